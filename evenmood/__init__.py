@@ -1,0 +1,24 @@
+"""Fine-grained, multi-label emotion classification: a text gets any of the 28 GoEmotions labels."""
+
+from evenmood.classifier import EmotionClassifier, LabelScore, Prediction, WordWeight
+from evenmood.errors import DataError, EvenmoodError, ModelError, UsageError
+from evenmood.labels import EKMAN, GROUP_OF, GROUPS, LABELS
+from evenmood.text import clean
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "EKMAN",
+    "GROUPS",
+    "GROUP_OF",
+    "LABELS",
+    "DataError",
+    "EmotionClassifier",
+    "EvenmoodError",
+    "LabelScore",
+    "ModelError",
+    "Prediction",
+    "UsageError",
+    "WordWeight",
+    "clean",
+]

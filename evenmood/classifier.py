@@ -1,0 +1,358 @@
+"""The classifier: load a model folder, predict labels, explain them. Runs on onnxruntime alone."""
+
+import shutil
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import resources
+from itertools import islice
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, overload
+
+import numpy as np
+import onnxruntime
+from tokenizers import Tokenizer
+
+from evenmood import hub, model_folder
+from evenmood.errors import ModelError
+from evenmood.model_folder import ModelInfo
+from evenmood.text import PAD, PAD_ID, POOL_SIZE, UNKNOWN_ID, encodable, encode
+
+STREAM_ROWS = 1024
+"""Texts tokenized at a time; also how far `predict` reads ahead in a generator."""
+BATCH_ROWS = 128
+"""Texts of similar length that go through the network at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelScore:
+    """A label with its probability and the threshold that it was held against."""
+
+    label: str
+    probability: float
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The labels of one text.
+
+    Attributes:
+        labels: Labels whose probability reaches their threshold, the most probable first. Never empty.
+        fallback: True where no label reached its threshold; `labels` then holds the most probable one alone.
+    """
+
+    labels: tuple[LabelScore, ...]
+    fallback: bool
+
+    @property
+    def names(self) -> list[str]:
+        """The labels' names, the most probable first."""
+        return [score.label for score in self.labels]
+
+    def __str__(self) -> str:
+        scores = ", ".join(f"{score.label} {score.probability:.2f}" for score in self.labels)
+        return f"{scores} (below its threshold)" if self.fallback else scores
+
+
+@dataclass(frozen=True, slots=True)
+class WordWeight:
+    """A word that the network read, where it stands in the original text, and how much the attention looked at it.
+
+    Attributes:
+        text: The word as it stands in the original text.
+        start: Index of its first character.
+        end: Index after its last character.
+        weight: Share of the attention, from 0 to 1.
+        known: Whether the word is in the vocabulary.
+    """
+
+    text: str
+    start: int
+    end: int
+    weight: float
+    known: bool
+
+
+class EmotionClassifier:
+    """Multi-label emotion classifier: a text in, labels with probabilities out.
+
+    Use `EmotionClassifier.from_pretrained()`; the constructor takes a model folder that is known to be whole.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Load the model of a folder that holds `model.onnx`, `tokenizer.json` and `emotions.json`.
+
+        Raises:
+            ModelError: A file is missing, damaged, or does not fit the others.
+        """
+        model_folder.check_files(folder)
+        self._folder = folder
+        self._info = model_folder.read_info(folder)
+        self._thresholds = dict(self._info.thresholds)
+        self._tokenizer = _load_tokenizer(folder, self._info)
+        self._session = _load_session(folder, self._info, self._tokenizer.get_vocab_size())
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | Path | None = None,
+        *,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+    ) -> "EmotionClassifier":
+        """Load a model.
+
+        Args:
+            model: None for the bundled default, a folder, or a Hub id (`namespace/name`). A folder goes first.
+            revision: Branch, tag or commit of the Hub repository.
+            token: Hub token; None takes the environment's or the login's, False sends none.
+            cache_dir: Where downloads are kept; None for the Hub client's own place.
+            local_files_only: Take what is in the cache and do not ask the Hub.
+
+        Raises:
+            ModelError: Nothing there, no access, or not an evenmood model; the message says which.
+        """
+        if model is None:
+            return cls(Path(str(resources.files("evenmood"))) / "default_model")
+        folder = Path(model).expanduser()
+        if folder.is_dir():
+            return cls(folder)
+        if folder.is_file():
+            raise ModelError(f"{folder} is a file; give the folder that holds it")
+        if isinstance(model, Path):
+            raise ModelError(f"no folder {str(model)!r}")
+        return cls(hub.download(model, revision, token, cache_dir, local_files_only))
+
+    @property
+    def info(self) -> ModelInfo:
+        """What `emotions.json` says: labels, length, origin, measured figures."""
+        return self._info
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Label of each column of `predict_proba`."""
+        return self._info.labels
+
+    @property
+    def thresholds(self) -> Mapping[str, float]:
+        """Probability from which on each label is given. Assign a mapping to change the labels that it names."""
+        return MappingProxyType(self._thresholds)
+
+    @thresholds.setter
+    def thresholds(self, thresholds: Mapping[str, float]) -> None:
+        self._thresholds |= model_folder.check_thresholds(thresholds, self.labels, "thresholds")
+
+    @property
+    def has_attention(self) -> bool:
+        """Whether `explain` has something to show."""
+        return self._info.attention
+
+    def predict_proba(self, texts: str | Sequence[str]) -> np.ndarray:
+        """Probability of every label.
+
+        Args:
+            texts: One string, or a sequence of n strings; n may be 0.
+
+        Returns:
+            float32 array of shape (n, 28), columns as in `labels`; for one string shape (28,).
+
+        Raises:
+            TypeError: Something is not a string; the message gives its index.
+        """
+        if isinstance(texts, str):
+            return self._probabilities([texts])[0]
+        return self._probabilities(_checked(texts))
+
+    @overload
+    def predict(self, texts: str, thresholds: Mapping[str, float] | float | None = None) -> Prediction: ...
+    @overload
+    def predict(
+        self, texts: Sequence[str], thresholds: Mapping[str, float] | float | None = None
+    ) -> list[Prediction]: ...
+    @overload
+    def predict(
+        self, texts: Iterator[str], thresholds: Mapping[str, float] | float | None = None
+    ) -> Iterator[Prediction]: ...
+
+    def predict(
+        self,
+        texts: str | Sequence[str] | Iterator[str],
+        thresholds: Mapping[str, float] | float | None = None,
+    ) -> Prediction | list[Prediction] | Iterator[Prediction]:
+        """Give each text the labels whose probability reaches their threshold.
+
+        Args:
+            texts: One string gives one prediction, a sequence gives a list, and an iterator (a generator, an open
+                file) is streamed: predictions come as it is read, some thousand texts at a time.
+            thresholds: For this call only: one number for all labels, or a mapping that overrides the labels in it.
+
+        Raises:
+            TypeError: Something is not a string; the message gives its index.
+            ModelError: A threshold outside [0, 1] or for an unknown label.
+        """
+        cuts = self._cuts(thresholds)
+        if isinstance(texts, str):
+            return self._decide(self._probabilities([texts]), cuts)[0]
+        if isinstance(texts, Iterator):
+            return self._stream(texts, cuts)
+        return self._decide(self._probabilities(_checked(texts)), cuts)
+
+    def decide(
+        self, probabilities: np.ndarray, thresholds: Mapping[str, float] | float | None = None
+    ) -> list[Prediction]:
+        """Turn probabilities, shape (n, 28), into predictions, as `predict` does."""
+        return self._decide(probabilities, self._cuts(thresholds))
+
+    def explain(self, text: str) -> list[WordWeight]:
+        """Share of the attention that fell on each word.
+
+        Max pooling merges two neighbouring words into one time step before the attention sees them; a step's weight
+        is shared evenly between its two words, and goes whole to the last word where it has no neighbour. The weights
+        sum to 1. Words after the model's maximum length are not read and not listed; a text that cleans to nothing
+        gives an empty list.
+
+        Raises:
+            ModelError: The model has no attention (it averages over time).
+            TypeError: `text` is not a string.
+        """
+        if not self.has_attention:
+            raise ModelError("this model has no attention: it averages over time, so no word outweighs another")
+        if not isinstance(text, str):
+            raise TypeError(f"explain takes one string, not {type(text).__name__}")
+        encoding = self._tokenizer.encode(encodable(text))
+        spans = [
+            _with_marks(text, *span)
+            for span, real in zip(encoding.offsets, encoding.attention_mask, strict=True)
+            if real
+        ]
+        if not spans:
+            return []
+        (attention,) = self._session.run(["attention"], {"input_ids": np.array([encoding.ids], np.int32)})
+        words = []
+        for index, (start, end) in enumerate(spans):
+            step = index // POOL_SIZE
+            sharers = min(POOL_SIZE, len(spans) - step * POOL_SIZE)
+            weight = float(attention[0, step]) / sharers
+            words.append(WordWeight(text[start:end], start, end, weight, encoding.ids[index] != UNKNOWN_ID))
+        return words
+
+    def save_pretrained(self, folder: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the model folder, with the thresholds as they are now; it is whole or absent.
+
+        Whatever else of a model folder lies where this one was loaded from (Keras's files, card, training record) is
+        copied along.
+
+        Raises:
+            UsageError: The folder exists and is not empty, and `overwrite` is false.
+        """
+        target = Path(folder).expanduser()
+        with model_folder.whole_folder(target, overwrite) as work:
+            for name in (*model_folder.PREDICTING_FILES, *model_folder.KERAS_FILES, model_folder.CARD_FILE):
+                if (self._folder / name).is_file():
+                    shutil.copyfile(self._folder / name, work / name)
+            if (self._folder / model_folder.TRAINING_FOLDER).is_dir():
+                shutil.copytree(self._folder / model_folder.TRAINING_FOLDER, work / model_folder.TRAINING_FOLDER)
+            model_folder.write_info(work, replace(self._info, thresholds=dict(self._thresholds)))
+        return target
+
+    def __repr__(self) -> str:
+        return f"EmotionClassifier({len(self.labels)} labels, {self._tokenizer.get_vocab_size()} words, {self._folder})"
+
+    def _cuts(self, thresholds: Mapping[str, float] | float | None) -> np.ndarray:
+        """Threshold per column, float32: probabilities are, and 0.3 as float64 would cut off a probability of 0.3."""
+        if thresholds is None:
+            chosen: Mapping[str, float] = self._thresholds
+        elif isinstance(thresholds, Mapping):
+            chosen = self._thresholds | model_folder.check_thresholds(thresholds, self.labels, "thresholds")
+        else:
+            chosen = model_folder.check_thresholds(dict.fromkeys(self.labels, thresholds), self.labels, "thresholds")
+        return np.array([chosen[label] for label in self.labels], np.float32)
+
+    def _probabilities(self, texts: Sequence[str]) -> np.ndarray:
+        output = np.empty((len(texts), len(self.labels)), np.float32)
+        for start in range(0, len(texts), STREAM_ROWS):
+            ids = encode(self._tokenizer, texts[start : start + STREAM_ROWS])
+            lengths = (ids != PAD_ID).sum(axis=1)
+            # Texts of one length travel together: no time is spent on padding, and no answer depends on it.
+            order = np.argsort(lengths, kind="stable")
+            for rows in np.array_split(order, range(BATCH_ROWS, len(order), BATCH_ROWS)):
+                longest = -(-int(lengths[rows[-1]]) // POOL_SIZE) * POOL_SIZE
+                (batch,) = self._session.run(["probabilities"], {"input_ids": ids[rows, :longest]})
+                output[start + rows] = batch
+        return output
+
+    def _decide(self, probabilities: np.ndarray, cuts: np.ndarray) -> list[Prediction]:
+        above = probabilities >= cuts
+        fallback = ~above.any(axis=1)
+        above[fallback, probabilities[fallback].argmax(axis=1)] = True
+        predictions = []
+        for row, mask, is_fallback in zip(probabilities, above, fallback.tolist(), strict=True):
+            columns = np.flatnonzero(mask)
+            columns = columns[np.argsort(-row[columns], kind="stable")].tolist()
+            scores = tuple(LabelScore(self.labels[c], float(row[c]), round(float(cuts[c]), 6)) for c in columns)
+            predictions.append(Prediction(scores, is_fallback))
+        return predictions
+
+    def _stream(self, texts: Iterator[str], cuts: np.ndarray) -> Iterator[Prediction]:
+        first = 0
+        while chunk := list(islice(texts, STREAM_ROWS)):
+            yield from self._decide(self._probabilities(_checked(chunk, first)), cuts)
+            first += len(chunk)
+
+
+def _checked(texts: Any, first: int = 0) -> Sequence[str]:
+    """Return the texts if each is a string; `first` is the index of the first one in the caller's input."""
+    if isinstance(texts, (bytes, bytearray, Mapping)) or not isinstance(texts, Iterable):
+        hint = "; decode it first" if isinstance(texts, (bytes, bytearray)) else ""
+        raise TypeError(f"expected a string or a list of strings, not {type(texts).__name__}{hint}")
+    rows = texts if isinstance(texts, (list, tuple)) else list(texts)
+    for index, text in enumerate(rows):
+        if not isinstance(text, str):
+            raise TypeError(f"text {first + index} is {text!r:.40} ({type(text).__name__}), not a string")
+    return rows
+
+
+def _load_tokenizer(folder: Path, info: ModelInfo) -> Tokenizer:
+    path = folder / model_folder.TOKENIZER_FILE
+    try:
+        tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    except Exception as error:  # the library raises bare Exception
+        raise ModelError(f"{path}: not a tokenizer ({error}); download or export the model again") from None
+    if tokenizer.token_to_id(PAD) != PAD_ID:
+        raise ModelError(f"{path}: {PAD} must have id {PAD_ID}")
+    tokenizer.enable_truncation(info.max_length)
+    tokenizer.enable_padding(pad_id=PAD_ID, pad_token=PAD, pad_to_multiple_of=POOL_SIZE)  # to the longest of a batch
+    return tokenizer
+
+
+def _load_session(folder: Path, info: ModelInfo, vocabulary_size: int) -> onnxruntime.InferenceSession:
+    path = folder / model_folder.ONNX_FILE
+    try:
+        # From bytes: a graph that points to other files on this machine is refused.
+        session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions share no public base class
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"{path}: damaged or not an ONNX model ({reason}); download or export it again") from None
+    outputs = {output.name: output for output in session.get_outputs()}
+    wanted = ["probabilities", "attention"] if info.attention else ["probabilities"]
+    absent = [name for name in wanted if name not in outputs]
+    if absent or [entry.name for entry in session.get_inputs()] != ["input_ids"]:
+        raise ModelError(f"{path}: expected input input_ids and outputs {', '.join(wanted)}; export the model again")
+    columns = outputs["probabilities"].shape[-1]
+    if columns != len(info.labels):
+        raise ModelError(f"{path}: gives {columns} probabilities for the {len(info.labels)} labels of emotions.json")
+    rows = session.get_modelmeta().custom_metadata_map.get("vocabulary_size")
+    if rows != str(vocabulary_size):
+        raise ModelError(f"{path}: made for a vocabulary of {rows} words, but tokenizer.json has {vocabulary_size}")
+    return session
+
+
+def _with_marks(text: str, start: int, end: int) -> tuple[int, int]:
+    """Widen a span over combining marks that follow it: the normalizer merged them into the letter before."""
+    while end < len(text) and unicodedata.category(text[end]).startswith("M"):
+        end += 1
+    return start, end

@@ -1,0 +1,17 @@
+"""Errors that a user can act on: one line each, saying what was wrong, where, and what to do."""
+
+
+class EvenmoodError(Exception):
+    """Something that the caller can put right; commands print it as one line and exit with 1."""
+
+
+class UsageError(EvenmoodError):
+    """The command itself was called wrongly; commands exit with 2."""
+
+
+class ModelError(EvenmoodError):
+    """A model folder or Hub repository cannot be found, read or trusted."""
+
+
+class DataError(EvenmoodError):
+    """A table, data set or vectors file cannot be read or does not hold what it should."""

@@ -1,0 +1,172 @@
+"""The model folder: one format for a folder on disk, a repository on the Hub and the default model in the wheel."""
+
+import json
+import math
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from evenmood.errors import ModelError, UsageError
+
+ONNX_FILE = "model.onnx"
+TOKENIZER_FILE = "tokenizer.json"
+INFO_FILE = "emotions.json"
+CARD_FILE = "README.md"
+TRAINING_FOLDER = "training"
+PREDICTING_FILES = (ONNX_FILE, TOKENIZER_FILE, INFO_FILE)
+"""What predicting needs; `from_pretrained` downloads these and the wheel carries them."""
+KERAS_FILES = ("config.json", "metadata.json", "model.weights.h5")
+"""Keras's own unzipped format; `keras.saving.load_model(folder)` reads it."""
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What `emotions.json` says.
+
+    Attributes:
+        labels: Label of each output column.
+        thresholds: Probability from which on a label is given, one per label, each in [0, 1].
+        max_length: Tokens a text is cut to.
+        attention: Whether the network has attention, and `explain` something to show.
+        trained_from: Data, vectors and configuration the model was trained with.
+        metrics: Measured figures by split, per label and averaged.
+    """
+
+    labels: tuple[str, ...]
+    thresholds: Mapping[str, float]
+    max_length: int
+    attention: bool
+    trained_from: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    format_version: int = FORMAT_VERSION
+
+
+def check_thresholds(thresholds: Mapping[str, float], labels: tuple[str, ...], where: str) -> dict[str, float]:
+    """Return the thresholds as floats, or say which one is not a number in [0, 1] or names no label."""
+    checked = {}
+    for label, value in thresholds.items():
+        if label not in labels:
+            raise ModelError(f"{where}: threshold for unknown label {label!r}; the labels are {', '.join(labels)}")
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or not (math.isfinite(value) and 0 <= value <= 1):
+            raise ModelError(f"{where}: threshold of {label!r} is {value!r}; it must be a number from 0 to 1")
+        checked[label] = float(value)
+    return checked
+
+
+def read_info(folder: Path) -> ModelInfo:
+    """Read and check `emotions.json`.
+
+    Raises:
+        ModelError: It is missing, is not JSON, has a newer format version, or lacks or distorts a field.
+    """
+    path = folder / INFO_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(missing(folder, [INFO_FILE])) from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path}: not JSON ({error}); download or export the model again") from None
+    if not isinstance(content, dict):
+        raise ModelError(f"{path}: expected an object, found {type(content).__name__}")
+    version = content.get("format_version")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ModelError(f"{path}: format_version is {version!r}; expected a number from 1 to {FORMAT_VERSION}")
+    if version > FORMAT_VERSION:
+        raise ModelError(
+            f"{path}: format version {version} is newer than this evenmood reads ({FORMAT_VERSION}); "
+            "upgrade with: pip install --upgrade evenmood"
+        )
+    labels = content.get("labels")
+    if not isinstance(labels, list) or not labels or not all(isinstance(label, str) and label for label in labels):
+        raise ModelError(f"{path}: labels must be a list of names")
+    if len(set(labels)) != len(labels):
+        raise ModelError(f"{path}: a label appears twice")
+    thresholds = content.get("thresholds")
+    if not isinstance(thresholds, dict):
+        raise ModelError(f"{path}: thresholds must be an object of label to number")
+    checked = check_thresholds(thresholds, tuple(labels), str(path))
+    without = [label for label in labels if label not in checked]
+    if without:
+        raise ModelError(
+            f"{path}: {len(checked)} thresholds for {len(labels)} labels; none for {', '.join(without[:5])}"
+            + (" and others" if len(without) > 5 else "")
+        )
+    max_length = content.get("max_length")
+    if not isinstance(max_length, int) or isinstance(max_length, bool) or not 2 <= max_length <= 4096:
+        raise ModelError(f"{path}: max_length is {max_length!r}; expected a whole number from 2 to 4096")
+    if not isinstance(content.get("attention"), bool):
+        raise ModelError(f"{path}: attention must be true or false")
+    for key in ("trained_from", "metrics"):
+        if not isinstance(content.get(key, {}), dict):
+            raise ModelError(f"{path}: {key} must be an object")
+    return ModelInfo(
+        labels=tuple(labels),
+        thresholds={label: checked[label] for label in labels},
+        max_length=max_length,
+        attention=content["attention"],
+        trained_from=content.get("trained_from", {}),
+        metrics=content.get("metrics", {}),
+        format_version=version,
+    )
+
+
+def write_info(folder: Path, info: ModelInfo) -> None:
+    """Write `emotions.json`, replacing an older one in one step."""
+    content = {"format_version": info.format_version, **asdict(info)}
+    write_text(folder / INFO_FILE, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file so that a reader sees the old content or the new one, never a part of it."""
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(text, encoding="utf-8", newline="\n")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def missing(folder: Path, names: list[str]) -> str:
+    """The message for a folder that lacks files."""
+    return f"{folder}: not an evenmood model folder, {' and '.join(names)} missing"
+
+
+def check_files(folder: Path) -> None:
+    """Raise `ModelError` naming each predicting file that the folder lacks."""
+    absent = [name for name in PREDICTING_FILES if not (folder / name).is_file()]
+    if absent:
+        raise ModelError(missing(folder, absent))
+
+
+@contextmanager
+def whole_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
+    """Give a temporary folder to fill; it takes the target's place at the end, or leaves no trace on an error.
+
+    Raises:
+        UsageError: The target exists and is not an empty folder, and `overwrite` is false.
+    """
+    occupied = target.exists() and not (target.is_dir() and not any(target.iterdir()))
+    if occupied and not overwrite:
+        raise UsageError(f"{target} exists already; choose another folder or ask for overwriting")
+    if occupied and not target.is_dir():
+        raise UsageError(f"{target} is a file; choose another folder")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    work.chmod(0o755)
+    try:
+        yield work
+        if target.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
+            target.replace(old)
+            work.replace(target)
+            shutil.rmtree(old)
+        else:
+            work.replace(target)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""The Keras 3 training script: `python -m train fit --help`."""

@@ -1,0 +1,80 @@
+"""Every choice of a training run; the defaults are the paper's (arXiv 2511.14073, method and experimental setup)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from evenmood.errors import UsageError
+from evenmood.text import MAX_LENGTH
+
+GOEMOTIONS = "google-research-datasets/go_emotions"
+FASTTEXT = "facebook/fasttext-en-vectors"
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Options of `python -m train fit`; every field is a flag, and all are saved beside the result.
+
+    Attributes:
+        data: Hub id of a data set, folder of GoEmotions' TSV files, or folder of Parquet files.
+        vectors: fastText `.bin` or `.vec` file, Hub id, `self` (train on the training text) or `random`.
+        corpus: Further text files, one text a line, for `self`.
+        max_length: Tokens a text is cut or padded to; an even number.
+        min_frequency: Words seen less often in the training text become the unknown word.
+        embedding_size: Size of a word vector.
+        train_embedding: Whether training changes the word vectors.
+        filters: Filters of the convolution.
+        kernel_size: Words that a filter spans.
+        lstm_units: Units of the LSTM in each direction.
+        pooling: How time steps become one vector: learnt attention, or their average.
+        dense_units: Units of the dense layer, and of the attention's hidden layer.
+        dropout: Share of the dense layer's outputs dropped in training.
+        learning_rate: Adam's step size.
+        beta_1: Adam's decay of the first moment.
+        beta_2: Adam's decay of the second moment.
+        epsilon: Adam's constant in the denominator.
+        batch_size: Texts a step.
+        epochs: Passes over the training split at the most.
+        patience: Epochs without a lower validation loss after which training stops.
+        precision: `auto` is mixed float16 on a GPU and float32 on a CPU.
+        embedding_bits: Bits per embedding weight in model.onnx: 32, 16 or 8. Keras's own files stay at 32.
+        seed: Seed of everything random.
+    """
+
+    data: str = GOEMOTIONS
+    vectors: str = FASTTEXT
+    corpus: tuple[str, ...] = ()
+    max_length: int = MAX_LENGTH
+    min_frequency: int = 2
+    embedding_size: int = 300
+    train_embedding: bool = True
+    filters: int = 64
+    kernel_size: int = 5
+    lstm_units: int = 128
+    pooling: Literal["attention", "average"] = "attention"
+    dense_units: int = 128
+    dropout: float = 0.5
+    learning_rate: float = 1e-3
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-7
+    batch_size: int = 256
+    epochs: int = 34
+    patience: int = 5
+    precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
+    embedding_bits: int = 32
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work, before anything is downloaded or trained."""
+        positive = ("min_frequency", "embedding_size", "filters", "kernel_size", "lstm_units", "dense_units")
+        for name in (*positive, "batch_size", "epochs", "patience"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be at least 1")
+        if self.max_length < 2 or self.max_length % 2:
+            raise UsageError(f"--max-length is {self.max_length}; it must be an even number from 2 on")
+        if not 0 <= self.dropout < 1:
+            raise UsageError(f"--dropout is {self.dropout}; it must be at least 0 and below 1")
+        if not self.learning_rate > 0:
+            raise UsageError(f"--learning-rate is {self.learning_rate}; it must be above 0")
+        if self.embedding_bits not in (8, 16, 32):
+            raise UsageError(f"--embedding-bits is {self.embedding_bits}; it must be 8, 16 or 32")

@@ -1,0 +1,57 @@
+"""The paper's network, built of stock Keras layers and `keras.ops` alone.
+
+`keras.saving.load_model` therefore reads a saved model where evenmood is not installed.
+"""
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from evenmood.text import PAD_ID, POOL_SIZE
+from train.config import TrainConfig
+
+MASKED = -1e4
+"""Added to the attention's score of a padded step: it vanishes in the softmax, and fits into float16."""
+
+
+def build_network(config: TrainConfig, vectors: np.ndarray, label_count: int) -> keras.Model:
+    """Build the network.
+
+    Embedding, convolution, batch normalization, max pooling, bidirectional LSTM, attention (or temporal average
+    pooling), dense layer with dropout, sigmoid. Padding is masked from the LSTM on, so a text's probabilities do not
+    depend on how far it was padded.
+
+    Args:
+        config: Sizes.
+        vectors: Word vectors, float32 of shape (vocabulary, embedding_size); row 0 is padding.
+        label_count: Sigmoid outputs.
+
+    Returns:
+        Model from int32 token ids (n, max_length) to probabilities (n, label_count).
+    """
+    ids = keras.Input((config.max_length,), dtype="int32", name="input_ids")
+    embedding = layers.Embedding(*vectors.shape, trainable=config.train_embedding, name="embedding")
+    real = ops.expand_dims(ops.not_equal(ids, PAD_ID), -1)  # (n, time, 1)
+    hidden = embedding(ids)
+    embedding.set_weights([vectors])
+    hidden = layers.Multiply(name="padding_to_zero")([hidden, ops.cast(real, hidden.dtype)])
+    hidden = layers.Conv1D(config.filters, config.kernel_size, padding="same", activation="relu", name="conv")(hidden)
+    hidden = layers.BatchNormalization(name="batch_norm")(hidden)
+    hidden = layers.MaxPooling1D(POOL_SIZE, name="max_pool")(hidden)
+    steps = ops.reshape(real, (-1, config.max_length // POOL_SIZE, POOL_SIZE))
+    steps = ops.any(steps, axis=-1)  # (n, steps): a step is real where one of its words is
+    lstm = layers.LSTM(config.lstm_units, return_sequences=True)
+    hidden = layers.Bidirectional(lstm, name="bilstm")(hidden, mask=steps)
+    if config.pooling == "attention":
+        scores = layers.Dense(config.dense_units, activation="tanh", name="attention_hidden")(hidden)
+        scores = layers.Dense(1, use_bias=False, name="attention_score")(scores)
+        padded = ops.cast(ops.logical_not(steps), scores.dtype)
+        scores = layers.Add(name="attention_mask")([scores, ops.expand_dims(padded, -1) * MASKED])
+        weights = layers.Softmax(axis=1, name="attention")(scores)
+        pooled = layers.Flatten(name="attention_pool")(layers.Dot(axes=1, name="weighted_sum")([weights, hidden]))
+    else:
+        pooled = layers.GlobalAveragePooling1D(name="average_pool")(hidden, mask=steps)
+    dense = layers.Dense(config.dense_units, activation="relu", name="dense")(pooled)
+    dense = layers.Dropout(config.dropout, name="dropout")(dense)
+    outputs = layers.Dense(label_count, activation="sigmoid", dtype="float32", name="probabilities")(dense)
+    return keras.Model(ids, outputs, name="evenmood")
