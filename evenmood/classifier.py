@@ -164,11 +164,13 @@ class EmotionClassifier:
             TypeError: Something is not a string; the message gives its index.
         """
         if isinstance(texts, str):
-            return self._probabilities([texts])[0]
+            return self._probabilities([texts]).reshape(-1)
         return self._probabilities(_checked(texts))
 
     @overload
-    def predict(self, texts: str, thresholds: Mapping[str, float] | float | None = None) -> Prediction: ...
+    def predict(  # type: ignore[overload-overlap]  # a string is a sequence of strings, to the type checker alone
+        self, texts: str, thresholds: Mapping[str, float] | float | None = None
+    ) -> Prediction: ...
     @overload
     def predict(
         self, texts: Sequence[str], thresholds: Mapping[str, float] | float | None = None
@@ -286,8 +288,8 @@ class EmotionClassifier:
         return output
 
     def _decide(self, probabilities: np.ndarray, cuts: np.ndarray) -> list[Prediction]:
-        above = probabilities >= cuts
-        fallback = ~above.any(axis=1)
+        above: np.ndarray = probabilities >= cuts
+        fallback = np.logical_not(above.any(axis=1))
         above[fallback, probabilities[fallback].argmax(axis=1)] = True
         predictions = []
         for row, mask, is_fallback in zip(probabilities, above, fallback.tolist(), strict=True):

@@ -19,11 +19,12 @@ def download(
         ModelError: No such repository or revision, no access, no network and nothing cached, or a file is missing.
     """
     from huggingface_hub import errors as hub_errors
-    from huggingface_hub import snapshot_download, utils
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
     at = f"{repo_id!r} on the Hub" + (f" at revision {revision!r}" if revision else "")
     try:
-        utils.validate_repo_id(repo_id)
+        validate_repo_id(repo_id)
         folder = Path(
             snapshot_download(
                 repo_id,

@@ -144,6 +144,16 @@ def check_files(folder: Path) -> None:
         raise ModelError(missing(folder, absent))
 
 
+def check_target(target: Path, overwrite: bool = False) -> None:
+    """Raise `UsageError` if a folder cannot be written at `target`, or something lies there and may not be replaced."""
+    if target.is_dir() and (overwrite or not any(target.iterdir())):
+        return
+    if target.is_dir():
+        raise UsageError(f"{target} exists already; choose another folder or ask for overwriting")
+    if target.exists():
+        raise UsageError(f"{target} is a file; choose another folder")
+
+
 @contextmanager
 def whole_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
     """Give a temporary folder to fill; it takes the target's place at the end, or leaves no trace on an error.
@@ -151,11 +161,7 @@ def whole_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
     Raises:
         UsageError: The target exists and is not an empty folder, and `overwrite` is false.
     """
-    occupied = target.exists() and not (target.is_dir() and not any(target.iterdir()))
-    if occupied and not overwrite:
-        raise UsageError(f"{target} exists already; choose another folder or ask for overwriting")
-    if occupied and not target.is_dir():
-        raise UsageError(f"{target} is a file; choose another folder")
+    check_target(target, overwrite)
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     work.chmod(0o755)

@@ -6,7 +6,7 @@ from typing import Literal
 from evenmood.errors import UsageError
 from evenmood.text import MAX_LENGTH
 
-GOEMOTIONS = "google-research-datasets/go_emotions"
+GOEMOTIONS = "google-research-datasets/go_emotions:simplified"
 FASTTEXT = "facebook/fasttext-en-vectors"
 
 
@@ -15,12 +15,13 @@ class TrainConfig:
     """Options of `python -m train fit`; every field is a flag, and all are saved beside the result.
 
     Attributes:
-        data: Hub id of a data set, folder of GoEmotions' TSV files, or folder of Parquet files.
+        data: Hub data set (`id` or `id:configuration`), folder of GoEmotions' TSV files, or folder of Parquet files.
         vectors: fastText `.bin` or `.vec` file, Hub id, `self` (train on the training text) or `random`.
         corpus: Further text files, one text a line, for `self`.
         max_length: Tokens a text is cut or padded to; an even number.
         min_frequency: Words seen less often in the training text become the unknown word.
         embedding_size: Size of a word vector.
+        embedding_dropout: Share of the embedding's dimensions dropped in training, the same for all words of a text.
         train_embedding: Whether training changes the word vectors.
         filters: Filters of the convolution.
         kernel_size: Words that a filter spans.
@@ -28,6 +29,7 @@ class TrainConfig:
         pooling: How time steps become one vector: learnt attention, or their average.
         dense_units: Units of the dense layer, and of the attention's hidden layer.
         dropout: Share of the dense layer's outputs dropped in training.
+        prior_bias: Start the output bias at the labels' log prior odds, so that training need not learn rarity first.
         learning_rate: Adam's step size.
         beta_1: Adam's decay of the first moment.
         beta_2: Adam's decay of the second moment.
@@ -46,6 +48,7 @@ class TrainConfig:
     max_length: int = MAX_LENGTH
     min_frequency: int = 2
     embedding_size: int = 300
+    embedding_dropout: float = 0.0
     train_embedding: bool = True
     filters: int = 64
     kernel_size: int = 5
@@ -53,6 +56,7 @@ class TrainConfig:
     pooling: Literal["attention", "average"] = "attention"
     dense_units: int = 128
     dropout: float = 0.5
+    prior_bias: bool = False
     learning_rate: float = 1e-3
     beta_1: float = 0.9
     beta_2: float = 0.999
@@ -72,8 +76,9 @@ class TrainConfig:
                 raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be at least 1")
         if self.max_length < 2 or self.max_length % 2:
             raise UsageError(f"--max-length is {self.max_length}; it must be an even number from 2 on")
-        if not 0 <= self.dropout < 1:
-            raise UsageError(f"--dropout is {self.dropout}; it must be at least 0 and below 1")
+        for name in ("dropout", "embedding_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be from 0 to below 1")
         if not self.learning_rate > 0:
             raise UsageError(f"--learning-rate is {self.learning_rate}; it must be above 0")
         if self.embedding_bits not in (8, 16, 32):

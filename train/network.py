@@ -14,7 +14,9 @@ MASKED = -1e4
 """Added to the attention's score of a padded step: it vanishes in the softmax, and fits into float16."""
 
 
-def build_network(config: TrainConfig, vectors: np.ndarray, label_count: int) -> keras.Model:
+def build_network(
+    config: TrainConfig, vectors: np.ndarray, label_count: int, label_frequencies: np.ndarray | None = None
+) -> keras.Model:
     """Build the network.
 
     Embedding, convolution, batch normalization, max pooling, bidirectional LSTM, attention (or temporal average
@@ -25,6 +27,7 @@ def build_network(config: TrainConfig, vectors: np.ndarray, label_count: int) ->
         config: Sizes.
         vectors: Word vectors, float32 of shape (vocabulary, embedding_size); row 0 is padding.
         label_count: Sigmoid outputs.
+        label_frequencies: Share of the training texts that have each label, for `prior_bias`.
 
     Returns:
         Model from int32 token ids (n, max_length) to probabilities (n, label_count).
@@ -34,6 +37,8 @@ def build_network(config: TrainConfig, vectors: np.ndarray, label_count: int) ->
     real = ops.expand_dims(ops.not_equal(ids, PAD_ID), -1)  # (n, time, 1)
     hidden = embedding(ids)
     embedding.set_weights([vectors])
+    if config.embedding_dropout:
+        hidden = layers.SpatialDropout1D(config.embedding_dropout, name="embedding_dropout")(hidden)
     hidden = layers.Multiply(name="padding_to_zero")([hidden, ops.cast(real, hidden.dtype)])
     hidden = layers.Conv1D(config.filters, config.kernel_size, padding="same", activation="relu", name="conv")(hidden)
     hidden = layers.BatchNormalization(name="batch_norm")(hidden)
@@ -53,5 +58,9 @@ def build_network(config: TrainConfig, vectors: np.ndarray, label_count: int) ->
         pooled = layers.GlobalAveragePooling1D(name="average_pool")(hidden, mask=steps)
     dense = layers.Dense(config.dense_units, activation="relu", name="dense")(pooled)
     dense = layers.Dropout(config.dropout, name="dropout")(dense)
-    outputs = layers.Dense(label_count, activation="sigmoid", dtype="float32", name="probabilities")(dense)
+    head = layers.Dense(label_count, activation="sigmoid", dtype="float32", name="probabilities")
+    outputs = head(dense)
+    if config.prior_bias and label_frequencies is not None:
+        prior = np.clip(label_frequencies, 1e-6, 1 - 1e-6)
+        head.set_weights([head.get_weights()[0], np.log(prior / (1 - prior))])
     return keras.Model(ids, outputs, name="evenmood")

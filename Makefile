@@ -1,0 +1,64 @@
+# What the project can do, one word each; `make help` lists it. Every target sets up what it needs in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+GPU := $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
+SOURCES := pyproject.toml constraints.txt
+
+DATA ?= google-research-datasets/go_emotions:simplified
+VECTORS ?= self
+OUT ?= models/mine
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check train docs default-model screenshot clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: $(VENV)/demo ## open the demo on the bundled model, offline
+	$(BIN)/python space/app.py
+
+test: $(VENV)/dev ## run all tests
+	$(BIN)/python -m pytest
+
+check: $(VENV)/dev ## formatting, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python docs/build.py --check
+
+train: $(VENV)/train ## train a model: make train DATA=... VECTORS=... OUT=...
+	$(BIN)/python -m train fit --data $(DATA) --vectors $(VECTORS) --out $(OUT) $(OPTIONS)
+
+docs: $(VENV)/dev ## write the measured figures into README.md
+	$(BIN)/python docs/build.py
+
+screenshot: $(VENV)/dev ## take the README's picture of the demo (needs chromium)
+	$(BIN)/python docs/screenshot.py docs/demo.png
+
+default-model: $(VENV)/train ## train, measure and bundle the default model: make default-model DATA=...
+	$(BIN)/python -m train fit --data $(DATA) --vectors self --embedding-dropout 0.4 --prior-bias \
+	  --learning-rate 5e-4 --embedding-bits 8 --out models/default
+	$(BIN)/python -m train evaluate models/default --split test
+	$(BIN)/python -m train bundle models/default
+
+clean: ## remove what the targets made, except trained models
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info < (3, 14); sys.exit(0 if ok else \
+	  f"error: Python {sys.version.split()[0]} found; 3.11 to 3.13 needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo: $(SOURCES) | $(BIN)/python
+	$(PIP) --editable ".[space]"
+	@touch $@
+
+$(VENV)/train: $(SOURCES) | $(BIN)/python
+	$(PIP) --editable ".[train,$(GPU)]"
+	@touch $@
+
+$(VENV)/dev: $(SOURCES) | $(BIN)/python
+	$(PIP) --editable ".[dev,train,$(GPU),space,parquet]"
+	@touch $@

@@ -1,0 +1,64 @@
+"""How every command of the project ends: an exit code, and one line for what the user can put right."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from evenmood.errors import EvenmoodError, UsageError
+
+DEBUG_FLAG = "--debug"
+EXTRAS = {
+    "pyarrow": "parquet",
+    "gradio": "space",
+    "ray": "ray",
+    "keras": "train,cpu",
+    "onnx": "train",
+    "sklearn": "train",
+    "fasttext": "train",
+    "datasets": "train",
+    "evaluate": "train",
+    "matplotlib": "train",
+    "jinja2": "train",
+    "pandas": "train",
+}
+"""The extra that brings a module."""
+
+
+def run(app: Callable[..., Any], prog_name: str, arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a typer app and exit: 0, 2 for wrong usage, 1 for another failure, 130 for an interrupt.
+
+    `--debug`, anywhere on the command line, shows the traceback in place of the line.
+    """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    debug = DEBUG_FLAG in given
+    try:
+        app([argument for argument in given if argument != DEBUG_FLAG], prog_name=prog_name)
+        code, message = 0, ""
+    except BrokenPipeError:
+        # The reader has seen enough (`| head`). What is left in the buffer has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code, message = 0, ""
+    except KeyboardInterrupt:
+        code, message = 130, "interrupted"
+    except Exception as error:
+        if debug:
+            raise
+        code, message = describe(error)
+    if message:
+        print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def describe(error: Exception) -> tuple[int, str]:
+    """Exit code and message, one line, of an error."""
+    if isinstance(error, EvenmoodError):
+        return 2 if isinstance(error, UsageError) else 1, " ".join(str(error).split())
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        module = error.name.split(".")[0]
+        extra = EXTRAS.get(module)
+        hint = f'pip install "evenmood[{extra}]"' if extra else f"pip install {module}"
+        return 1, f"{module} is not installed; install it with: {hint}"
+    if isinstance(error, OSError) and error.strerror:
+        return 1, f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return 1, f"{type(error).__name__}: {' '.join(str(error).split())} (unexpected; {DEBUG_FLAG} shows the traceback)"

@@ -1,0 +1,201 @@
+"""`python -m train`: fit, resume, evaluate, bundle, and what wrong input says."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from evenmood import LABELS, EmotionClassifier
+from tests.small_data import write_tsv
+
+SMALL = [
+    *("--vectors", "random", "--embedding-size", "16", "--filters", "8", "--lstm-units", "8", "--dense-units", "8"),
+    *("--batch-size", "32", "--max-length", "12", "--min-frequency", "1", "--learning-rate", "0.01"),
+]
+MODEL_FILES = {
+    *("README.md", "config.json", "metadata.json", "model.weights.h5", "model.onnx", "tokenizer.json", "emotions.json"),
+    *(f"training/{name}" for name in ("config.json", "history.csv", "layers.json", "storage.json", "loss.png")),
+    "training/metrics-validation.json",
+}
+
+
+def command(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "train", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tsv(tmp_path_factory.mktemp("data"), rows=400)
+
+
+@pytest.fixture(scope="module")
+def model(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder from an undisturbed run of four epochs."""
+    out = tmp_path_factory.mktemp("fit") / "model"
+    done = command("fit", "--data", data, "--out", out, "--epochs", "4", *SMALL)
+    assert done.returncode == 0, done.stderr
+    assert "epoch 4/4" in done.stderr
+    assert "validation macro-F1" in done.stderr
+    return out
+
+
+def figures(folder: Path) -> dict[str, object]:
+    """What must be the same for the same seed, data and machine."""
+    info = json.loads((folder / "emotions.json").read_text())
+    return {
+        "thresholds": info["thresholds"],
+        "metrics": json.loads((folder / "training/metrics-validation.json").read_text()),
+        "onnx": (folder / "model.onnx").read_bytes(),
+    }
+
+
+def test_the_folder_is_whole(model: Path) -> None:
+    files = {path.relative_to(model).as_posix() for path in model.rglob("*") if path.is_file()}
+    assert files - {"training/metrics-test.json", "training/evaluations.jsonl"} == MODEL_FILES
+    assert sorted(path.name for path in model.parent.iterdir()) == ["model"]
+    history = list(csv.DictReader((model / "training/history.csv").read_text().splitlines()))
+    assert [row["epoch"] for row in history] == ["1", "2", "3", "4"]
+    assert float(history[-1]["loss"]) < float(history[0]["loss"])
+    config = json.loads((model / "training/config.json").read_text())
+    assert config["lstm_units"] == 8
+    assert (config["beta_1"], config["beta_2"], config["epsilon"], config["dropout"]) == (0.9, 0.999, 1e-7, 0.5)
+
+
+def test_it_predicts_and_carries_its_figures(model: Path) -> None:
+    classifier = EmotionClassifier.from_pretrained(model)
+    assert classifier.predict_proba(["Joyful today!"]).shape == (1, 28)
+    brief = classifier.info.metrics["validation"]
+    assert set(brief["per_label"]) == set(LABELS)
+    assert brief["macro_f1"]["low"] <= brief["macro_f1"]["value"] <= brief["macro_f1"]["high"]
+    assert all(round(cut, 2) == cut for cut in classifier.thresholds.values())
+    card = (model / "README.md").read_text()
+    assert "| bilstm | Bidirectional | n × 6 × 16 |" in card
+    assert f"{brief['macro_f1']['value']:.3f}" in card
+
+
+def test_average_pooling_without_a_test_split(data: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "data"
+    shutil.copytree(data, copy)
+    (copy / "test.tsv").unlink()
+    done = command("fit", "--data", copy, "--out", tmp_path / "m", "--epochs", "1", "--pooling", "average", *SMALL)
+    assert done.returncode == 0, done.stderr
+    assert not EmotionClassifier.from_pretrained(tmp_path / "m").has_attention
+
+
+def test_killed_and_resumed_gives_the_same(model: Path, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    arguments = ["fit", "--data", str(data), "--out", str(out), "--epochs", "4", *SMALL]
+    process = subprocess.Popen([sys.executable, "-m", "train", *arguments], stderr=subprocess.DEVNULL)
+    history = tmp_path / "model.partial" / "history.json"
+    deadline = time.monotonic() + 120
+    while not history.exists() and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not out.exists()
+    done = command(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert "going on after epoch" in done.stderr
+    assert figures(out) == figures(model)
+    assert not (tmp_path / "model.partial").exists()
+
+
+def test_unfinished_run_with_other_options(data: Path, tmp_path: Path) -> None:
+    partial = tmp_path / "m.partial"
+    partial.mkdir()
+    (partial / "options.json").write_text(json.dumps({"seed": 5}))
+    done = command("fit", "--data", data, "--out", tmp_path / "m", *SMALL)
+    assert done.returncode == 2
+    assert "an unfinished run with other" in done.stderr
+    assert "--restart" in done.stderr
+    assert partial.exists()
+
+
+def test_evaluate_logs_every_run(model: Path) -> None:
+    for count in (1, 2):
+        done = command("evaluate", model, "--split", "test")
+        assert done.returncode == 0, done.stderr
+        assert "macro-F1" in done.stdout
+        log = (model / "training/evaluations.jsonl").read_text().splitlines()
+        assert len(log) == count
+        assert json.loads(log[-1])["split"] == "test"
+    written = json.loads((model / "training/metrics-test.json").read_text())
+    assert set(written) == {"tuned", "at_0.5", "tuned_without_overlap"}
+    info = EmotionClassifier.from_pretrained(model).info
+    assert info.metrics["test"]["macro_f1"]["value"] == round(written["tuned"]["macro_f1"]["value"], 4)
+    assert "**Test split**" in (model / "README.md").read_text()
+
+
+def test_bundle(model: Path, tmp_path: Path) -> None:
+    assert command("evaluate", model, "--split", "test").returncode == 0
+    package, results = tmp_path / "package", tmp_path / "results.json"
+    done = command("bundle", model, "--package", package, "--results", results)
+    assert done.returncode == 0, done.stderr
+    names = sorted(path.name for path in package.iterdir())
+    assert names == ["README.md", "emotions.json", "model.onnx", "tokenizer.json"]
+    content = json.loads(results.read_text())
+    assert content["thresholds"] == dict(EmotionClassifier.from_pretrained(package).thresholds)
+    assert content["metrics"]["test"]["tuned"]["rows"] == 133
+
+
+@pytest.mark.parametrize(
+    ("backend", "precision"), [("jax", "float32"), ("jax", "mixed_bfloat16"), ("torch", "float32")]
+)
+def test_other_backends(data: Path, tmp_path: Path, backend: str, precision: str) -> None:
+    if find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    options = ["--epochs", "1", "--precision", precision, *SMALL]
+    done = command("fit", "--data", data, "--out", tmp_path / "m", *options, KERAS_BACKEND=backend)
+    assert done.returncode == 0, done.stderr
+    storage = json.loads((tmp_path / "m/training/storage.json").read_text())
+    assert storage["largest_difference"] < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--max-length", "7"], 2, "--max-length is 7; it must be an even number"),
+        (["--dropout", "1"], 2, "--dropout is 1.0; it must be from 0 to below 1"),
+        (["--epochs", "0"], 2, "--epochs is 0"),
+        (["--pooling", "sum"], 2, "'sum' is not one of 'attention', 'average'"),
+        (["--vectors", "missing.vec"], 1, "missing.vec: no such vectors file"),
+    ],
+)
+def test_wrong_options(data: Path, tmp_path: Path, arguments: list[str], code: int, message: str) -> None:
+    done = command("fit", "--data", data, "--out", tmp_path / "m", *SMALL, *arguments)
+    assert done.returncode == code
+    assert message in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "m").exists()
+
+
+def test_an_occupied_folder_is_refused_before_training(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "mine.txt").write_text("precious")
+    done = command("fit", "--data", data, "--out", tmp_path / "m", *SMALL)
+    assert done.returncode == 2
+    assert (
+        done.stderr.strip() == f"error: {tmp_path / 'm'} exists already; choose another folder or ask for overwriting"
+    )
+    assert (tmp_path / "m" / "mine.txt").read_text() == "precious"
+
+
+def test_no_backend(data: Path, tmp_path: Path) -> None:
+    done = command("fit", "--data", data, "--out", tmp_path / "m", *SMALL, KERAS_BACKEND="theano")
+    assert done.returncode == 1
+    assert "KERAS_BACKEND is 'theano', which is not installed" in done.stderr

@@ -1,0 +1,103 @@
+"""Metrics against scikit-learn and by hand; thresholds by exhaustive search."""
+
+import warnings
+
+import evaluate
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from evenmood import LABELS
+from train.metrics import ranking_figures, score
+from train.thresholds import GRID, tune_thresholds
+
+
+def rows(count: int = 400, labels: int = 28, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    truth = (random.random((count, labels)) < 0.2).astype(np.float32)
+    return truth, np.round(np.clip(truth * 0.3 + random.random((count, labels)) * 0.7, 0, 1), 2).astype(np.float32)
+
+
+def test_by_hand() -> None:
+    truth = np.array([[1, 0], [1, 1], [0, 1]])
+    probabilities = np.array([[0.9, 0.6], [0.2, 0.7], [0.1, 0.8]], np.float32)
+    figures = score(truth, probabilities, np.array([0.5, 0.5]), ["a", "b"], resamples=0)
+    assert figures["rows"] == 3
+    assert figures["subset_accuracy"] == pytest.approx(1 / 3)
+    assert figures["hamming_loss"] == pytest.approx(2 / 6)
+    assert figures["per_label"]["a"] == {
+        "support": 2,
+        "precision": 1.0,
+        "recall": 0.5,
+        "f1": pytest.approx(2 / 3),
+        "roc_auc": 1.0,
+    }
+    assert figures["per_label"]["b"]["precision"] == pytest.approx(2 / 3)
+    assert figures["macro_f1"] == pytest.approx((2 / 3 + 0.8) / 2)
+    assert figures["micro_f1"] == pytest.approx(2 * 3 / (4 + 4))
+
+
+def test_a_probability_equal_to_its_threshold_counts() -> None:
+    truth, probabilities = np.array([[1, 0], [0, 1]]), np.array([[0.3, 0.2], [0.2, 0.3]], np.float32)
+    figures = score(truth, probabilities, np.array([0.3, 0.3]), ["a", "b"], resamples=0)
+    assert figures["subset_accuracy"] == 1
+
+
+def test_labels_without_rows() -> None:
+    truth, probabilities = rows()
+    truth[:, 3] = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figures = score(truth, probabilities, 0.5, LABELS, resamples=50)
+    assert figures["per_label"][LABELS[3]]["support"] == 0
+    assert figures["per_label"][LABELS[3]]["roc_auc"] is None
+    others = [label for label in range(28) if label != 3]
+    expected = metrics.roc_auc_score(truth[:, others], probabilities[:, others], average="macro")
+    assert figures["macro_roc_auc"]["value"] == pytest.approx(expected)
+
+
+def test_ranking_figures_equal_scikit_learn_under_weights() -> None:
+    truth, probabilities = rows()
+    weights = np.random.default_rng(1).integers(0, 4, (5, len(truth))).astype(np.float32)
+    auc, precision = ranking_figures(truth[:, 0].astype(bool), probabilities[:, 0], weights)
+    for row, weight in enumerate(weights):
+        args = truth[:, 0], probabilities[:, 0]
+        assert auc[row] == pytest.approx(metrics.roc_auc_score(*args, sample_weight=weight), abs=1e-9)
+        assert precision[row] == pytest.approx(metrics.average_precision_score(*args, sample_weight=weight), abs=1e-9)
+
+
+def test_intervals_hold_the_value_and_equal_a_plain_bootstrap() -> None:
+    truth, probabilities = rows(200)
+    figures = score(truth, probabilities, 0.5, LABELS, resamples=800)
+    assert figures == score(truth, probabilities, 0.5, LABELS, resamples=800)
+    random = np.random.default_rng(5)
+    plain = []
+    for _ in range(800):
+        draw = random.integers(0, 200, 200)
+        plain.append(metrics.f1_score(truth[draw], probabilities[draw] >= 0.5, average="macro", zero_division=0))
+    low, high = np.percentile(plain, [2.5, 97.5])
+    assert figures["macro_f1"]["low"] == pytest.approx(low, abs=0.01)
+    assert figures["macro_f1"]["high"] == pytest.approx(high, abs=0.01)
+    for name in ("macro_f1", "micro_f1", "macro_roc_auc", "macro_average_precision"):
+        assert figures[name]["low"] < figures[name]["value"] < figures[name]["high"]
+
+
+def test_thresholds_are_the_best_of_the_grid() -> None:
+    truth, probabilities = rows()
+    truth[:, 5] = 0
+    cuts = tune_thresholds(truth, probabilities)
+    for label in range(28):
+        if label == 5:
+            assert cuts[label] == 0.5
+            continue
+        f1 = {cut: metrics.f1_score(truth[:, label], probabilities[:, label] >= cut) for cut in GRID}
+        best = [cut for cut, value in f1.items() if value >= max(f1.values()) - 1e-12]
+        assert f1[cuts[label]] == pytest.approx(max(f1.values()))
+        assert abs(cuts[label] - 0.5) == pytest.approx(min(abs(cut - 0.5) for cut in best))
+
+
+def test_the_evaluate_module_loads_by_path() -> None:
+    truth, probabilities = rows(100)
+    module = evaluate.load("train/emotion_metrics.py")
+    figures = module.compute(predictions=probabilities, references=truth.astype(int), thresholds=[0.4] * 28)
+    assert figures == score(truth, probabilities, np.full(28, 0.4, np.float32), LABELS, resamples=0)

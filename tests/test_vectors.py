@@ -1,0 +1,161 @@
+"""Word vectors: fastText's files against the fastText library itself."""
+
+import struct
+import tracemalloc
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import fasttext
+import numpy as np
+import pytest
+
+from evenmood import DataError
+from train.config import TrainConfig
+from train.vectors import load_vectors, read_bin, read_vec
+
+SIZE = 16
+WORDS = ["happy", "joy", "naïve", "日本", "grateful", "the"]
+UNSEEN = ["happyish", "naïvely", "日本語", "zzz"]
+TEXTS = [f"the {word} people are {other}" for word in WORDS for other in WORDS] * 5
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    folder = tmp_path_factory.mktemp("vectors")
+    (folder / "corpus.txt").write_text("\n".join(TEXTS), encoding="utf-8")
+    model = fasttext.train_unsupervised(
+        str(folder / "corpus.txt"), dim=SIZE, minCount=1, bucket=500, epoch=1, thread=1, verbose=0, minn=1, maxn=4
+    )
+    model.save_model(str(folder / "model.bin"))
+    return folder / "model.bin", model
+
+
+def vec_file(path: Path, words: list[str], size: int = SIZE, header: str | None = None) -> Path:
+    random = np.random.default_rng(0)
+    lines = [f"{word} " + " ".join(f"{value:.4f}" for value in random.normal(size=size)) for word in words]
+    path.write_text("\n".join([header or f"{len(words)} {size}", *lines]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_bin_equals_the_library(model: tuple[Path, Any]) -> None:
+    path, library = model
+    table = read_bin(path, WORDS + UNSEEN, SIZE)
+    for row, word in enumerate(WORDS + UNSEEN):
+        np.testing.assert_allclose(table[row], library.get_word_vector(word), atol=1e-6)
+    assert np.abs(table).max() > 1e-3
+
+
+def test_bin_without_subwords(tmp_path: Path) -> None:
+    (tmp_path / "c.txt").write_text("\n".join(TEXTS), encoding="utf-8")
+    library = fasttext.train_unsupervised(
+        str(tmp_path / "c.txt"), dim=SIZE, minCount=1, bucket=0, maxn=0, minn=0, epoch=1, thread=1, verbose=0
+    )
+    library.save_model(str(tmp_path / "m.bin"))
+    table = read_bin(tmp_path / "m.bin", ["happy", "zzz"], SIZE)
+    np.testing.assert_allclose(table[0], library.get_word_vector("happy"), atol=1e-6)
+    assert np.isnan(table[1]).all()
+
+
+def test_vec_takes_the_wanted_rows(tmp_path: Path) -> None:
+    path = vec_file(tmp_path / "v.vec", ["joy", "other", "日本"])
+    table = read_vec(path, ["日本", "missing", "joy"], SIZE)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    np.testing.assert_allclose(table[2], np.array(lines[1].split()[1:], np.float32))
+    np.testing.assert_allclose(table[0], np.array(lines[3].split()[1:], np.float32))
+    assert np.isnan(table[1]).all()
+
+
+def test_vec_is_streamed(tmp_path: Path) -> None:
+    path = vec_file(tmp_path / "large.vec", [f"w{i}" for i in range(30_000)], size=100)
+    assert path.stat().st_size > 20_000_000
+    tracemalloc.start()
+    read_vec(path, ["w5"], 100)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+def broken(path: Path, line: int, text: str) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    lines[line - 1] = text
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def test_vec_faults(tmp_path: Path) -> None:
+    path = tmp_path / "v.vec"
+    for spoil, message in [
+        (lambda: vec_file(path, WORDS, size=7), "vectors of 7 numbers, but --embedding-size is 16"),
+        (lambda: broken(vec_file(path, WORDS), 3, "joy 0.1 0.2"), "line 3: expected a word and 16 numbers"),
+        (lambda: broken(vec_file(path, WORDS), 2, "happy" + " x" * 16), "line 2: expected a word and 16 numbers"),
+        (lambda: vec_file(path, WORDS, header="no header"), "line 1: expected the number of words"),
+        (lambda: vec_file(path, WORDS, header="99 16"), "6 vectors, but its first line says 99"),
+        (lambda: path.write_text(""), "the file is empty"),
+        (lambda: path.unlink(), "no such vectors file"),
+    ]:
+        spoil()
+        config = TrainConfig(vectors=str(path), embedding_size=SIZE)
+        with pytest.raises(DataError) as caught:
+            load_vectors(config, ["[PAD]", "[UNK]", *WORDS], [], lambda line: None)
+        assert message in str(caught.value)
+
+
+def test_bin_faults(model: tuple[Path, Any], tmp_path: Path) -> None:
+    whole = model[0].read_bytes()
+    path = tmp_path / "m.bin"
+    quantized = bytearray(whole)
+    # The flag stands right before rows and columns of the input matrix, whose values fill the middle of the file.
+    rows = struct.pack("<qq", len(model[1].words) + 500, SIZE)
+    quantized[whole.index(rows) - 1] = 1
+    for content, message in [
+        (b"", "the file is empty"),
+        (b"not fastText at all" * 10, "not a fastText model"),
+        (whole[:50], "damaged or cut short"),
+        (whole[:200], "damaged or cut short"),
+        (whole[: len(whole) // 3], "damaged or cut short"),
+        (bytes(quantized), "quantized"),
+    ]:
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=message):
+            read_bin(path, WORDS, SIZE)
+    path.write_bytes(whole)
+    with pytest.raises(DataError, match="vectors of 16 numbers, but --embedding-size is 300"):
+        read_bin(path, WORDS, 300)
+
+
+def test_words_that_the_source_lacks(tmp_path: Path) -> None:
+    path = vec_file(tmp_path / "v.vec", WORDS)
+    lines: list[str] = []
+    config = TrainConfig(vectors=str(path), embedding_size=SIZE)
+    words = ["[PAD]", "[UNK]", "joy", "unheard", "happy"]
+    table = load_vectors(config, words, [], lines.append)
+    assert table.shape == (5, SIZE)
+    assert table.dtype == np.float32
+    assert not table[0].any()
+    np.testing.assert_allclose(table[1], table[[2, 4]].mean(axis=0), rtol=1e-5)
+    assert np.isfinite(table).all()
+    assert table[3].any()
+    assert lines == [f"vectors: 2 of 3 words found in {path}"]
+    np.testing.assert_array_equal(table, load_vectors(config, words, [], lines.append))
+    other = load_vectors(replace(config, seed=1), words, [], lines.append)
+    assert (other[3] != table[3]).any()
+    with pytest.raises(DataError, match="none of the 1 words"):
+        load_vectors(config, ["[PAD]", "[UNK]", "unheard"], [], lines.append)
+
+
+def test_self_is_repeatable_and_takes_a_corpus(tmp_path: Path) -> None:
+    corpus = tmp_path / "more.txt"
+    corpus.write_text("more words about Gratitude!\n" * 20, encoding="utf-8")
+    config = TrainConfig(vectors="self", embedding_size=SIZE, corpus=(str(corpus),), min_frequency=1)
+    words = ["[PAD]", "[UNK]", "happy", "gratitude"]
+    first = load_vectors(config, words, TEXTS, lambda line: None)
+    np.testing.assert_array_equal(first, load_vectors(config, words, TEXTS, lambda line: None))
+    without = load_vectors(replace(config, corpus=()), words, TEXTS, lambda line: None)
+    assert (first[3] != without[3]).any()
+    with pytest.raises(DataError, match="too short"):
+        load_vectors(replace(config, corpus=(), min_frequency=2), words, ["once"], lambda line: None)
+
+
+def test_unknown_source() -> None:
+    with pytest.raises(DataError, match="--vectors self"):
+        load_vectors(TrainConfig(vectors="no/such/thing"), ["[PAD]", "[UNK]", "a"], [], lambda line: None)

@@ -1,0 +1,117 @@
+"""Train, evaluate and bundle: `python -m train fit --help`."""
+
+import inspect
+import re
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_origin
+
+import typer
+
+from evenmood.command import run
+from train.config import TrainConfig
+
+app = typer.Typer(
+    help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+)
+
+
+def say(line: str) -> None:
+    """Print a line of progress to standard error."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def config_flags(command: Any) -> Any:
+    """Give a command one flag for each field of `TrainConfig`, with its default and its help from the docstring."""
+    helps = dict(re.findall(r"^ {4,8}(\w+): (.+)$", inspect.cleandoc(TrainConfig.__doc__ or ""), re.MULTILINE))
+    own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    flags = []
+    for field in fields(TrainConfig):
+        kind = list[str] if get_origin(field.type) is tuple else field.type
+        default = list(field.default) if isinstance(field.default, tuple) else field.default
+        names = [f"--{field.name.replace('_', '-')}"]
+        if kind is bool:
+            names = [f"{names[0]}/--no-{names[0][2:]}"]
+        option = Annotated[kind, typer.Option(*names, help=helps[field.name])]  # type: ignore[valid-type]
+        flags.append(inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=option))
+
+    def with_flags(**options: Any) -> None:
+        chosen = {f.name: options.pop(f.name) for f in fields(TrainConfig)}
+        chosen["corpus"] = tuple(chosen["corpus"])
+        command(**options, config=TrainConfig(**chosen))
+
+    with_flags.__name__, with_flags.__doc__ = command.__name__, command.__doc__
+    parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in own if p.name != "config"] + flags
+    with_flags.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    with_flags.__annotations__ = {p.name: p.annotation for p in parameters}
+    return with_flags
+
+
+@app.command()
+@config_flags
+def fit(
+    out: Annotated[Path, typer.Option(help="Model folder to write.")],
+    config: TrainConfig,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what lies at --out.")] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Forget an unfinished run; else it goes on.")] = False,
+) -> None:
+    """Train on the training split, tune thresholds on validation, write the model folder."""
+    from evenmood.model_folder import check_target
+    from train.backend import choose_backend
+
+    check_target(out, overwrite)  # before hours of training, not after them
+    choose_backend()
+    from train.fit import fit as train_model
+
+    train_model(config, out, say, overwrite=overwrite, restart=restart)
+    figures = read_brief(out, "validation")
+    say(f"{out}: validation macro-F1 {figures['macro_f1']['value']:.3f}, micro-F1 {figures['micro_f1']['value']:.3f}")
+    say(f"next: evenmood --model {out} 'some text', or python -m train evaluate {out} --split test")
+
+
+@app.command()
+def evaluate(
+    folder: Annotated[Path, typer.Argument(help="Model folder.")],
+    split: Annotated[Literal["train", "validation", "test"], typer.Option(help="Split to score.")] = "validation",
+    data: Annotated[str | None, typer.Option(help="Data set; its own one if left out.")] = None,
+) -> None:
+    """Score a model folder on a split and write the figures into the folder; every run is logged there."""
+    from train.card import AVERAGES, interval
+    from train.evaluate import evaluate as score_folder
+
+    figures = score_folder(folder, split, data)
+    print(f"{split}: {figures['tuned']['rows']:,} texts, tuned thresholds | at 0.5")
+    for name, title in AVERAGES:
+        print(f"{title:24} {interval(figures['tuned'][name]):24} | {interval(figures['at_0.5'][name])}")
+    without = figures.get("tuned_without_overlap")
+    if without:
+        print(f"macro-F1 {interval(without['macro_f1'])} on the {without['rows']:,} texts of no earlier split")
+
+
+@app.command()
+def bundle(
+    folder: Annotated[Path, typer.Argument(help="Model folder, evaluated on validation and test.")],
+    package: Annotated[Path, typer.Option(help="Folder of the default model.")] = Path("evenmood/default_model"),
+    results: Annotated[Path, typer.Option(help="Results file to write.")] = Path("results/default_model.json"),
+) -> None:
+    """Make a model folder the bundled default: copy what predicts, and keep its figures as the results file."""
+    from train.bundle import bundle as make_default
+
+    say(make_default(folder, package, results))
+
+
+def read_brief(folder: Path, split: str) -> Any:
+    """The figures of a split that `emotions.json` carries."""
+    from evenmood.model_folder import read_info
+
+    return read_info(folder).metrics[split]
+
+
+def main() -> None:
+    """Run the command line."""
+    run(app, "python -m train")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""What an interrupted training run leaves beside its output, so that the same command goes on where it stopped."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from evenmood.errors import UsageError
+from evenmood.model_folder import write_text
+from train.config import TrainConfig
+
+
+class Checkpoint:
+    """A folder of the run's options, tokenizer, vectors, history, and the networks of the last and the best epoch."""
+
+    def __init__(self, out: Path, config: TrainConfig, restart: bool = False) -> None:
+        """Open or create `OUT.partial`.
+
+        Raises:
+            UsageError: An unfinished run with other options lies there, and `restart` is false.
+        """
+        self.folder = out.with_name(out.name + ".partial")
+        if restart:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        options = json.loads(json.dumps(asdict(config)))
+        path = self.folder / "options.json"
+        if path.exists():
+            before = json.loads(path.read_text(encoding="utf-8"))
+            changed = sorted(name for name in options if options[name] != before.get(name))
+            if changed:
+                raise UsageError(
+                    f"{self.folder}: an unfinished run with other {', '.join(changed)}; "
+                    "repeat its options, or start anew with --restart"
+                )
+        else:
+            write_text(path, json.dumps(options, indent=1))
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """One entry a finished epoch: `epoch`, `loss`, `val_loss`, `seconds`."""
+        path = self.folder / "history.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+
+    @property
+    def best_epoch(self) -> int:
+        """The finished epoch of lowest validation loss, counted from 1; 0 before the first."""
+        return min(self.history, key=lambda entry: entry["val_loss"], default={"epoch": 0})["epoch"]
+
+    def network(self, epoch: int) -> Path:
+        """Where an epoch's network lies."""
+        return self.folder / f"epoch-{epoch:03}.keras"
+
+    def add_epoch(self, entry: dict[str, Any], save: Callable[[Path], None]) -> None:
+        """Save an epoch's network, then its history entry: what history lists is whole. Drop what is not needed."""
+        part = self.folder / "part.keras"
+        save(part)
+        part.replace(self.network(entry["epoch"]))
+        write_text(self.folder / "history.json", json.dumps([*self.history, entry]))
+        keep = {self.network(entry["epoch"]), self.network(self.best_epoch)}
+        for path in self.folder.glob("epoch-*.keras"):
+            if path not in keep:
+                path.unlink()
+
+    def vocabulary(
+        self, make: Callable[[], Tokenizer], load: Callable[[Tokenizer], np.ndarray]
+    ) -> tuple[Tokenizer, np.ndarray]:
+        """Tokenizer and word vectors, made at the first start and read back at the next ones."""
+        tokenizer_path, vectors_path = self.folder / "tokenizer.json", self.folder / "vectors.npy"
+        if vectors_path.exists():
+            return Tokenizer.from_file(str(tokenizer_path)), np.load(vectors_path, allow_pickle=False)
+        tokenizer = make()
+        vectors = load(tokenizer)
+        write_text(tokenizer_path, tokenizer.to_str())
+        part = self.folder / "part.npy"
+        np.save(part, vectors)
+        part.replace(vectors_path)
+        return tokenizer, vectors
+
+    def remove(self) -> None:
+        """Delete the folder: the run is finished."""
+        shutil.rmtree(self.folder)

@@ -1,0 +1,166 @@
+"""Reading a labelled data set: a Hub id, a folder of GoEmotions' TSV files, or a folder of Parquet files."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evenmood.errors import DataError
+from evenmood.labels import LABELS
+from evenmood.text import clean
+
+SPLITS = ("train", "validation", "test")
+ALIASES = {"validation": ("validation", "dev", "valid")}
+"""GoEmotions' own release calls the validation file `dev.tsv`."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a data set.
+
+    Attributes:
+        texts: n texts, not cleaned.
+        labels: float32 of shape (n, 28), 1 where the text has the label.
+    """
+
+    texts: list[str]
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def without(self, others: Iterable["Split"]) -> "Split":
+        """Return the rows whose cleaned text is in none of the other splits."""
+        seen = {clean(text) for other in others for text in other.texts}
+        rows = [row for row, text in enumerate(self.texts) if clean(text) not in seen]
+        return Split([self.texts[row] for row in rows], self.labels[rows])
+
+
+def load_split(source: str, split: str) -> Split:
+    """Read one split and no other.
+
+    Args:
+        source: `namespace/name` or `namespace/name:configuration` on the Hub; a folder with `train.tsv`,
+            `validation.tsv` (or `dev.tsv`) and `test.tsv` of text, comma-separated label numbers and comment id; or a
+            folder with Parquet files named by split, of `text` and `labels` (numbers or names).
+        split: `train`, `validation` or `test`.
+
+    Raises:
+        DataError: Nothing there, or a row is broken; the message names file and line.
+    """
+    if split not in SPLITS:
+        raise DataError(f"no split {split!r}; the splits are {', '.join(SPLITS)}")
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        pairs = _read_folder(folder, split)
+    elif folder.is_file():
+        raise DataError(f"{source} is a file; give the folder that holds it")
+    else:
+        pairs = _read_hub(source, split)
+    texts, rows = [], []
+    for text, row in pairs:
+        texts.append(text)
+        rows.append(row)
+    if not texts:
+        raise DataError(f"{source}: the {split} split is empty")
+    labels = np.zeros((len(rows), len(LABELS)), np.float32)
+    for index, row in enumerate(rows):
+        labels[index, row] = 1
+    return Split(texts, labels)
+
+
+def _read_folder(folder: Path, split: str) -> Iterator[tuple[str, list[int]]]:
+    names = ALIASES.get(split, (split,))
+    for name in names:
+        path = folder / f"{name}.tsv"
+        if path.is_file():
+            return _read_tsv(path)
+    files = sorted(path for name in names for path in folder.rglob(f"{name}*.parquet"))
+    if files:
+        return (pair for path in files for pair in _read_parquet(path))
+    held = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
+    raise DataError(f"{folder}: no {names[0]}.tsv and no {names[0]}*.parquet; the folder holds {held}")
+
+
+def _read_tsv(path: Path) -> Iterator[tuple[str, list[int]]]:
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            where = f"{path}, line {number}"
+            try:
+                fields = line.decode("utf-8").rstrip("\r\n").split("\t")
+            except UnicodeDecodeError as error:
+                raise DataError(f"{where}: not UTF-8 at byte {error.start}") from None
+            if fields == [""]:
+                continue
+            if len(fields) < 2:
+                raise DataError(f"{where}: expected text, label numbers and comment id between tabs, found one field")
+            yield fields[0], _label_numbers(fields[1].split(","), where)
+
+
+def _read_parquet(path: Path) -> Iterator[tuple[str, list[int]]]:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        file = parquet.ParquetFile(path)
+        absent = {"text", "labels"} - set(file.schema_arrow.names)
+        if absent:
+            raise DataError(f"{path}: no column {' and '.join(sorted(absent))}; it has {', '.join(file.schema.names)}")
+        number = 0
+        for batch in file.iter_batches(columns=["text", "labels"]):
+            for row in batch.to_pylist():
+                number += 1
+                yield _row(row, f"{path}, row {number}")
+    except pyarrow.ArrowInvalid as error:
+        raise DataError(f"{path}: not a Parquet file ({error})") from None
+
+
+def _read_hub(source: str, split: str) -> Iterator[tuple[str, list[int]]]:
+    import datasets
+    from huggingface_hub import errors as hub_errors
+
+    repository, _, configuration = source.partition(":")
+    try:
+        rows = datasets.load_dataset(repository, configuration or None, split=split)
+    except (
+        datasets.exceptions.DatasetsError,
+        hub_errors.HfHubHTTPError,
+        hub_errors.HFValidationError,
+        FileNotFoundError,
+        ConnectionError,
+        ValueError,
+    ) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataError(f"no folder {source!r} here, and the Hub's data set cannot be read: {reason}") from None
+    names = getattr(getattr(rows.features.get("labels"), "feature", None), "names", None)
+    for number, row in enumerate(rows, 1):
+        if names is not None and row.get("labels") is not None:
+            row = {**row, "labels": [names[label] for label in row["labels"]]}
+        yield _row(row, f"{source}, {split} row {number}")
+
+
+def _row(row: dict[str, Any], where: str) -> tuple[str, list[int]]:
+    if not isinstance(row.get("text"), str):
+        raise DataError(f"{where}: text is {row.get('text')!r}, not a string")
+    if not isinstance(row.get("labels"), list):
+        raise DataError(f"{where}: labels is {row.get('labels')!r}, not a list")
+    return row["text"], _label_numbers(row["labels"], where)
+
+
+def _label_numbers(values: list[Any], where: str) -> list[int]:
+    """Label numbers of a row, given as numbers or as names."""
+    numbers = []
+    for value in values:
+        if value in LABELS:
+            numbers.append(LABELS.index(value))
+            continue
+        try:
+            number = int(value)
+        except (TypeError, ValueError):
+            number = -1
+        if not 0 <= number < len(LABELS):
+            raise DataError(f"{where}: unknown label {value!r}; expected 0 to {len(LABELS) - 1} or a label's name")
+        numbers.append(number)
+    return numbers

@@ -1,0 +1,45 @@
+"""Multi-label metrics as an `evaluate` module: `evaluate.load("train/emotion_metrics.py")`, with no network."""
+
+from typing import Any
+
+import datasets
+import evaluate
+import numpy as np
+
+from evenmood.labels import LABELS
+from train.metrics import score
+
+DESCRIPTION = """
+Figures of a multi-label emotion prediction: subset accuracy, Hamming loss, micro, macro and weighted precision, recall
+and F1, ROC AUC and average precision, and precision, recall and F1 of each label.
+"""
+INPUTS = """
+Args:
+    predictions: Probabilities, one list of 28 a text.
+    references: 0 or 1, one list of 28 a text.
+    thresholds: One number for all labels (default 0.5) or a list of 28.
+    resamples: Bootstrap resamples for 95 % intervals; 0, the default, for none.
+"""
+
+
+class EmotionMetrics(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
+    """The metrics of `train.metrics.score`, in the shape that the evaluate library wants."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        return evaluate.MetricInfo(
+            description=DESCRIPTION,
+            citation="",
+            inputs_description=INPUTS,
+            features=datasets.Features(
+                {
+                    "predictions": datasets.List(datasets.Value("float32")),
+                    "references": datasets.List(datasets.Value("int8")),
+                }
+            ),
+        )
+
+    def _compute(
+        self, predictions: Any, references: Any, thresholds: float | list[float] = 0.5, resamples: int = 0
+    ) -> dict[str, Any]:
+        probabilities = np.array(predictions, np.float32)
+        return score(np.array(references), probabilities, np.asarray(thresholds), LABELS, resamples)

@@ -1,0 +1,95 @@
+"""Score a model folder on a split through `model.onnx`, the very thing that predicts."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evenmood import EmotionClassifier
+from evenmood.model_folder import TRAINING_FOLDER, read_info, write_info, write_text
+from train.card import write_card
+from train.data import Split, load_split
+from train.metrics import score
+
+LOG_FILE = "evaluations.jsonl"
+BRIEF = ("rows", "subset_accuracy", "micro_f1", "macro_f1", "macro_roc_auc", "macro_average_precision")
+"""Figures that `emotions.json` carries beside those per label."""
+
+
+def evaluate(folder: Path, split: str, data: str | None = None) -> dict[str, Any]:
+    """Score a model folder on a split of its own data set, or of another, and write the figures into the folder.
+
+    Every run is logged in `training/evaluations.jsonl`: the test split is meant to be read once, for the report.
+
+    Args:
+        folder: Model folder; its metrics, `emotions.json` and card are updated.
+        split: `validation` or `test` (or `train`).
+        data: Data set as in `load_split`; None for the one the model was trained from.
+
+    Returns:
+        What `write_metrics` wrote.
+    """
+    source = data or read_info(folder).trained_from["data"]
+    rows = load_split(source, split)
+    earlier = {"train": (), "validation": ("train",), "test": ("train", "validation")}[split]
+    disjoint = rows.without(load_split(source, name) for name in earlier) if earlier else None
+    figures = write_metrics(folder, split, rows, onnx_probabilities(folder, rows.texts), disjoint)
+    entry = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "split": split,
+        "data": source,
+        "rows": len(rows),
+        "macro_f1": figures["tuned"]["macro_f1"]["value"],
+    }
+    with (folder / TRAINING_FOLDER / LOG_FILE).open("a", encoding="utf-8") as log:
+        log.write(json.dumps(entry) + "\n")
+    write_card(folder)
+    return figures
+
+
+def onnx_probabilities(folder: Path, texts: Sequence[str]) -> np.ndarray:
+    """Probabilities of the exported model: float32, shape (n, labels)."""
+    return EmotionClassifier.from_pretrained(folder).predict_proba(texts)
+
+
+def write_metrics(
+    folder: Path, split: str, rows: Split, probabilities: np.ndarray, disjoint: Split | None = None
+) -> dict[str, Any]:
+    """Score at 0.5 and at the tuned thresholds; write `training/metrics-SPLIT.json` and the brief into `emotions.json`.
+
+    Args:
+        folder: Model folder.
+        split: The split's name.
+        rows: Its texts and labels.
+        probabilities: Shape (n, labels).
+        disjoint: The rows whose text is in no earlier split, scored as well where given.
+
+    Returns:
+        `tuned`, `at_0.5` and, where asked for, `tuned_without_overlap`: figures as in `metrics.score`.
+    """
+    info = read_info(folder)
+    cuts = np.array([info.thresholds[label] for label in info.labels], np.float32)
+    figures = {
+        "tuned": score(rows.labels, probabilities, cuts, info.labels),
+        "at_0.5": score(rows.labels, probabilities, 0.5, info.labels),
+    }
+    if disjoint is not None:
+        figures["tuned_without_overlap"] = score(
+            disjoint.labels, onnx_probabilities(folder, disjoint.texts), cuts, info.labels
+        )
+    (folder / TRAINING_FOLDER).mkdir(exist_ok=True)
+    write_text(folder / TRAINING_FOLDER / f"metrics-{split}.json", json.dumps(figures, indent=1) + "\n")
+    brief = rounded({name: figures["tuned"][name] for name in (*BRIEF, "per_label")})
+    write_info(folder, replace(info, metrics={**info.metrics, split: brief}))
+    return figures
+
+
+def rounded(figures: Any) -> Any:
+    """The same structure with numbers of four decimals."""
+    if isinstance(figures, dict):
+        return {name: rounded(value) for name, value in figures.items()}
+    return round(figures, 4) if isinstance(figures, float) else figures

@@ -1,0 +1,177 @@
+"""Train the network, tune thresholds on validation, and write the model folder."""
+
+import csv
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from evenmood import __version__
+from evenmood.labels import LABELS
+from evenmood.model_folder import ONNX_FILE, TOKENIZER_FILE, TRAINING_FOLDER, ModelInfo, whole_folder, write_info
+from evenmood.text import encode, fit_tokenizer
+from train import figures
+from train.backend import has_gpu, make_deterministic
+from train.card import write_card
+from train.checkpoint import Checkpoint
+from train.config import TrainConfig
+from train.data import Split, load_split
+from train.evaluate import onnx_probabilities, write_metrics
+from train.export import export_onnx
+from train.metrics import score
+from train.network import build_network
+from train.thresholds import tune_thresholds
+from train.vectors import load_vectors
+
+Say = Callable[[str], None]
+
+
+def fit(config: TrainConfig, out: Path, say: Say, *, overwrite: bool = False, restart: bool = False) -> Path:
+    """Train as configured and write the model folder, whole or not at all.
+
+    Args:
+        config: All choices of the run.
+        out: Model folder to write.
+        say: Receives progress, a line at a time.
+        overwrite: Replace what lies at `out`.
+        restart: Forget an unfinished run instead of going on with it.
+
+    Returns:
+        `out`.
+    """
+    checkpoint = Checkpoint(out, config, restart)
+    train, validation = load_split(config.data, "train"), load_split(config.data, "validation")
+    say(f"data: {len(train):,} training and {len(validation):,} validation texts from {config.data}")
+    make_deterministic(config.seed)
+    tokenizer, vectors = checkpoint.vocabulary(
+        lambda: fit_tokenizer(train.texts, config.min_frequency, config.max_length),
+        lambda tokenizer: load_vectors(config, words_by_id(tokenizer), train.texts, say),
+    )
+    ids = {"train": encode(tokenizer, train.texts), "validation": encode(tokenizer, validation.texts)}
+    model = train_network(config, vectors, ids, train, validation, checkpoint, say)
+
+    probabilities = model.predict(ids["validation"], batch_size=1024, verbose=0)
+    thresholds = tune_thresholds(validation.labels, probabilities)
+    for label, positives in zip(LABELS, validation.labels.sum(axis=0), strict=True):
+        if not positives:
+            say(f"thresholds: {label} has no positive validation text and keeps 0.5")
+    with whole_folder(out, overwrite) as work:
+        model.save(work, zipped=False)
+        shutil.rmtree(work / "assets", ignore_errors=True)  # Keras may leave it, empty
+        export_onnx(model, work / ONNX_FILE, config.embedding_bits)
+        tokenizer.save(str(work / TOKENIZER_FILE), pretty=False)
+        info = ModelInfo(
+            labels=LABELS,
+            thresholds={label: round(float(cut), 2) for label, cut in zip(LABELS, thresholds, strict=True)},
+            max_length=config.max_length,
+            attention=config.pooling == "attention",
+            trained_from={"evenmood": __version__, **asdict(config)},
+        )
+        write_info(work, info)
+        training = work / TRAINING_FOLDER
+        training.mkdir()
+        (training / "config.json").write_text(json.dumps(asdict(config), indent=1) + "\n", encoding="utf-8")
+        (training / "layers.json").write_text(json.dumps(layer_table(model), indent=1) + "\n", encoding="utf-8")
+        with (training / "history.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, ["epoch", "loss", "val_loss", "seconds"])
+            writer.writeheader()
+            writer.writerows(checkpoint.history)
+        figures.loss_curves(checkpoint.history, training / "loss.png")
+        stored = onnx_probabilities(work, validation.texts)
+        storage = {
+            "bits": config.embedding_bits,
+            "macro_f1_keras": score(validation.labels, probabilities, thresholds, LABELS, 0)["macro_f1"],
+            "macro_f1_onnx": score(validation.labels, stored, thresholds, LABELS, 0)["macro_f1"],
+            "largest_difference": float(np.abs(stored - probabilities).max()),
+        }
+        (training / "storage.json").write_text(json.dumps(storage, indent=1) + "\n", encoding="utf-8")
+        write_metrics(work, "validation", validation, stored)
+        write_card(work)
+    checkpoint.remove()
+    return out
+
+
+def train_network(
+    config: TrainConfig,
+    vectors: np.ndarray,
+    ids: dict[str, np.ndarray],
+    train: Split,
+    validation: Split,
+    checkpoint: Checkpoint,
+    say: Say,
+) -> keras.Model:
+    """Run epochs until the validation loss has not fallen for `patience` of them; return the best epoch's network.
+
+    An epoch's order of rows and its dropout depend on the seed and the epoch alone: a run that is interrupted and goes
+    on gives what an undisturbed one gives.
+    """
+    policy = config.precision
+    if policy == "auto":
+        policy = "mixed_float16" if has_gpu() else "float32"
+    keras.config.set_dtype_policy(policy)
+    try:
+        if checkpoint.history:
+            model = keras.saving.load_model(checkpoint.network(checkpoint.history[-1]["epoch"]))
+            say(f"going on after epoch {checkpoint.history[-1]['epoch']}")
+        else:
+            model = build_network(config, vectors, len(LABELS), train.labels.mean(axis=0))
+            adam = keras.optimizers.Adam(config.learning_rate, config.beta_1, config.beta_2, config.epsilon)
+            model.compile(adam, "binary_crossentropy")  # Keras adds loss scaling under mixed_float16
+        for epoch in range(len(checkpoint.history) + 1, config.epochs + 1):
+            if epoch > checkpoint.best_epoch + config.patience:
+                break
+            started = time.monotonic()
+            random = np.random.default_rng([config.seed, epoch])
+            order = random.permutation(len(train))
+            for layer in model.layers:  # Keras does not save the state of a dropout layer's generator
+                if hasattr(layer, "seed_generator"):
+                    layer.seed_generator.state.assign(random.integers(2**31, size=2))
+            fitted = model.fit(
+                ids["train"][order], train.labels[order], batch_size=config.batch_size, shuffle=False, verbose=0
+            )
+            val_loss = float(model.evaluate(ids["validation"], validation.labels, batch_size=1024, verbose=0))
+            entry: dict[str, Any] = {
+                "epoch": epoch,
+                "loss": float(fitted.history["loss"][0]),
+                "val_loss": val_loss,
+                "seconds": round(time.monotonic() - started, 1),
+            }
+            checkpoint.add_epoch(entry, model.save)
+            best = " (best so far)" if checkpoint.best_epoch == epoch else ""
+            say(
+                f"epoch {epoch}/{config.epochs}: loss {entry['loss']:.4f}, "
+                f"validation loss {val_loss:.4f}{best}, {entry['seconds']:.0f} s"
+            )
+        best_model = keras.saving.load_model(checkpoint.network(checkpoint.best_epoch))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    # Saved in float32 whatever it was trained in, so that it loads and runs the same on any machine.
+    model = build_network(config, vectors, len(LABELS))
+    model.set_weights(best_model.get_weights())
+    return model
+
+
+def words_by_id(tokenizer: Any) -> list[str]:
+    """The vocabulary in the order of its ids."""
+    vocabulary = tokenizer.get_vocab()
+    return sorted(vocabulary, key=vocabulary.__getitem__)
+
+
+def layer_table(model: keras.Model) -> list[dict[str, Any]]:
+    """Name, kind, output shape and weight count of each layer that has a name of its own in `build_network`."""
+    return [
+        {
+            "name": layer.name,
+            "kind": type(layer).__name__,
+            "output_shape": ["n" if size is None else size for size in layer.output.shape],
+            "parameters": layer.count_params(),
+        }
+        for layer in model.layers
+        if isinstance(layer, keras.layers.Layer) and not type(layer).__module__.startswith("keras.src.ops")
+    ]

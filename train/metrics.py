@@ -1,0 +1,139 @@
+"""Multi-label metrics through scikit-learn, with 95 % bootstrap intervals for the averaged figures."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn import metrics
+from sklearn.exceptions import UndefinedMetricWarning
+
+RESAMPLES = 1000
+"""Bootstrap resamples of the rows; the interval is their 2.5 and 97.5 percentiles."""
+
+
+def score(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    thresholds: np.ndarray | float,
+    names: Sequence[str],
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """All figures of a prediction.
+
+    Args:
+        labels: 0 or 1, shape (n, labels).
+        probabilities: Shape (n, labels).
+        thresholds: One per label, or one for all; a label is given where its probability reaches it.
+        names: A name per label.
+        resamples: Bootstrap resamples; 0 leaves the intervals out.
+        seed: Of the bootstrap.
+
+    Returns:
+        `rows`, `subset_accuracy`, `hamming_loss`; `micro_`, `macro_` and `weighted_` `precision`, `recall` and `f1`;
+        `macro_` and `micro_roc_auc` and `average_precision`; `per_label` figures by name. Macro and micro figures with
+        an interval are objects of `value`, `low`, `high`. A label that has no positive row counts with F1 0, as in
+        scikit-learn with `zero_division=0`, and is left out of the AUC and average precision.
+    """
+    truth = labels.astype(bool)
+    predicted = probabilities >= np.asarray(thresholds, probabilities.dtype)
+    figures: dict[str, Any] = {
+        "rows": len(truth),
+        "subset_accuracy": float(metrics.accuracy_score(truth, predicted)),
+        "hamming_loss": float(metrics.hamming_loss(truth, predicted)),
+    }
+    for average in ("micro", "macro", "weighted"):
+        values = metrics.precision_recall_fscore_support(truth, predicted, average=average, zero_division=0)
+        for name, value in zip(("precision", "recall", "f1"), values, strict=False):
+            figures[f"{average}_{name}"] = float(value)
+    ranked = np.flatnonzero(truth.any(axis=0) & ~truth.all(axis=0))
+    for average in ("macro", "micro"):
+        for name, function in (
+            ("roc_auc", metrics.roc_auc_score),
+            ("average_precision", metrics.average_precision_score),
+        ):
+            value = function(truth[:, ranked], probabilities[:, ranked], average=average) if len(ranked) else np.nan
+            figures[f"{average}_{name}"] = float(value)
+    figures["per_label"] = _per_label(truth, predicted, probabilities, names)
+    if resamples:
+        averaged, f1 = _bootstrap(truth, predicted, probabilities, resamples, seed)
+        for name, values in averaged.items():
+            low, high = np.nanpercentile(values, [2.5, 97.5])
+            figures[name] = {"value": figures[name], "low": float(low), "high": float(high)}
+        for name, low, high in zip(names, *np.percentile(f1, [2.5, 97.5], axis=0), strict=True):
+            figures["per_label"][name] |= {"f1_low": float(low), "f1_high": float(high)}
+    return figures
+
+
+def _per_label(
+    truth: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray, names: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    columns = metrics.precision_recall_fscore_support(truth, predicted, average=None, zero_division=0)
+    table = {}
+    for index, (name, precision, recall, f1, support) in enumerate(zip(names, *columns, strict=True)):
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", UndefinedMetricWarning
+            )  # no positive row: the figure is NaN, written as null
+            auc = float(metrics.roc_auc_score(truth[:, index], probabilities[:, index])) if support else np.nan
+        table[name] = {
+            "support": int(support),
+            "precision": float(precision),
+            "recall": float(recall),
+            "f1": float(f1),
+            "roc_auc": None if np.isnan(auc) else auc,
+        }
+    return table
+
+
+def _bootstrap(
+    truth: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray, resamples: int, seed: int
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Averaged figures, each of shape (resamples,), and the labels' F1, of shape (resamples, labels).
+
+    A resample is a weight per row, so one matrix product counts for all resamples at once.
+    """
+    rows = len(truth)
+    draws = np.random.default_rng(seed).multinomial(rows, np.full(rows, 1 / rows), size=resamples)
+    weights = draws.astype(np.float32)
+    hits, given, actual = (weights @ mask.astype(np.float32) for mask in (truth & predicted, predicted, truth))
+    f1 = 2 * hits / np.maximum(given + actual, 1)
+    columns = range(truth.shape[1])
+    auc, precision = zip(*(ranking_figures(truth[:, c], probabilities[:, c], weights) for c in columns), strict=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # the mean of no label, where a resample has no positive row
+        averaged = {
+            "subset_accuracy": weights @ (truth == predicted).all(axis=1).astype(np.float32) / rows,
+            "macro_precision": (hits / np.maximum(given, 1)).mean(axis=1),
+            "macro_recall": (hits / np.maximum(actual, 1)).mean(axis=1),
+            "macro_f1": f1.mean(axis=1),
+            "micro_f1": 2 * hits.sum(axis=1) / np.maximum(given.sum(axis=1) + actual.sum(axis=1), 1),
+            "macro_roc_auc": np.nanmean(auc, axis=0),
+            "macro_average_precision": np.nanmean(precision, axis=0),
+        }
+    return averaged, f1
+
+
+def ranking_figures(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """ROC AUC and average precision of one label under many row weightings.
+
+    Equal to scikit-learn's with `sample_weight`, which takes one weighting at a time.
+
+    Args:
+        truth: Shape (n,).
+        scores: Shape (n,).
+        weights: Shape (resamples, n).
+
+    Returns:
+        Two arrays of shape (resamples,); NaN where a resample has no positive row (or, for the AUC, no negative one).
+    """
+    order = np.argsort(-scores, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(scores[order]) != 0])  # rows of equal score stand or fall together
+    positive = np.add.reduceat(weights[:, order] * truth[order], starts, axis=1, dtype=np.float64)
+    negative = np.add.reduceat(weights[:, order] * ~truth[order], starts, axis=1, dtype=np.float64)
+    above, below = positive.cumsum(axis=1), negative.cumsum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        auc = ((above - positive / 2) * negative).sum(axis=1) / (above[:, -1] * below[:, -1])
+        precision = np.where(above + below > 0, above / (above + below), 0)
+        return auc, (precision * positive).sum(axis=1) / above[:, -1]
