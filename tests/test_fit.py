@@ -147,7 +147,7 @@ def test_bundle(model: Path, tmp_path: Path) -> None:
     done = command("bundle", model, "--package", package, "--results", results)
     assert done.returncode == 0, done.stderr
     names = sorted(path.name for path in package.iterdir())
-    assert names == ["README.md", "emotions.json", "model.onnx", "tokenizer.json"]
+    assert names == ["README.md", "emotions.json", "model.onnx", "tokenizer.json", "training"]
     content = json.loads(results.read_text())
     assert content["thresholds"] == dict(EmotionClassifier.from_pretrained(package).thresholds)
     assert content["metrics"]["test"]["tuned"]["rows"] == 133

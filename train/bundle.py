@@ -15,7 +15,7 @@ STORAGE_LIMIT = 0.002
 
 
 def bundle(folder: Path, package: Path, results: Path) -> str:
-    """Copy the predicting files and the card to `package`; write the figures to `results`.
+    """Copy the predicting files, the card and the training record to `package`; write the figures to `results`.
 
     Raises:
         DataError: The folder lacks figures of validation or test, is too large, or lost too much to rounding.
@@ -38,6 +38,7 @@ def bundle(folder: Path, package: Path, results: Path) -> str:
     package.mkdir(parents=True, exist_ok=True)
     for name in (*PREDICTING_FILES, CARD_FILE):
         shutil.copyfile(folder / name, package / name)
+    shutil.copytree(training, package / TRAINING_FOLDER, dirs_exist_ok=True)
     info = read_info(folder)
     content = {
         "trained_from": info.trained_from,
@@ -50,5 +51,5 @@ def bundle(folder: Path, package: Path, results: Path) -> str:
         "metrics": metrics,
     }
     results.parent.mkdir(parents=True, exist_ok=True)
-    write_text(results, json.dumps(rounded(content), indent=1) + "\n")
+    write_text(results, json.dumps(rounded(content, 6), indent=1) + "\n")
     return f"{package}: {sum(size.values()) / 1e6:.1f} MB; figures in {results}"

@@ -88,8 +88,8 @@ def write_metrics(
     return figures
 
 
-def rounded(figures: Any) -> Any:
-    """The same structure with numbers of four decimals."""
+def rounded(figures: Any, decimals: int = 4) -> Any:
+    """The same nested objects with rounded numbers."""
     if isinstance(figures, dict):
-        return {name: rounded(value) for name, value in figures.items()}
-    return round(figures, 4) if isinstance(figures, float) else figures
+        return {name: rounded(value, decimals) for name, value in figures.items()}
+    return round(figures, decimals) if isinstance(figures, float) else figures
