@@ -133,6 +133,15 @@ class EmotionClassifier:
         return self._info
 
     @property
+    def folder(self) -> Path:
+        """The folder that the model was loaded from."""
+        return self._folder
+
+    def file_sizes(self) -> dict[str, int]:
+        """Bytes of each file that predicting needs."""
+        return {name: (self._folder / name).stat().st_size for name in model_folder.PREDICTING_FILES}
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """Label of each column of `predict_proba`."""
         return self._info.labels
@@ -204,10 +213,22 @@ class EmotionClassifier:
         return self._decide(self._probabilities(_checked(texts)), cuts)
 
     def decide(
-        self, probabilities: np.ndarray, thresholds: Mapping[str, float] | float | None = None
+        self,
+        probabilities: np.ndarray,
+        thresholds: Mapping[str, float] | float | None = None,
+        only: Sequence[str] | None = None,
     ) -> list[Prediction]:
-        """Turn probabilities, shape (n, 28), into predictions, as `predict` does."""
-        return self._decide(probabilities, self._cuts(thresholds))
+        """Turn probabilities, shape (n, 28), into predictions, as `predict` does.
+
+        Args:
+            probabilities: As `predict_proba` gives them.
+            thresholds: As in `predict`.
+            only: Labels to choose from; all of them if left out.
+        """
+        columns = [self.labels.index(label) for label in (self.labels if only is None else only)]
+        return self._decide(
+            probabilities[:, columns], self._cuts(thresholds)[columns], [self.labels[c] for c in columns]
+        )
 
     def explain(self, text: str) -> list[WordWeight]:
         """Share of the attention that fell on each word.
@@ -287,7 +308,10 @@ class EmotionClassifier:
                 output[start + rows] = batch
         return output
 
-    def _decide(self, probabilities: np.ndarray, cuts: np.ndarray) -> list[Prediction]:
+    def _decide(
+        self, probabilities: np.ndarray, cuts: np.ndarray, labels: Sequence[str] | None = None
+    ) -> list[Prediction]:
+        labels = labels or self.labels
         above: np.ndarray = probabilities >= cuts
         fallback = np.logical_not(above.any(axis=1))
         above[fallback, probabilities[fallback].argmax(axis=1)] = True
@@ -295,7 +319,7 @@ class EmotionClassifier:
         for row, mask, is_fallback in zip(probabilities, above, fallback.tolist(), strict=True):
             columns = np.flatnonzero(mask)
             columns = columns[np.argsort(-row[columns], kind="stable")].tolist()
-            scores = tuple(LabelScore(self.labels[c], float(row[c]), round(float(cuts[c]), 6)) for c in columns)
+            scores = tuple(LabelScore(labels[c], float(row[c]), round(float(cuts[c]), 6)) for c in columns)
             predictions.append(Prediction(scores, is_fallback))
         return predictions
 

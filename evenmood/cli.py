@@ -1,0 +1,263 @@
+"""The `evenmood` command: one text, a table of texts, or what a model is."""
+
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from evenmood.command import run
+from evenmood.errors import UsageError
+
+if TYPE_CHECKING:
+    from evenmood.classifier import EmotionClassifier
+
+app = typer.Typer(
+    help="Emotions of a text: 28 labels, each with its own threshold.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    epilog="evenmood 'some text' is short for evenmood text 'some text'. --debug shows the traceback of an error.",
+)
+COMMANDS = ("text", "predict", "info")
+PREFIX = "emotion_"
+"""What the columns that `predict` adds begin with."""
+Format = Literal["csv", "tsv", "jsonl", "parquet"]
+Model = Annotated[str | None, typer.Option(help="Folder or Hub id; the bundled model if left out.")]
+Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub repository.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from evenmood import __version__
+
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Options of the command itself."""
+
+
+@app.command("text")
+def classify(
+    words: Annotated[list[str], typer.Argument(metavar="TEXT", help="One text; unquoted words are joined.")],
+    model: Model = None,
+    revision: Revision = None,
+    proba: Annotated[bool, typer.Option("--proba", help="Show every label.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Print the emotions of one text."""
+    classifier = _load(model, revision)
+    probabilities = classifier.predict_proba([" ".join(words)])
+    (prediction,) = classifier.decide(probabilities)
+    by_label = dict(zip(classifier.labels, map(float, probabilities[0]), strict=True))
+    if as_json:
+        content = asdict(prediction) | ({"probabilities": by_label} if proba else {})
+        print(json.dumps(content, ensure_ascii=False, indent=1))
+        return
+    shown = sorted(by_label, key=by_label.__getitem__, reverse=True) if proba else prediction.names
+    width = max(map(len, shown))
+    for label in shown:
+        bar = "█" * round(by_label[label] * 20)
+        mark = "*" if proba and label in prediction.names else " " if proba else ""
+        print(f"{label:{width}} {by_label[label]:5.2f} {mark} {bar:20} threshold {classifier.thresholds[label]:.2f}")
+    if prediction.fallback:
+        print("No label reaches its threshold; this is the most probable one.")
+
+
+@app.command()
+def predict(
+    source: Annotated[str, typer.Argument(metavar="IN", help="CSV, TSV, JSON Lines or Parquet file; - for stdin.")],
+    target: Annotated[str, typer.Argument(metavar="[OUT]", help="File to write; - for stdout.")] = "-",
+    column: Annotated[str, typer.Option(help="Column that holds the texts.")] = "text",
+    output_format: Annotated[
+        Format | None, typer.Option("--format", help="Format of OUT, where its name does not tell; else as IN.")
+    ] = None,
+    input_format: Annotated[Format | None, typer.Option(help="Format of IN, where its name does not tell.")] = None,
+    labels: Annotated[str | None, typer.Option(help="Give these labels only: joy,anger")] = None,
+    proba: Annotated[bool, typer.Option("--proba", help="Add a column per label with its probability.")] = False,
+    model: Model = None,
+    revision: Revision = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out broken rows, and count them.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Add the emotions of every row to a table, in a stream, whatever its size.
+
+    The columns emotion_labels, emotion_probabilities and emotion_fallback come after the table's own.
+    """
+    from evenmood import tables
+
+    kind = tables.format_of(source, input_format, "--input-format")
+    if output_format is None and target == tables.STREAM:
+        output_format = "jsonl" if kind == "parquet" else kind  # type: ignore[assignment]
+    out_kind = tables.format_of(target, output_format, "--format")
+    if source != tables.STREAM and target != tables.STREAM and Path(source).resolve() == Path(target).resolve():
+        raise UsageError(f"{target} is the input itself; choose another name")
+    tables.check_output(target, overwrite)
+    classifier = _load(model, revision)
+    chosen = _chosen(labels, classifier.labels)
+    added = [f"{PREFIX}{name}" for name in ("labels", "probabilities", "fallback")]
+    added += [f"{PREFIX}{label}" for label in chosen] if proba else []
+    bad: list[str] = []
+    count = 0
+    with ExitStack() as stack:
+        write = None
+        advance = _progress(stack, quiet)
+        for chunk in tables.read_chunks(source, kind, column, bad.append if skip_bad else tables.refuse):
+            taken = [name for name in added if name in chunk.columns]
+            if taken:
+                raise UsageError(f"{source}: has a column {taken[0]!r} already; rename or drop it first")
+            if write is None:
+                schema = _schema(chunk.schema, added) if out_kind == "parquet" else None
+                names = [*chunk.columns, *added]
+                write = stack.enter_context(tables.write_rows(target, out_kind, names, schema, overwrite))
+            texts = [row[column] for row in chunk.rows]
+            write(_with_emotions(classifier, chunk.rows, texts, chosen, proba, out_kind in ("csv", "tsv")))
+            count += len(chunk.rows)
+            advance(count, chunk.done)
+    if bad:
+        print(f"left out {len(bad):,} broken rows of {count + len(bad):,}; the first: {bad[0]}", file=sys.stderr)
+
+
+@app.command()
+def info(
+    model: Annotated[str | None, typer.Argument(help="Folder or Hub id; the bundled model if left out.")] = None,
+    revision: Revision = None,
+    as_json: Json = False,
+) -> None:
+    """Print what a model is: labels, thresholds, measured figures, origin, size."""
+    classifier = _load(model, revision)
+    about = classifier.info
+    if as_json:
+        print(json.dumps({**asdict(about), "bytes": classifier.file_sizes()}, indent=1, ensure_ascii=False))
+        return
+    from evenmood.labels import GROUP_OF
+
+    split = next((name for name in ("test", "validation") if name in about.metrics), None)
+    figures: Any = about.metrics[split] if split else {}
+    per_label = figures.get("per_label", {})
+    size = sum(classifier.file_sizes().values()) / 1e6
+    attention = "attention" if about.attention else "average over time"
+    print(f"{classifier.folder}: {size:.1f} MB, {len(about.labels)} labels, {about.max_length} tokens, {attention}")
+    for key in ("data", "vectors", "evenmood"):
+        if key in about.trained_from:
+            print(f"trained {'with evenmood' if key == 'evenmood' else 'from ' + key}: {about.trained_from[key]}")
+    for key, title in (("macro_f1", "macro-F1"), ("micro_f1", "micro-F1"), ("macro_roc_auc", "macro ROC AUC")):
+        if key in figures:
+            print(f"{title} on {split}: {_figure(figures[key])}")
+    print(
+        f"\n{'label':16}{'group':11}{'threshold':>9}"
+        + (f"{'texts':>8}{'precision':>11}{'recall':>8}{'F1':>7}" * bool(per_label))
+    )
+    for label in about.labels:
+        line = f"{label:16}{GROUP_OF.get(label, ''):11}{about.thresholds[label]:9.2f}"
+        if label in per_label:
+            row = per_label[label]
+            line += f"{row['support']:8}{row['precision']:11.2f}{row['recall']:8.2f}{row['f1']:7.2f}"
+        print(line)
+
+
+def _load(model: str | None, revision: str | None) -> "EmotionClassifier":
+    from evenmood.classifier import EmotionClassifier
+
+    return EmotionClassifier.from_pretrained(model, revision=revision)
+
+
+def _chosen(labels: str | None, known: Sequence[str]) -> list[str]:
+    if labels is None:
+        return list(known)
+    chosen = [label.strip() for label in labels.split(",") if label.strip()]
+    unknown = [label for label in chosen if label not in known]
+    if unknown or not chosen:
+        raise UsageError(f"--labels: no label {unknown[0] if unknown else labels!r}; the labels are {', '.join(known)}")
+    return chosen
+
+
+def _with_emotions(
+    classifier: "EmotionClassifier",
+    rows: list[dict[str, Any]],
+    texts: list[str],
+    chosen: list[str],
+    proba: bool,
+    flat: bool,
+) -> list[dict[str, Any]]:
+    """The rows with the added columns; `flat` joins lists with semicolons."""
+    columns = [classifier.labels.index(label) for label in chosen]
+    probabilities = classifier.predict_proba(texts)
+    results = []
+    for row, values, prediction in zip(
+        rows, probabilities[:, columns].tolist(), classifier.decide(probabilities, only=chosen), strict=True
+    ):
+        numbers = [round(score.probability, 4) for score in prediction.labels]
+        more: dict[str, Any] = {
+            f"{PREFIX}labels": ";".join(prediction.names) if flat else prediction.names,
+            f"{PREFIX}probabilities": ";".join(map(str, numbers)) if flat else numbers,
+            f"{PREFIX}fallback": prediction.fallback,
+        }
+        if proba:
+            more |= {f"{PREFIX}{label}": round(value, 4) for label, value in zip(chosen, values, strict=True)}
+        results.append(row | more)
+    return results
+
+
+def _schema(schema: Any, added: list[str]) -> Any:
+    """The Parquet schema with the added columns; None lets the writer find it from the rows."""
+    import pyarrow
+
+    if schema is None:
+        return None
+    kinds = {
+        f"{PREFIX}labels": pyarrow.list_(pyarrow.string()),
+        f"{PREFIX}probabilities": pyarrow.list_(pyarrow.float64()),
+        f"{PREFIX}fallback": pyarrow.bool_(),
+    }
+    for name in added:
+        schema = schema.append(pyarrow.field(name, kinds.get(name, pyarrow.float64())))
+    return schema
+
+
+def _progress(stack: ExitStack, quiet: bool) -> Any:
+    """A function to call with the rows done and the share of the input read; shows a bar on a terminal."""
+    if quiet or not sys.stderr.isatty():
+        return lambda count, done: None
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    shown = [TextColumn("{task.fields[rows]:,} rows"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()]
+    progress = stack.enter_context(Progress(*shown, console=Console(stderr=True)))
+    task = progress.add_task("", total=None, rows=0)
+
+    def advance(count: int, done: float | None) -> None:
+        progress.update(task, rows=count, completed=done or 0, total=None if done is None else 1)
+
+    return advance
+
+
+def _figure(figure: Any) -> str:
+    if isinstance(figure, dict):
+        return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
+    return f"{figure:.3f}"
+
+
+def main() -> None:
+    """Run the command line."""
+    arguments = sys.argv[1:]
+    first = next((word for word in arguments if not word.startswith("-")), None)
+    if first is not None and first not in COMMANDS:
+        arguments = ["text", *arguments]
+    run(app, "evenmood", arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,342 @@
+"""CSV, TSV, JSON Lines and Parquet, read and written in a stream: memory holds a chunk of rows at a time."""
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+from evenmood.errors import DataError, UsageError
+from evenmood.text import encodable
+
+FORMATS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+"""Format by a file name's ending."""
+STREAM = "-"
+"""The file name of standard input and output."""
+CHUNK_ROWS = 1000
+
+Row = dict[str, Any]
+# One cell may hold a whole page: Python's own limit is 131,072 characters.
+csv.field_size_limit(2**31 - 1)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some rows of a table.
+
+    Attributes:
+        columns: Names of the columns, in order; of JSON Lines those of the chunk's rows.
+        rows: A value by column each; text formats give strings.
+        schema: Arrow schema, of Parquet alone.
+        done: Share of the input that has been read, from 0 to 1; None where its size is unknown.
+    """
+
+    columns: list[str]
+    rows: list[Row]
+    schema: Any = None
+    done: float | None = None
+
+
+def format_of(name: str, given: str | None, flag: str) -> str:
+    """Format of a file: the one given, or the one that its name ends in.
+
+    Raises:
+        UsageError: Neither says; `flag` is the option to name.
+    """
+    if given is None and name == STREAM:
+        raise UsageError(f"say with {flag} what standard input or output holds: {', '.join(_names())}")
+    found = given or FORMATS.get(Path(name).suffix.lower())
+    if found not in _names():
+        raise UsageError(f"{name}: the name does not tell the format; say it with {flag}: {', '.join(_names())}")
+    return found
+
+
+def refuse(message: str) -> NoReturn:
+    """What `read_chunks` does with a bad row if not told otherwise."""
+    raise DataError(message)
+
+
+def read_chunks(
+    name: str, kind: str, column: str, on_bad: Callable[[str], None] = refuse, size: int = CHUNK_ROWS
+) -> Iterator[Chunk]:
+    """Read a table in chunks; a table without rows gives one empty chunk.
+
+    Args:
+        name: File, or `-` for standard input.
+        kind: `csv`, `tsv`, `jsonl` or `parquet`.
+        column: Column that must be there and hold strings.
+        on_bad: Called with what is wrong with a row, and where; if it returns, the row is left out.
+        size: Rows a chunk at the most.
+
+    Raises:
+        DataError: The file cannot be read.
+        UsageError: There is no such column; the message says which there are.
+    """
+    with _open(name) as file:
+        total = 0 if name == STREAM else os.fstat(file.fileno()).st_size
+        if kind == "parquet":
+            yield from _read_parquet(name, file, column, on_bad, size)
+            return
+        columns, rows = (
+            _read_jsonl(name, file, column, on_bad) if kind == "jsonl" else _read_csv(name, file, column, kind, on_bad)
+        )
+        chunk: list[Row] = []
+        empty = True
+        for row in rows:
+            chunk.append(row)
+            if len(chunk) == size:
+                yield Chunk(columns or _keys(chunk), chunk, done=file.tell() / total if total else None)
+                chunk, empty = [], False
+        if chunk or empty:
+            yield Chunk(columns or _keys(chunk), chunk, done=1.0)
+
+
+@contextmanager
+def write_rows(
+    name: str, kind: str, columns: Sequence[str], schema: Any = None, overwrite: bool = False
+) -> Iterator[Callable[[list[Row]], None]]:
+    """Give a function that writes rows; the file appears whole at the end, or not at all.
+
+    Args:
+        name: File, or `-` for standard output.
+        kind: `csv`, `tsv`, `jsonl` or `parquet`.
+        columns: Names of the columns, in order; JSON Lines takes what a row has.
+        schema: Arrow schema for Parquet; found from the first rows where it is None.
+        overwrite: Replace a file that exists.
+
+    Raises:
+        UsageError: The file exists and `overwrite` is false.
+        DataError: A row does not fit into the table.
+    """
+    if name == STREAM:
+        with _writer(sys.stdout.buffer, kind, columns, schema) as write:
+            yield write
+        sys.stdout.buffer.flush()
+        return
+    path = Path(name)
+    check_output(name, overwrite)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file, _writer(file, kind, columns, schema) as write:
+            yield write
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def check_output(name: str, overwrite: bool) -> None:
+    """Raise `UsageError` for a file that exists and may not be replaced, or whose folder does not."""
+    path = Path(name)
+    if name == STREAM:
+        return
+    if path.is_dir():
+        raise UsageError(f"{name} is a folder; name a file")
+    if path.exists() and not overwrite:
+        raise UsageError(f"{name} exists already; choose another name, or replace it with --overwrite")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{name}: there is no folder {path.parent}")
+
+
+def _names() -> list[str]:
+    return list(dict.fromkeys(FORMATS.values()))
+
+
+def _keys(rows: list[Row]) -> list[str]:
+    return list(dict.fromkeys(key for row in rows for key in row))
+
+
+@contextmanager
+def _open(name: str) -> Iterator[BinaryIO]:
+    if name == STREAM:
+        yield sys.stdin.buffer
+        return
+    try:
+        file = Path(name).open("rb")
+    except OSError as error:
+        raise DataError(f"{name}: cannot be read ({error.strerror})") from None
+    with file:
+        yield file
+
+
+def _lines(name: str, file: BinaryIO, on_bad: Callable[[str], None]) -> Iterator[str]:
+    for number, line in enumerate(file, 1):
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            on_bad(f"{name}, line {number}: not UTF-8 at byte {error.start}; convert the file, for instance with iconv")
+            yield ""
+
+
+def _has(column: str, columns: Sequence[str], name: str) -> None:
+    if column not in columns:
+        raise UsageError(f"{name}: no column {column!r}; there are {', '.join(map(repr, columns)) or 'none'}")
+
+
+def _read_csv(
+    name: str, file: BinaryIO, column: str, kind: str, on_bad: Callable[[str], None]
+) -> tuple[list[str], Iterator[Row]]:
+    # TSV has no quotes: a quotation mark is a character like any other, and a cell cannot hold a tab or line break.
+    quoting = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if kind == "tsv" else {"strict": True}
+    reader = csv.reader(_lines(name, file, on_bad), **quoting)
+    try:
+        header = next(reader, None)
+    except csv.Error as error:
+        raise DataError(f"{name}, line 1: {error}") from None
+    if not header:
+        raise DataError(f"{name}: empty; expected a line with the names of the columns")
+    twice = sorted({entry for entry in header if header.count(entry) > 1})
+    if twice:
+        raise DataError(f"{name}: column {twice[0]!r} stands there twice")
+    _has(column, header, name)
+
+    def rows() -> Iterator[Row]:
+        while True:
+            line = reader.line_num + 1
+            try:
+                cells = next(reader, None)
+            except csv.Error as error:
+                on_bad(f"{name}, line {line}: {error}")
+                continue
+            if cells is None:
+                return
+            if not cells:  # a blank line
+                continue
+            if len(cells) != len(header):
+                on_bad(f"{name}, line {line}: {len(cells)} cells, but the table has {len(header)} columns")
+                continue
+            yield dict(zip(header, cells, strict=True))
+
+    return header, rows()
+
+
+def _read_jsonl(
+    name: str, file: BinaryIO, column: str, on_bad: Callable[[str], None]
+) -> tuple[list[str], Iterator[Row]]:
+    def rows() -> Iterator[Row]:
+        for number, line in enumerate(_lines(name, file, on_bad), 1):
+            where = f"{name}, line {number}"
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                on_bad(f"{where}: not JSON ({error})")
+                continue
+            if not isinstance(row, dict):
+                on_bad(f"{where}: {type(row).__name__} in place of an object")
+            elif column not in row:
+                on_bad(f"{where}: no {column!r}; there are {', '.join(map(repr, row)) or 'no keys'}")
+            elif not isinstance(row[column], str):
+                on_bad(f"{where}: {column!r} is {json.dumps(row[column])[:40]}, not a string")
+            else:
+                yield row
+
+    return [], rows()
+
+
+def _read_parquet(name: str, file: BinaryIO, column: str, on_bad: Callable[[str], None], size: int) -> Iterator[Chunk]:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        table = parquet.ParquetFile(BytesIO(file.read()) if name == STREAM else file)
+        schema, total, number = table.schema_arrow, table.metadata.num_rows, 0
+        _has(column, schema.names, name)
+        if total == 0:
+            yield Chunk(schema.names, [], schema, 1.0)
+        for batch in table.iter_batches(batch_size=size):
+            rows = []
+            for row in batch.to_pylist():
+                number += 1
+                if isinstance(row[column], str):
+                    rows.append(row)
+                else:
+                    on_bad(f"{name}, row {number}: {column!r} is {row[column]!r:.40}, not a string")
+            yield Chunk(schema.names, rows, schema, number / total)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"{name}: not a Parquet file, or damaged ({str(error).splitlines()[0]})") from None
+
+
+@contextmanager
+def _writer(file: BinaryIO, kind: str, columns: Sequence[str], schema: Any) -> Iterator[Callable[[list[Row]], None]]:
+    if kind == "parquet":
+        with _parquet_writer(file, schema) as write:
+            yield write
+    elif kind == "jsonl":
+        yield lambda rows: file.writelines(_json_line(row) for row in rows) or None
+    else:
+        yield _csv_writer(file, kind, columns)
+
+
+def _json_line(row: Row) -> bytes:
+    line = json.dumps(row, ensure_ascii=False, default=str)
+    try:
+        return line.encode() + b"\n"
+    except UnicodeEncodeError:  # a lone surrogate, which JSON can escape and UTF-8 cannot hold
+        return json.dumps(row, default=str).encode() + b"\n"
+
+
+def _csv_writer(file: BinaryIO, kind: str, columns: Sequence[str]) -> Callable[[list[Row]], None]:
+    class Encoder:
+        """The part of a text file that csv.writer needs."""
+
+        def write(self, text: str) -> int:
+            return file.write(encodable(text).encode())
+
+    quoting = {"delimiter": "\t", "quoting": csv.QUOTE_NONE, "quotechar": None} if kind == "tsv" else {}
+    writer = csv.writer(Encoder(), lineterminator="\n", **quoting)  # type: ignore[arg-type]
+    writer.writerow(columns)
+    known = set(columns)
+
+    def write(rows: list[Row]) -> None:
+        for row in rows:
+            more = row.keys() - known
+            if more:
+                raise DataError(
+                    f"a later row has {sorted(more)[0]!r}, which is no column of the first; write JSON Lines"
+                )
+            try:
+                writer.writerow([_cell(row.get(column)) for column in columns])
+            except csv.Error:
+                raise DataError("a cell holds a tab or line break, which TSV cannot hold; write CSV") from None
+
+    return write
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, (bool, dict, list)):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
+
+
+@contextmanager
+def _parquet_writer(file: BinaryIO, schema: Any) -> Iterator[Callable[[list[Row]], None]]:
+    import pyarrow
+    from pyarrow import parquet
+
+    writer: Any = None
+
+    def write(rows: list[Row]) -> None:
+        nonlocal writer
+        rows = [{key: encodable(cell) if isinstance(cell, str) else cell for key, cell in row.items()} for row in rows]
+        try:
+            table = pyarrow.Table.from_pylist(rows, schema=writer.schema if writer else schema)
+        except pyarrow.ArrowException as error:
+            raise DataError(f"rows do not fit one Parquet schema ({str(error).splitlines()[0]})") from None
+        writer = writer or parquet.ParquetWriter(file, table.schema)
+        writer.write_table(table)
+
+    try:
+        yield write
+    finally:
+        if writer:
+            writer.close()

@@ -1,0 +1,78 @@
+"""The bundled model: small enough, whole, and as good as its results file says."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evenmood import LABELS, EmotionClassifier
+from evenmood.model_folder import PREDICTING_FILES
+from evenmood.text import clean
+from train.bundle import SIZE_LIMIT, STORAGE_LIMIT
+from train.data import load_split
+from train.metrics import score
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "evenmood" / "default_model"
+RESULTS = json.loads((ROOT / "results" / "default_model.json").read_text(encoding="utf-8"))
+GOEMOTIONS = ROOT.parent / "shared" / "data" / "goemotions"
+
+
+def test_size() -> None:
+    size = {name: (PACKAGE / name).stat().st_size for name in PREDICTING_FILES}
+    assert sum(size.values()) <= SIZE_LIMIT
+    assert size["model.onnx"] == RESULTS["bytes"]["model.onnx"]
+
+
+def test_results_are_this_model_s(model: EmotionClassifier) -> None:
+    assert dict(model.thresholds) == RESULTS["thresholds"]
+    for split in ("validation", "test"):
+        tuned, brief = RESULTS["metrics"][split]["tuned"], model.info.metrics[split]
+        assert set(brief["per_label"]) == set(LABELS)
+        for label in LABELS:
+            assert brief["per_label"][label] == pytest.approx(tuned["per_label"][label], abs=1e-4)
+        for name in ("macro_f1", "micro_f1", "macro_roc_auc"):
+            assert brief[name] == pytest.approx(tuned[name], abs=1e-4)
+
+
+def test_it_is_good_enough() -> None:
+    assert RESULTS["metrics"]["test"]["tuned"]["macro_f1"]["value"] >= 0.40
+    assert RESULTS["metrics"]["test"]["tuned"]["rows"] == 5427
+    assert abs(RESULTS["storage"]["macro_f1_onnx"] - RESULTS["storage"]["macro_f1_keras"]) < STORAGE_LIMIT
+
+
+def test_test_was_read_once() -> None:
+    assert [entry["split"] for entry in RESULTS["evaluations"]].count("test") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("Thank you so much for your help!", "gratitude"),
+        ("I love you", "love"),
+        ("This is so sad, I am crying", "sadness"),
+        ("I am terrified of spiders", "fear"),
+        ("That joke was hilarious, lol", "amusement"),
+        ("The train leaves at noon", "neutral"),
+    ],
+)
+def test_plain_cases(model: EmotionClassifier, text: str, label: str) -> None:
+    assert model.predict(text).names[0] == label
+
+
+@pytest.mark.skipif(not GOEMOTIONS.is_dir(), reason="GoEmotions' files are not beside the checkout")
+def test_recorded_figures_are_reproduced_on_validation(model: EmotionClassifier) -> None:
+    rows = load_split(str(GOEMOTIONS), "validation")
+    cuts = np.array([model.thresholds[label] for label in model.labels], np.float32)
+    figures = score(rows.labels, model.predict_proba(rows.texts), cuts, model.labels, resamples=0)
+    recorded = RESULTS["metrics"]["validation"]["tuned"]
+    assert figures["macro_f1"] == pytest.approx(recorded["macro_f1"]["value"], abs=1e-3)
+    assert figures["micro_f1"] == pytest.approx(recorded["micro_f1"]["value"], abs=1e-3)
+
+
+@pytest.mark.skipif(not GOEMOTIONS.is_dir(), reason="GoEmotions' files are not beside the checkout")
+def test_the_vocabulary_is_the_training_split_s() -> None:
+    words = set(json.loads((PACKAGE / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"])
+    training = {word for text in load_split(str(GOEMOTIONS), "train").texts for word in clean(text).split()}
+    assert words - training == {"[PAD]", "[UNK]"}

@@ -1,0 +1,76 @@
+"""The README: its snippets run, its figures are the measured ones, its file tree is the disk's."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from evenmood.command import EXTRAS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+COMMANDS = [
+    line.split("  #")[0].strip()
+    for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+]
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS)
+def test_python_snippets_run(snippet: str, tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", snippet], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+@pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("evenmood ")])
+def test_evenmood_commands_run(command: str, tmp_path: Path) -> None:
+    (tmp_path / "comments.csv").write_text("id,text\n1,Thank you!\n2,Oh no\n", encoding="utf-8")
+    shell = f'PATH="{Path(sys.executable).parent}:$PATH"; {command}'
+    done = subprocess.run(["bash", "-c", shell], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    if "emotions.csv" in command:
+        assert len((tmp_path / "emotions.csv").read_text().splitlines()) == 3
+    else:
+        assert done.stdout
+
+
+@pytest.mark.parametrize("target", sorted({line.split()[1] for line in COMMANDS if line.startswith("make ")}))
+def test_make_targets_exist(target: str) -> None:
+    assert re.search(rf"^{target}:.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("python -m train")])
+def test_train_commands_have_these_flags(command: str) -> None:
+    name = command.split()[3]
+    helped = subprocess.run(
+        [sys.executable, "-m", "train", name, "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    for flag in re.findall(r"--[a-z-]+", command):
+        assert flag in helped
+
+
+def test_figures_output_and_file_tree_are_current() -> None:
+    done = subprocess.run([sys.executable, "docs/build.py", "--check"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_pictures_exist() -> None:
+    for path in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README) + re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (ROOT / path).is_file(), path
+
+
+def test_every_extra_that_an_error_names_exists() -> None:
+    project = (ROOT / "pyproject.toml").read_text()
+    for extras in set(EXTRAS.values()):
+        for extra in extras.split(","):
+            assert re.search(rf"^{extra} = \[", project, re.MULTILINE), extra
+
+
+def test_changelog_has_this_version() -> None:
+    import evenmood
+
+    assert f"## [{evenmood.__version__}]" in (ROOT / "CHANGELOG.md").read_text()

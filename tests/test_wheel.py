@@ -1,0 +1,92 @@
+"""The wheel: what is in it, and that it predicts where nothing else is installed."""
+
+import json
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from evenmood.model_folder import PREDICTING_FILES
+from tests.conftest import DEFAULT_MODEL
+
+ROOT = Path(__file__).parents[1]
+CONSTRAINTS = ROOT / "constraints.txt"
+NO_INDEX = ("NewConnectionError", "NameResolutionError", "ConnectTimeoutError", "ReadTimeoutError", "ProxyError")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("dist")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(target), str(ROOT)]
+    done = subprocess.run(build, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (wheel,) = target.iterdir()
+    return wheel
+
+
+def test_the_wheel_holds_the_library_and_its_model_alone(wheel: Path) -> None:
+    modules = {f"evenmood/{path.name}" for path in (ROOT / "evenmood").glob("*.py")}
+    model = {f"evenmood/default_model/{name}" for name in PREDICTING_FILES}
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+        sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+    assert "evenmood/classifier.py" in modules
+    assert names == modules | model | {"evenmood/py.typed"}
+    assert sum(sizes[name] for name in model) < 12_000_000
+
+
+@pytest.fixture(scope="module")
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The commands' folder of a fresh virtual environment with the wheel in it, and no extras."""
+    folder = tmp_path_factory.mktemp("venv")
+    venv.create(folder, with_pip=True)
+    commands = folder / ("Scripts" if sys.platform == "win32" else "bin")
+    install = [str(commands / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--retries", "1"]
+    constraints = ["--constraint", str(CONSTRAINTS)] if CONSTRAINTS.exists() else []
+    done = subprocess.run([*install, *constraints, str(wheel)], capture_output=True, text=True, check=False)
+    if done.returncode and any(sign in done.stdout + done.stderr for sign in NO_INDEX):
+        pytest.skip("the package index cannot be reached, so the wheel was not installed")
+    assert done.returncode == 0, done.stderr
+    return commands
+
+
+PREDICT = """
+import json, sys, evenmood
+model = evenmood.EmotionClassifier.from_pretrained()
+print(json.dumps({"where": evenmood.__file__, "probabilities": model.predict_proba("I am so happy").tolist(),
+                  "names": model.predict("I am so happy").names, "words": len(model.explain("I am so happy")),
+                  "modules": sorted(sys.modules)}))
+"""
+
+
+def test_the_installed_library_predicts(environment: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [environment / "python", "-W", "error", "-c", PREDICT],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert Path(answer["where"]).is_relative_to(environment.parent)
+    assert len(answer["probabilities"]) == 28
+    assert len(answer["names"]) >= 1
+    assert answer["words"] == 4
+    assert not {"keras", "tensorflow", "torch", "pandas", "gradio", "train"} & set(answer["modules"])
+
+
+def test_the_installed_command_predicts(environment: Path, tmp_path: Path) -> None:
+    def evenmood(*arguments: str) -> str:
+        done = subprocess.run(
+            [environment / "evenmood", *arguments], capture_output=True, text=True, check=False, cwd=tmp_path
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    bundled = evenmood("predict", "I am so happy")
+    assert bundled.strip()
+    assert evenmood("predict", "I am so happy", "--model", str(DEFAULT_MODEL)) == bundled
