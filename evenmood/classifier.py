@@ -17,11 +17,11 @@ from tokenizers import Tokenizer
 from evenmood import hub, model_folder
 from evenmood.errors import ModelError
 from evenmood.model_folder import ModelInfo
-from evenmood.text import PAD, PAD_ID, POOL_SIZE, UNKNOWN_ID, encodable, encode
+from evenmood.text import PAD, PAD_ID, POOL_SIZE, UNKNOWN, UNKNOWN_ID, encodable, encode
 
 STREAM_ROWS = 1024
 """Texts tokenized at a time; also how far `predict` reads ahead in a generator."""
-BATCH_ROWS = 128
+BATCH_ROWS = 64
 """Texts of similar length that go through the network at a time."""
 
 
@@ -348,8 +348,9 @@ def _load_tokenizer(folder: Path, info: ModelInfo) -> Tokenizer:
         tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
     except Exception as error:  # the library raises bare Exception
         raise ModelError(f"{path}: not a tokenizer ({error}); download or export the model again") from None
-    if tokenizer.token_to_id(PAD) != PAD_ID:
-        raise ModelError(f"{path}: {PAD} must have id {PAD_ID}")
+    for token, number in ((PAD, PAD_ID), (UNKNOWN, UNKNOWN_ID)):
+        if tokenizer.token_to_id(token) != number:
+            raise ModelError(f"{path}: {token} must have id {number}")
     tokenizer.enable_truncation(info.max_length)
     tokenizer.enable_padding(pad_id=PAD_ID, pad_token=PAD, pad_to_multiple_of=POOL_SIZE)  # to the longest of a batch
     return tokenizer
@@ -379,6 +380,6 @@ def _load_session(folder: Path, info: ModelInfo, vocabulary_size: int) -> onnxru
 
 def _with_marks(text: str, start: int, end: int) -> tuple[int, int]:
     """Widen a span over combining marks that follow it: the normalizer merged them into the letter before."""
-    while end < len(text) and unicodedata.category(text[end]).startswith("M"):
+    while end < len(text) and (unicodedata.category(text[end]).startswith("M") or "\u1160" <= text[end] <= "\u11ff"):
         end += 1
     return start, end

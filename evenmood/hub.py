@@ -46,12 +46,21 @@ def download(
             f"no folder {repo_id!r} here and no such repository on the Hub, or it is private: "
             "check the name, or log in with: hf auth login"
         ) from None
-    except hub_errors.LocalEntryNotFoundError:
+    except hub_errors.LocalTokenNotFoundError:
+        raise ModelError(f"{at}: token=True, but nobody is logged in; log in with: hf auth login") from None
+    except hub_errors.LocalEntryNotFoundError as error:
         reason = "local_files_only is set" if local_files_only else "the Hub cannot be reached"
+        if isinstance(error.__cause__, hub_errors.HfHubHTTPError):
+            reason = f"the Hub refused (HTTP {error.__cause__.response.status_code})"
         raise ModelError(f"no folder {repo_id!r} here, nothing of {at} is cached, and {reason}") from None
     except hub_errors.HfHubHTTPError as error:
         status = f" (HTTP {error.response.status_code})" if error.response is not None else ""
         raise ModelError(f"{at}: the Hub refused{status}; try again later, or check the token") from None
+    except Exception as error:
+        # A connection cut midway, a proxy's log-in page: the client passes on what its transport raises, which has
+        # changed from one of its versions to the next.
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"{at}: the download failed ({type(error).__name__}: {reason}); try again later") from None
     absent = [name for name in PREDICTING_FILES if not (folder / name).is_file()]
     if absent:
         raise ModelError(f"{at}: not an evenmood model, {' and '.join(absent)} missing")

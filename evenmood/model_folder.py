@@ -1,12 +1,12 @@
 """The model folder: one format for a folder on disk, a repository on the Hub and the default model in the wheel."""
 
 import json
-import math
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +52,10 @@ def check_thresholds(thresholds: Mapping[str, float], labels: tuple[str, ...], w
     for label, value in thresholds.items():
         if label not in labels:
             raise ModelError(f"{where}: threshold for unknown label {label!r}; the labels are {', '.join(labels)}")
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not (math.isfinite(value) and 0 <= value <= 1):
-            raise ModelError(f"{where}: threshold of {label!r} is {value!r}; it must be a number from 0 to 1")
+        number = isinstance(value, Real) and not isinstance(value, bool)
+        if not number or not 0 <= value <= 1:  # NaN is neither
+            shown = " ".join(f"{value!r:.40}".split())
+            raise ModelError(f"{where}: threshold of {label!r} is {shown}; it must be a number from 0 to 1")
         checked[label] = float(value)
     return checked
 
@@ -70,7 +71,7 @@ def read_info(folder: Path) -> ModelInfo:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(missing(folder, [INFO_FILE])) from None
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: not JSON ({error}); download or export the model again") from None
     if not isinstance(content, dict):
         raise ModelError(f"{path}: expected an object, found {type(content).__name__}")
@@ -162,6 +163,7 @@ def whole_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
         UsageError: The target exists and is not an empty folder, and `overwrite` is false.
     """
     check_target(target, overwrite)
+    target = target.resolve()  # a link stays, what it points to is replaced
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     work.chmod(0o755)

@@ -156,7 +156,7 @@ def _open(name: str) -> Iterator[BinaryIO]:
         yield sys.stdin.buffer
         return
     try:
-        file = Path(name).open("rb")
+        file = Path(name).open("rb")  # noqa: SIM115 - an error while reading is another one
     except OSError as error:
         raise DataError(f"{name}: cannot be read ({error.strerror})") from None
     with file:

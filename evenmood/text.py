@@ -17,17 +17,22 @@ MAX_LENGTH = 30
 POOL_SIZE = 2
 """Time steps that the network's max pooling merges into one; a padded length is a multiple of it."""
 
+# What stands inside a word without being part of it: apostrophes of all kinds ("don't" is one word), soft hyphens,
+# joiners, variation selectors, the frame of a keycap. It goes without leaving a gap.
+_INSIDE_WORDS = Regex(r"['’‘ʼ`´＇\u00ad\u200b-\u200d\u2060\ufeff\ufe00-\ufe0f\u20e3]")
+
 NORMALIZER = normalizers.Sequence(
     [
+        normalizers.Replace(_INSIDE_WORDS, ""),  # first, because NFKC turns ´ into a space and a mark
         normalizers.NFKC(),  # full-width forms, ligatures, styled letters, combining marks
         normalizers.Lowercase(),
-        normalizers.Replace(Regex(r"(?:https?://|www\.)\S+"), " "),
+        normalizers.NFKC(),  # lower case may decompose again
+        normalizers.Replace(Regex(r"(?:https?://|(?<!\w)www\.(?=\w))\S+"), " "),
         normalizers.Replace(Regex(r"(?<!\w)@\w+"), " "),
-        # What stands inside a word without being part of it goes without a gap: apostrophes of all kinds ("don't" is
-        # one word), soft hyphens, joiners, variation selectors.
-        normalizers.Replace(Regex(r"['’‘ʼ`´\u00ad\u200b-\u200d\u2060\ufeff\ufe00-\ufe0f]"), ""),
+        normalizers.Replace(_INSIDE_WORDS, ""),  # again, because NFKC makes some
         # A combining mark belongs to the letter before it (Hindi, Thai); one that has none is a leftover of an emoji.
-        normalizers.Replace(Regex(r"(?:[^\p{L}\p{N}\p{M}]|(?<![\p{L}\p{N}\p{M}])\p{M})+"), " "),
+        normalizers.Replace(Regex(r"(?:[^\p{L}\p{N}\p{M}]|(?<![\p{L}\p{N}\p{M}])\p{M}+)+"), " "),
+        normalizers.NFC(),
         normalizers.Strip(),
     ]
 )
@@ -89,6 +94,6 @@ def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> np.ndarray:
     encodings = tokenizer.encode_batch_fast([encodable(text) for text in texts])
     ids = np.array([encoding.ids for encoding in encodings], np.int32)
     if ids.shape[1] == 0:  # every text cleans to nothing, and padding goes to the longest
-        return np.full((len(texts), 1), UNKNOWN_ID, np.int32)
+        ids = np.full((len(texts), POOL_SIZE), PAD_ID, np.int32)
     ids[ids[:, 0] == PAD_ID, 0] = UNKNOWN_ID
     return ids

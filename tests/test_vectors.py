@@ -2,6 +2,7 @@
 
 import struct
 import tracemalloc
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,7 @@ def broken(path: Path, line: int, text: str) -> None:
 
 def test_vec_faults(tmp_path: Path) -> None:
     path = tmp_path / "v.vec"
-    for spoil, message in [
+    faults: list[tuple[Callable[[], object], str]] = [
         (lambda: vec_file(path, WORDS, size=7), "vectors of 7 numbers, but --embedding-size is 16"),
         (lambda: broken(vec_file(path, WORDS), 3, "joy 0.1 0.2"), "line 3: expected a word and 16 numbers"),
         (lambda: broken(vec_file(path, WORDS), 2, "happy" + " x" * 16), "line 2: expected a word and 16 numbers"),
@@ -92,7 +93,8 @@ def test_vec_faults(tmp_path: Path) -> None:
         (lambda: vec_file(path, WORDS, header="99 16"), "6 vectors, but its first line says 99"),
         (lambda: path.write_text(""), "the file is empty"),
         (lambda: path.unlink(), "no such vectors file"),
-    ]:
+    ]
+    for spoil, message in faults:
         spoil()
         config = TrainConfig(vectors=str(path), embedding_size=SIZE)
         with pytest.raises(DataError) as caught:

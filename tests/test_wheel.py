@@ -87,6 +87,6 @@ def test_the_installed_command_predicts(environment: Path, tmp_path: Path) -> No
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    bundled = evenmood("predict", "I am so happy")
+    bundled = evenmood("text", "I am so happy")
     assert bundled.strip()
-    assert evenmood("predict", "I am so happy", "--model", str(DEFAULT_MODEL)) == bundled
+    assert evenmood("text", "I am so happy", "--model", str(DEFAULT_MODEL)) == bundled
