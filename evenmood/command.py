@@ -1,6 +1,5 @@
 """How every command of the project ends: an exit code, and one line for what the user can put right."""
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -34,10 +33,6 @@ def run(app: Callable[..., Any], prog_name: str, arguments: Sequence[str] | None
     debug = DEBUG_FLAG in given
     try:
         app([argument for argument in given if argument != DEBUG_FLAG], prog_name=prog_name)
-        code, message = 0, ""
-    except BrokenPipeError:
-        # The reader has seen enough (`| head`). What is left in the buffer has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code, message = 0, ""
     except KeyboardInterrupt:
         code, message = 130, "interrupted"

@@ -138,16 +138,14 @@ def build_demo(classifier: EmotionClassifier, name: str) -> gr.Blocks:
                     autofocus=True,
                 )
                 button = gr.Button("Analyse", variant="primary")
-                examples = gr.Column()
             with gr.Column():
                 gr.Markdown("### Emotions")
                 result = gr.HTML('<p class="note">The answer appears here.</p>', elem_id="result")
                 gr.Markdown("### Words that the attention looked at")
                 words = gr.HTML("", elem_id="words")
-        with examples:
-            gr.Examples(
-                EXAMPLES, box, [result, words], show, cache_examples=False, run_on_click=True, api_visibility="private"
-            )
+        gr.Examples(
+            EXAMPLES, box, [result, words], show, cache_examples=False, run_on_click=True, api_visibility="private"
+        )
         gr.Markdown(about(classifier, name), elem_id="about")
         for event in (button.click, box.submit):
             event(show, box, [result, words], api_visibility="private", show_progress="hidden")
@@ -166,8 +164,8 @@ def about(classifier: EmotionClassifier, name: str) -> str:
     return (
         f"Model: {name}.{measured}\n\n"
         f"**Limits.** English, trained on Reddit comments; reads the first {classifier.info.max_length} words, and no "
-        "emoji or punctuation. Rare emotions such as grief or relief are often missed. It reports what readers would see "
-        "in a text, not what its writer feels: do not use it to decide about people. Nothing you type is stored."
+        "emoji or punctuation. Rare emotions such as grief or relief are often missed. It reports what readers would "
+        "see in a text, not what its writer feels: do not use it to decide about people. Nothing you type is stored."
     )
 
 

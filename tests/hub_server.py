@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from threading import Lock, Thread
 from types import TracebackType
 from typing import Any
@@ -67,7 +67,7 @@ class HubServer:
     """The server; use it as a context manager, and point `HF_ENDPOINT` to `url`.
 
     Attributes:
-        repositories: What it serves, by id (`namespace/name`).
+        repositories: What it serves, by id (`namespace/name`, or `datasets/namespace/name`).
         tokens: Tokens that are accepted; any other one is answered with 401.
         requests: How often each `METHOD path` was asked for.
         sent: Bytes of content sent, by `id/file`.
@@ -149,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
             match = re.fullmatch(pattern, path)
             if match and self.command in method.split():
                 values = {name: unquote(value or "") for name, value in match.groupdict().items()}
-                repository = self.readable(values["id"])
+                repository = self.readable("/".join(filter(None, [values["kind"], values["id"]])))
                 if repository is not None:
                     handler(self, repository, values)
                 return
@@ -188,7 +188,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def tree(self, repository: Repository, values: Mapping[str, str]) -> None:
         if sha := self.revision(repository, values):
-            self.answer_json([_entry(path, content) for path, content in repository.commits[sha].items()])
+            files = repository.commits[sha]
+            entries = [_entry(path, content) for path, content in files.items()]
+            folders = {parent.as_posix() for path in files for parent in PurePosixPath(path).parents} - {"."}
+            entries += [{"type": "directory", "path": path, "size": 0, "oid": _etag(path.encode())} for path in folders]
+            inside = f"{values['folder']}/" if values["folder"] else ""
+            deep = "recursive=true" in urlsplit(self.path).query.lower()
+            below = [
+                (entry["path"].removeprefix(inside), entry) for entry in entries if entry["path"].startswith(inside)
+            ]
+            self.answer_json([entry for path, entry in below if deep or "/" not in path])
 
     def resolve(self, repository: Repository, values: Mapping[str, str]) -> None:
         if sha := self.revision(repository, values):
@@ -230,10 +239,11 @@ def _entry(path: str, content: bytes) -> dict[str, Any]:
 
 
 _ID = r"(?P<id>[^/]+(?:/[^/]+)?)"
+_KIND = r"(?:models|(?P<kind>datasets))"
 _REVISION = r"(?P<revision>[^/]+)"
 ROUTES: list[tuple[str, str, Callable[[_Handler, Repository, Mapping[str, str]], None]]] = [
-    ("GET", rf"/api/models/{_ID}/tree/{_REVISION}", _Handler.tree),
-    ("GET", rf"/api/models/{_ID}/revision/{_REVISION}", _Handler.info),
-    ("GET", rf"/api/models/{_ID}", _Handler.info),
-    ("GET HEAD", rf"/{_ID}/resolve/{_REVISION}/(?P<file>.+)", _Handler.resolve),
+    ("GET", rf"/api/{_KIND}/{_ID}/tree/{_REVISION}(?:/(?P<folder>.+))?", _Handler.tree),
+    ("GET", rf"/api/{_KIND}/{_ID}/revision/{_REVISION}", _Handler.info),
+    ("GET", rf"/api/{_KIND}/{_ID}", _Handler.info),
+    ("GET HEAD", rf"/(?:(?P<kind>datasets)/)?{_ID}/resolve/{_REVISION}/(?P<file>.+)", _Handler.resolve),
 ]
