@@ -144,7 +144,7 @@ def file_tree(_: str) -> str:
 def first_line(path: Path) -> str:
     """The first sentence of a module's docstring, without its full stop."""
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    return re.split(r"(?<=\w|\))[.:;](?:\s|$)", docstring.split("\n")[0])[0]
+    return re.split(r"(?<=\w|\))[.;](?:\s|$)", docstring.split("\n")[0])[0]
 
 
 if __name__ == "__main__":

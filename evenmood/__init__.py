@@ -1,8 +1,9 @@
 """Fine-grained, multi-label emotion classification: a text gets any of the 28 GoEmotions labels."""
 
-from evenmood.classifier import EmotionClassifier, LabelScore, Prediction, WordWeight
+from evenmood.classifier import EmotionClassifier
 from evenmood.errors import DataError, EvenmoodError, ModelError, UsageError
 from evenmood.labels import EKMAN, GROUP_OF, GROUPS, LABELS
+from evenmood.prediction import LabelScore, Prediction, WordWeight
 from evenmood.text import clean
 
 __version__ = "0.1.0"

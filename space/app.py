@@ -20,7 +20,7 @@ EXAMPLES = [
     "Thank you so much, you really made my day!",
     "I can't believe they cancelled it again. So annoying.",
     "I'm nervous about tomorrow, but I hope it goes well.",
-    "Wait, how did you even find out about this?",
+    "Thanks for explaining, but I'm still confused.",
     "I miss my grandmother every single day.",
     "lol that is the funniest thing I've seen all week",
 ]

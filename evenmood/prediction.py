@@ -1,0 +1,53 @@
+"""What the classifier answers: labels with probabilities, and the words behind them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LabelScore:
+    """A label with its probability and the threshold that it was held against."""
+
+    label: str
+    probability: float
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The labels of one text.
+
+    Attributes:
+        labels: Labels whose probability reaches their threshold, the most probable first. Never empty.
+        fallback: True where no label reached its threshold; `labels` then holds the most probable one alone.
+    """
+
+    labels: tuple[LabelScore, ...]
+    fallback: bool
+
+    @property
+    def names(self) -> list[str]:
+        """The labels' names, the most probable first."""
+        return [score.label for score in self.labels]
+
+    def __str__(self) -> str:
+        scores = ", ".join(f"{score.label} {score.probability:.2f}" for score in self.labels)
+        return f"{scores} (below its threshold)" if self.fallback else scores
+
+
+@dataclass(frozen=True, slots=True)
+class WordWeight:
+    """A word that the network read, where it stands in the original text, and how much the attention looked at it.
+
+    Attributes:
+        text: The word as it stands in the original text.
+        start: Index of its first character.
+        end: Index after its last character.
+        weight: Share of the attention, from 0 to 1.
+        known: Whether the word is in the vocabulary.
+    """
+
+    text: str
+    start: int
+    end: int
+    weight: float
+    known: bool
