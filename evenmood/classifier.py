@@ -1,5 +1,6 @@
 """The classifier: load a model folder, predict labels, explain them. Runs on onnxruntime alone."""
 
+import os
 import shutil
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,6 +12,11 @@ from types import MappingProxyType
 from typing import Any, overload
 
 import numpy as np
+
+# onnxruntime reports its use to its maker, from any process that lives some seconds, unless this is set before it is
+# imported: https://github.com/microsoft/onnxruntime/blob/main/docs/Privacy.md
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 import onnxruntime
 from tokenizers import Tokenizer
 

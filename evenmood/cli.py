@@ -15,6 +15,7 @@ from evenmood.errors import UsageError
 
 if TYPE_CHECKING:
     from evenmood.classifier import EmotionClassifier
+    from evenmood.tables import Chunk
 
 app = typer.Typer(
     help="Emotions of a text: 28 labels, each with its own threshold.",
@@ -102,24 +103,28 @@ def predict(
     if output_format is None and target == tables.STREAM:
         output_format = "jsonl" if kind == "parquet" else kind  # type: ignore[assignment]
     out_kind = tables.format_of(target, output_format, "--format")
-    if source != tables.STREAM and target != tables.STREAM and Path(source).resolve() == Path(target).resolve():
+    if Path(source).is_file() and Path(target).exists() and Path(source).samefile(target):
         raise UsageError(f"{target} is the input itself; choose another name")
     tables.check_output(target, overwrite)
     classifier = _load(model, revision)
     chosen = _chosen(labels, classifier.labels)
     added = [f"{PREFIX}{name}" for name in ("labels", "probabilities", "fallback")]
     added += [f"{PREFIX}{label}" for label in chosen] if proba else []
-    bad: list[str] = []
-    count = 0
+    first_bad, bad, count = "", 0, 0
+
+    def skip(message: str) -> None:
+        nonlocal first_bad, bad
+        first_bad, bad = first_bad or message, bad + 1
+
     with ExitStack() as stack:
         write = None
         advance = _progress(stack, quiet)
-        for chunk in tables.read_chunks(source, kind, column, bad.append if skip_bad else tables.refuse):
+        for chunk in tables.read_chunks(source, kind, column, skip if skip_bad else tables.refuse):
             taken = [name for name in added if name in chunk.columns]
             if taken:
                 raise UsageError(f"{source}: has a column {taken[0]!r} already; rename or drop it first")
             if write is None:
-                schema = _schema(chunk.schema, added) if out_kind == "parquet" else None
+                schema = _schema(chunk, kind, added) if out_kind == "parquet" else None
                 names = [*chunk.columns, *added]
                 write = stack.enter_context(tables.write_rows(target, out_kind, names, schema, overwrite))
             texts = [row[column] for row in chunk.rows]
@@ -127,7 +132,7 @@ def predict(
             count += len(chunk.rows)
             advance(count, chunk.done)
     if bad:
-        print(f"left out {len(bad):,} broken rows of {count + len(bad):,}; the first: {bad[0]}", file=sys.stderr)
+        print(f"left out {bad:,} broken rows of {count + bad:,}; the first: {first_bad}", file=sys.stderr)
 
 
 @app.command()
@@ -177,7 +182,7 @@ def _load(model: str | None, revision: str | None) -> "EmotionClassifier":
 def _chosen(labels: str | None, known: Sequence[str]) -> list[str]:
     if labels is None:
         return list(known)
-    chosen = [label.strip() for label in labels.split(",") if label.strip()]
+    chosen = list(dict.fromkeys(label.strip() for label in labels.split(",") if label.strip()))
     unknown = [label for label in chosen if label not in known]
     if unknown or not chosen:
         raise UsageError(f"--labels: no label {unknown[0] if unknown else labels!r}; the labels are {', '.join(known)}")
@@ -211,12 +216,13 @@ def _with_emotions(
     return results
 
 
-def _schema(schema: Any, added: list[str]) -> Any:
-    """The Parquet schema with the added columns; None lets the writer find it from the rows."""
+def _schema(chunk: "Chunk", kind: str, added: list[str]) -> Any:
+    """The Parquet schema with the added columns; None, for JSON Lines, lets the writer find it from the rows."""
     import pyarrow
 
-    if schema is None:
+    if kind == "jsonl":
         return None
+    schema = chunk.schema or pyarrow.schema([(name, pyarrow.string()) for name in chunk.columns])
     kinds = {
         f"{PREFIX}labels": pyarrow.list_(pyarrow.string()),
         f"{PREFIX}probabilities": pyarrow.list_(pyarrow.float64()),

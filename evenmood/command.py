@@ -1,12 +1,16 @@
 """How every command of the project ends: an exit code, and one line for what the user can put right."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
+from io import TextIOWrapper
 from typing import Any, NoReturn
 
 from evenmood.errors import EvenmoodError, UsageError
 
 DEBUG_FLAG = "--debug"
+INTERRUPTED = 130
+"""What a shell reports for a command that Ctrl+C ended."""
 EXTRAS = {
     "pyarrow": "parquet",
     "gradio": "space",
@@ -31,15 +35,27 @@ def run(app: Callable[..., Any], prog_name: str, arguments: Sequence[str] | None
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     debug = DEBUG_FLAG in given
+    code, message = 0, ""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a character shows another one
     try:
         app([argument for argument in given if argument != DEBUG_FLAG], prog_name=prog_name)
-        code, message = 0, ""
+    except SystemExit as stop:  # how typer ends
+        code = stop.code if isinstance(stop.code, int) else 0
+        message = "interrupted" if code == INTERRUPTED else ""
     except KeyboardInterrupt:
-        code, message = 130, "interrupted"
+        code, message = INTERRUPTED, "interrupted"
     except Exception as error:
         if debug:
             raise
         code, message = describe(error)
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        if code == 0 and not isinstance(error, BrokenPipeError):
+            code, message = describe(error)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left has nowhere to go: no second try at exit
     if message:
         print(f"error: {message}", file=sys.stderr)
     sys.exit(code)

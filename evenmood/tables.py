@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ FORMATS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", 
 STREAM = "-"
 """The file name of standard input and output."""
 CHUNK_ROWS = 1000
+GROUP_ROWS = 20_000
+"""Rows of a Parquet row group: one a chunk would make a file that is slow to read."""
 
 Row = dict[str, Any]
 # One cell may hold a whole page: Python's own limit is 131,072 characters.
@@ -118,12 +121,18 @@ def write_rows(
             yield write
         sys.stdout.buffer.flush()
         return
-    path = Path(name)
     check_output(name, overwrite)
+    path = Path(name).resolve()  # a link stays a link
+    if path.exists() and not path.is_file():  # a pipe or a device cannot be replaced, only written to
+        with path.open("wb") as file, _writer(file, kind, columns, schema) as write:
+            yield write
+        return
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file, _writer(file, kind, columns, schema) as write:
             yield write
+        if path.exists():
+            shutil.copymode(path, part)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -163,13 +172,16 @@ def _open(name: str) -> Iterator[BinaryIO]:
         yield file
 
 
-def _lines(name: str, file: BinaryIO, on_bad: Callable[[str], None]) -> Iterator[str]:
+def _lines(name: str, file: BinaryIO, on_bad: Callable[[str], None], bad: list[int]) -> Iterator[str]:
+    """Decoded lines. A line that is not UTF-8 is told, noted in `bad`, and still given, so that quotes stay in step."""
     for number, line in enumerate(file, 1):
+        encoding = "utf-8-sig" if number == 1 else "utf-8"
         try:
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+            yield line.decode(encoding)
         except UnicodeDecodeError as error:
             on_bad(f"{name}, line {number}: not UTF-8 at byte {error.start}; convert the file, for instance with iconv")
-            yield ""
+            bad.append(number)
+            yield line.decode(encoding, "replace")
 
 
 def _has(column: str, columns: Sequence[str], name: str) -> None:
@@ -182,7 +194,8 @@ def _read_csv(
 ) -> tuple[list[str], Iterator[Row]]:
     # TSV has no quotes: a quotation mark is a character like any other, and a cell cannot hold a tab or line break.
     quoting = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if kind == "tsv" else {"strict": True}
-    reader = csv.reader(_lines(name, file, on_bad), **quoting)
+    bad: list[int] = []
+    reader = csv.reader(_lines(name, file, on_bad, bad), **quoting)
     try:
         header = next(reader, None)
     except csv.Error as error:
@@ -200,11 +213,18 @@ def _read_csv(
             try:
                 cells = next(reader, None)
             except csv.Error as error:
-                on_bad(f"{name}, line {line}: {error}")
+                if not bad:
+                    on_bad(f"{name}, line {line}: {error}")
+                bad.clear()
                 continue
             if cells is None:
                 return
-            if not cells:  # a blank line
+            if bad:  # told already
+                bad.clear()
+                continue
+            if not cells and len(header) == 1:  # a blank line is an empty text where there is one column
+                cells = [""]
+            elif not cells:
                 continue
             if len(cells) != len(header):
                 on_bad(f"{name}, line {line}: {len(cells)} cells, but the table has {len(header)} columns")
@@ -218,9 +238,11 @@ def _read_jsonl(
     name: str, file: BinaryIO, column: str, on_bad: Callable[[str], None]
 ) -> tuple[list[str], Iterator[Row]]:
     def rows() -> Iterator[Row]:
-        for number, line in enumerate(_lines(name, file, on_bad), 1):
+        bad: list[int] = []
+        for number, line in enumerate(_lines(name, file, on_bad, bad), 1):
             where = f"{name}, line {number}"
-            if not line.strip():
+            if bad or not line.strip():
+                bad.clear()
                 continue
             try:
                 row = json.loads(line)
@@ -258,14 +280,14 @@ def _read_parquet(name: str, file: BinaryIO, column: str, on_bad: Callable[[str]
                 else:
                     on_bad(f"{name}, row {number}: {column!r} is {row[column]!r:.40}, not a string")
             yield Chunk(schema.names, rows, schema, number / total)
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{name}: not a Parquet file, or damaged ({str(error).splitlines()[0]})") from None
 
 
 @contextmanager
 def _writer(file: BinaryIO, kind: str, columns: Sequence[str], schema: Any) -> Iterator[Callable[[list[Row]], None]]:
     if kind == "parquet":
-        with _parquet_writer(file, schema) as write:
+        with _parquet_writer(file, columns, schema) as write:
             yield write
     elif kind == "jsonl":
         yield lambda rows: file.writelines(_json_line(row) for row in rows) or None
@@ -286,10 +308,11 @@ def _csv_writer(file: BinaryIO, kind: str, columns: Sequence[str]) -> Callable[[
         """The part of a text file that csv.writer needs."""
 
         def write(self, text: str) -> int:
-            return file.write(encodable(text).encode())
+            return file.write(encodable(text).removesuffix("\r\n").encode() + b"\n")
 
     quoting = {"delimiter": "\t", "quoting": csv.QUOTE_NONE, "quotechar": None} if kind == "tsv" else {}
-    writer = csv.writer(Encoder(), lineterminator="\n", **quoting)  # type: ignore[arg-type]
+    # The terminator says which characters want quotes: both, and each row is then ended by one line feed.
+    writer = csv.writer(Encoder(), lineterminator="\r\n", **quoting)  # type: ignore[arg-type]
     writer.writerow(columns)
     known = set(columns)
 
@@ -319,24 +342,34 @@ def _cell(value: Any) -> str:
 
 
 @contextmanager
-def _parquet_writer(file: BinaryIO, schema: Any) -> Iterator[Callable[[list[Row]], None]]:
+def _parquet_writer(file: BinaryIO, columns: Sequence[str], schema: Any) -> Iterator[Callable[[list[Row]], None]]:
     import pyarrow
     from pyarrow import parquet
 
     writer: Any = None
+    pending: list[Row] = []
 
-    def write(rows: list[Row]) -> None:
+    def flush() -> None:
         nonlocal writer
-        rows = [{key: encodable(cell) if isinstance(cell, str) else cell for key, cell in row.items()} for row in rows]
         try:
-            table = pyarrow.Table.from_pylist(rows, schema=writer.schema if writer else schema)
-        except pyarrow.ArrowException as error:
+            table = pyarrow.Table.from_pylist(pending, schema=writer.schema if writer else schema)
+        except (pyarrow.ArrowException, OverflowError) as error:
             raise DataError(f"rows do not fit one Parquet schema ({str(error).splitlines()[0]})") from None
         writer = writer or parquet.ParquetWriter(file, table.schema)
         writer.write_table(table)
+        pending.clear()
+
+    def write(rows: list[Row]) -> None:
+        for row in rows:
+            cells = {column: row.get(column) for column in columns}
+            pending.append({key: encodable(cell) if isinstance(cell, str) else cell for key, cell in cells.items()})
+        if len(pending) >= GROUP_ROWS:
+            flush()
 
     try:
         yield write
+        if pending or not writer:
+            flush()
     finally:
         if writer:
             writer.close()

@@ -7,12 +7,13 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+# Nothing goes to the outside by itself; each library reads its variable when it is imported.
+os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_DISABLE_TELEMETRY="1")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # from a checkout; on a Space evenmood lies beside
 
 import gradio as gr
 
-from evenmood import GROUP_OF, EmotionClassifier, EvenmoodError, Prediction, WordWeight
+from evenmood import GROUP_OF, EmotionClassifier, EvenmoodError, Prediction, WordWeight, clean
 
 LONGEST_TEXT = 20_000
 """Characters; the model reads its first words alone, so more would only cost the visitor's time."""
@@ -90,16 +91,22 @@ def highlighted(text: str, words: list[WordWeight]) -> str:
         )
         end = word.end
     rest = text[end:]
-    unread = f' <span class="note">{escape(rest[:500])}{"…" if len(rest) > 500 else ""}</span>' if rest.strip() else ""
-    return f'<div class="words">{"".join(pieces)}{unread}</div>'
+    if not clean(rest):  # punctuation after the last word
+        return f'<div class="words">{"".join(pieces)}{escape(rest[:500])}</div>'
+    note = f"The model read the first {len(words)} words; the paler rest was not read."
+    unread = f'<span class="note">{escape(rest[:500])}{"…" if len(rest) > 500 else ""}</span>'
+    return f'<div class="words">{"".join(pieces)}{unread}</div><p class="note">{note}</p>'
 
 
 def build_demo(classifier: EmotionClassifier, name: str) -> gr.Blocks:
     """The page, not launched; its API has one endpoint, `/analyse`."""
 
     def scores(text: str) -> tuple[dict[str, float], Prediction]:
+        if not isinstance(text, str):
+            raise gr.Error(f"The text must be a string, not {type(text).__name__}.", print_exception=False)
         if len(text) > LONGEST_TEXT:
-            raise gr.Error(f"The text has {len(text):,} characters; at most {LONGEST_TEXT:,} are taken. Shorten it.")
+            message = f"The text has {len(text):,} characters; at most {LONGEST_TEXT:,} are taken. Shorten it."
+            raise gr.Error(message, print_exception=False)
         probabilities = classifier.predict_proba([text])
         (prediction,) = classifier.decide(probabilities)
         return dict(zip(classifier.labels, map(float, probabilities[0]), strict=True)), prediction
@@ -155,12 +162,11 @@ def build_demo(classifier: EmotionClassifier, name: str) -> gr.Blocks:
 
 def about(classifier: EmotionClassifier, name: str) -> str:
     """The lines under the page: which model, how good it is, and its limits."""
-    figure = classifier.info.metrics.get("test", {}).get("macro_f1")
-    measured = (
-        f" Macro-F1 on GoEmotions' test split: {figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})."
-        if isinstance(figure, dict)
-        else ""
-    )
+    try:
+        value, low, high = (float(classifier.info.metrics["test"]["macro_f1"][key]) for key in ("value", "low", "high"))
+        measured = f" Macro-F1 on its test split: {value:.3f} ({low:.3f} to {high:.3f})."
+    except (KeyError, TypeError, ValueError):  # a model of one's own need not carry figures
+        measured = ""
     return (
         f"Model: {name}.{measured}\n\n"
         f"**Limits.** English, trained on Reddit comments; reads the first {classifier.info.max_length} words, and no "
@@ -169,28 +175,45 @@ def about(classifier: EmotionClassifier, name: str) -> str:
     )
 
 
+def shown_name(model: str | None) -> str:
+    """The model as visitors see it: of a folder its name alone, not where it lies."""
+    if not model:
+        return "the bundled default"
+    return f"`{Path(model).resolve().name}`" if Path(model).is_dir() else f"`{model}`"
+
+
+def has_display() -> bool:
+    """Whether a browser window can be opened; without one, a text browser would take over the terminal."""
+    if "SPACE_ID" in os.environ:
+        return False
+    return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
 def main() -> None:
     """Load the model and serve the page."""
     parser = argparse.ArgumentParser(description="Serve the evenmood demo.")
-    parser.add_argument("--model", default=os.environ.get("EVENMOOD_MODEL"), help="folder or Hub id (EVENMOOD_MODEL)")
+    model = os.environ.get("EVENMOOD_MODEL")
+    parser.add_argument("--model", default=model, help="folder or Hub id (EVENMOOD_MODEL); the bundled one if left out")
     parser.add_argument("--host", default=None, help="address to listen on; 127.0.0.1, or Gradio's own on a Space")
     parser.add_argument("--port", type=int, default=None, help="port; the first free one from 7860 on if left out")
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser window")
     options = parser.parse_args()
     try:
-        classifier = EmotionClassifier.from_pretrained(options.model)
-        demo = build_demo(classifier, options.model or "the bundled default")
-        on_space = "SPACE_ID" in os.environ
+        classifier = EmotionClassifier.from_pretrained(options.model or None)
+        demo = build_demo(classifier, shown_name(options.model))
         demo.queue(default_concurrency_limit=4).launch(
             server_name=options.host,
             server_port=options.port,
-            inbrowser=not (options.no_browser or on_space),
+            inbrowser=not options.no_browser and has_display(),
             theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
             css=CSS,
             run_history=False,
         )
-    except (EvenmoodError, OSError) as error:
-        sys.exit(f"error: {error}")
+    except EvenmoodError as error:
+        sys.exit(f"error: {' '.join(str(error).split())}")
+    except OSError:
+        ports = f"port {options.port}" if options.port is not None else "any port from 7860 on"
+        sys.exit(f"error: cannot listen on {ports} of {options.host or '127.0.0.1'}; choose another with --port")
 
 
 if __name__ == "__main__":

@@ -219,7 +219,8 @@ def test_outputs_that_may_not_be_written(table: Path, tmp_path: Path) -> None:
 def test_standard_output_on_a_full_disk(table: Path) -> None:
     command = [sys.executable, "-m", "evenmood.cli", "predict", str(table)]
     with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False, env=environment)
     assert done.returncode == 1
     assert done.stderr.decode() == "error: No space left on device\n"
 
@@ -244,14 +245,16 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
 def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
     source = tmp_path / "in.csv"
     source.write_text("text\n" + "so happy to be here\n" * 400_000)
-    command = [sys.executable, "-m", "evenmood.cli", "predict", str(source), str(tmp_path / "out.csv")]
+    # A shell's background job ignores interrupts, and hands that on to what it starts: pytest may be one.
+    script = "import signal as s; s.signal(s.SIGINT, s.default_int_handler); from evenmood.cli import main; main()"
+    command = [sys.executable, "-c", script, "predict", str(source), str(tmp_path / "out.csv")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     while not list(tmp_path.glob(".out*")) and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "Traceback" not in error
+    assert error == "error: interrupted\n"
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
 
 

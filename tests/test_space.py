@@ -1,7 +1,10 @@
 """The demo: the real app, asked by the real Gradio client and walked through in a real browser."""
 
+import json
 import os
+import runpy
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -50,6 +53,38 @@ def test_the_endpoint_answers_as_the_library(demo: str, model: EmotionClassifier
             client.predict("x" * 20_001, api_name="/analyse")
     finally:
         client.close()
+
+
+def test_the_server_asks_nothing_of_the_outside() -> None:
+    with socket.socket() as proxy:
+        proxy.bind(("127.0.0.1", 0))
+        proxy.listen()
+        address = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        names = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
+        environment = {**dict.fromkeys(names, address), "no_proxy": "127.0.0.1", "NO_PROXY": "127.0.0.1"}
+        with running_demo(environment=environment):
+            proxy.settimeout(12)  # onnxruntime's telemetry, where it is on, reports after about nine seconds
+            with pytest.raises(TimeoutError):
+                proxy.accept()
+
+
+@pytest.mark.parametrize("figure", [0.4, {"value": 0.4}, {"value": "x", "low": 0, "high": 1}])
+def test_a_model_with_odd_figures_is_shown_without_them(folder: Path, figure: Any) -> None:
+    app = runpy.run_path(str(APP))
+    info = json.loads((folder / "emotions.json").read_text()) | {"metrics": {"test": {"macro_f1": figure}}}
+    (folder / "emotions.json").write_text(json.dumps(info))
+    assert "Macro-F1" not in app["about"](EmotionClassifier.from_pretrained(folder), "odd")
+
+
+def test_a_taken_port_is_one_line() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, str(APP), "--no-browser", "--port", port]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == f"error: cannot listen on port {port} of 127.0.0.1; choose another with --port\n"
 
 
 def test_it_starts_quickly_and_without_a_training_framework() -> None:
@@ -138,6 +173,9 @@ def test_empty_text_examples_and_too_long_a_text(demo: str, browser: Browser) ->
     page.get_by_label("Text").fill("word " * 5000)
     page.get_by_role("button", name="Analyse").click()
     page.wait_for_selector("text=at most 20,000 are taken")
+    page.get_by_label("Text").fill("word " * 50)
+    page.get_by_role("button", name="Analyse").click()
+    page.wait_for_selector("text=the paler rest was not read")
     page.get_by_label("Text").fill("🙂 !!!")
     page.get_by_role("button", name="Analyse").click()
     page.wait_for_selector("text=No words to read here")
