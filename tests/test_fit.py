@@ -119,6 +119,7 @@ def test_unfinished_run_with_other_options(data: Path, tmp_path: Path) -> None:
     partial = tmp_path / "m.partial"
     partial.mkdir()
     (partial / "options.json").write_text(json.dumps({"seed": 5}))
+    (partial / "vectors.npy").touch()
     done = command("fit", "--data", data, "--out", tmp_path / "m", *SMALL)
     assert done.returncode == 2
     assert "an unfinished run with other" in done.stderr
@@ -154,7 +155,13 @@ def test_bundle(model: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("backend", "precision"), [("jax", "float32"), ("jax", "mixed_bfloat16"), ("torch", "float32")]
+    ("backend", "precision"),
+    [
+        ("jax", "float32"),
+        ("torch", "float32"),
+        pytest.param("jax", "mixed_bfloat16", marks=pytest.mark.slow),
+        pytest.param("jax", "mixed_float16", marks=pytest.mark.slow),
+    ],
 )
 def test_other_backends(data: Path, tmp_path: Path, backend: str, precision: str) -> None:
     if find_spec(backend) is None:

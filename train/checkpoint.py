@@ -30,7 +30,7 @@ class Checkpoint:
         self.folder.mkdir(parents=True, exist_ok=True)
         options = json.loads(json.dumps(asdict(config)))
         path = self.folder / "options.json"
-        if path.exists():
+        if self._vectors.exists():  # before that, nothing is lost by starting anew
             before = json.loads(path.read_text(encoding="utf-8"))
             changed = sorted(name for name in options if options[name] != before.get(name))
             if changed:
@@ -52,6 +52,10 @@ class Checkpoint:
         """The finished epoch of lowest validation loss, counted from 1; 0 before the first."""
         return min(self.history, key=lambda entry: entry["val_loss"], default={"epoch": 0})["epoch"]
 
+    @property
+    def _vectors(self) -> Path:
+        return self.folder / "vectors.npy"
+
     def network(self, epoch: int) -> Path:
         """Where an epoch's network lies."""
         return self.folder / f"epoch-{epoch:03}.keras"
@@ -71,15 +75,15 @@ class Checkpoint:
         self, make: Callable[[], Tokenizer], load: Callable[[Tokenizer], np.ndarray]
     ) -> tuple[Tokenizer, np.ndarray]:
         """Tokenizer and word vectors, made at the first start and read back at the next ones."""
-        tokenizer_path, vectors_path = self.folder / "tokenizer.json", self.folder / "vectors.npy"
-        if vectors_path.exists():
-            return Tokenizer.from_file(str(tokenizer_path)), np.load(vectors_path, allow_pickle=False)
+        tokenizer_path = self.folder / "tokenizer.json"
+        if self._vectors.exists():
+            return Tokenizer.from_file(str(tokenizer_path)), np.load(self._vectors, allow_pickle=False)
         tokenizer = make()
         vectors = load(tokenizer)
         write_text(tokenizer_path, tokenizer.to_str())
         part = self.folder / "part.npy"
         np.save(part, vectors)
-        part.replace(vectors_path)
+        part.replace(self._vectors)
         return tokenizer, vectors
 
     def remove(self) -> None:

@@ -132,6 +132,7 @@ def train_network(
             for layer in model.layers:  # Keras does not save the state of a dropout layer's generator
                 if hasattr(layer, "seed_generator"):
                     layer.seed_generator.state.assign(random.integers(2**31, size=2))
+            keras.utils.set_random_seed(int(random.integers(2**31)))  # what torch's dropout draws from
             fitted = model.fit(
                 ids["train"][order], train.labels[order], batch_size=config.batch_size, shuffle=False, verbose=0
             )
