@@ -109,7 +109,8 @@ def train_network(
     """Run epochs until the validation loss has not fallen for `patience` of them; return the best epoch's network.
 
     An epoch's order of rows and its dropout depend on the seed and the epoch alone: a run that is interrupted and goes
-    on gives what an undisturbed one gives.
+    on gives what an undisturbed one gives. (Not so on torch, whose dropout draws from a generator of its own: there the
+    resumed run is another run from the same weights.)
     """
     policy = config.precision
     if policy == "auto":
@@ -132,7 +133,6 @@ def train_network(
             for layer in model.layers:  # Keras does not save the state of a dropout layer's generator
                 if hasattr(layer, "seed_generator"):
                     layer.seed_generator.state.assign(random.integers(2**31, size=2))
-            keras.utils.set_random_seed(int(random.integers(2**31)))  # what torch's dropout draws from
             fitted = model.fit(
                 ids["train"][order], train.labels[order], batch_size=config.batch_size, shuffle=False, verbose=0
             )
