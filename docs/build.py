@@ -9,7 +9,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+from evenmood.model_folder import figure_text
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -92,30 +93,25 @@ def results(_: str) -> str:
         ("macro_average_precision", "macro average precision"),
         ("subset_accuracy", "subset accuracy"),
     ):
-        lines.append(f"| {title} | {interval(tuned[name])} | {interval(half[name])} |")
+        lines.append(f"| {title} | {figure_text(tuned[name])} | {figure_text(half[name])} |")
     overlap = tuned["rows"] - rest["rows"]
     moved = storage["macro_f1_onnx"] - storage["macro_f1_keras"]
     lines += [
         "",
         f"The official split overlaps itself: {overlap} test texts, once cleaned, stand in training or validation too.",
-        f"Without them macro-F1 is {interval(rest['macro_f1'])}.",
+        f"Without them macro-F1 is {figure_text(rest['macro_f1'])}.",
         f"Storing the embedding in {storage['bits']} bits a weight moves macro-F1 on validation by {moved:+.4f}.",
         "",
         "| model, same test split | macro-F1 | thresholds |",
         "|---|---|---|",
-        f"| **evenmood, bundled model** | {interval(tuned['macro_f1'])} | per label, tuned on validation |",
-        f"| **evenmood, bundled model** | {interval(half['macro_f1'])} | 0.5 for all labels |",
+        f"| **evenmood, bundled model** | {figure_text(tuned['macro_f1'])} | per label, tuned on validation |",
+        f"| **evenmood, bundled model** | {figure_text(half['macro_f1'])} | 0.5 for all labels |",
     ]
     lines += [
         f"| [{peer['model']}]({peer['source']}), as published | {peer['macro_f1']:.3f} | {peer['thresholds']} |"
         for peer in published["models"]
     ]
     return "\n".join(lines)
-
-
-def interval(figure: Any) -> str:
-    """A value with its interval."""
-    return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
 
 
 def file_tree(_: str) -> str:

@@ -148,6 +148,7 @@ def info(
         print(json.dumps({**asdict(about), "bytes": classifier.file_sizes()}, indent=1, ensure_ascii=False))
         return
     from evenmood.labels import GROUP_OF
+    from evenmood.model_folder import figure_text
 
     split = next((name for name in ("test", "validation") if name in about.metrics), None)
     figures: Any = about.metrics[split] if split else {}
@@ -160,7 +161,7 @@ def info(
             print(f"trained {'with evenmood' if key == 'evenmood' else 'from ' + key}: {about.trained_from[key]}")
     for key, title in (("macro_f1", "macro-F1"), ("micro_f1", "micro-F1"), ("macro_roc_auc", "macro ROC AUC")):
         if key in figures:
-            print(f"{title} on {split}: {_figure(figures[key])}")
+            print(f"{title} on {split}: {figure_text(figures[key])}")
     print(
         f"\n{'label':16}{'group':11}{'threshold':>9}"
         + (f"{'texts':>8}{'precision':>11}{'recall':>8}{'F1':>7}" * bool(per_label))
@@ -248,12 +249,6 @@ def _progress(stack: ExitStack, quiet: bool) -> Any:
         progress.update(task, rows=count, completed=done or 0, total=None if done is None else 1)
 
     return advance
-
-
-def _figure(figure: Any) -> str:
-    if isinstance(figure, dict):
-        return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
-    return f"{figure:.3f}"
 
 
 def main() -> None:

@@ -133,6 +133,13 @@ def write_text(path: Path, text: str) -> None:
         part.unlink(missing_ok=True)
 
 
+def figure_text(figure: Any) -> str:
+    """A measured figure to read: `0.412 (0.398 to 0.425)`, or the number alone where it has no interval."""
+    if isinstance(figure, dict):
+        return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
+    return f"{figure:.3f}"
+
+
 def missing(folder: Path, names: list[str]) -> str:
     """The message for a folder that lacks files."""
     return f"{folder}: not an evenmood model folder, {' and '.join(names)} missing"

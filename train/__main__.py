@@ -77,16 +77,17 @@ def evaluate(
     data: Annotated[str | None, typer.Option(help="Data set; its own one if left out.")] = None,
 ) -> None:
     """Score a model folder on a split and write the figures into the folder; every run is logged there."""
-    from train.card import AVERAGES, interval
+    from evenmood.model_folder import figure_text
+    from train.card import AVERAGES
     from train.evaluate import evaluate as score_folder
 
     figures = score_folder(folder, split, data)
     print(f"{split}: {figures['tuned']['rows']:,} texts, tuned thresholds | at 0.5")
     for name, title in AVERAGES:
-        print(f"{title:24} {interval(figures['tuned'][name]):24} | {interval(figures['at_0.5'][name])}")
+        print(f"{title:24} {figure_text(figures['tuned'][name]):24} | {figure_text(figures['at_0.5'][name])}")
     without = figures.get("tuned_without_overlap")
     if without:
-        print(f"macro-F1 {interval(without['macro_f1'])} on the {without['rows']:,} texts of no earlier split")
+        print(f"macro-F1 {figure_text(without['macro_f1'])} on the {without['rows']:,} texts of no earlier split")
 
 
 @app.command()

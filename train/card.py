@@ -7,7 +7,7 @@ from typing import Any
 import jinja2
 
 from evenmood.labels import GROUP_OF
-from evenmood.model_folder import CARD_FILE, TRAINING_FOLDER, read_info, write_text
+from evenmood.model_folder import CARD_FILE, TRAINING_FOLDER, figure_text, read_info, write_text
 
 AVERAGES = (
     ("macro_f1", "macro-F1"),
@@ -30,7 +30,7 @@ def write_card(folder: Path) -> None:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - Markdown, from our own figures
     )
-    environment.filters["interval"] = interval
+    environment.filters["interval"] = figure_text
     info = read_info(folder)
     history = training / "history.csv"
     text = environment.get_template("card.md.jinja").render(
@@ -49,13 +49,6 @@ def write_card(folder: Path) -> None:
         has_figure=(training / "loss.png").exists(),
     )
     write_text(folder / CARD_FILE, text)
-
-
-def interval(figure: Any) -> str:
-    """`0.412 (0.398 to 0.425)`, or the number alone where it has no interval."""
-    if isinstance(figure, dict):
-        return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
-    return f"{figure:.3f}"
 
 
 def _read(path: Path) -> Any:
