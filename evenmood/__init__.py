@@ -1,10 +1,11 @@
 """Fine-grained, multi-label emotion classification: a text gets any of the 28 GoEmotions labels."""
 
 from evenmood.classifier import EmotionClassifier
-from evenmood.errors import DataError, EvenmoodError, ModelError, UsageError
+from evenmood.errors import DataError, EvenmoodError, HubError, ModelError, UsageError
 from evenmood.labels import EKMAN, GROUP_OF, GROUPS, LABELS
 from evenmood.prediction import LabelScore, Prediction, WordWeight
 from evenmood.text import clean
+from evenmood.text_classification import pipeline
 
 __version__ = "0.1.0"
 
@@ -16,10 +17,12 @@ __all__ = [
     "DataError",
     "EmotionClassifier",
     "EvenmoodError",
+    "HubError",
     "LabelScore",
     "ModelError",
     "Prediction",
     "UsageError",
     "WordWeight",
     "clean",
+    "pipeline",
 ]

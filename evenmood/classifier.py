@@ -1,10 +1,9 @@
 """The classifier: load a model folder, predict labels, explain them. Runs on onnxruntime alone."""
 
 import os
-import shutil
+import tempfile
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from itertools import islice
 from pathlib import Path
@@ -46,6 +45,7 @@ class EmotionClassifier:
         """
         model_folder.check_files(folder)
         self._folder = folder
+        self._fetch_whole: Callable[[str | bool | None], Path] = lambda token: folder
         self._info = model_folder.read_info(folder)
         self._thresholds = dict(self._info.thresholds)
         self._tokenizer = _load_tokenizer(folder, self._info)
@@ -82,7 +82,10 @@ class EmotionClassifier:
             raise ModelError(f"{folder} is a file; give the folder that holds it")
         if isinstance(model, Path):
             raise ModelError(f"no folder {str(model)!r}")
-        return cls(hub.download(model, revision, token, cache_dir, local_files_only))
+        classifier = cls(hub.download(model, revision, token, cache_dir, local_files_only))
+        commit = classifier.folder.name  # the Hub's cache names a snapshot's folder after its commit
+        classifier._fetch_whole = lambda token: hub.download(model, commit, token, cache_dir, whole=True)
+        return classifier
 
     @property
     def info(self) -> ModelInfo:
@@ -231,13 +234,52 @@ class EmotionClassifier:
         """
         target = Path(folder).expanduser()
         with model_folder.whole_folder(target, overwrite) as work:
-            for name in (*model_folder.PREDICTING_FILES, *model_folder.KERAS_FILES, model_folder.CARD_FILE):
-                if (self._folder / name).is_file():
-                    shutil.copyfile(self._folder / name, work / name)
-            if (self._folder / model_folder.TRAINING_FOLDER).is_dir():
-                shutil.copytree(self._folder / model_folder.TRAINING_FOLDER, work / model_folder.TRAINING_FOLDER)
-            model_folder.write_info(work, replace(self._info, thresholds=dict(self._thresholds)))
+            model_folder.copy_model(self._folder, work, self._thresholds)
         return target
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        revision: str | None = None,
+        commit_message: str = "Upload evenmood model",
+        create_pr: bool = False,
+        token: str | bool | None = None,
+    ) -> hub.Upload:
+        """Upload the whole model folder, with the thresholds as they are now, in one commit; nothing else.
+
+        A model that came from the Hub as three files has the others fetched from the same commit. A second push of the
+        same model makes no commit. An older training record in the repository is replaced.
+
+        Args:
+            repo_id: `namespace/name`; created if there is none.
+            private: Whether a new repository is private; None for the account's default.
+            revision: Branch; created if there is none.
+            commit_message: First line of the commit.
+            create_pr: Open a pull request instead.
+            token: None takes the environment's or the login's.
+
+        Raises:
+            ModelError: The folder lacks Keras's files or the card; the message says which.
+            HubError: No access, no network, or the Hub refuses the card.
+        """
+        source = self._fetch_whole(token)
+        model_folder.check_files(source, (*model_folder.KERAS_FILES, model_folder.CARD_FILE))
+        with tempfile.TemporaryDirectory() as temporary:
+            work = Path(temporary)
+            model_folder.copy_model(source, work, self._thresholds)
+            return hub.upload(
+                work,
+                repo_id,
+                message=commit_message,
+                replace=[f"{model_folder.TRAINING_FOLDER}/*"],
+                private=private,
+                revision=revision,
+                create_pr=create_pr,
+                token=token,
+                prepare=lambda api, full_id: model_folder.name_in_card(work, full_id),
+            )
 
     def __repr__(self) -> str:
         return f"EmotionClassifier({len(self.labels)} labels, {self._tokenizer.get_vocab_size()} words, {self._folder})"

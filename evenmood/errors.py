@@ -13,5 +13,9 @@ class ModelError(EvenmoodError):
     """A model folder or Hub repository cannot be found, read or trusted."""
 
 
+class HubError(EvenmoodError):
+    """The Hugging Face Hub cannot be reached, or refuses what it is sent."""
+
+
 class DataError(EvenmoodError):
     """A table, data set or vectors file cannot be read or does not hold what it should."""

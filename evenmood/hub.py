@@ -1,9 +1,48 @@
-"""Fetching a model from the Hugging Face Hub: only the files that predicting needs."""
+"""The Hugging Face Hub: fetching a model's files, and uploading a folder in one commit."""
 
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from evenmood.errors import ModelError
-from evenmood.model_folder import PREDICTING_FILES
+from evenmood.errors import HubError, ModelError
+from evenmood.model_folder import CARD_FILE, KERAS_FILES, PREDICTING_FILES, TRAINING_FOLDER
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+RepoType = Literal["model", "dataset", "space"]
+
+TRIES = 4
+LONGEST_WAIT = 300.0
+"""Seconds: the Hub counts requests in windows of five minutes (https://huggingface.co/docs/hub/rate-limits)."""
+TRANSIENT = (408, 412, 429, 500, 502, 503, 504)
+"""HTTP statuses that may be gone at the next try; 412 says that somebody else has committed in between."""
+TRANSPORTS = ("httpx2", "httpx", "requests")
+"""Modules whose exceptions the Hub's client lets through, from one of its versions to the next."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What an upload came to.
+
+    Attributes:
+        repo_id: `namespace/name`.
+        url: Address of the repository, or of the pull request.
+        commit: Hash of the commit that holds the files.
+        changed: Whether a commit was made; False where the repository held the same already.
+    """
+
+    repo_id: str
+    url: str
+    commit: str
+    changed: bool
 
 
 def download(
@@ -12,8 +51,17 @@ def download(
     token: str | bool | None = None,
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
+    whole: bool = False,
 ) -> Path:
-    """Download the predicting files of a Hub repository into the Hub's cache and return their folder.
+    """Download the files of a model repository into the Hub's cache and return their folder.
+
+    Args:
+        repo_id: `namespace/name`.
+        revision: Branch, tag or commit.
+        token: None takes the environment's or the login's, False sends none.
+        cache_dir: Where downloads are kept; None for the Hub client's own place.
+        local_files_only: Take what is in the cache and do not ask the Hub.
+        whole: The whole model folder, and not just what predicting needs.
 
     Raises:
         ModelError: No such repository or revision, no access, no network and nothing cached, or a file is missing.
@@ -23,45 +71,194 @@ def download(
     from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
     at = f"{repo_id!r} on the Hub" + (f" at revision {revision!r}" if revision else "")
+    more = (*KERAS_FILES, CARD_FILE, f"{TRAINING_FOLDER}/*") if whole else ()
     try:
         validate_repo_id(repo_id)
-        folder = Path(
-            snapshot_download(
-                repo_id,
-                revision=revision,
-                token=token,
-                cache_dir=cache_dir,
-                local_files_only=local_files_only,
-                allow_patterns=list(PREDICTING_FILES),
-            )
-        )
     except hub_errors.HFValidationError:
         raise ModelError(f"{repo_id!r} is neither a folder here nor a Hub id (namespace/name)") from None
-    except hub_errors.GatedRepoError:
-        raise ModelError(f"{at}: access is gated; ask for it on its page and log in with: hf auth login") from None
-    except hub_errors.RevisionNotFoundError:
-        raise ModelError(f"{at}: no such revision") from None
-    except hub_errors.RepositoryNotFoundError:
-        raise ModelError(
-            f"no folder {repo_id!r} here and no such repository on the Hub, or it is private: "
-            "check the name, or log in with: hf auth login"
-        ) from None
-    except hub_errors.LocalTokenNotFoundError:
-        raise ModelError(f"{at}: token=True, but nobody is logged in; log in with: hf auth login") from None
-    except hub_errors.LocalEntryNotFoundError as error:
-        reason = "local_files_only is set" if local_files_only else "the Hub cannot be reached"
-        if isinstance(error.__cause__, hub_errors.HfHubHTTPError):
-            reason = f"the Hub refused (HTTP {error.__cause__.response.status_code})"
-        raise ModelError(f"no folder {repo_id!r} here, nothing of {at} is cached, and {reason}") from None
-    except hub_errors.HfHubHTTPError as error:
-        status = f" (HTTP {error.response.status_code})" if error.response is not None else ""
-        raise ModelError(f"{at}: the Hub refused{status}; try again later, or check the token") from None
-    except Exception as error:
-        # A connection cut midway, a proxy's log-in page: the client passes on what its transport raises, which has
-        # changed from one of its versions to the next.
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(f"{at}: the download failed ({type(error).__name__}: {reason}); try again later") from None
+    with explained(at, ModelError):
+        try:
+            folder = Path(
+                retrying(
+                    lambda: snapshot_download(
+                        repo_id,
+                        revision=revision,
+                        token=token,
+                        cache_dir=cache_dir,
+                        local_files_only=local_files_only,
+                        allow_patterns=[*PREDICTING_FILES, *more],
+                    )
+                )
+            )
+        except hub_errors.GatedRepoError:
+            raise ModelError(f"{at}: access is gated; ask for it on its page and log in with: hf auth login") from None
+        except hub_errors.RepositoryNotFoundError:
+            raise ModelError(
+                f"no folder {repo_id!r} here and no such repository on the Hub, or it is private: "
+                "check the name, or log in with: hf auth login"
+            ) from None
+        except hub_errors.LocalEntryNotFoundError as error:
+            reason = "local_files_only is set" if local_files_only else "the Hub cannot be reached"
+            if isinstance(error.__cause__, hub_errors.HfHubHTTPError):
+                reason = f"the Hub refused (HTTP {error.__cause__.response.status_code})"
+            raise ModelError(f"no folder {repo_id!r} here, nothing of {at} is cached, and {reason}") from None
     absent = [name for name in PREDICTING_FILES if not (folder / name).is_file()]
     if absent:
         raise ModelError(f"{at}: not an evenmood model, {' and '.join(absent)} missing")
     return folder
+
+
+def upload(
+    folder: Path,
+    repo_id: str,
+    *,
+    message: str,
+    files: Iterable[str] | None = None,
+    replace: Iterable[str] = (),
+    repo_type: RepoType = "model",
+    private: bool | None = None,
+    revision: str | None = None,
+    create_pr: bool = False,
+    token: str | bool | None = None,
+    prepare: Callable[["HfApi", str], Any] = lambda api, repo_id: None,
+) -> Upload:
+    """Upload files of a folder in one commit, into a repository that is created where there is none.
+
+    The commit names its parent: where somebody else commits in between, it is made anew on top of theirs. Whatever
+    fails, the repository stays at its last whole commit. (`HfApi.upload_folder` may split a folder into several.)
+
+    Args:
+        folder: Where the files lie.
+        repo_id: `namespace/name`, or a name alone for the token's owner.
+        message: The commit's.
+        files: Paths in the folder; all of it if left out.
+        replace: Patterns; what the repository holds under them and the folder does not is deleted.
+        repo_type: `model`, `dataset` or `space` (one that runs Gradio).
+        private: Whether a new repository is private.
+        revision: Branch; created where there is none.
+        create_pr: Open a pull request instead of committing to the branch.
+        token: None takes the environment's or the login's.
+        prepare: Called with the client and the repository's id before the commit.
+
+    Raises:
+        HubError: No access, no network, a card that the Hub refuses; the message says which.
+    """
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+
+    api = HfApi(token=token)
+    names = sorted(files or (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()))
+    sdk = "gradio" if repo_type == "space" else None
+
+    def commit() -> Upload:
+        where = api.create_repo(repo_id, repo_type=repo_type, private=private, space_sdk=sdk, exist_ok=True)
+        place: dict[str, Any] = {"repo_id": where.repo_id, "repo_type": repo_type}
+        if revision is not None:
+            api.create_branch(**place, branch=revision, exist_ok=True)
+        prepare(api, where.repo_id)
+        before = api.repo_info(**place, revision=revision)
+        held = [entry.rfilename for entry in before.siblings or []]
+        stale = [name for name in held if name not in names and any(fnmatch(name, pattern) for pattern in replace)]
+        added = [CommitOperationAdd(name, folder / name) for name in names]
+        made = api.create_commit(
+            **place,
+            operations=[*added, *(CommitOperationDelete(name) for name in stale)],
+            commit_message=message,
+            revision=revision,
+            create_pr=create_pr,
+            parent_commit=before.sha,
+        )
+        return Upload(where.repo_id, made.pr_url or str(where), made.oid, made.oid != before.sha)
+
+    with explained(f"{repo_id!r} on the Hub", HubError):
+        return retrying(commit)
+
+
+def retrying(call: Callable[[], T]) -> T:
+    """Call again, after a pause, where the Hub is busy, broken, or the connection was cut.
+
+    The pause is what the Hub asks for (`Retry-After`), or 1, 2, 4 seconds.
+    """
+    for attempt in range(TRIES):
+        try:
+            return call()
+        except Exception as error:
+            pause = _pause(error, attempt)
+            if pause is None or attempt == TRIES - 1:
+                raise
+            logger.warning("the Hub failed (%s); trying again in %.0f s", _reason(error), pause)
+            time.sleep(pause)
+    raise AssertionError("unreachable")
+
+
+def _pause(error: BaseException, attempt: int) -> float | None:
+    """Seconds after which another try makes sense; None where it does not."""
+    error = _cause(error)
+    response = getattr(error, "response", None)
+    if response is not None:
+        if response.status_code not in TRANSIENT:
+            return None
+        asked = response.headers.get("Retry-After", "")
+        return min(float(asked), LONGEST_WAIT) if asked.isdecimal() else 2.0**attempt
+    if not _of_transport(error) or type(error).__name__ == "ConnectError":
+        return None  # no network at all is not a matter of seconds
+    return 2.0**attempt
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What the client wrapped: "nothing is cached" or "error while uploading" often mean that the Hub failed."""
+    while error.__cause__ is not None and getattr(error, "response", None) is None and not _of_transport(error):
+        error = error.__cause__
+    return error
+
+
+def _of_transport(error: BaseException) -> bool:
+    return type(error).__module__.split(".")[0] in TRANSPORTS
+
+
+@contextmanager
+def explained(at: str, kind: type[ModelError] | type[HubError]) -> Iterator[None]:
+    """Turn what the Hub's client raises into one line: what was refused, and what to do."""
+    from huggingface_hub import errors as hub_errors
+
+    try:
+        yield
+    except (ModelError, HubError, KeyboardInterrupt):
+        raise
+    except hub_errors.HFValidationError:
+        raise kind(f"{at}: not a Hub id; give namespace/name") from None
+    except hub_errors.RevisionNotFoundError:
+        raise kind(f"{at}: no such revision") from None
+    except hub_errors.LocalTokenNotFoundError:
+        raise kind(f"{at}: nobody is logged in; set HF_TOKEN, or log in with: hf auth login") from None
+    except hub_errors.HfHubHTTPError as error:
+        raise kind(f"{at}: the Hub refused ({_reason(error)}); {_advice(error)}") from None
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename and not _of_transport(error):
+            raise  # the disk's, not the Hub's
+        raise kind(f"{at}: {_reason(error)}; {_advice(error)}") from None
+
+
+def _reason(error: BaseException) -> str:
+    error = _cause(error)
+    response = getattr(error, "response", None)
+    if response is not None:
+        said = getattr(error, "server_message", None)
+        return f"HTTP {response.status_code}" + (f": {' '.join(said.split())[:200]}" if said else "")
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+def _advice(error: BaseException) -> str:
+    if isinstance(error, ValueError) and "README.md" in str(error):
+        return "mend the card's front matter"
+    error = _cause(error)
+    response = getattr(error, "response", None)
+    status = None if response is None else response.status_code
+    if status == 401:
+        return "log in with: hf auth login, or check the token"
+    if status in (403, 404):
+        return "check the name, and whether the token may write there"
+    if status == 412:
+        return "somebody else keeps committing to it: try again later"
+    if type(error).__name__ == "ConnectError":
+        return "the Hub cannot be reached: check the network"
+    return "try again later, or check the token"

@@ -3,9 +3,9 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ PREDICTING_FILES = (ONNX_FILE, TOKENIZER_FILE, INFO_FILE)
 KERAS_FILES = ("config.json", "metadata.json", "model.weights.h5")
 """Keras's own unzipped format; `keras.saving.load_model(folder)` reads it."""
 FORMAT_VERSION = 1
+CARD_ID = "OWNER/MODEL"
+"""Stands in the card of a model that has no place on the Hub yet."""
 
 
 @dataclass(frozen=True)
@@ -145,11 +147,39 @@ def missing(folder: Path, names: list[str]) -> str:
     return f"{folder}: not an evenmood model folder, {' and '.join(names)} missing"
 
 
-def check_files(folder: Path) -> None:
-    """Raise `ModelError` naming each predicting file that the folder lacks."""
-    absent = [name for name in PREDICTING_FILES if not (folder / name).is_file()]
+def check_files(folder: Path, names: Sequence[str] = PREDICTING_FILES) -> None:
+    """Raise `ModelError` naming each file that the folder lacks; those that predicting needs, if not told."""
+    absent = [name for name in names if not (folder / name).is_file()]
     if absent:
         raise ModelError(missing(folder, absent))
+
+
+def copy_model(source: Path, target: Path, thresholds: Mapping[str, float]) -> None:
+    """Copy whatever of a model folder lies at `source`, with these thresholds; a card says where they are others."""
+    for name in (*PREDICTING_FILES, *KERAS_FILES, CARD_FILE):
+        if (source / name).is_file():
+            shutil.copyfile(source / name, target / name)
+    if (source / TRAINING_FOLDER).is_dir():
+        shutil.copytree(source / TRAINING_FOLDER, target / TRAINING_FOLDER)
+    info = read_info(source)
+    write_info(target, replace(info, thresholds=dict(thresholds)))
+    changed = [
+        f"{label} {thresholds[label]:g} (was {info.thresholds[label]:g})"
+        for label in info.labels
+        if thresholds[label] != info.thresholds[label]
+    ]
+    card = target / CARD_FILE
+    if changed and card.is_file():
+        before, heading, after = card.read_text(encoding="utf-8").partition("\n# ")
+        title, _, rest = after.partition("\n")
+        note = f"**The thresholds below were measured; changed since: {', '.join(changed)}.**"
+        write_text(card, f"{before}{heading}{title}\n\n{note}\n{rest}")
+
+
+def name_in_card(folder: Path, repo_id: str) -> None:
+    """Let the card's examples name the repository that the model goes to."""
+    card = folder / CARD_FILE
+    write_text(card, card.read_text(encoding="utf-8").replace(CARD_ID, repo_id))
 
 
 def check_target(target: Path, overwrite: bool = False) -> None:

@@ -1,15 +1,45 @@
-"""What several test files need: the bundled model, copies of it, and a network small enough to build on the spot."""
+"""What several test files need: a Hub, the bundled model and copies of it, and networks small enough to train here."""
 
+import atexit
+import os
 import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.hub_server import HubServer
+
+TOKEN = "hf_theTokenThatNobodyMaySee"
+"""May write; the tests look for it in everything that is printed and written."""
+READER = "hf_aTokenThatMayOnlyRead"
+HUB = HubServer(tokens=[TOKEN], readers=[READER])
+HOME = tempfile.mkdtemp(prefix="evenmood-tests-")
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+for name in [name for name in os.environ if name.startswith(("HF_", "HUGGING"))]:
+    del os.environ[name]
+# The client reads these when it is imported: no test can reach the real Hub, or a login of this machine's.
+HUB_ENVIRONMENT = {
+    "HF_ENDPOINT": HUB.url,
+    "HF_HOME": HOME,
+    "HF_HUB_DISABLE_XET": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "NO_PROXY": "127.0.0.1",
+}
+os.environ.update(HUB_ENVIRONMENT)
+HUB.__enter__()
+atexit.register(HUB.__exit__, None, None, None)
+
 from evenmood import LABELS, EmotionClassifier
 from evenmood.model_folder import ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE, ModelInfo, write_info
 from evenmood.text import fit_tokenizer
+from tests.small_data import write_tsv
 
 DEFAULT_MODEL = Path(str(resources.files("evenmood"))) / "default_model"
 
@@ -18,6 +48,75 @@ DEFAULT_MODEL = Path(str(resources.files("evenmood"))) / "default_model"
 def model() -> EmotionClassifier:
     """The bundled model; tests that change its thresholds load one of their own."""
     return EmotionClassifier.from_pretrained()
+
+
+@pytest.fixture
+def hub() -> Iterator[HubServer]:
+    """The Hub that `HF_ENDPOINT` points to, empty and without faults."""
+    HUB.clear()
+    yield HUB
+    assert not [fault.request for fault in HUB.faults if fault.times > 0], "a fault that a test asked for did not strike"
+
+
+@pytest.fixture
+def token(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A token that may write, in the environment."""
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    return TOKEN
+
+
+def run_module(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m …`; whatever comes of it, no token may be seen."""
+    return run_python("-m", *arguments, **environment)
+
+
+def run_python(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `python …`; whatever comes of it, no token may be seen."""
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        check=False,
+        timeout=300,
+    )
+    assert TOKEN not in done.stdout + done.stderr
+    assert READER not in done.stdout + done.stderr
+    return done
+
+
+SMALL = [
+    *("--vectors", "random", "--embedding-size", "16", "--filters", "8", "--lstm-units", "8", "--dense-units", "8"),
+    *("--batch-size", "32", "--max-length", "12", "--min-frequency", "1", "--learning-rate", "0.01"),
+]
+"""Options of a training run of seconds."""
+
+
+@pytest.fixture(scope="session")
+def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small data set in GoEmotions' TSV form."""
+    return write_tsv(tmp_path_factory.mktemp("data"), rows=400)
+
+
+@pytest.fixture(scope="session")
+def trained_model(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder from an undisturbed run of four epochs; tests that write into it copy it first."""
+    out = tmp_path_factory.mktemp("fit") / "model"
+    done = run_module("train", "fit", "--data", small_data, "--out", out, "--epochs", "4", *SMALL)
+    assert done.returncode == 0, done.stderr
+    assert "epoch 4/4" in done.stderr
+    assert "validation macro-F1" in done.stderr
+    return out
+
+
+@pytest.fixture(scope="session")
+def evaluated_model(trained_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with figures of the test split; tests that write into it copy it first."""
+    folder = tmp_path_factory.mktemp("evaluated") / "model"
+    shutil.copytree(trained_model, folder)
+    done = run_module("train", "evaluate", folder, "--split", "test")
+    assert done.returncode == 0, done.stderr
+    return folder
 
 
 @pytest.fixture

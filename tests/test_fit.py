@@ -14,15 +14,11 @@ from pathlib import Path
 import pytest
 
 from evenmood import LABELS, EmotionClassifier
-from tests.small_data import write_tsv
+from tests.conftest import SMALL
 
-SMALL = [
-    *("--vectors", "random", "--embedding-size", "16", "--filters", "8", "--lstm-units", "8", "--dense-units", "8"),
-    *("--batch-size", "32", "--max-length", "12", "--min-frequency", "1", "--learning-rate", "0.01"),
-]
 MODEL_FILES = {
     *("README.md", "config.json", "metadata.json", "model.weights.h5", "model.onnx", "tokenizer.json", "emotions.json"),
-    *(f"training/{name}" for name in ("config.json", "history.csv", "layers.json", "storage.json", "loss.png")),
+    *(f"training/{name}" for name in ("config.json", "data.json", "history.csv", "layers.json", "storage.json", "loss.png")),
     "training/metrics-validation.json",
 }
 
@@ -38,19 +34,14 @@ def command(*arguments: str | Path, **environment: str) -> subprocess.CompletedP
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tsv(tmp_path_factory.mktemp("data"), rows=400)
+def data(small_data: Path) -> Path:
+    return small_data
 
 
 @pytest.fixture(scope="module")
-def model(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder from an undisturbed run of four epochs."""
-    out = tmp_path_factory.mktemp("fit") / "model"
-    done = command("fit", "--data", data, "--out", out, "--epochs", "4", *SMALL)
-    assert done.returncode == 0, done.stderr
-    assert "epoch 4/4" in done.stderr
-    assert "validation macro-F1" in done.stderr
-    return out
+def model(trained_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy that the tests of this file write into."""
+    return Path(shutil.copytree(trained_model, tmp_path_factory.mktemp("copy") / "model"))
 
 
 def figures(folder: Path) -> dict[str, object]:

@@ -13,7 +13,8 @@ import pytest
 
 from evenmood.model_folder import INFO_FILE, ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE
 from tests.conftest import DEFAULT_MODEL
-from tests.hub_server import Files, HubServer
+from tests.hub_repository import Files
+from tests.hub_server import HubServer
 
 TOKEN = "hf_theTokenThatNobodyMaySee"
 STALE_TOKEN = "hf_aTokenThatHasExpired"
@@ -150,7 +151,7 @@ def test_what_is_cached_loads_without_the_hub(tmp_path: Path) -> None:
 
 
 def test_a_download_that_breaks_off_is_taken_up_again(hub: HubServer, tmp_path: Path) -> None:
-    hub.repositories[GOOD].cut[ONNX_FILE] = 200_000
+    hub.fail(f"GET .*{ONNX_FILE}", cut=200_000)
     assert load(hub.url, tmp_path, {"model": GOOD}) == [{"joy": 0.5}]
     assert hub.requests[f"GET /{GOOD}/resolve/{hub.repositories[GOOD].refs['main']}/{ONNX_FILE}"] == 2
 
@@ -195,10 +196,12 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
         hub.add("team/bert", {"config.json": b"{}", "pytorch_model.bin": b"pickle"})
         hub.add("team/damaged", model_files() | {ONNX_FILE: b"damaged"})
         hub.add("team/gated", model_files(), gated=True)
-        hub.add("team/broken", model_files(), status=500)
-        hub.add("team/forbidden", model_files(), status=403)
-        hub.add("team/portal", model_files(), status=200)
-        hub.add("team/dropped", model_files(), drops=True)
+        for name in ("broken", "forbidden", "portal", "dropped"):
+            hub.add(f"team/{name}", model_files())
+        hub.fail("team/broken", status=500, times=99)
+        hub.fail("team/forbidden", status=403, times=99)
+        hub.fail("team/portal", status=200, times=99)
+        hub.fail("team/dropped", cut_upload=0, times=99)
         calls = [call for call, _ in ERRORS.values()]
         answers = load(hub.url, tmp_path_factory.mktemp("home"), *calls, HF_TOKEN=TOKEN)
     return dict(zip(ERRORS, answers, strict=True))

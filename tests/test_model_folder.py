@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from evenmood import LABELS, EmotionClassifier, ModelError, UsageError
 from evenmood.model_folder import INFO_FILE, ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE, read_info, whole_folder
 from evenmood.text import fit_tokenizer
-from tests.hub_server import files_of
+from tests.hub_repository import files_of
 
 TEXT = "so happy for you"
 PROBABILITIES, ATTENTION = "probabilities", "attention"

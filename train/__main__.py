@@ -1,4 +1,4 @@
-"""Train, evaluate and bundle: `python -m train fit --help`."""
+"""Train, evaluate, bundle and push: `python -m train fit --help`."""
 
 import inspect
 import re
@@ -100,6 +100,31 @@ def bundle(
     from train.bundle import bundle as make_default
 
     say(make_default(folder, package, results))
+
+
+@app.command()
+def push(
+    folder: Annotated[Path, typer.Argument(help="Model folder.")],
+    repo: Annotated[str, typer.Argument(help="Hub repository, namespace/name; created if there is none.")],
+    private: Annotated[bool | None, typer.Option(help="Whether a new repository is private.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch; created if there is none.")] = None,
+    message: Annotated[str, typer.Option(help="First line of the commit.")] = "Upload evenmood model",
+    create_pr: Annotated[bool, typer.Option("--create-pr", help="Open a pull request instead.")] = False,
+) -> None:
+    """Upload a model folder to the Hub in one commit; the token is HF_TOKEN's or the one of `hf auth login`."""
+    from evenmood import EmotionClassifier, ModelError
+    from train.card import check_card
+
+    if not folder.is_dir():
+        raise ModelError(f"no folder {folder}")
+    classifier = EmotionClassifier.from_pretrained(folder)
+    check_card(folder)
+    made = classifier.push_to_hub(
+        repo, private=private, revision=revision, commit_message=message, create_pr=create_pr
+    )
+    if not made.changed:
+        say(f"nothing has changed since commit {made.commit[:8]}: no new one was made")
+    print(made.url)
 
 
 def read_brief(folder: Path, split: str) -> Any:

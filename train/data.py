@@ -1,5 +1,7 @@
 """Reading a labelled data set: a Hub id, a folder of GoEmotions' TSV files, or a folder of Parquet files."""
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,12 @@ from evenmood.text import clean
 SPLITS = ("train", "validation", "test")
 ALIASES = {"validation": ("validation", "dev", "valid")}
 """GoEmotions' own release calls the validation file `dev.tsv`."""
+OFFICIAL_DIGESTS = {
+    "train": "f43b2e7f52e149b0a35b766a2944c3c9eed2473f5e79f7f4116d0e3867b35633",
+    "validation": "7131a663631b06dda27fcc114a94ce25637701edbf4d47017db3c297370fa1e1",
+    "test": "eb4d6a86c2a81b7679f3e95d63c09869421c969238f2928bb21f150183e264b1",
+}
+"""`Split.digest` of GoEmotions' official splits: a card can tell them from a folder that only has their name."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,11 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def digest(self) -> str:
+        """SHA-256 over the rows, whatever their order: the same for the same texts and labels from any source."""
+        rows = (json.dumps([text, row.nonzero()[0].tolist()]) for text, row in zip(self.texts, self.labels, strict=True))
+        return hashlib.sha256("\n".join(sorted(rows)).encode()).hexdigest()
 
     def without(self, others: Iterable["Split"]) -> "Split":
         """Return the rows whose cleaned text is in none of the other splits."""

@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from evenmood import EmotionClassifier
+from evenmood import LABELS, EmotionClassifier
 from evenmood.model_folder import TRAINING_FOLDER, read_info, write_info, write_text
 from train.card import write_card
 from train.data import Split, load_split
 from train.metrics import score
 
 LOG_FILE = "evaluations.jsonl"
+DATA_FILE = "data.json"
+"""What each split that this model has read holds: rows, digest, texts per label."""
 BRIEF = ("rows", "subset_accuracy", "micro_f1", "macro_f1", "macro_roc_auc", "macro_average_precision")
 """Figures that `emotions.json` carries beside those per label."""
 
@@ -33,7 +35,8 @@ def evaluate(folder: Path, split: str, data: str | None = None) -> dict[str, Any
     Returns:
         What `write_metrics` wrote.
     """
-    source = data or read_info(folder).trained_from["data"]
+    own = read_info(folder).trained_from["data"]
+    source = data or own
     rows = load_split(source, split)
     earlier = {"train": (), "validation": ("train",), "test": ("train", "validation")}[split]
     disjoint = rows.without(load_split(source, name) for name in earlier) if earlier else None
@@ -47,8 +50,23 @@ def evaluate(folder: Path, split: str, data: str | None = None) -> dict[str, Any
     }
     with (folder / TRAINING_FOLDER / LOG_FILE).open("a", encoding="utf-8") as log:
         log.write(json.dumps(entry) + "\n")
+    if source == own:
+        record_split(folder, split, rows)
     write_card(folder)
     return figures
+
+
+def record_split(folder: Path, split: str, rows: Split) -> None:
+    """Note in the training record what a split of the model's own data set holds."""
+    path = folder / TRAINING_FOLDER / DATA_FILE
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    counts = rows.labels.sum(axis=0).astype(int).tolist()
+    known[split] = {
+        "rows": len(rows),
+        "digest": rows.digest(),
+        "label_counts": dict(zip(LABELS, counts, strict=True)),
+    }
+    write_text(path, json.dumps(known, indent=1) + "\n")
 
 
 def onnx_probabilities(folder: Path, texts: Sequence[str]) -> np.ndarray:

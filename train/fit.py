@@ -22,7 +22,7 @@ from train.card import write_card
 from train.checkpoint import Checkpoint
 from train.config import TrainConfig
 from train.data import Split, load_split
-from train.evaluate import onnx_probabilities, write_metrics
+from train.evaluate import onnx_probabilities, record_split, write_metrics
 from train.export import export_onnx
 from train.metrics import score
 from train.network import build_network
@@ -91,6 +91,8 @@ def fit(config: TrainConfig, out: Path, say: Say, *, overwrite: bool = False, re
             "largest_difference": float(np.abs(stored - probabilities).max()),
         }
         (training / "storage.json").write_text(json.dumps(storage, indent=1) + "\n", encoding="utf-8")
+        for split, rows in (("train", train), ("validation", validation)):
+            record_split(work, split, rows)
         write_metrics(work, "validation", validation, stored)
         write_card(work)
     checkpoint.remove()

@@ -57,12 +57,13 @@ def score(
             figures[f"{average}_{name}"] = float(value)
     figures["per_label"] = _per_label(truth, predicted, probabilities, names)
     if resamples:
-        averaged, f1 = _bootstrap(truth, predicted, probabilities, resamples, seed)
+        averaged, per_label = _bootstrap(truth, predicted, probabilities, resamples, seed)
         for name, values in averaged.items():
             low, high = np.nanpercentile(values, [2.5, 97.5])
             figures[name] = {"value": figures[name], "low": float(low), "high": float(high)}
-        for name, low, high in zip(names, *np.percentile(f1, [2.5, 97.5], axis=0), strict=True):
-            figures["per_label"][name] |= {"f1_low": float(low), "f1_high": float(high)}
+        for figure, values in per_label.items():
+            for name, low, high in zip(names, *np.percentile(values, [2.5, 97.5], axis=0), strict=True):
+                figures["per_label"][name] |= {f"{figure}_low": float(low), f"{figure}_high": float(high)}
     return figures
 
 
@@ -89,8 +90,8 @@ def _per_label(
 
 def _bootstrap(
     truth: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray, resamples: int, seed: int
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Averaged figures, each of shape (resamples,), and the labels' F1, of shape (resamples, labels).
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Averaged figures, each of shape (resamples,), and those per label, each of shape (resamples, labels).
 
     A resample is a weight per row, so one matrix product counts for all resamples at once.
     """
@@ -98,21 +99,23 @@ def _bootstrap(
     draws = np.random.default_rng(seed).multinomial(rows, np.full(rows, 1 / rows), size=resamples)
     weights = draws.astype(np.float32)
     hits, given, actual = (weights @ mask.astype(np.float32) for mask in (truth & predicted, predicted, truth))
-    f1 = 2 * hits / np.maximum(given + actual, 1)
+    per_label = {
+        "precision": hits / np.maximum(given, 1),
+        "recall": hits / np.maximum(actual, 1),
+        "f1": 2 * hits / np.maximum(given + actual, 1),
+    }
     columns = range(truth.shape[1])
     auc, precision = zip(*(ranking_figures(truth[:, c], probabilities[:, c], weights) for c in columns), strict=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # the mean of no label, where a resample has no positive row
         averaged = {
             "subset_accuracy": weights @ (truth == predicted).all(axis=1).astype(np.float32) / rows,
-            "macro_precision": (hits / np.maximum(given, 1)).mean(axis=1),
-            "macro_recall": (hits / np.maximum(actual, 1)).mean(axis=1),
-            "macro_f1": f1.mean(axis=1),
+            **{f"macro_{figure}": values.mean(axis=1) for figure, values in per_label.items()},
             "micro_f1": 2 * hits.sum(axis=1) / np.maximum(given.sum(axis=1) + actual.sum(axis=1), 1),
             "macro_roc_auc": np.nanmean(auc, axis=0),
             "macro_average_precision": np.nanmean(precision, axis=0),
         }
-    return averaged, f1
+    return averaged, per_label
 
 
 def ranking_figures(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

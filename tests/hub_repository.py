@@ -1,0 +1,171 @@
+"""What the Hub on loopback keeps: repositories with their whole history, large files, and the faults asked of it."""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+Files = Mapping[str, bytes]
+
+LFS_BYTES = 1_000_000
+"""Files from this size on are kept as LFS files, as the Hub does."""
+LFS_SUFFIXES = (".parquet", ".onnx", ".h5", ".keras", ".npy", ".gz", ".png", ".bin")
+"""These are LFS files whatever their size: `.gitattributes` of a new repository lists them."""
+
+
+class Refused(Exception):
+    """An answer other than success: HTTP status, the Hub's error code, and a message."""
+
+    def __init__(self, status: int, code: str = "", message: str = "", **headers: str) -> None:
+        super().__init__(message or code)
+        self.status, self.code, self.message, self.headers = status, code, message or code, headers
+
+
+@dataclass
+class Fault:
+    """What goes wrong with the next requests of a kind.
+
+    Attributes:
+        request: Regular expression, searched in `METHOD path`.
+        times: How many requests it strikes.
+        status: HTTP status to answer with.
+        headers: Headers of that answer (`{"Retry_After": "1"}`).
+        delay: Seconds to wait before answering.
+        cut: Bytes of the answer after which the connection is cut; the request itself is carried out.
+        cut_upload: Bytes of the request's body after which the connection is cut; the request is not carried out.
+        action: Called before the request is carried out: what somebody else does in between.
+    """
+
+    request: str
+    times: int = 1
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    delay: float = 0.0
+    cut: int | None = None
+    cut_upload: int | None = None
+    action: Callable[[], object] | None = None
+
+    def strikes(self, request: str) -> bool:
+        """Whether this request is one of those; counts it."""
+        if self.times < 1 or not re.search(self.request, request):
+            return False
+        self.times -= 1
+        return True
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One step of a repository's history."""
+
+    files: Files
+    parent: str | None = None
+    message: str = ""
+
+
+@dataclass
+class Repository:
+    """A repository: its commits, the branches, tags and pull requests that point to them, and who may read it.
+
+    Attributes:
+        private: Whether it is hidden without a token.
+        gated: Whether its files (not their list) are refused to everybody.
+        sdk: Of a Space.
+        variables: Of a Space.
+    """
+
+    commits: dict[str, Commit] = field(default_factory=dict)
+    refs: dict[str, str] = field(default_factory=dict)
+    private: bool = False
+    gated: bool = False
+    sdk: str | None = None
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def commit(self, files: Files, ref: str = "main", message: str = "") -> str:
+        """Add a commit of these files, let the branch or tag point to it, and return its hash."""
+        digest = hashlib.sha1(f"{len(self.commits)} {ref}".encode(), usedforsecurity=False)
+        for path, content in sorted(files.items()):
+            digest.update(path.encode() + b"\0" + content)
+        sha = digest.hexdigest()
+        self.commits[sha] = Commit(dict(files), self.refs.get(ref), message)
+        self.refs[ref] = sha
+        return sha
+
+    def resolve(self, revision: str) -> str:
+        """Return the commit that a branch, tag or commit hash names."""
+        sha = revision if revision in self.commits else self.refs.get(revision)
+        if sha is None:
+            raise Refused(404, "RevisionNotFound")
+        return sha
+
+    def files(self, revision: str = "main") -> Files:
+        """The files of a revision."""
+        return self.commits[self.resolve(revision)].files
+
+    def history(self, revision: str = "main") -> list[str]:
+        """Commits of a revision, the newest first."""
+        found: list[str] = []
+        sha: str | None = self.resolve(revision)
+        while sha is not None:
+            found.append(sha)
+            sha = self.commits[sha].parent
+        return found
+
+    def apply(self, payload: bytes, revision: str, create_pr: bool, objects: Mapping[str, bytes]) -> tuple[str, str]:
+        """Carry out a commit request; return the commit's hash and the ref that now points to it."""
+        lines = [json.loads(line) for line in payload.splitlines()]
+        header = next(line["value"] for line in lines if line["key"] == "header")
+        head = self.resolve(revision)
+        if not create_pr and header.get("parentCommit") not in (None, head):
+            raise Refused(412, message="A commit has happened since. Please refresh and try again.")
+        files = dict(self.commits[head].files)
+        for line in lines:
+            value = line["value"]
+            if line["key"] == "file":
+                files[value["path"]] = base64.b64decode(value["content"])
+            elif line["key"] == "lfsFile":
+                if value["oid"] not in objects:
+                    raise Refused(400, message=f"LFS object {value['oid']} was not uploaded")
+                files[value["path"]] = objects[value["oid"]]
+            elif line["key"] == "deletedFile":
+                del files[value["path"]]
+            elif line["key"] == "deletedFolder":
+                files = {path: content for path, content in files.items() if not path.startswith(value["path"])}
+        ref = revision
+        if create_pr:
+            ref = f"refs/pr/{sum(name.startswith('refs/pr/') for name in self.refs) + 1}"
+            self.refs[ref] = head
+        return self.commit(files, ref, header["summary"]), ref
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Return the content of every file of a folder, by its path in it."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def is_lfs(path: str, size: int) -> bool:
+    """Whether a file is kept as an LFS file."""
+    return size >= LFS_BYTES or path.endswith(LFS_SUFFIXES)
+
+
+def etag(path: str, content: bytes) -> str:
+    """Git's hash of a blob, or the SHA-256 of an LFS file: the client names its blobs after it."""
+    if is_lfs(path, len(content)):
+        return hashlib.sha256(content).hexdigest()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def entries(files: Files) -> list[dict[str, Any]]:
+    """Files and folders as the Hub lists them."""
+    found = []
+    for path, content in files.items():
+        oid = etag(path, content)
+        entry: dict[str, Any] = {"type": "file", "path": path, "size": len(content), "oid": oid}
+        if is_lfs(path, len(content)):
+            entry["lfs"] = {"oid": oid, "size": len(content), "pointerSize": 134}
+        found.append(entry)
+    folders = {parent.as_posix() for path in files for parent in PurePosixPath(path).parents} - {"."}
+    return found + [{"type": "directory", "path": path, "size": 0, "oid": etag("", path.encode())} for path in folders]
