@@ -66,34 +66,66 @@ def download(
     Raises:
         ModelError: No such repository or revision, no access, no network and nothing cached, or a file is missing.
     """
+    more = (*KERAS_FILES, CARD_FILE, f"{TRAINING_FOLDER}/*") if whole else ()
+    folder = fetch(
+        repo_id,
+        [*PREDICTING_FILES, *more],
+        revision=revision,
+        token=token,
+        cache_dir=cache_dir,
+        local_files_only=local_files_only,
+        kind=ModelError,
+    )
+    absent = [name for name in PREDICTING_FILES if not (folder / name).is_file()]
+    if absent:
+        raise ModelError(f"{_at(repo_id, revision)}: not an evenmood model, {' and '.join(absent)} missing")
+    return folder
+
+
+def fetch(
+    repo_id: str,
+    patterns: Iterable[str],
+    repo_type: RepoType = "model",
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+    kind: type[ModelError] | type[HubError] = HubError,
+) -> Path:
+    """Download the files of a repository that match patterns into the Hub's cache and return their folder.
+
+    Raises:
+        HubError: No such repository or revision, no access, no network and nothing cached; or the `kind` asked for.
+    """
     from huggingface_hub import errors as hub_errors
     from huggingface_hub import snapshot_download
     from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
-    at = f"{repo_id!r} on the Hub" + (f" at revision {revision!r}" if revision else "")
-    more = (*KERAS_FILES, CARD_FILE, f"{TRAINING_FOLDER}/*") if whole else ()
+    at = _at(repo_id, revision)
     try:
         validate_repo_id(repo_id)
     except hub_errors.HFValidationError:
-        raise ModelError(f"{repo_id!r} is neither a folder here nor a Hub id (namespace/name)") from None
-    with explained(at, ModelError):
+        raise kind(f"{repo_id!r} is neither a folder here nor a Hub id (namespace/name)") from None
+    with explained(at, kind):
         try:
-            folder = Path(
+            return Path(
                 retrying(
                     lambda: snapshot_download(
                         repo_id,
+                        repo_type=repo_type,
                         revision=revision,
                         token=token,
                         cache_dir=cache_dir,
                         local_files_only=local_files_only,
-                        allow_patterns=[*PREDICTING_FILES, *more],
+                        allow_patterns=list(patterns),
                     )
                 )
             )
         except hub_errors.GatedRepoError:
-            raise ModelError(f"{at}: access is gated; ask for it on its page and log in with: hf auth login") from None
+            raise kind(f"{at}: access is gated; ask for it on its page and log in with: hf auth login") from None
         except hub_errors.RepositoryNotFoundError:
-            raise ModelError(
+            raise kind(
                 f"no folder {repo_id!r} here and no such repository on the Hub, or it is private: "
                 "check the name, or log in with: hf auth login"
             ) from None
@@ -101,11 +133,11 @@ def download(
             reason = "local_files_only is set" if local_files_only else "the Hub cannot be reached"
             if isinstance(error.__cause__, hub_errors.HfHubHTTPError):
                 reason = f"the Hub refused (HTTP {error.__cause__.response.status_code})"
-            raise ModelError(f"no folder {repo_id!r} here, nothing of {at} is cached, and {reason}") from None
-    absent = [name for name in PREDICTING_FILES if not (folder / name).is_file()]
-    if absent:
-        raise ModelError(f"{at}: not an evenmood model, {' and '.join(absent)} missing")
-    return folder
+            raise kind(f"no folder {repo_id!r} here, nothing of {at} is cached, and {reason}") from None
+
+
+def _at(repo_id: str, revision: str | None) -> str:
+    return f"{repo_id!r} on the Hub" + (f" at revision {revision!r}" if revision else "")
 
 
 def upload(
@@ -155,7 +187,7 @@ def upload(
         if revision is not None:
             api.create_branch(**place, branch=revision, exist_ok=True)
         prepare(api, where.repo_id)
-        before = api.repo_info(**place, revision=revision)
+        before: Any = api.repo_info(**place, revision=revision)
         held = [entry.rfilename for entry in before.siblings or []]
         stale = [name for name in held if name not in names and any(fnmatch(name, pattern) for pattern in replace)]
         added = [CommitOperationAdd(name, folder / name) for name in names]

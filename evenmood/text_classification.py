@@ -3,7 +3,7 @@
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from evenmood.classifier import STREAM_ROWS, EmotionClassifier
 from evenmood.errors import UsageError
@@ -43,7 +43,7 @@ class TextClassificationPipeline:
         """
         top_k = _checked(options.pop("top_k")) if (in_call := "top_k" in options) else self.top_k
         if options.pop("function_to_apply", None) not in (None, "sigmoid"):
-            raise UsageError("function_to_apply: the model gives probabilities of independent labels; sigmoid alone fits")
+            raise UsageError("function_to_apply: probabilities of independent labels are given; sigmoid alone fits")
         unknown = [name for name in options if name not in TOKENIZER_OPTIONS]
         if unknown:
             raise TypeError(f"unknown option {unknown[0]!r}")
@@ -71,7 +71,7 @@ class TextClassificationPipeline:
 
 
 def pipeline(
-    task: Literal["text-classification", "sentiment-analysis"] = "text-classification",
+    task: str = "text-classification",
     model: str | Path | EmotionClassifier | None = None,
     *,
     top_k: int | None = None,

@@ -1,11 +1,6 @@
 """What several test files need: a Hub, the bundled model and copies of it, and networks small enough to train here."""
 
-import atexit
-import os
 import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -13,32 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.hub_server import HubServer
-
-TOKEN = "hf_theTokenThatNobodyMaySee"
-"""May write; the tests look for it in everything that is printed and written."""
-READER = "hf_aTokenThatMayOnlyRead"
-HUB = HubServer(tokens=[TOKEN], readers=[READER])
-HOME = tempfile.mkdtemp(prefix="evenmood-tests-")
-atexit.register(shutil.rmtree, HOME, ignore_errors=True)
-for name in [name for name in os.environ if name.startswith(("HF_", "HUGGING"))]:
-    del os.environ[name]
-# The client reads these when it is imported: no test can reach the real Hub, or a login of this machine's.
-HUB_ENVIRONMENT = {
-    "HF_ENDPOINT": HUB.url,
-    "HF_HOME": HOME,
-    "HF_HUB_DISABLE_XET": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "NO_PROXY": "127.0.0.1",
-}
-os.environ.update(HUB_ENVIRONMENT)
-HUB.__enter__()
-atexit.register(HUB.__exit__, None, None, None)
-
 from evenmood import LABELS, EmotionClassifier
 from evenmood.model_folder import ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE, ModelInfo, write_info
 from evenmood.text import fit_tokenizer
+from tests.hub_server import HubServer
+from tests.local_hub import HUB, TOKEN, run_module
 from tests.small_data import write_tsv
 
 DEFAULT_MODEL = Path(str(resources.files("evenmood"))) / "default_model"
@@ -55,7 +29,9 @@ def hub() -> Iterator[HubServer]:
     """The Hub that `HF_ENDPOINT` points to, empty and without faults."""
     HUB.clear()
     yield HUB
-    assert not [fault.request for fault in HUB.faults if fault.times > 0], "a fault that a test asked for did not strike"
+    assert not [fault.request for fault in HUB.faults if fault.times > 0], (
+        "a fault that a test asked for did not strike"
+    )
 
 
 @pytest.fixture
@@ -63,26 +39,6 @@ def token(monkeypatch: pytest.MonkeyPatch) -> str:
     """A token that may write, in the environment."""
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     return TOKEN
-
-
-def run_module(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run `python -m …`; whatever comes of it, no token may be seen."""
-    return run_python("-m", *arguments, **environment)
-
-
-def run_python(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run `python …`; whatever comes of it, no token may be seen."""
-    done = subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-        check=False,
-        timeout=300,
-    )
-    assert TOKEN not in done.stdout + done.stderr
-    assert READER not in done.stdout + done.stderr
-    return done
 
 
 SMALL = [

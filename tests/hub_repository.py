@@ -17,7 +17,7 @@ LFS_SUFFIXES = (".parquet", ".onnx", ".h5", ".keras", ".npy", ".gz", ".png", ".b
 """These are LFS files whatever their size: `.gitattributes` of a new repository lists them."""
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """An answer other than success: HTTP status, the Hub's error code, and a message."""
 
     def __init__(self, status: int, code: str = "", message: str = "", **headers: str) -> None:
@@ -98,7 +98,7 @@ class Repository:
         """Return the commit that a branch, tag or commit hash names."""
         sha = revision if revision in self.commits else self.refs.get(revision)
         if sha is None:
-            raise Refused(404, "RevisionNotFound")
+            raise RefusedError(404, "RevisionNotFound")
         return sha
 
     def files(self, revision: str = "main") -> Files:
@@ -120,7 +120,7 @@ class Repository:
         header = next(line["value"] for line in lines if line["key"] == "header")
         head = self.resolve(revision)
         if not create_pr and header.get("parentCommit") not in (None, head):
-            raise Refused(412, message="A commit has happened since. Please refresh and try again.")
+            raise RefusedError(412, message="A commit has happened since. Please refresh and try again.")
         files = dict(self.commits[head].files)
         for line in lines:
             value = line["value"]
@@ -128,7 +128,7 @@ class Repository:
                 files[value["path"]] = base64.b64decode(value["content"])
             elif line["key"] == "lfsFile":
                 if value["oid"] not in objects:
-                    raise Refused(400, message=f"LFS object {value['oid']} was not uploaded")
+                    raise RefusedError(400, message=f"LFS object {value['oid']} was not uploaded")
                 files[value["path"]] = objects[value["oid"]]
             elif line["key"] == "deletedFile":
                 del files[value["path"]]

@@ -1,7 +1,7 @@
 """A small Hub on loopback, over HTTP: the real `huggingface_hub` and `datasets` clients talk to it, unpatched.
 
-It speaks the part of the Hub's protocol that reading, writing, Spaces and jobs need. A route is one line of `ROUTES`; what
-should go wrong is a `Fault` in `HubServer.faults`.
+It speaks the part of the Hub's protocol that reading, writing, Spaces and jobs need. A route is one line of `ROUTES`;
+what should go wrong is a `Fault` in `HubServer.faults`.
 """
 
 import json
@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests import hub_writes
-from tests.hub_repository import Fault, Files, Refused, Repository, entries, etag
+from tests.hub_repository import Fault, Files, RefusedError, Repository, entries, etag
 
 Values = Mapping[str, str]
 
@@ -137,9 +137,9 @@ class Handler(BaseHTTPRequestHandler):
         self.body = self.rfile.read(size)
         try:
             if fault and fault.status is not None:
-                raise Refused(fault.status, message="a fault that a test asked for", **fault.headers)
+                raise RefusedError(fault.status, message="a fault that a test asked for", **fault.headers)
             self.route(path)
-        except Refused as refused:
+        except RefusedError as refused:
             # An error as the Hub sends it: what went wrong stands in two headers.
             said = {"X_Error_Code": refused.code, "X_Error_Message": refused.message}
             self.answer(b"{}", refused.status, **said, **refused.headers)
@@ -159,7 +159,7 @@ class Handler(BaseHTTPRequestHandler):
                         self.require_writer()
                     handler(self, values)
                 return
-        raise Refused(404, message=f"no route for {self.command} {path}")
+        raise RefusedError(404, message=f"no route for {self.command} {path}")
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = handle_request  # noqa: N815
 
@@ -170,17 +170,17 @@ class Handler(BaseHTTPRequestHandler):
     def require_writer(self) -> None:
         """Refuse whom the token does not allow to write."""
         if not self.given_token or self.given_token not in (*self.hub.tokens, *self.hub.readers):
-            raise Refused(401, message="Invalid username or password.")
+            raise RefusedError(401, message="Invalid username or password.")
         if self.given_token in self.hub.readers and self.command != "GET":
-            raise Refused(403, message="You don't have the rights to write with this token")
+            raise RefusedError(403, message="You don't have the rights to write with this token")
 
     def readable(self, repo_id: str) -> Repository:
         """Return the repository, or refuse."""
         repository = self.hub.repositories.get(repo_id)
         if self.given_token and self.given_token not in (*self.hub.tokens, *self.hub.readers):
-            raise Refused(401, message="Invalid credentials in Authorization header")
+            raise RefusedError(401, message="Invalid credentials in Authorization header")
         if repository is None or (repository.private and not self.given_token):
-            raise Refused(404 if self.given_token else 401, "RepoNotFound", "Repository not found")
+            raise RefusedError(404 if self.given_token else 401, "RepoNotFound", "Repository not found")
         return repository
 
 
@@ -212,7 +212,13 @@ def refs(handler: Handler, repository: Repository, values: Values) -> None:
 
 def commits(handler: Handler, repository: Repository, values: Values) -> None:
     shown = [
-        {"id": sha, "title": repository.commits[sha].message, "message": "", "authors": [], "date": "2026-01-01T00:00:00.000Z"}
+        {
+            "id": sha,
+            "title": repository.commits[sha].message,
+            "message": "",
+            "authors": [],
+            "date": "2026-01-01T00:00:00.000Z",
+        }
         for sha in repository.history(values["revision"])
     ]
     handler.answer_json(shown)
@@ -222,9 +228,9 @@ def resolve(handler: Handler, repository: Repository, values: Values) -> None:
     sha = repository.resolve(values["revision"])
     content = repository.files(sha).get(values["file"])
     if repository.gated:
-        raise Refused(403, "GatedRepo", "Access to this model is restricted")
+        raise RefusedError(403, "GatedRepo", "Access to this model is restricted")
     if content is None:
-        raise Refused(404, "EntryNotFound")
+        raise RefusedError(404, "EntryNotFound")
     headers = {"X_Repo_Commit": sha, "ETag": f'"{etag(values["file"], content)}"', "Accept_Ranges": "bytes"}
     name, size, status = f"{values['id']}/{values['file']}", len(content), 200
     asked = re.fullmatch(r"bytes=(\d+)-(\d*)", handler.headers.get("Range") or "")

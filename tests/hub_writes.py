@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from tests.hub_repository import Refused, Repository, etag, is_lfs
+from tests.hub_repository import RefusedError, Repository, etag, is_lfs
 
 if TYPE_CHECKING:
     from tests.hub_server import Handler
@@ -54,7 +54,7 @@ def create(handler: "Handler", values: Values) -> None:
     asked = json.loads(handler.body)
     repo_id = _full_id(asked)
     if repo_id.split("/")[-2] not in ("you", "team"):
-        raise Refused(403, message="You don't have the rights to create a repository in this namespace")
+        raise RefusedError(403, message="You don't have the rights to create a repository in this namespace")
     address = {"url": f"{handler.hub.url}/{repo_id}"}
     with handler.hub.lock:
         if repo_id in handler.hub.repositories:
@@ -67,7 +67,7 @@ def create(handler: "Handler", values: Values) -> None:
 
 def delete(handler: "Handler", values: Values) -> None:
     if handler.hub.repositories.pop(_full_id(json.loads(handler.body)), None) is None:
-        raise Refused(404, "RepoNotFound", "Repository not found")
+        raise RefusedError(404, "RepoNotFound", "Repository not found")
     handler.answer()
 
 
@@ -81,7 +81,7 @@ def run_job(handler: "Handler", values: Values) -> None:
 
 def put_object(handler: "Handler", values: Values) -> None:
     if hashlib.sha256(handler.body).hexdigest() != values["oid"]:
-        raise Refused(400, message="the content does not have this hash")
+        raise RefusedError(400, message="the content does not have this hash")
     handler.hub.objects[values["oid"]] = handler.body
     handler.answer()
 
@@ -119,7 +119,7 @@ def commit(handler: "Handler", repository: Repository, values: Values) -> None:
 
 def branch(handler: "Handler", repository: Repository, values: Values) -> None:
     if values["revision"] in repository.refs:
-        raise Refused(409, message="Reference already exists")
+        raise RefusedError(409, message="Reference already exists")
     repository.refs[values["revision"]] = repository.resolve("main")
     handler.answer_json({})
 

@@ -1,9 +1,16 @@
-"""A small labelled data set in GoEmotions' TSV form, made up for the tests: every label has words of its own."""
+"""Small data sets made up for the tests: GoEmotions' TSV form, where every label has words of its own, and tweets."""
 
+import csv
 import random
 from pathlib import Path
+from typing import Any
 
+import pyarrow
+from pyarrow import parquet
+
+from data_build.sentiment140 import tweet_text
 from evenmood import LABELS
+from evenmood.rows import schema, text_hash
 
 FILLERS = ["the", "a", "this", "that", "it", "is", "was", "my", "your", "we", "they", "so", "really", "now", "here"]
 
@@ -23,3 +30,42 @@ def write_tsv(folder: Path, rows: int = 300, seed: int = 0) -> Path:
             lines.append(f"{' '.join(words).capitalize()}!\t{numbers}\t{split}{index}\n")
         (folder / f"{split}.tsv").write_text("".join(lines), encoding="utf-8")
     return folder
+
+
+def tweets(rows: int = 60) -> list[str]:
+    """Tweets as Sentiment140 has them: mentions, links, entities, made up for the tests."""
+    return [
+        f"@user{row} I feel {LABELS[row % 28]}ful &amp; tweet number {row} http://t.co/{row}" for row in range(rows)
+    ]
+
+
+def write_tweets(path: Path, texts: list[str]) -> Path:
+    """Write Sentiment140's six columns without a header, in Latin-1."""
+    with path.open("w", newline="", encoding="latin-1", errors="replace") as file:
+        rows = (["0", str(1000 + row), "Mon Apr 06", "NO_QUERY", "user", text] for row, text in enumerate(texts))
+        csv.writer(file, quoting=csv.QUOTE_ALL).writerows(rows)
+    return path
+
+
+def balanced_rows(official: Path) -> list[dict[str, Any]]:
+    """Rows as the balance stage writes them: official ones, labelled tweets, generated ones."""
+    scores = [round(0.01 * number, 2) for number in range(28)]
+    rows = []
+    for row in parquet.read_table(official / "train.parquet").slice(0, 56).to_pylist():
+        rows.append(
+            {"id": f"goemotions:{row['id']}", "text": row["text"], "labels": row["labels"], "source": "goemotions"}
+        )
+    for number, raw in enumerate(tweets()):
+        row = {"id": f"sentiment140:{1000 + number}", "text": tweet_text(raw), "source": "sentiment140"}
+        rows.append(row | {"labels": [number % 28], "scores": scores})
+    for number in range(28):
+        row = {"id": f"generated:{number}", "text": f"written sample {number}", "source": "generated"}
+        rows.append(row | {"labels": [number], "scores": scores, "generator": "small-model", "prompt_id": "v1"})
+    empty = dict.fromkeys(schema().names)
+    return [{**empty, "reviewed": False, "text_hash": text_hash(row["text"]), **row} for row in rows]
+
+
+def write_balance(build: Path, rows: list[dict[str, Any]]) -> None:
+    """Write the balance stage's folder."""
+    (build / "balance").mkdir(exist_ok=True)
+    parquet.write_table(pyarrow.Table.from_pylist(rows, schema()), build / "balance" / "train.parquet")

@@ -18,7 +18,10 @@ from tests.conftest import SMALL
 
 MODEL_FILES = {
     *("README.md", "config.json", "metadata.json", "model.weights.h5", "model.onnx", "tokenizer.json", "emotions.json"),
-    *(f"training/{name}" for name in ("config.json", "data.json", "history.csv", "layers.json", "storage.json", "loss.png")),
+    *(
+        f"training/{name}"
+        for name in ("config.json", "data.json", "history.csv", "layers.json", "storage.json", "loss.png")
+    ),
     "training/metrics-validation.json",
 }
 

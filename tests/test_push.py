@@ -10,9 +10,9 @@ import pytest
 
 from evenmood import EmotionClassifier, HubError, ModelError
 from evenmood.model_folder import CARD_FILE, INFO_FILE, ONNX_FILE, PREDICTING_FILES, read_info
-from tests.conftest import READER, TOKEN, run_module, run_python
 from tests.hub_repository import files_of
 from tests.hub_server import HubServer
+from tests.local_hub import READER, TOKEN, run_module, run_python
 
 NAME = "you/moods"
 GIT = {".gitattributes"}

@@ -70,7 +70,7 @@ def test_a_data_set_by_its_id(tmp_path: Path) -> None:
     }
     script = (
         "import json, sys\n"
-        "from train.data import load_split\n"
+        "from evenmood.splits import load_split\n"
         "from evenmood import LABELS, DataError\n"
         "for source in ('team/moods:simplified', 'team/moods'):\n"
         "    split = load_split(source, 'train')\n"

@@ -119,9 +119,7 @@ def push(
         raise ModelError(f"no folder {folder}")
     classifier = EmotionClassifier.from_pretrained(folder)
     check_card(folder)
-    made = classifier.push_to_hub(
-        repo, private=private, revision=revision, commit_message=message, create_pr=create_pr
-    )
+    made = classifier.push_to_hub(repo, private=private, revision=revision, commit_message=message, create_pr=create_pr)
     if not made.changed:
         say(f"nothing has changed since commit {made.commit[:8]}: no new one was made")
     print(made.url)

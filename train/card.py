@@ -12,8 +12,8 @@ from evenmood import EmotionClassifier
 from evenmood.errors import DataError
 from evenmood.labels import GROUP_OF
 from evenmood.model_folder import CARD_FILE, CARD_ID, TRAINING_FOLDER, figure_text, read_info, write_text
-from train.config import FASTTEXT, GOEMOTIONS
-from train.data import OFFICIAL_DIGESTS
+from evenmood.splits import GOEMOTIONS, OFFICIAL_DIGESTS
+from train.config import FASTTEXT
 
 AVERAGES = (
     ("macro_f1", "macro-F1"),
@@ -119,7 +119,7 @@ def front_matter(folder: Path, splits: list[tuple[str, Any]], data: dict[str, An
     )
 
 
-def licence(trained_from: Any, apache_data: bool) -> dict[str, str]:
+def licence(trained_from: Any, apache_data: bool) -> dict[str, Any]:
     """The licence that a model may be given on: its word vectors' and its data's terms reach it.
 
     GoEmotions is Apache-2.0. The published fastText vectors are CC BY-SA 3.0, and the trained embedding is made from

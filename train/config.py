@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evenmood.errors import UsageError
+from evenmood.splits import GOEMOTIONS
 from evenmood.text import MAX_LENGTH
 
-GOEMOTIONS = "google-research-datasets/go_emotions:simplified"
 FASTTEXT = "facebook/fasttext-en-vectors"
 
 

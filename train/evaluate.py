@@ -11,8 +11,8 @@ import numpy as np
 
 from evenmood import LABELS, EmotionClassifier
 from evenmood.model_folder import TRAINING_FOLDER, read_info, write_info, write_text
+from evenmood.splits import Split, load_split
 from train.card import write_card
-from train.data import Split, load_split
 from train.metrics import score
 
 LOG_FILE = "evaluations.jsonl"

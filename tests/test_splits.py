@@ -8,8 +8,8 @@ import pytest
 from pyarrow import parquet
 
 from evenmood import LABELS, DataError
+from evenmood.splits import load_split
 from tests.small_data import write_tsv
-from train.data import load_split
 
 
 def test_tsv_rows_and_labels(tmp_path: Path) -> None:
@@ -38,6 +38,13 @@ def test_parquet(tmp_path: Path, labels: list[list[int | str]]) -> None:
     split = load_split(str(tmp_path), "train")
     assert split.texts == ["a", "b"]
     assert np.argwhere(split.labels).tolist() == [[0, 2], [0, 3], [1, 27]]
+
+
+@pytest.mark.parametrize("name", ["validation", "valid", "dev"])
+def test_each_name_of_the_validation_file_is_read_once(tmp_path: Path, name: str) -> None:
+    parquet.write_table(pyarrow.table({"text": ["a"], "labels": [[1]]}), tmp_path / f"{name}-00000.parquet")
+    split = load_split(str(tmp_path), "validation")
+    assert (split.texts, split.ids) == (["a"], [None])
 
 
 def test_only_the_asked_split_is_read(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from evenmood.errors import DataError
 from evenmood.labels import LABELS
 from evenmood.text import clean
 
+GOEMOTIONS = "google-research-datasets/go_emotions:simplified"
 SPLITS = ("train", "validation", "test")
 ALIASES = {"validation": ("validation", "dev", "valid")}
 """GoEmotions' own release calls the validation file `dev.tsv`."""
@@ -24,6 +25,10 @@ OFFICIAL_DIGESTS = {
 """`Split.digest` of GoEmotions' official splits: a card can tell them from a folder that only has their name."""
 
 
+Row = tuple[str, list[int], str | None]
+"""Text, label numbers, id."""
+
+
 @dataclass(frozen=True)
 class Split:
     """One split of a data set.
@@ -31,24 +36,28 @@ class Split:
     Attributes:
         texts: n texts, not cleaned.
         labels: float32 of shape (n, 28), 1 where the text has the label.
+        ids: The source's own id of each text, None where it gives none.
     """
 
     texts: list[str]
     labels: np.ndarray
+    ids: list[str | None]
 
     def __len__(self) -> int:
         return len(self.texts)
 
     def digest(self) -> str:
         """SHA-256 over the rows, whatever their order: the same for the same texts and labels from any source."""
-        rows = (json.dumps([text, row.nonzero()[0].tolist()]) for text, row in zip(self.texts, self.labels, strict=True))
+        rows = (
+            json.dumps([text, row.nonzero()[0].tolist()]) for text, row in zip(self.texts, self.labels, strict=True)
+        )
         return hashlib.sha256("\n".join(sorted(rows)).encode()).hexdigest()
 
     def without(self, others: Iterable["Split"]) -> "Split":
         """Return the rows whose cleaned text is in none of the other splits."""
         seen = {clean(text) for other in others for text in other.texts}
         rows = [row for row, text in enumerate(self.texts) if clean(text) not in seen]
-        return Split([self.texts[row] for row in rows], self.labels[rows])
+        return Split([self.texts[row] for row in rows], self.labels[rows], [self.ids[row] for row in rows])
 
 
 def load_split(source: str, split: str) -> Split:
@@ -57,7 +66,7 @@ def load_split(source: str, split: str) -> Split:
     Args:
         source: `namespace/name` or `namespace/name:configuration` on the Hub; a folder with `train.tsv`,
             `validation.tsv` (or `dev.tsv`) and `test.tsv` of text, comma-separated label numbers and comment id; or a
-            folder with Parquet files named by split, of `text` and `labels` (numbers or names).
+            folder with Parquet files named by split, of `text`, `labels` (numbers or names) and, if it likes, `id`.
         split: `train`, `validation` or `test`.
 
     Raises:
@@ -67,37 +76,38 @@ def load_split(source: str, split: str) -> Split:
         raise DataError(f"no split {split!r}; the splits are {', '.join(SPLITS)}")
     folder = Path(source).expanduser()
     if folder.is_dir():
-        pairs = _read_folder(folder, split)
+        read = _read_folder(folder, split)
     elif folder.is_file():
         raise DataError(f"{source} is a file; give the folder that holds it")
     else:
-        pairs = _read_hub(source, split)
-    texts, rows = [], []
-    for text, row in pairs:
+        read = _read_hub(source, split)
+    texts, rows, ids = [], [], []
+    for text, row, own_id in read:
         texts.append(text)
         rows.append(row)
+        ids.append(own_id)
     if not texts:
         raise DataError(f"{source}: the {split} split is empty")
     labels = np.zeros((len(rows), len(LABELS)), np.float32)
     for index, row in enumerate(rows):
         labels[index, row] = 1
-    return Split(texts, labels)
+    return Split(texts, labels, ids)
 
 
-def _read_folder(folder: Path, split: str) -> Iterator[tuple[str, list[int]]]:
+def _read_folder(folder: Path, split: str) -> Iterator[Row]:
     names = ALIASES.get(split, (split,))
     for name in names:
         path = folder / f"{name}.tsv"
         if path.is_file():
             return _read_tsv(path)
-    files = sorted(path for name in names for path in folder.rglob(f"{name}*.parquet"))
+    files = sorted({path for name in names for path in folder.rglob(f"{name}*.parquet")})  # "valid" finds both
     if files:
-        return (pair for path in files for pair in _read_parquet(path))
+        return (row for path in files for row in _read_parquet(path))
     held = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
     raise DataError(f"{folder}: no {names[0]}.tsv and no {names[0]}*.parquet; the folder holds {held}")
 
 
-def _read_tsv(path: Path) -> Iterator[tuple[str, list[int]]]:
+def _read_tsv(path: Path) -> Iterator[Row]:
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             where = f"{path}, line {number}"
@@ -109,10 +119,11 @@ def _read_tsv(path: Path) -> Iterator[tuple[str, list[int]]]:
                 continue
             if len(fields) < 2:
                 raise DataError(f"{where}: expected text, label numbers and comment id between tabs, found one field")
-            yield fields[0], _label_numbers(fields[1].split(","), where)
+            own_id = fields[2] if len(fields) > 2 else None
+            yield fields[0], _label_numbers(fields[1].split(","), where), own_id
 
 
-def _read_parquet(path: Path) -> Iterator[tuple[str, list[int]]]:
+def _read_parquet(path: Path) -> Iterator[Row]:
     import pyarrow
     from pyarrow import parquet
 
@@ -122,7 +133,8 @@ def _read_parquet(path: Path) -> Iterator[tuple[str, list[int]]]:
         if absent:
             raise DataError(f"{path}: no column {' and '.join(sorted(absent))}; it has {', '.join(file.schema.names)}")
         number = 0
-        for batch in file.iter_batches(columns=["text", "labels"]):
+        columns = [name for name in ("text", "labels", "id", "text_hash") if name in file.schema_arrow.names]
+        for batch in file.iter_batches(columns=columns):
             for row in batch.to_pylist():
                 number += 1
                 yield _row(row, f"{path}, row {number}")
@@ -130,7 +142,7 @@ def _read_parquet(path: Path) -> Iterator[tuple[str, list[int]]]:
         raise DataError(f"{path}: not a Parquet file ({error})") from None
 
 
-def _read_hub(source: str, split: str) -> Iterator[tuple[str, list[int]]]:
+def _read_hub(source: str, split: str) -> Iterator[Row]:
     import datasets
     from huggingface_hub import errors as hub_errors
 
@@ -154,12 +166,18 @@ def _read_hub(source: str, split: str) -> Iterator[tuple[str, list[int]]]:
         yield _row(row, f"{source}, {split} row {number}")
 
 
-def _row(row: dict[str, Any], where: str) -> tuple[str, list[int]]:
+def _row(row: dict[str, Any], where: str) -> Row:
+    if row.get("text") is None and row.get("text_hash"):
+        raise DataError(
+            f"{where}: the text is withheld; join it from your own copy with: "
+            "python -m data_build hydrate DATA --tweets FILE --out FOLDER"
+        )
     if not isinstance(row.get("text"), str):
         raise DataError(f"{where}: text is {row.get('text')!r}, not a string")
     if not isinstance(row.get("labels"), list):
         raise DataError(f"{where}: labels is {row.get('labels')!r}, not a list")
-    return row["text"], _label_numbers(row["labels"], where)
+    own_id = row.get("id")
+    return row["text"], _label_numbers(row["labels"], where), None if own_id is None else str(own_id)
 
 
 def _label_numbers(values: list[Any], where: str) -> list[int]:

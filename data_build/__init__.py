@@ -1,0 +1,1 @@
+"""Building and publishing the data set: `python -m data_build --help`."""

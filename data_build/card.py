@@ -1,0 +1,148 @@
+"""The data set's card and its figure, written from the tables that are published."""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import datasets
+import jinja2
+from datasets.info import DatasetInfosDict
+from huggingface_hub import DatasetCard, DatasetCardData
+
+from data_build import figures
+from evenmood import GROUP_OF, LABELS
+from evenmood.errors import DataError
+from evenmood.model_folder import write_text
+
+CARD_FILE = "README.md"
+SOURCE_IDS = {"goemotions": "google-research-datasets/go_emotions", "sentiment140": "stanfordnlp/sentiment140"}
+REQUIRED = (
+    *("annotations_creators", "configs", "dataset_info", "language", "license", "license_name", "pretty_name"),
+    *("size_categories", "source_datasets", "task_categories", "task_ids"),
+)
+SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+Tables = Mapping[str, Mapping[str, Any]]
+
+
+def write_card(
+    out: Path, repo_id: str, tables: Tables, features: Mapping[str, datasets.Features], include_tweets: bool
+) -> None:
+    """Write README.md and `figures/labels.png`.
+
+    Raises:
+        DataError: What came out is no card that the Hub takes.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - Markdown, from our own figures
+    )
+    counts = {
+        configuration: {name: label_counts(table) for name, table in splits.items()}
+        for configuration, splits in tables.items()
+    }
+    main = next(iter(tables))
+    train = tables[main]["train"]
+    by_source: dict[str, dict[str, Any]] = {}
+    if main == "balanced":
+        for source, count in sorted(Counter(train["source"].to_pylist()).items()):
+            by_source[source] = {
+                "rows": count,
+                "labels": label_counts(train.filter([value == source for value in train["source"].to_pylist()])),
+            }
+    figures.label_counts(
+        {configuration: splits["train"] for configuration, splits in counts.items()},
+        {source: entry["labels"] for source, entry in by_source.items()},
+        out / "figures" / "labels.png",
+    )
+    text = environment.get_template("dataset_card.md.jinja").render(
+        front_matter=front_matter(out, tables, features, by_source).to_yaml(),
+        repo_id=repo_id,
+        main=main,
+        tables=tables,
+        counts=counts,
+        ratios={
+            name: max(splits["train"].values()) / max(1, min(splits["train"].values()))
+            for name, splits in counts.items()
+        },
+        by_source=by_source,
+        labels=LABELS,
+        groups=GROUP_OF,
+        include_tweets=include_tweets,
+        withheld=train["text"].null_count,
+        reviewed=sum(train["reviewed"].to_pylist()) if main == "balanced" else 0,
+        generators=sorted({name for name in train["generator"].to_pylist() if name}) if main == "balanced" else [],
+    )
+    write_text(out / CARD_FILE, text)
+    check_card(out)
+
+
+def label_counts(table: Any) -> dict[str, int]:
+    """Rows that carry each label."""
+    found = Counter(number for row in table["labels"].to_pylist() for number in row)
+    return {label: found[number] for number, label in enumerate(LABELS)}
+
+
+def front_matter(
+    out: Path, tables: Tables, features: Mapping[str, datasets.Features], by_source: Mapping[str, Any]
+) -> DatasetCardData:
+    """What the Hub reads of a card: https://huggingface.co/docs/hub/datasets-cards."""
+    rows = sum(table.num_rows for table in tables[next(iter(tables))].values())
+    sources = [SOURCE_IDS[source] for source in by_source if source in SOURCE_IDS] or [SOURCE_IDS["goemotions"]]
+    if "generated" in by_source:
+        sources.append("original")
+    machine = any(source != "goemotions" for source in by_source)
+    data = DatasetCardData(
+        pretty_name="evenmood emotions",
+        language=["en"],
+        license="other",
+        license_name="per-source-terms",
+        license_link="#licence",
+        annotations_creators=["crowdsourced", *(["machine-generated"] if machine else [])],
+        language_creators=["found", *(["machine-generated"] if "generated" in by_source else [])],
+        multilinguality=["monolingual"],
+        size_categories=[next((name for limit, name in SIZES if rows < limit), "1M<n<10M")],
+        source_datasets=sources,
+        task_categories=["text-classification"],
+        task_ids=["multi-label-classification"],
+        tags=["emotion", "goemotions"],
+        configs=[
+            {
+                "config_name": configuration,
+                "data_files": [{"split": name, "path": f"{configuration}/{name}-*.parquet"} for name in splits],
+                **({"default": True} if configuration == next(iter(tables)) else {}),
+            }
+            for configuration, splits in tables.items()
+        ],
+    )
+    infos = {}
+    for configuration, splits in tables.items():
+        held = datasets.SplitDict()
+        for name, table in splits.items():
+            held.add(datasets.SplitInfo(name, table.nbytes, table.num_rows))
+        infos[configuration] = datasets.DatasetInfo(
+            features=features[configuration],
+            splits=held,
+            download_size=sum(path.stat().st_size for path in (out / configuration).iterdir()),
+            dataset_size=sum(table.nbytes for table in splits.values()),
+        )
+    DatasetInfosDict(infos).to_dataset_card_data(data)
+    return data
+
+
+def check_card(folder: Path) -> None:
+    """Read the card as the Hub does.
+
+    Raises:
+        DataError: It cannot be read, or lacks what a data set's card needs.
+    """
+    path = folder / CARD_FILE
+    try:
+        data = DatasetCard.load(path).data.to_dict()
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DataError(f"{path}: not a data set's card ({' '.join(str(error).split())[:200]})") from None
+    absent = [key for key in REQUIRED if not data.get(key)]
+    if absent:
+        raise DataError(f"{path}: the front matter lacks {', '.join(absent)}")

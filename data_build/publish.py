@@ -1,0 +1,155 @@
+"""Last stage: the data set as the Hub's users expect it, with its card, in one commit."""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow
+from pyarrow import parquet
+
+from data_build import goemotions
+from data_build.card import write_card
+from evenmood import LABELS, hub
+from evenmood.errors import DataError
+from evenmood.rows import schema, text_hash
+from evenmood.splits import SPLITS
+
+BALANCE = "balance"
+"""The stage whose rows are the balanced training split."""
+WITHHELD = "sentiment140"
+"""Other people's tweets: their texts stay out unless asked for."""
+OFFICIAL_COLUMNS = ("text", "labels", "id")
+
+
+def publish(
+    build: Path,
+    repo_id: str,
+    say: Callable[[str], None],
+    *,
+    include_tweets: bool = False,
+    private: bool | None = None,
+    revision: str | None = None,
+    create_pr: bool = False,
+    token: str | bool | None = None,
+) -> hub.Upload:
+    """Upload the data set of a build folder in one commit.
+
+    Args:
+        build: Build folder, with the stage `goemotions` and, if it has come so far, `balance`.
+        repo_id: `namespace/name`; created if there is none.
+        say: Receives progress, a line at a time.
+        include_tweets: Ship the texts of tweets, and not their hashes alone.
+        private: Whether a new repository is private; None for the account's default.
+        revision: Branch; created if there is none.
+        create_pr: Open a pull request instead.
+        token: None takes the environment's or the login's.
+
+    Raises:
+        DataError: A stage is missing, or a row is not fit for publication.
+        HubError: No access, no network, or the Hub refuses the card.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        work = Path(temporary)
+        prepare(build, work, repo_id, say, include_tweets=include_tweets)
+        return hub.upload(
+            work,
+            repo_id,
+            message="Upload data set",
+            replace=["balanced/*", "unbalanced/*", "figures/*"],
+            repo_type="dataset",
+            private=private,
+            revision=revision,
+            create_pr=create_pr,
+            token=token,
+        )
+
+
+def prepare(
+    build: Path, out: Path, repo_id: str, say: Callable[[str], None], *, include_tweets: bool = False
+) -> dict[str, dict[str, Any]]:
+    """Write what `publish` uploads: Parquet files by configuration and split, figures, card.
+
+    Returns:
+        Tables by configuration and split.
+    """
+    official = {name: _read(build / goemotions.STAGE, name) for name in SPLITS}
+    tables: dict[str, dict[str, Any]] = {}
+    if (build / BALANCE).is_dir():
+        balanced = _read(build / BALANCE, "train").select(schema().names)
+        check_rows(balanced, official)
+        if not include_tweets:
+            balanced = withhold(balanced)
+        rest = {name: with_provenance(official[name]) for name in SPLITS[1:]}
+        tables["balanced"] = {"train": balanced, **rest}
+    else:
+        say(f"{build}: no {BALANCE} stage yet; the configuration unbalanced alone is published")
+    tables["unbalanced"] = {name: table.select(OFFICIAL_COLUMNS) for name, table in official.items()}
+    for configuration, splits in tables.items():
+        features = features_of(configuration)
+        for name, table in splits.items():
+            path = out / configuration / f"{name}-00000-of-00001.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            parquet.write_table(table.cast(features.arrow_schema), path)
+            say(f"{configuration}: {table.num_rows:,} {name} rows")
+    write_card(out, repo_id, tables, {name: features_of(name) for name in tables}, include_tweets)
+    return tables
+
+
+def features_of(configuration: str) -> datasets.Features:
+    """Columns of a configuration, as the `datasets` library has them."""
+    text = datasets.Value("string")
+    labels = datasets.Sequence(datasets.ClassLabel(names=list(LABELS)))
+    if configuration == "unbalanced":
+        return datasets.Features({"text": text, "labels": labels, "id": text})
+    features = datasets.Features.from_arrow_schema(schema())
+    features["labels"] = labels
+    return features
+
+
+def with_provenance(table: pyarrow.Table) -> pyarrow.Table:
+    """Official rows with the columns of the row type: where they come from, and nothing that nobody measured."""
+    empty = [None] * table.num_rows
+    columns: dict[str, Any] = dict.fromkeys(schema().names, empty)
+    columns |= {name: table[name] for name in OFFICIAL_COLUMNS}
+    columns["text_hash"] = [text_hash(text) for text in table["text"].to_pylist()]
+    columns["source"] = [goemotions.STAGE] * table.num_rows
+    columns["reviewed"] = [False] * table.num_rows
+    return pyarrow.table(columns, schema())
+
+
+def check_rows(table: pyarrow.Table, official: Mapping[str, pyarrow.Table]) -> None:
+    """Refuse added rows whose text is in validation or test, twice the same row, and hashes that do not fit."""
+    held = {text_hash(text): name for name in SPLITS[1:] for text in official[name]["text"].to_pylist()}
+    seen: set[str] = set()
+    for row in table.select(["id", "text", "text_hash", "source", "labels"]).to_pylist():
+        if row["source"] != goemotions.STAGE and row["text_hash"] in held:
+            raise DataError(f"row {row['id']}: its text is in the {held[row['text_hash']]} split; run verify again")
+        if row["id"] in seen:
+            raise DataError(f"row {row['id']} appears twice; run balance again")
+        seen.add(row["id"])
+        if row["text"] is not None and text_hash(row["text"]) != row["text_hash"]:
+            raise DataError(f"row {row['id']}: text_hash is not that of its text")
+        if not row["labels"] or not all(0 <= number < len(LABELS) for number in row["labels"]):
+            raise DataError(f"row {row['id']}: labels is {row['labels']}; expected numbers from 0 to {len(LABELS) - 1}")
+
+
+def withhold(table: pyarrow.Table) -> pyarrow.Table:
+    """The same rows without the texts of tweets."""
+    texts = [
+        None if source == WITHHELD else text
+        for text, source in zip(table["text"].to_pylist(), table["source"].to_pylist(), strict=True)
+    ]
+    at = table.schema.get_field_index("text")
+    return table.set_column(at, "text", pyarrow.array(texts, pyarrow.string()))
+
+
+def _read(stage: Path, split: str) -> pyarrow.Table:
+    files = sorted(stage.glob(f"{split}*.parquet"))
+    if not files:
+        raise DataError(f"{stage}: no {split}*.parquet; run: python -m data_build {stage.name}")
+    try:
+        return pyarrow.concat_tables([parquet.read_table(path) for path in files])
+    except pyarrow.ArrowInvalid as error:
+        raise DataError(f"{stage}: a file cannot be read ({error}); run the stage again") from None

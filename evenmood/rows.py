@@ -1,0 +1,54 @@
+"""The row type of the data build: what is known of each text, from its source to its publication."""
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from evenmood.text import clean
+
+if TYPE_CHECKING:
+    import pyarrow
+
+SOURCES = ("goemotions", "sentiment140", "generated")
+HASH_BYTES = 8
+"""Two of 1.6 million texts share an 8-byte hash by chance with a probability of 7e-8."""
+
+
+def text_hash(text: str) -> str:
+    """16 hexadecimal digits of the cleaned text: equal for texts that are the same to the model."""
+    return blake2b(clean(text).encode(), digest_size=HASH_BYTES).hexdigest()
+
+
+def schema() -> "pyarrow.Schema":
+    """Columns of a row, as stored in Parquet.
+
+    | column | what it holds |
+    |---|---|
+    | id | `source:` and the source's own id, or its row number |
+    | text | the text as its source has it; null where it is withheld |
+    | text_hash | `text_hash` of it |
+    | labels | label numbers, in GoEmotions' order |
+    | source | one of `SOURCES` |
+    | scores | the teacher's 28 probabilities; null where no teacher was asked |
+    | generator | model that wrote the text; null where a person did |
+    | prompt_id | version of the prompt it was asked with |
+    | votes | annotators who gave each label, 28 numbers; null where nobody reviewed |
+    | reviewed | whether people have reviewed the row |
+    | resolution | how votes that did not agree were settled |
+    """
+    import pyarrow
+
+    return pyarrow.schema(
+        [
+            ("id", pyarrow.string()),
+            ("text", pyarrow.string()),
+            ("text_hash", pyarrow.string()),
+            ("labels", pyarrow.list_(pyarrow.int64())),
+            ("source", pyarrow.string()),
+            ("scores", pyarrow.list_(pyarrow.float32())),
+            ("generator", pyarrow.string()),
+            ("prompt_id", pyarrow.string()),
+            ("votes", pyarrow.list_(pyarrow.int64())),
+            ("reviewed", pyarrow.bool_()),
+            ("resolution", pyarrow.string()),
+        ]
+    )
