@@ -23,12 +23,17 @@ CHROMIUM_FLAGS = [
 
 
 @contextmanager
-def running_demo(*options: str, environment: dict[str, str] | None = None) -> Iterator[str]:
+def running_demo(
+    *options: str,
+    environment: dict[str, str] | None = None,
+    python: str | Path = sys.executable,
+    app: Path = ROOT / "space" / "app.py",
+) -> Iterator[str]:
     """Start the demo on a free port of loopback and give its address; it ends with the block."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, str(ROOT / "space" / "app.py"), "--no-browser", "--port", str(port), *options]
+    command = [python, app, "--no-browser", "--port", str(port), *options]
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, **(environment or {})}
     )

@@ -256,7 +256,7 @@ ROUTES: list[tuple[str, str, Callable[..., None]]] = [
     ("POST", rf"{_API}/preupload/{_REVISION}", hub_writes.preupload),
     ("POST", rf"{_API}/commit/{_REVISION}", hub_writes.commit),
     ("POST", rf"{_API}/branch/{_REVISION}", hub_writes.branch),
-    ("POST", rf"{_API}/variables", hub_writes.variable),
+    ("GET POST DELETE", rf"{_API}/variables", hub_writes.variables),
     ("GET", rf"{_API}/tree/{_REVISION}(?:/(?P<folder>.+))?", tree),
     ("POST", rf"{_API}/paths-info/{_REVISION}", paths_info),
     ("GET", rf"{_API}/refs", refs),

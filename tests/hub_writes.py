@@ -124,7 +124,11 @@ def branch(handler: "Handler", repository: Repository, values: Values) -> None:
     handler.answer_json({})
 
 
-def variable(handler: "Handler", repository: Repository, values: Values) -> None:
-    asked = json.loads(handler.body)
-    repository.variables[asked["key"]] = asked["value"]
+def variables(handler: "Handler", repository: Repository, values: Values) -> None:
+    """List, set or delete a Space's variables."""
+    asked = json.loads(handler.body or b"{}")
+    if handler.command == "POST":
+        repository.variables[asked["key"]] = asked["value"]
+    elif handler.command == "DELETE":
+        del repository.variables[asked["key"]]
     handler.answer_json({key: {"key": key, "value": value} for key, value in repository.variables.items()})

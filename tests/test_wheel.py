@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import venv
 import zipfile
 from pathlib import Path
 
@@ -11,10 +10,7 @@ import pytest
 
 from evenmood.model_folder import PREDICTING_FILES
 from tests.conftest import DEFAULT_MODEL
-
-ROOT = Path(__file__).parents[1]
-CONSTRAINTS = ROOT / "constraints.txt"
-NO_INDEX = ("NewConnectionError", "NameResolutionError", "ConnectTimeoutError", "ReadTimeoutError", "ProxyError")
+from tests.fresh_environment import ROOT, fresh_environment
 
 
 @pytest.fixture(scope="module")
@@ -41,16 +37,7 @@ def test_the_wheel_holds_the_library_and_its_model_alone(wheel: Path) -> None:
 @pytest.fixture(scope="module")
 def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The commands' folder of a fresh virtual environment with the wheel in it, and no extras."""
-    folder = tmp_path_factory.mktemp("venv")
-    venv.create(folder, with_pip=True)
-    commands = folder / ("Scripts" if sys.platform == "win32" else "bin")
-    install = [str(commands / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--retries", "1"]
-    constraints = ["--constraint", str(CONSTRAINTS)] if CONSTRAINTS.exists() else []
-    done = subprocess.run([*install, *constraints, str(wheel)], capture_output=True, text=True, check=False)
-    if done.returncode and any(sign in done.stdout + done.stderr for sign in NO_INDEX):
-        pytest.skip("the package index cannot be reached, so the wheel was not installed")
-    assert done.returncode == 0, done.stderr
-    return commands
+    return fresh_environment(tmp_path_factory.mktemp("venv"), wheel)
 
 
 PREDICT = """

@@ -125,6 +125,52 @@ def push(
     print(made.url)
 
 
+Repo = Annotated[str, typer.Argument(help="Model repository on the Hub to push to, namespace/name.")]
+Private = Annotated[bool | None, typer.Option(help="Whether a new repository is private.")]
+Test = Annotated[bool, typer.Option("--test", help="Read the test split too, for the report.")]
+
+
+@app.command()
+@config_flags
+def remote(
+    repo: Repo,
+    config: TrainConfig,
+    out: Annotated[Path, typer.Option(help="Model folder to write.")] = Path("evenmood-model"),
+    test: Test = False,
+    private: Private = None,
+    save_minutes: Annotated[float, typer.Option(help="Shortest time between two uploads of the unfinished run.")] = 5.0,
+    restart: Annotated[bool, typer.Option("--restart", help="Forget an unfinished run; else it goes on.")] = False,
+) -> None:
+    """Fit and push, with the unfinished run kept on the Hub: killed and run again anywhere, it goes on."""
+    from train.backend import choose_backend
+
+    choose_backend()
+    from train import remote as machine
+
+    made = machine.train(config, repo, out, say, test=test, private=private, save_minutes=save_minutes, restart=restart)
+    print(made.url)
+
+
+@app.command()
+@config_flags
+def job(
+    repo: Repo,
+    config: TrainConfig,
+    flavor: Annotated[str, typer.Option(help="Hardware, as `hf jobs hardware` lists it.")] = "t4-small",
+    timeout: Annotated[str, typer.Option(help="After which the job is stopped.")] = "3h",
+    test: Test = False,
+    private: Private = None,
+) -> None:
+    """Rent a GPU on the Hub that fits and pushes; run again after it died, it goes on."""
+    from train import remote as machine
+
+    options = [
+        *(["--test"] if test else []),
+        *([] if private is None else ["--private" if private else "--no-private"]),
+    ]
+    print(machine.start(config, repo, say, flavor, timeout, options))
+
+
 def read_brief(folder: Path, split: str) -> Any:
     """The figures of a split that `emotions.json` carries."""
     from evenmood.model_folder import read_info

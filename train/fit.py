@@ -32,7 +32,15 @@ from train.vectors import load_vectors
 Say = Callable[[str], None]
 
 
-def fit(config: TrainConfig, out: Path, say: Say, *, overwrite: bool = False, restart: bool = False) -> Path:
+def fit(
+    config: TrainConfig,
+    out: Path,
+    say: Say,
+    *,
+    overwrite: bool = False,
+    restart: bool = False,
+    keep: Callable[[Path], None] = lambda folder: None,
+) -> Path:
     """Train as configured and write the model folder, whole or not at all.
 
     Args:
@@ -41,6 +49,7 @@ def fit(config: TrainConfig, out: Path, say: Say, *, overwrite: bool = False, re
         say: Receives progress, a line at a time.
         overwrite: Replace what lies at `out`.
         restart: Forget an unfinished run instead of going on with it.
+        keep: Called with the unfinished run's folder whenever more of it is worth keeping.
 
     Returns:
         `out`.
@@ -53,8 +62,9 @@ def fit(config: TrainConfig, out: Path, say: Say, *, overwrite: bool = False, re
         lambda: fit_tokenizer(train.texts, config.min_frequency, config.max_length),
         lambda tokenizer: load_vectors(config, words_by_id(tokenizer), train.texts, say),
     )
+    keep(checkpoint.folder)
     ids = {"train": encode(tokenizer, train.texts), "validation": encode(tokenizer, validation.texts)}
-    model = train_network(config, vectors, ids, train, validation, checkpoint, say)
+    model = train_network(config, vectors, ids, train, validation, checkpoint, say, keep)
 
     probabilities = model.predict(ids["validation"], batch_size=1024, verbose=0)
     thresholds = tune_thresholds(validation.labels, probabilities)
@@ -107,6 +117,7 @@ def train_network(
     validation: Split,
     checkpoint: Checkpoint,
     say: Say,
+    keep: Callable[[Path], None],
 ) -> keras.Model:
     """Run epochs until the validation loss has not fallen for `patience` of them; return the best epoch's network.
 
@@ -146,6 +157,7 @@ def train_network(
                 "seconds": round(time.monotonic() - started, 1),
             }
             checkpoint.add_epoch(entry, model.save)
+            keep(checkpoint.folder)
             best = " (best so far)" if checkpoint.best_epoch == epoch else ""
             say(
                 f"epoch {epoch}/{config.epochs}: loss {entry['loss']:.4f}, "

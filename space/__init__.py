@@ -1,0 +1,1 @@
+"""The Gradio demo, and its deployment as a Space."""

@@ -1,0 +1,122 @@
+"""Create or update the Space: `python -m space.deploy OWNER/SPACE --help`."""
+
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from evenmood import hub
+from evenmood.command import run
+from evenmood.errors import ModelError
+from evenmood.model_folder import PREDICTING_FILES, whole_folder
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+ROOT = Path(__file__).parent.parent
+FILES = ("app.py", "requirements.txt", "README.md")
+VARIABLE = "EVENMOOD_MODEL"
+PLACE = "OWNER/SPACE"
+"""Stands in the Space's page for its own id."""
+app = typer.Typer(help=__doc__, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+def build(out: Path, repo_id: str, model: str | None = None) -> None:
+    """Write the Space's folder: the app, the package folder `evenmood/` with the default model, versions pinned.
+
+    A Space sees requirements.txt alone while it installs, so the package lies beside the app and not in a wheel.
+
+    Args:
+        out: Folder to fill.
+        repo_id: The Space's id, for its page.
+        model: Hub id of the model to serve; the bundled one if left out.
+    """
+    from huggingface_hub import RepoCard
+
+    for name in FILES:
+        shutil.copyfile(ROOT / "space" / name, out / name)
+    package = ROOT / "evenmood"
+    (out / "evenmood" / "default_model").mkdir(parents=True)
+    for path in [*package.glob("*.py"), package / "py.typed"]:
+        shutil.copyfile(path, out / "evenmood" / path.name)
+    for name in PREDICTING_FILES:
+        shutil.copyfile(package / "default_model" / name, out / "evenmood" / "default_model" / name)
+    (out / "requirements.txt").write_text(pinned((out / "requirements.txt").read_text(encoding="utf-8")), "utf-8")
+    card = RepoCard.load(out / "README.md", ignore_metadata_errors=False)
+    if model:
+        card.data["models"] = [model]
+        card.data["preload_from_hub"] = [f"{model} {','.join(PREDICTING_FILES)}"]
+    card.text = card.text.replace(PLACE, repo_id)
+    card.save(out / "README.md")
+
+
+def pinned(requirements: str) -> str:
+    """The same packages at the versions that were tried together."""
+    tried = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text("utf-8").split() if "==" in line)
+    names = [re.split(r"[^\w-]", line)[0] for line in requirements.split()]
+    return "".join(f"{name}=={tried[name]}\n" for name in names)
+
+
+def check_model(model: str) -> bool:
+    """Make sure that a repository holds an evenmood model; return whether it is private."""
+    from huggingface_hub import HfApi
+
+    with hub.explained(f"{model!r} on the Hub", ModelError):
+        about: Any = hub.retrying(lambda: HfApi().model_info(model))
+    absent = [name for name in PREDICTING_FILES if name not in {entry.rfilename for entry in about.siblings or []}]
+    if absent:
+        raise ModelError(f"{model!r} on the Hub: not an evenmood model, {' and '.join(absent)} missing")
+    return bool(about.private)
+
+
+@app.command()
+def deploy(
+    repo: Annotated[str, typer.Argument(help="Space, namespace/name; created if there is none.")],
+    model: Annotated[str | None, typer.Option(help="Hub id of the model; the bundled one if left out.")] = None,
+    private: Annotated[bool | None, typer.Option(help="Whether a new Space is private.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the Space's folder here, and upload nothing.")] = None,
+) -> None:
+    """Create or update the Space in one commit; the token is HF_TOKEN's or the one of `hf auth login`."""
+    if out is not None:
+        with whole_folder(out) as work:
+            build(work, repo, model)
+        print(f"{out}: nothing was uploaded; try it with: python {out}/app.py", file=sys.stderr)
+        return
+    hidden = bool(model) and check_model(str(model))
+
+    def prepare(api: "HfApi", space: str) -> None:
+        if model:
+            api.add_space_variable(space, VARIABLE, model)
+        elif VARIABLE in api.get_space_variables(space):
+            api.delete_space_variable(space, VARIABLE)
+
+    with tempfile.TemporaryDirectory() as temporary:
+        work = Path(temporary)
+        build(work, repo, model)
+        made = hub.upload(
+            work,
+            repo,
+            message="Deploy evenmood",
+            replace=["evenmood/*", "*.py"],
+            repo_type="space",
+            private=private,
+            prepare=prepare,
+        )
+    if not made.changed:
+        print(f"nothing has changed since commit {made.commit[:8]}: no new one was made", file=sys.stderr)
+    if hidden:
+        print(f"{model} is private: give the Space a secret HF_TOKEN that may read it", file=sys.stderr)
+    print(made.url)
+
+
+def main() -> None:
+    """Run the command line."""
+    run(app, "python -m space.deploy")
+
+
+if __name__ == "__main__":
+    main()

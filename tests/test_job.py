@@ -1,0 +1,169 @@
+"""Training on a rented machine: the job that is asked for, run here as it would run there, killed, and run again."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evenmood import EmotionClassifier
+from evenmood.model_folder import KERAS_FILES
+from tests.conftest import SMALL
+from tests.hub_server import HubServer
+from tests.local_hub import READER, TOKEN, run_module
+from train.config import TrainConfig
+from train.remote import archive, flags_of
+
+ROOT = Path(__file__).parents[1]
+MODEL, DATA = "you/moods", "you/small"
+UNFINISHED = f"{MODEL}-unfinished"
+
+
+@pytest.fixture
+def with_data(hub: HubServer, token: str, small_data: Path) -> HubServer:
+    """The small data set as Parquet on the Hub."""
+    from data_build import goemotions, publish
+
+    build = small_data / "build"
+    if not build.exists():
+        goemotions.run(str(small_data), build, print, any_size=True)
+    publish.publish(build, DATA, print)
+    return hub
+
+
+def start(hub: HubServer, *options: str) -> list[str]:
+    """Ask for the job; return the command that the machine is to run."""
+    done = run_module("train", "job", MODEL, "--data", DATA, "--epochs", "6", "--test", *SMALL, *options)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"http\S+/jobs/you/job1\n", done.stdout)
+    (job,) = hub.jobs
+    assert job["dockerImage"].startswith("ghcr.io/astral-sh/uv:")
+    assert job["flavor"] == "t4-small"
+    assert (job["timeoutSeconds"], job["attempts"]) == (3 * 3600, 3)
+    assert job["secrets"] == {"HF_TOKEN": TOKEN}
+    assert TOKEN not in str({key: value for key, value in job.items() if key != "secrets"})
+    source = hub.repositories["datasets/you/evenmood-source"]
+    assert source.private
+    (volume,) = job["volumes"]
+    assert (volume["source"], volume["mountPath"]) == ("you/evenmood-source", "/source")
+    assert volume["revision"] == source.refs["main"]
+    command: list[str] = job["command"]
+    assert command[:3] == ["uv", "run", "/source/job.py"]
+    return command[3:]
+
+
+def machine(hub: HubServer, place: Path, arguments: list[str]) -> "subprocess.Popen[str]":
+    """A fresh machine: the mounted script, an empty folder, an empty cache, the secret."""
+    place.mkdir()
+    (place / "job.py").write_bytes(hub.repositories["datasets/you/evenmood-source"].files()["job.py"])
+    command = [sys.executable, "-I", str(place / "job.py"), *arguments, "--save-minutes", "0"]
+    settings: dict[str, Any] = {**os.environ, "HF_HOME": str(place / "home"), "HF_TOKEN": TOKEN}
+    return subprocess.Popen(command, cwd=place, env=settings, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def test_killed_and_run_again_on_another_machine(with_data: HubServer, tmp_path: Path) -> None:
+    hub = with_data
+    arguments = start(hub)
+    first = machine(hub, tmp_path / "first", arguments)
+    deadline = time.monotonic() + 120
+    while not any(path.startswith("epoch-002") for path in unfinished(hub)):
+        assert first.poll() is None, first.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    first.send_signal(signal.SIGKILL)
+    _, said = first.communicate()
+    assert MODEL not in hub.repositories
+    assert hub.repositories[UNFINISHED].private
+
+    second = machine(hub, tmp_path / "second", arguments)
+    out, again = second.communicate(timeout=200)
+    assert second.returncode == 0, again
+    assert out == f"{hub.url}/{MODEL}\n"
+    assert "an unfinished run was found" in again
+    after = int(re.search(r"going on after epoch (\d)", again)[1])  # type: ignore[index]
+    assert after >= 2
+    assert f"epoch {after}/6" not in again
+    assert f"epoch {after + 1}/6" in again or after == 6
+    assert UNFINISHED not in hub.repositories
+    held = hub.repositories[MODEL].files()
+    assert set(KERAS_FILES) <= set(held)
+    assert b"split: test" in held["README.md"]
+    history = held["training/history.csv"].decode().splitlines()[1:]
+    assert [line.split(",")[0] for line in history] == list("123456")
+    assert EmotionClassifier.from_pretrained(MODEL).info.trained_from["data"] == DATA
+    for text in (said, out, again):
+        assert TOKEN not in text
+    for path in tmp_path.rglob("*"):
+        assert not path.is_file() or TOKEN.encode() not in path.read_bytes(), path
+
+
+def unfinished(hub: HubServer) -> list[str]:
+    return list(hub.repositories[UNFINISHED].files()) if UNFINISHED in hub.repositories else []
+
+
+def test_training_goes_on_where_saving_fails(with_data: HubServer, tmp_path: Path) -> None:
+    with_data.fail(f"{UNFINISHED}/commit", status=403, times=1)
+    done = run_module(
+        *("train", "remote", MODEL, "--data", DATA, "--epochs", "1", "--save-minutes", "0"),
+        *("--out", tmp_path / "model", *SMALL),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "the unfinished run could not be saved" in done.stderr
+    assert MODEL in with_data.repositories
+    assert UNFINISHED not in with_data.repositories
+
+
+def test_what_a_job_cannot_see(hub: HubServer, token: str, small_data: Path) -> None:
+    done = run_module("train", "job", MODEL, "--data", small_data)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "--data" in done.stderr
+    assert "does not see this machine's files" in done.stderr
+    assert not hub.requests
+
+
+def test_who_may_not_start_one(hub: HubServer) -> None:
+    nobody = run_module("train", "job", MODEL)
+    assert (nobody.returncode, "nobody is logged in" in nobody.stderr) == (1, True)
+    reader = run_module("train", "job", MODEL, HF_TOKEN=READER)
+    assert (reader.returncode, "403" in reader.stderr) == (1, True)
+    hub.fail("/api/jobs/", status=402)
+    poor = run_module("train", "job", MODEL, HF_TOKEN=TOKEN)
+    assert poor.returncode == 1
+    assert "402" in poor.stderr.splitlines()[-1]
+
+
+def test_the_script_needs_what_the_extras_bring() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = {line.split(";")[0].strip() for line in (*project["dependencies"], *extras["train"], *extras["gpu"])}
+    script = (ROOT / "train" / "job.py").read_text()
+    found = re.search(r"(?m)^# /// script$\s(?P<content>(^#(| .*)$\s)+)^# ///$", script)  # PEP 723
+    assert found
+    lines = found["content"].splitlines()
+    metadata = tomllib.loads("\n".join(line.removeprefix("# ").removeprefix("#") for line in lines))
+    assert set(metadata["dependencies"]) == wanted
+    assert metadata["requires-python"] == project["requires-python"]
+
+
+def test_the_same_source_gives_the_same_archive(tmp_path: Path) -> None:
+    first, second = archive(tmp_path / "a.tar.gz"), archive(tmp_path / "b.tar.gz")
+    assert first.read_bytes() == second.read_bytes()
+    shutil.unpack_archive(first, tmp_path / "out")
+    assert (tmp_path / "out" / "train" / "fit.py").is_file()
+    assert (tmp_path / "out" / "train" / "model_card.md.jinja").is_file()
+
+
+def test_flags_make_the_configuration() -> None:
+    config = TrainConfig(data="a/b:c", prior_bias=True, train_embedding=False, learning_rate=5e-4, pooling="average")
+    assert flags_of(TrainConfig()) == []
+    assert flags_of(config) == [
+        *("--data", "a/b:c", "--no-train-embedding", "--pooling", "average", "--prior-bias"),
+        *("--learning-rate", "0.0005"),
+    ]
