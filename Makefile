@@ -11,7 +11,7 @@ VECTORS ?= self
 OUT ?= models/mine
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check train docs default-model screenshot clean
+.PHONY: help demo test check train docs hub-tour default-model screenshot clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -33,6 +33,9 @@ train: $(VENV)/train ## train a model: make train DATA=... VECTORS=... OUT=...
 
 docs: $(VENV)/dev ## write the measured figures into README.md
 	$(BIN)/python docs/build.py
+
+hub-tour: $(VENV)/dev ## publish, train, push, load back and deploy on a Hub of its own, on loopback
+	$(BIN)/python -m tests.hub_tour
 
 screenshot: $(VENV)/dev ## take the README's picture of the demo (needs chromium)
 	$(BIN)/python docs/screenshot.py docs/demo.png

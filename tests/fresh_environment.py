@@ -15,17 +15,10 @@ def fresh_environment(folder: Path, *requirements: str | Path) -> Path:
     """Create the environment and return its commands' folder; skips the test where the index cannot be reached."""
     venv.create(folder, with_pip=False)
     commands = folder / ("Scripts" if sys.platform == "win32" else "bin")
-    pip: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        commands / "python",
-        "--disable-pip-version-check",
-    ]
-    install = [*pip, "install", "--no-compile", "--retries", "1"]
-    constraints = ["--constraint", ROOT / "constraints.txt"]
-    done = subprocess.run([*install, *constraints, *requirements], capture_output=True, text=True, check=False)
+    pip = [sys.executable, "-m", "pip", "--python", commands / "python", "--disable-pip-version-check", "install"]
+    options = ["--no-compile", "--retries", "1", "--constraint", ROOT / "constraints.txt"]
+    command: list[str | Path] = [*map(str, pip), *map(str, options), *requirements]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode and any(sign in done.stdout + done.stderr for sign in NO_INDEX):
         pytest.skip("the package index cannot be reached")
     assert done.returncode == 0, done.stderr

@@ -16,6 +16,8 @@ READER = "hf_aTokenThatMayOnlyRead"
 HUB = HubServer(tokens=[TOKEN], readers=[READER])
 HOME = tempfile.mkdtemp(prefix="evenmood-tests-")
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+REAL_TOKEN = os.environ.get("HF_TOKEN")
+"""For the tests that are asked to visit the real Hub."""
 for name in [name for name in os.environ if name.startswith(("HF_", "HUGGING"))]:
     del os.environ[name]
 if "huggingface_hub" in sys.modules:
@@ -27,6 +29,7 @@ HUB_ENVIRONMENT = {
     "HF_HUB_DISABLE_XET": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     "NO_PROXY": "127.0.0.1",
 }
 os.environ.update(HUB_ENVIRONMENT)

@@ -19,7 +19,7 @@ from tests.conftest import SMALL
 from tests.hub_server import HubServer
 from tests.local_hub import READER, TOKEN, run_module
 from train.config import TrainConfig
-from train.remote import archive, flags_of
+from train.remote import Unfinished, archive, flags_of
 
 ROOT = Path(__file__).parents[1]
 MODEL, DATA = "you/moods", "you/small"
@@ -108,16 +108,22 @@ def unfinished(hub: HubServer) -> list[str]:
     return list(hub.repositories[UNFINISHED].files()) if UNFINISHED in hub.repositories else []
 
 
-def test_training_goes_on_where_saving_fails(with_data: HubServer, tmp_path: Path) -> None:
-    with_data.fail(f"{UNFINISHED}/commit", status=403, times=1)
-    done = run_module(
-        *("train", "remote", MODEL, "--data", DATA, "--epochs", "1", "--save-minutes", "0"),
-        *("--out", tmp_path / "model", *SMALL),
-    )
-    assert done.returncode == 0, done.stderr
-    assert "the unfinished run could not be saved" in done.stderr
-    assert MODEL in with_data.repositories
-    assert UNFINISHED not in with_data.repositories
+def test_training_goes_on_where_saving_fails(hub: HubServer, token: str, tmp_path: Path) -> None:
+    said: list[str] = []
+    kept = Unfinished(MODEL, tmp_path / "model", said.append, save_minutes=1)
+    (tmp_path / "model.partial").mkdir()
+    (tmp_path / "model.partial" / "history.json").write_text("[]")
+    hub.fail(f"{UNFINISHED}/commit", status=403)
+    kept.save(kept.folder)
+    assert "the unfinished run could not be saved" in said[0]
+    kept.save(kept.folder)
+    kept.save(kept.folder)  # within the minute
+    assert hub.requests[f"POST /api/models/{UNFINISHED}/commit/main"] == 2
+    other = Unfinished(MODEL, tmp_path / "elsewhere" / "model", said.append, save_minutes=1)
+    other.fetch()
+    assert [path.name for path in other.folder.iterdir()] == ["history.json"]
+    other.remove()
+    assert not hub.repositories
 
 
 def test_what_a_job_cannot_see(hub: HubServer, token: str, small_data: Path) -> None:

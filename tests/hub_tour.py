@@ -1,0 +1,132 @@
+"""A tour of what goes to the Hub and comes back: `make hub-tour`, on a Hub of its own; `--real` visits the real one."""
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from secrets import token_hex
+
+from data_build import goemotions
+from docs.screenshot import ROOT, running_demo
+from tests.hub_server import HubServer
+from tests.local_hub import HUB_ENVIRONMENT, REAL_TOKEN
+from tests.small_data import balanced_rows, tweets, write_balance, write_tsv, write_tweets
+
+LOCAL_TOKEN = "hf_onlyThisHubKnowsIt"
+SENTENCE = "That is so gratitudeful!"
+SMALL = (
+    "--vectors random --embedding-size 32 --filters 32 --lstm-units 16 --dense-units 32 --batch-size 64 "
+    "--max-length 16 --min-frequency 1 --prior-bias --learning-rate 0.02 --epochs 12"
+)
+
+
+def main() -> None:
+    """Take the tour; exits with 1 where a step fails."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--real", action="store_true", help="the real Hub, with HF_TOKEN; private, deleted at the end")
+    options = parser.parse_args()
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="evenmood-tour-") as temporary:
+        place = Path(temporary)
+        home = {"HF_HOME": str(place / "home")}
+        if options.real:
+            if not REAL_TOKEN:
+                sys.exit("error: --real needs HF_TOKEN, a token that may write")
+            take(place, {**home, "HF_TOKEN": REAL_TOKEN}, f"-tour-{token_hex(3)}")
+        else:
+            with HubServer(tokens=[LOCAL_TOKEN]) as hub:
+                print(f"A Hub of this tour's own at {hub.url}; nothing leaves this machine.")
+                take(place, {**HUB_ENVIRONMENT, "HF_ENDPOINT": hub.url, **home, "HF_TOKEN": LOCAL_TOKEN}, "")
+    print(f"\nThat was the tour: {time.monotonic() - started:.0f} s.")
+
+
+def take(place: Path, settings: dict[str, str], suffix: str) -> None:
+    """Go through all steps in a folder of its own."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0", "PYTHONWARNINGS": "ignore"}
+    environment = {**clean, "NO_PROXY": "127.0.0.1", "PYTHONPATH": str(ROOT), **quiet, **settings}
+
+    def run(words: list[str]) -> str:
+        done = subprocess.run(words, cwd=place, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+        print(done.stdout, end="", flush=True)
+        if done.returncode:
+            sys.exit(f"error: this step failed with exit code {done.returncode}")
+        return done.stdout
+
+    def command(line: str) -> str:
+        print(f"\n$ {line}", flush=True)
+        words = [sys.executable if word == "python" else word for word in shlex.split(line)]
+        return run(words)
+
+    def snippet(code: str) -> str:
+        print("\n" + "\n".join(f">>> {line}" for line in code.splitlines()), flush=True)
+        return run([sys.executable, "-c", code])
+
+    def title(text: str) -> None:
+        print(f"\n\n== {text}", flush=True)
+
+    you = snippet("import huggingface_hub; print(huggingface_hub.whoami()['name'])").strip()
+    data, model, space = (f"{you}/{name}{suffix}" for name in ("even-emotions", "moods", "moods-demo"))
+    build = place / "build"
+    write_tsv(build / "tsv", rows=2000)
+    try:
+        title("Publish a data set: made-up texts; the tweets among them go out as hashes")
+        command("python -m data_build goemotions build --data build/tsv --any-size")
+        write_balance(build, balanced_rows(build / goemotions.STAGE))
+        command(f"python -m data_build publish build {data} --private")
+        snippet(f"from datasets import load_dataset\nprint(load_dataset({data!r}, 'balanced'))")
+        title("Join the tweets from one's own copy of Sentiment140")
+        write_tweets(place / "tweets.csv", tweets())
+        command(f"python -m data_build hydrate {data} --tweets tweets.csv --out hydrated")
+        title("Train a small network on it, from the Hub, and read the test split for the report")
+        command(f"python -m train fit --data {data}:unbalanced --out moods {SMALL}")
+        command("python -m train evaluate moods --split test")
+        title("Push the model: network, thresholds, tokenizer, card, in one commit")
+        command(f"python -m train push moods {model} --private")
+        command(f"python -m train push moods {model}")
+        title("Load it back, as an evenmood classifier …")
+        snippet(
+            "from evenmood import EmotionClassifier\n"
+            f"classifier = EmotionClassifier.from_pretrained({model!r})\n"
+            f"print(classifier.predict({SENTENCE!r}))"
+        )
+        title("… as a pipeline like that of transformers …")
+        snippet(
+            "from evenmood import pipeline\n"
+            f"classify = pipeline('text-classification', model={model!r}, top_k=2)\n"
+            f"print(classify({SENTENCE!r}))"
+        )
+        title("… as a Keras network, and file by file")
+        snippet(f"import keras\nprint(keras.saving.load_model('hf://{model}').count_params(), 'parameters')")
+        snippet(
+            "import json\nfrom huggingface_hub import hf_hub_download\n"
+            f"info = json.load(open(hf_hub_download({model!r}, 'emotions.json')))\n"
+            "print(info['thresholds']['gratitude'], info['metrics']['test']['macro_f1'])"
+        )
+        title("Deploy the demo, start what the Space got, and ask it")
+        command(f"python -m space.deploy {space} --model {model} --private")
+        folder = snippet(
+            f"from huggingface_hub import snapshot_download\nprint(snapshot_download({space!r}, repo_type='space'))"
+        ).strip()
+        with running_demo(environment={**settings, "EVENMOOD_MODEL": model}, app=Path(folder) / "app.py") as url:
+            snippet(
+                "from gradio_client import Client\n"
+                f"answer = Client({url!r}, verbose=False).predict({SENTENCE!r}, api_name='/analyse')\n"
+                "print([(row['label'], round(row['probability'], 2)) for row in answer['labels']])"
+            )
+    finally:
+        if suffix:
+            title("Delete what the tour left on the Hub")
+            snippet(
+                "from huggingface_hub import HfApi\n"
+                f"for name, kind in ({data!r}, 'dataset'), ({model!r}, 'model'), ({space!r}, 'space'):\n"
+                "    HfApi().delete_repo(name, repo_type=kind, missing_ok=True)"
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""The whole round trip: data, model and Space to the Hub and back, on loopback and, when asked, on the real Hub."""
+
+import re
+
+import pytest
+
+from tests.local_hub import REAL_TOKEN, run_module
+
+
+def test_the_tour_on_loopback() -> None:
+    done = run_module("tests.hub_tour")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for sign in (r"\ngratitude 0\.\d\d", r"\[\[\{'label': 'gratitude'", r"\d parameters\n", r"\[\('gratitude', 0"):
+        assert re.search(sign, done.stdout), sign
+    assert "hf_onlyThisHubKnowsIt" not in done.stdout + done.stderr
+
+
+@pytest.mark.network
+@pytest.mark.skipif(not REAL_TOKEN, reason="HF_TOKEN is not set; it would write private repositories and delete them")
+def test_the_tour_on_the_real_hub() -> None:
+    assert REAL_TOKEN
+    done = run_module("tests.hub_tour", "--real", HF_TOKEN=REAL_TOKEN)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert REAL_TOKEN not in done.stdout + done.stderr
