@@ -63,5 +63,5 @@ $(VENV)/train: $(SOURCES) | $(BIN)/python
 	@touch $@
 
 $(VENV)/dev: $(SOURCES) | $(BIN)/python
-	$(PIP) --editable ".[dev,train,$(GPU),space,parquet]"
+	$(PIP) --editable ".[dev,train,$(GPU),data,space]"
 	@touch $@

@@ -7,6 +7,8 @@ from typing import Any
 
 import datasets
 import jinja2
+import pyarrow
+import yaml
 from datasets.info import DatasetInfosDict
 from huggingface_hub import DatasetCard, DatasetCardData
 
@@ -14,6 +16,7 @@ from data_build import figures
 from evenmood import GROUP_OF, LABELS
 from evenmood.errors import DataError
 from evenmood.model_folder import write_text
+from evenmood.rows import SOURCES
 
 CARD_FILE = "README.md"
 SOURCE_IDS = {"goemotions": "google-research-datasets/go_emotions", "sentiment140": "stanfordnlp/sentiment140"}
@@ -47,11 +50,10 @@ def write_card(
     train = tables[main]["train"]
     by_source: dict[str, dict[str, Any]] = {}
     if main == "balanced":
-        for source, count in sorted(Counter(train["source"].to_pylist()).items()):
-            by_source[source] = {
-                "rows": count,
-                "labels": label_counts(train.filter([value == source for value in train["source"].to_pylist()])),
-            }
+        for source in SOURCES:
+            rows = train.filter(pyarrow.array([value == source for value in train["source"].to_pylist()]))
+            if rows.num_rows:
+                by_source[source] = {"rows": rows.num_rows, "labels": label_counts(rows)}
     figures.label_counts(
         {configuration: splits["train"] for configuration, splits in counts.items()},
         {source: entry["labels"] for source, entry in by_source.items()},
@@ -141,7 +143,7 @@ def check_card(folder: Path) -> None:
     path = folder / CARD_FILE
     try:
         data = DatasetCard.load(path).data.to_dict()
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
         raise DataError(f"{path}: not a data set's card ({' '.join(str(error).split())[:200]})") from None
     absent = [key for key in REQUIRED if not data.get(key)]
     if absent:

@@ -24,6 +24,7 @@ DESCRIPTIONS = {
     "Makefile": "every command of the project",
     "README.md": "this page",
     "constraints.txt": "versions that were tried together",
+    "data_build/dataset_card.md.jinja": "template of the data set's card",
     "docs/demo.png": "the picture above",
     "evenmood/default_model/README.md": "model card of the bundled model",
     "evenmood/default_model/emotions.json": "labels, thresholds, measured figures",
@@ -36,7 +37,7 @@ DESCRIPTIONS = {
     "results/published.json": "figures that others published, with sources",
     "space/README.md": "front page of the Hugging Face Space",
     "space/requirements.txt": "what the Space installs",
-    "train/card.md.jinja": "template of the model card",
+    "train/model_card.md.jinja": "template of the model card",
 }
 """What files without a docstring hold; a folder's entry stands for all in it."""
 

@@ -24,6 +24,10 @@ EXTRAS = {
     "matplotlib": "train",
     "jinja2": "train",
     "pandas": "train",
+    "ftfy": "data",
+    "openai": "data",
+    "torch": "data",
+    "transformers": "data",
 }
 """The extra that brings a module."""
 

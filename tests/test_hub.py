@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,36 @@ def test_a_download_that_breaks_off_is_taken_up_again(hub: HubServer, tmp_path: 
     assert hub.requests[f"GET /{GOOD}/resolve/{hub.repositories[GOOD].refs['main']}/{ONNX_FILE}"] == 2
 
 
+FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "500 once": ("GET /api/models", {"status": 500}),
+    "500 once at a file": (f"HEAD .*{ONNX_FILE}", {"status": 500}),
+    "rate limit": ("GET /api/models", {"status": 429, "headers": {"Retry_After": "1"}}),
+    "rate limit at a file": (f"GET .*{ONNX_FILE}", {"status": 429, "headers": {"Retry_After": "1"}}),
+    "connection dropped": ("GET /api/models", {"cut_upload": 0}),
+    "slow": (f"GET .*{ONNX_FILE}", {"delay": 2.0}),
+}
+
+
+@pytest.mark.parametrize("case", FAULTS)
+def test_what_passes_is_tried_again(hub: HubServer, tmp_path: Path, case: str) -> None:
+    request, how = FAULTS[case]
+    hub.fail(request, **how)
+    assert load(hub.url, tmp_path, {"model": GOOD}) == [{"joy": 0.5}]
+    assert hub.faults[0].times == 0
+
+
+def test_a_cut_download_never_loads_as_if_whole(hub: HubServer, tmp_path: Path) -> None:
+    hub.fail(f"GET .*{ONNX_FILE}", cut=200_000)
+    hub.fail(f"GET .*{ONNX_FILE}", status=403, times=99)
+    (first,) = load(hub.url, tmp_path, {"model": GOOD})
+    assert first["error"] == "ModelError"
+    assert GOOD in first["message"]
+    without_network = load("http://127.0.0.1:9", tmp_path, {"model": GOOD}, {"model": GOOD, "local_files_only": True})
+    assert [answer.get("error") for answer in without_network] == ["ModelError"] * 2
+    hub.faults.clear()
+    assert load(hub.url, tmp_path, {"model": GOOD}) == [{"joy": 0.5}]
+
+
 def test_a_folder_goes_before_the_hub(hub: HubServer, tmp_path: Path) -> None:
     folder = tmp_path / "team" / "model"
     folder.mkdir(parents=True)
@@ -202,9 +233,19 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
         hub.fail("team/forbidden", status=403, times=99)
         hub.fail("team/portal", status=200, times=99)
         hub.fail("team/dropped", cut_upload=0, times=99)
-        calls = [call for call, _ in ERRORS.values()]
-        answers = load(hub.url, tmp_path_factory.mktemp("home"), *calls, HF_TOKEN=TOKEN)
-    return dict(zip(ERRORS, answers, strict=True))
+        patient = ("server error", "connection cut")  # these are tried again, for seconds
+        groups = [[case for case in ERRORS if case not in patient], *([case] for case in patient)]
+
+        def ask(cases: list[str]) -> list[dict[str, Any]]:
+            calls = [ERRORS[case][0] for case in cases]
+            return load(hub.url, tmp_path_factory.mktemp("home"), *calls, HF_TOKEN=TOKEN)
+
+        with ThreadPoolExecutor() as pool:
+            return {
+                case: answer
+                for cases, answers in zip(groups, pool.map(ask, groups), strict=True)
+                for case, answer in zip(cases, answers, strict=True)
+            }
 
 
 @pytest.mark.parametrize("case", ERRORS)

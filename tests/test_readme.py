@@ -1,13 +1,22 @@
 """The README: its snippets run, its figures are the measured ones, its file tree is the disk's."""
 
+import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from data_build import goemotions, publish
+from docs.screenshot import running_demo
+from evenmood import LABELS
 from evenmood.command import EXTRAS
+from tests.hub_repository import files_of
+from tests.hub_server import HubServer
+from tests.local_hub import run_module
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -20,10 +29,34 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS)
-def test_python_snippets_run(snippet: str, tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", snippet], cwd=tmp_path, capture_output=True, text=True, check=False)
+def test_python_snippets_run(
+    snippet: str, tmp_path: Path, hub: HubServer, token: str, evaluated_model: Path, small_data: Path
+) -> None:
+    hub.add("you/evenmood", files_of(evaluated_model))
+    if "load_dataset" in snippet:
+        goemotions.run(str(small_data), tmp_path, print, any_size=True)
+        publish.publish(tmp_path, "you/even-emotions", print)
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "home")}
+    done = subprocess.run(
+        [sys.executable, "-c", snippet], cwd=tmp_path, capture_output=True, text=True, check=False, env=environment
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+def test_curl_gets_an_answer(tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    (block,) = (block for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL) if "curl" in block)
+    with running_demo() as url:
+        shell = block.replace("http://127.0.0.1:7860", url)
+        done = subprocess.run(["bash", "-c", shell], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    event, data = done.stdout.strip().splitlines()
+    assert event == "event: complete"
+    (answer,) = json.loads(data.removeprefix("data: "))
+    assert answer["labels"][0]["label"] == "gratitude"
+    assert list(answer["probabilities"]) == list(LABELS)
 
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("evenmood ")])
@@ -43,14 +76,14 @@ def test_make_targets_exist(target: str) -> None:
     assert re.search(rf"^{target}:.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 
-@pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("python -m train")])
-def test_train_commands_have_these_flags(command: str) -> None:
-    name = command.split()[3]
-    helped = subprocess.run(
-        [sys.executable, "-m", "train", name, "--help"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
+@pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("python -m ")])
+def test_module_commands_have_these_flags(command: str) -> None:
+    module, *words = command.split()[2:]
+    name = [] if "." in module else words[:1]
+    done = run_module(module, *name, "--help")
+    assert done.returncode == 0, done.stderr
     for flag in re.findall(r"--[a-z-]+", command):
-        assert flag in helped
+        assert flag in done.stdout
 
 
 def test_figures_output_and_file_tree_are_current() -> None:

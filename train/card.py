@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from evenmood import EmotionClassifier
@@ -154,10 +155,15 @@ def check_card(folder: Path) -> None:
     """
     path = folder / CARD_FILE
     remedy = f"write it anew with: python -m train evaluate {folder}"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    data: dict[str, Any] = {}
+    problem = "" if text.startswith("---\n") else "it does not begin with front matter"
     try:
-        data = ModelCard.load(path).data.to_dict()
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DataError(f"{path}: not a model card ({' '.join(str(error).split())[:200]}); {remedy}") from None
+        data = ModelCard(text).data.to_dict() if not problem else {}  # type: ignore[no-untyped-call]
+    except (ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
+        problem = " ".join(str(error).split())[:200]
+    if problem:
+        raise DataError(f"{path}: not a model card ({problem}); {remedy}")
     absent = [key for key in (*REQUIRED, "model-index") if not data.get(key)]
     if absent:
         raise DataError(f"{path}: the front matter lacks {', '.join(absent)}; {remedy}")

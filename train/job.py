@@ -5,6 +5,7 @@
 #   "evaluate>=0.4.6",
 #   "fasttext-community>=0.11.9",
 #   "huggingface_hub>=1.0",
+#   "huggingface_hub>=2.4",
 #   "jinja2>=3.1",
 #   "keras>=3.12",
 #   "matplotlib>=3.10",
