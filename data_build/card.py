@@ -6,19 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-import jinja2
 import pyarrow
-import yaml
 from datasets.info import DatasetInfosDict
-from huggingface_hub import DatasetCard, DatasetCardData
+from huggingface_hub import DatasetCardData
 
 from data_build import figures
-from evenmood import GROUP_OF, LABELS
-from evenmood.errors import DataError
-from evenmood.model_folder import write_text
+from evenmood import GROUP_OF, LABELS, cards
 from evenmood.rows import SOURCES
 
-CARD_FILE = "README.md"
+TEMPLATE = Path(__file__).with_name("dataset_card.md.jinja")
 SOURCE_IDS = {"goemotions": "google-research-datasets/go_emotions", "sentiment140": "stanfordnlp/sentiment140"}
 REQUIRED = (
     *("annotations_creators", "configs", "dataset_info", "language", "license", "license_name", "pretty_name"),
@@ -36,12 +32,6 @@ def write_card(
     Raises:
         DataError: What came out is no card that the Hub takes.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - Markdown, from our own figures
-    )
     counts = {
         configuration: {name: label_counts(table) for name, table in splits.items()}
         for configuration, splits in tables.items()
@@ -59,7 +49,9 @@ def write_card(
         {source: entry["labels"] for source, entry in by_source.items()},
         out / "figures" / "labels.png",
     )
-    text = environment.get_template("dataset_card.md.jinja").render(
+    cards.render(
+        TEMPLATE,
+        out / cards.CARD_FILE,
         front_matter=front_matter(out, tables, features, by_source).to_yaml(),
         repo_id=repo_id,
         main=main,
@@ -77,7 +69,6 @@ def write_card(
         reviewed=sum(train["reviewed"].to_pylist()) if main == "balanced" else 0,
         generators=sorted({name for name in train["generator"].to_pylist() if name}) if main == "balanced" else [],
     )
-    write_text(out / CARD_FILE, text)
     check_card(out)
 
 
@@ -135,16 +126,5 @@ def front_matter(
 
 
 def check_card(folder: Path) -> None:
-    """Read the card as the Hub does.
-
-    Raises:
-        DataError: It cannot be read, or lacks what a data set's card needs.
-    """
-    path = folder / CARD_FILE
-    try:
-        data = DatasetCard.load(path).data.to_dict()
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
-        raise DataError(f"{path}: not a data set's card ({' '.join(str(error).split())[:200]})") from None
-    absent = [key for key in REQUIRED if not data.get(key)]
-    if absent:
-        raise DataError(f"{path}: the front matter lacks {', '.join(absent)}")
+    """Raise `DataError` where the card of a data set cannot be read, or lacks what a data set's card needs."""
+    cards.check(folder / cards.CARD_FILE, REQUIRED, "publish writes it anew")

@@ -1,6 +1,5 @@
 """The classifier: load a model folder, predict labels, explain them. Runs on onnxruntime alone."""
 
-import os
 import tempfile
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,18 +11,12 @@ from typing import Any, overload
 
 import numpy as np
 
-# onnxruntime reports its use to its maker, from any process that lives some seconds, unless this is set before it is
-# imported: https://github.com/microsoft/onnxruntime/blob/main/docs/Privacy.md
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-
-import onnxruntime
-from tokenizers import Tokenizer
-
 from evenmood import hub, model_folder
 from evenmood.errors import ModelError
+from evenmood.loading import load_session, load_tokenizer
 from evenmood.model_folder import ModelInfo
 from evenmood.prediction import LabelScore, Prediction, WordWeight
-from evenmood.text import PAD, PAD_ID, POOL_SIZE, UNKNOWN, UNKNOWN_ID, encodable, encode
+from evenmood.text import PAD_ID, POOL_SIZE, UNKNOWN_ID, encodable, encode
 
 STREAM_ROWS = 1024
 """Texts tokenized at a time; also how far `predict` reads ahead in a generator."""
@@ -48,8 +41,8 @@ class EmotionClassifier:
         self._fetch_whole: Callable[[str | bool | None], Path] = lambda token: folder
         self._info = model_folder.read_info(folder)
         self._thresholds = dict(self._info.thresholds)
-        self._tokenizer = _load_tokenizer(folder, self._info)
-        self._session = _load_session(folder, self._info, self._tokenizer.get_vocab_size())
+        self._tokenizer = load_tokenizer(folder, self._info)
+        self._session = load_session(folder, self._info, self._tokenizer.get_vocab_size())
 
     @classmethod
     def from_pretrained(
@@ -339,42 +332,6 @@ def _checked(texts: Any, first: int = 0) -> Sequence[str]:
         if not isinstance(text, str):
             raise TypeError(f"text {first + index} is {text!r:.40} ({type(text).__name__}), not a string")
     return rows
-
-
-def _load_tokenizer(folder: Path, info: ModelInfo) -> Tokenizer:
-    path = folder / model_folder.TOKENIZER_FILE
-    try:
-        tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
-    except Exception as error:  # the library raises bare Exception
-        raise ModelError(f"{path}: not a tokenizer ({error}); download or export the model again") from None
-    for token, number in ((PAD, PAD_ID), (UNKNOWN, UNKNOWN_ID)):
-        if tokenizer.token_to_id(token) != number:
-            raise ModelError(f"{path}: {token} must have id {number}")
-    tokenizer.enable_truncation(info.max_length)
-    tokenizer.enable_padding(pad_id=PAD_ID, pad_token=PAD, pad_to_multiple_of=POOL_SIZE)  # to the longest of a batch
-    return tokenizer
-
-
-def _load_session(folder: Path, info: ModelInfo, vocabulary_size: int) -> onnxruntime.InferenceSession:
-    path = folder / model_folder.ONNX_FILE
-    try:
-        # From bytes: a graph that points to other files on this machine is refused.
-        session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's exceptions share no public base class
-        reason = str(error).splitlines()[0]
-        raise ModelError(f"{path}: damaged or not an ONNX model ({reason}); download or export it again") from None
-    outputs = {output.name: output for output in session.get_outputs()}
-    wanted = ["probabilities", "attention"] if info.attention else ["probabilities"]
-    absent = [name for name in wanted if name not in outputs]
-    if absent or [entry.name for entry in session.get_inputs()] != ["input_ids"]:
-        raise ModelError(f"{path}: expected input input_ids and outputs {', '.join(wanted)}; export the model again")
-    columns = outputs["probabilities"].shape[-1]
-    if columns != len(info.labels):
-        raise ModelError(f"{path}: gives {columns} probabilities for the {len(info.labels)} labels of emotions.json")
-    rows = session.get_modelmeta().custom_metadata_map.get("vocabulary_size")
-    if rows != str(vocabulary_size):
-        raise ModelError(f"{path}: made for a vocabulary of {rows} words, but tokenizer.json has {vocabulary_size}")
-    return session
 
 
 def _with_marks(text: str, start: int, end: int) -> tuple[int, int]:

@@ -5,14 +5,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-import jinja2
-import yaml
-from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub import EvalResult, ModelCardData
 
-from evenmood import EmotionClassifier
-from evenmood.errors import DataError
+from evenmood import EmotionClassifier, cards
 from evenmood.labels import GROUP_OF
-from evenmood.model_folder import CARD_FILE, CARD_ID, TRAINING_FOLDER, figure_text, read_info, write_text
+from evenmood.model_folder import CARD_FILE, CARD_ID, TRAINING_FOLDER, read_info
 from evenmood.splits import GOEMOTIONS, OFFICIAL_DIGESTS
 from train.config import FASTTEXT
 
@@ -34,6 +31,7 @@ EXAMPLES = (
     "I can't believe they cancelled it again. So annoying.",
     "I'm nervous about tomorrow, but I hope it goes well.",
 )
+TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
 GOEMOTIONS_ID, GOEMOTIONS_CONFIG = GOEMOTIONS.split(":")
 
 
@@ -44,20 +42,15 @@ def write_card(folder: Path) -> None:
         DataError: What came out is no card that the Hub takes.
     """
     training = folder / TRAINING_FOLDER
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - Markdown, from our own figures
-    )
-    environment.filters["interval"] = figure_text
     info = read_info(folder)
     data = _read(training / "data.json") or {}
     history = training / "history.csv"
     splits = [
         (split, figures) for split in ("validation", "test") if (figures := _read(training / f"metrics-{split}.json"))
     ]
-    text = environment.get_template("model_card.md.jinja").render(
+    cards.render(
+        TEMPLATE,
+        folder / CARD_FILE,
         front_matter=front_matter(folder, splits, data).to_yaml(),
         repo_id=CARD_ID,
         info=info,
@@ -73,7 +66,6 @@ def write_card(folder: Path) -> None:
         official=official(info.trained_from["data"], "train", data),
         fasttext=FASTTEXT,
     )
-    write_text(folder / CARD_FILE, text)
     check_card(folder)
 
 
@@ -148,25 +140,9 @@ def hub_id(source: str) -> str | None:
 
 
 def check_card(folder: Path) -> None:
-    """Read the card as the Hub does.
-
-    Raises:
-        DataError: It cannot be read, or lacks what a model's card needs.
-    """
-    path = folder / CARD_FILE
+    """Raise `DataError` where the card of a model folder cannot be read, or lacks what a model's card needs."""
     remedy = f"write it anew with: python -m train evaluate {folder}"
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    data: dict[str, Any] = {}
-    problem = "" if text.startswith("---\n") else "it does not begin with front matter"
-    try:
-        data = ModelCard(text).data.to_dict() if not problem else {}  # type: ignore[no-untyped-call]
-    except (ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
-        problem = " ".join(str(error).split())[:200]
-    if problem:
-        raise DataError(f"{path}: not a model card ({problem}); {remedy}")
-    absent = [key for key in (*REQUIRED, "model-index") if not data.get(key)]
-    if absent:
-        raise DataError(f"{path}: the front matter lacks {', '.join(absent)}; {remedy}")
+    cards.check(folder / CARD_FILE, (*REQUIRED, "model-index"), remedy)
 
 
 def _interval(figure: Any) -> str:

@@ -1,0 +1,49 @@
+"""Cards for the Hub: Markdown from a template, with front matter that is checked as the Hub reads it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from evenmood.errors import DataError
+from evenmood.model_folder import figure_text, write_text
+
+CARD_FILE = "README.md"
+
+
+def render(template: Path, target: Path, **values: Any) -> None:
+    """Fill a Jinja template and write the card; a value that the template names and nobody gave is an error."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(template.parent),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - Markdown, from our own figures
+    )
+    environment.filters["interval"] = figure_text
+    write_text(target, environment.get_template(template.name).render(**values))
+
+
+def check(path: Path, required: Sequence[str], remedy: str) -> None:
+    """Read a model's or data set's card as the Hub does.
+
+    Raises:
+        DataError: It cannot be read, or its front matter lacks a key; the message ends with the remedy.
+    """
+    import yaml
+    from huggingface_hub import DatasetCard, ModelCard
+
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    front: dict[str, Any] = {}
+    problem = "" if text.startswith("---\n") else "it does not begin with front matter"
+    try:
+        if not problem:
+            kind = DatasetCard if "dataset_info" in required else ModelCard
+            front = kind(text).data.to_dict()  # type: ignore[no-untyped-call]
+    except (ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
+        problem = " ".join(str(error).split())[:200]
+    if problem:
+        raise DataError(f"{path}: not a card that the Hub reads ({problem}); {remedy}")
+    absent = [key for key in required if not front.get(key)]
+    if absent:
+        raise DataError(f"{path}: the front matter lacks {', '.join(absent)}; {remedy}")

@@ -1,0 +1,54 @@
+"""Opening a model folder: the tokenizer and the network, each checked against the other and against `emotions.json`."""
+
+import os
+from pathlib import Path
+
+# onnxruntime reports its use to its maker, from any process that lives some seconds, unless this is set before it is
+# imported: https://github.com/microsoft/onnxruntime/blob/main/docs/Privacy.md
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import onnxruntime
+from tokenizers import Tokenizer
+
+from evenmood import model_folder
+from evenmood.errors import ModelError
+from evenmood.model_folder import ModelInfo
+from evenmood.text import PAD, PAD_ID, POOL_SIZE, UNKNOWN, UNKNOWN_ID
+
+
+def load_tokenizer(folder: Path, info: ModelInfo) -> Tokenizer:
+    """Open `tokenizer.json`, which cuts and pads as the network needs; `ModelError` if it is no tokenizer of ours."""
+    path = folder / model_folder.TOKENIZER_FILE
+    try:
+        tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    except Exception as error:  # the library raises bare Exception
+        raise ModelError(f"{path}: not a tokenizer ({error}); download or export the model again") from None
+    for token, number in ((PAD, PAD_ID), (UNKNOWN, UNKNOWN_ID)):
+        if tokenizer.token_to_id(token) != number:
+            raise ModelError(f"{path}: {token} must have id {number}")
+    tokenizer.enable_truncation(info.max_length)
+    tokenizer.enable_padding(pad_id=PAD_ID, pad_token=PAD, pad_to_multiple_of=POOL_SIZE)  # to the longest of a batch
+    return tokenizer
+
+
+def load_session(folder: Path, info: ModelInfo, vocabulary_size: int) -> onnxruntime.InferenceSession:
+    """Open `model.onnx`; `ModelError` if it is damaged or does not fit labels and vocabulary."""
+    path = folder / model_folder.ONNX_FILE
+    try:
+        # From bytes: a graph that points to other files on this machine is refused.
+        session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions share no public base class
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"{path}: damaged or not an ONNX model ({reason}); download or export it again") from None
+    outputs = {output.name: output for output in session.get_outputs()}
+    wanted = ["probabilities", "attention"] if info.attention else ["probabilities"]
+    absent = [name for name in wanted if name not in outputs]
+    if absent or [entry.name for entry in session.get_inputs()] != ["input_ids"]:
+        raise ModelError(f"{path}: expected input input_ids and outputs {', '.join(wanted)}; export the model again")
+    columns = outputs["probabilities"].shape[-1]
+    if columns != len(info.labels):
+        raise ModelError(f"{path}: gives {columns} probabilities for the {len(info.labels)} labels of emotions.json")
+    rows = session.get_modelmeta().custom_metadata_map.get("vocabulary_size")
+    if rows != str(vocabulary_size):
+        raise ModelError(f"{path}: made for a vocabulary of {rows} words, but tokenizer.json has {vocabulary_size}")
+    return session
