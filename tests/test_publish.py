@@ -13,7 +13,8 @@ from pyarrow import parquet
 
 from data_build import goemotions
 from data_build.card import REQUIRED, check_card
-from data_build.publish import prepare
+from data_build.hydrate import hydrate
+from data_build.publish import prepare, publish
 from data_build.sentiment140 import tweet_text
 from evenmood import LABELS, DataError
 from evenmood.rows import schema, text_hash
@@ -35,13 +36,21 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build
 
 
+@pytest.fixture(scope="module")
+def local(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What would be uploaded."""
+    out = tmp_path_factory.mktemp("local")
+    prepare(built, out, NAME, print)
+    return out
+
+
 @pytest.fixture
 def build(built: Path, tmp_path: Path) -> Path:
     """A copy to change."""
     return Path(shutil.copytree(built, tmp_path / "build"))
 
 
-def publish(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def command(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return run_module("data_build", "publish", *arguments, **environment)
 
 
@@ -51,9 +60,7 @@ def rows_of(repository: Any, path: str) -> list[dict[str, Any]]:
 
 
 def test_load_dataset_gets_it_back(hub: HubServer, token: str, built: Path, tmp_path: Path) -> None:
-    done = publish(built, NAME, "--include-tweets")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == f"{hub.url}/{AT}\n"
+    publish(built, NAME, print, include_tweets=True)
     balanced = datasets.load_dataset(NAME, cache_dir=str(tmp_path))  # the default configuration
     assert {name: len(split) for name, split in balanced.items()} == {"train": 144, "validation": 100, "test": 100}
     assert balanced["train"].features["labels"] == datasets.Sequence(datasets.ClassLabel(names=list(LABELS)))
@@ -76,7 +83,7 @@ def test_load_dataset_gets_it_back(hub: HubServer, token: str, built: Path, tmp_
 
 
 def test_tweets_stay_at_home(hub: HubServer, token: str, built: Path) -> None:
-    assert publish(built, NAME).returncode == 0
+    publish(built, NAME, print)
     repository = hub.repositories[AT]
     everything = b"".join(repository.files().values())
     rows = rows_of(repository, "balanced/train-00000-of-00001.parquet")
@@ -95,7 +102,7 @@ def test_tweets_stay_at_home(hub: HubServer, token: str, built: Path) -> None:
 
 
 def test_hydrate(hub: HubServer, token: str, built: Path, tmp_path: Path) -> None:
-    assert publish(built, NAME).returncode == 0
+    publish(built, NAME, print)
     with pytest.raises(DataError, match=r"withheld; join it .*hydrate"):
         load_split(f"{NAME}:balanced", "train")
     mine = write_tweets(tmp_path / "tweets.csv", ["something else", *tweets()])
@@ -111,12 +118,11 @@ def test_hydrate(hub: HubServer, token: str, built: Path, tmp_path: Path) -> Non
     assert (again.returncode, "exists already" in again.stderr) == (2, True)
 
 
-def test_hydrate_from_a_folder_with_half_of_the_tweets(built: Path, tmp_path: Path) -> None:
-    assert publish(built, NAME, "--out", tmp_path / "local").returncode == 0
+def test_hydrate_from_a_folder_with_half_of_the_tweets(local: Path, tmp_path: Path) -> None:
     half = write_tweets(tmp_path / "half.csv", tweets()[:30])
-    done = run_module("data_build", "hydrate", tmp_path / "local", "--tweets", half, "--out", tmp_path / "out")
-    assert done.returncode == 0, done.stderr
-    assert "30 of 60 texts joined; 30 rows left out" in done.stderr
+    said: list[str] = []
+    assert hydrate(str(local), half, tmp_path / "out", said.append) == 30
+    assert "30 of 60 texts joined; 30 rows left out" in said[-1]
     assert len(load_split(str(tmp_path / "out"), "train")) == 114
 
 
@@ -129,39 +135,39 @@ def test_hydrate_from_a_folder_with_half_of_the_tweets(built: Path, tmp_path: Pa
         (None, "no such file"),
     ],
 )
-def test_wrong_tweets(built: Path, tmp_path: Path, content: str | None, message: str) -> None:
-    assert publish(built, NAME, "--out", tmp_path / "local").returncode == 0
+def test_wrong_tweets(local: Path, tmp_path: Path, content: str | None, message: str) -> None:
     mine = tmp_path / "mine.csv"
     if content is not None:
         mine.write_text(content)
-    done = run_module("data_build", "hydrate", tmp_path / "local", "--tweets", mine, "--out", tmp_path / "out")
-    assert done.returncode == 1
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
+    with pytest.raises(DataError, match=message) as error:
+        hydrate(str(local), mine, tmp_path / "out", print)
+    assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
 
 
 def test_one_commit_and_none_without_changes(hub: HubServer, token: str, build: Path) -> None:
-    assert publish(build, NAME, "--private").returncode == 0
+    done = command(build, NAME, "--private")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{hub.url}/{AT}\n"
     repository = hub.repositories[AT]
     assert repository.private
     assert set(repository.files()) - {".gitattributes"} == {
         *("README.md", "figures/labels.png"),
         *(f"{config}/{name}-00000-of-00001.parquet" for config in ("balanced", "unbalanced") for name in SPLITS),
     }
-    again = publish(build, NAME)
+    again = command(build, NAME)
     assert "nothing has changed" in again.stderr
     assert len(repository.history()) == 2
     shutil.rmtree(build / "balance")
-    less = publish(build, NAME)
-    assert "no balance stage yet" in less.stderr
+    said: list[str] = []
+    publish(build, NAME, said.append)
+    assert "no balance stage yet" in said[0]
     assert not [path for path in repository.files() if path.startswith("balanced/")]
     assert set(datasets.get_dataset_config_names(NAME)) == {"unbalanced"}
 
 
-def test_the_card(built: Path, tmp_path: Path) -> None:
-    assert publish(built, NAME, "--out", tmp_path / "local").returncode == 0
-    card = DatasetCard.load(tmp_path / "local" / "README.md")
+def test_the_card(local: Path, tmp_path: Path) -> None:
+    card = DatasetCard.load(local / "README.md")
     data = card.data.to_dict()
     assert DatasetCardData(**data).to_dict() == data
     assert not [key for key in REQUIRED if not data.get(key)]
@@ -173,7 +179,7 @@ def test_the_card(built: Path, tmp_path: Path) -> None:
     for label in LABELS:
         assert f"| {label} |" in card.text
     for key in REQUIRED:
-        broken = DatasetCard.load(tmp_path / "local" / "README.md")
+        broken = DatasetCard.load(local / "README.md")
         delattr(broken.data, key)
         (tmp_path / key).mkdir()
         broken.save(tmp_path / key / "README.md")
@@ -203,10 +209,14 @@ def test_rows_that_may_not_go_out(build: Path, tmp_path: Path, case: str) -> Non
 
 
 def test_wrong_builds(hub: HubServer, tmp_path: Path, built: Path) -> None:
-    empty = publish(tmp_path, NAME)
+    out = command(built, NAME, "--out", tmp_path / "out")
+    assert (out.returncode, out.stdout) == (0, "")
+    assert "nothing was uploaded" in out.stderr
+    assert not hub.requests
+    empty = command(tmp_path, NAME)
     assert (empty.returncode, empty.stderr.count("\n")) == (1, 1)
     assert "run: python -m data_build goemotions" in empty.stderr
-    refused = publish(built, NAME, HF_TOKEN=READER)
+    refused = command(built, NAME, HF_TOKEN=READER)
     assert refused.returncode == 1
     assert "403" in refused.stderr.splitlines()[-1]
 
