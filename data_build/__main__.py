@@ -13,6 +13,7 @@ app = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
 )
 Build = Annotated[Path, typer.Argument(help="Build folder; every stage has a folder of its own in it.")]
+Restart = Annotated[bool, typer.Option("--restart", help="Forget what an earlier run of this stage wrote.")]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")]
 
 
@@ -26,11 +27,12 @@ def goemotions(
     build: Build,
     data: Annotated[str, typer.Option(help="Hub id, folder of TSV files, or folder of Parquet files.")] = GOEMOTIONS,
     any_size: Annotated[bool, typer.Option("--any-size", help="Take a data set of other sizes.")] = False,
+    restart: Restart = False,
 ) -> None:
     """Read GoEmotions' official split, check it, and keep it as it is."""
     from data_build import goemotions as stage
 
-    stage.run(data, build, say, any_size=any_size)
+    stage.run(build, say, data, any_size=any_size, restart=restart)
 
 
 @app.command()
@@ -38,7 +40,10 @@ def publish(
     build: Build,
     repo: Annotated[str, typer.Argument(help="Hub data set, namespace/name; created if there is none.")],
     include_tweets: Annotated[
-        bool, typer.Option("--include-tweets", help="Ship the texts of tweets, other people's, and not hashes alone.")
+        bool, typer.Option("--include-tweets", help="Ship the texts of tweets too; they stay in the Hub's history.")
+    ] = False,
+    drop_balanced: Annotated[
+        bool, typer.Option("--drop-balanced", help="Let go of a published configuration that the build lacks.")
     ] = False,
     private: Annotated[bool | None, typer.Option(help="Whether a new repository is private.")] = None,
     revision: Revision = None,
@@ -55,7 +60,14 @@ def publish(
         say(f"{out}: nothing was uploaded")
         return
     made = stage.publish(
-        build, repo, say, include_tweets=include_tweets, private=private, revision=revision, create_pr=create_pr
+        build,
+        repo,
+        say,
+        include_tweets=include_tweets,
+        drop_balanced=drop_balanced,
+        private=private,
+        revision=revision,
+        create_pr=create_pr,
     )
     if not made.changed:
         say(f"nothing has changed since commit {made.commit[:8]}: no new one was made")

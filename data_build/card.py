@@ -8,7 +8,7 @@ from typing import Any
 import datasets
 import pyarrow
 from datasets.info import DatasetInfosDict
-from huggingface_hub import DatasetCardData
+from huggingface_hub import DatasetCard, DatasetCardData
 
 from data_build import figures
 from evenmood import GROUP_OF, LABELS, cards
@@ -52,15 +52,12 @@ def write_card(
     cards.render(
         TEMPLATE,
         out / cards.CARD_FILE,
-        front_matter=front_matter(out, tables, features, by_source).to_yaml(),
+        front_matter=front_matter(out, repo_id, tables, features, by_source).to_yaml(),
         repo_id=repo_id,
         main=main,
         tables=tables,
         counts=counts,
-        ratios={
-            name: max(splits["train"].values()) / max(1, min(splits["train"].values()))
-            for name, splits in counts.items()
-        },
+        ratios={name: figures.ratio(splits["train"]) for name, splits in counts.items()},
         by_source=by_source,
         labels=LABELS,
         groups=GROUP_OF,
@@ -79,7 +76,7 @@ def label_counts(table: Any) -> dict[str, int]:
 
 
 def front_matter(
-    out: Path, tables: Tables, features: Mapping[str, datasets.Features], by_source: Mapping[str, Any]
+    out: Path, repo_id: str, tables: Tables, features: Mapping[str, datasets.Features], by_source: Mapping[str, Any]
 ) -> DatasetCardData:
     """What the Hub reads of a card: https://huggingface.co/docs/hub/datasets-cards."""
     rows = sum(table.num_rows for table in tables[next(iter(tables))].values())
@@ -92,7 +89,7 @@ def front_matter(
         language=["en"],
         license="other",
         license_name="per-source-terms",
-        license_link="#licence",
+        license_link=f"https://huggingface.co/datasets/{repo_id}#licence",
         annotations_creators=["crowdsourced", *(["machine-generated"] if machine else [])],
         language_creators=["found", *(["machine-generated"] if "generated" in by_source else [])],
         multilinguality=["monolingual"],
@@ -127,4 +124,4 @@ def front_matter(
 
 def check_card(folder: Path) -> None:
     """Raise `DataError` where the card of a data set cannot be read, or lacks what a data set's card needs."""
-    cards.check(folder / cards.CARD_FILE, REQUIRED, "publish writes it anew")
+    cards.check(folder / cards.CARD_FILE, DatasetCard, REQUIRED, "publish writes it anew")

@@ -41,8 +41,7 @@ def label_counts(
             axes.annotate(
                 f"{rows[label]:,}", (rows[label], position), (3, 0), textcoords="offset points", va="center", size=8
             )
-        ratio = max(rows.values()) / max(1, min(rows.values()))
-        axes.set_title(f"{configuration}: most / fewest = {ratio:.1f}")
+        axes.set_title(f"{configuration}: most / fewest = {ratio(rows):.1f}")
         axes.set_xlabel("training rows with the label")
         axes.margins(x=0.12)
         for side in ("top", "right"):

@@ -1,30 +1,36 @@
 """First stage: GoEmotions' official split, checked and kept as it is."""
 
-from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow
+
+from data_build.stage import Say, open_stage
 from evenmood.errors import DataError
-from evenmood.model_folder import whole_folder
 from evenmood.splits import OFFICIAL_DIGESTS, SPLITS, Split, load_split
 
 STAGE = "goemotions"
 SIZES = {"train": 43_410, "validation": 5_426, "test": 5_427}
 """Of the official split, which is 8:1:1 (https://arxiv.org/abs/2005.00547)."""
+SCHEMA = pyarrow.schema(
+    [("text", pyarrow.string()), ("labels", pyarrow.list_(pyarrow.int64())), ("id", pyarrow.string())]
+)
 
 
-def run(source: str, build: Path, say: Callable[[str], None], *, any_size: bool = False) -> Path:
-    """Write `BUILD/goemotions/{train,validation,test}.parquet` of text, labels and id.
+def run(build: Path, say: Say, source: str, *, any_size: bool = False, restart: bool = False) -> None:
+    """Write the shards `train`, `validation` and `test` of text, labels and id.
 
     Args:
-        source: As in `evenmood.splits.load_split`.
         build: Build folder.
         say: Receives progress, a line at a time.
+        source: As in `evenmood.splits.load_split`.
         any_size: Take a data set of other sizes: a sample, or one of your own.
+        restart: Forget what an earlier run wrote.
 
     Raises:
         DataError: The sizes are not the official ones, or an id appears twice.
     """
     splits = {name: load_split(source, name) for name in SPLITS}
+    digests = {name: split.digest() for name, split in splits.items()}
     seen: dict[str, str] = {}
     for name, split in splits.items():
         if not any_size and len(split) != SIZES[name]:
@@ -36,19 +42,16 @@ def run(source: str, build: Path, say: Callable[[str], None], *, any_size: bool 
             if own_id in seen:
                 raise DataError(f"{source}: id {own_id!r} appears twice, in {seen[own_id]} and in {name}")
             seen[own_id] = name
-        same = "the official ones" if split.digest() == OFFICIAL_DIGESTS[name] else "not the official ones"
-        say(f"{STAGE}: {len(split):,} {name} texts, {same}")
-    with whole_folder(build / STAGE, overwrite=True) as work:
+    with open_stage(build, STAGE, digests, {"source": source}, say, restart) as stage:
+        if stage.finished:
+            return
         for name, split in splits.items():
-            _write(work / f"{name}.parquet", split)
-    return build / STAGE
+            same = "the official ones" if digests[name] == OFFICIAL_DIGESTS[name] else "not the official ones"
+            say(f"{STAGE}: {len(split):,} {name} texts, {same}")
+            stage.write(name, _table(split), {"in": len(split)})
+        stage.finish(official={name: digests[name] == OFFICIAL_DIGESTS[name] for name in SPLITS})
 
 
-def _write(path: Path, split: Split) -> None:
-    import pyarrow
-    from pyarrow import parquet
-
+def _table(split: Split) -> pyarrow.Table:
     labels = [row.nonzero()[0].tolist() for row in split.labels]
-    columns = {"text": split.texts, "labels": labels, "id": split.ids}
-    kinds = [("text", pyarrow.string()), ("labels", pyarrow.list_(pyarrow.int64())), ("id", pyarrow.string())]
-    parquet.write_table(pyarrow.table(columns, pyarrow.schema(kinds)), path)
+    return pyarrow.table({"text": split.texts, "labels": labels, "id": split.ids}, SCHEMA)

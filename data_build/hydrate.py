@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow
 from pyarrow import parquet
 
-from data_build.sentiment140 import read_tweets, tweet_text
+from data_build.tweets import read_tweets, tweet_text
 from evenmood import hub
 from evenmood.errors import DataError
 from evenmood.model_folder import check_target, whole_folder

@@ -7,13 +7,15 @@ from typing import Any
 
 import datasets
 import pyarrow
+from huggingface_hub import HfApi
 from pyarrow import parquet
 
 from data_build import goemotions
 from data_build.card import write_card
+from data_build.stage import read_rows
 from evenmood import LABELS, hub
 from evenmood.errors import DataError
-from evenmood.rows import schema, text_hash
+from evenmood.rows import schema, table, text_hash
 from evenmood.splits import SPLITS
 
 BALANCE = "balance"
@@ -29,6 +31,7 @@ def publish(
     say: Callable[[str], None],
     *,
     include_tweets: bool = False,
+    drop_balanced: bool = False,
     private: bool | None = None,
     revision: str | None = None,
     create_pr: bool = False,
@@ -40,7 +43,8 @@ def publish(
         build: Build folder, with the stage `goemotions` and, if it has come so far, `balance`.
         repo_id: `namespace/name`; created if there is none.
         say: Receives progress, a line at a time.
-        include_tweets: Ship the texts of tweets, and not their hashes alone.
+        include_tweets: Ship the texts of tweets, and not their hashes alone; they stay in the repository's history.
+        drop_balanced: Let go of a published configuration `balanced` that the build folder lacks.
         private: Whether a new repository is private; None for the account's default.
         revision: Branch; created if there is none.
         create_pr: Open a pull request instead.
@@ -52,7 +56,17 @@ def publish(
     """
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
-        prepare(build, work, repo_id, say, include_tweets=include_tweets)
+        tables = prepare(build, work, repo_id, say, include_tweets=include_tweets)
+
+        def check(api: HfApi, full_id: str) -> None:
+            about: Any = api.dataset_info(full_id, revision=None if create_pr else revision)
+            held = {entry.rfilename.split("/")[0] for entry in about.siblings or []}
+            if "balanced" in held and "balanced" not in tables and not drop_balanced:
+                raise DataError(
+                    f"{full_id} holds the configuration balanced, which {build} lacks; build it, or let it go with "
+                    "--drop-balanced"
+                )
+
         return hub.upload(
             work,
             repo_id,
@@ -63,6 +77,7 @@ def publish(
             revision=revision,
             create_pr=create_pr,
             token=token,
+            prepare=check,
         )
 
 
@@ -74,10 +89,10 @@ def prepare(
     Returns:
         Tables by configuration and split.
     """
-    official = {name: _read(build / goemotions.STAGE, name) for name in SPLITS}
+    official = {name: read_rows(build, goemotions.STAGE, name) for name in SPLITS}
     tables: dict[str, dict[str, Any]] = {}
     if (build / BALANCE).is_dir():
-        balanced = _read(build / BALANCE, "train").select(schema().names)
+        balanced = read_rows(build, BALANCE).select(schema().names)
         check_rows(balanced, official)
         if not include_tweets:
             balanced = withhold(balanced)
@@ -85,14 +100,14 @@ def prepare(
         tables["balanced"] = {"train": balanced, **rest}
     else:
         say(f"{build}: no {BALANCE} stage yet; the configuration unbalanced alone is published")
-    tables["unbalanced"] = {name: table.select(OFFICIAL_COLUMNS) for name, table in official.items()}
+    tables["unbalanced"] = {name: rows.select(OFFICIAL_COLUMNS) for name, rows in official.items()}
     for configuration, splits in tables.items():
         features = features_of(configuration)
-        for name, table in splits.items():
+        for name, rows in splits.items():
             path = out / configuration / f"{name}-00000-of-00001.parquet"
             path.parent.mkdir(parents=True, exist_ok=True)
-            parquet.write_table(table.cast(features.arrow_schema), path)
-            say(f"{configuration}: {table.num_rows:,} {name} rows")
+            parquet.write_table(rows.cast(features.arrow_schema), path)
+            say(f"{configuration}: {rows.num_rows:,} {name} rows")
     write_card(out, repo_id, tables, {name: features_of(name) for name in tables}, include_tweets)
     return tables
 
@@ -108,22 +123,20 @@ def features_of(configuration: str) -> datasets.Features:
     return features
 
 
-def with_provenance(table: pyarrow.Table) -> pyarrow.Table:
+def with_provenance(official: pyarrow.Table) -> pyarrow.Table:
     """Official rows with the columns of the row type: where they come from, and nothing that nobody measured."""
-    empty = [None] * table.num_rows
-    columns: dict[str, Any] = dict.fromkeys(schema().names, empty)
-    columns |= {name: table[name] for name in OFFICIAL_COLUMNS}
-    columns["text_hash"] = [text_hash(text) for text in table["text"].to_pylist()]
-    columns["source"] = [goemotions.STAGE] * table.num_rows
-    columns["reviewed"] = [False] * table.num_rows
-    return pyarrow.table(columns, schema())
+    return table(
+        **{name: official[name] for name in OFFICIAL_COLUMNS},
+        text_hash=[text_hash(text) for text in official["text"].to_pylist()],
+        source=[goemotions.STAGE] * official.num_rows,
+    )
 
 
-def check_rows(table: pyarrow.Table, official: Mapping[str, pyarrow.Table]) -> None:
+def check_rows(rows: pyarrow.Table, official: Mapping[str, pyarrow.Table]) -> None:
     """Refuse added rows whose text is in validation or test, twice the same row, and hashes that do not fit."""
     held = {text_hash(text): name for name in SPLITS[1:] for text in official[name]["text"].to_pylist()}
     seen: set[str] = set()
-    for row in table.select(["id", "text", "text_hash", "source", "labels"]).to_pylist():
+    for row in rows.select(["id", "text", "text_hash", "source", "labels"]).to_pylist():
         if row["source"] != goemotions.STAGE and row["text_hash"] in held:
             raise DataError(f"row {row['id']}: its text is in the {held[row['text_hash']]} split; run verify again")
         if row["id"] in seen:
@@ -135,21 +148,11 @@ def check_rows(table: pyarrow.Table, official: Mapping[str, pyarrow.Table]) -> N
             raise DataError(f"row {row['id']}: labels is {row['labels']}; expected numbers from 0 to {len(LABELS) - 1}")
 
 
-def withhold(table: pyarrow.Table) -> pyarrow.Table:
+def withhold(rows: pyarrow.Table) -> pyarrow.Table:
     """The same rows without the texts of tweets."""
     texts = [
         None if source == WITHHELD else text
-        for text, source in zip(table["text"].to_pylist(), table["source"].to_pylist(), strict=True)
+        for text, source in zip(rows["text"].to_pylist(), rows["source"].to_pylist(), strict=True)
     ]
-    at = table.schema.get_field_index("text")
-    return table.set_column(at, "text", pyarrow.array(texts, pyarrow.string()))
-
-
-def _read(stage: Path, split: str) -> pyarrow.Table:
-    files = sorted(stage.glob(f"{split}*.parquet"))
-    if not files:
-        raise DataError(f"{stage}: no {split}*.parquet; run: python -m data_build {stage.name}")
-    try:
-        return pyarrow.concat_tables([parquet.read_table(path) for path in files])
-    except pyarrow.ArrowInvalid as error:
-        raise DataError(f"{stage}: a file cannot be read ({error}); run the stage again") from None
+    at = rows.schema.get_field_index("text")
+    return rows.set_column(at, "text", pyarrow.array(texts, pyarrow.string()))

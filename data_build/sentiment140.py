@@ -1,68 +1,121 @@
-"""Sentiment140's tweets: reading the file as people have it, and what of a tweet becomes a row's text."""
+"""Second stage: Sentiment140's tweets, cleaned, in English, each text once."""
 
-import csv
-import html
-import re
-import sys
+from collections import Counter
 from collections.abc import Iterator
+from functools import cache
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
-import ftfy
+from py3langid.langid import MODEL_FILE, LanguageIdentifier
+from pyarrow import parquet
 
+from data_build.stage import Say, open_stage, sha256
+from data_build.tweets import read_hub, read_tweets, tweet_text
+from evenmood import rows
 from evenmood.errors import DataError
+from evenmood.text import clean
 
-ORIGINAL_COLUMNS = 6
-"""Polarity, id, date, query, user, text; the original file has no header."""
-_GONE = re.compile(r"(?:https?://|www\.)\S+|(?<!\w)@\w+|^\s*RT\b[\s:]*|\bRT\s+(?=@)", re.IGNORECASE)
-_SPACE = re.compile(r"\s+")
+STAGE = "sentiment140"
+SENTIMENT140 = "stanfordnlp/sentiment140"
+SHARD_ROWS = 50_000
+MIN_WORDS, MAX_WORDS = 3, 60
+FOREIGN = 0.5
+"""Probability of another language from which on a text is dropped."""
+ENGLISH = ("en", "pcm")
+"""Informal English is often taken for Nigerian Pidgin."""
 
 
-def tweet_text(raw: str) -> str:
-    """What of a tweet is classified and kept: entities and mojibake repaired; no mentions, URLs and retweet marks."""
-    repaired = ftfy.fix_text(html.unescape(raw))
-    return _SPACE.sub(" ", _GONE.sub(" ", repaired)).strip()
-
-
-def read_tweets(path: Path) -> Iterator[tuple[str, str]]:
-    """Read tweets in a stream: id (or row number, from 1) and text as the file has it.
+def run(
+    build: Path,
+    say: Say,
+    source: str = SENTIMENT140,
+    *,
+    limit: int | None = None,
+    min_words: int = MIN_WORDS,
+    max_words: int = MAX_WORDS,
+    shard_rows: int = SHARD_ROWS,
+    restart: bool = False,
+) -> None:
+    """Write rows of tweets, a shard for every `shard_rows` of the source; memory holds a shard and 8-byte hashes.
 
     Args:
-        path: The original six columns without a header, or columns with a header of which one is `text`; UTF-8 or
-            Latin-1, line by line.
+        build: Build folder.
+        say: Receives progress, a line at a time.
+        source: CSV file as in `read_tweets`, or Hub id as in `read_hub`.
+        limit: Tweets to read; all of them if left out.
+        min_words: Words that a cleaned text must have at least.
+        max_words: Words that it may have at the most.
+        shard_rows: Tweets a shard is made from.
+        restart: Forget what an earlier run wrote.
 
     Raises:
-        DataError: There is no such file, or it holds no texts.
+        DataError: The source cannot be read.
     """
-    csv.field_size_limit(sys.maxsize)
-    try:
-        with path.open("rb") as file:
-            rows = csv.reader(_decode(line) for line in file)
-            first = next(rows, None)
-            if first is None:
-                raise DataError(f"{path}: the file is empty")
-            header = [name.strip().lower().lstrip("\ufeff") for name in first]
-            if "text" in header:
-                text_at, id_at = header.index("text"), header.index("id") if "id" in header else None
-            elif len(first) == ORIGINAL_COLUMNS and first[0].isdecimal():
-                text_at, id_at = ORIGINAL_COLUMNS - 1, 1
-                yield first[1], first[text_at]
-            else:
-                raise DataError(
-                    f"{path}: expected Sentiment140's six columns without a header, or a header with the column text; "
-                    f"the first row is {','.join(first)[:80]!r}"
-                )
-            for number, row in enumerate(filter(None, rows), 1):
-                if len(row) <= max(text_at, id_at or 0):
-                    raise DataError(f"{path}, line {rows.line_num}: {len(row)} columns, and no text among them")
-                yield (str(number) if id_at is None else row[id_at]), row[text_at]
-    except csv.Error as error:
-        raise DataError(f"{path}: not CSV ({error})") from None
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
+    path = Path(source).expanduser()
+    if path.is_dir():
+        raise DataError(f"{source} is a folder; give the CSV file in it")
+    is_file = path.is_file() or path.suffix == ".csv"
+    if is_file and not path.is_file():
+        raise DataError(f"{path}: no such file")
+    inputs = {STAGE: sha256(path) if is_file else source}
+    options = {"limit": limit, "min_words": min_words, "max_words": max_words, "shard_rows": shard_rows}
+    with open_stage(build, STAGE, inputs, options, say, restart) as stage:
+        if stage.finished:
+            return
+        read = islice(read_tweets(path) if is_file else read_hub(source), limit)
+        seen: set[int] = set()
+        done = 0
+        for number, chunk in enumerate(_chunks(read, shard_rows)):
+            name = f"part-{number:05}"
+            done += len(chunk)
+            if stage.has(name):
+                kept = parquet.read_table(stage.shard(name), columns=["text_hash"])["text_hash"].to_pylist()
+                seen.update(int(digest, 16) for digest in kept)
+                continue
+            columns, counts = _kept(chunk, seen, min_words, max_words)
+            stage.write(name, rows.table(**columns, source=[STAGE] * len(columns["id"])), counts)
+            stage.progress(len(chunk), done, limit)
+        stage.finish(source=source if not is_file else path.name)
 
 
-def _decode(line: bytes) -> str:
-    try:
-        return line.decode("utf-8")
-    except UnicodeDecodeError:
-        return line.decode("latin-1")
+@cache
+def _identifier() -> LanguageIdentifier:
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+
+def english(text: str) -> bool:
+    """Whether a text is English, or too unclear to tell."""
+    language, probability = _identifier().classify(text)
+    return language in ENGLISH or float(probability) < FOREIGN
+
+
+def _kept(
+    chunk: list[tuple[str, str]], seen: set[int], min_words: int, max_words: int
+) -> tuple[dict[str, list[Any]], Counter[str]]:
+    """Columns of the rows that stay, and how many went for which reason; `seen` grows."""
+    counts = Counter({"in": len(chunk)})
+    columns: dict[str, list[Any]] = {"id": [], "text": [], "text_hash": []}
+    for own_id, raw in chunk:
+        text = tweet_text(raw)
+        words = len(clean(text).split())
+        if words < min_words:
+            counts["too short"] += 1
+        elif words > max_words:
+            counts["too long"] += 1
+        elif not english(text):
+            counts["not English"] += 1
+        else:
+            digest = rows.text_hash(text)
+            if int(digest, 16) in seen:
+                counts["duplicate"] += 1
+                continue
+            seen.add(int(digest, 16))
+            for name, value in (("id", f"{STAGE}:{own_id}"), ("text", text), ("text_hash", digest)):
+                columns[name].append(value)
+    return columns, counts
+
+
+def _chunks(read: Iterator[tuple[str, str]], size: int) -> Iterator[list[tuple[str, str]]]:
+    while chunk := list(islice(read, size)):
+        yield chunk

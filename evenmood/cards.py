@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evenmood.errors import DataError
 from evenmood.model_folder import figure_text, write_text
+
+if TYPE_CHECKING:
+    from huggingface_hub import DatasetCard, ModelCard
 
 CARD_FILE = "README.md"
 
@@ -24,21 +27,19 @@ def render(template: Path, target: Path, **values: Any) -> None:
     write_text(target, environment.get_template(template.name).render(**values))
 
 
-def check(path: Path, required: Sequence[str], remedy: str) -> None:
+def check(path: Path, kind: "type[ModelCard] | type[DatasetCard]", required: Sequence[str], remedy: str) -> None:
     """Read a model's or data set's card as the Hub does.
 
     Raises:
         DataError: It cannot be read, or its front matter lacks a key; the message ends with the remedy.
     """
     import yaml
-    from huggingface_hub import DatasetCard, ModelCard
 
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     front: dict[str, Any] = {}
     problem = "" if text.startswith("---\n") else "it does not begin with front matter"
     try:
         if not problem:
-            kind = DatasetCard if "dataset_info" in required else ModelCard
             front = kind(text).data.to_dict()  # type: ignore[no-untyped-call]
     except (ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
         problem = " ".join(str(error).split())[:200]

@@ -77,7 +77,9 @@ class EmotionClassifier:
             raise ModelError(f"no folder {str(model)!r}")
         classifier = cls(hub.download(model, revision, token, cache_dir, local_files_only))
         commit = classifier.folder.name  # the Hub's cache names a snapshot's folder after its commit
-        classifier._fetch_whole = lambda token: hub.download(model, commit, token, cache_dir, whole=True)
+        classifier._fetch_whole = lambda pushing: hub.download(
+            model, commit, pushing if token is None else token, cache_dir, whole=True
+        )
         return classifier
 
     @property

@@ -1,6 +1,7 @@
 """The Hugging Face Hub: fetching a model's files, and uploading a folder in one commit."""
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from evenmood.errors import HubError, ModelError
+from evenmood.errors import EvenmoodError, HubError, ModelError, UsageError
 from evenmood.model_folder import CARD_FILE, KERAS_FILES, PREDICTING_FILES, TRAINING_FOLDER
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def fetch(
     token: str | bool | None = None,
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
-    kind: type[ModelError] | type[HubError] = HubError,
+    kind: type[EvenmoodError] = HubError,
 ) -> Path:
     """Download the files of a repository that match patterns into the Hub's cache and return their folder.
 
@@ -145,7 +146,6 @@ def upload(
     repo_id: str,
     *,
     message: str,
-    files: Iterable[str] | None = None,
     replace: Iterable[str] = (),
     repo_type: RepoType = "model",
     private: bool | None = None,
@@ -160,46 +160,57 @@ def upload(
     fails, the repository stays at its last whole commit. (`HfApi.upload_folder` may split a folder into several.)
 
     Args:
-        folder: Where the files lie.
+        folder: What goes there, whole.
         repo_id: `namespace/name`, or a name alone for the token's owner.
         message: The commit's.
-        files: Paths in the folder; all of it if left out.
         replace: Patterns; what the repository holds under them and the folder does not is deleted.
         repo_type: `model`, `dataset` or `space` (one that runs Gradio).
         private: Whether a new repository is private.
-        revision: Branch; created where there is none.
+        revision: Branch, created where there is none; or `refs/pr/N`, a pull request that there is.
         create_pr: Open a pull request instead of committing to the branch.
         token: None takes the environment's or the login's.
         prepare: Called with the client and the repository's id before the commit.
 
     Raises:
+        UsageError: A pull request is asked for against a branch other than `main`.
         HubError: No access, no network, a card that the Hub refuses; the message says which.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
+    if create_pr and revision not in (None, "main"):
+        raise UsageError(f"a pull request is opened against main, not against {revision!r}")
     api = HfApi(token=token)
-    names = sorted(files or (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()))
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    first: list[str] = []
     sdk = "gradio" if repo_type == "space" else None
 
     def commit() -> Upload:
         where = api.create_repo(repo_id, repo_type=repo_type, private=private, space_sdk=sdk, exist_ok=True)
         place: dict[str, Any] = {"repo_id": where.repo_id, "repo_type": repo_type}
-        if revision is not None:
+        if revision is not None and not revision.startswith("refs/") and not create_pr:
             api.create_branch(**place, branch=revision, exist_ok=True)
         prepare(api, where.repo_id)
         before: Any = api.repo_info(**place, revision=revision)
         held = [entry.rfilename for entry in before.siblings or []]
         stale = [name for name in held if name not in names and any(fnmatch(name, pattern) for pattern in replace)]
         added = [CommitOperationAdd(name, folder / name) for name in names]
-        made = api.create_commit(
-            **place,
-            operations=[*added, *(CommitOperationDelete(name) for name in stale)],
-            commit_message=message,
-            revision=revision,
-            create_pr=create_pr,
-            parent_commit=before.sha,
-        )
-        return Upload(where.repo_id, made.pr_url or str(where), made.oid, made.oid != before.sha)
+        first.append(before.sha)
+        try:
+            made = api.create_commit(
+                **place,
+                operations=[*added, *(CommitOperationDelete(name) for name in stale)],
+                commit_message=message,
+                revision=revision,
+                create_pr=create_pr,
+                parent_commit=before.sha,
+            )
+        except Exception as error:
+            if create_pr and of_transport(_cause(error)):
+                advice = "the pull request may be there already: look before you try again"
+                raise HubError(f"{repo_id!r} on the Hub: {_reason(error)}; {advice}") from None
+            raise
+        # An answer that was lost on the way: the second try finds what the first one did.
+        return Upload(where.repo_id, made.pr_url or str(where), made.oid, made.oid != first[0])
 
     with explained(f"{repo_id!r} on the Hub", HubError):
         return retrying(commit)
@@ -230,31 +241,39 @@ def _pause(error: BaseException, attempt: int) -> float | None:
         if response.status_code not in TRANSIENT:
             return None
         asked = response.headers.get("Retry-After", "")
+        window = re.search(r"\bt=(\d+)", response.headers.get("RateLimit", ""))  # the Hub's own header, with a 429
+        if response.status_code == 429 and window:
+            asked = str(int(window[1]) + 1)
         return min(float(asked), LONGEST_WAIT) if asked.isdecimal() else 2.0**attempt
-    if not _of_transport(error) or type(error).__name__ == "ConnectError":
+    if type(error).__name__ == "ConnectError":
         return None  # no network at all is not a matter of seconds
-    return 2.0**attempt
+    return 2.0**attempt if of_transport(error) else None
 
 
 def _cause(error: BaseException) -> BaseException:
     """What the client wrapped: "nothing is cached" or "error while uploading" often mean that the Hub failed."""
-    while error.__cause__ is not None and getattr(error, "response", None) is None and not _of_transport(error):
-        error = error.__cause__
+    while getattr(error, "response", None) is None and not of_transport(error):
+        cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        if cause is None:
+            break
+        error = cause
     return error
 
 
-def _of_transport(error: BaseException) -> bool:
-    return type(error).__module__.split(".")[0] in TRANSPORTS
+def of_transport(error: BaseException) -> bool:
+    """Whether an error is the network's: none of the client's own, and none of ours."""
+    names = type(error).__module__.split(".")[0], type(error).__name__
+    return names[0] in TRANSPORTS or names[1] == "XetDownloadError"
 
 
 @contextmanager
-def explained(at: str, kind: type[ModelError] | type[HubError]) -> Iterator[None]:
+def explained(at: str, kind: type[EvenmoodError]) -> Iterator[None]:
     """Turn what the Hub's client raises into one line: what was refused, and what to do."""
     from huggingface_hub import errors as hub_errors
 
     try:
         yield
-    except (ModelError, HubError, KeyboardInterrupt):
+    except EvenmoodError:
         raise
     except hub_errors.HFValidationError:
         raise kind(f"{at}: not a Hub id; give namespace/name") from None
@@ -265,7 +284,7 @@ def explained(at: str, kind: type[ModelError] | type[HubError]) -> Iterator[None
     except hub_errors.HfHubHTTPError as error:
         raise kind(f"{at}: the Hub refused ({_reason(error)}); {_advice(error)}") from None
     except Exception as error:
-        if isinstance(error, OSError) and error.filename and not _of_transport(error):
+        if isinstance(error, OSError) and error.filename and not of_transport(error):
             raise  # the disk's, not the Hub's
         raise kind(f"{at}: {_reason(error)}; {_advice(error)}") from None
 

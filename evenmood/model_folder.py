@@ -1,6 +1,7 @@
 """The model folder: one format for a folder on disk, a repository on the Hub and the default model in the wheel."""
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,8 @@ PREDICTING_FILES = (ONNX_FILE, TOKENIZER_FILE, INFO_FILE)
 KERAS_FILES = ("config.json", "metadata.json", "model.weights.h5")
 """Keras's own unzipped format; `keras.saving.load_model(folder)` reads it."""
 FORMAT_VERSION = 1
+NOTE_START = "**The thresholds below were measured;"
+NOTE = re.compile(rf"\n{re.escape(NOTE_START)}.*\n")
 CARD_ID = "OWNER/MODEL"
 """Stands in the card of a model that has no place on the Hub yet."""
 
@@ -163,23 +166,36 @@ def copy_model(source: Path, target: Path, thresholds: Mapping[str, float]) -> N
         shutil.copytree(source / TRAINING_FOLDER, target / TRAINING_FOLDER)
     info = read_info(source)
     write_info(target, replace(info, thresholds=dict(thresholds)))
-    changed = [
-        f"{label} {thresholds[label]:g} (was {info.thresholds[label]:g})"
-        for label in info.labels
-        if thresholds[label] != info.thresholds[label]
-    ]
     card = target / CARD_FILE
-    if changed and card.is_file():
-        before, heading, after = card.read_text(encoding="utf-8").partition("\n# ")
-        title, _, rest = after.partition("\n")
-        note = f"**The thresholds below were measured; changed since: {', '.join(changed)}.**"
-        write_text(card, f"{before}{heading}{title}\n\n{note}\n{rest}")
+    if card.is_file():
+        write_text(card, _noted(card.read_text(encoding="utf-8"), info.thresholds, thresholds))
+
+
+def _noted(card: str, before: Mapping[str, float], after: Mapping[str, float]) -> str:
+    """The card with a note on thresholds that differ from the measured ones; an older note is taken up in it."""
+    old = NOTE.search(card)
+    told = dict(re.findall(r"(\w+) \S+ \(was ([\d.e-]+)\)", old[0])) if old else {}
+    measured = {label: float(told.get(label, value)) for label, value in before.items()}
+    changed = [
+        f"{label} {after[label]:g} (was {measured[label]:g})" for label in before if after[label] != measured[label]
+    ]
+    card = NOTE.sub("", card)
+    if not changed:
+        return card
+    head, heading, rest = card.partition("\n# ")
+    title, _, body = rest.partition("\n")
+    return f"{head}{heading}{title}\n\n{NOTE_START} changed since: {', '.join(changed)}.**\n{body}"
 
 
 def name_in_card(folder: Path, repo_id: str) -> None:
-    """Let the card's examples name the repository that the model goes to."""
+    """Let the card name the repository that the model goes to, in the place of the one it came from, if any."""
     card = folder / CARD_FILE
-    write_text(card, card.read_text(encoding="utf-8").replace(CARD_ID, repo_id))
+    text = card.read_text(encoding="utf-8")
+    came_from = re.search(r"^model-index:\n- name: (\S+)$", text, re.MULTILINE)
+    for name in {CARD_ID, came_from[1] if came_from else CARD_ID}:
+        text = re.sub(rf"(?<![\w./-]){re.escape(name)}(?![\w/-])", repo_id, text)
+        text = text.replace(f'hf://{name}"', f'hf://{repo_id}"')
+    write_text(card, text)
 
 
 def check_target(target: Path, overwrite: bool = False) -> None:

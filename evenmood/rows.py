@@ -1,7 +1,7 @@
 """The row type of the data build: what is known of each text, from its source to its publication."""
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evenmood.text import clean
 
@@ -52,3 +52,12 @@ def schema() -> "pyarrow.Schema":
             ("resolution", pyarrow.string()),
         ]
     )
+
+
+def table(**columns: Any) -> "pyarrow.Table":
+    """Rows from some columns of `schema`; the others are null, and `reviewed` is false."""
+    import pyarrow
+
+    rows = len(next(iter(columns.values())))
+    defaults: dict[str, Any] = {**dict.fromkeys(schema().names, [None] * rows), "reviewed": [False] * rows}
+    return pyarrow.table({**defaults, **columns}, schema())

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from evenmood import hub
 from evenmood.errors import DataError
 from evenmood.labels import LABELS
 from evenmood.text import clean
@@ -148,15 +149,18 @@ def _read_hub(source: str, split: str) -> Iterator[Row]:
 
     repository, _, configuration = source.partition(":")
     try:
-        rows = datasets.load_dataset(repository, configuration or None, split=split)
-    except (
-        datasets.exceptions.DatasetsError,
-        hub_errors.HfHubHTTPError,
-        hub_errors.HFValidationError,
-        FileNotFoundError,
-        ConnectionError,
-        ValueError,
-    ) as error:
+        rows = hub.retrying(lambda: datasets.load_dataset(repository, configuration or None, split=split))
+    except Exception as error:
+        known = (
+            datasets.exceptions.DatasetsError,
+            hub_errors.HfHubHTTPError,
+            hub_errors.HFValidationError,
+            FileNotFoundError,
+            ConnectionError,
+            ValueError,
+        )
+        if not isinstance(error, known) and not hub.of_transport(error):
+            raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(f"no folder {source!r} here, and the Hub's data set cannot be read: {reason}") from None
     names = getattr(getattr(rows.features.get("labels"), "feature", None), "names", None)

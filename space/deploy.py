@@ -5,17 +5,14 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from evenmood import hub
 from evenmood.command import run
-from evenmood.errors import ModelError
+from evenmood.errors import HubError, ModelError
 from evenmood.model_folder import PREDICTING_FILES, whole_folder
-
-if TYPE_CHECKING:
-    from huggingface_hub import HfApi
 
 ROOT = Path(__file__).parent.parent
 FILES = ("app.py", "requirements.txt", "README.md")
@@ -73,6 +70,18 @@ def check_model(model: str) -> bool:
     return bool(about.private)
 
 
+def set_model(space: str, model: str | None) -> None:
+    """Let the Space serve this model; where it does already, nothing is sent, for a change restarts it."""
+    from huggingface_hub import HfApi
+
+    api = HfApi()
+    held = api.get_space_variables(space).get(VARIABLE)
+    if model and (held is None or held.value != model):
+        api.add_space_variable(space, VARIABLE, model)
+    elif held is not None and not model:
+        api.delete_space_variable(space, VARIABLE)
+
+
 @app.command()
 def deploy(
     repo: Annotated[str, typer.Argument(help="Space, namespace/name; created if there is none.")],
@@ -88,12 +97,6 @@ def deploy(
         return
     hidden = bool(model) and check_model(str(model))
 
-    def prepare(api: "HfApi", space: str) -> None:
-        if model:
-            api.add_space_variable(space, VARIABLE, model)
-        elif VARIABLE in api.get_space_variables(space):
-            api.delete_space_variable(space, VARIABLE)
-
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         build(work, repo, model)
@@ -101,11 +104,12 @@ def deploy(
             work,
             repo,
             message="Deploy evenmood",
-            replace=["evenmood/*", "*.py"],
+            replace=["evenmood/*"],
             repo_type="space",
             private=private,
-            prepare=prepare,
         )
+    with hub.explained(f"{repo!r} on the Hub", HubError):
+        hub.retrying(lambda: set_model(made.repo_id, model))
     if not made.changed:
         print(f"nothing has changed since commit {made.commit[:8]}: no new one was made", file=sys.stderr)
     if hidden:

@@ -11,13 +11,15 @@ ROOT = Path(__file__).parents[1]
 NO_INDEX = ("NewConnectionError", "NameResolutionError", "ConnectTimeoutError", "ReadTimeoutError", "ProxyError")
 
 
-def fresh_environment(folder: Path, *requirements: str | Path) -> Path:
+def fresh_environment(folder: Path, *requirements: str | Path, constrained: bool = True) -> Path:
     """Create the environment and return its commands' folder; skips the test where the index cannot be reached."""
     venv.create(folder, with_pip=False)
     commands = folder / ("Scripts" if sys.platform == "win32" else "bin")
     pip = [sys.executable, "-m", "pip", "--python", commands / "python", "--disable-pip-version-check", "install"]
-    options = ["--no-compile", "--retries", "1", "--constraint", ROOT / "constraints.txt"]
-    command: list[str | Path] = [*map(str, pip), *map(str, options), *requirements]
+    options = ["--no-compile", "--retries", "1"]
+    if constrained:
+        options += ["--constraint", str(ROOT / "constraints.txt")]
+    command: list[str | Path] = [*map(str, pip), *options, *requirements]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode and any(sign in done.stdout + done.stderr for sign in NO_INDEX):
         pytest.skip("the package index cannot be reached")

@@ -118,6 +118,8 @@ def commit(handler: "Handler", repository: Repository, values: Values) -> None:
 
 
 def branch(handler: "Handler", repository: Repository, values: Values) -> None:
+    if values["revision"].startswith("refs/"):
+        raise RefusedError(400, message="Invalid branch name")
     if values["revision"] in repository.refs:
         raise RefusedError(409, message="Reference already exists")
     repository.refs[values["revision"]] = repository.resolve("main")

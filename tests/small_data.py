@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow
 from pyarrow import parquet
 
-from data_build.sentiment140 import tweet_text
+from data_build.stage import open_stage
+from data_build.tweets import tweet_text
 from evenmood import LABELS
 from evenmood.rows import schema, text_hash
 
@@ -67,5 +68,6 @@ def balanced_rows(official: Path) -> list[dict[str, Any]]:
 
 def write_balance(build: Path, rows: list[dict[str, Any]]) -> None:
     """Write the balance stage's folder."""
-    (build / "balance").mkdir(exist_ok=True)
-    parquet.write_table(pyarrow.Table.from_pylist(rows, schema()), build / "balance" / "train.parquet")
+    with open_stage(build, "balance", {}, {}, lambda line: None, restart=True) as stage:
+        stage.write("train", pyarrow.Table.from_pylist(rows, schema()), {"in": len(rows)})
+        stage.finish()

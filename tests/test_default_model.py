@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from evenmood import LABELS, EmotionClassifier
+from evenmood.metrics import score
 from evenmood.model_folder import PREDICTING_FILES
 from evenmood.splits import load_split
 from evenmood.text import clean
 from train.bundle import SIZE_LIMIT, STORAGE_LIMIT
-from train.metrics import score
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "evenmood" / "default_model"

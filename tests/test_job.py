@@ -1,5 +1,6 @@
 """Training on a rented machine: the job that is asked for, run here as it would run there, killed, and run again."""
 
+import json
 import os
 import re
 import shutil
@@ -19,7 +20,7 @@ from tests.conftest import SMALL
 from tests.hub_server import HubServer
 from tests.local_hub import READER, TOKEN, run_module
 from train.config import TrainConfig
-from train.remote import Unfinished, archive, flags_of
+from train.remote import Unfinished, archive, epochs, flags_of
 
 ROOT = Path(__file__).parents[1]
 MODEL, DATA = "you/moods", "you/small"
@@ -33,7 +34,7 @@ def with_data(hub: HubServer, token: str, small_data: Path) -> HubServer:
 
     build = small_data / "build"
     if not build.exists():
-        goemotions.run(str(small_data), build, print, any_size=True)
+        goemotions.run(build, print, str(small_data), any_size=True)
     publish.publish(build, DATA, print)
     return hub
 
@@ -86,7 +87,7 @@ def test_killed_and_run_again_on_another_machine(with_data: HubServer, tmp_path:
     out, again = second.communicate(timeout=200)
     assert second.returncode == 0, again
     assert out == f"{hub.url}/{MODEL}\n"
-    assert "an unfinished run was found" in again
+    assert "an unfinished run of" in again
     after = int(re.search(r"going on after epoch (\d)", again)[1])  # type: ignore[index]
     assert after >= 2
     assert f"epoch {after}/4" not in again
@@ -108,22 +109,77 @@ def unfinished(hub: HubServer) -> list[str]:
     return list(hub.repositories[UNFINISHED].files()) if UNFINISHED in hub.repositories else []
 
 
+def unfinished_run(folder: Path, epochs: int) -> Path:
+    """What an interrupted run leaves, as far as it matters here."""
+    folder.mkdir(parents=True)
+    (folder / "options.json").write_text("{}")
+    (folder / "history.json").write_text(json.dumps([{"epoch": epoch} for epoch in range(epochs)]))
+    (folder / f"epoch-{epochs:03}.keras").write_bytes(b"network")
+    return folder
+
+
 def test_training_goes_on_where_saving_fails(hub: HubServer, token: str, tmp_path: Path) -> None:
     said: list[str] = []
     kept = Unfinished(MODEL, tmp_path / "model", said.append, save_minutes=1)
-    (tmp_path / "model.partial").mkdir()
-    (tmp_path / "model.partial" / "history.json").write_text("[]")
+    folder = unfinished_run(tmp_path / "model.partial", 2)
     hub.fail(f"{UNFINISHED}/commit", status=403)
-    kept.save(kept.folder)
+    kept.save(folder)
     assert "the unfinished run could not be saved" in said[0]
-    kept.save(kept.folder)
-    kept.save(kept.folder)  # within the minute
+    kept.save(folder)
+    kept.save(folder)  # within the minute
     assert hub.requests[f"POST /api/models/{UNFINISHED}/commit/main"] == 2
-    other = Unfinished(MODEL, tmp_path / "elsewhere" / "model", said.append, save_minutes=1)
+
+
+@pytest.mark.parametrize(("here", "there", "expected"), [(None, 3, 3), (0, 3, 3), (2, 3, 3), (4, 3, 4)])
+def test_the_run_that_came_further_goes_on(
+    hub: HubServer, token: str, tmp_path: Path, here: int | None, there: int, expected: int
+) -> None:
+    Unfinished("moods", tmp_path / "a", print).save(unfinished_run(tmp_path / "a.partial", there))
+    if here is not None:
+        unfinished_run(tmp_path / "b.partial", here)
+    other = Unfinished(MODEL, tmp_path / "b", print)  # a name alone is the token owner's
     other.fetch()
-    assert [path.name for path in other.folder.iterdir()] == ["history.json"]
+    assert epochs(other.folder) == expected
+    assert (other.folder / f"epoch-{expected:03}.keras").exists()
     other.remove()
     assert not hub.repositories
+
+
+def test_what_is_no_unfinished_run_is_left_alone(hub: HubServer, token: str, tmp_path: Path) -> None:
+    hub.add(UNFINISHED, {"novel.txt": b"chapter one"})
+    for command in (["job", MODEL], ["remote", MODEL, "--out", tmp_path / "model"]):
+        for restart in ([], ["--restart"]):
+            done = run_module("train", *command, *restart, "--data", DATA)
+            assert (done.returncode, "holds no unfinished run" in done.stderr) == (1, True)
+    assert hub.repositories[UNFINISHED].files() == {"novel.txt": b"chapter one"}
+
+
+def test_restart_forgets_it_at_once(hub: HubServer, token: str, tmp_path: Path) -> None:
+    Unfinished(MODEL, tmp_path / "a", print).save(unfinished_run(tmp_path / "a.partial", 3))
+    done = run_module("train", "job", MODEL, "--restart")
+    assert done.returncode == 0, done.stderr
+    assert UNFINISHED not in hub.repositories
+    assert "--restart" not in hub.jobs[0]["command"]
+
+
+def test_what_lies_at_out_is_not_lost(hub: HubServer, token: str, tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis.txt").write_text("mine")
+    done = run_module("train", "remote", MODEL, "--data", DATA, "--out", tmp_path / "precious")
+    assert (done.returncode, "exists already" in done.stderr) == (2, True)
+    assert not hub.requests
+
+
+def test_what_is_trained_is_pushed_without_training(
+    hub: HubServer, token: str, trained_model: Path, small_data: Path, tmp_path: Path
+) -> None:
+    out = shutil.copytree(trained_model, tmp_path / "model")
+    done = run_module(
+        *("train", "remote", MODEL, "--data", str(small_data), "--epochs", "4", "--out", str(out)), *SMALL
+    )
+    assert done.returncode == 0, done.stderr
+    assert "trained already" in done.stderr
+    assert set(hub.repositories) == {MODEL}
 
 
 def test_what_a_job_cannot_see(hub: HubServer, token: str, small_data: Path) -> None:
@@ -135,6 +191,9 @@ def test_what_a_job_cannot_see(hub: HubServer, token: str, small_data: Path) -> 
 
 
 def test_who_may_not_start_one(hub: HubServer) -> None:
+    stranger = run_module("train", "job", "stranger/moods", HF_TOKEN=TOKEN)
+    assert (stranger.returncode, "403" in stranger.stderr) == (1, True)
+    assert not hub.jobs
     nobody = run_module("train", "job", MODEL)
     assert (nobody.returncode, "nobody is logged in" in nobody.stderr) == (1, True)
     reader = run_module("train", "job", MODEL, HF_TOKEN=READER)

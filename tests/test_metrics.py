@@ -8,8 +8,8 @@ import pytest
 from sklearn import metrics
 
 from evenmood import LABELS
-from train.metrics import ranking_figures, score
-from train.thresholds import GRID, tune_thresholds
+from evenmood.metrics import ranking_figures, score
+from evenmood.thresholds import GRID, tune_thresholds
 
 
 def rows(count: int = 400, labels: int = 28, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ from data_build import goemotions
 from data_build.card import REQUIRED, check_card
 from data_build.hydrate import hydrate
 from data_build.publish import prepare, publish
-from data_build.sentiment140 import tweet_text
+from data_build.tweets import tweet_text
 from evenmood import LABELS, DataError
 from evenmood.rows import schema, text_hash
 from evenmood.splits import SPLITS, load_split
@@ -31,7 +31,7 @@ AT = f"datasets/{NAME}"
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A build folder with the stages goemotions and balance."""
     build = tmp_path_factory.mktemp("build")
-    goemotions.run(str(write_tsv(build / "tsv")), build, print, any_size=True)
+    goemotions.run(build, print, str(write_tsv(build / "tsv")), any_size=True)
     write_balance(build, balanced_rows(build / goemotions.STAGE))
     return build
 
@@ -159,8 +159,11 @@ def test_one_commit_and_none_without_changes(hub: HubServer, token: str, build: 
     assert "nothing has changed" in again.stderr
     assert len(repository.history()) == 2
     shutil.rmtree(build / "balance")
+    refused = command(build, NAME)
+    assert (refused.returncode, "holds the configuration balanced" in refused.stderr) == (1, True)
+    assert len(repository.history()) == 2
     said: list[str] = []
-    publish(build, NAME, said.append)
+    publish(build, NAME, said.append, drop_balanced=True)
     assert "no balance stage yet" in said[0]
     assert not [path for path in repository.files() if path.startswith("balanced/")]
     assert set(datasets.get_dataset_config_names(NAME)) == {"unbalanced"}
@@ -224,11 +227,11 @@ def test_wrong_builds(hub: HubServer, tmp_path: Path, built: Path) -> None:
 def test_the_official_split_is_checked(tmp_path: Path) -> None:
     small = write_tsv(tmp_path / "tsv")
     with pytest.raises(DataError, match="300 train texts, not the official 43,410; --any-size"):
-        goemotions.run(str(small), tmp_path, print)
+        goemotions.run(tmp_path, print, str(small))
     lines = (small / "test.tsv").read_text().splitlines()
     (small / "test.tsv").write_text("\n".join([*lines[:-1], lines[-1].replace("test99", "train7")]))
     with pytest.raises(DataError, match="id 'train7' appears twice, in train and in test"):
-        goemotions.run(str(small), tmp_path, print, any_size=True)
+        goemotions.run(tmp_path, print, str(small), any_size=True)
     assert not (tmp_path / goemotions.STAGE).exists()
 
 
@@ -237,8 +240,8 @@ def test_the_real_official_split(tmp_path: Path) -> None:
     if not real.is_dir():
         pytest.skip("the official split is not on this machine")
     said: list[str] = []
-    goemotions.run(str(real), tmp_path, said.append)
-    assert [line.rpartition(", ")[2] for line in said] == ["the official ones"] * 3
+    goemotions.run(tmp_path, said.append, str(real))
+    assert [line.rpartition(", ")[2] for line in said[:3]] == ["the official ones"] * 3
     lines = (real / "test.tsv").read_text(encoding="utf-8").splitlines()
     written = parquet.read_table(tmp_path / goemotions.STAGE / "test.parquet").to_pylist()
     assert [f"{row['text']}\t{','.join(map(str, row['labels']))}\t{row['id']}" for row in written] == lines

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evenmood import EmotionClassifier, HubError, ModelError
+from evenmood import EmotionClassifier, HubError, ModelError, UsageError
 from evenmood.model_folder import CARD_FILE, INFO_FILE, ONNX_FILE, PREDICTING_FILES, read_info
 from tests.hub_repository import files_of
 from tests.hub_server import HubServer
@@ -159,6 +159,7 @@ FAULTS: dict[str, Break] = {
     "500 at a large file": lambda hub: hub.fail("PUT /lfs", status=500),
     "500 at the commit": lambda hub: hub.fail("/commit/", status=500),
     "rate limit": lambda hub: hub.fail("/commit/", status=429, headers={"Retry_After": "1"}),
+    "the Hub's own rate limit": lambda hub: hub.fail("/commit/", status=429, headers={"RateLimit": '"api";r=0;t=0'}),
     "connection cut in a large file": lambda hub: hub.fail("PUT /lfs", cut_upload=1000),
     "connection cut in the commit": lambda hub: hub.fail("/commit/", cut_upload=1000),
     "answer to the commit lost": lambda hub: hub.fail("/commit/", cut=0),
@@ -173,16 +174,56 @@ def test_what_passes_is_tried_again(hub: HubServer, token: str, classifier: Emot
     repository = hub.repositories[NAME]
     assert repository.history() == [made.commit, repository.history()[-1]]  # one commit, whatever was repeated
     assert ONNX_FILE in repository.files()
+    assert made.changed
 
 
+@pytest.mark.parametrize(
+    ("headers", "wait"), [({"Retry_After": "2"}, 2), ({"RateLimit": '"api";r=0;t=1', "Retry_After": "9"}, 2)]
+)
 def test_the_wait_that_the_hub_asks_for(
-    hub: HubServer, token: str, classifier: EmotionClassifier, caplog: pytest.LogCaptureFixture
+    hub: HubServer,
+    token: str,
+    classifier: EmotionClassifier,
+    caplog: pytest.LogCaptureFixture,
+    headers: dict[str, str],
+    wait: int,
 ) -> None:
-    hub.fail("/commit/", status=429, headers={"Retry_After": "2"})
+    hub.fail("/commit/", status=429, headers=headers)
     with caplog.at_level(logging.WARNING, "evenmood"):
         classifier.push_to_hub(NAME)
-    assert "trying again in 2 s" in caplog.text
+    assert f"trying again in {wait} s" in caplog.text
     assert "429" in caplog.text
+
+
+def test_a_pull_request_is_not_opened_twice(hub: HubServer, token: str, classifier: EmotionClassifier) -> None:
+    hub.add(NAME, {"mine.txt": b"kept"})
+    hub.fail("/commit/", cut=0)
+    with pytest.raises(HubError, match="may be there already"):
+        classifier.push_to_hub(NAME, create_pr=True)
+    assert [ref for ref in hub.repositories[NAME].refs if ref.startswith("refs/pr/")] == ["refs/pr/1"]
+    hub.repositories[NAME].commit({"mine.txt": b"kept"}, "refs/pr/1")
+    assert classifier.push_to_hub(NAME, revision="refs/pr/1").changed
+    assert ONNX_FILE in hub.repositories[NAME].files("refs/pr/1")
+    with pytest.raises(UsageError, match="against main"):
+        classifier.push_to_hub(NAME, create_pr=True, revision="v2")
+
+
+def test_the_card_of_a_retuned_model_names_itself(hub: HubServer, token: str, classifier: EmotionClassifier) -> None:
+    classifier.push_to_hub(NAME)
+    measured = classifier.thresholds["joy"]
+    for source, target, joy in ((NAME, "you/moods-tuned", 0.125), ("you/moods-tuned", "team/again", 0.25)):
+        loaded = EmotionClassifier.from_pretrained(source)
+        loaded.thresholds = {"joy": joy}
+        loaded.push_to_hub(target)
+        card = hub.repositories[target].files()[CARD_FILE].decode()
+        assert source not in card.replace(target, "")
+        for form in (f'from_pretrained("{target}")', f'model="{target}"', f"hf://{target}", f"- name: {target}\n"):
+            assert form in card, form
+        assert card.count("changed since") == 1
+        assert f"joy {joy:g} (was {measured:g})" in card
+    loaded.thresholds = {"joy": measured}
+    loaded.push_to_hub(NAME)
+    assert "changed since" not in hub.repositories[NAME].files()[CARD_FILE].decode()
 
 
 def test_somebody_commits_in_between(hub: HubServer, token: str, classifier: EmotionClassifier) -> None:

@@ -34,7 +34,7 @@ def test_python_snippets_run(
 ) -> None:
     hub.add("you/evenmood", files_of(evaluated_model))
     if "load_dataset" in snippet:
-        goemotions.run(str(small_data), tmp_path, print, any_size=True)
+        goemotions.run(tmp_path, print, str(small_data), any_size=True)
         publish.publish(tmp_path, "you/even-emotions", print)
     environment = {**os.environ, "HF_HOME": str(tmp_path / "home")}
     done = subprocess.run(

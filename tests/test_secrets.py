@@ -38,6 +38,8 @@ def test_no_token_is_printed_logged_or_written(hub: HubServer, evaluated_model: 
     run(1, "evenmood.cli", "text", "Thank you!", "--model", "you/nothing")
     run(1, "train", "job", "stranger/moods", held=READER)
     run(1, "train", "push", evaluated_model, "you/moods", **gone)
+    run(1, "data_build", "hydrate", "you/hidden-data", "--tweets", tmp_path / "none", "--out", tmp_path / "hydrated")
+    run(1, "train", "remote", "stranger/moods", "--out", tmp_path / "model")
     hub.fail("validate-yaml", status=400, times=2)
     run(1, "train", "push", evaluated_model, "you/moods")
     hub.fail("/commit/", status=403, times=2)

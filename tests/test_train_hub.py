@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import fasttext
 import pyarrow
+import pytest
 from pyarrow import parquet
 
 from evenmood import LABELS
@@ -110,3 +112,14 @@ def test_vectors_by_their_id(tmp_path: Path) -> None:
     assert first.startswith("vectors: team/vectors is a download of 0.00 GB, once; --vectors self needs none")
     assert second == "vectors: 1 of 1 words found in team/vectors"
     assert max(abs(a - b) for a, b in zip(json.loads(vector), model.get_word_vector("happy"), strict=True)) < 1e-6
+
+
+@pytest.mark.parametrize("how", [{"status": 500}, {"status": 429, "headers": {"Retry_After": "1"}}, {"cut_upload": 0}])
+def test_what_passes_is_tried_again(tmp_path: Path, how: dict[str, Any]) -> None:
+    files = {"train.parquet": table(["one"], [[0]])}
+    with HubServer() as hub:
+        hub.add("datasets/team/moods", files)
+        hub.fail("GET /api/datasets/team/moods", **how)
+        script = "from evenmood.splits import load_split\nprint(load_split('team/moods', 'train').texts)\n"
+        done = python(script, hub, tmp_path)
+    assert done.stdout == "['one']\n", done.stderr

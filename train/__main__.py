@@ -140,6 +140,7 @@ def remote(
     private: Private = None,
     save_minutes: Annotated[float, typer.Option(help="Shortest time between two uploads of the unfinished run.")] = 5.0,
     restart: Annotated[bool, typer.Option("--restart", help="Forget an unfinished run; else it goes on.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what lies at --out.")] = False,
 ) -> None:
     """Fit and push, with the unfinished run kept on the Hub: killed and run again anywhere, it goes on."""
     from train.backend import choose_backend
@@ -147,7 +148,17 @@ def remote(
     choose_backend()
     from train import remote as machine
 
-    made = machine.train(config, repo, out, say, test=test, private=private, save_minutes=save_minutes, restart=restart)
+    made = machine.train(
+        config,
+        repo,
+        out,
+        say,
+        test=test,
+        private=private,
+        save_minutes=save_minutes,
+        restart=restart,
+        overwrite=overwrite,
+    )
     print(made.url)
 
 
@@ -160,6 +171,7 @@ def job(
     timeout: Annotated[str, typer.Option(help="After which the job is stopped.")] = "3h",
     test: Test = False,
     private: Private = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Forget an unfinished run; else it goes on.")] = False,
 ) -> None:
     """Rent a GPU on the Hub that fits and pushes; run again after it died, it goes on."""
     from train import remote as machine
@@ -168,7 +180,7 @@ def job(
         *(["--test"] if test else []),
         *([] if private is None else ["--private" if private else "--no-private"]),
     ]
-    print(machine.start(config, repo, say, flavor, timeout, options))
+    print(machine.start(config, repo, say, flavor, timeout, options, restart))
 
 
 def read_brief(folder: Path, split: str) -> Any:

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import EvalResult, ModelCardData
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from evenmood import EmotionClassifier, cards
 from evenmood.labels import GROUP_OF
@@ -142,7 +142,7 @@ def hub_id(source: str) -> str | None:
 def check_card(folder: Path) -> None:
     """Raise `DataError` where the card of a model folder cannot be read, or lacks what a model's card needs."""
     remedy = f"write it anew with: python -m train evaluate {folder}"
-    cards.check(folder / CARD_FILE, (*REQUIRED, "model-index"), remedy)
+    cards.check(folder / CARD_FILE, ModelCard, (*REQUIRED, "model-index"), remedy)
 
 
 def _interval(figure: Any) -> str:

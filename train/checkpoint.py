@@ -14,6 +14,8 @@ from evenmood.errors import UsageError
 from evenmood.model_folder import write_text
 from train.config import TrainConfig
 
+OPTIONS_FILE, HISTORY_FILE = "options.json", "history.json"
+
 
 class Checkpoint:
     """A folder of the run's options, tokenizer, vectors, history, and the networks of the last and the best epoch."""
@@ -29,7 +31,7 @@ class Checkpoint:
             shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         options = json.loads(json.dumps(asdict(config)))
-        path = self.folder / "options.json"
+        path = self.folder / OPTIONS_FILE
         if self._vectors.exists():  # before that, nothing is lost by starting anew
             before = json.loads(path.read_text(encoding="utf-8"))
             changed = sorted(name for name in options if options[name] != before.get(name))
@@ -44,7 +46,7 @@ class Checkpoint:
     @property
     def history(self) -> list[dict[str, Any]]:
         """One entry a finished epoch: `epoch`, `loss`, `val_loss`, `seconds`."""
-        path = self.folder / "history.json"
+        path = self.folder / HISTORY_FILE
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
 
     @property
@@ -65,7 +67,7 @@ class Checkpoint:
         part = self.folder / "part.keras"
         save(part)
         part.replace(self.network(entry["epoch"]))
-        write_text(self.folder / "history.json", json.dumps([*self.history, entry]))
+        write_text(self.folder / HISTORY_FILE, json.dumps([*self.history, entry]))
         keep = {self.network(entry["epoch"]), self.network(self.best_epoch)}
         for path in self.folder.glob("epoch-*.keras"):
             if path not in keep:

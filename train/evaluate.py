@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from evenmood import LABELS, EmotionClassifier
+from evenmood.metrics import score
 from evenmood.model_folder import TRAINING_FOLDER, read_info, write_info, write_text
-from evenmood.splits import Split, load_split
+from evenmood.splits import OFFICIAL_DIGESTS, Split, load_split
 from train.card import write_card
-from train.metrics import score
 
 LOG_FILE = "evaluations.jsonl"
 DATA_FILE = "data.json"
@@ -30,7 +30,8 @@ def evaluate(folder: Path, split: str, data: str | None = None) -> dict[str, Any
     Args:
         folder: Model folder; its metrics, `emotions.json` and card are updated.
         split: `validation` or `test` (or `train`).
-        data: Data set as in `load_split`; None for the one the model was trained from.
+        data: Data set as in `load_split`; None for the one the model was trained from. Figures of another data set go
+            into a file of their own and stay out of `emotions.json` and the card.
 
     Returns:
         What `write_metrics` wrote.
@@ -40,7 +41,9 @@ def evaluate(folder: Path, split: str, data: str | None = None) -> dict[str, Any
     rows = load_split(source, split)
     earlier = {"train": (), "validation": ("train",), "test": ("train", "validation")}[split]
     disjoint = rows.without(load_split(source, name) for name in earlier) if earlier else None
-    figures = write_metrics(folder, split, rows, onnx_probabilities(folder, rows.texts), disjoint)
+    belongs = source == own or is_own(folder, split, rows)
+    name = split if belongs else f"{split}-{rows.digest()[:8]}"
+    figures = write_metrics(folder, name, rows, onnx_probabilities(folder, rows.texts), disjoint, brief=belongs)
     entry = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "split": split,
@@ -50,10 +53,19 @@ def evaluate(folder: Path, split: str, data: str | None = None) -> dict[str, Any
     }
     with (folder / TRAINING_FOLDER / LOG_FILE).open("a", encoding="utf-8") as log:
         log.write(json.dumps(entry) + "\n")
-    if source == own:
+    if belongs:
         record_split(folder, split, rows)
-    write_card(folder)
+        write_card(folder)
     return figures
+
+
+def is_own(folder: Path, split: str, rows: Split) -> bool:
+    """Whether rows read from elsewhere are those of the model's own data set."""
+    path = folder / TRAINING_FOLDER / DATA_FILE
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    official = known.get("train", {}).get("digest") == OFFICIAL_DIGESTS["train"]
+    wanted = known.get(split, {}).get("digest", OFFICIAL_DIGESTS[split] if official else None)
+    return bool(rows.digest() == wanted)
 
 
 def record_split(folder: Path, split: str, rows: Split) -> None:
@@ -75,7 +87,12 @@ def onnx_probabilities(folder: Path, texts: Sequence[str]) -> np.ndarray:
 
 
 def write_metrics(
-    folder: Path, split: str, rows: Split, probabilities: np.ndarray, disjoint: Split | None = None
+    folder: Path,
+    split: str,
+    rows: Split,
+    probabilities: np.ndarray,
+    disjoint: Split | None = None,
+    brief: bool = True,
 ) -> dict[str, Any]:
     """Score at 0.5 and at the tuned thresholds; write `training/metrics-SPLIT.json` and the brief into `emotions.json`.
 
@@ -85,6 +102,7 @@ def write_metrics(
         rows: Its texts and labels.
         probabilities: Shape (n, labels).
         disjoint: The rows whose text is in no earlier split, scored as well where given.
+        brief: Whether `emotions.json` gets the brief.
 
     Returns:
         `tuned`, `at_0.5` and, where asked for, `tuned_without_overlap`: figures as in `metrics.score`.
@@ -101,8 +119,9 @@ def write_metrics(
         )
     (folder / TRAINING_FOLDER).mkdir(exist_ok=True)
     write_text(folder / TRAINING_FOLDER / f"metrics-{split}.json", json.dumps(figures, indent=1) + "\n")
-    brief = rounded({name: figures["tuned"][name] for name in (*BRIEF, "per_label")})
-    write_info(folder, replace(info, metrics={**info.metrics, split: brief}))
+    if brief:
+        short = rounded({name: figures["tuned"][name] for name in (*BRIEF, "per_label")})
+        write_info(folder, replace(info, metrics={**info.metrics, split: short}))
     return figures
 
 

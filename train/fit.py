@@ -14,9 +14,11 @@ import numpy as np
 
 from evenmood import __version__
 from evenmood.labels import LABELS
+from evenmood.metrics import score
 from evenmood.model_folder import ONNX_FILE, TOKENIZER_FILE, TRAINING_FOLDER, ModelInfo, whole_folder, write_info
 from evenmood.splits import Split, load_split
 from evenmood.text import encode, fit_tokenizer
+from evenmood.thresholds import tune_thresholds
 from train import figures
 from train.backend import has_gpu, make_deterministic
 from train.card import write_card
@@ -24,9 +26,7 @@ from train.checkpoint import Checkpoint
 from train.config import TrainConfig
 from train.evaluate import onnx_probabilities, record_split, write_metrics
 from train.export import export_onnx
-from train.metrics import score
 from train.network import build_network
-from train.thresholds import tune_thresholds
 from train.vectors import load_vectors
 
 Say = Callable[[str], None]

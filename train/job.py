@@ -37,10 +37,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train with a source archive from the Hub.", add_help=False)
     parser.add_argument("--source", required=True, help="data set on the Hub that holds the archive, id or id@revision")
     options, rest = parser.parse_known_args()
-    from huggingface_hub import hf_hub_download
+    archive = Path(__file__).with_name(ARCHIVE)
+    if not archive.exists():  # not mounted beside the script
+        from huggingface_hub import hf_hub_download
 
-    repo_id, _, revision = options.source.partition("@")
-    archive = hf_hub_download(repo_id, ARCHIVE, repo_type="dataset", revision=revision or None)
+        repo_id, _, revision = options.source.partition("@")
+        archive = Path(hf_hub_download(repo_id, ARCHIVE, repo_type="dataset", revision=revision or None))
     folder = Path("evenmood-source").resolve()
     with tarfile.open(archive) as source:
         source.extractall(folder, filter="data")

@@ -2,16 +2,19 @@
 
 import gzip
 import io
+import json
 import shutil
 import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 from evenmood import EmotionClassifier, hub
 from evenmood.errors import HubError, UsageError
+from evenmood.model_folder import TRAINING_FOLDER, check_target, whole_folder
+from train.checkpoint import HISTORY_FILE, OPTIONS_FILE
 from train.config import TrainConfig
 from train.job import ARCHIVE
 
@@ -53,7 +56,13 @@ def flags_of(config: TrainConfig) -> list[str]:
 
 
 def start(
-    config: TrainConfig, repo_id: str, say: Callable[[str], None], flavor: str, timeout: str, options: Sequence[str]
+    config: TrainConfig,
+    repo_id: str,
+    say: Callable[[str], None],
+    flavor: str,
+    timeout: str,
+    options: Sequence[str],
+    restart: bool = False,
 ) -> str:
     """Upload the source to the user's account, start a Hub job that trains and pushes, and return the job's address.
 
@@ -64,6 +73,7 @@ def start(
         flavor: Hardware, as `hf jobs hardware` lists it.
         timeout: After which the job is stopped: `3h`.
         options: Further flags of `python -m train remote`.
+        restart: Forget an unfinished run: here and now, for the machine's own second attempt is to go on.
 
     Raises:
         UsageError: A local file or folder is part of the configuration.
@@ -77,6 +87,9 @@ def start(
     token = get_token()
     if token is None:
         raise HubError("nobody is logged in; set HF_TOKEN, or log in with: hf auth login")
+    unfinished = Unfinished(repo_id, Path("evenmood-model"), say)
+    if restart:
+        unfinished.remove()
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         archive(work / ARCHIVE)
@@ -100,23 +113,35 @@ def start(
 class Unfinished:
     """An unfinished run's folder, kept in a private repository beside the model's."""
 
-    def __init__(self, repo_id: str, out: Path, say: Callable[[str], None], save_minutes: float) -> None:
-        """Nothing is read or written yet."""
-        self.repo_id = f"{repo_id}-unfinished"
+    def __init__(self, repo_id: str, out: Path, say: Callable[[str], None], save_minutes: float = 0.0) -> None:
+        """Create the repository, or find it: who may not write there learns it now, and not after hours of training.
+
+        Raises:
+            HubError: No access or no network, or the repository holds something else.
+        """
+        from huggingface_hub import HfApi
+
         self.folder = out.with_name(out.name + ".partial")
         self.say, self.pause = say, save_minutes * 60
         self.saved = time.monotonic() - self.pause
+        name = f"{repo_id}-unfinished"
+        with hub.explained(f"{name!r} on the Hub", HubError):
+            api = HfApi()
+            self.repo_id = hub.retrying(lambda: api.create_repo(name, private=True, exist_ok=True)).repo_id
+            held = set(hub.retrying(lambda: api.list_repo_files(self.repo_id))) - {".gitattributes"}
+        if held and OPTIONS_FILE not in held:
+            raise HubError(f"{self.repo_id!r} on the Hub holds no unfinished run; rename it, or push to another name")
+        self.held = bool(held)
 
     def fetch(self) -> None:
-        """Take up what another machine left, where this one has nothing."""
-        from huggingface_hub import HfApi
-
-        with hub.explained(f"{self.repo_id!r} on the Hub", HubError):
-            there = hub.retrying(lambda: HfApi().repo_exists(self.repo_id))
-        if there and not self.folder.exists():
-            found = hub.fetch(self.repo_id, ["*"])
-            shutil.copytree(found, self.folder, ignore=shutil.ignore_patterns(".gitattributes"))
-            self.say(f"an unfinished run was found at {self.repo_id}")
+        """Take up what another machine left, if it has come further than this one."""
+        if not self.held:
+            return
+        found = hub.fetch(self.repo_id, ["*"])
+        if epochs(found) > epochs(self.folder) or not (self.folder / OPTIONS_FILE).exists():
+            with whole_folder(self.folder, overwrite=True) as work:
+                shutil.copytree(found, work, ignore=shutil.ignore_patterns(".gitattributes"), dirs_exist_ok=True)
+            self.say(f"an unfinished run of {epochs(found)} epochs was found at {self.repo_id}")
 
     def save(self, folder: Path) -> None:
         """Upload the folder in one commit, unless that was done a moment ago; training goes on if it fails."""
@@ -130,11 +155,17 @@ class Unfinished:
         self.saved = time.monotonic()
 
     def remove(self) -> None:
-        """Delete the repository: the model is where it belongs."""
+        """Delete the repository, which holds nothing else."""
         from huggingface_hub import HfApi
 
         with hub.explained(f"{self.repo_id!r} on the Hub", HubError):
             hub.retrying(lambda: HfApi().delete_repo(self.repo_id, missing_ok=True))
+
+
+def epochs(folder: Path) -> int:
+    """Finished epochs of an unfinished run."""
+    path = folder / HISTORY_FILE
+    return len(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else 0
 
 
 def train(
@@ -147,6 +178,7 @@ def train(
     private: bool | None = None,
     save_minutes: float = 5.0,
     restart: bool = False,
+    overwrite: bool = False,
 ) -> hub.Upload:
     """Train and push; run again anywhere, it goes on where it stopped.
 
@@ -159,19 +191,26 @@ def train(
         private: Whether a new model repository is private; the unfinished run's always is.
         save_minutes: Shortest time between two uploads of the unfinished run.
         restart: Forget an unfinished run instead of going on with it.
+        overwrite: Replace what lies at `out`.
 
     Raises:
-        HubError: No access or no network at the start or at the push.
+        UsageError: `out` exists and may not be replaced.
+        HubError: No access or no network, at the start or at the push.
     """
     from train.evaluate import evaluate
     from train.fit import fit
 
+    trained = out / TRAINING_FOLDER / "config.json"
+    again = trained.exists() and json.loads(trained.read_text("utf-8")) == json.loads(json.dumps(asdict(config)))
+    if not again:
+        check_target(out, overwrite)
     unfinished = Unfinished(repo_id, out, say, save_minutes)
-    if restart:
-        unfinished.remove()
+    if again:
+        say(f"{out}: trained already with these options")
     else:
-        unfinished.fetch()
-    fit(config, out, say, overwrite=True, restart=restart, keep=unfinished.save)
+        if not restart:
+            unfinished.fetch()
+        fit(config, out, say, overwrite=overwrite, restart=restart, keep=unfinished.save)
     if test:
         evaluate(out, "test")
     made = EmotionClassifier.from_pretrained(out).push_to_hub(repo_id, private=private)

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from evenmood import hub
 from evenmood.errors import DataError
 from evenmood.text import PAD_ID, UNKNOWN_ID, clean
 from train.config import TrainConfig
@@ -226,10 +227,13 @@ def _locate(source: str, say: Callable[[str], None]) -> Path:
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
     try:
-        size = get_hf_file_metadata(hf_hub_url(source, "model.bin")).size or 0
+        size = hub.retrying(lambda: get_hf_file_metadata(hf_hub_url(source, "model.bin"))).size or 0
         say(f"vectors: {source} is a download of {size / 1e9:.2f} GB, once; --vectors self needs none")
-        return Path(hf_hub_download(source, "model.bin"))
-    except (hub_errors.HfHubHTTPError, hub_errors.HFValidationError, hub_errors.EntryNotFoundError, OSError) as error:
+        return Path(hub.retrying(lambda: hf_hub_download(source, "model.bin")))
+    except Exception as error:
+        known = (hub_errors.HfHubHTTPError, hub_errors.HFValidationError, hub_errors.EntryNotFoundError, OSError)
+        if not isinstance(error, known) and not hub.of_transport(error):
+            raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(
             f"vectors {source!r}: neither a .bin or .vec file here nor a Hub repository with model.bin ({reason}); "

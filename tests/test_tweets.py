@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from data_build.sentiment140 import read_tweets, tweet_text
+from data_build.tweets import read_tweets, tweet_text
 from evenmood import DataError
 
 

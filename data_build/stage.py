@@ -1,0 +1,216 @@
+"""What the stages have in common: a folder of shards that a killed run goes on with, a manifest, a lock, progress."""
+
+import hashlib
+import json
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+from filelock import FileLock, Timeout
+from pyarrow import parquet
+
+from evenmood.errors import DataError, UsageError
+from evenmood.model_folder import write_text
+
+Say = Callable[[str], None]
+PLAN_FILE, MANIFEST_FILE, LOCK_FILE = "plan.json", "manifest.json", ".lock"
+COUNTS = b"evenmood.counts"
+"""Key of a shard's own counts in its Parquet metadata: shard and counts appear together or not at all."""
+PAUSE = 5.0
+"""Seconds between two lines of progress."""
+
+
+class Stage:
+    """A stage's folder while the stage runs; see `open_stage`."""
+
+    def __init__(self, folder: Path, plan: dict[str, Any], say: Say) -> None:
+        """Take a folder whose plan is written."""
+        self.folder, self.name, self.plan, self.say = folder, folder.name, plan, say
+        self._started = self._said = time.monotonic()
+        self._done_here = 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether an earlier run has finished the stage."""
+        return (self.folder / MANIFEST_FILE).exists()
+
+    def shard(self, name: str) -> Path:
+        """Where a shard lies, or will."""
+        return self.folder / f"{name}.parquet"
+
+    def has(self, name: str) -> bool:
+        """Whether a shard is written, and so whole."""
+        return self.shard(name).exists()
+
+    def write(self, name: str, table: pyarrow.Table, counts: Mapping[str, int]) -> None:
+        """Write a shard under a temporary name and rename it.
+
+        Args:
+            name: The shard's.
+            table: Its rows.
+            counts: `in`, and how many rows were dropped for each reason.
+        """
+        metadata = {**(table.schema.metadata or {}), COUNTS: json.dumps(dict(sorted(counts.items()))).encode()}
+        part = self.folder / f".{name}.parquet.part"
+        try:
+            parquet.write_table(table.replace_schema_metadata(metadata), part)
+            part.replace(self.shard(name))
+        finally:
+            part.unlink(missing_ok=True)
+
+    def progress(self, new: int, done: int, total: int | None) -> None:
+        """Say now and then how far the stage is, how fast, and how long it will take.
+
+        Args:
+            new: Rows done since the last call.
+            done: Rows done in all, those of earlier runs included.
+            total: Rows there are, where that is known.
+        """
+        self._done_here += new
+        now = time.monotonic()
+        if now - self._said < PAUSE:
+            return
+        self._said = now
+        rate = self._done_here / (now - self._started)
+        left = f" of {total:,}, {(total - done) / rate:,.0f} s left" if total and rate else ""
+        self.say(f"{self.name}: {done:,} rows{left}, {rate:,.0f} a second")
+
+    def finish(self, **more: Any) -> dict[str, Any]:
+        """Write the manifest: what went in, what came out, and what was dropped for which reason."""
+        shards, counts = {}, Counter[str]()
+        for path in sorted(self.folder.glob("*.parquet")):
+            file = parquet.ParquetFile(path)
+            held = Counter(json.loads(file.schema_arrow.metadata[COUNTS]))
+            counts += held
+            shards[path.name] = {"rows": file.metadata.num_rows, "sha256": sha256(path), "in": held["in"]}
+        rows_in = counts.pop("in", 0)
+        manifest = {
+            **self.plan,
+            "rows_in": rows_in,
+            "rows_out": sum(shard["rows"] for shard in shards.values()),
+            "dropped": dict(sorted(counts.items())),
+            "shards": shards,
+            **more,
+        }
+        write_text(self.folder / MANIFEST_FILE, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+        self.say(f"{self.name}: {manifest['rows_out']:,} rows of {rows_in:,}" + _dropped(manifest["dropped"]))
+        return manifest
+
+
+@contextmanager
+def open_stage(
+    build: Path, name: str, inputs: Mapping[str, str], options: Mapping[str, Any], say: Say, restart: bool = False
+) -> Iterator[Stage]:
+    """Open a stage's folder under the build folder, locked against a second build.
+
+    Args:
+        build: Build folder.
+        name: The stage's.
+        inputs: What the stage reads, each with its hash.
+        options: What the stage was asked for; with the inputs, all that its result depends on.
+        say: Receives progress, a line at a time.
+        restart: Forget what an earlier run wrote.
+
+    Raises:
+        UsageError: Another build is running here, or an earlier run had other inputs or options.
+    """
+    with locked(build):
+        folder = build / name
+        if restart:
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        plan = json.loads(json.dumps({"stage": name, "inputs": dict(inputs), "options": dict(options)}))
+        path = folder / PLAN_FILE
+        if path.exists():
+            before = json.loads(path.read_text(encoding="utf-8"))
+            changed = [
+                key
+                for part in ("inputs", "options")
+                for key in sorted({*before[part], *plan[part]})
+                if before[part].get(key) != plan[part].get(key)
+            ]
+            if changed:
+                raise UsageError(
+                    f"{folder}: an earlier run had other {', '.join(changed)}; repeat them, or use --restart"
+                )
+        else:
+            write_text(path, json.dumps(plan, indent=1, ensure_ascii=False) + "\n")
+        for part in folder.glob(".*.part"):
+            part.unlink()
+        stage = Stage(folder, plan, say)
+        if stage.finished:
+            say(f"{name}: done already, {read_manifest(build, name)['rows_out']:,} rows; --restart does it again")
+        yield stage
+
+
+@contextmanager
+def locked(build: Path) -> Iterator[None]:
+    """Hold the build folder; a second build is refused."""
+    build.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(build / LOCK_FILE)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UsageError(f"{build}: another build is running in this folder; wait for it, or take another") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def read_manifest(build: Path, name: str) -> dict[str, Any]:
+    """The manifest of a finished stage.
+
+    Raises:
+        DataError: The stage has not been run, or not to its end.
+    """
+    path = build / name / MANIFEST_FILE
+    if not path.exists():
+        started = "was not finished" if (build / name).is_dir() else "has not been run"
+        raise DataError(f"{build}: the stage {name} {started}; run: python -m data_build {name} {build}")
+    manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return manifest
+
+
+def input_hashes(build: Path, *names: str) -> dict[str, str]:
+    """The hash of each stage's manifest, which holds those of its shards."""
+    for name in names:
+        read_manifest(build, name)
+    return {name: sha256(build / name / MANIFEST_FILE) for name in names}
+
+
+def read_shards(build: Path, name: str, prefix: str = "") -> Iterator[tuple[str, pyarrow.Table]]:
+    """Name and rows of each shard of a finished stage, checked against the manifest.
+
+    Raises:
+        DataError: The stage is not finished, or a shard is not the one that it wrote.
+    """
+    for file, about in read_manifest(build, name)["shards"].items():
+        if not file.startswith(prefix):
+            continue
+        path = build / name / file
+        if not path.is_file() or sha256(path) != about["sha256"]:
+            state = "differs from what the stage wrote" if path.is_file() else "is missing"
+            raise DataError(f"{path} {state}; run: python -m data_build {name} {build} --restart")
+        yield path.stem, parquet.read_table(path).replace_schema_metadata(None)
+
+
+def read_rows(build: Path, name: str, prefix: str = "") -> pyarrow.Table:
+    """All rows of a finished stage in one table."""
+    return pyarrow.concat_tables([table for _, table in read_shards(build, name, prefix)])
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _dropped(dropped: Mapping[str, int]) -> str:
+    parts = [f"{count:,} {reason}" for reason, count in dropped.items() if count]
+    return f"; dropped: {', '.join(parts)}" if parts else ""

@@ -1,0 +1,123 @@
+"""The teacher: any text-classification model with the 28 labels, asked for all its probabilities."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from evenmood import LABELS
+from evenmood.errors import DataError
+
+TEACHER = "SamLowe/roberta-base-go_emotions"
+MAX_TOKENS = 128
+"""Word pieces that a text is cut to: a tweet has 30 on average."""
+Engine = Literal["torch", "onnx"]
+
+
+class Teacher:
+    """A loaded model and its tokenizer."""
+
+    def __init__(self, model: str, *, engine: Engine = "torch", batch_size: int = 256) -> None:
+        """Load the model; no code of the repository is run, and nothing is unpickled.
+
+        Args:
+            model: Folder or Hub id of a transformers sequence classifier; for `onnx` one that holds `model.onnx` or
+                `onnx/model.onnx`.
+            engine: `torch` (on a GPU where there is one, in bfloat16 where the processor has it) or `onnx`.
+            batch_size: Texts of similar length that go through the network at a time.
+
+        Raises:
+            DataError: No such model, or a label is missing; the message lists which.
+        """
+        from transformers import AutoConfig, AutoTokenizer
+
+        self.model, self.batch_size = model, batch_size
+        try:
+            config = AutoConfig.from_pretrained(model)
+            self._tokenizer = AutoTokenizer.from_pretrained(model)
+            self._columns = label_columns(config.id2label, model)
+            self._run = _torch_runner(model) if engine == "torch" else _onnx_runner(model)
+        except (OSError, ValueError) as error:
+            raise DataError(f"teacher {model!r} cannot be loaded: {' '.join(str(error).split())[:300]}") from None
+
+    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
+        """Probability of each label for each text: float32, shape (n, 28), columns in GoEmotions' order."""
+        found = np.empty((len(texts), len(LABELS)), np.float32)
+        if not texts:
+            return found
+        encoded = self._tokenizer(list(texts), truncation=True, max_length=MAX_TOKENS)
+        order = np.argsort([len(ids) for ids in encoded["input_ids"]], kind="stable")  # no time is spent on padding
+        for start in range(0, len(order), self.batch_size):
+            rows = order[start : start + self.batch_size]
+            batch = self._tokenizer.pad(
+                {name: [values[row] for row in rows] for name, values in encoded.items()}, return_tensors="np"
+            )
+            logits = self._run(dict(batch))
+            found[rows] = 1 / (1 + np.exp(-logits[:, self._columns]))
+        return found
+
+
+def label_columns(names: dict[int, str], model: str) -> list[int]:
+    """Column of each of our labels among a model's, told by name.
+
+    Raises:
+        DataError: A label is missing.
+    """
+    by_name = {name.strip().lower(): int(column) for column, name in names.items()}
+    absent = [label for label in LABELS if label not in by_name]
+    if absent:
+        raise DataError(f"teacher {model!r} has {len(by_name)} labels and lacks {', '.join(absent)}")
+    return [by_name[label] for label in LABELS]
+
+
+def _torch_runner(model: str) -> Any:
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    network = AutoModelForSequenceClassification.from_pretrained(model, dtype=torch.float32, use_safetensors=True)
+    network = network.to(device).eval()
+    half = torch.cuda.is_available() or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+    def run(batch: dict[str, np.ndarray]) -> np.ndarray:
+        tensors = {name: torch.from_numpy(values).to(device) for name, values in batch.items()}
+        with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=half):
+            logits: np.ndarray = network(**tensors).logits.float().cpu().numpy()
+        return logits
+
+    return run
+
+
+def _onnx_runner(model: str) -> Any:
+    import onnxruntime
+
+    from evenmood import hub
+
+    names = ("model.onnx", "onnx/model.onnx")
+    folder = Path(model) if Path(model).is_dir() else hub.fetch(model, list(names))
+    path = next((folder / name for name in names if (folder / name).is_file()), None)
+    if path is None:
+        raise DataError(f"teacher {model!r} holds no {' and no '.join(names)}; use --engine torch")
+    session = onnxruntime.InferenceSession(path.read_bytes(), providers=onnxruntime.get_available_providers())
+    wanted = {entry.name for entry in session.get_inputs()}
+
+    def run(batch: dict[str, np.ndarray]) -> np.ndarray:
+        (logits,) = session.run(
+            None, {name: values.astype(np.int64) for name, values in batch.items() if name in wanted}
+        )
+        return np.asarray(logits, np.float32)
+
+    return run
+
+
+def fingerprint(model: str) -> str:
+    """What tells one teacher from another in a manifest: the hash of a folder's weights, or the Hub id."""
+    from data_build.stage import sha256
+
+    folder = Path(model)
+    if not folder.is_dir():
+        return model
+    files = [path for name in ("*.safetensors", "*.onnx", "onnx/*.onnx") for path in sorted(folder.glob(name))]
+    return json.dumps({path.name: sha256(path)[:16] for path in files}) if files else model
