@@ -9,9 +9,12 @@ SOURCES := pyproject.toml constraints.txt
 DATA ?= google-research-datasets/go_emotions:simplified
 VECTORS ?= self
 OUT ?= models/mine
+BUILD ?= data/build
+TWEETS ?= stanfordnlp/sentiment140
+TEACHER ?= SamLowe/roberta-base-go_emotions
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check train docs hub-tour default-model screenshot clean
+.PHONY: help demo test check train data docs hub-tour default-model screenshot clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -30,6 +33,13 @@ check: $(VENV)/dev ## formatting, lint and types
 
 train: $(VENV)/train ## train a model: make train DATA=... VECTORS=... OUT=...
 	$(BIN)/python -m train fit --data $(DATA) --vectors $(VECTORS) --out $(OUT) $(OPTIONS)
+
+data: $(VENV)/data ## build the data set as far as it goes: make data DATA=... TWEETS=... TEACHER=... BUILD=...
+	$(BIN)/python -m data_build goemotions $(BUILD) --data $(DATA)
+	$(BIN)/python -m data_build sentiment140 $(BUILD) --tweets $(TWEETS)
+	$(BIN)/python -m data_build relabel $(BUILD) --teacher $(TEACHER) --evaluate
+	$(BIN)/python -m data_build verify $(BUILD)
+	$(BIN)/python -m data_build balance $(BUILD)
 
 docs: $(VENV)/dev ## write the measured figures into README.md
 	$(BIN)/python docs/build.py
@@ -60,6 +70,10 @@ $(VENV)/demo: $(SOURCES) | $(BIN)/python
 
 $(VENV)/train: $(SOURCES) | $(BIN)/python
 	$(PIP) --editable ".[train,$(GPU)]"
+	@touch $@
+
+$(VENV)/data: $(SOURCES) | $(BIN)/python
+	$(PIP) --editable ".[data]"
 	@touch $@
 
 $(VENV)/dev: $(SOURCES) | $(BIN)/python

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,6 +14,8 @@ app = typer.Typer(
 )
 Build = Annotated[Path, typer.Argument(help="Build folder; every stage has a folder of its own in it.")]
 Restart = Annotated[bool, typer.Option("--restart", help="Forget what an earlier run of this stage wrote.")]
+Limit = Annotated[int | None, typer.Option(help="Rows to take; all of them if left out.")]
+TEACHER = "SamLowe/roberta-base-go_emotions"
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")]
 
 
@@ -33,6 +35,71 @@ def goemotions(
     from data_build import goemotions as stage
 
     stage.run(build, say, data, any_size=any_size, restart=restart)
+
+
+@app.command()
+def sentiment140(
+    build: Build,
+    tweets: Annotated[
+        str, typer.Option(help="CSV file (six columns without a header, or a header with text), or Hub id.")
+    ] = "stanfordnlp/sentiment140",
+    limit: Limit = None,
+    min_words: Annotated[int, typer.Option(help="Words that a cleaned text must have at least.")] = 3,
+    max_words: Annotated[int, typer.Option(help="Words that it may have at the most.")] = 60,
+    restart: Restart = False,
+) -> None:
+    """Read Sentiment140's tweets: cleaned, in English, each text once."""
+    from data_build import sentiment140 as stage
+
+    stage.run(build, say, tweets, limit=limit, min_words=min_words, max_words=max_words, restart=restart)
+
+
+@app.command()
+def relabel(
+    build: Build,
+    teacher: Annotated[str, typer.Option(help="Folder or Hub id of a classifier with the 28 labels.")] = TEACHER,
+    engine: Annotated[Literal["torch", "onnx"], typer.Option(help="What runs the teacher.")] = "torch",
+    batch_size: Annotated[int, typer.Option(help="Texts of similar length that the teacher reads at a time.")] = 64,
+    limit: Limit = None,
+    evaluate: Annotated[bool, typer.Option("--evaluate", help="Measure the teacher on validation and test.")] = False,
+    restart: Restart = False,
+) -> None:
+    """Ask the teacher for the 28 probabilities of every tweet and every official training text."""
+    from data_build import relabel as stage
+
+    stage.run(
+        build, say, teacher, engine=engine, batch_size=batch_size, limit=limit, evaluate=evaluate, restart=restart
+    )
+
+
+@app.command()
+def verify(
+    build: Build,
+    alignment: Annotated[
+        Literal["probability", "precision"],
+        typer.Option(help="Gate: the teacher's probability (the paper's), or its precision on validation."),
+    ] = "probability",
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="What the gate asks for.")] = 0.7,
+    restart: Restart = False,
+) -> None:
+    """Give rows the labels that the teacher is sure of; keep validation and test texts out."""
+    from data_build import verify as stage
+
+    stage.run(build, say, alignment=alignment, threshold=threshold, restart=restart)
+
+
+@app.command()
+def balance(
+    build: Build,
+    target: Annotated[int | None, typer.Option(help="Rows per label; the largest that the supply reaches.")] = None,
+    ratio: Annotated[float, typer.Option(help="Most frequent label for each row of the rarest, at most.")] = 1.5,
+    seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,
+    restart: Restart = False,
+) -> None:
+    """Choose rows so that the labels' counts are even."""
+    from data_build import balance as stage
+
+    stage.run(build, say, target=target, ratio=ratio, seed=seed, restart=restart)
 
 
 @app.command()

@@ -1,18 +1,25 @@
-"""Third stage: the teacher's 28 probabilities for every tweet, and how good the teacher is."""
+"""Third stage: the teacher's 28 probabilities for every tweet and official text, and how good the teacher is."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow
+from pyarrow import parquet
 
 from data_build import goemotions, sentiment140
-from data_build.stage import Say, input_hashes, open_stage, read_manifest, read_rows, read_shards
+from data_build.stage import Say, Stage, input_hashes, open_stage, read_manifest, read_shards
 from data_build.teacher import TEACHER, Engine, Teacher, fingerprint
 from evenmood import LABELS
 from evenmood.model_folder import figure_text
+from evenmood.thresholds import tune_thresholds
 
 STAGE = "relabel"
+CHUNK_ROWS = 4096
+"""Texts that are sorted by length at a time."""
+OFFICIAL = "relabel-official"
+"""The same for the official splits: what the gates of `verify` and a distillation need."""
 
 
 def run(
@@ -21,7 +28,7 @@ def run(
     teacher: str = TEACHER,
     *,
     engine: Engine = "torch",
-    batch_size: int = 256,
+    batch_size: int = 64,
     limit: int | None = None,
     evaluate: bool = False,
     restart: bool = False,
@@ -41,42 +48,71 @@ def run(
     Raises:
         DataError: An earlier stage is missing, or the teacher cannot be loaded.
     """
-    inputs = {**input_hashes(build, sentiment140.STAGE, goemotions.STAGE), "teacher": fingerprint(teacher)}
-    options = {"teacher": _name(teacher), "engine": engine, "limit": limit, "evaluate": evaluate}
-    with open_stage(build, STAGE, inputs, options, say, restart) as stage:
-        if stage.finished:
-            return
-        model = Teacher(teacher, engine=engine, batch_size=batch_size)
-        figures = measure(build, model, say) if evaluate else None
-        total = read_manifest(build, sentiment140.STAGE)["rows_out"]
-        total = total if limit is None else min(limit, total)
-        done = 0
-        for name, shard in read_shards(build, sentiment140.STAGE):
-            rows = shard.slice(0, max(0, total - done))
-            done += rows.num_rows
-            if stage.has(name) or not rows.num_rows:
-                continue
-            scores = model.probabilities(rows["text"].to_pylist())
-            stage.write(name, with_scores(rows, scores), {"in": rows.num_rows})
-            stage.progress(rows.num_rows, done, total)
-        stage.finish(**({"evaluation": figures} if figures else {}))
+    options = {"teacher": _name(teacher), "engine": engine}
+    model = _Lazy(teacher, engine, batch_size)
+    splits = ("train", "validation", "test") if evaluate else ("train", "validation")
+    inputs = {**input_hashes(build, goemotions.STAGE), "teacher": fingerprint(teacher)}
+    with open_stage(build, OFFICIAL, inputs, {**options, "splits": splits}, say, restart) as stage:
+        if not stage.finished:
+            _label(stage, read_shards(build, goemotions.STAGE), model, 10**9, splits)
+            stage.finish(**({"evaluation": measure(build, say)} if evaluate else {}))
+    inputs |= input_hashes(build, sentiment140.STAGE)
+    with open_stage(build, STAGE, inputs, {**options, "limit": limit}, say, restart) as stage:
+        if not stage.finished:
+            total = read_manifest(build, sentiment140.STAGE)["rows_out"]
+            total = total if limit is None else min(limit, total)
+            _label(stage, read_shards(build, sentiment140.STAGE), model, total)
+            stage.finish()
+
+
+class _Lazy:
+    """The teacher, loaded when the first row wants it: a stage that is done needs none."""
+
+    def __init__(self, *options: Any) -> None:
+        self._options = options
+        self._model: Teacher | None = None
+
+    def probabilities(self, texts: list[str]) -> np.ndarray:
+        if self._model is None:
+            model, engine, batch_size = self._options
+            self._model = Teacher(model, engine=engine, batch_size=batch_size)
+        return self._model.probabilities(texts)
+
+
+def _label(
+    stage: Stage, shards: Iterable[tuple[str, pyarrow.Table]], model: _Lazy, total: int, only: Sequence[str] = ()
+) -> None:
+    done = 0
+    for name, shard in shards:
+        rows = shard.slice(0, max(0, total - done))
+        if only and name not in only:
+            continue
+        done += rows.num_rows
+        if stage.has(name) or not rows.num_rows:
+            continue
+        scores = []
+        for start in range(0, rows.num_rows, CHUNK_ROWS):
+            texts = rows["text"].slice(start, CHUNK_ROWS).to_pylist()
+            scores.append(model.probabilities(texts))
+            stage.progress(len(texts), done - rows.num_rows + start + len(texts), total if total < 10**9 else None)
+        stage.write(name, with_scores(rows, np.concatenate(scores)), {"in": rows.num_rows})
 
 
 def with_scores(rows: pyarrow.Table, scores: np.ndarray) -> pyarrow.Table:
     """The same rows with a probability per label."""
+    column = pyarrow.array(list(scores), pyarrow.list_(pyarrow.float32()))
     at = rows.schema.get_field_index("scores")
-    return rows.set_column(at, rows.schema.field(at), pyarrow.array(list(scores), rows.schema.field(at).type))
+    return rows.append_column("scores", column) if at < 0 else rows.set_column(at, "scores", column)
 
 
-def measure(build: Path, model: Teacher, say: Say) -> dict[str, Any]:
+def measure(build: Path, say: Say) -> dict[str, Any]:
     """The teacher's figures on validation and test: at 0.5, and at thresholds tuned on validation."""
     from evenmood.metrics import score
-    from evenmood.thresholds import tune_thresholds
 
     figures: dict[str, Any] = {}
     thresholds = np.full(len(LABELS), 0.5, np.float32)
     for split in ("validation", "test"):
-        truth, scores = official_scores(build, model, split)
+        truth, scores = official_scores(build, split)
         if split == "validation":
             thresholds = tune_thresholds(truth, scores)
             figures["thresholds"] = dict(zip(LABELS, thresholds.round(2).astype(float).tolist(), strict=True))
@@ -90,13 +126,18 @@ def measure(build: Path, model: Teacher, say: Say) -> dict[str, Any]:
     return figures
 
 
-def official_scores(build: Path, model: Teacher, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and the teacher's probabilities of an official split, each of shape (n, 28)."""
-    rows = read_rows(build, goemotions.STAGE, split)
+def official_scores(build: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and the teacher's probabilities of an official split, each float32 of shape (n, 28)."""
+    rows = parquet.read_table(build / OFFICIAL / f"{split}.parquet", columns=["labels", "scores"])
     truth = np.zeros((rows.num_rows, len(LABELS)), np.float32)
     for index, numbers in enumerate(rows["labels"].to_pylist()):
         truth[index, numbers] = 1
-    return truth, model.probabilities(rows["text"].to_pylist())
+    return truth, scores_of(rows)
+
+
+def scores_of(rows: pyarrow.Table) -> np.ndarray:
+    """The teacher's probabilities: float32 of shape (n, 28)."""
+    return np.asarray(rows["scores"].combine_chunks().flatten(), np.float32).reshape(-1, len(LABELS))
 
 
 def _name(teacher: str) -> str:

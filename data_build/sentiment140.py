@@ -18,7 +18,7 @@ from evenmood.text import clean
 
 STAGE = "sentiment140"
 SENTIMENT140 = "stanfordnlp/sentiment140"
-SHARD_ROWS = 50_000
+SHARD_ROWS = 20_000
 MIN_WORDS, MAX_WORDS = 3, 60
 FOREIGN = 0.5
 """Probability of another language from which on a text is dropped."""

@@ -19,7 +19,7 @@ Engine = Literal["torch", "onnx"]
 class Teacher:
     """A loaded model and its tokenizer."""
 
-    def __init__(self, model: str, *, engine: Engine = "torch", batch_size: int = 256) -> None:
+    def __init__(self, model: str, *, engine: Engine = "torch", batch_size: int = 64) -> None:
         """Load the model; no code of the repository is run, and nothing is unpickled.
 
         Args:
@@ -78,12 +78,12 @@ def _torch_runner(model: str) -> Any:
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network = AutoModelForSequenceClassification.from_pretrained(model, dtype=torch.float32, use_safetensors=True)
-    network = network.to(device).eval()
     half = torch.cuda.is_available() or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    network = network.to(device, torch.bfloat16 if half else torch.float32).eval()
 
     def run(batch: dict[str, np.ndarray]) -> np.ndarray:
         tensors = {name: torch.from_numpy(values).to(device) for name, values in batch.items()}
-        with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=half):
+        with torch.inference_mode():
             logits: np.ndarray = network(**tensors).logits.float().cpu().numpy()
         return logits
 

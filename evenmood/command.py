@@ -28,6 +28,7 @@ EXTRAS = {
     "filelock": "data",
     "ftfy": "data",
     "py3langid": "data",
+    "statsmodels": "data",
     "openai": "data",
     "torch": "data",
     "transformers": "data",

@@ -26,26 +26,11 @@ CALLS: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.fixture(scope="module")
-def theirs(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def theirs(tiny_encoder: Path) -> Any:
     """A transformers pipeline on a small encoder with the 28 labels, saved and loaded as one from the Hub is."""
-    transformers = pytest.importorskip("transformers", reason="transformers and torch are not installed")
-    pytest.importorskip("torch", reason="torch is not installed")
-    folder = tmp_path_factory.mktemp("encoder")
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *{word for text in TEXTS for word in text.lower().split()}]
-    (folder / "vocab.txt").write_text("\n".join(words))
-    transformers.BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
-    config = transformers.BertConfig(
-        vocab_size=len(words),
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        id2label=dict(enumerate(LABELS)),
-        label2id={label: index for index, label in enumerate(LABELS)},
-        problem_type="multi_label_classification",
-    )
-    transformers.BertForSequenceClassification(config).save_pretrained(folder)
-    return transformers.pipeline(task="text-classification", model=str(folder), top_k=None)
+    import transformers
+
+    return transformers.pipeline(task="text-classification", model=str(tiny_encoder), top_k=None)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,96 @@
+"""Gates: which of the teacher's labels a row is given, and which texts may not enter training."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from datasketch import MinHash, MinHashLSH
+from statsmodels.stats.proportion import proportion_confint
+
+from evenmood.rows import text_hash
+from evenmood.text import clean
+
+NEAR = 0.8
+"""Jaccard similarity of word 3-shingles from which on two texts are nearly equal."""
+SHINGLE = 3
+PERMUTATIONS = 128
+
+
+def precision_cuts(truth: np.ndarray, scores: np.ndarray, target: float) -> np.ndarray:
+    """Per label the lowest probability at which the teacher's precision is surely the target.
+
+    Surely: the lower end of the Wilson interval (95 %) of the precision among the texts at or above it.
+
+    Args:
+        truth: 0 or 1, shape (n, labels), of the validation split.
+        scores: The teacher's probabilities of the same texts, shape (n, labels).
+        target: Precision, 0 to 1.
+
+    Returns:
+        float32 of shape (labels,); infinity where no probability will do.
+    """
+    cuts = np.full(truth.shape[1], np.inf, np.float32)
+    given = np.arange(1, len(truth) + 1)
+    for label in range(truth.shape[1]):
+        order = np.argsort(-scores[:, label], kind="stable")
+        low, _ = proportion_confint(truth[order, label].cumsum(), given, method="wilson")
+        good = np.flatnonzero(low >= target)
+        if len(good):
+            cuts[label] = scores[order[good[-1]], label]
+    return cuts
+
+
+def intended_passes(scores: np.ndarray, intended: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """Whether each row's intended label is among the teacher's two highest and reaches its tuned threshold.
+
+    Args:
+        scores: The teacher's probabilities, shape (n, labels).
+        intended: Label number of each row, shape (n,).
+        thresholds: Tuned on validation, shape (labels,).
+
+    Returns:
+        bool of shape (n,).
+    """
+    rows = np.arange(len(scores))
+    own = scores[rows, intended]
+    higher = (scores > own[:, None]).sum(axis=1)
+    passes: np.ndarray = (higher < 2) & (own >= thresholds[intended])
+    return passes
+
+
+class Leakage:
+    """The texts of validation and test, and whether another one equals or nearly equals one of them."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        """Take the held-out texts."""
+        self._hashes: set[str] = set()
+        self._shingles: dict[str, frozenset[str]] = {}
+        self._index = MinHashLSH(threshold=NEAR, num_perm=PERMUTATIONS)
+        for number, text in enumerate(texts):
+            self._hashes.add(text_hash(text))
+            if found := shingles(text):
+                self._shingles[str(number)] = found
+                self._index.insert(str(number), _minhash(found))
+
+    def reason(self, text: str) -> str | None:
+        """Why a text may not enter training; None if it may."""
+        if text_hash(text) in self._hashes:
+            return "equals a validation or test text"
+        found = shingles(text)
+        if found and any(
+            len(found & held) >= NEAR * len(found | held)
+            for held in (self._shingles[name] for name in self._index.query(_minhash(found)))
+        ):
+            return "nearly equals a validation or test text"
+        return None
+
+
+def shingles(text: str) -> frozenset[str]:
+    """Runs of three words of the cleaned text; none where it has fewer."""
+    words = clean(text).split()
+    return frozenset(" ".join(words[at : at + SHINGLE]) for at in range(len(words) - SHINGLE + 1))
+
+
+def _minhash(found: frozenset[str]) -> MinHash:
+    minhash = MinHash(num_perm=PERMUTATIONS, seed=1)
+    minhash.update_batch([shingle.encode() for shingle in sorted(found)])
+    return minhash

@@ -1,0 +1,107 @@
+"""Fifth stage: rows get the labels that the teacher is sure of, and nothing of validation or test gets in."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow
+
+from data_build import gates, goemotions, relabel
+from data_build.stage import Say, input_hashes, open_stage, read_manifest, read_rows, read_shards
+from evenmood import LABELS
+from evenmood.thresholds import tune_thresholds
+
+STAGE = "verify"
+ALIGNMENT = 0.7
+"""The paper's: the teacher gives the label at least this probability."""
+Alignment = Literal["probability", "precision"]
+
+
+def run(
+    build: Path,
+    say: Say,
+    *,
+    alignment: Alignment = "probability",
+    threshold: float = ALIGNMENT,
+    restart: bool = False,
+) -> None:
+    """Write the relabelled rows that pass the gate, with the labels that pass it.
+
+    Args:
+        build: Build folder.
+        say: Receives progress, a line at a time.
+        alignment: `probability`: the teacher gives a label at least `threshold` (the paper's gate). `precision`: at
+            least the probability from which on its precision on validation is surely `threshold`.
+        threshold: From 0 to 1.
+        restart: Forget what an earlier run wrote.
+
+    Raises:
+        DataError: An earlier stage is missing.
+    """
+    inputs = input_hashes(build, goemotions.STAGE, relabel.OFFICIAL, relabel.STAGE)
+    with open_stage(build, STAGE, inputs, {"alignment": alignment, "threshold": threshold}, say, restart) as stage:
+        if stage.finished:
+            return
+        cuts = cuts_of(build, threshold)
+        held = [text for split in ("validation", "test") for text in _texts(build, split)]
+        leakage = gates.Leakage(held)
+        say(f"{STAGE}: {len(held):,} validation and test texts are kept out")
+        total, done = read_manifest(build, relabel.STAGE)["rows_out"], 0
+        for name, rows in read_shards(build, relabel.STAGE):
+            done += rows.num_rows
+            if not stage.has(name):
+                kept, counts = _passing(rows, cuts[alignment], leakage)
+                stage.write(name, kept, counts)
+                stage.progress(rows.num_rows, done, total)
+        overlap = Counter(reason for text in _texts(build, "train") if (reason := leakage.reason(text)))
+        stage.finish(
+            cuts={gate: _by_label(np.where(np.isinf(values), np.nan, values)) for gate, values in cuts.items()},
+            yields={gate: _by_label(_yield(build, values)) for gate, values in cuts.items()},
+            official_overlap=dict(sorted(overlap.items())),
+        )
+
+
+def cuts_of(build: Path, threshold: float) -> dict[str, np.ndarray]:
+    """Probability from which on a label is given, per gate: float32 of shape (28,), infinity where never."""
+    truth, scores = relabel.official_scores(build, "validation")
+    return {
+        "probability": np.full(len(LABELS), threshold, np.float32),
+        "precision": gates.precision_cuts(truth, scores, threshold),
+        "tuned": tune_thresholds(truth, scores),
+    }
+
+
+def _passing(rows: pyarrow.Table, cuts: np.ndarray, leakage: gates.Leakage) -> tuple[pyarrow.Table, Counter[str]]:
+    given: np.ndarray = relabel.scores_of(rows) >= cuts
+    counts = Counter({"in": rows.num_rows})
+    keep = np.array(given.any(axis=1))
+    counts["no label passes the gate"] = int((~keep).sum())
+    texts = rows["text"].to_pylist()
+    for row in np.flatnonzero(keep):
+        if reason := leakage.reason(texts[row]):
+            keep[row] = False
+            counts[reason] += 1
+    labels = pyarrow.array(
+        [given[row].nonzero()[0].tolist() for row in np.flatnonzero(keep)], rows.schema.field("labels").type
+    )
+    kept = rows.filter(pyarrow.array(keep))
+    return kept.set_column(rows.schema.get_field_index("labels"), "labels", labels), counts
+
+
+def _yield(build: Path, cuts: np.ndarray) -> np.ndarray:
+    """Rows that each label would get from the gate, leakage not yet counted."""
+    found = [(relabel.scores_of(rows) >= cuts).sum(axis=0) for _, rows in read_shards(build, relabel.STAGE)]
+    return np.asarray(np.sum(found, axis=0))
+
+
+def _by_label(values: np.ndarray) -> dict[str, Any]:
+    """Numbers by label; null where there is none."""
+    whole = np.issubdtype(values.dtype, np.integer)
+    shown = [int(value) if whole else None if np.isnan(value) else round(float(value), 4) for value in values]
+    return dict(zip(LABELS, shown, strict=True))
+
+
+def _texts(build: Path, split: str) -> list[str]:
+    texts: list[str] = read_rows(build, goemotions.STAGE, split)["text"].to_pylist()
+    return texts

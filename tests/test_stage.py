@@ -1,0 +1,186 @@
+"""What the stages have in common: shards, resuming, manifests, checksums, the lock."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from data_build.stage import input_hashes, locked, open_stage, read_manifest, read_rows, sha256
+from evenmood import DataError, UsageError
+from tests.hub_repository import files_of
+from tests.local_hub import run_module
+from tests.small_data import write_tsv, write_tweets
+
+ROWS = pyarrow.table({"text": ["a", "b", "c"]})
+
+
+def build_one(build: Path, shards: int = 2, **options: object) -> None:
+    with open_stage(build, "first", {"source": "x"}, options, print) as stage:
+        for number in range(shards):
+            name = f"part-{number:05}"
+            if not stage.has(name):
+                stage.write(name, ROWS, {"in": 5, "too short": 2})
+        stage.finish(more="told")
+
+
+def test_the_manifest_accounts_for_every_row(tmp_path: Path) -> None:
+    build_one(tmp_path, seed=1)
+    manifest = read_manifest(tmp_path, "first")
+    assert (manifest["rows_in"], manifest["rows_out"], manifest["dropped"]) == (10, 6, {"too short": 4})
+    assert manifest["options"] == {"seed": 1}
+    assert manifest["inputs"] == {"source": "x"}
+    assert manifest["more"] == "told"
+    assert manifest["shards"]["part-00001.parquet"]["rows"] == 3
+    assert read_rows(tmp_path, "first")["text"].to_pylist() == ["a", "b", "c"] * 2
+
+
+def test_a_finished_stage_is_not_done_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    build_one(tmp_path)
+    before = files_of(tmp_path)
+    with open_stage(tmp_path, "first", {"source": "x"}, {}, print) as stage:
+        assert stage.finished
+    assert "done already, 6 rows" in capsys.readouterr().out
+    assert files_of(tmp_path) == before
+
+
+def test_other_options_or_inputs_are_refused(tmp_path: Path) -> None:
+    build_one(tmp_path, seed=1)
+    for inputs, options, named in (({"source": "y"}, {"seed": 1}, "source"), ({"source": "x"}, {"seed": 2}, "seed")):
+        with pytest.raises(UsageError, match=f"an earlier run had other {named}; .*--restart"):
+            open_stage(tmp_path, "first", inputs, options, print).__enter__()
+    with open_stage(tmp_path, "first", {"source": "y"}, {}, print, restart=True) as stage:
+        assert not stage.finished
+        assert not stage.has("part-00000")
+
+
+def test_a_shard_is_whole_or_absent(tmp_path: Path) -> None:
+    with open_stage(tmp_path, "first", {}, {}, print) as stage:
+        with pytest.raises(TypeError):
+            stage.write("part-00000", ROWS, {"in": object()})  # type: ignore[dict-item]
+        (tmp_path / "first" / ".part-00001.parquet.part").write_bytes(b"what a killed run left")
+    with open_stage(tmp_path, "first", {}, {}, print) as stage:
+        assert not stage.has("part-00000")
+        assert sorted(path.name for path in stage.folder.iterdir()) == ["plan.json"]
+
+
+def test_a_shard_with_another_checksum(tmp_path: Path) -> None:
+    build_one(tmp_path)
+    shard = tmp_path / "first" / "part-00001.parquet"
+    parquet.write_table(pyarrow.table({"text": ["forged"]}), shard)
+    with pytest.raises(DataError, match=r"part-00001.parquet differs from what the stage wrote; run: .* --restart"):
+        read_rows(tmp_path, "first")
+    shard.unlink()
+    with pytest.raises(DataError, match=r"part-00001.parquet is missing"):
+        read_rows(tmp_path, "first")
+
+
+def test_a_stage_that_was_not_run_or_not_finished(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="the stage first has not been run; run: python -m data_build first"):
+        input_hashes(tmp_path, "first")
+    with open_stage(tmp_path, "first", {}, {}, print):
+        pass
+    with pytest.raises(DataError, match="was not finished"):
+        input_hashes(tmp_path, "first")
+
+
+def test_a_second_build_in_the_folder_is_refused(tmp_path: Path) -> None:
+    with locked(tmp_path):
+        done = run_module("data_build", "goemotions", tmp_path, "--data", write_tsv(tmp_path / "tsv"), "--any-size")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "another build is running in this folder" in done.stderr
+    build_one(tmp_path)
+
+
+def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=200k", "none", small], check=False, capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("no file system of a small size can be mounted here")
+    try:
+        big = pyarrow.table({"text": [f"{number:0100}{hash(number * 7919)}" for number in range(20_000)]})
+        with open_stage(small, "first", {}, {}, print) as stage:
+            stage.write("part-00000", ROWS, {"in": 3})
+            with pytest.raises(OSError, match="No space left"):
+                stage.write("part-00001", big, {"in": 20_000})
+        with open_stage(small, "first", {}, {}, print) as stage:
+            assert stage.has("part-00000")
+            assert not stage.has("part-00001")
+            stage.write("part-00001", ROWS, {"in": 3})
+            assert stage.finish()["rows_out"] == 6
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+def chain(build: Path, tweets: Path, teacher: Path) -> list[list[str]]:
+    """Commands of the stages so far."""
+    return [
+        ["goemotions", str(build), "--data", str(tweets.parent / "tsv"), "--any-size"],
+        ["sentiment140", str(build), "--tweets", str(tweets)],
+        ["relabel", str(build), "--teacher", str(teacher)],
+        ["verify", str(build), "--threshold", "0.6"],
+        ["balance", str(build), "--target", "20"],
+    ]
+
+
+def run_chain(commands: list[list[str]]) -> "subprocess.Popen[str]":
+    """Run all commands in one process, as one build."""
+    script = (
+        "import sys\nfrom data_build.__main__ import app\n"
+        "for command in " + json.dumps(commands) + ":\n    app(command, standalone_mode=False)\n"
+    )
+    return subprocess.Popen([sys.executable, "-c", script], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> tuple[Path, Path, float]:
+    """The input, a finished build of it, and the seconds it took."""
+    place = tmp_path_factory.mktemp("chain")
+    write_tsv(place / "tsv")
+    texts = [
+        f"@you {word} and thank you so much {number}" for number in range(300) for word in ("joy", "anger", "grief")
+    ]
+    tweets = write_tweets(place / "tweets.csv", texts)
+    started = time.monotonic()
+    process = run_chain(chain(place / "build", tweets, tiny_encoder))
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    return tweets, place / "build", time.monotonic() - started
+
+
+@pytest.mark.parametrize("share", [0.5, 0.7, 0.9])
+def test_killed_and_resumed_gives_the_same_bytes(
+    undisturbed: tuple[Path, Path, float], tiny_encoder: Path, tmp_path: Path, share: float
+) -> None:
+    tweets, expected, seconds = undisturbed
+    build = tmp_path / "build"
+    commands = chain(build, tweets, tiny_encoder)
+    process = run_chain(commands)
+    time.sleep(seconds * share)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    again = run_chain(commands)
+    said, _ = again.communicate(timeout=120)
+    assert again.returncode == 0, said
+    assert files_of(build) == files_of(expected)
+
+
+def test_the_chain_accounts_for_every_tweet(undisturbed: tuple[Path, Path, float]) -> None:
+    _, build, _ = undisturbed
+    rows = None
+    for name in ("sentiment140", "relabel", "verify"):
+        manifest = read_manifest(build, name)
+        assert manifest["rows_in"] == manifest["rows_out"] + sum(manifest["dropped"].values())
+        assert rows in (None, manifest["rows_in"])
+        rows = manifest["rows_out"]
+        for file, about in manifest["shards"].items():
+            assert sha256(build / name / file) == about["sha256"]
+    assert read_manifest(build, "balance")["inputs"]["verify"] == sha256(build / "verify" / "manifest.json")

@@ -1,0 +1,57 @@
+"""The gates: where a label is sure enough, and that no held-out text gets in."""
+
+import numpy as np
+import pytest
+from statsmodels.stats.proportion import proportion_confint
+
+from data_build.gates import Leakage, intended_passes, precision_cuts, shingles
+
+
+def test_the_cut_is_the_lowest_probability_of_sure_precision() -> None:
+    scores = np.linspace(1, 0, 400, dtype=np.float32)[:, None]
+    truth = np.zeros((400, 1))
+    truth[:90] = 1  # the 90 highest are right, and nothing after them
+    (cut,) = precision_cuts(truth, scores, 0.7)
+    given = int((scores[:, 0] >= cut).sum())
+    low = proportion_confint(90, given, method="wilson")[0]
+    assert low >= 0.7
+    assert proportion_confint(90, given + 1, method="wilson")[0] < 0.7
+
+
+def test_a_label_that_is_never_sure_gets_no_cut() -> None:
+    scores = np.random.default_rng(0).random((200, 2)).astype(np.float32)
+    truth = np.zeros((200, 2))
+    truth[scores[:, 0].argmax(), 0] = 1  # one right text says little
+    assert np.isinf(precision_cuts(truth, scores, 0.7)).all()
+
+
+def test_the_intended_label_is_among_the_two_highest_and_reaches_its_threshold() -> None:
+    scores = np.array([[0.9, 0.5, 0.1], [0.9, 0.5, 0.6], [0.2, 0.1, 0.05], [0.5, 0.5, 0.5]])
+    passes = intended_passes(scores, np.array([1, 1, 0, 2]), np.array([0.3, 0.3, 0.3]))
+    assert passes.tolist() == [True, False, False, True]
+
+
+HELD = ["I really did not expect to see you here today my old friend", "ok then", "thank you"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (HELD[0], "equals"),
+        (HELD[0].upper() + "!!!", "equals"),
+        ("OK, then.", "equals"),
+        ("I really did not expect to see you here today my old friend Bob", "nearly equals"),
+        ("I really did not expect to see him here today my old friend", None),
+        ("something else that nobody has ever said", None),
+        ("ok", None),
+        ("", None),
+    ],
+)
+def test_what_is_kept_out(text: str, reason: str | None) -> None:
+    found = Leakage(HELD).reason(text)
+    assert found == (f"{reason} a validation or test text" if reason else None)
+
+
+def test_shingles() -> None:
+    assert shingles("One, two THREE four") == {"one two three", "two three four"}
+    assert shingles("one two") == frozenset()
