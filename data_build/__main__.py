@@ -113,7 +113,7 @@ def publish(
         bool, typer.Option("--drop-balanced", help="Let go of a published configuration that the build lacks.")
     ] = False,
     private: Annotated[bool | None, typer.Option(help="Whether a new repository is private.")] = None,
-    revision: Revision = None,
+    revision: Annotated[str | None, typer.Option(help="Branch; created if there is none.")] = None,
     create_pr: Annotated[bool, typer.Option("--create-pr", help="Open a pull request instead.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write what would be uploaded here, and upload nothing.")] = None,
 ) -> None:
