@@ -103,6 +103,18 @@ def balance(
 
 
 @app.command()
+def report(
+    build: Build,
+    results: Annotated[Path, typer.Option(help="Results file to write.")] = Path("results/dataset.json"),
+    document: Annotated[Path, typer.Option(help="Document to write, its figures beside it.")] = Path("docs/dataset.md"),
+) -> None:
+    """Write the results file, the figures and the document of a build."""
+    from data_build import report as stage
+
+    stage.run(build, say, results, document)
+
+
+@app.command()
 def publish(
     build: Build,
     repo: Annotated[str, typer.Argument(help="Hub data set, namespace/name; created if there is none.")],

@@ -86,7 +86,7 @@ def choose(labels: Sequence[Sequence[int]], human: np.ndarray, target: int, rati
 
     Each label takes rows until it has the target: people's first, then the teacher's. A row that would lift another
     label over the limit (`ratio` times what the rarest label can have) is left out, unless it is people's and its label
-    would miss the target without it.
+    would miss the target without it. Rows of one label are not preferred: labels go on occurring together.
 
     Args:
         labels: Label numbers of each row.
@@ -107,10 +107,9 @@ def choose(labels: Sequence[Sequence[int]], human: np.ndarray, target: int, rati
     counts = np.zeros(len(LABELS), int)
     taken = np.zeros(len(labels), bool)
     for label in np.argsort(supply, kind="stable").tolist():
-        ranked = sorted(holders[label], key=lambda row: (not human[row], len(labels[row])))
-        forced = [row for row in ranked if human[row]]
-        machine = [row for row in ranked if not human[row]]
-        for rows, force in ((forced, False), (forced, True), (machine, False)):
+        people = [row for row in holders[label] if human[row]]
+        machine = [row for row in holders[label] if not human[row]]
+        for rows, force in ((people, False), (people, True), (machine, False)):
             for row in rows:
                 if counts[label] >= target:
                     break

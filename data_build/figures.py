@@ -1,10 +1,13 @@
 """Figures of the data set, readable without colour."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from evenmood import LABELS
 
 SHADES = {"goemotions": ("#30638e", ""), "sentiment140": ("#edae49", "//"), "generated": ("#d1495b", "xx")}
 """Colour and hatching of each source."""
@@ -48,5 +51,48 @@ def label_counts(
             axes.spines[side].set_visible(False)
         if len(parts) > 1:
             axes.legend(loc="lower right")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+
+
+def word_counts(words: Sequence[tuple[str, int]], path: Path) -> None:
+    """Draw how often the most frequent words occur, in two columns (the paper's figure 3)."""
+    figure = Figure(figsize=(9, 6), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    half = -(-len(words) // 2)
+    for axes, part in zip(figure.subplots(1, 2, sharex=True), (words[:half], words[half:]), strict=True):
+        axes.barh([word for word, _ in part], [count for _, count in part], color=SHADES["goemotions"][0])
+        axes.invert_yaxis()
+        axes.set_xlabel("occurrences in the balanced training texts")
+        axes.tick_params(axis="y", labelsize=9)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+
+
+def co_occurrence(labels: Sequence[Sequence[int]], path: Path) -> None:
+    """Draw, for each label, the share of its rows that carry each other label too, in percent."""
+    size = len(LABELS)
+    counts = np.zeros((size, size))
+    for row in labels:
+        for first in row:
+            counts[first, list(row)] += 1
+    own = np.diag(counts).copy()
+    shares = 100 * counts / np.maximum(own, 1)[:, None]
+    np.fill_diagonal(shares, np.nan)
+    figure = Figure(figsize=(10, 9), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    top = max(1.0, float(np.nanmax(shares)))
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=top)
+    axes.set_xticks(range(size), LABELS, rotation=90)
+    axes.set_yticks(range(size), LABELS)
+    axes.set_ylabel("of the rows with this label …")
+    axes.set_xlabel("… so many percent carry this one too")
+    for first, second in np.argwhere(shares >= 1):
+        shade = "white" if shares[first, second] > top * 0.6 else "black"
+        axes.text(second, first, f"{shares[first, second]:.0f}", ha="center", va="center", size=6.5, color=shade)
+    figure.colorbar(image, label="percent", shrink=0.6)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 CARD_FILE = "README.md"
 
 
-def render(template: Path, target: Path, **values: Any) -> None:
+def render(template: Path, card: Path, /, **values: Any) -> None:
     """Fill a Jinja template and write the card; a value that the template names and nobody gave is an error."""
     import jinja2
 
@@ -24,7 +24,7 @@ def render(template: Path, target: Path, **values: Any) -> None:
         autoescape=False,  # noqa: S701 - Markdown, from our own figures
     )
     environment.filters["interval"] = figure_text
-    write_text(target, environment.get_template(template.name).render(**values))
+    write_text(card, environment.get_template(template.name).render(**values))
 
 
 def check(path: Path, kind: "type[ModelCard] | type[DatasetCard]", required: Sequence[str], remedy: str) -> None:

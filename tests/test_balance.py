@@ -41,6 +41,13 @@ def test_people_go_first_and_none_of_theirs_is_left_out_under_the_target() -> No
     assert human[chosen].mean() > 0.7 > human.mean()
 
 
+def test_labels_go_on_occurring_together() -> None:
+    labels, human = supply()
+    chosen = choose(labels, human, 60, 1.5, seed=0)
+    before = np.mean([len(row) > 1 for row in labels])
+    assert np.mean([len(labels[row]) > 1 for row in chosen]) > 0.7 * before
+
+
 def test_the_seed_decides() -> None:
     labels, human = supply()
     first, same, other = (choose(labels, human, 40, 1.5, seed) for seed in (1, 1, 2))

@@ -1,6 +1,7 @@
 """What the stages have in common: shards, resuming, manifests, checksums, the lock."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -184,3 +185,25 @@ def test_the_chain_accounts_for_every_tweet(undisturbed: tuple[Path, Path, float
         for file, about in manifest["shards"].items():
             assert sha256(build / name / file) == about["sha256"]
     assert read_manifest(build, "balance")["inputs"]["verify"] == sha256(build / "verify" / "manifest.json")
+
+
+def test_the_report_says_what_the_manifests_say(undisturbed: tuple[Path, Path, float], tmp_path: Path) -> None:
+    _, build, _ = undisturbed
+    done = run_module(
+        *("data_build", "report", build, "--results", tmp_path / "dataset.json", "--document", tmp_path / "dataset.md")
+    )
+    assert done.returncode == 0, done.stderr
+    content = json.loads((tmp_path / "dataset.json").read_text())
+    manifest = read_manifest(build, "balance")
+    assert content["label_counts_after"] == manifest["label_counts_after"]
+    assert content["rows"] == sum(content["rows_by_source"].values()) == manifest["rows_out"]
+    assert content["rejected_by_reason"]["verify"] == read_manifest(build, "verify")["dropped"]
+    by_source = content["label_counts_by_source"].values()
+    for label, count in content["label_counts_after"].items():
+        assert sum(counts[label] for counts in by_source) == count
+    text = (tmp_path / "dataset.md").read_text()
+    for picture in re.findall(r"!\[[^]]+\]\(([^)]+)\)", text):
+        assert (tmp_path / picture).stat().st_size > 10_000
+    assert f"{content['rows']:,} rows were chosen" in text
+    missing = run_module("data_build", "report", tmp_path / "nothing")
+    assert (missing.returncode, missing.stderr.count("\n")) == (1, 1)

@@ -1,0 +1,103 @@
+"""Memory and rate of the stage sentiment140 on 1.6 million rows: `python -m benchmarks.tweets results/tweets.json`."""
+
+import csv
+import json
+import os
+import platform
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from data_build.stage import read_manifest
+from evenmood import LABELS
+
+ROWS = 1_600_000
+"""As many as Sentiment140 has."""
+WORDS = [
+    "so",
+    "really",
+    "i",
+    "you",
+    "we",
+    "they",
+    "it",
+    "this",
+    "that",
+    "is",
+    "was",
+    "not",
+    "my",
+    "your",
+    "today",
+    "tomorrow",
+    "again",
+    "work",
+    "school",
+    "home",
+    "song",
+    "game",
+    "phone",
+    "weather",
+    "coffee",
+    "monday",
+    "friday",
+    "night",
+    "morning",
+    "sleep",
+    "time",
+    "people",
+    "friend",
+    "family",
+    "movie",
+    "never",
+    "always",
+    "just",
+    "still",
+    "wish",
+]
+
+
+def write_tweets(path: Path, rows: int) -> None:
+    """Write made-up tweets in the original six columns, Latin-1; one in a hundred is there twice."""
+    draw = random.Random(0)
+    before = ""
+    with path.open("w", newline="", encoding="latin-1") as file:
+        writer = csv.writer(file, quoting=csv.QUOTE_ALL)
+        for row in range(rows):
+            words = (
+                draw.choices(WORDS, k=draw.randint(3, 20)) + draw.choices(LABELS, k=1) + [str(draw.randrange(10**6))]
+            )
+            text = before if row % 100 == 99 else f"@user{row} {' '.join(words)} &amp; caf\xe9 http://t.co/{row}"
+            writer.writerow(["0", str(row), "Mon Apr 06 22:19:45 PDT 2009", "NO_QUERY", "user", text])
+            before = text
+
+
+def main() -> None:
+    """Generate, run the stage in a process of its own, and write what it took."""
+    with tempfile.TemporaryDirectory() as temporary:
+        place = Path(temporary)
+        write_tweets(place / "tweets.csv", ROWS)
+        started = time.monotonic()
+        command = ["-m", "data_build", "sentiment140", str(place / "build"), "--tweets", str(place / "tweets.csv")]
+        subprocess.run([sys.executable, *command], check=True)
+        seconds = time.monotonic() - started
+        manifest = read_manifest(place / "build", "sentiment140")
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024  # kilobytes on Linux
+    content = {
+        "rows": ROWS,
+        "kept": manifest["rows_out"],
+        "seconds": round(seconds, 1),
+        "rows_a_second": round(ROWS / seconds),
+        "peak_memory_bytes": peak,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+    }
+    Path(sys.argv[1]).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(content))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""Ninth stage: the manifests in one results file, figures, and the document that is written from both."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+from data_build import balance, figures, goemotions, relabel, sentiment140, verify
+from data_build.stage import Say, read_manifest, read_rows
+from evenmood import GROUP_OF, LABELS, cards
+from evenmood.model_folder import write_text
+from evenmood.text import clean
+
+TEMPLATE = Path(__file__).with_name("dataset_report.md.jinja")
+STAGES = (goemotions.STAGE, sentiment140.STAGE, relabel.STAGE, verify.STAGE, balance.STAGE)
+WORDS = 50
+"""Of the paper's figure 3."""
+STOP_WORDS = ENGLISH_STOP_WORDS | {
+    "im",
+    "dont",
+    "its",
+    "thats",
+    "just",
+    "like",
+    "got",
+    "u",
+    "ive",
+    "didnt",
+    "youre",
+    "hes",
+    "id",
+}
+"""English function words, which say nothing about a data set."""
+
+
+def run(build: Path, say: Say, results: Path, document: Path) -> None:
+    """Write the results file, the figures beside the document, and the document.
+
+    Args:
+        build: Build folder, with all stages up to `balance` finished.
+        say: Receives progress, a line at a time.
+        results: JSON file to write.
+        document: Markdown file to write; its figures go into `figures/dataset/` beside it.
+
+    Raises:
+        DataError: A stage is missing.
+    """
+    content = collect(build)
+    results.parent.mkdir(parents=True, exist_ok=True)
+    write_text(results, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    rows = read_rows(build, balance.STAGE)
+    labels: list[list[int]] = rows["labels"].to_pylist()
+    folder = document.parent / "figures" / "dataset"
+    counts = {"balanced": content["label_counts_after"], "unbalanced": content["label_counts_before"]}
+    figures.label_counts(counts, content["label_counts_by_source"], folder / "labels.png")
+    words = Counter(word for text in rows["text"].to_pylist() for word in clean(text).split())
+    frequent = [(word, count) for word, count in words.most_common() if word not in STOP_WORDS][:WORDS]
+    figures.word_counts(frequent, folder / "words.png")
+    figures.co_occurrence(labels, folder / "co-occurrence.png")
+    cards.render(
+        TEMPLATE,
+        document,
+        **{**content, "missing": sorted(((int(size), lacking) for size, lacking in content["missing"].items()))},
+        labels=LABELS,
+        groups=GROUP_OF,
+        stage_names=STAGES,
+        figures=folder.relative_to(document.parent).as_posix(),
+    )
+    say(f"{document} and {results} written")
+
+
+def collect(build: Path) -> dict[str, Any]:
+    """What the manifests say, in one object."""
+    manifests = {name: read_manifest(build, name) for name in (*STAGES, relabel.OFFICIAL)}
+    balanced, verified = manifests[balance.STAGE], manifests[verify.STAGE]
+    rows = read_rows(build, balance.STAGE).select(["source", "labels"]).to_pylist()
+    by_source = {source: dict.fromkeys(LABELS, 0) for source in sorted({row["source"] for row in rows})}
+    for row in rows:
+        for number in row["labels"]:
+            by_source[row["source"]][LABELS[number]] += 1
+    evaluation = manifests[relabel.OFFICIAL].get("evaluation", {})
+    shown = ("rows", "macro_f1", "micro_f1", "macro_roc_auc")
+    return {
+        "target": balanced["target"],
+        "rows": balanced["rows_out"],
+        "rows_by_source": dict(sorted(Counter(row["source"] for row in rows).items())),
+        "labels_per_row": round(sum(len(row["labels"]) for row in rows) / len(rows), 3),
+        "label_counts_before": balanced["label_counts_before"],
+        "label_counts_supply": balanced["label_counts_supply"],
+        "label_counts_after": balanced["label_counts_after"],
+        "label_counts_by_source": by_source,
+        "ratio_before": balanced["evenness_before"]["ratio"],
+        "ratio_after": balanced["evenness_after"]["ratio"],
+        "evenness_before": balanced["evenness_before"],
+        "evenness_after": balanced["evenness_after"],
+        "missing": balanced["missing"],
+        "rejected_by_reason": {name: manifests[name]["dropped"] for name in STAGES},
+        "stages": {name: {key: manifests[name][key] for key in ("options", "rows_in", "rows_out")} for name in STAGES},
+        "official_overlap": verified["official_overlap"],
+        "yields": verified["yields"],
+        "cuts": verified["cuts"],
+        "teacher": {
+            "name": manifests[relabel.STAGE]["options"]["teacher"],
+            "figures": {
+                split: {way: {name: evaluation[split][way][name] for name in shown} for way in ("tuned", "at_0.5")}
+                for split in ("validation", "test")
+                if split in evaluation
+            },
+        },
+    }
