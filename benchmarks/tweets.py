@@ -17,48 +17,10 @@ from evenmood import LABELS
 
 ROWS = 1_600_000
 """As many as Sentiment140 has."""
-WORDS = [
-    "so",
-    "really",
-    "i",
-    "you",
-    "we",
-    "they",
-    "it",
-    "this",
-    "that",
-    "is",
-    "was",
-    "not",
-    "my",
-    "your",
-    "today",
-    "tomorrow",
-    "again",
-    "work",
-    "school",
-    "home",
-    "song",
-    "game",
-    "phone",
-    "weather",
-    "coffee",
-    "monday",
-    "friday",
-    "night",
-    "morning",
-    "sleep",
-    "time",
-    "people",
-    "friend",
-    "family",
-    "movie",
-    "never",
-    "always",
-    "just",
-    "still",
-    "wish",
-]
+WORDS = (  # noqa: SIM905
+    "so really i you we they it this that is was not my your today tomorrow again work school home song game phone "
+    "weather coffee monday friday night morning sleep time people friend family movie never always just still wish"
+).split()
 
 
 def write_tweets(path: Path, rows: int) -> None:

@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from evenmood import EmotionClassifier
+from evenmood import EmotionClassifier, HubError
 from evenmood.model_folder import KERAS_FILES
 from tests.conftest import SMALL
 from tests.hub_server import HubServer
 from tests.local_hub import READER, TOKEN, run_module
+from train import remote
 from train.config import TrainConfig
 from train.remote import Unfinished, archive, epochs, flags_of
 
@@ -147,10 +148,11 @@ def test_the_run_that_came_further_goes_on(
 
 def test_what_is_no_unfinished_run_is_left_alone(hub: HubServer, token: str, tmp_path: Path) -> None:
     hub.add(UNFINISHED, {"novel.txt": b"chapter one"})
-    for command in (["job", MODEL], ["remote", MODEL, "--out", tmp_path / "model"]):
-        for restart in ([], ["--restart"]):
-            done = run_module("train", *command, *restart, "--data", DATA)
-            assert (done.returncode, "holds no unfinished run" in done.stderr) == (1, True)
+    for restart in (True, False):
+        with pytest.raises(HubError, match="holds no unfinished run"):
+            remote.start(TrainConfig(), MODEL, print, "t4-small", "3h", [], restart)
+        with pytest.raises(HubError, match="holds no unfinished run"):
+            remote.train(TrainConfig(), MODEL, tmp_path / "model", print, restart=restart)
     assert hub.repositories[UNFINISHED].files() == {"novel.txt": b"chapter one"}
 
 

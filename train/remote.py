@@ -197,9 +197,6 @@ def train(
         UsageError: `out` exists and may not be replaced.
         HubError: No access or no network, at the start or at the push.
     """
-    from train.evaluate import evaluate
-    from train.fit import fit
-
     trained = out / TRAINING_FOLDER / "config.json"
     again = trained.exists() and json.loads(trained.read_text("utf-8")) == json.loads(json.dumps(asdict(config)))
     if not again:
@@ -210,8 +207,12 @@ def train(
     else:
         if not restart:
             unfinished.fetch()
+        from train.fit import fit
+
         fit(config, out, say, overwrite=overwrite, restart=restart, keep=unfinished.save)
     if test:
+        from train.evaluate import evaluate
+
         evaluate(out, "test")
     made = EmotionClassifier.from_pretrained(out).push_to_hub(repo_id, private=private)
     unfinished.remove()
