@@ -73,19 +73,63 @@ def relabel(
 
 
 @app.command()
+def generate(
+    build: Build,
+    model: Annotated[str, typer.Option(help="The endpoint's name of the model.")] = "gpt-4o-mini",
+    base_url: Annotated[str | None, typer.Option(help="Endpoint; OpenAI's own if left out.")] = None,
+    mode: Annotated[
+        Literal["structured", "lines"], typer.Option(help="A chat with a JSON schema, or a completion, a text a line.")
+    ] = "structured",
+    samples: Annotated[int, typer.Option(help="Texts to ask for.")] = 20_000,
+    for_shortfall: Annotated[
+        bool, typer.Option("--for-shortfall", help="Ask for what the stage balance found missing.")
+    ] = False,
+    concurrency: Annotated[int, typer.Option(help="Requests in flight.", min=1)] = 8,
+    timeout: Annotated[float, typer.Option(help="Seconds after which a request is sent again.")] = 60.0,
+    prices: Annotated[tuple[float, float], typer.Option(help="Money for a million tokens read and written.")] = (0, 0),
+    max_cost: Annotated[float | None, typer.Option(help="The run stops before it costs more.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the first prompts and the estimate.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,
+    restart: Restart = False,
+) -> None:
+    """Have samples written for the labels that lack rows; the key is OPENAI_API_KEY's."""
+    from data_build import generate as stage
+
+    stage.run(
+        build,
+        say,
+        model,
+        base_url=base_url,
+        mode=mode,
+        samples=samples,
+        missing=stage.shortfall(build) if for_shortfall else None,
+        concurrency=concurrency,
+        timeout=timeout,
+        prices=prices,
+        max_cost=max_cost,
+        dry_run=dry_run,
+        seed=seed,
+        restart=restart,
+    )
+
+
+@app.command()
 def verify(
     build: Build,
     alignment: Annotated[
         Literal["probability", "precision"],
         typer.Option(help="Gate: the teacher's probability (the paper's), or its precision on validation."),
     ] = "probability",
+    generated: Annotated[
+        Literal["intended", "same"], typer.Option(help="Gate of generated rows: by the label they were asked for.")
+    ] = "intended",
     threshold: Annotated[float, typer.Option(min=0, max=1, help="What the gate asks for.")] = 0.7,
     restart: Restart = False,
 ) -> None:
     """Give rows the labels that the teacher is sure of; keep validation and test texts out."""
     from data_build import verify as stage
 
-    stage.run(build, say, alignment=alignment, threshold=threshold, restart=restart)
+    stage.run(build, say, alignment=alignment, generated=generated, threshold=threshold, restart=restart)
 
 
 @app.command()

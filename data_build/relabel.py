@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow
 from pyarrow import parquet
 
-from data_build import goemotions, sentiment140
-from data_build.stage import Say, Stage, input_hashes, open_stage, read_manifest, read_shards
+from data_build import generate, goemotions, sentiment140
+from data_build.stage import MANIFEST_FILE, Say, Stage, input_hashes, open_stage, read_manifest, read_shards
 from data_build.teacher import TEACHER, Engine, Teacher, fingerprint
 from evenmood import LABELS
 from evenmood.model_folder import figure_text
@@ -33,7 +33,7 @@ def run(
     evaluate: bool = False,
     restart: bool = False,
 ) -> None:
-    """Write the rows of `sentiment140` with the teacher's scores, shard by shard.
+    """Write the rows of `sentiment140`, and of `generate` if it was run, with the teacher's scores, shard by shard.
 
     Args:
         build: Build folder.
@@ -56,12 +56,14 @@ def run(
         if not stage.finished:
             _label(stage, read_shards(build, goemotions.STAGE), model, 10**9, splits)
             stage.finish(**({"evaluation": measure(build, say)} if evaluate else {}))
-    inputs |= input_hashes(build, sentiment140.STAGE)
+    sources = [name for name in (generate.STAGE, sentiment140.STAGE) if (build / name / MANIFEST_FILE).exists()]
+    inputs |= input_hashes(build, *sources or [sentiment140.STAGE])
     with open_stage(build, STAGE, inputs, {**options, "limit": limit}, say, restart) as stage:
         if not stage.finished:
-            total = read_manifest(build, sentiment140.STAGE)["rows_out"]
+            total = sum(read_manifest(build, name)["rows_out"] for name in sources)
             total = total if limit is None else min(limit, total)
-            _label(stage, read_shards(build, sentiment140.STAGE), model, total)
+            shards = ((f"{source}-{name}", rows) for source in sources for name, rows in read_shards(build, source))
+            _label(stage, shards, model, total)
             stage.finish()
 
 

@@ -16,6 +16,7 @@ STAGE = "verify"
 ALIGNMENT = 0.7
 """The paper's: the teacher gives the label at least this probability."""
 Alignment = Literal["probability", "precision"]
+GeneratedAlignment = Literal["intended", "same"]
 
 
 def run(
@@ -23,6 +24,7 @@ def run(
     say: Say,
     *,
     alignment: Alignment = "probability",
+    generated: GeneratedAlignment = "intended",
     threshold: float = ALIGNMENT,
     restart: bool = False,
 ) -> None:
@@ -33,6 +35,9 @@ def run(
         say: Receives progress, a line at a time.
         alignment: `probability`: the teacher gives a label at least `threshold` (the paper's gate). `precision`: at
             least the probability from which on its precision on validation is surely `threshold`.
+        generated: Gate of generated rows. `intended`: the label that a text was asked for is among the teacher's two
+            highest and reaches the threshold tuned on validation; a second one stays if it reaches its own. `same`:
+            as for the others.
         threshold: From 0 to 1.
         restart: Forget what an earlier run wrote.
 
@@ -40,7 +45,8 @@ def run(
         DataError: An earlier stage is missing.
     """
     inputs = input_hashes(build, goemotions.STAGE, relabel.OFFICIAL, relabel.STAGE)
-    with open_stage(build, STAGE, inputs, {"alignment": alignment, "threshold": threshold}, say, restart) as stage:
+    options = {"alignment": alignment, "generated": generated, "threshold": threshold}
+    with open_stage(build, STAGE, inputs, options, say, restart) as stage:
         if stage.finished:
             return
         cuts = cuts_of(build, threshold)
@@ -51,7 +57,8 @@ def run(
         for name, rows in read_shards(build, relabel.STAGE):
             done += rows.num_rows
             if not stage.has(name):
-                kept, counts = _passing(rows, cuts[alignment], leakage)
+                given = _given(rows, cuts[alignment], cuts["tuned"] if generated == "intended" else None)
+                kept, counts = _passing(rows, given, leakage)
                 stage.write(name, kept, counts)
                 stage.progress(rows.num_rows, done, total)
         overlap = Counter(reason for text in _texts(build, "train") if (reason := leakage.reason(text)))
@@ -72,8 +79,23 @@ def cuts_of(build: Path, threshold: float) -> dict[str, np.ndarray]:
     }
 
 
-def _passing(rows: pyarrow.Table, cuts: np.ndarray, leakage: gates.Leakage) -> tuple[pyarrow.Table, Counter[str]]:
-    given: np.ndarray = relabel.scores_of(rows) >= cuts
+def _given(rows: pyarrow.Table, cuts: np.ndarray, intended_cuts: np.ndarray | None) -> np.ndarray:
+    """Labels that each row gets: bool of shape (n, 28)."""
+    scores = relabel.scores_of(rows)
+    given: np.ndarray = scores >= cuts
+    written = np.array([source == "generated" for source in rows["source"].to_pylist()], bool)
+    if intended_cuts is not None and written.any():
+        asked = np.zeros_like(given)
+        labels = rows["labels"].to_pylist()
+        for row in np.flatnonzero(written):
+            asked[row, labels[row]] = True
+        first = np.array([labels[row][0] for row in np.flatnonzero(written)])
+        passes = gates.intended_passes(scores[written], first, intended_cuts)
+        given[written] = asked[written] & (scores[written] >= intended_cuts) & passes[:, None]
+    return given
+
+
+def _passing(rows: pyarrow.Table, given: np.ndarray, leakage: gates.Leakage) -> tuple[pyarrow.Table, Counter[str]]:
     counts = Counter({"in": rows.num_rows})
     keep = np.array(given.any(axis=1))
     counts["no label passes the gate"] = int((~keep).sum())

@@ -1,0 +1,203 @@
+"""Generating: the real client against an endpoint on loopback, whatever that does."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data_build import generate, goemotions
+from data_build.generator import GeneratorError
+from data_build.prompts import PROMPT_ID, plan
+from data_build.stage import read_manifest, read_rows
+from evenmood import LABELS, UsageError
+from evenmood.rows import text_hash
+from tests.hub_repository import files_of
+from tests.local_hub import run_module
+from tests.openai_server import Handler, OpenAIServer
+from tests.small_data import write_tsv
+
+MISSING = {"grief": 30, "relief": 10}
+OPTIONS: dict[str, Any] = {"samples": 64, "missing": MISSING, "concurrency": 4}
+
+
+@pytest.fixture
+def server() -> Iterator[OpenAIServer]:
+    with OpenAIServer() as server:
+        yield server
+
+
+@pytest.fixture
+def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setattr(generate, "SHARD_REQUESTS", 4)
+    goemotions.run(tmp_path / "build", print, str(write_tsv(tmp_path / "tsv")), any_size=True)
+    return tmp_path / "build"
+
+
+@pytest.mark.parametrize("mode", ["structured", "lines"])
+def test_every_text_is_accounted_for(build: Path, server: OpenAIServer, mode: Any) -> None:
+    generate.run(build, print, "small", base_url=server.url, mode=mode, **OPTIONS)
+    rows = read_rows(build, "generate").to_pylist()
+    manifest = read_manifest(build, "generate")
+    assert manifest["rows_in"] == 64 == len(rows) + sum(manifest["dropped"].values())
+    assert manifest["dropped"]["names its label"] >= 2
+    assert manifest["tokens"] == {"prompt": 800, "completion": 400}
+    assert len(server.asked) == 8
+    for row in rows:
+        assert row["source"] == "generated"
+        assert row["generator"] == "small"
+        assert f'"prompt": "{PROMPT_ID}"' in row["prompt_id"]
+        assert row["text_hash"] == text_hash(row["text"])
+        assert LABELS[row["labels"][0]] in MISSING
+    assert len({row["text_hash"] for row in rows}) == len(rows)
+    assert not list((build / "generate").glob("*.jsonl"))
+
+
+FAULTS: dict[str, Callable[[Handler], bool]] = {}
+
+
+def fault(function: Callable[[Handler], bool]) -> Callable[[Handler], bool]:
+    FAULTS[function.__name__] = function
+    return function
+
+
+@fault
+def rate_limit(handler: Handler) -> bool:
+    if handler.number <= 3:
+        handler.answer({"error": {"message": "slow down"}}, 429, Retry_After="1")
+    return handler.number <= 3
+
+
+@fault
+def every_third_500(handler: Handler) -> bool:
+    if handler.number % 3 == 0:
+        handler.answer({"error": {"message": "oops"}}, 500)
+    return handler.number % 3 == 0
+
+
+@fault
+def late(handler: Handler) -> bool:
+    if handler.number == 2:
+        time.sleep(3)
+    return False
+
+
+@fault
+def cut(handler: Handler) -> bool:
+    if handler.number == 2:
+        handler.close_connection = True
+    return handler.number == 2
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_what_passes_changes_nothing(build: Path, server: OpenAIServer, tmp_path: Path, name: str) -> None:
+    generate.run(build, print, "small", base_url=server.url, **OPTIONS)
+    expected = files_of(build)
+    server.fault, server.seen = FAULTS[name], 0
+    generate.run(build, print, "small", base_url=server.url, timeout=2, restart=True, **OPTIONS)
+    assert files_of(build) == expected
+
+
+def bad(handler: Handler, body: Callable[[Handler], Any]) -> bool:
+    if handler.number == 1:
+        handler.answer(body(handler))
+    return handler.number == 1
+
+
+MALFORMED: dict[str, tuple[Callable[[Handler], Any], str]] = {
+    "broken JSON": (lambda handler: _with_content(handler, '{"comments": ["a'), "malformed"),
+    "another object": (lambda handler: _with_content(handler, '{"texts": []}'), "malformed"),
+    "cut off": (lambda handler: handler.reply(True, ["a b c d"], "length"), "length"),
+    "filtered": (lambda handler: handler.reply(True, [], "content_filter"), "content_filter"),
+    "no choice": (lambda handler: {**handler.reply(True, []), "choices": []}, "malformed"),
+    "refusal": (lambda handler: _refusal(handler), "refused"),
+}
+
+
+def _with_content(handler: Handler, content: str) -> dict[str, Any]:
+    reply = handler.reply(True, [])
+    reply["choices"][0]["message"]["content"] = content
+    return reply
+
+
+def _refusal(handler: Handler) -> dict[str, Any]:
+    reply = handler.reply(True, [])
+    reply["choices"][0]["message"] = {"role": "assistant", "content": None, "refusal": "I cannot"}
+    return reply
+
+
+@pytest.mark.parametrize("case", MALFORMED)
+def test_an_answer_that_is_none_is_counted(build: Path, server: OpenAIServer, case: str) -> None:
+    body, reason = MALFORMED[case]
+    server.fault = lambda handler: bad(handler, body)
+    generate.run(build, print, "small", base_url=server.url, **OPTIONS)
+    dropped = read_manifest(build, "generate")["dropped"]
+    assert dropped[f"not answered: {reason}"] == 8
+
+
+def test_what_was_answered_is_not_asked_again(build: Path, server: OpenAIServer) -> None:
+    def dies(handler: Handler) -> bool:
+        if handler.number > 6:
+            handler.answer({"error": {"message": "no such model"}}, 404)
+        return handler.number > 6
+
+    server.fault = dies
+    with pytest.raises(GeneratorError, match=r"HTTP 404.*no such model"):
+        generate.run(build, print, "small", base_url=server.url, **OPTIONS)
+    assert len(server.asked) == 6
+    server.fault = lambda handler: False
+    generate.run(build, print, "small", base_url=server.url, **OPTIONS)
+    assert Counter(server.asked).most_common(1)[0][1] == 1
+    assert len(server.asked) == 8
+    assert read_manifest(build, "generate")["tokens"] == {"prompt": 800, "completion": 400}
+
+
+def test_the_server_is_gone(build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("data_build.generator.MAX_RETRIES", 0)
+    with pytest.raises(GeneratorError, match="does not answer") as error:
+        generate.run(build, print, "small", base_url="http://127.0.0.1:9/v1", **OPTIONS)
+    assert "\n" not in str(error.value)
+
+
+def test_the_cap_on_money(build: Path, server: OpenAIServer) -> None:
+    with pytest.raises(UsageError, match="is over --max-cost"):
+        generate.run(build, print, "small", base_url=server.url, prices=(1e6, 1e6), max_cost=1.0, **OPTIONS)
+    assert not server.seen
+    server.completion_tokens = 5000  # more than was estimated
+    with pytest.raises(GeneratorError, match=r"--max-cost is reached \(\d+\.\d\d\)"):
+        generate.run(build, print, "small", base_url=server.url, prices=(0, 2e4), max_cost=33.0, **OPTIONS)
+    assert server.seen <= OPTIONS["concurrency"]
+    generate.run(build, print, "small", base_url=server.url, prices=(0, 2e4), max_cost=1000.0, **OPTIONS)
+    assert len(server.asked) == 8
+
+
+def test_dry_run(build: Path, server: OpenAIServer) -> None:
+    said: list[str] = []
+    generate.run(build, said.append, "small", base_url=server.url, dry_run=True, **OPTIONS)
+    assert "8 requests for 64 texts" in said[0]
+    assert "Express grief without naming it" in said[1] + said[2] + said[3]
+    assert not server.seen
+    assert not (build / "generate").exists()
+
+
+def test_the_plan() -> None:
+    texts, labels = [f"text {n}" for n in range(100)], [[n % 28] if n % 5 else [16, 25] for n in range(100)]
+    drawn = plan(MISSING, texts, labels, 400, 8, seed=0)
+    assert drawn == plan(MISSING, texts, labels, 400, 8, seed=0)
+    first = Counter(LABELS[request.labels[0]] for request in drawn)
+    assert set(first) == set(MISSING)
+    assert 2 < first["grief"] / first["relief"] < 4
+    for request in drawn:
+        assert all(example in texts for example in request.examples)
+        assert request.labels[1:] in ((), (25,))
+    assert plan({}, texts, labels, 10, 8, seed=0) == []
+
+
+def test_the_command_without_a_key(build: Path) -> None:
+    done = run_module("data_build", "generate", build, OPENAI_API_KEY="")
+    assert done.returncode in (1, 2)
+    assert "OPENAI_API_KEY" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: ")
