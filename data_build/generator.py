@@ -137,4 +137,7 @@ def _schema() -> dict[str, Any]:
 
 
 def _short(message: str) -> str:
-    return " ".join(str(message).split())[:200]
+    """One line of what a server said; some repeat the key."""
+    key = os.environ.get("OPENAI_API_KEY")
+    said = " ".join(str(message).split())
+    return (said.replace(key, "[key]") if key else said)[:200]

@@ -196,6 +196,25 @@ def test_the_plan() -> None:
     assert plan({}, texts, labels, 10, 8, seed=0) == []
 
 
+@pytest.mark.parametrize("debug", [[], ["--debug"]], ids=["line", "debug"])
+def test_the_key_is_never_seen(build: Path, server: OpenAIServer, debug: list[str]) -> None:
+    key = "sk-theKeyThatNobodyMaySee"
+
+    def echoes(handler: Handler) -> bool:
+        handler.answer({"error": {"message": f"wrong: {handler.headers['Authorization']}"}}, 401)
+        return True
+
+    server.fault = echoes
+    done = run_module(
+        *("data_build", "generate", build, "--base-url", server.url, "--samples", "8", *debug), OPENAI_API_KEY=key
+    )
+    assert done.returncode == 1
+    assert "HTTP 401" in done.stderr
+    assert key not in done.stdout + done.stderr
+    for path in build.rglob("*"):
+        assert not path.is_file() or key.encode() not in path.read_bytes(), path
+
+
 def test_the_command_without_a_key(build: Path) -> None:
     done = run_module("data_build", "generate", build, OPENAI_API_KEY="")
     assert done.returncode in (1, 2)
