@@ -205,9 +205,8 @@ def test_the_key_is_never_seen(build: Path, server: OpenAIServer, debug: list[st
         return True
 
     server.fault = echoes
-    done = run_module(
-        *("data_build", "generate", build, "--base-url", server.url, "--samples", "8", *debug), OPENAI_API_KEY=key
-    )
+    options = ["--base-url", server.url, "--samples", "8", *debug]
+    done = run_module("data_build", "generate", build, *options, OPENAI_API_KEY=key)
     assert done.returncode == 1
     assert "HTTP 401" in done.stderr
     assert key not in done.stdout + done.stderr
