@@ -2,12 +2,12 @@
 
 import logging
 import re
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from time import sleep
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from evenmood.errors import EvenmoodError, HubError, ModelError, UsageError
@@ -229,7 +229,7 @@ def retrying(call: Callable[[], T]) -> T:
             if pause is None or attempt == TRIES - 1:
                 raise
             logger.warning("the Hub failed (%s); trying again in %.0f s", _reason(error), pause)
-            time.sleep(pause)
+            sleep(pause)
     raise AssertionError("unreachable")
 
 

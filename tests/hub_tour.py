@@ -69,7 +69,8 @@ def take(place: Path, settings: dict[str, str], suffix: str) -> None:
     def title(text: str) -> None:
         print(f"\n\n== {text}", flush=True)
 
-    you = snippet("import huggingface_hub; print(huggingface_hub.whoami()['name'])").strip()
+    whose = "import huggingface_hub; print(huggingface_hub.whoami()['name'])"
+    you = snippet(whose).strip() if suffix else "you"
     data, model, space = (f"{you}/{name}{suffix}" for name in ("even-emotions", "moods", "moods-demo"))
     build = place / "build"
     write_tsv(build / "tsv", rows=2000)
@@ -87,7 +88,6 @@ def take(place: Path, settings: dict[str, str], suffix: str) -> None:
         command("python -m train evaluate moods --split test")
         title("Push the model: network, thresholds, tokenizer, card, in one commit")
         command(f"python -m train push moods {model} --private")
-        command(f"python -m train push moods {model}")
         title("Load it back, as an evenmood classifier …")
         snippet(
             "from evenmood import EmotionClassifier\n"
@@ -101,7 +101,10 @@ def take(place: Path, settings: dict[str, str], suffix: str) -> None:
             f"print(classify({SENTENCE!r}))"
         )
         title("… as a Keras network, and file by file")
-        snippet(f"import keras\nprint(keras.saving.load_model('hf://{model}').count_params(), 'parameters')")
+        snippet(
+            "import sys\nsys.modules['evenmood'] = sys.modules['train'] = None  # as if not installed\n"
+            f"import keras\nprint(keras.saving.load_model('hf://{model}').count_params(), 'parameters')"
+        )
         snippet(
             "import json\nfrom huggingface_hub import hf_hub_download\n"
             f"info = json.load(open(hf_hub_download({model!r}, 'emotions.json')))\n"

@@ -39,13 +39,8 @@ atexit.register(HUB.__exit__, None, None, None)
 
 def run_module(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run `python -m …`; whatever comes of it, no token may be seen."""
-    return run_python("-m", *arguments, **environment)
-
-
-def run_python(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run `python …`; whatever comes of it, no token may be seen."""
     done = subprocess.run(
-        [sys.executable, *map(str, arguments)],
+        [sys.executable, "-m", *map(str, arguments)],
         capture_output=True,
         text=True,
         env={**os.environ, **environment},
