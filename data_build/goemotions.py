@@ -42,7 +42,8 @@ def run(build: Path, say: Say, source: str, *, any_size: bool = False, restart: 
             if own_id in seen:
                 raise DataError(f"{source}: id {own_id!r} appears twice, in {seen[own_id]} and in {name}")
             seen[own_id] = name
-    with open_stage(build, STAGE, digests, {"source": source}, say, restart) as stage:
+    options = {"source": Path(source).name if Path(source).is_dir() else source}
+    with open_stage(build, STAGE, digests, options, say, restart) as stage:
         if stage.finished:
             return
         for name, split in splits.items():

@@ -126,7 +126,7 @@ def test_the_licence_follows_vectors_and_data(
         ("you/moods", "you/moods"),
         (GOEMOTIONS, "google-research-datasets/go_emotions"),
         ("data/goemotions", None),
-        ("/srv/data", None),
+        ("/moods", None),
         ("../data", None),
         ("moods", None),
     ],
