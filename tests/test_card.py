@@ -127,7 +127,7 @@ def test_the_licence_follows_vectors_and_data(
         (GOEMOTIONS, "google-research-datasets/go_emotions"),
         ("data/goemotions", None),
         ("/moods", None),
-        ("../data", None),
+        ("./data", None),
         ("moods", None),
     ],
 )
