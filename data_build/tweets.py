@@ -9,7 +9,9 @@ from pathlib import Path
 
 import ftfy
 
+from evenmood import hub
 from evenmood.errors import DataError
+from evenmood.splits import explained
 
 PARQUET_FORM = "refs/convert/parquet"
 ORIGINAL_COLUMNS = 6
@@ -73,25 +75,17 @@ def read_hub(source: str) -> Iterator[tuple[str, str]]:
         DataError: No such data set, no access, or no column `text`.
     """
     import datasets
-    from huggingface_hub import errors as hub_errors
 
     repo_id, _, revision = source.partition("@")
     try:
-        stream = datasets.load_dataset(repo_id, revision=revision or PARQUET_FORM, split="train", streaming=True)
-        for number, row in enumerate(stream, 1):
-            yield str(number), row["text"]
+        with explained(f"file {source!r}"):
+            stream = hub.retrying(
+                lambda: datasets.load_dataset(repo_id, revision=revision or PARQUET_FORM, split="train", streaming=True)
+            )
+            for number, row in enumerate(stream, 1):
+                yield str(number), row["text"]
     except KeyError:
         raise DataError(f"{source}: the data set has no column text") from None
-    except (
-        datasets.exceptions.DatasetsError,
-        hub_errors.HfHubHTTPError,
-        hub_errors.HFValidationError,
-        FileNotFoundError,
-        ConnectionError,
-        ValueError,
-    ) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataError(f"no file {source!r} here, and the Hub's data set cannot be read: {reason}") from None
 
 
 def _decode(line: bytes) -> str:

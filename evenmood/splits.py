@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,11 +146,25 @@ def _read_parquet(path: Path) -> Iterator[Row]:
 
 def _read_hub(source: str, split: str) -> Iterator[Row]:
     import datasets
-    from huggingface_hub import errors as hub_errors
 
     repository, _, configuration = source.partition(":")
-    try:
+    with explained(f"folder {source!r}"):
         rows = hub.retrying(lambda: datasets.load_dataset(repository, configuration or None, split=split))
+    names = getattr(getattr(rows.features.get("labels"), "feature", None), "names", None)
+    for number, row in enumerate(rows, 1):
+        if names is not None and row.get("labels") is not None:
+            row = {**row, "labels": [names[label] for label in row["labels"]]}
+        yield _row(row, f"{source}, {split} row {number}")
+
+
+@contextmanager
+def explained(missing: str) -> Iterator[None]:
+    """Turn what reading a Hub data set raises into one line, a `DataError`; `missing` is what is not here either."""
+    import datasets
+    from huggingface_hub import errors as hub_errors
+
+    try:
+        yield
     except Exception as error:
         known = (
             datasets.exceptions.DatasetsError,
@@ -162,12 +177,7 @@ def _read_hub(source: str, split: str) -> Iterator[Row]:
         if not isinstance(error, known) and not hub.of_transport(error):
             raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataError(f"no folder {source!r} here, and the Hub's data set cannot be read: {reason}") from None
-    names = getattr(getattr(rows.features.get("labels"), "feature", None), "names", None)
-    for number, row in enumerate(rows, 1):
-        if names is not None and row.get("labels") is not None:
-            row = {**row, "labels": [names[label] for label in row["labels"]]}
-        yield _row(row, f"{source}, {split} row {number}")
+        raise DataError(f"no {missing} here, and the Hub's data set cannot be read: {reason}") from None
 
 
 def _row(row: dict[str, Any], where: str) -> Row:
