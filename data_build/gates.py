@@ -57,31 +57,55 @@ def intended_passes(scores: np.ndarray, intended: np.ndarray, thresholds: np.nda
     return passes
 
 
+class Known:
+    """A growing set of texts, and whether another one equals or nearly equals one of them."""
+
+    def __init__(self, near: float, texts: Iterable[str] = ()) -> None:
+        """Take the Jaccard similarity of word 3-shingles from which on two texts are nearly equal, and texts."""
+        self._near = near
+        self._hashes: set[str] = set()
+        self._shingles: dict[str, frozenset[str]] = {}
+        self._index = MinHashLSH(threshold=near, num_perm=PERMUTATIONS)
+        for text in texts:
+            self.add(text)
+
+    def add(self, text: str) -> None:
+        """Take one more text."""
+        self._hashes.add(text_hash(text))
+        if found := shingles(text):
+            name = str(len(self._shingles))
+            self._shingles[name] = found
+            self._index.insert(name, _minhash(found))
+
+    def equals(self, text: str) -> bool:
+        """Whether one of the texts is the same after cleaning."""
+        return text_hash(text) in self._hashes
+
+    def nearly_equals(self, text: str) -> bool:
+        """Whether one of the texts is nearly the same."""
+        found = shingles(text)
+        return bool(found) and any(
+            similarity(found, self._shingles[name]) >= self._near for name in self._index.query(_minhash(found))
+        )
+
+
 class Leakage:
     """The texts of validation and test, and whether another one equals or nearly equals one of them."""
 
     def __init__(self, texts: Iterable[str]) -> None:
         """Take the held-out texts."""
-        self._hashes: set[str] = set()
-        self._shingles: dict[str, frozenset[str]] = {}
-        self._index = MinHashLSH(threshold=NEAR, num_perm=PERMUTATIONS)
-        for number, text in enumerate(texts):
-            self._hashes.add(text_hash(text))
-            if found := shingles(text):
-                self._shingles[str(number)] = found
-                self._index.insert(str(number), _minhash(found))
+        self._held = Known(NEAR, texts)
 
     def reason(self, text: str) -> str | None:
         """Why a text may not enter training; None if it may."""
-        if text_hash(text) in self._hashes:
+        if self._held.equals(text):
             return "equals a validation or test text"
-        found = shingles(text)
-        if found and any(
-            len(found & held) >= NEAR * len(found | held)
-            for held in (self._shingles[name] for name in self._index.query(_minhash(found)))
-        ):
-            return "nearly equals a validation or test text"
-        return None
+        return "nearly equals a validation or test text" if self._held.nearly_equals(text) else None
+
+
+def similarity(first: frozenset[str], second: frozenset[str]) -> float:
+    """Jaccard similarity; 0 where one has no shingles."""
+    return len(first & second) / len(first | second) if first and second else 0.0
 
 
 def shingles(text: str) -> frozenset[str]:

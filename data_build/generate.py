@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
+from pyarrow import parquet
 
-from data_build import gates, goemotions
-from data_build.generator import Answer, Generator, GeneratorError, Mode
+from data_build import batch, gates, goemotions
+from data_build.generator import Answer, Generator, GeneratorError, Mode, read_answers
 from data_build.prompts import PROMPT_ID, Request, plan
-from data_build.stage import Say, Stage, input_hashes, open_stage, read_manifest, read_rows
+from data_build.stage import MANIFEST_FILE, Say, Stage, input_hashes, open_stage, read_manifest, read_rows, sha256
 from evenmood import LABELS, rows
-from evenmood.errors import UsageError
+from evenmood.errors import DataError, UsageError
 from evenmood.text import clean
 
 STAGE = "generate"
+OFFICIAL = "relabel-official"
+"""The teacher's scores of the training split, where the stage `relabel` was run: they choose the examples."""
 SAMPLES = 20_000
 """The paper's."""
 TEXTS = 8
@@ -25,6 +29,9 @@ TEXTS = 8
 SHARD_REQUESTS = 50
 NAMED_SHARE = 0.1
 """Of a label's texts, those that may name it."""
+COPY = 0.5
+"""Jaccard similarity of word 3-shingles from which on a text copies an example, or an earlier answer."""
+MIN_WORDS, MAX_WORDS = 3, 60
 TOKENS_A_TEXT = 25
 """For the estimate of what a run costs."""
 
@@ -38,11 +45,13 @@ def run(
     mode: Mode = "structured",
     samples: int = SAMPLES,
     missing: Mapping[str, int] | None = None,
+    round_number: int = 1,
     concurrency: int = 8,
     timeout: float = 60.0,
     prices: tuple[float, float] = (0.0, 0.0),
     max_cost: float | None = None,
     dry_run: bool = False,
+    as_batch: bool = False,
     seed: int = 0,
     restart: bool = False,
 ) -> None:
@@ -56,52 +65,121 @@ def run(
         mode: `structured` (a chat with a JSON schema) or `lines` (a completion, a text a line).
         samples: Texts to ask for.
         missing: Rows that each label lacks; what the rarest lack to the mean, if left out.
+        round_number: 1, or one more than the rounds there are: a round adds to those before it.
         concurrency: Requests in flight.
         timeout: Seconds after which a request is sent again.
         prices: Money for a million tokens read and written.
         max_cost: The run stops before it costs more.
         dry_run: Show the first prompts and the estimate, and ask for nothing.
+        as_batch: Hand all requests over at once, and wait for their answers: half the price at OpenAI.
         seed: Of every draw, and of the model where it takes one.
-        restart: Forget what an earlier run wrote, and paid for.
+        restart: Forget what an earlier run of this round wrote, and paid for.
 
     Raises:
-        UsageError: The estimate is over `max_cost`, or there is no key.
+        UsageError: The estimate is over `max_cost`, there is no key, or an earlier round is not finished.
         GeneratorError: The endpoint refuses or is gone; what was answered is kept.
     """
+    earlier = [round_name(number) for number in range(1, round_number)]
+    if absent := [name for name in earlier if not (build / name / MANIFEST_FILE).exists()]:
+        raise UsageError(f"{build}: {absent[0]} is not finished; a round adds to those before it")
     official = read_rows(build, goemotions.STAGE, "train")
     texts, labels = official["text"].to_pylist(), official["labels"].to_pylist()
     wanted = dict(
         missing or lacking(np.bincount([label for row in labels for label in row], minlength=len(LABELS)).tolist())
     )
-    requests = plan(wanted, texts, labels, -(-samples // TEXTS), TEXTS, seed)
-    words = sum(len(request.prompt().split()) for request in requests)
+    asked = (build / OFFICIAL / MANIFEST_FILE).exists()
+    scores = np.stack(read_rows(build, OFFICIAL, "train")["scores"].to_numpy()) if asked else None
+    requests = plan(wanted, texts, labels, -(-samples // TEXTS), TEXTS, seed, round_number, scores)
+    words = sum(len(request.instruction().split()) for request in requests)
     estimate = (1.4 * words * prices[0] + samples * TOKENS_A_TEXT * prices[1]) / 1e6
     say(f"{STAGE}: {len(requests):,} requests for {samples:,} texts, about {estimate:.2f} at these prices")
     if dry_run:
         for request in requests[:3]:
-            say(f"--- request {request.number}\n{request.prompt()}")
+            shown = request.instruction() if mode == "structured" else request.completion()
+            say(f"--- request {request.number}\n{shown}")
         return
     if max_cost is not None and estimate > max_cost:
         raise UsageError(f"about {estimate:.2f} is over --max-cost {max_cost:.2f}; ask for fewer --samples")
     options = {"model": model, "mode": mode, "samples": samples, "missing": wanted, "seed": seed, "prompt": PROMPT_ID}
-    with open_stage(build, STAGE, input_hashes(build, goemotions.STAGE), options, say, restart) as stage:
+    inputs = input_hashes(build, goemotions.STAGE, *([OFFICIAL] if asked else []), *earlier)
+    with open_stage(build, round_name(round_number), inputs, options, say, restart) as stage:
         if stage.finished:
             return
         generator = Generator(model, base_url, mode, timeout, seed)
         budget = _Budget(stage.folder, prices, max_cost)
-        seen: set[str] = set()
+        if as_batch:
+            batch.collect(stage.folder, requests, generator, budget.add, say)
+        known = gates.Known(COPY, (text for name in earlier for text in read_rows(build, name)["text"].to_pylist()))
         for start in range(0, len(requests), SHARD_REQUESTS):
             part = requests[start : start + SHARD_REQUESTS]
             name = f"part-{start // SHARD_REQUESTS:05}"
-            if not stage.has(name):
+            if stage.has(name):
+                for text in parquet.read_table(stage.shard(name), columns=["text"])["text"].to_pylist():
+                    known.add(text)
+            else:
                 answers = _answers(stage, name, part, generator, concurrency, budget)
-                columns, counts = _fit(part, answers, seen, model)
-                stage.write(name, rows.table(**columns), counts)
-            seen.update(_hashes(stage, name))
+                columns, by_label = _fit(part, answers, known, model, round_number)
+                total = sum(by_label.values(), Counter[str]())
+                del total["kept"]
+                stage.write(name, rows.table(**columns), total, by_label)
             stage.progress(len(part) * TEXTS, (start + len(part)) * TEXTS, samples)
         stage.finish(cost=round(budget.spent, 4), tokens=budget.tokens)
         for path in stage.folder.glob("answers-*.jsonl"):
             path.unlink()
+        batch.forget(stage.folder)
+
+
+def take(build: Path, say: Say, source: Path, *, restart: bool = False) -> None:
+    """Take rows that were generated before in place of asking for new ones.
+
+    Args:
+        build: Build folder.
+        say: Receives progress, a line at a time.
+        source: Parquet file as `report` writes it.
+        restart: Forget what an earlier run wrote.
+
+    Raises:
+        DataError: It is no such file.
+    """
+    try:
+        held = parquet.read_table(source)
+        found = rows.table(
+            **{name: held[name] for name in ("id", "text", "labels", "source", "generator", "prompt_id")}
+        )
+        texts, own = found["text"].to_pylist(), set(found["source"].to_pylist())
+    except (OSError, KeyError, pyarrow.ArrowException) as error:
+        raise DataError(f"{source} holds no generated rows: {' '.join(str(error).split())[:200]}") from None
+    if own - {"generated"}:
+        raise DataError(f"{source} holds rows of {', '.join(sorted(own))}; expected generated ones alone")
+    hashes = pyarrow.array([rows.text_hash(text) for text in texts])
+    found = found.set_column(found.schema.get_field_index("text_hash"), "text_hash", hashes)
+    options = {"rows": sha256(source)}
+    with open_stage(build, STAGE, input_hashes(build, goemotions.STAGE), options, say, restart) as stage:
+        if not stage.finished:
+            stage.write("part-00000", found, {"in": found.num_rows})
+            stage.finish()
+
+
+def round_name(number: int) -> str:
+    """Folder of a round."""
+    return STAGE if number == 1 else f"{STAGE}-{number}"
+
+
+def rounds(build: Path) -> list[str]:
+    """Folders of the rounds that are finished, in order."""
+    names: list[str] = []
+    while (build / (name := round_name(len(names) + 1)) / MANIFEST_FILE).exists():
+        names.append(name)
+    return names
+
+
+def attempts(build: Path) -> dict[str, dict[str, int]]:
+    """Per label, over all rounds: texts asked for (`in`), what was left out for which reason, and `kept`."""
+    found: dict[str, Counter[str]] = {}
+    for name in rounds(build):
+        for label, counts in read_manifest(build, name).get("by_label", {}).items():
+            found.setdefault(label, Counter()).update(counts)
+    return {label: dict(sorted(found[label].items())) for label in LABELS if label in found}
 
 
 def lacking(counts: Iterable[int]) -> dict[str, int]:
@@ -124,7 +202,7 @@ class _Budget:
         self._prices, self._limit = prices, limit
         self.tokens = {"prompt": 0, "completion": 0}
         for path in folder.glob("answers-*.jsonl"):
-            for answer in _read(path):
+            for answer in read_answers(path):
                 self.add(answer)
 
     @property
@@ -143,9 +221,10 @@ class _Budget:
 def _answers(
     stage: Stage, name: str, part: Sequence[Request], generator: Generator, concurrency: int, budget: _Budget
 ) -> dict[int, Answer]:
-    """The answers to a shard's requests: those kept by an earlier run, and the others, each written as it comes."""
+    """The answers to a shard's requests: those kept before, and the others, each written as it comes."""
     path = stage.folder / f"answers-{name}.jsonl"
-    found = {answer.number: answer for answer in _read(path)}
+    found = {answer.number: answer for answer in read_answers(stage.folder / batch.ANSWERS_FILE)}
+    found |= {answer.number: answer for answer in read_answers(path)}
     todo = [request for request in part if request.number not in found]
     failure: GeneratorError | None = None
     with path.open("a", encoding="utf-8") as kept, ThreadPoolExecutor(concurrency) as pool:
@@ -172,62 +251,59 @@ def _answers(
     return found
 
 
-def _read(path: Path) -> Iterator[Answer]:
-    if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                yield Answer.from_line(line)
-            except (ValueError, TypeError, KeyError):
-                continue  # cut off when the run was killed: that request is sent again
-
-
 def _fit(
-    part: Sequence[Request], answers: Mapping[int, Answer], seen: set[str], model: str
-) -> tuple[dict[str, list[Any]], Counter[str]]:
-    """Columns of the texts that are fit, and how many went for which reason."""
-    counts: Counter[str] = Counter()
+    part: Sequence[Request], answers: Mapping[int, Answer], known: gates.Known, model: str, round_number: int
+) -> tuple[dict[str, list[Any]], dict[str, Counter[str]]]:
+    """Columns of the texts that are fit, and per intended label how many were kept and went for which reason."""
+    by_label: dict[str, Counter[str]] = {}
     columns: dict[str, list[Any]] = {
         name: [] for name in ("id", "text", "text_hash", "labels", "source", "generator", "prompt_id")
     }
-    here, naming, kept_of = set(seen), Counter[int](), Counter[int]()
+    naming = Counter[str]()
+    for request, number, text in _texts(part, answers, by_label):
+        label = LABELS[request.labels[0]]
+        counts, words, own = by_label[label], clean(text).split(), gates.shingles(text)
+        named = any(LABELS[label] in words for label in request.labels)
+        if not MIN_WORDS <= len(words) <= MAX_WORDS:
+            counts["too short or too long"] += 1
+        elif known.equals(text):
+            counts["repeated"] += 1
+        elif any(gates.similarity(own, gates.shingles(example)) >= COPY for example in request.examples):
+            counts["copies an example"] += 1
+        elif named and naming[label] >= NAMED_SHARE * (counts["kept"] + 1):
+            counts["names its label"] += 1
+        elif known.nearly_equals(text):
+            counts["nearly repeated"] += 1
+        else:
+            known.add(text)
+            naming[label] += named
+            counts["kept"] += 1
+            recorded = {"prompt": PROMPT_ID, "round": round_number, "request": request.number, "topic": request.topic}
+            recorded |= {"register": request.register, "length": request.length, "view": request.view}
+            recorded |= {"finish_reason": answers[request.number].finish_reason}
+            values = (
+                f"generated:{round_number}-{request.number}-{number}",
+                text,
+                rows.text_hash(text),
+                list(request.labels),
+                "generated",
+                model,
+                json.dumps(recorded),
+            )
+            for column, value in zip(columns.values(), values, strict=True):
+                column.append(value)
+    return columns, by_label
+
+
+def _texts(
+    part: Sequence[Request], answers: Mapping[int, Answer], by_label: dict[str, Counter[str]]
+) -> Iterator[tuple[Request, int, str]]:
+    """Each text of the answers, with its request and its place; what was asked for and not answered is counted."""
     for request in part:
+        counts = by_label.setdefault(LABELS[request.labels[0]], Counter())
         answer = answers[request.number]
         counts["in"] += request.texts
-        counts["not answered: " + answer.finish_reason] += max(0, request.texts - len(answer.texts))
-        shown = [gates.shingles(example) for example in request.examples]
-        for number, text in enumerate(answer.texts[: request.texts]):
-            digest, words = rows.text_hash(text), clean(text).split()
-            own = gates.shingles(text)
-            named = any(LABELS[label] in words for label in request.labels)
-            if len(words) < 3 or len(words) > 60:
-                counts["too short or too long"] += 1
-            elif digest in here:
-                counts["repeated"] += 1
-            elif any(example and own and len(own & example) >= 0.5 * len(own | example) for example in shown):
-                counts["copies an example"] += 1
-            elif named and naming[request.labels[0]] >= NAMED_SHARE * (kept_of[request.labels[0]] + 1):
-                counts["names its label"] += 1
-            else:
-                here.add(digest)
-                naming[request.labels[0]] += named
-                kept_of[request.labels[0]] += 1
-                recorded = {"prompt": PROMPT_ID, "request": request.number, "topic": request.topic}
-                recorded |= {"register": request.register, "length": request.length, "view": request.view}
-                values = (
-                    f"generated:{request.number}-{number}",
-                    text,
-                    digest,
-                    list(request.labels),
-                    "generated",
-                    model,
-                )
-                for column, value in zip(columns, (*values, json.dumps(recorded)), strict=True):
-                    columns[column].append(value)
-    return columns, Counter({reason: count for reason, count in counts.items() if count})
-
-
-def _hashes(stage: Stage, name: str) -> list[str]:
-    from pyarrow import parquet
-
-    found: list[str] = parquet.read_table(stage.shard(name), columns=["text_hash"])["text_hash"].to_pylist()
-    return found
+        if len(answer.texts) < request.texts:
+            counts[f"not answered: {answer.finish_reason}"] += request.texts - len(answer.texts)
+        for number, text in enumerate(answer.texts):
+            yield request, number, text

@@ -3,7 +3,10 @@
 import json
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import openai
@@ -15,6 +18,8 @@ from evenmood.errors import EvenmoodError, UsageError
 Mode = Literal["structured", "lines"]
 MAX_RETRIES = 6
 """Of the client: it waits as long as a 429 asks for, and twice as long after each other failure."""
+TOKENS_A_TEXT = 60
+"""What a request may take for each text that it asks for."""
 LINE = re.compile(r"^\s*(?:[-*•]|\d+[.)])?\s*(.+?)\s*$")
 
 
@@ -57,6 +62,16 @@ class Answer:
         return cls(**{**content, "texts": tuple(content["texts"])})
 
 
+def read_answers(path: Path) -> Iterator[Answer]:
+    """The answers that a file holds, a line each."""
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                yield Answer.from_line(line)
+            except (ValueError, TypeError, KeyError):
+                continue  # cut off when the run was killed: that request is sent again
+
+
 class Generator:
     """A client of an OpenAI-compatible endpoint."""
 
@@ -70,7 +85,34 @@ class Generator:
         if key is None:
             raise UsageError("set OPENAI_API_KEY, or name a server of your own with --base-url")
         self.model, self.mode, self.seed = model, mode, seed
-        self._client = openai.OpenAI(api_key=key, base_url=base_url, timeout=timeout, max_retries=MAX_RETRIES)
+        self.client = openai.OpenAI(api_key=key, base_url=base_url, timeout=timeout, max_retries=MAX_RETRIES)
+
+    @property
+    def endpoint(self) -> str:
+        """Path of the endpoint that a request goes to."""
+        return "/v1/chat/completions" if self.mode == "structured" else "/v1/completions"
+
+    def body(self, request: Request) -> dict[str, Any]:
+        """What is sent, as JSON."""
+        common = {"model": self.model, "seed": self.seed + request.number}
+        limit = TOKENS_A_TEXT * request.texts
+        if self.mode == "lines":
+            return {
+                **common,
+                "prompt": request.completion(),
+                "max_tokens": limit,
+                "stop": ["\n\n"],
+                "temperature": 1.0,
+            }
+        return {
+            **common,
+            "messages": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": request.instruction()}],
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "comments", "strict": True, "schema": _schema()},
+            },
+            "max_completion_tokens": limit,
+        }
 
     def ask(self, request: Request) -> Answer:
         """Send a request and read its answer; a malformed one gives no texts, and says so.
@@ -78,58 +120,47 @@ class Generator:
         Raises:
             GeneratorError: The endpoint refuses, or does not answer after several tries.
         """
-        try:
-            return self._structured(request) if self.mode == "structured" else self._lines(request)
-        except openai.APIStatusError as error:
-            raise GeneratorError(f"the generator refused (HTTP {error.status_code}): {_short(error.message)}") from None
-        except openai.APIError as error:
-            raise GeneratorError(
-                f"the generator does not answer ({_short(error.message)}); run it again later"
-            ) from None
-
-    def _structured(self, request: Request) -> Answer:
-        try:
-            done = self._client.chat.completions.create(
-                model=self.model,
-                messages=[{"role": "system", "content": SYSTEM}, {"role": "user", "content": request.prompt()}],
-                response_format={
-                    "type": "json_schema",
-                    "json_schema": {"name": "comments", "strict": True, "schema": _schema()},
-                },
-                seed=self.seed + request.number,
-                max_completion_tokens=60 * request.texts,
-            )
-        except json.JSONDecodeError:
-            return Answer(request.number, (), "malformed", 0, 0)
-        choice = done.choices[0] if done.choices else None
-        texts: tuple[str, ...] = ()
-        reason = choice.finish_reason if choice else "malformed"
-        if choice and choice.message.content and reason == "stop":
+        create = self.client.chat.completions.create if self.mode == "structured" else self.client.completions.create
+        with explained():
             try:
-                texts = tuple(Comments.model_validate_json(choice.message.content).comments)
-            except pydantic.ValidationError:
-                reason = "malformed"
-        return _answer(request, texts, "refused" if choice and choice.message.refusal else reason, done.usage)
+                return self.read(request, create(**self.body(request)))
+            except json.JSONDecodeError:
+                return Answer(request.number, (), "malformed", 0, 0)
 
-    def _lines(self, request: Request) -> Answer:
-        done = self._client.completions.create(
-            model=self.model,
-            prompt=request.prompt(),
-            seed=self.seed + request.number,
-            max_tokens=60 * request.texts,
-            stop=["\n\n"],
-            temperature=1.0,
-        )
+    def read(self, request: Request, done: Any) -> Answer:
+        """The texts of a completion, of a chat or not."""
         choice = done.choices[0] if done.choices else None
-        lines = (choice.text if choice else "").split("\n")
-        whole = lines[:-1] if choice and choice.finish_reason == "length" else lines  # the last one was cut off
-        texts = tuple(match[1] for line in whole if (match := LINE.match(line)))[: request.texts]
-        return _answer(request, texts, str(choice.finish_reason) if choice else "malformed", done.usage)
+        prompt, completion = (done.usage.prompt_tokens, done.usage.completion_tokens) if done.usage else (0, 0)
+        texts, reason = _read(choice, self.mode) if choice else ((), "malformed")
+        return Answer(request.number, texts[: request.texts], reason, prompt, completion)
 
 
-def _answer(request: Request, texts: tuple[str, ...], reason: str, usage: Any) -> Answer:
-    prompt, completion = (usage.prompt_tokens, usage.completion_tokens) if usage else (0, 0)
-    return Answer(request.number, texts, reason, prompt, completion)
+@contextmanager
+def explained() -> Iterator[None]:
+    """Raise `GeneratorError` in place of the client's own errors."""
+    try:
+        yield
+    except openai.APIStatusError as error:
+        raise GeneratorError(f"the generator refused (HTTP {error.status_code}): {_short(error.message)}") from None
+    except openai.APIError as error:
+        raise GeneratorError(f"the generator does not answer ({_short(error.message)}); run it again later") from None
+
+
+def _read(choice: Any, mode: Mode) -> tuple[tuple[str, ...], str]:
+    """Texts and finish reason of a choice."""
+    reason = str(choice.finish_reason)
+    if mode == "lines":
+        lines = str(choice.text or "").split("\n")
+        whole = lines[:-1] if reason == "length" else lines  # the last one was cut off
+        return tuple(match[1] for line in whole if (match := LINE.match(line))), reason
+    if choice.message.refusal:
+        return (), "refused"
+    if reason != "stop" or not choice.message.content:
+        return (), reason
+    try:
+        return tuple(Comments.model_validate_json(choice.message.content).comments), reason
+    except pydantic.ValidationError:
+        return (), "malformed"
 
 
 def _schema() -> dict[str, Any]:

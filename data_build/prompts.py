@@ -8,7 +8,7 @@ import numpy as np
 
 from evenmood import LABELS
 
-PROMPT_ID = "v1"
+PROMPT_ID = "v2"
 """Changes with any word of this file that a model reads."""
 TOPICS = (
     *("work", "school", "family", "a friendship", "love", "health", "sport", "a game", "music", "a film", "food"),
@@ -17,8 +17,41 @@ TOPICS = (
 REGISTERS = ("casual", "plain", "slangy", "polite", "heated", "thoughtful")
 LENGTHS = ("about 6 words", "about 12 words", "about 20 words", "two short sentences")
 VIEWS = ("in the first person", "to another commenter", "about somebody else", "as a reply to news")
-SHOTS = 3
+SHOTS = 8
 """Examples a request shows, all from the training split."""
+SAME_EXAMPLES = 32
+"""Requests in a row that show the same ones of a label, so that a server can reuse what it has read."""
+MEANINGS = {
+    "admiration": "respect for somebody, or for something well done",
+    "amusement": "something is funny",
+    "anger": "somebody is furious",
+    "annoyance": "something is mildly irritating",
+    "approval": "agreeing, or thinking well of something",
+    "caring": "concern and support for somebody",
+    "confusion": "something makes no sense",
+    "curiosity": "wanting to know more",
+    "desire": "wanting or wishing for something",
+    "disappointment": "something did not turn out as hoped",
+    "disapproval": "thinking badly of something, or disagreeing",
+    "disgust": "something is revolting",
+    "embarrassment": "feeling awkward or ashamed in front of others",
+    "excitement": "looking forward to something, thrilled",
+    "fear": "being afraid",
+    "gratitude": "thanking somebody",
+    "grief": "mourning, somebody has died",
+    "joy": "being happy",
+    "love": "affection for somebody or something",
+    "nervousness": "being anxious about what may happen",
+    "optimism": "hoping that things will turn out well",
+    "pride": "being proud of oneself or of somebody",
+    "realization": "suddenly noticing or understanding something",
+    "relief": "glad that something bad is over or did not happen",
+    "remorse": "being sorry for what one did",
+    "sadness": "being unhappy",
+    "surprise": "something was not expected",
+    "neutral": "no emotion at all",
+}
+"""What each label means, in the fewest words."""
 SYSTEM = "You write short comments as people post them on Reddit and Twitter. You answer with the comments alone."
 
 
@@ -33,7 +66,7 @@ class Request:
         register: Tone.
         length: Of each text.
         view: Point of view.
-        examples: Texts of the training split with the intended label.
+        examples: Texts of the training split with the intended label, and no other where there are enough.
         texts: How many are asked for.
     """
 
@@ -46,15 +79,33 @@ class Request:
     examples: tuple[str, ...]
     texts: int
 
-    def prompt(self) -> str:
-        """What the model reads, for a chat and for a completion alike."""
-        names = " and ".join(LABELS[label] for label in self.labels)
-        shown = "\n".join(f"- {example}" for example in self.examples)
+    @property
+    def names(self) -> str:
+        """The labels, as a phrase."""
+        return " and ".join(LABELS[label] for label in self.labels)
+
+    @property
+    def meanings(self) -> str:
+        """The labels, each with what it means."""
+        return " and ".join(f"{LABELS[label]} ({MEANINGS[LABELS[label]]})" for label in self.labels)
+
+    def instruction(self) -> str:
+        """What a chat model reads."""
         return (
-            f"Comments that express {names}:\n{shown}\n\n"
+            f"Comments that express {self.meanings}:\n{self._shown()}\n\n"
             f"Write {self.texts} more, different from these and from one another, {self.register}, {self.length} each, "
-            f"{self.view}, about {self.topic}. Express {names} without naming it.\n-"
+            f"{self.view}, about {self.topic}. Express {self.names} without naming it."
         )
+
+    def completion(self) -> str:
+        """What a base model reads: it follows examples, not instructions, so it goes on with a list."""
+        return (
+            f"Comments that express {self.meanings}:\n{self._shown()}\n\n"
+            f"{self.texts} {self.register} comments about {self.topic} that express {self.names}:\n-"
+        )
+
+    def _shown(self) -> str:
+        return "\n".join(f"- {' '.join(example.split())}" for example in self.examples)
 
 
 def pairs_that_occur(labels: Sequence[Sequence[int]], at_least: int = 5) -> dict[int, list[int]]:
@@ -78,6 +129,8 @@ def plan(
     requests: int,
     size: int,
     seed: int,
+    round_number: int = 1,
+    scores: np.ndarray | None = None,
 ) -> list[Request]:
     """Draw the requests: labels as often as rows of them are missing, everything else evenly.
 
@@ -88,6 +141,9 @@ def plan(
         requests: How many to draw.
         size: Texts a request asks for.
         seed: Of the draw.
+        round_number: Of the stage; each draws anew.
+        scores: The teacher's probabilities of the texts, shape (n, 28): examples are drawn among the half of a label's
+            texts that the teacher is surest of. From all of them if left out.
     """
     weights = np.array([missing.get(label, 0) for label in LABELS], float)
     if not weights.sum():
@@ -96,14 +152,14 @@ def plan(
     pairs = {
         label: [other for other in others if other != neutral] for label, others in pairs_that_occur(labels).items()
     }
-    examples = {label: [row for row, held in enumerate(labels) if label in held] for label in range(len(LABELS))}
+    examples = [_examples(label, labels, scores) for label in range(len(LABELS))]
     drawn = []
     for number in range(requests):
-        draw = np.random.default_rng([seed, number])
+        draw = np.random.default_rng([seed, round_number, number])
         label = int(draw.choice(len(LABELS), p=weights / weights.sum()))
         second = [int(draw.choice(pairs[label]))] if pairs[label] and draw.random() < 0.25 else []
-        held = examples[label]
-        shown = draw.choice(held, min(SHOTS, len(held)), replace=False).tolist() if held else []
+        block = np.random.default_rng([seed, round_number, number // SAME_EXAMPLES, label])
+        shown = block.choice(examples[label], min(SHOTS, len(examples[label])), replace=False).tolist()
         drawn.append(
             Request(
                 number=number,
@@ -117,3 +173,12 @@ def plan(
             )
         )
     return drawn
+
+
+def _examples(label: int, labels: Sequence[Sequence[int]], scores: np.ndarray | None) -> list[int]:
+    """Rows with a label, and no other where there are enough; those that the teacher is surest of."""
+    alone = [row for row, held in enumerate(labels) if list(held) == [label]]
+    held = alone if len(alone) >= 2 * SHOTS else [row for row, held in enumerate(labels) if label in held]
+    if scores is None or len(held) < 2 * SHOTS:
+        return held
+    return sorted(held, key=lambda row: -scores[row, label])[: len(held) // 2]

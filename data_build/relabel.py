@@ -18,7 +18,7 @@ from evenmood.thresholds import tune_thresholds
 STAGE = "relabel"
 CHUNK_ROWS = 4096
 """Texts that are sorted by length at a time."""
-OFFICIAL = "relabel-official"
+OFFICIAL = generate.OFFICIAL
 """The same for the official splits: what the gates of `verify` and a distillation need."""
 
 
@@ -33,7 +33,7 @@ def run(
     evaluate: bool = False,
     restart: bool = False,
 ) -> None:
-    """Write the rows of `sentiment140`, and of `generate` if it was run, with the teacher's scores, shard by shard.
+    """Write the rows of `sentiment140`, and of each round of `generate`, with the teacher's scores, shard by shard.
 
     Args:
         build: Build folder.
@@ -41,7 +41,7 @@ def run(
         teacher: As in `Teacher`.
         engine: As in `Teacher`.
         batch_size: As in `Teacher`.
-        limit: Rows to label; all of them if left out.
+        limit: Rows of each source to label; all of them if left out.
         evaluate: Measure the teacher on the official validation and test splits first, as the paper does.
         restart: Forget what an earlier run wrote.
 
@@ -56,15 +56,28 @@ def run(
         if not stage.finished:
             _label(stage, read_shards(build, goemotions.STAGE), model, 10**9, splits)
             stage.finish(**({"evaluation": measure(build, say)} if evaluate else {}))
-    sources = [name for name in (generate.STAGE, sentiment140.STAGE) if (build / name / MANIFEST_FILE).exists()]
-    inputs |= input_hashes(build, *sources or [sentiment140.STAGE])
-    with open_stage(build, STAGE, inputs, {**options, "limit": limit}, say, restart) as stage:
-        if not stage.finished:
-            total = sum(read_manifest(build, name)["rows_out"] for name in sources)
-            total = total if limit is None else min(limit, total)
-            shards = ((f"{source}-{name}", rows) for source in sources for name, rows in read_shards(build, source))
-            _label(stage, shards, model, total)
-            stage.finish()
+    sources = [*generate.rounds(build), sentiment140.STAGE]
+    if len(sources) > 1 and not (build / sentiment140.STAGE / MANIFEST_FILE).exists():
+        sources.pop()  # generated rows alone will do
+    for source in sources:
+        own = {**inputs, **input_hashes(build, source)}
+        with open_stage(build, stage_of(source), own, {**options, "limit": limit}, say, restart) as stage:
+            if not stage.finished:
+                total = read_manifest(build, source)["rows_out"]
+                shards = ((f"{source}-{name}", rows) for name, rows in read_shards(build, source))
+                _label(stage, shards, model, total if limit is None else min(limit, total))
+                stage.finish()
+
+
+def stage_of(source: str) -> str:
+    """Folder of a source's rows with their scores."""
+    return STAGE if source == sentiment140.STAGE else f"{STAGE}-{source}"
+
+
+def stages(build: Path) -> list[str]:
+    """Folders of all sources that are finished, those of generated rows first."""
+    names = [stage_of(name) for name in (*generate.rounds(build), sentiment140.STAGE)]
+    return [name for name in names if (build / name / MANIFEST_FILE).exists()] or [STAGE]
 
 
 class _Lazy:

@@ -21,6 +21,7 @@ Say = Callable[[str], None]
 PLAN_FILE, MANIFEST_FILE, LOCK_FILE = "plan.json", "manifest.json", ".lock"
 COUNTS = b"evenmood.counts"
 """Key of a shard's own counts in its Parquet metadata: shard and counts appear together or not at all."""
+BY_LABEL = b"evenmood.counts-by-label"
 PAUSE = 5.0
 """Seconds between two lines of progress."""
 
@@ -47,15 +48,24 @@ class Stage:
         """Whether a shard is written, and so whole."""
         return self.shard(name).exists()
 
-    def write(self, name: str, table: pyarrow.Table, counts: Mapping[str, int]) -> None:
+    def write(
+        self,
+        name: str,
+        table: pyarrow.Table,
+        counts: Mapping[str, int],
+        by_label: Mapping[str, Mapping[str, int]] | None = None,
+    ) -> None:
         """Write a shard under a temporary name and rename it.
 
         Args:
             name: The shard's.
             table: Its rows.
             counts: `in`, and how many rows were dropped for each reason.
+            by_label: The same and more, label by label, for a stage that is asked how it did for each.
         """
         metadata = {**(table.schema.metadata or {}), COUNTS: json.dumps(dict(sorted(counts.items()))).encode()}
+        if by_label is not None:
+            metadata[BY_LABEL] = json.dumps({label: dict(sorted(held.items())) for label, held in by_label.items()})
         part = self.folder / f".{name}.parquet.part"
         try:
             parquet.write_table(table.replace_schema_metadata(metadata), part)
@@ -82,11 +92,13 @@ class Stage:
 
     def finish(self, **more: Any) -> dict[str, Any]:
         """Write the manifest: what went in, what came out, and what was dropped for which reason."""
-        shards, counts = {}, Counter[str]()
+        shards, counts, by_label = {}, Counter[str](), dict[str, Counter[str]]()
         for path in sorted(self.folder.glob("*.parquet")):
             file = parquet.ParquetFile(path)
             held = Counter(json.loads(file.schema_arrow.metadata[COUNTS]))
             counts += held
+            for label, own in json.loads(file.schema_arrow.metadata.get(BY_LABEL, "{}")).items():
+                by_label.setdefault(label, Counter()).update(own)
             shards[path.name] = {"rows": file.metadata.num_rows, "sha256": sha256(path), "in": held["in"]}
         rows_in = counts.pop("in", 0)
         manifest = {
@@ -95,6 +107,11 @@ class Stage:
             "rows_out": sum(shard["rows"] for shard in shards.values()),
             "dropped": dict(sorted(counts.items())),
             "shards": shards,
+            **(
+                {"by_label": {label: dict(sorted(by_label[label].items())) for label in sorted(by_label)}}
+                if by_label
+                else {}
+            ),
             **more,
         }
         write_text(self.folder / MANIFEST_FILE, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
@@ -172,9 +189,14 @@ def read_manifest(build: Path, name: str) -> dict[str, Any]:
     path = build / name / MANIFEST_FILE
     if not path.exists():
         started = "was not finished" if (build / name).is_dir() else "has not been run"
-        raise DataError(f"{build}: the stage {name} {started}; run: python -m data_build {name} {build}")
+        raise DataError(f"{build}: the stage {name} {started}; run: python -m data_build {command_of(name)} {build}")
     manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return manifest
+
+
+def command_of(name: str) -> str:
+    """The command that writes a stage's folder; some write several."""
+    return name.split("-")[0]
 
 
 def input_hashes(build: Path, *names: str) -> dict[str, str]:
@@ -196,7 +218,7 @@ def read_shards(build: Path, name: str, prefix: str = "") -> Iterator[tuple[str,
         path = build / name / file
         if not path.is_file() or sha256(path) != about["sha256"]:
             state = "differs from what the stage wrote" if path.is_file() else "is missing"
-            raise DataError(f"{path} {state}; run: python -m data_build {name} {build} --restart")
+            raise DataError(f"{path} {state}; run: python -m data_build {command_of(name)} {build} --restart")
         yield path.stem, parquet.read_table(path).replace_schema_metadata(None)
 
 

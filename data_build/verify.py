@@ -1,6 +1,7 @@
 """Fifth stage: rows get the labels that the teacher is sure of, and nothing of validation or test gets in."""
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,7 +45,8 @@ def run(
     Raises:
         DataError: An earlier stage is missing.
     """
-    inputs = input_hashes(build, goemotions.STAGE, relabel.OFFICIAL, relabel.STAGE)
+    sources = relabel.stages(build)
+    inputs = input_hashes(build, goemotions.STAGE, relabel.OFFICIAL, *sources)
     options = {"alignment": alignment, "generated": generated, "threshold": threshold}
     with open_stage(build, STAGE, inputs, options, say, restart) as stage:
         if stage.finished:
@@ -53,9 +55,12 @@ def run(
         held = [text for split in ("validation", "test") for text in _texts(build, split)]
         leakage = gates.Leakage(held)
         say(f"{STAGE}: {len(held):,} validation and test texts are kept out")
-        total, done = read_manifest(build, relabel.STAGE)["rows_out"], 0
-        for name, rows in read_shards(build, relabel.STAGE):
+        total, done = sum(read_manifest(build, source)["rows_out"] for source in sources), 0
+        yields = {gate: np.zeros(len(LABELS), int) for gate in cuts}
+        intended = {gate: np.zeros(len(LABELS), int) for gate in ("asked", "intended", *cuts)}
+        for name, rows in (shard for source in sources for shard in read_shards(build, source)):
             done += rows.num_rows
+            _count(rows, cuts, yields, intended)
             if not stage.has(name):
                 given = _given(rows, cuts[alignment], cuts["tuned"] if generated == "intended" else None)
                 kept, counts = _passing(rows, given, leakage)
@@ -64,7 +69,8 @@ def run(
         overlap = Counter(reason for text in _texts(build, "train") if (reason := leakage.reason(text)))
         stage.finish(
             cuts={gate: _by_label(np.where(np.isinf(values), np.nan, values)) for gate, values in cuts.items()},
-            yields={gate: _by_label(_yield(build, values)) for gate, values in cuts.items()},
+            yields={gate: _by_label(values) for gate, values in yields.items()},
+            yields_generated={gate: _by_label(values) for gate, values in intended.items()},
             official_overlap=dict(sorted(overlap.items())),
         )
 
@@ -83,14 +89,13 @@ def _given(rows: pyarrow.Table, cuts: np.ndarray, intended_cuts: np.ndarray | No
     """Labels that each row gets: bool of shape (n, 28)."""
     scores = relabel.scores_of(rows)
     given: np.ndarray = scores >= cuts
-    written = np.array([source == "generated" for source in rows["source"].to_pylist()], bool)
+    written = _generated(rows)
     if intended_cuts is not None and written.any():
         asked = np.zeros_like(given)
         labels = rows["labels"].to_pylist()
         for row in np.flatnonzero(written):
             asked[row, labels[row]] = True
-        first = np.array([labels[row][0] for row in np.flatnonzero(written)])
-        passes = gates.intended_passes(scores[written], first, intended_cuts)
+        passes = gates.intended_passes(scores[written], _intended(rows, written), intended_cuts)
         given[written] = asked[written] & (scores[written] >= intended_cuts) & passes[:, None]
     return given
 
@@ -111,10 +116,33 @@ def _passing(rows: pyarrow.Table, given: np.ndarray, leakage: gates.Leakage) -> 
     return kept.set_column(rows.schema.get_field_index("labels"), "labels", labels), counts
 
 
-def _yield(build: Path, cuts: np.ndarray) -> np.ndarray:
-    """Rows that each label would get from the gate, leakage not yet counted."""
-    found = [(relabel.scores_of(rows) >= cuts).sum(axis=0) for _, rows in read_shards(build, relabel.STAGE)]
-    return np.asarray(np.sum(found, axis=0))
+def _count(
+    rows: pyarrow.Table,
+    cuts: Mapping[str, np.ndarray],
+    yields: Mapping[str, np.ndarray],
+    intended: Mapping[str, np.ndarray],
+) -> None:
+    """Add what each gate would give: tweets by the label given, generated rows by the label they were asked for."""
+    scores = relabel.scores_of(rows)
+    written = _generated(rows)
+    for gate, values in cuts.items():
+        yields[gate][:] += (scores[~written] >= values).sum(axis=0)
+    if written.any():
+        own, first = scores[written], _intended(rows, written)
+        ways = {gate: own[np.arange(len(own)), first] >= values[first] for gate, values in cuts.items()}
+        ways |= {"asked": np.ones(len(own), bool), "intended": gates.intended_passes(own, first, cuts["tuned"])}
+        for gate, passes in ways.items():
+            np.add.at(intended[gate], first[passes], 1)
+
+
+def _generated(rows: pyarrow.Table) -> np.ndarray:
+    return np.array([source == "generated" for source in rows["source"].to_pylist()], bool)
+
+
+def _intended(rows: pyarrow.Table, written: np.ndarray) -> np.ndarray:
+    """The label that each generated row was asked for: the first of those it carries."""
+    labels = rows["labels"].to_pylist()
+    return np.array([labels[row][0] for row in np.flatnonzero(written)])
 
 
 def _by_label(values: np.ndarray) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
@@ -90,7 +91,9 @@ class Handler(BaseHTTPRequestHandler):
     def texts(self, prompt: str, seed: int) -> list[str]:
         """As many made-up texts as the prompt asks for."""
         draw = random.Random(f"{prompt}{seed}")
-        count = int(prompt.split("Write ")[1].split()[0])
+        asked = re.search(r"Write (\d+)|^(\d+) \w+ comments", prompt, re.MULTILINE)
+        assert asked
+        count = int(asked[1] or asked[2])
         label = next(name for name in LABELS if f"express {name}" in prompt)
         written = [" ".join(draw.sample(WORDS, 8)) for _ in range(count)]
         written[0] = (

@@ -178,7 +178,7 @@ def test_dry_run(build: Path, server: OpenAIServer) -> None:
     said: list[str] = []
     generate.run(build, said.append, "small", base_url=server.url, dry_run=True, **OPTIONS)
     assert "8 requests for 64 texts" in said[0]
-    assert "Express grief without naming it" in said[1] + said[2] + said[3]
+    assert "Express relief without naming it" in said[1] + said[2] + said[3]
     assert not server.seen
     assert not (build / "generate").exists()
 
