@@ -80,7 +80,11 @@ def generate(
     mode: Annotated[
         Literal["structured", "lines"], typer.Option(help="A chat with a JSON schema, or a completion, a text a line.")
     ] = "structured",
-    samples: Annotated[int, typer.Option(help="Texts to ask for.")] = 20_000,
+    rows: Annotated[
+        Path | None, typer.Option(help="Take the generated rows of this Parquet file, and ask for nothing.")
+    ] = None,
+    samples: Annotated[int, typer.Option(help="Texts to ask for.", min=1)] = 20_000,
+    round_number: Annotated[int, typer.Option("--round", help="A further round adds to those before it.", min=1)] = 1,
     for_shortfall: Annotated[
         bool, typer.Option("--for-shortfall", help="Ask for what the stage balance found missing.")
     ] = False,
@@ -89,12 +93,18 @@ def generate(
     prices: Annotated[tuple[float, float], typer.Option(help="Money for a million tokens read and written.")] = (0, 0),
     max_cost: Annotated[float | None, typer.Option(help="The run stops before it costs more.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the first prompts and the estimate.")] = False,
+    as_batch: Annotated[
+        bool, typer.Option("--batch", help="Through the Batch API: half the price, within a day.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,
     restart: Restart = False,
 ) -> None:
     """Have samples written for the labels that lack rows; the key is OPENAI_API_KEY's."""
     from data_build import generate as stage
 
+    if rows is not None:
+        stage.take(build, say, rows, restart=restart)
+        return
     stage.run(
         build,
         say,
@@ -103,11 +113,13 @@ def generate(
         mode=mode,
         samples=samples,
         missing=stage.shortfall(build) if for_shortfall else None,
+        round_number=round_number,
         concurrency=concurrency,
         timeout=timeout,
         prices=prices,
         max_cost=max_cost,
         dry_run=dry_run,
+        as_batch=as_batch,
         seed=seed,
         restart=restart,
     )
@@ -130,6 +142,83 @@ def verify(
     from data_build import verify as stage
 
     stage.run(build, say, alignment=alignment, generated=generated, threshold=threshold, restart=restart)
+
+
+Task = Annotated[Literal["review", "audit"], typer.Option(help="Which votes.")]
+Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for other machines too.")]
+Port = Annotated[int | None, typer.Option(help="Port to listen on; a free one from 7860 on if left out.")]
+Seed = Annotated[int, typer.Option(help="Seed of every draw.")]
+
+
+@app.command()
+def annotator(
+    build: Build,
+    name: Annotated[str, typer.Argument(help="Annotator to let in; one who is there gets the new passphrase.")],
+    passphrase: Annotated[
+        str,
+        typer.Option(prompt=True, confirmation_prompt=True, hide_input=True, envvar="EVENMOOD_PASSPHRASE"),
+    ],
+    adjudicator: Annotated[bool, typer.Option("--adjudicator", help="May settle ties.")] = False,
+) -> None:
+    """Let somebody into the app of the stages review and audit."""
+    from data_build.votes import Votes
+
+    Votes(build, "review").add_person(name, passphrase, adjudicator=adjudicator)
+
+
+@app.command()
+def review(build: Build, limit: Limit = None, host: Host = "127.0.0.1", port: Port = None, seed: Seed = 0) -> None:
+    """Open the app in which five annotators read the verified rows."""
+    from data_build import annotate
+    from data_build import review as stage
+
+    annotate.launch(stage.fill(build, limit, seed), host, port)
+
+
+@app.command()
+def audit(
+    build: Build,
+    rows: Annotated[int, typer.Option(help="Rows to draw.", min=1)] = 1_000,
+    host: Host = "127.0.0.1",
+    port: Port = None,
+    seed: Seed = 0,
+) -> None:
+    """Open the app in which annotators check random rows of the balanced set."""
+    from data_build import annotate
+    from data_build import review as stage
+
+    annotate.launch(stage.fill_audit(build, rows, seed), host, port)
+
+
+@app.command()
+def votes(
+    build: Build,
+    task: Task = "review",
+    take: Annotated[Path | None, typer.Option("--import", help="Take the votes of a CSV or Parquet file in.")] = None,
+    export: Annotated[Path | None, typer.Option(help="Write all votes as CSV or Parquet.")] = None,
+) -> None:
+    """Say how far annotators agree; take votes in, or write them out."""
+    import json
+
+    from data_build import agreement
+    from data_build import review as stage
+    from data_build.votes import Votes
+
+    if take is not None:
+        say(f"{take}: {stage.take(build, task, take):,} votes taken")
+    if export is not None:
+        say(f"{export}: {stage.export(build, task, export):,} votes written")
+    figures = agreement.measure(Votes(build, task).all())
+    figures |= {"audit": stage.audited(build)} if task == "audit" else {}
+    print(json.dumps(figures, indent=1, ensure_ascii=False))
+
+
+@app.command()
+def resolve(build: Build, restart: Restart = False) -> None:
+    """Give the reviewed rows the labels of the majority, or the adjudicator's."""
+    from data_build import review as stage
+
+    stage.resolve(build, say, restart=restart)
 
 
 @app.command()

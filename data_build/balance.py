@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow
 
-from data_build import goemotions, relabel, verify
+from data_build import goemotions, relabel, review
 from data_build.stage import Say, input_hashes, open_stage, read_rows
 from evenmood import LABELS
 from evenmood.errors import UsageError
@@ -39,7 +39,7 @@ def run(
     """
     if (target is not None and target < 1) or ratio < 1:
         raise UsageError("--target and --ratio must be at least 1")
-    inputs = input_hashes(build, goemotions.STAGE, relabel.OFFICIAL, verify.STAGE)
+    inputs = input_hashes(build, goemotions.STAGE, relabel.OFFICIAL, review.source_of(build))
     options = {"target": target, "ratio": ratio, "seed": seed}
     with open_stage(build, STAGE, inputs, options, say, restart) as stage:
         if stage.finished:
@@ -67,7 +67,7 @@ def run(
 
 
 def supply_of(build: Path) -> pyarrow.Table:
-    """All rows there are to choose from: the official training split's, then those that passed verification."""
+    """All rows there are to choose from: the official training split's, then those that passed verify and review."""
     official = read_rows(build, relabel.OFFICIAL, "train")
     texts = official["text"].to_pylist()
     people = table(
@@ -78,7 +78,7 @@ def supply_of(build: Path) -> pyarrow.Table:
         source=[goemotions.STAGE] * len(texts),
         scores=official["scores"],
     )
-    return pyarrow.concat_tables([people, read_rows(build, verify.STAGE).cast(schema())]).combine_chunks()
+    return pyarrow.concat_tables([people, read_rows(build, review.source_of(build)).cast(schema())]).combine_chunks()
 
 
 def choose(labels: Sequence[Sequence[int]], human: np.ndarray, target: int, ratio: float, seed: int) -> np.ndarray:

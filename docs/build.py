@@ -24,6 +24,7 @@ DESCRIPTIONS = {
     "Makefile": "every command of the project",
     "README.md": "this page",
     "constraints.txt": "versions that were tried together",
+    "data_build/annotate.js": "keyboard of the annotators' app",
     "data_build/dataset_card.md.jinja": "template of the data set's card",
     "data_build/dataset_report.md.jinja": "template of docs/dataset.md",
     "docs/dataset.md": "the data set: stages, gates, balance, measured on a real build",

@@ -26,6 +26,7 @@ EXTRAS = {
     "pandas": "train",
     "datasketch": "data",
     "filelock": "data",
+    "krippendorff": "data",
     "ftfy": "data",
     "py3langid": "data",
     "statsmodels": "data",

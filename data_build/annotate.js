@@ -1,0 +1,16 @@
+// Keyboard of the annotators' app; `keys` comes from annotate.py.
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  const field = event.target.closest("input, textarea");
+  if (field && field.type !== "checkbox") return;
+  const panel = [...document.querySelectorAll(".annotate")].find((one) => one.offsetParent);
+  if (!panel) return;
+  const press = (selector) => panel.querySelector(selector)?.click();
+  const label = event.key.length === 1 ? keys.labels.indexOf(event.key.toLowerCase()) : -1;
+  if (label >= 0) panel.querySelectorAll(".labels input[type=checkbox]")[label].click();
+  else if (event.key === keys.unsure) press(".unsure");
+  else if (event.key === keys.vote) press(".vote");
+  else if (event.key === keys.undo) press(".undo");
+  else return;
+  event.preventDefault();
+});

@@ -1,0 +1,186 @@
+"""Sixth stage: what five annotators said of the rows, by majority; where nobody has read a row, it says so.
+
+Annotators vote in the app of `annotate.py`; this file fills its queue, takes votes in and out, and applies them.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow
+
+from data_build import agreement, verify
+from data_build.stage import MANIFEST_FILE, Say, input_hashes, open_stage, read_rows, read_shards
+from data_build.votes import ANNOTATORS, FILE, Result, Task, Vote, Votes
+from evenmood import LABELS
+from evenmood.errors import DataError, UsageError
+from evenmood.model_folder import write_text
+
+STAGE = "resolve"
+BALANCE = "balance"
+"""The stage whose rows are audited."""
+AUDIT_ROWS = 1_000
+COLUMNS = ("id", "annotator", "labels", "unsure", "saw_machine")
+
+
+def fill(build: Path, limit: int | None = None, seed: int = 0) -> Votes:
+    """The queue of the review: the rows that passed verification, shuffled, so that a part of them is a fair one.
+
+    Raises:
+        DataError: The stage `verify` is missing.
+        UsageError: It left no row.
+    """
+    return _filled(build, "review", read_rows(build, verify.STAGE), limit, seed)
+
+
+def fill_audit(build: Path, limit: int = AUDIT_ROWS, seed: int = 0) -> Votes:
+    """The queue of the audit: rows drawn from the balanced set at random.
+
+    Raises:
+        DataError: The stage `balance` is missing.
+        UsageError: It left no row.
+    """
+    return _filled(build, "audit", read_rows(build, BALANCE), limit, seed)
+
+
+def _filled(build: Path, task: Task, rows: pyarrow.Table, limit: int | None, seed: int) -> Votes:
+    if not rows.num_rows:
+        raise UsageError(f"{build}: no rows to {task}")
+    order = np.random.default_rng(seed).permutation(rows.num_rows)[:limit]
+    votes = Votes(build, task)
+    votes.fill(rows.select(["id", "text", "text_hash", "labels"]).take(order).to_pylist())
+    return votes
+
+
+def resolve(build: Path, say: Say, *, restart: bool = False) -> None:
+    """Write the verified rows with what people said of them.
+
+    A row that all its annotators have read gets the labels of the majority, or the adjudicator's; one that they could
+    not agree on is left out until it is settled. A row that nobody, or not everybody, has read stays as it is, with
+    `reviewed` false.
+
+    Raises:
+        DataError: The stage `verify` is missing, or nobody has voted.
+    """
+    if not (build / FILE).exists():
+        raise DataError(f"{build}: nobody has voted; run: python -m data_build review {build}")
+    votes = Votes(build, "review")
+    held, results = votes.all(), votes.results()
+    inputs = {**input_hashes(build, verify.STAGE), "votes": _fingerprint(held, results)}
+    with open_stage(build, STAGE, inputs, {"annotators": ANNOTATORS}, say, restart) as stage:
+        if stage.finished:
+            return
+        for name, rows in read_shards(build, verify.STAGE):
+            if not stage.has(name):
+                stage.write(name, *_applied(rows, results))
+        stage.finish(agreement=agreement.measure(held))
+
+
+def source_of(build: Path) -> str:
+    """The stage whose rows are balanced: this one where people have reviewed, else `verify`."""
+    return STAGE if (build / STAGE / MANIFEST_FILE).exists() else verify.STAGE
+
+
+def _applied(rows: pyarrow.Table, results: dict[str, Result]) -> tuple[pyarrow.Table, Counter[str]]:
+    counts = Counter({"in": rows.num_rows})
+    kept = []
+    for row in rows.to_pylist():
+        result = results.get(row["id"])
+        if result is None:
+            kept.append(row)
+        elif result.resolution == "open":
+            counts["waits for the adjudicator"] += 1
+        elif not result.labels:
+            counts["thrown out by the adjudicator"] += 1
+        else:
+            seen = {"votes": list(result.counts), "reviewed": True, "resolution": result.resolution}
+            kept.append({**row, **seen, "labels": list(result.labels)})
+    return pyarrow.Table.from_pylist(kept, rows.schema), counts
+
+
+def audited(build: Path) -> dict[str, Any] | None:
+    """How many audited rows hold: those where the majority gave every label; None where there was no audit."""
+    if not (build / FILE).exists():
+        return None
+    votes = Votes(build, "audit")
+    results, machine = votes.results(), votes.machine()
+    settled = {name: result for name, result in results.items() if result.resolution != "open"}
+    right = sum(set(machine[name]) <= set(result.labels) for name, result in settled.items())
+    return agreement.audit(right, len(settled)) if settled else None
+
+
+def export(build: Path, task: Task, path: Path) -> int:
+    """Write all votes as CSV or Parquet, told by the name's ending.
+
+    Returns:
+        Votes written.
+
+    Raises:
+        UsageError: The ending is another one.
+    """
+    rows = [
+        {
+            "id": vote.id,
+            "annotator": vote.annotator,
+            "labels": " ".join(LABELS[label] for label in vote.labels),
+            "unsure": vote.unsure,
+            "saw_machine": vote.saw_machine,
+        }
+        for vote in Votes(build, task).all()
+    ]
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    match path.suffix.lower():
+        case ".csv":
+            write_text(path, frame.to_csv(index=False))
+        case ".parquet":
+            frame.to_parquet(path, index=False)
+        case _:
+            raise UsageError(f"{path}: votes are written as .csv or .parquet")
+    return len(rows)
+
+
+def take(build: Path, task: Task, path: Path) -> int:
+    """Take votes in as `export` writes them, all or none.
+
+    Returns:
+        Votes taken.
+
+    Raises:
+        DataError: The file lacks a column, names an unknown label or row, or cannot be read.
+    """
+    taken = []
+    for number, row in enumerate(_read(path), 1):
+        names = str(row["labels"] or "").split()
+        if unknown := [name for name in names if name not in LABELS]:
+            raise DataError(f"{path}, vote {number}: {', '.join(unknown)} is no label")
+        flags = [str(row[name]).strip().lower() in ("true", "1") for name in ("unsure", "saw_machine")]
+        taken.append(Vote(str(row["id"]), str(row["annotator"]), tuple(map(LABELS.index, names)), *flags))
+    return Votes(build, task).take(taken)
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    """Rows of a file of votes; every value as text.
+
+    Raises:
+        DataError: The file cannot be read, or lacks a column.
+    """
+    if path.suffix.lower() not in (".csv", ".parquet"):
+        raise UsageError(f"{path}: votes are read as .csv or .parquet")
+    try:
+        csv = path.suffix.lower() == ".csv"
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False) if csv else pd.read_parquet(path).astype(str)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from None
+    if absent := [name for name in COLUMNS if name not in frame.columns]:
+        raise DataError(f"{path} lacks the column {', '.join(absent)}")
+    return [{name: row[name] for name in COLUMNS} for row in frame.to_dict("records")]
+
+
+def _fingerprint(votes: list[Vote], results: dict[str, Result]) -> str:
+    content = [[vote.id, vote.annotator, vote.labels, vote.unsure] for vote in votes]
+    settled = [[name, result.labels, result.resolution] for name, result in results.items()]
+    return hashlib.sha256(json.dumps([content, settled]).encode()).hexdigest()

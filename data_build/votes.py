@@ -1,0 +1,370 @@
+"""What annotators say of rows: kept in SQLite, counted by majority, measured for agreement."""
+
+import hashlib
+import json
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from evenmood import LABELS
+from evenmood.errors import DataError, UsageError
+
+Task = Literal["review", "audit"]
+FILE = "votes.sqlite"
+ANNOTATORS = 5
+"""The paper's: each row is read by five people."""
+HELD = 30 * 60
+"""Seconds for which a row stays with the annotator who was shown it."""
+MIN_PASSPHRASE = 8
+SCHEMA = (
+    """CREATE TABLE IF NOT EXISTS people (
+  name TEXT PRIMARY KEY, salt BLOB NOT NULL, hash BLOB NOT NULL, adjudicator INTEGER NOT NULL
+)""",
+    """CREATE TABLE IF NOT EXISTS queue (
+  task TEXT, place INTEGER, id TEXT, text TEXT NOT NULL, text_hash TEXT NOT NULL, machine TEXT NOT NULL,
+  PRIMARY KEY (task, id)
+)""",
+    """CREATE TABLE IF NOT EXISTS shown (
+  task TEXT, id TEXT, annotator TEXT, since REAL NOT NULL, PRIMARY KEY (task, id, annotator)
+)""",
+    """CREATE TABLE IF NOT EXISTS votes (
+  task TEXT, id TEXT, annotator TEXT, labels TEXT NOT NULL, unsure INTEGER NOT NULL, saw_machine INTEGER NOT NULL,
+  at REAL NOT NULL, PRIMARY KEY (task, id, annotator)
+)""",
+    """CREATE TABLE IF NOT EXISTS decisions (
+  task TEXT, id TEXT, adjudicator TEXT NOT NULL, labels TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (task, id)
+)""",
+    "CREATE INDEX IF NOT EXISTS queue_place ON queue (task, place)",
+)
+
+
+@dataclass(frozen=True)
+class Item:
+    """A row that somebody is to read.
+
+    Attributes:
+        id: The row's.
+        text: To read.
+        machine: Label numbers that it carries so far.
+        counts: How many annotators gave each label, 28 numbers; for the adjudicator alone, else empty.
+    """
+
+    id: str
+    text: str
+    machine: tuple[int, ...]
+    counts: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Vote:
+    """What one annotator said of one row."""
+
+    id: str
+    annotator: str
+    labels: tuple[int, ...]
+    unsure: bool
+    saw_machine: bool
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a row's votes.
+
+    Attributes:
+        labels: Label numbers; none where nothing was agreed on.
+        counts: How many annotators gave each label, 28 numbers.
+        resolution: `majority`, `adjudicated`, or `open`: a tie, or no label with a majority.
+    """
+
+    labels: tuple[int, ...]
+    counts: tuple[int, ...]
+    resolution: Literal["majority", "adjudicated", "open"]
+
+
+class Votes:
+    """The votes of one task; any number of processes may have the file open."""
+
+    def __init__(self, build: Path, task: Task) -> None:
+        """Open the file in the build folder; it is made if there is none."""
+        build.mkdir(parents=True, exist_ok=True)
+        self.path, self.task = build / FILE, task
+        with self._open() as database:
+            for statement in SCHEMA:
+                database.execute(statement)
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        """A connection in a transaction of its own; what it committed survives a power cut."""
+        database = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = FULL")
+            database.execute("BEGIN IMMEDIATE")
+            yield database
+            database.execute("COMMIT")
+        except BaseException:
+            if database.in_transaction:
+                database.execute("ROLLBACK")
+            raise
+        finally:
+            database.close()
+
+    def add_person(self, name: str, passphrase: str, *, adjudicator: bool = False) -> None:
+        """Let somebody in; who is there already gets the new passphrase.
+
+        Raises:
+            UsageError: The name is empty, or the passphrase short.
+        """
+        if not name.strip() or len(passphrase) < MIN_PASSPHRASE:
+            raise UsageError(f"a name, and a passphrase of at least {MIN_PASSPHRASE} characters, are needed")
+        salt = secrets.token_bytes(16)
+        with self._open() as database:
+            database.execute(
+                "INSERT OR REPLACE INTO people VALUES (?, ?, ?, ?)",
+                (name, salt, _hashed(passphrase, salt), int(adjudicator)),
+            )
+
+    def lets_in(self, name: str, passphrase: str) -> bool:
+        """Whether name and passphrase belong together."""
+        with self._open() as database:
+            found = database.execute("SELECT salt, hash FROM people WHERE name = ?", (name,)).fetchone()
+        salt, expected = found or (b"", b"")
+        return secrets.compare_digest(_hashed(passphrase, salt), expected)
+
+    def people(self) -> dict[str, bool]:
+        """Everybody's name, and whether they adjudicate."""
+        with self._open() as database:
+            return {name: bool(flag) for name, flag in database.execute("SELECT name, adjudicator FROM people")}
+
+    def fill(self, rows: Iterable[Mapping[str, Any]]) -> int:
+        """Put rows (`id`, `text`, `text_hash`, `labels`) into the queue; votes that they have stay.
+
+        Returns:
+            Rows in the queue.
+        """
+        content = [
+            (self.task, place, row["id"], row["text"], row["text_hash"], json.dumps(row["labels"]))
+            for place, row in enumerate(rows)
+        ]
+        with self._open() as database:
+            database.execute("DELETE FROM queue WHERE task = ?", (self.task,))
+            database.executemany("INSERT INTO queue VALUES (?, ?, ?, ?, ?, ?)", content)
+        return len(content)
+
+    def next(self, annotator: str) -> Item | None:
+        """The row that an annotator reads next: the one last shown, or the first that lacks a reader.
+
+        A row counts those who have voted and those who were shown it within the last half hour, so that it gets five
+        readers and no more.
+        """
+        now = time.time()
+        own = {"task": self.task, "annotator": annotator, "since": now - HELD, "readers": ANNOTATORS, "now": now}
+        with self._open() as database:
+            found = database.execute(
+                """
+                SELECT queue.id, text, machine FROM queue
+                LEFT JOIN shown AS mine
+                  ON mine.task = queue.task AND mine.id = queue.id AND mine.annotator = :annotator
+                WHERE queue.task = :task
+                  AND NOT EXISTS (SELECT 1 FROM votes
+                    WHERE votes.task = :task AND votes.id = queue.id AND annotator = :annotator)
+                  AND NOT EXISTS (SELECT 1 FROM decisions WHERE decisions.task = :task AND decisions.id = queue.id)
+                  AND (
+                    (SELECT COUNT(*) FROM votes WHERE votes.task = :task AND votes.id = queue.id)
+                    + (SELECT COUNT(*) FROM shown WHERE shown.task = :task AND shown.id = queue.id
+                       AND since > :since AND annotator != :annotator
+                       AND NOT EXISTS (SELECT 1 FROM votes WHERE votes.task = :task AND votes.id = shown.id
+                         AND votes.annotator = shown.annotator))
+                  ) < :readers
+                ORDER BY mine.since IS NULL, place LIMIT 1
+                """,
+                own,
+            ).fetchone()
+            if found is None:
+                return None
+            database.execute("INSERT OR REPLACE INTO shown VALUES (?, ?, ?, ?)", (self.task, found[0], annotator, now))
+        return Item(found[0], found[1], tuple(json.loads(found[2])))
+
+    def vote(self, vote: Vote) -> None:
+        """Keep a vote; a second one of the same annotator on the same row replaces the first.
+
+        Raises:
+            UsageError: There is no such row, no label was given by one who is sure, or the row has its readers.
+        """
+        labels = _checked(vote.labels)
+        if not labels and not vote.unsure:
+            raise UsageError("choose a label (neutral is one), or say that you are unsure")
+        with self._open() as database:
+            self._expect(database, vote.id)
+            others = database.execute(
+                "SELECT COUNT(*) FROM votes WHERE task = ? AND id = ? AND annotator != ?",
+                (self.task, vote.id, vote.annotator),
+            ).fetchone()[0]
+            if others >= ANNOTATORS:
+                raise UsageError(f"{vote.id} has its {ANNOTATORS} readers already; take the next one")
+            database.execute(
+                "INSERT OR REPLACE INTO votes VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    self.task,
+                    vote.id,
+                    vote.annotator,
+                    json.dumps(labels),
+                    int(vote.unsure),
+                    int(vote.saw_machine),
+                    time.time(),
+                ),
+            )
+
+    def undo(self, annotator: str) -> Item | None:
+        """Take back an annotator's last vote, and show the row again; None where there is none to take back."""
+        with self._open() as database:
+            found = database.execute(
+                "SELECT votes.id, text, machine FROM votes JOIN queue USING (task, id) WHERE task = ? "
+                "AND annotator = ? AND id NOT IN (SELECT id FROM decisions WHERE task = ?) ORDER BY at DESC LIMIT 1",
+                (self.task, annotator, self.task),
+            ).fetchone()
+            if found is None:
+                return None
+            database.execute(
+                "DELETE FROM votes WHERE task = ? AND id = ? AND annotator = ?", (self.task, found[0], annotator)
+            )
+            database.execute(
+                "INSERT OR REPLACE INTO shown VALUES (?, ?, ?, ?)", (self.task, found[0], annotator, time.time())
+            )
+        return Item(found[0], found[1], tuple(json.loads(found[2])))
+
+    def progress(self, annotator: str) -> dict[str, int]:
+        """How many rows there are, how many have all their votes, and one's own votes."""
+        with self._open() as database:
+            rows, voted, own = database.execute(
+                """
+                SELECT (SELECT COUNT(*) FROM queue WHERE task = :task),
+                  (SELECT COUNT(*) FROM (SELECT id FROM votes JOIN queue USING (task, id) WHERE task = :task
+                    GROUP BY id HAVING COUNT(*) >= :readers)),
+                  (SELECT COUNT(*) FROM votes JOIN queue USING (task, id) WHERE task = :task AND annotator = :annotator)
+                """,
+                {"task": self.task, "annotator": annotator, "readers": ANNOTATORS},
+            ).fetchone()
+        return {"rows": rows, "voted": voted, "mine": own}
+
+    def next_tie(self, adjudicator: str) -> Item | None:
+        """The first row without an outcome that the adjudicator has not voted on, with what was voted."""
+        own = {vote.id for vote in self.all() if vote.annotator == adjudicator}
+        waiting = {name: result for name, result in self.results().items() if result.resolution == "open"}
+        with self._open() as database:
+            for name, text, machine in database.execute(
+                "SELECT id, text, machine FROM queue WHERE task = ? ORDER BY place", (self.task,)
+            ):
+                if name in waiting and name not in own:
+                    return Item(name, text, tuple(json.loads(machine)), waiting[name].counts)
+        return None
+
+    def decide(self, name: str, adjudicator: str, labels: Sequence[int]) -> None:
+        """Settle a row; without labels it is thrown out.
+
+        Raises:
+            UsageError: There is no such row, the name is no adjudicator's, or nothing is to be settled.
+        """
+        checked = _checked(labels)
+        if not self.people().get(adjudicator):
+            raise UsageError(f"{adjudicator} is no adjudicator")
+        result = self.results().get(name)
+        if result is None or result.resolution == "majority":
+            raise UsageError(f"{name} waits for no adjudicator")
+        with self._open() as database:
+            database.execute(
+                "INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?, ?)",
+                (self.task, name, adjudicator, json.dumps(checked), time.time()),
+            )
+
+    def all(self) -> list[Vote]:
+        """All votes on rows of the queue, in a fixed order."""
+        with self._open() as database:
+            found = database.execute(
+                "SELECT votes.id, annotator, labels, unsure, saw_machine FROM votes JOIN queue USING (task, id) "
+                "WHERE task = ? ORDER BY place, annotator",
+                (self.task,),
+            ).fetchall()
+        return [Vote(name, who, tuple(json.loads(labels)), bool(un), bool(saw)) for name, who, labels, un, saw in found]
+
+    def results(self) -> dict[str, Result]:
+        """What came of each row that all its annotators have read, by id."""
+        by_row: dict[str, list[Vote]] = {}
+        for vote in self.all():
+            by_row.setdefault(vote.id, []).append(vote)
+        with self._open() as database:
+            decided = {
+                name: tuple(json.loads(labels))
+                for name, labels in database.execute("SELECT id, labels FROM decisions WHERE task = ?", (self.task,))
+            }
+        return {
+            name: Result(decided[name], _counts(held), "adjudicated") if name in decided else majority(held)
+            for name, held in by_row.items()
+            if len(held) >= ANNOTATORS
+        }
+
+    def machine(self) -> dict[str, tuple[int, ...]]:
+        """The labels that the rows of the queue carried before anybody read them, by id."""
+        with self._open() as database:
+            found = database.execute("SELECT id, machine FROM queue WHERE task = ? ORDER BY place", (self.task,))
+            return {name: tuple(json.loads(labels)) for name, labels in found}
+
+    def take(self, votes: Iterable[Vote]) -> int:
+        """Take votes from elsewhere, all or none of them; one that is here already is replaced.
+
+        Returns:
+            Votes taken.
+
+        Raises:
+            DataError: One is of a row that is not in the queue.
+        """
+        content = list(votes)
+        with self._open() as database:
+            for vote in content:
+                self._expect(database, vote.id)
+                database.execute(
+                    "INSERT OR REPLACE INTO votes VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        self.task,
+                        vote.id,
+                        vote.annotator,
+                        json.dumps(_checked(vote.labels)),
+                        int(vote.unsure),
+                        int(vote.saw_machine),
+                        time.time(),
+                    ),
+                )
+        return len(content)
+
+    def _expect(self, database: sqlite3.Connection, name: str) -> None:
+        if not database.execute("SELECT 1 FROM queue WHERE task = ? AND id = ?", (self.task, name)).fetchone():
+            raise DataError(f"{name} is not among the rows to {self.task}")
+
+
+def majority(votes: Sequence[Vote]) -> Result:
+    """The labels that more than half of those who were sure gave; open on a tie, and where no label has that many."""
+    counts = _counts(votes)
+    sure = sum(not vote.unsure for vote in votes)
+    labels = tuple(label for label, count in enumerate(counts) if 2 * count > sure)
+    tie = any(2 * count == sure for count in counts if count)
+    return Result(labels, counts, "majority" if labels and not tie else "open")
+
+
+def _counts(votes: Sequence[Vote]) -> tuple[int, ...]:
+    return tuple(sum(label in vote.labels for vote in votes if not vote.unsure) for label in range(len(LABELS)))
+
+
+def _checked(labels: Iterable[int]) -> list[int]:
+    found = sorted({int(label) for label in labels})
+    if found and not (found[0] >= 0 and found[-1] < len(LABELS)):
+        raise UsageError(f"labels is {found}; expected numbers from 0 to {len(LABELS) - 1}")
+    return found
+
+
+def _hashed(passphrase: str, salt: bytes) -> bytes:
+    return hashlib.scrypt(passphrase.encode(), salt=salt, n=2**14, r=8, p=1)

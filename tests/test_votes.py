@@ -1,0 +1,254 @@
+"""Votes: the queue, majorities, ties, agreement, and what goes in and out."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data_build import agreement, review
+from data_build.stage import open_stage, read_manifest, read_rows
+from data_build.votes import HELD, Vote, Votes, majority
+from evenmood import LABELS, DataError, UsageError
+from evenmood.rows import table, text_hash
+
+PEOPLE = ["Ada", "Ben", "Cleo", "Dan", "Eve"]
+JOY, GRIEF, NEUTRAL = LABELS.index("joy"), LABELS.index("grief"), LABELS.index("neutral")
+
+
+def cast(votes: Votes, row: str, *given: Any) -> None:
+    """One vote per annotator: label numbers, or None for unsure."""
+    for name, labels in zip(PEOPLE, given, strict=False):
+        votes.vote(Vote(row, name, tuple(labels or ()), labels is None, saw_machine=False))
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Path:
+    """A build folder that has come as far as `verify`."""
+    texts = [f"text number {number}" for number in range(6)]
+    rows = table(
+        id=[f"sentiment140:{number}" for number in range(6)],
+        text=texts,
+        text_hash=[text_hash(text) for text in texts],
+        labels=[[JOY]] * 6,
+        source=["sentiment140"] * 6,
+    )
+    for name in ("verify", "balance"):
+        with open_stage(tmp_path, name, {}, {}, print) as stage:
+            stage.write("part-00000", rows, {"in": 6})
+            stage.finish()
+    return tmp_path
+
+
+@pytest.fixture
+def votes(build: Path) -> Votes:
+    return review.fill(build)
+
+
+def test_every_row_gets_five_readers_and_no_more(votes: Votes) -> None:
+    crowd = [*PEOPLE, "Finn", "Gus"]
+    read: dict[str, set[str]] = {}
+    waiting = crowd
+    while waiting:
+        shown = {name: item for name in waiting if (item := votes.next(name))}
+        for name, item in shown.items():
+            votes.vote(Vote(item.id, name, (JOY,), unsure=False, saw_machine=False))
+            assert name not in read.setdefault(item.id, set())
+            read[item.id].add(name)
+        waiting = list(shown)
+    assert [len(names) for names in read.values()] == [5] * 6
+    assert votes.progress("Ada")["voted"] == 6
+    with pytest.raises(UsageError, match="has its 5 readers already"):
+        votes.vote(Vote("sentiment140:0", "Hana", (JOY,), unsure=False, saw_machine=False))
+
+
+def test_a_row_that_somebody_left_goes_to_another(votes: Votes, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = votes.next("Ada")
+    assert first is not None
+    assert votes.next("Ada") == first  # a page that was loaded again shows it again
+    for name in PEOPLE[1:]:
+        assert votes.next(name) == first
+    other = votes.next("Finn")
+    assert other is not None
+    assert other != first
+    now = time.time() + HELD + 1
+    monkeypatch.setattr("data_build.votes.time.time", lambda: now)
+    assert votes.next("Gus") == first
+
+
+@pytest.mark.parametrize(
+    ("given", "labels", "resolution"),
+    [
+        ([[JOY], [JOY], [JOY], [GRIEF], [GRIEF]], (JOY,), "majority"),
+        ([[JOY, GRIEF], [JOY, GRIEF], [JOY, GRIEF], [GRIEF], [NEUTRAL]], (JOY, GRIEF), "majority"),
+        ([[JOY], [JOY], [GRIEF], [GRIEF], [NEUTRAL]], (), "open"),  # no label has a majority
+        ([[JOY], [JOY], [GRIEF], [GRIEF], None], (), "open"),  # a tie
+        ([[JOY], [JOY], None, None, None], (JOY,), "majority"),
+        ([None] * 5, (), "open"),
+    ],
+)
+def test_majority(votes: Votes, given: list[Any], labels: tuple[int, ...], resolution: str) -> None:
+    cast(votes, "sentiment140:1", *given)
+    result = votes.results()["sentiment140:1"]
+    assert (set(result.labels), result.resolution) == (set(labels), resolution)
+    assert result.counts[JOY] == sum(JOY in (row or ()) for row in given)
+    assert majority(votes.all()) == result
+
+
+def test_four_votes_are_no_result(votes: Votes) -> None:
+    cast(votes, "sentiment140:1", *[[JOY]] * 4)
+    assert votes.results() == {}
+
+
+def test_undo(votes: Votes) -> None:
+    cast(votes, "sentiment140:1", [JOY])
+    cast(votes, "sentiment140:2", [GRIEF])
+    item = votes.undo("Ada")
+    assert item is not None
+    assert item.id == "sentiment140:2"
+    assert [vote.id for vote in votes.all()] == ["sentiment140:1"]
+    assert votes.next("Ada") == item
+    assert votes.undo("Ben") is None
+
+
+def test_the_adjudicator_settles(votes: Votes) -> None:
+    votes.add_person("Judge", "long enough", adjudicator=True)
+    cast(votes, "sentiment140:1", [JOY], [JOY], [GRIEF], [GRIEF], None)
+    item = votes.next_tie("Judge")
+    assert item is not None
+    assert (item.id, item.counts[JOY], item.counts[GRIEF]) == ("sentiment140:1", 2, 2)
+    assert votes.next_tie("Ada") is None  # nobody settles what they voted on
+    with pytest.raises(UsageError, match="Ada is no adjudicator"):
+        votes.decide("sentiment140:1", "Ada", [JOY])
+    with pytest.raises(UsageError, match="waits for no adjudicator"):
+        votes.decide("sentiment140:2", "Judge", [JOY])
+    votes.decide("sentiment140:1", "Judge", [GRIEF])
+    assert votes.results()["sentiment140:1"].labels == (GRIEF,)
+    assert votes.next_tie("Judge") is None
+
+
+def test_bad_votes(votes: Votes) -> None:
+    for row, labels, message in (
+        ("sentiment140:1", (), "choose a label"),
+        ("sentiment140:1", (28,), "expected numbers from 0 to 27"),
+        ("sentiment140:99", (JOY,), "is not among the rows to review"),
+    ):
+        with pytest.raises((UsageError, DataError), match=message):
+            votes.vote(Vote(row, "Ada", labels, unsure=False, saw_machine=False))
+    assert votes.all() == []
+    with pytest.raises(UsageError, match="at least 8 characters"):
+        votes.add_person("Ada", "short")
+
+
+def test_who_is_let_in(votes: Votes) -> None:
+    votes.add_person("Ada", "a long passphrase")
+    assert votes.lets_in("Ada", "a long passphrase")
+    assert not votes.lets_in("Ada", "another passphrase")
+    assert not votes.lets_in("Nobody", "a long passphrase")
+    assert b"a long passphrase" not in votes.path.read_bytes()
+
+
+def test_rows_get_what_people_said(build: Path, votes: Votes) -> None:
+    votes.add_person("Judge", "long enough", adjudicator=True)
+    cast(votes, "sentiment140:0", *[[GRIEF]] * 5)
+    cast(votes, "sentiment140:1", [JOY], [JOY], [GRIEF], [GRIEF], None)
+    cast(votes, "sentiment140:2", *[None] * 5)
+    cast(votes, "sentiment140:3", *[[JOY]] * 3)
+    votes.decide("sentiment140:2", "Judge", [])
+    review.resolve(build, print)
+    rows = {row["id"]: row for row in read_rows(build, "resolve").to_pylist()}
+    assert (rows["sentiment140:0"]["labels"], rows["sentiment140:0"]["resolution"]) == ([GRIEF], "majority")
+    assert rows["sentiment140:0"]["votes"][GRIEF] == 5
+    assert rows["sentiment140:0"]["reviewed"]
+    for name in ("sentiment140:3", "sentiment140:4"):
+        assert (rows[name]["reviewed"], rows[name]["votes"], rows[name]["labels"]) == (False, None, [JOY])
+    manifest = read_manifest(build, "resolve")
+    assert manifest["dropped"] == {"thrown out by the adjudicator": 1, "waits for the adjudicator": 1}
+    assert manifest["agreement"]["votes"] == 18
+    assert review.source_of(build) == "resolve"
+    votes.decide("sentiment140:1", "Judge", [JOY])
+    with pytest.raises(UsageError, match=r"other votes; .*--restart"):
+        review.resolve(build, print)
+    review.resolve(build, print, restart=True)
+    assert len(read_rows(build, "resolve")) == 5
+
+
+def test_without_votes_nothing_is_reviewed(build: Path) -> None:
+    with pytest.raises(DataError, match="nobody has voted"):
+        review.resolve(build, print)
+    assert review.source_of(build) == "verify"
+    assert review.audited(build) is None
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_votes_go_out_and_in(votes: Votes, build: Path, tmp_path: Path, ending: str) -> None:
+    cast(votes, "sentiment140:1", [JOY, GRIEF], None, [NEUTRAL])
+    before, path = votes.all(), tmp_path / f"votes.{ending}"
+    assert review.export(build, "review", path) == 3
+    for name in PEOPLE:
+        votes.undo(name)
+    assert votes.all() == []
+    assert review.take(build, "review", path) == 3
+    assert votes.all() == before
+
+
+def test_votes_that_cannot_be_taken(votes: Votes, build: Path, tmp_path: Path) -> None:
+    head = "id,annotator,labels,unsure,saw_machine\n"
+    path = tmp_path / "votes.csv"
+    good = "sentiment140:1,Ada,joy,False,False\n"
+    for content, message in (
+        (head + good + "sentiment140:1,Ben,glee,False,False\n", "vote 2: glee is no label"),
+        (head + good + "sentiment140:77,Ben,joy,False,False\n", "sentiment140:77 is not among the rows"),
+        ("id,labels\n1,joy\n", "lacks the column annotator, unsure, saw_machine"),
+        ("", "cannot be read"),
+    ):
+        path.write_text(content)
+        with pytest.raises(DataError, match=message):
+            review.take(build, "review", path)
+        assert votes.all() == []
+    with pytest.raises(UsageError, match=r"\.csv or \.parquet"):
+        review.export(build, "review", tmp_path / "votes.xlsx")
+
+
+def test_agreement() -> None:
+    def said(row: int, *given: tuple[int, ...] | None) -> list[Vote]:
+        return [
+            Vote(str(row), name, labels or (), labels is None, saw_machine=False)
+            for name, labels in zip(PEOPLE, given, strict=True)
+        ]
+
+    same = [vote for row in range(10) for vote in said(row, *[(row % 2,)] * 5)]
+    figures = agreement.measure(same)
+    assert figures["alpha"][LABELS[0]] == figures["kappa"][LABELS[0]] == 1
+    assert figures["alpha"]["grief"] is None  # nobody ever gave it
+    assert figures["mean_alpha"] == 1
+    assert {entry["kappa_with_others"] for entry in figures["annotators"].values()} == {1.0}
+    apart = [vote for row in range(10) for vote in said(row, (0,), (1,), (0,), (1,), None)]
+    figures = agreement.measure(apart)
+    assert figures["alpha"][LABELS[0]] < 0
+    assert figures["kappa"][LABELS[0]] is None  # no row that five were sure of
+    assert figures["annotators"]["Eve"] == {"votes": 10, "unsure": 10, "kappa_with_others": None}
+    assert agreement.measure([])["mean_alpha"] is None
+
+
+def test_the_audit(build: Path) -> None:
+    votes = review.fill_audit(build, 5, seed=1)
+    names = list(votes.machine())
+    assert len(names) == 5
+    for name in names[:3]:
+        cast(votes, name, *[[JOY]] * 5)
+    cast(votes, names[3], *[[GRIEF]] * 5)
+    found = review.audited(build)
+    assert found is not None
+    assert (found["rows"], found["right"], found["share"]["value"]) == (4, 3, 0.75)
+    assert found["share"]["low"] == pytest.approx(0.1941, abs=1e-4)  # exact interval of 3 in 4
+    assert found["share"]["high"] == pytest.approx(0.9937, abs=1e-4)
+    assert json.dumps(found)
+
+
+def test_the_queue_is_fair_and_stays_the_same(build: Path) -> None:
+    first = list(review.fill(build, seed=3).machine())
+    assert first != sorted(first)
+    assert list(review.fill(build, seed=3).machine()) == first
+    assert list(review.fill(build, limit=2, seed=3).machine()) == first[:2]
