@@ -58,7 +58,11 @@ def sentiment140(
 def relabel(
     build: Build,
     teacher: Annotated[str, typer.Option(help="Folder or Hub id of a classifier with the 28 labels.")] = TEACHER,
-    engine: Annotated[Literal["torch", "onnx"], typer.Option(help="What runs the teacher.")] = "torch",
+    engine: Annotated[Literal["local", "ray"], typer.Option(help="This process, or a Ray cluster.")] = "local",
+    ray_address: Annotated[
+        str | None, typer.Option(help="Cluster for --engine ray; this machine alone if left out.")
+    ] = None,
+    runtime: Annotated[Literal["torch", "onnx"], typer.Option(help="What runs the teacher.")] = "torch",
     batch_size: Annotated[int, typer.Option(help="Texts of similar length that the teacher reads at a time.")] = 64,
     limit: Limit = None,
     evaluate: Annotated[bool, typer.Option("--evaluate", help="Measure the teacher on validation and test.")] = False,
@@ -68,7 +72,16 @@ def relabel(
     from data_build import relabel as stage
 
     stage.run(
-        build, say, teacher, engine=engine, batch_size=batch_size, limit=limit, evaluate=evaluate, restart=restart
+        build,
+        say,
+        teacher,
+        engine=engine,
+        ray_address=ray_address,
+        runtime=runtime,
+        batch_size=batch_size,
+        limit=limit,
+        evaluate=evaluate,
+        restart=restart,
     )
 
 

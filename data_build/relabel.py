@@ -1,8 +1,9 @@
 """Third stage: the teacher's 28 probabilities for every tweet and official text, and how good the teacher is."""
 
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow
@@ -10,12 +11,17 @@ from pyarrow import parquet
 
 from data_build import generate, goemotions, sentiment140
 from data_build.stage import MANIFEST_FILE, Say, Stage, input_hashes, open_stage, read_manifest, read_shards
-from data_build.teacher import TEACHER, Engine, Teacher, fingerprint
+from data_build.teacher import TEACHER, Runtime, Teacher, fingerprint
 from evenmood import LABELS
 from evenmood.model_folder import figure_text
 from evenmood.thresholds import tune_thresholds
 
 STAGE = "relabel"
+Engine = Literal["local", "ray"]
+Chunk = tuple[str, int, list[str]]
+"""Shard, number within it, and the texts that the teacher reads at a time."""
+Label = Callable[[Iterable[Chunk]], Iterable[tuple[str, int, np.ndarray]]]
+"""What gives chunks their probabilities, in any order."""
 CHUNK_ROWS = 4096
 """Texts that are sorted by length at a time."""
 OFFICIAL = generate.OFFICIAL
@@ -27,7 +33,9 @@ def run(
     say: Say,
     teacher: str = TEACHER,
     *,
-    engine: Engine = "torch",
+    engine: Engine = "local",
+    ray_address: str | None = None,
+    runtime: Runtime = "torch",
     batch_size: int = 64,
     limit: int | None = None,
     evaluate: bool = False,
@@ -39,7 +47,9 @@ def run(
         build: Build folder.
         say: Receives progress, a line at a time.
         teacher: As in `Teacher`.
-        engine: As in `Teacher`.
+        engine: `local`, or `ray`: a cluster, with the same results.
+        ray_address: Of the cluster; one of this machine alone is started if left out.
+        runtime: As in `Teacher`.
         batch_size: As in `Teacher`.
         limit: Rows of each source to label; all of them if left out.
         evaluate: Measure the teacher on the official validation and test splits first, as the paper does.
@@ -48,13 +58,17 @@ def run(
     Raises:
         DataError: An earlier stage is missing, or the teacher cannot be loaded.
     """
-    options = {"teacher": _name(teacher), "engine": engine}
-    model = _Lazy(teacher, engine, batch_size)
+    options = {"teacher": _name(teacher), "runtime": runtime}
+    label = (
+        _on_cluster(teacher, runtime, batch_size, ray_address)
+        if engine == "ray"
+        else _here(teacher, runtime, batch_size)
+    )
     splits = ("train", "validation", "test") if evaluate else ("train", "validation")
     inputs = {**input_hashes(build, goemotions.STAGE), "teacher": fingerprint(teacher)}
     with open_stage(build, OFFICIAL, inputs, {**options, "splits": splits}, say, restart) as stage:
         if not stage.finished:
-            _label(stage, read_shards(build, goemotions.STAGE), model, 10**9, splits)
+            _label(stage, build, goemotions.STAGE, label, None, only=splits)
             stage.finish(**({"evaluation": measure(build, say)} if evaluate else {}))
     sources = [*generate.rounds(build), sentiment140.STAGE]
     if len(sources) > 1 and not (build / sentiment140.STAGE / MANIFEST_FILE).exists():
@@ -63,9 +77,7 @@ def run(
         own = {**inputs, **input_hashes(build, source)}
         with open_stage(build, stage_of(source), own, {**options, "limit": limit}, say, restart) as stage:
             if not stage.finished:
-                total = read_manifest(build, source)["rows_out"]
-                shards = ((f"{source}-{name}", rows) for name, rows in read_shards(build, source))
-                _label(stage, shards, model, total if limit is None else min(limit, total))
+                _label(stage, build, source, label, limit, prefix=f"{source}-")
                 stage.finish()
 
 
@@ -80,37 +92,57 @@ def stages(build: Path) -> list[str]:
     return [name for name in names if (build / name / MANIFEST_FILE).exists()] or [STAGE]
 
 
-class _Lazy:
-    """The teacher, loaded when the first row wants it: a stage that is done needs none."""
-
-    def __init__(self, *options: Any) -> None:
-        self._options = options
-        self._model: Teacher | None = None
-
-    def probabilities(self, texts: list[str]) -> np.ndarray:
-        if self._model is None:
-            model, engine, batch_size = self._options
-            self._model = Teacher(model, engine=engine, batch_size=batch_size)
-        return self._model.probabilities(texts)
-
-
 def _label(
-    stage: Stage, shards: Iterable[tuple[str, pyarrow.Table]], model: _Lazy, total: int, only: Sequence[str] = ()
+    stage: Stage,
+    build: Path,
+    source: str,
+    label: Label,
+    limit: int | None,
+    *,
+    prefix: str = "",
+    only: Sequence[str] = (),
 ) -> None:
-    done = 0
-    for name, shard in shards:
-        rows = shard.slice(0, max(0, total - done))
-        if only and name not in only:
-            continue
-        done += rows.num_rows
-        if stage.has(name) or not rows.num_rows:
-            continue
-        scores = []
-        for start in range(0, rows.num_rows, CHUNK_ROWS):
-            texts = rows["text"].slice(start, CHUNK_ROWS).to_pylist()
-            scores.append(model.probabilities(texts))
-            stage.progress(len(texts), done - rows.num_rows + start + len(texts), total if total < 10**9 else None)
-        stage.write(name, with_scores(rows, np.concatenate(scores)), {"in": rows.num_rows})
+    """Write a source's shards with the teacher's scores, each as soon as all its chunks are labelled."""
+    sizes: dict[str, int] = {}
+    left = 10**12 if limit is None else limit
+    for file, about in read_manifest(build, source)["shards"].items():
+        name = Path(file).stem
+        if left and (not only or name in only):
+            sizes[name] = min(left, about["rows"])
+            left -= sizes[name]
+    total = sum(sizes.values())
+    done = sum(rows for name, rows in sizes.items() if stage.has(prefix + name))
+
+    def chunks() -> Iterator[Chunk]:
+        for name, rows in read_shards(build, source):
+            if name in sizes and not stage.has(prefix + name):
+                texts = rows["text"].slice(0, sizes[name]).to_pylist()
+                for start in range(0, len(texts), CHUNK_ROWS):
+                    yield name, start // CHUNK_ROWS, texts[start : start + CHUNK_ROWS]
+
+    found: dict[str, dict[int, np.ndarray]] = {}
+    for name, number, scores in label(chunks()):
+        found.setdefault(name, {})[number] = scores
+        done += len(scores)
+        stage.progress(len(scores), done, total)
+        if sum(map(len, found[name].values())) == sizes[name]:
+            ((_, rows),) = read_shards(build, source, f"{name}.")
+            ordered = [scores for _, scores in sorted(found.pop(name).items())]
+            stage.write(
+                prefix + name, with_scores(rows.slice(0, sizes[name]), np.concatenate(ordered)), {"in": sizes[name]}
+            )
+
+
+def _here(teacher: str, runtime: Runtime, batch_size: int) -> Label:
+    """Label in this process; the teacher is loaded when the first chunk wants it: a stage that is done needs none."""
+    load = functools.cache(lambda: Teacher(teacher, runtime=runtime, batch_size=batch_size))
+    return lambda chunks: ((name, number, load().probabilities(texts)) for name, number, texts in chunks)
+
+
+def _on_cluster(teacher: str, runtime: Runtime, batch_size: int, address: str | None) -> Label:
+    from data_build import cluster
+
+    return lambda chunks: cluster.scores(chunks, teacher, runtime, batch_size, address)
 
 
 def with_scores(rows: pyarrow.Table, scores: np.ndarray) -> pyarrow.Table:

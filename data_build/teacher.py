@@ -13,19 +13,19 @@ from evenmood.errors import DataError
 TEACHER = "SamLowe/roberta-base-go_emotions"
 MAX_TOKENS = 128
 """Word pieces that a text is cut to: a tweet has 30 on average."""
-Engine = Literal["torch", "onnx"]
+Runtime = Literal["torch", "onnx"]
 
 
 class Teacher:
     """A loaded model and its tokenizer."""
 
-    def __init__(self, model: str, *, engine: Engine = "torch", batch_size: int = 64) -> None:
+    def __init__(self, model: str, *, runtime: Runtime = "torch", batch_size: int = 64) -> None:
         """Load the model; no code of the repository is run, and nothing is unpickled.
 
         Args:
             model: Folder or Hub id of a transformers sequence classifier; for `onnx` one that holds `model.onnx` or
                 `onnx/model.onnx`.
-            engine: `torch` (on a GPU where there is one, in bfloat16 where the processor has it) or `onnx`.
+            runtime: `torch` (on a GPU where there is one, in bfloat16 where the processor has it) or `onnx`.
             batch_size: Texts of similar length that go through the network at a time.
 
         Raises:
@@ -38,7 +38,7 @@ class Teacher:
             config = AutoConfig.from_pretrained(model)
             self._tokenizer = AutoTokenizer.from_pretrained(model)
             self._columns = label_columns(config.id2label, model)
-            self._run = _torch_runner(model) if engine == "torch" else _onnx_runner(model)
+            self._run = _torch_runner(model) if runtime == "torch" else _onnx_runner(model)
         except (OSError, ValueError) as error:
             raise DataError(f"teacher {model!r} cannot be loaded: {' '.join(str(error).split())[:300]}") from None
 
@@ -99,7 +99,7 @@ def _onnx_runner(model: str) -> Any:
     folder = Path(model) if Path(model).is_dir() else hub.fetch(model, list(names))
     path = next((folder / name for name in names if (folder / name).is_file()), None)
     if path is None:
-        raise DataError(f"teacher {model!r} holds no {' and no '.join(names)}; use --engine torch")
+        raise DataError(f"teacher {model!r} holds no {' and no '.join(names)}; use --runtime torch")
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=onnxruntime.get_available_providers())
     wanted = {entry.name for entry in session.get_inputs()}
 

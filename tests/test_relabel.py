@@ -49,8 +49,8 @@ def test_no_such_teacher(model: str) -> None:
 
 
 def test_the_onnx_form(tiny_encoder: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"holds no model\.onnx and no onnx/model\.onnx; use --engine torch"):
-        Teacher(str(tiny_encoder), engine="onnx")
+    with pytest.raises(DataError, match=r"holds no model\.onnx and no onnx/model\.onnx; use --runtime torch"):
+        Teacher(str(tiny_encoder), runtime="onnx")
     import torch
     import transformers
 
@@ -71,7 +71,7 @@ def test_the_onnx_form(tiny_encoder: Path, tmp_path: Path) -> None:
             dynamic_axes={name: {0: "rows", 1: "tokens"} for name in names},
             dynamo=False,
         )
-    found = Teacher(str(folder), engine="onnx").probabilities(TEXTS)
+    found = Teacher(str(folder), runtime="onnx").probabilities(TEXTS)
     np.testing.assert_allclose(found, Teacher(str(tiny_encoder)).probabilities(TEXTS), atol=0.02)
 
 
