@@ -14,7 +14,7 @@ TWEETS ?= stanfordnlp/sentiment140
 TEACHER ?= SamLowe/roberta-base-go_emotions
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check train data docs hub-tour default-model screenshot clean
+.PHONY: help demo test check train data data-demo docs hub-tour default-model screenshot clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,6 +40,9 @@ data: $(VENV)/data ## build the data set as far as it goes: make data DATA=... T
 	$(BIN)/python -m data_build relabel $(BUILD) --teacher $(TEACHER) --evaluate
 	$(BIN)/python -m data_build verify $(BUILD)
 	$(BIN)/python -m data_build balance $(BUILD)
+
+data-demo: $(VENV)/dev ## build the data set from a bundled miniature, offline, all stages, in a minute
+	$(BIN)/python -m tests.data_demo
 
 docs: $(VENV)/dev ## write the measured figures into README.md
 	$(BIN)/python docs/build.py
@@ -77,5 +80,5 @@ $(VENV)/data: $(SOURCES) | $(BIN)/python
 	@touch $@
 
 $(VENV)/dev: $(SOURCES) | $(BIN)/python
-	$(PIP) --editable ".[dev,train,$(GPU),data,space]"
+	$(PIP) --editable ".[dev,train,$(GPU),data,space,ray]"
 	@touch $@

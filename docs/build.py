@@ -43,6 +43,7 @@ DESCRIPTIONS = {
     "results/published.json": "figures that others published, with sources",
     "space/README.md": "front page of the Hugging Face Space",
     "space/requirements.txt": "what the Space installs",
+    "tests/miniature/": "300 rows written for make data-demo",
     "train/model_card.md.jinja": "template of the model card",
 }
 """What files without a docstring hold; a folder's entry stands for all in it."""

@@ -1,7 +1,7 @@
 """What several test files need: a Hub, the bundled model and copies of it, and networks small enough to train here."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from evenmood.model_folder import ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE, M
 from evenmood.text import fit_tokenizer
 from tests.hub_server import HubServer
 from tests.local_hub import HUB, TOKEN, run_module
-from tests.small_data import FILLERS, write_tsv
+from tests.small_data import write_tsv
+from tests.tiny_teacher import write_encoder
 
 DEFAULT_MODEL = Path(str(resources.files("evenmood"))) / "default_model"
 
@@ -89,44 +90,6 @@ def folder(tmp_path: Path) -> Path:
 def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A transformers sequence classifier with the 28 labels and random weights."""
     return write_encoder(tmp_path_factory.mktemp("encoder"), LABELS)
-
-
-def write_encoder(folder: Path, labels: Sequence[str]) -> Path:
-    """Save a small encoder, its tokenizer and its labels as transformers does."""
-    import torch
-    import transformers
-
-    torch.manual_seed(0)
-    words = [
-        "[PAD]",
-        "[UNK]",
-        "[CLS]",
-        "[SEP]",
-        "[MASK]",
-        *LABELS,
-        *FILLERS,
-        "thank",
-        "you",
-        "so",
-        "much",
-        "##ful",
-        "!",
-    ]
-    (folder / "vocab.txt").write_text("\n".join(dict.fromkeys(words)))
-    transformers.BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
-    config = transformers.BertConfig(
-        vocab_size=len(words),
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        initializer_range=0.5,
-        id2label=dict(enumerate(labels)),
-        label2id={label: index for index, label in enumerate(labels)},
-        problem_type="multi_label_classification",
-    )
-    transformers.BertForSequenceClassification(config).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,14 @@ from evenmood import LABELS
 
 WORDS = "today we really never saw how the old friend came back and said so much about it all over again".split()  # noqa: SIM905
 Fault = Callable[["Handler"], bool]
+Writer = Callable[[str, int, random.Random], list[str]]
+
+
+def nonsense(prompt: str, count: int, draw: random.Random) -> list[str]:
+    """Words without a sense, and a first text that names its label: some models never stop naming it."""
+    label = next(name for name in LABELS if f"express {name}" in prompt)
+    written = [" ".join(draw.sample(WORDS, 8)) for _ in range(count)]
+    return [f"I feel {label} and nothing else {' '.join(draw.sample(WORDS, 3))}", *written[1:]]
 
 
 class OpenAIServer:
@@ -22,6 +30,7 @@ class OpenAIServer:
         asked: Prompts of the requests that were answered, in order.
         seen: Requests that came in.
         completion_tokens: What each answer is said to have taken.
+        write: Makes up texts: it gets the prompt, how many are asked for, and a draw of its own.
         fault: Called with each request's handler; True if it has dealt with it.
     """
 
@@ -30,6 +39,7 @@ class OpenAIServer:
         self.seen = 0
         self.completion_tokens = 50
         self.fault: Fault = lambda handler: False
+        self.write: Writer = nonsense
         self.lock = Lock()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._http.daemon_threads = True
@@ -90,16 +100,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def texts(self, prompt: str, seed: int) -> list[str]:
         """As many made-up texts as the prompt asks for."""
-        draw = random.Random(f"{prompt}{seed}")
         asked = re.search(r"Write (\d+)|^(\d+) \w+ comments", prompt, re.MULTILINE)
         assert asked
-        count = int(asked[1] or asked[2])
-        label = next(name for name in LABELS if f"express {name}" in prompt)
-        written = [" ".join(draw.sample(WORDS, 8)) for _ in range(count)]
-        written[0] = (
-            f"I feel {label} and nothing else {' '.join(draw.sample(WORDS, 3))}"  # some models never stop naming it
-        )
-        return written
+        return self.owner.write(prompt, int(asked[1] or asked[2]), random.Random(f"{prompt}{seed}"))
 
     def reply(self, chat: bool, texts: list[str], reason: str = "stop") -> dict[str, Any]:
         """The body of an answer."""

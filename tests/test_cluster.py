@@ -67,6 +67,5 @@ def test_a_lost_node_loses_nothing(tmp_path: Path, tiny_encoder: Path, monkeypat
         timeout=180,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    print(done.stdout)
     assert "a node lost after" in done.stdout
     assert files_of(tmp_path / "there") == files_of(tmp_path / "here")

@@ -9,7 +9,7 @@ import pytest
 
 from data_build.teacher import Teacher, label_columns
 from evenmood import LABELS, DataError
-from tests.conftest import write_encoder
+from tests.tiny_teacher import write_encoder
 
 TEXTS = ["thank you so much!", "", "joy " * 300, "🎉", "anger and grief", "\0"]
 
