@@ -253,11 +253,14 @@ def report(
     build: Build,
     results: Annotated[Path, typer.Option(help="Results file to write.")] = Path("results/dataset.json"),
     document: Annotated[Path, typer.Option(help="Document to write, its figures beside it.")] = Path("docs/dataset.md"),
+    generated: Annotated[
+        Path | None, typer.Option(help="Parquet file to write with the verified generated rows, for generate --rows.")
+    ] = None,
 ) -> None:
     """Write the results file, the figures and the document of a build."""
     from data_build import report as stage
 
-    stage.run(build, say, results, document)
+    stage.run(build, say, results, document, generated)
 
 
 @app.command()

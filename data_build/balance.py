@@ -11,7 +11,7 @@ from data_build import goemotions, relabel, review
 from data_build.stage import Say, input_hashes, open_stage, read_rows
 from evenmood import LABELS
 from evenmood.errors import UsageError
-from evenmood.rows import schema, table, text_hash
+from evenmood.rows import SOURCES, schema, table, text_hash
 
 STAGE = "balance"
 RATIO = 1.5
@@ -46,14 +46,14 @@ def run(
             return
         supply = supply_of(build)
         labels: list[list[int]] = supply["labels"].to_pylist()
-        human = np.array([source == goemotions.STAGE for source in supply["source"].to_pylist()])
+        ranks = np.array([SOURCES.index(source) for source in supply["source"].to_pylist()])
         held = counts_of(labels, range(len(labels)))
-        chosen = largest(labels, human, ratio, seed) if target is None else choose(labels, human, target, ratio, seed)
+        chosen = largest(labels, ranks, ratio, seed) if target is None else choose(labels, ranks, target, ratio, seed)
         counts = counts_of(labels, chosen)
         rows = supply.take(pyarrow.array(np.random.default_rng(seed).permutation(chosen)))
         stage.write("train-00000", rows, {"in": supply.num_rows, "not needed": supply.num_rows - len(chosen)})
         reached = target or int(max(counts))
-        before = counts_of(labels, np.flatnonzero(human))
+        before = counts_of(labels, np.flatnonzero(ranks == 0))
         stage.finish(
             target=reached,
             label_counts_before=_by_label(before),
@@ -81,16 +81,16 @@ def supply_of(build: Path) -> pyarrow.Table:
     return pyarrow.concat_tables([people, read_rows(build, review.source_of(build)).cast(schema())]).combine_chunks()
 
 
-def choose(labels: Sequence[Sequence[int]], human: np.ndarray, target: int, ratio: float, seed: int) -> np.ndarray:
+def choose(labels: Sequence[Sequence[int]], ranks: np.ndarray, target: int, ratio: float, seed: int) -> np.ndarray:
     """Rows for a target, the rarest label first.
 
-    Each label takes rows until it has the target: people's first, then the teacher's. A row that would lift another
-    label over the limit (`ratio` times what the rarest label can have) is left out, unless it is people's and its label
-    would miss the target without it. Rows of one label are not preferred: labels go on occurring together.
+    Each label takes rows until it has the target: people's first, then tweets, then generated ones. A row that would
+    lift another label over the limit (`ratio` times what the rarest label can have) is left out, unless it is people's
+    and its label would miss the target without it. Rows of one label are not preferred: labels still occur together.
 
     Args:
         labels: Label numbers of each row.
-        human: Whether people labelled it, shape (n,).
+        ranks: Place of its source among `SOURCES`, shape (n,).
         target: Rows per label.
         ratio: See `run`.
         seed: Of the order among equals.
@@ -107,9 +107,8 @@ def choose(labels: Sequence[Sequence[int]], human: np.ndarray, target: int, rati
     counts = np.zeros(len(LABELS), int)
     taken = np.zeros(len(labels), bool)
     for label in np.argsort(supply, kind="stable").tolist():
-        people = [row for row in holders[label] if human[row]]
-        machine = [row for row in holders[label] if not human[row]]
-        for rows, force in ((people, False), (people, True), (machine, False)):
+        people, tweets, generated = ([row for row in holders[label] if ranks[row] == rank] for rank in range(3))
+        for rows, force in ((people, False), (people, True), (tweets, False), (generated, False)):
             for row in rows:
                 if counts[label] >= target:
                     break
@@ -120,16 +119,16 @@ def choose(labels: Sequence[Sequence[int]], human: np.ndarray, target: int, rati
     return np.flatnonzero(taken)
 
 
-def largest(labels: Sequence[Sequence[int]], human: np.ndarray, ratio: float, seed: int) -> np.ndarray:
+def largest(labels: Sequence[Sequence[int]], ranks: np.ndarray, ratio: float, seed: int) -> np.ndarray:
     """The rows of the largest target whose outcome keeps the ratio."""
     target = int(ratio * counts_of(labels, range(len(labels))).min())
     while target > 1:
-        chosen = choose(labels, human, target, ratio, seed)
+        chosen = choose(labels, ranks, target, ratio, seed)
         counts = counts_of(labels, chosen)
         if counts.max() <= ratio * counts.min():
             return chosen
         target = min(target - 1, int(target * 0.97))
-    return choose(labels, human, 1, ratio, seed)
+    return choose(labels, ranks, 1, ratio, seed)
 
 
 def counts_of(labels: Sequence[Sequence[int]], rows: Any) -> np.ndarray:

@@ -136,7 +136,7 @@ def _keep(
                 request, response = wanted.get(held["custom_id"]), held.get("response") or {}
                 if request is None or response.get("status_code") != 200:
                     continue  # it goes into the next batch
-                answer = generator.read(request, kind.model_validate(response["body"]))
+                answer = generator.read(request, kind.construct(**response["body"]))
                 kept.write(answer.to_line())
                 add(answer)
     _write_state(folder, {**_state(folder), ended.id: "collected"})

@@ -31,6 +31,10 @@ NAMED_SHARE = 0.1
 """Of a label's texts, those that may name it."""
 COPY = 0.5
 """Jaccard similarity of word 3-shingles from which on a text copies an example, or an earlier answer."""
+KEPT = ["id", "text", "labels", "source", "generator", "prompt_id"]
+"""Columns of generated rows that stay true whatever teacher reads them."""
+ATTEMPTS = b"evenmood.attempts"
+"""Key of `attempts` in the Parquet metadata of a file that `take` reads."""
 MIN_WORDS, MAX_WORDS = 3, 60
 TOKENS_A_TEXT = 25
 """For the estimate of what a run costs."""
@@ -143,9 +147,7 @@ def take(build: Path, say: Say, source: Path, *, restart: bool = False) -> None:
     """
     try:
         held = parquet.read_table(source)
-        found = rows.table(
-            **{name: held[name] for name in ("id", "text", "labels", "source", "generator", "prompt_id")}
-        )
+        found = rows.table(**{name: held[name] for name in KEPT})
         texts, own = found["text"].to_pylist(), set(found["source"].to_pylist())
     except (OSError, KeyError, pyarrow.ArrowException) as error:
         raise DataError(f"{source} holds no generated rows: {' '.join(str(error).split())[:200]}") from None
@@ -156,8 +158,18 @@ def take(build: Path, say: Say, source: Path, *, restart: bool = False) -> None:
     options = {"rows": sha256(source)}
     with open_stage(build, STAGE, input_hashes(build, goemotions.STAGE), options, say, restart) as stage:
         if not stage.finished:
-            stage.write("part-00000", found, {"in": found.num_rows})
+            tried = json.loads((held.schema.metadata or {}).get(ATTEMPTS, "null"))
+            stage.write("part-00000", found, {"in": found.num_rows}, tried)
             stage.finish()
+
+
+def keep(build: Path, names: set[str], path: Path) -> None:
+    """Write the rows of all rounds with these ids, as they were asked for, for `take`."""
+    held = pyarrow.concat_tables([read_rows(build, name).select(KEPT) for name in rounds(build)])
+    found = held.filter(pyarrow.array([name in names for name in held["id"].to_pylist()]))
+    metadata = {ATTEMPTS: json.dumps(attempts(build)).encode()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(found.replace_schema_metadata(metadata), path, compression="zstd")
 
 
 def round_name(number: int) -> str:

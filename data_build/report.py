@@ -7,14 +7,15 @@ from typing import Any
 
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-from data_build import balance, figures, goemotions, relabel, sentiment140, verify
+from data_build import balance, figures, generate, goemotions, relabel, review, sentiment140, verify
 from data_build.stage import Say, read_manifest, read_rows
 from evenmood import GROUP_OF, LABELS, cards
 from evenmood.model_folder import write_text
 from evenmood.text import clean
 
 TEMPLATE = Path(__file__).with_name("dataset_report.md.jinja")
-STAGES = (goemotions.STAGE, sentiment140.STAGE, relabel.STAGE, verify.STAGE, balance.STAGE)
+STARVED = 100
+"""Rows below which a gate is said to starve a label."""
 WORDS = 50
 """Of the paper's figure 3."""
 STOP_WORDS = ENGLISH_STOP_WORDS | {
@@ -35,7 +36,7 @@ STOP_WORDS = ENGLISH_STOP_WORDS | {
 """English function words, which say nothing about a data set."""
 
 
-def run(build: Path, say: Say, results: Path, document: Path) -> None:
+def run(build: Path, say: Say, results: Path, document: Path, generated: Path | None = None) -> None:
     """Write the results file, the figures beside the document, and the document.
 
     Args:
@@ -43,6 +44,7 @@ def run(build: Path, say: Say, results: Path, document: Path) -> None:
         say: Receives progress, a line at a time.
         results: JSON file to write.
         document: Markdown file to write; its figures go into `figures/dataset/` beside it.
+        generated: Parquet file to write with the generated rows that were verified, for `generate --rows`.
 
     Raises:
         DataError: A stage is missing.
@@ -65,17 +67,27 @@ def run(build: Path, say: Say, results: Path, document: Path) -> None:
         **{**content, "missing": sorted(((int(size), lacking) for size, lacking in content["missing"].items()))},
         labels=LABELS,
         groups=GROUP_OF,
-        stage_names=STAGES,
+        starved_below=STARVED,
         figures=folder.relative_to(document.parent).as_posix(),
     )
+    if generated is not None:
+        generate.keep(build, set(read_rows(build, verify.STAGE)["id"].to_pylist()), generated)
     say(f"{document} and {results} written")
+
+
+def stages_of(build: Path) -> list[str]:
+    """The stages that a build has gone through, in order."""
+    review_stage = [review.STAGE] if review.source_of(build) == review.STAGE else []
+    made = [*generate.rounds(build), *relabel.stages(build), verify.STAGE, *review_stage, balance.STAGE]
+    return [goemotions.STAGE, sentiment140.STAGE, *made]
 
 
 def collect(build: Path) -> dict[str, Any]:
     """What the manifests say, in one object."""
-    manifests = {name: read_manifest(build, name) for name in (*STAGES, relabel.OFFICIAL)}
+    names = stages_of(build)
+    manifests = {name: read_manifest(build, name) for name in (*names, relabel.OFFICIAL)}
     balanced, verified = manifests[balance.STAGE], manifests[verify.STAGE]
-    rows = read_rows(build, balance.STAGE).select(["source", "labels"]).to_pylist()
+    rows = read_rows(build, balance.STAGE).select(["source", "labels", "generator", "reviewed"]).to_pylist()
     by_source = {source: dict.fromkeys(LABELS, 0) for source in sorted({row["source"] for row in rows})}
     for row in rows:
         for number in row["labels"]:
@@ -96,13 +108,23 @@ def collect(build: Path) -> dict[str, Any]:
         "evenness_before": balanced["evenness_before"],
         "evenness_after": balanced["evenness_after"],
         "missing": balanced["missing"],
-        "rejected_by_reason": {name: manifests[name]["dropped"] for name in STAGES},
-        "stages": {name: {key: manifests[name][key] for key in ("options", "rows_in", "rows_out")} for name in STAGES},
+        "rejected_by_reason": {name: manifests[name]["dropped"] for name in names},
+        "stages": {name: {key: manifests[name][key] for key in ("options", "rows_in", "rows_out")} for name in names},
         "official_overlap": verified["official_overlap"],
         "yields": verified["yields"],
+        "yields_generated": verified["yields_generated"],
+        "starved": {
+            gate: sum(count < STARVED for count in verified["yields"][gate].values())
+            for gate in ("probability", "precision")
+        },
+        "attempts": generate.attempts(build),
+        "generators": sorted({row["generator"] for row in rows if row["generator"]}),
+        "reviewed": sum(row["reviewed"] for row in rows),
+        "agreement": manifests.get(review.STAGE, {}).get("agreement"),
+        "audit": review.audited(build),
         "cuts": verified["cuts"],
         "teacher": {
-            "name": manifests[relabel.STAGE]["options"]["teacher"],
+            "name": manifests[relabel.OFFICIAL]["options"]["teacher"],
             "figures": {
                 split: {way: {name: evaluation[split][way][name] for name in shown} for way in ("tuned", "at_0.5")}
                 for split in ("validation", "test")

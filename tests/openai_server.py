@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from evenmood import LABELS
+from tests.openai_batches import Batches
 
 WORDS = "today we really never saw how the old friend came back and said so much about it all over again".split()  # noqa: SIM905
 Fault = Callable[["Handler"], bool]
@@ -30,6 +31,7 @@ class OpenAIServer:
         asked: Prompts of the requests that were answered, in order.
         seen: Requests that came in.
         completion_tokens: What each answer is said to have taken.
+        batches: The Batch API.
         write: Makes up texts: it gets the prompt, how many are asked for, and a draw of its own.
         fault: Called with each request's handler; True if it has dealt with it.
     """
@@ -40,11 +42,31 @@ class OpenAIServer:
         self.completion_tokens = 50
         self.fault: Fault = lambda handler: False
         self.write: Writer = nonsense
+        self.batches = Batches(self.answered)
         self.lock = Lock()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._http.daemon_threads = True
         self._http.owner = self  # type: ignore[attr-defined]
         self._thread = Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
+
+    def answered(self, asked: dict[str, Any], chat: bool) -> dict[str, Any]:
+        """The body of an answer, with as many made-up texts as the prompt asks for."""
+        prompt = asked["messages"][-1]["content"] if chat else asked["prompt"]
+        with self.lock:
+            self.asked.append(prompt)
+        wanted = re.search(r"Write (\d+)|^(\d+) \w+ comments", prompt, re.MULTILINE)
+        assert wanted
+        draw = random.Random(f"{prompt}{asked['seed']}")
+        return self.reply(chat, self.write(prompt, int(wanted[1] or wanted[2]), draw))
+
+    def reply(self, chat: bool, texts: list[str], reason: str = "stop") -> dict[str, Any]:
+        """The body of an answer."""
+        content = json.dumps({"comments": texts}) if chat else "\n- ".join(["", *texts])[3:]
+        choice: dict[str, Any] = {"index": 0, "finish_reason": reason, "logprobs": None}
+        choice |= {"message": {"role": "assistant", "content": content}} if chat else {"text": content}
+        tokens = self.completion_tokens
+        usage = {"prompt_tokens": 100, "completion_tokens": tokens, "total_tokens": 100 + tokens}
+        return {"id": "1", "object": "x", "created": 1, "model": "m", "choices": [choice], "usage": usage}
 
     @property
     def url(self) -> str:
@@ -84,31 +106,27 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def do_GET(self) -> None:
+        batches = self.owner.batches
+        if self.path.split("?")[0].endswith("/batches"):
+            self.answer({"object": "list", "data": batches.listed(), "has_more": False})
+        elif "/batches/" in self.path:
+            self.answer(batches.look(self.path.rsplit("/", 1)[1]))
+        else:
+            self.answer(batches.files[self.path.split("/")[-2]])
+
     def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path.endswith("/files"):
+            return self.answer(self.owner.batches.take_file(body))
+        asked = json.loads(body)
+        if self.path.endswith("/batches"):
+            return self.answer(self.owner.batches.submit(asked))
         with self.owner.lock:
             self.owner.seen += 1
             self.number = self.owner.seen
         self.asked = asked
         if self.owner.fault(self):
-            return
+            return None
         chat = self.path.endswith("/chat/completions")
-        prompt = asked["messages"][-1]["content"] if chat else asked["prompt"]
-        with self.owner.lock:
-            self.owner.asked.append(prompt)
-        self.answer(self.reply(chat, self.texts(prompt, asked["seed"])))
-
-    def texts(self, prompt: str, seed: int) -> list[str]:
-        """As many made-up texts as the prompt asks for."""
-        asked = re.search(r"Write (\d+)|^(\d+) \w+ comments", prompt, re.MULTILINE)
-        assert asked
-        return self.owner.write(prompt, int(asked[1] or asked[2]), random.Random(f"{prompt}{seed}"))
-
-    def reply(self, chat: bool, texts: list[str], reason: str = "stop") -> dict[str, Any]:
-        """The body of an answer."""
-        content = json.dumps({"comments": texts}) if chat else "\n- ".join(["", *texts])[3:]
-        choice: dict[str, Any] = {"index": 0, "finish_reason": reason, "logprobs": None}
-        choice |= {"message": {"role": "assistant", "content": content}} if chat else {"text": content}
-        tokens = self.owner.completion_tokens
-        usage = {"prompt_tokens": 100, "completion_tokens": tokens, "total_tokens": 100 + tokens}
-        return {"id": "1", "object": "x", "created": 1, "model": "m", "choices": [choice], "usage": usage}
+        return self.answer(self.owner.answered(asked, chat))

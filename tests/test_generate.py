@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from data_build import generate, goemotions
+from data_build import batch, generate, goemotions
 from data_build.generator import GeneratorError
 from data_build.prompts import PROMPT_ID, plan
 from data_build.stage import read_manifest, read_rows
-from evenmood import LABELS, UsageError
+from evenmood import LABELS, DataError, UsageError
 from evenmood.rows import text_hash
 from tests.hub_repository import files_of
 from tests.local_hub import run_module
@@ -110,21 +110,21 @@ def bad(handler: Handler, body: Callable[[Handler], Any]) -> bool:
 MALFORMED: dict[str, tuple[Callable[[Handler], Any], str]] = {
     "broken JSON": (lambda handler: _with_content(handler, '{"comments": ["a'), "malformed"),
     "another object": (lambda handler: _with_content(handler, '{"texts": []}'), "malformed"),
-    "cut off": (lambda handler: handler.reply(True, ["a b c d"], "length"), "length"),
-    "filtered": (lambda handler: handler.reply(True, [], "content_filter"), "content_filter"),
-    "no choice": (lambda handler: {**handler.reply(True, []), "choices": []}, "malformed"),
+    "cut off": (lambda handler: handler.owner.reply(True, ["a b c d"], "length"), "length"),
+    "filtered": (lambda handler: handler.owner.reply(True, [], "content_filter"), "content_filter"),
+    "no choice": (lambda handler: {**handler.owner.reply(True, []), "choices": []}, "malformed"),
     "refusal": (lambda handler: _refusal(handler), "refused"),
 }
 
 
 def _with_content(handler: Handler, content: str) -> dict[str, Any]:
-    reply = handler.reply(True, [])
+    reply = handler.owner.reply(True, [])
     reply["choices"][0]["message"]["content"] = content
     return reply
 
 
 def _refusal(handler: Handler) -> dict[str, Any]:
-    reply = handler.reply(True, [])
+    reply = handler.owner.reply(True, [])
     reply["choices"][0]["message"] = {"role": "assistant", "content": None, "refusal": "I cannot"}
     return reply
 
@@ -136,6 +136,63 @@ def test_an_answer_that_is_none_is_counted(build: Path, server: OpenAIServer, ca
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     dropped = read_manifest(build, "generate")["dropped"]
     assert dropped[f"not answered: {reason}"] == 8
+
+
+class Killed(BaseException):
+    """What `kill -9` would be, at a known place."""
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "POLL", 0.0)
+
+
+@pytest.mark.parametrize("mode", ["structured", "lines"])
+def test_a_batch_gives_the_same_rows(build: Path, server: OpenAIServer, quick: None, mode: Any) -> None:
+    options = {**OPTIONS, "mode": mode, "base_url": server.url}
+    generate.run(build, print, "small", **options)
+    expected = files_of(build)
+    generate.run(build, print, "small", as_batch=True, restart=True, **options)
+    assert files_of(build) == expected
+    assert [len(names) for names in server.batches.submitted] == [8]
+
+
+def test_a_batch_is_gone_on_with(
+    build: Path, server: OpenAIServer, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {**OPTIONS, "as_batch": True, "base_url": server.url}
+    server.batches.lost = {1, 5}  # expired, say: they go into a second batch
+
+    def dies(*_: Any) -> None:
+        raise Killed
+
+    # submitted and not written down; while it runs; before its answers are kept
+    for place in ("_write_state", "_ended", "_keep"):
+        with monkeypatch.context() as broken:
+            broken.setattr(batch, place, dies)
+            with pytest.raises(Killed):
+                generate.run(build, print, "small", **options)
+        assert len(server.batches.submitted) == 1
+    generate.run(build, print, "small", **options)
+    assert [len(names) for names in server.batches.submitted] == [8, 2]
+    assert read_manifest(build, "generate")["tokens"] == {"prompt": 800, "completion": 400}
+    assert sorted(path.name for path in (build / "generate").iterdir() if path.suffix != ".parquet") == [
+        "manifest.json",
+        "plan.json",
+    ]
+
+
+def test_batches_that_come_to_nothing(
+    build: Path, server: OpenAIServer, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {**OPTIONS, "as_batch": True, "base_url": server.url}
+    server.batches.end = "failed"
+    with pytest.raises(GeneratorError, match="batch batch_0 failed: you exceeded your quota"):
+        generate.run(build, print, "small", **options)
+    server.batches.end = "expired"
+    monkeypatch.setattr(server.batches, "_answers", lambda made: [])
+    with pytest.raises(GeneratorError, match="8 requests have no answer after 3 batches"):
+        generate.run(build, print, "small", **options)
 
 
 def test_what_was_answered_is_not_asked_again(build: Path, server: OpenAIServer) -> None:
@@ -219,3 +276,43 @@ def test_the_command_without_a_key(build: Path) -> None:
     assert done.returncode in (1, 2)
     assert "OPENAI_API_KEY" in done.stderr
     assert done.stderr.splitlines()[-1].startswith("error: ")
+
+
+def test_a_round_adds_to_those_before_it(build: Path, server: OpenAIServer) -> None:
+    with pytest.raises(UsageError, match="generate is not finished; a round adds to those before it"):
+        generate.run(build, print, "small", base_url=server.url, round_number=2, **OPTIONS)
+    generate.run(build, print, "small", base_url=server.url, **OPTIONS)
+    generate.run(build, print, "small", base_url=server.url, round_number=2, **OPTIONS)
+    assert generate.rounds(build) == ["generate", "generate-2"]
+    first, second = (read_rows(build, name).to_pylist() for name in generate.rounds(build))
+    assert len({row["id"] for row in (*first, *second)}) == len(first) + len(second)
+    assert len({row["text_hash"] for row in (*first, *second)}) == len(first) + len(second)
+    tried = generate.attempts(build)
+    assert set(tried) == set(MISSING)
+    assert sum(counts["in"] for counts in tried.values()) == 128
+    assert sum(counts["kept"] for counts in tried.values()) == len(first) + len(second)
+    for counts in tried.values():
+        assert counts["in"] == sum(count for reason, count in counts.items() if reason != "in")
+
+
+def test_rows_that_were_generated_before(build: Path, server: OpenAIServer, tmp_path: Path) -> None:
+    generate.run(build, print, "small", base_url=server.url, **OPTIONS)
+    rows, tried, asked = read_rows(build, "generate").to_pylist(), generate.attempts(build), server.seen
+    kept = {row["id"] for row in rows[::2]}
+    generate.keep(build, kept, tmp_path / "generated.parquet")
+    generate.take(build, print, tmp_path / "generated.parquet", restart=True)
+    assert read_rows(build, "generate").to_pylist() == rows[::2]
+    assert generate.attempts(build) == tried
+    assert server.seen == asked
+    for path in (build / "goemotions" / "train.parquet", build / "nothing.parquet"):
+        with pytest.raises(DataError, match="holds no generated rows"):
+            generate.take(build, print, path, restart=True)
+
+
+def test_a_near_copy_is_counted_once(build: Path, server: OpenAIServer) -> None:
+    story = "the old friend who came back said so much about it all over again and then"
+    server.write = lambda prompt, count, draw: [f"{story} {draw.randrange(10**6)}" for _ in range(count)]
+    generate.run(build, print, "small", base_url=server.url, **OPTIONS)
+    manifest = read_manifest(build, "generate")
+    assert manifest["rows_out"] == 1
+    assert manifest["dropped"] == {"nearly repeated": 63}
