@@ -29,12 +29,13 @@ def goemotions(
     build: Build,
     data: Annotated[str, typer.Option(help="Hub id, folder of TSV files, or folder of Parquet files.")] = GOEMOTIONS,
     any_size: Annotated[bool, typer.Option("--any-size", help="Take a data set of other sizes.")] = False,
+    limit: Limit = None,
     restart: Restart = False,
 ) -> None:
     """Read GoEmotions' official split, check it, and keep it as it is."""
     from data_build import goemotions as stage
 
-    stage.run(build, say, data, any_size=any_size, restart=restart)
+    stage.run(build, say, data, any_size=any_size, limit=limit, restart=restart)
 
 
 @app.command()
@@ -149,12 +150,13 @@ def verify(
         Literal["intended", "same"], typer.Option(help="Gate of generated rows: by the label they were asked for.")
     ] = "intended",
     threshold: Annotated[float, typer.Option(min=0, max=1, help="What the gate asks for.")] = 0.7,
+    limit: Limit = None,
     restart: Restart = False,
 ) -> None:
     """Give rows the labels that the teacher is sure of; keep validation and test texts out."""
     from data_build import verify as stage
 
-    stage.run(build, say, alignment=alignment, generated=generated, threshold=threshold, restart=restart)
+    stage.run(build, say, alignment=alignment, generated=generated, threshold=threshold, limit=limit, restart=restart)
 
 
 Task = Annotated[Literal["review", "audit"], typer.Option(help="Which votes.")]
@@ -239,13 +241,14 @@ def balance(
     build: Build,
     target: Annotated[int | None, typer.Option(help="Rows per label; the largest that the supply reaches.")] = None,
     ratio: Annotated[float, typer.Option(help="Most frequent label for each row of the rarest, at most.")] = 1.5,
+    limit: Limit = None,
     seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,
     restart: Restart = False,
 ) -> None:
     """Choose rows so that the labels' counts are even."""
     from data_build import balance as stage
 
-    stage.run(build, say, target=target, ratio=ratio, seed=seed, restart=restart)
+    stage.run(build, say, target=target, ratio=ratio, limit=limit, seed=seed, restart=restart)
 
 
 @app.command()

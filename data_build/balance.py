@@ -21,7 +21,14 @@ TARGETS = (50, 100, 200, 300, 480, 700, 1000, 1500, 2000)
 
 
 def run(
-    build: Path, say: Say, *, target: int | None = None, ratio: float = RATIO, seed: int = 0, restart: bool = False
+    build: Path,
+    say: Say,
+    *,
+    target: int | None = None,
+    ratio: float = RATIO,
+    limit: int | None = None,
+    seed: int = 0,
+    restart: bool = False,
 ) -> None:
     """Choose rows so that the labels' counts are even, and write them in one shard, shuffled.
 
@@ -30,6 +37,7 @@ def run(
         say: Receives progress, a line at a time.
         target: Rows per label; the largest that the supply reaches within the ratio, if left out.
         ratio: Rows of the most frequent label for each one of the rarest, at the most.
+        limit: Rows of the supply to choose from; all of them if left out.
         seed: Of every draw.
         restart: Forget what an earlier run wrote.
 
@@ -40,11 +48,11 @@ def run(
     if (target is not None and target < 1) or ratio < 1:
         raise UsageError("--target and --ratio must be at least 1")
     inputs = input_hashes(build, goemotions.STAGE, relabel.OFFICIAL, review.source_of(build))
-    options = {"target": target, "ratio": ratio, "seed": seed}
+    options = {"target": target, "ratio": ratio, "limit": limit, "seed": seed}
     with open_stage(build, STAGE, inputs, options, say, restart) as stage:
         if stage.finished:
             return
-        supply = supply_of(build)
+        supply = supply_of(build).slice(0, limit)
         labels: list[list[int]] = supply["labels"].to_pylist()
         ranks = np.array([SOURCES.index(source) for source in supply["source"].to_pylist()])
         held = counts_of(labels, range(len(labels)))

@@ -25,9 +25,14 @@ Tables = Mapping[str, Mapping[str, Any]]
 
 
 def write_card(
-    out: Path, repo_id: str, tables: Tables, features: Mapping[str, datasets.Features], include_tweets: bool
+    out: Path,
+    repo_id: str,
+    tables: Tables,
+    features: Mapping[str, datasets.Features],
+    include_tweets: bool,
+    made: Mapping[str, Any],
 ) -> None:
-    """Write README.md and `figures/labels.png`.
+    """Write README.md and `figures/labels.png`; `made` is what `publish.made_how` says.
 
     Raises:
         DataError: What came out is no card that the Hub takes.
@@ -62,6 +67,7 @@ def write_card(
         labels=LABELS,
         groups=GROUP_OF,
         include_tweets=include_tweets,
+        made=made,
         withheld=train["text"].null_count,
         reviewed=sum(train["reviewed"].to_pylist()) if main == "balanced" else 0,
         generators=sorted({name for name in train["generator"].to_pylist() if name}) if main == "balanced" else [],

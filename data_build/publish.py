@@ -10,15 +10,15 @@ import pyarrow
 from huggingface_hub import HfApi
 from pyarrow import parquet
 
-from data_build import goemotions
+from data_build import goemotions, relabel, review, verify
 from data_build.card import write_card
-from data_build.stage import read_rows
+from data_build.stage import MANIFEST_FILE, read_manifest, read_rows
 from evenmood import LABELS, hub
 from evenmood.errors import DataError
 from evenmood.rows import schema, table, text_hash
 from evenmood.splits import SPLITS
 
-BALANCE = "balance"
+BALANCE = review.BALANCE
 """The stage whose rows are the balanced training split."""
 WITHHELD = "sentiment140"
 """Other people's tweets: their texts stay out unless asked for."""
@@ -108,8 +108,25 @@ def prepare(
             path.parent.mkdir(parents=True, exist_ok=True)
             parquet.write_table(rows.cast(features.arrow_schema), path)
             say(f"{configuration}: {rows.num_rows:,} {name} rows")
-    write_card(out, repo_id, tables, {name: features_of(name) for name in tables}, include_tweets)
+    write_card(out, repo_id, tables, {name: features_of(name) for name in tables}, include_tweets, made_how(build))
     return tables
+
+
+def made_how(build: Path) -> dict[str, Any]:
+    """What the manifests say of how the balanced split was made; a part that was not recorded is None."""
+
+    def said(name: str) -> dict[str, Any]:
+        return read_manifest(build, name) if (build / name / MANIFEST_FILE).exists() else {}
+
+    return {
+        "teacher": said(relabel.OFFICIAL).get("options", {}).get("teacher"),
+        "gates": said(verify.STAGE).get("options"),
+        "evenness": said(BALANCE).get("evenness_after"),
+        "before": said(BALANCE).get("evenness_before"),
+        "target": said(BALANCE).get("target"),
+        "agreement": said(review.STAGE).get("agreement"),
+        "audit": review.audited(build),
+    }
 
 
 def features_of(configuration: str) -> datasets.Features:

@@ -27,6 +27,7 @@ def run(
     alignment: Alignment = "probability",
     generated: GeneratedAlignment = "intended",
     threshold: float = ALIGNMENT,
+    limit: int | None = None,
     restart: bool = False,
 ) -> None:
     """Write the relabelled rows that pass the gate, with the labels that pass it.
@@ -40,6 +41,7 @@ def run(
             highest and reaches the threshold tuned on validation; a second one stays if it reaches its own. `same`:
             as for the others.
         threshold: From 0 to 1.
+        limit: Rows to read; all of them if left out.
         restart: Forget what an earlier run wrote.
 
     Raises:
@@ -47,7 +49,7 @@ def run(
     """
     sources = relabel.stages(build)
     inputs = input_hashes(build, goemotions.STAGE, relabel.OFFICIAL, *sources)
-    options = {"alignment": alignment, "generated": generated, "threshold": threshold}
+    options = {"alignment": alignment, "generated": generated, "threshold": threshold, "limit": limit}
     with open_stage(build, STAGE, inputs, options, say, restart) as stage:
         if stage.finished:
             return
@@ -56,9 +58,13 @@ def run(
         leakage = gates.Leakage(held)
         say(f"{STAGE}: {len(held):,} validation and test texts are kept out")
         total, done = sum(read_manifest(build, source)["rows_out"] for source in sources), 0
+        total = total if limit is None else min(limit, total)
         yields = {gate: np.zeros(len(LABELS), int) for gate in cuts}
         intended = {gate: np.zeros(len(LABELS), int) for gate in ("asked", "intended", *cuts)}
-        for name, rows in (shard for source in sources for shard in read_shards(build, source)):
+        for name, shard in (shard for source in sources for shard in read_shards(build, source)):
+            rows = shard.slice(0, total - done)
+            if not rows.num_rows:
+                continue
             done += rows.num_rows
             _count(rows, cuts, yields, intended)
             if not stage.has(name):
