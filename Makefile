@@ -11,6 +11,7 @@ VECTORS ?= self
 OUT ?= models/mine
 BUILD ?= data/build
 TWEETS ?= stanfordnlp/sentiment140
+GENERATED ?= data_build/generated.parquet
 TEACHER ?= SamLowe/roberta-base-go_emotions
 
 .DEFAULT_GOAL := help
@@ -34,9 +35,10 @@ check: $(VENV)/dev ## formatting, lint and types
 train: $(VENV)/train ## train a model: make train DATA=... VECTORS=... OUT=...
 	$(BIN)/python -m train fit --data $(DATA) --vectors $(VECTORS) --out $(OUT) $(OPTIONS)
 
-data: $(VENV)/data ## build the data set as far as it goes: make data DATA=... TWEETS=... TEACHER=... BUILD=...
+data: $(VENV)/data ## build the data set, but for the review: make data DATA=... TWEETS=... TEACHER=... BUILD=...
 	$(BIN)/python -m data_build goemotions $(BUILD) --data $(DATA)
 	$(BIN)/python -m data_build sentiment140 $(BUILD) --tweets $(TWEETS)
+	$(BIN)/python -m data_build generate $(BUILD) --rows $(GENERATED)
 	$(BIN)/python -m data_build relabel $(BUILD) --teacher $(TEACHER) --evaluate
 	$(BIN)/python -m data_build verify $(BUILD)
 	$(BIN)/python -m data_build balance $(BUILD)

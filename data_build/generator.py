@@ -16,8 +16,8 @@ from data_build.prompts import SYSTEM, Request
 from evenmood.errors import EvenmoodError, UsageError
 
 Mode = Literal["structured", "lines"]
-MAX_RETRIES = 6
-"""Of the client: it waits as long as a 429 asks for, and twice as long after each other failure."""
+MAX_RETRIES = 12
+"""Of the client: it waits as long as a 429 asks for, else up to 8 seconds: more than a minute in all."""
 TOKENS_A_TEXT = 60
 """What a request may take for each text that it asks for."""
 LINE = re.compile(r"^\s*(?:[-*•]|\d+[.)])?\s*(.+?)\s*$")

@@ -27,6 +27,7 @@ DESCRIPTIONS = {
     "data_build/annotate.js": "keyboard of the annotators' app",
     "data_build/dataset_card.md.jinja": "template of the data set's card",
     "data_build/dataset_report.md.jinja": "template of docs/dataset.md",
+    "data_build/generated.parquet": "the generated rows that passed verification, with their provenance",
     "docs/dataset.md": "the data set: stages, gates, balance, measured on a real build",
     "docs/demo.png": "the picture above",
     "docs/figures/": "figures of the documents",

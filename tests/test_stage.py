@@ -1,12 +1,16 @@
 """What the stages have in common: shards, resuming, manifests, checksums, the lock."""
 
 import json
+import random
 import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow
 import pytest
@@ -14,10 +18,13 @@ from pyarrow import parquet
 
 from data_build.stage import input_hashes, locked, open_stage, read_manifest, read_rows, sha256
 from evenmood import DataError, UsageError
+from tests.fresh_environment import ROOT
 from tests.hub_repository import files_of
 from tests.local_hub import run_module
+from tests.openai_server import Handler, OpenAIServer
 from tests.small_data import write_tsv, write_tweets
 
+CONCURRENCY = 4
 ROWS = pyarrow.table({"text": ["a", "b", "c"]})
 
 
@@ -121,12 +128,16 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
         subprocess.run(["umount", small], check=True)
 
 
-def chain(build: Path, tweets: Path, teacher: Path) -> list[list[str]]:
-    """Commands of the stages so far."""
+def chain(build: Path, tweets: Path, teacher: Path, url: str) -> list[list[str]]:
+    """Commands of the stages that run by themselves."""
+    relabel = ["relabel", str(build), "--teacher", str(teacher)]
+    generate = ["generate", str(build), "--base-url", url, "--model", "small", "--samples", "160"]
     return [
         ["goemotions", str(build), "--data", str(tweets.parent / "tsv"), "--any-size"],
         ["sentiment140", str(build), "--tweets", str(tweets)],
-        ["relabel", str(build), "--teacher", str(teacher)],
+        relabel,
+        [*generate, "--concurrency", str(CONCURRENCY)],
+        relabel,
         ["verify", str(build), "--threshold", "0.6"],
         ["balance", str(build), "--target", "20"],
     ]
@@ -141,54 +152,106 @@ def run_chain(commands: list[list[str]]) -> "subprocess.Popen[str]":
     return subprocess.Popen([sys.executable, "-c", script], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
+def slow(_: Handler) -> bool:
+    """A server that takes its time, so that a build can be killed between two answers."""
+    time.sleep(0.05)
+    return False
+
+
+@dataclass
+class Undisturbed:
+    """A build that nobody disturbed.
+
+    Attributes:
+        tweets: Its input.
+        build: Its folder.
+        seconds: What it took.
+        server: The endpoint that it asked.
+    """
+
+    tweets: Path
+    build: Path
+    seconds: float
+    server: OpenAIServer
+
+
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> tuple[Path, Path, float]:
-    """The input, a finished build of it, and the seconds it took."""
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Iterator[Undisturbed]:
     place = tmp_path_factory.mktemp("chain")
     write_tsv(place / "tsv")
     texts = [
         f"@you {word} and thank you so much {number}" for number in range(300) for word in ("joy", "anger", "grief")
     ]
     tweets = write_tweets(place / "tweets.csv", texts)
-    started = time.monotonic()
-    process = run_chain(chain(place / "build", tweets, tiny_encoder))
-    said, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, said
-    return tweets, place / "build", time.monotonic() - started
+    with OpenAIServer() as server:
+        server.fault = slow
+        started = time.monotonic()
+        process = run_chain(chain(place / "build", tweets, tiny_encoder, server.url))
+        said, _ = process.communicate(timeout=120)
+        assert process.returncode == 0, said
+        assert len(server.asked) == 20
+        yield Undisturbed(tweets, place / "build", time.monotonic() - started, server)
+
+
+def kill_and_resume(whole: Undisturbed, build: Path, teacher: Path, share: float) -> dict[str, Any]:
+    """Kill a build after a share of its time, go on with it, and hold it against the one that nobody disturbed."""
+    whole.server.asked.clear()
+    commands = chain(build, whole.tweets, teacher, whole.server.url)
+    process = run_chain(commands)
+    time.sleep(whole.seconds * share)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    names = [command[0] for command in commands]
+    ended = {name for name in names if (build / name / "manifest.json").exists()}
+    said, _ = (again := run_chain(commands)).communicate(timeout=120)
+    assert again.returncode == 0, said
+    return {
+        "share": round(share, 3),
+        "killed_in": next((name for name in names if name not in ended), "the end"),
+        "same_bytes": files_of(build) == files_of(whole.build),
+        "requests_repeated": len(whole.server.asked) - len(set(whole.server.asked)),
+    }
 
 
 @pytest.mark.parametrize("share", [0.5, 0.7, 0.9])
 def test_killed_and_resumed_gives_the_same_bytes(
-    undisturbed: tuple[Path, Path, float], tiny_encoder: Path, tmp_path: Path, share: float
+    undisturbed: Undisturbed, tiny_encoder: Path, tmp_path: Path, share: float
 ) -> None:
-    tweets, expected, seconds = undisturbed
-    build = tmp_path / "build"
-    commands = chain(build, tweets, tiny_encoder)
-    process = run_chain(commands)
-    time.sleep(seconds * share)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    again = run_chain(commands)
-    said, _ = again.communicate(timeout=120)
-    assert again.returncode == 0, said
-    assert files_of(build) == files_of(expected)
+    outcome = kill_and_resume(undisturbed, tmp_path / "build", tiny_encoder, share)
+    assert outcome["same_bytes"]
+    assert outcome["requests_repeated"] <= CONCURRENCY
 
 
-def test_the_chain_accounts_for_every_tweet(undisturbed: tuple[Path, Path, float]) -> None:
-    _, build, _ = undisturbed
-    rows = None
-    for name in ("sentiment140", "relabel", "verify"):
+@pytest.mark.slow
+def test_killed_at_twenty_moments(undisturbed: Undisturbed, tiny_encoder: Path, tmp_path: Path) -> None:
+    """Its result is kept in results/killed.json."""
+    draw = random.Random(0)
+    outcomes = [
+        kill_and_resume(undisturbed, tmp_path / str(number), tiny_encoder, draw.uniform(0.3, 1.0))
+        for number in range(20)
+    ]
+    content = {"builds": len(outcomes), "same_bytes": sum(outcome["same_bytes"] for outcome in outcomes)}
+    content |= {"requests_in_flight": CONCURRENCY, "moments": sorted(outcomes, key=lambda outcome: outcome["share"])}
+    (ROOT / "results" / "killed.json").write_text(json.dumps(content, indent=1) + "\n")
+    assert content["same_bytes"] == 20
+    assert all(outcome["requests_repeated"] <= CONCURRENCY for outcome in outcomes)
+
+
+def test_the_chain_accounts_for_every_tweet(undisturbed: Undisturbed) -> None:
+    build = undisturbed.build
+    rows = 0
+    for name in ("sentiment140", "relabel", "generate", "relabel-generate", "verify"):
         manifest = read_manifest(build, name)
         assert manifest["rows_in"] == manifest["rows_out"] + sum(manifest["dropped"].values())
-        assert rows in (None, manifest["rows_in"])
-        rows = manifest["rows_out"]
+        rows += manifest["rows_out"] if name.startswith("relabel") else 0
         for file, about in manifest["shards"].items():
             assert sha256(build / name / file) == about["sha256"]
+    assert read_manifest(build, "verify")["rows_in"] == rows
     assert read_manifest(build, "balance")["inputs"]["verify"] == sha256(build / "verify" / "manifest.json")
 
 
-def test_the_report_says_what_the_manifests_say(undisturbed: tuple[Path, Path, float], tmp_path: Path) -> None:
-    _, build, _ = undisturbed
+def test_the_report_says_what_the_manifests_say(undisturbed: Undisturbed, tmp_path: Path) -> None:
+    build = undisturbed.build
     done = run_module(
         *("data_build", "report", build, "--results", tmp_path / "dataset.json", "--document", tmp_path / "dataset.md")
     )
