@@ -122,7 +122,7 @@ def run(
                     known.add(text)
             else:
                 answers = _answers(stage, name, part, generator, concurrency, budget)
-                columns, by_label = _fit(part, answers, known, model, round_number)
+                columns, by_label = _fit(part, answers, known, model, round_number, seed, prices)
                 total = sum(by_label.values(), Counter[str]())
                 del total["kept"]
                 stage.write(name, rows.table(**columns), total, by_label)
@@ -264,9 +264,18 @@ def _answers(
 
 
 def _fit(
-    part: Sequence[Request], answers: Mapping[int, Answer], known: gates.Known, model: str, round_number: int
+    part: Sequence[Request],
+    answers: Mapping[int, Answer],
+    known: gates.Known,
+    model: str,
+    round_number: int,
+    seed: int,
+    prices: tuple[float, float],
 ) -> tuple[dict[str, list[Any]], dict[str, Counter[str]]]:
-    """Columns of the texts that are fit, and per intended label how many were kept and went for which reason."""
+    """Columns of the texts that are fit, and per intended label how many were kept and went for which reason.
+
+    Tokens and cost are those of the request that a text came with, which asked for several.
+    """
     by_label: dict[str, Counter[str]] = {}
     columns: dict[str, list[Any]] = {
         name: [] for name in ("id", "text", "text_hash", "labels", "source", "generator", "prompt_id")
@@ -292,7 +301,10 @@ def _fit(
             counts["kept"] += 1
             recorded = {"prompt": PROMPT_ID, "round": round_number, "request": request.number, "topic": request.topic}
             recorded |= {"register": request.register, "length": request.length, "view": request.view}
-            recorded |= {"finish_reason": answers[request.number].finish_reason}
+            answer = answers[request.number]
+            tokens = [answer.prompt_tokens, answer.completion_tokens]
+            recorded |= {"seed": seed + request.number, "finish_reason": answer.finish_reason, "tokens": tokens}
+            recorded |= {"cost": round((tokens[0] * prices[0] + tokens[1] * prices[1]) / 1e6, 6)}
             values = (
                 f"generated:{round_number}-{request.number}-{number}",
                 text,

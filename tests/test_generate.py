@@ -50,6 +50,7 @@ def test_every_text_is_accounted_for(build: Path, server: OpenAIServer, mode: An
         assert row["source"] == "generated"
         assert row["generator"] == "small"
         assert f'"prompt": "{PROMPT_ID}"' in row["prompt_id"]
+        assert '"tokens": [100, 50], "cost": 0.0' in row["prompt_id"]
         assert row["text_hash"] == text_hash(row["text"])
         assert LABELS[row["labels"][0]] in MISSING
     assert len({row["text_hash"] for row in rows}) == len(rows)
