@@ -8,12 +8,25 @@ import numpy as np
 
 from evenmood import LABELS
 
-PROMPT_ID = "v2"
+PROMPT_ID = "v3"
 """Changes with any word of this file that a model reads."""
 TOPICS = (
     *("work", "school", "family", "a friendship", "love", "health", "sport", "a game", "music", "a film", "food"),
     *("travel", "money", "a pet", "the weather", "politics", "technology", "a neighbour", "moving house", "an exam"),
 )
+OWN_TOPICS = {
+    "grief": (
+        *("the death of a mother", "the death of a father", "a husband who died", "a grandmother who passed away"),
+        *("a dog that died", "a friend who was killed", "a funeral", "condolences to a family", "a child who died"),
+        *("a singer who passed away", "the anniversary of a death", "a brother who is gone"),
+    ),
+    "relief": (
+        *("a test result that came back fine", "an exam that is over", "a lost thing that was found"),
+        *("somebody who is safe after all", "the end of a bad job", "a pain that is gone", "a debt that is paid"),
+        *("a storm that missed the town", "good news after a long wait", "an accident that nearly happened"),
+    ),
+}
+"""Topics of labels that belong to few: about most others nobody grieves."""
 REGISTERS = ("casual", "plain", "slangy", "polite", "heated", "thoughtful")
 LENGTHS = ("about 6 words", "about 12 words", "about 20 words", "two short sentences")
 VIEWS = ("in the first person", "to another commenter", "about somebody else", "as a reply to news")
@@ -164,7 +177,7 @@ def plan(
             Request(
                 number=number,
                 labels=(label, *second),
-                topic=str(draw.choice(TOPICS)),
+                topic=str(draw.choice(OWN_TOPICS.get(LABELS[label], TOPICS))),
                 register=str(draw.choice(REGISTERS)),
                 length=str(draw.choice(LENGTHS)),
                 view=str(draw.choice(VIEWS)),
