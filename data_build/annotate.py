@@ -56,6 +56,9 @@ def app(votes: Votes) -> gr.Blocks:
             given = sorted(((count, LABELS[label]) for label, count in enumerate(item.counts) if count), reverse=True)
             return [item.id, item.text, ", ".join(f"{label} {count}" for count, label in given) or "none", []]
 
+        def open_bench(request: gr.Request) -> list[Any]:
+            return show_tie(_who(request))
+
         def start(request: gr.Request) -> list[Any]:
             who = _who(request)
             return [*show(votes.next(who), who), gr.Tab(visible=bool(people().get(who)))]
@@ -92,7 +95,7 @@ def app(votes: Votes) -> gr.Blocks:
         unsure.click(pass_on, [name, saw], shown, **private)
         undo.click(back, None, shown, **private)
         peek.expand(reveal, name, [machine, saw], **private)
-        bench.select(lambda request: show_tie(_who(request)), None, ties, **private)
+        bench.select(open_bench, None, ties, **private)
         decide.click(settle, [tie, settled], ties, **private)
         _endpoints(votes)
     return page

@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from gradio_client import Client
 
 from data_build.stage import open_stage
-from data_build.votes import Votes
+from data_build.votes import Vote, Votes
 from evenmood import LABELS
 from evenmood.rows import table, text_hash
 from tests.fresh_environment import ROOT
@@ -146,14 +147,11 @@ def test_a_person_in_front_of_it(build: Path) -> None:
     with running(build) as (url, _), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page()
-        page.goto(url)
-        page.get_by_label("username").fill("Ada")
-        page.get_by_label("password").fill(PASSPHRASE)
-        page.get_by_role("button", name="Login").click()
+        log_in(page, url, "Ada")
         text = page.get_by_label("Text").first
         expect(text).to_have_value(re.compile(r"^<b>text</b> number \d+ & more$"))
         first = text.input_value()
-        page.keyboard.press("j")  # grief is the 27th key's neighbour: told by the label itself below
+        page.keyboard.press("j")
         key = page.get_by_role("checkbox", name=re.compile(r"\(j\)$")).first
         expect(key).to_be_checked()
         page.keyboard.press("Enter")
@@ -171,9 +169,37 @@ def test_a_person_in_front_of_it(build: Path) -> None:
         (vote,) = votes.all()
         assert (vote.unsure, vote.saw_machine) == (True, True)
         expect(page.get_by_role("tab", name="Adjudicate")).to_be_hidden()
-        if shot := os.environ.get("SCREENSHOTS"):
-            page.screenshot(path=Path(shot) / "review.png", full_page=True)
+        take_screenshot(page, "review")
+
+        row = next(iter(votes.machine()))
+        for name, label in zip(PEOPLE, (17, 17, 16, 16, None), strict=True):
+            votes.vote(Vote(row, name, () if label is None else (label,), label is None, saw_machine=False))
+        page = browser.new_context().new_page()
+        log_in(page, url, "Judge")
+        page.get_by_role("tab", name="Adjudicate").click()
+        expect(page.get_by_label("Votes")).to_have_value("joy 2, grief 2")
+        page.keyboard.press("u")
+        expect(page.get_by_role("checkbox", name="grief (u)").locator("visible=true")).to_be_checked()
+        take_screenshot(page, "adjudicate")
+        page.keyboard.press("Enter")
+        expect(page.get_by_label("Votes")).to_have_value("")
+        assert [LABELS[label] for label in votes.results()[row].labels] == ["grief"]
         browser.close()
+
+
+def log_in(page: Any, url: str, name: str) -> None:
+    """Through the form that a person sees."""
+    page.goto(url)
+    page.get_by_label("username").fill(name)
+    page.get_by_label("password").fill(PASSPHRASE)
+    page.get_by_role("button", name="Login").click()
+    page.get_by_role("tab", name="Read").wait_for()
+
+
+def take_screenshot(page: Any, name: str) -> None:
+    """Keep a picture where SCREENSHOTS names a folder."""
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
 
 def test_commands(build: Path, tmp_path: Path) -> None:
