@@ -36,13 +36,13 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class WordWeight:
-    """A word that the network read, where it stands in the original text, and how much the attention looked at it.
+    """A word that the network read, where it stands in the original text, and how much it weighs.
 
     Attributes:
         text: The word as it stands in the original text.
         start: Index of its first character.
         end: Index after its last character.
-        weight: Share of the attention, from 0 to 1.
+        weight: Share of the attention, from 0 to 1; or what `leave_one_out` says, from -1 to 1.
         known: Whether the word is in the vocabulary.
     """
 

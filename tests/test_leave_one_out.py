@@ -1,0 +1,40 @@
+"""Explaining by leaving words out: what each word does to a label's probability."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evenmood import EmotionClassifier, UsageError
+
+TEXT = "Thank you, I am so happy but it hurts"
+
+
+def test_a_weight_is_what_the_probability_loses(model: EmotionClassifier) -> None:
+    words = model.leave_one_out(TEXT, "gratitude")
+    assert [word.text for word in words] == [word.text for word in model.explain(TEXT)]
+    at = model.labels.index("gratitude")
+    whole = model.predict_proba([TEXT])[0, at]
+    for word in words:
+        left = model.predict_proba([f"{TEXT[: word.start]} {TEXT[word.end :]}"])[0, at]
+        np.testing.assert_allclose(word.weight, whole - left, atol=1e-6)
+    assert max(words, key=lambda word: word.weight).text.lower() == "thank"
+
+
+def test_a_word_after_the_last_one_that_is_read_comes_in(model: EmotionClassifier) -> None:
+    read = model.info.max_length
+    words = model.leave_one_out(" ".join([*["word"] * read, "thanks"]), "gratitude")
+    assert len(words) == read
+    assert all(word.weight < 0 for word in words)  # without any of them the model reads "thanks"
+
+
+def test_it_works_without_attention(average_folder: Any) -> None:
+    assert len(EmotionClassifier.from_pretrained(average_folder).leave_one_out("one two", "joy")) == 2
+
+
+def test_wrong_questions(model: EmotionClassifier) -> None:
+    assert model.leave_one_out("!!", "joy") == []
+    with pytest.raises(UsageError, match="'glee' is no label of this model; it has admiration"):
+        model.leave_one_out(TEXT, "glee")
+    with pytest.raises(TypeError, match="takes one string, not list"):
+        model.leave_one_out([TEXT], "joy")  # type: ignore[arg-type]
