@@ -14,7 +14,7 @@ app = typer.Typer(
 )
 Build = Annotated[Path, typer.Argument(help="Build folder; every stage has a folder of its own in it.")]
 Restart = Annotated[bool, typer.Option("--restart", help="Forget what an earlier run of this stage wrote.")]
-Limit = Annotated[int | None, typer.Option(help="Rows to take; all of them if left out.")]
+Limit = Annotated[int | None, typer.Option(help="Rows to take; all of them if left out.", min=1)]
 TEACHER = "SamLowe/roberta-base-go_emotions"
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")]
 
@@ -104,7 +104,10 @@ def generate(
     ] = False,
     concurrency: Annotated[int, typer.Option(help="Requests in flight.", min=1)] = 8,
     timeout: Annotated[float, typer.Option(help="Seconds after which a request is sent again.")] = 60.0,
-    prices: Annotated[tuple[float, float], typer.Option(help="Money for a million tokens read and written.")] = (0, 0),
+    prices: Annotated[tuple[float, float], typer.Option(help="Money for a million tokens read and written.", min=0)] = (
+        0,
+        0,
+    ),
     max_cost: Annotated[float | None, typer.Option(help="The run stops before it costs more.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the first prompts and the estimate.")] = False,
     as_batch: Annotated[
@@ -119,6 +122,7 @@ def generate(
     if rows is not None:
         stage.take(build, say, rows, restart=restart)
         return
+    missing = stage.shortfall(build, round_number, restart) if for_shortfall else None
     stage.run(
         build,
         say,
@@ -126,7 +130,7 @@ def generate(
         base_url=base_url,
         mode=mode,
         samples=samples,
-        missing=stage.shortfall(build) if for_shortfall else None,
+        missing=missing,
         round_number=round_number,
         concurrency=concurrency,
         timeout=timeout,
@@ -178,7 +182,10 @@ def annotator(
     """Let somebody into the app of the stages review and audit."""
     from data_build.votes import Votes
 
-    Votes(build, "review").add_person(name, passphrase, adjudicator=adjudicator)
+    people = Votes(build, "review")
+    adjudicator = adjudicator or people.people().get(name.strip(), False)
+    people.add_person(name.strip(), passphrase, adjudicator=adjudicator)
+    say(f"{name.strip()} may come in" + (" and settle ties" if adjudicator else ""))
 
 
 @app.command()

@@ -1,11 +1,17 @@
 // Keyboard of the annotators' app; `keys` comes from annotate.py.
+let pressed = 0;
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   const field = event.target.closest("input, textarea");
   if (field && field.type !== "checkbox") return;
   const panel = [...document.querySelectorAll(".annotate")].find((one) => one.offsetParent);
   if (!panel) return;
-  const press = (selector) => panel.querySelector(selector)?.click();
+  const press = (selector) => {
+    // A second key before the next row is there would be taken for that row.
+    if (Date.now() - pressed < 400) return;
+    pressed = Date.now();
+    panel.querySelector(selector)?.click();
+  };
   const label = event.key.length === 1 ? keys.labels.indexOf(event.key.toLowerCase()) : -1;
   if (label >= 0) panel.querySelectorAll(".labels input[type=checkbox]")[label].click();
   else if (event.key === keys.unsure) press(".unsure");

@@ -10,7 +10,7 @@ import gradio as gr
 
 from data_build.votes import ANNOTATORS, Item, Vote, Votes
 from evenmood import LABELS
-from evenmood.errors import EvenmoodError
+from evenmood.errors import EvenmoodError, UsageError
 
 KEYS = "1234567890qwertyuiopasdfghjk"
 """One for each label, in their order: no shift, and no label further than a hand."""
@@ -40,7 +40,9 @@ def app(votes: Votes) -> gr.Blocks:
             tied = gr.Textbox(label="Text", interactive=False, lines=3)
             counts = gr.Textbox(label="Votes", interactive=False)
             settled = _labels()
-            decide = gr.Button(f"Decide ({VOTE}); without a label the row is thrown out", elem_classes="vote")
+            with gr.Row():
+                decide = gr.Button(f"Decide ({VOTE})", variant="primary", elem_classes="vote")
+                discard = gr.Button("Throw the row out: no label fits")
 
         def show(item: Item | None, who: str) -> list[Any]:
             held = votes.progress(who)
@@ -52,7 +54,7 @@ def app(votes: Votes) -> gr.Blocks:
         def show_tie(who: str) -> list[Any]:
             item = votes.next_tie(who) if people().get(who) else None
             if item is None:
-                return ["", "Nothing waits for a decision.", "", []]
+                return ["", "Nothing waits for your decision: nobody settles what they voted on.", "", []]
             given = sorted(((count, LABELS[label]) for label, count in enumerate(item.counts) if count), reverse=True)
             return [item.id, item.text, ", ".join(f"{label} {count}" for count, label in given) or "none", []]
 
@@ -67,7 +69,13 @@ def app(votes: Votes) -> gr.Blocks:
             who = _who(request)
             if row:
                 with _shown():
-                    votes.vote(Vote(row, who, () if is_unsure else tuple(given), is_unsure, seen))
+                    try:
+                        votes.vote(Vote(row, who, () if is_unsure else tuple(given), is_unsure, seen))
+                    except UsageError as error:
+                        if given or is_unsure:  # somebody else was faster, say: on to the next row
+                            gr.Warning(str(error))
+                        else:
+                            raise
             return show(votes.next(who), who)
 
         def pass_on(row: str, seen: bool, request: gr.Request) -> list[Any]:
@@ -77,11 +85,18 @@ def app(votes: Votes) -> gr.Blocks:
             who = _who(request)
             return show(votes.undo(who) or votes.next(who), who)
 
-        def reveal(row: str) -> tuple[str, bool]:
-            return ", ".join(LABELS[label] for label in votes.machine().get(row, ())) or "nothing", True
+        def reveal(row: str, request: gr.Request) -> tuple[str, bool]:
+            return ", ".join(LABELS[label] for label in votes.reveal(row, _who(request))) or "nothing", True
 
         def settle(row: str, given: list[int], request: gr.Request) -> list[Any]:
-            who = _who(request)
+            if row and not given:
+                raise gr.Error("Choose a label, or throw the row out.", print_exception=False)
+            return close(row, given, _who(request))
+
+        def throw_out(row: str, request: gr.Request) -> list[Any]:
+            return close(row, [], _who(request))
+
+        def close(row: str, given: list[int], who: str) -> list[Any]:
             if row:
                 with _shown():
                     votes.decide(row, who, given)
@@ -97,6 +112,7 @@ def app(votes: Votes) -> gr.Blocks:
         peek.expand(reveal, name, [machine, saw], **private)
         bench.select(open_bench, None, ties, **private)
         decide.click(settle, [tie, settled], ties, **private)
+        discard.click(throw_out, tie, ties, **private)
         _endpoints(votes)
     return page
 

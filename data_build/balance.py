@@ -56,11 +56,11 @@ def run(
         labels: list[list[int]] = supply["labels"].to_pylist()
         ranks = np.array([SOURCES.index(source) for source in supply["source"].to_pylist()])
         held = counts_of(labels, range(len(labels)))
-        chosen = largest(labels, ranks, ratio, seed) if target is None else choose(labels, ranks, target, ratio, seed)
+        reached = largest(labels, ranks, ratio, seed) if target is None else target
+        chosen = choose(labels, ranks, reached, ratio, seed)
         counts = counts_of(labels, chosen)
         rows = supply.take(pyarrow.array(np.random.default_rng(seed).permutation(chosen)))
         stage.write("train-00000", rows, {"in": supply.num_rows, "not needed": supply.num_rows - len(chosen)})
-        reached = target or int(max(counts))
         before = counts_of(labels, np.flatnonzero(ranks == 0))
         stage.finish(
             target=reached,
@@ -127,16 +127,15 @@ def choose(labels: Sequence[Sequence[int]], ranks: np.ndarray, target: int, rati
     return np.flatnonzero(taken)
 
 
-def largest(labels: Sequence[Sequence[int]], ranks: np.ndarray, ratio: float, seed: int) -> np.ndarray:
-    """The rows of the largest target whose outcome keeps the ratio."""
+def largest(labels: Sequence[Sequence[int]], ranks: np.ndarray, ratio: float, seed: int) -> int:
+    """The largest target whose outcome keeps the ratio, found by going down from the most there could be."""
     target = int(ratio * counts_of(labels, range(len(labels))).min())
     while target > 1:
-        chosen = choose(labels, ranks, target, ratio, seed)
-        counts = counts_of(labels, chosen)
+        counts = counts_of(labels, choose(labels, ranks, target, ratio, seed))
         if counts.max() <= ratio * counts.min():
-            return chosen
+            return target
         target = min(target - 1, int(target * 0.97))
-    return choose(labels, ranks, 1, ratio, seed)
+    return 1
 
 
 def counts_of(labels: Sequence[Sequence[int]], rows: Any) -> np.ndarray:

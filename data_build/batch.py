@@ -43,20 +43,24 @@ def collect(
         say: Receives progress, a line at a time.
 
     Raises:
-        GeneratorError: The endpoint refuses a batch, or requests have no answer after several.
+        GeneratorError: The endpoint refuses a batch or its requests, or some have no answer after several batches.
     """
+
+    def finish(made: Sequence[Any]) -> list[str]:
+        """Keep the answers of all batches, whatever became of each; what was refused, and why."""
+        return [error for one in made for error in _keep(folder, _ended(one, generator, say), requests, generator, add)]
+
     with explained():
-        for name, state in _state(folder).items():
-            if state == "submitted":
-                _keep(folder, _ended(generator.client.batches.retrieve(name), generator, say), requests, generator, add)
-    for _ in range(TRIES):
-        done = {answer.number for path in folder.glob("answers-*.jsonl") for answer in read_answers(path)}
-        todo = [request for request in requests if request.number not in done]
-        if not todo:
-            return
-        with explained():
-            for made in [_submitted(folder, content, generator, say) for content in _contents(todo, generator)]:
-                _keep(folder, _ended(made, generator, say), todo, generator, add)
+        left = [name for name, state in _state(folder).items() if state == "submitted"]
+        refused = finish([generator.client.batches.retrieve(name) for name in left])
+        for _ in range(TRIES):
+            done = {answer.number for path in folder.glob("answers-*.jsonl") for answer in read_answers(path)}
+            todo = [request for request in requests if request.number not in done]
+            if not todo:
+                return
+            if refused:
+                raise GeneratorError(f"{len(todo):,} requests have no answer; the endpoint said: {refused[0][:200]}")
+            refused = finish([_submitted(folder, content, generator, say) for content in _contents(todo, generator)])
     raise GeneratorError(
         f"{len(todo):,} requests have no answer after {TRIES} batches; run it again to submit them again"
     )
@@ -116,30 +120,39 @@ def _ended(made: Any, generator: Generator, say: Callable[[str], None]) -> Any:
         made = generator.client.batches.retrieve(made.id)
         counts = made.request_counts
         say(f"batch {made.id}: {made.status}" + (f", {counts.completed:,} of {counts.total:,}" if counts else ""))
-    if made.status == "failed":
-        said = "; ".join(str(error.message) for error in (made.errors.data if made.errors else None) or [])
-        raise GeneratorError(f"batch {made.id} failed: {said[:200] or 'no reason given'}")
     return made
 
 
 def _keep(
-    folder: Path, ended: Any, todo: Sequence[Request], generator: Generator, add: Callable[[Answer], None]
-) -> None:
-    """Write the answers of a batch, and then that it was collected: the other way round would lose them."""
-    if ended.output_file_id:
-        done = {answer.number for answer in read_answers(folder / ANSWERS_FILE)}
-        wanted = {str(request.number): request for request in todo if request.number not in done}
-        kind = ChatCompletion if generator.mode == "structured" else Completion
-        with (folder / ANSWERS_FILE).open("a", encoding="utf-8") as kept:
-            for line in generator.client.files.content(ended.output_file_id).text.splitlines():
+    folder: Path, ended: Any, requests: Sequence[Request], generator: Generator, add: Callable[[Answer], None]
+) -> list[str]:
+    """Write the answers of a batch, and then that it was collected: the other way round would lose them.
+
+    Returns:
+        Why requests were refused; those that merely expired go into the next batch.
+    """
+    refused = [
+        f"batch {ended.id} failed: {error.message}" for error in (ended.errors.data if ended.errors else None) or []
+    ]
+    if ended.status == "failed" and not refused:
+        refused = [f"batch {ended.id} failed, for no reason given"]
+    done = {answer.number for answer in read_answers(folder / ANSWERS_FILE)}
+    wanted = {str(request.number): request for request in requests if request.number not in done}
+    kind = ChatCompletion if generator.mode == "structured" else Completion
+    with (folder / ANSWERS_FILE).open("a", encoding="utf-8") as kept:
+        for file in filter(None, (ended.output_file_id, ended.error_file_id)):
+            for line in generator.client.files.content(file).text.splitlines():
                 held = json.loads(line)
                 request, response = wanted.get(held["custom_id"]), held.get("response") or {}
-                if request is None or response.get("status_code") != 200:
-                    continue  # it goes into the next batch
-                answer = generator.read(request, kind.construct(**response["body"]))
-                kept.write(answer.to_line())
-                add(answer)
+                status, body = response.get("status_code"), response.get("body") or {}
+                if status == 200 and request is not None:
+                    answer = generator.read(request, kind.construct(**body))
+                    kept.write(answer.to_line())
+                    add(answer)
+                elif status is not None and 400 <= status < 500 and status != 429:
+                    refused.append(f"HTTP {status}: {(body.get('error') or {}).get('message', 'no reason given')}")
     _write_state(folder, {**_state(folder), ended.id: "collected"})
+    return refused
 
 
 def _state(folder: Path) -> dict[str, str]:

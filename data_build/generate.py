@@ -14,7 +14,17 @@ from pyarrow import parquet
 from data_build import batch, gates, goemotions
 from data_build.generator import Answer, Generator, GeneratorError, Mode, read_answers
 from data_build.prompts import PROMPT_ID, Request, plan
-from data_build.stage import MANIFEST_FILE, Say, Stage, input_hashes, open_stage, read_manifest, read_rows, sha256
+from data_build.stage import (
+    MANIFEST_FILE,
+    PLAN_FILE,
+    Say,
+    Stage,
+    input_hashes,
+    open_stage,
+    read_manifest,
+    read_rows,
+    sha256,
+)
 from evenmood import LABELS, rows
 from evenmood.errors import DataError, UsageError
 from evenmood.text import clean
@@ -84,6 +94,8 @@ def run(
         GeneratorError: The endpoint refuses or is gone; what was answered is kept.
     """
     earlier = [round_name(number) for number in range(1, round_number)]
+    if max_cost is not None and not any(prices):
+        raise UsageError("--max-cost needs --prices: what a million tokens cost")
     if absent := [name for name in earlier if not (build / name / MANIFEST_FILE).exists()]:
         raise UsageError(f"{build}: {absent[0]} is not finished; a round adds to those before it")
     official = read_rows(build, goemotions.STAGE, "train")
@@ -93,6 +105,8 @@ def run(
     )
     asked = (build / OFFICIAL / MANIFEST_FILE).exists()
     scores = np.stack(read_rows(build, OFFICIAL, "train")["scores"].to_numpy()) if asked else None
+    if not any(wanted.values()):
+        raise UsageError(f"{build}: no label lacks rows; nothing is to be asked for")
     requests = plan(wanted, texts, labels, -(-samples // TEXTS), TEXTS, seed, round_number, scores)
     words = sum(len(request.instruction().split()) for request in requests)
     estimate = (1.4 * words * prices[0] + samples * TOKENS_A_TEXT * prices[1]) / 1e6
@@ -151,6 +165,8 @@ def take(build: Path, say: Say, source: Path, *, restart: bool = False) -> None:
         texts, own = found["text"].to_pylist(), set(found["source"].to_pylist())
     except (OSError, KeyError, pyarrow.ArrowException) as error:
         raise DataError(f"{source} holds no generated rows: {' '.join(str(error).split())[:200]}") from None
+    if (build / round_name(2)).exists():
+        raise UsageError(f"{build} holds further rounds; remove {build / round_name(2)} first, or take another folder")
     if own - {"generated"}:
         raise DataError(f"{source} holds rows of {', '.join(sorted(own))}; expected generated ones alone")
     hashes = pyarrow.array([rows.text_hash(text) for text in texts])
@@ -201,8 +217,12 @@ def lacking(counts: Iterable[int]) -> dict[str, int]:
     return {label: max(0, round(mean - count)) for label, count in zip(LABELS, counts, strict=True)}
 
 
-def shortfall(build: Path) -> dict[str, int]:
-    """What each label lacks to the target of the stage `balance`."""
+def shortfall(build: Path, round_number: int = 1, restart: bool = False) -> dict[str, int]:
+    """What each label lacks to the target of the stage `balance`; of a round that was begun, what it was begun with."""
+    begun = build / round_name(round_number) / PLAN_FILE
+    if begun.exists() and not restart:
+        held: dict[str, int] = json.loads(begun.read_text(encoding="utf-8"))["options"].get("missing", {})
+        return held
     manifest = read_manifest(build, "balance")
     return dict(manifest["missing"][str(manifest["target"])])
 
@@ -211,7 +231,7 @@ class _Budget:
     """Tokens and money so far, those of earlier runs included."""
 
     def __init__(self, folder: Path, prices: tuple[float, float], limit: float | None) -> None:
-        self._prices, self._limit = prices, limit
+        self._prices, self._limit, self._answers = prices, limit, 0
         self.tokens = {"prompt": 0, "completion": 0}
         for path in folder.glob("answers-*.jsonl"):
             for answer in read_answers(path):
@@ -221,11 +241,13 @@ class _Budget:
     def spent(self) -> float:
         return (self.tokens["prompt"] * self._prices[0] + self.tokens["completion"] * self._prices[1]) / 1e6
 
-    @property
-    def left(self) -> bool:
-        return self._limit is None or self.spent < self._limit
+    def left(self, running: int) -> bool:
+        """Whether one more request may be sent, when those that run cost what the others did on average."""
+        average = self.spent / self._answers if self._answers else 0.0
+        return self._limit is None or self.spent + (running + 1) * average <= self._limit
 
     def add(self, answer: Answer) -> None:
+        self._answers += 1
         self.tokens["prompt"] += answer.prompt_tokens
         self.tokens["completion"] += answer.completion_tokens
 
@@ -243,7 +265,7 @@ def _answers(
         running: set[Future[Answer]] = set()
         while (todo and not failure) or running:
             while todo and not failure and len(running) < concurrency:
-                if not budget.left:
+                if not budget.left(len(running)):
                     failure = GeneratorError(f"--max-cost is reached ({budget.spent:.2f}); raise it to go on")
                     break
                 running.add(pool.submit(generator.ask, todo.pop(0)))

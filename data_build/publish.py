@@ -12,7 +12,7 @@ from pyarrow import parquet
 
 from data_build import goemotions, relabel, review, verify
 from data_build.card import write_card
-from data_build.stage import MANIFEST_FILE, read_manifest, read_rows
+from data_build.stage import MANIFEST_FILE, check_current, read_manifest, read_rows
 from evenmood import LABELS, hub
 from evenmood.errors import DataError
 from evenmood.rows import schema, table, text_hash
@@ -92,6 +92,7 @@ def prepare(
     official = {name: read_rows(build, goemotions.STAGE, name) for name in SPLITS}
     tables: dict[str, dict[str, Any]] = {}
     if (build / BALANCE).is_dir():
+        check_current(build, BALANCE)
         balanced = read_rows(build, BALANCE).select(schema().names)
         check_rows(balanced, official)
         if not include_tweets:

@@ -8,7 +8,7 @@ from typing import Any
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from data_build import balance, figures, generate, goemotions, relabel, review, sentiment140, verify
-from data_build.stage import Say, read_manifest, read_rows
+from data_build.stage import MANIFEST_FILE, Say, check_current, read_manifest, read_rows
 from evenmood import GROUP_OF, LABELS, cards
 from evenmood.model_folder import write_text
 from evenmood.text import clean
@@ -79,11 +79,13 @@ def stages_of(build: Path) -> list[str]:
     """The stages that a build has gone through, in order."""
     review_stage = [review.STAGE] if review.source_of(build) == review.STAGE else []
     made = [*generate.rounds(build), *relabel.stages(build), verify.STAGE, *review_stage, balance.STAGE]
-    return [goemotions.STAGE, sentiment140.STAGE, *made]
+    tweets = [sentiment140.STAGE] if (build / sentiment140.STAGE / MANIFEST_FILE).exists() else []
+    return [goemotions.STAGE, *tweets, *made]
 
 
 def collect(build: Path) -> dict[str, Any]:
     """What the manifests say, in one object."""
+    check_current(build, balance.STAGE)
     names = stages_of(build)
     manifests = {name: read_manifest(build, name) for name in (*names, relabel.OFFICIAL)}
     balanced, verified = manifests[balance.STAGE], manifests[verify.STAGE]

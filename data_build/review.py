@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow
 
 from data_build import agreement, verify
-from data_build.stage import MANIFEST_FILE, Say, input_hashes, open_stage, read_rows, read_shards
+from data_build.stage import MANIFEST_FILE, Say, input_hashes, open_stage, read_rows, read_shards, sha256
 from data_build.votes import ANNOTATORS, FILE, Result, Task, Vote, Votes
 from evenmood import LABELS
 from evenmood.errors import DataError, UsageError
@@ -34,7 +34,7 @@ def fill(build: Path, limit: int | None = None, seed: int = 0) -> Votes:
         DataError: The stage `verify` is missing.
         UsageError: It left no row.
     """
-    return _filled(build, "review", read_rows(build, verify.STAGE), limit, seed)
+    return _filled(build, "review", verify.STAGE, limit, seed)
 
 
 def fill_audit(build: Path, limit: int = AUDIT_ROWS, seed: int = 0) -> Votes:
@@ -44,15 +44,22 @@ def fill_audit(build: Path, limit: int = AUDIT_ROWS, seed: int = 0) -> Votes:
         DataError: The stage `balance` is missing.
         UsageError: It left no row.
     """
-    return _filled(build, "audit", read_rows(build, BALANCE), limit, seed)
+    return _filled(build, "audit", BALANCE, limit, seed)
 
 
-def _filled(build: Path, task: Task, rows: pyarrow.Table, limit: int | None, seed: int) -> Votes:
+def _filled(build: Path, task: Task, stage: str, limit: int | None, seed: int) -> Votes:
+    rows = read_rows(build, stage)
     if not rows.num_rows:
         raise UsageError(f"{build}: no rows to {task}")
-    order = np.random.default_rng(seed).permutation(rows.num_rows)[:limit]
     votes = Votes(build, task)
-    votes.fill(rows.select(["id", "text", "text_hash", "labels"]).take(order).to_pylist())
+    if not votes.people():
+        raise UsageError(f"{build}: nobody is let in yet; run: python -m data_build annotator {build} NAME")
+    order = np.random.default_rng(seed).permutation(rows.num_rows)
+    texts = rows.select(["id", "text", "text_hash", "labels"]).take(order).to_pylist()
+    voted = votes.voted()
+    first = texts[:limit]
+    later = [row for row in texts[len(first) :] if task == "review" and (row["id"], row["text_hash"]) in voted]
+    votes.fill([*first, *later], sha256(build / stage / MANIFEST_FILE))
     return votes
 
 
@@ -70,13 +77,16 @@ def resolve(build: Path, say: Say, *, restart: bool = False) -> None:
         raise DataError(f"{build}: nobody has voted; run: python -m data_build review {build}")
     votes = Votes(build, "review")
     held, results = votes.all(), votes.results()
+    if not held:
+        raise DataError(f"{build}: nobody has voted; run: python -m data_build review {build}")
+    hashes = votes.hashes()
     inputs = {**input_hashes(build, verify.STAGE), "votes": _fingerprint(held, results)}
     with open_stage(build, STAGE, inputs, {"annotators": ANNOTATORS}, say, restart) as stage:
         if stage.finished:
             return
         for name, rows in read_shards(build, verify.STAGE):
             if not stage.has(name):
-                stage.write(name, *_applied(rows, results))
+                stage.write(name, *_applied(rows, results, hashes))
         stage.finish(agreement=agreement.measure(held))
 
 
@@ -85,11 +95,13 @@ def source_of(build: Path) -> str:
     return STAGE if (build / STAGE / MANIFEST_FILE).exists() else verify.STAGE
 
 
-def _applied(rows: pyarrow.Table, results: dict[str, Result]) -> tuple[pyarrow.Table, Counter[str]]:
+def _applied(
+    rows: pyarrow.Table, results: dict[str, Result], hashes: dict[str, str]
+) -> tuple[pyarrow.Table, Counter[str]]:
     counts = Counter({"in": rows.num_rows})
     kept = []
     for row in rows.to_pylist():
-        result = results.get(row["id"])
+        result = results.get(row["id"]) if hashes.get(row["id"]) == row["text_hash"] else None
         if result is None:
             kept.append(row)
         elif result.resolution == "open":
@@ -103,14 +115,19 @@ def _applied(rows: pyarrow.Table, results: dict[str, Result]) -> tuple[pyarrow.T
 
 
 def audited(build: Path) -> dict[str, Any] | None:
-    """How many audited rows hold: those where the majority gave every label; None where there was no audit."""
-    if not (build / FILE).exists():
+    """How many audited rows hold: those where the majority gave every label; one without a majority does not hold.
+
+    None where there was no audit of this very balanced set.
+    """
+    if not (build / FILE).exists() or not (build / BALANCE / MANIFEST_FILE).exists():
         return None
     votes = Votes(build, "audit")
     results, machine = votes.results(), votes.machine()
-    settled = {name: result for name, result in results.items() if result.resolution != "open"}
-    right = sum(set(machine[name]) <= set(result.labels) for name, result in settled.items())
-    return agreement.audit(right, len(settled)) if settled else None
+    if not results or votes.origin() != sha256(build / BALANCE / MANIFEST_FILE):
+        return None
+    settled = {name: set(result.labels) for name, result in results.items() if result.resolution != "open"}
+    held = sum(set(machine[name]) <= labels for name, labels in settled.items())
+    return agreement.audit(held, len(results))
 
 
 def export(build: Path, task: Task, path: Path) -> int:
@@ -133,6 +150,7 @@ def export(build: Path, task: Task, path: Path) -> int:
         for vote in Votes(build, task).all()
     ]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    path.parent.mkdir(parents=True, exist_ok=True)
     match path.suffix.lower():
         case ".csv":
             write_text(path, frame.to_csv(index=False))
@@ -157,9 +175,19 @@ def take(build: Path, task: Task, path: Path) -> int:
         names = str(row["labels"] or "").split()
         if unknown := [name for name in names if name not in LABELS]:
             raise DataError(f"{path}, vote {number}: {', '.join(unknown)} is no label")
-        flags = [str(row[name]).strip().lower() in ("true", "1") for name in ("unsure", "saw_machine")]
+        flags = [_flag(row[name], f"{path}, vote {number}: {name}") for name in ("unsure", "saw_machine")]
         taken.append(Vote(str(row["id"]), str(row["annotator"]), tuple(map(LABELS.index, names)), *flags))
-    return Votes(build, task).take(taken)
+    try:
+        return Votes(build, task).take(taken)
+    except UsageError as error:
+        raise DataError(f"{path}, {error}") from None
+
+
+def _flag(value: Any, where: str) -> bool:
+    known = {"true": True, "1": True, "false": False, "0": False}
+    if (name := str(value).strip().lower()) not in known:
+        raise DataError(f"{where} is {value!r}; expected true or false")
+    return known[name]
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

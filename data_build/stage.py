@@ -194,15 +194,32 @@ def read_manifest(build: Path, name: str) -> dict[str, Any]:
     return manifest
 
 
+def check_current(build: Path, name: str) -> None:
+    """Raise `DataError` where a stage, or one that it was made from, is older than what it was made from."""
+    for source, recorded in read_manifest(build, name)["inputs"].items():
+        path = build / source / MANIFEST_FILE
+        if source != name and path.exists():  # a stage's raw input may have its own name
+            if sha256(path) != recorded:
+                raise DataError(
+                    f"{build}: {source} was done again after {name}; run: python -m data_build {command_of(name)} "
+                    f"{build} --restart"
+                )
+            check_current(build, source)
+
+
 def command_of(name: str) -> str:
     """The command that writes a stage's folder; some write several."""
     return name.split("-")[0]
 
 
 def input_hashes(build: Path, *names: str) -> dict[str, str]:
-    """The hash of each stage's manifest, which holds those of its shards."""
+    """The hash of each stage's manifest, which holds those of its shards.
+
+    Raises:
+        DataError: A stage is not finished, or one that it was made from has been done again since.
+    """
     for name in names:
-        read_manifest(build, name)
+        check_current(build, name)
     return {name: sha256(build / name / MANIFEST_FILE) for name in names}
 
 

@@ -11,6 +11,7 @@ import pyarrow
 from data_build import gates, goemotions, relabel
 from data_build.stage import Say, input_hashes, open_stage, read_manifest, read_rows, read_shards
 from evenmood import LABELS
+from evenmood.rows import text_hash
 from evenmood.thresholds import tune_thresholds
 
 STAGE = "verify"
@@ -56,6 +57,7 @@ def run(
         cuts = cuts_of(build, threshold)
         held = [text for split in ("validation", "test") for text in _texts(build, split)]
         leakage = gates.Leakage(held)
+        own = {text_hash(text) for text in _texts(build, "train")}
         say(f"{STAGE}: {len(held):,} validation and test texts are kept out")
         total, done = sum(read_manifest(build, source)["rows_out"] for source in sources), 0
         total = total if limit is None else min(limit, total)
@@ -69,7 +71,7 @@ def run(
             _count(rows, cuts, yields, intended)
             if not stage.has(name):
                 given = _given(rows, cuts[alignment], cuts["tuned"] if generated == "intended" else None)
-                kept, counts = _passing(rows, given, leakage)
+                kept, counts = _passing(rows, given, leakage, own)
                 stage.write(name, kept, counts)
                 stage.progress(rows.num_rows, done, total)
         overlap = Counter(reason for text in _texts(build, "train") if (reason := leakage.reason(text)))
@@ -106,13 +108,16 @@ def _given(rows: pyarrow.Table, cuts: np.ndarray, intended_cuts: np.ndarray | No
     return given
 
 
-def _passing(rows: pyarrow.Table, given: np.ndarray, leakage: gates.Leakage) -> tuple[pyarrow.Table, Counter[str]]:
+def _passing(
+    rows: pyarrow.Table, given: np.ndarray, leakage: gates.Leakage, own: set[str]
+) -> tuple[pyarrow.Table, Counter[str]]:
     counts = Counter({"in": rows.num_rows})
     keep = np.array(given.any(axis=1))
     counts["no label passes the gate"] = int((~keep).sum())
     texts = rows["text"].to_pylist()
     for row in np.flatnonzero(keep):
-        if reason := leakage.reason(texts[row]):
+        reason = "equals a training text" if text_hash(texts[row]) in own else leakage.reason(texts[row])
+        if reason:
             keep[row] = False
             counts[reason] += 1
     labels = pyarrow.array(

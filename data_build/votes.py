@@ -7,7 +7,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,15 +30,18 @@ SCHEMA = (
   PRIMARY KEY (task, id)
 )""",
     """CREATE TABLE IF NOT EXISTS shown (
-  task TEXT, id TEXT, annotator TEXT, since REAL NOT NULL, PRIMARY KEY (task, id, annotator)
+  task TEXT, id TEXT, annotator TEXT, since REAL NOT NULL, saw_machine INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (task, id, annotator)
 )""",
     """CREATE TABLE IF NOT EXISTS votes (
-  task TEXT, id TEXT, annotator TEXT, labels TEXT NOT NULL, unsure INTEGER NOT NULL, saw_machine INTEGER NOT NULL,
-  at REAL NOT NULL, PRIMARY KEY (task, id, annotator)
+  task TEXT, id TEXT, text_hash TEXT, annotator TEXT, labels TEXT NOT NULL, unsure INTEGER NOT NULL,
+  saw_machine INTEGER NOT NULL, at REAL NOT NULL, PRIMARY KEY (task, id, text_hash, annotator)
 )""",
     """CREATE TABLE IF NOT EXISTS decisions (
-  task TEXT, id TEXT, adjudicator TEXT NOT NULL, labels TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (task, id)
+  task TEXT, id TEXT, text_hash TEXT, adjudicator TEXT NOT NULL, labels TEXT NOT NULL, at REAL NOT NULL,
+  PRIMARY KEY (task, id, text_hash)
 )""",
+    "CREATE TABLE IF NOT EXISTS origins (task TEXT PRIMARY KEY, origin TEXT NOT NULL)",
     "CREATE INDEX IF NOT EXISTS queue_place ON queue (task, place)",
 )
 
@@ -107,6 +110,8 @@ class Votes:
             database.execute("BEGIN IMMEDIATE")
             yield database
             database.execute("COMMIT")
+        except sqlite3.DatabaseError as error:
+            raise DataError(f"{self.path} cannot be used: {error}") from None
         except BaseException:
             if database.in_transaction:
                 database.execute("ROLLBACK")
@@ -141,8 +146,12 @@ class Votes:
         with self._open() as database:
             return {name: bool(flag) for name, flag in database.execute("SELECT name, adjudicator FROM people")}
 
-    def fill(self, rows: Iterable[Mapping[str, Any]]) -> int:
-        """Put rows (`id`, `text`, `text_hash`, `labels`) into the queue; votes that they have stay.
+    def fill(self, rows: Iterable[Mapping[str, Any]], origin: str = "") -> int:
+        """Put rows (`id`, `text`, `text_hash`, `labels`) into the queue; votes on the same texts stay.
+
+        Args:
+            rows: In the order in which they are read.
+            origin: Hash of what they were taken from.
 
         Returns:
             Rows in the queue.
@@ -154,7 +163,24 @@ class Votes:
         with self._open() as database:
             database.execute("DELETE FROM queue WHERE task = ?", (self.task,))
             database.executemany("INSERT INTO queue VALUES (?, ?, ?, ?, ?, ?)", content)
+            database.execute("INSERT OR REPLACE INTO origins VALUES (?, ?)", (self.task, origin))
         return len(content)
+
+    def origin(self) -> str:
+        """Hash of what the queue was taken from."""
+        with self._open() as database:
+            found = database.execute("SELECT origin FROM origins WHERE task = ?", (self.task,)).fetchone()
+        return found[0] if found else ""
+
+    def voted(self) -> set[tuple[str, str]]:
+        """Id and text hash of every row that anybody has voted on, in the queue or not."""
+        with self._open() as database:
+            return set(database.execute("SELECT DISTINCT id, text_hash FROM votes WHERE task = ?", (self.task,)))
+
+    def hashes(self) -> dict[str, str]:
+        """The text hash of each row in the queue, by id."""
+        with self._open() as database:
+            return dict(database.execute("SELECT id, text_hash FROM queue WHERE task = ?", (self.task,)))
 
     def next(self, annotator: str) -> Item | None:
         """The row that an annotator reads next: the one last shown, or the first that lacks a reader.
@@ -163,23 +189,23 @@ class Votes:
         readers and no more.
         """
         now = time.time()
-        own = {"task": self.task, "annotator": annotator, "since": now - HELD, "readers": ANNOTATORS, "now": now}
+        own = {"task": self.task, "annotator": annotator, "since": now - HELD, "readers": ANNOTATORS}
         with self._open() as database:
             found = database.execute(
                 """
+                WITH own AS (SELECT votes.* FROM votes JOIN queue USING (task, id, text_hash) WHERE task = :task)
                 SELECT queue.id, text, machine FROM queue
                 LEFT JOIN shown AS mine
                   ON mine.task = queue.task AND mine.id = queue.id AND mine.annotator = :annotator
                 WHERE queue.task = :task
-                  AND NOT EXISTS (SELECT 1 FROM votes
-                    WHERE votes.task = :task AND votes.id = queue.id AND annotator = :annotator)
-                  AND NOT EXISTS (SELECT 1 FROM decisions WHERE decisions.task = :task AND decisions.id = queue.id)
+                  AND NOT EXISTS (SELECT 1 FROM own WHERE own.id = queue.id AND own.annotator = :annotator)
+                  AND NOT EXISTS (SELECT 1 FROM decisions WHERE decisions.task = :task AND decisions.id = queue.id
+                    AND decisions.text_hash = queue.text_hash)
                   AND (
-                    (SELECT COUNT(*) FROM votes WHERE votes.task = :task AND votes.id = queue.id)
+                    (SELECT COUNT(*) FROM own WHERE own.id = queue.id)
                     + (SELECT COUNT(*) FROM shown WHERE shown.task = :task AND shown.id = queue.id
                        AND since > :since AND annotator != :annotator
-                       AND NOT EXISTS (SELECT 1 FROM votes WHERE votes.task = :task AND votes.id = shown.id
-                         AND votes.annotator = shown.annotator))
+                       AND NOT EXISTS (SELECT 1 FROM own WHERE own.id = shown.id AND own.annotator = shown.annotator))
                   ) < :readers
                 ORDER BY mine.since IS NULL, place LIMIT 1
                 """,
@@ -187,44 +213,84 @@ class Votes:
             ).fetchone()
             if found is None:
                 return None
-            database.execute("INSERT OR REPLACE INTO shown VALUES (?, ?, ?, ?)", (self.task, found[0], annotator, now))
+            self._show(database, found[0], annotator, now)
         return Item(found[0], found[1], tuple(json.loads(found[2])))
+
+    def reveal(self, name: str, annotator: str) -> tuple[int, ...]:
+        """The machine's labels of a row; that they were looked at is kept with the vote."""
+        with self._open() as database:
+            database.execute(
+                "UPDATE shown SET saw_machine = 1 WHERE task = ? AND id = ? AND annotator = ?",
+                (self.task, name, annotator),
+            )
+            found = database.execute(
+                "SELECT machine FROM queue WHERE task = ? AND id = ?", (self.task, name)
+            ).fetchone()
+        return tuple(json.loads(found[0])) if found else ()
 
     def vote(self, vote: Vote) -> None:
         """Keep a vote; a second one of the same annotator on the same row replaces the first.
 
         Raises:
-            UsageError: There is no such row, no label was given by one who is sure, or the row has its readers.
+            UsageError: The row is not in the queue, was not shown to this annotator, or has its readers; or no label
+                was given by one who is sure.
         """
+        with self._open() as database:
+            shown = database.execute(
+                "SELECT saw_machine FROM shown WHERE task = ? AND id = ? AND annotator = ?",
+                (self.task, vote.id, vote.annotator),
+            ).fetchone()
+            self._keep(database, replace(vote, saw_machine=vote.saw_machine or bool(shown and shown[0])))
+            if shown is None:
+                raise UsageError(f"{vote.id} was not shown to {vote.annotator}; ask for the next row")
+
+    def take(self, votes: Iterable[Vote]) -> int:
+        """Take votes from elsewhere, all or none of them; one that is here already is replaced.
+
+        Returns:
+            Votes taken.
+
+        Raises:
+            UsageError: As in `vote`; the message says which vote.
+        """
+        number = 0
+        with self._open() as database:
+            for number, vote in enumerate(votes, 1):  # how many there were is told at the end
+                try:
+                    self._keep(database, vote)
+                except UsageError as error:
+                    raise UsageError(f"vote {number}: {error}") from None
+        return number
+
+    def _keep(self, database: sqlite3.Connection, vote: Vote) -> None:
         labels = _checked(vote.labels)
+        if not vote.annotator.strip():
+            raise UsageError("a vote needs its annotator's name")
         if not labels and not vote.unsure:
             raise UsageError("choose a label (neutral is one), or say that you are unsure")
-        with self._open() as database:
-            self._expect(database, vote.id)
-            others = database.execute(
-                "SELECT COUNT(*) FROM votes WHERE task = ? AND id = ? AND annotator != ?",
-                (self.task, vote.id, vote.annotator),
-            ).fetchone()[0]
-            if others >= ANNOTATORS:
-                raise UsageError(f"{vote.id} has its {ANNOTATORS} readers already; take the next one")
-            database.execute(
-                "INSERT OR REPLACE INTO votes VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
-                    self.task,
-                    vote.id,
-                    vote.annotator,
-                    json.dumps(labels),
-                    int(vote.unsure),
-                    int(vote.saw_machine),
-                    time.time(),
-                ),
-            )
+        digest = self._expect(database, vote.id)
+        (others,) = database.execute(
+            "SELECT COUNT(*) FROM votes WHERE task = ? AND id = ? AND text_hash = ? AND annotator != ?",
+            (self.task, vote.id, digest, vote.annotator),
+        ).fetchone()
+        if others >= ANNOTATORS:
+            raise UsageError(f"{vote.id} has its {ANNOTATORS} readers already")
+        said = (vote.annotator, json.dumps(labels), int(vote.unsure), int(vote.saw_machine), time.time())
+        database.execute(
+            "INSERT OR REPLACE INTO votes VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (self.task, vote.id, digest, *said)
+        )
+
+    def _show(self, database: sqlite3.Connection, name: str, annotator: str, now: float) -> None:
+        database.execute(
+            "INSERT INTO shown VALUES (?, ?, ?, ?, 0) ON CONFLICT DO UPDATE SET since = excluded.since",
+            (self.task, name, annotator, now),
+        )
 
     def undo(self, annotator: str) -> Item | None:
         """Take back an annotator's last vote, and show the row again; None where there is none to take back."""
         with self._open() as database:
             found = database.execute(
-                "SELECT votes.id, text, machine FROM votes JOIN queue USING (task, id) WHERE task = ? "
+                "SELECT id, text, machine FROM votes JOIN queue USING (task, id, text_hash) WHERE task = ? "
                 "AND annotator = ? AND id NOT IN (SELECT id FROM decisions WHERE task = ?) ORDER BY at DESC LIMIT 1",
                 (self.task, annotator, self.task),
             ).fetchone()
@@ -233,9 +299,7 @@ class Votes:
             database.execute(
                 "DELETE FROM votes WHERE task = ? AND id = ? AND annotator = ?", (self.task, found[0], annotator)
             )
-            database.execute(
-                "INSERT OR REPLACE INTO shown VALUES (?, ?, ?, ?)", (self.task, found[0], annotator, time.time())
-            )
+            self._show(database, found[0], annotator, time.time())
         return Item(found[0], found[1], tuple(json.loads(found[2])))
 
     def progress(self, annotator: str) -> dict[str, int]:
@@ -244,9 +308,10 @@ class Votes:
             rows, voted, own = database.execute(
                 """
                 SELECT (SELECT COUNT(*) FROM queue WHERE task = :task),
-                  (SELECT COUNT(*) FROM (SELECT id FROM votes JOIN queue USING (task, id) WHERE task = :task
+                  (SELECT COUNT(*) FROM (SELECT id FROM votes JOIN queue USING (task, id, text_hash) WHERE task = :task
                     GROUP BY id HAVING COUNT(*) >= :readers)),
-                  (SELECT COUNT(*) FROM votes JOIN queue USING (task, id) WHERE task = :task AND annotator = :annotator)
+                  (SELECT COUNT(*) FROM votes JOIN queue USING (task, id, text_hash)
+                    WHERE task = :task AND annotator = :annotator)
                 """,
                 {"task": self.task, "annotator": annotator, "readers": ANNOTATORS},
             ).fetchone()
@@ -274,19 +339,19 @@ class Votes:
         if not self.people().get(adjudicator):
             raise UsageError(f"{adjudicator} is no adjudicator")
         result = self.results().get(name)
-        if result is None or result.resolution == "majority":
+        if result is None or result.resolution != "open":
             raise UsageError(f"{name} waits for no adjudicator")
         with self._open() as database:
             database.execute(
-                "INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?, ?)",
-                (self.task, name, adjudicator, json.dumps(checked), time.time()),
+                "INSERT INTO decisions VALUES (?, ?, ?, ?, ?, ?)",
+                (self.task, name, self._expect(database, name), adjudicator, json.dumps(checked), time.time()),
             )
 
     def all(self) -> list[Vote]:
         """All votes on rows of the queue, in a fixed order."""
         with self._open() as database:
             found = database.execute(
-                "SELECT votes.id, annotator, labels, unsure, saw_machine FROM votes JOIN queue USING (task, id) "
+                "SELECT id, annotator, labels, unsure, saw_machine FROM votes JOIN queue USING (task, id, text_hash) "
                 "WHERE task = ? ORDER BY place, annotator",
                 (self.task,),
             ).fetchall()
@@ -300,7 +365,10 @@ class Votes:
         with self._open() as database:
             decided = {
                 name: tuple(json.loads(labels))
-                for name, labels in database.execute("SELECT id, labels FROM decisions WHERE task = ?", (self.task,))
+                for name, labels in database.execute(
+                    "SELECT id, labels FROM decisions JOIN queue USING (task, id, text_hash) WHERE task = ?",
+                    (self.task,),
+                )
             }
         return {
             name: Result(decided[name], _counts(held), "adjudicated") if name in decided else majority(held)
@@ -314,45 +382,25 @@ class Votes:
             found = database.execute("SELECT id, machine FROM queue WHERE task = ? ORDER BY place", (self.task,))
             return {name: tuple(json.loads(labels)) for name, labels in found}
 
-    def take(self, votes: Iterable[Vote]) -> int:
-        """Take votes from elsewhere, all or none of them; one that is here already is replaced.
-
-        Returns:
-            Votes taken.
-
-        Raises:
-            DataError: One is of a row that is not in the queue.
-        """
-        content = list(votes)
-        with self._open() as database:
-            for vote in content:
-                self._expect(database, vote.id)
-                database.execute(
-                    "INSERT OR REPLACE INTO votes VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        self.task,
-                        vote.id,
-                        vote.annotator,
-                        json.dumps(_checked(vote.labels)),
-                        int(vote.unsure),
-                        int(vote.saw_machine),
-                        time.time(),
-                    ),
-                )
-        return len(content)
-
-    def _expect(self, database: sqlite3.Connection, name: str) -> None:
-        if not database.execute("SELECT 1 FROM queue WHERE task = ? AND id = ?", (self.task, name)).fetchone():
-            raise DataError(f"{name} is not among the rows to {self.task}")
+    def _expect(self, database: sqlite3.Connection, name: str) -> str:
+        """The text hash of a row in the queue."""
+        found = database.execute("SELECT text_hash FROM queue WHERE task = ? AND id = ?", (self.task, name)).fetchone()
+        if found is None:
+            raise UsageError(f"{name} is not among the rows to {self.task}")
+        return str(found[0])
 
 
 def majority(votes: Sequence[Vote]) -> Result:
-    """The labels that more than half of those who were sure gave; open on a tie, and where no label has that many."""
+    """The labels that more than half of those who were sure gave.
+
+    Open on a tie, where no label has that many, and where less than half of the annotators were sure.
+    """
     counts = _counts(votes)
     sure = sum(not vote.unsure for vote in votes)
     labels = tuple(label for label, count in enumerate(counts) if 2 * count > sure)
     tie = any(2 * count == sure for count in counts if count)
-    return Result(labels, counts, "majority" if labels and not tie else "open")
+    enough = 2 * sure > ANNOTATORS
+    return Result(labels, counts, "majority" if labels and enough and not tie else "open")
 
 
 def _counts(votes: Sequence[Vote]) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ def supply(seed: int = 0, rows: int = 6000) -> tuple[list[list[int]], np.ndarray
 def test_counts_are_even() -> None:
     labels, ranks = supply()
     before = counts_of(labels, range(len(labels)))
-    chosen = largest(labels, ranks, 1.5, seed=0)
+    chosen = choose(labels, ranks, largest(labels, ranks, 1.5, seed=0), 1.5, seed=0)
     after = counts_of(labels, chosen)
     assert evenness(before)["ratio"] > 50
     assert after.max() <= 1.5 * after.min()

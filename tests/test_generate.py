@@ -188,7 +188,9 @@ def test_batches_that_come_to_nothing(
 ) -> None:
     options = {**OPTIONS, "as_batch": True, "base_url": server.url}
     server.batches.end = "failed"
-    with pytest.raises(GeneratorError, match="batch batch_0 failed: you exceeded your quota"):
+    with pytest.raises(
+        GeneratorError, match=r"8 requests have no answer; the endpoint said: batch batch_0 failed: you exceeded"
+    ):
         generate.run(build, print, "small", **options)
     server.batches.end = "expired"
     monkeypatch.setattr(server.batches, "_answers", lambda made: [])
@@ -230,6 +232,16 @@ def test_the_cap_on_money(build: Path, server: OpenAIServer) -> None:
     assert server.seen <= OPTIONS["concurrency"]
     generate.run(build, print, "small", base_url=server.url, prices=(0, 2e4), max_cost=1000.0, **OPTIONS)
     assert len(server.asked) == 8
+
+
+def test_options_that_come_to_nothing(build: Path, server: OpenAIServer) -> None:
+    options = {**OPTIONS, "base_url": server.url}
+    with pytest.raises(UsageError, match="--max-cost needs --prices"):
+        generate.run(build, print, "small", max_cost=1.0, **options)
+    with pytest.raises(UsageError, match="no label lacks rows"):
+        generate.run(build, print, "small", **{**options, "missing": {"grief": 0}})
+    assert not server.seen
+    assert not (build / "generate").exists()
 
 
 def test_dry_run(build: Path, server: OpenAIServer) -> None:

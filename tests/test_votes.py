@@ -1,17 +1,19 @@
 """Votes: the queue, majorities, ties, agreement, and what goes in and out."""
 
 import json
+import shutil
 import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
 
 from data_build import agreement, review
-from data_build.stage import open_stage, read_manifest, read_rows
+from data_build.stage import input_hashes, open_stage, read_manifest, read_rows
 from data_build.votes import HELD, Vote, Votes, majority
 from evenmood import LABELS, DataError, UsageError
-from evenmood.rows import table, text_hash
+from evenmood.rows import schema, table, text_hash
 
 PEOPLE = ["Ada", "Ben", "Cleo", "Dan", "Eve"]
 JOY, GRIEF, NEUTRAL = LABELS.index("joy"), LABELS.index("grief"), LABELS.index("neutral")
@@ -19,8 +21,11 @@ JOY, GRIEF, NEUTRAL = LABELS.index("joy"), LABELS.index("grief"), LABELS.index("
 
 def cast(votes: Votes, row: str, *given: Any) -> None:
     """One vote per annotator: label numbers, or None for unsure."""
-    for name, labels in zip(PEOPLE, given, strict=False):
-        votes.vote(Vote(row, name, tuple(labels or ()), labels is None, saw_machine=False))
+    said = [
+        Vote(row, name, tuple(labels or ()), labels is None, saw_machine=False)
+        for name, labels in zip([*PEOPLE, "Finn"], given, strict=False)
+    ]
+    assert votes.take(said) == len(said)
 
 
 @pytest.fixture
@@ -43,6 +48,7 @@ def build(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def votes(build: Path) -> Votes:
+    Votes(build, "review").add_person("Ada", "a long passphrase")
     return review.fill(build)
 
 
@@ -60,7 +66,7 @@ def test_every_row_gets_five_readers_and_no_more(votes: Votes) -> None:
     assert [len(names) for names in read.values()] == [5] * 6
     assert votes.progress("Ada")["voted"] == 6
     with pytest.raises(UsageError, match="has its 5 readers already"):
-        votes.vote(Vote("sentiment140:0", "Hana", (JOY,), unsure=False, saw_machine=False))
+        votes.take([Vote("sentiment140:0", "Hana", (JOY,), unsure=False, saw_machine=False)])
 
 
 def test_a_row_that_somebody_left_goes_to_another(votes: Votes, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +90,8 @@ def test_a_row_that_somebody_left_goes_to_another(votes: Votes, monkeypatch: pyt
         ([[JOY, GRIEF], [JOY, GRIEF], [JOY, GRIEF], [GRIEF], [NEUTRAL]], (JOY, GRIEF), "majority"),
         ([[JOY], [JOY], [GRIEF], [GRIEF], [NEUTRAL]], (), "open"),  # no label has a majority
         ([[JOY], [JOY], [GRIEF], [GRIEF], None], (), "open"),  # a tie
-        ([[JOY], [JOY], None, None, None], (JOY,), "majority"),
+        ([[JOY], [JOY], [JOY], None, None], (JOY,), "majority"),
+        ([[JOY], [JOY], None, None, None], (JOY,), "open"),  # most of them were unsure
         ([None] * 5, (), "open"),
     ],
 )
@@ -124,6 +131,8 @@ def test_the_adjudicator_settles(votes: Votes) -> None:
     with pytest.raises(UsageError, match="waits for no adjudicator"):
         votes.decide("sentiment140:2", "Judge", [JOY])
     votes.decide("sentiment140:1", "Judge", [GRIEF])
+    with pytest.raises(UsageError, match="waits for no adjudicator"):
+        votes.decide("sentiment140:1", "Judge", [JOY])
     assert votes.results()["sentiment140:1"].labels == (GRIEF,)
     assert votes.next_tie("Judge") is None
 
@@ -134,8 +143,10 @@ def test_bad_votes(votes: Votes) -> None:
         ("sentiment140:1", (28,), "expected numbers from 0 to 27"),
         ("sentiment140:99", (JOY,), "is not among the rows to review"),
     ):
-        with pytest.raises((UsageError, DataError), match=message):
+        with pytest.raises(UsageError, match=message):
             votes.vote(Vote(row, "Ada", labels, unsure=False, saw_machine=False))
+    with pytest.raises(UsageError, match="sentiment140:1 was not shown to Ada"):
+        votes.vote(Vote("sentiment140:1", "Ada", (JOY,), unsure=False, saw_machine=False))
     assert votes.all() == []
     with pytest.raises(UsageError, match="at least 8 characters"):
         votes.add_person("Ada", "short")
@@ -177,8 +188,58 @@ def test_rows_get_what_people_said(build: Path, votes: Votes) -> None:
 def test_without_votes_nothing_is_reviewed(build: Path) -> None:
     with pytest.raises(DataError, match="nobody has voted"):
         review.resolve(build, print)
+    Votes(build, "review").add_person("Ada", "a long passphrase")
+    with pytest.raises(DataError, match="nobody has voted"):
+        review.resolve(build, print)
     assert review.source_of(build) == "verify"
     assert review.audited(build) is None
+    other = build / "other"
+    shutil.copytree(build / "verify", other / "verify")
+    with pytest.raises(UsageError, match="nobody is let in yet"):
+        review.fill(other)
+
+
+def test_votes_are_on_texts(build: Path, votes: Votes) -> None:
+    cast(votes, "sentiment140:1", *[[GRIEF]] * 5)
+    assert set(votes.results()) == {"sentiment140:1"}
+    rows = read_rows(build, "verify").to_pylist()
+    for row in rows:
+        row["text"] = "something else"
+        row["text_hash"] = text_hash(row["text"])
+    with open_stage(build, "verify", {}, {}, print, restart=True) as stage:
+        stage.write("part-00000", pyarrow.Table.from_pylist(rows, schema()), {"in": 6})
+        stage.finish()
+    review.resolve(build, print)  # the queue still holds the texts of before
+    assert not any(row["reviewed"] for row in read_rows(build, "resolve").to_pylist())
+    assert review.fill(build).results() == {}
+
+
+def test_a_stage_that_is_older_than_its_input_is_refused(build: Path, votes: Votes) -> None:
+    cast(votes, "sentiment140:1", *[[GRIEF]] * 5)
+    review.resolve(build, print)
+    rows = read_rows(build, "verify")
+    with open_stage(build, "verify", {}, {"threshold": 0.9}, print, restart=True) as stage:
+        stage.write("part-00000", rows.slice(1), {"in": 6})
+        stage.finish()
+    with pytest.raises(DataError, match=r"verify was done again after resolve; run: .* resolve .* --restart"):
+        input_hashes(build, "resolve")
+    review.resolve(build, print, restart=True)
+    assert input_hashes(build, "resolve")
+
+
+def test_what_was_looked_at_is_kept(votes: Votes) -> None:
+    item = votes.next("Ada")
+    assert item is not None
+    assert votes.reveal(item.id, "Ada") == (JOY,)
+    votes.vote(Vote(item.id, "Ada", (JOY,), unsure=False, saw_machine=False))
+    assert votes.all()[0].saw_machine
+
+
+def test_a_limit_hides_no_votes(build: Path, votes: Votes) -> None:
+    names = list(votes.machine())
+    cast(votes, names[-1], *[[GRIEF]] * 5)
+    assert set(review.fill(build, limit=1).machine()) == {names[0], names[-1]}
+    assert set(Votes(build, "review").results()) == {names[-1]}
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
@@ -199,7 +260,10 @@ def test_votes_that_cannot_be_taken(votes: Votes, build: Path, tmp_path: Path) -
     good = "sentiment140:1,Ada,joy,False,False\n"
     for content, message in (
         (head + good + "sentiment140:1,Ben,glee,False,False\n", "vote 2: glee is no label"),
-        (head + good + "sentiment140:77,Ben,joy,False,False\n", "sentiment140:77 is not among the rows"),
+        (head + good + "sentiment140:77,Ben,joy,False,False\n", "vote 2: sentiment140:77 is not among the rows"),
+        (head + "sentiment140:1,Ada,joy,maybe,False\n", "vote 1: unsure is 'maybe'; expected true or false"),
+        (head + "sentiment140:1,,joy,False,False\n", "vote 1: a vote needs its annotator"),
+        (head + "sentiment140:1,Ada,,False,False\n", "vote 1: choose a label"),
         ("id,labels\n1,joy\n", "lacks the column annotator, unsure, saw_machine"),
         ("", "cannot be read"),
     ):
@@ -233,21 +297,25 @@ def test_agreement() -> None:
 
 
 def test_the_audit(build: Path) -> None:
+    Votes(build, "audit").add_person("Ada", "a long passphrase")
     votes = review.fill_audit(build, 5, seed=1)
     names = list(votes.machine())
     assert len(names) == 5
     for name in names[:3]:
         cast(votes, name, *[[JOY]] * 5)
-    cast(votes, names[3], *[[GRIEF]] * 5)
+    cast(votes, names[3], [JOY], [JOY], [GRIEF], [GRIEF], None)  # no majority: it does not hold
     found = review.audited(build)
     assert found is not None
     assert (found["rows"], found["right"], found["share"]["value"]) == (4, 3, 0.75)
     assert found["share"]["low"] == pytest.approx(0.1941, abs=1e-4)  # exact interval of 3 in 4
     assert found["share"]["high"] == pytest.approx(0.9937, abs=1e-4)
     assert json.dumps(found)
+    with open_stage(build, "balance", {}, {"target": 2}, print, restart=True) as stage:
+        stage.finish()
+    assert review.audited(build) is None  # it was of another set
 
 
-def test_the_queue_is_fair_and_stays_the_same(build: Path) -> None:
+def test_the_queue_is_fair_and_stays_the_same(build: Path, votes: Votes) -> None:
     first = list(review.fill(build, seed=3).machine())
     assert first != sorted(first)
     assert list(review.fill(build, seed=3).machine()) == first
