@@ -41,6 +41,7 @@ DESCRIPTIONS = {
     "results/default_model.json": "measured figures of the bundled model",
     "results/dataset.json": "counts and figures of a real build of the data set",
     "results/tweets.json": "memory and rate of the stage sentiment140 on 1.6 million rows",
+    "results/killed.json": "builds killed at twenty moments: the same bytes after they went on",
     "results/published.json": "figures that others published, with sources",
     "space/README.md": "front page of the Hugging Face Space",
     "space/requirements.txt": "what the Space installs",
