@@ -14,8 +14,9 @@ import pandas as pd
 import pyarrow
 
 from data_build import agreement, verify
+from data_build.majority import ANNOTATORS, Result, Vote
 from data_build.stage import MANIFEST_FILE, Say, input_hashes, open_stage, read_rows, read_shards, sha256
-from data_build.votes import ANNOTATORS, FILE, Result, Task, Vote, Votes
+from data_build.votes import FILE, Task, Votes
 from evenmood import LABELS
 from evenmood.errors import DataError, UsageError
 from evenmood.model_folder import write_text

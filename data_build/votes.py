@@ -7,17 +7,15 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from evenmood import LABELS
+from data_build.majority import ANNOTATORS, Item, Result, Vote, checked, counts_of, majority
 from evenmood.errors import DataError, UsageError
 
 Task = Literal["review", "audit"]
 FILE = "votes.sqlite"
-ANNOTATORS = 5
-"""The paper's: each row is read by five people."""
 HELD = 30 * 60
 """Seconds for which a row stays with the annotator who was shown it."""
 MIN_PASSPHRASE = 8
@@ -44,49 +42,6 @@ SCHEMA = (
     "CREATE TABLE IF NOT EXISTS origins (task TEXT PRIMARY KEY, origin TEXT NOT NULL)",
     "CREATE INDEX IF NOT EXISTS queue_place ON queue (task, place)",
 )
-
-
-@dataclass(frozen=True)
-class Item:
-    """A row that somebody is to read.
-
-    Attributes:
-        id: The row's.
-        text: To read.
-        machine: Label numbers that it carries so far.
-        counts: How many annotators gave each label, 28 numbers; for the adjudicator alone, else empty.
-    """
-
-    id: str
-    text: str
-    machine: tuple[int, ...]
-    counts: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Vote:
-    """What one annotator said of one row."""
-
-    id: str
-    annotator: str
-    labels: tuple[int, ...]
-    unsure: bool
-    saw_machine: bool
-
-
-@dataclass(frozen=True)
-class Result:
-    """What came of a row's votes.
-
-    Attributes:
-        labels: Label numbers; none where nothing was agreed on.
-        counts: How many annotators gave each label, 28 numbers.
-        resolution: `majority`, `adjudicated`, or `open`: a tie, or no label with a majority.
-    """
-
-    labels: tuple[int, ...]
-    counts: tuple[int, ...]
-    resolution: Literal["majority", "adjudicated", "open"]
 
 
 class Votes:
@@ -263,7 +218,7 @@ class Votes:
         return number
 
     def _keep(self, database: sqlite3.Connection, vote: Vote) -> None:
-        labels = _checked(vote.labels)
+        labels = checked(vote.labels)
         if not vote.annotator.strip():
             raise UsageError("a vote needs its annotator's name")
         if not labels and not vote.unsure:
@@ -335,7 +290,7 @@ class Votes:
         Raises:
             UsageError: There is no such row, the name is no adjudicator's, or nothing is to be settled.
         """
-        checked = _checked(labels)
+        given = checked(labels)
         if not self.people().get(adjudicator):
             raise UsageError(f"{adjudicator} is no adjudicator")
         result = self.results().get(name)
@@ -344,7 +299,7 @@ class Votes:
         with self._open() as database:
             database.execute(
                 "INSERT INTO decisions VALUES (?, ?, ?, ?, ?, ?)",
-                (self.task, name, self._expect(database, name), adjudicator, json.dumps(checked), time.time()),
+                (self.task, name, self._expect(database, name), adjudicator, json.dumps(given), time.time()),
             )
 
     def all(self) -> list[Vote]:
@@ -371,7 +326,7 @@ class Votes:
                 )
             }
         return {
-            name: Result(decided[name], _counts(held), "adjudicated") if name in decided else majority(held)
+            name: Result(decided[name], counts_of(held), "adjudicated") if name in decided else majority(held)
             for name, held in by_row.items()
             if len(held) >= ANNOTATORS
         }
@@ -388,30 +343,6 @@ class Votes:
         if found is None:
             raise UsageError(f"{name} is not among the rows to {self.task}")
         return str(found[0])
-
-
-def majority(votes: Sequence[Vote]) -> Result:
-    """The labels that more than half of those who were sure gave.
-
-    Open on a tie, where no label has that many, and where less than half of the annotators were sure.
-    """
-    counts = _counts(votes)
-    sure = sum(not vote.unsure for vote in votes)
-    labels = tuple(label for label, count in enumerate(counts) if 2 * count > sure)
-    tie = any(2 * count == sure for count in counts if count)
-    enough = 2 * sure > ANNOTATORS
-    return Result(labels, counts, "majority" if labels and enough and not tie else "open")
-
-
-def _counts(votes: Sequence[Vote]) -> tuple[int, ...]:
-    return tuple(sum(label in vote.labels for vote in votes if not vote.unsure) for label in range(len(LABELS)))
-
-
-def _checked(labels: Iterable[int]) -> list[int]:
-    found = sorted({int(label) for label in labels})
-    if found and not (found[0] >= 0 and found[-1] < len(LABELS)):
-        raise UsageError(f"labels is {found}; expected numbers from 0 to {len(LABELS) - 1}")
-    return found
 
 
 def _hashed(passphrase: str, salt: bytes) -> bytes:

@@ -25,6 +25,17 @@ from tests.openai_server import Handler, OpenAIServer
 from tests.small_data import write_tsv, write_tweets
 
 CONCURRENCY = 4
+FOLDERS = [
+    "goemotions",
+    "sentiment140",
+    "relabel-official",
+    "relabel",
+    "generate",
+    "relabel-generate",
+    "verify",
+    "balance",
+]
+"""Of the chain, in the order in which they are finished."""
 ROWS = pyarrow.table({"text": ["a", "b", "c"]})
 
 
@@ -165,13 +176,11 @@ class Undisturbed:
     Attributes:
         tweets: Its input.
         build: Its folder.
-        seconds: What it took.
         server: The endpoint that it asked.
     """
 
     tweets: Path
     build: Path
-    seconds: float
     server: OpenAIServer
 
 
@@ -185,39 +194,44 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) ->
     tweets = write_tweets(place / "tweets.csv", texts)
     with OpenAIServer() as server:
         server.fault = slow
-        started = time.monotonic()
         process = run_chain(chain(place / "build", tweets, tiny_encoder, server.url))
         said, _ = process.communicate(timeout=120)
         assert process.returncode == 0, said
         assert len(server.asked) == 20
-        yield Undisturbed(tweets, place / "build", time.monotonic() - started, server)
+        yield Undisturbed(tweets, place / "build", server)
 
 
-def kill_and_resume(whole: Undisturbed, build: Path, teacher: Path, share: float) -> dict[str, Any]:
-    """Kill a build after a share of its time, go on with it, and hold it against the one that nobody disturbed."""
+def kill_and_resume(whole: Undisturbed, build: Path, teacher: Path, stage: str, part: float) -> dict[str, Any]:
+    """Kill a build when a stage has run for a part of its time, go on, and hold it against the undisturbed one."""
+    ends = [(whole.build / name / "manifest.json").stat().st_mtime for name in FOLDERS]
+    at = FOLDERS.index(stage)
     whole.server.asked.clear()
-    commands = chain(build, whole.tweets, teacher, whole.server.url)
-    process = run_chain(commands)
-    time.sleep(whole.seconds * share)
+    process = run_chain(chain(build, whole.tweets, teacher, whole.server.url))
+    while at and not (build / FOLDERS[at - 1] / "manifest.json").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.002)
+    time.sleep(part * (ends[at] - ends[at - 1] if at else 1.0))
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    names = [command[0] for command in commands]
-    ended = {name for name in names if (build / name / "manifest.json").exists()}
-    said, _ = (again := run_chain(commands)).communicate(timeout=120)
+    ended = [name for name in FOLDERS if (build / name / "manifest.json").exists()]
+    asked = len(whole.server.asked)
+    again = run_chain(chain(build, whole.tweets, teacher, whole.server.url))
+    said, _ = again.communicate(timeout=120)
     assert again.returncode == 0, said
     return {
-        "share": round(share, 3),
-        "killed_in": next((name for name in names if name not in ended), "the end"),
-        "same_bytes": files_of(build) == files_of(whole.build),
+        "killed_after": ended[-1] if ended else "nothing",
+        "part_of_the_next_stage": round(part, 3),
+        "requests_answered_before": asked,
         "requests_repeated": len(whole.server.asked) - len(set(whole.server.asked)),
+        "same_bytes": files_of(build) == files_of(whole.build),
     }
 
 
-@pytest.mark.parametrize("share", [0.5, 0.7, 0.9])
+@pytest.mark.parametrize("stage", ["sentiment140", "generate", "verify"])
 def test_killed_and_resumed_gives_the_same_bytes(
-    undisturbed: Undisturbed, tiny_encoder: Path, tmp_path: Path, share: float
+    undisturbed: Undisturbed, tiny_encoder: Path, tmp_path: Path, stage: str
 ) -> None:
-    outcome = kill_and_resume(undisturbed, tmp_path / "build", tiny_encoder, share)
+    outcome = kill_and_resume(undisturbed, tmp_path / "build", tiny_encoder, stage, 0.5)
     assert outcome["same_bytes"]
     assert outcome["requests_repeated"] <= CONCURRENCY
 
@@ -227,11 +241,11 @@ def test_killed_at_twenty_moments(undisturbed: Undisturbed, tiny_encoder: Path, 
     """Its result is kept in results/killed.json."""
     draw = random.Random(0)
     outcomes = [
-        kill_and_resume(undisturbed, tmp_path / str(number), tiny_encoder, draw.uniform(0.3, 1.0))
+        kill_and_resume(undisturbed, tmp_path / str(number), tiny_encoder, draw.choice(FOLDERS), draw.random())
         for number in range(20)
     ]
     content = {"builds": len(outcomes), "same_bytes": sum(outcome["same_bytes"] for outcome in outcomes)}
-    content |= {"requests_in_flight": CONCURRENCY, "moments": sorted(outcomes, key=lambda outcome: outcome["share"])}
+    content |= {"requests_in_flight": CONCURRENCY, "moments": outcomes}
     (ROOT / "results" / "killed.json").write_text(json.dumps(content, indent=1) + "\n")
     assert content["same_bytes"] == 20
     assert all(outcome["requests_repeated"] <= CONCURRENCY for outcome in outcomes)
