@@ -35,7 +35,8 @@ def label_counts(
     for axes, (configuration, rows) in zip(panels, counts.items(), strict=True):
         parts = by_source if configuration == "balanced" else {"goemotions": rows}
         start = [0] * len(order)
-        for source, part in parts.items():
+        for source in (name for name in SHADES if name in parts):
+            part = parts[source]
             colour, hatch = SHADES[source]
             values = [part[label] for label in order]
             axes.barh(order, values, left=start, color=colour, hatch=hatch, edgecolor="white", label=source)
@@ -50,7 +51,7 @@ def label_counts(
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
         if len(parts) > 1:
-            axes.legend(loc="lower right")
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.07), ncols=len(parts), frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
 
