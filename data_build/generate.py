@@ -107,7 +107,9 @@ def run(
     scores = np.stack(read_rows(build, OFFICIAL, "train")["scores"].to_numpy()) if asked else None
     if not any(wanted.values()):
         raise UsageError(f"{build}: no label lacks rows; nothing is to be asked for")
-    requests = plan(wanted, texts, labels, -(-samples // TEXTS), TEXTS, seed, round_number, scores)
+    before = [read_rows(build, name) for name in earlier]
+    series = 1 + max([round_number - 1, *(_series(name) for table in before for name in table["id"].to_pylist())])
+    requests = plan(wanted, texts, labels, -(-samples // TEXTS), TEXTS, seed, series, scores)
     words = sum(len(request.instruction().split()) for request in requests)
     estimate = (1.4 * words * prices[0] + samples * TOKENS_A_TEXT * prices[1]) / 1e6
     say(f"{STAGE}: {len(requests):,} requests for {samples:,} texts, about {estimate:.2f} at these prices")
@@ -127,7 +129,7 @@ def run(
         budget = _Budget(stage.folder, prices, max_cost)
         if as_batch:
             batch.collect(stage.folder, requests, generator, budget.add, say)
-        known = gates.Known(COPY, (text for name in earlier for text in read_rows(build, name)["text"].to_pylist()))
+        known = gates.Known(COPY, (text for table in before for text in table["text"].to_pylist()))
         for start in range(0, len(requests), SHARD_REQUESTS):
             part = requests[start : start + SHARD_REQUESTS]
             name = f"part-{start // SHARD_REQUESTS:05}"
@@ -136,7 +138,7 @@ def run(
                     known.add(text)
             else:
                 answers = _answers(stage, name, part, generator, concurrency, budget)
-                columns, by_label = _fit(part, answers, known, model, round_number, seed, prices)
+                columns, by_label = _fit(part, answers, known, model, series, seed, prices)
                 total = sum(by_label.values(), Counter[str]())
                 del total["kept"]
                 stage.write(name, rows.table(**columns), total, by_label)
@@ -191,6 +193,11 @@ def keep(build: Path, names: set[str], path: Path) -> None:
 def round_name(number: int) -> str:
     """Folder of a round."""
     return STAGE if number == 1 else f"{STAGE}-{number}"
+
+
+def _series(name: str) -> int:
+    """Number of the round that a row's id tells; rows that were taken from a file may come from several."""
+    return int(name.split(":")[1].split("-")[0])
 
 
 def rounds(build: Path) -> list[str]:
@@ -290,7 +297,7 @@ def _fit(
     answers: Mapping[int, Answer],
     known: gates.Known,
     model: str,
-    round_number: int,
+    series: int,
     seed: int,
     prices: tuple[float, float],
 ) -> tuple[dict[str, list[Any]], dict[str, Counter[str]]]:
@@ -321,14 +328,14 @@ def _fit(
             known.add(text)
             naming[label] += named
             counts["kept"] += 1
-            recorded = {"prompt": PROMPT_ID, "round": round_number, "request": request.number, "topic": request.topic}
+            recorded = {"prompt": PROMPT_ID, "round": series, "request": request.number, "topic": request.topic}
             recorded |= {"register": request.register, "length": request.length, "view": request.view}
             answer = answers[request.number]
             tokens = [answer.prompt_tokens, answer.completion_tokens]
             recorded |= {"seed": seed + request.number, "finish_reason": answer.finish_reason, "tokens": tokens}
             recorded |= {"cost": round((tokens[0] * prices[0] + tokens[1] * prices[1]) / 1e6, 6)}
             values = (
-                f"generated:{round_number}-{request.number}-{number}",
+                f"generated:{series}-{request.number}-{number}",
                 text,
                 rows.text_hash(text),
                 list(request.labels),

@@ -1,5 +1,6 @@
 """Generating: the real client against an endpoint on loopback, whatever that does."""
 
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -310,13 +311,22 @@ def test_a_round_adds_to_those_before_it(build: Path, server: OpenAIServer) -> N
 
 def test_rows_that_were_generated_before(build: Path, server: OpenAIServer, tmp_path: Path) -> None:
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
-    rows, tried, asked = read_rows(build, "generate").to_pylist(), generate.attempts(build), server.seen
+    generate.run(build, print, "small", base_url=server.url, round_number=2, **OPTIONS)
+    first, second = (read_rows(build, name).to_pylist() for name in generate.rounds(build))
+    rows, tried, asked = [*first, *second], generate.attempts(build), server.seen
     kept = {row["id"] for row in rows[::2]}
     generate.keep(build, kept, tmp_path / "generated.parquet")
+    with pytest.raises(UsageError, match="holds further rounds"):
+        generate.take(build, print, tmp_path / "generated.parquet", restart=True)
+    shutil.rmtree(build / "generate-2")
     generate.take(build, print, tmp_path / "generated.parquet", restart=True)
     assert read_rows(build, "generate").to_pylist() == rows[::2]
     assert generate.attempts(build) == tried
     assert server.seen == asked
+    generate.run(build, print, "small", base_url=server.url, round_number=2, **OPTIONS)  # it goes on from there
+    again = [row["id"] for name in generate.rounds(build) for row in read_rows(build, name).to_pylist()]
+    assert len(set(again)) == len(again) > len(rows)
+    shutil.rmtree(build / "generate-2")
     for path in (build / "goemotions" / "train.parquet", build / "nothing.parquet"):
         with pytest.raises(DataError, match="holds no generated rows"):
             generate.take(build, print, path, restart=True)
