@@ -90,20 +90,14 @@ def read_all(url: str, name: str, acknowledged: list[tuple[str, str]]) -> None:
 def test_five_at_once_lose_no_vote_and_neither_does_a_killed_server(build: Path) -> None:
     acknowledged: list[tuple[str, str]] = []
 
-    def until_killed(name: str) -> None:
-        try:
-            read_all(url, name, acknowledged)
-        except Exception:
-            process.wait(timeout=10)  # what a client says when its server is gone; else this raises
-
     with running(build) as (url, process), ThreadPoolExecutor(5) as pool:
-        reading = [pool.submit(until_killed, name) for name in PEOPLE]
-        while len(acknowledged) < 20 and not any(future.done() for future in reading):
+        reading = [pool.submit(read_all, url, name, acknowledged) for name in PEOPLE]
+        while len(acknowledged) < 20:
+            assert not any(future.done() for future in reading), [future.exception() for future in reading]
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        for future in reading:
-            future.result()
+        assert any(future.exception() for future in reading), "nobody was reading any more when it was killed"
     held = {(vote.id, vote.annotator) for vote in Votes(build, "review").all()}
     assert set(acknowledged) <= held
     assert len(held) < 5 * ROWS, "it was killed too late to tell"
