@@ -35,7 +35,6 @@ def app(votes: Votes) -> gr.Blocks:
                 undo = gr.Button(f"Undo ({UNDO})", elem_classes="undo")
             with gr.Accordion("What the machine said", open=False) as peek:
                 machine = gr.Markdown()
-            saw = gr.State(False)
         with gr.Tab("Adjudicate", visible=False) as bench, gr.Column(elem_classes="annotate"):
             tie = gr.State("")
             tied = gr.Textbox(label="Text", interactive=False, lines=3)
@@ -50,7 +49,7 @@ def app(votes: Votes) -> gr.Blocks:
             line = (
                 f"**{who}**, {held['mine']:,} read; {held['voted']:,} of {held['rows']:,} rows have {ANNOTATORS} votes"
             )
-            return [item.id if item else "", item.text if item else DONE, [], line, "", False, gr.Accordion(open=False)]
+            return [item.id if item else "", item.text if item else DONE, [], line, "", gr.Accordion(open=False)]
 
         def show_tie(who: str) -> list[Any]:
             item = votes.next_tie(who) if people().get(who) else None
@@ -66,12 +65,12 @@ def app(votes: Votes) -> gr.Blocks:
             who = _who(request)
             return [*show(votes.next(who), who), gr.Tab(visible=bool(people().get(who)))]
 
-        def submit(row: str, given: list[int], seen: bool, request: gr.Request, is_unsure: bool = False) -> list[Any]:
+        def submit(row: str, given: list[int], request: gr.Request, is_unsure: bool = False) -> list[Any]:
             who = _who(request)
             if row:
                 with _shown():
                     try:
-                        votes.vote(Vote(row, who, () if is_unsure else tuple(given), is_unsure, seen))
+                        votes.vote(Vote(row, who, () if is_unsure else tuple(given), is_unsure, False))
                     except UsageError as error:
                         if given or is_unsure:  # somebody else was faster, say: on to the next row
                             gr.Warning(str(error))
@@ -79,15 +78,15 @@ def app(votes: Votes) -> gr.Blocks:
                             raise
             return show(votes.next(who), who)
 
-        def pass_on(row: str, seen: bool, request: gr.Request) -> list[Any]:
-            return submit(row, [], seen, request, is_unsure=True)
+        def pass_on(row: str, request: gr.Request) -> list[Any]:
+            return submit(row, [], request, is_unsure=True)
 
         def back(request: gr.Request) -> list[Any]:
             who = _who(request)
             return show(votes.undo(who) or votes.next(who), who)
 
-        def reveal(row: str, request: gr.Request) -> tuple[str, bool]:
-            return ", ".join(LABELS[label] for label in votes.reveal(row, _who(request))) or "nothing", True
+        def reveal(row: str, request: gr.Request) -> str:
+            return ", ".join(LABELS[label] for label in votes.reveal(row, _who(request))) or "nothing"
 
         def settle(row: str, given: list[int], request: gr.Request) -> list[Any]:
             if row and not given:
@@ -103,14 +102,14 @@ def app(votes: Votes) -> gr.Blocks:
                     votes.decide(row, who, given)
             return show_tie(who)
 
-        shown = [name, text, chosen, progress, machine, saw, peek]
+        shown = [name, text, chosen, progress, machine, peek]
         ties = [tie, tied, counts, settled]
         private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         page.load(start, None, [*shown, bench], **private)
-        cast.click(submit, [name, chosen, saw], shown, **private)
-        unsure.click(pass_on, [name, saw], shown, **private)
+        cast.click(submit, [name, chosen], shown, **private)
+        unsure.click(pass_on, name, shown, **private)
         undo.click(back, None, shown, **private)
-        peek.expand(reveal, name, [machine, saw], **private)
+        peek.expand(reveal, name, machine, **private)
         bench.select(open_bench, None, ties, **private)
         decide.click(settle, [tie, settled], ties, **private)
         discard.click(throw_out, tie, ties, **private)
