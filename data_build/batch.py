@@ -7,9 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from openai.types import Completion
-from openai.types.chat import ChatCompletion
-
 from data_build.generator import Answer, Generator, GeneratorError, explained, read_answers
 from data_build.prompts import Request
 from evenmood.model_folder import write_text
@@ -138,21 +135,26 @@ def _keep(
         refused = [f"batch {ended.id} failed, for no reason given"]
     done = {answer.number for answer in read_answers(folder / ANSWERS_FILE)}
     wanted = {str(request.number): request for request in requests if request.number not in done}
-    kind = ChatCompletion if generator.mode == "structured" else Completion
     with (folder / ANSWERS_FILE).open("a", encoding="utf-8") as kept:
         for file in filter(None, (ended.output_file_id, ended.error_file_id)):
             for line in generator.client.files.content(file).text.splitlines():
                 held = json.loads(line)
                 request, response = wanted.get(held["custom_id"]), held.get("response") or {}
-                status, body = response.get("status_code"), response.get("body") or {}
+                status, body = response.get("status_code"), response.get("body")
                 if status == 200 and request is not None:
-                    answer = generator.read(request, kind.construct(**body))
+                    answer = generator.read(request, json.dumps(body).encode())
                     kept.write(answer.to_line())
                     add(answer)
                 elif status is not None and 400 <= status < 500 and status != 429:
-                    refused.append(f"HTTP {status}: {(body.get('error') or {}).get('message', 'no reason given')}")
+                    refused.append(f"HTTP {status}: {_message(body)}")
     _write_state(folder, {**_state(folder), ended.id: "collected"})
     return refused
+
+
+def _message(body: Any) -> str:
+    """What an error's body says."""
+    error = body.get("error") if isinstance(body, dict) else None
+    return str(error.get("message", "no reason given") if isinstance(error, dict) else "no reason given")
 
 
 def _state(folder: Path) -> dict[str, str]:

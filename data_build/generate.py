@@ -14,18 +14,9 @@ from pyarrow import parquet
 from data_build import batch, gates, goemotions
 from data_build.generator import Answer, Generator, GeneratorError, Mode, read_answers
 from data_build.prompts import PROMPT_ID, Request, plan
-from data_build.stage import (
-    MANIFEST_FILE,
-    PLAN_FILE,
-    Say,
-    Stage,
-    input_hashes,
-    open_stage,
-    read_manifest,
-    read_rows,
-    sha256,
-)
+from data_build.stage import PLAN_FILE, Say, Stage, input_hashes, open_stage
 from evenmood import LABELS, rows
+from evenmood.build_folder import MANIFEST_FILE, read_manifest, read_rows, sha256
 from evenmood.errors import DataError, UsageError
 from evenmood.text import clean
 
@@ -267,26 +258,39 @@ def _answers(
     found = {answer.number: answer for answer in read_answers(stage.folder / batch.ANSWERS_FILE)}
     found |= {answer.number: answer for answer in read_answers(path)}
     todo = [request for request in part if request.number not in found]
-    failure: GeneratorError | None = None
+    failure: BaseException | None = None
     with path.open("a", encoding="utf-8") as kept, ThreadPoolExecutor(concurrency) as pool:
         running: set[Future[Answer]] = set()
-        while (todo and not failure) or running:
-            while todo and not failure and len(running) < concurrency:
-                if not budget.left(len(running)):
-                    failure = GeneratorError(f"--max-cost is reached ({budget.spent:.2f}); raise it to go on")
-                    break
-                running.add(pool.submit(generator.ask, todo.pop(0)))
-            done, running = wait(running, return_when=FIRST_COMPLETED)
+
+        def keep(done: Iterable[Future[Answer]]) -> BaseException | None:
+            """Write what was answered; what went wrong with one of the others."""
+            failure = None
             for future in done:
-                try:
-                    answer = future.result()
-                except GeneratorError as error:
-                    failure = failure or error
+                if error := future.exception():
+                    failure = error
                     continue
+                answer = future.result()
                 kept.write(answer.to_line())
                 kept.flush()
                 found[answer.number] = answer
                 budget.add(answer)
+            return failure
+
+        try:
+            while (todo and not failure) or running:
+                while todo and not failure and len(running) < concurrency:
+                    if not budget.left(len(running)):
+                        failure = GeneratorError(f"--max-cost is reached ({budget.spent:.2f}); raise it to go on")
+                        break
+                    running.add(pool.submit(generator.ask, todo.pop(0)))
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                failure = keep(done) or failure
+                if failure:
+                    generator.stop()
+        except BaseException:  # interrupted: what is in flight is paid for, and is waited for
+            generator.stop()
+            keep(wait(running).done)
+            raise
     if failure:
         raise failure
     return found

@@ -3,11 +3,14 @@
 import json
 import os
 import re
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import openai
 import pydantic
@@ -16,8 +19,14 @@ from data_build.prompts import SYSTEM, Request
 from evenmood.errors import EvenmoodError, UsageError
 
 Mode = Literal["structured", "lines"]
-MAX_RETRIES = 12
-"""Of the client: it waits as long as a 429 asks for, else up to 8 seconds: more than a minute in all."""
+PATIENCE = 120.0
+"""Seconds without an answer to any request after which the run stops: a rate limit lasts a minute."""
+LONGEST_PAUSE = 20.0
+"""Seconds between two tries, whatever longer `Retry-After` a server asks for: it may be back sooner."""
+BATCH_RETRIES = 12
+"""Of the client, where it hands over batches and looks after them."""
+TRANSIENT = (408, 409, 425, 429)
+"""HTTP statuses that pass, besides 5xx."""
 TOKENS_A_TEXT = 60
 """What a request may take for each text that it asks for."""
 LINE = re.compile(r"^\s*(?:[-*•]|\d+[.)])?\s*(.+?)\s*$")
@@ -27,6 +36,29 @@ class Comments(pydantic.BaseModel):
     """What a chat model is to answer."""
 
     comments: list[str]
+
+
+class _Message(pydantic.BaseModel):
+    content: str | None = None
+    refusal: str | None = None
+
+
+class _Choice(pydantic.BaseModel):
+    finish_reason: str | None = None
+    message: _Message | None = None
+    text: str | None = None
+
+
+class _Usage(pydantic.BaseModel):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class _Completion(pydantic.BaseModel):
+    """What is read of a completion, of a chat or not; a server may leave out all of it."""
+
+    choices: list[_Choice] | None = None
+    usage: _Usage | None = None
 
 
 class GeneratorError(EvenmoodError):
@@ -59,7 +91,8 @@ class Answer:
     def from_line(cls, line: str) -> "Answer":
         """Read a line back."""
         content = json.loads(line)
-        return cls(**{**content, "texts": tuple(content["texts"])})
+        tokens = {name: content[name] or 0 for name in ("prompt_tokens", "completion_tokens")}
+        return cls(**{**content, **tokens, "texts": tuple(content["texts"])})
 
 
 def read_answers(path: Path) -> Iterator[Answer]:
@@ -85,7 +118,9 @@ class Generator:
         if key is None:
             raise UsageError("set OPENAI_API_KEY, or name a server of your own with --base-url")
         self.model, self.mode, self.seed = model, mode, seed
-        self.client = openai.OpenAI(api_key=key, base_url=base_url, timeout=timeout, max_retries=MAX_RETRIES)
+        self.client = openai.OpenAI(api_key=key, base_url=base_url, timeout=timeout, max_retries=BATCH_RETRIES)
+        self._answered = time.monotonic()
+        self._stopped = threading.Event()
 
     @property
     def endpoint(self) -> str:
@@ -114,25 +149,62 @@ class Generator:
             "max_completion_tokens": limit,
         }
 
+    @property
+    def host(self) -> str:
+        """The endpoint's name, without a path that might hold a key."""
+        return urlsplit(str(self.client.base_url)).hostname or ""
+
+    def stop(self) -> None:
+        """Let requests in flight come to their end, and try none again."""
+        self._stopped.set()
+
     def ask(self, request: Request) -> Answer:
         """Send a request and read its answer; a malformed one gives no texts, and says so.
 
-        Raises:
-            GeneratorError: The endpoint refuses, or does not answer after several tries.
-        """
-        create = self.client.chat.completions.create if self.mode == "structured" else self.client.completions.create
-        with explained():
-            try:
-                return self.read(request, create(**self.body(request)))
-            except json.JSONDecodeError:
-                return Answer(request.number, (), "malformed", 0, 0)
+        What passes is tried again for as long as some request of this generator is answered within `PATIENCE`.
 
-    def read(self, request: Request, done: Any) -> Answer:
-        """The texts of a completion, of a chat or not."""
-        choice = done.choices[0] if done.choices else None
-        prompt, completion = (done.usage.prompt_tokens, done.usage.completion_tokens) if done.usage else (0, 0)
-        texts, reason = _read(choice, self.mode) if choice else ((), "malformed")
-        return Answer(request.number, texts[: request.texts], reason, prompt, completion)
+        Raises:
+            GeneratorError: The endpoint refuses, or has not answered any request for a while.
+        """
+        client = self.client.with_options(max_retries=0)
+        create = (client.chat if self.mode == "structured" else client).completions.with_raw_response.create
+        started, tries = time.monotonic(), 0
+        with explained():
+            while True:
+                try:
+                    answer = self.read(request, create(**self.body(request)).content)
+                except openai.APIError as error:
+                    pause, tries = _pause(error, tries), tries + 1
+                    waited = time.monotonic() - max(started, self._answered)
+                    if pause is None or waited + pause > PATIENCE or self._stopped.wait(pause):
+                        raise
+                else:
+                    self._answered = time.monotonic()
+                    return answer
+
+    def read(self, request: Request, body: bytes) -> Answer:
+        """The texts of a completion, of a chat or not; whatever is no well-formed one is malformed."""
+        try:
+            done = _Completion.model_validate_json(body)
+        except pydantic.ValidationError:
+            return Answer(request.number, (), "malformed", 0, 0)
+        texts, reason = _read(done.choices[0], self.mode) if done.choices else ((), "malformed")
+        usage = done.usage or _Usage()
+        return Answer(
+            request.number, texts[: request.texts], reason, usage.prompt_tokens or 0, usage.completion_tokens or 0
+        )
+
+
+def _pause(error: openai.APIError, tries: int) -> float | None:
+    """Seconds until another try: what the server asks for, or 0.5, 1, 2, 4, 8; None where none makes sense."""
+    asked = ""
+    if isinstance(error, openai.APIStatusError):
+        passes = error.status_code in TRANSIENT or error.status_code >= 500
+        if not passes or error.code == "insufficient_quota":
+            return None
+        asked = error.response.headers.get("Retry-After", "")
+    pause = float(asked) if asked.replace(".", "", 1).isdecimal() else min(8.0, 0.5 * 2.0**tries)
+    return min(max(pause, 0.1), LONGEST_PAUSE)
 
 
 @contextmanager
@@ -146,13 +218,15 @@ def explained() -> Iterator[None]:
         raise GeneratorError(f"the generator does not answer ({_short(error.message)}); run it again later") from None
 
 
-def _read(choice: Any, mode: Mode) -> tuple[tuple[str, ...], str]:
+def _read(choice: _Choice, mode: Mode) -> tuple[tuple[str, ...], str]:
     """Texts and finish reason of a choice."""
-    reason = str(choice.finish_reason)
+    reason = choice.finish_reason or "malformed"
     if mode == "lines":
-        lines = str(choice.text or "").split("\n")
+        lines = (choice.text or "").split("\n")
         whole = lines[:-1] if reason == "length" else lines  # the last one was cut off
         return tuple(match[1] for line in whole if (match := LINE.match(line))), reason
+    if choice.message is None:
+        return (), "malformed"
     if choice.message.refusal:
         return (), "refused"
     if reason != "stop" or not choice.message.content:
