@@ -1,5 +1,6 @@
-"""Eighth stage: an even distribution over the 28 labels, although rows carry several."""
+"""Eighth stage: all rows there are, each text once, and of them an even distribution over the 28 labels."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,13 @@ import numpy as np
 import pyarrow
 
 from data_build import goemotions, relabel, review
-from data_build.stage import Say, input_hashes, open_stage, read_rows
+from data_build.stage import Say, input_hashes, open_stage
 from evenmood import LABELS
+from evenmood.build_folder import CONFIGURATIONS, read_rows
 from evenmood.errors import UsageError
 from evenmood.rows import SOURCES, schema, table, text_hash
 
-STAGE = "balance"
+STAGE, UNBALANCED = CONFIGURATIONS["balanced"], CONFIGURATIONS["unbalanced"]
 RATIO = 1.5
 """Rows of the most frequent label for each one of the rarest, at the most."""
 TARGETS = (50, 100, 200, 300, 480, 700, 1000, 1500, 2000)
@@ -30,14 +32,16 @@ def run(
     seed: int = 0,
     restart: bool = False,
 ) -> None:
-    """Choose rows so that the labels' counts are even, and write them in one shard, shuffled.
+    """Write all rows there are, each text once; then choose among them so that the labels' counts are even.
+
+    Both are training splits: `BUILD:unbalanced` and `BUILD:balanced`, a shard each, the second one shuffled.
 
     Args:
         build: Build folder.
         say: Receives progress, a line at a time.
-        target: Rows per label; the largest that the supply reaches within the ratio, if left out.
+        target: Rows per label; the largest that every label reaches within the ratio, if left out.
         ratio: Rows of the most frequent label for each one of the rarest, at the most.
-        limit: Rows of the supply to choose from; all of them if left out.
+        limit: Rows to choose from; all of them if left out.
         seed: Of every draw.
         restart: Forget what an earlier run wrote.
 
@@ -48,11 +52,17 @@ def run(
     if (target is not None and target < 1) or ratio < 1:
         raise UsageError("--target and --ratio must be at least 1")
     inputs = input_hashes(build, goemotions.STAGE, relabel.OFFICIAL, review.source_of(build))
+    with open_stage(build, UNBALANCED, inputs, {"limit": limit}, say, restart) as stage:
+        if not stage.finished:
+            rows, dropped = supply_of(build)
+            stage.write("train-00000", rows.slice(0, limit), dropped + Counter(_over(rows, limit)))
+            stage.finish()
     options = {"target": target, "ratio": ratio, "limit": limit, "seed": seed}
+    inputs = input_hashes(build, goemotions.STAGE, UNBALANCED)
     with open_stage(build, STAGE, inputs, options, say, restart) as stage:
         if stage.finished:
             return
-        supply = supply_of(build).slice(0, limit)
+        supply = read_rows(build, UNBALANCED).combine_chunks()
         labels: list[list[int]] = supply["labels"].to_pylist()
         ranks = np.array([SOURCES.index(source) for source in supply["source"].to_pylist()])
         held = counts_of(labels, range(len(labels)))
@@ -61,7 +71,9 @@ def run(
         counts = counts_of(labels, chosen)
         rows = supply.take(pyarrow.array(np.random.default_rng(seed).permutation(chosen)))
         stage.write("train-00000", rows, {"in": supply.num_rows, "not needed": supply.num_rows - len(chosen)})
-        before = counts_of(labels, np.flatnonzero(ranks == 0))
+        official: list[list[int]] = read_rows(build, goemotions.STAGE, "train")["labels"].to_pylist()
+        before = counts_of(official, range(len(official)))
+        sizes = sorted({*TARGETS, reached})
         stage.finish(
             target=reached,
             label_counts_before=_by_label(before),
@@ -69,13 +81,17 @@ def run(
             label_counts_after=_by_label(counts),
             evenness_before=evenness(before),
             evenness_after=evenness(counts),
-            missing={str(size): _by_label(np.maximum(0, size - held)) for size in (*TARGETS, reached)},
+            missing={str(size): _by_label(missing(labels, ranks, size, ratio, seed)) for size in sizes},
         )
         say(f"{STAGE}: from {min(counts):,} to {max(counts):,} rows a label, ratio {evenness(counts)['ratio']:.2f}")
 
 
-def supply_of(build: Path) -> pyarrow.Table:
-    """All rows there are to choose from: the official training split's, then those that passed verify and review."""
+def supply_of(build: Path) -> tuple[pyarrow.Table, Counter[str]]:
+    """All rows there are to choose from, each cleaned text once, and the counts of what was left out.
+
+    The official training split's come first, then the tweets and then the generated rows that passed verify and
+    review. Of rows with the same cleaned text the first one stays, whatever labels the others carry.
+    """
     official = read_rows(build, relabel.OFFICIAL, "train")
     texts = official["text"].to_pylist()
     people = table(
@@ -86,13 +102,29 @@ def supply_of(build: Path) -> pyarrow.Table:
         source=[goemotions.STAGE] * len(texts),
         scores=official["scores"],
     )
-    return pyarrow.concat_tables([people, read_rows(build, review.source_of(build)).cast(schema())]).combine_chunks()
+    rows = pyarrow.concat_tables([people, read_rows(build, review.source_of(build)).cast(schema())]).combine_chunks()
+    ranks = [SOURCES.index(source) for source in rows["source"].to_pylist()]
+    hashes, labels = rows["text_hash"].to_pylist(), rows["labels"].to_pylist()
+    counts, first, kept = Counter({"in": rows.num_rows}), dict[str, list[int]](), []
+    for row in sorted(range(len(ranks)), key=ranks.__getitem__):
+        if hashes[row] not in first:
+            first[hashes[row]] = labels[row]
+            kept.append(row)
+            continue
+        others = " under other labels" if first[hashes[row]] != labels[row] else ""
+        counts[f"{SOURCES[ranks[row]]} row repeats a text{others}"] += 1
+    return rows.take(pyarrow.array(kept)), counts
+
+
+def _over(rows: pyarrow.Table, limit: int | None) -> dict[str, int]:
+    return {} if limit is None or limit >= rows.num_rows else {"over the limit": rows.num_rows - limit}
 
 
 def choose(labels: Sequence[Sequence[int]], ranks: np.ndarray, target: int, ratio: float, seed: int) -> np.ndarray:
     """Rows for a target, the rarest label first.
 
-    Each label takes rows until it has the target: people's first, then tweets, then generated ones. A row that would
+    Each label takes rows until it has the target: people's first, then tweets, then generated ones; of the latter two
+    those first whose labels all lack people's rows, so that none stands where people's own would do. A row that would
     lift another label over the limit (`ratio` times what the rarest label can have) is left out, unless it is people's
     and its label would miss the target without it. Rows of one label are not preferred: labels still occur together.
 
@@ -107,6 +139,7 @@ def choose(labels: Sequence[Sequence[int]], ranks: np.ndarray, target: int, rati
         Row numbers, ascending.
     """
     supply = counts_of(labels, range(len(labels)))
+    short = counts_of(labels, np.flatnonzero(ranks == 0)) < target
     limit = max(target, int(ratio * min(target, supply.min())))
     holders: list[list[int]] = [[] for _ in LABELS]
     for row in np.random.default_rng(seed).permutation(len(labels)).tolist():
@@ -116,6 +149,8 @@ def choose(labels: Sequence[Sequence[int]], ranks: np.ndarray, target: int, rati
     taken = np.zeros(len(labels), bool)
     for label in np.argsort(supply, kind="stable").tolist():
         people, tweets, generated = ([row for row in holders[label] if ranks[row] == rank] for rank in range(3))
+        for added in (tweets, generated):
+            added.sort(key=lambda row: not all(short[labels[row]]))
         for rows, force in ((people, False), (people, True), (tweets, False), (generated, False)):
             for row in rows:
                 if counts[label] >= target:
@@ -128,14 +163,20 @@ def choose(labels: Sequence[Sequence[int]], ranks: np.ndarray, target: int, rati
 
 
 def largest(labels: Sequence[Sequence[int]], ranks: np.ndarray, ratio: float, seed: int) -> int:
-    """The largest target whose outcome keeps the ratio, found by going down from the most there could be."""
-    target = int(ratio * counts_of(labels, range(len(labels))).min())
+    """The largest target that every label reaches within the ratio, found by going down from the rarest one's rows."""
+    target = int(counts_of(labels, range(len(labels))).min())
     while target > 1:
         counts = counts_of(labels, choose(labels, ranks, target, ratio, seed))
-        if counts.max() <= ratio * counts.min():
+        if counts.min() >= target and counts.max() <= ratio * counts.min():
             return target
-        target = min(target - 1, int(target * 0.97))
+        target = min(target - 1, int(target * 0.99))
     return 1
+
+
+def missing(labels: Sequence[Sequence[int]], ranks: np.ndarray, target: int, ratio: float, seed: int) -> np.ndarray:
+    """Rows that each label lacks to a target in what can be chosen for it, which the supply may hold: shape (28,)."""
+    lacking: np.ndarray = target - counts_of(labels, choose(labels, ranks, target, ratio, seed))
+    return lacking.clip(min=0)
 
 
 def counts_of(labels: Sequence[Sequence[int]], rows: Any) -> np.ndarray:

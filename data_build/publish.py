@@ -12,8 +12,8 @@ from pyarrow import parquet
 
 from data_build import goemotions, relabel, review, verify
 from data_build.card import write_card
-from data_build.stage import MANIFEST_FILE, check_current, read_manifest, read_rows
 from evenmood import LABELS, hub
+from evenmood.build_folder import MANIFEST_FILE, check_current, read_manifest, read_rows
 from evenmood.errors import DataError
 from evenmood.rows import schema, table, text_hash
 from evenmood.splits import SPLITS

@@ -10,9 +10,10 @@ import pyarrow
 from pyarrow import parquet
 
 from data_build import generate, goemotions, sentiment140
-from data_build.stage import MANIFEST_FILE, Say, Stage, input_hashes, open_stage, read_manifest, read_shards
+from data_build.stage import Say, Stage, input_hashes, open_stage
 from data_build.teacher import TEACHER, Runtime, Teacher, fingerprint
 from evenmood import LABELS
+from evenmood.build_folder import MANIFEST_FILE, read_manifest, read_shards
 from evenmood.model_folder import figure_text
 from evenmood.thresholds import tune_thresholds
 
@@ -25,7 +26,9 @@ Label = Callable[[Iterable[Chunk]], Iterable[tuple[str, int, np.ndarray]]]
 CHUNK_ROWS = 4096
 """Texts that are sorted by length at a time."""
 OFFICIAL = generate.OFFICIAL
-"""The same for the official splits: what the gates of `verify` and a distillation need."""
+"""The same for the official training and validation splits: what the gates of `verify` and a distillation need."""
+EVALUATION = "relabel-test"
+"""The same for the official test split, with the teacher's figures: apart, so that no other stage depends on it."""
 
 
 def run(
@@ -52,24 +55,30 @@ def run(
         runtime: As in `Teacher`.
         batch_size: As in `Teacher`.
         limit: Rows of each source to label; all of them if left out.
-        evaluate: Measure the teacher on the official validation and test splits first, as the paper does.
+        evaluate: Measure the teacher on the official validation and test splits first, as the paper does; a later run
+            may add it to what is there.
         restart: Forget what an earlier run wrote.
 
     Raises:
         DataError: An earlier stage is missing, or the teacher cannot be loaded.
     """
-    options = {"teacher": _name(teacher), "runtime": runtime}
+    options = {"teacher": _name(teacher), "runtime": runtime, "batch_size": batch_size}  # padding moves the last bits
     label = (
         _on_cluster(teacher, runtime, batch_size, ray_address)
         if engine == "ray"
         else _here(teacher, runtime, batch_size)
     )
-    splits = ("train", "validation", "test") if evaluate else ("train", "validation")
     inputs = {**input_hashes(build, goemotions.STAGE), "teacher": fingerprint(teacher)}
-    with open_stage(build, OFFICIAL, inputs, {**options, "splits": splits}, say, restart) as stage:
+    with open_stage(build, OFFICIAL, inputs, options, say, restart) as stage:
         if not stage.finished:
-            _label(stage, build, goemotions.STAGE, label, None, only=splits)
-            stage.finish(**({"evaluation": measure(build, say)} if evaluate else {}))
+            _label(stage, build, goemotions.STAGE, label, None, only=("train", "validation"))
+            stage.finish()
+    if evaluate:
+        own = {**inputs, **input_hashes(build, OFFICIAL)}
+        with open_stage(build, EVALUATION, own, options, say, restart) as stage:
+            if not stage.finished:
+                _label(stage, build, goemotions.STAGE, label, None, only=("test",))
+                stage.finish(evaluation=measure(build, say))
     sources = [*generate.rounds(build), sentiment140.STAGE]
     if len(sources) > 1 and not (build / sentiment140.STAGE / MANIFEST_FILE).exists():
         sources.pop()  # generated rows alone will do
@@ -175,7 +184,8 @@ def measure(build: Path, say: Say) -> dict[str, Any]:
 
 def official_scores(build: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Labels and the teacher's probabilities of an official split, each float32 of shape (n, 28)."""
-    rows = parquet.read_table(build / OFFICIAL / f"{split}.parquet", columns=["labels", "scores"])
+    folder = build / (EVALUATION if split == "test" else OFFICIAL)
+    rows = parquet.read_table(folder / f"{split}.parquet", columns=["labels", "scores"])
     truth = np.zeros((rows.num_rows, len(LABELS)), np.float32)
     for index, numbers in enumerate(rows["labels"].to_pylist()):
         truth[index, numbers] = 1

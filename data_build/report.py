@@ -8,8 +8,9 @@ from typing import Any
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from data_build import balance, figures, generate, goemotions, relabel, review, sentiment140, verify
-from data_build.stage import MANIFEST_FILE, Say, check_current, read_manifest, read_rows
+from data_build.stage import Say
 from evenmood import GROUP_OF, LABELS, cards
+from evenmood.build_folder import MANIFEST_FILE, check_current, read_manifest, read_rows
 from evenmood.model_folder import write_text
 from evenmood.text import clean
 

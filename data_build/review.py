@@ -15,9 +15,10 @@ import pyarrow
 
 from data_build import agreement, verify
 from data_build.majority import ANNOTATORS, Result, Vote
-from data_build.stage import MANIFEST_FILE, Say, input_hashes, open_stage, read_rows, read_shards, sha256
+from data_build.stage import Say, input_hashes, open_stage
 from data_build.votes import FILE, Task, Votes
 from evenmood import LABELS
+from evenmood.build_folder import MANIFEST_FILE, read_rows, read_shards, sha256
 from evenmood.errors import DataError, UsageError
 from evenmood.model_folder import write_text
 

@@ -1,6 +1,5 @@
 """What the stages have in common: a folder of shards that a killed run goes on with, a manifest, a lock, progress."""
 
-import hashlib
 import json
 import shutil
 import time
@@ -14,11 +13,13 @@ import pyarrow
 from filelock import FileLock, Timeout
 from pyarrow import parquet
 
-from evenmood.errors import DataError, UsageError
+from evenmood.build_folder import MANIFEST_FILE, check_current, sha256
+from evenmood.build_folder import read_manifest as read_manifest
+from evenmood.errors import UsageError
 from evenmood.model_folder import write_text
 
 Say = Callable[[str], None]
-PLAN_FILE, MANIFEST_FILE, LOCK_FILE = "plan.json", "manifest.json", ".lock"
+PLAN_FILE, LOCK_FILE = "plan.json", ".lock"
 COUNTS = b"evenmood.counts"
 """Key of a shard's own counts in its Parquet metadata: shard and counts appear together or not at all."""
 BY_LABEL = b"evenmood.counts-by-label"
@@ -180,38 +181,6 @@ def locked(build: Path) -> Iterator[None]:
         lock.release()
 
 
-def read_manifest(build: Path, name: str) -> dict[str, Any]:
-    """The manifest of a finished stage.
-
-    Raises:
-        DataError: The stage has not been run, or not to its end.
-    """
-    path = build / name / MANIFEST_FILE
-    if not path.exists():
-        started = "was not finished" if (build / name).is_dir() else "has not been run"
-        raise DataError(f"{build}: the stage {name} {started}; run: python -m data_build {command_of(name)} {build}")
-    manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return manifest
-
-
-def check_current(build: Path, name: str) -> None:
-    """Raise `DataError` where a stage, or one that it was made from, is older than what it was made from."""
-    for source, recorded in read_manifest(build, name)["inputs"].items():
-        path = build / source / MANIFEST_FILE
-        if source != name and path.exists():  # a stage's raw input may have its own name
-            if sha256(path) != recorded:
-                raise DataError(
-                    f"{build}: {source} was done again after {name}; run: python -m data_build {command_of(name)} "
-                    f"{build} --restart"
-                )
-            check_current(build, source)
-
-
-def command_of(name: str) -> str:
-    """The command that writes a stage's folder; some write several."""
-    return name.split("-")[0]
-
-
 def input_hashes(build: Path, *names: str) -> dict[str, str]:
     """The hash of each stage's manifest, which holds those of its shards.
 
@@ -221,33 +190,6 @@ def input_hashes(build: Path, *names: str) -> dict[str, str]:
     for name in names:
         check_current(build, name)
     return {name: sha256(build / name / MANIFEST_FILE) for name in names}
-
-
-def read_shards(build: Path, name: str, prefix: str = "") -> Iterator[tuple[str, pyarrow.Table]]:
-    """Name and rows of each shard of a finished stage, checked against the manifest.
-
-    Raises:
-        DataError: The stage is not finished, or a shard is not the one that it wrote.
-    """
-    for file, about in read_manifest(build, name)["shards"].items():
-        if not file.startswith(prefix):
-            continue
-        path = build / name / file
-        if not path.is_file() or sha256(path) != about["sha256"]:
-            state = "differs from what the stage wrote" if path.is_file() else "is missing"
-            raise DataError(f"{path} {state}; run: python -m data_build {command_of(name)} {build} --restart")
-        yield path.stem, parquet.read_table(path).replace_schema_metadata(None)
-
-
-def read_rows(build: Path, name: str, prefix: str = "") -> pyarrow.Table:
-    """All rows of a finished stage in one table."""
-    return pyarrow.concat_tables([table for _, table in read_shards(build, name, prefix)])
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _dropped(dropped: Mapping[str, int]) -> str:

@@ -114,7 +114,7 @@ def _onnx_runner(model: str) -> Any:
 
 def fingerprint(model: str) -> str:
     """What tells one teacher from another in a manifest: the hash of a folder's weights, or the Hub id."""
-    from data_build.stage import sha256
+    from evenmood.build_folder import sha256
 
     folder = Path(model)
     if not folder.is_dir():

@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow
 
 from data_build import gates, goemotions, relabel
-from data_build.stage import Say, input_hashes, open_stage, read_manifest, read_rows, read_shards
+from data_build.stage import Say, input_hashes, open_stage
 from evenmood import LABELS
+from evenmood.build_folder import read_manifest, read_rows, read_shards
 from evenmood.rows import text_hash
 from evenmood.thresholds import tune_thresholds
 

@@ -1,7 +1,8 @@
-"""Reading a labelled data set: a Hub id, a folder of GoEmotions' TSV files, or a folder of Parquet files."""
+"""Reading a labelled data set: a Hub id, a build folder, or a folder of GoEmotions' TSV files or of Parquet files."""
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from evenmood import hub
+from evenmood import build_folder, hub
 from evenmood.errors import DataError
 from evenmood.labels import LABELS
 from evenmood.text import clean
@@ -19,6 +20,8 @@ GOEMOTIONS = "google-research-datasets/go_emotions:simplified"
 SPLITS = ("train", "validation", "test")
 ALIASES = {"validation": ("validation", "dev", "valid")}
 """GoEmotions' own release calls the validation file `dev.tsv`."""
+SHARD = re.compile(r"[-_.]\d+(?:-of-(?P<count>\d+))?(?:-[0-9a-f]+)?$")
+"""What a file's name has after the split's, where the split lies in several files."""
 OFFICIAL_DIGESTS = {
     "train": "f43b2e7f52e149b0a35b766a2944c3c9eed2473f5e79f7f4116d0e3867b35633",
     "validation": "7131a663631b06dda27fcc114a94ce25637701edbf4d47017db3c297370fa1e1",
@@ -66,18 +69,25 @@ def load_split(source: str, split: str) -> Split:
     """Read one split and no other.
 
     Args:
-        source: `namespace/name` or `namespace/name:configuration` on the Hub; a folder with `train.tsv`,
-            `validation.tsv` (or `dev.tsv`) and `test.tsv` of text, comma-separated label numbers and comment id; or a
-            folder with Parquet files named by split, of `text`, `labels` (numbers or names) and, if it likes, `id`.
+        source: `namespace/name` or `namespace/name:configuration` on the Hub; a build folder (its balanced training
+            rows), or `BUILD:unbalanced` (all rows there were to choose from), both with the official validation and
+            test; a folder with `train.tsv`, `validation.tsv` (or `dev.tsv`) and `test.tsv` of text, comma-separated
+            label numbers and comment id; or a folder with Parquet files named by split, of `text`, `labels` (numbers or
+            names) and, if it likes, `id`.
         split: `train`, `validation` or `test`.
 
     Raises:
-        DataError: Nothing there, or a row is broken; the message names file and line.
+        DataError: Nothing there, more than one data set, or a row is broken; the message names file and line.
     """
     if split not in SPLITS:
         raise DataError(f"no split {split!r}; the splits are {', '.join(SPLITS)}")
     folder = Path(source).expanduser()
-    if folder.is_dir():
+    build, _, configuration = source.rpartition(":")
+    if build_folder.is_build(folder):
+        read = _read_build(folder, "balanced", split)
+    elif build and build_folder.is_build(Path(build).expanduser()):
+        read = _read_build(Path(build).expanduser(), configuration, split)
+    elif folder.is_dir():
         read = _read_folder(folder, split)
     elif folder.is_file():
         raise DataError(f"{source} is a file; give the folder that holds it")
@@ -96,14 +106,37 @@ def load_split(source: str, split: str) -> Split:
     return Split(texts, labels, ids)
 
 
+def _read_build(build: Path, configuration: str, split: str) -> Iterator[Row]:
+    """The training rows of a configuration, or the official validation and test, which both have."""
+    stages = build_folder.CONFIGURATIONS
+    if configuration not in stages:
+        raise DataError(f"{build} is a build folder: write {' or '.join(f'{build}:{name}' for name in stages)}")
+    training = stages[configuration]
+    build_folder.check_current(build, training)
+    stage, prefix = (training, "train") if split == "train" else (build_folder.OFFICIAL, split)
+    for name, rows in build_folder.read_shards(build, stage, prefix):
+        for number, row in enumerate(rows.select(["text", "labels", "id"]).to_pylist(), 1):
+            yield _row(row, f"{build / stage / name}.parquet, row {number}")
+
+
 def _read_folder(folder: Path, split: str) -> Iterator[Row]:
     names = ALIASES.get(split, (split,))
-    for name in names:
-        path = folder / f"{name}.tsv"
-        if path.is_file():
-            return _read_tsv(path)
+    tables = [path for name in names if (path := folder / f"{name}.tsv").is_file()]
     files = sorted({path for name in names for path in folder.rglob(f"{name}*.parquet")})  # "valid" finds both
+    kinds = sorted({(path.parent, SHARD.sub("", path.stem)) for path in files})
+    if len(tables) + len(kinds) > 1:
+        found = [path.name for path in tables]
+        found += [f"{(parent / name).relative_to(folder)}*.parquet" for parent, name in kinds]
+        raise DataError(
+            f"{folder}: the {split} split may be {', '.join(found)}; name the folder of one data set, or, for one with "
+            f"a card that lists configurations, {folder}:CONFIGURATION"
+        )
+    if tables:
+        return _read_tsv(tables[0])
     if files:
+        counts = {int(match["count"] or len(files)) for path in files if (match := SHARD.search(path.stem))}
+        if counts - {len(files)}:
+            raise DataError(f"{folder}: {len(files)} files of the {split} split, whose names say {max(counts)}")
         return (row for path in files for row in _read_parquet(path))
     held = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
     raise DataError(f"{folder}: no {names[0]}.tsv and no {names[0]}*.parquet; the folder holds {held}")

@@ -1,10 +1,16 @@
 """Balancing: even counts although rows carry several labels, people's rows first, the same draw for the same seed."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
+import pyarrow
 import pytest
 
-from data_build.balance import choose, counts_of, evenness, largest
+from data_build import balance
+from data_build.balance import choose, counts_of, evenness, largest, missing, supply_of
 from evenmood import LABELS
+from evenmood.rows import schema, table, text_hash
 
 
 def supply(seed: int = 0, rows: int = 6000) -> tuple[list[list[int]], np.ndarray]:
@@ -19,11 +25,12 @@ def supply(seed: int = 0, rows: int = 6000) -> tuple[list[list[int]], np.ndarray
 def test_counts_are_even() -> None:
     labels, ranks = supply()
     before = counts_of(labels, range(len(labels)))
-    chosen = choose(labels, ranks, largest(labels, ranks, 1.5, seed=0), 1.5, seed=0)
+    target = largest(labels, ranks, 1.5, seed=0)
+    chosen = choose(labels, ranks, target, 1.5, seed=0)
     after = counts_of(labels, chosen)
     assert evenness(before)["ratio"] > 50
     assert after.max() <= 1.5 * after.min()
-    assert after.min() >= 0.6 * before.min()
+    assert after.min() >= target > 0.6 * before.min()
     assert len(set(chosen.tolist())) == len(chosen)
 
 
@@ -41,6 +48,59 @@ def test_people_go_first_and_none_of_theirs_is_left_out_under_the_target() -> No
     shares = np.bincount(ranks[chosen], minlength=3) / len(chosen)
     assert shares[0] > 0.7
     assert shares[1] > shares[2]
+
+
+def test_what_is_missing_is_missing_in_what_can_be_chosen() -> None:
+    labels, ranks = supply()
+    held = counts_of(labels, range(len(labels)))
+    for target in (20, 60, int(held.min()) + 20):
+        after = counts_of(labels, choose(labels, ranks, target, 1.0, seed=0))
+        lacking = missing(labels, ranks, target, 1.0, seed=0)
+        assert lacking.tolist() == np.maximum(np.maximum(0, target - held), target - after).tolist()
+    # a label whose rows all carry crowded ones lacks rows although the supply holds enough
+    labels = [[label] for label in range(27) for _ in range(12)] + [[label, 27] for label in range(4) for _ in range(4)]
+    assert counts_of(labels, range(len(labels)))[27] == 16
+    ranks = np.array([0] * 27 * 12 + [1] * 16)
+    assert missing(labels, ranks, 12, 1.0, seed=0).tolist() == [0] * 27 + [12]
+
+
+def test_rows_that_only_short_labels_carry_come_before_those_that_take_a_place_of_people() -> None:
+    people = [[label] for label in range(1, 28) for _ in range(10)]
+    generated = [[0, 5]] * 20 + [[0]] * 20
+    labels, ranks = [*people, *generated], np.array([0] * len(people) + [2] * 40)
+    chosen = choose(labels, ranks, 10, 1.5, seed=0)
+    assert sorted(labels[row] for row in chosen if ranks[row] == 2) == [[0]] * 10
+    assert counts_of(labels, chosen).tolist() == [10] * 28
+
+
+def test_no_text_comes_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """People's rows before tweets before generated ones; of the same source the first."""
+
+    def rows(source: str, texts: dict[str, list[int]]) -> dict[str, list[Any]]:
+        names, labels = [f"{source}:{number}" for number in range(len(texts))], list(texts.values())
+        hashes = [text_hash(text) for text in texts]
+        return {"id": names, "text": [*texts], "text_hash": hashes, "labels": labels, "source": [source] * len(texts)}
+
+    official = {"Thank you": [15], "thank YOU!": [15], "thank, you": [0], "nice": [1], "ok": [27]}
+    added = [
+        table(**rows("generated", {"OK.": [27], "so proud": [21], "So proud!": [21], "a tweet": [21], "nice!": [1]})),
+        table(**rows("sentiment140", {"a tweet": [3], "nice?": [1]})),
+    ]
+    held = {"relabel-official": pyarrow.table({**rows("goemotions", official), "scores": [None] * 5})}
+    held["verify"] = pyarrow.concat_tables(added)
+    monkeypatch.setattr(balance, "read_rows", lambda build, name, prefix="": held[name])
+    found, counts = supply_of(Path("nowhere"))
+    assert found["text"].to_pylist() == ["Thank you", "nice", "ok", "a tweet", "so proud"]
+    assert len(set(found["text_hash"].to_pylist())) == found.num_rows
+    assert found.schema == schema()
+    assert counts == {
+        "in": 12,
+        "goemotions row repeats a text": 1,
+        "goemotions row repeats a text under other labels": 1,
+        "sentiment140 row repeats a text": 1,
+        "generated row repeats a text": 3,
+        "generated row repeats a text under other labels": 1,
+    }
 
 
 def test_labels_go_on_occurring_together() -> None:

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from data_build.stage import read_manifest, read_rows
+from evenmood.build_folder import read_manifest, read_rows
 from evenmood.splits import load_split
 from tests.local_hub import run_module
 

@@ -16,8 +16,9 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from data_build.stage import input_hashes, locked, open_stage, read_manifest, read_rows, sha256
+from data_build.stage import input_hashes, locked, open_stage
 from evenmood import DataError, UsageError
+from evenmood.build_folder import read_manifest, read_rows, sha256
 from tests.fresh_environment import ROOT
 from tests.hub_repository import files_of
 from tests.local_hub import run_module

@@ -11,9 +11,10 @@ import pytest
 
 from data_build import agreement, review
 from data_build.majority import Vote, majority
-from data_build.stage import input_hashes, open_stage, read_manifest, read_rows
+from data_build.stage import input_hashes, open_stage
 from data_build.votes import HELD, Votes
 from evenmood import LABELS, DataError, UsageError
+from evenmood.build_folder import read_manifest, read_rows
 from evenmood.rows import schema, table, text_hash
 
 PEOPLE = ["Ada", "Ben", "Cleo", "Dan", "Eve"]
