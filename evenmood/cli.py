@@ -15,7 +15,6 @@ from evenmood.errors import UsageError
 
 if TYPE_CHECKING:
     from evenmood.classifier import EmotionClassifier
-    from evenmood.tables import Chunk
 
 app = typer.Typer(
     help="Emotions of a text: 28 labels, each with its own threshold.",
@@ -26,8 +25,6 @@ app = typer.Typer(
     epilog="evenmood 'some text' is short for evenmood text 'some text'. --debug shows the traceback of an error.",
 )
 COMMANDS = ("text", "predict", "info")
-PREFIX = "emotion_"
-"""What the columns that `predict` adds begin with."""
 Format = Literal["csv", "tsv", "jsonl", "parquet"]
 Model = Annotated[str | None, typer.Option(help="Folder or Hub id; the bundled model if left out.")]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub repository.")]
@@ -97,7 +94,7 @@ def predict(
 
     The columns emotion_labels, emotion_probabilities and emotion_fallback come after the table's own.
     """
-    from evenmood import tables
+    from evenmood import scored, tables
 
     kind = tables.format_of(source, input_format, "--input-format")
     if output_format is None and target == tables.STREAM:
@@ -108,8 +105,7 @@ def predict(
     tables.check_output(target, overwrite)
     classifier = _load(model, revision)
     chosen = _chosen(labels, classifier.labels)
-    added = [f"{PREFIX}{name}" for name in ("labels", "probabilities", "fallback")]
-    added += [f"{PREFIX}{label}" for label in chosen] if proba else []
+    added = [*scored.ADDED, *(f"{scored.PREFIX}{label}" for label in chosen if proba)]
     first_bad, bad, count = "", 0, 0
 
     def skip(message: str) -> None:
@@ -124,11 +120,11 @@ def predict(
             if taken:
                 raise UsageError(f"{source}: has a column {taken[0]!r} already; rename or drop it first")
             if write is None:
-                schema = _schema(chunk, kind, added) if out_kind == "parquet" else None
+                schema = scored.schema_with(chunk, kind, added) if out_kind == "parquet" else None
                 names = [*chunk.columns, *added]
                 write = stack.enter_context(tables.write_rows(target, out_kind, names, schema, overwrite))
             texts = [row[column] for row in chunk.rows]
-            write(_with_emotions(classifier, chunk.rows, texts, chosen, proba, out_kind in ("csv", "tsv")))
+            write(scored.with_emotions(classifier, chunk.rows, texts, chosen, proba, out_kind in ("csv", "tsv")))
             count += len(chunk.rows)
             advance(count, chunk.done)
     if bad:
@@ -188,50 +184,6 @@ def _chosen(labels: str | None, known: Sequence[str]) -> list[str]:
     if unknown or not chosen:
         raise UsageError(f"--labels: no label {unknown[0] if unknown else labels!r}; the labels are {', '.join(known)}")
     return chosen
-
-
-def _with_emotions(
-    classifier: "EmotionClassifier",
-    rows: list[dict[str, Any]],
-    texts: list[str],
-    chosen: list[str],
-    proba: bool,
-    flat: bool,
-) -> list[dict[str, Any]]:
-    """The rows with the added columns; `flat` joins lists with semicolons."""
-    columns = [classifier.labels.index(label) for label in chosen]
-    probabilities = classifier.predict_proba(texts)
-    results = []
-    for row, values, prediction in zip(
-        rows, probabilities[:, columns].tolist(), classifier.decide(probabilities, only=chosen), strict=True
-    ):
-        numbers = [round(score.probability, 4) for score in prediction.labels]
-        more: dict[str, Any] = {
-            f"{PREFIX}labels": ";".join(prediction.names) if flat else prediction.names,
-            f"{PREFIX}probabilities": ";".join(map(str, numbers)) if flat else numbers,
-            f"{PREFIX}fallback": prediction.fallback,
-        }
-        if proba:
-            more |= {f"{PREFIX}{label}": round(value, 4) for label, value in zip(chosen, values, strict=True)}
-        results.append(row | more)
-    return results
-
-
-def _schema(chunk: "Chunk", kind: str, added: list[str]) -> Any:
-    """The Parquet schema with the added columns; None, for JSON Lines, lets the writer find it from the rows."""
-    import pyarrow
-
-    if kind == "jsonl":
-        return None
-    schema = chunk.schema or pyarrow.schema([(name, pyarrow.string()) for name in chunk.columns])
-    kinds = {
-        f"{PREFIX}labels": pyarrow.list_(pyarrow.string()),
-        f"{PREFIX}probabilities": pyarrow.list_(pyarrow.float64()),
-        f"{PREFIX}fallback": pyarrow.bool_(),
-    }
-    for name in added:
-        schema = schema.append(pyarrow.field(name, kinds.get(name, pyarrow.float64())))
-    return schema
 
 
 def _progress(stack: ExitStack, quiet: bool) -> Any:

@@ -14,6 +14,7 @@ INTERRUPTED = 130
 EXTRAS = {
     "pyarrow": "parquet",
     "gradio": "space",
+    "sentencex": "space",
     "ray": "ray",
     "keras": "train,cpu",
     "onnx": "train",

@@ -65,7 +65,12 @@ def refuse(message: str) -> NoReturn:
 
 
 def read_chunks(
-    name: str, kind: str, column: str, on_bad: Callable[[str], None] = refuse, size: int = CHUNK_ROWS
+    name: str,
+    kind: str,
+    column: str,
+    on_bad: Callable[[str], None] = refuse,
+    size: int = CHUNK_ROWS,
+    delimiter: str = ",",
 ) -> Iterator[Chunk]:
     """Read a table in chunks; a table without rows gives one empty chunk.
 
@@ -75,6 +80,7 @@ def read_chunks(
         column: Column that must be there and hold strings.
         on_bad: Called with what is wrong with a row, and where; if it returns, the row is left out.
         size: Rows a chunk at the most.
+        delimiter: What stands between the cells of a `csv` file; many spreadsheets write a semicolon.
 
     Raises:
         DataError: The file cannot be read.
@@ -86,7 +92,9 @@ def read_chunks(
             yield from _read_parquet(name, file, column, on_bad, size)
             return
         columns, rows = (
-            _read_jsonl(name, file, column, on_bad) if kind == "jsonl" else _read_csv(name, file, column, kind, on_bad)
+            _read_jsonl(name, file, column, on_bad)
+            if kind == "jsonl"
+            else _read_csv(name, file, column, "\t" if kind == "tsv" else delimiter, on_bad)
         )
         chunk: list[Row] = []
         empty = True
@@ -190,12 +198,12 @@ def _has(column: str, columns: Sequence[str], name: str) -> None:
 
 
 def _read_csv(
-    name: str, file: BinaryIO, column: str, kind: str, on_bad: Callable[[str], None]
+    name: str, file: BinaryIO, column: str, delimiter: str, on_bad: Callable[[str], None]
 ) -> tuple[list[str], Iterator[Row]]:
     # TSV has no quotes: a quotation mark is a character like any other, and a cell cannot hold a tab or line break.
-    quoting = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if kind == "tsv" else {"strict": True}
+    quoting: dict[str, Any] = {"quoting": csv.QUOTE_NONE} if delimiter == "\t" else {"strict": True}
     bad: list[int] = []
-    reader = csv.reader(_lines(name, file, on_bad, bad), **quoting)
+    reader = csv.reader(_lines(name, file, on_bad, bad), delimiter=delimiter, **quoting)
     try:
         header = next(reader, None)
     except csv.Error as error:
@@ -324,14 +332,15 @@ def _csv_writer(file: BinaryIO, kind: str, columns: Sequence[str]) -> Callable[[
                     f"a later row has {sorted(more)[0]!r}, which is no column of the first; write JSON Lines"
                 )
             try:
-                writer.writerow([_cell(row.get(column)) for column in columns])
+                writer.writerow([cell(row.get(column)) for column in columns])
             except csv.Error:
                 raise DataError("a cell holds a tab or line break, which TSV cannot hold; write CSV") from None
 
     return write
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """A value as a text format writes it: lists and objects as JSON, nothing as an empty cell."""
     if isinstance(value, str):
         return value
     if value is None:

@@ -16,6 +16,10 @@ from evenmood.model_folder import PREDICTING_FILES, whole_folder
 
 ROOT = Path(__file__).parent.parent
 FILES = ("app.py", "requirements.txt", "README.md")
+PIECES = ("*.py", "page.*", "locales/*.json")
+"""Of `space/`, what the app imports and reads."""
+PICTURES = ("docs/demo.png", "docs/figures/dataset/labels.png")
+"""Of the Space's card, and of the page."""
 VARIABLE = "EVENMOOD_MODEL"
 PLACE = "OWNER/SPACE"
 """Stands in the Space's page for its own id."""
@@ -23,9 +27,9 @@ app = typer.Typer(help=__doc__, add_completion=False, pretty_exceptions_enable=F
 
 
 def build(out: Path, repo_id: str, model: str | None = None) -> None:
-    """Write the Space's folder: the app, the package folder `evenmood/` with the default model, versions pinned.
+    """Write the Space's folder: the app, the folders `space/` and `evenmood/` with the default model, versions pinned.
 
-    A Space sees requirements.txt alone while it installs, so the package lies beside the app and not in a wheel.
+    A Space sees requirements.txt alone while it installs, so the packages lie beside the app and not in a wheel.
 
     Args:
         out: Folder to fill.
@@ -36,6 +40,11 @@ def build(out: Path, repo_id: str, model: str | None = None) -> None:
 
     for name in FILES:
         shutil.copyfile(ROOT / "space" / name, out / name)
+    for path in sorted(path for pattern in PIECES for path in (ROOT / "space").glob(pattern)):
+        if path.name not in ("app.py", "deploy.py"):
+            _copy(path, out)
+    for name in PICTURES:
+        _copy(ROOT / name, out)
     package = ROOT / "evenmood"
     (out / "evenmood" / "default_model").mkdir(parents=True)
     for path in [*package.glob("*.py"), package / "py.typed"]:
@@ -49,6 +58,12 @@ def build(out: Path, repo_id: str, model: str | None = None) -> None:
         card.data["preload_from_hub"] = [f"{model} {','.join(PREDICTING_FILES)}"]
     card.text = card.text.replace(PLACE, repo_id)
     card.save(out / "README.md")
+
+
+def _copy(path: Path, out: Path) -> None:
+    target = out / path.relative_to(ROOT)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, target)
 
 
 def pinned(requirements: str) -> str:
@@ -104,7 +119,7 @@ def deploy(
             work,
             repo,
             message="Deploy evenmood",
-            replace=["evenmood/*"],
+            replace=["evenmood/*", "space/*"],
             repo_type="space",
             private=private,
         )

@@ -1,0 +1,109 @@
+"""Answers as programs get them: plain objects, whose types the API page and the MCP tools show."""
+
+import json
+from typing import TypedDict
+
+from evenmood import EmotionClassifier, Prediction
+from evenmood.errors import UsageError
+
+LONGEST_TEXT = 20_000
+"""Characters; a model reads a text's first words alone, so more would only cost the visitor's time."""
+
+
+class Score(TypedDict):
+    """A label with its probability and the threshold that it was held against."""
+
+    label: str
+    probability: float
+    threshold: float
+
+
+class Answer(TypedDict):
+    """What a model says of a text: the labels above their thresholds, the most probable first, and all probabilities.
+
+    `fallback` is true where no label reaches its threshold; `labels` then holds the most probable one alone.
+    """
+
+    labels: list[Score]
+    fallback: bool
+    probabilities: dict[str, float]
+
+
+class Word(TypedDict):
+    """A word that the model read, where it stands in the text, and what it weighs."""
+
+    text: str
+    start: int
+    end: int
+    weight: float
+    known: bool
+
+
+def check_text(text: object) -> str:
+    """The text, or `UsageError`: not a string, or too long."""
+    if not isinstance(text, str):
+        raise UsageError(f"the text must be a string, not {type(text).__name__}")
+    if len(text) > LONGEST_TEXT:
+        raise UsageError(f"the text has {len(text):,} characters; at most {LONGEST_TEXT:,} are taken")
+    return text
+
+
+def answers(classifier: EmotionClassifier, texts: list[str]) -> list[Answer]:
+    """What a model says of texts, in one batch."""
+    probabilities = classifier.predict_proba(texts)
+    predictions = classifier.decide(probabilities)
+    return [
+        _answer(prediction, dict(zip(classifier.labels, row, strict=True)))
+        for prediction, row in zip(predictions, probabilities.tolist(), strict=True)
+    ]
+
+
+def answer(classifier: EmotionClassifier, text: str) -> Answer:
+    """What a model says of a text."""
+    return answers(classifier, [check_text(text)])[0]
+
+
+def _answer(prediction: Prediction, probabilities: dict[str, float]) -> Answer:
+    return {
+        "labels": [
+            {"label": score.label, "probability": score.probability, "threshold": score.threshold}
+            for score in prediction.labels
+        ],
+        "fallback": prediction.fallback,
+        "probabilities": probabilities,
+    }
+
+
+def words(classifier: EmotionClassifier, text: str, label: str | None = None) -> list[Word]:
+    """The words behind an answer: by attention, or by what leaving each out does to a label's probability.
+
+    Raises:
+        ModelError: By attention, and the model has none.
+        UsageError: The model has no such label.
+    """
+    found = classifier.leave_one_out(text, label) if label else classifier.explain(text)
+    return [
+        {"text": word.text, "start": word.start, "end": word.end, "weight": word.weight, "known": word.known}
+        for word in found
+    ]
+
+
+def given_labels(found: Answer) -> list[str]:
+    """Names of the labels of an answer, the most probable first."""
+    return [score["label"] for score in found["labels"]]
+
+
+def as_json(found: Answer) -> str:
+    """The answer as JSON to read, probabilities with four digits."""
+    rounded = json.loads(json.dumps(found), parse_float=lambda digits: round(float(digits), 4))
+    return json.dumps(rounded, indent=1, ensure_ascii=False)
+
+
+def as_python(text: str, model: str | None) -> str:
+    """Lines of Python that give the same answer."""
+    chosen = repr(model) if model else ""
+    return (
+        "from evenmood import EmotionClassifier\n\n"
+        f"classifier = EmotionClassifier.from_pretrained({chosen})\n"
+        f"print(classifier.predict({text!r}))\n"
+    )

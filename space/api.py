@@ -1,0 +1,126 @@
+"""What programs and agents call: named endpoints with typed inputs and outputs, which the API page and MCP show."""
+
+from typing import TypedDict
+
+import gradio as gr
+
+from evenmood.errors import UsageError
+from space.answers import Answer, Word, answer, answers, check_text, words
+from space.models import Models
+from space.passages import split
+from space.scoring import MOST_ROWS
+from space.told import told
+
+
+class Comparison(TypedDict):
+    """Answers of two models, and the labels that only one of them gives."""
+
+    first: Answer
+    second: Answer
+    differ: list[str]
+
+
+class PassageAnswer(TypedDict):
+    """A passage of a long text, who says it (empty where nobody is named), and what the model says of it."""
+
+    speaker: str
+    text: str
+    answer: Answer
+
+
+class ModelChoice(TypedDict):
+    """A model that can be named in a call."""
+
+    name: str
+    title: str
+    labels: list[str]
+    thresholds: dict[str, float]
+
+
+def connect(models: Models) -> None:
+    """Add the endpoints to the page that is being drawn."""
+
+    def analyse(text: str) -> Answer:
+        """Emotions of an English text: labels above their thresholds, the most probable first, and all probabilities.
+
+        Args:
+            text: The text, 20,000 characters at most; the model reads its first words.
+        """
+        with told():
+            return answer(models.default, text)
+
+    def explain(text: str, label: str) -> list[Word]:
+        """The words behind an answer, each with its place in the text and its weight.
+
+        Args:
+            text: The text, 20,000 characters at most.
+            label: A label: weights say how far its probability falls where the word is left out. Empty: by attention.
+        """
+        with told():
+            return words(models.default, check_text(text), label or None)
+
+    def compare(text: str, first: str, second: str) -> Comparison:
+        """What two models say of one text.
+
+        Args:
+            text: The text, 20,000 characters at most.
+            first: Name of a model as `/models` lists it, or the Hugging Face Hub id of an evenmood model.
+            second: The other one.
+        """
+        with told():
+            one, other = answer(models.get(first), text), answer(models.get(second), text)
+        given = [{score["label"] for score in found["labels"]} for found in (one, other)]
+        return {"first": one, "second": other, "differ": sorted(given[0] ^ given[1])}
+
+    def batch(texts: list[str]) -> list[Answer]:
+        """Emotions of many texts, in their order.
+
+        Args:
+            texts: Up to 200,000 texts, each of 20,000 characters at most.
+        """
+        with told():
+            if not isinstance(texts, list):
+                raise UsageError(f"texts must be a list of strings, not {type(texts).__name__}")
+            if len(texts) > MOST_ROWS:
+                raise UsageError(f"{len(texts):,} texts; at most {MOST_ROWS:,} are taken")
+            return answers(models.default, [check_text(text) for text in texts])
+
+    def passages(text: str) -> list[PassageAnswer]:
+        """A page or a chat log, split into sentences or turns, with the emotions of each.
+
+        Args:
+            text: The text, 20,000 characters at most.
+        """
+        with told():
+            found = split(check_text(text))
+            said = answers(models.default, [passage.text for passage in found])
+        return [
+            {"speaker": passage.speaker, "text": passage.text, "answer": one}
+            for passage, one in zip(found, said, strict=True)
+        ]
+
+    def list_models() -> list[ModelChoice]:
+        """The models that `/compare` takes by name; the first one answers everything else."""
+        default = models.default
+        first: ModelChoice = {
+            "name": models.choices()[0].name,
+            "title": models.default_title,
+            "labels": list(default.labels),
+            "thresholds": dict(default.thresholds),
+        }
+        more: list[ModelChoice] = []
+        with told():
+            for choice in models.choices()[1:]:
+                found = models.get(choice.name)
+                thresholds = dict(found.thresholds)
+                more.append(
+                    {"name": choice.name, "title": choice.title, "labels": list(found.labels), "thresholds": thresholds}
+                )
+        return [first, *more]
+
+    gr.api(analyse, api_name="analyse")
+    gr.api(explain, api_name="explain")
+    gr.api(compare, api_name="compare")
+    gr.api(batch, api_name="batch", concurrency_limit=1, concurrency_id="tables")
+    gr.api(passages, api_name="passages")
+    gr.api(list_models, api_name="models")

@@ -1,0 +1,257 @@
+"""The tab for a table: upload or paste, choose the column, watch, stop; rows, figures and downloads."""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from evenmood import EmotionClassifier, scored
+from evenmood.errors import UsageError
+from space import scoring, views
+from space.models import BUNDLED, Models
+from space.texts import label_choices, label_name, language_of, say, shown
+from space.told import refusal, told
+
+SHOWN_ROWS = 1000
+"""Rows in the table on the page; the downloads hold all of them."""
+SHOWN_CHARACTERS = 200
+EVERY_SECONDS = 0.5
+"""Between two lines of progress."""
+AT_ONCE = 1
+"""Tables that are read at the same time: the next ones wait in the queue, and sentences are answered in between."""
+
+
+def tab(models: Models) -> list[gr.Dropdown]:
+    """Draw the tab and connect it; its list of models is filled anew at each visit."""
+    with gr.Row():
+        with gr.Column():
+            file = gr.File(label=shown("file"), file_types=[*scoring.KINDS], elem_id="batch-file", height=140)
+            pasted = gr.Textbox(label=shown("pasted"), lines=3, max_lines=8, elem_id="batch-pasted", buttons=[])
+        with gr.Column():
+            model = gr.Dropdown(
+                models.titles(), value=BUNDLED, label=shown("model"), allow_custom_value=True, elem_id="batch-model"
+            )
+            with gr.Row():
+                column = gr.Dropdown([], label=shown("column"), elem_id="batch-column")
+                date = gr.Dropdown(
+                    [(shown("no_dates"), "")], value="", label=shown("date_column"), elem_id="batch-date"
+                )
+            with gr.Row():
+                run = gr.Button(shown("run"), variant="primary", elem_classes="go", elem_id="batch-run")
+                stop = gr.Button(shown("stop"), elem_id="batch-stop")
+    progress = gr.HTML(elem_id="batch-progress")
+    with gr.Column(visible=False, elem_id="batch-results") as results:
+        with gr.Row():
+            as_csv = gr.DownloadButton(shown("download_csv"), elem_id="batch-csv")
+            as_parquet = gr.DownloadButton(shown("download_parquet"), elem_id="batch-parquet")
+        gr.Markdown(shown("download_note"), elem_classes="note")
+        choices = [(shown("all_labels"), ""), *label_choices(models.default.labels)]
+        with_label = gr.Dropdown(choices, value="", label=shown("show_label"), elem_id="batch-label")
+        rows = gr.Dataframe(
+            label=shown("table"),
+            datatype="str",
+            interactive=False,
+            show_search="filter",
+            wrap=True,
+            max_height=420,
+            buttons=["fullscreen"],
+            elem_id="batch-rows",
+        )
+        rows_note = gr.HTML()
+        distribution = gr.BarPlot(
+            x="label",
+            y="rows",
+            color="group",
+            sort="-y",
+            x_label_angle=-45,
+            label=shown("distribution"),
+            x_title="",
+            color_title="",
+            tooltip=["label", "rows"],
+            buttons=[],
+        )
+        timeline = gr.LinePlot(
+            x="time",
+            y="share",
+            color="label",
+            label=shown("timeline"),
+            x_title="",
+            color_title="",
+            y_axis_format=".0%",
+            y_lim=[0, None],
+            tooltip=["time", "label", "share", "rows"],
+            visible=False,
+            buttons=[],
+        )
+        gr.Markdown(f"### {shown('co_occurrence')}")
+        heat = gr.HTML(elem_id="batch-heat")
+    outputs = [progress, results, as_csv, as_parquet, with_label, rows, rows_note, distribution, timeline, heat]
+
+    def look(path: str | None, request: gr.Request) -> list[Any]:
+        """After an upload: which columns there are, and the likeliest ones."""
+        if not path:
+            return [gr.Dropdown([], value=None), gr.Dropdown([(shown("no_dates"), "")], value=""), ""]
+        with told(), tempfile.TemporaryDirectory() as work:
+            source = scoring.open_source(Path(path), Path(path).name, Path(work))
+        texts = scoring.guess(source.columns, scoring.TEXT_COLUMNS) or source.columns[0]
+        dates = [(shown("no_dates"), ""), *((name, name) for name in source.columns)]
+        named = ", ".join(source.columns[:20]) + (" …" if len(source.columns) > 20 else "")
+        return [
+            gr.Dropdown(source.columns, value=texts),
+            gr.Dropdown(dates, value=scoring.guess(source.columns, scoring.DATE_COLUMNS) or ""),
+            views.note(language_of(request), "batch_ready", name=source.name, columns=named),
+        ]
+
+    def score(
+        path: str | None, lines: str, name: str, texts: str | None, dates: str, request: gr.Request
+    ) -> Iterator[list[Any]]:
+        language = language_of(request)
+        with told(), tempfile.TemporaryDirectory() as folder:
+            work = Path(folder)
+            if not path and not lines.strip():
+                raise refusal(say(language, "batch_empty"))
+            classifier = models.get(name)
+            source = scoring.open_source(Path(path), Path(path).name, work) if path else scoring.pasted(lines, work)
+            yield [views.progress_bar(0.0, say(language, "batch_waiting")), *[gr.skip()] * 9]
+            read = texts if path and texts else source.columns[0]
+            tally, told_at = scoring.Tally(), 0.0
+            for tally in scoring.score(source, read, dates if path else None, classifier, work):
+                if time.monotonic() - told_at > EVERY_SECONDS:
+                    told_at = time.monotonic()
+                    yield [progress_html(language, tally), *[gr.skip()] * 9]
+            yield results_of(language, classifier, source, read, dates if path else "", tally, work)
+            # What stands behind this line runs after the files were copied to where they are downloaded from.
+
+    def filtered(label: str, parquet: str | None, texts: str | None, request: gr.Request) -> list[Any]:
+        """The rows with a label, the most probable first, out of all rows."""
+        if not parquet:
+            return [gr.skip(), gr.skip()]
+        return rows_of(language_of(request), Path(parquet), label, texts)
+
+    def stopped(request: gr.Request) -> str:
+        return views.note(language_of(request), "stopped")
+
+    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    file.change(look, file, [column, date, progress], **quiet)
+    job = run.click(
+        score,
+        [file, pasted, model, column, date],
+        outputs,
+        concurrency_limit=AT_ONCE,
+        concurrency_id="tables",
+        trigger_mode="once",
+        **quiet,
+    )
+    stop.click(stopped, None, progress, cancels=[job], **quiet)
+    with_label.input(filtered, [with_label, as_parquet, column], [rows, rows_note], **quiet)
+    return [model]
+
+
+def progress_html(language: str, tally: scoring.Tally) -> str:
+    """How far a table is: rows, share, rate, time left."""
+    rate = tally.rows / max(tally.seconds, 1e-3)
+    left = "?" if not tally.done else duration(tally.seconds * (1 - tally.done) / tally.done)
+    share = "?" if tally.done is None else f"{tally.done:.0%}"
+    line = say(language, "batch_progress", done=f"{tally.rows:,}", share=share, rate=f"{rate:,.0f}", left=left)
+    return views.progress_bar(tally.done, line)
+
+
+def duration(seconds: float) -> str:
+    """Seconds to read: `42 s`, `3 min 5 s`."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def results_of(
+    language: str,
+    classifier: EmotionClassifier,
+    source: scoring.Source,
+    column: str,
+    date_column: str,
+    tally: scoring.Tally,
+    work: Path,
+) -> list[Any]:
+    """Everything that the page shows of a table that has been read."""
+    import pandas as pd
+
+    told_lines = [
+        views.note(
+            language,
+            "batch_done",
+            rows=f"{tally.rows:,}",
+            seconds=f"{tally.seconds:.1f}",
+            rate=f"{tally.rows / max(tally.seconds, 1e-3):,.0f}",
+        )
+    ]
+    if source.encoding:
+        told_lines.append(views.note(language, "batch_encoding", encoding=source.encoding))
+    if tally.bad:
+        told_lines.append(views.note(language, "batch_bad", count=f"{tally.bad:,}", first=tally.first_bad))
+    if tally.cut:
+        told_lines.append(views.note(language, "batch_cut", count=f"{tally.cut:,}"))
+    over_time = scoring.timeline(tally, classifier.labels) if date_column else None
+    if date_column and over_time is None:
+        told_lines.append(views.note(language, "timeline_none", column=date_column))
+    elif over_time is not None:
+        over_time["label"] = [label_name(language, label) for label in over_time["label"]]
+    counts = scoring.co_occurrence(tally)
+    frame = pd.DataFrame(
+        {
+            "label": [label_name(language, label) for label in classifier.labels],
+            "rows": np.diag(counts),
+            "group": [views.group_name(language, label) for label in classifier.labels],
+        }
+    )
+    table, note = rows_of(language, work / "emotions.parquet", "", column)
+    return [
+        "".join(told_lines),
+        gr.Column(visible=True),
+        gr.DownloadButton(value=work / "emotions.csv"),
+        gr.DownloadButton(value=work / "emotions.parquet"),
+        gr.Dropdown(value=""),
+        table,
+        note,
+        gr.BarPlot(frame[frame["rows"] > 0], color_map=views.colour_map(language), y_title=say(language, "rows")),
+        gr.LinePlot(over_time, visible=over_time is not None, y_title=say(language, "share_axis")),
+        views.heat_map(language, classifier.labels, counts) + views.note(language, "co_occurrence_note"),
+    ]
+
+
+def rows_of(language: str, parquet: Path, label: str, column: str | None) -> list[Any]:
+    """The first rows of a result, or those with a label, the most probable first; and a line that says how many."""
+    import pyarrow.compute as pc
+    from pyarrow import parquet as files
+
+    try:
+        found = files.read_table(parquet)
+    except OSError:
+        raise refusal(str(UsageError("the results are no longer kept; analyse the rows again"))) from None
+    labels, probabilities, _ = scored.ADDED
+    if column not in found.column_names:  # chosen anew since, or lines were pasted
+        column = scoring.guess(found.column_names, scoring.TEXT_COLUMNS) or found.column_names[0]
+    strength = None
+    if label:
+        names, values = (found[name].combine_chunks() for name in (labels, probabilities))
+        carried = pc.equal(pc.list_flatten(names), label)
+        at = pc.list_parent_indices(names).filter(carried)
+        strength = pc.list_flatten(values).filter(carried)
+        order = pc.array_sort_indices(strength, order="descending")
+        at, strength = at.take(order), strength.take(order)
+        found = found.take(at)
+    total = found.num_rows
+    found = found.slice(0, SHOWN_ROWS).select([column, labels, probabilities]).to_pylist()
+    rows = [
+        [
+            row[column][:SHOWN_CHARACTERS] + ("…" if len(row[column]) > SHOWN_CHARACTERS else ""),
+            ", ".join(label_name(language, name) for name in row[labels]),
+            f"{max(row[probabilities]) if strength is None else strength[index].as_py():.2f}",
+        ]
+        for index, row in enumerate(found)
+    ]
+    head = [say(language, "text"), say(language, "labels"), say(language, "probability")]
+    told_line = views.note(language, "table_note", shown=f"{len(rows):,}", rows=f"{total:,}")
+    return [gr.Dataframe({"headers": head, "data": rows}), told_line]
