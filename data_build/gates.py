@@ -13,6 +13,8 @@ NEAR = 0.8
 """Jaccard similarity of word 3-shingles from which on two texts are nearly equal."""
 SHINGLE = 3
 PERMUTATIONS = 128
+MISSED = 1e-4
+"""Share of pairs at the very threshold that the index may miss; what it finds is then compared exactly."""
 
 
 def precision_cuts(truth: np.ndarray, scores: np.ndarray, target: float) -> np.ndarray:
@@ -65,7 +67,7 @@ class Known:
         self._near = near
         self._hashes: set[str] = set()
         self._shingles: dict[str, frozenset[str]] = {}
-        self._index = MinHashLSH(threshold=near, num_perm=PERMUTATIONS)
+        self._index = MinHashLSH(num_perm=PERMUTATIONS, params=_bands(near))
         for text in texts:
             self.add(text)
 
@@ -112,6 +114,15 @@ def shingles(text: str) -> frozenset[str]:
     """Runs of three words of the cleaned text; none where it has fewer."""
     words = clean(text).split()
     return frozenset(" ".join(words[at : at + SHINGLE]) for at in range(len(words) - SHINGLE + 1))
+
+
+def _bands(near: float) -> tuple[int, int]:
+    """Bands of the index and permutations in each: as many as miss no more than `MISSED` of the pairs at `near`.
+
+    Two texts of similarity s share a band of r permutations with probability s^r (https://www.mmds.org, chapter 3).
+    """
+    size = max(size for size in range(1, 9) if (1 - near**size) ** (PERMUTATIONS // size) <= MISSED)
+    return PERMUTATIONS // size, size
 
 
 def _minhash(found: frozenset[str]) -> MinHash:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from data_build.gates import Leakage, intended_passes, precision_cuts, shingles
+from data_build import generate
+from data_build.gates import NEAR, Known, Leakage, intended_passes, precision_cuts, shingles, similarity
 
 
 def test_the_cut_is_the_lowest_probability_of_sure_precision() -> None:
@@ -50,6 +51,25 @@ HELD = ["I really did not expect to see you here today my old friend", "ok then"
 def test_what_is_kept_out(text: str, reason: str | None) -> None:
     found = Leakage(HELD).reason(text)
     assert found == (f"{reason} a validation or test text" if reason else None)
+
+
+@pytest.mark.parametrize("near", [NEAR, generate.COPY])
+def test_what_is_nearly_equal_is_found(near: float) -> None:
+    """At least 999 of 1,000 pairs just above the threshold, where an index misses most."""
+    draw = np.random.default_rng(0)
+    pairs: list[tuple[str, str]] = []
+    while len(pairs) < 1000:
+        words = [f"w{number}" for number in draw.integers(0, 10**9, size=draw.integers(12, 40))]
+        other = list(words)
+        for place in draw.integers(0, len(words), size=draw.integers(1, 4)):
+            other[place] = f"x{draw.integers(0, 10**9)}"
+        other += [f"y{number}" for number in draw.integers(0, 10**9, size=draw.integers(0, 3))]
+        first, second = " ".join(words), " ".join(other)
+        if near <= similarity(shingles(first), shingles(second)) < near + 0.05:
+            pairs.append((first, second))
+    known = Known(near, [first for first, _ in pairs])
+    assert sum(known.nearly_equals(second) for _, second in pairs) >= 0.999 * len(pairs)
+    assert not any(known.nearly_equals(first.replace("w", "z")) for first, _ in pairs[:100])
 
 
 def test_shingles() -> None:
