@@ -98,6 +98,9 @@ def generate(
         Path | None, typer.Option(help="Take the generated rows of this Parquet file, and ask for nothing.")
     ] = None,
     samples: Annotated[int, typer.Option(help="Texts to ask for.", min=1)] = 20_000,
+    limit: Annotated[
+        int | None, typer.Option(help="Texts to ask for at the most, or rows to take of --rows: a trial.", min=1)
+    ] = None,
     round_number: Annotated[int, typer.Option("--round", help="A further round adds to those before it.", min=1)] = 1,
     for_shortfall: Annotated[
         bool, typer.Option("--for-shortfall", help="Ask for what the stage balance found missing.")
@@ -118,9 +121,10 @@ def generate(
 ) -> None:
     """Have samples written for the labels that lack rows; the key is OPENAI_API_KEY's."""
     from data_build import generate as stage
+    from data_build import kept
 
     if rows is not None:
-        stage.take(build, say, rows, restart=restart)
+        kept.take(build, say, rows, limit=limit, restart=restart)
         return
     missing = stage.shortfall(build, round_number, restart) if for_shortfall else None
     stage.run(
@@ -130,6 +134,7 @@ def generate(
         base_url=base_url,
         mode=mode,
         samples=samples,
+        limit=limit,
         missing=missing,
         round_number=round_number,
         concurrency=concurrency,
@@ -147,12 +152,12 @@ def generate(
 def verify(
     build: Build,
     alignment: Annotated[
-        Literal["probability", "precision"],
-        typer.Option(help="Gate: the teacher's probability (the paper's), or its precision on validation."),
+        Literal["probability", "precision", "intended"],
+        typer.Option(
+            help="Gate: the teacher's probability (the paper's); its precision on validation; or, for generated rows, "
+            "whether it sees the label they were asked for, with tweets by probability."
+        ),
     ] = "probability",
-    generated: Annotated[
-        Literal["intended", "same"], typer.Option(help="Gate of generated rows: by the label they were asked for.")
-    ] = "intended",
     threshold: Annotated[float, typer.Option(min=0, max=1, help="What the gate asks for.")] = 0.7,
     limit: Limit = None,
     restart: Restart = False,
@@ -160,7 +165,7 @@ def verify(
     """Give rows the labels that the teacher is sure of; keep validation and test texts out."""
     from data_build import verify as stage
 
-    stage.run(build, say, alignment=alignment, generated=generated, threshold=threshold, limit=limit, restart=restart)
+    stage.run(build, say, alignment=alignment, threshold=threshold, limit=limit, restart=restart)
 
 
 Task = Annotated[Literal["review", "audit"], typer.Option(help="Which votes.")]
@@ -246,7 +251,9 @@ def resolve(build: Build, restart: Restart = False) -> None:
 @app.command()
 def balance(
     build: Build,
-    target: Annotated[int | None, typer.Option(help="Rows per label; the largest that the supply reaches.")] = None,
+    target: Annotated[
+        int | None, typer.Option(help="Rows per label; the largest that every label reaches if left out.")
+    ] = None,
     ratio: Annotated[float, typer.Option(help="Most frequent label for each row of the rarest, at most.")] = 1.5,
     limit: Limit = None,
     seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,

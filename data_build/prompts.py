@@ -8,7 +8,7 @@ import numpy as np
 
 from evenmood import LABELS
 
-PROMPT_ID = "v3"
+PROMPT_ID = "v4"
 """Changes with any word of this file that a model reads."""
 TOPICS = (
     *("work", "school", "family", "a friendship", "love", "health", "sport", "a game", "music", "a film", "food"),
@@ -80,6 +80,7 @@ class Request:
         length: Of each text.
         view: Point of view.
         examples: Texts of the training split with the intended label, and no other where there are enough.
+        example_ids: Their ids, where the split has any.
         texts: How many are asked for.
     """
 
@@ -90,7 +91,13 @@ class Request:
     length: str
     view: str
     examples: tuple[str, ...]
+    example_ids: tuple[str | None, ...]
     texts: int
+
+    @property
+    def intended(self) -> str:
+        """The label that was asked for."""
+        return LABELS[self.labels[0]]
 
     @property
     def names(self) -> str:
@@ -114,7 +121,8 @@ class Request:
         """What a base model reads: it follows examples, not instructions, so it goes on with a list."""
         return (
             f"Comments that express {self.meanings}:\n{self._shown()}\n\n"
-            f"{self.texts} {self.register} comments about {self.topic} that express {self.names}:\n-"
+            f"{self.texts} {self.register} comments {self.view}, {self.length} each, about {self.topic}, that express "
+            f"{self.names}:\n-"
         )
 
     def _shown(self) -> str:
@@ -144,6 +152,7 @@ def plan(
     seed: int,
     round_number: int = 1,
     scores: np.ndarray | None = None,
+    ids: Sequence[str | None] | None = None,
 ) -> list[Request]:
     """Draw the requests: labels as often as rows of them are missing, everything else evenly.
 
@@ -157,6 +166,7 @@ def plan(
         round_number: Of the stage; each draws anew.
         scores: The teacher's probabilities of the texts, shape (n, 28): examples are drawn among the half of a label's
             texts that the teacher is surest of. From all of them if left out.
+        ids: Of the texts, so that a request can tell which examples it showed.
     """
     weights = np.array([missing.get(label, 0) for label in LABELS], float)
     if not weights.sum():
@@ -182,6 +192,7 @@ def plan(
                 length=str(draw.choice(LENGTHS)),
                 view=str(draw.choice(VIEWS)),
                 examples=tuple(texts[row] for row in shown),
+                example_ids=tuple(ids[row] if ids else None for row in shown),
                 texts=size,
             )
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-from data_build import balance, figures, generate, goemotions, relabel, review, sentiment140, verify
+from data_build import balance, figures, generate, goemotions, kept, relabel, review, sentiment140, verify
 from data_build.stage import Say
 from evenmood import GROUP_OF, LABELS, cards
 from evenmood.build_folder import MANIFEST_FILE, check_current, read_manifest, read_rows
@@ -72,7 +72,7 @@ def run(build: Path, say: Say, results: Path, document: Path, generated: Path | 
         figures=folder.relative_to(document.parent).as_posix(),
     )
     if generated is not None:
-        generate.keep(build, set(read_rows(build, verify.STAGE)["id"].to_pylist()), generated)
+        kept.keep(build, set(read_rows(build, verify.STAGE)["id"].to_pylist()), generated)
     say(f"{document} and {results} written")
 
 

@@ -18,8 +18,7 @@ from evenmood.thresholds import tune_thresholds
 STAGE = "verify"
 ALIGNMENT = 0.7
 """The paper's: the teacher gives the label at least this probability."""
-Alignment = Literal["probability", "precision"]
-GeneratedAlignment = Literal["intended", "same"]
+Alignment = Literal["probability", "precision", "intended"]
 
 
 def run(
@@ -27,7 +26,6 @@ def run(
     say: Say,
     *,
     alignment: Alignment = "probability",
-    generated: GeneratedAlignment = "intended",
     threshold: float = ALIGNMENT,
     limit: int | None = None,
     restart: bool = False,
@@ -38,10 +36,9 @@ def run(
         build: Build folder.
         say: Receives progress, a line at a time.
         alignment: `probability`: the teacher gives a label at least `threshold` (the paper's gate). `precision`: at
-            least the probability from which on its precision on validation is surely `threshold`.
-        generated: Gate of generated rows. `intended`: the label that a text was asked for is among the teacher's two
-            highest and reaches the threshold tuned on validation; a second one stays if it reaches its own. `same`:
-            as for the others.
+            least the probability from which on its precision on validation is surely `threshold`. `intended`: for
+            generated rows, the label that a text was asked for is among the teacher's two highest and reaches the
+            threshold tuned on validation (a second one stays if it reaches its own); for tweets, `probability`.
         threshold: From 0 to 1.
         limit: Rows to read; all of them if left out.
         restart: Forget what an earlier run wrote.
@@ -51,7 +48,7 @@ def run(
     """
     sources = relabel.stages(build)
     inputs = input_hashes(build, goemotions.STAGE, relabel.OFFICIAL, *sources)
-    options = {"alignment": alignment, "generated": generated, "threshold": threshold, "limit": limit}
+    options = {"alignment": alignment, "threshold": threshold, "limit": limit}
     with open_stage(build, STAGE, inputs, options, say, restart) as stage:
         if stage.finished:
             return
@@ -71,8 +68,7 @@ def run(
             done += rows.num_rows
             _count(rows, cuts, yields, intended)
             if not stage.has(name):
-                given = _given(rows, cuts[alignment], cuts["tuned"] if generated == "intended" else None)
-                kept, counts = _passing(rows, given, leakage, own)
+                kept, counts = _passing(rows, given_by(rows, alignment, cuts), leakage, own)
                 stage.write(name, kept, counts)
                 stage.progress(rows.num_rows, done, total)
         overlap = Counter(reason for text in _texts(build, "train") if (reason := leakage.reason(text)))
@@ -94,18 +90,20 @@ def cuts_of(build: Path, threshold: float) -> dict[str, np.ndarray]:
     }
 
 
-def _given(rows: pyarrow.Table, cuts: np.ndarray, intended_cuts: np.ndarray | None) -> np.ndarray:
-    """Labels that each row gets: bool of shape (n, 28)."""
+def given_by(rows: pyarrow.Table, alignment: Alignment, cuts: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Labels that each row gets by a gate of `run`, with the cuts of `cuts_of`: bool of shape (n, 28)."""
     scores = relabel.scores_of(rows)
-    given: np.ndarray = scores >= cuts
-    written = _generated(rows)
-    if intended_cuts is not None and written.any():
+    if alignment != "intended":
+        given: np.ndarray = scores >= cuts[alignment]
+        return given
+    given = scores >= cuts["probability"]
+    written, labels = _generated(rows), rows["labels"].to_pylist()
+    if written.any():
         asked = np.zeros_like(given)
-        labels = rows["labels"].to_pylist()
         for row in np.flatnonzero(written):
             asked[row, labels[row]] = True
-        passes = gates.intended_passes(scores[written], _intended(rows, written), intended_cuts)
-        given[written] = asked[written] & (scores[written] >= intended_cuts) & passes[:, None]
+        passes = gates.intended_passes(scores[written], _intended(rows, written), cuts["tuned"])
+        given[written] = asked[written] & (scores[written] >= cuts["tuned"]) & passes[:, None]
     return given
 
 

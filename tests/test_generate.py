@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import parquet
 
-from data_build import batch, generate, generator, goemotions
+from data_build import answers, batch, generate, generator, goemotions, kept
 from data_build.generator import GeneratorError, read_answers
-from data_build.prompts import PROMPT_ID, plan
+from data_build.prompts import PROMPT_ID, SHOTS, plan
 from evenmood import LABELS, DataError, UsageError
 from evenmood.build_folder import read_manifest, read_rows
 from evenmood.rows import text_hash
@@ -49,11 +50,20 @@ def test_every_text_is_accounted_for(build: Path, server: OpenAIServer, mode: An
     assert manifest["dropped"]["names its label"] >= 2
     assert manifest["tokens"] == {"prompt": 800, "completion": 400}
     assert len(server.asked) == 8
+    assert manifest["endpoint"] == "127.0.0.1"
+    training = read_rows(build, "goemotions", "train")
+    official = dict(zip(training["id"].to_pylist(), training["labels"].to_pylist(), strict=True))
     for row in rows:
         assert row["source"] == "generated"
         assert row["generator"] == "small"
         assert f'"prompt": "{PROMPT_ID}"' in row["prompt_id"]
-        assert '"tokens": [100, 50], "cost": 0.0' in row["prompt_id"]
+        recorded = json.loads(row["prompt_id"])
+        assert set(recorded) == {*kept.RECORDED, "length", "view", "round", "request"}
+        assert (recorded["tokens"], recorded["cost"], recorded["mode"]) == ([100, 50], 0.0, mode)
+        assert recorded["intended"] == LABELS[row["labels"][0]]
+        assert len(recorded["examples"]) == SHOTS
+        for own_id in recorded["examples"]:
+            assert row["labels"][0] in official[own_id]
         assert row["text_hash"] == text_hash(row["text"])
         assert LABELS[row["labels"][0]] in MISSING
     assert len({row["text_hash"] for row in rows}) == len(rows)
@@ -255,15 +265,15 @@ def test_whatever_goes_wrong_what_was_answered_is_kept(
     server.fault = late
     with monkeypatch.context() as broken:
         if kind is KeyboardInterrupt:
-            broken.setattr(generate, "wait", interrupted(wait))
+            broken.setattr(answers, "wait", interrupted(wait))
         else:
             broken.setattr(generator.Generator, "read", fails_once(generator.Generator.read))
         with pytest.raises(kind):
             generate.run(build, print, "small", base_url=server.url, **OPTIONS)
-    kept = 4 - (kind is RuntimeError)
-    assert len(list(read_answers(build / "generate" / "answers-part-00000.jsonl"))) == kept
+    written = 4 - (kind is RuntimeError)
+    assert len(list(read_answers(build / "generate" / "answers-part-00000.jsonl"))) == written
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
-    assert len(server.asked) == 12 - kept
+    assert len(server.asked) == 12 - written
 
 
 def interrupted(wait: Callable[..., Any]) -> Callable[..., Any]:
@@ -406,14 +416,19 @@ def test_dry_run(build: Path, server: OpenAIServer) -> None:
 
 def test_the_plan() -> None:
     texts, labels = [f"text {n}" for n in range(100)], [[n % 28] if n % 5 else [16, 25] for n in range(100)]
-    drawn = plan(MISSING, texts, labels, 400, 8, seed=0)
-    assert drawn == plan(MISSING, texts, labels, 400, 8, seed=0)
+    ids = [f"id {text}" for text in texts]
+    drawn = plan(MISSING, texts, labels, 400, 8, seed=0, ids=ids)
+    assert drawn == plan(MISSING, texts, labels, 400, 8, seed=0, ids=ids)
     first = Counter(LABELS[request.labels[0]] for request in drawn)
     assert set(first) == set(MISSING)
     assert 2 < first["grief"] / first["relief"] < 4
     for request in drawn:
         assert all(example in texts for example in request.examples)
         assert request.labels[1:] in ((), (25,))
+        assert [f"id {example}" for example in request.examples] == list(request.example_ids)
+        for told in (request.instruction(), request.completion()):
+            for part in (request.topic, request.register, request.length, request.view, request.names):
+                assert part in told
     assert plan({}, texts, labels, 10, 8, seed=0) == []
 
 
@@ -464,22 +479,46 @@ def test_rows_that_were_generated_before(build: Path, server: OpenAIServer, tmp_
     generate.run(build, print, "small", base_url=server.url, round_number=2, **OPTIONS)
     first, second = (read_rows(build, name).to_pylist() for name in generate.rounds(build))
     rows, tried, asked = [*first, *second], generate.attempts(build), server.seen
-    kept = {row["id"] for row in rows[::2]}
-    generate.keep(build, kept, tmp_path / "generated.parquet")
+    kept.keep(build, {row["id"] for row in rows[::2]}, tmp_path / "generated.parquet")
     with pytest.raises(UsageError, match="holds further rounds"):
-        generate.take(build, print, tmp_path / "generated.parquet", restart=True)
+        kept.take(build, print, tmp_path / "generated.parquet", restart=True)
     shutil.rmtree(build / "generate-2")
-    generate.take(build, print, tmp_path / "generated.parquet", restart=True)
+    kept.take(build, print, tmp_path / "generated.parquet", restart=True)
     assert read_rows(build, "generate").to_pylist() == rows[::2]
     assert generate.attempts(build) == tried
     assert server.seen == asked
+    manifest = read_manifest(build, "generate")
+    assert manifest["rows_in"] == 128 == manifest["rows_out"] + sum(manifest["dropped"].values())
+    assert manifest["dropped"]["fit, and not verified"] == len(rows) - len(rows[::2])
+    kept.take(build, print, tmp_path / "generated.parquet", limit=3, restart=True)
+    assert read_rows(build, "generate").to_pylist() == rows[:6:2]
+    kept.take(build, print, tmp_path / "generated.parquet", restart=True)
     generate.run(build, print, "small", base_url=server.url, round_number=2, **OPTIONS)  # it goes on from there
     again = [row["id"] for name in generate.rounds(build) for row in read_rows(build, name).to_pylist()]
     assert len(set(again)) == len(again) > len(rows)
     shutil.rmtree(build / "generate-2")
     for path in (build / "goemotions" / "train.parquet", build / "nothing.parquet"):
         with pytest.raises(DataError, match="holds no generated rows"):
-            generate.take(build, print, path, restart=True)
+            kept.take(build, print, path, restart=True)
+
+
+def test_what_early_rows_did_not_record() -> None:
+    path = Path(kept.__file__).with_name("generated.parquet")
+    rows = parquet.read_table(path).to_pylist()
+    lacking = kept.unrecorded(row["prompt_id"] for row in rows)
+    assert lacking["seed"] == lacking["tokens"] == lacking["cost"] > 0
+    for row in rows:
+        recorded = json.loads(row["prompt_id"])
+        assert recorded.get("intended") in (None, LABELS[row["labels"][0]])
+        assert len(row["labels"]) > 1 or recorded.get("intended", "none yet")
+
+
+def test_the_limit_is_the_first_part_of_the_plan(build: Path, server: OpenAIServer) -> None:
+    generate.run(build, print, "small", base_url=server.url, **OPTIONS)
+    whole = set(server.asked)
+    generate.run(build, print, "small", base_url=server.url, limit=24, restart=True, **OPTIONS)
+    assert set(server.asked[8:]) < whole
+    assert read_manifest(build, "generate")["rows_in"] == len(server.asked[8:]) * 8 == 24
 
 
 def test_a_near_copy_is_counted_once(build: Path, server: OpenAIServer) -> None:
