@@ -13,6 +13,7 @@ BUILD ?= data/build
 TWEETS ?= stanfordnlp/sentiment140
 GENERATED ?= data_build/generated.parquet
 TEACHER ?= SamLowe/roberta-base-go_emotions
+TARGET ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check train data data-demo docs hub-tour default-model screenshot clean
@@ -35,13 +36,14 @@ check: $(VENV)/dev ## formatting, lint and types
 train: $(VENV)/train ## train a model: make train DATA=... VECTORS=... OUT=...
 	$(BIN)/python -m train fit --data $(DATA) --vectors $(VECTORS) --out $(OUT) $(OPTIONS)
 
-data: $(VENV)/data ## build the data set, but for the review: make data DATA=... TWEETS=... TEACHER=... BUILD=...
+data: $(VENV)/data ## build the data set, but for the review: make data DATA=... TWEETS=... TEACHER=... BUILD=... TARGET=...
 	$(BIN)/python -m data_build goemotions $(BUILD) --data $(DATA)
 	$(BIN)/python -m data_build sentiment140 $(BUILD) --tweets $(TWEETS)
 	$(BIN)/python -m data_build generate $(BUILD) --rows $(GENERATED)
 	$(BIN)/python -m data_build relabel $(BUILD) --teacher $(TEACHER) --evaluate
-	$(BIN)/python -m data_build verify $(BUILD)
-	$(BIN)/python -m data_build balance $(BUILD)
+	$(BIN)/python -m data_build verify $(BUILD) --alignment intended
+	$(BIN)/python -m data_build balance $(BUILD) $(if $(TARGET),--target $(TARGET))
+	$(BIN)/python -m data_build report $(BUILD) --results $(BUILD)/dataset.json --document $(BUILD)/dataset.md
 
 data-demo: $(VENV)/dev ## build the data set from a bundled miniature, offline, all stages, in a minute
 	$(BIN)/python -m tests.data_demo

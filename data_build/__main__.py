@@ -281,6 +281,18 @@ def report(
 
 
 @app.command()
+def figures(
+    build: Build,
+    out: Annotated[Path, typer.Option(help="Folder to write the pictures into.")] = Path("docs/figures/dataset"),
+) -> None:
+    """Draw the figures of the balanced rows alone."""
+    from data_build import report as stage
+
+    stage.draw(build, out)
+    say(f"{out}: labels.png, words.png and co-occurrence.png written")
+
+
+@app.command()
 def publish(
     build: Build,
     repo: Annotated[str, typer.Argument(help="Hub data set, namespace/name; created if there is none.")],

@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from data_build import balance, figures, generate, goemotions, kept, relabel, review, sentiment140, verify
@@ -17,6 +18,8 @@ from evenmood.text import clean
 TEMPLATE = Path(__file__).with_name("dataset_report.md.jinja")
 STARVED = 100
 """Rows below which a gate is said to starve a label."""
+NOT_SHOWN = ("v1", "v2", "v3")
+"""Prompts whose plain-lines form told the model neither length nor point of view, although rows record both."""
 WORDS = 50
 """Of the paper's figure 3."""
 STOP_WORDS = ENGLISH_STOP_WORDS | {
@@ -53,15 +56,8 @@ def run(build: Path, say: Say, results: Path, document: Path, generated: Path | 
     content = collect(build)
     results.parent.mkdir(parents=True, exist_ok=True)
     write_text(results, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    rows = read_rows(build, balance.STAGE)
-    labels: list[list[int]] = rows["labels"].to_pylist()
     folder = document.parent / "figures" / "dataset"
-    counts = {"balanced": content["label_counts_after"], "unbalanced": content["label_counts_before"]}
-    figures.label_counts(counts, content["label_counts_by_source"], folder / "labels.png")
-    words = Counter(word for text in rows["text"].to_pylist() for word in clean(text).split())
-    frequent = [(word, count) for word, count in words.most_common() if word not in STOP_WORDS][:WORDS]
-    figures.word_counts(frequent, folder / "words.png")
-    figures.co_occurrence(labels, folder / "co-occurrence.png")
+    draw(build, folder)
     cards.render(
         TEMPLATE,
         document,
@@ -69,6 +65,7 @@ def run(build: Path, say: Say, results: Path, document: Path, generated: Path | 
         labels=LABELS,
         groups=GROUP_OF,
         starved_below=STARVED,
+        words=WORDS,
         figures=folder.relative_to(document.parent).as_posix(),
     )
     if generated is not None:
@@ -76,10 +73,43 @@ def run(build: Path, say: Say, results: Path, document: Path, generated: Path | 
     say(f"{document} and {results} written")
 
 
+def draw(build: Path, folder: Path) -> None:
+    """Write the figures of a build's balanced rows into a folder.
+
+    Raises:
+        DataError: The stage `balance` is missing, or older than what it was made from.
+    """
+    check_current(build, balance.STAGE)
+    manifest = read_manifest(build, balance.STAGE)
+    rows = read_rows(build, balance.STAGE)
+    counts = {"balanced": manifest["label_counts_after"], "unbalanced": manifest["label_counts_before"]}
+    figures.label_counts(counts, by_source(rows), folder / "labels.png")
+    words = Counter(word for text in rows["text"].to_pylist() for word in clean(text).split())
+    frequent = [(word, count) for word, count in words.most_common() if word not in STOP_WORDS][:WORDS]
+    figures.word_counts(frequent, folder / "words.png")
+    figures.co_occurrence(rows["labels"].to_pylist(), folder / "co-occurrence.png")
+
+
+def by_source(rows: pyarrow.Table) -> dict[str, dict[str, int]]:
+    """Rows per label of each source that there are rows of."""
+    found = {source: dict.fromkeys(LABELS, 0) for source in sorted(set(rows["source"].to_pylist()))}
+    for source, numbers in zip(rows["source"].to_pylist(), rows["labels"].to_pylist(), strict=True):
+        for number in numbers:
+            found[source][LABELS[number]] += 1
+    return found
+
+
 def stages_of(build: Path) -> list[str]:
     """The stages that a build has gone through, in order."""
     review_stage = [review.STAGE] if review.source_of(build) == review.STAGE else []
-    made = [*generate.rounds(build), *relabel.stages(build), verify.STAGE, *review_stage, balance.STAGE]
+    made = [
+        *generate.rounds(build),
+        *relabel.stages(build),
+        verify.STAGE,
+        *review_stage,
+        balance.UNBALANCED,
+        balance.STAGE,
+    ]
     tweets = [sentiment140.STAGE] if (build / sentiment140.STAGE / MANIFEST_FILE).exists() else []
     return [goemotions.STAGE, *tweets, *made]
 
@@ -90,12 +120,11 @@ def collect(build: Path) -> dict[str, Any]:
     names = stages_of(build)
     manifests = {name: read_manifest(build, name) for name in (*names, relabel.OFFICIAL)}
     balanced, verified = manifests[balance.STAGE], manifests[verify.STAGE]
-    rows = read_rows(build, balance.STAGE).select(["source", "labels", "generator", "reviewed"]).to_pylist()
-    by_source = {source: dict.fromkeys(LABELS, 0) for source in sorted({row["source"] for row in rows})}
-    for row in rows:
-        for number in row["labels"]:
-            by_source[row["source"]][LABELS[number]] += 1
-    evaluation = manifests[relabel.OFFICIAL].get("evaluation", {})
+    table = read_rows(build, balance.STAGE)
+    rows = table.select(["source", "labels", "generator", "reviewed"]).to_pylist()
+    written = [name for name in table["prompt_id"].to_pylist() if name]
+    measured = (build / relabel.EVALUATION / MANIFEST_FILE).exists()
+    evaluation = read_manifest(build, relabel.EVALUATION)["evaluation"] if measured else {}
     shown = ("rows", "macro_f1", "micro_f1", "macro_roc_auc")
     return {
         "target": balanced["target"],
@@ -105,7 +134,7 @@ def collect(build: Path) -> dict[str, Any]:
         "label_counts_before": balanced["label_counts_before"],
         "label_counts_supply": balanced["label_counts_supply"],
         "label_counts_after": balanced["label_counts_after"],
-        "label_counts_by_source": by_source,
+        "label_counts_by_source": by_source(table),
         "ratio_before": balanced["evenness_before"]["ratio"],
         "ratio_after": balanced["evenness_after"]["ratio"],
         "evenness_before": balanced["evenness_before"],
@@ -121,6 +150,12 @@ def collect(build: Path) -> dict[str, Any]:
             for gate in ("probability", "precision")
         },
         "attempts": generate.attempts(build),
+        "provenance": {
+            "rows": len(written),
+            "not_recorded": kept.unrecorded(written),
+            "not_shown": sum(json.loads(told)["prompt"] in NOT_SHOWN for told in written),
+            "prompts": sorted({json.loads(told)["prompt"] for told in written}),
+        },
         "generators": sorted({row["generator"] for row in rows if row["generator"]}),
         "reviewed": sum(row["reviewed"] for row in rows),
         "agreement": manifests.get(review.STAGE, {}).get("agreement"),

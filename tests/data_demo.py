@@ -67,13 +67,14 @@ def commands(place: Path, split: Path, tweets: Path, teacher: Path, url: str) ->
         ["goemotions", build, "--data", str(split), "--any-size"],
         ["sentiment140", build, "--tweets", str(tweets)],
         label,
-        ["verify", build],
+        ["verify", build, "--alignment", "intended"],
         ["balance", build, *target],
         ["generate", build, "--base-url", url, "--model", "recombines", "--samples", "400", "--for-shortfall"],
         label,
-        ["verify", build, "--restart"],
+        ["verify", build, "--alignment", "intended", "--restart"],
         ["balance", build, *target, "--restart"],
         ["report", build, "--results", str(place / "dataset.json"), "--document", str(place / "dataset.md")],
+        ["figures", build, "--out", str(place / "figures")],
         ["publish", build, "demo/miniature", "--include-tweets", "--out", str(place / "published")],
     ]
 

@@ -1,17 +1,29 @@
 """The whole chain on the miniature, and that training reads what it wrote."""
 
 import json
+import shutil
 from pathlib import Path
 
+import pytest
+
+from evenmood import DataError
 from evenmood.build_folder import read_manifest, read_rows
+from evenmood.rows import text_hash
 from evenmood.splits import load_split
+from tests.conftest import SMALL
 from tests.local_hub import run_module
 
 
-def test_the_miniature(tmp_path: Path) -> None:
-    done = run_module("tests.data_demo", "--out", tmp_path / "demo")
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("miniature") / "demo"
+    done = run_module("tests.data_demo", "--out", place)
     assert done.returncode == 0, done.stdout + done.stderr
-    found = json.loads((tmp_path / "demo" / "dataset.json").read_text())
+    return place
+
+
+def test_the_miniature(demo: Path) -> None:
+    found = json.loads((demo / "dataset.json").read_text())
     assert set(found["rows_by_source"]) == {"goemotions", "sentiment140", "generated"}
     assert min(found["label_counts_after"].values()) >= 7
     assert found["ratio_after"] <= 1.5
@@ -19,7 +31,7 @@ def test_the_miniature(tmp_path: Path) -> None:
     assert dropped["sentiment140"]["duplicate"] == 2
     assert dropped["sentiment140"]["not English"] >= 2
     assert dropped["verify"]["equals a training text"] >= 2
-    build = tmp_path / "demo" / "build"
+    build = demo / "build"
     for row in read_rows(build, "balance").to_pylist():
         assert not row["reviewed"]
         assert row["votes"] is None
@@ -27,4 +39,57 @@ def test_the_miniature(tmp_path: Path) -> None:
     sent = read_manifest(build, "generate")
     assert sent["rows_in"] == sent["rows_out"] + sum(sent["dropped"].values()) == 400
     for name, size in (("train", found["rows"]), ("validation", 28), ("test", 28)):
-        assert len(load_split(f"{tmp_path}/demo/published:balanced", name).texts) == size
+        assert len(load_split(f"{demo}/published:balanced", name).texts) == size
+    assert len({row["text_hash"] for row in read_rows(build, "balance").to_pylist()}) == found["rows"]
+    text = (demo / "dataset.md").read_text()
+    assert "This build used **--alignment intended**" in text
+    assert "without English function words" in text
+    assert {path.name for path in (demo / "figures").glob("*.png")} == {"labels.png", "words.png", "co-occurrence.png"}
+    assert "called *intended*" in (demo / "published" / "README.md").read_text()
+
+
+def test_a_build_is_read_as_its_two_training_sets(demo: Path) -> None:
+    build = demo / "build"
+    official = load_split(str(demo / "goemotions"), "train")
+    balanced, every = (load_split(f"{build}{name}", "train") for name in ("", ":unbalanced"))
+    assert balanced.digest() == load_split(f"{build}:balanced", "train").digest()
+    assert len(balanced) == read_manifest(build, "balance")["rows_out"] < len(every)
+    assert set(official.texts) | set(balanced.texts) <= set(every.texts)
+    assert len({text_hash(text) for text in every.texts}) == len(every)
+    for name in ("validation", "test"):
+        for source in (f"{build}", f"{build}:unbalanced"):
+            assert load_split(source, name).digest() == load_split(str(demo / "goemotions"), name).digest()
+
+
+@pytest.mark.parametrize("configuration", ["", ":unbalanced"])
+def test_training_reads_a_build(demo: Path, tmp_path: Path, configuration: str) -> None:
+    build = demo / "build"
+    expected = read_manifest(build, "balance-unbalanced" if configuration else "balance")["rows_out"]
+    done = run_module(
+        "train", "fit", "--data", f"{build}{configuration}", "--out", tmp_path / "model", "--epochs", "1", *SMALL
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"data: {expected} training and 28 validation texts from {build}{configuration}" in done.stderr
+
+
+def test_a_build_that_cannot_be_read(demo: Path, tmp_path: Path) -> None:
+    build = Path(shutil.copytree(demo / "build", tmp_path / "build"))
+    refused = run_module("train", "fit", "--data", f"{build}:even", "--out", tmp_path / "model", *SMALL)
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert f"{build} is a build folder: write {build}:balanced or {build}:unbalanced" in refused.stderr
+    with pytest.raises(DataError, match=r"published: the train split may be balanced/train\*.parquet, unbalanced/tra"):
+        load_split(str(demo / "published"), "train")
+    (build / "balance" / "train-00001.parquet").write_bytes(b"what an earlier run left")  # not the manifest's
+    load_split(str(build), "train")
+    (build / "balance" / "train-00000.parquet").write_bytes(b"forged")
+    with pytest.raises(DataError, match=r"differs from what the stage wrote; run: python -m data_build balance"):
+        load_split(str(build), "train")
+    manifest = build / "verify" / "manifest.json"
+    manifest.write_text(manifest.read_text() + "\n")
+    with pytest.raises(
+        DataError, match=r"verify was done again after balance-unbalanced; run: .* balance .* --restart"
+    ):
+        load_split(str(build), "train")
+    shutil.rmtree(build / "balance")
+    with pytest.raises(DataError, match="the stage balance has not been run; run: python -m data_build balance"):
+        load_split(str(build), "validation")

@@ -100,6 +100,33 @@ def test_parquet_faults(tmp_path: Path) -> None:
         load_split(str(tmp_path), "train")
 
 
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        (["train.tsv", "train.parquet"], r"train\.tsv, train\*\.parquet"),
+        (["a/train.parquet", "b/train.parquet"], r"a/train\*\.parquet, b/train\*\.parquet"),
+        (["train.parquet", "training-old.parquet"], r"train\*\.parquet, training-old\*\.parquet"),
+    ],
+)
+def test_more_than_one_data_set_is_refused(tmp_path: Path, files: list[str], found: str) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        parquet.write_table(pyarrow.table({"text": ["a"], "labels": [[1]]}), tmp_path / name)
+    with pytest.raises(DataError, match=f"the train split may be {found}; name the folder") as caught:
+        load_split(str(tmp_path), "train")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_split_in_several_files_is_read_whole_or_not_at_all(tmp_path: Path) -> None:
+    for number in range(3):
+        table = pyarrow.table({"text": [f"text {number}"], "labels": [[number]]})
+        parquet.write_table(table, tmp_path / f"train-0000{number}-of-00003.parquet")
+    assert load_split(str(tmp_path), "train").texts == ["text 0", "text 1", "text 2"]
+    (tmp_path / "train-00001-of-00003.parquet").unlink()
+    with pytest.raises(DataError, match="2 files of the train split, whose names say 3"):
+        load_split(str(tmp_path), "train")
+
+
 def test_a_file_is_not_a_data_set(tmp_path: Path) -> None:
     path = tmp_path / "x.tsv"
     path.write_text("a\t1\tb\n")
