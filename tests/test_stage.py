@@ -3,11 +3,12 @@
 import json
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from tests.local_hub import run_module
 from tests.openai_server import Handler, OpenAIServer
 from tests.small_data import write_tsv, write_tweets
 
-CONCURRENCY = 4
+CONCURRENCY, REQUESTS = 4, 20
 FOLDERS = [
     "goemotions",
     "sentiment140",
@@ -34,6 +35,7 @@ FOLDERS = [
     "generate",
     "relabel-generate",
     "verify",
+    "balance-unbalanced",
     "balance",
 ]
 """Of the chain, in the order in which they are finished."""
@@ -198,22 +200,19 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) ->
         process = run_chain(chain(place / "build", tweets, tiny_encoder, server.url))
         said, _ = process.communicate(timeout=120)
         assert process.returncode == 0, said
-        assert len(server.asked) == 20
+        assert len(set(server.asked)) == len(server.asked) == REQUESTS
         yield Undisturbed(tweets, place / "build", server)
 
 
 def kill_and_resume(whole: Undisturbed, build: Path, teacher: Path, stage: str, part: float) -> dict[str, Any]:
-    """Kill a build when a stage has run for a part of its time, go on, and hold it against the undisturbed one."""
-    ends = [(whole.build / name / "manifest.json").stat().st_mtime for name in FOLDERS]
-    at = FOLDERS.index(stage)
-    whole.server.asked.clear()
-    process = run_chain(chain(build, whole.tweets, teacher, whole.server.url))
-    while at and not (build / FOLDERS[at - 1] / "manifest.json").exists():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.002)
-    time.sleep(part * (ends[at] - ends[at - 1] if at else 1.0))
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    """Kill a build within a stage, go on, and hold it against the undisturbed one.
+
+    Within: when the stage has run for a part of its time, or, in `generate`, when that part of its requests is
+    answered; earlier where the build had ended by then.
+    """
+    while not killed(whole, build, teacher, stage, part):
+        shutil.rmtree(build)
+        part /= 2
     ended = [name for name in FOLDERS if (build / name / "manifest.json").exists()]
     asked = len(whole.server.asked)
     again = run_chain(chain(build, whole.tweets, teacher, whole.server.url))
@@ -228,6 +227,27 @@ def kill_and_resume(whole: Undisturbed, build: Path, teacher: Path, stage: str, 
     }
 
 
+def killed(whole: Undisturbed, build: Path, teacher: Path, stage: str, part: float) -> bool:
+    """Start a build and kill it; False where it had ended before."""
+    ends = [(whole.build / name / "manifest.json").stat().st_mtime for name in FOLDERS]
+    at = FOLDERS.index(stage)
+    whole.server.asked.clear()
+    process = run_chain(chain(build, whole.tweets, teacher, whole.server.url))
+
+    def until(moment: Callable[[], bool]) -> None:
+        while not moment() and process.poll() is None:
+            time.sleep(0.002)
+
+    if stage == "generate":
+        until(lambda: len(whole.server.asked) >= 1 + part * (REQUESTS - 2))
+    else:
+        until(lambda: not at or (build / FOLDERS[at - 1] / "manifest.json").exists())
+        time.sleep(part * (ends[at] - ends[at - 1] if at else 1.0))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    return process.returncode == -signal.SIGKILL and not (build / FOLDERS[-1] / "manifest.json").exists()
+
+
 @pytest.mark.parametrize("stage", ["sentiment140", "generate", "verify"])
 def test_killed_and_resumed_gives_the_same_bytes(
     undisturbed: Undisturbed, tiny_encoder: Path, tmp_path: Path, stage: str
@@ -235,34 +255,44 @@ def test_killed_and_resumed_gives_the_same_bytes(
     outcome = kill_and_resume(undisturbed, tmp_path / "build", tiny_encoder, stage, 0.5)
     assert outcome["same_bytes"]
     assert outcome["requests_repeated"] <= CONCURRENCY
+    if stage == "generate":
+        assert outcome["killed_after"] == "relabel"
+        assert 0 < outcome["requests_answered_before"] < REQUESTS
 
 
 @pytest.mark.slow
 def test_killed_at_twenty_moments(undisturbed: Undisturbed, tiny_encoder: Path, tmp_path: Path) -> None:
-    """Its result is kept in results/killed.json."""
+    """Eight of them between answers of the generator. Its result is kept in results/killed.json."""
     draw = random.Random(0)
+    stages = ["generate"] * 8 + [draw.choice([name for name in FOLDERS if name != "generate"]) for _ in range(12)]
     outcomes = [
-        kill_and_resume(undisturbed, tmp_path / str(number), tiny_encoder, draw.choice(FOLDERS), draw.random())
-        for number in range(20)
+        kill_and_resume(undisturbed, tmp_path / str(number), tiny_encoder, stage, draw.random())
+        for number, stage in enumerate(stages)
     ]
+    between = [outcome for outcome in outcomes if 0 < outcome["requests_answered_before"] < REQUESTS]
     content = {"builds": len(outcomes), "same_bytes": sum(outcome["same_bytes"] for outcome in outcomes)}
-    content |= {"requests_in_flight": CONCURRENCY, "moments": outcomes}
-    (ROOT / "results" / "killed.json").write_text(json.dumps(content, indent=1) + "\n")
+    content |= {"requests": REQUESTS, "requests_in_flight": CONCURRENCY, "killed_between_answers": len(between)}
+    content |= {"requests_repeated": sum(outcome["requests_repeated"] for outcome in outcomes)}
+    (ROOT / "results" / "killed.json").write_text(json.dumps({**content, "moments": outcomes}, indent=1) + "\n")
     assert content["same_bytes"] == 20
+    assert len(between) >= 8
+    assert content["requests_repeated"] > 0
     assert all(outcome["requests_repeated"] <= CONCURRENCY for outcome in outcomes)
+    assert all(outcome["killed_after"] != FOLDERS[-1] for outcome in outcomes)
 
 
 def test_the_chain_accounts_for_every_tweet(undisturbed: Undisturbed) -> None:
     build = undisturbed.build
     rows = 0
-    for name in ("sentiment140", "relabel", "generate", "relabel-generate", "verify"):
+    for name in ("sentiment140", "relabel", "generate", "relabel-generate", "verify", "balance-unbalanced"):
         manifest = read_manifest(build, name)
         assert manifest["rows_in"] == manifest["rows_out"] + sum(manifest["dropped"].values())
         rows += manifest["rows_out"] if name.startswith("relabel") else 0
         for file, about in manifest["shards"].items():
             assert sha256(build / name / file) == about["sha256"]
     assert read_manifest(build, "verify")["rows_in"] == rows
-    assert read_manifest(build, "balance")["inputs"]["verify"] == sha256(build / "verify" / "manifest.json")
+    for name, source in (("balance-unbalanced", "verify"), ("balance", "balance-unbalanced")):
+        assert read_manifest(build, name)["inputs"][source] == sha256(build / source / "manifest.json")
 
 
 def test_the_report_says_what_the_manifests_say(undisturbed: Undisturbed, tmp_path: Path) -> None:
