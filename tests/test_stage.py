@@ -17,9 +17,10 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
+from data_build import relabel
 from data_build.stage import input_hashes, locked, open_stage
 from evenmood import DataError, UsageError
-from evenmood.build_folder import read_manifest, read_rows, sha256
+from evenmood.build_folder import check_current, read_manifest, read_rows, sha256
 from tests.fresh_environment import ROOT
 from tests.hub_repository import files_of
 from tests.local_hub import run_module
@@ -293,6 +294,19 @@ def test_the_chain_accounts_for_every_tweet(undisturbed: Undisturbed) -> None:
     assert read_manifest(build, "verify")["rows_in"] == rows
     for name, source in (("balance-unbalanced", "verify"), ("balance", "balance-unbalanced")):
         assert read_manifest(build, name)["inputs"][source] == sha256(build / source / "manifest.json")
+
+
+def test_the_teacher_may_be_measured_later(undisturbed: Undisturbed, tiny_encoder: Path, tmp_path: Path) -> None:
+    build = Path(shutil.copytree(undisturbed.build, tmp_path / "build"))
+    before = files_of(build)
+    said: list[str] = []
+    relabel.run(build, said.append, str(tiny_encoder), evaluate=True)
+    assert [line.split(":")[0] for line in said if "macro-F1" in line] == ["teacher on validation", "teacher on test"]
+    check_current(build, "balance")
+    assert {name: content for name, content in files_of(build).items() if "relabel-test" not in str(name)} == before
+    assert set(read_manifest(build, "relabel-test")["evaluation"]) == {"thresholds", "validation", "test"}
+    with pytest.raises(UsageError, match="an earlier run had other batch_size"):
+        relabel.run(build, print, str(tiny_encoder), batch_size=7)
 
 
 def test_the_report_says_what_the_manifests_say(undisturbed: Undisturbed, tmp_path: Path) -> None:
