@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from data_build import generate
+from data_build import generate, relabel
 from data_build.gates import NEAR, Known, Leakage, intended_passes, precision_cuts, shingles, similarity
+from data_build.verify import Alignment, given_by
+from evenmood import LABELS
+from evenmood.rows import table
 
 
 def test_the_cut_is_the_lowest_probability_of_sure_precision() -> None:
@@ -30,6 +33,28 @@ def test_the_intended_label_is_among_the_two_highest_and_reaches_its_threshold()
     scores = np.array([[0.9, 0.5, 0.1], [0.9, 0.5, 0.6], [0.2, 0.1, 0.05], [0.5, 0.5, 0.5]])
     passes = intended_passes(scores, np.array([1, 1, 0, 2]), np.array([0.3, 0.3, 0.3]))
     assert passes.tolist() == [True, False, False, True]
+
+
+def test_the_three_alignments() -> None:
+    """A tweet and three generated rows: pride sure enough for `intended` alone; pride third; pride and a second one."""
+    pride, joy, love = (LABELS.index(label) for label in ("pride", "joy", "love"))
+    scores = np.zeros((4, len(LABELS)), np.float32)
+    scores[0, [pride, joy]] = 0.6, 0.75
+    scores[1, [pride, joy]] = 0.4, 0.8
+    scores[2, [pride, joy, love]] = 0.4, 0.8, 0.9
+    scores[3, [pride, joy]] = 0.72, 0.2
+    sources = ["sentiment140", *["generated"] * 3]
+    made = table(id=list("abcd"), labels=[None, [pride], [pride], [pride, joy]], source=sources)
+    rows = relabel.with_scores(made, scores)
+    every = np.full(len(LABELS), 0.7, np.float32)
+    cuts = {"probability": every, "precision": every + np.float32(0.06), "tuned": every - np.float32(0.55)}
+
+    def given(alignment: Alignment) -> list[list[int]]:
+        return [row.nonzero()[0].tolist() for row in given_by(rows, alignment, cuts)]
+
+    assert given("probability") == [[joy], [joy], [joy, love], [pride]]
+    assert given("precision") == [[], [joy], [joy, love], []]
+    assert given("intended") == [[joy], [pride], [], [joy, pride]]
 
 
 HELD = ["I really did not expect to see you here today my old friend", "ok then", "thank you"]
