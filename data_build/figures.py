@@ -24,14 +24,15 @@ def label_counts(
     """Draw the rows of each label, a panel per configuration (the paper's figures 1 and 2).
 
     Args:
-        counts: Rows per label of each configuration's training split.
+        counts: Rows per label of each training split, by its title; `balanced` first where there is one.
         by_source: Rows per label of each source of the balanced one; empty where there is none.
         path: PNG to write.
     """
     figure = Figure(figsize=(5 * len(counts) + 1, 7), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(counts), sharey=True, squeeze=False)[0]
-    order = sorted(counts["unbalanced"], key=counts["unbalanced"].__getitem__)
+    *_, before = counts.values()
+    order = sorted(before, key=before.__getitem__)
     for axes, (configuration, rows) in zip(panels, counts.items(), strict=True):
         parts = by_source if configuration == "balanced" else {"goemotions": rows}
         start = [0] * len(order)

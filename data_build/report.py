@@ -82,7 +82,7 @@ def draw(build: Path, folder: Path) -> None:
     check_current(build, balance.STAGE)
     manifest = read_manifest(build, balance.STAGE)
     rows = read_rows(build, balance.STAGE)
-    counts = {"balanced": manifest["label_counts_after"], "unbalanced": manifest["label_counts_before"]}
+    counts = {"balanced": manifest["label_counts_after"], "GoEmotions": manifest["label_counts_before"]}
     figures.label_counts(counts, by_source(rows), folder / "labels.png")
     words = Counter(word for text in rows["text"].to_pylist() for word in clean(text).split())
     frequent = [(word, count) for word, count in words.most_common() if word not in STOP_WORDS][:WORDS]

@@ -184,8 +184,9 @@ def test_what_is_trained_is_pushed_without_training(
     assert set(hub.repositories) == {MODEL}
 
 
-def test_what_a_job_cannot_see(hub: HubServer, token: str, small_data: Path) -> None:
-    done = run_module("train", "job", MODEL, "--data", small_data)
+@pytest.mark.parametrize("configuration", ["", ":unbalanced"])
+def test_what_a_job_cannot_see(hub: HubServer, token: str, small_data: Path, configuration: str) -> None:
+    done = run_module("train", "job", MODEL, "--data", f"{small_data}{configuration}")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "--data" in done.stderr
     assert "does not see this machine's files" in done.stderr

@@ -82,7 +82,7 @@ def start(
     from huggingface_hub import HfApi, Volume, get_token
 
     for name, value in (("--data", config.data), ("--vectors", config.vectors), ("--corpus", "".join(config.corpus))):
-        if value and Path(value).exists():
+        if any(part and Path(part).exists() for part in (value, str(value or "").rpartition(":")[0])):
             raise UsageError(f"{name} {value}: a rented machine does not see this machine's files; give a Hub id")
     token = get_token()
     if token is None:
