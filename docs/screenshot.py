@@ -1,14 +1,17 @@
-"""Take a picture of the running demo in headless Chromium: `python docs/screenshot.py docs/demo.png`."""
+"""Take a picture, or a recording, of the running demo in Chromium: `python docs/screenshot.py docs/demo.png`."""
 
+import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +32,16 @@ def running_demo(
     python: str | Path = sys.executable,
     app: Path = ROOT / "space" / "app.py",
 ) -> Iterator[str]:
-    """Start the demo on a free port of loopback and give its address; it ends with the block."""
+    """Start the demo on a free port of loopback and give its address; it ends with the block. It takes no feedback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [python, app, "--no-browser", "--port", str(port), *options]
     process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, **(environment or {})}
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "EVENMOOD_FEEDBACK": "", **(environment or {})},
     )
     url = f"http://127.0.0.1:{port}"
     try:
@@ -74,20 +80,99 @@ def chromium() -> Iterator[Browser]:
 def ask(page: Page, url: str, text: str) -> Any:
     """Open the page, type a text, press the button, and wait for the bars."""
     page.goto(url)
-    page.get_by_label("Text").fill(text)
-    page.get_by_role("button", name="Analyse").click()
+    page.locator("#text textarea").fill(text)
+    page.locator("#analyse").click()
     page.wait_for_selector("#result .bar")
+    page.wait_for_selector("#words mark")
     page.wait_for_timeout(300)
     return page
 
 
+def table(folder: Path) -> Path:
+    """A table to upload: what a shop's customers might write over half a year."""
+    said = [
+        "Thank you so much, this made my day!",
+        "Still waiting. I am so disappointed, and a bit angry.",
+        "Does it come in blue? I was wondering.",
+        "lol my dog loves it more than I do",
+        "I'm sorry, I ordered the wrong one.",
+        "Wow, I did not expect that!",
+        "It works.",
+    ]
+    rows = [f"{n},{json.dumps(said[n * n % len(said)])},2026-0{1 + n % 6}-1{n % 7}" for n in range(700)]
+    path = folder / "comments.csv"
+    path.write_text("\n".join(["id,comment,date", *rows]), encoding="utf-8")
+    return path
+
+
+def open_tab(page: Page, number: int) -> None:
+    """Click a tab; on a narrow screen the last ones stand in a menu."""
+    tabs = page.get_by_role("tab")
+    if number < tabs.count():
+        tabs.nth(number).click()
+    else:
+        page.locator(".overflow-menu > button").click()
+        page.locator(".overflow-dropdown button").nth(number - tabs.count()).click()
+
+
+def walk(page: Page, url: str, folder: Path) -> Iterator[str]:
+    """Use the page as a visitor, tab by tab; yields the name of what can be seen now, when it can."""
+    ask(page, url, SENTENCE)
+    yield "analyse"
+    page.locator("#way label").nth(1).click()
+    page.wait_for_selector("#words mark.for.strong")
+    yield "why"
+    open_tab(page, 1)
+    page.locator("#compare-text textarea").fill("I love it, but I'm scared")
+    page.locator("#compare").click()
+    page.wait_for_selector("#compare-table table")
+    yield "compare"
+    open_tab(page, 2)
+    page.locator("#batch-file input[type=file]").set_input_files(table(folder))
+    page.wait_for_selector("#batch-progress .note")
+    page.locator("#batch-run").click()
+    page.wait_for_selector("#batch-heat table", timeout=60_000)
+    page.wait_for_timeout(1500)  # the plots are drawn
+    yield "batch"
+    open_tab(page, 3)
+    page.get_by_text("I finally got the job").first.click()
+    page.locator("#long-run").click()
+    page.wait_for_selector("#long-table table")
+    page.wait_for_timeout(1000)
+    yield "long-text"
+    open_tab(page, 4)
+    page.wait_for_selector("#about-per-label table")
+    page.wait_for_timeout(500)
+    yield "about"
+
+
+def record(page: Page, url: str, folder: Path, out: Path) -> None:
+    """Write a recording of a visit: a picture a step, some seconds each."""
+    from PIL import Image
+
+    frames = []
+    for name in walk(page, url, folder):
+        if name != "about":
+            page.evaluate("window.scrollTo(0, 0)")
+            frames.append(Image.open(BytesIO(page.screenshot())).convert("P", palette=Image.Palette.ADAPTIVE))
+            if name in ("batch", "long-text"):
+                page.evaluate("window.scrollTo(0, 420)")
+                page.wait_for_timeout(300)
+                frames.append(Image.open(BytesIO(page.screenshot())).convert("P", palette=Image.Palette.ADAPTIVE))
+    frames[0].save(out, save_all=True, append_images=frames[1:], duration=2500, loop=0, optimize=True)
+
+
 def main() -> None:
-    """Take the picture."""
+    """Take the picture, or the recording where its name ends in .gif."""
     if len(sys.argv) != 2:
-        sys.exit("usage: python docs/screenshot.py OUT.png")
-    with running_demo() as url, chromium() as browser:
-        page = browser.new_page(viewport={"width": 1200, "height": 760}, color_scheme="light")
-        ask(page, url, SENTENCE).screenshot(path=sys.argv[1])
+        sys.exit("usage: python docs/screenshot.py OUT.png, or OUT.gif for a recording")
+    out = Path(sys.argv[1])
+    with running_demo() as url, chromium() as browser, tempfile.TemporaryDirectory() as folder:
+        page = browser.new_page(viewport={"width": 1100, "height": 720}, color_scheme="light")
+        if out.suffix == ".gif":
+            record(page, url, Path(folder), out)
+        else:
+            ask(page, url, SENTENCE).screenshot(path=out)
 
 
 if __name__ == "__main__":

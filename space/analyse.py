@@ -62,21 +62,21 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks) -> list[g
             gr.Examples(EXAMPLES, text, label=shown("examples"), api_visibility="private", cache_examples=False)
         with gr.Column():
             result = gr.HTML(views.note("en", "answer_here"), elem_id="result")
-    gr.Markdown(f"### {shown('why')}")
-    with gr.Row():
-        ways = [(shown("way_attention"), ATTENTION), (shown("way_left_out"), LEFT_OUT)]
-        way = gr.Radio(ways, value=ATTENTION, label=shown("way"), elem_id="way")
-        label = gr.Dropdown(
-            label_choices(classifier.labels),
-            value=classifier.labels[0],
-            label=shown("label"),
-            visible=False,
-            elem_id="label",
-        )
-    words = gr.HTML(elem_id="words")
+            gr.Markdown(f"### {shown('why')}")
+            with gr.Row():
+                ways = [(shown("way_attention"), ATTENTION), (shown("way_left_out"), LEFT_OUT)]
+                way = gr.Radio(ways, value=ATTENTION, label=shown("way"), elem_id="way")
+                label = gr.Dropdown(
+                    label_choices(classifier.labels),
+                    value=classifier.labels[0],
+                    label=shown("label"),
+                    visible=False,
+                    elem_id="label",
+                )
+            words = gr.HTML(elem_id="words")
     with gr.Accordion(shown("use"), open=False, elem_id="use"):
         share = gr.Button(shown("share"), elem_id="share")
-        link = gr.Textbox(label=shown("share_link"), info=shown("share_note"), interactive=False, buttons=["copy"])
+        link = gr.Textbox(label=shown("share_link"), info=shown("share_note"), interactive=False, buttons=[])
         with gr.Row():
             code: dict[str, Any] = {"interactive": False, "max_lines": 12, "wrap_lines": True}
             as_json_box = gr.Code(language="json", label="JSON", elem_id="as-json", **code)

@@ -37,7 +37,7 @@ class ModelChoice(TypedDict):
     thresholds: dict[str, float]
 
 
-def connect(models: Models) -> None:
+def connect(known: Models) -> None:
     """Add the endpoints to the page that is being drawn."""
 
     def analyse(text: str) -> Answer:
@@ -47,7 +47,7 @@ def connect(models: Models) -> None:
             text: The text, 20,000 characters at most; the model reads its first words.
         """
         with told():
-            return answer(models.default, text)
+            return answer(known.default, text)
 
     def explain(text: str, label: str) -> list[Word]:
         """The words behind an answer, each with its place in the text and its weight.
@@ -57,7 +57,7 @@ def connect(models: Models) -> None:
             label: A label: weights say how far its probability falls where the word is left out. Empty: by attention.
         """
         with told():
-            return words(models.default, check_text(text), label or None)
+            return words(known.default, check_text(text), label or None)
 
     def compare(text: str, first: str, second: str) -> Comparison:
         """What two models say of one text.
@@ -68,7 +68,7 @@ def connect(models: Models) -> None:
             second: The other one.
         """
         with told():
-            one, other = answer(models.get(first), text), answer(models.get(second), text)
+            one, other = answer(known.get(first), text), answer(known.get(second), text)
         given = [{score["label"] for score in found["labels"]} for found in (one, other)]
         return {"first": one, "second": other, "differ": sorted(given[0] ^ given[1])}
 
@@ -83,7 +83,7 @@ def connect(models: Models) -> None:
                 raise UsageError(f"texts must be a list of strings, not {type(texts).__name__}")
             if len(texts) > MOST_ROWS:
                 raise UsageError(f"{len(texts):,} texts; at most {MOST_ROWS:,} are taken")
-            return answers(models.default, [check_text(text) for text in texts])
+            return answers(known.default, [check_text(text) for text in texts])
 
     def passages(text: str) -> list[PassageAnswer]:
         """A page or a chat log, split into sentences or turns, with the emotions of each.
@@ -93,25 +93,25 @@ def connect(models: Models) -> None:
         """
         with told():
             found = split(check_text(text))
-            said = answers(models.default, [passage.text for passage in found])
+            said = answers(known.default, [passage.text for passage in found])
         return [
             {"speaker": passage.speaker, "text": passage.text, "answer": one}
             for passage, one in zip(found, said, strict=True)
         ]
 
-    def list_models() -> list[ModelChoice]:
+    def models() -> list[ModelChoice]:
         """The models that `/compare` takes by name; the first one answers everything else."""
-        default = models.default
+        default = known.default
         first: ModelChoice = {
-            "name": models.choices()[0].name,
-            "title": models.default_title,
+            "name": known.choices()[0].name,
+            "title": known.default_title,
             "labels": list(default.labels),
             "thresholds": dict(default.thresholds),
         }
         more: list[ModelChoice] = []
         with told():
-            for choice in models.choices()[1:]:
-                found = models.get(choice.name)
+            for choice in known.choices()[1:]:
+                found = known.get(choice.name)
                 thresholds = dict(found.thresholds)
                 more.append(
                     {"name": choice.name, "title": choice.title, "labels": list(found.labels), "thresholds": thresholds}
@@ -123,4 +123,4 @@ def connect(models: Models) -> None:
     gr.api(compare, api_name="compare")
     gr.api(batch, api_name="batch", concurrency_limit=1, concurrency_id="tables")
     gr.api(passages, api_name="passages")
-    gr.api(list_models, api_name="models")
+    gr.api(models, api_name="models")

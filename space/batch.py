@@ -97,12 +97,11 @@ def tab(models: Models) -> list[gr.Dropdown]:
             return [gr.Dropdown([], value=None), gr.Dropdown([(shown("no_dates"), "")], value=""), ""]
         with told(), tempfile.TemporaryDirectory() as work:
             source = scoring.open_source(Path(path), Path(path).name, Path(work))
-        texts = scoring.guess(source.columns, scoring.TEXT_COLUMNS) or source.columns[0]
         dates = [(shown("no_dates"), ""), *((name, name) for name in source.columns)]
         named = ", ".join(source.columns[:20]) + (" …" if len(source.columns) > 20 else "")
         return [
-            gr.Dropdown(source.columns, value=texts),
-            gr.Dropdown(dates, value=scoring.guess(source.columns, scoring.DATE_COLUMNS) or ""),
+            gr.Dropdown(source.columns, value=scoring.text_column(source)),
+            gr.Dropdown(dates, value=scoring.date_column(source) or ""),
             views.note(language_of(request), "batch_ready", name=source.name, columns=named),
         ]
 
@@ -117,7 +116,7 @@ def tab(models: Models) -> list[gr.Dropdown]:
             classifier = models.get(name)
             source = scoring.open_source(Path(path), Path(path).name, work) if path else scoring.pasted(lines, work)
             yield [views.progress_bar(0.0, say(language, "batch_waiting")), *[gr.skip()] * 9]
-            read = texts if path and texts else source.columns[0]
+            read = texts if path and texts else scoring.text_column(source)
             tally, told_at = scoring.Tally(), 0.0
             for tally in scoring.score(source, read, dates if path else None, classifier, work):
                 if time.monotonic() - told_at > EVERY_SECONDS:
@@ -232,7 +231,7 @@ def rows_of(language: str, parquet: Path, label: str, column: str | None) -> lis
         raise refusal(str(UsageError("the results are no longer kept; analyse the rows again"))) from None
     labels, probabilities, _ = scored.ADDED
     if column not in found.column_names:  # chosen anew since, or lines were pasted
-        column = scoring.guess(found.column_names, scoring.TEXT_COLUMNS) or found.column_names[0]
+        column = found.column_names[0]
     strength = None
     if label:
         names, values = (found[name].combine_chunks() for name in (labels, probabilities))

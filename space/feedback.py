@@ -76,6 +76,11 @@ class Store:
         if self._scheduler:
             self._scheduler.trigger().result()
 
+    def close(self) -> None:
+        """Send nothing more."""
+        if self._scheduler:
+            self._scheduler.stop()
+
 
 def repository() -> str | None:
     """The data set that feedback goes to: only where a token is there, and the place is named or is a Space's."""

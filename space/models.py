@@ -28,7 +28,7 @@ ARMS = {
     "unbalanced-average": "unbalanced, without attention",
 }
 """Folders of the paper's three arms, wherever among the trained models they lie."""
-HUB_ID = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}", re.ASCII)
+HUB_ID = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}", re.ASCII)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Way = Literal["auto", "sentences", "turns"]
-STAMP = r"(?:[\[(]?\d{1,4}[-./:]\d{1,2}[^A-Za-z\n]{0,24}(?:[ap]\.?m\.?)?[\])]?\s*[-–]?\s*)?"
+STAMP = r"(?:[\[(]?\d{1,4}[-./:]\d{1,2}[^A-Za-z<\n]{0,24}(?:[AaPp]\.?[Mm]\.?(?=\W))?[\])]?\s*[-–]?\s*)?"
 SPEAKER = re.compile(
     rf"^\s*{STAMP}(?:<(?P<angle>[^<>\n]{{1,40}})>|(?P<name>[^\W\d_][\w .'-]{{0,39}}):)\s+(?P<said>\S.*)$"
 )

@@ -1,10 +1,13 @@
 """A visitor's table through the model: read in a stream, counted, and written as CSV and Parquet."""
 
 import csv
+import io
 import json
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +26,12 @@ CHUNK_ROWS = 500
 KINDS = {name: kind for name, kind in tables.FORMATS.items() if kind != "parquet"}
 TEXT_COLUMNS = ("text", "comment", "tweet", "message", "review", "content", "body", "sentence")
 DATE_COLUMNS = ("date", "time", "datetime", "timestamp", "created_at", "created", "day")
+ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What a cell may not begin with where a spreadsheet opens the file (OWASP, "CSV injection")."""
 HEAD_BYTES = 1_000_000
+LOOKED_AT = 50
+"""Rows from which columns are guessed."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,7 @@ class Source:
 
     Attributes:
         name: As the visitor calls it.
+        rows: The first rows, to guess columns from.
         encoding: What the file was converted from; None where it was UTF-8.
     """
 
@@ -41,6 +48,7 @@ class Source:
     name: str
     kind: str
     columns: list[str]
+    rows: list[dict[str, Any]] = field(default_factory=list)
     delimiter: str = ","
     encoding: str | None = None
 
@@ -101,7 +109,9 @@ def open_source(path: Path, name: str, work: Path) -> Source:
         path = work / f"source{Path(name).suffix.lower()}"
         path.write_text(text, encoding="utf-8", newline="")
     if kind == "jsonl":
-        return Source(path, name, kind, _keys(text, name), encoding=encoding)
+        check_rows(text.count("\n"), name)
+        keys, first = _keys(text, name)
+        return Source(path, name, kind, keys, first, encoding=encoding)
     line = text[:HEAD_BYTES].lstrip("\ufeff").splitlines()[0] if text else ""
     delimiter = "\t" if kind == "tsv" else max(",;\t", key=lambda sign: (line.count(sign), sign == ","))
     try:
@@ -110,7 +120,11 @@ def open_source(path: Path, name: str, work: Path) -> Source:
         raise DataError(f"{name}, line 1: not a line of column names") from None
     if len(columns) > MOST_COLUMNS or max(map(len, columns), default=0) > 1000:
         raise DataError(f"{name}: the first line must hold the columns' names, at most {MOST_COLUMNS} short ones")
-    return Source(path, name, kind, columns, delimiter, encoding)
+    if text.count("\n") > MOST_ROWS:  # as many rows, or line breaks within cells
+        check_rows(sum(1 for _ in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)) - 1, name)
+    cells = csv.reader(io.StringIO(text[:HEAD_BYTES], newline=""), delimiter=delimiter)
+    first = [dict(zip(columns, row, strict=False)) for row in islice(cells, 1, LOOKED_AT)]
+    return Source(path, name, kind, columns, first, delimiter, encoding)
 
 
 def pasted(lines: str, work: Path) -> Source:
@@ -141,32 +155,51 @@ def _decoded(content: bytes, name: str) -> tuple[str, str | None]:
     raise DataError(f"{name}: neither UTF-8 nor Windows-1252 text; save it as UTF-8")
 
 
-def _keys(text: str, name: str) -> list[str]:
-    """All keys of JSON Lines, in the order of their appearance; broken lines are told when the rows are read."""
+def _keys(text: str, name: str) -> tuple[list[str], list[dict[str, Any]]]:
+    """All keys of JSON Lines and the first rows; broken lines are told when the rows are read."""
     keys: dict[str, None] = {}
+    first: list[dict[str, Any]] = []
     for line in text.splitlines():
         try:
             row = json.loads(line) if line.strip() else {}
         except (ValueError, RecursionError):
             continue
-        keys.update(dict.fromkeys(row) if isinstance(row, dict) else {})
+        if isinstance(row, dict):
+            keys.update(dict.fromkeys(row))
+            first += [row] if len(first) < LOOKED_AT else []
         if len(keys) > MOST_COLUMNS:
             raise DataError(f"{name}: more than {MOST_COLUMNS} different keys")
     if not keys:
         raise DataError(f"{name}: no line holds a JSON object")
-    return list(keys)
+    return list(keys), first
 
 
-def guess(columns: list[str], wanted: tuple[str, ...]) -> str | None:
-    """The column whose name is the likeliest of those wanted; None where none is."""
+def text_column(source: Source) -> str:
+    """The column that likely holds the texts: by its name, or else the one with the longest cells."""
+
+    def length(column: str) -> int:
+        return sum(len(row[column]) for row in source.rows if isinstance(row.get(column), str))
+
+    return _named(source.columns, TEXT_COLUMNS) or max(source.columns, key=length)
+
+
+def date_column(source: Source) -> str | None:
+    """The column that likely holds dates, by its name or its first cells; None where there is none."""
+
+    def dated(column: str) -> bool:
+        return all(ISO_DATE.match(str(row.get(column, ""))) for row in source.rows)
+
+    found = next((column for column in source.columns if source.rows and dated(column)), None)
+    return _named(source.columns, DATE_COLUMNS) or found
+
+
+def _named(columns: list[str], wanted: tuple[str, ...]) -> str | None:
     names = {column.strip().lower(): column for column in columns}
     exact = next((names[name] for name in wanted if name in names), None)
     return exact or next((column for name, column in names.items() if any(part in name for part in wanted)), None)
 
 
-def score(
-    source: Source, column: str, date_column: str | None, classifier: EmotionClassifier, out: Path
-) -> Iterator[Tally]:
+def score(source: Source, column: str, dates: str | None, classifier: EmotionClassifier, out: Path) -> Iterator[Tally]:
     """Write `emotions.csv` and `emotions.parquet` into `out`, with all columns of the table and the emotions' after.
 
     Every cell of the table stays as it is in the Parquet file, as text; in the CSV those that a spreadsheet would take
@@ -198,10 +231,10 @@ def score(
                 str(source.path), source.kind, column, skip, CHUNK_ROWS, delimiter=source.delimiter
             )
             for chunk in chunks:
-                _check_rows(tally.rows + tally.bad + len(chunk.rows), source.name)
+                check_rows(tally.rows + tally.bad + len(chunk.rows), source.name)
                 _score_chunk(chunk, source, column, classifier, write_csv, write_parquet, tally)
-                if date_column:
-                    tally.dates += [str(row.get(date_column, "")) for row in chunk.rows]
+                if dates:
+                    tally.dates += [str(row.get(dates, "")) for row in chunk.rows]
                 tally.done, tally.seconds = chunk.done, time.monotonic() - started
                 yield tally
     except (DataError, UsageError) as error:
@@ -212,7 +245,8 @@ def score(
         raise DataError(f"{source.name}: no row could be read" + (f"; {tally.first_bad}" if tally.bad else ""))
 
 
-def _check_rows(rows: int, name: str) -> None:
+def check_rows(rows: int, name: str) -> None:
+    """Refuse more rows than are taken."""
     if rows > MOST_ROWS:
         raise UsageError(f"{name}: more than {MOST_ROWS:,} rows; cut it, or use: evenmood predict")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from docs.screenshot import running_demo
 from evenmood import LABELS, EmotionClassifier
 from evenmood.model_folder import ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE, ModelInfo, write_info
 from evenmood.text import fit_tokenizer
@@ -40,6 +41,14 @@ def token(monkeypatch: pytest.MonkeyPatch) -> str:
     """A token that may write, in the environment."""
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     return TOKEN
+
+
+@pytest.fixture(scope="session")
+def demo(average_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of the demo, on the bundled model, beside it one without attention; `feedback` is where it keeps what."""
+    feedback = str(tmp_path_factory.getbasetemp() / "feedback")
+    with running_demo("--folder", str(average_folder), "--feedback", feedback) as url:
+        yield url
 
 
 SMALL = [

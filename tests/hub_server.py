@@ -32,6 +32,7 @@ class HubServer:
         readers: Tokens that may only read.
         faults: What goes wrong.
         requests: How often each `METHOD path` was asked for.
+        authorized: How often each was asked for with a token.
         sent: Bytes of content sent, by `id/file`.
     """
 
@@ -42,6 +43,7 @@ class HubServer:
         self.tokens, self.readers = tuple(tokens), tuple(readers)
         self.faults: list[Fault] = []
         self.requests: Counter[str] = Counter()
+        self.authorized: Counter[str] = Counter()
         self.sent: Counter[str] = Counter()
         self.lock = Lock()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -67,7 +69,7 @@ class HubServer:
 
     def clear(self) -> None:
         """Forget everything but the tokens."""
-        for held in (self.repositories, self.objects, self.jobs, self.faults, self.requests, self.sent):
+        for held in (self.repositories, self.objects, self.jobs, self.faults, self.requests, self.authorized, self.sent):
             held.clear()
 
     def __enter__(self) -> "HubServer":
@@ -123,6 +125,8 @@ class Handler(BaseHTTPRequestHandler):
         request = f"{self.command} {path}"
         with self.hub.lock:
             self.hub.requests[request] += 1
+            if self.given_token:
+                self.hub.authorized[request] += 1
             fault = next((fault for fault in self.hub.faults if fault.strikes(request)), None)
         size = int(self.headers.get("Content-Length") or 0)
         self.cut = fault.cut if fault else None
@@ -186,7 +190,7 @@ class Handler(BaseHTTPRequestHandler):
 
 def info(handler: Handler, repository: Repository, values: Values) -> None:
     sha = repository.resolve(values.get("revision") or "main")
-    siblings = [{"rfilename": path} for path in repository.files(sha)]
+    siblings = [{"rfilename": path, "size": len(content)} for path, content in repository.files(sha).items()]
     about = {"id": values["id"], "sha": sha, "private": repository.private, "siblings": siblings}
     handler.answer_json({**about, "tags": [], "downloads": 0, "likes": 0, "sdk": repository.sdk})
 

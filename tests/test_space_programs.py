@@ -1,0 +1,145 @@
+"""The demo for programs: named endpoints through the Gradio client and plain HTTP, and an agent's MCP client."""
+
+import ast
+import asyncio
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from gradio_client import Client
+
+from docs.screenshot import ROOT, SENTENCE
+from evenmood import LABELS, EmotionClassifier
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+ENDPOINTS = ["/analyse", "/explain", "/compare", "/batch", "/passages", "/models"]
+
+
+@pytest.fixture(scope="module")
+def client(demo: str) -> Iterator[Client]:
+    client = Client(demo, verbose=False)
+    yield client
+    client.close()
+
+
+def test_the_endpoint_answers_as_the_library(client: Client, model: EmotionClassifier) -> None:
+    answer = client.predict(SENTENCE, api_name="/analyse")
+    expected = model.predict(SENTENCE)
+    assert [row["label"] for row in answer["labels"]] == expected.names
+    assert answer["labels"][0]["probability"] == pytest.approx(expected.labels[0].probability)
+    assert answer["labels"][0]["threshold"] == pytest.approx(expected.labels[0].threshold)
+    assert answer["fallback"] is expected.fallback
+    assert list(answer["probabilities"]) == list(LABELS)
+    assert client.predict(["", "a"], api_name="/batch")[0]["fallback"] is model.predict("").fallback
+
+
+def test_endpoints_are_named_and_typed(client: Client) -> None:
+    about = client.view_api(return_format="dict")
+    assert list(about["named_endpoints"]) == ENDPOINTS
+    assert about["unnamed_endpoints"] == {}
+    for name, endpoint in about["named_endpoints"].items():
+        assert endpoint["description"], name
+        (returned,) = endpoint["returns"]
+        assert returned["type"]["type"] in ("object", "array"), name
+    analyse = about["named_endpoints"]["/analyse"]
+    assert analyse["parameters"][0]["type"] == {"type": "string"}
+    score = analyse["returns"][0]["type"]["properties"]["labels"]["items"]
+    assert score["required"] == ["label", "probability", "threshold"]
+
+
+def test_the_words_behind_an_answer(client: Client, model: EmotionClassifier) -> None:
+    by_attention = client.predict(SENTENCE, "", api_name="/explain")
+    assert [word["text"] for word in by_attention] == [word.text for word in model.explain(SENTENCE)]
+    left_out = client.predict(SENTENCE, "gratitude", api_name="/explain")
+    expected = model.leave_one_out(SENTENCE, "gratitude")
+    assert [word["weight"] for word in left_out] == pytest.approx([word.weight for word in expected], abs=1e-6)
+
+
+def test_batch_passages_models_and_comparing(client: Client, model: EmotionClassifier) -> None:
+    texts = ["Thank you!", "", "I hate this", "x" * 20_000]
+    answers = client.predict(texts, api_name="/batch")
+    assert [[row["label"] for row in one["labels"]] for one in answers] == [one.names for one in model.predict(texts)]
+    talk = client.predict("Ada: I am so sorry!\nBen: Thank you!", api_name="/passages")
+    assert [(row["speaker"], row["answer"]["labels"][0]["label"]) for row in talk] == [
+        ("Ada", "remorse"),
+        ("Ben", "gratitude"),
+    ]
+    default, *others = client.predict(api_name="/models")
+    assert default["name"] == "default"
+    assert default["thresholds"]["joy"] == model.thresholds["joy"]
+    assert len(others) == 1  # the folder that the runner named
+    found = client.predict(SENTENCE, "default", others[0]["name"], api_name="/compare")
+    assert found["first"]["labels"][0]["label"] == model.predict(SENTENCE).names[0]
+    given = [{row["label"] for row in found[side]["labels"]} for side in ("first", "second")]
+    assert set(found["differ"]) == given[0] ^ given[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "expected"),
+    [
+        ("/analyse", ["x" * 20_001], "20,001 characters; at most 20,000"),
+        ("/analyse", [5], "must be a string, not int"),
+        ("/explain", ["x", "fury"], "'fury' is no label"),
+        ("/batch", [["a", 5]], "must be a string, not int"),
+        ("/batch", [["a"] * 200_001], "200,001 texts; at most 200,000"),
+        ("/passages", ["x" * 20_001], "at most 20,000"),
+        ("/compare", ["x", "default", "../../etc"], "choose one of the list, or give a Hub id"),
+        ("/compare", ["x", "default", "/etc"], "choose one of the list, or give a Hub id"),
+    ],
+)
+def test_wrong_calls_say_what_is_wrong(client: Client, name: str, arguments: list[Any], expected: str) -> None:
+    with pytest.raises(Exception, match=expected):
+        client.predict(*arguments, api_name=name)
+
+
+def snippet(language: str, of: str) -> str:
+    """The README's lines in a language that call the demo."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (block,) = (block for block in re.findall(rf"```{language}\n(.*?)```", readme, re.DOTALL) if of in block)
+    return str(block)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_curl_gets_an_answer(demo: str) -> None:
+    shell = snippet("bash", "gradio_api/call").replace("http://127.0.0.1:7860", demo)
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    event, data = done.stdout.strip().splitlines()
+    assert event == "event: complete"
+    (answer,) = json.loads(data.removeprefix("data: "))
+    assert answer["labels"][0]["label"] == "gratitude"
+    assert list(answer["probabilities"]) == list(LABELS)
+
+
+def test_the_client_of_the_readme_gets_an_answer(demo: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code = snippet("python", "gradio_client").replace("http://127.0.0.1:7860", demo)
+    exec(compile(code, "README.md", "exec"), {})
+    assert "gratitude" in capsys.readouterr().out
+
+
+def test_an_agent_finds_and_calls_the_tools(demo: str) -> None:
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamable_http_client
+
+    async def visit() -> tuple[Any, Any, Any]:
+        async with (
+            streamable_http_client(f"{demo}/gradio_api/mcp/") as (read, write, *_),
+            ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            tools = await session.list_tools()
+            good = await session.call_tool("analyse", {"text": "Thank you so much!"})
+            return tools, good, await session.call_tool("analyse", {"text": "x" * 20_001})
+
+    tools, good, bad = asyncio.run(visit())
+    by_name = {tool.name: tool for tool in tools.tools}
+    assert set(by_name) == {name.strip("/") for name in ENDPOINTS}
+    assert "most probable first" in by_name["analyse"].description
+    assert by_name["batch"].inputSchema["properties"]["texts"]["type"] == "array"
+    assert ast.literal_eval(good.content[0].text)["labels"][0]["label"] == "gratitude"
+    assert bad.isError
+    assert "at most 20,000" in bad.content[0].text
