@@ -168,14 +168,15 @@ class Generator:
         """
         client = self.client.with_options(max_retries=0)
         create = (client.chat if self.mode == "structured" else client).completions.with_raw_response.create
-        started, tries = time.monotonic(), 0
+        failed, tries = float("inf"), 0
         with explained():
             while True:
                 try:
                     answer = self.read(request, create(**self.body(request)).content)
                 except openai.APIError as error:
                     pause, tries = _pause(error, tries), tries + 1
-                    waited = time.monotonic() - max(started, self._answered)
+                    failed = min(failed, time.monotonic())
+                    waited = time.monotonic() - max(failed, self._answered)
                     if pause is None or waited + pause > PATIENCE or self._stopped.wait(pause):
                         raise
                 else:
