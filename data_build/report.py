@@ -122,7 +122,7 @@ def collect(build: Path) -> dict[str, Any]:
     balanced, verified = manifests[balance.STAGE], manifests[verify.STAGE]
     table = read_rows(build, balance.STAGE)
     rows = table.select(["source", "labels", "generator", "reviewed"]).to_pylist()
-    written = [name for name in table["prompt_id"].to_pylist() if name]
+    written = [told for told in read_rows(build, verify.STAGE)["prompt_id"].to_pylist() if told]
     measured = (build / relabel.EVALUATION / MANIFEST_FILE).exists()
     evaluation = read_manifest(build, relabel.EVALUATION)["evaluation"] if measured else {}
     shown = ("rows", "macro_f1", "micro_f1", "macro_roc_auc")
