@@ -16,7 +16,7 @@ TEACHER ?= SamLowe/roberta-base-go_emotions
 TARGET ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check train data data-demo docs hub-tour default-model screenshot clean
+.PHONY: help demo test check train data data-demo docs hub-tour default-model screenshot bench-demo clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -54,8 +54,12 @@ docs: $(VENV)/dev ## write the measured figures into README.md
 hub-tour: $(VENV)/dev ## publish, train, push, load back and deploy on a Hub of its own, on loopback
 	$(BIN)/python -m tests.hub_tour
 
-screenshot: $(VENV)/dev ## take the README's picture of the demo (needs chromium)
+screenshot: $(VENV)/dev ## take the README's picture and recording of the demo (needs chromium)
 	$(BIN)/python docs/screenshot.py docs/demo.png
+	$(BIN)/python docs/screenshot.py docs/demo.gif
+
+bench-demo: $(VENV)/dev ## measure the demo under load: start, answers, a table, memory
+	$(BIN)/python -m benchmarks.demo results/demo.json
 
 default-model: $(VENV)/train ## train, measure and bundle the default model: make default-model DATA=...
 	$(BIN)/python -m train fit --data $(DATA) --vectors self --embedding-dropout 0.4 --prior-bias \

@@ -29,6 +29,7 @@ DESCRIPTIONS = {
     "data_build/dataset_report.md.jinja": "template of docs/dataset.md",
     "data_build/generated.parquet": "the generated rows that passed verification, with their provenance",
     "docs/dataset.md": "the data set: stages, gates, balance, measured on a real build",
+    "docs/demo.gif": "a recording of the demo",
     "docs/demo.png": "the picture above",
     "docs/figures/": "figures of the documents",
     "evenmood/default_model/README.md": "model card of the bundled model",
@@ -39,11 +40,15 @@ DESCRIPTIONS = {
     "evenmood/py.typed": "tells type checkers that the package has types",
     "pyproject.toml": "package, dependencies, tools",
     "results/default_model.json": "measured figures of the bundled model",
+    "results/demo.json": "measured figures of the demo: start, load, memory, a table",
     "results/dataset.json": "counts and figures of a real build of the data set",
     "results/tweets.json": "memory and rate of the stage sentiment140 on 1.6 million rows",
     "results/killed.json": "builds killed at twenty moments: the same bytes after they went on",
     "results/published.json": "figures that others published, with sources",
     "space/README.md": "front page of the Hugging Face Space",
+    "space/locales/": "what the page says: English, Spanish, Chinese",
+    "space/page.css": "how the page looks",
+    "space/page.js": "Ctrl+Enter, live analysis, names for screen readers",
     "space/requirements.txt": "what the Space installs",
     "tests/miniature/": "300 rows written for make data-demo",
     "train/model_card.md.jinja": "template of the model card",
@@ -63,7 +68,7 @@ def main() -> None:
 
 def build(text: str) -> str:
     """Fill every generated part of a README."""
-    parts: dict[str, Callable[[str], str]] = {"output": example_output, "results": results, "files": file_tree}
+    parts: dict[str, Callable[[str], str]] = {"output": example_output, "results": results, "demo": demo, "files": file_tree}
     for name, make in parts.items():
         before, mark, rest = text.partition(f"<!-- generated: {name} -->\n")
         _, end, after = rest.partition("<!-- end -->")
@@ -122,6 +127,20 @@ def results(_: str) -> str:
         for peer in published["models"]
     ]
     return "\n".join(lines)
+
+
+def demo(_: str) -> str:
+    """What the demo measured under load."""
+    measured = json.loads((ROOT / "results/demo.json").read_text(encoding="utf-8"))
+    table, many, memory = measured["beside_a_table"], measured["many"], measured["memory"]
+    return (
+        f"Measured on 2 cores (`make bench-demo`): {measured['start_to_first_answer_seconds']:.1f} s from start to first "
+        f"answer; {table['table_rows']:,} rows in {table['table_seconds_alone']:.0f} s; beside such a table,\n"
+        f"{table['visitors']} visitors who ask without a pause wait {table['p50_seconds']:.2f} s (median), "
+        f"{table['p95_seconds']:.2f} s (95th percentile); {many['requests']} requests of {many['clients']} clients:\n"
+        f"{many['errors']} errors; memory {memory['before_mb']} MB before and {memory['after_mb']} MB after "
+        f"{memory['requests']:,} requests of as many visitors."
+    )
 
 
 def file_tree(_: str) -> str:

@@ -37,32 +37,36 @@ def running_demo(
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [python, app, "--no-browser", "--port", str(port), *options]
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "EVENMOOD_FEEDBACK": "", **(environment or {})},
-    )
     url = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                urllib.request.urlopen(url, timeout=5).close()
-                break
-            except OSError:
+    with running_process(command, url, {"EVENMOOD_FEEDBACK": "", **(environment or {})}):
+        yield url
+
+
+@contextmanager
+def running_process(command: list[Any], url: str, environment: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start a server and wait until it answers; it ends with the block."""
+    with tempfile.TemporaryFile() as said:  # a pipe that nobody empties would stop the server once it is full
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said, env={**os.environ, **environment})
+        try:
+            deadline = time.monotonic() + 60
+            while not _answers(url):
                 if process.poll() is not None or time.monotonic() > deadline:
                     process.kill()
-                    sys.exit(
-                        f"error: the demo did not start: {process.stderr.read().decode() if process.stderr else ''}"
-                    )
-                time.sleep(0.1)
-        yield url
-    finally:
-        process.terminate()
-        process.wait()
-        if process.stderr:
-            process.stderr.close()
+                    said.seek(0)
+                    sys.exit(f"error: the demo did not start: {said.read().decode()}")
+                time.sleep(0.02)
+            yield process
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url, timeout=5).close()  # noqa: S310 - our own, on loopback
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager

@@ -104,7 +104,7 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks) -> list[g
         first = given_labels(found)[0]
         return [
             result_html(language, chosen, found),
-            gr.Dropdown(label_choices(by_probability(found)), value=first, visible=how == LEFT_OUT),
+            gr.Dropdown(label_choices(by_probability(found), language), value=first, visible=how == LEFT_OUT),
             explained(language, given, chosen, how, first),
             as_json(found),
             as_python(given, name if HUB_ID.fullmatch(name or "") or (name or "").startswith("./") else None),

@@ -8,7 +8,7 @@ from evenmood.errors import UsageError
 from space.answers import Answer, Word, answer, answers, check_text, words
 from space.models import Models
 from space.passages import split
-from space.scoring import MOST_ROWS
+from space.sources import MOST_ROWS
 from space.told import told
 
 

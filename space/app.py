@@ -1,11 +1,11 @@
 """The Gradio demo: `python space/app.py --help`."""
 
 import argparse
+import inspect
 import os
 import sys
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 # Nothing goes to the outside by itself; each library reads its variable when it is imported.
 os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_DISABLE_TELEMETRY="1")
@@ -14,15 +14,23 @@ if not (ROOT / "space").is_dir():  # a checkout; on a Space the packages lie bes
     ROOT = ROOT.parent
 sys.path.insert(0, str(ROOT))
 
-# Gradio writes the type stubs of its components anew at each import, which takes longer than all else that it does;
-# components whose file it cannot find are left out.
-with patch("inspect.getfile", side_effect=OSError):
+
+def _no_file(_: object) -> str:
+    raise OSError
+
+
+# Gradio writes the type stubs of its components anew at each import, which takes a third of it; components whose file it
+# cannot find are left out.
+getfile, inspect.getfile = inspect.getfile, _no_file
+try:
     import gradio as gr
+finally:
+    inspect.getfile = getfile
 
 from evenmood.errors import EvenmoodError
 from space import about, analyse, api, batch, compare, feedback, long_text
 from space.models import Models
-from space.scoring import LARGEST_FILE
+from space.sources import LARGEST_FILE
 from space.texts import I18N, shown
 
 PIECES = Path(analyse.__file__).parent
@@ -30,6 +38,8 @@ AT_ONCE = 4
 """Requests of a kind that are answered at the same time: more would only wait for the two cores together."""
 WAITING = 200
 """Requests in the queue; whoever comes after them is told to try again."""
+SESSIONS = 200
+"""Visitors whose page the server remembers: choices of lists that it sent them; the others begin anew."""
 KEPT_SECONDS = 3600
 """How long uploads and results stay on the server's disk."""
 
@@ -155,6 +165,7 @@ def main() -> None:
             "mcp_server": True,
             "footer_links": ["api"],
             "run_history": False,
+            "state_session_capacity": SESSIONS,
             "i18n": I18N,
             "theme": theme(),
             "css_paths": PIECES / "page.css",

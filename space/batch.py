@@ -1,7 +1,6 @@
 """The tab for a table: upload or paste, choose the column, watch, stop; rows, figures and downloads."""
 
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from evenmood import EmotionClassifier, scored
 from evenmood.errors import UsageError
-from space import scoring, views
+from space import counts, scoring, sources, views
 from space.models import BUNDLED, Models
 from space.texts import label_choices, label_name, language_of, say, shown
 from space.told import refusal, told
@@ -19,8 +18,6 @@ from space.told import refusal, told
 SHOWN_ROWS = 1000
 """Rows in the table on the page; the downloads hold all of them."""
 SHOWN_CHARACTERS = 200
-EVERY_SECONDS = 0.5
-"""Between two lines of progress."""
 AT_ONCE = 1
 """Tables that are read at the same time: the next ones wait in the queue, and sentences are answered in between."""
 
@@ -29,14 +26,16 @@ def tab(models: Models) -> list[gr.Dropdown]:
     """Draw the tab and connect it; its list of models is filled anew at each visit."""
     with gr.Row():
         with gr.Column():
-            file = gr.File(label=shown("file"), file_types=[*scoring.KINDS], elem_id="batch-file", height=140)
+            file = gr.File(label=shown("file"), file_types=[*sources.KINDS], elem_id="batch-file", height=140)
             pasted = gr.Textbox(label=shown("pasted"), lines=3, max_lines=8, elem_id="batch-pasted", buttons=[])
         with gr.Column():
             model = gr.Dropdown(
                 models.titles(), value=BUNDLED, label=shown("model"), allow_custom_value=True, elem_id="batch-model"
             )
             with gr.Row():
-                column = gr.Dropdown([], label=shown("column"), elem_id="batch-column")
+                # The choices come with the upload; a session that the server has forgotten knows the first ones alone.
+                late: dict[str, Any] = {"allow_custom_value": True}
+                column = gr.Dropdown([], label=shown("column"), elem_id="batch-column", **late)
                 date = gr.Dropdown(
                     [(shown("no_dates"), "")], value="", label=shown("date_column"), elem_id="batch-date"
                 )
@@ -93,15 +92,16 @@ def tab(models: Models) -> list[gr.Dropdown]:
 
     def look(path: str | None, request: gr.Request) -> list[Any]:
         """After an upload: which columns there are, and the likeliest ones."""
+        nothing = (say(language_of(request), "no_dates"), "")
         if not path:
-            return [gr.Dropdown([], value=None), gr.Dropdown([(shown("no_dates"), "")], value=""), ""]
+            return [gr.Dropdown([], value=None), gr.Dropdown([nothing], value=""), ""]
         with told(), tempfile.TemporaryDirectory() as work:
-            source = scoring.open_source(Path(path), Path(path).name, Path(work))
-        dates = [(shown("no_dates"), ""), *((name, name) for name in source.columns)]
+            source = sources.open_source(Path(path), Path(path).name, Path(work))
+        dates = [nothing, *((name, name) for name in source.columns)]
         named = ", ".join(source.columns[:20]) + (" …" if len(source.columns) > 20 else "")
         return [
-            gr.Dropdown(source.columns, value=scoring.text_column(source)),
-            gr.Dropdown(dates, value=scoring.date_column(source) or ""),
+            gr.Dropdown(source.columns, value=sources.text_column(source)),
+            gr.Dropdown(dates, value=sources.date_column(source) or ""),
             views.note(language_of(request), "batch_ready", name=source.name, columns=named),
         ]
 
@@ -114,15 +114,13 @@ def tab(models: Models) -> list[gr.Dropdown]:
             if not path and not lines.strip():
                 raise refusal(say(language, "batch_empty"))
             classifier = models.get(name)
-            source = scoring.open_source(Path(path), Path(path).name, work) if path else scoring.pasted(lines, work)
+            source = sources.open_source(Path(path), Path(path).name, work) if path else sources.pasted(lines, work)
             yield [views.progress_bar(0.0, say(language, "batch_waiting")), *[gr.skip()] * 9]
-            read = texts if path and texts else scoring.text_column(source)
-            tally, told_at = scoring.Tally(), 0.0
-            for tally in scoring.score(source, read, dates if path else None, classifier, work):
-                if time.monotonic() - told_at > EVERY_SECONDS:
-                    told_at = time.monotonic()
-                    yield [progress_html(language, tally), *[gr.skip()] * 9]
-            yield results_of(language, classifier, source, read, dates if path else "", tally, work)
+            read = texts if path and texts else sources.text_column(source)
+            progress = scoring.Progress()
+            for progress in scoring.score_apart(source, read, classifier.folder, work):
+                yield [progress_html(language, progress), *[gr.skip()] * 9]
+            yield results_of(language, classifier, source, read, dates if path else "", progress, work)
             # What stands behind this line runs after the files were copied to where they are downloaded from.
 
     def filtered(label: str, parquet: str | None, texts: str | None, request: gr.Request) -> list[Any]:
@@ -150,13 +148,13 @@ def tab(models: Models) -> list[gr.Dropdown]:
     return [model]
 
 
-def progress_html(language: str, tally: scoring.Tally) -> str:
+def progress_html(language: str, progress: scoring.Progress) -> str:
     """How far a table is: rows, share, rate, time left."""
-    rate = tally.rows / max(tally.seconds, 1e-3)
-    left = "?" if not tally.done else duration(tally.seconds * (1 - tally.done) / tally.done)
-    share = "?" if tally.done is None else f"{tally.done:.0%}"
-    line = say(language, "batch_progress", done=f"{tally.rows:,}", share=share, rate=f"{rate:,.0f}", left=left)
-    return views.progress_bar(tally.done, line)
+    rate = progress.rows / max(progress.seconds, 1e-3)
+    left = "?" if not progress.done else duration(progress.seconds * (1 - progress.done) / progress.done)
+    share = "?" if progress.done is None else f"{progress.done:.0%}"
+    line = say(language, "batch_progress", done=f"{progress.rows:,}", share=share, rate=f"{rate:,.0f}", left=left)
+    return views.progress_bar(progress.done, line)
 
 
 def duration(seconds: float) -> str:
@@ -168,10 +166,10 @@ def duration(seconds: float) -> str:
 def results_of(
     language: str,
     classifier: EmotionClassifier,
-    source: scoring.Source,
+    source: sources.Source,
     column: str,
     date_column: str,
-    tally: scoring.Tally,
+    progress: scoring.Progress,
     work: Path,
 ) -> list[Any]:
     """Everything that the page shows of a table that has been read."""
@@ -181,43 +179,55 @@ def results_of(
         views.note(
             language,
             "batch_done",
-            rows=f"{tally.rows:,}",
-            seconds=f"{tally.seconds:.1f}",
-            rate=f"{tally.rows / max(tally.seconds, 1e-3):,.0f}",
+            rows=f"{progress.rows:,}",
+            seconds=f"{progress.seconds:.1f}",
+            rate=f"{progress.rows / max(progress.seconds, 1e-3):,.0f}",
         )
     ]
     if source.encoding:
         told_lines.append(views.note(language, "batch_encoding", encoding=source.encoding))
-    if tally.bad:
-        told_lines.append(views.note(language, "batch_bad", count=f"{tally.bad:,}", first=tally.first_bad))
-    if tally.cut:
-        told_lines.append(views.note(language, "batch_cut", count=f"{tally.cut:,}"))
-    over_time = scoring.timeline(tally, classifier.labels) if date_column else None
+    if progress.bad:
+        told_lines.append(views.note(language, "batch_bad", count=f"{progress.bad:,}", first=progress.first_bad))
+    if progress.cut:
+        told_lines.append(views.note(language, "batch_cut", count=f"{progress.cut:,}"))
+    parquet = work / scoring.PARQUET_FILE
+    given = counts.given_labels(parquet, classifier.labels)
+    over_time = None
+    if date_column in source.columns:
+        over_time = counts.timeline(given, column_of(parquet, date_column), classifier.labels)
     if date_column and over_time is None:
         told_lines.append(views.note(language, "timeline_none", column=date_column))
     elif over_time is not None:
         over_time["label"] = [label_name(language, label) for label in over_time["label"]]
-    counts = scoring.co_occurrence(tally)
+    together = counts.co_occurrence(given)
     frame = pd.DataFrame(
         {
             "label": [label_name(language, label) for label in classifier.labels],
-            "rows": np.diag(counts),
+            "rows": np.diag(together),
             "group": [views.group_name(language, label) for label in classifier.labels],
         }
     )
-    table, note = rows_of(language, work / "emotions.parquet", "", column)
+    table, note = rows_of(language, parquet, "", column)
     return [
         "".join(told_lines),
         gr.Column(visible=True),
-        gr.DownloadButton(value=work / "emotions.csv"),
-        gr.DownloadButton(value=work / "emotions.parquet"),
+        gr.DownloadButton(value=work / scoring.CSV_FILE),
+        gr.DownloadButton(value=parquet),
         gr.Dropdown(value=""),
         table,
         note,
         gr.BarPlot(frame[frame["rows"] > 0], color_map=views.colour_map(language), y_title=say(language, "rows")),
         gr.LinePlot(over_time, visible=over_time is not None, y_title=say(language, "share_axis")),
-        views.heat_map(language, classifier.labels, counts) + views.note(language, "co_occurrence_note"),
+        views.heat_map(language, classifier.labels, together) + views.note(language, "co_occurrence_note"),
     ]
+
+
+def column_of(parquet: Path, name: str) -> list[str]:
+    """The cells of a column of a result."""
+    from pyarrow import parquet as files
+
+    cells: list[str] = files.read_table(parquet, columns=[name])[name].to_pylist()
+    return cells
 
 
 def rows_of(language: str, parquet: Path, label: str, column: str | None) -> list[Any]:

@@ -69,7 +69,16 @@ def listed(language: str, names: list[str]) -> str:
     return f"{say(language, 'comma').join(first)}{say(language, 'and')}{last}" if first else last
 
 
-def label_choices(labels: Iterable[str]) -> list[tuple[Any, str]]:
-    """Choices of a dropdown: names in the browser's language, labels as they are behind them."""
+def label_choices(labels: Iterable[str], language: str | None = None) -> list[tuple[Any, str]]:
+    """Choices of a dropdown: the labels by their names, in the browser's language where none is given.
+
+    An answer has to give one: Gradio's plain HTTP interface cannot send what the browser would translate.
+    """
     known = TEXTS[LANGUAGES[0]]["names"]
-    return [(shown(f"label_{label}") if label in known else label, label) for label in labels]
+
+    def name(label: str) -> Any:
+        if language:
+            return label_name(language, label)
+        return shown(f"label_{label}") if label in known else label
+
+    return [(name(label), label) for label in labels]

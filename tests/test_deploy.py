@@ -38,7 +38,10 @@ def test_the_folder_is_uploaded_in_one_commit(with_model: HubServer) -> None:
     space = with_model.repositories[AT]
     modules = {f"evenmood/{path.name}" for path in (ROOT / "evenmood").glob("*.py")}
     model = {f"evenmood/default_model/{name}" for name in PREDICTING_FILES}
-    expected = {"app.py", "requirements.txt", "README.md", "evenmood/py.typed", *modules, *model}
+    pieces = {f"space/{path.name}" for path in (ROOT / "space").glob("*.py")} - {"space/app.py", "space/deploy.py"}
+    pieces |= {"space/page.css", "space/page.js", *(f"space/locales/{name}.json" for name in ("en", "es", "zh"))}
+    pictures = {"docs/demo.png", "docs/figures/dataset/labels.png"}
+    expected = {"app.py", "requirements.txt", "README.md", "evenmood/py.typed", *modules, *model, *pieces, *pictures}
     assert set(space.files()) - {".gitattributes"} == expected
     assert (space.private, space.sdk, space.variables) == (True, "gradio", {"EVENMOOD_MODEL": MODEL})
     card = SpaceCard(space.files()["README.md"].decode())

@@ -2,33 +2,37 @@
 
 import csv
 import json
+import os
 import shutil
+import sys
+import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pyarrow import parquet
 
-from evenmood import EmotionClassifier
+from evenmood import LABELS, EmotionClassifier
 from evenmood.errors import EvenmoodError
 from evenmood.scored import ADDED
-from space import scoring
+from space import counts, scoring, sources
 from space.passages import Passage, split
 
 
-def read(tmp_path: Path, name: str, content: bytes) -> scoring.Source:
+def read(tmp_path: Path, name: str, content: bytes) -> sources.Source:
     path = tmp_path / "upload"
     path.write_bytes(content)
     (tmp_path / "work").mkdir(exist_ok=True)
-    return scoring.open_source(path, name, tmp_path / "work")
+    return sources.open_source(path, name, tmp_path / "work")
 
 
 def run(
-    tmp_path: Path, source: scoring.Source, column: str, model: EmotionClassifier, date: str | None = None
-) -> tuple[scoring.Tally, list[dict[str, str]]]:
+    tmp_path: Path, source: sources.Source, column: str, model: EmotionClassifier
+) -> tuple[scoring.Progress, list[dict[str, str]]]:
     out = tmp_path / "out"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
-    *_, tally = scoring.score(source, column, date, model, out)
+    *_, tally = scoring.score(source, column, model, out)
     with (out / "emotions.csv").open(encoding="utf-8", newline="") as file:
         return tally, list(csv.DictReader(file))
 
@@ -141,9 +145,13 @@ def test_rows_of_different_keys_and_kinds(tmp_path: Path, model: EmotionClassifi
 
 
 def test_pasted_lines(tmp_path: Path, model: EmotionClassifier) -> None:
-    tally, rows = run(tmp_path, scoring.pasted("Thank you\n\n  I hate it \n", tmp_path), "text", model)
+    _, rows = run(tmp_path, sources.pasted("Thank you\n\n  I hate it \n", tmp_path), "text", model)
     assert [row["text"] for row in rows] == ["Thank you", "I hate it"]
-    assert scoring.co_occurrence(tally).trace() >= 2
+    given = counts.given_labels(tmp_path / "out" / scoring.PARQUET_FILE, model.labels)
+    assert [[model.labels[n] for n in row.nonzero()[0]] for row in given] == [
+        sorted(one.names, key=model.labels.index) for one in model.predict(["Thank you", "I hate it"])
+    ]
+    assert counts.co_occurrence(given).trace() == given.sum()
 
 
 @pytest.mark.parametrize(
@@ -158,20 +166,45 @@ def test_pasted_lines(tmp_path: Path, model: EmotionClassifier) -> None:
         (["Mon, 05 Jan 2026 10:00:00 GMT", "Tue, 06 Jan 2026 10:00:00 GMT", "", ""], 2),
     ],
 )
-def test_timelines(tmp_path: Path, model: EmotionClassifier, cells: list[str], times: int) -> None:
-    lines = [json.dumps({"text": "Thank you", "when": cell}) for cell in cells]
-    tally, _ = run(tmp_path, read(tmp_path, "a.jsonl", "\n".join(lines).encode()), "text", model, "when")
-    found = scoring.timeline(tally, model.labels)
+def test_timelines(cells: list[str], times: int) -> None:
+    given = np.zeros((len(cells), len(LABELS)), bool)
+    given[:, LABELS.index("gratitude")] = True
+    found = counts.timeline(given, cells, LABELS)
     gratitude = found[found["label"] == "gratitude"]
     assert len(gratitude) == times
     assert set(gratitude["share"]) == {1.0}
+    assert gratitude["rows"].sum() <= len(cells)
 
 
-def test_no_timeline_without_dates(tmp_path: Path, model: EmotionClassifier) -> None:
+def test_no_timeline_without_dates() -> None:
     for cells in (["a", "b"], ["", ""], ["2026-01-01", "x"], ["2026-01-01", "2026-01-01"], ["-1e300", "1e300"]):
-        lines = [json.dumps({"text": "Thank you", "when": cell}) for cell in cells]
-        tally, _ = run(tmp_path, read(tmp_path, "a.jsonl", "\n".join(lines).encode()), "text", model, "when")
-        assert scoring.timeline(tally, model.labels) is None
+        assert counts.timeline(np.ones((2, len(LABELS)), bool), cells, LABELS) is None
+
+
+def test_a_process_of_its_own_tells_how_far_it_is(tmp_path: Path, model: EmotionClassifier) -> None:
+    source = sources.pasted("Thank you so much\n" * 20_000, tmp_path)
+    (tmp_path / "out").mkdir()
+    told = list(scoring.score_apart(source, "text", model.folder, tmp_path / "out"))
+    assert [one.rows for one in told] == sorted({one.rows for one in told} | {20_000})
+    assert told[-1].done == 1.0
+    (tmp_path / "other").mkdir()
+    with pytest.raises(EvenmoodError, match="no column 'words'; there are 'text'"):
+        list(scoring.score_apart(source, "words", model.folder, tmp_path / "other"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's list of processes")
+def test_a_process_that_is_no_longer_wanted_ends(tmp_path: Path, model: EmotionClassifier) -> None:
+    source = sources.pasted("Thank you so much\n" * 150_000, tmp_path)
+    (tmp_path / "out").mkdir()
+    told = scoring.score_apart(source, "text", model.folder, tmp_path / "out")
+    next(told)
+    (child,) = children()
+    told.close()
+    assert not Path(f"/proc/{child}").exists()
+
+
+def children() -> list[str]:
+    return Path(f"/proc/{os.getpid()}/task/{threading.get_native_id()}/children").read_text().split()
 
 
 @pytest.mark.parametrize(
@@ -185,8 +218,8 @@ def test_no_timeline_without_dates(tmp_path: Path, model: EmotionClassifier) -> 
 )
 def test_the_likely_columns(tmp_path: Path, header: str, text: str, date: str | None) -> None:
     source = read(tmp_path, "a.csv", f"{header}\n1,a long text,2\n".encode())
-    assert scoring.text_column(source) == text
-    assert scoring.date_column(source) == date
+    assert sources.text_column(source) == text
+    assert sources.date_column(source) == date
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,177 @@
+"""The demo under load: start, a table, many visitors, memory: `python -m benchmarks.demo results/demo.json`."""
+
+import json
+import platform
+import socket
+import statistics
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from docs.screenshot import ROOT, running_process
+
+SENTENCE = "Thanks for explaining, but I'm still confused."
+STARTS = 5
+VISITORS = 10
+TABLE_ROWS = 50_000
+CLIENTS, REQUESTS = 50, 200
+WARM_UP, MEASURED = 300, 2_000
+SAID = "thank you so much i am happy sad angry about this day it was the best worst thing ever why did they do that lol"
+WORDS = SAID.split()
+
+
+@contextmanager
+def running() -> Iterator[tuple[str, int, float]]:
+    """The demo: its address, its process, and the seconds from its start to its first answer."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, ROOT / "space" / "app.py", "--no-browser", "--port", str(port)]
+    started = time.monotonic()
+    with running_process(command, url, {"EVENMOOD_FEEDBACK": ""}) as process:
+        call(url, "analyse", [SENTENCE])
+        yield url, process.pid, time.monotonic() - started
+
+
+def call(url: str, name: str, data: list[Any], visitor: str | None = None) -> Any:
+    """Ask an endpoint, or what the page's own buttons ask, and wait for its last answer; a visitor is a session."""
+    body = json.dumps({"data": data, **({"session_hash": visitor} if visitor else {})}).encode()
+    request = urllib.request.Request(f"{url}/gradio_api/call/{name}", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=120) as answer:
+        event = json.load(answer)["event_id"]
+    with urllib.request.urlopen(f"{url}/gradio_api/call/{name}/{event}", timeout=600) as stream:
+        *_, event_line, data_line = (line for line in stream.read().decode().splitlines() if line)
+    if event_line != "event: complete":
+        raise RuntimeError(f"{name}: {event_line} {data_line[:200]}")
+    return json.loads(data_line.removeprefix("data: "))
+
+
+def ask(url: str, visitor: str | None = None) -> float:
+    """Seconds until a visitor sees the answer to a sentence: all that the button Analyse brings."""
+    started = time.monotonic()
+    result, *_ = call(url, "show", [SENTENCE, "default", "attention"], visitor)
+    if "gratitude" not in result:
+        raise RuntimeError(f"wrong answer: {result[:200]}")
+    return time.monotonic() - started
+
+
+def upload(url: str) -> dict[str, Any]:
+    """A table of 50,000 rows on the server, as the page uploads it."""
+    rows = (
+        f"{n}," + " ".join(WORDS[(n * 7 + k * (n % 11 + 1)) % len(WORDS)] for k in range(14)) for n in range(TABLE_ROWS)
+    )
+    content = "id,text\n" + "\n".join(rows)
+    head = '--edge\r\nContent-Disposition: form-data; name="files"; filename="table.csv"\r\n\r\n'
+    body = f"{head}{content}\r\n--edge--\r\n".encode()
+    kind = {"Content-Type": "multipart/form-data; boundary=edge"}
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/gradio_api/upload", body, kind)) as answer:
+        (path,) = json.load(answer)
+    return {"path": path, "orig_name": "table.csv", "meta": {"_type": "gradio.FileData"}}
+
+
+def resident(pid: int) -> float:
+    """Memory of a process in MB."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+
+
+def beside_a_table(url: str) -> dict[str, Any]:
+    """Ten visitors who ask one sentence after another while a table of 50,000 rows is read."""
+    file = upload(url)
+    done = threading.Event()
+    waits: list[float] = []
+
+    def table() -> float:
+        started = time.monotonic()
+        try:
+            call(url, "score", [file, "", "default", "text", ""])
+            return time.monotonic() - started
+        finally:
+            done.set()
+
+    def visit(visitor: str) -> None:
+        while not done.is_set():
+            waits.append(ask(url, visitor))
+
+    alone = timed(lambda: call(url, "score", [file, "", "default", "text", ""]))
+    with ThreadPoolExecutor(VISITORS + 1) as pool:
+        job = pool.submit(table)
+        visitors = [pool.submit(visit, f"visitor{number}") for number in range(VISITORS)]
+        for visitor in visitors:
+            visitor.result()
+    waits.sort()
+    return {
+        "table_rows": TABLE_ROWS,
+        "table_seconds_alone": round(alone, 1),
+        "table_seconds_beside_visitors": round(job.result(), 1),
+        "visitors": VISITORS,
+        "answers": len(waits),
+        "p50_seconds": round(statistics.median(waits), 3),
+        "p95_seconds": round(waits[int(0.95 * len(waits))], 3),
+        "longest_seconds": round(waits[-1], 3),
+    }
+
+
+def timed(job: Callable[[], Any]) -> float:
+    """Seconds that a call takes."""
+    started = time.monotonic()
+    job()
+    return time.monotonic() - started
+
+
+def many(url: str) -> dict[str, Any]:
+    """200 requests from 50 clients at once, each a new session."""
+    errors = 0
+    waits: list[float] = []
+
+    def one(_: int) -> None:
+        nonlocal errors
+        try:
+            waits.append(ask(url))
+        except (OSError, RuntimeError):
+            errors += 1
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        list(pool.map(one, range(REQUESTS)))
+    return {"clients": CLIENTS, "requests": REQUESTS, "errors": errors, "longest_seconds": round(max(waits), 2)}
+
+
+def memory(url: str, pid: int) -> dict[str, Any]:
+    """Memory after some requests, and after 2,000 more, each a new session."""
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: ask(url), range(WARM_UP)))
+        before = resident(pid)
+        list(pool.map(lambda _: ask(url), range(MEASURED)))
+    return {"requests": MEASURED, "before_mb": round(before), "after_mb": round(resident(pid))}
+
+
+def main() -> None:
+    """Measure and write."""
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m benchmarks.demo OUT.json")
+    starts = []
+    for _ in range(STARTS):
+        with running() as (_, _, seconds):
+            starts.append(seconds)
+    with running() as (url, pid, _):
+        figures = {
+            "start_to_first_answer_seconds": round(statistics.median(starts), 2),
+            "beside_a_table": beside_a_table(url),
+            "many": many(url),
+            "memory": memory(url, pid),
+            "machine": f"{platform.machine()}, Python {platform.python_version()}",
+        }
+    text = json.dumps(figures, indent=1) + "\n"
+    Path(sys.argv[1]).write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
