@@ -15,13 +15,14 @@ if not (ROOT / "space").is_dir():  # a checkout; on a Space the packages lie bes
 sys.path.insert(0, str(ROOT))
 
 
-def _no_file(_: object) -> str:
+def _no_file(_: Any) -> str:
     raise OSError
 
 
-# Gradio writes the type stubs of its components anew at each import, which takes a third of it; components whose file it
+# At each import Gradio writes the type stubs of its components anew, a third of its time: components whose file it
 # cannot find are left out.
-getfile, inspect.getfile = inspect.getfile, _no_file
+getfile: Any = inspect.getfile
+inspect.getfile = _no_file  # type: ignore[assignment]
 try:
     import gradio as gr
 finally:
