@@ -68,7 +68,12 @@ def main() -> None:
 
 def build(text: str) -> str:
     """Fill every generated part of a README."""
-    parts: dict[str, Callable[[str], str]] = {"output": example_output, "results": results, "demo": demo, "files": file_tree}
+    parts: dict[str, Callable[[str], str]] = {
+        "output": example_output,
+        "results": results,
+        "demo": demo,
+        "files": file_tree,
+    }
     for name, make in parts.items():
         before, mark, rest = text.partition(f"<!-- generated: {name} -->\n")
         _, end, after = rest.partition("<!-- end -->")

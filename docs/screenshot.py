@@ -155,14 +155,17 @@ def record(page: Page, url: str, folder: Path, out: Path) -> None:
     from PIL import Image
 
     frames = []
+
+    def take(scroll: int) -> None:
+        page.evaluate(f"window.scrollTo(0, {scroll})")
+        page.wait_for_timeout(300)
+        frames.append(Image.open(BytesIO(page.screenshot())).convert("P", palette=Image.Palette.ADAPTIVE))
+
+    below = {"batch": (400, 1100), "long-text": (430,)}
     for name in walk(page, url, folder):
-        if name != "about":
-            page.evaluate("window.scrollTo(0, 0)")
-            frames.append(Image.open(BytesIO(page.screenshot())).convert("P", palette=Image.Palette.ADAPTIVE))
-            if name in ("batch", "long-text"):
-                page.evaluate("window.scrollTo(0, 420)")
-                page.wait_for_timeout(300)
-                frames.append(Image.open(BytesIO(page.screenshot())).convert("P", palette=Image.Palette.ADAPTIVE))
+        if name not in ("compare", "about"):  # there is one model to compare with, and no end of tables
+            for scroll in (0, *below.get(name, ())):
+                take(scroll)
     frames[0].save(out, save_all=True, append_images=frames[1:], duration=2500, loop=0, optimize=True)
 
 
@@ -172,7 +175,7 @@ def main() -> None:
         sys.exit("usage: python docs/screenshot.py OUT.png, or OUT.gif for a recording")
     out = Path(sys.argv[1])
     with running_demo() as url, chromium() as browser, tempfile.TemporaryDirectory() as folder:
-        page = browser.new_page(viewport={"width": 1100, "height": 720}, color_scheme="light")
+        page = browser.new_page(viewport={"width": 1100, "height": 780}, color_scheme="light")
         if out.suffix == ".gif":
             record(page, url, Path(folder), out)
         else:
