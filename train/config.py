@@ -15,7 +15,7 @@ class TrainConfig:
     """Options of `python -m train fit`; every field is a flag, and all are saved beside the result.
 
     Attributes:
-        data: Hub data set (`id[:configuration]`), folder of TSV or Parquet files, or build folder (`BUILD[:unbalanced]`).
+        data: Hub data set (`id[:configuration]`), folder of TSV or Parquet files, or build (or `BUILD:unbalanced`).
         vectors: fastText `.bin` or `.vec` file, Hub id, `self` (train on the training text) or `random`.
         corpus: Further text files, one text a line, for `self`.
         max_length: Tokens a text is cut or padded to; an even number.
