@@ -139,8 +139,8 @@ def demo(_: str) -> str:
     measured = json.loads((ROOT / "results/demo.json").read_text(encoding="utf-8"))
     table, many, memory = measured["beside_a_table"], measured["many"], measured["memory"]
     return (
-        f"Measured on 2 cores (`make bench-demo`): {measured['start_to_first_answer_seconds']:.1f} s from start to first "
-        f"answer; {table['table_rows']:,} rows in {table['table_seconds_alone']:.0f} s; beside such a table,\n"
+        f"Measured on 2 cores (`make bench-demo`): {measured['start_to_first_answer_seconds']:.1f} s from start to "
+        f"first answer; {table['table_rows']:,} rows in {table['table_seconds_alone']:.0f} s; beside such a table,\n"
         f"{table['visitors']} visitors who ask without a pause wait {table['p50_seconds']:.2f} s (median), "
         f"{table['p95_seconds']:.2f} s (95th percentile); {many['requests']} requests of {many['clients']} clients:\n"
         f"{many['errors']} errors; memory {memory['before_mb']} MB before and {memory['after_mb']} MB after "
