@@ -211,25 +211,24 @@ def kill_and_resume(whole: Undisturbed, build: Path, teacher: Path, stage: str, 
     Within: when the stage has run for a part of its time, or, in `generate`, when that part of its requests is
     answered; earlier where the build had ended by then.
     """
-    while not killed(whole, build, teacher, stage, part):
+    while (answered := killed(whole, build, teacher, stage, part)) is None:
         shutil.rmtree(build)
         part /= 2
     ended = [name for name in FOLDERS if (build / name / "manifest.json").exists()]
-    asked = len(whole.server.asked)
     again = run_chain(chain(build, whole.tweets, teacher, whole.server.url))
     said, _ = again.communicate(timeout=120)
     assert again.returncode == 0, said
     return {
         "killed_after": ended[-1] if ended else "nothing",
         "part_of_the_next_stage": round(part, 3),
-        "requests_answered_before": asked,
+        "requests_answered_before": answered,
         "requests_repeated": len(whole.server.asked) - len(set(whole.server.asked)),
         "same_bytes": files_of(build) == files_of(whole.build),
     }
 
 
-def killed(whole: Undisturbed, build: Path, teacher: Path, stage: str, part: float) -> bool:
-    """Start a build and kill it; False where it had ended before."""
+def killed(whole: Undisturbed, build: Path, teacher: Path, stage: str, part: float) -> int | None:
+    """Start a build and kill it; how many requests were answered by then, or None where it had ended before."""
     ends = [(whole.build / name / "manifest.json").stat().st_mtime for name in FOLDERS]
     at = FOLDERS.index(stage)
     whole.server.asked.clear()
@@ -240,13 +239,15 @@ def killed(whole: Undisturbed, build: Path, teacher: Path, stage: str, part: flo
             time.sleep(0.002)
 
     if stage == "generate":
-        until(lambda: len(whole.server.asked) >= 1 + part * (REQUESTS - 2))
+        until(lambda: len(whole.server.asked) >= 1 + part * (REQUESTS - CONCURRENCY - 1))
     else:
         until(lambda: not at or (build / FOLDERS[at - 1] / "manifest.json").exists())
         time.sleep(part * (ends[at] - ends[at - 1] if at else 1.0))
     process.send_signal(signal.SIGKILL)
+    answered = len(whole.server.asked)
     process.communicate()
-    return process.returncode == -signal.SIGKILL and not (build / FOLDERS[-1] / "manifest.json").exists()
+    ended = process.returncode != -signal.SIGKILL or (build / FOLDERS[-1] / "manifest.json").exists()
+    return None if ended else answered
 
 
 @pytest.mark.parametrize("stage", ["sentiment140", "generate", "verify"])
