@@ -4,6 +4,7 @@ The stages, in order; each reads and writes Parquet in a folder of its own (`sta
 
 1. `goemotions.py`    the official split, checked and kept as it is
 2. `sentiment140.py`  tweets: cleaned, in English, each text once (`tweets.py` reads them)
+   `feedback.py`      what visitors of the demo said, where there is any
 3. `relabel.py`       the teacher's 28 probabilities (`teacher.py`; `cluster.py` for many machines)
 4. `generate.py`      samples for labels that lack rows (`prompts.py`, `answers.py`, `generator.py`, `batch.py`);
                       `kept.py` takes rows that were generated before

@@ -56,6 +56,19 @@ def sentiment140(
 
 
 @app.command()
+def feedback(
+    build: Build,
+    rows: Annotated[str, typer.Option(help="Folder where the demo keeps feedback, or the Hub data set it goes to.")],
+    limit: Limit = None,
+    restart: Restart = False,
+) -> None:
+    """Take what visitors of the demo said of its answers, with their consent; verify wants the teacher to agree."""
+    from data_build import feedback as stage
+
+    stage.run(build, say, rows, limit=limit, restart=restart)
+
+
+@app.command()
 def relabel(
     build: Build,
     teacher: Annotated[str, typer.Option(help="Folder or Hub id of a classifier with the 28 labels.")] = TEACHER,

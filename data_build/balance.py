@@ -20,6 +20,8 @@ RATIO = 1.5
 """Rows of the most frequent label for each one of the rarest, at the most."""
 TARGETS = (50, 100, 200, 300, 480, 700, 1000, 1500, 2000)
 """Rows per label for which the manifest says what is missing."""
+RANKS = {"goemotions": 0, "feedback": 1, "sentiment140": 1, "generated": 2}
+"""Rows of people's come first, then those that the teacher had a say in, then those that a model wrote."""
 
 
 def run(
@@ -64,7 +66,7 @@ def run(
             return
         supply = read_rows(build, UNBALANCED).combine_chunks()
         labels: list[list[int]] = supply["labels"].to_pylist()
-        ranks = np.array([SOURCES.index(source) for source in supply["source"].to_pylist()])
+        ranks = np.array([RANKS[source] for source in supply["source"].to_pylist()])
         held = counts_of(labels, range(len(labels)))
         reached = largest(labels, ranks, ratio, seed) if target is None else target
         chosen = choose(labels, ranks, reached, ratio, seed)
@@ -130,7 +132,7 @@ def choose(labels: Sequence[Sequence[int]], ranks: np.ndarray, target: int, rati
 
     Args:
         labels: Label numbers of each row.
-        ranks: Place of its source among `SOURCES`, shape (n,).
+        ranks: Of its source, as in `RANKS`, shape (n,).
         target: Rows per label.
         ratio: See `run`.
         seed: Of the order among equals.

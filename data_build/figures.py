@@ -9,7 +9,12 @@ from matplotlib.figure import Figure
 
 from evenmood import LABELS
 
-SHADES = {"goemotions": ("#30638e", ""), "sentiment140": ("#edae49", "//"), "generated": ("#d1495b", "xx")}
+SHADES = {
+    "goemotions": ("#30638e", ""),
+    "feedback": ("#6a994e", ".."),
+    "sentiment140": ("#edae49", "//"),
+    "generated": ("#d1495b", "xx"),
+}
 """Colour and hatching of each source."""
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow
 from pyarrow import parquet
 
-from data_build import generate, goemotions, sentiment140
+from data_build import feedback, generate, goemotions, sentiment140
 from data_build.stage import Say, Stage, input_hashes, open_stage
 from data_build.teacher import TEACHER, Runtime, Teacher, fingerprint
 from evenmood import LABELS
@@ -79,15 +79,21 @@ def run(
             if not stage.finished:
                 _label(stage, build, goemotions.STAGE, label, None, only=("test",))
                 stage.finish(evaluation=measure(build, say))
-    sources = [*generate.rounds(build), sentiment140.STAGE]
+    sources = _sources(build)
     if len(sources) > 1 and not (build / sentiment140.STAGE / MANIFEST_FILE).exists():
-        sources.pop()  # generated rows alone will do
+        sources.pop()  # the others alone will do
     for source in sources:
         own = {**inputs, **input_hashes(build, source)}
         with open_stage(build, stage_of(source), own, {**options, "limit": limit}, say, restart) as stage:
             if not stage.finished:
                 _label(stage, build, source, label, limit, prefix=f"{source}-")
                 stage.finish()
+
+
+def _sources(build: Path) -> list[str]:
+    """Stages whose rows want scores: those of generated rows, visitors' feedback where there is any, the tweets."""
+    said = [feedback.STAGE] if (build / feedback.STAGE / MANIFEST_FILE).exists() else []
+    return [*generate.rounds(build), *said, sentiment140.STAGE]
 
 
 def stage_of(source: str) -> str:
@@ -97,7 +103,7 @@ def stage_of(source: str) -> str:
 
 def stages(build: Path) -> list[str]:
     """Folders of all sources that are finished, those of generated rows first."""
-    names = [stage_of(name) for name in (*generate.rounds(build), sentiment140.STAGE)]
+    names = [stage_of(name) for name in _sources(build)]
     return [name for name in names if (build / name / MANIFEST_FILE).exists()] or [STAGE]
 
 

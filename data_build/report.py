@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-from data_build import balance, figures, generate, goemotions, kept, relabel, review, sentiment140, verify
+from data_build import balance, feedback, figures, generate, goemotions, kept, relabel, review, sentiment140, verify
 from data_build.stage import Say
 from evenmood import GROUP_OF, LABELS, cards
 from evenmood.build_folder import MANIFEST_FILE, check_current, read_manifest, read_rows
@@ -111,7 +111,8 @@ def stages_of(build: Path) -> list[str]:
         balance.STAGE,
     ]
     tweets = [sentiment140.STAGE] if (build / sentiment140.STAGE / MANIFEST_FILE).exists() else []
-    return [goemotions.STAGE, *tweets, *made]
+    said = [feedback.STAGE] if (build / feedback.STAGE / MANIFEST_FILE).exists() else []
+    return [goemotions.STAGE, *tweets, *said, *made]
 
 
 def collect(build: Path) -> dict[str, Any]:

@@ -39,6 +39,7 @@ def run(
             least the probability from which on its precision on validation is surely `threshold`. `intended`: for
             generated rows, the label that a text was asked for is among the teacher's two highest and reaches the
             threshold tuned on validation (a second one stays if it reaches its own); for tweets, `probability`.
+            Visitors' feedback keeps, by each gate, the labels that reach the threshold tuned on validation.
         threshold: From 0 to 1.
         limit: Rows to read; all of them if left out.
         restart: Forget what an earlier run wrote.
@@ -93,15 +94,13 @@ def cuts_of(build: Path, threshold: float) -> dict[str, np.ndarray]:
 def given_by(rows: pyarrow.Table, alignment: Alignment, cuts: Mapping[str, np.ndarray]) -> np.ndarray:
     """Labels that each row gets by a gate of `run`, with the cuts of `cuts_of`: bool of shape (n, 28)."""
     scores = relabel.scores_of(rows)
-    if alignment != "intended":
-        given: np.ndarray = scores >= cuts[alignment]
-        return given
-    given = scores >= cuts["probability"]
-    written, labels = _generated(rows), rows["labels"].to_pylist()
-    if written.any():
-        asked = np.zeros_like(given)
-        for row in np.flatnonzero(written):
-            asked[row, labels[row]] = True
+    written, said, labels = _of(rows, "generated"), _of(rows, "feedback"), rows["labels"].to_pylist()
+    given: np.ndarray = scores >= cuts["probability" if alignment == "intended" else alignment]
+    asked = np.zeros_like(given)
+    for row in np.flatnonzero(written | said):
+        asked[row, labels[row]] = True
+    given[said] = asked[said] & (scores[said] >= cuts["tuned"])  # two voices: the visitor's and the teacher's
+    if alignment == "intended" and written.any():
         passes = gates.intended_passes(scores[written], _intended(rows, written), cuts["tuned"])
         given[written] = asked[written] & (scores[written] >= cuts["tuned"]) & passes[:, None]
     return given
@@ -134,9 +133,9 @@ def _count(
 ) -> None:
     """Add what each gate would give: tweets by the label given, generated rows by the label they were asked for."""
     scores = relabel.scores_of(rows)
-    written = _generated(rows)
+    written, tweets = _of(rows, "generated"), _of(rows, "sentiment140")
     for gate, values in cuts.items():
-        yields[gate][:] += (scores[~written] >= values).sum(axis=0)
+        yields[gate][:] += (scores[tweets] >= values).sum(axis=0)
     if written.any():
         own, first = scores[written], _intended(rows, written)
         ways = {gate: own[np.arange(len(own)), first] >= values[first] for gate, values in cuts.items()}
@@ -145,8 +144,8 @@ def _count(
             np.add.at(intended[gate], first[passes], 1)
 
 
-def _generated(rows: pyarrow.Table) -> np.ndarray:
-    return np.array([source == "generated" for source in rows["source"].to_pylist()], bool)
+def _of(rows: pyarrow.Table, wanted: str) -> np.ndarray:
+    return np.array([source == wanted for source in rows["source"].to_pylist()], bool)
 
 
 def _intended(rows: pyarrow.Table, written: np.ndarray) -> np.ndarray:

@@ -8,7 +8,8 @@ from evenmood.text import clean
 if TYPE_CHECKING:
     import pyarrow
 
-SOURCES = ("goemotions", "sentiment140", "generated")
+SOURCES = ("goemotions", "feedback", "sentiment140", "generated")
+"""Where rows come from, the most trusted first: people, visitors whom the teacher agrees with, the teacher, a model."""
 HASH_BYTES = 8
 """Two of 1.6 million texts share an 8-byte hash by chance with a probability of 7e-8."""
 

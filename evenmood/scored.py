@@ -18,7 +18,9 @@ def columns_of(prediction: "Prediction", flat: bool) -> dict[str, Any]:
     """What a row gets in the columns `ADDED`; `flat` joins lists with semicolons, for formats that have none."""
     numbers = [round(score.probability, 4) for score in prediction.labels]
     labels: Any = ";".join(prediction.names) if flat else prediction.names
-    return dict(zip(ADDED, (labels, ";".join(map(str, numbers)) if flat else numbers, prediction.fallback), strict=True))
+    return dict(
+        zip(ADDED, (labels, ";".join(map(str, numbers)) if flat else numbers, prediction.fallback), strict=True)
+    )
 
 
 def with_emotions(

@@ -8,7 +8,8 @@ from pathlib import Path
 from random import Random
 
 from data_build.__main__ import app
-from evenmood import LABELS
+from evenmood import LABELS, EmotionClassifier
+from space.feedback import AGREE, CORRECT, DISAGREE, Store, row_of
 from tests.openai_server import OpenAIServer
 from tests.small_data import write_tweets
 from tests.tiny_teacher import train_teacher
@@ -54,8 +55,23 @@ def prepare(place: Path) -> tuple[Path, Path, Path]:
             labels.append(LABELS.index(label))
     for part, content in lines.items():
         (split / f"{part}.tsv").write_text("".join(content), encoding="utf-8")
+    write_feedback(place / "feedback", texts)
     tweets = (MINIATURE / "tweets.txt").read_text(encoding="utf-8").splitlines()
     return split, write_tweets(place / "tweets.csv", tweets), train_teacher(place / "teacher", texts, labels)
+
+
+def write_feedback(folder: Path, texts: list[str]) -> None:
+    """What visitors of the demo said of its answers, kept by the demo's own code."""
+    classifier, store = EmotionClassifier.from_pretrained(), Store(folder)
+    said = [
+        ("I am so grateful to my neighbours for all their help", CORRECT, ["gratitude"]),
+        ("I am so grateful to my neighbours for all their help!", AGREE, ["gratitude"]),
+        ("What a strange film that was", DISAGREE, []),
+        ("Thanks a million to the nurse who stayed with me", CORRECT, ["grief"]),
+        (texts[0], CORRECT, ["joy"]),
+    ]
+    for text, verdict, labels in said:
+        store.add(row_of(classifier, "default", text, verdict, labels))
 
 
 def commands(place: Path, split: Path, tweets: Path, teacher: Path, url: str) -> list[list[str]]:
@@ -66,6 +82,7 @@ def commands(place: Path, split: Path, tweets: Path, teacher: Path, url: str) ->
     return [
         ["goemotions", build, "--data", str(split), "--any-size"],
         ["sentiment140", build, "--tweets", str(tweets)],
+        ["feedback", build, "--rows", str(place / "feedback")],
         label,
         ["verify", build, "--alignment", "intended"],
         ["balance", build, *target],

@@ -69,7 +69,8 @@ class HubServer:
 
     def clear(self) -> None:
         """Forget everything but the tokens."""
-        for held in (self.repositories, self.objects, self.jobs, self.faults, self.requests, self.authorized, self.sent):
+        counters = (self.requests, self.authorized, self.sent)
+        for held in (self.repositories, self.objects, self.jobs, self.faults, *counters):
             held.clear()
 
     def __enter__(self) -> "HubServer":
