@@ -9,7 +9,7 @@ from data_build.stage import Say, open_stage
 from evenmood import LABELS, hub, rows
 from evenmood.build_folder import sha256
 from evenmood.errors import DataError
-from evenmood.text import clean
+from evenmood.text import clean, encodable
 
 STAGE = "feedback"
 SHARD = "part-00000"
@@ -69,9 +69,9 @@ def _read(line: str) -> dict[str, Any] | None:
     """A line as a row; None where it is none: whoever can write to the data set may have written anything."""
     try:
         given = json.loads(line)
-        text, labels = given["text"], sorted({int(number) for number in given["labels"]})
-        own_id = str(given["id"])
-    except (ValueError, TypeError, KeyError, RecursionError):
+        text, labels = encodable(given["text"]), sorted({int(number) for number in given["labels"]})
+        own_id = encodable(str(given["id"]))
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return None
     if not isinstance(text, str) or any(not 0 <= number < len(LABELS) for number in labels):
         return None

@@ -119,18 +119,22 @@ def open_tab(page: Page, number: int) -> None:
         page.locator(".overflow-dropdown button").nth(number - tabs.count()).click()
 
 
-def walk(page: Page, url: str, folder: Path) -> Iterator[str]:
-    """Use the page as a visitor, tab by tab; yields the name of what can be seen now, when it can."""
+def walk(page: Page, url: str, folder: Path, compare: bool = True) -> Iterator[str]:
+    """Use the page as a visitor, tab by tab; yields the name of what can be seen now, when it can.
+
+    Comparing wants a second model in the list.
+    """
     ask(page, url, SENTENCE)
     yield "analyse"
     page.locator("#way label").nth(1).click()
     page.wait_for_selector("#words mark.for.strong")
     yield "why"
-    open_tab(page, 1)
-    page.locator("#compare-text textarea").fill("I love it, but I'm scared")
-    page.locator("#compare").click()
-    page.wait_for_selector("#compare-table table")
-    yield "compare"
+    if compare:
+        open_tab(page, 1)
+        page.locator("#compare-text textarea").fill("I love it, but I'm scared")
+        page.locator("#compare").click()
+        page.wait_for_selector("#compare-table table")
+        yield "compare"
     open_tab(page, 2)
     page.locator("#batch-file input[type=file]").set_input_files(table(folder))
     page.wait_for_selector("#batch-progress .note")
@@ -162,8 +166,8 @@ def record(page: Page, url: str, folder: Path, out: Path) -> None:
         frames.append(Image.open(BytesIO(page.screenshot())).convert("P", palette=Image.Palette.ADAPTIVE))
 
     below = {"batch": (400, 1100), "long-text": (430,)}
-    for name in walk(page, url, folder):
-        if name not in ("compare", "about"):  # there is one model to compare with, and no end of tables
+    for name in walk(page, url, folder, compare=False):
+        if name != "about":  # no end of tables
             for scroll in (0, *below.get(name, ())):
                 take(scroll)
     frames[0].save(out, save_all=True, append_images=frames[1:], duration=2500, loop=0, optimize=True)

@@ -25,7 +25,6 @@ def tab(models: Models, page: gr.Blocks) -> None:
         color="group",
         sort="-y",
         x_label_angle=-45,
-        x_title="",
         color_title="",
         tooltip="all",
         label=shown("about_per_label"),
@@ -80,7 +79,7 @@ def about(language: str, classifier: EmotionClassifier, title: str) -> list[Any]
             say(language, "about_per_label"),
         )
         + views.note(language, "about_per_label_note"),
-        gr.BarPlot(frame, color_map=views.colour_map(language)),
+        gr.BarPlot(frame, color_map=views.colour_map(language), x_title=say(language, "label")),
     ]
 
 

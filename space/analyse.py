@@ -8,7 +8,7 @@ import gradio as gr
 from evenmood import EmotionClassifier
 from space import feedback, views
 from space.answers import Answer, answer, as_json, as_python, given_labels
-from space.models import BUNDLED, HUB_ID, Models
+from space.models import BUNDLED, Models
 from space.texts import label_choices, language_of, say, shown
 from space.told import check_length, told
 
@@ -59,10 +59,12 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks) -> list[g
                 allow_custom_value=True,
                 elem_id="model",
             )
-            gr.Examples(EXAMPLES, text, label=shown("examples"), api_visibility="private", cache_examples=False)
+            examples = gr.Examples(
+                EXAMPLES, text, label=shown("examples"), api_visibility="private", cache_examples=False
+            )
         with gr.Column():
             result = gr.HTML(views.note("en", "answer_here"), elem_id="result")
-            gr.Markdown(f"### {shown('why')}")
+            gr.Markdown(f"## {shown('why')}")
             with gr.Row():
                 ways = [(shown("way_attention"), ATTENTION), (shown("way_left_out"), LEFT_OUT)]
                 way = gr.Radio(ways, value=ATTENTION, label=shown("way"), elem_id="way")
@@ -81,7 +83,8 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks) -> list[g
             code: dict[str, Any] = {"interactive": False, "max_lines": 12, "wrap_lines": True}
             as_json_box = gr.Code(language="json", label="JSON", elem_id="as-json", **code)
             as_python_box = gr.Code(language="python", label="Python", elem_id="as-python", **code)
-    feedback.panel(models, store, text, model)
+    asked = gr.State(["", ""])
+    feedback.panel(models, store, text, asked)
 
     def explained(language: str, given: str, chosen: EmotionClassifier, how: str, about: str) -> str:
         if not given.strip():
@@ -97,7 +100,7 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks) -> list[g
         language = language_of(request)
         check_length(language, given)
         if not given.strip():
-            return [views.note(language, "write_something"), gr.skip(), "", "", ""]
+            return [views.note(language, "write_something"), gr.skip(), "", "", "", ["", ""]]
         with told():
             chosen = models.get(name)
             found = answer(chosen, given)
@@ -107,7 +110,8 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks) -> list[g
             gr.Dropdown(label_choices(by_probability(found), language), value=first, visible=how == LEFT_OUT),
             explained(language, given, chosen, how, first),
             as_json(found),
-            as_python(given, name if HUB_ID.fullmatch(name or "") or (name or "").startswith("./") else None),
+            as_python(given, models.for_python(name)),
+            [given, name],
         ]
 
     def explain_again(given: str, name: str, how: str, about: str, request: gr.Request) -> list[Any]:
@@ -117,25 +121,23 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks) -> list[g
             chosen = models.get(name)
         return [gr.Dropdown(visible=how == LEFT_OUT), explained(language, given, chosen, how, about)]
 
-    def restore(given: str, name: str, how: str, request: gr.Request) -> list[Any]:
-        """What a share link holds."""
-        if not given:
-            return [gr.skip()] * 7
-        return [given, name or BUNDLED, *show(given, name, how, request)]
+    def restore(given: str, name: str) -> list[Any]:
+        """What a share link holds: it is in its fields before anything is asked, and stays there if that fails."""
+        return [given or gr.skip(), name or BUNDLED]
 
-    outputs = [result, label, words, as_json_box, as_python_box]
+    def show_link(given: str, name: str, how: str, request: gr.Request) -> list[Any]:
+        return show(given, name, how, request) if given else [gr.skip()] * 6
+
+    inputs, outputs = [text, model, way], [result, label, words, as_json_box, as_python_box, asked]
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    for event in (button.click, model.change):
-        event(show, [text, model, way], outputs, trigger_mode="always_last", **quiet)
+    for event in (button.click, model.input):
+        event(show, inputs, outputs, trigger_mode="always_last", **quiet)
+    examples.load_input_event.then(show, inputs, outputs, **quiet)
     for event in (way.input, label.input):
         event(explain_again, [text, model, way, label], [label, words], trigger_mode="always_last", **quiet)
     share.click(None, [text, model], link, js=LINK)
-    page.load(restore, [text, model, way], [text, model, *outputs], js=_with_way(READ_LINK), **quiet)
+    page.load(restore, [text, model], [text, model], js=READ_LINK, **quiet).then(show_link, inputs, outputs, **quiet)
     return [model]
-
-
-def _with_way(js: str) -> str:
-    return f"(text, model, way) => [...({js})(text, model), way]"
 
 
 def result_html(language: str, classifier: EmotionClassifier, found: Answer) -> str:

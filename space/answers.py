@@ -100,7 +100,7 @@ def as_json(found: Answer) -> str:
 
 
 def as_python(text: str, model: str | None) -> str:
-    """Lines of Python that give the same answer."""
+    """Lines of Python that give the same answer; `model` is what `from_pretrained` takes, None for the bundled one."""
     chosen = repr(model) if model else ""
     return (
         "from evenmood import EmotionClassifier\n\n"

@@ -5,11 +5,14 @@ from typing import TypedDict
 import gradio as gr
 
 from evenmood.errors import UsageError
+from evenmood.model_folder import read_info
 from space.answers import Answer, Word, answer, answers, check_text, words
-from space.models import Models
+from space.models import BUNDLED, Models
 from space.passages import split
-from space.sources import MOST_ROWS
 from space.told import told
+
+MOST_TEXTS = 5_000
+"""Of one call: its answer is made in one piece, and nobody else is answered meanwhile."""
 
 
 class Comparison(TypedDict):
@@ -49,7 +52,7 @@ def connect(known: Models) -> None:
         with told():
             return answer(known.default, text)
 
-    def explain(text: str, label: str) -> list[Word]:
+    def explain(text: str, label: str = "") -> list[Word]:
         """The words behind an answer, each with its place in the text and its weight.
 
         Args:
@@ -59,7 +62,7 @@ def connect(known: Models) -> None:
         with told():
             return words(known.default, check_text(text), label or None)
 
-    def compare(text: str, first: str, second: str) -> Comparison:
+    def compare(text: str, first: str, second: str = BUNDLED) -> Comparison:
         """What two models say of one text.
 
         Args:
@@ -76,13 +79,13 @@ def connect(known: Models) -> None:
         """Emotions of many texts, in their order.
 
         Args:
-            texts: Up to 200,000 texts, each of 20,000 characters at most.
+            texts: Up to 5,000 texts, each of 20,000 characters at most; for more, call again.
         """
         with told():
             if not isinstance(texts, list):
                 raise UsageError(f"texts must be a list of strings, not {type(texts).__name__}")
-            if len(texts) > MOST_ROWS:
-                raise UsageError(f"{len(texts):,} texts; at most {MOST_ROWS:,} are taken")
+            if len(texts) > MOST_TEXTS:
+                raise UsageError(f"{len(texts):,} texts; at most {MOST_TEXTS:,} are taken at a time: call again")
             return answers(known.default, [check_text(text) for text in texts])
 
     def passages(text: str) -> list[PassageAnswer]:
@@ -101,22 +104,14 @@ def connect(known: Models) -> None:
 
     def models() -> list[ModelChoice]:
         """The models that `/compare` takes by name; the first one answers everything else."""
-        default = known.default
-        first: ModelChoice = {
-            "name": known.choices()[0].name,
-            "title": known.default_title,
-            "labels": list(default.labels),
-            "thresholds": dict(default.thresholds),
-        }
-        more: list[ModelChoice] = []
-        with told():
-            for choice in known.choices()[1:]:
-                found = known.get(choice.name)
-                thresholds = dict(found.thresholds)
-                more.append(
-                    {"name": choice.name, "title": choice.title, "labels": list(found.labels), "thresholds": thresholds}
-                )
-        return [first, *more]
+        found: list[ModelChoice] = []
+        for choice in known.choices():
+            info = known.default.info if choice.folder is None else read_info(choice.folder)
+            thresholds = dict(known.default.thresholds if choice.folder is None else info.thresholds)
+            found.append(
+                {"name": choice.name, "title": choice.title, "labels": list(info.labels), "thresholds": thresholds}
+            )
+        return found
 
     gr.api(analyse, api_name="analyse")
     gr.api(explain, api_name="explain")

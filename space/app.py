@@ -3,7 +3,9 @@
 import argparse
 import inspect
 import os
+import signal
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +43,14 @@ WAITING = 200
 """Requests in the queue; whoever comes after them is told to try again."""
 SESSIONS = 200
 """Visitors whose page the server remembers: choices of lists that it sent them; the others begin anew."""
-KEPT_SECONDS = 3600
-"""How long uploads and results stay on the server's disk."""
+LARGEST_BODY = LARGEST_FILE + 2_000_000
+"""Bytes of a request: an upload and what frames it."""
 
 
-def build_demo(models: Models, store: feedback.Store | None) -> gr.Blocks:
-    """The page, not launched, and its API."""
-    with gr.Blocks(title="evenmood", analytics_enabled=False, delete_cache=(600, KEPT_SECONDS)) as demo:
+def build_demo(models: Models, store: feedback.Store | None, folder: Path) -> gr.Blocks:
+    """The page, not launched, and its API; `folder` holds what visitors upload and what comes of it."""
+    os.environ["GRADIO_TEMP_DIR"] = str(folder / "gradio")
+    with gr.Blocks(title="evenmood", analytics_enabled=False, delete_cache=(600, batch.KEPT_SECONDS)) as demo:
         gr.Markdown("# evenmood")
         gr.Markdown(shown("claim"))
         with gr.Tabs():
@@ -56,7 +59,7 @@ def build_demo(models: Models, store: feedback.Store | None) -> gr.Blocks:
             with gr.Tab(shown("tab_compare"), id="compare"):
                 lists += compare.tab(models)
             with gr.Tab(shown("tab_batch"), id="batch"):
-                lists += batch.tab(models)
+                lists += batch.tab(models, folder)
             with gr.Tab(shown("tab_long"), id="long"):
                 lists += long_text.tab(models)
             with gr.Tab(shown("tab_about"), id="about"):
@@ -156,13 +159,20 @@ def main() -> None:
         sys.exit(f"error: {' '.join(str(error).split())}")
     except OSError as error:
         sys.exit(f"error: {options.feedback}: {error.strerror}; name another folder with --feedback, or '' for none")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the folder goes
+    with tempfile.TemporaryDirectory(prefix="evenmood-demo-", ignore_cleanup_errors=True) as folder:
+        serve(build_demo(models, store, Path(folder)), options)
+
+
+def serve(demo: gr.Blocks, options: argparse.Namespace) -> None:
+    """Launch the page and wait."""
     try:
-        demo = build_demo(models, store)
         settings: dict[str, Any] = {
             "server_name": options.host,
             "server_port": options.port,
             "inbrowser": not options.no_browser and has_display(),
             "max_file_size": LARGEST_FILE,
+            "app_kwargs": {"max_body_size": LARGEST_BODY},
             "mcp_server": True,
             "footer_links": ["api"],
             "run_history": False,

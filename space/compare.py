@@ -19,7 +19,7 @@ def tab(models: Models) -> list[gr.Dropdown]:
         first, second = (
             gr.Dropdown(
                 models.titles(),
-                value=models.choices()[index].name,
+                value=models.choices()[index].name if not index or len(models.choices()) > 1 else None,
                 label=shown(key),
                 info=shown("model_hint"),
                 allow_custom_value=True,
@@ -37,6 +37,8 @@ def tab(models: Models) -> list[gr.Dropdown]:
         check_length(language, given)
         if not given.strip():
             return [views.note(language, "write_something"), "", ""]
+        if (one or BUNDLED) == (other or BUNDLED):
+            return [views.note(language, "compare_choose"), "", ""]
         with told():
             found = answer(models.get(one), given), answer(models.get(other), given)
         titles = models.title(one or BUNDLED), models.title(other or BUNDLED)

@@ -14,9 +14,10 @@ import gradio as gr
 from evenmood import LABELS, EmotionClassifier
 from evenmood.errors import EvenmoodError, UsageError
 from evenmood.rows import text_hash
+from evenmood.text import encodable
 from space import views
 from space.answers import answer, check_text, given_labels
-from space.models import BUNDLED, Models
+from space.models import Models
 from space.texts import label_choices, language_of, shown
 from space.told import check_length, refusal
 
@@ -93,11 +94,19 @@ def repository() -> str | None:
 def row_of(classifier: EmotionClassifier, model: str, text: str, verdict: str, labels: Sequence[str]) -> dict[str, Any]:
     """A visitor's word as a row: the columns of `evenmood.rows.schema`, and under `feedback` what it was said of.
 
+    Args:
+        classifier: The model that answered.
+        model: Its name.
+        text: The text.
+        verdict: `AGREE`: the labels are the model's. `DISAGREE`: there are none. `CORRECT`: they are `labels`.
+        labels: What the visitor chose.
+
     Raises:
         UsageError: A label that is none of GoEmotions', or a text that is too long.
     """
-    text = check_text(text)
+    text = encodable(check_text(text))
     found = answer(classifier, text)
+    labels = {AGREE: given_labels(found), DISAGREE: []}.get(verdict, labels)
     unknown = [label for label in labels if label not in LABELS]
     if unknown:
         raise UsageError(f"no label {unknown[0]!r}")
@@ -124,8 +133,8 @@ def row_of(classifier: EmotionClassifier, model: str, text: str, verdict: str, l
     }
 
 
-def panel(models: Models, store: Store | None, text: gr.Textbox, model: gr.Dropdown) -> None:
-    """Draw the questions under an answer and connect them."""
+def panel(models: Models, store: Store | None, text: gr.Textbox, asked: gr.State) -> None:
+    """Draw the questions under an answer and connect them; `asked` holds the text and the model that answered."""
     with gr.Accordion(shown("feedback"), open=False, elem_id="feedback"):
         if store is None:
             gr.Markdown(shown("feedback_off"))
@@ -142,20 +151,17 @@ def panel(models: Models, store: Store | None, text: gr.Textbox, model: gr.Dropd
             send = gr.Button(shown("feedback_correct"))
         told = gr.HTML(elem_id="feedback-told")
 
-    def give(verdict: str, agreed: bool, given: str, name: str, chosen: list[str], request: gr.Request) -> list[Any]:
+    def give(verdict: str, agreed: bool, given: str, asked: list[str], chosen: Any, request: gr.Request) -> list[Any]:
         language = language_of(request)
         check_length(language, given)
-        if not agreed:
+        if agreed is not True:  # no word, no number, nothing that only looks like a yes
             return [views.note(language, "feedback_no_consent"), gr.skip(), gr.skip()]
-        if not given.strip():
+        if not given.strip() or given != asked[0]:  # nobody has seen an answer to this
             return [views.note(language, "feedback_no_text"), gr.skip(), gr.skip()]
         if verdict == CORRECT and not chosen:
             return [views.note(language, "feedback_no_labels"), gr.skip(), gr.skip()]
         try:
-            classifier = models.get(name)
-            predicted = given_labels(answer(classifier, given))
-            told = {AGREE: predicted, DISAGREE: [], CORRECT: chosen}[verdict]
-            store.add(row_of(classifier, name or BUNDLED, given, verdict, told))
+            store.add(row_of(models.get(asked[1]), models.title(asked[1]), given, verdict, chosen))
         except OSError:
             return [views.note(language, "feedback_failed"), gr.skip(), gr.skip()]
         except EvenmoodError as error:
@@ -164,15 +170,15 @@ def panel(models: Models, store: Store | None, text: gr.Textbox, model: gr.Dropd
         return [views.note(language, "feedback_thanks"), False, []]
 
     def says(verdict: str) -> Any:
-        def say_it(agreed: bool, given: str, name: str, chosen: list[str], request: gr.Request) -> list[Any]:
-            return give(verdict, agreed, given, name, chosen, request)
+        def say_it(agreed: bool, given: str, asked: list[str], chosen: Any, request: gr.Request) -> list[Any]:
+            return give(verdict, agreed, given, asked, chosen, request)
 
         return say_it
 
     for button, verdict in ((right, AGREE), (wrong, DISAGREE), (send, CORRECT)):
         button.click(
             says(verdict),
-            [consent, text, model, labels],
+            [consent, text, asked, labels],
             [told, consent, labels],
             api_visibility="private",
             show_progress="hidden",

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from evenmood import EmotionClassifier, hub
-from evenmood.errors import ModelError
-from evenmood.model_folder import INFO_FILE, PREDICTING_FILES
+from evenmood.errors import EvenmoodError, ModelError
+from evenmood.model_folder import INFO_FILE, ONNX_FILE, PREDICTING_FILES, read_info
 
 BUNDLED = "default"
 """What programs call the model that the page starts with."""
@@ -20,8 +20,13 @@ LARGEST_BYTES = 50_000_000
 """Of a model that a visitor names; ours have 6 to 12 MB."""
 KEPT = 3
 """Models of the Hub that are kept on disk and in memory: whoever comes fourth drives out the one not used longest."""
-PATIENCE = 60
-"""Seconds that a visitor waits while somebody else's model is being fetched."""
+PATIENCE = 1
+"""Seconds that a visitor waits while somebody else's model is being fetched: those with a sentence want the place."""
+OPERATORS = {
+    *("Add", "Cast", "Conv", "Div", "Gather", "Gemm", "Greater", "LSTM", "MatMul", "MaxPool", "Mul", "ReduceMax"),
+    *("ReduceSum", "Relu", "Reshape", "Sigmoid", "Softmax", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze"),
+}
+"""What our own export writes. A stranger's graph of others could fill the memory, or never end."""
 ARMS = {
     "balanced": "balanced, attention",
     "unbalanced": "unbalanced, attention",
@@ -52,6 +57,7 @@ class Models:
     def __init__(self, default: str | None = None, folders: Sequence[Path] = (), trained: Path | None = None) -> None:
         self.default = EmotionClassifier.from_pretrained(default)
         self.default_title = _shown(default)
+        self.default_id = default if default and not Path(default).is_dir() else None
         self._named = [Choice(f"./{path.resolve().name}", path.resolve().name, path) for path in folders]
         for choice in self._named:
             EmotionClassifier(choice.folder or Path())  # a wrong folder is told now, not to a visitor
@@ -66,7 +72,7 @@ class Models:
         root = self._trained
         for info in sorted([*root.glob(f"*/{INFO_FILE}"), *root.glob(f"*/*/{INFO_FILE}")]) if root else []:
             folder = info.parent
-            if all((folder / name).is_file() for name in PREDICTING_FILES):
+            if _readable(folder):
                 place = folder.relative_to(root or folder).as_posix()
                 arm = ARMS.get(folder.name)
                 found.append(Choice(f"./{place}", f"{arm} (paper's arm, {place})" if arm else place, folder))
@@ -76,9 +82,14 @@ class Models:
         """Choices of a dropdown: title and name."""
         return [(choice.title, choice.name) for choice in self.choices()]
 
-    def title(self, name: str) -> str:
+    def title(self, name: str | None) -> str:
         """How a model is called on the page."""
+        name = name or BUNDLED
         return next((choice.title for choice in self.choices() if choice.name == name), name)
+
+    def for_python(self, name: str | None) -> str | None:
+        """What `from_pretrained` takes for a model; None for the bundled one, the folder's name for a folder."""
+        return self.default_id if (name or BUNDLED) == BUNDLED else str(name)
 
     def get(self, name: str | None) -> EmotionClassifier:
         """The model of a name in the list, or of a Hub id.
@@ -86,6 +97,8 @@ class Models:
         Raises:
             ModelError: No such model, no evenmood model, or too large; the message says which.
         """
+        if name is not None and not isinstance(name, str):
+            raise ModelError(f"the model must be a name, not {type(name).__name__}")
         name = (name or "").strip() or BUNDLED
         if name == BUNDLED:
             return self.default
@@ -119,7 +132,9 @@ class Models:
             commit = _check_on_hub(name)
             cache = Path(tempfile.mkdtemp(prefix="evenmood-hub-"))
             try:
-                classifier = _open_folder(hub.download(name, commit, token=False, cache_dir=cache), name)
+                folder = hub.download(name, commit, token=False, cache_dir=cache)
+                _check_graph(folder, name)
+                classifier = _open_folder(folder, name)
             except BaseException:
                 shutil.rmtree(cache, ignore_errors=True)
                 raise
@@ -135,6 +150,15 @@ def _keep(kept: OrderedDict[str, Any], name: str, value: Any, forget: Callable[[
     kept.move_to_end(name)
     while len(kept) > KEPT:
         forget(kept.popitem(last=False)[1])
+
+
+def _readable(folder: Path) -> bool:
+    """Whether a folder holds a model that is finished; one that is being trained, or is damaged, is not listed."""
+    try:
+        read_info(folder)
+    except EvenmoodError:
+        return False
+    return all((folder / name).is_file() for name in PREDICTING_FILES)
 
 
 def _check_on_hub(name: str) -> str:
@@ -157,6 +181,19 @@ def _check_on_hub(name: str) -> str:
             f"{name!r} on the Hub has {size / 1e6:.0f} MB; at most {LARGEST_BYTES / 1e6:.0f} MB are fetched"
         )
     return str(about.sha)
+
+
+def _check_graph(folder: Path, name: str) -> None:
+    """Raise `ModelError` where a graph is none that our export writes."""
+    import onnx
+
+    try:
+        graph = onnx.load_model_from_string((folder / ONNX_FILE).read_bytes()).graph
+    except Exception:  # protobuf's own
+        raise ModelError(f"{name}: {ONNX_FILE}: damaged or not an ONNX model") from None
+    strange = sorted({node.op_type for node in graph.node} - OPERATORS)
+    if strange:
+        raise ModelError(f"{name}: {ONNX_FILE}: not exported by evenmood; it uses {', '.join(strange)[:100]}")
 
 
 def _open_folder(folder: Path, name: str) -> EmotionClassifier:

@@ -1,7 +1,7 @@
-// What Gradio leaves to the page: Ctrl+Enter, analysing after a pause, and names for screen readers.
+// What Gradio leaves to the page: Ctrl+Enter, analysing after a pause, and what screen readers and phones need.
 () => {
-  const PAUSE = 600;
-  let timer;
+  const PAUSE = 600, NARROW = 768;
+  let timer, asked = false;
 
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.target.tagName !== "TEXTAREA") return;
@@ -12,6 +12,10 @@
     setTimeout(() => button.click());
   });
 
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("button.go, .gallery-item")) asked = true;
+  });
+
   document.addEventListener("input", (event) => {
     const live = document.querySelector("#live input");
     if (!live?.checked || !event.target.closest("#text")) return;
@@ -19,13 +23,26 @@
     timer = setTimeout(() => document.querySelector("#analyse").click(), PAUSE);
   });
 
-  const name = () => {
+  // A link that is pasted where the page is open already.
+  window.addEventListener("hashchange", () => location.hash.includes("text=") && location.reload());
+
+  // Screen readers hear the answer's sentence, and not every bar after it.
+  const spoken = document.createElement("div");
+  spoken.id = "spoken";
+  spoken.setAttribute("role", "status");
+  document.querySelector("main").append(spoken);
+
+  const look = () => {
     for (const field of document.querySelectorAll("input.search-input:not([aria-label])"))
       field.setAttribute("aria-label", field.title || field.placeholder);
     for (const code of document.querySelectorAll('.cm-scroller[tabindex="-1"]')) code.tabIndex = 0;
-    for (const id of ["result", "batch-progress", "feedback-told", "long-note", "compare-table"])
+    for (const id of ["batch-progress", "feedback-told", "long-note"])
       document.getElementById(id)?.setAttribute("aria-live", "polite");
+    const sentence = document.querySelector("#result .sentence")?.textContent || "";
+    if (sentence !== spoken.textContent) spoken.textContent = sentence;
+    if (asked && sentence && innerWidth < NARROW) document.querySelector("#result").scrollIntoView({behavior: "smooth"});
+    if (sentence) asked = false;
   };
-  new MutationObserver(name).observe(document.body, {childList: true, subtree: true});
-  name();
+  new MutationObserver(look).observe(document.body, {childList: true, subtree: true});
+  look();
 }

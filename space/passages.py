@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from evenmood.text import encodable
+
 Way = Literal["auto", "sentences", "turns"]
 STAMP = r"(?:[\[(]?\d{1,4}[-./:]\d{1,2}[^A-Za-z<\n]{0,24}(?:[AaPp]\.?[Mm]\.?(?=\W))?[\])]?\s*[-–]?\s*)?"
 SPEAKER = re.compile(
@@ -29,6 +31,7 @@ def split(text: str, way: Way = "auto") -> list[Passage]:
         text: The text.
         way: `sentences`; `turns`, a line each; or `auto`: turns where most lines name their speaker.
     """
+    text = encodable(text)
     lines = [line for line in text.splitlines() if line.strip()]
     named = [SPEAKER.match(line) for line in lines]
     if way == "auto":

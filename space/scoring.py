@@ -63,7 +63,7 @@ def score_apart(source: Source, column: str, model: Path, out: Path) -> Generato
     """
     root = str(Path(__file__).resolve().parents[1])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    given = asdict(source) | {"path": str(source.path), "rows": []}
+    given = vars(source) | {"path": str(source.path), "rows": []}
     order = json.dumps({"source": given, "column": column, "model": str(model), "out": str(out)})
     with subprocess.Popen(
         [sys.executable, "-m", "space.scoring"],

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from evenmood import tables
 from evenmood.errors import DataError, UsageError
+from evenmood.text import encodable
 
 LARGEST_FILE = 20_000_000
 """Bytes of an upload."""
@@ -69,26 +71,41 @@ def open_source(path: Path, name: str, work: Path) -> Source:
     if not content.strip():
         raise DataError(f"{name}: empty")
     text, encoding = _decoded(content, name)
-    if encoding:
+    old_mac = "\n" not in text and "\r" in text
+    text = text.replace("\r", "\n") if old_mac else text
+    if encoding or old_mac:
         path = work / f"source{Path(name).suffix.lower()}"
         path.write_text(text, encoding="utf-8", newline="")
     if kind == "jsonl":
         check_rows(text.count("\n"), name)
         keys, first = _keys(text, name)
         return Source(path, name, kind, keys, first, encoding=encoding)
-    line = text[:HEAD_BYTES].lstrip("\ufeff").splitlines()[0] if text else ""
+    head = io.StringIO(text[:HEAD_BYTES], newline="")
+    line = head.readline()
     delimiter = "\t" if kind == "tsv" else max(",;\t", key=lambda sign: (line.count(sign), sign == ","))
+    head.seek(0)
+    cells = csv.reader(head, delimiter=delimiter)
     try:
-        columns = next(csv.reader([line], delimiter=delimiter))
-    except (csv.Error, StopIteration):
+        columns = next(cells, [])
+    except csv.Error:
         raise DataError(f"{name}, line 1: not a line of column names") from None
+    if not columns:
+        raise DataError(f"{name}, line 1: empty; expected the names of the columns")
     if len(columns) > MOST_COLUMNS or max(map(len, columns), default=0) > 1000:
         raise DataError(f"{name}: the first line must hold the columns' names, at most {MOST_COLUMNS} short ones")
     if text.count("\n") > MOST_ROWS:  # as many rows, or line breaks within cells
         check_rows(sum(1 for _ in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)) - 1, name)
-    cells = csv.reader(io.StringIO(text[:HEAD_BYTES], newline=""), delimiter=delimiter)
-    first = [dict(zip(columns, row, strict=False)) for row in islice(cells, 1, LOOKED_AT)]
-    return Source(path, name, kind, columns, first, delimiter, encoding)
+    return Source(path, name, kind, columns, _first(columns, cells), delimiter, encoding)
+
+
+def _first(columns: list[str], cells: Iterator[list[str]]) -> list[dict[str, Any]]:
+    """The first rows; what is wrong with one is told when the rows are read."""
+    rows: list[dict[str, Any]] = []
+    try:
+        rows.extend(dict(zip(columns, row, strict=False)) for row in islice(cells, LOOKED_AT))
+    except csv.Error:
+        return rows
+    return rows
 
 
 def pasted(lines: str, work: Path) -> Source:
@@ -101,7 +118,7 @@ def pasted(lines: str, work: Path) -> Source:
         raise UsageError(f"at most {LARGEST_FILE // 10**6} MB are taken")
     path = work / "pasted.jsonl"
     with path.open("w", encoding="utf-8") as file:
-        for line in lines.splitlines():
+        for line in lines.split("\n"):
             if line.strip():
                 file.write(json.dumps({"text": line.strip()}) + "\n")
     return Source(path, "pasted lines", "jsonl", ["text"])
@@ -113,9 +130,12 @@ def _decoded(content: bytes, name: str) -> tuple[str, str | None]:
         raise DataError(f"{name}: not a text file, whatever its name says")
     for encoding in ("utf-16",) if content[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "windows-1252"):
         try:
-            return content.decode(encoding), None if encoding == "utf-8-sig" else encoding.upper().title()
+            text = content.decode(encoding)
         except UnicodeDecodeError:
             continue
+        if "\0" in text[:HEAD_BYTES]:
+            break
+        return text, None if encoding == "utf-8-sig" else encoding.upper().title()
     raise DataError(f"{name}: neither UTF-8 nor Windows-1252 text; save it as UTF-8")
 
 
@@ -123,13 +143,13 @@ def _keys(text: str, name: str) -> tuple[list[str], list[dict[str, Any]]]:
     """All keys of JSON Lines and the first rows; broken lines are told when the rows are read."""
     keys: dict[str, None] = {}
     first: list[dict[str, Any]] = []
-    for line in text.splitlines():
+    for line in text.split("\n"):  # and at no other sign: JSON may hold U+2028 as it is
         try:
             row = json.loads(line) if line.strip() else {}
         except (ValueError, RecursionError):
             continue
         if isinstance(row, dict):
-            keys.update(dict.fromkeys(row))
+            keys.update(dict.fromkeys(map(encodable, row)))
             first += [row] if len(first) < LOOKED_AT else []
         if len(keys) > MOST_COLUMNS:
             raise DataError(f"{name}: more than {MOST_COLUMNS} different keys")

@@ -31,12 +31,9 @@ def shown(key: str) -> Any:
 
 def language_of(request: gr.Request | None) -> str:
     """The language that a visitor's browser prefers among ours, by its Accept-Language header."""
-    header = request.headers.get("accept-language", "") if request else ""
-    for entry in str(header).lower().split(","):  # browsers list the most wanted first
-        code = entry.split(";")[0].strip().split("-")[0]
-        if code in LANGUAGES:
-            return code
-    return LANGUAGES[0]
+    header = str(request.headers.get("accept-language", "") if request else "")
+    code = header.lower().split(",")[0].split(";")[0].strip().split("-")[0]  # the first, which components go by too
+    return code if code in LANGUAGES else LANGUAGES[0]
 
 
 def say(language: str, key: str, **values: Any) -> str:
@@ -46,15 +43,9 @@ def say(language: str, key: str, **values: Any) -> str:
 
 
 def say_html(language: str, key: str, **values: Any) -> str:
-    """The same for HTML: text and values are escaped, but for values that are HTML already (`Html`)."""
-    given = {name: value if isinstance(value, Html) else escape(str(value)) for name, value in values.items()}
+    """The same for HTML: text and values are escaped."""
+    given = {name: escape(str(value)) for name, value in values.items()}
     return escape(TEXTS[language][key], quote=False).format(**given)
-
-
-class Html(str):
-    """HTML that is escaped already."""
-
-    __slots__ = ()
 
 
 def label_name(language: str, label: str) -> str:

@@ -25,7 +25,9 @@ def told() -> Iterator[None]:
         raise refusal(str(error)) from None
 
 
-def check_length(language: str, text: str) -> None:
-    """Refuse a text that is too long, in the visitor's language."""
+def check_length(language: str, text: object) -> None:
+    """Refuse what is no text, and a text that is too long, in the visitor's language."""
+    if not isinstance(text, str):
+        raise refusal(f"the text must be a string, not {type(text).__name__}")
     if len(text) > LONGEST_TEXT:
         raise refusal(say(language, "error_long", length=f"{len(text):,}", most=f"{LONGEST_TEXT:,}"))

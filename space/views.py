@@ -8,7 +8,7 @@ import numpy as np
 
 from evenmood import GROUP_OF, WordWeight, clean
 from space.answers import Answer, given_labels
-from space.texts import Html, label_name, listed, say, say_html
+from space.texts import label_name, listed, say, say_html
 
 SIGNS = {"positive": "+", "negative": "−", "ambiguous": "?", "neutral": "="}
 """Beside each group's colour, for those who do not see the colour."""
@@ -166,12 +166,18 @@ def words_view(language: str, text: str, words: Sequence[WordWeight], label: str
         )
         end = word.end
     legend = "legend_left_out" if label else "legend_attention"
-    below = note(language, legend, label=label_name(language, label or ""))
+    below = note(language, legend, label=label_name(language, label or "")) + _word_list(language, words)
     rest = text[end:]
     if not clean(rest):  # punctuation after the last word
         return f'<div class="words">{"".join(pieces)}{escape(rest[:SHOWN_REST])}</div>{below}'
     unread = f'<span class="note">{escape(rest[:SHOWN_REST])}{"…" if len(rest) > SHOWN_REST else ""}</span>'
     return f'<div class="words">{"".join(pieces)}{unread}</div>{below}' + note(language, "not_read", count=len(words))
+
+
+def _word_list(language: str, words: Sequence[WordWeight]) -> str:
+    """The same as numbers, for those who cannot point at a word."""
+    lines = "".join(f"<li>{escape(word.text)}: {word.weight:+.3f}</li>" for word in words)
+    return f"<details><summary>{say_html(language, 'word_list')}</summary><ol>{lines}</ol></details>"
 
 
 def comparison(language: str, titles: tuple[str, str], found: tuple[Answer, Answer]) -> str:
@@ -247,7 +253,7 @@ def _table(head: Sequence[str], rows: Sequence[str], caption: str, kind: str = "
 def progress_bar(share: float | None, told: str) -> str:
     """How far a long job is."""
     value = "" if share is None else f' value="{min(share, 1.0):.3f}"'
-    return f'<progress max="1"{value} aria-label="{escape(told)}"></progress><p class="note">{Html(escape(told))}</p>'
+    return f'<progress max="1"{value} aria-label="{escape(told)}"></progress><p class="note">{escape(told)}</p>'
 
 
 def passages_table(

@@ -10,7 +10,7 @@ from evenmood import DataError
 from evenmood.build_folder import read_manifest, read_rows
 from tests.hub_server import HubServer
 
-GOOD = {"id": "feedback:1", "text": "Thank you", "labels": [15, 15]}
+GOOD = {"id": "feedback:1", "text": "Thank you \ud83d", "labels": [15, 15]}
 LINES = [
     GOOD,
     GOOD | {"id": "feedback:2", "text": "thank you!"},
@@ -19,6 +19,8 @@ LINES = [
     GOOD | {"labels": [28]},
     GOOD | {"labels": ["joy"]},
     GOOD | {"text": None},
+    GOOD | {"text": 5},
+    GOOD | {"labels": [1e400]},
     [1],
     "x",
     {"text": "x", "labels": [1]},
@@ -39,7 +41,7 @@ def test_what_stays_and_why_the_rest_does_not(tmp_path: Path) -> None:
     assert read_manifest(tmp_path, "feedback")["dropped"] == {
         "no label given": 1,
         "no words": 1,
-        "not a row": 8,
+        "not a row": 10,
         "repeated": 1,
     }
 
@@ -47,7 +49,7 @@ def test_what_stays_and_why_the_rest_does_not(tmp_path: Path) -> None:
 def test_from_the_hub(tmp_path: Path, hub: HubServer) -> None:
     hub.add("datasets/you/demo-feedback", {"data/feedback-a.jsonl": content().encode()})
     feedback.run(tmp_path, print, "you/demo-feedback")
-    assert read_rows(tmp_path, "feedback")["text"].to_pylist() == ["Thank you"]
+    assert read_rows(tmp_path, "feedback")["text"].to_pylist() == ["Thank you \ufffd"]
 
 
 def test_nothing_there(tmp_path: Path, hub: HubServer) -> None:

@@ -58,14 +58,16 @@ def test_a_taken_port_is_one_line() -> None:
     assert done.stderr == f"error: cannot listen on port {port} of 127.0.0.1; choose another with --port\n"
 
 
-def test_it_starts_quickly_and_without_a_training_framework() -> None:
+def test_it_starts_quickly_and_without_a_training_framework(tmp_path: Path) -> None:
     script = (
         "import runpy, sys\n"
         f"app = runpy.run_path({str(APP)!r})\n"
-        "demo = app['build_demo'](app['Models'](), None)\n"
+        "demo = app['build_demo'](app['Models'](), None, app['Path'](sys.argv[1]))\n"
         "print([name for name in ('tensorflow', 'keras', 'torch', 'jax') if name in sys.modules])\n"
     )
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script, str(tmp_path)], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"
     started = time.monotonic()
     with running_demo():
@@ -111,7 +113,7 @@ def test_every_language_says_everything_with_the_same_places() -> None:
 
 def test_every_text_is_used_and_every_text_that_is_used_is_there() -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "space").glob("*.py"))
-    built = ("split_", "way_", "left_out", "feedback_", "legend_", "neutral_group")  # put together in the code
+    built = ("split_", "sort_", "left_out", "legend_")  # put together in the code
     for key in TEXTS["en"]:
         assert f'"{key}"' in source or f"'{key}'" in source or key.startswith(built), key
 

@@ -15,7 +15,7 @@ from space import feedback
 from space.feedback import AGREE, CORRECT, DISAGREE, Store, repository, row_of
 from tests.hub_server import HubServer
 
-TEXT = 'Thank you so much! <b>"x"</b>\nreally \ud83d'
+TEXT = 'Thank you so much! <b>"x"</b>\nreally'
 
 
 def rows(path: Path) -> list[dict[str, object]]:
@@ -34,7 +34,9 @@ def test_a_row_is_the_data_builds(model: EmotionClassifier) -> None:
     said = row["feedback"]
     assert set(said) == {"verdict", "model", "predicted", "probabilities", "day"}
     assert said["predicted"] == ["gratitude"]
-    assert row_of(model, "default", "x", DISAGREE, [])["votes"] is None
+    assert row_of(model, "default", "x", DISAGREE, ["joy"])["votes"] is None
+    assert row_of(model, "default", "Thank you", AGREE, ["joy"])["labels"] == [LABELS.index("gratitude")]
+    assert row_of(model, "default", "x \ud83d", AGREE, [])["text"] == "x \ufffd"  # what no Parquet file could hold
 
 
 def test_wrong_feedback_is_refused(model: EmotionClassifier) -> None:

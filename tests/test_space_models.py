@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import onnx
@@ -10,11 +12,20 @@ import pytest
 from evenmood.errors import ModelError
 from evenmood.model_folder import INFO_FILE, ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE
 from space import models as rules
-from space.models import BUNDLED, KEPT, Models
+from space.models import BUNDLED, KEPT, OPERATORS, Models
 from tests.conftest import DEFAULT_MODEL
 from tests.hub_server import HubServer
 
 FILES = {name: (DEFAULT_MODEL / name).read_bytes() for name in PREDICTING_FILES}
+
+
+def bomb() -> bytes:
+    """A small graph that would fill the memory."""
+    shape = onnx.helper.make_tensor("shape", onnx.TensorProto.INT64, [1], [5 * 10**8])
+    node = onnx.helper.make_node("ConstantOfShape", ["shape"], ["probabilities"])
+    output = onnx.helper.make_tensor_value_info("probabilities", onnx.TensorProto.FLOAT, [None, 28])
+    graph = onnx.helper.make_graph([node], "bomb", [], [output], [shape])
+    return bytes(onnx.helper.make_model(graph).SerializeToString())
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +67,11 @@ def test_a_broken_folder_is_told_without_its_place(tmp_path: Path, folder: Path)
     target.parent.mkdir()
     folder.rename(target)
     (target / ONNX_FILE).write_bytes(b"nothing")
+    (tmp_path / "models" / "damaged").mkdir()
+    for name in PREDICTING_FILES:
+        (tmp_path / "models" / "damaged" / name).write_bytes(b"nothing")
     models = Models(trained=tmp_path / "models")
+    assert [choice.name for choice in models.choices()] == [BUNDLED, "./mine"]
     with pytest.raises(ModelError) as error:
         models.get("./mine")
     assert str(error.value).startswith("./mine: model.onnx: damaged")
@@ -85,6 +100,7 @@ def test_a_model_of_the_hub(models: Models, hub: HubServer, token: str) -> None:
             "'you/moods' on the Hub is not an evenmood model: model.onnx and tokenizer.json and",
         ),
         (FILES | {ONNX_FILE: b"x" * 100}, {}, "you/moods: model.onnx: damaged or not an ONNX model"),
+        (FILES | {ONNX_FILE: bomb()}, {}, "you/moods: model.onnx: not exported by evenmood; it uses ConstantOfShape"),
         (FILES | {TOKENIZER_FILE: b"\x80\x04."}, {}, "you/moods: tokenizer.json: not a tokenizer"),
         (FILES | {INFO_FILE: b"[]"}, {}, "you/moods: emotions.json: expected an object"),
     ],
@@ -119,6 +135,23 @@ def test_a_graph_that_points_to_other_files_is_refused(models: Models, hub: HubS
     with pytest.raises(ModelError, match=r"^you/external: model\.onnx: damaged or not an ONNX model"):
         models.get("you/external")
     assert "you/external/weights.bin" not in hub.sent
+
+
+def test_what_we_export_is_what_is_let_in() -> None:
+    assert {node.op_type for node in onnx.load_from_string(FILES[ONNX_FILE]).graph.node} <= OPERATORS
+
+
+def test_who_waits_for_another_models_download_is_told_at_once(models: Models, hub: HubServer) -> None:
+    hub.add("you/slow", FILES)
+    hub.fail("resolve/.*model.onnx", delay=4.0)
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(models.get, "you/slow")
+        time.sleep(1.0)
+        started = time.monotonic()
+        with pytest.raises(ModelError, match="another model is being fetched; try again"):
+            models.get("you/other")
+        assert time.monotonic() - started < 2.5
+        assert slow.result().labels
 
 
 def test_three_models_are_kept(models: Models, hub: HubServer) -> None:

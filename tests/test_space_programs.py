@@ -6,6 +6,8 @@ import json
 import re
 import shutil
 import subprocess
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
@@ -85,15 +87,52 @@ def test_batch_passages_models_and_comparing(client: Client, model: EmotionClass
         ("/analyse", [5], "must be a string, not int"),
         ("/explain", ["x", "fury"], "'fury' is no label"),
         ("/batch", [["a", 5]], "must be a string, not int"),
-        ("/batch", [["a"] * 200_001], "200,001 texts; at most 200,000"),
+        ("/batch", [["a"] * 5_001], "5,001 texts; at most 5,000"),
         ("/passages", ["x" * 20_001], "at most 20,000"),
         ("/compare", ["x", "default", "../../etc"], "choose one of the list, or give a Hub id"),
         ("/compare", ["x", "default", "/etc"], "choose one of the list, or give a Hub id"),
+        ("/compare", ["x", 5, "default"], "must be a name, not int"),
     ],
 )
 def test_wrong_calls_say_what_is_wrong(client: Client, name: str, arguments: list[Any], expected: str) -> None:
     with pytest.raises(Exception, match=expected):
         client.predict(*arguments, api_name=name)
+
+
+RAW = [
+    ("passages", ["a \ud83d. b"], "complete"),
+    ("analyse", ["a \ud83d"], "complete"),
+    ("analyse", [None], "error"),
+    ("analyse", [], "error"),
+    ("show", [None, "default", "attention"], "error"),
+    ("show", ["x", ["default"], "attention"], "error"),
+    ("score", [None, None, "default", None, ""], "error"),
+    ("score", [None, "a\nb", "default", None, ""], "complete"),
+    ("score", [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, "", "default", None, ""], "error"),
+    ("score", [{"path": "../../etc/passwd", "meta": {"_type": "gradio.FileData"}}, "", "default", None, ""], "error"),
+    ("sorted_rows", ["joy", "high"], "complete"),
+]
+
+
+@pytest.mark.parametrize(("name", "data", "event"), RAW)
+def test_whatever_is_sent_is_answered(demo: str, name: str, data: list[Any], event: str) -> None:
+    body = json.dumps({"data": data}).encode()
+    request = urllib.request.Request(f"{demo}/gradio_api/call/{name}", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        number = json.load(answer)["event_id"]
+    with urllib.request.urlopen(f"{demo}/gradio_api/call/{name}/{number}", timeout=60) as stream:
+        said = stream.read().decode()
+    assert f"event: {event}" in said
+    assert "root:" not in said
+
+
+def test_a_request_that_is_too_large_is_refused_unread(demo: str) -> None:
+    body = b'{"data": ["' + b"x" * 23_000_000 + b'"]}'
+    request = urllib.request.Request(f"{demo}/gradio_api/call/analyse", body, {"Content-Type": "application/json"})
+    with pytest.raises((urllib.error.HTTPError, ConnectionError, urllib.error.URLError)) as error:
+        urllib.request.urlopen(request, timeout=30)
+    if isinstance(error.value, urllib.error.HTTPError):
+        assert error.value.code == 413
 
 
 def snippet(language: str, of: str) -> str:

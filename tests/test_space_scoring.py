@@ -46,6 +46,7 @@ def run(
         ("a.CSV", "id,text\r\n1,Thank you\r\n2,café\r\n".encode("utf-16"), "Utf-16"),
         ("a.tsv", "id\ttext\n1\tThank you\n2\tcafé\n".encode(), None),
         ("a.jsonl", b'{"id": 1, "text": "Thank you"}\n{"text": "caf\\u00e9", "id": 2}\n', None),
+        ("a.csv", b"id,text\r1,Thank you\r2,caf\xc3\xa9\r", None),
     ],
 )
 def test_formats_and_encodings(
@@ -73,6 +74,8 @@ def test_formats_and_encodings(
         ("a.csv", b"\x89PNG\r\n\x1a\n\x00\x00", "not a text file"),
         ("a.csv", b"", "a.csv: empty"),
         ("a.csv", b" \n\n", "a.csv: empty"),
+        ("a.csv", b"\n\ntext\nx\n", "a.csv, line 1: empty; expected the names of the columns"),
+        ("a.csv", "text\nx\n".encode("utf-32"), "neither UTF-8 nor Windows-1252 text"),
         ("a.csv", b"a" * 19_000_000, "the first line must hold the columns' names"),
         ("a.csv", b",".join([b"a"] * 400) + b"\n", "the first line must hold the columns' names"),
         ("a.jsonl", b"text,id\n1,2\n", "a.jsonl: no line holds a JSON object"),
@@ -144,6 +147,24 @@ def test_rows_of_different_keys_and_kinds(tmp_path: Path, model: EmotionClassifi
     ]
 
 
+@pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85", "\x0b"])
+def test_signs_that_end_no_line(tmp_path: Path, model: EmotionClassifier, sign: str) -> None:
+    source = read(
+        tmp_path, "a.jsonl", f'{{"text": "Thank{sign}you", "n\\ud83d": 1}}\n'.replace("\x0b", "\\u000b").encode()
+    )
+    assert source.columns == ["text", "n\ufffd"]
+    (tmp_path / "out").mkdir()
+    *_, told = scoring.score_apart(source, "text", model.folder, tmp_path / "out")
+    assert (told.rows, told.bad) == (1, 0)
+
+
+def test_a_deep_cell(tmp_path: Path, model: EmotionClassifier) -> None:
+    source = read(tmp_path, "a.jsonl", b'{"text": "Thank you", "deep": ' + b"[" * 900 + b"]" * 900 + b"}\n")
+    (tmp_path / "out").mkdir()
+    *_, told = scoring.score_apart(source, "text", model.folder, tmp_path / "out")
+    assert told.rows == 1
+
+
 def test_pasted_lines(tmp_path: Path, model: EmotionClassifier) -> None:
     _, rows = run(tmp_path, sources.pasted("Thank you\n\n  I hate it \n", tmp_path), "text", model)
     assert [row["text"] for row in rows] == ["Thank you", "I hate it"]
@@ -188,7 +209,7 @@ def test_a_process_of_its_own_tells_how_far_it_is(tmp_path: Path, model: Emotion
     assert [one.rows for one in told] == sorted({one.rows for one in told} | {20_000})
     assert told[-1].done == 1.0
     (tmp_path / "other").mkdir()
-    with pytest.raises(EvenmoodError, match="no column 'words'; there are 'text'"):
+    with pytest.raises(EvenmoodError, match="no 'words'; there are 'text'"):
         list(scoring.score_apart(source, "words", model.folder, tmp_path / "other"))
 
 
@@ -196,15 +217,16 @@ def test_a_process_of_its_own_tells_how_far_it_is(tmp_path: Path, model: Emotion
 def test_a_process_that_is_no_longer_wanted_ends(tmp_path: Path, model: EmotionClassifier) -> None:
     source = sources.pasted("Thank you so much\n" * 150_000, tmp_path)
     (tmp_path / "out").mkdir()
+    before = children()
     told = scoring.score_apart(source, "text", model.folder, tmp_path / "out")
     next(told)
-    (child,) = children()
+    (child,) = children() - before
     told.close()
     assert not Path(f"/proc/{child}").exists()
 
 
-def children() -> list[str]:
-    return Path(f"/proc/{os.getpid()}/task/{threading.get_native_id()}/children").read_text().split()
+def children() -> set[str]:
+    return set(Path(f"/proc/{os.getpid()}/task/{threading.get_native_id()}/children").read_text().split())
 
 
 @pytest.mark.parametrize(
