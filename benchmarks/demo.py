@@ -21,7 +21,8 @@ STARTS = 5
 VISITORS = 10
 TABLE_ROWS = 50_000
 CLIENTS, REQUESTS = 50, 200
-WARM_UP, MEASURED = 300, 2_000
+WARM_UP, MEASURED = 2_200, 2_000
+"""Gradio keeps the messages of 2,000 sessions: before those are there, memory grows with every visitor."""
 SAID = "thank you so much i am happy sad angry about this day it was the best worst thing ever why did they do that lol"
 WORDS = SAID.split()
 
@@ -62,11 +63,9 @@ def ask(url: str, visitor: str | None = None) -> float:
     return time.monotonic() - started
 
 
-def upload(url: str) -> dict[str, Any]:
-    """A table of 50,000 rows on the server, as the page uploads it."""
-    rows = (
-        f"{n}," + " ".join(WORDS[(n * 7 + k * (n % 11 + 1)) % len(WORDS)] for k in range(14)) for n in range(TABLE_ROWS)
-    )
+def upload(url: str, size: int = TABLE_ROWS) -> dict[str, Any]:
+    """A table on the server, as the page uploads it."""
+    rows = (f"{n}," + " ".join(WORDS[(n * 7 + k * (n % 11 + 1)) % len(WORDS)] for k in range(14)) for n in range(size))
     content = "id,text\n" + "\n".join(rows)
     head = '--edge\r\nContent-Disposition: form-data; name="files"; filename="table.csv"\r\n\r\n'
     body = f"{head}{content}\r\n--edge--\r\n".encode()
@@ -144,7 +143,7 @@ def many(url: str) -> dict[str, Any]:
 
 
 def memory(url: str, pid: int) -> dict[str, Any]:
-    """Memory after some requests, and after 2,000 more, each a new session."""
+    """Memory after 2,200 requests, and after 2,000 more, each a new session."""
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: ask(url), range(WARM_UP)))
         before = resident(pid)

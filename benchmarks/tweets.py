@@ -12,8 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from data_build.stage import read_manifest
 from evenmood import LABELS
+from evenmood.build_folder import read_manifest
 
 ROWS = 1_600_000
 """As many as Sentiment140 has."""

@@ -13,8 +13,7 @@ import pyarrow
 from filelock import FileLock, Timeout
 from pyarrow import parquet
 
-from evenmood.build_folder import MANIFEST_FILE, check_current, sha256
-from evenmood.build_folder import read_manifest as read_manifest
+from evenmood.build_folder import MANIFEST_FILE, check_current, read_manifest, sha256
 from evenmood.errors import UsageError
 from evenmood.model_folder import write_text
 

@@ -1,7 +1,6 @@
 """The Gradio demo: `python space/app.py --help`."""
 
 import argparse
-import inspect
 import os
 import signal
 import sys
@@ -16,19 +15,10 @@ if not (ROOT / "space").is_dir():  # a checkout; on a Space the packages lie bes
     ROOT = ROOT.parent
 sys.path.insert(0, str(ROOT))
 
+from space.start import quick_import
 
-def _no_file(_: Any) -> str:
-    raise OSError
-
-
-# At each import Gradio writes the type stubs of its components anew, a third of its time: components whose file it
-# cannot find are left out.
-getfile: Any = inspect.getfile
-inspect.getfile = _no_file  # type: ignore[assignment]
-try:
+with quick_import():
     import gradio as gr
-finally:
-    inspect.getfile = getfile
 
 from evenmood.errors import EvenmoodError
 from space import about, analyse, api, batch, compare, feedback, long_text

@@ -14,6 +14,7 @@ from evenmood.model_folder import ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE, M
 from evenmood.text import fit_tokenizer
 from tests.hub_server import HubServer
 from tests.local_hub import HUB, TOKEN, run_module
+from tests.openai_server import OpenAIServer
 from tests.small_data import write_tsv
 from tests.tiny_teacher import write_encoder
 
@@ -49,6 +50,24 @@ def demo(average_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     feedback = str(tmp_path_factory.getbasetemp() / "feedback")
     with running_demo("--folder", str(average_folder), "--feedback", feedback) as url:
         yield url
+
+
+@pytest.fixture
+def openai_server() -> Iterator[OpenAIServer]:
+    """An OpenAI-compatible endpoint on loopback."""
+    with OpenAIServer() as server:
+        yield server
+
+
+@pytest.fixture
+def generate_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A build folder in which samples can be generated, in small shards."""
+    from data_build import generate, goemotions
+
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setattr(generate, "SHARD_REQUESTS", 4)
+    goemotions.run(tmp_path / "build", print, str(write_tsv(tmp_path / "tsv")), any_size=True)
+    return tmp_path / "build"
 
 
 SMALL = [
