@@ -24,8 +24,8 @@ help: ## list the targets
 demo: $(VENV)/demo ## open the demo on the bundled model, offline
 	$(BIN)/python space/app.py
 
-test: $(VENV)/dev ## run all tests
-	$(BIN)/python -m pytest
+test: $(VENV)/dev ## run all tests, two files at a time
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: $(VENV)/dev ## formatting, lint and types
 	$(BIN)/ruff format --check .
