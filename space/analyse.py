@@ -123,7 +123,7 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks) -> list[g
 
     def restore(given: str, name: str) -> list[Any]:
         """What a share link holds: it is in its fields before anything is asked, and stays there if that fails."""
-        return [given or gr.skip(), name or BUNDLED]
+        return [given or gr.skip(), name or BUNDLED, given]
 
     def show_link(given: str, name: str, how: str, request: gr.Request) -> list[Any]:
         return show(given, name, how, request) if given else [gr.skip()] * 6
@@ -136,7 +136,9 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks) -> list[g
     for event in (way.input, label.input):
         event(explain_again, [text, model, way, label], [label, words], trigger_mode="always_last", **quiet)
     share.click(None, [text, model], link, js=LINK)
-    page.load(restore, [text, model], [text, model], js=READ_LINK, **quiet).then(show_link, inputs, outputs, **quiet)
+    linked = gr.State("")  # not the box: somebody may be typing in it by then
+    link_read = page.load(restore, [text, model], [text, model, linked], js=READ_LINK, **quiet)
+    link_read.then(show_link, [linked, model, way], outputs, **quiet)
     return [model]
 
 

@@ -12,7 +12,7 @@ LONGEST_WAIT = 10.0
 
 def test_many_at_once(demo: str) -> None:
     with ThreadPoolExecutor(50) as pool:
-        waits = list(pool.map(lambda number: ask(demo, f"client{number % 50}"), range(150)))
+        waits = list(pool.map(lambda _: ask(demo), range(150)))
     assert len(waits) == 150  # an error would have been raised
 
 
