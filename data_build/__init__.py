@@ -3,12 +3,13 @@
 The stages, in order; each reads and writes Parquet in a folder of its own (`stage.py`, `evenmood/build_folder.py`):
 
 1. `goemotions.py`    the official split, checked and kept as it is
-2. `sentiment140.py`  tweets: cleaned, in English, each text once (`tweets.py` reads them)
+2. `sentiment140.py`  tweets: cleaned, in English, each text once (`evenmood/tweets.py` reads them)
    `feedback.py`      what visitors of the demo said, where there is any
-3. `relabel.py`       the teacher's 28 probabilities (`teacher.py`; `cluster.py` for many machines)
+3. `relabel.py`       the teacher's 28 probabilities (`evenmood/teacher.py`; `cluster.py` for many machines)
 4. `generate.py`      samples for labels that lack rows (`prompts.py`, `answers.py`, `generator.py`, `batch.py`);
                       `kept.py` takes rows that were generated before
-5. `verify.py`        labels that the teacher is sure of, and nothing of validation or test (`gates.py`)
+5. `verify.py`        labels that the teacher is sure of (`gates.py`), and nothing of validation or test
+                      (`evenmood/leakage.py`)
 6. `review.py`        five annotators (`annotate.py` and `annotate.js`, `votes.py`, `majority.py`, `agreement.py`)
 7. `review.py`        the audit of random rows, in the same app
 8. `balance.py`       all rows, each text once; and of them an even distribution over the labels

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow
 
 import evenmood
-from data_build.teacher import Runtime, Teacher
+from evenmood.teacher import Runtime, Teacher
 
 SHARE = 0.5
 """Of a processor that an actor asks for; there is one actor for each. So those of a lost node find room elsewhere."""

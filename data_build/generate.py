@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from pyarrow import parquet
 
-from data_build import batch, gates, goemotions
+from data_build import batch, goemotions
 from data_build.answers import Budget, ask_all
 from data_build.generator import Answer, Generator, Mode
 from data_build.prompts import PROMPT_ID, Request, plan
@@ -17,6 +17,7 @@ from data_build.stage import PLAN_FILE, Say, input_hashes, open_stage
 from evenmood import LABELS, rows
 from evenmood.build_folder import MANIFEST_FILE, read_manifest, read_rows
 from evenmood.errors import UsageError
+from evenmood.leakage import Known, shingles, similarity
 from evenmood.text import clean
 
 STAGE = "generate"
@@ -118,7 +119,7 @@ def run(
         budget = Budget(stage.folder, prices, max_cost)
         if as_batch:
             batch.collect(stage.folder, requests, generator, budget.add, say)
-        known = gates.Known(COPY, (text for table in before for text in table["text"].to_pylist()))
+        known = Known(COPY, (text for table in before for text in table["text"].to_pylist()))
         for start in range(0, len(requests), SHARD_REQUESTS):
             part = requests[start : start + SHARD_REQUESTS]
             name = f"part-{start // SHARD_REQUESTS:05}"
@@ -185,7 +186,7 @@ def shortfall(build: Path, round_number: int = 1, restart: bool = False) -> dict
 def _fit(
     part: Sequence[Request],
     answers: Mapping[int, Answer],
-    known: gates.Known,
+    known: Known,
     generator: Generator,
     series: int,
     prices: tuple[float, float],
@@ -201,13 +202,13 @@ def _fit(
     naming = Counter[str]()
     for request, number, text in _texts(part, answers, by_label):
         label = request.intended
-        counts, words, own = by_label[label], clean(text).split(), gates.shingles(text)
+        counts, words, own = by_label[label], clean(text).split(), shingles(text)
         named = any(LABELS[label] in words for label in request.labels)
         if not MIN_WORDS <= len(words) <= MAX_WORDS:
             counts["too short or too long"] += 1
         elif known.equals(text):
             counts["repeated"] += 1
-        elif any(gates.similarity(own, gates.shingles(example)) >= COPY for example in request.examples):
+        elif any(similarity(own, shingles(example)) >= COPY for example in request.examples):
             counts["copies an example"] += 1
         elif named and naming[label] >= NAMED_SHARE * (counts["kept"] + 1):
             counts["names its label"] += 1

@@ -6,12 +6,12 @@ from pathlib import Path
 import pyarrow
 from pyarrow import parquet
 
-from data_build.tweets import read_tweets, tweet_text
 from evenmood import hub
 from evenmood.errors import DataError
 from evenmood.model_folder import check_target, whole_folder
 from evenmood.rows import text_hash
 from evenmood.splits import SPLITS
+from evenmood.tweets import read_tweets, tweet_text
 
 
 def hydrate(

@@ -11,10 +11,10 @@ from pyarrow import parquet
 
 from data_build import feedback, generate, goemotions, sentiment140
 from data_build.stage import Say, Stage, input_hashes, open_stage
-from data_build.teacher import TEACHER, Runtime, Teacher, fingerprint
 from evenmood import LABELS
 from evenmood.build_folder import MANIFEST_FILE, read_manifest, read_shards
 from evenmood.model_folder import figure_text
+from evenmood.teacher import TEACHER, Runtime, Teacher, fingerprint
 from evenmood.thresholds import tune_thresholds
 
 STAGE = "relabel"

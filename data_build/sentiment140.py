@@ -11,11 +11,11 @@ from py3langid.langid import MODEL_FILE, LanguageIdentifier
 from pyarrow import parquet
 
 from data_build.stage import Say, open_stage
-from data_build.tweets import read_hub, read_tweets, tweet_text
 from evenmood import rows
 from evenmood.build_folder import sha256
 from evenmood.errors import DataError
 from evenmood.text import clean
+from evenmood.tweets import read_hub, read_tweets, tweet_text
 
 STAGE = "sentiment140"
 SENTIMENT140 = "stanfordnlp/sentiment140"

@@ -12,6 +12,7 @@ from data_build import gates, goemotions, relabel
 from data_build.stage import Say, input_hashes, open_stage
 from evenmood import LABELS
 from evenmood.build_folder import read_manifest, read_rows, read_shards
+from evenmood.leakage import Leakage
 from evenmood.rows import text_hash
 from evenmood.thresholds import tune_thresholds
 
@@ -55,7 +56,7 @@ def run(
             return
         cuts = cuts_of(build, threshold)
         held = [text for split in ("validation", "test") for text in _texts(build, split)]
-        leakage = gates.Leakage(held)
+        leakage = Leakage(held)
         own = {text_hash(text) for text in _texts(build, "train")}
         say(f"{STAGE}: {len(held):,} validation and test texts are kept out")
         total, done = sum(read_manifest(build, source)["rows_out"] for source in sources), 0
@@ -107,7 +108,7 @@ def given_by(rows: pyarrow.Table, alignment: Alignment, cuts: Mapping[str, np.nd
 
 
 def _passing(
-    rows: pyarrow.Table, given: np.ndarray, leakage: gates.Leakage, own: set[str]
+    rows: pyarrow.Table, given: np.ndarray, leakage: Leakage, own: set[str]
 ) -> tuple[pyarrow.Table, Counter[str]]:
     counts = Counter({"in": rows.num_rows})
     keep = np.array(given.any(axis=1))

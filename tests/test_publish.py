@@ -15,10 +15,10 @@ from data_build import goemotions
 from data_build.card import REQUIRED, check_card
 from data_build.hydrate import hydrate
 from data_build.publish import prepare, publish
-from data_build.tweets import tweet_text
 from evenmood import LABELS, DataError
 from evenmood.rows import schema, text_hash
 from evenmood.splits import SPLITS, load_split
+from evenmood.tweets import tweet_text
 from tests.hub_server import HubServer
 from tests.local_hub import READER, run_module
 from tests.small_data import balanced_rows, tweets, write_balance, write_tsv, write_tweets

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_build.teacher import Teacher, label_columns
 from evenmood import LABELS, DataError
+from evenmood.teacher import Teacher, label_columns
 from tests.tiny_teacher import write_encoder
 
 TEXTS = ["thank you so much!", "", "joy " * 300, "🎉", "anger and grief", "\0"]

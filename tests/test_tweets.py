@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from data_build.tweets import read_tweets, tweet_text
 from evenmood import DataError
+from evenmood.tweets import read_tweets, tweet_text
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ import pytest
 from statsmodels.stats.proportion import proportion_confint
 
 from data_build import generate, relabel
-from data_build.gates import NEAR, Known, Leakage, intended_passes, precision_cuts, shingles, similarity
+from data_build.gates import intended_passes, precision_cuts
 from data_build.verify import Alignment, given_by
 from evenmood import LABELS
+from evenmood.leakage import NEAR, Known, Leakage, shingles, similarity
 from evenmood.rows import table
 
 

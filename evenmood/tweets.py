@@ -7,8 +7,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import ftfy
-
 from evenmood import hub
 from evenmood.errors import DataError
 from evenmood.splits import explained
@@ -22,6 +20,8 @@ _SPACE = re.compile(r"\s+")
 
 def tweet_text(raw: str) -> str:
     """What of a tweet is classified and kept: entities and mojibake repaired; no mentions, URLs and retweet marks."""
+    import ftfy
+
     repaired = ftfy.fix_text(html.unescape(raw))
     return _SPACE.sub(" ", _GONE.sub(" ", repaired)).strip()
 

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from evenmood import LABELS
 from evenmood.errors import DataError
+from evenmood.labels import LABELS
 
 TEACHER = "SamLowe/roberta-base-go_emotions"
 MAX_TOKENS = 128
