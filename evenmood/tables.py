@@ -67,20 +67,22 @@ def refuse(message: str) -> NoReturn:
 def read_chunks(
     name: str,
     kind: str,
-    column: str,
+    column: str | None,
     on_bad: Callable[[str], None] = refuse,
     size: int = CHUNK_ROWS,
     delimiter: str = ",",
+    header: Sequence[str] | None = None,
 ) -> Iterator[Chunk]:
     """Read a table in chunks; a table without rows gives one empty chunk.
 
     Args:
         name: File, or `-` for standard input.
         kind: `csv`, `tsv`, `jsonl` or `parquet`.
-        column: Column that must be there and hold strings.
+        column: Column that must be there and hold strings; None where the caller looks for himself.
         on_bad: Called with what is wrong with a row, and where; if it returns, the row is left out.
         size: Rows a chunk at the most.
         delimiter: What stands between the cells of a `csv` file; many spreadsheets write a semicolon.
+        header: Names of the columns of a text file whose first line is a row already.
 
     Raises:
         DataError: The file cannot be read.
@@ -94,7 +96,7 @@ def read_chunks(
         columns, rows = (
             _read_jsonl(name, file, column, on_bad)
             if kind == "jsonl"
-            else _read_csv(name, file, column, "\t" if kind == "tsv" else delimiter, on_bad)
+            else _read_csv(name, file, column, "\t" if kind == "tsv" else delimiter, on_bad, header)
         )
         chunk: list[Row] = []
         empty = True
@@ -192,20 +194,25 @@ def _lines(name: str, file: BinaryIO, on_bad: Callable[[str], None], bad: list[i
             yield line.decode(encoding, "replace")
 
 
-def _has(column: str, columns: Sequence[str], name: str) -> None:
-    if column not in columns:
+def _has(column: str | None, columns: Sequence[str], name: str) -> None:
+    if column is not None and column not in columns:
         raise UsageError(f"{name}: no column {column!r}; there are {', '.join(map(repr, columns)) or 'none'}")
 
 
 def _read_csv(
-    name: str, file: BinaryIO, column: str, delimiter: str, on_bad: Callable[[str], None]
+    name: str,
+    file: BinaryIO,
+    column: str | None,
+    delimiter: str,
+    on_bad: Callable[[str], None],
+    names: Sequence[str] | None = None,
 ) -> tuple[list[str], Iterator[Row]]:
     # TSV has no quotes: a quotation mark is a character like any other, and a cell cannot hold a tab or line break.
     quoting: dict[str, Any] = {"quoting": csv.QUOTE_NONE} if delimiter == "\t" else {"strict": True}
     bad: list[int] = []
     reader = csv.reader(_lines(name, file, on_bad, bad), delimiter=delimiter, **quoting)
     try:
-        header = next(reader, None)
+        header = next(reader, None) if names is None else list(names)
     except csv.Error as error:
         raise DataError(f"{name}, line 1: {error}") from None
     if not header:
@@ -243,7 +250,7 @@ def _read_csv(
 
 
 def _read_jsonl(
-    name: str, file: BinaryIO, column: str, on_bad: Callable[[str], None]
+    name: str, file: BinaryIO, column: str | None, on_bad: Callable[[str], None]
 ) -> tuple[list[str], Iterator[Row]]:
     def rows() -> Iterator[Row]:
         bad: list[int] = []
@@ -259,6 +266,8 @@ def _read_jsonl(
                 continue
             if not isinstance(row, dict):
                 on_bad(f"{where}: {type(row).__name__} in place of an object")
+            elif column is None:
+                yield row
             elif column not in row:
                 on_bad(f"{where}: no {column!r}; there are {', '.join(map(repr, row)) or 'no keys'}")
             elif not isinstance(row[column], str):
@@ -269,7 +278,9 @@ def _read_jsonl(
     return [], rows()
 
 
-def _read_parquet(name: str, file: BinaryIO, column: str, on_bad: Callable[[str], None], size: int) -> Iterator[Chunk]:
+def _read_parquet(
+    name: str, file: BinaryIO, column: str | None, on_bad: Callable[[str], None], size: int
+) -> Iterator[Chunk]:
     import pyarrow
     from pyarrow import parquet
 
@@ -283,7 +294,7 @@ def _read_parquet(name: str, file: BinaryIO, column: str, on_bad: Callable[[str]
             rows = []
             for row in batch.to_pylist():
                 number += 1
-                if isinstance(row[column], str):
+                if column is None or isinstance(row[column], str):
                     rows.append(row)
                 else:
                     on_bad(f"{name}, row {number}: {column!r} is {row[column]!r:.40}, not a string")
