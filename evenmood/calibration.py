@@ -4,6 +4,7 @@ Platt scaling is linear in the logit, so it folds into the output layer (`scale_
 reader. Slopes are positive: the order of texts within a label, and with it ROC AUC and average precision, stays.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -108,8 +109,8 @@ def expected_calibration_error(
 
     The mean over rows of |share of positive rows - mean probability| of the row's bin. Naeini et al. 2015, "Obtaining
     Well Calibrated Probabilities Using Bayesian Binning", class by class as in Nixon et al. 2019
-    (https://arxiv.org/abs/1904.01685): of a rare label nearly all rows lie near 0, where equal-width bins see little and
-    equal-mass bins more. The error of finite rows is never 0, not even of true probabilities.
+    (https://arxiv.org/abs/1904.01685): of a rare label nearly all rows lie near 0, where equal-width bins see little
+    and equal-mass bins more. The error of finite rows is never 0, not even of true probabilities.
 
     Args:
         labels: 0 or 1, shape (n, labels).
@@ -162,6 +163,34 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int = BINS)
         }
         for index in np.flatnonzero(count)
     ]
+
+
+def report(labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+    """All calibration figures of a prediction.
+
+    Args:
+        labels: 0 or 1, shape (n, labels).
+        probabilities: Shape (n, labels), in [0, 1].
+        names: A name per label.
+
+    Returns:
+        `ece` and `ece_equal_mass` (expected calibration error, the mean over labels), `log_loss` (its mean too, in
+        nats), `per_label` errors by name, and the `reliability` table of all labels together.
+    """
+    errors = {
+        "ece": expected_calibration_error(labels, probabilities),
+        "ece_equal_mass": expected_calibration_error(labels, probabilities, equal_mass=True),
+        "log_loss": log_loss(labels, probabilities),
+    }
+    return {
+        "rows": len(labels),
+        **{figure: float(values.mean()) for figure, values in errors.items()},
+        "per_label": {
+            name: {figure: float(values[label]) for figure, values in errors.items()}
+            for label, name in enumerate(names)
+        },
+        "reliability": reliability(labels, probabilities),
+    }
 
 
 def wilson(successes: np.ndarray, trials: np.ndarray, z: float = 1.959964) -> tuple[np.ndarray, np.ndarray]:

@@ -23,6 +23,8 @@ MODEL_FILES = {
         for name in ("config.json", "data.json", "history.csv", "layers.json", "storage.json", "loss.png")
     ),
     "training/metrics-validation.json",
+    "training/calibration-validation.json",
+    "training/calibration-validation.png",
 }
 
 

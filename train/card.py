@@ -59,6 +59,7 @@ def write_card(folder: Path) -> None:
         averages=AVERAGES,
         splits=splits,
         trained_counts=data.get("train", {}).get("label_counts"),
+        calibration=_read(training / f"calibration-{splits[-1][0]}.json") if splits else None,
         layers=_read(training / "layers.json"),
         storage=_read(training / "storage.json"),
         losses=history.read_text(encoding="utf-8").splitlines()[1:] if history.exists() else [],

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from evenmood import LABELS, EmotionClassifier
+from evenmood import LABELS, EmotionClassifier, calibration
 from evenmood.metrics import score
 from evenmood.model_folder import TRAINING_FOLDER, read_info, write_info, write_text
 from evenmood.splits import OFFICIAL_DIGESTS, Split, load_split
+from train import figures as drawn
 from train.card import write_card
 
 LOG_FILE = "evaluations.jsonl"
@@ -96,6 +97,8 @@ def write_metrics(
 ) -> dict[str, Any]:
     """Score at 0.5 and at the tuned thresholds; write `training/metrics-SPLIT.json` and the brief into `emotions.json`.
 
+    Beside them `training/calibration-SPLIT.json` gets what `calibration.report` gives, and its reliability a figure.
+
     Args:
         folder: Model folder.
         split: The split's name.
@@ -117,8 +120,12 @@ def write_metrics(
         figures["tuned_without_overlap"] = score(
             disjoint.labels, onnx_probabilities(folder, disjoint.texts), cuts, info.labels
         )
-    (folder / TRAINING_FOLDER).mkdir(exist_ok=True)
-    write_text(folder / TRAINING_FOLDER / f"metrics-{split}.json", json.dumps(figures, indent=1) + "\n")
+    training = folder / TRAINING_FOLDER
+    training.mkdir(exist_ok=True)
+    write_text(training / f"metrics-{split}.json", json.dumps(figures, indent=1) + "\n")
+    calibrated = calibration.report(rows.labels, probabilities, info.labels)
+    write_text(training / f"calibration-{split}.json", json.dumps(rounded(calibrated, 6), indent=1) + "\n")
+    drawn.reliability(calibrated["reliability"], training / f"calibration-{split}.png")
     if brief:
         short = rounded({name: figures["tuned"][name] for name in (*BRIEF, "per_label")})
         write_info(folder, replace(info, metrics={**info.metrics, split: short}))

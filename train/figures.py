@@ -1,12 +1,15 @@
-"""Figures of a training run."""
+"""Figures of a training run, and of the paper's experiments."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from evenmood.labels import GROUP_OF, GROUPS
 
 
 def loss_curves(history: Sequence[dict[str, Any]], path: Path) -> None:
@@ -26,4 +29,118 @@ def loss_curves(history: Sequence[dict[str, Any]], path: Path) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     axes.legend()
+    figure.savefig(path)
+
+
+def arm_losses(arms: Mapping[str, Sequence[Sequence[Sequence[float]]]], path: Path) -> None:
+    """Draw training and validation loss of several arms side by side, a thin line a run (the paper's figures 6 to 8).
+
+    Args:
+        arms: By title, for each run its epochs' training and validation loss.
+        path: PNG file to write.
+    """
+    figure = Figure(figsize=(3.4 * max(len(arms), 2), 3.2), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, len(arms), sharey=True, squeeze=False)[0]
+    for axes, (title, runs) in zip(panels, arms.items(), strict=True):
+        for number, run in enumerate(runs):
+            epochs = range(1, len(run) + 1)
+            names = ("training", "validation") if number == 0 else (None, None)
+            axes.plot(epochs, [losses[0] for losses in run], "-", color="#30638e", linewidth=1, label=names[0])
+            axes.plot(epochs, [losses[1] for losses in run], "--", color="#d1495b", linewidth=1, label=names[1])
+            best = min(range(len(run)), key=lambda epoch: run[epoch][1])
+            axes.plot(best + 1, run[best][1], "o", color="#d1495b", markersize=4)
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel("binary cross-entropy")
+    panels[0].legend(fontsize=8)
+    figure.savefig(path)
+
+
+def label_similarity(content: Mapping[str, Any], path: Path) -> None:
+    """Draw cosine similarities of the labels as a heat map, with lines between the groups (the paper's figure 4).
+
+    Args:
+        content: `labels` in order, group by group, and their `cosines`, a square.
+        path: PNG file to write.
+    """
+    labels, cosines = content["labels"], np.array(content["cosines"], float)
+    shown = np.where(np.eye(len(labels), dtype=bool), np.nan, cosines)  # each with itself is 1 and says nothing
+    figure = Figure(figsize=(8.2, 7.2), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    limit = float(np.nanmax(np.abs(shown))) if len(labels) > 1 else 1.0
+    image = axes.imshow(shown, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=8)
+    axes.set_yticks(range(len(labels)), labels, fontsize=8)
+    for place in range(1, len(labels)):
+        if GROUP_OF[labels[place]] != GROUP_OF[labels[place - 1]]:
+            axes.axhline(place - 0.5, color="black", linewidth=1)
+            axes.axvline(place - 0.5, color="black", linewidth=1)
+    figure.colorbar(image, ax=axes, shrink=0.8, label="cosine similarity")
+    figure.savefig(path)
+
+
+def label_differences(differences: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """Draw differences of F1 with their intervals, a label a line, the largest on top."""
+    labels = sorted(differences, key=lambda label: float(differences[label]["value"]))
+    figure = Figure(figsize=(6, 6.4), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for place, label in enumerate(labels):
+        low, high = differences[label]["low"], differences[label]["high"]
+        color = "#2e7d4f" if low > 0 else "#d1495b" if high < 0 else "#888888"
+        axes.plot([low, high], [place, place], color=color, linewidth=2)
+        axes.plot(differences[label]["value"], place, "o", color=color, markersize=4)
+    axes.axvline(0, color="black", linewidth=1)
+    axes.set_yticks(range(len(labels)), labels, fontsize=8)
+    axes.set_xlabel("difference of F1, 95 % interval")
+    axes.grid(axis="x", alpha=0.3)
+    figure.savefig(path)
+
+
+def grouped_order(labels: Sequence[str], cosines: np.ndarray) -> list[str]:
+    """Labels group by group; within one, each beside the one most like it, from the one most like all of them on."""
+    order: list[str] = []
+    for group in GROUPS.values():
+        left = [row for row, label in enumerate(labels) if label in group]
+        if not left:
+            continue
+        chain = [max(left, key=lambda row: sum(cosines[row, other] for other in left))]
+        left.remove(chain[0])
+        while left:
+            chain.append(max(left, key=lambda row: cosines[row, chain[-1]]))
+            left.remove(chain[-1])
+        order += [labels[row] for row in chain]
+    return order
+
+
+def reliability(table: Sequence[dict[str, Any]], path: Path) -> None:
+    """Draw how often a label was right against its probability, a point per row of `calibration.reliability`."""
+    figure = Figure(figsize=(5, 5), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.plot([0, 1], [0, 1], ":", color="#888888", linewidth=1, label="as often as its probability says")
+    given, right = [row["probability"] for row in table], [row["right"] for row in table]
+    below = [row["right"] - row["low"] for row in table]
+    above = [row["high"] - row["right"] for row in table]
+    axes.errorbar(
+        given,
+        right,
+        (below, above),
+        fmt="-o",
+        color="#30638e",
+        markersize=4,
+        capsize=3,
+        label="measured, 95 % interval",
+    )
+    axes.set_xlabel("probability, mean of its bin")
+    axes.set_ylabel("share of labels that were right")
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    axes.set_aspect("equal")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="upper left")
     figure.savefig(path)
