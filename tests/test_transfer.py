@@ -345,3 +345,27 @@ def test_the_command(tmp_path: Path) -> None:
     done = run_module("train", "evaluate", DEFAULT_MODEL, "--save")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "name a --mapping" in done.stderr
+
+
+def test_a_hub_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names of label numbers come with the data set."""
+    import datasets
+
+    order = ["sadness", "optimism", "joy", "anger"]
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=order)})
+    rows = {"text": [text for text, _ in ROWS], "label": [order.index(emotion) for _, emotion in ROWS]}
+    asked = []
+
+    def load(*arguments: Any, **options: Any) -> Any:
+        asked.append((*arguments, options))
+        return datasets.Dataset.from_dict(rows, features)
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    found = read_targets("you/moods:small", "test", EMOTIONS)
+    assert asked == [("you/moods", "small", {"split": "test"})]
+    assert found.truth.astype(int).tolist() == [spread(emotion) for _, emotion in ROWS]
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"moods.csv: no such file or folder$"):
+        read_targets("moods.csv", "test", EMOTIONS)

@@ -83,6 +83,8 @@ def read_labelled(
         return _goemotions(source, split)
     if path.is_file():
         return _read_tables([path], path.name, knows, text_column, wanted)
+    if not path.is_dir() and (path.suffix.lower() in ENDINGS or path.is_absolute() or source[:1] in ".~"):
+        raise DataError(f"{source}: no such file or folder")
     if not path.is_dir():
         return _read_hub(source, split, knows, text_column, wanted)
     for name in SPLIT_NAMES[split]:

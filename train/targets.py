@@ -18,6 +18,7 @@ class Targets:
     """A labelled set in the mapping's labels.
 
     Attributes:
+        name: What it is called in messages.
         texts: n texts.
         truth: bool of shape (n, labels of the mapping).
         read_as: How labels were read, in words.
@@ -25,6 +26,7 @@ class Targets:
         counts: The same, as numbers.
     """
 
+    name: str
     texts: list[str]
     truth: np.ndarray
     read_as: str
@@ -66,7 +68,7 @@ def read_targets(
         for label in labels:
             truth[index, [columns[name] for name in meanings[label] or ()]] = True
     read_as = rows.read_as + ("; labels are GoEmotions', and are mapped too" if goemotions else "")
-    found = Targets(rows.texts, truth, read_as, counts={"rows_read": len(rows.texts) + rows.without_text})
+    found = Targets(rows.name, rows.texts, truth, read_as, counts={"rows_read": len(rows.texts) + rows.without_text})
     _note(found, "without_text", rows.without_text, "without a text are left out")
     ignored = sum(counted[label] for label, meaning in meanings.items() if not meaning)
     _note(found, "labels_ignored", ignored, "labels are ignored, as the mapping says", "")

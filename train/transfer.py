@@ -107,7 +107,7 @@ def evaluate_transfer(
     figures = _figures(truth, scores, cuts, [names[column] for column in kept], multi_label)
     figures |= {
         "model": model,
-        "data": found.counts | {"source": data, "split": split, "read_as": found.read_as},
+        "data": found.counts | {"name": found.name, "source": data, "read_as": found.read_as},
         "mapping": rules.name,
         "multi_label": multi_label,
         "combine": rules.combine,
@@ -184,17 +184,21 @@ def _figures(
 def report(figures: Mapping[str, Any]) -> str:
     """The figures as a table to read."""
     data, names = figures["data"], list(figures["per_label"])
+    titles = dict(AVERAGES)
+    if not figures["multi_label"]:  # one label given, one true: both are the share of texts that are right
+        titles["micro_f1"] = "accuracy (micro-F1)"
+        del titles["subset_accuracy"]
     kind = "any of" if figures["multi_label"] else "one of"
     rule = "each label from its threshold on" if figures["multi_label"] else "the highest score relative to thresholds"
     tuned = f"tuned on {figures['tuned_on']}" if figures["tuned_on"] else "the model's own and the mapping's"
     lines = [
-        f"{data['source']}, {data['split']}: {figures['rows']:,} texts, {kind} {len(names)} labels, by mapping "
+        f"{data['name']}: {figures['rows']:,} texts, {kind} {len(names)} labels, by mapping "
         f"{figures['mapping']} ({figures['combine']})",
         f"read: {data['read_as']}",
         *(f"note: {note}" for note in figures["notes"]),
         f"decision: {rule}; thresholds {tuned}",
         "",
-        *(f"{title:24} {figure_text(figures[name])}" for name, title in AVERAGES),
+        *(f"{title:24} {_figure(figures[name])}" for name, title in titles.items()),
         "",
     ]
     width = max(12, *map(len, names)) + 1
@@ -205,13 +209,19 @@ def report(figures: Mapping[str, Any]) -> str:
         lines.append(
             f"{name:{width}}{row['support']:>8,}{row['precision']:>11.3f}{row['recall']:>8.3f}  {f1:21}{auc:>8}"
         )
-    if "confusion" in figures:
+    if not figures["multi_label"]:
         cell = max(8, *map(len, names)) + 1
         lines += ["", "confusion (rows: the data's label, columns: the model's)"]
         lines.append(" " * width + "".join(f"{name:>{cell}}" for name in names))
         for name, counts in figures["confusion"].items():
             lines.append(f"{name:{width}}" + "".join(f"{counts[other]:>{cell},}" for other in names))
     return "\n".join(lines)
+
+
+def _figure(figure: Any) -> str:
+    """A figure to read; one that these rows do not have is a dash."""
+    value = figure["value"] if isinstance(figure, dict) else figure
+    return "-" if value is None else figure_text(figure)
 
 
 def run_transfer(
