@@ -35,8 +35,8 @@ class Teacher:
 
         self.model, self.batch_size = model, batch_size
         try:
-            config = AutoConfig.from_pretrained(model)
-            self._tokenizer = AutoTokenizer.from_pretrained(model)
+            config = AutoConfig.from_pretrained(model, trust_remote_code=False)
+            self._tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
             self._columns = label_columns(config.id2label, model)
             self._run = _torch_runner(model) if runtime == "torch" else _onnx_runner(model)
         except (OSError, ValueError) as error:
@@ -72,13 +72,23 @@ def label_columns(names: dict[int, str], model: str) -> list[int]:
     return [by_name[label] for label in LABELS]
 
 
+def torch_device() -> tuple[str, bool]:
+    """What torch runs on here, `cuda` or `cpu`, and whether bfloat16 is fast on it."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda", True
+    return "cpu", bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def _torch_runner(model: str) -> Any:
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    network = AutoModelForSequenceClassification.from_pretrained(model, dtype=torch.float32, use_safetensors=True)
-    half = torch.cuda.is_available() or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    device, half = torch_device()
+    network = AutoModelForSequenceClassification.from_pretrained(
+        model, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+    )
     network = network.to(device, torch.bfloat16 if half else torch.float32).eval()
 
     def run(batch: dict[str, np.ndarray]) -> np.ndarray:

@@ -13,6 +13,7 @@ from evenmood import DataError, UsageError
 from evenmood.splits import load_split
 from evenmood.teacher import Teacher
 from evenmood.tweets import tweet_text
+from tests.local_hub import run_module
 from train import label as command
 from train.label import RECORD, label, parse_source
 from train.probabilities import parse_array, read_array
@@ -220,3 +221,19 @@ def test_wrong_sources(tmp_path: Path, small_data: Path, arrays: Path) -> None:
         with pytest.raises(DataError, match=message):
             command.read_texts(parse_source(str(tmp_path / name)))
     assert not list(tmp_path.glob("out*"))
+
+
+def test_the_command(tmp_path: Path, small_data: Path, arrays: Path) -> None:
+    out = tmp_path / "soft.parquet"
+    done = run_module(
+        *("train", "label", "--texts", f"{small_data}={arrays}:train", "--out", out, "--official", small_data)
+    )
+    assert done.returncode == 0, done.stderr
+    assert "400 of 400 texts" in done.stderr
+    assert len(read(out)[0]) == 400
+    wrong = ("--texts", f"{small_data}={arrays}:lines", "--out", tmp_path / "b", "--official", small_data)
+    done = run_module("train", "label", *wrong)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"error: {arrays}, array lines: 6 rows, and {small_data} has 400 texts; expected one row per text\n"
+    )

@@ -22,7 +22,6 @@ from evenmood.model_folder import write_text
 from evenmood.rows import text_hash
 from evenmood.splits import load_split
 from evenmood.teacher import Runtime, Teacher, fingerprint
-from evenmood.text import clean
 from evenmood.tweets import read_tweets, tweet_text
 from train.probabilities import Array, mean, parse_array, read_array
 
@@ -34,6 +33,7 @@ RECORD = b"evenmood.label"
 COUNTS = b"evenmood.counts"
 CHUNK_ROWS = 4096
 """Texts that a teacher sorts by length at a time, and that a killed run does again at the most."""
+EMPTY = text_hash("")
 PLAN_FILE = "plan.json"
 PAUSE = 5.0
 """Seconds between two lines of progress."""
@@ -201,11 +201,12 @@ class Gate:
         chosen, kept, counts = [], [], Counter({"read": len(texts)})
         for place, raw in enumerate(texts):
             text = tweet_text(raw) if tweets else raw
-            reason = None if not tweets and raw in self._training else self._reason(text)
+            digest = text_hash(text)
+            reason = None if not tweets and raw in self._training else self._reason(text, digest)
             if reason:
                 counts[reason] += 1
                 continue
-            self.take([text])
+            self._seen.add(digest)
             chosen.append(place)
             kept.append(text)
         return chosen, kept, counts
@@ -214,10 +215,10 @@ class Gate:
         """Remember texts that are written."""
         self._seen.update(map(text_hash, texts))
 
-    def _reason(self, text: str) -> str | None:
-        if not clean(text):
+    def _reason(self, text: str, digest: str) -> str | None:
+        if digest == EMPTY:
             return "empty after cleaning"
-        return "written already" if text_hash(text) in self._seen else self._leakage.reason(text)
+        return "written already" if digest in self._seen else self._leakage.reason(text)
 
 
 def _open_partial(out: Path, record: dict[str, Any], say: Say, restart: bool) -> Path:
