@@ -1,10 +1,13 @@
 """Sentiment140: the file in every form that people have it in, and what of a tweet stays."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from evenmood import DataError
+from evenmood.command import describe
 from evenmood.tweets import read_tweets, tweet_text
 
 
@@ -54,3 +57,14 @@ def test_wrong_files(tmp_path: Path, content: bytes, message: str) -> None:
     path.write_bytes(content)
     with pytest.raises(DataError, match=message):
         list(read_tweets(path))
+
+
+def test_what_an_extra_brings_is_imported_late_and_named_where_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = "import sys, evenmood.teacher, evenmood.tweets; print([m for m in sys.argv[1:] if m in sys.modules])"
+    heavy = ["ftfy", "torch", "transformers", "datasets"]
+    done = subprocess.run([sys.executable, "-c", program, *heavy], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    monkeypatch.setitem(sys.modules, "ftfy", None)
+    with pytest.raises(ModuleNotFoundError) as caught:
+        tweet_text("so happy")
+    assert describe(caught.value) == (1, 'ftfy is not installed; install it with: pip install "evenmood[data]"')

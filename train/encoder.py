@@ -218,7 +218,7 @@ class EncoderRun:
         """Take up what `state` gave, from a file."""
         from safetensors.torch import load_file
 
-        held = load_file(path, device=self._device)
+        held = load_file(path)
         self.network.load_state_dict({name[8:]: held[name] for name in held if name.startswith("network.")})
         if weights_only:
             return
