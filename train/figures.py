@@ -124,8 +124,8 @@ def reliability(table: Sequence[dict[str, Any]], path: Path) -> None:
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], ":", color="#888888", linewidth=1, label="as often as its probability says")
     given, right = [row["probability"] for row in table], [row["right"] for row in table]
-    below = [row["right"] - row["low"] for row in table]
-    above = [row["high"] - row["right"] for row in table]
+    below = [max(0, row["right"] - row["low"]) for row in table]  # at a share of 0 or 1 rounding may go past it
+    above = [max(0, row["high"] - row["right"]) for row in table]
     axes.errorbar(
         given,
         right,
