@@ -204,7 +204,7 @@ def test_what_is_no_npz(tmp_path: Path, content: bytes) -> None:
 
 def test_wrong_sources(tmp_path: Path, small_data: Path, arrays: Path) -> None:
     for wrong, kind in (
-        ("/nowhere/tweets", "no such file"),
+        ("/nowhere/tweets.csv", "no such file"),
         ("missing.txt", "no such file"),
         (f"{small_data}=missing.npz:a", "missing.npz: no such file"),
     ):
@@ -220,6 +220,8 @@ def test_wrong_sources(tmp_path: Path, small_data: Path, arrays: Path) -> None:
     for name, message in (("latin.txt", "line 2: not UTF-8 at byte 3"), ("none.txt", "no texts")):
         with pytest.raises(DataError, match=message):
             command.read_texts(parse_source(str(tmp_path / name)))
+    with pytest.raises(DataError, match="no folder '/nowhere/data' here"):
+        command.read_texts(parse_source("/nowhere/data"))
     assert not list(tmp_path.glob("out*"))
 
 
@@ -237,3 +239,10 @@ def test_the_command(tmp_path: Path, small_data: Path, arrays: Path) -> None:
     assert done.stderr == (
         f"error: {arrays}, array lines: 6 rows, and {small_data} has 400 texts; expected one row per text\n"
     )
+
+
+def test_a_builds_configurations_are_sources(generate_build: Path) -> None:
+    source = parse_source(f"{generate_build}:unbalanced")
+    assert source.name.endswith(":unbalanced")
+    with pytest.raises(DataError, match="the stage balance-unbalanced has not been run"):
+        command.read_texts(source)

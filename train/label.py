@@ -66,7 +66,7 @@ def parse_source(given: str) -> Source:
     """
     name, equals, arrays = (given, "", "") if Path(given).expanduser().exists() else given.partition("=")
     path = Path(name).expanduser()
-    if not path.exists() and (path.is_absolute() or path.suffix in (".csv", ".txt")):
+    if not path.exists() and path.suffix in (".csv", ".txt"):
         raise DataError(f"{name}: no such file")  # rather than asking the Hub for it
     return Source(name, tuple(map(parse_array, arrays.split("+"))) if equals else ())
 
