@@ -51,6 +51,10 @@ DESCRIPTIONS = {
     "space/page.js": "Ctrl+Enter, live analysis, names for screen readers",
     "space/requirements.txt": "what the Space installs",
     "tests/miniature/": "300 rows written for make data-demo",
+    "train/experiments.md.jinja": "template of docs/experiments.md",
+    "train/robustness_texts.json": "texts that robustness is measured with: negation, sarcasm, names, identity terms",
+    "train/mappings/": "other labels in terms of GoEmotions': Ekman, sentiment, four emotions of tweets",
+    "train/quality_log.md.jinja": "template of docs/quality-log.md",
     "train/model_card.md.jinja": "template of the model card",
 }
 """What files without a docstring hold; a folder's entry stands for all in it."""

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, overload
@@ -189,9 +189,10 @@ class EmotionClassifier:
     def explain(self, text: str) -> list[WordWeight]:
         """Share of the attention that fell on each word.
 
-        Max pooling merges two neighbouring words into one time step before the attention sees them; a step's weight
-        is shared evenly between its two words, and goes whole to the last word where it has no neighbour. The weights
-        sum to 1. Words after the model's maximum length are not read and not listed; a text that cleans to nothing
+        Max pooling merges two neighbouring tokens into one time step before the attention sees them; a step's weight
+        is shared evenly between its two tokens, and goes whole to the last one where it has no neighbour. A token is a
+        word, or a piece of a word outside the vocabulary; a word has the weight of its pieces. The weights sum to 1.
+        Words after the model's maximum length are not read and not listed; a text that cleans to nothing
         gives an empty list.
 
         Raises:
@@ -202,15 +203,16 @@ class EmotionClassifier:
             raise ModelError("this model has no attention: it averages over time, so no word outweighs another")
         if not isinstance(text, str):
             raise TypeError(f"explain takes one string, not {type(text).__name__}")
-        words, ids = self._words(text)
+        words, word_of, ids = self._words(text)
         if not words:
             return []
         (attention,) = self._session.run(["attention"], {"input_ids": np.array([ids], np.int32)})
-        for index, word in enumerate(words):
-            step = index // POOL_SIZE
-            sharers = min(POOL_SIZE, len(words) - step * POOL_SIZE)
-            words[index] = replace(word, weight=float(attention[0, step]) / sharers)
-        return words
+        weights = [0.0] * len(words)
+        for token, word in enumerate(word_of):
+            step = token // POOL_SIZE
+            sharers = min(POOL_SIZE, len(word_of) - step * POOL_SIZE)
+            weights[word] += float(attention[0, step]) / sharers
+        return [replace(word, weight=weight) for word, weight in zip(words, weights, strict=True)]
 
     def leave_one_out(self, text: str, label: str) -> list[WordWeight]:
         """How far a label's probability falls when a word is left out, for each word that the network reads.
@@ -227,7 +229,7 @@ class EmotionClassifier:
             raise TypeError(f"leave_one_out takes one string, not {type(text).__name__}")
         if label not in self.labels:
             raise UsageError(f"{label!r} is no label of this model; it has {', '.join(self.labels)}")
-        words, _ = self._words(text)
+        words, _, _ = self._words(text)
         without = [f"{text[: word.start]} {text[word.end :]}" for word in words]
         whole, *rest = self.predict_proba([text, *without])[:, self.labels.index(label)].tolist()
         return [replace(word, weight=whole - left) for word, left in zip(words, rest, strict=True)]
@@ -293,19 +295,17 @@ class EmotionClassifier:
     def __repr__(self) -> str:
         return f"EmotionClassifier({len(self.labels)} labels, {self._tokenizer.get_vocab_size()} words, {self._folder})"
 
-    def _words(self, text: str) -> tuple[list[WordWeight], list[int]]:
-        """The words that the network reads, without weights, and the token ids."""
+    def _words(self, text: str) -> tuple[list[WordWeight], list[int], list[int]]:
+        """The words that the network reads, without weights; the word of each token; and the token ids."""
         encoding = self._tokenizer.encode(encodable(text))
-        spans = [
-            _with_marks(text, *span)
-            for span, real in zip(encoding.offsets, encoding.attention_mask, strict=True)
-            if real
-        ]
-        words = [
-            WordWeight(text[start:end], start, end, 0.0, number != UNKNOWN_ID)
-            for (start, end), number in zip(spans, encoding.ids, strict=False)
-        ]
-        return words, list(encoding.ids)
+        word_of = [number for number in encoding.word_ids if number is not None]
+        words = []
+        for _, tokens in groupby(range(len(word_of)), word_of.__getitem__):
+            first, *_, last = [*tokens] * 2
+            start, end = _with_marks(text, encoding.offsets[first][0], encoding.offsets[last][1])
+            known = UNKNOWN_ID not in encoding.ids[first : last + 1]
+            words.append(WordWeight(text[start:end], start, end, 0.0, known))
+        return words, word_of, list(encoding.ids)
 
     def _cuts(self, thresholds: Mapping[str, float] | float | None) -> np.ndarray:
         """Threshold per column, float32: probabilities are, and 0.3 as float64 would cut off a probability of 0.3."""

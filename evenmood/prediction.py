@@ -43,7 +43,7 @@ class WordWeight:
         start: Index of its first character.
         end: Index after its last character.
         weight: Share of the attention, from 0 to 1; or what `leave_one_out` says, from -1 to 1.
-        known: Whether the word is in the vocabulary.
+        known: Whether the model has something for the word: the word itself, or pieces of it.
     """
 
     text: str

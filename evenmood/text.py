@@ -5,6 +5,7 @@ same token ids, and every token keeps its character span in the original text.
 """
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -56,32 +57,64 @@ def encodable(text: str) -> str:
     return text
 
 
-def fit_tokenizer(texts: Iterable[str], min_frequency: int = 2, max_length: int = MAX_LENGTH) -> Tokenizer:
+PIECE = "##"
+"""What a word piece begins with that continues a word; cleaned text has no such character."""
+PIECE_ALPHABET = 100
+"""Most frequent characters that are pieces themselves; a word with another one is `[UNK]`."""
+LONGEST_WORD = 60
+"""Characters from which on a word is `[UNK]` rather than pieces."""
+
+
+def fit_tokenizer(
+    texts: Iterable[str],
+    min_frequency: int = 2,
+    max_length: int = MAX_LENGTH,
+    max_words: int | None = None,
+    pieces: int = 0,
+) -> Tokenizer:
     """Build a word-level tokenizer from training texts (never from validation or test texts).
 
     Args:
         texts: Training texts, not yet cleaned.
-        min_frequency: Words seen less often become `[UNK]`.
+        min_frequency: Words seen less often are not in the vocabulary.
         max_length: Tokens a text is cut or padded to, on the right.
+        max_words: The most frequent words alone; None for all that are frequent enough.
+        pieces: About how many word pieces to add; a word that is not in the vocabulary is then read as the longest
+            pieces it starts with, one after another (Schuster and Nakajima 2012), and not as `[UNK]`.
 
     Returns:
-        A tokenizer whose ids are 0 for padding, 1 for unknown words, then words by falling frequency.
+        A tokenizer whose ids are 0 for padding, 1 for unknown words, then words by falling frequency, then pieces.
     """
-    words = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
-    words.normalizer = NORMALIZER
-    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    trainer = trainers.WordLevelTrainer(vocab_size=2**31, min_frequency=min_frequency, show_progress=False)
-    words.train_from_iterator((encodable(text) for text in texts), trainer)
+    counts = Counter(word for text in texts for word in clean(text).split())
+    frequent = sorted((word for word in counts if counts[word] >= min_frequency), key=lambda w: (-counts[w], w))
     # [PAD] and [UNK] are plain entries, not "added tokens": those would be matched in the raw text, and a user who
     # types [PAD] would be padding.
     vocabulary = {PAD: PAD_ID, UNKNOWN: UNKNOWN_ID}
-    vocabulary |= {word: index + 2 for word, index in words.get_vocab().items()}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
+    for word in [*frequent[:max_words], *(_pieces(counts, pieces) if pieces else ())]:
+        vocabulary.setdefault(word, len(vocabulary))
+    if pieces:
+        model: models.Model = models.WordPiece(
+            vocabulary, unk_token=UNKNOWN, continuing_subword_prefix=PIECE, max_input_chars_per_word=LONGEST_WORD
+        )
+    else:
+        model = models.WordLevel(vocabulary, unk_token=UNKNOWN)
+    tokenizer = Tokenizer(model)
     tokenizer.normalizer = NORMALIZER
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.enable_truncation(max_length)
     tokenizer.enable_padding(pad_id=PAD_ID, pad_token=PAD, length=max_length)
     return tokenizer
+
+
+def _pieces(words: Iterable[str], count: int) -> list[str]:
+    """Word pieces by how many different words have them: a frequent word has no need of its pieces."""
+    learner = Tokenizer(models.WordPiece(unk_token=UNKNOWN))
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=count, limit_alphabet=PIECE_ALPHABET, continuing_subword_prefix=PIECE, show_progress=False
+    )
+    learner.train_from_iterator(sorted(words), trainer)
+    vocabulary = learner.get_vocab()
+    return sorted(vocabulary, key=vocabulary.__getitem__)
 
 
 def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> np.ndarray:

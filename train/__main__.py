@@ -4,12 +4,14 @@ import inspect
 import re
 import sys
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_origin
 
 import typer
 
 from evenmood.command import run
+from evenmood.errors import UsageError
 from evenmood.splits import GOEMOTIONS
 from train.config import TrainConfig
 
@@ -23,12 +25,17 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def config_flags(command: Any) -> Any:
-    """Give a command one flag for each field of `TrainConfig`, with its default and its help from the docstring."""
+def config_flags(command: Any, without: tuple[str, ...] = ()) -> Any:
+    """Give a command one flag for each field of `TrainConfig`, with its default and its help from the docstring.
+
+    Args:
+        command: The command; it gets the options as `config`.
+        without: Fields that the command sets itself.
+    """
     helps = dict(re.findall(r"^ {4,8}(\w+): (.+)$", inspect.cleandoc(TrainConfig.__doc__ or ""), re.MULTILINE))
     own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
-    flags = []
-    for field in fields(TrainConfig):
+    flags, offered = [], [field for field in fields(TrainConfig) if field.name not in without]
+    for field in offered:
         kind = list[str] if get_origin(field.type) is tuple else field.type
         default = list(field.default) if isinstance(field.default, tuple) else field.default
         names = [f"--{field.name.replace('_', '-')}"]
@@ -38,8 +45,8 @@ def config_flags(command: Any) -> Any:
         flags.append(inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=option))
 
     def with_flags(**options: Any) -> None:
-        chosen = {f.name: options.pop(f.name) for f in fields(TrainConfig)}
-        chosen["corpus"] = tuple(chosen["corpus"])
+        chosen = {field.name: options.pop(field.name) for field in offered}
+        chosen |= {name: tuple(value) for name, value in chosen.items() if isinstance(value, list)}
         command(**options, config=TrainConfig(**chosen))
 
     with_flags.__name__, with_flags.__doc__ = command.__name__, command.__doc__
@@ -56,6 +63,8 @@ def fit(
     config: TrainConfig,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what lies at --out.")] = False,
     restart: Annotated[bool, typer.Option("--restart", help="Forget an unfinished run; else it goes on.")] = False,
+    log: Annotated[Path | None, typer.Option(help="Add options and validation figures to this log.")] = None,
+    note: Annotated[str, typer.Option(help="What the log says the run is for.")] = "",
 ) -> None:
     """Train on the training split, tune thresholds on validation, write the model folder."""
     from evenmood.model_folder import check_target
@@ -66,9 +75,47 @@ def fit(
     from train.fit import fit as train_model
 
     train_model(config, out, say, overwrite=overwrite, restart=restart)
+    if log:
+        from train.quality_log import add_run
+
+        add_run(out, config, note, log)
     figures = read_brief(out, "validation")
     say(f"{out}: validation macro-F1 {figures['macro_f1']['value']:.3f}, micro-F1 {figures['micro_f1']['value']:.3f}")
     say(f"next: evenmood --model {out} 'some text', or python -m train evaluate {out} --split test")
+
+
+@app.command()
+@config_flags
+def vectors(
+    out: Annotated[Path, typer.Option(help="File of vectors to write, .vec.")],
+    config: TrainConfig,
+) -> None:
+    """Write the word vectors that a fit with these options starts from, as fastText's text file: for other fits."""
+    from train.backend import choose_backend
+
+    if out.suffix != ".vec":
+        raise UsageError(f"--out is {out}; the file is a .vec")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    choose_backend()
+    from train.fit import read_data, vocabulary_makers, words_by_id
+    from train.vectors import write_vec
+
+    train, _, learnt = read_data(config, say)
+    make_tokenizer, load = vocabulary_makers(config, train, learnt, say)
+    tokenizer = make_tokenizer()
+    write_vec(out, words_by_id(tokenizer), load(tokenizer))
+    say(f"{out}: {out.stat().st_size / 1e6:.0f} MB; next: python -m train fit --vectors {out} ...")
+
+
+@app.command("log")
+def write_log(
+    log: Annotated[Path, typer.Option(help="Log that fit --log wrote.")] = Path("results/quality-log.jsonl"),
+    out: Annotated[Path, typer.Option(help="Document to write.")] = Path("docs/quality-log.md"),
+) -> None:
+    """Write the document of all runs that were logged, each with its options and its figures on validation."""
+    from train.quality_log import write_document
+
+    say(f"{out}: {write_document(log, out)} runs")
 
 
 @app.command()
@@ -76,8 +123,39 @@ def evaluate(
     folder: Annotated[Path, typer.Argument(help="Model folder.")],
     split: Annotated[Literal["train", "validation", "test"], typer.Option(help="Split to score.")] = "validation",
     data: Annotated[str | None, typer.Option(help="Data set; its own one if left out.")] = None,
+    mapping: Annotated[
+        str | None, typer.Option(help="Of other labels: a JSON file, or ekman, sentiment or tweet_emotion.")
+    ] = None,
+    text_column: Annotated[str | None, typer.Option(help="Column of the texts; else found by its name.")] = None,
+    label_column: Annotated[
+        str | None, typer.Option(help="Column of the labels, or a,b,c of 0 and 1; else found by name.")
+    ] = None,
+    labels_are: Annotated[
+        Literal["auto", "mapping", "goemotions"], typer.Option(help="Whose names and numbers the labels are.")
+    ] = "auto",
+    all_labels: Annotated[bool, typer.Option("--all-labels", help="Keep labels that no text of the data has.")] = False,
+    tune_split: Annotated[
+        str | None, typer.Option(help="Tune thresholds on this split; not tuned if left out.")
+    ] = None,
+    tune_data: Annotated[str | None, typer.Option(help="Tune thresholds on this data set.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="File for all figures.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that file.")] = False,
+    save: Annotated[bool, typer.Option("--save", help="Keep the figures in the model folder too.")] = False,
 ) -> None:
-    """Score a model folder on a split and write the figures into the folder; every run is logged there."""
+    """Score a model folder on a split and write the figures into the folder; every run is logged there.
+
+    With --mapping any labelled set is scored in the mapping's labels, and nothing is written unless asked for.
+    """
+    if mapping is not None:
+        from train.transfer import run_transfer
+
+        options: dict[str, Any] = {"text_column": text_column, "label_column": label_column, "labels_are": labels_are}
+        options |= {"all_labels": all_labels, "tune_split": tune_split, "tune_data": tune_data}
+        print(run_transfer(str(folder), data, split, mapping, options, json_file, overwrite, save))
+        return
+    given = [text_column, label_column, tune_split, tune_data, json_file, save, all_labels, labels_are != "auto"]
+    if any(given):
+        raise UsageError("that option is for other labels than the model's own: name a --mapping too")
     from evenmood.model_folder import figure_text
     from train.card import AVERAGES
     from train.evaluate import evaluate as score_folder
@@ -131,6 +209,18 @@ def label(
 
 
 @app.command()
+def thresholds(
+    folder: Annotated[Path, typer.Argument(help="Model folder.")],
+    data: Annotated[str | None, typer.Option(help="Data set; its own one if left out.")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Times that the rows are dealt anew.")] = 10,
+) -> None:
+    """Compare ways to tune thresholds and to calibrate, by cross-validation on validation alone."""
+    from train.threshold_study import study, table
+
+    print("\n".join(table(study(folder, data, repeats))))
+
+
+@app.command()
 def teacher(
     base: Annotated[str, typer.Option(help="Folder or Hub id of a transformers encoder with safetensors weights.")],
     out: Annotated[Path, typer.Option(help="Folder to write; `label` and `data_build relabel` read it.")],
@@ -166,6 +256,20 @@ def teacher(
     )
     figures = train_teacher(config, out, say, restart=restart, overwrite=overwrite)["validation"]
     say(f"{out}: validation macro-F1 {figures['macro_f1']['value']:.3f}, micro-F1 {figures['micro_f1']['value']:.3f}")
+
+
+@app.command()
+def robustness(
+    folder: Annotated[Path, typer.Argument(help="Model folder.")],
+    data: Annotated[str | None, typer.Option(help="Data set; its own one if left out.")] = None,
+    split: Annotated[Literal["validation", "test"], typer.Option(help="Split to perturb.")] = "validation",
+    out: Annotated[Path | None, typer.Option(help="File for the figures; else the model folder and its card.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that file.")] = False,
+) -> None:
+    """Measure what typos, casing, negation, names, identity terms and sarcasm do to a model's answers."""
+    from train.robustness import run_robustness
+
+    print(run_robustness(str(folder), data, split, out, overwrite))
 
 
 @app.command()
@@ -259,6 +363,42 @@ def job(
         *([] if private is None else ["--private" if private else "--no-private"]),
     ]
     print(machine.start(config, repo, say, flavor, timeout, options, restart))
+
+
+@app.command()
+@partial(config_flags, without=("data", "pooling", "seed"))
+def ablate(
+    build: Annotated[Path, typer.Option(help="Build folder of the data set, with the stage balance.")],
+    config: TrainConfig,
+    out: Annotated[Path, typer.Option(help="Folder of the models; repeated, the command goes on.")] = Path(
+        "models/ablation"
+    ),
+    seeds: Annotated[int, typer.Option(help="Runs of each arm, with the seeds from 0 on.")] = 5,
+    arms: Annotated[
+        list[str] | None, typer.Option(help="An arm, given anew for each; all but all-sources if left out.")
+    ] = None,
+    results: Annotated[Path, typer.Option(help="Results file to write.")] = Path("results/experiments.json"),
+    document: Annotated[Path, typer.Option(help="Document to write.")] = Path("docs/experiments.md"),
+    report_only: Annotated[bool, typer.Option("--report-only", help="Train nothing; do the statistics again.")] = False,
+) -> None:
+    """The paper's experiments: balanced or not, attention or average, over several seeds, and their report."""
+    from train.backend import choose_backend
+
+    choose_backend()
+    from train import ablate as experiments
+    from train.arms import DEFAULT_ARMS
+
+    experiments.ablate(
+        build,
+        out,
+        config,
+        say,
+        arms=arms or DEFAULT_ARMS,
+        seeds=seeds,
+        results=results,
+        document=document,
+        report_only=report_only,
+    )
 
 
 def read_brief(folder: Path, split: str) -> Any:

@@ -16,10 +16,16 @@ class TrainConfig:
 
     Attributes:
         data: Hub data set (`id[:configuration]`), folder of TSV or Parquet files, or build (or `BUILD:unbalanced`).
-        vectors: fastText `.bin` or `.vec` file, Hub id, `self` (train on the training text) or `random`.
+        vectors: fastText `.bin` or `.vec` file, Hub id, `self` (train on the text), `encoder:MODEL` or `random`.
         corpus: Further text files, one text a line, for `self`.
-        max_length: Tokens a text is cut or padded to; an even number.
-        min_frequency: Words seen less often in the training text become the unknown word.
+        soft_targets: Parquet files of `text` and a teacher's `probabilities`, as `label` writes them.
+        label_share: Share of a text's own labels in its target where a teacher's probabilities are the rest.
+        vocabulary: Where words come from: the training split, or the texts of `soft_targets` too.
+        max_length: Tokens a text is cut to; an even number.
+        min_frequency: Words seen less often in the text are not in the vocabulary.
+        max_words: Most frequent words that are in the vocabulary; 0 for all that are frequent enough.
+        word_pieces: Word pieces, about, that words outside the vocabulary are read as; 0 for the unknown word.
+        typos: Share of the words that are misspelt in training, anew in each epoch.
         embedding_size: Size of a word vector.
         embedding_dropout: Share of the embedding's dimensions dropped in training, the same for all words of a text.
         train_embedding: Whether training changes the word vectors.
@@ -31,12 +37,14 @@ class TrainConfig:
         dropout: Share of the dense layer's outputs dropped in training.
         prior_bias: Start the output bias at the labels' log prior odds, so that training need not learn rarity first.
         learning_rate: Adam's step size.
+        decay: How the step size falls over all `epochs`: not at all, or along a half cosine to nothing.
         beta_1: Adam's decay of the first moment.
         beta_2: Adam's decay of the second moment.
         epsilon: Adam's constant in the denominator.
         batch_size: Texts a step.
         epochs: Passes over the training split at the most.
         patience: Epochs without a lower validation loss after which training stops.
+        calibrate: Scale each label's logits on validation, so that probabilities mean what they say.
         precision: `auto` is mixed float16 on a GPU and float32 on a CPU.
         embedding_bits: Bits per embedding weight in model.onnx: 32, 16 or 8. Keras's own files stay at 32.
         seed: Seed of everything random.
@@ -45,8 +53,14 @@ class TrainConfig:
     data: str = GOEMOTIONS
     vectors: str = FASTTEXT
     corpus: tuple[str, ...] = ()
+    soft_targets: tuple[str, ...] = ()
+    label_share: float = 0.3
+    vocabulary: Literal["train", "all"] = "train"
     max_length: int = MAX_LENGTH
     min_frequency: int = 2
+    max_words: int = 0
+    word_pieces: int = 0
+    typos: float = 0.0
     embedding_size: int = 300
     embedding_dropout: float = 0.0
     train_embedding: bool = True
@@ -58,12 +72,14 @@ class TrainConfig:
     dropout: float = 0.5
     prior_bias: bool = False
     learning_rate: float = 1e-3
+    decay: Literal["none", "cosine"] = "none"
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-7
     batch_size: int = 256
     epochs: int = 34
     patience: int = 5
+    calibrate: bool = False
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
     embedding_bits: int = 32
     seed: int = 0
@@ -79,6 +95,14 @@ class TrainConfig:
         for name in ("dropout", "embedding_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be from 0 to below 1")
+        for name in ("label_share", "typos"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be from 0 to 1")
+        for name in ("max_words", "word_pieces"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be at least 0")
+        if self.vocabulary == "all" and not self.soft_targets:
+            raise UsageError("--vocabulary all takes words from the texts of --soft-targets, and there are none")
         if not self.learning_rate > 0:
             raise UsageError(f"--learning-rate is {self.learning_rate}; it must be above 0")
         if self.embedding_bits not in (8, 16, 32):

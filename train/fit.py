@@ -7,12 +7,16 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import keras
 import numpy as np
+from tokenizers import Tokenizer
 
 from evenmood import __version__
+from evenmood.calibration import fit_platt, scale_head
+from evenmood.errors import DataError
 from evenmood.labels import LABELS
 from evenmood.metrics import score
 from evenmood.model_folder import ONNX_FILE, TOKENIZER_FILE, TRAINING_FOLDER, ModelInfo, whole_folder, write_info
@@ -21,12 +25,15 @@ from evenmood.text import encode, fit_tokenizer
 from evenmood.thresholds import tune_thresholds
 from train import figures
 from train.backend import has_gpu, make_deterministic
+from train.batches import cut_to_longest, epoch_batches, token_counts
 from train.card import write_card
 from train.checkpoint import Checkpoint
 from train.config import TrainConfig
+from train.distillation import TrainingTexts, training_texts
 from train.evaluate import onnx_probabilities, record_split, write_metrics
 from train.export import export_onnx
 from train.network import build_network
+from train.perturb import misspell
 from train.vectors import load_vectors
 
 Say = Callable[[str], None]
@@ -55,18 +62,17 @@ def fit(
         `out`.
     """
     checkpoint = Checkpoint(out, config, restart)
-    train, validation = load_split(config.data, "train"), load_split(config.data, "validation")
-    say(f"data: {len(train):,} training and {len(validation):,} validation texts from {config.data}")
+    train, validation, learnt = read_data(config, say)
     make_deterministic(config.seed)
-    tokenizer, vectors = checkpoint.vocabulary(
-        lambda: fit_tokenizer(train.texts, config.min_frequency, config.max_length),
-        lambda tokenizer: load_vectors(config, words_by_id(tokenizer), train.texts, say),
-    )
+    tokenizer, vectors = checkpoint.vocabulary(*vocabulary_makers(config, train, learnt, say))
     keep(checkpoint.folder)
-    ids = {"train": encode(tokenizer, train.texts), "validation": encode(tokenizer, validation.texts)}
-    model = train_network(config, vectors, ids, train, validation, checkpoint, say, keep)
+    model = train_network(config, vectors, tokenizer, learnt, validation, checkpoint, say, keep)
 
-    probabilities = model.predict(ids["validation"], batch_size=1024, verbose=0)
+    validation_ids = encode(tokenizer, validation.texts)
+    probabilities = model.predict(validation_ids, batch_size=1024, verbose=0)
+    if config.calibrate:
+        calibrate_head(model, validation.labels, probabilities)
+        probabilities = model.predict(validation_ids, batch_size=1024, verbose=0)
     thresholds = tune_thresholds(validation.labels, probabilities)
     for label, positives in zip(LABELS, validation.labels.sum(axis=0), strict=True):
         if not positives:
@@ -109,11 +115,40 @@ def fit(
     return out
 
 
+def read_data(config: TrainConfig, say: Say) -> tuple[Split, Split, TrainingTexts]:
+    """Training and validation split, and what the network is to learn.
+
+    The test split is read where there are soft targets, to keep its texts out of them, and for nothing else.
+    """
+    train, validation = load_split(config.data, "train"), load_split(config.data, "validation")
+    say(f"data: {len(train):,} training and {len(validation):,} validation texts from {config.data}")
+    held = [validation]
+    if config.soft_targets:
+        try:
+            held.append(load_split(config.data, "test"))
+        except DataError:
+            say(f"soft targets: {config.data} has no test split to keep out of them")
+    return train, validation, training_texts(config, train, held, say)
+
+
+def vocabulary_makers(
+    config: TrainConfig, train: Split, learnt: TrainingTexts, say: Say
+) -> tuple[Callable[[], Tokenizer], Callable[[Tokenizer], np.ndarray]]:
+    """What makes the tokenizer, and what loads the word vectors for it."""
+    texts = learnt.texts if config.vocabulary == "all" else train.texts
+    return (
+        lambda: fit_tokenizer(
+            texts, config.min_frequency, config.max_length, config.max_words or None, config.word_pieces
+        ),
+        lambda tokenizer: load_vectors(config, words_by_id(tokenizer), texts, say),
+    )
+
+
 def train_network(
     config: TrainConfig,
     vectors: np.ndarray,
-    ids: dict[str, np.ndarray],
-    train: Split,
+    tokenizer: Tokenizer,
+    learnt: TrainingTexts,
     validation: Split,
     checkpoint: Checkpoint,
     say: Say,
@@ -121,38 +156,48 @@ def train_network(
 ) -> keras.Model:
     """Run epochs until the validation loss has not fallen for `patience` of them; return the best epoch's network.
 
-    An epoch's order of rows and its dropout depend on the seed and the epoch alone: a run that is interrupted and goes
-    on gives what an undisturbed one gives. (Not so on torch, whose dropout draws from a generator of its own: there the
-    resumed run is another run from the same weights.)
+    An epoch's order of rows, its dropout and its misspelt words depend on the seed and the epoch alone: a run that is
+    interrupted and goes on gives what an undisturbed one gives. (Not so on torch, whose dropout draws from a generator
+    of its own: there the resumed run is another run from the same weights.)
     """
     policy = config.precision
     if policy == "auto":
         policy = "mixed_float16" if has_gpu() else "float32"
     keras.config.set_dtype_policy(policy)
+    ids, validation_ids = encode(tokenizer, learnt.texts), encode(tokenizer, validation.texts)
     try:
         if checkpoint.history:
             model = keras.saving.load_model(checkpoint.network(checkpoint.history[-1]["epoch"]))
             say(f"going on after epoch {checkpoint.history[-1]['epoch']}")
         else:
-            model = build_network(config, vectors, len(LABELS), train.labels.mean(axis=0))
-            adam = keras.optimizers.Adam(config.learning_rate, config.beta_1, config.beta_2, config.epsilon)
+            model = build_network(config, vectors, len(LABELS), learnt.targets.mean(axis=0))
+            rate = config.learning_rate
+            if config.decay == "cosine":
+                rate = keras.optimizers.schedules.CosineDecay(
+                    rate, config.epochs * -(-len(learnt) // config.batch_size)
+                )
+            adam = keras.optimizers.Adam(rate, config.beta_1, config.beta_2, config.epsilon)
             model.compile(adam, "binary_crossentropy")  # Keras adds loss scaling under mixed_float16
         for epoch in range(len(checkpoint.history) + 1, config.epochs + 1):
             if epoch > checkpoint.best_epoch + config.patience:
                 break
             started = time.monotonic()
             random = np.random.default_rng([config.seed, epoch])
-            order = random.permutation(len(train))
             for layer in model.layers:  # Keras does not save the state of a dropout layer's generator
                 if hasattr(layer, "seed_generator"):
                     layer.seed_generator.state.assign(random.integers(2**31, size=2))
-            fitted = model.fit(
-                ids["train"][order], train.labels[order], batch_size=config.batch_size, shuffle=False, verbose=0
-            )
-            val_loss = float(model.evaluate(ids["validation"], validation.labels, batch_size=1024, verbose=0))
+            if config.typos:
+                draw = Random(int(random.integers(2**31)))  # noqa: S311 - not for secrets
+                ids = encode(tokenizer, [misspell(text, config.typos, draw) for text in learnt.texts])
+            counts = token_counts(ids)
+            loss = 0.0
+            for rows in epoch_batches(counts, config.batch_size, random):
+                batch = cut_to_longest(ids[rows], counts[rows])
+                loss += float(model.train_on_batch(batch, learnt.targets[rows])) * len(rows)
+            val_loss = float(model.evaluate(validation_ids, validation.labels, batch_size=1024, verbose=0))
             entry: dict[str, Any] = {
                 "epoch": epoch,
-                "loss": float(fitted.history["loss"][0]),
+                "loss": loss / len(learnt),
                 "val_loss": val_loss,
                 "seconds": round(time.monotonic() - started, 1),
             }
@@ -170,6 +215,14 @@ def train_network(
     model = build_network(config, vectors, len(LABELS))
     model.set_weights(best_model.get_weights())
     return model
+
+
+def calibrate_head(model: keras.Model, labels: np.ndarray, probabilities: np.ndarray) -> None:
+    """Scale the output layer so that its probabilities fit the labels: `evenmood.calibration`."""
+    head = model.get_layer("probabilities")
+    kernel, bias = head.get_weights()
+    slopes, offsets = fit_platt(labels, probabilities)
+    head.set_weights(list(scale_head(kernel, bias, slopes, offsets)))
 
 
 def words_by_id(tokenizer: Any) -> list[str]:

@@ -30,9 +30,9 @@ def build_network(
         label_frequencies: Share of the training texts that have each label, for `prior_bias`.
 
     Returns:
-        Model from int32 token ids (n, max_length) to probabilities (n, label_count).
+        Model from int32 token ids (n, time), time a multiple of `POOL_SIZE`, to probabilities (n, label_count).
     """
-    ids = keras.Input((config.max_length,), dtype="int32", name="input_ids")
+    ids = keras.Input((None,), dtype="int32", name="input_ids")
     embedding = layers.Embedding(*vectors.shape, trainable=config.train_embedding, name="embedding")
     real = ops.expand_dims(ops.not_equal(ids, PAD_ID), -1)  # (n, time, 1)
     hidden = embedding(ids)
@@ -43,8 +43,8 @@ def build_network(
     hidden = layers.Conv1D(config.filters, config.kernel_size, padding="same", activation="relu", name="conv")(hidden)
     hidden = layers.BatchNormalization(name="batch_norm")(hidden)
     hidden = layers.MaxPooling1D(POOL_SIZE, name="max_pool")(hidden)
-    steps = ops.reshape(real, (-1, config.max_length // POOL_SIZE, POOL_SIZE))
-    steps = ops.any(steps, axis=-1)  # (n, steps): a step is real where one of its words is
+    words = layers.MaxPooling1D(POOL_SIZE, name="step_mask")(ops.cast(real, hidden.dtype))
+    steps = ops.squeeze(words, -1) > 0  # (n, steps): a step is real where one of its words is
     lstm = layers.LSTM(config.lstm_units, return_sequences=True)
     hidden = layers.Bidirectional(lstm, name="bilstm")(hidden, mask=steps)
     if config.pooling == "attention":

@@ -13,6 +13,7 @@ from evenmood import hub
 from evenmood.errors import DataError
 from evenmood.text import PAD_ID, UNKNOWN_ID, clean
 from train.config import TrainConfig
+from train.encoder_vectors import ENCODER, encoder_vectors
 
 FIRST_WORD = 2
 """Ids below it are padding and the unknown word."""
@@ -50,6 +51,9 @@ def load_vectors(
         return table
     if config.vectors == "self":
         found = _train(config, words, texts, say)
+    elif config.vectors.startswith(ENCODER):
+        found = np.full((len(words), size), np.nan, np.float32)
+        found[FIRST_WORD:] = encoder_vectors(config.vectors.removeprefix(ENCODER), words[FIRST_WORD:], size, say)
     else:
         path = _locate(config.vectors, say)
         found = read_bin(path, words, size) if path.suffix == ".bin" else read_vec(path, words, size)
@@ -94,6 +98,25 @@ def read_vec(path: Path, words: Sequence[str], size: int) -> np.ndarray:
     if number - 1 != count:
         raise DataError(f"{path}: {number - 1:,} vectors, but its first line says {count:,}; the file is cut short")
     return table
+
+
+def write_vec(path: Path, words: Sequence[str], table: np.ndarray) -> None:
+    """Write vectors as fastText's text file, whole or not at all; `read_vec` and the fastText library read it.
+
+    Args:
+        path: File to write.
+        words: The vocabulary; padding and the unknown word, which no text holds, are left out.
+        table: Shape (len(words), size).
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(f"{len(words) - FIRST_WORD} {table.shape[1]}\n")
+            for word, row in zip(words[FIRST_WORD:], table[FIRST_WORD:].tolist(), strict=True):
+                file.write(f"{word} {' '.join(f'{value:.5g}' for value in row)}\n")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def read_bin(path: Path, words: Sequence[str], size: int) -> np.ndarray:

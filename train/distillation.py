@@ -1,0 +1,93 @@
+"""What the network is to learn: labels, a teacher's probabilities, or a mix of both."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+from pyarrow import parquet
+
+from evenmood.errors import DataError
+from evenmood.labels import LABELS
+from evenmood.rows import text_hash
+from evenmood.splits import Split
+from train.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class TrainingTexts:
+    """Texts, and the probabilities that the network is to give them.
+
+    Attributes:
+        texts: n texts, not cleaned; those of the training split first.
+        targets: float32 of shape (n, 28), each in [0, 1].
+    """
+
+    texts: list[str]
+    targets: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+def training_texts(
+    config: TrainConfig, train: Split, held: Sequence[Split], say: Callable[[str], None]
+) -> TrainingTexts:
+    """Mix the training split's labels with the soft targets of the same texts, and add the other texts of these.
+
+    A text of the training split that has soft targets gets `label_share` of its labels and the rest of the teacher's
+    probabilities (Hinton et al. 2015, https://arxiv.org/abs/1503.02531); a text without labels gets the probabilities.
+
+    Args:
+        config: Files and share.
+        train: The training split.
+        held: Validation and test: texts of soft targets that equal one of theirs are left out. (`label`, which writes
+            the files, leaves out near duplicates too.)
+        say: Receives a line about what was found.
+
+    Raises:
+        DataError: A file is missing, is no Parquet file, or its probabilities are none.
+    """
+    if not config.soft_targets:
+        return TrainingTexts(train.texts, train.labels)
+    read = [read_soft_targets(Path(name).expanduser()) for name in config.soft_targets]
+    texts = [text for part, _ in read for text in part]
+    soft = np.concatenate([part for _, part in read])
+    places: dict[str, int] = {}
+    for place, text in enumerate(texts):
+        places.setdefault(text_hash(text), place)
+    own = [text_hash(text) for text in train.texts]
+    closed = {text_hash(text) for split in held for text in split.texts}
+    targets = train.labels.copy()
+    mixed = 0
+    for row, name in enumerate(own):
+        if name in places:
+            targets[row] = config.label_share * targets[row] + (1 - config.label_share) * soft[places[name]]
+            mixed += 1
+    used = closed.union(own)
+    more = [place for name, place in places.items() if name not in used]
+    say(
+        f"soft targets: {mixed:,} of {len(train):,} training texts, and {len(more):,} texts without labels "
+        f"({len(closed.intersection(places).difference(own)):,} left out that are validation or test texts)"
+    )
+    return TrainingTexts([*train.texts, *(texts[place] for place in more)], np.concatenate([targets, soft[more]]))
+
+
+def read_soft_targets(path: Path) -> tuple[list[str], np.ndarray]:
+    """Texts and probabilities, float32 of shape (n, 28), of a Parquet file with these two columns."""
+    try:
+        table = parquet.read_table(path, columns=["text", "probabilities"])
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; write it with: python -m train label") from None
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowKeyError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(f"{path}: not a Parquet file with text and probabilities ({reason})") from None
+    if set(table.schema.names) != {"text", "probabilities"}:
+        raise DataError(f"{path}: needs the columns text and probabilities")
+    values = np.asarray(table["probabilities"].combine_chunks().flatten(), np.float32)
+    if len(values) != table.num_rows * len(LABELS) or table["text"].null_count:
+        raise DataError(f"{path}: needs a text and {len(LABELS)} probabilities in each row")
+    if not ((values >= 0) & (values <= 1)).all():
+        raise DataError(f"{path}: a probability is not from 0 to 1")
+    return table["text"].to_pylist(), values.reshape(-1, len(LABELS))
