@@ -31,6 +31,8 @@ EXAMPLES = (
     "I can't believe they cancelled it again. So annoying.",
     "I'm nervous about tomorrow, but I hope it goes well.",
 )
+ROBUSTNESS_FILE = "robustness.json"
+"""Figures of the robustness suite, in the training folder; the card shows them where they are."""
 TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
 GOEMOTIONS_ID, GOEMOTIONS_CONFIG = GOEMOTIONS.split(":")
 
@@ -63,6 +65,7 @@ def write_card(folder: Path) -> None:
         layers=_read(training / "layers.json"),
         storage=_read(training / "storage.json"),
         losses=history.read_text(encoding="utf-8").splitlines()[1:] if history.exists() else [],
+        robustness=_read(training / ROBUSTNESS_FILE),
         has_figure=(training / "loss.png").exists(),
         official=official(info.trained_from["data"], "train", data),
         fasttext=FASTTEXT,

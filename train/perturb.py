@@ -1,8 +1,9 @@
-"""Perturbed texts: typing errors, drawn from a seeded generator."""
+"""Perturbed texts: typing errors, casing, punctuation, elongation and emoji, drawn from a seeded generator."""
 
 import random
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -12,6 +13,8 @@ Draw = random.Random | np.random.Generator
 SHORTEST = 3
 """Letters from which on a word may be misspelt."""
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+_VOWEL = re.compile(r"[aeiouy](?=[^aeiouy]*$)", re.IGNORECASE)
+_APOSTROPHES = "'’‘ʼ`´"
 _WORD = re.compile(rf"\S{{{SHORTEST},}}")
 # Nobody types the masks of GoEmotions; mentions and links are dropped by the cleaning.
 _LEFT_ALONE = re.compile(r"\W*(?:@|https?://|www\.|\[[A-Z]+\])", re.IGNORECASE)
@@ -74,3 +77,36 @@ def typo(word: str, draw: Draw) -> str:
         keys = NEIGHBOURS[letter]
         return word[:place] + keys[int(draw.random() * len(keys))] + word[place + 1 :]
     return word[:place] + letter + word[place:]  # doubled; also what a letter gets that has no neighbour here
+
+
+def elongate(text: str, share: float, draw: Draw) -> str:
+    """Draw out the last vowel of a share of the words: "so happy" becomes "sooo happyyy".
+
+    Args:
+        text: Any text.
+        share: Probability that a word of two letters and more is stretched; words are chosen as in `misspell`.
+        draw: The only source of chance.
+    """
+    words = re.split(r"(\s+)", text)
+    for index, word in enumerate(words):
+        vowel = _VOWEL.search(word) if len(word) > 1 and not _LEFT_ALONE.match(word) else None
+        if vowel and draw.random() < share:
+            words[index] = word[: vowel.end()] + 2 * vowel[0].lower() + word[vowel.end() :]
+    return "".join(words)
+
+
+def without_punctuation(text: str) -> str:
+    """The text without its punctuation: apostrophes go ("dont"), all else becomes a blank."""
+    kept = [
+        " " if unicodedata.category(character).startswith("P") else character
+        for character in text
+        if character not in _APOSTROPHES
+    ]
+    return " ".join("".join(kept).split())
+
+
+def with_emoji(text: str, emoji: Sequence[str], draw: Draw) -> str:
+    """The text with one emoji between two words or before the first, and one at the end."""
+    words = text.split(" ")
+    words.insert(int(draw.random() * len(words)), emoji[int(draw.random() * len(emoji))])
+    return " ".join((*words, emoji[int(draw.random() * len(emoji))]))
