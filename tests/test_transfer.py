@@ -141,6 +141,7 @@ def test_forms(tmp_path: Path, write: Callable[[Path], Path]) -> None:
         (2.0, ["2"]),
         ("2.0", ["2"]),
         (["joy", 3], ["joy", "3"]),
+        ({"joy": 1, "love": 0, "anger": True}, ["joy", "anger"]),
         (float("nan"), []),
         (None, []),
         ("", []),

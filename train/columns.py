@@ -152,13 +152,17 @@ def is_number(label: str) -> bool:
 
 
 def cell_labels(value: Any, knows: Callable[[str], bool]) -> list[str]:
-    """Labels of a cell: a list, a number, or a string with commas, semicolons, bars or blanks between them.
+    """Labels of a cell: a list, an object of label to 0 or 1, a number, or a string.
+
+    Labels of a string have commas, semicolons, bars or blanks between them.
 
     A string that is a label as a whole stays one ("no emotion"); `['joy', 'love']` and `[ 3 27]` are lists that were
     written as strings. NaN and an empty cell hold no label.
     """
     if value is None or value != value:
         return []
+    if isinstance(value, Mapping):  # a label each, with 0 or 1
+        return [str(label) for label, given in value.items() if str(given) in YES]
     if isinstance(value, (list, tuple, set)):
         return [label for entry in value for label in cell_labels(entry, knows)]
     if not isinstance(value, str):

@@ -115,4 +115,4 @@ def _rounded(value: Any) -> Any:
         return {key: _rounded(entry) for key, entry in value.items()}
     if isinstance(value, list):
         return [_rounded(entry) for entry in value]
-    return round(value, 5) if isinstance(value, float) else value
+    return round(value, 5) + 0.0 if isinstance(value, float) else value  # + 0.0: no negative zero
