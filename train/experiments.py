@@ -260,7 +260,7 @@ def label_vectors(run: Run) -> dict[str, Any]:
 
 def write(content: dict[str, Any], results: Path, document: Path) -> None:
     """Write the results file, the figures beside the document, and the document."""
-    content = rounded_all(content)
+    content = rounded_all(content) | {"config": content["config"]}
     results.parent.mkdir(parents=True, exist_ok=True)
     write_text(results, json.dumps(content, indent=1) + "\n")
     folder = document.parent / "figures" / "experiments"

@@ -1,0 +1,126 @@
+"""Statistics of the paper's experiments: resampling, and verdicts on made-up runs."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evenmood import LABELS
+from evenmood.metrics import ranking_figures, score
+from evenmood.splits import Split
+from train import experiments
+from train.arms import DEFAULT_ARMS, Run
+from train.resampling import auc_draws, row_weights, run_draws, seed_weights
+
+
+def made_up(noise: dict[str, float], rows: int = 600, seeds: int = 3) -> tuple[list[Run], Split]:
+    """Runs whose probabilities are the truth and so much noise, and the test split."""
+    random = np.random.default_rng(7)
+    truth = random.random((rows, len(LABELS))) < 0.1
+    test = Split([f"text {row}" for row in range(rows)], truth.astype(np.float32), [None] * rows)
+    runs = []
+    for arm in DEFAULT_ARMS:
+        for seed in range(seeds):
+            scores = truth + random.normal(0, noise.get(arm, 0.4), truth.shape)
+            probabilities = (1 / (1 + np.exp(-6 * (scores - 0.5)))).astype(np.float32)
+            about = {
+                "config": {"vectors": "random", "filters": 8},
+                "history": [{"epoch": 1, "loss": 0.3, "val_loss": 0.2, "seconds": 1.0}],
+                "train": {"rows": 100},
+                "words": 10,
+                "label_words": {label: [label] for label in LABELS},
+                "machine": "made up",
+            }
+            vectors = random.normal(size=(len(LABELS), 4)).astype(np.float32)
+            runs.append(Run(arm, seed, probabilities, np.full(len(LABELS), 0.5, np.float32), vectors, about))
+    return runs, test
+
+
+def verdicts(noise: dict[str, float], folder: Path | None = None) -> dict[str, dict[str, str]]:
+    """Each claim's verdicts; the document, if a folder is given for it, repeats them."""
+    runs, test = made_up(noise)
+    overlap = Split(test.texts[:50], test.labels[:50], test.ids[:50])
+    content = experiments.collect(runs, test, [overlap], None)
+    assert content["test_rows_without_overlap"] == 550
+    claims = content["claims"]
+    if folder:
+        experiments.write(content, folder / "results.json", folder / "experiments.md")
+        document = (folder / "experiments.md").read_text()
+        for claim in claims.values():
+            part = document.split(f"### {claim['title']}\n")[1].split("\n#")[0]
+            found = re.findall(r"^Where .*: \*\*(.+)\*\*\.$", part, re.MULTILINE)
+            assert found == [side["verdict"] for side in claim["sides"].values()]
+    return {name: {side: found["verdict"] for side, found in claim["sides"].items()} for name, claim in claims.items()}
+
+
+def test_verdicts_where_balancing_helps_and_attention_does_nothing() -> None:
+    found = verdicts(dict.fromkeys(("unbalanced", "unbalanced-average", "matched", "matched-average"), 0.5))
+    assert found["balancing"] == {"full": "held", "equal size": "held"}
+    assert found["attention"] == dict.fromkeys(("full", "equal size"), "cannot be told from these runs")
+    assert found["both"] == dict.fromkeys(("full", "equal size"), "cannot be told from these runs")
+
+
+def test_verdicts_where_balancing_hurts_and_attention_helps(tmp_path: Path) -> None:
+    plain = {"unbalanced": 0.3, "unbalanced-average": 0.4, "matched": 0.6, "matched-average": 0.7}
+    found = verdicts({"balanced": 0.5, "balanced-average": 0.6, **plain}, tmp_path)
+    assert found["balancing"] == {"full": "did not hold: it hurt", "equal size": "held"}
+    assert found["attention"] == {"full": "held", "equal size": "held"}
+    assert found["both"] == {"full": "did not hold: another arm was better", "equal size": "held"}
+
+
+def test_no_difference_is_rarely_taken_for_one() -> None:
+    """Arms of equal quality: at most about one interval in twenty may miss 0."""
+    missed = total = 0
+    for number in range(12):
+        random = np.random.default_rng(number)
+        truth = random.random((300, 4)) < 0.2
+        rows = row_weights(300, 300)
+        draws = []
+        for arm in range(2):
+            runs = [truth + random.normal(0, 0.5 + 0.05 * random.normal(), truth.shape) for _ in range(5)]
+            each = np.stack([run_draws(truth, scores, np.full(4, 0.5), rows, auc=False)["macro_f1"] for scores in runs])
+            draws.append(np.einsum("bs,sb->b", seed_weights(5, 10 * number + arm, 300), each))
+        low, high = np.percentile((draws[0] - draws[1])[1:], [2.5, 97.5])
+        missed += not low <= 0 <= high
+        total += 1
+    assert missed <= 2, f"{missed} of {total}"
+
+
+@pytest.mark.parametrize(
+    ("found", "best", "expected"),
+    [
+        (["helped", "helped"], False, "held"),
+        (["helped", "hurt"], False, "held in 1 of 2 comparisons; elsewhere it hurt"),
+        (["helped", experiments.NEITHER], False, "held in 1 of 2 comparisons; elsewhere no difference can be told"),
+        (["hurt", "hurt"], False, "did not hold: it hurt"),
+        (["hurt", experiments.NEITHER], False, "did not hold: it hurt, or made no difference"),
+        ([experiments.NEITHER] * 2, False, "cannot be told from these runs"),
+        (["helped", experiments.NEITHER], True, "cannot be told from these runs"),
+        (["helped", "hurt"], True, "did not hold: another arm was better"),
+    ],
+)
+def test_conclusions(found: list[str], best: bool, expected: str) -> None:
+    assert experiments.conclusion(found, best) == expected
+
+
+def test_figures_are_those_of_the_metrics() -> None:
+    runs, test = made_up({}, rows=200, seeds=1)
+    run, truth, weights = runs[0], test.labels.astype(bool), row_weights(200, 40)
+    tied = np.round(run.probabilities, 1)  # rows of equal score
+    found = run_draws(truth, tied, run.thresholds, weights)
+    expected = score(test.labels, tied, run.thresholds, LABELS, 0)
+    for name in ("macro_f1", "micro_f1", "subset_accuracy", "macro_roc_auc"):
+        assert found[name][0] == pytest.approx(expected[name], abs=1e-6)
+    for column in range(3):
+        auc, _ = ranking_figures(truth[:, column], tied[:, column], weights)
+        assert auc_draws(truth[:, column], tied[:, column], weights) == pytest.approx(auc)
+
+
+def test_seed_weights() -> None:
+    weights = seed_weights(5, 0, 4000)
+    assert weights[0] == pytest.approx(np.full(5, 0.2))
+    assert weights.sum(axis=1) == pytest.approx(np.ones(4001))
+    values = np.array([0.40, 0.41, 0.43, 0.38, 0.42])
+    assert (weights[1:] @ values).var() == pytest.approx(values.var(ddof=1) / 5, rel=0.1)
+    assert np.array_equal(seed_weights(1, 0, 3), np.ones((4, 1)))
