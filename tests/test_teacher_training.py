@@ -50,7 +50,7 @@ def test_it_learns_and_is_a_teacher(trained: Path, config: TeacherConfig) -> Non
     first = [LABELS.index(label) for label in ("joy", "grief")]
     assert probabilities[rows.labels[:, first[0]] > 0, first[0]].mean() > probabilities[:, first[1]].mean()
     assert not {path.name for path in trained.iterdir()} & {"optimizer.pt", "pytorch_model.bin"}
-    assert (trained / "model.safetensors").is_file()
+    assert (trained / "model.safetensors").stat().st_mode & 0o777 == 0o644
 
 
 def test_a_run_that_is_stopped_goes_on_as_if_it_had_not_been(

@@ -69,6 +69,8 @@ def train_teacher(
         with quiet():
             network.to("cpu", getattr(torch, config.weights)).save_pretrained(work)
             tokenizer.save_pretrained(work)
+            for path in work.glob("*.safetensors"):
+                path.chmod(0o644)  # safetensors lets the owner alone read what it writes
             probabilities = Teacher(str(work)).probabilities(validation.texts)
         thresholds = tune_thresholds(validation.labels, probabilities)
         record = {
