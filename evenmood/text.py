@@ -22,21 +22,53 @@ POOL_SIZE = 2
 # joiners, variation selectors, the frame of a keycap. It goes without leaving a gap.
 _INSIDE_WORDS = Regex(r"['’‘ʼ`´＇\u00ad\u200b-\u200d\u2060\ufeff\ufe00-\ufe0f\u20e3]")
 
-NORMALIZER = normalizers.Sequence(
-    [
-        normalizers.Replace(_INSIDE_WORDS, ""),  # first, because NFKC turns ´ into a space and a mark
-        normalizers.NFKC(),  # full-width forms, ligatures, styled letters, combining marks
-        normalizers.Lowercase(),
-        normalizers.NFKC(),  # lower case may decompose again
-        normalizers.Replace(Regex(r"(?:https?://|(?<!\w)www\.(?=\w))\S+"), " "),
-        normalizers.Replace(Regex(r"(?<!\w)@\w+"), " "),
-        normalizers.Replace(_INSIDE_WORDS, ""),  # again, because NFKC makes some
-        # A combining mark belongs to the letter before it (Hindi, Thai); one that has none is a leftover of an emoji.
-        normalizers.Replace(Regex(r"(?:[^\p{L}\p{N}\p{M}]|(?<![\p{L}\p{N}\p{M}])\p{M}+)+"), " "),
-        normalizers.NFC(),
-        normalizers.Strip(),
+_EMOTICONS = {
+    "\U0001f622": r"[:=]['’]-?[(\[]",  # :'(
+    "\U0001f642": r"[:=]-?[)\]]",  # :)
+    "\U0001f641": r"[:=]-?[(\[]",  # :(
+    "\U0001f609": r";-?[)\]]",
+    "\U0001f600": r"[:=;]-?D(?!\w)|(?<!\w)[xX]D(?!\w)",
+    "\U0001f61b": r"[:=;]-?[pP](?!\w)",
+    "\U0001f615": r"[:=]-?[/\\](?![/\\])",  # but not the :// of an address
+    "\u2764": r"<3+(?!\d)",
+}
+"""Emoji, and the ways of typing it on a keyboard."""
+_SYMBOLS = r"!?\u2026\p{So}"
+"""What `symbols` keeps of what is neither letter nor digit: exclamation and question mark, ellipsis, emoji."""
+
+
+def _normalizer(symbols: bool) -> normalizers.Normalizer:
+    """What cleans a text; with `symbols`, these stay, runs of one are one, and emoticons become emoji."""
+    kept = _SYMBOLS if symbols else ""
+    read = [normalizers.Replace(Regex(typed), f" {emoji} ") for emoji, typed in _EMOTICONS.items()]
+    joined = [
+        normalizers.Replace(Regex(r"\.{2,}|\u2026+"), "\u2026"),  # NFKC made three dots of an ellipsis
+        normalizers.Replace(Regex("!{2,}"), "!"),
+        normalizers.Replace(Regex(r"\?{2,}"), "?"),
     ]
-)
+    return normalizers.Sequence(
+        [
+            *(read if symbols else []),
+            normalizers.Replace(_INSIDE_WORDS, ""),  # first, because NFKC turns ´ into a space and a mark
+            normalizers.NFKC(),  # full-width forms, ligatures, styled letters, combining marks
+            normalizers.Lowercase(),
+            normalizers.NFKC(),  # lower case may decompose again
+            normalizers.Replace(Regex(r"(?:https?://|(?<!\w)www\.(?=\w))\S+"), " "),
+            normalizers.Replace(Regex(r"(?<!\w)@\w+"), " "),
+            normalizers.Replace(_INSIDE_WORDS, ""),  # again, because NFKC makes some
+            *(joined if symbols else []),
+            # A combining mark belongs to the letter before it (Hindi, Thai); one that has none is a leftover of an
+            # emoji.
+            normalizers.Replace(
+                Regex(rf"(?:[^\p{{L}}\p{{N}}\p{{M}}{kept}]|(?<![\p{{L}}\p{{N}}\p{{M}}])\p{{M}}+)+"), " "
+            ),
+            normalizers.NFC(),
+            normalizers.Strip(),
+        ]
+    )
+
+
+NORMALIZER = _normalizer(symbols=False)
 
 
 def clean(text: str) -> str:
@@ -71,6 +103,7 @@ def fit_tokenizer(
     max_length: int = MAX_LENGTH,
     max_words: int | None = None,
     pieces: int = 0,
+    symbols: bool = False,
 ) -> Tokenizer:
     """Build a word-level tokenizer from training texts (never from validation or test texts).
 
@@ -81,11 +114,19 @@ def fit_tokenizer(
         max_words: The most frequent words alone; None for all that are frequent enough.
         pieces: About how many word pieces to add; a word that is not in the vocabulary is then read as the longest
             pieces it starts with, one after another (Schuster and Nakajima 2012), and not as `[UNK]`.
+        symbols: Whether `!`, `?`, the ellipsis and emoji are words, and emoticons such as `:)` emoji. `clean`, and the
+            paper, drop them all.
 
     Returns:
         A tokenizer whose ids are 0 for padding, 1 for unknown words, then words by falling frequency, then pieces.
     """
-    counts = Counter(word for text in texts for word in clean(text).split())
+    splitter: pre_tokenizers.PreTokenizer = pre_tokenizers.WhitespaceSplit()
+    if symbols:
+        apart = pre_tokenizers.Split(Regex(f"[{_SYMBOLS}]"), "isolated")
+        splitter = pre_tokenizers.Sequence([splitter, apart])
+    normalizer = _normalizer(symbols)
+    cleaned = (normalizer.normalize_str(encodable(text)) for text in texts)
+    counts = Counter(word for text in cleaned for word, _ in splitter.pre_tokenize_str(text))
     frequent = sorted((word for word in counts if counts[word] >= min_frequency), key=lambda w: (-counts[w], w))
     # [PAD] and [UNK] are plain entries, not "added tokens": those would be matched in the raw text, and a user who
     # types [PAD] would be padding.
@@ -99,8 +140,8 @@ def fit_tokenizer(
     else:
         model = models.WordLevel(vocabulary, unk_token=UNKNOWN)
     tokenizer = Tokenizer(model)
-    tokenizer.normalizer = NORMALIZER
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = splitter
     tokenizer.enable_truncation(max_length)
     tokenizer.enable_padding(pad_id=PAD_ID, pad_token=PAD, length=max_length)
     return tokenizer

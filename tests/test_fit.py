@@ -79,7 +79,7 @@ def test_it_predicts_and_carries_its_figures(model: Path) -> None:
     assert brief["macro_f1"]["low"] <= brief["macro_f1"]["value"] <= brief["macro_f1"]["high"]
     assert all(round(cut, 2) == cut for cut in classifier.thresholds.values())
     card = (model / "README.md").read_text()
-    assert "| bilstm | Bidirectional | n × 6 × 16 |" in card
+    assert "| bilstm | Bidirectional | n × time × 16 |" in card
     assert f"{brief['macro_f1']['value']:.3f}" in card
 
 

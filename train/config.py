@@ -6,6 +6,7 @@ from typing import Literal
 from evenmood.errors import UsageError
 from evenmood.splits import GOEMOTIONS
 from evenmood.text import MAX_LENGTH
+from evenmood.thresholds import Method
 
 FASTTEXT = "facebook/fasttext-en-vectors"
 
@@ -25,6 +26,7 @@ class TrainConfig:
         min_frequency: Words seen less often in the text are not in the vocabulary.
         max_words: Most frequent words that are in the vocabulary; 0 for all that are frequent enough.
         word_pieces: Word pieces, about, that words outside the vocabulary are read as; 0 for the unknown word.
+        symbols: Whether exclamation and question marks, ellipses and emoji are words, and emoticons emoji.
         typos: Share of the words that are misspelt in training, anew in each epoch.
         embedding_size: Size of a word vector.
         embedding_dropout: Share of the embedding's dimensions dropped in training, the same for all words of a text.
@@ -44,6 +46,7 @@ class TrainConfig:
         batch_size: Texts a step.
         epochs: Passes over the training split at the most.
         patience: Epochs without a lower validation loss after which training stops.
+        thresholds: How they are tuned on validation: by the highest F1 on a grid, or `shrunk` for the sake of rare labels.
         calibrate: Scale each label's logits on validation, so that probabilities mean what they say.
         precision: `auto` is mixed float16 on a GPU and float32 on a CPU.
         embedding_bits: Bits per embedding weight in model.onnx: 32, 16 or 8. Keras's own files stay at 32.
@@ -60,6 +63,7 @@ class TrainConfig:
     min_frequency: int = 2
     max_words: int = 0
     word_pieces: int = 0
+    symbols: bool = False
     typos: float = 0.0
     embedding_size: int = 300
     embedding_dropout: float = 0.0
@@ -79,6 +83,7 @@ class TrainConfig:
     batch_size: int = 256
     epochs: int = 34
     patience: int = 5
+    thresholds: Method = "grid"
     calibrate: bool = False
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
     embedding_bits: int = 32

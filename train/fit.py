@@ -21,7 +21,7 @@ from evenmood.labels import LABELS
 from evenmood.metrics import score
 from evenmood.model_folder import ONNX_FILE, TOKENIZER_FILE, TRAINING_FOLDER, ModelInfo, whole_folder, write_info
 from evenmood.splits import Split, load_split
-from evenmood.text import encode, fit_tokenizer
+from evenmood.text import POOL_SIZE, encode, fit_tokenizer
 from evenmood.thresholds import tune_thresholds
 from train import figures
 from train.backend import has_gpu, make_deterministic
@@ -73,7 +73,7 @@ def fit(
     if config.calibrate:
         calibrate_head(model, validation.labels, probabilities)
         probabilities = model.predict(validation_ids, batch_size=1024, verbose=0)
-    thresholds = tune_thresholds(validation.labels, probabilities)
+    thresholds = tune_thresholds(validation.labels, probabilities, config.thresholds)
     for label, positives in zip(LABELS, validation.labels.sum(axis=0), strict=True):
         if not positives:
             say(f"thresholds: {label} has no positive validation text and keeps 0.5")
@@ -138,7 +138,12 @@ def vocabulary_makers(
     texts = learnt.texts if config.vocabulary == "all" else train.texts
     return (
         lambda: fit_tokenizer(
-            texts, config.min_frequency, config.max_length, config.max_words or None, config.word_pieces
+            texts,
+            config.min_frequency,
+            config.max_length,
+            config.max_words or None,
+            config.word_pieces,
+            config.symbols,
         ),
         lambda tokenizer: load_vectors(config, words_by_id(tokenizer), texts, say),
     )
@@ -178,6 +183,7 @@ def train_network(
                 )
             adam = keras.optimizers.Adam(rate, config.beta_1, config.beta_2, config.epsilon)
             model.compile(adam, "binary_crossentropy")  # Keras adds loss scaling under mixed_float16
+        trace_any_shape(model)
         for epoch in range(len(checkpoint.history) + 1, config.epochs + 1):
             if epoch > checkpoint.best_epoch + config.patience:
                 break
@@ -217,6 +223,25 @@ def train_network(
     return model
 
 
+def trace_any_shape(model: keras.Model) -> None:
+    """Have TensorFlow trace the training step for any shape now, rather than when it has seen two.
+
+    It would first trace a step for the shape that it meets, and its sums differ in the last bits from those of the step
+    for any shape: a run that goes on would not give what an undisturbed one gives.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return
+    model.optimizer.build(model.trainable_variables)
+    variables = [*model.variables, *model.optimizer.variables]
+    before = [keras.ops.convert_to_numpy(variable) for variable in variables]
+    for size in (1, 2):  # two shapes that no batch of a real run has
+        model.train_on_batch(
+            np.ones((size, size * POOL_SIZE), np.int32), np.zeros((size, model.output_shape[-1]), np.float32)
+        )
+    for variable, value in zip(variables, before, strict=True):
+        variable.assign(value)
+
+
 def calibrate_head(model: keras.Model, labels: np.ndarray, probabilities: np.ndarray) -> None:
     """Scale the output layer so that its probabilities fit the labels: `evenmood.calibration`."""
     head = model.get_layer("probabilities")
@@ -237,7 +262,7 @@ def layer_table(model: keras.Model) -> list[dict[str, Any]]:
         {
             "name": layer.name,
             "kind": type(layer).__name__,
-            "output_shape": ["n" if size is None else size for size in layer.output.shape],
+            "output_shape": ["n", *("time" if size is None else size for size in layer.output.shape[1:])],
             "parameters": layer.count_params(),
         }
         for layer in model.layers
