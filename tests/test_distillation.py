@@ -132,9 +132,21 @@ def test_distil_with_everything(small_data: Path, tiny_encoder: Path, tmp_path: 
     texts = [*train.texts[:300], *(f"so {LABELS[n % 28]}ful here now" for n in range(60))]
     soft = write_soft(tmp_path / "soft.parquet", texts, np.concatenate([probabilities[:300], probabilities[:60]]))
     options: list[str | Path] = [
-        *("--data", small_data, "--out", tmp_path / "model", *SMALL, "--vectors", f"encoder:{tiny_encoder}"),
-        *("--soft-targets", soft, "--vocabulary", "all", "--word-pieces", "200", "--max-words", "40", "--typos", "0.2"),
-        *("--decay", "cosine", "--epochs", "3", "--calibrate", "--prior-bias", "--embedding-bits", "8"),
+        *("--data", str(small_data), "--out", str(tmp_path / "model"), *SMALL, "--vectors", f"encoder:{tiny_encoder}"),
+        *(
+            "--soft-targets",
+            str(soft),
+            "--vocabulary",
+            "all",
+            "--word-pieces",
+            "200",
+            "--max-words",
+            "40",
+            "--typos",
+            "0.2",
+        ),
+        *("--decay", "cosine", "--epochs", "3", "--calibrate", "--prior-bias", "--embedding-bits", "8", "--symbols"),
+        *("--thresholds", "shrunk", "--terms", "For research alone."),
         *("--log", tmp_path / "log.jsonl", "--note", "all options"),
     ]
     done = run_module("train", "fit", *options)
@@ -153,6 +165,11 @@ def test_distil_with_everything(small_data: Path, tiny_encoder: Path, tmp_path: 
     assert written.returncode == 0, written.stderr
     assert "`--word-pieces 200`" in (tmp_path / "log.md").read_text()
     assert "| 1 | all options | 0." in (tmp_path / "log.md").read_text()
+    card = (tmp_path / "model/README.md").read_text()
+    assert "For research alone." in card
+    assert "license: other" in card
+    assert "| soft.parquet | | | not recorded |" in card
+    assert "are read in pieces" in card
     missing = run_module(
         "train", "fit", "--data", small_data, "--out", tmp_path / "other", "--soft-targets", "no.parquet"
     )

@@ -15,7 +15,8 @@ from evenmood.teacher import Teacher
 from evenmood.tweets import tweet_text
 from tests.local_hub import run_module
 from train import label as command
-from train.label import RECORD, label, parse_source
+from train.distillation import RECORD
+from train.label import label, parse_source
 from train.probabilities import parse_array, read_array
 
 

@@ -202,3 +202,29 @@ def test_the_tokenizer_file_carries_the_normalizer(tokenizer: Tokenizer) -> None
     reloaded = Tokenizer.from_str(tokenizer.to_str())
     for text in [*(text for text, _ in CLEANED.values()), *random_texts(500)]:
         assert reloaded.normalizer.normalize_str(encodable(text)) == clean(text)
+
+
+def test_symbols_are_words_where_asked_for() -> None:
+    text = "Wow!!! REALLY?? :) I can't\u2026 http://x.y/z :'( <3 hmm\U0001f602\U0001f602 ok:D... don't. \U0001f44d\U0001f3fd =/ <30"
+    symbols = fit_tokenizer([text] * 2, symbols=True)
+    tokens = [token for token in symbols.encode(text).tokens if token != "[PAD]"]
+    smile, sad, grin = "\U0001f642", "\U0001f622", "\U0001f600"
+    expected = f"wow ! really ? {smile} i cant \u2026 {sad} \u2764 hmm \U0001f602 \U0001f602 ok {grin} \u2026 dont \U0001f44d \U0001f615 30"
+    assert tokens == expected.split()
+    assert UNKNOWN not in tokens
+    assert [token for token in fit_tokenizer([text] * 2).encode(text).tokens if token != "[PAD]"] == clean(text).split()
+
+
+def test_symbols_keep_their_place_in_the_text() -> None:
+    text = "So good!! \U0001f602 ok?"
+    encoding = fit_tokenizer([text] * 2, symbols=True).encode(text)
+    spans = [text[start:end] for start, end in encoding.offsets if end > start]
+    assert spans == ["So", "good", "!", "\U0001f602", "ok", "?"]
+
+
+@pytest.mark.parametrize("piece", ["!", "?", ".", "\U0001f602", ":)", ":'(", "<3", "\u2026"])
+def test_a_long_row_of_symbols_is_cleaned_in_linear_time(piece: str) -> None:
+    symbols = fit_tokenizer([piece] * 2, symbols=True)
+    started = time.process_time()
+    symbols.encode(piece * 50_000)
+    assert time.process_time() - started < 5

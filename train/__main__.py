@@ -209,6 +209,23 @@ def label(
 
 
 @app.command()
+def augment(
+    out: Annotated[Path, typer.Option(help="Text file to write, a text a line; `label` reads it.")],
+    encoder: Annotated[str, typer.Option(help="Folder or Hub id of an encoder that says which words are near.")],
+    data: Annotated[str, typer.Option(help="Data set whose training split is varied.")] = GOEMOTIONS,
+    copies: Annotated[int, typer.Option(min=1, help="Texts drawn from each text.")] = 5,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what lies at --out.")] = False,
+) -> None:
+    """Write further texts like those of the training split, for a teacher to label."""
+    from train.augment import augment as write_texts
+
+    if out.exists() and not overwrite:
+        raise UsageError(f"{out}: exists; choose another --out, or add --overwrite")
+    say(f"{out}: {write_texts(data, encoder, out, copies, seed, say):,} texts; next: python -m train label")
+
+
+@app.command()
 def thresholds(
     folder: Annotated[Path, typer.Argument(help="Model folder.")],
     data: Annotated[str | None, typer.Option(help="Data set; its own one if left out.")] = None,
@@ -270,6 +287,30 @@ def robustness(
     from train.robustness import run_robustness
 
     print(run_robustness(str(folder), data, split, out, overwrite))
+
+
+@app.command()
+def seeds(
+    folders: Annotated[list[Path], typer.Argument(help="Model folders that differ in their seed alone.")],
+    against: Annotated[list[Path] | None, typer.Option(help="Folder of a second group; given anew for each.")] = None,
+    split: Annotated[Literal["validation", "test"], typer.Option(help="Split to score.")] = "validation",
+    data: Annotated[str | None, typer.Option(help="Data set; their own one if left out.")] = None,
+    typos: Annotated[float, typer.Option(min=0, max=1, help="Share of words misspelt for a second reading.")] = 0.0,
+    out: Annotated[Path | None, typer.Option(help="File for the figures; else the first folder and its card.")] = None,
+) -> None:
+    """Mean figures of a configuration over several seeds, with intervals over texts and seeds."""
+    from evenmood.model_folder import figure_text
+    from train.seeds import keep, over_seeds
+
+    content = over_seeds([folders, *([against] if against else [])], split, say, data=data, typos=typos)
+    for group in content["groups"]:
+        print(f"{', '.join(group['folders'])} on {split}, {content['rows']:,} texts")
+        for kind in ("figures", "misspelt", "drop"):
+            for name, figure in group.get(kind, {}).items():
+                print(f"  {'' if kind == 'figures' else kind + ' '}{name}: {figure_text(figure)}")
+    if "typos_kept" in content:
+        print(f"the first group's drop of macro-F1 is {figure_text(content['typos_kept'])} of the second's")
+    keep(content, folders[0], out)
 
 
 @app.command()

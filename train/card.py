@@ -12,6 +12,7 @@ from evenmood.labels import GROUP_OF
 from evenmood.model_folder import CARD_FILE, CARD_ID, TRAINING_FOLDER, read_info
 from evenmood.splits import GOEMOTIONS, OFFICIAL_DIGESTS
 from train.config import FASTTEXT
+from train.distillation import RECORD_FILE
 
 AVERAGES = (
     ("macro_f1", "macro-F1"),
@@ -33,6 +34,8 @@ EXAMPLES = (
 )
 ROBUSTNESS_FILE = "robustness.json"
 """Figures of the robustness suite, in the training folder; the card shows them where they are."""
+SEEDS_FILE = "seeds.json"
+"""Figures over several seeds of the same configuration, likewise."""
 TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
 GOEMOTIONS_ID, GOEMOTIONS_CONFIG = GOEMOTIONS.split(":")
 
@@ -59,6 +62,7 @@ def write_card(folder: Path) -> None:
         trained=info.trained_from,
         groups=GROUP_OF,
         averages=AVERAGES,
+        titles=dict(AVERAGES),
         splits=splits,
         trained_counts=data.get("train", {}).get("label_counts"),
         calibration=_read(training / f"calibration-{splits[-1][0]}.json") if splits else None,
@@ -66,6 +70,8 @@ def write_card(folder: Path) -> None:
         storage=_read(training / "storage.json"),
         losses=history.read_text(encoding="utf-8").splitlines()[1:] if history.exists() else [],
         robustness=_read(training / ROBUSTNESS_FILE),
+        seeds=_read(training / SEEDS_FILE),
+        soft_targets=_read(training / RECORD_FILE),
         has_figure=(training / "loss.png").exists(),
         official=official(info.trained_from["data"], "train", data),
         fasttext=FASTTEXT,
@@ -124,9 +130,10 @@ def licence(trained_from: Any, apache_data: bool) -> dict[str, Any]:
     known here.
     """
     own = trained_from["vectors"] in ("self", "random") and not trained_from["corpus"]
+    own = own and not trained_from.get("soft_targets")
     if apache_data and own:
         return {"license": "apache-2.0"}
-    if apache_data and trained_from["vectors"] == FASTTEXT:
+    if apache_data and trained_from["vectors"] == FASTTEXT and not trained_from.get("soft_targets"):
         return {"license": "cc-by-sa-3.0"}
     return {"license": "other", "license_name": "terms-of-data-and-vectors"}
 

@@ -1,5 +1,6 @@
 """What the network is to learn: labels, a teacher's probabilities, or a mix of both."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,15 @@ from pyarrow import parquet
 
 from evenmood.errors import DataError
 from evenmood.labels import LABELS
+from evenmood.model_folder import write_text
 from evenmood.rows import text_hash
 from evenmood.splits import Split
 from train.config import TrainConfig
+
+RECORD = b"evenmood.label"
+"""Key, in the metadata of a file of soft targets, of its teachers and of what was taken and dropped of each source."""
+RECORD_FILE = "soft-targets.json"
+"""Name, in the training folder, of what is known of the soft targets' files."""
 
 
 @dataclass(frozen=True)
@@ -91,3 +98,13 @@ def read_soft_targets(path: Path) -> tuple[list[str], np.ndarray]:
     if not ((values >= 0) & (values <= 1)).all():
         raise DataError(f"{path}: a probability is not from 0 to 1")
     return table["text"].to_pylist(), values.reshape(-1, len(LABELS))
+
+
+def record_soft_targets(config: TrainConfig, training: Path) -> None:
+    """Keep, beside the model, which texts its soft targets were of and whose they were."""
+    files = []
+    for name in config.soft_targets:
+        path = Path(name).expanduser()
+        known = (parquet.read_schema(path).metadata or {}).get(RECORD)
+        files.append({"file": path.name, **(json.loads(known) if known else {})})
+    write_text(training / RECORD_FILE, json.dumps(files, indent=1) + "\n")

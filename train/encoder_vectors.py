@@ -17,7 +17,7 @@ LONGEST = 32
 """Tokens of the encoder that a word is cut to."""
 
 
-def encoder_vectors(model: str, words: Sequence[str], size: int, say: Callable[[str], None]) -> np.ndarray:
+def encoder_vectors(model: str, words: Sequence[str], size: int | None, say: Callable[[str], None]) -> np.ndarray:
     """Word vectors of a vocabulary, computed by a transformers encoder.
 
     A word's vector is the mean of the encoder's last hidden states over the word's pieces; principal components bring
@@ -26,7 +26,7 @@ def encoder_vectors(model: str, words: Sequence[str], size: int, say: Callable[[
     Args:
         model: Folder or Hub id.
         words: Words by falling frequency, and pieces that begin with `##`.
-        size: Numbers a vector, at the most the encoder's own.
+        size: Numbers a vector, at the most the encoder's own; None for as many as it has.
         say: Receives a line about what is done.
 
     Returns:
@@ -40,6 +40,7 @@ def encoder_vectors(model: str, words: Sequence[str], size: int, say: Callable[[
     parts = [order[start : start + BATCH_WORDS] for start in range(0, len(words), BATCH_WORDS)]
     hidden = np.concatenate([encode_words(tokenizer, run, [words[row] for row in rows]) for rows in parts])
     hidden = hidden[np.argsort(order)]
+    size = size or hidden.shape[1]
     if hidden.shape[1] < size:
         raise DataError(f"{model}: vectors of {hidden.shape[1]} numbers, but --embedding-size is {size}")
     hidden -= hidden.mean(axis=0)

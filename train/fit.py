@@ -29,7 +29,7 @@ from train.batches import cut_to_longest, epoch_batches, token_counts
 from train.card import write_card
 from train.checkpoint import Checkpoint
 from train.config import TrainConfig
-from train.distillation import TrainingTexts, training_texts
+from train.distillation import TrainingTexts, record_soft_targets, training_texts
 from train.evaluate import onnx_probabilities, record_split, write_metrics
 from train.export import export_onnx
 from train.network import build_network
@@ -109,6 +109,8 @@ def fit(
         (training / "storage.json").write_text(json.dumps(storage, indent=1) + "\n", encoding="utf-8")
         for split, rows in (("train", train), ("validation", validation)):
             record_split(work, split, rows)
+        if config.soft_targets:
+            record_soft_targets(config, training)
         write_metrics(work, "validation", validation, stored)
         write_card(work)
     checkpoint.remove()
@@ -234,7 +236,7 @@ def trace_any_shape(model: keras.Model) -> None:
     model.optimizer.build(model.trainable_variables)
     variables = [*model.variables, *model.optimizer.variables]
     before = [keras.ops.convert_to_numpy(variable) for variable in variables]
-    for size in (1, 2):  # two shapes that no batch of a real run has
+    for size in (2, 3):  # two shapes, each with more than one time step
         model.train_on_batch(
             np.ones((size, size * POOL_SIZE), np.int32), np.zeros((size, model.output_shape[-1]), np.float32)
         )

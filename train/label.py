@@ -23,13 +23,12 @@ from evenmood.rows import text_hash
 from evenmood.splits import load_split
 from evenmood.teacher import Runtime, Teacher, fingerprint
 from evenmood.tweets import read_tweets, tweet_text
+from train.distillation import RECORD
 from train.probabilities import Array, mean, parse_array, read_array
 
 Say = Callable[[str], None]
 SCHEMA = pyarrow.schema([("text", pyarrow.string()), ("probabilities", pyarrow.list_(pyarrow.float32()))])
 """Text as its source has it (tweets without mentions and URLs), and its probabilities in GoEmotions' order."""
-RECORD = b"evenmood.label"
-"""Key, in the file's metadata, of the teachers, and of what was written and dropped of each source."""
 COUNTS = b"evenmood.counts"
 CHUNK_ROWS = 4096
 """Texts that a teacher sorts by length at a time, and that a killed run does again at the most."""

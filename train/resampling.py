@@ -2,11 +2,9 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-
-from train.arms import Run
 
 RESAMPLES = 1000
 """The interval is their 2.5 and 97.5 percentiles."""
@@ -14,6 +12,18 @@ PER_LABEL = "per_label_f1"
 
 Draws = Mapping[str, np.ndarray]
 """Figures of shape (1 + resamples,), per label (1 + resamples, labels); the first is that of the rows as they are."""
+
+
+class Scored(Protocol):
+    """What a model says of texts: probabilities of shape (n, labels), and thresholds of shape (labels,)."""
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Shape (n, labels)."""
+
+    @property
+    def thresholds(self) -> np.ndarray:
+        """Shape (labels,)."""
 
 
 def row_weights(rows: int, resamples: int = RESAMPLES) -> np.ndarray:
@@ -35,7 +45,9 @@ def seed_weights(seeds: int, stream: int, resamples: int = RESAMPLES) -> np.ndar
     return np.concatenate([mean, mean + (draws - mean) * np.sqrt(seeds / (seeds - 1))])
 
 
-def arm_draws(runs: Sequence[Run], truth: np.ndarray, rows: np.ndarray, seeds: np.ndarray, auc: bool = True) -> Draws:
+def arm_draws(
+    runs: Sequence[Scored], truth: np.ndarray, rows: np.ndarray, seeds: np.ndarray, auc: bool = True
+) -> Draws:
     """An arm's figures, each the mean over its runs, under every resample of rows and runs.
 
     Args:
