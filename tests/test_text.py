@@ -205,11 +205,17 @@ def test_the_tokenizer_file_carries_the_normalizer(tokenizer: Tokenizer) -> None
 
 
 def test_symbols_are_words_where_asked_for() -> None:
-    text = "Wow!!! REALLY?? :) I can't\u2026 http://x.y/z :'( <3 hmm\U0001f602\U0001f602 ok:D... don't. \U0001f44d\U0001f3fd =/ <30"
+    text = (
+        "Wow!!! REALLY?? :) I can't\u2026 http://x.y/z :'( <3 hmm\U0001f602\U0001f602 ok:D... don't. "
+        "\U0001f44d\U0001f3fd =/ <30"
+    )
     symbols = fit_tokenizer([text] * 2, symbols=True)
     tokens = [token for token in symbols.encode(text).tokens if token != "[PAD]"]
     smile, sad, grin = "\U0001f642", "\U0001f622", "\U0001f600"
-    expected = f"wow ! really ? {smile} i cant \u2026 {sad} \u2764 hmm \U0001f602 \U0001f602 ok {grin} \u2026 dont \U0001f44d \U0001f615 30"
+    expected = (
+        f"wow ! really ? {smile} i cant \u2026 {sad} \u2764 hmm \U0001f602 \U0001f602 ok {grin} \u2026 dont "
+        "\U0001f44d \U0001f615 30"
+    )
     assert tokens == expected.split()
     assert UNKNOWN not in tokens
     assert [token for token in fit_tokenizer([text] * 2).encode(text).tokens if token != "[PAD]"] == clean(text).split()
