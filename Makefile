@@ -14,9 +14,15 @@ TWEETS ?= stanfordnlp/sentiment140
 GENERATED ?= data_build/generated.parquet
 TEACHER ?= SamLowe/roberta-base-go_emotions
 TARGET ?=
+ENCODER ?= sentence-transformers/all-MiniLM-L6-v2
+TEACHERS ?= models/teacher
+TEXTS ?= $(DATA)
+SOFT := data/soft-targets.parquet data/soft-augmented.parquet
+DEFAULT := --vocabulary all --min-frequency 5 --max-words 22000 --word-pieces 6000 --symbols --typos 0.1 --embedding-dropout 0.1 \
+  --dropout 0.2 --prior-bias --decay cosine --batch-size 512 --epochs 6 --thresholds shrunk --embedding-bits 8
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check train data data-demo docs hub-tour default-model screenshot bench-demo clean
+.PHONY: help demo test check train data data-demo docs hub-tour teacher soft-targets default-model screenshot bench-demo clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -61,11 +67,22 @@ screenshot: $(VENV)/dev ## take the README's picture and recording of the demo (
 bench-demo: $(VENV)/dev ## measure the demo under load: start, answers, a table, memory
 	$(BIN)/python -m benchmarks.demo results/demo.json
 
-default-model: $(VENV)/train ## train, measure and bundle the default model: make default-model DATA=...
-	$(BIN)/python -m train fit --data $(DATA) --vectors self --embedding-dropout 0.4 --prior-bias \
-	  --learning-rate 5e-4 --embedding-bits 8 --out models/default
-	$(BIN)/python -m train evaluate models/default --split test
-	$(BIN)/python -m train bundle models/default
+teacher: $(VENV)/data $(VENV)/train ## fine-tune a teacher of one's own: make teacher DATA=... ENCODER=...
+	$(BIN)/python -m train teacher --base $(ENCODER) --data $(DATA) --out models/teacher
+
+soft-targets: $(VENV)/data $(VENV)/train ## have teachers label texts: make soft-targets DATA=... TEXTS="... ..." TEACHERS="... ..."
+	$(BIN)/python -m train augment --data $(DATA) --encoder $(ENCODER) --out data/augmented.txt --overwrite
+	$(BIN)/python -m train label $(TEXTS:%=--texts %) $(TEACHERS:%=--teacher %) --official $(DATA) --out $(word 1,$(SOFT)) --overwrite
+	$(BIN)/python -m train label --texts data/augmented.txt $(TEACHERS:%=--teacher %) --official $(DATA) --out $(word 2,$(SOFT)) --overwrite
+
+default-model: $(VENV)/data $(VENV)/train ## train, measure and bundle the default model, three seeds: after make soft-targets
+	for seed in 0 1 2; do test -f models/default-$$seed/emotions.json || $(BIN)/python -m train fit --data $(DATA) \
+	  --vectors encoder:$(firstword $(TEACHERS)) $(SOFT:%=--soft-targets %) $(DEFAULT) \
+	  --seed $$seed --out models/default-$$seed --log results/quality-log.jsonl --note "default model, seed $$seed" || exit; done
+	for seed in 0 1 2; do $(BIN)/python -m train evaluate models/default-$$seed --split test || exit; done
+	for seed in 0 1 2; do $(BIN)/python -m train robustness models/default-$$seed || exit; done
+	$(BIN)/python -m train seeds models/default-0 models/default-1 models/default-2 --split test
+	$(BIN)/python -m train bundle models/default-0 models/default-1 models/default-2 --terms train/default_model_terms.md
 
 clean: ## remove what the targets made, except trained models
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache

@@ -146,7 +146,7 @@ def test_distil_with_everything(small_data: Path, tiny_encoder: Path, tmp_path: 
             "0.2",
         ),
         *("--decay", "cosine", "--epochs", "3", "--calibrate", "--prior-bias", "--embedding-bits", "8", "--symbols"),
-        *("--thresholds", "shrunk", "--terms", "For research alone."),
+        *("--thresholds", "shrunk"),
         *("--log", tmp_path / "log.jsonl", "--note", "all options"),
     ]
     done = run_module("train", "fit", *options)
@@ -166,7 +166,6 @@ def test_distil_with_everything(small_data: Path, tiny_encoder: Path, tmp_path: 
     assert "`--word-pieces 200`" in (tmp_path / "log.md").read_text()
     assert "| 1 | all options | 0." in (tmp_path / "log.md").read_text()
     card = (tmp_path / "model/README.md").read_text()
-    assert "For research alone." in card
     assert "license: other" in card
     assert "| soft.parquet | | | not recorded |" in card
     assert "are read in pieces" in card

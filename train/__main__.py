@@ -296,7 +296,9 @@ def seeds(
     split: Annotated[Literal["validation", "test"], typer.Option(help="Split to score.")] = "validation",
     data: Annotated[str | None, typer.Option(help="Data set; their own one if left out.")] = None,
     typos: Annotated[float, typer.Option(min=0, max=1, help="Share of words misspelt for a second reading.")] = 0.0,
-    out: Annotated[Path | None, typer.Option(help="File for the figures; else the first folder and its card.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File for the figures; else the first group's folders and cards.")
+    ] = None,
 ) -> None:
     """Mean figures of a configuration over several seeds, with intervals over texts and seeds."""
     from evenmood.model_folder import figure_text
@@ -310,19 +312,23 @@ def seeds(
                 print(f"  {'' if kind == 'figures' else kind + ' '}{name}: {figure_text(figure)}")
     if "typos_kept" in content:
         print(f"the first group's drop of macro-F1 is {figure_text(content['typos_kept'])} of the second's")
-    keep(content, folders[0], out)
+    keep(content, folders, out)
 
 
 @app.command()
 def bundle(
-    folder: Annotated[Path, typer.Argument(help="Model folder, evaluated on validation and test.")],
+    folders: Annotated[list[Path], typer.Argument(help="Model folders, evaluated on validation and test.")],
     package: Annotated[Path, typer.Option(help="Folder of the default model.")] = Path("evenmood/default_model"),
     results: Annotated[Path, typer.Option(help="Results file to write.")] = Path("results/default_model.json"),
+    terms: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Markdown for the card's section on licence.")
+    ] = None,
 ) -> None:
-    """Make a model folder the bundled default: copy what predicts, and keep its figures as the results file."""
+    """Make the best model folder by validation the default: copy what predicts, and keep its figures as a file."""
+    from train.bundle import best_of
     from train.bundle import bundle as make_default
 
-    say(make_default(folder, package, results))
+    say(make_default(best_of(folders), package, results, terms))
 
 
 @app.command()

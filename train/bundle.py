@@ -2,10 +2,14 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from evenmood.errors import DataError
 from evenmood.model_folder import CARD_FILE, PREDICTING_FILES, TRAINING_FOLDER, check_files, read_info, write_text
+from train.card import ROBUSTNESS_FILE, SEEDS_FILE, TERMS_FILE, write_card
+from train.distillation import RECORD_FILE
 from train.evaluate import LOG_FILE, rounded
 
 SIZE_LIMIT = 12_000_000
@@ -14,20 +18,30 @@ STORAGE_LIMIT = 0.002
 """How far a smaller embedding may move macro-F1 on validation."""
 
 
-def bundle(folder: Path, package: Path, results: Path) -> str:
+def best_of(folders: Sequence[Path]) -> Path:
+    """The folder whose macro-F1 on validation is highest; the first of equals.
+
+    Raises:
+        DataError: A folder has no figures of validation.
+    """
+    return max(folders, key=lambda folder: float(_metrics(folder, "validation")["tuned"]["macro_f1"]["value"]))
+
+
+def bundle(folder: Path, package: Path, results: Path, terms: Path | None = None) -> str:
     """Copy the predicting files, the card and the training record to `package`; write the figures to `results`.
+
+    Args:
+        folder: Model folder; its card is written anew where there are `terms`.
+        package: Folder of the default model.
+        results: Results file.
+        terms: Markdown file for the card's section on licence.
 
     Raises:
         DataError: The folder lacks figures of validation or test, is too large, or lost too much to rounding.
     """
     check_files(folder)
     training = folder / TRAINING_FOLDER
-    metrics = {}
-    for split in ("validation", "test"):
-        path = training / f"metrics-{split}.json"
-        if not path.is_file():
-            raise DataError(f"{path} is missing; run: python -m train evaluate {folder} --split {split}")
-        metrics[split] = json.loads(path.read_text(encoding="utf-8"))
+    metrics = {split: _metrics(folder, split) for split in ("validation", "test")}
     size = {name: (folder / name).stat().st_size for name in PREDICTING_FILES}
     if sum(size.values()) > SIZE_LIMIT:
         raise DataError(f"{folder}: {sum(size.values()):,} bytes, over the {SIZE_LIMIT:,} of a default model")
@@ -35,10 +49,14 @@ def bundle(folder: Path, package: Path, results: Path) -> str:
     lost = storage["macro_f1_keras"] - storage["macro_f1_onnx"]
     if abs(lost) >= STORAGE_LIMIT:
         raise DataError(f"{folder}: storing the embedding in {storage['bits']} bits moves macro-F1 by {-lost:+.4f}")
+    if terms:
+        shutil.copyfile(terms, training / TERMS_FILE)
+        write_card(folder)
     package.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(package / TRAINING_FOLDER, ignore_errors=True)  # nothing of an earlier model stays
     for name in (*PREDICTING_FILES, CARD_FILE):
         shutil.copyfile(folder / name, package / name)
-    shutil.copytree(training, package / TRAINING_FOLDER, dirs_exist_ok=True)
+    shutil.copytree(training, package / TRAINING_FOLDER)
     info = read_info(folder)
     content = {
         "trained_from": info.trained_from,
@@ -50,6 +68,18 @@ def bundle(folder: Path, package: Path, results: Path) -> str:
         "thresholds": info.thresholds,
         "metrics": metrics,
     }
+    for name in (f"calibration-{split}" for split in metrics):
+        content[name] = json.loads((training / f"{name}.json").read_text(encoding="utf-8"))
+    for file in (ROBUSTNESS_FILE, SEEDS_FILE, RECORD_FILE):
+        if (training / file).is_file():
+            content[file.removesuffix(".json")] = json.loads((training / file).read_text(encoding="utf-8"))
     results.parent.mkdir(parents=True, exist_ok=True)
     write_text(results, json.dumps(rounded(content, 6), indent=1) + "\n")
     return f"{package}: {sum(size.values()) / 1e6:.1f} MB; figures in {results}"
+
+
+def _metrics(folder: Path, split: str) -> Any:
+    path = folder / TRAINING_FOLDER / f"metrics-{split}.json"
+    if not path.is_file():
+        raise DataError(f"{path} is missing; run: python -m train evaluate {folder} --split {split}")
+    return json.loads(path.read_text(encoding="utf-8"))

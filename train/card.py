@@ -36,6 +36,8 @@ ROBUSTNESS_FILE = "robustness.json"
 """Figures of the robustness suite, in the training folder; the card shows them where they are."""
 SEEDS_FILE = "seeds.json"
 """Figures over several seeds of the same configuration, likewise."""
+TERMS_FILE = "terms.md"
+"""What the terms of the texts and vectors mean for the model, in its maker's words; the card's section on licence."""
 TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
 GOEMOTIONS_ID, GOEMOTIONS_CONFIG = GOEMOTIONS.split(":")
 
@@ -72,6 +74,7 @@ def write_card(folder: Path) -> None:
         robustness=_read(training / ROBUSTNESS_FILE),
         seeds=_read(training / SEEDS_FILE),
         soft_targets=_read(training / RECORD_FILE),
+        terms=(training / TERMS_FILE).read_text(encoding="utf-8") if (training / TERMS_FILE).exists() else "",
         has_figure=(training / "loss.png").exists(),
         official=official(info.trained_from["data"], "train", data),
         fasttext=FASTTEXT,

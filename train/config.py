@@ -47,7 +47,6 @@ class TrainConfig:
         epochs: Passes over the training split at the most.
         patience: Epochs without a lower validation loss after which training stops.
         thresholds: How they are tuned on validation: highest F1 on a grid, or `shrunk` for the sake of rare labels.
-        terms: What the terms of the texts and vectors mean for the model: a paragraph for its card.
         calibrate: Scale each label's logits on validation, so that probabilities mean what they say.
         precision: `auto` is mixed float16 on a GPU and float32 on a CPU.
         embedding_bits: Bits per embedding weight in model.onnx: 32, 16 or 8. Keras's own files stay at 32.
@@ -85,7 +84,6 @@ class TrainConfig:
     epochs: int = 34
     patience: int = 5
     thresholds: Method = "grid"
-    terms: str = ""
     calibrate: bool = False
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
     embedding_bits: int = 32

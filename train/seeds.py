@@ -87,13 +87,14 @@ def over_seeds(
     return rounded(content, 5)  # type: ignore[no-any-return]
 
 
-def keep(content: Mapping[str, Any], folder: Path, out: Path | None) -> None:
-    """Write what `over_seeds` found into a model's folder and card, or into a file of its own."""
+def keep(content: Mapping[str, Any], folders: Sequence[Path], out: Path | None) -> None:
+    """Write what `over_seeds` found into model folders and their cards, or into a file of its own."""
+    text = json.dumps(content, indent=1) + "\n"
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_text(out, json.dumps(content, indent=1) + "\n")
-    else:
-        write_text(folder / TRAINING_FOLDER / SEEDS_FILE, json.dumps(content, indent=1) + "\n")
+        write_text(out, text)
+    for folder in () if out else folders:
+        write_text(folder / TRAINING_FOLDER / SEEDS_FILE, text)
         write_card(folder)
 
 
