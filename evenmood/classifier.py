@@ -43,7 +43,7 @@ class EmotionClassifier:
         self._info = model_folder.read_info(folder)
         self._thresholds = dict(self._info.thresholds)
         self._tokenizer = load_tokenizer(folder, self._info)
-        self._session = load_session(folder, self._info, self._tokenizer.get_vocab_size())
+        self._session = load_session(folder, self._info, self._tokenizer)
 
     @classmethod
     def from_pretrained(

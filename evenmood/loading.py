@@ -31,7 +31,7 @@ def load_tokenizer(folder: Path, info: ModelInfo) -> Tokenizer:
     return tokenizer
 
 
-def load_session(folder: Path, info: ModelInfo, vocabulary_size: int) -> onnxruntime.InferenceSession:
+def load_session(folder: Path, info: ModelInfo, tokenizer: Tokenizer) -> onnxruntime.InferenceSession:
     """Open `model.onnx`; `ModelError` if it is damaged or does not fit labels and vocabulary."""
     path = folder / model_folder.ONNX_FILE
     try:
@@ -48,7 +48,10 @@ def load_session(folder: Path, info: ModelInfo, vocabulary_size: int) -> onnxrun
     columns = outputs["probabilities"].shape[-1]
     if columns != len(info.labels):
         raise ModelError(f"{path}: gives {columns} probabilities for the {len(info.labels)} labels of emotions.json")
-    rows = session.get_modelmeta().custom_metadata_map.get("vocabulary_size")
-    if rows != str(vocabulary_size):
-        raise ModelError(f"{path}: made for a vocabulary of {rows} words, but tokenizer.json has {vocabulary_size}")
+    rows = session.get_modelmeta().custom_metadata_map.get("vocabulary_size", "")
+    # Ids are counted, not entries: misspellings share the id of their word.
+    size = int(rows) if rows.isdecimal() else 0
+    if not size or tokenizer.id_to_token(size - 1) is None or tokenizer.id_to_token(size) is not None:
+        found = len(set(tokenizer.get_vocab().values()))
+        raise ModelError(f"{path}: made for a vocabulary of {rows} words, but tokenizer.json has {found}")
     return session

@@ -26,6 +26,7 @@ class TrainConfig:
         min_frequency: Words seen less often in the text are not in the vocabulary.
         max_words: Most frequent words that are in the vocabulary; 0 for all that are frequent enough.
         word_pieces: Word pieces, about, that words outside the vocabulary are read as; 0 for the unknown word.
+        misspellings: Most frequent words whose misspellings are read as the word; 0 for none.
         symbols: Whether exclamation and question marks, ellipses and emoji are words, and emoticons emoji.
         typos: Share of the words that are misspelt in training, anew in each epoch.
         embedding_size: Size of a word vector.
@@ -63,6 +64,7 @@ class TrainConfig:
     min_frequency: int = 2
     max_words: int = 0
     word_pieces: int = 0
+    misspellings: int = 0
     symbols: bool = False
     typos: float = 0.0
     embedding_size: int = 300
@@ -103,7 +105,7 @@ class TrainConfig:
         for name in ("label_share", "typos"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be from 0 to 1")
-        for name in ("max_words", "word_pieces"):
+        for name in ("max_words", "word_pieces", "misspellings"):
             if getattr(self, name) < 0:
                 raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be at least 0")
         if self.vocabulary == "all" and not self.soft_targets:

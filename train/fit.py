@@ -32,6 +32,7 @@ from train.config import TrainConfig
 from train.distillation import TrainingTexts, record_soft_targets, training_texts
 from train.evaluate import onnx_probabilities, record_split, write_metrics
 from train.export import export_onnx
+from train.misspellings import tokenizer_json
 from train.network import build_network
 from train.perturb import misspell
 from train.vectors import load_vectors
@@ -68,7 +69,8 @@ def fit(
     keep(checkpoint.folder)
     model = train_network(config, vectors, tokenizer, learnt, validation, checkpoint, say, keep)
 
-    validation_ids = encode(tokenizer, validation.texts)
+    stored_tokenizer = tokenizer_json(tokenizer, config.misspellings)
+    validation_ids = encode(Tokenizer.from_str(stored_tokenizer), validation.texts)
     probabilities = model.predict(validation_ids, batch_size=1024, verbose=0)
     if config.calibrate:
         calibrate_head(model, validation.labels, probabilities)
@@ -81,7 +83,7 @@ def fit(
         model.save(work, zipped=False)
         shutil.rmtree(work / "assets", ignore_errors=True)  # Keras may leave it, empty
         export_onnx(model, work / ONNX_FILE, config.embedding_bits)
-        tokenizer.save(str(work / TOKENIZER_FILE), pretty=False)
+        (work / TOKENIZER_FILE).write_text(stored_tokenizer, encoding="utf-8")
         info = ModelInfo(
             labels=LABELS,
             thresholds={label: round(float(cut), 2) for label, cut in zip(LABELS, thresholds, strict=True)},

@@ -1,0 +1,43 @@
+"""Misspellings in the vocabulary: entries that share their word's id, so that they cost no time and no weight."""
+
+import json
+from collections.abc import Iterator
+
+from tokenizers import Tokenizer
+
+from train.perturb import NEIGHBOURS, SHORTEST
+
+
+def tokenizer_json(tokenizer: Tokenizer, words: int) -> str:
+    """A tokenizer's file, in which the misspellings of its most frequent words are read as these words.
+
+    A misspelling has one typing error (`misspellings`). It belongs to the most frequent word that may be meant, and
+    what is in the vocabulary already stays what it is. The file is longer for it, but there are no more ids. (To be
+    written as it is: the library, saving a tokenizer, keeps one entry an id.)
+
+    Args:
+        tokenizer: With words by falling frequency, as `fit_tokenizer` gives it.
+        words: How many of them, the most frequent first; 0 for none.
+    """
+    content = json.loads(tokenizer.to_str())
+    vocabulary: dict[str, int] = content["model"]["vocab"]
+    whole = [word for word in sorted(vocabulary, key=vocabulary.__getitem__) if word.isalpha()]
+    added: dict[str, int] = {}
+    for word in whole[:words]:
+        for wrong in misspellings(word):
+            if len(wrong) >= SHORTEST and wrong not in vocabulary:
+                added.setdefault(wrong, vocabulary[word])
+    content["model"]["vocab"] = vocabulary | added
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+
+
+def misspellings(word: str) -> Iterator[str]:
+    """The word with two letters swapped, one dropped, one doubled, or one replaced by a neighbour on the keyboard."""
+    for place, letter in enumerate(word):
+        before, after = word[:place], word[place + 1 :]
+        if after:
+            yield before + after[0] + letter + after[1:]
+        yield before + after
+        yield before + 2 * letter + after
+        for key in NEIGHBOURS.get(letter, ""):
+            yield before + key + after
