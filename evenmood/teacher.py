@@ -7,8 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from evenmood.classifier import EmotionClassifier
 from evenmood.errors import DataError
 from evenmood.labels import LABELS
+from evenmood.model_folder import INFO_FILE
 
 TEACHER = "SamLowe/roberta-base-go_emotions"
 MAX_TOKENS = 128
@@ -24,16 +26,21 @@ class Teacher:
 
         Args:
             model: Folder or Hub id of a transformers sequence classifier; for `onnx` one that holds `model.onnx` or
-                `onnx/model.onnx`.
+                `onnx/model.onnx`. Or the folder of a model of our own, which runs on onnxruntime in any case.
             runtime: `torch` (on a GPU where there is one, in bfloat16 where the processor has it) or `onnx`.
             batch_size: Texts of similar length that go through the network at a time.
 
         Raises:
             DataError: No such model, or a label is missing; the message lists which.
         """
+        self.model, self.batch_size = model, batch_size
+        self._own: EmotionClassifier | None = None
+        if (Path(model) / INFO_FILE).is_file():
+            self._own = EmotionClassifier.from_pretrained(model)
+            self._columns = label_columns(dict(enumerate(self._own.labels)), model)
+            return
         from transformers import AutoConfig, AutoTokenizer
 
-        self.model, self.batch_size = model, batch_size
         try:
             config = AutoConfig.from_pretrained(model, trust_remote_code=False)
             self._tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
@@ -47,6 +54,8 @@ class Teacher:
         found = np.empty((len(texts), len(LABELS)), np.float32)
         if not texts:
             return found
+        if self._own:
+            return self._own.predict_proba(texts)[:, self._columns]
         encoded = self._tokenizer(list(texts), truncation=True, max_length=MAX_TOKENS)
         order = np.argsort([len(ids) for ids in encoded["input_ids"]], kind="stable")  # no time is spent on padding
         for start in range(0, len(order), self.batch_size):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 
-from evenmood import DataError, UsageError
+from evenmood import LABELS, DataError, EmotionClassifier, UsageError
 from evenmood.splits import load_split
 from evenmood.teacher import Teacher
 from evenmood.tweets import tweet_text
@@ -247,3 +247,9 @@ def test_a_builds_configurations_are_sources(generate_build: Path) -> None:
     assert source.name.endswith(":unbalanced")
     with pytest.raises(DataError, match="the stage balance-unbalanced has not been run"):
         command.read_texts(source)
+
+
+def test_a_model_of_our_own_may_teach(model: EmotionClassifier, tmp_path: Path) -> None:
+    texts = ["Thank you so much!", "I am sad", "who knows why?"]
+    np.testing.assert_array_equal(Teacher(str(model.folder)).probabilities(texts), model.predict_proba(texts))
+    assert Teacher(str(model.folder)).probabilities([]).shape == (0, len(LABELS))
