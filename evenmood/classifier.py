@@ -299,10 +299,13 @@ class EmotionClassifier:
         """The words that the network reads, without weights; the word of each token; and the token ids."""
         encoding = self._tokenizer.encode(encodable(text))
         word_of = [number for number in encoding.word_ids if number is not None]
-        words = []
+        words: list[WordWeight] = []
         for _, tokens in groupby(range(len(word_of)), word_of.__getitem__):
             first, *_, last = [*tokens] * 2
             start, end = _with_marks(text, encoding.offsets[first][0], encoding.offsets[last][1])
+            read = "" if encoding.ids[first] == UNKNOWN_ID else encoding.tokens[first]
+            if not any(character.isalnum() for character in read or text[start:end]):
+                start, end = _whole_symbol(text, start, end, words[-1].end if words else 0)
             known = UNKNOWN_ID not in encoding.ids[first : last + 1]
             words.append(WordWeight(text[start:end], start, end, 0.0, known))
         return words, word_of, list(encoding.ids)
@@ -362,6 +365,15 @@ def _checked(texts: Any, first: int = 0) -> Sequence[str]:
         if not isinstance(text, str):
             raise TypeError(f"text {first + index} is {text!r:.40} ({type(text).__name__}), not a string")
     return rows
+
+
+def _whole_symbol(text: str, start: int, end: int, before: int) -> tuple[int, int]:
+    """Where a symbol begins and ends that the tokenizer shortened: all of `!!!`, of `...` and of `:)`."""
+    while start > before and not (text[start - 1].isalnum() or text[start - 1].isspace()):
+        start -= 1
+    while text[end : end + 1] == text[end - 1]:
+        end += 1
+    return start, end
 
 
 def _with_marks(text: str, start: int, end: int) -> tuple[int, int]:

@@ -40,7 +40,7 @@ _SYMBOLS = r"!?\u2026\p{So}"
 def _normalizer(symbols: bool) -> normalizers.Normalizer:
     """What cleans a text; with `symbols`, these stay, runs of one are one, and emoticons become emoji."""
     kept = _SYMBOLS if symbols else ""
-    read = [normalizers.Replace(Regex(typed), f" {emoji} ") for emoji, typed in _EMOTICONS.items()]
+    read = [normalizers.Replace(Regex(typed), emoji) for emoji, typed in _EMOTICONS.items()]
     joined = [
         normalizers.Replace(Regex(r"\.{2,}|\u2026+"), "\u2026"),  # NFKC made three dots of an ellipsis
         normalizers.Replace(Regex("!{2,}"), "!"),

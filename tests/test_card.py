@@ -31,7 +31,8 @@ def test_it_survives_a_round_trip(evaluated_model: Path) -> None:
 def test_the_default_models_card() -> None:
     card = ModelCard.load(DEFAULT_MODEL / CARD_FILE)
     assert card.data.datasets == ["google-research-datasets/go_emotions"]
-    assert card.data.license == "apache-2.0"
+    assert card.data.license == "other"
+    assert "collected\nfor research" in card.text
     assert card.data.eval_results
     figures = json.loads((DEFAULT_MODEL / INFO_FILE).read_text())["metrics"]["test"]
     by_name = {result.metric_name.split(",")[0]: result for result in card.data.eval_results if result.metric_name}

@@ -157,6 +157,8 @@ def test_distil_with_everything(small_data: Path, tiny_encoder: Path, tmp_path: 
     assert [word.text for word in words] == ["I", "feel", "joyfulness", "zzz"]
     assert all(word.known for word in words)
     assert sum(word.weight for word in words) == pytest.approx(1)
+    marks = classifier.explain("!!! :) ... (a?)")
+    assert [word.text for word in marks] == ["!!!", ":)", "...", "a", "?"]
     entry = json.loads((tmp_path / "log.jsonl").read_text())
     assert entry["note"] == "all options"
     assert entry["options"]["word_pieces"] == 200
