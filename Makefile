@@ -17,9 +17,10 @@ TARGET ?=
 ENCODER ?= sentence-transformers/all-MiniLM-L6-v2
 TEACHERS ?= models/teacher
 TEXTS ?= $(DATA)
-SOFT := data/soft-targets.parquet data/soft-augmented.parquet
-DEFAULT := --vocabulary all --min-frequency 5 --max-words 22000 --word-pieces 6000 --symbols --typos 0.1 --embedding-dropout 0.1 \
-  --dropout 0.2 --prior-bias --decay cosine --batch-size 512 --epochs 6 --thresholds shrunk --embedding-bits 8
+STUDENT = --data $(DATA) --vectors encoder:$(firstword $(TEACHERS)) --vocabulary all --min-frequency 5 --symbols --dropout 0.2 \
+  --embedding-dropout 0.1 --prior-bias --decay cosine --batch-size 512 --thresholds shrunk --embedding-bits 8
+DEFAULT := --soft-targets data/soft-targets.parquet --soft-targets data/soft-varied.parquet --max-words 22000 --word-pieces 6000 \
+  --typos 0.1 --misspellings 2000 --epochs 4
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check train data data-demo docs hub-tour teacher soft-targets default-model screenshot bench-demo clean
@@ -71,17 +72,18 @@ teacher: $(VENV)/data $(VENV)/train ## fine-tune a teacher of one's own: make te
 	$(BIN)/python -m train teacher --base $(ENCODER) --data $(DATA) --out models/teacher
 
 soft-targets: $(VENV)/data $(VENV)/train ## have teachers label texts: make soft-targets DATA=... TEXTS="... ..." TEACHERS="... ..."
-	$(BIN)/python -m train augment --data $(DATA) --encoder $(ENCODER) --out data/augmented.txt --overwrite
-	$(BIN)/python -m train label $(TEXTS:%=--texts %) $(TEACHERS:%=--teacher %) --official $(DATA) --out $(word 1,$(SOFT)) --overwrite
-	$(BIN)/python -m train label --texts data/augmented.txt $(TEACHERS:%=--teacher %) --official $(DATA) --out $(word 2,$(SOFT)) --overwrite
+	test -e data/soft-targets.parquet || $(BIN)/python -m train label $(TEXTS:%=--texts %) $(TEACHERS:%=--teacher %) --official $(DATA) --out data/soft-targets.parquet
+	test -e models/first || $(BIN)/python -m train fit $(STUDENT) --epochs 6 --max-words 24000 --soft-targets data/soft-targets.parquet --out models/first
+	test -e data/varied.txt || $(BIN)/python -m train augment --data $(DATA) --encoder $(ENCODER) --copies 8 --out data/varied.txt
+	test -e data/soft-varied.parquet || $(BIN)/python -m train label --texts data/varied.txt $(TEACHERS:%=--teacher %) --teacher models/first --official $(DATA) --out data/soft-varied.parquet
 
 default-model: $(VENV)/data $(VENV)/train ## train, measure and bundle the default model, three seeds: after make soft-targets
-	for seed in 0 1 2; do test -f models/default-$$seed/emotions.json || $(BIN)/python -m train fit --data $(DATA) \
-	  --vectors encoder:$(firstword $(TEACHERS)) $(SOFT:%=--soft-targets %) $(DEFAULT) \
-	  --seed $$seed --out models/default-$$seed --log results/quality-log.jsonl --note "default model, seed $$seed" || exit; done
+	for seed in 0 1 2; do test -f models/default-$$seed/emotions.json || $(BIN)/python -m train fit $(STUDENT) $(DEFAULT) --seed $$seed \
+	  --out models/default-$$seed --log results/quality-log.jsonl --note "default model, seed $$seed" || exit; done
 	for seed in 0 1 2; do $(BIN)/python -m train evaluate models/default-$$seed --split test || exit; done
 	for seed in 0 1 2; do $(BIN)/python -m train robustness models/default-$$seed || exit; done
 	$(BIN)/python -m train seeds models/default-0 models/default-1 models/default-2 --split test
+	$(BIN)/python -m train seeds models/default-0 models/default-1 models/default-2 --split test --typos 0.2 --against-plain --out results/typos.json
 	$(BIN)/python -m train bundle models/default-0 models/default-1 models/default-2 --terms train/default_model_terms.md
 
 clean: ## remove what the targets made, except trained models

@@ -7,7 +7,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from evenmood.text import encode, fit_tokenizer
-from train.misspellings import misspellings, tokenizer_json
+from train.misspellings import misspellings, tokenizer_json, without_misspellings
 from train.perturb import misspell
 
 TEXTS = ["happy happy happy happy nappy nappy cat"] * 2
@@ -23,6 +23,7 @@ def test_a_misspelling_has_its_words_id(pieces: int) -> None:
     assert encode(reading, ["appy"]).tolist() == encode(plain, ["happy"]).tolist()  # nappy is less frequent
     assert encode(reading, TEXTS).tolist() == encode(plain, TEXTS).tolist()
     assert encode(reading, ["ca", "hello"]).tolist() == encode(plain, ["ca", "hello"]).tolist()
+    assert json.loads(without_misspellings(tokenizer_json(plain, 10))) == json.loads(plain.to_str())
     ids = json.loads(tokenizer_json(plain, 10))["model"]["vocab"].values()
     assert sorted(set(ids)) == list(range(plain.get_vocab_size()))
 

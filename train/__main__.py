@@ -6,6 +6,7 @@ import sys
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal, get_origin
 
 import typer
@@ -293,6 +294,9 @@ def robustness(
 def seeds(
     folders: Annotated[list[Path], typer.Argument(help="Model folders that differ in their seed alone.")],
     against: Annotated[list[Path] | None, typer.Option(help="Folder of a second group; given anew for each.")] = None,
+    against_plain: Annotated[
+        bool, typer.Option("--against-plain", help="Compare with the same models without misspellings.")
+    ] = False,
     split: Annotated[Literal["validation", "test"], typer.Option(help="Split to score.")] = "validation",
     data: Annotated[str | None, typer.Option(help="Data set; their own one if left out.")] = None,
     typos: Annotated[float, typer.Option(min=0, max=1, help="Share of words misspelt for a second reading.")] = 0.0,
@@ -302,9 +306,13 @@ def seeds(
 ) -> None:
     """Mean figures of a configuration over several seeds, with intervals over texts and seeds."""
     from evenmood.model_folder import figure_text
-    from train.seeds import keep, over_seeds
+    from train.seeds import keep, over_seeds, plain_copies
 
-    content = over_seeds([folders, *([against] if against else [])], split, say, data=data, typos=typos)
+    if against and against_plain:
+        raise UsageError("--against names other models, --against-plain copies of the same; choose one")
+    with TemporaryDirectory() as scratch:
+        other = plain_copies(folders, Path(scratch)) if against_plain else against
+        content = over_seeds([folders, *([other] if other else [])], split, say, data=data, typos=typos)
     for group in content["groups"]:
         print(f"{', '.join(group['folders'])} on {split}, {content['rows']:,} texts")
         for kind in ("figures", "misspelt", "drop"):

@@ -31,6 +31,16 @@ def tokenizer_json(tokenizer: Tokenizer, words: int) -> str:
     return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
 
 
+def without_misspellings(stored: str) -> str:
+    """The same tokenizer's file with one entry an id, the word's own."""
+    content = json.loads(stored)
+    own: dict[int, str] = {}
+    for entry, number in content["model"]["vocab"].items():
+        own.setdefault(number, entry)  # a misspelling stands behind its word
+    content["model"]["vocab"] = {entry: number for number, entry in own.items()}
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+
+
 def misspellings(word: str) -> Iterator[str]:
     """The word with two letters swapped, one dropped, one doubled, or one replaced by a neighbour on the keyboard."""
     for place, letter in enumerate(word):

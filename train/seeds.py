@@ -1,6 +1,7 @@
 """Means over models of several seeds, groups of them compared, on texts as they are and on misspelt ones."""
 
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
@@ -10,10 +11,11 @@ import numpy as np
 
 from evenmood import EmotionClassifier
 from evenmood.errors import DataError
-from evenmood.model_folder import TRAINING_FOLDER, write_text
+from evenmood.model_folder import TOKENIZER_FILE, TRAINING_FOLDER, write_text
 from evenmood.splits import Split, load_split
 from train.card import SEEDS_FILE, write_card
 from train.evaluate import rounded
+from train.misspellings import without_misspellings
 from train.perturb import misspell
 from train.resampling import PER_LABEL, Draws, arm_draws, interval, row_weights, seed_weights
 
@@ -85,6 +87,16 @@ def over_seeds(
     if len(drops) == 2:
         content["typos_kept"] = interval(drops[0] / drops[1])
     return rounded(content, 5)  # type: ignore[no-any-return]
+
+
+def plain_copies(folders: Sequence[Path], into: Path) -> list[Path]:
+    """Copies of model folders whose tokenizers hold no misspellings."""
+    copies = [into / f"{folder.name} without misspellings" for folder in folders]
+    for folder, copy in zip(folders, copies, strict=True):
+        shutil.copytree(folder, copy)
+        tokenizer = copy / TOKENIZER_FILE
+        write_text(tokenizer, without_misspellings(tokenizer.read_text(encoding="utf-8")))
+    return copies
 
 
 def keep(content: Mapping[str, Any], folders: Sequence[Path], out: Path | None) -> None:
