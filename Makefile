@@ -20,7 +20,7 @@ TEXTS ?= $(DATA)
 STUDENT = --data $(DATA) --vectors encoder:$(firstword $(TEACHERS)) --vocabulary all --min-frequency 5 --symbols --dropout 0.2 \
   --embedding-dropout 0.1 --prior-bias --decay cosine --batch-size 512 --thresholds shrunk --embedding-bits 8
 DEFAULT := --soft-targets data/soft-targets.parquet --soft-targets data/soft-varied.parquet --max-words 22000 --word-pieces 6000 \
-  --typos 0.1 --misspellings 2000 --epochs 5 --calibrate
+  --typos 0.1 --misspellings 2000 --label-weights rarity --epochs 5 --calibrate
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check train data data-demo docs hub-tour teacher soft-targets default-model screenshot bench-demo clean

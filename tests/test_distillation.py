@@ -146,7 +146,7 @@ def test_distil_with_everything(small_data: Path, tiny_encoder: Path, tmp_path: 
             "0.2",
         ),
         *("--decay", "cosine", "--epochs", "3", "--calibrate", "--prior-bias", "--embedding-bits", "8", "--symbols"),
-        *("--thresholds", "shrunk", "--misspellings", "10"),
+        *("--thresholds", "shrunk", "--misspellings", "10", "--label-weights", "rarity"),
         *("--log", tmp_path / "log.jsonl", "--note", "all options"),
     ]
     done = run_module("train", "fit", *options)

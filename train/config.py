@@ -39,6 +39,7 @@ class TrainConfig:
         dense_units: Units of the dense layer, and of the attention's hidden layer.
         dropout: Share of the dense layer's outputs dropped in training.
         prior_bias: Start the output bias at the labels' log prior odds, so that training need not learn rarity first.
+        label_weights: What a label weighs in the loss: all the same, or the square root of its rarity.
         learning_rate: Adam's step size.
         decay: How the step size falls over all `epochs`: not at all, or along a half cosine to nothing.
         beta_1: Adam's decay of the first moment.
@@ -77,6 +78,7 @@ class TrainConfig:
     dense_units: int = 128
     dropout: float = 0.5
     prior_bias: bool = False
+    label_weights: Literal["equal", "rarity"] = "equal"
     learning_rate: float = 1e-3
     decay: Literal["none", "cosine"] = "none"
     beta_1: float = 0.9

@@ -32,6 +32,7 @@ from train.config import TrainConfig
 from train.distillation import TrainingTexts, record_soft_targets, training_texts
 from train.evaluate import onnx_probabilities, record_split, write_metrics
 from train.export import export_onnx
+from train.losses import WeightedCrossentropy, rarity_weights
 from train.misspellings import tokenizer_json
 from train.network import build_network
 from train.perturb import misspell
@@ -186,7 +187,10 @@ def train_network(
                     rate, config.epochs * -(-len(learnt) // config.batch_size)
                 )
             adam = keras.optimizers.Adam(rate, config.beta_1, config.beta_2, config.epsilon)
-            model.compile(adam, "binary_crossentropy")  # Keras adds loss scaling under mixed_float16
+            loss: str | keras.losses.Loss = "binary_crossentropy"
+            if config.label_weights == "rarity":
+                loss = WeightedCrossentropy(rarity_weights(learnt.targets.mean(axis=0)))
+            model.compile(adam, loss)  # Keras adds loss scaling under mixed_float16
         trace_any_shape(model)
         for epoch in range(len(checkpoint.history) + 1, config.epochs + 1):
             if epoch > checkpoint.best_epoch + config.patience:
@@ -200,14 +204,14 @@ def train_network(
                 draw = Random(int(random.integers(2**31)))  # noqa: S311 - not for secrets
                 ids = encode(tokenizer, [misspell(text, config.typos, draw) for text in learnt.texts])
             counts = token_counts(ids)
-            loss = 0.0
+            total = 0.0
             for rows in epoch_batches(counts, config.batch_size, random):
                 batch = cut_to_longest(ids[rows], counts[rows])
-                loss += float(model.train_on_batch(batch, learnt.targets[rows])) * len(rows)
+                total += float(model.train_on_batch(batch, learnt.targets[rows])) * len(rows)
             val_loss = float(model.evaluate(validation_ids, validation.labels, batch_size=1024, verbose=0))
             entry: dict[str, Any] = {
                 "epoch": epoch,
-                "loss": loss / len(learnt),
+                "loss": total / len(learnt),
                 "val_loss": val_loss,
                 "seconds": round(time.monotonic() - started, 1),
             }
