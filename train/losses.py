@@ -14,7 +14,7 @@ RAREST = 1e-4
 
 
 @keras.saving.register_keras_serializable(package="evenmood")
-class WeightedCrossentropy(keras.losses.Loss):
+class WeightedCrossentropy(keras.losses.Loss):  # type: ignore[misc]  # keras has no types
     """Binary cross-entropy, its mean over labels weighted."""
 
     def __init__(self, weights: Iterable[float], name: str = "weighted_crossentropy", **options: Any) -> None:
