@@ -150,10 +150,15 @@ def fit_tokenizer(
 def _pieces(words: Iterable[str], count: int) -> list[str]:
     """Word pieces by how many different words have them: a frequent word has no need of its pieces."""
     learner = Tokenizer(models.WordPiece(unk_token=UNKNOWN))
+    words = sorted(words)
+    # The trainer breaks ties by the numbers that characters have, and draws those by chance which it is not given.
+    characters = Counter(character for word in words for character in word)
+    alphabet = set(sorted(characters, key=lambda c: (-characters[c], c))[:PIECE_ALPHABET])
+    numbered = [*sorted(alphabet), *(PIECE + character for character in sorted(alphabet))]
     trainer = trainers.WordPieceTrainer(
-        vocab_size=count, limit_alphabet=PIECE_ALPHABET, continuing_subword_prefix=PIECE, show_progress=False
+        vocab_size=count, special_tokens=numbered, continuing_subword_prefix=PIECE, show_progress=False
     )
-    learner.train_from_iterator(sorted(words), trainer)
+    learner.train_from_iterator([word for word in words if alphabet.issuperset(word)], trainer)
     vocabulary = learner.get_vocab()
     return sorted(vocabulary, key=vocabulary.__getitem__)
 

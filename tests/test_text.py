@@ -1,6 +1,8 @@
 """Cleaning and tokenizing: what a text becomes, whatever a person types."""
 
 import random
+import subprocess
+import sys
 import time
 import unicodedata
 from pathlib import Path
@@ -234,3 +236,13 @@ def test_a_long_row_of_symbols_is_cleaned_in_linear_time(piece: str) -> None:
     started = time.process_time()
     symbols.encode(piece * 50_000)
     assert time.process_time() - started < 5
+
+
+def test_pieces_are_the_same_in_every_process() -> None:
+    program = (
+        "from evenmood.text import fit_tokenizer\n"
+        "words = [a + b + c for a in 'ptkbdg' for b in 'aeiou' for c in ('ré', 'ng', 'ß', 'ño', 'sh', 'th')]\n"
+        "print(sorted(fit_tokenizer([' '.join(words)], 9, pieces=60).get_vocab().items()))"
+    )
+    made = {subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout for _ in range(4)}
+    assert len(made) == 1

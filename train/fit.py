@@ -70,7 +70,7 @@ def fit(
     keep(checkpoint.folder)
     model = train_network(config, vectors, tokenizer, learnt, validation, checkpoint, say, keep)
 
-    stored_tokenizer = tokenizer_json(tokenizer, config.misspellings)
+    stored_tokenizer = tokenizer_json(tokenizer, config.misspellings, learnt.texts)
     validation_ids = encode(Tokenizer.from_str(stored_tokenizer), validation.texts)
     probabilities = model.predict(validation_ids, batch_size=1024, verbose=0)
     if config.calibrate:
