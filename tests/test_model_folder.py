@@ -190,6 +190,7 @@ def test_a_saved_model_is_the_same(folder: Path, tmp_path: Path) -> None:
     model = EmotionClassifier.from_pretrained(folder)
     model.thresholds = {"joy": 0.125, "grief": 1}
     target = model.save_pretrained(tmp_path / "a" / "b")
+    measured = EmotionClassifier.from_pretrained(folder).thresholds
     again = EmotionClassifier.from_pretrained(str(target))
     assert dict(again.thresholds) == dict(model.thresholds)
     assert again.thresholds["joy"] == 0.125
@@ -197,7 +198,8 @@ def test_a_saved_model_is_the_same(folder: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.predict_proba(TEXT), model.predict_proba(TEXT))
     saved, original = files_of(target), files_of(folder)
     del original["private-notes.txt"], original[INFO_FILE], saved[INFO_FILE], original["README.md"]
-    note = "**The thresholds below were measured; changed since: grief 1 (was 0.01), joy 0.125 (was 0.22).**"
+    was = f"grief 1 (was {measured['grief']:g}), joy 0.125 (was {measured['joy']:g})"
+    note = f"**The thresholds below were measured; changed since: {was}.**"
     assert saved.pop("README.md").decode() == f"---\n---\n# Card\n\n{note}\n\nAs measured.\n"
     assert saved == original
 
