@@ -371,7 +371,7 @@ def _whole_symbol(text: str, start: int, end: int, before: int) -> tuple[int, in
     """Where a symbol begins and ends that the tokenizer shortened: all of `!!!`, of `...` and of `:)`."""
     while start > before and not (text[start - 1].isalnum() or text[start - 1].isspace()):
         start -= 1
-    while text[end : end + 1] == text[end - 1]:
+    while text[end - 1] in "!?." and text[end : end + 1] == text[end - 1]:  # of emoji each is a word
         end += 1
     return start, end
 
