@@ -368,10 +368,17 @@ def _checked(texts: Any, first: int = 0) -> Sequence[str]:
 
 
 def _whole_symbol(text: str, start: int, end: int, before: int) -> tuple[int, int]:
-    """Where a symbol begins and ends that the tokenizer shortened: all of `!!!`, of `...` and of `:)`."""
+    """Where a symbol begins and ends that the tokenizer shortened: all of `!!!`, of `:)`, of an emoji with its skin."""
     while start > before and not (text[start - 1].isalnum() or text[start - 1].isspace()):
         start -= 1
     while text[end - 1] in "!?." and text[end : end + 1] == text[end - 1]:  # of emoji each is a word
+        end += 1
+    while unicodedata.category(text[end : end + 1] or " ") in (
+        "Sk",
+        "Mn",
+        "Me",
+        "Cf",
+    ):  # skin, variation, keycap, joiner
         end += 1
     return start, end
 

@@ -33,8 +33,9 @@ _EMOTICONS = {
     "\u2764": r"<3+(?!\d)",
 }
 """Emoji, and the ways of typing it on a keyboard."""
-_SYMBOLS = r"!?\u2026\p{So}"
-"""What `symbols` keeps of what is neither letter nor digit: exclamation and question mark, ellipsis, emoji."""
+_SYMBOLS = r"!?\u2026[\p{So}&&[^\ufffd]]"
+"""What `symbols` keeps of what is neither letter nor digit: exclamation and question mark, ellipsis, emoji. U+FFFD is
+none: it stands where a character was broken."""
 
 
 def _normalizer(symbols: bool) -> normalizers.Normalizer:
