@@ -101,7 +101,7 @@ def test_the_texts() -> None:
         assert all(len(set(members)) == len(members) >= 2 for members in TEXTS[part]["groups"].values())
 
 
-def test_macro_f1_before_and_after(model: EmotionClassifier) -> None:
+def test_macro_f1_before_and_after(model: EmotionClassifier, average_folder: Path) -> None:
     texts = ["I love this!", "I am so angry about it.", "Thank you, friend.", "What happened here?"] * 5
     truth = np.zeros((20, 28))
     truth[np.arange(20), [LABELS.index(name) for name in ("love", "anger", "gratitude", "curiosity")] * 5] = 1
@@ -117,8 +117,12 @@ def test_macro_f1_before_and_after(model: EmotionClassifier) -> None:
     assert row["change"]["value"] == pytest.approx(np.mean(wanted) - expected)
     assert row["change"]["low"] <= row["change"]["value"] <= row["change"]["high"]
     assert 0 < row["texts_changed"] <= 1
-    for kind in ("emoji put in", "UPPER CASE", "lower case"):  # cleaning undoes them
+    for kind in ("UPPER CASE", "lower case"):  # cleaning undoes them
         assert figures["kinds"][kind]["texts_changed"] == 0
+    assert figures["kinds"]["emoji put in"]["texts_changed"] > 0  # this model reads them
+    plain = EmotionClassifier.from_pretrained(average_folder)  # and the paper's cleaning drops them
+    kinds = perturbed(plain, ["one two", "three"], np.eye(2, 28), TEXTS["emoji"], seeds=1)["kinds"]
+    assert kinds["emoji put in"]["texts_changed"] == kinds["no punctuation"]["texts_changed"] == 0
         assert figures["kinds"][kind]["change"]["value"] == pytest.approx(0, abs=1e-9)
 
 

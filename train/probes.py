@@ -58,7 +58,7 @@ def perturbed(
         """Macro-F1 under each weighting: shape (1 + resamples,)."""
         given = probabilities >= cuts
         hits, both = weights @ (given & truth), weights @ given.astype(np.float32) + weights @ truth.astype(np.float32)
-        return np.asarray((2 * hits / np.maximum(both, 1)).mean(axis=1))
+        return np.asarray((2 * hits.astype(np.float64) / np.maximum(both, 1)).mean(axis=1))  # counts are exact so far
 
     own = classifier.predict_proba(texts)
     before = macro_f1(own)
