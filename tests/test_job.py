@@ -29,13 +29,12 @@ UNFINISHED = f"{MODEL}-unfinished"
 
 
 @pytest.fixture
-def with_data(hub: HubServer, token: str, small_data: Path) -> HubServer:
+def with_data(hub: HubServer, token: str, small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> HubServer:
     """The small data set as Parquet on the Hub."""
     from data_build import goemotions, publish
 
-    build = small_data / "build"
-    if not build.exists():
-        goemotions.run(build, print, str(small_data), any_size=True)
+    build = tmp_path_factory.mktemp("with-data") / "build"  # not in the data set's own folder, which others read
+    goemotions.run(build, print, str(small_data), any_size=True)
     publish.publish(build, DATA, print)
     return hub
 
