@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -57,9 +58,15 @@ def test_the_paper_s_sizes(attention_model: keras.Model) -> None:
     assert shapes["probabilities"] == (None, 28)
 
 
-def test_onnx_equals_keras(attention_model: keras.Model, tmp_path: Path) -> None:
+def operators(path: Path) -> set[str]:
+    return {node.op_type for node in onnx.load(path).graph.node}
+
+
+@pytest.mark.parametrize("folded", [True, False])
+def test_onnx_equals_keras(attention_model: keras.Model, tmp_path: Path, folded: bool) -> None:
     ids = token_ids()
-    export_onnx(attention_model, tmp_path / "m.onnx")
+    export_onnx(attention_model, tmp_path / "m.onnx", folded=folded)
+    assert ("Conv" in operators(tmp_path / "m.onnx")) == (not folded)
     probabilities, attention = run(tmp_path / "m.onnx", ids)
     expected = attention_model.predict(ids, verbose=0)
     assert expected.std() > 0.01
@@ -69,6 +76,28 @@ def test_onnx_equals_keras(attention_model: keras.Model, tmp_path: Path) -> None
     np.testing.assert_allclose(attention.sum(axis=1), 1, atol=1e-5)
     steps = -(-LENGTHS // 2)
     assert attention[np.arange(15) >= steps[:, None]].max() == 0
+
+
+@pytest.mark.parametrize("folded", [True, False])
+def test_a_negative_factor_of_batch_normalization(tmp_path: Path, folded: bool) -> None:
+    model = trained_like(TrainConfig())
+    layer = model.get_layer("batch_norm")
+    gamma, *others = layer.get_weights()
+    layer.set_weights([gamma * np.where(np.arange(len(gamma)) % 3, 1, -1), *others])
+    export_onnx(model, tmp_path / "m.onnx", folded=folded)
+    probabilities, _ = run(tmp_path / "m.onnx", token_ids())
+    assert np.abs(probabilities - model.predict(token_ids(), verbose=0)).max() < 1e-5
+
+
+def test_a_wide_convolution_stays_an_operator(tmp_path: Path) -> None:
+    wide = TrainConfig(filters=48, kernel_size=4, embedding_size=16)  # an even kernel: Keras pads more behind
+    model = build_network(wide, np.random.default_rng(0).normal(size=(50, 16)).astype(np.float32), 28)
+    ids = np.where(token_ids() > 0, token_ids() % 49 + 1, 0).astype(np.int32)
+    for folded, name in ((None, "m.onnx"), (True, "folded.onnx")):
+        export_onnx(model, tmp_path / name, folded=folded)
+        assert np.abs(run(tmp_path / name, ids)[0] - model.predict(ids, verbose=0)).max() < 1e-5
+    assert "Conv" in operators(tmp_path / "m.onnx")
+    assert "Conv" not in operators(tmp_path / "folded.onnx")
 
 
 def test_average_pooling(tmp_path: Path) -> None:
@@ -89,12 +118,13 @@ def test_padding_changes_nothing(attention_model: keras.Model, tmp_path: Path) -
         assert np.abs(short - whole[rows]).max() < 1e-6
 
 
+@pytest.mark.parametrize("folded", [True, False])
 @pytest.mark.parametrize(("bits", "tolerance", "share"), [(16, 1e-3, 0.6), (8, 0.02, 0.4)])
 def test_smaller_embedding(
-    attention_model: keras.Model, tmp_path: Path, bits: int, tolerance: float, share: float
+    attention_model: keras.Model, tmp_path: Path, bits: int, tolerance: float, share: float, folded: bool
 ) -> None:
-    export_onnx(attention_model, tmp_path / "full.onnx")
-    export_onnx(attention_model, tmp_path / "small.onnx", bits)
+    export_onnx(attention_model, tmp_path / "full.onnx", folded=folded)
+    export_onnx(attention_model, tmp_path / "small.onnx", bits, folded)
     full, small = (run(tmp_path / name, token_ids())[0] for name in ("full.onnx", "small.onnx"))
     assert 0 < np.abs(full - small).max() < tolerance
     weights = VOCABULARY * 300 * 4
