@@ -1,11 +1,10 @@
 """The classifier: load a model folder, predict labels, explain them. Runs on onnxruntime alone."""
 
 import tempfile
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
-from itertools import groupby, islice
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, overload
@@ -13,16 +12,17 @@ from typing import Any, overload
 import numpy as np
 
 from evenmood import hub, model_folder
+from evenmood.batch_tokenizer import BatchTokenizer
 from evenmood.errors import ModelError, UsageError
+from evenmood.inference import predict_probabilities
 from evenmood.loading import load_session, load_tokenizer
 from evenmood.model_folder import ModelInfo
-from evenmood.prediction import LabelScore, Prediction, WordWeight
-from evenmood.text import PAD_ID, POOL_SIZE, UNKNOWN_ID, encodable, encode
+from evenmood.prediction import Prediction, WordWeight, decided
+from evenmood.spans import words_read
+from evenmood.text import POOL_SIZE
 
 STREAM_ROWS = 1024
-"""Texts tokenized at a time; also how far `predict` reads ahead in a generator."""
-BATCH_ROWS = 64
-"""Texts of similar length that go through the network at a time."""
+"""How far `predict` reads ahead in a generator."""
 
 
 class EmotionClassifier:
@@ -43,6 +43,7 @@ class EmotionClassifier:
         self._info = model_folder.read_info(folder)
         self._thresholds = dict(self._info.thresholds)
         self._tokenizer = load_tokenizer(folder, self._info)
+        self._batch_tokenizer = BatchTokenizer(self._tokenizer, self._info.max_length)
         self._session = load_session(folder, self._info, self._tokenizer)
 
     @classmethod
@@ -163,10 +164,10 @@ class EmotionClassifier:
         """
         cuts = self._cuts(thresholds)
         if isinstance(texts, str):
-            return self._decide(self._probabilities([texts]), cuts)[0]
+            return decided(self._probabilities([texts]), cuts, self.labels)[0]
         if isinstance(texts, Iterator):
             return self._stream(texts, cuts)
-        return self._decide(self._probabilities(_checked(texts)), cuts)
+        return decided(self._probabilities(_checked(texts)), cuts, self.labels)
 
     def decide(
         self,
@@ -182,9 +183,8 @@ class EmotionClassifier:
             only: Labels to choose from; all of them if left out.
         """
         columns = [self.labels.index(label) for label in (self.labels if only is None else only)]
-        return self._decide(
-            probabilities[:, columns], self._cuts(thresholds)[columns], [self.labels[c] for c in columns]
-        )
+        cuts = self._cuts(thresholds)[columns]
+        return decided(probabilities[:, columns], cuts, [self.labels[column] for column in columns])
 
     def explain(self, text: str) -> list[WordWeight]:
         """Share of the attention that fell on each word.
@@ -203,7 +203,7 @@ class EmotionClassifier:
             raise ModelError("this model has no attention: it averages over time, so no word outweighs another")
         if not isinstance(text, str):
             raise TypeError(f"explain takes one string, not {type(text).__name__}")
-        words, word_of, ids = self._words(text)
+        words, word_of, ids = words_read(self._tokenizer, text)
         if not words:
             return []
         (attention,) = self._session.run(["attention"], {"input_ids": np.array([ids], np.int32)})
@@ -229,7 +229,7 @@ class EmotionClassifier:
             raise TypeError(f"leave_one_out takes one string, not {type(text).__name__}")
         if label not in self.labels:
             raise UsageError(f"{label!r} is no label of this model; it has {', '.join(self.labels)}")
-        words, _, _ = self._words(text)
+        words, _, _ = words_read(self._tokenizer, text)
         without = [f"{text[: word.start]} {text[word.end :]}" for word in words]
         whole, *rest = self.predict_proba([text, *without])[:, self.labels.index(label)].tolist()
         return [replace(word, weight=whole - left) for word, left in zip(words, rest, strict=True)]
@@ -295,21 +295,6 @@ class EmotionClassifier:
     def __repr__(self) -> str:
         return f"EmotionClassifier({len(self.labels)} labels, {self._tokenizer.get_vocab_size()} words, {self._folder})"
 
-    def _words(self, text: str) -> tuple[list[WordWeight], list[int], list[int]]:
-        """The words that the network reads, without weights; the word of each token; and the token ids."""
-        encoding = self._tokenizer.encode(encodable(text))
-        word_of = [number for number in encoding.word_ids if number is not None]
-        words: list[WordWeight] = []
-        for _, tokens in groupby(range(len(word_of)), word_of.__getitem__):
-            first, *_, last = [*tokens] * 2
-            start, end = _with_marks(text, encoding.offsets[first][0], encoding.offsets[last][1])
-            read = "" if encoding.ids[first] == UNKNOWN_ID else encoding.tokens[first]
-            if not any(character.isalnum() for character in read or text[start:end]):
-                start, end = _whole_symbol(text, start, end, words[-1].end if words else 0)
-            known = UNKNOWN_ID not in encoding.ids[first : last + 1]
-            words.append(WordWeight(text[start:end], start, end, 0.0, known))
-        return words, word_of, list(encoding.ids)
-
     def _cuts(self, thresholds: Mapping[str, float] | float | None) -> np.ndarray:
         """Threshold per column, float32: probabilities are, and 0.3 as float64 would cut off a probability of 0.3."""
         if thresholds is None:
@@ -321,37 +306,12 @@ class EmotionClassifier:
         return np.array([chosen[label] for label in self.labels], np.float32)
 
     def _probabilities(self, texts: Sequence[str]) -> np.ndarray:
-        output = np.empty((len(texts), len(self.labels)), np.float32)
-        for start in range(0, len(texts), STREAM_ROWS):
-            ids = encode(self._tokenizer, texts[start : start + STREAM_ROWS])
-            lengths = (ids != PAD_ID).sum(axis=1)
-            # Texts of one length travel together: no time is spent on padding, and no answer depends on it.
-            order = np.argsort(lengths, kind="stable")
-            for rows in np.array_split(order, range(BATCH_ROWS, len(order), BATCH_ROWS)):
-                longest = -(-int(lengths[rows[-1]]) // POOL_SIZE) * POOL_SIZE
-                (batch,) = self._session.run(["probabilities"], {"input_ids": ids[rows, :longest]})
-                output[start + rows] = batch
-        return output
-
-    def _decide(
-        self, probabilities: np.ndarray, cuts: np.ndarray, labels: Sequence[str] | None = None
-    ) -> list[Prediction]:
-        labels = labels or self.labels
-        above: np.ndarray = probabilities >= cuts
-        fallback = np.logical_not(above.any(axis=1))
-        above[fallback, probabilities[fallback].argmax(axis=1)] = True
-        predictions = []
-        for row, mask, is_fallback in zip(probabilities, above, fallback.tolist(), strict=True):
-            columns = np.flatnonzero(mask)
-            columns = columns[np.argsort(-row[columns], kind="stable")].tolist()
-            scores = tuple(LabelScore(labels[c], float(row[c]), round(float(cuts[c]), 6)) for c in columns)
-            predictions.append(Prediction(scores, is_fallback))
-        return predictions
+        return predict_probabilities(self._session, self._batch_tokenizer, texts, len(self.labels))
 
     def _stream(self, texts: Iterator[str], cuts: np.ndarray) -> Iterator[Prediction]:
         first = 0
         while chunk := list(islice(texts, STREAM_ROWS)):
-            yield from self._decide(self._probabilities(_checked(chunk, first)), cuts)
+            yield from decided(self._probabilities(_checked(chunk, first)), cuts, self.labels)
             first += len(chunk)
 
 
@@ -365,26 +325,3 @@ def _checked(texts: Any, first: int = 0) -> Sequence[str]:
         if not isinstance(text, str):
             raise TypeError(f"text {first + index} is {text!r:.40} ({type(text).__name__}), not a string")
     return rows
-
-
-def _whole_symbol(text: str, start: int, end: int, before: int) -> tuple[int, int]:
-    """Where a symbol begins and ends that the tokenizer shortened: all of `!!!`, of `:)`, of an emoji with its skin."""
-    while start > before and not (text[start - 1].isalnum() or text[start - 1].isspace()):
-        start -= 1
-    while text[end - 1] in "!?." and text[end : end + 1] == text[end - 1]:  # of emoji each is a word
-        end += 1
-    while unicodedata.category(text[end : end + 1] or " ") in (
-        "Sk",
-        "Mn",
-        "Me",
-        "Cf",
-    ):  # skin, variation, keycap, joiner
-        end += 1
-    return start, end
-
-
-def _with_marks(text: str, start: int, end: int) -> tuple[int, int]:
-    """Widen a span over combining marks that follow it: the normalizer merged them into the letter before."""
-    while end < len(text) and (unicodedata.category(text[end]).startswith("M") or "\u1160" <= text[end] <= "\u11ff"):
-        end += 1
-    return start, end

@@ -34,9 +34,11 @@ def load_tokenizer(folder: Path, info: ModelInfo) -> Tokenizer:
 def load_session(folder: Path, info: ModelInfo, tokenizer: Tokenizer) -> onnxruntime.InferenceSession:
     """Open `model.onnx`; `ModelError` if it is damaged or does not fit labels and vocabulary."""
     path = folder / model_folder.ONNX_FILE
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1  # `inference` gives each core batches of its own
     try:
         # From bytes: a graph that points to other files on this machine is refused.
-        session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(path.read_bytes(), options, ["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no public base class
         reason = str(error).splitlines()[0]
         raise ModelError(f"{path}: damaged or not an ONNX model ({reason}); download or export it again") from None

@@ -1,6 +1,9 @@
 """What the classifier answers: labels with probabilities, and the words behind them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +54,26 @@ class WordWeight:
     end: int
     weight: float
     known: bool
+
+
+def decided(probabilities: np.ndarray, cuts: np.ndarray, labels: Sequence[str]) -> list[Prediction]:
+    """Labels whose probability reaches their threshold; the most probable one where none does.
+
+    Args:
+        probabilities: float32, shape (n, labels).
+        cuts: Thresholds, float32, one per label.
+        labels: Label of each column.
+    """
+    above = probabilities >= cuts
+    fallback = np.logical_not(above.any(axis=1))
+    above[fallback, probabilities[fallback].argmax(axis=1)] = True
+    rows, columns = np.nonzero(above)
+    given = probabilities[rows, columns]
+    order = np.lexsort((-given, rows))  # by row, then the most probable first, then as the columns are
+    chosen = columns[order].tolist()
+    thresholds = [round(cut, 6) for cut in cuts.tolist()]
+    names, held = map(labels.__getitem__, chosen), map(thresholds.__getitem__, chosen)
+    scores = list(map(LabelScore, names, given[order].tolist(), held))
+    ends = np.cumsum(above.sum(axis=1)).tolist()
+    parts = map(scores.__getitem__, map(slice, [0, *ends], ends))
+    return list(map(Prediction, map(tuple, parts), fallback.tolist()))

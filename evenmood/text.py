@@ -22,7 +22,7 @@ POOL_SIZE = 2
 # joiners, variation selectors, the frame of a keycap. It goes without leaving a gap.
 _INSIDE_WORDS = Regex(r"['’‘ʼ`´＇\u00ad\u200b-\u200d\u2060\ufeff\ufe00-\ufe0f\u20e3]")
 
-_EMOTICONS = {
+EMOTICONS = {
     "\U0001f622": r"[:=]['’]-?[(\[]",  # :'(
     "\U0001f642": r"[:=]-?[)\]]",  # :)
     "\U0001f641": r"[:=]-?[(\[]",  # :(
@@ -38,10 +38,10 @@ _SYMBOLS = r"!?\u2026[\p{So}&&[^\ufffd]]"
 none: it stands where a character was broken."""
 
 
-def _normalizer(symbols: bool) -> normalizers.Normalizer:
+def normalizer(symbols: bool) -> normalizers.Normalizer:
     """What cleans a text; with `symbols`, these stay, runs of one are one, and emoticons become emoji."""
     kept = _SYMBOLS if symbols else ""
-    read = [normalizers.Replace(Regex(typed), emoji) for emoji, typed in _EMOTICONS.items()]
+    read = [normalizers.Replace(Regex(typed), emoji) for emoji, typed in EMOTICONS.items()]
     joined = [
         normalizers.Replace(Regex(r"\.{2,}|\u2026+"), "\u2026"),  # NFKC made three dots of an ellipsis
         normalizers.Replace(Regex("!{2,}"), "!"),
@@ -69,7 +69,15 @@ def _normalizer(symbols: bool) -> normalizers.Normalizer:
     )
 
 
-NORMALIZER = _normalizer(symbols=False)
+def splitter(symbols: bool) -> pre_tokenizers.PreTokenizer:
+    """What cuts a cleaned text into words; with `symbols`, each of them is a word."""
+    words = pre_tokenizers.WhitespaceSplit()
+    if not symbols:
+        return words
+    return pre_tokenizers.Sequence([words, pre_tokenizers.Split(Regex(f"[{_SYMBOLS}]"), "isolated")])
+
+
+NORMALIZER = normalizer(symbols=False)
 
 
 def clean(text: str) -> str:
@@ -121,13 +129,9 @@ def fit_tokenizer(
     Returns:
         A tokenizer whose ids are 0 for padding, 1 for unknown words, then words by falling frequency, then pieces.
     """
-    splitter: pre_tokenizers.PreTokenizer = pre_tokenizers.WhitespaceSplit()
-    if symbols:
-        apart = pre_tokenizers.Split(Regex(f"[{_SYMBOLS}]"), "isolated")
-        splitter = pre_tokenizers.Sequence([splitter, apart])
-    normalizer = _normalizer(symbols)
-    cleaned = (normalizer.normalize_str(encodable(text)) for text in texts)
-    counts = Counter(word for text in cleaned for word, _ in splitter.pre_tokenize_str(text))
+    cleaning, splitting = normalizer(symbols), splitter(symbols)
+    cleaned = (cleaning.normalize_str(encodable(text)) for text in texts)
+    counts = Counter(word for text in cleaned for word, _ in splitting.pre_tokenize_str(text))
     frequent = sorted((word for word in counts if counts[word] >= min_frequency), key=lambda w: (-counts[w], w))
     # [PAD] and [UNK] are plain entries, not "added tokens": those would be matched in the raw text, and a user who
     # types [PAD] would be padding.
@@ -141,8 +145,8 @@ def fit_tokenizer(
     else:
         model = models.WordLevel(vocabulary, unk_token=UNKNOWN)
     tokenizer = Tokenizer(model)
-    tokenizer.normalizer = normalizer
-    tokenizer.pre_tokenizer = splitter
+    tokenizer.normalizer = cleaning
+    tokenizer.pre_tokenizer = splitting
     tokenizer.enable_truncation(max_length)
     tokenizer.enable_padding(pad_id=PAD_ID, pad_token=PAD, length=max_length)
     return tokenizer

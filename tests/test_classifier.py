@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evenmood import LABELS, EmotionClassifier, ModelError, Prediction
-from evenmood.classifier import BATCH_ROWS, STREAM_ROWS
+from evenmood import LABELS, EmotionClassifier, ModelError, Prediction, inference
+from evenmood.classifier import STREAM_ROWS
 
 TEXTS = [
     "I am so happy for you!",
@@ -190,15 +190,20 @@ def test_the_shape_of_probabilities(model: EmotionClassifier) -> None:
     assert model.labels == LABELS
 
 
-def test_a_text_s_probabilities_depend_on_no_other_text(model: EmotionClassifier) -> None:
-    texts = many_texts(STREAM_ROWS + 200)
-    assert len(texts) > 8 * BATCH_ROWS
+def test_a_text_s_probabilities_depend_on_no_other_text(
+    model: EmotionClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = 200
+    monkeypatch.setattr(inference, "CHUNK_ROWS", rows)
+    texts = many_texts(5 * rows + 30)
+    assert len(texts) > 2 * inference.CHUNKS_AHEAD * rows
+    assert rows > 2 * inference.BATCH_ROWS
     together = model.predict_proba(texts)
     assert together.std(axis=0).max() > 1e-4  # otherwise nothing could be mixed up
     order = np.random.default_rng(1).permutation(len(texts))
     shuffled = model.predict_proba([texts[index] for index in order])
     np.testing.assert_allclose(shuffled, together[order], atol=1e-6)
-    for index in [*range(0, len(texts), 40), STREAM_ROWS - 1, STREAM_ROWS]:
+    for index in [*range(0, len(texts), 40), rows - 1, rows, len(texts) - 1]:
         np.testing.assert_allclose(model.predict_proba(texts[index]), together[index], atol=1e-6)
 
 
