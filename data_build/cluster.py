@@ -8,10 +8,8 @@ import numpy as np
 import pyarrow
 
 import evenmood
+from evenmood.cluster import joined, one_for_each_processor
 from evenmood.teacher import Runtime, Teacher
-
-SHARE = 0.5
-"""Of a processor that an actor asks for; there is one actor for each. So those of a lost node find room elsewhere."""
 
 
 def scores(
@@ -32,39 +30,22 @@ def scores(
     Yields:
         Shard and number of a chunk, and its probabilities: float32 of shape (n, 28).
     """
-    import ray
-
-    packages = [str(Path(evenmood.__file__).parent), str(Path(__file__).parent)]
-    ray.init(
-        address=address,
-        runtime_env={"py_modules": packages},
-        log_to_driver=False,
-        **({} if address else {"include_dashboard": False}),
-    )
-    try:
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = False
+    with joined(address, [Path(__file__).parent]) as ray:
         blocks = [
             ray.put(pyarrow.table({"shard": [shard], "number": [number], "texts": [texts]}))
             for shard, number, texts in chunks
         ]
-        held = ray.cluster_resources()
-        kind = "num_gpus" if held.get("GPU") else "num_cpus"
-        count = int(held.get("GPU") or held["CPU"])
         labelled = ray.data.from_arrow_refs(blocks).map_batches(
             Labeller,
             fn_constructor_args=(teacher, runtime, batch_size),
             batch_size=None,
             batch_format="pyarrow",
-            compute=ray.data.ActorPoolStrategy(size=max(1, min(count, len(blocks)))),
-            **{kind: SHARE},
+            **one_for_each_processor(ray),
         )
         for batch in labelled.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
             for row in range(batch.num_rows):
                 found = np.asarray(batch["scores"][row].values, np.float32).reshape(-1, len(evenmood.LABELS))
                 yield batch["shard"][row].as_py(), batch["number"][row].as_py(), found
-    finally:
-        ray.shutdown()
 
 
 class Labeller:

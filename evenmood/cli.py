@@ -89,6 +89,12 @@ def predict(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out broken rows, and count them.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    engine: Annotated[
+        Literal["local", "ray"], typer.Option(help="This process, or a Ray cluster; that takes Parquet alone.")
+    ] = "local",
+    ray_address: Annotated[
+        str | None, typer.Option(help="Cluster for --engine ray; this machine alone if left out.")
+    ] = None,
 ) -> None:
     """Add the emotions of every row to a table, in a stream, whatever its size.
 
@@ -103,6 +109,10 @@ def predict(
     if Path(source).is_file() and Path(target).exists() and Path(source).samefile(target):
         raise UsageError(f"{target} is the input itself; choose another name")
     tables.check_output(target, overwrite)
+    if engine == "ray" and (kind != "parquet" or out_kind != "parquet" or tables.STREAM in (source, target)):
+        raise UsageError("--engine ray reads a Parquet file and writes one; name both, or leave the option out")
+    if engine == "local" and ray_address:
+        raise UsageError("--ray-address is of --engine ray")
     classifier = _load(model, revision)
     chosen = _chosen(labels, classifier.labels)
     added = [*scored.ADDED, *(f"{scored.PREFIX}{label}" for label in chosen if proba)]
@@ -112,21 +122,28 @@ def predict(
         nonlocal first_bad, bad
         first_bad, bad = first_bad or message, bad + 1
 
+    on_bad = skip if skip_bad else tables.refuse
     with ExitStack() as stack:
-        write = None
         advance = _progress(stack, quiet)
-        for chunk in tables.read_chunks(source, kind, column, skip if skip_bad else tables.refuse):
-            taken = [name for name in added if name in chunk.columns]
-            if taken:
-                raise UsageError(f"{source}: has a column {taken[0]!r} already; rename or drop it first")
-            if write is None:
-                schema = scored.schema_with(chunk, kind, added) if out_kind == "parquet" else None
-                names = [*chunk.columns, *added]
-                write = stack.enter_context(tables.write_rows(target, out_kind, names, schema, overwrite))
-            texts = [row[column] for row in chunk.rows]
-            write(scored.with_emotions(classifier, chunk.rows, texts, chosen, proba, out_kind in ("csv", "tsv")))
-            count += len(chunk.rows)
-            advance(count, chunk.done)
+        if engine == "ray":
+            from evenmood import cluster
+
+            place = str(Path(model).expanduser().resolve()) if model and Path(model).expanduser().is_dir() else model
+            arguments = {"model": place, "revision": revision, "chosen": chosen, "proba": proba}
+            pieces = cluster.predict_file(source, column, added, arguments, ray_address)
+            count = cluster.write_file(pieces, target, column, source, on_bad, advance, overwrite)
+        else:
+            write = None
+            for chunk in tables.read_chunks(source, kind, column, on_bad):
+                scored.check_free(source, chunk.columns, added)
+                if write is None:
+                    schema = scored.schema_with(chunk, kind, added) if out_kind == "parquet" else None
+                    names = [*chunk.columns, *added]
+                    write = stack.enter_context(tables.write_rows(target, out_kind, names, schema, overwrite))
+                texts = [row[column] for row in chunk.rows]
+                write(scored.with_emotions(classifier, chunk.rows, texts, chosen, proba, out_kind in ("csv", "tsv")))
+                count += len(chunk.rows)
+                advance(count, chunk.done)
     if bad:
         print(f"left out {bad:,} broken rows of {count + bad:,}; the first: {first_bad}", file=sys.stderr)
 

@@ -37,7 +37,7 @@ def predict_probabilities(
             run(ids, rows)
         return output
     waiting: deque[list[Future[None]]] = deque()
-    with ThreadPoolExecutor(_cores()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         for start in range(0, len(texts), CHUNK_ROWS):
             batches = _batches(tokenizer.encode(texts[start : start + CHUNK_ROWS]))
             waiting.append([pool.submit(run, ids, start + rows) for ids, rows in batches])
@@ -65,6 +65,9 @@ def _batches(ids: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     return batches
 
 
-def _cores() -> int:
-    """Cores that this process may use."""
+def usable_cores() -> int:
+    """Cores to compute on: OMP_NUM_THREADS, as numerical libraries read it, or all that this process may use."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdecimal() and int(asked):
+        return int(asked)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from evenmood.errors import UsageError
+
 if TYPE_CHECKING:
+    from evenmood.chunk import Chunk
     from evenmood.classifier import EmotionClassifier
     from evenmood.prediction import Prediction
-    from evenmood.tables import Chunk
 
 PREFIX = "emotion_"
 """What the names of added columns begin with."""
@@ -43,6 +45,13 @@ def with_emotions(
             more |= {f"{PREFIX}{label}": round(value, 4) for label, value in zip(chosen, values, strict=True)}
         results.append(row | more)
     return results
+
+
+def check_free(source: str, columns: Sequence[str], added: Sequence[str]) -> None:
+    """Raise `UsageError` for a table that has one of the added columns already."""
+    taken = [name for name in added if name in columns]
+    if taken:
+        raise UsageError(f"{source}: has a column {taken[0]!r} already; rename or drop it first")
 
 
 def schema_with(chunk: "Chunk", kind: str, added: Sequence[str] = ADDED) -> Any:

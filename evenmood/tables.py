@@ -7,11 +7,12 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
+from evenmood import parquet_tables
+from evenmood.chunk import Chunk, Row, has_column
 from evenmood.errors import DataError, UsageError
 from evenmood.text import encodable
 
@@ -20,29 +21,9 @@ FORMATS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", 
 STREAM = "-"
 """The file name of standard input and output."""
 CHUNK_ROWS = 1000
-GROUP_ROWS = 20_000
-"""Rows of a Parquet row group: one a chunk would make a file that is slow to read."""
 
-Row = dict[str, Any]
 # One cell may hold a whole page: Python's own limit is 131,072 characters.
 csv.field_size_limit(2**31 - 1)
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Some rows of a table.
-
-    Attributes:
-        columns: Names of the columns, in order; of JSON Lines those of the chunk's rows.
-        rows: A value by column each; text formats give strings.
-        schema: Arrow schema, of Parquet alone.
-        done: Share of the input that has been read, from 0 to 1; None where its size is unknown.
-    """
-
-    columns: list[str]
-    rows: list[Row]
-    schema: Any = None
-    done: float | None = None
 
 
 def format_of(name: str, given: str | None, flag: str) -> str:
@@ -91,7 +72,9 @@ def read_chunks(
     with _open(name) as file:
         total = 0 if name == STREAM else os.fstat(file.fileno()).st_size
         if kind == "parquet":
-            yield from _read_parquet(name, file, column, on_bad, size)
+            yield from parquet_tables.read_chunks(
+                name, BytesIO(file.read()) if name == STREAM else file, column, on_bad, size
+            )
             return
         columns, rows = (
             _read_jsonl(name, file, column, on_bad)
@@ -126,21 +109,31 @@ def write_rows(
         UsageError: The file exists and `overwrite` is false.
         DataError: A row does not fit into the table.
     """
+    with whole_file(name, overwrite) as file, _writer(file, kind, columns, schema) as write:
+        yield write
+
+
+@contextmanager
+def whole_file(name: str, overwrite: bool) -> Iterator[BinaryIO]:
+    """Give a file to write to; it appears whole at the end, or not at all. `-` is standard output.
+
+    Raises:
+        UsageError: The file exists and `overwrite` is false.
+    """
     if name == STREAM:
-        with _writer(sys.stdout.buffer, kind, columns, schema) as write:
-            yield write
+        yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
     check_output(name, overwrite)
     path = Path(name).resolve()  # a link stays a link
     if path.exists() and not path.is_file():  # a pipe or a device cannot be replaced, only written to
-        with path.open("wb") as file, _writer(file, kind, columns, schema) as write:
-            yield write
+        with path.open("wb") as file:
+            yield file
         return
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open("wb") as file, _writer(file, kind, columns, schema) as write:
-            yield write
+        with part.open("wb") as file:
+            yield file
         if path.exists():
             shutil.copymode(path, part)
         part.replace(path)
@@ -194,11 +187,6 @@ def _lines(name: str, file: BinaryIO, on_bad: Callable[[str], None], bad: list[i
             yield line.decode(encoding, "replace")
 
 
-def _has(column: str | None, columns: Sequence[str], name: str) -> None:
-    if column is not None and column not in columns:
-        raise UsageError(f"{name}: no column {column!r}; there are {', '.join(map(repr, columns)) or 'none'}")
-
-
 def _read_csv(
     name: str,
     file: BinaryIO,
@@ -220,7 +208,7 @@ def _read_csv(
     twice = sorted({entry for entry in header if header.count(entry) > 1})
     if twice:
         raise DataError(f"{name}: column {twice[0]!r} stands there twice")
-    _has(column, header, name)
+    has_column(column, header, name)
 
     def rows() -> Iterator[Row]:
         while True:
@@ -278,35 +266,10 @@ def _read_jsonl(
     return [], rows()
 
 
-def _read_parquet(
-    name: str, file: BinaryIO, column: str | None, on_bad: Callable[[str], None], size: int
-) -> Iterator[Chunk]:
-    import pyarrow
-    from pyarrow import parquet
-
-    try:
-        table = parquet.ParquetFile(BytesIO(file.read()) if name == STREAM else file)
-        schema, total, number = table.schema_arrow, table.metadata.num_rows, 0
-        _has(column, schema.names, name)
-        if total == 0:
-            yield Chunk(schema.names, [], schema, 1.0)
-        for batch in table.iter_batches(batch_size=size):
-            rows = []
-            for row in batch.to_pylist():
-                number += 1
-                if column is None or isinstance(row[column], str):
-                    rows.append(row)
-                else:
-                    on_bad(f"{name}, row {number}: {column!r} is {row[column]!r:.40}, not a string")
-            yield Chunk(schema.names, rows, schema, number / total)
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"{name}: not a Parquet file, or damaged ({str(error).splitlines()[0]})") from None
-
-
 @contextmanager
 def _writer(file: BinaryIO, kind: str, columns: Sequence[str], schema: Any) -> Iterator[Callable[[list[Row]], None]]:
     if kind == "parquet":
-        with _parquet_writer(file, columns, schema) as write:
+        with parquet_tables.row_writer(file, columns, schema) as write:
             yield write
     elif kind == "jsonl":
         yield lambda rows: file.writelines(_json_line(row) for row in rows) or None
@@ -359,37 +322,3 @@ def cell(value: Any) -> str:
     if isinstance(value, (bool, dict, list)):
         return json.dumps(value, ensure_ascii=False, default=str)
     return str(value)
-
-
-@contextmanager
-def _parquet_writer(file: BinaryIO, columns: Sequence[str], schema: Any) -> Iterator[Callable[[list[Row]], None]]:
-    import pyarrow
-    from pyarrow import parquet
-
-    writer: Any = None
-    pending: list[Row] = []
-
-    def flush() -> None:
-        nonlocal writer
-        try:
-            table = pyarrow.Table.from_pylist(pending, schema=writer.schema if writer else schema)
-        except (pyarrow.ArrowException, OverflowError) as error:
-            raise DataError(f"rows do not fit one Parquet schema ({str(error).splitlines()[0]})") from None
-        writer = writer or parquet.ParquetWriter(file, table.schema)
-        writer.write_table(table)
-        pending.clear()
-
-    def write(rows: list[Row]) -> None:
-        for row in rows:
-            cells = {column: row.get(column) for column in columns}
-            pending.append({key: encodable(cell) if isinstance(cell, str) else cell for key, cell in cells.items()})
-        if len(pending) >= GROUP_ROWS:
-            flush()
-
-    try:
-        yield write
-        if pending or not writer:
-            flush()
-    finally:
-        if writer:
-            writer.close()

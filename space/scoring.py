@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from evenmood import EmotionClassifier, scored, tables
+from evenmood.chunk import Chunk
 from evenmood.errors import DataError, EvenmoodError, UsageError
 from space.answers import LONGEST_TEXT
 from space.sources import Source, check_rows
@@ -131,7 +132,7 @@ def score(source: Source, column: str, classifier: EmotionClassifier, out: Path)
     taken = [name for name in scored.ADDED if name in source.columns]
     if taken:
         raise UsageError(f"{source.name}: has a column {taken[0]!r} already; rename or drop it first")
-    schema = scored.schema_with(tables.Chunk(source.columns, []), "csv")
+    schema = scored.schema_with(Chunk(source.columns, []), "csv")
     progress, started = Progress(), time.monotonic()
 
     def skip(message: str) -> None:
@@ -160,7 +161,7 @@ def score(source: Source, column: str, classifier: EmotionClassifier, out: Path)
 
 
 def _score_chunk(
-    chunk: tables.Chunk,
+    chunk: Chunk,
     source: Source,
     column: str,
     classifier: EmotionClassifier,

@@ -10,7 +10,8 @@ import pytest
 from pyarrow import parquet
 
 from evenmood import DataError
-from evenmood.tables import Chunk, read_chunks, write_rows
+from evenmood.chunk import Chunk
+from evenmood.tables import read_chunks, write_rows
 
 
 def write(path: Path, kind: str, columns: list[str], rows: list[dict[str, Any]], **options: Any) -> None:

@@ -51,7 +51,8 @@ class TrainConfig:
         thresholds: How they are tuned on validation: highest F1 on a grid, or `shrunk` for the sake of rare labels.
         calibrate: Scale each label's logits on validation, so that probabilities mean what they say.
         precision: `auto` is mixed float16 on a GPU and float32 on a CPU.
-        embedding_bits: Bits per embedding weight in model.onnx: 32, 16 or 8. Keras's own files stay at 32.
+        embedding_bits: Bits per weight of model.onnx's embedding, with the convolution folded in: 32, 16 or 8. Keras's own
+            files stay at 32.
         seed: Seed of everything random.
     """
 

@@ -1,0 +1,171 @@
+"""What people would use instead, each as one function: raw strings in, labels out, tokenizing included.
+
+Every peer gets what is good for it: a fast tokenizer, texts sorted by length so that little is padding, batches of a
+size that suits it, its library's own choice of threads, labels from probabilities in one comparison.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Predict = Callable[[list[str]], Any]
+MAX_TOKENS = 128
+THRESHOLD = 0.5
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A way of giving texts their labels.
+
+    Attributes:
+        title: What the table calls it.
+        load: Opens what `benchmarks.prepare` laid into a folder, and gives the function that predicts.
+        model: The file or folder in that folder that it loads.
+        requires: Distributions that it imports.
+        single: Texts that are timed alone, at the most.
+    """
+
+    title: str
+    load: Callable[[Path], Predict]
+    model: str
+    requires: tuple[str, ...]
+    single: int = 100
+
+
+def _by_length(
+    texts: Sequence[str], tokens: Callable[[Sequence[str]], list[Any]], run: Callable[[list[Any]], Any], size: int
+) -> list[list[int]]:
+    """Numbers of the labels of texts that go through `run`, which gives logits, in batches of similar length."""
+    encoded = tokens(texts)
+    order = sorted(range(len(texts)), key=lambda row: len(encoded[row]))
+    labels: list[list[int]] = [[] for _ in texts]
+    for start in range(0, len(order), size):
+        rows = order[start : start + size]
+        logits = run([encoded[row] for row in rows])
+        for row, above in zip(rows, logits > 0, strict=True):  # a logit of 0 is a probability of 0.5
+            labels[row] = above.nonzero()[0].tolist()
+    return labels
+
+
+def _padded(rows: Sequence[Sequence[int]], padding: int) -> tuple[Any, Any]:
+    import numpy as np
+
+    lengths = np.array([len(row) for row in rows])
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    ids = np.full(mask.shape, padding, np.int64)
+    ids[mask] = [number for row in rows for number in row]
+    return ids, mask.astype(np.int64)
+
+
+def _transformers(name: str, dtype: str = "float32", size: int = 32) -> Callable[[Path], Predict]:
+    def load(work: Path) -> Predict:
+        import torch
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(work / name)
+        model = AutoModelForSequenceClassification.from_pretrained(work / name, dtype=getattr(torch, dtype)).eval()
+
+        def run(rows: list[list[int]]) -> Any:
+            ids, mask = _padded(rows, tokenizer.pad_token_id)
+            inputs = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
+            with torch.inference_mode():
+                return model(**inputs).logits.float().numpy()
+
+        def tokens(texts: Sequence[str]) -> list[list[int]]:
+            encoded: list[list[int]] = tokenizer(list(texts), truncation=True, max_length=MAX_TOKENS)["input_ids"]
+            return encoded
+
+        return lambda texts: _by_length(texts, tokens, run, size)
+
+    return load
+
+
+def _roberta_int8(work: Path) -> Predict:
+    import onnxruntime
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(work / "roberta" / "tokenizer.json"))
+    tokenizer.enable_truncation(MAX_TOKENS)
+    session = onnxruntime.InferenceSession(work / "roberta-int8.onnx")
+    padding = tokenizer.get_vocab()["<pad>"]
+
+    def run(rows: list[list[int]]) -> Any:
+        ids, mask = _padded(rows, padding)
+        return session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
+
+    def tokens(texts: Sequence[str]) -> list[list[int]]:
+        return [encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts))]
+
+    return lambda texts: _by_length(texts, tokens, run, 32)
+
+
+def _keras(work: Path) -> Predict:
+    from train.backend import choose_backend
+
+    choose_backend()
+    import keras
+    from tokenizers import Tokenizer
+
+    from evenmood.text import MAX_LENGTH, encode
+
+    model = keras.saving.load_model(work / "keras")
+    tokenizer = Tokenizer.from_file(str(work / "unfolded" / "tokenizer.json"))
+    tokenizer.enable_truncation(MAX_LENGTH)
+    tokenizer.enable_padding(length=MAX_LENGTH)  # one shape: TensorFlow traces each shape anew
+
+    def predict(texts: list[str]) -> list[list[int]]:
+        ids = encode(tokenizer, texts)
+        return [row.nonzero()[0].tolist() for row in model.predict(ids, batch_size=256, verbose=0) >= THRESHOLD]
+
+    return predict
+
+
+def _unfolded(work: Path) -> Predict:
+    """The network as Keras has it, in ONNX, run as one would at first: a text at a time to the tokenizers library."""
+    import numpy as np
+    import onnxruntime
+    from tokenizers import Tokenizer
+
+    from evenmood.text import MAX_LENGTH, PAD, PAD_ID, POOL_SIZE, encode
+
+    tokenizer = Tokenizer.from_file(str(work / "unfolded" / "tokenizer.json"))
+    tokenizer.enable_truncation(MAX_LENGTH)
+    tokenizer.enable_padding(pad_id=PAD_ID, pad_token=PAD, pad_to_multiple_of=POOL_SIZE)
+    session = onnxruntime.InferenceSession(work / "unfolded" / "model.onnx")
+
+    def predict(texts: list[str]) -> list[list[int]]:
+        ids = encode(tokenizer, texts)
+        lengths = (ids != PAD_ID).sum(axis=1)
+        order = np.argsort(lengths, kind="stable")
+        labels: list[list[int]] = [[] for _ in texts]
+        for start in range(0, len(order), 64):
+            rows = order[start : start + 64]
+            longest = -(-int(lengths[rows[-1]]) // POOL_SIZE) * POOL_SIZE
+            (probabilities,) = session.run(["probabilities"], {"input_ids": ids[rows, :longest]})
+            for row, above in zip(rows.tolist(), probabilities >= THRESHOLD, strict=True):
+                labels[row] = above.nonzero()[0].tolist()
+        return labels
+
+    return predict
+
+
+def _evenmood(work: Path) -> Predict:
+    from evenmood import EmotionClassifier
+
+    return EmotionClassifier.from_pretrained(work / "evenmood").predict
+
+
+TORCH, ONNX = ("torch", "transformers"), ("onnxruntime", "tokenizers")
+PEERS = {
+    "roberta_float32": Peer("RoBERTa-base, torch float32", _transformers("roberta"), "roberta", TORCH, 40),
+    "roberta_bfloat16": Peer(
+        "RoBERTa-base, torch bfloat16", _transformers("roberta", "bfloat16"), "roberta", TORCH, 40
+    ),
+    "roberta_int8": Peer("RoBERTa-base, onnxruntime int8", _roberta_int8, "roberta-int8.onnx", ONNX, 200),
+    "teacher": Peer("MiniLM teacher, torch float32", _transformers("teacher", size=64), "teacher", TORCH, 200),
+    "keras": Peer("our network, Keras forward pass", _keras, "keras", ("keras", "tensorflow-cpu", "tokenizers"), 50),
+    "unfolded": Peer("our network, unfolded ONNX graph", _unfolded, "unfolded", ONNX, 1000),
+    "evenmood": Peer("evenmood", _evenmood, "evenmood", ("evenmood",), 2000),
+}
+"""In the order of the table; one that has nothing in the folder is left out."""

@@ -1,0 +1,131 @@
+"""What the peers load, laid into a folder: RoBERTa's architecture, the teacher, our network in Keras and unfolded."""
+
+import shutil
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evenmood import LABELS
+from evenmood.model_folder import ONNX_FILE, TOKENIZER_FILE
+
+ROBERTA_WORDS = 50_265
+"""Vocabulary of roberta-base."""
+
+
+def prepare_ours(work: Path, network: str | None) -> None:
+    """The bundled model, and its network in Keras and as an unfolded ONNX graph.
+
+    Args:
+        work: The folder to fill.
+        network: A trained model folder with Keras's files; without, the weights are random, which changes no time.
+    """
+    from train.backend import choose_backend
+
+    choose_backend()
+    import keras
+    from tokenizers import Tokenizer
+
+    from train.config import TrainConfig
+    from train.export import export_onnx
+    from train.network import build_network
+
+    bundled = Path(str(resources.files("evenmood"))) / "default_model"
+    shutil.copytree(network or bundled, work / "evenmood")
+    tokenizer = work / "evenmood" / TOKENIZER_FILE
+    if network:
+        model = keras.saving.load_model(network)
+    else:
+        words = len(set(Tokenizer.from_file(str(tokenizer)).get_vocab().values()))
+        keras.utils.set_random_seed(0)
+        vectors = np.random.default_rng(0).normal(0, 0.1, (words, TrainConfig.embedding_size)).astype(np.float32)
+        model = build_network(TrainConfig(), vectors, len(LABELS))
+    model.save(work / "keras", zipped=False)
+    (work / "unfolded").mkdir()
+    export_onnx(model, work / "unfolded" / ONNX_FILE, folded=False)
+    shutil.copyfile(tokenizer, work / "unfolded" / TOKENIZER_FILE)
+
+
+def prepare_roberta(work: Path, source: str | None, texts: list[str]) -> None:
+    """RoBERTa-base as torch and as int8 ONNX.
+
+    Args:
+        work: The folder to fill.
+        source: Folder or Hub id of a fine-tuned RoBERTa. Without, the architecture has random weights, which take the
+            same time, and a byte-level BPE of its size is fitted on the texts, which gives no more tokens a text.
+        texts: Training texts.
+    """
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer, RobertaConfig
+
+    torch.manual_seed(0)
+    if source:
+        tokenizer = AutoTokenizer.from_pretrained(source)
+        model = AutoModelForSequenceClassification.from_pretrained(source, attn_implementation="eager")
+    else:
+        tokenizer = _byte_pair_encoding(texts)
+        config = RobertaConfig(
+            vocab_size=ROBERTA_WORDS,
+            max_position_embeddings=514,
+            type_vocab_size=1,
+            num_labels=len(LABELS),
+            problem_type="multi_label_classification",
+        )
+        model = AutoModelForSequenceClassification.from_config(config, attn_implementation="eager")
+    model.eval().save_pretrained(work / "roberta")
+    tokenizer.save_pretrained(work / "roberta")
+    _quantize(model, work)
+
+
+def _byte_pair_encoding(texts: list[str]) -> Any:
+    from tokenizers import ByteLevelBPETokenizer
+    from tokenizers.processors import RobertaProcessing
+    from transformers import PreTrainedTokenizerFast
+
+    special = {
+        "bos_token": "<s>",
+        "pad_token": "<pad>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+        "mask_token": "<mask>",
+    }
+    byte_pairs = ByteLevelBPETokenizer()
+    byte_pairs.train_from_iterator(texts, ROBERTA_WORDS, show_progress=False, special_tokens=list(special.values()))
+    first, last = ((token, byte_pairs.token_to_id(token)) for token in ("<s>", "</s>"))
+    byte_pairs._tokenizer.post_processor = RobertaProcessing(last, first)
+    return PreTrainedTokenizerFast(tokenizer_object=byte_pairs._tokenizer, **special)
+
+
+def _quantize(model: Any, work: Path) -> None:
+    """Export with torch and quantize with onnxruntime, as its documentation does for transformers."""
+    import warnings
+
+    import torch
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    class Logits(torch.nn.Module):  # type: ignore[misc]
+        """The model with plain tensors in and out."""
+
+        def forward(self, input_ids: Any, attention_mask: Any) -> Any:
+            return model(input_ids=input_ids, attention_mask=attention_mask).logits
+
+    ids = torch.arange(5, 23).reshape(2, 9)
+    mask = torch.ones_like(ids)
+    mask[1, 4:] = 0  # a mask of ones alone would be traced away
+    names = ["input_ids", "attention_mask"]
+    sizes = {name: {0: "n", 1: "time"} for name in names} | {"logits": {0: "n"}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter that needs nothing more to install is the older one
+        torch.onnx.export(
+            Logits(),
+            (ids, mask),
+            str(work / "roberta.onnx"),
+            input_names=names,
+            output_names=["logits"],
+            dynamic_axes=sizes,
+            dynamo=False,
+            opset_version=17,
+        )
+    quantize_dynamic(work / "roberta.onnx", work / "roberta-int8.onnx", weight_type=QuantType.QInt8)
+    (work / "roberta.onnx").unlink()

@@ -1,0 +1,32 @@
+"""Some rows of a table, whatever format it has."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from evenmood.errors import UsageError
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some rows of a table.
+
+    Attributes:
+        columns: Names of the columns, in order; of JSON Lines those of the chunk's rows.
+        rows: A value by column each; text formats give strings.
+        schema: Arrow schema, of Parquet alone.
+        done: Share of the input that has been read, from 0 to 1; None where its size is unknown.
+    """
+
+    columns: list[str]
+    rows: list[Row]
+    schema: Any = None
+    done: float | None = None
+
+
+def has_column(column: str | None, columns: Sequence[str], name: str) -> None:
+    """Raise `UsageError`, which names those there are, if a table has no such column."""
+    if column is not None and column not in columns:
+        raise UsageError(f"{name}: no column {column!r}; there are {', '.join(map(repr, columns)) or 'none'}")

@@ -1,0 +1,220 @@
+"""Many machines: `predict` on a Ray cluster, as actors that load the model once (https://docs.ray.io/en/latest/data/)."""
+
+import logging
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import evenmood
+from evenmood import scored, tables
+from evenmood.chunk import Chunk, has_column
+from evenmood.classifier import EmotionClassifier
+from evenmood.errors import DataError, EvenmoodError
+
+SHARE = 0.5
+"""Of a processor that an actor asks for; there is one actor for each. So those of a lost node find room elsewhere."""
+PIECE_ROWS = 10_000
+"""Rows that an actor reads and predicts at a time, at the most; a piece lies in one row group of the file."""
+CONNECT_SECONDS = 5
+
+
+@contextmanager
+def joined(address: str | None, packages: Sequence[Path] = ()) -> Iterator[Any]:
+    """Join a Ray cluster, or start one of this machine alone; gives the module.
+
+    Args:
+        address: Of the cluster; None starts one.
+        packages: Folders of Python packages that the nodes need, beside this one.
+
+    Raises:
+        EvenmoodError: There is no cluster at the address.
+    """
+    import ray.data
+
+    _check_address(address)
+    for handler in logging.getLogger("ray.data").handlers:  # how Ray goes about it is not what was asked for
+        if type(handler).__name__ == "PlainRayHandler":  # the one that writes to the terminal
+            handler.setLevel(logging.ERROR)
+    own = Path(evenmood.__file__).parent
+    try:
+        ray.init(
+            address=address,
+            runtime_env={"py_modules": [str(own), *map(str, packages)]},
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            **({} if address else {"include_dashboard": False}),
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise EvenmoodError(f"no Ray cluster at {address!r}: {str(error).splitlines()[0]}") from None
+    try:
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _check_address(address: str | None) -> None:
+    """Raise `EvenmoodError` where nobody answers: Ray would ask for ever."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not (host and port.isdecimal()):  # `auto`, or none
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise EvenmoodError(
+            f"no Ray cluster at {address} ({error}); give the address that `ray start --head` prints"
+        ) from None
+
+
+def one_for_each_processor(ray: Any) -> dict[str, Any]:
+    """What a step of Ray Data is to be told so that there is one actor for each GPU, or else each core."""
+    held = ray.cluster_resources()
+    kind = "num_gpus" if held.get("GPU") else "num_cpus"
+    count = int(held.get("GPU") or held["CPU"])
+    return {"compute": ray.data.ActorPoolStrategy(size=max(1, count)), kind: SHARE}
+
+
+def predict_file(
+    source: str,
+    column: str,
+    added: Sequence[str],
+    arguments: dict[str, Any],
+    address: str | None,
+) -> Iterator[tuple[Any, float]]:
+    """A Parquet file with emotions, piece by piece, in its order, and the share of it that is done.
+
+    Pieces that a node had when it was lost are read and predicted again elsewhere. Source and model have to be where
+    every node sees them: under the same path, or on the Hub.
+
+    Args:
+        source: Parquet file.
+        column: Column of strings.
+        added: Names of the columns that are added.
+        arguments: Of `Predictor`.
+        address: Of a cluster; one of this machine alone is started if left out.
+
+    Yields:
+        Arrow tables with all columns; the added ones are null where the text is.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        about = parquet.read_metadata(source)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{source}: not a Parquet file, or damaged ({str(error).splitlines()[0]})") from None
+    schema = about.schema.to_arrow_schema()
+    has_column(column, schema.names, source)
+    scored.check_free(source, schema.names, added)
+    kind = schema.field(column).type
+    if kind not in (pyarrow.string(), pyarrow.large_string()):
+        raise DataError(f"{source}: {column!r} holds {kind}, not strings")
+    wanted = scored.schema_with(Chunk(schema.names, [], schema), "parquet", added)
+    if about.num_rows == 0:
+        yield wanted.empty_table(), 1.0
+        return
+    done = 0
+    with joined(address) as ray:
+        ray.data.DataContext.get_current().execution_options.preserve_order = True
+        pieces = [
+            ray.put(pyarrow.table({"group": [group], "first": [first]}))
+            for group in range(about.num_row_groups)
+            for first in range(0, about.row_group(group).num_rows, PIECE_ROWS)
+        ]
+        predicted = ray.data.from_arrow_refs(pieces).map_batches(
+            Predictor,
+            fn_constructor_kwargs=arguments | {"source": str(Path(source).resolve())},
+            fn_kwargs={"column": column, "schema": wanted, "size": PIECE_ROWS},
+            batch_size=None,
+            batch_format="pyarrow",
+            **one_for_each_processor(ray),
+        )
+        for piece in predicted.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+            done += piece.num_rows
+            yield piece.cast(wanted), done / about.num_rows
+
+
+class Predictor:
+    """An actor: it loads the model once, and gives piece after piece of a table its emotions."""
+
+    def __init__(
+        self, source: str, model: str | None, revision: str | None, chosen: Sequence[str], proba: bool
+    ) -> None:
+        """Load the model.
+
+        Args:
+            source: Parquet file.
+            model: As in `EmotionClassifier.from_pretrained`.
+            revision: As there.
+            chosen: Labels to choose from.
+            proba: Whether each label's probability is added too.
+        """
+        import pyarrow
+
+        self._classifier = EmotionClassifier.from_pretrained(model, revision=revision)
+        self._chosen, self._proba = list(chosen), proba
+        self._source, self._group, self._rows = source, -1, pyarrow.table({})
+
+    def __call__(self, pieces: Any, column: str, schema: Any, size: int) -> Any:
+        """Pieces of the file with the added columns; a row whose text is null has null in them."""
+        import pyarrow
+
+        found = [self._predict(piece, column, schema, size) for piece in pieces.to_pylist()]
+        return pyarrow.concat_tables(found)
+
+    def _predict(self, piece: dict[str, int], column: str, schema: Any, size: int) -> Any:
+        import pyarrow
+        from pyarrow import parquet
+
+        if self._group != piece["group"]:
+            self._group, self._rows = piece["group"], parquet.ParquetFile(self._source).read_row_group(piece["group"])
+        rows = self._rows.slice(piece["first"], size).to_pylist()
+        given = [row for row in rows if isinstance(row[column], str)]
+        texts = [row[column] for row in given]
+        found = iter(scored.with_emotions(self._classifier, given, texts, self._chosen, self._proba, flat=False))
+        whole = [next(found) if isinstance(row[column], str) else row for row in rows]
+        return pyarrow.Table.from_pylist(whole, schema=schema)
+
+
+def write_file(
+    pieces: Iterator[tuple[Any, float]],
+    target: str,
+    column: str,
+    source: str,
+    on_bad: Callable[[str], None],
+    advance: Callable[[int, float | None], None],
+    overwrite: bool,
+) -> int:
+    """Write the pieces as one Parquet file, whole or not at all; gives the rows written.
+
+    Args:
+        pieces: As `predict_file` gives them.
+        target: File to write.
+        column: Column of the texts.
+        source: The file they came from, for messages.
+        on_bad: Called with what is wrong with a row, and where; if it returns, the row is left out.
+        advance: Called with the rows done and the share of them.
+        overwrite: Replace a file that exists.
+    """
+    from pyarrow import parquet
+
+    number = written = 0
+    writer: Any = None
+    with tables.whole_file(target, overwrite) as file:
+        try:
+            for piece, done in pieces:
+                writer = writer or parquet.ParquetWriter(file, piece.schema)
+                texts = piece[column]
+                for row, missing in enumerate(texts.is_null().to_pylist() if texts.null_count else (), number + 1):
+                    if missing:
+                        on_bad(f"{source}, row {row}: {column!r} is None, not a string")
+                writer.write_table(piece.filter(texts.is_valid()) if texts.null_count else piece)
+                number += piece.num_rows
+                written += piece.num_rows - texts.null_count
+                advance(number, done)
+        finally:
+            if writer:
+                writer.close()
+    return written
