@@ -76,7 +76,7 @@ def test_a_lost_node_loses_nothing(table: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     done = run("-c", SCRIPT, str(table), str(there))
     assert done.returncode == 0, done.stderr[-3000:]
-    pieces, *_, lost_at = done.stdout.split()
+    pieces, *_, lost_at = done.stdout.splitlines()[-1].split()
     assert int(pieces) > 6
     assert float(lost_at) < 0.7
     expected, found = parquet.read_table(here), parquet.read_table(there)
@@ -117,8 +117,8 @@ def test_rows_without_a_text(tmp_path: Path) -> None:
     parquet.write_table(pyarrow.table({"text": texts, "id": [0, 1, 2, 3]}), tmp_path / "in.parquet")
     command = ["-m", "evenmood.cli", "predict", str(tmp_path / "in.parquet"), str(tmp_path / "out.parquet")]
     done = run(*command, "--engine", "ray")
-    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
-    assert "row 2: 'text' is None, not a string" in done.stderr
+    assert done.returncode == 1
+    assert "row 2: 'text' is None, not a string" in done.stderr.splitlines()[-1]  # Ray may have said something before
     assert not (tmp_path / "out.parquet").exists()
     done = run(*command, "--engine", "ray", "--skip-bad")
     assert done.returncode == 0, done.stderr

@@ -30,6 +30,7 @@ from train.card import write_card
 from train.checkpoint import Checkpoint
 from train.config import TrainConfig
 from train.distillation import TrainingTexts, record_soft_targets, training_texts
+from train.distribution import data_parallel, even_batch
 from train.evaluate import onnx_probabilities, record_split, write_metrics
 from train.export import export_onnx
 from train.losses import WeightedCrossentropy, rarity_weights
@@ -174,61 +175,92 @@ def train_network(
     if policy == "auto":
         policy = "mixed_float16" if has_gpu() else "float32"
     keras.config.set_dtype_policy(policy)
-    ids, validation_ids = encode(tokenizer, learnt.texts), encode(tokenizer, validation.texts)
     try:
-        if checkpoint.history:
-            model = keras.saving.load_model(checkpoint.network(checkpoint.history[-1]["epoch"]))
-            say(f"going on after epoch {checkpoint.history[-1]['epoch']}")
-        else:
-            model = build_network(config, vectors, len(LABELS), learnt.targets.mean(axis=0))
-            rate = config.learning_rate
-            if config.decay == "cosine":
-                rate = keras.optimizers.schedules.CosineDecay(
-                    rate, config.epochs * -(-len(learnt) // config.batch_size)
-                )
-            adam = keras.optimizers.Adam(rate, config.beta_1, config.beta_2, config.epsilon)
-            loss: str | keras.losses.Loss = "binary_crossentropy"
-            if config.label_weights == "rarity":
-                loss = WeightedCrossentropy(rarity_weights(learnt.targets.mean(axis=0)))
-            model.compile(adam, loss)  # Keras adds loss scaling under mixed_float16
-        trace_any_shape(model)
-        for epoch in range(len(checkpoint.history) + 1, config.epochs + 1):
-            if epoch > checkpoint.best_epoch + config.patience:
-                break
-            started = time.monotonic()
-            random = np.random.default_rng([config.seed, epoch])
-            for layer in model.layers:  # Keras does not save the state of a dropout layer's generator
-                if hasattr(layer, "seed_generator"):
-                    layer.seed_generator.state.assign(random.integers(2**31, size=2))
-            if config.typos:
-                draw = Random(int(random.integers(2**31)))  # noqa: S311 - not for secrets
-                ids = encode(tokenizer, [misspell(text, config.typos, draw) for text in learnt.texts])
-            counts = token_counts(ids)
-            total = 0.0
-            for rows in epoch_batches(counts, config.batch_size, random):
-                batch = cut_to_longest(ids[rows], counts[rows])
-                total += float(model.train_on_batch(batch, learnt.targets[rows])) * len(rows)
-            val_loss = float(model.evaluate(validation_ids, validation.labels, batch_size=1024, verbose=0))
-            entry: dict[str, Any] = {
-                "epoch": epoch,
-                "loss": total / len(learnt),
-                "val_loss": val_loss,
-                "seconds": round(time.monotonic() - started, 1),
-            }
-            checkpoint.add_epoch(entry, model.save)
-            keep(checkpoint.folder)
-            best = " (best so far)" if checkpoint.best_epoch == epoch else ""
-            say(
-                f"epoch {epoch}/{config.epochs}: loss {entry['loss']:.4f}, "
-                f"validation loss {val_loss:.4f}{best}, {entry['seconds']:.0f} s"
-            )
-        best_model = keras.saving.load_model(checkpoint.network(checkpoint.best_epoch))
+        with data_parallel(config.distribute) as devices:
+            if config.distribute:
+                say(f"distribute: {devices} devices share each batch")
+            best_model = run_epochs(config, vectors, tokenizer, learnt, validation, checkpoint, say, keep, devices)
+            best_weights = best_model.get_weights()
     finally:
         keras.config.set_dtype_policy("float32")
     # Saved in float32 whatever it was trained in, so that it loads and runs the same on any machine.
     model = build_network(config, vectors, len(LABELS))
-    model.set_weights(best_model.get_weights())
+    model.set_weights(best_weights)
     return model
+
+
+def run_epochs(
+    config: TrainConfig,
+    vectors: np.ndarray,
+    tokenizer: Tokenizer,
+    learnt: TrainingTexts,
+    validation: Split,
+    checkpoint: Checkpoint,
+    say: Say,
+    keep: Callable[[Path], None],
+    devices: int,
+) -> keras.Model:
+    """What `train_network` does under a precision and a distribution: build or load, train, and load the best."""
+    ids, validation_ids = encode(tokenizer, learnt.texts), encode(tokenizer, validation.texts)
+    if checkpoint.history:
+        model = keras.saving.load_model(checkpoint.network(checkpoint.history[-1]["epoch"]))
+        say(f"going on after epoch {checkpoint.history[-1]['epoch']}")
+    else:
+        model = build_network(config, vectors, len(LABELS), learnt.targets.mean(axis=0))
+        compile_network(model, config, learnt)
+    trace_any_shape(model)
+    held, weights = even_batch(np.arange(len(validation)), devices)
+    for epoch in range(len(checkpoint.history) + 1, config.epochs + 1):
+        if epoch > checkpoint.best_epoch + config.patience:
+            break
+        started = time.monotonic()
+        random = np.random.default_rng([config.seed, epoch])
+        for layer in model.layers:  # Keras does not save the state of a dropout layer's generator
+            if hasattr(layer, "seed_generator"):
+                layer.seed_generator.state.assign(random.integers(2**31, size=2))
+        if config.typos:
+            draw = Random(int(random.integers(2**31)))  # noqa: S311 - not for secrets
+            ids = encode(tokenizer, [misspell(text, config.typos, draw) for text in learnt.texts])
+        counts = token_counts(ids)
+        total = 0.0
+        for batch in epoch_batches(counts, config.batch_size, random):
+            rows, shares = even_batch(batch, devices)
+            read = cut_to_longest(ids[rows], counts[rows])
+            total += float(model.train_on_batch(read, learnt.targets[rows], sample_weight=shares)) * len(batch)
+        val_loss = float(
+            model.evaluate(
+                validation_ids[held],
+                validation.labels[held],
+                sample_weight=weights,
+                batch_size=-(-1024 // devices) * devices,
+                verbose=0,
+            )
+        )
+        entry: dict[str, Any] = {
+            "epoch": epoch,
+            "loss": total / len(learnt),
+            "val_loss": val_loss,
+            "seconds": round(time.monotonic() - started, 1),
+        }
+        checkpoint.add_epoch(entry, model.save)
+        keep(checkpoint.folder)
+        best = " (best so far)" if checkpoint.best_epoch == epoch else ""
+        say(
+            f"epoch {epoch}/{config.epochs}: loss {entry['loss']:.4f}, "
+            f"validation loss {val_loss:.4f}{best}, {entry['seconds']:.0f} s"
+        )
+    return keras.saving.load_model(checkpoint.network(checkpoint.best_epoch))
+
+
+def compile_network(model: keras.Model, config: TrainConfig, learnt: TrainingTexts) -> None:
+    """Give the network its optimizer and its loss; Keras adds loss scaling under mixed_float16."""
+    rate: Any = config.learning_rate
+    if config.decay == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, config.epochs * -(-len(learnt) // config.batch_size))
+    loss: str | keras.losses.Loss = "binary_crossentropy"
+    if config.label_weights == "rarity":
+        loss = WeightedCrossentropy(rarity_weights(learnt.targets.mean(axis=0)))
+    model.compile(keras.optimizers.Adam(rate, config.beta_1, config.beta_2, config.epsilon), loss)
 
 
 def trace_any_shape(model: keras.Model) -> None:
