@@ -107,8 +107,12 @@ def _quantize(model: Any, work: Path) -> None:
     class Logits(torch.nn.Module):  # type: ignore[misc]
         """The model with plain tensors in and out."""
 
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
         def forward(self, input_ids: Any, attention_mask: Any) -> Any:
-            return model(input_ids=input_ids, attention_mask=attention_mask).logits
+            return self.model(input_ids=input_ids, attention_mask=attention_mask).logits
 
     ids = torch.arange(5, 23).reshape(2, 9)
     mask = torch.ones_like(ids)

@@ -81,6 +81,7 @@ def main() -> None:
     folder, file = sys.argv[1:]
     tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
     tokenizer.enable_truncation(MAX_LENGTH)
+    tokenizer.no_padding()
     texts = json.loads(Path(file).read_text(encoding="utf-8"))
     lengths = [len(encoding.ids) for encoding in tokenizer.encode_batch_fast(texts)]
     rate, speed = fastest(lengths)

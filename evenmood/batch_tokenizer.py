@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from evenmood.text import EMOTICONS, PAD_ID, POOL_SIZE, UNKNOWN_ID, encode, normalizer, splitter
+from evenmood.text import EMOTICONS, LONGEST_WORD, PAD_ID, POOL_SIZE, UNKNOWN_ID, encode, normalizer, splitter
 
 KEPT_WORDS = 100_000
 """Words after which the store of looked-up words begins anew: some 10 MB."""
@@ -36,8 +36,8 @@ _BYTE_OF = dict(
 )
 _ADDRESS = re.compile(rb"[hw](?:(?<=h)ttps?://|(?<=w)(?<!\ww)ww\.(?=\w))\S+")
 _MENTION = re.compile(rb"@(?<!\w@)\w+")
-_DOTS, _EXCLAMATION, _QUESTION = re.compile(rb"\.\.+"), re.compile(rb"!+"), re.compile(rb"\?+")
-_SYMBOL = re.compile(rb"[\x80-\x9f]")
+_RUNS = (re.compile(rb"\.\.+"), _ELLIPSIS), (re.compile(rb"!!+"), b"!"), (re.compile(rb"\?\?+"), b"?")
+_SYMBOLS = (b"!", b"?", _ELLIPSIS, *_EMOJI.values())
 _LOWER = bytes(range(256)).lower()
 _INSIDE_WORDS = b"'`"
 
@@ -48,7 +48,7 @@ def _spaces(kept: bytes) -> bytes:
 
 
 _WORDS = _spaces(_END)
-_WORDS_AND_SYMBOLS = _spaces(b"!?" + b"".join(_EMOJI.values()) + _ELLIPSIS + _END)
+_WORDS_AND_SYMBOLS = _spaces(b"".join(_SYMBOLS) + _END)
 
 
 class _Words(dict[bytes, int]):
@@ -69,6 +69,9 @@ class _Words(dict[bytes, int]):
         return found
 
     def _look_up(self, word: str) -> int:
+        known = self._model.token_to_id(word) if len(word) <= LONGEST_WORD else None
+        if known is not None:  # ten times as fast as asking for its pieces
+            return int(known)
         ids = [token.id for token in self._model.tokenize(word)]
         if len(ids) == 1:
             return int(ids[0])
@@ -120,8 +123,10 @@ class BatchTokenizer:
         content = content.translate(_LOWER, _INSIDE_WORDS)
         content = _MENTION.sub(b" ", _ADDRESS.sub(b" ", content))
         if self._symbols:
-            content = _EXCLAMATION.sub(b" ! ", _DOTS.sub(b" %b " % _ELLIPSIS, content))
-            content = _SYMBOL.sub(rb" \g<0> ", _QUESTION.sub(b" ? ", content))
+            for run, one in _RUNS:
+                content = run.sub(one, content)
+            for symbol in _SYMBOLS:
+                content = content.replace(symbol, b" %b " % symbol)
         content = content.replace(b"\n", b" %b " % _END)
         found = content.translate(_WORDS_AND_SYMBOLS if self._symbols else _WORDS).split()
         if len(self._words) > KEPT_WORDS:
