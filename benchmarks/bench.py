@@ -26,6 +26,8 @@ from benchmarks.texts import made_up_texts
 ROUNDS, QUICK_ROUNDS = 5, 9
 QUICK_TEXTS = 20_000
 QUICK_RECORD = Path("results/bench-quick.json")
+ALONE = 1000
+"""Texts that are asked about alone and among others."""
 LEAST_SHARE = 0.8
 """Share of the recorded ratio below which `--quick` fails."""
 OURS, UNFOLDED = "evenmood", "unfolded"
@@ -66,6 +68,7 @@ def bench(options: argparse.Namespace) -> dict[str, Any]:
         prepare_roberta(work, options.roberta, load_split(options.data, "train").texts)
         if options.teacher:
             shutil.copytree(options.teacher, work / "teacher")
+        moved = moved_by_company(work, load_split(options.data, "validation").texts)
         names = [name for name, peer in PEERS.items() if (work / peer.model).exists()]
         rounds = run_rounds(work, texts, names, options.rounds)
         peers = {name: summary([figures[name] for figures in rounds]) for name in names}
@@ -84,12 +87,29 @@ def bench(options: argparse.Namespace) -> dict[str, Any]:
         "network_weights": options.network or "random",
         "peers": peers,
         "ratios": {name: ratio(rounds, name) for name in names if name != OURS},
+        "moved_by_company": moved,
         "roofline": ceiling | {"times_slower": ceiling["texts_a_second"] / speed},
     }
 
 
+def moved_by_company(work: Path, texts: list[str]) -> dict[str, float]:
+    """How far a probability moves at the most with the texts that are asked about together, with float and int8 LSTM."""
+    import numpy as np
+
+    from evenmood import EmotionClassifier
+
+    order = np.random.default_rng(0).permutation(len(texts))
+    moved = {}
+    for name in (OURS, "int8"):
+        classifier = EmotionClassifier.from_pretrained(work / name)
+        among_others = classifier.predict_proba([texts[row] for row in order])
+        alone = np.stack([classifier.predict_proba(texts[row]) for row in order[:ALONE]])
+        moved[name] = float(np.abs(among_others[:ALONE] - alone).max())
+    return moved
+
+
 def quick(out: Path | None) -> None:
-    """Compare with our own unfolded graph; the recorded ratio is written where `out` says, and held otherwise."""
+    """Compare with our own unfolded graph; write the ratio where `out` says, or hold it against the recorded one."""
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         prepare_ours(work, None)

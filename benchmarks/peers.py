@@ -150,10 +150,13 @@ def _unfolded(work: Path) -> Predict:
     return predict
 
 
-def _evenmood(work: Path) -> Predict:
-    from evenmood import EmotionClassifier
+def _evenmood(name: str) -> Callable[[Path], Predict]:
+    def load(work: Path) -> Predict:
+        from evenmood import EmotionClassifier
 
-    return EmotionClassifier.from_pretrained(work / "evenmood").predict
+        return EmotionClassifier.from_pretrained(work / name).predict
+
+    return load
 
 
 TORCH, ONNX = ("torch", "transformers"), ("onnxruntime", "tokenizers")
@@ -166,6 +169,7 @@ PEERS = {
     "teacher": Peer("MiniLM teacher, torch float32", _transformers("teacher", size=64), "teacher", TORCH, 200),
     "keras": Peer("our network, Keras forward pass", _keras, "keras", ("keras", "tensorflow-cpu", "tokenizers"), 50),
     "unfolded": Peer("our network, unfolded ONNX graph", _unfolded, "unfolded", ONNX, 1000),
-    "evenmood": Peer("evenmood", _evenmood, "evenmood", ("evenmood",), 2000),
+    "int8": Peer("evenmood with its LSTM in int8 (not used)", _evenmood("int8"), "int8", ("evenmood",), 2000),
+    "evenmood": Peer("evenmood", _evenmood("evenmood"), "evenmood", ("evenmood",), 2000),
 }
 """In the order of the table; one that has nothing in the folder is left out."""

@@ -142,7 +142,7 @@ def results(_: str) -> str:
         "",
         f"The official split overlaps itself: {overlap} test texts, once cleaned, stand in training or validation too.",
         f"Without them macro-F1 is {figure_text(rest['macro_f1'])}.",
-        f"Storing embedding and convolution in {storage['bits']} bits a weight moves macro-F1 on validation by {moved:+.4f}.",
+        f"Storing the weights of words in {storage['bits']} bits moves macro-F1 on validation by {moved:+.4f}.",
         "",
         "| model, same test split | macro-F1 | thresholds |",
         "|---|---|---|",
