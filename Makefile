@@ -23,7 +23,7 @@ DEFAULT := --soft-targets data/soft-targets.parquet --soft-targets data/soft-var
   --typos 0.1 --misspellings 2000 --label-weights rarity --epochs 5 --calibrate
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check train data data-demo docs hub-tour teacher soft-targets default-model screenshot bench-demo clean
+.PHONY: help demo test check train data data-demo docs hub-tour teacher soft-targets default-model screenshot bench-demo bench bench-quick clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -55,7 +55,7 @@ data: $(VENV)/data ## build the data set, but for the review: make data DATA=...
 data-demo: $(VENV)/dev ## build the data set from a bundled miniature, offline, all stages, in a minute
 	$(BIN)/python -m tests.data_demo
 
-docs: $(VENV)/dev ## write the measured figures into README.md
+docs: $(VENV)/dev ## write the measured figures into README.md and docs/performance.md
 	$(BIN)/python docs/build.py
 
 hub-tour: $(VENV)/dev ## publish, train, push, load back and deploy on a Hub of its own, on loopback
@@ -67,6 +67,12 @@ screenshot: $(VENV)/dev ## take the README's picture and recording of the demo (
 
 bench-demo: $(VENV)/dev ## measure the demo under load: start, answers, a table, memory
 	$(BIN)/python -m benchmarks.demo results/demo.json
+
+bench: $(VENV)/dev ## evenmood beside its peers, in a quarter of an hour: make bench DATA=... (BENCH="--teacher ... --roberta ...")
+	$(BIN)/python -m benchmarks.bench results/bench.json --data $(DATA) $(BENCH)
+
+bench-quick: $(VENV)/dev ## fail if evenmood is slower than recorded, against its own unfolded graph
+	$(BIN)/python -m benchmarks.bench --quick
 
 teacher: $(VENV)/data $(VENV)/train ## fine-tune a teacher of one's own: make teacher DATA=... ENCODER=...
 	$(BIN)/python -m train teacher --base $(ENCODER) --data $(DATA) --out models/teacher

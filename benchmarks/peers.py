@@ -1,7 +1,8 @@
 """What people would use instead, each as one function: raw strings in, labels out, tokenizing included.
 
-Every peer gets what is good for it: a fast tokenizer, texts sorted by length so that little is padding, batches of a
-size that suits it, its library's own choice of threads, labels from probabilities in one comparison.
+Every peer gets what is good for it: a fast tokenizer, texts sorted by length so that little is padding (but for Keras,
+which traces each shape anew), batches of a size that suits it, its library's own choice of threads, labels from
+probabilities in one comparison.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,14 +24,12 @@ class Peer:
         load: Opens what `benchmarks.prepare` laid into a folder, and gives the function that predicts.
         model: The file or folder in that folder that it loads.
         requires: Distributions that it imports.
-        single: Texts that are timed alone, at the most.
     """
 
     title: str
     load: Callable[[Path], Predict]
     model: str
     requires: tuple[str, ...]
-    single: int = 100
 
 
 def _by_length(
@@ -105,6 +104,7 @@ def _keras(work: Path) -> Predict:
 
     choose_backend()
     import keras
+    import numpy as np
     from tokenizers import Tokenizer
 
     from evenmood.text import MAX_LENGTH, encode
@@ -116,7 +116,9 @@ def _keras(work: Path) -> Predict:
 
     def predict(texts: list[str]) -> list[list[int]]:
         ids = encode(tokenizer, texts)
-        return [row.nonzero()[0].tolist() for row in model.predict(ids, batch_size=256, verbose=0) >= THRESHOLD]
+        few = len(ids) <= 32  # as Keras's documentation of `predict` advises
+        found = model.predict_on_batch(ids) if few else model.predict(ids, batch_size=256, verbose=0)
+        return [row.nonzero()[0].tolist() for row in np.asarray(found) >= THRESHOLD]
 
     return predict
 
@@ -161,15 +163,13 @@ def _evenmood(name: str) -> Callable[[Path], Predict]:
 
 TORCH, ONNX = ("torch", "transformers"), ("onnxruntime", "tokenizers")
 PEERS = {
-    "roberta_float32": Peer("RoBERTa-base, torch float32", _transformers("roberta"), "roberta", TORCH, 40),
-    "roberta_bfloat16": Peer(
-        "RoBERTa-base, torch bfloat16", _transformers("roberta", "bfloat16"), "roberta", TORCH, 40
-    ),
-    "roberta_int8": Peer("RoBERTa-base, onnxruntime int8", _roberta_int8, "roberta-int8.onnx", ONNX, 200),
-    "teacher": Peer("MiniLM teacher, torch float32", _transformers("teacher", size=64), "teacher", TORCH, 200),
-    "keras": Peer("our network, Keras forward pass", _keras, "keras", ("keras", "tensorflow-cpu", "tokenizers"), 50),
-    "unfolded": Peer("our network, unfolded ONNX graph", _unfolded, "unfolded", ONNX, 1000),
-    "int8": Peer("evenmood with its LSTM in int8 (not used)", _evenmood("int8"), "int8", ("evenmood",), 2000),
-    "evenmood": Peer("evenmood", _evenmood("evenmood"), "evenmood", ("evenmood",), 2000),
+    "roberta_float32": Peer("RoBERTa-base, torch float32", _transformers("roberta"), "roberta", TORCH),
+    "roberta_bfloat16": Peer("RoBERTa-base, torch bfloat16", _transformers("roberta", "bfloat16"), "roberta", TORCH),
+    "roberta_int8": Peer("RoBERTa-base, onnxruntime int8", _roberta_int8, "roberta-int8.onnx", ONNX),
+    "teacher": Peer("MiniLM teacher, torch float32", _transformers("teacher", size=64), "teacher", TORCH),
+    "keras": Peer("our network, Keras forward pass", _keras, "keras", ("keras", "tensorflow-cpu", "tokenizers")),
+    "unfolded": Peer("our network, unfolded ONNX graph", _unfolded, "unfolded", ONNX),
+    "int8": Peer("evenmood with its LSTM in int8 (not used)", _evenmood("int8"), "int8", ("evenmood",)),
+    "evenmood": Peer("evenmood", _evenmood("evenmood"), "evenmood", ("evenmood",)),
 }
 """In the order of the table; one that has nothing in the folder is left out."""

@@ -19,7 +19,7 @@ def prepare_ours(work: Path, network: str | None) -> None:
 
     Args:
         work: The folder to fill.
-        network: A trained model folder with Keras's files; without, the weights are random, which changes no time.
+        network: Model folder with Keras's files of the bundled model; without, theirs are random, which takes as long.
     """
     from train.backend import choose_backend
 
@@ -32,7 +32,7 @@ def prepare_ours(work: Path, network: str | None) -> None:
     from train.network import build_network
 
     bundled = Path(str(resources.files("evenmood"))) / "default_model"
-    shutil.copytree(network or bundled, work / "evenmood")
+    shutil.copytree(bundled, work / "evenmood")
     tokenizer = work / "evenmood" / TOKENIZER_FILE
     if network:
         model = keras.saving.load_model(network)
@@ -63,7 +63,12 @@ def _quantize_lstm(work: Path) -> None:
 
 
 def prepare_roberta(work: Path, source: str | None, texts: list[str]) -> None:
-    """RoBERTa-base as torch and as int8 ONNX.
+    """RoBERTa-base as torch and as int8 ONNX; arguments as in `save_roberta`."""
+    _quantize(save_roberta(work, source, texts), work)
+
+
+def save_roberta(work: Path, source: str | None, texts: list[str]) -> Any:
+    """RoBERTa-base as transformers saves it, in the folder `roberta`; gives the model.
 
     Args:
         work: The folder to fill.
@@ -84,13 +89,14 @@ def prepare_roberta(work: Path, source: str | None, texts: list[str]) -> None:
             vocab_size=ROBERTA_WORDS,
             max_position_embeddings=514,
             type_vocab_size=1,
-            num_labels=len(LABELS),
+            id2label=dict(enumerate(LABELS)),
+            label2id={label: number for number, label in enumerate(LABELS)},
             problem_type="multi_label_classification",
         )
         model = AutoModelForSequenceClassification.from_config(config, attn_implementation="eager")
     model.eval().save_pretrained(work / "roberta")
     tokenizer.save_pretrained(work / "roberta")
-    _quantize(model, work)
+    return model
 
 
 def _byte_pair_encoding(texts: list[str]) -> Any:
@@ -113,11 +119,13 @@ def _byte_pair_encoding(texts: list[str]) -> Any:
 
 
 def _quantize(model: Any, work: Path) -> None:
-    """Export with torch and quantize with onnxruntime, as its documentation does for transformers."""
+    """Export with torch, fuse attention with onnxruntime's optimizer for transformers, and quantize dynamically."""
     import warnings
 
+    import onnx
     import torch
     from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.transformers import optimizer
 
     class Logits(torch.nn.Module):  # type: ignore[misc]
         """The model with plain tensors in and out."""
@@ -146,5 +154,11 @@ def _quantize(model: Any, work: Path) -> None:
             dynamo=False,
             opset_version=17,
         )
-    quantize_dynamic(work / "roberta.onnx", work / "roberta-int8.onnx", weight_type=QuantType.QInt8)
+    heads, width = model.config.num_attention_heads, model.config.hidden_size
+    optimized = optimizer.optimize_model(str(work / "roberta.onnx"), "bert", num_heads=heads, hidden_size=width)
+    optimized.save_model_to_file(str(work / "roberta.onnx"))
+    fused = {"DefaultTensorType": onnx.TensorProto.FLOAT}  # the quantizer does not know what fused operators give
+    quantize_dynamic(
+        work / "roberta.onnx", work / "roberta-int8.onnx", weight_type=QuantType.QInt8, extra_options=fused
+    )
     (work / "roberta.onnx").unlink()

@@ -82,10 +82,12 @@ def main() -> None:
     tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
     tokenizer.enable_truncation(MAX_LENGTH)
     tokenizer.no_padding()
-    texts = json.loads(Path(file).read_text(encoding="utf-8"))
+    texts = json.loads(Path(file).read_text(encoding="utf-8"))["texts"]
     lengths = [len(encoding.ids) for encoding in tokenizer.encode_batch_fast(texts)]
     rate, speed = fastest(lengths)
     content = {
+        "cores": usable_cores(),
+        "texts_a_batch": BATCH_ROWS,
         "operations_a_text": operations(lengths),
         "tokens_a_text": sum(lengths) / len(lengths),
         "operations_a_second": speed,

@@ -40,7 +40,7 @@ def scores(
             fn_constructor_args=(teacher, runtime, batch_size),
             batch_size=None,
             batch_format="pyarrow",
-            **one_for_each_processor(ray),
+            **one_for_each_processor(ray, len(blocks), gpu=True),
         )
         for batch in labelled.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
             for row in range(batch.num_rows):

@@ -1,4 +1,4 @@
-"""Write what is measured into README.md: `python docs/build.py`, or `--check` to fail when it is out of date."""
+"""Write what is measured into README.md and docs/performance.md: `python docs/build.py`, or `--check` whether it is."""
 
 import ast
 import contextlib
@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.report import DOCUMENT, document, readme_table
 from evenmood.model_folder import figure_text
 
 ROOT = Path(__file__).parent.parent
@@ -23,6 +24,7 @@ DESCRIPTIONS = {
     "LICENSE": "Apache-2.0",
     "Makefile": "every command of the project",
     "README.md": "this page",
+    "benchmarks/performance.md.jinja": "template of docs/performance.md",
     "constraints.txt": "versions that were tried together",
     "data_build/annotate.js": "keyboard of the annotators' app",
     "data_build/dataset_card.md.jinja": "template of the data set's card",
@@ -32,6 +34,7 @@ DESCRIPTIONS = {
     "docs/demo.gif": "a recording of the demo",
     "docs/demo.png": "the picture above",
     "docs/experiments.md": "the paper's claims tested: arms, intervals, verdicts, labels, what people agree on",
+    "docs/performance.md": "speed, memory and scale, beside what people use instead",
     "docs/quality-log.md": "every training run that was tried, with its options and its figures on validation",
     "docs/figures/": "figures of the documents",
     "evenmood/default_model/README.md": "model card of the bundled model",
@@ -41,6 +44,13 @@ DESCRIPTIONS = {
     "evenmood/default_model/training/": "its configuration, history and metrics",
     "evenmood/py.typed": "tells type checkers that the package has types",
     "pyproject.toml": "package, dependencies, tools",
+    "results/bench.json": "speed of evenmood and its peers",
+    "results/bench-quick.json": "the ratio that continuous integration holds",
+    "results/scaling.json": "rows a second on one node and on two",
+    "results/streaming.json": "memory of predicting ten million rows",
+    "results/teacher.json": "how much of a device's matrix peak the relabelling stage reaches",
+    "results/training.json": "seconds an epoch",
+    "results/vectors.json": "memory of reading a 7 GB fastText file",
     "results/default_model.json": "measured figures of the bundled model",
     "results/demo.json": "measured figures of the demo: start, load, memory, a table",
     "results/dataset.json": "counts and figures of a real build of the data set",
@@ -67,13 +77,15 @@ DESCRIPTIONS = {
 
 
 def main() -> None:
-    """Write README.md anew, or compare."""
-    old = README.read_text(encoding="utf-8")
-    new = build(old)
-    if "--check" not in sys.argv:
-        README.write_text(new, encoding="utf-8", newline="\n")
-    elif old != new:
-        sys.exit("error: README.md is out of date with the results files, the code or the file tree; run: make docs")
+    """Write the documents anew, or compare."""
+    made = {README: build(README.read_text(encoding="utf-8")), DOCUMENT: document()}
+    for path, new in made.items():
+        old = path.read_text(encoding="utf-8") if path.exists() else ""
+        if "--check" not in sys.argv:
+            path.write_text(new, encoding="utf-8", newline="\n")
+        elif old != new:
+            name = path.relative_to(ROOT)
+            sys.exit(f"error: {name} is out of date with the results files, the code or the file tree; run: make docs")
 
 
 def build(text: str) -> str:
@@ -81,6 +93,7 @@ def build(text: str) -> str:
     parts: dict[str, Callable[[str], str]] = {
         "output": example_output,
         "results": results,
+        "speed": lambda _: readme_table(),
         "demo": demo,
         "files": file_tree,
     }

@@ -16,7 +16,7 @@ from evenmood.errors import DataError, EvenmoodError
 SHARE = 0.5
 """Of a processor that an actor asks for; there is one actor for each. So those of a lost node find room elsewhere."""
 PIECE_ROWS = 10_000
-"""Rows that an actor reads and predicts at a time, at the most; a piece lies in one row group of the file."""
+"""Rows of a piece, which an actor predicts at a time; it holds the whole row group that the piece lies in."""
 CONNECT_SECONDS = 5
 
 
@@ -68,12 +68,23 @@ def _check_address(address: str | None) -> None:
         ) from None
 
 
-def one_for_each_processor(ray: Any) -> dict[str, Any]:
-    """What a step of Ray Data is to be told so that there is one actor for each GPU, or else each core."""
+def one_for_each_processor(ray: Any, pieces: int, gpu: bool) -> dict[str, Any]:
+    """What a step of Ray Data is to be told so that there is one actor for each core, or each GPU where there are some.
+
+    Args:
+        ray: The module.
+        pieces: Pieces of work; there are no more actors than that.
+        gpu: Whether the actors can use one.
+
+    Raises:
+        EvenmoodError: The cluster has neither.
+    """
     held = ray.cluster_resources()
-    kind = "num_gpus" if held.get("GPU") else "num_cpus"
-    count = int(held.get("GPU") or held["CPU"])
-    return {"compute": ray.data.ActorPoolStrategy(size=max(1, count)), kind: SHARE}
+    kind = "GPU" if gpu and held.get("GPU") else "CPU"
+    count = int(held.get(kind, 0))
+    if not count:
+        raise EvenmoodError("the Ray cluster has no processor to compute on; start a node without --num-cpus=0")
+    return {"compute": ray.data.ActorPoolStrategy(size=max(1, min(count, pieces))), f"num_{kind.lower()}s": SHARE}
 
 
 def predict_file(
@@ -129,11 +140,18 @@ def predict_file(
             fn_kwargs={"column": column, "schema": wanted, "size": PIECE_ROWS},
             batch_size=None,
             batch_format="pyarrow",
-            **one_for_each_processor(ray),
+            **one_for_each_processor(ray, len(pieces), gpu=False),
         )
-        for piece in predicted.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-            done += piece.num_rows
-            yield piece.cast(wanted), done / about.num_rows
+        try:
+            for piece in predicted.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+                done += piece.num_rows
+                yield piece.cast(wanted), done / about.num_rows
+        except ray.exceptions.RayError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise EvenmoodError(
+                f"{source}: a node could not predict it ({reason}); "
+                "file and model have to be under the same path on every node"
+            ) from None
 
 
 class Predictor:

@@ -66,7 +66,8 @@ def decided(probabilities: np.ndarray, cuts: np.ndarray, labels: Sequence[str]) 
     """
     above = probabilities >= cuts
     fallback = np.logical_not(above.any(axis=1))
-    above[fallback, probabilities[fallback].argmax(axis=1)] = True
+    if fallback.any():
+        above[fallback, probabilities[fallback].argmax(axis=1)] = True
     rows, columns = np.nonzero(above)
     given = probabilities[rows, columns]
     order = np.lexsort((-given, rows))  # by row, then the most probable first, then as the columns are

@@ -19,7 +19,7 @@ TRAINED_ON = [
     "a very long word antidisestablishmentarianism and naïve café 😀 ❤ 😢",
 ] * 2
 PARTS = [
-    *"abdDpPxX 3:;=<-'`’()[]/\\@!?._,&#\t\n\r\x00\x1c\x7f\"",
+    *"abdDpPxX 3:;=<-'`’‘()[]/\\@!?._,&#\t\n\r\x00\x1c\x7f\"",
     *("http://", "https://", "www.", "://", "@name", "...", "!!", "??", "happy", "love", "know", "ing", "x", " ", " "),
     *(" :)", "xD", ";-)", ":'(", "<33", ":/", "=D", " :-", ":p", "WWW.x", "HTTP://Y"),
 ]

@@ -1,6 +1,10 @@
 """`train fit --distribute`: one machine as four devices learns what one device learns."""
 
 import csv
+import os
+import socket
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,6 +15,7 @@ from tests.conftest import SMALL
 from tests.test_fit import command
 from train.distribution import even_batch
 
+QUICK = ["--epochs", "2", "--dropout", "0", "--max-length", "4"]
 DEVICES = "--xla_force_host_platform_device_count=4"
 
 
@@ -21,13 +26,46 @@ def losses(folder: Path) -> list[tuple[float, float]]:
 
 @pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed")
 def test_four_devices_learn_what_one_learns(small_data: Path, tmp_path: Path) -> None:
-    options: list[str | Path] = ["--data", small_data, *SMALL, "--epochs", "2", "--dropout", "0"]
+    options: list[str | Path] = ["--data", small_data, *SMALL, *QUICK]
     done = command("fit", *options, "--out", tmp_path / "one", KERAS_BACKEND="jax")
     assert done.returncode == 0, done.stderr
     done = command("fit", *options, "--distribute", "--out", tmp_path / "four", KERAS_BACKEND="jax", XLA_FLAGS=DEVICES)
     assert done.returncode == 0, done.stderr
-    assert "4 devices" in done.stderr
+    assert "4 devices share each batch, on 1 hosts" in done.stderr
     np.testing.assert_allclose(losses(tmp_path / "four"), losses(tmp_path / "one"), rtol=3e-3)
+
+
+@pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed")
+def test_two_hosts_learn_the_same(small_data: Path, tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    hosts = []
+    for host in range(2):
+        variables = {
+            "KERAS_BACKEND": "jax",
+            "JAX_PLATFORMS": "cpu",
+            "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+            "KERAS_DISTRIBUTION_JOB_ADDRESSES": f"{address},127.0.0.1:1",
+            "KERAS_DISTRIBUTION_NUM_PROCESSES": "2",
+            "KERAS_DISTRIBUTION_PROCESS_ID": str(host),
+        }
+        options = ["fit", "--data", small_data, *SMALL, *QUICK, "--distribute", "--out", tmp_path / f"host{host}"]
+        hosts.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "train", *map(str, options)],
+                env={**os.environ, **variables},
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+    said = [host.communicate(timeout=300)[1] for host in hosts]
+    assert [host.returncode for host in hosts] == [0, 0], said
+    assert all("4 devices share each batch, on 2 hosts" in lines for lines in said)
+    done = command("fit", "--data", small_data, *SMALL, *QUICK, "--out", tmp_path / "one", KERAS_BACKEND="jax")
+    assert done.returncode == 0, done.stderr
+    assert losses(tmp_path / "host0") == losses(tmp_path / "host1")
+    np.testing.assert_allclose(losses(tmp_path / "host0"), losses(tmp_path / "one"), rtol=3e-3)
 
 
 def test_another_backend_is_refused(small_data: Path, tmp_path: Path) -> None:

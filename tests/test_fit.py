@@ -138,6 +138,19 @@ def test_evaluate_logs_every_run(model: Path) -> None:
     assert "**Test split**" in (model / "README.md").read_text()
 
 
+def test_export_writes_what_fit_wrote(model: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(model, tmp_path / "copy"))
+    (folder / "model.onnx").unlink()
+    before = figures(model)
+    done = command("export", folder)
+    assert done.returncode == 0, done.stderr
+    assert figures(folder) == before
+    (folder / "model.weights.h5").unlink()
+    done = command("export", folder)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+    assert "model.weights.h5 missing" in done.stderr
+
+
 def test_bundle(model: Path, tmp_path: Path) -> None:
     assert command("evaluate", model, "--split", "test").returncode == 0
     package, results = tmp_path / "package", tmp_path / "results.json"

@@ -34,7 +34,7 @@ class Checkpoint:
         path = self.folder / OPTIONS_FILE
         if self._vectors.exists():  # before that, nothing is lost by starting anew
             before = json.loads(path.read_text(encoding="utf-8"))
-            changed = sorted(name for name in options if options[name] != before.get(name))
+            changed = sorted(name for name in options if options[name] != before.get(name, getattr(TrainConfig, name)))
             if changed:
                 raise UsageError(
                     f"{self.folder}: an unfinished run with other {', '.join(changed)}; "

@@ -50,7 +50,7 @@ class TrainConfig:
         patience: Epochs without a lower validation loss after which training stops.
         thresholds: How they are tuned on validation: highest F1 on a grid, or `shrunk` for the sake of rare labels.
         calibrate: Scale each label's logits on validation, so that probabilities mean what they say.
-        distribute: Share each batch among all devices of this machine; on Keras's JAX backend.
+        distribute: Share each batch among all devices, of several hosts too; on Keras's JAX backend.
         precision: `auto` is mixed float16 on a GPU and float32 on a CPU.
         embedding_bits: Bits per weight of model.onnx's embedding and folded convolution: 32, 16 or 8. Keras's stay 32.
         seed: Seed of everything random.

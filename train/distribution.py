@@ -1,36 +1,68 @@
 """Data-parallel training: each device takes its share of every batch (https://keras.io/guides/distribution/)."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import keras
 import numpy as np
 
 from evenmood.errors import UsageError
 
+HOSTS = "KERAS_DISTRIBUTION_JOB_ADDRESSES"
+"""Keras's variable that names the hosts; KERAS_DISTRIBUTION_NUM_PROCESSES and _PROCESS_ID say how many, and which."""
 
-@contextmanager
-def data_parallel(wanted: bool) -> Iterator[int]:
-    """Spread training over all devices of this process, if wanted; gives their number.
 
-    Keras does it on the JAX backend. The variables are the same on every device, and the gradient of a batch is the
-    mean over the devices' shares: training is that of one device, but for rounding.
+@dataclass(frozen=True)
+class Devices:
+    """What shares a batch: devices, evenly on hosts, and which of the hosts this is."""
+
+    count: int = 1
+    hosts: int = 1
+    host: int = 0
+
+    def share(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """This host's rows of a batch, and their weights in the loss: `even_batch`."""
+        rows, weights = even_batch(batch, self.count)
+        size = len(rows) // self.hosts
+        own = slice(self.host * size, (self.host + 1) * size)
+        return rows[own], None if weights is None else weights[own]
+
+
+def join_hosts(wanted: bool) -> None:
+    """Join the other hosts, where the environment names some; before anything is computed.
 
     Raises:
-        UsageError: Another backend was chosen.
+        UsageError: Another backend than JAX was chosen.
     """
     if not wanted:
-        yield 1
         return
-    if keras.backend.backend() != "jax":
-        raise UsageError(
-            f"--distribute needs Keras's JAX backend, not {keras.backend.backend()}: set KERAS_BACKEND=jax"
-        )
+    backend = keras.backend.backend()
+    if backend != "jax":
+        raise UsageError(f"--distribute needs Keras's JAX backend, not {backend}: set KERAS_BACKEND=jax")
+    if os.environ.get(HOSTS):
+        keras.distribution.initialize()
+
+
+@contextmanager
+def data_parallel(wanted: bool) -> Iterator[Devices]:
+    """Spread training over all devices of all hosts, if wanted.
+
+    Keras does it on the JAX backend. The variables are the same on every device, and the gradient of a batch is the
+    mean over the devices' shares: training is that of one device, but for rounding. Every host runs the same command
+    with an `--out` of its own, and writes the same model there.
+    """
+    if not wanted:
+        yield Devices()
+        return
+    import jax
+
     devices = keras.distribution.list_devices()
     before = keras.distribution.distribution()
     keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices))
     try:
-        yield len(devices)
+        yield Devices(len(devices), jax.process_count(), jax.process_index())
     finally:
         keras.distribution.set_distribution(before)
 

@@ -3,7 +3,7 @@
 Converters turn the masked LSTM into loops (tf2onnx) or a thousand unrolled nodes (torch); ONNX has an LSTM operator of
 its own whose `sequence_lens` input is exactly the mask. Operators: https://onnx.ai/onnx/operators/
 
-Everything runs time first, as that operator wants it, so nothing is transposed on the way.
+Up to that operator everything runs time first, as it wants it, so nothing is transposed on the way.
 """
 
 from collections.abc import Sequence
@@ -77,14 +77,15 @@ def export_onnx(model: Any, path: Path, embedding_bits: int = 32, folded: bool |
     vectors = layers["embedding"][0].astype(np.float64)
     vectors[PAD_ID] = 0  # the network multiplies padding by zero
     graph.node("Transpose", ["input_ids"], "ids_by_time", perm=[1, 0])
-    hidden = (_lookup if folded else _convolution)(graph, vectors, kernel, embedding_bits)
-    hidden = graph.node("Relu", [graph.node("Add", [hidden, graph.weight("conv_b", bias)], "conv_biased")], "conv_relu")
+    hidden, spread = (_lookup if folded else _convolution)(graph, vectors, kernel, embedding_bits)
+    biased = graph.node("Add", [hidden, graph.weight("conv_b", bias / spread)], "conv_biased")
+    hidden = graph.node("Relu", [biased], "conv_relu")
     if (sign < 0).any():
         hidden = graph.node("Mul", [hidden, graph.weight("norm_sign", sign)], "norm")
     parts = [graph.every(POOL_SIZE, first, hidden, f"pool_{first}") for first in range(POOL_SIZE)]
     hidden = graph.node("Max", parts, "pooled")  # (steps, n, filters)
     mask, steps = _lengths(graph)
-    hidden = _bilstm(graph, hidden, steps, layers["bilstm"], shift)  # (steps, n, 2 * units)
+    hidden = _bilstm(graph, hidden, steps, layers["bilstm"], spread, shift)  # (n, steps, 2 * units)
     has_attention = "attention_score" in layers
     pooled = _attention(graph, hidden, mask, layers) if has_attention else _average(graph, hidden, mask)
     dense = graph.node("Relu", [_dense(graph, pooled, "dense", layers["dense"])], "dense_relu")
@@ -129,8 +130,8 @@ def _rows(graph: _Graph, table: np.ndarray, ids: str, bits: int) -> str:
     return graph.node("Mul", [whole, scale], "rows")
 
 
-def _lookup(graph: _Graph, vectors: np.ndarray, kernel: np.ndarray, bits: int) -> str:
-    """Embedding and convolution as one table: float (time, n, filters)."""
+def _lookup(graph: _Graph, vectors: np.ndarray, kernel: np.ndarray, bits: int) -> tuple[str, np.ndarray]:
+    """Embedding and convolution as one table: float (time, n, filters), and what each filter was divided by."""
     width, size, filters = kernel.shape
     table = vectors @ kernel.transpose(1, 0, 2).reshape(size, width * filters)
     # A channel that is small beside the others would be rounded away by a scale for all of them.
@@ -145,12 +146,11 @@ def _lookup(graph: _Graph, vectors: np.ndarray, kernel: np.ndarray, bits: int) -
         last = tap - width + 1
         start, end = graph.integers(tap, tap * filters), graph.integers(last or END, (tap + 1) * filters)
         taps.append(graph.node("Slice", [rows, start, end, graph.integers(0, 2)], f"tap_{tap}"))
-    total = graph.node("Sum", taps, "taps")
-    return graph.node("Mul", [total, graph.weight("spread", spread)], "conv") if bits == 8 else total
+    return graph.node("Sum", taps, "taps"), spread
 
 
-def _convolution(graph: _Graph, vectors: np.ndarray, kernel: np.ndarray, bits: int) -> str:
-    """Embedding and convolution, one after the other: float (time, n, filters)."""
+def _convolution(graph: _Graph, vectors: np.ndarray, kernel: np.ndarray, bits: int) -> tuple[str, np.ndarray]:
+    """Embedding and convolution, one after the other: as `_lookup`."""
     width = kernel.shape[0]
     before = (width - 1) // 2
     # The convolution is linear in each dimension: it takes back what the dimension is divided by.
@@ -159,22 +159,29 @@ def _convolution(graph: _Graph, vectors: np.ndarray, kernel: np.ndarray, bits: i
     rows = graph.node("Transpose", [rows], "conv_in", perm=[0, 2, 1])
     weights = graph.weight("conv_w", (kernel * spread[:, None]).transpose(2, 1, 0))
     hidden = graph.node("Conv", [rows, weights], "conv", pads=[before, width - 1 - before])
-    return graph.node("Transpose", [hidden], "conv_by_time", perm=[2, 0, 1])
+    return graph.node("Transpose", [hidden], "conv_by_time", perm=[2, 0, 1]), np.ones(kernel.shape[2])
 
 
 def _lengths(graph: _Graph) -> tuple[str, str]:
-    """Which time steps after pooling hold a word, float (steps, n); and how many do, int32 (n,)."""
+    """Which time steps after pooling hold a word, float (n, steps); and how many do, int32 (n,)."""
     found = graph.node("Greater", ["ids_by_time", graph.weight("pad", PAD_ID, np.int32)], "is_word")
     real = graph.node("Cast", [found], "is_word_int", to=TensorProto.INT32)
     words = graph.node("ReduceSum", [real, graph.integers(0)], "word_count", keepdims=0)
     rounded = graph.node("Add", [words, graph.weight("pool_less_1", POOL_SIZE - 1, np.int32)], "word_count_up")
     steps = graph.node("Div", [rounded, graph.weight("pool_size", POOL_SIZE, np.int32)], "step_count")
     first = graph.every(POOL_SIZE, 0, real, "step_is_real")  # padding is at the end: a step's first word tells
-    return graph.node("Cast", [first], "step_mask", to=TensorProto.FLOAT), steps
+    by_row = graph.node("Transpose", [first], "step_is_real_by_row", perm=[1, 0])
+    return graph.node("Cast", [by_row], "step_mask", to=TensorProto.FLOAT), steps
 
 
-def _bilstm(graph: _Graph, hidden: str, steps: str, weights: list[np.ndarray], shift: np.ndarray) -> str:
-    """Keras's gates are ordered input, forget, cell, output; ONNX's input, output, forget, cell."""
+def _bilstm(
+    graph: _Graph, hidden: str, steps: str, weights: list[np.ndarray], spread: np.ndarray, shift: np.ndarray
+) -> str:
+    """Keras's gates are ordered input, forget, cell, output; ONNX's input, output, forget, cell.
+
+    Its kernel takes back what the filters were divided by, and its bias takes in batch normalization's shift: neither
+    changes what the ReLU and the pooling before it choose.
+    """
     units = weights[1].shape[0]
 
     def reorder(values: np.ndarray) -> np.ndarray:
@@ -182,14 +189,14 @@ def _bilstm(graph: _Graph, hidden: str, steps: str, weights: list[np.ndarray], s
         return np.concatenate([i, o, f, c], axis=-1).T
 
     directions = (weights[:3], weights[3:])
-    w = np.stack([reorder(kernel) for kernel, _, _ in directions])
+    w = np.stack([reorder(kernel * spread[:, None]) for kernel, _, _ in directions])
     r = np.stack([reorder(recurrent) for _, recurrent, _ in directions])
     b = np.stack(
         [np.concatenate([reorder(bias + shift @ kernel), np.zeros(4 * units)]) for kernel, _, bias in directions]
     )
     inputs = [hidden, graph.weight("lstm_w", w), graph.weight("lstm_r", r), graph.weight("lstm_b", b), steps]
     hidden = graph.node("LSTM", inputs, "lstm", hidden_size=units, direction="bidirectional")  # (steps, 2, n, units)
-    hidden = graph.node("Transpose", [hidden], "lstm_by_row", perm=[0, 2, 1, 3])
+    hidden = graph.node("Transpose", [hidden], "lstm_by_row", perm=[2, 0, 1, 3])
     return graph.node("Reshape", [hidden, graph.integers(0, 0, 2 * units)], "bilstm")
 
 
@@ -199,22 +206,20 @@ def _attention(graph: _Graph, hidden: str, mask: str, layers: Layers) -> str:
     scores = graph.node("Add", [scores, graph.weight("attention_b", bias)], "attention_biased")
     scores = graph.node("Tanh", [scores], "attention_tanh")
     score = graph.weight("attention_v", layers["attention_score"][0])
-    scores = graph.node("MatMul", [scores, score], "attention_score")  # (steps, n, 1)
-    mask = graph.node("Unsqueeze", [mask, graph.integers(2)], "step_mask_column")
+    scores = graph.node("MatMul", [scores, score], "attention_score")  # (n, steps, 1)
+    scores = graph.node("Squeeze", [scores, graph.integers(2)], "attention_flat")
     missing = graph.node("Sub", [mask, graph.weight("one", 1.0)], "minus_padded")  # 0 for words, -1 for padding
     missing = graph.node("Mul", [missing, graph.weight("large", -MASKED)], "padded_score")
-    shares = graph.node("Softmax", [graph.node("Add", [scores, missing], "masked_score")], "shares", axis=0)
-    by_row = graph.node("Squeeze", [shares, graph.integers(2)], "shares_flat")
-    graph.node("Transpose", [by_row], "attention", perm=[1, 0])
-    weighted = graph.node("Mul", [hidden, shares], "weighted")
-    return graph.node("ReduceSum", [weighted, graph.integers(0)], "context", keepdims=0)
+    attention = graph.node("Softmax", [graph.node("Add", [scores, missing], "masked_score")], "attention", axis=1)
+    row = graph.node("Unsqueeze", [attention, graph.integers(1)], "attention_row")
+    return graph.node("Squeeze", [graph.node("MatMul", [row, hidden], "weighted_sum"), graph.integers(1)], "context")
 
 
 def _average(graph: _Graph, hidden: str, mask: str) -> str:
     column = graph.node("Unsqueeze", [mask, graph.integers(2)], "step_mask_column")
     masked = graph.node("Mul", [hidden, column], "masked")
-    total = graph.node("ReduceSum", [masked, graph.integers(0)], "total", keepdims=0)
-    count = graph.node("ReduceSum", [column, graph.integers(0)], "real_steps", keepdims=0)
+    total = graph.node("ReduceSum", [masked, graph.integers(1)], "total", keepdims=0)
+    count = graph.node("ReduceSum", [column, graph.integers(1)], "real_steps", keepdims=0)
     return graph.node("Div", [total, count], "context")
 
 

@@ -30,7 +30,7 @@ from train.card import write_card
 from train.checkpoint import Checkpoint
 from train.config import TrainConfig
 from train.distillation import TrainingTexts, record_soft_targets, training_texts
-from train.distribution import data_parallel, even_batch
+from train.distribution import Devices, data_parallel, join_hosts
 from train.evaluate import onnx_probabilities, record_split, write_metrics
 from train.export import export_onnx
 from train.losses import WeightedCrossentropy, rarity_weights
@@ -64,6 +64,7 @@ def fit(
     Returns:
         `out`.
     """
+    join_hosts(config.distribute)
     checkpoint = Checkpoint(out, config, restart)
     train, validation, learnt = read_data(config, say)
     make_deterministic(config.seed)
@@ -178,7 +179,7 @@ def train_network(
     try:
         with data_parallel(config.distribute) as devices:
             if config.distribute:
-                say(f"distribute: {devices} devices share each batch")
+                say(f"distribute: {devices.count} devices share each batch, on {devices.hosts} hosts")
             best_model = run_epochs(config, vectors, tokenizer, learnt, validation, checkpoint, say, keep, devices)
             best_weights = best_model.get_weights()
     finally:
@@ -198,7 +199,7 @@ def run_epochs(
     checkpoint: Checkpoint,
     say: Say,
     keep: Callable[[Path], None],
-    devices: int,
+    devices: Devices,
 ) -> keras.Model:
     """What `train_network` does under a precision and a distribution: build or load, train, and load the best."""
     ids, validation_ids = encode(tokenizer, learnt.texts), encode(tokenizer, validation.texts)
@@ -209,7 +210,7 @@ def run_epochs(
         model = build_network(config, vectors, len(LABELS), learnt.targets.mean(axis=0))
         compile_network(model, config, learnt)
     trace_any_shape(model)
-    held, weights = even_batch(np.arange(len(validation)), devices)
+    held, weights = devices.share(np.arange(len(validation)))
     for epoch in range(len(checkpoint.history) + 1, config.epochs + 1):
         if epoch > checkpoint.best_epoch + config.patience:
             break
@@ -224,15 +225,15 @@ def run_epochs(
         counts = token_counts(ids)
         total = 0.0
         for batch in epoch_batches(counts, config.batch_size, random):
-            rows, shares = even_batch(batch, devices)
-            read = cut_to_longest(ids[rows], counts[rows])
+            rows, shares = devices.share(batch)
+            read = cut_to_longest(ids[rows], counts[batch])  # as long on every host
             total += float(model.train_on_batch(read, learnt.targets[rows], sample_weight=shares)) * len(batch)
         val_loss = float(
             model.evaluate(
                 validation_ids[held],
                 validation.labels[held],
                 sample_weight=weights,
-                batch_size=-(-1024 // devices) * devices,
+                batch_size=-(-1024 // devices.count) * devices.count // devices.hosts,
                 verbose=0,
             )
         )

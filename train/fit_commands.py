@@ -1,5 +1,6 @@
-"""Commands that train a model and score it: fit, vectors, log, evaluate, thresholds, robustness, bundle."""
+"""Commands that train a model and score it: fit, vectors, log, evaluate, export, thresholds, robustness, bundle."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -121,6 +122,25 @@ def evaluate(
     without = figures.get("tuned_without_overlap")
     if without:
         print(f"macro-F1 {figure_text(without['macro_f1'])} on the {without['rows']:,} texts of no earlier split")
+
+
+@app.command()
+def export(folder: Annotated[Path, typer.Argument(help="Model folder with Keras's files.")]) -> None:
+    """Write a model's model.onnx anew from Keras's files, as this version exports it; all else stays as it is."""
+    from evenmood.model_folder import KERAS_FILES, ONNX_FILE, check_files
+    from train.backend import choose_backend
+
+    check_files(folder, KERAS_FILES)
+    choose_backend()
+    import keras
+
+    from train.export import export_onnx
+
+    bits = json.loads((folder / "training" / "config.json").read_text(encoding="utf-8"))["embedding_bits"]
+    part = folder / f"{ONNX_FILE}.part"
+    export_onnx(keras.saving.load_model(folder), part, bits)
+    part.replace(folder / ONNX_FILE)
+    say(f"{folder / ONNX_FILE}: {(folder / ONNX_FILE).stat().st_size / 1e6:.1f} MB")
 
 
 @app.command()

@@ -1,0 +1,107 @@
+"""Rows a second of `evenmood predict --engine ray`: `python -m benchmarks.scaling results/scaling.json`.
+
+One node of one core, then two such nodes, on this machine; starting the cluster and loading the model are not counted.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.bench import environment, machine, write
+from benchmarks.texts import endless_texts
+
+ROWS = 1_000_000
+ROUNDS = 3
+WORKERS = (1, 2)
+FIGURE = Path("docs/figures/scaling.png")
+
+
+def predict(workers: int, source: str, target: str) -> None:
+    """Predict a file on a cluster of so many nodes of one core, and print the seconds from the first piece on."""
+    from ray.cluster_utils import Cluster
+
+    from evenmood import EmotionClassifier, cluster, scored
+
+    machines = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    for _ in range(workers - 1):
+        machines.add_node(num_cpus=1)
+    machines.wait_for_nodes()
+    labels = EmotionClassifier.from_pretrained().labels
+    arguments = {"model": None, "revision": None, "chosen": labels, "proba": False}
+    times: list[tuple[float, int]] = []
+
+    def advance(count: int, _: float | None) -> None:
+        times.append((time.monotonic(), count))
+
+    def refuse(message: str) -> None:
+        raise ValueError(message)
+
+    pieces = cluster.predict_file(source, "text", scored.ADDED, arguments, machines.address)
+    cluster.write_file(pieces, target, "text", source, refuse, advance, overwrite=True)
+    machines.shutdown()
+    (first, before), (last, after) = times[0], times[-1]
+    print(json.dumps({"rows": after - before, "seconds": last - first}))
+
+
+def run(workers: int, source: Path) -> float:
+    """Rows a second of one process that runs the cluster."""
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.scaling", str(workers), str(source), f"{source}.out"]
+    variables = environment() | {"RAY_worker_niceness": "0"}
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
+    figures = json.loads(done.stdout.splitlines()[-1])
+    print(f"{workers}: {figures['rows'] / figures['seconds']:,.0f} rows a second", file=sys.stderr)
+    return float(figures["rows"] / figures["seconds"])
+
+
+def main() -> None:
+    """Measure each number of nodes, round by round."""
+    if len(sys.argv) == 4:
+        predict(int(sys.argv[1]), *sys.argv[2:])
+        return
+    import pyarrow
+    from pyarrow import parquet
+
+    with tempfile.TemporaryDirectory() as temporary:
+        source = Path(temporary) / "in.parquet"
+        texts = [text for _, text in zip(range(ROWS), endless_texts(), strict=False)]
+        parquet.write_table(pyarrow.table({"id": range(ROWS), "text": texts}), source, row_group_size=50_000)
+        rates: dict[str, list[float]] = {str(workers): [] for workers in WORKERS}
+        for _ in range(ROUNDS):
+            for workers in WORKERS:
+                rates[str(workers)].append(round(run(workers, source)))
+    content: dict[str, Any] = {"machine": machine(), "rows": ROWS, "rows_a_second": rates}
+    write(Path(sys.argv[1]), content)
+    draw(content, FIGURE)
+
+
+def draw(content: dict[str, Any], path: Path) -> None:
+    """The medians as bars with each round's rate, beside what as many times the first would be."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    rates = content["rows_a_second"]
+    names = list(rates)
+    middle = [statistics.median(rates[name]) for name in names]
+    figure, axes = pyplot.subplots(figsize=(4.5, 3.2), layout="constrained")
+    axes.bar(names, middle, width=0.55, color="#4c78a8", label="median")
+    for name in names:
+        axes.scatter([name] * len(rates[name]), rates[name], color="black", s=14, zorder=3)
+    ideal = [middle[0] * int(name) for name in names]
+    axes.plot(names, ideal, color="#888888", linestyle="--", marker="_", label="as many times one node")
+    axes.set(xlabel="nodes of one core", ylabel="rows a second", ylim=(0, 1.15 * max(*ideal, *middle)))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.legend(frameon=False, loc="upper left")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=150)
+    pyplot.close(figure)
+
+
+if __name__ == "__main__":
+    main()

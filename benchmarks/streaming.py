@@ -1,0 +1,78 @@
+"""Memory of `evenmood predict` on ten million rows: `python -m benchmarks.streaming results/streaming.json`."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from benchmarks.bench import environment, machine, write
+from benchmarks.texts import endless_texts
+
+ROWS = 10_000_000
+MARKS = (100_000, 1_000_000, 5_000_000, ROWS - 50_000)
+"""Rows after which memory is looked at."""
+
+
+def lines() -> Iterator[bytes]:
+    """A table as CSV; each text has a number, so that there are as many words nobody has seen as there are rows."""
+    yield b"id,text\n"
+    for number, text in zip(range(ROWS), endless_texts(), strict=False):
+        yield f'{number},"{text.replace(chr(34), "")} {number}"\n'.encode()
+
+
+def feed(pipe: IO[bytes]) -> None:
+    """Send the table to the command."""
+    with pipe:
+        for line in lines():
+            pipe.write(line)
+
+
+def status(pid: int, name: str) -> float:
+    """A figure of a process in MB (Linux)."""
+    rows = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    return next(int(row.split()[1]) for row in rows if row.startswith(name)) * 1024 / 1e6
+
+
+def main() -> None:
+    """Send, count what comes back, and look at memory on the way."""
+    (out,) = sys.argv[1:]
+    command = [sys.executable, "-m", "evenmood.cli", "predict", "-", "--input-format", "csv", "--quiet"]
+    started = time.monotonic()
+    marks: list[dict[str, Any]] = []
+    with subprocess.Popen(
+        command, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=2**20
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        threading.Thread(target=feed, args=(process.stdin,), daemon=True).start()
+        count = -1  # the line with the names of the columns
+        peak = 0.0
+        for _ in process.stdout:
+            count += 1
+            if count % 50_000 == 0 and count < ROWS:
+                peak = status(process.pid, "VmHWM")
+            if count in MARKS:
+                seconds = time.monotonic() - started
+                marks.append({"rows": count, "resident_mb": status(process.pid, "VmRSS"), "seconds": round(seconds, 1)})
+                print(json.dumps(marks[-1]), file=sys.stderr)
+        if process.wait() or count != ROWS:
+            sys.exit(f"error: {count:,} of {ROWS:,} rows came back")
+    content = {
+        "rows": ROWS,
+        "seconds": round(time.monotonic() - started, 1),
+        "rows_a_second": round(ROWS / (time.monotonic() - started)),
+        "marks": marks,
+        "peak_memory_mb": peak,
+        "cores": os.cpu_count(),
+        "machine": machine(),
+    }
+    write(Path(out), content)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""The relabelling stage on RoBERTa-base: `python -m benchmarks.teacher results/teacher.json`, on a GPU if there is one.
+
+The share of the device's matrix peak: operations on real tokens (padding counts for nothing), over what a large product
+in the same precision reaches here.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.bench import machine, write
+from benchmarks.prepare import save_roberta
+from benchmarks.texts import made_up_texts
+
+LAYERS, WIDTH, INNER = 12, 768, 3072
+BATCH_SIZES = {"cuda": (256, 1024, 4096), "cpu": (32, 128)}
+TEXTS = {"cuda": 200_000, "cpu": 1_000}
+PRODUCT = {"cuda": 8192, "cpu": 2048}
+
+
+def operations(tokens: list[int]) -> float:
+    """Floating-point operations of the encoder on texts of so many tokens: its matrices, and attention's products."""
+    matrices = 2 * (4 * WIDTH * WIDTH + 2 * WIDTH * INNER)
+    return float(sum(LAYERS * (count * matrices + 4 * count * count * WIDTH) for count in tokens))
+
+
+def peak(device: str, dtype: Any) -> float:
+    """Operations a second of one large matrix product."""
+    import torch
+
+    size = PRODUCT[device]
+    left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    seconds = []
+    for _ in range(20):
+        started = time.perf_counter()
+        left @ right
+        if device == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - started)
+    return float(2 * size**3 / min(seconds))
+
+
+def main() -> None:
+    """Measure each batch size, and write."""
+    import torch
+    from transformers import AutoTokenizer
+
+    from evenmood.teacher import Teacher, torch_device
+
+    (out,) = sys.argv[1:]
+    device, half = torch_device()
+    texts = made_up_texts(TEXTS[device])
+    best = peak(device, torch.bfloat16 if half else torch.float32)
+    with tempfile.TemporaryDirectory() as temporary:
+        save_roberta(Path(temporary), None, texts[:50_000])
+        folder = str(Path(temporary) / "roberta")
+        tokens = [len(ids) for ids in AutoTokenizer.from_pretrained(folder)(texts)["input_ids"]]
+        rows = []
+        for size in BATCH_SIZES[device]:
+            teacher = Teacher(folder, batch_size=size)
+            teacher.probabilities(texts[: 2 * size])
+            started = time.perf_counter()
+            teacher.probabilities(texts)
+            seconds = time.perf_counter() - started
+            rows.append(
+                {
+                    "batch_size": size,
+                    "texts_a_second": round(len(texts) / seconds, 1),
+                    "share_of_peak": round(operations(tokens) / seconds / best, 3),
+                }
+            )
+            print(json.dumps(rows[-1]), file=sys.stderr)
+    name = torch.cuda.get_device_name() if device == "cuda" else machine()
+    precision = "bfloat16" if half else "float32"
+    write(Path(out), {"device": name, "precision": precision, "peak_operations_a_second": best, "runs": rows})
+
+
+if __name__ == "__main__":
+    main()

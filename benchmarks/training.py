@@ -1,0 +1,152 @@
+"""Seconds an epoch: `python -m benchmarks.training results/training.json --data DATA`, on whatever device is there.
+
+`train fit` in the paper's configuration, with random vectors, beside plain Keras: `model.fit` on texts of 30 tokens.
+Each setting runs in a process of its own; an epoch's time is the median after the first, which compiles.
+"""
+
+import argparse
+import csv
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from benchmarks.bench import environment, machine, write
+
+EPOCHS = 4
+BACKENDS = ("tensorflow", "jax", "torch")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+BATCH_SIZES = (256, 1024, 4096)
+
+
+def main() -> None:
+    """Measure every setting that makes sense on this machine."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path, help="results file to write")
+    parser.add_argument("--data", required=True, help="data set to train on")
+    parser.add_argument("--plain", help=argparse.SUPPRESS)  # what a process of plain Keras is told
+    options = parser.parse_args()
+    if options.plain:
+        plain_keras(options.data, options.out)
+        return
+    card = shutil.which("nvidia-smi")
+    settings: list[dict[str, Any]]
+    if card:
+        found = [name for name in BACKENDS if find_spec(name)]
+        settings = [{"backend": name, "precision": precision} for name in found for precision in PRECISIONS]
+        settings += [
+            {"backend": name, "precision": "mixed_bfloat16", "batch_size": size}
+            for name in found
+            for size in BATCH_SIZES
+        ]
+    else:
+        settings = [{"backend": "tensorflow", "plain": True}, {"backend": "tensorflow"}]
+    runs = [measure(setting, options.data, card) for setting in settings for _ in range(1 if card else 2)]
+    write(options.out, {"machine": machine(), "card": name_of(card) if card else None, "epochs": EPOCHS, "runs": runs})
+
+
+def measure(setting: dict[str, Any], data: str, card: str | None) -> dict[str, Any]:
+    """One setting in a process of its own."""
+    with tempfile.TemporaryDirectory() as temporary:
+        out = Path(temporary) / "model"
+        variables = environment() | {"KERAS_BACKEND": setting["backend"]}
+        if setting.get("plain"):
+            command = ["-m", "benchmarks.training", str(out), "--data", data, "--plain", "yes"]
+        else:
+            command = ["-m", "train", "fit", "--data", data, "--vectors", "random", "--out", str(out)]
+            command += ["--epochs", str(EPOCHS), "--precision", setting.get("precision", "float32")]
+            command += ["--batch-size", str(setting.get("batch_size", 256))]
+        shares: list[float] = []
+        with subprocess.Popen([sys.executable, *command], env=variables, stderr=subprocess.PIPE, text=True) as process:
+            if card:
+                threading.Thread(target=watch, args=(card, process, shares), daemon=True).start()
+            _, said = process.communicate()
+        if process.returncode:
+            sys.exit(f"error: {setting}:\n{said}")
+        if setting.get("plain"):
+            figures: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
+        else:
+            with (out / "training" / "history.csv").open(encoding="utf-8") as file:
+                seconds = [float(row["seconds"]) for row in csv.DictReader(file)]
+            info = json.loads((out / "emotions.json").read_text(encoding="utf-8"))
+            figures = {"seconds": seconds, "macro_f1_validation": info["metrics"]["validation"]["macro_f1"]}
+    figures["seconds_an_epoch"] = statistics.median(figures["seconds"][1:])
+    if shares:
+        figures["share_of_time_computing"] = statistics.mean(shares) / 100
+    print(json.dumps(setting | figures), file=sys.stderr)
+    return setting | figures
+
+
+def plain_keras(data: str, out: Path) -> None:
+    """The same network with `model.fit`, every text padded to 30 tokens, validated after each epoch."""
+    from train.backend import choose_backend, make_deterministic
+
+    choose_backend()
+    import keras
+
+    from evenmood import LABELS
+    from evenmood.splits import load_split
+    from evenmood.text import encode, fit_tokenizer
+    from train.config import TrainConfig
+    from train.fit import words_by_id
+    from train.network import build_network
+    from train.vectors import load_vectors
+
+    config = TrainConfig(vectors="random")
+    train, validation = load_split(data, "train"), load_split(data, "validation")
+    make_deterministic(0)
+    tokenizer = fit_tokenizer(train.texts)
+    model = build_network(config, load_vectors(config, words_by_id(tokenizer), train.texts, print), len(LABELS))
+    model.compile("adam", "binary_crossentropy")
+    ids, held = encode(tokenizer, train.texts), encode(tokenizer, validation.texts)
+    seconds: list[float] = []
+
+    class Clock(keras.callbacks.Callback):  # type: ignore[misc]
+        """Notes each epoch's time, validation included."""
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            self.started = time.monotonic()
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            seconds.append(round(time.monotonic() - self.started, 1))
+
+    model.fit(
+        ids,
+        train.labels,
+        batch_size=config.batch_size,
+        epochs=EPOCHS,
+        validation_data=(held, validation.labels),
+        validation_batch_size=1024,
+        callbacks=[Clock()],
+        verbose=0,
+    )
+    out.write_text(json.dumps({"seconds": seconds}), encoding="utf-8")
+
+
+def watch(card: str, process: subprocess.Popen[str], shares: list[float]) -> None:
+    """Note the card's utilization every half second."""
+    command = [card, "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
+    while process.poll() is None:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        shares += [float(line) for line in done.stdout.split() if line.isdecimal()][:1]
+        time.sleep(0.5)
+
+
+def name_of(card: str) -> str:
+    """The card in words."""
+    done = subprocess.run(
+        [card, "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, check=True
+    )
+    return f"{done.stdout.splitlines()[0]}, {os.cpu_count()} cores"
+
+
+if __name__ == "__main__":
+    main()

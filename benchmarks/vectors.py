@@ -1,0 +1,87 @@
+"""Memory of reading a 7 GB fastText file: `python -m benchmarks.vectors results/vectors.json` makes one."""
+
+import json
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from benchmarks.bench import environment, machine, write
+from benchmarks.run_peer import peak_memory
+from benchmarks.texts import made_up_texts
+from evenmood.text import clean
+
+WORDS, BUCKETS, SIZE = 2_000_000, 2_000_000, 300
+"""As in `facebook/fasttext-en-vectors`."""
+WANTED = 26_000
+BLOCK_ROWS = 20_000
+_MAGIC, _VERSION = 793712314, 12
+
+
+def words() -> list[str]:
+    """The file's words: those of the tests' miniature, and numbered ones."""
+    said = sorted({word for text in made_up_texts(20_000) for word in clean(text).split()})
+    return [*said, *(f"word{number}" for number in range(WORDS - len(said)))]
+
+
+def write_model(path: Path) -> None:
+    """A file of the official one's shape: arguments, dictionary, input and output matrix, with random vectors."""
+    with path.open("wb") as file:
+        file.write(struct.pack("<ii", _MAGIC, _VERSION))
+        file.write(struct.pack("<12id", SIZE, 5, 5, 5, 5, 1, 1, 1, BUCKETS, 5, 5, 100, 1e-4))
+        file.write(struct.pack("<iiiqq", WORDS, WORDS, 0, 10**9, -1))
+        for word in words():
+            file.write(word.encode() + b"\0" + struct.pack("<qb", 1, 0))
+        write_matrix(file, WORDS + BUCKETS)
+        write_matrix(file, WORDS)
+
+
+def write_matrix(file: BinaryIO, rows: int) -> None:
+    """A flag, the shape, and the same random rows again and again."""
+    block = np.random.default_rng(0).normal(size=(BLOCK_ROWS, SIZE)).astype(np.float32).tobytes()
+    file.write(struct.pack("<?qq", False, rows, SIZE))
+    for _ in range(rows // BLOCK_ROWS):
+        file.write(block)
+
+
+def read(path: Path) -> None:
+    """Read a vocabulary's vectors, and print what it took: in a process of its own."""
+    from train.vectors import read_bin
+
+    step = WORDS // WANTED
+    wanted = ["[PAD]", "[UNK]", *words()[::step]]
+    before = peak_memory()
+    started = time.monotonic()
+    table = read_bin(path, wanted, SIZE)
+    content = {
+        "words_wanted": len(wanted) - 2,
+        "words_found": int((~np.isnan(table[2:]).any(axis=1)).sum()),
+        "seconds": round(time.monotonic() - started, 1),
+        "peak_memory_mb_before": round(before),
+        "peak_memory_mb": round(peak_memory()),
+    }
+    print(json.dumps(content))
+
+
+def main() -> None:
+    """Make, read, and write what it took."""
+    (argument,) = sys.argv[1:]
+    if argument.endswith(".bin"):
+        read(Path(argument))
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / "model.bin"
+        write_model(path)
+        command = [sys.executable, "-m", "benchmarks.vectors", str(path)]
+        done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
+        content = {"bytes": path.stat().st_size} | json.loads(done.stdout.splitlines()[-1]) | {"machine": machine()}
+    write(Path(argument), content)
+
+
+if __name__ == "__main__":
+    main()

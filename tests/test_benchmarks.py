@@ -1,0 +1,97 @@
+"""Benchmarks: what they count, and a small run of the real thing."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from benchmarks import bench, report, roofline, texts
+from benchmarks.installed import installed_size
+from benchmarks.prepare import prepare_ours
+from evenmood import inference
+from tests.conftest import DEFAULT_MODEL
+
+
+def test_the_roofline_counts_the_bundled_network_s_products() -> None:
+    weights = {w.name: numpy_helper.to_array(w) for w in onnx.load(DEFAULT_MODEL / "model.onnx").graph.initializer}
+    lstm = weights["lstm_w"].size + weights["lstm_r"].size
+    layers = sum(weights[f"{name}_w"].size for name in ("dense", "logits"))
+    for length, steps in ((1, 1), (2, 1), (14, 7), (30, 15)):
+        expected = 2 * (steps * (lstm + weights["attention_w"].size) + layers)
+        assert roofline.operations([length]) == expected
+    assert roofline.operations([2, 14]) == (roofline.operations([2]) + roofline.operations([14])) / 2
+
+
+def test_ratios_are_those_of_a_round() -> None:
+    rounds = [
+        {"evenmood": {"texts_a_second": 100.0}, "unfolded": {"texts_a_second": 20.0}},
+        {"evenmood": {"texts_a_second": 50.0}, "unfolded": {"texts_a_second": 5.0}},
+        {"evenmood": {"texts_a_second": 90.0}, "unfolded": {"texts_a_second": 30.0}},
+    ]
+    assert bench.ratio(rounds, "unfolded") == {"median": 5, "least": 3, "most": 10}
+    figures = bench.summary([figures["evenmood"] for figures in rounds])
+    assert figures == {"texts_a_second": {"median": 90, "least": 50, "most": 100}}
+
+
+def test_a_slower_evenmood_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "QUICK_RECORD", tmp_path / "record.json")
+    (tmp_path / "record.json").write_text(json.dumps({"ratio": {"median": 5.0}}))
+    bench.hold({"median": 4.01, "least": 1, "most": 9})
+    with pytest.raises(SystemExit, match=r"recorded were 5\.00 times"):
+        bench.hold({"median": 3.99, "least": 1, "most": 9})
+
+
+def test_a_small_run_of_the_real_thing(tmp_path: Path) -> None:
+    prepare_ours(tmp_path, None)
+    names = ["unfolded", "evenmood"]
+    made = texts.made_up_texts(400)
+    (figures,) = bench.run_rounds(tmp_path, made[100:], made[:100], names, 1)
+    for name in names:
+        assert set(figures[name]) == {
+            *("start_seconds", "texts_a_second", "texts_a_second_first_pass", "p50_ms", "p99_ms", "peak_memory_mb")
+        }
+        assert min(figures[name].values()) > 0
+    shares = bench.profile(tmp_path / "evenmood", texts.made_up_texts(300))
+    assert next(iter(shares)) == "lstm"
+    assert 0.3 < shares["lstm"] < sum(shares.values()) <= 1
+    moved = bench.moved_by_company(tmp_path, texts.made_up_texts(300))
+    assert moved["evenmood"] < 1e-6 < moved["int8"]
+
+
+def test_made_up_texts_are_the_same_and_of_a_usual_length() -> None:
+    made = texts.made_up_texts(2_000)
+    assert made == texts.made_up_texts(2_000)
+    assert len(set(made)) > 1_900
+    assert 8 < np.mean([len(text.split()) for text in made]) < 16
+
+
+def test_dependencies_are_counted_once_each() -> None:
+    ours, onnxruntime = installed_size(("evenmood",)), installed_size(("onnxruntime",))
+    assert 0 < onnxruntime < ours < installed_size(("evenmood", "torch"))
+    assert installed_size(("onnxruntime", "onnxruntime")) == onnxruntime
+
+
+def test_how_many_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    everything = inference.usable_cores()
+    assert everything >= 1
+    for value, cores in (("3", 3), ("0", everything), ("many", everything), ("", everything)):
+        monkeypatch.setenv("OMP_NUM_THREADS", value)
+        assert inference.usable_cores() == cores
+
+
+def test_the_floors_are_met_in_the_recorded_run() -> None:
+    recorded = report.results("bench")
+    ours, ratios = recorded["peers"]["evenmood"], recorded["ratios"]
+    assert ratios["roberta_float32"]["median"] >= 500
+    assert ratios["roberta_int8"]["median"] >= 100
+    assert ours["p50_ms"]["median"] <= 0.2
+    assert ours["start_seconds"]["median"] <= 0.4
+    assert ours["model_bytes"] <= 12e6
+    assert ours["peak_memory_mb"]["median"] <= 200
+    assert recorded["roofline"]["times_slower"] <= 2
+    assert recorded["roofline"]["cores"] == int(recorded["machine"].split(" cores")[0].split()[-1])
+    assert recorded["rounds"] >= 5
