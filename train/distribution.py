@@ -60,7 +60,8 @@ def data_parallel(wanted: bool) -> Iterator[Devices]:
 
     devices = keras.distribution.list_devices()
     before = keras.distribution.distribution()
-    keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices))
+    shared = keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)  # `Devices.share` does it
+    keras.distribution.set_distribution(shared)
     try:
         yield Devices(len(devices), jax.process_count(), jax.process_index())
     finally:
