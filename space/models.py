@@ -23,10 +23,13 @@ KEPT = 3
 PATIENCE = 1
 """Seconds that a visitor waits while somebody else's model is being fetched: those with a sentence want the place."""
 OPERATORS = {
-    *("Add", "Cast", "Conv", "Div", "Gather", "Gemm", "Greater", "LSTM", "MatMul", "MaxPool", "Mul", "ReduceMax"),
-    *("ReduceSum", "Relu", "Reshape", "Sigmoid", "Softmax", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze"),
+    *("Add", "Cast", "Conv", "Div", "Gather", "Gemm", "Greater", "LSTM", "MatMul", "Max", "MaxPool", "Mul", "Pad"),
+    *("ReduceMax", "ReduceSum", "Relu", "Reshape", "Sigmoid", "Slice", "Softmax", "Squeeze", "Sub", "Sum", "Tanh"),
+    *("Transpose", "Unsqueeze"),
 }
-"""What our own export writes. A stranger's graph of others could fill the memory, or never end."""
+"""What our own export writes, and wrote. A stranger's graph of others could fill the memory, or never end."""
+WIDEST_PADDING = 64
+"""Tokens that a graph may add to a text; ours add as many as the convolution is wide, less one."""
 ARMS = {
     "balanced": "balanced, attention",
     "unbalanced": "unbalanced, attention",
@@ -194,6 +197,19 @@ def _check_graph(folder: Path, name: str) -> None:
     strange = sorted({node.op_type for node in graph.node} - OPERATORS)
     if strange:
         raise ModelError(f"{name}: {ONNX_FILE}: not exported by evenmood; it uses {', '.join(strange)[:100]}")
+    weights = {weight.name: weight for weight in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Pad" and _widest(weights.get(node.input[1])) > WIDEST_PADDING:
+            raise ModelError(f"{name}: {ONNX_FILE}: not exported by evenmood; it pads without bound")
+
+
+def _widest(amounts: Any) -> float:
+    """The largest number of a graph's constant; infinite for one that is computed, or lies in another file."""
+    import onnx
+
+    if amounts is None or amounts.data_location == onnx.TensorProto.EXTERNAL:
+        return float("inf")
+    return max(map(abs, onnx.numpy_helper.to_array(amounts).ravel().tolist()), default=0)
 
 
 def _open_folder(folder: Path, name: str) -> EmotionClassifier:

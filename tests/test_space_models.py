@@ -6,6 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
@@ -26,6 +27,18 @@ def bomb() -> bytes:
     output = onnx.helper.make_tensor_value_info("probabilities", onnx.TensorProto.FLOAT, [None, 28])
     graph = onnx.helper.make_graph([node], "bomb", [], [output], [shape])
     return bytes(onnx.helper.make_model(graph).SerializeToString())
+
+
+def padded(amount: int | None) -> bytes:
+    """Our own graph, but with so many tokens added to a text; None: as many as another node says."""
+    model = onnx.load_from_string(FILES[ONNX_FILE])
+    (pad,) = (node for node in model.graph.node if node.op_type == "Pad")
+    if amount is None:
+        pad.input[1] = "computed"
+    else:
+        (edges,) = (weight for weight in model.graph.initializer if weight.name == pad.input[1])
+        edges.CopyFrom(onnx.numpy_helper.from_array(np.array([amount, 0, 2, 0]), edges.name))
+    return bytes(model.SerializeToString())
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +114,21 @@ def test_a_model_of_the_hub(models: Models, hub: HubServer, token: str) -> None:
         ),
         (FILES | {ONNX_FILE: b"x" * 100}, {}, "you/moods: model.onnx: damaged or not an ONNX model"),
         (FILES | {ONNX_FILE: bomb()}, {}, "you/moods: model.onnx: not exported by evenmood; it uses ConstantOfShape"),
+        (
+            FILES | {ONNX_FILE: padded(10**9)},
+            {},
+            "you/moods: model.onnx: not exported by evenmood; it pads without bound",
+        ),
+        (
+            FILES | {ONNX_FILE: padded(-65)},
+            {},
+            "you/moods: model.onnx: not exported by evenmood; it pads without bound",
+        ),
+        (
+            FILES | {ONNX_FILE: padded(None)},
+            {},
+            "you/moods: model.onnx: not exported by evenmood; it pads without bound",
+        ),
         (FILES | {TOKENIZER_FILE: b"\x80\x04."}, {}, "you/moods: tokenizer.json: not a tokenizer"),
         (FILES | {INFO_FILE: b"[]"}, {}, "you/moods: emotions.json: expected an object"),
     ],
