@@ -80,23 +80,26 @@ def _transformers(name: str, dtype: str = "float32", size: int = 32) -> Callable
     return load
 
 
-def _roberta_int8(work: Path) -> Predict:
-    import onnxruntime
-    from tokenizers import Tokenizer
+def _roberta_int8(name: str) -> Callable[[Path], Predict]:
+    def load(work: Path) -> Predict:
+        import onnxruntime
+        from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(work / "roberta" / "tokenizer.json"))
-    tokenizer.enable_truncation(MAX_TOKENS)
-    session = onnxruntime.InferenceSession(work / "roberta-int8.onnx")
-    padding = tokenizer.get_vocab()["<pad>"]
+        tokenizer = Tokenizer.from_file(str(work / "roberta" / "tokenizer.json"))
+        tokenizer.enable_truncation(MAX_TOKENS)
+        session = onnxruntime.InferenceSession(work / name)
+        padding = tokenizer.get_vocab()["<pad>"]
 
-    def run(rows: list[list[int]]) -> Any:
-        ids, mask = _padded(rows, padding)
-        return session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
+        def run(rows: list[list[int]]) -> Any:
+            ids, mask = _padded(rows, padding)
+            return session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
 
-    def tokens(texts: Sequence[str]) -> list[list[int]]:
-        return [encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts))]
+        def tokens(texts: Sequence[str]) -> list[list[int]]:
+            return [encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts))]
 
-    return lambda texts: _by_length(texts, tokens, run, 32)
+        return lambda texts: _by_length(texts, tokens, run, 32)
+
+    return load
 
 
 def _keras(work: Path) -> Predict:
@@ -165,7 +168,12 @@ TORCH, ONNX = ("torch", "transformers"), ("onnxruntime", "tokenizers")
 PEERS = {
     "roberta_float32": Peer("RoBERTa-base, torch float32", _transformers("roberta"), "roberta", TORCH),
     "roberta_bfloat16": Peer("RoBERTa-base, torch bfloat16", _transformers("roberta", "bfloat16"), "roberta", TORCH),
-    "roberta_int8": Peer("RoBERTa-base, onnxruntime int8", _roberta_int8, "roberta-int8.onnx", ONNX),
+    "roberta_int8": Peer(
+        "RoBERTa-base, onnxruntime int8", _roberta_int8("roberta-int8.onnx"), "roberta-int8.onnx", ONNX
+    ),
+    "roberta_int8_fused": Peer(
+        "RoBERTa-base, onnxruntime int8, fused", _roberta_int8("roberta-fused.onnx"), "roberta-fused.onnx", ONNX
+    ),
     "teacher": Peer("MiniLM teacher, torch float32", _transformers("teacher", size=64), "teacher", TORCH),
     "keras": Peer("our network, Keras forward pass", _keras, "keras", ("keras", "tensorflow-cpu", "tokenizers")),
     "unfolded": Peer("our network, unfolded ONNX graph", _unfolded, "unfolded", ONNX),
