@@ -95,3 +95,13 @@ def test_the_floors_are_met_in_the_recorded_run() -> None:
     assert recorded["roofline"]["times_slower"] <= 2
     assert recorded["roofline"]["cores"] == int(recorded["machine"].split(" cores")[0].split()[-1])
     assert recorded["rounds"] >= 5
+
+
+def test_peers_measured_anew_replace_their_own_figures_alone(tmp_path: Path) -> None:
+    out = tmp_path / "bench.json"
+    out.write_text(json.dumps({"rounds": 5, "peers": {"evenmood": 1, "keras": 2}, "ratios": {"keras": 3}}))
+    content = bench.replaced(out, {"keras": 20, "teacher": 21}, {"keras": 30, "teacher": 31})
+    assert content["peers"] == {"teacher": 21, "keras": 20, "evenmood": 1}
+    assert list(content["peers"]) == ["teacher", "keras", "evenmood"]  # as in the table
+    assert content["ratios"] == {"teacher": 31, "keras": 30}
+    assert content["rounds"] == 5
