@@ -49,14 +49,16 @@ def scores(
 
 
 class Labeller:
-    """An actor: it loads the teacher once, and labels chunk after chunk."""
+    """An actor: it loads the teacher once, when it has a first chunk, and labels chunk after chunk."""
 
     def __init__(self, teacher: str, runtime: Runtime, batch_size: int) -> None:
-        """Load the teacher."""
-        self._teacher = Teacher(teacher, runtime=runtime, batch_size=batch_size)
+        """Note what to load."""
+        self._arguments: dict[str, Any] = {"model": teacher, "runtime": runtime, "batch_size": batch_size}
+        self._teacher: Teacher | None = None
 
     def __call__(self, batch: Any) -> Any:
         """Chunks with the probabilities in place of the texts, flattened."""
+        self._teacher = self._teacher or Teacher(**self._arguments)
         found = [self._teacher.probabilities(texts).ravel() for texts in batch["texts"].to_pylist()]
         column = pyarrow.array(found, pyarrow.list_(pyarrow.float32()))
         return pyarrow.table({"shard": batch["shard"], "number": batch["number"], "scores": column})

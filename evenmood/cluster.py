@@ -1,6 +1,7 @@
 """Many machines: `predict` on a Ray cluster, as actors that load the model once (https://docs.ray.io/en/latest/data/)."""
 
 import logging
+import re
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,14 +30,14 @@ def joined(address: str | None, packages: Sequence[Path] = ()) -> Iterator[Any]:
         packages: Folders of Python packages that the nodes need, beside this one.
 
     Raises:
-        EvenmoodError: There is no cluster at the address.
+        EvenmoodError: There is no cluster at the address, or none of its nodes can do what is asked of it.
     """
     import ray.data
 
     _check_address(address)
     for handler in logging.getLogger("ray.data").handlers:  # how Ray goes about it is not what was asked for
         if type(handler).__name__ == "PlainRayHandler":  # the one that writes to the terminal
-            handler.setLevel(logging.ERROR)
+            handler.setLevel(logging.CRITICAL)
     own = Path(evenmood.__file__).parent
     try:
         ray.init(
@@ -51,6 +52,13 @@ def joined(address: str | None, packages: Sequence[Path] = ()) -> Iterator[Any]:
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
         yield ray
+    except ray.exceptions.RayError as error:
+        said = str(error).strip().splitlines()  # with the traceback of what went wrong there, and advice of Ray's own
+        reason = next((line for line in reversed(said) if re.match(r"[\w.]+Error: ", line)), said[-1])
+        raise EvenmoodError(
+            f"a node of the Ray cluster failed ({reason}); "
+            "files and models have to lie under the same path on every node"
+        ) from error
     finally:
         ray.shutdown()
 
@@ -142,25 +150,21 @@ def predict_file(
             batch_format="pyarrow",
             **one_for_each_processor(ray, len(pieces), gpu=False),
         )
-        try:
-            for piece in predicted.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-                done += piece.num_rows
-                yield piece.cast(wanted), done / about.num_rows
-        except ray.exceptions.RayError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise EvenmoodError(
-                f"{source}: a node could not predict it ({reason}); "
-                "file and model have to be under the same path on every node"
-            ) from None
+        for piece in predicted.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+            done += piece.num_rows
+            yield piece.cast(wanted), done / about.num_rows
 
 
 class Predictor:
-    """An actor: it loads the model once, and gives piece after piece of a table its emotions."""
+    """An actor: it loads the model once, and gives piece after piece of a table its emotions.
+
+    It loads it when it has a first piece: what fails then reaches the caller, where Ray would create the actor again.
+    """
 
     def __init__(
         self, source: str, model: str | None, revision: str | None, chosen: Sequence[str], proba: bool
     ) -> None:
-        """Load the model.
+        """Note what to load.
 
         Args:
             source: Parquet file.
@@ -171,7 +175,8 @@ class Predictor:
         """
         import pyarrow
 
-        self._classifier = EmotionClassifier.from_pretrained(model, revision=revision)
+        self._classifier: EmotionClassifier | None = None
+        self._model, self._revision = model, revision
         self._chosen, self._proba = list(chosen), proba
         self._source, self._group, self._rows = source, -1, pyarrow.table({})
 
@@ -186,6 +191,8 @@ class Predictor:
         import pyarrow
         from pyarrow import parquet
 
+        if self._classifier is None:
+            self._classifier = EmotionClassifier.from_pretrained(self._model, revision=self._revision)
         if self._group != piece["group"]:
             self._group, self._rows = piece["group"], parquet.ParquetFile(self._source).read_row_group(piece["group"])
         rows = self._rows.slice(piece["first"], size).to_pylist()

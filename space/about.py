@@ -8,6 +8,7 @@ import gradio as gr
 from evenmood import EmotionClassifier
 from evenmood.model_folder import figure_text
 from space import views
+from space.events import AT_LOAD
 from space.models import Models
 from space.texts import label_name, language_of, say, say_html, shown
 
@@ -40,7 +41,7 @@ def tab(models: Models, page: gr.Blocks) -> None:
         limit = say(language, "limits", max_length=models.default.info.max_length)
         return [*about(language, models.default, models.default_title), limit]
 
-    page.load(fill, None, [figures, per_label, plot, limits], api_visibility="private", show_progress="hidden")
+    page.load(fill, None, [figures, per_label, plot, limits], **AT_LOAD)
 
 
 def about(language: str, classifier: EmotionClassifier, title: str) -> list[Any]:

@@ -27,12 +27,14 @@ LINK = """(text, model) => {
   return link;
 }"""
 """The text goes behind the #, which browsers do not send: no server logs it, and nothing is written to the history."""
-READ_LINK = """(text, model) => {
-  const given = new URLSearchParams(location.hash.slice(1));
-  if (!given.has("text")) return ["", model];
+READ_LINK = """() => {
+  const given = new URLSearchParams(location.hash.slice(1)), untouched = {__type__: "update"};
+  if (!given.get("text")) return [untouched, untouched, false];
   history.replaceState(null, "", location.pathname + location.search);
-  return [given.get("text"), given.get("model") || model];
+  return [given.get("text"), given.get("model") || untouched, true];
 }"""
+"""A link's text and model are in their fields before anything is asked, and stay there if that fails."""
+ANALYSE_LINK = """(linked) => { if (linked) document.querySelector("#analyse").click(); }"""
 
 
 def tab(models: Models, store: feedback.Store | None, page: gr.Blocks) -> list[gr.Dropdown]:
@@ -121,13 +123,6 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks) -> list[g
             chosen = models.get(name)
         return [gr.Dropdown(visible=how == LEFT_OUT), explained(language, given, chosen, how, about)]
 
-    def restore(given: str, name: str) -> list[Any]:
-        """What a share link holds: it is in its fields before anything is asked, and stays there if that fails."""
-        return [given or gr.skip(), name or BUNDLED, given]
-
-    def show_link(given: str, name: str, how: str, request: gr.Request) -> list[Any]:
-        return show(given, name, how, request) if given else [gr.skip()] * 6
-
     inputs, outputs = [text, model, way], [result, label, words, as_json_box, as_python_box, asked]
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     for event in (button.click, model.input):
@@ -136,9 +131,9 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks) -> list[g
     for event in (way.input, label.input):
         event(explain_again, [text, model, way, label], [label, words], trigger_mode="always_last", **quiet)
     share.click(None, [text, model], link, js=LINK)
-    linked = gr.State("")  # not the box: somebody may be typing in it by then
-    link_read = page.load(restore, [text, model], [text, model, linked], js=READ_LINK, **quiet)
-    link_read.then(show_link, [linked, model, way], outputs, **quiet)
+    linked = gr.Checkbox(visible=False)
+    link_read = page.load(None, None, [text, model, linked], js=READ_LINK)
+    link_read.then(None, linked, None, js=ANALYSE_LINK)
     return [model]
 
 

@@ -22,6 +22,7 @@ with quick_import():
 
 from evenmood.errors import EvenmoodError
 from space import about, analyse, api, batch, compare, feedback, long_text
+from space.events import AT_LOAD
 from space.models import Models
 from space.sources import LARGEST_FILE
 from space.texts import I18N, shown
@@ -58,7 +59,7 @@ def build_demo(models: Models, store: feedback.Store | None, folder: Path) -> gr
         def list_models() -> list[gr.Dropdown]:
             return [gr.Dropdown(models.titles()) for _ in lists]
 
-        demo.load(list_models, None, lists, api_visibility="private", show_progress="hidden")
+        demo.load(list_models, None, lists, **AT_LOAD)
         api.connect(models)
     return demo
 

@@ -48,7 +48,8 @@ def token(monkeypatch: pytest.MonkeyPatch) -> str:
 def demo(average_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of the demo, on the bundled model, beside it one without attention; `feedback` is where it keeps what."""
     feedback = str(tmp_path_factory.getbasetemp() / "feedback")
-    with running_demo("--folder", str(average_folder), "--feedback", feedback) as url:
+    trained = str(tmp_path_factory.mktemp("models"))  # not what the checkout's own folder happens to hold
+    with running_demo("--folder", str(average_folder), "--trained", trained, "--feedback", feedback) as url:
         yield url
 
 

@@ -112,6 +112,22 @@ def test_what_is_refused_is_refused_at_once(table: Path, tmp_path: Path) -> None
     assert not Path(out).exists()
 
 
+def test_a_node_that_does_not_see_the_model(table: Path, tmp_path: Path) -> None:
+    """Here it can be read, there it cannot: the path is another one by then."""
+    script = (
+        "import sys; from evenmood import cluster, scored; from evenmood.command import run\n"
+        "def app(*given, **names): list(cluster.predict_file(sys.argv[1], 'text', scored.ADDED, "
+        "{'model': '/nowhere/model', 'revision': None, 'chosen': ['joy'], 'proba': False}, None))\n"
+        "run(app, 'predict')"
+    )
+    done = run("-c", script, str(table))
+    assert done.returncode == 1
+    error = done.stderr.splitlines()[-1]
+    assert error.startswith("error: a node of the Ray cluster failed (evenmood.errors.ModelError: '/nowhere/model' is")
+    assert error.endswith("files and models have to lie under the same path on every node")
+    assert "Traceback" not in done.stderr
+
+
 def test_rows_without_a_text(tmp_path: Path) -> None:
     texts = ["thank you", None, "I am so sad", None]
     parquet.write_table(pyarrow.table({"text": texts, "id": [0, 1, 2, 3]}), tmp_path / "in.parquet")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import SMALL
+from tests.fresh_environment import ROOT
 from tests.test_fit import command
 from train.distribution import even_batch
 
@@ -35,13 +36,13 @@ def test_four_devices_learn_what_one_learns(small_data: Path, tmp_path: Path) ->
     np.testing.assert_allclose(losses(tmp_path / "four"), losses(tmp_path / "one"), rtol=3e-3)
 
 
-@pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed")
-def test_two_hosts_learn_the_same(small_data: Path, tmp_path: Path) -> None:
+def on_two_hosts(*commands: list[str]) -> tuple[list[int], list[str]]:
+    """Run a command on each of two hosts of two devices; gives their exit codes, and what they said."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
     hosts = []
-    for host in range(2):
+    for host, arguments in enumerate(commands):
         variables = {
             "KERAS_BACKEND": "jax",
             "JAX_PLATFORMS": "cpu",
@@ -50,22 +51,39 @@ def test_two_hosts_learn_the_same(small_data: Path, tmp_path: Path) -> None:
             "KERAS_DISTRIBUTION_NUM_PROCESSES": "2",
             "KERAS_DISTRIBUTION_PROCESS_ID": str(host),
         }
-        options = ["fit", "--data", small_data, *SMALL, *QUICK, "--distribute", "--out", tmp_path / f"host{host}"]
+        environment = {**os.environ, **variables}
         hosts.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "train", *map(str, options)],
-                env={**os.environ, **variables},
-                stderr=subprocess.PIPE,
-                text=True,
-            )
+            subprocess.Popen([sys.executable, *arguments], env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True)
         )
     said = [host.communicate(timeout=300)[1] for host in hosts]
-    assert [host.returncode for host in hosts] == [0, 0], said
+    return [host.returncode for host in hosts], said
+
+
+@pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed")
+def test_two_hosts_learn_the_same(small_data: Path, tmp_path: Path) -> None:
+    options = ["-m", "train", "fit", "--data", str(small_data), *SMALL, *QUICK, "--distribute", "--out"]
+    codes, said = on_two_hosts(*([*options, str(tmp_path / f"host{host}")] for host in range(2)))
+    assert codes == [0, 0], said
     assert all("4 devices share each batch, on 2 hosts" in lines for lines in said)
     done = command("fit", "--data", small_data, *SMALL, *QUICK, "--out", tmp_path / "one", KERAS_BACKEND="jax")
     assert done.returncode == 0, done.stderr
     assert losses(tmp_path / "host0") == losses(tmp_path / "host1")
     np.testing.assert_allclose(losses(tmp_path / "host0"), losses(tmp_path / "one"), rtol=3e-3)
+
+
+@pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed")
+def test_hosts_that_stopped_at_different_epochs_are_told() -> None:
+    script = (
+        "import sys; from train.distribution import data_parallel, join_hosts\n"
+        "join_hosts(True)\n"
+        "with data_parallel(True) as devices:\n"
+        "    devices.agree_on(3)\n"
+        "    devices.agree_on(int(sys.argv[1]))"
+    )
+    codes, said = on_two_hosts(*(["-c", script, epoch] for epoch in ("4", "5")))
+    assert codes == [1, 1]
+    for lines in said:
+        assert "the hosts' unfinished runs stand at epochs 4, 5: copy the OUT.partial of one" in lines
 
 
 def test_another_backend_is_refused(small_data: Path, tmp_path: Path) -> None:

@@ -136,6 +136,18 @@ def test_by_keyboard_alone(demo: str, page: Page) -> None:
     expect(page.locator("#long-table tbody tr")).to_have_count(2)
 
 
+def test_loading_leaves_no_stream_that_could_end_under_a_question(demo: str, page: Page) -> None:
+    """Gradio loses what is asked between the end of a stream on the server and the news of it."""
+    streams: list[str] = []
+    page.on("request", lambda request: streams.append(request.url) if "/queue/" in request.url else None)
+    page.goto(demo)
+    page.get_by_role("tab").last.click()
+    expect(page.get_by_text("Measured results").first).to_be_visible()
+    assert streams == []  # what fills the page would have come by one
+    ask(page, demo, SENTENCE)
+    assert streams  # it would have seen one
+
+
 def test_live(demo: str, page: Page) -> None:
     page.goto(demo)
     page.wait_for_selector("#analyse")

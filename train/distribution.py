@@ -29,6 +29,23 @@ class Devices:
         own = slice(self.host * size, (self.host + 1) * size)
         return rows[own], None if weights is None else weights[own]
 
+    def agree_on(self, epoch: int) -> None:
+        """Compare the last finished epoch with that of the other hosts.
+
+        Raises:
+            UsageError: They were interrupted while one had saved an epoch that another had not.
+        """
+        if self.hosts == 1:
+            return
+        from jax.experimental import multihost_utils
+
+        epochs = multihost_utils.process_allgather(np.array([epoch])).ravel().tolist()
+        if len(set(epochs)) > 1:
+            raise UsageError(
+                f"the hosts' unfinished runs stand at epochs {', '.join(map(str, epochs))}: "
+                "copy the OUT.partial of one of them to the others, or start anew with --restart"
+            )
+
 
 def join_hosts(wanted: bool) -> None:
     """Join the other hosts, where the environment names some; before anything is computed.

@@ -3,11 +3,9 @@
 import csv
 import json
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import keras
@@ -21,22 +19,19 @@ from evenmood.labels import LABELS
 from evenmood.metrics import score
 from evenmood.model_folder import ONNX_FILE, TOKENIZER_FILE, TRAINING_FOLDER, ModelInfo, whole_folder, write_info
 from evenmood.splits import Split, load_split
-from evenmood.text import POOL_SIZE, encode, fit_tokenizer
+from evenmood.text import encode, fit_tokenizer
 from evenmood.thresholds import tune_thresholds
 from train import figures
-from train.backend import has_gpu, make_deterministic
-from train.batches import cut_to_longest, epoch_batches, token_counts
+from train.backend import make_deterministic
 from train.card import write_card
 from train.checkpoint import Checkpoint
 from train.config import TrainConfig
 from train.distillation import TrainingTexts, record_soft_targets, training_texts
-from train.distribution import Devices, data_parallel, join_hosts
+from train.distribution import join_hosts
+from train.epochs import train_network
 from train.evaluate import onnx_probabilities, record_split, write_metrics
 from train.export import export_onnx
-from train.losses import WeightedCrossentropy, rarity_weights
 from train.misspellings import tokenizer_json
-from train.network import build_network
-from train.perturb import misspell
 from train.vectors import load_vectors
 
 Say = Callable[[str], None]
@@ -154,133 +149,6 @@ def vocabulary_makers(
         ),
         lambda tokenizer: load_vectors(config, words_by_id(tokenizer), texts, say),
     )
-
-
-def train_network(
-    config: TrainConfig,
-    vectors: np.ndarray,
-    tokenizer: Tokenizer,
-    learnt: TrainingTexts,
-    validation: Split,
-    checkpoint: Checkpoint,
-    say: Say,
-    keep: Callable[[Path], None],
-) -> keras.Model:
-    """Run epochs until the validation loss has not fallen for `patience` of them; return the best epoch's network.
-
-    An epoch's order of rows, its dropout and its misspelt words depend on the seed and the epoch alone: a run that is
-    interrupted and goes on gives what an undisturbed one gives. (Not so on torch, whose dropout draws from a generator
-    of its own: there the resumed run is another run from the same weights.)
-    """
-    policy = config.precision
-    if policy == "auto":
-        policy = "mixed_float16" if has_gpu() else "float32"
-    keras.config.set_dtype_policy(policy)
-    try:
-        with data_parallel(config.distribute) as devices:
-            if config.distribute:
-                say(f"distribute: {devices.count} devices share each batch, on {devices.hosts} hosts")
-            best_model = run_epochs(config, vectors, tokenizer, learnt, validation, checkpoint, say, keep, devices)
-            best_weights = best_model.get_weights()
-    finally:
-        keras.config.set_dtype_policy("float32")
-    # Saved in float32 whatever it was trained in, so that it loads and runs the same on any machine.
-    model = build_network(config, vectors, len(LABELS))
-    model.set_weights(best_weights)
-    return model
-
-
-def run_epochs(
-    config: TrainConfig,
-    vectors: np.ndarray,
-    tokenizer: Tokenizer,
-    learnt: TrainingTexts,
-    validation: Split,
-    checkpoint: Checkpoint,
-    say: Say,
-    keep: Callable[[Path], None],
-    devices: Devices,
-) -> keras.Model:
-    """What `train_network` does under a precision and a distribution: build or load, train, and load the best."""
-    ids, validation_ids = encode(tokenizer, learnt.texts), encode(tokenizer, validation.texts)
-    if checkpoint.history:
-        model = keras.saving.load_model(checkpoint.network(checkpoint.history[-1]["epoch"]))
-        say(f"going on after epoch {checkpoint.history[-1]['epoch']}")
-    else:
-        model = build_network(config, vectors, len(LABELS), learnt.targets.mean(axis=0))
-        compile_network(model, config, learnt)
-    trace_any_shape(model)
-    held, weights = devices.share(np.arange(len(validation)))
-    for epoch in range(len(checkpoint.history) + 1, config.epochs + 1):
-        if epoch > checkpoint.best_epoch + config.patience:
-            break
-        started = time.monotonic()
-        random = np.random.default_rng([config.seed, epoch])
-        for layer in model.layers:  # Keras does not save the state of a dropout layer's generator
-            if hasattr(layer, "seed_generator"):
-                layer.seed_generator.state.assign(random.integers(2**31, size=2))
-        if config.typos:
-            draw = Random(int(random.integers(2**31)))  # noqa: S311 - not for secrets
-            ids = encode(tokenizer, [misspell(text, config.typos, draw) for text in learnt.texts])
-        counts = token_counts(ids)
-        total = 0.0
-        for batch in epoch_batches(counts, config.batch_size, random):
-            rows, shares = devices.share(batch)
-            read = cut_to_longest(ids[rows], counts[batch])  # as long on every host
-            total += float(model.train_on_batch(read, learnt.targets[rows], sample_weight=shares)) * len(batch)
-        val_loss = float(
-            model.evaluate(
-                validation_ids[held],
-                validation.labels[held],
-                sample_weight=weights,
-                batch_size=-(-1024 // devices.count) * devices.count // devices.hosts,
-                verbose=0,
-            )
-        )
-        entry: dict[str, Any] = {
-            "epoch": epoch,
-            "loss": total / len(learnt),
-            "val_loss": val_loss,
-            "seconds": round(time.monotonic() - started, 1),
-        }
-        checkpoint.add_epoch(entry, model.save)
-        keep(checkpoint.folder)
-        best = " (best so far)" if checkpoint.best_epoch == epoch else ""
-        say(
-            f"epoch {epoch}/{config.epochs}: loss {entry['loss']:.4f}, "
-            f"validation loss {val_loss:.4f}{best}, {entry['seconds']:.0f} s"
-        )
-    return keras.saving.load_model(checkpoint.network(checkpoint.best_epoch))
-
-
-def compile_network(model: keras.Model, config: TrainConfig, learnt: TrainingTexts) -> None:
-    """Give the network its optimizer and its loss; Keras adds loss scaling under mixed_float16."""
-    rate: Any = config.learning_rate
-    if config.decay == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, config.epochs * -(-len(learnt) // config.batch_size))
-    loss: str | keras.losses.Loss = "binary_crossentropy"
-    if config.label_weights == "rarity":
-        loss = WeightedCrossentropy(rarity_weights(learnt.targets.mean(axis=0)))
-    model.compile(keras.optimizers.Adam(rate, config.beta_1, config.beta_2, config.epsilon), loss)
-
-
-def trace_any_shape(model: keras.Model) -> None:
-    """Have TensorFlow trace the training step for any shape now, rather than when it has seen two.
-
-    It would first trace a step for the shape that it meets, and its sums differ in the last bits from those of the step
-    for any shape: a run that goes on would not give what an undisturbed one gives.
-    """
-    if keras.backend.backend() != "tensorflow":
-        return
-    model.optimizer.build(model.trainable_variables)
-    variables = [*model.variables, *model.optimizer.variables]
-    before = [keras.ops.convert_to_numpy(variable) for variable in variables]
-    for size in (2, 3):  # two shapes, each with more than one time step
-        model.train_on_batch(
-            np.ones((size, size * POOL_SIZE), np.int32), np.zeros((size, model.output_shape[-1]), np.float32)
-        )
-    for variable, value in zip(variables, before, strict=True):
-        variable.assign(value)
 
 
 def calibrate_head(model: keras.Model, labels: np.ndarray, probabilities: np.ndarray) -> None:
