@@ -34,7 +34,9 @@ _EMOTICON = re.compile(
 _BYTE_OF = dict(
     zip(("cry", "smile", "frown", "wink", "laugh", "tongue", "doubt", "heart"), _EMOJI.values(), strict=True)
 )
-_ADDRESS = re.compile(rb"[hw](?:(?<=h)ttps?://|(?<=w)(?<!\ww)ww\.(?=\w))\S+")
+# Where an address may begin is marked first: finding a string, then a rare byte, is faster than trying each h and w.
+_MARK = b"\xa1"
+_ADDRESS = re.compile(rb"\xa1(?:https?://|(?<!\w\xa1)www\.(?=[\xa1\w]))\S+")
 _MENTION = re.compile(rb"@(?<!\w@)\w+")
 _RUNS = (re.compile(rb"\.\.+"), _ELLIPSIS), (re.compile(rb"!!+"), b"!"), (re.compile(rb"\?\?+"), b"?")
 _SYMBOLS = (b"!", b"?", _ELLIPSIS, *_EMOJI.values())
@@ -123,7 +125,9 @@ class BatchTokenizer:
         if self._symbols:
             content = _EMOTICON.sub(lambda match: _BYTE_OF[str(match.lastgroup)], content)
         content = content.translate(_LOWER, _INSIDE_WORDS)
-        content = _MENTION.sub(b" ", _ADDRESS.sub(b" ", content))
+        for beginning in (b"http", b"www."):
+            content = content.replace(beginning, _MARK + beginning)
+        content = _MENTION.sub(b" ", _ADDRESS.sub(b" ", content).replace(_MARK, b""))
         if self._symbols:
             for run, one in _RUNS:
                 content = run.sub(one, content)
