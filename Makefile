@@ -78,6 +78,9 @@ teacher: $(VENV)/data $(VENV)/train ## fine-tune a teacher of one's own: make te
 	$(BIN)/python -m train teacher --base $(ENCODER) --data $(DATA) --out models/teacher
 
 soft-targets: $(VENV)/data $(VENV)/train ## have teachers label texts: make soft-targets DATA=... TEXTS="... ..." TEACHERS="... ..."
+	@made="$(TEXTS) / $(TEACHERS) / $(DATA)"; mkdir -p data; test -e data/soft-targets.from || echo "$$made" > data/soft-targets.from; \
+	  test "$$(cat data/soft-targets.from)" = "$$made" || { echo "error: data/ holds soft targets of other texts or teachers" \
+	  "($$(cat data/soft-targets.from)); move data/soft-*, data/varied.txt, models/first and models/default-* away first" >&2; exit 2; }
 	test -e data/soft-targets.parquet || $(BIN)/python -m train label $(TEXTS:%=--texts %) $(TEACHERS:%=--teacher %) --official $(DATA) --out data/soft-targets.parquet
 	test -e models/first || $(BIN)/python -m train fit $(STUDENT) --epochs 6 --max-words 24000 --soft-targets data/soft-targets.parquet --out models/first
 	test -e data/varied.txt || $(BIN)/python -m train augment --data $(DATA) --encoder $(ENCODER) --copies 8 --out data/varied.txt

@@ -1,4 +1,4 @@
-"""Write what is measured into README.md and docs/performance.md: `python docs/build.py`, or `--check` whether it is."""
+"""Write what is measured into README.md and two documents: `python docs/build.py`, or `--check` whether it is."""
 
 import ast
 import contextlib
@@ -12,9 +12,11 @@ from pathlib import Path
 
 from benchmarks.report import DOCUMENT, document, readme_table
 from evenmood.model_folder import figure_text
+from train import experiments
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+EXPERIMENTS = ROOT / "docs/experiments.md"
 DESCRIPTIONS = {
     ".ci/run": "what continuous integration runs",
     ".github/workflows/ci.yml": "the same on GitHub, for each Python",
@@ -78,7 +80,11 @@ DESCRIPTIONS = {
 
 def main() -> None:
     """Write the documents anew, or compare."""
-    made = {README: build(README.read_text(encoding="utf-8")), DOCUMENT: document()}
+    made = {
+        README: build(README.read_text(encoding="utf-8")),
+        DOCUMENT: document(),
+        EXPERIMENTS: experiments.document(ROOT / "results/experiments.json"),
+    }
     for path, new in made.items():
         old = path.read_text(encoding="utf-8") if path.exists() else ""
         if "--check" not in sys.argv:

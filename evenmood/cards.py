@@ -14,7 +14,12 @@ CARD_FILE = "README.md"
 
 
 def render(template: Path, card: Path, /, **values: Any) -> None:
-    """Fill a Jinja template and write the card; a value that the template names and nobody gave is an error."""
+    """Fill a Jinja template and write the card: `rendered`."""
+    write_text(card, rendered(template, **values))
+
+
+def rendered(template: Path, /, **values: Any) -> str:
+    """A filled Jinja template; a value that the template names and nobody gave is an error."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -24,7 +29,7 @@ def render(template: Path, card: Path, /, **values: Any) -> None:
         autoescape=False,  # noqa: S701 - Markdown, from our own figures
     )
     environment.filters["interval"] = figure_text
-    write_text(card, environment.get_template(template.name).render(**values))
+    return environment.get_template(template.name).render(**values)
 
 
 def check(path: Path, kind: "type[ModelCard] | type[DatasetCard]", required: Sequence[str], remedy: str) -> None:

@@ -113,9 +113,19 @@ def ablate(
         load_split(str(official), "validation"),
     ]
     say("statistics: resampling test rows and seeds")
-    content = experiments.collect(runs, test, earlier, vectors)
+    sources = {name: row_sources(build, ARMS[name].rows) for name in chosen}
+    content = experiments.collect(runs, test, earlier, vectors, sources)
     experiments.write(content, results, document)
     say(f"{document} and {results} written")
+
+
+def row_sources(build: Path, rows: str) -> dict[str, int]:
+    """Training rows of an arm by source, where they have several."""
+    stage = {"balanced": "balance", "all": CONFIGURATIONS["unbalanced"]}.get(rows)
+    if stage is None:
+        return {}
+    counts = read_rows(build, stage)["source"].value_counts().to_pylist()
+    return {str(each["values"]): int(each["counts"]) for each in counts}
 
 
 def train_arm(name: str, seed: int, shared: TrainConfig, build: Path, out: Path, test: Split, say: Say) -> None:

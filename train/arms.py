@@ -40,9 +40,8 @@ ARMS: Mapping[str, Arm] = {
     "matched-average": Arm("unbalanced of equal size, average", "matched", "average"),
     "all-sources": Arm("all sources, not balanced, attention", "all", "attention"),
 }
-"""The paper's arms are `balanced`, `unbalanced` and `unbalanced-average` (its figures 6 to 8)."""
+"""The paper's own are `balanced`, `unbalanced` and `unbalanced-average` (its figures 6 to 8)."""
 DEFAULT_ARMS = tuple(ARMS)[:-1]
-PAPER_ARMS = ("balanced", "unbalanced", "unbalanced-average")
 
 
 @dataclass(frozen=True)

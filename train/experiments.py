@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -15,65 +14,27 @@ from evenmood.model_folder import write_text
 from evenmood.splits import Split
 from evenmood.text import clean
 from train import figures
-from train.arms import ARMS, PAPER_ARMS, Run
+from train.arms import ARMS, Run
+from train.claims import BESIDES, BOTH, CLAIMS, FIGURES, LABEL_PAIRS, compare, judge
 from train.evaluate import rounded
-from train.resampling import PER_LABEL, RESAMPLES, Draws, arm_draws, interval, row_weights, seed_weights
+from train.resampling import PER_LABEL, RESAMPLES, Draws, arm_draws, interval, row_weights, run_draws, seed_weights
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE = Path(__file__).with_name("experiments.md.jinja")
+IMAGES = "figures/experiments"
+"""Folder of the figures, beside the document."""
 PUBLISHED, DEFAULT_MODEL = ROOT / "results/published.json", ROOT / "results/default_model.json"
-FIGURES = {
-    "macro_f1": "macro-F1",
-    "micro_f1": "micro-F1",
-    "macro_roc_auc": "macro ROC AUC",
-    "subset_accuracy": "subset accuracy",
-}
-HELPED, HURT, NEITHER = "helped", "hurt", "no difference that these runs can tell"
 SHARED = ("data", "pooling", "seed", "vectors", "corpus", "soft_targets")
 """Options not shown among those that all arms share: the first three are the arm's, the vectors have a line."""
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A claim of the paper, and the pairs of arms whose difference tests it, by what they are compared with."""
-
-    title: str
-    pairs: Mapping[str, tuple[tuple[str, str], ...]]
-    best: bool = False
-    """Whether the first arm must be better than all others, not only on the whole."""
-
-
-BOTH, AVERAGE, PLAIN, PLAIN_AVERAGE, EQUAL, EQUAL_AVERAGE, ALL = ARMS
-CLAIMS = {
-    "balancing": Claim(
-        "Balancing helps",
-        {
-            "full": ((BOTH, PLAIN), (AVERAGE, PLAIN_AVERAGE)),
-            "equal size": ((BOTH, EQUAL), (AVERAGE, EQUAL_AVERAGE)),
-        },
-    ),
-    "attention": Claim(
-        "Attention helps",
-        {
-            "full": ((BOTH, AVERAGE), (PLAIN, PLAIN_AVERAGE)),
-            "equal size": ((BOTH, AVERAGE), (EQUAL, EQUAL_AVERAGE)),
-        },
-    ),
-    "both": Claim(
-        "Balancing and attention together are best",
-        {
-            "full": ((BOTH, AVERAGE), (BOTH, PLAIN), (BOTH, PLAIN_AVERAGE)),
-            "equal size": ((BOTH, AVERAGE), (BOTH, EQUAL), (BOTH, EQUAL_AVERAGE)),
-        },
-        best=True,
-    ),
-}
-BESIDES = ((ALL, PLAIN), (ALL, BOTH))
-"""Pairs of no claim of the paper's, shown where the optional arm was run."""
-LABEL_PAIRS = ((BOTH, PLAIN), (BOTH, EQUAL), (BOTH, AVERAGE))
-
-
-def collect(runs: Sequence[Run], test: Split, earlier: Sequence[Split], vectors: Any) -> dict[str, Any]:
+def collect(
+    runs: Sequence[Run],
+    test: Split,
+    earlier: Sequence[Split],
+    vectors: Any,
+    sources: Mapping[str, Mapping[str, int]] | None = None,
+) -> dict[str, Any]:
     """All that the results file holds.
 
     Args:
@@ -81,6 +42,7 @@ def collect(runs: Sequence[Run], test: Split, earlier: Sequence[Split], vectors:
         test: The test split.
         earlier: Splits whose texts are taken out of test for the figures without overlap.
         vectors: What is known of vectors that the arms share and were trained here; None for others.
+        sources: Training rows by source, of arms whose rows have several.
     """
     seen = {clean(text) for split in earlier for text in split.texts}
     apart = np.array([clean(text) not in seen for text in test.texts])
@@ -91,6 +53,15 @@ def collect(runs: Sequence[Run], test: Split, earlier: Sequence[Split], vectors:
     rows = row_weights(len(test))
     draws = {name: arm_draws(own, truth, rows, mixes[name]) for name, own in by_arm.items()}
     without = without_rows(by_arm, truth, apart, mixes)
+    learnt = {
+        name: [run for run in own if run.seed not in stopped_early(own)] for name, own in by_arm.items()
+    }  # an arm's runs that went on
+    lasting = {
+        name: draws[name]
+        if len(own) == seeds
+        else arm_draws(own, truth, rows, seed_weights(len(own), list(ARMS).index(name)))
+        for name, own in learnt.items()
+    }
     pairs = dict.fromkeys(pair for claim in CLAIMS.values() for side in claim.pairs.values() for pair in side)
     comparisons = {
         f"{a} - {b}": compare(draws[a], draws[b]) | {"without_overlap": compare(without[a], without[b])["figures"]}
@@ -112,10 +83,16 @@ def collect(runs: Sequence[Run], test: Split, earlier: Sequence[Split], vectors:
         },
         "arms": {
             name: about_arm(name, own)
+            | {"sources": dict((sources or {}).get(name, {})), "macro_f1_of_runs": per_run(own, truth)}
             | {"figures": intervals(draws[name]), "without_overlap": intervals(without[name])}
             for name, own in by_arm.items()
         },
         "comparisons": comparisons,
+        "comparisons_without_stopped_early": {
+            f"{a} - {b}": compare(lasting[a], lasting[b])
+            for a, b in pairs
+            if a in by_arm and b in by_arm and len(learnt[a]) + len(learnt[b]) < 2 * seeds
+        },
         "claims": {name: judge(claim, comparisons) for name, claim in CLAIMS.items()},
         "label_differences": {
             f"{a} - {b}": {
@@ -147,6 +124,27 @@ def without_rows(
     return {name: arm_draws(own, truth[kept], rows, mixes[name], auc=False) for name, own in part.items()}
 
 
+def best_epoch(run: Run) -> int:
+    """The epoch whose weights a run kept."""
+    return int(min(run.history, key=lambda entry: entry["val_loss"])["epoch"])
+
+
+def stopped_early(runs: Sequence[Run]) -> list[int]:
+    """Seeds of an arm's runs that early stopping ended before they had learnt: judged without any label of test.
+
+    Their validation loss rose for `patience` epochs at the beginning, as it may where an epoch has few steps: the epoch
+    that they kept comes before a third of the arm's median one.
+    """
+    middle = median(best_epoch(run) for run in runs)
+    return [run.seed for run in runs if best_epoch(run) < middle / 3]
+
+
+def per_run(runs: Sequence[Run], truth: np.ndarray) -> list[float]:
+    """Macro-F1 of each run."""
+    once = np.ones((1, len(truth)), np.float32)
+    return [float(run_draws(truth, r.probabilities, r.thresholds, once, auc=False)["macro_f1"][0]) for r in runs]
+
+
 def about_arm(name: str, runs: Sequence[Run]) -> dict[str, Any]:
     """What an arm trained on, how long, and its loss curves."""
     epochs = [entry for run in runs for entry in run.history]
@@ -155,7 +153,8 @@ def about_arm(name: str, runs: Sequence[Run]) -> dict[str, Any]:
         "train_rows": runs[0].about["train"]["rows"],
         "words": round(float(np.mean([run.about["words"] for run in runs]))),
         "epochs": [len(run.history) for run in runs],
-        "best_epochs": [min(run.history, key=lambda entry: entry["val_loss"])["epoch"] for run in runs],
+        "best_epochs": [best_epoch(run) for run in runs],
+        "stopped_early": stopped_early(runs),
         "seconds_an_epoch": round(median(entry["seconds"] for entry in epochs), 1),
         "minutes_a_run": round(sum(entry["seconds"] for entry in epochs) / len(runs) / 60, 1),
         "losses": [[[entry["loss"], entry["val_loss"]] for entry in run.history] for run in runs],
@@ -167,50 +166,6 @@ def intervals(draws: Draws) -> dict[str, Any]:
     return {
         name: interval(draws[name].clip(0, 1)) for name in FIGURES if name in draws
     }  # a widened draw may leave them
-
-
-def compare(first: Draws, second: Draws) -> dict[str, Any]:
-    """Differences of two arms' figures under the same resamples, and what each says of the first."""
-    found = {name: interval(first[name] - second[name]) for name in FIGURES if name in first}
-    return {"figures": {name: value | {"verdict": verdict(value)} for name, value in found.items()}}
-
-
-def verdict(difference: Mapping[str, Any]) -> str:
-    """`helped` where the whole interval is above 0, `hurt` where it is below, else that nothing can be told."""
-    if difference["low"] is not None and difference["low"] > 0:
-        return HELPED
-    return HURT if difference["high"] is not None and difference["high"] < 0 else NEITHER
-
-
-def judge(claim: Claim, comparisons: Mapping[str, Any]) -> dict[str, Any]:
-    """Whether a claim held in macro-F1, against each kind of counterpart, in plain words."""
-    sides = {}
-    for side, wanted in claim.pairs.items():
-        pairs = [f"{a} - {b}" for a, b in wanted if f"{a} - {b}" in comparisons]
-        found = [comparisons[pair]["figures"]["macro_f1"]["verdict"] for pair in pairs]
-        if len(found) == len(wanted):
-            sides[side] = {"pairs": pairs, "verdict": conclusion(found, claim.best)}
-    return {"title": claim.title, "sides": sides}
-
-
-def conclusion(verdicts: Sequence[str], best: bool = False) -> str:
-    """One phrase for the verdicts of several comparisons.
-
-    Args:
-        verdicts: Of each comparison.
-        best: Whether the claim is that the first arm is the best: one that is better is enough to refute it.
-    """
-    helped, hurt = verdicts.count(HELPED), verdicts.count(HURT)
-    if helped == len(verdicts):
-        return "held"
-    if best and hurt:
-        return "did not hold: another arm was better"
-    if best or not helped + hurt:
-        return "cannot be told from these runs"
-    if not helped:
-        return "did not hold: it hurt" if hurt == len(verdicts) else "did not hold: it hurt, or made no difference"
-    rest = "it hurt" if hurt else "no difference can be told"
-    return f"held in {helped} of {len(verdicts)} comparisons; elsewhere {rest}"
 
 
 def single_emotions(runs: Sequence[Run], test: Split, draws: Draws) -> dict[str, Any]:
@@ -258,30 +213,32 @@ def label_vectors(run: Run) -> dict[str, Any]:
     }
 
 
-def write(content: dict[str, Any], results: Path, document: Path) -> None:
+def write(content: dict[str, Any], results: Path, path: Path) -> None:
     """Write the results file, the figures beside the document, and the document."""
     content = rounded_all(content) | {"config": content["config"]}
     results.parent.mkdir(parents=True, exist_ok=True)
     write_text(results, json.dumps(content, indent=1) + "\n")
-    folder = document.parent / "figures" / "experiments"
+    folder = path.parent / IMAGES
     folder.mkdir(parents=True, exist_ok=True)
-    arms = {name: content["arms"][name] for name in PAPER_ARMS if name in content["arms"]}
-    if arms:
-        figures.arm_losses({arm["title"]: arm["losses"] for arm in arms.values()}, folder / "losses.png")
+    arms = {arm["title"]: arm["losses"] for arm in content["arms"].values()}
+    figures.arm_losses(arms, folder / "losses.png")
     figures.label_similarity(content["label_vectors"], folder / "label-similarity.png")
     for pair, differences in content["label_differences"].items():
         figures.label_differences(differences, folder / f"{pair.replace(' - ', '-minus-')}.png")
-    cards.render(
+    write_text(path, document(results))
+
+
+def document(results: Path) -> str:
+    """The document, from a results file and the figures of the bundled model and of published ones."""
+    return cards.rendered(
         TEMPLATE,
-        document,
-        **content,
+        **json.loads(results.read_text(encoding="utf-8")),
         titles={name: arm.title for name, arm in ARMS.items()},
         figure_titles=FIGURES,
         groups=GROUP_OF,
-        paper_arms=tuple(arms),
         published=json.loads(PUBLISHED.read_text(encoding="utf-8"))["models"],
         bundled=json.loads(DEFAULT_MODEL.read_text(encoding="utf-8"))["metrics"]["test"],
-        images=folder.relative_to(document.parent).as_posix(),
+        images=IMAGES,
     )
 
 

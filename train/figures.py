@@ -33,16 +33,20 @@ def loss_curves(history: Sequence[dict[str, Any]], path: Path) -> None:
 
 
 def arm_losses(arms: Mapping[str, Sequence[Sequence[Sequence[float]]]], path: Path) -> None:
-    """Draw training and validation loss of several arms side by side, a thin line a run (the paper's figures 6 to 8).
+    """Draw training and validation loss of arms, three in a row, a thin line a run (as the paper's figures 6 to 8).
 
     Args:
         arms: By title, for each run its epochs' training and validation loss.
         path: PNG file to write.
     """
-    figure = Figure(figsize=(3.4 * max(len(arms), 2), 3.2), dpi=110, layout="constrained")
+    columns = max(2, min(3, len(arms)))
+    lines = -(-len(arms) // columns)
+    figure = Figure(figsize=(3.4 * columns, 3.2 * lines), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(1, len(arms), sharey=True, squeeze=False)[0]
-    for axes, (title, runs) in zip(panels, arms.items(), strict=True):
+    panels = figure.subplots(lines, columns, sharey=True, squeeze=False).ravel()
+    for axes in panels[len(arms) :]:
+        axes.set_visible(False)
+    for axes, (title, runs) in zip(panels, arms.items(), strict=False):
         for number, run in enumerate(runs):
             epochs = range(1, len(run) + 1)
             names = ("training", "validation") if number == 0 else (None, None)
