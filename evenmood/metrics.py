@@ -62,7 +62,7 @@ def score(
             low, high = np.nanpercentile(values, [2.5, 97.5])
             figures[name] = {"value": figures[name], "low": float(low), "high": float(high)}
         for figure, values in per_label.items():
-            for name, low, high in zip(names, *np.percentile(values, [2.5, 97.5], axis=0), strict=True):
+            for name, low, high in zip(names, *np.nanpercentile(values, [2.5, 97.5], axis=0), strict=True):
                 figures["per_label"][name] |= {f"{figure}_low": float(low), f"{figure}_high": float(high)}
     return figures
 
@@ -93,7 +93,8 @@ def _bootstrap(
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Averaged figures, each of shape (resamples,), and those per label, each of shape (resamples, labels).
 
-    A resample is a weight per row, so one matrix product counts for all resamples at once.
+    A resample is a weight per row, so one matrix product counts for all resamples at once. A label none of whose rows a
+    resample drew is NaN there, and in no average of it: it can be neither found nor missed.
     """
     rows = len(truth)
     draws = np.random.default_rng(seed).multinomial(rows, np.full(rows, 1 / rows), size=resamples)
@@ -104,13 +105,15 @@ def _bootstrap(
         "recall": hits / np.maximum(actual, 1),
         "f1": 2 * hits / np.maximum(given + actual, 1),
     }
+    absent = (actual == 0) & truth.any(axis=0)
+    per_label = {figure: np.where(absent, np.nan, values) for figure, values in per_label.items()}
     columns = range(truth.shape[1])
     auc, precision = zip(*(ranking_figures(truth[:, c], probabilities[:, c], weights) for c in columns), strict=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # the mean of no label, where a resample has no positive row
         averaged = {
             "subset_accuracy": weights @ (truth == predicted).all(axis=1).astype(np.float32) / rows,
-            **{f"macro_{figure}": values.mean(axis=1) for figure, values in per_label.items()},
+            **{f"macro_{figure}": np.nanmean(values, axis=1) for figure, values in per_label.items()},
             "micro_f1": 2 * hits.sum(axis=1) / np.maximum(given.sum(axis=1) + actual.sum(axis=1), 1),
             "macro_roc_auc": np.nanmean(auc, axis=0),
             "macro_average_precision": np.nanmean(precision, axis=0),

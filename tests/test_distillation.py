@@ -167,6 +167,13 @@ def test_distil_with_everything(small_data: Path, tiny_encoder: Path, tmp_path: 
     assert written.returncode == 0, written.stderr
     assert "`--word-pieces 200`" in (tmp_path / "log.md").read_text()
     assert "| 1 | all options | 0." in (tmp_path / "log.md").read_text()
+    with (tmp_path / "log.jsonl").open("a") as log:
+        log.write('{"time": 1}\n')
+    broken = run_module("train", "log", "--log", tmp_path / "log.jsonl", "--out", tmp_path / "log.md")
+    assert (broken.returncode, broken.stderr) == (
+        1,
+        f"error: {tmp_path / 'log.jsonl'}, line 2: not a run as fit --log adds it\n",
+    )
     card = (tmp_path / "model/README.md").read_text()
     assert "license: other" in card
     assert "| soft.parquet | | | not recorded |" in card

@@ -9,7 +9,7 @@ import pytest
 from evenmood import LABELS
 from evenmood.metrics import ranking_figures, score
 from evenmood.splits import Split
-from train import experiments
+from train import claims, experiments
 from train.arms import DEFAULT_ARMS, Run
 from train.resampling import auc_draws, row_weights, run_draws, seed_weights
 
@@ -43,15 +43,17 @@ def verdicts(noise: dict[str, float], folder: Path | None = None) -> dict[str, d
     overlap = Split(test.texts[:50], test.labels[:50], test.ids[:50])
     content = experiments.collect(runs, test, [overlap], None)
     assert content["test_rows_without_overlap"] == 550
-    claims = content["claims"]
+    judged = content["claims"]
+    assert content["comparisons_without_stopped_early"] == {}
     if folder:
         experiments.write(content, folder / "results.json", folder / "experiments.md")
         document = (folder / "experiments.md").read_text()
-        for claim in claims.values():
+        assert "stopped before they had learnt" not in document
+        for claim in judged.values():
             part = document.split(f"### {claim['title']}\n")[1].split("\n#")[0]
             found = re.findall(r"^Where .*: \*\*(.+)\*\*\.$", part, re.MULTILINE)
             assert found == [side["verdict"] for side in claim["sides"].values()]
-    return {name: {side: found["verdict"] for side, found in claim["sides"].items()} for name, claim in claims.items()}
+    return {name: {side: found["verdict"] for side, found in claim["sides"].items()} for name, claim in judged.items()}
 
 
 def test_verdicts_where_balancing_helps_and_attention_does_nothing() -> None:
@@ -87,21 +89,50 @@ def test_no_difference_is_rarely_taken_for_one() -> None:
     assert missed <= 2, f"{missed} of {total}"
 
 
+def test_runs_that_stopped_before_they_had_learnt_are_named_and_taken_out(tmp_path: Path) -> None:
+    runs, test = made_up({})
+    for run in runs:
+        rising = run.arm == "matched" and run.seed == 1
+        losses = [0.2, 0.3, 0.4, 0.5] if rising else [0.5, 0.4, 0.3, 0.2]
+        run.about["history"] = [
+            {"epoch": epoch, "loss": 0.3, "val_loss": loss, "seconds": 1.0} for epoch, loss in enumerate(losses, 1)
+        ]
+        if rising:
+            run.probabilities[:] = 0.1
+    content = experiments.collect(runs, test, [], None, {"balanced": {"goemotions": 70, "generated": 30}})
+    assert content["arms"]["matched"]["stopped_early"] == [1]
+    assert [name for name, arm in content["arms"].items() if arm["stopped_early"]] == ["matched"]
+    assert content["arms"]["matched"]["macro_f1_of_runs"][1] == 0
+    pair = "balanced - matched"
+    with_it = content["comparisons"][pair]["figures"]["macro_f1"]
+    without = content["comparisons_without_stopped_early"][pair]["figures"]["macro_f1"]
+    mean = content["arms"]["balanced"]["figures"]["macro_f1"]["value"]
+    rest = [content["arms"]["matched"]["macro_f1_of_runs"][seed] for seed in (0, 2)]
+    assert without["value"] == pytest.approx(mean - np.mean(rest), abs=1e-6)
+    assert without["value"] < with_it["value"] - 0.1
+    assert all("matched" in name for name in content["comparisons_without_stopped_early"])
+    experiments.write(content, tmp_path / "results.json", tmp_path / "experiments.md")
+    text = (tmp_path / "experiments.md").read_text()
+    assert "unbalanced of equal size, attention: seed 1." in text
+    assert "rows of goemotions (70), generated (30)" in text
+    assert experiments.document(tmp_path / "results.json") == text
+
+
 @pytest.mark.parametrize(
     ("found", "best", "expected"),
     [
         (["helped", "helped"], False, "held"),
         (["helped", "hurt"], False, "held in 1 of 2 comparisons; elsewhere it hurt"),
-        (["helped", experiments.NEITHER], False, "held in 1 of 2 comparisons; elsewhere no difference can be told"),
+        (["helped", claims.NEITHER], False, "held in 1 of 2 comparisons; elsewhere no difference can be told"),
         (["hurt", "hurt"], False, "did not hold: it hurt"),
-        (["hurt", experiments.NEITHER], False, "did not hold: it hurt, or made no difference"),
-        ([experiments.NEITHER] * 2, False, "cannot be told from these runs"),
-        (["helped", experiments.NEITHER], True, "cannot be told from these runs"),
+        (["hurt", claims.NEITHER], False, "did not hold: it hurt, or made no difference"),
+        ([claims.NEITHER] * 2, False, "cannot be told from these runs"),
+        (["helped", claims.NEITHER], True, "cannot be told from these runs"),
         (["helped", "hurt"], True, "did not hold: another arm was better"),
     ],
 )
 def test_conclusions(found: list[str], best: bool, expected: str) -> None:
-    assert experiments.conclusion(found, best) == expected
+    assert claims.conclusion(found, best) == expected
 
 
 def test_figures_are_those_of_the_metrics() -> None:

@@ -82,6 +82,14 @@ def test_intervals_hold_the_value_and_equal_a_plain_bootstrap() -> None:
         assert figures[name]["low"] < figures[name]["value"] < figures[name]["high"]
 
 
+def test_the_interval_of_a_few_rows_holds_their_value() -> None:
+    truth = np.eye(4)[[0, 0, 1, 1, 2, 2, 3, 3]]
+    figures = score(truth, truth * 0.8, 0.5, LABELS[:4])
+    for name in ("macro_f1", "macro_precision", "macro_recall"):
+        assert figures[name] == {"value": 1.0, "low": 1.0, "high": 1.0}  # a label that is not drawn is not missed
+    assert (figures["per_label"][LABELS[0]]["f1_low"], figures["per_label"][LABELS[0]]["f1_high"]) == (1.0, 1.0)
+
+
 def test_thresholds_are_the_best_of_the_grid() -> None:
     truth, probabilities = rows()
     truth[:, 5] = 0

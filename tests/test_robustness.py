@@ -116,7 +116,8 @@ def test_macro_f1_before_and_after(model: EmotionClassifier, average_folder: Pat
     assert row["seeds"] == pytest.approx(wanted)
     assert row["change"]["value"] == pytest.approx(np.mean(wanted) - expected)
     assert row["change"]["low"] <= row["change"]["value"] <= row["change"]["high"]
-    assert 0 < row["texts_changed"] <= 1
+    changed = [((model.predict_proba(t) >= cuts) != (model.predict_proba(texts) >= cuts)).any(axis=1) for t in typos]
+    assert row["texts_changed"] == pytest.approx(np.mean(changed))
     for kind in ("UPPER CASE", "lower case"):  # cleaning undoes them
         assert figures["kinds"][kind]["texts_changed"] == 0
         assert figures["kinds"][kind]["change"]["value"] == pytest.approx(0, abs=1e-9)

@@ -75,6 +75,12 @@ def test_models_that_differ_in_more_than_the_seed(two_seeds: tuple[Path, Path], 
         over_seeds([[first, other]], "validation", print)
     with pytest.raises(DataError, match="is no folder that fit wrote"):
         over_seeds([[tmp_path]], "validation", print)
+    with pytest.raises(DataError, match="seeds 0, 0; each may stand there once"):
+        over_seeds([[first, first]], "validation", print)
+    (tmp_path / "kept.json").write_text("mine")
+    done = run_module("train", "seeds", first, second, "--out", tmp_path / "kept.json")
+    assert (done.returncode, (tmp_path / "kept.json").read_text()) == (2, "mine")
+    assert "exists already; choose another name, or replace it with --overwrite" in done.stderr
 
 
 def test_misspelling_is_the_same_for_every_model(two_seeds: tuple[Path, Path]) -> None:

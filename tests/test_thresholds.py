@@ -102,6 +102,7 @@ def test_the_command_and_the_card(small_data: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     figures = json.loads((folder / "training" / "thresholds.json").read_text())
     assert set(figures["thresholds"]) == set(figures["calibration"]) == {"2-fold", "5-fold"}
+    assert not figures["calibrated"]  # not on these rows
     assert f"shrunk       {figures['thresholds']['5-fold']['shrunk']['macro_f1']:.4f}" in done.stdout
     for name in ("metrics-test.json", "calibration-test.json"):
         (folder / "training" / name).unlink(missing_ok=True)

@@ -62,6 +62,10 @@ def tsv_without_header(folder: Path) -> Path:
     return lines(folder / "a.tsv", *(f"{NUMBERS[emotion]}\t{text}" for text, emotion in ROWS))
 
 
+def two_columns_of_short_texts(folder: Path) -> Path:
+    return lines(folder / "a.csv", *(f"{text.split()[0]},{emotion}" for text, emotion in ROWS))
+
+
 def semeval(folder: Path) -> Path:
     head = "\t".join(("ID", "Tweet", *NUMBERS))
     rows = ["\t".join((f"2018-{i}", text, *map(str, spread(e)))) for i, (text, e) in enumerate(ROWS)]
@@ -124,6 +128,12 @@ def test_forms(tmp_path: Path, write: Callable[[Path], Path]) -> None:
     assert found.truth.astype(int).tolist() == [spread(emotion) for _, emotion in ROWS]
 
 
+def test_short_texts_beside_labels(tmp_path: Path) -> None:
+    found = read_targets(str(two_columns_of_short_texts(tmp_path)), "test", EMOTIONS)
+    assert found.texts == [text.split()[0] for text, _ in ROWS]
+    assert found.truth.astype(int).tolist() == [spread(emotion) for _, emotion in ROWS]
+
+
 @pytest.mark.parametrize(
     ("value", "labels"),
     [
@@ -145,6 +155,8 @@ def test_forms(tmp_path: Path, write: Callable[[Path], Path]) -> None:
         (float("nan"), []),
         (None, []),
         ("", []),
+        ("NA", []),
+        ("nan", []),
         ("[]", []),
     ],
 )
@@ -269,6 +281,7 @@ TWO = ["text,label", "I am happy,joy", "I am angry,anger"]
         ("a.csv", ["text,label", "I am happy,joy", "So glad,joy"], "every row has the same labels"),
         ("a.csv", ["text,label", "I am happy,", "So glad,"], "no row has a label"),
         ("a.csv", ["text,label"], "no rows"),
+        ("a.csv", ["text,label\rI am happy,joy\r"], "line 1: new-line character"),
         ("a.csv", ["words,feeling", "I am,x"], "no column of texts found; the columns are 'words', 'feeling'"),
         ("a.csv", ["text,rating", "I am,x"], "no column of labels found; the columns are 'text', 'rating'"),
         ("a.csv", ["text,joy,anger", "I am,1,0", "I,2,0"], "row 2: 'joy' is '2', neither 0 nor 1"),

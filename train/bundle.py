@@ -80,7 +80,10 @@ def bundle(folder: Path, package: Path, results: Path, terms: Path | None = None
 
 
 def _moved(folder: Path) -> float:
-    storage = json.loads((folder / TRAINING_FOLDER / "storage.json").read_text(encoding="utf-8"))
+    path = folder / TRAINING_FOLDER / "storage.json"
+    if not path.is_file():
+        raise DataError(f"{path} is missing; {folder} is no folder that fit wrote")
+    storage = json.loads(path.read_text(encoding="utf-8"))
     return float(storage["macro_f1_onnx"] - storage["macro_f1_keras"])
 
 

@@ -21,6 +21,8 @@ LABEL_NAMES = (
 """Columns that hold labels, the surest first."""
 SAMPLE = 200
 """Rows that columns are judged by."""
+MISSING = frozenset({"na", "n/a", "nan", "null"})
+"""Strings that tables have where there is no value."""
 HALF = 0.5
 """Share of a column's cells that must look like labels."""
 YES = ("1", "1.0", "true", "True", "TRUE")
@@ -98,6 +100,9 @@ def choose_columns(
             raise UsageError(f"{where}: no column {asked!r}; {held}")
     sample = rows[:SAMPLE]
     text = text or _by_name(names, TEXT_NAMES, labels or ()) or _longest(sample, names, labels or ())
+    if text is None and len(names) == 2 and not labels:  # short texts: the one that holds no labels
+        without = [name for name in names if _fit(sample, name, knows)[0] <= HALF]
+        text = without[0] if len(without) == 1 else None
     if text is None:
         raise DataError(f"{where}: no column of texts found; {held}. Name it with --text-column")
     others = [name for name in names if name != text]
@@ -157,7 +162,7 @@ def cell_labels(value: Any, knows: Callable[[str], bool]) -> list[str]:
     Labels of a string have commas, semicolons, bars or blanks between them.
 
     A string that is a label as a whole stays one ("no emotion"); `['joy', 'love']` and `[ 3 27]` are lists that were
-    written as strings. NaN and an empty cell hold no label.
+    written as strings. NaN, an empty cell and `MISSING` hold no label.
     """
     if value is None or value != value:
         return []
@@ -169,6 +174,8 @@ def cell_labels(value: Any, knows: Callable[[str], bool]) -> list[str]:
         number = isinstance(value, float) and value.is_integer()
         return [str(int(value))] if number or isinstance(value, (bool, int)) else [str(value)]
     value = value.strip()
+    if value.casefold() in MISSING and not knows(value):
+        return []
     if value.startswith("[") and value.endswith("]"):
         value = value[1:-1]
     found = []
@@ -213,7 +220,12 @@ def layout_of(path: Path, knows: Callable[[str], bool]) -> tuple[str, list[str] 
 
 
 def _cells(line: str, mark: str) -> list[str]:
-    return next(csv.reader([line], delimiter=mark, quoting=csv.QUOTE_NONE if mark == "\t" else csv.QUOTE_MINIMAL), [])
+    try:
+        return next(
+            csv.reader([line], delimiter=mark, quoting=csv.QUOTE_NONE if mark == "\t" else csv.QUOTE_MINIMAL), []
+        )
+    except csv.Error:
+        return []
 
 
 def _is_label(cell: str, knows: Callable[[str], bool]) -> bool:

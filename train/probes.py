@@ -15,8 +15,6 @@ from train.perturb import elongate, misspell, with_emoji, without_punctuation
 SHARE = 0.2
 """Share of words with a typo, or stretched."""
 SEEDS = 3
-SAME = 1e-5
-"""Difference of two probabilities up to which they are the same."""
 OUTCOMES = ("both", "intended", "literal", "neither")
 Figures = dict[str, Any]
 
@@ -36,7 +34,7 @@ def perturbed(
     Returns:
         `macro_f1` of the texts as they are, with its interval, and `kinds`: for each perturbation `macro_f1`, the
         `change` against the former, both with 95 % intervals of a bootstrap over the texts, which are the same for
-        both; `seeds`, macro-F1 of each; `texts_changed`, the share of texts whose probabilities are no longer the same.
+        both; `seeds`, macro-F1 of each; `texts_changed`, the share of texts that get other labels.
     """
     drawn: dict[str, Callable[[str, random.Random], str]] = {
         f"typos in {100 * SHARE:.0f} % of words": lambda text, draw: misspell(text, SHARE, draw),
@@ -57,8 +55,9 @@ def perturbed(
     def macro_f1(probabilities: np.ndarray) -> np.ndarray:
         """Macro-F1 under each weighting: shape (1 + resamples,)."""
         given = probabilities >= cuts
-        hits, both = weights @ (given & truth), weights @ given.astype(np.float32) + weights @ truth.astype(np.float32)
-        return np.asarray((2 * hits.astype(np.float64) / np.maximum(both, 1)).mean(axis=1))  # counts are exact so far
+        hits, actual = weights @ (given & truth), weights @ truth.astype(np.float32)
+        f1 = 2 * hits.astype(np.float64) / np.maximum(weights @ given.astype(np.float32) + actual, 1)  # exact counts
+        return np.asarray(f1.mean(axis=1, where=(actual > 0) | ~truth.any(axis=0)))  # as in `evenmood.metrics`
 
     own = classifier.predict_proba(texts)
     before = macro_f1(own)
@@ -71,7 +70,7 @@ def perturbed(
         )
         answers = [classifier.predict_proba(version) for version in versions]
         after = np.stack([macro_f1(each) for each in answers])
-        changed = [(np.abs(each - own) > SAME).any(axis=1) for each in answers]
+        changed = [((each >= cuts) != (own >= cuts)).any(axis=1) for each in answers]
         kinds[name] = {
             "macro_f1": _interval(after.mean(axis=0)),
             "change": _interval(after.mean(axis=0) - before),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evenmood.cards import render
-from evenmood.errors import DataError
+from evenmood.errors import DataError, UsageError
 from evenmood.model_folder import PREDICTING_FILES, TRAINING_FOLDER
 from train.config import TrainConfig
 from train.evaluate import rounded
@@ -60,9 +60,14 @@ def write_document(log: Path, document: Path) -> int:
         raise DataError(f"{log}: no such log; fit writes it with --log {log}") from None
     for number, line in enumerate(lines, 1):
         try:
-            runs.append(json.loads(line))
+            run = json.loads(line)
         except ValueError:
             raise DataError(f"{log}, line {number}: not JSON") from None
+        if not isinstance(run, dict) or not {"note", "options", "epochs", *FIGURES} <= set(run):
+            raise DataError(f"{log}, line {number}: not a run as fit --log adds it")
+        runs.append(run)
+    if document.is_dir():
+        raise UsageError(f"{document} is a folder; name a file with --out")
     document.parent.mkdir(parents=True, exist_ok=True)
     render(TEMPLATE, document, runs=runs)
     return len(runs)

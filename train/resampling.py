@@ -68,8 +68,9 @@ def run_draws(
     predicted = probabilities >= thresholds
     hits, given, actual = (weights @ mask.astype(np.float32) for mask in (truth & predicted, predicted, truth))
     f1 = 2 * hits / np.maximum(given + actual, 1)
+    absent = (actual == 0) & truth.any(axis=0)  # as in `evenmood.metrics`
     figures = {
-        "macro_f1": f1.mean(axis=1),
+        "macro_f1": f1.mean(axis=1, where=~absent),
         "micro_f1": 2 * hits.sum(axis=1) / np.maximum(given.sum(axis=1) + actual.sum(axis=1), 1),
         "subset_accuracy": weights @ (truth == predicted).all(axis=1).astype(np.float32) / weights.sum(axis=1),
         PER_LABEL: f1,

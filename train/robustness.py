@@ -70,7 +70,7 @@ def report(figures: Mapping[str, Any]) -> str:
     data, shaken = figures["data"], figures["perturbed"]
     lines = [
         f"{data['source']}, {data['split']}: {data['rows']:,} texts, at the model's thresholds; 95 % intervals",
-        f"{'':26}{'macro-F1':24}{'change':28}texts answered otherwise",
+        f"{'':26}{'macro-F1':24}{'change':28}texts with other labels",
         f"{'as they are':26}{figure_text(shaken['macro_f1'])}",
     ]
     for name, row in shaken["kinds"].items():

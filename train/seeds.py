@@ -54,7 +54,7 @@ def over_seeds(
         drop of macro-F1 as a share of the second one's.
 
     Raises:
-        DataError: Models of a group differ in more than the seed.
+        DataError: Models of a group differ in more than the seed, or two have the same one.
     """
     options = [[_options(folder) for folder in group] for group in groups]
     for group, found in zip(groups, options, strict=True):
@@ -62,6 +62,11 @@ def over_seeds(
             differing = [n for n in each if n != "seed" and each[n] != found[0].get(n)]
             if differing:
                 raise DataError(f"{folder}: differs from {group[0]} in {', '.join(differing)}, not in the seed alone")
+        seeds = [each["seed"] for each in found]
+        if len(set(seeds)) < len(seeds):
+            raise DataError(
+                f"{', '.join(map(str, group))}: seeds {', '.join(map(str, seeds))}; each may stand there once"
+            )
     rows = load_split(data or options[0][0]["data"], split)
     draw = Random(TYPO_SEED)  # noqa: S311 - not for secrets
     misspelt = [misspell(text, typos, draw) for text in rows.texts] if typos else []
@@ -103,7 +108,6 @@ def keep(content: Mapping[str, Any], folders: Sequence[Path], out: Path | None) 
     """Write what `over_seeds` found into model folders and their cards, or into a file of its own."""
     text = json.dumps(content, indent=1) + "\n"
     if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
         write_text(out, text)
     for folder in () if out else folders:
         write_text(folder / TRAINING_FOLDER / SEEDS_FILE, text)

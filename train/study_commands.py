@@ -25,13 +25,17 @@ def seeds(
     out: Annotated[
         Path | None, typer.Option(help="File for the figures; else the first group's folders and cards.")
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that file.")] = False,
 ) -> None:
     """Mean figures of a configuration over several seeds, with intervals over texts and seeds."""
     from evenmood.model_folder import figure_text
+    from evenmood.tables import check_output
     from train.seeds import keep, over_seeds, plain_copies
 
     if against and against_plain:
         raise UsageError("--against names other models, --against-plain copies of the same; choose one")
+    if out:
+        check_output(str(out), overwrite)  # before minutes of scoring, not after them
     with TemporaryDirectory() as scratch:
         other = plain_copies(folders, Path(scratch)) if against_plain else against
         content = over_seeds([folders, *([other] if other else [])], split, say, data=data, typos=typos)

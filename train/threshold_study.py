@@ -32,11 +32,19 @@ def study(folder: Path, data: str | None = None, repeats: int = REPEATS) -> dict
         repeats: Times that the rows are dealt anew.
 
     Returns:
-        What was written: `compare_thresholds` and `compare_calibration` by the number of parts.
+        What was written: `compare_thresholds` and `compare_calibration` by the number of parts, and whether the model
+        was calibrated on these rows.
     """
-    rows = load_split(data or read_info(folder).trained_from["data"], "validation")
+    origin = read_info(folder).trained_from
+    rows = load_split(data or origin["data"], "validation")
     probabilities = onnx_probabilities(folder, rows.texts)
-    figures: dict[str, Any] = {"rows": len(rows), "repeats": repeats, "thresholds": {}, "calibration": {}}
+    figures: dict[str, Any] = {
+        "rows": len(rows),
+        "repeats": repeats,
+        "calibrated": bool(origin.get("calibrate")) and data in (None, origin["data"]),
+        "thresholds": {},
+        "calibration": {},
+    }
     for parts in PARTS:
         figures["thresholds"][f"{parts}-fold"] = compare_thresholds(rows.labels, probabilities, parts, repeats)
         figures["calibration"][f"{parts}-fold"] = compare_calibration(rows.labels, probabilities, parts, repeats)
@@ -131,6 +139,11 @@ def table(figures: dict[str, Any]) -> list[str]:
             apart = method["difference"]
             interval = f"{apart['value']:+.4f} ({apart['low']:+.4f} to {apart['high']:+.4f})"
             lines.append(f"  {name:12} {method['macro_f1']:.4f}   {interval}")
+    if figures["calibrated"]:
+        lines.append(
+            "calibration: the model was calibrated on these very rows (fit --calibrate), so that `none` has seen"
+        )
+        lines.append("  them all and nothing can be gained: to compare the ways, train without --calibrate")
     for parts, ways in figures["calibration"].items():
         lines.append(f"{parts}, calibration: log loss, expected calibration error in equal-width and equal-mass bins")
         for name, way in ways.items():

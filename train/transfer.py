@@ -148,6 +148,8 @@ def _kept_labels(found: Targets, rules: LabelMapping, data: str, all_labels: boo
     """Columns that are scored: those that some row has; the others are said."""
     present = np.asarray(found.truth.any(axis=0))
     scorable = present & ~found.truth.all(axis=0)
+    if not len(found.texts):
+        raise DataError(f"{data}: no row has a label that the mapping does not ignore: there is nothing to score")
     if not scorable.any():
         raise DataError(f"{data}: every row has the same labels ({len(found.texts):,} rows): there is nothing to score")
     absent = [name for name, there in zip(rules.labels, present, strict=True) if not there]
