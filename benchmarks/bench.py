@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.arguments import benchmark, check_out
 from benchmarks.installed import installed_size
 from benchmarks.peers import PEERS
 from benchmarks.prepare import prepare_ours, prepare_roberta
@@ -47,8 +48,14 @@ def main() -> None:
     parser.add_argument(
         "--quick", action="store_true", help="compare with results/bench-quick.json; OUT writes it anew"
     )
-    parser.add_argument("--only", action="append", help="measure this peer and evenmood, and replace the peer in OUT")
+    parser.add_argument(
+        "--only", action="append", choices=PEERS, help="measure this peer and evenmood, and replace the peer in OUT"
+    )
     options = parser.parse_args()
+    if options.out:
+        check_out(parser, options.out)
+    if options.only and not (options.out and options.out.is_file()):
+        parser.error("--only replaces a peer in a results file that is there already; name it as OUT")
     if options.quick:
         quick(options.out)
     elif options.data and options.out and options.rounds > 0:
@@ -260,4 +267,4 @@ def write(path: Path, content: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    benchmark(main)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.arguments import benchmark, results_file
 from docs.screenshot import ROOT, running_process
 
 SENTENCE = "Thanks for explaining, but I'm still confused."
@@ -153,8 +154,7 @@ def memory(url: str, pid: int) -> dict[str, Any]:
 
 def main() -> None:
     """Measure and write."""
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m benchmarks.demo OUT.json")
+    out = results_file(__doc__)
     starts = []
     for _ in range(STARTS):
         with running() as (_, _, seconds):
@@ -168,9 +168,9 @@ def main() -> None:
             "machine": f"{platform.machine()}, Python {platform.python_version()}",
         }
     text = json.dumps(figures, indent=1) + "\n"
-    Path(sys.argv[1]).write_text(text, encoding="utf-8")
+    out.write_text(text, encoding="utf-8")
     print(text)
 
 
 if __name__ == "__main__":
-    main()
+    benchmark(main)

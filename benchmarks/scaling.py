@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.arguments import benchmark, results_file
 from benchmarks.bench import environment, machine, write
 from benchmarks.texts import endless_texts
 
@@ -63,6 +64,7 @@ def main() -> None:
     if len(sys.argv) == 4:
         predict(int(sys.argv[1]), *sys.argv[2:])
         return
+    out = results_file(__doc__)
     import pyarrow
     from pyarrow import parquet
 
@@ -75,7 +77,7 @@ def main() -> None:
             for workers in WORKERS:
                 rates[str(workers)].append(round(run(workers, source)))
     content: dict[str, Any] = {"machine": machine(), "rows": ROWS, "rows_a_second": rates}
-    write(Path(sys.argv[1]), content)
+    write(out, content)
     draw(content, FIGURE)
 
 
@@ -104,4 +106,4 @@ def draw(content: dict[str, Any], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    benchmark(main)

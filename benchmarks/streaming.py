@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from benchmarks.arguments import benchmark, results_file
 from benchmarks.bench import environment, machine, write
 from benchmarks.texts import endless_texts
 
@@ -40,7 +41,7 @@ def status(pid: int, name: str) -> float:
 
 def main() -> None:
     """Send, count what comes back, and look at memory on the way."""
-    (out,) = sys.argv[1:]
+    out = results_file(__doc__)
     command = [sys.executable, "-m", "evenmood.cli", "predict", "-", "--input-format", "csv", "--quiet"]
     started = time.monotonic()
     marks: list[dict[str, Any]] = []
@@ -71,8 +72,8 @@ def main() -> None:
         "cores": os.cpu_count(),
         "machine": machine(),
     }
-    write(Path(out), content)
+    write(out, content)
 
 
 if __name__ == "__main__":
-    main()
+    benchmark(main)

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.arguments import benchmark, results_file
 from benchmarks.bench import machine, write
 from benchmarks.prepare import save_roberta
 from benchmarks.texts import made_up_texts
@@ -45,12 +46,12 @@ def peak(device: str, dtype: Any) -> float:
 
 def main() -> None:
     """Measure each batch size, and write."""
+    out = results_file(__doc__)
     import torch
     from transformers import AutoTokenizer
 
     from evenmood.teacher import Teacher, torch_device
 
-    (out,) = sys.argv[1:]
     device, half = torch_device()
     texts = made_up_texts(TEXTS[device])
     best = peak(device, torch.bfloat16 if half else torch.float32)
@@ -75,8 +76,8 @@ def main() -> None:
             print(json.dumps(rows[-1]), file=sys.stderr)
     name = torch.cuda.get_device_name() if device == "cuda" else machine()
     precision = "bfloat16" if half else "float32"
-    write(Path(out), {"device": name, "precision": precision, "peak_operations_a_second": best, "runs": rows})
+    write(out, {"device": name, "precision": precision, "peak_operations_a_second": best, "runs": rows})
 
 
 if __name__ == "__main__":
-    main()
+    benchmark(main)

@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from benchmarks.arguments import benchmark, check_out
 from benchmarks.bench import environment, machine, write
 
 EPOCHS = 4
@@ -37,6 +38,7 @@ def main() -> None:
     if options.plain:
         plain_keras(options.data, options.out)
         return
+    check_out(parser, options.out)
     card = shutil.which("nvidia-smi")
     settings: list[dict[str, Any]]
     if card:
@@ -149,4 +151,4 @@ def name_of(card: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    benchmark(main)

@@ -12,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.arguments import benchmark, results_file
 from evenmood import LABELS
 from evenmood.build_folder import read_manifest
 
@@ -40,6 +41,7 @@ def write_tweets(path: Path, rows: int) -> None:
 
 def main() -> None:
     """Generate, run the stage in a process of its own, and write what it took."""
+    out = results_file(__doc__)
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
         write_tweets(place / "tweets.csv", ROWS)
@@ -57,9 +59,9 @@ def main() -> None:
         "peak_memory_bytes": peak,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
     }
-    Path(sys.argv[1]).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(content))
 
 
 if __name__ == "__main__":
-    main()
+    benchmark(main)

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from benchmarks.arguments import benchmark, results_file
 from benchmarks.bench import environment, machine, write
 from benchmarks.run_peer import peak_memory
 from benchmarks.texts import made_up_texts
@@ -70,18 +71,18 @@ def read(path: Path) -> None:
 
 def main() -> None:
     """Make, read, and write what it took."""
-    (argument,) = sys.argv[1:]
-    if argument.endswith(".bin"):
-        read(Path(argument))
+    if sys.argv[-1].endswith(".bin"):  # the process that it measures
+        read(Path(sys.argv[-1]))
         return
+    out = results_file(__doc__)
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / "model.bin"
         write_model(path)
         command = [sys.executable, "-m", "benchmarks.vectors", str(path)]
         done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
         content = {"bytes": path.stat().st_size} | json.loads(done.stdout.splitlines()[-1]) | {"machine": machine()}
-    write(Path(argument), content)
+    write(out, content)
 
 
 if __name__ == "__main__":
-    main()
+    benchmark(main)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evenmood.errors import UsageError
+from evenmood.errors import DataError, UsageError
 
 Row = dict[str, Any]
 
@@ -30,3 +30,10 @@ def has_column(column: str | None, columns: Sequence[str], name: str) -> None:
     """Raise `UsageError`, which names those there are, if a table has no such column."""
     if column is not None and column not in columns:
         raise UsageError(f"{name}: no column {column!r}; there are {', '.join(map(repr, columns)) or 'none'}")
+
+
+def once_each(columns: Sequence[str], name: str) -> None:
+    """Raise `DataError` if two columns of a table have the same name: a row has room for one of them."""
+    twice = sorted({column for column in columns if columns.count(column) > 1})
+    if twice:
+        raise DataError(f"{name}: column {twice[0]!r} stands there twice")

@@ -10,15 +10,18 @@ from typing import Any
 
 import evenmood
 from evenmood import scored, tables
-from evenmood.chunk import Chunk, has_column
+from evenmood.chunk import Chunk, has_column, once_each
 from evenmood.classifier import EmotionClassifier
-from evenmood.errors import DataError, EvenmoodError
+from evenmood.errors import DataError, EvenmoodError, UsageError
+from evenmood.parquet_tables import damaged
 
 SHARE = 0.5
 """Of a processor that an actor asks for; there is one actor for each. So those of a lost node find room elsewhere."""
 PIECE_ROWS = 10_000
 """Rows of a piece, which an actor predicts at a time; it holds the whole row group that the piece lies in."""
 CONNECT_SECONDS = 5
+DAMAGED = f"{DataError.__module__}.{DataError.__name__}: "
+"""How the text of Ray's error names what a node found wrong with a file."""
 
 
 @contextmanager
@@ -41,20 +44,25 @@ def joined(address: str | None, packages: Sequence[Path] = ()) -> Iterator[Any]:
     own = Path(evenmood.__file__).parent
     try:
         ray.init(
-            address=address,
+            address=address or "local",  # else Ray would join whatever cluster it finds
             runtime_env={"py_modules": [str(own), *map(str, packages)]},
             log_to_driver=False,
             logging_level=logging.ERROR,
             **({} if address else {"include_dashboard": False}),
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise EvenmoodError(f"no Ray cluster at {address!r}: {str(error).splitlines()[0]}") from None
+        raise EvenmoodError(
+            f"no Ray cluster at {address!r} that lets this process in: {str(error).splitlines()[0]} "
+            "(where it was started with a token, set RAY_AUTH_MODE=token, and the token as Ray says)"
+        ) from None
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
         yield ray
     except ray.exceptions.RayError as error:
         said = str(error).strip().splitlines()  # with the traceback of what went wrong there, and advice of Ray's own
         reason = next((line for line in reversed(said) if re.match(r"[\w.]+Error: ", line)), said[-1])
+        if reason.startswith(DAMAGED):
+            raise DataError(reason.removeprefix(DAMAGED)) from error
         raise EvenmoodError(
             f"a node of the Ray cluster failed ({reason}); "
             "files and models have to lie under the same path on every node"
@@ -64,8 +72,10 @@ def joined(address: str | None, packages: Sequence[Path] = ()) -> Iterator[Any]:
 
 
 def _check_address(address: str | None) -> None:
-    """Raise `EvenmoodError` where nobody answers: Ray would ask for ever."""
-    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    """Refuse what is no address, and raise `EvenmoodError` where nobody answers: Ray would ask for ever."""
+    if (address or "").startswith("ray://"):
+        raise UsageError(f"{address}: Ray Client cannot do this; run it on a node, with --ray-address HOST:PORT")
+    host, _, port = (address or "").rpartition(":")
     if not (host and port.isdecimal()):  # `auto`, or none
         return
     try:
@@ -121,14 +131,18 @@ def predict_file(
     from pyarrow import parquet
 
     try:
-        about = parquet.read_metadata(source)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{source}: not a Parquet file, or damaged ({str(error).splitlines()[0]})") from None
+        with tables.open_input(source) as file:
+            about = parquet.read_metadata(file)
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        raise damaged(source, error) from None
     schema = about.schema.to_arrow_schema()
+    once_each(schema.names, source)
     has_column(column, schema.names, source)
     scored.check_free(source, schema.names, added)
     kind = schema.field(column).type
-    if kind not in (pyarrow.string(), pyarrow.large_string()):
+    if pyarrow.types.is_dictionary(kind):
+        kind = kind.value_type
+    if kind not in (pyarrow.string(), pyarrow.large_string(), pyarrow.string_view()):
         raise DataError(f"{source}: {column!r} holds {kind}, not strings")
     wanted = scored.schema_with(Chunk(schema.names, [], schema), "parquet", added)
     if about.num_rows == 0:
@@ -194,7 +208,11 @@ class Predictor:
         if self._classifier is None:
             self._classifier = EmotionClassifier.from_pretrained(self._model, revision=self._revision)
         if self._group != piece["group"]:
-            self._group, self._rows = piece["group"], parquet.ParquetFile(self._source).read_row_group(piece["group"])
+            file = parquet.ParquetFile(self._source)
+            try:
+                self._group, self._rows = piece["group"], file.read_row_group(piece["group"])
+            except (pyarrow.ArrowException, OSError, ValueError) as error:
+                raise damaged(self._source, error) from None
         rows = self._rows.slice(piece["first"], size).to_pylist()
         given = [row for row in rows if isinstance(row[column], str)]
         texts = [row[column] for row in given]

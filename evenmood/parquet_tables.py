@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
-from evenmood.chunk import Chunk, Row, has_column
+from evenmood.chunk import Chunk, Row, has_column, once_each
 from evenmood.errors import DataError
 from evenmood.text import encodable
 
@@ -22,6 +22,7 @@ def read_chunks(
     try:
         table = parquet.ParquetFile(file)
         schema, total, number = table.schema_arrow, table.metadata.num_rows, 0
+        once_each(schema.names, name)
         has_column(column, schema.names, name)
         if total == 0:
             yield Chunk(schema.names, [], schema, 1.0)
@@ -35,7 +36,12 @@ def read_chunks(
                     on_bad(f"{name}, row {number}: {column!r} is {row[column]!r:.40}, not a string")
             yield Chunk(schema.names, rows, schema, number / total)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"{name}: not a Parquet file, or damaged ({str(error).splitlines()[0]})") from None
+        raise damaged(name, error) from None
+
+
+def damaged(name: str, error: Exception) -> DataError:
+    """What is said of a file that pyarrow cannot read."""
+    return DataError(f"{name}: not a Parquet file, or damaged ({str(error).splitlines()[0]})")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from evenmood import parquet_tables
-from evenmood.chunk import Chunk, Row, has_column
+from evenmood.chunk import Chunk, Row, has_column, once_each
 from evenmood.errors import DataError, UsageError
 from evenmood.text import encodable
 
@@ -69,7 +69,7 @@ def read_chunks(
         DataError: The file cannot be read.
         UsageError: There is no such column; the message says which there are.
     """
-    with _open(name) as file:
+    with open_input(name) as file:
         total = 0 if name == STREAM else os.fstat(file.fileno()).st_size
         if kind == "parquet":
             yield from parquet_tables.read_chunks(
@@ -163,7 +163,12 @@ def _keys(rows: list[Row]) -> list[str]:
 
 
 @contextmanager
-def _open(name: str) -> Iterator[BinaryIO]:
+def open_input(name: str) -> Iterator[BinaryIO]:
+    """Open a file, or standard input for `-`.
+
+    Raises:
+        DataError: It cannot be read.
+    """
     if name == STREAM:
         yield sys.stdin.buffer
         return
@@ -205,9 +210,7 @@ def _read_csv(
         raise DataError(f"{name}, line 1: {error}") from None
     if not header:
         raise DataError(f"{name}: empty; expected a line with the names of the columns")
-    twice = sorted({entry for entry in header if header.count(entry) > 1})
-    if twice:
-        raise DataError(f"{name}: column {twice[0]!r} stands there twice")
+    once_each(header, name)
     has_column(column, header, name)
 
     def rows() -> Iterator[Row]:

@@ -1,6 +1,9 @@
 """Benchmarks: what they count, and a small run of the real thing."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,7 @@ from benchmarks.installed import installed_size
 from benchmarks.prepare import prepare_ours
 from evenmood import inference
 from tests.conftest import DEFAULT_MODEL
+from tests.fresh_environment import ROOT
 
 
 def test_the_roofline_counts_the_bundled_network_s_products() -> None:
@@ -95,6 +99,26 @@ def test_the_floors_are_met_in_the_recorded_run() -> None:
     assert recorded["roofline"]["times_slower"] <= 2
     assert recorded["roofline"]["cores"] == int(recorded["machine"].split(" cores")[0].split()[-1])
     assert recorded["rounds"] >= 5
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "message"),
+    [
+        ("streaming", ["--help"], ""),
+        ("streaming", [], "the following arguments are required: out"),
+        ("vectors", ["nowhere/out.json"], "nowhere/out.json: there is no folder nowhere"),
+        ("bench", ["out.json", "--data", "x", "--only", "typo"], "invalid choice: 'typo'"),
+        ("bench", ["out.json", "--data", "x", "--only", "int8"], "in a results file that is there already"),
+    ],
+)
+def test_nothing_is_measured_for_a_mistake(tmp_path: Path, module: str, arguments: list[str], message: str) -> None:
+    command = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, message in done.stderr) == (2 if message else 0, True), done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_peers_measured_anew_replace_their_own_figures_alone(tmp_path: Path) -> None:

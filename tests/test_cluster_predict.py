@@ -97,6 +97,7 @@ def test_what_is_refused_is_refused_at_once(table: Path, tmp_path: Path) -> None
     parquet.write_table(pyarrow.table({"text": [1, 2]}), numbers)
     cases = [
         (["--ray-address", "127.0.0.1:9"], 1, "no Ray cluster at 127.0.0.1:9"),
+        (["--ray-address", "ray://127.0.0.1:9"], 2, "Ray Client cannot do this"),
         (["--column", "words"], 2, "no column 'words'; there are 'id', 'text'"),
         (["--format", "csv"], 2, "--engine ray reads a Parquet file and writes one"),
     ]
@@ -106,6 +107,16 @@ def test_what_is_refused_is_refused_at_once(table: Path, tmp_path: Path) -> None
         assert message in done.stderr
     done = run("-m", "evenmood.cli", "predict", str(numbers), out, "--engine", "ray")
     assert (done.returncode, done.stderr) == (1, f"error: {numbers}: 'text' holds int64, not strings\n")
+    twice = pyarrow.table([pyarrow.array(["a"]), pyarrow.array([1]), pyarrow.array([2])], names=["text", "x", "x"])
+    parquet.write_table(twice, numbers)
+    for engine in ("local", "ray"):
+        done = run("-m", "evenmood.cli", "predict", str(numbers), out, "--engine", engine)
+        assert (done.returncode, done.stderr) == (1, f"error: {numbers}: column 'x' stands there twice\n")
+        done = run("-m", "evenmood.cli", "predict", "gone.parquet", out, "--engine", engine)
+        assert (done.returncode, done.stderr) == (
+            1,
+            "error: gone.parquet: cannot be read (No such file or directory)\n",
+        )
     done = run("-m", "evenmood.cli", "predict", str(table), out, "--ray-address", "127.0.0.1:9")
     assert done.returncode == 2
     assert "--ray-address is of --engine ray" in done.stderr
@@ -126,6 +137,32 @@ def test_a_node_that_does_not_see_the_model(table: Path, tmp_path: Path) -> None
     assert error.startswith("error: a node of the Ray cluster failed (evenmood.errors.ModelError: '/nowhere/model' is")
     assert error.endswith("files and models have to lie under the same path on every node")
     assert "Traceback" not in done.stderr
+
+
+def test_a_damaged_page(tmp_path: Path) -> None:
+    """The file's end is whole, so that only the node that reads the rows finds out."""
+    path = tmp_path / "in.parquet"
+    parquet.write_table(pyarrow.table({"text": made_up_texts(2_000)}), path, compression=None, use_dictionary=False)
+    content = bytearray(path.read_bytes())
+    content[4:200] = bytes(196)
+    path.write_bytes(content)
+    done = run("-m", "evenmood.cli", "predict", str(path), str(tmp_path / "out.parquet"), "--engine", "ray")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"error: {path}: not a Parquet file, or damaged (")
+
+
+def test_a_cluster_of_its_own_whatever_the_environment_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")  # Ray itself would ask there, for ever
+    texts = pyarrow.array(["thank you", "I am so sad", "thank you"])
+    parquet.write_table(pyarrow.table({"text": texts.dictionary_encode()}), tmp_path / "in.parquet")
+    found = {}
+    for engine in ("local", "ray"):
+        out = tmp_path / f"{engine}.parquet"
+        done = run("-m", "evenmood.cli", "predict", str(tmp_path / "in.parquet"), str(out), "--engine", engine)
+        assert done.returncode == 0, done.stderr
+        found[engine] = parquet.read_table(out)
+    assert found["ray"] == found["local"]
+    assert found["ray"]["text"].type == texts.dictionary_encode().type
 
 
 def test_rows_without_a_text(tmp_path: Path) -> None:

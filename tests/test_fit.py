@@ -145,6 +145,12 @@ def test_export_writes_what_fit_wrote(model: Path, tmp_path: Path) -> None:
     done = command("export", folder)
     assert done.returncode == 0, done.stderr
     assert figures(folder) == before
+    weights = (folder / "model.weights.h5").read_bytes()
+    (folder / "model.weights.h5").write_bytes(weights[: len(weights) // 2])
+    done = command("export", folder)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+    assert "Keras cannot read the network, which may be damaged" in done.stderr
+    assert not list(folder.glob("*.part"))
     (folder / "model.weights.h5").unlink()
     done = command("export", folder)
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from evenmood.errors import UsageError
+from evenmood.errors import DataError, UsageError
 from train.commands import app, config_flags, say
 from train.config import TrainConfig
 
@@ -138,7 +138,15 @@ def export(folder: Annotated[Path, typer.Argument(help="Model folder with Keras'
 
     bits = json.loads((folder / "training" / "config.json").read_text(encoding="utf-8"))["embedding_bits"]
     part = folder / f"{ONNX_FILE}.part"
-    export_onnx(keras.saving.load_model(folder), part, bits)
+    try:
+        network = keras.saving.load_model(folder)
+    except Exception as error:  # a cut file gives whatever Keras and h5py stumble over first
+        raise DataError(f"{folder}: Keras cannot read the network, which may be damaged ({error})") from error
+    try:
+        export_onnx(network, part, bits)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
     part.replace(folder / ONNX_FILE)
     say(f"{folder / ONNX_FILE}: {(folder / ONNX_FILE).stat().st_size / 1e6:.1f} MB")
 
