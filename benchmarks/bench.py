@@ -48,14 +48,9 @@ def main() -> None:
     parser.add_argument(
         "--quick", action="store_true", help="compare with results/bench-quick.json; OUT writes it anew"
     )
-    parser.add_argument(
-        "--only", action="append", choices=PEERS, help="measure this peer and evenmood, and replace the peer in OUT"
-    )
     options = parser.parse_args()
     if options.out:
         check_out(parser, options.out)
-    if options.only and not (options.out and options.out.is_file()):
-        parser.error("--only replaces a peer in a results file that is there already; name it as OUT")
     if options.quick:
         quick(options.out)
     elif options.data and options.out and options.rounds > 0:
@@ -78,16 +73,12 @@ def bench(options: argparse.Namespace) -> dict[str, Any]:
             shutil.copytree(options.teacher, work / "teacher")
         moved = moved_by_company(work, others)
         names = [name for name, peer in PEERS.items() if (work / peer.model).exists()]
-        names = [name for name in names if name == OURS or name in (options.only or names)]
         rounds = run_rounds(work, texts, others, names, options.rounds)
         peers = {name: summary([figures[name] for figures in rounds]) for name in names}
         for name, figures in peers.items():
             figures["title"] = PEERS[name].title
             figures["model_bytes"] = size_of(work / PEERS[name].model)
             figures["dependencies_bytes"] = installed_size(PEERS[name].requires)
-        ratios = {name: ratio(rounds, name) for name in names if name != OURS}
-        if options.only:
-            return replaced(options.out, {name: peers[name] for name in ratios}, ratios)
         ceiling = roofline(work)
         shares = profile(work / OURS, texts)
     speed = peers[OURS]["texts_a_second"]["median"]
@@ -100,20 +91,11 @@ def bench(options: argparse.Namespace) -> dict[str, Any]:
         "network_weights": options.network or "random",
         "teacher": options.teacher,
         "peers": peers,
-        "ratios": ratios,
+        "ratios": {name: ratio(rounds, name) for name in names if name != OURS},
         "moved_by_company": moved,
         "shares_of_network_time": shares,
         "roofline": ceiling | {"times_slower": ceiling["texts_a_second"] / speed},
     }
-
-
-def replaced(out: Path, peers: dict[str, Any], ratios: dict[str, Any]) -> dict[str, Any]:
-    """Earlier results with some peers measured anew, each in rounds with evenmood."""
-    content: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
-    for key, new in (("peers", peers), ("ratios", ratios)):
-        found = content[key] | new
-        content[key] = {name: found[name] for name in PEERS if name in found}
-    return content
 
 
 def moved_by_company(work: Path, texts: list[str]) -> dict[str, float]:

@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from evenmood import cards
 
 ROOT = Path(__file__).parent.parent
+TEMPLATE = Path(__file__).with_name("performance.md.jinja")
 DOCUMENT = ROOT / "docs" / "performance.md"
 FILES = {
     "quick": "bench-quick",
@@ -23,20 +24,12 @@ def results(name: str) -> dict[str, Any]:
 
 def document() -> str:
     """All of docs/performance.md."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        autoescape=False,
-        keep_trailing_newline=True,
-    )
-    environment.filters["thousands"] = "{:,.0f}".format
     found = {name: results(file) for name, file in FILES.items()}
     for run in found["training"]["runs"]:
         for key in ("plain", "precision", "batch_size", "share_of_time_computing"):
             run.setdefault(key, None)
     bench = found["bench"]
-    template = environment.get_template("performance.md.jinja")
-    return template.render(**found, ours=bench["peers"]["evenmood"], table=table(bench, list(bench["peers"])))
+    return cards.rendered(TEMPLATE, **found, ours=bench["peers"]["evenmood"], table=table(bench, list(bench["peers"])))
 
 
 def table(bench: dict[str, Any], names: list[str]) -> str:

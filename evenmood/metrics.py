@@ -93,32 +93,55 @@ def _bootstrap(
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Averaged figures, each of shape (resamples,), and those per label, each of shape (resamples, labels).
 
-    A resample is a weight per row, so one matrix product counts for all resamples at once. A label none of whose rows a
-    resample drew is NaN there, and in no average of it: it can be neither found nor missed.
+    A resample is a weight per row, so one matrix product counts for all resamples at once.
     """
     rows = len(truth)
     draws = np.random.default_rng(seed).multinomial(rows, np.full(rows, 1 / rows), size=resamples)
     weights = draws.astype(np.float32)
-    hits, given, actual = (weights @ mask.astype(np.float32) for mask in (truth & predicted, predicted, truth))
+    per_label, micro_f1 = weighted_figures(truth, predicted, weights)
+    columns = range(truth.shape[1])
+    auc, precision = zip(*(ranking_figures(truth[:, c], probabilities[:, c], weights) for c in columns), strict=True)
+    averaged = {
+        "subset_accuracy": weights @ (truth == predicted).all(axis=1).astype(np.float32) / rows,
+        **{f"macro_{figure}": mean_over_labels(values) for figure, values in per_label.items()},
+        "micro_f1": micro_f1,
+        "macro_roc_auc": mean_over_labels(np.stack(auc, axis=1)),
+        "macro_average_precision": mean_over_labels(np.stack(precision, axis=1)),
+    }
+    return averaged, per_label
+
+
+def weighted_figures(
+    truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Figures of hard predictions under many row weightings, such as resamples of a bootstrap.
+
+    Args:
+        truth: bool of shape (n, labels).
+        predicted: bool of shape (n, labels).
+        weights: How often each row counts: float32 of shape (resamples, n).
+
+    Returns:
+        `precision`, `recall` and `f1`, each of shape (resamples, labels), and micro-F1, of shape (resamples,). A label
+        whose rows all weigh nothing is NaN: it can be neither found nor missed. (One that has no rows at all is 0.)
+    """
+    masks = (truth & predicted, predicted, truth)
+    hits, given, actual = ((weights @ mask.astype(np.float32)).astype(np.float64) for mask in masks)
+    absent = (actual == 0) & truth.any(axis=0)
     per_label = {
         "precision": hits / np.maximum(given, 1),
         "recall": hits / np.maximum(actual, 1),
         "f1": 2 * hits / np.maximum(given + actual, 1),
     }
-    absent = (actual == 0) & truth.any(axis=0)
-    per_label = {figure: np.where(absent, np.nan, values) for figure, values in per_label.items()}
-    columns = range(truth.shape[1])
-    auc, precision = zip(*(ranking_figures(truth[:, c], probabilities[:, c], weights) for c in columns), strict=True)
+    micro_f1 = 2 * hits.sum(axis=1) / np.maximum(given.sum(axis=1) + actual.sum(axis=1), 1)
+    return {figure: np.where(absent, np.nan, values) for figure, values in per_label.items()}, micro_f1
+
+
+def mean_over_labels(values: np.ndarray) -> np.ndarray:
+    """Mean over the labels that are not NaN, of shape (resamples, labels); NaN where all are."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # the mean of no label, where a resample has no positive row
-        averaged = {
-            "subset_accuracy": weights @ (truth == predicted).all(axis=1).astype(np.float32) / rows,
-            **{f"macro_{figure}": np.nanmean(values, axis=1) for figure, values in per_label.items()},
-            "micro_f1": 2 * hits.sum(axis=1) / np.maximum(given.sum(axis=1) + actual.sum(axis=1), 1),
-            "macro_roc_auc": np.nanmean(auc, axis=0),
-            "macro_average_precision": np.nanmean(precision, axis=0),
-        }
-    return averaged, per_label
+        return np.asarray(np.nanmean(values, axis=1))
 
 
 def ranking_figures(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -107,8 +107,7 @@ def test_the_floors_are_met_in_the_recorded_run() -> None:
         ("streaming", ["--help"], ""),
         ("streaming", [], "the following arguments are required: out"),
         ("vectors", ["nowhere/out.json"], "nowhere/out.json: there is no folder nowhere"),
-        ("bench", ["out.json", "--data", "x", "--only", "typo"], "invalid choice: 'typo'"),
-        ("bench", ["out.json", "--data", "x", "--only", "int8"], "in a results file that is there already"),
+        ("bench", ["nowhere/out.json", "--data", "x"], "nowhere/out.json: there is no folder nowhere"),
     ],
 )
 def test_nothing_is_measured_for_a_mistake(tmp_path: Path, module: str, arguments: list[str], message: str) -> None:
@@ -119,13 +118,3 @@ def test_nothing_is_measured_for_a_mistake(tmp_path: Path, module: str, argument
     assert (done.returncode, message in done.stderr) == (2 if message else 0, True), done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
-
-
-def test_peers_measured_anew_replace_their_own_figures_alone(tmp_path: Path) -> None:
-    out = tmp_path / "bench.json"
-    out.write_text(json.dumps({"rounds": 5, "peers": {"evenmood": 1, "keras": 2}, "ratios": {"keras": 3}}))
-    content = bench.replaced(out, {"keras": 20, "teacher": 21}, {"keras": 30, "teacher": 31})
-    assert content["peers"] == {"teacher": 21, "keras": 20, "evenmood": 1}
-    assert list(content["peers"]) == ["teacher", "keras", "evenmood"]  # as in the table
-    assert content["ratios"] == {"teacher": 31, "keras": 30}
-    assert content["rounds"] == 5

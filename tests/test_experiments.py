@@ -52,8 +52,11 @@ def verdicts(noise: dict[str, float], folder: Path | None = None) -> dict[str, d
         for claim in judged.values():
             part = document.split(f"### {claim['title']}\n")[1].split("\n#")[0]
             found = re.findall(r"^Where .*: \*\*(.+)\*\*\.$", part, re.MULTILINE)
-            assert found == [side["verdict"] for side in claim["sides"].values()]
-    return {name: {side: found["verdict"] for side, found in claim["sides"].items()} for name, claim in judged.items()}
+            assert found == [side["verdicts"]["macro_f1"] for side in claim["sides"].values()]
+    return {
+        name: {side: found["verdicts"]["macro_f1"] for side, found in claim["sides"].items()}
+        for name, claim in judged.items()
+    }
 
 
 def test_verdicts_where_balancing_helps_and_attention_does_nothing() -> None:

@@ -70,10 +70,7 @@ def verdict(difference: Mapping[str, Any]) -> str:
 
 
 def judge(claim: Claim, comparisons: Mapping[str, Any]) -> dict[str, Any]:
-    """Whether a claim held, by each figure and against each kind of counterpart, in plain words.
-
-    `verdict` is macro-F1's, `verdicts` holds that of every figure.
-    """
+    """Whether a claim held, by each figure and against each kind of counterpart, in plain words."""
     sides = {}
     for side, wanted in claim.pairs.items():
         pairs = [f"{a} - {b}" for a, b in wanted if f"{a} - {b}" in comparisons]
@@ -82,7 +79,7 @@ def judge(claim: Claim, comparisons: Mapping[str, Any]) -> dict[str, Any]:
                 name: conclusion([comparisons[pair]["figures"][name]["verdict"] for pair in pairs], claim.best)
                 for name in FIGURES
             }
-            sides[side] = {"pairs": pairs, "verdict": told["macro_f1"], "verdicts": told}
+            sides[side] = {"pairs": pairs, "verdicts": told}
     return {"title": claim.title, "sides": sides}
 
 

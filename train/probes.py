@@ -9,7 +9,7 @@ import numpy as np
 
 from evenmood import EmotionClassifier
 from evenmood.labels import GROUP_OF
-from evenmood.metrics import RESAMPLES
+from evenmood.metrics import RESAMPLES, mean_over_labels, weighted_figures
 from train.perturb import elongate, misspell, with_emoji, without_punctuation
 
 SHARE = 0.2
@@ -54,10 +54,7 @@ def perturbed(
 
     def macro_f1(probabilities: np.ndarray) -> np.ndarray:
         """Macro-F1 under each weighting: shape (1 + resamples,)."""
-        given = probabilities >= cuts
-        hits, actual = weights @ (given & truth), weights @ truth.astype(np.float32)
-        f1 = 2 * hits.astype(np.float64) / np.maximum(weights @ given.astype(np.float32) + actual, 1)  # exact counts
-        return np.asarray(f1.mean(axis=1, where=(actual > 0) | ~truth.any(axis=0)))  # as in `evenmood.metrics`
+        return mean_over_labels(weighted_figures(truth, probabilities >= cuts, weights)[0]["f1"])
 
     own = classifier.predict_proba(texts)
     before = macro_f1(own)

@@ -1,10 +1,11 @@
 """Bootstrap over test rows and seeds at once, the same resampled rows for every arm."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
+
+from evenmood.metrics import mean_over_labels, weighted_figures
 
 RESAMPLES = 1000
 """The interval is their 2.5 and 97.5 percentiles."""
@@ -66,20 +67,16 @@ def run_draws(
 ) -> dict[str, np.ndarray]:
     """The figures of `evenmood.metrics.score` that arms are compared by, under many row weightings."""
     predicted = probabilities >= thresholds
-    hits, given, actual = (weights @ mask.astype(np.float32) for mask in (truth & predicted, predicted, truth))
-    f1 = 2 * hits / np.maximum(given + actual, 1)
-    absent = (actual == 0) & truth.any(axis=0)  # as in `evenmood.metrics`
+    per_label, micro_f1 = weighted_figures(truth, predicted, weights)
     figures = {
-        "macro_f1": f1.mean(axis=1, where=~absent),
-        "micro_f1": 2 * hits.sum(axis=1) / np.maximum(given.sum(axis=1) + actual.sum(axis=1), 1),
+        "macro_f1": mean_over_labels(per_label["f1"]),
+        "micro_f1": micro_f1,
         "subset_accuracy": weights @ (truth == predicted).all(axis=1).astype(np.float32) / weights.sum(axis=1),
-        PER_LABEL: f1,
+        PER_LABEL: per_label["f1"],
     }
     if auc:
         columns = [auc_draws(truth[:, c], probabilities[:, c], weights) for c in range(truth.shape[1])]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # the mean of no label: no positive row in a tiny split
-            figures["macro_roc_auc"] = np.nanmean(columns, axis=0)
+        figures["macro_roc_auc"] = mean_over_labels(np.stack(columns, axis=1))
     return figures
 
 

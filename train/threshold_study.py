@@ -1,7 +1,7 @@
 """Ways to tune thresholds and to calibrate, compared by repeated cross-validation on the validation split alone."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.isotonic import IsotonicRegression
 
 from evenmood.calibration import apply_platt, expected_calibration_error, fit_platt, fit_temperature, log_loss
+from evenmood.metrics import mean_over_labels, weighted_figures
 from evenmood.model_folder import TRAINING_FOLDER, read_info, write_text
 from evenmood.splits import load_split
 from evenmood.thresholds import Method, tune_thresholds
@@ -79,7 +80,8 @@ def compare_thresholds(
             for held in range(parts):
                 cuts = tune_thresholds(labels[part != held], probabilities[part != held], method)
                 predicted[part == held] = probabilities[part == held] >= cuts
-            found[method].append(_macro_f1(truth, predicted, np.concatenate([whole, weights])))
+            scored, _ = weighted_figures(truth, predicted, np.concatenate([whole, weights]))
+            found[method].append(mean_over_labels(scored["f1"]))
     means = {method: np.mean(values, axis=0) for method, values in found.items()}
     figures = {}
     for method in methods:
@@ -149,12 +151,6 @@ def table(figures: dict[str, Any]) -> list[str]:
         for name, way in ways.items():
             lines.append(f"  {name:12} {way['log_loss']:.5f}   {way['ece']:.5f}   {way['ece_equal_mass']:.5f}")
     return lines
-
-
-def _macro_f1(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    masks: Sequence[np.ndarray] = (truth & predicted, predicted, truth)
-    hits, given, actual = (weights @ mask.astype(np.float32) for mask in masks)
-    return np.asarray((2 * hits / np.maximum(given + actual, 1)).mean(axis=1))
 
 
 def _temperature(labels: np.ndarray, probabilities: np.ndarray, others: np.ndarray) -> np.ndarray:
