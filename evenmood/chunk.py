@@ -1,5 +1,6 @@
-"""Some rows of a table, whatever format it has."""
+"""A batch of table rows, independent of file format."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,43 @@ from typing import Any
 from evenmood.errors import DataError, UsageError
 
 Row = dict[str, Any]
+_DECODER = json.JSONDecoder()
+_SPACE = " \t\r\n"
+
+
+class JsonRow(dict[str, Any]):
+    """A row of JSON Lines that keeps its line, so that numbers and repeated keys can be written as they were read.
+
+    Attributes:
+        line: The line, without white space around it.
+    """
+
+    def __init__(self, values: Row, line: str) -> None:
+        """Take the decoded values and the line."""
+        super().__init__(values)
+        self.line = line.strip()
+
+    def cells(self) -> dict[str, str]:
+        """Each value as text: strings decoded, null as an empty cell, anything else as the line has it."""
+        found, at = {}, 1
+        while (at := self._skip(at)) and self.line[at] != "}":
+            key, at = _DECODER.raw_decode(self.line, at)
+            start = self._skip(self._skip(at) + 1)
+            value, at = _DECODER.raw_decode(self.line, start)
+            found[key] = value if isinstance(value, str) else "" if value is None else self.line[start:at]
+            at = self._skip(at)
+            if self.line[at] == ",":
+                at += 1
+        return found
+
+    def extended(self, more: Row) -> str:
+        """The line with further keys at its end."""
+        return f"{self.line[:-1].rstrip()}, {json.dumps(more, ensure_ascii=False)[1:]}"
+
+    def _skip(self, at: int) -> int:
+        while self.line[at] in _SPACE:
+            at += 1
+        return at
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,7 @@ def predict(
         raise UsageError("--ray-address is of --engine ray")
     classifier = _load(model, revision)
     chosen = _chosen(labels, classifier.labels)
-    added = [*scored.ADDED, *(f"{scored.PREFIX}{label}" for label in chosen if proba)]
+    added = scored.added_names(chosen, proba)
     first_bad, bad, count = "", 0, 0
 
     def skip(message: str) -> None:
@@ -133,17 +133,12 @@ def predict(
             pieces = cluster.predict_file(source, column, added, arguments, ray_address)
             count = cluster.write_file(pieces, target, column, source, on_bad, advance, overwrite)
         else:
-            write = None
-            for chunk in tables.read_chunks(source, kind, column, on_bad):
-                scored.check_free(source, chunk.columns, added)
-                if write is None:
-                    schema = scored.schema_with(chunk, kind, added) if out_kind == "parquet" else None
-                    names = [*chunk.columns, *added]
-                    write = stack.enter_context(tables.write_rows(target, out_kind, names, schema, overwrite))
-                texts = [row[column] for row in chunk.rows]
-                write(scored.with_emotions(classifier, chunk.rows, texts, chosen, proba, out_kind in ("csv", "tsv")))
-                count += len(chunk.rows)
-                advance(count, chunk.done)
+            predict_table = scored.predict_parquet if kind == out_kind == "parquet" else scored.predict_rows
+            for rows, done in predict_table(
+                classifier, (source, kind), (target, out_kind), column, chosen, proba, on_bad, overwrite
+            ):
+                count += rows
+                advance(count, done)
     if bad:
         print(f"left out {bad:,} broken rows of {count + bad:,}; the first: {first_bad}", file=sys.stderr)
 

@@ -213,12 +213,8 @@ class Predictor:
                 self._group, self._rows = piece["group"], file.read_row_group(piece["group"])
             except (pyarrow.ArrowException, OSError, ValueError) as error:
                 raise damaged(self._source, error) from None
-        rows = self._rows.slice(piece["first"], size).to_pylist()
-        given = [row for row in rows if isinstance(row[column], str)]
-        texts = [row[column] for row in given]
-        found = iter(scored.with_emotions(self._classifier, given, texts, self._chosen, self._proba, flat=False))
-        whole = [next(found) if isinstance(row[column], str) else row for row in rows]
-        return pyarrow.Table.from_pylist(whole, schema=schema)
+        rows = self._rows.slice(piece["first"], size)
+        return scored.arrow_with_emotions(self._classifier, rows, column, self._chosen, self._proba).cast(schema)
 
 
 def write_file(

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 from evenmood import model_folder
 from evenmood.errors import ModelError
 from evenmood.model_folder import ModelInfo
+from evenmood.onnx_files import check_self_contained
 from evenmood.text import PAD, PAD_ID, POOL_SIZE, UNKNOWN, UNKNOWN_ID
 
 
@@ -36,9 +37,14 @@ def load_session(folder: Path, info: ModelInfo, tokenizer: Tokenizer) -> onnxrun
     path = folder / model_folder.ONNX_FILE
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # `inference` gives each core batches of its own
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    content = path.read_bytes()
     try:
-        # From bytes: a graph that points to other files on this machine is refused.
-        session = onnxruntime.InferenceSession(path.read_bytes(), options, ["CPUExecutionProvider"])
+        check_self_contained(content)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from None
+    try:
+        session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no public base class
         reason = str(error).splitlines()[0]
         raise ModelError(f"{path}: damaged or not an ONNX model ({reason}); download or export it again") from None

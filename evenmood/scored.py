@@ -1,8 +1,11 @@
 """Tables with emotions: the columns that are added to the rows of a table, by the command and by the demo."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, cast
 
+from evenmood import parquet_tables, tables
+from evenmood.chunk import JsonRow
 from evenmood.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,18 +36,52 @@ def with_emotions(
     proba: bool,
     flat: bool,
 ) -> list[dict[str, Any]]:
-    """The rows with the added columns; `flat` joins lists with semicolons."""
+    """The rows with the added columns; `flat` gives text and joins lists with semicolons."""
+    more = emotions_of(classifier, texts, chosen, proba, flat)
+    return [
+        (row.cells() if flat and isinstance(row, JsonRow) else row) | added
+        for row, added in zip(rows, more, strict=True)
+    ]
+
+
+def emotions_of(
+    classifier: "EmotionClassifier", texts: list[str], chosen: list[str], proba: bool, flat: bool
+) -> list[dict[str, Any]]:
+    """The added columns of each text.
+
+    Args:
+        classifier: Predicts.
+        texts: n texts.
+        chosen: Labels to choose from.
+        proba: Whether each label's probability is added too.
+        flat: Join lists with semicolons, for formats that have none.
+    """
     columns = [classifier.labels.index(label) for label in chosen]
     probabilities = classifier.predict_proba(texts)
     results = []
-    for row, values, prediction in zip(
-        rows, probabilities[:, columns].tolist(), classifier.decide(probabilities, only=chosen), strict=True
+    for values, prediction in zip(
+        probabilities[:, columns].tolist(), classifier.decide(probabilities, only=chosen), strict=True
     ):
         more = columns_of(prediction, flat)
         if proba:
             more |= {f"{PREFIX}{label}": round(value, 4) for label, value in zip(chosen, values, strict=True)}
-        results.append(row | more)
+        results.append(more)
     return results
+
+
+def arrow_with_emotions(
+    classifier: "EmotionClassifier", table: Any, column: str, chosen: list[str], proba: bool
+) -> Any:
+    """An Arrow table with the added columns, all others as they are; a row without a text has nulls in them."""
+    import pyarrow
+
+    texts = table[column].to_pylist()
+    found = iter(emotions_of(classifier, [text for text in texts if text is not None], chosen, proba, flat=False))
+    more = [next(found) if text is not None else {} for text in texts]
+    for name in added_names(chosen, proba):
+        values = pyarrow.array([row.get(name) for row in more], _arrow_type(name))
+        table = table.append_column(name, values)
+    return table
 
 
 def check_free(source: str, columns: Sequence[str], added: Sequence[str]) -> None:
@@ -61,7 +98,91 @@ def schema_with(chunk: "Chunk", kind: str, added: Sequence[str] = ADDED) -> Any:
     if kind == "jsonl":
         return None
     schema = chunk.schema or pyarrow.schema([(name, pyarrow.string()) for name in chunk.columns])
-    kinds = (pyarrow.list_(pyarrow.string()), pyarrow.list_(pyarrow.float64()), pyarrow.bool_())
     for name in added:
-        schema = schema.append(pyarrow.field(name, dict(zip(ADDED, kinds, strict=True)).get(name, pyarrow.float64())))
+        schema = schema.append(pyarrow.field(name, _arrow_type(name)))
     return schema
+
+
+def _arrow_type(name: str) -> Any:
+    """Arrow type of an added column."""
+    import pyarrow
+
+    kinds = (pyarrow.list_(pyarrow.string()), pyarrow.list_(pyarrow.float64()), pyarrow.bool_())
+    return dict(zip(ADDED, kinds, strict=True)).get(name, pyarrow.float64())
+
+
+def predict_rows(
+    classifier: "EmotionClassifier",
+    source: tuple[str, str],
+    target: tuple[str, str],
+    column: str,
+    chosen: list[str],
+    proba: bool,
+    on_bad: Callable[[str], None],
+    overwrite: bool,
+) -> Iterator[tuple[int, float | None]]:
+    """Read a table, add the emotions and write it, in a stream; yields rows written and the share of the input read.
+
+    Args:
+        classifier: Predicts.
+        source: Name and format of the input, as in `tables.read_chunks`.
+        target: Name and format of the output, as in `tables.write_rows`.
+        column: Column that holds the texts.
+        chosen: Labels to choose from.
+        proba: Whether each label's probability is added too.
+        on_bad: As in `tables.read_chunks`.
+        overwrite: Replace a file that exists.
+    """
+    (source_name, kind), (target_name, out_kind) = source, target
+    added = added_names(chosen, proba)
+    flat = out_kind in ("csv", "tsv")
+    with ExitStack() as stack:
+        write = None
+        for chunk in tables.read_chunks(source_name, kind, column, on_bad):
+            check_free(source_name, chunk.columns, added)
+            if write is None:
+                schema = schema_with(chunk, kind, added) if out_kind == "parquet" else None
+                names = [*chunk.columns, *added]
+                write = stack.enter_context(
+                    tables.write_rows(target_name, out_kind, names, schema, overwrite, last=added)
+                )
+            texts = [row[column] for row in chunk.rows]
+            if kind == out_kind == "jsonl":
+                more = emotions_of(classifier, texts, chosen, proba, flat)
+                lines = cast(list[JsonRow], chunk.rows)
+                write([JsonRow({}, row.extended(one)) for row, one in zip(lines, more, strict=True)])
+            else:
+                write(with_emotions(classifier, chunk.rows, texts, chosen, proba, flat))
+            yield len(chunk.rows), chunk.done
+
+
+def predict_parquet(
+    classifier: "EmotionClassifier",
+    source: tuple[str, str],
+    target: tuple[str, str],
+    column: str,
+    chosen: list[str],
+    proba: bool,
+    on_bad: Callable[[str], None],
+    overwrite: bool,
+) -> Iterator[tuple[int, float | None]]:
+    """As `predict_rows`, from Parquet to Parquet: the columns stay Arrow's, so that no type and no value changes."""
+    from pyarrow import parquet
+
+    added = added_names(chosen, proba)
+    with ExitStack() as stack:
+        file = stack.enter_context(tables.open_seekable(source[0]))
+        writer = None
+        for table, done in parquet_tables.read_tables(source[0], file, column, on_bad, parquet_tables.GROUP_ROWS):
+            check_free(source[0], table.schema.names, added)
+            result = arrow_with_emotions(classifier, table, column, chosen, proba)
+            if writer is None:
+                output = stack.enter_context(tables.whole_file(target[0], overwrite))
+                writer = stack.enter_context(parquet.ParquetWriter(output, result.schema))
+            writer.write_table(result)
+            yield len(table), done
+
+
+def added_names(chosen: Sequence[str], proba: bool) -> list[str]:
+    """Names of the added columns."""
+    return [*ADDED, *(f"{PREFIX}{label}" for label in chosen if proba)]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from evenmood import parquet_tables
-from evenmood.chunk import Chunk, Row, has_column, once_each
+from evenmood.chunk import Chunk, JsonRow, Row, has_column, once_each
 from evenmood.errors import DataError, UsageError
 from evenmood.text import encodable
 
@@ -69,13 +69,12 @@ def read_chunks(
         DataError: The file cannot be read.
         UsageError: There is no such column; the message says which there are.
     """
+    if kind == "parquet":
+        with open_seekable(name) as seekable:
+            yield from parquet_tables.read_chunks(name, seekable, column, on_bad, size)
+        return
     with open_input(name) as file:
         total = 0 if name == STREAM else os.fstat(file.fileno()).st_size
-        if kind == "parquet":
-            yield from parquet_tables.read_chunks(
-                name, BytesIO(file.read()) if name == STREAM else file, column, on_bad, size
-            )
-            return
         columns, rows = (
             _read_jsonl(name, file, column, on_bad)
             if kind == "jsonl"
@@ -94,22 +93,28 @@ def read_chunks(
 
 @contextmanager
 def write_rows(
-    name: str, kind: str, columns: Sequence[str], schema: Any = None, overwrite: bool = False
+    name: str,
+    kind: str,
+    columns: Sequence[str],
+    schema: Any = None,
+    overwrite: bool = False,
+    last: Sequence[str] = (),
 ) -> Iterator[Callable[[list[Row]], None]]:
     """Give a function that writes rows; the file appears whole at the end, or not at all.
 
     Args:
         name: File, or `-` for standard output.
         kind: `csv`, `tsv`, `jsonl` or `parquet`.
-        columns: Names of the columns, in order; JSON Lines takes what a row has.
-        schema: Arrow schema for Parquet; found from the first rows where it is None.
+        columns: Names of the columns, in order; JSON Lines, and Parquet without a schema, take what a row has.
+        schema: Arrow schema for Parquet; None infers one that fits all rows.
         overwrite: Replace a file that exists.
+        last: Columns that come after all others where the schema is inferred.
 
     Raises:
         UsageError: The file exists and `overwrite` is false.
         DataError: A row does not fit into the table.
     """
-    with whole_file(name, overwrite) as file, _writer(file, kind, columns, schema) as write:
+    with whole_file(name, overwrite) as file, _writer(file, kind, columns, schema, last) as write:
         yield write
 
 
@@ -178,6 +183,13 @@ def open_input(name: str) -> Iterator[BinaryIO]:
         raise DataError(f"{name}: cannot be read ({error.strerror})") from None
     with file:
         yield file
+
+
+@contextmanager
+def open_seekable(name: str) -> Iterator[BinaryIO]:
+    """As `open_input`; standard input is read whole, as Parquet has its index at its end."""
+    with open_input(name) as file:
+        yield BytesIO(file.read()) if name == STREAM else file
 
 
 def _lines(name: str, file: BinaryIO, on_bad: Callable[[str], None], bad: list[int]) -> Iterator[str]:
@@ -258,21 +270,28 @@ def _read_jsonl(
             if not isinstance(row, dict):
                 on_bad(f"{where}: {type(row).__name__} in place of an object")
             elif column is None:
-                yield row
+                yield JsonRow(row, line)
             elif column not in row:
                 on_bad(f"{where}: no {column!r}; there are {', '.join(map(repr, row)) or 'no keys'}")
             elif not isinstance(row[column], str):
                 on_bad(f"{where}: {column!r} is {json.dumps(row[column])[:40]}, not a string")
             else:
-                yield row
+                yield JsonRow(row, line)
 
     return [], rows()
 
 
 @contextmanager
-def _writer(file: BinaryIO, kind: str, columns: Sequence[str], schema: Any) -> Iterator[Callable[[list[Row]], None]]:
+def _writer(
+    file: BinaryIO, kind: str, columns: Sequence[str], schema: Any, last: Sequence[str]
+) -> Iterator[Callable[[list[Row]], None]]:
     if kind == "parquet":
-        with parquet_tables.row_writer(file, columns, schema) as write:
+        writer = (
+            parquet_tables.inferring_writer(file, last)
+            if schema is None
+            else parquet_tables.row_writer(file, columns, schema)
+        )
+        with writer as write:
             yield write
     elif kind == "jsonl":
         yield lambda rows: file.writelines(_json_line(row) for row in rows) or None
@@ -281,6 +300,8 @@ def _writer(file: BinaryIO, kind: str, columns: Sequence[str], schema: Any) -> I
 
 
 def _json_line(row: Row) -> bytes:
+    if isinstance(row, JsonRow):
+        return row.line.encode() + b"\n"
     line = json.dumps(row, ensure_ascii=False, default=str)
     try:
         return line.encode() + b"\n"

@@ -8,9 +8,10 @@ from typing import Any, Literal
 import numpy as np
 
 from evenmood.classifier import EmotionClassifier
-from evenmood.errors import DataError
+from evenmood.errors import DataError, ModelError
 from evenmood.labels import LABELS
 from evenmood.model_folder import INFO_FILE
+from evenmood.onnx_files import check_self_contained
 
 TEACHER = "SamLowe/roberta-base-go_emotions"
 MAX_TOKENS = 128
@@ -119,7 +120,12 @@ def _onnx_runner(model: str) -> Any:
     path = next((folder / name for name in names if (folder / name).is_file()), None)
     if path is None:
         raise DataError(f"teacher {model!r} holds no {' and no '.join(names)}; use --runtime torch")
-    session = onnxruntime.InferenceSession(path.read_bytes(), providers=onnxruntime.get_available_providers())
+    content = path.read_bytes()
+    try:
+        check_self_contained(content)
+    except ModelError as error:
+        raise DataError(f"teacher {model!r}: {path.name}: {error}") from None
+    session = onnxruntime.InferenceSession(content, providers=onnxruntime.get_available_providers())
     wanted = {entry.name for entry in session.get_inputs()}
 
     def run(batch: dict[str, np.ndarray]) -> np.ndarray:

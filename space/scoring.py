@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from evenmood import EmotionClassifier, scored, tables
-from evenmood.chunk import Chunk
+from evenmood.chunk import Chunk, JsonRow
 from evenmood.errors import DataError, EvenmoodError, UsageError
 from space.answers import LONGEST_TEXT
 from space.sources import Source, check_rows
@@ -173,7 +173,8 @@ def _score_chunk(
     progress.cut += sum(len(text) > LONGEST_TEXT for text in texts)
     probabilities = classifier.predict_proba([text[:LONGEST_TEXT] for text in texts])
     predictions = classifier.decide(probabilities)
-    rows = [{name: tables.cell(row.get(name)) for name in source.columns} for row in chunk.rows]
+    cells = [row.cells() if isinstance(row, JsonRow) else row for row in chunk.rows]
+    rows = [{name: tables.cell(row.get(name)) for name in source.columns} for row in cells]
     write_parquet([row | scored.columns_of(one, flat=False) for row, one in zip(rows, predictions, strict=True)])
     write_csv(
         [
