@@ -110,10 +110,10 @@ def test_the_last_and_the_best_state_are_kept(tmp_path: Path, config: TeacherCon
 def test_the_bias_is_the_prior_and_the_head_learns_faster(config: TeacherConfig) -> None:
     rows = load_split(config.data, "train")
     network, tokenizer = load_encoder(config.base, rows.labels)
-    run = EncoderRun(config, network, tokenizer, rows, rows, print)
+    run = EncoderRun(config, network, tokenizer, rows, {"validation": rows}, print)
     prior = rows.labels.mean(axis=0)
     np.testing.assert_allclose(network.classifier.bias.detach(), np.log(prior / (1 - prior)), rtol=1e-5)
-    assert np.abs(run.validate().mean(axis=0) - prior).mean() < 0.05
+    assert np.abs(run.validate("validation").mean(axis=0) - prior).mean() < 0.05
     body, head = run._optimizer.param_groups
     assert head["highest"] == 3 * body["highest"]
     assert {id(one) for one in head["params"]} == {id(network.classifier.weight), id(network.classifier.bias)}
@@ -123,7 +123,9 @@ def test_the_bias_is_the_prior_and_the_head_learns_faster(config: TeacherConfig)
 
 def test_the_rate_rises_and_falls(config: TeacherConfig) -> None:
     rows = load_split(config.data, "train")
-    run = EncoderRun(replace(config, warmup=0.1), *load_encoder(config.base, rows.labels), rows, rows, print)
+    run = EncoderRun(
+        replace(config, warmup=0.1), *load_encoder(config.base, rows.labels), rows, {"validation": rows}, print
+    )
     factors = [run._factor(step) for step in range(6 * 25)]
     assert factors[14] == 1
     assert factors[:15] == sorted(factors[:15])
@@ -137,7 +139,7 @@ def test_batches_are_of_like_length_and_hold_every_row_once(
 ) -> None:
     monkeypatch.setattr(encoder, "POOL_BATCHES", 5)
     rows = load_split(config.data, "train")
-    run = EncoderRun(config, *load_encoder(config.base, rows.labels), rows, rows, print)
+    run = EncoderRun(config, *load_encoder(config.base, rows.labels), rows, {"validation": rows}, print)
     batches = list(run._shuffled(np.random.default_rng(0)))
     assert sorted(np.concatenate(batches).tolist()) == list(range(len(rows)))
     lengths = run._lengths("train")

@@ -1,8 +1,9 @@
 """An encoder with a classification head, in training: its optimizer, its steps, and what a later run goes on with."""
 
 import math
+import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 
 from evenmood.errors import DataError, UsageError
 from evenmood.labels import LABELS
+from evenmood.rows import text_hash
 from evenmood.splits import Split
 from evenmood.teacher import MAX_TOKENS, torch_device
 from evenmood.thresholds import tune_thresholds
@@ -31,6 +33,11 @@ class TeacherConfig:
     Attributes:
         base: Folder or Hub id of the encoder, with safetensors weights.
         data: Data set as in `load_split`.
+        extra: Further training texts, as in `load_split`: a folder with `train.parquet`, say.
+        extra_repeats: Times that each of these is read in an epoch.
+        fold: `K/N`: leave out part K (from 1) of N of the extra texts, so that the teacher can be asked about them.
+        soft_targets: Parquet file of another teacher's probabilities for the training split, as `label` writes it.
+        label_share: Share of the labels in a target that is otherwise this teacher's probability.
         epochs: Passes over the training split; the best one by validation macro-F1 is kept.
         batch_size: Texts a step.
         learning_rate: Highest step size of the encoder; 5e-5 for one of 110 million parameters.
@@ -44,6 +51,11 @@ class TeacherConfig:
 
     base: str
     data: str
+    extra: str | None = None
+    extra_repeats: int = 2
+    fold: str | None = None
+    soft_targets: str | None = None
+    label_share: float = 0.5
     epochs: int = 5
     batch_size: int = 64
     learning_rate: float = 2e-4
@@ -56,11 +68,30 @@ class TeacherConfig:
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work."""
-        for name in ("epochs", "batch_size", "learning_rate", "head_factor", "max_tokens"):
+        for name in ("epochs", "extra_repeats", "batch_size", "learning_rate", "head_factor", "max_tokens"):
             if not getattr(self, name) > 0:
                 raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be above 0")
         if not 0 <= self.warmup < 1 or self.weight_decay < 0:
             raise UsageError("--warmup must be from 0 to below 1, and --weight-decay at least 0")
+        if not 0 <= self.label_share <= 1:
+            raise UsageError(f"--label-share is {self.label_share}; it must be from 0 to 1")
+        if self.fold and not self.extra:
+            raise UsageError("--fold requires --extra")
+        parse_fold(self.fold or "1/2")
+
+
+def parse_fold(fold: str) -> tuple[int, int]:
+    """Read `K/N`: the part to leave out, counted from 1, and the number of parts."""
+    match = re.fullmatch(r"(\d+)/(\d+)", fold)
+    if not match or not 1 <= int(match[1]) <= int(match[2]) or int(match[2]) < 2:
+        raise UsageError(f"--fold is {fold!r}; expected K/N, with K from 1 to N, and N at least 2")
+    return int(match[1]), int(match[2])
+
+
+def in_fold(text: str, fold: str) -> bool:
+    """Whether a text belongs to the part that a fold leaves out: decided by its hash, not by its place."""
+    number, parts = parse_fold(fold)
+    return int(text_hash(text), 16) % parts == number - 1
 
 
 @contextmanager
@@ -80,17 +111,19 @@ def quiet() -> Iterator[None]:
 
 
 def load_encoder(base: str, labels: np.ndarray) -> tuple[Any, Any]:
-    """An encoder with a new classification head whose output bias is the labels' log prior odds, and its tokenizer.
+    """An encoder with a classification head, and its tokenizer.
 
-    Without that bias the first epochs go into learning that labels are rare.
+    A head for the 28 labels is kept: training continues. Any other is replaced by a new one whose output bias is the
+    labels' log prior odds; without it the first epochs go into learning that labels are rare.
 
     Raises:
         DataError: No such encoder, no safetensors weights, or no head of this kind for it.
     """
     import torch
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
     try:
+        names = AutoConfig.from_pretrained(base, trust_remote_code=False).id2label
         with quiet():  # that the head is new is no news
             network = AutoModelForSequenceClassification.from_pretrained(
                 base,
@@ -106,6 +139,8 @@ def load_encoder(base: str, labels: np.ndarray) -> tuple[Any, Any]:
         tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise DataError(f"encoder {base!r} cannot be loaded: {' '.join(str(error).split())[:300]}") from None
+    if [names.get(index) for index in range(len(names))] == list(LABELS):
+        return network, tokenizer
     heads = [
         layer
         for layer in network.modules()
@@ -128,10 +163,10 @@ class EncoderRun:
         network: Any,
         tokenizer: Any,
         train: Split,
-        validation: Split,
+        validation: Mapping[str, Split],
         say: Callable[[str], None],
     ) -> None:
-        """Take what is trained, and on what."""
+        """Take what is trained, on what, and the validation sets: the first one's figures have no prefix."""
         import torch
 
         self._config, self._tokenizer, self._say = config, tokenizer, say
@@ -148,7 +183,7 @@ class EncoderRun:
         self._train, self._validation = train, validation
         self._pieces = {
             split: tokenizer(rows.texts, truncation=True, max_length=config.max_tokens)
-            for split, rows in (("train", train), ("validation", validation))
+            for split, rows in (("train", train), *validation.items())
         }
         self._steps = math.ceil(len(train) / config.batch_size)
 
@@ -181,30 +216,34 @@ class EncoderRun:
                     f"left, loss {total_loss / done:.4f}"
                 )
         seconds = time.monotonic() - began
-        truth, probabilities = self._validation.labels, self.validate()
-        sure = np.clip(probabilities.astype(np.float64), 1e-7, 1 - 1e-7)
-        predicted = probabilities >= tune_thresholds(truth, probabilities)
+        entry: dict[str, Any] = {"epoch": number, "loss": total_loss / size}
+        for place, (name, split) in enumerate(self._validation.items()):
+            truth, probabilities = split.labels, self.validate(name)
+            sure = np.clip(probabilities.astype(np.float64), 1e-7, 1 - 1e-7)
+            predicted = probabilities >= tune_thresholds(truth, probabilities)
+            prefix = f"{name}_" if place else ""
+            entry |= {
+                f"{prefix}val_loss": float(-(truth * np.log(sure) + (1 - truth) * np.log(1 - sure)).mean()),
+                f"{prefix}val_macro_f1": float(f1_score(truth, predicted, average="macro", zero_division=0)),
+                f"{prefix}val_micro_f1": float(f1_score(truth, predicted, average="micro", zero_division=0)),
+            }
         return {
-            "epoch": number,
-            "loss": total_loss / size,
-            "val_loss": float(-(truth * np.log(sure) + (1 - truth) * np.log(1 - sure)).mean()),
-            "val_macro_f1": float(f1_score(truth, predicted, average="macro", zero_division=0)),
-            "val_micro_f1": float(f1_score(truth, predicted, average="micro", zero_division=0)),
+            **entry,
             "seconds": round(time.monotonic() - began, 1),
             "texts_per_second": round(size / seconds, 1),
         }
 
-    def validate(self) -> np.ndarray:
-        """Probabilities of the validation texts: float32, shape (n, 28)."""
+    def validate(self, name: str) -> np.ndarray:
+        """Probabilities of a validation set's texts: float32, shape (n, 28)."""
         import torch
 
         self.network.eval()
-        found = np.empty(self._validation.labels.shape, np.float32)
-        order = np.argsort(self._lengths("validation"), kind="stable")
+        found = np.empty(self._validation[name].labels.shape, np.float32)
+        order = np.argsort(self._lengths(name), kind="stable")
         with torch.inference_mode():
             for start in range(0, len(order), self._config.batch_size):
                 rows = order[start : start + self._config.batch_size]
-                found[rows] = torch.sigmoid(self._logits("validation", rows)).cpu().numpy()
+                found[rows] = torch.sigmoid(self._logits(name, rows)).cpu().numpy()
         return found
 
     def state(self) -> dict[str, Any]:

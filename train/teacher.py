@@ -7,15 +7,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from evenmood import __version__
-from evenmood.errors import UsageError
+from evenmood.errors import DataError, UsageError
 from evenmood.labels import LABELS
+from evenmood.leakage import Leakage
 from evenmood.metrics import score
 from evenmood.model_folder import check_target, whole_folder, write_text
 from evenmood.splits import Split, load_split
 from evenmood.teacher import Teacher, fingerprint
 from evenmood.thresholds import tune_thresholds
-from train.encoder import EncoderRun, TeacherConfig, load_encoder, quiet
+from train.distillation import read_soft_targets
+from train.encoder import EncoderRun, TeacherConfig, in_fold, load_encoder, quiet
+from train.everyday import load_everyday
 
 Say = Callable[[str], None]
 RECORD_FILE = "training.json"
@@ -47,8 +52,13 @@ def train_teacher(
     import torch
 
     check_target(out, overwrite)
-    train, validation = load_split(config.data, "train"), load_split(config.data, "validation")
-    say(f"data: {len(train):,} training and {len(validation):,} validation texts from {config.data}")
+    validation = {"validation": load_split(config.data, "validation")}
+    train = training_split(config, say)
+    if config.extra:
+        validation["everyday"] = load_everyday("validation").split
+    say(
+        f"data: {len(train):,} training rows; validation: {', '.join(f'{len(v):,} {k}' for k, v in validation.items())}"
+    )
     checkpoint = Checkpoint(out, config, train, restart)
     torch.manual_seed(config.seed)  # of the head's first weights
     network, tokenizer = load_encoder(config.base, train.labels)
@@ -71,21 +81,57 @@ def train_teacher(
             tokenizer.save_pretrained(work)
             for path in work.glob("*.safetensors"):
                 path.chmod(0o644)  # safetensors lets the owner alone read what it writes
-            probabilities = Teacher(str(work)).probabilities(validation.texts)
-        thresholds = tune_thresholds(validation.labels, probabilities)
+            probabilities = Teacher(str(work)).probabilities(validation["validation"].texts)
+        thresholds = tune_thresholds(validation["validation"].labels, probabilities)
         record = {
             "evenmood": __version__,
             "config": asdict(config),
             "base": fingerprint(config.base),
-            "data": {"train": train.digest(), "validation": validation.digest()},
+            "data": {"train": train.digest(), "validation": validation["validation"].digest()},
             "history": checkpoint.history,
             "best_epoch": checkpoint.best,
             "thresholds": dict(zip(LABELS, thresholds.round(2).astype(float).tolist(), strict=True)),
-            "validation": score(validation.labels, probabilities, thresholds, LABELS),
+            "validation": score(validation["validation"].labels, probabilities, thresholds, LABELS),
         }
         write_text(work / RECORD_FILE, json.dumps(record, indent=1) + "\n")
     checkpoint.remove()
     return record
+
+
+def training_split(config: TeacherConfig, say: Say) -> Split:
+    """The training split, with another teacher's probabilities in its targets, and the extra texts, repeated.
+
+    Raises:
+        DataError: Soft targets lack a training text, or an extra text equals or nearly equals a held-out one.
+    """
+    train = load_split(config.data, "train")
+    labels = train.labels
+    if config.soft_targets:
+        texts, probabilities = read_soft_targets(Path(config.soft_targets).expanduser())
+        places = {text: place for place, text in enumerate(texts)}
+        absent = sum(text not in places for text in train.texts)
+        if absent:
+            raise DataError(f"{config.soft_targets}: {absent:,} texts of {config.data}'s training split are missing")
+        rows = [places[text] for text in train.texts]
+        labels = config.label_share * labels + (1 - config.label_share) * probabilities[rows]
+    if not config.extra:
+        return Split(train.texts, labels, train.ids)
+    extra = load_split(config.extra, "train")
+    held = [load_split(config.data, split) for split in ("validation", "test")]
+    held += [load_everyday(split).split for split in ("validation", "test")]
+    leakage = Leakage(text for split in held for text in split.texts)
+    chosen = [
+        row
+        for row, text in enumerate(extra.texts)
+        if not leakage.reason(text) and not (config.fold and in_fold(text, config.fold))
+    ]
+    say(f"extra: {len(chosen):,} of {len(extra):,} texts of {config.extra}, {config.extra_repeats} times")
+    chosen *= config.extra_repeats
+    return Split(
+        [*train.texts, *(extra.texts[row] for row in chosen)],
+        np.concatenate([labels, extra.labels[chosen]]).astype(np.float32),
+        [*train.ids, *(extra.ids[row] for row in chosen)],
+    )
 
 
 class Checkpoint:
@@ -119,8 +165,12 @@ class Checkpoint:
 
     @property
     def best(self) -> int:
-        """The finished epoch of highest validation macro-F1, counted from 1."""
-        return int(max(self.history, key=lambda entry: entry["val_macro_f1"])["epoch"])
+        """The finished epoch of highest macro-F1, summed over the validation sets, counted from 1."""
+
+        def macro_f1(entry: dict[str, Any]) -> float:
+            return float(sum(value for name, value in entry.items() if name.endswith("val_macro_f1")))
+
+        return int(max(self.history, key=macro_f1)["epoch"])
 
     def epoch(self, number: int) -> Path:
         """Where an epoch's state lies."""

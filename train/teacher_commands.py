@@ -15,6 +15,15 @@ def teacher(
     base: Annotated[str, typer.Option(help="Folder or Hub id of a transformers encoder with safetensors weights.")],
     out: Annotated[Path, typer.Option(help="Folder to write; `label` and `data_build relabel` read it.")],
     data: Annotated[str, typer.Option(help="Data set to train on.")] = GOEMOTIONS,
+    extra: Annotated[str | None, typer.Option(help="Further training texts, a data set as --data.")] = None,
+    extra_repeats: Annotated[int, typer.Option(help="Times that each extra text is read in an epoch.")] = 2,
+    fold: Annotated[
+        str | None, typer.Option(metavar="K/N", help="Leave out part K of N of the extra texts, for cross-validation.")
+    ] = None,
+    soft_targets: Annotated[
+        str | None, typer.Option(help="Another teacher's probabilities of the training split, as `label` writes them.")
+    ] = None,
+    label_share: Annotated[float, typer.Option(help="Share of the labels where there are soft targets.")] = 0.5,
     epochs: Annotated[int, typer.Option(help="Passes over the training split; the best one is kept.")] = 5,
     batch_size: Annotated[int, typer.Option(help="Texts a step.")] = 64,
     learning_rate: Annotated[float, typer.Option(help="The encoder's highest; 5e-5 for 110 million weights.")] = 2e-4,
@@ -34,6 +43,11 @@ def teacher(
     config = TeacherConfig(
         base=base,
         data=data,
+        extra=extra,
+        extra_repeats=extra_repeats,
+        fold=fold,
+        soft_targets=soft_targets,
+        label_share=label_share,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
