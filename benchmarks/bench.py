@@ -129,8 +129,8 @@ def profile(folder: Path, texts: list[str]) -> dict[str, float]:
     options.profile_file_prefix = str(folder / "profile")
     session = onnxruntime.InferenceSession(folder / ONNX_FILE, options)
     info = read_info(folder)
-    tokenizer = BatchTokenizer(load_tokenizer(folder, info), info.max_length)
-    for batch, _ in length_batches(tokenizer.encode(texts)):
+    tokenizer = BatchTokenizer(load_tokenizer(folder), info.max_length)
+    for batch, _ in length_batches(tokenizer.encode(texts).ids):
         session.run(["probabilities"], {"input_ids": batch})
     events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
     spent: dict[str, float] = {}

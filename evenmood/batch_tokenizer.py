@@ -7,14 +7,16 @@ once in its life. What a word's ids are, `tokenizer.json` alone says; texts with
 
 import re
 from collections.abc import Sequence
-from itertools import compress
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain, compress
 from threading import Lock
 from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from evenmood.text import EMOTICONS, LONGEST_WORD, PAD_ID, POOL_SIZE, UNKNOWN_ID, encode, normalizer, splitter
+from evenmood.text import EMOTICONS, LONGEST_WORD, PAD_ID, PIECE, POOL_SIZE, UNKNOWN_ID, encodable, normalizer, splitter
 
 KEPT_WORDS = 100_000
 """Words after which the store of looked-up words begins anew."""
@@ -83,22 +85,37 @@ class _Words(dict[bytes, int]):
             return END_OF_TEXT - len(self.pieces)
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """Token ids of some texts.
+
+    Attributes:
+        ids: int32, shape (n, time steps), padded on the right; a text with more tokens than the model reads is cut.
+        tokens: Tokens of each text before it was cut, shape (n,).
+        words: Words of each text before it was cut, shape (n,); a word may be several tokens.
+    """
+
+    ids: np.ndarray
+    tokens: np.ndarray
+    words: np.ndarray
+
+
 class BatchTokenizer:
     """Token ids as `text.encode` gives them, fast for a tokenizer that `text.fit_tokenizer` built."""
 
     def __init__(self, tokenizer: Tokenizer, max_length: int) -> None:
-        """Take a tokenizer that cuts texts to `max_length` tokens and pads them to the longest of a batch."""
+        """Take a tokenizer that neither truncates nor pads, and the tokens that the model reads at once."""
         self._tokenizer = tokenizer
-        self._length = max_length
+        self.max_length = max_length
         state = (tokenizer.normalizer.__getstate__(), tokenizer.pre_tokenizer.__getstate__())
         known = [(normalizer(kept).__getstate__(), splitter(kept).__getstate__()) for kept in (False, True)]
         self._symbols = known.index(state) == 1 if state in known else None
         self._words = _Words(tokenizer)
 
-    def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Token ids: int32, shape (n, time steps), padded on the right to the longest text and a whole pool."""
+    def encode(self, texts: Sequence[str]) -> Encoded:
+        """Token ids and counts of texts; the ids are as wide as the longest text and a whole pool."""
         if self._symbols is None or not texts:
-            return encode(self._tokenizer, texts)
+            return self._encode_slowly(texts)
         joined = "\n".join(texts)
         if joined.count("\n") != len(texts) - 1:
             texts = [text.replace("\n", " ") for text in texts]
@@ -110,17 +127,39 @@ class BatchTokenizer:
             return self._padded(*self._tokens(joined))
         rows = joined.split("\n")
         plain = np.fromiter(map(str.isascii, rows), bool, len(rows))
-        others = encode(self._tokenizer, list(compress(texts, ~plain)))
+        others = self._encode_slowly(list(compress(texts, ~plain)))
         if not plain.any():
             return others
-        ids = self._padded(*self._tokens("\n".join(compress(rows, plain))))
-        merged = np.full((len(texts), max(ids.shape[1], others.shape[1])), PAD_ID, np.int32)
-        merged[plain, : ids.shape[1]] = ids
-        merged[~plain, : others.shape[1]] = others
-        return merged
+        fast = self._padded(*self._tokens("\n".join(compress(rows, plain))))
+        merged = np.full((len(texts), max(fast.ids.shape[1], others.ids.shape[1])), PAD_ID, np.int32)
+        merged[plain, : fast.ids.shape[1]] = fast.ids
+        merged[~plain, : others.ids.shape[1]] = others.ids
+        tokens, words = np.empty(len(texts), np.int64), np.empty(len(texts), np.int64)
+        tokens[plain], tokens[~plain] = fast.tokens, others.tokens
+        words[plain], words[~plain] = fast.words, others.words
+        return Encoded(merged, tokens, words)
 
-    def _tokens(self, joined: str) -> tuple[np.ndarray, np.ndarray]:
-        """Token ids of ASCII texts with a line feed between them, one after another; and how many each text has."""
+    def _encode_slowly(self, texts: Sequence[str]) -> Encoded:
+        """By the library."""
+        encodings = self._tokenizer.encode_batch_fast([encodable(text) for text in texts])
+        rows = [encoding.ids for encoding in encodings]
+        counts = np.array([len(row) for row in rows], np.int64)
+        if not rows:
+            return Encoded(np.empty((0, 0), np.int32), counts, counts)
+        ids = np.fromiter(chain.from_iterable(rows), np.int32, int(counts.sum()))
+        begun = np.concatenate([[0], np.cumsum(self._begins_word[ids])])
+        ends = np.cumsum(counts)
+        return self._padded(ids, counts, begun[ends] - begun[ends - counts])
+
+    @cached_property
+    def _begins_word(self) -> np.ndarray:
+        """Whether a token begins a word, by id: a piece that continues one does not."""
+        size = self._tokenizer.get_vocab_size()  # at the least the number of ids
+        tokens = map(self._tokenizer.id_to_token, range(size))
+        return np.array([not (token or "").startswith(PIECE) for token in tokens])
+
+    def _tokens(self, joined: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Token ids of ASCII texts with a line feed between them; tokens and words of each text."""
         content = joined.encode("ascii") + b"\n"
         if self._symbols:
             content = _EMOTICON.sub(lambda match: _BYTE_OF[str(match.lastgroup)], content)
@@ -137,6 +176,8 @@ class BatchTokenizer:
         found = content.translate(_WORDS_AND_SYMBOLS if self._symbols else _WORDS).split()
         words = self._words  # another thread may begin anew
         ids = np.fromiter(map(words.__getitem__, found), np.int32, len(found))
+        ends = np.flatnonzero(ids == END_OF_TEXT)
+        word_counts = np.diff(ends, prepend=-1) - 1
         several = np.flatnonzero(ids < END_OF_TEXT)
         if len(several):
             pieces = [words.pieces[place] for place in (END_OF_TEXT - 1 - ids[several]).tolist()]
@@ -145,18 +186,18 @@ class BatchTokenizer:
             spread = np.repeat(ids, counts)
             spread[spread < END_OF_TEXT] = [number for piece in pieces for number in piece]
             ids = spread
+            ends = np.flatnonzero(ids == END_OF_TEXT)
         if len(words) > KEPT_WORDS:
             self._words = _Words(self._tokenizer)
-        ends = np.flatnonzero(ids == END_OF_TEXT)
-        return np.delete(ids, ends), np.diff(ends, prepend=-1) - 1
+        return np.delete(ids, ends), np.diff(ends, prepend=-1) - 1, word_counts
 
-    def _padded(self, ids: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    def _padded(self, ids: np.ndarray, counts: np.ndarray, words: np.ndarray) -> Encoded:
         """One row a text; a text without tokens is one unknown token, as in `text.encode`."""
-        lengths = np.minimum(counts, self._length)
+        lengths = np.minimum(counts, self.max_length)
         longest = max(int(lengths.max()), 1)
         rows = np.full((len(counts), -(-longest // POOL_SIZE) * POOL_SIZE), PAD_ID, np.int32)
         column = np.arange(len(ids)) - np.repeat(np.cumsum(counts) - counts, counts)
-        kept = column < self._length
+        kept = column < self.max_length
         rows[np.repeat(np.arange(len(counts)), counts)[kept], column[kept]] = ids[kept]
         rows[counts == 0, 0] = UNKNOWN_ID
-        return rows
+        return Encoded(rows, counts, words)

@@ -14,12 +14,13 @@ import numpy as np
 from evenmood import hub, model_folder
 from evenmood.batch_tokenizer import BatchTokenizer
 from evenmood.errors import ModelError, UsageError
-from evenmood.inference import predict_probabilities
+from evenmood.inference import Read, read_texts
 from evenmood.loading import load_session, load_tokenizer
 from evenmood.model_folder import ModelInfo
 from evenmood.prediction import Prediction, WordWeight, decided
 from evenmood.spans import words_read
-from evenmood.text import POOL_SIZE
+from evenmood.text import PAD_ID, POOL_SIZE
+from evenmood.windows import Span, combine, window_spans
 
 STREAM_ROWS = 1024
 """How far `predict` reads ahead in a generator."""
@@ -42,7 +43,7 @@ class EmotionClassifier:
         self._fetch_whole: Callable[[str | bool | None], Path] = lambda token: folder
         self._info = model_folder.read_info(folder)
         self._thresholds = dict(self._info.thresholds)
-        self._tokenizer = load_tokenizer(folder, self._info)
+        self._tokenizer = load_tokenizer(folder)
         self._batch_tokenizer = BatchTokenizer(self._tokenizer, self._info.max_length)
         self._session = load_session(folder, self._info, self._tokenizer)
 
@@ -130,8 +131,8 @@ class EmotionClassifier:
             TypeError: Something is not a string; the message gives its index.
         """
         if isinstance(texts, str):
-            return self._probabilities([texts]).reshape(-1)
-        return self._probabilities(_checked(texts))
+            return self._read([texts]).probabilities.reshape(-1)
+        return self._read(_checked(texts)).probabilities
 
     @overload
     def predict(  # type: ignore[overload-overlap]  # a string is a sequence of strings, to the type checker alone
@@ -164,10 +165,10 @@ class EmotionClassifier:
         """
         cuts = self._cuts(thresholds)
         if isinstance(texts, str):
-            return decided(self._probabilities([texts]), cuts, self.labels)[0]
+            return self._predictions([texts], cuts)[0]
         if isinstance(texts, Iterator):
             return self._stream(texts, cuts)
-        return decided(self._probabilities(_checked(texts)), cuts, self.labels)
+        return self._predictions(_checked(texts), cuts)
 
     def decide(
         self,
@@ -192,8 +193,8 @@ class EmotionClassifier:
         Max pooling merges two neighbouring tokens into one time step before the attention sees them; a step's weight
         is shared evenly between its two tokens, and goes whole to the last one where it has no neighbour. A token is a
         word, or a piece of a word outside the vocabulary; a word has the weight of its pieces. The weights sum to 1.
-        Words after the model's maximum length are not read and not listed; a text that cleans to nothing
-        gives an empty list.
+        A text longer than the model reads at once is explained window by window, each with the same share. A text that
+        cleans to nothing gives an empty list.
 
         Raises:
             ModelError: The model has no attention (it averages over time).
@@ -203,14 +204,28 @@ class EmotionClassifier:
             raise ModelError("this model has no attention: it averages over time, so no word outweighs another")
         if not isinstance(text, str):
             raise TypeError(f"explain takes one string, not {type(text).__name__}")
+        spans = self._windows(text)
+        found: dict[int, WordWeight] = {}
+        for start, end in spans:
+            for word in self._attended(text[start:end]):
+                before = found.get(start + word.start)  # windows overlap
+                weight = word.weight / len(spans) + (before.weight if before else 0)
+                found[start + word.start] = replace(word, start=start + word.start, end=start + word.end, weight=weight)
+        return list(found.values())
+
+    def _attended(self, text: str) -> list[WordWeight]:
+        """The words of one window with their share of its attention."""
         words, word_of, ids = words_read(self._tokenizer, text)
         if not words:
             return []
+        ids = ids[: self._info.max_length]
+        ids += [PAD_ID] * (-len(ids) % POOL_SIZE)
         (attention,) = self._session.run(["attention"], {"input_ids": np.array([ids], np.int32)})
         weights = [0.0] * len(words)
-        for token, word in enumerate(word_of):
+        read = word_of[: self._info.max_length]
+        for token, word in enumerate(read):
             step = token // POOL_SIZE
-            sharers = min(POOL_SIZE, len(word_of) - step * POOL_SIZE)
+            sharers = min(POOL_SIZE, len(read) - step * POOL_SIZE)
             weights[word] += float(attention[0, step]) / sharers
         return [replace(word, weight=weight) for word, weight in zip(words, weights, strict=True)]
 
@@ -218,8 +233,8 @@ class EmotionClassifier:
         """How far a label's probability falls when a word is left out, for each word that the network reads.
 
         The weight of a word is the probability of the whole text minus that of the text without the word: positive
-        where the word speaks for the label, negative where it speaks against it. All texts go through the network in
-        one batch. A text that cleans to nothing gives an empty list.
+        where the word speaks for the label, negative where it speaks against it. In a text longer than the model reads
+        at once a word is left out of the windows that it is in. A text that cleans to nothing gives an empty list.
 
         Raises:
             TypeError: `text` is not a string.
@@ -229,10 +244,21 @@ class EmotionClassifier:
             raise TypeError(f"leave_one_out takes one string, not {type(text).__name__}")
         if label not in self.labels:
             raise UsageError(f"{label!r} is no label of this model; it has {', '.join(self.labels)}")
-        words, _, _ = words_read(self._tokenizer, text)
-        without = [f"{text[: word.start]} {text[word.end :]}" for word in words]
-        whole, *rest = self.predict_proba([text, *without])[:, self.labels.index(label)].tolist()
-        return [replace(word, weight=whole - left) for word, left in zip(words, rest, strict=True)]
+        spans = self._windows(text)
+        parts = [text[slice(*span)] for span in spans]
+        column = self.labels.index(label)
+        whole = self.predict_proba(parts)[:, [column]]
+        found: dict[int, WordWeight] = {}
+        for place, ((start, _), part) in enumerate(zip(spans, parts, strict=True)):
+            words, _, _ = words_read(self._tokenizer, part)
+            without = [f"{part[: word.start]} {part[word.end :]}" for word in words]
+            for word, left in zip(words, self.predict_proba(without)[:, column], strict=True):
+                changed = whole.copy()
+                changed[place] = left
+                before = found.get(start + word.start)  # windows overlap
+                weight = float(combine(whole)[0] - combine(changed)[0]) + (before.weight if before else 0)
+                found[start + word.start] = replace(word, start=start + word.start, end=start + word.end, weight=weight)
+        return list(found.values())
 
     def save_pretrained(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Write the model folder, with the thresholds as they are now; it is whole or absent.
@@ -305,13 +331,24 @@ class EmotionClassifier:
             chosen = model_folder.check_thresholds(dict.fromkeys(self.labels, thresholds), self.labels, "thresholds")
         return np.array([chosen[label] for label in self.labels], np.float32)
 
-    def _probabilities(self, texts: Sequence[str]) -> np.ndarray:
-        return predict_probabilities(self._session, self._batch_tokenizer, texts, len(self.labels))
+    def _read(self, texts: Sequence[str]) -> Read:
+        return read_texts(self._session, self._batch_tokenizer, texts, len(self.labels))
+
+    def _predictions(self, texts: Sequence[str], cuts: np.ndarray) -> list[Prediction]:
+        read = self._read(texts)
+        return decided(read.probabilities, cuts, self.labels, read.words, read.windows)
+
+    def _windows(self, text: str) -> list[Span]:
+        """Where the windows of a text lie; one where it is not longer than the model reads at once."""
+        encoder = self._batch_tokenizer
+        if encoder.encode([text]).tokens[0] <= encoder.max_length:
+            return [(0, len(text))]
+        return window_spans(text, encoder.max_length, lambda parts: encoder.encode(parts).tokens)
 
     def _stream(self, texts: Iterator[str], cuts: np.ndarray) -> Iterator[Prediction]:
         first = 0
         while chunk := list(islice(texts, STREAM_ROWS)):
-            yield from decided(self._probabilities(_checked(chunk, first)), cuts, self.labels)
+            yield from self._predictions(_checked(chunk, first), cuts)
             first += len(chunk)
 
 

@@ -3,12 +3,15 @@
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
 
 import numpy as np
 import onnxruntime
 
 from evenmood.batch_tokenizer import BatchTokenizer
 from evenmood.text import PAD_ID, POOL_SIZE
+from evenmood.windows import combine, window_spans
 
 CHUNK_ROWS = 8192
 """Texts tokenized, and sorted by length, at a time: memory does not grow with the number of texts."""
@@ -19,36 +22,71 @@ Batch = tuple[np.ndarray, np.ndarray]
 """Token ids, int32 of shape (texts, time), and the row that each text has among all."""
 
 
-def predict_probabilities(
+@dataclass(frozen=True)
+class Read:
+    """What the network says of some texts, and how much of them it read: all, in one window or more.
+
+    Attributes:
+        probabilities: float32, shape (n, labels).
+        words: Words of each text, shape (n,).
+        windows: Windows that each text was read in, shape (n,).
+    """
+
+    probabilities: np.ndarray
+    words: np.ndarray
+    windows: np.ndarray
+
+
+def read_texts(
     session: onnxruntime.InferenceSession, tokenizer: BatchTokenizer, texts: Sequence[str], columns: int
-) -> np.ndarray:
-    """Probabilities of texts: float32, shape (n, columns).
+) -> Read:
+    """Probabilities of texts of any length.
 
     A batch runs on one core, which is faster than one batch on two; so every core takes batches of its own. Tokenizing
     holds Python's lock, and would make the cores wait if it were done beside them: it is done before.
     """
-    if 0 < len(texts) <= BATCH_ROWS:
-        found: np.ndarray = session.run(["probabilities"], {"input_ids": tokenizer.encode(texts)})[0]
-        return found
     output = np.empty((len(texts), columns), np.float32)
+    words = np.empty(len(texts), np.int64)
+    windows = np.ones(len(texts), np.int64)
+    long_texts: list[int] = []
 
     def run(batches: Iterator[Batch], first: int) -> None:
         for ids, rows in batches:  # taking the next one is atomic: the cores share one iterator
             (output[first + rows],) = session.run(["probabilities"], {"input_ids": ids})
 
     helpers = min(usable_cores(), -(-len(texts) // BATCH_ROWS)) - 1
-    if helpers <= 0:
+    with ThreadPoolExecutor(helpers) if helpers > 0 else nullcontext() as pool:
         for first in range(0, len(texts), CHUNK_ROWS):
-            run(iter(length_batches(tokenizer.encode(texts[first : first + CHUNK_ROWS]))), first)
-        return output
-    with ThreadPoolExecutor(helpers) as pool:
-        for first in range(0, len(texts), CHUNK_ROWS):
-            batches = iter(length_batches(tokenizer.encode(texts[first : first + CHUNK_ROWS])))
-            running = [pool.submit(run, batches, first) for _ in range(helpers)]
+            encoded = tokenizer.encode(texts[first : first + CHUNK_ROWS])
+            words[first : first + CHUNK_ROWS] = encoded.words
+            long_texts += (first + np.flatnonzero(encoded.tokens > tokenizer.max_length)).tolist()
+            if len(texts) <= BATCH_ROWS:
+                (output,) = session.run(["probabilities"], {"input_ids": encoded.ids})
+                continue
+            batches = iter(length_batches(encoded.ids))
+            running = [pool.submit(run, batches, first) for _ in range(helpers)] if pool else []
             run(batches, first)
             for helper in running:
                 helper.result()
-    return output
+    for row in long_texts:
+        spans = window_spans(texts[row], tokenizer.max_length, lambda parts: tokenizer.encode(parts).tokens)
+        parts = [texts[row][slice(*span)] for span in spans]
+        # A window counts as many tokens as its sentences, but for what only its end shows: it cannot recurse.
+        output[row] = combine(_first_windows(session, tokenizer, parts))
+        windows[row] = len(parts)
+    return Read(output, words, windows)
+
+
+def _first_windows(
+    session: onnxruntime.InferenceSession, tokenizer: BatchTokenizer, parts: Sequence[str]
+) -> np.ndarray:
+    """Probabilities of texts of at most one window, float32 of shape (n, labels)."""
+    found = [
+        session.run(["probabilities"], {"input_ids": tokenizer.encode(parts[first : first + BATCH_ROWS]).ids})[0]
+        for first in range(0, len(parts), BATCH_ROWS)
+    ]
+    probabilities: np.ndarray = np.concatenate(found)
+    return probabilities
 
 
 def length_batches(ids: np.ndarray) -> list[Batch]:

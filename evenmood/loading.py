@@ -14,11 +14,11 @@ from evenmood import model_folder
 from evenmood.errors import ModelError
 from evenmood.model_folder import ModelInfo
 from evenmood.onnx_files import check_self_contained
-from evenmood.text import PAD, PAD_ID, POOL_SIZE, UNKNOWN, UNKNOWN_ID
+from evenmood.text import PAD, PAD_ID, UNKNOWN, UNKNOWN_ID
 
 
-def load_tokenizer(folder: Path, info: ModelInfo) -> Tokenizer:
-    """Open `tokenizer.json`, which cuts and pads as the network needs; `ModelError` if it is no tokenizer of ours."""
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """Open `tokenizer.json`, without truncation and padding; `ModelError` if it is no tokenizer of ours."""
     path = folder / model_folder.TOKENIZER_FILE
     try:
         tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
@@ -27,8 +27,8 @@ def load_tokenizer(folder: Path, info: ModelInfo) -> Tokenizer:
     for token, number in ((PAD, PAD_ID), (UNKNOWN, UNKNOWN_ID)):
         if tokenizer.token_to_id(token) != number:
             raise ModelError(f"{path}: {token} must have id {number}")
-    tokenizer.enable_truncation(info.max_length)
-    tokenizer.enable_padding(pad_id=PAD_ID, pad_token=PAD, pad_to_multiple_of=POOL_SIZE)  # to the longest of a batch
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
     return tokenizer
 
 

@@ -1,7 +1,8 @@
 """What the classifier answers: labels with probabilities, and the words behind them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import repeat
 
 import numpy as np
 
@@ -22,10 +23,14 @@ class Prediction:
     Attributes:
         labels: Labels whose probability reaches their threshold, the most probable first. Never empty.
         fallback: True where no label reached its threshold; `labels` then holds the most probable one alone.
+        words: Words that were read, which is all of the text; None where only probabilities were given.
+        windows: Windows that they were read in: 1, or more for a text longer than the model reads at once.
     """
 
     labels: tuple[LabelScore, ...]
     fallback: bool
+    words: int | None = field(default=None, compare=False)
+    windows: int | None = field(default=None, compare=False)
 
     @property
     def names(self) -> list[str]:
@@ -56,13 +61,21 @@ class WordWeight:
     known: bool
 
 
-def decided(probabilities: np.ndarray, cuts: np.ndarray, labels: Sequence[str]) -> list[Prediction]:
+def decided(
+    probabilities: np.ndarray,
+    cuts: np.ndarray,
+    labels: Sequence[str],
+    words: np.ndarray | None = None,
+    windows: np.ndarray | None = None,
+) -> list[Prediction]:
     """Labels whose probability reaches their threshold; the most probable one where none does.
 
     Args:
         probabilities: float32, shape (n, labels).
         cuts: Thresholds, float32, one per label.
         labels: Label of each column.
+        words: Words of each text, where known.
+        windows: Windows that each text was read in, where known.
     """
     above = probabilities >= cuts
     fallback = np.logical_not(above.any(axis=1))
@@ -77,4 +90,5 @@ def decided(probabilities: np.ndarray, cuts: np.ndarray, labels: Sequence[str]) 
     scores = list(map(LabelScore, names, given[order].tolist(), held))
     ends = np.cumsum(above.sum(axis=1)).tolist()
     parts = map(scores.__getitem__, map(slice, [0, *ends], ends))
-    return list(map(Prediction, map(tuple, parts), fallback.tolist()))
+    counts = [repeat(None) if values is None else values.tolist() for values in (words, windows)]
+    return list(map(Prediction, map(tuple, parts), fallback.tolist(), *counts))

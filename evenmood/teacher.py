@@ -1,5 +1,6 @@
 """The teacher: any text-classification model with the 28 labels, asked for all its probabilities."""
 
+import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from evenmood.errors import DataError, ModelError
 from evenmood.labels import LABELS
 from evenmood.model_folder import INFO_FILE
 from evenmood.onnx_files import check_self_contained
+from evenmood.symbols import spell_out
 
 TEACHER = "SamLowe/roberta-base-go_emotions"
 MAX_TOKENS = 128
@@ -57,7 +59,7 @@ class Teacher:
             return found
         if self._own:
             return self._own.predict_proba(texts)[:, self._columns]
-        encoded = self._tokenizer(list(texts), truncation=True, max_length=MAX_TOKENS)
+        encoded = tokenize(self._tokenizer, texts, MAX_TOKENS)
         order = np.argsort([len(ids) for ids in encoded["input_ids"]], kind="stable")  # no time is spent on padding
         for start in range(0, len(order), self.batch_size):
             rows = order[start : start + self.batch_size]
@@ -67,6 +69,17 @@ class Teacher:
             logits = self._run(dict(batch))
             found[rows] = 1 / (1 + np.exp(-logits[:, self._columns]))
         return found
+
+
+def tokenize(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> Any:
+    """Word pieces of texts, cut to a length; emoji that the vocabulary lacks are spelled out rather than unknown."""
+
+    @functools.cache
+    def known(symbol: str) -> bool:
+        unknown = tokenizer.unk_token_id
+        return unknown is None or unknown not in tokenizer.encode(symbol, add_special_tokens=False)
+
+    return tokenizer([spell_out(text, known) for text in texts], truncation=True, max_length=max_tokens)
 
 
 def label_columns(names: dict[int, str], model: str) -> list[int]:

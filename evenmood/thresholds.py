@@ -16,7 +16,9 @@ PRIOR_POSITIVES = 100
 """Positive rows with which a label's own labels weigh as much as its calibrated probabilities; cross-validated."""
 
 
-def tune_thresholds(labels: np.ndarray, probabilities: np.ndarray, method: Method = "grid") -> np.ndarray:
+def tune_thresholds(
+    labels: np.ndarray, probabilities: np.ndarray, method: Method = "grid", repeats: np.ndarray | None = None
+) -> np.ndarray:
     """Find each label's threshold of highest F1; among equals the one nearest to 0.5.
 
     A label of few positive rows has an F1 curve that is mostly chance, and its best point suits these rows alone.
@@ -29,11 +31,15 @@ def tune_thresholds(labels: np.ndarray, probabilities: np.ndarray, method: Metho
         labels: 0 or 1, shape (n, labels).
         probabilities: Shape (n, labels).
         method: `grid` or `shrunk`.
+        repeats: How many times each row counts, whole numbers of shape (n,): the rows of a small set may weigh as much
+            as those of a large one. What `shrunk` trusts a label's rows with does not grow by repeating them.
 
     Returns:
         float32 of shape (labels,); a label without a positive row keeps 0.5.
     """
     positives = labels.sum(axis=0)
+    if repeats is not None:
+        labels, probabilities = (np.repeat(values, repeats, axis=0) for values in (labels, probabilities))
     share = labels
     if method == "shrunk":
         own = positives / (positives + PRIOR_POSITIVES)

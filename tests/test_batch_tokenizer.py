@@ -9,7 +9,7 @@ import pytest
 from tokenizers import Tokenizer, normalizers
 
 from evenmood import batch_tokenizer
-from evenmood.batch_tokenizer import BatchTokenizer
+from evenmood.batch_tokenizer import BatchTokenizer, Encoded
 from evenmood.text import EMOTICONS, PAD, PAD_ID, POOL_SIZE, encode, fit_tokenizer
 
 TRAINED_ON = [
@@ -78,11 +78,13 @@ def count_passed_on(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many texts go to the library, call by call."""
     passed: list[int] = []
 
-    def noted(tokenizer: Tokenizer, texts: list[str]) -> np.ndarray:
-        passed.append(len(texts))
-        return encode(tokenizer, texts)
+    slowly = BatchTokenizer._encode_slowly
 
-    monkeypatch.setattr(batch_tokenizer, "encode", noted)
+    def noted(self: BatchTokenizer, texts: list[str]) -> Encoded:
+        passed.append(len(texts))
+        return slowly(self, texts)
+
+    monkeypatch.setattr(BatchTokenizer, "_encode_slowly", noted)
     return passed
 
 
@@ -91,11 +93,19 @@ def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
     return load(*request.param)
 
 
-def assert_same(tokenizer: Tokenizer, texts: list[str], size: int) -> None:
-    batched = BatchTokenizer(tokenizer, 12)
+def unlimited(tokenizer: Tokenizer) -> Tokenizer:
+    """The same tokenizer as a model's is opened: it neither truncates nor pads."""
+    copy = Tokenizer.from_str(tokenizer.to_str())
+    copy.no_truncation()
+    copy.no_padding()
+    return copy
+
+
+def assert_same(tokenizer: Tokenizer, texts: list[str], size: int, whole: Tokenizer | None = None) -> None:
+    batched = BatchTokenizer(whole or unlimited(tokenizer), 12)
     for start in range(0, len(texts), size):
         rows = texts[start : start + size]
-        found, expected = batched.encode(rows), encode(tokenizer, rows)
+        found, expected = batched.encode(rows).ids, encode(tokenizer, rows)
         assert found.dtype == expected.dtype
         wrong = [text for text, one, other in zip(rows, found, expected, strict=True) if list(one) != list(other)]
         assert not wrong, wrong[:3]
@@ -105,7 +115,7 @@ def test_ascii_texts_are_read_here(tokenizer: Tokenizer, monkeypatch: pytest.Mon
     texts = made_up(30_000, PARTS)
     expected = encode(tokenizer, texts)
     passed = count_passed_on(monkeypatch)
-    np.testing.assert_array_equal(BatchTokenizer(tokenizer, 12).encode(texts), expected)
+    np.testing.assert_array_equal(BatchTokenizer(unlimited(tokenizer), 12).encode(texts).ids, expected)
     assert passed == []  # typographic quotes too
     assert len(np.unique(expected)) > 10
 
@@ -142,7 +152,7 @@ def test_every_emoticon(tokenizer: Tokenizer) -> None:
 
 
 def test_nothing_and_nearly_nothing(tokenizer: Tokenizer) -> None:
-    assert BatchTokenizer(tokenizer, 12).encode([]).shape == (0, 0)
+    assert BatchTokenizer(unlimited(tokenizer), 12).encode([]).ids.shape == (0, 0)
     for texts in ([""], ["", ""], ["&", "é", ""], ["\n"], ["\n", "a\nb", ""], ["é"], ["a" * 70], ["happy " * 50]):
         assert_same(tokenizer, texts, len(texts))
 
@@ -159,18 +169,31 @@ def test_the_store_of_words_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(batch_tokenizer, "KEPT_WORDS", 30)
     tokenizer = load(symbols=True, pieces=120)
     texts = made_up(2_000, PARTS)
-    batched = BatchTokenizer(tokenizer, 12)
+    batched = BatchTokenizer(unlimited(tokenizer), 12)
     expected = [encode(tokenizer, texts[start : start + 20]) for start in range(0, 2_000, 20)]
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(batched.encode, (texts[start : start + 20] for start in range(0, 2_000, 20))))
-    assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
+    assert all(np.array_equal(one.ids, other) for one, other in zip(found, expected, strict=True))
     assert len(batched._words) < 200
 
 
 def test_the_bundled_model_s_tokenizer() -> None:
     folder = Path(batch_tokenizer.__file__).parent / "default_model"
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer, whole = (Tokenizer.from_file(str(folder / "tokenizer.json")) for _ in range(2))
     tokenizer.enable_padding(pad_id=PAD_ID, pad_token=PAD, pad_to_multiple_of=POOL_SIZE)
     tokenizer.enable_truncation(12)
-    assert BatchTokenizer(tokenizer, 12)._symbols
-    assert_same(tokenizer, made_up(3_000, [*PARTS, *OTHERS]), 300)
+    whole.no_padding()
+    whole.no_truncation()
+    assert BatchTokenizer(whole, 12)._symbols
+    assert_same(tokenizer, made_up(3_000, [*PARTS, *OTHERS]), 300, whole)
+
+
+@pytest.mark.parametrize("text", ["happy " * 50, "sö happy " * 25, "happy!!! " * 20 + "…", "unbelievableness " * 9, ""])
+def test_what_is_cut_is_counted(tokenizer: Tokenizer, text: str) -> None:
+    whole = unlimited(tokenizer)
+    encoding = whole.encode(text)
+    for texts in ([text], [text, "a", text, "é"]):
+        encoded = BatchTokenizer(whole, 12).encode(texts)
+        assert encoded.tokens[0] == len(encoding.ids)
+        assert encoded.words[0] == len(set(encoding.word_ids)), encoding.tokens
+        assert encoded.ids.shape[1] <= 12

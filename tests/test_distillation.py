@@ -38,16 +38,17 @@ def test_targets_are_mixed_and_held_texts_left_out(tmp_path: Path) -> None:
     config = TrainConfig(soft_targets=(str(path),), label_share=0.25)
     said: list[str] = []
     train = split("first", "second one")
-    learnt = training_texts(config, train, [split("held out")], said.append)
+    learnt = training_texts(config, train, None, [split("held out")], said.append)
     assert learnt.texts == ["first", "second one", "third"]
     np.testing.assert_array_equal(learnt.targets[0], train.labels[0])
     np.testing.assert_allclose(learnt.targets[1], 0.25 * train.labels[1] + 0.75 * soft[0], rtol=1e-6)
     np.testing.assert_array_equal(learnt.targets[2], soft[1])
     assert said == [
-        "soft targets: 1 of 2 training texts, and 1 texts without labels (1 left out that are validation or test texts)"
+        "soft targets: 1 of 2 labelled texts",
+        "soft targets: 1 texts without labels (1 are validation or test texts)",
     ]
     assert train.labels.sum() == 2  # the split itself is not written into
-    assert training_texts(replace(config, soft_targets=()), train, [], said.append).texts is train.texts
+    assert training_texts(replace(config, soft_targets=()), train, None, [], said.append).texts == train.texts
 
 
 def test_files_that_are_no_soft_targets(tmp_path: Path) -> None:
@@ -151,7 +152,7 @@ def test_distil_with_everything(small_data: Path, tiny_encoder: Path, tmp_path: 
     ]
     done = run_module("train", "fit", *options)
     assert done.returncode == 0, done.stderr
-    assert "soft targets: 300 of 400 training texts, and 2" in done.stderr
+    assert "soft targets: 300 of 400 labelled texts" in done.stderr
     classifier = EmotionClassifier.from_pretrained(tmp_path / "model")
     words = classifier.explain("I feel joyfulness, zzz")
     assert [word.text for word in words] == ["I", "feel", "joyfulness", "zzz"]

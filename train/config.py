@@ -21,6 +21,9 @@ class TrainConfig:
         corpus: Further text files, one text a line, for `self`.
         soft_targets: Parquet files of `text` and a teacher's `probabilities`, as `label` writes them.
         label_share: Share of a text's own labels in its target where a teacher's probabilities are the rest.
+        extra: Further labelled training texts, a data set as `data`; those near a held-out text are left out.
+        extra_repeats: Times that each of these is read in an epoch.
+        extra_label_share: As `label_share`, for these.
         vocabulary: Where words come from: the training split, or the texts of `soft_targets` too.
         max_length: Tokens a text is cut to; an even number.
         min_frequency: Words seen less often in the text are not in the vocabulary.
@@ -61,6 +64,9 @@ class TrainConfig:
     corpus: tuple[str, ...] = ()
     soft_targets: tuple[str, ...] = ()
     label_share: float = 0.3
+    extra: str = ""
+    extra_repeats: int = 1
+    extra_label_share: float = 0.3
     vocabulary: Literal["train", "all"] = "train"
     max_length: int = MAX_LENGTH
     min_frequency: int = 2
@@ -97,7 +103,15 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work, before anything is downloaded or trained."""
-        positive = ("min_frequency", "embedding_size", "filters", "kernel_size", "lstm_units", "dense_units")
+        positive = (
+            "min_frequency",
+            "embedding_size",
+            "filters",
+            "kernel_size",
+            "lstm_units",
+            "dense_units",
+            "extra_repeats",
+        )
         for name in (*positive, "batch_size", "epochs", "patience"):
             if getattr(self, name) < 1:
                 raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be at least 1")
@@ -106,7 +120,7 @@ class TrainConfig:
         for name in ("dropout", "embedding_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be from 0 to below 1")
-        for name in ("label_share", "typos"):
+        for name in ("label_share", "extra_label_share", "typos"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be from 0 to 1")
         for name in ("max_words", "word_pieces", "misspellings"):

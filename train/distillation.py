@@ -11,10 +11,12 @@ from pyarrow import parquet
 
 from evenmood.errors import DataError
 from evenmood.labels import LABELS
+from evenmood.leakage import Leakage
 from evenmood.model_folder import write_text
 from evenmood.rows import text_hash
-from evenmood.splits import Split
+from evenmood.splits import Split, load_split
 from train.config import TrainConfig
+from train.everyday import load_everyday
 
 RECORD = b"evenmood.label"
 """Key, in the metadata of a file of soft targets, of its teachers and of what was taken and dropped of each source."""
@@ -39,16 +41,17 @@ class TrainingTexts:
 
 
 def training_texts(
-    config: TrainConfig, train: Split, held: Sequence[Split], say: Callable[[str], None]
+    config: TrainConfig, train: Split, extra: Split | None, held: Sequence[Split], say: Callable[[str], None]
 ) -> TrainingTexts:
-    """Mix the training split's labels with the soft targets of the same texts, and add the other texts of these.
+    """Mix labels with the soft targets of the same texts, and add the other texts of these.
 
-    A text of the training split that has soft targets gets `label_share` of its labels and the rest of the teacher's
-    probabilities (Hinton et al. 2015, https://arxiv.org/abs/1503.02531); a text without labels gets the probabilities.
+    A labelled text that has soft targets gets `label_share` of its labels and the rest of the teacher's probabilities
+    (Hinton et al. 2015, https://arxiv.org/abs/1503.02531); a text without labels gets the probabilities.
 
     Args:
-        config: Files and share.
+        config: Files and shares.
         train: The training split.
+        extra: Further labelled texts, checked for leakage already.
         held: Validation and test: texts of soft targets that equal one of theirs are left out. (`label`, which writes
             the files, leaves out near duplicates too.)
         say: Receives a line about what was found.
@@ -56,29 +59,49 @@ def training_texts(
     Raises:
         DataError: A file is missing, is no Parquet file, or its probabilities are none.
     """
-    if not config.soft_targets:
-        return TrainingTexts(train.texts, train.labels)
+    labelled = [(train, config.label_share, 1)]
+    if extra:
+        labelled.append((extra, config.extra_label_share, config.extra_repeats))
     read = [read_soft_targets(Path(name).expanduser()) for name in config.soft_targets]
     texts = [text for part, _ in read for text in part]
-    soft = np.concatenate([part for _, part in read])
+    soft = np.concatenate([np.empty((0, len(LABELS)), np.float32), *(part for _, part in read)])
     places: dict[str, int] = {}
     for place, text in enumerate(texts):
         places.setdefault(text_hash(text), place)
-    own = [text_hash(text) for text in train.texts]
-    closed = {text_hash(text) for split in held for text in split.texts}
-    targets = train.labels.copy()
-    mixed = 0
-    for row, name in enumerate(own):
-        if name in places:
-            targets[row] = config.label_share * targets[row] + (1 - config.label_share) * soft[places[name]]
-            mixed += 1
-    used = closed.union(own)
+    used = {text_hash(text) for split in held for text in split.texts}
+    closed = len(used.intersection(places))
+    all_texts, all_targets = list[str](), list[np.ndarray]()
+    for split, share, repeats in labelled:
+        targets = split.labels.copy()
+        own = [text_hash(text) for text in split.texts]
+        rows = [row for row, name in enumerate(own) if name in places]
+        targets[rows] = share * targets[rows] + (1 - share) * soft[[places[own[row]] for row in rows]]
+        all_texts += split.texts * repeats
+        all_targets += [targets] * repeats
+        used.update(own)
+        if config.soft_targets:
+            say(f"soft targets: {len(rows):,} of {len(split):,} labelled texts")
     more = [place for name, place in places.items() if name not in used]
-    say(
-        f"soft targets: {mixed:,} of {len(train):,} training texts, and {len(more):,} texts without labels "
-        f"({len(closed.intersection(places).difference(own)):,} left out that are validation or test texts)"
-    )
-    return TrainingTexts([*train.texts, *(texts[place] for place in more)], np.concatenate([targets, soft[more]]))
+    if config.soft_targets:
+        say(f"soft targets: {len(more):,} texts without labels ({closed:,} are validation or test texts)")
+    return TrainingTexts([*all_texts, *(texts[place] for place in more)], np.concatenate([*all_targets, soft[more]]))
+
+
+def load_extra(source: str, data: str, say: Callable[[str], None]) -> Split:
+    """Further labelled training texts, without those that equal or nearly equal a held-out text of `data` or ours.
+
+    Args:
+        source: Data set as in `load_split`, whose training split is read.
+        data: Data set whose validation and test are held out; the everyday texts are too.
+        say: Receives a line about what was left out.
+    """
+    extra = load_split(source, "train")
+    held = [load_split(data, split) for split in ("validation", "test")]
+    held += [load_everyday(split).split for split in ("validation", "test")]
+    leakage = Leakage(text for split in held for text in split.texts)
+    rows = [row for row, text in enumerate(extra.texts) if not leakage.reason(text)]
+    say(f"extra: {len(rows):,} of {len(extra):,} texts of {source}; the others are near held-out texts")
+    return Split([extra.texts[row] for row in rows], extra.labels[rows], [extra.ids[row] for row in rows])
 
 
 def read_soft_targets(path: Path) -> tuple[list[str], np.ndarray]:

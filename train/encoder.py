@@ -15,7 +15,7 @@ from evenmood.errors import DataError, UsageError
 from evenmood.labels import LABELS
 from evenmood.rows import text_hash
 from evenmood.splits import Split
-from evenmood.teacher import MAX_TOKENS, torch_device
+from evenmood.teacher import MAX_TOKENS, tokenize, torch_device
 from evenmood.thresholds import tune_thresholds
 
 POOL_BATCHES = 50
@@ -182,7 +182,7 @@ class EncoderRun:
         self._optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
         self._train, self._validation = train, validation
         self._pieces = {
-            split: tokenizer(rows.texts, truncation=True, max_length=config.max_tokens)
+            split: tokenize(tokenizer, rows.texts, config.max_tokens)
             for split, rows in (("train", train), *validation.items())
         }
         self._steps = math.ceil(len(train) / config.batch_size)

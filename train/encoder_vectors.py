@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from evenmood.errors import DataError
+from evenmood.symbols import spell_out
 from evenmood.text import PIECE
 
 ENCODER = "encoder:"
@@ -88,7 +89,7 @@ def encode_words(
         if word.startswith(PIECE) and word in own:
             rows.append([own[word]])
         else:
-            letters = tokenizer.encode(word.removeprefix(PIECE), add_special_tokens=False)
+            letters = tokenizer.encode(spell_out(word.removeprefix(PIECE)), add_special_tokens=False)
             rows.append(letters[:LONGEST] or [tokenizer.unk_token_id])
     framed = [[*whole[:before], *row, *whole[before + len(inside) :]] for row in rows]
     states = run(dict(tokenizer.pad({"input_ids": framed}, return_tensors="np")))

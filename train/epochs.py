@@ -1,7 +1,7 @@
 """The training loop: epochs until the validation loss falls no more, and the network of the best one."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -30,12 +30,14 @@ def train_network(
     vectors: np.ndarray,
     tokenizer: Tokenizer,
     learnt: TrainingTexts,
-    validation: Split,
+    validation: Sequence[Split],
     checkpoint: Checkpoint,
     say: Callable[[str], None],
     keep: Callable[[Path], None],
 ) -> keras.Model:
     """Run epochs until the validation loss has not fallen for `patience` of them; return the best epoch's network.
+
+    Of several validation sets the mean of their losses counts.
 
     An epoch's order of rows, its dropout and its misspelt words depend on the seed and the epoch alone: a run that is
     interrupted and goes on gives what an undisturbed one gives. (Not so on torch, whose dropout draws from a generator
@@ -53,7 +55,8 @@ def train_network(
             model = build_network(config, vectors, len(LABELS), learnt.targets.mean(axis=0))
             compile_network(model, config, learnt)
         trace_any_shape(model)
-        ids, validation_ids = encode(tokenizer, learnt.texts), encode(tokenizer, validation.texts)
+        ids = encode(tokenizer, learnt.texts)
+        validation_ids = [encode(tokenizer, split.texts) for split in validation]
         for epoch in range(finished + 1, config.epochs + 1):
             if epoch > checkpoint.best_epoch + config.patience:
                 break
@@ -65,10 +68,15 @@ def train_network(
                 ids = encode(tokenizer, [misspell(text, config.typos, draw) for text in learnt.texts])
             counts = token_counts(ids)
             batches = epoch_batches(counts, config.batch_size, random)
+            loss = run_epoch(model, ids, counts, learnt.targets, batches, devices)
+            losses = [
+                loss_of(model, held, split.labels, devices)
+                for held, split in zip(validation_ids, validation, strict=True)
+            ]
             entry: dict[str, Any] = {
                 "epoch": epoch,
-                "loss": run_epoch(model, ids, counts, learnt.targets, batches, devices),
-                "val_loss": loss_of(model, validation_ids, validation.labels, devices),
+                "loss": loss,
+                "val_loss": sum(losses) / len(losses),
                 "seconds": round(time.monotonic() - started, 1),
             }
             checkpoint.add_epoch(entry, model.save)

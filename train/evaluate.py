@@ -17,6 +17,8 @@ from train import figures as drawn
 from train.card import write_card
 
 LOG_FILE = "evaluations.jsonl"
+OFFICIAL_THRESHOLDS = "thresholds-official.json"
+"""Thresholds tuned on the data set's own validation split alone, of a model whose thresholds suit further texts too."""
 DATA_FILE = "data.json"
 """What each split that this model has read holds: rows, digest, texts per label."""
 BRIEF = ("rows", "subset_accuracy", "micro_f1", "macro_f1", "macro_roc_auc", "macro_average_precision")
@@ -108,7 +110,8 @@ def write_metrics(
         brief: Whether `emotions.json` gets the brief.
 
     Returns:
-        `tuned`, `at_0.5` and, where asked for, `tuned_without_overlap`: figures as in `metrics.score`.
+        `tuned`, `at_0.5` and, where there are such, `tuned_on_own_validation` and `tuned_without_overlap`: figures as
+        in `metrics.score`.
     """
     info = read_info(folder)
     cuts = np.array([info.thresholds[label] for label in info.labels], np.float32)
@@ -116,6 +119,11 @@ def write_metrics(
         "tuned": score(rows.labels, probabilities, cuts, info.labels),
         "at_0.5": score(rows.labels, probabilities, 0.5, info.labels),
     }
+    own = folder / TRAINING_FOLDER / OFFICIAL_THRESHOLDS
+    if brief and own.exists():
+        by_label = json.loads(own.read_text(encoding="utf-8"))
+        official = np.array([by_label[label] for label in info.labels], np.float32)
+        figures["tuned_on_own_validation"] = score(rows.labels, probabilities, official, info.labels)
     if disjoint is not None:
         figures["tuned_without_overlap"] = score(
             disjoint.labels, onnx_probabilities(folder, disjoint.texts), cuts, info.labels

@@ -4,17 +4,23 @@
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from evenmood.classifier import EmotionClassifier
 from evenmood.errors import DataError
 from evenmood.labels import LABELS
+from evenmood.model_folder import TRAINING_FOLDER, figure_text, read_info, write_info, write_text
 from evenmood.splits import Split
 
 FOLDER = Path(__file__).parent / "everyday"
+BOOTSTRAP_SAMPLES = 1000
+AUC_SAMPLES = 200
+"""Fewer, as each is a sort for each label."""
 
 
 @dataclass(frozen=True)
@@ -51,3 +57,87 @@ def _multi_hot(names: Sequence[Sequence[str]]) -> np.ndarray:
     for row, given in enumerate(names):
         labels[row, [LABELS.index(name) for name in given]] = 1
     return labels
+
+
+def score_everyday(folder: Path, split: str) -> dict[str, Any]:
+    """Score a model folder on one half; the figures go into `training/everyday-SPLIT.json` and `emotions.json`.
+
+    Args:
+        folder: Model folder.
+        split: `validation` or `test`.
+
+    Returns:
+        As `figures`.
+    """
+    rows = load_everyday(split)
+    classifier = EmotionClassifier.from_pretrained(folder)
+    thresholds = np.array([classifier.thresholds[label] for label in classifier.labels], np.float32)
+    found = figures(rows, classifier.predict_proba(rows.split.texts), thresholds)
+    (folder / TRAINING_FOLDER).mkdir(exist_ok=True)
+    write_text(folder / TRAINING_FOLDER / f"everyday-{split}.json", json.dumps(found, indent=1) + "\n")
+    info = read_info(folder)
+    write_info(folder, replace(info, metrics={**info.metrics, f"everyday-{split}": found}))
+    return found
+
+
+def figures(rows: EverydaySplit, probabilities: np.ndarray, thresholds: np.ndarray) -> dict[str, Any]:
+    """Figures with 95 % bootstrap intervals over texts; labels in `ignored` are left out of all of them.
+
+    Args:
+        rows: Texts, labels and ignored labels.
+        probabilities: Shape (n, 28).
+        thresholds: Shape (28,).
+
+    Returns:
+        `rows`, `macro_f1`, `micro_f1`, `first_label_right` (the most probable label is one of the text's) and
+        `macro_roc_auc`, each but the first with `value`, `low` and `high`; and `per_label`, the F1 of each.
+    """
+    truth = rows.split.labels.astype(bool)
+    predicted = (probabilities >= thresholds) & ~rows.ignored
+    first = np.where(rows.ignored, -1, probabilities).argmax(axis=1)
+    right = truth[np.arange(len(truth)), first]
+    draws = np.random.default_rng(0).multinomial(len(truth), np.full(len(truth), 1 / len(truth)), BOOTSTRAP_SAMPLES)
+    weights = np.concatenate([np.ones((1, len(truth))), draws]).astype(np.float32)
+    hits, guessed, positive = (weights @ values.astype(np.float32) for values in (truth & predicted, predicted, truth))
+    f1 = 2 * hits / np.maximum(guessed + positive, 1)
+    f1[positive == 0] = np.nan
+    micro = 2 * hits.sum(axis=1) / np.maximum((guessed + positive).sum(axis=1), 1)
+    auc = np.array([_macro_auc(rows, probabilities, weight) for weight in weights[: AUC_SAMPLES + 1]])
+    return {
+        "rows": len(truth),
+        "macro_f1": _interval(np.nanmean(f1, axis=1)),
+        "micro_f1": _interval(micro),
+        "first_label_right": _interval(weights @ right / weights.sum(axis=1)),
+        "macro_roc_auc": _interval(auc),
+        "per_label": {label: round(float(value), 4) for label, value in zip(LABELS, f1[0], strict=True)},
+    }
+
+
+def table(found: Mapping[str, Any]) -> str:
+    """Figures as lines of text."""
+    titles = {
+        "macro_f1": "macro-F1",
+        "micro_f1": "micro-F1",
+        "first_label_right": "first label right",
+        "macro_roc_auc": "macro ROC AUC",
+    }
+    lines = [f"everyday: {found['rows']:,} texts"]
+    return "\n".join([*lines, *(f"{title:24} {figure_text(found[name])}" for name, title in titles.items())])
+
+
+def _macro_auc(rows: EverydaySplit, probabilities: np.ndarray, weights: np.ndarray) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    found = []
+    for column in range(len(LABELS)):
+        counts = ~rows.ignored[:, column] & (weights > 0)
+        truth = rows.split.labels[counts, column]
+        if 0 < truth.sum() < len(truth):
+            found.append(roc_auc_score(truth, probabilities[counts, column], sample_weight=weights[counts]))
+    return float(np.mean(found))
+
+
+def _interval(values: np.ndarray) -> dict[str, float]:
+    """The first value, and the middle 95 % of the others."""
+    low, high = np.percentile(values[1:], [2.5, 97.5])
+    return {"value": round(float(values[0]), 4), "low": round(float(low), 4), "high": round(float(high), 4)}

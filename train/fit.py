@@ -4,7 +4,7 @@ import csv
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,15 @@ from evenmood.calibration import fit_platt, scale_head
 from evenmood.errors import DataError
 from evenmood.labels import LABELS
 from evenmood.metrics import score
-from evenmood.model_folder import ONNX_FILE, TOKENIZER_FILE, TRAINING_FOLDER, ModelInfo, whole_folder, write_info
+from evenmood.model_folder import (
+    ONNX_FILE,
+    TOKENIZER_FILE,
+    TRAINING_FOLDER,
+    ModelInfo,
+    whole_folder,
+    write_info,
+    write_text,
+)
 from evenmood.splits import Split, load_split
 from evenmood.text import encode, fit_tokenizer
 from evenmood.thresholds import tune_thresholds
@@ -26,10 +34,11 @@ from train.backend import make_deterministic
 from train.card import write_card
 from train.checkpoint import Checkpoint
 from train.config import TrainConfig
-from train.distillation import TrainingTexts, record_soft_targets, training_texts
+from train.distillation import TrainingTexts, load_extra, record_soft_targets, training_texts
 from train.distribution import join_hosts
 from train.epochs import train_network
-from train.evaluate import onnx_probabilities, record_split, write_metrics
+from train.evaluate import OFFICIAL_THRESHOLDS, onnx_probabilities, record_split, write_metrics
+from train.everyday import load_everyday, score_everyday
 from train.export import export_onnx
 from train.misspellings import tokenizer_json
 from train.vectors import load_vectors
@@ -65,15 +74,23 @@ def fit(
     make_deterministic(config.seed)
     tokenizer, vectors = checkpoint.vocabulary(*vocabulary_makers(config, train, learnt, say))
     keep(checkpoint.folder)
-    model = train_network(config, vectors, tokenizer, learnt, validation, checkpoint, say, keep)
+    held = [validation, load_everyday("validation").split] if config.extra else [validation]
+    model = train_network(config, vectors, tokenizer, learnt, held, checkpoint, say, keep)
 
     stored_tokenizer = tokenizer_json(tokenizer, config.misspellings, learnt.texts)
-    validation_ids = encode(Tokenizer.from_str(stored_tokenizer), validation.texts)
-    probabilities = model.predict(validation_ids, batch_size=1024, verbose=0)
+    reader = Tokenizer.from_str(stored_tokenizer)
+    tuned_on = ValidationRows.of(config, validation)
+
+    def probabilities_of(texts: list[str]) -> np.ndarray:
+        found: np.ndarray = model.predict(encode(reader, texts), batch_size=1024, verbose=0)
+        return found
+
     if config.calibrate:
-        calibrate_head(model, validation.labels, probabilities)
-        probabilities = model.predict(validation_ids, batch_size=1024, verbose=0)
-    thresholds = tune_thresholds(validation.labels, probabilities, config.thresholds)
+        calibrate_head(model, *tuned_on.repeated(probabilities_of(tuned_on.texts)))
+    probabilities = tuned_on.masked(probabilities_of(tuned_on.texts))
+    thresholds = tune_thresholds(tuned_on.labels, probabilities, config.thresholds, tuned_on.repeats)
+    probabilities = probabilities[: len(validation)]
+    official = tune_thresholds(validation.labels, probabilities, config.thresholds)
     for label, positives in zip(LABELS, validation.labels.sum(axis=0), strict=True):
         if not positives:
             say(f"thresholds: {label} has no positive validation text and keeps 0.5")
@@ -93,6 +110,9 @@ def fit(
         training = work / TRAINING_FOLDER
         training.mkdir()
         (training / "config.json").write_text(json.dumps(asdict(config), indent=1) + "\n", encoding="utf-8")
+        if config.extra:
+            rounded = {label: round(float(cut), 2) for label, cut in zip(LABELS, official, strict=True)}
+            write_text(training / OFFICIAL_THRESHOLDS, json.dumps(rounded, indent=1) + "\n")
         (training / "layers.json").write_text(json.dumps(layer_table(model), indent=1) + "\n", encoding="utf-8")
         with (training / "history.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, ["epoch", "loss", "val_loss", "seconds"])
@@ -112,6 +132,8 @@ def fit(
         if config.soft_targets:
             record_soft_targets(config, training)
         write_metrics(work, "validation", validation, stored)
+        if config.extra:
+            score_everyday(work, "validation")
         write_card(work)
     checkpoint.remove()
     return out
@@ -130,7 +152,8 @@ def read_data(config: TrainConfig, say: Say) -> tuple[Split, Split, TrainingText
             held.append(load_split(config.data, "test"))
         except DataError:
             say(f"soft targets: {config.data} has no test split to keep out of them")
-    return train, validation, training_texts(config, train, held, say)
+    extra = load_extra(config.extra, config.data, say) if config.extra else None
+    return train, validation, training_texts(config, train, extra, held, say)
 
 
 def vocabulary_makers(
@@ -149,6 +172,51 @@ def vocabulary_makers(
         ),
         lambda tokenizer: load_vectors(config, words_by_id(tokenizer), texts, say),
     )
+
+
+@dataclass(frozen=True)
+class ValidationRows:
+    """What thresholds and calibration are tuned on: the validation split, and the everyday texts beside it.
+
+    Both sets weigh the same. A label that counts neither as right nor as wrong is no label, and has probability 0.
+
+    Attributes:
+        texts: n texts.
+        labels: Shape (n, labels).
+        ignored: bool, shape (n, labels).
+        repeats: How many times each row counts, shape (n,).
+    """
+
+    texts: list[str]
+    labels: np.ndarray
+    ignored: np.ndarray
+    repeats: np.ndarray
+
+    @classmethod
+    def of(cls, config: TrainConfig, validation: Split) -> "ValidationRows":
+        """The rows for a configuration: the everyday texts take part where it trains on further texts."""
+        nothing, once = np.zeros(validation.labels.shape, bool), np.ones(len(validation), np.int64)
+        if not config.extra:
+            return cls(validation.texts, validation.labels, nothing, once)
+        everyday = load_everyday("validation")
+        factor = max(1, round(len(validation) / len(everyday.split)))
+        return cls(
+            [*validation.texts, *everyday.split.texts],
+            np.concatenate([validation.labels, everyday.split.labels]),
+            np.concatenate([nothing, everyday.ignored]),
+            np.concatenate([once, np.full(len(everyday.split), factor)]),
+        )
+
+    def masked(self, probabilities: np.ndarray) -> np.ndarray:
+        """Probabilities with 0 where a label does not count."""
+        return np.where(self.ignored, np.float32(0), probabilities)
+
+    def repeated(self, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Labels and masked probabilities, each row as often as it counts."""
+        return (
+            np.repeat(self.labels, self.repeats, axis=0),
+            np.repeat(self.masked(probabilities), self.repeats, axis=0),
+        )
 
 
 def calibrate_head(model: keras.Model, labels: np.ndarray, probabilities: np.ndarray) -> None:

@@ -10,6 +10,8 @@ from evenmood.errors import DataError, UsageError
 from train.commands import app, config_flags, say
 from train.config import TrainConfig
 
+EVERYDAY = "everyday"
+
 
 @app.command()
 @config_flags
@@ -77,7 +79,9 @@ def write_log(
 def evaluate(
     folder: Annotated[Path, typer.Argument(help="Model folder.")],
     split: Annotated[Literal["train", "validation", "test"], typer.Option(help="Split to score.")] = "validation",
-    data: Annotated[str | None, typer.Option(help="Data set; its own one if left out.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Data set, or everyday for the texts in train/everyday; its own if left out.")
+    ] = None,
     mapping: Annotated[
         str | None, typer.Option(help="Of other labels: a JSON file, or ekman, sentiment or tweet_emotion.")
     ] = None,
@@ -107,6 +111,13 @@ def evaluate(
         options: dict[str, Any] = {"text_column": text_column, "label_column": label_column, "labels_are": labels_are}
         options |= {"all_labels": all_labels, "tune_split": tune_split, "tune_data": tune_data}
         print(run_transfer(str(folder), data, split, mapping, options, json_file, overwrite, save))
+        return
+    if data == EVERYDAY:
+        from train.everyday import score_everyday, table
+
+        if split == "train":
+            raise UsageError("--data everyday has the splits validation and test")
+        print(table(score_everyday(folder, split)))
         return
     given = [text_column, label_column, tune_split, tune_data, json_file, save, all_labels, labels_are != "auto"]
     if any(given):

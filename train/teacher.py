@@ -12,13 +12,12 @@ import numpy as np
 from evenmood import __version__
 from evenmood.errors import DataError, UsageError
 from evenmood.labels import LABELS
-from evenmood.leakage import Leakage
 from evenmood.metrics import score
 from evenmood.model_folder import check_target, whole_folder, write_text
 from evenmood.splits import Split, load_split
 from evenmood.teacher import Teacher, fingerprint
 from evenmood.thresholds import tune_thresholds
-from train.distillation import read_soft_targets
+from train.distillation import load_extra, read_soft_targets
 from train.encoder import EncoderRun, TeacherConfig, in_fold, load_encoder, quiet
 from train.everyday import load_everyday
 
@@ -116,16 +115,9 @@ def training_split(config: TeacherConfig, say: Say) -> Split:
         labels = config.label_share * labels + (1 - config.label_share) * probabilities[rows]
     if not config.extra:
         return Split(train.texts, labels, train.ids)
-    extra = load_split(config.extra, "train")
-    held = [load_split(config.data, split) for split in ("validation", "test")]
-    held += [load_everyday(split).split for split in ("validation", "test")]
-    leakage = Leakage(text for split in held for text in split.texts)
-    chosen = [
-        row
-        for row, text in enumerate(extra.texts)
-        if not leakage.reason(text) and not (config.fold and in_fold(text, config.fold))
-    ]
-    say(f"extra: {len(chosen):,} of {len(extra):,} texts of {config.extra}, {config.extra_repeats} times")
+    extra = load_extra(config.extra, config.data, say)
+    chosen = [row for row, text in enumerate(extra.texts) if not (config.fold and in_fold(text, config.fold))]
+    say(f"extra: {len(chosen):,} texts, {config.extra_repeats} times")
     chosen *= config.extra_repeats
     return Split(
         [*train.texts, *(extra.texts[row] for row in chosen)],

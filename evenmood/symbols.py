@@ -1,0 +1,45 @@
+"""Emoji in words, for encoders whose vocabulary has none: what each is called says what it means."""
+
+import re
+import unicodedata
+from collections.abc import Callable
+
+NAMES = {
+    "❤": "red heart",
+    "☺": "smiling face",
+    "☹": "frowning face",
+    "😡": "enraged face",
+    "😤": "face with steam from nose",
+    "😓": "downcast face with sweat",
+    "😥": "sad but relieved face",
+    "🤬": "face with symbols on mouth",
+    "🙏": "folded hands",
+    "🙌": "raising hands",
+    "💪": "flexed biceps",
+    "👏": "clapping hands",
+    "👍": "thumbs up",
+    "👎": "thumbs down",
+    "🙄": "face with rolling eyes",
+    "😒": "unamused face",
+}
+"""Unicode's CLDR short names (https://cldr.unicode.org) where the character's own name is outdated or misleading."""
+_SYMBOL = re.compile("[\u2190-\u21ff\u2300-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]")
+_MODIFIER = re.compile("[\ufe00-\ufe0f\u200d\U0001f3fb-\U0001f3ff]")
+"""Variation selectors, joiners and skin tones: what is left is the emoji that they modify."""
+
+
+def spell_out(text: str, known: Callable[[str], bool] = lambda symbol: False) -> str:
+    """Replace symbols by their names; those that `known` accepts stay.
+
+    Args:
+        text: Any text.
+        known: Whether an encoder's vocabulary has a symbol.
+    """
+    if text.isascii():
+        return text
+    return _SYMBOL.sub(lambda match: match[0] if known(match[0]) else f" {name_of(match[0])} ", _MODIFIER.sub("", text))
+
+
+def name_of(symbol: str) -> str:
+    """What a symbol is called, in lower case; an empty string where it has no name."""
+    return NAMES.get(symbol) or unicodedata.name(symbol, "").lower()

@@ -1,0 +1,75 @@
+"""Read a text of any length: overlapping windows at sentence boundaries, and how their answers become one."""
+
+import re
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+OVERLAP = 4
+"""A window begins with the last sentence of the one before, where that has at most this part of a window."""
+PEAK_SHARE = 0.5
+"""Share of the highest probability among the windows; the rest is their mean (docs/performance.md, "Long texts")."""
+_SENTENCE = re.compile(r"(?<=[.!?…。！？])\s+|\n+")
+_WORD = re.compile(r"\S+")
+
+Span = tuple[int, int]
+"""Index of the first character, and after the last."""
+
+
+def window_spans(text: str, size: int, count: Callable[[Sequence[str]], np.ndarray]) -> list[Span]:
+    """Windows of a text, in order, which together cover every word.
+
+    Args:
+        text: Any text.
+        size: Tokens a window at the most.
+        count: Gives the number of tokens of each of some texts.
+    """
+    sentences = _spans_between(_SENTENCE, text)
+    parts: list[tuple[Span, int]] = []
+    for span, tokens in zip(sentences, _counts(text, sentences, count), strict=True):
+        if tokens <= size:
+            parts.append((span, tokens))
+            continue
+        words = [(span[0] + match.start(), span[0] + match.end()) for match in _WORD.finditer(text[slice(*span)])]
+        # A run of emoji is one word of as many tokens.
+        words = [(start, min(start + size, word[1])) for word in words for start in range(word[0], word[1], size)]
+        parts += zip(words, _counts(text, words, count), strict=True)
+    windows: list[Span] = []
+    first = last = total = 0  # the current window is parts[first:last]
+    while last < len(parts):
+        if last == first or total + parts[last][1] <= size:
+            total += parts[last][1]
+            last += 1
+            continue
+        windows.append((parts[first][0][0], parts[last - 1][0][1]))
+        before = parts[last - 1][1]
+        repeats = last - first > 1 and before <= size // OVERLAP and before + parts[last][1] <= size
+        first, total = (last - 1, before) if repeats else (last, 0)
+    if parts:
+        windows.append((parts[first][0][0], parts[-1][0][1]))
+    return windows
+
+
+def combine(probabilities: np.ndarray) -> np.ndarray:
+    """Probabilities of a text from those of its windows: between their mean and their maximum.
+
+    Args:
+        probabilities: float32, shape (windows, labels).
+
+    Returns:
+        float32, shape (labels,).
+    """
+    combined: np.ndarray = PEAK_SHARE * probabilities.max(axis=0) + (1 - PEAK_SHARE) * probabilities.mean(axis=0)
+    return combined
+
+
+def _spans_between(separator: re.Pattern[str], text: str) -> list[Span]:
+    spans, start = [], 0
+    for match in separator.finditer(text):
+        spans.append((start, match.start()))
+        start = match.end()
+    return [span for span in [*spans, (start, len(text))] if span[1] > span[0]]
+
+
+def _counts(text: str, spans: Sequence[Span], count: Callable[[Sequence[str]], np.ndarray]) -> list[int]:
+    return [int(tokens) for tokens in count([text[slice(*span)] for span in spans])] if spans else []
