@@ -69,6 +69,42 @@ def feedback(
 
 
 @app.command()
+def written(
+    build: Build,
+    rows: Annotated[
+        Path | None,
+        typer.Option(help="Parquet file of texts and labels; the texts written for this project if left out."),
+    ] = None,
+    extra: Annotated[
+        str | None, typer.Option(help="Data set of the same kind to add: Hub id, for instance alex-shvets/EmoPillars.")
+    ] = None,
+    text_column: Annotated[str, typer.Option(help="Column of its texts.")] = "text",
+    label_column: Annotated[str, typer.Option(help="Column of its labels.")] = "labels",
+    limit: Limit = None,
+    restart: Restart = False,
+) -> None:
+    """Take everyday texts that language models wrote and annotated for the 28 labels."""
+    from data_build import written as stage
+
+    more = stage.Extra(extra, text_column, label_column) if extra else None
+    stage.run(build, say, rows or stage.ROWS, extra=more, limit=limit, restart=restart)
+
+
+@app.command("resolve-written")
+def resolve_written(
+    texts: Annotated[list[Path], typer.Argument(help="JSON Lines of text, labels (main one first), domain, writer.")],
+    votes: Annotated[Path, typer.Option(help="Votes of annotators on some of them: id, annotator, labels, sample.")],
+    data: Annotated[str, typer.Option(help="Data set whose validation texts the control is drawn from.")] = GOEMOTIONS,
+    out: Annotated[Path, typer.Option(help="Parquet file to write.")] = Path("data_build/written/train.parquet"),
+    results: Annotated[Path, typer.Option(help="Results file to write.")] = Path("results/written.json"),
+) -> None:
+    """Drop written texts that repeat others, and give those that were annotated the majority's labels."""
+    from data_build.written_votes import resolve as write
+
+    write(texts, votes, data, out, results, say)
+
+
+@app.command()
 def relabel(
     build: Build,
     teacher: Annotated[str, typer.Option(help="Folder or Hub id of a classifier with the 28 labels.")] = TEACHER,

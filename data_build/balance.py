@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow
 
-from data_build import goemotions, relabel, review
+from data_build import goemotions, relabel, review, written
 from data_build.stage import Say, input_hashes, open_stage
 from evenmood import LABELS
 from evenmood.build_folder import CONFIGURATIONS, read_rows
@@ -20,8 +20,8 @@ RATIO = 1.5
 """Rows of the most frequent label for each one of the rarest, at the most."""
 TARGETS = (50, 100, 200, 300, 480, 700, 1000, 1500, 2000)
 """Rows per label for which the manifest says what is missing."""
-RANKS = {"goemotions": 0, "feedback": 1, "sentiment140": 1, "generated": 2}
-"""Rows of people's come first, then those that the teacher had a say in, then those that a model wrote."""
+RANKS = {"goemotions": 0, "written": 1, "feedback": 2, "sentiment140": 2, "generated": 3}
+"""People's rows come first, then texts by a large model, then those that the teacher labeled, then a small model's."""
 
 
 def run(
@@ -53,7 +53,7 @@ def run(
     """
     if (target is not None and target < 1) or ratio < 1:
         raise UsageError("--target and --ratio must be at least 1")
-    inputs = input_hashes(build, goemotions.STAGE, relabel.OFFICIAL, review.source_of(build))
+    inputs = input_hashes(build, goemotions.STAGE, relabel.OFFICIAL, review.source_of(build), *written.stages(build))
     with open_stage(build, UNBALANCED, inputs, {"limit": limit}, say, restart) as stage:
         if not stage.finished:
             rows, dropped = supply_of(build)
@@ -91,8 +91,8 @@ def run(
 def supply_of(build: Path) -> tuple[pyarrow.Table, Counter[str]]:
     """All rows there are to choose from, each cleaned text once, and the counts of what was left out.
 
-    The official training split's come first, then the tweets and then the generated rows that passed verify and
-    review. Of rows with the same cleaned text the first one stays, whatever labels the others carry.
+    The official training split's come first, then the written texts, then the tweets and the generated rows that passed
+    verify and review. Of rows with the same cleaned text the first one stays, whatever labels the others carry.
     """
     official = read_rows(build, relabel.OFFICIAL, "train")
     texts = official["text"].to_pylist()
@@ -104,7 +104,8 @@ def supply_of(build: Path) -> tuple[pyarrow.Table, Counter[str]]:
         source=[goemotions.STAGE] * len(texts),
         scores=official["scores"],
     )
-    rows = pyarrow.concat_tables([people, read_rows(build, review.source_of(build)).cast(schema())]).combine_chunks()
+    added = [read_rows(build, name).cast(schema()) for name in (*written.stages(build), review.source_of(build))]
+    rows = pyarrow.concat_tables([people, *added]).combine_chunks()
     ranks = [SOURCES.index(source) for source in rows["source"].to_pylist()]
     hashes, labels = rows["text_hash"].to_pylist(), rows["labels"].to_pylist()
     counts, first, kept = Counter({"in": rows.num_rows}), dict[str, list[int]](), []
@@ -125,8 +126,8 @@ def _over(rows: pyarrow.Table, limit: int | None) -> dict[str, int]:
 def choose(labels: Sequence[Sequence[int]], ranks: np.ndarray, target: int, ratio: float, seed: int) -> np.ndarray:
     """Rows for a target, the rarest label first.
 
-    Each label takes rows until it has the target: people's first, then tweets, then generated ones; of the latter two
-    those first whose labels all lack people's rows, so that none stands where people's own would do. A row that would
+    Each label takes rows until it has the target: people's first, then by rank; of those that are not people's, rows
+    whose labels all lack people's rows come first, so that none stands where people's own would do. A row that would
     lift another label over the limit (`ratio` times what the rarest label can have) is left out, unless it is people's
     and its label would miss the target without it. Rows of one label are not preferred: labels still occur together.
 
@@ -150,10 +151,12 @@ def choose(labels: Sequence[Sequence[int]], ranks: np.ndarray, target: int, rati
     counts = np.zeros(len(LABELS), int)
     taken = np.zeros(len(labels), bool)
     for label in np.argsort(supply, kind="stable").tolist():
-        people, tweets, generated = ([row for row in holders[label] if ranks[row] == rank] for rank in range(3))
-        for added in (tweets, generated):
+        people, *others = (
+            [row for row in holders[label] if ranks[row] == rank] for rank in range(max(RANKS.values()) + 1)
+        )
+        for added in others:
             added.sort(key=lambda row: not all(short[labels[row]]))
-        for rows, force in ((people, False), (people, True), (tweets, False), (generated, False)):
+        for rows, force in ((people, False), (people, True), *((added, False) for added in others)):
             for row in rows:
                 if counts[label] >= target:
                     break

@@ -111,8 +111,8 @@ def _applied(
         elif not result.labels:
             counts["thrown out by the adjudicator"] += 1
         else:
-            seen = {"votes": list(result.counts), "reviewed": True, "resolution": result.resolution}
-            kept.append({**row, **seen, "labels": list(result.labels)})
+            seen = {"votes": list(result.counts), "reviewed": True, "reviewed_by": "people"}
+            kept.append({**row, **seen, "resolution": result.resolution, "labels": list(result.labels)})
     return pyarrow.Table.from_pylist(kept, rows.schema), counts
 
 

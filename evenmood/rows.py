@@ -8,8 +8,9 @@ from evenmood.text import clean
 if TYPE_CHECKING:
     import pyarrow
 
-SOURCES = ("goemotions", "feedback", "sentiment140", "generated")
-"""Where rows come from, the most trusted first: people, visitors whom the teacher agrees with, the teacher, a model."""
+SOURCES = ("goemotions", "feedback", "written", "sentiment140", "generated")
+"""Where rows come from, the most trusted first: people, visitors whom the teacher agrees with, a large model, the
+teacher, a small model."""
 HASH_BYTES = 8
 """Two of 1.6 million texts share an 8-byte hash by chance with a probability of 7e-8."""
 
@@ -34,6 +35,7 @@ def schema() -> "pyarrow.Schema":
     | prompt_id | version of the prompt it was asked with |
     | votes | annotators who gave each label, 28 numbers; null where nobody reviewed |
     | reviewed | whether people have reviewed the row |
+    | reviewed_by | whose the votes are: `people` or `model`; null where there are none |
     | resolution | how votes that did not agree were settled |
     """
     import pyarrow
@@ -50,6 +52,7 @@ def schema() -> "pyarrow.Schema":
             ("prompt_id", pyarrow.string()),
             ("votes", pyarrow.list_(pyarrow.int64())),
             ("reviewed", pyarrow.bool_()),
+            ("reviewed_by", pyarrow.string()),
             ("resolution", pyarrow.string()),
         ]
     )

@@ -23,7 +23,7 @@ NAMES = {
     "😒": "unamused face",
 }
 """Unicode's CLDR short names (https://cldr.unicode.org) where the character's own name is outdated or misleading."""
-_SYMBOL = re.compile("[\u2190-\u21ff\u2300-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]")
+_SYMBOL = re.compile("[\u2190-\u21ff\u2300-\u28ff\u2b00-\u2bff\U0001f000-\U0001faff]")
 _MODIFIER = re.compile("[\ufe00-\ufe0f\u200d\U0001f3fb-\U0001f3ff]")
 """Variation selectors, joiners and skin tones: what is left is the emoji that they modify."""
 

@@ -19,6 +19,9 @@ FIRST_WORD = 2
 """Ids below it are padding and the unknown word."""
 RANDOM_SCALE = 0.05
 """Spread of vectors drawn at random: Keras's `uniform` initializer."""
+NEARLY_SAME, TWINS, MOST_ALIKE = 0.99, 5, 50
+"""Cosine, other words of such a cosine, and words with so many: accented letters alone are some 20."""
+BLOCK_ROWS = 2048
 SELF_EPOCHS = 10
 SELF_BUCKETS = 200_000
 """fastText's 2,000,000 n-gram buckets cost 2.4 GB at 300 dimensions, and a corpus of this size fills a tenth."""
@@ -66,7 +69,32 @@ def load_vectors(
     found[UNKNOWN_ID] = found[known].mean(axis=0)
     found[PAD_ID] = 0
     say(f"vectors: {known.sum():,} of {len(words) - FIRST_WORD:,} words found in {config.vectors}")
+    check_distinct([word for word, one in zip(words, known, strict=True) if one], found[known], config.vectors)
     return found
+
+
+def check_distinct(words: Sequence[str], vectors: np.ndarray, source: str) -> None:
+    """Refuse vectors that hardly tell many words apart, as an encoder's do of words that its tokenizer cannot read.
+
+    Args:
+        words: n words.
+        vectors: Shape (n, size).
+        source: Where they are from, for the message.
+
+    Raises:
+        DataError: More than `MOST_ALIKE` words have nearly the same vector as `TWINS` others.
+    """
+    units = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    alike: list[int] = []
+    for start in range(0, len(units), BLOCK_ROWS):
+        twins = (units[start : start + BLOCK_ROWS] @ units.T > NEARLY_SAME).sum(axis=1) - 1
+        alike += (start + np.flatnonzero(twins >= TWINS)).tolist()
+    if len(alike) > MOST_ALIKE:
+        shown = ", ".join(words[row] for row in alike[:8])
+        raise DataError(
+            f"{source}: {len(alike):,} words have nearly the same vector (cosine above {NEARLY_SAME}): {shown}, …; "
+            "the source does not know them, use another one or leave them out (--min-frequency, --no-symbols)"
+        )
 
 
 def read_vec(path: Path, words: Sequence[str], size: int) -> np.ndarray:

@@ -1,0 +1,205 @@
+"""Stage `written`: everyday texts that language models wrote and annotated, or published sets of the same kind."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+from pyarrow import parquet
+
+from data_build import goemotions
+from data_build.stage import Say, Stage, input_hashes, open_stage
+from evenmood import LABELS, hub
+from evenmood.build_folder import MANIFEST_FILE, read_rows, sha256
+from evenmood.errors import DataError
+from evenmood.leakage import Leakage
+from evenmood.rows import table, text_hash
+from evenmood.text import clean
+
+STAGE = "written"
+ROWS = Path(__file__).parent / "written" / "train.parquet"
+"""The texts written for this project, CC BY 4.0; `written_votes.py` makes the file."""
+EVERYDAY = Path(__file__).parents[1] / "train" / "everyday"
+"""The everyday benchmark, whose texts stay out of training."""
+SHARD_ROWS = 20_000
+
+
+@dataclass(frozen=True)
+class Extra:
+    """A published data set of the same kind, and where its texts and labels are.
+
+    Attributes:
+        source: Hub id (`namespace/name` or `namespace/name:configuration`), or Parquet file.
+        text: Column of the texts.
+        labels: Column of the labels: a name, a list of names, or numbers in GoEmotions' order.
+    """
+
+    source: str
+    text: str = "text"
+    labels: str = "labels"
+
+
+def run(
+    build: Path,
+    say: Say,
+    rows: Path = ROWS,
+    *,
+    extra: Extra | None = None,
+    limit: int | None = None,
+    restart: bool = False,
+) -> None:
+    """Write the texts, each once, without those that equal or nearly equal a held-out text.
+
+    Args:
+        build: Build folder.
+        say: Receives progress, a line at a time.
+        rows: Parquet file as `written_votes.resolve` writes it.
+        extra: A published data set to add.
+        limit: Rows to read of each source; all of them if left out.
+        restart: Forget what an earlier run wrote.
+
+    Raises:
+        DataError: A source cannot be read, lacks a column, or has an unknown label.
+    """
+    inputs = {**input_hashes(build, goemotions.STAGE), "rows": sha256(_existing(rows))}
+    options = {"extra": vars(extra) if extra else None, "limit": limit}
+    with open_stage(build, STAGE, inputs, options, say, restart) as stage:
+        if stage.finished:
+            return
+        held = [
+            text
+            for split in ("validation", "test")
+            for text in read_rows(build, goemotions.STAGE, split)["text"].to_pylist()
+        ]
+        leakage = Leakage([*held, *everyday_texts()])
+        seen = {text_hash(text) for text in read_rows(build, goemotions.STAGE, "train")["text"].to_pylist()}
+        sources = [("written", parquet.read_table(rows).slice(0, limit))]
+        if extra:
+            sources.append(("extra", _renamed(_read(extra.source, say).slice(0, limit), extra)))
+        for name, source in sources:
+            _write(stage, name, source, leakage, seen)
+        stage.finish()
+
+
+def stages(build: Path) -> tuple[str, ...]:
+    """This stage's name, where it has been run."""
+    return (STAGE,) if (build / STAGE / MANIFEST_FILE).exists() else ()
+
+
+def everyday_texts() -> list[str]:
+    """All texts of the everyday benchmark."""
+    files = sorted(EVERYDAY.glob("*.jsonl"))
+    return [json.loads(line)["text"] for path in files for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _write(stage: Stage, name: str, source: pyarrow.Table, leakage: Leakage, seen: set[str]) -> None:
+    done = 0
+    for number, start in enumerate(range(0, max(source.num_rows, 1), SHARD_ROWS)):
+        part = source.slice(start, SHARD_ROWS)
+        shard = f"{name}-{number:05}"
+        texts, hashes = part["text"].to_pylist(), []
+        counts, kept = Counter({"in": part.num_rows}), list[int]()
+        for row, text in enumerate(texts):
+            hashes.append(text_hash(text))
+            reason = "no words" if not clean(text) else "repeats a text" if hashes[-1] in seen else leakage.reason(text)
+            if reason:
+                counts[reason] += 1
+                continue
+            seen.add(hashes[-1])
+            kept.append(row)
+        done += part.num_rows
+        if not stage.has(shard):
+            stage.write(
+                shard,
+                _rows(
+                    name, start, part.take(pyarrow.array(kept, pyarrow.int64())), [hashes[row] for row in kept], kept
+                ),
+                counts,
+            )
+        stage.progress(part.num_rows, done, source.num_rows)
+
+
+def _rows(name: str, start: int, part: pyarrow.Table, hashes: Sequence[str], kept: Sequence[int]) -> pyarrow.Table:
+    """Rows of the data build, with who wrote a text, of what domain, and what annotators said."""
+    given = {column: part[column].to_pylist() for column in part.schema.names}
+    count, nothing = part.num_rows, [None] * part.num_rows
+    votes = given.get("votes", nothing)
+    domains = given.get("domain", nothing)
+    return table(
+        id=[f"{STAGE}:{own}" for own in given.get("id", [f"{name}-{start + row}" for row in kept])],
+        text=given["text"],
+        text_hash=list(hashes),
+        labels=[
+            _numbers(labels, f"{name}, row {start + row + 1}")
+            for labels, row in zip(given["labels"], kept, strict=True)
+        ],
+        source=[STAGE] * count,
+        generator=given.get("writer", nothing),
+        prompt_id=[
+            None if domain is None else json.dumps({"domain": domain}, ensure_ascii=False) for domain in domains
+        ],
+        votes=votes,
+        reviewed_by=["model" if vote else None for vote in votes],
+        resolution=given.get("resolution", nothing),
+    )
+
+
+def _numbers(labels: Any, where: str) -> list[int]:
+    """Label numbers of a cell."""
+    given = labels if isinstance(labels, list) else [labels]
+    found = []
+    for label in given:
+        number = LABELS.index(label) if label in LABELS else label
+        if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < len(LABELS):
+            raise DataError(f"{where}: unknown label {label!r}; expected a label's name or a number from 0 to 27")
+        found.append(number)
+    if not found:
+        raise DataError(f"{where}: no label")
+    return sorted(set(found))
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; expected a Parquet file of written texts")
+    return path
+
+
+def _read(source: str, say: Say) -> pyarrow.Table:
+    if Path(source).suffix == ".parquet":
+        return parquet.read_table(_existing(Path(source)))
+    import datasets
+
+    from evenmood.splits import explained
+
+    repository, _, configuration = source.partition(":")
+    with explained(f"file {source!r}"):
+        rows = hub.retrying(lambda: datasets.load_dataset(repository, configuration or None, split="train"))
+    say(f"{source}: {len(rows):,} rows")
+    found: pyarrow.Table = rows.with_format("arrow")[:]
+    return _named_labels(found, rows.features)
+
+
+def _named_labels(found: pyarrow.Table, features: Any) -> pyarrow.Table:
+    """Numbers of a data set with label names of its own become these names."""
+    for column, feature in features.items():
+        names = getattr(getattr(feature, "feature", feature), "names", None)
+        if names:
+            cells = [
+                [names[number] for number in (cell if isinstance(cell, list) else [cell])]
+                for cell in found[column].to_pylist()
+            ]
+            found = found.set_column(found.schema.get_field_index(column), column, pyarrow.array(cells))
+    return found
+
+
+def _renamed(found: pyarrow.Table, extra: Extra) -> pyarrow.Table:
+    absent = [name for name in (extra.text, extra.labels) if name not in found.schema.names]
+    if absent:
+        raise DataError(f"{extra.source}: no column {absent[0]!r}; there are {', '.join(found.schema.names)}")
+    labels: Iterable[Any] = found[extra.labels].to_pylist()
+    return pyarrow.table(
+        {"text": found[extra.text], "labels": [cell if isinstance(cell, list) else [cell] for cell in labels]}
+    )
