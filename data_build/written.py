@@ -16,8 +16,7 @@ from evenmood import LABELS, hub
 from evenmood.build_folder import MANIFEST_FILE, read_rows, sha256
 from evenmood.errors import DataError
 from evenmood.leakage import Leakage
-from evenmood.rows import table, text_hash
-from evenmood.text import clean
+from evenmood.rows import symbol_hash, table, text_hash
 
 STAGE = "written"
 ROWS = Path(__file__).parent / "written" / "train.parquet"
@@ -75,7 +74,7 @@ def run(
             for text in read_rows(build, goemotions.STAGE, split)["text"].to_pylist()
         ]
         leakage = Leakage([*held, *everyday_texts()])
-        seen = {text_hash(text) for text in read_rows(build, goemotions.STAGE, "train")["text"].to_pylist()}
+        seen = {symbol_hash(text) for text in read_rows(build, goemotions.STAGE, "train")["text"].to_pylist()}
         sources = [("written", parquet.read_table(rows).slice(0, limit))]
         if extra:
             sources.append(("extra", _renamed(_read(extra.source, say).slice(0, limit), extra)))
@@ -104,11 +103,12 @@ def _write(stage: Stage, name: str, source: pyarrow.Table, leakage: Leakage, see
         counts, kept = Counter({"in": part.num_rows}), list[int]()
         for row, text in enumerate(texts):
             hashes.append(text_hash(text))
-            reason = "no words" if not clean(text) else "repeats a text" if hashes[-1] in seen else leakage.reason(text)
+            name = symbol_hash(text)
+            reason = "empty" if not text.strip() else "repeats a text" if name in seen else leakage.reason(text)
             if reason:
                 counts[reason] += 1
                 continue
-            seen.add(hashes[-1])
+            seen.add(name)
             kept.append(row)
         done += part.num_rows
         if not stage.has(shard):

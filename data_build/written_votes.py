@@ -24,8 +24,9 @@ from evenmood import LABELS
 from evenmood.errors import DataError
 from evenmood.leakage import NEAR, Known, Leakage
 from evenmood.model_folder import write_text
-from evenmood.rows import text_hash
+from evenmood.rows import symbol_hash
 from evenmood.splits import Split, load_split
+from evenmood.symbols import SYMBOL
 from evenmood.text import clean
 
 CONTROL = re.compile(r"validation:(\d+)")
@@ -39,7 +40,7 @@ def resolve(texts: Sequence[Path], votes: Path, data: str, out: Path, results: P
     """Write the texts with their final labels, and the figures.
 
     A text keeps its writer's labels unless annotators voted on it; then it has the labels of the majority. One without
-    a majority is dropped, as are repeats and texts near a held-out one. Ids are `text_hash`.
+    a majority is dropped, as are repeats and texts near a held-out one. Ids are `symbol_hash`.
 
     Args:
         texts: JSON Lines files of `text`, `labels` (the main one first), `domain` and `writer`.
@@ -61,9 +62,10 @@ def resolve(texts: Sequence[Path], votes: Path, data: str, out: Path, results: P
     leakage = Leakage([*(text for split in held.values() for text in split.texts), *everyday_texts()])
     known, counts, rows = Known(NEAR), Counter[str](), dict[str, dict[str, Any]]()
     for row in written:
-        name = text_hash(row["text"])
+        name = symbol_hash(row["text"])
         reason = leakage.reason(row["text"])
-        if not reason and (known.equals(row["text"]) or known.nearly_equals(row["text"])):
+        # Of texts with emoji the words alone do not tell.
+        if not reason and (name in rows or (not SYMBOL.search(row["text"]) and _repeats(known, row["text"]))):
             reason = "repeats another text"
         if reason:
             counts[reason] += 1
@@ -96,6 +98,10 @@ def resolve(texts: Sequence[Path], votes: Path, data: str, out: Path, results: P
     write_text(results, json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
     say(f"{out}: {len(kept):,} of {len(written):,} texts, {out.stat().st_size / 1e6:.1f} MB; figures: {results}")
     return figures
+
+
+def _repeats(known: Known, text: str) -> bool:
+    return known.equals(text) or known.nearly_equals(text)
 
 
 def convergence(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from evenmood.text import clean
+from evenmood.symbols import SYMBOL
+from evenmood.text import clean, encodable
 
 if TYPE_CHECKING:
     import pyarrow
@@ -16,8 +17,15 @@ HASH_BYTES = 8
 
 
 def text_hash(text: str) -> str:
-    """16 hexadecimal digits of the cleaned text: equal for texts that are the same to the model."""
-    return blake2b(clean(text).encode(), digest_size=HASH_BYTES).hexdigest()
+    """16 hexadecimal digits of the cleaned text; of a text without words, of its symbols."""
+    content = clean(text) or encodable("".join(text.split()))
+    return blake2b(content.encode(), digest_size=HASH_BYTES).hexdigest()
+
+
+def symbol_hash(text: str) -> str:
+    """As `text_hash`, and different for texts that differ in their emoji alone: models with `symbols` read them."""
+    content = "\0".join([clean(text), *SYMBOL.findall(encodable(text))])
+    return blake2b(content.encode(), digest_size=HASH_BYTES).hexdigest()
 
 
 def schema() -> "pyarrow.Schema":

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from evenmood import DataError
+from evenmood.symbols import spell_out
 from train.config import TrainConfig
-from train.vectors import load_vectors, read_bin, read_vec
+from train.encoder_vectors import encoder_vectors
+from train.vectors import check_distinct, load_vectors, read_bin, read_vec
 
 SIZE = 16
 WORDS = ["happy", "joy", "naïve", "日本", "grateful", "the"]
@@ -161,3 +163,24 @@ def test_self_is_repeatable_and_takes_a_corpus(tmp_path: Path) -> None:
 def test_unknown_source() -> None:
     with pytest.raises(DataError, match="--vectors self"):
         load_vectors(TrainConfig(vectors="no/such/thing"), ["[PAD]", "[UNK]", "a"], [], lambda line: None)
+
+
+def test_vectors_that_tell_many_words_apart_hardly_are_refused() -> None:
+    random = np.random.default_rng(0)
+    words, distinct = [f"word{number}" for number in range(400)], random.normal(size=(400, 30))
+    check_distinct(words, distinct, "vectors")
+    alike = distinct.copy()
+    alike[100:160] = distinct[100] + random.normal(size=(60, 30)) / 100
+    with pytest.raises(DataError, match=r"vectors: 60 words have nearly the same vector .*: word100, word101"):
+        check_distinct(words, alike, "vectors")
+    alike[:370] = distinct[:370]
+    check_distinct(words, alike, "vectors")  # accented letters and the like: some such words are nothing unusual
+
+
+def test_emoji_have_vectors_that_mean_something(tiny_encoder: Path) -> None:
+    emoji = ["😂", "😭", "😡", "❤", "🎉"]
+    vectors = encoder_vectors(str(tiny_encoder), [*emoji, "joy", "anger", "the", "fear"], None, print)
+    units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    assert (units @ units.T)[~np.eye(9, dtype=bool)].max() < 0.99
+    assert spell_out("see you 😂👍🏽 ❤️ née") == "see you  face with tears of joy  thumbs up   red heart  née"
+    assert spell_out("see you 😂", lambda symbol: symbol == "😂") == "see you 😂"

@@ -14,7 +14,7 @@ from data_build.written import Extra
 from data_build.written_votes import resolve
 from evenmood import LABELS, DataError
 from evenmood.build_folder import read_manifest, read_rows
-from evenmood.rows import text_hash
+from evenmood.rows import symbol_hash
 from evenmood.splits import load_split
 from tests.hub_server import HubServer
 
@@ -56,7 +56,7 @@ def resolved(tmp_path: Path, data: Path, rows: Any, votes: dict[str, list[str]])
 
 
 def test_the_majority_decides(tmp_path: Path, small_data: Path) -> None:
-    dog, leave, reading, _ = (text_hash(text) for text, _ in TEXTS)
+    dog, leave, reading, _ = (symbol_hash(text) for text, _ in TEXTS)
     votes = {
         dog: ["amusement love", "love", "love", "love amusement", "amusement love"],
         leave: ["anger", "anger disappointment", "disappointment anger", "disappointment", "sadness disappointment"],
@@ -82,8 +82,16 @@ def test_repeats_and_held_out_texts_are_dropped(tmp_path: Path, small_data: Path
     held = next(text for text in load_split(str(small_data), "test").texts if len(text.split()) > 3)
     everyday = written.everyday_texts()[0]
     near = "My brother got the all clear this morning."
-    rows, figures = resolved(tmp_path, small_data, [*TEXTS, (held, ["joy"]), (everyday, ["joy"]), (near, ["joy"])], {})
-    assert [row["text"] for row in rows] == [text for text, _ in TEXTS]
+    emoji = [
+        ("see you tomorrow 😂", ["amusement"]),
+        ("see you tomorrow 😭", ["sadness"]),
+        ("😡", ["anger"]),
+        ("😱", ["fear"]),
+    ]
+    more = [(held, ["joy"]), (everyday, ["joy"]), (near, ["joy"]), *emoji]
+    rows, figures = resolved(tmp_path, small_data, [*TEXTS, *more], {})
+    assert [row["text"] for row in rows] == [text for text, _ in [*TEXTS, *emoji]]
+    assert len({row["id"] for row in rows}) == len(rows)
     assert figures["dropped"]["equals a validation or test text"] == 2
     assert figures["dropped"]["repeats another text"] == 1
 
@@ -114,7 +122,7 @@ def build(tmp_path: Path, small_data: Path) -> Path:
 
 
 def test_the_stage_writes_rows_that_say_where_they_are_from(build: Path, tmp_path: Path, small_data: Path) -> None:
-    dog = text_hash(TEXTS[0][0])
+    dog = symbol_hash(TEXTS[0][0])
     resolved(tmp_path, small_data, TEXTS, {dog: ["love"] * 5})
     written.run(build, lambda line: None, tmp_path / "train.parquet")
     rows = {row["text"]: row for row in read_rows(build, "written").to_pylist()}
@@ -128,7 +136,7 @@ def test_the_stage_writes_rows_that_say_where_they_are_from(build: Path, tmp_pat
 
 def test_texts_of_training_and_of_held_out_splits_stay_out(build: Path, tmp_path: Path, small_data: Path) -> None:
     texts = [load_split(str(small_data), name).texts[0] for name in ("train", "validation")]
-    texts += [written.everyday_texts()[1], "!!!", "a fresh one about nothing much"]
+    texts += [written.everyday_texts()[1], " ", "a fresh one about nothing much"]
     parquet.write_table(pyarrow.table({"text": texts, "labels": [["joy"]] * 5}), tmp_path / "t.parquet")
     written.run(build, lambda line: None, tmp_path / "t.parquet")
     assert read_rows(build, "written")["text"].to_pylist() == texts[-1:]

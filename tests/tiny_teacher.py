@@ -1,5 +1,6 @@
 """Teachers small enough for a test: one with random weights, and one that has learned a few texts."""
 
+import string
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +9,20 @@ from evenmood.text import clean
 from tests.small_data import FILLERS
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-WORDS = (*LABELS, *FILLERS, "thank", "you", "so", "much", "##ful", "!")
+LETTERS = string.ascii_lowercase
+WORDS = (
+    *LABELS,
+    *FILLERS,
+    "thank",
+    "you",
+    "so",
+    "much",
+    "##ful",
+    "##ish",
+    "!",
+    *LETTERS,
+    *(f"##{one}" for one in LETTERS),
+)
 
 
 def write_encoder(

@@ -13,7 +13,7 @@ from evenmood.errors import DataError
 from evenmood.labels import LABELS
 from evenmood.leakage import Leakage
 from evenmood.model_folder import write_text
-from evenmood.rows import text_hash
+from evenmood.rows import symbol_hash
 from evenmood.splits import Split, load_split
 from train.config import TrainConfig
 from train.everyday import load_everyday
@@ -67,13 +67,13 @@ def training_texts(
     soft = np.concatenate([np.empty((0, len(LABELS)), np.float32), *(part for _, part in read)])
     places: dict[str, int] = {}
     for place, text in enumerate(texts):
-        places.setdefault(text_hash(text), place)
-    used = {text_hash(text) for split in held for text in split.texts}
+        places.setdefault(symbol_hash(text), place)
+    used = {symbol_hash(text) for split in held for text in split.texts}
     closed = len(used.intersection(places))
     all_texts, all_targets = list[str](), list[np.ndarray]()
     for split, share, repeats in labelled:
         targets = split.labels.copy()
-        own = [text_hash(text) for text in split.texts]
+        own = [symbol_hash(text) for text in split.texts]
         rows = [row for row, name in enumerate(own) if name in places]
         targets[rows] = share * targets[rows] + (1 - share) * soft[[places[own[row]] for row in rows]]
         all_texts += split.texts * repeats
