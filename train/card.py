@@ -72,6 +72,11 @@ def write_card(folder: Path) -> None:
         storage=_read(training / "storage.json"),
         losses=history.read_text(encoding="utf-8").splitlines()[1:] if history.exists() else [],
         robustness=_read(training / ROBUSTNESS_FILE),
+        everyday=[
+            (split, figures)
+            for split in ("validation", "test")
+            if (figures := _read(training / f"everyday-{split}.json"))
+        ],
         seeds=_read(training / SEEDS_FILE),
         soft_targets=_read(training / RECORD_FILE),
         terms=(training / TERMS_FILE).read_text(encoding="utf-8") if (training / TERMS_FILE).exists() else "",

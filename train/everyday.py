@@ -92,6 +92,40 @@ def figures(rows: EverydaySplit, probabilities: np.ndarray, thresholds: np.ndarr
         `rows`, `macro_f1`, `micro_f1`, `first_label_right` (the most probable label is one of the text's) and
         `macro_roc_auc`, each but the first with `value`, `low` and `high`; and `per_label`, the F1 of each.
     """
+    samples = bootstrap_samples(rows, probabilities, thresholds)
+    per_label = samples.pop("f1")[0]
+    return {
+        "rows": len(rows.split),
+        **{name: _interval(values) for name, values in samples.items()},
+        "per_label": {label: round(float(value), 4) for label, value in zip(LABELS, per_label, strict=True)},
+    }
+
+
+def over_seeds(folders: Sequence[Path], split: str) -> dict[str, Any]:
+    """Mean figures of models of several seeds; intervals are from resampling texts and models."""
+    rows = load_everyday(split)
+    found = []
+    for folder in folders:
+        classifier = EmotionClassifier.from_pretrained(folder)
+        thresholds = np.array([classifier.thresholds[label] for label in classifier.labels], np.float32)
+        found.append(bootstrap_samples(rows, classifier.predict_proba(rows.split.texts), thresholds))
+    drawn = np.random.default_rng(1).multinomial(
+        len(folders), np.full(len(folders), 1 / len(folders)), BOOTSTRAP_SAMPLES
+    )
+    mix = np.concatenate([np.ones((1, len(folders))), drawn]) / len(folders)
+    content: dict[str, Any] = {"rows": len(rows.split)}
+    for name in ("macro_f1", "micro_f1", "first_label_right", "macro_roc_auc"):
+        values = np.stack([one[name] for one in found], axis=1)
+        content[name] = _interval((values * mix[: len(values)]).sum(axis=1))
+    return content
+
+
+def bootstrap_samples(rows: EverydaySplit, probabilities: np.ndarray, thresholds: np.ndarray) -> dict[str, np.ndarray]:
+    """Each figure of all texts, and then of bootstrap samples of them, the same for every model.
+
+    Returns:
+        `macro_f1`, `micro_f1`, `first_label_right`, `macro_roc_auc`: shape (1 + samples,); `f1`: (1 + samples, 28).
+    """
     truth = rows.split.labels.astype(bool)
     predicted = (probabilities >= thresholds) & ~rows.ignored
     first = np.where(rows.ignored, -1, probabilities).argmax(axis=1)
@@ -101,15 +135,12 @@ def figures(rows: EverydaySplit, probabilities: np.ndarray, thresholds: np.ndarr
     hits, guessed, positive = (weights @ values.astype(np.float32) for values in (truth & predicted, predicted, truth))
     f1 = 2 * hits / np.maximum(guessed + positive, 1)
     f1[positive == 0] = np.nan
-    micro = 2 * hits.sum(axis=1) / np.maximum((guessed + positive).sum(axis=1), 1)
-    auc = np.array([_macro_auc(rows, probabilities, weight) for weight in weights[: AUC_SAMPLES + 1]])
     return {
-        "rows": len(truth),
-        "macro_f1": _interval(np.nanmean(f1, axis=1)),
-        "micro_f1": _interval(micro),
-        "first_label_right": _interval(weights @ right / weights.sum(axis=1)),
-        "macro_roc_auc": _interval(auc),
-        "per_label": {label: round(float(value), 4) for label, value in zip(LABELS, f1[0], strict=True)},
+        "f1": f1,
+        "macro_f1": np.nanmean(f1, axis=1),
+        "micro_f1": 2 * hits.sum(axis=1) / np.maximum((guessed + positive).sum(axis=1), 1),
+        "first_label_right": weights @ right / weights.sum(axis=1),
+        "macro_roc_auc": np.array([_macro_auc(rows, probabilities, weight) for weight in weights[: AUC_SAMPLES + 1]]),
     }
 
 

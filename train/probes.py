@@ -197,6 +197,33 @@ def sarcasm(classifier: EmotionClassifier, sentences: Sequence[Mapping[str, str]
     return {**shares(outcomes), "by_intended": by_group}
 
 
+def hard_sentences(classifier: EmotionClassifier, sentences: Sequence[Mapping[str, Any]]) -> Figures:
+    """How often the most probable label of a hard sentence is one that fits.
+
+    Args:
+        classifier: The model.
+        sentences: Each with its `kind`, its `text`, and the labels that are `right`.
+
+    Returns:
+        `sentences`, `right` (their share), `by_kind` (the same two for each kind), and `wrong`: text and label given.
+    """
+    probabilities = classifier.predict_proba([sentence["text"] for sentence in sentences])
+    given = [classifier.labels[column] for column in probabilities.argmax(axis=1)]
+    fits = [label in sentence["right"] for label, sentence in zip(given, sentences, strict=True)]
+    by_kind = {}
+    for kind in dict.fromkeys(sentence["kind"] for sentence in sentences):
+        own = [fit for fit, sentence in zip(fits, sentences, strict=True) if sentence["kind"] == kind]
+        by_kind[kind] = {"sentences": len(own), "right": float(np.mean(own))}
+    return {
+        "sentences": len(sentences),
+        "right": float(np.mean(fits)),
+        "by_kind": by_kind,
+        "wrong": {
+            sentence["text"]: label for sentence, label, fit in zip(sentences, given, fits, strict=True) if not fit
+        },
+    }
+
+
 def _interval(values: np.ndarray) -> Figures:
     """The figure itself, first of the values, and the percentiles of the resamples."""
     low, high = np.percentile(values[1:], [2.5, 97.5])

@@ -11,10 +11,12 @@ from evenmood.model_folder import TRAINING_FOLDER, figure_text, write_text
 from evenmood.splits import load_split
 from evenmood.tables import check_output
 from train.card import ROBUSTNESS_FILE, write_card
-from train.probes import SEEDS, Figures, negation, perturbed, sarcasm, swaps
+from train.probes import SEEDS, Figures, hard_sentences, negation, perturbed, sarcasm, swaps
 
 TEXTS_FILE = Path(__file__).with_name("robustness_texts.json")
 """Sentences, names and terms, written for this suite."""
+HARD_FILE = Path(__file__).with_name("hard_sentences.json")
+"""100 sentences with the labels that fit; training never sees them."""
 
 
 def run_robustness(
@@ -51,6 +53,7 @@ def run_robustness(
         "names": swaps(classifier, texts["names"]["templates"], texts["names"]["groups"], across=True),
         "terms": swaps(classifier, texts["terms"]["templates"], texts["terms"]["groups"], across=False),
         "sarcasm": sarcasm(classifier, texts["sarcasm"]),
+        "hard": hard_sentences(classifier, json.loads(HARD_FILE.read_text(encoding="utf-8"))),
     }
     figures = _rounded(figures)
     content = json.dumps(figures, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -83,6 +86,11 @@ def report(figures: Mapping[str, Any]) -> str:
         f"sarcasm: of {ironic['sentences']} sentences {ironic['intended']:.0%} get the intended group alone, "
         f"{ironic['both']:.0%} both, {ironic['literal']:.0%} the literal one alone, {ironic['neither']:.0%} neither",
     ]
+    hard = figures["hard"]
+    kinds = ", ".join(f"{kind} {row['right']:.0%}" for kind, row in hard["by_kind"].items())
+    lines.append(
+        f"hard sentences: the most probable label fits in {hard['right']:.0%} of {hard['sentences']} ({kinds})"
+    )
     for key, what in (("names", "names"), ("terms", "identity terms")):
         part = figures[key]
         lines += [

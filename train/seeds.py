@@ -13,8 +13,9 @@ from evenmood import EmotionClassifier
 from evenmood.errors import DataError
 from evenmood.model_folder import TOKENIZER_FILE, TRAINING_FOLDER, write_text
 from evenmood.splits import Split, load_split
+from train import everyday
 from train.card import SEEDS_FILE, write_card
-from train.evaluate import rounded
+from train.evaluate import OFFICIAL_THRESHOLDS, rounded
 from train.misspellings import without_misspellings
 from train.perturb import misspell
 from train.resampling import PER_LABEL, Draws, arm_draws, interval, row_weights, seed_weights
@@ -50,7 +51,9 @@ def over_seeds(
 
     Returns:
         `split`, `rows`, `groups` (each with `folders`, `seeds`, `options`, `figures` and, with typos, `misspelt`
-        and `drop`, that is figures as they are minus misspelt), and, of two groups, `typos_kept`: the first one's
+        and `drop`, that is figures as they are minus misspelt; of models whose thresholds suit everyday texts too,
+        thresholds of the split are those tuned on the data's own validation alone, and `everyday` has the figures of
+        the everyday texts at the models' own), and, of two groups, `typos_kept`: the first one's
         drop of macro-F1 as a share of the second one's.
 
     Raises:
@@ -88,6 +91,8 @@ def over_seeds(
             drop = {name: draws[name] - shaken[name] for name in draws if name != PER_LABEL}
             entry |= {"misspelt": _figures(shaken), "drop": {name: interval(drop[name]) for name in drop}}
             drops.append(drop["macro_f1"])
+        if all((folder / TRAINING_FOLDER / OFFICIAL_THRESHOLDS).exists() for folder in group):
+            entry["everyday"] = everyday.over_seeds(group, split)
         content["groups"].append(entry)
     if len(drops) == 2:
         content["typos_kept"] = interval(drops[0] / drops[1])
@@ -126,7 +131,9 @@ def _draws(group: Sequence[Path], rows: Split, texts: Sequence[str], weights: np
     scored = []
     for folder in group:
         classifier = EmotionClassifier.from_pretrained(folder)
-        cuts = np.array([classifier.thresholds[label] for label in classifier.labels], np.float32)
+        own = folder / TRAINING_FOLDER / OFFICIAL_THRESHOLDS
+        thresholds = json.loads(own.read_text(encoding="utf-8")) if own.exists() else classifier.thresholds
+        cuts = np.array([thresholds[label] for label in classifier.labels], np.float32)
         scored.append(Answers(classifier.predict_proba(texts), cuts))
     return arm_draws(scored, rows.labels > 0, weights, mix)
 
