@@ -1,13 +1,13 @@
 """The classifier: load a model folder, predict labels, explain them. Runs on onnxruntime alone."""
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from importlib import resources
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
@@ -40,7 +40,8 @@ class EmotionClassifier:
         """
         model_folder.check_files(folder)
         self._folder = folder
-        self._fetch_whole: Callable[[str | bool | None], Path] = lambda token: folder
+        self._origin: _Origin | None = None
+        self._token: str | bool | None = None
         self._info = model_folder.read_info(folder)
         self._thresholds = dict(self._info.thresholds)
         self._tokenizer = load_tokenizer(folder)
@@ -70,7 +71,7 @@ class EmotionClassifier:
             ModelError: Nothing there, no access, or not an evenmood model; the message says which.
         """
         if model is None:
-            return cls(Path(str(resources.files("evenmood"))) / "default_model")
+            return cls(_default_folder())
         folder = Path(model).expanduser()
         if folder.is_dir():
             return cls(folder)
@@ -80,10 +81,14 @@ class EmotionClassifier:
             raise ModelError(f"no folder {str(model)!r}")
         classifier = cls(hub.download(model, revision, token, cache_dir, local_files_only))
         commit = classifier.folder.name  # the Hub's cache names a snapshot's folder after its commit
-        classifier._fetch_whole = lambda pushing: hub.download(
-            model, commit, pushing if token is None else token, cache_dir, whole=True
-        )
+        classifier._origin = _Origin(model, commit, None if cache_dir is None else str(cache_dir))
+        classifier._token = token
         return classifier
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle, deep copy, another process: the model is loaded again; a token is never passed on."""
+        folder = None if self._folder == _default_folder() else self._folder
+        return _rebuilt, (type(self), folder, dict(self._thresholds), self._origin)
 
     @property
     def info(self) -> ModelInfo:
@@ -301,7 +306,10 @@ class EmotionClassifier:
             ModelError: The folder lacks Keras's files or the card; the message says which.
             HubError: No access, no network, or the Hub refuses the card.
         """
-        source = self._fetch_whole(token)
+        source = self._folder
+        if self._origin:
+            pushing = token if self._token is None else self._token
+            source = hub.download(self._origin.model, self._origin.commit, pushing, self._origin.cache_dir, whole=True)
         model_folder.check_files(source, (*model_folder.KERAS_FILES, model_folder.CARD_FILE))
         with tempfile.TemporaryDirectory() as temporary:
             work = Path(temporary)
@@ -352,8 +360,35 @@ class EmotionClassifier:
             first += len(chunk)
 
 
+class _Origin(NamedTuple):
+    """Where on the Hub a model came from."""
+
+    model: str
+    commit: str
+    cache_dir: str | None
+
+
+def _default_folder() -> Path:
+    return Path(str(resources.files("evenmood"))) / "default_model"
+
+
+def _rebuilt(
+    kind: type[EmotionClassifier], folder: Path | None, thresholds: dict[str, float], origin: _Origin | None
+) -> EmotionClassifier:
+    """Load a classifier again; on a machine that lacks the folder, from the Hub where it came from there."""
+    folder = folder or _default_folder()
+    if origin and not folder.is_dir():
+        classifier = kind.from_pretrained(origin.model, revision=origin.commit)
+    else:
+        classifier = kind(folder)
+        classifier._origin = origin
+    classifier.thresholds = thresholds
+    return classifier
+
+
 def _checked(texts: Any, first: int = 0) -> Sequence[str]:
     """Return the texts if each is a string; `first` is the index of the first one in the caller's input."""
+    check_rows(texts)
     if isinstance(texts, (bytes, bytearray, Mapping)) or not isinstance(texts, Iterable):
         hint = "; decode it first" if isinstance(texts, (bytes, bytearray)) else ""
         raise TypeError(f"expected a string or a list of strings, not {type(texts).__name__}{hint}")
@@ -362,3 +397,14 @@ def _checked(texts: Any, first: int = 0) -> Sequence[str]:
         if not isinstance(text, str):
             raise TypeError(f"text {first + index} is {text!r:.40} ({type(text).__name__}), not a string")
     return rows
+
+
+def check_rows(texts: Any) -> None:
+    """Raise `TypeError` for a collection that does not iterate over its rows in order."""
+    kind = type(texts).__name__
+    if hasattr(texts, "columns"):  # a frame of pandas or polars, an Arrow table: iterating gives names or columns
+        raise TypeError(f'expected a list of strings, not {kind}; pass the column of texts: df["text"]')
+    if isinstance(texts, Set):
+        raise TypeError(f"expected a list of strings, not {kind}, which has no order; pass a list")
+    if getattr(texts, "ndim", 1) != 1:
+        raise TypeError(f"expected a list of strings, not {kind} of {texts.ndim} dimensions; pass one column of it")

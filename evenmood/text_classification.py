@@ -5,7 +5,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from evenmood.classifier import STREAM_ROWS, EmotionClassifier
+from evenmood.classifier import STREAM_ROWS, EmotionClassifier, check_rows
 from evenmood.errors import UsageError
 
 Score = dict[str, Any]
@@ -52,6 +52,7 @@ class TextClassificationPipeline:
             return [scores] if isinstance(inputs, str) and not in_call else scores
         if isinstance(inputs, (Generator, Iterator)):
             return self._stream(inputs, top_k)
+        check_rows(inputs)
         if not isinstance(inputs, Sequence) and not hasattr(inputs, "__getitem__"):
             raise TypeError(f"expected a text or a list of texts, not {type(inputs).__name__}")
         return self._score([_text(entry) for entry in inputs], top_k)

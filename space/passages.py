@@ -32,7 +32,8 @@ def split(text: str, way: Way = "auto") -> list[Passage]:
         way: `sentences`; `turns`, a line each; or `auto`: turns where most lines name their speaker.
     """
     text = encodable(text)
-    lines = [line for line in text.splitlines() if line.strip()]
+    # A run of spaces has more than one place in the pattern, and trying all of them takes the square of its length.
+    lines = [line for given in text.splitlines() if (line := " ".join(given.split()))]
     named = [SPEAKER.match(line) for line in lines]
     if way == "auto":
         way = "turns" if len(lines) > 1 and sum(map(bool, named)) >= TURNS_FROM * len(lines) else "sentences"

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from evenmood import GROUP_OF, WordWeight, clean
+from evenmood import GROUP_OF, WordWeight
 from space.answers import Answer, given_labels
 from space.texts import label_name, listed, say, say_html
 
@@ -167,11 +167,8 @@ def words_view(language: str, text: str, words: Sequence[WordWeight], label: str
         end = word.end
     legend = "legend_left_out" if label else "legend_attention"
     below = note(language, legend, label=label_name(language, label or "")) + _word_list(language, words)
-    rest = text[end:]
-    if not clean(rest):  # punctuation after the last word
-        return f'<div class="words">{"".join(pieces)}{escape(rest[:SHOWN_REST])}</div>{below}'
-    unread = f'<span class="note">{escape(rest[:SHOWN_REST])}{"…" if len(rest) > SHOWN_REST else ""}</span>'
-    return f'<div class="words">{"".join(pieces)}{unread}</div>{below}' + note(language, "not_read", count=len(words))
+    rest = text[end:][:SHOWN_REST]  # punctuation after the last word
+    return f'<div class="words">{"".join(pieces)}{escape(rest)}</div>{below}'
 
 
 def _word_list(language: str, words: Sequence[WordWeight]) -> str:

@@ -1,0 +1,42 @@
+"""Texts made to be slow: every pattern that a visitor's text meets takes time in proportion to its length."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from evenmood import EmotionClassifier
+from evenmood.symbols import spell_out
+from evenmood.text import clean
+from space.passages import split
+
+HOSTILE = {
+    "a stamp and spaces": "1:1{}!",
+    "a bracket and spaces": "[1:1{}]",
+    "a name and spaces": "a{}:b",
+    "digits": "1{}",
+    "colons": ":{}",
+    "an angle": "<{}",
+}
+FILLERS = (" ", "1:", "a", "<", ".", "-", "\t", "@", "http", "www.", "!", "é", "😂", "x.", "’")
+
+
+def seconds(call: Callable[[str], object], text: str) -> float:
+    started = time.perf_counter()
+    call(text)
+    return time.perf_counter() - started
+
+
+@pytest.mark.parametrize("form", HOSTILE.values(), ids=HOSTILE.keys())
+@pytest.mark.parametrize("call", [split, clean, spell_out], ids=["split", "clean", "spell_out"])
+def test_time_grows_with_the_length_alone(call: Callable[[str], object], form: str) -> None:
+    split("warm up. And more.")
+    for filler in FILLERS:
+        short, long = (form.format(filler * (size // len(filler))) for size in (1_000, 20_000))
+        assert seconds(call, long) < max(60 * seconds(call, short), 0.5), filler
+
+
+def test_the_classifier_reads_them_in_time(model: EmotionClassifier) -> None:
+    for filler in FILLERS:
+        for form in HOSTILE.values():
+            assert seconds(model.predict, form.format(filler * (20_000 // len(filler)))) < 3, (form, filler)

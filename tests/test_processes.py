@@ -1,0 +1,90 @@
+"""A classifier in other processes, and inputs that are no lists of texts."""
+
+import copy
+import multiprocessing
+import pickle
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import polars
+import pyarrow
+import pytest
+
+from evenmood import EmotionClassifier, pipeline
+from tests.hub_repository import files_of
+from tests.hub_server import HubServer
+
+TEXTS = ["Thank you so much!", "I'm scared"]
+
+
+def ask(classifier: EmotionClassifier, texts: list[str]) -> list[list[str]]:
+    return [prediction.names for prediction in classifier.predict(texts)]
+
+
+@pytest.fixture
+def tuned() -> EmotionClassifier:
+    classifier = EmotionClassifier.from_pretrained()
+    classifier.thresholds = {"joy": 0.01}
+    return classifier
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))], ids=["copy", "pickle"])
+def test_a_copy_answers_the_same(tuned: EmotionClassifier, again: Any) -> None:
+    other = again(tuned)
+    assert dict(other.thresholds) == dict(tuned.thresholds)
+    np.testing.assert_array_equal(other.predict_proba(TEXTS), tuned.predict_proba(TEXTS))
+    other.thresholds = {"joy": 0.9}
+    assert tuned.thresholds["joy"] == 0.01
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_process_pools(tuned: EmotionClassifier, method: str) -> None:
+    with ProcessPoolExecutor(1, multiprocessing.get_context(method)) as pool:
+        assert pool.submit(ask, tuned, TEXTS).result(timeout=60) == ask(tuned, TEXTS)
+
+
+def test_joblib(tuned: EmotionClassifier) -> None:
+    found = joblib.Parallel(n_jobs=2)(joblib.delayed(ask)(tuned, [text]) for text in TEXTS)
+    assert [rows[0] for rows in found] == ask(tuned, TEXTS)
+
+
+def test_a_model_of_the_hub_takes_no_token_along(folder: Path, hub: HubServer, token: str) -> None:
+    hub.add("you/model", files_of(folder))
+    classifier = EmotionClassifier.from_pretrained("you/model", token=token)
+    content = pickle.dumps(classifier)
+    assert token.encode() not in content
+    np.testing.assert_array_equal(pickle.loads(content).predict_proba(TEXTS), classifier.predict_proba(TEXTS))
+
+
+FRAME = pd.DataFrame({"id": [1, 2], "text": TEXTS})
+WRONG = {
+    "pandas": FRAME,
+    "polars": polars.DataFrame({"id": [1, 2], "text": TEXTS}),
+    "arrow": pyarrow.table({"id": [1, 2], "text": TEXTS}),
+    "set": set(TEXTS),
+    "frozenset": frozenset(TEXTS),
+    "mapping": {"text": TEXTS},
+    "keys": dict.fromkeys(TEXTS).keys(),
+    "two dimensions": np.array([TEXTS]),
+}
+
+
+@pytest.mark.parametrize("given", WRONG.values(), ids=WRONG.keys())
+def test_what_does_not_iterate_over_texts_is_refused(tuned: EmotionClassifier, given: Any) -> None:
+    classify = pipeline("text-classification", model=tuned)
+    for method in (tuned.predict, tuned.predict_proba, classify):
+        if method is classify and isinstance(given, dict):
+            continue  # a mapping with a text is one input there, as in transformers
+        with pytest.raises(TypeError, match=r'df\["text"\]' if hasattr(given, "columns") else "expected a"):
+            method(given)
+
+
+def test_a_column_is_taken(tuned: EmotionClassifier) -> None:
+    expected = tuned.predict(TEXTS)
+    columns: list[Any] = [FRAME["text"], polars.Series(TEXTS), np.array(TEXTS), tuple(TEXTS)]
+    for column in columns:
+        assert tuned.predict(column) == expected
