@@ -15,15 +15,21 @@ GENERATED ?= data_build/generated.parquet
 TEACHER ?= SamLowe/roberta-base-go_emotions
 TARGET ?=
 ENCODER ?= sentence-transformers/all-MiniLM-L6-v2
+WRITTEN ?= data_build/written
+# Teachers that know GoEmotions; where a larger one has labeled the texts already, REDDIT and TEXTS name its arrays:
+# REDDIT="data/goemotions=FILE.npz:NAME" TEXTS="data/goemotions=FILE.npz:NAME tweets.csv=FILE.npz:NAME".
 TEACHERS ?= models/teacher
+REDDIT ?= $(DATA)
 TEXTS ?= $(DATA)
-STUDENT = --data $(DATA) --vectors encoder:$(firstword $(TEACHERS)) --vocabulary all --min-frequency 5 --symbols --dropout 0.2 \
-  --embedding-dropout 0.1 --prior-bias --decay cosine --batch-size 512 --thresholds shrunk --embedding-bits 8
-DEFAULT := --soft-targets data/soft-targets.parquet --soft-targets data/soft-varied.parquet --max-words 22000 --word-pieces 6000 \
-  --typos 0.1 --misspellings 2000 --label-weights rarity --epochs 5 --calibrate
+EVERYDAY := models/teacher-everyday
+STUDENT := --data $(DATA) --extra $(WRITTEN) --extra-repeats 2 --extra-label-share 0.5 --vectors encoder:$(EVERYDAY) \
+  --vocabulary all --min-frequency 5 --symbols --dropout 0.2 --embedding-dropout 0.1 --prior-bias --decay cosine \
+  --batch-size 512 --thresholds shrunk --embedding-bits 8 --max-words 22000 --word-pieces 6000 --typos 0.1 \
+  --misspellings 2000 --label-weights rarity --epochs 5 --calibrate --max-length 128 \
+  $(patsubst %,--soft-targets data/soft-%.parquet,targets varied-reddit written-varied written)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check train data data-demo docs hub-tour teacher soft-targets default-model screenshot bench-demo bench bench-quick clean
+.PHONY: help demo test check train data data-demo docs hub-tour teacher everyday-teacher soft-targets default-model screenshot bench-demo bench bench-quick clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -46,6 +52,7 @@ train: $(VENV)/train ## train a model: make train DATA=... VECTORS=... OUT=...
 data: $(VENV)/data ## build the data set, but for the review: make data DATA=... TWEETS=... TEACHER=... BUILD=... TARGET=...
 	$(BIN)/python -m data_build goemotions $(BUILD) --data $(DATA)
 	$(BIN)/python -m data_build sentiment140 $(BUILD) --tweets $(TWEETS)
+	$(BIN)/python -m data_build written $(BUILD)
 	$(BIN)/python -m data_build generate $(BUILD) --rows $(GENERATED)
 	$(BIN)/python -m data_build relabel $(BUILD) --teacher $(TEACHER) --evaluate
 	$(BIN)/python -m data_build verify $(BUILD) --alignment intended
@@ -77,19 +84,25 @@ bench-quick: $(VENV)/dev ## fail if evenmood is slower than recorded, against it
 teacher: $(VENV)/data $(VENV)/train ## fine-tune a teacher of one's own: make teacher DATA=... ENCODER=...
 	$(BIN)/python -m train teacher --base $(ENCODER) --data $(DATA) --out models/teacher
 
-soft-targets: $(VENV)/data $(VENV)/train ## have teachers label texts: make soft-targets DATA=... TEXTS="... ..." TEACHERS="... ..."
-	@made="$(TEXTS) / $(TEACHERS) / $(DATA)"; mkdir -p data; test -e data/soft-targets.from || echo "$$made" > data/soft-targets.from; \
-	  test "$$(cat data/soft-targets.from)" = "$$made" || { echo "error: data/ holds soft targets of other texts or teachers" \
-	  "($$(cat data/soft-targets.from)); move data/soft-*, data/varied.txt, models/first and models/default-* away first" >&2; exit 2; }
-	test -e data/soft-targets.parquet || $(BIN)/python -m train label $(TEXTS:%=--texts %) $(TEACHERS:%=--teacher %) --official $(DATA) --out data/soft-targets.parquet
-	test -e models/first || $(BIN)/python -m train fit $(STUDENT) --epochs 6 --max-words 24000 --soft-targets data/soft-targets.parquet --out models/first
-	test -e data/varied.txt || $(BIN)/python -m train augment --data $(DATA) --encoder $(ENCODER) --copies 8 --out data/varied.txt
-	test -e data/soft-varied.parquet || $(BIN)/python -m train label --texts data/varied.txt $(TEACHERS:%=--teacher %) --teacher models/first --official $(DATA) --out data/soft-varied.parquet
+everyday-teacher: $(VENV)/data $(VENV)/train ## continue a teacher on the written texts too: make everyday-teacher DATA=... TEACHERS=...
+	test -e data/soft-reddit.parquet || $(BIN)/python -m train label --texts $(REDDIT) $(if $(findstring .npz:,$(REDDIT)),,$(TEACHERS:%=--teacher %)) \
+	  --official $(DATA) --out data/soft-reddit.parquet
+	test -e $(EVERYDAY) || $(BIN)/python -m train teacher --base $(firstword $(TEACHERS)) --data $(DATA) --extra $(WRITTEN) \
+	  --soft-targets data/soft-reddit.parquet --epochs 2 --learning-rate 1e-4 --head-factor 3 --out $(EVERYDAY)
+
+soft-targets: everyday-teacher ## have each kind of text labeled by the teachers that know it: make soft-targets DATA=... TEXTS="... ..."
+	test -e data/soft-targets.parquet || $(BIN)/python -m train label $(TEXTS:%=--texts %) --teacher $(EVERYDAY) --official $(DATA) --out data/soft-targets.parquet
+	test -e data/varied.txt || $(BIN)/python -m train augment --data $(DATA) --encoder $(firstword $(TEACHERS)) --copies 3 --out data/varied.txt
+	test -e data/soft-varied-reddit.parquet || $(BIN)/python -m train label --texts data/varied.txt --teacher $(firstword $(TEACHERS)) --official $(DATA) --out data/soft-varied-reddit.parquet
+	test -e data/written-varied.txt || $(BIN)/python -m train augment --data $(WRITTEN) --encoder $(firstword $(TEACHERS)) --copies 8 --out data/written-varied.txt
+	test -e data/soft-written-varied.parquet || $(BIN)/python -m train label --texts data/written-varied.txt --teacher $(EVERYDAY) --official $(DATA) --out data/soft-written-varied.parquet
+	test -e data/soft-written.parquet || $(BIN)/python -m train label --texts $(WRITTEN) --teacher $(EVERYDAY) --official $(DATA) --out data/soft-written.parquet
 
 default-model: $(VENV)/data $(VENV)/train ## train, measure and bundle the default model, three seeds: after make soft-targets
-	for seed in 0 1 2; do test -f models/default-$$seed/emotions.json || $(BIN)/python -m train fit $(STUDENT) $(DEFAULT) --seed $$seed \
+	for seed in 0 1 2; do test -f models/default-$$seed/emotions.json || $(BIN)/python -m train fit $(STUDENT) --seed $$seed \
 	  --out models/default-$$seed --log results/quality-log.jsonl --note "default model, seed $$seed" || exit; done
 	for seed in 0 1 2; do $(BIN)/python -m train evaluate models/default-$$seed --split test || exit; done
+	for seed in 0 1 2; do $(BIN)/python -m train evaluate models/default-$$seed --data everyday --split test || exit; done
 	for seed in 0 1 2; do $(BIN)/python -m train robustness models/default-$$seed || exit; done
 	$(BIN)/python -m train seeds models/default-0 models/default-1 models/default-2 --split test
 	$(BIN)/python -m train seeds models/default-0 models/default-1 models/default-2 --split test --typos 0.2 --against-plain --out results/typos.json --overwrite

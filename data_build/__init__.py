@@ -5,6 +5,7 @@ The stages, in order; each reads and writes Parquet in a folder of its own (`sta
 1. `goemotions.py`    the official split, checked and kept as it is
 2. `sentiment140.py`  tweets: cleaned, in English, each text once (`evenmood/tweets.py` reads them)
    `feedback.py`      what visitors of the demo said, where there is any
+   `written.py`       texts that language models wrote and annotated (`written_votes.py`)
 3. `relabel.py`       the teacher's 28 probabilities (`evenmood/teacher.py`; `cluster.py` for many machines)
 4. `generate.py`      samples for labels that lack rows (`prompts.py`, `answers.py`, `generator.py`, `batch.py`);
                       `kept.py` takes rows that were generated before

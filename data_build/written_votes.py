@@ -20,7 +20,7 @@ from data_build import agreement
 from data_build.majority import Vote, majority
 from data_build.stage import Say
 from data_build.written import everyday_texts
-from evenmood import LABELS
+from evenmood import LABELS, cards
 from evenmood.errors import DataError
 from evenmood.leakage import NEAR, Known, Leakage
 from evenmood.model_folder import write_text
@@ -31,6 +31,7 @@ from evenmood.text import clean
 
 CONTROL = re.compile(r"validation:(\d+)")
 """Id of a control text: its place in GoEmotions' validation split, from 0."""
+TEMPLATE = Path(__file__).with_name("written_report.md.jinja")
 SAMPLES = ("random", "contradicted", "control")
 WINDOW = 1000
 """Words over which the type-token ratio is taken: of all words at once it would only say how many there are."""
@@ -86,6 +87,7 @@ def resolve(texts: Sequence[Path], votes: Path, data: str, out: Path, results: P
         "read": len(written),
         "kept": len(kept),
         "dropped": dict(counts),
+        "annotators": len({vote.annotator for votes_of in given.values() for vote in votes_of}),
         "annotated": {sample: len(_by_id(given[sample])) for sample in SAMPLES},
         "changed": dict(changed),
         "agreement": agreement.measure(given["random"]),
@@ -102,6 +104,11 @@ def resolve(texts: Sequence[Path], votes: Path, data: str, out: Path, results: P
 
 def _repeats(known: Known, text: str) -> bool:
     return known.equals(text) or known.nearly_equals(text)
+
+
+def document(results: Path) -> str:
+    """docs/written.md, from the results file."""
+    return cards.rendered(TEMPLATE, **json.loads(results.read_text(encoding="utf-8")))
 
 
 def convergence(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

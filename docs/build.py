@@ -11,12 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.report import DOCUMENT, document, readme_table
+from data_build import written_votes
 from evenmood.model_folder import figure_text
 from train import experiments
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 EXPERIMENTS = ROOT / "docs/experiments.md"
+WRITTEN = ROOT / "docs/written.md"
 DESCRIPTIONS = {
     ".ci/run": "what continuous integration runs",
     ".github/workflows/ci.yml": "the same on GitHub, for each Python",
@@ -31,6 +33,9 @@ DESCRIPTIONS = {
     "data_build/annotate.js": "keyboard of the annotators' app",
     "data_build/dataset_card.md.jinja": "template of the data set's card",
     "data_build/dataset_report.md.jinja": "template of docs/dataset.md",
+    "data_build/written/train.parquet": "everyday texts written for this project, with labels and votes (CC BY 4.0)",
+    "data_build/written/votes.parquet": "the votes of their annotators, language models",
+    "data_build/written_report.md.jinja": "template of docs/written.md",
     "data_build/generated.parquet": "the generated rows that passed verification, with their provenance",
     "docs/dataset.md": "the data set: stages, gates, balance, measured on a real build",
     "docs/demo.gif": "a recording of the demo",
@@ -38,6 +43,7 @@ DESCRIPTIONS = {
     "docs/experiments.md": "the paper's claims tested: arms, intervals, verdicts, labels, what people agree on",
     "docs/performance.md": "speed, memory and scale, beside what people use instead",
     "docs/quality-log.md": "every training run that was tried, with its options and its figures on validation",
+    "docs/written.md": "the written texts: annotation, agreement, what was dropped, limits",
     "docs/figures/": "figures of the documents",
     "evenmood/default_model/README.md": "model card of the bundled model",
     "evenmood/default_model/emotions.json": "labels, thresholds, measured figures",
@@ -60,6 +66,7 @@ DESCRIPTIONS = {
     "results/quality-log.jsonl": "every training run that was tried, a line each",
     "results/typos.json": "misspelt texts, read with the misspellings that the tokenizer knows and without",
     "results/tweets.json": "memory and rate of the stage sentiment140 on 1.6 million rows",
+    "results/written.json": "counts and agreement of the written texts",
     "results/killed.json": "builds killed at twenty moments: the same bytes after they went on",
     "results/published.json": "figures that others published, with sources",
     "space/README.md": "front page of the Hugging Face Space",
@@ -70,6 +77,8 @@ DESCRIPTIONS = {
     "tests/miniature/": "300 rows written for make data-demo",
     "train/default_model_terms.md": "what research-only text means for the bundled model's licence",
     "train/experiments.md.jinja": "template of docs/experiments.md",
+    "train/everyday/": "the everyday benchmark, written for this project (CC BY 4.0)",
+    "train/hard_sentences.json": "100 hard sentences with the labels that fit: negation, irony, crises, emoji",
     "train/robustness_texts.json": "texts that robustness is measured with: negation, sarcasm, names, identity terms",
     "train/mappings/": "other labels in terms of GoEmotions': Ekman, sentiment, four emotions of tweets",
     "train/quality_log.md.jinja": "template of docs/quality-log.md",
@@ -84,6 +93,7 @@ def main() -> None:
         README: build(README.read_text(encoding="utf-8")),
         DOCUMENT: document(),
         EXPERIMENTS: experiments.document(ROOT / "results/experiments.json"),
+        WRITTEN: written_votes.document(ROOT / "results/written.json"),
     }
     for path, new in made.items():
         old = path.read_text(encoding="utf-8") if path.exists() else ""

@@ -136,8 +136,8 @@ class EmotionClassifier:
             TypeError: Something is not a string; the message gives its index.
         """
         if isinstance(texts, str):
-            return self._read([texts]).probabilities.reshape(-1)
-        return self._read(_checked(texts)).probabilities
+            return self.read([texts]).probabilities.reshape(-1)
+        return self.read(_checked(texts)).probabilities
 
     @overload
     def predict(  # type: ignore[overload-overlap]  # a string is a sequence of strings, to the type checker alone
@@ -339,11 +339,12 @@ class EmotionClassifier:
             chosen = model_folder.check_thresholds(dict.fromkeys(self.labels, thresholds), self.labels, "thresholds")
         return np.array([chosen[label] for label in self.labels], np.float32)
 
-    def _read(self, texts: Sequence[str]) -> Read:
+    def read(self, texts: Sequence[str]) -> Read:
+        """Probabilities of n texts, the words that were read of each, and the windows that it took."""
         return read_texts(self._session, self._batch_tokenizer, texts, len(self.labels))
 
     def _predictions(self, texts: Sequence[str], cuts: np.ndarray) -> list[Prediction]:
-        read = self._read(texts)
+        read = self.read(texts)
         return decided(read.probabilities, cuts, self.labels, read.words, read.windows)
 
     def _windows(self, text: str) -> list[Span]:

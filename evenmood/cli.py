@@ -1,6 +1,8 @@
 """The `evenmood` command: one text, a table of texts, or what a model is."""
 
+import difflib
 import json
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from evenmood.command import run
+from evenmood.command import DEBUG_FLAG, run
 from evenmood.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,6 +28,12 @@ app = typer.Typer(
 )
 COMMANDS = ("text", "predict", "info")
 Format = Literal["csv", "tsv", "jsonl", "parquet"]
+InputFormat = Literal["csv", "tsv", "jsonl", "parquet", "txt"]
+FLAGS, WITH_VALUE = ("--proba", "--json", "--help"), ("--model", "--revision")
+"""Options of `evenmood text`, without and with a value."""
+OPTION = re.compile(r"--[a-z][a-z-]*(=.*)?")
+SIMILAR = 0.85
+"""Similarity from which on a word is taken for a mistyped command (difflib's ratio)."""
 Model = Annotated[str | None, typer.Option(help="Folder or Hub id; the bundled model if left out.")]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub repository.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -48,15 +56,18 @@ def options(
 
 @app.command("text")
 def classify(
-    words: Annotated[list[str], typer.Argument(metavar="TEXT", help="One text; unquoted words are joined.")],
+    words: Annotated[
+        list[str], typer.Argument(metavar="TEXT", help="One text; unquoted words are joined; - for standard input.")
+    ],
     model: Model = None,
     revision: Revision = None,
     proba: Annotated[bool, typer.Option("--proba", help="Show every label.")] = False,
     as_json: Json = False,
 ) -> None:
     """Print the emotions of one text."""
+    text = sys.stdin.buffer.read().decode("utf-8", "replace") if words == ["-"] else " ".join(words)
     classifier = _load(model, revision)
-    probabilities = classifier.predict_proba([" ".join(words)])
+    probabilities = classifier.predict_proba([text])
     (prediction,) = classifier.decide(probabilities)
     by_label = dict(zip(classifier.labels, map(float, probabilities[0]), strict=True))
     if as_json:
@@ -75,13 +86,17 @@ def classify(
 
 @app.command()
 def predict(
-    source: Annotated[str, typer.Argument(metavar="IN", help="CSV, TSV, JSON Lines or Parquet file; - for stdin.")],
+    source: Annotated[
+        str, typer.Argument(metavar="IN", help="CSV, TSV, JSON Lines, Parquet or .txt file; - for stdin.")
+    ],
     target: Annotated[str, typer.Argument(metavar="[OUT]", help="File to write; - for stdout.")] = "-",
     column: Annotated[str, typer.Option(help="Column that holds the texts.")] = "text",
     output_format: Annotated[
         Format | None, typer.Option("--format", help="Format of OUT, where its name does not tell; else as IN.")
     ] = None,
-    input_format: Annotated[Format | None, typer.Option(help="Format of IN, where its name does not tell.")] = None,
+    input_format: Annotated[
+        InputFormat | None, typer.Option(help="Format of IN, where its name does not tell.")
+    ] = None,
     labels: Annotated[str | None, typer.Option(help="Give these labels only: joy,anger")] = None,
     proba: Annotated[bool, typer.Option("--proba", help="Add a column per label with its probability.")] = False,
     model: Model = None,
@@ -104,8 +119,10 @@ def predict(
 
     kind = tables.format_of(source, input_format, "--input-format")
     if output_format is None and target == tables.STREAM:
-        output_format = "jsonl" if kind == "parquet" else kind  # type: ignore[assignment]
+        output_format = {"parquet": "jsonl", "txt": "csv"}.get(kind, kind)  # type: ignore[assignment]
     out_kind = tables.format_of(target, output_format, "--format")
+    if out_kind == "txt":
+        raise UsageError(f"{target}: a text file has no columns for emotions; write .csv, .tsv, .jsonl or .parquet")
     if Path(source).is_file() and Path(target).exists() and Path(source).samefile(target):
         raise UsageError(f"{target} is the input itself; choose another name")
     tables.check_output(target, overwrite)
@@ -116,7 +133,8 @@ def predict(
     classifier = _load(model, revision)
     chosen = _chosen(labels, classifier.labels)
     added = scored.added_names(chosen, proba)
-    first_bad, bad, count = "", 0, 0
+    column = tables.find_column(source, kind, column)
+    first_bad, bad, count, long_texts = "", 0, 0, 0
 
     def skip(message: str) -> None:
         nonlocal first_bad, bad
@@ -134,23 +152,32 @@ def predict(
             count = cluster.write_file(pieces, target, column, source, on_bad, advance, overwrite)
         else:
             predict_table = scored.predict_parquet if kind == out_kind == "parquet" else scored.predict_rows
-            for rows, done in predict_table(
+            for part in predict_table(
                 classifier, (source, kind), (target, out_kind), column, chosen, proba, on_bad, overwrite
             ):
-                count += rows
-                advance(count, done)
+                count += part.rows
+                long_texts += part.long_texts
+                advance(count, part.done)
+    if long_texts:
+        size = classifier.info.max_length
+        print(f"{long_texts:,} texts of more than {size} tokens were read in overlapping windows", file=sys.stderr)
     if bad:
         print(f"left out {bad:,} broken rows of {count + bad:,}; the first: {first_bad}", file=sys.stderr)
 
 
 @app.command()
 def info(
-    model: Annotated[str | None, typer.Argument(help="Folder or Hub id; the bundled model if left out.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="Folder or Hub id; the bundled model if left out.")
+    ] = None,
+    model: Model = None,
     revision: Revision = None,
     as_json: Json = False,
 ) -> None:
     """Print what a model is: labels, thresholds, measured figures, origin, size."""
-    classifier = _load(model, revision)
+    if name and model:
+        raise UsageError("give the model once: as an argument or with --model")
+    classifier = _load(name or model, revision)
     about = classifier.info
     if as_json:
         print(json.dumps({**asdict(about), "bytes": classifier.file_sizes()}, indent=1, ensure_ascii=False))
@@ -215,13 +242,54 @@ def _progress(stack: ExitStack, quiet: bool) -> Any:
     return advance
 
 
+def arguments_of(given: Sequence[str], piped: bool) -> list[str]:
+    """Arguments as typer takes them: `evenmood 'some text'` is `evenmood text 'some text'`.
+
+    Args:
+        given: As they were typed.
+        piped: Whether standard input is no terminal, so that a text may come from there.
+
+    Raises:
+        UsageError: The first word is nearly a command.
+    """
+    if not given:
+        return ["text", "-"] if piped else []
+    if given[0] in (*COMMANDS, "--version", "--help"):
+        return list(given)
+    options, words, rest = [], [], list(given)
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            words += rest
+            break
+        if word in FLAGS or (OPTION.fullmatch(word) and word not in WITH_VALUE):
+            options.append(word)
+        elif word in WITH_VALUE:
+            options += [word, *rest[:1]]
+            rest = rest[1:]
+        else:
+            words.append(word)
+    meant = difflib.get_close_matches(words[0], COMMANDS, 1, SIMILAR) if words and "--" not in given else []
+    if meant:
+        raise UsageError(
+            f"unknown command {words[0]!r}; did you mean {meant[0]}? (to analyze the word: evenmood text {words[0]})"
+        )
+    if not words and piped:
+        words = ["-"]
+    return ["text", *options, *(["--", *words] if words else [])]
+
+
 def main() -> None:
     """Run the command line."""
-    arguments = sys.argv[1:]
-    first = next((word for word in arguments if not word.startswith("-")), None)
-    if first is not None and first not in COMMANDS:
-        arguments = ["text", *arguments]
-    run(app, "evenmood", arguments)
+    given = [word for word in sys.argv[1:] if word != DEBUG_FLAG]
+    debug = [DEBUG_FLAG] if len(given) < len(sys.argv) - 1 else []
+    piped = sys.stdin is not None and not sys.stdin.closed and not sys.stdin.isatty()
+    try:
+        arguments = arguments_of(given, piped)
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    run(app, "evenmood", [*debug, *arguments])
 
 
 if __name__ == "__main__":

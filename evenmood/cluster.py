@@ -214,7 +214,8 @@ class Predictor:
             except (pyarrow.ArrowException, OSError, ValueError) as error:
                 raise damaged(self._source, error) from None
         rows = self._rows.slice(piece["first"], size)
-        return scored.arrow_with_emotions(self._classifier, rows, column, self._chosen, self._proba).cast(schema)
+        found, _ = scored.arrow_with_emotions(self._classifier, rows, column, self._chosen, self._proba)
+        return found.cast(schema)
 
 
 def write_file(

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from evenmood import parquet_tables, tables
 from evenmood.chunk import JsonRow
 from evenmood.errors import UsageError
+from evenmood.prediction import Prediction
 
 if TYPE_CHECKING:
     from evenmood.chunk import Chunk
     from evenmood.classifier import EmotionClassifier
-    from evenmood.prediction import Prediction
 
 PREFIX = "emotion_"
 """What the names of added columns begin with."""
@@ -19,7 +20,7 @@ ADDED = tuple(f"{PREFIX}{name}" for name in ("labels", "probabilities", "fallbac
 """The columns that are always added."""
 
 
-def columns_of(prediction: "Prediction", flat: bool) -> dict[str, Any]:
+def columns_of(prediction: Prediction, flat: bool) -> dict[str, Any]:
     """What a row gets in the columns `ADDED`; `flat` joins lists with semicolons, for formats that have none."""
     numbers = [round(score.probability, 4) for score in prediction.labels]
     labels: Any = ";".join(prediction.names) if flat else prediction.names
@@ -35,19 +36,38 @@ def with_emotions(
     chosen: list[str],
     proba: bool,
     flat: bool,
-) -> list[dict[str, Any]]:
-    """The rows with the added columns; `flat` gives text and joins lists with semicolons."""
-    more = emotions_of(classifier, texts, chosen, proba, flat)
-    return [
+) -> tuple[list[dict[str, Any]], int]:
+    """The rows with the added columns, and how many texts were read in windows; `flat` gives text, without lists."""
+    more, long_texts = emotions_of(classifier, texts, chosen, proba, flat)
+    whole = [
         (row.cells() if flat and isinstance(row, JsonRow) else row) | added
         for row, added in zip(rows, more, strict=True)
     ]
+    return whole, long_texts
+
+
+@dataclass(frozen=True)
+class Written:
+    """What has been written of a table since the last time.
+
+    Attributes:
+        rows: Rows.
+        done: Share of the input that has been read; None where its size is unknown.
+        long_texts: Texts longer than the model reads at once, which were read in windows.
+    """
+
+    rows: int
+    done: float | None
+    long_texts: int
 
 
 def emotions_of(
     classifier: "EmotionClassifier", texts: list[str], chosen: list[str], proba: bool, flat: bool
-) -> list[dict[str, Any]]:
-    """The added columns of each text.
+) -> tuple[list[dict[str, Any]], int]:
+    """The added columns of each text, and how many texts were read in windows.
+
+    Where only some labels are asked for and none of them reaches its threshold, the answer is empty: the most probable
+    one of a choice says nothing.
 
     Args:
         classifier: Predicts.
@@ -57,31 +77,38 @@ def emotions_of(
         flat: Join lists with semicolons, for formats that have none.
     """
     columns = [classifier.labels.index(label) for label in chosen]
-    probabilities = classifier.predict_proba(texts)
+    read = classifier.read(texts)
     results = []
     for values, prediction in zip(
-        probabilities[:, columns].tolist(), classifier.decide(probabilities, only=chosen), strict=True
+        read.probabilities[:, columns].tolist(), classifier.decide(read.probabilities, only=chosen), strict=True
     ):
+        if prediction.fallback and len(chosen) < len(classifier.labels):
+            prediction = Prediction((), fallback=False)
         more = columns_of(prediction, flat)
         if proba:
             more |= {f"{PREFIX}{label}": round(value, 4) for label, value in zip(chosen, values, strict=True)}
         results.append(more)
-    return results
+    return results, int((read.windows > 1).sum())
 
 
 def arrow_with_emotions(
     classifier: "EmotionClassifier", table: Any, column: str, chosen: list[str], proba: bool
-) -> Any:
-    """An Arrow table with the added columns, all others as they are; a row without a text has nulls in them."""
+) -> tuple[Any, int]:
+    """An Arrow table with the added columns, all others as they are; a row without a text has nulls in them.
+
+    Also gives how many texts were read in windows.
+    """
     import pyarrow
 
     texts = table[column].to_pylist()
-    found = iter(emotions_of(classifier, [text for text in texts if text is not None], chosen, proba, flat=False))
+    given = [text for text in texts if text is not None]
+    answers, long_texts = emotions_of(classifier, given, chosen, proba, flat=False)
+    found = iter(answers)
     more = [next(found) if text is not None else {} for text in texts]
     for name in added_names(chosen, proba):
         values = pyarrow.array([row.get(name) for row in more], _arrow_type(name))
         table = table.append_column(name, values)
-    return table
+    return table, long_texts
 
 
 def check_free(source: str, columns: Sequence[str], added: Sequence[str]) -> None:
@@ -120,8 +147,8 @@ def predict_rows(
     proba: bool,
     on_bad: Callable[[str], None],
     overwrite: bool,
-) -> Iterator[tuple[int, float | None]]:
-    """Read a table, add the emotions and write it, in a stream; yields rows written and the share of the input read.
+) -> Iterator[Written]:
+    """Read a table, add the emotions and write it, in a stream; yields what has been written, chunk by chunk.
 
     Args:
         classifier: Predicts.
@@ -148,12 +175,13 @@ def predict_rows(
                 )
             texts = [row[column] for row in chunk.rows]
             if kind == out_kind == "jsonl":
-                more = emotions_of(classifier, texts, chosen, proba, flat)
+                more, long_texts = emotions_of(classifier, texts, chosen, proba, flat)
                 lines = cast(list[JsonRow], chunk.rows)
                 write([JsonRow({}, row.extended(one)) for row, one in zip(lines, more, strict=True)])
             else:
-                write(with_emotions(classifier, chunk.rows, texts, chosen, proba, flat))
-            yield len(chunk.rows), chunk.done
+                rows, long_texts = with_emotions(classifier, chunk.rows, texts, chosen, proba, flat)
+                write(rows)
+            yield Written(len(chunk.rows), chunk.done, long_texts)
 
 
 def predict_parquet(
@@ -165,7 +193,7 @@ def predict_parquet(
     proba: bool,
     on_bad: Callable[[str], None],
     overwrite: bool,
-) -> Iterator[tuple[int, float | None]]:
+) -> Iterator[Written]:
     """As `predict_rows`, from Parquet to Parquet: the columns stay Arrow's, so that no type and no value changes."""
     from pyarrow import parquet
 
@@ -175,12 +203,12 @@ def predict_parquet(
         writer = None
         for table, done in parquet_tables.read_tables(source[0], file, column, on_bad, parquet_tables.GROUP_ROWS):
             check_free(source[0], table.schema.names, added)
-            result = arrow_with_emotions(classifier, table, column, chosen, proba)
+            result, long_texts = arrow_with_emotions(classifier, table, column, chosen, proba)
             if writer is None:
                 output = stack.enter_context(tables.whole_file(target[0], overwrite))
                 writer = stack.enter_context(parquet.ParquetWriter(output, result.schema))
             writer.write_table(result)
-            yield len(table), done
+            yield Written(len(table), done, long_texts)
 
 
 def added_names(chosen: Sequence[str], proba: bool) -> list[str]:

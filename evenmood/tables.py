@@ -16,10 +16,11 @@ from evenmood.chunk import Chunk, JsonRow, Row, has_column, once_each
 from evenmood.errors import DataError, UsageError
 from evenmood.text import encodable
 
-FORMATS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+FORMATS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".txt": "txt"}
 """Format by a file name's ending."""
 STREAM = "-"
 """The file name of standard input and output."""
+TEXT_COLUMN = "text"
 CHUNK_ROWS = 1000
 
 # One cell may hold a whole page: Python's own limit is 131,072 characters.
@@ -58,7 +59,7 @@ def read_chunks(
 
     Args:
         name: File, or `-` for standard input.
-        kind: `csv`, `tsv`, `jsonl` or `parquet`.
+        kind: `csv`, `tsv`, `jsonl`, `parquet`, or `txt` for a text a line, whose column is `text`.
         column: Column that must be there and hold strings; None where the caller looks for himself.
         on_bad: Called with what is wrong with a row, and where; if it returns, the row is left out.
         size: Rows a chunk at the most.
@@ -78,6 +79,8 @@ def read_chunks(
         columns, rows = (
             _read_jsonl(name, file, column, on_bad)
             if kind == "jsonl"
+            else _read_txt(name, file, column, on_bad)
+            if kind == "txt"
             else _read_csv(name, file, column, "\t" if kind == "tsv" else delimiter, on_bad, header)
         )
         chunk: list[Row] = []
@@ -172,6 +175,7 @@ def open_input(name: str) -> Iterator[BinaryIO]:
     """Open a file, or standard input for `-`.
 
     Raises:
+        UsageError: There is no such file.
         DataError: It cannot be read.
     """
     if name == STREAM:
@@ -179,6 +183,8 @@ def open_input(name: str) -> Iterator[BinaryIO]:
         return
     try:
         file = Path(name).open("rb")  # noqa: SIM115 - an error while reading is another one
+    except FileNotFoundError:
+        raise UsageError(f"{name}: no such file") from None
     except OSError as error:
         raise DataError(f"{name}: cannot be read ({error.strerror})") from None
     with file:
@@ -250,6 +256,31 @@ def _read_csv(
             yield dict(zip(header, cells, strict=True))
 
     return header, rows()
+
+
+def _read_txt(
+    name: str, file: BinaryIO, column: str | None, on_bad: Callable[[str], None]
+) -> tuple[list[str], Iterator[Row]]:
+    has_column(column, [TEXT_COLUMN], name)
+
+    def rows() -> Iterator[Row]:
+        bad: list[int] = []
+        for line in _lines(name, file, on_bad, bad):
+            if bad:
+                bad.clear()
+            else:
+                yield {TEXT_COLUMN: line.rstrip("\r\n")}
+
+    return [TEXT_COLUMN], rows()
+
+
+def find_column(name: str, kind: str, column: str) -> str:
+    """The column of this name, or the only one that differs from it in upper and lower case alone."""
+    if name == STREAM or not Path(name).is_file():
+        return column
+    columns = next(read_chunks(name, kind, None, lambda message: None, size=1)).columns
+    alike = [one for one in columns if one.casefold() == column.casefold()]
+    return alike[0] if column not in columns and len(alike) == 1 else column
 
 
 def _read_jsonl(

@@ -210,7 +210,7 @@ def test_outputs_that_may_not_be_written(table: Path, tmp_path: Path) -> None:
     assert out.read_text().startswith("id,text,emotion_labels")
     assert "is the input itself" in evenmood("predict", table, table, "--overwrite", code=2)[1]
     assert "there is no folder" in evenmood("predict", table, tmp_path / "no" / "out.csv", code=2)[1]
-    assert "cannot be read" in evenmood("predict", tmp_path / "missing.csv", out, "--overwrite", code=1)[1]
+    assert "no such file" in evenmood("predict", tmp_path / "missing.csv", out, "--overwrite", code=2)[1]
     assert "no label 'fury'" in evenmood("predict", table, "--labels", "joy,fury", code=2)[1]
     assert "say with --input-format" in evenmood("predict", "-", code=2)[1]
 
@@ -278,3 +278,64 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "Traceback" in done.stderr
+
+
+def test_texts_that_look_like_options() -> None:
+    for arguments in (["-1 out of 10"], ["--", "-sigh-"], ["--", "--json"], ["-1", "out", "of", "10"]):
+        assert "threshold" in evenmood(*arguments)[0]
+    assert "No such option" in evenmood("--probaa", "x", code=2)[1]
+    assert json.loads(evenmood("-1 out of 10", "--json")[0])["labels"]
+
+
+def test_standard_input_is_a_text() -> None:
+    expected, _ = evenmood("Thank you so much!")
+    for arguments in ([], ["-"], ["text", "-"]):
+        assert evenmood(*arguments, stdin=b"Thank you so much!\n")[0] == expected
+    assert json.loads(evenmood("--json", stdin=b"Thank you so much!")[0])["labels"][0]["label"] == "gratitude"
+
+
+def test_a_mistyped_command_is_asked_about() -> None:
+    for arguments in (["prediict", "x"], ["inf0"], ["predct", "in.csv", "out.csv"]):
+        code = 0 if arguments == ["inf0"] else 2
+        _, error = evenmood(*arguments, code=code)
+        assert ("did you mean predict?" in error) == (code == 2)
+    assert "threshold" in evenmood("text", "prediict")[0]
+    assert "threshold" in evenmood("predictions", "are", "hard")[0]
+
+
+def test_chosen_labels_that_no_text_has_give_an_empty_answer(tmp_path: Path) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"text": "The meeting is on Monday."}\n{"text": "Thank you so much!"}\n')
+    rows = [json.loads(line) for line in evenmood("predict", source, "--labels", "gratitude,anger")[0].splitlines()]
+    assert (rows[0]["emotion_labels"], rows[0]["emotion_probabilities"], rows[0]["emotion_fallback"]) == ([], [], False)
+    assert rows[1]["emotion_labels"] == ["gratitude"]
+    printed, _ = evenmood("predict", source, "--labels", "gratitude", "--format", "csv")
+    assert printed.splitlines()[1].endswith(",,,false")
+
+
+def test_text_files_and_column_names_in_other_cases(tmp_path: Path, model: EmotionClassifier) -> None:
+    (tmp_path / "in.txt").write_text('Thank you!\n\nI\'m scared\tof it, "very"', encoding="utf-8")
+    rows = list(csv.DictReader(io.StringIO(evenmood("predict", tmp_path / "in.txt")[0])))
+    assert [row["text"] for row in rows] == ["Thank you!", "", 'I\'m scared\tof it, "very"']
+    assert "write .csv" in evenmood("predict", tmp_path / "in.txt", tmp_path / "out.txt", code=2)[1]
+    for kind in ("csv", "jsonl"):
+        source = tmp_path / f"in.{kind}"
+        source.write_text("Text\nThank you!\n" if kind == "csv" else '{"TEXT": "Thank you!"}\n')
+        assert "gratitude" in evenmood("predict", source)[0]
+    (tmp_path / "two.csv").write_text("Text,TEXT\na,b\n")
+    assert "no column 'text'" in evenmood("predict", tmp_path / "two.csv", code=2)[1]
+
+
+def test_long_texts_are_counted(tmp_path: Path) -> None:
+    source = tmp_path / "in.csv"
+    source.write_text("text\n" + "so it goes on and on. " * 100 + "\nshort\n")
+    for kind in ("csv", "jsonl"):
+        error = evenmood("predict", source, "--format", kind)[1]
+        assert error.startswith("1 texts of more than")
+        assert error.endswith("were read in overlapping windows\n")
+
+
+def test_info_takes_a_model_either_way(folder: Path) -> None:
+    assert str(folder) in evenmood("info", "--model", folder)[0]
+    assert evenmood("info", folder)[0] == evenmood("info", "--model", folder)[0]
+    assert "give the model once" in evenmood("info", folder, "--model", folder, code=2)[1]
