@@ -88,6 +88,7 @@ def resolve(texts: Sequence[Path], votes: Path, data: str, out: Path, results: P
         "kept": len(kept),
         "dropped": dict(counts),
         "annotators": len({vote.annotator for votes_of in given.values() for vote in votes_of}),
+        "votes_per_text": max((len(own) for own in _by_id(given["random"]).values()), default=0),
         "annotated": {sample: len(_by_id(given[sample])) for sample in SAMPLES},
         "changed": dict(changed),
         "agreement": agreement.measure(given["random"]),

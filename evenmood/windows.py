@@ -8,7 +8,8 @@ import numpy as np
 OVERLAP = 4
 """A window begins with the last sentence of the one before, where that has at most this part of a window."""
 PEAK_SHARE = 0.5
-"""Share of the highest probability among the windows; the rest is their mean (docs/performance.md, "Long texts")."""
+"""Share of the highest probability among the windows; the rest is their mean: a feeling that one part of a text has
+counts, and a long text does not collect labels from every part."""
 _SENTENCE = re.compile(r"(?<=[.!?…。！？])\s+|\n+")
 _WORD = re.compile(r"\S+")
 

@@ -71,7 +71,8 @@ def bundle(folder: Path, package: Path, results: Path, terms: Path | None = None
     }
     for name in (f"calibration-{split}" for split in metrics):
         content[name] = json.loads((training / f"{name}.json").read_text(encoding="utf-8"))
-    for file in (ROBUSTNESS_FILE, SEEDS_FILE, RECORD_FILE):
+    everyday = [f"everyday-{split}.json" for split in ("validation", "test")]
+    for file in (*everyday, ROBUSTNESS_FILE, SEEDS_FILE, RECORD_FILE):
         if (training / file).is_file():
             content[file.removesuffix(".json")] = json.loads((training / file).read_text(encoding="utf-8"))
     results.parent.mkdir(parents=True, exist_ok=True)
