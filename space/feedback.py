@@ -122,6 +122,7 @@ def row_of(classifier: EmotionClassifier, model: str, text: str, verdict: str, l
         "prompt_id": None,
         "votes": None if verdict == DISAGREE else [int(number in numbers) for number in range(len(LABELS))],
         "reviewed": False,
+        "reviewed_by": None,
         "resolution": None,
         "feedback": {
             "verdict": verdict,

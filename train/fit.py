@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from tokenizers import Tokenizer
 
-from evenmood import __version__
+from evenmood import EmotionClassifier, __version__
 from evenmood.calibration import fit_platt, scale_head
 from evenmood.errors import DataError
 from evenmood.labels import LABELS
@@ -124,7 +124,7 @@ def fit(
             "bits": config.embedding_bits,
             "macro_f1_keras": score(validation.labels, probabilities, thresholds, LABELS, 0)["macro_f1"],
             "macro_f1_onnx": score(validation.labels, stored, thresholds, LABELS, 0)["macro_f1"],
-            "largest_difference": float(np.abs(stored - probabilities).max()),
+            "largest_difference": float(np.abs(stored - probabilities)[read_at_once(work, validation.texts)].max()),
         }
         (training / "storage.json").write_text(json.dumps(storage, indent=1) + "\n", encoding="utf-8")
         for split, rows in (("train", train), ("validation", validation)):
@@ -217,6 +217,12 @@ class ValidationRows:
             np.repeat(self.labels, self.repeats, axis=0),
             np.repeat(self.masked(probabilities), self.repeats, axis=0),
         )
+
+
+def read_at_once(folder: Path, texts: list[str]) -> np.ndarray:
+    """Which texts the model reads in one window, as Keras does: bool of shape (n,)."""
+    once: np.ndarray = EmotionClassifier.from_pretrained(folder).read(texts).windows == 1
+    return once
 
 
 def calibrate_head(model: keras.Model, labels: np.ndarray, probabilities: np.ndarray) -> None:
