@@ -114,8 +114,8 @@ def test_what_is_refused_is_refused_at_once(table: Path, tmp_path: Path) -> None
         assert (done.returncode, done.stderr) == (1, f"error: {numbers}: column 'x' stands there twice\n")
         done = run("-m", "evenmood.cli", "predict", "gone.parquet", out, "--engine", engine)
         assert (done.returncode, done.stderr) == (
-            1,
-            "error: gone.parquet: cannot be read (No such file or directory)\n",
+            2,
+            "error: gone.parquet: no such file\n",
         )
     done = run("-m", "evenmood.cli", "predict", str(table), out, "--ray-address", "127.0.0.1:9")
     assert done.returncode == 2

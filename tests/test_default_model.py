@@ -82,7 +82,7 @@ def test_no_soft_target_is_of_validation_or_test() -> None:
             assert source["written"] == source["read"] - sum(source["dropped"].values())
 
 
-def test_three_seeds_on_test() -> None:
+def test_seeds_on_test() -> None:
     group = RESULTS["seeds"]["groups"][0]
     assert RESULTS["seeds"]["split"] == "test"
     assert group["seeds"] == [0]
