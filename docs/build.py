@@ -1,4 +1,4 @@
-"""Write what is measured into README.md and two documents: `python docs/build.py`, or `--check` whether it is."""
+"""Write measured figures into README.md and generated documents: `python docs/build.py`; `--check` compares only."""
 
 import ast
 import contextlib
@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 EXPERIMENTS = ROOT / "docs/experiments.md"
 WRITTEN = ROOT / "docs/written.md"
+FILES = ROOT / "docs/files.md"
 DESCRIPTIONS = {
     ".ci/run": "what continuous integration runs",
     ".github/workflows/ci.yml": "the same on GitHub, for each Python",
@@ -27,7 +28,7 @@ DESCRIPTIONS = {
     "CHANGELOG.md": "what changed in each version",
     "LICENSE": "Apache-2.0",
     "Makefile": "every command of the project",
-    "README.md": "this page",
+    "README.md": "what it is, how to use it, results, limits",
     "benchmarks/performance.md.jinja": "template of docs/performance.md",
     "constraints.txt": "versions that were tried together",
     "data_build/annotate.js": "keyboard of the annotators' app",
@@ -37,9 +38,13 @@ DESCRIPTIONS = {
     "data_build/written/votes.parquet": "the votes of their annotators, language models",
     "data_build/written_report.md.jinja": "template of docs/written.md",
     "data_build/generated.parquet": "the generated rows that passed verification, with their provenance",
+    "docs/data-build.md": "guide: build the data set",
+    "docs/files.md": "this page",
+    "docs/hub.md": "guide: push, load and deploy on the Hugging Face Hub",
+    "docs/training.md": "guide: retrain, distill, score your own test set",
     "docs/dataset.md": "the data set: stages, gates, balance, measured on a real build",
     "docs/demo.gif": "a recording of the demo",
-    "docs/demo.png": "the picture above",
+    "docs/demo.png": "the README's picture",
     "docs/experiments.md": "the paper's claims tested: arms, intervals, verdicts, labels, what people agree on",
     "docs/performance.md": "speed, memory and scale, beside what people use instead",
     "docs/quality-log.md": "every training run that was tried, with its options and its figures on validation",
@@ -94,6 +99,7 @@ def main() -> None:
         DOCUMENT: document(),
         EXPERIMENTS: experiments.document(ROOT / "results/experiments.json"),
         WRITTEN: written_votes.document(ROOT / "results/written.json"),
+        FILES: f"# Files\n\nWritten by `make docs`.\n\n{file_tree()}\n",
     }
     for path, new in made.items():
         old = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -111,7 +117,6 @@ def build(text: str) -> str:
         "results": results,
         "speed": lambda _: readme_table(),
         "demo": demo,
-        "files": file_tree,
     }
     for name, make in parts.items():
         before, mark, rest = text.partition(f"<!-- generated: {name} -->\n")
@@ -217,7 +222,7 @@ def demo(_: str) -> str:
     )
 
 
-def file_tree(_: str) -> str:
+def file_tree() -> str:
     """One line a file that git knows or would add: its docstring's first line, or what `DESCRIPTIONS` says."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],  # noqa: S607

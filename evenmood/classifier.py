@@ -1,7 +1,7 @@
 """The classifier: load a model folder, predict labels, explain them. Runs on onnxruntime alone."""
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
 from itertools import islice
@@ -15,6 +15,7 @@ from evenmood import hub, model_folder
 from evenmood.batch_tokenizer import BatchTokenizer
 from evenmood.errors import ModelError, UsageError
 from evenmood.inference import Read, read_texts
+from evenmood.inputs import checked_texts
 from evenmood.loading import load_session, load_tokenizer
 from evenmood.model_folder import ModelInfo
 from evenmood.prediction import Prediction, WordWeight, decided
@@ -137,7 +138,7 @@ class EmotionClassifier:
         """
         if isinstance(texts, str):
             return self.read([texts]).probabilities.reshape(-1)
-        return self.read(_checked(texts)).probabilities
+        return self.read(checked_texts(texts)).probabilities
 
     @overload
     def predict(  # type: ignore[overload-overlap]  # a string is a sequence of strings, to the type checker alone
@@ -173,7 +174,7 @@ class EmotionClassifier:
             return self._predictions([texts], cuts)[0]
         if isinstance(texts, Iterator):
             return self._stream(texts, cuts)
-        return self._predictions(_checked(texts), cuts)
+        return self._predictions(checked_texts(texts), cuts)
 
     def decide(
         self,
@@ -357,7 +358,7 @@ class EmotionClassifier:
     def _stream(self, texts: Iterator[str], cuts: np.ndarray) -> Iterator[Prediction]:
         first = 0
         while chunk := list(islice(texts, STREAM_ROWS)):
-            yield from self._predictions(_checked(chunk, first), cuts)
+            yield from self._predictions(checked_texts(chunk, first), cuts)
             first += len(chunk)
 
 
@@ -385,27 +386,3 @@ def _rebuilt(
         classifier._origin = origin
     classifier.thresholds = thresholds
     return classifier
-
-
-def _checked(texts: Any, first: int = 0) -> Sequence[str]:
-    """Return the texts if each is a string; `first` is the index of the first one in the caller's input."""
-    check_rows(texts)
-    if isinstance(texts, (bytes, bytearray, Mapping)) or not isinstance(texts, Iterable):
-        hint = "; decode it first" if isinstance(texts, (bytes, bytearray)) else ""
-        raise TypeError(f"expected a string or a list of strings, not {type(texts).__name__}{hint}")
-    rows = texts if isinstance(texts, (list, tuple)) else list(texts)
-    for index, text in enumerate(rows):
-        if not isinstance(text, str):
-            raise TypeError(f"text {first + index} is {text!r:.40} ({type(text).__name__}), not a string")
-    return rows
-
-
-def check_rows(texts: Any) -> None:
-    """Raise `TypeError` for a collection that does not iterate over its rows in order."""
-    kind = type(texts).__name__
-    if hasattr(texts, "columns"):  # a frame of pandas or polars, an Arrow table: iterating gives names or columns
-        raise TypeError(f'expected a list of strings, not {kind}; pass the column of texts: df["text"]')
-    if isinstance(texts, Set):
-        raise TypeError(f"expected a list of strings, not {kind}, which has no order; pass a list")
-    if getattr(texts, "ndim", 1) != 1:
-        raise TypeError(f"expected a list of strings, not {kind} of {texts.ndim} dimensions; pass one column of it")

@@ -151,10 +151,8 @@ def predict(
             pieces = cluster.predict_file(source, column, added, arguments, ray_address)
             count = cluster.write_file(pieces, target, column, source, on_bad, advance, overwrite)
         else:
-            predict_table = scored.predict_parquet if kind == out_kind == "parquet" else scored.predict_rows
-            for part in predict_table(
-                classifier, (source, kind), (target, out_kind), column, chosen, proba, on_bad, overwrite
-            ):
+            job = scored.TableJob(source, kind, target, out_kind, column, chosen, proba, on_bad, overwrite)
+            for part in scored.predict_table(classifier, job):
                 count += part.rows
                 long_texts += part.long_texts
                 advance(count, part.done)

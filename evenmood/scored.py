@@ -138,74 +138,82 @@ def _arrow_type(name: str) -> Any:
     return dict(zip(ADDED, kinds, strict=True)).get(name, pyarrow.float64())
 
 
-def predict_rows(
-    classifier: "EmotionClassifier",
-    source: tuple[str, str],
-    target: tuple[str, str],
-    column: str,
-    chosen: list[str],
-    proba: bool,
-    on_bad: Callable[[str], None],
-    overwrite: bool,
-) -> Iterator[Written]:
-    """Read a table, add the emotions and write it, in a stream; yields what has been written, chunk by chunk.
+@dataclass(frozen=True)
+class TableJob:
+    """A table to add emotions to.
 
-    Args:
-        classifier: Predicts.
-        source: Name and format of the input, as in `tables.read_chunks`.
-        target: Name and format of the output, as in `tables.write_rows`.
+    Attributes:
+        source: File to read, or `-`.
+        source_format: As in `tables.read_chunks`.
+        target: File to write, or `-`.
+        target_format: As in `tables.write_rows`.
         column: Column that holds the texts.
         chosen: Labels to choose from.
         proba: Whether each label's probability is added too.
         on_bad: As in `tables.read_chunks`.
         overwrite: Replace a file that exists.
     """
-    (source_name, kind), (target_name, out_kind) = source, target
-    added = added_names(chosen, proba)
-    flat = out_kind in ("csv", "tsv")
+
+    source: str
+    source_format: str
+    target: str
+    target_format: str
+    column: str
+    chosen: list[str]
+    proba: bool
+    on_bad: Callable[[str], None]
+    overwrite: bool
+
+    @property
+    def added(self) -> list[str]:
+        """Names of the added columns."""
+        return added_names(self.chosen, self.proba)
+
+
+def predict_table(classifier: "EmotionClassifier", job: TableJob) -> Iterator[Written]:
+    """Read a table, add the emotions and write it, in a stream; yields what has been written, chunk by chunk.
+
+    From Parquet to Parquet the columns stay Arrow's, so that no type and no value changes.
+    """
+    both_parquet = job.source_format == job.target_format == "parquet"
+    return (_predict_arrow if both_parquet else _predict_rows)(classifier, job)
+
+
+def _predict_rows(classifier: "EmotionClassifier", job: TableJob) -> Iterator[Written]:
+    flat = job.target_format in ("csv", "tsv")
     with ExitStack() as stack:
         write = None
-        for chunk in tables.read_chunks(source_name, kind, column, on_bad):
-            check_free(source_name, chunk.columns, added)
+        for chunk in tables.read_chunks(job.source, job.source_format, job.column, job.on_bad):
+            check_free(job.source, chunk.columns, job.added)
             if write is None:
-                schema = schema_with(chunk, kind, added) if out_kind == "parquet" else None
-                names = [*chunk.columns, *added]
+                schema = schema_with(chunk, job.source_format, job.added) if job.target_format == "parquet" else None
+                names = [*chunk.columns, *job.added]
                 write = stack.enter_context(
-                    tables.write_rows(target_name, out_kind, names, schema, overwrite, last=added)
+                    tables.write_rows(job.target, job.target_format, names, schema, job.overwrite, last=job.added)
                 )
-            texts = [row[column] for row in chunk.rows]
-            if kind == out_kind == "jsonl":
-                more, long_texts = emotions_of(classifier, texts, chosen, proba, flat)
+            texts = [row[job.column] for row in chunk.rows]
+            if job.source_format == job.target_format == "jsonl":
+                more, long_texts = emotions_of(classifier, texts, job.chosen, job.proba, flat)
                 lines = cast(list[JsonRow], chunk.rows)
                 write([JsonRow({}, row.extended(one)) for row, one in zip(lines, more, strict=True)])
             else:
-                rows, long_texts = with_emotions(classifier, chunk.rows, texts, chosen, proba, flat)
+                rows, long_texts = with_emotions(classifier, chunk.rows, texts, job.chosen, job.proba, flat)
                 write(rows)
             yield Written(len(chunk.rows), chunk.done, long_texts)
 
 
-def predict_parquet(
-    classifier: "EmotionClassifier",
-    source: tuple[str, str],
-    target: tuple[str, str],
-    column: str,
-    chosen: list[str],
-    proba: bool,
-    on_bad: Callable[[str], None],
-    overwrite: bool,
-) -> Iterator[Written]:
-    """As `predict_rows`, from Parquet to Parquet: the columns stay Arrow's, so that no type and no value changes."""
+def _predict_arrow(classifier: "EmotionClassifier", job: TableJob) -> Iterator[Written]:
     from pyarrow import parquet
 
-    added = added_names(chosen, proba)
     with ExitStack() as stack:
-        file = stack.enter_context(tables.open_seekable(source[0]))
+        file = stack.enter_context(tables.open_seekable(job.source))
         writer = None
-        for table, done in parquet_tables.read_tables(source[0], file, column, on_bad, parquet_tables.GROUP_ROWS):
-            check_free(source[0], table.schema.names, added)
-            result, long_texts = arrow_with_emotions(classifier, table, column, chosen, proba)
+        size = parquet_tables.GROUP_ROWS
+        for table, done in parquet_tables.read_tables(job.source, file, job.column, job.on_bad, size):
+            check_free(job.source, table.schema.names, job.added)
+            result, long_texts = arrow_with_emotions(classifier, table, job.column, job.chosen, job.proba)
             if writer is None:
-                output = stack.enter_context(tables.whole_file(target[0], overwrite))
+                output = stack.enter_context(tables.whole_file(job.target, job.overwrite))
                 writer = stack.enter_context(parquet.ParquetWriter(output, result.schema))
             writer.write_table(result)
             yield Written(len(table), done, long_texts)

@@ -5,8 +5,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from evenmood.classifier import STREAM_ROWS, EmotionClassifier, check_rows
+from evenmood.classifier import STREAM_ROWS, EmotionClassifier
 from evenmood.errors import UsageError
+from evenmood.inputs import check_rows
 
 Score = dict[str, Any]
 """`{"label": str, "score": float}`."""

@@ -1,4 +1,4 @@
-"""The README: its snippets run, its figures are the measured ones, its file tree is the disk's."""
+"""README and guides: snippets run, links lead somewhere, figures and the file list are current."""
 
 import os
 import re
@@ -15,11 +15,13 @@ from tests.hub_server import HubServer
 from tests.local_hub import run_module
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+README = ROOT / "README.md"
+GUIDES = [README, *(ROOT / "docs" / name for name in ("hub.md", "data-build.md", "training.md"))]
+TEXT = "\n".join(path.read_text(encoding="utf-8") for path in GUIDES)
+SNIPPETS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 COMMANDS = [
     line.split("  #")[0].strip()
-    for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+    for block in re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL)
     for line in block.splitlines()
 ]
 
@@ -72,9 +74,15 @@ def test_figures_output_and_file_tree_are_current() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_pictures_exist() -> None:
-    for path in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README) + re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (ROOT / path).is_file(), path
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.name)
+def test_pictures_and_links_exist(guide: Path) -> None:
+    text = guide.read_text(encoding="utf-8")
+    for path in re.findall(r"!\[[^]]*\]\(([^)]+)\)", text) + re.findall(r"\]\((?!http)([^)#]+)(?:#[^)]*)?\)", text):
+        assert (guide.parent / path).is_file(), path
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 180
 
 
 def test_every_extra_that_an_error_names_exists() -> None:

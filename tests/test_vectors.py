@@ -174,7 +174,7 @@ def test_vectors_that_tell_many_words_apart_hardly_are_refused() -> None:
     with pytest.raises(DataError, match=r"vectors: 60 words have nearly the same vector .*: word100, word101"):
         check_distinct(words, alike, "vectors")
     alike[:370] = distinct[:370]
-    check_distinct(words, alike, "vectors")  # accented letters and the like: some such words are nothing unusual
+    check_distinct(words, alike, "vectors")  # a few such words are normal, accented letters for instance
 
 
 def test_emoji_have_vectors_that_mean_something(tiny_encoder: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from evenmood import EmotionClassifier
 from evenmood.windows import combine, window_spans
 
-SENTENCES = ["The bus was late.", "I waited for an hour!", "Nobody told us anything…", "Then it rained, and it rained."]
+SENTENCES = ["The bus was late.", "I waited for an hour!", "Nobody gave a reason…", "Then it rained, and it rained."]
 
 
 def words(texts: Sequence[str]) -> np.ndarray:

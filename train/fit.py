@@ -178,7 +178,7 @@ def vocabulary_makers(
 class ValidationRows:
     """What thresholds and calibration are tuned on: the validation split, and the everyday texts beside it.
 
-    Both sets weigh the same. A label that counts neither as right nor as wrong is no label, and has probability 0.
+    Both sets have equal weight. Ignored labels are treated as absent, with probability 0.
 
     Attributes:
         texts: n texts.
