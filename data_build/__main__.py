@@ -1,8 +1,8 @@
 """Build and publish the data set: `python -m data_build STAGE --help`."""
 
 # Each import registers its commands; `--help` lists them in this order.
-from data_build import stage_commands, review_commands, release_commands  # noqa: F401, I001
-from data_build.commands import app
+from data_build.cli import stage_commands, review_commands, release_commands  # noqa: F401, I001
+from data_build.cli.commands import app
 from evenmood.command import run
 
 __all__ = ["app", "main"]

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from pyarrow import parquet
 
-from data_build import batch, goemotions
-from data_build.answers import Budget, ask_all
-from data_build.generator import Answer, Generator, Mode
-from data_build.prompts import PROMPT_ID, Request, plan
+from data_build import goemotions
+from data_build.generation import batch
+from data_build.generation.answers import Budget, ask_all
+from data_build.generation.generator import Answer, Generator, Mode
+from data_build.generation.prompts import PROMPT_ID, Request, plan
 from data_build.stage import PLAN_FILE, Say, input_hashes, open_stage
 from evenmood import LABELS, rows
 from evenmood.build_folder import MANIFEST_FILE, read_manifest, read_rows

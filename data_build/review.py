@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 import pyarrow
 
-from data_build import agreement, verify
-from data_build.majority import ANNOTATORS, Result, Vote
+from data_build import verify
+from data_build.annotation import agreement
+from data_build.annotation.majority import ANNOTATORS, Result, Vote
+from data_build.annotation.votes import FILE, Task, Votes
 from data_build.stage import Say, input_hashes, open_stage
-from data_build.votes import FILE, Task, Votes
 from evenmood import LABELS
 from evenmood.build_folder import MANIFEST_FILE, read_rows, read_shards, sha256
 from evenmood.errors import DataError, UsageError

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.report import DOCUMENT, document, readme_table
-from data_build import written_votes
+from data_build.annotation import written_votes
 from evenmood.model_folder import figure_text
 from train import experiments
 
@@ -31,12 +31,12 @@ DESCRIPTIONS = {
     "README.md": "what it is, how to use it, results, limits",
     "benchmarks/performance.md.jinja": "template of docs/performance.md",
     "constraints.txt": "versions that were tried together",
-    "data_build/annotate.js": "keyboard of the annotators' app",
-    "data_build/dataset_card.md.jinja": "template of the data set's card",
-    "data_build/dataset_report.md.jinja": "template of docs/dataset.md",
+    "data_build/annotation/annotate.js": "keyboard of the annotators' app",
+    "data_build/publishing/dataset_card.md.jinja": "template of the data set's card",
+    "data_build/publishing/dataset_report.md.jinja": "template of docs/dataset.md",
     "data_build/written/train.parquet": "everyday texts written for this project, with labels and votes (CC BY 4.0)",
     "data_build/written/votes.parquet": "the votes of their annotators, language models",
-    "data_build/written_report.md.jinja": "template of docs/written.md",
+    "data_build/annotation/written_report.md.jinja": "template of docs/written.md",
     "data_build/generated.parquet": "the generated rows that passed verification, with their provenance",
     "docs/data-build.md": "guide: build the data set",
     "docs/files.md": "this page",

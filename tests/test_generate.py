@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from pyarrow import parquet
 
-from data_build import batch, generate, generator, kept
-from data_build.generator import GeneratorError
-from data_build.prompts import PROMPT_ID, SHOTS, plan
+import data_build
+from data_build import generate
+from data_build.generation import batch, generator, kept
+from data_build.generation.generator import GeneratorError
+from data_build.generation.prompts import PROMPT_ID, SHOTS, plan
 from evenmood import LABELS, DataError, UsageError
 from evenmood.build_folder import read_manifest, read_rows
 from evenmood.rows import text_hash
@@ -265,7 +267,7 @@ def test_rows_that_were_generated_before(build: Path, server: OpenAIServer, tmp_
 
 
 def test_what_early_rows_did_not_record() -> None:
-    path = Path(kept.__file__).with_name("generated.parquet")
+    path = Path(data_build.__file__).with_name("generated.parquet")
     rows = parquet.read_table(path).to_pylist()
     lacking = kept.unrecorded(row["prompt_id"] for row in rows)
     assert lacking["seed"] == lacking["tokens"] == lacking["cost"] > 0

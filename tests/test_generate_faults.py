@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from data_build import answers, generate, generator
-from data_build.generator import GeneratorError, read_answers
+from data_build import generate
+from data_build.generation import answers, generator
+from data_build.generation.generator import GeneratorError, read_answers
 from evenmood.build_folder import read_manifest
 from tests.hub_repository import files_of
 from tests.openai_server import Handler, OpenAIServer

@@ -31,7 +31,8 @@ UNFINISHED = f"{MODEL}-unfinished"
 @pytest.fixture
 def with_data(hub: HubServer, token: str, small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> HubServer:
     """The small data set as Parquet on the Hub."""
-    from data_build import goemotions, publish
+    from data_build import goemotions
+    from data_build.publishing import publish
 
     build = tmp_path_factory.mktemp("with-data") / "build"  # not in the data set's own folder, which others read
     goemotions.run(build, print, str(small_data), any_size=True)

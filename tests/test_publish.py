@@ -12,9 +12,9 @@ from huggingface_hub import DatasetCard, DatasetCardData
 from pyarrow import parquet
 
 from data_build import goemotions
-from data_build.card import REQUIRED, check_card
-from data_build.hydrate import hydrate
-from data_build.publish import prepare, publish
+from data_build.publishing.card import REQUIRED, check_card
+from data_build.publishing.hydrate import hydrate
+from data_build.publishing.publish import prepare, publish
 from evenmood import LABELS, DataError
 from evenmood.rows import schema, text_hash
 from evenmood.splits import SPLITS, load_split

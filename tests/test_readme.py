@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from data_build import goemotions, publish
+from data_build import goemotions
+from data_build.publishing import publish
 from evenmood.command import EXTRAS
 from tests.hub_repository import files_of
 from tests.hub_server import HubServer

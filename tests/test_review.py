@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from gradio_client import Client
 
-from data_build.majority import Vote
+from data_build.annotation.majority import Vote
+from data_build.annotation.votes import Votes
 from data_build.stage import open_stage
-from data_build.votes import Votes
 from evenmood import LABELS
 from evenmood.rows import table, text_hash
 from tests.fresh_environment import ROOT

@@ -9,10 +9,11 @@ from typing import Any
 import pyarrow
 import pytest
 
-from data_build import agreement, review
-from data_build.majority import Vote, majority
+from data_build import review
+from data_build.annotation import agreement
+from data_build.annotation.majority import Vote, majority
+from data_build.annotation.votes import HELD, Votes
 from data_build.stage import input_hashes, open_stage
-from data_build.votes import HELD, Votes
 from evenmood import LABELS, DataError, UsageError
 from evenmood.build_folder import read_manifest, read_rows
 from evenmood.rows import schema, table, text_hash
@@ -81,7 +82,7 @@ def test_a_row_that_somebody_left_goes_to_another(votes: Votes, monkeypatch: pyt
     assert other is not None
     assert other != first
     now = time.time() + HELD + 1
-    monkeypatch.setattr("data_build.votes.time.time", lambda: now)
+    monkeypatch.setattr("data_build.annotation.votes.time.time", lambda: now)
     assert votes.next("Gus") == first
 
 

@@ -10,8 +10,8 @@ import pytest
 from pyarrow import parquet
 
 from data_build import balance, goemotions, written
+from data_build.annotation.written_votes import resolve
 from data_build.written import Extra
-from data_build.written_votes import resolve
 from evenmood import LABELS, DataError
 from evenmood.build_folder import read_manifest, read_rows
 from evenmood.rows import symbol_hash

@@ -10,7 +10,7 @@ from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats.inter_rater import fleiss_kappa
 from statsmodels.stats.proportion import proportion_confint
 
-from data_build.majority import ANNOTATORS, Vote
+from data_build.annotation.majority import ANNOTATORS, Vote
 from evenmood import LABELS
 
 

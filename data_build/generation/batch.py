@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_build.generator import Answer, Generator, GeneratorError, explained, read_answers
-from data_build.prompts import Request
+from data_build.generation.generator import Answer, Generator, GeneratorError, explained, read_answers
+from data_build.generation.prompts import Request
 from evenmood.model_folder import write_text
 
 ANSWERS_FILE, STATE_FILE = "answers-batch.jsonl", "batches.json"

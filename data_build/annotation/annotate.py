@@ -8,8 +8,8 @@ from typing import Any
 
 import gradio as gr
 
-from data_build.majority import ANNOTATORS, Item, Vote
-from data_build.votes import Votes
+from data_build.annotation.majority import ANNOTATORS, Item, Vote
+from data_build.annotation.votes import Votes
 from evenmood import LABELS
 from evenmood.errors import EvenmoodError, UsageError
 

@@ -11,7 +11,7 @@ from huggingface_hub import HfApi
 from pyarrow import parquet
 
 from data_build import goemotions, relabel, review, verify
-from data_build.card import write_card
+from data_build.publishing.card import write_card
 from evenmood import LABELS, hub
 from evenmood.build_folder import MANIFEST_FILE, check_current, read_manifest, read_rows
 from evenmood.errors import DataError

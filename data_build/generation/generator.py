@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import openai
 import pydantic
 
-from data_build.prompts import SYSTEM, Request
+from data_build.generation.prompts import SYSTEM, Request
 from evenmood.errors import EvenmoodError, UsageError
 
 Mode = Literal["structured", "lines"]

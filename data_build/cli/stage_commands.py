@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from data_build.commands import TEACHER, Build, Limit, Restart, app, say
+from data_build.cli.commands import TEACHER, Build, Limit, Restart, app, say
 from evenmood.splits import GOEMOTIONS
 
 
@@ -84,7 +84,7 @@ def resolve_written(
     results: Annotated[Path, typer.Option(help="Results file to write.")] = Path("results/written.json"),
 ) -> None:
     """Drop written texts that repeat others, and give those that were annotated the majority's labels."""
-    from data_build.written_votes import resolve as write
+    from data_build.annotation.written_votes import resolve as write
 
     write(texts, votes, data, out, results, say)
 
@@ -155,7 +155,7 @@ def generate(
 ) -> None:
     """Have samples written for the labels that lack rows; the key is OPENAI_API_KEY's."""
     from data_build import generate as stage
-    from data_build import kept
+    from data_build.generation import kept
 
     if rows is not None:
         kept.take(build, say, rows, limit=limit, restart=restart)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from data_build.commands import Build, Limit, Restart, app, say
+from data_build.cli.commands import Build, Limit, Restart, app, say
 
 Task = Annotated[Literal["review", "audit"], typer.Option(help="Which votes.")]
 Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for other machines too.")]
@@ -24,7 +24,7 @@ def annotator(
     adjudicator: Annotated[bool, typer.Option("--adjudicator", help="May settle ties.")] = False,
 ) -> None:
     """Let somebody into the app of the stages review and audit."""
-    from data_build.votes import Votes
+    from data_build.annotation.votes import Votes
 
     people = Votes(build, "review")
     adjudicator = adjudicator or people.people().get(name.strip(), False)
@@ -35,8 +35,8 @@ def annotator(
 @app.command()
 def review(build: Build, limit: Limit = None, host: Host = "127.0.0.1", port: Port = None, seed: Seed = 0) -> None:
     """Open the app in which five annotators read the verified rows."""
-    from data_build import annotate
     from data_build import review as stage
+    from data_build.annotation import annotate
 
     annotate.launch(stage.fill(build, limit, seed), host, port)
 
@@ -50,8 +50,8 @@ def audit(
     seed: Seed = 0,
 ) -> None:
     """Open the app in which annotators check random rows of the balanced set."""
-    from data_build import annotate
     from data_build import review as stage
+    from data_build.annotation import annotate
 
     annotate.launch(stage.fill_audit(build, rows, seed), host, port)
 
@@ -66,9 +66,9 @@ def votes(
     """Say how far annotators agree; take votes in, or write them out."""
     import json
 
-    from data_build import agreement
     from data_build import review as stage
-    from data_build.votes import Votes
+    from data_build.annotation import agreement
+    from data_build.annotation.votes import Votes
 
     if take is not None:
         say(f"{take}: {stage.take(build, task, take):,} votes taken")

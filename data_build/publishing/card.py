@@ -10,7 +10,7 @@ import pyarrow
 from datasets.info import DatasetInfosDict
 from huggingface_hub import DatasetCard, DatasetCardData
 
-from data_build import figures
+from data_build.publishing import figures
 from evenmood import GROUP_OF, LABELS, cards
 from evenmood.rows import SOURCES
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from data_build.majority import ANNOTATORS, Item, Result, Vote, checked, counts_of, majority
+from data_build.annotation.majority import ANNOTATORS, Item, Result, Vote, checked, counts_of, majority
 from evenmood.errors import DataError, UsageError
 
 Task = Literal["review", "audit"]

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from data_build import batch
-from data_build.generator import Answer, Generator, GeneratorError, read_answers
-from data_build.prompts import Request
+from data_build.generation import batch
+from data_build.generation.generator import Answer, Generator, GeneratorError, read_answers
+from data_build.generation.prompts import Request
 
 
 class Budget:

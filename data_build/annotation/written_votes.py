@@ -16,8 +16,8 @@ import pyarrow
 from pyarrow import parquet
 from statsmodels.stats.proportion import proportion_confint
 
-from data_build import agreement
-from data_build.majority import Vote, majority
+from data_build.annotation import agreement
+from data_build.annotation.majority import Vote, majority
 from data_build.stage import Say
 from data_build.written import everyday_texts
 from evenmood import LABELS, cards

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from data_build.commands import Build, Limit, Restart, Revision, app, say
+from data_build.cli.commands import Build, Limit, Restart, Revision, app, say
 
 
 @app.command()
@@ -35,7 +35,7 @@ def report(
     ] = None,
 ) -> None:
     """Write the results file, the figures and the document of a build."""
-    from data_build import report as stage
+    from data_build.publishing import report as stage
 
     stage.run(build, say, results, document, generated)
 
@@ -46,7 +46,7 @@ def figures(
     out: Annotated[Path, typer.Option(help="Folder to write the pictures into.")] = Path("docs/figures/dataset"),
 ) -> None:
     """Draw the figures of the balanced rows alone."""
-    from data_build import report as stage
+    from data_build.publishing import report as stage
 
     stage.draw(build, out)
     say(f"{out}: labels.png, words.png and co-occurrence.png written")
@@ -68,7 +68,7 @@ def publish(
     out: Annotated[Path | None, typer.Option(help="Write what would be uploaded here, and upload nothing.")] = None,
 ) -> None:
     """Upload the data set to the Hub in one commit; the token is HF_TOKEN's or the one of `hf auth login`."""
-    from data_build import publish as stage
+    from data_build.publishing import publish as stage
     from evenmood.model_folder import whole_folder
 
     if out is not None:
@@ -101,6 +101,6 @@ def hydrate(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what lies at --out.")] = False,
 ) -> None:
     """Join withheld texts of tweets from your own copy of Sentiment140."""
-    from data_build.hydrate import hydrate as join
+    from data_build.publishing.hydrate import hydrate as join
 
     join(source, tweets, out, say, configuration=config, revision=revision, overwrite=overwrite)

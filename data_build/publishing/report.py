@@ -8,7 +8,9 @@ from typing import Any
 import pyarrow
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-from data_build import balance, feedback, figures, generate, goemotions, kept, relabel, review, sentiment140, verify
+from data_build import balance, feedback, generate, goemotions, relabel, review, sentiment140, verify
+from data_build.generation import kept
+from data_build.publishing import figures
 from data_build.stage import Say
 from evenmood import GROUP_OF, LABELS, cards
 from evenmood.build_folder import MANIFEST_FILE, check_current, read_manifest, read_rows

@@ -1,0 +1,1 @@
+"""Samples from an OpenAI-compatible endpoint: prompts, requests, answers, batches."""
