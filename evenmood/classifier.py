@@ -254,6 +254,7 @@ class EmotionClassifier:
         parts = [text[slice(*span)] for span in spans]
         column = self.labels.index(label)
         whole = self.predict_proba(parts)[:, [column]]
+        before_all = float(combine(whole)[0])
         found: dict[int, WordWeight] = {}
         for place, ((start, _), part) in enumerate(zip(spans, parts, strict=True)):
             words, _, _ = words_read(self._tokenizer, part)
@@ -262,7 +263,7 @@ class EmotionClassifier:
                 changed = whole.copy()
                 changed[place] = left
                 before = found.get(start + word.start)  # windows overlap
-                weight = float(combine(whole)[0] - combine(changed)[0]) + (before.weight if before else 0)
+                weight = before_all - float(combine(changed)[0]) + (before.weight if before else 0)
                 found[start + word.start] = replace(word, start=start + word.start, end=start + word.end, weight=weight)
         return list(found.values())
 

@@ -40,15 +40,33 @@ class Read:
 def read_texts(
     session: onnxruntime.InferenceSession, tokenizer: BatchTokenizer, texts: Sequence[str], columns: int
 ) -> Read:
-    """Probabilities of texts of any length.
+    """Probabilities of texts of any length; those longer than the model reads at once are read in windows."""
+    first = _read_beginnings(session, tokenizer, texts, columns)
+    long_texts = np.flatnonzero(first.windows > 1).tolist()
+    if not long_texts:
+        return first
+    parts: list[str] = []
+    for row in long_texts:
+        spans = window_spans(texts[row], tokenizer.max_length, lambda some: tokenizer.encode(some).tokens)
+        parts += [texts[row][slice(*span)] for span in spans]
+        first.windows[row] = len(spans)
+    found = _read_beginnings(session, tokenizer, parts, columns).probabilities
+    ends = np.cumsum(first.windows[long_texts])
+    for row, start, end in zip(long_texts, [0, *ends], ends, strict=False):
+        first.probabilities[row] = combine(found[start:end])
+    return first
+
+
+def _read_beginnings(
+    session: onnxruntime.InferenceSession, tokenizer: BatchTokenizer, texts: Sequence[str], columns: int
+) -> Read:
+    """Probabilities of what the model reads of each text at once; `windows` is 2 where there is more.
 
     A batch runs on one core, which is faster than one batch on two; so every core takes batches of its own. Tokenizing
     holds Python's lock, and would make the cores wait if it were done beside them: it is done before.
     """
     output = np.empty((len(texts), columns), np.float32)
-    words = np.empty(len(texts), np.int64)
-    windows = np.ones(len(texts), np.int64)
-    long_texts: list[int] = []
+    words, windows = np.empty(len(texts), np.int64), np.ones(len(texts), np.int64)
 
     def run(batches: Iterator[Batch], first: int) -> None:
         for ids, rows in batches:  # taking the next one is atomic: the cores share one iterator
@@ -59,7 +77,7 @@ def read_texts(
         for first in range(0, len(texts), CHUNK_ROWS):
             encoded = tokenizer.encode(texts[first : first + CHUNK_ROWS])
             words[first : first + CHUNK_ROWS] = encoded.words
-            long_texts += (first + np.flatnonzero(encoded.tokens > tokenizer.max_length)).tolist()
+            windows[first : first + CHUNK_ROWS] += encoded.tokens > tokenizer.max_length
             if len(texts) <= BATCH_ROWS:
                 (output,) = session.run(["probabilities"], {"input_ids": encoded.ids})
                 continue
@@ -68,25 +86,7 @@ def read_texts(
             run(batches, first)
             for helper in running:
                 helper.result()
-    for row in long_texts:
-        spans = window_spans(texts[row], tokenizer.max_length, lambda parts: tokenizer.encode(parts).tokens)
-        parts = [texts[row][slice(*span)] for span in spans]
-        # A window counts as many tokens as its sentences, but for what only its end shows: it cannot recurse.
-        output[row] = combine(_first_windows(session, tokenizer, parts))
-        windows[row] = len(parts)
     return Read(output, words, windows)
-
-
-def _first_windows(
-    session: onnxruntime.InferenceSession, tokenizer: BatchTokenizer, parts: Sequence[str]
-) -> np.ndarray:
-    """Probabilities of texts of at most one window, float32 of shape (n, labels)."""
-    found = [
-        session.run(["probabilities"], {"input_ids": tokenizer.encode(parts[first : first + BATCH_ROWS]).ids})[0]
-        for first in range(0, len(parts), BATCH_ROWS)
-    ]
-    probabilities: np.ndarray = np.concatenate(found)
-    return probabilities
 
 
 def length_batches(ids: np.ndarray) -> list[Batch]:

@@ -38,12 +38,14 @@ def read_tables(
         for batch in source.iter_batches(batch_size=size):
             table = pyarrow.Table.from_batches([batch])
             texts = table[column].to_pylist() if column is not None else []
-            for row, text in enumerate(texts, number + 1):
-                if not isinstance(text, str):
-                    on_bad(f"{name}, row {row}: {column!r} is {text!r:.40}, not a string")
-            number += len(table)
             valid = [isinstance(text, str) for text in texts]
-            yield table if all(valid) else table.filter(pyarrow.array(valid, pyarrow.bool_())), number / total
+            if not all(valid):
+                for row, (text, good) in enumerate(zip(texts, valid, strict=True), number + 1):
+                    if not good:
+                        on_bad(f"{name}, row {row}: {column!r} is {text!r:.40}, not a string")
+                table = table.filter(pyarrow.array(valid))
+            number += batch.num_rows
+            yield table, number / total
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise damaged(name, error) from None
 

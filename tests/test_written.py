@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow
 import pytest
@@ -14,7 +15,7 @@ from data_build.annotation.written_votes import resolve
 from data_build.written import Extra
 from evenmood import LABELS, DataError
 from evenmood.build_folder import read_manifest, read_rows
-from evenmood.rows import symbol_hash
+from evenmood.rows import symbol_hash, table, text_hash
 from evenmood.splits import load_split
 from tests.hub_server import HubServer
 
@@ -168,5 +169,25 @@ def test_wrong_columns_and_labels_are_named(build: Path, tmp_path: Path) -> None
         written.run(build, lambda line: None, tmp_path / "nowhere.parquet", restart=True)
 
 
-def test_balance_prefers_people_then_written_texts() -> None:
-    assert sorted(balance.RANKS, key=balance.RANKS.__getitem__)[:2] == ["goemotions", "written"]
+def test_balance_takes_written_texts_after_peoples_and_before_the_others(
+    build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = ["thank you", "my own text", "a sad tweet"]
+    parquet.write_table(pyarrow.table({"text": texts, "labels": [["gratitude"]] * 3}), tmp_path / "t.parquet")
+    written.run(build, lambda line: None, tmp_path / "t.parquet")
+    official = {"id": ["1"], "text": ["Thank you!"], "labels": [[15]], "scores": [None]}
+    tweets = {"id": ["2"], "text": ["A sad tweet"], "text_hash": [text_hash("A sad tweet")], "labels": [[25]]}
+    held = {
+        "relabel-official": pyarrow.table(official),
+        "verify": table(**tweets, source=["sentiment140"]),
+        "written": read_rows(build, "written"),
+    }
+    monkeypatch.setattr(balance, "read_rows", lambda folder, name, prefix="": held[name])
+    found, counts = balance.supply_of(build)
+    assert found["text"].to_pylist() == ["Thank you!", "my own text", "a sad tweet"]
+    assert found["source"].to_pylist() == ["goemotions", "written", "written"]
+    assert counts["written row repeats a text"] == 1
+    assert counts["sentiment140 row repeats a text under other labels"] == 1
+    labels = [[0]] * 9
+    ranks = np.array([balance.RANKS[name] for name in ("sentiment140", "generated", "written") for _ in range(3)])
+    assert balance.choose(labels, ranks, 4, 1.5, seed=0)[-3:].tolist() == [6, 7, 8]

@@ -70,9 +70,15 @@ def write_card(
         made=made,
         withheld=train["text"].null_count,
         reviewed=sum(train["reviewed"].to_pylist()) if main == "balanced" else 0,
-        generators=sorted({name for name in train["generator"].to_pylist() if name}) if main == "balanced" else [],
+        generators=generators_of(train) if main == "balanced" else [],
     )
     check_card(out)
+
+
+def generators_of(rows: Any) -> list[str]:
+    """Models that wrote the generated rows."""
+    named = zip(rows["generator"].to_pylist(), rows["source"].to_pylist(), strict=True)
+    return sorted({name for name, source in named if source == "generated"})
 
 
 def label_counts(table: Any) -> dict[str, int]:
@@ -87,7 +93,8 @@ def front_matter(
     """What the Hub reads of a card: https://huggingface.co/docs/hub/datasets-cards."""
     rows = sum(table.num_rows for table in tables[next(iter(tables))].values())
     sources = [SOURCE_IDS[source] for source in by_source if source in SOURCE_IDS] or [SOURCE_IDS["goemotions"]]
-    if "generated" in by_source:
+    own = {"generated", "written"} & set(by_source)
+    if own:
         sources.append("original")
     machine = any(source != "goemotions" for source in by_source)
     data = DatasetCardData(
@@ -97,7 +104,7 @@ def front_matter(
         license_name="per-source-terms",
         license_link=f"https://huggingface.co/datasets/{repo_id}#licence",
         annotations_creators=["crowdsourced", *(["machine-generated"] if machine else [])],
-        language_creators=["found", *(["machine-generated"] if "generated" in by_source else [])],
+        language_creators=["found", *(["machine-generated"] if own else [])],
         multilinguality=["monolingual"],
         size_categories=[next((name for limit, name in SIZES if rows < limit), "1M<n<10M")],
         source_datasets=sources,

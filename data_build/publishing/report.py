@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-from data_build import balance, feedback, generate, goemotions, relabel, review, sentiment140, verify
+from data_build import balance, feedback, generate, goemotions, relabel, review, sentiment140, verify, written
 from data_build.generation import kept
 from data_build.publishing import figures
 from data_build.stage import Say
@@ -114,7 +114,7 @@ def stages_of(build: Path) -> list[str]:
     ]
     tweets = [sentiment140.STAGE] if (build / sentiment140.STAGE / MANIFEST_FILE).exists() else []
     said = [feedback.STAGE] if (build / feedback.STAGE / MANIFEST_FILE).exists() else []
-    return [goemotions.STAGE, *tweets, *said, *made]
+    return [goemotions.STAGE, *tweets, *said, *written.stages(build), *made]
 
 
 def collect(build: Path) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def collect(build: Path) -> dict[str, Any]:
     balanced, verified = manifests[balance.STAGE], manifests[verify.STAGE]
     table = read_rows(build, balance.STAGE)
     rows = table.select(["source", "labels", "generator", "reviewed"]).to_pylist()
-    written = [told for told in read_rows(build, verify.STAGE)["prompt_id"].to_pylist() if told]
+    recorded = [one for one in read_rows(build, verify.STAGE)["prompt_id"].to_pylist() if one]
     measured = (build / relabel.EVALUATION / MANIFEST_FILE).exists()
     evaluation = read_manifest(build, relabel.EVALUATION)["evaluation"] if measured else {}
     shown = ("rows", "macro_f1", "micro_f1", "macro_roc_auc")
@@ -154,12 +154,12 @@ def collect(build: Path) -> dict[str, Any]:
         },
         "attempts": generate.attempts(build),
         "provenance": {
-            "rows": len(written),
-            "not_recorded": kept.unrecorded(written),
-            "not_shown": sum(json.loads(told)["prompt"] in NOT_SHOWN for told in written),
-            "prompts": sorted({json.loads(told)["prompt"] for told in written}),
+            "rows": len(recorded),
+            "not_recorded": kept.unrecorded(recorded),
+            "not_shown": sum(json.loads(told)["prompt"] in NOT_SHOWN for told in recorded),
+            "prompts": sorted({json.loads(told)["prompt"] for told in recorded}),
         },
-        "generators": sorted({row["generator"] for row in rows if row["generator"]}),
+        "generators": sorted({row["generator"] for row in rows if row["source"] == "generated"}),
         "reviewed": sum(row["reviewed"] for row in rows),
         "agreement": manifests.get(review.STAGE, {}).get("agreement"),
         "audit": review.audited(build),
