@@ -16,17 +16,18 @@ TEACHER ?= SamLowe/roberta-base-go_emotions
 TARGET ?=
 ENCODER ?= sentence-transformers/all-MiniLM-L6-v2
 WRITTEN ?= data_build/written
-# Teachers that know GoEmotions; where a larger one has labeled the texts already, REDDIT and TEXTS name its arrays:
-# REDDIT="data/goemotions=FILE.npz:NAME" TEXTS="data/goemotions=FILE.npz:NAME tweets.csv=FILE.npz:NAME".
+# Teachers tuned on GoEmotions; arrays of a larger one's probabilities go after the texts they belong to:
+# REDDIT=data/goemotions=FILE.npz:NAME TWEETS_TO_LABEL="tweets.csv=FILE.npz:NAME tweets.txt=FILE.npz:NAME".
 TEACHERS ?= models/teacher
 REDDIT ?= $(DATA)
-TEXTS ?= $(DATA)
+TWEETS_TO_LABEL ?=
 EVERYDAY := models/teacher-everyday
+LABEL := $(BIN)/python -m train label --official $(DATA)
 STUDENT := --data $(DATA) --extra $(WRITTEN) --extra-repeats 2 --extra-label-share 0.5 --vectors encoder:$(EVERYDAY) \
   --vocabulary all --min-frequency 5 --symbols --dropout 0.2 --embedding-dropout 0.1 --prior-bias --decay cosine \
   --batch-size 512 --thresholds shrunk --embedding-bits 8 --max-words 22000 --word-pieces 6000 --typos 0.1 \
   --misspellings 2000 --label-weights rarity --epochs 5 --calibrate --max-length 128 \
-  $(patsubst %,--soft-targets data/soft-%.parquet,targets varied-reddit written-varied written)
+  $(patsubst %,--soft-targets data/soft-%.parquet,goemotions $(if $(TWEETS_TO_LABEL),tweets) varied written-varied written)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check train data data-demo docs hub-tour teacher everyday-teacher soft-targets default-model screenshot bench-demo bench bench-quick clean
@@ -85,18 +86,19 @@ teacher: $(VENV)/data $(VENV)/train ## fine-tune a teacher of one's own: make te
 	$(BIN)/python -m train teacher --base $(ENCODER) --data $(DATA) --out models/teacher
 
 everyday-teacher: $(VENV)/data $(VENV)/train ## continue a teacher on the written texts too: make everyday-teacher DATA=... TEACHERS=...
-	test -e data/soft-reddit.parquet || $(BIN)/python -m train label --texts $(REDDIT) $(if $(findstring .npz:,$(REDDIT)),,$(TEACHERS:%=--teacher %)) \
-	  --official $(DATA) --out data/soft-reddit.parquet
+	test -e data/soft-reddit.parquet || $(LABEL) --texts $(REDDIT) $(if $(findstring .npz:,$(REDDIT)),,$(TEACHERS:%=--teacher %)) --out data/soft-reddit.parquet
 	test -e $(EVERYDAY) || $(BIN)/python -m train teacher --base $(firstword $(TEACHERS)) --data $(DATA) --extra $(WRITTEN) \
 	  --soft-targets data/soft-reddit.parquet --epochs 2 --learning-rate 1e-4 --head-factor 3 --out $(EVERYDAY)
 
-soft-targets: everyday-teacher ## have each kind of text labeled by the teachers that know it: make soft-targets DATA=... TEXTS="... ..."
-	test -e data/soft-targets.parquet || $(BIN)/python -m train label $(TEXTS:%=--texts %) --teacher $(EVERYDAY) --official $(DATA) --out data/soft-targets.parquet
-	test -e data/varied.txt || $(BIN)/python -m train augment --data $(DATA) --encoder $(firstword $(TEACHERS)) --copies 3 --out data/varied.txt
-	test -e data/soft-varied-reddit.parquet || $(BIN)/python -m train label --texts data/varied.txt --teacher $(firstword $(TEACHERS)) --official $(DATA) --out data/soft-varied-reddit.parquet
-	test -e data/written-varied.txt || $(BIN)/python -m train augment --data $(WRITTEN) --encoder $(firstword $(TEACHERS)) --copies 8 --out data/written-varied.txt
-	test -e data/soft-written-varied.parquet || $(BIN)/python -m train label --texts data/written-varied.txt --teacher $(EVERYDAY) --official $(DATA) --out data/soft-written-varied.parquet
-	test -e data/soft-written.parquet || $(BIN)/python -m train label --texts $(WRITTEN) --teacher $(EVERYDAY) --official $(DATA) --out data/soft-written.parquet
+soft-targets: everyday-teacher ## have each kind of text labeled by the teachers that know it
+	test -e data/soft-goemotions.parquet || $(LABEL) --texts $(REDDIT) $(TEACHERS:%=--teacher %) --out data/soft-goemotions.parquet
+	test -z "$(TWEETS_TO_LABEL)" || test -e data/soft-tweets.parquet || $(LABEL) $(TWEETS_TO_LABEL:%=--texts %) $(TEACHERS:%=--teacher %) \
+	  --teacher $(EVERYDAY) --out data/soft-tweets.parquet
+	test -e data/varied.txt || $(BIN)/python -m train augment --data $(DATA) --encoder $(firstword $(TEACHERS)) --copies 8 --out data/varied.txt
+	test -e data/soft-varied.parquet || $(LABEL) --texts data/varied.txt $(TEACHERS:%=--teacher %) --out data/soft-varied.parquet
+	test -e data/written-varied.txt || $(BIN)/python -m train augment --data $(WRITTEN) --encoder $(firstword $(TEACHERS)) --copies 6 --out data/written-varied.txt
+	test -e data/soft-written-varied.parquet || $(LABEL) --texts data/written-varied.txt --teacher $(EVERYDAY) --out data/soft-written-varied.parquet
+	test -e data/soft-written.parquet || $(LABEL) --texts $(WRITTEN) --teacher $(EVERYDAY) --out data/soft-written.parquet
 
 default-model: $(VENV)/data $(VENV)/train ## train, measure and bundle the default model, three seeds: after make soft-targets
 	for seed in 0 1 2; do test -f models/default-$$seed/emotions.json || $(BIN)/python -m train fit $(STUDENT) --seed $$seed \
