@@ -96,8 +96,11 @@ def load_extra(source: str, data: str, say: Callable[[str], None]) -> Split:
         say: Receives a line about what was left out.
     """
     extra = load_split(source, "train")
-    held = [load_split(data, split) for split in ("validation", "test")]
-    held += [load_everyday(split).split for split in ("validation", "test")]
+    held = [load_split(data, "validation"), *(load_everyday(split).split for split in ("validation", "test"))]
+    try:
+        held.append(load_split(data, "test"))
+    except DataError:
+        say(f"extra: {data} has no test split to keep out of them")
     leakage = Leakage(text for split in held for text in split.texts)
     rows = [row for row, text in enumerate(extra.texts) if not leakage.reason(text)]
     say(f"extra: {len(rows):,} of {len(extra):,} texts of {source}; the others are near held-out texts")
