@@ -23,11 +23,11 @@ JOY, LOVE = LABELS.index("joy"), LABELS.index("love")
 WRITTEN = Path(__file__).parents[1] / "data_build" / "written"
 
 
-@pytest.mark.parametrize("name", ["validation", "test"])
-def test_every_label_has_twelve_texts(name: str) -> None:
+@pytest.mark.parametrize(("name", "texts", "rarest"), [("validation", 336, 12), ("test", 672, 20)])
+def test_every_label_has_texts(name: str, texts: int, rarest: int) -> None:
     rows = load_everyday(name)
-    assert len(rows.split) == 336
-    assert rows.split.labels.sum(axis=0).min() >= 12
+    assert len(rows.split) == texts
+    assert rows.split.labels.sum(axis=0).min() >= rarest
     assert not (rows.ignored & (rows.split.labels > 0)).any()
     with pytest.raises(DataError, match="no everyday split 'train'"):
         load_everyday("train")
@@ -112,7 +112,7 @@ def test_fit_with_further_texts_is_tuned_and_scored_on_both(small_data: Path, tm
     metrics = json.loads((model / "training" / "metrics-validation.json").read_text())
     assert metrics["tuned_on_own_validation"]["macro_f1"] != metrics["tuned"]["macro_f1"]
     done = run_module("train", "evaluate", model, "--data", "everyday", "--split", "test")
-    assert done.stdout.startswith("everyday: 336 texts")
+    assert done.stdout.startswith("everyday: 672 texts")
     found = json.loads((model / "training" / "everyday-test.json").read_text())
     mean = over_seeds([model], "test")
     assert mean["macro_f1"]["value"] == found["macro_f1"]["value"]
