@@ -153,6 +153,8 @@ def read_data(config: TrainConfig, say: Say) -> tuple[Split, Split, TrainingText
         except DataError:
             say(f"soft targets: {config.data} has no test split to keep out of them")
     extra = load_extra(config.extra, config.data, say) if config.extra else None
+    if extra:
+        held += [load_everyday(split).split for split in ("validation", "test")]
     return train, validation, training_texts(config, train, extra, held, say)
 
 
