@@ -35,6 +35,7 @@ DESCRIPTIONS = {
     "data_build/publishing/dataset_card.md.jinja": "template of the data set's card",
     "data_build/publishing/dataset_report.md.jinja": "template of docs/dataset.md",
     "data_build/written/train.parquet": "everyday texts written for this project, with labels and votes (CC BY 4.0)",
+    "data_build/written/audit.parquet": "an annotator's verdicts on 1,000 random texts",
     "data_build/written/votes.parquet": "the votes of their annotators, language models",
     "data_build/annotation/written_report.md.jinja": "template of docs/written.md",
     "data_build/generated.parquet": "the generated rows that passed verification, with their provenance",

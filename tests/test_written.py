@@ -79,6 +79,20 @@ def test_the_majority_decides(tmp_path: Path, small_data: Path) -> None:
     assert json.loads((tmp_path / "written.json").read_text()) == figures
 
 
+def test_an_audit_is_reported(tmp_path: Path, small_data: Path) -> None:
+    texts = write_texts(tmp_path / "texts.jsonl", TEXTS)
+    votes = write_votes(tmp_path / "votes.parquet", {})
+    ids = [symbol_hash(text) for text, _ in TEXTS]
+    verdicts = pd.DataFrame({"id": [*ids, "dropped"], "reasonable": [True, True, True, False, False]})
+    verdicts.to_parquet(tmp_path / "audit.parquet")
+    targets = (tmp_path / "t.parquet", tmp_path / "t.json")
+    figures = resolve([texts], votes, str(small_data), *targets, lambda line: None, tmp_path / "audit.parquet")
+    assert (figures["audit"]["right"], figures["audit"]["rows"]) == (3, 4)
+    assert figures["audit"]["share"]["low"] < 0.75 < figures["audit"]["share"]["high"]
+    with pytest.raises(DataError, match="not an audit file"):
+        resolve([texts], votes, str(small_data), *targets, lambda line: None, texts)
+
+
 def test_repeats_and_held_out_texts_are_dropped(tmp_path: Path, small_data: Path) -> None:
     held = next(text for text in load_split(str(small_data), "test").texts if len(text.split()) > 3)
     everyday = written.everyday_texts()[0]

@@ -37,7 +37,9 @@ WINDOW = 1000
 """Words over which the type-token ratio is taken: of all words at once it would only say how many there are."""
 
 
-def resolve(texts: Sequence[Path], votes: Path, data: str, out: Path, results: Path, say: Say) -> dict[str, Any]:
+def resolve(
+    texts: Sequence[Path], votes: Path, data: str, out: Path, results: Path, say: Say, audit: Path | None = None
+) -> dict[str, Any]:
     """Write the texts with their final labels, and the figures.
 
     A text keeps its writer's labels unless annotators voted on it; then it has the labels of the majority. One without
@@ -50,6 +52,7 @@ def resolve(texts: Sequence[Path], votes: Path, data: str, out: Path, results: P
         out: Parquet file to write.
         results: JSON file to write.
         say: Receives a line about what was done.
+        audit: Parquet file of `id` and `reasonable`: what another annotator says of the final labels of random texts.
 
     Returns:
         What `results` holds.
@@ -94,6 +97,7 @@ def resolve(texts: Sequence[Path], votes: Path, data: str, out: Path, results: P
         "agreement": agreement.measure(given["random"]),
         "annotators_and_writers": _against(given["random"], {row["id"]: row["writer_labels"] for row in rows.values()}),
         "annotators_and_goemotions": _against(given["control"], _human(held["validation"])),
+        "audit": _audited(audit, {row["id"] for row in kept}),
         "labels": _label_counts(kept),
         "writers": dict(Counter(row["writer"] for row in kept)),
         "convergence": convergence(kept),
@@ -130,6 +134,18 @@ def convergence(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         else None,
         "words": np.quantile([len(words) for words in cleaned], [0, 0.1, 0.25, 0.5, 0.75, 0.9, 1]).tolist(),
     }
+
+
+def _audited(path: Path | None, kept: set[str]) -> dict[str, Any] | None:
+    """The share of audited texts whose labels are reasonable, with its exact 95 % interval."""
+    if path is None:
+        return None
+    try:
+        frame = pd.read_parquet(path, columns=["id", "reasonable"])
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not an audit file ({' '.join(str(error).split())[:200]})") from None
+    frame = frame[frame["id"].isin(kept)]
+    return agreement.audit(int(frame["reasonable"].sum()), len(frame))
 
 
 def _apply(

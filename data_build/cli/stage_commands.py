@@ -80,13 +80,16 @@ def resolve_written(
     texts: Annotated[list[Path], typer.Argument(help="JSON Lines of text, labels (main one first), domain, writer.")],
     votes: Annotated[Path, typer.Option(help="Votes of annotators on some of them: id, annotator, labels, sample.")],
     data: Annotated[str, typer.Option(help="Data set whose validation texts the control is drawn from.")] = GOEMOTIONS,
+    audit: Annotated[
+        Path | None, typer.Option(help="Audit of random texts, Parquet: id, reasonable (true or false).")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Parquet file to write.")] = Path("data_build/written/train.parquet"),
     results: Annotated[Path, typer.Option(help="Results file to write.")] = Path("results/written.json"),
 ) -> None:
     """Drop written texts that repeat others, and give those that were annotated the majority's labels."""
     from data_build.annotation.written_votes import resolve as write
 
-    write(texts, votes, data, out, results, say)
+    write(texts, votes, data, out, results, say, audit)
 
 
 @app.command()
