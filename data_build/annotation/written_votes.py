@@ -76,13 +76,11 @@ def resolve(
             continue
         known.add(row["text"])
         rows[name] = {**row, "id": name, "writer_labels": row["labels"], "votes": None, "resolution": None}
-    unknown = [vote.id for sample in ("random", "contradicted") for vote in given[sample] if vote.id not in rows]
-    counts["votes on dropped texts"] = len(unknown)
     changed = Counter[str]()
     for sample in ("random", "contradicted"):
         for name, own in _by_id(given[sample]).items():
             if name in rows:
-                _apply(rows, name, own, counts, changed)
+                _apply(rows[name], own, changed)
     counts["no majority"] = sum(row["resolution"] == "open" for row in rows.values())
     kept = [row for row in rows.values() if row["resolution"] != "open"]
     _write(out, kept)
@@ -93,6 +91,7 @@ def resolve(
         "annotators": len({vote.annotator for votes_of in given.values() for vote in votes_of}),
         "votes_per_text": max((len(own) for own in _by_id(given["random"]).values()), default=0),
         "annotated": {sample: len(_by_id(given[sample])) for sample in SAMPLES},
+        "annotated_and_kept": sum(row["votes"] is not None for row in kept),
         "changed": dict(changed),
         "agreement": agreement.measure(given["random"]),
         "annotators_and_writers": _against(given["random"], {row["id"]: row["writer_labels"] for row in rows.values()}),
@@ -148,19 +147,15 @@ def _audited(path: Path | None, kept: set[str]) -> dict[str, Any] | None:
     return agreement.audit(int(frame["reasonable"].sum()), len(frame))
 
 
-def _apply(
-    rows: dict[str, dict[str, Any]], name: str, votes: Sequence[Vote], counts: Counter[str], changed: Counter[str]
-) -> None:
+def _apply(row: dict[str, Any], votes: Sequence[Vote], changed: Counter[str]) -> None:
     """Give a text the labels of the majority, the writer's main one first where it stays."""
     result = majority(votes)
-    row = rows[name]
     row["votes"], row["resolution"] = list(result.counts), result.resolution
     if result.resolution == "open":
         return
     before = row["writer_labels"]
     order = sorted(result.labels, key=lambda label: (LABELS[label] != before[0], -result.counts[label]))
     row["labels"] = [LABELS[label] for label in order]
-    counts["annotated and kept"] += 1
     changed["main label changed"] += before[0] not in row["labels"]
     changed["a label added"] += bool(set(row["labels"]) - set(before))
     changed["a label removed"] += bool(set(before) - set(row["labels"]))
