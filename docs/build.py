@@ -175,13 +175,13 @@ def results(_: str) -> str:
         "",
         f"Where {100 * typos['typos']:.0f} % of the words of a test text are misspelt, macro-F1 falls by {drops[0]}; "
         f"by {drops[1]}",
-        "where misspelt words are not read as what they are meant to be.",
+        "without the tokenizer's spelling correction.",
         "",
     ]
     everyday = {name: measured[f"everyday-{name}"] for name in ("validation", "test") if f"everyday-{name}" in measured}
     if everyday:
         lines += [
-            "On everyday texts (chats, reviews, tickets; language models wrote them, as many that it learned from):",
+            "On everyday texts (chats, reviews, tickets), written by language models like part of the training data:",
             "",
             "| everyday texts | macro-F1 | the most probable label is right |",
             "|---|---|---|",

@@ -33,7 +33,7 @@ FLAGS, WITH_VALUE = ("--proba", "--json", "--help"), ("--model", "--revision")
 """Options of `evenmood text`, without and with a value."""
 OPTION = re.compile(r"--[a-z][a-z-]*(=.*)?")
 SIMILAR = 0.85
-"""Similarity from which on a word is taken for a mistyped command (difflib's ratio)."""
+"""Minimum difflib ratio at which a word is treated as a mistyped command."""
 Model = Annotated[str | None, typer.Option(help="Folder or Hub id; the bundled model if left out.")]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub repository.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -174,7 +174,7 @@ def info(
 ) -> None:
     """Print what a model is: labels, thresholds, measured figures, origin, size."""
     if name and model:
-        raise UsageError("give the model once: as an argument or with --model")
+        raise UsageError(f"two models, {name!r} and --model {model!r}; give the model once")
     classifier = _load(name or model, revision)
     about = classifier.info
     if as_json:
@@ -241,7 +241,7 @@ def _progress(stack: ExitStack, quiet: bool) -> Any:
 
 
 def arguments_of(given: Sequence[str], piped: bool) -> list[str]:
-    """Arguments as typer takes them: `evenmood 'some text'` is `evenmood text 'some text'`.
+    """Insert the default subcommand: `evenmood 'some text'` becomes `evenmood text 'some text'`.
 
     Args:
         given: As they were typed.

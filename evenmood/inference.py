@@ -24,7 +24,7 @@ Batch = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Read:
-    """What the network says of some texts, and how much of them it read: all, in one window or more.
+    """Network output for a batch of texts, with the number of words and windows read.
 
     Attributes:
         probabilities: float32, shape (n, labels).
@@ -60,7 +60,7 @@ def read_texts(
 def _read_beginnings(
     session: onnxruntime.InferenceSession, tokenizer: BatchTokenizer, texts: Sequence[str], columns: int
 ) -> Read:
-    """Probabilities of what the model reads of each text at once; `windows` is 2 where there is more.
+    """Predict from the first `max_length` tokens of each text; `windows` is 2 if the text was truncated.
 
     A batch runs on one core, which is faster than one batch on two; so every core takes batches of its own. Tokenizing
     holds Python's lock, and would make the cores wait if it were done beside them: it is done before.

@@ -42,7 +42,7 @@ def check_self_contained(content: bytes) -> None:
         inside = _FIELDS[message]
         for field, kind, begin, stop in _fields(content, start, end):
             if message == "tensor" and (field == _EXTERNAL_DATA or (field == _DATA_LOCATION and begin)):
-                raise ModelError("a tensor lies in another file (external data); export it with all weights inside")
+                raise ModelError("external tensor data is not supported; re-export the model with all weights embedded")
             if kind == _BYTES and field in inside:
                 waiting.append((inside[field], begin, stop))
 

@@ -23,8 +23,8 @@ class Prediction:
     Attributes:
         labels: Labels whose probability reaches their threshold, the most probable first. Never empty.
         fallback: True where no label reached its threshold; `labels` then holds the most probable one alone.
-        words: Words that were read, which is all of the text; None where only probabilities were given.
-        windows: Windows that they were read in: 1, or more for a text longer than the model reads at once.
+        words: Number of words in the text; None if the prediction was made from probabilities alone.
+        windows: Number of windows the text was split into: 1 unless it exceeds the model's maximum length.
     """
 
     labels: tuple[LabelScore, ...]

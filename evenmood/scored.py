@@ -66,8 +66,8 @@ def emotions_of(
 ) -> tuple[list[dict[str, Any]], int]:
     """The added columns of each text, and how many texts were read in windows.
 
-    Where only some labels are asked for and none of them reaches its threshold, the answer is empty: the most probable
-    one of a choice says nothing.
+    If `chosen` is a subset of the labels and none of them reaches its threshold, the result is empty: a fallback
+    chosen from a subset would be meaningless.
 
     Args:
         classifier: Predicts.

@@ -1,4 +1,4 @@
-"""Emoji in words, for encoders whose vocabulary has none: what each is called says what it means."""
+"""Replace emoji with their Unicode names, for encoders whose vocabulary lacks emoji."""
 
 import re
 import unicodedata

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 OVERLAP = 4
-"""A window begins with the last sentence of the one before, where that has at most this part of a window."""
+"""A window repeats the previous window's last sentence if that fills at most 1/OVERLAP of a window."""
 PEAK_SHARE = 0.5
-"""Share of the highest probability among the windows; the rest is their mean: a feeling that one part of a text has
-counts, and a long text does not collect labels from every part."""
+"""Weight of the maximum over windows; the mean gets the rest. An emotion found in only one window still counts, but a
+long text does not accumulate labels from every window."""
 _SENTENCE = re.compile(r"(?<=[.!?…。！？])\s+|\n+")
 _WORD = re.compile(r"\S+")
 

@@ -37,7 +37,7 @@ class TeacherConfig:
         extra_repeats: Times that each of these is read in an epoch.
         fold: `K/N`: leave out part K (from 1) of N of the extra texts, so that the teacher can be asked about them.
         soft_targets: Parquet file of another teacher's probabilities for the training split, as `label` writes it.
-        label_share: Share of the labels in a target that is otherwise this teacher's probability.
+        label_share: Weight of the labels in each blended target; the soft targets get the rest.
         epochs: Passes over the training split; the best one by validation macro-F1 is kept.
         batch_size: Texts a step.
         learning_rate: Highest step size of the encoder; 5e-5 for one of 110 million parameters.

@@ -29,7 +29,7 @@ class EverydaySplit:
 
     Attributes:
         split: Texts and labels.
-        ignored: bool of shape (n, 28): labels that one could defend, which count neither as right nor as wrong.
+        ignored: bool of shape (n, 28): debatable labels, excluded from scoring.
     """
 
     split: Split
@@ -40,7 +40,7 @@ def load_everyday(name: str) -> EverydaySplit:
     """Read `validation` or `test`.
 
     Raises:
-        DataError: No such half, or a row is broken; the message names file and line.
+        DataError: `name` is neither `validation` nor `test`.
     """
     path = FOLDER / f"{name}.jsonl"
     if not path.is_file():

@@ -178,7 +178,7 @@ def vocabulary_makers(
 
 @dataclass(frozen=True)
 class ValidationRows:
-    """What thresholds and calibration are tuned on: the validation split, and the everyday texts beside it.
+    """Rows for tuning thresholds and calibration: the validation split, plus the everyday texts if `extra` is set.
 
     Both sets have equal weight. Ignored labels are treated as absent, with probability 0.
 

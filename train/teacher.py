@@ -101,7 +101,7 @@ def training_split(config: TeacherConfig, say: Say) -> Split:
     """The training split, with another teacher's probabilities in its targets, and the extra texts, repeated.
 
     Raises:
-        DataError: Soft targets lack a training text, or an extra text equals or nearly equals a held-out one.
+        DataError: A data set cannot be read, or the soft targets lack a training text.
     """
     train = load_split(config.data, "train")
     labels = train.labels

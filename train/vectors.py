@@ -20,7 +20,7 @@ FIRST_WORD = 2
 RANDOM_SCALE = 0.05
 """Spread of vectors drawn at random: Keras's `uniform` initializer."""
 NEARLY_SAME, TWINS, MOST_ALIKE = 0.99, 5, 50
-"""Cosine, other words of such a cosine, and words with so many: accented letters alone are some 20."""
+"""Cosine of near-identical vectors, neighbors that flag a word, flagged words allowed (accented letters: about 20)."""
 BLOCK_ROWS = 2048
 SELF_EPOCHS = 10
 SELF_BUCKETS = 200_000
@@ -93,7 +93,7 @@ def check_distinct(words: Sequence[str], vectors: np.ndarray, source: str) -> No
         shown = ", ".join(words[row] for row in alike[:8])
         raise DataError(
             f"{source}: {len(alike):,} words have nearly the same vector (cosine above {NEARLY_SAME}): {shown}, …; "
-            "the source does not know them, use another one or leave them out (--min-frequency, --no-symbols)"
+            "use another --vectors source, or drop these words with --min-frequency or --no-symbols"
         )
 
 

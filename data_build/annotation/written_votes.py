@@ -1,4 +1,4 @@
-"""From written texts and their annotators' votes to the file that the stage `written` reads, and what was measured.
+"""Resolve annotator votes on written texts into the input file of stage `written`, and record statistics.
 
 Annotators are language models: nothing here is called a person's.
 """
@@ -34,7 +34,7 @@ CONTROL = re.compile(r"validation:(\d+)")
 TEMPLATE = Path(__file__).with_name("written_report.md.jinja")
 SAMPLES = ("random", "contradicted", "control")
 WINDOW = 1000
-"""Words over which the type-token ratio is taken: of all words at once it would only say how many there are."""
+"""Window size, in words, for the type-token ratio: over the whole corpus it would mainly reflect corpus size."""
 
 
 def resolve(
@@ -58,7 +58,7 @@ def resolve(
         What `results` holds.
 
     Raises:
-        DataError: A file cannot be read, or a vote names no known text.
+        DataError: A file cannot be read, or a row has an unknown label or sample.
     """
     written = [row for path in texts for row in _read(path)]
     held = {name: load_split(data, name) for name in ("validation", "test")}
@@ -68,7 +68,7 @@ def resolve(
     for row in written:
         name = symbol_hash(row["text"])
         reason = leakage.reason(row["text"])
-        # Of texts with emoji the words alone do not tell.
+        # Near-duplicate matching ignores emoji, so texts with emoji skip it.
         if not reason and (name in rows or (not SYMBOL.search(row["text"]) and _repeats(known, row["text"]))):
             reason = "repeats another text"
         if reason:
@@ -205,7 +205,11 @@ def _votes(path: Path) -> dict[str, list[Vote]]:
     for number, row in enumerate(frame.to_dict("records"), 1):
         names = row["labels"].split()
         if row["sample"] not in found or not names or not set(names) <= set(LABELS):
-            raise DataError(f"{path}, vote {number}: expected labels, and a sample of {', '.join(SAMPLES)}")
+            raise DataError(
+                f"{path}, vote {number}: labels {row['labels']!r}, sample {row['sample']!r}; "
+                f"expected GoEmotions labels and a sample of "
+                f"{', '.join(SAMPLES)}"
+            )
         labels = tuple(LABELS.index(name) for name in names)
         found[row["sample"]].append(Vote(row["id"], row["annotator"], labels, unsure=False, saw_machine=False))
     return found

@@ -16,7 +16,7 @@ def balance(
     ] = None,
     ratio: Annotated[float, typer.Option(help="Most frequent label for each row of the rarest, at most.")] = 1.5,
     limit: Limit = None,
-    seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed")] = 0,
     restart: Restart = False,
 ) -> None:
     """Choose rows so that the labels' counts are even."""

@@ -10,7 +10,7 @@ from data_build.cli.commands import Build, Limit, Restart, app, say
 Task = Annotated[Literal["review", "audit"], typer.Option(help="Which votes.")]
 Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for other machines too.")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on; a free one from 7860 on if left out.")]
-Seed = Annotated[int, typer.Option(help="Seed of every draw.")]
+Seed = Annotated[int, typer.Option(help="Random seed")]
 
 
 @app.command()

@@ -47,7 +47,7 @@ def feedback(
     limit: Limit = None,
     restart: Restart = False,
 ) -> None:
-    """Take what visitors of the demo said of its answers, with their consent; verify wants the teacher to agree."""
+    """Import feedback that demo visitors agreed to share; verify keeps only the labels the teacher confirms."""
     from data_build import feedback as stage
 
     stage.run(build, say, rows, limit=limit, restart=restart)
@@ -153,7 +153,7 @@ def generate(
     as_batch: Annotated[
         bool, typer.Option("--batch", help="Through the Batch API: half the price, within a day.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed")] = 0,
     restart: Restart = False,
 ) -> None:
     """Have samples written for the labels that lack rows; the key is OPENAI_API_KEY's."""
