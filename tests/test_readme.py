@@ -11,6 +11,7 @@ import pytest
 from data_build import goemotions
 from data_build.publishing import publish
 from evenmood.command import EXTRAS
+from tests.fresh_environment import NO_INDEX
 from tests.hub_repository import files_of
 from tests.hub_server import HubServer
 from tests.local_hub import run_module
@@ -53,6 +54,40 @@ def test_evenmood_commands_run(command: str, tmp_path: Path) -> None:
         assert len((tmp_path / "emotions.csv").read_text().splitlines()) == 3
     else:
         assert done.stdout
+
+
+def test_the_readme_works_in_a_clean_shell(tmp_path: Path) -> None:
+    """A clone, and the commands in the README's order, in a shell that knows the system's Python alone."""
+    text = README.read_text(encoding="utf-8")
+    subprocess.run(["git", "clone", "--quiet", ROOT, tmp_path / "clone"], check=True)
+    tracked = subprocess.run(
+        ["git", "diff", "--name-only", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for name in tracked.stdout.splitlines():  # what is not committed yet
+        if (ROOT / name).is_file():
+            (tmp_path / "clone" / name).write_bytes((ROOT / name).read_bytes())
+    (tmp_path / "clone" / "comments.csv").write_text("text\nThank you!\n", encoding="utf-8")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python3").symlink_to(sys.base_prefix + "/bin/python3")
+    blocks = re.findall(r"```(bash|python)\n(.*?)```", text, re.DOTALL)
+    script = "set -e\n"
+    for language, block in blocks:
+        script += block if language == "bash" else f"python <<'END'\n{block}END\n"
+    script = re.sub(r"^make .*\n", "", script, flags=re.MULTILINE)  # tested by CI, in minutes
+    kept = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or name == "SSL_CERT_FILE"}
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=tmp_path / "clone",
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**kept, "HOME": str(tmp_path), "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"},
+    )
+    if done.returncode and any(sign in done.stdout + done.stderr for sign in NO_INDEX):
+        pytest.skip("the package index cannot be reached")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "clone" / "emotions.csv").is_file()
+    assert "gratitude" in done.stdout
 
 
 @pytest.mark.parametrize("target", sorted({line.split()[1] for line in COMMANDS if line.startswith("make ")}))

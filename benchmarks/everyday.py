@@ -1,0 +1,82 @@
+"""Others on the everyday texts' test half: `python -m benchmarks.everyday results/everyday.json --teacher MODEL`.
+
+Teachers get thresholds tuned on the validation half. NRCLex counts words of the NRC emotion lexicon; its categories are
+read as the labels of `NRC_LABELS`, and a text without such a word as neutral. It needs `pip install nrclex` and is left
+out otherwise. (text2emotion asks for NLTK data that only a download gives, and for a version of emoji that is gone.)
+"""
+
+import argparse
+import importlib.util
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.arguments import benchmark, check_out
+from benchmarks.bench import write
+from evenmood import EmotionClassifier
+from evenmood.labels import LABELS
+from evenmood.teacher import Teacher
+from evenmood.thresholds import tune_thresholds
+from train.everyday import figures, load_everyday, table
+
+NRC_LABELS = {
+    "anger": "anger",
+    "anticipation": "optimism",
+    "disgust": "disgust",
+    "fear": "fear",
+    "joy": "joy",
+    "sadness": "sadness",
+    "surprise": "surprise",
+    "trust": "approval",
+}
+"""The lexicon's eight emotions (Mohammad and Turney 2013) as the nearest of the 28 labels."""
+_WORD = re.compile(r"[a-z']+")
+
+
+def nrclex_scores(texts: Sequence[str]) -> np.ndarray:
+    """Share of each category among a text's emotion words, neutral where there is none: shape (n, 28)."""
+    from nrclex import NRCLex
+
+    scores = np.zeros((len(texts), len(LABELS)), np.float32)
+    for row, text in enumerate(texts):
+        lexicon = NRCLex()
+        lexicon.load_token_list(_WORD.findall(text.lower()))
+        for category, label in NRC_LABELS.items():
+            scores[row, LABELS.index(label)] = lexicon.affect_frequencies[category]
+        if not scores[row].any():
+            scores[row, LABELS.index("neutral")] = 1
+    return scores
+
+
+def main() -> None:
+    """Score each, print the figures, and write them."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("out", type=Path, help="results file to write")
+    parser.add_argument("--teacher", action="append", default=[], help="folder or Hub id; may be given again")
+    arguments = parser.parse_args()
+    check_out(parser, arguments.out)
+    validation, test = load_everyday("validation"), load_everyday("test")
+    classifier = EmotionClassifier.from_pretrained()
+    ours = np.array([classifier.thresholds[label] for label in LABELS], np.float32)
+    scorers: dict[str, tuple[Callable[[Sequence[str]], np.ndarray], np.ndarray | None]] = {
+        "evenmood": (classifier.predict_proba, ours)
+    }
+    for name in arguments.teacher:
+        scorers[Path(name).name] = (Teacher(name).probabilities, None)
+    if importlib.util.find_spec("nrclex"):
+        scorers["NRCLex"] = (nrclex_scores, None)
+    models = []
+    for title, (scores, thresholds) in scorers.items():
+        if thresholds is None:
+            held = np.where(validation.ignored, np.float32(0), scores(validation.split.texts))
+            thresholds = tune_thresholds(validation.split.labels, held, "shrunk")
+        found = figures(test, scores(test.split.texts), thresholds)
+        print(f"{title}\n{table(found)}\n")
+        models.append({"model": title, **{name: found[name] for name in found if name != "per_label"}})
+    write(arguments.out, {"split": "test", "texts": len(test.split), "models": models})
+
+
+if __name__ == "__main__":
+    benchmark(main)
