@@ -15,6 +15,7 @@ from evenmood.errors import ModelError
 from evenmood.model_folder import ModelInfo
 from evenmood.onnx_files import check_self_contained
 from evenmood.text import PAD, PAD_ID, UNKNOWN, UNKNOWN_ID
+from evenmood.vocabulary import SIZE_KEY, same_vocabulary
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -56,10 +57,16 @@ def load_session(folder: Path, info: ModelInfo, tokenizer: Tokenizer) -> onnxrun
     columns = outputs["probabilities"].shape[-1]
     if columns != len(info.labels):
         raise ModelError(f"{path}: gives {columns} probabilities for the {len(info.labels)} labels of emotions.json")
-    rows = session.get_modelmeta().custom_metadata_map.get("vocabulary_size", "")
+    metadata = session.get_modelmeta().custom_metadata_map
+    rows = metadata.get(SIZE_KEY, "")
     # Ids are counted, not entries: misspellings share the id of their word.
     size = int(rows) if rows.isdecimal() else 0
     if not size or tokenizer.id_to_token(size - 1) is None or tokenizer.id_to_token(size) is not None:
         found = len(set(tokenizer.get_vocab().values()))
         raise ModelError(f"{path}: made for a vocabulary of {rows} words, but tokenizer.json has {found}")
+    if not same_vocabulary(metadata, (folder / model_folder.TOKENIZER_FILE).read_text(encoding="utf-8")):
+        raise ModelError(
+            f"{folder / model_folder.TOKENIZER_FILE}: its vocabulary is not the one that model.onnx was trained with; "
+            "download or export the model again"
+        )
     return session

@@ -11,6 +11,7 @@ from evenmood.model_folder import CARD_FILE, PREDICTING_FILES, TRAINING_FOLDER, 
 from train.card import ROBUSTNESS_FILE, SEEDS_FILE, TERMS_FILE, write_card
 from train.distillation import RECORD_FILE
 from train.evaluate import LOG_FILE, rounded
+from train.onnx_metadata import add_vocabulary_digest
 
 SIZE_LIMIT = 12_000_000
 """Bytes that the three predicting files may have together."""
@@ -41,6 +42,7 @@ def bundle(folder: Path, package: Path, results: Path, terms: Path | None = None
         DataError: The folder lacks figures of validation or test, is too large, or lost too much to rounding.
     """
     check_files(folder)
+    add_vocabulary_digest(folder)
     training = folder / TRAINING_FOLDER
     metrics = {split: _metrics(folder, split) for split in ("validation", "test")}
     size = {name: (folder / name).stat().st_size for name in PREDICTING_FILES}

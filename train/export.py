@@ -15,6 +15,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from evenmood.text import PAD_ID, POOL_SIZE
+from evenmood.vocabulary import SIZE_KEY, digests
 from train.network import MASKED
 
 OPSET = 17
@@ -52,7 +53,9 @@ class _Graph:
         return self.node("Slice", [values, *map(self.integers, (first, END, 0, step))], output)
 
 
-def export_onnx(model: Any, path: Path, embedding_bits: int = 32, folded: bool | None = None) -> None:
+def export_onnx(
+    model: Any, path: Path, embedding_bits: int = 32, folded: bool | None = None, tokenizer: str | None = None
+) -> None:
     """Write a network built by `build_network` as ONNX.
 
     The graph takes `input_ids`, int32 (n, time), time even, and gives `probabilities`, float32 (n, labels), and
@@ -68,6 +71,7 @@ def export_onnx(model: Any, path: Path, embedding_bits: int = 32, folded: bool |
         path: File to write.
         embedding_bits: 32, 16 (float16) or 8 (a scale per word and per column, symmetric) bits per weight of the table.
         folded: Whether embedding and convolution become one table; None: where it is at most twice the embedding.
+        tokenizer: Content of `tokenizer.json`, whose digest goes into the metadata; None writes no digest.
     """
     layers = {layer.name: [np.asarray(w) for w in layer.get_weights()] for layer in model.layers}
     graph = _Graph()
@@ -99,7 +103,7 @@ def export_onnx(model: Any, path: Path, embedding_bits: int = 32, folded: bool |
     onnx_graph = helper.make_graph(graph.nodes, "evenmood", [ids], outputs, list(graph.weights.values()))
     exported = helper.make_model(onnx_graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="evenmood")
     exported.ir_version = IR_VERSION
-    helper.set_model_props(exported, {"vocabulary_size": str(len(vectors))})
+    helper.set_model_props(exported, {SIZE_KEY: str(len(vectors))} | (digests(tokenizer) if tokenizer else {}))
     onnx.checker.check_model(exported, full_check=True)
     path.write_bytes(exported.SerializeToString(deterministic=True))
 

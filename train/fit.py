@@ -97,7 +97,7 @@ def fit(
     with whole_folder(out, overwrite) as work:
         model.save(work, zipped=False)
         shutil.rmtree(work / "assets", ignore_errors=True)  # Keras may leave it, empty
-        export_onnx(model, work / ONNX_FILE, config.embedding_bits)
+        export_onnx(model, work / ONNX_FILE, config.embedding_bits, tokenizer=stored_tokenizer)
         (work / TOKENIZER_FILE).write_text(stored_tokenizer, encoding="utf-8")
         info = ModelInfo(
             labels=LABELS,

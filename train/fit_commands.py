@@ -138,10 +138,10 @@ def evaluate(
 @app.command()
 def export(folder: Annotated[Path, typer.Argument(help="Model folder with Keras's files.")]) -> None:
     """Write a model's model.onnx anew from Keras's files, as this version exports it; all else stays as it is."""
-    from evenmood.model_folder import KERAS_FILES, ONNX_FILE, check_files
+    from evenmood.model_folder import KERAS_FILES, ONNX_FILE, TOKENIZER_FILE, check_files
     from train.backend import choose_backend
 
-    check_files(folder, KERAS_FILES)
+    check_files(folder, (*KERAS_FILES, TOKENIZER_FILE))
     choose_backend()
     import keras
 
@@ -154,7 +154,7 @@ def export(folder: Annotated[Path, typer.Argument(help="Model folder with Keras'
     except Exception as error:  # a cut file gives whatever Keras and h5py stumble over first
         raise DataError(f"{folder}: Keras cannot read the network, which may be damaged ({error})") from error
     try:
-        export_onnx(network, part, bits)
+        export_onnx(network, part, bits, tokenizer=(folder / TOKENIZER_FILE).read_text(encoding="utf-8"))
     except BaseException:
         part.unlink(missing_ok=True)
         raise

@@ -1,0 +1,32 @@
+"""Add the digest of the vocabulary to a `model.onnx` that was exported without it."""
+
+from pathlib import Path
+
+import onnx
+from onnx import helper
+
+from evenmood.model_folder import ONNX_FILE, TOKENIZER_FILE, check_files
+from evenmood.vocabulary import VOCABULARY_KEY, digests
+
+
+def add_vocabulary_digest(folder: Path) -> bool:
+    """Add the digest of `tokenizer.json` to the metadata of `model.onnx`, unless it has one; whether it was added.
+
+    The folder must be one that works: the digest says that its two files belong together.
+
+    Raises:
+        ModelError: A file is missing.
+    """
+    check_files(folder, (ONNX_FILE, TOKENIZER_FILE))
+    model = onnx.load(folder / ONNX_FILE)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    if VOCABULARY_KEY in metadata:
+        return False
+    helper.set_model_props(model, metadata | digests((folder / TOKENIZER_FILE).read_text(encoding="utf-8")))
+    part = folder / f"{ONNX_FILE}.part"
+    try:
+        part.write_bytes(model.SerializeToString(deterministic=True))
+        part.replace(folder / ONNX_FILE)
+    finally:
+        part.unlink(missing_ok=True)
+    return True
