@@ -51,16 +51,17 @@ def window_spans(text: str, size: int, count: Callable[[Sequence[str]], np.ndarr
     return windows
 
 
-def combine(probabilities: np.ndarray) -> np.ndarray:
+def combine(probabilities: np.ndarray, peak_share: float = PEAK_SHARE) -> np.ndarray:
     """Probabilities of a text from those of its windows: between their mean and their maximum.
 
     Args:
         probabilities: float32, shape (windows, labels).
+        peak_share: Weight of the maximum.
 
     Returns:
         float32, shape (labels,).
     """
-    combined: np.ndarray = PEAK_SHARE * probabilities.max(axis=0) + (1 - PEAK_SHARE) * probabilities.mean(axis=0)
+    combined: np.ndarray = peak_share * probabilities.max(axis=0) + (1 - peak_share) * probabilities.mean(axis=0)
     return combined
 
 

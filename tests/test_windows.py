@@ -1,15 +1,22 @@
 """Texts longer than the model reads at once: windows that cover every word, and one answer."""
 
+import json
 import re
 import time
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from evenmood import EmotionClassifier
-from evenmood.windows import combine, window_spans
+from evenmood import LABELS, EmotionClassifier
+from evenmood.splits import Split
+from evenmood.windows import PEAK_SHARE, combine, window_spans
+from train import window_study
+from train.everyday import EverydaySplit, bootstrap_samples
+
+ROOT = Path(__file__).parent.parent
 
 SENTENCES = ["The bus was late.", "I waited for an hour!", "Nobody gave a reason…", "Then it rained, and it rained."]
 
@@ -95,3 +102,26 @@ def test_a_long_text_is_explained_to_its_end(model: EmotionClassifier) -> None:
     left_out = model.leave_one_out(text, "gratitude")
     assert [word.start for word in left_out] == [word.start for word in explained]
     assert max(left_out, key=lambda word: word.weight).text in ("Thank", "you")
+
+
+def test_the_study_reads_as_the_product_does(model: EmotionClassifier, tmp_path: Path) -> None:
+    late = "The meeting is at noon. " * 40 + "Thank you so much for your help! " * 3
+    texts = [late, "My dog died this morning. " * 60] * 20
+    labels = np.zeros((40, 28), np.float32)
+    labels[::2, LABELS.index("gratitude")] = labels[1::2, LABELS.index("grief")] = 1
+    rows = EverydaySplit(Split(texts, labels, [None] * 40), np.zeros((40, 28), bool))
+    content = window_study.study([model.folder], rows)
+    assert content["texts"] == 40
+    assert content["windows"] > 1.5
+    thresholds = np.array([model.thresholds[label] for label in LABELS], np.float32)
+    own = bootstrap_samples(rows, model.predict_proba(texts), thresholds)
+    used = content["rules"][f"{PEAK_SHARE:.0%} maximum"]
+    for figure in window_study.FIGURES:
+        assert used[figure]["value"] == pytest.approx(own[figure][0], abs=1e-4)
+    assert content["rules"]["first window"]["first_label_right"]["value"] < 1  # the first says nothing of gratitude
+
+
+def test_the_rule_in_use_is_the_one_that_long_texts_favor() -> None:
+    content = json.loads((ROOT / "results" / "windows.json").read_text(encoding="utf-8"))
+    best = max(content["rules"], key=lambda name: content["rules"][name]["macro_f1"]["value"])
+    assert best == f"{PEAK_SHARE:.0%} maximum"

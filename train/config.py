@@ -21,6 +21,7 @@ class TrainConfig:
         corpus: Further text files, one text a line, for `self`.
         soft_targets: Parquet files of `text` and a teacher's `probabilities`, as `label` writes them.
         label_share: Share of a text's own labels in its target where a teacher's probabilities are the rest.
+        repeats: Times that each text of the training split is read in an epoch.
         extra: Further labelled training texts, a data set as `data`; those near a held-out text are left out.
         extra_repeats: Times that each of these is read in an epoch.
         extra_label_share: As `label_share`, for these.
@@ -42,7 +43,8 @@ class TrainConfig:
         dense_units: Units of the dense layer, and of the attention's hidden layer.
         dropout: Share of the dense layer's outputs dropped in training.
         prior_bias: Start the output bias at the labels' log prior odds, so that training need not learn rarity first.
-        label_weights: What a label weighs in the loss: all the same, or the square root of its rarity.
+        label_weights: What a label weighs in the loss: all the same, or the square root of its rarity in
+            the training split.
         learning_rate: Adam's step size.
         decay: How the step size falls over all `epochs`: not at all, or along a half cosine to nothing.
         beta_1: Adam's decay of the first moment.
@@ -64,6 +66,7 @@ class TrainConfig:
     corpus: tuple[str, ...] = ()
     soft_targets: tuple[str, ...] = ()
     label_share: float = 0.3
+    repeats: int = 1
     extra: str = ""
     extra_repeats: int = 1
     extra_label_share: float = 0.3
@@ -110,6 +113,7 @@ class TrainConfig:
             "kernel_size",
             "lstm_units",
             "dense_units",
+            "repeats",
             "extra_repeats",
         )
         for name in (*positive, "batch_size", "epochs", "patience"):

@@ -31,10 +31,13 @@ class TrainingTexts:
     Attributes:
         texts: n texts, not cleaned; those of the training split first.
         targets: float32 of shape (n, 28), each in [0, 1].
+        frequencies: Mean target of each label over the training split alone, shape (28,): further texts are chosen for
+            rare labels, and do not make these less rare where the model is used.
     """
 
     texts: list[str]
     targets: np.ndarray
+    frequencies: np.ndarray
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -59,7 +62,7 @@ def training_texts(
     Raises:
         DataError: A file is missing, is no Parquet file, or its probabilities are none.
     """
-    labelled = [(train, config.label_share, 1)]
+    labelled = [(train, config.label_share, config.repeats)]
     if extra:
         labelled.append((extra, config.extra_label_share, config.extra_repeats))
     read = [read_soft_targets(Path(name).expanduser()) for name in config.soft_targets]
@@ -84,7 +87,11 @@ def training_texts(
     more = [place for name, place in places.items() if name not in used]
     if config.soft_targets:
         say(f"soft targets: {len(more):,} texts without labels ({closed:,} are validation or test texts)")
-    return TrainingTexts([*all_texts, *(texts[place] for place in more)], np.concatenate([*all_targets, soft[more]]))
+    return TrainingTexts(
+        [*all_texts, *(texts[place] for place in more)],
+        np.concatenate([*all_targets, soft[more]]),
+        all_targets[0].mean(axis=0),
+    )
 
 
 def load_extra(source: str, data: str, say: Callable[[str], None]) -> Split:

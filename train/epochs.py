@@ -153,7 +153,7 @@ def compile_network(model: keras.Model, config: TrainConfig, learnt: TrainingTex
         rate = keras.optimizers.schedules.CosineDecay(rate, config.epochs * -(-len(learnt) // config.batch_size))
     loss: str | keras.losses.Loss = "binary_crossentropy"
     if config.label_weights == "rarity":
-        loss = WeightedCrossentropy(rarity_weights(learnt.targets.mean(axis=0)))
+        loss = WeightedCrossentropy(rarity_weights(learnt.frequencies))
     model.compile(keras.optimizers.Adam(rate, config.beta_1, config.beta_2, config.epsilon), loss)
 
 

@@ -1,6 +1,7 @@
 """The everyday benchmark: short texts of all kinds, written for this project, 12 or more for each label.
 
-`validation` is for choosing between models, `test` for the report alone. Models wrote and annotated the texts.
+`validation` is for choosing between models, `test` for the report alone, `long` for choosing how the windows of long
+texts are combined. Models wrote and annotated the texts.
 """
 
 import json
@@ -37,10 +38,10 @@ class EverydaySplit:
 
 
 def load_everyday(name: str) -> EverydaySplit:
-    """Read `validation` or `test`.
+    """Read `validation`, `test` or `long`.
 
     Raises:
-        DataError: `name` is neither `validation` nor `test`.
+        DataError: There is no such file.
     """
     path = FOLDER / f"{name}.jsonl"
     if not path.is_file():
@@ -96,7 +97,7 @@ def figures(rows: EverydaySplit, probabilities: np.ndarray, thresholds: np.ndarr
     per_label = samples.pop("f1")[0]
     return {
         "rows": len(rows.split),
-        **{name: _interval(values) for name, values in samples.items()},
+        **{name: interval(values) for name, values in samples.items()},
         "per_label": {label: round(float(value), 4) for label, value in zip(LABELS, per_label, strict=True)},
     }
 
@@ -116,7 +117,7 @@ def over_seeds(folders: Sequence[Path], split: str) -> dict[str, Any]:
     content: dict[str, Any] = {"rows": len(rows.split)}
     for name in ("macro_f1", "micro_f1", "first_label_right", "macro_roc_auc"):
         values = np.stack([one[name] for one in found], axis=1)
-        content[name] = _interval((values * mix[: len(values)]).sum(axis=1))
+        content[name] = interval((values * mix[: len(values)]).sum(axis=1))
     return content
 
 
@@ -168,7 +169,11 @@ def _macro_auc(rows: EverydaySplit, probabilities: np.ndarray, weights: np.ndarr
     return float(np.mean(found))
 
 
-def _interval(values: np.ndarray) -> dict[str, float]:
-    """The first value, and the middle 95 % of the others."""
+def interval(values: np.ndarray) -> dict[str, float]:
+    """The first value, and the middle 95 % of the others.
+
+    Args:
+        values: The figure of all texts, and then of bootstrap samples.
+    """
     low, high = np.percentile(values[1:], [2.5, 97.5])
     return {"value": round(float(values[0]), 4), "low": round(float(low), 4), "high": round(float(high), 4)}

@@ -83,3 +83,19 @@ def ablate(
         document=document,
         report_only=report_only,
     )
+
+
+@app.command()
+def windows(
+    folders: Annotated[list[Path], typer.Argument(help="Model folders that differ in their seed alone.")],
+    out: Annotated[Path, typer.Option(help="File for the figures.")] = Path("results/windows.json"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that file.")] = False,
+) -> None:
+    """Compare rules that combine the windows of long texts."""
+    from evenmood.tables import check_output
+    from train.window_study import study, table, write_study
+
+    check_output(str(out), overwrite)
+    content = study(folders)
+    write_study(content, out)
+    print(table(content))
