@@ -51,6 +51,16 @@ def test_targets_are_mixed_and_held_texts_left_out(tmp_path: Path) -> None:
     assert training_texts(replace(config, soft_targets=()), train, None, [], said.append).texts == train.texts
 
 
+def test_repeats_and_the_training_split_s_own_frequencies() -> None:
+    train, extra = split("first", "second"), split("further")
+    extra.labels[:] = 1
+    config = TrainConfig(repeats=3, extra="further", extra_repeats=2)
+    learnt = training_texts(config, train, extra, [], lambda line: None)
+    assert learnt.texts == ["first", "second"] * 3 + ["further"] * 2
+    assert learnt.targets.shape == (8, len(LABELS))
+    np.testing.assert_allclose(learnt.frequencies, train.labels.mean(axis=0))  # further texts do not count
+
+
 def test_files_that_are_no_soft_targets(tmp_path: Path) -> None:
     good = np.full((2, len(LABELS)), 0.5)
     with pytest.raises(DataError, match=r"no-file\.parquet: no such file; write it with"):
