@@ -1,9 +1,9 @@
 """The classifier: load a model folder, predict labels, explain them. Runs on onnxruntime alone."""
 
+import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from importlib import resources
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
@@ -14,15 +14,16 @@ import numpy as np
 from evenmood import hub, model_folder
 from evenmood.batch_tokenizer import BatchTokenizer
 from evenmood.errors import ModelError, UsageError
-from evenmood.inference import Read, read_texts
+from evenmood.inference import Read, model_errors, read_texts
 from evenmood.inputs import checked_texts
-from evenmood.loading import load_session, load_tokenizer
+from evenmood.loading import default_folder, expanded, load_model, local_folder
 from evenmood.model_folder import ModelInfo
 from evenmood.prediction import Prediction, WordWeight, decided
 from evenmood.spans import words_read
 from evenmood.text import PAD_ID, POOL_SIZE
 from evenmood.windows import Span, combine, window_spans
 
+logger = logging.getLogger(__name__)
 STREAM_ROWS = 1024
 """How far `predict` reads ahead in a generator."""
 
@@ -39,15 +40,16 @@ class EmotionClassifier:
         Raises:
             ModelError: A file is missing, damaged, or does not fit the others.
         """
-        model_folder.check_files(folder)
+        loaded = load_model(folder)
         self._folder = folder
+        self._files = loaded.files
         self._origin: _Origin | None = None
         self._token: str | bool | None = None
-        self._info = model_folder.read_info(folder)
+        self._info = loaded.info
         self._thresholds = dict(self._info.thresholds)
-        self._tokenizer = load_tokenizer(folder)
+        self._tokenizer = loaded.tokenizer
         self._batch_tokenizer = BatchTokenizer(self._tokenizer, self._info.max_length)
-        self._session = load_session(folder, self._info, self._tokenizer)
+        self._session = loaded.session
 
     @classmethod
     def from_pretrained(
@@ -70,16 +72,12 @@ class EmotionClassifier:
 
         Raises:
             ModelError: Nothing there, no access, or not an evenmood model; the message says which.
+            UsageError: A revision of the default model or of a folder is asked for.
         """
-        if model is None:
-            return cls(_default_folder())
-        folder = Path(model).expanduser()
-        if folder.is_dir():
+        folder = local_folder(model, revision)
+        if folder:
             return cls(folder)
-        if folder.is_file():
-            raise ModelError(f"{folder} is a file; give the folder that holds it")
-        if isinstance(model, Path):
-            raise ModelError(f"no folder {str(model)!r}")
+        model = str(model)
         classifier = cls(hub.download(model, revision, token, cache_dir, local_files_only))
         commit = classifier.folder.name  # the Hub's cache names a snapshot's folder after its commit
         classifier._origin = _Origin(model, commit, None if cache_dir is None else str(cache_dir))
@@ -88,7 +86,7 @@ class EmotionClassifier:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle, deep copy, another process: the model is loaded again; a token is never passed on."""
-        folder = None if self._folder == _default_folder() else self._folder
+        folder = None if self._folder == default_folder() else self._folder
         return _rebuilt, (type(self), folder, dict(self._thresholds), self._origin)
 
     @property
@@ -210,10 +208,12 @@ class EmotionClassifier:
             raise ModelError("this model has no attention: it averages over time, so no word outweighs another")
         if not isinstance(text, str):
             raise TypeError(f"explain takes one string, not {type(text).__name__}")
-        spans = self._windows(text)
+        with model_errors():
+            spans = self._windows(text)
+            read = [(start, self._attended(text[start:end])) for start, end in spans]
         found: dict[int, WordWeight] = {}
-        for start, end in spans:
-            for word in self._attended(text[start:end]):
+        for start, words in read:
+            for word in words:
                 before = found.get(start + word.start)  # windows overlap
                 weight = word.weight / len(spans) + (before.weight if before else 0)
                 found[start + word.start] = replace(word, start=start + word.start, end=start + word.end, weight=weight)
@@ -250,16 +250,17 @@ class EmotionClassifier:
             raise TypeError(f"leave_one_out takes one string, not {type(text).__name__}")
         if label not in self.labels:
             raise UsageError(f"{label!r} is no label of this model; it has {', '.join(self.labels)}")
-        spans = self._windows(text)
-        parts = [text[slice(*span)] for span in spans]
+        with model_errors():
+            spans = self._windows(text)
+            parts = [text[slice(*span)] for span in spans]
+            words_of = [words_read(self._tokenizer, part)[0] for part in parts]
         column = self.labels.index(label)
         whole = self.predict_proba(parts)[:, [column]]
         before_all = float(combine(whole)[0])
         found: dict[int, WordWeight] = {}
         for place, ((start, _), part) in enumerate(zip(spans, parts, strict=True)):
-            words, _, _ = words_read(self._tokenizer, part)
-            without = [f"{part[: word.start]} {part[word.end :]}" for word in words]
-            for word, left in zip(words, self.predict_proba(without)[:, column], strict=True):
+            without = [f"{part[: word.start]} {part[word.end :]}" for word in words_of[place]]
+            for word, left in zip(words_of[place], self.predict_proba(without)[:, column], strict=True):
                 changed = whole.copy()
                 changed[place] = left
                 before = found.get(start + word.start)  # windows overlap
@@ -270,16 +271,21 @@ class EmotionClassifier:
     def save_pretrained(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Write the model folder, with the thresholds as they are now; it is whole or absent.
 
-        Whatever else of a model folder lies where this one was loaded from (Keras's files, card, training record) is
-        copied along.
+        Keras's files, card and training record are copied along, unless the folder holds another model by now.
 
         Raises:
             UsageError: The folder exists and is not empty, and `overwrite` is false.
         """
-        target = Path(folder).expanduser()
+        if not str(folder).strip():
+            raise UsageError("the name of the folder to save to is empty")
+        target = expanded(folder)
         with model_folder.whole_folder(target, overwrite) as work:
-            model_folder.copy_model(self._folder, work, self._thresholds)
+            if not self._copy(self._folder, work):
+                logger.warning("%s holds another model by now: saved without Keras's files and card", self._folder)
         return target
+
+    def _copy(self, source: Path, target: Path) -> bool:
+        return model_folder.copy_model(self._files, self._info, source, target, self._thresholds)
 
     def push_to_hub(
         self,
@@ -315,7 +321,8 @@ class EmotionClassifier:
         model_folder.check_files(source, (*model_folder.KERAS_FILES, model_folder.CARD_FILE))
         with tempfile.TemporaryDirectory() as temporary:
             work = Path(temporary)
-            model_folder.copy_model(source, work, self._thresholds)
+            if not self._copy(source, work):
+                raise ModelError(f"{source} has changed since the model was loaded; load it again")
             return hub.upload(
                 work,
                 repo_id,
@@ -371,15 +378,11 @@ class _Origin(NamedTuple):
     cache_dir: str | None
 
 
-def _default_folder() -> Path:
-    return Path(str(resources.files("evenmood"))) / "default_model"
-
-
 def _rebuilt(
     kind: type[EmotionClassifier], folder: Path | None, thresholds: dict[str, float], origin: _Origin | None
 ) -> EmotionClassifier:
     """Load a classifier again; on a machine that lacks the folder, from the Hub where it came from there."""
-    folder = folder or _default_folder()
+    folder = folder or default_folder()
     if origin and not folder.is_dir():
         classifier = kind.from_pretrained(origin.model, revision=origin.commit)
     else:

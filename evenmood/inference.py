@@ -3,13 +3,14 @@
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 import onnxruntime
 
 from evenmood.batch_tokenizer import BatchTokenizer
+from evenmood.errors import ModelError
 from evenmood.text import PAD_ID, POOL_SIZE
 from evenmood.windows import combine, window_spans
 
@@ -40,7 +41,21 @@ class Read:
 def read_texts(
     session: onnxruntime.InferenceSession, tokenizer: BatchTokenizer, texts: Sequence[str], columns: int
 ) -> Read:
-    """Probabilities of texts of any length; those longer than the model reads at once are read in windows."""
+    """Probabilities of texts of any length; those longer than the model reads at once are read in windows.
+
+    Raises:
+        ModelError: The tokenizer or the network fails, or its probabilities are not numbers.
+    """
+    with model_errors():
+        found = _read_texts(session, tokenizer, texts, columns)
+    if not np.isfinite(found.probabilities).all():
+        raise ModelError("the network gives probabilities that are not numbers: its weights are damaged")
+    return found
+
+
+def _read_texts(
+    session: onnxruntime.InferenceSession, tokenizer: BatchTokenizer, texts: Sequence[str], columns: int
+) -> Read:
     first = _read_beginnings(session, tokenizer, texts, columns)
     long_texts = np.flatnonzero(first.windows > 1).tolist()
     if not long_texts:
@@ -99,6 +114,29 @@ def length_batches(ids: np.ndarray) -> list[Batch]:
         longest = -(-int(lengths[rows[-1]]) // POOL_SIZE) * POOL_SIZE
         batches.append((ids[rows, :longest], rows))
     return batches[::-1]  # the long ones first, so that no core is left with one at the end
+
+
+@contextmanager
+def model_errors() -> Iterator[None]:
+    """Turn what a model's tokenizer or network raises while it runs into a `ModelError` of one line."""
+    try:
+        yield
+    except BaseException as error:
+        if not is_foreign(error):
+            raise
+        raise ModelError(f"the model cannot read this text ({one_line(error)})") from None
+
+
+def is_foreign(error: BaseException) -> bool:
+    """Whether an error is of tokenizers, which raises bare `Exception` and Rust's panics, or of onnxruntime."""
+    kind = type(error)
+    return kind is Exception or kind.__name__ == "PanicException" or kind.__module__.startswith("onnxruntime")
+
+
+def one_line(error: BaseException) -> str:
+    """An error's message, without line ends and control characters, cut to a readable length."""
+    message = "".join(character if character.isprintable() else " " for character in str(error))
+    return " ".join(message.split())[:200]
 
 
 def usable_cores() -> int:

@@ -4,7 +4,7 @@ Source: Demszky et al. 2020, "GoEmotions: A Dataset of Fine-Grained Emotions" (a
 label order of the official `emotions.txt`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 LABELS: tuple[str, ...] = (
@@ -89,3 +89,29 @@ EKMAN: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 GROUP_OF: Mapping[str, str] = MappingProxyType({label: group for group, labels in GROUPS.items() for label in labels})
 """Label to sentiment group."""
+
+LONGEST_LABEL = 60
+"""Characters of a label's name."""
+_FORMULA = "=+-@\uff1d\uff0b\uff0d\uff20"
+"""What spreadsheets begin a formula with; full-width forms too."""
+
+
+def label_fault(labels: Sequence[object]) -> str | None:
+    """What is wrong with the label names of a model, which go to terminals, tables and pages; None if nothing.
+
+    A name has 1 to 60 printable characters, no white space at its ends, no comma, and begins like no formula. No two
+    labels have one name.
+    """
+    if not labels or not all(isinstance(label, str) and label for label in labels):
+        return "labels must be a list of names"
+    names = [str(label) for label in labels]
+    for name in names:
+        if not name.isprintable():
+            return f"label {name!a:.60} has characters that cannot be printed"
+        if len(name) > LONGEST_LABEL:
+            return f"label {name[:20]!r}… has {len(name)} characters; at most {LONGEST_LABEL} are allowed"
+        if name != name.strip() or "," in name or name[0] in _FORMULA:
+            return f"label {name!r} begins or ends with a space, has a comma, or begins like a formula"
+    if len(set(names)) != len(names):
+        return "a label appears twice"
+    return None

@@ -1,6 +1,9 @@
 """Opening a model folder: the tokenizer and the network, each checked against the other and against `emotions.json`."""
 
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 # onnxruntime reports its use to its maker, from any process that lives some seconds, unless this is set before it is
@@ -10,63 +13,169 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime
 from tokenizers import Tokenizer
 
-from evenmood import model_folder
-from evenmood.errors import ModelError
-from evenmood.model_folder import ModelInfo
-from evenmood.onnx_files import check_self_contained
+from evenmood.errors import ModelError, UsageError
+from evenmood.graph_check import check_graph
+from evenmood.inference import BATCH_ROWS, is_foreign, one_line
+from evenmood.model_folder import INFO_FILE, ONNX_FILE, TOKENIZER_FILE, ModelInfo, parse_info, read_files
+from evenmood.onnx_files import OnnxFile, check_self_contained, read_onnx
 from evenmood.text import PAD, PAD_ID, UNKNOWN, UNKNOWN_ID
-from evenmood.vocabulary import SIZE_KEY, same_vocabulary
+from evenmood.tokenizer_check import check_components, check_content
+from evenmood.vocabulary import SIZE_KEY, check_vocabulary
+
+MOST_BYTES = 1 << 31
+"""Memory that a batch of texts of full length may take."""
+LONGEST_ID = 96
+"""Characters of a Hub id, by the Hub's own rule."""
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model folder as it was read.
+
+    Attributes:
+        files: Content of each file that predicting needs.
+        info: What `emotions.json` says.
+        tokenizer: Without truncation and padding.
+        session: The network.
+    """
+
+    files: Mapping[str, bytes]
+    info: ModelInfo
+    tokenizer: Tokenizer
+    session: onnxruntime.InferenceSession
+
+
+def load_model(folder: Path) -> LoadedModel:
+    """Load the model of a folder that holds `model.onnx`, `tokenizer.json` and `emotions.json`.
+
+    Raises:
+        ModelError: A file is missing, damaged, or does not fit the others.
+    """
+    files = read_files(folder)
+    info = parse_info(files[INFO_FILE], folder / INFO_FILE)
+    tokenizer = _tokenizer(files[TOKENIZER_FILE], folder / TOKENIZER_FILE)
+    path = folder / ONNX_FILE
+    try:
+        check_self_contained(files[ONNX_FILE])
+        model = read_onnx(files[ONNX_FILE])
+        _check_interface(model, info)
+        size = _check_size(model, tokenizer)
+        sizes = check_graph(model)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from None
+    if sizes.vocabulary != size:
+        raise ModelError(f"{path}: its table has {sizes.vocabulary} rows for a vocabulary of {size} words")
+    needed = 4 * sizes.floats_per_token * info.max_length * BATCH_ROWS
+    if needed > MOST_BYTES:
+        raise ModelError(
+            f"{path}: a batch of texts of {info.max_length} tokens would take {needed / 1e9:.1f} GB of memory; "
+            f"at most {MOST_BYTES / 1e9:.1f} GB are allowed"
+        )
+    check_vocabulary(model.metadata, size, files[TOKENIZER_FILE], folder / TOKENIZER_FILE)
+    return LoadedModel(files, info, tokenizer, _session(files[ONNX_FILE], path))
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
     """Open `tokenizer.json`, without truncation and padding; `ModelError` if it is no tokenizer of ours."""
-    path = folder / model_folder.TOKENIZER_FILE
+    return _tokenizer(read_files(folder, [TOKENIZER_FILE])[TOKENIZER_FILE], folder / TOKENIZER_FILE)
+
+
+def default_folder() -> Path:
+    """The folder of the bundled model."""
+    return Path(str(resources.files("evenmood"))) / "default_model"
+
+
+def local_folder(model: str | Path | None, revision: str | None) -> Path | None:
+    """The folder that a model's name means: None for a Hub id, the bundled model's for None.
+
+    Raises:
+        ModelError: The name is empty or too long, a file, or a path at which there is no folder.
+        UsageError: A revision of a local folder or of the bundled model is asked for, or an empty one.
+    """
+    if model is None:
+        if revision is not None:
+            raise UsageError(f"the default model has no revision {revision!r:.100}; name a model on the Hub")
+        return default_folder()
+    if isinstance(model, str) and not model.strip():
+        raise ModelError("the model's name is empty; give a folder or a Hub id, or leave it out for the default model")
     try:
-        tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
-    except Exception as error:  # the library raises bare Exception
-        raise ModelError(f"{path}: not a tokenizer ({error}); download or export the model again") from None
+        folder = expanded(model)
+        if folder.is_dir():
+            if revision is not None:
+                raise UsageError(f"{folder} is a local folder, which has no revision {revision!r:.100}")
+            return folder
+        if folder.is_file():
+            raise ModelError(f"{folder} is a file; give the folder that holds it")
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        raise ModelError(f"{str(model)!r:.100}: {error.strerror}; give a folder or a Hub id") from None
+    if isinstance(model, Path):
+        raise ModelError(f"no folder {str(model)!r}")
+    if len(model) > LONGEST_ID:
+        raise ModelError(
+            f"{model!r:.100}… is neither a folder here nor a Hub id, which has at most {LONGEST_ID} characters"
+        )
+    if revision is not None and not revision.strip():
+        raise UsageError("the revision is empty; give a branch, tag or commit, or leave it out")
+    return None
+
+
+def expanded(path: str | Path) -> Path:
+    """A path with `~` replaced by the home folder; `ModelError` where there is no such user."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ModelError(f"{str(path)!r:.100}: no such home folder; write the path in full") from None
+
+
+def _tokenizer(content: bytes, path: Path) -> Tokenizer:
+    try:
+        check_content(content)
+        tokenizer = Tokenizer.from_str(content.decode("utf-8"))
+        check_components(tokenizer)
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        tokenizer.encode("Does it work?")
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}; download or export the model again") from None
+    except BaseException as error:
+        if not (is_foreign(error) or isinstance(error, UnicodeDecodeError)):
+            raise
+        raise ModelError(f"{path}: not a tokenizer ({one_line(error)}); download or export the model again") from None
     for token, number in ((PAD, PAD_ID), (UNKNOWN, UNKNOWN_ID)):
         if tokenizer.token_to_id(token) != number:
             raise ModelError(f"{path}: {token} must have id {number}")
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
     return tokenizer
 
 
-def load_session(folder: Path, info: ModelInfo, tokenizer: Tokenizer) -> onnxruntime.InferenceSession:
-    """Open `model.onnx`; `ModelError` if it is damaged or does not fit labels and vocabulary."""
-    path = folder / model_folder.ONNX_FILE
+def _check_interface(model: OnnxFile, info: ModelInfo) -> None:
+    outputs = {output.name: output for output in model.outputs}
+    wanted = ["probabilities", "attention"] if info.attention else ["probabilities"]
+    absent = [name for name in wanted if name not in outputs]
+    if absent or [entry.name for entry in model.inputs] != ["input_ids"]:
+        raise ModelError(f"expected input input_ids and outputs {', '.join(wanted)}; export the model again")
+    columns = outputs["probabilities"].shape[-1:]
+    if columns != (len(info.labels),):
+        shown = f"{columns[0]!s:.20}" if columns else "no"
+        raise ModelError(f"gives {shown} probabilities for the {len(info.labels)} labels of {INFO_FILE}")
+
+
+def _check_size(model: OnnxFile, tokenizer: Tokenizer) -> int:
+    """Number of ids by the metadata, if it is the tokenizer's. Not of entries: misspellings share the id of a word."""
+    rows = model.metadata.get(SIZE_KEY, "")
+    size = int(rows) if rows.isdecimal() and len(rows) < 10 else 0
+    if not size or tokenizer.id_to_token(size - 1) is None or tokenizer.id_to_token(size) is not None:
+        found = len(set(tokenizer.get_vocab().values()))
+        raise ModelError(f"made for a vocabulary of {rows:.20} words, but {TOKENIZER_FILE} has {found}")
+    return size
+
+
+def _session(content: bytes, path: Path) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # `inference` gives each core batches of its own
     options.add_session_config_entry("session.load_model_format", "ONNX")
-    content = path.read_bytes()
     try:
-        check_self_contained(content)
-    except ModelError as error:
-        raise ModelError(f"{path}: {error}") from None
-    try:
-        session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no public base class
-        reason = str(error).splitlines()[0]
-        raise ModelError(f"{path}: damaged or not an ONNX model ({reason}); download or export it again") from None
-    outputs = {output.name: output for output in session.get_outputs()}
-    wanted = ["probabilities", "attention"] if info.attention else ["probabilities"]
-    absent = [name for name in wanted if name not in outputs]
-    if absent or [entry.name for entry in session.get_inputs()] != ["input_ids"]:
-        raise ModelError(f"{path}: expected input input_ids and outputs {', '.join(wanted)}; export the model again")
-    columns = outputs["probabilities"].shape[-1]
-    if columns != len(info.labels):
-        raise ModelError(f"{path}: gives {columns} probabilities for the {len(info.labels)} labels of emotions.json")
-    metadata = session.get_modelmeta().custom_metadata_map
-    rows = metadata.get(SIZE_KEY, "")
-    # Ids are counted, not entries: misspellings share the id of their word.
-    size = int(rows) if rows.isdecimal() else 0
-    if not size or tokenizer.id_to_token(size - 1) is None or tokenizer.id_to_token(size) is not None:
-        found = len(set(tokenizer.get_vocab().values()))
-        raise ModelError(f"{path}: made for a vocabulary of {rows} words, but tokenizer.json has {found}")
-    if not same_vocabulary(metadata, (folder / model_folder.TOKENIZER_FILE).read_text(encoding="utf-8")):
         raise ModelError(
-            f"{folder / model_folder.TOKENIZER_FILE}: its vocabulary is not the one that model.onnx was trained with; "
-            "download or export the model again"
-        )
-    return session
+            f"{path}: damaged or not an ONNX model ({one_line(error)}); download or export it again"
+        ) from None

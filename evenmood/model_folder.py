@@ -1,17 +1,19 @@
 """The model folder: one format for a folder on disk, a repository on the Hub and the default model in the wheel."""
 
 import json
+import math
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from evenmood.errors import ModelError, UsageError
+from evenmood.labels import label_fault
 
 ONNX_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
@@ -20,11 +22,15 @@ CARD_FILE = "README.md"
 TRAINING_FOLDER = "training"
 PREDICTING_FILES = (ONNX_FILE, TOKENIZER_FILE, INFO_FILE)
 """What predicting needs; `from_pretrained` downloads these and the wheel carries them."""
+NETWORK_FILES = (ONNX_FILE, TOKENIZER_FILE)
+"""What makes it the same network: thresholds and figures in `emotions.json` may change without it."""
 KERAS_FILES = ("config.json", "metadata.json", "model.weights.h5")
 """Keras's own unzipped format; `keras.saving.load_model(folder)` reads it."""
 FORMAT_VERSION = 1
 NOTE_START = "**The thresholds below were measured;"
 NOTE = re.compile(rf"\n{re.escape(NOTE_START)}.*\n")
+TRIES = 100
+"""Times that a folder is moved into place while others write to the same."""
 CARD_ID = "OWNER/MODEL"
 """Stands in the card of a model that has no place on the Hub yet."""
 
@@ -56,7 +62,8 @@ def check_thresholds(thresholds: Mapping[str, float], labels: tuple[str, ...], w
     checked = {}
     for label, value in thresholds.items():
         if label not in labels:
-            raise ModelError(f"{where}: threshold for unknown label {label!r}; the labels are {', '.join(labels)}")
+            expected = f"{', '.join(labels):.400}"
+            raise ModelError(f"{where}: threshold for unknown label {label!r:.60}; the labels are {expected}")
         number = isinstance(value, Real) and not isinstance(value, bool)
         if not number or not 0 <= value <= 1:  # NaN is neither
             shown = " ".join(f"{value!r:.40}".split())
@@ -71,28 +78,29 @@ def read_info(folder: Path) -> ModelInfo:
     Raises:
         ModelError: It is missing, is not JSON, has a newer format version, or lacks or distorts a field.
     """
-    path = folder / INFO_FILE
+    return parse_info(read_files(folder, [INFO_FILE])[INFO_FILE], folder / INFO_FILE)
+
+
+def parse_info(data: bytes, path: Path) -> ModelInfo:
+    """Check the content of `emotions.json`; `path` is for the errors, which are those of `read_info`."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelError(missing(folder, [INFO_FILE])) from None
+        content = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: not JSON ({error}); download or export the model again") from None
     if not isinstance(content, dict):
         raise ModelError(f"{path}: expected an object, found {type(content).__name__}")
     version = content.get("format_version")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise ModelError(f"{path}: format_version is {version!r}; expected a number from 1 to {FORMAT_VERSION}")
+        raise ModelError(f"{path}: format_version is {_shown(version)}; expected a number from 1 to {FORMAT_VERSION}")
     if version > FORMAT_VERSION:
         raise ModelError(
-            f"{path}: format version {version} is newer than this evenmood reads ({FORMAT_VERSION}); "
+            f"{path}: format version {_shown(version)} is newer than this evenmood reads ({FORMAT_VERSION}); "
             "upgrade with: pip install --upgrade evenmood"
         )
     labels = content.get("labels")
-    if not isinstance(labels, list) or not labels or not all(isinstance(label, str) and label for label in labels):
-        raise ModelError(f"{path}: labels must be a list of names")
-    if len(set(labels)) != len(labels):
-        raise ModelError(f"{path}: a label appears twice")
+    fault = label_fault(labels if isinstance(labels, list) else [])
+    if not isinstance(labels, list) or fault:
+        raise ModelError(f"{path}: {fault}")
     thresholds = content.get("thresholds")
     if not isinstance(thresholds, dict):
         raise ModelError(f"{path}: thresholds must be an object of label to number")
@@ -105,21 +113,70 @@ def read_info(folder: Path) -> ModelInfo:
         )
     max_length = content.get("max_length")
     if not isinstance(max_length, int) or isinstance(max_length, bool) or not 2 <= max_length <= 4096:
-        raise ModelError(f"{path}: max_length is {max_length!r}; expected a whole number from 2 to 4096")
+        raise ModelError(f"{path}: max_length is {_shown(max_length)}; expected a whole number from 2 to 4096")
     if not isinstance(content.get("attention"), bool):
         raise ModelError(f"{path}: attention must be true or false")
-    for key in ("trained_from", "metrics"):
-        if not isinstance(content.get(key, {}), dict):
-            raise ModelError(f"{path}: {key} must be an object")
+    trained_from, metrics = content.get("trained_from", {}), content.get("metrics", {})
+    if not isinstance(trained_from, dict):
+        raise ModelError(f"{path}: trained_from must be an object")
+    for key, value in trained_from.items():
+        if not _printable(key) or (isinstance(value, str) and not _printable(value)):
+            raise ModelError(f"{path}: trained_from has {_shown(key)} with characters that cannot be printed")
+    if fault := _metrics_fault(metrics):
+        raise ModelError(f"{path}: {fault}")
     return ModelInfo(
         labels=tuple(labels),
         thresholds={label: checked[label] for label in labels},
         max_length=max_length,
         attention=content["attention"],
-        trained_from=content.get("trained_from", {}),
-        metrics=content.get("metrics", {}),
+        trained_from=trained_from,
+        metrics=metrics,
         format_version=version,
     )
+
+
+def _metrics_fault(metrics: Any) -> str | None:
+    """What is wrong with `metrics`, an object of split to figures: numbers, with intervals or not, or per label."""
+    if not isinstance(metrics, dict):
+        return "metrics must be an object"
+    for split, figures in metrics.items():
+        if not isinstance(figures, dict) or not _printable(split):
+            return f"metrics of {_shown(split)} are {_shown(figures)}; expected an object"
+        for name, figure in figures.items():
+            if name != "per_label":
+                right = _is_figure(figure)
+            elif right := isinstance(figure, dict):
+                right = all(_is_number(row) or _is_row(row) for row in figure.values())
+            if not right:
+                return f"metrics of {_shown(split)}: {_shown(name)} is {_shown(figure)}; expected numbers"
+    return None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_figure(value: Any) -> bool:
+    """A number, or one with its confidence interval."""
+    if isinstance(value, dict):
+        return all(_is_number(value.get(key)) for key in ("value", "low", "high"))
+    return _is_number(value)
+
+
+def _is_row(value: Any) -> bool:
+    """What is measured of a label."""
+    return isinstance(value, dict) and all(
+        _is_number(value.get(key)) for key in ("support", "precision", "recall", "f1")
+    )
+
+
+def _printable(text: str) -> bool:
+    return all(character.isprintable() for character in text)
+
+
+def _shown(value: Any) -> str:
+    """A value of a file, for an error: printable, and not too long."""
+    return f"{value!a:.60}"
 
 
 def write_info(folder: Path, info: ModelInfo) -> None:
@@ -157,18 +214,51 @@ def check_files(folder: Path, names: Sequence[str] = PREDICTING_FILES) -> None:
         raise ModelError(missing(folder, absent))
 
 
-def copy_model(source: Path, target: Path, thresholds: Mapping[str, float]) -> None:
-    """Copy whatever of a model folder lies at `source`, with these thresholds; a card says where they are others."""
-    for name in (*PREDICTING_FILES, *KERAS_FILES, CARD_FILE):
-        if (source / name).is_file():
+def read_files(folder: Path, names: Sequence[str] = PREDICTING_FILES) -> dict[str, bytes]:
+    """Content of files of a model folder; `ModelError` names each that is missing."""
+    check_files(folder, names)
+    try:
+        return {name: (folder / name).read_bytes() for name in names}
+    except FileNotFoundError as error:  # removed in between
+        raise ModelError(missing(folder, [Path(error.filename).name])) from None
+
+
+def copy_model(
+    files: Mapping[str, bytes], info: ModelInfo, source: Path, target: Path, thresholds: Mapping[str, float]
+) -> bool:
+    """Write a model as it was loaded, with these thresholds; a card says where they are others.
+
+    Keras's files, card and training record are copied from `source`, unless the folder no longer holds the model that
+    was loaded.
+
+    Args:
+        files: Content of each file that predicting needs, as it was loaded.
+        info: What its `emotions.json` says.
+        source: Folder that it was loaded from.
+        target: Folder to write to.
+        thresholds: Threshold of each label.
+
+    Returns:
+        Whether `source` still holds the model.
+    """
+    for name in files:
+        with suppress(FileNotFoundError):
             shutil.copyfile(source / name, target / name)
-    if (source / TRAINING_FOLDER).is_dir():
-        shutil.copytree(source / TRAINING_FOLDER, target / TRAINING_FOLDER)
-    info = read_info(source)
+    same = all((target / name).is_file() and (target / name).read_bytes() == files[name] for name in NETWORK_FILES)
+    if same:
+        for name in (*KERAS_FILES, CARD_FILE):
+            if (source / name).is_file():
+                shutil.copyfile(source / name, target / name)
+        if (source / TRAINING_FOLDER).is_dir():
+            shutil.copytree(source / TRAINING_FOLDER, target / TRAINING_FOLDER)
+    else:
+        for name in NETWORK_FILES:
+            (target / name).write_bytes(files[name])
     write_info(target, replace(info, thresholds=dict(thresholds)))
     card = target / CARD_FILE
     if card.is_file():
         write_text(card, _noted(card.read_text(encoding="utf-8"), info.thresholds, thresholds))
+    return same
 
 
 def _noted(card: str, before: Mapping[str, float], after: Mapping[str, float]) -> str:
@@ -212,6 +302,8 @@ def check_target(target: Path, overwrite: bool = False) -> None:
 def whole_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
     """Give a temporary folder to fill; it takes the target's place at the end, or leaves no trace on an error.
 
+    Where several write to one target, each of them succeeds, and the last one's folder stays.
+
     Raises:
         UsageError: The target exists and is not an empty folder, and `overwrite` is false.
     """
@@ -222,12 +314,26 @@ def whole_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
     work.chmod(0o755)
     try:
         yield work
-        if target.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
-            target.replace(old)
-            work.replace(target)
-            shutil.rmtree(old)
-        else:
-            work.replace(target)
+        _move(work, target, overwrite)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _move(work: Path, target: Path, overwrite: bool) -> None:
+    """Move a folder to a place where another may be; that one goes away, or back if this one cannot be moved."""
+    for attempt in range(TRIES):
+        check_target(target, overwrite)
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}-old-", dir=target.parent) as place:
+            old = Path(place) / "model"
+            with suppress(FileNotFoundError):
+                target.rename(old)
+            try:
+                work.rename(target)
+            except OSError:
+                occupied = target.exists()  # somebody else was faster
+                if old.exists() and not occupied:
+                    old.rename(target)
+                if not occupied or attempt == TRIES - 1:
+                    raise
+            else:
+                return

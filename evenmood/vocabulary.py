@@ -3,6 +3,9 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
+
+from evenmood.errors import ModelError
 
 SIZE_KEY = "vocabulary_size"
 VOCABULARY_KEY = "vocabulary_sha256"
@@ -20,20 +23,46 @@ def digests(tokenizer: str) -> dict[str, str]:
     Raises:
         ValueError: Not JSON, or there is no vocabulary in it.
     """
-    return {FILE_KEY: _sha256(tokenizer), VOCABULARY_KEY: _vocabulary_sha256(tokenizer)}
+    return {FILE_KEY: _sha256(tokenizer), VOCABULARY_KEY: _vocabulary_sha256(_vocabulary(tokenizer))}
 
 
-def same_vocabulary(metadata: Mapping[str, str], tokenizer: str) -> bool:
-    """Whether `tokenizer.json` has the vocabulary that the metadata of `model.onnx` names; true where it names none."""
+def check_vocabulary(metadata: Mapping[str, str], size: int, content: bytes, path: Path) -> None:
+    """Check that a tokenizer has the vocabulary that `model.onnx` was trained with, if its metadata says which.
+
+    Args:
+        metadata: Metadata of `model.onnx`.
+        size: Rows of the embedding.
+        content: Content of `tokenizer.json`.
+        path: Its path, for errors.
+
+    Raises:
+        ModelError: It is another vocabulary, or has ids outside the embedding.
+    """
+    text = content.decode("utf-8").replace("\r\n", "\n")
     expected = metadata.get(VOCABULARY_KEY)
-    return expected is None or metadata.get(FILE_KEY) == _sha256(tokenizer) or expected == _vocabulary_sha256(tokenizer)
+    if expected and metadata.get(FILE_KEY) == _sha256(text):
+        return
+    vocabulary = _vocabulary(text)
+    if expected and expected != _vocabulary_sha256(vocabulary):
+        raise ModelError(
+            f"{path}: its vocabulary is not the one that model.onnx was trained with; download the model again"
+        )
+    outside = [token for token, number in vocabulary.items() if not 0 <= number < size]
+    if outside:
+        raise ModelError(
+            f"{path}: {outside[0]!r:.60} has id {vocabulary[outside[0]]}; model.onnx has ids from 0 to {size - 1}"
+        )
 
 
-def _vocabulary_sha256(tokenizer: str) -> str:
+def _vocabulary(tokenizer: str) -> dict[str, int]:
     try:
-        vocabulary = json.loads(tokenizer)["model"]["vocab"]
-    except (KeyError, TypeError):
+        vocabulary: dict[str, int] = json.loads(tokenizer)["model"]["vocab"]
+        return dict(vocabulary.items())
+    except (AttributeError, KeyError, TypeError):
         raise ValueError("no vocabulary in tokenizer.json") from None
+
+
+def _vocabulary_sha256(vocabulary: dict[str, int]) -> str:
     return _sha256(json.dumps(vocabulary, sort_keys=True, separators=(",", ":")))
 
 

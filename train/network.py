@@ -7,11 +7,9 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from evenmood.network_graph import MASKED
 from evenmood.text import PAD_ID, POOL_SIZE
 from train.config import TrainConfig
-
-MASKED = -1e4
-"""Added to the attention's score of a padded step: it vanishes in the softmax, and fits into float16."""
 
 
 def build_network(

@@ -1,0 +1,65 @@
+"""Check that a tokenizer is built of the parts that `fit_tokenizer` builds one of.
+
+Other parts of the `tokenizers` library may panic, never end, or make a text of any length out of a short one.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from evenmood.errors import ModelError
+from evenmood.text import normalizer
+
+MODELS = ("WordLevel", "WordPiece")
+NORMALIZERS = ("Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Replace", "Strip", "StripAccents")
+SPLITTERS = ("Split", "WhitespaceSplit")
+MOST_INSERTIONS = 8
+"""Replacements, other than those of today's normalizer, that may put in a character: each may double a text."""
+
+
+def check_content(content: bytes) -> None:
+    """Refuse what the library panics on while it reads the file, which prints lines of its own.
+
+    Raises:
+        ModelError: There is such a part.
+    """
+    if b'"Precompiled"' in content:
+        raise ModelError("unexpected normalizer Precompiled")
+
+
+def check_components(tokenizer: Tokenizer) -> None:
+    """Refuse models, normalizers and splitters that no evenmood model has.
+
+    Raises:
+        ModelError: There is such a part.
+    """
+    model = type(tokenizer.model).__name__
+    if model not in MODELS:
+        raise ModelError(f"unexpected model {model}; expected {' or '.join(MODELS)}")
+    if tokenizer.post_processor is not None or tokenizer.get_added_tokens_decoder():
+        raise ModelError("unexpected post-processor or added tokens")
+    known = [json.dumps(step) for step in _steps(normalizer(symbols=True))]
+    insertions = 0
+    for step in _steps(tokenizer.normalizer):
+        if step["type"] not in NORMALIZERS:
+            raise ModelError(f"unexpected normalizer {step['type']}")
+        if step["type"] == "Replace" and step["content"] and json.dumps(step) not in known:
+            insertions += 1
+            if len(step["content"]) > 1 or insertions > MOST_INSERTIONS:
+                raise ModelError("the normalizer makes texts longer")
+    for step in _steps(tokenizer.pre_tokenizer):
+        if step["type"] not in SPLITTERS:
+            raise ModelError(f"unexpected pre-tokenizer {step['type']}")
+
+
+def _steps(component: Any) -> Iterator[dict[str, Any]]:
+    """The steps of a normalizer or pre-tokenizer, out of all sequences."""
+    waiting = [] if component is None else [json.loads(component.__getstate__())]
+    while waiting:
+        step = waiting.pop()
+        if step["type"] == "Sequence":
+            waiting += step.get("normalizers") or step.get("pretokenizers") or []
+        else:
+            yield step
