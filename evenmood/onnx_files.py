@@ -76,6 +76,8 @@ class OnnxFile:
     metadata: dict[str, str]
 
 
+_MODEL = {1: VARINT, 5: VARINT} | dict.fromkeys((2, 3, 4, 6, 7, 8, 14, 20, 25, 26), BYTES)
+"""All fields of ModelProto."""
 _INT, _STRING, _INTS = 2, 3, 7
 """Types of attributes."""
 _DTYPES = {1: np.float32, 3: np.int8, 6: np.int32, 7: np.int64, 10: np.float16}
@@ -89,8 +91,9 @@ def read_onnx(content: bytes) -> OnnxFile:
         ModelError: The file is damaged or has what no export of ours has: functions, subgraphs, sparse tensors, weights
             whose size does not fit their shape.
     """
-    kinds = {1: VARINT, 2: BYTES, 3: BYTES, 4: BYTES, 5: VARINT, 6: BYTES, 7: BYTES, 8: BYTES, 14: BYTES}
-    model = Message(content, 0, len(content), "the model", kinds)
+    if any(_MODEL.get(field) != kind for field, kind, _, _ in fields(content, 0, len(content))):
+        raise damaged()
+    model = Message(content, 0, len(content), "the model", {field: _MODEL[field] for field in (*range(1, 9), 14)})
     if not model.has(7):
         raise damaged()
     graph = Message(content, *model.place(7), "the graph", dict.fromkeys((1, 2, 5, 10, 11, 12), BYTES))

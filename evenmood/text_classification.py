@@ -2,8 +2,9 @@
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from itertools import islice
+from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from evenmood.classifier import STREAM_ROWS, EmotionClassifier
 from evenmood.errors import UsageError
@@ -11,8 +12,37 @@ from evenmood.inputs import check_rows
 
 Score = dict[str, Any]
 """`{"label": str, "score": float}`."""
-TOKENIZER_OPTIONS = ("truncation", "padding", "max_length", "add_special_tokens", "batch_size", "num_workers")
-"""What callers of a transformers pipeline often pass; here every text is cut, padded and batched as the model needs."""
+CALL_OPTIONS = frozenset(
+    {
+        *("add_special_tokens", "batch_size", "clean_up_tokenization_spaces", "is_split_into_words", "max_length"),
+        *("num_workers", "pad_to_multiple_of", "padding", "padding_side", "return_attention_mask", "return_tensors"),
+        *("return_token_type_ids", "stride", "truncation", "verbose"),
+    }
+)
+"""What callers of a transformers pipeline pass for its tokenizer and its batches: without effect here, where every text
+is cut, padded and batched as the model needs."""
+LOAD_OPTIONS = frozenset(
+    {
+        *("binary_output", "config", "device", "device_map", "dtype", "feature_extractor", "framework"),
+        *("image_processor", "processor", "tokenizer", "torch_dtype", "trust_remote_code", "use_fast"),
+        *("video_processor",),
+    }
+)
+"""What they pass to load a model and to place it on a device: without effect here, where a model folder says it all."""
+UNSET = ""
+"""As in transformers: None as `top_k` means all labels."""
+
+
+class _Form(NamedTuple):
+    """Form of the scores of a text.
+
+    Attributes:
+        top_k: Labels, the most probable first; None for all.
+        legacy: As transformers gave them without `top_k`: all in the model's order, or one that is no list.
+    """
+
+    top_k: int | None = None
+    legacy: bool = False
 
 
 class TextClassificationPipeline:
@@ -20,90 +50,126 @@ class TextClassificationPipeline:
 
     task = "text-classification"
 
-    def __init__(self, classifier: EmotionClassifier, top_k: int | None = None) -> None:
-        """Wrap a loaded classifier; `top_k` as in `pipeline`."""
+    def __init__(self, classifier: EmotionClassifier, top_k: Any = UNSET, **options: Any) -> None:
+        """Wrap a loaded classifier; options as in a call."""
         self.classifier = classifier
-        self.top_k = _checked(top_k)
+        self._form = _form({"top_k": top_k, **options}, _Form())
+
+    @property
+    def top_k(self) -> int | None:
+        """Labels per text, if a call names no other number; None for all."""
+        return self._form.top_k
 
     def __call__(self, inputs: Any, **options: Any) -> Any:
         """Score texts.
 
         Args:
             inputs: A text, a mapping with a `text`, a sequence of either, or a generator of either.
-            options: `top_k` for this call. What belongs to transformers' tokenizer (`truncation`, `padding`,
-                `batch_size`) is taken and changes nothing. `function_to_apply` may be "sigmoid" alone.
+            options: `top_k`, `return_all_scores` and `function_to_apply` for this call, as in `pipeline`. What belongs
+                to transformers' tokenizer (`truncation`, `padding`, `batch_size`) is taken and changes nothing.
 
         Returns:
             One list of `{"label": str, "score": float}` per text, highest score first, at most `top_k` long; scores
-            are probabilities, each label's on its own. As in transformers, a single text gives a list of one such list,
-            unless `top_k` is given in the call: then the list itself. A generator gives a generator.
+            are probabilities, each label's on its own. With `return_all_scores=True` they are in the model's order,
+            with False there is one such mapping per text. As in transformers, a single text gives a list of one such
+            list, unless `top_k` is given in the call: then the list itself. A generator gives a generator.
 
         Raises:
             TypeError: Something is not a text, or an option is unknown.
             UsageError: `top_k` is below 1, or the scores are asked for in another form than probabilities.
         """
-        top_k = _checked(options.pop("top_k")) if (in_call := "top_k" in options) else self.top_k
-        if options.pop("function_to_apply", None) not in (None, "sigmoid"):
-            raise UsageError("function_to_apply: probabilities of independent labels are given; sigmoid alone fits")
-        unknown = [name for name in options if name not in TOKENIZER_OPTIONS]
-        if unknown:
-            raise TypeError(f"unknown option {unknown[0]!r}")
+        in_call = "top_k" in options
+        form = _form(options, self._form)
         if isinstance(inputs, (str, Mapping)):
-            (scores,) = self._score([_text(inputs)], top_k)
+            (scores,) = self._score([_text(inputs)], form)
             return [scores] if isinstance(inputs, str) and not in_call else scores
         if isinstance(inputs, (Generator, Iterator)):
-            return self._stream(inputs, top_k)
+            return self._stream(inputs, form)
         check_rows(inputs)
         if not isinstance(inputs, Sequence) and not hasattr(inputs, "__getitem__"):
             raise TypeError(f"expected a text or a list of texts, not {type(inputs).__name__}")
-        return self._score([_text(entry) for entry in inputs], top_k)
+        return self._score([_text(entry) for entry in inputs], form)
 
-    def _stream(self, inputs: Iterator[Any], top_k: int | None) -> Iterator[list[Score]]:
+    def _stream(self, inputs: Iterator[Any], form: _Form) -> Iterator[list[Score] | Score]:
         while chunk := list(islice(inputs, STREAM_ROWS)):
-            yield from self._score([_text(entry) for entry in chunk], top_k)
+            yield from self._score([_text(entry) for entry in chunk], form)
 
-    def _score(self, texts: list[Any], top_k: int | None) -> list[list[Score]]:
+    def _score(self, texts: list[Any], form: _Form) -> list[list[Score]] | list[Score]:
         probabilities = self.classifier.predict_proba(texts)
-        columns = (-probabilities).argsort(axis=1, kind="stable")[:, :top_k]
+        columns = (-probabilities).argsort(axis=1, kind="stable")[:, : form.top_k]
+        if form.legacy and form.top_k is None:
+            columns.sort(axis=1)
         labels = self.classifier.labels
-        return [
+        rows = [
             [{"label": labels[column], "score": float(row[column])} for column in order]
             for row, order in zip(probabilities, columns.tolist(), strict=True)
         ]
+        return [row[0] for row in rows] if form.legacy and form.top_k == 1 else rows
 
 
 def pipeline(
-    task: str = "text-classification",
+    task: str | None = "text-classification",
     model: str | Path | EmotionClassifier | None = None,
     *,
-    top_k: int | None = None,
+    top_k: Any = UNSET,
     revision: str | None = None,
     token: str | bool | None = None,
+    **options: Any,
 ) -> TextClassificationPipeline:
     """Return what `transformers.pipeline("text-classification", model=…, top_k=None)` returns, without transformers.
 
     Args:
         task: `text-classification`, or `sentiment-analysis`, transformers' other name for it.
         model: None for the bundled default, a folder, a Hub id, or a loaded classifier.
-        top_k: Labels per text, the most probable first; None for all 28.
+        top_k: Labels per text, the most probable first; None, or left out, for all 28.
         revision: Branch, tag or commit of the Hub repository.
         token: Hub token; None takes the environment's or the login's, False sends none.
+        options: Other arguments of transformers' pipeline. `return_all_scores`, where `top_k` is left out: True gives
+            all labels in the model's order, False the most probable one of each text, not in a list.
+            `function_to_apply` may be "sigmoid" alone. `cache_dir` and `local_files_only`, also within `model_kwargs`,
+            and `use_auth_token`, an older name of `token`, go to `from_pretrained`. What concerns devices, tokenizers
+            and batches (`device`, `tokenizer`, `truncation`, `batch_size`) is taken and changes nothing.
 
     Raises:
-        UsageError: Another task, or a `top_k` below 1.
+        TypeError: An unknown option.
+        UsageError: Another task, a `top_k` below 1, or scores in another form than probabilities.
         ModelError: As in `EmotionClassifier.from_pretrained`.
     """
-    if task not in ("text-classification", "sentiment-analysis"):
+    if task not in ("text-classification", "sentiment-analysis", None):
         raise UsageError(f"task {task!r}: only text-classification is known")
+    for name in LOAD_OPTIONS:
+        options.pop(name, None)
+    more = {**options, **(options.pop("model_kwargs", None) or {})}
+    loading = {name: more[name] for name in ("cache_dir", "local_files_only") if name in more}
+    for name in loading:
+        options.pop(name, None)
+    older = options.pop("use_auth_token", None)
+    _form({"top_k": top_k, **options}, _Form())  # before a model is downloaded
     if not isinstance(model, EmotionClassifier):
-        model = EmotionClassifier.from_pretrained(model, revision=revision, token=token)
-    return TextClassificationPipeline(model, top_k)
+        model = EmotionClassifier.from_pretrained(
+            model, revision=revision, token=older if token is None else token, **loading
+        )
+    elif revision is not None:
+        raise UsageError(f"revision {revision!r:.100}: the model is loaded already")
+    return TextClassificationPipeline(model, top_k, **options)
 
 
-def _checked(top_k: Any) -> int | None:
-    if top_k is not None and (not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1):
-        raise UsageError(f"top_k is {top_k!r}; it must be a whole number from 1 on, or None for all labels")
-    return top_k
+def _form(options: dict[str, Any], before: _Form) -> _Form:
+    """Form of the scores by the options of a call; what they leave out is as before."""
+    unknown = sorted(set(options) - CALL_OPTIONS - {"top_k", "return_all_scores", "function_to_apply"})
+    if unknown:
+        raise TypeError(f"unknown option {unknown[0]!r}")
+    function = options.get("function_to_apply")
+    if function is not None and str(getattr(function, "value", function)).lower() != "sigmoid":
+        raise UsageError("function_to_apply: probabilities of independent labels are given; sigmoid alone fits")
+    top_k, all_scores = options.get("top_k", UNSET), options.get("return_all_scores")
+    if not isinstance(top_k, str) or top_k != UNSET:
+        if top_k is not None and (not isinstance(top_k, Integral) or isinstance(top_k, bool) or top_k < 1):
+            raise UsageError(f"top_k is {top_k!r}; it must be a whole number from 1 on, or None for all labels")
+        return _Form(None if top_k is None else int(top_k))
+    if all_scores is None:
+        return before
+    return _Form(None if all_scores else 1, legacy=True)
 
 
 def _text(entry: Any) -> Any:

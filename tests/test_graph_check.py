@@ -5,7 +5,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -224,7 +224,8 @@ def networks() -> Iterator[tuple[Any, int, bool | None, bool]]:
     from train.network import build_network
 
     draw = np.random.default_rng(0)
-    for pooling, width, negative in itertools.product(("attention", "average"), (1, 2, 3, 5), (False, True)):
+    poolings: tuple[Literal["attention", "average"], ...] = ("attention", "average")
+    for pooling, width, negative in itertools.product(poolings, (1, 2, 3, 5), (False, True)):
         config = TrainConfig(
             pooling=pooling, embedding_size=6, filters=4, kernel_size=width, lstm_units=3, dense_units=5
         )
