@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.arguments import benchmark, check_out
 from benchmarks.installed import installed_size
-from benchmarks.peers import PEERS
+from benchmarks.peers import PEERS, classifier_of
 from benchmarks.prepare import prepare_ours, prepare_roberta
 from benchmarks.texts import made_up_texts
 
@@ -102,12 +102,10 @@ def moved_by_company(work: Path, texts: list[str]) -> dict[str, float]:
     """How far a probability moves, at most, with the texts asked about beside it: LSTM in float, and in int8."""
     import numpy as np
 
-    from evenmood import EmotionClassifier
-
     order = np.random.default_rng(0).permutation(len(texts))
     moved = {}
     for name in (OURS, "int8"):
-        classifier = EmotionClassifier.from_pretrained(work / name)
+        classifier = classifier_of(work, name)
         among_others = classifier.predict_proba([texts[row] for row in order])
         alone = np.stack([classifier.predict_proba(texts[row]) for row in order[:ALONE]])
         moved[name] = float(np.abs(among_others[:ALONE] - alone).max())

@@ -155,13 +155,24 @@ def _unfolded(work: Path) -> Predict:
     return predict
 
 
+def classifier_of(work: Path, name: str) -> Any:
+    """The classifier of a folder; of `int8`, the exported model's with the quantized network, which it would refuse."""
+    import onnxruntime
+
+    from evenmood import EmotionClassifier
+    from evenmood.model_folder import ONNX_FILE
+
+    if name != "int8":
+        return EmotionClassifier.from_pretrained(work / name)
+    classifier = EmotionClassifier.from_pretrained(work / "evenmood")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    classifier._session = onnxruntime.InferenceSession(work / name / ONNX_FILE, options)
+    return classifier
+
+
 def _evenmood(name: str) -> Callable[[Path], Predict]:
-    def load(work: Path) -> Predict:
-        from evenmood import EmotionClassifier
-
-        return EmotionClassifier.from_pretrained(work / name).predict
-
-    return load
+    return lambda work: classifier_of(work, name).predict
 
 
 TORCH, ONNX = ("torch", "transformers"), ("onnxruntime", "tokenizers")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 from types import MappingProxyType
 from typing import Any, NamedTuple, overload
 
@@ -24,6 +25,8 @@ from evenmood.text import PAD_ID, POOL_SIZE
 from evenmood.windows import Span, combine, window_spans
 
 logger = logging.getLogger(__name__)
+SAVING = Lock()
+"""Held while a model is saved, maybe over itself: nobody else moves the folder that is copied."""
 STREAM_ROWS = 1024
 """How far `predict` reads ahead in a generator."""
 
@@ -279,7 +282,7 @@ class EmotionClassifier:
         if not str(folder).strip():
             raise UsageError("the name of the folder to save to is empty")
         target = expanded(folder)
-        with model_folder.whole_folder(target, overwrite) as work:
+        with SAVING, model_folder.whole_folder(target, overwrite) as work:
             if not self._copy(self._folder, work):
                 logger.warning("%s holds another model by now: saved without Keras's files and card", self._folder)
         return target

@@ -97,7 +97,9 @@ def local_folder(model: str | Path | None, revision: str | None) -> Path | None:
             raise UsageError(f"the default model has no revision {revision!r:.100}; name a model on the Hub")
         return default_folder()
     if isinstance(model, str) and not model.strip():
-        raise ModelError("the model's name is empty; give a folder or a Hub id, or leave it out for the default model")
+        raise ModelError(
+            f"{model!r:.40} is not an evenmood model folder; name a folder or a Hub id, or no model at all"
+        )
     try:
         folder = expanded(model)
         if folder.is_dir():

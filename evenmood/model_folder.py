@@ -1,7 +1,7 @@
 """The model folder: one format for a folder on disk, a repository on the Hub and the default model in the wheel."""
 
+import errno
 import json
-import math
 import re
 import shutil
 import tempfile
@@ -146,14 +146,15 @@ def _metrics_fault(metrics: Any) -> str | None:
             if name != "per_label":
                 right = _is_figure(figure)
             elif right := isinstance(figure, dict):
-                right = all(_is_number(row) or _is_row(row) for row in figure.values())
+                whole = split in ("validation", "test")  # of other splits one figure per label may do
+                right = all(_is_row(row) or (not whole and (row is None or _is_number(row))) for row in figure.values())
             if not right:
                 return f"metrics of {_shown(split)}: {_shown(name)} is {_shown(figure)}; expected numbers"
     return None
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool)  # NaN where no row has a label
 
 
 def _is_figure(value: Any) -> bool:
@@ -325,12 +326,16 @@ def _move(work: Path, target: Path, overwrite: bool) -> None:
         check_target(target, overwrite)
         with tempfile.TemporaryDirectory(prefix=f".{target.name}-old-", dir=target.parent) as place:
             old = Path(place) / "model"
-            with suppress(FileNotFoundError):
-                target.rename(old)
+            if overwrite:
+                with suppress(FileNotFoundError):
+                    target.rename(old)
+            else:
+                with suppress(OSError):  # there is none, or somebody else has put something in it
+                    target.rmdir()
             try:
                 work.rename(target)
-            except OSError:
-                occupied = target.exists()  # somebody else was faster
+            except OSError as error:  # ENOTEMPTY and EEXIST: somebody else was faster
+                occupied = error.errno in (errno.ENOTEMPTY, errno.EEXIST) or target.exists()
                 if old.exists() and not occupied:
                     old.rename(target)
                 if not occupied or attempt == TRIES - 1:

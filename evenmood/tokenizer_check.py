@@ -10,7 +10,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from evenmood.errors import ModelError
-from evenmood.text import normalizer
+from evenmood.text import UNKNOWN, normalizer
 
 MODELS = ("WordLevel", "WordPiece")
 NORMALIZERS = ("Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Replace", "Strip", "StripAccents")
@@ -38,6 +38,8 @@ def check_components(tokenizer: Tokenizer) -> None:
     model = type(tokenizer.model).__name__
     if model not in MODELS:
         raise ModelError(f"unexpected model {model}; expected {' or '.join(MODELS)}")
+    if tokenizer.model.unk_token != UNKNOWN:
+        raise ModelError(f"unknown words are {tokenizer.model.unk_token!a:.40}, not {UNKNOWN}")
     if tokenizer.post_processor is not None or tokenizer.get_added_tokens_decoder():
         raise ModelError("unexpected post-processor or added tokens")
     known = [json.dumps(step) for step in _steps(normalizer(symbols=True))]

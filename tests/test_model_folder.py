@@ -67,6 +67,21 @@ def threshold(value: Any) -> Callable[[Path], object]:
     return change(thresholds=lambda old: old | {"joy": value})
 
 
+def label(name: Any) -> Callable[[Path], object]:
+    """Rename the first label, in the thresholds too."""
+    return change(
+        labels=lambda old: [name, *old[1:]],
+        thresholds=lambda old: {name if key == LABELS[0] else key: value for key, value in old.items()},
+    )
+
+
+def metrics(**splits: Any) -> Callable[[Path], object]:
+    return change(metrics=splits)
+
+
+ROW = {"support": 3, "precision": 0.5, "recall": 0.5, "f1": 0.5}
+
+
 def remove(name: str) -> Callable[[Path], object]:
     return lambda folder: (folder / name).unlink()
 
@@ -125,6 +140,47 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "JSON list": (write(INFO_FILE, "[]"), INFO_FILE, "expected an object"),
     "a label twice": (change(labels=lambda old: [*old[:27], "joy"]), INFO_FILE, "twice"),
     "labels no names": (change(labels=[1, 2]), INFO_FILE, "labels must be"),
+    "label that moves the cursor": (label("\x1b[2Jjoy"), INFO_FILE, "'\\x1b[2Jjoy'"),
+    "label that sets the title": (label("joy\x1b]0;owned\x07"), INFO_FILE, "cannot be printed"),
+    "label of two lines": (label("joy\nanger"), INFO_FILE, "cannot be printed"),
+    "label with a tab": (label("joy\t"), INFO_FILE, "cannot be printed"),
+    "label with a C1 control": (label("joy\x9b2J"), INFO_FILE, "cannot be printed"),
+    "label written backwards": (label("\u202eyoj"), INFO_FILE, "cannot be printed"),
+    "label with an invisible character": (label("joy\u200b"), INFO_FILE, "cannot be printed"),
+    "label with a lone surrogate": (label("joy\ud800"), INFO_FILE, "cannot be printed"),
+    "label of a thousand characters": (label("joy" * 1000), INFO_FILE, "3000 characters"),
+    "label of a space": (label(" "), INFO_FILE, "space"),
+    "label with a space at its end": (label("joy "), INFO_FILE, "'joy '"),
+    "label with a comma": (label("joy,anger"), INFO_FILE, "comma"),
+    "label that is a formula": (label('=HYPERLINK("http://x")'), INFO_FILE, "formula"),
+    "label that is a full-width formula": (label("\uff1d1+1"), INFO_FILE, "formula"),
+    "empty label": (label(""), INFO_FILE, "labels must be"),
+    "no labels": (change(labels=[], thresholds={}), INFO_FILE, "labels must be"),
+    "labels an object": (change(labels={"joy": 1}), INFO_FILE, "labels must be"),
+    "threshold of a long label": (change(thresholds=lambda old: old | {"x" * 10**6: 0.5}), INFO_FILE, "'xxx"),
+    "format a long string": (change(format_version="x" * 10**6), INFO_FILE, "format_version is 'xxx"),
+    "format a long number": (change(format_version=10**4000), INFO_FILE, "format version 1000"),
+    "length a long string": (change(max_length="\x1b" * 10**6), INFO_FILE, "max_length is"),
+    "metrics of a split a number": (metrics(test=3), INFO_FILE, "metrics of 'test' are 3"),
+    "metrics of a split a list": (metrics(validation=[1]), INFO_FILE, "metrics of 'validation' are [1]"),
+    "metrics of a split null": (metrics(test=None), INFO_FILE, "metrics of 'test' are None"),
+    "a figure a string": (metrics(test={"macro_f1": "high\x1b"}), INFO_FILE, "'macro_f1' is 'high"),
+    "a figure without interval": (metrics(test={"macro_f1": {"value": 1}}), INFO_FILE, "'macro_f1' is {"),
+    "a figure with an odd interval": (
+        metrics(test={"macro_f1": {"value": 1, "low": "0", "high": 1}}),
+        INFO_FILE,
+        "'macro_f1' is {",
+    ),
+    "figures per label a list": (metrics(test={"per_label": [1]}), INFO_FILE, "'per_label' is [1]"),
+    "figures of a label a number": (metrics(test={"per_label": {"joy": 0.5}}), INFO_FILE, "'per_label' is"),
+    "figures of a label short": (metrics(test={"per_label": {"joy": {"f1": 0.5}}}), INFO_FILE, "'per_label' is"),
+    "figures of a label strings": (
+        metrics(validation={"per_label": {"joy": ROW | {"support": "3"}}}),
+        INFO_FILE,
+        "'per_label' is",
+    ),
+    "origin with escape sequences": (change(trained_from={"data": "x\x1b[2J"}), INFO_FILE, "'data'"),
+    "origin a list": (change(trained_from=[1]), INFO_FILE, "trained_from must be"),
     "27 labels": (
         change(labels=list(LABELS[:27]), thresholds=lambda old: {label: old[label] for label in LABELS[:27]}),
         ONNX_FILE,
@@ -150,6 +206,7 @@ def test_a_damaged_folder_is_named_with_the_cause(
     assert cause in message
     assert "\n" not in message
     assert "Traceback" not in message
+    assert message.isprintable()
     assert len(message) < 500 + len(str(folder))
 
 
