@@ -291,12 +291,16 @@ def name_in_card(folder: Path, repo_id: str) -> None:
 
 def check_target(target: Path, overwrite: bool = False) -> None:
     """Raise `UsageError` if a folder cannot be written at `target`, or something lies there and may not be replaced."""
-    if target.is_dir() and (overwrite or not any(target.iterdir())):
+    try:
+        occupied = any(target.iterdir())
+    except FileNotFoundError:
         return
-    if target.is_dir():
+    except NotADirectoryError:
+        if target.exists():
+            raise UsageError(f"{target} is a file; choose another folder") from None
+        return  # a folder above it is a file
+    if occupied and not overwrite:
         raise UsageError(f"{target} exists already; choose another folder or ask for overwriting")
-    if target.exists():
-        raise UsageError(f"{target} is a file; choose another folder")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import numpy as np
 
 from evenmood.classifier import EmotionClassifier
 from evenmood.errors import DataError, ModelError
+from evenmood.inference import one_line
 from evenmood.labels import LABELS
 from evenmood.model_folder import INFO_FILE
 from evenmood.onnx_files import check_self_contained
@@ -26,6 +27,9 @@ class Teacher:
 
     def __init__(self, model: str, *, runtime: Runtime = "torch", batch_size: int = 64) -> None:
         """Load the model; no code of the repository is run, and nothing is unpickled.
+
+        The graph of a teacher in ONNX may be any: it reads no other files, yet it may take any amount of memory and
+        time. Name a model whose author you trust.
 
         Args:
             model: Folder or Hub id of a transformers sequence classifier; for `onnx` one that holds `model.onnx` or
@@ -88,7 +92,7 @@ def label_columns(names: dict[int, str], model: str) -> list[int]:
     Raises:
         DataError: A label is missing.
     """
-    by_name = {name.strip().lower(): int(column) for column, name in names.items()}
+    by_name = {str(name).strip().lower(): int(column) for column, name in names.items()}
     absent = [label for label in LABELS if label not in by_name]
     if absent:
         raise DataError(f"teacher {model!r} has {len(by_name)} labels and lacks {', '.join(absent)}")
@@ -138,13 +142,21 @@ def _onnx_runner(model: str) -> Any:
         check_self_contained(content)
     except ModelError as error:
         raise DataError(f"teacher {model!r}: {path.name}: {error}") from None
-    session = onnxruntime.InferenceSession(content, providers=onnxruntime.get_available_providers())
+    try:
+        session = onnxruntime.InferenceSession(content, providers=onnxruntime.get_available_providers())
+    except Exception as error:  # onnxruntime's exceptions share no public base class
+        raise DataError(f"teacher {model!r}: {path.name}: damaged or not an ONNX model ({one_line(error)})") from None
+    if len(session.get_outputs()) != 1:
+        names_of = ", ".join(output.name for output in session.get_outputs())
+        raise DataError(f"teacher {model!r}: {path.name} gives {names_of:.100}; expected the logits alone")
     wanted = {entry.name for entry in session.get_inputs()}
 
     def run(batch: dict[str, np.ndarray]) -> np.ndarray:
-        (logits,) = session.run(
-            None, {name: values.astype(np.int64) for name, values in batch.items() if name in wanted}
-        )
+        inputs = {name: values.astype(np.int64) for name, values in batch.items() if name in wanted}
+        try:
+            (logits,) = session.run(None, inputs)
+        except Exception as error:
+            raise DataError(f"teacher {model!r}: {path.name} fails ({one_line(error)})") from None
         return np.asarray(logits, np.float32)
 
     return run

@@ -313,6 +313,14 @@ model = EmotionClassifier.from_pretrained(sys.argv[1])
 for _ in range(10):
     model.save_pretrained(sys.argv[2], overwrite=True)
 """
+REPLACE_OFTEN = """
+import sys
+from pathlib import Path
+from evenmood.model_folder import whole_folder
+for _ in range(200):
+    with whole_folder(Path(sys.argv[1]), overwrite=True) as work:
+        (work / "file").write_text("whole")
+"""
 
 
 def test_several_processes_save_to_one_folder(folder: Path, tmp_path: Path) -> None:
@@ -322,3 +330,12 @@ def test_several_processes_save_to_one_folder(folder: Path, tmp_path: Path) -> N
     assert [(process.communicate()[1], process.returncode) for process in running] == [("", 0)] * 3
     assert [path.name for path in target.parent.iterdir()] == ["saved"]
     EmotionClassifier.from_pretrained(target)
+
+
+def test_several_processes_replace_one_folder_all_the_time(tmp_path: Path) -> None:
+    target = tmp_path / "place" / "saved"
+    command = [sys.executable, "-c", REPLACE_OFTEN, str(target)]
+    running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    assert [(process.communicate()[1], process.returncode) for process in running] == [("", 0)] * 3
+    assert [path.name for path in target.parent.iterdir()] == ["saved"]
+    assert files_of(target) == {"file": b"whole"}

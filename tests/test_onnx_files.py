@@ -119,6 +119,28 @@ def test_a_teacher_in_onnx_is_held_to_the_same(tmp_path: Path, tiny_encoder: Pat
         Teacher(str(teacher_folder), runtime="onnx")
 
 
+def test_a_teacher_that_does_not_run_is_one_line(tmp_path: Path, tiny_encoder: Path) -> None:
+    """Any graph may be a teacher; where onnxruntime refuses it, or it gives more than logits, the error says so."""
+    teacher_folder = Path(shutil.copytree(tiny_encoder, tmp_path / "teacher"))
+    model = tiny_onnx(outputs=("probabilities",))
+    model.graph.node[0].op_type = "NoSuchOperator"
+    reshape = tiny_onnx(outputs=("logits",))
+    reshape.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
+    reshape.graph.node.append(helper.make_node("Reshape", ["input_ids", "one"], ["impossible"]))
+    reshape.graph.output[0].CopyFrom(helper.make_tensor_value_info("impossible", TensorProto.INT64, [1]))
+    reshape.graph.initializer.append(numpy_helper.from_array(np.array([1], np.int64), "one"))
+    for graph, message in (
+        (b"damaged", "damaged"),
+        (model.SerializeToString(), "damaged or not an ONNX model"),
+        (tiny_onnx().SerializeToString(), "gives probabilities, attention; expected the logits alone"),
+        (reshape.SerializeToString(), "fails"),
+    ):
+        (teacher_folder / ONNX_FILE).write_bytes(graph)
+        with pytest.raises(DataError, match=message) as error:
+            Teacher(str(teacher_folder), runtime="onnx").probabilities(["a b c"])
+        assert str(error.value).isprintable()
+
+
 @pytest.mark.parametrize("prefix", [b"\x08\x09", b""])
 def test_other_formats_are_refused(prefix: bytes) -> None:
     with pytest.raises(ModelError):
