@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from io import TextIOWrapper
 from typing import Any, NoReturn
 
+from evenmood import proxies
 from evenmood.errors import EvenmoodError, UsageError
+from evenmood.redaction import redact_stream
 
 DEBUG_FLAG = "--debug"
 INTERRUPTED = 130
@@ -38,6 +40,22 @@ EXTRAS = {
 """The extra that brings a module."""
 
 
+OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
+YES = ("1", "ON", "YES", "TRUE")
+"""How the Hub's client and its relatives read these."""
+
+
+def prepare_streams() -> None:
+    """Let no character stop a print, and no secret reach standard error.
+
+    A terminal that lacks a character shows another one. Standard output may carry the user's data: it is not redacted.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    redact_stream(sys.stderr)
+
+
 def run(app: Callable[..., Any], prog_name: str, arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a typer app and exit: 0, 2 for wrong usage, 1 for another failure, 130 for an interrupt.
 
@@ -46,9 +64,10 @@ def run(app: Callable[..., Any], prog_name: str, arguments: Sequence[str] | None
     given = sys.argv[1:] if arguments is None else list(arguments)
     debug = DEBUG_FLAG in given
     code, message = 0, ""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that lacks a character shows another one
+    prepare_streams()
+    proxies.exempt_loopback()
+    if any(os.environ.get(name, "").upper() in YES for name in OFFLINE):
+        proxies.set_aside()
     try:
         app([argument for argument in given if argument != DEBUG_FLAG], prog_name=prog_name)
     except SystemExit as stop:  # how typer ends
@@ -82,4 +101,6 @@ def describe(error: Exception) -> tuple[int, str]:
         return 1, f"{module} is not installed; install it with: {hint}"
     if isinstance(error, OSError) and error.strerror:
         return 1, f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if "proxy" in str(error).lower() and (problem := proxies.unusable()):
+        return 1, f"the network cannot be reached: {problem}"
     return 1, f"{type(error).__name__}: {' '.join(str(error).split())} (unexpected; {DEBUG_FLAG} shows the traceback)"

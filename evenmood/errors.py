@@ -1,8 +1,17 @@
 """Errors that a user can act on: one line each, saying what was wrong, where, and what to do."""
 
+from evenmood.redaction import redact
+
 
 class EvenmoodError(Exception):
-    """Something that the caller can put right; commands print it as one line and exit with 1."""
+    """Something that the caller can put right; commands print it as one line and exit with 1.
+
+    Secrets in the message are redacted: part of it often comes from a server or a library.
+    """
+
+    def __init__(self, *args: object) -> None:
+        """Take the message."""
+        super().__init__(*(redact(arg) if isinstance(arg, str) else arg for arg in args))
 
 
 class UsageError(EvenmoodError):

@@ -10,8 +10,10 @@ from pathlib import Path
 from time import sleep
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from evenmood import credentials, proxies
 from evenmood.errors import EvenmoodError, HubError, ModelError, UsageError
 from evenmood.model_folder import CARD_FILE, KERAS_FILES, PREDICTING_FILES, TRAINING_FOLDER
+from evenmood.redaction import redact
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -25,6 +27,8 @@ LONGEST_WAIT = 300.0
 """Seconds: the Hub counts requests in windows of five minutes (https://huggingface.co/docs/hub/rate-limits)."""
 TRANSIENT = (408, 412, 429, 500, 502, 503, 504)
 """HTTP statuses that may be gone at the next try; 412 says that somebody else has committed in between."""
+PERMANENT = ("ConnectError", "InvalidURL", "LocalProtocolError", "UnsupportedProtocol")
+"""Exceptions of the transport after which another try is in vain: no network is not a matter of seconds."""
 TRANSPORTS = ("httpx2", "httpx", "requests")
 """Modules whose exceptions the Hub's client lets through, from one of its versions to the next."""
 
@@ -66,6 +70,7 @@ def download(
 
     Raises:
         ModelError: No such repository or revision, no access, no network and nothing cached, or a file is missing.
+        UsageError: The token is malformed.
     """
     more = (*KERAS_FILES, CARD_FILE, f"{TRAINING_FOLDER}/*") if whole else ()
     folder = fetch(
@@ -98,9 +103,10 @@ def fetch(
 
     Raises:
         HubError: No such repository or revision, no access, no network and nothing cached; or the `kind` asked for.
+        UsageError: The token is malformed.
     """
+    from huggingface_hub import constants, snapshot_download
     from huggingface_hub import errors as hub_errors
-    from huggingface_hub import snapshot_download
     from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
     at = _at(repo_id, revision)
@@ -108,21 +114,36 @@ def fetch(
         validate_repo_id(repo_id)
     except hub_errors.HFValidationError:
         raise kind(f"{repo_id!r} is neither a folder here nor a Hub id (namespace/name)") from None
-    with explained(at, kind):
-        try:
-            return Path(
-                retrying(
-                    lambda: snapshot_download(
-                        repo_id,
-                        repo_type=repo_type,
-                        revision=revision,
-                        token=token,
-                        cache_dir=cache_dir,
-                        local_files_only=local_files_only,
-                        allow_patterns=list(patterns),
-                    )
-                )
+    # Where the network is not to be used, not even a client is made: that alone would read the proxies.
+    offline = next(
+        (
+            reason
+            for reason in (
+                "local_files_only is set" if local_files_only else None,
+                "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else None,
+                proxies.unusable(),
             )
+            if reason
+        ),
+        None,
+    )
+
+    token = credentials.hub_token(token, implicit=not offline)
+
+    def snapshot() -> str:
+        return snapshot_download(
+            repo_id,
+            repo_type=repo_type,
+            revision=revision,
+            token=token,
+            cache_dir=cache_dir,
+            local_files_only=offline is not None,
+            allow_patterns=list(patterns),
+        )
+
+    with _translated(at, kind):
+        try:
+            return Path(snapshot() if offline else retrying(snapshot))
         except hub_errors.GatedRepoError:
             raise kind(f"{at}: access is gated; ask for it on its page and log in with: hf auth login") from None
         except hub_errors.RepositoryNotFoundError:
@@ -131,7 +152,7 @@ def fetch(
                 "check the name, or log in with: hf auth login"
             ) from None
         except hub_errors.LocalEntryNotFoundError as error:
-            reason = "local_files_only is set" if local_files_only else "the Hub cannot be reached"
+            reason = offline or f"the Hub cannot be reached{_through()}"
             if isinstance(error.__cause__, hub_errors.HfHubHTTPError):
                 reason = f"the Hub refused (HTTP {error.__cause__.response.status_code})"
             raise kind(f"no folder {repo_id!r} here, nothing of {at} is cached, and {reason}") from None
@@ -172,14 +193,14 @@ def upload(
         prepare: Called with the client and the repository's id before the commit.
 
     Raises:
-        UsageError: A pull request is asked for against a branch other than `main`.
+        UsageError: A pull request is asked for against a branch other than `main`, or the token is malformed.
         HubError: No access, no network, a card that the Hub refuses; the message says which.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
     if create_pr and revision not in (None, "main"):
         raise UsageError(f"a pull request is opened against main, not against {revision!r}")
-    api = HfApi(token=token)
+    api = HfApi(token=credentials.hub_token(token))
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     first: list[str] = []
     sdk = "gradio" if repo_type == "space" else None
@@ -220,11 +241,17 @@ def retrying(call: Callable[[], T]) -> T:
     """Call again, after a pause, where the Hub is busy, broken, or the connection was cut.
 
     The pause is what the Hub asks for (`Retry-After`), or 1, 2, 4 seconds.
+
+    Raises:
+        HubError: No request can be sent, for the environment names a proxy that cannot be used.
+        UsageError: The environment's token is malformed.
     """
+    _check_proxies("the Hub cannot be reached", HubError)
     for attempt in range(TRIES):
         try:
             return call()
         except Exception as error:
+            _check_header(error)
             pause = _pause(error, attempt)
             if pause is None or attempt == TRIES - 1:
                 raise
@@ -245,8 +272,8 @@ def _pause(error: BaseException, attempt: int) -> float | None:
         if response.status_code == 429 and window:
             asked = str(int(window[1]) + 1)
         return min(float(asked), LONGEST_WAIT) if asked.isdecimal() else 2.0**attempt
-    if type(error).__name__ == "ConnectError":
-        return None  # no network at all is not a matter of seconds
+    if type(error).__name__ in PERMANENT:
+        return None
     return 2.0**attempt if of_transport(error) else None
 
 
@@ -266,9 +293,31 @@ def of_transport(error: BaseException) -> bool:
     return names[0] in TRANSPORTS or names[1] == "XetDownloadError"
 
 
+def _check_proxies(at: str, kind: type[EvenmoodError]) -> None:
+    """Raise where no request can be sent, with the name of the variable that is to blame."""
+    from huggingface_hub import constants
+
+    problem = proxies.unusable()
+    if problem and not constants.HF_HUB_OFFLINE:
+        raise kind(f"{at}: {problem}")
+
+
+def _check_header(error: Exception) -> None:
+    """Raise `UsageError` where a request could not be written for the environment's token."""
+    if isinstance(error, UnicodeError) or type(_cause(error)).__name__ == "LocalProtocolError":
+        credentials.check_environment()
+
+
 @contextmanager
 def explained(at: str, kind: type[EvenmoodError]) -> Iterator[None]:
     """Turn what the Hub's client raises into one line: what was refused, and what to do."""
+    _check_proxies(at, kind)
+    with _translated(at, kind):
+        yield
+
+
+@contextmanager
+def _translated(at: str, kind: type[EvenmoodError]) -> Iterator[None]:
     from huggingface_hub import errors as hub_errors
 
     try:
@@ -286,6 +335,7 @@ def explained(at: str, kind: type[EvenmoodError]) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.filename and not of_transport(error):
             raise  # the disk's, not the Hub's
+        _check_header(error)
         raise kind(f"{at}: {_reason(error)}; {_advice(error)}") from None
 
 
@@ -294,8 +344,18 @@ def _reason(error: BaseException) -> str:
     response = getattr(error, "response", None)
     if response is not None:
         said = getattr(error, "server_message", None)
-        return f"HTTP {response.status_code}" + (f": {' '.join(said.split())[:200]}" if said else "")
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        return f"HTTP {response.status_code}" + (f": {_short(said)}" if said else "")
+    return f"{type(error).__name__}: {_short(str(error))}"
+
+
+def _short(said: str) -> str:
+    return " ".join(redact(said).split())[:200]  # in this order: half a token would not look like one
+
+
+def _through() -> str:
+    """The proxies that a request may have gone through, for a message."""
+    names = proxies.used()
+    return f" (proxy of {', '.join(names)})" if names else ""
 
 
 def _advice(error: BaseException) -> str:
@@ -311,5 +371,5 @@ def _advice(error: BaseException) -> str:
     if status == 412:
         return "somebody else keeps committing to it: try again later"
     if type(error).__name__ == "ConnectError":
-        return "the Hub cannot be reached: check the network"
+        return f"the Hub cannot be reached{_through()}: check the network"
     return "try again later, or check the token"

@@ -15,12 +15,19 @@ if not (ROOT / "space").is_dir():  # a checkout; on a Space the packages lie bes
     ROOT = ROOT.parent
 sys.path.insert(0, str(ROOT))
 
+from evenmood import hub, proxies
+from evenmood.command import prepare_streams
 from space.start import quick_import
+
+# Before Gradio is imported, which makes an HTTP client at once, and later asks its own server on loopback.
+prepare_streams()
+proxies.exempt_loopback()
+proxies.set_aside()
 
 with quick_import():
     import gradio as gr
 
-from evenmood.errors import EvenmoodError
+from evenmood.errors import EvenmoodError, HubError
 from space import about, analyse, api, batch, compare, feedback, long_text
 from space.events import AT_LOAD
 from space.models import Models
@@ -104,13 +111,13 @@ def open_store(folder: str) -> feedback.Store | None:
     if not folder:
         return None
     repo = feedback.repository()
-    try:
-        return feedback.Store(Path(folder), repo)
-    except Exception as error:  # the Hub's client and its transport share no base class
-        if not repo:
-            raise
-        sys.stderr.write(f"feedback stays on this disk, for {repo} cannot be written to: {type(error).__name__}\n")
-        return feedback.Store(Path(folder))
+    if repo:
+        try:
+            with hub.explained(f"{repo!r} on the Hub", HubError):
+                return feedback.Store(Path(folder), repo)
+        except EvenmoodError as error:
+            sys.stderr.write(f"feedback stays on this disk: {error}\n")
+    return feedback.Store(Path(folder))
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

@@ -1,9 +1,18 @@
 """No token is ever printed, logged or written: whatever is run, however it ends."""
 
+import io
+import logging
 import subprocess
+import sys
+import time
 from pathlib import Path
 
+import pytest
+
+from evenmood import EmotionClassifier, EvenmoodError, ModelError, UsageError
+from evenmood.credentials import checked
 from evenmood.model_folder import PREDICTING_FILES
+from evenmood.redaction import redact, redact_stream
 from tests.conftest import DEFAULT_MODEL
 from tests.hub_server import HubServer
 from tests.local_hub import READER, TOKEN, run_module
@@ -61,3 +70,180 @@ def test_the_command_line_takes_no_token() -> None:
         done: subprocess.CompletedProcess[str] = run_module(module, *([command] if command else []), "--help")
         assert done.returncode == 0
         assert "--token" not in done.stdout
+
+
+AROUND = ["{}\n", "{}\r\n", " {} ", "\t{}\n\n", "\u00a0{}"]
+"""As a token comes out of a file or a clipboard."""
+MALFORMED = {
+    "typographic quotes": "\u201c{}\u201d",
+    "quotes": '"{}"',
+    "single quotes": "'{}'",
+    "a line more": "{}\nhf_another",
+    "a word before": "Bearer {}",
+    "a control character": "{}\x01",
+    "a byte-order mark": "\ufeff{}",
+    "an ellipsis": "{}\u2026",
+}
+
+
+@pytest.mark.parametrize("form", AROUND)
+def test_white_space_around_a_token_is_stripped(hub: HubServer, tmp_path: Path, form: str) -> None:
+    hub.add("you/secret", {name: (DEFAULT_MODEL / name).read_bytes() for name in PREDICTING_FILES}, private=True)
+    model = EmotionClassifier.from_pretrained("you/secret", token=form.format(TOKEN), cache_dir=tmp_path)
+    assert model.predict("Thank you!").names == ["gratitude"]
+
+
+@pytest.mark.parametrize("form", MALFORMED.values(), ids=MALFORMED)
+def test_a_malformed_token_is_refused_at_once(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, form: str
+) -> None:
+    start = time.monotonic()
+    held = form.format(TOKEN)
+    with pytest.raises(UsageError, match="not a valid token") as error:
+        EmotionClassifier.from_pretrained("you/x", token=held)
+    assert TOKEN not in str(error.value)
+    monkeypatch.setenv("HF_TOKEN", held)
+    with pytest.raises(UsageError, match="HF_TOKEN: not a valid token") as error:
+        EmotionClassifier.from_pretrained("you/x")
+    assert TOKEN not in str(error.value)
+    assert TOKEN not in caplog.text
+    assert not hub.requests
+    assert time.monotonic() - start < 2
+
+
+def test_a_malformed_token_that_is_not_sent_does_no_harm(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "\u201chf_x\u201d")
+    hub.add("you/model", {name: (DEFAULT_MODEL / name).read_bytes() for name in PREDICTING_FILES})
+    EmotionClassifier.from_pretrained("you/model", token=False)
+    EmotionClassifier.from_pretrained("you/model", local_files_only=True)
+
+
+@pytest.mark.parametrize("token", ["", "  ", 7, b"hf_theTokenThatNobodyMaySee", ["hf_theTokenThatNobodyMaySee"]])
+def test_what_is_no_token_at_all(token: object) -> None:
+    with pytest.raises(UsageError, match="token") as error:
+        EmotionClassifier.from_pretrained("you/x", token=token)  # type: ignore[arg-type]
+    assert TOKEN not in str(error.value)
+
+
+@pytest.mark.parametrize("command", ["push", "deploy", "text", "job", "hydrate"])
+def test_every_command_refuses_a_malformed_token(evaluated_model: Path, command: str, tmp_path: Path) -> None:
+    arguments: dict[str, tuple[str | Path, ...]] = {
+        "push": ("train", "push", evaluated_model, "you/moods"),
+        "job": ("train", "job", "you/moods"),
+        "deploy": ("space.deploy", "you/demo"),
+        "text": ("evenmood.cli", "text", "hi", "--model", "you/secret"),
+        "hydrate": ("data_build", "hydrate", "you/data", "--tweets", tmp_path / "none", "--out", tmp_path / "out"),
+    }
+    done = run_module(*arguments[command], HF_TOKEN=f"\u201c{TOKEN}\u201d")
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: HF_TOKEN: not a valid token")
+
+
+def test_a_server_that_repeats_the_token(hub: HubServer, tmp_path: Path) -> None:
+    """Whatever the token looks like: it is known, for it was sent."""
+    odd = "my-own-password-42"
+    hub.fail("/api/models/you/x", status=403, times=1, headers={"X-Error-Message": f"{odd} may not, nor hf_Other1234"})
+    with pytest.raises(ModelError, match="403") as error:
+        EmotionClassifier.from_pretrained("you/x", token=odd, cache_dir=tmp_path)
+    assert odd not in str(error.value)
+    assert "hf_Other1234" not in str(error.value)
+
+
+LOOKS_LIKE_ONE = [
+    "hf_theTokenThatNobodyMaySee",
+    "hf_oauth_eyJhbGciOi.J9-x_y",
+    "sk-proj-abcDEF123_-456",
+    "sk-or-v1-0123456789abcdef",
+    "gsk_0123456789abcdef",
+    "ghp_0123456789abcdef",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.sig-na_ture",
+    "api_org_abcdefghijkl",
+]
+
+
+@pytest.mark.parametrize("secret", LOOKS_LIKE_ONE)
+def test_what_looks_like_a_token_is_redacted(secret: str) -> None:
+    for message in (
+        "bad {}",
+        "Illegal header value b'Bearer {}\\n'",
+        "https://hub/api?token={}&x=1",
+        "https://user:{}@hub/x",
+        '{{"key": "{}"}}',
+    ):
+        said = redact(message.format(secret))
+        assert secret not in said
+        assert said.startswith(message[:4].replace("{{", "{"))
+    assert secret not in str(EvenmoodError(f"refused: {secret}"))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "hf_hub_download of hf_transfer failed at task-force-one/risk-averse-model",
+        "log in with: hf auth login, or set HF_TOKEN",
+        "https://huggingface.co/you/model/resolve/main/model.onnx?download=true",
+        "unknown label 'happy'; expected one of: admiration, joy",
+        "a bearer of bad news",
+    ],
+)
+def test_what_does_not_is_left(message: str) -> None:
+    assert redact(message) == message
+
+
+def test_secrets_of_the_environment_are_redacted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "plain-password")
+    monkeypatch.setenv("SOME_SECRET", "another password")
+    assert redact("wrong: plain-password, another password") == "wrong: [redacted], [redacted]"
+    checked("  a.third-password\n", "token")
+    assert redact("not a.third-password") == "not [redacted]"
+
+
+def test_logs_and_tracebacks_are_redacted() -> None:
+    stream = io.StringIO()
+    redact_stream(stream)
+    redact_stream(stream)
+    logger = logging.Logger("below")
+    logger.addHandler(logging.StreamHandler(stream))
+    try:
+        raise ValueError(f"Illegal header value b'Bearer {TOKEN}'")
+    except ValueError:
+        logger.exception("%s failed", TOKEN)
+    print(TOKEN, file=stream)
+    assert "Illegal header value" in stream.getvalue()
+    assert TOKEN not in stream.getvalue()
+
+
+def test_redaction_takes_linear_time() -> None:
+    """On the worst input of each pattern: 20 times the characters, not 400 times the seconds."""
+    for piece in (
+        "hf_",
+        "hf_a",
+        "eyJ",
+        "eyJaaaaaaaaaa",
+        "sk-",
+        "bearer ",
+        "bearer" + " " * 9,
+        "://",
+        "://a:",
+        "?key=",
+        "a",
+    ):
+        for text in (piece * (20_000 // len(piece)), piece + " " * 20_000, piece + "a" * 20_000, piece + ":" * 20_000):
+            start = time.perf_counter()
+            redact(text)
+            assert time.perf_counter() - start < 0.2, piece
+
+
+@pytest.mark.parametrize("debug", [[], ["--debug"]], ids=["line", "debug"])
+def test_an_unexpected_error_of_a_library_is_redacted(tmp_path: Path, debug: list[str]) -> None:
+    """No message of a command escapes, whoever wrote it."""
+    code = (
+        "import sys; from evenmood.command import run\n"
+        f"def app(*_, **__): raise RuntimeError('Illegal header value {TOKEN}')\n"
+        f"run(app, 'x', {debug!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Illegal header value" in done.stderr
+    assert ("Traceback" in done.stderr) == bool(debug)
+    assert TOKEN not in done.stderr

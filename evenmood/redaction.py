@@ -1,0 +1,59 @@
+"""Keep secrets out of messages: tokens, API keys and passwords are replaced before anything is shown."""
+
+import os
+import re
+from typing import Any, TextIO
+
+REDACTED = "[redacted]"
+SHORTEST = 8
+"""Characters of a value of the environment from which on it is replaced: `EMPTY` or `none` is no secret."""
+SECRET_NAMES = re.compile(r"(?:TOKEN|KEY|SECRET|PASSWORD)$", re.IGNORECASE)
+"""Environment variables whose value is a secret, by the end of their name."""
+TOKENS = re.compile(
+    r"""(?<![A-Za-z0-9])(?:
+        hf_(?:oauth|jwt|app)_[\w.-]+                        # Hugging Face
+      | hf_(?=[A-Za-z]*[A-Z0-9])[A-Za-z0-9]{6,}             # a capital or digit: `hf_transfer` is a name
+      | api_org_[A-Za-z0-9]{6,}
+      | sk-[\w-]{8,} | gsk_\w{8,} | xai-\w{8,} | r8_\w{8,}  # OpenAI and those after it, Groq, xAI, Replicate
+      | gh[oprsu]_\w{8,} | github_pat_\w{8,}
+      | AIza[\w-]{20,} | AKIA[A-Z0-9]{12,}
+      | eyJ[\w-]{8,}\.[\w.-]+                               # JSON Web Token
+    )""",
+    re.VERBOSE,
+)
+IN_PLACE = re.compile(
+    r"""(?P<before>
+        (?i:bearer\s{1,8}(?=[^\s'"]{8}))                    # Authorization header
+      | [?&](?i:api[-_]?key|key|token|access_token)=        # query
+      | ://[^\s/@:]{0,256}:(?=[^\s/@]{1,256}@)              # user and password in an address
+    )[^\s'"&@]+""",
+    re.VERBOSE,
+)
+_remembered: set[str] = set()
+
+
+def remember(secret: str) -> None:
+    """Have a secret replaced in every message of this process, whatever it looks like."""
+    if len(secret) >= SHORTEST:
+        _remembered.add(secret)
+
+
+def redact(text: str) -> str:
+    """Replace what is a secret, or looks like one."""
+    held = {value for name, value in os.environ.items() if SECRET_NAMES.search(name) and len(value) >= SHORTEST}
+    for secret in sorted(_remembered | held, key=len, reverse=True):
+        text = text.replace(secret, REDACTED)
+    return TOKENS.sub(REDACTED, IN_PLACE.sub(lambda match: match["before"] + REDACTED, text))
+
+
+def redact_stream(stream: TextIO | None) -> None:
+    """Redact whatever is written to a stream of messages: logs and tracebacks of the libraries below too."""
+    if stream is None or getattr(stream.write, "redacts", False):
+        return
+    write = stream.write
+
+    def redacting(text: str) -> Any:
+        return write(redact(text))
+
+    redacting.redacts = True  # type: ignore[attr-defined]
+    stream.write = redacting  # type: ignore[method-assign]

@@ -1,0 +1,160 @@
+"""Proxy variables as desktops and companies set them: read only where the network is needed, and named where wrong."""
+
+import json
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+
+from docs.screenshot import SENTENCE, running_demo
+from evenmood import proxies
+from tests.hub_server import HubServer
+from tests.local_hub import run_module
+from tests.test_hub import GOOD, load, model_files
+
+SOCKS = "socks://user:theProxyPassword@127.0.0.1:9/"
+"""As GNOME sets ALL_PROXY; no HTTP client of Python takes the scheme."""
+UNUSABLE = {
+    "unknown scheme": SOCKS,
+    "no host": "http://",
+    "port": "http://127.0.0.1:eighty",
+    "not an address": "http://[::1",
+}
+
+
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in proxies.NAMES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+
+
+@pytest.mark.parametrize("value", UNUSABLE.values(), ids=UNUSABLE)
+@pytest.mark.parametrize("name", ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "http_proxy"])
+def test_an_unusable_variable_is_named(
+    no_proxies: None, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    problem = proxies.unusable()
+    assert problem is not None
+    assert name in problem
+    assert "theProxyPassword" not in problem
+
+
+@pytest.mark.parametrize("value", ["http://127.0.0.1:9", "127.0.0.1:9", "https://user:pw@proxy.example:3128", "", None])
+def test_a_usable_variable_is_not(no_proxies: None, monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
+    if value is not None:
+        monkeypatch.setenv("ALL_PROXY", value)
+    assert proxies.unusable() is None
+
+
+def test_the_clients_agree(no_proxies: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is called unusable is what the client of the Hub refuses, and nothing else."""
+    import httpx2
+
+    for value in (*UNUSABLE.values(), "socks5://127.0.0.1:9", "http://127.0.0.1:9", "127.0.0.1:9"):
+        monkeypatch.setenv("ALL_PROXY", value)
+        try:
+            httpx2.Client().close()
+            refused = False
+        except (ValueError, ImportError, httpx2.InvalidURL):
+            refused = True
+        assert refused == bool(proxies.unusable()) or value == "http://", value
+    monkeypatch.setenv("ALL_PROXY", SOCKS)
+    monkeypatch.setenv("NO_PROXY", "*")
+    httpx2.Client().close()
+    assert proxies.unusable() is None
+
+
+def test_a_cached_model_needs_no_proxy(tmp_path: Path) -> None:
+    with HubServer() as hub:
+        hub.add(GOOD, model_files())
+        assert load(hub.url, tmp_path, {"model": GOOD}) == [{"joy": 0.5}]
+    calls = ({"model": GOOD}, {"model": GOOD, "local_files_only": True})
+    url = "http://127.0.0.1:9"
+    assert load(url, tmp_path, *calls, ALL_PROXY=SOCKS, HF_HUB_OFFLINE="1") == [{"joy": 0.5}] * 2
+    assert load(url, tmp_path, *calls, ALL_PROXY=SOCKS) == [{"joy": 0.5}] * 2
+    other = {"model": "team/other"}
+    (offline,) = load(url, tmp_path, other, ALL_PROXY=SOCKS, HF_HUB_OFFLINE="1")
+    (online,) = load(url, tmp_path, other, ALL_PROXY=SOCKS)
+    assert offline["error"] == online["error"] == "ModelError"
+    assert "HF_HUB_OFFLINE is set" in offline["message"]
+    assert "ALL_PROXY" in online["message"]
+    for answer in (offline, online):
+        assert "token" not in answer["message"]
+        assert "theProxyPassword" not in answer["message"]
+
+
+def test_a_proxy_that_is_gone_is_named(tmp_path: Path) -> None:
+    settings = {"HTTP_PROXY": "http://user:theProxyPassword@127.0.0.1:9", "NO_PROXY": ""}
+    (answer,) = load("http://hub.example", tmp_path, {"model": GOOD}, **settings)
+    assert answer["error"] == "ModelError"
+    assert "cannot be reached" in answer["message"]
+    assert "HTTP_PROXY" in answer["message"]
+    assert "theProxyPassword" not in answer["message"]
+
+
+def test_a_push_names_the_variable(evaluated_model: Path, token: str) -> None:
+    done = run_module("train", "push", evaluated_model, "you/moods", ALL_PROXY=SOCKS)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert "ALL_PROXY" in done.stderr
+    assert "theProxyPassword" not in done.stderr
+
+
+def test_commands_without_the_network_do_not_care() -> None:
+    done = run_module("evenmood.cli", "text", "Thank you!", ALL_PROXY=SOCKS)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("gratitude")
+
+
+@pytest.mark.parametrize("variable", ["ALL_PROXY", "http_proxy"])
+def test_the_demo_asks_itself_without_a_proxy(variable: str, tmp_path: Path) -> None:
+    """Also later: Gradio's client, in the demo's process, is how an agent's call is answered."""
+    value = SOCKS if variable == "ALL_PROXY" else "http://127.0.0.1:9"
+    environment = {variable: value, "no_proxy": "", "NO_PROXY": "", "TMPDIR": str(tmp_path)}
+    with running_demo(environment=environment) as url:
+        client = Client(url, verbose=False)
+        assert client.predict(SENTENCE, api_name="/analyse")["labels"][0]["label"] == "gratitude"
+        if variable == "ALL_PROXY":  # what needs the network says why there is none
+            with pytest.raises(AppError, match="ALL_PROXY") as error:
+                client.predict(SENTENCE, "team/model", api_name="/analyse")
+            assert "theProxyPassword" not in str(error.value)
+        client.close()
+        call = {"name": "evenmood_analyse", "arguments": {"text": SENTENCE}}
+        request = urllib.request.Request(
+            f"{url}/gradio_api/mcp/",
+            json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).encode(),
+            {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            content = answer.read().decode()
+        names = [
+            tool["name"]
+            for line in content.splitlines()
+            if line.startswith(("data:", "{"))
+            for tool in json.loads(line.removeprefix("data:"))["result"]["tools"]
+        ]
+        call["name"] = next(name for name in names if name.endswith("analyse"))
+        asked = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": call}
+        request.data = json.dumps(asked).encode()
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            assert "gratitude" in answer.read().decode()
+
+
+def test_loopback_is_exempt_once_and_beside_others(no_proxies: None) -> None:
+    code = (
+        "import os; from evenmood import proxies; proxies.exempt_loopback(); proxies.exempt_loopback();"
+        "print(os.environ['no_proxy'], os.environ['NO_PROXY'])"
+    )
+    environment = {"HTTPS_PROXY": "http://127.0.0.1:9", "no_proxy": "intranet, localhost", "PATH": ""}
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, cwd=root
+    )
+    assert done.stdout.split() == ["intranet,localhost,127.0.0.1,::1"] * 2
