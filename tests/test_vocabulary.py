@@ -13,6 +13,7 @@ from evenmood import EmotionClassifier, ModelError
 from evenmood.model_folder import ONNX_FILE, TOKENIZER_FILE
 from evenmood.vocabulary import FILE_KEY, VOCABULARY_KEY
 from tests.local_hub import run_module
+from train.bundle import bundle
 from train.onnx_metadata import add_vocabulary_digest
 
 
@@ -89,3 +90,19 @@ def test_training_and_export_write_the_digest(trained_model: Path, tmp_path: Pat
     swap_words(folder)
     with pytest.raises(ModelError, match="vocabulary is not the one"):
         EmotionClassifier.from_pretrained(folder)
+
+
+def test_bundling_adds_the_digest(evaluated_model: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(evaluated_model, tmp_path / "model"))
+    expected = metadata(folder)
+    without_digest(folder)
+    storage = json.loads((folder / "training" / "storage.json").read_text(encoding="utf-8"))
+    storage["macro_f1_onnx"] = storage["macro_f1_keras"]
+    (folder / "training" / "storage.json").write_text(json.dumps(storage), encoding="utf-8")
+    bundle(folder, tmp_path / "package", tmp_path / "results.json")
+    assert metadata(tmp_path / "package") == metadata(folder) == expected
+    EmotionClassifier.from_pretrained(tmp_path / "package")
+    swap_words(folder)
+    with pytest.raises(ModelError, match="vocabulary is not the one"):
+        bundle(folder, tmp_path / "other", tmp_path / "other.json")
+    assert not (tmp_path / "other").exists()

@@ -32,6 +32,8 @@ def best_of(folders: Sequence[Path]) -> Path:
 def bundle(folder: Path, package: Path, results: Path, terms: Path | None = None) -> str:
     """Copy the predicting files, the card and the training record to `package`; write the figures to `results`.
 
+    A model that was exported without the digest of its vocabulary gets it, in its own folder too.
+
     Args:
         folder: Model folder; its card is written anew where there are `terms`.
         package: Folder of the default model.
@@ -40,6 +42,7 @@ def bundle(folder: Path, package: Path, results: Path, terms: Path | None = None
 
     Raises:
         DataError: The folder lacks figures of validation or test, is too large, or lost too much to rounding.
+        ModelError: A file is missing, or the tokenizer is another model's.
     """
     check_files(folder)
     add_vocabulary_digest(folder)

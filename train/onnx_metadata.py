@@ -6,7 +6,7 @@ import onnx
 from onnx import helper
 
 from evenmood.model_folder import ONNX_FILE, TOKENIZER_FILE, check_files
-from evenmood.vocabulary import VOCABULARY_KEY, digests
+from evenmood.vocabulary import SIZE_KEY, VOCABULARY_KEY, check_vocabulary, digests
 
 
 def add_vocabulary_digest(folder: Path) -> bool:
@@ -15,14 +15,16 @@ def add_vocabulary_digest(folder: Path) -> bool:
     The folder must be one that works: the digest says that its two files belong together.
 
     Raises:
-        ModelError: A file is missing.
+        ModelError: A file is missing, or the digest that is there is another vocabulary's.
     """
     check_files(folder, (ONNX_FILE, TOKENIZER_FILE))
     model = onnx.load(folder / ONNX_FILE)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
+    tokenizer = folder / TOKENIZER_FILE
     if VOCABULARY_KEY in metadata:
+        check_vocabulary(metadata, int(metadata[SIZE_KEY]), tokenizer.read_bytes(), tokenizer)
         return False
-    helper.set_model_props(model, metadata | digests((folder / TOKENIZER_FILE).read_text(encoding="utf-8")))
+    helper.set_model_props(model, metadata | digests(tokenizer.read_text(encoding="utf-8")))
     part = folder / f"{ONNX_FILE}.part"
     try:
         part.write_bytes(model.SerializeToString(deterministic=True))
