@@ -103,7 +103,9 @@ def test_a_teacher_s_folds_part_the_extra_texts(small_data: Path, tmp_path: Path
 def test_fit_with_further_texts_is_tuned_and_scored_on_both(small_data: Path, tmp_path: Path) -> None:
     extra, model = write_extra(tmp_path / "extra"), tmp_path / "model"
     options: list[str | Path] = ["--data", small_data, "--extra", extra, "--vectors", "random", "--out", model]
-    done = run_module("train", "fit", *options, *SMALL, "--max-length", "40")
+    done = run_module(
+        "train", "fit", *options, *SMALL, "--max-length", "40", "--extra-head", "0.5", "--dense-units", "9"
+    )
     assert done.returncode == 0, done.stderr
     assert "extra: 84 of 85 texts" in done.stderr
     official = json.loads((model / "training" / "thresholds-official.json").read_text())

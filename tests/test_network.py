@@ -12,7 +12,7 @@ import pytest
 
 from train.config import TrainConfig
 from train.export import export_onnx
-from train.network import build_network
+from train.network import build_network, with_one_head, with_two_heads
 
 VOCABULARY = 500
 LENGTHS = np.random.default_rng(1).integers(1, 31, 1000)
@@ -152,3 +152,20 @@ def test_prior_bias_starts_at_the_labels_frequencies() -> None:
     model = build_network(config, np.zeros((10, 8), np.float32), 28, frequencies)
     bias = model.get_layer("probabilities").get_weights()[1]
     np.testing.assert_allclose(1 / (1 + np.exp(-bias)), frequencies, rtol=1e-4)
+
+
+def test_two_heads_become_one_that_answers_as_both_together() -> None:
+    config = TrainConfig(
+        embedding_size=16, filters=8, lstm_units=6, dense_units=12, attention_units=5, prior_bias=True, extra="e"
+    )
+    draw = np.random.default_rng(0)
+    vectors = draw.normal(size=(50, 16)).astype(np.float32)
+    two = with_two_heads(build_network(config, vectors, 28), config, np.full(28, 0.1))
+    two.get_layer("extra_logits").set_weights([draw.normal(size=(12, 28)), draw.normal(size=28)])
+    ids = draw.integers(1, 50, (9, 8)).astype(np.int32)
+    one = with_one_head(two, build_network(config, np.zeros_like(vectors), 28), 0.4)
+    expected = two.predict([ids, np.full((9, 1), 0.4, np.float32)], verbose=0)
+    np.testing.assert_allclose(one.predict(ids, verbose=0), expected, atol=1e-6)
+    alone = two.predict([ids, np.zeros((9, 1), np.float32)], verbose=0)
+    assert np.abs(alone - expected).max() > 0.05
+    assert one.get_layer("attention_hidden").units == 5

@@ -129,7 +129,7 @@ def fit(
         (training / "storage.json").write_text(json.dumps(storage, indent=1) + "\n", encoding="utf-8")
         for split, rows in (("train", train), ("validation", validation)):
             record_split(work, split, rows)
-        if config.soft_targets:
+        if config.soft_targets or config.extra_soft_targets:
             record_soft_targets(config, training)
         write_metrics(work, "validation", validation, stored)
         if config.extra:
@@ -147,7 +147,7 @@ def read_data(config: TrainConfig, say: Say) -> tuple[Split, Split, TrainingText
     train, validation = load_split(config.data, "train"), load_split(config.data, "validation")
     say(f"data: {len(train):,} training and {len(validation):,} validation texts from {config.data}")
     held = [validation]
-    if config.soft_targets:
+    if config.soft_targets or config.extra_soft_targets:
         try:
             held.append(load_split(config.data, "test"))
         except DataError:
