@@ -157,7 +157,7 @@ def _check_interface(model: OnnxFile, info: ModelInfo) -> None:
         raise ModelError(f"expected input input_ids and outputs {', '.join(wanted)}; export the model again")
     columns = outputs["probabilities"].shape[-1:]
     if columns != (len(info.labels),):
-        shown = f"{columns[0]!s:.20}" if columns else "no"
+        shown = f"{columns[0]!a:.20}" if columns else "no"
         raise ModelError(f"gives {shown} probabilities for the {len(info.labels)} labels of {INFO_FILE}")
 
 
@@ -167,7 +167,8 @@ def _check_size(model: OnnxFile, tokenizer: Tokenizer) -> int:
     size = int(rows) if rows.isdecimal() and len(rows) < 10 else 0
     if not size or tokenizer.id_to_token(size - 1) is None or tokenizer.id_to_token(size) is not None:
         found = len(set(tokenizer.get_vocab().values()))
-        raise ModelError(f"made for a vocabulary of {rows:.20} words, but {TOKENIZER_FILE} has {found}")
+        shown = size or f"{rows!a:.20}"
+        raise ModelError(f"made for a vocabulary of {shown} words, but {TOKENIZER_FILE} has {found}")
     return size
 
 

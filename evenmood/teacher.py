@@ -12,6 +12,7 @@ from evenmood.classifier import EmotionClassifier
 from evenmood.errors import DataError, ModelError
 from evenmood.inference import one_line
 from evenmood.labels import LABELS
+from evenmood.loading import local_folder
 from evenmood.model_folder import INFO_FILE
 from evenmood.onnx_files import check_self_contained
 from evenmood.symbols import spell_out
@@ -42,10 +43,15 @@ class Teacher:
         """
         self.model, self.batch_size = model, batch_size
         self._own: EmotionClassifier | None = None
-        if (Path(model) / INFO_FILE).is_file():
-            self._own = EmotionClassifier.from_pretrained(model)
+        try:
+            folder = local_folder(model, None)
+        except ModelError as error:
+            raise DataError(f"teacher {error}") from None
+        if folder and (folder / INFO_FILE).is_file():
+            self._own = EmotionClassifier.from_pretrained(folder)
             self._columns = label_columns(dict(enumerate(self._own.labels)), model)
             return
+        model = str(folder or model)
         from transformers import AutoConfig, AutoTokenizer
 
         try:

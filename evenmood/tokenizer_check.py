@@ -10,7 +10,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from evenmood.errors import ModelError
-from evenmood.text import UNKNOWN, normalizer
+from evenmood.text import LONGEST_WORD, UNKNOWN, normalizer
 
 MODELS = ("WordLevel", "WordPiece")
 NORMALIZERS = ("Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Replace", "Strip", "StripAccents")
@@ -40,6 +40,8 @@ def check_components(tokenizer: Tokenizer) -> None:
         raise ModelError(f"unexpected model {model}; expected {' or '.join(MODELS)}")
     if tokenizer.model.unk_token != UNKNOWN:
         raise ModelError(f"unknown words are {tokenizer.model.unk_token!a:.40}, not {UNKNOWN}")
+    if getattr(tokenizer.model, "max_input_chars_per_word", 0) > LONGEST_WORD:
+        raise ModelError(f"words of more than {LONGEST_WORD} characters are read; that takes quadratic time")
     if tokenizer.post_processor is not None or tokenizer.get_added_tokens_decoder():
         raise ModelError("unexpected post-processor or added tokens")
     known = [json.dumps(step) for step in _steps(normalizer(symbols=True))]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from evenmood.errors import ModelError
+from evenmood.text import PAD, PAD_ID
 
 SIZE_KEY = "vocabulary_size"
 VOCABULARY_KEY = "vocabulary_sha256"
@@ -47,10 +48,13 @@ def check_vocabulary(metadata: Mapping[str, str], size: int, content: bytes, pat
         raise ModelError(
             f"{path}: its vocabulary is not the one that model.onnx was trained with; download the model again"
         )
+    padding = [token for token, number in vocabulary.items() if number == PAD_ID and token != PAD]
+    if padding:
+        raise ModelError(f"{path}: {padding[0]!a:.60} has id {PAD_ID}, which is {PAD}'s")
     outside = [token for token, number in vocabulary.items() if not 0 <= number < size]
     if outside:
         raise ModelError(
-            f"{path}: {outside[0]!r:.60} has id {vocabulary[outside[0]]}; model.onnx has ids from 0 to {size - 1}"
+            f"{path}: {outside[0]!a:.60} has id {vocabulary[outside[0]]}; model.onnx has ids from 0 to {size - 1}"
         )
 
 

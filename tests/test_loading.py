@@ -15,8 +15,9 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from evenmood import EmotionClassifier, EvenmoodError, ModelError, UsageError
+from evenmood import DataError, EmotionClassifier, EvenmoodError, ModelError, UsageError
 from evenmood.model_folder import INFO_FILE, ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE, whole_folder
+from evenmood.teacher import Teacher
 from evenmood.text import fit_tokenizer
 from tests.hub_repository import files_of
 from tests.hub_server import HubServer
@@ -82,6 +83,20 @@ def test_the_command_refuses_a_revision_of_the_default_model(command: list[str])
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", "teacher '' is not an evenmood model folder"),
+        ("~nosuchuser", "no such home folder"),
+        ("x" * 5000, "File name too long"),
+    ],
+)
+def test_odd_names_of_teachers(name: str, message: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    with pytest.raises(DataError, match=message):
+        Teacher(name)
+
+
 def edit(**parts: Any) -> Callable[[dict[str, Any]], None]:
     return lambda content: content.update(parts)
 
@@ -124,6 +139,11 @@ TOKENIZERS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     ),
     "a post-processor that panics": (edit(post_processor=TEMPLATE), "unexpected post-processor"),
     "added tokens": (edit(added_tokens=[ADDED | {"special": False}]), "added tokens"),
+    "a word with the id of padding": (add_word(0), "'happy' has id 0"),
+    "words of any length": (
+        lambda content: content["model"].update(max_input_chars_per_word=10**9),
+        "more than 60 characters",
+    ),
     "another model": (
         edit(model={"type": "BPE", "vocab": {"[PAD]": 0, "[UNK]": 1}, "merges": []}),
         "unexpected model BPE",
