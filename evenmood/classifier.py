@@ -15,13 +15,12 @@ import numpy as np
 from evenmood import hub, model_folder
 from evenmood.batch_tokenizer import BatchTokenizer
 from evenmood.errors import ModelError, UsageError
-from evenmood.inference import Read, model_errors, read_texts
+from evenmood.inference import Read, attended_words, model_errors, read_texts
 from evenmood.inputs import checked_texts
 from evenmood.loading import default_folder, expanded, load_model, local_folder
 from evenmood.model_folder import ModelInfo
 from evenmood.prediction import Prediction, WordWeight, decided
 from evenmood.spans import words_read
-from evenmood.text import PAD_ID, POOL_SIZE
 from evenmood.windows import Span, combine, window_spans
 
 logger = logging.getLogger(__name__)
@@ -213,7 +212,9 @@ class EmotionClassifier:
             raise TypeError(f"explain takes one string, not {type(text).__name__}")
         with model_errors():
             spans = self._windows(text)
-            read = [(start, self._attended(text[start:end])) for start, end in spans]
+            parts = [(start, text[start:end]) for start, end in spans]
+            limit = self._info.max_length
+            read = [(start, attended_words(self._session, self._tokenizer, part, limit)) for start, part in parts]
         found: dict[int, WordWeight] = {}
         for start, words in read:
             for word in words:
@@ -221,22 +222,6 @@ class EmotionClassifier:
                 weight = word.weight / len(spans) + (before.weight if before else 0)
                 found[start + word.start] = replace(word, start=start + word.start, end=start + word.end, weight=weight)
         return list(found.values())
-
-    def _attended(self, text: str) -> list[WordWeight]:
-        """The words of one window with their share of its attention."""
-        words, word_of, ids = words_read(self._tokenizer, text)
-        if not words:
-            return []
-        ids = ids[: self._info.max_length]
-        ids += [PAD_ID] * (-len(ids) % POOL_SIZE)
-        (attention,) = self._session.run(["attention"], {"input_ids": np.array([ids], np.int32)})
-        weights = [0.0] * len(words)
-        read = word_of[: self._info.max_length]
-        for token, word in enumerate(read):
-            step = token // POOL_SIZE
-            sharers = min(POOL_SIZE, len(read) - step * POOL_SIZE)
-            weights[word] += float(attention[0, step]) / sharers
-        return [replace(word, weight=weight) for word, weight in zip(words, weights, strict=True)]
 
     def leave_one_out(self, text: str, label: str) -> list[WordWeight]:
         """How far a label's probability falls when a word is left out, for each word that the network reads.

@@ -4,13 +4,16 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnxruntime
+from tokenizers import Tokenizer
 
 from evenmood.batch_tokenizer import BatchTokenizer
 from evenmood.errors import ModelError
+from evenmood.prediction import WordWeight
+from evenmood.spans import words_read
 from evenmood.text import PAD_ID, POOL_SIZE
 from evenmood.windows import combine, window_spans
 
@@ -114,6 +117,25 @@ def length_batches(ids: np.ndarray) -> list[Batch]:
         longest = -(-int(lengths[rows[-1]]) // POOL_SIZE) * POOL_SIZE
         batches.append((ids[rows, :longest], rows))
     return batches[::-1]  # the long ones first, so that no core is left with one at the end
+
+
+def attended_words(
+    session: onnxruntime.InferenceSession, tokenizer: Tokenizer, text: str, max_length: int
+) -> list[WordWeight]:
+    """The words of one window with their share of the network's attention."""
+    words, word_of, ids = words_read(tokenizer, text)
+    if not words:
+        return []
+    ids = ids[:max_length]
+    ids += [PAD_ID] * (-len(ids) % POOL_SIZE)
+    (attention,) = session.run(["attention"], {"input_ids": np.array([ids], np.int32)})
+    weights = [0.0] * len(words)
+    read = word_of[:max_length]
+    for token, word in enumerate(read):
+        step = token // POOL_SIZE
+        sharers = min(POOL_SIZE, len(read) - step * POOL_SIZE)
+        weights[word] += float(attention[0, step]) / sharers
+    return [replace(word, weight=weight) for word, weight in zip(words, weights, strict=True)]
 
 
 @contextmanager
