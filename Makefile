@@ -23,11 +23,15 @@ REDDIT ?= $(DATA)
 TWEETS_TO_LABEL ?=
 EVERYDAY := models/teacher-everyday
 LABEL := $(BIN)/python -m train label --official $(DATA)
-STUDENT := --data $(DATA) --extra $(WRITTEN) --extra-repeats 2 --extra-label-share 0.5 --vectors encoder:$(EVERYDAY) \
-  --vocabulary all --min-frequency 5 --symbols --dropout 0.2 --embedding-dropout 0.1 --prior-bias --decay cosine \
-  --batch-size 512 --thresholds shrunk --embedding-bits 8 --max-words 22000 --word-pieces 6000 --typos 0.1 \
-  --misspellings 2000 --label-weights rarity --epochs 5 --calibrate --max-length 128 \
-  $(patsubst %,--soft-targets data/soft-%.parquet,goemotions $(if $(TWEETS_TO_LABEL),tweets) varied written-varied written)
+FIT := --data $(DATA) --vocabulary all --min-frequency 5 --symbols --dropout 0.2 --embedding-dropout 0.1 --prior-bias \
+  --decay cosine --batch-size 512 --thresholds shrunk --embedding-bits 8 --max-words 22000 --word-pieces 6000 --typos 0.1 \
+  --misspellings 2000 --label-weights rarity --epochs 5 --calibrate
+FIRST := $(FIT) --vectors encoder:$(firstword $(TEACHERS)) \
+  $(patsubst %,--soft-targets data/soft-%.parquet,goemotions $(if $(TWEETS_TO_LABEL),first-tweets) first-varied)
+STUDENT := $(FIT) --repeats 3 --max-length 128 --dense-units 256 --vectors encoder:$(EVERYDAY) --extra $(WRITTEN) --extra-repeats 2 \
+  --extra-label-share 0.5 --extra-head 0.5 $(patsubst %,--soft-targets data/soft-%.parquet,goemotions varied) \
+  $(if $(TWEETS_TO_LABEL),--soft-targets data/soft-tweets.parquet --extra-soft-targets data/soft-tweets.parquet) \
+  $(patsubst %,--extra-soft-targets data/soft-%.parquet,written-varied written)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check train data data-demo docs hub-tour teacher everyday-teacher soft-targets default-model screenshot bench-demo bench bench-quick clean
@@ -90,12 +94,16 @@ everyday-teacher: $(VENV)/data $(VENV)/train ## continue a teacher on the writte
 	test -e $(EVERYDAY) || $(BIN)/python -m train teacher --base $(firstword $(TEACHERS)) --data $(DATA) --extra $(WRITTEN) \
 	  --soft-targets data/soft-reddit.parquet --epochs 2 --learning-rate 1e-4 --head-factor 3 --out $(EVERYDAY)
 
-soft-targets: everyday-teacher ## have each kind of text labeled by the teachers that know it
+soft-targets: everyday-teacher ## have each kind of text labeled by the models that know it, a first student among them
 	test -e data/soft-goemotions.parquet || $(LABEL) --texts $(REDDIT) $(TEACHERS:%=--teacher %) --out data/soft-goemotions.parquet
-	test -z "$(TWEETS_TO_LABEL)" || test -e data/soft-tweets.parquet || $(LABEL) $(TWEETS_TO_LABEL:%=--texts %) $(TEACHERS:%=--teacher %) \
-	  --teacher $(EVERYDAY) --out data/soft-tweets.parquet
 	test -e data/varied.txt || $(BIN)/python -m train augment --data $(DATA) --encoder $(firstword $(TEACHERS)) --copies 8 --out data/varied.txt
-	test -e data/soft-varied.parquet || $(LABEL) --texts data/varied.txt $(TEACHERS:%=--teacher %) --out data/soft-varied.parquet
+	test -e data/soft-first-varied.parquet || $(LABEL) --texts data/varied.txt $(TEACHERS:%=--teacher %) --out data/soft-first-varied.parquet
+	test -z "$(TWEETS_TO_LABEL)" || test -e data/soft-first-tweets.parquet || $(LABEL) $(TWEETS_TO_LABEL:%=--texts %) $(TEACHERS:%=--teacher %) \
+	  --out data/soft-first-tweets.parquet
+	test -f models/first/emotions.json || $(BIN)/python -m train fit $(FIRST) --out models/first
+	test -z "$(TWEETS_TO_LABEL)" || test -e data/soft-tweets.parquet || $(LABEL) $(TWEETS_TO_LABEL:%=--texts %) $(TEACHERS:%=--teacher %) \
+	  --teacher $(EVERYDAY) --teacher models/first --out data/soft-tweets.parquet
+	test -e data/soft-varied.parquet || $(LABEL) --texts data/varied.txt $(TEACHERS:%=--teacher %) --teacher models/first --out data/soft-varied.parquet
 	test -e data/written-varied.txt || $(BIN)/python -m train augment --data $(WRITTEN) --encoder $(firstword $(TEACHERS)) --copies 6 --out data/written-varied.txt
 	test -e data/soft-written-varied.parquet || $(LABEL) --texts data/written-varied.txt --teacher $(EVERYDAY) --out data/soft-written-varied.parquet
 	test -e data/soft-written.parquet || $(LABEL) --texts $(WRITTEN) --teacher $(EVERYDAY) --out data/soft-written.parquet
