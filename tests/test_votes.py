@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sqlite3
 import time
 from pathlib import Path
 from typing import Any
@@ -323,3 +324,77 @@ def test_the_queue_is_fair_and_stays_the_same(build: Path, votes: Votes) -> None
     assert first != sorted(first)
     assert list(review.fill(build, seed=3).machine()) == first
     assert list(review.fill(build, limit=2, seed=3).machine()) == first[:2]
+
+
+def refill(votes: Votes, row: str, text: str) -> None:
+    """Give an id another text, as a stage does that was run again."""
+    votes.fill([{"id": row, "text": text, "text_hash": text_hash(text), "labels": [JOY]}])
+
+
+def test_undo_leaves_the_votes_on_other_texts_of_the_id(votes: Votes) -> None:
+    name = "sentiment140:1"
+    cast(votes, name, [JOY])
+    refill(votes, name, "another text")
+    cast(votes, name, [GRIEF])
+    item = votes.undo("Ada")
+    assert item is not None
+    assert item.text == "another text"
+    assert votes.all() == []
+    refill(votes, name, "text number 1")
+    assert [(vote.annotator, vote.labels) for vote in votes.all()] == [("Ada", (JOY,))]
+
+
+def test_a_decision_on_another_text_of_the_id_does_not_forbid_undoing(votes: Votes) -> None:
+    name = "sentiment140:1"
+    votes.add_person("Judge", "long enough", adjudicator=True)
+    cast(votes, name, [JOY], [JOY], [GRIEF], [GRIEF], None)
+    votes.decide(name, "Judge", [JOY])
+    assert votes.undo("Ada") is None
+    refill(votes, name, "another text")
+    cast(votes, name, [GRIEF])
+    assert votes.undo("Ada") is not None
+
+
+def test_what_was_shown_is_a_text_and_not_an_id(votes: Votes) -> None:
+    name = "sentiment140:1"
+    refill(votes, name, "one text")
+    assert votes.next("Ada") is not None
+    votes.reveal(name, "Ada")
+    refill(votes, name, "another text")
+    with pytest.raises(UsageError, match="was not shown to Ada"):
+        votes.vote(Vote(name, "Ada", (JOY,), unsure=False, saw_machine=False))
+    assert votes.next("Ada") is not None
+    votes.vote(Vote(name, "Ada", (JOY,), unsure=False, saw_machine=False))
+    assert [vote.saw_machine for vote in votes.all()] == [False]
+
+
+@pytest.mark.parametrize("label", [3.9, "12", True, 28, -1, None])
+def test_what_is_no_label_number_is_refused(votes: Votes, label: Any) -> None:
+    with pytest.raises(UsageError, match="expected numbers from 0 to 27"):
+        votes.take([Vote("sentiment140:1", "Ada", (label,), unsure=False, saw_machine=False)])
+    assert votes.all() == []
+
+
+def test_rows_that_share_an_id_are_not_queued(votes: Votes) -> None:
+    row = {"id": "feedback:1", "text": "one", "text_hash": text_hash("one"), "labels": [JOY]}
+    with pytest.raises(DataError, match="1 ids appear more than once among the rows to review: 'feedback:1'"):
+        votes.fill([row, row | {"text": "two", "text_hash": text_hash("two")}])
+    assert len(votes.machine()) == 6
+
+
+@pytest.mark.parametrize("content", [b"", b"not a database at all, however long it may be" * 200])
+def test_a_votes_file_that_was_emptied_or_overwritten(build: Path, votes: Votes, content: bytes) -> None:
+    cast(votes, "sentiment140:1", [JOY])
+    votes.path.write_bytes(content)
+    with pytest.raises(DataError, match=r"votes\.sqlite is damaged .*votes .*--import FILE.* resolve .*--restart"):
+        review.resolve(build, print)
+    assert votes.path.read_bytes() == content
+
+
+def test_a_votes_file_with_a_broken_cell(build: Path, votes: Votes) -> None:
+    cast(votes, "sentiment140:1", [JOY])
+    for cell in ("", "[3.9]", "5"):
+        with sqlite3.connect(votes.path) as database:
+            database.execute("UPDATE votes SET labels = ?", (cell,))
+        with pytest.raises(DataError, match=r"votes\.sqlite is damaged \(labels is"):
+            review.resolve(build, print)

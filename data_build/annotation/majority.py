@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from evenmood import LABELS
 from evenmood.errors import UsageError
@@ -73,8 +73,13 @@ def counts_of(votes: Sequence[Vote]) -> tuple[int, ...]:
 
 
 def checked(labels: Iterable[int]) -> list[int]:
-    """Label numbers, each once, ascending; raises `UsageError` where one is none."""
-    found = sorted({int(label) for label in labels})
-    if found and not (found[0] >= 0 and found[-1] < len(LABELS)):
-        raise UsageError(f"labels is {found}; expected numbers from 0 to {len(LABELS) - 1}")
-    return found
+    """Label numbers, each once, ascending; raises `UsageError` where one is none: 3.9, "3" and True are not 3."""
+    given = list(labels)
+    if not all(is_label(label) for label in given):
+        raise UsageError(f"labels is {given}; expected numbers from 0 to {len(LABELS) - 1}")
+    return sorted(set(given))
+
+
+def is_label(value: Any) -> bool:
+    """Whether a value is the number of a label, and nothing that merely converts to one."""
+    return type(value) is int and 0 <= value < len(LABELS)

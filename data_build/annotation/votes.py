@@ -5,17 +5,20 @@ import json
 import secrets
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from filelock import FileLock
+
 from data_build.annotation.majority import ANNOTATORS, Item, Result, Vote, checked, counts_of, majority
 from evenmood.errors import DataError, UsageError
 
 Task = Literal["review", "audit"]
-FILE = "votes.sqlite"
+FILE, CREATION_LOCK = "votes.sqlite", ".votes.lock"
 HELD = 30 * 60
 """Seconds for which a row stays with the annotator who was shown it."""
 MIN_PASSPHRASE = 8
@@ -48,12 +51,19 @@ class Votes:
     """The votes of one task; any number of processes may have the file open."""
 
     def __init__(self, build: Path, task: Task) -> None:
-        """Open the file in the build folder; it is made if there is none."""
+        """Open the file in the build folder; it is made if there is none.
+
+        Raises:
+            DataError: The file is empty or damaged.
+        """
         build.mkdir(parents=True, exist_ok=True)
         self.path, self.task = build / FILE, task
-        with self._open() as database:
-            for statement in SCHEMA:
-                database.execute(statement)
+        with FileLock(build / CREATION_LOCK):  # a file that another process has just created is empty for a moment
+            if self.path.exists() and not self.path.stat().st_size:
+                raise self._damaged("the file is empty")
+            with self._open() as database:
+                for statement in SCHEMA:
+                    database.execute(statement)
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -65,14 +75,23 @@ class Votes:
             database.execute("BEGIN IMMEDIATE")
             yield database
             database.execute("COMMIT")
-        except sqlite3.DatabaseError as error:
+        except sqlite3.OperationalError as error:
             raise DataError(f"{self.path} cannot be used: {error}") from None
+        except sqlite3.DatabaseError as error:
+            raise self._damaged(str(error)) from None
         except BaseException:
             if database.in_transaction:
                 database.execute("ROLLBACK")
             raise
         finally:
             database.close()
+
+    def _damaged(self, reason: str) -> DataError:
+        build = self.path.parent
+        return DataError(
+            f"{self.path} is damaged ({reason}); restore a copy of it, or remove it, take exported votes in with: "
+            f"python -m data_build votes {build} --import FILE, and run: python -m data_build resolve {build} --restart"
+        )
 
     def add_person(self, name: str, passphrase: str, *, adjudicator: bool = False) -> None:
         """Let somebody in; who is there already gets the new passphrase.
@@ -110,12 +129,25 @@ class Votes:
 
         Returns:
             Rows in the queue.
+
+        Raises:
+            DataError: Two rows share an id.
         """
+        rows = list(rows)
+        ids = Counter(row["id"] for row in rows)
+        if repeated := [name for name, count in ids.items() if count > 1]:
+            raise DataError(
+                f"{len(repeated):,} ids appear more than once among the rows to {self.task}: {repeated[0]!r}"
+            )
         content = [
             (self.task, place, row["id"], row["text"], row["text_hash"], json.dumps(row["labels"]))
             for place, row in enumerate(rows)
         ]
         with self._open() as database:
+            before = dict(database.execute("SELECT id, text_hash FROM queue WHERE task = ?", (self.task,)))
+            changed = [row["id"] for row in rows if before.get(row["id"], row["text_hash"]) != row["text_hash"]]
+            # Who was shown the id's other text has not seen this one, nor the machine's labels of it.
+            database.executemany("DELETE FROM shown WHERE task = ? AND id = ?", [(self.task, name) for name in changed])
             database.execute("DELETE FROM queue WHERE task = ?", (self.task,))
             database.executemany("INSERT INTO queue VALUES (?, ?, ?, ?, ?, ?)", content)
             database.execute("INSERT OR REPLACE INTO origins VALUES (?, ?)", (self.task, origin))
@@ -169,7 +201,7 @@ class Votes:
             if found is None:
                 return None
             self._show(database, found[0], annotator, now)
-        return Item(found[0], found[1], tuple(json.loads(found[2])))
+            return Item(found[0], found[1], _labels(found[2]))
 
     def reveal(self, name: str, annotator: str) -> tuple[int, ...]:
         """The machine's labels of a row; that they were looked at is kept with the vote."""
@@ -181,7 +213,7 @@ class Votes:
             found = database.execute(
                 "SELECT machine FROM queue WHERE task = ? AND id = ?", (self.task, name)
             ).fetchone()
-        return tuple(json.loads(found[0])) if found else ()
+            return _labels(found[0]) if found else ()
 
     def vote(self, vote: Vote) -> None:
         """Keep a vote; a second one of the same annotator on the same row replaces the first.
@@ -245,17 +277,19 @@ class Votes:
         """Take back an annotator's last vote, and show the row again; None where there is none to take back."""
         with self._open() as database:
             found = database.execute(
-                "SELECT id, text, machine FROM votes JOIN queue USING (task, id, text_hash) WHERE task = ? "
-                "AND annotator = ? AND id NOT IN (SELECT id FROM decisions WHERE task = ?) ORDER BY at DESC LIMIT 1",
+                "SELECT id, text, machine, text_hash FROM votes JOIN queue USING (task, id, text_hash) WHERE task = ? "
+                "AND annotator = ? AND (id, text_hash) NOT IN (SELECT id, text_hash FROM decisions WHERE task = ?) "
+                "ORDER BY at DESC LIMIT 1",
                 (self.task, annotator, self.task),
             ).fetchone()
             if found is None:
                 return None
-            database.execute(
-                "DELETE FROM votes WHERE task = ? AND id = ? AND annotator = ?", (self.task, found[0], annotator)
+            database.execute(  # of this text alone: the id may have had another one
+                "DELETE FROM votes WHERE task = ? AND id = ? AND text_hash = ? AND annotator = ?",
+                (self.task, found[0], found[3], annotator),
             )
             self._show(database, found[0], annotator, time.time())
-        return Item(found[0], found[1], tuple(json.loads(found[2])))
+            return Item(found[0], found[1], _labels(found[2]))
 
     def progress(self, annotator: str) -> dict[str, int]:
         """How many rows there are, how many have all their votes, and one's own votes."""
@@ -281,7 +315,7 @@ class Votes:
                 "SELECT id, text, machine FROM queue WHERE task = ? ORDER BY place", (self.task,)
             ):
                 if name in waiting and name not in own:
-                    return Item(name, text, tuple(json.loads(machine)), waiting[name].counts)
+                    return Item(name, text, _labels(machine), waiting[name].counts)
         return None
 
     def decide(self, name: str, adjudicator: str, labels: Sequence[int]) -> None:
@@ -297,10 +331,12 @@ class Votes:
         if result is None or result.resolution != "open":
             raise UsageError(f"{name} waits for no adjudicator")
         with self._open() as database:
-            database.execute(
-                "INSERT INTO decisions VALUES (?, ?, ?, ?, ?, ?)",
+            made = database.execute(
+                "INSERT OR IGNORE INTO decisions VALUES (?, ?, ?, ?, ?, ?)",
                 (self.task, name, self._expect(database, name), adjudicator, json.dumps(given), time.time()),
             )
+            if not made.rowcount:  # another adjudicator was faster
+                raise UsageError(f"{name} waits for no adjudicator")
 
     def all(self) -> list[Vote]:
         """All votes on rows of the queue, in a fixed order."""
@@ -309,8 +345,8 @@ class Votes:
                 "SELECT id, annotator, labels, unsure, saw_machine FROM votes JOIN queue USING (task, id, text_hash) "
                 "WHERE task = ? ORDER BY place, annotator",
                 (self.task,),
-            ).fetchall()
-        return [Vote(name, who, tuple(json.loads(labels)), bool(un), bool(saw)) for name, who, labels, un, saw in found]
+            )
+            return [Vote(name, who, _labels(labels), bool(un), bool(saw)) for name, who, labels, un, saw in found]
 
     def results(self) -> dict[str, Result]:
         """What came of each row that all its annotators have read, by id."""
@@ -319,7 +355,7 @@ class Votes:
             by_row.setdefault(vote.id, []).append(vote)
         with self._open() as database:
             decided = {
-                name: tuple(json.loads(labels))
+                name: _labels(labels)
                 for name, labels in database.execute(
                     "SELECT id, labels FROM decisions JOIN queue USING (task, id, text_hash) WHERE task = ?",
                     (self.task,),
@@ -335,7 +371,7 @@ class Votes:
         """The labels that the rows of the queue carried before anybody read them, by id."""
         with self._open() as database:
             found = database.execute("SELECT id, machine FROM queue WHERE task = ? ORDER BY place", (self.task,))
-            return {name: tuple(json.loads(labels)) for name, labels in found}
+            return {name: _labels(labels) for name, labels in found}
 
     def _expect(self, database: sqlite3.Connection, name: str) -> str:
         """The text hash of a row in the queue."""
@@ -343,6 +379,14 @@ class Votes:
         if found is None:
             raise UsageError(f"{name} is not among the rows to {self.task}")
         return str(found[0])
+
+
+def _labels(cell: Any) -> tuple[int, ...]:
+    """Label numbers of a cell; `sqlite3.DataError` where it holds none, as for a damaged page."""
+    try:
+        return tuple(checked(json.loads(cell)))
+    except (TypeError, ValueError, UsageError):
+        raise sqlite3.DataError(f"labels is {cell!r}") from None
 
 
 def _hashed(passphrase: str, salt: bytes) -> bytes:
