@@ -2,7 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,18 @@ from pyarrow import parquet
 
 from data_build import goemotions
 from data_build.generation import batch
-from data_build.generation.answers import Budget, ask_all
-from data_build.generation.generator import Answer, Generator, Mode
+from data_build.generation.answers import Budget, Trial, ask_all, unusable
+from data_build.generation.generator import (
+    OPTIONAL,
+    Answer,
+    Generator,
+    GeneratorError,
+    Mode,
+    ResponseFormat,
+    read_answers,
+)
 from data_build.generation.prompts import PROMPT_ID, Request, plan
-from data_build.stage import PLAN_FILE, Say, input_hashes, open_stage
+from data_build.stage import COUNTS, PLAN_FILE, Say, Stage, input_hashes, open_stage
 from evenmood import LABELS, rows
 from evenmood.build_folder import MANIFEST_FILE, read_manifest, read_rows
 from evenmood.errors import UsageError
@@ -29,6 +38,8 @@ SAMPLES = 20_000
 TEXTS = 8
 """Asked for in one request."""
 SHARD_REQUESTS = 50
+FIRST = 5
+"""Answers of which at least one must give texts."""
 NAMED_SHARE = 0.1
 """Of a label's texts, those that may name it."""
 COPY = 0.5
@@ -45,6 +56,8 @@ def run(
     *,
     base_url: str | None = None,
     mode: Mode = "structured",
+    response_format: ResponseFormat | None = None,
+    omit: Collection[str] = (),
     samples: int = SAMPLES,
     limit: int | None = None,
     missing: Mapping[str, int] | None = None,
@@ -65,7 +78,10 @@ def run(
         say: Receives progress, a line at a time.
         model: The endpoint's name of the model.
         base_url: Of the endpoint; OpenAI's own if left out.
-        mode: `structured` (a chat with a JSON schema) or `lines` (a completion, a text a line).
+        mode: `structured` (a chat that answers in JSON) or `lines` (a completion, a text a line).
+        response_format: Form of a chat's answers: `json_schema` if left out; `json_object` or `text` for servers that
+            take no schema, or no parameter for it.
+        omit: Parameters to leave out of requests, of `OPTIONAL`, for servers that do not take them.
         samples: Texts to ask for.
         limit: Texts to ask for at the most, of the same plan: a trial of it.
         missing: Rows that each label lacks; what the rarest lack to the mean, if left out.
@@ -81,8 +97,12 @@ def run(
 
     Raises:
         UsageError: The estimate is over `max_cost`, there is no key, or an earlier round is not finished.
-        GeneratorError: The endpoint refuses or is gone; what was answered is kept.
+        GeneratorError: The endpoint refuses or is gone, or nothing that it answers is fit; what was answered is kept.
     """
+    if mode == "lines" and response_format is not None:
+        raise UsageError("--response-format requires --mode structured")
+    if unknown := [name for name in omit if name not in OPTIONAL]:
+        raise UsageError(f"--omit: unknown parameter {unknown[0]!r}; expected one of: {', '.join(OPTIONAL)}")
     samples = min(samples, limit or samples)
     earlier = [round_name(number) for number in range(1, round_number)]
     if max_cost is not None and not any(prices):
@@ -112,32 +132,62 @@ def run(
     if max_cost is not None and estimate > max_cost:
         raise UsageError(f"about {estimate:.2f} is over --max-cost {max_cost:.2f}; ask for fewer --samples")
     options = {"model": model, "mode": mode, "samples": samples, "missing": wanted, "seed": seed, "prompt": PROMPT_ID}
+    if response_format not in (None, "json_schema"):
+        options["response_format"] = response_format
+    if omit:
+        options["omit"] = sorted(set(omit))
     inputs = input_hashes(build, goemotions.STAGE, *([OFFICIAL] if asked else []), *earlier)
-    with open_stage(build, round_name(round_number), inputs, options, say, restart) as stage:
+    with open_stage(build, round_name(round_number), inputs, options, say, restart) as stage, ExitStack() as stack:
         if stage.finished:
             return
-        generator = Generator(model, base_url, mode, timeout, seed)
+        generator = Generator(model, base_url, mode, timeout, seed, response_format or "json_schema", omit)
+        stack.callback(generator.close)
         budget = Budget(stage.folder, prices, max_cost)
         if as_batch:
             batch.collect(stage.folder, requests, generator, budget.add, say)
+            answered = list(read_answers(stage.folder / batch.ANSWERS_FILE))
+            if answered and not any(answer.texts for answer in answered):
+                raise unusable(answered)
         known = Known(COPY, (text for table in before for text in table["text"].to_pylist()))
+        trial = Trial(min(FIRST, len(requests), SHARD_REQUESTS))
+        done = 0
+
+        def advance(texts: int = TEXTS) -> None:
+            nonlocal done
+            done += texts
+            stage.progress(texts, done, samples)
+
         for start in range(0, len(requests), SHARD_REQUESTS):
             part = requests[start : start + SHARD_REQUESTS]
             name = f"part-{start // SHARD_REQUESTS:05}"
             if stage.has(name):
+                trial.passed = True
                 for text in parquet.read_table(stage.shard(name), columns=["text"])["text"].to_pylist():
                     known.add(text)
             else:
-                answers = ask_all(stage.folder, name, part, generator, concurrency, budget)
+                answers = ask_all(stage.folder, name, part, generator, concurrency, budget, trial, advance)
                 columns, by_label = _fit(part, answers, known, generator, series, prices)
                 total = sum(by_label.values(), Counter[str]())
                 del total["kept"]
                 stage.write(name, rows.table(**columns), total, by_label)
-            stage.progress(len(part) * TEXTS, (start + len(part)) * TEXTS, samples)
+            done = (start + len(part)) * TEXTS
+        _check_rows(stage)
         stage.finish(endpoint=generator.host, cost=round(budget.spent, 4), tokens=budget.tokens)
         for path in stage.folder.glob("answers-*.jsonl"):
             path.unlink()
         batch.forget(stage.folder)
+
+
+def _check_rows(stage: Stage) -> None:
+    """Raise `GeneratorError` where no text of any shard is fit: an empty stage is not a finished one."""
+    counts, fit = Counter[str](), 0
+    for path in stage.folder.glob("*.parquet"):
+        counts.update(json.loads(parquet.read_schema(path).metadata[COUNTS]))
+        fit += parquet.read_metadata(path).num_rows
+    if not fit:
+        asked = counts.pop("in", 0)
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.items()) if count)
+        raise GeneratorError(f"{stage.folder}: 0 rows of {asked:,} texts are fit ({reasons}); --restart asks again")
 
 
 def round_name(number: int) -> str:
@@ -232,7 +282,7 @@ def _fit(
                 "length": request.length,
                 "view": request.view,
                 "examples": request.example_ids,
-                "seed": generator.seed + request.number,
+                "seed": generator.seed_of(request),
                 "finish_reason": answer.finish_reason,
                 "tokens": tokens,
                 "cost": round((tokens[0] * prices[0] + tokens[1] * prices[1]) / 1e6, 6),

@@ -56,7 +56,7 @@ class OpenAIServer:
             self.asked.append(prompt)
         wanted = re.search(r"Write (\d+)|^(\d+) \w+ comments", prompt, re.MULTILINE)
         assert wanted
-        draw = random.Random(f"{prompt}{asked['seed']}")
+        draw = random.Random(f"{prompt}{asked.get('seed')}")
         return self.reply(chat, self.write(prompt, int(wanted[1] or wanted[2]), draw))
 
     def reply(self, chat: bool, texts: list[str], reason: str = "stop") -> dict[str, Any]:

@@ -129,8 +129,21 @@ def generate(
     model: Annotated[str, typer.Option(help="The endpoint's name of the model.")] = "gpt-4o-mini",
     base_url: Annotated[str | None, typer.Option(help="Endpoint; OpenAI's own if left out.")] = None,
     mode: Annotated[
-        Literal["structured", "lines"], typer.Option(help="A chat with a JSON schema, or a completion, a text a line.")
+        Literal["structured", "lines"],
+        typer.Option(help="A chat that answers in JSON, or a completion, a text a line."),
     ] = "structured",
+    response_format: Annotated[
+        Literal["json_schema", "json_object", "text"] | None,
+        typer.Option(help="Form of a chat's answers, for servers that take no schema  [default: json_schema]"),
+    ] = None,
+    omit: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PARAMETER",
+            help="Parameter to leave out of requests, for servers that do not take it: seed, max_completion_tokens, "
+            "max_tokens, temperature or stop; repeatable",
+        ),
+    ] = None,
     rows: Annotated[
         Path | None, typer.Option(help="Take the generated rows of this Parquet file, and ask for nothing.")
     ] = None,
@@ -170,6 +183,8 @@ def generate(
         model,
         base_url=base_url,
         mode=mode,
+        response_format=response_format,
+        omit=omit or (),
         samples=samples,
         limit=limit,
         missing=missing,

@@ -1,6 +1,7 @@
 """All answers to a shard's requests: many in flight, each kept as it comes, and within a budget."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -37,8 +38,49 @@ class Budget:
         self.tokens["completion"] += answer.completion_tokens
 
 
+class Trial:
+    """The first answers of a run: while none of them is usable they are held back, and so are asked for again."""
+
+    def __init__(self, limit: int) -> None:
+        """Take the number of unusable answers at which a run stops."""
+        self._limit, self._unusable, self.passed = limit, list[Answer](), False
+
+    def add(self, answer: Answer) -> list[Answer]:
+        """Take one more answer; return those to keep.
+
+        Raises:
+            GeneratorError: None of the first answers is usable.
+        """
+        self.passed |= bool(answer.texts)
+        if self.passed:
+            held, self._unusable = self._unusable, []
+            return [*held, answer]
+        self._unusable.append(answer)
+        if len(self._unusable) >= self._limit:
+            raise unusable(self._unusable)
+        return []
+
+
+def unusable(answers: Sequence[Answer]) -> GeneratorError:
+    """The error for answers that all give no texts."""
+    reasons = Counter(answer.finish_reason for answer in answers)
+    advice = "; for a model that reasons: --omit max_completion_tokens" if set(reasons) == {"length"} else ""
+    return GeneratorError(
+        f"none of the first {len(answers)} answers is usable "
+        f"({', '.join(f'{count} {reason}' for reason, count in reasons.items())}){advice}; "
+        f"the first begins: {answers[0].begins or '(nothing)'}"
+    )
+
+
 def ask_all(
-    folder: Path, name: str, part: Sequence[Request], generator: Generator, concurrency: int, budget: Budget
+    folder: Path,
+    name: str,
+    part: Sequence[Request],
+    generator: Generator,
+    concurrency: int,
+    budget: Budget,
+    trial: Trial,
+    answered: Callable[[], None] = lambda: None,
 ) -> dict[int, Answer]:
     """Have a shard's requests answered, but for those that an earlier run has answered; each is written as it comes.
 
@@ -49,16 +91,20 @@ def ask_all(
         generator: Asks them.
         concurrency: Requests in flight.
         budget: Says when to stop.
+        trial: Says whether the run has had a usable answer.
+        answered: Called after each new answer.
 
     Returns:
         Answers by their request's number.
 
     Raises:
-        GeneratorError: The endpoint refuses or is gone, or the money is spent; what was answered is kept.
+        GeneratorError: The endpoint refuses or is gone, the money is spent, or no answer is usable; what was answered
+            is kept.
     """
     path = folder / f"answers-{name}.jsonl"
     found = {answer.number: answer for answer in read_answers(folder / batch.ANSWERS_FILE)}
     found |= {answer.number: answer for answer in read_answers(path)}
+    trial.passed |= any(answer.texts for answer in found.values())
     todo = [request for request in part if request.number not in found]
     failure: BaseException | None = None
     with path.open("a", encoding="utf-8") as kept, ThreadPoolExecutor(concurrency) as pool:
@@ -72,10 +118,14 @@ def ask_all(
                     failure = error
                     continue
                 answer = future.result()
-                kept.write(answer.to_line())
-                kept.flush()
                 found[answer.number] = answer
                 budget.add(answer)
+                answered()
+                try:
+                    kept.writelines(ready.to_line() for ready in trial.add(answer))
+                except GeneratorError as error:
+                    failure = error
+                kept.flush()
             return failure
 
         try:

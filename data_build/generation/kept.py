@@ -55,6 +55,8 @@ def take(build: Path, say: Say, source: Path, *, limit: int | None = None, resta
         raise UsageError(
             f"{build} holds further rounds; remove {build / generate.round_name(2)} first, or take another folder"
         )
+    if not texts:
+        raise DataError(f"{source} holds no generated rows: it has none at all")
     if own - {"generated"}:
         raise DataError(f"{source} holds rows of {', '.join(sorted(own))}; expected generated ones alone")
     for name, values in (("text_hash", [rows.text_hash(text) for text in texts]), ("prompt_id", told)):

@@ -67,6 +67,9 @@ MEANINGS = {
 """What each label means, in the fewest words."""
 SYSTEM = "You write short comments as people post them on Reddit and Twitter. You answer with the comments alone."
 
+JSON_FORM = ' Answer with a JSON object of this form, and nothing else: {"comments": ["...", "..."]}'
+"""Added for a server that is not given the schema."""
+
 
 @dataclass(frozen=True)
 class Request:
