@@ -2,10 +2,14 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from evenmood.errors import DataError, UsageError
+from evenmood.text import encodable
+
+if TYPE_CHECKING:
+    from evenmood.table_form import Form
 
 Row = dict[str, Any]
 _DECODER = json.JSONDecoder()
@@ -25,13 +29,16 @@ class JsonRow(dict[str, Any]):
         self.line = line.strip()
 
     def cells(self) -> dict[str, str]:
-        """Each value as text: strings decoded, null as an empty cell, anything else as the line has it."""
+        """Each value as text: strings decoded, null as an empty cell, anything else as the line has it.
+
+        Lone surrogates in keys are U+FFFD, as in `encodable_names`.
+        """
         found, at = {}, 1
         while (at := self._skip(at)) and self.line[at] != "}":
             key, at = _DECODER.raw_decode(self.line, at)
             start = self._skip(self._skip(at) + 1)
             value, at = _DECODER.raw_decode(self.line, start)
-            found[key] = value if isinstance(value, str) else "" if value is None else self.line[start:at]
+            found[encodable(key)] = value if isinstance(value, str) else "" if value is None else self.line[start:at]
             at = self._skip(at)
             if self.line[at] == ",":
                 at += 1
@@ -56,12 +63,14 @@ class Chunk:
         rows: A value by column each; text formats give strings.
         schema: Arrow schema, of Parquet alone.
         done: Share of the input that has been read, from 0 to 1; None where its size is unknown.
+        form: How the file is written, of text formats alone.
     """
 
     columns: list[str]
     rows: list[Row]
     schema: Any = None
     done: float | None = None
+    form: "Form | None" = field(default=None, compare=False)
 
 
 def has_column(column: str | None, columns: Sequence[str], name: str) -> None:
@@ -75,3 +84,20 @@ def once_each(columns: Sequence[str], name: str) -> None:
     twice = sorted({column for column in columns if columns.count(column) > 1})
     if twice:
         raise DataError(f"{name}: column {twice[0]!r} stands there twice")
+
+
+def encodable_names(names: Sequence[str]) -> list[str]:
+    """Names with U+FFFD for lone surrogates, which only JSON can hold.
+
+    Raises:
+        DataError: Two names become one by that.
+    """
+    result = list(map(encodable, names))
+    for index, name in enumerate(result):
+        first = result.index(name)
+        if names[first] != names[index]:
+            raise DataError(
+                f"columns {names[first]!a} and {names[index]!a} differ in what is not text alone; "
+                "rename one, or write JSON Lines"
+            )
+    return result

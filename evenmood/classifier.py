@@ -124,17 +124,18 @@ class EmotionClassifier:
         """Whether `explain` has something to show."""
         return self._info.attention
 
-    def predict_proba(self, texts: str | Sequence[str]) -> np.ndarray:
+    def predict_proba(self, texts: str | Sequence[str | None]) -> np.ndarray:
         """Probability of every label.
 
         Args:
-            texts: One string, or a sequence of n strings; n may be 0.
+            texts: One string, or a sequence of n strings; n may be 0. None, NaN and `pandas.NA` are missing texts.
 
         Returns:
-            float32 array of shape (n, 28), columns as in `labels`; for one string shape (28,).
+            float32 array of shape (n, 28), columns as in `labels`; for one string shape (28,). The row of a missing
+            text is NaN.
 
         Raises:
-            TypeError: Something is not a string; the message gives its index.
+            TypeError: Something is neither a string nor missing; the message gives its index.
         """
         if isinstance(texts, str):
             return self.read([texts]).probabilities.reshape(-1)
@@ -146,27 +147,28 @@ class EmotionClassifier:
     ) -> Prediction: ...
     @overload
     def predict(
-        self, texts: Sequence[str], thresholds: Mapping[str, float] | float | None = None
+        self, texts: Sequence[str | None], thresholds: Mapping[str, float] | float | None = None
     ) -> list[Prediction]: ...
     @overload
     def predict(
-        self, texts: Iterator[str], thresholds: Mapping[str, float] | float | None = None
+        self, texts: Iterator[str | None], thresholds: Mapping[str, float] | float | None = None
     ) -> Iterator[Prediction]: ...
 
     def predict(
         self,
-        texts: str | Sequence[str] | Iterator[str],
+        texts: str | Sequence[str | None] | Iterator[str | None],
         thresholds: Mapping[str, float] | float | None = None,
     ) -> Prediction | list[Prediction] | Iterator[Prediction]:
         """Give each text the labels whose probability reaches their threshold.
 
         Args:
             texts: One string gives one prediction, a sequence gives a list, and an iterator (a generator, an open
-                file) is streamed: predictions come as it is read, some thousand texts at a time.
+                file) is streamed: predictions come as it is read, some thousand texts at a time. A missing text in it
+                (None, NaN, `pandas.NA`) gets an empty prediction, whose `missing` is true.
             thresholds: For this call only: one number for all labels, or a mapping that overrides the labels in it.
 
         Raises:
-            TypeError: Something is not a string; the message gives its index.
+            TypeError: Something is neither a string nor missing; the message gives its index.
             ModelError: A threshold outside [0, 1] or for an unknown label.
         """
         cuts = self._cuts(thresholds)
@@ -185,7 +187,7 @@ class EmotionClassifier:
         """Turn probabilities, shape (n, 28), into predictions, as `predict` does.
 
         Args:
-            probabilities: As `predict_proba` gives them.
+            probabilities: As `predict_proba` gives them; a row of NaN gives an empty prediction.
             thresholds: As in `predict`.
             only: Labels to choose from; all of them if left out.
         """
@@ -336,11 +338,21 @@ class EmotionClassifier:
             chosen = model_folder.check_thresholds(dict.fromkeys(self.labels, thresholds), self.labels, "thresholds")
         return np.array([chosen[label] for label in self.labels], np.float32)
 
-    def read(self, texts: Sequence[str]) -> Read:
-        """Probabilities of n texts, the words that were read of each, and the windows that it took."""
-        return read_texts(self._session, self._batch_tokenizer, texts, len(self.labels))
+    def read(self, texts: Sequence[str | None]) -> Read:
+        """Probabilities of n texts, the words that were read of each, and the windows that it took.
 
-    def _predictions(self, texts: Sequence[str], cuts: np.ndarray) -> list[Prediction]:
+        A missing text, which is None here, has probabilities of NaN, and no words and windows.
+        """
+        given = [text for text in texts if text is not None]
+        found = read_texts(self._session, self._batch_tokenizer, given, len(self.labels))
+        if len(given) == len(texts):
+            return found
+        rows = [row for row, text in enumerate(texts) if text is not None]
+        read = Read(np.full((len(texts), len(self.labels)), np.nan, np.float32), *np.zeros((2, len(texts)), np.int64))
+        read.probabilities[rows], read.words[rows], read.windows[rows] = found.probabilities, found.words, found.windows
+        return read
+
+    def _predictions(self, texts: Sequence[str | None], cuts: np.ndarray) -> list[Prediction]:
         read = self.read(texts)
         return decided(read.probabilities, cuts, self.labels, read.words, read.windows)
 
@@ -351,7 +363,7 @@ class EmotionClassifier:
             return [(0, len(text))]
         return window_spans(text, encoder.max_length, lambda parts: encoder.encode(parts).tokens)
 
-    def _stream(self, texts: Iterator[str], cuts: np.ndarray) -> Iterator[Prediction]:
+    def _stream(self, texts: Iterator[str | None], cuts: np.ndarray) -> Iterator[Prediction]:
         first = 0
         while chunk := list(islice(texts, STREAM_ROWS)):
             yield from self._predictions(checked_texts(chunk, first), cuts)

@@ -2,11 +2,12 @@
 
 import difflib
 import json
+import os
 import re
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,6 +15,7 @@ import typer
 
 from evenmood.command import DEBUG_FLAG, run
 from evenmood.errors import UsageError
+from evenmood.signals import cleaned_up
 
 if TYPE_CHECKING:
     from evenmood.classifier import EmotionClassifier
@@ -65,6 +67,9 @@ def classify(
     as_json: Json = False,
 ) -> None:
     """Print the emotions of one text."""
+    _check_stdout()
+    if words == ["-"] and sys.stdin is None:
+        raise UsageError("standard input is closed; give the text as an argument")
     text = sys.stdin.buffer.read().decode("utf-8", "replace") if words == ["-"] else " ".join(words)
     classifier = _load(model, revision)
     probabilities = classifier.predict_proba([text])
@@ -103,6 +108,20 @@ def predict(
     revision: Revision = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out broken rows, and count them.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse rows without a text.")] = False,
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of IN: utf-8, utf-16, windows-1252, …; detected if left out.")
+    ] = None,
+    delimiter: Annotated[
+        str | None, typer.Option(help="Between the cells of a CSV file: ';', tab, …; detected if left out.")
+    ] = None,
+    output_encoding: Annotated[
+        str | None,
+        typer.Option(help="Encoding of a CSV or TSV file OUT; as IN if that has the same format, else utf-8."),
+    ] = None,
+    output_delimiter: Annotated[
+        str | None, typer.Option(help="Between the cells of a CSV file OUT; as IN if that is CSV too, else a comma.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
     engine: Annotated[
         Literal["local", "ray"], typer.Option(help="This process, or a Ray cluster; that takes Parquet alone.")
@@ -113,34 +132,45 @@ def predict(
 ) -> None:
     """Add the emotions of every row to a table, in a stream, whatever its size.
 
-    The columns emotion_labels, emotion_probabilities and emotion_fallback come after the table's own.
+    The columns emotion_labels, emotion_probabilities and emotion_fallback come after the table's own. They are empty in
+    rows without a text: an empty CSV cell, null in JSON Lines and Parquet.
     """
     from evenmood import scored, tables
+    from evenmood.table_files import STANDARD_OUTPUT, STREAM, check_output
+    from evenmood.table_form import Form, check_encoding, delimiter_of
 
+    target = STREAM if target in STANDARD_OUTPUT else target
     kind = tables.format_of(source, input_format, "--input-format")
-    if output_format is None and target == tables.STREAM:
+    if output_format is None and target == STREAM:
         output_format = {"parquet": "jsonl", "txt": "csv"}.get(kind, kind)  # type: ignore[assignment]
     out_kind = tables.format_of(target, output_format, "--format")
     if out_kind == "txt":
         raise UsageError(f"{target}: a text file has no columns for emotions; write .csv, .tsv, .jsonl or .parquet")
     if Path(source).is_file() and Path(target).exists() and Path(source).samefile(target):
         raise UsageError(f"{target} is the input itself; choose another name")
-    tables.check_output(target, overwrite)
-    if engine == "ray" and (kind != "parquet" or out_kind != "parquet" or tables.STREAM in (source, target)):
+    check_output(target, overwrite)
+    _check_kinds(
+        ("--encoding", encoding, kind, ("csv", "tsv", "jsonl", "txt")),
+        ("--delimiter", delimiter, kind, ("csv",)),
+        ("--output-encoding", output_encoding, out_kind, ("csv", "tsv")),
+        ("--output-delimiter", output_delimiter, out_kind, ("csv",)),
+    )
+    encoding = encoding and check_encoding(encoding, "--encoding")
+    output_encoding = output_encoding and check_encoding(output_encoding, "--output-encoding")
+    delimiter = delimiter and delimiter_of(delimiter, "--delimiter")
+    output_delimiter = output_delimiter and delimiter_of(output_delimiter, "--output-delimiter")
+    if engine == "ray" and (kind != "parquet" or out_kind != "parquet" or STREAM in (source, target)):
         raise UsageError("--engine ray reads a Parquet file and writes one; name both, or leave the option out")
     if engine == "local" and ray_address:
         raise UsageError("--ray-address is of --engine ray")
     classifier = _load(model, revision)
     chosen = _chosen(labels, classifier.labels)
     added = scored.added_names(chosen, proba)
-    column = tables.find_column(source, kind, column)
-    first_bad, bad, count, long_texts = "", 0, 0, 0
-
-    def skip(message: str) -> None:
-        nonlocal first_bad, bad
-        first_bad, bad = first_bad or message, bad + 1
-
-    on_bad = skip if skip_bad else tables.refuse
+    column = tables.find_column(source, kind, column, delimiter, encoding)
+    bad, doubtful = _Tally(), _Tally()
+    count = long_texts = missing = 0
+    form: Form | None = None
+    on_bad = bad.add if skip_bad else tables.refuse
     with ExitStack() as stack:
         advance = _progress(stack, quiet)
         if engine == "ray":
@@ -149,18 +179,29 @@ def predict(
             place = str(Path(model).expanduser().resolve()) if model and Path(model).expanduser().is_dir() else model
             arguments = {"model": place, "revision": revision, "chosen": chosen, "proba": proba}
             pieces = cluster.predict_file(source, column, added, arguments, ray_address)
-            count = cluster.write_file(pieces, target, column, source, on_bad, advance, overwrite)
+            count, missing = cluster.write_file(pieces, target, column, source, on_bad, advance, overwrite, strict)
         else:
-            job = scored.TableJob(source, kind, target, out_kind, column, chosen, proba, on_bad, overwrite)
+            job = scored.TableJob(source, kind, target, out_kind, column, chosen, proba, on_bad, overwrite, strict)
+            job = replace(job, on_doubt=doubtful.add, encoding=encoding, delimiter=delimiter)
+            job = replace(job, output_encoding=output_encoding, output_delimiter=output_delimiter)
             for part in scored.predict_table(classifier, job):
+                if part.form and form is None:
+                    form = part.form
+                    if described := form.described(kind):
+                        print(f"{source}: read as {described}", file=sys.stderr)
                 count += part.rows
                 long_texts += part.long_texts
+                missing += part.missing
                 advance(count, part.done)
     if long_texts:
         size = classifier.info.max_length
         print(f"{long_texts:,} texts of more than {size} tokens were read in overlapping windows", file=sys.stderr)
-    if bad:
-        print(f"left out {bad:,} broken rows of {count + bad:,}; the first: {first_bad}", file=sys.stderr)
+    if missing:
+        print(f"{missing:,} of {count:,} rows have no text and got an empty answer", file=sys.stderr)
+    if doubtful.count:
+        print(f"{doubtful.count:,} rows may be several; the first: {doubtful.first}", file=sys.stderr)
+    if bad.count:
+        print(f"left out {bad.count:,} broken rows of {count + bad.count:,}; the first: {bad.first}", file=sys.stderr)
 
 
 @app.command()
@@ -173,6 +214,7 @@ def info(
     as_json: Json = False,
 ) -> None:
     """Print what a model is: labels, thresholds, measured figures, origin, size."""
+    _check_stdout()
     if name and model:
         raise UsageError(f"two models, {name!r} and --model {model!r}; give the model once")
     classifier = _load(name or model, revision)
@@ -211,6 +253,28 @@ def _load(model: str | None, revision: str | None) -> "EmotionClassifier":
     from evenmood.classifier import EmotionClassifier
 
     return EmotionClassifier.from_pretrained(model, revision=revision)
+
+
+class _Tally:
+    """How many messages there were, and the first."""
+
+    def __init__(self) -> None:
+        self.count, self.first = 0, ""
+
+    def add(self, message: str) -> None:
+        self.count, self.first = self.count + 1, self.first or message
+
+
+def _check_kinds(*options: tuple[str, str | None, str, tuple[str, ...]]) -> None:
+    """Raise `UsageError` for an option that the format has no use for: name, value, format, formats it is for."""
+    for flag, value, kind, kinds in options:
+        if value is not None and kind not in kinds:
+            raise UsageError(f"{flag} is for {' and '.join(kinds)}; the format is {kind}")
+
+
+def _check_stdout() -> None:
+    if sys.__stdout__ is None:
+        raise UsageError("standard output is closed; there is nowhere to print to")
 
 
 def _chosen(labels: str | None, known: Sequence[str]) -> list[str]:
@@ -277,8 +341,24 @@ def arguments_of(given: Sequence[str], piped: bool) -> list[str]:
     return ["text", *options, *(["--", *words] if words else [])]
 
 
+def open_streams() -> None:
+    """Open what of standard output and error is closed (`>&-`) as the null device.
+
+    Else the next file that is opened would take the place, and what is printed would go into it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+
+
 def main() -> None:
     """Run the command line."""
+    open_streams()
     given = [word for word in sys.argv[1:] if word != DEBUG_FLAG]
     debug = [DEBUG_FLAG] if len(given) < len(sys.argv) - 1 else []
     piped = sys.stdin is not None and not sys.stdin.closed and not sys.stdin.isatty()
@@ -287,7 +367,8 @@ def main() -> None:
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    run(app, "evenmood", [*debug, *arguments])
+    with cleaned_up():
+        run(app, "evenmood", [*debug, *arguments])
 
 
 if __name__ == "__main__":

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import evenmood
-from evenmood import scored, tables
+from evenmood import scored
 from evenmood.chunk import Chunk, has_column, once_each
 from evenmood.classifier import EmotionClassifier
 from evenmood.errors import DataError, EvenmoodError, UsageError
 from evenmood.parquet_tables import damaged
+from evenmood.table_files import open_input, whole_file
 
 SHARE = 0.5
 """Of a processor that an actor asks for; there is one actor for each. So those of a lost node find room elsewhere."""
@@ -131,7 +132,7 @@ def predict_file(
     from pyarrow import parquet
 
     try:
-        with tables.open_input(source) as file:
+        with open_input(source) as file:
             about = parquet.read_metadata(file)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise damaged(source, error) from None
@@ -142,7 +143,7 @@ def predict_file(
     kind = schema.field(column).type
     if pyarrow.types.is_dictionary(kind):
         kind = kind.value_type
-    if kind not in (pyarrow.string(), pyarrow.large_string(), pyarrow.string_view()):
+    if kind not in (pyarrow.string(), pyarrow.large_string(), pyarrow.string_view(), pyarrow.null()):
         raise DataError(f"{source}: {column!r} holds {kind}, not strings")
     wanted = scored.schema_with(Chunk(schema.names, [], schema), "parquet", added)
     if about.num_rows == 0:
@@ -226,8 +227,9 @@ def write_file(
     on_bad: Callable[[str], None],
     advance: Callable[[int, float | None], None],
     overwrite: bool,
-) -> int:
-    """Write the pieces as one Parquet file, whole or not at all; gives the rows written.
+    strict: bool = False,
+) -> tuple[int, int]:
+    """Write the pieces as one Parquet file, whole or not at all; gives the rows written, and those without a text.
 
     Args:
         pieces: As `predict_file` gives them.
@@ -237,24 +239,28 @@ def write_file(
         on_bad: Called with what is wrong with a row, and where; if it returns, the row is left out.
         advance: Called with the rows done and the share of them.
         overwrite: Replace a file that exists.
+        strict: Whether a row without a text is a bad row.
     """
     from pyarrow import parquet
 
-    number = written = 0
+    number = written = missing = 0
     writer: Any = None
-    with tables.whole_file(target, overwrite) as file:
+    with whole_file(target, overwrite) as file:
         try:
             for piece, done in pieces:
                 writer = writer or parquet.ParquetWriter(file, piece.schema)
                 texts = piece[column]
-                for row, missing in enumerate(texts.is_null().to_pylist() if texts.null_count else (), number + 1):
-                    if missing:
-                        on_bad(f"{source}, row {row}: {column!r} is None, not a string")
-                writer.write_table(piece.filter(texts.is_valid()) if texts.null_count else piece)
+                if strict and texts.null_count:
+                    for row, null in enumerate(texts.is_null().to_pylist(), number + 1):
+                        if null:
+                            on_bad(f"{source}, row {row}: {column!r} is None, not a string")
                 number += piece.num_rows
-                written += piece.num_rows - texts.null_count
+                piece = piece.filter(texts.is_valid()) if strict and texts.null_count else piece
+                writer.write_table(piece)
+                written += piece.num_rows
+                missing += piece[column].null_count
                 advance(number, done)
         finally:
             if writer:
                 writer.close()
-    return written
+    return written, missing

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
-from evenmood.chunk import Chunk, Row, has_column, once_each
+from evenmood.chunk import Chunk, Row, encodable_names, has_column, once_each
 from evenmood.errors import DataError
+from evenmood.inputs import is_missing
 from evenmood.text import encodable
 
 GROUP_ROWS = 20_000
@@ -14,7 +15,12 @@ GROUP_ROWS = 20_000
 
 
 def read_tables(
-    name: str, file: BinaryIO, column: str | None, on_bad: Callable[[str], None], size: int
+    name: str,
+    file: BinaryIO,
+    column: str | None,
+    on_bad: Callable[[str], None],
+    size: int,
+    allow_null: bool = False,
 ) -> Iterator[tuple[Any, float]]:
     """Arrow tables of `size` rows at the most, and the share of the file that has been read; at least one table.
 
@@ -24,6 +30,7 @@ def read_tables(
         column: Column that must be there and hold strings; None for no such check.
         on_bad: Called for a row whose text is not a string; if it returns, the row is left out.
         size: Rows a table at the most.
+        allow_null: Whether rows whose text is null or NaN stay; else they are bad rows.
     """
     import pyarrow
     from pyarrow import parquet
@@ -38,7 +45,7 @@ def read_tables(
         for batch in source.iter_batches(batch_size=size):
             table = pyarrow.Table.from_batches([batch])
             texts = table[column].to_pylist() if column is not None else []
-            valid = [isinstance(text, str) for text in texts]
+            valid = [isinstance(text, str) or (allow_null and is_missing(text)) for text in texts]
             if not all(valid):
                 for row, (text, good) in enumerate(zip(texts, valid, strict=True), number + 1):
                     if not good:
@@ -51,10 +58,15 @@ def read_tables(
 
 
 def read_chunks(
-    name: str, file: BinaryIO, column: str | None, on_bad: Callable[[str], None], size: int
+    name: str,
+    file: BinaryIO,
+    column: str | None,
+    on_bad: Callable[[str], None],
+    size: int,
+    allow_null: bool = False,
 ) -> Iterator[Chunk]:
     """As `tables.read_chunks`; `file` can be searched."""
-    for table, done in read_tables(name, file, column, on_bad, size):
+    for table, done in read_tables(name, file, column, on_bad, size, allow_null):
         yield Chunk(table.schema.names, _python_rows(table), table.schema, done)
 
 
@@ -136,7 +148,7 @@ def inferring_writer(file: BinaryIO, last: Sequence[str]) -> Iterator[Callable[[
             names = list(dict.fromkeys(key for row in pending for key in row))
             with _fitting():
                 arrays = [_inferred([_encodable(row.get(name)) for row in pending]) for name in names]
-                table = pyarrow.table(dict(zip(map(encodable, names), arrays, strict=True)))
+                table = pyarrow.table(dict(zip(encodable_names(names), arrays, strict=True)))
                 merged = pyarrow.unify_schemas([merged, table.schema], promote_options="permissive")
             offsets.append(spool.tell())
             with ipc.new_stream(spool, table.schema) as stream:
@@ -209,5 +221,5 @@ def _encodable(value: Any) -> Any:
     if isinstance(value, str):
         return encodable(value)
     if isinstance(value, dict):
-        return {encodable(key): _encodable(item) for key, item in value.items()}
+        return dict(zip(encodable_names(list(value)), map(_encodable, value.values()), strict=True))
     return [_encodable(item) for item in value] if isinstance(value, list) else value

@@ -21,10 +21,12 @@ class Prediction:
     """The labels of one text.
 
     Attributes:
-        labels: Labels whose probability reaches their threshold, the most probable first. Never empty.
+        labels: Labels whose probability reaches their threshold, the most probable first. Empty for a missing
+            text alone.
         fallback: True where no label reached its threshold; `labels` then holds the most probable one alone.
         words: Number of words in the text; None if the prediction was made from probabilities alone.
-        windows: Number of windows the text was split into: 1 unless it exceeds the model's maximum length.
+        windows: Number of windows the text was split into: 1 unless it exceeds the model's maximum length, 0 for a
+            missing text.
     """
 
     labels: tuple[LabelScore, ...]
@@ -33,13 +35,24 @@ class Prediction:
     windows: int | None = field(default=None, compare=False)
 
     @property
+    def missing(self) -> bool:
+        """Whether there was no text: None, NaN or `pandas.NA` in place of a string."""
+        return self.windows == 0
+
+    @property
     def names(self) -> list[str]:
         """The labels' names, the most probable first."""
         return [score.label for score in self.labels]
 
     def __str__(self) -> str:
+        if self.missing:
+            return "missing text"
         scores = ", ".join(f"{score.label} {score.probability:.2f}" for score in self.labels)
         return f"{scores} (below its threshold)" if self.fallback else scores
+
+
+MISSING = Prediction((), fallback=False, words=0, windows=0)
+"""The prediction of a missing text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +84,15 @@ def decided(
     """Labels whose probability reaches their threshold; the most probable one where none does.
 
     Args:
-        probabilities: float32, shape (n, labels).
+        probabilities: float32, shape (n, labels); a row of NaN, for a missing text, gets no label.
         cuts: Thresholds, float32, one per label.
         labels: Label of each column.
         words: Words of each text, where known.
         windows: Windows that each text was read in, where known.
     """
     above = probabilities >= cuts
-    fallback = np.logical_not(above.any(axis=1))
+    missing = np.isnan(probabilities).any(axis=1)
+    fallback = np.logical_not(above.any(axis=1) | missing)
     if fallback.any():
         above[fallback, probabilities[fallback].argmax(axis=1)] = True
     rows, columns = np.nonzero(above)
@@ -91,4 +105,7 @@ def decided(
     ends = np.cumsum(above.sum(axis=1)).tolist()
     parts = map(scores.__getitem__, map(slice, [0, *ends], ends))
     counts = [repeat(None) if values is None else values.tolist() for values in (words, windows)]
-    return list(map(Prediction, map(tuple, parts), fallback.tolist(), *counts))
+    predictions = list(map(Prediction, map(tuple, parts), fallback.tolist(), *counts))
+    for row in np.flatnonzero(missing).tolist():
+        predictions[row] = MISSING
+    return predictions

@@ -1,14 +1,17 @@
 """Tables with emotions: the columns that are added to the rows of a table, by the command and by the demo."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from evenmood import parquet_tables, tables
-from evenmood.chunk import JsonRow
+from evenmood.chunk import JsonRow, Row, encodable_names
 from evenmood.errors import UsageError
+from evenmood.inputs import is_missing
 from evenmood.prediction import Prediction
+from evenmood.table_files import open_seekable, whole_file
+from evenmood.table_form import Form, form_to_write
 
 if TYPE_CHECKING:
     from evenmood.chunk import Chunk
@@ -21,7 +24,12 @@ ADDED = tuple(f"{PREFIX}{name}" for name in ("labels", "probabilities", "fallbac
 
 
 def columns_of(prediction: Prediction, flat: bool) -> dict[str, Any]:
-    """What a row gets in the columns `ADDED`; `flat` joins lists with semicolons, for formats that have none."""
+    """What a row gets in the columns `ADDED`; `flat` joins lists with semicolons, for formats that have none.
+
+    A row without a text gets None in each.
+    """
+    if prediction.missing:
+        return dict.fromkeys(ADDED)
     numbers = [round(score.probability, 4) for score in prediction.labels]
     labels: Any = ";".join(prediction.names) if flat else prediction.names
     return dict(
@@ -29,21 +37,19 @@ def columns_of(prediction: Prediction, flat: bool) -> dict[str, Any]:
     )
 
 
-def with_emotions(
-    classifier: "EmotionClassifier",
-    rows: list[dict[str, Any]],
-    texts: list[str],
-    chosen: list[str],
-    proba: bool,
-    flat: bool,
-) -> tuple[list[dict[str, Any]], int]:
-    """The rows with the added columns, and how many texts were read in windows; `flat` gives text, without lists."""
-    more, long_texts = emotions_of(classifier, texts, chosen, proba, flat)
-    whole = [
-        (row.cells() if flat and isinstance(row, JsonRow) else row) | added
-        for row, added in zip(rows, more, strict=True)
-    ]
-    return whole, long_texts
+@dataclass(frozen=True)
+class Answers:
+    """The added columns of some texts.
+
+    Attributes:
+        columns: For each text its value by column; None in each of them for a missing text.
+        long_texts: Texts longer than the model reads at once, which were read in windows.
+        missing: Missing texts.
+    """
+
+    columns: list[dict[str, Any]]
+    long_texts: int
+    missing: int
 
 
 @dataclass(frozen=True)
@@ -54,24 +60,28 @@ class Written:
         rows: Rows.
         done: Share of the input that has been read; None where its size is unknown.
         long_texts: Texts longer than the model reads at once, which were read in windows.
+        missing: Rows without a text.
+        form: How the input is written, of text formats.
     """
 
     rows: int
     done: float | None
     long_texts: int
+    missing: int
+    form: Form | None = None
 
 
 def emotions_of(
-    classifier: "EmotionClassifier", texts: list[str], chosen: list[str], proba: bool, flat: bool
-) -> tuple[list[dict[str, Any]], int]:
-    """The added columns of each text, and how many texts were read in windows.
+    classifier: "EmotionClassifier", texts: Sequence[str | None], chosen: list[str], proba: bool, flat: bool
+) -> Answers:
+    """The added columns of each text.
 
     If `chosen` is a subset of the labels and none of them reaches its threshold, the result is empty: a fallback
     chosen from a subset would be meaningless.
 
     Args:
         classifier: Predicts.
-        texts: n texts.
+        texts: n texts; None for a missing one.
         chosen: Labels to choose from.
         proba: Whether each label's probability is added too.
         flat: Join lists with semicolons, for formats that have none.
@@ -86,29 +96,24 @@ def emotions_of(
             prediction = Prediction((), fallback=False)
         more = columns_of(prediction, flat)
         if proba:
-            more |= {f"{PREFIX}{label}": round(value, 4) for label, value in zip(chosen, values, strict=True)}
+            shown = [None if prediction.missing else round(value, 4) for value in values]
+            more |= {f"{PREFIX}{label}": value for label, value in zip(chosen, shown, strict=True)}
         results.append(more)
-    return results, int((read.windows > 1).sum())
+    return Answers(results, int((read.windows > 1).sum()), int((read.windows == 0).sum()))
 
 
 def arrow_with_emotions(
     classifier: "EmotionClassifier", table: Any, column: str, chosen: list[str], proba: bool
-) -> tuple[Any, int]:
-    """An Arrow table with the added columns, all others as they are; a row without a text has nulls in them.
-
-    Also gives how many texts were read in windows.
-    """
+) -> tuple[Any, Answers]:
+    """An Arrow table with the added columns, all others as they are; a row without a text has nulls in them."""
     import pyarrow
 
-    texts = table[column].to_pylist()
-    given = [text for text in texts if text is not None]
-    answers, long_texts = emotions_of(classifier, given, chosen, proba, flat=False)
-    found = iter(answers)
-    more = [next(found) if text is not None else {} for text in texts]
+    texts = [None if is_missing(text) else text for text in table[column].to_pylist()]
+    answers = emotions_of(classifier, texts, chosen, proba, flat=False)
     for name in added_names(chosen, proba):
-        values = pyarrow.array([row.get(name) for row in more], _arrow_type(name))
+        values = pyarrow.array([row[name] for row in answers.columns], _arrow_type(name))
         table = table.append_column(name, values)
-    return table, long_texts
+    return table, answers
 
 
 def check_free(source: str, columns: Sequence[str], added: Sequence[str]) -> None:
@@ -152,6 +157,10 @@ class TableJob:
         proba: Whether each label's probability is added too.
         on_bad: As in `tables.read_chunks`.
         overwrite: Replace a file that exists.
+        strict: Whether a row without a text is a bad row; else it gets an empty answer.
+        on_doubt: As in `tables.read_chunks`.
+        encoding, delimiter: As in `tables.read_chunks`.
+        output_encoding, output_delimiter: Of CSV and TSV; None for those of a source of the same format.
     """
 
     source: str
@@ -162,7 +171,13 @@ class TableJob:
     chosen: list[str]
     proba: bool
     on_bad: Callable[[str], None]
-    overwrite: bool
+    overwrite: bool = False
+    strict: bool = False
+    on_doubt: Callable[[str], None] = tables.ignore
+    encoding: str | None = None
+    delimiter: str | None = None
+    output_encoding: str | None = None
+    output_delimiter: str | None = None
 
     @property
     def added(self) -> list[str]:
@@ -183,40 +198,69 @@ def _predict_rows(classifier: "EmotionClassifier", job: TableJob) -> Iterator[Wr
     flat = job.target_format in ("csv", "tsv")
     with ExitStack() as stack:
         write = None
-        for chunk in tables.read_chunks(job.source, job.source_format, job.column, job.on_bad):
+        for chunk in tables.read_chunks(
+            job.source,
+            job.source_format,
+            job.column,
+            job.on_bad,
+            delimiter=job.delimiter,
+            encoding=job.encoding,
+            allow_null=not job.strict,
+            allow_empty=not job.strict,
+            on_doubt=job.on_doubt,
+        ):
             check_free(job.source, chunk.columns, job.added)
             if write is None:
-                schema = schema_with(chunk, job.source_format, job.added) if job.target_format == "parquet" else None
-                names = [*chunk.columns, *job.added]
-                write = stack.enter_context(
-                    tables.write_rows(job.target, job.target_format, names, schema, job.overwrite, last=job.added)
-                )
-            texts = [row[job.column] for row in chunk.rows]
+                write = stack.enter_context(_writer(job, chunk))
+            texts = _texts(job, chunk)
+            answers = emotions_of(classifier, texts, job.chosen, job.proba, flat)
             if job.source_format == job.target_format == "jsonl":
-                more, long_texts = emotions_of(classifier, texts, job.chosen, job.proba, flat)
                 lines = cast(list[JsonRow], chunk.rows)
-                write([JsonRow({}, row.extended(one)) for row, one in zip(lines, more, strict=True)])
+                write([JsonRow({}, row.extended(one)) for row, one in zip(lines, answers.columns, strict=True)])
             else:
-                rows, long_texts = with_emotions(classifier, chunk.rows, texts, job.chosen, job.proba, flat)
-                write(rows)
-            yield Written(len(chunk.rows), chunk.done, long_texts)
+                rows = (row.cells() if flat and isinstance(row, JsonRow) else row for row in chunk.rows)
+                write([row | added for row, added in zip(rows, answers.columns, strict=True)])
+            yield Written(len(chunk.rows), chunk.done, answers.long_texts, answers.missing, chunk.form)
+
+
+def _texts(job: TableJob, chunk: "Chunk") -> list[str | None]:
+    """The texts of a chunk; None for null, and for an empty cell of a format that has no null."""
+    texts = [row[job.column] for row in chunk.rows]
+    if job.source_format in ("csv", "tsv", "txt"):
+        return [text or None for text in texts]
+    return [None if is_missing(text) else text for text in texts]
+
+
+def _writer(job: TableJob, chunk: "Chunk") -> AbstractContextManager[Callable[[list[Row]], None]]:
+    """The writer of a job, by the first chunk."""
+    names, schema, form = [*chunk.columns, *job.added], None, None
+    if job.target_format == "parquet":
+        schema = schema_with(chunk, job.source_format, job.added)
+    elif job.target_format in ("csv", "tsv"):
+        form = chunk.form if job.source_format == job.target_format else None
+        form = form or (tables.TSV_FORM if job.target_format == "tsv" else Form())
+        form = form_to_write(form, job.target_format, job.output_encoding, job.output_delimiter)
+        names = encodable_names(names)
+    return tables.write_rows(job.target, job.target_format, names, schema, job.overwrite, job.added, form)
 
 
 def _predict_arrow(classifier: "EmotionClassifier", job: TableJob) -> Iterator[Written]:
     from pyarrow import parquet
 
     with ExitStack() as stack:
-        file = stack.enter_context(tables.open_seekable(job.source))
+        file = stack.enter_context(open_seekable(job.source))
         writer = None
         size = parquet_tables.GROUP_ROWS
-        for table, done in parquet_tables.read_tables(job.source, file, job.column, job.on_bad, size):
+        for table, done in parquet_tables.read_tables(
+            job.source, file, job.column, job.on_bad, size, allow_null=not job.strict
+        ):
             check_free(job.source, table.schema.names, job.added)
-            result, long_texts = arrow_with_emotions(classifier, table, job.column, job.chosen, job.proba)
+            result, answers = arrow_with_emotions(classifier, table, job.column, job.chosen, job.proba)
             if writer is None:
-                output = stack.enter_context(tables.whole_file(job.target, job.overwrite))
+                output = stack.enter_context(whole_file(job.target, job.overwrite))
                 writer = stack.enter_context(parquet.ParquetWriter(output, result.schema))
             writer.write_table(result)
-            yield Written(len(table), done, long_texts)
+            yield Written(len(table), done, answers.long_texts, answers.missing)
 
 
 def added_names(chosen: Sequence[str], proba: bool) -> list[str]:

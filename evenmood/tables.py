@@ -3,28 +3,22 @@
 import csv
 import json
 import os
-import shutil
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from io import BytesIO
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from evenmood import parquet_tables
-from evenmood.chunk import Chunk, JsonRow, Row, has_column, once_each
+from evenmood.chunk import Chunk, JsonRow, Row, encodable_names
 from evenmood.errors import DataError, UsageError
+from evenmood.table_files import FORMATS, STREAM, open_input, open_seekable, whole_file
+from evenmood.table_form import Form, decoded_lines, read_form
 from evenmood.text import encodable
+from evenmood.text_tables import Complaint, TextTable, read_csv, read_jsonl, read_txt
 
-FORMATS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".txt": "txt"}
-"""Format by a file name's ending."""
-STREAM = "-"
-"""The file name of standard input and output."""
-TEXT_COLUMN = "text"
 CHUNK_ROWS = 1000
-
-# One cell may hold a whole page: Python's own limit is 131,072 characters.
-csv.field_size_limit(2**31 - 1)
+TSV_FORM = Form(delimiter="\t", quotes=False)
 
 
 def format_of(name: str, given: str | None, flag: str) -> str:
@@ -46,14 +40,23 @@ def refuse(message: str) -> NoReturn:
     raise DataError(message)
 
 
+def ignore(message: str) -> None:
+    """Do nothing about a row."""
+
+
 def read_chunks(
     name: str,
     kind: str,
     column: str | None,
-    on_bad: Callable[[str], None] = refuse,
+    on_bad: Complaint = refuse,
     size: int = CHUNK_ROWS,
-    delimiter: str = ",",
+    delimiter: str | None = ",",
     header: Sequence[str] | None = None,
+    *,
+    encoding: str | None = "utf-8",
+    allow_null: bool = False,
+    allow_empty: bool = True,
+    on_doubt: Complaint = ignore,
 ) -> Iterator[Chunk]:
     """Read a table in chunks; a table without rows gives one empty chunk.
 
@@ -63,8 +66,12 @@ def read_chunks(
         column: Column that must be there and hold strings; None where the caller looks for himself.
         on_bad: Called with what is wrong with a row, and where; if it returns, the row is left out.
         size: Rows a chunk at the most.
-        delimiter: What stands between the cells of a `csv` file; many spreadsheets write a semicolon.
+        delimiter: Character between the cells of a `csv` file; None detects it.
         header: Names of the columns of a text file whose first line is a row already.
+        encoding: Name of a Python codec; None detects UTF-8, UTF-16 and Windows-1252. Of text formats.
+        allow_null: Whether rows whose text is null stay, as None; else they are bad rows. Of JSON Lines and Parquet.
+        allow_empty: Whether rows whose text is an empty cell stay; else they are bad rows. Of CSV, TSV and text.
+        on_doubt: Called with a row of a `csv` file that is likely several, because of a stray quotation mark.
 
     Raises:
         DataError: The file cannot be read.
@@ -72,26 +79,40 @@ def read_chunks(
     """
     if kind == "parquet":
         with open_seekable(name) as seekable:
-            yield from parquet_tables.read_chunks(name, seekable, column, on_bad, size)
+            yield from parquet_tables.read_chunks(name, seekable, column, on_bad, size, allow_null)
         return
-    with open_input(name) as file:
-        total = 0 if name == STREAM else os.fstat(file.fileno()).st_size
-        columns, rows = (
-            _read_jsonl(name, file, column, on_bad)
-            if kind == "jsonl"
-            else _read_txt(name, file, column, on_bad)
-            if kind == "txt"
-            else _read_csv(name, file, column, "\t" if kind == "tsv" else delimiter, on_bad, header)
-        )
-        chunk: list[Row] = []
-        empty = True
-        for row in rows:
-            chunk.append(row)
-            if len(chunk) == size:
-                yield Chunk(columns or _keys(chunk), chunk, done=file.tell() / total if total else None)
-                chunk, empty = [], False
-        if chunk or empty:
-            yield Chunk(columns or _keys(chunk), chunk, done=1.0)
+    with open_input(name) as opened:
+        total = 0 if name == STREAM else os.fstat(opened.fileno()).st_size
+        names = [column] if column else []
+        form, file = read_form(opened, name, kind, encoding, delimiter, names)
+        if delimiter == "\t":  # TSV has no quotes: a quotation mark is a character like any other
+            form = replace(form, quotes=False)
+        lines = decoded_lines(file, form, any_line_end=kind in ("csv", "tsv"))
+        table = TextTable(name, lines, form, column, on_bad, on_doubt, allow_null, allow_empty)
+        if encoding is None:
+            table = replace(table, hint=f"{table.hint}, or give its --encoding")
+        try:
+            columns, rows = (
+                ([], read_jsonl(table))
+                if kind == "jsonl"
+                else read_txt(table)
+                if kind == "txt"
+                else read_csv(table, header)
+            )
+            chunk: list[Row] = []
+            empty = True
+            for row in rows:
+                chunk.append(row)
+                if len(chunk) == size:
+                    done = file.tell() / total if total else None
+                    yield Chunk(columns or _keys(chunk), chunk, done=done, form=form)
+                    chunk, empty = [], False
+            if chunk or empty:
+                yield Chunk(columns or _keys(chunk), chunk, done=1.0, form=form)
+        except UnicodeDecodeError as error:
+            raise DataError(f"{name}: not {form.encoding_name} ({error.reason}); {table.hint}") from None
+        finally:
+            lines.detach()  # closing them would close standard input
 
 
 @contextmanager
@@ -102,6 +123,7 @@ def write_rows(
     schema: Any = None,
     overwrite: bool = False,
     last: Sequence[str] = (),
+    form: Form | None = None,
 ) -> Iterator[Callable[[list[Row]], None]]:
     """Give a function that writes rows; the file appears whole at the end, or not at all.
 
@@ -112,54 +134,14 @@ def write_rows(
         schema: Arrow schema for Parquet; None infers one that fits all rows.
         overwrite: Replace a file that exists.
         last: Columns that come after all others where the schema is inferred.
+        form: How to write CSV or TSV; UTF-8 with commas or tabs if left out.
 
     Raises:
         UsageError: The file exists and `overwrite` is false.
         DataError: A row does not fit into the table.
     """
-    with whole_file(name, overwrite) as file, _writer(file, kind, columns, schema, last) as write:
+    with whole_file(name, overwrite) as file, _writer(file, kind, columns, schema, last, form) as write:
         yield write
-
-
-@contextmanager
-def whole_file(name: str, overwrite: bool) -> Iterator[BinaryIO]:
-    """Give a file to write to; it appears whole at the end, or not at all. `-` is standard output.
-
-    Raises:
-        UsageError: The file exists and `overwrite` is false.
-    """
-    if name == STREAM:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    check_output(name, overwrite)
-    path = Path(name).resolve()  # a link stays a link
-    if path.exists() and not path.is_file():  # a pipe or a device cannot be replaced, only written to
-        with path.open("wb") as file:
-            yield file
-        return
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            yield file
-        if path.exists():
-            shutil.copymode(path, part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def check_output(name: str, overwrite: bool) -> None:
-    """Raise `UsageError` for a file that exists and may not be replaced, or whose folder does not."""
-    path = Path(name)
-    if name == STREAM:
-        return
-    if path.is_dir():
-        raise UsageError(f"{name} is a folder; name a file")
-    if path.exists() and not overwrite:
-        raise UsageError(f"{name} exists already; choose another name, or replace it with --overwrite")
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"{name}: there is no folder {path.parent}")
 
 
 def _names() -> list[str]:
@@ -170,151 +152,22 @@ def _keys(rows: list[Row]) -> list[str]:
     return list(dict.fromkeys(key for row in rows for key in row))
 
 
-@contextmanager
-def open_input(name: str) -> Iterator[BinaryIO]:
-    """Open a file, or standard input for `-`.
-
-    Raises:
-        UsageError: There is no such file.
-        DataError: It cannot be read.
-    """
-    if name == STREAM:
-        yield sys.stdin.buffer
-        return
-    try:
-        file = Path(name).open("rb")  # noqa: SIM115 - an error while reading is another one
-    except FileNotFoundError:
-        raise UsageError(f"{name}: no such file") from None
-    except OSError as error:
-        raise DataError(f"{name}: cannot be read ({error.strerror})") from None
-    with file:
-        yield file
-
-
-@contextmanager
-def open_seekable(name: str) -> Iterator[BinaryIO]:
-    """As `open_input`; standard input is read whole, as Parquet has its index at its end."""
-    with open_input(name) as file:
-        yield BytesIO(file.read()) if name == STREAM else file
-
-
-def _lines(name: str, file: BinaryIO, on_bad: Callable[[str], None], bad: list[int]) -> Iterator[str]:
-    """Decoded lines. A line that is not UTF-8 is told, noted in `bad`, and still given, so that quotes stay in step."""
-    for number, line in enumerate(file, 1):
-        encoding = "utf-8-sig" if number == 1 else "utf-8"
-        try:
-            yield line.decode(encoding)
-        except UnicodeDecodeError as error:
-            on_bad(f"{name}, line {number}: not UTF-8 at byte {error.start}; convert the file, for instance with iconv")
-            bad.append(number)
-            yield line.decode(encoding, "replace")
-
-
-def _read_csv(
-    name: str,
-    file: BinaryIO,
-    column: str | None,
-    delimiter: str,
-    on_bad: Callable[[str], None],
-    names: Sequence[str] | None = None,
-) -> tuple[list[str], Iterator[Row]]:
-    # TSV has no quotes: a quotation mark is a character like any other, and a cell cannot hold a tab or line break.
-    quoting: dict[str, Any] = {"quoting": csv.QUOTE_NONE} if delimiter == "\t" else {"strict": True}
-    bad: list[int] = []
-    reader = csv.reader(_lines(name, file, on_bad, bad), delimiter=delimiter, **quoting)
-    try:
-        header = next(reader, None) if names is None else list(names)
-    except csv.Error as error:
-        raise DataError(f"{name}, line 1: {error}") from None
-    if not header:
-        raise DataError(f"{name}: empty; expected a line with the names of the columns")
-    once_each(header, name)
-    has_column(column, header, name)
-
-    def rows() -> Iterator[Row]:
-        while True:
-            line = reader.line_num + 1
-            try:
-                cells = next(reader, None)
-            except csv.Error as error:
-                if not bad:
-                    on_bad(f"{name}, line {line}: {error}")
-                bad.clear()
-                continue
-            if cells is None:
-                return
-            if bad:  # told already
-                bad.clear()
-                continue
-            if not cells and len(header) == 1:  # a blank line is an empty text where there is one column
-                cells = [""]
-            elif not cells:
-                continue
-            if len(cells) != len(header):
-                on_bad(f"{name}, line {line}: {len(cells)} cells, but the table has {len(header)} columns")
-                continue
-            yield dict(zip(header, cells, strict=True))
-
-    return header, rows()
-
-
-def _read_txt(
-    name: str, file: BinaryIO, column: str | None, on_bad: Callable[[str], None]
-) -> tuple[list[str], Iterator[Row]]:
-    has_column(column, [TEXT_COLUMN], name)
-
-    def rows() -> Iterator[Row]:
-        bad: list[int] = []
-        for line in _lines(name, file, on_bad, bad):
-            if bad:
-                bad.clear()
-            else:
-                yield {TEXT_COLUMN: line.rstrip("\r\n")}
-
-    return [TEXT_COLUMN], rows()
-
-
-def find_column(name: str, kind: str, column: str) -> str:
+def find_column(name: str, kind: str, column: str, delimiter: str | None = ",", encoding: str | None = "utf-8") -> str:
     """The column of this name, or the only one that differs from it in upper and lower case alone."""
     if name == STREAM or not Path(name).is_file():
         return column
-    columns = next(read_chunks(name, kind, None, lambda message: None, size=1)).columns
+    # Delimiters are told apart by the column, whatever its case.
+    with open_input(name) as file:
+        if kind == "csv" and delimiter is None:
+            delimiter = read_form(file, name, kind, encoding, None, [column])[0].delimiter
+    columns = next(read_chunks(name, kind, None, ignore, 1, delimiter, encoding=encoding)).columns
     alike = [one for one in columns if one.casefold() == column.casefold()]
     return alike[0] if column not in columns and len(alike) == 1 else column
 
 
-def _read_jsonl(
-    name: str, file: BinaryIO, column: str | None, on_bad: Callable[[str], None]
-) -> tuple[list[str], Iterator[Row]]:
-    def rows() -> Iterator[Row]:
-        bad: list[int] = []
-        for number, line in enumerate(_lines(name, file, on_bad, bad), 1):
-            where = f"{name}, line {number}"
-            if bad or not line.strip():
-                bad.clear()
-                continue
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                on_bad(f"{where}: not JSON ({error})")
-                continue
-            if not isinstance(row, dict):
-                on_bad(f"{where}: {type(row).__name__} in place of an object")
-            elif column is None:
-                yield JsonRow(row, line)
-            elif column not in row:
-                on_bad(f"{where}: no {column!r}; there are {', '.join(map(repr, row)) or 'no keys'}")
-            elif not isinstance(row[column], str):
-                on_bad(f"{where}: {column!r} is {json.dumps(row[column])[:40]}, not a string")
-            else:
-                yield JsonRow(row, line)
-
-    return [], rows()
-
-
 @contextmanager
 def _writer(
-    file: BinaryIO, kind: str, columns: Sequence[str], schema: Any, last: Sequence[str]
+    file: BinaryIO, kind: str, columns: Sequence[str], schema: Any, last: Sequence[str], form: Form | None
 ) -> Iterator[Callable[[list[Row]], None]]:
     if kind == "parquet":
         writer = (
@@ -327,7 +180,7 @@ def _writer(
     elif kind == "jsonl":
         yield lambda rows: file.writelines(_json_line(row) for row in rows) or None
     else:
-        yield _csv_writer(file, kind, columns)
+        yield _csv_writer(file, form or (TSV_FORM if kind == "tsv" else Form()), columns)
 
 
 def _json_line(row: Row) -> bytes:
@@ -340,18 +193,36 @@ def _json_line(row: Row) -> bytes:
         return json.dumps(row, default=str).encode() + b"\n"
 
 
-def _csv_writer(file: BinaryIO, kind: str, columns: Sequence[str]) -> Callable[[list[Row]], None]:
+def _csv_writer(file: BinaryIO, form: Form, columns: Sequence[str]) -> Callable[[list[Row]], None]:
+    encoding, line_end = form.encoding, form.line_end.encode(form.encoding)
+
     class Encoder:
         """The part of a text file that csv.writer needs."""
 
         def write(self, text: str) -> int:
-            return file.write(encodable(text).removesuffix("\r\n").encode() + b"\n")
+            return file.write(encodable(text).removesuffix("\r\n").encode(encoding) + line_end)
 
-    quoting = {"delimiter": "\t", "quoting": csv.QUOTE_NONE, "quotechar": None} if kind == "tsv" else {}
-    # The terminator says which characters want quotes: both, and each row is then ended by one line feed.
-    writer = csv.writer(Encoder(), lineterminator="\r\n", **quoting)  # type: ignore[arg-type]
-    writer.writerow(columns)
+    quoting: dict[str, Any] = {} if form.quotes else {"quoting": csv.QUOTE_NONE, "quotechar": None}
+    # The terminator says which characters want quotes: both, and each row is then ended as the form says.
+    writer = csv.writer(Encoder(), lineterminator="\r\n", delimiter=form.delimiter, **quoting)
+    file.write(form.byte_order_mark)
+    if form.sep_line:
+        file.write(f"sep={form.delimiter}".encode(encoding) + line_end)
     known = set(columns)
+
+    def write_row(cells: Sequence[str]) -> None:
+        try:
+            writer.writerow(cells)
+        except csv.Error:
+            raise DataError("a cell holds a tab or line break, which TSV cannot hold; write CSV") from None
+        except UnicodeEncodeError as error:
+            character = error.object[error.start]
+            raise DataError(
+                f"{form.encoding_name} has no {character!a} (in {error.object[:40].strip()!r}); "
+                "choose another --output-encoding, such as utf-8"
+            ) from None
+
+    write_row(encodable_names(columns))
 
     def write(rows: list[Row]) -> None:
         for row in rows:
@@ -360,10 +231,7 @@ def _csv_writer(file: BinaryIO, kind: str, columns: Sequence[str]) -> Callable[[
                 raise DataError(
                     f"a later row has {sorted(more)[0]!r}, which is no column of the first; write JSON Lines"
                 )
-            try:
-                writer.writerow([cell(row.get(column)) for column in columns])
-            except csv.Error:
-                raise DataError("a cell holds a tab or line break, which TSV cannot hold; write CSV") from None
+            write_row([cell(row.get(column)) for column in columns])
 
     return write
 

@@ -72,7 +72,8 @@ class TextClassificationPipeline:
             One list of `{"label": str, "score": float}` per text, highest score first, at most `top_k` long; scores
             are probabilities, each label's on its own. With `return_all_scores=True` they are in the model's order,
             with False there is one such mapping per text. As in transformers, a single text gives a list of one such
-            list, unless `top_k` is given in the call: then the list itself. A generator gives a generator.
+            list, unless `top_k` is given in the call: then the list itself. A generator gives a generator. A missing
+            text (None, NaN, `pandas.NA`) has no scores.
 
         Raises:
             TypeError: Something is not a text, or an option is unknown.
@@ -101,10 +102,10 @@ class TextClassificationPipeline:
             columns.sort(axis=1)
         labels = self.classifier.labels
         rows = [
-            [{"label": labels[column], "score": float(row[column])} for column in order]
+            [{"label": labels[column], "score": float(row[column])} for column in order] if row[0] == row[0] else []
             for row, order in zip(probabilities, columns.tolist(), strict=True)
         ]
-        return [row[0] for row in rows] if form.legacy and form.top_k == 1 else rows
+        return [row[0] if row else {} for row in rows] if form.legacy and form.top_k == 1 else rows
 
 
 def pipeline(
@@ -177,5 +178,7 @@ def _text(entry: Any) -> Any:
     if isinstance(entry, Mapping):
         if entry.get("text_pair") is not None:
             raise TypeError("text pairs are not known to this model; join the two texts")
-        return entry.get("text")
+        if "text" not in entry:
+            raise TypeError(f"the text of {dict(entry)!r:.60} is None; expected a mapping with a 'text'")
+        return entry["text"]
     return entry

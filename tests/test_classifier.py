@@ -38,9 +38,9 @@ NOT_TEXTS = [
     (3, "not int"),
     (b"happy", "not bytes; decode it first"),
     ({"text": "happy"}, "not dict"),
-    (["happy", None], r"text 1 is None \(NoneType\)"),
+    (["happy", 3], r"text 1 is 3 \(int\)"),
     (["happy", "sad", b"x"], r"text 2 is b'x' \(bytes\)"),
-    (("happy", float("nan")), r"text 1 is nan \(float\)"),
+    (("happy", True), r"text 1 is True \(bool\)"),
     (np.array([1.0]), "text 0 is .*float64"),
     ([["happy"]], r"text 0 is \['happy'\] \(list\)"),
 ]
@@ -99,8 +99,8 @@ def test_a_generator_is_streamed(model: EmotionClassifier) -> None:
 
 
 def test_a_stream_names_the_text_that_is_wrong(model: EmotionClassifier) -> None:
-    texts: Any = iter(["x"] * STREAM_ROWS + ["y", None])
-    with pytest.raises(TypeError, match=f"text {STREAM_ROWS + 1} is None"):
+    texts: Any = iter(["x"] * STREAM_ROWS + ["y", 3])
+    with pytest.raises(TypeError, match=f"text {STREAM_ROWS + 1} is 3"):
         list(model.predict(texts))
 
 

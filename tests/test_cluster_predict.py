@@ -169,14 +169,21 @@ def test_rows_without_a_text(tmp_path: Path) -> None:
     texts = ["thank you", None, "I am so sad", None]
     parquet.write_table(pyarrow.table({"text": texts, "id": [0, 1, 2, 3]}), tmp_path / "in.parquet")
     command = ["-m", "evenmood.cli", "predict", str(tmp_path / "in.parquet"), str(tmp_path / "out.parquet")]
-    done = run(*command, "--engine", "ray")
+    done = run(*command, "--engine", "ray", "--strict")
     assert done.returncode == 1
     assert "row 2: 'text' is None, not a string" in done.stderr.splitlines()[-1]  # Ray may have said something before
     assert not (tmp_path / "out.parquet").exists()
-    done = run(*command, "--engine", "ray", "--skip-bad")
+    done = run(*command, "--engine", "ray", "--strict", "--skip-bad")
     assert done.returncode == 0, done.stderr
     assert "left out 2 broken rows of 4; the first:" in done.stderr
     assert parquet.read_table(tmp_path / "out.parquet")["id"].to_pylist() == [0, 2]
+    here = parquet.read_table(tmp_path / "out.parquet")
+    for engine in ("ray", "local"):
+        done = run(*command, "--engine", engine, "--overwrite")
+        assert (done.returncode, done.stderr) == (0, "2 of 4 rows have no text and got an empty answer\n")
+        found = parquet.read_table(tmp_path / "out.parquet")
+        assert [row is None for row in found["emotion_labels"].to_pylist()] == [False, True, False, True]
+        assert found.take([0, 2]) == here
 
 
 def test_a_table_without_rows(tmp_path: Path) -> None:

@@ -1,0 +1,276 @@
+"""How a text table is written: its encoding, its delimiter, its line ends; detected, or as the caller says."""
+
+import codecs
+import csv
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import BinaryIO, cast
+
+from evenmood.errors import DataError, UsageError
+
+DELIMITERS = ",;\t|"
+"""What is detected between cells, in the order of preference."""
+HEAD_BYTES = 65_536
+"""What is read ahead of a stream that cannot be searched."""
+BLOCK_BYTES = 1_000_000
+"""What is looked at first of a file, and at a time where all of that is ASCII."""
+HEAD_ROWS = 50
+"""Rows that a delimiter is tried on."""
+SINGLE_BYTE = "cp1252"
+"""The encoding of text that is not Unicode: the one that Excel writes in Western Europe and America."""
+BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_NAMES = {"utf-8": "UTF-8", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16", SINGLE_BYTE: "Windows-1252"}
+_DELIMITER_NAMES = {"\t": "tab", ";": "semicolon", ",": "comma", "|": "vertical bar"}
+_LINE_END_NAMES = {"\n": "LF", "\r\n": "CR LF", "\r": "CR"}
+_SEP_LINE = re.compile(r'"?sep=(.)"?(\r\n|\r|\n)', re.IGNORECASE)
+_NOT_UTF8 = re.compile("[\udc80-\udcff]")
+_UNICODE = re.compile("[^\x00-\x7f\udc80-\udcff]|\udcf0\udc9f")  # or the first half of an emoji that was cut
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a text table is written.
+
+    Attributes:
+        encoding: Name of a Python codec, for the text after the byte order mark.
+        mark: Whether a byte order mark comes first.
+        delimiter: Character between cells.
+        quotes: Whether quotation marks enclose cells.
+        line_end: End of the first line.
+        sep_line: Whether `sep=` and the delimiter, which Excel reads, stand in a line before the header.
+    """
+
+    encoding: str = "utf-8"
+    mark: bool = False
+    delimiter: str = ","
+    quotes: bool = True
+    line_end: str = "\n"
+    sep_line: bool = False
+
+    @property
+    def encoding_name(self) -> str:
+        """The encoding as people know it."""
+        return _NAMES.get(self.encoding, self.encoding)
+
+    @property
+    def byte_order_mark(self) -> bytes:
+        """The bytes of the mark, none where there is none."""
+        return next(mark for mark, name in BYTE_ORDER_MARKS if name == self.encoding) if self.mark else b""
+
+    def described(self, kind: str) -> str:
+        """What differs from UTF-8 with commas (tabs in TSV) and LF or CR LF, in words; empty if nothing does."""
+        parts = [] if self.encoding == "utf-8" else [self.encoding_name]
+        if self.delimiter != ("\t" if kind == "tsv" else ",") and kind in ("csv", "tsv"):
+            parts.append(f"{_DELIMITER_NAMES.get(self.delimiter, repr(self.delimiter))} as delimiter")
+        if self.line_end == "\r":
+            parts.append("lines that end with CR")
+        return ", ".join(parts)
+
+
+def delimiter_of(value: str, flag: str) -> str:
+    r"""A delimiter as given on a command line: a character, or `tab` or `\t`.
+
+    Raises:
+        UsageError: It cannot be a delimiter; `flag` is the option to name.
+    """
+    value = {"\\t": "\t", "tab": "\t"}.get(value.lower(), value)
+    if len(value) != 1 or value in '"\r\n\0' or value.isalnum() or not value.isascii():
+        raise UsageError(f"{flag} {value!r}: expected one character, such as ';', or 'tab'")
+    return value
+
+
+def check_encoding(name: str, flag: str) -> str:
+    """The name of a Python codec, lower case, as `Form.encoding` has it.
+
+    Raises:
+        UsageError: There is no such text encoding; `flag` is the option to name.
+    """
+    try:
+        "a,\n".encode(name)
+        found = codecs.lookup(name).name
+    except (LookupError, ValueError):  # a codec that is not of text, a name with NUL
+        raise UsageError(f"{flag} {name!r:.60}: unknown; expected utf-8, utf-16, windows-1252 or the like") from None
+    return found
+
+
+def form_to_write(form: Form, kind: str, encoding: str | None, delimiter: str | None) -> Form:
+    """A form with the encoding and delimiter that were asked for; None keeps the form's own."""
+    if encoding is not None:
+        marked = {"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}
+        form = replace(form, encoding=marked.get(encoding, encoding), mark=encoding in marked)
+    if delimiter is not None and kind == "csv":
+        form = replace(form, delimiter=delimiter, quotes=True)
+    return form
+
+
+def read_form(
+    file: BinaryIO, name: str, kind: str, encoding: str | None, delimiter: str | None, columns: Sequence[str]
+) -> tuple[Form, BinaryIO]:
+    """Detect the form of a text table; gives it, and the file at the first line after byte order mark and `sep=` line.
+
+    Args:
+        file: Open for reading, at its beginning.
+        name: File name, for messages.
+        kind: `csv`, `tsv`, `jsonl` or `txt`.
+        encoding: Name of a Python codec; None detects UTF-8, UTF-16 and Windows-1252.
+        delimiter: Of a CSV file; None detects it.
+        columns: Names of which the table likely has one, which tells delimiters apart.
+
+    Raises:
+        DataError: The encoding is none of those that are detected.
+    """
+    seekable = file.seekable()
+    start = file.tell() if seekable else 0
+    head = _head(file, BLOCK_BYTES if seekable else HEAD_BYTES)
+    form, skipped = _encoding(head, encoding, name)
+    if encoding is None and form.encoding == "utf-8" and not form.mark:
+        form = replace(form, encoding=_byte_encoding(head, file if seekable else None))
+    text = codecs.getincrementaldecoder(form.encoding)("replace").decode(head[skipped:])
+    form, characters = _layout(form, text, kind, delimiter, columns)
+    skipped += len(text[:characters].encode(form.encoding))
+    if seekable:
+        file.seek(start + skipped)
+        return form, file
+    return form, cast(BinaryIO, io.BufferedReader(_Joined(head[skipped:], file), HEAD_BYTES))
+
+
+class _Joined(io.RawIOBase):
+    """Bytes that were read ahead, and the stream that they came from."""
+
+    def __init__(self, head: bytes, rest: BinaryIO) -> None:
+        self._head, self._rest = memoryview(head), rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        if not self._head:
+            read = getattr(self._rest, "readinto1", None) or self._rest.readinto  # type: ignore[attr-defined]
+            return int(read(buffer))
+        count = min(len(buffer), len(self._head))
+        buffer[:count] = self._head[:count]
+        self._head = self._head[count:]
+        return count
+
+
+def _head(file: BinaryIO, size: int) -> bytes:
+    """The first bytes, fewer only at the end of the file."""
+    parts = []
+    while size and (part := file.read(size)):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def _encoding(head: bytes, asked: str | None, name: str) -> tuple[Form, int]:
+    """Encoding by byte order mark or by the zeros of UTF-16, and the bytes of the mark."""
+    family = (asked or "").replace("-sig", "")
+    for mark, found in BYTE_ORDER_MARKS:
+        if head.startswith(mark) and (asked is None or found.startswith(family)):
+            if asked is None and found.startswith("utf-32"):
+                raise DataError(f"{name}: neither UTF-8 nor Windows-1252 text, but UTF-32; say it with --encoding")
+            return Form(found, mark=True), len(mark)
+    if asked is not None:
+        return Form({"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}.get(asked, asked)), 0
+    pairs = len(head) // 2
+    zeros = [head[offset : pairs * 2 : 2].count(0) for offset in (0, 1)]
+    for encoding, (few, many) in (("utf-16-le", zeros), ("utf-16-be", zeros[::-1])):
+        if pairs and many > 0.6 * pairs and few < 0.1 * pairs:
+            return Form(encoding), 0
+    return Form(), 0
+
+
+def _byte_encoding(head: bytes, file: BinaryIO | None) -> str:
+    """UTF-8 or Windows-1252, by the first block that is not ASCII; a few broken characters leave UTF-8 as it is."""
+    block = head
+    while block.isascii():
+        block = file.read(BLOCK_BYTES) if file else b""
+        if not block:
+            return "utf-8"
+    ended = len(block) < (BLOCK_BYTES if file else HEAD_BYTES)  # else it may end within a character
+    text = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode(block, final=ended)
+    if len(_NOT_UTF8.findall(text)) <= 3 * len(_UNICODE.findall(text)):
+        return "utf-8"
+    try:
+        block.decode(SINGLE_BYTE)
+    except UnicodeDecodeError:  # bytes that Windows-1252 does not have
+        return "utf-8"
+    return SINGLE_BYTE
+
+
+def _layout(form: Form, text: str, kind: str, delimiter: str | None, columns: Sequence[str]) -> tuple[Form, int]:
+    """Delimiter, quotes and line ends by the first rows, and the length of a `sep=` line."""
+    sep = _SEP_LINE.match(text) if kind == "csv" else None
+    skipped = sep.end() if sep else 0
+    end = re.search(r"\r\n|\r|\n", text)
+    form = replace(form, line_end=end[0] if end else "\n", sep_line=bool(sep))
+    if kind == "tsv":
+        return replace(form, delimiter="\t", quotes=False), 0
+    if kind != "csv":
+        return replace(form, line_end="\r" if "\r" in text and "\n" not in text else "\n"), 0
+    if delimiter is None:
+        delimiter = sep[1] if sep else _delimiter(text, columns)
+        if delimiter == "\t":  # most programs that write tabs write no quotes; Excel does
+            rows = _rows(text[skipped:], delimiter)
+            quoted = re.search(r'(?:^|[\t\r\n])"', text) and len({len(row) for row in rows}) == 1
+            return replace(form, delimiter=delimiter, quotes=bool(quoted)), skipped
+    return replace(form, delimiter=delimiter), skipped
+
+
+def _delimiter(text: str, columns: Sequence[str]) -> str:
+    """The delimiter that gives one of the columns, or else rows of the same number of cells, and the most of them."""
+    wanted = {column.casefold() for column in columns}
+
+    def fits(mark: str) -> tuple[bool, bool, float, int]:
+        rows = _rows(text, mark) or [[]]
+        width = len(rows[0])
+        alike = sum(len(row) == width for row in rows) / len(rows)
+        return any(cell.strip().casefold() in wanted for cell in rows[0]), width > 1, alike, width
+
+    return max(DELIMITERS, key=fits)
+
+
+def _rows(text: str, delimiter: str) -> list[list[str]]:
+    """The first rows; the last one may be cut."""
+    rows: list[list[str]] = []
+    try:
+        rows.extend(filter(None, islice(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), HEAD_ROWS)))
+    except csv.Error:
+        return rows
+    return rows[:-1] if 1 < len(rows) < HEAD_ROWS and not text.endswith(("\n", "\r")) else rows
+
+
+def decoded_lines(file: BinaryIO, form: Form, any_line_end: bool) -> io.TextIOWrapper:
+    """Text lines of a file with their line ends; bytes that are not text are lone surrogates (see `broken_byte`).
+
+    Args:
+        file: Stays open if the wrapper is detached.
+        form: The encoding, and the line end where `any_line_end` is false: CR, or else LF.
+        any_line_end: Whether CR, LF and CR LF all end a line.
+    """
+    newline = "" if any_line_end else "\r" if form.line_end == "\r" else "\n"
+    return io.TextIOWrapper(file, form.encoding, _errors(form), newline)
+
+
+def broken_byte(line: str, form: Form) -> int | None:
+    """Index of the first byte of a line that is not text; None if all are."""
+    if line.isascii():
+        return None
+    try:
+        line.encode("utf-8")
+    except UnicodeEncodeError as error:
+        return len(line[: error.start].encode(form.encoding, _errors(form)))
+    return None
+
+
+def _errors(form: Form) -> str:
+    return "surrogatepass" if form.encoding.startswith(("utf-16", "utf-32")) else "surrogateescape"
