@@ -7,12 +7,11 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow
-from pyarrow import parquet
 
 from data_build import feedback, generate, goemotions, sentiment140
 from data_build.stage import Say, Stage, input_hashes, open_stage
 from evenmood import LABELS
-from evenmood.build_folder import MANIFEST_FILE, read_manifest, read_shards
+from evenmood.build_folder import MANIFEST_FILE, read_manifest, read_shard, read_shards
 from evenmood.model_folder import figure_text
 from evenmood.teacher import TEACHER, Runtime, Teacher, fingerprint
 from evenmood.thresholds import tune_thresholds
@@ -191,7 +190,7 @@ def measure(build: Path, say: Say) -> dict[str, Any]:
 def official_scores(build: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Labels and the teacher's probabilities of an official split, each float32 of shape (n, 28)."""
     folder = build / (EVALUATION if split == "test" else OFFICIAL)
-    rows = parquet.read_table(folder / f"{split}.parquet", columns=["labels", "scores"])
+    rows = read_shard(folder / f"{split}.parquet", ["labels", "scores"])
     truth = np.zeros((rows.num_rows, len(LABELS)), np.float32)
     for index, numbers in enumerate(rows["labels"].to_pylist()):
         truth[index, numbers] = 1

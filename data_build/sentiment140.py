@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
-from pyarrow import parquet
 
 from data_build.stage import Say, open_stage
 from evenmood import rows
-from evenmood.build_folder import sha256
+from evenmood.build_folder import read_shard, sha256
 from evenmood.errors import DataError
 from evenmood.text import clean
 from evenmood.tweets import read_hub, read_tweets, tweet_text
@@ -71,7 +70,7 @@ def run(
             name = f"part-{number:05}"
             done += len(chunk)
             if stage.has(name):
-                kept = parquet.read_table(stage.shard(name), columns=["text_hash"])["text_hash"].to_pylist()
+                kept = read_shard(stage.shard(name), ["text_hash"])["text_hash"].to_pylist()
                 seen.update(int(digest, 16) for digest in kept)
                 continue
             columns, counts = _kept(chunk, seen, min_words, max_words)

@@ -13,7 +13,7 @@ import pyarrow
 from filelock import FileLock, Timeout
 from pyarrow import parquet
 
-from evenmood.build_folder import MANIFEST_FILE, check_current, read_manifest, sha256
+from evenmood.build_folder import MANIFEST_FILE, check_current, damaged, read_manifest, read_record, readable, sha256
 from evenmood.errors import UsageError
 from evenmood.model_folder import write_text
 
@@ -45,8 +45,31 @@ class Stage:
         return self.folder / f"{name}.parquet"
 
     def has(self, name: str) -> bool:
-        """Whether a shard is written, and so whole."""
-        return self.shard(name).exists()
+        """Whether a shard is written, and so whole.
+
+        Raises:
+            DataError: The file was damaged since.
+        """
+        path = self.shard(name)
+        if not path.exists():
+            return False
+        self._about(path)
+        return True
+
+    @staticmethod
+    def _about(path: Path) -> tuple[int, Counter[str], dict[str, Any]]:
+        """Rows of a shard, its counts, and its counts label by label."""
+        with readable(path):
+            file = parquet.ParquetFile(path)
+            metadata = file.schema_arrow.metadata or {}
+        try:
+            return (
+                file.metadata.num_rows,
+                Counter(json.loads(metadata[COUNTS])),
+                json.loads(metadata.get(BY_LABEL, "{}")),
+            )
+        except (KeyError, ValueError):
+            raise damaged(path, "no counts in its metadata: the stage did not write it") from None
 
     def write(
         self,
@@ -94,12 +117,11 @@ class Stage:
         """Write the manifest: what went in, what came out, and what was dropped for which reason."""
         shards, counts, by_label = {}, Counter[str](), dict[str, Counter[str]]()
         for path in sorted(self.folder.glob("*.parquet")):
-            file = parquet.ParquetFile(path)
-            held = Counter(json.loads(file.schema_arrow.metadata[COUNTS]))
+            written, held, labels = self._about(path)
             counts += held
-            for label, own in json.loads(file.schema_arrow.metadata.get(BY_LABEL, "{}")).items():
+            for label, own in labels.items():
                 by_label.setdefault(label, Counter()).update(own)
-            shards[path.name] = {"rows": file.metadata.num_rows, "sha256": sha256(path), "in": held["in"]}
+            shards[path.name] = {"rows": written, "sha256": sha256(path), "in": held["in"]}
         rows_in = counts.pop("in", 0)
         manifest = {
             **self.plan,
@@ -135,6 +157,7 @@ def open_stage(
 
     Raises:
         UsageError: Another build is running here, or an earlier run had other inputs or options.
+        DataError: What an earlier run wrote is damaged.
     """
     with locked(build):
         folder = build / name
@@ -144,7 +167,7 @@ def open_stage(
         plan = json.loads(json.dumps({"stage": name, "inputs": dict(inputs), "options": dict(options)}))
         path = folder / PLAN_FILE
         if path.exists():
-            before = json.loads(path.read_text(encoding="utf-8"))
+            before = read_plan(folder)
             changed = [
                 key
                 for part in ("inputs", "options")
@@ -163,6 +186,15 @@ def open_stage(
         if stage.finished:
             say(f"{name}: done already, {read_manifest(build, name)['rows_out']:,} rows; --restart does it again")
         yield stage
+
+
+def read_plan(folder: Path) -> dict[str, Any]:
+    """What a stage was begun with: its `inputs` and `options`.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    return read_record(folder / PLAN_FILE, {"inputs": dict, "options": dict})
 
 
 @contextmanager

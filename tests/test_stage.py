@@ -17,7 +17,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from data_build import relabel
+from data_build import relabel, verify
 from data_build.stage import input_hashes, locked, open_stage
 from evenmood import DataError, UsageError
 from evenmood.build_folder import check_current, read_manifest, read_rows, sha256
@@ -110,6 +110,90 @@ def test_a_stage_that_was_not_run_or_not_finished(tmp_path: Path) -> None:
         pass
     with pytest.raises(DataError, match="was not finished"):
         input_hashes(tmp_path, "first")
+
+
+BROKEN = {
+    "emptied": b"",
+    "cut short": b'{"stage": "first", "inputs": {"so',
+    "not UTF-8": b'{"stage": "caf\xe9"}',
+    "not an object": b"[1]",
+    "another object": b"{}",
+}
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
+def test_a_broken_plan_or_manifest(tmp_path: Path, content: bytes) -> None:
+    build_one(tmp_path)
+    with open_stage(tmp_path, "second", input_hashes(tmp_path, "first"), {}, print) as stage:
+        stage.write("part-00000", ROWS, {"in": 3})
+        stage.finish()
+    for file in ("plan.json", "manifest.json"):
+        path = tmp_path / "first" / file
+        before = path.read_bytes()
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=rf"first/{file} is damaged \(.*\); run: .* first .* --restart"):
+            build_one(tmp_path)
+        if file == "manifest.json":  # nor is it taken for one that was written again
+            with pytest.raises(DataError, match=rf"first/{file} is damaged"):
+                check_current(tmp_path, "second")
+            with pytest.raises(DataError, match=rf"first/{file} is damaged"):
+                read_rows(tmp_path, "first")
+        with open_stage(tmp_path, "first", {"source": "x"}, {}, print, restart=True) as stage:
+            assert not stage.finished
+        build_one(tmp_path)
+        path.write_bytes(before)
+
+
+def test_a_manifest_whose_shards_are_not_described(tmp_path: Path) -> None:
+    build_one(tmp_path)
+    path = tmp_path / "first" / "manifest.json"
+    whole = json.loads(path.read_text())
+    for shards in ({"part-00000.parquet": None}, {"part-00000.parquet": {"rows": "3"}}, [], None):
+        path.write_text(json.dumps({**whole, "shards": shards}))
+        with pytest.raises(DataError, match=r"manifest.json is damaged .*--restart"):
+            read_rows(tmp_path, "first")
+    path.write_text(json.dumps({**whole, "shards": {}}))
+    with pytest.raises(DataError, match=r"first: no shard .*--restart"):
+        read_rows(tmp_path, "first")
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 cut short", None], ids=["emptied", "cut short", "of another program"])
+def test_a_broken_shard_of_a_stage_that_resumes(tmp_path: Path, content: bytes | None) -> None:
+    build_one(tmp_path)
+    (tmp_path / "first" / "manifest.json").unlink()  # as if killed before its end
+    shard = tmp_path / "first" / "part-00001.parquet"
+    if content is None:
+        parquet.write_table(ROWS, shard)
+    else:
+        shard.write_bytes(content)
+    with pytest.raises(DataError, match=r"part-00001.parquet is damaged \(.*\); run: .* first .* --restart"):
+        build_one(tmp_path)
+    with (
+        open_stage(tmp_path, "first", {"source": "x"}, {}, print) as stage,
+        pytest.raises(DataError, match=r"part-00001.parquet is damaged"),
+    ):
+        stage.finish()
+
+
+def test_a_damaged_file_names_the_command_that_writes_it(tmp_path: Path) -> None:
+    for folder, command in (
+        ("generate-2", "generate {} --round 2 --restart"),
+        ("relabel-generate-2", "relabel {} --restart"),
+    ):
+        with open_stage(tmp_path, folder, {}, {}, print):
+            (tmp_path / folder / "plan.json").write_bytes(b"")
+        with pytest.raises(DataError, match=re.escape(command.format(tmp_path))):
+            open_stage(tmp_path, folder, {}, {}, print).__enter__()
+
+
+def test_a_broken_plan_on_the_command_line(tmp_path: Path) -> None:
+    arguments = ("data_build", "goemotions", tmp_path, "--data", write_tsv(tmp_path / "tsv"), "--any-size")
+    assert run_module(*arguments).returncode == 0
+    (tmp_path / "goemotions" / "plan.json").write_bytes(b"")
+    done = run_module(*arguments)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "goemotions/plan.json is damaged (the file is empty)" in done.stderr
+    assert run_module(*arguments, "--restart").returncode == 0
 
 
 def test_a_second_build_in_the_folder_is_refused(tmp_path: Path) -> None:
@@ -330,3 +414,11 @@ def test_the_report_says_what_the_manifests_say(undisturbed: Undisturbed, tmp_pa
     assert f"{content['rows']:,} rows were chosen" in text
     missing = run_module("data_build", "report", tmp_path / "nothing")
     assert (missing.returncode, missing.stderr.count("\n")) == (1, 1)
+
+
+@pytest.mark.parametrize("file", ["relabel-official/validation.parquet", "relabel/sentiment140-part-00000.parquet"])
+def test_a_later_stage_names_an_emptied_shard(undisturbed: Undisturbed, tmp_path: Path, file: str) -> None:
+    build = Path(shutil.copytree(undisturbed.build, tmp_path / "build"))
+    (build / file).write_bytes(b"")
+    with pytest.raises(DataError, match=rf"{file} .*; run: python -m data_build relabel .* --restart"):
+        verify.run(build, print, threshold=0.6, restart=True)
