@@ -1,10 +1,12 @@
 """A source of its own: what visitors of the demo said of its answers, with their consent."""
 
+import codecs
 import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from data_build.annotation.majority import is_label
 from data_build.stage import Say, open_stage
 from evenmood import LABELS, hub, rows
 from evenmood.build_folder import sha256
@@ -17,7 +19,10 @@ PATTERN = "feedback-*.jsonl"
 
 
 def run(build: Path, say: Say, source: str, *, limit: int | None = None, restart: bool = False) -> None:
-    """Write the rows that carry labels, each text once.
+    """Write the rows that carry labels, each text once and under an id of its own.
+
+    A line that is not UTF-8, not JSON or not a row is counted. A row whose id another one has gets the hash of its text
+    added to it.
 
     A visitor's labels are one voice: the stage `verify` keeps those of them that the teacher gives too.
 
@@ -41,17 +46,23 @@ def run(build: Path, say: Say, source: str, *, limit: int | None = None, restart
     with open_stage(build, STAGE, inputs, {"limit": limit}, say, restart) as stage:
         if stage.finished:
             return
-        lines = [line for path in files for line in path.read_text(encoding="utf-8").splitlines()][:limit]
+        lines = [line for path in files for line in _lines(path)][:limit]
         kept, counts = _kept(lines)
         columns = {name: [row[name] for row in kept] for name in ("id", "text", "text_hash", "labels", "votes")}
         stage.write(SHARD, rows.table(**columns, source=[STAGE] * len(kept)), counts)
         stage.finish()
 
 
-def _kept(lines: list[str]) -> tuple[list[dict[str, Any]], Counter[str]]:
+def _lines(path: Path) -> list[bytes]:
+    """Lines that are not blank, told apart by line feeds alone: U+2028 may stand within a JSON string."""
+    return [line for line in path.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n") if line.strip()]
+
+
+def _kept(lines: list[bytes]) -> tuple[list[dict[str, Any]], Counter[str]]:
     """The rows that stay, and how many went for which reason."""
     counts = Counter({"in": len(lines)})
     kept: dict[str, dict[str, Any]] = {}
+    ids: set[str] = set()
     for line in lines:
         row = _read(line)
         if row is None:
@@ -60,20 +71,33 @@ def _kept(lines: list[str]) -> tuple[list[dict[str, Any]], Counter[str]]:
             counts["no label given"] += 1
         elif not clean(row["text"]):
             counts["no words"] += 1
-        elif kept.setdefault(row["text_hash"], row) is not row:
+        elif row["text_hash"] in kept:
             counts["repeated"] += 1
+        else:
+            while row["id"] in ids:  # votes and decisions of the review are by id
+                row["id"] += f":{row['text_hash']}"
+            ids.add(row["id"])
+            kept[row["text_hash"]] = row
     return list(kept.values()), counts
 
 
-def _read(line: str) -> dict[str, Any] | None:
+def _read(line: bytes) -> dict[str, Any] | None:
     """A line as a row; None where it is none: whoever can write to the data set may have written anything."""
     try:
-        given = json.loads(line)
-        text, labels = encodable(given["text"]), sorted({int(number) for number in given["labels"]})
-        own_id = encodable(str(given["id"]))
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        given = json.loads(line.decode("utf-8"))
+        text, labels, own_id = given["text"], given["labels"], given["id"]
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
-    if not isinstance(text, str) or any(not 0 <= number < len(LABELS) for number in labels):
+    own_id = str(own_id) if type(own_id) is int else own_id
+    if not isinstance(text, str) or not isinstance(own_id, str) or not own_id or not isinstance(labels, list):
         return None
-    votes = [int(number in labels) for number in range(len(LABELS))]
-    return {"id": own_id, "text": text, "text_hash": rows.text_hash(text), "labels": labels, "votes": votes}
+    if not all(is_label(label) for label in labels):
+        return None
+    text, own_id = encodable(text), encodable(own_id)
+    return {
+        "id": own_id if own_id.startswith(f"{STAGE}:") else f"{STAGE}:{own_id}",
+        "text": text,
+        "text_hash": rows.text_hash(text),
+        "labels": sorted(set(labels)),
+        "votes": [int(number in labels) for number in range(len(LABELS))],
+    }
