@@ -1,7 +1,6 @@
 """The `evenmood` command: one text, a table of texts, or what a model is."""
 
 import difflib
-import json
 import os
 import re
 import sys
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from evenmood.command import DEBUG_FLAG, run
+from evenmood.command import DEBUG_FLAG, as_utf8, can_print, print_json, run
 from evenmood.errors import UsageError
 from evenmood.signals import cleaned_up
 
@@ -70,19 +69,19 @@ def classify(
     _check_stdout()
     if words == ["-"] and sys.stdin is None:
         raise UsageError("standard input is closed; give the text as an argument")
-    text = sys.stdin.buffer.read().decode("utf-8", "replace") if words == ["-"] else " ".join(words)
+    text = sys.stdin.buffer.read().decode("utf-8", "replace") if words == ["-"] else as_utf8(" ".join(words))
     classifier = _load(model, revision)
     probabilities = classifier.predict_proba([text])
     (prediction,) = classifier.decide(probabilities)
     by_label = dict(zip(classifier.labels, map(float, probabilities[0]), strict=True))
     if as_json:
         content = asdict(prediction) | ({"probabilities": by_label} if proba else {})
-        print(json.dumps(content, ensure_ascii=False, indent=1))
+        print_json(content)
         return
     shown = sorted(by_label, key=by_label.__getitem__, reverse=True) if proba else prediction.names
-    width = max(map(len, shown))
+    width, block = max(map(len, shown)), "█" if can_print("█") else "#"
     for label in shown:
-        bar = "█" * round(by_label[label] * 20)
+        bar = block * round(by_label[label] * 20)
         mark = "*" if proba and label in prediction.names else " " if proba else ""
         print(f"{label:{width}} {by_label[label]:5.2f} {mark} {bar:20} threshold {classifier.thresholds[label]:.2f}")
     if prediction.fallback:
@@ -137,7 +136,7 @@ def predict(
     """
     from evenmood import scored, tables
     from evenmood.table_files import STANDARD_OUTPUT, STREAM, check_output
-    from evenmood.table_form import Form, check_encoding, delimiter_of
+    from evenmood.table_form import Form, check_encoding, check_delimiter
 
     target = STREAM if target in STANDARD_OUTPUT else target
     kind = tables.format_of(source, input_format, "--input-format")
@@ -155,10 +154,10 @@ def predict(
         ("--output-encoding", output_encoding, out_kind, ("csv", "tsv")),
         ("--output-delimiter", output_delimiter, out_kind, ("csv",)),
     )
-    encoding = encoding and check_encoding(encoding, "--encoding")
-    output_encoding = output_encoding and check_encoding(output_encoding, "--output-encoding")
-    delimiter = delimiter and delimiter_of(delimiter, "--delimiter")
-    output_delimiter = output_delimiter and delimiter_of(output_delimiter, "--output-delimiter")
+    encoding = check_encoding(encoding, "--encoding")
+    output_encoding = check_encoding(output_encoding, "--output-encoding")
+    delimiter = check_delimiter(delimiter, "--delimiter")
+    output_delimiter = check_delimiter(output_delimiter, "--output-delimiter")
     if engine == "ray" and (kind != "parquet" or out_kind != "parquet" or STREAM in (source, target)):
         raise UsageError("--engine ray reads a Parquet file and writes one; name both, or leave the option out")
     if engine == "local" and ray_address:
@@ -220,7 +219,7 @@ def info(
     classifier = _load(name or model, revision)
     about = classifier.info
     if as_json:
-        print(json.dumps({**asdict(about), "bytes": classifier.file_sizes()}, indent=1, ensure_ascii=False))
+        print_json({**asdict(about), "bytes": classifier.file_sizes()})
         return
     from evenmood.labels import GROUP_OF
     from evenmood.model_folder import figure_text

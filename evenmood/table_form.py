@@ -76,24 +76,28 @@ class Form:
         return ", ".join(parts)
 
 
-def delimiter_of(value: str, flag: str) -> str:
-    r"""A delimiter as given on a command line: a character, or `tab` or `\t`.
+def check_delimiter(value: str | None, flag: str) -> str | None:
+    r"""A delimiter as given on a command line: a character, or `tab` or `\t`; None stays None.
 
     Raises:
         UsageError: It cannot be a delimiter; `flag` is the option to name.
     """
+    if value is None:
+        return None
     value = {"\\t": "\t", "tab": "\t"}.get(value.lower(), value)
     if len(value) != 1 or value in '"\r\n\0' or value.isalnum() or not value.isascii():
         raise UsageError(f"{flag} {value!r}: expected one character, such as ';', or 'tab'")
     return value
 
 
-def check_encoding(name: str, flag: str) -> str:
-    """The name of a Python codec, lower case, as `Form.encoding` has it.
+def check_encoding(name: str | None, flag: str) -> str | None:
+    """The name of a Python codec, as `codecs` has it; None stays None.
 
     Raises:
         UsageError: There is no such text encoding; `flag` is the option to name.
     """
+    if name is None:
+        return None
     try:
         "a,\n".encode(name)
         found = codecs.lookup(name).name
@@ -177,7 +181,7 @@ def _encoding(head: bytes, asked: str | None, name: str) -> tuple[Form, int]:
     for mark, found in BYTE_ORDER_MARKS:
         if head.startswith(mark) and (asked is None or found.startswith(family)):
             if asked is None and found.startswith("utf-32"):
-                raise DataError(f"{name}: neither UTF-8 nor Windows-1252 text, but UTF-32; say it with --encoding")
+                raise DataError(f"{name}: neither UTF-8 nor Windows-1252 text, but UTF-32; save it as UTF-8")
             return Form(found, mark=True), len(mark)
     if asked is not None:
         return Form({"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}.get(asked, asked)), 0

@@ -135,7 +135,11 @@ def rows_of(language: str, parquet: Path, column: str, label: str = "", order: s
         places = pc.array_sort_indices(strength, order="descending" if order == HIGH_FIRST else "ascending")
         found, strength = found.take(places), strength.take(places)
     rows = [
-        [_cut(row[column]), ", ".join(label_name(language, name) for name in row[labels]), f"{value:.2f}"]
+        [
+            _cut(row[column] or ""),
+            ", ".join(label_name(language, name) for name in row[labels] or ()),
+            "" if value is None else f"{value:.2f}",  # a row without a text
+        ]
         for row, value in zip(found.slice(0, SHOWN_ROWS).to_pylist(), strength.to_pylist(), strict=False)
     ]
     head = [say(language, "text"), say(language, "labels"), say(language, "probability")]

@@ -10,16 +10,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from evenmood import tables
 from evenmood.errors import DataError, UsageError
+from evenmood.table_files import FORMATS
+from evenmood.table_form import decoded_lines, read_form
 from evenmood.text import encodable
+from evenmood.text_tables import TEXT_COLUMN
 
 LARGEST_FILE = 20_000_000
 """Bytes of an upload."""
 MOST_ROWS = 200_000
 MOST_COLUMNS = 200
-KINDS = {name: kind for name, kind in tables.FORMATS.items() if kind != "parquet"}
-TEXT_COLUMNS = ("text", "comment", "tweet", "message", "review", "content", "body", "sentence")
+KINDS = {name: kind for name, kind in FORMATS.items() if kind != "parquet"}
+TEXT_COLUMNS = (TEXT_COLUMN, "comment", "tweet", "message", "review", "content", "body", "sentence")
 DATE_COLUMNS = ("date", "time", "datetime", "timestamp", "created_at", "created", "day")
 ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 HEAD_BYTES = 1_000_000
@@ -70,21 +72,29 @@ def open_source(path: Path, name: str, work: Path) -> Source:
     content = path.read_bytes()
     if not content.strip():
         raise DataError(f"{name}: empty")
-    text, encoding = _decoded(content, name)
-    old_mac = "\n" not in text and "\r" in text
-    text = text.replace("\r", "\n") if old_mac else text
-    if encoding or old_mac:
+    form, rest = read_form(io.BytesIO(content), name, kind, None, None, TEXT_COLUMNS)
+    if b"\0" in content[:HEAD_BYTES] and not form.encoding.startswith("utf-16"):
+        raise DataError(f"{name}: not a text file, whatever its name says")
+    lines = decoded_lines(rest, form, any_line_end=kind in ("csv", "tsv"))
+    try:
+        text = lines.read()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name}: not {form.encoding_name} ({error.reason}); save it as UTF-8") from None
+    encoding = None if form.encoding == "utf-8" else form.encoding_name.title()
+    if encoding:
         path = work / f"source{Path(name).suffix.lower()}"
-        path.write_text(text, encoding="utf-8", newline="")
+        with path.open("w", encoding="utf-8", errors=lines.errors, newline="") as copy:
+            copy.write(text)  # what is no text stays none: the row is told when it is read
     if kind == "jsonl":
-        check_rows(text.count("\n"), name)
-        keys, first = _keys(text, name)
+        check_rows(text.count(form.line_end), name)
+        keys, first = _keys(text.split(form.line_end), name)
         return Source(path, name, kind, keys, first, encoding=encoding)
-    head = io.StringIO(text[:HEAD_BYTES], newline="")
-    line = head.readline()
-    delimiter = "\t" if kind == "tsv" else max(",;\t", key=lambda sign: (line.count(sign), sign == ","))
-    head.seek(0)
-    cells = csv.reader(head, delimiter=delimiter)
+    if kind == "txt":
+        check_rows(text.count(form.line_end), name)
+        first = [{TEXT_COLUMN: line.rstrip("\r\n")} for line in text[:HEAD_BYTES].split("\n", LOOKED_AT)]
+        return Source(path, name, kind, [TEXT_COLUMN], first[:LOOKED_AT], encoding=encoding)
+    delimiter = form.delimiter
+    cells = csv.reader(io.StringIO(text[:HEAD_BYTES], newline=""), delimiter=delimiter)
     try:
         columns = next(cells, [])
     except csv.Error:
@@ -93,7 +103,7 @@ def open_source(path: Path, name: str, work: Path) -> Source:
         raise DataError(f"{name}, line 1: empty; expected the names of the columns")
     if len(columns) > MOST_COLUMNS or max(map(len, columns), default=0) > 1000:
         raise DataError(f"{name}: the first line must hold the columns' names, at most {MOST_COLUMNS} short ones")
-    if text.count("\n") > MOST_ROWS:  # as many rows, or line breaks within cells
+    if max(text.count("\n"), text.count("\r")) > MOST_ROWS:  # as many rows, or line breaks within cells
         check_rows(sum(1 for _ in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)) - 1, name)
     return Source(path, name, kind, columns, _first(columns, cells), delimiter, encoding)
 
@@ -124,26 +134,11 @@ def pasted(lines: str, work: Path) -> Source:
     return Source(path, "pasted lines", "jsonl", ["text"])
 
 
-def _decoded(content: bytes, name: str) -> tuple[str, str | None]:
-    """The text, and the encoding that is named to the visitor; None for UTF-8."""
-    if b"\0" in content[:HEAD_BYTES] and content[:2] not in (b"\xff\xfe", b"\xfe\xff"):
-        raise DataError(f"{name}: not a text file, whatever its name says")
-    for encoding in ("utf-16",) if content[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "windows-1252"):
-        try:
-            text = content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if "\0" in text[:HEAD_BYTES]:
-            break
-        return text, None if encoding == "utf-8-sig" else encoding.upper().title()
-    raise DataError(f"{name}: neither UTF-8 nor Windows-1252 text; save it as UTF-8")
-
-
-def _keys(text: str, name: str) -> tuple[list[str], list[dict[str, Any]]]:
+def _keys(lines: list[str], name: str) -> tuple[list[str], list[dict[str, Any]]]:
     """All keys of JSON Lines and the first rows; broken lines are told when the rows are read."""
     keys: dict[str, None] = {}
     first: list[dict[str, Any]] = []
-    for line in text.split("\n"):  # and at no other sign: JSON may hold U+2028 as it is
+    for line in lines:
         try:
             row = json.loads(line) if line.strip() else {}
         except (ValueError, RecursionError):

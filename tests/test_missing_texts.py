@@ -126,11 +126,12 @@ def test_a_pandas_column(model: EmotionClassifier, dtype: str) -> None:
 
 
 def test_nothing_but_missing_texts_and_an_empty_one(model: EmotionClassifier) -> None:
-    assert [one.missing for one in model.predict([None, float("nan")])] == [True, True]
+    missing: list[Any] = [None, float("nan")]
+    assert [one.missing for one in model.predict(missing)] == [True, True]
     assert model.predict_proba([None]).shape == (1, 28)
     assert not model.predict([""])[0].missing  # a text, though an empty one
     with pytest.raises(TypeError, match="text 1 is 3"):
-        model.predict([None, 3])
+        model.predict([None, 3])  # type: ignore[list-item]
 
 
 def test_the_pipeline_gives_no_scores() -> None:
