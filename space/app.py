@@ -2,9 +2,7 @@
 
 import argparse
 import os
-import signal
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +25,17 @@ proxies.set_aside()
 with quick_import():
     import gradio as gr
 
+from fastapi.middleware import Middleware
+
 from evenmood.errors import EvenmoodError, HubError
+from evenmood.signals import cleaned_up
 from space import about, analyse, api, batch, compare, feedback, long_text
 from space.events import AT_LOAD
+from space.folder import working_folder
 from space.models import Models
+from space.page import Page
 from space.sources import LARGEST_FILE
+from space.storage import KEPT_SECONDS, Storage, WatchUploads
 from space.texts import I18N, shown
 
 PIECES = Path(analyse.__file__).parent
@@ -45,10 +49,12 @@ LARGEST_BODY = LARGEST_FILE + 2_000_000
 """Bytes of a request: an upload and what frames it."""
 
 
-def build_demo(models: Models, store: feedback.Store | None, folder: Path) -> gr.Blocks:
+def build_demo(models: Models, store: feedback.Store | None, folder: Path) -> Page:
     """The page, not launched, and its API; `folder` holds what visitors upload and what comes of it."""
-    os.environ["GRADIO_TEMP_DIR"] = str(folder / "gradio")
-    with gr.Blocks(title="evenmood", analytics_enabled=False, delete_cache=(600, batch.KEPT_SECONDS)) as demo:
+    storage = Storage(folder / "gradio")
+    os.environ["GRADIO_TEMP_DIR"] = str(storage.folder)  # results lie there too: Gradio copies what lies elsewhere
+    demo = Page(storage, title="evenmood", analytics_enabled=False, delete_cache=(600, KEPT_SECONDS))
+    with demo:
         gr.Markdown("# evenmood")
         gr.Markdown(shown("claim"))
         with gr.Tabs():
@@ -57,7 +63,7 @@ def build_demo(models: Models, store: feedback.Store | None, folder: Path) -> gr
             with gr.Tab(shown("tab_compare"), id="compare"):
                 lists += compare.tab(models)
             with gr.Tab(shown("tab_batch"), id="batch"):
-                lists += batch.tab(models, folder)
+                lists += batch.tab(models, storage)
             with gr.Tab(shown("tab_long"), id="long"):
                 lists += long_text.tab(models)
             with gr.Tab(shown("tab_about"), id="about"):
@@ -150,19 +156,19 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def main() -> None:
     """Load the model and serve the page."""
     options = parse(sys.argv[1:])
-    try:
-        models = Models(options.model or None, options.folder, options.trained)
-        store = open_store(options.feedback)
-    except EvenmoodError as error:
-        sys.exit(f"error: {' '.join(str(error).split())}")
-    except OSError as error:
-        sys.exit(f"error: {options.feedback}: {error.strerror}; name another folder with --feedback, or '' for none")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the folder goes
-    with tempfile.TemporaryDirectory(prefix="evenmood-demo-", ignore_cleanup_errors=True) as folder:
-        serve(build_demo(models, store, Path(folder)), options)
+    with cleaned_up(), working_folder() as folder:
+        try:
+            models = Models(options.model or None, options.folder, options.trained, folder / "models")
+            store = open_store(options.feedback)
+        except EvenmoodError as error:
+            sys.exit(f"error: {' '.join(str(error).split())}")
+        except OSError as error:
+            place = options.feedback
+            sys.exit(f"error: {place}: {error.strerror}; name another folder with --feedback, or '' for none")
+        serve(build_demo(models, store, folder), options)
 
 
-def serve(demo: gr.Blocks, options: argparse.Namespace) -> None:
+def serve(demo: Page, options: argparse.Namespace) -> None:
     """Launch the page and wait."""
     try:
         settings: dict[str, Any] = {
@@ -170,7 +176,10 @@ def serve(demo: gr.Blocks, options: argparse.Namespace) -> None:
             "server_port": options.port,
             "inbrowser": not options.no_browser and has_display(),
             "max_file_size": LARGEST_FILE,
-            "app_kwargs": {"max_body_size": LARGEST_BODY},
+            "app_kwargs": {
+                "max_body_size": LARGEST_BODY,
+                "middleware": [Middleware(WatchUploads, storage=demo.storage)],
+            },
             "mcp_server": True,
             "footer_links": ["api"],
             "run_history": False,
@@ -180,6 +189,7 @@ def serve(demo: gr.Blocks, options: argparse.Namespace) -> None:
             "css_paths": PIECES / "page.css",
             "js": (PIECES / "page.js").read_text(encoding="utf-8"),
         }
+        demo.storage.clean_regularly()
         demo.queue(default_concurrency_limit=AT_ONCE, max_size=WAITING).launch(**settings)
     except OSError:
         ports = f"port {options.port}" if options.port is not None else "any port from 7860 on"

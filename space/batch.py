@@ -1,6 +1,5 @@
 """The tab for a table: upload or paste, choose the column, watch, stop; rows, figures and downloads."""
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,18 +10,28 @@ import gradio as gr
 from space import scoring, sources, views
 from space.models import BUNDLED, Models
 from space.results import FILE_ORDER, ORDERS, progress_html, results_of, rows_of
+from space.storage import KEPT_SECONDS, Storage, visitor_of
 from space.texts import label_choices, language_of, say
 from space.texts import shown as text_of
 from space.told import refusal, told
+from space.uploads import Upload, open_apart
 
-KEPT_SECONDS = 3600
-"""How long results stay on the server's disk."""
 AT_ONCE = 1
 """Tables that are read at the same time: the next ones wait in the queue, and sentences are answered in between."""
 
 
-def tab(models: Models, folder: Path) -> list[gr.Dropdown]:
-    """Draw the tab and connect it; its list of models is filled anew at each visit, and `folder` holds the results."""
+LOOKED_AT_ONCE = 2
+"""Uploads whose columns are looked for at the same time."""
+
+
+def tab(models: Models, storage: Storage) -> list[gr.Dropdown]:
+    """Draw the tab and connect it; its list of models is filled anew at each visit, and `storage` holds the results."""
+
+    def forget(held: list[str]) -> None:
+        """Remove a result that is no longer wanted, or too old."""
+        if held:
+            storage.remove(Path(held[0]))
+
     with gr.Row():
         with gr.Column():
             file = gr.File(label=text_of("file"), file_types=[*sources.KINDS], elem_id="batch-file", height=140)
@@ -92,7 +101,7 @@ def tab(models: Models, folder: Path) -> list[gr.Dropdown]:
         )
         gr.Markdown(f"### {text_of('co_occurrence')}")
         heat = gr.HTML(elem_id="batch-heat")
-    kept = gr.State([], time_to_live=KEPT_SECONDS, delete_callback=_forget)
+    kept = gr.State([], time_to_live=KEPT_SECONDS, delete_callback=forget)
     shown = [progress, results, as_csv, as_parquet, with_label, order, rows, rows_note, distribution, timeline, heat]
 
     def look(path: str | None, request: gr.Request) -> list[Any]:
@@ -100,13 +109,14 @@ def tab(models: Models, folder: Path) -> list[gr.Dropdown]:
         nothing = (say(language_of(request), "no_dates"), "")
         if not path:
             return [gr.Dropdown([], value=None), gr.Dropdown([nothing], value=""), ""]
-        with told(), tempfile.TemporaryDirectory() as work:
-            source = sources.open_source(Path(path), Path(path).name, Path(work))
+        with told(), storage.in_use(Path(path)), tempfile.TemporaryDirectory() as work:
+            upload = open_apart(Path(path), Path(path).name, Path(work))
+        source = upload.source
         dates = [nothing, *((name, name) for name in source.columns)]
         named = ", ".join(source.columns[:20]) + (" …" if len(source.columns) > 20 else "")
         return [
-            gr.Dropdown(source.columns, value=sources.text_column(source)),
-            gr.Dropdown(dates, value=sources.date_column(source) or ""),
+            gr.Dropdown(source.columns, value=upload.text_column),
+            gr.Dropdown(dates, value=upload.date_column or ""),
             views.note(language_of(request), "batch_ready", name=source.name, columns=named),
         ]
 
@@ -115,29 +125,31 @@ def tab(models: Models, folder: Path) -> list[gr.Dropdown]:
     ) -> Iterator[list[Any]]:
         language = language_of(request)
         nothing = [gr.skip()] * (len(shown) - 1)
-        work = Path(tempfile.mkdtemp(prefix="table-", dir=folder))
+        if not path and not str(lines or "").strip():
+            raise refusal(say(language, "batch_empty"))
+        work = storage.new_folder(visitor_of(request.client.host if request.client else None, request.headers))
         whole = False
         try:
-            with told():
-                if not path and not str(lines or "").strip():
-                    raise refusal(say(language, "batch_empty"))
+            with told(), storage.in_use(work, Path(path) if path else None):
                 yield [views.progress_bar(0.0, say(language, "batch_waiting")), gr.Column(visible=False), *nothing]
-                _forget(old)
+                forget(old)
                 classifier = models.get(name)
-                source = sources.open_source(Path(path), Path(path).name, work) if path else sources.pasted(lines, work)
-                read = texts if path and texts else sources.text_column(source)
+                upload = open_apart(Path(path), Path(path).name, work) if path else _pasted(lines, work)
+                source = upload.source
+                read = texts if path and texts else upload.text_column
                 progress = scoring.Progress()
                 for progress in scoring.score_apart(source, read, classifier.folder, work):
                     yield [progress_html(language, progress), *nothing, gr.skip()]
                 answer = results_of(language, classifier, source, read, dates if path else "", progress, work)
-                whole = True
-                yield [*answer, [str(work), read]]
+            whole = True
+            storage.clean()
+            yield [*answer, [str(work), read]]
         except gr.Error:
             yield ["", *nothing, gr.skip()]  # no bar beside the message
             raise
         finally:
             if not whole:
-                shutil.rmtree(work, ignore_errors=True)
+                storage.remove(work)
 
     def sorted_rows(label: str, by: str, held: list[str], request: gr.Request) -> list[Any]:
         """The rows with a label, in an order, out of all rows of the last table."""
@@ -152,7 +164,7 @@ def tab(models: Models, folder: Path) -> list[gr.Dropdown]:
         return views.note(language_of(request), "stopped")
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    file.change(look, file, [column, date, progress], **quiet)
+    file.change(look, file, [column, date, progress], concurrency_limit=LOOKED_AT_ONCE, **quiet)
     job = run.click(
         score,
         [file, pasted, model, column, date, kept],
@@ -168,7 +180,7 @@ def tab(models: Models, folder: Path) -> list[gr.Dropdown]:
     return [model]
 
 
-def _forget(held: list[str]) -> None:
-    """Remove a result that is no longer wanted, or too old."""
-    if held:
-        shutil.rmtree(held[0], ignore_errors=True)
+def _pasted(lines: str, work: Path) -> Upload:
+    """Lines of text as a table with the column `text`."""
+    sources.check_rows(lines.count("\n"), "pasted lines")
+    return Upload(sources.pasted(lines, work), "text", None)

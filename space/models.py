@@ -55,16 +55,23 @@ class Models:
         default: Folder or Hub id of the model that the page starts with; the bundled one if left out.
         folders: Model folders of the person who runs the page.
         trained: Folder in which models are looked for each time the list is shown: what has just been trained is there.
+        downloads: Folder for models of the Hub; the system's temporary folder if left out.
     """
 
-    def __init__(self, default: str | None = None, folders: Sequence[Path] = (), trained: Path | None = None) -> None:
+    def __init__(
+        self,
+        default: str | None = None,
+        folders: Sequence[Path] = (),
+        trained: Path | None = None,
+        downloads: Path | None = None,
+    ) -> None:
         self.default = EmotionClassifier.from_pretrained(default)
         self.default_title = _shown(default)
         self.default_id = default if default and not Path(default).is_dir() else None
         self._named = [Choice(f"./{path.resolve().name}", path.resolve().name, path) for path in folders]
         for choice in self._named:
             EmotionClassifier(choice.folder or Path())  # a wrong folder is told now, not to a visitor
-        self._trained = trained
+        self._trained, self._downloads = trained, downloads
         self._loaded: OrderedDict[str, tuple[Any, EmotionClassifier]] = OrderedDict()
         self._fetched: OrderedDict[str, tuple[EmotionClassifier, Path]] = OrderedDict()
         self._lock, self._fetching = threading.Lock(), threading.Lock()
@@ -133,7 +140,9 @@ class Models:
             raise ModelError("another model is being fetched; try again in a minute")
         try:
             commit = _check_on_hub(name)
-            cache = Path(tempfile.mkdtemp(prefix="evenmood-hub-"))
+            if self._downloads:
+                self._downloads.mkdir(parents=True, exist_ok=True)
+            cache = Path(tempfile.mkdtemp(prefix="evenmood-hub-", dir=self._downloads))
             try:
                 folder = hub.download(name, commit, token=False, cache_dir=cache)
                 _check_graph(folder, name)

@@ -3,19 +3,17 @@
 A process of its own leaves the page's to those who ask for a sentence, and takes its memory along when it ends.
 """
 
-import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 from evenmood import EmotionClassifier, scored, tables
 from evenmood.chunk import Chunk, JsonRow
-from evenmood.errors import DataError, EvenmoodError, UsageError
+from evenmood.errors import DataError, UsageError
+from space import apart
 from space.answers import LONGEST_TEXT
 from space.sources import Source, check_rows
 
@@ -23,8 +21,6 @@ CHUNK_ROWS = 1000
 """Rows between two looks at the clock."""
 EVERY_SECONDS = 0.5
 """Between two lines of progress."""
-NICENESS = 10
-"""Of the table's process: a sentence goes first."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What a cell may not begin with where a spreadsheet opens the file (OWASP, "CSV injection")."""
 CSV_FILE, PARQUET_FILE = "emotions.csv", "emotions.parquet"
@@ -62,58 +58,26 @@ def score_apart(source: Source, column: str, model: Path, out: Path) -> Generato
         DataError: The table cannot be read.
         UsageError: No such column, or too many rows.
     """
-    root = str(Path(__file__).resolve().parents[1])
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     given = vars(source) | {"path": str(source.path), "rows": []}
-    order = json.dumps({"source": given, "column": column, "model": str(model), "out": str(out)})
-    with subprocess.Popen(
-        [sys.executable, "-m", "space.scoring"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": path},
-        text=True,
-        encoding="utf-8",
-    ) as process:
-        stdin, stdout = cast(IO[str], process.stdin), cast(IO[str], process.stdout)
-        try:
-            stdin.write(order)
-            stdin.close()
-            for line in stdout:
-                told = json.loads(line)
-                if "error" in told:
-                    raise (UsageError if told["usage"] else DataError)(told["error"])
-                yield Progress(**told)
-            if process.wait():
-                raise DataError(
-                    f"{source.name}: the table was too much for this server (exit code {process.returncode})"
-                )
-        finally:
-            process.kill()
+    order = {"source": given, "column": column, "model": str(model), "out": str(out), "name": source.name}
+    reports = apart.run("space.scoring", order, source.name)
+    with closing(reports):
+        for report in reports:
+            yield Progress(**report)
 
 
-def main() -> None:
-    """Score the table that is described on standard input; progress goes to standard output, a JSON object a line."""
-    os.nice(NICENESS)
-    order = json.load(sys.stdin)
+def _score(order: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Score the table that is ordered, and report now and then."""
     source = Source(**order["source"] | {"path": Path(order["source"]["path"])})
     told_at, told_rows = 0.0, 0
     progress = Progress()
-    try:
-        classifier = EmotionClassifier(Path(order["model"]))
-        for progress in score(source, order["column"], classifier, Path(order["out"])):
-            if time.monotonic() - told_at > EVERY_SECONDS:
-                told_at, told_rows = time.monotonic(), progress.rows
-                _tell(asdict(progress))
-        if progress.rows > told_rows:
-            _tell(asdict(progress))
-    except EvenmoodError as error:
-        _tell({"error": str(error), "usage": isinstance(error, UsageError)})
-
-
-def _tell(content: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(content) + "\n")
-    sys.stdout.flush()
+    classifier = EmotionClassifier(Path(order["model"]))
+    for progress in score(source, order["column"], classifier, Path(order["out"])):
+        if time.monotonic() - told_at > EVERY_SECONDS:
+            told_at, told_rows = time.monotonic(), progress.rows
+            yield asdict(progress)
+    if progress.rows > told_rows:
+        yield asdict(progress)
 
 
 def score(source: Source, column: str, classifier: EmotionClassifier, out: Path) -> Iterator[Progress]:
@@ -191,4 +155,4 @@ def defused(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    main()
+    apart.serve(_score)

@@ -126,6 +126,66 @@ def test_whatever_is_sent_is_answered(demo: str, name: str, data: list[Any], eve
     assert "root:" not in said
 
 
+def answered(demo: str, route: str, data: list[Any]) -> tuple[str, Any]:
+    """The event that a plain call ends with, and what it brings."""
+    body = json.dumps({"data": data}).encode()
+    request = urllib.request.Request(f"{demo}/gradio_api/{route}", body, {"Content-Type": "application/json"})
+    if not route.startswith("call"):
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return "complete", json.load(answer)["data"]
+        except urllib.error.HTTPError as error:
+            return "error", json.load(error)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        number = json.load(answer)["event_id"]
+    with urllib.request.urlopen(f"{demo}/gradio_api/{route}/{number}", timeout=60) as stream:
+        event, content = stream.read().decode().strip().splitlines()[-2:]
+    return event.removeprefix("event: "), json.loads(content.removeprefix("data: "))
+
+
+@pytest.mark.parametrize("prefix", ["call", "run", "api"])
+def test_defaults_may_be_left_out(demo: str, prefix: str, model: EmotionClassifier) -> None:
+    event, (words,) = answered(demo, f"{prefix}/explain", [SENTENCE])
+    assert event == "complete"
+    assert [word["text"] for word in words] == [word.text for word in model.explain(SENTENCE)]
+    event, (found,) = answered(demo, f"{prefix}/compare", [SENTENCE, "default"])
+    assert (event, found["first"], found["differ"]) == ("complete", found["second"], [])
+
+
+@pytest.mark.parametrize("prefix", ["call", "run"])
+@pytest.mark.parametrize(
+    ("name", "data", "expected"),
+    [
+        ("analyse", [], "missing argument: text; analyse takes text"),
+        ("explain", [], "missing argument: text; explain takes text, label=''"),
+        ("compare", [], "missing argument: text, first; compare takes text, first, second='default'"),
+        ("compare", [SENTENCE], "missing argument: first; compare takes text, first, second='default'"),
+        ("batch", [], "missing argument: texts; batch takes texts"),
+        ("passages", [], "missing argument: text; passages takes text"),
+        ("analyse", [SENTENCE, "x"], "2 arguments, but analyse takes 1: text"),
+        ("models", ["x"], "1 arguments, but models takes 0"),
+        ("analyse", [None], "must be a string, not NoneType"),
+        ("analyse", [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}], "."),
+        ("batch", [{"a": 1}], "must be a list of strings, not dict"),
+        ("show", [SENTENCE], "missing argument: name, how; show takes given, name, how"),
+        ("show", [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, "default", "attention"], "."),
+        ("score", [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, "", "default", "", ""], "."),
+        ("sorted_rows", [{}, []], "."),
+        ("give", [], "."),
+    ],
+)
+def test_no_error_is_without_a_message(demo: str, prefix: str, name: str, data: list[Any], expected: str) -> None:
+    if name == "give":
+        name = "say_it"
+    event, content = answered(demo, f"{prefix}/{name}", data)
+    if event == "complete":  # what the page itself asks may be answered by doing nothing
+        assert name == "sorted_rows"
+        return
+    assert isinstance(content["error"], str)
+    assert re.search(expected.replace("(", r"\("), content["error"])
+    assert "/etc" not in content["error"]
+
+
 def test_a_request_that_is_too_large_is_refused_unread(demo: str) -> None:
     body = b'{"data": ["' + b"x" * 23_000_000 + b'"]}'
     request = urllib.request.Request(f"{demo}/gradio_api/call/analyse", body, {"Content-Type": "application/json"})
