@@ -1,7 +1,6 @@
 """Second stage: Sentiment140's tweets, cleaned, in English, each text once."""
 
 from collections import Counter
-from collections.abc import Iterator
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-from data_build.stage import Say, open_stage
+from data_build.stage import BrokenRows, Say, open_stage
 from evenmood import rows
 from evenmood.build_folder import read_shard, sha256
 from evenmood.errors import DataError
@@ -39,6 +38,8 @@ def run(
 ) -> None:
     """Write rows of tweets, a shard for every `shard_rows` of the source; memory holds a shard and 8-byte hashes.
 
+    A broken row, of which a stray quotation mark may make several lines, is counted, and its lines are told.
+
     Args:
         build: Build folder.
         say: Receives progress, a line at a time.
@@ -50,7 +51,7 @@ def run(
         restart: Forget what an earlier run wrote.
 
     Raises:
-        DataError: The source cannot be read.
+        DataError: The source cannot be read, or holds no tweets.
     """
     path = Path(source).expanduser()
     if path.is_dir():
@@ -63,10 +64,14 @@ def run(
     with open_stage(build, STAGE, inputs, options, say, restart) as stage:
         if stage.finished:
             return
-        read = islice(read_tweets(path) if is_file else read_hub(source), limit)
+        broken = BrokenRows(say)
+        read = islice(read_tweets(path, broken.add) if is_file else read_hub(source, broken.add), limit)
         seen: set[int] = set()
         done = 0
-        for number, chunk in enumerate(_chunks(read, shard_rows)):
+        number = -1
+        while (chunk := list(islice(read, shard_rows))) or broken.since:
+            number += 1
+            bad = broken.taken()
             name = f"part-{number:05}"
             done += len(chunk)
             if stage.has(name):
@@ -74,8 +79,11 @@ def run(
                 seen.update(int(digest, 16) for digest in kept)
                 continue
             columns, counts = _kept(chunk, seen, min_words, max_words)
+            counts.update({"in": bad, "broken": bad})
             stage.write(name, rows.table(**columns, source=[STAGE] * len(columns["id"])), counts)
             stage.progress(len(chunk), done, limit)
+        if not done:
+            raise DataError(f"{source}: no tweets in it" + (f"; {broken.first}" if broken.first else ""))
         stage.finish(source=source if not is_file else path.name)
 
 
@@ -114,8 +122,3 @@ def _kept(
             for name, value in (("id", f"{STAGE}:{own_id}"), ("text", text), ("text_hash", digest)):
                 columns[name].append(value)
     return columns, counts
-
-
-def _chunks(read: Iterator[tuple[str, str]], size: int) -> Iterator[list[tuple[str, str]]]:
-    while chunk := list(islice(read, size)):
-        yield chunk

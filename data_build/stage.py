@@ -22,6 +22,8 @@ PLAN_FILE, LOCK_FILE = "plan.json", ".lock"
 COUNTS = b"evenmood.counts"
 """Key of a shard's own counts in its Parquet metadata: shard and counts appear together or not at all."""
 BY_LABEL = b"evenmood.counts-by-label"
+SHOWN = 100
+"""Broken rows of a source that are told one by one."""
 PAUSE = 5.0
 """Seconds between two lines of progress."""
 
@@ -139,6 +141,29 @@ class Stage:
         write_text(self.folder / MANIFEST_FILE, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
         self.say(f"{self.name}: {manifest['rows_out']:,} rows of {rows_in:,}" + _dropped(manifest["dropped"]))
         return manifest
+
+
+class BrokenRows:
+    """Rows that a source's reader leaves out: each is counted, and the lines of the first ones are told."""
+
+    def __init__(self, say: Say) -> None:
+        """Take what receives a line for each of the first rows."""
+        self.say, self.total, self.since, self.first = say, 0, 0, ""
+
+    def add(self, message: str) -> None:
+        """Count a row; the message says what is wrong with it, and on which lines."""
+        self.total += 1
+        self.since += 1
+        self.first = self.first or message
+        if self.total <= SHOWN:
+            self.say(message)
+        elif self.total == SHOWN + 1:
+            self.say("further broken rows are counted only")
+
+    def taken(self) -> int:
+        """Rows since the last call."""
+        since, self.since = self.since, 0
+        return since
 
 
 @contextmanager

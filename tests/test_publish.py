@@ -126,6 +126,15 @@ def test_hydrate_from_a_folder_with_half_of_the_tweets(local: Path, tmp_path: Pa
     assert len(load_split(str(tmp_path / "out"), "train")) == 114
 
 
+def test_hydrate_from_tweets_with_a_stray_quote(local: Path, tmp_path: Path) -> None:
+    mine = write_tweets(tmp_path / "tweets.csv", tweets())
+    mine.write_text(mine.read_text().replace("@user7 I", '"@user7 I'))
+    said: list[str] = []
+    assert hydrate(str(local), mine, tmp_path / "out", said.append) == 1
+    assert said[0].startswith(f"{mine}, line 8: ")
+    assert said[-1].endswith(f"59 of 60 texts joined; 1 rows left out; 1 broken rows in {mine}")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -89,3 +89,67 @@ def test_wrong_sources(tmp_path: Path, source: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         sentiment140.run(tmp_path / "build", print, str(tmp_path / source))
     assert not (tmp_path / "build").exists()
+
+
+def lines(count: int, broken: dict[int, str]) -> str:
+    texts = {number: f"this is tweet number {number}" for number in range(1, count + 1)}
+    return "id,text\n" + "".join(f"{number},{broken.get(number, text)}\n" for number, text in texts.items())
+
+
+def test_a_stray_quote_is_counted_and_swallows_nothing(tmp_path: Path) -> None:
+    tweets = tmp_path / "tweets.csv"
+    tweets.write_text(lines(2_000, {5: '"oh no, not again', 1_000: "cut"}).replace("1000,cut", "1000"))
+    said: list[str] = []
+    sentiment140.run(tmp_path, said.append, str(tweets), shard_rows=300)
+    manifest = read_manifest(tmp_path, "sentiment140")
+    assert (manifest["rows_in"], manifest["rows_out"], manifest["dropped"]) == (2_000, 1_998, {"broken": 2})
+    assert "tweets.csv, line 6: " in said[0]
+    assert "tweets.csv, line 1001: 1 cells" in said[1]
+    assert said[-1].endswith("dropped: 2 broken")
+    ids = [int(name.split(":")[1]) for name in read_rows(tmp_path, "sentiment140")["id"].to_pylist()]
+    assert ids == [number for number in range(1, 2_001) if number not in (5, 1_000)]
+
+
+def test_broken_rows_are_counted_wherever_they_are_and_once(tmp_path: Path) -> None:
+    tweets = tmp_path / "tweets.csv"
+    tweets.write_text(lines(200, dict.fromkeys([1, 61, 62, *range(121, 201)], '"open')))
+    said: list[str] = []
+    sentiment140.run(tmp_path / "a", said.append, str(tweets), shard_rows=40)
+    manifest = read_manifest(tmp_path / "a", "sentiment140")
+    assert (manifest["rows_in"], manifest["rows_out"], manifest["dropped"]) == (200, 117, {"broken": 83})
+    sentiment140.run(tmp_path / "b", print, str(tweets), shard_rows=40)
+    for name in ("manifest.json", "part-00001.parquet"):  # as if killed there
+        (tmp_path / "b" / "sentiment140" / name).unlink()
+    sentiment140.run(tmp_path / "b", print, str(tweets), shard_rows=40)
+    assert read_manifest(tmp_path / "b", "sentiment140") == manifest
+
+
+def test_many_broken_rows_are_told_in_part(tmp_path: Path) -> None:
+    tweets = tmp_path / "tweets.csv"
+    tweets.write_text(lines(300, dict.fromkeys(range(2, 152), "a, b")))
+    said: list[str] = []
+    sentiment140.run(tmp_path, said.append, str(tweets))
+    assert read_manifest(tmp_path, "sentiment140")["dropped"] == {"broken": 150}
+    assert said[99:101] == [
+        f"{tweets}, line 102: 3 cells, but the table has 2 columns",
+        "further broken rows are counted only",
+    ]
+    assert len(said) == 102
+
+
+@pytest.mark.parametrize("content", ["id,text\n", "id,text\n1\n2\n"])
+def test_a_file_without_tweets(tmp_path: Path, content: str) -> None:
+    tweets = tmp_path / "tweets.csv"
+    tweets.write_text(content)
+    with pytest.raises(DataError, match=r"tweets.csv: no tweets in it"):
+        sentiment140.run(tmp_path, print, str(tweets))
+
+
+def test_a_hub_row_without_a_text_is_counted(hub: HubServer, tmp_path: Path) -> None:
+    file = io.BytesIO()
+    parquet.write_table(pyarrow.table({"text": ["what a wonderful day this is", None]}), file)
+    hub.add("datasets/you/tweets", {"data/train-00000.parquet": file.getvalue()})
+    said: list[str] = []
+    sentiment140.run(tmp_path, said.append, "you/tweets@main")
+    assert read_manifest(tmp_path, "sentiment140")["dropped"] == {"broken": 1}
+    assert said[0] == "you/tweets@main, row 2: text is None, not a string"

@@ -148,7 +148,8 @@ def test_a_manifest_whose_shards_are_not_described(tmp_path: Path) -> None:
     build_one(tmp_path)
     path = tmp_path / "first" / "manifest.json"
     whole = json.loads(path.read_text())
-    for shards in ({"part-00000.parquet": None}, {"part-00000.parquet": {"rows": "3"}}, [], None):
+    unlike: list[Any] = [{"part-00000.parquet": None}, {"part-00000.parquet": {"rows": "3"}}, [], None]
+    for shards in unlike:
         path.write_text(json.dumps({**whole, "shards": shards}))
         with pytest.raises(DataError, match=r"manifest.json is damaged .*--restart"):
             read_rows(tmp_path, "first")

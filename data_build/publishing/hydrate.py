@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow
 from pyarrow import parquet
 
+from data_build.stage import BrokenRows
 from evenmood import hub
 from evenmood.errors import DataError
 from evenmood.model_folder import check_target, whole_folder
@@ -61,7 +62,8 @@ def hydrate(
         if text is None
     }
     found: dict[str, str] = {}
-    for count, (_, raw) in enumerate(read_tweets(tweets), 1):
+    broken = BrokenRows(say)
+    for count, (_, raw) in enumerate(read_tweets(tweets, broken.add), 1):
         text = tweet_text(raw)
         digest = text_hash(text)
         if digest in wanted:
@@ -71,14 +73,21 @@ def hydrate(
         if len(found) == len(wanted):
             break
     if wanted and not found:
-        raise DataError(f"{tweets}: none of the {len(wanted):,} withheld texts is in it; is it Sentiment140?")
+        raise DataError(
+            f"{tweets}: none of the {len(wanted):,} withheld texts is in it; is it Sentiment140?"
+            + (f" {broken.total:,} rows are broken, the first: {broken.first}" if broken.total else "")
+        )
     missing = 0
     with whole_folder(out, overwrite) as work:
         for name, table in tables.items():
             whole = _filled(table, found)
             missing += table.num_rows - whole.num_rows
             parquet.write_table(whole, work / f"{name}.parquet")
-    say(f"{out}: {len(found):,} of {len(wanted):,} texts joined" + (f"; {missing:,} rows left out" if missing else ""))
+    say(
+        f"{out}: {len(found):,} of {len(wanted):,} texts joined"
+        + (f"; {missing:,} rows left out" if missing else "")
+        + (f"; {broken.total:,} broken rows in {tweets}" if broken.total else "")
+    )
     return missing
 
 
