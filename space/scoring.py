@@ -15,14 +15,13 @@ from evenmood.chunk import Chunk, JsonRow
 from evenmood.errors import DataError, UsageError
 from space import apart
 from space.answers import LONGEST_TEXT
+from space.formulas import defused
 from space.sources import Source, check_rows
 
 CHUNK_ROWS = 1000
 """Rows between two looks at the clock."""
 EVERY_SECONDS = 0.5
 """Between two lines of progress."""
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""What a cell may not begin with where a spreadsheet opens the file (OWASP, "CSV injection")."""
 CSV_FILE, PARQUET_FILE = "emotions.csv", "emotions.parquet"
 
 
@@ -31,7 +30,7 @@ class Progress:
     """How far a table is.
 
     Attributes:
-        rows, cut: Rows, and texts of which only the beginning was read.
+        rows, cut, missing: Rows; texts of which only the beginning was read; rows without a text.
         bad, first_bad: Broken rows that were left out, and what was wrong with the first.
         done: Share of the input that has been read; None where unknown.
         seconds: Since the model was loaded.
@@ -39,6 +38,7 @@ class Progress:
 
     rows: int = 0
     cut: int = 0
+    missing: int = 0
     bad: int = 0
     first_bad: str = ""
     done: float | None = 0.0
@@ -109,7 +109,7 @@ def score(source: Source, column: str, classifier: EmotionClassifier, out: Path)
             tables.write_rows(str(out / PARQUET_FILE), "parquet", names, schema) as write_parquet,
         ):
             chunks = tables.read_chunks(
-                str(source.path), source.kind, column, skip, CHUNK_ROWS, delimiter=source.delimiter
+                str(source.path), source.kind, column, skip, CHUNK_ROWS, delimiter=source.delimiter, allow_null=True
             )
             for chunk in chunks:
                 check_rows(progress.rows + progress.bad + len(chunk.rows), source.name)
@@ -134,9 +134,11 @@ def _score_chunk(
     progress: Progress,
 ) -> None:
     texts = [row[column] for row in chunk.rows]
-    progress.cut += sum(len(text) > LONGEST_TEXT for text in texts)
-    probabilities = classifier.predict_proba([text[:LONGEST_TEXT] for text in texts])
-    predictions = classifier.decide(probabilities)
+    if source.kind != "jsonl":  # which has null; elsewhere an empty cell is a missing text, as in `evenmood predict`
+        texts = [text or None for text in texts]
+    progress.cut += sum(len(text or "") > LONGEST_TEXT for text in texts)
+    progress.missing += texts.count(None)
+    predictions = classifier.predict([text and text[:LONGEST_TEXT] for text in texts])
     cells = [row.cells() if isinstance(row, JsonRow) else row for row in chunk.rows]
     rows = [{name: tables.cell(row.get(name)) for name in source.columns} for row in cells]
     write_parquet([row | scored.columns_of(one, flat=False) for row, one in zip(rows, predictions, strict=True)])
@@ -147,11 +149,6 @@ def _score_chunk(
         ]
     )
     progress.rows += len(texts)
-
-
-def defused(value: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 if __name__ == "__main__":

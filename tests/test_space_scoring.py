@@ -165,6 +165,26 @@ def test_a_deep_cell(tmp_path: Path, model: EmotionClassifier) -> None:
     assert told.rows == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", b"text,n\nThank you,1\n,2\nI hate it,3\n"),
+        ("a.tsv", b"text\tn\nThank you\t1\n\t2\nI hate it\t3\n"),
+        ("a.jsonl", b'{"text": "Thank you", "n": 1}\n{"text": null, "n": 2}\n{"text": "I hate it", "n": 3}\n'),
+    ],
+)
+def test_a_missing_text_has_an_empty_answer(
+    tmp_path: Path, model: EmotionClassifier, name: str, content: bytes
+) -> None:
+    progress, rows = run(tmp_path, read(tmp_path, name, content), "text", model)
+    assert (progress.rows, progress.missing, progress.bad) == (3, 1, 0)
+    assert rows[1] == {"text": "", "n": "2", **dict.fromkeys(ADDED, "")}
+    kept = parquet.read_table(tmp_path / "out" / "emotions.parquet")
+    assert kept["emotion_labels"].to_pylist()[1] is None
+    given = counts.given_labels(tmp_path / "out" / scoring.PARQUET_FILE, model.labels)
+    assert given.any(axis=1).tolist() == [True, False, True]
+
+
 def test_pasted_lines(tmp_path: Path, model: EmotionClassifier) -> None:
     _, rows = run(tmp_path, sources.pasted("Thank you\n\n  I hate it \n", tmp_path), "text", model)
     assert [row["text"] for row in rows] == ["Thank you", "I hate it"]
