@@ -136,7 +136,7 @@ def predict(
     """
     from evenmood import scored, tables
     from evenmood.table_files import STANDARD_OUTPUT, STREAM, check_output
-    from evenmood.table_form import Form, check_encoding, check_delimiter
+    from evenmood.table_form import Form, check_delimiter, check_encoding
 
     target = STREAM if target in STANDARD_OUTPUT else target
     kind = tables.format_of(source, input_format, "--input-format")

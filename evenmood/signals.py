@@ -5,7 +5,6 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -18,11 +17,10 @@ def cleaned_up() -> Iterator[None]:
     """
     received: list[int] = []
 
-    def stop(number: int, frame: FrameType | None) -> NoReturn:
-        for other in SIGNALS:  # one that follows, as systemd sends it, must not cut the cleaning short
-            signal.signal(other, signal.SIG_IGN)
+    def stop(number: int, frame: FrameType | None) -> None:
         received.append(number)
-        raise SystemExit(128 + number)
+        if len(received) == 1:  # one that follows, as systemd sends it, must not cut the cleaning short
+            raise SystemExit(128 + number)
 
     before = {number: signal.getsignal(number) for number in SIGNALS}
     for number, handler in before.items():

@@ -96,9 +96,9 @@ def read_csv(table: TextTable, names: Sequence[str] | None = None) -> tuple[list
                 if len(header) > 1:
                     continue
                 cells = [""]
-            if not lines[0].isascii() or len(lines) > 1:
-                if not all(table.is_text(line, number + at) for at, line in enumerate(lines)):
-                    continue
+            ascii_line = len(lines) == 1 and lines[0].isascii()  # the usual case, fast
+            if not ascii_line and not all(table.is_text(line, number + at) for at, line in enumerate(lines)):
+                continue
             if text_at is None or cells[text_at] or table.is_given(cells[text_at], number):
                 yield dict(zip(header, cells, strict=True))
 
