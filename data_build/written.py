@@ -11,6 +11,7 @@ import pyarrow
 from pyarrow import parquet
 
 from data_build import goemotions
+from data_build.annotation.majority import is_label
 from data_build.stage import Say, Stage, input_hashes, open_stage
 from evenmood import LABELS, hub
 from evenmood.build_folder import MANIFEST_FILE, read_rows, sha256
@@ -75,7 +76,7 @@ def run(
         ]
         leakage = Leakage([*held, *everyday_texts()])
         seen = {symbol_hash(text) for text in read_rows(build, goemotions.STAGE, "train")["text"].to_pylist()}
-        sources = [("written", parquet.read_table(rows).slice(0, limit))]
+        sources = [("written", read_file(rows).slice(0, limit))]
         if extra:
             sources.append(("extra", _renamed(_read(extra.source, say).slice(0, limit), extra)))
         for name, source in sources:
@@ -91,7 +92,7 @@ def stages(build: Path) -> tuple[str, ...]:
 def everyday_texts() -> list[str]:
     """All texts of the everyday benchmark."""
     files = sorted(EVERYDAY.glob("*.jsonl"))
-    return [json.loads(line)["text"] for path in files for line in path.read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line)["text"] for path in files for line in path.read_bytes().split(b"\n") if line.strip()]
 
 
 def _write(stage: Stage, name: str, source: pyarrow.Table, leakage: Leakage, seen: set[str]) -> None:
@@ -103,12 +104,12 @@ def _write(stage: Stage, name: str, source: pyarrow.Table, leakage: Leakage, see
         counts, kept = Counter({"in": part.num_rows}), list[int]()
         for row, text in enumerate(texts):
             hashes.append(text_hash(text))
-            name = symbol_hash(text)
-            reason = "empty" if not text.strip() else "repeats a text" if name in seen else leakage.reason(text)
+            own = symbol_hash(text)
+            reason = "empty" if not text.strip() else "repeats a text" if own in seen else leakage.reason(text)
             if reason:
                 counts[reason] += 1
                 continue
-            seen.add(name)
+            seen.add(own)
             kept.append(row)
         done += part.num_rows
         if not stage.has(shard):
@@ -133,7 +134,7 @@ def _rows(name: str, start: int, part: pyarrow.Table, hashes: Sequence[str], kep
         text=given["text"],
         text_hash=list(hashes),
         labels=[
-            _numbers(labels, f"{name}, row {start + row + 1}")
+            label_numbers(labels, f"{name}, row {start + row + 1}")
             for labels, row in zip(given["labels"], kept, strict=True)
         ],
         source=[STAGE] * count,
@@ -147,18 +148,55 @@ def _rows(name: str, start: int, part: pyarrow.Table, hashes: Sequence[str], kep
     )
 
 
-def _numbers(labels: Any, where: str) -> list[int]:
-    """Label numbers of a cell."""
+def label_numbers(labels: Any, where: str, *, ordered: bool = False) -> list[int]:
+    """Label numbers of a cell of names or numbers, each once; ascending, or in their order in the cell.
+
+    Raises:
+        DataError: A label is unknown, or there is none.
+    """
     given = labels if isinstance(labels, list) else [labels]
     found = []
     for label in given:
         number = LABELS.index(label) if label in LABELS else label
-        if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < len(LABELS):
+        if not is_label(number):
             raise DataError(f"{where}: unknown label {label!r}; expected a label's name or a number from 0 to 27")
         found.append(number)
     if not found:
         raise DataError(f"{where}: no label")
-    return sorted(set(found))
+    return list(dict.fromkeys(found)) if ordered else sorted(set(found))
+
+
+def read_file(path: Path, columns: Sequence[str] = ("text", "labels")) -> pyarrow.Table:
+    """A Parquet file of texts and labels.
+
+    Raises:
+        DataError: There is no such file, it is damaged, it lacks a column, a text is null, or two rows share an id.
+    """
+    try:
+        rows = parquet.read_table(_existing(path))
+    except (pyarrow.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise
+        reason = " ".join(str(error).split())[:200] if path.stat().st_size else "the file is empty"
+        raise DataError(f"{path}: not a Parquet file, or damaged ({reason})") from None
+    check_columns(rows, columns, str(path))
+    if "id" in rows.schema.names:
+        repeated = [name for name, count in Counter(rows["id"].to_pylist()).items() if count > 1]
+        if repeated:
+            raise DataError(f"{path}: id {repeated[0]!r} appears more than once")
+    return rows
+
+
+def check_columns(rows: pyarrow.Table, columns: Sequence[str], source: str) -> None:
+    """Raise `DataError` where a column is absent, or a text is not a string."""
+    if absent := [name for name in columns if name not in rows.schema.names]:
+        raise DataError(f"{source}: no column {absent[0]!r}; there are {', '.join(rows.schema.names)}")
+    kind = rows.schema.field("text").type
+    if not (pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind) or pyarrow.types.is_null(kind)):
+        raise DataError(f"{source}: the texts are {kind}; expected strings")
+    if rows["text"].null_count:
+        row = rows["text"].to_pylist().index(None) + 1
+        raise DataError(f"{source}, row {row}: no text")
 
 
 def _existing(path: Path) -> Path:
@@ -169,7 +207,7 @@ def _existing(path: Path) -> Path:
 
 def _read(source: str, say: Say) -> pyarrow.Table:
     if Path(source).suffix == ".parquet":
-        return parquet.read_table(_existing(Path(source)))
+        return read_file(Path(source), ())
     import datasets
 
     from evenmood.splits import explained
@@ -200,6 +238,8 @@ def _renamed(found: pyarrow.Table, extra: Extra) -> pyarrow.Table:
     if absent:
         raise DataError(f"{extra.source}: no column {absent[0]!r}; there are {', '.join(found.schema.names)}")
     labels: Iterable[Any] = found[extra.labels].to_pylist()
-    return pyarrow.table(
+    renamed = pyarrow.table(
         {"text": found[extra.text], "labels": [cell if isinstance(cell, list) else [cell] for cell in labels]}
     )
+    check_columns(renamed, (), extra.source)
+    return renamed

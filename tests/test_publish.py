@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import pyarrow
 import pytest
 from huggingface_hub import DatasetCard, DatasetCardData
 from pyarrow import parquet
 
-from data_build import goemotions
+from data_build import goemotions, written
+from data_build.publishing import written_rows
 from data_build.publishing.card import REQUIRED, check_card
 from data_build.publishing.hydrate import hydrate
 from data_build.publishing.publish import prepare, publish
@@ -80,6 +82,85 @@ def test_load_dataset_gets_it_back(hub: HubServer, token: str, built: Path, tmp_
         for name in SPLITS:
             stream = datasets.load_dataset(NAME, configuration, split=name, streaming=True, cache_dir=str(tmp_path))
             assert list(stream) == held[name].to_list()
+
+
+def test_the_written_texts_are_a_configuration_of_their_own(
+    hub: HubServer, token: str, built: Path, tmp_path: Path
+) -> None:
+    publish(built, NAME, print)
+    loaded = datasets.load_dataset(NAME, "written", cache_dir=str(tmp_path))
+    assert list(loaded) == ["train"]
+    labels = datasets.Sequence(datasets.ClassLabel(names=list(LABELS)))
+    assert loaded["train"].features["labels"] == loaded["train"].features["writer_labels"] == labels
+    source = parquet.read_table(written.ROWS).to_pylist()
+    got = loaded["train"].to_list()
+    assert len(got) == len(source)
+    for mine, theirs in zip(source, got, strict=True):
+        numbers = {name: [LABELS.index(label) for label in mine[name]] for name in ("labels", "writer_labels")}
+        assert theirs == {
+            **mine,
+            **numbers,
+            "id": f"written:{mine['id']}",
+            "text_hash": text_hash(mine["text"]),
+            "reviewed_by": None if mine["votes"] is None else "model",
+            "source": "written",
+            "license": "CC-BY-4.0",
+        }
+    (info,) = (one for one in datasets.get_dataset_infos(NAME).values() if one.config_name == "written")
+    assert info.splits["train"].num_examples == len(source)
+    assert load_split(f"{NAME}:written", "train").texts == [row["text"] for row in source]
+
+
+def test_the_card_describes_the_written_texts(local: Path) -> None:
+    card = DatasetCard.load(local / "README.md")
+    data = card.data.to_dict()
+    assert data["configs"][2] == {
+        "config_name": "written",
+        "data_files": [{"split": "train", "path": "written/train-*.parquet"}],
+    }
+    rows = parquet.read_table(local / "written" / "train-00000-of-00001.parquet")
+    (info,) = (one for one in data["dataset_info"] if one["config_name"] == "written")
+    assert [feature["name"] for feature in info["features"]] == rows.schema.names
+    assert (info["splits"][0]["name"], info["splits"][0]["num_examples"]) == ("train", rows.num_rows)
+    assert "machine-generated" in data["annotations_creators"]
+    assert data["size_categories"] == ["10K<n<100K"]
+    text = card.text
+    assert f"| `written` | {rows.num_rows:,} | – | – |" in text
+    assert f"`written` holds {rows.num_rows:,} everyday texts" in text
+    assert f"{rows.num_rows - rows['votes'].null_count:,} texts were annotated by language models" in text
+    assert "- **written**: CC BY 4.0" in text
+    assert f'load_dataset("{NAME}", "written", split="train")' in text
+    for column in rows.schema.names:
+        assert column in text.split("## The written texts")[1].split("\n## ")[0]
+    joy = sum(LABELS.index("joy") in row for row in rows["labels"].to_pylist())
+    (line,) = (line for line in text.splitlines() if line.startswith("| joy |"))
+    assert f" {joy:,} |" in line
+
+
+def test_a_written_text_of_a_held_out_split_is_not_published(build: Path, tmp_path: Path) -> None:
+    rows = parquet.read_table(written.ROWS).slice(0, 3)
+    held = load_split(str(build / "tsv"), "test").texts[3].upper()
+    texts = pyarrow.array([*rows["text"].to_pylist()[:2], held])
+    rows = rows.set_column(rows.schema.get_field_index("text"), "text", texts)
+    with pytest.raises(DataError, match=r"the text of .* is in the test split"):
+        written_rows.read({text_hash(held): "test"}, _parquet(tmp_path / "held.parquet", rows))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", r"\(the file is empty\)"), (b"PAR1", "not a Parquet file, or damaged"), (None, "no column 'id'")],
+)
+def test_a_file_of_written_texts_that_cannot_be_read(tmp_path: Path, content: bytes | None, message: str) -> None:
+    path = _parquet(tmp_path / "t.parquet", pyarrow.table({"text": ["a"]}))
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=rf"t.parquet: .*{message}"):
+        written_rows.read({}, path)
+
+
+def _parquet(path: Path, rows: pyarrow.Table) -> Path:
+    parquet.write_table(rows, path)
+    return path
 
 
 def test_tweets_stay_at_home(hub: HubServer, token: str, built: Path) -> None:
@@ -163,6 +244,7 @@ def test_one_commit_and_none_without_changes(hub: HubServer, token: str, build: 
     assert set(repository.files()) - {".gitattributes"} == {
         *("README.md", "figures/labels.png"),
         *(f"{config}/{name}-00000-of-00001.parquet" for config in ("balanced", "unbalanced") for name in SPLITS),
+        "written/train-00000-of-00001.parquet",
     }
     again = command(build, NAME)
     assert "nothing has changed" in again.stderr
@@ -175,7 +257,7 @@ def test_one_commit_and_none_without_changes(hub: HubServer, token: str, build: 
     publish(build, NAME, said.append, drop_balanced=True)
     assert "no balance stage yet" in said[0]
     assert not [path for path in repository.files() if path.startswith("balanced/")]
-    assert set(datasets.get_dataset_config_names(NAME)) == {"unbalanced"}
+    assert set(datasets.get_dataset_config_names(NAME)) == {"unbalanced", "written"}
 
 
 def test_the_card(local: Path, tmp_path: Path) -> None:
@@ -185,7 +267,7 @@ def test_the_card(local: Path, tmp_path: Path) -> None:
     assert not [key for key in REQUIRED if not data.get(key)]
     assert data["task_ids"] == ["multi-label-classification"]
     assert data["license"] == "other"
-    assert [config["config_name"] for config in data["configs"]] == ["balanced", "unbalanced"]
+    assert [config["config_name"] for config in data["configs"]] == ["balanced", "unbalanced", "written"]
     assert data["source_datasets"] == ["google-research-datasets/go_emotions", "stanfordnlp/sentiment140", "original"]
     assert "No row was reviewed by people" in card.text
     for label in LABELS:

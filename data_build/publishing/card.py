@@ -10,7 +10,7 @@ import pyarrow
 from datasets.info import DatasetInfosDict
 from huggingface_hub import DatasetCard, DatasetCardData
 
-from data_build.publishing import figures
+from data_build.publishing import figures, written_rows
 from evenmood import GROUP_OF, LABELS, cards
 from evenmood.rows import SOURCES
 
@@ -41,7 +41,7 @@ def write_card(
         configuration: {name: label_counts(table) for name, table in splits.items()}
         for configuration, splits in tables.items()
     }
-    main = next(iter(tables))
+    main, written = next(iter(tables)), tables[written_rows.CONFIGURATION]["train"]
     train = tables[main]["train"]
     by_source: dict[str, dict[str, Any]] = {}
     if main == "balanced":
@@ -50,7 +50,7 @@ def write_card(
             if rows.num_rows:
                 by_source[source] = {"rows": rows.num_rows, "labels": label_counts(rows)}
     figures.label_counts(
-        {configuration: splits["train"] for configuration, splits in counts.items()},
+        {name: splits["train"] for name, splits in counts.items() if name != written_rows.CONFIGURATION},
         {source: entry["labels"] for source, entry in by_source.items()},
         out / "figures" / "labels.png",
     )
@@ -71,6 +71,10 @@ def write_card(
         withheld=train["text"].null_count,
         reviewed=sum(train["reviewed"].to_pylist()) if main == "balanced" else 0,
         generators=generators_of(train) if main == "balanced" else [],
+        domains=[name for name, _ in Counter(written["domain"].to_pylist()).most_common(5)],
+        writers=len(set(written["writer"].to_pylist())),
+        voted=written.num_rows - written["votes"].null_count,
+        written_license=written_rows.LICENSE,
     )
     check_card(out)
 
@@ -91,12 +95,12 @@ def front_matter(
     out: Path, repo_id: str, tables: Tables, features: Mapping[str, datasets.Features], by_source: Mapping[str, Any]
 ) -> DatasetCardData:
     """What the Hub reads of a card: https://huggingface.co/docs/hub/datasets-cards."""
-    rows = sum(table.num_rows for table in tables[next(iter(tables))].values())
+    rows = max(sum(table.num_rows for table in splits.values()) for splits in tables.values())
     sources = [SOURCE_IDS[source] for source in by_source if source in SOURCE_IDS] or [SOURCE_IDS["goemotions"]]
-    own = {"generated", "written"} & set(by_source)
+    own = "generated" in by_source or written_rows.CONFIGURATION in tables
     if own:
         sources.append("original")
-    machine = any(source != "goemotions" for source in by_source)
+    machine = own or any(source != "goemotions" for source in by_source)
     data = DatasetCardData(
         pretty_name="evenmood emotions",
         language=["en"],

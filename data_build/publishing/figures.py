@@ -12,6 +12,7 @@ from evenmood import LABELS
 SHADES = {
     "goemotions": ("#30638e", ""),
     "feedback": ("#6a994e", ".."),
+    "written": ("#9a8fbf", "\\\\"),
     "sentiment140": ("#edae49", "//"),
     "generated": ("#d1495b", "xx"),
 }

@@ -11,6 +11,7 @@ from huggingface_hub import HfApi
 from pyarrow import parquet
 
 from data_build import goemotions, relabel, review, verify
+from data_build.publishing import written_rows
 from data_build.publishing.card import write_card
 from evenmood import LABELS, hub
 from evenmood.build_folder import MANIFEST_FILE, check_current, read_manifest, read_rows
@@ -71,7 +72,7 @@ def publish(
             work,
             repo_id,
             message="Upload data set",
-            replace=["balanced/*", "unbalanced/*", "figures/*"],
+            replace=["balanced/*", "unbalanced/*", "written/*", "figures/*"],
             repo_type="dataset",
             private=private,
             revision=revision,
@@ -85,6 +86,8 @@ def prepare(
     build: Path, out: Path, repo_id: str, say: Callable[[str], None], *, include_tweets: bool = False
 ) -> dict[str, dict[str, Any]]:
     """Write what `publish` uploads: Parquet files by configuration and split, figures, card.
+
+    The configurations are `balanced`, if the build has come so far, `unbalanced` and `written`.
 
     Returns:
         Tables by configuration and split.
@@ -100,8 +103,9 @@ def prepare(
         rest = {name: with_provenance(official[name]) for name in SPLITS[1:]}
         tables["balanced"] = {"train": balanced, **rest}
     else:
-        say(f"{build}: no {BALANCE} stage yet; the configuration unbalanced alone is published")
+        say(f"{build}: no {BALANCE} stage yet; the configuration balanced is not published")
     tables["unbalanced"] = {name: rows.select(OFFICIAL_COLUMNS) for name, rows in official.items()}
+    tables[written_rows.CONFIGURATION] = {"train": written_rows.read(hashes_of(official))}
     for configuration, splits in tables.items():
         features = features_of(configuration)
         for name, rows in splits.items():
@@ -134,6 +138,8 @@ def features_of(configuration: str) -> datasets.Features:
     """Columns of a configuration, as the `datasets` library has them."""
     text = datasets.Value("string")
     labels = datasets.Sequence(datasets.ClassLabel(names=list(LABELS)))
+    if configuration == written_rows.CONFIGURATION:
+        return written_rows.features()
     if configuration == "unbalanced":
         return datasets.Features({"text": text, "labels": labels, "id": text})
     features = datasets.Features.from_arrow_schema(schema())
@@ -150,9 +156,14 @@ def with_provenance(official: pyarrow.Table) -> pyarrow.Table:
     )
 
 
+def hashes_of(official: Mapping[str, pyarrow.Table]) -> dict[str, str]:
+    """The split that each validation and test text is in, by its hash."""
+    return {text_hash(text): name for name in SPLITS[1:] for text in official[name]["text"].to_pylist()}
+
+
 def check_rows(rows: pyarrow.Table, official: Mapping[str, pyarrow.Table]) -> None:
     """Refuse added rows whose text is in validation or test, twice the same row, and hashes that do not fit."""
-    held = {text_hash(text): name for name in SPLITS[1:] for text in official[name]["text"].to_pylist()}
+    held = hashes_of(official)
     seen: set[str] = set()
     for row in rows.select(["id", "text", "text_hash", "source", "labels"]).to_pylist():
         if row["source"] != goemotions.STAGE and row["text_hash"] in held:
