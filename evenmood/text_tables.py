@@ -136,7 +136,9 @@ def read_jsonl(table: TextTable) -> Iterator[Row]:
             yield JsonRow(row, line)
         elif column not in row:
             on_bad(f"{where}: no {column!r}; there are {', '.join(map(repr, row)) or 'no keys'}")
-        elif isinstance(row[column], str) or (table.allow_null and is_missing(row[column])):
+        elif isinstance(row[column], str):
             yield JsonRow(row, line)
+        elif table.allow_null and is_missing(row[column]):
+            yield JsonRow(row | {column: None}, line)  # NaN, which Python's json reads, is null here
         else:
             on_bad(f"{where}: {column!r} is {json.dumps(row[column])[:40]}, not a string")

@@ -86,6 +86,14 @@ def test_what_is_no_text_is_still_refused(tmp_path: Path) -> None:
     assert "row 1: 'text' is 1.5" in evenmood("predict", tmp_path / "in.parquet", code=1)[1]
 
 
+def test_nan_in_json_lines(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"text": NaN}\n{"text": "Thank you!"}\n')
+    printed, error = evenmood("predict", tmp_path / "in.jsonl", "--format", "csv")
+    assert error == "1 of 2 rows have no text and got an empty answer\n"
+    assert printed.splitlines()[1].endswith(",,,")
+    assert printed.splitlines()[2].startswith("Thank you!,gratitude")
+
+
 def test_a_column_without_any_text(tmp_path: Path) -> None:
     for column in (pyarrow.nulls(2), pyarrow.array([float("nan"), None])):
         parquet.write_table(pyarrow.table({"text": column}), tmp_path / "in.parquet")

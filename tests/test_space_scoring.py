@@ -15,7 +15,7 @@ from pyarrow import parquet
 from evenmood import LABELS, EmotionClassifier
 from evenmood.errors import EvenmoodError
 from evenmood.scored import ADDED
-from space import counts, scoring, sources
+from space import counts, results, scoring, sources
 from space.passages import Passage, split
 
 
@@ -183,6 +183,23 @@ def test_a_missing_text_has_an_empty_answer(
     assert kept["emotion_labels"].to_pylist()[1] is None
     given = counts.given_labels(tmp_path / "out" / scoring.PARQUET_FILE, model.labels)
     assert given.any(axis=1).tolist() == [True, False, True]
+    (table, _) = results.rows_of("en", tmp_path / "out" / scoring.PARQUET_FILE, "text")
+    assert table.value["data"][1] == ["", "", ""]
+    for order in results.ORDERS:
+        table, _ = results.rows_of("en", tmp_path / "out" / scoring.PARQUET_FILE, "text", "", order)
+        assert len(table.value["data"]) == 3
+
+
+def test_columns_that_differ_in_an_apostrophe_stay_two(tmp_path: Path, model: EmotionClassifier) -> None:
+    source = read(tmp_path, "a.csv", b"text,=a,'=a,''=a\nThank you,1,2,3\n")
+    _, (row,) = run(tmp_path, source, "text", model)
+    assert {name: value for name, value in row.items() if "=a" in name} == {"'=a": "1", "''=a": "2", "'''=a": "3"}
+
+
+def test_keys_that_are_no_text_keep_their_cells(tmp_path: Path, model: EmotionClassifier) -> None:
+    source = read(tmp_path, "a.jsonl", b'{"text": "Thank you", "n\\ud83d": 1}\n')
+    _, (row,) = run(tmp_path, source, "text", model)
+    assert row["n\ufffd"] == "1"
 
 
 def test_pasted_lines(tmp_path: Path, model: EmotionClassifier) -> None:
