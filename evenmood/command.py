@@ -1,9 +1,11 @@
 """How every command of the project ends: an exit code, and one line for what the user can put right."""
 
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from io import TextIOWrapper
+from io import TextIOWrapper, UnsupportedOperation
+from pathlib import Path
 from typing import Any, NoReturn
 
 from evenmood import proxies
@@ -49,11 +51,38 @@ def prepare_streams() -> None:
     """Let no character stop a print, and no secret reach standard error.
 
     A terminal that lacks a character shows another one. Standard output may carry the user's data: it is not redacted.
+    Where a stream is closed, messages go nowhere, and printing results fails.
     """
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for the whole process
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
     redact_stream(sys.stderr)
+
+
+def can_print(text: str) -> bool:
+    """Whether standard output has the characters of a text."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def print_json(content: Any) -> None:
+    """Print JSON, with escapes where standard output lacks a character: another one would be another value."""
+    text = json.dumps(content, ensure_ascii=False, indent=1)
+    print(text if can_print(text) else json.dumps(content, indent=1))
+
+
+def as_utf8(argument: str) -> str:
+    """An argument as UTF-8, where Python could not decode it: in the C locale it takes nothing but ASCII."""
+    if any("\udc80" <= char <= "\udcff" for char in argument):
+        return os.fsencode(argument).decode("utf-8", "replace")
+    return argument
 
 
 def run(app: Callable[..., Any], prog_name: str, arguments: Sequence[str] | None = None) -> NoReturn:
@@ -94,6 +123,8 @@ def describe(error: Exception) -> tuple[int, str]:
     """Exit code and message, one line, of an error."""
     if isinstance(error, EvenmoodError):
         return 2 if isinstance(error, UsageError) else 1, " ".join(str(error).split())
+    if isinstance(error, UnsupportedOperation) and sys.__stdout__ is None:
+        return 1, "standard output is closed; there is nowhere to print to"
     if isinstance(error, ModuleNotFoundError) and error.name:
         module = error.name.split(".")[0]
         extra = EXTRAS.get(module)

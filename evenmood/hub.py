@@ -107,12 +107,11 @@ def fetch(
     """
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub import errors as hub_errors
-    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
     at = _at(repo_id, revision)
     try:
-        validate_repo_id(repo_id)
-    except hub_errors.HFValidationError:
+        check_id(repo_id)
+    except UsageError:
         raise kind(f"{repo_id!r} is neither a folder here nor a Hub id (namespace/name)") from None
     # Where the network is not to be used, not even a client is made: that alone would read the proxies.
     offline = next(
@@ -156,6 +155,17 @@ def fetch(
             if isinstance(error.__cause__, hub_errors.HfHubHTTPError):
                 reason = f"the Hub refused (HTTP {error.__cause__.response.status_code})"
             raise kind(f"no folder {repo_id!r} here, nothing of {at} is cached, and {reason}") from None
+
+
+def check_id(repo_id: str) -> None:
+    """Raise `UsageError` where a name cannot be a repository's."""
+    from huggingface_hub import errors as hub_errors
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+    try:
+        validate_repo_id(repo_id)
+    except hub_errors.HFValidationError:
+        raise UsageError(f"{repo_id!r} is not a Hub id; give namespace/name") from None
 
 
 def _at(repo_id: str, revision: str | None) -> str:

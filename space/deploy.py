@@ -105,6 +105,7 @@ def deploy(
     out: Annotated[Path | None, typer.Option(help="Write the Space's folder here, and upload nothing.")] = None,
 ) -> None:
     """Create or update the Space in one commit; the token is HF_TOKEN's or the one of `hf auth login`."""
+    hub.check_id(repo)
     if out is not None:
         with whole_folder(out) as work:
             build(work, repo, model)
