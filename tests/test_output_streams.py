@@ -30,7 +30,7 @@ def run_raw(*arguments: str | Path, redirect: str = "", **environment: str) -> "
     return subprocess.run(command, capture_output=True, env={**clean, **environment}, check=False, timeout=120)
 
 
-@pytest.fixture(params=STREAMS.values(), ids=STREAMS)
+@pytest.fixture(params=STREAMS.values(), ids=list(STREAMS))
 def streams(request: pytest.FixtureRequest) -> dict[str, str]:
     environment: dict[str, str] = request.param
     return environment
