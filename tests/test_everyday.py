@@ -16,7 +16,7 @@ from tests.local_hub import run_module
 from train.config import TrainConfig
 from train.encoder import TeacherConfig, in_fold
 from train.everyday import EverydaySplit, figures, load_everyday, over_seeds
-from train.fit import ValidationRows
+from train.validation import ValidationRows
 from train.teacher import training_split
 
 JOY, LOVE = LABELS.index("joy"), LABELS.index("love")

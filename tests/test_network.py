@@ -9,10 +9,15 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from sklearn.metrics import f1_score
 
+from evenmood.text import encode, fit_tokenizer
+from evenmood.thresholds import tune_thresholds
+from train import head_share
 from train.config import TrainConfig
 from train.export import export_onnx
 from train.network import build_network, with_one_head, with_two_heads
+from train.validation import ValidationRows
 
 VOCABULARY = 500
 LENGTHS = np.random.default_rng(1).integers(1, 31, 1000)
@@ -169,3 +174,24 @@ def test_two_heads_become_one_that_answers_as_both_together() -> None:
     alone = two.predict([ids, np.zeros((9, 1), np.float32)], verbose=0)
     assert np.abs(alone - expected).max() > 0.05
     assert one.get_layer("attention_hidden").units == 5
+
+
+def test_the_mix_of_two_heads_is_chosen_on_validation() -> None:
+    draw = np.random.default_rng(0)
+    config = TrainConfig(embedding_size=8, filters=4, lstm_units=3, dense_units=6, attention_units=3, extra="e")
+    texts = [" ".join(draw.choice(["a", "b", "c", "d", "e"], 5)) for _ in range(120)]
+    reader = fit_tokenizer(texts, 1, 30)
+    vectors = draw.normal(size=(reader.get_vocab_size(), 8)).astype(np.float32)
+    trained = with_two_heads(build_network(config, vectors, 28), config, np.full(28, 0.1))
+    labels = (draw.uniform(size=(120, 28)) < 0.2).astype(np.float32)
+    rows = ValidationRows(texts, labels, np.zeros((120, 28), bool), np.repeat([1, 2], 60))
+    chosen = head_share.choose_share(trained, config, rows, reader)
+    assert [entry["share"] for entry in chosen["tried"]] == list(head_share.SHARES)
+    floor = max(entry["own"] for entry in chosen["tried"]) - head_share.TOLERANCE
+    assert chosen["share"] == max(entry["share"] for entry in chosen["tried"] if entry["own"] >= floor)
+    one = with_one_head(trained, build_network(config, vectors, 28), 0.35)
+    probabilities = one.predict(encode(reader, texts), verbose=0)
+    cuts = tune_thresholds(labels[60:], probabilities[60:], config.thresholds)
+    (entry,) = (entry for entry in chosen["tried"] if entry["share"] == 0.35)
+    expected = f1_score(labels[60:], probabilities[60:] >= cuts, average="macro", zero_division=0)
+    assert entry["everyday"] == pytest.approx(expected, abs=0.002)

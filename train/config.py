@@ -26,7 +26,7 @@ class TrainConfig:
         extra_repeats: Times that each of these is read in an epoch.
         extra_label_share: As `label_share`, for these.
         extra_soft_targets: As `soft_targets`, of texts like those of `extra`; a file in both trains both heads.
-        extra_head: Share in the logits of an output layer that the extra texts alone train; 0 is one layer for all.
+        extra_head: Train an output layer for the extra texts; its share in logits for files in both. 0: one for all.
         vocabulary: Where words come from: the training split, or the texts of `soft_targets` too.
         max_length: Tokens a text is cut to; an even number.
         min_frequency: Words seen less often in the text are not in the vocabulary.

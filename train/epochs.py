@@ -21,7 +21,7 @@ from train.config import TrainConfig
 from train.distillation import TrainingTexts
 from train.distribution import Devices, data_parallel
 from train.losses import WeightedCrossentropy, rarity_weights
-from train.network import build_network, with_one_head, with_two_heads
+from train.network import build_network, with_two_heads
 from train.perturb import misspell
 
 
@@ -37,7 +37,7 @@ def train_network(
 ) -> keras.Model:
     """Run epochs until the validation loss has not fallen for `patience` of them; return the best epoch's network.
 
-    Of several validation sets the mean of their losses counts.
+    Of several validation sets the mean of their losses counts. With `extra_head` the network has two output layers.
 
     An epoch's order of rows, its dropout and its misspelt words depend on the seed and the epoch alone: a run that is
     interrupted and goes on gives what an undisturbed one gives. (Not so on torch, whose dropout draws from a generator
@@ -94,7 +94,7 @@ def train_network(
     # Saved in float32 whatever it was trained in, so that it loads and runs the same on any machine.
     model = build_network(config, vectors, len(LABELS))
     if config.extra_head:
-        return with_one_head(best, model, config.extra_head)
+        model = with_two_heads(model, config, learnt.targets.mean(axis=0))
     model.set_weights(best.get_weights())
     return model
 

@@ -78,8 +78,8 @@ def with_two_heads(network: keras.Model, config: TrainConfig, label_frequencies:
 
     Raters of Reddit comments mark what a comment says, those of everyday texts what its situation means; one output
     layer has to guess which of the two a text is. Here a text's logits are `(1 - share)` times those of the first layer
-    plus `share` times those of the second, so that each learns from its own kind, and both from texts of share
-    `config.extra_head`, as they will be used: `with_one_head` makes them one.
+    plus `share` times those of the second: each learns from its own kind of text, and both learn from texts of a share
+    in between. `with_one_head` makes them one.
 
     Args:
         network: From `build_network`.
