@@ -11,6 +11,7 @@ from data_build.stage import Say, open_stage
 from evenmood import LABELS, hub, rows
 from evenmood.build_folder import sha256
 from evenmood.errors import DataError
+from evenmood.paths import expanded
 from evenmood.text import clean, encodable
 
 STAGE = "feedback"
@@ -36,7 +37,7 @@ def run(build: Path, say: Say, source: str, *, limit: int | None = None, restart
     Raises:
         DataError: Nothing there.
     """
-    folder = Path(source).expanduser()
+    folder = expanded(source)
     if not folder.is_dir():
         folder = hub.fetch(source, [f"data/{PATTERN}"], "dataset", kind=DataError) / "data"
     files = sorted(folder.glob(PATTERN))

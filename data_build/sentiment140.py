@@ -12,6 +12,7 @@ from data_build.stage import BrokenRows, Say, open_stage
 from evenmood import rows
 from evenmood.build_folder import read_shard, sha256
 from evenmood.errors import DataError
+from evenmood.paths import expanded
 from evenmood.text import clean
 from evenmood.tweets import read_hub, read_tweets, tweet_text
 
@@ -53,7 +54,7 @@ def run(
     Raises:
         DataError: The source cannot be read, or holds no tweets.
     """
-    path = Path(source).expanduser()
+    path = expanded(source)
     if path.is_dir():
         raise DataError(f"{source} is a folder; give the CSV file in it")
     is_file = path.is_file() or path.suffix == ".csv"

@@ -17,8 +17,9 @@ from evenmood.batch_tokenizer import BatchTokenizer
 from evenmood.errors import ModelError, UsageError
 from evenmood.inference import Read, attended_words, model_errors, read_texts
 from evenmood.inputs import checked_texts
-from evenmood.loading import default_folder, expanded, load_model, local_folder
+from evenmood.loading import default_folder, load_model, local_folder
 from evenmood.model_folder import ModelInfo
+from evenmood.paths import expanded
 from evenmood.prediction import Prediction, WordWeight, decided
 from evenmood.spans import words_read
 from evenmood.windows import Span, combine, window_spans
@@ -268,7 +269,7 @@ class EmotionClassifier:
         """
         if not str(folder).strip():
             raise UsageError("the name of the folder to save to is empty")
-        target = expanded(folder)
+        target = expanded(folder, ModelError)
         with SAVING, model_folder.whole_folder(target, overwrite) as work:
             if not self._copy(self._folder, work):
                 logger.warning("%s holds another model by now: saved without Keras's files and card", self._folder)

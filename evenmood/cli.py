@@ -14,6 +14,7 @@ import typer
 
 from evenmood.command import DEBUG_FLAG, as_utf8, can_print, print_json, run
 from evenmood.errors import UsageError
+from evenmood.paths import expanded
 from evenmood.signals import cleaned_up
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def predict(
         if engine == "ray":
             from evenmood import cluster
 
-            place = str(Path(model).expanduser().resolve()) if model and Path(model).expanduser().is_dir() else model
+            place = str(expanded(model).resolve()) if model and expanded(model).is_dir() else model
             arguments = {"model": place, "revision": revision, "chosen": chosen, "proba": proba}
             pieces = cluster.predict_file(source, column, added, arguments, ray_address)
             count, missing = cluster.write_file(pieces, target, column, source, on_bad, advance, overwrite, strict)

@@ -18,6 +18,7 @@ from evenmood.graph_check import check_graph
 from evenmood.inference import BATCH_ROWS, is_foreign, one_line
 from evenmood.model_folder import INFO_FILE, ONNX_FILE, TOKENIZER_FILE, ModelInfo, parse_info, read_files
 from evenmood.onnx_files import OnnxFile, check_self_contained, read_onnx
+from evenmood.paths import expanded
 from evenmood.text import PAD, PAD_ID, UNKNOWN, UNKNOWN_ID
 from evenmood.tokenizer_check import check_components, check_content
 from evenmood.vocabulary import SIZE_KEY, check_vocabulary
@@ -101,7 +102,7 @@ def local_folder(model: str | Path | None, revision: str | None) -> Path | None:
             f"{model!r:.40} is not an evenmood model folder; name a folder or a Hub id, or no model at all"
         )
     try:
-        folder = expanded(model)
+        folder = expanded(model, ModelError)
         if folder.is_dir():
             if revision is not None:
                 raise UsageError(f"{folder} is a local folder, which has no revision {revision!r:.100}")
@@ -119,14 +120,6 @@ def local_folder(model: str | Path | None, revision: str | None) -> Path | None:
     if revision is not None and not revision.strip():
         raise UsageError("the revision is empty; give a branch, tag or commit, or leave it out")
     return None
-
-
-def expanded(path: str | Path) -> Path:
-    """A path with `~` replaced by the home folder; `ModelError` where there is no such user."""
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:
-        raise ModelError(f"{str(path)!r:.100}: no such home folder; write the path in full") from None
 
 
 def _tokenizer(content: bytes, path: Path) -> Tokenizer:

@@ -14,6 +14,7 @@ import numpy as np
 from evenmood import build_folder, hub
 from evenmood.errors import DataError
 from evenmood.labels import LABELS
+from evenmood.paths import expanded
 from evenmood.text import clean
 
 GOEMOTIONS = "google-research-datasets/go_emotions:simplified"
@@ -81,12 +82,12 @@ def load_split(source: str, split: str) -> Split:
     """
     if split not in SPLITS:
         raise DataError(f"no split {split!r}; the splits are {', '.join(SPLITS)}")
-    folder = Path(source).expanduser()
+    folder = expanded(source)
     build, _, configuration = source.rpartition(":")
     if build_folder.is_build(folder):
         read = _read_build(folder, "balanced", split)
-    elif build and build_folder.is_build(Path(build).expanduser()):
-        read = _read_build(Path(build).expanduser(), configuration, split)
+    elif build and build_folder.is_build(expanded(build)):
+        read = _read_build(expanded(build), configuration, split)
     elif folder.is_dir():
         read = _read_folder(folder, split)
     elif folder.is_file():

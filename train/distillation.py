@@ -13,6 +13,7 @@ from evenmood.errors import DataError
 from evenmood.labels import LABELS
 from evenmood.leakage import Leakage
 from evenmood.model_folder import write_text
+from evenmood.paths import expanded
 from evenmood.rows import symbol_hash
 from evenmood.splits import Split, load_split
 from train.config import TrainConfig
@@ -68,7 +69,7 @@ def training_texts(
     if extra:
         labelled.append((extra, config.extra_label_share, config.extra_repeats, 1.0))
     files = soft_target_files(config)
-    read = [read_soft_targets(Path(name).expanduser()) for name in files]
+    read = [read_soft_targets(expanded(name)) for name in files]
     texts = [text for part, _ in read for text in part]
     soft = np.concatenate([np.empty((0, len(LABELS)), np.float32), *(part for _, part in read)])
     soft_shares = np.repeat(list(files.values()), [len(part) for part, _ in read])
@@ -151,7 +152,7 @@ def record_soft_targets(config: TrainConfig, training: Path) -> None:
     """Keep, beside the model, which texts its soft targets were of and whose they were."""
     files = []
     for name in soft_target_files(config):
-        path = Path(name).expanduser()
+        path = expanded(name)
         known = (parquet.read_schema(path).metadata or {}).get(RECORD)
         files.append({"file": path.name, **(json.loads(known) if known else {})})
     write_text(training / RECORD_FILE, json.dumps(files, indent=1) + "\n")

@@ -19,6 +19,7 @@ from evenmood.errors import DataError, UsageError
 from evenmood.labels import LABELS
 from evenmood.leakage import Leakage
 from evenmood.model_folder import write_text
+from evenmood.paths import expanded
 from evenmood.rows import text_hash
 from evenmood.splits import load_split
 from evenmood.teacher import Runtime, Teacher, fingerprint
@@ -53,7 +54,7 @@ class Source:
     @property
     def is_file(self) -> bool:
         """Whether it is a file of tweets; else it is a data set."""
-        return Path(self.name).expanduser().is_file()
+        return expanded(self.name).is_file()
 
 
 def parse_source(given: str) -> Source:
@@ -63,8 +64,8 @@ def parse_source(given: str) -> Source:
         UsageError: What follows the `=` names no array.
         DataError: A file is not there.
     """
-    name, equals, arrays = (given, "", "") if Path(given).expanduser().exists() else given.partition("=")
-    path = Path(name).expanduser()
+    name, equals, arrays = (given, "", "") if expanded(given).exists() else given.partition("=")
+    path = expanded(name)
     if not path.exists() and path.suffix in (".csv", ".txt"):
         raise DataError(f"{name}: no such file")  # rather than asking the Hub for it
     return Source(name, tuple(map(parse_array, arrays.split("+"))) if equals else ())
@@ -78,7 +79,7 @@ def read_texts(source: Source) -> list[str]:
     """
     if not source.is_file:
         return load_split(source.name, "train").texts
-    path = Path(source.name).expanduser()
+    path = expanded(source.name)
     if path.suffix.lower() == ".csv":
         texts = [raw for _, raw in read_tweets(path)]
     else:
@@ -283,4 +284,4 @@ def _digest(texts: Sequence[str]) -> str:
 
 
 def _short(name: str) -> str:
-    return Path(name).name if Path(name).expanduser().exists() else name
+    return Path(name).name if expanded(name).exists() else name

@@ -11,6 +11,7 @@ from typing import Any
 from evenmood import build_folder, hub
 from evenmood.errors import DataError
 from evenmood.labels import LABELS
+from evenmood.paths import expanded
 from evenmood.splits import ALIASES, explained, load_split
 from evenmood.tables import CHUNK_ROWS, FORMATS, read_chunks
 from train.columns import Columns, choose_columns, layout_of
@@ -77,9 +78,9 @@ def read_labelled(
         DataError: Nothing there, or it cannot be read; the message says what was looked for.
     """
     wanted = None if label_column is None else [name.strip() for name in label_column.split(",")]
-    path = Path(source).expanduser()
+    path = expanded(source)
     build = source.rpartition(":")[0]
-    if build_folder.is_build(path) or (build and build_folder.is_build(Path(build).expanduser())):
+    if build_folder.is_build(path) or (build and build_folder.is_build(expanded(build))):
         return _goemotions(source, split)
     if path.is_file():
         return _read_tables([path], path.name, knows, text_column, wanted)

@@ -9,6 +9,7 @@ from typing import Any
 
 from evenmood.errors import DataError
 from evenmood.labels import LABELS
+from evenmood.paths import expanded
 
 FOLDER = Path(__file__).with_name("mappings")
 """Mappings that are named without a path."""
@@ -82,7 +83,7 @@ def read_mapping(source: str) -> LabelMapping:
         DataError: No such file, not JSON, or an entry that makes no sense; the message names it.
     """
     shipped = sorted(path.stem for path in FOLDER.glob("*.json"))
-    path = FOLDER / f"{source}.json" if source in shipped else Path(source).expanduser()
+    path = FOLDER / f"{source}.json" if source in shipped else expanded(source)
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
     except (FileNotFoundError, IsADirectoryError):

@@ -9,6 +9,7 @@ import numpy as np
 from evenmood.build_folder import sha256
 from evenmood.errors import DataError, UsageError
 from evenmood.labels import LABELS
+from evenmood.paths import expanded
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def parse_array(given: str) -> Array:
     file, _, name = given.rpartition(":")
     if not file or not name:
         raise UsageError(f"{given!r} names no array; write FILE.npz:NAME")
-    path = Path(file).expanduser()
+    path = expanded(file)
     if not path.is_file():
         raise DataError(f"{file}: no such file")
     return Array(path, name)

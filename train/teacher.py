@@ -14,6 +14,7 @@ from evenmood.errors import DataError, UsageError
 from evenmood.labels import LABELS
 from evenmood.metrics import score
 from evenmood.model_folder import check_target, whole_folder, write_text
+from evenmood.paths import expanded
 from evenmood.splits import Split, load_split
 from evenmood.teacher import Teacher, fingerprint
 from evenmood.thresholds import tune_thresholds
@@ -106,7 +107,7 @@ def training_split(config: TeacherConfig, say: Say) -> Split:
     train = load_split(config.data, "train")
     labels = train.labels
     if config.soft_targets:
-        texts, probabilities = read_soft_targets(Path(config.soft_targets).expanduser())
+        texts, probabilities = read_soft_targets(expanded(config.soft_targets))
         places = {text: place for place, text in enumerate(texts)}
         absent = sum(text not in places for text in train.texts)
         if absent:

@@ -13,6 +13,7 @@ from evenmood import EmotionClassifier
 from evenmood.errors import DataError, UsageError
 from evenmood.metrics import RESAMPLES, score
 from evenmood.model_folder import TRAINING_FOLDER, figure_text, write_text
+from evenmood.paths import expanded
 from evenmood.tables import check_output
 from evenmood.thresholds import tune_thresholds
 from train.mapping import LabelMapping, read_mapping
@@ -91,9 +92,7 @@ def evaluate_transfer(
     tuned_on = None
     if tune_split or tune_data:
         place, part = tune_data or data, tune_split or split
-        if Path(place).expanduser().resolve() == Path(data).expanduser().resolve() and (
-            part == split or Path(place).is_file()
-        ):
+        if expanded(place).resolve() == expanded(data).resolve() and (part == split or Path(place).is_file()):
             raise UsageError("thresholds would be tuned on the very rows that are scored; name another split or file")
         others = only_scorable(read_targets(place, part, *options), rules, multi_label)
         own = set(found.texts)

@@ -11,6 +11,7 @@ import numpy as np
 
 from evenmood import hub
 from evenmood.errors import DataError
+from evenmood.paths import expanded
 from evenmood.text import PAD_ID, UNKNOWN_ID, clean
 from train.config import TrainConfig
 from train.encoder_vectors import ENCODER, encoder_vectors
@@ -248,7 +249,7 @@ def _train(config: TrainConfig, words: Sequence[str], texts: Sequence[str], say:
         with corpus.open("w", encoding="utf-8") as lines:
             lines.writelines(clean(text) + "\n" for text in texts)
             for name in config.corpus:
-                with _open(Path(name).expanduser()) as more:
+                with _open(expanded(name)) as more:
                     lines.writelines(clean(line.decode("utf-8", "replace")) + "\n" for line in more)
         try:  # the library's own seed is fixed: vectors are the same for every --seed
             model = fasttext.train_unsupervised(
@@ -267,7 +268,7 @@ def _train(config: TrainConfig, words: Sequence[str], texts: Sequence[str], say:
 
 
 def _locate(source: str, say: Callable[[str], None]) -> Path:
-    path = Path(source).expanduser()
+    path = expanded(source)
     if path.suffix in (".bin", ".vec"):
         if not path.is_file():
             raise DataError(f"{source}: no such vectors file")
