@@ -11,7 +11,7 @@ LONGEST_TEXT = 20_000
 
 
 class Score(TypedDict):
-    """A label with its probability and the threshold that it was held against."""
+    """A label, its probability, and the threshold applied; a fallback's probability is below it."""
 
     label: str
     probability: float
@@ -19,7 +19,7 @@ class Score(TypedDict):
 
 
 class Answer(TypedDict):
-    """What a model says of a text: the labels above their thresholds, the most probable first, and all probabilities.
+    """What a model says of a text: labels that reach their thresholds, most probable first, and all probabilities.
 
     `fallback` is true where no label reaches its threshold; `labels` then holds the most probable one alone.
     """

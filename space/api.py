@@ -16,7 +16,7 @@ MOST_TEXTS = 5_000
 
 
 class Comparison(TypedDict):
-    """Answers of two models, and the labels that only one of them gives."""
+    """Answers of two models, and the labels that only one of them gives; a fallback is one, see `fallback`."""
 
     first: Answer
     second: Answer
@@ -44,7 +44,9 @@ def connect(known: Models) -> None:
     """Add the endpoints to the page that is being drawn."""
 
     def analyse(text: str) -> Answer:
-        """Emotions of an English text: labels above their thresholds, the most probable first, and all probabilities.
+        """Emotions of an English text: labels that reach their thresholds, most probable first, and all probabilities.
+
+        Where no label reaches its threshold, `fallback` is true and `labels` holds the most probable one alone.
 
         Args:
             text: The text, 20,000 characters at most; the model reads its first words.
@@ -76,7 +78,7 @@ def connect(known: Models) -> None:
         return {"first": one, "second": other, "differ": sorted(given[0] ^ given[1])}
 
     def batch(texts: list[str]) -> list[Answer]:
-        """Emotions of many texts, in their order.
+        """Emotions of many texts, in their order; see `fallback` of each, as in `/analyse`.
 
         Args:
             texts: Up to 5,000 texts, each of 20,000 characters at most; for more, call again.
@@ -89,7 +91,7 @@ def connect(known: Models) -> None:
             return answers(known.default, [check_text(text) for text in texts])
 
     def passages(text: str) -> list[PassageAnswer]:
-        """A page or a chat log, split into sentences or turns, with the emotions of each.
+        """A page or a chat log, split into sentences or turns, with the emotions of each, as in `/analyse`.
 
         Args:
             text: The text, 20,000 characters at most.

@@ -140,10 +140,12 @@ def tab(models: Models, storage: Storage) -> list[gr.Dropdown]:
                 progress = scoring.Progress()
                 for progress in scoring.score_apart(source, read, classifier.folder, work):
                     yield [progress_html(language, progress), *nothing, gr.skip()]
-                answer = results_of(language, classifier, source, read, dates if path else "", progress, work)
+                told_lines, *more = results_of(
+                    language, classifier, source, read, dates if path else "", progress, work
+                )
             whole = True
             storage.clean()
-            yield [*answer, [str(work), read]]
+            yield [told_lines + _not_labelled(language, progress), *more, [str(work), read]]
         except gr.Error:
             yield ["", *nothing, gr.skip()]  # no bar beside the message
             raise
@@ -178,6 +180,12 @@ def tab(models: Models, storage: Storage) -> list[gr.Dropdown]:
     for chosen in (with_label, order):
         chosen.input(sorted_rows, [with_label, order, kept], [rows, rows_note], **quiet)
     return [model]
+
+
+def _not_labelled(language: str, progress: scoring.Progress) -> str:
+    """Lines about rows in which no label reaches its threshold, and rows without a text."""
+    counts = {"batch_fallback": progress.fallbacks, "batch_missing": progress.missing}
+    return "".join(views.note(language, key, count=f"{count:,}") for key, count in counts.items() if count)
 
 
 def _pasted(lines: str, work: Path) -> Upload:

@@ -11,15 +11,18 @@ from evenmood import scored
 
 
 def given_labels(parquet: Path, labels: Sequence[str]) -> np.ndarray:
-    """Which labels each row of a result got: bool of shape (rows, labels)."""
+    """Which labels reach their threshold in each row of a result: bool of shape (rows, labels); no fallback does."""
     import pyarrow
     import pyarrow.compute as pc
     from pyarrow import parquet as files
 
-    column = files.read_table(parquet, columns=[scored.ADDED[0]])[scored.ADDED[0]].combine_chunks()
+    names, _, fallback = scored.ADDED
+    table = files.read_table(parquet, columns=[names, fallback])
+    column = table[names].combine_chunks()
     given = np.zeros((len(column), len(labels)), bool)
     numbers = pc.index_in(pc.list_flatten(column), pyarrow.array(labels))
     given[pc.list_parent_indices(column).to_numpy(), numbers.to_numpy()] = True
+    given[pc.fill_null(table[fallback], False).to_numpy()] = False
     return given
 
 

@@ -31,6 +31,7 @@ class Progress:
 
     Attributes:
         rows, cut, missing: Rows; texts of which only the beginning was read; rows without a text.
+        fallbacks: Rows in which no label reaches its threshold.
         bad, first_bad: Broken rows that were left out, and what was wrong with the first.
         done: Share of the input that has been read; None where unknown.
         seconds: Since the model was loaded.
@@ -39,6 +40,7 @@ class Progress:
     rows: int = 0
     cut: int = 0
     missing: int = 0
+    fallbacks: int = 0
     bad: int = 0
     first_bad: str = ""
     done: float | None = 0.0
@@ -139,6 +141,7 @@ def _score_chunk(
     progress.cut += sum(len(text or "") > LONGEST_TEXT for text in texts)
     progress.missing += texts.count(None)
     predictions = classifier.predict([text and text[:LONGEST_TEXT] for text in texts])
+    progress.fallbacks += sum(prediction.fallback for prediction in predictions)
     cells = [row.cells() if isinstance(row, JsonRow) else row for row in chunk.rows]
     rows = [{name: tables.cell(row.get(name)) for name in source.columns} for row in cells]
     write_parquet([row | scored.columns_of(one, flat=False) for row, one in zip(rows, predictions, strict=True)])

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from evenmood import GROUP_OF, WordWeight
+from evenmood import GROUP_OF, Prediction, WordWeight
 from space.answers import Answer, given_labels
 from space.texts import label_name, listed, say, say_html
 
@@ -66,29 +66,50 @@ def in_words(language: str, found: Answer) -> str:
 
 
 def chips(language: str, found: Answer) -> str:
-    """The labels that are given, each with its emoji, on its group's colour."""
+    """The labels that are given, each with its emoji, on its group's colour; a fallback is outlined and says so."""
+    fallback = found["fallback"]
 
     def chip(score: Any) -> str:
         label = score["label"]
         spoken = say(
             language,
-            "chip",
+            "chip_fallback" if fallback else "chip",
             label=label_name(language, label),
             group=group_name(language, label),
             probability=f"{score['probability']:.2f}",
+            threshold=f"{score['threshold']:.2f}",
         )
+        below = f" <small>{say_html(language, 'below_threshold')}</small>" if fallback else ""
         return (
-            f'<li class="chip {group_of(label)}" title="{escape(spoken)}"><span aria-hidden="true">'
+            f'<li class="{_chip_class(label, fallback)}" title="{escape(spoken)}"><span aria-hidden="true">'
             f"{EMOJI.get(label, '')} {SIGNS[group_of(label)]}</span> {escape(label_name(language, label))} "
-            f"<b>{score['probability']:.0%}</b></li>"
+            f"<b>{score['probability']:.0%}</b>{below}</li>"
         )
 
-    faint = " fallback" if found["fallback"] else ""
-    return f'<ul class="chips{faint}">{"".join(map(chip, found["labels"]))}</ul>'
+    return f'<ul class="chips">{"".join(map(chip, found["labels"]))}</ul>'
+
+
+def _chip_class(label: str, fallback: bool, size: str = "") -> str:
+    """Classes of a chip: solid for a label that reaches its threshold, outlined for a fallback."""
+    return " ".join(filter(None, ["chip", size, "fallback" if fallback else "", group_of(label)]))
+
+
+def below_threshold(language: str, name: str) -> str:
+    """A name of a label or a model, with the remark that the threshold is not reached."""
+    return say(language, "named_below", name=name)
+
+
+def names_of(language: str, prediction: Prediction) -> str:
+    """The labels of a prediction in one line."""
+    names = ", ".join(label_name(language, label) for label in prediction.names)
+    return below_threshold(language, names) if prediction.fallback else names
 
 
 def bars(language: str, found: Answer, thresholds: Any) -> str:
-    """All labels as bars with their thresholds: those given, and the others, sorted and folded away."""
+    """All labels as bars with their thresholds: those given, and the others, sorted and folded away.
+
+    A fallback stands where the given ones do, but is not marked as one.
+    """
 
     def bar(label: str, given: bool) -> str:
         group, value, cut = group_of(label), found["probabilities"][label], thresholds[label]
@@ -96,16 +117,18 @@ def bars(language: str, found: Answer, thresholds: Any) -> str:
         spoken = escape(
             say(
                 language,
-                "bar",
+                "bar_fallback" if given and found["fallback"] else "bar",
                 label=name,
                 group=group_name(language, label),
                 probability=f"{value:.2f}",
                 threshold=f"{cut:.2f}",
             )
         )
+        kind = "" if not given else " fallback" if found["fallback"] else " given"
+        below = f"; {say_html(language, 'below_threshold')}" if kind == " fallback" else ""
         return (
-            f'<div class="bar{" given" if given else ""}" role="img" aria-label="{spoken}" title="{spoken}">'
-            f'<span class="name">{escape(name)}<small>{SIGNS[group]} {named}</small></span>'
+            f'<div class="bar{kind}" role="img" aria-label="{spoken}" title="{spoken}">'
+            f'<span class="name">{escape(name)}<small>{SIGNS[group]} {named}{below}</small></span>'
             f'<span class="track"><span class="fill {group}" style="width:{value:.1%}"></span>'
             f'<span class="tick" style="left:{cut:.1%}"></span></span><span class="value">{value:.2f}</span></div>'
         )
@@ -121,7 +144,9 @@ def bars(language: str, found: Answer, thresholds: Any) -> str:
 
 
 def quality(language: str, found: Answer, per_label: Any) -> str:
-    """How often each given label is right, as it was measured."""
+    """How often each given label is right, as it was measured; that says nothing about a fallback."""
+    if found["fallback"]:
+        return note(language, "quality_fallback")
     lines = []
     for label in given_labels(found):
         try:
@@ -178,9 +203,15 @@ def _word_list(language: str, words: Sequence[WordWeight]) -> str:
 
 
 def comparison(language: str, titles: tuple[str, str], found: tuple[Answer, Answer]) -> str:
-    """Two answers side by side, label by label, those that either gives first; differences are marked."""
+    """Two answers side by side, label by label, those that either gives first; differences and fallbacks are marked."""
     first, second = (set(given_labels(answer)) for answer in found)
-    names = [label_name(language, label) for label in sorted(first ^ second)]
+    reached = [set() if answer["fallback"] else set(given_labels(answer)) for answer in found]
+
+    def shown_name(label: str) -> str:
+        name = label_name(language, label)
+        return name if label in reached[0] | reached[1] else below_threshold(language, name)
+
+    names = [shown_name(label) for label in sorted(first ^ second)]
     verdict = (
         note(language, "compare_differ", labels=listed(language, names)) if names else note(language, "compare_same")
     )
@@ -195,12 +226,18 @@ def comparison(language: str, titles: tuple[str, str], found: tuple[Answer, Answ
     rows = []
     for label in sorted(labels, key=key):
         values = [value(answer, label) for answer in found]
-        by = [titles[index] for index, given in enumerate((first, second)) if label in given]
-        who = say(language, "both") if len(by) == 2 else say(language, "only", model=by[0]) if by else ""
+        by = [
+            titles[index] if label in reached[index] else below_threshold(language, titles[index])
+            for index, given in enumerate((first, second))
+            if label in given
+        ]
+        who = say(language, "only", model=by[0]) if len(by) == 1 else listed(language, by) if by else ""
+        if label in reached[0] & reached[1]:
+            who = say(language, "both")
         change = "" if None in values else f"{(values[1] or 0) - (values[0] or 0):+.2f}"
         cells = "".join(
             f'<td class="number{" given" if label in given else ""}">{"–" if shown is None else f"{shown:.2f}"}</td>'
-            for shown, given in zip(values, (first, second), strict=True)
+            for shown, given in zip(values, reached, strict=True)
         )
         differs = ' class="differs"' if len(by) == 1 else ""
         rows.append(
@@ -254,16 +291,17 @@ def progress_bar(share: float | None, told: str) -> str:
 
 
 def passages_table(
-    language: str, passages: Sequence[Any], given: Sequence[Sequence[str]], highest: np.ndarray, marked: Sequence[bool]
+    language: str, passages: Sequence[Any], given: Sequence[Prediction], highest: np.ndarray, marked: Sequence[bool]
 ) -> str:
     """Passages with their labels, in order; `marked` ones stand out, by a sign as well as by colour."""
     rows = []
     speakers = any(passage.speaker for passage in passages)
-    for number, (passage, labels, value, mark) in enumerate(zip(passages, given, highest, marked, strict=True), 1):
+    for number, (passage, answer, value, mark) in enumerate(zip(passages, given, highest, marked, strict=True), 1):
+        below = f" <small>{say_html(language, 'below_threshold')}</small>" if answer.fallback else ""
         shown = "".join(
-            f'<span class="chip small {group_of(label)}"><span aria-hidden="true">{EMOJI.get(label, "")}</span> '
-            f"{escape(label_name(language, label))}</span>"
-            for label in labels
+            f'<span class="{_chip_class(label, answer.fallback, "small")}"><span aria-hidden="true">'
+            f"{EMOJI.get(label, '')}</span> {escape(label_name(language, label))}{below}</span>"
+            for label in answer.names
         )
         who = f"<td>{escape(passage.speaker)}</td>" if speakers else ""
         kind = ' class="differs"' if mark else ""
