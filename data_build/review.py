@@ -20,6 +20,7 @@ from data_build.annotation.votes import FILE, Task, Votes
 from data_build.stage import Say, input_hashes, open_stage
 from evenmood import LABELS
 from evenmood.build_folder import MANIFEST_FILE, read_rows, read_shards, sha256
+from evenmood.csv_records import csv_records
 from evenmood.errors import DataError, UsageError
 from evenmood.model_folder import write_text
 
@@ -202,13 +203,29 @@ def _read(path: Path) -> list[dict[str, Any]]:
     if path.suffix.lower() not in (".csv", ".parquet"):
         raise UsageError(f"{path}: votes are read as .csv or .parquet")
     try:
-        csv = path.suffix.lower() == ".csv"
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False) if csv else pd.read_parquet(path).astype(str)
-    except (OSError, ValueError) as error:
+        frame = _read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path).astype(str)
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise DataError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from None
     if absent := [name for name in COLUMNS if name not in frame.columns]:
         raise DataError(f"{path} lacks the column {', '.join(absent)}")
     return [{name: row[name] for name in COLUMNS} for row in frame.to_dict("records")]
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """Every row of a CSV file as text; a broken one, or a quotation mark that swallows others, is an error."""
+
+    def refuse(message: str) -> None:
+        raise DataError(message)
+
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        records = csv_records(str(path), lines, refuse, on_doubt=refuse)
+        rows = [(start, list(cells)) for start, cells, _ in records if cells]
+    if not rows:
+        raise DataError(f"{path} cannot be read: the file is empty")
+    for start, cells in rows:
+        if any("\n" in cell or "\r" in cell for cell in cells):
+            raise DataError(f"{path}, line {start}: a cell of several lines; a quotation mark may be missing")
+    return pd.DataFrame([cells for _, cells in rows[1:]], columns=rows[0][1], dtype=str)
 
 
 def _fingerprint(votes: list[Vote], results: dict[str, Result]) -> str:

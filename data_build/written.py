@@ -129,23 +129,26 @@ def _rows(name: str, start: int, part: pyarrow.Table, hashes: Sequence[str], kep
     count, nothing = part.num_rows, [None] * part.num_rows
     votes = given.get("votes", nothing)
     domains = given.get("domain", nothing)
-    return table(
-        id=[f"{STAGE}:{own}" for own in given.get("id", [f"{name}-{start + row}" for row in kept])],
-        text=given["text"],
-        text_hash=list(hashes),
-        labels=[
-            label_numbers(labels, f"{name}, row {start + row + 1}")
-            for labels, row in zip(given["labels"], kept, strict=True)
-        ],
-        source=[STAGE] * count,
-        generator=given.get("writer", nothing),
-        prompt_id=[
-            None if domain is None else json.dumps({"domain": domain}, ensure_ascii=False) for domain in domains
-        ],
-        votes=votes,
-        reviewed_by=["model" if vote else None for vote in votes],
-        resolution=given.get("resolution", nothing),
-    )
+    try:
+        return table(
+            id=[f"{STAGE}:{own}" for own in given.get("id", [f"{name}-{start + row}" for row in kept])],
+            text=given["text"],
+            text_hash=list(hashes),
+            labels=[
+                label_numbers(labels, f"{name}, row {start + row + 1}")
+                for labels, row in zip(given["labels"], kept, strict=True)
+            ],
+            source=[STAGE] * count,
+            generator=given.get("writer", nothing),
+            prompt_id=[
+                None if domain is None else json.dumps({"domain": domain}, ensure_ascii=False) for domain in domains
+            ],
+            votes=votes,
+            reviewed_by=["model" if vote else None for vote in votes],
+            resolution=given.get("resolution", nothing),
+        )
+    except (pyarrow.ArrowException, TypeError) as error:  # a column of another type than `resolve` writes
+        raise DataError(f"{name}, rows {start + 1} to {start + count}: {' '.join(str(error).split())[:200]}") from None
 
 
 def label_numbers(labels: Any, where: str, *, ordered: bool = False) -> list[int]:

@@ -270,6 +270,10 @@ def test_votes_that_cannot_be_taken(votes: Votes, build: Path, tmp_path: Path) -
         (head + "sentiment140:1,Ada,,False,False\n", "vote 1: choose a label"),
         ("id,labels\n1,joy\n", "lacks the column annotator, unsure, saw_machine"),
         ("", "cannot be read"),
+        (head + good + good.replace("Ada", '"Ben') + good * 20, "line 3: .*quotation mark"),
+        (head + good.replace("Ada", '"Ben') + good + good.replace("joy", 'joy"'), "line 2: "),
+        (head + good.replace("Ada", '"A\nB"'), "line 2: a cell of several lines"),
+        (head + good.replace("Ada", "Ada,Ben"), "line 2: 6 cells, but the table has 5 columns"),
     ):
         path.write_text(content)
         with pytest.raises(DataError, match=message):

@@ -205,3 +205,82 @@ def test_balance_takes_written_texts_after_peoples_and_before_the_others(
     labels = [[0]] * 9
     ranks = np.array([balance.RANKS[name] for name in ("sentiment140", "generated", "written") for _ in range(3)])
     assert balance.choose(labels, ranks, 4, 1.5, seed=0)[-3:].tolist() == [6, 7, 8]
+
+
+def test_rows_of_which_each_has_an_id_of_its_own(build: Path, tmp_path: Path) -> None:
+    own = pyarrow.table({"text": ["one", "two", "three"], "labels": [["joy"]] * 3, "id": ["a", "b", "a"]})
+    parquet.write_table(own, tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=r"t.parquet: id 'a' appears more than once"):
+        written.run(build, lambda line: None, tmp_path / "t.parquet")
+    other = tmp_path / "other.parquet"
+    parquet.write_table(own.select(["text", "labels"]), tmp_path / "t.parquet")
+    parquet.write_table(pyarrow.table({"text": ["four", "five"], "labels": ["joy", "grief"]}), other)
+    written.run(build, lambda line: None, tmp_path / "t.parquet", extra=Extra(str(other)), restart=True)
+    ids = read_rows(build, "written")["id"].to_pylist()
+    assert sorted(ids) == [
+        *(f"written:extra-{row}" for row in (0, 1)),
+        *(f"written:written-{row}" for row in (0, 1, 2)),
+    ]
+
+
+def test_the_shards_of_a_large_source_are_named_by_it(
+    build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(written, "SHARD_ROWS", 2)
+    rows = {"text": ["one thing", "two things", "three of them"], "labels": [["joy"]] * 3}
+    parquet.write_table(pyarrow.table(rows), tmp_path / "t.parquet")
+    written.run(build, lambda line: None, tmp_path / "t.parquet")
+    assert list(read_manifest(build, "written")["shards"]) == ["written-00000.parquet", "written-00001.parquet"]
+    assert read_rows(build, "written")["id"].to_pylist() == [f"written:written-{row}" for row in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ({"text": ["one", None], "labels": [["joy"]] * 2}, "t.parquet, row 2: no text"),
+        ({"text": [1], "labels": [["joy"]]}, "t.parquet: the texts are int64; expected strings"),
+        ({"labels": [["joy"]]}, "t.parquet: no column 'text'; there are labels"),
+        ({"text": ["one"], "labels": [[3.9]]}, "unknown label 3.9"),
+        ({"text": ["one"], "labels": [["12"]]}, "unknown label '12'"),
+        ({"text": ["one"], "labels": [[True]]}, "unknown label True"),
+        ({"text": ["one"], "labels": [["joy"]], "votes": ["five"]}, "written, rows 1 to 1: "),
+    ],
+)
+def test_what_is_no_row_is_named(build: Path, tmp_path: Path, rows: dict[str, Any], message: str) -> None:
+    parquet.write_table(pyarrow.table(rows), tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=message):
+        written.run(build, lambda line: None, tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 cut short"])
+def test_a_broken_parquet_file_is_named(build: Path, tmp_path: Path, content: bytes) -> None:
+    own, broken = tmp_path / "t.parquet", tmp_path / "broken.parquet"
+    parquet.write_table(pyarrow.table({"text": ["one"], "labels": [["joy"]]}), own)
+    broken.write_bytes(content)
+    with pytest.raises(DataError, match=r"broken.parquet: not a Parquet file, or damaged"):
+        written.run(build, lambda line: None, broken)
+    with pytest.raises(DataError, match=r"broken.parquet: not a Parquet file, or damaged"):
+        written.run(build, lambda line: None, own, extra=Extra(str(broken)), restart=True)
+
+
+def test_votes_and_audits_that_are_none(tmp_path: Path, small_data: Path) -> None:
+    texts = write_texts(tmp_path / "texts.jsonl", TEXTS)
+    targets = (tmp_path / "t.parquet", tmp_path / "t.json")
+    row = {"id": "x", "annotator": "model-1", "labels": "joy", "sample": "random"}
+    cases: list[tuple[list[dict[str, Any]], str]] = [
+        ([row, row], "votes.parquet: model-1 voted on x more than once"),
+        ([{**row, "labels": None}], "votes.parquet, vote 1: labels None"),
+    ]
+    for rows, message in cases:
+        pd.DataFrame(rows).to_parquet(tmp_path / "votes.parquet")
+        with pytest.raises(DataError, match=message):
+            resolve([texts], tmp_path / "votes.parquet", str(small_data), *targets, print)
+    votes = write_votes(tmp_path / "votes.parquet", {})
+    ids = [symbol_hash(text) for text, _ in TEXTS]
+    for audit in ({"id": ids, "reasonable": ["no"] * 4}, {"id": ids[:1] * 2, "reasonable": [True] * 2}):
+        pd.DataFrame(audit).to_parquet(tmp_path / "audit.parquet")
+        with pytest.raises(DataError, match="not an audit file"):
+            resolve([texts], votes, str(small_data), *targets, print, tmp_path / "audit.parquet")
+    texts.write_text(json.dumps({"text": 5, "labels": ["joy"], "domain": "", "writer": ""}))
+    with pytest.raises(DataError, match="line 1: text is 5; expected a string"):
+        resolve([texts], votes, str(small_data), *targets, print)

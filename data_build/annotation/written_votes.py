@@ -27,7 +27,7 @@ from evenmood.model_folder import write_text
 from evenmood.rows import symbol_hash
 from evenmood.splits import Split, load_split
 from evenmood.symbols import SYMBOL
-from evenmood.text import clean
+from evenmood.text import clean, encodable
 
 CONTROL = re.compile(r"validation:(\d+)")
 """Id of a control text: its place in GoEmotions' validation split, from 0."""
@@ -139,10 +139,9 @@ def _audited(path: Path | None, kept: set[str]) -> dict[str, Any] | None:
     """The share of audited texts whose labels are reasonable, with its exact 95 % interval."""
     if path is None:
         return None
-    try:
-        frame = pd.read_parquet(path, columns=["id", "reasonable"])
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not an audit file ({' '.join(str(error).split())[:200]})") from None
+    frame = _table(path, "an audit file", ["id", "reasonable"])
+    if frame["reasonable"].dtype != bool or frame["id"].duplicated().any():
+        raise DataError(f"{path}: not an audit file (expected each id once, and reasonable to be true or false)")
     frame = frame[frame["id"].isin(kept)]
     return agreement.audit(int(frame["reasonable"].sum()), len(frame))
 
@@ -196,14 +195,21 @@ def _by_id(votes: Sequence[Vote]) -> dict[str, list[Vote]]:
     return found
 
 
-def _votes(path: Path) -> dict[str, list[Vote]]:
+def _table(path: Path, kind: str, columns: list[str]) -> pd.DataFrame:
     try:
-        frame = pd.read_parquet(path, columns=["id", "annotator", "labels", "sample"])
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a file of votes ({' '.join(str(error).split())[:200]})") from None
+        return pd.read_parquet(path, columns=columns)
+    except (OSError, ValueError, KeyError, pyarrow.ArrowException) as error:
+        raise DataError(f"{path}: not {kind} ({' '.join(str(error).split())[:200]})") from None
+
+
+def _votes(path: Path) -> dict[str, list[Vote]]:
+    frame = _table(path, "a file of votes", ["id", "annotator", "labels", "sample"])
+    if (again := frame.duplicated(["id", "annotator", "sample"])).any():
+        row = frame[again].iloc[0]
+        raise DataError(f"{path}: {row['annotator']} voted on {row['id']} more than once")
     found: dict[str, list[Vote]] = {sample: [] for sample in SAMPLES}
     for number, row in enumerate(frame.to_dict("records"), 1):
-        names = row["labels"].split()
+        names = row["labels"].split() if isinstance(row["labels"], str) else []
         if row["sample"] not in found or not names or not set(names) <= set(LABELS):
             raise DataError(
                 f"{path}, vote {number}: labels {row['labels']!r}, sample {row['sample']!r}; "
@@ -228,10 +234,13 @@ def _read(path: Path) -> list[dict[str, Any]]:
             row = json.loads(line)
             labels = list(dict.fromkeys(row["labels"]))
             rows.append({"text": row["text"], "labels": labels, "domain": row["domain"], "writer": row["writer"]})
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise DataError(f"{path}, line {number}: {type(error).__name__}: {error}") from None
-        if not labels or not set(labels) <= set(LABELS) or not clean(row["text"] + "x"):
+        if not labels or not set(labels) <= set(LABELS):
             raise DataError(f"{path}, line {number}: expected labels of the 28, found {labels}")
+        for name in ("text", "domain", "writer"):
+            if not isinstance(row[name], str) or encodable(row[name]) != row[name]:
+                raise DataError(f"{path}, line {number}: {name} is {row[name]!r}; expected a string")
     return rows
 
 

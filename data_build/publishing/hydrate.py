@@ -104,7 +104,12 @@ def _read(folder: Path, split: str) -> pyarrow.Table:
     files = sorted(folder.glob(f"{split}*.parquet"))
     if not files:
         raise DataError(f"{folder}: no {split}*.parquet")
-    table = pyarrow.concat_tables([parquet.read_table(path) for path in files])
+    try:
+        table = pyarrow.concat_tables([parquet.read_table(path) for path in files])
+    except (pyarrow.ArrowException, OSError) as error:
+        empty = [path.name for path in files if not path.stat().st_size]
+        reason = f"{empty[0]} is empty" if empty else " ".join(str(error).split())[:200]
+        raise DataError(f"{folder}: {split}*.parquet cannot be read ({reason}); download the data set again") from None
     absent = {"text", "text_hash"} - set(table.column_names)
     if absent:
         raise DataError(f"{folder}: no column {' and '.join(sorted(absent))}; there is nothing to join")
