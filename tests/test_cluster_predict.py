@@ -180,7 +180,9 @@ def test_rows_without_a_text(tmp_path: Path) -> None:
     here = parquet.read_table(tmp_path / "out.parquet")
     for engine in ("ray", "local"):
         done = run(*command, "--engine", engine, "--overwrite")
-        assert (done.returncode, done.stderr) == (0, "2 of 4 rows have no text and got an empty answer\n")
+        assert done.returncode == 0, done.stderr
+        # Ray may have said something before.
+        assert done.stderr.splitlines()[-1] == "2 of 4 rows have no text and got an empty answer"
         found = parquet.read_table(tmp_path / "out.parquet")
         assert [row is None for row in found["emotion_labels"].to_pylist()] == [False, True, False, True]
         assert found.take([0, 2]) == here
