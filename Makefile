@@ -28,10 +28,9 @@ FIT := --data $(DATA) --vocabulary all --min-frequency 5 --symbols --dropout 0.2
   --misspellings 2000 --label-weights rarity --epochs 5 --calibrate
 FIRST := $(FIT) --vectors encoder:$(firstword $(TEACHERS)) \
   $(patsubst %,--soft-targets data/soft-%.parquet,goemotions $(if $(TWEETS_TO_LABEL),first-tweets) first-varied)
-STUDENT := $(FIT) --repeats 3 --max-length 128 --dense-units 256 --vectors encoder:$(EVERYDAY) --extra $(WRITTEN) --extra-repeats 2 \
-  --extra-label-share 0.5 --extra-head 0.5 $(patsubst %,--soft-targets data/soft-%.parquet,goemotions varied) \
-  $(if $(TWEETS_TO_LABEL),--soft-targets data/soft-tweets.parquet --extra-soft-targets data/soft-tweets.parquet) \
-  $(patsubst %,--extra-soft-targets data/soft-%.parquet,written-varied written)
+STUDENT := $(FIT) --repeats 3 --max-length 128 --vectors encoder:$(EVERYDAY) --extra $(WRITTEN) --extra-repeats 2 \
+  --extra-label-share 0.5 \
+  $(patsubst %,--soft-targets data/soft-%.parquet,goemotions $(if $(TWEETS_TO_LABEL),tweets) varied written-varied written)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check train data data-demo docs hub-tour teacher everyday-teacher soft-targets default-model screenshot bench-demo bench bench-quick clean
@@ -104,7 +103,7 @@ soft-targets: everyday-teacher ## have each kind of text labeled by the models t
 	test -z "$(TWEETS_TO_LABEL)" || test -e data/soft-tweets.parquet || $(LABEL) $(TWEETS_TO_LABEL:%=--texts %) $(TEACHERS:%=--teacher %) \
 	  --teacher $(EVERYDAY) --teacher models/first --out data/soft-tweets.parquet
 	test -e data/soft-varied.parquet || $(LABEL) --texts data/varied.txt $(TEACHERS:%=--teacher %) --teacher models/first --out data/soft-varied.parquet
-	test -e data/written-varied.txt || $(BIN)/python -m train augment --data $(WRITTEN) --encoder $(firstword $(TEACHERS)) --copies 6 --out data/written-varied.txt
+	test -e data/written-varied.txt || $(BIN)/python -m train augment --data $(WRITTEN) --encoder $(firstword $(TEACHERS)) --copies 3 --out data/written-varied.txt
 	test -e data/soft-written-varied.parquet || $(LABEL) --texts data/written-varied.txt --teacher $(EVERYDAY) --out data/soft-written-varied.parquet
 	test -e data/soft-written.parquet || $(LABEL) --texts $(WRITTEN) --teacher $(EVERYDAY) --out data/soft-written.parquet
 

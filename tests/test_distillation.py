@@ -10,7 +10,6 @@ import pytest
 from pyarrow import parquet
 
 from evenmood import LABELS, DataError, EmotionClassifier
-from evenmood.errors import UsageError
 from evenmood.splits import Split, load_split
 from evenmood.text import encode, fit_tokenizer
 from tests.conftest import SMALL
@@ -197,16 +196,3 @@ def test_distil_with_everything(small_data: Path, tiny_encoder: Path, tmp_path: 
         1,
         "error: no.parquet: no such file; write it with: python -m train label",
     )
-
-
-def test_each_kind_of_text_trains_its_own_head(tmp_path: Path) -> None:
-    soft = np.full((1, len(LABELS)), 0.5, np.float32)
-    files = [str(write_soft(tmp_path / f"{name}.parquet", [name], soft)) for name in ("reddit", "both", "everyday")]
-    config = TrainConfig(
-        soft_targets=tuple(files[:2]), extra="e", extra_soft_targets=tuple(files[1:]), extra_head=0.25, extra_repeats=2
-    )
-    learnt = training_texts(config, split("first"), split("further"), [], lambda line: None)
-    assert learnt.texts == ["first", "further", "further", "reddit", "both", "everyday"]
-    np.testing.assert_array_equal(learnt.shares[:, 0], np.float32([0, 1, 1, 0, 0.25, 1]))
-    with pytest.raises(UsageError, match="--extra-head"):
-        TrainConfig(extra_head=0.5)

@@ -16,7 +16,7 @@ from tests.local_hub import run_module
 from train.config import TrainConfig
 from train.encoder import TeacherConfig, in_fold
 from train.everyday import EverydaySplit, figures, load_everyday, over_seeds
-from train.validation import ValidationRows
+from train.fit import ValidationRows
 from train.teacher import training_split
 
 JOY, LOVE = LABELS.index("joy"), LABELS.index("love")
@@ -103,9 +103,7 @@ def test_a_teacher_s_folds_part_the_extra_texts(small_data: Path, tmp_path: Path
 def test_fit_with_further_texts_is_tuned_and_scored_on_both(small_data: Path, tmp_path: Path) -> None:
     extra, model = write_extra(tmp_path / "extra"), tmp_path / "model"
     options: list[str | Path] = ["--data", small_data, "--extra", extra, "--vectors", "random", "--out", model]
-    done = run_module(
-        "train", "fit", *options, *SMALL, "--max-length", "40", "--extra-head", "0.5", "--dense-units", "9"
-    )
+    done = run_module("train", "fit", *options, *SMALL, "--max-length", "40")
     assert done.returncode == 0, done.stderr
     assert "extra: 84 of 85 texts" in done.stderr
     official = json.loads((model / "training" / "thresholds-official.json").read_text())

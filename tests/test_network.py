@@ -9,15 +9,10 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from sklearn.metrics import f1_score
 
-from evenmood.text import encode, fit_tokenizer
-from evenmood.thresholds import tune_thresholds
-from train import head_share
 from train.config import TrainConfig
 from train.export import export_onnx
-from train.network import build_network, with_one_head, with_two_heads
-from train.validation import ValidationRows
+from train.network import build_network
 
 VOCABULARY = 500
 LENGTHS = np.random.default_rng(1).integers(1, 31, 1000)
@@ -157,41 +152,3 @@ def test_prior_bias_starts_at_the_labels_frequencies() -> None:
     model = build_network(config, np.zeros((10, 8), np.float32), 28, frequencies)
     bias = model.get_layer("probabilities").get_weights()[1]
     np.testing.assert_allclose(1 / (1 + np.exp(-bias)), frequencies, rtol=1e-4)
-
-
-def test_two_heads_become_one_that_answers_as_both_together() -> None:
-    config = TrainConfig(
-        embedding_size=16, filters=8, lstm_units=6, dense_units=12, attention_units=5, prior_bias=True, extra="e"
-    )
-    draw = np.random.default_rng(0)
-    vectors = draw.normal(size=(50, 16)).astype(np.float32)
-    two = with_two_heads(build_network(config, vectors, 28), config, np.full(28, 0.1))
-    two.get_layer("extra_logits").set_weights([draw.normal(size=(12, 28)), draw.normal(size=28)])
-    ids = draw.integers(1, 50, (9, 8)).astype(np.int32)
-    one = with_one_head(two, build_network(config, np.zeros_like(vectors), 28), 0.4)
-    expected = two.predict([ids, np.full((9, 1), 0.4, np.float32)], verbose=0)
-    np.testing.assert_allclose(one.predict(ids, verbose=0), expected, atol=1e-6)
-    alone = two.predict([ids, np.zeros((9, 1), np.float32)], verbose=0)
-    assert np.abs(alone - expected).max() > 0.05
-    assert one.get_layer("attention_hidden").units == 5
-
-
-def test_the_mix_of_two_heads_is_chosen_on_validation() -> None:
-    draw = np.random.default_rng(0)
-    config = TrainConfig(embedding_size=8, filters=4, lstm_units=3, dense_units=6, attention_units=3, extra="e")
-    texts = [" ".join(draw.choice(["a", "b", "c", "d", "e"], 5)) for _ in range(120)]
-    reader = fit_tokenizer(texts, 1, 30)
-    vectors = draw.normal(size=(reader.get_vocab_size(), 8)).astype(np.float32)
-    trained = with_two_heads(build_network(config, vectors, 28), config, np.full(28, 0.1))
-    labels = (draw.uniform(size=(120, 28)) < 0.2).astype(np.float32)
-    rows = ValidationRows(texts, labels, np.zeros((120, 28), bool), np.repeat([1, 2], 60))
-    chosen = head_share.choose_share(trained, config, rows, reader)
-    assert [entry["share"] for entry in chosen["tried"]] == list(head_share.SHARES)
-    floor = max(entry["own"] for entry in chosen["tried"]) - head_share.TOLERANCE
-    assert chosen["share"] == max(entry["share"] for entry in chosen["tried"] if entry["own"] >= floor)
-    one = with_one_head(trained, build_network(config, vectors, 28), 0.35)
-    probabilities = one.predict(encode(reader, texts), verbose=0)
-    cuts = tune_thresholds(labels[60:], probabilities[60:], config.thresholds)
-    (entry,) = (entry for entry in chosen["tried"] if entry["share"] == 0.35)
-    expected = f1_score(labels[60:], probabilities[60:] >= cuts, average="macro", zero_division=0)
-    assert entry["everyday"] == pytest.approx(expected, abs=0.002)

@@ -25,8 +25,6 @@ class TrainConfig:
         extra: Further labelled training texts, a data set as `data`; those near a held-out text are left out.
         extra_repeats: Times that each of these is read in an epoch.
         extra_label_share: As `label_share`, for these.
-        extra_soft_targets: As `soft_targets`, of texts like those of `extra`; a file in both trains both heads.
-        extra_head: Train an output layer for the extra texts; its share in logits for files in both. 0: one for all.
         vocabulary: Where words come from: the training split, or the texts of `soft_targets` too.
         max_length: Tokens a text is cut to; an even number.
         min_frequency: Words seen less often in the text are not in the vocabulary.
@@ -42,8 +40,7 @@ class TrainConfig:
         kernel_size: Words that a filter spans.
         lstm_units: Units of the LSTM in each direction.
         pooling: How time steps become one vector: learnt attention, or their average.
-        attention_units: Units of the attention's hidden layer.
-        dense_units: Units of the dense layer.
+        dense_units: Units of the dense layer, and of the attention's hidden layer.
         dropout: Share of the dense layer's outputs dropped in training.
         prior_bias: Start the output bias at the labels' log prior odds, so that training need not learn rarity first.
         label_weights: What a label weighs in the loss: all the same, or the square root of its rarity in `data`.
@@ -72,8 +69,6 @@ class TrainConfig:
     extra: str = ""
     extra_repeats: int = 1
     extra_label_share: float = 0.3
-    extra_soft_targets: tuple[str, ...] = ()
-    extra_head: float = 0.0
     vocabulary: Literal["train", "all"] = "train"
     max_length: int = MAX_LENGTH
     min_frequency: int = 2
@@ -89,7 +84,6 @@ class TrainConfig:
     kernel_size: int = 5
     lstm_units: int = 128
     pooling: Literal["attention", "average"] = "attention"
-    attention_units: int = 128
     dense_units: int = 128
     dropout: float = 0.5
     prior_bias: bool = False
@@ -117,7 +111,6 @@ class TrainConfig:
             "filters",
             "kernel_size",
             "lstm_units",
-            "attention_units",
             "dense_units",
             "repeats",
             "extra_repeats",
@@ -130,14 +123,12 @@ class TrainConfig:
         for name in ("dropout", "embedding_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be from 0 to below 1")
-        for name in ("label_share", "extra_label_share", "extra_head", "typos"):
+        for name in ("label_share", "extra_label_share", "typos"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be from 0 to 1")
         for name in ("max_words", "word_pieces", "misspellings"):
             if getattr(self, name) < 0:
                 raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be at least 0")
-        if (self.extra_soft_targets or self.extra_head) and not self.extra:
-            raise UsageError("--extra-soft-targets and --extra-head are for the texts of --extra, and there are none")
         if self.vocabulary == "all" and not self.soft_targets:
             raise UsageError("--vocabulary all takes words from the texts of --soft-targets, and there are none")
         if not self.learning_rate > 0:

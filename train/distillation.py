@@ -34,13 +34,11 @@ class TrainingTexts:
         targets: float32 of shape (n, 28), each in [0, 1].
         frequencies: Mean target of each label over the training split alone, shape (28,): further texts are chosen for
             rare labels, and do not make these less rare where the model is used.
-        shares: float32 of shape (n, 1): share of the output layer for `extra` in the answer that a text trains.
     """
 
     texts: list[str]
     targets: np.ndarray
     frequencies: np.ndarray
-    shares: np.ndarray
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -65,48 +63,36 @@ def training_texts(
     Raises:
         DataError: A file is missing, is no Parquet file, or its probabilities are none.
     """
-    labelled = [(train, config.label_share, config.repeats, 0.0)]
+    labelled = [(train, config.label_share, config.repeats)]
     if extra:
-        labelled.append((extra, config.extra_label_share, config.extra_repeats, 1.0))
-    files = soft_target_files(config)
-    read = [read_soft_targets(expanded(name)) for name in files]
+        labelled.append((extra, config.extra_label_share, config.extra_repeats))
+    read = [read_soft_targets(expanded(name)) for name in config.soft_targets]
     texts = [text for part, _ in read for text in part]
     soft = np.concatenate([np.empty((0, len(LABELS)), np.float32), *(part for _, part in read)])
-    soft_shares = np.repeat(list(files.values()), [len(part) for part, _ in read])
     places: dict[str, int] = {}
     for place, text in enumerate(texts):
         places.setdefault(symbol_hash(text), place)
     used = {symbol_hash(text) for split in held for text in split.texts}
     closed = len(used.intersection(places))
-    all_texts, all_targets, all_shares = list[str](), list[np.ndarray](), list[np.ndarray]()
-    for split, label_share, repeats, extra_share in labelled:
+    all_texts, all_targets = list[str](), list[np.ndarray]()
+    for split, share, repeats in labelled:
         targets = split.labels.copy()
         own = [symbol_hash(text) for text in split.texts]
         rows = [row for row, name in enumerate(own) if name in places]
-        targets[rows] = label_share * targets[rows] + (1 - label_share) * soft[[places[own[row]] for row in rows]]
+        targets[rows] = share * targets[rows] + (1 - share) * soft[[places[own[row]] for row in rows]]
         all_texts += split.texts * repeats
         all_targets += [targets] * repeats
-        all_shares.append(np.full(len(split) * repeats, extra_share))
         used.update(own)
-        if files:
+        if config.soft_targets:
             say(f"soft targets: {len(rows):,} of {len(split):,} labelled texts")
     more = [place for name, place in places.items() if name not in used]
-    if files:
+    if config.soft_targets:
         say(f"soft targets: {len(more):,} texts without labels ({closed:,} are validation or test texts)")
     return TrainingTexts(
         [*all_texts, *(texts[place] for place in more)],
         np.concatenate([*all_targets, soft[more]]),
         all_targets[0].mean(axis=0),
-        np.concatenate([*all_shares, soft_shares[more]]).astype(np.float32)[:, None],
     )
-
-
-def soft_target_files(config: TrainConfig) -> dict[str, float]:
-    """Each file of soft targets, and the share of the output layer for `extra` in the answers that its texts train."""
-    shares = dict.fromkeys(config.soft_targets, 0.0)
-    for name in config.extra_soft_targets:
-        shares[name] = config.extra_head if name in shares else 1.0
-    return shares
 
 
 def load_extra(source: str, data: str, say: Callable[[str], None]) -> Split:
@@ -151,7 +137,7 @@ def read_soft_targets(path: Path) -> tuple[list[str], np.ndarray]:
 def record_soft_targets(config: TrainConfig, training: Path) -> None:
     """Keep, beside the model, which texts its soft targets were of and whose they were."""
     files = []
-    for name in soft_target_files(config):
+    for name in config.soft_targets:
         path = expanded(name)
         known = (parquet.read_schema(path).metadata or {}).get(RECORD)
         files.append({"file": path.name, **(json.loads(known) if known else {})})

@@ -21,7 +21,7 @@ from train.config import TrainConfig
 from train.distillation import TrainingTexts
 from train.distribution import Devices, data_parallel
 from train.losses import WeightedCrossentropy, rarity_weights
-from train.network import build_network, with_two_heads
+from train.network import build_network
 from train.perturb import misspell
 
 
@@ -37,7 +37,7 @@ def train_network(
 ) -> keras.Model:
     """Run epochs until the validation loss has not fallen for `patience` of them; return the best epoch's network.
 
-    Of several validation sets the mean of their losses counts. With `extra_head` the network has two output layers.
+    Of several validation sets the mean of their losses counts.
 
     An epoch's order of rows, its dropout and its misspelt words depend on the seed and the epoch alone: a run that is
     interrupted and goes on gives what an undisturbed one gives. (Not so on torch, whose dropout draws from a generator
@@ -52,10 +52,7 @@ def train_network(
             model = keras.saving.load_model(checkpoint.network(finished))
             say(f"going on after epoch {finished}")
         else:
-            frequencies = learnt.targets.mean(axis=0)
-            model = build_network(config, vectors, len(LABELS), frequencies)
-            if config.extra_head:
-                model = with_two_heads(model, config, frequencies)
+            model = build_network(config, vectors, len(LABELS), learnt.targets.mean(axis=0))
             compile_network(model, config, learnt)
         trace_any_shape(model)
         ids = encode(tokenizer, learnt.texts)
@@ -71,10 +68,9 @@ def train_network(
                 ids = encode(tokenizer, [misspell(text, config.typos, draw) for text in learnt.texts])
             counts = token_counts(ids)
             batches = epoch_batches(counts, config.batch_size, random)
-            shares = learnt.shares if config.extra_head else None
-            loss = run_epoch(model, ids, counts, learnt.targets, batches, devices, shares)
+            loss = run_epoch(model, ids, counts, learnt.targets, batches, devices)
             losses = [
-                loss_of(model, held, split.labels, devices, config.extra_head)
+                loss_of(model, held, split.labels, devices)
                 for held, split in zip(validation_ids, validation, strict=True)
             ]
             entry: dict[str, Any] = {
@@ -90,12 +86,10 @@ def train_network(
                 f"epoch {epoch}/{config.epochs}: loss {entry['loss']:.4f}, "
                 f"validation loss {entry['val_loss']:.4f}{best}, {entry['seconds']:.0f} s"
             )
-        best = keras.saving.load_model(checkpoint.network(checkpoint.best_epoch))
+        best_weights = keras.saving.load_model(checkpoint.network(checkpoint.best_epoch)).get_weights()
     # Saved in float32 whatever it was trained in, so that it loads and runs the same on any machine.
     model = build_network(config, vectors, len(LABELS))
-    if config.extra_head:
-        model = with_two_heads(model, config, learnt.targets.mean(axis=0))
-    model.set_weights(best.get_weights())
+    model.set_weights(best_weights)
     return model
 
 
@@ -125,7 +119,6 @@ def run_epoch(
     targets: np.ndarray,
     batches: Iterable[np.ndarray],
     devices: Devices,
-    extra_shares: np.ndarray | None = None,
 ) -> float:
     """Train on each batch of row numbers; gives the mean loss of a row.
 
@@ -136,29 +129,21 @@ def run_epoch(
         targets: Labels or probabilities of shape (n, 28).
         batches: Row numbers of each batch.
         devices: What shares a batch.
-        extra_shares: Second input of a network with two heads, shape (n, 1).
     """
     total, rows_seen = 0.0, 0
     for batch in batches:
         rows, shares = devices.share(batch)
-        read: Any = cut_to_longest(ids[rows], counts[batch])  # as long on every host
-        if extra_shares is not None:
-            read = [read, extra_shares[rows]]
+        read = cut_to_longest(ids[rows], counts[batch])  # as long on every host
         total += float(model.train_on_batch(read, targets[rows], sample_weight=shares)) * len(batch)
         rows_seen += len(batch)
     return total / rows_seen
 
 
-def loss_of(
-    model: keras.Model, ids: np.ndarray, labels: np.ndarray, devices: Devices, extra_head: float = 0.0
-) -> float:
-    """The mean loss of a row, without training on it; of a network with two heads, as it will be used."""
+def loss_of(model: keras.Model, ids: np.ndarray, labels: np.ndarray, devices: Devices) -> float:
+    """The mean loss of a row, without training on it."""
     held, weights = devices.share(np.arange(len(ids)))
     size = -(-1024 // devices.count) * devices.count // devices.hosts
-    read: Any = ids[held]
-    if extra_head:
-        read = [read, np.full((len(held), 1), extra_head, np.float32)]
-    return float(model.evaluate(read, labels[held], sample_weight=weights, batch_size=size, verbose=0))
+    return float(model.evaluate(ids[held], labels[held], sample_weight=weights, batch_size=size, verbose=0))
 
 
 def compile_network(model: keras.Model, config: TrainConfig, learnt: TrainingTexts) -> None:
@@ -184,9 +169,8 @@ def trace_any_shape(model: keras.Model) -> None:
     variables = [*model.variables, *model.optimizer.variables]
     before = [keras.ops.convert_to_numpy(variable) for variable in variables]
     for size in (2, 3):  # two shapes, each with more than one time step
-        read: Any = np.ones((size, size * POOL_SIZE), np.int32)
-        if len(model.inputs) == 2:
-            read = [read, np.ones((size, 1), np.float32)]
-        model.train_on_batch(read, np.zeros((size, model.output_shape[-1]), np.float32))
+        model.train_on_batch(
+            np.ones((size, size * POOL_SIZE), np.int32), np.zeros((size, model.output_shape[-1]), np.float32)
+        )
     for variable, value in zip(variables, before, strict=True):
         variable.assign(value)

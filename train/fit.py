@@ -4,7 +4,7 @@ import csv
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +40,7 @@ from train.epochs import train_network
 from train.evaluate import OFFICIAL_THRESHOLDS, onnx_probabilities, record_split, write_metrics
 from train.everyday import load_everyday, score_everyday
 from train.export import export_onnx
-from train.head_share import choose_share, write_share
 from train.misspellings import tokenizer_json
-from train.network import build_network, with_one_head
-from train.validation import ValidationRows
 from train.vectors import load_vectors
 
 Say = Callable[[str], None]
@@ -83,10 +80,6 @@ def fit(
     stored_tokenizer = tokenizer_json(tokenizer, config.misspellings, learnt.texts)
     reader = Tokenizer.from_str(stored_tokenizer)
     tuned_on = ValidationRows.of(config, validation)
-    if config.extra_head:
-        mixed = choose_share(model, config, tuned_on, reader)
-        say(f"output layers: the one of the extra texts has a share of {mixed['share']}")
-        model = with_one_head(model, build_network(config, vectors, len(LABELS)), mixed["share"])
 
     def probabilities_of(texts: list[str]) -> np.ndarray:
         found: np.ndarray = model.predict(encode(reader, texts), batch_size=1024, verbose=0)
@@ -117,8 +110,6 @@ def fit(
         training = work / TRAINING_FOLDER
         training.mkdir()
         (training / "config.json").write_text(json.dumps(asdict(config), indent=1) + "\n", encoding="utf-8")
-        if config.extra_head:
-            write_share(mixed, training)
         if config.extra:
             rounded = {label: round(float(cut), 2) for label, cut in zip(LABELS, official, strict=True)}
             write_text(training / OFFICIAL_THRESHOLDS, json.dumps(rounded, indent=1) + "\n")
@@ -138,7 +129,7 @@ def fit(
         (training / "storage.json").write_text(json.dumps(storage, indent=1) + "\n", encoding="utf-8")
         for split, rows in (("train", train), ("validation", validation)):
             record_split(work, split, rows)
-        if config.soft_targets or config.extra_soft_targets:
+        if config.soft_targets:
             record_soft_targets(config, training)
         write_metrics(work, "validation", validation, stored)
         if config.extra:
@@ -156,7 +147,7 @@ def read_data(config: TrainConfig, say: Say) -> tuple[Split, Split, TrainingText
     train, validation = load_split(config.data, "train"), load_split(config.data, "validation")
     say(f"data: {len(train):,} training and {len(validation):,} validation texts from {config.data}")
     held = [validation]
-    if config.soft_targets or config.extra_soft_targets:
+    if config.soft_targets:
         try:
             held.append(load_split(config.data, "test"))
         except DataError:
@@ -183,6 +174,51 @@ def vocabulary_makers(
         ),
         lambda tokenizer: load_vectors(config, words_by_id(tokenizer), texts, say),
     )
+
+
+@dataclass(frozen=True)
+class ValidationRows:
+    """Rows for tuning thresholds and calibration: the validation split, plus the everyday texts if `extra` is set.
+
+    Both sets have equal weight. Ignored labels are treated as absent, with probability 0.
+
+    Attributes:
+        texts: n texts.
+        labels: Shape (n, labels).
+        ignored: bool, shape (n, labels).
+        repeats: How many times each row counts, shape (n,).
+    """
+
+    texts: list[str]
+    labels: np.ndarray
+    ignored: np.ndarray
+    repeats: np.ndarray
+
+    @classmethod
+    def of(cls, config: TrainConfig, validation: Split) -> "ValidationRows":
+        """The rows for a configuration: the everyday texts take part where it trains on further texts."""
+        nothing, once = np.zeros(validation.labels.shape, bool), np.ones(len(validation), np.int64)
+        if not config.extra:
+            return cls(validation.texts, validation.labels, nothing, once)
+        everyday = load_everyday("validation")
+        factor = max(1, round(len(validation) / len(everyday.split)))
+        return cls(
+            [*validation.texts, *everyday.split.texts],
+            np.concatenate([validation.labels, everyday.split.labels]),
+            np.concatenate([nothing, everyday.ignored]),
+            np.concatenate([once, np.full(len(everyday.split), factor)]),
+        )
+
+    def masked(self, probabilities: np.ndarray) -> np.ndarray:
+        """Probabilities with 0 where a label does not count."""
+        return np.where(self.ignored, np.float32(0), probabilities)
+
+    def repeated(self, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Labels and masked probabilities, each row as often as it counts."""
+        return (
+            np.repeat(self.labels, self.repeats, axis=0),
+            np.repeat(self.masked(probabilities), self.repeats, axis=0),
+        )
 
 
 def read_at_once(folder: Path, texts: list[str]) -> np.ndarray:

@@ -11,9 +11,6 @@ from evenmood.network_graph import MASKED
 from evenmood.text import PAD_ID, POOL_SIZE
 from train.config import TrainConfig
 
-HEADS = ("logits", "extra_logits")
-"""Names of the output layers of `with_two_heads`."""
-
 
 def build_network(
     config: TrainConfig, vectors: np.ndarray, label_count: int, label_frequencies: np.ndarray | None = None
@@ -49,7 +46,7 @@ def build_network(
     lstm = layers.LSTM(config.lstm_units, return_sequences=True)
     hidden = layers.Bidirectional(lstm, name="bilstm")(hidden, mask=steps)
     if config.pooling == "attention":
-        scores = layers.Dense(config.attention_units, activation="tanh", name="attention_hidden")(hidden)
+        scores = layers.Dense(config.dense_units, activation="tanh", name="attention_hidden")(hidden)
         scores = layers.Dense(1, use_bias=False, name="attention_score")(scores)
         padded = ops.cast(ops.logical_not(steps), scores.dtype)
         scores = layers.Add(name="attention_mask")([scores, ops.expand_dims(padded, -1) * MASKED])
@@ -62,61 +59,6 @@ def build_network(
     head = layers.Dense(label_count, activation="sigmoid", dtype="float32", name="probabilities")
     outputs = head(dense)
     if config.prior_bias and label_frequencies is not None:
-        head.set_weights([head.get_weights()[0], log_odds(label_frequencies)])
+        prior = np.clip(label_frequencies, 1e-6, 1 - 1e-6)
+        head.set_weights([head.get_weights()[0], np.log(prior / (1 - prior))])
     return keras.Model(ids, outputs, name="evenmood")
-
-
-def log_odds(frequencies: np.ndarray) -> np.ndarray:
-    """Logits of shares, those of 0 and 1 a little inside."""
-    shares = np.clip(frequencies, 1e-6, 1 - 1e-6)
-    odds: np.ndarray = np.log(shares / (1 - shares))
-    return odds
-
-
-def with_two_heads(network: keras.Model, config: TrainConfig, label_frequencies: np.ndarray) -> keras.Model:
-    """The network with an output layer for each of two kinds of text, whose labels mean different things.
-
-    Raters of Reddit comments mark what a comment says, those of everyday texts what its situation means; one output
-    layer has to guess which of the two a text is. Here a text's logits are `(1 - share)` times those of the first layer
-    plus `share` times those of the second: each learns from its own kind of text, and both learn from texts of a share
-    in between. `with_one_head` makes them one.
-
-    Args:
-        network: From `build_network`.
-        config: As there.
-        label_frequencies: As there, shape (labels,).
-
-    Returns:
-        Model from token ids and the share, shape (n, 1), to probabilities.
-    """
-    share = keras.Input((1,), name="extra_share")
-    hidden = network.get_layer("dropout").output
-    heads = [layers.Dense(len(label_frequencies), dtype="float32", name=name) for name in HEADS]
-    first, second = (head(hidden) for head in heads)
-    outputs = layers.Activation("sigmoid", dtype="float32", name="mixed")((1 - share) * first + share * second)
-    if config.prior_bias:
-        for head in heads:
-            head.set_weights([head.get_weights()[0], log_odds(label_frequencies)])
-    return keras.Model([network.input, share], outputs, name="evenmood_two_heads")
-
-
-def with_one_head(trained: keras.Model, network: keras.Model, share: float) -> keras.Model:
-    """Give a network of one output layer the weights of a trained one of two, mixed.
-
-    The logits are linear in the output layers, so one layer with the mix of their weights answers as both together.
-
-    Args:
-        trained: From `with_two_heads`.
-        network: From `build_network`, with the same configuration; its weights are replaced.
-        share: Of the second output layer.
-
-    Returns:
-        `network`.
-    """
-    for layer in network.layers:
-        if layer.name == "probabilities":
-            first, second = (trained.get_layer(name).get_weights() for name in HEADS)
-            layer.set_weights([(1 - share) * a + share * b for a, b in zip(first, second, strict=True)])
-        elif layer.weights:
-            layer.set_weights(trained.get_layer(layer.name).get_weights())
-    return network
