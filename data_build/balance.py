@@ -97,7 +97,9 @@ def supply_of(build: Path) -> tuple[pyarrow.Table, Counter[str]]:
     official = read_rows(build, relabel.OFFICIAL, "train")
     texts = official["text"].to_pylist()
     people = table(
-        id=[f"{goemotions.STAGE}:{own_id}" for own_id in official["id"].to_pylist()],
+        id=[
+            f"{goemotions.STAGE}:{own_id or f'train-{row}'}" for row, own_id in enumerate(official["id"].to_pylist(), 1)
+        ],
         text=texts,
         text_hash=[text_hash(text) for text in texts],
         labels=official["labels"],

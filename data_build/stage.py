@@ -117,7 +117,7 @@ class Stage:
 
     def finish(self, **more: Any) -> dict[str, Any]:
         """Write the manifest: what went in, what came out, and what was dropped for which reason."""
-        shards, counts, by_label = {}, Counter[str](), dict[str, Counter[str]]()
+        shards, counts, by_label = dict[str, dict[str, Any]](), Counter[str](), dict[str, Counter[str]]()
         for path in sorted(self.folder.glob("*.parquet")):
             written, held, labels = self._about(path)
             counts += held

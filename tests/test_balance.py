@@ -132,3 +132,12 @@ def test_figures(counts: list[int], ratio: float, entropy: float, mean_ir: float
     assert found["ratio"] == ratio
     assert found["entropy"] == pytest.approx(entropy, abs=0.004)
     assert found["mean_ir"] == pytest.approx(mean_ir, abs=0.001)
+
+
+def test_official_rows_without_ids_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["one", "two", "three"]
+    official = {"id": [None, "abc", ""], "text": texts, "labels": [[0]] * 3, "scores": [None] * 3}
+    held = {"relabel-official": pyarrow.table(official), "verify": table(id=[])}
+    monkeypatch.setattr(balance, "read_rows", lambda build, name, prefix="": held[name])
+    found, _ = supply_of(Path("nowhere"))
+    assert found["id"].to_pylist() == ["goemotions:train-1", "goemotions:abc", "goemotions:train-3"]

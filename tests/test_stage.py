@@ -18,6 +18,7 @@ import pytest
 from pyarrow import parquet
 
 from data_build import relabel, verify
+from data_build.publishing import report
 from data_build.stage import input_hashes, locked, open_stage
 from evenmood import DataError, UsageError
 from evenmood.build_folder import check_current, read_manifest, read_rows, sha256
@@ -423,3 +424,13 @@ def test_a_later_stage_names_an_emptied_shard(undisturbed: Undisturbed, tmp_path
     (build / file).write_bytes(b"")
     with pytest.raises(DataError, match=rf"{file} .*; run: python -m data_build relabel .* --restart"):
         verify.run(build, print, threshold=0.6, restart=True)
+
+
+def test_a_manifest_that_lacks_what_the_report_needs(undisturbed: Undisturbed, tmp_path: Path) -> None:
+    build = Path(shutil.copytree(undisturbed.build, tmp_path / "build"))
+    path = build / "balance" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest["missing"]
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(DataError, match=r"lacks what the report needs \('missing'\); .*--restart"):
+        report.run(build, print, tmp_path / "dataset.json", tmp_path / "dataset.md")

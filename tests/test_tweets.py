@@ -86,7 +86,7 @@ def written(path: Path, form: str, broken: dict[int, str], rows: int = 40) -> li
     ],
 )
 def test_a_stray_quote_costs_its_own_row(tmp_path: Path, form: str, broken: dict[int, str], lines: list[str]) -> None:
-    path, said = tmp_path / "tweets.csv", []
+    path, said = tmp_path / "tweets.csv", list[str]()
     rest = written(path, form, broken)
     found = [row for row in read_tweets(path, said.append) if int(row[0]) not in broken]
     assert found == rest
@@ -100,7 +100,7 @@ def test_a_stray_quote_costs_its_own_row(tmp_path: Path, form: str, broken: dict
 
 @pytest.mark.parametrize("closed_after", [1, 3, 20])
 def test_a_stray_quote_that_another_one_closes(tmp_path: Path, closed_after: int) -> None:
-    path, said = tmp_path / "tweets.csv", []
+    path, said = tmp_path / "tweets.csv", list[str]()
     last = 7 + closed_after
     rest = written(path, TABLE, {7: '"oh no', last: 'as she said "'})
     assert list(read_tweets(path, said.append)) == sorted(
@@ -111,7 +111,7 @@ def test_a_stray_quote_that_another_one_closes(tmp_path: Path, closed_after: int
 
 @pytest.mark.parametrize("number", [1, 7, 40])
 def test_a_quote_that_is_never_closed_in_the_original_columns(tmp_path: Path, number: int) -> None:
-    path, said = tmp_path / "tweets.csv", []
+    path, said = tmp_path / "tweets.csv", list[str]()
     rest = written(path, ORIGINAL, {number: "never closed"})
     path.write_text(path.read_text().replace('never closed"', "never closed"))
     assert list(read_tweets(path, said.append)) == rest

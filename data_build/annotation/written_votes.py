@@ -205,8 +205,8 @@ def _table(path: Path, kind: str, columns: list[str]) -> pd.DataFrame:
 def _votes(path: Path) -> dict[str, list[Vote]]:
     frame = _table(path, "a file of votes", ["id", "annotator", "labels", "sample"])
     if (again := frame.duplicated(["id", "annotator", "sample"])).any():
-        row = frame[again].iloc[0]
-        raise DataError(f"{path}: {row['annotator']} voted on {row['id']} more than once")
+        first = frame[again].iloc[0]
+        raise DataError(f"{path}: {first['annotator']} voted on {first['id']} more than once")
     found: dict[str, list[Vote]] = {sample: [] for sample in SAMPLES}
     for number, row in enumerate(frame.to_dict("records"), 1):
         names = row["labels"].split() if isinstance(row["labels"], str) else []

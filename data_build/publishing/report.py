@@ -14,6 +14,7 @@ from data_build.publishing import figures
 from data_build.stage import Say
 from evenmood import GROUP_OF, LABELS, cards
 from evenmood.build_folder import MANIFEST_FILE, check_current, read_manifest, read_rows
+from evenmood.errors import DataError
 from evenmood.model_folder import write_text
 from evenmood.text import clean
 
@@ -55,7 +56,12 @@ def run(build: Path, say: Say, results: Path, document: Path, generated: Path | 
     Raises:
         DataError: A stage is missing.
     """
-    content = collect(build)
+    try:
+        content = collect(build)
+    except (KeyError, TypeError) as error:  # of another version of the stages, or changed by hand
+        raise DataError(
+            f"{build}: a manifest lacks what the report needs ({error}); run the stages again with --restart"
+        ) from None
     results.parent.mkdir(parents=True, exist_ok=True)
     write_text(results, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     folder = document.parent / "figures" / "dataset"
