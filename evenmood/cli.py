@@ -1,7 +1,6 @@
 """The `evenmood` command: one text, a table of texts, or what a model is."""
 
 import difflib
-import os
 import re
 import sys
 from collections.abc import Sequence
@@ -12,10 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from evenmood.command import DEBUG_FLAG, as_utf8, can_print, print_json, run
+from evenmood.command import DEBUG_FLAG, as_utf8, can_print, prepare_streams, print_json, run
 from evenmood.errors import UsageError
 from evenmood.paths import expanded
-from evenmood.signals import cleaned_up
 
 if TYPE_CHECKING:
     from evenmood.classifier import EmotionClassifier
@@ -341,24 +339,9 @@ def arguments_of(given: Sequence[str], piped: bool) -> list[str]:
     return ["text", *options, *(["--", *words] if words else [])]
 
 
-def open_streams() -> None:
-    """Open what of standard output and error is closed (`>&-`) as the null device.
-
-    Else the next file that is opened would take the place, and what is printed would go into it.
-    """
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
-
-
 def main() -> None:
     """Run the command line."""
-    open_streams()
+    prepare_streams()
     given = [word for word in sys.argv[1:] if word != DEBUG_FLAG]
     debug = [DEBUG_FLAG] if len(given) < len(sys.argv) - 1 else []
     piped = sys.stdin is not None and not sys.stdin.closed and not sys.stdin.isatty()
@@ -367,8 +350,7 @@ def main() -> None:
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    with cleaned_up():
-        run(app, "evenmood", [*debug, *arguments])
+    run(app, "evenmood", [*debug, *arguments])
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from evenmood import proxies
 from evenmood.errors import EvenmoodError, UsageError
 from evenmood.redaction import redact_stream
+from evenmood.signals import cleaned_up
 
 DEBUG_FLAG = "--debug"
 INTERRUPTED = 130
@@ -51,8 +52,14 @@ def prepare_streams() -> None:
     """Let no character stop a print, and no secret reach standard error.
 
     A terminal that lacks a character shows another one. Standard output may carry the user's data: it is not redacted.
-    Where a stream is closed, messages go nowhere, and printing results fails.
+    Where a stream is closed (`>&-`), messages go nowhere, and printing results fails; the null device takes its place,
+    or the next file that is opened would, and get what is printed.
     """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
     if sys.stderr is None:
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for the whole process
     if sys.stdout is None:
@@ -97,17 +104,18 @@ def run(app: Callable[..., Any], prog_name: str, arguments: Sequence[str] | None
     proxies.exempt_loopback()
     if any(os.environ.get(name, "").upper() in YES for name in OFFLINE):
         proxies.set_aside()
-    try:
-        app([argument for argument in given if argument != DEBUG_FLAG], prog_name=prog_name)
-    except SystemExit as stop:  # how typer ends
-        code = stop.code if isinstance(stop.code, int) else 0
-        message = "interrupted" if code == INTERRUPTED else ""
-    except KeyboardInterrupt:
-        code, message = INTERRUPTED, "interrupted"
-    except Exception as error:
-        if debug:
-            raise
-        code, message = describe(error)
+    with cleaned_up():
+        try:
+            app([argument for argument in given if argument != DEBUG_FLAG], prog_name=prog_name)
+        except SystemExit as stop:  # how typer ends
+            code = stop.code if isinstance(stop.code, int) else 0
+            message = "interrupted" if code == INTERRUPTED else ""
+        except KeyboardInterrupt:
+            code, message = INTERRUPTED, "interrupted"
+        except Exception as error:
+            if debug:
+                raise
+            code, message = describe(error)
     try:
         sys.stdout.flush()
     except OSError as error:
