@@ -7,11 +7,9 @@ from typing import Literal
 from evenmood.text import encodable
 
 Way = Literal["auto", "sentences", "turns"]
-STAMP = r"(?:[\[(]?\d{1,4}[-./:]\d{1,2}[^A-Za-z<\n]{0,24}(?:[AaPp]\.?[Mm]\.?(?=\W))?[\])]?\s*[-–]?\s*)?"
-SPEAKER = re.compile(
-    rf"^\s*{STAMP}(?:<(?P<angle>[^<>\n]{{1,40}})>|(?P<name>[^\W\d_][\w .'-]{{0,39}}):)\s+(?P<said>\S.*)$"
-)
-"""A line of a chat log: maybe a time, then `<name>` or `name:`, then what was said."""
+STAMP = r"(?:[\[(]?\d{1,4}[-./:]\d{1,2}[^A-Za-z<\n]{0,24}(?:[AaPp]\.?[Mm]\.?(?=\W))?[\])]? ?[-–]? ?)?"
+SPEAKER = re.compile(rf"^{STAMP}(?:<(?P<angle>[^<>\n]{{1,40}})>|(?P<name>[^\W\d_][\w .'-]{{0,39}}):) (?P<said>\S.*)$")
+"""A line of a chat log: maybe a time, then `<name>` or `name:`, then what was said; words are one space apart."""
 TURNS_FROM = 0.6
 """Share of lines with a speaker from which on a text is taken for a chat log."""
 

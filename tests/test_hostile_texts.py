@@ -7,7 +7,8 @@ import pytest
 
 from evenmood import EmotionClassifier
 from evenmood.symbols import spell_out
-from evenmood.text import clean
+from evenmood.text import clean, normalizer, splitter
+from space.formulas import defused
 from space.passages import split
 
 HOSTILE = {
@@ -18,7 +19,39 @@ HOSTILE = {
     "colons": ":{}",
     "an angle": "<{}",
 }
-FILLERS = (" ", "1:", "a", "<", ".", "-", "\t", "@", "http", "www.", "!", "é", "😂", "x.", "’")
+FILLERS = (
+    " ",
+    ";",
+    "\u200b",
+    ":) ",
+    "…",
+    "\u0301",
+    "1:",
+    "a",
+    "<",
+    ".",
+    "-",
+    "\t",
+    "@",
+    "http",
+    "www.",
+    "!",
+    "é",
+    "😂",
+    "x.",
+    "’",
+)
+
+
+CALLS: dict[str, Callable[[str], object]] = {
+    "split": split,
+    "clean": clean,
+    "spell_out": spell_out,
+    "defused": defused,
+    "normalizer": normalizer(symbols=True).normalize_str,
+    "splitter": splitter(symbols=True).pre_tokenize_str,
+}
+"""What meets texts, with patterns that are built when they are used among it."""
 
 
 def seconds(call: Callable[[str], object], text: str) -> float:
@@ -28,7 +61,7 @@ def seconds(call: Callable[[str], object], text: str) -> float:
 
 
 @pytest.mark.parametrize("form", HOSTILE.values(), ids=HOSTILE.keys())
-@pytest.mark.parametrize("call", [split, clean, spell_out], ids=["split", "clean", "spell_out"])
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_time_grows_with_the_length_alone(call: Callable[[str], object], form: str) -> None:
     split("warm up. And more.")
     for filler in FILLERS:

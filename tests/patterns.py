@@ -1,0 +1,208 @@
+"""Every regular expression in the source code, and texts made to be slow for each."""
+
+import ast
+import importlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from re import _parser  # type: ignore[attr-defined]
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("evenmood", "space", "train", "data_build")
+CALLS = ("compile", "match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer")
+ANCHORED = ("match", "fullmatch")
+LONG_ENOUGH = 50
+"""Repeats from which a pattern is tried with many of them."""
+ENDS = ("", "!", "\n", "\0", "a", "é")
+MOST_TEXTS = 150
+
+
+@dataclass(frozen=True)
+class Use:
+    """A pattern, and how it is used.
+
+    Attributes:
+        place: File and line.
+        pattern: Compiled.
+        anchored: Whether it is only ever matched from a text's beginning.
+        kind: `re`, or `tokenizers` for a pattern of that library.
+    """
+
+    place: str
+    pattern: re.Pattern[Any]
+    anchored: bool
+    kind: str
+
+
+def uses() -> tuple[list[Use], list[str]]:
+    """All patterns, and the places of those that could not be found out."""
+    found, unknown = [], []
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in _sources()}
+    methods = _methods(trees.values())
+    for path, tree in trees.items():
+        names = Names(tree, trees)
+        named = {id(node.value): node.targets[0].id for node in ast.walk(tree) if _names_value(node)}  # type: ignore[attr-defined]
+        for node in ast.walk(tree):
+            if not (isinstance(node, ast.Call) and node.args and (kind := _kind(node))):
+                continue
+            place = f"{path.relative_to(ROOT)}:{node.lineno}"
+            try:
+                pattern = _evaluated(node, kind, names)
+            except (NameError, TypeError, KeyError, re.error):
+                unknown.append(place)
+                continue
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+            used = methods.get(named.get(id(node), ""), set()) if name == "compile" else {name}
+            found.append(Use(place, pattern, bool(used) and used <= set(ANCHORED), kind))
+    return found, unknown
+
+
+def _sources() -> Iterator[Path]:
+    for package in PACKAGES:
+        yield from sorted((ROOT / package).rglob("*.py"))
+
+
+class Names(dict[str, Any]):
+    """Values of a module's constants, found without importing it: the training's modules take long to import."""
+
+    def __init__(self, tree: ast.Module, trees: dict[Path, ast.Module]) -> None:
+        super().__init__()
+        self.tree, self.trees = tree, trees
+
+    def __missing__(self, name: str) -> Any:
+        """Evaluate what the name is assigned, here or where it is imported from."""
+        for node in self.tree.body:
+            targets = node.targets if isinstance(node, ast.Assign) else []
+            if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+                return _value(node.value, self)  # type: ignore[attr-defined]
+            if isinstance(node, ast.Import) and name in [alias.asname or alias.name for alias in node.names]:
+                return importlib.import_module(name)
+            if isinstance(node, ast.ImportFrom) and name in [alias.asname or alias.name for alias in node.names]:
+                other = ROOT / f"{(node.module or '').replace('.', '/')}.py"
+                if other not in self.trees:
+                    return getattr(importlib.import_module(node.module or ""), name)
+                return Names(self.trees[other], self.trees)[name]
+        raise KeyError(name)
+
+
+def _value(expression: ast.expr, names: Names) -> Any:
+    return eval(compile(ast.Expression(expression), "constant", "eval"), {}, names)
+
+
+def _kind(node: ast.Call) -> str | None:
+    function = node.func
+    if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name) and function.value.id == "re":
+        return "re" if function.attr in CALLS else None
+    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", None)
+    return "tokenizers" if name == "Regex" else None
+
+
+def _names_value(node: ast.AST) -> bool:
+    return isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)
+
+
+def _methods(trees: Any) -> dict[str, set[str]]:
+    """By a variable's name: the methods that are called of it anywhere."""
+    methods: dict[str, set[str]] = {}
+    for tree in trees:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and node.attr in CALLS:
+                owner = node.value
+                name = owner.id if isinstance(owner, ast.Name) else getattr(owner, "attr", "")
+                methods.setdefault(name, set()).add(node.attr)
+    return methods
+
+
+def _evaluated(node: ast.Call, kind: str, names: Names) -> re.Pattern[Any]:
+    """The pattern of a call, whose arguments are constants of its module."""
+    keywords = {keyword.arg: keyword.value for keyword in node.keywords}
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+    at = {"compile": 1, "sub": 4, "subn": 4, "split": 3}.get(name, 2)
+    flags = keywords.get("flags") or (node.args[at] if kind == "re" and len(node.args) > at else None)
+    return re.compile(_value(node.args[0], names), _value(flags, names) if flags else 0)
+
+
+def worst_texts(pattern: re.Pattern[Any], size: int) -> list[str]:
+    """Texts of some size, each of which repeats what the pattern repeats somewhere, and then does not match."""
+    tree = _parser.parse(
+        pattern.pattern, pattern.flags & ~re.UNICODE if isinstance(pattern.pattern, bytes) else pattern.flags
+    )
+    texts: dict[str, None] = {}
+    for before, body in _pumps(list(tree), ""):
+        for part in dict.fromkeys([body, before + body, body + before, f"{body} ", f"{body}\n", f"{before}{body}!"]):
+            if part:
+                for end in ENDS:
+                    for start in dict.fromkeys(["", before]):
+                        texts[f"{start}{(part * (size // len(part) + 1))[:size]}{end}"] = None
+    return list(islice(texts, MOST_TEXTS))
+
+
+def _pumps(tree: list[Any], before: str) -> Iterator[tuple[str, str]]:
+    """For each repeat: an example of what stands before it, and examples of its body."""
+    for operation, argument in tree:
+        name = str(operation)
+        if name in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"):
+            _, most, body = argument
+            if most >= LONG_ENOUGH:
+                for sample in _samples(list(body)):
+                    yield before, sample
+            yield from _pumps(list(body), before)
+        elif name == "SUBPATTERN":
+            yield from _pumps(list(argument[3]), before)
+        elif name == "ATOMIC_GROUP":
+            yield from _pumps(list(argument), before)
+        elif name in ("ASSERT", "ASSERT_NOT"):
+            yield from _pumps(list(argument[1]), before)
+        elif name == "BRANCH":
+            for branch in argument[1]:
+                yield from _pumps(list(branch), before)
+        before += next(_samples([(operation, argument)]), "")
+
+
+def _samples(tree: list[Any]) -> Iterator[str]:
+    """Some texts that a part matches, each from another branch or character of it."""
+    options: list[list[str]] = []
+    for operation, argument in tree:
+        name = str(operation)
+        if name == "LITERAL":
+            options.append([chr(argument)])
+        elif name == "NOT_LITERAL":
+            options.append(["a" if argument != ord("a") else "b", " "])
+        elif name == "ANY":
+            options.append(["a", " "])
+        elif name == "IN":
+            options.append(_of_class(argument))
+        elif name in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"):
+            least, _, body = argument
+            options.append([sample * max(least, 1) for sample in islice(_samples(list(body)), 4)])
+        elif name == "SUBPATTERN":
+            options.append(list(islice(_samples(list(argument[3])), 6)))
+        elif name == "ATOMIC_GROUP":
+            options.append(list(islice(_samples(list(argument)), 6)))
+        elif name == "BRANCH":
+            options.append([sample for branch in argument[1] for sample in islice(_samples(list(branch)), 2)])
+    options = [option for option in options if option]
+    for index in range(max(map(len, options), default=0)):
+        yield "".join(option[index % len(option)] for option in options)
+
+
+def _of_class(items: list[Any]) -> list[str]:
+    """Some characters of a class."""
+    found, refused = [], False
+    for operation, argument in items:
+        name = str(operation)
+        if name == "NEGATE":
+            refused = True
+        elif name == "LITERAL":
+            found.append(chr(argument))
+        elif name == "RANGE":
+            found.append(chr(argument[0]))
+        elif name == "CATEGORY":
+            kinds = {"DIGIT": "1", "SPACE": " ", "WORD": "a", "NOT_DIGIT": "a", "NOT_SPACE": "a", "NOT_WORD": " "}
+            found.append(kinds[str(argument).removeprefix("CATEGORY_")])
+    if refused:
+        return [sign for sign in "a 1.-é\t<:" if sign not in found][:4]
+    return found[:6]
