@@ -23,7 +23,7 @@ from data_build.generation.generator import (
     read_answers,
 )
 from data_build.generation.prompts import PROMPT_ID, Request, plan
-from data_build.stage import COUNTS, PLAN_FILE, Say, Stage, input_hashes, open_stage
+from data_build.stage import COUNTS, PLAN_FILE, Say, Stage, input_hashes, open_stage, read_plan
 from evenmood import LABELS, rows
 from evenmood.build_folder import MANIFEST_FILE, read_manifest, read_rows
 from evenmood.errors import UsageError
@@ -226,10 +226,9 @@ def lacking(counts: Iterable[int]) -> dict[str, int]:
 
 def shortfall(build: Path, round_number: int = 1, restart: bool = False) -> dict[str, int]:
     """What each label lacks to the target of the stage `balance`; of a round that was begun, what it was begun with."""
-    begun = build / round_name(round_number) / PLAN_FILE
-    if begun.exists() and not restart:
-        held: dict[str, int] = json.loads(begun.read_text(encoding="utf-8"))["options"].get("missing", {})
-        return held
+    begun = build / round_name(round_number)
+    if (begun / PLAN_FILE).exists() and not restart:
+        return dict(read_plan(begun)["options"].get("missing", {}))
     manifest = read_manifest(build, "balance")
     return dict(manifest["missing"][str(manifest["target"])])
 

@@ -235,10 +235,8 @@ def _label_numbers(values: list[Any], where: str) -> list[int]:
         if value in LABELS:
             numbers.append(LABELS.index(value))
             continue
-        try:
-            number = int(value)
-        except (TypeError, ValueError):
-            number = -1
+        whole = type(value) is int or (isinstance(value, str) and value.strip().isdecimal())  # not 3.9, not true
+        number = int(value) if whole else -1
         if not 0 <= number < len(LABELS):
             raise DataError(f"{where}: unknown label {value!r}; expected 0 to {len(LABELS) - 1} or a label's name")
         numbers.append(number)

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
 from pyarrow import parquet
 
@@ -264,6 +265,15 @@ def test_rows_that_were_generated_before(build: Path, server: OpenAIServer, tmp_
     for path in (build / "goemotions" / "train.parquet", build / "nothing.parquet"):
         with pytest.raises(DataError, match="holds no generated rows"):
             kept.take(build, print, path, restart=True)
+    bundled = parquet.read_table(Path(data_build.__file__).with_name("generated.parquet"))
+    label_99 = pyarrow.array([[99]] * bundled.num_rows, bundled["labels"].type)
+    for wrong in (
+        pyarrow.concat_tables([bundled, bundled]),  # ids twice
+        bundled.set_column(bundled.schema.get_field_index("labels"), "labels", label_99),
+    ):
+        parquet.write_table(wrong, build / "wrong.parquet")
+        with pytest.raises(DataError, match="holds no generated rows"):
+            kept.take(build, print, build / "wrong.parquet", restart=True)
 
 
 def test_what_early_rows_did_not_record() -> None:

@@ -253,3 +253,11 @@ def test_a_model_of_our_own_may_teach(model: EmotionClassifier, tmp_path: Path) 
     texts = ["Thank you so much!", "I am sad", "who knows why?"]
     np.testing.assert_array_equal(Teacher(str(model.folder)).probabilities(texts), model.predict_proba(texts))
     assert Teacher(str(model.folder)).probabilities([]).shape == (0, len(LABELS))
+
+
+def test_a_broken_tweet_costs_its_own_row(tmp_path: Path) -> None:
+    path = tmp_path / "tweets.csv"
+    path.write_text('id,text\n1,one\n2,"stray\n3,three\n4,four\n', encoding="utf-8")
+    said: list[str] = []
+    assert command.read_texts(parse_source(str(path)), said.append) == ["one", "three", "four"]
+    assert "1 broken rows are left out; the first: " in said[0]

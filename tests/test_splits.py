@@ -147,3 +147,10 @@ def test_a_home_folder_that_does_not_exist() -> None:
     assert done.returncode == 1, done.stderr
     assert done.stderr.strip().count("\n") == 0
     assert "no such home folder" in done.stderr
+
+
+@pytest.mark.parametrize("value", [3.9, 3.0, True])
+def test_label_numbers_are_not_converted(tmp_path: Path, value: object) -> None:
+    parquet.write_table(pyarrow.table({"text": ["a"], "labels": [[value]]}), tmp_path / "train.parquet")
+    with pytest.raises(DataError, match=f"unknown label {value}"):
+        load_split(str(tmp_path), "train")

@@ -46,7 +46,7 @@ def load_everyday(name: str) -> EverydaySplit:
     path = FOLDER / f"{name}.jsonl"
     if not path.is_file():
         raise DataError(f"no everyday split {name!r}; expected validation or test")
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
     return EverydaySplit(
         Split([row["text"] for row in rows], _multi_hot([row["labels"] for row in rows]), [None] * len(rows)),
         _multi_hot([row["also"] for row in rows]) > 0,

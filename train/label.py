@@ -71,8 +71,12 @@ def parse_source(given: str) -> Source:
     return Source(name, tuple(map(parse_array, arrays.split("+"))) if equals else ())
 
 
-def read_texts(source: Source) -> list[str]:
+def read_texts(source: Source, say: Say = print) -> list[str]:
     """All texts: of a data set the training split's, untouched; of a text file or a CSV, a tweet a line or row, raw.
+
+    Args:
+        source: Data set or file.
+        say: Receives a line about rows of a CSV that are broken; they are left out.
 
     Raises:
         DataError: The source cannot be read, or holds nothing.
@@ -81,7 +85,10 @@ def read_texts(source: Source) -> list[str]:
         return load_split(source.name, "train").texts
     path = expanded(source.name)
     if path.suffix.lower() == ".csv":
-        texts = [raw for _, raw in read_tweets(path)]
+        broken: list[str] = []
+        texts = [raw for _, raw in read_tweets(path, broken.append)]
+        if broken:
+            say(f"{path}: {len(broken):,} broken rows are left out; the first: {broken[0]}")
     else:
         texts = []
         with path.open("rb") as lines:
@@ -138,7 +145,7 @@ def label(
         what = f"{bare[0]} has no probabilities" if bare else "no texts are given"
         raise UsageError(f"{what}; name a --teacher, or arrays: --texts SOURCE=FILE.npz:NAME")
     ordered = sorted(sources, key=lambda source: source.is_file)  # a tweet must not displace a training text
-    texts = [read_texts(source) for source in ordered]
+    texts = [read_texts(source, say) for source in ordered]
     stored = [
         [read_array(array, len(rows), source.name) for array in source.arrays]
         for source, rows in zip(ordered, texts, strict=True)

@@ -137,7 +137,9 @@ def _keep(
     wanted = {str(request.number): request for request in requests if request.number not in done}
     with (folder / ANSWERS_FILE).open("a", encoding="utf-8") as kept:
         for file in filter(None, (ended.output_file_id, ended.error_file_id)):
-            for line in generator.client.files.content(file).text.splitlines():
+            for line in generator.client.files.content(file).text.split("\n"):
+                if not line.strip():
+                    continue
                 held = json.loads(line)
                 request, response = wanted.get(held["custom_id"]), held.get("response") or {}
                 status, body = response.get("status_code"), response.get("body")

@@ -113,7 +113,7 @@ class Answer:
 def read_answers(path: Path) -> Iterator[Answer]:
     """The answers that a file holds, a line each."""
     if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_text(encoding="utf-8").split("\n"):
             try:
                 yield Answer.from_line(line)
             except (ValueError, TypeError, KeyError):

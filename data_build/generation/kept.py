@@ -49,7 +49,7 @@ def take(build: Path, say: Say, source: Path, *, limit: int | None = None, resta
             label: Counter(counts)
             for label, counts in json.loads((held.schema.metadata or {}).get(ATTEMPTS, b"{}")).items()
         }
-    except (OSError, KeyError, TypeError, ValueError, pyarrow.ArrowException) as error:
+    except (OSError, LookupError, TypeError, ValueError, AttributeError, pyarrow.ArrowException) as error:
         raise DataError(f"{source} holds no generated rows: {' '.join(str(error).split())[:200]}") from None
     if (build / generate.round_name(2)).exists():
         raise UsageError(
@@ -59,6 +59,9 @@ def take(build: Path, say: Say, source: Path, *, limit: int | None = None, resta
         raise DataError(f"{source} holds no generated rows: it has none at all")
     if own - {"generated"}:
         raise DataError(f"{source} holds rows of {', '.join(sorted(own))}; expected generated ones alone")
+    names = found["id"].to_pylist()
+    if len(set(names)) < len(names) or not all(name.startswith("generated:") for name in names):
+        raise DataError(f"{source} holds no generated rows: ids are unique and start with generated:")
     for name, values in (("text_hash", [rows.text_hash(text) for text in texts]), ("prompt_id", told)):
         found = found.set_column(found.schema.get_field_index(name), name, pyarrow.array(values))
     options = {"rows": sha256(source), "limit": limit}
