@@ -111,8 +111,8 @@ def test_formats_agree(kind: str, tmp_path: Path, model: EmotionClassifier) -> N
     rows = [json.loads(line) for line in target.read_text("utf-8").splitlines()]
     assert [row["text"] for row in rows] == texts
     # An empty cell is a missing text; JSON and Parquet have null for that.
-    texts = [text or None if kind in ("csv", "tsv") else text for text in texts]
-    expected = [model.predict(text).names if text is not None else None for text in texts]
+    given = [text or None if kind in ("csv", "tsv") else text for text in texts]
+    expected = [model.predict(text).names if text is not None else None for text in given]
     assert [row["emotion_labels"] for row in rows] == expected
     evenmood("predict", source, tmp_path / "back.parquet", "--proba")
     back = parquet.read_table(tmp_path / "back.parquet")

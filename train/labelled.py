@@ -13,7 +13,8 @@ from evenmood.errors import DataError
 from evenmood.labels import LABELS
 from evenmood.paths import expanded
 from evenmood.splits import ALIASES, explained, load_split
-from evenmood.tables import CHUNK_ROWS, FORMATS, read_chunks
+from evenmood.table_files import FORMATS
+from evenmood.tables import CHUNK_ROWS, read_chunks
 from train.columns import Columns, choose_columns, layout_of
 
 Row = Mapping[str, Any]

@@ -9,7 +9,7 @@ from evenmood import EmotionClassifier
 from evenmood.errors import UsageError
 from evenmood.model_folder import TRAINING_FOLDER, figure_text, write_text
 from evenmood.splits import load_split
-from evenmood.tables import check_output
+from evenmood.table_files import check_output
 from train.card import ROBUSTNESS_FILE, write_card
 from train.probes import SEEDS, Figures, hard_sentences, negation, perturbed, sarcasm, swaps
 

@@ -29,7 +29,7 @@ def seeds(
 ) -> None:
     """Mean figures of a configuration over several seeds, with intervals over texts and seeds."""
     from evenmood.model_folder import figure_text
-    from evenmood.tables import check_output
+    from evenmood.table_files import check_output
     from train.seeds import keep, over_seeds, plain_copies
 
     if against and against_plain:
@@ -92,7 +92,7 @@ def windows(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that file.")] = False,
 ) -> None:
     """Compare rules that combine the windows of long texts."""
-    from evenmood.tables import check_output
+    from evenmood.table_files import check_output
     from train.window_study import study, table, write_study
 
     check_output(str(out), overwrite)

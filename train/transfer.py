@@ -14,7 +14,7 @@ from evenmood.errors import DataError, UsageError
 from evenmood.metrics import RESAMPLES, score
 from evenmood.model_folder import TRAINING_FOLDER, figure_text, write_text
 from evenmood.paths import expanded
-from evenmood.tables import check_output
+from evenmood.table_files import check_output
 from evenmood.thresholds import tune_thresholds
 from train.mapping import LabelMapping, read_mapping
 from train.targets import Targets, only_scorable, read_targets

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,7 @@ Rule = Callable[[np.ndarray], np.ndarray]
 
 def rules() -> dict[str, Rule]:
     """The rules compared: shares of the maximum (0 is the mean, 1 the maximum), and reading the first window alone."""
-    shares: dict[str, Rule] = {
-        f"{share:.0%} maximum": lambda windows, share=share: combine(windows, share) for share in PEAK_SHARES
-    }
+    shares: dict[str, Rule] = {f"{share:.0%} maximum": partial(combine, peak_share=share) for share in PEAK_SHARES}
     return {"first window": lambda windows: windows[0], **shares}
 
 
