@@ -1,5 +1,6 @@
 """Word vectors: fastText's files against the fastText library itself."""
 
+import gzip
 import struct
 import tracemalloc
 from collections.abc import Callable
@@ -8,11 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import fasttext
+import huggingface_hub
 import numpy as np
 import pytest
 
 from evenmood import DataError
+from evenmood.errors import UsageError
 from evenmood.symbols import spell_out
+from tests.hub_server import HubServer
+from train import vectors
+from train.__main__ import app
 from train.config import TrainConfig
 from train.encoder_vectors import encoder_vectors
 from train.vectors import check_distinct, load_vectors, read_bin, read_vec
@@ -184,3 +190,45 @@ def test_emoji_have_vectors_that_mean_something(tiny_encoder: Path) -> None:
     assert (units @ units.T)[~np.eye(9, dtype=bool)].max() < 0.99
     assert spell_out("see you 😂👍🏽 ❤️ née") == "see you  face with tears of joy  thumbs up   red heart  née"
     assert spell_out("see you 😂", lambda symbol: symbol == "😂") == "see you 😂"
+
+
+def test_more_vectors_than_the_first_line_says(tmp_path: Path) -> None:
+    path = tmp_path / "more.vec"
+    path.write_text("1 2\na 0.5 1\nb 1 2\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"2 vectors, more than the 1 of its first line; correct that line"):
+        read_vec(path, ["<pad>", "<unk>", "a"], 2)
+    path.write_text("3 2\na 0.5 1\nb 1 2\n", encoding="utf-8")
+    with pytest.raises(DataError, match="2 vectors, but its first line says 3; the file is cut short"):
+        read_vec(path, ["<pad>", "<unk>", "a"], 2)
+
+
+def test_a_gzipped_file_of_vectors(tmp_path: Path) -> None:
+    path = tmp_path / "small.vec.gz"
+    content = gzip.compress(b"2 2\na 0.5 1\nb 1 2\n" + b"")
+    path.write_bytes(content)
+    config = TrainConfig(vectors=str(path), embedding_size=2)
+    found = load_vectors(config, ["<pad>", "<unk>", "a", "b"], [], lambda line: None)
+    np.testing.assert_array_equal(found[2:], np.float32([[0.5, 1], [1, 2]]))
+    path.write_bytes(content[:-9])
+    with pytest.raises(DataError, match=r"small\.vec\.gz: damaged or cut short"):
+        load_vectors(config, ["<pad>", "<unk>", "a", "b"], [], lambda line: None)
+    path = path.rename(tmp_path / "model.bin.gz")
+    with pytest.raises(DataError, match=r"gunzip --keep model\.bin\.gz"):
+        load_vectors(replace(config, vectors=str(path)), ["<pad>", "<unk>", "a"], [], lambda line: None)
+
+
+def test_a_large_download_is_confirmed(
+    hub: HubServer, token: str, monkeypatch: pytest.MonkeyPatch, small_data: Path, tmp_path: Path
+) -> None:
+    hub.add("you/vectors", {"model.bin": b"x" * 2000})
+    vectors.confirm_download("you/vectors", yes=False)  # small: nothing to ask
+    monkeypatch.setattr(vectors, "LARGE_DOWNLOAD", 1000)
+    vectors.confirm_download("you/vectors", yes=True)
+    for local in ("self", "random", "encoder:you/vectors", "some.vec", str(small_data), "nobody/nothing"):
+        vectors.confirm_download(local, yes=False)
+    options = ["fit", "--data", str(small_data), "--vectors", "you/vectors", "--out", str(tmp_path / "model")]
+    with pytest.raises(UsageError, match=r"a download of 0\.00 GB; add --yes to start it, or .* --vectors self"):
+        app(options, standalone_mode=False)
+    assert not hub.sent["you/vectors/model.bin"]
+    huggingface_hub.hf_hub_download("you/vectors", "model.bin")
+    vectors.confirm_download("you/vectors", yes=False)  # in the cache already

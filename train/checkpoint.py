@@ -17,6 +17,9 @@ from train.config import TrainConfig
 OPTIONS_FILE, HISTORY_FILE = "options.json", "history.json"
 
 
+VECTORS_FILE = "vectors.npy"
+
+
 class Checkpoint:
     """A folder of the run's options, tokenizer, vectors, history, and the networks of the last and the best epoch."""
 
@@ -26,7 +29,7 @@ class Checkpoint:
         Raises:
             UsageError: An unfinished run with other options lies there, and `restart` is false.
         """
-        self.folder = out.with_name(out.name + ".partial")
+        self.folder = _folder_of(out)
         if restart:
             shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -54,9 +57,14 @@ class Checkpoint:
         """The finished epoch of lowest validation loss, counted from 1; 0 before the first."""
         return min(self.history, key=lambda entry: entry["val_loss"], default={"epoch": 0})["epoch"]
 
+    @staticmethod
+    def has_vectors(out: Path) -> bool:
+        """Whether an unfinished run of this model folder holds its word vectors already."""
+        return (_folder_of(out) / VECTORS_FILE).exists()
+
     @property
     def _vectors(self) -> Path:
-        return self.folder / "vectors.npy"
+        return self.folder / VECTORS_FILE
 
     def network(self, epoch: int) -> Path:
         """Where an epoch's network lies."""
@@ -91,3 +99,7 @@ class Checkpoint:
     def remove(self) -> None:
         """Delete the folder: the run is finished."""
         shutil.rmtree(self.folder)
+
+
+def _folder_of(out: Path) -> Path:
+    return out.with_name(out.name + ".partial")

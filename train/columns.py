@@ -1,6 +1,7 @@
 """Which columns of a table hold the texts and the labels, and what labels a cell holds."""
 
 import csv
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ LABEL_NAMES = (
 """Columns that hold labels, the surest first."""
 SAMPLE = 200
 """Rows that columns are judged by."""
+CHOICES = "choices"
+"""Key of Label Studio's objects that hold labels."""
 MISSING = frozenset({"na", "n/a", "nan", "null"})
 """Strings that tables have where there is no value."""
 HALF = 0.5
@@ -30,6 +33,10 @@ NO = ("0", "0.0", "false", "False", "FALSE", "")
 _NUMBER = re.compile(r"[+-]?\d+(\.0*)?")
 _NUMBERS = re.compile(r"\[?\s*\d+(\s*[,;\s]\s*\d+)*\s*\]?")
 Row = Mapping[str, Any]
+
+
+class CellError(ValueError):
+    """A cell of labels in a form that is not understood; the message shows it."""
 
 
 @dataclass
@@ -61,7 +68,10 @@ class Columns:
     def labels_of(self, row: Row, where: str) -> list[str]:
         """Labels of a row: names, or numbers as digits."""
         if self.label is not None:
-            return cell_labels(row.get(self.label), self.knows)
+            try:
+                return cell_labels(row.get(self.label), self.knows)
+            except CellError as error:
+                raise DataError(f"{where}: {self.label!r} is {error}") from None
         found = []
         for column in self.spread:
             if column in self.broken:
@@ -145,10 +155,17 @@ def _longest(rows: Sequence[Row], names: Sequence[str], taken: Sequence[str]) ->
 
 def _fit(rows: Sequence[Row], name: str, knows: Callable[[str], bool]) -> tuple[float, float, int]:
     """How well a column fits as the one of the labels: known cells, names among them, few different values."""
-    cells = [cell_labels(row.get(name), knows) for row in rows]
+    cells = [_understood(row.get(name), knows) for row in rows]
     known = sum(any(knows(label) for label in labels) for labels in cells)
     numbers = sum(all(is_number(label) for label in labels) for labels in cells if labels)
     return (known + numbers) / len(rows), known / len(rows), -len({tuple(labels) for labels in cells})
+
+
+def _understood(value: Any, knows: Callable[[str], bool]) -> list[str]:
+    try:
+        return cell_labels(value, knows)
+    except CellError:
+        return []
 
 
 def is_number(label: str) -> bool:
@@ -157,25 +174,36 @@ def is_number(label: str) -> bool:
 
 
 def cell_labels(value: Any, knows: Callable[[str], bool]) -> list[str]:
-    """Labels of a cell: a list, an object of label to 0 or 1, a number, or a string.
+    """Labels of a cell: a list, an object, a number, or a string.
 
-    Labels of a string have commas, semicolons, bars or blanks between them.
+    An object holds 0 or 1 for each label, or the list `choices`, as Label Studio exports several; a string may be such
+    an object in JSON. Labels of a string have commas, semicolons, bars or blanks between them. A string that is a label
+    as a whole stays one ("no emotion"); `['joy', 'love']` and `[ 3 27]` are lists that were written as strings. NaN, an
+    empty cell and `MISSING` hold no label.
 
-    A string that is a label as a whole stays one ("no emotion"); `['joy', 'love']` and `[ 3 27]` are lists that were
-    written as strings. NaN, an empty cell and `MISSING` hold no label.
+    Raises:
+        CellError: Anything else.
     """
+    if isinstance(value, Mapping):
+        return _object_labels(value, knows)
+    if isinstance(value, (list, tuple, set)):
+        if any(isinstance(entry, (list, tuple, set)) for entry in value):
+            raise CellError(f"{_shown(value)}, a list of lists; expected labels")
+        return [label for entry in value for label in cell_labels(entry, knows)]
     if value is None or value != value:
         return []
-    if isinstance(value, Mapping):  # a label each, with 0 or 1
-        return [str(label) for label, given in value.items() if str(given) in YES]
-    if isinstance(value, (list, tuple, set)):
-        return [label for entry in value for label in cell_labels(entry, knows)]
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise CellError(f"{_shown(value)}, {type(value).__name__}; expected labels")
     if not isinstance(value, str):
-        number = isinstance(value, float) and value.is_integer()
-        return [str(int(value))] if number or isinstance(value, (bool, int)) else [str(value)]
+        return [str(int(value)) if float(value).is_integer() else str(value)]
     value = value.strip()
     if value.casefold() in MISSING and not knows(value):
         return []
+    if value.startswith("{") and value.endswith("}"):
+        try:
+            return cell_labels(json.loads(value), knows)
+        except (ValueError, RecursionError):
+            raise CellError(f"{_shown(value)}; expected labels") from None
     if value.startswith("[") and value.endswith("]"):
         value = value[1:-1]
     found = []
@@ -186,6 +214,20 @@ def cell_labels(value: Any, knows: Callable[[str], bool]) -> list[str]:
         whole = len(pieces) > 1 and not all(knows(piece) or is_number(piece) for piece in pieces)
         found += [name] if whole else pieces
     return [re.sub(r"\.0*$", "", label) if is_number(label) else label for label in found if label]
+
+
+def _object_labels(value: Mapping[str, Any], knows: Callable[[str], bool]) -> list[str]:
+    if set(value) == {CHOICES} and isinstance(value[CHOICES], (str, list)):
+        return cell_labels(value[CHOICES], knows)
+    given = {str(label): "" if held is None else str(held) for label, held in value.items()}
+    if not set(given.values()) <= {*YES, *NO}:
+        raise CellError(f"{_shown(value)}; expected 0 or 1 for each label, or {CHOICES!r} alone")
+    return [label for label, held in given.items() if held in YES]
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def _bare(text: str) -> str:

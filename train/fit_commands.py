@@ -22,6 +22,7 @@ def fit(
     restart: Annotated[bool, typer.Option("--restart", help="Forget an unfinished run; else it goes on.")] = False,
     log: Annotated[Path | None, typer.Option(help="Add options and validation figures to this log.")] = None,
     note: Annotated[str, typer.Option(help="What the log says the run is for.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Start large downloads without asking.")] = False,
 ) -> None:
     """Train on the training split, tune thresholds on validation, write the model folder."""
     from evenmood.model_folder import check_target
@@ -29,8 +30,11 @@ def fit(
 
     check_target(out, overwrite)  # before hours of training, not after them
     choose_backend()
+    from train.checkpoint import Checkpoint
     from train.fit import fit as train_model
+    from train.vectors import confirm_download
 
+    confirm_download(config.vectors, yes or (not restart and Checkpoint.has_vectors(out)))
     train_model(config, out, say, overwrite=overwrite, restart=restart)
     if log:
         from train.quality_log import add_run
@@ -46,6 +50,7 @@ def fit(
 def vectors(
     out: Annotated[Path, typer.Option(help="File of vectors to write, .vec.")],
     config: TrainConfig,
+    yes: Annotated[bool, typer.Option("--yes", help="Start large downloads without asking.")] = False,
 ) -> None:
     """Write the word vectors that a fit with these options starts from, as fastText's text file: for other fits."""
     from train.backend import choose_backend
@@ -55,8 +60,9 @@ def vectors(
     out.parent.mkdir(parents=True, exist_ok=True)
     choose_backend()
     from train.fit import read_data, vocabulary_makers, words_by_id
-    from train.vectors import write_vec
+    from train.vectors import confirm_download, write_vec
 
+    confirm_download(config.vectors, yes)
     train, _, learnt = read_data(config, say)
     make_tokenizer, load = vocabulary_makers(config, train, learnt, say)
     tokenizer = make_tokenizer()

@@ -15,7 +15,7 @@ from evenmood.paths import expanded
 from evenmood.splits import ALIASES, explained, load_split
 from evenmood.table_files import FORMATS
 from evenmood.tables import CHUNK_ROWS, read_chunks
-from train.columns import Columns, choose_columns, layout_of
+from train.columns import CHOICES, Columns, choose_columns, layout_of
 
 Row = Mapping[str, Any]
 SPLIT_NAMES = {"train": ("train", "training"), "validation": (*ALIASES["validation"], "val"), "test": ("test",)}
@@ -205,7 +205,26 @@ def _read_json(path: Path) -> list[Row] | None:
         content = [content]
     if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
         raise DataError(f"{path}: expected an array of objects, each with a text and labels")
-    return content
+    return [_without_annotations(row, f"{path}, row {number}") for number, row in enumerate(content, 1)]
+
+
+def _without_annotations(row: Row, where: str) -> Row:
+    """A row of Label Studio's full export as one of its short export, JSON-MIN; any other row as it is."""
+    data, annotations = row.get("data"), row.get("annotations")
+    if not isinstance(data, dict) or not isinstance(annotations, list):
+        return row
+    kept = [one for one in annotations if isinstance(one, dict) and not one.get("was_cancelled")]
+    if len(kept) > 1:
+        raise DataError(
+            f"{where}: {len(kept)} annotations; export one for each text, or the votes of `data_build review`"
+        )
+    labels: dict[str, list[str]] = {}
+    for result in kept[0].get("result", []) if kept else []:
+        choices = result.get("value", {}).get(CHOICES)
+        if choices is None:
+            raise DataError(f"{where}: an annotation of type {result.get('type')!r}; expected choices")
+        labels.setdefault(result.get("from_name", CHOICES), []).extend(choices)
+    return {**data, **labels}
 
 
 def _class_names(metadata: bytes | None) -> dict[str, dict[str, str]]:

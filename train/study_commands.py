@@ -1,5 +1,6 @@
 """Commands that compare many models: seeds, ablate."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -50,7 +51,7 @@ def seeds(
 
 
 @app.command()
-@partial(config_flags, without=("data", "pooling", "seed"))
+@partial(config_flags, without=("data", "pooling", "seed", "thresholds"))
 def ablate(
     build: Annotated[Path, typer.Option(help="Build folder of the data set, with the stage balance.")],
     config: TrainConfig,
@@ -64,18 +65,24 @@ def ablate(
     results: Annotated[Path, typer.Option(help="Results file to write.")] = Path("results/experiments.json"),
     document: Annotated[Path, typer.Option(help="Document to write.")] = Path("docs/experiments.md"),
     report_only: Annotated[bool, typer.Option("--report-only", help="Train nothing; do the statistics again.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Start large downloads without asking.")] = False,
 ) -> None:
-    """The paper's experiments: balanced or not, attention or average, over several seeds, and their report."""
+    """The paper's experiments: balanced or not, attention or average, over several seeds, and their report.
+
+    Thresholds are tuned by the paper's rule, `grid`.
+    """
     from train.backend import choose_backend
 
     choose_backend()
     from train import ablate as experiments
     from train.arms import DEFAULT_ARMS
+    from train.vectors import confirm_download
 
+    confirm_download(config.vectors, yes or report_only)
     experiments.ablate(
         build,
         out,
-        config,
+        replace(config, thresholds="grid"),
         say,
         arms=arms or DEFAULT_ARMS,
         seeds=seeds,

@@ -1,16 +1,20 @@
 """Word vectors for the vocabulary: read from fastText files in a stream, downloaded, or trained here."""
 
+import gzip
 import mmap
 import struct
+import sys
 import tempfile
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
+import typer
 
 from evenmood import hub
-from evenmood.errors import DataError
+from evenmood.errors import DataError, UsageError
 from evenmood.paths import expanded
 from evenmood.text import PAD_ID, UNKNOWN_ID, clean
 from train.config import TrainConfig
@@ -23,6 +27,8 @@ RANDOM_SCALE = 0.05
 NEARLY_SAME, TWINS, MOST_ALIKE = 0.99, 5, 50
 """Cosine of near-identical vectors, neighbors that flag a word, flagged words allowed (accented letters: about 20)."""
 BLOCK_ROWS = 2048
+LARGE_DOWNLOAD = 1_000_000_000
+"""Bytes from which on a download is asked about."""
 SELF_EPOCHS = 10
 SELF_BUCKETS = 200_000
 """fastText's 2,000,000 n-gram buckets cost 2.4 GB at 300 dimensions, and a corpus of this size fills a tenth."""
@@ -99,7 +105,7 @@ def check_distinct(words: Sequence[str], vectors: np.ndarray, source: str) -> No
 
 
 def read_vec(path: Path, words: Sequence[str], size: int) -> np.ndarray:
-    """Read a text file of vectors in a stream: rows of the wanted words alone stay in memory.
+    """Read a text file of vectors, perhaps gzipped, in a stream: rows of the wanted words alone stay in memory.
 
     Returns:
         float32 (len(words), size); NaN for words that the file lacks.
@@ -107,13 +113,14 @@ def read_vec(path: Path, words: Sequence[str], size: int) -> np.ndarray:
     wanted = {word.encode(): row for row, word in enumerate(words)}
     table = np.full((len(words), size), np.nan, np.float32)
     with _open(path) as lines:
-        header = lines.readline().split()
+        rows = _whole(lines, path)
+        header = next(rows, b"").split()
         if len(header) != 2 or not all(field.isdigit() for field in header):
             raise DataError(f"{path}, line 1: expected the number of words and the dimension, as fastText writes them")
         count, dimension = map(int, header)
         _check_size(path, dimension, size)
         number = 1
-        for number, line in enumerate(lines, 2):
+        for number, line in enumerate(rows, 2):
             line = line.rstrip(b" \r\n")
             if line.count(b" ") != size:
                 raise DataError(f"{path}, line {number}: expected a word and {size} numbers")
@@ -124,8 +131,13 @@ def read_vec(path: Path, words: Sequence[str], size: int) -> np.ndarray:
                     table[row] = values.split()
                 except ValueError:
                     raise DataError(f"{path}, line {number}: expected a word and {size} numbers") from None
-    if number - 1 != count:
+    if number - 1 < count:
         raise DataError(f"{path}: {number - 1:,} vectors, but its first line says {count:,}; the file is cut short")
+    if number - 1 > count:
+        raise DataError(
+            f"{path}: {number - 1:,} vectors, more than the {count:,} of its first line; correct that line if all of "
+            "them belong to it"
+        )
     return table
 
 
@@ -269,10 +281,12 @@ def _train(config: TrainConfig, words: Sequence[str], texts: Sequence[str], say:
 
 def _locate(source: str, say: Callable[[str], None]) -> Path:
     path = expanded(source)
-    if path.suffix in (".bin", ".vec"):
+    if path.suffix in (".bin", ".vec") or path.name.endswith(".vec.gz"):
         if not path.is_file():
             raise DataError(f"{source}: no such vectors file")
         return path
+    if path.name.endswith(".bin.gz"):
+        raise DataError(f"{source}: a gzipped .bin cannot be read as it is; unpack it with: gunzip --keep {path.name}")
     if path.exists():
         raise DataError(f"{source}: not a fastText .bin or .vec file (unpack an archive first)")
     from huggingface_hub import errors as hub_errors
@@ -293,6 +307,32 @@ def _locate(source: str, say: Callable[[str], None]) -> Path:
         ) from None
 
 
+def confirm_download(source: str, yes: bool) -> None:
+    """Ask before a large download of vectors starts; on no terminal, refuse it unless `yes`.
+
+    What is a file, is in the cache already, or cannot be reached, asks nothing.
+    """
+    local = source in ("self", "random") or source.startswith(ENCODER) or Path(source).suffix in (".bin", ".vec", ".gz")
+    if yes or local or expanded(source).exists():
+        return
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+
+    try:
+        if isinstance(try_to_load_from_cache(source, "model.bin"), str):
+            return
+        size = get_hf_file_metadata(hf_hub_url(source, "model.bin")).size or 0
+    except Exception as error:  # told when the vectors are loaded, with what to do
+        if not isinstance(error, (OSError, ValueError)) and not hub.of_transport(error):
+            raise
+        return
+    if size < LARGE_DOWNLOAD:
+        return
+    told = f"--vectors {source} is a download of {size / 1e9:.2f} GB"
+    if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(f"{told}; add --yes to start it, or train vectors on the training text with --vectors self")
+    typer.confirm(f"{told} (--vectors self needs none). Start it?", abort=True, err=True)
+
+
 def _open(path: Path) -> BinaryIO:
     try:
         file = path.open("rb")
@@ -301,7 +341,18 @@ def _open(path: Path) -> BinaryIO:
     if path.stat().st_size == 0:
         file.close()
         raise DataError(f"{path}: the file is empty")
+    if path.suffix == ".gz":
+        file.close()
+        return cast("BinaryIO", gzip.open(path))
     return file
+
+
+def _whole(lines: BinaryIO, path: Path) -> Iterator[bytes]:
+    """Lines of a file that may be gzipped."""
+    try:
+        yield from lines
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{path}: damaged or cut short ({error})") from None
 
 
 def _check_size(path: Path, dimension: int, size: int) -> None:
