@@ -116,18 +116,20 @@ def rows_of(language: str, parquet: Path, column: str, label: str = "", order: s
         language: Of the heads and the labels' names.
         parquet: The result.
         column: Where the texts are.
-        label: Show rows with this label alone, and its probability; with any label, and the highest one, if empty.
+        label: Show rows with this label alone, and its probability; with any label, and the highest one, if empty. A
+            label that does not reach its threshold is no row's.
         order: One of `ORDERS`; the most certain rows are those with the highest of these probabilities.
     """
     import pyarrow.compute as pc
     from pyarrow import parquet as files
 
-    labels, probabilities, _ = scored.ADDED
-    found = files.read_table(parquet, columns=[column, labels, probabilities]).combine_chunks()
+    labels, probabilities, fallback = scored.ADDED
+    found = files.read_table(parquet, columns=[column, labels, probabilities, fallback]).combine_chunks()
     names, values = (found[name].combine_chunks() for name in (labels, probabilities))
     strength = pc.list_element(values, 0) if found.num_rows else pc.list_flatten(values)  # the highest one stands first
     if label:
-        carried = pc.equal(pc.list_flatten(names), label)
+        below = pc.fill_null(found[fallback].combine_chunks(), False).take(pc.list_parent_indices(names))
+        carried = pc.and_(pc.equal(pc.list_flatten(names), label), pc.invert(below))
         found = found.take(pc.list_parent_indices(names).filter(carried))
         strength = pc.list_flatten(values).filter(carried)
     total = found.num_rows
@@ -137,10 +139,11 @@ def rows_of(language: str, parquet: Path, column: str, label: str = "", order: s
     rows = [
         [
             _cut(row[column] or ""),
-            ", ".join(label_name(language, name) for name in row[labels] or ()),
+            views.below_threshold(language, shown) if row[fallback] else shown,
             "" if value is None else f"{value:.2f}",  # a row without a text
         ]
         for row, value in zip(found.slice(0, SHOWN_ROWS).to_pylist(), strength.to_pylist(), strict=False)
+        for shown in [", ".join(label_name(language, name) for name in row[labels] or ())]
     ]
     head = [say(language, "text"), say(language, "labels"), say(language, "probability")]
     told_line = views.note(language, "table_note", shown=f"{len(rows):,}", rows=f"{total:,}")

@@ -123,7 +123,7 @@ def test_the_demo_asks_itself_without_a_proxy(variable: str, tmp_path: Path) -> 
         assert client.predict(SENTENCE, api_name="/analyse")["labels"][0]["label"] == "gratitude"
         if variable == "ALL_PROXY":  # what needs the network says why there is none
             with pytest.raises(AppError, match="ALL_PROXY") as error:
-                client.predict(SENTENCE, "team/model", api_name="/analyse")
+                client.predict(SENTENCE, "default", "team/model", api_name="/compare")
             assert "theProxyPassword" not in str(error.value)
         client.close()
         call = {"name": "evenmood_analyse", "arguments": {"text": SENTENCE}}

@@ -15,9 +15,12 @@ from evenmood.paths import expanded
 from evenmood.splits import ALIASES, explained, load_split
 from evenmood.table_files import FORMATS
 from evenmood.tables import CHUNK_ROWS, read_chunks
-from train.columns import CHOICES, Columns, choose_columns, layout_of
+from train.columns import Columns, choose_columns, layout_of
+from train.label_studio import is_task, without_annotations
 
 Row = Mapping[str, Any]
+Placed = tuple[str, Row]
+"""Where a row is, for messages, and the row."""
 SPLIT_NAMES = {"train": ("train", "training"), "validation": (*ALIASES["validation"], "val"), "test": ("test",)}
 """What data sets call a split."""
 ENDINGS = (*FORMATS, ".json", ".txt")
@@ -67,7 +70,8 @@ def read_labelled(
     """Read labelled texts.
 
     Args:
-        source: A CSV, TSV, JSON, JSON Lines, Parquet or delimited `.txt` file; a folder with such files named by split;
+        source: A CSV, TSV, JSON, JSON Lines, Parquet or delimited `.txt` file, Label Studio's JSON, JSON-MIN and CSV
+            exports among them; a folder with such files named by split;
             a folder of TweetEval's form (`test_text.txt`, `test_labels.txt`, perhaps `mapping.txt`); a data set that
             `load_split` reads, whose labels are GoEmotions'; or a data set on the Hub.
         split: `train`, `validation` or `test`; a single file is read whole.
@@ -76,7 +80,8 @@ def read_labelled(
         label_column: Column of the labels; or several, comma-separated, with 0 or 1 in each; found if left out.
 
     Raises:
-        DataError: Nothing there, or it cannot be read; the message says what was looked for.
+        DataError: Nothing there, or it cannot be read; the message says what was looked for. Or a cell of labels has a
+            form that is not understood; the message names its row.
     """
     wanted = None if label_column is None else [name.strip() for name in label_column.split(",")]
     path = expanded(source)
@@ -117,7 +122,9 @@ def _files(folder: Path, split: str) -> list[Path]:
     names = "|".join(SPLIT_NAMES[split])
     for pattern in (rf"({names})", rf"({names})[^a-z].*", rf".*[^a-z]({names})([^a-z].*)?"):
         found = [path for path in files if re.fullmatch(pattern, path.stem, re.IGNORECASE)]
-        kinds = sorted({(path.parent, re.sub(r"[-_.]?\d+(-of-\d+.*)?$", "", path.stem), path.suffix) for path in found})
+        kinds = sorted(
+            {(path.parent, re.sub(r"[-_.]?(?<!\d)\d++(?:-of-\d++.*)?$", "", path.stem), path.suffix) for path in found}
+        )
         if len(kinds) > 1:
             several = ", ".join(str(path.relative_to(folder)) for path in found[:8])
             raise DataError(f"{folder}: the {split} split may be {several}; give the file itself")
@@ -140,7 +147,10 @@ def _read_tweeteval(folder: Path, name: str) -> LabelledSet:
             raise DataError(f"{labels_file}: {len(labels)} lines for the {len(texts)} of {name}_text.txt")
         if not label.strip():
             raise DataError(f"{labels_file}, line {number}: empty; expected a label")
-        found.add(text, [part for part in re.split(r"[,;\s]+", label.strip()) if part])
+        parts = [part for part in re.split(r"[,;\s]+", label.strip()) if part]
+        if not parts:
+            raise DataError(f"{labels_file}, line {number}: {label.strip()[:40]!r}; expected a label")
+        found.add(text, parts)
     return found
 
 
@@ -168,8 +178,8 @@ def _read_tables(
     files: list[Path], name: str, knows: Callable[[str], bool], text_column: str | None, wanted: list[str] | None
 ) -> LabelledSet:
     names: dict[str, dict[str, str]] = {}
-    rows = chain.from_iterable(_rows(path, knows, names) for path in files)
-    return _collect(rows, str(files[0]), name, names, knows, text_column, wanted)
+    rows = ((f"{path}, row {number}", row) for path in files for number, row in enumerate(_rows(path, knows, names), 1))
+    return _collect(without_annotations(rows), str(files[0]), name, names, knows, text_column, wanted)
 
 
 def _rows(path: Path, knows: Callable[[str], bool], names: dict[str, dict[str, str]]) -> Iterator[Row]:
@@ -199,32 +209,15 @@ def _read_json(path: Path) -> list[Row] | None:
         raise DataError(f"{path}: not UTF-8 at byte {error.start}; convert the file, for instance with iconv") from None
     except (ValueError, RecursionError):
         return None
+    if isinstance(content, dict) and is_task(content):
+        return [content]
     arrays = [value for value in content.values() if isinstance(value, list)] if isinstance(content, dict) else []
     content = arrays[0] if len(arrays) == 1 and all(isinstance(row, dict) for row in arrays[0]) else content
     if isinstance(content, dict):
         content = [content]
     if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
         raise DataError(f"{path}: expected an array of objects, each with a text and labels")
-    return [_without_annotations(row, f"{path}, row {number}") for number, row in enumerate(content, 1)]
-
-
-def _without_annotations(row: Row, where: str) -> Row:
-    """A row of Label Studio's full export as one of its short export, JSON-MIN; any other row as it is."""
-    data, annotations = row.get("data"), row.get("annotations")
-    if not isinstance(data, dict) or not isinstance(annotations, list):
-        return row
-    kept = [one for one in annotations if isinstance(one, dict) and not one.get("was_cancelled")]
-    if len(kept) > 1:
-        raise DataError(
-            f"{where}: {len(kept)} annotations; export one for each text, or the votes of `data_build review`"
-        )
-    labels: dict[str, list[str]] = {}
-    for result in kept[0].get("result", []) if kept else []:
-        choices = result.get("value", {}).get(CHOICES)
-        if choices is None:
-            raise DataError(f"{where}: an annotation of type {result.get('type')!r}; expected choices")
-        labels.setdefault(result.get("from_name", CHOICES), []).extend(choices)
-    return {**data, **labels}
+    return content
 
 
 def _class_names(metadata: bytes | None) -> dict[str, dict[str, str]]:
@@ -250,11 +243,12 @@ def _read_hub(
     for column, feature in rows.features.items():
         held = getattr(getattr(feature, "feature", feature), "names", None)
         names[column] = {str(number): name for number, name in enumerate(held or [])}
-    return _collect(rows, source, f"{source}, {split}", names, knows, text_column, wanted)
+    placed = ((f"{source}, row {number}", row) for number, row in enumerate(rows, 1))
+    return _collect(placed, source, f"{source}, {split}", names, knows, text_column, wanted)
 
 
 def _collect(
-    rows: Iterable[Row],
+    rows: Iterable[Placed],
     where: str,
     name: str,
     names: Mapping[str, Mapping[str, str]],
@@ -267,13 +261,13 @@ def _collect(
     first = list(islice(stream, CHUNK_ROWS))
     if not first:
         raise DataError(f"{where}: no rows")
-    columns: Columns = choose_columns(first, where, knows, text_column, wanted)
+    columns: Columns = choose_columns([row for _, row in first], where, knows, text_column, wanted)
     found = LabelledSet(name, read_as=columns.described)
-    for number, row in enumerate(chain(first, stream), 1):
+    for place, row in chain(first, stream):
         text = row.get(columns.text)
         if text is not None and not isinstance(text, str):
-            raise DataError(f"{where}, row {number}: {columns.text!r} is {text!r:.40}, not a string")
-        found.add(text or "", columns.labels_of(row, f"{where}, row {number}"))
+            raise DataError(f"{place}: {columns.text!r} is {text!r:.40}, not a string")
+        found.add(text or "", columns.labels_of(row, place))
     found.names = names.get(columns.label or "", {})
     if columns.spread:  # columns that held something else than 0 and 1 are no labels
         found.labels = [columns.only_labels(labels) for labels in found.labels]
