@@ -18,7 +18,7 @@ from evenmood.labels import EKMAN, GROUPS
 from tests.conftest import DEFAULT_MODEL
 from tests.local_hub import run_module
 from tests.small_data import write_tsv
-from train.columns import cell_labels
+from train.label_cells import cell_labels
 from train.labelled import read_labelled
 from train.mapping import read_mapping
 from train.targets import read_targets
@@ -108,6 +108,19 @@ def folder_of_csv(folder: Path) -> Path:
     return folder
 
 
+def from_excel_abroad(folder: Path) -> Path:
+    """UTF-16 with a line that names the delimiter."""
+    path = csv_semicolon(folder)
+    path.write_text("sep=;\n" + path.read_text(encoding="utf-8"), encoding="utf-16")
+    return path
+
+
+def lone_carriage_returns(folder: Path) -> Path:
+    path = csv_semicolon(folder)
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r"))
+    return path
+
+
 FORMS: list[Callable[[Path], Path]] = [
     csv_names,
     csv_semicolon,
@@ -119,6 +132,8 @@ FORMS: list[Callable[[Path], Path]] = [
     parquet_names,
     tweeteval,
     folder_of_csv,
+    from_excel_abroad,
+    lone_carriage_returns,
 ]
 
 
@@ -127,6 +142,12 @@ def test_forms(tmp_path: Path, write: Callable[[Path], Path]) -> None:
     found = read_targets(str(write(tmp_path)), "test", EMOTIONS)
     assert found.texts == [text for text, _ in ROWS]
     assert found.truth.astype(int).tolist() == [spread(emotion) for _, emotion in ROWS]
+
+
+def test_windows_1252(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("text;label\nI am happy — “so” naïve;joy\nI am angry;anger\n".encode("cp1252"))
+    assert read_targets(str(path), "test", EMOTIONS).texts == ["I am happy — “so” naïve", "I am angry"]
 
 
 def test_short_texts_beside_labels(tmp_path: Path) -> None:
@@ -282,7 +303,6 @@ TWO = ["text,label", "I am happy,joy", "I am angry,anger"]
         ("a.csv", ["text,label", "I am happy,joy", "So glad,joy"], "every row has the same labels"),
         ("a.csv", ["text,label", "I am happy,", "So glad,"], "no row has a label"),
         ("a.csv", ["text,label"], "no rows"),
-        ("a.csv", ["text,label\rI am happy,joy\r"], "line 1: new-line character"),
         ("a.csv", ["words,feeling", "I am,x"], "no column of texts found; the columns are 'words', 'feeling'"),
         ("a.csv", ["text,rating", "I am,x"], "no column of labels found; the columns are 'text', 'rating'"),
         ("a.csv", ["text,joy,anger", "I am,1,0", "I,2,0"], "row 2: 'joy' is '2', neither 0 nor 1"),
@@ -420,7 +440,9 @@ def test_label_studio_s_exports(tmp_path: Path, content: list[dict[str, Any]]) -
 
 def test_label_studio_s_csv(tmp_path: Path) -> None:
     path = tmp_path / "project.csv"
-    path.write_text('text,sentiment\nI love it all,joy\nsad and scary,"{""choices"":[""sadness"",""fear""]}"\n', "utf-8")
+    path.write_text(
+        'text,sentiment\nI love it all,joy\nsad and scary,"{""choices"":[""sadness"",""fear""]}"\n', "utf-8"
+    )
     assert read_labelled(str(path), "test", read_mapping("ekman").knows).labels == [["joy"], ["sadness", "fear"]]
 
 

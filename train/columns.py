@@ -1,14 +1,16 @@
-"""Which columns of a table hold the texts and the labels, and what labels a cell holds."""
+"""Which columns of a table hold the texts and the labels."""
 
 import csv
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from evenmood.errors import DataError, UsageError
+from evenmood.table_form import decoded_lines, read_form
+from train.label_cells import NO, YES, LabelCellError, cell_labels, is_number
 
 TEXT_NAMES = (
     *("text", "tweet", "sentence", "content", "comment", "utterance", "message", "body", "comment_text", "tweet_text"),
@@ -18,25 +20,15 @@ TEXT_NAMES = (
 LABEL_NAMES = (
     *("label_text", "label_name", "labels", "label", "emotions", "emotion", "sentiment", "sentiments", "class"),
     *("category", "target", "gold_label", "gold", "affect", "mood", "polarity", "tags", "tag", "y", "annotation"),
+    *("choices", "choice"),
 )
 """Columns that hold labels, the surest first."""
 SAMPLE = 200
 """Rows that columns are judged by."""
-CHOICES = "choices"
-"""Key of Label Studio's objects that hold labels."""
-MISSING = frozenset({"na", "n/a", "nan", "null"})
-"""Strings that tables have where there is no value."""
 HALF = 0.5
 """Share of a column's cells that must look like labels."""
-YES = ("1", "1.0", "true", "True", "TRUE")
-NO = ("0", "0.0", "false", "False", "FALSE", "")
-_NUMBER = re.compile(r"[+-]?\d+(\.0*)?")
 _NUMBERS = re.compile(r"\[?\s*\d+(\s*[,;\s]\s*\d+)*\s*\]?")
 Row = Mapping[str, Any]
-
-
-class CellError(ValueError):
-    """A cell of labels in a form that is not understood; the message shows it."""
 
 
 @dataclass
@@ -66,11 +58,15 @@ class Columns:
         return f"text in {self.text!r}, {labels}"
 
     def labels_of(self, row: Row, where: str) -> list[str]:
-        """Labels of a row: names, or numbers as digits."""
+        """Labels of a row: names, or numbers as digits.
+
+        Raises:
+            DataError: A cell has a form that is not understood.
+        """
         if self.label is not None:
             try:
                 return cell_labels(row.get(self.label), self.knows)
-            except CellError as error:
+            except LabelCellError as error:
                 raise DataError(f"{where}: {self.label!r} is {error}") from None
         found = []
         for column in self.spread:
@@ -161,79 +157,6 @@ def _fit(rows: Sequence[Row], name: str, knows: Callable[[str], bool]) -> tuple[
     return (known + numbers) / len(rows), known / len(rows), -len({tuple(labels) for labels in cells})
 
 
-def _understood(value: Any, knows: Callable[[str], bool]) -> list[str]:
-    try:
-        return cell_labels(value, knows)
-    except CellError:
-        return []
-
-
-def is_number(label: str) -> bool:
-    """Whether a label is a number."""
-    return _NUMBER.fullmatch(label) is not None
-
-
-def cell_labels(value: Any, knows: Callable[[str], bool]) -> list[str]:
-    """Labels of a cell: a list, an object, a number, or a string.
-
-    An object holds 0 or 1 for each label, or the list `choices`, as Label Studio exports several; a string may be such
-    an object in JSON. Labels of a string have commas, semicolons, bars or blanks between them. A string that is a label
-    as a whole stays one ("no emotion"); `['joy', 'love']` and `[ 3 27]` are lists that were written as strings. NaN, an
-    empty cell and `MISSING` hold no label.
-
-    Raises:
-        CellError: Anything else.
-    """
-    if isinstance(value, Mapping):
-        return _object_labels(value, knows)
-    if isinstance(value, (list, tuple, set)):
-        if any(isinstance(entry, (list, tuple, set)) for entry in value):
-            raise CellError(f"{_shown(value)}, a list of lists; expected labels")
-        return [label for entry in value for label in cell_labels(entry, knows)]
-    if value is None or value != value:
-        return []
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise CellError(f"{_shown(value)}, {type(value).__name__}; expected labels")
-    if not isinstance(value, str):
-        return [str(int(value)) if float(value).is_integer() else str(value)]
-    value = value.strip()
-    if value.casefold() in MISSING and not knows(value):
-        return []
-    if value.startswith("{") and value.endswith("}"):
-        try:
-            return cell_labels(json.loads(value), knows)
-        except (ValueError, RecursionError):
-            raise CellError(f"{_shown(value)}; expected labels") from None
-    if value.startswith("[") and value.endswith("]"):
-        value = value[1:-1]
-    found = []
-    for part in [value] if knows(_bare(value)) else re.split(r"[,;|]", value):
-        name = _bare(part)
-        pieces = [name] if knows(name) else [_bare(piece) for piece in name.split()]
-        # Words that are no labels are one unknown label, to be told as it stands: "not applicable".
-        whole = len(pieces) > 1 and not all(knows(piece) or is_number(piece) for piece in pieces)
-        found += [name] if whole else pieces
-    return [re.sub(r"\.0*$", "", label) if is_number(label) else label for label in found if label]
-
-
-def _object_labels(value: Mapping[str, Any], knows: Callable[[str], bool]) -> list[str]:
-    if set(value) == {CHOICES} and isinstance(value[CHOICES], (str, list)):
-        return cell_labels(value[CHOICES], knows)
-    given = {str(label): "" if held is None else str(held) for label, held in value.items()}
-    if not set(given.values()) <= {*YES, *NO}:
-        raise CellError(f"{_shown(value)}; expected 0 or 1 for each label, or {CHOICES!r} alone")
-    return [label for label, held in given.items() if held in YES]
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"
-
-
-def _bare(text: str) -> str:
-    return text.strip().strip("'\"").strip()
-
-
 def layout_of(path: Path, knows: Callable[[str], bool]) -> tuple[str, list[str] | None]:
     """Delimiter of a text table, and names for its columns, "1", "2", …, where its first line is a row already.
 
@@ -241,8 +164,12 @@ def layout_of(path: Path, knows: Callable[[str], bool]) -> tuple[str, list[str] 
     both labels, or both label numbers.
     """
     with path.open("rb") as file:
-        lines = [file.readline().decode("utf-8-sig", "replace").rstrip("\r\n") for _ in range(2)]
+        form, rest = read_form(file, str(path), "csv", None, None, [])
+        text = decoded_lines(rest, form, any_line_end=True)
+        lines = [line.rstrip("\r\n") for line in islice(text, 2)]
+        text.detach()
     order = ("\t", ",", ";", "|") if path.suffix.lower() == ".tsv" else (",", "\t", ";", "|")
+    order = (form.delimiter,) if form.sep_line else order
 
     def fits(mark: str) -> tuple[bool, bool, bool]:
         rows = [_cells(line, mark) for line in lines if line]
@@ -270,6 +197,14 @@ def _cells(line: str, mark: str) -> list[str]:
         return []
 
 
+def _understood(cell: Any, knows: Callable[[str], bool]) -> list[str]:
+    """Labels of a cell; none where its form is not understood, as in columns that hold something else."""
+    try:
+        return cell_labels(cell, knows)
+    except LabelCellError:
+        return []
+
+
 def _is_label(cell: str, knows: Callable[[str], bool]) -> bool:
-    labels = cell_labels(cell, knows)
+    labels = _understood(cell, knows)
     return bool(labels) and all(knows(label) for label in labels)

@@ -195,7 +195,7 @@ def _rows(path: Path, knows: Callable[[str], bool], names: dict[str, dict[str, s
     kind = {".json": "jsonl", ".txt": "csv"}.get(suffix) or FORMATS[suffix]
     delimiter, header = layout_of(path, knows) if kind in ("csv", "tsv") else (",", None)
     kind = "csv" if kind == "tsv" else kind  # a delimiter of tab reads as TSV
-    for chunk in read_chunks(str(path), kind, None, delimiter=delimiter, header=header):
+    for chunk in read_chunks(str(path), kind, None, delimiter=delimiter, header=header, encoding=None):
         if chunk.schema is not None:
             names |= _class_names((chunk.schema.metadata or {}).get(b"huggingface"))
         yield from chunk.rows

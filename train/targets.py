@@ -8,7 +8,7 @@ import numpy as np
 
 from evenmood import LABELS
 from evenmood.errors import DataError
-from train.columns import is_number
+from train.label_cells import is_number
 from train.labelled import LabelledSet, read_labelled
 from train.mapping import LabelMapping
 
