@@ -52,7 +52,7 @@ def write_matrix(file: BinaryIO, rows: int) -> None:
 
 def read(path: Path) -> None:
     """Read a vocabulary's vectors, and print what it took: in a process of its own."""
-    from train.vectors import read_bin
+    from train.fasttext_files import read_bin
 
     step = WORDS // WANTED
     wanted = ["[PAD]", "[UNK]", *words()[::step]]

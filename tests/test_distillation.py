@@ -18,7 +18,8 @@ from train.batches import cut_to_longest, epoch_batches, token_counts
 from train.config import TrainConfig
 from train.distillation import read_soft_targets, training_texts
 from train.encoder_vectors import encode_words, encoder_vectors, load_encoder
-from train.vectors import load_vectors, read_vec, write_vec
+from train.fasttext_files import read_vec
+from train.vectors import load_vectors, write_vec
 
 
 def write_soft(path: Path, texts: list[str], probabilities: np.ndarray) -> Path:

@@ -5,6 +5,7 @@ import struct
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,11 @@ from evenmood import DataError
 from evenmood.errors import UsageError
 from evenmood.symbols import spell_out
 from tests.hub_server import HubServer
-from train import vectors
-from train.__main__ import app
+from train import fasttext_files, vectors
 from train.config import TrainConfig
 from train.encoder_vectors import encoder_vectors
-from train.vectors import check_distinct, load_vectors, read_bin, read_vec
+from train.fasttext_files import read_bin, read_vec
+from train.vectors import check_distinct, load_vectors
 
 SIZE = 16
 WORDS = ["happy", "joy", "naïve", "日本", "grateful", "the"]
@@ -208,13 +209,47 @@ def test_a_gzipped_file_of_vectors(tmp_path: Path) -> None:
     path.write_bytes(content)
     config = TrainConfig(vectors=str(path), embedding_size=2)
     found = load_vectors(config, ["<pad>", "<unk>", "a", "b"], [], lambda line: None)
-    np.testing.assert_array_equal(found[2:], np.float32([[0.5, 1], [1, 2]]))
+    np.testing.assert_array_equal(found[2:], np.array([[0.5, 1], [1, 2]], np.float32))
     path.write_bytes(content[:-9])
     with pytest.raises(DataError, match=r"small\.vec\.gz: damaged or cut short"):
         load_vectors(config, ["<pad>", "<unk>", "a", "b"], [], lambda line: None)
-    path = path.rename(tmp_path / "model.bin.gz")
-    with pytest.raises(DataError, match=r"gunzip --keep model\.bin\.gz"):
-        load_vectors(replace(config, vectors=str(path)), ["<pad>", "<unk>", "a"], [], lambda line: None)
+    path = path.rename(tmp_path / "small.vec")  # whatever its name
+    path.write_bytes(content)
+    np.testing.assert_array_equal(read_vec(path, ["a", "b"], 2), found[2:])
+
+
+def test_a_gzipped_model(model: tuple[Path, Any], tmp_path: Path) -> None:
+    whole = model[0].read_bytes()
+    path = tmp_path / "model.bin.gz"
+    path.write_bytes(gzip.compress(whole, 1))
+    np.testing.assert_array_equal(read_bin(path, WORDS + UNSEEN, SIZE), read_bin(model[0], WORDS + UNSEEN, SIZE))
+    config = TrainConfig(vectors=str(path), embedding_size=SIZE)
+    assert np.isfinite(load_vectors(config, ["<pad>", "<unk>", *WORDS], [], lambda line: None)).all()
+    content = path.read_bytes()
+    damaged = bytearray(content)
+    damaged[len(content) // 2 :] = b"\xff" * len(damaged[len(content) // 2 :])
+    for broken_content in (content[: len(content) // 4], bytes(damaged), gzip.compress(whole[: len(whole) // 3])):
+        path.write_bytes(broken_content)
+        with pytest.raises(DataError, match=r"model\.bin\.gz: damaged or cut short"):
+            read_bin(path, WORDS, SIZE)
+
+
+def test_a_large_dictionary_is_read_in_blocks(
+    model: tuple[Path, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = read_bin(model[0], WORDS + UNSEEN, SIZE)
+    monkeypatch.setattr(fasttext_files, "BLOCK_BYTES", 30)
+    np.testing.assert_array_equal(read_bin(model[0], WORDS + UNSEEN, SIZE), right)
+
+
+def test_a_gzipped_corpus(tmp_path: Path) -> None:
+    text = "more words about Gratitude!\n" * 20
+    words, tables = ["[PAD]", "[UNK]", "happy", "gratitude"], []
+    for name, content in (("a.txt", text.encode()), ("a.txt.gz", gzip.compress(text.encode()))):
+        (tmp_path / name).write_bytes(content)
+        config = TrainConfig(vectors="self", embedding_size=SIZE, corpus=(str(tmp_path / name),), min_frequency=1)
+        tables.append(load_vectors(config, words, TEXTS, lambda line: None))
+    np.testing.assert_array_equal(*tables)
 
 
 def test_a_large_download_is_confirmed(
@@ -228,7 +263,7 @@ def test_a_large_download_is_confirmed(
         vectors.confirm_download(local, yes=False)
     options = ["fit", "--data", str(small_data), "--vectors", "you/vectors", "--out", str(tmp_path / "model")]
     with pytest.raises(UsageError, match=r"a download of 0\.00 GB; add --yes to start it, or .* --vectors self"):
-        app(options, standalone_mode=False)
+        import_module("train.__main__").app(options, standalone_mode=False)
     assert not hub.sent["you/vectors/model.bin"]
     huggingface_hub.hf_hub_download("you/vectors", "model.bin")
     vectors.confirm_download("you/vectors", yes=False)  # in the cache already

@@ -27,7 +27,7 @@ from train.arms import ARMS, Run, model_folder, read_run, write_run
 from train.backend import has_gpu
 from train.config import TrainConfig
 from train.fit import Say, fit, words_by_id
-from train.vectors import FIRST_WORD, load_vectors
+from train.vectors import load_vectors, write_vec
 
 VECTORS_FILE, VECTORS_ABOUT = "vectors.vec", "vectors.json"
 MATCHED = 1
@@ -252,12 +252,7 @@ def shared_vectors(config: TrainConfig, build: Path, out: Path, say: Say) -> str
     words = words_by_id(fit_tokenizer(training, min_frequency=1))
     table = load_vectors(replace(config, corpus=()), words, [*training, *added], say)
     out.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    with part.open("w", encoding="utf-8") as lines:
-        lines.write(f"{len(words) - FIRST_WORD} {table.shape[1]}\n")
-        for word, vector in zip(words[FIRST_WORD:], table[FIRST_WORD:], strict=True):
-            lines.write(f"{word} {' '.join(f'{value:.5g}' for value in vector)}\n")
-    part.replace(path)
+    write_vec(path, words, table)
     write_text(about_path, json.dumps(about, indent=1) + "\n")
     return str(path)
 

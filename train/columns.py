@@ -168,8 +168,8 @@ def layout_of(path: Path, knows: Callable[[str], bool]) -> tuple[str, list[str] 
         text = decoded_lines(rest, form, any_line_end=True)
         lines = [line.rstrip("\r\n") for line in islice(text, 2)]
         text.detach()
-    order = ("\t", ",", ";", "|") if path.suffix.lower() == ".tsv" else (",", "\t", ";", "|")
-    order = (form.delimiter,) if form.sep_line else order
+    order = "\t,;|" if path.suffix.lower() == ".tsv" else ",\t;|"
+    order = form.delimiter if form.sep_line else order
 
     def fits(mark: str) -> tuple[bool, bool, bool]:
         rows = [_cells(line, mark) for line in lines if line]

@@ -1,4 +1,7 @@
-"""Every choice of a training run; the defaults are the paper's (arXiv 2511.14073, method and experimental setup)."""
+"""Every choice of a training run.
+
+The defaults are the paper's (arXiv 2511.14073, method and experimental setup), but for the rule of thresholds.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -135,3 +138,7 @@ class TrainConfig:
             raise UsageError(f"--learning-rate is {self.learning_rate}; it must be above 0")
         if self.embedding_bits not in (8, 16, 32):
             raise UsageError(f"--embedding-bits is {self.embedding_bits}; it must be 8, 16 or 32")
+
+
+PAPER = TrainConfig(thresholds="grid")
+"""The paper's configuration: its rule gives rare labels thresholds that suit the validation split by chance."""

@@ -11,6 +11,7 @@ import numpy as np
 from evenmood.errors import DataError
 from evenmood.symbols import spell_out
 from evenmood.text import PIECE
+from train.progress import counted
 
 ENCODER = "encoder:"
 BATCH_WORDS = 128
@@ -28,7 +29,7 @@ def encoder_vectors(model: str, words: Sequence[str], size: int | None, say: Cal
         model: Folder or Hub id.
         words: Words by falling frequency, and pieces that begin with `##`.
         size: Numbers a vector, at the most the encoder's own; None for as many as it has.
-        say: Receives a line about what is done.
+        say: Receives lines about what is done.
 
     Returns:
         float32 of shape (len(words), size); every word has one.
@@ -39,7 +40,8 @@ def encoder_vectors(model: str, words: Sequence[str], size: int | None, say: Cal
     tokenizer, run = load_encoder(model)
     order = np.argsort([len(word) for word in words], kind="stable")  # no time is spent on padding
     parts = [order[start : start + BATCH_WORDS] for start in range(0, len(words), BATCH_WORDS)]
-    hidden = np.concatenate([encode_words(tokenizer, run, [words[row] for row in rows]) for rows in parts])
+    steps = counted(parts, say, f"vectors: encoding {len(words):,} words")
+    hidden = np.concatenate([encode_words(tokenizer, run, [words[row] for row in rows]) for rows in steps])
     hidden = hidden[np.argsort(order)]
     size = size or hidden.shape[1]
     if hidden.shape[1] < size:

@@ -48,6 +48,7 @@ def remote(
     save_minutes: Annotated[float, typer.Option(help="Shortest time between two uploads of the unfinished run.")] = 5.0,
     restart: Annotated[bool, typer.Option("--restart", help="Forget an unfinished run; else it goes on.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what lies at --out.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Start large downloads without asking.")] = False,
 ) -> None:
     """Fit and push, with the unfinished run kept on the Hub: killed and run again anywhere, it goes on."""
     from train.backend import choose_backend
@@ -65,6 +66,7 @@ def remote(
         save_minutes=save_minutes,
         restart=restart,
         overwrite=overwrite,
+        yes=yes,
     )
     print(made.url)
 
@@ -84,6 +86,7 @@ def job(
     from train import remote as machine
 
     options = [
+        "--yes",  # the machine's download, and nobody is there to ask
         *(["--test"] if test else []),
         *([] if private is None else ["--private" if private else "--no-private"]),
     ]

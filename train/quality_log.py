@@ -9,7 +9,7 @@ from typing import Any
 from evenmood.cards import render
 from evenmood.errors import DataError, UsageError
 from evenmood.model_folder import PREDICTING_FILES, TRAINING_FOLDER
-from train.config import TrainConfig
+from train.config import PAPER, TrainConfig
 from train.evaluate import rounded
 
 TEMPLATE = Path(__file__).with_name("quality_log.md.jinja")
@@ -30,7 +30,7 @@ def add_run(folder: Path, config: TrainConfig, note: str, log: Path) -> None:
     metrics = json.loads((training / "metrics-validation.json").read_text(encoding="utf-8"))["tuned"]
     history = [line.split(",") for line in (training / "history.csv").read_text(encoding="utf-8").splitlines()[1:]]
     losses = [float(row[2]) for row in history]
-    paper = asdict(TrainConfig())
+    paper = asdict(PAPER)
     entry = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "note": note,

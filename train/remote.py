@@ -14,7 +14,7 @@ from pathlib import Path
 from evenmood import EmotionClassifier, hub
 from evenmood.errors import HubError, UsageError
 from evenmood.model_folder import TRAINING_FOLDER, check_target, whole_folder
-from train.checkpoint import HISTORY_FILE, OPTIONS_FILE
+from train.checkpoint import HISTORY_FILE, OPTIONS_FILE, Checkpoint
 from train.config import TrainConfig
 from train.job import ARCHIVE
 
@@ -179,6 +179,7 @@ def train(
     save_minutes: float = 5.0,
     restart: bool = False,
     overwrite: bool = False,
+    yes: bool = True,
 ) -> hub.Upload:
     """Train and push; run again anywhere, it goes on where it stopped.
 
@@ -192,9 +193,10 @@ def train(
         save_minutes: Shortest time between two uploads of the unfinished run.
         restart: Forget an unfinished run instead of going on with it.
         overwrite: Replace what lies at `out`.
+        yes: Start large downloads without asking.
 
     Raises:
-        UsageError: `out` exists and may not be replaced.
+        UsageError: `out` exists and may not be replaced, or a large download was not confirmed.
         HubError: No access or no network, at the start or at the push.
     """
     trained = out / TRAINING_FOLDER / "config.json"
@@ -208,7 +210,9 @@ def train(
         if not restart:
             unfinished.fetch()
         from train.fit import fit
+        from train.vectors import confirm_download
 
+        confirm_download(config.vectors, yes or (not restart and Checkpoint.has_vectors(out)))
         fit(config, out, say, overwrite=overwrite, restart=restart, keep=unfinished.save)
     if test:
         from train.evaluate import evaluate

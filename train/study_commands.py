@@ -10,7 +10,7 @@ import typer
 
 from evenmood.errors import UsageError
 from train.commands import app, config_flags, say
-from train.config import TrainConfig
+from train.config import PAPER, TrainConfig
 
 
 @app.command()
@@ -82,7 +82,7 @@ def ablate(
     experiments.ablate(
         build,
         out,
-        replace(config, thresholds="grid"),
+        replace(config, thresholds=PAPER.thresholds),
         say,
         arms=arms or DEFAULT_ARMS,
         seeds=seeds,

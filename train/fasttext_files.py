@@ -1,0 +1,235 @@
+"""fastText's two file formats, text (`.vec`) and binary (`.bin`), read in a stream, gzipped or not."""
+
+import gzip
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+
+from evenmood.errors import DataError
+
+ENDINGS = (".bin", ".vec", ".bin.gz", ".vec.gz")
+GZIP_MAGIC = b"\x1f\x8b"
+BLOCK_BYTES = 1_000_000
+"""What is read of the dictionary at a time."""
+ENTRY_TAIL = 10
+"""Bytes behind a word of the dictionary: a zero, an 8-byte count, a type byte."""
+_MAGIC, _VERSION = 793712314, 12
+
+
+def is_vectors_file(path: Path) -> bool:
+    """Whether the name is that of a file of vectors."""
+    return path.name.lower().endswith(ENDINGS)
+
+
+def is_bin(path: Path) -> bool:
+    """Whether the name is that of a binary model."""
+    return path.name.lower().removesuffix(".gz").endswith(".bin")
+
+
+def read_vec(path: Path, words: Sequence[str], size: int) -> np.ndarray:
+    """Read a text file of vectors, perhaps gzipped, in a stream: rows of the wanted words alone stay in memory.
+
+    Returns:
+        float32 (len(words), size); NaN for words that the file lacks.
+    """
+    wanted = {word.encode(): row for row, word in enumerate(words)}
+    table = np.full((len(words), size), np.nan, np.float32)
+    with opened(path) as lines:
+        rows = whole_lines(lines, path)
+        header = next(rows, b"").split()
+        if len(header) != 2 or not all(field.isdigit() for field in header):
+            raise DataError(f"{path}, line 1: expected the number of words and the dimension, as fastText writes them")
+        count, dimension = map(int, header)
+        _check_size(path, dimension, size)
+        number = 1
+        for number, line in enumerate(rows, 2):
+            line = line.rstrip(b" \r\n")
+            if line.count(b" ") != size:
+                raise DataError(f"{path}, line {number}: expected a word and {size} numbers")
+            word, _, values = line.partition(b" ")
+            row = wanted.get(word)
+            if row is not None:
+                try:
+                    table[row] = values.split()
+                except ValueError:
+                    raise DataError(f"{path}, line {number}: expected a word and {size} numbers") from None
+    if number - 1 < count:
+        raise DataError(f"{path}: {number - 1:,} vectors, but its first line says {count:,}; the file is cut short")
+    if number - 1 > count:
+        raise DataError(
+            f"{path}: {number - 1:,} vectors, more than the {count:,} of its first line; correct that line if all of "
+            "them belong to it"
+        )
+    return table
+
+
+def read_bin(path: Path, words: Sequence[str], size: int) -> np.ndarray:
+    """Read fastText's binary model: the same vectors as the library's `get_word_vector`, without loading the file.
+
+    A word's vector is the mean of its own row and its character n-grams' rows (of the n-grams alone where the file
+    lacks the word), scaled to length 1 as fasttext-community does; the archived original does not scale.
+    A gzipped file is unpacked in a stream.
+
+    Format: `Args`, `Dictionary` and `DenseMatrix` of https://github.com/facebookresearch/fastText
+
+    Returns:
+        float32 (len(words), size); NaN for words that have neither row nor n-grams.
+    """
+    damaged = f"{path}: damaged or cut short"
+    with opened(path) as file:
+        try:
+            magic, version = _unpack(file, "<ii")
+            if magic != _MAGIC or version != _VERSION:
+                raise DataError(f"{path}: not a fastText model, or one of another format version")
+            dimension, _, _, _, _, _, _, _, buckets, shortest, longest, _, _ = _unpack(file, "<12id")
+            _check_size(path, dimension, size)
+            entries, word_count, _, _, pruned = _unpack(file, "<iiiqq")
+            if pruned > 0:
+                raise DataError(f"{path}: a pruned (quantized) model; give the full one")
+            ids = _word_ids(file, entries, words)
+            quantized, rows, columns = _unpack(file, "<?qq")
+            if quantized:
+                raise DataError(f"{path}: a quantized model (.ftz); give the full one")
+            start = file.tell()
+            if columns != size or rows < 0:
+                raise DataError(damaged)
+            if not isinstance(file, gzip.GzipFile):
+                _check_end(file, start, rows * columns * 4)
+            members: list[tuple[int, int]] = []  # (row of the file, row of the table)
+            for row, word in enumerate(words):
+                if row in ids:
+                    members.append((ids[row], row))
+                for gram in _ngrams(word, shortest, longest) if buckets else ():
+                    members.append((word_count + _hash(gram) % buckets, row))
+            table = _means(file, start, size, members, len(words))
+            if isinstance(file, gzip.GzipFile):  # at the end: a stream is unpacked in its order
+                _check_end(file, start, rows * columns * 4)
+        except (EOFError, gzip.BadGzipFile, zlib.error):
+            raise DataError(damaged) from None
+    return table
+
+
+def _read(file: BinaryIO, count: int) -> bytes:
+    """The next bytes; `EOFError` if there are fewer."""
+    found = file.read(count)
+    if len(found) < count:
+        raise EOFError
+    return found
+
+
+def _unpack(file: BinaryIO, fields: str) -> tuple[Any, ...]:
+    return struct.unpack(fields, _read(file, struct.calcsize(fields)))
+
+
+def _word_ids(file: BinaryIO, entries: int, words: Sequence[str]) -> dict[int, int]:
+    """Entry of each word that the dictionary has, by the word's index; the file is left behind the dictionary."""
+    wanted = {word.encode(): row for row, word in enumerate(words)}
+    ids = {}
+    block, begin, position = b"", file.tell(), 0  # the block, where it begins in the file, and where we are in it
+    for entry in range(entries):
+        while (end := block.find(b"\0", position)) < 0 or end + ENTRY_TAIL > len(block):
+            if len(block) - position > BLOCK_BYTES:  # no word is as long
+                raise EOFError
+            begin, block, position = begin + position, block[position:] + _some(file), 0
+        row = wanted.get(block[position:end])
+        if row is not None:
+            ids[row] = entry
+        position = end + ENTRY_TAIL
+    file.seek(begin + position)
+    return ids
+
+
+def _some(file: BinaryIO) -> bytes:
+    found = file.read(BLOCK_BYTES)
+    if not found:
+        raise EOFError
+    return found
+
+
+def _check_end(file: BinaryIO, start: int, length: int) -> None:
+    """Raise `EOFError` if the file ends before `start + length`."""
+    if length:
+        file.seek(start + length - 1)
+        _read(file, 1)
+
+
+def _means(file: BinaryIO, start: int, size: int, members: list[tuple[int, int]], count: int) -> np.ndarray:
+    """Mean of the file's rows for each row of the table, scaled to length 1; read in the file's order."""
+    sums = np.zeros((count, size))
+    if not members:
+        return np.full((count, size), np.nan, np.float32)
+    pairs = np.array(members)
+    sources, inverse = np.unique(pairs[:, 0], return_inverse=True)
+    order = np.argsort(inverse, kind="stable")
+    bounds = np.searchsorted(inverse[order], np.arange(len(sources) + 1))
+    for index, source in enumerate(sources):
+        file.seek(start + int(source) * size * 4)
+        vector = np.frombuffer(_read(file, size * 4), np.float32)
+        targets = pairs[order[bounds[index] : bounds[index + 1]], 1]
+        np.add.at(sums, targets, vector)
+    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        return np.where(lengths > 0, sums / lengths, np.nan).astype(np.float32)
+
+
+def _ngrams(word: str, shortest: int, longest: int) -> list[bytes]:
+    marked = f"<{word}>"
+    grams = []
+    for start in range(len(marked)):
+        for length in range(max(shortest, 1), min(longest, len(marked) - start) + 1):
+            end = start + length
+            if length == 1 and (start == 0 or end == len(marked)):
+                continue
+            grams.append(marked[start:end].encode())
+    return grams
+
+
+def _hash(gram: bytes) -> int:
+    """FNV-1a, with fastText's sign extension of bytes from 128 on."""
+    value = 2166136261
+    for byte in gram:
+        value ^= byte if byte < 128 else byte | 0xFFFFFF00
+        value = value * 16777619 & 0xFFFFFFFF
+    return value
+
+
+def opened(path: Path) -> BinaryIO:
+    """A file open for reading, unpacked as it is read if it is gzipped, whatever its name.
+
+    Raises:
+        DataError: It cannot be read, or is empty.
+    """
+    try:
+        file = path.open("rb")
+        magic = file.read(len(GZIP_MAGIC))
+        file.seek(0)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    if not magic:
+        file.close()
+        raise DataError(f"{path}: the file is empty")
+    if magic == GZIP_MAGIC:
+        file.close()
+        return cast("BinaryIO", gzip.open(path))
+    return file
+
+
+def whole_lines(file: BinaryIO, path: Path) -> Iterator[bytes]:
+    """Lines of a file that may be gzipped.
+
+    Raises:
+        DataError: The gzipped file is damaged or cut short.
+    """
+    try:
+        yield from file
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{path}: damaged or cut short ({error})") from None
+
+
+def _check_size(path: Path, dimension: int, size: int) -> None:
+    if dimension != size:
+        raise DataError(f"{path}: vectors of {dimension} numbers, but --embedding-size is {size}")
