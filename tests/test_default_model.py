@@ -37,8 +37,11 @@ def test_results_are_this_model_s(model: EmotionClassifier) -> None:
 
 
 def test_it_is_good_enough() -> None:
-    assert RESULTS["metrics"]["test"]["tuned"]["macro_f1"]["value"] >= 0.47
-    assert RESULTS["metrics"]["test"]["tuned"]["rows"] == 5427
+    figures = RESULTS["metrics"]["test"]
+    for thresholds in ("tuned", "tuned_on_own_validation"):
+        assert figures[thresholds]["macro_f1"]["value"] >= 0.50
+    assert figures["tuned"]["rows"] == 5427
+    assert RESULTS["everyday-test"]["first_label_right"]["value"] >= 0.60
     assert abs(RESULTS["storage"]["macro_f1_onnx"] - RESULTS["storage"]["macro_f1_keras"]) < STORAGE_LIMIT
 
 
@@ -82,10 +85,10 @@ def test_no_soft_target_is_of_validation_or_test() -> None:
             assert source["written"] == source["read"] - sum(source["dropped"].values())
 
 
-def test_seeds_on_test() -> None:
+def test_three_seeds_on_test() -> None:
     group = RESULTS["seeds"]["groups"][0]
     assert RESULTS["seeds"]["split"] == "test"
-    assert group["seeds"] == [0]
+    assert group["seeds"] == [0, 1, 2]
     assert group["figures"]["macro_f1"]["low"] < group["figures"]["macro_f1"]["value"]
 
 

@@ -62,9 +62,9 @@ def test_linear_time(cell: str) -> None:
         text = cell * length + random.choice("xy")
         times = []
         for _ in range(3):
-            start = time.perf_counter()
+            start = time.process_time()
             defused(text)
-            times.append(time.perf_counter() - start)
+            times.append(time.process_time() - start)
         return min(times)
 
     seconds(10)

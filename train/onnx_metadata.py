@@ -9,10 +9,14 @@ from evenmood.model_folder import ONNX_FILE, TOKENIZER_FILE, check_files
 from evenmood.vocabulary import SIZE_KEY, VOCABULARY_KEY, check_vocabulary, digests
 
 
-def add_vocabulary_digest(folder: Path) -> bool:
+def add_vocabulary_digest(folder: Path, replace: bool = False) -> bool:
     """Add the digest of `tokenizer.json` to the metadata of `model.onnx`, unless it has one; whether it was added.
 
     The folder must be one that works: the digest says that its two files belong together.
+
+    Args:
+        folder: Model folder.
+        replace: Replace a digest that is there, of a vocabulary that was changed on purpose.
 
     Raises:
         ModelError: A file is missing, or the digest that is there is another vocabulary's.
@@ -21,7 +25,7 @@ def add_vocabulary_digest(folder: Path) -> bool:
     model = onnx.load(folder / ONNX_FILE)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     tokenizer = folder / TOKENIZER_FILE
-    if VOCABULARY_KEY in metadata:
+    if VOCABULARY_KEY in metadata and not replace:
         check_vocabulary(metadata, int(metadata[SIZE_KEY]), tokenizer.read_bytes(), tokenizer)
         return False
     helper.set_model_props(model, metadata | digests(tokenizer.read_text(encoding="utf-8")))

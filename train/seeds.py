@@ -17,6 +17,7 @@ from train import everyday
 from train.card import SEEDS_FILE, write_card
 from train.evaluate import OFFICIAL_THRESHOLDS, rounded
 from train.misspellings import without_misspellings
+from train.onnx_metadata import add_vocabulary_digest
 from train.perturb import misspell
 from train.resampling import PER_LABEL, Draws, arm_draws, interval, row_weights, seed_weights
 
@@ -106,6 +107,7 @@ def plain_copies(folders: Sequence[Path], into: Path) -> list[Path]:
         shutil.copytree(folder, copy)
         tokenizer = copy / TOKENIZER_FILE
         write_text(tokenizer, without_misspellings(tokenizer.read_text(encoding="utf-8")))
+        add_vocabulary_digest(copy, replace=True)
     return copies
 
 
