@@ -1,0 +1,50 @@
+"""The bundled model reads emoji: alone, repeated, beside neutral words, in other skin tones."""
+
+import pytest
+
+from evenmood import EmotionClassifier
+
+EMOJI = {
+    "😂": {"amusement"},
+    "🤣": {"amusement"},
+    "😭": {"sadness", "joy"},
+    "😢": {"sadness"},
+    "😡": {"anger"},
+    "🤬": {"anger"},
+    "❤️": {"love"},
+    "😍": {"love", "admiration"},
+    "🎉": {"excitement", "joy"},
+    "🥳": {"excitement", "joy"},
+    "😱": {"fear", "surprise"},
+    "😨": {"fear"},
+    "🤢": {"disgust"},
+    "🤮": {"disgust"},
+    "🙏": {"gratitude", "caring"},
+    "😲": {"surprise"},
+    "😔": {"sadness", "disappointment"},
+    "😊": {"joy"},
+    "🙄": {"annoyance"},
+    "💔": {"sadness", "grief"},
+}
+NEUTRAL = ("see you tomorrow", "the bus leaves at noon", "I am at the office")
+MOVES = 0.1
+"""Before emoji had vectors of their own, none moved a probability by more than 0.04."""
+
+
+@pytest.mark.parametrize(("emoji", "labels"), EMOJI.items(), ids=EMOJI)
+def test_alone_and_repeated(model: EmotionClassifier, emoji: str, labels: set[str]) -> None:
+    for text in (emoji, emoji * 3):
+        assert labels & set(model.predict(text).names), text
+
+
+@pytest.mark.parametrize(("emoji", "labels"), EMOJI.items(), ids=EMOJI)
+def test_beside_neutral_words(model: EmotionClassifier, emoji: str, labels: set[str]) -> None:
+    columns = [model.labels.index(label) for label in labels]
+    plain = model.predict_proba(NEUTRAL)[:, columns]
+    marked = model.predict_proba([f"{text} {emoji}" for text in NEUTRAL])[:, columns]
+    assert (marked - plain).max(axis=1).mean() > MOVES
+
+
+@pytest.mark.parametrize("emoji", ["🙏🏽", "👏🏿", "👍🏻"])
+def test_skin_tones_are_read_as_the_plain_emoji(model: EmotionClassifier, emoji: str) -> None:
+    assert model.predict_proba(emoji).tolist() == model.predict_proba(emoji[0]).tolist()
