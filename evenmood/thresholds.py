@@ -14,6 +14,8 @@ DEFAULT = 0.5
 """Kept by a label that has no positive row."""
 PRIOR_POSITIVES = 100
 """Positive rows with which a label's own labels weigh as much as its calibrated probabilities; cross-validated."""
+SUPPORTED = 0.05
+"""Calibrated probability that a threshold of `shrunk` does not fall below: one text in twenty has the label."""
 
 
 def tune_thresholds(
@@ -25,6 +27,8 @@ def tune_thresholds(
     `shrunk` therefore counts each row with `w * label + (1 - w) * p`, where p is the row's probability after Platt
     scaling (`calibration.fit_platt`) and w is positives / (positives + PRIOR_POSITIVES). With p alone the F1 is the
     expected one (its best threshold is half of itself: Lipton et al. 2014, https://arxiv.org/abs/1402.1892).
+    A threshold below 0.5 is never lower than the probability whose calibrated value is `SUPPORTED`: a label with few
+    positive rows that the network cannot tell apart is not given at 0.01.
     `python -m train thresholds MODEL` compares the two by cross-validation.
 
     Args:
@@ -40,10 +44,13 @@ def tune_thresholds(
     positives = labels.sum(axis=0)
     if repeats is not None:
         labels, probabilities = (np.repeat(values, repeats, axis=0) for values in (labels, probabilities))
-    share = labels
+    share, supported = labels, np.ones((len(GRID), labels.shape[1]), bool)
     if method == "shrunk":
+        slopes, offsets = fit_platt(labels, probabilities)
         own = positives / (positives + PRIOR_POSITIVES)
-        share = own * labels + (1 - own) * apply_platt(probabilities, *fit_platt(labels, probabilities))
+        share = own * labels + (1 - own) * apply_platt(probabilities, slopes, offsets)
+        each = np.broadcast_to(GRID[:, None], supported.shape)
+        supported = (apply_platt(each, slopes, offsets) >= SUPPORTED) | (each >= DEFAULT)
     relevant = share.sum(axis=0)
     # F1 = 2 tp / (predicted + positives), for every threshold of the grid at once.
     f1 = np.zeros((len(GRID), labels.shape[1]))
@@ -51,6 +58,7 @@ def tune_thresholds(
         predicted = probabilities >= threshold
         hits = (predicted * share).sum(axis=0)
         f1[row] = 2 * hits / np.maximum(predicted.sum(axis=0) + relevant, 1e-9)
+    f1[~supported] = -1
     nearest_first = np.argsort(np.abs(GRID - DEFAULT), kind="stable")
     best = nearest_first[f1[nearest_first].argmax(axis=0)]
     return np.where(positives > 0, GRID[best], np.float32(DEFAULT)).astype(np.float32)

@@ -271,3 +271,11 @@ def test_a_damaged_record_names_its_file(experiment: Path, tmp_path: Path) -> No
         DataError, match=r"balanced-0.npz: damaged .* delete .*balanced-0.json and run the same command"
     ):
         read_run(tmp_path, "balanced", 0)
+
+
+def test_thresholds_are_tuned_by_the_papers_rule(single: Path) -> None:
+    """The command does not take the default of `fit`, which holds rare labels back."""
+    run = read_run(single / "models", "balanced", 0)
+    assert run
+    assert run.about["config"]["thresholds"] == "grid"
+    assert TrainConfig().thresholds == "shrunk"

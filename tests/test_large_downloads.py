@@ -49,7 +49,7 @@ def test_a_run_that_has_its_vectors_goes_on(small_data: Path, tmp_path: Path) ->
 
 
 def test_with_yes_the_download_is_tried(small_data: Path, tmp_path: Path) -> None:
-    options = ["fit", "--data", small_data, "--out", tmp_path / "m", "--yes"]
+    options: list[str | Path] = ["fit", "--data", small_data, "--out", tmp_path / "m", "--yes"]
     done = run_module("train", *options, HF_HUB_OFFLINE="1")
     assert done.returncode == 1
     assert f"vectors '{FASTTEXT}': neither a .bin or .vec file here nor a Hub repository" in done.stderr
@@ -64,7 +64,7 @@ def test_what_is_in_the_cache_is_not_asked_about(small_data: Path, tmp_path: Pat
     ):
         path.parent.mkdir(parents=True)
         path.write_text(content)
-    options = ["fit", "--data", small_data, "--out", tmp_path / "m"]
+    options: list[str | Path] = ["fit", "--data", small_data, "--out", tmp_path / "m"]
     done = run_module("train", *options, HF_HUB_CACHE=str(tmp_path / "cache"), HF_HUB_OFFLINE="1")
     assert "add --yes" not in done.stderr
     assert done.returncode == 1

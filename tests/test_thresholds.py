@@ -7,15 +7,19 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 from evenmood.calibration import apply_platt, fit_platt
 from evenmood.metrics import score
 from evenmood.model_folder import CARD_FILE
 from evenmood.splits import load_split
-from evenmood.thresholds import PRIOR_POSITIVES, Method, tune_thresholds
-from tests.conftest import DEFAULT_MODEL
+from evenmood.text import encode
+from evenmood.thresholds import PRIOR_POSITIVES, SUPPORTED, Method, tune_thresholds
+from tests.conftest import DEFAULT_MODEL, SMALL
 from tests.local_hub import run_module
+from train.backend import choose_backend
 from train.card import write_card
+from train.config import PAPER, TrainConfig
 from train.evaluate import onnx_probabilities, write_metrics
 from train.threshold_study import compare_calibration, compare_thresholds, deal
 
@@ -117,3 +121,57 @@ def test_the_command_and_the_card(small_data: Path, tmp_path: Path) -> None:
     for row in report["reliability"]:
         assert f"| {row['from']:.1f} to {row['to']:.1f} | {row['predictions']:,} | {row['probability']:.3f} |" in text
     assert (folder / "training" / "calibration-validation.png").exists()
+
+
+def test_fit_holds_thresholds_of_rare_labels_back_unless_asked_for_the_papers_rule(
+    trained_model: Path, small_data: Path, tmp_path: Path
+) -> None:
+    """The same network, once with the default and once with `--thresholds grid`."""
+    choose_backend()
+    import keras
+
+    done = run_module(
+        *("train", "fit", "--data", small_data, "--out", tmp_path / "paper", "--epochs", "4", *SMALL),
+        *("--thresholds", "grid"),
+    )
+    assert done.returncode == 0, done.stderr
+    rows = load_split(str(small_data), "validation")
+    written = {}
+    for folder, method in ((trained_model, "shrunk"), (tmp_path / "paper", "grid")):
+        assert json.loads((folder / "training/config.json").read_text())["thresholds"] == method
+        ids = encode(Tokenizer.from_file(str(folder / "tokenizer.json")), rows.texts)
+        probabilities = keras.saving.load_model(folder).predict(ids, batch_size=1024, verbose=0)
+        cuts = tune_thresholds(rows.labels, probabilities, method)  # type: ignore[arg-type]
+        written[method] = np.array(list(json.loads((folder / "emotions.json").read_text())["thresholds"].values()))
+        np.testing.assert_allclose(written[method], cuts, atol=0.001)
+    assert (written["grid"] != written["shrunk"]).any()
+
+
+def test_only_the_rule_of_thresholds_is_not_the_papers() -> None:
+    differing = {name for name, value in vars(PAPER).items() if value != getattr(TrainConfig(), name)}
+    assert differing == {"thresholds"}
+    assert (PAPER.thresholds, TrainConfig().thresholds) == ("grid", "shrunk")
+
+
+def test_one_positive_row_decides_no_threshold() -> None:
+    """A rare label's single hit at 0.02 is chance: by the paper's rule the threshold follows it, down to 0.02."""
+    random = np.random.default_rng(0)
+    labels, probabilities = np.zeros((2000, 1), np.float32), random.uniform(0.001, 0.015, (2000, 1)).astype(np.float32)
+    labels[0], probabilities[0] = 1, 0.02
+    assert tune_thresholds(labels, probabilities, "grid") == np.float32(0.02)
+    assert tune_thresholds(labels, probabilities, "shrunk") == 0.5
+
+
+@pytest.mark.parametrize("shift", [0.0, -2.0, 2.0])
+def test_no_threshold_is_below_what_calibration_supports(shift: float) -> None:
+    """Of networks that say too little or too much as well; there the floor lies at another probability."""
+    random = np.random.default_rng(1)
+    true = 1 / (1 + np.exp(-random.normal(np.log(0.005), 0.7, (3000, 28))))
+    labels = (random.random(true.shape) < true).astype(np.float32)
+    given = apply_platt(true, np.ones(28), np.full(28, shift))
+    slopes, offsets = fit_platt(labels, given)
+    cuts = tune_thresholds(labels, given, "shrunk")
+    supported = apply_platt(cuts[None], slopes, offsets)[0] >= SUPPORTED
+    assert (supported | (cuts >= 0.5)).all()
+    lowest = tune_thresholds(labels, given, "grid")
+    assert not (apply_platt(lowest[None], slopes, offsets)[0] >= SUPPORTED).all()

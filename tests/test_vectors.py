@@ -249,7 +249,7 @@ def test_a_gzipped_corpus(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
         config = TrainConfig(vectors="self", embedding_size=SIZE, corpus=(str(tmp_path / name),), min_frequency=1)
         tables.append(load_vectors(config, words, TEXTS, lambda line: None))
-    np.testing.assert_array_equal(*tables)
+    np.testing.assert_array_equal(tables[0], tables[1])
 
 
 def test_a_large_download_is_confirmed(

@@ -115,12 +115,23 @@ def load_extra(source: str, data: str, say: Callable[[str], None]) -> Split:
     return Split([extra.texts[row] for row in rows], extra.labels[rows], [extra.ids[row] for row in rows])
 
 
+def check_soft_targets(config: TrainConfig) -> None:
+    """Raise `DataError` if a file of soft targets is missing, before anything large is read."""
+    for name in config.soft_targets:
+        if not expanded(name).exists():
+            raise _missing(expanded(name))
+
+
+def _missing(path: Path) -> DataError:
+    return DataError(f"{path}: no such file; write it with: python -m train label")
+
+
 def read_soft_targets(path: Path) -> tuple[list[str], np.ndarray]:
     """Texts and probabilities, float32 of shape (n, 28), of a Parquet file with these two columns."""
     try:
         table = parquet.read_table(path, columns=["text", "probabilities"])
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file; write it with: python -m train label") from None
+        raise _missing(path) from None
     except (pyarrow.ArrowInvalid, pyarrow.ArrowKeyError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{path}: not a Parquet file with text and probabilities ({reason})") from None

@@ -31,9 +31,11 @@ def fit(
     check_target(out, overwrite)  # before hours of training, not after them
     choose_backend()
     from train.checkpoint import Checkpoint
+    from train.distillation import check_soft_targets
     from train.fit import fit as train_model
     from train.vectors import confirm_download
 
+    check_soft_targets(config)
     confirm_download(config.vectors, yes or (not restart and Checkpoint.has_vectors(out)))
     train_model(config, out, say, overwrite=overwrite, restart=restart)
     if log:
@@ -59,9 +61,11 @@ def vectors(
         raise UsageError(f"--out is {out}; the file is a .vec")
     out.parent.mkdir(parents=True, exist_ok=True)
     choose_backend()
+    from train.distillation import check_soft_targets
     from train.fit import read_data, vocabulary_makers, words_by_id
     from train.vectors import confirm_download, write_vec
 
+    check_soft_targets(config)
     confirm_download(config.vectors, yes)
     train, _, learnt = read_data(config, say)
     make_tokenizer, load = vocabulary_makers(config, train, learnt, say)

@@ -67,7 +67,8 @@ def evaluate_transfer(
         label_column: As in `read_labelled`.
         labels_are: `mapping`, `goemotions`, or `auto`: what label numbers are.
         all_labels: Choose among, and average over, labels that no text has.
-        tune_split: Split whose F1 the thresholds of the combined scores are tuned for; `data` if alone.
+        tune_split: Split whose F1 the thresholds of the combined scores are tuned for, with the rule `shrunk`: see
+            `evenmood.thresholds`. Of `data` if alone.
         tune_data: Data set for the same.
 
     Returns:
@@ -100,7 +101,7 @@ def evaluate_transfer(
         if shared:
             found.notes.append(f"{shared:,} of the texts that thresholds were tuned on are scored as well")
         values = combined(classifier.predict_proba(others.texts), classifier, rules)
-        cuts = tune_thresholds(others.truth.astype(np.float32), values).astype(float)
+        cuts = tune_thresholds(others.truth.astype(np.float32), values, "shrunk").astype(float)
         tuned_on = f"{place}, {part}"
     truth, scores, cuts = found.truth[:, kept], scores[:, kept], cuts[kept]
     figures = _figures(truth, scores, cuts, [names[column] for column in kept], multi_label)
