@@ -83,6 +83,13 @@ def test_it_predicts_and_carries_its_figures(model: Path) -> None:
     assert f"{brief['macro_f1']['value']:.3f}" in card
 
 
+def test_the_cost_of_storage_is_not_that_of_long_texts(model: Path) -> None:
+    """Texts longer than the network reads at once are cut by Keras alone; 32 bits cost nothing."""
+    storage = json.loads((model / "training/storage.json").read_text())
+    assert storage["macro_f1_onnx"] == pytest.approx(storage["macro_f1_keras"], abs=1e-9)
+    assert storage["largest_difference"] < 1e-5
+
+
 def test_average_pooling_without_a_test_split(data: Path, tmp_path: Path) -> None:
     copy = tmp_path / "data"
     shutil.copytree(data, copy)

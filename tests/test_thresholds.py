@@ -130,14 +130,14 @@ def test_fit_holds_thresholds_of_rare_labels_back_unless_asked_for_the_papers_ru
     choose_backend()
     import keras
 
+    out = tmp_path / "paper"
     done = run_module(
-        *("train", "fit", "--data", small_data, "--out", tmp_path / "paper", "--epochs", "4", *SMALL),
-        *("--thresholds", "grid"),
+        "train", "fit", "--data", small_data, "--out", out, "--epochs", "4", *SMALL, "--thresholds", "grid"
     )
     assert done.returncode == 0, done.stderr
     rows = load_split(str(small_data), "validation")
     written = {}
-    for folder, method in ((trained_model, "shrunk"), (tmp_path / "paper", "grid")):
+    for folder, method in ((trained_model, "shrunk"), (out, "grid")):
         assert json.loads((folder / "training/config.json").read_text())["thresholds"] == method
         ids = encode(Tokenizer.from_file(str(folder / "tokenizer.json")), rows.texts)
         probabilities = keras.saving.load_model(folder).predict(ids, batch_size=1024, verbose=0)
