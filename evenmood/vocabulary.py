@@ -44,10 +44,6 @@ def check_vocabulary(metadata: Mapping[str, str], size: int, content: bytes, pat
     if expected and metadata.get(FILE_KEY) == _sha256(text):
         return
     vocabulary = _vocabulary(text)
-    if expected and expected != _vocabulary_sha256(vocabulary):
-        raise ModelError(
-            f"{path}: its vocabulary is not the one that model.onnx was trained with; download the model again"
-        )
     padding = [token for token, number in vocabulary.items() if number == PAD_ID and token != PAD]
     if padding:
         raise ModelError(f"{path}: {padding[0]!a:.60} has id {PAD_ID}, which is {PAD}'s")
@@ -55,6 +51,10 @@ def check_vocabulary(metadata: Mapping[str, str], size: int, content: bytes, pat
     if outside:
         raise ModelError(
             f"{path}: {outside[0]!a:.60} has id {vocabulary[outside[0]]}; model.onnx has ids from 0 to {size - 1}"
+        )
+    if expected and expected != _vocabulary_sha256(vocabulary):
+        raise ModelError(
+            f"{path}: its vocabulary is not the one that model.onnx was trained with; download the model again"
         )
 
 
