@@ -107,28 +107,31 @@ def test_the_next_demo_removes_what_a_killed_one_left(tmp_path: Path, hub: HubSe
 
 
 def test_a_table_ends_with_the_server_that_reads_it(tmp_path: Path) -> None:
-    def readers() -> list[str]:
-        found = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-        return [line for line in found.splitlines() if "-m space.scoring" in line and "ps -eo" not in line]
+    def readers() -> dict[int, int]:
+        """Process and its parent; other tests may run some of their own."""
+        found = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+        rows = [line.split(None, 2) for line in found.splitlines()[1:]]
+        return {int(pid): int(parent) for pid, parent, args in rows if "-m space.scoring" in args}
 
     def ask(url: str, file: dict[str, Any]) -> None:
         with contextlib.suppress(Exception):  # nobody answers any more
             call(url, "score", [file, "", "", "", ""])
 
-    before = len(readers())
     with demo_in(tmp_path) as (url, process):
         file = upload(url, b"text\n" + b"Thank you all so very much indeed\n" * 150_000)
         asked = threading.Thread(target=ask, args=(url, file))
         asked.start()
         deadline = time.monotonic() + 30
-        while len(readers()) == before and time.monotonic() < deadline:
+        own: list[int] = []
+        while not own and time.monotonic() < deadline:
             time.sleep(0.1)
-        assert len(readers()) == before + 1
+            own = [pid for pid, parent in readers().items() if parent == process.pid]
+        assert len(own) == 1
         process.kill()
         process.wait()
         asked.join()
         time.sleep(2)
-        assert len(readers()) == before
+        assert own[0] not in readers()
 
 
 def test_uploads_of_a_visitor_have_a_budget(tmp_path: Path) -> None:
