@@ -267,3 +267,33 @@ def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
     assert (
         f"{path}, row 2: 'label' is {{'rating': 4}}; expected 0 or 1 for each label, or 'choices' alone" in done.stderr
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "labels"),
+    [
+        ("joy", ["joy"]),
+        (" Joy, love ", ["Joy", "love"]),
+        ("joy;love|anger", ["joy", "love", "anger"]),
+        ("joy love", ["joy", "love"]),
+        ("no emotion", ["no emotion"]),
+        ("no emotion, joy", ["no emotion", "joy"]),
+        ("not applicable", ["not applicable"]),
+        ("['joy', 'love']", ["joy", "love"]),
+        ("[ 3 27]", ["3", "27"]),
+        ("3,27", ["3", "27"]),
+        ("-1", ["-1"]),
+        (2.0, ["2"]),
+        ("2.0", ["2"]),
+        (["joy", 3], ["joy", "3"]),
+        ({"joy": 1, "love": 0, "anger": True}, ["joy", "anger"]),
+        (float("nan"), []),
+        (None, []),
+        ("", []),
+        ("NA", []),
+        ("nan", []),
+        ("[]", []),
+    ],
+)
+def test_cells(value: Any, labels: list[str]) -> None:
+    assert cell_labels(value, EKMAN.knows) == labels

@@ -1,7 +1,6 @@
 """Scoring sets of other labels: what forms are read, what mappings mean, and what broken ones say."""
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from evenmood.labels import EKMAN, GROUPS
 from tests.conftest import DEFAULT_MODEL
 from tests.local_hub import run_module
 from tests.small_data import write_tsv
-from train.label_cells import cell_labels
 from train.labelled import read_labelled
 from train.mapping import read_mapping
 from train.targets import read_targets
@@ -154,36 +152,6 @@ def test_short_texts_beside_labels(tmp_path: Path) -> None:
     found = read_targets(str(two_columns_of_short_texts(tmp_path)), "test", EMOTIONS)
     assert found.texts == [text.split()[0] for text, _ in ROWS]
     assert found.truth.astype(int).tolist() == [spread(emotion) for _, emotion in ROWS]
-
-
-@pytest.mark.parametrize(
-    ("value", "labels"),
-    [
-        ("joy", ["joy"]),
-        (" Joy, love ", ["Joy", "love"]),
-        ("joy;love|anger", ["joy", "love", "anger"]),
-        ("joy love", ["joy", "love"]),
-        ("no emotion", ["no emotion"]),
-        ("no emotion, joy", ["no emotion", "joy"]),
-        ("not applicable", ["not applicable"]),
-        ("['joy', 'love']", ["joy", "love"]),
-        ("[ 3 27]", ["3", "27"]),
-        ("3,27", ["3", "27"]),
-        ("-1", ["-1"]),
-        (2.0, ["2"]),
-        ("2.0", ["2"]),
-        (["joy", 3], ["joy", "3"]),
-        ({"joy": 1, "love": 0, "anger": True}, ["joy", "anger"]),
-        (float("nan"), []),
-        (None, []),
-        ("", []),
-        ("NA", []),
-        ("nan", []),
-        ("[]", []),
-    ],
-)
-def test_cells(value: Any, labels: list[str]) -> None:
-    assert cell_labels(value, read_mapping("ekman").knows) == labels
 
 
 def test_shipped_mappings_are_goemotions_own() -> None:
@@ -404,63 +372,3 @@ def test_a_hub_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"moods.csv: no such file or folder$"):
         read_targets("moods.csv", "test", EMOTIONS)
-
-
-LABEL_STUDIO = [
-    {"id": 1, "text": "I love this so much", "sentiment": "joy", "annotator": 1, "lead_time": 3.1},
-    {"id": 2, "text": "what a sad and scary day", "sentiment": {"choices": ["sadness", "fear"]}, "annotator": 1},
-    {"id": 3, "text": "the bus leaves at noon", "annotator": 1},
-]
-FULL_EXPORT = [
-    {
-        "id": row["id"],
-        "data": {"text": row["text"]},
-        "annotations": [
-            {"was_cancelled": True, "result": []},
-            {
-                "result": [
-                    {"from_name": "sentiment", "type": "choices", "value": {"choices": list(choices)}}
-                    for choices in ([["joy"]], [["sadness", "fear"]], [])[number]
-                ]
-            },
-        ],
-    }
-    for number, row in enumerate(LABEL_STUDIO)
-]
-
-
-@pytest.mark.parametrize("content", [LABEL_STUDIO, FULL_EXPORT], ids=["JSON-MIN", "JSON"])
-def test_label_studio_s_exports(tmp_path: Path, content: list[dict[str, Any]]) -> None:
-    path = tmp_path / "project.json"
-    path.write_text(json.dumps(content), encoding="utf-8")
-    found = read_labelled(str(path), "test", read_mapping("ekman").knows, label_column="sentiment")
-    assert found.texts == [row["text"] for row in LABEL_STUDIO]
-    assert found.labels == [["joy"], ["sadness", "fear"], []]
-
-
-def test_label_studio_s_csv(tmp_path: Path) -> None:
-    path = tmp_path / "project.csv"
-    path.write_text(
-        'text,sentiment\nI love it all,joy\nsad and scary,"{""choices"":[""sadness"",""fear""]}"\n', "utf-8"
-    )
-    assert read_labelled(str(path), "test", read_mapping("ekman").knows).labels == [["joy"], ["sadness", "fear"]]
-
-
-@pytest.mark.parametrize(
-    ("cell", "told"),
-    [
-        ({"choices": "joy", "score": 1}, "expected 0 or 1 for each label, or 'choices' alone"),
-        ({"joy": 0.9, "fear": 0.2}, "expected 0 or 1 for each label"),
-        ([{"start": 0, "labels": ["joy"]}], "expected 0 or 1 for each label"),
-        ([[0, 4, "joy"]], "a list of lists; expected labels"),
-        (True, "True, bool; expected labels"),
-        ('{"joy": }', "expected labels"),
-    ],
-)
-def test_forms_of_label_cells_that_are_not_understood(tmp_path: Path, cell: Any, told: str) -> None:
-    path = tmp_path / "rows.jsonl"
-    rows = [{"text": "I love this so much", "label": "joy"}, {"text": "what a day it was", "label": cell}]
-    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    with pytest.raises(DataError, match=re.escape(told)) as caught:
-        read_labelled(str(path), "test", read_mapping("ekman").knows)
-    assert "row 2: 'label' is " in str(caught.value)

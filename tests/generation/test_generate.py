@@ -18,22 +18,10 @@ from data_build.generation.prompts import PROMPT_ID, SHOTS, plan
 from evenmood import LABELS, DataError, UsageError
 from evenmood.build_folder import read_manifest, read_rows
 from evenmood.rows import text_hash
+from tests.generation import MISSING, OPTIONS
 from tests.hub_repository import files_of
 from tests.local_hub import run_module
 from tests.openai_server import Handler, OpenAIServer
-
-MISSING = {"grief": 30, "relief": 10}
-OPTIONS: dict[str, Any] = {"samples": 64, "missing": MISSING, "concurrency": 4}
-
-
-@pytest.fixture
-def server(openai_server: OpenAIServer) -> OpenAIServer:
-    return openai_server
-
-
-@pytest.fixture
-def build(generate_build: Path) -> Path:
-    return generate_build
 
 
 @pytest.mark.parametrize("mode", ["structured", "lines"])

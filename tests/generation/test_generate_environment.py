@@ -3,28 +3,15 @@
 import re
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from data_build import generate
 from data_build.generation import generator
 from data_build.generation.generator import GeneratorError
+from tests.generation import OPTIONS
 from tests.local_hub import run_module
 from tests.openai_server import Handler, OpenAIServer
-
-OPTIONS: dict[str, Any] = {"samples": 64, "missing": {"grief": 30, "relief": 10}, "concurrency": 4}
-
-
-@pytest.fixture
-def server(openai_server: OpenAIServer) -> OpenAIServer:
-    return openai_server
-
-
-@pytest.fixture
-def build(generate_build: Path) -> Path:
-    return generate_build
-
 
 KEY = "sk-theKeyThatNobodyMaySee"
 

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sqlite3
 import time
 from pathlib import Path
 from typing import Any
@@ -17,43 +16,8 @@ from data_build.annotation.votes import HELD, Votes
 from data_build.stage import input_hashes, open_stage
 from evenmood import LABELS, DataError, UsageError
 from evenmood.build_folder import read_manifest, read_rows
-from evenmood.rows import schema, table, text_hash
-
-PEOPLE = ["Ada", "Ben", "Cleo", "Dan", "Eve"]
-JOY, GRIEF, NEUTRAL = LABELS.index("joy"), LABELS.index("grief"), LABELS.index("neutral")
-
-
-def cast(votes: Votes, row: str, *given: Any) -> None:
-    """One vote per annotator: label numbers, or None for unsure."""
-    said = [
-        Vote(row, name, tuple(labels or ()), labels is None, saw_machine=False)
-        for name, labels in zip([*PEOPLE, "Finn"], given, strict=False)
-    ]
-    assert votes.take(said) == len(said)
-
-
-@pytest.fixture
-def build(tmp_path: Path) -> Path:
-    """A build folder that has come as far as `verify`."""
-    texts = [f"text number {number}" for number in range(6)]
-    rows = table(
-        id=[f"sentiment140:{number}" for number in range(6)],
-        text=texts,
-        text_hash=[text_hash(text) for text in texts],
-        labels=[[JOY]] * 6,
-        source=["sentiment140"] * 6,
-    )
-    for name in ("verify", "balance"):
-        with open_stage(tmp_path, name, {}, {}, print) as stage:
-            stage.write("part-00000", rows, {"in": 6})
-            stage.finish()
-    return tmp_path
-
-
-@pytest.fixture
-def votes(build: Path) -> Votes:
-    Votes(build, "review").add_person("Ada", "a long passphrase")
-    return review.fill(build)
+from evenmood.rows import schema, text_hash
+from tests.annotation import GRIEF, JOY, NEUTRAL, PEOPLE, cast
 
 
 def test_every_row_gets_five_readers_and_no_more(votes: Votes) -> None:
@@ -246,43 +210,6 @@ def test_a_limit_hides_no_votes(build: Path, votes: Votes) -> None:
     assert set(Votes(build, "review").results()) == {names[-1]}
 
 
-@pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_votes_go_out_and_in(votes: Votes, build: Path, tmp_path: Path, ending: str) -> None:
-    cast(votes, "sentiment140:1", [JOY, GRIEF], None, [NEUTRAL])
-    before, path = votes.all(), tmp_path / f"votes.{ending}"
-    assert review.export(build, "review", path) == 3
-    for name in PEOPLE:
-        votes.undo(name)
-    assert votes.all() == []
-    assert review.take(build, "review", path) == 3
-    assert votes.all() == before
-
-
-def test_votes_that_cannot_be_taken(votes: Votes, build: Path, tmp_path: Path) -> None:
-    head = "id,annotator,labels,unsure,saw_machine\n"
-    path = tmp_path / "votes.csv"
-    good = "sentiment140:1,Ada,joy,False,False\n"
-    for content, message in (
-        (head + good + "sentiment140:1,Ben,glee,False,False\n", "vote 2: glee is no label"),
-        (head + good + "sentiment140:77,Ben,joy,False,False\n", "vote 2: sentiment140:77 is not among the rows"),
-        (head + "sentiment140:1,Ada,joy,maybe,False\n", "vote 1: unsure is 'maybe'; expected true or false"),
-        (head + "sentiment140:1,,joy,False,False\n", "vote 1: a vote needs its annotator"),
-        (head + "sentiment140:1,Ada,,False,False\n", "vote 1: choose a label"),
-        ("id,labels\n1,joy\n", "lacks the column annotator, unsure, saw_machine"),
-        ("", "cannot be read"),
-        (head + good + good.replace("Ada", '"Ben') + good * 20, "line 3: .*quotation mark"),
-        (head + good.replace("Ada", '"Ben') + good + good.replace("joy", 'joy"'), "line 2: "),
-        (head + good.replace("Ada", '"A\nB"'), "line 2: a cell of several lines"),
-        (head + good.replace("Ada", "Ada,Ben"), "line 2: 6 cells, but the table has 5 columns"),
-    ):
-        path.write_text(content)
-        with pytest.raises(DataError, match=message):
-            review.take(build, "review", path)
-        assert votes.all() == []
-    with pytest.raises(UsageError, match=r"\.csv or \.parquet"):
-        review.export(build, "review", tmp_path / "votes.xlsx")
-
-
 def test_agreement() -> None:
     def said(row: int, *given: tuple[int, ...] | None) -> list[Vote]:
         return [
@@ -384,21 +311,3 @@ def test_rows_that_share_an_id_are_not_queued(votes: Votes) -> None:
     with pytest.raises(DataError, match="1 ids appear more than once among the rows to review: 'feedback:1'"):
         votes.fill([row, row | {"text": "two", "text_hash": text_hash("two")}])
     assert len(votes.machine()) == 6
-
-
-@pytest.mark.parametrize("content", [b"", b"not a database at all, however long it may be" * 200])
-def test_a_votes_file_that_was_emptied_or_overwritten(build: Path, votes: Votes, content: bytes) -> None:
-    cast(votes, "sentiment140:1", [JOY])
-    votes.path.write_bytes(content)
-    with pytest.raises(DataError, match=r"votes\.sqlite is damaged .*votes .*--import FILE.* resolve .*--restart"):
-        review.resolve(build, print)
-    assert votes.path.read_bytes() == content
-
-
-def test_a_votes_file_with_a_broken_cell(build: Path, votes: Votes) -> None:
-    cast(votes, "sentiment140:1", [JOY])
-    for cell in ("", "[3.9]", "5"):
-        with sqlite3.connect(votes.path) as database:
-            database.execute("UPDATE votes SET labels = ?", (cell,))
-        with pytest.raises(DataError, match=r"votes\.sqlite is damaged \(labels is"):
-            review.resolve(build, print)

@@ -14,23 +14,10 @@ from data_build.generation.generator import Generator, GeneratorError, read_answ
 from data_build.generation.reading import comments_in, lines_in, listed_in
 from evenmood import DataError, UsageError
 from evenmood.build_folder import read_manifest, read_rows
+from tests.generation import OPTIONS
 from tests.hub_repository import files_of
 from tests.local_hub import run_module
 from tests.openai_server import Handler, OpenAIServer, nonsense
-
-MISSING = {"grief": 30, "relief": 10}
-OPTIONS: dict[str, Any] = {"samples": 64, "missing": MISSING, "concurrency": 4}
-
-
-@pytest.fixture
-def server(openai_server: OpenAIServer) -> OpenAIServer:
-    return openai_server
-
-
-@pytest.fixture
-def build(generate_build: Path) -> Path:
-    return generate_build
-
 
 WRAPPERS = {
     "thinking": '<think>\nSome {{comments}}: ["no"]. {{"comments": ["a draft"]}}\n</think>\n\n{}',

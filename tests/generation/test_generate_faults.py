@@ -13,22 +13,9 @@ from data_build import generate
 from data_build.generation import answers, generator
 from data_build.generation.generator import GeneratorError, read_answers
 from evenmood.build_folder import read_manifest
+from tests.generation import OPTIONS
 from tests.hub_repository import files_of
 from tests.openai_server import Handler, OpenAIServer
-
-MISSING = {"grief": 30, "relief": 10}
-OPTIONS: dict[str, Any] = {"samples": 64, "missing": MISSING, "concurrency": 4}
-
-
-@pytest.fixture
-def server(openai_server: OpenAIServer) -> OpenAIServer:
-    return openai_server
-
-
-@pytest.fixture
-def build(generate_build: Path) -> Path:
-    return generate_build
-
 
 FAULTS: dict[str, Callable[[Handler], bool]] = {}
 
