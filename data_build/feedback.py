@@ -55,7 +55,7 @@ def run(build: Path, say: Say, source: str, *, limit: int | None = None, restart
 
 
 def _lines(path: Path) -> list[bytes]:
-    """Lines that are not blank, told apart by line feeds alone: U+2028 may stand within a JSON string."""
+    """Non-blank lines, split at line feeds only: a JSON string may contain U+2028."""
     return [line for line in path.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n") if line.strip()]
 
 

@@ -39,7 +39,7 @@ def run(
 ) -> None:
     """Write rows of tweets, a shard for every `shard_rows` of the source; memory holds a shard and 8-byte hashes.
 
-    A broken row, of which a stray quotation mark may make several lines, is counted, and its lines are told.
+    Malformed rows are counted and their line numbers reported; a stray quotation mark can span several lines.
 
     Args:
         build: Build folder.

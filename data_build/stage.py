@@ -23,7 +23,7 @@ COUNTS = b"evenmood.counts"
 """Key of a shard's own counts in its Parquet metadata: shard and counts appear together or not at all."""
 BY_LABEL = b"evenmood.counts-by-label"
 SHOWN = 100
-"""Broken rows of a source that are told one by one."""
+"""Malformed rows reported individually."""
 PAUSE = 5.0
 """Seconds between two lines of progress."""
 
@@ -144,7 +144,7 @@ class Stage:
 
 
 class BrokenRows:
-    """Rows that a source's reader leaves out: each is counted, and the lines of the first ones are told."""
+    """Count malformed rows of a source and report the first ones with their line numbers."""
 
     def __init__(self, say: Say) -> None:
         """Take what receives a line for each of the first rows."""

@@ -1,4 +1,4 @@
-"""Rows of CSV text, read so that a stray quotation mark costs its own row and not those after it."""
+"""CSV reader in which a stray quotation mark invalidates only its own row."""
 
 import csv
 from collections import deque

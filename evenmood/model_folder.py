@@ -265,8 +265,8 @@ def copy_model(
 def _noted(card: str, before: Mapping[str, float], after: Mapping[str, float]) -> str:
     """The card with a note on thresholds that differ from the measured ones; an older note is taken up in it."""
     old = NOTE.search(card)
-    told = dict(re.findall(r"\b(\w++) [^\s(]++ \(was ([\d.e-]+)\)", old[0])) if old else {}
-    measured = {label: float(told.get(label, value)) for label, value in before.items()}
+    noted = dict(re.findall(r"\b(\w++) [^\s(]++ \(was ([\d.e-]+)\)", old[0])) if old else {}
+    measured = {label: float(noted.get(label, value)) for label, value in before.items()}
     changed = [
         f"{label} {after[label]:g} (was {measured[label]:g})" for label in before if after[label] != measured[label]
     ]

@@ -57,16 +57,9 @@ def read_tables(
         raise damaged(name, error) from None
 
 
-def read_chunks(
-    name: str,
-    file: BinaryIO,
-    column: str | None,
-    on_bad: Callable[[str], None],
-    size: int,
-    allow_null: bool = False,
-) -> Iterator[Chunk]:
-    """As `tables.read_chunks`; `file` can be searched."""
-    for table, done in read_tables(name, file, column, on_bad, size, allow_null):
+def as_chunks(tables: Iterable[tuple[Any, float]]) -> Iterator[Chunk]:
+    """Convert the output of `read_tables` to chunks of Python rows."""
+    for table, done in tables:
         yield Chunk(table.schema.names, _python_rows(table), table.schema, done)
 
 

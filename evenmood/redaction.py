@@ -33,7 +33,7 @@ _remembered: set[str] = set()
 
 
 def remember(secret: str) -> None:
-    """Have a secret replaced in every message of this process, whatever it looks like."""
+    """Redact this secret in every message of the process, even if it does not look like one."""
     if len(secret) >= SHORTEST:
         _remembered.add(secret)
 
@@ -47,7 +47,7 @@ def redact(text: str) -> str:
 
 
 def redact_stream(stream: TextIO | None) -> None:
-    """Redact whatever is written to a stream of messages: logs and tracebacks of the libraries below too."""
+    """Redact everything written to a message stream, including logs and tracebacks of other libraries."""
     if stream is None or getattr(stream.write, "redacts", False):
         return
     write = stream.write

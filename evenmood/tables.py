@@ -79,7 +79,8 @@ def read_chunks(
     """
     if kind == "parquet":
         with open_seekable(name) as seekable:
-            yield from parquet_tables.read_chunks(name, seekable, column, on_bad, size, allow_null)
+            tables = parquet_tables.read_tables(name, seekable, column, on_bad, size, allow_null)
+            yield from parquet_tables.as_chunks(tables)
         return
     with open_input(name) as opened:
         total = 0 if name == STREAM else os.fstat(opened.fileno()).st_size

@@ -31,7 +31,7 @@ def tweet_text(raw: str) -> str:
 def read_tweets(path: Path, on_bad: Callable[[str], None] | None = None) -> Iterator[tuple[str, str]]:
     """Read tweets in a stream: id (or row number, from 1) and text as the file has it.
 
-    A stray quotation mark costs its own row: reading resumes below it.
+    A stray quotation mark invalidates only its own row; reading resumes on the next line.
 
     Args:
         path: The original six columns without a header, or columns with a header of which one is `text`; UTF-8 or

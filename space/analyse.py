@@ -38,7 +38,7 @@ ANALYSE_LINK = """(linked) => { if (linked) document.querySelector("#analyse").c
 
 
 def tab(models: Models, store: feedback.Store | None, page: gr.Blocks) -> list[gr.Dropdown]:
-    """Draw the tab and connect it; its list of models is filled anew at each visit."""
+    """Draw the tab and connect it; its list of models is refreshed on each visit."""
     classifier = models.default
     with gr.Row():
         with gr.Column():

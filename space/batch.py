@@ -25,7 +25,7 @@ LOOKED_AT_ONCE = 2
 
 
 def tab(models: Models, storage: Storage) -> list[gr.Dropdown]:
-    """Draw the tab and connect it; its list of models is filled anew at each visit, and `storage` holds the results."""
+    """Draw the tab and connect it; its list of models is refreshed on each visit, and `storage` holds the results."""
 
     def forget(held: list[str]) -> None:
         """Remove a result that is no longer wanted, or too old."""

@@ -1,4 +1,4 @@
-"""Cells that no spreadsheet takes for a formula, whatever its list separator, its language and its script."""
+"""Escape CSV cells that a spreadsheet could read as formulas, in any locale."""
 
 import re
 import unicodedata
@@ -17,7 +17,7 @@ PASSED_OVER = "'\"\u2018\u2019\u201c\u201d"
 
 
 def defused(value: Any) -> Any:
-    """A cell with an apostrophe before whatever could begin a formula; no two texts become the same.
+    """A cell with an apostrophe before anything that could start a formula; distinct texts stay distinct.
 
     Covered are the beginning of the cell and each place after a semicolon, tab or line break; white space and
     characters that are not seen may stand before the sign, and it may be a full-width one.

@@ -28,7 +28,7 @@ SAMPLE = """[10:02] Ada: I finally got the job! I can't believe it.
 
 
 def tab(models: Models) -> list[gr.Dropdown]:
-    """Draw the tab and connect it; its list of models is filled anew at each visit."""
+    """Draw the tab and connect it; its list of models is refreshed on each visit."""
     with gr.Row():
         with gr.Column():
             text = gr.Textbox(

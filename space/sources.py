@@ -74,7 +74,7 @@ def open_source(path: Path, name: str, work: Path) -> Source:
         raise DataError(f"{name}: empty")
     form, rest = read_form(io.BytesIO(content), name, kind, None, None, TEXT_COLUMNS)
     if b"\0" in content[:HEAD_BYTES] and not form.encoding.startswith("utf-16"):
-        raise DataError(f"{name}: not a text file, whatever its name says")
+        raise DataError(f"{name}: not a text file despite its name")
     lines = decoded_lines(rest, form, any_line_end=kind in ("csv", "tsv"))
     try:
         text = lines.read()
@@ -84,7 +84,7 @@ def open_source(path: Path, name: str, work: Path) -> Source:
     if encoding:
         path = work / f"source{Path(name).suffix.lower()}"
         with path.open("w", encoding="utf-8", errors=lines.errors, newline="") as copy:
-            copy.write(text)  # what is no text stays none: the row is told when it is read
+            copy.write(text)  # invalid characters are kept: the row is reported when it is read
     if kind == "jsonl":
         check_rows(text.count(form.line_end), name)
         keys, first = _keys(text.split(form.line_end), name)

@@ -108,7 +108,7 @@ def names_of(language: str, prediction: Prediction) -> str:
 def bars(language: str, found: Answer, thresholds: Any) -> str:
     """All labels as bars with their thresholds: those given, and the others, sorted and folded away.
 
-    A fallback stands where the given ones do, but is not marked as one.
+    A fallback appears among the predicted labels, marked as below its threshold.
     """
 
     def bar(label: str, given: bool) -> str:

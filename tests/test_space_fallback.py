@@ -1,4 +1,4 @@
-"""A fallback, the most probable label where none reaches its threshold, is told from a label that does, everywhere."""
+"""Fallback labels (most probable label, below its threshold) are marked in the page, tables and API."""
 
 import json
 import os

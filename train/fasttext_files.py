@@ -198,7 +198,7 @@ def _hash(gram: bytes) -> int:
 
 
 def opened(path: Path) -> BinaryIO:
-    """A file open for reading, unpacked as it is read if it is gzipped, whatever its name.
+    """Open a file for reading, decompressing gzip by content rather than by name.
 
     Raises:
         DataError: It cannot be read, or is empty.

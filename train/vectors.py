@@ -201,13 +201,15 @@ def confirm_download(source: str, yes: bool) -> None:
         size = KNOWN_SIZES.get(source)
         if size is None:
             size = hub.retrying(lambda: get_hf_file_metadata(hf_hub_url(source, "model.bin"))).size or 0
-    except Exception as error:  # told when the vectors are loaded, with what to do
+    except Exception as error:  # reported when the vectors are loaded
         if not isinstance(error, (OSError, ValueError)) and not hub.of_transport(error):
             raise
         return
     if size < LARGE_DOWNLOAD:
         return
-    told = f"--vectors {source} is a download of {size / 1e9:.2f} GB"
+    download = f"--vectors {source} is a download of {size / 1e9:.2f} GB"
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty()):
-        raise UsageError(f"{told}; add --yes to start it, or train vectors on the training text with --vectors self")
-    typer.confirm(f"{told} (--vectors self needs none). Start it?", abort=True, err=True)
+        raise UsageError(
+            f"{download}; add --yes to start it, or train vectors on the training text with --vectors self"
+        )
+    typer.confirm(f"{download} (--vectors self needs none). Start it?", abort=True, err=True)

@@ -72,8 +72,8 @@ def table(content: dict[str, Any]) -> str:
     """Figures as lines of text."""
     lines = [f"{content['texts']} long texts, {content['windows']} windows each"]
     for name, figures in content["rules"].items():
-        told = ", ".join(f"{figure.replace('_', ' ')} {figure_text(figures[figure])}" for figure in FIGURES)
-        lines.append(f"{name:14} {told}")
+        values = ", ".join(f"{figure.replace('_', ' ')} {figure_text(figures[figure])}" for figure in FIGURES)
+        lines.append(f"{name:14} {values}")
     return "\n".join(lines)
 
 

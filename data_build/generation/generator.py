@@ -238,7 +238,7 @@ class Generator:
                     return answer
 
     def _warn(self, error: openai.APIError, pause: float) -> None:
-        """Say now and then that the endpoint fails, for the run stands still meanwhile."""
+        """Report periodically that the endpoint is failing."""
         now = time.monotonic()
         if now - self._said > SAID_EVERY:
             self._said = now
