@@ -315,7 +315,7 @@ def test_a_table_can_be_stopped(demo: str, page: Page, tmp_path: Path) -> None:
     ("name", "content", "expected"),
     [
         ("bomb.parquet", b"PAR1" + b"\0" * 1000, "Parquet files are not read here|Invalid file type"),
-        ("picture.csv", b"\x89PNG\r\n\x1a\n\0\0\0", "picture.csv: not a text file, whatever its name says"),
+        ("picture.csv", b"\x89PNG\r\n\x1a\n\0\0\0", "picture.csv: not a text file despite its name"),
         ("line.csv", b"a" * 19_000_000, "the first line must hold the columns' names"),
         ("large.csv", b"text\n" + b"a" * 20_100_000, "20|size"),
     ],

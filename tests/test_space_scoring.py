@@ -70,7 +70,7 @@ def test_formats_and_encodings(
         ("a.parquet", b"PAR1", "Parquet files are not read here: save it as CSV"),
         ("a.xlsx", b"PK", "CSV, TSV and JSON Lines are read"),
         ("noending", b"text\nx\n", "CSV, TSV and JSON Lines are read"),
-        ("a.csv", b"PK\x03\x04\x00\x00", "a.csv: not a text file, whatever its name says"),
+        ("a.csv", b"PK\x03\x04\x00\x00", "a.csv: not a text file despite its name"),
         ("a.csv", b"\x89PNG\r\n\x1a\n\x00\x00", "not a text file"),
         ("a.csv", b"", "a.csv: empty"),
         ("a.csv", b" \n\n", "a.csv: empty"),
