@@ -12,7 +12,7 @@ from typing import Any
 
 from evenmood import EmotionClassifier, hub
 from evenmood.errors import EvenmoodError, ModelError
-from evenmood.model_folder import INFO_FILE, ONNX_FILE, PREDICTING_FILES, read_info
+from evenmood.model_folder import INFO_FILE, PREDICTING_FILES, read_info
 
 BUNDLED = "default"
 """What programs call the model that the page starts with."""
@@ -22,14 +22,6 @@ KEPT = 3
 """Models of the Hub that are kept on disk and in memory: whoever comes fourth drives out the one not used longest."""
 PATIENCE = 1
 """Seconds that a visitor waits while somebody else's model is being fetched: those with a sentence want the place."""
-OPERATORS = {
-    *("Add", "Cast", "Conv", "Div", "Gather", "Gemm", "Greater", "LSTM", "MatMul", "Max", "MaxPool", "Mul", "Pad"),
-    *("ReduceMax", "ReduceSum", "Relu", "Reshape", "Sigmoid", "Slice", "Softmax", "Squeeze", "Sub", "Sum", "Tanh"),
-    *("Transpose", "Unsqueeze"),
-}
-"""What our own export writes, and wrote. A stranger's graph of others could fill the memory, or never end."""
-WIDEST_PADDING = 64
-"""Tokens that a graph may add to a text; ours add as many as the convolution is wide, less one."""
 ARMS = {
     "balanced": "balanced, attention",
     "unbalanced": "unbalanced, attention",
@@ -145,7 +137,6 @@ class Models:
             cache = Path(tempfile.mkdtemp(prefix="evenmood-hub-", dir=self._downloads))
             try:
                 folder = hub.download(name, commit, token=False, cache_dir=cache)
-                _check_graph(folder, name)
                 classifier = _open_folder(folder, name)
             except BaseException:
                 shutil.rmtree(cache, ignore_errors=True)
@@ -193,32 +184,6 @@ def _check_on_hub(name: str) -> str:
             f"{name!r} on the Hub has {size / 1e6:.0f} MB; at most {LARGEST_BYTES / 1e6:.0f} MB are fetched"
         )
     return str(about.sha)
-
-
-def _check_graph(folder: Path, name: str) -> None:
-    """Raise `ModelError` where a graph is none that our export writes."""
-    import onnx
-
-    try:
-        graph = onnx.load_model_from_string((folder / ONNX_FILE).read_bytes()).graph
-    except Exception:  # protobuf's own
-        raise ModelError(f"{name}: {ONNX_FILE}: damaged or not an ONNX model") from None
-    strange = sorted({node.op_type for node in graph.node} - OPERATORS)
-    if strange:
-        raise ModelError(f"{name}: {ONNX_FILE}: not exported by evenmood; it uses {', '.join(strange)[:100]}")
-    weights = {weight.name: weight for weight in graph.initializer}
-    for node in graph.node:
-        if node.op_type == "Pad" and _widest(weights.get(node.input[1])) > WIDEST_PADDING:
-            raise ModelError(f"{name}: {ONNX_FILE}: not exported by evenmood; it pads without bound")
-
-
-def _widest(amounts: Any) -> float:
-    """The largest number of a graph's constant; infinite for one that is computed, or lies in another file."""
-    import onnx
-
-    if amounts is None or amounts.data_location == onnx.TensorProto.EXTERNAL:
-        return float("inf")
-    return max(map(abs, onnx.numpy_helper.to_array(amounts).ravel().tolist()), default=0)
 
 
 def _open_folder(folder: Path, name: str) -> EmotionClassifier:
