@@ -61,7 +61,7 @@ def main() -> None:
 
 def bench(options: argparse.Namespace) -> dict[str, Any]:
     """Every peer on the test texts."""
-    from evenmood.splits import load_split
+    from evenmood.data.splits import load_split
 
     texts, others = (load_split(options.data, split).texts for split in ("test", "validation"))
     with tempfile.TemporaryDirectory() as temporary:
@@ -118,8 +118,8 @@ def profile(folder: Path, texts: list[str]) -> dict[str, float]:
 
     from evenmood.batch_tokenizer import BatchTokenizer
     from evenmood.inference import length_batches
-    from evenmood.loading import load_tokenizer
-    from evenmood.model_folder import ONNX_FILE, read_info
+    from evenmood.model.loading import load_tokenizer
+    from evenmood.model.model_folder import ONNX_FILE, read_info
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -217,7 +217,7 @@ def roofline(work: Path) -> dict[str, float]:
 
 def size_of(path: Path) -> int:
     """Bytes of a file, or of a model folder's files that predicting needs."""
-    from evenmood.model_folder import PREDICTING_FILES
+    from evenmood.model.model_folder import PREDICTING_FILES
 
     if path.is_file():
         return path.stat().st_size

@@ -19,7 +19,7 @@ from evenmood import EmotionClassifier
 from evenmood.labels import LABELS
 from evenmood.teacher import Teacher
 from evenmood.thresholds import tune_thresholds
-from train.everyday import figures, load_everyday, table
+from train.evaluation.everyday import figures, load_everyday, table
 
 NRC_LABELS = {
     "anger": "anger",

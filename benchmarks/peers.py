@@ -160,7 +160,7 @@ def classifier_of(work: Path, name: str) -> Any:
     import onnxruntime
 
     from evenmood import EmotionClassifier
-    from evenmood.model_folder import ONNX_FILE
+    from evenmood.model.model_folder import ONNX_FILE
 
     if name != "int8":
         return EmotionClassifier.from_pretrained(work / name)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from evenmood import LABELS
-from evenmood.model_folder import ONNX_FILE, TOKENIZER_FILE
+from evenmood.model.model_folder import ONNX_FILE, TOKENIZER_FILE
 
 ROBERTA_WORDS = 50_265
 """Vocabulary of roberta-base."""

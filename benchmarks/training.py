@@ -95,7 +95,7 @@ def plain_keras(data: str, out: Path) -> None:
     import keras
 
     from evenmood import LABELS
-    from evenmood.splits import load_split
+    from evenmood.data.splits import load_split
     from evenmood.text import encode, fit_tokenizer
     from train.config import TrainConfig
     from train.fit import words_by_id

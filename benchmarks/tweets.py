@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.arguments import benchmark, results_file
 from evenmood import LABELS
-from evenmood.build_folder import read_manifest
+from evenmood.data.build_folder import read_manifest
 
 ROWS = 1_600_000
 """As many as Sentiment140 has."""

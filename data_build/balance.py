@@ -11,9 +11,9 @@ import pyarrow
 from data_build import goemotions, relabel, review, written
 from data_build.stage import Say, input_hashes, open_stage
 from evenmood import LABELS
-from evenmood.build_folder import CONFIGURATIONS, read_rows
+from evenmood.data.build_folder import CONFIGURATIONS, read_rows
+from evenmood.data.rows import SOURCES, schema, table, text_hash
 from evenmood.errors import UsageError
-from evenmood.rows import SOURCES, schema, table, text_hash
 
 STAGE, UNBALANCED = CONFIGURATIONS["balanced"], CONFIGURATIONS["unbalanced"]
 RATIO = 1.5

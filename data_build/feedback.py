@@ -8,9 +8,11 @@ from typing import Any
 
 from data_build.annotation.majority import is_label
 from data_build.stage import Say, open_stage
-from evenmood import LABELS, hub, rows
-from evenmood.build_folder import sha256
+from evenmood import LABELS
+from evenmood.data import rows
+from evenmood.data.build_folder import sha256
 from evenmood.errors import DataError
+from evenmood.model import hub
 from evenmood.paths import expanded
 from evenmood.text import clean, encodable
 

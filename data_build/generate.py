@@ -24,10 +24,11 @@ from data_build.generation.generator import (
 )
 from data_build.generation.prompts import PROMPT_ID, Request, plan
 from data_build.stage import COUNTS, PLAN_FILE, Say, Stage, input_hashes, open_stage, read_plan
-from evenmood import LABELS, rows
-from evenmood.build_folder import MANIFEST_FILE, read_manifest, read_rows
+from evenmood import LABELS
+from evenmood.data import rows
+from evenmood.data.build_folder import MANIFEST_FILE, read_manifest, read_rows
+from evenmood.data.leakage import Known, shingles, similarity
 from evenmood.errors import UsageError
-from evenmood.leakage import Known, shingles, similarity
 from evenmood.text import clean
 
 STAGE = "generate"

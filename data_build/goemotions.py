@@ -5,8 +5,8 @@ from pathlib import Path
 import pyarrow
 
 from data_build.stage import Say, open_stage
+from evenmood.data.splits import OFFICIAL_DIGESTS, SPLITS, Split, load_split
 from evenmood.errors import DataError
-from evenmood.splits import OFFICIAL_DIGESTS, SPLITS, Split, load_split
 
 STAGE = "goemotions"
 SIZES = {"train": 43_410, "validation": 5_426, "test": 5_427}
@@ -25,7 +25,7 @@ def run(
     Args:
         build: Build folder.
         say: Receives progress, a line at a time.
-        source: As in `evenmood.splits.load_split`.
+        source: As in `evenmood.data.splits.load_split`.
         any_size: Take a data set of other sizes: a sample, or one of your own.
         limit: Training texts to take, and an eighth as many of validation and test; all of them if left out.
         restart: Forget what an earlier run wrote.

@@ -11,8 +11,8 @@ import pyarrow
 from data_build import feedback, generate, goemotions, sentiment140
 from data_build.stage import Say, Stage, input_hashes, open_stage
 from evenmood import LABELS
-from evenmood.build_folder import MANIFEST_FILE, read_manifest, read_shard, read_shards
-from evenmood.model_folder import figure_text
+from evenmood.data.build_folder import MANIFEST_FILE, read_manifest, read_shard, read_shards
+from evenmood.model.model_folder import figure_text
 from evenmood.teacher import TEACHER, Runtime, Teacher, fingerprint
 from evenmood.thresholds import tune_thresholds
 
@@ -168,7 +168,7 @@ def with_scores(rows: pyarrow.Table, scores: np.ndarray) -> pyarrow.Table:
 
 def measure(build: Path, say: Say) -> dict[str, Any]:
     """The teacher's figures on validation and test: at 0.5, and at thresholds tuned on validation."""
-    from evenmood.metrics import score
+    from evenmood.evaluation.metrics import score
 
     figures: dict[str, Any] = {}
     thresholds = np.full(len(LABELS), 0.5, np.float32)

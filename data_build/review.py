@@ -19,10 +19,10 @@ from data_build.annotation.majority import ANNOTATORS, Result, Vote
 from data_build.annotation.votes import FILE, Task, Votes
 from data_build.stage import Say, input_hashes, open_stage
 from evenmood import LABELS
-from evenmood.build_folder import MANIFEST_FILE, read_rows, read_shards, sha256
-from evenmood.csv_records import csv_records
+from evenmood.data.build_folder import MANIFEST_FILE, read_rows, read_shards, sha256
 from evenmood.errors import DataError, UsageError
-from evenmood.model_folder import write_text
+from evenmood.model.model_folder import write_text
+from evenmood.tables.csv_records import csv_records
 
 STAGE = "resolve"
 BALANCE = "balance"

@@ -9,12 +9,12 @@ from typing import Any
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 from data_build.stage import BrokenRows, Say, open_stage
-from evenmood import rows
-from evenmood.build_folder import read_shard, sha256
+from evenmood.data import rows
+from evenmood.data.build_folder import read_shard, sha256
+from evenmood.data.tweets import read_hub, read_tweets, tweet_text
 from evenmood.errors import DataError
 from evenmood.paths import expanded
 from evenmood.text import clean
-from evenmood.tweets import read_hub, read_tweets, tweet_text
 
 STAGE = "sentiment140"
 SENTIMENT140 = "stanfordnlp/sentiment140"

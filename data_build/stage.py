@@ -13,9 +13,17 @@ import pyarrow
 from filelock import FileLock, Timeout
 from pyarrow import parquet
 
-from evenmood.build_folder import MANIFEST_FILE, check_current, damaged, read_manifest, read_record, readable, sha256
+from evenmood.data.build_folder import (
+    MANIFEST_FILE,
+    check_current,
+    damaged,
+    read_manifest,
+    read_record,
+    readable,
+    sha256,
+)
 from evenmood.errors import UsageError
-from evenmood.model_folder import write_text
+from evenmood.model.model_folder import write_text
 
 Say = Callable[[str], None]
 PLAN_FILE, LOCK_FILE = "plan.json", ".lock"

@@ -11,9 +11,9 @@ import pyarrow
 from data_build import gates, goemotions, relabel
 from data_build.stage import Say, input_hashes, open_stage
 from evenmood import LABELS
-from evenmood.build_folder import read_manifest, read_rows, read_shards
-from evenmood.leakage import Leakage
-from evenmood.rows import text_hash
+from evenmood.data.build_folder import read_manifest, read_rows, read_shards
+from evenmood.data.leakage import Leakage
+from evenmood.data.rows import text_hash
 from evenmood.thresholds import tune_thresholds
 
 STAGE = "verify"

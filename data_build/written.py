@@ -13,16 +13,17 @@ from pyarrow import parquet
 from data_build import goemotions
 from data_build.annotation.majority import is_label
 from data_build.stage import Say, Stage, input_hashes, open_stage
-from evenmood import LABELS, hub
-from evenmood.build_folder import MANIFEST_FILE, read_rows, sha256
+from evenmood import LABELS
+from evenmood.data.build_folder import MANIFEST_FILE, read_rows, sha256
+from evenmood.data.leakage import Leakage
+from evenmood.data.rows import symbol_hash, table, text_hash
 from evenmood.errors import DataError
-from evenmood.leakage import Leakage
-from evenmood.rows import symbol_hash, table, text_hash
+from evenmood.model import hub
 
 STAGE = "written"
 ROWS = Path(__file__).parent / "written" / "train.parquet"
 """The texts written for this project, CC BY 4.0; `written_votes.py` makes the file."""
-EVERYDAY = Path(__file__).parents[1] / "train" / "everyday"
+EVERYDAY = Path(__file__).parents[1] / "train" / "evaluation" / "everyday"
 """The everyday benchmark, whose texts stay out of training."""
 SHARD_ROWS = 20_000
 
@@ -90,8 +91,14 @@ def stages(build: Path) -> tuple[str, ...]:
 
 
 def everyday_texts() -> list[str]:
-    """All texts of the everyday benchmark."""
+    """All texts of the everyday benchmark.
+
+    Raises:
+        DataError: They are not where they belong; without them, training texts could not be held against them.
+    """
     files = sorted(EVERYDAY.glob("*.jsonl"))
+    if not files:
+        raise DataError(f"{EVERYDAY}: no everyday texts; they belong to the checkout")
     return [json.loads(line)["text"] for path in files for line in path.read_bytes().split(b"\n") if line.strip()]
 
 
@@ -213,7 +220,7 @@ def _read(source: str, say: Say) -> pyarrow.Table:
         return read_file(Path(source), ())
     import datasets
 
-    from evenmood.splits import explained
+    from evenmood.data.splits import explained
 
     repository, _, configuration = source.partition(":")
     with explained(f"file {source!r}"):

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from benchmarks.report import DOCUMENT, document, readme_table
 from data_build.annotation import written_votes
-from evenmood.model_folder import figure_text
-from train import experiments
+from evenmood.model.model_folder import figure_text
+from train.experiments import report as experiments
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -90,11 +90,11 @@ DESCRIPTIONS = {
     "space/requirements.txt": "what the Space installs",
     "tests/miniature/": "300 rows written for make data-demo",
     "train/default_model_terms.md": "what research-only text means for the bundled model's licence",
-    "train/experiments.md.jinja": "template of docs/experiments.md",
-    "train/everyday/": "the everyday benchmark, written for this project (CC BY 4.0)",
-    "train/hard_sentences.json": "100 hard sentences with the labels that fit: negation, irony, crises, emoji",
-    "train/robustness_texts.json": "texts that robustness is measured with: negation, sarcasm, names, identity terms",
-    "train/mappings/": "other labels in terms of GoEmotions': Ekman, sentiment, four emotions of tweets",
+    "train/experiments/experiments.md.jinja": "template of docs/experiments.md",
+    "train/evaluation/everyday/": "the everyday benchmark, written for this project (CC BY 4.0)",
+    "train/evaluation/hard_sentences.json": "100 hard sentences with their labels: negation, irony, crises, emoji",
+    "train/evaluation/robustness_texts.json": "texts of the robustness suite: negation, sarcasm, names, identity terms",
+    "train/transfer/mappings/": "other labels in terms of GoEmotions': Ekman, sentiment, four emotions of tweets",
     "train/quality_log.md.jinja": "template of docs/quality-log.md",
     "train/model_card.md.jinja": "template of the model card",
 }

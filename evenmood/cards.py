@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evenmood.errors import DataError
-from evenmood.model_folder import figure_text, write_text
+from evenmood.model.model_folder import figure_text, write_text
 
 if TYPE_CHECKING:
     from huggingface_hub import DatasetCard, ModelCard

@@ -12,13 +12,13 @@ from typing import Any, NamedTuple, overload
 
 import numpy as np
 
-from evenmood import hub, model_folder
 from evenmood.batch_tokenizer import BatchTokenizer
 from evenmood.errors import ModelError, UsageError
 from evenmood.inference import Read, attended_words, model_errors, read_texts
 from evenmood.inputs import checked_texts
-from evenmood.loading import default_folder, load_model, local_folder
-from evenmood.model_folder import ModelInfo
+from evenmood.model import hub, model_folder
+from evenmood.model.loading import default_folder, load_model, local_folder
+from evenmood.model.model_folder import ModelInfo
 from evenmood.paths import expanded
 from evenmood.prediction import Prediction, WordWeight, decided
 from evenmood.spans import words_read

@@ -133,9 +133,10 @@ def predict(
     The columns emotion_labels, emotion_probabilities and emotion_fallback come after the table's own. They are empty in
     rows without a text: an empty CSV cell, null in JSON Lines and Parquet.
     """
-    from evenmood import scored, tables
-    from evenmood.table_files import STANDARD_OUTPUT, STREAM, check_output
-    from evenmood.table_form import Form, check_delimiter, check_encoding
+    from evenmood.tables import scored
+    from evenmood.tables import streams as tables
+    from evenmood.tables.table_files import STANDARD_OUTPUT, STREAM, check_output
+    from evenmood.tables.table_form import Form, check_delimiter, check_encoding
 
     target = STREAM if target in STANDARD_OUTPUT else target
     kind = tables.format_of(source, input_format, "--input-format")
@@ -221,7 +222,7 @@ def info(
         print_json({**asdict(about), "bytes": classifier.file_sizes()})
         return
     from evenmood.labels import GROUP_OF
-    from evenmood.model_folder import figure_text
+    from evenmood.model.model_folder import figure_text
 
     split = next((name for name in ("test", "validation") if name in about.metrics), None)
     figures: Any = about.metrics[split] if split else {}

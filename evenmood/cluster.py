@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import evenmood
-from evenmood import scored
-from evenmood.chunk import Chunk, has_column, once_each
 from evenmood.classifier import EmotionClassifier
 from evenmood.errors import DataError, EvenmoodError, UsageError
-from evenmood.parquet_tables import damaged
-from evenmood.table_files import open_input, whole_file
+from evenmood.tables import scored
+from evenmood.tables.chunk import Chunk, has_column, once_each
+from evenmood.tables.parquet_tables import damaged
+from evenmood.tables.table_files import open_input, whole_file
 
 SHARE = 0.5
 """Of a processor that an actor asks for; there is one actor for each. So those of a lost node find room elsewhere."""

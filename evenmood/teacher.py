@@ -12,9 +12,9 @@ from evenmood.classifier import EmotionClassifier
 from evenmood.errors import DataError, ModelError
 from evenmood.inference import one_line
 from evenmood.labels import LABELS
-from evenmood.loading import local_folder
-from evenmood.model_folder import INFO_FILE
-from evenmood.onnx_files import check_self_contained
+from evenmood.model.loading import local_folder
+from evenmood.model.model_folder import INFO_FILE
+from evenmood.model.onnx_files import check_self_contained
 from evenmood.symbols import spell_out
 
 TEACHER = "SamLowe/roberta-base-go_emotions"
@@ -136,7 +136,7 @@ def _torch_runner(model: str) -> Any:
 def _onnx_runner(model: str) -> Any:
     import onnxruntime
 
-    from evenmood import hub
+    from evenmood.model import hub
 
     names = ("model.onnx", "onnx/model.onnx")
     folder = Path(model) if Path(model).is_dir() else hub.fetch(model, list(names))
@@ -170,7 +170,7 @@ def _onnx_runner(model: str) -> Any:
 
 def fingerprint(model: str) -> str:
     """What tells one teacher from another in a manifest: the hash of a folder's weights, or the Hub id."""
-    from evenmood.build_folder import sha256
+    from evenmood.data.build_folder import sha256
 
     folder = Path(model)
     if not folder.is_dir():

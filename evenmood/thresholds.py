@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 
-from evenmood.calibration import apply_platt, fit_platt
+from evenmood.evaluation.calibration import apply_platt, fit_platt
 
 Method = Literal["grid", "shrunk"]
 """`grid` is the paper's; `shrunk` draws the F1 of a rare label towards what its calibrated probabilities expect."""

@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 from evenmood import EmotionClassifier
-from evenmood.model_folder import figure_text
+from evenmood.model.model_folder import figure_text
 from space import views
 from space.events import AT_LOAD
 from space.models import Models

@@ -5,7 +5,7 @@ from typing import TypedDict
 import gradio as gr
 
 from evenmood.errors import UsageError
-from evenmood.model_folder import read_info
+from evenmood.model.model_folder import read_info
 from space.answers import Answer, Word, answer, answers, check_text, words
 from space.models import BUNDLED, Models
 from space.passages import split

@@ -13,8 +13,9 @@ if not (ROOT / "space").is_dir():  # a checkout; on a Space the packages lie bes
     ROOT = ROOT.parent
 sys.path.insert(0, str(ROOT))
 
-from evenmood import hub, proxies
+from evenmood import proxies
 from evenmood.command import prepare_streams
+from evenmood.model import hub
 from space.start import quick_import
 
 # Before Gradio is imported, which makes an HTTP client at once, and later asks its own server on loopback.

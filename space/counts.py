@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from evenmood import scored
+from evenmood.tables import scored
 
 
 def given_labels(parquet: Path, labels: Sequence[str]) -> np.ndarray:

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from evenmood import hub
 from evenmood.command import run
 from evenmood.errors import HubError, ModelError
-from evenmood.model_folder import PREDICTING_FILES, whole_folder
+from evenmood.model import hub
+from evenmood.model.model_folder import PREDICTING_FILES, whole_folder
 
 ROOT = Path(__file__).parent.parent
 FILES = ("app.py", "requirements.txt", "README.md")
@@ -47,8 +47,8 @@ def build(out: Path, repo_id: str, model: str | None = None) -> None:
         _copy(ROOT / name, out)
     package = ROOT / "evenmood"
     (out / "evenmood" / "default_model").mkdir(parents=True)
-    for path in [*package.glob("*.py"), package / "py.typed"]:
-        shutil.copyfile(path, out / "evenmood" / path.name)
+    for path in [*package.rglob("*.py"), package / "py.typed"]:
+        _copy(path, out)
     for name in PREDICTING_FILES:
         shutil.copyfile(package / "default_model" / name, out / "evenmood" / "default_model" / name)
     (out / "requirements.txt").write_text(pinned((out / "requirements.txt").read_text(encoding="utf-8")), "utf-8")

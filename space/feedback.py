@@ -12,8 +12,8 @@ from typing import Any
 import gradio as gr
 
 from evenmood import LABELS, EmotionClassifier
+from evenmood.data.rows import text_hash
 from evenmood.errors import EvenmoodError, UsageError
-from evenmood.rows import text_hash
 from evenmood.text import encodable
 from space import views
 from space.answers import answer, check_text, given_labels
@@ -92,7 +92,7 @@ def repository() -> str | None:
 
 
 def row_of(classifier: EmotionClassifier, model: str, text: str, verdict: str, labels: Sequence[str]) -> dict[str, Any]:
-    """A visitor's word as a row: the columns of `evenmood.rows.schema`, and under `feedback` what it was said of.
+    """A visitor's word as a row: the columns of `evenmood.data.rows.schema`, and under `feedback` what it was said of.
 
     Args:
         classifier: The model that answered.

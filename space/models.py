@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evenmood import EmotionClassifier, hub
+from evenmood import EmotionClassifier
 from evenmood.errors import EvenmoodError, ModelError
-from evenmood.model_folder import INFO_FILE, PREDICTING_FILES, read_info
+from evenmood.model import hub
+from evenmood.model.model_folder import INFO_FILE, PREDICTING_FILES, read_info
 
 BUNDLED = "default"
 """What programs call the model that the page starts with."""

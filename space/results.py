@@ -6,7 +6,8 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from evenmood import EmotionClassifier, scored
+from evenmood import EmotionClassifier
+from evenmood.tables import scored
 from space import counts, scoring, sources, views
 from space.texts import label_name, say
 

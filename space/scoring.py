@@ -10,9 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from evenmood import EmotionClassifier, scored, tables
-from evenmood.chunk import Chunk, JsonRow
+from evenmood import EmotionClassifier
 from evenmood.errors import DataError, UsageError
+from evenmood.tables import scored
+from evenmood.tables import streams as tables
+from evenmood.tables.chunk import Chunk, JsonRow
 from space import apart
 from space.answers import LONGEST_TEXT
 from space.formulas import defused

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from evenmood.errors import DataError, UsageError
-from evenmood.table_files import FORMATS
-from evenmood.table_form import decoded_lines, read_form
+from evenmood.tables.table_files import FORMATS
+from evenmood.tables.table_form import decoded_lines, read_form
+from evenmood.tables.text_tables import TEXT_COLUMN
 from evenmood.text import encodable
-from evenmood.text_tables import TEXT_COLUMN
 
 LARGEST_FILE = 20_000_000
 """Bytes of an upload."""

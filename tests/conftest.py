@@ -10,7 +10,7 @@ import pytest
 
 from docs.screenshot import running_demo
 from evenmood import LABELS, EmotionClassifier
-from evenmood.model_folder import ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE, ModelInfo, write_info
+from evenmood.model.model_folder import ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE, ModelInfo, write_info
 from evenmood.text import fit_tokenizer
 from tests.hub_server import HubServer
 from tests.local_hub import HUB, TOKEN, run_module

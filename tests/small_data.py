@@ -10,8 +10,8 @@ from pyarrow import parquet
 
 from data_build.stage import open_stage
 from evenmood import LABELS
-from evenmood.rows import schema, text_hash
-from evenmood.tweets import tweet_text
+from evenmood.data.rows import schema, text_hash
+from evenmood.data.tweets import tweet_text
 
 FILLERS = ["the", "a", "this", "that", "it", "is", "was", "my", "your", "we", "they", "so", "really", "now", "here"]
 

@@ -16,16 +16,16 @@ import pytest
 
 from data_build import goemotions
 from evenmood import LABELS, EmotionClassifier
+from evenmood.data.splits import load_split
 from evenmood.errors import DataError, EvenmoodError
-from evenmood.metrics import score
-from evenmood.splits import load_split
+from evenmood.evaluation.metrics import score
 from evenmood.text import clean
 from tests.conftest import SMALL
 from tests.local_hub import run_module
 from tests.small_data import balanced_rows, tweets, write_balance, write_tsv
-from train.arms import ARMS, read_run
 from train.backend import choose_backend
 from train.config import TrainConfig
+from train.experiments.arms import ARMS, read_run
 
 TRAINED = ("balanced", "unbalanced", "matched")
 Options = dict[str, Any]
@@ -92,7 +92,7 @@ def copying(single: Path, calls: list[Path], interrupted: int = 0) -> Any:
 def run_all(build: Path, single: Path, out: Path, fit: Any, /, **change: Any) -> list[str]:
     """The experiment of three arms and two seeds; returns the lines of progress."""
     choose_backend()
-    from train import ablate
+    from train.experiments import ablate
 
     said: list[str] = []
     options: Options = {"build": build, "out": out / "models", "arms": TRAINED, "seeds": 2, "say": said.append}

@@ -5,7 +5,7 @@ from random import Random
 
 import numpy as np
 
-from evenmood.splits import load_split
+from evenmood.data.splits import load_split
 from evenmood.text import clean
 from tests.local_hub import run_module
 from train.augment import LEFT_OUT, REPLACED, nearest_words, vary

@@ -10,7 +10,7 @@ import pytest
 from data_build import balance
 from data_build.balance import choose, counts_of, evenness, largest, missing, supply_of
 from evenmood import LABELS
-from evenmood.rows import schema, table, text_hash
+from evenmood.data.rows import schema, table, text_hash
 
 
 def supply(seed: int = 0, rows: int = 6000) -> tuple[list[list[int]], np.ndarray]:

@@ -7,8 +7,9 @@ import pytest
 from scipy import optimize  # type: ignore[import-untyped]
 from sklearn import metrics
 
-from evenmood import LABELS, calibration
-from evenmood.calibration import (
+from evenmood import LABELS
+from evenmood.evaluation import calibration
+from evenmood.evaluation.calibration import (
     apply_platt,
     expected_calibration_error,
     fit_platt,

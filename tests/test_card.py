@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import ModelCard, ModelCardData
 
 from evenmood import LABELS, DataError, EmotionClassifier
-from evenmood.model_folder import CARD_FILE, INFO_FILE
+from evenmood.model.model_folder import CARD_FILE, INFO_FILE
 from tests.conftest import DEFAULT_MODEL
 from tests.local_hub import run_module
 from train.card import EXAMPLES, REQUIRED, check_card, hub_id, licence, write_card

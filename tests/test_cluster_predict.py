@@ -126,7 +126,8 @@ def test_what_is_refused_is_refused_at_once(table: Path, tmp_path: Path) -> None
 def test_a_node_that_does_not_see_the_model(table: Path, tmp_path: Path) -> None:
     """Here it can be read, there it cannot: the path is another one by then."""
     script = (
-        "import sys; from evenmood import cluster, scored; from evenmood.command import run\n"
+        "import sys; from evenmood import cluster; from evenmood.tables import scored\n"
+        "from evenmood.command import run\n"
         "def app(*given, **names): list(cluster.predict_file(sys.argv[1], 'text', scored.ADDED, "
         "{'model': '/nowhere/model', 'revision': None, 'chosen': ['joy'], 'proba': False}, None))\n"
         "run(app, 'predict')"

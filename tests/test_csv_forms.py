@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pyarrow import parquet
 
-from evenmood.table_form import Form, read_form
-from evenmood.tables import read_chunks
+from evenmood.tables.streams import read_chunks
+from evenmood.tables.table_form import Form, read_form
 from space import sources
 from tests.test_cli import evenmood
 

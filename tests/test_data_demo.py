@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from evenmood import LABELS, DataError
-from evenmood.build_folder import read_manifest, read_rows
-from evenmood.rows import text_hash
-from evenmood.splits import load_split
+from evenmood.data.build_folder import read_manifest, read_rows
+from evenmood.data.rows import text_hash
+from evenmood.data.splits import load_split
 from tests.conftest import SMALL
 from tests.local_hub import run_module
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from evenmood import LABELS, EmotionClassifier
-from evenmood.metrics import score
-from evenmood.model_folder import PREDICTING_FILES
-from evenmood.splits import load_split
+from evenmood.data.splits import load_split
+from evenmood.evaluation.metrics import score
+from evenmood.model.model_folder import PREDICTING_FILES
 from evenmood.text import clean
 from train.bundle import SIZE_LIMIT, STORAGE_LIMIT
 

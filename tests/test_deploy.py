@@ -10,7 +10,7 @@ from huggingface_hub import SpaceCard
 
 from docs.screenshot import running_demo
 from evenmood import EmotionClassifier
-from evenmood.model_folder import INFO_FILE, PREDICTING_FILES
+from evenmood.model.model_folder import INFO_FILE, PREDICTING_FILES
 from tests.conftest import DEFAULT_MODEL
 from tests.fresh_environment import ROOT, fresh_environment
 from tests.hub_repository import files_of
@@ -36,7 +36,7 @@ def test_the_folder_is_uploaded_in_one_commit(with_model: HubServer) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{with_model.url}/{AT}\n"
     space = with_model.repositories[AT]
-    modules = {f"evenmood/{path.name}" for path in (ROOT / "evenmood").glob("*.py")}
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "evenmood").rglob("*.py")}
     model = {f"evenmood/default_model/{name}" for name in PREDICTING_FILES}
     pieces = {f"space/{path.name}" for path in (ROOT / "space").glob("*.py")} - {"space/app.py", "space/deploy.py"}
     pieces |= {"space/page.css", "space/page.js", *(f"space/locales/{name}.json" for name in ("en", "es", "zh"))}

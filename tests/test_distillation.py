@@ -10,7 +10,7 @@ import pytest
 from pyarrow import parquet
 
 from evenmood import LABELS, DataError, EmotionClassifier
-from evenmood.splits import Split, load_split
+from evenmood.data.splits import Split, load_split
 from evenmood.text import encode, fit_tokenizer
 from tests.conftest import SMALL
 from tests.local_hub import run_module

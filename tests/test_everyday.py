@@ -9,13 +9,13 @@ import pytest
 from pyarrow import parquet
 
 from evenmood import LABELS, DataError, EmotionClassifier
-from evenmood.leakage import Leakage
-from evenmood.splits import Split
+from evenmood.data.leakage import Leakage
+from evenmood.data.splits import Split
 from tests.conftest import SMALL
 from tests.local_hub import run_module
 from train.config import TrainConfig
 from train.encoder import TeacherConfig, in_fold
-from train.everyday import EverydaySplit, figures, load_everyday, over_seeds
+from train.evaluation.everyday import EverydaySplit, figures, load_everyday, over_seeds
 from train.fit import ValidationRows
 from train.teacher import training_split
 

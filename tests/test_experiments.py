@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from evenmood import LABELS
-from evenmood.metrics import ranking_figures, score
-from evenmood.splits import Split
-from train import claims, experiments
-from train.arms import DEFAULT_ARMS, Run
-from train.resampling import auc_draws, row_weights, run_draws, seed_weights
+from evenmood.data.splits import Split
+from evenmood.evaluation.metrics import ranking_figures, score
+from train.evaluation.resampling import auc_draws, row_weights, run_draws, seed_weights
+from train.experiments import claims
+from train.experiments import report as experiments
+from train.experiments.arms import DEFAULT_ARMS, Run
 
 
 def made_up(noise: dict[str, float], rows: int = 600, seeds: int = 3) -> tuple[list[Run], Split]:

@@ -10,8 +10,8 @@ from data_build import feedback, review
 from data_build.annotation.votes import Votes
 from data_build.stage import open_stage
 from evenmood import DataError
-from evenmood.build_folder import read_manifest, read_rows
-from evenmood.rows import text_hash
+from evenmood.data.build_folder import read_manifest, read_rows
+from evenmood.data.rows import text_hash
 from tests.hub_server import HubServer
 
 GOOD = {"id": "feedback:1", "text": "Thank you \ud83d", "labels": [15, 15]}

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from evenmood.model_folder import INFO_FILE, ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE
+from evenmood.model.model_folder import INFO_FILE, ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE
 from tests.conftest import DEFAULT_MODEL
 from tests.hub_repository import Files
 from tests.hub_server import HubServer

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from evenmood import EmotionClassifier, HubError
-from evenmood.model_folder import KERAS_FILES
+from evenmood.model.model_folder import KERAS_FILES
 from tests.conftest import SMALL
 from tests.hub_server import HubServer
 from tests.local_hub import READER, TOKEN, run_module

@@ -10,9 +10,9 @@ import pytest
 from pyarrow import parquet
 
 from evenmood import LABELS, DataError, EmotionClassifier, UsageError
-from evenmood.splits import load_split
+from evenmood.data.splits import load_split
+from evenmood.data.tweets import tweet_text
 from evenmood.teacher import Teacher
-from evenmood.tweets import tweet_text
 from tests.local_hub import run_module
 from train import label as command
 from train.distillation import RECORD

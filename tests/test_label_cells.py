@@ -13,12 +13,12 @@ from pyarrow import parquet
 from evenmood.errors import DataError
 from tests.conftest import DEFAULT_MODEL
 from tests.local_hub import run_module
-from train.label_cells import LabelCellError, cell_labels
-from train.label_studio import without_annotations
-from train.labelled import LabelledSet, read_labelled
-from train.mapping import read_mapping
-from train.targets import read_targets
-from train.transfer import evaluate_transfer
+from train.transfer.evaluation import evaluate_transfer
+from train.transfer.label_cells import LabelCellError, cell_labels
+from train.transfer.label_studio import without_annotations
+from train.transfer.labelled import LabelledSet, read_labelled
+from train.transfer.mapping import read_mapping
+from train.transfer.targets import read_targets
 
 EKMAN = read_mapping("ekman")
 LABELS = [["joy"], ["joy", "sadness"], ["anger"], [], ["fear", "surprise"], ["disgust"]]

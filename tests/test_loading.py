@@ -16,7 +16,7 @@ import pytest
 from onnx import numpy_helper
 
 from evenmood import DataError, EmotionClassifier, EvenmoodError, ModelError, UsageError
-from evenmood.model_folder import INFO_FILE, ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE, whole_folder
+from evenmood.model.model_folder import INFO_FILE, ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE, whole_folder
 from evenmood.teacher import Teacher
 from evenmood.text import fit_tokenizer
 from tests.hub_repository import files_of
@@ -336,7 +336,7 @@ for _ in range(10):
 REPLACE_OFTEN = """
 import sys
 from pathlib import Path
-from evenmood.model_folder import whole_folder
+from evenmood.model.model_folder import whole_folder
 for _ in range(200):
     with whole_folder(Path(sys.argv[1]), overwrite=True) as work:
         (work / "file").write_text("whole")

@@ -8,7 +8,7 @@ import pytest
 from sklearn import metrics
 
 from evenmood import LABELS
-from evenmood.metrics import ranking_figures, score
+from evenmood.evaluation.metrics import ranking_figures, score
 from evenmood.thresholds import GRID, tune_thresholds
 
 

@@ -15,7 +15,7 @@ from pyarrow import parquet
 
 import evenmood as library
 from evenmood import EmotionClassifier
-from evenmood.scored import ADDED
+from evenmood.tables.scored import ADDED
 from tests.test_cli import evenmood
 
 REPORT = "2 of 4 rows have no text and got an empty answer\n"

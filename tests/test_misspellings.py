@@ -7,8 +7,8 @@ import pytest
 from tokenizers import Tokenizer
 
 from evenmood.text import encode, fit_tokenizer
+from train.evaluation.perturb import misspell
 from train.misspellings import misspellings, tokenizer_json, without_misspellings
-from train.perturb import misspell
 
 TEXTS = ["happy happy happy happy nappy nappy cat"] * 2
 

@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from evenmood import LABELS, EmotionClassifier, ModelError, UsageError
-from evenmood.model_folder import INFO_FILE, ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE, read_info, whole_folder
+from evenmood.model.model_folder import INFO_FILE, ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE, read_info, whole_folder
 from evenmood.text import fit_tokenizer
 from tests.hub_repository import files_of
 

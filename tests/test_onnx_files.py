@@ -12,8 +12,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from evenmood import DataError, EmotionClassifier, ModelError
-from evenmood.model_folder import ONNX_FILE
-from evenmood.onnx_files import check_self_contained
+from evenmood.model.model_folder import ONNX_FILE
+from evenmood.model.onnx_files import check_self_contained
 from evenmood.teacher import Teacher
 from tests.test_model_folder import tiny_onnx
 

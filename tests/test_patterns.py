@@ -19,7 +19,12 @@ UNNOTICED = 0.03
 SLOW = 1.0
 """Seconds after which there is no second try."""
 FOUND, UNKNOWN = uses()
-BUILT = {"evenmood/model_folder.py": 1, "evenmood/text.py": 3, "space/formulas.py": 1, "train/labelled.py": 1}
+BUILT = {
+    "evenmood/model/model_folder.py": 1,
+    "evenmood/text.py": 3,
+    "space/formulas.py": 1,
+    "train/transfer/labelled.py": 1,
+}
 """Patterns that are built when they are used; `test_hostile_texts` tries the functions that use them."""
 
 

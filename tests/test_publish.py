@@ -18,9 +18,9 @@ from data_build.publishing.card import REQUIRED, check_card
 from data_build.publishing.hydrate import hydrate
 from data_build.publishing.publish import prepare, publish
 from evenmood import LABELS, DataError
-from evenmood.rows import schema, text_hash
-from evenmood.splits import SPLITS, load_split
-from evenmood.tweets import tweet_text
+from evenmood.data.rows import schema, text_hash
+from evenmood.data.splits import SPLITS, load_split
+from evenmood.data.tweets import tweet_text
 from tests.hub_server import HubServer
 from tests.local_hub import READER, run_module
 from tests.small_data import balanced_rows, tweets, write_balance, write_tsv, write_tweets

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from evenmood import EmotionClassifier, HubError, ModelError, UsageError
-from evenmood.model_folder import CARD_FILE, INFO_FILE, ONNX_FILE, PREDICTING_FILES, read_info
+from evenmood.model.model_folder import CARD_FILE, INFO_FILE, ONNX_FILE, PREDICTING_FILES, read_info
 from tests.hub_repository import files_of
 from tests.hub_server import HubServer
 from tests.local_hub import READER, TOKEN, run_module
@@ -156,7 +156,7 @@ FAULTS: dict[str, Break] = {
 def test_what_passes_is_tried_again(
     hub: HubServer, token: str, classifier: EmotionClassifier, case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("evenmood.hub.sleep", lambda seconds: None)
+    monkeypatch.setattr("evenmood.model.hub.sleep", lambda seconds: None)
     FAULTS[case](hub)
     made = classifier.push_to_hub(NAME)
     repository = hub.repositories[NAME]
@@ -228,7 +228,7 @@ def test_somebody_commits_in_between(hub: HubServer, token: str, classifier: Emo
 def test_a_cut_upload_leaves_the_last_whole_commit(
     hub: HubServer, token: str, classifier: EmotionClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("evenmood.hub.TRIES", 2)
+    monkeypatch.setattr("evenmood.model.hub.TRIES", 2)
     before = hub.add(NAME, {"model.onnx": b"old"}).refs["main"]
     hub.fail("/commit/", cut_upload=1000, times=2)
     with pytest.raises(HubError, match=NAME) as error:

@@ -81,8 +81,8 @@ def test_the_shared_teachers_figures() -> None:
     shared = Path(__file__).parents[2] / "shared"
     if not (shared / "teacher" / "minilm-goemotions").is_dir():
         pytest.skip("the shared teacher is not on this machine")
-    from evenmood.metrics import score
-    from evenmood.splits import load_split
+    from evenmood.data.splits import load_split
+    from evenmood.evaluation.metrics import score
     from evenmood.thresholds import tune_thresholds
 
     rows = load_split(str(shared / "data" / "goemotions"), "validation")

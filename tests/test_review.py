@@ -21,7 +21,7 @@ from data_build.annotation.majority import Vote
 from data_build.annotation.votes import Votes
 from data_build.stage import open_stage
 from evenmood import LABELS
-from evenmood.rows import table, text_hash
+from evenmood.data.rows import table, text_hash
 from tests.fresh_environment import ROOT
 from tests.local_hub import run_module
 

@@ -18,9 +18,9 @@ from tests.conftest import DEFAULT_MODEL
 from tests.local_hub import run_module
 from tests.small_data import write_tsv
 from train.card import write_card
-from train.perturb import NEIGHBOURS, elongate, misspell, typo, with_emoji, without_punctuation
-from train.probes import negation, perturbed, sarcasm, swaps
-from train.robustness import TEXTS_FILE, run_robustness
+from train.evaluation.perturb import NEIGHBOURS, elongate, misspell, typo, with_emoji, without_punctuation
+from train.evaluation.probes import negation, perturbed, sarcasm, swaps
+from train.evaluation.robustness import TEXTS_FILE, run_robustness
 
 TEXTS = json.loads(TEXTS_FILE.read_text(encoding="utf-8"))
 

@@ -11,7 +11,7 @@ import pytest
 
 from evenmood import EmotionClassifier, EvenmoodError, ModelError, UsageError
 from evenmood.credentials import checked
-from evenmood.model_folder import PREDICTING_FILES
+from evenmood.model.model_folder import PREDICTING_FILES
 from evenmood.redaction import redact, redact_stream
 from tests.conftest import DEFAULT_MODEL
 from tests.hub_server import HubServer

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from evenmood import DataError
-from evenmood.splits import load_split
+from evenmood.data.splits import load_split
 from tests.conftest import SMALL
 from tests.local_hub import run_module
-from train.seeds import over_seeds
+from train.evaluation.seeds import over_seeds
 
 
 @pytest.fixture(scope="module")

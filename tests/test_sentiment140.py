@@ -10,9 +10,9 @@ from pyarrow import parquet
 
 from data_build import sentiment140
 from evenmood import DataError
-from evenmood.build_folder import read_manifest, read_rows
-from evenmood.rows import schema, text_hash
-from evenmood.tweets import read_hub
+from evenmood.data.build_folder import read_manifest, read_rows
+from evenmood.data.rows import schema, text_hash
+from evenmood.data.tweets import read_hub
 from tests.hub_server import HubServer
 
 TWEETS = [

@@ -16,7 +16,7 @@ from pyarrow import parquet
 from benchmarks.demo import call
 from docs.screenshot import chromium, open_tab, running_demo
 from evenmood import EmotionClassifier
-from evenmood.model_folder import INFO_FILE, PREDICTING_FILES
+from evenmood.model.model_folder import INFO_FILE, PREDICTING_FILES
 from space import analyse, counts, long_text, scoring, sources, views
 from space.answers import answer, as_json
 from space.passages import Passage

@@ -9,8 +9,8 @@ import pyarrow
 import pytest
 
 from evenmood import LABELS, EmotionClassifier
+from evenmood.data.rows import schema, text_hash
 from evenmood.errors import UsageError
-from evenmood.rows import schema, text_hash
 from space import feedback
 from space.feedback import AGREE, CORRECT, DISAGREE, Store, repository, row_of
 from tests.hub_server import HubServer

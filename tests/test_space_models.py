@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 from evenmood.errors import ModelError
-from evenmood.model_folder import INFO_FILE, ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE
+from evenmood.model.model_folder import INFO_FILE, ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE
 from space import models as rules
 from space.models import BUNDLED, KEPT, Models
 from tests.conftest import DEFAULT_MODEL

@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from evenmood import LABELS, EmotionClassifier
 from evenmood.errors import EvenmoodError
-from evenmood.scored import ADDED
+from evenmood.tables.scored import ADDED
 from space import counts, results, scoring, sources
 from space.passages import Passage, split
 

@@ -18,7 +18,7 @@ import pytest
 
 from benchmarks.demo import call
 from docs.screenshot import ROOT, running_process
-from evenmood.model_folder import PREDICTING_FILES
+from evenmood.model.model_folder import PREDICTING_FILES
 from space.folder import LOCK_FILE, PREFIX
 from space.sources import LARGEST_FILE
 from space.storage import KEPT_SECONDS, VISITOR_BYTES, Storage, visitor_of

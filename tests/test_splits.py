@@ -8,7 +8,7 @@ import pytest
 from pyarrow import parquet
 
 from evenmood import LABELS, DataError
-from evenmood.splits import load_split
+from evenmood.data.splits import load_split
 from tests.local_hub import run_module
 from tests.small_data import write_tsv
 

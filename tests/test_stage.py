@@ -12,7 +12,7 @@ from pyarrow import parquet
 
 from data_build.stage import input_hashes, locked, open_stage
 from evenmood import DataError, UsageError
-from evenmood.build_folder import check_current, read_manifest, read_rows
+from evenmood.data.build_folder import check_current, read_manifest, read_rows
 from tests.hub_repository import files_of
 from tests.local_hub import run_module
 from tests.small_data import write_tsv

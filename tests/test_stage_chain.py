@@ -18,7 +18,7 @@ import pytest
 from data_build import relabel, verify
 from data_build.publishing import report
 from evenmood import DataError, UsageError
-from evenmood.build_folder import check_current, read_manifest, sha256
+from evenmood.data.build_folder import check_current, read_manifest, sha256
 from tests.fresh_environment import ROOT
 from tests.hub_repository import files_of
 from tests.local_hub import run_module

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from evenmood.csv_records import csv_records
-from evenmood.tables import read_chunks
+from evenmood.tables.csv_records import csv_records
+from evenmood.tables.streams import read_chunks
 from tests.test_cli import evenmood
 
 

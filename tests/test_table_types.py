@@ -11,7 +11,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from evenmood.scored import ADDED
+from evenmood.tables.scored import ADDED
 from tests.test_cli import evenmood
 
 

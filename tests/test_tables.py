@@ -10,8 +10,8 @@ import pytest
 from pyarrow import parquet
 
 from evenmood import DataError
-from evenmood.chunk import Chunk
-from evenmood.tables import read_chunks, write_rows
+from evenmood.tables.chunk import Chunk
+from evenmood.tables.streams import read_chunks, write_rows
 
 
 def write(path: Path, kind: str, columns: list[str], rows: list[dict[str, Any]], **options: Any) -> None:

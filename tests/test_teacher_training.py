@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from evenmood import LABELS, DataError, UsageError
-from evenmood.splits import load_split
+from evenmood.data.splits import load_split
 from evenmood.teacher import Teacher
 from evenmood.text import clean
 from tests.tiny_teacher import write_encoder

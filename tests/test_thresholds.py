@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from evenmood.calibration import apply_platt, fit_platt
-from evenmood.metrics import score
-from evenmood.model_folder import CARD_FILE
-from evenmood.splits import load_split
+from evenmood.data.splits import load_split
+from evenmood.evaluation.calibration import apply_platt, fit_platt
+from evenmood.evaluation.metrics import score
+from evenmood.model.model_folder import CARD_FILE
 from evenmood.text import encode
 from evenmood.thresholds import PRIOR_POSITIVES, SUPPORTED, Method, tune_thresholds
 from tests.conftest import DEFAULT_MODEL, SMALL
@@ -20,8 +20,8 @@ from tests.local_hub import run_module
 from train.backend import choose_backend
 from train.card import write_card
 from train.config import PAPER, TrainConfig
-from train.evaluate import onnx_probabilities, write_metrics
-from train.threshold_study import compare_calibration, compare_thresholds, deal
+from train.evaluation.evaluate import onnx_probabilities, write_metrics
+from train.evaluation.threshold_study import compare_calibration, compare_thresholds, deal
 
 REPORT = "training/calibration-validation.json"
 

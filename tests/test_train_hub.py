@@ -72,7 +72,7 @@ def test_a_data_set_by_its_id(tmp_path: Path) -> None:
     }
     script = (
         "import json, sys\n"
-        "from evenmood.splits import load_split\n"
+        "from evenmood.data.splits import load_split\n"
         "from evenmood import LABELS, DataError\n"
         "for source in ('team/moods:simplified', 'team/moods'):\n"
         "    split = load_split(source, 'train')\n"
@@ -120,6 +120,6 @@ def test_what_passes_is_tried_again(tmp_path: Path, how: dict[str, Any]) -> None
     with HubServer() as hub:
         hub.add("datasets/team/moods", files)
         hub.fail("GET /api/datasets/team/moods", **how)
-        script = "from evenmood.splits import load_split\nprint(load_split('team/moods', 'train').texts)\n"
+        script = "from evenmood.data.splits import load_split\nprint(load_split('team/moods', 'train').texts)\n"
         done = python(script, hub, tmp_path)
     assert done.stdout == "['one']\n", done.stderr

@@ -17,10 +17,10 @@ from evenmood.labels import EKMAN, GROUPS
 from tests.conftest import DEFAULT_MODEL
 from tests.local_hub import run_module
 from tests.small_data import write_tsv
-from train.labelled import read_labelled
-from train.mapping import read_mapping
-from train.targets import read_targets
-from train.transfer import combined, evaluate_transfer, report, run_transfer
+from train.transfer.evaluation import combined, evaluate_transfer, report, run_transfer
+from train.transfer.labelled import read_labelled
+from train.transfer.mapping import read_mapping
+from train.transfer.targets import read_targets
 
 ROWS = [
     ("I am so happy today, what a joy", "joy"),

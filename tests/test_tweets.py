@@ -8,7 +8,7 @@ import pytest
 
 from evenmood import DataError
 from evenmood.command import describe
-from evenmood.tweets import read_tweets, tweet_text
+from evenmood.data.tweets import read_tweets, tweet_text
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_blank_lines_before_the_header(tmp_path: Path) -> None:
 
 
 def test_what_an_extra_brings_is_imported_late_and_named_where_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    program = "import sys, evenmood.teacher, evenmood.tweets; print([m for m in sys.argv[1:] if m in sys.modules])"
+    program = "import sys, evenmood.teacher, evenmood.data.tweets; print([m for m in sys.argv[1:] if m in sys.modules])"
     heavy = ["ftfy", "torch", "transformers", "datasets"]
     done = subprocess.run([sys.executable, "-c", program, *heavy], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

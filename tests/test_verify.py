@@ -8,8 +8,8 @@ from data_build import generate, relabel
 from data_build.gates import intended_passes, precision_cuts
 from data_build.verify import Alignment, given_by
 from evenmood import LABELS
-from evenmood.leakage import NEAR, Known, Leakage, shingles, similarity
-from evenmood.rows import table
+from evenmood.data.leakage import NEAR, Known, Leakage, shingles, similarity
+from evenmood.data.rows import table
 
 
 def test_the_cut_is_the_lowest_probability_of_sure_precision() -> None:

@@ -10,8 +10,8 @@ import onnx
 import pytest
 
 from evenmood import EmotionClassifier, ModelError
-from evenmood.model_folder import ONNX_FILE, TOKENIZER_FILE
-from evenmood.vocabulary import FILE_KEY, VOCABULARY_KEY
+from evenmood.model.model_folder import ONNX_FILE, TOKENIZER_FILE
+from evenmood.model.vocabulary import FILE_KEY, VOCABULARY_KEY
 from tests.local_hub import run_module
 from train.bundle import bundle
 from train.onnx_metadata import add_vocabulary_digest

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evenmood.model_folder import PREDICTING_FILES
+from evenmood.model.model_folder import PREDICTING_FILES
 from tests.conftest import DEFAULT_MODEL
 from tests.fresh_environment import ROOT, fresh_environment
 
@@ -24,7 +24,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_the_library_and_its_model_alone(wheel: Path) -> None:
-    modules = {f"evenmood/{path.name}" for path in (ROOT / "evenmood").glob("*.py")}
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "evenmood").rglob("*.py")}
     model = {f"evenmood/default_model/{name}" for name in PREDICTING_FILES}
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from evenmood import LABELS, EmotionClassifier
-from evenmood.splits import Split
+from evenmood.data.splits import Split
 from evenmood.windows import PEAK_SHARE, combine, window_spans
-from train import window_study
-from train.everyday import EverydaySplit, bootstrap_samples
+from train.evaluation import window_study
+from train.evaluation.everyday import EverydaySplit, bootstrap_samples
 
 ROOT = Path(__file__).parent.parent
 

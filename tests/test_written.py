@@ -14,9 +14,9 @@ from data_build import balance, goemotions, written
 from data_build.annotation.written_votes import resolve
 from data_build.written import Extra
 from evenmood import LABELS, DataError
-from evenmood.build_folder import read_manifest, read_rows
-from evenmood.rows import symbol_hash, table, text_hash
-from evenmood.splits import load_split
+from evenmood.data.build_folder import read_manifest, read_rows
+from evenmood.data.rows import symbol_hash, table, text_hash
+from evenmood.data.splits import load_split
 from tests.hub_server import HubServer
 
 TEXTS = [

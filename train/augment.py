@@ -12,8 +12,8 @@ from random import Random
 
 import numpy as np
 
+from evenmood.data.splits import load_split
 from evenmood.errors import DataError
-from evenmood.splits import load_split
 from evenmood.text import PAD_ID, UNKNOWN_ID, clean, fit_tokenizer
 from train.encoder_vectors import encoder_vectors
 

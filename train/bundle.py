@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from evenmood.errors import DataError
-from evenmood.model_folder import CARD_FILE, PREDICTING_FILES, TRAINING_FOLDER, check_files, read_info, write_text
+from evenmood.model.model_folder import CARD_FILE, PREDICTING_FILES, TRAINING_FOLDER, check_files, read_info, write_text
 from train.card import ROBUSTNESS_FILE, SEEDS_FILE, TERMS_FILE, write_card
 from train.distillation import RECORD_FILE
-from train.evaluate import LOG_FILE, rounded
+from train.evaluation.evaluate import LOG_FILE, rounded
 from train.onnx_metadata import add_vocabulary_digest
 
 SIZE_LIMIT = 12_000_000

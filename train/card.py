@@ -8,9 +8,9 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from evenmood import EmotionClassifier, cards
+from evenmood.data.splits import GOEMOTIONS, OFFICIAL_DIGESTS
 from evenmood.labels import GROUP_OF
-from evenmood.model_folder import CARD_FILE, CARD_ID, TRAINING_FOLDER, read_info
-from evenmood.splits import GOEMOTIONS, OFFICIAL_DIGESTS
+from evenmood.model.model_folder import CARD_FILE, CARD_ID, TRAINING_FOLDER, read_info
 from train.config import FASTTEXT
 from train.distillation import RECORD_FILE
 

@@ -11,7 +11,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from evenmood.errors import UsageError
-from evenmood.model_folder import write_text
+from evenmood.model.model_folder import write_text
 from train.config import TrainConfig
 
 OPTIONS_FILE, HISTORY_FILE = "options.json", "history.json"

@@ -6,8 +6,8 @@ The defaults are the paper's (arXiv 2511.14073, method and experimental setup), 
 from dataclasses import dataclass
 from typing import Literal
 
+from evenmood.data.splits import GOEMOTIONS
 from evenmood.errors import UsageError
-from evenmood.splits import GOEMOTIONS
 from evenmood.text import MAX_LENGTH
 from evenmood.thresholds import Method
 

@@ -9,15 +9,15 @@ import numpy as np
 import pyarrow
 from pyarrow import parquet
 
+from evenmood.data.leakage import Leakage
+from evenmood.data.rows import symbol_hash
+from evenmood.data.splits import Split, load_split
 from evenmood.errors import DataError
 from evenmood.labels import LABELS
-from evenmood.leakage import Leakage
-from evenmood.model_folder import write_text
+from evenmood.model.model_folder import write_text
 from evenmood.paths import expanded
-from evenmood.rows import symbol_hash
-from evenmood.splits import Split, load_split
 from train.config import TrainConfig
-from train.everyday import load_everyday
+from train.evaluation.everyday import load_everyday
 
 RECORD = b"evenmood.label"
 """Key, in the metadata of a file of soft targets, of its teachers and of what was taken and dropped of each source."""

@@ -6,8 +6,8 @@ import datasets
 import evaluate
 import numpy as np
 
+from evenmood.evaluation.metrics import score
 from evenmood.labels import LABELS
-from evenmood.metrics import score
 
 DESCRIPTION = """
 Figures of a multi-label emotion prediction: subset accuracy, Hamming loss, micro, macro and weighted precision, recall
@@ -23,7 +23,7 @@ Args:
 
 
 class EmotionMetrics(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
-    """The metrics of `evenmood.metrics.score`, in the shape that the evaluate library wants."""
+    """The metrics of `evenmood.evaluation.metrics.score`, in the shape that the evaluate library wants."""
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(

@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from evenmood.data.rows import text_hash
+from evenmood.data.splits import Split
 from evenmood.errors import DataError, UsageError
 from evenmood.labels import LABELS
-from evenmood.rows import text_hash
-from evenmood.splits import Split
 from evenmood.teacher import MAX_TOKENS, tokenize, torch_device
 from evenmood.thresholds import tune_thresholds
 

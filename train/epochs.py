@@ -11,8 +11,8 @@ import keras
 import numpy as np
 from tokenizers import Tokenizer
 
+from evenmood.data.splits import Split
 from evenmood.labels import LABELS
-from evenmood.splits import Split
 from evenmood.text import POOL_SIZE, encode
 from train.backend import has_gpu
 from train.batches import cut_to_longest, epoch_batches, token_counts
@@ -20,9 +20,9 @@ from train.checkpoint import Checkpoint
 from train.config import TrainConfig
 from train.distillation import TrainingTexts
 from train.distribution import Devices, data_parallel
+from train.evaluation.perturb import misspell
 from train.losses import WeightedCrossentropy, rarity_weights
 from train.network import build_network
-from train.perturb import misspell
 
 
 def train_network(

@@ -1,8 +1,8 @@
 """Export to ONNX: the graph is written operator by operator, so it is the same from every Keras backend.
 
 Converters turn the masked LSTM into loops (tf2onnx) or a thousand unrolled nodes (torch); ONNX has an LSTM operator of
-its own whose `sequence_lens` input is exactly the mask. The operators are those of `evenmood.network_graph`; here are
-the weights.
+its own whose `sequence_lens` input is exactly the mask. The operators are those of `evenmood.model.network_graph`; this
+module adds the weights.
 """
 
 from pathlib import Path
@@ -12,9 +12,9 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from evenmood.network_graph import IR_VERSION, OPSET, Sizes, Tensor, network_graph
+from evenmood.model.network_graph import IR_VERSION, OPSET, Sizes, Tensor, network_graph
+from evenmood.model.vocabulary import SIZE_KEY, digests
 from evenmood.text import PAD_ID
-from evenmood.vocabulary import SIZE_KEY, digests
 
 FOLDED_GROWTH = 2
 """How many times larger than the embedding the folded table may be; wider convolutions stay an operator."""

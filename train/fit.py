@@ -13,11 +13,12 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from evenmood import EmotionClassifier, __version__
-from evenmood.calibration import fit_platt, scale_head
+from evenmood.data.splits import Split, load_split
 from evenmood.errors import DataError
+from evenmood.evaluation.calibration import fit_platt, scale_head
+from evenmood.evaluation.metrics import score
 from evenmood.labels import LABELS
-from evenmood.metrics import score
-from evenmood.model_folder import (
+from evenmood.model.model_folder import (
     ONNX_FILE,
     TOKENIZER_FILE,
     TRAINING_FOLDER,
@@ -26,7 +27,6 @@ from evenmood.model_folder import (
     write_info,
     write_text,
 )
-from evenmood.splits import Split, load_split
 from evenmood.text import encode, fit_tokenizer
 from evenmood.thresholds import tune_thresholds
 from train import figures
@@ -37,8 +37,8 @@ from train.config import TrainConfig
 from train.distillation import TrainingTexts, load_extra, record_soft_targets, training_texts
 from train.distribution import join_hosts
 from train.epochs import train_network
-from train.evaluate import OFFICIAL_THRESHOLDS, onnx_probabilities, record_split, write_metrics
-from train.everyday import load_everyday, score_everyday
+from train.evaluation.evaluate import OFFICIAL_THRESHOLDS, onnx_probabilities, record_split, write_metrics
+from train.evaluation.everyday import load_everyday, score_everyday
 from train.export import export_onnx
 from train.misspellings import tokenizer_json
 from train.vectors import load_vectors
@@ -230,7 +230,7 @@ def read_at_once(folder: Path, texts: list[str]) -> np.ndarray:
 
 
 def calibrate_head(model: keras.Model, labels: np.ndarray, probabilities: np.ndarray) -> None:
-    """Scale the output layer so that its probabilities fit the labels: `evenmood.calibration`."""
+    """Scale the output layer so that its probabilities fit the labels: `evenmood.evaluation.calibration`."""
     head = model.get_layer("probabilities")
     kernel, bias = head.get_weights()
     slopes, offsets = fit_platt(labels, probabilities)

@@ -15,15 +15,15 @@ import numpy as np
 import pyarrow
 from pyarrow import parquet
 
+from evenmood.data.leakage import Leakage
+from evenmood.data.rows import text_hash
+from evenmood.data.splits import load_split
+from evenmood.data.tweets import read_tweets, tweet_text
 from evenmood.errors import DataError, UsageError
 from evenmood.labels import LABELS
-from evenmood.leakage import Leakage
-from evenmood.model_folder import write_text
+from evenmood.model.model_folder import write_text
 from evenmood.paths import expanded
-from evenmood.rows import text_hash
-from evenmood.splits import load_split
 from evenmood.teacher import Runtime, Teacher, fingerprint
-from evenmood.tweets import read_tweets, tweet_text
 from train.distillation import RECORD
 from train.probabilities import Array, mean, parse_array, read_array
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from tokenizers import Tokenizer
 
 from evenmood.text import clean
-from train.perturb import NEIGHBOURS, SHORTEST
+from train.evaluation.perturb import NEIGHBOURS, SHORTEST
 
 
 def tokenizer_json(tokenizer: Tokenizer, words: int, texts: Iterable[str] = ()) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evenmood.build_folder import sha256
+from evenmood.data.build_folder import sha256
 from evenmood.errors import DataError, UsageError
 from evenmood.labels import LABELS
 from evenmood.paths import expanded

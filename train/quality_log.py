@@ -8,9 +8,9 @@ from typing import Any
 
 from evenmood.cards import render
 from evenmood.errors import DataError, UsageError
-from evenmood.model_folder import PREDICTING_FILES, TRAINING_FOLDER
+from evenmood.model.model_folder import PREDICTING_FILES, TRAINING_FOLDER
 from train.config import PAPER, TrainConfig
-from train.evaluate import rounded
+from train.evaluation.evaluate import rounded
 
 TEMPLATE = Path(__file__).with_name("quality_log.md.jinja")
 FIGURES = ("macro_f1", "micro_f1", "macro_roc_auc", "macro_average_precision")

@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from evenmood import EmotionClassifier, hub
+from evenmood import EmotionClassifier
 from evenmood.errors import HubError, UsageError
-from evenmood.model_folder import TRAINING_FOLDER, check_target, whole_folder
+from evenmood.model import hub
+from evenmood.model.model_folder import TRAINING_FOLDER, check_target, whole_folder
 from train.checkpoint import HISTORY_FILE, OPTIONS_FILE, Checkpoint
 from train.config import TrainConfig
 from train.job import ARCHIVE
@@ -23,13 +24,14 @@ SOURCE_REPO = "evenmood-source"
 IMAGE = "ghcr.io/astral-sh/uv:python3.12-bookworm"
 """What `hf jobs uv run` takes too; the GPU's libraries come with TensorFlow, its driver with the machine."""
 MOUNT = "/source"
+SOURCES = ("evenmood/**/*.py", "train/**/*.py", "train/**/*.jinja", "train/evaluation/**/*.json*")
 ATTEMPTS = 3
 """A job that dies is started again, and goes on."""
 
 
 def archive(out: Path) -> Path:
     """Write the source that training needs; the same source gives the same bytes."""
-    names = sorted([*ROOT.glob("evenmood/*.py"), *ROOT.glob("train/*.py"), *ROOT.glob("train/*.jinja")])
+    names = sorted(path for pattern in SOURCES for path in ROOT.glob(pattern))
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for path in names:
@@ -215,7 +217,7 @@ def train(
         confirm_download(config.vectors, yes or (not restart and Checkpoint.has_vectors(out)))
         fit(config, out, say, overwrite=overwrite, restart=restart, keep=unfinished.save)
     if test:
-        from train.evaluate import evaluate
+        from train.evaluation.evaluate import evaluate
 
         evaluate(out, "test")
     made = EmotionClassifier.from_pretrained(out).push_to_hub(repo_id, private=private)

@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 
 from evenmood import __version__
+from evenmood.data.splits import Split, load_split
 from evenmood.errors import DataError, UsageError
+from evenmood.evaluation.metrics import score
 from evenmood.labels import LABELS
-from evenmood.metrics import score
-from evenmood.model_folder import check_target, whole_folder, write_text
+from evenmood.model.model_folder import check_target, whole_folder, write_text
 from evenmood.paths import expanded
-from evenmood.splits import Split, load_split
 from evenmood.teacher import Teacher, fingerprint
 from evenmood.thresholds import tune_thresholds
 from train.distillation import load_extra, read_soft_targets
 from train.encoder import EncoderRun, TeacherConfig, in_fold, load_encoder, quiet
-from train.everyday import load_everyday
+from train.evaluation.everyday import load_everyday
 
 Say = Callable[[str], None]
 RECORD_FILE = "training.json"

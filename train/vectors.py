@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import typer
 
-from evenmood import hub
 from evenmood.errors import DataError, UsageError
+from evenmood.model import hub
 from evenmood.paths import expanded
 from evenmood.text import PAD_ID, UNKNOWN_ID, clean
 from train.config import FASTTEXT, TrainConfig

@@ -21,11 +21,11 @@ from data_build.annotation.majority import Vote, majority
 from data_build.stage import Say
 from data_build.written import everyday_texts
 from evenmood import LABELS, cards
+from evenmood.data.leakage import NEAR, Known, Leakage
+from evenmood.data.rows import symbol_hash
+from evenmood.data.splits import Split, load_split
 from evenmood.errors import DataError
-from evenmood.leakage import NEAR, Known, Leakage
-from evenmood.model_folder import write_text
-from evenmood.rows import symbol_hash
-from evenmood.splits import Split, load_split
+from evenmood.model.model_folder import write_text
 from evenmood.symbols import SYMBOL
 from evenmood.text import clean, encodable
 

@@ -69,7 +69,7 @@ def publish(
 ) -> None:
     """Upload the data set to the Hub in one commit; the token is HF_TOKEN's or the one of `hf auth login`."""
     from data_build.publishing import publish as stage
-    from evenmood.model_folder import whole_folder
+    from evenmood.model.model_folder import whole_folder
 
     if out is not None:
         with whole_folder(out) as work:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from data_build.cli.commands import TEACHER, Build, Limit, Restart, app, say
-from evenmood.splits import GOEMOTIONS
+from evenmood.data.splits import GOEMOTIONS
 
 
 @app.command()

@@ -9,7 +9,7 @@ from typing import Any
 
 from data_build.generation.generator import Answer, Generator, GeneratorError, explained, read_answers
 from data_build.generation.prompts import Request
-from evenmood.model_folder import write_text
+from evenmood.model.model_folder import write_text
 
 ANSWERS_FILE, STATE_FILE = "answers-batch.jsonl", "batches.json"
 MAX_REQUESTS, MAX_BYTES = 50_000, 190_000_000

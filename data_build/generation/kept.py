@@ -10,8 +10,9 @@ from pyarrow import parquet
 
 from data_build import generate, goemotions
 from data_build.stage import Say, input_hashes, open_stage
-from evenmood import LABELS, rows
-from evenmood.build_folder import read_rows, sha256
+from evenmood import LABELS
+from evenmood.data import rows
+from evenmood.data.build_folder import read_rows, sha256
 from evenmood.errors import DataError, UsageError
 
 KEPT = ["id", "text", "labels", "source", "generator", "prompt_id"]

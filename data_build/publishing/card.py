@@ -12,7 +12,7 @@ from huggingface_hub import DatasetCard, DatasetCardData
 
 from data_build.publishing import figures, written_rows
 from evenmood import GROUP_OF, LABELS, cards
-from evenmood.rows import SOURCES
+from evenmood.data.rows import SOURCES
 
 TEMPLATE = Path(__file__).with_name("dataset_card.md.jinja")
 SOURCE_IDS = {"goemotions": "google-research-datasets/go_emotions", "sentiment140": "stanfordnlp/sentiment140"}

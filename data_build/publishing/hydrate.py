@@ -7,12 +7,12 @@ import pyarrow
 from pyarrow import parquet
 
 from data_build.stage import BrokenRows
-from evenmood import hub
+from evenmood.data.rows import text_hash
+from evenmood.data.splits import SPLITS
+from evenmood.data.tweets import read_tweets, tweet_text
 from evenmood.errors import DataError
-from evenmood.model_folder import check_target, whole_folder
-from evenmood.rows import text_hash
-from evenmood.splits import SPLITS
-from evenmood.tweets import read_tweets, tweet_text
+from evenmood.model import hub
+from evenmood.model.model_folder import check_target, whole_folder
 
 
 def hydrate(

@@ -13,11 +13,12 @@ from pyarrow import parquet
 from data_build import goemotions, relabel, review, verify
 from data_build.publishing import written_rows
 from data_build.publishing.card import write_card
-from evenmood import LABELS, hub
-from evenmood.build_folder import MANIFEST_FILE, check_current, read_manifest, read_rows
+from evenmood import LABELS
+from evenmood.data.build_folder import MANIFEST_FILE, check_current, read_manifest, read_rows
+from evenmood.data.rows import schema, table, text_hash
+from evenmood.data.splits import SPLITS
 from evenmood.errors import DataError
-from evenmood.rows import schema, table, text_hash
-from evenmood.splits import SPLITS
+from evenmood.model import hub
 
 BALANCE = review.BALANCE
 """The stage whose rows are the balanced training split."""

@@ -13,9 +13,9 @@ from data_build.generation import kept
 from data_build.publishing import figures
 from data_build.stage import Say
 from evenmood import GROUP_OF, LABELS, cards
-from evenmood.build_folder import MANIFEST_FILE, check_current, read_manifest, read_rows
+from evenmood.data.build_folder import MANIFEST_FILE, check_current, read_manifest, read_rows
 from evenmood.errors import DataError
-from evenmood.model_folder import write_text
+from evenmood.model.model_folder import write_text
 from evenmood.text import clean
 
 TEMPLATE = Path(__file__).with_name("dataset_report.md.jinja")

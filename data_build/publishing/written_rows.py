@@ -8,8 +8,8 @@ import pyarrow
 
 from data_build import written
 from evenmood import LABELS
+from evenmood.data.rows import text_hash
 from evenmood.errors import DataError
-from evenmood.rows import text_hash
 
 CONFIGURATION = "written"
 LICENSE = "CC-BY-4.0"
@@ -23,7 +23,7 @@ def features() -> datasets.Features:
     |---|---|
     | id | `written:` and the hash of the text and its emoji, as in the rows of other configurations |
     | text | the text |
-    | text_hash | `evenmood.rows.text_hash` of it |
+    | text_hash | `evenmood.data.rows.text_hash` of it |
     | labels | label numbers, the main one first |
     | writer_labels | those that the text was written for, the main one first |
     | votes | annotators who gave each label, 28 numbers; null where nobody voted |

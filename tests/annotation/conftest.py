@@ -7,7 +7,7 @@ import pytest
 from data_build import review
 from data_build.annotation.votes import Votes
 from data_build.stage import open_stage
-from evenmood.rows import table, text_hash
+from evenmood.data.rows import table, text_hash
 from tests.annotation import JOY
 
 

@@ -15,8 +15,8 @@ from data_build.annotation.majority import Vote, majority
 from data_build.annotation.votes import HELD, Votes
 from data_build.stage import input_hashes, open_stage
 from evenmood import LABELS, DataError, UsageError
-from evenmood.build_folder import read_manifest, read_rows
-from evenmood.rows import schema, text_hash
+from evenmood.data.build_folder import read_manifest, read_rows
+from evenmood.data.rows import schema, text_hash
 from tests.annotation import GRIEF, JOY, NEUTRAL, PEOPLE, cast
 
 

@@ -16,8 +16,8 @@ from data_build.generation import batch, generator, kept
 from data_build.generation.generator import GeneratorError
 from data_build.generation.prompts import PROMPT_ID, SHOTS, plan
 from evenmood import LABELS, DataError, UsageError
-from evenmood.build_folder import read_manifest, read_rows
-from evenmood.rows import text_hash
+from evenmood.data.build_folder import read_manifest, read_rows
+from evenmood.data.rows import text_hash
 from tests.generation import MISSING, OPTIONS
 from tests.hub_repository import files_of
 from tests.local_hub import run_module

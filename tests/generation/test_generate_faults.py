@@ -12,7 +12,7 @@ import pytest
 from data_build import generate
 from data_build.generation import answers, generator
 from data_build.generation.generator import GeneratorError, read_answers
-from evenmood.build_folder import read_manifest
+from evenmood.data.build_folder import read_manifest
 from tests.generation import OPTIONS
 from tests.hub_repository import files_of
 from tests.openai_server import Handler, OpenAIServer

@@ -13,7 +13,7 @@ from data_build.generation import batch, generator, kept
 from data_build.generation.generator import Generator, GeneratorError, read_answers
 from data_build.generation.reading import comments_in, lines_in, listed_in
 from evenmood import DataError, UsageError
-from evenmood.build_folder import read_manifest, read_rows
+from evenmood.data.build_folder import read_manifest, read_rows
 from tests.generation import OPTIONS
 from tests.hub_repository import files_of
 from tests.local_hub import run_module

@@ -1,0 +1,1 @@
+"""Labeled data sets: rows, splits, build folders, leakage, tweets."""

@@ -1,0 +1,161 @@
+"""Tweets: reading Sentiment140 as people have it, and what of a tweet becomes a row's text."""
+
+import csv
+import html
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from evenmood.data.splits import explained
+from evenmood.errors import DataError
+from evenmood.model import hub
+from evenmood.tables.csv_records import SUSPICIOUS_LINES, csv_records
+
+PARQUET_FORM = "refs/convert/parquet"
+ORIGINAL_COLUMNS = 6
+"""Polarity, id, date, query, user, text; the original file has no header."""
+_GONE = re.compile(r"(?:https?://|www\.)\S+|(?<!\w)@\w+|^\s*RT\b[\s:]*|\bRT\s+(?=@)", re.IGNORECASE)
+_SPACE = re.compile(r"\s+")
+
+
+def tweet_text(raw: str) -> str:
+    """What of a tweet is classified and kept: entities and mojibake repaired; no mentions, URLs and retweet marks."""
+    import ftfy
+
+    repaired = ftfy.fix_text(html.unescape(raw))
+    return _SPACE.sub(" ", _GONE.sub(" ", repaired)).strip()
+
+
+def read_tweets(path: Path, on_bad: Callable[[str], None] | None = None) -> Iterator[tuple[str, str]]:
+    """Read tweets in a stream: id (or row number, from 1) and text as the file has it.
+
+    A stray quotation mark invalidates only its own row; reading resumes on the next line.
+
+    Args:
+        path: The original six columns without a header, or columns with a header of which one is `text`; UTF-8 or
+            Latin-1, line by line.
+        on_bad: Called with what is wrong with a row, and on which lines; the row is left out. If left out, a broken row
+            is an error.
+
+    Raises:
+        DataError: There is no such file, it holds no texts, or a row is broken.
+    """
+    try:
+        with path.open("rb") as file:
+            lines = enumerate(map(_decode, file), 1)
+            start, first = next(((number, line) for number, line in lines if line.strip("\ufeff \t\r\n")), (0, ""))
+            if not first:
+                raise DataError(f"{path}: the file is empty")
+            first = first.removeprefix("\ufeff")
+            cells = next(csv.reader([first]))
+            header = [name.strip().lower() for name in cells]
+            original = len(cells) == ORIGINAL_COLUMNS and cells[0].isdecimal()
+            if "text" in header:
+                text_at, id_at = header.index("text"), header.index("id") if "id" in header else None
+            elif original:
+                text_at, id_at = ORIGINAL_COLUMNS - 1, 1
+            else:
+                raise DataError(
+                    f"{path}: expected Sentiment140's six columns without a header, or a header with the column text; "
+                    f"the first row is {','.join(cells)[:80]!r}"
+                )
+            table = _Table(str(path), len(cells), text_at, on_bad or _refuse)
+            if original:
+                rows = table.rows(chain([first], (line for _, line in lines)), start)
+            else:
+                rows = table.rows((line for _, line in lines), start + 1)
+            for number, row in enumerate(rows, 1):
+                yield (str(number) if id_at is None else row[id_at]), row[text_at]
+    except csv.Error as error:
+        raise DataError(f"{path}: not CSV ({error})") from None
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+
+
+@dataclass
+class _Table:
+    """A CSV table whose rows rarely have more than one line.
+
+    Attributes:
+        name: For messages.
+        columns: Cells of each row.
+        text_at: The cell with the text.
+        on_bad: As in `read_tweets`.
+        numeric: The cells besides the text that are numbers in the first row; None before it is read.
+    """
+
+    name: str
+    columns: int
+    text_at: int
+    on_bad: Callable[[str], None]
+    numeric: list[int] | None = None
+
+    def rows(self, lines: Iterable[str], start: int) -> Iterator[list[str]]:
+        """Cells of each row of these lines, of which the first has the number `start`."""
+        for number, cells, read in csv_records(self.name, lines, self.on_bad, columns=self.columns, first_line=start):
+            if not cells:
+                continue
+            if self.numeric is None:
+                self.numeric = [at for at, cell in enumerate(cells) if at != self.text_at and cell.strip().isdecimal()]
+            swallowed = read[1:]
+            if swallowed and self._are_rows(swallowed):
+                last = number + len(swallowed)
+                self.on_bad(
+                    f"{self.name}, line {number}: a quotation mark encloses the rows to line {last}; "
+                    f"reading resumed at line {number + 1}"
+                )
+                yield from self.rows(swallowed, number + 1)
+                continue
+            yield cells
+
+    def _are_rows(self, lines: list[str]) -> bool:
+        """Whether the lines of a cell are rows: each has all cells, and numbers where the table's first row does.
+
+        Where there are no such numbers, they have to be many: a line or two of prose may have as many commas.
+        """
+        rows = [next(csv.reader([line]), []) for line in lines]
+        if self.columns == 1 or any(len(cells) != self.columns for cells in rows):
+            return False
+        alike = all(cells[at].strip().isdecimal() for cells in rows for at in self.numeric or ())
+        return len(rows) >= SUSPICIOUS_LINES or (bool(self.numeric) and alike)
+
+
+def _refuse(message: str) -> None:
+    raise DataError(message)
+
+
+def read_hub(source: str, on_bad: Callable[[str], None] | None = None) -> Iterator[tuple[str, str]]:
+    """Read tweets of a Hub data set in a stream: row number, from 1, and text.
+
+    Args:
+        source: `namespace/name`, or `namespace/name@revision`; the data set's Parquet form, if no revision is given
+            (the original is a script, which nobody should run).
+        on_bad: As in `read_tweets`, for rows without a text.
+
+    Raises:
+        DataError: No such data set, no access, no column `text`, or a row is broken.
+    """
+    import datasets
+
+    repo_id, _, revision = source.partition("@")
+    try:
+        with explained(f"file {source!r}"):
+            stream = hub.retrying(
+                lambda: datasets.load_dataset(repo_id, revision=revision or PARQUET_FORM, split="train", streaming=True)
+            )
+            for number, row in enumerate(stream, 1):
+                if not isinstance(row["text"], str):
+                    (on_bad or _refuse)(f"{source}, row {number}: text is {row['text']!r}, not a string")
+                    continue
+                yield str(number), row["text"]
+    except KeyError:
+        raise DataError(f"{source}: the data set has no column text") from None
+
+
+def _decode(line: bytes) -> str:
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        return line.decode("latin-1")

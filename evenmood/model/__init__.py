@@ -1,0 +1,1 @@
+"""The model folder: read, check, write, download, push."""

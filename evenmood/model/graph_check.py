@@ -1,0 +1,74 @@
+"""Check that a model file holds the graph that the export writes, shape for shape, before anything runs it."""
+
+import numpy as np
+
+from evenmood.model.network_graph import IR_VERSION, OPSET, Sizes, Tensor, network_graph
+from evenmood.model.onnx_files import OnnxFile
+from evenmood.model.protobuf import not_ours
+
+WIDEST_KERNEL = 99
+
+
+def check_graph(file: OnnxFile) -> Sizes:
+    """Return the sizes of the network that a file holds.
+
+    Raises:
+        ModelError: An operator, constant, weight, input or output is not as the export writes it.
+    """
+    if file.versions != (IR_VERSION, OPSET):
+        raise not_ours(f"IR version and operator set are {file.versions}, not {(IR_VERSION, OPSET)}")
+    sizes = _sizes(file)
+    expected = network_graph(sizes)
+    for place, (node, wanted) in enumerate(zip(file.nodes, expected.nodes, strict=False)):
+        if node != wanted:
+            shown = f"{node.operator!r:.40}, or its inputs, outputs or attributes,"
+            raise not_ours(f"operator {place}: {shown} are not those of the {wanted.operator} expected")
+    if len(file.nodes) != len(expected.nodes):
+        raise not_ours(f"{len(file.nodes)} operators; expected {len(expected.nodes)}")
+    if (file.inputs, file.outputs) != (expected.inputs, expected.outputs):
+        raise not_ours("inputs or outputs have other names, types or shapes")
+    for name, tensor in file.tensors.items():
+        wanted_tensor = expected.tensors.get(name)
+        if wanted_tensor is None:
+            raise not_ours(f"unexpected weight {name!r:.40}")
+        if tensor[:2] != wanted_tensor[:2]:
+            raise not_ours(f"weight {name} is {_shown(tensor)}; expected {_shown(wanted_tensor)}")
+        if wanted_tensor.content is not None and tensor.content != wanted_tensor.content:
+            raise not_ours(f"constant {name} has another value")
+    absent = [name for name in expected.tensors if name not in file.tensors]
+    if absent:
+        raise not_ours(f"weight {absent[0]} is missing")
+    return sizes
+
+
+def _sizes(file: OnnxFile) -> Sizes:
+    """Sizes by the weights' shapes, as far as they have the right number of axes; `check_graph` compares the rest."""
+
+    def shape(name: str, axes: int) -> tuple[int, ...]:
+        tensor = file.tensors.get(name)
+        if tensor is None or len(tensor.shape) != axes or not all(tensor.shape):
+            raise not_ours(f"weight {name} is {'missing' if tensor is None else _shown(tensor)}")
+        return tensor.shape
+
+    rows, columns = shape("table", 2)
+    _, _, filters = shape("lstm_w", 3)
+    folded = "conv_w" not in file.tensors
+    width = columns // filters if folded else shape("conv_w", 3)[2]
+    if not 1 <= width <= WIDEST_KERNEL:
+        raise not_ours(f"convolution over {width} words; expected 1 to {WIDEST_KERNEL}")
+    return Sizes(
+        vocabulary=rows,
+        width=width,
+        filters=filters,
+        units=shape("lstm_r", 3)[2],
+        dense=shape("dense_w", 2)[1],
+        labels=shape("logits_w", 2)[1],
+        embedding=0 if folded else columns,
+        attention=shape("attention_w", 2)[1] if "attention_w" in file.tensors else 0,
+        bits={np.dtype(np.int8): 8, np.dtype(np.float16): 16}.get(file.tensors["table"].dtype, 32),
+        signed="norm_sign" in file.tensors,
+    )
+
+
+def _shown(tensor: Tensor) -> str:
+    return f"{tensor.dtype.name}[{', '.join(map(str, tensor.shape))}]"[:60]

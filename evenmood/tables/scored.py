@@ -1,0 +1,269 @@
+"""Tables with emotions: the columns that are added to the rows of a table, by the command and by the demo."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from evenmood.errors import UsageError
+from evenmood.inputs import is_missing
+from evenmood.prediction import Prediction
+from evenmood.tables import parquet_tables
+from evenmood.tables import streams as tables
+from evenmood.tables.chunk import JsonRow, Row, encodable_names
+from evenmood.tables.table_files import open_seekable, whole_file
+from evenmood.tables.table_form import Form, form_to_write
+
+if TYPE_CHECKING:
+    from evenmood.classifier import EmotionClassifier
+    from evenmood.tables.chunk import Chunk
+
+PREFIX = "emotion_"
+"""What the names of added columns begin with."""
+ADDED = tuple(f"{PREFIX}{name}" for name in ("labels", "probabilities", "fallback"))
+"""The columns that are always added."""
+
+
+def columns_of(prediction: Prediction, flat: bool) -> dict[str, Any]:
+    """What a row gets in the columns `ADDED`; `flat` joins lists with semicolons, for formats that have none.
+
+    A row without a text gets None in each.
+    """
+    if prediction.missing:
+        return dict.fromkeys(ADDED)
+    numbers = [round(score.probability, 4) for score in prediction.labels]
+    labels: Any = ";".join(prediction.names) if flat else prediction.names
+    return dict(
+        zip(ADDED, (labels, ";".join(map(str, numbers)) if flat else numbers, prediction.fallback), strict=True)
+    )
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The added columns of some texts.
+
+    Attributes:
+        columns: For each text its value by column; None in each of them for a missing text.
+        long_texts: Texts longer than the model reads at once, which were read in windows.
+        missing: Missing texts.
+    """
+
+    columns: list[dict[str, Any]]
+    long_texts: int
+    missing: int
+
+
+@dataclass(frozen=True)
+class Written:
+    """What has been written of a table since the last time.
+
+    Attributes:
+        rows: Rows.
+        done: Share of the input that has been read; None where its size is unknown.
+        long_texts: Texts longer than the model reads at once, which were read in windows.
+        missing: Rows without a text.
+        form: How the input is written, of text formats.
+    """
+
+    rows: int
+    done: float | None
+    long_texts: int
+    missing: int
+    form: Form | None = None
+
+
+def emotions_of(
+    classifier: "EmotionClassifier", texts: Sequence[str | None], chosen: list[str], proba: bool, flat: bool
+) -> Answers:
+    """The added columns of each text.
+
+    If `chosen` is a subset of the labels and none of them reaches its threshold, the result is empty: a fallback
+    chosen from a subset would be meaningless.
+
+    Args:
+        classifier: Predicts.
+        texts: n texts; None for a missing one.
+        chosen: Labels to choose from.
+        proba: Whether each label's probability is added too.
+        flat: Join lists with semicolons, for formats that have none.
+    """
+    columns = [classifier.labels.index(label) for label in chosen]
+    read = classifier.read(texts)
+    results = []
+    for values, prediction in zip(
+        read.probabilities[:, columns].tolist(), classifier.decide(read.probabilities, only=chosen), strict=True
+    ):
+        if prediction.fallback and len(chosen) < len(classifier.labels):
+            prediction = Prediction((), fallback=False)
+        more = columns_of(prediction, flat)
+        if proba:
+            shown = [None if prediction.missing else round(value, 4) for value in values]
+            more |= {f"{PREFIX}{label}": value for label, value in zip(chosen, shown, strict=True)}
+        results.append(more)
+    return Answers(results, int((read.windows > 1).sum()), int((read.windows == 0).sum()))
+
+
+def arrow_with_emotions(
+    classifier: "EmotionClassifier", table: Any, column: str, chosen: list[str], proba: bool
+) -> tuple[Any, Answers]:
+    """An Arrow table with the added columns, all others as they are; a row without a text has nulls in them."""
+    import pyarrow
+
+    texts = [None if is_missing(text) else text for text in table[column].to_pylist()]
+    answers = emotions_of(classifier, texts, chosen, proba, flat=False)
+    for name in added_names(chosen, proba):
+        values = pyarrow.array([row[name] for row in answers.columns], _arrow_type(name))
+        table = table.append_column(name, values)
+    return table, answers
+
+
+def check_free(source: str, columns: Sequence[str], added: Sequence[str]) -> None:
+    """Raise `UsageError` for a table that has one of the added columns already."""
+    taken = [name for name in added if name in columns]
+    if taken:
+        raise UsageError(f"{source}: has a column {taken[0]!r} already; rename or drop it first")
+
+
+def schema_with(chunk: "Chunk", kind: str, added: Sequence[str] = ADDED) -> Any:
+    """The Parquet schema with the added columns; None, for JSON Lines, lets the writer find it from the rows."""
+    import pyarrow
+
+    if kind == "jsonl":
+        return None
+    schema = chunk.schema or pyarrow.schema([(name, pyarrow.string()) for name in chunk.columns])
+    for name in added:
+        schema = schema.append(pyarrow.field(name, _arrow_type(name)))
+    return schema
+
+
+def _arrow_type(name: str) -> Any:
+    """Arrow type of an added column."""
+    import pyarrow
+
+    kinds = (pyarrow.list_(pyarrow.string()), pyarrow.list_(pyarrow.float64()), pyarrow.bool_())
+    return dict(zip(ADDED, kinds, strict=True)).get(name, pyarrow.float64())
+
+
+@dataclass(frozen=True)
+class TableJob:
+    """A table to add emotions to.
+
+    Attributes:
+        source: File to read, or `-`.
+        source_format: As in `tables.read_chunks`.
+        target: File to write, or `-`.
+        target_format: As in `tables.write_rows`.
+        column: Column that holds the texts.
+        chosen: Labels to choose from.
+        proba: Whether each label's probability is added too.
+        on_bad: As in `tables.read_chunks`.
+        overwrite: Replace a file that exists.
+        strict: Whether a row without a text is a bad row; else it gets an empty answer.
+        on_doubt: As in `tables.read_chunks`.
+        encoding, delimiter: As in `tables.read_chunks`.
+        output_encoding, output_delimiter: Of CSV and TSV; None for those of a source of the same format.
+    """
+
+    source: str
+    source_format: str
+    target: str
+    target_format: str
+    column: str
+    chosen: list[str]
+    proba: bool
+    on_bad: Callable[[str], None]
+    overwrite: bool = False
+    strict: bool = False
+    on_doubt: Callable[[str], None] = tables.ignore
+    encoding: str | None = None
+    delimiter: str | None = None
+    output_encoding: str | None = None
+    output_delimiter: str | None = None
+
+    @property
+    def added(self) -> list[str]:
+        """Names of the added columns."""
+        return added_names(self.chosen, self.proba)
+
+
+def predict_table(classifier: "EmotionClassifier", job: TableJob) -> Iterator[Written]:
+    """Read a table, add the emotions and write it, in a stream; yields what has been written, chunk by chunk.
+
+    From Parquet to Parquet the columns stay Arrow's, so that no type and no value changes.
+    """
+    both_parquet = job.source_format == job.target_format == "parquet"
+    return (_predict_arrow if both_parquet else _predict_rows)(classifier, job)
+
+
+def _predict_rows(classifier: "EmotionClassifier", job: TableJob) -> Iterator[Written]:
+    flat = job.target_format in ("csv", "tsv")
+    with ExitStack() as stack:
+        write = None
+        for chunk in tables.read_chunks(
+            job.source,
+            job.source_format,
+            job.column,
+            job.on_bad,
+            delimiter=job.delimiter,
+            encoding=job.encoding,
+            allow_null=not job.strict,
+            allow_empty=not job.strict,
+            on_doubt=job.on_doubt,
+        ):
+            check_free(job.source, chunk.columns, job.added)
+            if write is None:
+                write = stack.enter_context(_writer(job, chunk))
+            texts = _texts(job, chunk)
+            answers = emotions_of(classifier, texts, job.chosen, job.proba, flat)
+            if job.source_format == job.target_format == "jsonl":
+                lines = cast(list[JsonRow], chunk.rows)
+                write([JsonRow({}, row.extended(one)) for row, one in zip(lines, answers.columns, strict=True)])
+            else:
+                rows = (row.cells() if flat and isinstance(row, JsonRow) else row for row in chunk.rows)
+                write([row | added for row, added in zip(rows, answers.columns, strict=True)])
+            yield Written(len(chunk.rows), chunk.done, answers.long_texts, answers.missing, chunk.form)
+
+
+def _texts(job: TableJob, chunk: "Chunk") -> list[str | None]:
+    """The texts of a chunk; None for null, and for an empty cell of a format that has no null."""
+    texts = [row[job.column] for row in chunk.rows]
+    if job.source_format in ("csv", "tsv", "txt"):
+        return [text or None for text in texts]
+    return [None if is_missing(text) else text for text in texts]
+
+
+def _writer(job: TableJob, chunk: "Chunk") -> AbstractContextManager[Callable[[list[Row]], None]]:
+    """The writer of a job, by the first chunk."""
+    names, schema, form = [*chunk.columns, *job.added], None, None
+    if job.target_format == "parquet":
+        schema = schema_with(chunk, job.source_format, job.added)
+    elif job.target_format in ("csv", "tsv"):
+        form = chunk.form if job.source_format == job.target_format else None
+        form = form or (tables.TSV_FORM if job.target_format == "tsv" else Form())
+        form = form_to_write(form, job.target_format, job.output_encoding, job.output_delimiter)
+        names = encodable_names(names)
+    return tables.write_rows(job.target, job.target_format, names, schema, job.overwrite, job.added, form)
+
+
+def _predict_arrow(classifier: "EmotionClassifier", job: TableJob) -> Iterator[Written]:
+    from pyarrow import parquet
+
+    with ExitStack() as stack:
+        file = stack.enter_context(open_seekable(job.source))
+        writer = None
+        size = parquet_tables.GROUP_ROWS
+        for table, done in parquet_tables.read_tables(
+            job.source, file, job.column, job.on_bad, size, allow_null=not job.strict
+        ):
+            check_free(job.source, table.schema.names, job.added)
+            result, answers = arrow_with_emotions(classifier, table, job.column, job.chosen, job.proba)
+            if writer is None:
+                output = stack.enter_context(whole_file(job.target, job.overwrite))
+                writer = stack.enter_context(parquet.ParquetWriter(output, result.schema))
+            writer.write_table(result)
+            yield Written(len(table), done, answers.long_texts, answers.missing)
+
+
+def added_names(chosen: Sequence[str], proba: bool) -> list[str]:
+    """Names of the added columns."""
+    return [*ADDED, *(f"{PREFIX}{label}" for label in chosen if proba)]

@@ -1,0 +1,144 @@
+"""CSV, TSV, JSON Lines and plain text, read row by row."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from io import TextIOWrapper
+
+from evenmood.errors import DataError
+from evenmood.inputs import is_missing
+from evenmood.tables.chunk import JsonRow, Row, has_column, once_each
+from evenmood.tables.csv_records import csv_records
+from evenmood.tables.table_form import Form, broken_byte
+
+TEXT_COLUMN = "text"
+"""The column of plain text, a text a line."""
+Complaint = Callable[[str], None]
+"""Called with what is wrong with a row, and where."""
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A text table that is open for reading.
+
+    Attributes:
+        name: File name, for messages.
+        lines: From the header on.
+        form: How it is written.
+        column: Column that must be there and hold strings; None for no such check.
+        on_bad: Called for a row that is broken; if it returns, the row is left out.
+        on_doubt: Called for a row that is likely several.
+        allow_null: Whether the text of a JSON object may be null.
+        allow_empty: Whether the text's cell may be empty.
+        hint: What to do about bytes that are not text.
+    """
+
+    name: str
+    lines: TextIOWrapper
+    form: Form
+    column: str | None
+    on_bad: Complaint
+    on_doubt: Complaint
+    allow_null: bool
+    allow_empty: bool
+    hint: str = "convert the file, for instance with iconv"
+
+    def is_text(self, line: str, number: int) -> bool:
+        """Whether all bytes of a line are text; calls `on_bad` if not."""
+        at = broken_byte(line, self.form)
+        if at is not None:
+            self.on_bad(f"{self.name}, line {number}: not {self.form.encoding_name} at byte {at}; {self.hint}")
+        return at is None
+
+    def is_given(self, text: str, number: int) -> bool:
+        """Whether a row may have this text; calls `on_bad` if it is empty and may not be."""
+        if not text and not self.allow_empty:
+            self.on_bad(f"{self.name}, line {number}: {self.column!r} is empty")
+        return bool(text) or self.allow_empty
+
+
+def read_csv(table: TextTable, names: Sequence[str] | None = None) -> tuple[list[str], Iterator[Row]]:
+    """Columns and rows of CSV or TSV; `names` are the columns' where the first line is a row already."""
+    named = names is not None
+
+    def on_bad(message: str) -> None:
+        if not named:
+            raise DataError(message)
+        table.on_bad(message)
+
+    form, first = table.form, 2 if table.form.sep_line else 1
+    records = csv_records(
+        table.name,
+        table.lines,
+        on_bad,
+        delimiter=form.delimiter,
+        quotes=form.quotes,
+        columns=len(names) if names is not None else None,
+        on_doubt=table.on_doubt,
+        first_line=first,
+    )
+    if names is None:
+        number, header, lines = next(records, (first, [], []))
+        if not header:
+            raise DataError(f"{table.name}: empty; expected a line with the names of the columns")
+        strict = replace(table, on_bad=on_bad)
+        if all(strict.is_text(line, number + at) for at, line in enumerate(lines)):
+            named = True
+    else:
+        header = list(names)
+    once_each(header, table.name)
+    has_column(table.column, header, table.name)
+    text_at = None if table.column is None else header.index(table.column)
+
+    def rows() -> Iterator[Row]:
+        for number, cells, lines in records:
+            if not cells:  # a blank line is an empty text where there is one column
+                if len(header) > 1:
+                    continue
+                cells = [""]
+            ascii_line = len(lines) == 1 and lines[0].isascii()  # the usual case, fast
+            if not ascii_line and not all(table.is_text(line, number + at) for at, line in enumerate(lines)):
+                continue
+            if text_at is None or cells[text_at] or table.is_given(cells[text_at], number):
+                yield dict(zip(header, cells, strict=True))
+
+    return header, rows()
+
+
+def read_txt(table: TextTable) -> tuple[list[str], Iterator[Row]]:
+    """A text a line."""
+    has_column(table.column, [TEXT_COLUMN], table.name)
+
+    def rows() -> Iterator[Row]:
+        for number, line in enumerate(table.lines, 1):
+            text = line.rstrip("\r\n")
+            if table.is_text(line, number) and table.is_given(text, number):
+                yield {TEXT_COLUMN: text}
+
+    return [TEXT_COLUMN], rows()
+
+
+def read_jsonl(table: TextTable) -> Iterator[Row]:
+    """A JSON object a line."""
+    column, on_bad = table.column, table.on_bad
+    for number, line in enumerate(table.lines, 1):
+        if not table.is_text(line, number) or not line.strip():
+            continue
+        where = f"{table.name}, line {number}"
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            on_bad(f"{where}: not JSON ({error})")
+            continue
+        if not isinstance(row, dict):
+            on_bad(f"{where}: {type(row).__name__} in place of an object")
+        elif column is None:
+            yield JsonRow(row, line)
+        elif column not in row:
+            on_bad(f"{where}: no {column!r}; there are {', '.join(map(repr, row)) or 'no keys'}")
+        elif isinstance(row[column], str):
+            yield JsonRow(row, line)
+        elif table.allow_null and is_missing(row[column]):
+            yield JsonRow(row | {column: None}, line)  # NaN, which Python's json reads, is null here
+        else:
+            on_bad(f"{where}: {column!r} is {json.dumps(row[column])[:40]}, not a string")

@@ -1,0 +1,1 @@
+"""Evaluate trained models: splits, everyday texts, robustness, seeds, studies on validation."""

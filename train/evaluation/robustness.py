@@ -1,0 +1,126 @@
+"""How much a model's answers change where they should not, or should: typos, casing, negation, names, sarcasm."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from evenmood import EmotionClassifier
+from evenmood.data.splits import load_split
+from evenmood.errors import UsageError
+from evenmood.model.model_folder import TRAINING_FOLDER, figure_text, write_text
+from evenmood.tables.table_files import check_output
+from train.card import ROBUSTNESS_FILE, write_card
+from train.evaluation.probes import SEEDS, Figures, hard_sentences, negation, perturbed, sarcasm, swaps
+
+TEXTS_FILE = Path(__file__).with_name("robustness_texts.json")
+"""Sentences, names and terms, written for this suite."""
+HARD_FILE = Path(__file__).with_name("hard_sentences.json")
+"""100 sentences with the labels that fit; training never sees them."""
+
+
+def run_robustness(
+    model: str, data: str | None, split: str, out: Path | None = None, overwrite: bool = False, seeds: int = SEEDS
+) -> str:
+    """Measure all, write the figures, and return them as a table.
+
+    Args:
+        model: Model folder, or Hub id.
+        data: As in `load_split`; None for the data that the model was trained from.
+        split: `validation` or `test`; its texts are perturbed.
+        out: File of the figures; None for the model folder's `training/robustness.json`, and for its card.
+        overwrite: Whether `out` may be replaced.
+        seeds: Repetitions of what is drawn by chance.
+
+    Raises:
+        DataError: The split cannot be read.
+        UsageError: `out` exists, or there is no model folder to write to.
+    """
+    if out is not None:
+        check_output(str(out), overwrite)
+    elif not Path(model).is_dir():
+        raise UsageError(f"{model} is no folder here that could keep the figures; name a file with --out")
+    classifier = EmotionClassifier.from_pretrained(model)
+    source = data or str(classifier.info.trained_from.get("data", ""))
+    if not source:
+        raise UsageError("the model does not say what it was trained from; name a data set with --data")
+    rows = load_split(source, split)
+    texts = json.loads(TEXTS_FILE.read_text(encoding="utf-8"))
+    figures: Figures = {
+        "data": {"source": source, "split": split, "rows": len(rows), "digest": rows.digest()},
+        "perturbed": perturbed(classifier, rows.texts, rows.labels, texts["emoji"], seeds),
+        "negation": negation(classifier, texts["negation"]),
+        "names": swaps(classifier, texts["names"]["templates"], texts["names"]["groups"], across=True),
+        "terms": swaps(classifier, texts["terms"]["templates"], texts["terms"]["groups"], across=False),
+        "sarcasm": sarcasm(classifier, texts["sarcasm"]),
+        "hard": hard_sentences(classifier, json.loads(HARD_FILE.read_text(encoding="utf-8"))),
+    }
+    figures = _rounded(figures)
+    content = json.dumps(figures, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    if out is not None:
+        write_text(out, content)
+    else:
+        folder = Path(model) / TRAINING_FOLDER
+        folder.mkdir(exist_ok=True)
+        write_text(folder / ROBUSTNESS_FILE, content)
+        if any(folder.glob("metrics-*.json")):  # else there is nothing yet that a card could say
+            write_card(Path(model))
+    return report(figures)
+
+
+def report(figures: Mapping[str, Any]) -> str:
+    """The figures as a table to read."""
+    data, shaken = figures["data"], figures["perturbed"]
+    lines = [
+        f"{data['source']}, {data['split']}: {data['rows']:,} texts, at the model's thresholds; 95 % intervals",
+        f"{'':26}{'macro-F1':24}{'change':28}texts with other labels",
+        f"{'as they are':26}{figure_text(shaken['macro_f1'])}",
+    ]
+    for name, row in shaken["kinds"].items():
+        lines.append(f"{name:26}{figure_text(row['macro_f1']):24}{signed(row['change']):28}{row['texts_changed']:.1%}")
+    negated, ironic = figures["negation"], figures["sarcasm"]
+    lines += [
+        "",
+        f"negation: of {negated['pairs']} pairs the label's probability falls in {negated['falls']:.0%}; of the "
+        f"{negated['given']} whose plain sentence gets the label, the negated one loses it in {negated['gone']:.0%}",
+        f"sarcasm: of {ironic['sentences']} sentences {ironic['intended']:.0%} get the intended group alone, "
+        f"{ironic['both']:.0%} both, {ironic['literal']:.0%} the literal one alone, {ironic['neither']:.0%} neither",
+    ]
+    hard = figures["hard"]
+    kinds = ", ".join(f"{kind} {row['right']:.0%}" for kind, row in hard["by_kind"].items())
+    lines.append(
+        f"hard sentences: the most probable label fits in {hard['right']:.0%} of {hard['sentences']} ({kinds})"
+    )
+    for key, what in (("names", "names"), ("terms", "identity terms")):
+        part = figures[key]
+        lines += [
+            "",
+            f"{what}: {part['entries_count']} in {part['templates']} templates, {part['unknown']:.0%} not in the "
+            f"vocabulary; mean shift {part['mean_shift']:.4f}; labels differ in {part['pairs_changed']:.1%} of pairs",
+        ]
+        rows = [*part["groups"].items(), *largest(part["entries"], 8)]
+        lines += [f"  {name:32}{_shift(row):52}labels differ in {row['pairs_changed']:.1%}" for name, row in rows]
+    return "\n".join(lines)
+
+
+def largest(entries: Mapping[str, Figures], count: int) -> list[tuple[str, Figures]]:
+    """The names or terms that move a probability furthest."""
+    return sorted(entries.items(), key=lambda item: -abs(item[1]["largest_shift"]))[:count]
+
+
+def signed(figure: Mapping[str, float]) -> str:
+    """A change to read: `-0.041 (-0.052 to -0.030)`."""
+    return f"{figure['value']:+.3f} ({figure['low']:+.3f} to {figure['high']:+.3f})"
+
+
+def _shift(row: Figures) -> str:
+    by = f" by {row['entry']}" if "entry" in row else ""
+    return f"{row['mean_shift']:.4f}, at most {row['label']} {row['largest_shift']:+.3f}{by}"
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_rounded(entry) for entry in value]
+    return round(value, 5) + 0.0 if isinstance(value, float) else value  # + 0.0: no negative zero

@@ -1,0 +1,88 @@
+"""How to combine the windows of a long text, compared on long everyday texts: `python -m train windows MODEL`."""
+
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from evenmood.batch_tokenizer import BatchTokenizer
+from evenmood.classifier import EmotionClassifier
+from evenmood.model.model_folder import TOKENIZER_FILE, figure_text, write_text
+from evenmood.windows import combine, window_spans
+from train.evaluation.everyday import BOOTSTRAP_SAMPLES, EverydaySplit, bootstrap_samples, interval, load_everyday
+
+SPLIT = "long"
+"""Texts of some hundred words, for this choice alone; see `train.evaluation.everyday`."""
+PEAK_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+FIGURES = ("macro_f1", "first_label_right", "macro_roc_auc")
+Rule = Callable[[np.ndarray], np.ndarray]
+"""Probabilities of a text's windows, shape (windows, 28), to those of the text, shape (28,)."""
+
+
+def rules() -> dict[str, Rule]:
+    """The rules compared: shares of the maximum (0 is the mean, 1 the maximum), and reading the first window alone."""
+    shares: dict[str, Rule] = {f"{share:.0%} maximum": partial(combine, peak_share=share) for share in PEAK_SHARES}
+    return {"first window": lambda windows: windows[0], **shares}
+
+
+def study(folders: Sequence[Path], rows: EverydaySplit | None = None) -> dict[str, Any]:
+    """Score each rule on the long texts: means over the models, intervals from resampling texts.
+
+    Args:
+        folders: Model folders that differ in their seed alone.
+        rows: Texts and labels; the everyday benchmark's long ones if left out.
+
+    Returns:
+        `texts`, `windows` (mean number a text), and `rules`: `macro_f1`, `first_label_right` and `macro_roc_auc` of
+        each.
+    """
+    rows = rows or load_everyday(SPLIT)
+    found: dict[str, list[dict[str, np.ndarray]]] = {name: [] for name in rules()}
+    counts = []
+    for folder in folders:
+        classifier = EmotionClassifier.from_pretrained(folder)
+        thresholds = np.array([classifier.thresholds[label] for label in classifier.labels], np.float32)
+        windows = _windows(classifier, rows.split.texts)
+        counts += [len(part) for part in windows]
+        for name, rule in rules().items():
+            probabilities = np.stack([rule(part) for part in windows])
+            found[name].append(bootstrap_samples(rows, probabilities, thresholds))
+    return {
+        "texts": len(rows.split),
+        "models": len(folders),
+        "samples": BOOTSTRAP_SAMPLES,
+        "windows": round(float(np.mean(counts)), 2),
+        "rules": {
+            name: {figure: interval(np.mean([one[figure] for one in models], axis=0)) for figure in FIGURES}
+            for name, models in found.items()
+        },
+    }
+
+
+def write_study(content: dict[str, Any], out: Path) -> None:
+    """Write the figures as JSON."""
+    write_text(out, json.dumps(content, indent=1) + "\n")
+
+
+def table(content: dict[str, Any]) -> str:
+    """Figures as lines of text."""
+    lines = [f"{content['texts']} long texts, {content['windows']} windows each"]
+    for name, figures in content["rules"].items():
+        values = ", ".join(f"{figure.replace('_', ' ')} {figure_text(figures[figure])}" for figure in FIGURES)
+        lines.append(f"{name:14} {values}")
+    return "\n".join(lines)
+
+
+def _windows(classifier: EmotionClassifier, texts: Sequence[str]) -> list[np.ndarray]:
+    """Probabilities of each text's windows."""
+    tokenizer = BatchTokenizer(Tokenizer.from_file(str(classifier.folder / TOKENIZER_FILE)), classifier.info.max_length)
+    spans = [
+        window_spans(text, classifier.info.max_length, lambda some: tokenizer.encode(some).tokens) for text in texts
+    ]
+    parts = [text[slice(*span)] for text, found in zip(texts, spans, strict=True) for span in found]
+    ends = np.cumsum([len(found) for found in spans])[:-1]
+    return np.split(classifier.predict_proba(parts), ends)

@@ -1,0 +1,1 @@
+"""The paper's claims: arms, ablation, verdicts, report."""

@@ -1,0 +1,260 @@
+"""What the paper's experiments show: figures of the arms, differences between them, verdicts on the paper's claims."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from evenmood import GROUP_OF, LABELS, cards
+from evenmood.data.splits import Split
+from evenmood.evaluation.metrics import score
+from evenmood.model.model_folder import write_text
+from evenmood.text import clean
+from train import figures
+from train.evaluation.evaluate import rounded
+from train.evaluation.resampling import (
+    PER_LABEL,
+    RESAMPLES,
+    Draws,
+    arm_draws,
+    interval,
+    row_weights,
+    run_draws,
+    seed_weights,
+)
+from train.experiments.arms import ARMS, Run
+from train.experiments.claims import BESIDES, BOTH, CLAIMS, FIGURES, LABEL_PAIRS, compare, judge
+
+ROOT = Path(__file__).parents[2]
+TEMPLATE = Path(__file__).with_name("experiments.md.jinja")
+IMAGES = "figures/experiments"
+"""Folder of the figures, beside the document."""
+PUBLISHED, DEFAULT_MODEL = ROOT / "results/published.json", ROOT / "results/default_model.json"
+SHARED = ("data", "pooling", "seed", "vectors", "corpus", "soft_targets")
+"""Options not shown among those that all arms share: the first three are the arm's, the vectors have a line."""
+
+
+def collect(
+    runs: Sequence[Run],
+    test: Split,
+    earlier: Sequence[Split],
+    vectors: Any,
+    sources: Mapping[str, Mapping[str, int]] | None = None,
+) -> dict[str, Any]:
+    """All that the results file holds.
+
+    Args:
+        runs: Finished runs, arm by arm, as many of each.
+        test: The test split.
+        earlier: Splits whose texts are taken out of test for the figures without overlap.
+        vectors: What is known of vectors that the arms share and were trained here; None for others.
+        sources: Training rows by source, of arms whose rows have several.
+    """
+    seen = {clean(text) for split in earlier for text in split.texts}
+    apart = np.array([clean(text) not in seen for text in test.texts])
+    by_arm = {name: [run for run in runs if run.arm == name] for name in ARMS if any(run.arm == name for run in runs)}
+    seeds = len(next(iter(by_arm.values())))
+    truth = test.labels.astype(bool)
+    mixes = {name: seed_weights(seeds, list(ARMS).index(name)) for name in by_arm}
+    rows = row_weights(len(test))
+    draws = {name: arm_draws(own, truth, rows, mixes[name]) for name, own in by_arm.items()}
+    without = without_rows(by_arm, truth, apart, mixes)
+    learnt = {
+        name: [run for run in own if run.seed not in stopped_early(own)] for name, own in by_arm.items()
+    }  # an arm's runs that went on
+    lasting = {
+        name: draws[name]
+        if len(own) == seeds
+        else arm_draws(own, truth, rows, seed_weights(len(own), list(ARMS).index(name)))
+        for name, own in learnt.items()
+    }
+    pairs = dict.fromkeys(pair for claim in CLAIMS.values() for side in claim.pairs.values() for pair in side)
+    comparisons = {
+        f"{a} - {b}": compare(draws[a], draws[b]) | {"without_overlap": compare(without[a], without[b])["figures"]}
+        for a, b in (*pairs, *BESIDES)
+        if a in by_arm and b in by_arm
+    }
+    main = BOTH if BOTH in by_arm else next(iter(by_arm))
+    config = {name: value for name, value in runs[0].about["config"].items() if name not in SHARED}
+    return {
+        "test_rows": len(test),
+        "test_rows_without_overlap": int(apart.sum()),
+        "seeds": seeds,
+        "resamples": RESAMPLES,
+        "machines": sorted({run.about["machine"] for run in runs}),
+        "config": config,
+        "vectors": {
+            "source": "self" if vectors else shown(runs[0].about["config"]["vectors"]),
+            "trained_here": vectors,
+        },
+        "arms": {
+            name: about_arm(name, own)
+            | {"sources": dict((sources or {}).get(name, {})), "macro_f1_of_runs": per_run(own, truth)}
+            | {"figures": intervals(draws[name]), "without_overlap": intervals(without[name])}
+            for name, own in by_arm.items()
+        },
+        "comparisons": comparisons,
+        "comparisons_without_stopped_early": {
+            f"{a} - {b}": compare(lasting[a], lasting[b])
+            for a, b in pairs
+            if a in by_arm and b in by_arm and len(learnt[a]) + len(learnt[b]) < 2 * seeds
+        },
+        "claims": {name: judge(claim, comparisons) for name, claim in CLAIMS.items()},
+        "label_differences": {
+            f"{a} - {b}": {
+                label: interval(draws[a][PER_LABEL][:, row] - draws[b][PER_LABEL][:, row])
+                for row, label in enumerate(LABELS)
+            }
+            for a, b in LABEL_PAIRS
+            if a in by_arm and b in by_arm
+        },
+        "single_emotions": {"arm": main, "labels": single_emotions(by_arm[main], test, draws[main])},
+        "label_vectors": label_vectors(by_arm[main][0]),
+    }
+
+
+def shown(vectors: str) -> str:
+    """A source of vectors without the place where a file lies."""
+    return Path(vectors).name if vectors.endswith((".bin", ".vec")) else vectors
+
+
+def without_rows(
+    by_arm: Mapping[str, Sequence[Run]], truth: np.ndarray, kept: np.ndarray, mixes: Mapping[str, np.ndarray]
+) -> dict[str, Draws]:
+    """Draws of each arm on some of the test rows alone; the AUC, which hardly moves, is left out."""
+    rows = row_weights(int(kept.sum()))
+    part = {
+        name: [Run(r.arm, r.seed, r.probabilities[kept], r.thresholds, r.label_vectors, r.about) for r in own]
+        for name, own in by_arm.items()
+    }
+    return {name: arm_draws(own, truth[kept], rows, mixes[name], auc=False) for name, own in part.items()}
+
+
+def best_epoch(run: Run) -> int:
+    """The epoch whose weights a run kept."""
+    return int(min(run.history, key=lambda entry: entry["val_loss"])["epoch"])
+
+
+def stopped_early(runs: Sequence[Run]) -> list[int]:
+    """Seeds of an arm's runs that early stopping ended before they had learnt: judged without any label of test.
+
+    Their validation loss rose for `patience` epochs at the beginning, as it may where an epoch has few steps: the epoch
+    that they kept comes before a third of the arm's median one.
+    """
+    middle = median(best_epoch(run) for run in runs)
+    return [run.seed for run in runs if best_epoch(run) < middle / 3]
+
+
+def per_run(runs: Sequence[Run], truth: np.ndarray) -> list[float]:
+    """Macro-F1 of each run."""
+    once = np.ones((1, len(truth)), np.float32)
+    return [float(run_draws(truth, r.probabilities, r.thresholds, once, auc=False)["macro_f1"][0]) for r in runs]
+
+
+def about_arm(name: str, runs: Sequence[Run]) -> dict[str, Any]:
+    """What an arm trained on, how long, and its loss curves."""
+    epochs = [entry for run in runs for entry in run.history]
+    return {
+        "title": ARMS[name].title,
+        "train_rows": runs[0].about["train"]["rows"],
+        "words": round(float(np.mean([run.about["words"] for run in runs]))),
+        "epochs": [len(run.history) for run in runs],
+        "best_epochs": [best_epoch(run) for run in runs],
+        "stopped_early": stopped_early(runs),
+        "seconds_an_epoch": round(median(entry["seconds"] for entry in epochs), 1),
+        "minutes_a_run": round(sum(entry["seconds"] for entry in epochs) / len(runs) / 60, 1),
+        "losses": [[[entry["loss"], entry["val_loss"]] for entry in run.history] for run in runs],
+    }
+
+
+def intervals(draws: Draws) -> dict[str, Any]:
+    """Value and interval of each averaged figure."""
+    return {
+        name: interval(draws[name].clip(0, 1)) for name in FIGURES if name in draws
+    }  # a widened draw may leave them
+
+
+def single_emotions(runs: Sequence[Run], test: Split, draws: Draws) -> dict[str, Any]:
+    """Precision, recall, F1 and AUC of each label, means over an arm's runs."""
+    scored = [score(test.labels, run.probabilities, run.thresholds, LABELS, resamples=0)["per_label"] for run in runs]
+    table = {}
+    for row, label in enumerate(LABELS):
+        means = {
+            name: None
+            if any(each[label][name] is None for each in scored)
+            else np.mean([e[label][name] for e in scored])
+            for name in ("precision", "recall", "roc_auc")
+        }
+        means = {name: None if value is None else float(value) for name, value in means.items()}
+        table[label] = {
+            "support": scored[0][label]["support"],
+            **means,
+            "f1": interval(draws[PER_LABEL][:, row].clip(0, 1)),
+        }
+    return table
+
+
+def label_vectors(run: Run) -> dict[str, Any]:
+    """Cosine similarities of the labels in a run's embedding, in the figure's order, and summaries of them."""
+    known = np.flatnonzero(~np.isnan(run.label_vectors).any(axis=1))
+    units = run.label_vectors[known] / np.linalg.norm(run.label_vectors[known], axis=1, keepdims=True)
+    cosines = np.clip(units @ units.T, -1, 1)
+    names = [LABELS[row] for row in known]
+    order = [names.index(label) for label in figures.grouped_order(names, cosines)]
+    upper = [(a, b) for a in range(len(names)) for b in range(a)]
+    within: dict[str, list[float]] = {}
+    for a, b in upper:
+        pair = " and ".join(sorted({GROUP_OF[names[a]], GROUP_OF[names[b]]}))
+        within.setdefault(pair, []).append(float(cosines[a, b]))
+    return {
+        "arm": run.arm,
+        "labels": [names[row] for row in order],
+        "cosines": cosines[np.ix_(order, order)].tolist(),
+        "left_out": [label for label in LABELS if label not in names],
+        "stand_ins": {n: words for n in names if (words := run.about["label_words"][n]) != [n]},
+        "mean_by_group": {pair: float(np.mean(values)) for pair, values in sorted(within.items())},
+        "nearest": [
+            [names[b], names[a], float(cosines[a, b])] for a, b in sorted(upper, key=lambda pair: -cosines[pair])[:5]
+        ],
+    }
+
+
+def write(content: dict[str, Any], results: Path, path: Path) -> None:
+    """Write the results file, the figures beside the document, and the document."""
+    content = rounded_all(content) | {"config": content["config"]}
+    results.parent.mkdir(parents=True, exist_ok=True)
+    write_text(results, json.dumps(content, indent=1) + "\n")
+    folder = path.parent / IMAGES
+    folder.mkdir(parents=True, exist_ok=True)
+    arms = {arm["title"]: arm["losses"] for arm in content["arms"].values()}
+    figures.arm_losses(arms, folder / "losses.png")
+    figures.label_similarity(content["label_vectors"], folder / "label-similarity.png")
+    for pair, differences in content["label_differences"].items():
+        figures.label_differences(differences, folder / f"{pair.replace(' - ', '-minus-')}.png")
+    write_text(path, document(results))
+
+
+def document(results: Path) -> str:
+    """The document, from a results file and the figures of the bundled model and of published ones."""
+    return cards.rendered(
+        TEMPLATE,
+        **json.loads(results.read_text(encoding="utf-8")),
+        titles={name: arm.title for name, arm in ARMS.items()},
+        figure_titles=FIGURES,
+        groups=GROUP_OF,
+        published=json.loads(PUBLISHED.read_text(encoding="utf-8"))["models"],
+        bundled=json.loads(DEFAULT_MODEL.read_text(encoding="utf-8"))["metrics"]["test"],
+        images=IMAGES,
+    )
+
+
+def rounded_all(figures: Any) -> Any:
+    """The same nested objects and lists with numbers to four decimals."""
+    if isinstance(figures, list):
+        return [rounded_all(value) for value in figures]
+    if isinstance(figures, dict):
+        return {name: rounded_all(value) for name, value in figures.items()}
+    return rounded(figures)

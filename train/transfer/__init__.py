@@ -1,0 +1,1 @@
+"""Score data sets that have other labels."""
