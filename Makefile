@@ -115,7 +115,7 @@ default-model: $(VENV)/data $(VENV)/train ## train, measure and bundle the defau
 	for seed in 0 1 2; do $(BIN)/python -m train robustness models/default-$$seed || exit; done
 	$(BIN)/python -m train seeds models/default-0 models/default-1 models/default-2 --split test
 	$(BIN)/python -m train seeds models/default-0 models/default-1 models/default-2 --split test --typos 0.2 --against-plain --out results/typos.json --overwrite
-	$(BIN)/python -m train bundle models/default-0 models/default-1 models/default-2 --terms train/default_model_terms.md
+	$(BIN)/python -m train bundle models/default-0 models/default-1 models/default-2 --terms train/release/default_model_terms.md
 
 clean: ## remove what the targets made, except trained models
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache

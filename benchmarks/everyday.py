@@ -16,8 +16,8 @@ import numpy as np
 from benchmarks.arguments import benchmark, check_out
 from benchmarks.bench import write
 from evenmood import EmotionClassifier
+from evenmood.data.teacher import Teacher
 from evenmood.labels import LABELS
-from evenmood.teacher import Teacher
 from evenmood.thresholds import tune_thresholds
 from train.evaluation.everyday import figures, load_everyday, table
 

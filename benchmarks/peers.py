@@ -103,14 +103,14 @@ def _roberta_int8(name: str) -> Callable[[Path], Predict]:
 
 
 def _keras(work: Path) -> Predict:
-    from train.backend import choose_backend
+    from train.network.backend import choose_backend
 
     choose_backend()
     import keras
     import numpy as np
     from tokenizers import Tokenizer
 
-    from evenmood.text import MAX_LENGTH, encode
+    from evenmood.text.normalization import MAX_LENGTH, encode
 
     model = keras.saving.load_model(work / "keras")
     tokenizer = Tokenizer.from_file(str(work / "unfolded" / "tokenizer.json"))
@@ -132,7 +132,7 @@ def _unfolded(work: Path) -> Predict:
     import onnxruntime
     from tokenizers import Tokenizer
 
-    from evenmood.text import MAX_LENGTH, PAD, PAD_ID, POOL_SIZE, encode
+    from evenmood.text.normalization import MAX_LENGTH, PAD, PAD_ID, POOL_SIZE, encode
 
     tokenizer = Tokenizer.from_file(str(work / "unfolded" / "tokenizer.json"))
     tokenizer.enable_truncation(MAX_LENGTH)

@@ -21,15 +21,15 @@ def prepare_ours(work: Path, network: str | None) -> None:
         work: The folder to fill.
         network: Model folder with Keras's files of the bundled model; without, theirs are random, which takes as long.
     """
-    from train.backend import choose_backend
+    from train.network.backend import choose_backend
 
     choose_backend()
     import keras
     from tokenizers import Tokenizer
 
     from train.config import TrainConfig
-    from train.export import export_onnx
-    from train.network import build_network
+    from train.network.export import export_onnx
+    from train.network.network import build_network
 
     bundled = Path(str(resources.files("evenmood"))) / "default_model"
     shutil.copytree(bundled, work / "evenmood")

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from evenmood import cards
+from evenmood.model import cards
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE = Path(__file__).with_name("performance.md.jinja")

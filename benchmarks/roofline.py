@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from evenmood.inference import BATCH_ROWS, usable_cores
-from evenmood.text import MAX_LENGTH, POOL_SIZE
+from evenmood.model.inference import BATCH_ROWS, usable_cores
+from evenmood.text.normalization import MAX_LENGTH, POOL_SIZE
 
 FILTERS, UNITS, DENSE, LABELS = 64, 128, 128, 28
 GATES = 4 * UNITS

@@ -26,7 +26,8 @@ def predict(workers: int, source: str, target: str) -> None:
     """Predict a file on a cluster of so many nodes of one core, and print the seconds from the first piece on."""
     from ray.cluster_utils import Cluster
 
-    from evenmood import EmotionClassifier, cluster
+    from evenmood import EmotionClassifier
+    from evenmood.distributed import ray_cluster as cluster
     from evenmood.tables import scored
 
     machines = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})

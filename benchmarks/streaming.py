@@ -42,7 +42,7 @@ def status(pid: int, name: str) -> float:
 def main() -> None:
     """Send, count what comes back, and look at memory on the way."""
     out = results_file(__doc__)
-    command = [sys.executable, "-m", "evenmood.cli", "predict", "-", "--input-format", "csv", "--quiet"]
+    command = [sys.executable, "-m", "evenmood", "predict", "-", "--input-format", "csv", "--quiet"]
     started = time.monotonic()
     marks: list[dict[str, Any]] = []
     with subprocess.Popen(

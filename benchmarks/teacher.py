@@ -50,7 +50,7 @@ def main() -> None:
     import torch
     from transformers import AutoTokenizer
 
-    from evenmood.teacher import Teacher, torch_device
+    from evenmood.data.teacher import Teacher, torch_device
 
     device, half = torch_device()
     texts = made_up_texts(TEXTS[device])

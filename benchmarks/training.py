@@ -89,18 +89,18 @@ def measure(setting: dict[str, Any], data: str, card: str | None) -> dict[str, A
 
 def plain_keras(data: str, out: Path) -> None:
     """The same network with `model.fit`, every text padded to 30 tokens, validated after each epoch."""
-    from train.backend import choose_backend, make_deterministic
+    from train.network.backend import choose_backend, make_deterministic
 
     choose_backend()
     import keras
 
     from evenmood import LABELS
     from evenmood.data.splits import load_split
-    from evenmood.text import encode, fit_tokenizer
+    from evenmood.text.normalization import encode, fit_tokenizer
     from train.config import TrainConfig
-    from train.fit import words_by_id
-    from train.network import build_network
-    from train.vectors import load_vectors
+    from train.fitting.fit import words_by_id
+    from train.network.network import build_network
+    from train.vectors.sources import load_vectors
 
     config = TrainConfig(vectors="random")
     train, validation = load_split(data, "train"), load_split(data, "validation")

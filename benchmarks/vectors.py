@@ -15,7 +15,7 @@ from benchmarks.arguments import benchmark, results_file
 from benchmarks.bench import environment, machine, write
 from benchmarks.run_peer import peak_memory
 from benchmarks.texts import made_up_texts
-from evenmood.text import clean
+from evenmood.text.normalization import clean
 
 WORDS, BUCKETS, SIZE = 2_000_000, 2_000_000, 300
 """As in `facebook/fasttext-en-vectors`."""
@@ -52,7 +52,7 @@ def write_matrix(file: BinaryIO, rows: int) -> None:
 
 def read(path: Path) -> None:
     """Read a vocabulary's vectors, and print what it took: in a process of its own."""
-    from train.fasttext_files import read_bin
+    from train.vectors.fasttext_files import read_bin
 
     step = WORDS // WANTED
     wanted = ["[PAD]", "[UNK]", *words()[::step]]

@@ -3,7 +3,7 @@
 # Each import registers its commands; `--help` lists them in this order.
 from data_build.cli import stage_commands, review_commands, release_commands  # noqa: F401, I001
 from data_build.cli.commands import app
-from evenmood.command import run
+from evenmood.cli.command import run
 
 __all__ = ["app", "main"]
 

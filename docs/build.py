@@ -1,17 +1,15 @@
 """Write measured figures into README.md and generated documents: `python docs/build.py`; `--check` compares only."""
 
-import ast
 import contextlib
 import io
 import json
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.report import DOCUMENT, document, readme_table
-from data_build.annotation import written_votes
+from data_build.stages import written_votes
 from evenmood.model.model_folder import figure_text
 from train.experiments import report as experiments
 
@@ -19,86 +17,12 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 EXPERIMENTS = ROOT / "docs/experiments.md"
 WRITTEN = ROOT / "docs/written.md"
-FILES = ROOT / "docs/files.md"
 OTHERS = {
     "minilm-goemotions": "MiniLM tuned on GoEmotions alone",
     "teacher-everyday": "the teacher of the everyday texts (MiniLM)",
     "NRCLex": "NRCLex, a word list",
 }
 """What README calls the others of results/everyday.json."""
-DESCRIPTIONS = {
-    ".ci/run": "what continuous integration runs",
-    ".github/workflows/ci.yml": "the same on GitHub, for each Python",
-    ".gitignore": "what git leaves out",
-    ".pre-commit-config.yaml": "checks before a commit",
-    "CHANGELOG.md": "what changed in each version",
-    "LICENSE": "Apache-2.0",
-    "Makefile": "every command of the project",
-    "README.md": "what it is, how to use it, results, limits",
-    "benchmarks/performance.md.jinja": "template of docs/performance.md",
-    "constraints.txt": "versions that were tried together",
-    "data_build/annotation/annotate.js": "keyboard of the annotators' app",
-    "data_build/publishing/dataset_card.md.jinja": "template of the data set's card",
-    "data_build/publishing/dataset_report.md.jinja": "template of docs/dataset.md",
-    "data_build/written/train.parquet": "everyday texts written for this project, with labels and votes (CC BY 4.0)",
-    "data_build/written/audit.parquet": "an annotator's verdicts on 1,000 random texts",
-    "data_build/written/votes.parquet": "the votes of their annotators, language models",
-    "data_build/annotation/written_report.md.jinja": "template of docs/written.md",
-    "data_build/generated.parquet": "the generated rows that passed verification, with their provenance",
-    "docs/data-build.md": "guide: build the data set",
-    "docs/files.md": "this page",
-    "docs/hub.md": "guide: push, load and deploy on the Hugging Face Hub",
-    "docs/training.md": "guide: retrain, distill, score your own test set",
-    "docs/dataset.md": "the data set: stages, gates, balance, measured on a real build",
-    "docs/demo.gif": "a recording of the demo",
-    "docs/demo.png": "the README's picture",
-    "docs/experiments.md": "the paper's claims tested: arms, intervals, verdicts, labels, what people agree on",
-    "docs/performance.md": "speed, memory and scale, beside what people use instead",
-    "docs/quality-log.md": "every training run that was tried, with its options and its figures on validation",
-    "docs/written.md": "the written texts: annotation, agreement, what was dropped, limits",
-    "docs/figures/": "figures of the documents",
-    "evenmood/default_model/README.md": "model card of the bundled model",
-    "evenmood/default_model/emotions.json": "labels, thresholds, measured figures",
-    "evenmood/default_model/model.onnx": "the bundled model",
-    "evenmood/default_model/tokenizer.json": "its vocabulary and cleaning",
-    "evenmood/default_model/training/": "its configuration, history and metrics",
-    "evenmood/py.typed": "tells type checkers that the package has types",
-    "pyproject.toml": "package, dependencies, tools",
-    "results/bench.json": "speed of evenmood and its peers",
-    "results/bench-quick.json": "the ratio that continuous integration holds",
-    "results/scaling.json": "rows a second on one node and on two",
-    "results/streaming.json": "memory of predicting ten million rows",
-    "results/teacher.json": "how much of a device's matrix peak the relabelling stage reaches",
-    "results/training.json": "seconds an epoch",
-    "results/vectors.json": "memory of reading a 7 GB fastText file",
-    "results/default_model.json": "measured figures of the bundled model",
-    "results/demo.json": "measured figures of the demo: start, load, memory, a table",
-    "results/dataset.json": "counts and figures of a real build of the data set",
-    "results/experiments.json": "figures of the paper's experiments, arm by arm",
-    "results/quality-log.jsonl": "every training run that was tried, a line each",
-    "results/everyday.json": "teachers and a lexicon on the everyday texts",
-    "results/windows.json": "rules that combine the windows of long texts",
-    "results/typos.json": "misspelt texts, read with the misspellings that the tokenizer knows and without",
-    "results/tweets.json": "memory and rate of the stage sentiment140 on 1.6 million rows",
-    "results/written.json": "counts and agreement of the written texts",
-    "results/killed.json": "builds killed at twenty moments: the same bytes after they went on",
-    "results/published.json": "figures that others published, with sources",
-    "space/README.md": "front page of the Hugging Face Space",
-    "space/locales/": "what the page says: English, Spanish, Chinese",
-    "space/page.css": "how the page looks",
-    "space/page.js": "Ctrl+Enter, live analysis, names for screen readers",
-    "space/requirements.txt": "what the Space installs",
-    "tests/miniature/": "300 rows written for make data-demo",
-    "train/default_model_terms.md": "what research-only text means for the bundled model's licence",
-    "train/experiments/experiments.md.jinja": "template of docs/experiments.md",
-    "train/evaluation/everyday/": "the everyday benchmark, written for this project (CC BY 4.0)",
-    "train/evaluation/hard_sentences.json": "100 hard sentences with their labels: negation, irony, crises, emoji",
-    "train/evaluation/robustness_texts.json": "texts of the robustness suite: negation, sarcasm, names, identity terms",
-    "train/transfer/mappings/": "other labels in terms of GoEmotions': Ekman, sentiment, four emotions of tweets",
-    "train/quality_log.md.jinja": "template of docs/quality-log.md",
-    "train/model_card.md.jinja": "template of the model card",
-}
-"""What files without a docstring hold; a folder's entry stands for all in it."""
 
 
 def main() -> None:
@@ -108,7 +32,6 @@ def main() -> None:
         DOCUMENT: document(),
         EXPERIMENTS: experiments.document(ROOT / "results/experiments.json"),
         WRITTEN: written_votes.document(ROOT / "results/written.json"),
-        FILES: f"# Files\n\nWritten by `make docs`.\n\n{file_tree()}\n",
     }
     for path, new in made.items():
         old = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -236,35 +159,6 @@ def demo(_: str) -> str:
         f"{many['errors']} errors; memory {memory['before_mb']} MB before and {memory['after_mb']} MB after "
         f"{memory['requests']:,} requests of as many visitors."
     )
-
-
-def file_tree() -> str:
-    """One line a file that git knows or would add: its docstring's first line, or what `DESCRIPTIONS` says."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],  # noqa: S607
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split("\n")
-    rows: dict[str, str] = {}
-    for name in sorted(name for name in listed if name and (ROOT / name).exists()):
-        folder = next((entry for entry in DESCRIPTIONS if entry.endswith("/") and name.startswith(entry)), None)
-        key = folder or name
-        if key.endswith(".py"):
-            rows[key] = first_line(ROOT / key)
-        elif key in DESCRIPTIONS:
-            rows[key] = DESCRIPTIONS[key]
-        else:
-            sys.exit(f"error: {key} has no description; add one to DESCRIPTIONS in docs/build.py")
-    width = max(map(len, rows)) + 2
-    return "```text\n" + "\n".join(f"{name:{width}}{about}".rstrip() for name, about in rows.items()) + "\n```"
-
-
-def first_line(path: Path) -> str:
-    """The first sentence of a module's docstring, without its full stop."""
-    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    return re.split(r"(?<=\w|\))[.;](?:\s|$)", docstring.split("\n")[0])[0]
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from evenmood.classifier import EmotionClassifier
 from evenmood.errors import DataError, EvenmoodError, HubError, ModelError, UsageError
 from evenmood.labels import EKMAN, GROUP_OF, GROUPS, LABELS
 from evenmood.prediction import LabelScore, Prediction, WordWeight
-from evenmood.text import clean
+from evenmood.text.normalization import clean
 from evenmood.text_classification import pipeline
 
 __version__ = "0.1.0"

@@ -12,17 +12,17 @@ from typing import Any, NamedTuple, overload
 
 import numpy as np
 
-from evenmood.batch_tokenizer import BatchTokenizer
 from evenmood.errors import ModelError, UsageError
-from evenmood.inference import Read, attended_words, model_errors, read_texts
 from evenmood.inputs import checked_texts
 from evenmood.model import hub, model_folder
+from evenmood.model.inference import Read, attended_words, model_errors, read_texts
 from evenmood.model.loading import default_folder, load_model, local_folder
 from evenmood.model.model_folder import ModelInfo
-from evenmood.paths import expanded
 from evenmood.prediction import Prediction, WordWeight, decided
-from evenmood.spans import words_read
-from evenmood.windows import Span, combine, window_spans
+from evenmood.system.paths import expanded
+from evenmood.text.fast_batch_tokenizer import BatchTokenizer
+from evenmood.text.spans import words_read
+from evenmood.text.windows import Span, combine, window_spans
 
 logger = logging.getLogger(__name__)
 SAVING = Lock()

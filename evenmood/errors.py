@@ -1,6 +1,6 @@
 """Errors that a user can act on: one line each, saying what was wrong, where, and what to do."""
 
-from evenmood.redaction import redact
+from evenmood.system.redaction import redact
 
 
 class EvenmoodError(Exception):

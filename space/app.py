@@ -13,33 +13,33 @@ if not (ROOT / "space").is_dir():  # a checkout; on a Space the packages lie bes
     ROOT = ROOT.parent
 sys.path.insert(0, str(ROOT))
 
-from evenmood import proxies
-from evenmood.command import prepare_streams
+from evenmood.cli.command import prepare_streams
 from evenmood.model import hub
-from space.start import quick_import
+from evenmood.system import proxies
 
 # Before Gradio is imported, which makes an HTTP client at once, and later asks its own server on loopback.
 prepare_streams()
 proxies.exempt_loopback()
 proxies.set_aside()
 
-with quick_import():
-    import gradio as gr
-
+import gradio as gr
 from fastapi.middleware import Middleware
 
+import space
 from evenmood.errors import EvenmoodError, HubError
-from evenmood.signals import cleaned_up
-from space import about, analyse, api, batch, compare, feedback, long_text
-from space.events import AT_LOAD
-from space.folder import working_folder
-from space.models import Models
-from space.page import Page
-from space.sources import LARGEST_FILE
-from space.storage import KEPT_SECONDS, Storage, WatchUploads
-from space.texts import I18N, shown
+from evenmood.system.signals import cleaned_up
+from space.components.events import AT_LOAD
+from space.components.texts import I18N, shown
+from space.endpoints import api
+from space.server import feedback
+from space.server.folder import working_folder
+from space.server.models import Models
+from space.server.page import Page
+from space.server.storage import KEPT_SECONDS, Storage, WatchUploads
+from space.table.sources import LARGEST_FILE
+from space.tabs import about, analyse, batch, compare, long_text
 
-PIECES = Path(analyse.__file__).parent
+PIECES = Path(space.__file__).parent
 AT_ONCE = 4
 """Requests of a kind that are answered at the same time: more would only wait for the two cores together."""
 WAITING = 200

@@ -9,14 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
-from evenmood.command import run
+from evenmood.cli.command import run
 from evenmood.errors import HubError, ModelError
 from evenmood.model import hub
 from evenmood.model.model_folder import PREDICTING_FILES, whole_folder
 
 ROOT = Path(__file__).parent.parent
 FILES = ("app.py", "requirements.txt", "README.md")
-PIECES = ("*.py", "page.*", "locales/*.json")
+PIECES = ("**/*.py", "page.*", "locales/*.json")
 """Of `space/`, what the app imports and reads."""
 PICTURES = ("docs/demo.png", "docs/figures/dataset/labels.png")
 """Of the Space's card, and of the page."""

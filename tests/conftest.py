@@ -11,12 +11,12 @@ import pytest
 from docs.screenshot import running_demo
 from evenmood import LABELS, EmotionClassifier
 from evenmood.model.model_folder import ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE, ModelInfo, write_info
-from evenmood.text import fit_tokenizer
-from tests.hub_server import HubServer
-from tests.local_hub import HUB, TOKEN, run_module
-from tests.openai_server import OpenAIServer
+from evenmood.text.normalization import fit_tokenizer
+from tests.fakes.hub_server import HubServer
+from tests.fakes.local_hub import HUB, TOKEN, run_module
+from tests.fakes.openai_server import OpenAIServer
+from tests.fakes.tiny_teacher import write_encoder
 from tests.small_data import write_tsv
-from tests.tiny_teacher import write_encoder
 
 DEFAULT_MODEL = Path(str(resources.files("evenmood"))) / "default_model"
 
@@ -63,7 +63,7 @@ def openai_server() -> Iterator[OpenAIServer]:
 @pytest.fixture
 def generate_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A build folder in which samples can be generated, in small shards."""
-    from data_build import generate, goemotions
+    from data_build.stages import generate, goemotions
 
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.setattr(generate, "SHARD_REQUESTS", 4)
@@ -124,12 +124,12 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def average_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder with a tiny, untrained network that averages over time, and so has no attention."""
-    from train.backend import choose_backend
+    from train.network.backend import choose_backend
 
     choose_backend()
     from train.config import TrainConfig
-    from train.export import export_onnx
-    from train.network import build_network
+    from train.network.export import export_onnx
+    from train.network.network import build_network
 
     config = TrainConfig(
         pooling="average", max_length=6, embedding_size=4, filters=3, kernel_size=3, lstm_units=2, dense_units=3

@@ -9,10 +9,10 @@ from random import Random
 
 from data_build.__main__ import app
 from evenmood import LABELS, EmotionClassifier
-from space.feedback import AGREE, CORRECT, DISAGREE, Store, row_of
-from tests.openai_server import OpenAIServer
+from space.server.feedback import AGREE, CORRECT, DISAGREE, Store, row_of
+from tests.fakes.openai_server import OpenAIServer
+from tests.fakes.tiny_teacher import train_teacher
 from tests.small_data import write_tweets
-from tests.tiny_teacher import train_teacher
 
 MINIATURE = Path(__file__).with_name("miniature")
 TARGET = 8

@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 from secrets import token_hex
 
-from data_build import goemotions
+from data_build.stages import goemotions
 from docs.screenshot import ROOT, running_demo
-from tests.hub_server import HubServer
-from tests.local_hub import HUB_ENVIRONMENT, REAL_TOKEN
+from tests.fakes.hub_server import HubServer
+from tests.fakes.local_hub import HUB_ENVIRONMENT, REAL_TOKEN
 from tests.small_data import balanced_rows, tweets, write_balance, write_tsv, write_tweets
 
 LOCAL_TOKEN = "hf_onlyThisHubKnowsIt"

@@ -11,7 +11,7 @@ from evenmood.data.build_folder import read_manifest, read_rows
 from evenmood.data.rows import text_hash
 from evenmood.data.splits import load_split
 from tests.conftest import SMALL
-from tests.local_hub import run_module
+from tests.fakes.local_hub import run_module
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.local_hub import REAL_TOKEN, run_module
+from tests.fakes.local_hub import REAL_TOKEN, run_module
 
 
 def test_the_tour_on_loopback() -> None:

@@ -39,7 +39,7 @@ def streams(request: pytest.FixtureRequest) -> dict[str, str]:
 def test_a_text_and_its_bars(streams: dict[str, str], model: EmotionClassifier) -> None:
     """The text is read as UTF-8 also where Python takes arguments for ASCII."""
     text = "I am so happy 😂"
-    done = run_raw("evenmood.cli", text, "--proba", **streams)
+    done = run_raw("evenmood", text, "--proba", **streams)
     assert (done.returncode, done.stderr) == (0, b"")
     rows = [line.split() for line in done.stdout.splitlines()]
     assert len(rows) == 28
@@ -61,7 +61,7 @@ def test_json_is_the_same_json(streams: dict[str, str], tmp_path: Path) -> None:
     info["trained_from"] = {**info["trained_from"], "data": ODD}
     (folder / "emotions.json").write_text(json.dumps(info), encoding="utf-8")
     for arguments in (("info", "--json"), ("text", "Thank you! 😂", "--json", "--proba")):
-        done = run_raw("evenmood.cli", *arguments, "--model", str(folder), **streams)
+        done = run_raw("evenmood", *arguments, "--model", str(folder), **streams)
         assert done.returncode == 0, done.stderr
         content = json.loads(done.stdout.decode(streams.get("PYTHONIOENCODING", "ascii").partition(":")[0]))
         if arguments[0] == "info":
@@ -71,7 +71,7 @@ def test_json_is_the_same_json(streams: dict[str, str], tmp_path: Path) -> None:
 def test_a_table_stays_utf8(streams: dict[str, str], tmp_path: Path) -> None:
     table = tmp_path / "in.csv"
     table.write_text(f"text,{ODD}\nThank you 😂,{ODD}\n", encoding="utf-8")
-    done = run_raw("evenmood.cli", "predict", table, **streams)
+    done = run_raw("evenmood", "predict", table, **streams)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.decode("utf-8").splitlines()
     assert lines[0].startswith(f"text,{ODD},")
@@ -79,9 +79,9 @@ def test_a_table_stays_utf8(streams: dict[str, str], tmp_path: Path) -> None:
 
 
 ERRORS: dict[str, tuple[str, ...]] = {
-    "evenmood": ("evenmood.cli", "predict", f"{ODD}.csv"),
-    "a label": ("evenmood.cli", "predict", "-", "--input-format", "csv", "--labels", ODD),
-    "an option": ("evenmood.cli", "text", "hi", f"--{ODD}"),
+    "evenmood": ("evenmood", "predict", f"{ODD}.csv"),
+    "a label": ("evenmood", "predict", "-", "--input-format", "csv", "--labels", ODD),
+    "an option": ("evenmood", "text", "hi", f"--{ODD}"),
     "train": ("train", "evaluate", ODD),
     "train's options": ("train", "fit", "--data", ODD, "--out", f"{ODD}-out", "--vectors", "random"),
     "data_build": ("data_build", "goemotions", f"{ODD}-build", "--data", ODD),
@@ -103,14 +103,14 @@ def test_an_error_is_one_line(streams: dict[str, str], tmp_path: Path, case: str
     assert done.stderr.splitlines()[-1].lower().startswith(b"error: ")
 
 
-@pytest.mark.parametrize("module", ["evenmood.cli", "train", "data_build", "space.deploy"])
+@pytest.mark.parametrize("module", ["evenmood", "train", "data_build", "space.deploy"])
 def test_a_closed_stream(module: str) -> None:
     """What has nowhere to print its results fails; messages and questions can do without."""
     for closed in ("2>&-", "<&-"):
         done = run_raw(module, "--help", redirect=closed)
         assert (done.returncode, done.stderr) == (0, b"")
         assert b"Usage" in done.stdout
-    if module != "evenmood.cli":
+    if module != "evenmood":
         done = run_raw(module, "--help", redirect=">&-")
         assert done.returncode == 1
         assert done.stderr == b"error: standard output is closed; there is nowhere to print to\n"

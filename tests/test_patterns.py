@@ -21,8 +21,8 @@ SLOW = 1.0
 FOUND, UNKNOWN = uses()
 BUILT = {
     "evenmood/model/model_folder.py": 1,
-    "evenmood/text.py": 3,
-    "space/formulas.py": 1,
+    "evenmood/text/normalization.py": 3,
+    "space/table/formulas.py": 1,
     "train/transfer/labelled.py": 1,
 }
 """Patterns that are built when they are used; `test_hostile_texts` tries the functions that use them."""

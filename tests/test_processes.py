@@ -15,8 +15,8 @@ import pyarrow
 import pytest
 
 from evenmood import EmotionClassifier, pipeline
-from tests.hub_repository import files_of
-from tests.hub_server import HubServer
+from tests.fakes.hub_repository import files_of
+from tests.fakes.hub_server import HubServer
 
 TEXTS = ["Thank you so much!", "I'm scared"]
 

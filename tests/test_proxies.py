@@ -11,10 +11,10 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from docs.screenshot import SENTENCE, running_demo
-from evenmood import proxies
-from tests.hub_server import HubServer
-from tests.local_hub import run_module
-from tests.test_hub import GOOD, load, model_files
+from evenmood.system import proxies
+from tests.evenmood.model.test_hub import GOOD, load, model_files
+from tests.fakes.hub_server import HubServer
+from tests.fakes.local_hub import run_module
 
 SOCKS = "socks://user:theProxyPassword@127.0.0.1:9/"
 """As GNOME sets ALL_PROXY; no HTTP client of Python takes the scheme."""
@@ -108,7 +108,7 @@ def test_a_push_names_the_variable(evaluated_model: Path, token: str) -> None:
 
 
 def test_commands_without_the_network_do_not_care() -> None:
-    done = run_module("evenmood.cli", "text", "Thank you!", ALL_PROXY=SOCKS)
+    done = run_module("evenmood", "text", "Thank you!", ALL_PROXY=SOCKS)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("gratitude")
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from data_build import goemotions
 from data_build.publishing import publish
-from evenmood.command import EXTRAS
+from data_build.stages import goemotions
+from evenmood.cli.command import EXTRAS
+from tests.fakes.hub_repository import files_of
+from tests.fakes.hub_server import HubServer
+from tests.fakes.local_hub import run_module
 from tests.fresh_environment import NO_INDEX
-from tests.hub_repository import files_of
-from tests.hub_server import HubServer
-from tests.local_hub import run_module
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"

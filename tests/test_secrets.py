@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from evenmood import EmotionClassifier, EvenmoodError, ModelError, UsageError
-from evenmood.credentials import checked
 from evenmood.model.model_folder import PREDICTING_FILES
-from evenmood.redaction import redact, redact_stream
+from evenmood.system.credentials import checked
+from evenmood.system.redaction import redact, redact_stream
 from tests.conftest import DEFAULT_MODEL
-from tests.hub_server import HubServer
-from tests.local_hub import READER, TOKEN, run_module
+from tests.fakes.hub_server import HubServer
+from tests.fakes.local_hub import READER, TOKEN, run_module
 
 OLD = "hf_aTokenThatHasExpired"
 LOUD = {"HF_HUB_VERBOSITY": "debug", "HF_DEBUG": "1", "DATASETS_VERBOSITY": "debug", "TRANSFORMERS_VERBOSITY": "debug"}
@@ -39,12 +39,12 @@ def test_no_token_is_printed_logged_or_written(hub: HubServer, evaluated_model: 
 
     gone = {"HF_ENDPOINT": "http://127.0.0.1:9"}
     run(0, "train", "push", evaluated_model, "you/moods")
-    run(0, "evenmood.cli", "text", "Thank you!", "--model", "you/secret")
+    run(0, "evenmood", "text", "Thank you!", "--model", "you/secret")
     run(0, "space.deploy", "you/demo", "--model", "you/secret")
     for held in (READER, OLD):
         run(1, "train", "push", evaluated_model, "you/other", held=held)
-    run(1, "evenmood.cli", "text", "Thank you!", "--model", "you/hidden", held=OLD)
-    run(1, "evenmood.cli", "text", "Thank you!", "--model", "you/nothing")
+    run(1, "evenmood", "text", "Thank you!", "--model", "you/hidden", held=OLD)
+    run(1, "evenmood", "text", "Thank you!", "--model", "you/nothing")
     run(1, "train", "job", "stranger/moods", held=READER)
     run(1, "train", "push", evaluated_model, "you/moods", **gone)
     run(1, "data_build", "hydrate", "you/hidden-data", "--tweets", tmp_path / "none", "--out", tmp_path / "hydrated")
@@ -131,7 +131,7 @@ def test_every_command_refuses_a_malformed_token(evaluated_model: Path, command:
         "push": ("train", "push", evaluated_model, "you/moods"),
         "job": ("train", "job", "you/moods"),
         "deploy": ("space.deploy", "you/demo"),
-        "text": ("evenmood.cli", "text", "hi", "--model", "you/secret"),
+        "text": ("evenmood", "text", "hi", "--model", "you/secret"),
         "hydrate": ("data_build", "hydrate", "you/data", "--tweets", tmp_path / "none", "--out", tmp_path / "out"),
     }
     done = run_module(*arguments[command], HF_TOKEN=f"\u201c{TOKEN}\u201d")
@@ -238,7 +238,7 @@ def test_redaction_takes_linear_time() -> None:
 def test_an_unexpected_error_of_a_library_is_redacted(tmp_path: Path, debug: list[str]) -> None:
     """No message of a command escapes, whoever wrote it."""
     code = (
-        "import sys; from evenmood.command import run\n"
+        "import sys; from evenmood.cli.command import run\n"
         f"def app(*_, **__): raise RuntimeError('Illegal header value {TOKEN}')\n"
         f"run(app, 'x', {debug!r})"
     )

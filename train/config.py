@@ -8,7 +8,7 @@ from typing import Literal
 
 from evenmood.data.splits import GOEMOTIONS
 from evenmood.errors import UsageError
-from evenmood.text import MAX_LENGTH
+from evenmood.text.normalization import MAX_LENGTH
 from evenmood.thresholds import Method
 
 FASTTEXT = "facebook/fasttext-en-vectors"

@@ -20,7 +20,7 @@ def balance(
     restart: Restart = False,
 ) -> None:
     """Choose rows so that the labels' counts are even."""
-    from data_build import balance as stage
+    from data_build.stages import balance as stage
 
     stage.run(build, say, target=target, ratio=ratio, limit=limit, seed=seed, restart=restart)
 

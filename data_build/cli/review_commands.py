@@ -35,8 +35,8 @@ def annotator(
 @app.command()
 def review(build: Build, limit: Limit = None, host: Host = "127.0.0.1", port: Port = None, seed: Seed = 0) -> None:
     """Open the app in which five annotators read the verified rows."""
-    from data_build import review as stage
     from data_build.annotation import annotate
+    from data_build.stages import review as stage
 
     annotate.launch(stage.fill(build, limit, seed), host, port)
 
@@ -50,8 +50,8 @@ def audit(
     seed: Seed = 0,
 ) -> None:
     """Open the app in which annotators check random rows of the balanced set."""
-    from data_build import review as stage
     from data_build.annotation import annotate
+    from data_build.stages import review as stage
 
     annotate.launch(stage.fill_audit(build, rows, seed), host, port)
 
@@ -66,9 +66,9 @@ def votes(
     """Say how far annotators agree; take votes in, or write them out."""
     import json
 
-    from data_build import review as stage
     from data_build.annotation import agreement
     from data_build.annotation.votes import Votes
+    from data_build.stages import review as stage
 
     if take is not None:
         say(f"{take}: {stage.take(build, task, take):,} votes taken")
@@ -82,6 +82,6 @@ def votes(
 @app.command()
 def resolve(build: Build, restart: Restart = False) -> None:
     """Give the reviewed rows the labels of the majority, or the adjudicator's."""
-    from data_build import review as stage
+    from data_build.stages import review as stage
 
     stage.resolve(build, say, restart=restart)

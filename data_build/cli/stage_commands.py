@@ -18,7 +18,7 @@ def goemotions(
     restart: Restart = False,
 ) -> None:
     """Read GoEmotions' official split, check it, and keep it as it is."""
-    from data_build import goemotions as stage
+    from data_build.stages import goemotions as stage
 
     stage.run(build, say, data, any_size=any_size, limit=limit, restart=restart)
 
@@ -35,7 +35,7 @@ def sentiment140(
     restart: Restart = False,
 ) -> None:
     """Read Sentiment140's tweets: cleaned, in English, each text once."""
-    from data_build import sentiment140 as stage
+    from data_build.stages import sentiment140 as stage
 
     stage.run(build, say, tweets, limit=limit, min_words=min_words, max_words=max_words, restart=restart)
 
@@ -48,7 +48,7 @@ def feedback(
     restart: Restart = False,
 ) -> None:
     """Import feedback that demo visitors agreed to share; verify keeps only the labels the teacher confirms."""
-    from data_build import feedback as stage
+    from data_build.stages import feedback as stage
 
     stage.run(build, say, rows, limit=limit, restart=restart)
 
@@ -69,7 +69,7 @@ def written(
     restart: Restart = False,
 ) -> None:
     """Take everyday texts that language models wrote and annotated for the 28 labels."""
-    from data_build import written as stage
+    from data_build.stages import written as stage
 
     more = stage.Extra(extra, text_column, label_column) if extra else None
     stage.run(build, say, rows or stage.ROWS, extra=more, limit=limit, restart=restart)
@@ -87,7 +87,7 @@ def resolve_written(
     results: Annotated[Path, typer.Option(help="Results file to write.")] = Path("results/written.json"),
 ) -> None:
     """Drop written texts that repeat others, and give those that were annotated the majority's labels."""
-    from data_build.annotation.written_votes import resolve as write
+    from data_build.stages.written_votes import resolve as write
 
     write(texts, votes, data, out, results, say, audit)
 
@@ -107,7 +107,7 @@ def relabel(
     restart: Restart = False,
 ) -> None:
     """Ask the teacher for the 28 probabilities of every tweet and every official training text."""
-    from data_build import relabel as stage
+    from data_build.stages import relabel as stage
 
     stage.run(
         build,
@@ -170,8 +170,8 @@ def generate(
     restart: Restart = False,
 ) -> None:
     """Have samples written for the labels that lack rows; the key is OPENAI_API_KEY's."""
-    from data_build import generate as stage
-    from data_build.generation import kept
+    from data_build.stages import generate as stage
+    from data_build.stages import generated_rows as kept
 
     if rows is not None:
         kept.take(build, say, rows, limit=limit, restart=restart)
@@ -215,6 +215,6 @@ def verify(
     restart: Restart = False,
 ) -> None:
     """Give rows the labels that the teacher is sure of; keep validation and test texts out."""
-    from data_build import verify as stage
+    from data_build.stages import verify as stage
 
     stage.run(build, say, alignment=alignment, threshold=threshold, limit=limit, restart=restart)

@@ -17,10 +17,10 @@ import pydantic
 
 from data_build.generation.prompts import JSON_FORM, SYSTEM, Request
 from data_build.generation.reading import comments_in, lines_in, listed_in, schema
-from evenmood import proxies
-from evenmood.credentials import checked
 from evenmood.errors import EvenmoodError, UsageError
-from evenmood.redaction import redact
+from evenmood.system import proxies
+from evenmood.system.credentials import checked
+from evenmood.system.redaction import redact
 
 logger = logging.getLogger(__name__)
 Mode = Literal["structured", "lines"]

@@ -11,8 +11,9 @@ from datasets.info import DatasetInfosDict
 from huggingface_hub import DatasetCard, DatasetCardData
 
 from data_build.publishing import figures, written_rows
-from evenmood import GROUP_OF, LABELS, cards
+from evenmood import GROUP_OF, LABELS
 from evenmood.data.rows import SOURCES
+from evenmood.model import cards
 
 TEMPLATE = Path(__file__).with_name("dataset_card.md.jinja")
 SOURCE_IDS = {"goemotions": "google-research-datasets/go_emotions", "sentiment140": "stanfordnlp/sentiment140"}

@@ -10,9 +10,9 @@ import pyarrow
 from huggingface_hub import HfApi
 from pyarrow import parquet
 
-from data_build import goemotions, relabel, review, verify
 from data_build.publishing import written_rows
 from data_build.publishing.card import write_card
+from data_build.stages import goemotions, relabel, review, verify
 from evenmood import LABELS
 from evenmood.data.build_folder import MANIFEST_FILE, check_current, read_manifest, read_rows
 from evenmood.data.rows import schema, table, text_hash

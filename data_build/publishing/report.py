@@ -8,15 +8,16 @@ from typing import Any
 import pyarrow
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-from data_build import balance, feedback, generate, goemotions, relabel, review, sentiment140, verify, written
-from data_build.generation import kept
 from data_build.publishing import figures
-from data_build.stage import Say
-from evenmood import GROUP_OF, LABELS, cards
+from data_build.stages import balance, feedback, generate, goemotions, relabel, review, sentiment140, verify, written
+from data_build.stages import generated_rows as kept
+from data_build.stages.stage import Say
+from evenmood import GROUP_OF, LABELS
 from evenmood.data.build_folder import MANIFEST_FILE, check_current, read_manifest, read_rows
 from evenmood.errors import DataError
+from evenmood.model import cards
 from evenmood.model.model_folder import write_text
-from evenmood.text import clean
+from evenmood.text.normalization import clean
 
 TEMPLATE = Path(__file__).with_name("dataset_report.md.jinja")
 STARVED = 100

@@ -6,7 +6,7 @@ from pathlib import Path
 import datasets
 import pyarrow
 
-from data_build import written
+from data_build.stages import written
 from evenmood import LABELS
 from evenmood.data.rows import text_hash
 from evenmood.errors import DataError

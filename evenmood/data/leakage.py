@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datasketch import MinHash, MinHashLSH
 
 from evenmood.data.rows import text_hash
-from evenmood.text import clean
+from evenmood.text.normalization import clean
 
 NEAR = 0.8
 """Jaccard similarity of word 3-shingles from which on two texts are nearly equal."""

@@ -3,8 +3,8 @@
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from evenmood.symbols import SYMBOL
-from evenmood.text import clean, encodable
+from evenmood.text.normalization import clean, encodable
+from evenmood.text.symbols import SYMBOL
 
 if TYPE_CHECKING:
     import pyarrow

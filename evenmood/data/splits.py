@@ -15,8 +15,8 @@ from evenmood.data import build_folder
 from evenmood.errors import DataError
 from evenmood.labels import LABELS
 from evenmood.model import hub
-from evenmood.paths import expanded
-from evenmood.text import clean
+from evenmood.system.paths import expanded
+from evenmood.text.normalization import clean
 
 GOEMOTIONS = "google-research-datasets/go_emotions:simplified"
 SPLITS = ("train", "validation", "test")

@@ -166,3 +166,12 @@ def ranking_figures(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) 
         auc = ((above - positive / 2) * negative).sum(axis=1) / (above[:, -1] * below[:, -1])
         precision = np.where(above + below > 0, above / (above + below), 0)
         return auc, (precision * positive).sum(axis=1) / above[:, -1]
+
+
+def rounded(figures: Any, decimals: int = 4) -> Any:
+    """The same nested objects and lists with rounded numbers."""
+    if isinstance(figures, dict):
+        return {name: rounded(value, decimals) for name, value in figures.items()}
+    if isinstance(figures, list):
+        return [rounded(value, decimals) for value in figures]
+    return round(figures, decimals) if isinstance(figures, float) else figures

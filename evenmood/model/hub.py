@@ -10,10 +10,10 @@ from pathlib import Path
 from time import sleep
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from evenmood import credentials, proxies
 from evenmood.errors import EvenmoodError, HubError, ModelError, UsageError
 from evenmood.model.model_folder import CARD_FILE, KERAS_FILES, PREDICTING_FILES, TRAINING_FOLDER
-from evenmood.redaction import redact
+from evenmood.system import credentials, proxies
+from evenmood.system.redaction import redact
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -14,14 +14,14 @@ import onnxruntime
 from tokenizers import Tokenizer
 
 from evenmood.errors import ModelError, UsageError
-from evenmood.inference import BATCH_ROWS, is_foreign, one_line
 from evenmood.model.graph_check import check_graph
+from evenmood.model.inference import BATCH_ROWS, is_foreign, one_line
 from evenmood.model.model_folder import INFO_FILE, ONNX_FILE, TOKENIZER_FILE, ModelInfo, parse_info, read_files
 from evenmood.model.onnx_files import OnnxFile, check_self_contained, read_onnx
 from evenmood.model.tokenizer_check import check_components, check_content
 from evenmood.model.vocabulary import SIZE_KEY, check_vocabulary
-from evenmood.paths import expanded
-from evenmood.text import PAD, PAD_ID, UNKNOWN, UNKNOWN_ID
+from evenmood.system.paths import expanded
+from evenmood.text.normalization import PAD, PAD_ID, UNKNOWN, UNKNOWN_ID
 
 MOST_BYTES = 1 << 31
 """Memory that a batch of texts of full length may take."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from evenmood.text import PAD_ID, POOL_SIZE
+from evenmood.text.normalization import PAD_ID, POOL_SIZE
 
 OPSET = 17
 """Oldest operator set that has all that is used here; onnxruntime 1.20 and older ones read it."""

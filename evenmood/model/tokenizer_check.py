@@ -10,7 +10,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from evenmood.errors import ModelError
-from evenmood.text import LONGEST_WORD, UNKNOWN, normalizer
+from evenmood.text.normalization import LONGEST_WORD, UNKNOWN, normalizer
 
 MODELS = ("WordLevel", "WordPiece")
 NORMALIZERS = ("Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Replace", "Strip", "StripAccents")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from evenmood.errors import ModelError
-from evenmood.text import PAD, PAD_ID
+from evenmood.text.normalization import PAD, PAD_ID
 
 SIZE_KEY = "vocabulary_size"
 VOCABULARY_KEY = "vocabulary_sha256"

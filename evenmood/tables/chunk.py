@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from evenmood.errors import DataError, UsageError
-from evenmood.text import encodable
+from evenmood.text.normalization import encodable
 
 if TYPE_CHECKING:
     from evenmood.tables.table_form import Form

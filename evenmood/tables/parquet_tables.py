@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 from evenmood.errors import DataError
 from evenmood.inputs import is_missing
 from evenmood.tables.chunk import Chunk, Row, encodable_names, has_column, once_each
-from evenmood.text import encodable
+from evenmood.text.normalization import encodable
 
 GROUP_ROWS = 20_000
 """Rows of a row group: one a chunk would make a file that is slow to read."""

@@ -15,7 +15,7 @@ from evenmood.tables.chunk import Chunk, JsonRow, Row, encodable_names
 from evenmood.tables.table_files import FORMATS, STREAM, open_input, open_seekable, whole_file
 from evenmood.tables.table_form import Form, decoded_lines, read_form
 from evenmood.tables.text_tables import Complaint, TextTable, read_csv, read_jsonl, read_txt
-from evenmood.text import encodable
+from evenmood.text.normalization import encodable
 
 CHUNK_ROWS = 1000
 TSV_FORM = Form(delimiter="\t", quotes=False)

@@ -26,20 +26,20 @@ def fit(
 ) -> None:
     """Train on the training split, tune thresholds on validation, write the model folder."""
     from evenmood.model.model_folder import check_target
-    from train.backend import choose_backend
+    from train.network.backend import choose_backend
 
     check_target(out, overwrite)  # before hours of training, not after them
     choose_backend()
-    from train.checkpoint import Checkpoint
-    from train.distillation import check_soft_targets
-    from train.fit import fit as train_model
-    from train.vectors import confirm_download
+    from train.distillation.soft_targets import check_soft_targets
+    from train.fitting.checkpoint import Checkpoint
+    from train.fitting.fit import fit as train_model
+    from train.vectors.sources import confirm_download
 
     check_soft_targets(config)
     confirm_download(config.vectors, yes or (not restart and Checkpoint.has_vectors(out)))
     train_model(config, out, say, overwrite=overwrite, restart=restart)
     if log:
-        from train.quality_log import add_run
+        from train.release.quality_log import add_run
 
         add_run(out, config, note, log)
     figures = read_brief(out, "validation")
@@ -55,15 +55,15 @@ def vectors(
     yes: Annotated[bool, typer.Option("--yes", help="Start large downloads without asking.")] = False,
 ) -> None:
     """Write the word vectors that a fit with these options starts from, as fastText's text file: for other fits."""
-    from train.backend import choose_backend
+    from train.network.backend import choose_backend
 
     if out.suffix != ".vec":
         raise UsageError(f"--out is {out}; the file is a .vec")
     out.parent.mkdir(parents=True, exist_ok=True)
     choose_backend()
-    from train.distillation import check_soft_targets
-    from train.fit import read_data, vocabulary_makers, words_by_id
-    from train.vectors import confirm_download, write_vec
+    from train.distillation.soft_targets import check_soft_targets
+    from train.fitting.fit import read_data, vocabulary_makers, words_by_id
+    from train.vectors.sources import confirm_download, write_vec
 
     check_soft_targets(config)
     confirm_download(config.vectors, yes)
@@ -80,7 +80,7 @@ def write_log(
     out: Annotated[Path, typer.Option(help="Document to write.")] = Path("docs/quality-log.md"),
 ) -> None:
     """Write the document of all runs that were logged, each with its options and its figures on validation."""
-    from train.quality_log import write_document
+    from train.release.quality_log import write_document
 
     say(f"{out}: {write_document(log, out)} runs")
 
@@ -134,8 +134,8 @@ def evaluate(
     if any(given):
         raise UsageError("that option is for other labels than the model's own: name a --mapping too")
     from evenmood.model.model_folder import figure_text
-    from train.card import AVERAGES
     from train.evaluation.evaluate import evaluate as score_folder
+    from train.release.card import AVERAGES
 
     figures = score_folder(folder, split, data)
     print(f"{split}: {figures['tuned']['rows']:,} texts, tuned thresholds | at 0.5")
@@ -150,13 +150,13 @@ def evaluate(
 def export(folder: Annotated[Path, typer.Argument(help="Model folder with Keras's files.")]) -> None:
     """Write a model's model.onnx anew from Keras's files, as this version exports it; all else stays as it is."""
     from evenmood.model.model_folder import KERAS_FILES, ONNX_FILE, TOKENIZER_FILE, check_files
-    from train.backend import choose_backend
+    from train.network.backend import choose_backend
 
     check_files(folder, (*KERAS_FILES, TOKENIZER_FILE))
     choose_backend()
     import keras
 
-    from train.export import export_onnx
+    from train.network.export import export_onnx
 
     bits = json.loads((folder / "training" / "config.json").read_text(encoding="utf-8"))["embedding_bits"]
     part = folder / f"{ONNX_FILE}.part"
@@ -209,8 +209,8 @@ def bundle(
     ] = None,
 ) -> None:
     """Make the best model folder by validation the default: copy what predicts, and keep its figures as a file."""
-    from train.bundle import best_of
-    from train.bundle import bundle as make_default
+    from train.release.bundle import best_of
+    from train.release.bundle import bundle as make_default
 
     say(make_default(best_of(folders), package, results, terms))
 

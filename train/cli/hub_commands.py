@@ -20,7 +20,7 @@ def push(
 ) -> None:
     """Upload a model folder to the Hub in one commit; the token is HF_TOKEN's or the one of `hf auth login`."""
     from evenmood import EmotionClassifier, ModelError
-    from train.card import check_card
+    from train.release.card import check_card
 
     if not folder.is_dir():
         raise ModelError(f"no folder {folder}")
@@ -51,10 +51,10 @@ def remote(
     yes: Annotated[bool, typer.Option("--yes", help="Start large downloads without asking.")] = False,
 ) -> None:
     """Fit and push, with the unfinished run kept on the Hub: killed and run again anywhere, it goes on."""
-    from train.backend import choose_backend
+    from train.network.backend import choose_backend
 
     choose_backend()
-    from train import remote as machine
+    from train.jobs import remote as machine
 
     made = machine.train(
         config,
@@ -83,7 +83,7 @@ def job(
     restart: Annotated[bool, typer.Option("--restart", help="Forget an unfinished run; else it goes on.")] = False,
 ) -> None:
     """Rent a GPU on the Hub that fits and pushes; run again after it died, it goes on."""
-    from train import remote as machine
+    from train.jobs import remote as machine
 
     options = [
         "--yes",  # the machine's download, and nobody is there to ask

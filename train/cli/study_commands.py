@@ -71,12 +71,12 @@ def ablate(
 
     Thresholds are tuned by the paper's rule, `grid`.
     """
-    from train.backend import choose_backend
+    from train.network.backend import choose_backend
 
     choose_backend()
     from train.experiments import ablate as experiments
     from train.experiments.arms import DEFAULT_ARMS
-    from train.vectors import confirm_download
+    from train.vectors.sources import confirm_download
 
     confirm_download(config.vectors, yes or report_only)
     experiments.ablate(

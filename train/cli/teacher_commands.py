@@ -37,8 +37,8 @@ def teacher(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what lies at --out.")] = False,
 ) -> None:
     """Fine-tune an encoder for the 28 labels: a teacher of one's own."""
-    from train.encoder import TeacherConfig
-    from train.teacher import train_teacher
+    from train.distillation.encoder import TeacherConfig
+    from train.distillation.teacher import train_teacher
 
     config = TeacherConfig(
         base=base,
@@ -72,7 +72,7 @@ def augment(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what lies at --out.")] = False,
 ) -> None:
     """Write further texts like those of the training split, for a teacher to label."""
-    from train.augment import augment as write_texts
+    from train.distillation.augment import augment as write_texts
 
     if out.exists() and not overwrite:
         raise UsageError(f"{out}: exists; choose another --out, or add --overwrite")
@@ -102,8 +102,8 @@ def label(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what lies at --out.")] = False,
 ) -> None:
     """Give texts the mean probabilities of one or more teachers: soft targets for a distillation."""
-    from train.label import label as write_targets
-    from train.label import parse_source
+    from train.distillation.label import label as write_targets
+    from train.distillation.label import parse_source
 
     write_targets(
         [parse_source(given) for given in texts],

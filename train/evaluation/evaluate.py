@@ -12,12 +12,11 @@ import numpy as np
 from evenmood import LABELS, EmotionClassifier
 from evenmood.data.splits import OFFICIAL_DIGESTS, Split, load_split
 from evenmood.evaluation import calibration
-from evenmood.evaluation.metrics import score
+from evenmood.evaluation.metrics import rounded, score
 from evenmood.model.model_folder import TRAINING_FOLDER, read_info, write_info, write_text
-from train import figures as drawn
-from train.card import write_card
+from train.release import figures as drawn
+from train.release.card import LOG_FILE, write_card
 
-LOG_FILE = "evaluations.jsonl"
 OFFICIAL_THRESHOLDS = "thresholds-official.json"
 """Thresholds tuned on the data set's own validation split alone, of a model whose thresholds suit further texts too."""
 DATA_FILE = "data.json"
@@ -139,10 +138,3 @@ def write_metrics(
         short = rounded({name: figures["tuned"][name] for name in (*BRIEF, "per_label")})
         write_info(folder, replace(info, metrics={**info.metrics, split: short}))
     return figures
-
-
-def rounded(figures: Any, decimals: int = 4) -> Any:
-    """The same nested objects with rounded numbers."""
-    if isinstance(figures, dict):
-        return {name: rounded(value, decimals) for name, value in figures.items()}
-    return round(figures, decimals) if isinstance(figures, float) else figures

@@ -121,11 +121,14 @@ def over_seeds(folders: Sequence[Path], split: str) -> dict[str, Any]:
     return content
 
 
-def bootstrap_samples(rows: EverydaySplit, probabilities: np.ndarray, thresholds: np.ndarray) -> dict[str, np.ndarray]:
+def bootstrap_samples(
+    rows: EverydaySplit, probabilities: np.ndarray, thresholds: np.ndarray, auc: bool = True
+) -> dict[str, np.ndarray]:
     """Each figure of all texts, and then of bootstrap samples of them, the same for every model.
 
     Returns:
-        `macro_f1`, `micro_f1`, `first_label_right`, `macro_roc_auc`: shape (1 + samples,); `f1`: (1 + samples, 28).
+        `macro_f1`, `micro_f1`, `first_label_right`, and `macro_roc_auc` if wanted: shape (1 + samples,); `f1`:
+        (1 + samples, 28).
     """
     truth = rows.split.labels.astype(bool)
     predicted = (probabilities >= thresholds) & ~rows.ignored
@@ -136,13 +139,16 @@ def bootstrap_samples(rows: EverydaySplit, probabilities: np.ndarray, thresholds
     hits, guessed, positive = (weights @ values.astype(np.float32) for values in (truth & predicted, predicted, truth))
     f1 = 2 * hits / np.maximum(guessed + positive, 1)
     f1[positive == 0] = np.nan
-    return {
+    samples = {
         "f1": f1,
         "macro_f1": np.nanmean(f1, axis=1),
         "micro_f1": 2 * hits.sum(axis=1) / np.maximum((guessed + positive).sum(axis=1), 1),
         "first_label_right": weights @ right / weights.sum(axis=1),
-        "macro_roc_auc": np.array([_macro_auc(rows, probabilities, weight) for weight in weights[: AUC_SAMPLES + 1]]),
     }
+    if auc:
+        some = weights[: AUC_SAMPLES + 1]
+        samples["macro_roc_auc"] = np.array([_macro_auc(rows, probabilities, weight) for weight in some])
+    return samples
 
 
 def table(found: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from evenmood import EmotionClassifier
 from evenmood.evaluation.metrics import RESAMPLES, mean_over_labels, weighted_figures
 from evenmood.labels import GROUP_OF
-from train.evaluation.perturb import elongate, misspell, with_emoji, without_punctuation
+from train.perturb import elongate, misspell, with_emoji, without_punctuation
 
 SHARE = 0.2
 """Share of words with a typo, or stretched."""

@@ -10,8 +10,8 @@ from evenmood.data.splits import load_split
 from evenmood.errors import UsageError
 from evenmood.model.model_folder import TRAINING_FOLDER, figure_text, write_text
 from evenmood.tables.table_files import check_output
-from train.card import ROBUSTNESS_FILE, write_card
 from train.evaluation.probes import SEEDS, Figures, hard_sentences, negation, perturbed, sarcasm, swaps
+from train.release.card import ROBUSTNESS_FILE, write_card
 
 TEXTS_FILE = Path(__file__).with_name("robustness_texts.json")
 """Sentences, names and terms, written for this suite."""

@@ -16,10 +16,10 @@ from evenmood.evaluation.calibration import (
     fit_temperature,
     log_loss,
 )
-from evenmood.evaluation.metrics import mean_over_labels, weighted_figures
+from evenmood.evaluation.metrics import mean_over_labels, rounded, weighted_figures
 from evenmood.model.model_folder import TRAINING_FOLDER, read_info, write_text
 from evenmood.thresholds import Method, tune_thresholds
-from train.evaluation.evaluate import onnx_probabilities, rounded
+from train.evaluation.evaluate import onnx_probabilities
 
 STUDY_FILE = "thresholds.json"
 PARTS = (2, 5)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from evenmood.batch_tokenizer import BatchTokenizer
 from evenmood.classifier import EmotionClassifier
 from evenmood.model.model_folder import TOKENIZER_FILE, figure_text, write_text
-from evenmood.windows import combine, window_spans
+from evenmood.text.fast_batch_tokenizer import BatchTokenizer
+from evenmood.text.windows import combine, window_spans
 from train.evaluation.everyday import BOOTSTRAP_SAMPLES, EverydaySplit, bootstrap_samples, interval, load_everyday
 
 SPLIT = "long"

@@ -20,14 +20,15 @@ from evenmood.data.build_folder import CONFIGURATIONS, MANIFEST_FILE, OFFICIAL, 
 from evenmood.data.splits import Split, load_split
 from evenmood.errors import DataError, UsageError
 from evenmood.model.model_folder import INFO_FILE, TOKENIZER_FILE, TRAINING_FOLDER, whole_folder, write_text
-from evenmood.paths import expanded
-from evenmood.text import clean, fit_tokenizer
-from train.backend import has_gpu
+from evenmood.system.paths import expanded
+from evenmood.text.normalization import clean, fit_tokenizer
 from train.config import TrainConfig
+from train.evaluation.everyday import load_everyday
 from train.experiments import report as experiments
 from train.experiments.arms import ARMS, Run, model_folder, read_run, write_run
-from train.fit import Say, fit, words_by_id
-from train.vectors import load_vectors, write_vec
+from train.fitting.fit import Say, fit, words_by_id
+from train.network.backend import has_gpu
+from train.vectors.sources import load_vectors, write_vec
 
 VECTORS_FILE, VECTORS_ABOUT = "vectors.vec", "vectors.json"
 MATCHED = 1
@@ -181,7 +182,8 @@ def record(name: str, seed: int, folder: Path, config: TrainConfig, train: Split
         "label_words": used,
         "machine": machine(),
     }
-    return Run(name, seed, classifier.predict_proba(test.texts), thresholds, vectors, about)
+    everyday = classifier.predict_proba(load_everyday("test").split.texts)
+    return Run(name, seed, classifier.predict_proba(test.texts), thresholds, everyday, vectors, about)
 
 
 def write_matched(build: Path, folder: Path, seed: int) -> None:

@@ -53,6 +53,7 @@ class Run:
         seed: Of everything random in it.
         probabilities: Of the test texts, float32 of shape (n, 28).
         thresholds: Tuned on validation, float32 of shape (28,).
+        everyday: Probabilities of the everyday test texts, float32 of shape (n, 28).
         label_vectors: Each label's vector in the trained embedding, float32 of shape (28, embedding size); NaN where
             the arm's vocabulary has no word for it.
         about: `config`, `history` (epochs), `train` and `test` (rows and digest), `words` (of the vocabulary),
@@ -63,6 +64,7 @@ class Run:
     seed: int
     probabilities: np.ndarray
     thresholds: np.ndarray
+    everyday: np.ndarray
     label_vectors: np.ndarray
     about: dict[str, Any]
 
@@ -84,7 +86,11 @@ def write_run(out: Path, run: Run) -> None:
     part = arrays.with_suffix(".part")
     with part.open("wb") as file:
         np.savez_compressed(
-            file, probabilities=run.probabilities, thresholds=run.thresholds, label_vectors=run.label_vectors
+            file,
+            probabilities=run.probabilities,
+            thresholds=run.thresholds,
+            everyday=run.everyday,
+            label_vectors=run.label_vectors,
         )
     part.replace(arrays)
     write_text(about, json.dumps(run.about, indent=1) + "\n")
@@ -106,6 +112,7 @@ def read_run(out: Path, arm: str, seed: int) -> Run | None:
                 seed,
                 held["probabilities"],
                 held["thresholds"],
+                held["everyday"],
                 held["label_vectors"],
                 json.loads(about.read_text(encoding="utf-8")),
             )

@@ -2,19 +2,20 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 
-from evenmood import GROUP_OF, LABELS, cards
+from evenmood import GROUP_OF, LABELS
 from evenmood.data.splits import Split
-from evenmood.evaluation.metrics import score
+from evenmood.evaluation.metrics import rounded, score
+from evenmood.model import cards
 from evenmood.model.model_folder import write_text
-from evenmood.text import clean
-from train import figures
-from train.evaluation.evaluate import rounded
+from evenmood.text.normalization import clean
+from train.evaluation.everyday import bootstrap_samples, load_everyday
 from train.evaluation.resampling import (
     PER_LABEL,
     RESAMPLES,
@@ -27,11 +28,17 @@ from train.evaluation.resampling import (
 )
 from train.experiments.arms import ARMS, Run
 from train.experiments.claims import BESIDES, BOTH, CLAIMS, FIGURES, LABEL_PAIRS, compare, judge
+from train.release import figures
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = Path(__file__).with_name("experiments.md.jinja")
 IMAGES = "figures/experiments"
 """Folder of the figures, beside the document."""
+EVERYDAY_FIGURES = {
+    "macro_f1": "macro-F1",
+    "micro_f1": "micro-F1",
+    "first_label_right": "most probable label right",
+}
 PUBLISHED, DEFAULT_MODEL = ROOT / "results/published.json", ROOT / "results/default_model.json"
 SHARED = ("data", "pooling", "seed", "vectors", "corpus", "soft_targets")
 """Options not shown among those that all arms share: the first three are the arm's, the vectors have a line."""
@@ -111,6 +118,7 @@ def collect(
             for a, b in LABEL_PAIRS
             if a in by_arm and b in by_arm
         },
+        "everyday": everyday(by_arm, mixes),
         "single_emotions": {"arm": main, "labels": single_emotions(by_arm[main], test, draws[main])},
         "label_vectors": label_vectors(by_arm[main][0]),
     }
@@ -126,11 +134,30 @@ def without_rows(
 ) -> dict[str, Draws]:
     """Draws of each arm on some of the test rows alone; the AUC, which hardly moves, is left out."""
     rows = row_weights(int(kept.sum()))
-    part = {
-        name: [Run(r.arm, r.seed, r.probabilities[kept], r.thresholds, r.label_vectors, r.about) for r in own]
-        for name, own in by_arm.items()
-    }
+    part = {name: [replace(run, probabilities=run.probabilities[kept]) for run in own] for name, own in by_arm.items()}
     return {name: arm_draws(own, truth[kept], rows, mixes[name], auc=False) for name, own in part.items()}
+
+
+def everyday(by_arm: Mapping[str, Sequence[Run]], mixes: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Figures of each arm on the everyday test texts, and what balancing changes there."""
+    rows = load_everyday("test")
+    draws: dict[str, Draws] = {}
+    for name, runs in by_arm.items():
+        own = [bootstrap_samples(rows, run.everyday, run.thresholds, auc=False) for run in runs]
+        draws[name] = {
+            figure: np.einsum("bs,sb->b", mixes[name], np.stack([each[figure] for each in own]))
+            for figure in EVERYDAY_FIGURES
+        }
+    pairs = [pair for side in CLAIMS["balancing"].pairs.values() for pair in side]
+    return {
+        "rows": len(rows.split),
+        "arms": {name: {figure: interval(values) for figure, values in own.items()} for name, own in draws.items()},
+        "comparisons": {
+            f"{a} - {b}": {figure: interval(draws[a][figure] - draws[b][figure]) for figure in EVERYDAY_FIGURES}
+            for a, b in pairs
+            if a in by_arm and b in by_arm
+        },
+    }
 
 
 def best_epoch(run: Run) -> int:
@@ -224,7 +251,7 @@ def label_vectors(run: Run) -> dict[str, Any]:
 
 def write(content: dict[str, Any], results: Path, path: Path) -> None:
     """Write the results file, the figures beside the document, and the document."""
-    content = rounded_all(content) | {"config": content["config"]}
+    content = rounded(content) | {"config": content["config"]}
     results.parent.mkdir(parents=True, exist_ok=True)
     write_text(results, json.dumps(content, indent=1) + "\n")
     folder = path.parent / IMAGES
@@ -244,17 +271,9 @@ def document(results: Path) -> str:
         **json.loads(results.read_text(encoding="utf-8")),
         titles={name: arm.title for name, arm in ARMS.items()},
         figure_titles=FIGURES,
+        everyday_titles=EVERYDAY_FIGURES,
         groups=GROUP_OF,
         published=json.loads(PUBLISHED.read_text(encoding="utf-8"))["models"],
         bundled=json.loads(DEFAULT_MODEL.read_text(encoding="utf-8"))["metrics"]["test"],
         images=IMAGES,
     )
-
-
-def rounded_all(figures: Any) -> Any:
-    """The same nested objects and lists with numbers to four decimals."""
-    if isinstance(figures, list):
-        return [rounded_all(value) for value in figures]
-    if isinstance(figures, dict):
-        return {name: rounded_all(value) for name, value in figures.items()}
-    return rounded(figures)

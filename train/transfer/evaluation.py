@@ -13,7 +13,7 @@ from evenmood import EmotionClassifier
 from evenmood.errors import DataError, UsageError
 from evenmood.evaluation.metrics import RESAMPLES, score
 from evenmood.model.model_folder import TRAINING_FOLDER, figure_text, write_text
-from evenmood.paths import expanded
+from evenmood.system.paths import expanded
 from evenmood.tables.table_files import check_output
 from evenmood.thresholds import tune_thresholds
 from train.transfer.mapping import LabelMapping, read_mapping

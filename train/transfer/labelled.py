@@ -13,7 +13,7 @@ from evenmood.data.splits import ALIASES, explained, load_split
 from evenmood.errors import DataError
 from evenmood.labels import LABELS
 from evenmood.model import hub
-from evenmood.paths import expanded
+from evenmood.system.paths import expanded
 from evenmood.tables.streams import CHUNK_ROWS, read_chunks
 from evenmood.tables.table_files import FORMATS
 from train.transfer.columns import Columns, choose_columns, layout_of

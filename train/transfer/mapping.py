@@ -9,7 +9,7 @@ from typing import Any
 
 from evenmood.errors import DataError
 from evenmood.labels import LABELS
-from evenmood.paths import expanded
+from evenmood.system.paths import expanded
 
 FOLDER = Path(__file__).with_name("mappings")
 """Mappings that are named without a path."""

@@ -1,0 +1,6 @@
+"""The `evenmood` command as `python -m evenmood`."""
+
+from evenmood.cli.commands import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The `evenmood` command, and how every command of the project starts and ends."""

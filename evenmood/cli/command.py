@@ -1,0 +1,145 @@
+"""How every command of the project ends: an exit code, and one line for what the user can put right."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from io import TextIOWrapper, UnsupportedOperation
+from pathlib import Path
+from typing import Any, NoReturn
+
+from evenmood.errors import EvenmoodError, UsageError
+from evenmood.system import proxies
+from evenmood.system.redaction import redact_stream
+from evenmood.system.signals import cleaned_up
+
+DEBUG_FLAG = "--debug"
+INTERRUPTED = 130
+"""What a shell reports for a command that Ctrl+C ended."""
+EXTRAS = {
+    "pyarrow": "parquet",
+    "gradio": "space",
+    "sentencex": "space",
+    "ray": "ray",
+    "keras": "train,cpu",
+    "onnx": "train",
+    "sklearn": "train",
+    "fasttext": "train",
+    "datasets": "train",
+    "evaluate": "train",
+    "matplotlib": "train",
+    "jinja2": "train",
+    "pandas": "train",
+    "datasketch": "data",
+    "filelock": "data",
+    "krippendorff": "data",
+    "ftfy": "data",
+    "py3langid": "data",
+    "statsmodels": "data",
+    "openai": "data",
+    "torch": "data",
+    "transformers": "data",
+}
+"""The extra that brings a module."""
+
+
+OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
+YES = ("1", "ON", "YES", "TRUE")
+"""How the Hub's client and its relatives read these."""
+
+
+def prepare_streams() -> None:
+    """Let no character stop a print, and no secret reach standard error.
+
+    A terminal that lacks a character shows another one. Standard output may carry the user's data: it is not redacted.
+    Where a stream is closed (`>&-`), messages go nowhere, and printing results fails; the null device takes its place,
+    or the next file that is opened would, and get what is printed.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for the whole process
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    redact_stream(sys.stderr)
+
+
+def can_print(text: str) -> bool:
+    """Whether standard output has the characters of a text."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def print_json(content: Any) -> None:
+    """Print JSON, with escapes where standard output lacks a character: another one would be another value."""
+    text = json.dumps(content, ensure_ascii=False, indent=1)
+    print(text if can_print(text) else json.dumps(content, indent=1))
+
+
+def as_utf8(argument: str) -> str:
+    """An argument as UTF-8, where Python could not decode it: in the C locale it takes nothing but ASCII."""
+    if any("\udc80" <= char <= "\udcff" for char in argument):
+        return os.fsencode(argument).decode("utf-8", "replace")
+    return argument
+
+
+def run(app: Callable[..., Any], prog_name: str, arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a typer app and exit: 0, 2 for wrong usage, 1 for another failure, 130 for an interrupt.
+
+    `--debug`, anywhere on the command line, shows the traceback in place of the line.
+    """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    debug = DEBUG_FLAG in given
+    code, message = 0, ""
+    prepare_streams()
+    proxies.exempt_loopback()
+    if any(os.environ.get(name, "").upper() in YES for name in OFFLINE):
+        proxies.set_aside()
+    with cleaned_up():
+        try:
+            app([argument for argument in given if argument != DEBUG_FLAG], prog_name=prog_name)
+        except SystemExit as stop:  # how typer ends
+            code = stop.code if isinstance(stop.code, int) else 0
+            message = "interrupted" if code == INTERRUPTED else ""
+        except KeyboardInterrupt:
+            code, message = INTERRUPTED, "interrupted"
+        except Exception as error:
+            if debug:
+                raise
+            code, message = describe(error)
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        if code == 0 and not isinstance(error, BrokenPipeError):
+            code, message = describe(error)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left has nowhere to go: no second try at exit
+    if message:
+        print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def describe(error: Exception) -> tuple[int, str]:
+    """Exit code and message, one line, of an error."""
+    if isinstance(error, EvenmoodError):
+        return 2 if isinstance(error, UsageError) else 1, " ".join(str(error).split())
+    if isinstance(error, UnsupportedOperation) and sys.__stdout__ is None:
+        return 1, "standard output is closed; there is nowhere to print to"
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        module = error.name.split(".")[0]
+        extra = EXTRAS.get(module)
+        hint = f'pip install "evenmood[{extra}]"' if extra else f"pip install {module}"
+        return 1, f"{module} is not installed; install it with: {hint}"
+    if isinstance(error, OSError) and error.strerror:
+        return 1, f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if "proxy" in str(error).lower() and (problem := proxies.unusable()):
+        return 1, f"the network cannot be reached: {problem}"
+    return 1, f"{type(error).__name__}: {' '.join(str(error).split())} (unexpected; {DEBUG_FLAG} shows the traceback)"

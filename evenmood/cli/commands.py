@@ -1,0 +1,354 @@
+"""The `evenmood` command: one text, a table of texts, or what a model is."""
+
+import difflib
+import re
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from evenmood.cli.command import DEBUG_FLAG, as_utf8, can_print, prepare_streams, print_json, run
+from evenmood.errors import UsageError
+from evenmood.system.paths import expanded
+
+if TYPE_CHECKING:
+    from evenmood.classifier import EmotionClassifier
+
+app = typer.Typer(
+    help="Emotions of a text: 28 labels, each with its own threshold.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    epilog="evenmood 'some text' is short for evenmood text 'some text'. --debug shows the traceback of an error.",
+)
+COMMANDS = ("text", "predict", "info")
+Format = Literal["csv", "tsv", "jsonl", "parquet"]
+InputFormat = Literal["csv", "tsv", "jsonl", "parquet", "txt"]
+FLAGS, WITH_VALUE = ("--proba", "--json", "--help"), ("--model", "--revision")
+"""Options of `evenmood text`, without and with a value."""
+OPTION = re.compile(r"--[a-z][a-z-]*(=.*)?")
+SIMILAR = 0.85
+"""Minimum difflib ratio at which a word is treated as a mistyped command."""
+Model = Annotated[str | None, typer.Option(help="Folder or Hub id; the bundled model if left out.")]
+Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub repository.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from evenmood import __version__
+
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Options of the command itself."""
+
+
+@app.command("text")
+def classify(
+    words: Annotated[
+        list[str], typer.Argument(metavar="TEXT", help="One text; unquoted words are joined; - for standard input.")
+    ],
+    model: Model = None,
+    revision: Revision = None,
+    proba: Annotated[bool, typer.Option("--proba", help="Show every label.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Print the emotions of one text."""
+    _check_stdout()
+    if words == ["-"] and sys.stdin is None:
+        raise UsageError("standard input is closed; give the text as an argument")
+    text = sys.stdin.buffer.read().decode("utf-8", "replace") if words == ["-"] else as_utf8(" ".join(words))
+    classifier = _load(model, revision)
+    probabilities = classifier.predict_proba([text])
+    (prediction,) = classifier.decide(probabilities)
+    by_label = dict(zip(classifier.labels, map(float, probabilities[0]), strict=True))
+    if as_json:
+        content = asdict(prediction) | ({"probabilities": by_label} if proba else {})
+        print_json(content)
+        return
+    shown = sorted(by_label, key=by_label.__getitem__, reverse=True) if proba else prediction.names
+    width, block = max(map(len, shown)), "█" if can_print("█") else "#"
+    for label in shown:
+        bar = block * round(by_label[label] * 20)
+        mark = "*" if proba and label in prediction.names else " " if proba else ""
+        print(f"{label:{width}} {by_label[label]:5.2f} {mark} {bar:20} threshold {classifier.thresholds[label]:.2f}")
+    if prediction.fallback:
+        print("No label reaches its threshold; this is the most probable one.")
+
+
+@app.command()
+def predict(
+    source: Annotated[
+        str, typer.Argument(metavar="IN", help="CSV, TSV, JSON Lines, Parquet or .txt file; - for stdin.")
+    ],
+    target: Annotated[str, typer.Argument(metavar="[OUT]", help="File to write; - for stdout.")] = "-",
+    column: Annotated[str, typer.Option(help="Column that holds the texts.")] = "text",
+    output_format: Annotated[
+        Format | None, typer.Option("--format", help="Format of OUT, where its name does not tell; else as IN.")
+    ] = None,
+    input_format: Annotated[
+        InputFormat | None, typer.Option(help="Format of IN, where its name does not tell.")
+    ] = None,
+    labels: Annotated[str | None, typer.Option(help="Give these labels only: joy,anger")] = None,
+    proba: Annotated[bool, typer.Option("--proba", help="Add a column per label with its probability.")] = False,
+    model: Model = None,
+    revision: Revision = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out broken rows, and count them.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse rows without a text.")] = False,
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of IN: utf-8, utf-16, windows-1252, …; detected if left out.")
+    ] = None,
+    delimiter: Annotated[
+        str | None, typer.Option(help="Between the cells of a CSV file: ';', tab, …; detected if left out.")
+    ] = None,
+    output_encoding: Annotated[
+        str | None,
+        typer.Option(help="Encoding of a CSV or TSV file OUT; as IN if that has the same format, else utf-8."),
+    ] = None,
+    output_delimiter: Annotated[
+        str | None, typer.Option(help="Between the cells of a CSV file OUT; as IN if that is CSV too, else a comma.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    engine: Annotated[
+        Literal["local", "ray"], typer.Option(help="This process, or a Ray cluster; that takes Parquet alone.")
+    ] = "local",
+    ray_address: Annotated[
+        str | None, typer.Option(help="Cluster for --engine ray; this machine alone if left out.")
+    ] = None,
+) -> None:
+    """Add the emotions of every row to a table, in a stream, whatever its size.
+
+    The columns emotion_labels, emotion_probabilities and emotion_fallback come after the table's own. They are empty in
+    rows without a text: an empty CSV cell, null in JSON Lines and Parquet.
+    """
+    from evenmood.tables import scored
+    from evenmood.tables import streams as tables
+    from evenmood.tables.table_files import STANDARD_OUTPUT, STREAM, check_output
+    from evenmood.tables.table_form import Form, check_delimiter, check_encoding
+
+    target = STREAM if target in STANDARD_OUTPUT else target
+    kind = tables.format_of(source, input_format, "--input-format")
+    if output_format is None and target == STREAM:
+        output_format = {"parquet": "jsonl", "txt": "csv"}.get(kind, kind)  # type: ignore[assignment]
+    out_kind = tables.format_of(target, output_format, "--format")
+    if out_kind == "txt":
+        raise UsageError(f"{target}: a text file has no columns for emotions; write .csv, .tsv, .jsonl or .parquet")
+    if Path(source).is_file() and Path(target).exists() and Path(source).samefile(target):
+        raise UsageError(f"{target} is the input itself; choose another name")
+    check_output(target, overwrite)
+    _check_kinds(
+        ("--encoding", encoding, kind, ("csv", "tsv", "jsonl", "txt")),
+        ("--delimiter", delimiter, kind, ("csv",)),
+        ("--output-encoding", output_encoding, out_kind, ("csv", "tsv")),
+        ("--output-delimiter", output_delimiter, out_kind, ("csv",)),
+    )
+    encoding = check_encoding(encoding, "--encoding")
+    output_encoding = check_encoding(output_encoding, "--output-encoding")
+    delimiter = check_delimiter(delimiter, "--delimiter")
+    output_delimiter = check_delimiter(output_delimiter, "--output-delimiter")
+    if engine == "ray" and (kind != "parquet" or out_kind != "parquet" or STREAM in (source, target)):
+        raise UsageError("--engine ray reads a Parquet file and writes one; name both, or leave the option out")
+    if engine == "local" and ray_address:
+        raise UsageError("--ray-address is of --engine ray")
+    classifier = _load(model, revision)
+    chosen = _chosen(labels, classifier.labels)
+    added = scored.added_names(chosen, proba)
+    column = tables.find_column(source, kind, column, delimiter, encoding)
+    bad, doubtful = _Tally(), _Tally()
+    count = long_texts = missing = 0
+    form: Form | None = None
+    on_bad = bad.add if skip_bad else tables.refuse
+    with ExitStack() as stack:
+        advance = _progress(stack, quiet)
+        if engine == "ray":
+            from evenmood.distributed import ray_cluster as cluster
+
+            place = str(expanded(model).resolve()) if model and expanded(model).is_dir() else model
+            arguments = {"model": place, "revision": revision, "chosen": chosen, "proba": proba}
+            pieces = cluster.predict_file(source, column, added, arguments, ray_address)
+            count, missing = cluster.write_file(pieces, target, column, source, on_bad, advance, overwrite, strict)
+        else:
+            job = scored.TableJob(source, kind, target, out_kind, column, chosen, proba, on_bad, overwrite, strict)
+            job = replace(job, on_doubt=doubtful.add, encoding=encoding, delimiter=delimiter)
+            job = replace(job, output_encoding=output_encoding, output_delimiter=output_delimiter)
+            for part in scored.predict_table(classifier, job):
+                if part.form and form is None:
+                    form = part.form
+                    if described := form.described(kind):
+                        print(f"{source}: read as {described}", file=sys.stderr)
+                count += part.rows
+                long_texts += part.long_texts
+                missing += part.missing
+                advance(count, part.done)
+    if long_texts:
+        size = classifier.info.max_length
+        print(f"{long_texts:,} texts of more than {size} tokens were read in overlapping windows", file=sys.stderr)
+    if missing:
+        print(f"{missing:,} of {count:,} rows have no text and got an empty answer", file=sys.stderr)
+    if doubtful.count:
+        print(f"{doubtful.count:,} rows may be several; the first: {doubtful.first}", file=sys.stderr)
+    if bad.count:
+        print(f"left out {bad.count:,} broken rows of {count + bad.count:,}; the first: {bad.first}", file=sys.stderr)
+
+
+@app.command()
+def info(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="Folder or Hub id; the bundled model if left out.")
+    ] = None,
+    model: Model = None,
+    revision: Revision = None,
+    as_json: Json = False,
+) -> None:
+    """Print what a model is: labels, thresholds, measured figures, origin, size."""
+    _check_stdout()
+    if name and model:
+        raise UsageError(f"two models, {name!r} and --model {model!r}; give the model once")
+    classifier = _load(name or model, revision)
+    about = classifier.info
+    if as_json:
+        print_json({**asdict(about), "bytes": classifier.file_sizes()})
+        return
+    from evenmood.labels import GROUP_OF
+    from evenmood.model.model_folder import figure_text
+
+    split = next((name for name in ("test", "validation") if name in about.metrics), None)
+    figures: Any = about.metrics[split] if split else {}
+    per_label = figures.get("per_label", {})
+    size = sum(classifier.file_sizes().values()) / 1e6
+    attention = "attention" if about.attention else "average over time"
+    print(f"{classifier.folder}: {size:.1f} MB, {len(about.labels)} labels, {about.max_length} tokens, {attention}")
+    for key in ("data", "vectors", "evenmood"):
+        if key in about.trained_from:
+            print(f"trained {'with evenmood' if key == 'evenmood' else 'from ' + key}: {about.trained_from[key]}")
+    for key, title in (("macro_f1", "macro-F1"), ("micro_f1", "micro-F1"), ("macro_roc_auc", "macro ROC AUC")):
+        if key in figures:
+            print(f"{title} on {split}: {figure_text(figures[key])}")
+    print(
+        f"\n{'label':16}{'group':11}{'threshold':>9}"
+        + (f"{'texts':>8}{'precision':>11}{'recall':>8}{'F1':>7}" * bool(per_label))
+    )
+    for label in about.labels:
+        line = f"{label:16}{GROUP_OF.get(label, ''):11}{about.thresholds[label]:9.2f}"
+        if label in per_label:
+            row = per_label[label]
+            line += f"{row['support']:8}{row['precision']:11.2f}{row['recall']:8.2f}{row['f1']:7.2f}"
+        print(line)
+
+
+def _load(model: str | None, revision: str | None) -> "EmotionClassifier":
+    from evenmood.classifier import EmotionClassifier
+
+    return EmotionClassifier.from_pretrained(model, revision=revision)
+
+
+class _Tally:
+    """How many messages there were, and the first."""
+
+    def __init__(self) -> None:
+        self.count, self.first = 0, ""
+
+    def add(self, message: str) -> None:
+        self.count, self.first = self.count + 1, self.first or message
+
+
+def _check_kinds(*options: tuple[str, str | None, str, tuple[str, ...]]) -> None:
+    """Raise `UsageError` for an option that the format has no use for: name, value, format, formats it is for."""
+    for flag, value, kind, kinds in options:
+        if value is not None and kind not in kinds:
+            raise UsageError(f"{flag} is for {' and '.join(kinds)}; the format is {kind}")
+
+
+def _check_stdout() -> None:
+    if sys.__stdout__ is None:
+        raise UsageError("standard output is closed; there is nowhere to print to")
+
+
+def _chosen(labels: str | None, known: Sequence[str]) -> list[str]:
+    if labels is None:
+        return list(known)
+    chosen = list(dict.fromkeys(label.strip() for label in labels.split(",") if label.strip()))
+    unknown = [label for label in chosen if label not in known]
+    if unknown or not chosen:
+        raise UsageError(f"--labels: no label {unknown[0] if unknown else labels!r}; the labels are {', '.join(known)}")
+    return chosen
+
+
+def _progress(stack: ExitStack, quiet: bool) -> Any:
+    """A function to call with the rows done and the share of the input read; shows a bar on a terminal."""
+    if quiet or not sys.stderr.isatty():
+        return lambda count, done: None
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    shown = [TextColumn("{task.fields[rows]:,} rows"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()]
+    progress = stack.enter_context(Progress(*shown, console=Console(stderr=True)))
+    task = progress.add_task("", total=None, rows=0)
+
+    def advance(count: int, done: float | None) -> None:
+        progress.update(task, rows=count, completed=done or 0, total=None if done is None else 1)
+
+    return advance
+
+
+def arguments_of(given: Sequence[str], piped: bool) -> list[str]:
+    """Insert the default subcommand: `evenmood 'some text'` becomes `evenmood text 'some text'`.
+
+    Args:
+        given: As they were typed.
+        piped: Whether standard input is no terminal, so that a text may come from there.
+
+    Raises:
+        UsageError: The first word is nearly a command.
+    """
+    if not given:
+        return ["text", "-"] if piped else []
+    if given[0] in (*COMMANDS, "--version", "--help"):
+        return list(given)
+    options, words, rest = [], [], list(given)
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            words += rest
+            break
+        if word in FLAGS or (OPTION.fullmatch(word) and word not in WITH_VALUE):
+            options.append(word)
+        elif word in WITH_VALUE:
+            options += [word, *rest[:1]]
+            rest = rest[1:]
+        else:
+            words.append(word)
+    meant = difflib.get_close_matches(words[0], COMMANDS, 1, SIMILAR) if words and "--" not in given else []
+    if meant:
+        raise UsageError(
+            f"unknown command {words[0]!r}; did you mean {meant[0]}? (to analyze the word: evenmood text {words[0]})"
+        )
+    if not words and piped:
+        words = ["-"]
+    return ["text", *options, *(["--", *words] if words else [])]
+
+
+def main() -> None:
+    """Run the command line."""
+    prepare_streams()
+    given = [word for word in sys.argv[1:] if word != DEBUG_FLAG]
+    debug = [DEBUG_FLAG] if len(given) < len(sys.argv) - 1 else []
+    piped = sys.stdin is not None and not sys.stdin.closed and not sys.stdin.isatty()
+    try:
+        arguments = arguments_of(given, piped)
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    run(app, "evenmood", [*debug, *arguments])

@@ -1,0 +1,1 @@
+"""Proxies, credentials, signals and paths: what the process runs with."""

@@ -1,0 +1,1 @@
+"""Cleaning and tokenizing texts, and reading long ones in windows."""

@@ -1,0 +1,1 @@
+"""Pieces that several tabs share: answers as HTML, texts in three languages, error messages."""

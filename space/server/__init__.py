@@ -1,0 +1,1 @@
+"""Models, storage and feedback on the server."""

@@ -1,0 +1,1 @@
+"""Tables that visitors upload: read, scored and counted apart from the server."""

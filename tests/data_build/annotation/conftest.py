@@ -1,0 +1,35 @@
+"""Fixtures of the tests on votes."""
+
+from pathlib import Path
+
+import pytest
+
+from data_build.annotation.votes import Votes
+from data_build.stages import review
+from data_build.stages.stage import open_stage
+from evenmood.data.rows import table, text_hash
+from tests.data_build.annotation import JOY
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Path:
+    """A build folder that has come as far as `verify`."""
+    texts = [f"text number {number}" for number in range(6)]
+    rows = table(
+        id=[f"sentiment140:{number}" for number in range(6)],
+        text=texts,
+        text_hash=[text_hash(text) for text in texts],
+        labels=[[JOY]] * 6,
+        source=["sentiment140"] * 6,
+    )
+    for name in ("verify", "balance"):
+        with open_stage(tmp_path, name, {}, {}, print) as stage:
+            stage.write("part-00000", rows, {"in": 6})
+            stage.finish()
+    return tmp_path
+
+
+@pytest.fixture
+def votes(build: Path) -> Votes:
+    Votes(build, "review").add_person("Ada", "a long passphrase")
+    return review.fill(build)

@@ -1,0 +1,74 @@
+"""Generating with keys and proxies as people's environments hold them."""
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from data_build.generation import generator
+from data_build.generation.generator import GeneratorError
+from data_build.stages import generate
+from tests.data_build.generation import OPTIONS
+from tests.fakes.local_hub import run_module
+from tests.fakes.openai_server import Handler, OpenAIServer
+
+KEY = "sk-theKeyThatNobodyMaySee"
+
+
+@pytest.mark.parametrize("form", ["{}\n", " {} ", "{}\r\n"])
+def test_white_space_around_a_key(
+    build: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    seen: set[str] = set()
+
+    def look(handler: Handler) -> bool:
+        seen.add(handler.headers["Authorization"])
+        return False
+
+    server.fault = look
+    monkeypatch.setenv("OPENAI_API_KEY", form.format(KEY))
+    generate.run(build, print, "small", base_url=server.url + "\n", **OPTIONS)
+    assert seen == {f"Bearer {KEY}"}
+
+
+@pytest.mark.parametrize("variable", ["OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"])
+@pytest.mark.parametrize("form", ["\u201c{}\u201d", "{}\nsk-more", "'{}'", "{}\u2026", "{}\x01"])
+def test_a_malformed_key_is_refused_at_once(build: Path, server: OpenAIServer, variable: str, form: str) -> None:
+    start = time.monotonic()
+    done = run_module("data_build", "generate", build, "--base-url", server.url, **{variable: form.format(KEY)})
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(f"error: {variable}: not a valid token")
+    assert KEY not in done.stdout + done.stderr
+    assert not server.seen
+    assert time.monotonic() - start < 30
+
+
+SOCKS = "socks://user:theProxyPassword@127.0.0.1:9/"
+
+
+def test_a_server_of_this_machine_needs_no_proxy(
+    build: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", SOCKS)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("no_proxy", "")
+    generate.run(build, print, "small", base_url=server.url, **OPTIONS)
+    assert len(server.asked) == 8
+
+
+def test_elsewhere_the_proxy_is_named(build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = run_module("data_build", "generate", build, OPENAI_API_KEY=KEY, ALL_PROXY=SOCKS)
+    assert done.returncode == 1
+    assert re.search(r"^error: .*ALL_PROXY.*socks://", done.stderr, re.MULTILINE)
+    assert "theProxyPassword" not in done.stderr
+    monkeypatch.setattr(generator, "PATIENCE", 0.5)
+    monkeypatch.setenv("HTTP_PROXY", "http://user:theProxyPassword@127.0.0.1:9")
+    with pytest.raises(GeneratorError, match=r"does not answer.*HTTP_PROXY") as error:
+        generate.run(build, print, "small", base_url="http://llm.example/v1", restart=True, **OPTIONS)
+    assert "theProxyPassword" not in str(error.value)
+    said: list[str] = []
+    monkeypatch.setenv("ALL_PROXY", SOCKS)
+    generate.run(build, said.append, "small", dry_run=True, **OPTIONS)  # asks nobody
+    assert "8 requests" in said[0]

@@ -1,0 +1,247 @@
+"""Generating when the endpoint fails: what passes changes nothing, and nothing that was answered is lost."""
+
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import wait
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data_build.generation import answers, generator
+from data_build.generation.generator import GeneratorError, read_answers
+from data_build.stages import generate
+from evenmood.data.build_folder import read_manifest
+from tests.data_build.generation import OPTIONS
+from tests.fakes.hub_repository import files_of
+from tests.fakes.openai_server import Handler, OpenAIServer
+
+FAULTS: dict[str, Callable[[Handler], bool]] = {}
+
+
+def fault(function: Callable[[Handler], bool]) -> Callable[[Handler], bool]:
+    FAULTS[function.__name__] = function
+    return function
+
+
+@fault
+def rate_limit(handler: Handler) -> bool:
+    if handler.number <= 3:
+        handler.answer({"error": {"message": "slow down"}}, 429, Retry_After="1")
+    return handler.number <= 3
+
+
+@fault
+def every_third_500(handler: Handler) -> bool:
+    if handler.number % 3 == 0:
+        handler.answer({"error": {"message": "oops"}}, 500)
+    return handler.number % 3 == 0
+
+
+@fault
+def late(handler: Handler) -> bool:
+    if handler.number == 2:
+        time.sleep(3)
+    return False
+
+
+@fault
+def cut(handler: Handler) -> bool:
+    if handler.number == 2:
+        handler.close_connection = True
+    return handler.number == 2
+
+
+@fault
+def for_hours(handler: Handler) -> bool:
+    """A server that asks for more patience than it needs."""
+    if handler.number <= 4:
+        handler.answer({"error": {"message": "slow down"}}, 429, Retry_After="7200")
+    return handler.number <= 4
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_what_passes_changes_nothing(
+    build: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    generate.run(build, print, "small", base_url=server.url, **OPTIONS)
+    expected = files_of(build)
+    server.fault, server.seen = FAULTS[name], 0
+    monkeypatch.setattr(generator, "LONGEST_PAUSE", 1.0)
+    generate.run(build, print, "small", base_url=server.url, timeout=2, restart=True, **OPTIONS)
+    assert files_of(build) == expected
+
+
+def busy(seconds: float, pause: str) -> Callable[[Handler], bool]:
+    """A server that answers 429 from its first request on for a while."""
+    started: list[float] = []
+
+    def fault(handler: Handler) -> bool:
+        started.append(time.monotonic())
+        refuses = time.monotonic() - started[0] < seconds
+        if refuses:
+            handler.answer({"error": {"message": "slow down"}}, 429, Retry_After=pause)
+        return refuses
+
+    return fault
+
+
+def test_a_rate_limit_is_outlasted_however_often_it_is_met(
+    build: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generator, "PATIENCE", 4.0)
+    server.fault = busy(3.0, "0.1")
+    generate.run(build, print, "small", base_url=server.url, **OPTIONS)
+    assert server.seen > 60  # more tries of each of four requests than any count of tries would allow
+    assert len(server.asked) == 8
+
+
+def test_a_rate_limit_without_an_end(build: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generator, "PATIENCE", 1.0)
+    server.fault = busy(3600, "0.2")
+    with pytest.raises(GeneratorError, match=r"HTTP 429.*slow down"):
+        generate.run(build, print, "small", base_url=server.url, **OPTIONS)
+
+
+def test_no_money_is_not_waited_for(build: Path, server: OpenAIServer) -> None:
+    def poor(handler: Handler) -> bool:
+        handler.answer({"error": {"message": "you exceeded your quota", "code": "insufficient_quota"}}, 429)
+        return True
+
+    server.fault = poor
+    with pytest.raises(GeneratorError, match="you exceeded your quota"):
+        generate.run(build, print, "small", base_url=server.url, **OPTIONS)
+    assert server.seen <= OPTIONS["concurrency"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pause", ["1", "45", ""])
+def test_a_rate_limit_of_a_minute(build: Path, server: OpenAIServer, pause: str) -> None:
+    server.fault = busy(60, pause)
+    generate.run(build, print, "small", base_url=server.url, **OPTIONS)
+    assert len(server.asked) == 8
+
+
+def bad(handler: Handler, body: Callable[[Handler], Any]) -> bool:
+    if handler.number == 1:
+        handler.answer(body(handler))
+    return handler.number == 1
+
+
+MALFORMED: dict[str, tuple[Callable[[Handler], Any], str]] = {
+    "broken JSON": (lambda handler: _with_content(handler, '{"comments": ["a'), "malformed"),
+    "another object": (lambda handler: _with_content(handler, '{"texts": []}'), "malformed"),
+    "cut off": (lambda handler: handler.owner.reply(True, ["a b c d"], "length"), "length"),
+    "filtered": (lambda handler: handler.owner.reply(True, [], "content_filter"), "content_filter"),
+    "no choice": (lambda handler: {**handler.owner.reply(True, []), "choices": []}, "malformed"),
+    "refusal": (lambda handler: _refusal(handler), "refused"),
+    "a page": (lambda handler: b"<html>welcome to the proxy</html>", "malformed"),
+    "a list": (lambda handler: [], "malformed"),
+    "a string": (lambda handler: "fine", "malformed"),
+    "nothing": (lambda handler: b"", "malformed"),
+    "bytes": (lambda handler: b"\xff\x00\xfe", "malformed"),
+    "an empty choice": (lambda handler: {**handler.owner.reply(True, []), "choices": [{}]}, "malformed"),
+    "a choice that is none": (lambda handler: {**handler.owner.reply(True, []), "choices": ["x"]}, "malformed"),
+    "no message": (
+        lambda handler: {"choices": [{"message": None, "finish_reason": "stop"}], "usage": None},
+        "malformed",
+    ),
+    "no tokens": (lambda handler: {"choices": [], "usage": {}}, "malformed"),
+    "half a character": (lambda handler: _with_content(handler, '{"comments": ["\\ud800"]}'), "malformed"),
+}
+
+
+def _with_content(handler: Handler, content: str) -> dict[str, Any]:
+    reply = handler.owner.reply(True, [])
+    reply["choices"][0]["message"]["content"] = content
+    return reply
+
+
+def _refusal(handler: Handler) -> dict[str, Any]:
+    reply = handler.owner.reply(True, [])
+    reply["choices"][0]["message"] = {"role": "assistant", "content": None, "refusal": "I cannot"}
+    return reply
+
+
+@pytest.mark.parametrize("case", MALFORMED)
+def test_an_answer_that_is_none_is_counted(build: Path, server: OpenAIServer, case: str) -> None:
+    body, reason = MALFORMED[case]
+    server.fault = lambda handler: bad(handler, body)
+    generate.run(build, print, "small", base_url=server.url, **OPTIONS)
+    dropped = read_manifest(build, "generate")["dropped"]
+    assert dropped[f"not answered: {reason}"] == 8
+
+
+def test_a_page_in_place_of_a_completion(build: Path, server: OpenAIServer) -> None:
+    def page(handler: Handler) -> bool:
+        if handler.number == 1:
+            handler.answer(b"<html></html>", Content_Type="text/html")
+        return handler.number == 1
+
+    server.fault = page
+    generate.run(build, print, "small", base_url=server.url, **OPTIONS)
+    assert read_manifest(build, "generate")["dropped"]["not answered: malformed"] == 8
+
+
+def test_answers_without_tokens_that_an_earlier_run_kept(build: Path, server: OpenAIServer) -> None:
+    def dies(handler: Handler) -> bool:
+        handler.answer({"error": {"message": "no such model"}}, 404)
+        return True
+
+    server.fault = dies
+    with pytest.raises(GeneratorError, match="HTTP 404"):
+        generate.run(build, print, "small", base_url=server.url, **OPTIONS)
+    line = {"number": 0, "texts": [], "finish_reason": "malformed", "prompt_tokens": None, "completion_tokens": None}
+    (build / "generate" / "answers-part-00000.jsonl").write_text(json.dumps(line) + "\n")
+    server.fault = lambda handler: False
+    generate.run(build, print, "small", base_url=server.url, **OPTIONS)
+    assert len(server.asked) == 7
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt])
+def test_whatever_goes_wrong_what_was_answered_is_kept(
+    build: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]
+) -> None:
+    """One request fails in an unheard-of way, or somebody presses Ctrl-C, while three others are under way."""
+
+    def late(handler: Handler) -> bool:
+        time.sleep(0.3)
+        return False
+
+    server.fault = late
+    with monkeypatch.context() as broken:
+        if kind is KeyboardInterrupt:
+            broken.setattr(answers, "wait", interrupted(wait))
+        else:
+            broken.setattr(generator.Generator, "read", fails_once(generator.Generator.read))
+        with pytest.raises(kind):
+            generate.run(build, print, "small", base_url=server.url, **OPTIONS)
+    written = 4 - (kind is RuntimeError)
+    assert len(list(read_answers(build / "generate" / "answers-part-00000.jsonl"))) == written
+    generate.run(build, print, "small", base_url=server.url, **OPTIONS)
+    assert len(server.asked) == 12 - written
+
+
+def interrupted(wait: Callable[..., Any]) -> Callable[..., Any]:
+    """`wait`, at whose first call somebody presses Ctrl-C."""
+    calls: list[int] = []
+
+    def first(*arguments: Any, **options: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return wait(*arguments, **options)
+
+    return first
+
+
+def fails_once(read: Callable[..., Any]) -> Callable[..., Any]:
+    """`read` that fails for the first request, as no client's error would be."""
+
+    def first(self: Any, request: Any, body: bytes) -> Any:
+        if request.number == 0:
+            raise RuntimeError("unheard of")
+        return read(self, request, body)
+
+    return first

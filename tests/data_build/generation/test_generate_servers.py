@@ -1,0 +1,337 @@
+"""Generating through servers that are merely compatible: wrapped answers, answers that are none, fewer parameters."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data_build.generation import batch, generator
+from data_build.generation.generator import Generator, GeneratorError, read_answers
+from data_build.generation.reading import comments_in, lines_in, listed_in
+from data_build.stages import generate
+from data_build.stages import generated_rows as kept
+from evenmood import DataError, UsageError
+from evenmood.data.build_folder import read_manifest, read_rows
+from tests.data_build.generation import OPTIONS
+from tests.fakes.hub_repository import files_of
+from tests.fakes.local_hub import run_module
+from tests.fakes.openai_server import Handler, OpenAIServer, nonsense
+
+WRAPPERS = {
+    "thinking": '<think>\nSome {{comments}}: ["no"]. {{"comments": ["a draft"]}}\n</think>\n\n{}',
+    "thinking that the template opened": "I should write.\n</think>{}",
+    "another word for it": "<reasoning>why</reasoning>{}",
+    "a channel": "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>{}",
+    "a fence": "```json\n{}\n```",
+    "a bare fence": "```\n{}\n```",
+    "prose": "Sure! Here [as asked] is the JSON:\n\n{}\n\nLet me know if you want {{more}}.",
+    "thinking and a fence": "<think>…</think>Here:\n```json\n{}\n```\nDone.",
+    "an end token": "{}<|im_end|>",
+    "white space": "\n\n  {}  \n",
+    "a byte-order mark": "\ufeff{}",
+}
+
+
+def wrapping(wrapper: str) -> Callable[[Handler], bool]:
+    """A server that gives the right answers, wrapped."""
+
+    def fault(handler: Handler) -> bool:
+        reply = handler.owner.answered(handler.asked, True)
+        message = reply["choices"][0]["message"]
+        message["content"] = wrapper.format(message["content"])
+        handler.answer(reply)
+        return True
+
+    return fault
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS.values(), ids=WRAPPERS)
+def test_wrappers_are_peeled(build: Path, server: OpenAIServer, wrapper: str) -> None:
+    generate.run(build, print, "small", base_url=server.url, **OPTIONS)
+    expected = files_of(build)
+    server.fault = wrapping(wrapper)
+    generate.run(build, print, "small", base_url=server.url, restart=True, **OPTIONS)
+    assert files_of(build) == expected
+
+
+def test_other_forms_of_an_answer(build: Path, server: OpenAIServer) -> None:
+    """A list without the object around it, content in parts, finish reasons of other servers."""
+
+    def other(handler: Handler) -> bool:
+        reply = handler.owner.answered(handler.asked, True)
+        choice = reply["choices"][0]
+        content = choice["message"]["content"]
+        choice["finish_reason"] = ["stop", None, "eos", "STOP"][handler.number % 4]
+        if handler.number % 2:
+            content = json.dumps(json.loads(content)["comments"])
+        choice["message"]["content"] = [{"type": "text", "text": content}] if handler.number % 3 else content
+        handler.answer(reply)
+        return True
+
+    server.fault = other
+    generate.run(build, print, "small", base_url=server.url, **OPTIONS)
+    assert not [reason for reason in read_manifest(build, "generate")["dropped"] if "not answered" in reason]
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ('{"comments": ["a", "b"]}', ("a", "b")),
+        ('["a", "b"]', ("a", "b")),
+        ('{"comments": []}', ()),
+        ('{"comments": ["a", "b"', None),
+        ('{"comments": ["a"], "x": }', None),
+        ('{"texts": ["a"]}', None),
+        ('{"comments": [1]}', None),
+        ('<think>{"comments": ["a"]}', ("a",)),
+        ('<think>{"comments": ["a"]}</think>', None),
+        ("<html><body>welcome</body></html>", None),
+        ("I'm sorry, I cannot.", None),
+        ("", None),
+        ("[" * 100_000, None),
+        ('{"comments":' * 100_000, None),
+    ],
+)
+def test_comments_in(content: str, found: tuple[str, ...] | None) -> None:
+    assert comments_in(content) == found
+
+
+def test_lists_in_plain_text() -> None:
+    assert listed_in('Here you are:\n\n1. one fine day\n2) "two of us"\n\nEnjoy!') == ("one fine day", "two of us")
+    assert listed_in("- one\n* two") == ("one", "two")
+    assert listed_in("I'm sorry, I cannot help with that.") is None
+    assert lines_in("```\n- one\n2. two\n\nthree \n```") == ["one", "two", "three"]
+
+
+@pytest.mark.parametrize("read", [comments_in, listed_in, lines_in])
+def test_reading_takes_linear_time(read: Callable[[str], Any]) -> None:
+    for piece in ("{", "[", "1", "1. ", "- ", "</think>", "<think>", " ", "\n- a", "```", '{"a":'):
+        for text in (piece * (40_000 // len(piece)), "a" + piece + " " * 40_000 + "b"):
+            start = time.perf_counter()
+            read(text)
+            assert time.perf_counter() - start < 0.5, piece
+
+
+PAGE = b"<!DOCTYPE html><html><head><title>Sign in to the hotel</title></head>" + b"<p>x</p>" * 100
+UNUSABLE: dict[str, tuple[Callable[[Handler], Any], str]] = {
+    "a page": (lambda handler: PAGE, "Sign in to the hotel"),
+    "an error with status 200": (
+        lambda handler: {"error": {"message": "model 'small' is not loaded", "code": 503}},
+        "model 'small' is not loaded",
+    ),
+    "prose": (lambda handler: said(handler, "I cannot write such comments. " * 50), "I cannot write such comments."),
+    "thinking alone": (
+        lambda handler: said(handler, "<think>" + "hm " * 500, "length"),
+        "--omit max_completion_tokens",
+    ),
+    "nothing": (lambda handler: b"", "(nothing)"),
+}
+
+
+def said(handler: Handler, content: str, reason: str = "stop") -> dict[str, Any]:
+    reply = handler.owner.reply(True, [], reason)
+    reply["choices"][0]["message"]["content"] = content
+    return reply
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_a_run_stops_when_no_answer_is_usable(build: Path, server: OpenAIServer, case: str) -> None:
+    body, shown = UNUSABLE[case]
+
+    def always(handler: Handler) -> bool:
+        handler.answer(body(handler))
+        return True
+
+    server.fault = always
+    with pytest.raises(GeneratorError, match="none of the first 4 answers is usable") as error:
+        generate.run(build, print, "small", base_url=server.url, **OPTIONS)
+    assert shown in str(error.value)
+    assert "\n" not in str(error.value)
+    begins = str(error.value).partition("the first begins: ")[2]
+    assert len(begins) <= generator.SHOWN
+    assert server.seen < 8  # not the whole plan
+    assert not (build / "generate" / "manifest.json").exists()
+    server.fault = lambda handler: False  # the server is mended: the same command asks for all of them
+    generate.run(build, print, "small", base_url=server.url, **OPTIONS)
+    assert len(server.asked) == 8
+    assert not [reason for reason in read_manifest(build, "generate")["dropped"] if "not answered" in reason]
+
+
+def test_the_command_that_gets_nothing_fails(build: Path, server: OpenAIServer) -> None:
+    """Fewer requests than the first answers that a run waits for: all of them are unusable."""
+
+    def page(handler: Handler) -> bool:
+        handler.answer(b"\x1b[31m" + PAGE, Content_Type="text/html")
+        return True
+
+    server.fault = page
+    done = run_module("data_build", "generate", build, "--base-url", server.url, "--samples", "24")
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: none of the first 3 answers is usable (3 malformed)")
+    assert "Sign in to the hotel" in last
+    assert "\x1b" not in last
+
+
+def test_one_usable_answer_among_the_first_goes_on(build: Path, server: OpenAIServer) -> None:
+    def mostly(handler: Handler) -> bool:
+        if handler.number != 4:
+            handler.answer(PAGE)
+        return handler.number != 4
+
+    server.fault = mostly
+    generate.run(build, print, "small", base_url=server.url, **{**OPTIONS, "concurrency": 1})
+    manifest = read_manifest(build, "generate")
+    assert manifest["rows_in"] == 64
+    assert manifest["dropped"]["not answered: malformed"] == 56
+    assert server.seen == 8
+
+
+def test_a_batch_without_a_usable_answer(build: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "POLL", 0.0)
+    monkeypatch.setattr(server.batches, "reply", lambda asked, chat: {"error": {"message": "not loaded"}})
+    with pytest.raises(GeneratorError, match=r"none of the first 8 answers is usable.*not loaded"):
+        generate.run(build, print, "small", base_url=server.url, as_batch=True, **OPTIONS)
+
+
+def test_no_rows_is_no_success(build: Path, server: OpenAIServer) -> None:
+    """Every answer is well-formed, and no text of them is fit."""
+    server.write = lambda prompt, count, draw: ["short"] * count
+    for _ in range(2):  # also when what was answered is read again
+        with pytest.raises(GeneratorError, match=r"0 rows of 64 texts are fit \(64 too short or too long\)"):
+            generate.run(build, print, "small", base_url=server.url, **OPTIONS)
+    assert not (build / "generate" / "manifest.json").exists()
+    server.write = nonsense
+    generate.run(build, print, "small", base_url=server.url, restart=True, **OPTIONS)
+    assert read_rows(build, "generate").num_rows
+
+
+def test_a_file_without_rows_is_refused(build: Path, server: OpenAIServer, tmp_path: Path) -> None:
+    generate.run(build, print, "small", base_url=server.url, **OPTIONS)
+    kept.keep(build, set(), tmp_path / "empty.parquet")
+    with pytest.raises(DataError, match="holds no generated rows"):
+        kept.take(build, print, tmp_path / "empty.parquet", restart=True)
+
+
+def refusing(*names: str) -> Callable[[Handler], bool]:
+    """A server that does not know some parameters, as vLLM, Ollama and LM Studio of some versions."""
+
+    def fault(handler: Handler) -> bool:
+        form = handler.asked.get("response_format", {}).get("type")
+        unknown = [name for name in names if name in handler.asked or name == form]
+        if unknown:
+            handler.answer({"error": {"message": f"Unrecognized request argument supplied: {unknown[0]}"}}, 400)
+        return bool(unknown)
+
+    return fault
+
+
+WAYS_ON: dict[str, tuple[list[str], str, list[str]]] = {
+    "json_schema": (["json_schema"], "--response-format json_object", ["--response-format", "json_object"]),
+    "response_format": (["response_format"], "--response-format", ["--response-format", "text"]),
+    "seed": (["seed"], "--omit seed", ["--omit", "seed"]),
+    "max_completion_tokens": (
+        ["max_completion_tokens", "seed"],
+        "--omit",
+        ["--omit", "max_completion_tokens", "--omit", "seed"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WAYS_ON)
+def test_a_server_that_takes_less(build: Path, server: OpenAIServer, case: str) -> None:
+    unknown, advice, options = WAYS_ON[case]
+    server.fault = refusing(*unknown)
+    command: list[str | Path] = ["data_build", "generate", build, "--base-url", server.url, "--samples", "24"]
+    refused = run_module(*command)
+    assert refused.returncode == 1
+    assert advice in refused.stderr.splitlines()[-1]
+    done = run_module(*command, *options, "--restart")
+    assert done.returncode == 0, done.stderr
+    assert read_rows(build, "generate").num_rows > 0
+    if "seed" in options:
+        recorded = json.loads(read_rows(build, "generate")["prompt_id"].to_pylist()[0])
+        assert recorded["seed"] is None
+
+
+def test_completions_leave_out_parameters_too(build: Path, server: OpenAIServer) -> None:
+    server.fault = refusing("stop", "temperature", "max_tokens", "seed")
+    options = {**OPTIONS, "base_url": server.url, "mode": "lines"}
+    with pytest.raises(GeneratorError, match="--omit"):
+        generate.run(build, print, "small", **options)
+    generate.run(build, print, "small", omit=["stop", "temperature", "max_tokens", "seed"], restart=True, **options)
+    assert read_rows(build, "generate").num_rows > 0
+
+
+@pytest.mark.parametrize("form", ["json_object", "text"])
+def test_the_form_is_asked_for_in_words(build: Path, server: OpenAIServer, form: Any) -> None:
+    """OpenAI refuses json_object where the prompt does not say JSON, and no other server would know the key."""
+    generate.run(build, print, "small", base_url=server.url, response_format=form, **OPTIONS)
+    assert all('{"comments": [' in prompt and "JSON" in prompt for prompt in server.asked)
+    with pytest.raises(UsageError, match="an earlier run had other response_format"):
+        generate.run(build, print, "small", base_url=server.url, **OPTIONS)
+
+
+def test_text_that_is_a_list(build: Path, server: OpenAIServer) -> None:
+    def listing(handler: Handler) -> bool:
+        reply = handler.owner.answered(handler.asked, True)
+        texts = json.loads(reply["choices"][0]["message"]["content"])["comments"]
+        numbered = "\n".join(f"{number}. {text}" for number, text in enumerate(texts, 1))
+        handler.answer(said(handler, f"Here are the comments:\n\n{numbered}"))
+        return True
+
+    generate.run(build, print, "small", base_url=server.url, response_format="text", **OPTIONS)
+    expected = read_rows(build, "generate")["text"].to_pylist()
+    server.fault = listing
+    generate.run(build, print, "small", base_url=server.url, response_format="text", restart=True, **OPTIONS)
+    assert read_rows(build, "generate")["text"].to_pylist() == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--omit", "model"], "--omit: unknown parameter 'model'; expected one of: seed"),
+        (["--mode", "lines", "--response-format", "text"], "--response-format requires --mode structured"),
+        (["--base-url", "127.0.0.1:8000/v1"], "not the address of a server: '127.0.0.1:8000/v1'"),
+        (["--base-url", "http://"], "not the address of a server"),
+        (["--base-url", "http://127.0.0.1:port/v1"], "not the address of a server"),
+    ],
+)
+def test_wrong_options(build: Path, options: list[str], message: str) -> None:
+    done = run_module("data_build", "generate", build, "--base-url", "http://127.0.0.1:9/v1", *options)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+
+
+def test_progress_within_a_shard_and_while_the_server_fails(
+    build: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from data_build.stages import stage
+
+    monkeypatch.setattr(stage, "PAUSE", 0.0)
+    monkeypatch.setattr(generate, "SHARD_REQUESTS", 50)
+
+    def busy(handler: Handler) -> bool:
+        if handler.number == 1:
+            handler.answer({"error": {"message": "slow down"}}, 429, Retry_After="0.1")
+        return handler.number == 1
+
+    server.fault = busy
+    lines: list[str] = []
+    generate.run(build, lines.append, "small", base_url=server.url, **OPTIONS)
+    progress = [line for line in lines if "of 64" in line and "a second" in line]
+    assert len(progress) == 8
+    assert progress[0].startswith("generate: 8 rows of 64")
+    assert "HTTP 429: " in caplog.text
+    assert "trying again in" in caplog.text
+
+
+def test_answers_of_earlier_versions_are_read(tmp_path: Path) -> None:
+    line = {"number": 3, "texts": ["a"], "finish_reason": "stop", "prompt_tokens": 1, "completion_tokens": 2}
+    (tmp_path / "answers.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
+    (answer,) = read_answers(tmp_path / "answers.jsonl")
+    assert (answer.texts, answer.begins) == (("a",), "")
+    assert Generator("m", "http://127.0.0.1:9/v1", "lines", 1.0, 0).host == "127.0.0.1"

@@ -1,0 +1,338 @@
+"""Publishing the data set: the real clients against the Hub on loopback, and tweets that stay at home."""
+
+import io
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow
+import pytest
+from huggingface_hub import DatasetCard, DatasetCardData
+from pyarrow import parquet
+
+from data_build.publishing import written_rows
+from data_build.publishing.card import REQUIRED, check_card
+from data_build.publishing.hydrate import hydrate
+from data_build.publishing.publish import prepare, publish
+from data_build.stages import goemotions, written
+from evenmood import LABELS, DataError
+from evenmood.data.rows import schema, text_hash
+from evenmood.data.splits import SPLITS, load_split
+from evenmood.data.tweets import tweet_text
+from tests.fakes.hub_server import HubServer
+from tests.fakes.local_hub import READER, run_module
+from tests.small_data import balanced_rows, tweets, write_balance, write_tsv, write_tweets
+
+NAME = "you/even-emotions"
+AT = f"datasets/{NAME}"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A build folder with the stages goemotions and balance."""
+    build = tmp_path_factory.mktemp("build")
+    goemotions.run(build, print, str(write_tsv(build / "tsv")), any_size=True)
+    write_balance(build, balanced_rows(build / goemotions.STAGE))
+    return build
+
+
+@pytest.fixture(scope="module")
+def local(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What would be uploaded."""
+    out = tmp_path_factory.mktemp("local")
+    prepare(built, out, NAME, print)
+    return out
+
+
+@pytest.fixture
+def build(built: Path, tmp_path: Path) -> Path:
+    """A copy to change."""
+    return Path(shutil.copytree(built, tmp_path / "build"))
+
+
+def command(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return run_module("data_build", "publish", *arguments, **environment)
+
+
+def rows_of(repository: Any, path: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = parquet.read_table(io.BytesIO(repository.files()[path])).to_pylist()
+    return rows
+
+
+def test_load_dataset_gets_it_back(hub: HubServer, token: str, built: Path, tmp_path: Path) -> None:
+    publish(built, NAME, print, include_tweets=True)
+    balanced = datasets.load_dataset(NAME, cache_dir=str(tmp_path))  # the default configuration
+    assert {name: len(split) for name, split in balanced.items()} == {"train": 144, "validation": 100, "test": 100}
+    assert balanced["train"].features["labels"] == datasets.Sequence(datasets.ClassLabel(names=list(LABELS)))
+    expected = balanced_rows(built / goemotions.STAGE)
+    got = balanced["train"].to_list()
+    for mine, theirs in zip(expected, got, strict=True):
+        assert theirs["scores"] == (None if mine["scores"] is None else pytest.approx(mine["scores"]))
+        assert {**theirs, "scores": None} == {**mine, "scores": None}
+    assert list(got[0]) == schema().names
+    unbalanced = datasets.load_dataset(NAME, "unbalanced", cache_dir=str(tmp_path))
+    for name in SPLITS:
+        official = parquet.read_table(built / goemotions.STAGE / f"{name}.parquet").to_pylist()
+        assert unbalanced[name].to_list() == official
+        if name != "train":
+            assert balanced[name].select_columns(["text", "labels", "id"]).to_list() == official
+    for configuration, held in (("balanced", balanced), ("unbalanced", unbalanced)):
+        for name in SPLITS:
+            stream = datasets.load_dataset(NAME, configuration, split=name, streaming=True, cache_dir=str(tmp_path))
+            assert list(stream) == held[name].to_list()
+
+
+def test_the_written_texts_are_a_configuration_of_their_own(
+    hub: HubServer, token: str, built: Path, tmp_path: Path
+) -> None:
+    publish(built, NAME, print)
+    loaded = datasets.load_dataset(NAME, "written", cache_dir=str(tmp_path))
+    assert list(loaded) == ["train"]
+    labels = datasets.Sequence(datasets.ClassLabel(names=list(LABELS)))
+    assert loaded["train"].features["labels"] == loaded["train"].features["writer_labels"] == labels
+    source = parquet.read_table(written.ROWS).to_pylist()
+    got = loaded["train"].to_list()
+    assert len(got) == len(source)
+    for mine, theirs in zip(source, got, strict=True):
+        numbers = {name: [LABELS.index(label) for label in mine[name]] for name in ("labels", "writer_labels")}
+        assert theirs == {
+            **mine,
+            **numbers,
+            "id": f"written:{mine['id']}",
+            "text_hash": text_hash(mine["text"]),
+            "reviewed_by": None if mine["votes"] is None else "model",
+            "source": "written",
+            "license": "CC-BY-4.0",
+        }
+    (info,) = (one for one in datasets.get_dataset_infos(NAME).values() if one.config_name == "written")
+    assert info.splits["train"].num_examples == len(source)
+    assert load_split(f"{NAME}:written", "train").texts == [row["text"] for row in source]
+
+
+def test_the_card_describes_the_written_texts(local: Path) -> None:
+    card = DatasetCard.load(local / "README.md")
+    data = card.data.to_dict()
+    assert data["configs"][2] == {
+        "config_name": "written",
+        "data_files": [{"split": "train", "path": "written/train-*.parquet"}],
+    }
+    rows = parquet.read_table(local / "written" / "train-00000-of-00001.parquet")
+    (info,) = (one for one in data["dataset_info"] if one["config_name"] == "written")
+    assert [feature["name"] for feature in info["features"]] == rows.schema.names
+    assert (info["splits"][0]["name"], info["splits"][0]["num_examples"]) == ("train", rows.num_rows)
+    assert "machine-generated" in data["annotations_creators"]
+    assert data["size_categories"] == ["10K<n<100K"]
+    text = card.text
+    assert f"| `written` | {rows.num_rows:,} | – | – |" in text
+    assert f"`written` holds {rows.num_rows:,} everyday texts" in text
+    assert f"{rows.num_rows - rows['votes'].null_count:,} texts were annotated by language models" in text
+    assert "- **written**: CC BY 4.0" in text
+    assert f'load_dataset("{NAME}", "written", split="train")' in text
+    for column in rows.schema.names:
+        assert column in text.split("## The written texts")[1].split("\n## ")[0]
+    joy = sum(LABELS.index("joy") in row for row in rows["labels"].to_pylist())
+    (line,) = (line for line in text.splitlines() if line.startswith("| joy |"))
+    assert f" {joy:,} |" in line
+
+
+def test_a_written_text_of_a_held_out_split_is_not_published(build: Path, tmp_path: Path) -> None:
+    rows = parquet.read_table(written.ROWS).slice(0, 3)
+    held = load_split(str(build / "tsv"), "test").texts[3].upper()
+    texts = pyarrow.array([*rows["text"].to_pylist()[:2], held])
+    rows = rows.set_column(rows.schema.get_field_index("text"), "text", texts)
+    with pytest.raises(DataError, match=r"the text of .* is in the test split"):
+        written_rows.read({text_hash(held): "test"}, _parquet(tmp_path / "held.parquet", rows))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", r"\(the file is empty\)"), (b"PAR1", "not a Parquet file, or damaged"), (None, "no column 'id'")],
+)
+def test_a_file_of_written_texts_that_cannot_be_read(tmp_path: Path, content: bytes | None, message: str) -> None:
+    path = _parquet(tmp_path / "t.parquet", pyarrow.table({"text": ["a"]}))
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=rf"t.parquet: .*{message}"):
+        written_rows.read({}, path)
+
+
+def _parquet(path: Path, rows: pyarrow.Table) -> Path:
+    parquet.write_table(rows, path)
+    return path
+
+
+def test_tweets_stay_at_home(hub: HubServer, token: str, built: Path) -> None:
+    publish(built, NAME, print)
+    repository = hub.repositories[AT]
+    everything = b"".join(repository.files().values())
+    rows = rows_of(repository, "balanced/train-00000-of-00001.parquet")
+    kept = [row for row in rows if row["source"] == "sentiment140"]
+    assert len(kept) == 60
+    for row, raw in zip(kept, tweets(), strict=True):
+        assert row["text"] is None
+        assert row["text_hash"] == text_hash(tweet_text(raw))
+        assert len(row["scores"]) == 28
+        assert raw.encode() not in everything
+        assert tweet_text(raw).encode() not in everything
+    assert all(row["text"] for row in rows if row["source"] != "sentiment140")
+    card = repository.files()["README.md"].decode()
+    assert "The text of 60 rows is withheld" in card
+    assert f"python -m data_build hydrate {NAME}" in card
+
+
+def test_hydrate(hub: HubServer, token: str, built: Path, tmp_path: Path) -> None:
+    publish(built, NAME, print)
+    with pytest.raises(DataError, match=r"withheld; join it .*hydrate"):
+        load_split(f"{NAME}:balanced", "train")
+    mine = write_tweets(tmp_path / "tweets.csv", ["something else", *tweets()])
+    out = tmp_path / "hydrated"
+    done = run_module("data_build", "hydrate", NAME, "--tweets", mine, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert "60 of 60 texts joined" in done.stderr
+    expected = [row["text"] for row in balanced_rows(built / goemotions.STAGE)]
+    assert load_split(str(out), "train").texts == expected
+    for name in SPLITS[1:]:
+        assert load_split(str(out), name).digest() == load_split(str(built / "tsv"), name).digest()
+    again = run_module("data_build", "hydrate", NAME, "--tweets", mine, "--out", out)
+    assert (again.returncode, "exists already" in again.stderr) == (2, True)
+
+
+def test_hydrate_from_a_folder_with_half_of_the_tweets(local: Path, tmp_path: Path) -> None:
+    half = write_tweets(tmp_path / "half.csv", tweets()[:30])
+    said: list[str] = []
+    assert hydrate(str(local), half, tmp_path / "out", said.append) == 30
+    assert "30 of 60 texts joined; 30 rows left out" in said[-1]
+    assert len(load_split(str(tmp_path / "out"), "train")) == 114
+
+
+def test_hydrate_from_tweets_with_a_stray_quote(local: Path, tmp_path: Path) -> None:
+    mine = write_tweets(tmp_path / "tweets.csv", tweets())
+    mine.write_text(mine.read_text().replace("@user7 I", '"@user7 I'))
+    said: list[str] = []
+    assert hydrate(str(local), mine, tmp_path / "out", said.append) == 1
+    assert said[0].startswith(f"{mine}, line 8: ")
+    assert said[-1].endswith(f"59 of 60 texts joined; 1 rows left out; 1 broken rows in {mine}")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("sentiment,text\n0,nothing of it\n", "none of the 60 withheld texts"),
+        ("sentiment,words\n0,nothing of it\n", "expected Sentiment140's six columns"),
+        ("", "the file is empty"),
+        (None, "no such file"),
+    ],
+)
+def test_wrong_tweets(local: Path, tmp_path: Path, content: str | None, message: str) -> None:
+    mine = tmp_path / "mine.csv"
+    if content is not None:
+        mine.write_text(content)
+    with pytest.raises(DataError, match=message) as error:
+        hydrate(str(local), mine, tmp_path / "out", print)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_commit_and_none_without_changes(hub: HubServer, token: str, build: Path) -> None:
+    done = command(build, NAME, "--private")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{hub.url}/{AT}\n"
+    repository = hub.repositories[AT]
+    assert repository.private
+    assert set(repository.files()) - {".gitattributes"} == {
+        *("README.md", "figures/labels.png"),
+        *(f"{config}/{name}-00000-of-00001.parquet" for config in ("balanced", "unbalanced") for name in SPLITS),
+        "written/train-00000-of-00001.parquet",
+    }
+    again = command(build, NAME)
+    assert "nothing has changed" in again.stderr
+    assert len(repository.history()) == 2
+    shutil.rmtree(build / "balance")
+    refused = command(build, NAME)
+    assert (refused.returncode, "holds the configuration balanced" in refused.stderr) == (1, True)
+    assert len(repository.history()) == 2
+    said: list[str] = []
+    publish(build, NAME, said.append, drop_balanced=True)
+    assert "no balance stage yet" in said[0]
+    assert not [path for path in repository.files() if path.startswith("balanced/")]
+    assert set(datasets.get_dataset_config_names(NAME)) == {"unbalanced", "written"}
+
+
+def test_the_card(local: Path, tmp_path: Path) -> None:
+    card = DatasetCard.load(local / "README.md")
+    data = card.data.to_dict()
+    assert DatasetCardData(**data).to_dict() == data
+    assert not [key for key in REQUIRED if not data.get(key)]
+    assert data["task_ids"] == ["multi-label-classification"]
+    assert data["license"] == "other"
+    assert [config["config_name"] for config in data["configs"]] == ["balanced", "unbalanced", "written"]
+    assert data["source_datasets"] == ["google-research-datasets/go_emotions", "stanfordnlp/sentiment140", "original"]
+    assert "No row was reviewed by people" in card.text
+    for label in LABELS:
+        assert f"| {label} |" in card.text
+    for key in REQUIRED:
+        broken = DatasetCard.load(local / "README.md")
+        delattr(broken.data, key)
+        (tmp_path / key).mkdir()
+        broken.save(tmp_path / key / "README.md")
+        with pytest.raises(DataError, match=key):
+            check_card(tmp_path / key)
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "a test text": ({"text": None, "text_hash": None}, "its text is in the test split; run verify again"),
+    "twice": ({"id": "generated:0"}, "generated:0 appears twice"),
+    "another hash": ({"text_hash": "0" * 16}, "text_hash is not that of its text"),
+    "no label": ({"labels": []}, r"labels is \[\]"),
+    "label 28": ({"labels": [28]}, r"labels is \[28\]"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_rows_that_may_not_go_out(build: Path, tmp_path: Path, case: str) -> None:
+    change, message = WRONG[case]
+    rows = balanced_rows(build / goemotions.STAGE)
+    if case == "a test text":
+        text = load_split(str(build / "tsv"), "test").texts[3].upper()
+        change = {"text": text, "text_hash": text_hash(text)}
+    write_balance(build, [*rows[:-1], rows[-1] | change])
+    with pytest.raises(DataError, match=message):
+        prepare(build, tmp_path / "out", NAME, print)
+
+
+def test_wrong_builds(hub: HubServer, tmp_path: Path, built: Path) -> None:
+    out = command(built, NAME, "--out", tmp_path / "out")
+    assert (out.returncode, out.stdout) == (0, "")
+    assert "nothing was uploaded" in out.stderr
+    assert not hub.requests
+    empty = command(tmp_path, NAME)
+    assert (empty.returncode, empty.stderr.count("\n")) == (1, 1)
+    assert "run: python -m data_build goemotions" in empty.stderr
+    refused = command(built, NAME, HF_TOKEN=READER)
+    assert refused.returncode == 1
+    assert "403" in refused.stderr.splitlines()[-1]
+
+
+def test_the_official_split_is_checked(tmp_path: Path) -> None:
+    small = write_tsv(tmp_path / "tsv")
+    with pytest.raises(DataError, match="300 train texts, not the official 43,410; --any-size"):
+        goemotions.run(tmp_path, print, str(small))
+    lines = (small / "test.tsv").read_text().splitlines()
+    (small / "test.tsv").write_text("\n".join([*lines[:-1], lines[-1].replace("test99", "train7")]))
+    with pytest.raises(DataError, match="id 'train7' appears twice, in train and in test"):
+        goemotions.run(tmp_path, print, str(small), any_size=True)
+    assert not (tmp_path / goemotions.STAGE).exists()
+
+
+def test_the_real_official_split(tmp_path: Path) -> None:
+    real = Path(__file__).parents[4] / "shared" / "data" / "goemotions"
+    if not real.is_dir():
+        pytest.skip("the official split is not on this machine")
+    said: list[str] = []
+    goemotions.run(tmp_path, said.append, str(real))
+    assert [line.rpartition(", ")[2] for line in said[:3]] == ["the official ones"] * 3
+    lines = (real / "test.tsv").read_text(encoding="utf-8").splitlines()
+    written = parquet.read_table(tmp_path / goemotions.STAGE / "test.parquet").to_pylist()
+    assert [f"{row['text']}\t{','.join(map(str, row['labels']))}\t{row['id']}" for row in written] == lines

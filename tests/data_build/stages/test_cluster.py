@@ -1,0 +1,71 @@
+"""Labelling on a Ray cluster: the same bytes as without, although a node is lost on the way."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data_build.stages import goemotions, relabel, sentiment140
+from tests.fakes.hub_repository import files_of
+from tests.fresh_environment import ROOT
+from tests.small_data import write_tsv, write_tweets
+
+SCRIPT = """
+import sys
+import time
+from pathlib import Path
+
+from ray.cluster_utils import Cluster
+
+from data_build.stages import relabel
+from data_build.stages.stage import Stage
+
+start = time.monotonic()
+build, teacher = Path(sys.argv[1]), sys.argv[2]
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+node = cluster.add_node(num_cpus=1)
+cluster.wait_for_nodes()
+lost = []
+write = Stage.write
+
+
+def write_and_lose(self, name, *rest):
+    write(self, name, *rest)
+    if self.name == "relabel" and not lost:
+        print(time.monotonic() - start)
+        cluster.remove_node(node, allow_graceful=False)
+        lost.append(name)
+
+
+Stage.write = write_and_lose
+relabel.run(build, print, teacher, engine="ray", ray_address=cluster.address)
+assert lost, "no node was lost"
+cluster.shutdown()
+print(time.monotonic() - start, "s; labelled, and a node lost after", *lost)
+"""
+
+
+def test_a_lost_node_loses_nothing(tmp_path: Path, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray", reason="ray is not installed: pip install 'evenmood[ray]'")
+    texts = [f"thank you so much for number {number} of the joy and anger" for number in range(400)]
+    write_tsv(tmp_path / "tsv", rows=100)
+    tweets = write_tweets(tmp_path / "tweets.csv", texts)
+    for name in ("here", "there"):
+        goemotions.run(tmp_path / name, print, str(tmp_path / "tsv"), any_size=True)
+        sentiment140.run(tmp_path / name, print, str(tweets), shard_rows=40)
+    relabel.run(tmp_path / "here", print, str(tiny_encoder))
+    shutil.copytree(tmp_path / "here" / relabel.OFFICIAL, tmp_path / "there" / relabel.OFFICIAL)  # one start is enough
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", SCRIPT, str(tmp_path / "there"), str(tiny_encoder)],
+        cwd=ROOT,
+        env={**os.environ, "RAY_worker_niceness": "0"},  # else a busy machine never runs them
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "a node lost after" in done.stdout
+    assert files_of(tmp_path / "there") == files_of(tmp_path / "here")

@@ -1,0 +1,91 @@
+"""The teacher: its labels told by name, its probabilities those of transformers, in whatever form it comes."""
+
+import shutil
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evenmood import LABELS, DataError
+from evenmood.data.teacher import Teacher, label_columns
+from evenmood.text.symbols import spell_out
+from tests.fakes.tiny_teacher import write_encoder
+
+TEXTS = ["thank you so much!", "", "joy " * 300, "🎉", "anger and grief", "\0"]
+
+
+def test_probabilities_are_those_of_transformers(tiny_encoder: Path) -> None:
+    import transformers
+
+    pipeline = transformers.pipeline(
+        "text-classification", model=str(tiny_encoder), top_k=None, truncation=True, max_length=128
+    )
+    found = Teacher(str(tiny_encoder), batch_size=2).probabilities(TEXTS)
+    assert found.shape == (len(TEXTS), 28)
+    for row, answer in zip(found, pipeline([spell_out(text) for text in TEXTS]), strict=True):
+        expected = {entry["label"]: entry["score"] for entry in answer}
+        np.testing.assert_allclose(row, [expected[label] for label in LABELS], atol=0.02)  # bfloat16
+
+
+def test_labels_are_told_by_name(tmp_path: Path, tiny_encoder: Path) -> None:
+    turned = write_encoder(tmp_path, LABELS[::-1])
+    first, second = (Teacher(str(folder)).probabilities(TEXTS) for folder in (tiny_encoder, turned))
+    np.testing.assert_allclose(first, second[:, ::-1])
+    assert (
+        label_columns({0: " Joy ", **{n + 1: label for n, label in enumerate(LABELS) if label != "joy"}}, "x")[17] == 0
+    )
+
+
+def test_a_teacher_with_27_labels(tmp_path: Path) -> None:
+    folder = write_encoder(tmp_path, LABELS[:-1])
+    with pytest.raises(DataError, match="has 27 labels and lacks neutral"):
+        Teacher(str(folder))
+
+
+@pytest.mark.parametrize("model", ["nowhere/there", "/not/a/folder"])
+def test_no_such_teacher(model: str) -> None:
+    with pytest.raises(DataError, match=f"teacher '{model}' cannot be loaded"):
+        Teacher(model)
+
+
+def test_the_onnx_form(tiny_encoder: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"holds no model\.onnx and no onnx/model\.onnx; use --runtime torch"):
+        Teacher(str(tiny_encoder), runtime="onnx")
+    import torch
+    import transformers
+
+    folder = Path(shutil.copytree(tiny_encoder, tmp_path / "model"))
+    network = transformers.AutoModelForSequenceClassification.from_pretrained(
+        folder, attn_implementation="eager"
+    ).eval()
+    ones = torch.ones(2, 5, dtype=torch.long)
+    names = ["input_ids", "attention_mask", "token_type_ids"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own
+        torch.onnx.export(
+            network,
+            tuple(ones for _ in names),
+            folder / "model.onnx",
+            input_names=names,
+            output_names=["logits"],
+            dynamic_axes={name: {0: "rows", 1: "tokens"} for name in names},
+            dynamo=False,
+        )
+    found = Teacher(str(folder), runtime="onnx").probabilities(TEXTS)
+    np.testing.assert_allclose(found, Teacher(str(tiny_encoder)).probabilities(TEXTS), atol=0.02)
+
+
+@pytest.mark.slow
+def test_the_shared_teachers_figures() -> None:
+    shared = Path(__file__).parents[4] / "shared"
+    if not (shared / "teacher" / "minilm-goemotions").is_dir():
+        pytest.skip("the shared teacher is not on this machine")
+    from evenmood.data.splits import load_split
+    from evenmood.evaluation.metrics import score
+    from evenmood.thresholds import tune_thresholds
+
+    rows = load_split(str(shared / "data" / "goemotions"), "validation")
+    scores = Teacher(str(shared / "teacher" / "minilm-goemotions")).probabilities(rows.texts)
+    figures = score(rows.labels, scores, tune_thresholds(rows.labels, scores), LABELS, 0)
+    assert figures["macro_f1"] == pytest.approx(0.551, abs=0.004)

@@ -1,0 +1,247 @@
+"""All stages in a row: killed and resumed, measured later, reported."""
+
+import json
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data_build.publishing import report
+from data_build.stages import relabel, verify
+from evenmood import DataError, UsageError
+from evenmood.data.build_folder import check_current, read_manifest, sha256
+from tests.fakes.hub_repository import files_of
+from tests.fakes.local_hub import run_module
+from tests.fakes.openai_server import Handler, OpenAIServer
+from tests.fresh_environment import ROOT
+from tests.small_data import write_tsv, write_tweets
+
+CONCURRENCY, REQUESTS = 4, 20
+FOLDERS = [
+    "goemotions",
+    "sentiment140",
+    "relabel-official",
+    "relabel",
+    "generate",
+    "relabel-generate",
+    "verify",
+    "balance-unbalanced",
+    "balance",
+]
+"""Of the chain, in the order in which they are finished."""
+
+
+def chain(build: Path, tweets: Path, teacher: Path, url: str) -> list[list[str]]:
+    """Commands of the stages that run by themselves."""
+    relabel = ["relabel", str(build), "--teacher", str(teacher)]
+    generate = ["generate", str(build), "--base-url", url, "--model", "small", "--samples", "160"]
+    return [
+        ["goemotions", str(build), "--data", str(tweets.parent / "tsv"), "--any-size"],
+        ["sentiment140", str(build), "--tweets", str(tweets)],
+        relabel,
+        [*generate, "--concurrency", str(CONCURRENCY)],
+        relabel,
+        ["verify", str(build), "--threshold", "0.6"],
+        ["balance", str(build), "--target", "20"],
+    ]
+
+
+def run_chain(commands: list[list[str]]) -> "subprocess.Popen[str]":
+    """Run all commands in one process, as one build."""
+    script = (
+        "import sys\nfrom data_build.__main__ import app\n"
+        "for command in " + json.dumps(commands) + ":\n    app(command, standalone_mode=False)\n"
+    )
+    return subprocess.Popen([sys.executable, "-c", script], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def slow(_: Handler) -> bool:
+    """A server that takes its time, so that a build can be killed between two answers."""
+    time.sleep(0.05)
+    return False
+
+
+@dataclass
+class Undisturbed:
+    """A build that nobody disturbed.
+
+    Attributes:
+        tweets: Its input.
+        build: Its folder.
+        server: The endpoint that it asked.
+    """
+
+    tweets: Path
+    build: Path
+    server: OpenAIServer
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Iterator[Undisturbed]:
+    place = tmp_path_factory.mktemp("chain")
+    write_tsv(place / "tsv")
+    texts = [
+        f"@you {word} and thank you so much {number}" for number in range(300) for word in ("joy", "anger", "grief")
+    ]
+    tweets = write_tweets(place / "tweets.csv", texts)
+    with OpenAIServer() as server:
+        server.fault = slow
+        process = run_chain(chain(place / "build", tweets, tiny_encoder, server.url))
+        said, _ = process.communicate(timeout=120)
+        assert process.returncode == 0, said
+        assert len(set(server.asked)) == len(server.asked) == REQUESTS
+        yield Undisturbed(tweets, place / "build", server)
+
+
+def kill_and_resume(whole: Undisturbed, build: Path, teacher: Path, stage: str, part: float) -> dict[str, Any]:
+    """Kill a build within a stage, go on, and hold it against the undisturbed one.
+
+    Within: when the stage has run for a part of its time, or, in `generate`, when that part of its requests is
+    answered; earlier where the build had ended by then.
+    """
+    while (answered := killed(whole, build, teacher, stage, part)) is None:
+        shutil.rmtree(build)
+        part /= 2
+    ended = [name for name in FOLDERS if (build / name / "manifest.json").exists()]
+    again = run_chain(chain(build, whole.tweets, teacher, whole.server.url))
+    said, _ = again.communicate(timeout=120)
+    assert again.returncode == 0, said
+    return {
+        "killed_after": ended[-1] if ended else "nothing",
+        "part_of_the_next_stage": round(part, 3),
+        "requests_answered_before": answered,
+        "requests_repeated": len(whole.server.asked) - len(set(whole.server.asked)),
+        "same_bytes": files_of(build) == files_of(whole.build),
+    }
+
+
+def killed(whole: Undisturbed, build: Path, teacher: Path, stage: str, part: float) -> int | None:
+    """Start a build and kill it; how many requests were answered by then, or None where it had ended before."""
+    ends = [(whole.build / name / "manifest.json").stat().st_mtime for name in FOLDERS]
+    at = FOLDERS.index(stage)
+    whole.server.asked.clear()
+    process = run_chain(chain(build, whole.tweets, teacher, whole.server.url))
+
+    def until(moment: Callable[[], bool]) -> None:
+        while not moment() and process.poll() is None:
+            time.sleep(0.002)
+
+    if stage == "generate":
+        until(lambda: len(whole.server.asked) >= 1 + part * (REQUESTS - CONCURRENCY - 1))
+    else:
+        until(lambda: not at or (build / FOLDERS[at - 1] / "manifest.json").exists())
+        time.sleep(part * (ends[at] - ends[at - 1] if at else 1.0))
+    process.send_signal(signal.SIGKILL)
+    answered = len(whole.server.asked)
+    process.communicate()
+    ended = process.returncode != -signal.SIGKILL or (build / FOLDERS[-1] / "manifest.json").exists()
+    return None if ended else answered
+
+
+@pytest.mark.parametrize("stage", ["sentiment140", "generate", "verify"])
+def test_killed_and_resumed_gives_the_same_bytes(
+    undisturbed: Undisturbed, tiny_encoder: Path, tmp_path: Path, stage: str
+) -> None:
+    outcome = kill_and_resume(undisturbed, tmp_path / "build", tiny_encoder, stage, 0.5)
+    assert outcome["same_bytes"]
+    assert outcome["requests_repeated"] <= CONCURRENCY
+    if stage == "generate":
+        assert outcome["killed_after"] == "relabel"
+        assert 0 < outcome["requests_answered_before"] < REQUESTS
+
+
+@pytest.mark.slow
+def test_killed_at_twenty_moments(undisturbed: Undisturbed, tiny_encoder: Path, tmp_path: Path) -> None:
+    """Eight of them between answers of the generator. Its result is kept in results/killed.json."""
+    draw = random.Random(0)
+    stages = ["generate"] * 8 + [draw.choice([name for name in FOLDERS if name != "generate"]) for _ in range(12)]
+    outcomes = [
+        kill_and_resume(undisturbed, tmp_path / str(number), tiny_encoder, stage, draw.random())
+        for number, stage in enumerate(stages)
+    ]
+    between = [outcome for outcome in outcomes if 0 < outcome["requests_answered_before"] < REQUESTS]
+    content = {"builds": len(outcomes), "same_bytes": sum(outcome["same_bytes"] for outcome in outcomes)}
+    content |= {"requests": REQUESTS, "requests_in_flight": CONCURRENCY, "killed_between_answers": len(between)}
+    content |= {"requests_repeated": sum(outcome["requests_repeated"] for outcome in outcomes)}
+    (ROOT / "results" / "killed.json").write_text(json.dumps({**content, "moments": outcomes}, indent=1) + "\n")
+    assert content["same_bytes"] == 20
+    assert len(between) >= 8
+    assert content["requests_repeated"] > 0
+    assert all(outcome["requests_repeated"] <= CONCURRENCY for outcome in outcomes)
+    assert all(outcome["killed_after"] != FOLDERS[-1] for outcome in outcomes)
+
+
+def test_the_chain_accounts_for_every_tweet(undisturbed: Undisturbed) -> None:
+    build = undisturbed.build
+    rows = 0
+    for name in ("sentiment140", "relabel", "generate", "relabel-generate", "verify", "balance-unbalanced"):
+        manifest = read_manifest(build, name)
+        assert manifest["rows_in"] == manifest["rows_out"] + sum(manifest["dropped"].values())
+        rows += manifest["rows_out"] if name.startswith("relabel") else 0
+        for file, about in manifest["shards"].items():
+            assert sha256(build / name / file) == about["sha256"]
+    assert read_manifest(build, "verify")["rows_in"] == rows
+    for name, source in (("balance-unbalanced", "verify"), ("balance", "balance-unbalanced")):
+        assert read_manifest(build, name)["inputs"][source] == sha256(build / source / "manifest.json")
+
+
+def test_the_teacher_may_be_measured_later(undisturbed: Undisturbed, tiny_encoder: Path, tmp_path: Path) -> None:
+    build = Path(shutil.copytree(undisturbed.build, tmp_path / "build"))
+    before = files_of(build)
+    said: list[str] = []
+    relabel.run(build, said.append, str(tiny_encoder), evaluate=True)
+    assert [line.split(":")[0] for line in said if "macro-F1" in line] == ["teacher on validation", "teacher on test"]
+    check_current(build, "balance")
+    assert {name: content for name, content in files_of(build).items() if "relabel-test" not in str(name)} == before
+    assert set(read_manifest(build, "relabel-test")["evaluation"]) == {"thresholds", "validation", "test"}
+    with pytest.raises(UsageError, match="an earlier run had other batch_size"):
+        relabel.run(build, print, str(tiny_encoder), batch_size=7)
+
+
+def test_the_report_says_what_the_manifests_say(undisturbed: Undisturbed, tmp_path: Path) -> None:
+    build = undisturbed.build
+    done = run_module(
+        *("data_build", "report", build, "--results", tmp_path / "dataset.json", "--document", tmp_path / "dataset.md")
+    )
+    assert done.returncode == 0, done.stderr
+    content = json.loads((tmp_path / "dataset.json").read_text())
+    manifest = read_manifest(build, "balance")
+    assert content["label_counts_after"] == manifest["label_counts_after"]
+    assert content["rows"] == sum(content["rows_by_source"].values()) == manifest["rows_out"]
+    assert content["rejected_by_reason"]["verify"] == read_manifest(build, "verify")["dropped"]
+    by_source = content["label_counts_by_source"].values()
+    for label, count in content["label_counts_after"].items():
+        assert sum(counts[label] for counts in by_source) == count
+    text = (tmp_path / "dataset.md").read_text()
+    for picture in re.findall(r"!\[[^]]+\]\(([^)]+)\)", text):
+        assert (tmp_path / picture).stat().st_size > 10_000
+    assert f"{content['rows']:,} rows were chosen" in text
+    missing = run_module("data_build", "report", tmp_path / "nothing")
+    assert (missing.returncode, missing.stderr.count("\n")) == (1, 1)
+
+
+@pytest.mark.parametrize("file", ["relabel-official/validation.parquet", "relabel/sentiment140-part-00000.parquet"])
+def test_a_later_stage_names_an_emptied_shard(undisturbed: Undisturbed, tmp_path: Path, file: str) -> None:
+    build = Path(shutil.copytree(undisturbed.build, tmp_path / "build"))
+    (build / file).write_bytes(b"")
+    with pytest.raises(DataError, match=rf"{file} .*; run: python -m data_build relabel .* --restart"):
+        verify.run(build, print, threshold=0.6, restart=True)
+
+
+def test_a_manifest_that_lacks_what_the_report_needs(undisturbed: Undisturbed, tmp_path: Path) -> None:
+    build = Path(shutil.copytree(undisturbed.build, tmp_path / "build"))
+    path = build / "balance" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest["missing"]
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(DataError, match=r"lacks what the report needs \('missing'\); .*--restart"):
+        report.run(build, print, tmp_path / "dataset.json", tmp_path / "dataset.md")

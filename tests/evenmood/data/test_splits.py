@@ -1,0 +1,156 @@
+"""Reading labelled data sets."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from evenmood import LABELS, DataError
+from evenmood.data.splits import load_split
+from tests.fakes.local_hub import run_module
+from tests.small_data import write_tsv
+
+
+def test_tsv_rows_and_labels(tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").write_text(
+        'Say "hi"\there\t27\tid1\n'.replace("\there", "") + "Öl\t0,15\tid2\r\n", "utf-8"
+    )
+    split = load_split(str(tmp_path), "train")
+    assert split.texts == ['Say "hi"', "Öl"]
+    assert np.flatnonzero(split.labels[0]).tolist() == [27]
+    assert np.flatnonzero(split.labels[1]).tolist() == [0, 15]
+    assert split.labels.shape == (2, 28)
+    assert split.labels.dtype == np.float32
+
+
+def test_goemotions_own_name_of_the_validation_file(tmp_path: Path) -> None:
+    write_tsv(tmp_path)
+    (tmp_path / "validation.tsv").rename(tmp_path / "dev.tsv")
+    assert len(load_split(str(tmp_path), "validation")) == 100
+
+
+@pytest.mark.parametrize("labels", [[[2, 3], [27]], [["anger", "annoyance"], ["neutral"]]], ids=["numbers", "names"])
+def test_parquet(tmp_path: Path, labels: list[list[int | str]]) -> None:
+    (tmp_path / "data").mkdir()
+    table = pyarrow.table({"text": ["a", "b"], "labels": labels, "id": ["1", "2"]})
+    parquet.write_table(table, tmp_path / "data" / "train-00000-of-00001.parquet")
+    split = load_split(str(tmp_path), "train")
+    assert split.texts == ["a", "b"]
+    assert np.argwhere(split.labels).tolist() == [[0, 2], [0, 3], [1, 27]]
+
+
+@pytest.mark.parametrize("name", ["validation", "valid", "dev"])
+def test_each_name_of_the_validation_file_is_read_once(tmp_path: Path, name: str) -> None:
+    parquet.write_table(pyarrow.table({"text": ["a"], "labels": [[1]]}), tmp_path / f"{name}-00000.parquet")
+    split = load_split(str(tmp_path), "validation")
+    assert (split.texts, split.ids) == (["a"], [None])
+
+
+def test_only_the_asked_split_is_read(tmp_path: Path) -> None:
+    write_tsv(tmp_path)
+    (tmp_path / "test.tsv").write_bytes(b"\xff\xfe broken")
+    assert len(load_split(str(tmp_path), "train")) == 300
+
+
+def test_rows_of_earlier_splits_are_found_by_cleaned_text(tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").write_text("Thank you!\t15\ta\nOther\t27\tb\n", "utf-8")
+    (tmp_path / "test.tsv").write_text("thank YOU\t15\tc\nnew\t0\td\n", "utf-8")
+    test, train = load_split(str(tmp_path), "test"), load_split(str(tmp_path), "train")
+    rest = test.without([train])
+    assert rest.texts == ["new"]
+    assert np.flatnonzero(rest.labels[0]).tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"fine\t3\tid\nbad\t31\tid\n", "line 2: unknown label '31'; expected 0 to 27"),
+        (b"bad\t-1\tid\n", "line 1: unknown label '-1'"),
+        (b"bad\tfury\tid\n", "unknown label 'fury'"),
+        (b"bad\t\tid\n", "unknown label ''"),
+        (b"no tab here\n", "line 1: expected text, label numbers"),
+        (b"fine\t3\tid\ncaf\xe9\t3\tid\n", "line 2: not UTF-8 at byte 3"),
+        (b"", "the train split is empty"),
+    ],
+)
+def test_broken_tsv(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "train.tsv").write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        load_split(str(tmp_path), "train")
+    assert message in str(caught.value)
+
+
+def test_folder_without_the_split_says_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(DataError, match=r"no validation\.tsv .*the folder holds notes\.txt"):
+        load_split(str(tmp_path), "validation")
+
+
+def test_parquet_faults(tmp_path: Path) -> None:
+    path = tmp_path / "train.parquet"
+    path.write_bytes(b"nonsense")
+    with pytest.raises(DataError, match="not a Parquet file"):
+        load_split(str(tmp_path), "train")
+    parquet.write_table(pyarrow.table({"text": ["a"], "other": [1]}), path)
+    with pytest.raises(DataError, match="no column labels; it has text, other"):
+        load_split(str(tmp_path), "train")
+    parquet.write_table(pyarrow.table({"text": ["a", None], "labels": [[1], [2]]}), path)
+    with pytest.raises(DataError, match="row 2: text is None"):
+        load_split(str(tmp_path), "train")
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        (["train.tsv", "train.parquet"], r"train\.tsv, train\*\.parquet"),
+        (["a/train.parquet", "b/train.parquet"], r"a/train\*\.parquet, b/train\*\.parquet"),
+        (["train.parquet", "training-old.parquet"], r"train\*\.parquet, training-old\*\.parquet"),
+    ],
+)
+def test_more_than_one_data_set_is_refused(tmp_path: Path, files: list[str], found: str) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        parquet.write_table(pyarrow.table({"text": ["a"], "labels": [[1]]}), tmp_path / name)
+    with pytest.raises(DataError, match=f"the train split may be {found}; name the folder") as caught:
+        load_split(str(tmp_path), "train")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_split_in_several_files_is_read_whole_or_not_at_all(tmp_path: Path) -> None:
+    for number in range(3):
+        table = pyarrow.table({"text": [f"text {number}"], "labels": [[number]]})
+        parquet.write_table(table, tmp_path / f"train-0000{number}-of-00003.parquet")
+    assert load_split(str(tmp_path), "train").texts == ["text 0", "text 1", "text 2"]
+    (tmp_path / "train-00001-of-00003.parquet").unlink()
+    with pytest.raises(DataError, match="2 files of the train split, whose names say 3"):
+        load_split(str(tmp_path), "train")
+
+
+def test_a_file_is_not_a_data_set(tmp_path: Path) -> None:
+    path = tmp_path / "x.tsv"
+    path.write_text("a\t1\tb\n")
+    with pytest.raises(DataError, match="is a file"):
+        load_split(str(path), "train")
+
+
+def test_every_label_has_rows_in_the_small_data_set(tmp_path: Path) -> None:
+    split = load_split(str(write_tsv(tmp_path)), "train")
+    assert (split.labels.sum(axis=0) > 0).sum() == len(LABELS)
+
+
+def test_a_home_folder_that_does_not_exist() -> None:
+    with pytest.raises(DataError, match="'~nosuchuser/data': no such home folder"):
+        load_split("~nosuchuser/data", "train")
+    done = run_module("train", "label", "--texts", "~nosuchuser/a.txt", "--teacher", "x", "--out", "y.parquet")
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.strip().count("\n") == 0
+    assert "no such home folder" in done.stderr
+
+
+@pytest.mark.parametrize("value", [3.9, 3.0, True])
+def test_label_numbers_are_not_converted(tmp_path: Path, value: object) -> None:
+    parquet.write_table(pyarrow.table({"text": ["a"], "labels": [[value]]}), tmp_path / "train.parquet")
+    with pytest.raises(DataError, match=f"unknown label {value}"):
+        load_split(str(tmp_path), "train")

@@ -1,0 +1,144 @@
+"""Sentiment140: the file in every form that people have it in, and what of a tweet stays."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from evenmood import DataError
+from evenmood.cli.command import describe
+from evenmood.data.tweets import read_tweets, tweet_text
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        ("@switchfoot http://t.co/x - Awww, that's a bummer.", "- Awww, that's a bummer."),
+        ("RT @somebody: so &lt;3 happy &amp; proud", ": so <3 happy & proud"),
+        ("RT: really?", "really?"),
+        ("so happy RT @a good news", "so happy good news"),
+        ("itâ€™s fine", "it's fine"),
+        ("caf\u00c3\u00a9 www.example.com/x yes", "café yes"),
+        ("mail me@home.org", "mail me@home.org"),
+        ("smart shirt RTX", "smart shirt RTX"),
+        ("  two\n lines\t", "two lines"),
+        ("@only", ""),
+    ],
+)
+def test_what_of_a_tweet_stays(raw: str, text: str) -> None:
+    assert tweet_text(raw) == text
+
+
+def test_the_original_columns_in_latin_1(tmp_path: Path) -> None:
+    path = tmp_path / "tweets.csv"
+    path.write_bytes(
+        '"0","1467","Mon","NO_QUERY","me","caf\xe9, ""so"" good"\n"4","1468","Mon","Q","me","ok"\n'.encode("latin-1")
+    )
+    assert list(read_tweets(path)) == [("1467", 'café, "so" good'), ("1468", "ok")]
+
+
+def test_a_header_in_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / "tweets.csv"
+    path.write_bytes('\ufeffsentiment,text\n0,"two\nlines é"\n\n4,ok\n'.encode())
+    assert list(read_tweets(path)) == [("1", "two\nlines é"), ("2", "ok")]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"sentiment,text\n0\n", "line 2: 1 cells"),
+        (b"a,b\n", "expected Sentiment140's six columns"),
+        (b"", "empty"),
+    ],
+)
+def test_wrong_files(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "tweets.csv"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        list(read_tweets(path))
+
+
+ORIGINAL = '"0","{0}","Mon Apr 06 22:19:45","NO_QUERY","me","{1}"\n'
+TABLE = "{0},{1}\n"
+
+
+def written(path: Path, form: str, broken: dict[int, str], rows: int = 40) -> list[tuple[str, str]]:
+    """Write tweets, of which some have another text; the rows that are left without these."""
+    head = "id,text\n" if form == TABLE else ""
+    texts = {number: f"tweet number {number}" for number in range(1, rows + 1)}
+    path.write_text(head + "".join(form.format(number, broken.get(number, text)) for number, text in texts.items()))
+    return [(str(number), text) for number, text in texts.items() if number not in broken]
+
+
+@pytest.mark.parametrize(
+    ("form", "broken", "lines"),
+    [
+        (TABLE, {7: '"oh no'}, ["line 8"]),
+        (TABLE, {7: '"oh no', 9: 'he said "hi"'}, ["line 8"]),
+        (TABLE, {7: '"oh no', 31: '"another'}, ["line 8", "line 32"]),
+        (TABLE, {40: '"oh no'}, ["line 41"]),
+        (ORIGINAL, {1: 'oh "no'}, ["line 1"]),
+        (ORIGINAL, {7: 'oh "no", he "said'}, ["line 7"]),
+        (ORIGINAL, {7: 'oh ""no""', 20: "x\\"}, []),
+        (TABLE, {7: "hello, world"}, ["line 8: 3 cells"]),
+        (TABLE, {7: "lone\rreturn"}, ["line 8: new-line character"]),
+    ],
+)
+def test_a_stray_quote_costs_its_own_row(tmp_path: Path, form: str, broken: dict[int, str], lines: list[str]) -> None:
+    path, said = tmp_path / "tweets.csv", list[str]()
+    rest = written(path, form, broken)
+    found = [row for row in read_tweets(path, said.append) if int(row[0]) not in broken]
+    assert found == rest
+    assert len(said) == len(lines)
+    for message, line in zip(said, lines, strict=True):
+        assert f"tweets.csv, {line}" in message
+    if lines:
+        with pytest.raises(DataError, match=f"tweets.csv, {lines[0]}"):
+            list(read_tweets(path))
+
+
+@pytest.mark.parametrize("closed_after", [1, 3, 20])
+def test_a_stray_quote_that_another_one_closes(tmp_path: Path, closed_after: int) -> None:
+    path, said = tmp_path / "tweets.csv", list[str]()
+    last = 7 + closed_after
+    rest = written(path, TABLE, {7: '"oh no', last: 'as she said "'})
+    assert list(read_tweets(path, said.append)) == sorted(
+        [*rest, (str(last), 'as she said "')], key=lambda row: int(row[0])
+    )
+    assert said == [f"{path}, line 8: a quotation mark encloses the rows to line {last + 1}; reading resumed at line 9"]
+
+
+@pytest.mark.parametrize("number", [1, 7, 40])
+def test_a_quote_that_is_never_closed_in_the_original_columns(tmp_path: Path, number: int) -> None:
+    path, said = tmp_path / "tweets.csv", list[str]()
+    rest = written(path, ORIGINAL, {number: "never closed"})
+    path.write_text(path.read_text().replace('never closed"', "never closed"))
+    assert list(read_tweets(path, said.append)) == rest
+    assert len(said) == 1
+    assert said[0].startswith(f"{path}, line {number}: ")
+
+
+def test_a_text_of_several_lines_is_one_text(tmp_path: Path) -> None:
+    path = tmp_path / "tweets.csv"
+    path.write_text('id,text\n1,"I like tea,\nand you, too\nand 5,6"\n2,ok\n')
+    assert list(read_tweets(path)) == [("1", "I like tea,\nand you, too\nand 5,6"), ("2", "ok")]
+
+
+def test_blank_lines_before_the_header(tmp_path: Path) -> None:
+    path = tmp_path / "tweets.csv"
+    path.write_bytes(b'\xef\xbb\xbf\r\n\r\n"id","text"\r\n1,ok\r\n2\r\n')
+    said: list[str] = []
+    assert list(read_tweets(path, said.append)) == [("1", "ok")]
+    assert said == [f"{path}, line 5: 1 cells, but the table has 2 columns"]
+
+
+def test_what_an_extra_brings_is_imported_late_and_named_where_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = "import sys, evenmood.teacher, evenmood.data.tweets; print([m for m in sys.argv[1:] if m in sys.modules])"
+    heavy = ["ftfy", "torch", "transformers", "datasets"]
+    done = subprocess.run([sys.executable, "-c", program, *heavy], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    monkeypatch.setitem(sys.modules, "ftfy", None)
+    with pytest.raises(ModuleNotFoundError) as caught:
+        tweet_text("so happy")
+    assert describe(caught.value) == (1, 'ftfy is not installed; install it with: pip install "evenmood[data]"')

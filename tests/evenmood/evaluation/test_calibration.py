@@ -1,0 +1,156 @@
+"""Calibration: known miscalibration is found and corrected, in the output layer too, and its figures are right."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import optimize  # type: ignore[import-untyped]
+from sklearn import metrics
+
+from evenmood import LABELS
+from evenmood.evaluation import calibration
+from evenmood.evaluation.calibration import (
+    apply_platt,
+    expected_calibration_error,
+    fit_platt,
+    fit_temperature,
+    logit,
+    reliability,
+    scale_head,
+    wilson,
+)
+from train.release.figures import reliability as draw_reliability
+
+
+def drawn(count: int = 20_000, labels: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Labels, and the true probabilities they were drawn with."""
+    random = np.random.default_rng(seed)
+    true = 1 / (1 + np.exp(-random.normal(-1, 2, (count, labels))))
+    return (random.random((count, labels)) < true).astype(np.float32), true.astype(np.float32)
+
+
+def test_error_by_hand() -> None:
+    labels = np.array([[0], [1], [1], [1], [0]], np.float32)
+    probabilities = np.array([[0.05], [0.05], [0.75], [0.78], [1.0]], np.float32)
+    # Bins 0.0 (2 rows: share 0.5, mean 0.05), 0.7 (2: share 1, mean 0.765) and 0.9 (1: share 0, mean 1).
+    by_hand = 2 / 5 * 0.45 + 2 / 5 * 0.235 + 1 / 5 * 1
+    assert expected_calibration_error(labels, probabilities) == pytest.approx([by_hand])
+    # Two of equal mass, cut at the median 0.75: rows below it, and those from it on.
+    by_hand = 2 / 5 * 0.45 + 3 / 5 * abs(2 / 3 - (0.75 + 0.78 + 1) / 3)
+    assert expected_calibration_error(labels, probabilities, 2, equal_mass=True) == pytest.approx([by_hand])
+
+
+def test_reliability_by_hand() -> None:
+    labels = np.array([[0, 1], [1, 1]], np.float32)
+    probabilities = np.array([[0.1, 0.85], [0.81, 1.0]], np.float32)
+    table = reliability(labels, probabilities)
+    assert [(row["from"], row["predictions"], row["right"]) for row in table] == [(0.1, 1, 0), (0.8, 2, 1), (0.9, 1, 1)]
+    assert table[1]["probability"] == pytest.approx(0.83)
+    assert sum(row["predictions"] for row in table) == labels.size
+    low, high = wilson(np.array([8, 0, 0]), np.array([10, 10, 0]))
+    # statsmodels' proportion_confint(8, 10, method="wilson") and (0, 10)
+    assert low == pytest.approx([0.490162, 0, 0], abs=1e-5)
+    assert high == pytest.approx([0.943318, 0.277533, 1], abs=1e-5)
+
+
+def test_true_probabilities_are_left_alone() -> None:
+    labels, true = drawn()
+    slopes, offsets = fit_platt(labels, true)
+    assert slopes == pytest.approx(np.ones(3), abs=0.05)
+    assert offsets == pytest.approx(np.zeros(3), abs=0.08)
+    assert expected_calibration_error(labels, true).max() < 0.01
+    assert all(row["low"] - 0.02 < row["probability"] < row["high"] + 0.02 for row in reliability(labels, true))
+
+
+def test_known_miscalibration_is_corrected() -> None:
+    labels, true = drawn()
+    wrong = apply_platt(true, np.array([2.0, 0.5, 3.0]), np.array([0.5, -1.0, 0.0]))
+    slopes, offsets = fit_platt(labels[::2], wrong[::2])
+    corrected = apply_platt(wrong[1::2], slopes, offsets)
+    before, after = (expected_calibration_error(labels[1::2], p) for p in (wrong[1::2], corrected))
+    assert before.min() > 0.03
+    assert after.max() < 0.02
+    assert np.abs(corrected - true[1::2]).max() < 0.05
+    for label in range(3):
+        columns = labels[1::2, label], wrong[1::2, label], corrected[:, label]
+        assert metrics.roc_auc_score(columns[0], columns[1]) == pytest.approx(
+            metrics.roc_auc_score(columns[0], columns[2]), abs=1e-5
+        )
+
+
+def test_without_a_prior_it_is_the_maximum_likelihood() -> None:
+    labels, true = drawn(500, 1)
+    wrong = apply_platt(true, np.array([2.0]), np.array([0.7]))
+
+    def loss(at: np.ndarray) -> float:
+        scores = at[0] * logit(wrong) + at[1]
+        return float((np.logaddexp(0, scores) - labels * scores).sum())
+
+    best = optimize.minimize(loss, [1.0, 0.0], method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-9}).x
+    slopes, offsets = fit_platt(labels, wrong, 1e6, 1e6)
+    assert [slopes[0], offsets[0]] == pytest.approx(best, abs=1e-3)
+    one = optimize.minimize_scalar(lambda slope: loss(np.array([slope, 0])), (0.1, 1)).x
+    assert fit_temperature(labels, wrong) == pytest.approx(one, abs=1e-4)
+
+
+def test_few_positives_move_a_label_little() -> None:
+    labels, true = drawn(4000, 2)
+    few = labels.copy()
+    few[:, 1] = 0
+    few[np.argsort(true[:, 1])[:3], 1] = 1  # three positive rows, the least probable ones
+    slopes, _ = fit_platt(few, true)
+    free, _ = fit_platt(few, true, 1e6, 1e6)
+    assert slopes[1] > 3 * free[1] > 0
+    held, nothing = fit_platt(labels, true, 0.0, 0.0)
+    assert held == pytest.approx(np.full(2, fit_temperature(labels, true)))
+    assert nothing == pytest.approx(np.zeros(2), abs=1e-9)
+
+
+def test_folding_equals_applying() -> None:
+    random = np.random.default_rng(0)
+    hidden = random.normal(size=(50, 8)).astype(np.float32)
+    kernel, bias = random.normal(size=(8, 3)).astype(np.float32), random.normal(size=3).astype(np.float32)
+    slopes, offsets = np.array([0.5, 1.0, 2.0]), np.array([0.3, -1.0, 0.0])
+    scaled, shifted = scale_head(kernel, bias, slopes, offsets)
+    assert scaled.dtype == shifted.dtype == np.float32
+    assert (scaled.shape, shifted.shape) == ((8, 3), (3,))
+    plain, folded = (1 / (1 + np.exp(-(hidden @ w + b))) for w, b in ((kernel, bias), (scaled, shifted)))
+    assert apply_platt(plain, slopes, offsets) == pytest.approx(folded, abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32])
+def test_extremes_and_labels_of_one_kind(kind: type) -> None:
+    labels, true = drawn(300, 5)
+    labels[:, 1], labels[:, 2] = 0, 1
+    extreme: np.ndarray = np.round(true).astype(kind)  # 0 and 1 alone, some of them wrong
+    extreme[:, 4] = 0  # constant
+    slopes, offsets = fit_platt(labels, extreme)
+    assert slopes[1:3].tolist() == [1, 1]
+    assert offsets[1:3].tolist() == [0, 0]
+    assert (slopes > 0).all()
+    assert np.isfinite([slopes, offsets]).all()
+    corrected = apply_platt(extreme, slopes, offsets)
+    assert np.isfinite(corrected).all()
+    assert calibration.log_loss(labels, corrected)[[0, 3, 4]].max() < calibration.log_loss(labels, extreme).min() + 3
+    assert (expected_calibration_error(labels, corrected) < expected_calibration_error(labels, extreme) + 0.01)[0]
+    assert expected_calibration_error(labels, extreme, equal_mass=True).shape == (5,)
+    nothing = np.zeros((4, 2), np.float32)
+    assert fit_temperature(nothing, nothing) == 1
+    assert [array.tolist() for array in fit_platt(nothing, nothing)] == [[1, 1], [0, 0]]
+
+
+def test_a_label_ranked_backwards_keeps_a_positive_slope() -> None:
+    labels, true = drawn(2000, 28)
+    slopes, offsets = fit_platt(1 - labels, true, 1e6, 1e6)
+    assert (slopes > 0).all()
+    assert np.isfinite(offsets).all()
+
+
+def test_report_and_figure(tmp_path: Path) -> None:
+    labels, true = drawn(1000, 28)
+    figures = calibration.report(labels, true, LABELS)
+    assert list(figures["per_label"]) == list(LABELS)
+    assert figures["ece"] == pytest.approx(np.mean([row["ece"] for row in figures["per_label"].values()]))
+    assert figures["log_loss"] == pytest.approx(metrics.log_loss(labels.ravel(), true.ravel()), abs=1e-4)
+    draw_reliability(figures["reliability"], tmp_path / "reliability.png")
+    assert (tmp_path / "reliability.png").read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,283 @@
+"""What runs is the graph that the export writes, and no other: a stranger's graph may ask for any amount of memory."""
+
+import itertools
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from evenmood import EmotionClassifier, ModelError
+from evenmood.model.graph_check import check_graph
+from evenmood.model.model_folder import INFO_FILE, ONNX_FILE, TOKENIZER_FILE
+from evenmood.model.onnx_files import read_onnx
+from evenmood.text.normalization import fit_tokenizer
+
+
+def initializer(model: Any, name: str) -> Any:
+    return next(tensor for tensor in model.graph.initializer if tensor.name == name)
+
+
+def node(model: Any, name: str) -> Any:
+    return next(node for node in model.graph.node if node.output[0] == name)
+
+
+def set_weight(model: Any, name: str, values: Any) -> None:
+    initializer(model, name).CopyFrom(numpy_helper.from_array(np.asarray(values), name))
+
+
+def outer_product(model: Any) -> None:
+    """[N, 1] times [1, N] of words, added to nothing: a file of any size asks for any amount of memory."""
+    for name, shape in (("column", (-1, 1)), ("row", (1, -1))):
+        model.graph.initializer.append(numpy_helper.from_array(np.array(shape, np.int64), f"to_{name}"))
+        model.graph.node.append(helper.make_node("Reshape", ["conv_relu", f"to_{name}"], [name]))
+    model.graph.node.append(helper.make_node("MatMul", ["column", "row"], ["bomb"]))
+
+
+def constant_of_shape(model: Any) -> None:
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1 << 40], np.int64), "huge"))
+    model.graph.node.insert(0, helper.make_node("ConstantOfShape", ["huge"], ["bomb"]))
+
+
+def wide_padding(model: Any) -> None:
+    set_weight(model, node(model, "ids_with_edges").input[1], np.array([1 << 20, 0, 0, 0], np.int64))
+
+
+def loop(model: Any) -> None:
+    body = helper.make_graph([], "body", [], [])
+    model.graph.node.append(helper.make_node("Loop", ["", ""], ["never"], body=body))
+
+
+def other_operator(model: Any) -> None:
+    node(model, "conv_relu").op_type = "Exp"
+
+
+def other_domain(model: Any) -> None:
+    node(model, "conv_relu").domain = "com.microsoft"
+
+
+def other_inputs(model: Any) -> None:
+    """Attention over attention: n steps become n squared."""
+    node(model, "context").input[0] = "bilstm"
+
+
+def other_attribute(model: Any) -> None:
+    node(model, "dense").attribute.append(helper.make_attribute("transB", 1))
+
+
+def missing_attribute(model: Any) -> None:
+    del node(model, "lstm").attribute[:]
+
+
+def other_width(model: Any) -> None:
+    """Fewer filters, and so a kernel over more words than the taps are."""
+    weights = numpy_helper.to_array(initializer(model, "lstm_w"))
+    set_weight(model, "lstm_w", weights[:, :, :32])
+
+
+def weight_of_other_shape(model: Any) -> None:
+    set_weight(model, "dense_b", np.zeros((1, 128), np.float32))
+
+
+def broadcast_weight(model: Any) -> None:
+    set_weight(model, "conv_b", np.zeros((1000, 1, 64), np.float32))
+
+
+def weight_of_other_type(model: Any) -> None:
+    set_weight(model, "dense_b", np.zeros(128, np.float64))
+
+
+def shape_without_content(model: Any) -> None:
+    initializer(model, "dense_b").dims[0] = 1 << 40
+
+
+def additional_weight(model: Any) -> None:
+    model.graph.initializer.append(numpy_helper.from_array(np.zeros(1, np.float32), "more"))
+
+
+def two_weights_of_one_name(model: Any) -> None:
+    model.graph.initializer.append(numpy_helper.from_array(np.zeros((1 << 10), np.float32), "conv_b"))
+
+
+def missing_weight(model: Any) -> None:
+    model.graph.initializer.remove(initializer(model, "logits_b"))
+
+
+def typed_data(model: Any) -> None:
+    tensor = TensorProto(name="dense_b", data_type=TensorProto.FLOAT, dims=[128], float_data=[0.0] * 128)
+    initializer(model, "dense_b").CopyFrom(tensor)
+
+
+def other_constant(model: Any) -> None:
+    set_weight(model, "pool_size", np.array([0], np.int32))
+
+
+def fixed_input(model: Any) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 7
+
+
+def additional_output(model: Any) -> None:
+    model.graph.output.append(helper.make_tensor_value_info("lstm", TensorProto.FLOAT, None))
+
+
+def other_operator_set(model: Any) -> None:
+    model.opset_import[0].version = 18
+
+
+def second_operator_set(model: Any) -> None:
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+
+
+def function(model: Any) -> None:
+    model.functions.append(
+        helper.make_function("", "Relu", ["x"], ["y"], [], [helper.make_opsetid("", 17)])  # in place of ONNX's own
+    )
+
+
+def sparse_weight(model: Any) -> None:
+    model.graph.sparse_initializer.add().values.CopyFrom(numpy_helper.from_array(np.zeros(1, np.float32), "sparse"))
+
+
+def many_operators(model: Any) -> None:
+    for number in range(2000):
+        model.graph.node.append(helper.make_node("Relu", ["conv_relu"], [f"more_{number}"]))
+
+
+STRANGE: list[Callable[[Any], None]] = [
+    outer_product,
+    constant_of_shape,
+    wide_padding,
+    loop,
+    other_operator,
+    other_domain,
+    other_inputs,
+    other_attribute,
+    missing_attribute,
+    other_width,
+    weight_of_other_shape,
+    broadcast_weight,
+    weight_of_other_type,
+    shape_without_content,
+    additional_weight,
+    two_weights_of_one_name,
+    missing_weight,
+    typed_data,
+    other_constant,
+    fixed_input,
+    additional_output,
+    other_operator_set,
+    second_operator_set,
+    function,
+    sparse_weight,
+    many_operators,
+]
+
+
+@pytest.mark.parametrize("change", STRANGE)
+def test_another_graph_is_refused_before_anything_runs(
+    folder: Path, change: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = onnx.load(folder / ONNX_FILE)
+    change(model)
+    (folder / ONNX_FILE).write_bytes(model.SerializeToString())
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *_: pytest.fail("a session was made"))
+    with pytest.raises(ModelError, match="not exported by evenmood") as error:
+        EmotionClassifier.from_pretrained(folder)
+    message = str(error.value)
+    assert message.startswith(str(folder / ONNX_FILE))
+    assert message.isprintable()
+    assert len(message) < 300 + len(str(folder))
+
+
+def test_two_graphs_in_one_file_are_refused(folder: Path) -> None:
+    """Protobuf merges a message that appears twice: a check of one of them sees half of what would run."""
+    more = onnx.ModelProto()
+    more.graph.node.append(helper.make_node("Relu", ["conv_relu"], ["more"]))
+    content = (folder / ONNX_FILE).read_bytes() + more.SerializeToString()
+    assert onnx.load_from_string(content).graph.node[-1].output[0] == "more"
+    (folder / ONNX_FILE).write_bytes(content)
+    with pytest.raises(ModelError, match="appears twice"):
+        EmotionClassifier.from_pretrained(folder)
+
+
+def test_control_characters_of_a_graph_reach_no_terminal(folder: Path) -> None:
+    model = onnx.load(folder / ONNX_FILE)
+    node(model, "conv_relu").op_type = "\x1b]0;owned\x07" * 100
+    (folder / ONNX_FILE).write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match="not exported by evenmood") as error:
+        EmotionClassifier.from_pretrained(folder)
+    assert str(error.value).isprintable()
+
+
+def networks() -> Iterator[tuple[Any, int, bool | None, bool]]:
+    """Small networks of every form that the export writes: bits, whether folded, whether with attention."""
+    from train.network.backend import choose_backend
+
+    choose_backend()
+    from train.config import TrainConfig
+    from train.network.network import build_network
+
+    draw = np.random.default_rng(0)
+    poolings: tuple[Literal["attention", "average"], ...] = ("attention", "average")
+    for pooling, width, negative in itertools.product(poolings, (1, 2, 3, 5), (False, True)):
+        config = TrainConfig(
+            pooling=pooling, embedding_size=6, filters=4, kernel_size=width, lstm_units=3, dense_units=5
+        )
+        network = build_network(config, draw.normal(size=(11, 6)).astype(np.float32), 28)
+        if negative:
+            norm = network.get_layer("batch_norm")
+            gamma, *others = norm.get_weights()
+            norm.set_weights([-gamma, *others])
+        for bits, folded in itertools.product((32, 16, 8), (True, False, None)):
+            yield network, bits, folded, negative
+
+
+def test_every_form_of_export_passes(tmp_path: Path) -> None:
+    from train.network.export import export_onnx
+
+    count = 0
+    for network, bits, folded, negative in networks():
+        export_onnx(network, tmp_path / ONNX_FILE, bits, folded)
+        sizes = check_graph(read_onnx((tmp_path / ONNX_FILE).read_bytes()))
+        assert (sizes.bits, sizes.signed, sizes.vocabulary, sizes.labels) == (bits, negative, 11, 28)
+        assert folded is None or (sizes.embedding == 0) == folded
+        count += 1
+    assert count == 144
+
+
+def test_the_bundled_model_passes(model: EmotionClassifier) -> None:
+    sizes = check_graph(read_onnx((model.folder / ONNX_FILE).read_bytes()))
+    assert (sizes.labels, sizes.attention > 0) == (len(model.labels), model.has_attention)
+
+
+@pytest.fixture
+def small_folder(average_folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(average_folder, tmp_path / "small"))
+
+
+def test_layers_that_need_too_much_memory_are_refused(small_folder: Path) -> None:
+    """Our own graph with a thousand times the filters, and texts of the full length: a file of 3 MB, 90 GB a batch."""
+    from train.network.backend import choose_backend
+
+    choose_backend()
+    from train.config import TrainConfig
+    from train.network.export import export_onnx
+    from train.network.network import build_network
+
+    config = TrainConfig(pooling="average", embedding_size=1, filters=20_000, kernel_size=1, lstm_units=1)
+    tokenizer = fit_tokenizer(["one"], min_frequency=1)
+    vectors = np.ones((tokenizer.get_vocab_size(), 1), np.float32)
+    export_onnx(build_network(config, vectors, 28), small_folder / ONNX_FILE, 32, folded=True)
+    assert (small_folder / ONNX_FILE).stat().st_size < 3_000_000
+    tokenizer.save(str(small_folder / TOKENIZER_FILE))
+    EmotionClassifier.from_pretrained(small_folder)
+    info = json.loads((small_folder / INFO_FILE).read_text(encoding="utf-8"))
+    (small_folder / INFO_FILE).write_text(json.dumps(info | {"max_length": 4096}), encoding="utf-8")
+    with pytest.raises(ModelError, match="GB of memory"):
+        EmotionClassifier.from_pretrained(small_folder)

@@ -1,0 +1,361 @@
+"""Loading and saving: odd names of models, tokenizers that fail, folders that change, and several writers at once."""
+
+import json
+import logging
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from evenmood import DataError, EmotionClassifier, EvenmoodError, ModelError, UsageError
+from evenmood.data.teacher import Teacher
+from evenmood.model.model_folder import INFO_FILE, ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE, whole_folder
+from evenmood.text.normalization import fit_tokenizer
+from tests.fakes.hub_repository import files_of
+from tests.fakes.hub_server import HubServer
+from tests.fakes.local_hub import run_module
+from train.network.onnx_metadata import add_vocabulary_digest
+
+TEXT = "so happy for you"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", "^'' is not an evenmood model folder"),
+        ("  ", "^'  ' is not an evenmood model folder"),
+        ("~nosuchuser", "'~nosuchuser': no such home folder"),
+        ("~nosuchuser/model", "no such home folder"),
+        (Path("~nosuchuser/model"), "no such home folder"),
+        ("x" * 97, "neither a folder here nor a Hub id, which has at most 96 characters"),
+        ("x" * 5000, "File name too long"),
+        ("you/" + "x" * 5000, "File name too long"),
+        ("x/" * 5000, "File name too long"),
+        ("joy\x00", "neither a folder here nor a Hub id"),
+        ("joy\n\x1b[2J", "neither a folder here nor a Hub id"),
+        ("a/b/c", "neither a folder here nor a Hub id"),
+    ],
+)
+def test_odd_names_of_models(name: str | Path, message: str, hub: HubServer) -> None:
+    with pytest.raises(ModelError, match=message) as error:
+        EmotionClassifier.from_pretrained(name)
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 300
+    assert not hub.requests
+
+
+def test_an_empty_name_is_not_the_working_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    with pytest.raises(ModelError, match="not an evenmood model folder; name"):
+        EmotionClassifier.from_pretrained("")
+    model = EmotionClassifier.from_pretrained(".")
+    for name in ("", " "):
+        with pytest.raises(UsageError, match="is empty"):
+            model.save_pretrained(name, overwrite=True)
+    with pytest.raises(EvenmoodError, match="no such home folder"):
+        model.save_pretrained("~nosuchuser/model")
+    assert set(files_of(folder)) == set(PREDICTING_FILES)
+
+
+def test_a_revision_is_never_ignored(folder: Path, hub: HubServer) -> None:
+    with pytest.raises(UsageError, match="the default model has no revision 'v2'"):
+        EmotionClassifier.from_pretrained(revision="v2")
+    with pytest.raises(UsageError, match="is a local folder, which has no revision 'v2'"):
+        EmotionClassifier.from_pretrained(folder, revision="v2")
+    with pytest.raises(UsageError, match="revision is empty"):
+        EmotionClassifier.from_pretrained("you/moods", revision="")
+    assert not hub.requests
+
+
+@pytest.mark.parametrize("command", [["info"], ["text", "hello"]])
+def test_the_command_refuses_a_revision_of_the_default_model(command: list[str]) -> None:
+    done = run_module("evenmood", *command, "--revision", "v2")
+    assert done.returncode == 2
+    assert "the default model has no revision 'v2'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", "teacher '' is not an evenmood model folder"),
+        ("~nosuchuser", "no such home folder"),
+        ("x" * 5000, "File name too long"),
+    ],
+)
+def test_odd_names_of_teachers(name: str, message: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    with pytest.raises(DataError, match=message):
+        Teacher(name)
+
+
+def edit(**parts: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda content: content.update(parts)
+
+
+def normalized_by(*steps: Any) -> Callable[[dict[str, Any]], None]:
+    return edit(normalizer={"type": "Sequence", "normalizers": list(steps)})
+
+
+def replacement(pattern: str, content: str) -> dict[str, Any]:
+    return {"type": "Replace", "pattern": {"Regex": pattern}, "content": content}
+
+
+def add_word(number: int) -> Callable[[dict[str, Any]], None]:
+    return lambda content: content["model"]["vocab"].update({"happy": number})
+
+
+ADDED = {"id": 7, "content": "joy", "single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+TEMPLATE = {
+    "type": "TemplateProcessing",
+    "single": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}],
+    "pair": [],
+    "special_tokens": {},
+}
+TOKENIZERS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
+    "an id out of range": (add_word(10**9), "'happy' has id 1000000000"),
+    "the first id out of range": (lambda content: add_word(size_of(content) + 5)(content), "'happy' has id"),
+    "an id of no number": (add_word(-1), "not a tokenizer"),
+    "a normalizer that panics": (normalized_by({"type": "Precompiled", "precompiled_charsmap": "AAAA"}), "Precompiled"),
+    "a normalizer of one step that panics": (
+        edit(normalizer={"type": "Precompiled", "precompiled_charsmap": "AAAA"}),
+        "Precompiled",
+    ),
+    "a normalizer of bytes": (normalized_by({"type": "ByteLevel"}), "unexpected normalizer ByteLevel"),
+    "a normalizer that makes texts longer": (normalized_by(replacement(".", "x" * 10**6)), "makes texts longer"),
+    "a normalizer that doubles texts": (normalized_by(*[replacement("(?=.)", "x")] * 30), "makes texts longer"),
+    "an invalid pattern": (normalized_by(replacement("(", "")), "not a tokenizer"),
+    "a splitter of bytes": (
+        edit(pre_tokenizer={"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True}),
+        "unexpected pre-token",
+    ),
+    "a post-processor that panics": (edit(post_processor=TEMPLATE), "unexpected post-processor"),
+    "added tokens": (edit(added_tokens=[ADDED | {"special": False}]), "added tokens"),
+    "a word with the id of padding": (add_word(0), "'happy' has id 0"),
+    "words of any length": (
+        lambda content: content["model"].update(max_input_chars_per_word=10**9),
+        "more than 60 characters",
+    ),
+    "another model": (
+        edit(model={"type": "BPE", "vocab": {"[PAD]": 0, "[UNK]": 1}, "merges": []}),
+        "unexpected model BPE",
+    ),
+    "no unknown word": (lambda content: content["model"].update(unk_token="[NONE]"), "'[NONE]', not [UNK]"),
+}
+
+
+def size_of(content: dict[str, Any]) -> int:
+    vocabulary: dict[str, int] = content["model"]["vocab"]
+    return max(vocabulary.values()) + 1
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_odd_tokenizers_are_refused(folder: Path, name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    change, message = TOKENIZERS[name]
+    content = json.loads((folder / TOKENIZER_FILE).read_text(encoding="utf-8"))
+    change(content)
+    (folder / TOKENIZER_FILE).write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(ModelError) as error:
+        EmotionClassifier.from_pretrained(folder)
+    assert str(error.value).startswith(str(folder / TOKENIZER_FILE))
+    assert message in str(error.value)
+    assert str(error.value).isprintable()
+    assert "panicked" not in capfd.readouterr().err
+
+
+def test_a_pattern_that_gives_up_is_one_line(folder: Path) -> None:
+    """A regular expression that panics at some texts only is found by the text."""
+    content = json.loads((folder / TOKENIZER_FILE).read_text(encoding="utf-8"))
+    normalized_by(replacement("(a+)+$", ""))(content)
+    (folder / TOKENIZER_FILE).write_text(json.dumps(content), encoding="utf-8")
+    model = EmotionClassifier.from_pretrained(folder)
+    bad = "a" * 40 + "b"
+    calls: list[Callable[[], Any]] = [
+        lambda: model.predict(bad),
+        lambda: model.predict([TEXT, bad] * 100),
+        lambda: model.explain(bad),
+        lambda: model.leave_one_out(bad, "joy"),
+    ]
+    for call in calls:
+        with pytest.raises(ModelError, match="cannot read this text") as error:
+            call()
+        assert str(error.value).isprintable()
+
+
+def test_weights_that_are_no_numbers(folder: Path) -> None:
+    model: Any = onnx.load(folder / ONNX_FILE)
+    bias = next(tensor for tensor in model.graph.initializer if tensor.name == "logits_b")
+    bias.CopyFrom(numpy_helper.from_array(np.full(28, np.nan, np.float32), "logits_b"))
+    (folder / ONNX_FILE).write_bytes(model.SerializeToString())
+    damaged = EmotionClassifier.from_pretrained(folder)
+    with pytest.raises(ModelError, match="not numbers"):
+        damaged.predict(TEXT)
+
+
+def test_an_id_out_of_range_with_a_digest_that_fits(folder: Path) -> None:
+    """Whoever forges the digest too gets one line when a text has the word."""
+    content = json.loads((folder / TOKENIZER_FILE).read_text(encoding="utf-8"))
+    add_word(10**9)(content)
+    (folder / TOKENIZER_FILE).write_text(json.dumps(content), encoding="utf-8")
+    add_digest_anew(folder)
+    forged = EmotionClassifier.from_pretrained(folder)
+    with pytest.raises(ModelError, match="cannot read this text"):
+        forged.predict(TEXT)
+
+
+def add_digest_anew(folder: Path) -> None:
+    model: Any = onnx.load(folder / ONNX_FILE)
+    kept = [entry for entry in model.metadata_props if not entry.key.endswith("sha256")]
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+    (folder / ONNX_FILE).write_bytes(model.SerializeToString())
+    assert add_vocabulary_digest(folder)
+
+
+def change_bias(folder: Path) -> None:
+    model: Any = onnx.load(folder / ONNX_FILE)
+    bias = next(tensor for tensor in model.graph.initializer if tensor.name == "logits_b")
+    bias.CopyFrom(numpy_helper.from_array(np.zeros(28, np.float32), "logits_b"))
+    (folder / ONNX_FILE).write_bytes(model.SerializeToString())
+
+
+def remove_all(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+
+
+def other_model(folder: Path) -> None:
+    change_bias(folder)
+    fit_tokenizer(["other words"], min_frequency=1).save(str(folder / TOKENIZER_FILE))
+    info = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
+    (folder / INFO_FILE).write_text(json.dumps(info | {"max_length": 7}), encoding="utf-8")
+
+
+@pytest.mark.parametrize("change", [change_bias, other_model, remove_all])
+def test_what_was_loaded_is_saved(
+    folder: Path, tmp_path: Path, change: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever has become of the folder: no mixture of two models, Keras's files of the later one included."""
+    (folder / "model.weights.h5").write_bytes(b"weights")
+    before = files_of(folder)
+    model = EmotionClassifier.from_pretrained(folder)
+    expected = model.predict_proba(TEXT)
+    change(folder)
+    with caplog.at_level(logging.WARNING):
+        saved = model.save_pretrained(tmp_path / "saved")
+    assert "holds another model" in caplog.text
+    files = files_of(saved)
+    assert set(files) == set(PREDICTING_FILES)
+    assert {name: files[name] for name in (ONNX_FILE, TOKENIZER_FILE)} == {
+        name: before[name] for name in (ONNX_FILE, TOKENIZER_FILE)
+    }
+    again = EmotionClassifier.from_pretrained(saved)
+    np.testing.assert_array_equal(again.predict_proba(TEXT), expected)
+    assert again.info == model.info
+
+
+def test_saving_over_itself_twice_keeps_keras_s_files(folder: Path) -> None:
+    (folder / "model.weights.h5").write_bytes(b"weights")
+    model = EmotionClassifier.from_pretrained(folder)
+    for threshold in (0.125, 0.25):
+        model.thresholds = {"joy": threshold}
+        model.save_pretrained(folder, overwrite=True)
+        assert EmotionClassifier.from_pretrained(folder).thresholds["joy"] == threshold
+        assert (folder / "model.weights.h5").read_bytes() == b"weights"
+
+
+def test_a_changed_folder_is_not_pushed(folder: Path, hub: HubServer, token: str) -> None:
+    for name in ("config.json", "metadata.json", "model.weights.h5"):
+        (folder / name).write_bytes(b"{}")
+    (folder / "README.md").write_text("---\n---\n# Card\n", encoding="utf-8")
+    model = EmotionClassifier.from_pretrained(folder)
+    change_bias(folder)
+    with pytest.raises(ModelError, match="has changed since the model was loaded"):
+        model.push_to_hub("you/moods")
+    assert not hub.requests
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["absent", "there"])
+def test_several_threads_save_to_one_folder(folder: Path, tmp_path: Path, there: bool) -> None:
+    model = EmotionClassifier.from_pretrained(folder)
+    target = tmp_path / "place" / "saved"
+    if there:
+        model.save_pretrained(target)
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(3):
+            running = [pool.submit(model.save_pretrained, target, overwrite=True) for _ in range(8)]
+            assert [future.result() for future in running] == [target] * 8
+    assert [path.name for path in target.parent.iterdir()] == ["saved"]
+    EmotionClassifier.from_pretrained(target)
+
+
+def test_several_threads_save_a_model_over_itself(folder: Path) -> None:
+    (folder / "model.weights.h5").write_bytes(b"weights")
+    model = EmotionClassifier.from_pretrained(folder)
+    with ThreadPoolExecutor(3) as pool:
+        running = [pool.submit(model.save_pretrained, folder, overwrite=True) for _ in range(9)]
+        assert [future.result() for future in running] == [folder] * 9
+    assert set(files_of(folder)) == {*PREDICTING_FILES, "model.weights.h5"}
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_of_several_writers_that_may_not_overwrite_one_wins(tmp_path: Path) -> None:
+    def write(number: int) -> bool:
+        try:
+            with whole_folder(tmp_path / "target") as work:
+                (work / "number").write_text(str(number), encoding="utf-8")
+        except UsageError:
+            return False
+        return True
+
+    for _ in range(20):
+        with ThreadPoolExecutor(8) as pool:
+            won = list(pool.map(write, range(8)))
+        assert sum(won) == 1
+        assert files_of(tmp_path / "target") == {"number": str(won.index(True)).encode()}
+        assert [path.name for path in tmp_path.iterdir()] == ["target"]
+        shutil.rmtree(tmp_path / "target")
+
+
+SAVE_OFTEN = """
+import sys
+from evenmood import EmotionClassifier
+model = EmotionClassifier.from_pretrained(sys.argv[1])
+for _ in range(10):
+    model.save_pretrained(sys.argv[2], overwrite=True)
+"""
+REPLACE_OFTEN = """
+import sys
+from pathlib import Path
+from evenmood.model.model_folder import whole_folder
+for _ in range(200):
+    with whole_folder(Path(sys.argv[1]), overwrite=True) as work:
+        (work / "file").write_text("whole")
+"""
+
+
+def test_several_processes_save_to_one_folder(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "place" / "saved"
+    command = [sys.executable, "-c", SAVE_OFTEN, str(folder), str(target)]
+    running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    assert [(process.communicate()[1], process.returncode) for process in running] == [("", 0)] * 3
+    assert [path.name for path in target.parent.iterdir()] == ["saved"]
+    EmotionClassifier.from_pretrained(target)
+
+
+def test_several_processes_replace_one_folder_all_the_time(tmp_path: Path) -> None:
+    target = tmp_path / "place" / "saved"
+    command = [sys.executable, "-c", REPLACE_OFTEN, str(target)]
+    running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    assert [(process.communicate()[1], process.returncode) for process in running] == [("", 0)] * 3
+    assert [path.name for path in target.parent.iterdir()] == ["saved"]
+    assert files_of(target) == {"file": b"whole"}

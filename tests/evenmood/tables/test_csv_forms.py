@@ -1,0 +1,219 @@
+"""CSV as spreadsheets of other countries write it: what is detected, said on standard error, and written back."""
+
+import csv
+import io
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyarrow import parquet
+
+from evenmood.tables.streams import read_chunks
+from evenmood.tables.table_form import Form, read_form
+from space.table import sources
+from tests.evenmood.test_cli import evenmood
+
+ROWS = [["id", "text"], ["1", "Thank you, café!"], ["2", 'I\'m scared; "very"']]
+
+
+def content(delimiter: str = ",", line_end: str = "\r\n", before: str = "") -> str:
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter, lineterminator=line_end).writerows(ROWS)
+    return before + text.getvalue()
+
+
+FORMS: dict[str, tuple[bytes, Form, str]] = {
+    "plain": (content(line_end="\n").encode(), Form(), ""),
+    "CR LF": (content().encode(), Form(line_end="\r\n"), ""),
+    "mark": (content().encode("utf-8-sig"), Form(mark=True, line_end="\r\n"), ""),
+    "semicolons": (content(";").encode(), Form(delimiter=";", line_end="\r\n"), "semicolon as delimiter"),
+    "vertical bars": (content("|").encode(), Form(delimiter="|", line_end="\r\n"), "vertical bar as delimiter"),
+    "sep": (
+        content(";", before="sep=;\r\n").encode(),
+        Form(delimiter=";", line_end="\r\n", sep_line=True),
+        "semicolon as delimiter",
+    ),
+    "sep of commas": (content(",", before="sep=,\r\n").encode(), Form(line_end="\r\n", sep_line=True), ""),
+    "cp1252": (
+        content(";").encode("cp1252"),
+        Form("cp1252", delimiter=";", line_end="\r\n"),
+        "Windows-1252, semicolon as delimiter",
+    ),
+    "utf-16": (
+        b"\xff\xfe" + content("\t").encode("utf-16-le"),
+        Form("utf-16-le", mark=True, delimiter="\t", line_end="\r\n"),
+        "UTF-16, tab as delimiter",
+    ),
+    "utf-16 big": (
+        b"\xfe\xff" + content().encode("utf-16-be"),
+        Form("utf-16-be", mark=True, line_end="\r\n"),
+        "UTF-16",
+    ),
+    "utf-16 without mark": (content().encode("utf-16-le"), Form("utf-16-le", line_end="\r\n"), "UTF-16"),
+    "CR": (content(line_end="\r").encode(), Form(line_end="\r"), "lines that end with CR"),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_detected_said_and_written_back(tmp_path: Path, name: str) -> None:
+    given, form, said = FORMS[name]
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_bytes(given)
+    chunks = list(read_chunks(str(source), "csv", "text", delimiter=None, encoding=None))
+    assert chunks[0].form == form
+    assert [list(row.values()) for row in chunks[0].rows] == ROWS[1:]
+    assert evenmood("predict", source, target)[1] == (f"{source}: read as {said}\n" if said else "")
+    written = target.read_bytes()
+    assert written.startswith(form.byte_order_mark)
+    text = written[len(form.byte_order_mark) :].decode(form.encoding)
+    assert text.startswith(f"sep={form.delimiter}{form.line_end}") == form.sep_line
+    text = text.split(form.line_end, 1)[1] if form.sep_line else text
+    assert text.count(form.line_end) == len(ROWS)
+    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=form.delimiter))
+    assert [row[:2] for row in rows] == ROWS
+    assert rows[1][2] == "gratitude"
+    # What was written is read again in the same form; a pipe as a file is.
+    (target,) = (tmp_path / "again.csv",)
+    printed = subprocess.run(
+        [sys.executable, "-m", "evenmood", "predict", "-", "--input-format", "csv"],
+        input=given,
+        capture_output=True,
+        check=True,
+    )
+    assert printed.stdout == written
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_the_demo_reads_the_same(tmp_path: Path, name: str) -> None:
+    (tmp_path / "upload").write_bytes(FORMS[name][0])
+    source = sources.open_source(tmp_path / "upload", "a.csv", tmp_path)
+    assert (source.columns, source.delimiter) == (ROWS[0], FORMS[name][1].delimiter)
+    if source.delimiter != "\t":
+        chunks = read_chunks(str(source.path), source.kind, "text", delimiter=source.delimiter)
+        assert [list(row.values()) for chunk in chunks for row in chunk.rows] == ROWS[1:]
+
+
+def test_other_output_than_input(tmp_path: Path) -> None:
+    source = tmp_path / "in.csv"
+    source.write_bytes(FORMS["cp1252"][0])
+    command = ("predict", source, tmp_path / "out.csv", "--overwrite")
+    evenmood(*command, "--output-encoding", "utf-8", "--output-delimiter", ",")
+    assert (
+        (tmp_path / "out.csv")
+        .read_bytes()
+        .startswith(b'id,text,emotion_labels,emotion_probabilities,emotion_fallback\r\n1,"Thank you, caf\xc3\xa9!",')
+    )
+    evenmood(*command, "--output-encoding", "utf-16", "--output-delimiter", "tab")
+    assert (tmp_path / "out.csv").read_bytes().startswith(b"\xff\xfei\0d\0\t\0")
+    evenmood(*command, "--output-encoding", "utf-8-sig")
+    assert (tmp_path / "out.csv").read_bytes().startswith(b"\xef\xbb\xbfid;text;")
+    evenmood("predict", source, tmp_path / "out.parquet")
+    assert parquet.read_table(tmp_path / "out.parquet")["text"].to_pylist() == [row[1] for row in ROWS[1:]]
+    (tmp_path / "in.jsonl").write_text('{"text": "so 😱"}\n')
+    error = evenmood("predict", tmp_path / "in.jsonl", "-", "--format", "csv", "--output-encoding", "cp1252", code=1)[1]
+    assert "Windows-1252 has no '\\U0001f631'" in error
+    assert "--output-encoding" in error
+
+
+def test_what_is_given_is_not_detected(tmp_path: Path) -> None:
+    source = tmp_path / "in.csv"
+    source.write_bytes("id|text\n1|Привет\n".encode("cp1251"))
+    printed, error = evenmood("predict", source, "--encoding", "windows-1251", "--format", "jsonl")
+    assert '"text": "Привет"' in printed
+    assert error == f"{source}: read as cp1251, vertical bar as delimiter\n"
+    source.write_bytes(b"sep=;\na,text;b\nx,ok;y\n")
+    assert "ok;y" in evenmood("predict", source, "--delimiter", ",", "--column", "text;b")[0]
+    source.write_bytes("text\n€ so good\n".encode("utf-16"))
+    for encoding in ("utf-16", "utf_16_le", "UTF-16"):
+        assert "€ so good" in evenmood("predict", source, "--encoding", encoding, "--format", "jsonl")[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--encoding", "klingon"), "--encoding 'klingon': unknown"),
+        (("--encoding", "base64"), "--encoding 'base64': unknown"),
+        (("--encoding", ""), "--encoding '': unknown"),
+        (("--delimiter", ";;"), "--delimiter ';;': expected one character"),
+        (("--delimiter", ""), "--delimiter '': expected one character"),
+        (("--delimiter", '"'), "expected one character"),
+        (("--delimiter", "a"), "expected one character"),
+        (("--output-encoding", "utf-16", "--format", "jsonl"), "--output-encoding is for csv and tsv"),
+        (("--output-delimiter", ";", "--format", "tsv"), "--output-delimiter is for csv"),
+        (("--delimiter", ";", "--input-format", "jsonl"), "--delimiter is for csv; the format is jsonl"),
+        (("--encoding", "utf-8", "--input-format", "parquet"), "--encoding is for csv and tsv and jsonl and txt"),
+    ],
+)
+def test_options_that_are_wrong(tmp_path: Path, options: tuple[str, ...], message: str) -> None:
+    (tmp_path / "in.csv").write_text("text\na\n")
+    error = evenmood("predict", tmp_path / "in.csv", *options, code=2)[1]
+    assert message in error
+    assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "delimiter"),
+    [
+        ("text\na;b\n", ","),
+        ('"a;b",text\n1,2\n', ","),
+        ("id;score;text\n1;0,5;hi, you\n", ";"),
+        ("Text;n, m\na;1, 2\n", ";"),
+        ("date, time;text\n1 Jan, 10:00;hi\n", ";"),
+        ("id\ttext\n1\thi, you; there\n", "\t"),
+    ],
+)
+def test_delimiters(tmp_path: Path, given: str, delimiter: str) -> None:
+    (tmp_path / "in.csv").write_text(given)
+    form, _ = read_form(io.BytesIO(given.encode()), "in.csv", "csv", None, None, ["text"])
+    assert form.delimiter == delimiter
+    assert evenmood("predict", tmp_path / "in.csv", "--format", "jsonl")[0].count("emotion_labels") == 1
+
+
+def test_encodings_of_large_files(tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    ascii_rows = b"text\n" + b"nothing but ASCII\n" * 150_000
+
+    def encoding(last: bytes) -> Any:
+        path.write_bytes(ascii_rows + last)
+        chunk = next(read_chunks(str(path), "csv", "text", encoding=None))
+        return chunk.form and chunk.form.encoding
+
+    assert encoding(b"caf\xe9\n") == "cp1252"
+    assert encoding("café\n".encode()) == "utf-8"
+    assert encoding("café and naïve\n".encode() + b"caf\xe9\n") == "utf-8"  # one broken row of a UTF-8 file
+    assert encoding(b"cut emoji \xf0\x9f\x98\n") == "utf-8"
+    assert encoding(b"undefined in Windows-1252: \x81\n") == "utf-8"
+
+
+def test_a_pipe_whose_first_block_is_ascii(tmp_path: Path) -> None:
+    given = b"text\n" + b"nothing but ASCII\n" * 10_000 + "café\n".encode()
+    command = [sys.executable, "-m", "evenmood", "predict", "-", "--input-format", "csv"]
+    done = subprocess.run(command, input=given, capture_output=True, check=True)
+    assert done.stdout.decode().splitlines()[-1].startswith("café,")
+    done = subprocess.run(command, input=given + b"caf\xe9\n", capture_output=True, check=False)
+    assert done.returncode == 1
+    assert "line 10003: not UTF-8 at byte 3; convert the file, for instance with iconv, or give its --encoding" in (
+        done.stderr.decode()
+    )
+
+
+def test_broken_utf_16(tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_bytes("text\nok\nhalf an emoji ".encode("utf-16") + b"\x3d\xd8" + "\nlast\n".encode("utf-16-le"))
+    printed, error = evenmood("predict", path, "--format", "jsonl", "--skip-bad")
+    assert printed.count("emotion_labels") == 2
+    assert "line 3: not UTF-16 at byte 28" in error
+    path.write_bytes("text\nok\n".encode("utf-16") + b"x")
+    assert "not UTF-16" in evenmood("predict", path, code=1)[1]
+
+
+def test_json_lines_and_texts_in_other_encodings(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_bytes('{"text": "Thank you, café"}\n'.encode("utf-16"))
+    (tmp_path / "in.txt").write_bytes("Thank you, café\rI'm scared\r".encode("cp1252"))
+    for name, count in (("in.jsonl", 1), ("in.txt", 2)):
+        printed, error = evenmood("predict", tmp_path / name, "--format", "jsonl")
+        assert printed.startswith('{"text": "Thank you, café", ')
+        assert len(printed.splitlines()) == count
+        assert "read as " in error

@@ -1,0 +1,149 @@
+"""Missing texts: an empty cell, null, NaN, `pandas.NA`. One rule: an empty answer, counted; `--strict` refuses."""
+
+import csv
+import io
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+import evenmood as library
+from evenmood import EmotionClassifier
+from evenmood.tables.scored import ADDED
+from tests.evenmood.test_cli import evenmood
+
+REPORT = "2 of 4 rows have no text and got an empty answer\n"
+GIVEN = ["Thank you!", None, "I'm scared", None]
+
+
+def table(folder: Path, kind: str) -> Path:
+    """Two rows with a text and two without one."""
+    path = folder / f"in.{kind}"
+    if kind == "csv":
+        path.write_text('id,text\n1,Thank you!\n2,\n3,I\'m scared\n4,""\n')
+    elif kind == "tsv":
+        path.write_text("id\ttext\n1\tThank you!\n2\t\n3\tI'm scared\n4\t\n")
+    elif kind == "txt":
+        path.write_text("Thank you!\n\nI'm scared\n\n")
+    elif kind == "jsonl":
+        lines = ['{"text": "Thank you!"}', '{"text": null}', '{"text": "I\'m scared"}', '{"text": null}']
+        path.write_text("\n".join(lines))
+    else:
+        parquet.write_table(pyarrow.table({"text": GIVEN}), path)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "txt", "jsonl", "parquet"])
+def test_every_format_gives_an_empty_answer(tmp_path: Path, kind: str, model: EmotionClassifier) -> None:
+    source = table(tmp_path, kind)
+    for target in ("csv", "tsv", "jsonl", "parquet"):
+        out = tmp_path / f"out.{target}"
+        assert evenmood("predict", source, out, "--proba")[1] == REPORT
+        added = (*ADDED, "emotion_joy")
+        if target == "parquet":
+            rows = parquet.read_table(out).to_pylist()
+        elif target == "jsonl":
+            rows = [json.loads(line) for line in out.read_text().splitlines()]
+        else:
+            rows = list(csv.DictReader(io.StringIO(out.read_text()), delimiter="\t" if target == "tsv" else ","))
+        for row in (rows[1], rows[3]):
+            assert [row[name] for name in added] == [None if target in ("jsonl", "parquet") else ""] * 4
+        for row in (rows[0], rows[2]):
+            names = row["emotion_labels"].split(";") if target in ("csv", "tsv") else row["emotion_labels"]
+            assert names == model.predict(row["text"]).names
+
+
+@pytest.mark.parametrize(
+    ("kind", "where"),
+    [
+        ("csv", "line 3: 'text' is empty"),
+        ("tsv", "line 3: 'text' is empty"),
+        ("txt", "line 2: 'text' is empty"),
+        ("jsonl", "line 2: 'text' is null, not a string"),
+        ("parquet", "row 2: 'text' is None, not a string"),
+    ],
+)
+def test_strict_refuses(tmp_path: Path, kind: str, where: str) -> None:
+    source = table(tmp_path, kind)
+    out = tmp_path / "out.jsonl"
+    assert evenmood("predict", source, out, "--strict", code=1)[1] == f"error: {source}, {where}\n"
+    assert not out.exists()
+    error = evenmood("predict", source, out, "--strict", "--skip-bad")[1]
+    assert error == f"left out 2 broken rows of 4; the first: {source}, {where}\n"
+    assert len(out.read_text().splitlines()) == 2
+
+
+def test_what_is_no_text_is_still_refused(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"text": null}\n{"text": 3}\n')
+    assert "line 2: 'text' is 3, not a string" in evenmood("predict", tmp_path / "in.jsonl", code=1)[1]
+    parquet.write_table(pyarrow.table({"text": [1.5, None]}), tmp_path / "in.parquet")
+    assert "row 1: 'text' is 1.5" in evenmood("predict", tmp_path / "in.parquet", code=1)[1]
+
+
+def test_nan_in_json_lines(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"text": NaN}\n{"text": "Thank you!"}\n')
+    printed, error = evenmood("predict", tmp_path / "in.jsonl", "--format", "csv")
+    assert error == "1 of 2 rows have no text and got an empty answer\n"
+    assert printed.splitlines()[1].endswith(",,,")
+    assert printed.splitlines()[2].startswith("Thank you!,gratitude")
+
+
+def test_a_column_without_any_text(tmp_path: Path) -> None:
+    for column in (pyarrow.nulls(2), pyarrow.array([float("nan"), None])):
+        parquet.write_table(pyarrow.table({"text": column}), tmp_path / "in.parquet")
+        error = evenmood("predict", tmp_path / "in.parquet", tmp_path / "out.parquet", "--overwrite")[1]
+        assert error == "2 of 2 rows have no text and got an empty answer\n"
+        assert parquet.read_table(tmp_path / "out.parquet")["emotion_labels"].to_pylist() == [None, None]
+
+
+MISSING: dict[str, Any] = {
+    "None": None,
+    "float": float("nan"),
+    "float32": np.float32("nan"),
+    "pandas.NA": pandas.NA,
+    "pandas.NaT": pandas.NaT,
+    "masked": np.ma.masked,
+    "decimal": Decimal("NaN"),
+}
+
+
+@pytest.mark.parametrize("name", MISSING)
+def test_a_missing_text_has_an_empty_prediction(model: EmotionClassifier, name: str) -> None:
+    texts = ["Thank you!", MISSING[name], "I'm scared"]
+    for predictions in (model.predict(texts), list(model.predict(iter(texts)))):
+        assert [one.missing for one in predictions] == [False, True, False]
+        assert (predictions[1].labels, predictions[1].names, predictions[1].fallback) == ((), [], False)
+        assert (predictions[1].words, predictions[1].windows) == (0, 0)
+        assert [predictions[0], predictions[2]] == model.predict([texts[0], texts[2]])
+    probabilities = model.predict_proba(texts)
+    assert np.isnan(probabilities).all(axis=1).tolist() == [False, True, False]
+    assert model.decide(probabilities)[1].missing
+    assert str(model.predict(texts)[1]) == "missing text"
+
+
+@pytest.mark.parametrize("dtype", ["str", "object", "string", "category"])
+def test_a_pandas_column(model: EmotionClassifier, dtype: str) -> None:
+    column = pandas.Series(GIVEN, dtype=dtype)
+    assert [one.missing for one in model.predict(column)] == [False, True, False, True]
+
+
+def test_nothing_but_missing_texts_and_an_empty_one(model: EmotionClassifier) -> None:
+    missing: list[Any] = [None, float("nan")]
+    assert [one.missing for one in model.predict(missing)] == [True, True]
+    assert model.predict_proba([None]).shape == (1, 28)
+    assert not model.predict([""])[0].missing  # a text, though an empty one
+    with pytest.raises(TypeError, match="text 1 is 3"):
+        model.predict([None, 3])  # type: ignore[list-item]
+
+
+def test_the_pipeline_gives_no_scores() -> None:
+    classify = library.pipeline(top_k=2)
+    found = classify(["Thank you!", None, {"text": float("nan")}])
+    assert [len(scores) for scores in found] == [2, 0, 0]
+    assert classify(["Thank you!", None], return_all_scores=False)[1] in ({}, [])

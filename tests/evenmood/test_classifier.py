@@ -1,0 +1,308 @@
+"""The classifier on the bundled model: predicting, thresholds, bad input, explaining. No test knows its answers."""
+
+import math
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evenmood import LABELS, EmotionClassifier, ModelError, Prediction
+from evenmood.classifier import STREAM_ROWS
+from evenmood.model import inference
+
+TEXTS = [
+    "I am so happy for you!",
+    "This makes me furious.",
+    "Thanks a lot, that was very kind",
+    "Why? What do you mean?",
+]
+STRANGE = {
+    "empty": "",
+    "white space": " \t\n",
+    "only emoji": "\U0001f600\U0001f44d\U0001f3fd",
+    "only a url": "https://example.org/a",
+    "100,000 characters": "happy " * 16_667,
+    "one word of 100,000 characters": "a" * 100_000,
+    "lone surrogate": "so \ud83d sad",
+    "NUL": "so\x00sad",
+    "typed special token": "[PAD] [UNK] [PAD]",
+    "right to left": "أنا سعيد",
+}
+NOT_TEXTS = [
+    (None, "not NoneType"),
+    (3, "not int"),
+    (b"happy", "not bytes; decode it first"),
+    ({"text": "happy"}, "not dict"),
+    (["happy", 3], r"text 1 is 3 \(int\)"),
+    (["happy", "sad", b"x"], r"text 2 is b'x' \(bytes\)"),
+    (("happy", True), r"text 1 is True \(bool\)"),
+    (np.array([1.0]), "text 0 is .*float64"),
+    ([["happy"]], r"text 0 is \['happy'\] \(list\)"),
+]
+
+
+def many_texts(count: int) -> list[str]:
+    """Texts of 0 to 40 words, in no order of length."""
+    words = ["happy", "sad", "angry", "thanks", "you", "this", "is", "very", "bad", "wow"]
+    draw = np.random.default_rng(0)
+    return [" ".join(draw.choice(words, size)) for size in draw.integers(0, 41, count)]
+
+
+def check(prediction: Prediction, cut: float | None = None) -> None:
+    """Hold a prediction against what the docstring promises."""
+    probabilities = [score.probability for score in prediction.labels]
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert len(set(prediction.names)) == len(prediction.names) >= 1
+    assert set(prediction.names) <= set(LABELS)
+    assert all(0 <= p <= 1 for p in probabilities)
+    assert cut is None or {score.threshold for score in prediction.labels} == {cut}
+    assert all((s.probability >= s.threshold) != prediction.fallback for s in prediction.labels)
+    assert not prediction.fallback or len(prediction.labels) == 1
+
+
+def test_a_string_gives_one_prediction(model: EmotionClassifier) -> None:
+    prediction = model.predict(TEXTS[0])
+    check(prediction)
+    assert [prediction] == model.predict([TEXTS[0]])
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array], ids=["list", "tuple", "array"])
+def test_a_sequence_gives_a_list(model: EmotionClassifier, kind: Any) -> None:
+    assert model.predict(kind(TEXTS)) == [model.predict(text) for text in TEXTS]
+
+
+def test_no_texts(model: EmotionClassifier) -> None:
+    assert model.predict([]) == []
+    assert list(model.predict(iter([]))) == []
+    assert model.predict_proba([]).shape == (0, 28)
+
+
+def test_a_generator_is_streamed(model: EmotionClassifier) -> None:
+    taken = []
+
+    def source() -> Iterator[str]:
+        for number in range(3 * STREAM_ROWS):
+            taken.append(number)
+            yield TEXTS[number % len(TEXTS)]
+
+    predictions = model.predict(source())
+    assert not taken
+    first = next(predictions)
+    assert first == model.predict(TEXTS[0])
+    assert len(taken) == STREAM_ROWS
+    assert sum(1 for _ in predictions) == 3 * STREAM_ROWS - 1
+
+
+def test_a_stream_names_the_text_that_is_wrong(model: EmotionClassifier) -> None:
+    texts: Any = iter(["x"] * STREAM_ROWS + ["y", 3])
+    with pytest.raises(TypeError, match=f"text {STREAM_ROWS + 1} is 3"):
+        list(model.predict(texts))
+
+
+@pytest.mark.parametrize(("cut", "labels"), [(0.0, 28), (0, 28), (1.0, 1), (1, 1)])
+def test_one_threshold_for_a_call(model: EmotionClassifier, cut: float, labels: int) -> None:
+    for prediction in model.predict(TEXTS, thresholds=cut):
+        check(prediction, cut)
+        assert len(prediction.labels) == labels
+        assert prediction.fallback == (cut == 1)
+        assert str(prediction).endswith("(below its threshold)") == prediction.fallback
+
+
+def test_a_probability_equal_to_its_threshold_is_enough(model: EmotionClassifier) -> None:
+    probabilities = model.predict_proba(TEXTS[0])
+    top = int(probabilities.argmax())
+    prediction = model.predict(TEXTS[0], thresholds=float(probabilities[top]))
+    assert prediction.names == [LABELS[top]]
+    assert not prediction.fallback
+
+
+def test_a_mapping_overrides_the_labels_in_it(model: EmotionClassifier) -> None:
+    never = dict.fromkeys(LABELS, 1.0)
+    prediction = model.predict(TEXTS[0], thresholds=never | {"grief": 0.0})
+    assert prediction.names == ["grief"]
+    assert "joy" in model.predict(TEXTS[0], thresholds={"joy": 0.0}).names
+    assert model.predict(TEXTS[0], thresholds={}) == model.predict(TEXTS[0])
+
+
+def test_thresholds_that_are_set_stay() -> None:
+    model = EmotionClassifier.from_pretrained()
+    before = dict(model.thresholds)
+    model.thresholds = {"grief": 0.0}
+    assert dict(model.thresholds) == before | {"grief": 0.0}
+    assert "grief" in model.predict(TEXTS[0]).names
+    with pytest.raises(ModelError, match="'rage'"):
+        model.thresholds = {"joy": 0.1, "rage": 0.1}
+    assert dict(model.thresholds) == before | {"grief": 0.0}
+    with pytest.raises(TypeError):
+        model.thresholds["joy"] = 0.0
+    assert dict(EmotionClassifier.from_pretrained().thresholds) == before
+
+
+@pytest.mark.parametrize("number", [np.float64(0), np.float32(0), np.int64(0)], ids=["float64", "float32", "int64"])
+def test_numpy_numbers_are_thresholds(model: EmotionClassifier, number: Any) -> None:
+    assert len(model.predict(TEXTS[0], thresholds=number).labels) == 28
+    assert "joy" in model.predict(TEXTS[0], thresholds={"joy": number}).names
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "named"),
+    [
+        (1.3, "1.3"),
+        (-0.1, "-0.1"),
+        (math.nan, "nan"),
+        (math.inf, "inf"),
+        pytest.param(10**400, "1000", id="huge"),
+        (True, "True"),
+        ("0.5", "'0.5'"),
+        ([0.5] * 28, "0.5"),
+        (np.full(28, 0.5), "0.5"),
+        ({"rage": 0.5}, "'rage'"),
+        ({"joy": 1.3}, "'joy' is 1.3"),
+        ({"joy": None}, "'joy' is None"),
+        ({3: 0.5}, "3"),
+    ],
+)
+def test_wrong_thresholds(model: EmotionClassifier, thresholds: Any, named: str) -> None:
+    with pytest.raises(ModelError) as error:
+        model.predict(TEXTS[0], thresholds=thresholds)
+    assert named in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_wrong_thresholds_are_refused_before_a_stream_is_read(model: EmotionClassifier) -> None:
+    texts = iter(TEXTS)
+    with pytest.raises(ModelError):
+        model.predict(texts, thresholds=1.3)
+    assert next(texts) == TEXTS[0]
+
+
+def test_the_shape_of_probabilities(model: EmotionClassifier) -> None:
+    for texts, shape in ((TEXTS[0], (28,)), (TEXTS[:1], (1, 28)), (TEXTS, (4, 28)), ("", (28,))):
+        probabilities = model.predict_proba(texts)
+        assert probabilities.shape == shape
+        assert probabilities.dtype == np.float32
+        assert ((probabilities >= 0) & (probabilities <= 1)).all()
+    assert model.labels == LABELS
+
+
+def test_a_text_s_probabilities_depend_on_no_other_text(
+    model: EmotionClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = 200
+    monkeypatch.setattr(inference, "CHUNK_ROWS", rows)
+    texts = many_texts(5 * rows + 30)
+    assert rows > 2 * inference.BATCH_ROWS
+    together = model.predict_proba(texts)
+    assert together.std(axis=0).max() > 1e-4  # otherwise nothing could be mixed up
+    order = np.random.default_rng(1).permutation(len(texts))
+    shuffled = model.predict_proba([texts[index] for index in order])
+    np.testing.assert_allclose(shuffled, together[order], atol=1e-6)
+    for index in [*range(0, len(texts), 40), rows - 1, rows, len(texts) - 1]:
+        np.testing.assert_allclose(model.predict_proba(texts[index]), together[index], atol=1e-6)
+
+
+def test_decide_agrees_with_predict(model: EmotionClassifier) -> None:
+    assert model.decide(model.predict_proba(TEXTS), 0.3) == model.predict(TEXTS, 0.3)
+    assert model.decide(model.predict_proba([])) == []
+
+
+def test_threads_get_the_same_answers(model: EmotionClassifier) -> None:
+    texts = many_texts(150)
+    expected = model.predict_proba(texts)
+    words = model.explain(TEXTS[0])
+    with ThreadPoolExecutor(8) as pool:
+        for got in pool.map(lambda _: model.predict_proba(texts), range(16)):
+            np.testing.assert_allclose(got, expected, atol=1e-6)
+        assert all(got == words for got in pool.map(lambda _: model.explain(TEXTS[0]), range(16)))
+
+
+@pytest.mark.parametrize("text", STRANGE.values(), ids=STRANGE.keys())
+def test_any_string_gets_an_answer(model: EmotionClassifier, text: str) -> None:
+    check(model.predict(text))
+    np.testing.assert_allclose(model.predict_proba([TEXTS[0], text])[1], model.predict_proba(text), atol=1e-6)
+    words = model.explain(text)
+    assert not words or math.isclose(sum(word.weight for word in words), 1, abs_tol=1e-5)
+
+
+@pytest.mark.parametrize(("texts", "message"), NOT_TEXTS, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("method", ["predict", "predict_proba"])
+def test_what_is_no_text_is_a_type_error(model: EmotionClassifier, method: str, texts: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        getattr(model, method)(texts)
+
+
+def nfd(text: str) -> str:
+    return unicodedata.normalize("NFD", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("I’m SO happy!!", ["I’m", "SO", "happy", "!!"]),
+        (
+            "\U0001f600\U0001f600 so \U0001f44d\U0001f3fd happy",
+            ["\U0001f600", "\U0001f600", "so", "\U0001f44d\U0001f3fd", "happy"],
+        ),
+        (f"a {nfd('café')} {nfd('señor')}.", ["a", nfd("café"), nfd("señor")]),
+        (f"{nfd('각')} {nfd('한국')}", [nfd("각"), nfd("한국")]),
+        ("so ＨＡＰＰＹ ﬁne day", ["so", "ＨＡＰＰＹ", "ﬁne", "day"]),
+        ("@you hi https://x.org/a [NAME] ok", ["hi", "NAME", "ok"]),
+        ("hap\u200bpy won\u00adder", ["hap\u200bpy", "won\u00adder"]),
+        ("नमस्ते दुनिया", ["नमस्ते", "दुनिया"]),
+        ("a \ud83d sad", ["a", "sad"]),
+        ("  tabs\tand\nlines", ["tabs", "and", "lines"]),
+    ],
+)
+def test_explained_words_stand_where_they_say(model: EmotionClassifier, text: str, words: list[str]) -> None:
+    explained = model.explain(text)
+    assert [word.text for word in explained] == words
+    assert [text[word.start : word.end] for word in explained] == words
+    assert all(0 <= word.weight <= 1 for word in explained)
+    assert math.isclose(sum(word.weight for word in explained), 1, abs_tol=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 29, 30, 31, 500])
+def test_explain_lists_the_words_that_were_read(model: EmotionClassifier, count: int) -> None:
+    words = model.explain("happy " * count)
+    assert [word.start for word in words] == [6 * index for index in range(count)]
+    assert math.isclose(sum(word.weight for word in words), 1, abs_tol=1e-5)
+
+
+def test_explain_knows_unknown_words(model: EmotionClassifier) -> None:
+    assert [word.known for word in model.explain("happy \U00013000\U00013001")] == [True, False]
+
+
+@pytest.mark.parametrize("text", [None, 3, b"x", ["happy"]])
+def test_explain_takes_one_string(model: EmotionClassifier, text: Any) -> None:
+    with pytest.raises(TypeError, match="one string"):
+        model.explain(text)
+
+
+def test_a_model_without_attention_predicts_and_does_not_explain(average_folder: Path) -> None:
+    model = EmotionClassifier.from_pretrained(average_folder)
+    assert not model.has_attention
+    check(model.predict("one two unseen"))
+    with pytest.raises(ModelError, match="no attention"):
+        model.explain("one two")
+
+
+def test_repr(model: EmotionClassifier) -> None:
+    assert "28 labels" in repr(model)
+    assert "default_model" in repr(model)
+
+
+def test_predicting_imports_nothing_that_is_not_needed() -> None:
+    program = (
+        "import sys, evenmood; evenmood.EmotionClassifier.from_pretrained().predict('hi');"
+        "print([m for m in sys.argv[1:] if m in sys.modules])"
+    )
+    heavy = ["keras", "tensorflow", "torch", "pandas", "gradio", "sklearn", "huggingface_hub", "train", "onnx"]
+    heavy += ["transformers", "ftfy", "datasketch", "pyarrow"]
+    done = subprocess.run([sys.executable, "-c", program, *heavy], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

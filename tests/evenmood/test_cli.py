@@ -1,0 +1,347 @@
+"""The `evenmood` command as a process: one text, tables of every format, and what wrong input says."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from evenmood import LABELS, EmotionClassifier
+
+TEXTS = ["Thank you!", "", 'He said "no",\nthen left.', "I'm scared 😱", "Öl, naïve; 日本"]
+HEADER = ["id", "text", "emotion_labels", "emotion_probabilities", "emotion_fallback"]
+
+
+def evenmood(*arguments: str | Path, stdin: bytes = b"", code: int = 0, **options: str) -> tuple[str, str]:
+    """Run the command and return what it printed to standard output and error."""
+    command = [sys.executable, "-m", "evenmood", *map(str, arguments)]
+    done = subprocess.run(command, input=stdin, capture_output=True, env={**os.environ, **options}, check=False)
+    error = done.stderr.decode()
+    assert done.returncode == code, error
+    assert "Traceback" not in error
+    return done.stdout.decode(), error
+
+
+def csv_bytes(rows: list[list[str]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "in.csv"
+    path.write_bytes(csv_bytes([["id", "text"], *([str(i), text] for i, text in enumerate(TEXTS))]))
+    return path
+
+
+def test_one_text(model: EmotionClassifier) -> None:
+    printed, _ = evenmood("Thank you so much!")
+    assert printed.split()[0] == "gratitude"
+    assert "threshold" in printed
+    assert evenmood("Thank", "you", "so", "much!")[0] == printed
+    answer = json.loads(evenmood("Thank you so much!", "--json", "--proba")[0])
+    assert [score["label"] for score in answer["labels"]] == model.predict("Thank you so much!").names
+    assert set(answer["probabilities"]) == set(LABELS)
+    assert len(evenmood("x", "--proba")[0].splitlines()) >= 28
+    assert evenmood("text", "predict")[0]
+
+
+def test_a_fallback_is_said(tmp_path: Path) -> None:
+    classifier = EmotionClassifier.from_pretrained()
+    classifier.thresholds = dict.fromkeys(LABELS, 1.0)
+    classifier.save_pretrained(tmp_path / "strict")
+    printed, _ = evenmood("--model", tmp_path / "strict", "The train leaves")
+    assert "No label reaches its threshold" in printed
+
+
+def test_help_version_and_info(tmp_path: Path) -> None:
+    assert "Usage" in evenmood("--help")[0]
+    assert "--skip-bad" in evenmood("predict", "--help")[0]
+    assert evenmood("--version")[0].count(".") == 2
+    printed, _ = evenmood("info")
+    assert all(label in printed for label in LABELS)
+    assert "macro-F1 on test" in printed
+    about = json.loads(evenmood("info", "--json")[0])
+    assert about["labels"] == list(LABELS)
+    _, error = evenmood("info", tmp_path / "missing", code=1)
+    assert error.startswith("error: ")
+
+
+def test_csv_keeps_rows_and_adds_columns(table: Path, tmp_path: Path, model: EmotionClassifier) -> None:
+    evenmood("predict", table, tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as lines:
+        rows = list(csv.reader(lines))
+    assert rows[0] == HEADER
+    assert [row[:2] for row in rows[1:]] == [[str(i), text] for i, text in enumerate(TEXTS)]
+    for row, text in zip(rows[1:], TEXTS, strict=True):
+        if not text:
+            assert row[2:] == ["", "", ""]
+            continue
+        prediction = model.predict(text)
+        assert row[2] == ";".join(prediction.names)
+        assert row[4] == str(prediction.fallback).lower()
+        assert [float(p) for p in row[3].split(";")] == [
+            pytest.approx(score.probability, abs=1e-4) for score in prediction.labels
+        ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.csv"]
+
+
+@pytest.mark.parametrize("kind", ["tsv", "jsonl", "parquet", "csv"])
+def test_formats_agree(kind: str, tmp_path: Path, model: EmotionClassifier) -> None:
+    texts = ["Thank you!", "", 'a "quoted" word', "naïve 日本 😱"]
+    source, target = tmp_path / f"in.{kind}", tmp_path / "out.jsonl"
+    if kind == "parquet":
+        parquet.write_table(pyarrow.table({"text": texts, "n": pyarrow.array([1, 2, 3, 4], pyarrow.int16())}), source)
+    elif kind == "jsonl":
+        source.write_text("\n".join(json.dumps({"text": text, "n": [1]}) for text in texts) + "\n\n", "utf-8")
+    elif kind == "tsv":
+        source.write_text("text\tn\n" + "".join(f"{text}\t1\n" for text in texts), "utf-8")
+    else:
+        source.write_bytes(b"\xef\xbb\xbf" + csv_bytes([["text", "n"], *([text, "1"] for text in texts)]))
+    evenmood("predict", source, target)
+    rows = [json.loads(line) for line in target.read_text("utf-8").splitlines()]
+    assert [row["text"] for row in rows] == texts
+    # An empty cell is a missing text; JSON and Parquet have null for that.
+    given = [text or None if kind in ("csv", "tsv") else text for text in texts]
+    expected = [model.predict(text).names if text is not None else None for text in given]
+    assert [row["emotion_labels"] for row in rows] == expected
+    evenmood("predict", source, tmp_path / "back.parquet", "--proba")
+    back = parquet.read_table(tmp_path / "back.parquet")
+    assert back.num_rows == 4
+    assert back.schema.field("emotion_labels").type == pyarrow.list_(pyarrow.string())
+    assert set(LABELS) == {name.removeprefix("emotion_") for name in back.column_names} & set(LABELS)
+    if kind == "parquet":
+        assert back.schema.field("n").type == pyarrow.int16()
+
+
+def test_chosen_labels_and_probabilities(table: Path, model: EmotionClassifier) -> None:
+    printed, _ = evenmood("predict", table, "--labels", "joy,gratitude", "--proba")
+    rows = list(csv.DictReader(io.StringIO(printed)))
+    assert list(rows[0])[-2:] == ["emotion_joy", "emotion_gratitude"]
+    assert rows[0]["emotion_labels"] == "gratitude"
+    assert all(set(row["emotion_labels"].split(";")) <= {"joy", "gratitude", ""} for row in rows)
+    probability = model.predict_proba(TEXTS[0])[LABELS.index("joy")]
+    assert float(rows[0]["emotion_joy"]) == pytest.approx(probability, abs=1e-4)
+
+
+def test_a_long_stream_keeps_its_order(model: EmotionClassifier) -> None:
+    lines = [json.dumps({"text": f"thank you {i}", "i": i}) for i in range(20_000)]
+    printed, _ = evenmood("predict", "-", "-", "--input-format", "jsonl", stdin="\n".join(lines).encode())
+    assert [json.loads(line)["i"] for line in printed.splitlines()] == list(range(20_000))
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    script = (
+        "import resource, sys; from evenmood import cli\n"
+        "try:\n    cli.main()\nexcept SystemExit: pass\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)\n"
+    )
+    peaks = []
+    for rows in (3_000, 30_000):
+        path = tmp_path / f"{rows}.csv"
+        path.write_text("text\n" + "so happy to see you here again today my friend\n" * rows)
+        command = [sys.executable, "-c", script, "predict", str(path), str(tmp_path / f"{rows}-out.csv")]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        peaks.append(int(done.stderr.split()[-1]))
+    assert peaks[1] - peaks[0] < 15_000  # kB; 27,000 rows more would be tens of MB as Python objects
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message", "code"),
+    [
+        ("in.csv", b"id,body\n1,x\n", "no column 'text'; there are 'id', 'body'", 2),
+        ("in.csv", b"id,text\n1,ok\n2\n", "line 3: 1 cells, but the table has 2 columns", 1),
+        ("in.csv", b'id,text\n1,"a\nb"\n2,x,y\n', "line 4: 3 cells", 1),
+        ("in.csv", b'id,text\n1,"never closed\n', "line 2: unexpected end of data", 1),
+        ("in.csv", b"id,text\n0,\xc3\xa9\n1,caf\xe9\n", "line 3: not UTF-8 at byte 5; convert the file", 1),
+        ("in.csv", b"", "empty; expected a line with the names of the columns", 1),
+        ("in.csv", b"text,text\na,b\n", "column 'text' stands there twice", 1),
+        ("in.csv", b"text,emotion_labels\na,b\n", "has a column 'emotion_labels' already", 2),
+        ("in.jsonl", b'{"text": "a"}\n{"text": \n', "line 2: not JSON", 1),
+        ("in.jsonl", b'["a"]\n', "line 1: list in place of an object", 1),
+        ("in.jsonl", b'{"text": 3}\n', "line 1: 'text' is 3, not a string", 1),
+        ("in.jsonl", b'{"other": "a"}\n', "line 1: no 'text'; there are 'other'", 1),
+        ("in.parquet", b"not parquet at all", "not a Parquet file", 1),
+        ("in.xlsx", b"x", "the name does not tell the format; say it with --input-format", 2),
+    ],
+)
+def test_bad_tables(tmp_path: Path, name: str, content: bytes, message: str, code: int) -> None:
+    (tmp_path / name).write_bytes(content)
+    _, error = evenmood("predict", tmp_path / name, tmp_path / "out.csv", code=code)
+    assert message in error
+    assert len(error.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "rows", "bad"),
+    [
+        ("in.csv", b'id,text\n1,ok\n2\n3,fine\n4,"x"y\n5,caf\xe9\n6,last: \xc3\xa9\n', 3, 3),
+        ("in.jsonl", b'{"text": "a"}\nnonsense\n{"text": 3}\n{"text": "b"}\n', 2, 2),
+    ],
+)
+def test_skip_bad_counts(tmp_path: Path, name: str, content: bytes, rows: int, bad: int) -> None:
+    (tmp_path / name).write_bytes(content)
+    printed, error = evenmood("predict", tmp_path / name, "--format", "jsonl", "--skip-bad")
+    assert len(printed.splitlines()) == rows
+    assert error.startswith(f"left out {bad} broken rows of {rows + bad}; the first: ")
+
+
+def test_header_only_and_very_long_fields(tmp_path: Path) -> None:
+    printed, _ = evenmood("predict", "-", "--input-format", "csv", stdin=b"id,text\n")
+    assert printed == ",".join(HEADER) + "\n"
+    long = ("so happy " * 50_000).encode()
+    printed, _ = evenmood("predict", "-", "--input-format", "csv", stdin=b"text\n" + long + b"\nNUL \0 here\n")
+    rows = printed.splitlines()
+    assert [row[:3] for row in rows[1:]] == ["so ", "NUL"]
+    assert len(rows[1]) > len(long)
+
+
+def test_outputs_that_may_not_be_written(table: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    out.write_text("precious")
+    _, error = evenmood("predict", table, out, code=2)
+    assert "exists already; choose another name, or replace it with --overwrite" in error
+    assert out.read_text() == "precious"
+    evenmood("predict", table, out, "--overwrite")
+    assert out.read_text().startswith("id,text,emotion_labels")
+    assert "is the input itself" in evenmood("predict", table, table, "--overwrite", code=2)[1]
+    assert "there is no folder" in evenmood("predict", table, tmp_path / "no" / "out.csv", code=2)[1]
+    assert "no such file" in evenmood("predict", tmp_path / "missing.csv", out, "--overwrite", code=2)[1]
+    assert "no label 'fury'" in evenmood("predict", table, "--labels", "joy,fury", code=2)[1]
+    assert "say with --input-format" in evenmood("predict", "-", code=2)[1]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_standard_output_on_a_full_disk(table: Path) -> None:
+    command = [sys.executable, "-m", "evenmood", "predict", str(table)]
+    with Path("/dev/full").open("wb") as full:
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False, env=environment)
+    assert done.returncode == 1
+    assert done.stderr.decode() == "error: No space left on device\n"
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("a small file system can be mounted by root alone")
+    try:
+        source = tmp_path / "in.csv"
+        source.write_text("text\n" + "so happy\n" * 20_000)
+        _, error = evenmood("predict", source, disk / "out.csv", code=1)
+        assert error.startswith("error: ")
+        assert error.strip().endswith("No space left on device")
+        assert list(disk.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
+    source = tmp_path / "in.csv"
+    source.write_text("text\n" + "so happy to be here\n" * 400_000)
+    # A shell's background job ignores interrupts, and hands that on to what it starts: pytest may be one.
+    script = "import signal as s; s.signal(2, s.default_int_handler); from evenmood.cli.commands import main; main()"
+    command = [sys.executable, "-c", script, "predict", str(source), str(tmp_path / "out.csv")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not list(tmp_path.glob(".out*")) and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert error == "error: interrupted\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+
+
+def test_a_reader_that_has_seen_enough(table: Path) -> None:
+    rows = "text\n" + "so happy to be here\n" * 30_000
+    command = f"'{sys.executable}' -m evenmood predict - --input-format csv | head -n 1"
+    done = subprocess.run(["bash", "-c", command], input=rows, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("text,")
+    assert done.stderr == ""
+
+
+def test_a_missing_extra_is_named(table: Path, tmp_path: Path) -> None:
+    (tmp_path / "block").mkdir()
+    (tmp_path / "block" / "pyarrow.py").write_text("raise ModuleNotFoundError('no', name='pyarrow')\n")
+    _, error = evenmood("predict", table, tmp_path / "out.parquet", code=1, PYTHONPATH=str(tmp_path / "block"))
+    assert error == 'error: pyarrow is not installed; install it with: pip install "evenmood[parquet]"\n'
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "evenmood", "info", str(tmp_path), "--debug"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+def test_texts_that_look_like_options() -> None:
+    for arguments in (["-1 out of 10"], ["--", "-sigh-"], ["--", "--json"], ["-1", "out", "of", "10"]):
+        assert "threshold" in evenmood(*arguments)[0]
+    assert "No such option" in evenmood("--probaa", "x", code=2)[1]
+    assert json.loads(evenmood("-1 out of 10", "--json")[0])["labels"]
+
+
+def test_standard_input_is_a_text() -> None:
+    expected, _ = evenmood("Thank you so much!")
+    for arguments in ([], ["-"], ["text", "-"]):
+        assert evenmood(*arguments, stdin=b"Thank you so much!\n")[0] == expected
+    assert json.loads(evenmood("--json", stdin=b"Thank you so much!")[0])["labels"][0]["label"] == "gratitude"
+
+
+def test_a_mistyped_command_is_asked_about() -> None:
+    for arguments in (["prediict", "x"], ["inf0"], ["predct", "in.csv", "out.csv"]):
+        code = 0 if arguments == ["inf0"] else 2
+        _, error = evenmood(*arguments, code=code)
+        assert ("did you mean predict?" in error) == (code == 2)
+    assert "threshold" in evenmood("text", "prediict")[0]
+    assert "threshold" in evenmood("predictions", "are", "hard")[0]
+
+
+def test_chosen_labels_that_no_text_has_give_an_empty_answer(tmp_path: Path) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"text": "The meeting is on Monday."}\n{"text": "Thank you so much!"}\n')
+    rows = [json.loads(line) for line in evenmood("predict", source, "--labels", "gratitude,anger")[0].splitlines()]
+    assert (rows[0]["emotion_labels"], rows[0]["emotion_probabilities"], rows[0]["emotion_fallback"]) == ([], [], False)
+    assert rows[1]["emotion_labels"] == ["gratitude"]
+    printed, _ = evenmood("predict", source, "--labels", "gratitude", "--format", "csv")
+    assert printed.splitlines()[1].endswith(",,,false")
+
+
+def test_text_files_and_column_names_in_other_cases(tmp_path: Path, model: EmotionClassifier) -> None:
+    (tmp_path / "in.txt").write_text('Thank you!\n\nI\'m scared\tof it, "very"', encoding="utf-8")
+    rows = list(csv.DictReader(io.StringIO(evenmood("predict", tmp_path / "in.txt")[0])))
+    assert [row["text"] for row in rows] == ["Thank you!", "", 'I\'m scared\tof it, "very"']
+    assert "write .csv" in evenmood("predict", tmp_path / "in.txt", tmp_path / "out.txt", code=2)[1]
+    for kind in ("csv", "jsonl"):
+        source = tmp_path / f"in.{kind}"
+        source.write_text("Text\nThank you!\n" if kind == "csv" else '{"TEXT": "Thank you!"}\n')
+        assert "gratitude" in evenmood("predict", source)[0]
+    (tmp_path / "two.csv").write_text("Text,TEXT\na,b\n")
+    assert "no column 'text'" in evenmood("predict", tmp_path / "two.csv", code=2)[1]
+
+
+def test_long_texts_are_counted(tmp_path: Path) -> None:
+    source = tmp_path / "in.csv"
+    source.write_text("text\n" + "so it goes on and on. " * 100 + "\nshort\n")
+    for kind in ("csv", "jsonl"):
+        error = evenmood("predict", source, "--format", kind)[1]
+        assert error.startswith("1 texts of more than")
+        assert error.endswith("were read in overlapping windows\n")
+
+
+def test_info_takes_a_model_either_way(folder: Path) -> None:
+    assert str(folder) in evenmood("info", "--model", folder)[0]
+    assert evenmood("info", folder)[0] == evenmood("info", "--model", folder)[0]
+    assert "give the model once" in evenmood("info", folder, "--model", folder, code=2)[1]

@@ -1,0 +1,199 @@
+"""`evenmood predict --engine ray`: as without, on two nodes, although one is lost on the way."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from benchmarks.texts import made_up_texts
+from tests.fresh_environment import ROOT
+
+pytest.importorskip("ray", reason="ray is not installed: pip install 'evenmood[ray]'")
+ROWS = 12_000
+SCRIPT = """
+import sys
+
+from ray.cluster_utils import Cluster
+
+from evenmood.cli import commands as cli
+from evenmood.distributed import ray_cluster as cluster
+
+cluster.PIECE_ROWS = 300
+machines = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+node = machines.add_node(num_cpus=1)
+machines.wait_for_nodes()
+pieces = []
+write = cluster.write_file
+
+
+def write_and_lose(found, *rest):
+    def losing():
+        for piece, done in found:
+            pieces.append(done)
+            if len(pieces) == 3:
+                machines.remove_node(node, allow_graceful=False)
+            yield piece, done
+
+    return write(losing(), *rest)
+
+
+cluster.write_file = write_and_lose
+source, target = sys.argv[1:]
+cli.predict(source, target, proba=True, quiet=True, engine="ray", ray_address=machines.address, column="text",
+            output_format=None, input_format=None)
+machines.shutdown()
+print(len(pieces), "pieces, the node lost at", pieces[2])
+"""
+
+
+def run(*command: str, timeout: int = 180) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", *command],
+        cwd=ROOT,
+        env={**os.environ, "RAY_worker_niceness": "0"},  # else a busy machine never runs them
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("table") / "texts.parquet"
+    rows = pyarrow.table({"id": [f"row {number}" for number in range(ROWS)], "text": made_up_texts(ROWS)})
+    parquet.write_table(rows, path, row_group_size=1_000)
+    return path
+
+
+def test_a_lost_node_loses_nothing(table: Path, tmp_path: Path) -> None:
+    here, there = tmp_path / "here.parquet", tmp_path / "there.parquet"
+    done = run("-m", "evenmood", "predict", str(table), str(here), "--proba")
+    assert done.returncode == 0, done.stderr
+    done = run("-c", SCRIPT, str(table), str(there))
+    assert done.returncode == 0, done.stderr[-3000:]
+    pieces, *_, lost_at = done.stdout.splitlines()[-1].split()
+    assert int(pieces) > 6
+    assert float(lost_at) < 0.7
+    expected, found = parquet.read_table(here), parquet.read_table(there)
+    assert found.schema == expected.schema
+    for column in ("id", "text", "emotion_fallback"):
+        assert found[column] == expected[column]
+    for column in found.column_names:
+        if column.startswith("emotion_") and found[column].type == pyarrow.float64():
+            np.testing.assert_allclose(found[column].to_numpy(), expected[column].to_numpy(), atol=2e-4)
+    # A batch's other texts move a probability in its last bits, and then, rarely, across a threshold.
+    assert sum(map(list.__ne__, found["emotion_labels"].to_pylist(), expected["emotion_labels"].to_pylist())) < 5
+
+
+def test_what_is_refused_is_refused_at_once(table: Path, tmp_path: Path) -> None:
+    out = str(tmp_path / "out.parquet")
+    command = ["-m", "evenmood", "predict", str(table), out, "--engine", "ray"]
+    numbers = tmp_path / "numbers.parquet"
+    parquet.write_table(pyarrow.table({"text": [1, 2]}), numbers)
+    cases = [
+        (["--ray-address", "127.0.0.1:9"], 1, "no Ray cluster at 127.0.0.1:9"),
+        (["--ray-address", "ray://127.0.0.1:9"], 2, "Ray Client cannot do this"),
+        (["--column", "words"], 2, "no column 'words'; there are 'id', 'text'"),
+        (["--format", "csv"], 2, "--engine ray reads a Parquet file and writes one"),
+    ]
+    for options, code, message in cases:
+        done = run(*command, *options)
+        assert (done.returncode, len(done.stderr.splitlines())) == (code, 1), done.stderr
+        assert message in done.stderr
+    done = run("-m", "evenmood", "predict", str(numbers), out, "--engine", "ray")
+    assert (done.returncode, done.stderr) == (1, f"error: {numbers}: 'text' holds int64, not strings\n")
+    twice = pyarrow.table([pyarrow.array(["a"]), pyarrow.array([1]), pyarrow.array([2])], names=["text", "x", "x"])
+    parquet.write_table(twice, numbers)
+    for engine in ("local", "ray"):
+        done = run("-m", "evenmood", "predict", str(numbers), out, "--engine", engine)
+        assert (done.returncode, done.stderr) == (1, f"error: {numbers}: column 'x' stands there twice\n")
+        done = run("-m", "evenmood", "predict", "gone.parquet", out, "--engine", engine)
+        assert (done.returncode, done.stderr) == (
+            2,
+            "error: gone.parquet: no such file\n",
+        )
+    done = run("-m", "evenmood", "predict", str(table), out, "--ray-address", "127.0.0.1:9")
+    assert done.returncode == 2
+    assert "--ray-address is of --engine ray" in done.stderr
+    assert not Path(out).exists()
+
+
+def test_a_node_that_does_not_see_the_model(table: Path, tmp_path: Path) -> None:
+    """Here it can be read, there it cannot: the path is another one by then."""
+    script = (
+        "import sys; from evenmood import cluster; from evenmood.tables import scored\n"
+        "from evenmood.cli.command import run\n"
+        "def app(*given, **names): list(cluster.predict_file(sys.argv[1], 'text', scored.ADDED, "
+        "{'model': '/nowhere/model', 'revision': None, 'chosen': ['joy'], 'proba': False}, None))\n"
+        "run(app, 'predict')"
+    )
+    done = run("-c", script, str(table))
+    assert done.returncode == 1
+    error = done.stderr.splitlines()[-1]
+    assert error.startswith("error: a node of the Ray cluster failed (evenmood.errors.ModelError: '/nowhere/model' is")
+    assert error.endswith("files and models have to lie under the same path on every node")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_damaged_page(tmp_path: Path) -> None:
+    """The file's end is whole, so that only the node that reads the rows finds out."""
+    path = tmp_path / "in.parquet"
+    parquet.write_table(pyarrow.table({"text": made_up_texts(2_000)}), path, compression=None, use_dictionary=False)
+    content = bytearray(path.read_bytes())
+    content[4:200] = bytes(196)
+    path.write_bytes(content)
+    done = run("-m", "evenmood", "predict", str(path), str(tmp_path / "out.parquet"), "--engine", "ray")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"error: {path}: not a Parquet file, or damaged (")
+
+
+def test_a_cluster_of_its_own_whatever_the_environment_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")  # Ray itself would ask there, for ever
+    texts = pyarrow.array(["thank you", "I am so sad", "thank you"])
+    parquet.write_table(pyarrow.table({"text": texts.dictionary_encode()}), tmp_path / "in.parquet")
+    found = {}
+    for engine in ("local", "ray"):
+        out = tmp_path / f"{engine}.parquet"
+        done = run("-m", "evenmood", "predict", str(tmp_path / "in.parquet"), str(out), "--engine", engine)
+        assert done.returncode == 0, done.stderr
+        found[engine] = parquet.read_table(out)
+    assert found["ray"] == found["local"]
+    assert found["ray"]["text"].type == texts.dictionary_encode().type
+
+
+def test_rows_without_a_text(tmp_path: Path) -> None:
+    texts = ["thank you", None, "I am so sad", None]
+    parquet.write_table(pyarrow.table({"text": texts, "id": [0, 1, 2, 3]}), tmp_path / "in.parquet")
+    command = ["-m", "evenmood", "predict", str(tmp_path / "in.parquet"), str(tmp_path / "out.parquet")]
+    done = run(*command, "--engine", "ray", "--strict")
+    assert done.returncode == 1
+    assert "row 2: 'text' is None, not a string" in done.stderr.splitlines()[-1]  # Ray may have said something before
+    assert not (tmp_path / "out.parquet").exists()
+    done = run(*command, "--engine", "ray", "--strict", "--skip-bad")
+    assert done.returncode == 0, done.stderr
+    assert "left out 2 broken rows of 4; the first:" in done.stderr
+    assert parquet.read_table(tmp_path / "out.parquet")["id"].to_pylist() == [0, 2]
+    here = parquet.read_table(tmp_path / "out.parquet")
+    for engine in ("ray", "local"):
+        done = run(*command, "--engine", engine, "--overwrite")
+        assert done.returncode == 0, done.stderr
+        # Ray may have said something before.
+        assert done.stderr.splitlines()[-1] == "2 of 4 rows have no text and got an empty answer"
+        found = parquet.read_table(tmp_path / "out.parquet")
+        assert [row is None for row in found["emotion_labels"].to_pylist()] == [False, True, False, True]
+        assert found.take([0, 2]) == here
+
+
+def test_a_table_without_rows(tmp_path: Path) -> None:
+    parquet.write_table(pyarrow.table({"text": pyarrow.array([], pyarrow.string())}), tmp_path / "in.parquet")
+    command = ["-m", "evenmood", "predict", str(tmp_path / "in.parquet")]
+    for engine in ("local", "ray"):
+        done = run(*command, str(tmp_path / f"{engine}.parquet"), "--engine", engine)
+        assert done.returncode == 0, done.stderr
+    assert parquet.read_table(tmp_path / "ray.parquet") == parquet.read_table(tmp_path / "local.parquet")

@@ -1,0 +1,104 @@
+"""The bundled model: small enough, whole, and as good as its results file says."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evenmood import LABELS, EmotionClassifier
+from evenmood.data.splits import load_split
+from evenmood.evaluation.metrics import score
+from evenmood.model.model_folder import PREDICTING_FILES
+from evenmood.text.normalization import clean
+from train.release.bundle import SIZE_LIMIT, STORAGE_LIMIT
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "evenmood" / "default_model"
+RESULTS = json.loads((ROOT / "results" / "default_model.json").read_text(encoding="utf-8"))
+GOEMOTIONS = ROOT.parent / "shared" / "data" / "goemotions"
+
+
+def test_size() -> None:
+    size = {name: (PACKAGE / name).stat().st_size for name in PREDICTING_FILES}
+    assert sum(size.values()) <= SIZE_LIMIT
+    assert size["model.onnx"] == RESULTS["bytes"]["model.onnx"]
+
+
+def test_results_are_this_model_s(model: EmotionClassifier) -> None:
+    assert dict(model.thresholds) == RESULTS["thresholds"]
+    for split in ("validation", "test"):
+        tuned, brief = RESULTS["metrics"][split]["tuned"], model.info.metrics[split]
+        assert set(brief["per_label"]) == set(LABELS)
+        for label in LABELS:
+            assert brief["per_label"][label] == pytest.approx(tuned["per_label"][label], abs=1e-4)
+        for name in ("macro_f1", "micro_f1", "macro_roc_auc"):
+            assert brief[name] == pytest.approx(tuned[name], abs=1e-4)
+
+
+def test_it_is_good_enough() -> None:
+    figures = RESULTS["metrics"]["test"]
+    for thresholds in ("tuned", "tuned_on_own_validation"):
+        assert figures[thresholds]["macro_f1"]["value"] >= 0.50
+    assert figures["tuned"]["rows"] == 5427
+    assert RESULTS["everyday-test"]["first_label_right"]["value"] >= 0.60
+    assert abs(RESULTS["storage"]["macro_f1_onnx"] - RESULTS["storage"]["macro_f1_keras"]) < STORAGE_LIMIT
+
+
+def test_test_was_read_for_one_model_alone() -> None:
+    """Read again when the card came to have more intervals; another figure would mean another model."""
+    assert len({entry["macro_f1"] for entry in RESULTS["evaluations"] if entry["split"] == "test"}) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("Thank you so much for your help!", "gratitude"),
+        ("I love you", "love"),
+        ("This is so sad, I am crying", "sadness"),
+        ("I am terrified of spiders", "fear"),
+        ("That joke was hilarious, lol", "amusement"),
+        ("The train leaves at noon", "neutral"),
+    ],
+)
+def test_plain_cases(model: EmotionClassifier, text: str, label: str) -> None:
+    assert model.predict(text).names[0] == label
+
+
+@pytest.mark.skipif(not GOEMOTIONS.is_dir(), reason="GoEmotions' files are not beside the checkout")
+def test_recorded_figures_are_reproduced_on_validation(model: EmotionClassifier) -> None:
+    rows = load_split(str(GOEMOTIONS), "validation")
+    cuts = np.array([model.thresholds[label] for label in model.labels], np.float32)
+    figures = score(rows.labels, model.predict_proba(rows.texts), cuts, model.labels, resamples=0)
+    recorded = RESULTS["metrics"]["validation"]["tuned"]
+    assert figures["macro_f1"] == pytest.approx(recorded["macro_f1"]["value"], abs=1e-3)
+    assert figures["micro_f1"] == pytest.approx(recorded["micro_f1"]["value"], abs=1e-3)
+
+
+def test_no_soft_target_is_of_validation_or_test() -> None:
+    """Every file of soft targets was made with the official data set's held-out texts kept out."""
+    assert RESULTS["soft-targets"]
+    for file in RESULTS["soft-targets"]:
+        assert file["teachers"]
+        assert Path(file["official"]).name == "goemotions"
+        for source in file["sources"]:
+            assert source["written"] == source["read"] - sum(source["dropped"].values())
+
+
+def test_three_seeds_on_test() -> None:
+    group = RESULTS["seeds"]["groups"][0]
+    assert RESULTS["seeds"]["split"] == "test"
+    assert group["seeds"] == [0, 1, 2]
+    assert group["figures"]["macro_f1"]["low"] < group["figures"]["macro_f1"]["value"]
+
+
+@pytest.mark.parametrize("wrong", ["thnaks", "thankss", "thnks", "thamks"])
+def test_misspelt_words_are_read(model: EmotionClassifier, wrong: str) -> None:
+    assert model.predict(f"{wrong} a lot for this").names == model.predict("thanks a lot for this").names
+    assert all(word.known for word in model.explain(f"{wrong} a lot"))
+
+
+@pytest.mark.parametrize("text", ["Great \U0001f602", "Really?", "Wow!", "see you :)"])
+def test_symbols_are_read(model: EmotionClassifier, text: str) -> None:
+    words = [text[word.start : word.end] for word in model.explain(text)]
+    assert len(words) > len(clean(text).split())

@@ -1,0 +1,127 @@
+"""Texts longer than the model reads at once: windows that cover every word, and one answer."""
+
+import json
+import re
+import time
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evenmood import LABELS, EmotionClassifier
+from evenmood.data.splits import Split
+from evenmood.text.windows import PEAK_SHARE, combine, window_spans
+from train.evaluation import window_study
+from train.evaluation.everyday import EverydaySplit, bootstrap_samples
+
+ROOT = Path(__file__).parents[3]
+
+SENTENCES = ["The bus was late.", "I waited for an hour!", "Nobody gave a reason…", "Then it rained, and it rained."]
+
+
+def words(texts: Sequence[str]) -> np.ndarray:
+    return np.array([len(text.split()) for text in texts])
+
+
+def read(text: str, size: int) -> list[str]:
+    return [text[slice(*span)] for span in window_spans(text, size, words)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 9, 17, 1000])
+def test_windows_cover_every_word_in_order(size: int) -> None:
+    text = "  " + " ".join(SENTENCES * 7) + "\n\n" + "and on " * 40 + "\n"
+    spans = window_spans(text, size, words)
+    covered = sorted({at for start, end in spans for at in range(start, end) if not text[at].isspace()})
+    assert covered == [at for at, character in enumerate(text) if not character.isspace()]
+    assert spans == sorted(spans)
+    assert max(words(read(text, size))) <= size
+
+
+def test_windows_end_with_a_sentence_and_overlap_by_a_short_one() -> None:
+    windows = read(" ".join(SENTENCES[:3] * 6), 20)
+    assert all(window.split(" ")[-1][-1] in ".!…" for window in windows)
+    assert all(second.startswith(re.split(r"(?<=[.!…]) ", first)[-1]) for first, second in pairwise(windows))
+
+
+def test_a_word_of_many_tokens_is_cut() -> None:
+    def characters(texts: Sequence[str]) -> np.ndarray:
+        return np.array([len(text) for text in texts])
+
+    spans = window_spans("😂" * 100, 30, characters)
+    assert [end - start for start, end in spans] == [30, 30, 30, 10]
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 20_000, " " * 20_000, "! " * 10_000, "." * 20_000, "\n" * 20_000, "1:1" + " " * 20_000]
+)
+def test_hostile_texts_take_no_time(text: str) -> None:
+    started = time.perf_counter()
+    window_spans(text, 128, words)
+    assert time.perf_counter() - started < 1
+
+
+def test_combining_lies_between_mean_and_maximum() -> None:
+    rows = np.array([[0.1, 0.9], [0.3, 0.1]], np.float32)
+    found = combine(rows)
+    assert (rows.mean(axis=0) < found).all()
+    assert (found < rows.max(axis=0)).all()
+    np.testing.assert_allclose(combine(rows[:1]), rows[0])
+
+
+def test_nothing_is_cut(model: EmotionClassifier) -> None:
+    filler = "The meeting is on the second floor. " * 60
+    text = filler + "Thank you so much, I am so grateful!"
+    gratitude = model.labels.index("gratitude")
+    assert model.predict_proba(text)[gratitude] > 5 * model.predict_proba(filler)[gratitude]
+    prediction = model.predict(text)
+    assert prediction.words == len(text.split()) + 1  # the exclamation mark is one
+    assert prediction.windows is not None
+    assert prediction.windows > 3
+    short = model.predict("Thank you so much!")
+    assert (short.words, short.windows) == (5, 1)
+
+
+def test_long_and_short_texts_do_not_disturb_one_another(model: EmotionClassifier) -> None:
+    texts = ["Thank you! " * 200, "ok", "I'm scared 😱. " * 100, *["some words here"] * 100]
+    together = model.predict_proba(texts)
+    for row in range(4):
+        np.testing.assert_allclose(together[row], model.predict_proba(texts[row]), atol=1e-6)
+    predictions = model.predict(texts)
+    assert [prediction.windows for prediction in predictions[3:]] == [1] * 100
+    assert predictions[0].windows == model.predict(texts[0]).windows
+
+
+def test_a_long_text_is_explained_to_its_end(model: EmotionClassifier) -> None:
+    text = "The meeting is on the second floor. " * 30 + "Thank you so much!"
+    explained = model.explain(text)
+    assert [text[word.start : word.end] for word in explained] == [word.text for word in explained]
+    assert len(explained) == len(text.split()) + 1
+    assert sum(word.weight for word in explained) == pytest.approx(1, abs=1e-4)
+    left_out = model.leave_one_out(text, "gratitude")
+    assert [word.start for word in left_out] == [word.start for word in explained]
+    assert max(left_out, key=lambda word: word.weight).text in ("Thank", "you")
+
+
+def test_the_study_reads_as_the_product_does(model: EmotionClassifier, tmp_path: Path) -> None:
+    late = "The meeting is at noon. " * 40 + "Thank you so much for your help! " * 3
+    texts = [late, "My dog died this morning. " * 60] * 20
+    labels = np.zeros((40, 28), np.float32)
+    labels[::2, LABELS.index("gratitude")] = labels[1::2, LABELS.index("grief")] = 1
+    rows = EverydaySplit(Split(texts, labels, [None] * 40), np.zeros((40, 28), bool))
+    content = window_study.study([model.folder], rows)
+    assert content["texts"] == 40
+    assert content["windows"] > 1.5
+    thresholds = np.array([model.thresholds[label] for label in LABELS], np.float32)
+    own = bootstrap_samples(rows, model.predict_proba(texts), thresholds)
+    used = content["rules"][f"{PEAK_SHARE:.0%} maximum"]
+    for figure in window_study.FIGURES:
+        assert used[figure]["value"] == pytest.approx(own[figure][0], abs=1e-4)
+    assert content["rules"]["first window"]["first_label_right"]["value"] < 1  # the first says nothing of gratitude
+
+
+def test_the_rule_in_use_is_the_one_that_long_texts_favor() -> None:
+    content = json.loads((ROOT / "results" / "windows.json").read_text(encoding="utf-8"))
+    best = max(content["rules"], key=lambda name: content["rules"][name]["macro_f1"]["value"])
+    assert best == f"{PEAK_SHARE:.0%} maximum"

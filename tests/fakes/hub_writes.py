@@ -1,0 +1,136 @@
+"""What the Hub on loopback does where a request changes something."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from tests.fakes.hub_repository import RefusedError, Repository, etag, is_lfs
+
+if TYPE_CHECKING:
+    from tests.fakes.hub_server import Handler
+
+Values = Mapping[str, str]
+LICENSES = {"apache-2.0", "mit", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "other"}
+"""Of the Hub's list, those that could occur here."""
+
+
+def whoami(handler: "Handler", values: Values) -> None:
+    handler.answer_json({"type": "user", "name": "you", "orgs": [{"name": "team"}], "auth": {"type": "access_token"}})
+
+
+def validate_yaml(handler: "Handler", values: Values) -> None:
+    """Check a card's front matter, as far as the Hub refuses one."""
+    asked = json.loads(handler.body)
+    parts = asked["content"].split("---\n", 2)
+    errors = []
+    try:
+        front = yaml.safe_load(parts[1]) if asked["content"].startswith("---\n") and len(parts) == 3 else {}
+    except yaml.YAMLError as error:
+        front, errors = {}, [str(error).replace("\n", " ")]
+    if isinstance(front, dict):
+        if front.get("license", "other") not in LICENSES:
+            errors.append('"license" must be one of the Hub\'s licenses')
+        for entry in front.get("model-index") or []:
+            if not entry.get("name") or not all(result.get("metrics") for result in entry.get("results", [{}])):
+                errors.append('"model-index" needs a name, and metrics in each result')
+        if asked["repoType"] == "space" and front.get("sdk") not in ("gradio", "docker", "static"):
+            errors.append('"sdk" is required')
+    else:
+        errors.append("front matter must be an object")
+    said = {"errors": [{"message": error} for error in errors], "warnings": []}
+    handler.answer_json(said, 400 if errors else 200)
+
+
+def _full_id(asked: Mapping[str, Any]) -> str:
+    kind = asked.get("type") or "model"
+    name = f"{asked.get('organization') or 'you'}/{asked['name']}"
+    return name if kind == "model" else f"{kind}s/{name}"
+
+
+def create(handler: "Handler", values: Values) -> None:
+    asked = json.loads(handler.body)
+    repo_id = _full_id(asked)
+    if repo_id.split("/")[-2] not in ("you", "team"):
+        raise RefusedError(403, message="You don't have the rights to create a repository in this namespace")
+    address = {"url": f"{handler.hub.url}/{repo_id}"}
+    with handler.hub.lock:
+        if repo_id in handler.hub.repositories:
+            handler.answer_json(address, 409)
+            return
+        private = asked.get("visibility") == "private" or bool(asked.get("private"))
+        handler.hub.add(repo_id, {".gitattributes": b"*.onnx filter=lfs\n"}, private=private, sdk=asked.get("sdk"))
+    handler.answer_json(address)
+
+
+def delete(handler: "Handler", values: Values) -> None:
+    if handler.hub.repositories.pop(_full_id(json.loads(handler.body)), None) is None:
+        raise RefusedError(404, "RepoNotFound", "Repository not found")
+    handler.answer()
+
+
+def run_job(handler: "Handler", values: Values) -> None:
+    """Note the job; nothing runs it here."""
+    asked = json.loads(handler.body)
+    handler.hub.jobs.append(asked)
+    answer = {"id": f"job{len(handler.hub.jobs)}", "owner": {"id": "1", "name": values["namespace"], "type": "user"}}
+    handler.answer_json({**answer, **asked, "secrets": None, "status": {"stage": "RUNNING", "message": None}})
+
+
+def put_object(handler: "Handler", values: Values) -> None:
+    if hashlib.sha256(handler.body).hexdigest() != values["oid"]:
+        raise RefusedError(400, message="the content does not have this hash")
+    handler.hub.objects[values["oid"]] = handler.body
+    handler.answer()
+
+
+def batch(handler: "Handler", repository: Repository, values: Values) -> None:
+    objects = []
+    for asked in json.loads(handler.body)["objects"]:
+        entry: dict[str, Any] = {"oid": asked["oid"], "size": asked["size"]}
+        if asked["oid"] not in handler.hub.objects:
+            entry["actions"] = {"upload": {"href": f"{handler.hub.url}/lfs/{asked['oid']}"}}
+        objects.append(entry)
+    handler.answer_json({"transfer": "basic", "objects": objects})
+
+
+def preupload(handler: "Handler", repository: Repository, values: Values) -> None:
+    held = repository.files(values["revision"])
+    answers = []
+    for file in json.loads(handler.body)["files"]:
+        path = file["path"]
+        answer = {"path": path, "uploadMode": "lfs" if is_lfs(path, file["size"]) else "regular", "shouldIgnore": False}
+        if path in held:
+            answer["oid"] = etag(path, held[path])
+        answers.append(answer)
+    handler.answer_json({"files": answers})
+
+
+def commit(handler: "Handler", repository: Repository, values: Values) -> None:
+    with handler.hub.lock:
+        create_pr = handler.query.get("create_pr") == "1"
+        sha, ref = repository.apply(handler.body, values["revision"], create_pr, handler.hub.objects)
+    address = f"{handler.hub.url}/{'/'.join(filter(None, [values['kind'], values['id']]))}"
+    request = {"pullRequestUrl": f"{address}/discussions/{ref.split('/')[-1]}"} if create_pr else {}
+    handler.answer_json({"success": True, "commitUrl": f"{address}/commit/{sha}", "commitOid": sha, **request})
+
+
+def branch(handler: "Handler", repository: Repository, values: Values) -> None:
+    if values["revision"].startswith("refs/"):
+        raise RefusedError(400, message="Invalid branch name")
+    if values["revision"] in repository.refs:
+        raise RefusedError(409, message="Reference already exists")
+    repository.refs[values["revision"]] = repository.resolve("main")
+    handler.answer_json({})
+
+
+def variables(handler: "Handler", repository: Repository, values: Values) -> None:
+    """List, set or delete a Space's variables."""
+    asked = json.loads(handler.body or b"{}")
+    if handler.command == "POST":
+        repository.variables[asked["key"]] = asked["value"]
+    elif handler.command == "DELETE":
+        del repository.variables[asked["key"]]
+    handler.answer_json({key: {"key": key, "value": value} for key, value in repository.variables.items()})

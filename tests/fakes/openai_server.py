@@ -1,0 +1,132 @@
+"""A small OpenAI-compatible endpoint on loopback: the real `openai` client gets the same answer to the same request."""
+
+import json
+import random
+import re
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Lock, Thread
+from types import TracebackType
+from typing import Any
+
+from evenmood import LABELS
+from tests.fakes.openai_batches import Batches
+
+WORDS = "today we really never saw how the old friend came back and said so much about it all over again".split()  # noqa: SIM905
+Fault = Callable[["Handler"], bool]
+Writer = Callable[[str, int, random.Random], list[str]]
+
+
+def nonsense(prompt: str, count: int, draw: random.Random) -> list[str]:
+    """Words without a sense, and a first text that names its label: some models never stop naming it."""
+    label = next(name for name in LABELS if f"express {name}" in prompt)
+    written = [" ".join(draw.sample(WORDS, 8)) for _ in range(count)]
+    return [f"I feel {label} and nothing else {' '.join(draw.sample(WORDS, 3))}", *written[1:]]
+
+
+class OpenAIServer:
+    """The server; use it as a context manager.
+
+    Attributes:
+        asked: Prompts of the requests that were answered, in order.
+        seen: Requests that came in.
+        completion_tokens: What each answer is said to have taken.
+        batches: The Batch API.
+        write: Makes up texts: it gets the prompt, how many are asked for, and a draw of its own.
+        fault: Called with each request's handler; True if it has dealt with it.
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.seen = 0
+        self.completion_tokens = 50
+        self.fault: Fault = lambda handler: False
+        self.write: Writer = nonsense
+        self.batches = Batches(self.answered)
+        self.lock = Lock()
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http.daemon_threads = True
+        self._http.owner = self  # type: ignore[attr-defined]
+        self._thread = Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
+
+    def answered(self, asked: dict[str, Any], chat: bool) -> dict[str, Any]:
+        """The body of an answer, with as many made-up texts as the prompt asks for."""
+        prompt = asked["messages"][-1]["content"] if chat else asked["prompt"]
+        with self.lock:
+            self.asked.append(prompt)
+        wanted = re.search(r"Write (\d+)|^(\d+) \w+ comments", prompt, re.MULTILINE)
+        assert wanted
+        draw = random.Random(f"{prompt}{asked.get('seed')}")
+        return self.reply(chat, self.write(prompt, int(wanted[1] or wanted[2]), draw))
+
+    def reply(self, chat: bool, texts: list[str], reason: str = "stop") -> dict[str, Any]:
+        """The body of an answer."""
+        content = json.dumps({"comments": texts}) if chat else "\n- ".join(["", *texts])[3:]
+        choice: dict[str, Any] = {"index": 0, "finish_reason": reason, "logprobs": None}
+        choice |= {"message": {"role": "assistant", "content": content}} if chat else {"text": content}
+        tokens = self.completion_tokens
+        usage = {"prompt_tokens": 100, "completion_tokens": tokens, "total_tokens": 100 + tokens}
+        return {"id": "1", "object": "x", "created": 1, "model": "m", "choices": [choice], "usage": usage}
+
+    @property
+    def url(self) -> str:
+        """The base URL."""
+        return f"http://127.0.0.1:{self._http.server_port}/v1"
+
+    def __enter__(self) -> "OpenAIServer":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers one request."""
+
+    protocol_version = "HTTP/1.1"
+
+    @property
+    def owner(self) -> OpenAIServer:
+        owner: OpenAIServer = self.server.owner  # type: ignore[attr-defined]
+        return owner
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Keep the test's output clean."""
+
+    def answer(self, content: Any, status: int = 200, **headers: str) -> None:
+        body = content if isinstance(content, bytes) else json.dumps(content).encode()
+        self.send_response(status)
+        for name, value in {"Content_Type": "application/json", "Content_Length": str(len(body)), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self) -> None:
+        batches = self.owner.batches
+        if self.path.split("?")[0].endswith("/batches"):
+            self.answer({"object": "list", "data": batches.listed(), "has_more": False})
+        elif "/batches/" in self.path:
+            self.answer(batches.look(self.path.rsplit("/", 1)[1]))
+        else:
+            self.answer(batches.files[self.path.split("/")[-2]])
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path.endswith("/files"):
+            return self.answer(self.owner.batches.take_file(body))
+        asked = json.loads(body)
+        if self.path.endswith("/batches"):
+            return self.answer(self.owner.batches.submit(asked))
+        with self.owner.lock:
+            self.owner.seen += 1
+            self.number = self.owner.seen
+        self.asked = asked
+        if self.owner.fault(self):
+            return None
+        chat = self.path.endswith("/chat/completions")
+        return self.answer(self.owner.answered(asked, chat))

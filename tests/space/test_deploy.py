@@ -1,0 +1,127 @@
+"""Deploying the Space: its folder on the Hub on loopback, and that it comes up where only its requirements are."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from gradio_client import Client
+from huggingface_hub import SpaceCard
+
+from docs.screenshot import running_demo
+from evenmood import EmotionClassifier
+from evenmood.model.model_folder import INFO_FILE, PREDICTING_FILES
+from tests.conftest import DEFAULT_MODEL
+from tests.fakes.hub_repository import files_of
+from tests.fakes.hub_server import HubServer
+from tests.fakes.local_hub import HUB_ENVIRONMENT, READER, run_module
+from tests.fresh_environment import ROOT, fresh_environment
+
+NAME, MODEL = "you/moods-demo", "you/moods"
+AT = f"spaces/{NAME}"
+TEXT = "Thank you so much, I am so happy!"
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+
+
+@pytest.fixture
+def with_model(hub: HubServer, token: str) -> HubServer:
+    files = {name: (DEFAULT_MODEL / name).read_bytes() for name in PREDICTING_FILES}
+    files[INFO_FILE] = files[INFO_FILE].replace(b'"joy": 0.', b'"joy": 0.9')
+    hub.add(MODEL, files)
+    return hub
+
+
+def test_the_folder_is_uploaded_in_one_commit(with_model: HubServer) -> None:
+    done = run_module("space.deploy", NAME, "--model", MODEL, "--private")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{with_model.url}/{AT}\n"
+    space = with_model.repositories[AT]
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "evenmood").rglob("*.py")}
+    model = {f"evenmood/default_model/{name}" for name in PREDICTING_FILES}
+    pieces = {str(path.relative_to(ROOT)) for path in (ROOT / "space").rglob("*.py")} - {
+        "space/app.py",
+        "space/deploy.py",
+    }
+    pieces |= {"space/page.css", "space/page.js", *(f"space/locales/{name}.json" for name in ("en", "es", "zh"))}
+    pictures = {"docs/demo.png", "docs/figures/dataset/labels.png"}
+    expected = {"app.py", "requirements.txt", "README.md", "evenmood/py.typed", *modules, *model, *pieces, *pictures}
+    assert set(space.files()) - {".gitattributes"} == expected
+    assert (space.private, space.sdk, space.variables) == (True, "gradio", {"EVENMOOD_MODEL": MODEL})
+    card = SpaceCard(space.files()["README.md"].decode())
+    front = card.data.to_dict()
+    assert front["models"] == [MODEL]
+    assert front["preload_from_hub"] == ["you/moods model.onnx,tokenizer.json,emotions.json"]
+    assert (front["python_version"], front["sdk_version"], front["app_file"]) == ("3.12", "6.31.0", "app.py")
+    assert f'Client("{NAME}")' in card.text
+    requirements = space.files()["requirements.txt"].decode().split()
+    assert all("==" in line for line in requirements)
+    assert {line.split("==")[0] for line in requirements} >= {"onnxruntime", "tokenizers", "numpy"}
+    again = run_module("space.deploy", NAME, "--model", MODEL)
+    assert "nothing has changed" in again.stderr
+    assert len(space.history()) == 2
+    assert with_model.requests[f"POST /api/spaces/{NAME}/variables"] == 1  # a change restarts the Space
+
+
+def test_back_to_the_bundled_model(with_model: HubServer) -> None:
+    assert run_module("space.deploy", NAME, "--model", MODEL).returncode == 0
+    held = with_model.repositories[AT]
+    held.commit({**held.files(), "evenmood/old.py": b"", "mine.md": b"", "lib/mine.py": b""})
+    done = run_module("space.deploy", NAME)
+    assert done.returncode == 0, done.stderr
+    assert held.variables == {}
+    assert b"preload_from_hub" not in held.files()["README.md"]
+    assert "evenmood/old.py" not in held.files()
+    assert {"mine.md", "lib/mine.py"} <= set(held.files())
+
+
+def test_wrong_calls(with_model: HubServer) -> None:
+    with_model.add("you/bert", {"config.json": b"{}"})
+    with_model.repositories[MODEL].private = True
+    for arguments, environment, expected in (
+        ([NAME, "--model", "you/bert"], {}, "not an evenmood model"),
+        ([NAME, "--model", "you/nothing"], {}, "404"),
+        ([NAME], {"HF_TOKEN": READER}, "403"),
+        (["stranger/demo"], {}, "403"),
+    ):
+        done = run_module("space.deploy", *arguments, **environment)
+        assert done.returncode == 1, done.stdout
+        assert done.stderr.count("\n") == 1
+        assert expected in done.stderr
+        assert AT not in with_model.repositories
+    private = run_module("space.deploy", NAME, "--model", MODEL)
+    assert "give the Space a secret HF_TOKEN" in private.stderr
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
+    """The Space's folder, and the Python of an environment with what a Space installs for it."""
+    folder = tmp_path_factory.mktemp("space") / "app"
+    done = run_module("space.deploy", NAME, "--model", MODEL, "--out", folder)
+    assert done.returncode == 0, done.stderr
+    gradio = f"gradio=={SpaceCard.load(folder / 'README.md').data.to_dict()['sdk_version']}"
+    environment = tmp_path_factory.mktemp("venv")
+    yield (
+        folder,
+        fresh_environment(environment, gradio, "-r", folder / "requirements.txt", constrained=False) / "python",
+    )
+    shutil.rmtree(environment)
+
+
+def test_it_comes_up_where_only_its_requirements_are(
+    with_model: HubServer, space: tuple[Path, Path], tmp_path: Path, model: EmotionClassifier
+) -> None:
+    folder, python = space
+    before = set(files_of(folder))
+    settings = {**HUB_ENVIRONMENT, "HF_HOME": str(tmp_path), "EVENMOOD_MODEL": MODEL, "PYTHONDONTWRITEBYTECODE": "1"}
+    with running_demo(environment=settings, python=python, app=folder / "app.py") as url:
+        client = Client(url, verbose=False)
+        try:
+            answer = client.predict(TEXT, api_name="/analyse")
+        finally:
+            client.close()
+    assert answer["labels"][0]["label"] == "gratitude"
+    expected = dict(zip(model.labels, map(float, model.predict_proba(TEXT)), strict=True))
+    assert answer["probabilities"] == pytest.approx(expected)
+    assert "joy" not in [row["label"] for row in answer["labels"]]  # the threshold of the model on the Hub
+    assert set(with_model.sent) == {f"{MODEL}/{name}" for name in PREDICTING_FILES}
+    assert set(files_of(folder)) == before

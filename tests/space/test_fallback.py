@@ -1,0 +1,197 @@
+"""Fallback labels (most probable label, below its threshold) are marked in the page, tables and API."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from gradio_client import Client
+from playwright.sync_api import Browser, Page, expect
+from pyarrow import parquet
+
+from benchmarks.demo import call
+from docs.screenshot import chromium, open_tab, running_demo
+from evenmood import EmotionClassifier
+from evenmood.model.model_folder import INFO_FILE, PREDICTING_FILES
+from space.components import views
+from space.components.answers import answer, as_json
+from space.components.passages import Passage
+from space.components.texts import LANGUAGES, say
+from space.table import counts, scoring, sources
+from space.tabs import analyse, long_text
+from tests.conftest import DEFAULT_MODEL
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+SENTENCE = "Thank you so much!"
+PICTURES = os.environ.get("EVENMOOD_SCREENSHOTS")
+"""Folder to keep pictures in, for somebody to look at."""
+
+
+@pytest.fixture(scope="module")
+def strict_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundled model with thresholds that no probability reaches."""
+    folder = tmp_path_factory.mktemp("strict")
+    for name in PREDICTING_FILES:
+        shutil.copyfile(DEFAULT_MODEL / name, folder / name)
+    info = json.loads((folder / INFO_FILE).read_text())
+    (folder / INFO_FILE).write_text(json.dumps(info | {"thresholds": dict.fromkeys(info["labels"], 0.9999)}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def strict(strict_folder: Path) -> EmotionClassifier:
+    return EmotionClassifier(strict_folder)
+
+
+@pytest.fixture(scope="module")
+def strict_demo(strict_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The demo on that model, beside the bundled one."""
+    trained = tmp_path_factory.mktemp("trained")
+    (trained / "usual").mkdir()
+    for name in PREDICTING_FILES:
+        shutil.copyfile(DEFAULT_MODEL / name, trained / "usual" / name)
+    with running_demo("--model", str(strict_folder), "--trained", str(trained)) as url:
+        yield url
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_chips_and_bars(strict: EmotionClassifier, model: EmotionClassifier, language: str) -> None:
+    below = say(language, "below_threshold")
+    found = answer(strict, SENTENCE)
+    chips = views.chips(language, found)
+    assert 'class="chip fallback positive"' in chips
+    assert below in chips
+    assert "1.00" in chips  # the threshold that it does not reach
+    bars = views.bars(language, found, strict.thresholds)
+    assert 'class="bar fallback"' in bars
+    assert 'class="bar given"' not in bars
+    assert bars.count(below) >= 1
+    usual = answer(model, SENTENCE)
+    assert "fallback" not in views.chips(language, usual) + views.bars(language, usual, model.thresholds)
+    assert below not in views.chips(language, usual) + views.bars(language, usual, model.thresholds)
+
+
+def test_measured_precision_is_not_claimed(strict: EmotionClassifier, model: EmotionClassifier) -> None:
+    per_label = model.info.metrics["test"]["per_label"]
+    assert "right" in views.quality("en", answer(model, SENTENCE), per_label)
+    assert "say nothing about this one" in views.quality("en", answer(strict, SENTENCE), per_label)
+    shown = analyse.result_html("en", strict, answer(strict, SENTENCE))
+    assert "No label reaches its threshold; the most probable one is gratitude" in shown
+
+
+def test_json(strict: EmotionClassifier) -> None:
+    found = json.loads(as_json(answer(strict, SENTENCE)))
+    assert found["fallback"] is True
+    (score,) = found["labels"]
+    assert score["probability"] < score["threshold"] == 0.9999
+
+
+def test_two_models(strict: EmotionClassifier, model: EmotionClassifier) -> None:
+    html = views.comparison("en", ("strict", "usual"), (answer(strict, SENTENCE), answer(model, SENTENCE)))
+    assert "strict (below its threshold) and usual" in html
+    assert ">both<" not in html
+    (row,) = (line for line in html.split("<tr") if "gratitude</th>" in line)
+    assert row.count('class="number given"') == 1  # the strict model does not give it
+    other = views.comparison("en", ("strict", "usual"), (answer(strict, SENTENCE), answer(model, "I am so angry!")))
+    assert "gratitude (below its threshold)" in other.split("<table")[0]
+    assert "only strict (below its threshold)" in other
+
+
+def test_passages(strict: EmotionClassifier, model: EmotionClassifier) -> None:
+    passages = [Passage(SENTENCE), Passage("I am so angry!")]
+    told, _, table = long_text.view("en", strict, passages, ["positive"], ["gratitude", "anger"])
+    assert "0 of 2 passages" in told
+    assert table.count("chip small fallback") == 2
+    assert table.count("below its threshold") == 2
+    assert "⚑" not in table
+    told, plot, table = long_text.view("en", model, passages, ["positive"], ["gratitude", "anger"])
+    assert "2 of 2 passages" in told
+    assert "fallback" not in table
+    _, plot, _ = long_text.view("en", strict, passages, ["positive"], [])
+    assert "gratitude (below its threshold)" in {cell for row in plot.value["data"] for cell in row}
+
+
+def test_a_table_counts_no_fallback(tmp_path: Path, strict: EmotionClassifier, model: EmotionClassifier) -> None:
+    source = sources.pasted(f"{SENTENCE}\nI am so angry!\n", tmp_path)
+    for classifier, fallbacks in ((strict, 2), (model, 0)):
+        out = tmp_path / f"out{fallbacks}"
+        out.mkdir()
+        *_, progress = scoring.score(source, "text", classifier, out)
+        assert progress.fallbacks == fallbacks
+        given = counts.given_labels(out / scoring.PARQUET_FILE, classifier.labels)
+        assert np.count_nonzero(given.any(axis=1)) == 2 - fallbacks
+        kept = parquet.read_table(out / scoring.PARQUET_FILE)
+        assert kept["emotion_fallback"].to_pylist() == [bool(fallbacks)] * 2
+        csv = (out / scoring.CSV_FILE).read_text(encoding="utf-8")
+        assert csv.count(str(bool(fallbacks)).lower()) == 2
+
+
+def test_the_endpoints(strict_demo: str) -> None:
+    client = Client(strict_demo, verbose=False)
+    found = client.predict(SENTENCE, api_name="/analyse")
+    assert found["fallback"] is True
+    assert found["labels"][0]["probability"] < found["labels"][0]["threshold"]
+    assert [one["fallback"] for one in client.predict([SENTENCE, ""], api_name="/batch")] == [True, True]
+    assert client.predict(SENTENCE, api_name="/passages")[0]["answer"]["fallback"] is True
+    both = client.predict(SENTENCE, "default", "./usual", api_name="/compare")
+    assert (both["first"]["fallback"], both["second"]["fallback"]) == (True, False)
+    about: Any = client.view_api(return_format="dict")
+    assert "`fallback` is true" in about["named_endpoints"]["/analyse"]["description"]
+    client.close()
+    told, *_ = call(strict_demo, "score", [None, f"{SENTENCE}\nI am so angry!", "default", None, ""])
+    assert "In 2 rows no label reaches its threshold" in told
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+def style(page: Page, selector: str) -> dict[str, str]:
+    found: dict[str, str] = page.locator(selector).first.evaluate(
+        "e => { const s = getComputedStyle(e); return {fill: s.backgroundColor, line: s.borderTopStyle,"
+        " width: s.borderTopWidth, color: s.borderTopColor, letters: s.color} }"
+    )
+    return found
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_outlines_it(strict_demo: str, browser: Browser, scheme: Any) -> None:
+    context = browser.new_context(viewport={"width": 1200, "height": 800}, color_scheme=scheme)
+    page = context.new_page()
+    page.goto(strict_demo)
+    page.locator("#text textarea").fill(SENTENCE)
+    page.locator("#analyse").click()
+    page.wait_for_selector("#result .chip")
+    chip = style(page, "#result .chip")
+    assert chip["fill"] == "rgba(0, 0, 0, 0)"
+    assert (chip["line"], chip["width"]) == ("dashed", "2px")
+    assert page.locator("#result .given").count() == 0
+    expect(page.locator("#result .chip")).to_contain_text("below its threshold")
+    expect(page.locator("#spoken")).to_contain_text("No label reaches its threshold")
+    if PICTURES:
+        page.wait_for_timeout(500)
+        page.screenshot(path=Path(PICTURES) / f"fallback-{scheme}.png")
+    page.get_by_label("Model", exact=True).click()
+    page.get_by_role("option", name="usual").click()
+    page.wait_for_selector("#result .given")
+    solid = style(page, "#result .chip")
+    assert (solid["fill"], solid["letters"]) == ("rgb(27, 127, 59)", "rgb(255, 255, 255)")
+    if PICTURES:
+        page.wait_for_timeout(500)
+        page.screenshot(path=Path(PICTURES) / f"solid-{scheme}.png")
+    open_tab(page, 3)
+    page.locator("#long textarea").fill("Thank you so much! I am so angry about this.")
+    page.locator("#long-run").click()
+    page.wait_for_selector("#long-table .chip")
+    assert style(page, "#long-table .chip")["fill"] == "rgba(0, 0, 0, 0)"
+    if PICTURES:
+        page.wait_for_timeout(800)
+        page.screenshot(path=Path(PICTURES) / f"passages-{scheme}.png", full_page=True)
+    context.close()

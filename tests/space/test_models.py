@@ -1,0 +1,199 @@
+"""The models that a visitor can ask: the list, folders and arms, and what of the Hub is fetched and what is refused."""
+
+import json
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from evenmood.errors import ModelError
+from evenmood.model.model_folder import INFO_FILE, ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE
+from space.server import models as rules
+from space.server.models import BUNDLED, KEPT, Models
+from tests.conftest import DEFAULT_MODEL
+from tests.fakes.hub_server import HubServer
+
+FILES = {name: (DEFAULT_MODEL / name).read_bytes() for name in PREDICTING_FILES}
+
+
+def bomb() -> bytes:
+    """A small graph that would fill the memory."""
+    shape = onnx.helper.make_tensor("shape", onnx.TensorProto.INT64, [1], [5 * 10**8])
+    node = onnx.helper.make_node("ConstantOfShape", ["shape"], ["probabilities"])
+    output = onnx.helper.make_tensor_value_info("probabilities", onnx.TensorProto.FLOAT, [None, 28])
+    graph = onnx.helper.make_graph([node], "bomb", [], [output], [shape])
+    return bytes(onnx.helper.make_model(graph).SerializeToString())
+
+
+def padded(amount: int | None) -> bytes:
+    """Our own graph, but with so many tokens added to a text; None: as many as another node says."""
+    model = onnx.load_from_string(FILES[ONNX_FILE])
+    (pad,) = (node for node in model.graph.node if node.op_type == "Pad")
+    if amount is None:
+        pad.input[1] = "computed"
+    else:
+        (edges,) = (weight for weight in model.graph.initializer if weight.name == pad.input[1])
+        edges.CopyFrom(onnx.numpy_helper.from_array(np.array([amount, 0, 2, 0]), edges.name))
+    return bytes(model.SerializeToString())
+
+
+@pytest.fixture(scope="module")
+def models() -> Models:
+    return Models()
+
+
+def test_the_list_grows_as_models_are_trained(tmp_path: Path, average_folder: Path) -> None:
+    models = Models(folders=[average_folder], trained=tmp_path / "models")
+    assert [choice.name for choice in models.choices()] == [BUNDLED, f"./{average_folder.name}"]
+    for arm in ("balanced", "unbalanced", "unbalanced-average"):
+        target = tmp_path / "models" / "ablation" / arm
+        target.mkdir(parents=True)
+        for name in PREDICTING_FILES:
+            shutil.copyfile(average_folder / name, target / name)
+    (tmp_path / "models" / "unfinished").mkdir()
+    (tmp_path / "models" / "unfinished" / INFO_FILE).write_text("{}")
+    titles = dict(models.titles())
+    assert titles["balanced, attention (paper's arm, ablation/balanced)"] == "./ablation/balanced"
+    assert "unbalanced, without attention (paper's arm, ablation/unbalanced-average)" in titles
+    assert len(titles) == 5
+    assert not models.get("./ablation/balanced").has_attention
+
+
+def test_a_model_that_is_trained_anew_is_read_anew(tmp_path: Path, folder: Path) -> None:
+    target = tmp_path / "models" / "mine"
+    target.parent.mkdir()
+    folder.rename(target)
+    models = Models(trained=tmp_path / "models")
+    before = models.get("./mine")
+    assert models.get("./mine") is before
+    info = json.loads((target / INFO_FILE).read_text())
+    (target / INFO_FILE).write_text(json.dumps(info | {"thresholds": dict.fromkeys(info["labels"], 0.9)}))
+    assert models.get("./mine").thresholds["joy"] == 0.9
+
+
+def test_a_broken_folder_is_told_without_its_place(tmp_path: Path, folder: Path) -> None:
+    target = tmp_path / "models" / "mine"
+    target.parent.mkdir()
+    folder.rename(target)
+    (target / ONNX_FILE).write_bytes(b"nothing")
+    (tmp_path / "models" / "damaged").mkdir()
+    for name in PREDICTING_FILES:
+        (tmp_path / "models" / "damaged" / name).write_bytes(b"nothing")
+    models = Models(trained=tmp_path / "models")
+    assert [choice.name for choice in models.choices()] == [BUNDLED, "./mine"]
+    with pytest.raises(ModelError) as error:
+        models.get("./mine")
+    assert str(error.value).startswith("./mine: model.onnx: damaged")
+    assert str(tmp_path) not in str(error.value)
+
+
+def test_a_model_of_the_hub(models: Models, hub: HubServer, token: str) -> None:
+    hub.add("you/moods", FILES)
+    found = models.get("you/moods")
+    assert found.predict("Thank you!").names == ["gratitude"]
+    assert models.get(" you/moods ") is found  # fetched once
+    assert "you/moods" not in dict(models.titles()).values()  # what one visitor types, others do not read
+    assert sorted(hub.sent) == sorted(f"you/moods/{name}" for name in PREDICTING_FILES)
+    assert hub.requests
+    assert not hub.authorized  # although the server has a token
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "expected"),
+    [
+        (None, {}, "no public model 'you/moods' on the Hub"),
+        (FILES, {"private": True}, "no public model 'you/moods' on the Hub"),
+        (
+            {"config.json": b"{}"},
+            {},
+            "'you/moods' on the Hub is not an evenmood model: model.onnx and tokenizer.json and",
+        ),
+        (FILES | {ONNX_FILE: b"x" * 100}, {}, "you/moods: model.onnx: damaged or not an ONNX model"),
+        (FILES | {ONNX_FILE: bomb()}, {}, "you/moods: model.onnx: not exported by evenmood"),
+        (
+            FILES | {ONNX_FILE: padded(10**9)},
+            {},
+            "you/moods: model.onnx: not exported by evenmood",
+        ),
+        (
+            FILES | {ONNX_FILE: padded(-65)},
+            {},
+            "you/moods: model.onnx: not exported by evenmood",
+        ),
+        (
+            FILES | {ONNX_FILE: padded(None)},
+            {},
+            "you/moods: model.onnx: not exported by evenmood",
+        ),
+        (FILES | {TOKENIZER_FILE: b"\x80\x04."}, {}, "you/moods: tokenizer.json: not a tokenizer"),
+        (FILES | {INFO_FILE: b"[]"}, {}, "you/moods: emotions.json: expected an object"),
+    ],
+)
+def test_what_is_not_ours_is_refused(
+    models: Models, hub: HubServer, token: str, files: dict[str, bytes] | None, options: dict[str, bool], expected: str
+) -> None:
+    if files is not None:
+        hub.add("you/moods", files, **options)
+    models._fetched.clear()
+    with pytest.raises(ModelError, match="^" + expected.replace("(", r"\(")):
+        models.get("you/moods")
+
+
+def test_a_large_model_is_refused_before_it_is_fetched(
+    models: Models, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.add("you/large", FILES)
+    monkeypatch.setattr(rules, "LARGEST_BYTES", 5_000_000)
+    size = sum(map(len, FILES.values())) / 1e6
+    with pytest.raises(ModelError, match=rf"has {size:.0f} MB; at most 5 MB are fetched"):
+        models.get("you/large")
+    assert not hub.sent
+
+
+def test_a_graph_that_points_to_other_files_is_refused(models: Models, hub: HubServer, tmp_path: Path) -> None:
+    graph = onnx.load_from_string(FILES[ONNX_FILE])
+    onnx.save_model(
+        graph, tmp_path / ONNX_FILE, save_as_external_data=True, location="weights.bin", size_threshold=1000
+    )
+    files = FILES | {name: (tmp_path / name).read_bytes() for name in (ONNX_FILE, "weights.bin")}
+    hub.add("you/external", files)
+    with pytest.raises(ModelError, match=r"^you/external: model\.onnx: external tensor data is not supported"):
+        models.get("you/external")
+    assert "you/external/weights.bin" not in hub.sent
+
+
+def test_who_waits_for_another_models_download_is_told_at_once(models: Models, hub: HubServer) -> None:
+    hub.add("you/slow", FILES)
+    hub.fail("resolve/.*model.onnx", delay=4.0)
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(models.get, "you/slow")
+        time.sleep(1.0)
+        started = time.monotonic()
+        with pytest.raises(ModelError, match="another model is being fetched; try again"):
+            models.get("you/other")
+        assert time.monotonic() - started < 2.5
+        assert slow.result().labels
+
+
+def test_three_models_are_kept(models: Models, hub: HubServer) -> None:
+    names = [f"you/m{number}" for number in range(KEPT + 2)]
+    caches = []
+    for name in names:
+        hub.add(name, FILES)
+        models.get(name)
+        caches.append(models._fetched[name][1])
+    assert list(models._fetched) == names[-KEPT:]
+    assert [path.exists() for path in caches] == [False, False, True, True, True]
+
+
+@pytest.mark.parametrize(
+    "name", ["../x/y", "a/../b", "/etc", "./nothing", "x", "a/b/c", "a b/c", "<b>/x", "http://x/y"]
+)
+def test_odd_names_are_refused_without_a_request(models: Models, hub: HubServer, name: str) -> None:
+    with pytest.raises(ModelError, match="choose one of the list, or give a Hub id"):
+        models.get(name)
+    assert not hub.requests

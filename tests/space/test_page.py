@@ -1,0 +1,131 @@
+"""The demo as a process: how it starts, what it asks of the outside, and what wrong options say."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from docs.screenshot import ROOT, running_demo
+from evenmood import EmotionClassifier
+from space.components.texts import LANGUAGES, TEXTS
+from space.tabs.about import about
+
+APP = ROOT / "space" / "app.py"
+
+
+def run_app(*options: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, str(APP), "--no-browser", *options]
+    given = {**os.environ, "EVENMOOD_FEEDBACK": "", **environment}
+    return subprocess.run(command, capture_output=True, text=True, env=given, check=False, timeout=60)
+
+
+def test_the_server_asks_nothing_of_the_outside() -> None:
+    with socket.socket() as proxy:
+        proxy.bind(("127.0.0.1", 0))
+        proxy.listen()
+        address = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        names = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
+        environment = {**dict.fromkeys(names, address), "no_proxy": "127.0.0.1", "NO_PROXY": "127.0.0.1"}
+        with running_demo(environment=environment):
+            proxy.settimeout(12)  # onnxruntime's telemetry, where it is on, reports after about nine seconds
+            with pytest.raises(TimeoutError):
+                proxy.accept()
+
+
+@pytest.mark.parametrize("figure", [0.4, {"value": 0.4, "low": 0, "high": 1}])
+def test_a_model_with_odd_figures_is_shown_without_them(folder: Path, figure: Any) -> None:
+    info = json.loads((folder / "emotions.json").read_text()) | {"metrics": {"test": {"macro_f1": figure}}}
+    (folder / "emotions.json").write_text(json.dumps(info))
+    shown, *_ = about("en", EmotionClassifier.from_pretrained(folder), "odd")
+    assert "odd" in shown
+    assert "carries no measured figures" in shown
+
+
+def test_a_taken_port_is_one_line() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = run_app("--port", port)
+    assert done.returncode == 1
+    assert done.stderr == f"error: cannot listen on port {port} of 127.0.0.1; choose another with --port\n"
+
+
+def test_it_starts_quickly_and_without_a_training_framework(tmp_path: Path) -> None:
+    script = (
+        "import runpy, sys\n"
+        f"app = runpy.run_path({str(APP)!r})\n"
+        "demo = app['build_demo'](app['Models'](), None, app['Path'](sys.argv[1]))\n"
+        "print([name for name in ('tensorflow', 'keras', 'torch', 'jax') if name in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+    started = time.monotonic()
+    with running_demo():
+        assert time.monotonic() - started < 20  # under 5 on an idle machine: results/demo.json
+
+
+@pytest.mark.parametrize("where", ["--model", "--folder", "environment"])
+def test_a_wrong_model_is_one_line(tmp_path: Path, where: str) -> None:
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    options = [where, str(folder)] if where != "environment" else []
+    done = run_app(*options, **({"EVENMOOD_MODEL": str(folder)} if where == "environment" else {}))
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {folder}: not an evenmood model folder, model.onnx and")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_feedback_folder_that_cannot_be_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = run_app("--feedback", str(tmp_path / "file" / "folder"))
+    assert done.returncode == 1
+    assert "name another folder with --feedback, or '' for none" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_every_language_says_everything_with_the_same_places() -> None:
+    import string
+
+    def places(text: str) -> set[str]:
+        return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+    english = TEXTS["en"]
+    for language in LANGUAGES[1:]:
+        texts = TEXTS[language]
+        assert list(texts) == list(english), language
+        assert list(texts["names"]) == list(english["names"]), language
+        for key in english:
+            if key != "names":
+                assert places(texts[key]) == places(english[key]), (language, key)
+                same = key in ("comma", "macro_f1", "micro_f1", "macro_roc_auc")
+                assert same or texts[key] != english[key], (language, key)
+
+
+def test_every_text_is_used_and_every_text_that_is_used_is_there() -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "space").glob("*.py"))
+    built = ("split_", "sort_", "left_out", "legend_")  # put together in the code
+    for key in TEXTS["en"]:
+        assert f'"{key}"' in source or f"'{key}'" in source or key.startswith(built), key
+
+
+def test_front_matter_and_requirements_fit_the_project() -> None:
+    front = yaml.safe_load((ROOT / "space/README.md").read_text().split("---")[1])
+    constraints = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
+    assert front["sdk"] == "gradio"
+    assert front["sdk_version"] == constraints["gradio"]
+    assert front["python_version"] in ("3.11", "3.12", "3.13")
+    assert (ROOT / "space" / front["app_file"]).is_file()
+    assert len(front["short_description"]) <= 60
+    project = (ROOT / "pyproject.toml").read_text()
+    for line in (ROOT / "space/requirements.txt").read_text().splitlines():
+        assert f'"{line}",' in project

@@ -1,0 +1,370 @@
+"""The demo in a real browser: every tab as a visitor walks it, on a desk and a phone, by day and by night."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, Request, expect
+
+from docs.screenshot import SENTENCE, ask, chromium, open_tab, walk
+from evenmood import LABELS, EmotionClassifier
+from tests.space.test_programs import snippet
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning"),
+    pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed"),
+]
+PICTURES = os.environ.get("EVENMOOD_SCREENSHOTS")
+"""Folder to keep pictures in, for somebody to look at."""
+EVIL = (
+    "<img src=x onerror=\"window.hacked=1\"> <b id='bold'>love</b> ${window.hacked=1} {{7*7}} "
+    "<script>window.hacked=1</script>"
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1200, "height": 800})
+    yield context.new_page()
+    context.close()
+
+
+def no_serious_violations(page: Page, where: str) -> None:
+    found = Axe().run(page).response["violations"]
+    serious = [
+        (entry["id"], [node["html"][:200] for node in entry["nodes"][:3]])
+        for entry in found
+        if entry["impact"] in ("serious", "critical")
+    ]
+    assert serious == [], where
+
+
+@pytest.mark.parametrize(
+    ("width", "scheme", "language"),
+    [(1200, "light", "en-US"), (1200, "dark", "es-ES"), (390, "light", "zh-CN"), (390, "dark", "en-GB")],
+)
+def test_a_visit(demo: str, browser: Browser, tmp_path: Path, width: int, scheme: Any, language: str) -> None:
+    context = browser.new_context(
+        viewport={"width": width, "height": 800}, color_scheme=scheme, locale=language, has_touch=width < 500
+    )
+    page = context.new_page()
+    asked: list[str] = []
+    wrong: list[str] = []
+
+    def note(request: Request) -> None:
+        asked.append(request.url)
+
+    page.on("request", note)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    for name in walk(page, demo, tmp_path):
+        where = f"{name}-{width}-{scheme}-{language}"
+        if PICTURES:
+            page.screenshot(path=Path(PICTURES) / f"{where}.png", full_page=True)
+        no_serious_violations(page, where)
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), where
+        assert "[object Object]" not in page.locator("body").inner_text(), where
+        assert "evenmood_" not in page.locator("body").inner_text(), where
+    assert [url for url in asked if not url.startswith((demo, "data:", "blob:"))] == []
+    assert wrong == []
+    kept = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
+    assert "confused" not in kept
+    expected = {"en": "Rows of each label", "es": "Filas de cada etiqueta", "zh": "各标签的行数"}[language[:2]]
+    open_tab(page, 2)
+    expect(page.get_by_text(expected).first).to_be_visible()
+    context.close()
+
+
+def test_the_answer_is_the_models(demo: str, page: Page, model: EmotionClassifier) -> None:
+    ask(page, demo, SENTENCE)
+    names = [name.split("\n")[0] for name in page.locator("#result .given .name").all_inner_texts()]
+    assert names == model.predict(SENTENCE).names
+    assert page.locator("#result .chip").count() == len(names)
+    assert page.locator("#result .bar .tick").count() == len(LABELS)
+    first, second = model.predict(SENTENCE).labels
+    told = f"{first.label} ({first.probability:.0%}), and also {second.label} ({second.probability:.0%})"
+    assert told in page.locator("#result .sentence").inner_text()
+    assert page.locator("#words mark").all_inner_texts() == [word.text for word in model.explain(SENTENCE)]
+    page.get_by_text("How good is it at this?").click()
+    texts = model.info.metrics["test"]["per_label"][first.label]["support"]
+    assert f"Measured on {texts} test texts" in page.locator("#result .quality").inner_text()
+    page.get_by_text("The other 26 labels").click()
+    values = [float(value) for value in page.locator("#result .others .value").all_inner_texts()]
+    assert values == sorted(values, reverse=True)
+    page.get_by_label("what leaving the word out does").check()
+    expect(page.locator("#words .note")).to_contain_text(f"speaks for {first.label}")
+    page.get_by_label("Label", exact=True).click()
+    page.get_by_role("option", name=second.label).click()
+    expect(page.locator("#words .note")).to_contain_text(f"speaks for {second.label}")
+    expected = model.leave_one_out(SENTENCE, second.label)[-1].weight
+    told = f"{'falls' if expected >= 0 else 'rises'} by {abs(expected):.3f}"
+    assert told in str(page.locator("#words mark").last.get_attribute("title"))
+
+
+def test_by_keyboard_alone(demo: str, page: Page) -> None:
+    page.goto(demo)
+    page.wait_for_selector("#analyse")
+    expect(page.locator("#text textarea")).to_be_focused()
+    page.keyboard.type("Thank you so much")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#result .sentence")).to_contain_text("gratitude")
+    page.keyboard.press("Tab")
+    expect(page.locator("#analyse")).to_be_focused()
+    for _ in range(12):
+        page.keyboard.press("Shift+Tab")
+        if page.evaluate("document.activeElement.getAttribute('data-tab-id')") == "long":
+            break
+    page.keyboard.press("Enter")
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.closest('#long') !== null"):
+            break
+    expect(page.locator("#long textarea")).to_be_focused()
+    page.keyboard.type("Thank you. I hate this.")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#long-table tbody tr")).to_have_count(2)
+
+
+def test_loading_leaves_no_stream_that_could_end_under_a_question(demo: str, page: Page) -> None:
+    """Gradio loses what is asked between the end of a stream on the server and the news of it."""
+    streams: list[str] = []
+    page.on("request", lambda request: streams.append(request.url) if "/queue/" in request.url else None)
+    page.goto(demo)
+    page.get_by_role("tab").last.click()
+    expect(page.get_by_text("Measured results").first).to_be_visible()
+    assert streams == []  # what fills the page would have come by one
+    ask(page, demo, SENTENCE)
+    assert streams  # it would have seen one
+
+
+def test_live(demo: str, page: Page) -> None:
+    page.goto(demo)
+    page.wait_for_selector("#analyse")
+    page.locator("#text textarea").press_sequentially("Thank you")
+    page.wait_for_timeout(1200)
+    assert page.locator("#result .sentence").count() == 0
+    page.get_by_label("Live").check()
+    page.locator("#text textarea").press_sequentially(" so much")
+    expect(page.locator("#result .sentence")).to_contain_text("gratitude")
+
+
+def test_a_link_restores_text_and_model(demo: str, page: Page) -> None:
+    ask(page, demo, "Thank you & <b>good night</b> #1 ü")
+    page.get_by_label("Model", exact=True).click()
+    page.get_by_role("option").nth(1).click()
+    chosen = page.get_by_label("Model", exact=True).input_value()
+    page.get_by_text("Use this answer in a program").click()
+    page.locator("#share").click()
+    box = page.get_by_label("Link to this text and model")
+    expect(box).to_have_value(re.compile("#text="))
+    link = box.input_value()
+    assert "#" not in page.url  # the text is in the box alone, not in the address bar
+    expect(page.locator("#as-json")).to_contain_text('"labels"')
+    expect(page.locator("#as-python")).to_contain_text("EmotionClassifier.from_pretrained('./average")
+    assert link.startswith(demo)
+    other = page.context.new_page()
+    asked: list[str] = []
+    other.on("request", lambda request: asked.append(request.url))
+    other.goto(link)
+    other.wait_for_selector("#result .bar")
+    assert other.locator("#text textarea").input_value() == "Thank you & <b>good night</b> #1 ü"
+    expect(other.get_by_label("Model", exact=True)).to_have_value(chosen)
+    expect(other.locator("#words")).to_contain_text("has no attention")
+    assert other.url.split("?")[0].rstrip("/") == demo  # nor is it left in the history
+    assert not [url for url in asked if "good" in url.split("#")[0]]
+    broken = page.context.new_page()
+    broken.goto(f"{demo}/#text=Hello+there&model=./gone")
+    broken.wait_for_selector("text=choose one of the list")
+    expect(broken.locator("#text textarea")).to_have_value("Hello there")  # what failed has lost nothing
+
+
+def test_text_is_never_html(demo: str, page: Page, tmp_path: Path) -> None:
+    ask(page, demo, EVIL)
+    assert "<b id='bold'>" in page.locator("#words").inner_text()
+    assert "${window.hacked=1} {{7*7}}" in page.locator("#words").inner_text()
+    page.locator("#label").wait_for(state="hidden")
+    page.get_by_role("tab").nth(1).click()
+    page.locator("#compare-text textarea").fill(EVIL)
+    page.locator("#compare").click()
+    page.wait_for_selector("#compare-table table")
+    page.get_by_label("Second model").fill(EVIL)
+    page.keyboard.press("Enter")
+    page.locator("#compare").click()
+    page.wait_for_selector("text=choose one of the list")
+    page.get_by_role("tab").nth(2).click()
+    header = EVIL.replace(",", "").replace('"', "'")
+    path = tmp_path / "<img src=x onerror=window.hacked=1>.csv"
+    path.write_text(f"{header},when\n" + f"{header},{header}\n" * 3, encoding="utf-8")
+    page.locator("#batch-file input[type=file]").set_input_files(path)
+    page.wait_for_selector("#batch-progress .note")
+    page.locator("#batch-run").click()
+    page.wait_for_selector("#batch-heat table")
+    expect(page.locator("#batch-rows")).to_contain_text("<b id='bold'>")
+    page.get_by_role("tab").nth(3).click()
+    page.locator("#long textarea").fill(f"<i>Ada</i>: {EVIL}\nAda: {EVIL}\nBen: {EVIL}")
+    page.locator("#long-run").click()
+    page.wait_for_selector("#long-table table")
+    page.wait_for_timeout(500)
+    assert page.evaluate("window.hacked") is None
+    for where in (
+        "#words",
+        "#compare-table",
+        "#batch-rows",
+        "#batch-heat",
+        "#batch-progress",
+        "#long-table",
+        ".toast-body",
+    ):
+        assert page.locator(f"{where} img, {where} #bold, {where} script, {where} i").count() == 0, where
+
+
+def test_empty_text_examples_and_too_long_a_text(demo: str, page: Page) -> None:
+    page.goto(demo)
+    page.wait_for_selector("#analyse")
+    page.locator("#analyse").click()
+    page.wait_for_selector("text=Write something, or choose an example.")
+    page.get_by_text("I miss my grandmother").click()
+    expect(page.locator("#text textarea")).to_have_value("I miss my grandmother every single day.")
+    page.wait_for_selector("#result .given")
+    expect(page.locator("#spoken")).to_contain_text("sadness")
+    page.locator("#text textarea").fill("word " * 5000)
+    page.locator("#analyse").click()
+    page.wait_for_selector("text=The text has 25,000 characters; at most 20,000 are taken. Shorten it.")
+    page.locator("#text textarea").fill("word " * 50)
+    page.locator("#analyse").click()
+    page.locator("#text textarea").fill("— (.)")
+    page.locator("#analyse").click()
+    page.wait_for_selector("text=No words to read here")
+
+
+def test_a_table_from_upload_to_download(demo: str, page: Page, tmp_path: Path, model: EmotionClassifier) -> None:
+    page.goto(demo)
+    page.get_by_role("tab").nth(2).click()
+    page.locator("#batch-run").click()
+    page.wait_for_selector("text=Choose a file or paste some lines first.")
+    lines = [
+        "id;Kommentar;when",
+        *(f"{n};{['=Thank you', 'I hate it'][n % 2]} {n};2026-0{1 + n % 5}-01" for n in range(1500)),
+    ]
+    path = tmp_path / "semicolons.csv"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    page.locator("#batch-file input[type=file]").set_input_files(path)
+    page.wait_for_selector("text=semicolons.csv: columns id, Kommentar, when.")
+    expect(page.get_by_label("Column with the texts")).to_have_value("Kommentar")
+    page.locator("#batch-run").click()
+    page.wait_for_selector("text=1,500 rows in")
+    page.wait_for_selector("#batch-heat table")
+    expect(page.locator("#batch-results")).to_contain_text("Share of rows with a label over time")
+    page.get_by_label("Show rows with").click()
+    page.get_by_role("option", name="gratitude").click()
+    page.wait_for_selector("text=750 of 750 rows are shown")
+    page.get_by_label("Sort rows").click()
+    page.get_by_role("option", name="least certain first").click()
+    lowest = min(model.predict_proba([f"=Thank you {n}" for n in range(0, 1500, 2)])[:, LABELS.index("gratitude")])
+    expect(page.locator("#batch-rows")).to_contain_text(f"{lowest:.2f}")
+    with page.expect_download() as csv:
+        page.locator("#batch-csv").click()
+    rows = Path(csv.value.path()).read_text(encoding="utf-8").splitlines()
+    assert csv.value.suggested_filename == "emotions.csv"
+    assert len(rows) == 1501
+    assert rows[1].startswith("0,'=Thank you 0,2026-01-01,gratitude,")
+    with page.expect_download() as parquet:
+        page.locator("#batch-parquet").click()
+    from pyarrow import parquet as files
+
+    table = files.read_table(parquet.value.path())
+    assert table["Kommentar"][0].as_py() == "=Thank you 0"
+    texts = table["Kommentar"].to_pylist()
+    assert table["emotion_labels"].to_pylist() == [prediction.names for prediction in model.predict(texts)]
+
+
+def test_a_table_can_be_stopped(demo: str, page: Page, tmp_path: Path) -> None:
+    page.goto(demo)
+    page.get_by_role("tab").nth(2).click()
+    path = tmp_path / "long.tsv"
+    path.write_text(
+        "text\n" + "I am so happy about this, thank you all very much indeed!\n" * 150_000, encoding="utf-8"
+    )
+    page.locator("#batch-file input[type=file]").set_input_files(path)
+    page.wait_for_selector("text=long.tsv: columns text.")
+    page.locator("#batch-run").click()
+    page.wait_for_selector("text=rows a second")
+    page.wait_for_selector("text=left")
+    page.locator("#batch-stop").click()
+    page.wait_for_selector("text=Stopped.")
+    page.wait_for_timeout(1500)
+    expect(page.locator("#batch-progress")).to_contain_text("Stopped")
+    page.get_by_role("tab").nth(0).click()
+    page.locator("#text textarea").fill("Thank you")
+    page.locator("#analyse").click()
+    page.wait_for_selector("#result .given")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("bomb.parquet", b"PAR1" + b"\0" * 1000, "Parquet files are not read here|Invalid file type"),
+        ("picture.csv", b"\x89PNG\r\n\x1a\n\0\0\0", "picture.csv: not a text file despite its name"),
+        ("line.csv", b"a" * 19_000_000, "the first line must hold the columns' names"),
+        ("large.csv", b"text\n" + b"a" * 20_100_000, "20|size"),
+    ],
+)
+def test_bad_files_are_told(demo: str, page: Page, tmp_path: Path, name: str, content: bytes, expected: str) -> None:
+    page.goto(demo)
+    page.get_by_role("tab").nth(2).click()
+    (tmp_path / name).write_bytes(content)
+    page.locator("#batch-file input[type=file]").set_input_files(tmp_path / name)
+    expect(page.locator(".toast-body, #batch-file").filter(has_text=re.compile(expected)).first).to_be_visible(
+        timeout=20_000
+    )
+    assert str(tmp_path) not in page.locator("body").inner_text()
+
+
+def test_feedback_needs_consent_each_time(
+    demo: str, page: Page, tmp_path_factory: pytest.TempPathFactory, model: EmotionClassifier
+) -> None:
+    (file,) = (tmp_path_factory.getbasetemp() / "feedback").glob("*.jsonl")
+    before = file.read_text().splitlines()
+    ask(page, demo, "Thank you for this lovely day")
+    page.get_by_text("Was this right?").click()
+    page.get_by_role("button", name="It is right").click()
+    page.wait_for_selector("text=Nothing was stored: tick the box that you agree first.")
+    page.get_by_label("I agree").check()
+    page.get_by_role("button", name="Send these labels").click()
+    page.wait_for_selector("text=Nothing was stored: choose at least one label.")
+    assert file.read_text().splitlines() == before
+    page.locator("#text textarea").fill("I hate it")
+    page.get_by_role("button", name="It is right").click()
+    page.wait_for_selector("text=Nothing was stored: write a text and analyse it first.")
+    page.locator("#text textarea").fill("Thank you for this lovely day")
+    assert file.read_text().splitlines() == before
+    page.get_by_role("button", name="It is right").click()
+    page.wait_for_selector("text=Thank you: stored.")
+    expect(page.get_by_label("I agree")).not_to_be_checked()
+    page.get_by_role("button", name="It is wrong").click()
+    page.wait_for_selector("text=Nothing was stored: tick the box that you agree first.")
+    (row,) = (json.loads(line) for line in file.read_text().splitlines()[len(before) :])
+    assert row["text"] == "Thank you for this lovely day"
+    assert [LABELS[number] for number in row["labels"]] == sorted(model.predict(row["text"]).names, key=LABELS.index)
+    assert row["feedback"]["verdict"] == "agree"
+
+
+def test_javascript_gets_an_answer(demo: str, page: Page) -> None:
+    page.goto(demo)
+    page.wait_for_selector("#analyse")
+    code = snippet("js", "fetch").replace("http://127.0.0.1:7860", demo)
+    logged = page.evaluate(
+        f"async () => {{ const said = [], console = {{log: (x) => said.push(x)}}; {code} return said; }}"
+    )
+    assert logged[0][0]["label"] == "gratitude"

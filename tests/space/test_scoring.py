@@ -1,0 +1,312 @@
+"""A visitor's table: every format and encoding that people have, files that are not what they say, safe downloads."""
+
+import csv
+import json
+import os
+import shutil
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pyarrow import parquet
+
+from evenmood import LABELS, EmotionClassifier
+from evenmood.errors import EvenmoodError
+from evenmood.tables.scored import ADDED
+from space.components.passages import Passage, split
+from space.table import counts, results, scoring, sources
+
+
+def read(tmp_path: Path, name: str, content: bytes) -> sources.Source:
+    path = tmp_path / "upload"
+    path.write_bytes(content)
+    (tmp_path / "work").mkdir(exist_ok=True)
+    return sources.open_source(path, name, tmp_path / "work")
+
+
+def run(
+    tmp_path: Path, source: sources.Source, column: str, model: EmotionClassifier
+) -> tuple[scoring.Progress, list[dict[str, str]]]:
+    out = tmp_path / "out"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    *_, tally = scoring.score(source, column, model, out)
+    with (out / "emotions.csv").open(encoding="utf-8", newline="") as file:
+        return tally, list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "encoding"),
+    [
+        ("a.csv", "id,text\n1,Thank you\n2,café\n".encode(), None),
+        ("a.csv", "\ufeffid,text\n1,Thank you\n2,café\n".encode(), None),
+        ("a.csv", "id;text\n1;Thank you\n2;café\n".encode("windows-1252"), "Windows-1252"),
+        ("a.CSV", "id,text\r\n1,Thank you\r\n2,café\r\n".encode("utf-16"), "Utf-16"),
+        ("a.tsv", "id\ttext\n1\tThank you\n2\tcafé\n".encode(), None),
+        ("a.jsonl", b'{"id": 1, "text": "Thank you"}\n{"text": "caf\\u00e9", "id": 2}\n', None),
+        ("a.csv", b"id,text\r1,Thank you\r2,caf\xc3\xa9\r", None),
+    ],
+)
+def test_formats_and_encodings(
+    tmp_path: Path, model: EmotionClassifier, name: str, content: bytes, encoding: str | None
+) -> None:
+    source = read(tmp_path, name, content)
+    assert source.columns == ["id", "text"]
+    assert source.encoding == encoding
+    tally, rows = run(tmp_path, source, "text", model)
+    assert [row["text"] for row in rows] == ["Thank you", "café"]
+    assert rows[0]["emotion_labels"] == "gratitude"
+    assert tally.rows == 2
+    kept = parquet.read_table(tmp_path / "out" / "emotions.parquet")
+    assert kept.column_names == ["id", "text", *ADDED]
+    assert kept["emotion_labels"].to_pylist()[0] == ["gratitude"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.parquet", b"PAR1", "Parquet files are not read here: save it as CSV"),
+        ("a.xlsx", b"PK", "CSV, TSV and JSON Lines are read"),
+        ("noending", b"text\nx\n", "CSV, TSV and JSON Lines are read"),
+        ("a.csv", b"PK\x03\x04\x00\x00", "a.csv: not a text file despite its name"),
+        ("a.csv", b"\x89PNG\r\n\x1a\n\x00\x00", "not a text file"),
+        ("a.csv", b"", "a.csv: empty"),
+        ("a.csv", b" \n\n", "a.csv: empty"),
+        ("a.csv", b"\n\ntext\nx\n", "a.csv, line 1: empty; expected the names of the columns"),
+        ("a.csv", "text\nx\n".encode("utf-32"), "neither UTF-8 nor Windows-1252 text"),
+        ("a.csv", b"a" * 19_000_000, "the first line must hold the columns' names"),
+        ("a.csv", b",".join([b"a"] * 400) + b"\n", "the first line must hold the columns' names"),
+        ("a.jsonl", b"text,id\n1,2\n", "a.jsonl: no line holds a JSON object"),
+        ("a.jsonl", b"[" * 100_000, "no line holds a JSON object"),
+        ("a.csv", b"x" * 20_000_001, "at most 20 MB"),
+        ("a.csv", b"text\n" + b"x\n" * 200_001, "a.csv: more than 200,000 rows"),
+        ("a.tsv", b"text\n" + b"x\n" * 200_001, "a.tsv: more than 200,000 rows"),
+        ("a.jsonl", b"{}\n" * 200_001, "a.jsonl: more than 200,000 rows"),
+    ],
+)
+def test_what_is_not_a_table_is_told(tmp_path: Path, name: str, content: bytes, expected: str) -> None:
+    with pytest.raises(EvenmoodError) as error:
+        read(tmp_path, name, content)
+    assert expected in str(error.value)
+    assert str(tmp_path) not in str(error.value)
+
+
+def test_broken_rows_are_counted_and_long_texts_cut(tmp_path: Path, model: EmotionClassifier) -> None:
+    source = read(tmp_path, "a.csv", b'text,n\nfine,1\na,b,c\n"open,2\n' + b"long " * 10_000 + b'",3\nlast,4\n')
+    tally, rows = run(tmp_path, source, "text", model)
+    assert tally.bad == 1
+    assert tally.first_bad == "a.csv, line 3: 3 cells, but the table has 2 columns"
+    assert tally.cut == 1
+    assert [row["n"] for row in rows] == ["1", "3", "4"]
+    assert len(rows[1]["text"]) > 50_000  # what was cut for the model is whole in the download
+
+
+@pytest.mark.parametrize(
+    ("content", "column", "expected"),
+    [
+        (b"id,text\n1,x\n", "words", "a.csv: no column 'words'; there are 'id', 'text'"),
+        (b"text,emotion_labels\nx,y\n", "text", "a.csv: has a column 'emotion_labels' already"),
+        (b"text,text\nx,y\n", "text", "a.csv: column 'text' stands there twice"),
+        (b"text,n\n1,2,3\n", "text", "a.csv: no row could be read; a.csv, line 2: 3 cells"),
+    ],
+)
+def test_tables_that_cannot_be_scored_are_told(
+    tmp_path: Path, model: EmotionClassifier, content: bytes, column: str, expected: str
+) -> None:
+    source = read(tmp_path, "a.csv", content)
+    with pytest.raises(EvenmoodError) as error:
+        run(tmp_path, source, column, model)
+    assert str(error.value).startswith(expected)
+
+
+def test_no_cell_is_a_formula(tmp_path: Path, model: EmotionClassifier) -> None:
+    evil = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "=cmd|' /C calc'!A0", "plain", "'quoted"]
+    lines = [json.dumps({"text": text, "=key": text}) for text in evil]
+    source = read(tmp_path, "a.jsonl", "\n".join(lines).encode())
+    _, rows = run(tmp_path, source, "text", model)
+    for row, text in zip(rows, evil, strict=True):
+        expected = text if text in ("plain", "'quoted") else f"'{text}"
+        assert row["text"] == row["'=key"] == expected
+    cells = (tmp_path / "out" / "emotions.csv").read_text(encoding="utf-8").replace("\n", ",").split(",")
+    assert not [cell for cell in cells if cell.strip('"').startswith(("=", "+", "-", "@"))]
+    kept = parquet.read_table(tmp_path / "out" / "emotions.parquet")
+    assert kept["=key"].to_pylist() == evil  # the Parquet file holds them as they were
+
+
+def test_rows_of_different_keys_and_kinds(tmp_path: Path, model: EmotionClassifier) -> None:
+    lines = [{"text": "a"}, {"text": "b", "n": [1, 2], "m": None}, {"text": 5}, {"n": 1}, {"text": "c", "m": {"x": 1}}]
+    source = read(tmp_path, "a.jsonl", "\n".join(map(json.dumps, lines)).encode())
+    tally, rows = run(tmp_path, source, "text", model)
+    assert tally.bad == 2
+    assert [(row["text"], row["n"], row["m"]) for row in rows] == [
+        ("a", "", ""),
+        ("b", "[1, 2]", ""),
+        ("c", "", '{"x": 1}'),
+    ]
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85", "\x0b"])
+def test_signs_that_end_no_line(tmp_path: Path, model: EmotionClassifier, sign: str) -> None:
+    source = read(
+        tmp_path, "a.jsonl", f'{{"text": "Thank{sign}you", "n\\ud83d": 1}}\n'.replace("\x0b", "\\u000b").encode()
+    )
+    assert source.columns == ["text", "n\ufffd"]
+    (tmp_path / "out").mkdir()
+    *_, told = scoring.score_apart(source, "text", model.folder, tmp_path / "out")
+    assert (told.rows, told.bad) == (1, 0)
+
+
+def test_a_deep_cell(tmp_path: Path, model: EmotionClassifier) -> None:
+    source = read(tmp_path, "a.jsonl", b'{"text": "Thank you", "deep": ' + b"[" * 900 + b"]" * 900 + b"}\n")
+    (tmp_path / "out").mkdir()
+    *_, told = scoring.score_apart(source, "text", model.folder, tmp_path / "out")
+    assert told.rows == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", b"text,n\nThank you,1\n,2\nI hate it,3\n"),
+        ("a.tsv", b"text\tn\nThank you\t1\n\t2\nI hate it\t3\n"),
+        ("a.jsonl", b'{"text": "Thank you", "n": 1}\n{"text": null, "n": 2}\n{"text": "I hate it", "n": 3}\n'),
+    ],
+)
+def test_a_missing_text_has_an_empty_answer(
+    tmp_path: Path, model: EmotionClassifier, name: str, content: bytes
+) -> None:
+    progress, rows = run(tmp_path, read(tmp_path, name, content), "text", model)
+    assert (progress.rows, progress.missing, progress.bad) == (3, 1, 0)
+    assert rows[1] == {"text": "", "n": "2", **dict.fromkeys(ADDED, "")}
+    kept = parquet.read_table(tmp_path / "out" / "emotions.parquet")
+    assert kept["emotion_labels"].to_pylist()[1] is None
+    given = counts.given_labels(tmp_path / "out" / scoring.PARQUET_FILE, model.labels)
+    assert given.any(axis=1).tolist() == [True, False, True]
+    (table, _) = results.rows_of("en", tmp_path / "out" / scoring.PARQUET_FILE, "text")
+    assert table.value["data"][1] == ["", "", ""]
+    for order in results.ORDERS:
+        table, _ = results.rows_of("en", tmp_path / "out" / scoring.PARQUET_FILE, "text", "", order)
+        assert len(table.value["data"]) == 3
+
+
+def test_columns_that_differ_in_an_apostrophe_stay_two(tmp_path: Path, model: EmotionClassifier) -> None:
+    source = read(tmp_path, "a.csv", b"text,=a,'=a,''=a\nThank you,1,2,3\n")
+    _, (row,) = run(tmp_path, source, "text", model)
+    assert {name: value for name, value in row.items() if "=a" in name} == {"'=a": "1", "''=a": "2", "'''=a": "3"}
+
+
+def test_keys_that_are_no_text_keep_their_cells(tmp_path: Path, model: EmotionClassifier) -> None:
+    source = read(tmp_path, "a.jsonl", b'{"text": "Thank you", "n\\ud83d": 1}\n')
+    _, (row,) = run(tmp_path, source, "text", model)
+    assert row["n\ufffd"] == "1"
+
+
+def test_pasted_lines(tmp_path: Path, model: EmotionClassifier) -> None:
+    _, rows = run(tmp_path, sources.pasted("Thank you\n\n  I hate it \n", tmp_path), "text", model)
+    assert [row["text"] for row in rows] == ["Thank you", "I hate it"]
+    given = counts.given_labels(tmp_path / "out" / scoring.PARQUET_FILE, model.labels)
+    assert [[model.labels[n] for n in row.nonzero()[0]] for row in given] == [
+        sorted(one.names, key=model.labels.index) for one in model.predict(["Thank you", "I hate it"])
+    ]
+    assert counts.co_occurrence(given).trace() == given.sum()
+
+
+@pytest.mark.parametrize(
+    ("cells", "times"),
+    [
+        (["2026-01-01", "2026-01-02", "nonsense", "2026-01-02"], 2),
+        (["2026-01-01T10:00:00Z", "2026-01-01T12:30:00+02:00", "", "2026-03-01T00:00:00Z"], 2),
+        (["1767225600", "1767312000", "1767312001", "x"], 2),
+        (["1767225600000", "1769904000000", "1767225600000", "1767225600001"], 2),
+        (["01/02/2026", "01/03/2026", "01/03/2026", "13/45/9999"], 2),
+        (["2019", "2020", "2021", "2021"], 3),
+        (["Mon, 05 Jan 2026 10:00:00 GMT", "Tue, 06 Jan 2026 10:00:00 GMT", "", ""], 2),
+    ],
+)
+def test_timelines(cells: list[str], times: int) -> None:
+    given = np.zeros((len(cells), len(LABELS)), bool)
+    given[:, LABELS.index("gratitude")] = True
+    found = counts.timeline(given, cells, LABELS)
+    gratitude = found[found["label"] == "gratitude"]
+    assert len(gratitude) == times
+    assert set(gratitude["share"]) == {1.0}
+    assert gratitude["rows"].sum() <= len(cells)
+
+
+def test_no_timeline_without_dates() -> None:
+    for cells in (["a", "b"], ["", ""], ["2026-01-01", "x"], ["2026-01-01", "2026-01-01"], ["-1e300", "1e300"]):
+        assert counts.timeline(np.ones((2, len(LABELS)), bool), cells, LABELS) is None
+
+
+def test_a_process_of_its_own_tells_how_far_it_is(tmp_path: Path, model: EmotionClassifier) -> None:
+    source = sources.pasted("Thank you so much\n" * 20_000, tmp_path)
+    (tmp_path / "out").mkdir()
+    told = list(scoring.score_apart(source, "text", model.folder, tmp_path / "out"))
+    assert [one.rows for one in told] == sorted({one.rows for one in told} | {20_000})
+    assert told[-1].done == 1.0
+    (tmp_path / "other").mkdir()
+    with pytest.raises(EvenmoodError, match="no 'words'; there are 'text'"):
+        list(scoring.score_apart(source, "words", model.folder, tmp_path / "other"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's list of processes")
+def test_a_process_that_is_no_longer_wanted_ends(tmp_path: Path, model: EmotionClassifier) -> None:
+    source = sources.pasted("Thank you so much\n" * 150_000, tmp_path)
+    (tmp_path / "out").mkdir()
+    before = children()
+    told = scoring.score_apart(source, "text", model.folder, tmp_path / "out")
+    next(told)
+    (child,) = children() - before
+    told.close()
+    assert not Path(f"/proc/{child}").exists()
+
+
+def children() -> set[str]:
+    return set(Path(f"/proc/{os.getpid()}/task/{threading.get_native_id()}/children").read_text().split())
+
+
+@pytest.mark.parametrize(
+    ("header", "text", "date"),
+    [
+        ("id,Comment,created_at", "Comment", "created_at"),
+        ("tweet_text,posted date,x", "tweet_text", "posted date"),
+        ("a,b,c", "b", None),
+        ("context,text,b", "text", None),
+    ],
+)
+def test_the_likely_columns(tmp_path: Path, header: str, text: str, date: str | None) -> None:
+    source = read(tmp_path, "a.csv", f"{header}\n1,a long text,2\n".encode())
+    assert sources.text_column(source) == text
+    assert sources.date_column(source) == date
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Ada: hello you",
+        "[10:02] Ada: hello you",
+        "[2026-01-02, 10:02:03] Ada: hello you",
+        "12/31/25, 10:02 PM - Ada: hello you",
+        "<Ada> hello you",
+        "10:02 <Ada> hello you",
+    ],
+)
+def test_a_chat_log_is_split_into_turns(line: str) -> None:
+    assert split(f"{line}\n\n{line.replace('Ada', 'Ben Q.')}") == [
+        Passage("hello you", "Ada"),
+        Passage("hello you", "Ben Q."),
+    ]
+
+
+def test_a_page_is_split_into_sentences() -> None:
+    page = "I met Dr. Smith at 5 p.m. yesterday. He was sad.\nNote: this is no chat!\n\nReally? Yes."
+    assert [passage.text for passage in split(page)] == [
+        "I met Dr. Smith at 5 p.m. yesterday.",
+        "He was sad.",
+        "Note: this is no chat!",
+        "Really?",
+        "Yes.",
+    ]
+    assert [passage.text for passage in split("a\n\nb", "turns")] == ["a", "b"]
+    assert split(" \n ") == split("", "turns") == []

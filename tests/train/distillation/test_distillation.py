@@ -1,0 +1,199 @@
+"""Soft targets and what belongs to them: mixed targets, batches by length, vectors of an encoder, the log of runs."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from evenmood import LABELS, DataError, EmotionClassifier
+from evenmood.data.splits import Split, load_split
+from evenmood.text.normalization import encode, fit_tokenizer
+from tests.conftest import SMALL
+from tests.fakes.local_hub import run_module
+from train.config import TrainConfig
+from train.distillation.soft_targets import read_soft_targets, training_texts
+from train.fitting.batches import cut_to_longest, epoch_batches, token_counts
+from train.vectors.encoder_vectors import encode_words, encoder_vectors, load_encoder
+from train.vectors.fasttext_files import read_vec
+from train.vectors.sources import load_vectors, write_vec
+
+
+def write_soft(path: Path, texts: list[str], probabilities: np.ndarray) -> Path:
+    parquet.write_table(pyarrow.table({"text": texts, "probabilities": list(probabilities.astype(np.float32))}), path)
+    return path
+
+
+def split(*texts: str) -> Split:
+    labels = np.zeros((len(texts), len(LABELS)), np.float32)
+    labels[np.arange(len(texts)), np.arange(len(texts))] = 1
+    return Split(list(texts), labels, [None] * len(texts))
+
+
+def test_targets_are_mixed_and_held_texts_left_out(tmp_path: Path) -> None:
+    soft = np.random.default_rng(0).uniform(size=(4, len(LABELS))).astype(np.float32)
+    path = write_soft(tmp_path / "soft.parquet", ["Second one!", "third", "HELD out", "third?"], soft)
+    config = TrainConfig(soft_targets=(str(path),), label_share=0.25)
+    said: list[str] = []
+    train = split("first", "second one")
+    learnt = training_texts(config, train, None, [split("held out")], said.append)
+    assert learnt.texts == ["first", "second one", "third"]
+    np.testing.assert_array_equal(learnt.targets[0], train.labels[0])
+    np.testing.assert_allclose(learnt.targets[1], 0.25 * train.labels[1] + 0.75 * soft[0], rtol=1e-6)
+    np.testing.assert_array_equal(learnt.targets[2], soft[1])
+    assert said == [
+        "soft targets: 1 of 2 labelled texts",
+        "soft targets: 1 texts without labels (1 are validation or test texts)",
+    ]
+    assert train.labels.sum() == 2  # the split itself is not written into
+    assert training_texts(replace(config, soft_targets=()), train, None, [], said.append).texts == train.texts
+
+
+def test_repeats_and_the_training_split_s_own_frequencies() -> None:
+    train, extra = split("first", "second"), split("further")
+    extra.labels[:] = 1
+    config = TrainConfig(repeats=3, extra="further", extra_repeats=2)
+    learnt = training_texts(config, train, extra, [], lambda line: None)
+    assert learnt.texts == ["first", "second"] * 3 + ["further"] * 2
+    assert learnt.targets.shape == (8, len(LABELS))
+    np.testing.assert_allclose(learnt.frequencies, train.labels.mean(axis=0))  # further texts do not count
+
+
+def test_files_that_are_no_soft_targets(tmp_path: Path) -> None:
+    good = np.full((2, len(LABELS)), 0.5)
+    with pytest.raises(DataError, match=r"no-file\.parquet: no such file; write it with"):
+        read_soft_targets(tmp_path / "no-file.parquet")
+    (tmp_path / "text.parquet").write_text("text")
+    with pytest.raises(DataError, match=r"text\.parquet: not a Parquet file"):
+        read_soft_targets(tmp_path / "text.parquet")
+    parquet.write_table(pyarrow.table({"text": ["a"]}), tmp_path / "short.parquet")
+    with pytest.raises(DataError, match="probabilities"):
+        read_soft_targets(tmp_path / "short.parquet")
+    with pytest.raises(DataError, match="28 probabilities in each row"):
+        read_soft_targets(write_soft(tmp_path / "few.parquet", ["a", "b"], good[:, :27]))
+    with pytest.raises(DataError, match="not from 0 to 1"):
+        read_soft_targets(write_soft(tmp_path / "high.parquet", ["a", "b"], good * 3))
+    with pytest.raises(DataError, match="not from 0 to 1"):
+        read_soft_targets(write_soft(tmp_path / "nan.parquet", ["a", "b"], good * np.nan))
+
+
+def test_batches_hold_every_row_once_and_little_padding() -> None:
+    random = np.random.default_rng(0)
+    lengths = random.integers(1, 31, 20_000)
+    ids = np.where(np.arange(30) < lengths[:, None], 5, 0).astype(np.int32)
+    counts = token_counts(ids)
+    np.testing.assert_array_equal(counts, lengths)
+    first, second = (list(epoch_batches(counts, 64, random)) for _ in range(2))
+    for batches in (first, second):
+        assert sorted(np.concatenate(batches).tolist()) == list(range(20_000))
+        assert max(map(len, batches)) == 64
+    assert not np.array_equal(first[0], second[0])
+    widths = [cut_to_longest(ids[rows], counts[rows]).shape[1] for rows in first]
+    assert all(width % 2 == 0 for width in widths)
+    assert sum(w * len(rows) for w, rows in zip(widths, first, strict=True)) < 1.2 * lengths.sum()
+    assert np.std([counts[rows].mean() for rows in first[:20]]) > 3  # short and long batches alternate
+
+
+def test_word_pieces_for_words_never_seen() -> None:
+    texts = ["happy sad happily sadly happiness sadness", "happy happy sad sad"] * 3
+    words = fit_tokenizer(texts, min_frequency=1, max_length=8)
+    pieces = fit_tokenizer(texts, min_frequency=1, max_length=8, pieces=60)
+    assert pieces.encode("happy sadness").tokens == words.encode("happy sadness").tokens
+    assert words.encode("saddily").tokens[0] == "[UNK]"
+    found = pieces.encode("Saddily, happy").tokens
+    assert found[0] == "sad"
+    assert found[1].startswith("##")
+    assert "[UNK]" not in found
+    assert pieces.encode("日本").tokens[0] == "[UNK]"
+    assert fit_tokenizer(texts, min_frequency=1, max_words=2).get_vocab_size() == 4
+    assert (encode(pieces, ["happy"])[0] == encode(words, ["happy"])[0]).all()
+
+
+def test_encoder_vectors(tiny_encoder: Path, tmp_path: Path) -> None:
+    words = ["joy", "anger", "joyful", "##ful", "nowhere"]
+    vectors = encoder_vectors(str(tiny_encoder), words, 4, print)
+    assert vectors.shape == (5, 4)
+    np.testing.assert_allclose(vectors.std(), 1, rtol=1e-5)
+    tokenizer, run = load_encoder(str(tiny_encoder))
+    alone = encode_words(tokenizer, run, ["joy"])
+    beside = encode_words(tokenizer, run, ["so much anger now", "joy", "##ful"])
+    np.testing.assert_allclose(beside[1], alone[0], atol=1e-5)  # padding changes nothing
+    assert np.abs(beside[2] - encode_words(tokenizer, run, ["ful"])[0]).max() > 1e-3  # a piece of the encoder's own
+    with pytest.raises(DataError, match="vectors of 16 numbers, but --embedding-size is 300"):
+        encoder_vectors(str(tiny_encoder), words, 300, print)
+    with pytest.raises(DataError, match="cannot be loaded"):
+        encoder_vectors(str(tmp_path / "nothing"), words, 4, print)
+
+
+def test_vec_files_are_read_as_they_were_written(tmp_path: Path) -> None:
+    table = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
+    words = ["[PAD]", "[UNK]", "joy", "##ful", "naïve"]
+    write_vec(tmp_path / "v.vec", words, table)
+    np.testing.assert_allclose(read_vec(tmp_path / "v.vec", words, 6)[2:], table[2:], rtol=1e-4)
+    config = TrainConfig(vectors=str(tmp_path / "v.vec"), embedding_size=6)
+    np.testing.assert_allclose(load_vectors(config, words, [], print)[2:], table[2:], rtol=1e-4)
+
+
+def test_distil_with_everything(small_data: Path, tiny_encoder: Path, tmp_path: Path) -> None:
+    """One run with all options beyond the paper's: it goes on where it stopped, and the export reads misspelt words."""
+    train = load_split(str(small_data), "train")
+    probabilities = np.clip(train.labels, 0.02, 0.9)
+    texts = [*train.texts[:300], *(f"so {LABELS[n % 28]}ful here now" for n in range(60))]
+    soft = write_soft(tmp_path / "soft.parquet", texts, np.concatenate([probabilities[:300], probabilities[:60]]))
+    options: list[str | Path] = [
+        *("--data", str(small_data), "--out", str(tmp_path / "model"), *SMALL, "--vectors", f"encoder:{tiny_encoder}"),
+        *(
+            "--soft-targets",
+            str(soft),
+            "--vocabulary",
+            "all",
+            "--word-pieces",
+            "200",
+            "--max-words",
+            "40",
+            "--typos",
+            "0.2",
+        ),
+        *("--decay", "cosine", "--epochs", "3", "--calibrate", "--prior-bias", "--embedding-bits", "8", "--symbols"),
+        *("--thresholds", "shrunk", "--misspellings", "10", "--label-weights", "rarity"),
+        *("--log", tmp_path / "log.jsonl", "--note", "all options"),
+    ]
+    done = run_module("train", "fit", *options)
+    assert done.returncode == 0, done.stderr
+    assert "soft targets: 300 of 400 labelled texts" in done.stderr
+    classifier = EmotionClassifier.from_pretrained(tmp_path / "model")
+    words = classifier.explain("I feel joyfulness, zzz")
+    assert [word.text for word in words] == ["I", "feel", "joyfulness", "zzz"]
+    assert all(word.known for word in words)
+    assert sum(word.weight for word in words) == pytest.approx(1)
+    marks = classifier.explain("!!! :) ... (a?)")
+    assert [word.text for word in marks] == ["!!!", ":)", "...", "a", "?"]
+    entry = json.loads((tmp_path / "log.jsonl").read_text())
+    assert entry["note"] == "all options"
+    assert entry["options"]["word_pieces"] == 200
+    assert "seed" not in entry["options"]
+    written = run_module("train", "log", "--log", tmp_path / "log.jsonl", "--out", tmp_path / "log.md")
+    assert written.returncode == 0, written.stderr
+    assert "`--word-pieces 200`" in (tmp_path / "log.md").read_text()
+    assert "| 1 | all options | 0." in (tmp_path / "log.md").read_text()
+    with (tmp_path / "log.jsonl").open("a") as log:
+        log.write('{"time": 1}\n')
+    broken = run_module("train", "log", "--log", tmp_path / "log.jsonl", "--out", tmp_path / "log.md")
+    assert (broken.returncode, broken.stderr) == (
+        1,
+        f"error: {tmp_path / 'log.jsonl'}, line 2: not a run as fit --log adds it\n",
+    )
+    card = (tmp_path / "model/README.md").read_text()
+    assert "license: other" in card
+    assert "| soft.parquet | | | not recorded |" in card
+    assert "are read in pieces" in card
+    missing = run_module(
+        "train", "fit", "--data", small_data, "--out", tmp_path / "other", "--soft-targets", "no.parquet"
+    )
+    assert (missing.returncode, missing.stderr.splitlines()[-1]) == (
+        1,
+        "error: no.parquet: no such file; write it with: python -m train label",
+    )

@@ -1,0 +1,263 @@
+"""`train label`: soft targets from arrays and from teachers, what is left out, and what is refused."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pyarrow import parquet
+
+from evenmood import LABELS, DataError, EmotionClassifier, UsageError
+from evenmood.data.splits import load_split
+from evenmood.data.teacher import Teacher
+from evenmood.data.tweets import tweet_text
+from tests.fakes.local_hub import run_module
+from train.distillation import label as command
+from train.distillation.label import label, parse_source
+from train.distillation.probabilities import parse_array, read_array
+from train.distillation.soft_targets import RECORD
+
+
+def told(line: str) -> None:
+    """Progress nobody reads."""
+
+
+def drawn(rows: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random((rows, 28)).astype(np.float16)
+
+
+def read(path: Path) -> tuple[list[str], np.ndarray, dict[str, Any]]:
+    table = parquet.read_table(path)
+    assert table.column_names == ["text", "probabilities"]
+    values = np.array(table["probabilities"].to_pylist(), np.float32)
+    return table["text"].to_pylist(), values, json.loads(table.schema.metadata[RECORD])
+
+
+@pytest.fixture
+def held_out(small_data: Path) -> str:
+    """A validation text of five words or more."""
+    return next(text for text in load_split(str(small_data), "validation").texts if len(text.split()) > 6)
+
+
+@pytest.fixture
+def arrays(tmp_path: Path, small_data: Path) -> Path:
+    path = tmp_path / "arrays.npz"
+    rows = len(load_split(str(small_data), "train"))
+    np.savez(path, train=drawn(rows), lines=drawn(6, 1), csv=drawn(3, 2), more=drawn(6, 3))
+    return path
+
+
+def test_three_sources_and_what_is_left_out(tmp_path: Path, small_data: Path, held_out: str, arrays: Path) -> None:
+    train = load_split(str(small_data), "train").texts
+    lines = [
+        "@you I am &amp; remain happy http://t.co/x",
+        "",  # an empty line has a row in the array all the same
+        f"{held_out.upper()}",
+        f"{held_out} indeed",
+        f"  {train[0]}",
+        "something new",
+    ]
+    (tmp_path / "tweets.txt").write_bytes("\r\n".join(lines).encode() + b"\n")
+    with (tmp_path / "tweets.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["sentiment", "text"], [0, "two\nlines"], [4, "Something NEW!"], [4, "last one"]])
+    said: list[str] = []
+    out = tmp_path / "soft.parquet"
+    given = [
+        f"{tmp_path / 'tweets.txt'}={arrays}:lines+{arrays}:more",
+        f"{tmp_path / 'tweets.csv'}={arrays}:csv",
+        f"{small_data}={arrays}:train",
+    ]
+    label([parse_source(one) for one in given], [], out, str(small_data), said.append)
+    texts, values, record = read(out)
+    assert texts == [*train, "I am & remain happy", "something new", "two lines", "last one"]
+    with np.load(arrays) as held:
+        mean = (held["lines"].astype(np.float32) + held["more"]) / 2
+        expected = np.concatenate([held["train"], mean[[0, 5]], held["csv"][[0, 2]]])
+    np.testing.assert_allclose(values, expected, atol=1e-6)
+    data, tweets, table = record["sources"]
+    assert (data["written"], data["dropped"]) == (len(train), {})
+    assert tweets["dropped"] == {
+        "empty after cleaning": 1,
+        "equals a validation or test text": 1,
+        "nearly equals a validation or test text": 1,
+        "written already": 1,
+    }
+    assert table["dropped"] == {"written already": 1}
+    assert [array["array"] for array in tweets["arrays"]] == ["lines", "more"]
+    assert record["rows"] == len(texts)
+    assert any("tweets.csv: 2 of 3 texts; 1 written already" in line for line in said)
+    assert not list(tmp_path.glob("*.partial")) + list(tmp_path.glob(".*.part"))
+
+
+def test_teachers_and_arrays_are_averaged(tmp_path: Path, small_data: Path, tiny_encoder: Path) -> None:
+    raw = [f"@somebody joy and grief {number} www.x.com" for number in range(5)]
+    (tmp_path / "tweets.txt").write_text("\n".join(raw), encoding="utf-8")
+    np.savez(tmp_path / "a.npz", a=drawn(5))
+    source = parse_source(f"{tmp_path / 'tweets.txt'}={tmp_path / 'a.npz'}:a")
+    label([source], [str(tiny_encoder)], tmp_path / "soft.parquet", str(small_data), told)
+    texts, values, record = read(tmp_path / "soft.parquet")
+    assert texts == [tweet_text(text) for text in raw]
+    expected = (Teacher(str(tiny_encoder)).probabilities(texts) + drawn(5)) / 2
+    np.testing.assert_allclose(values, expected, atol=1e-6)
+    assert "model.safetensors" in record["teachers"][0]["fingerprint"]
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2, 5])
+def test_a_run_that_is_stopped_goes_on(
+    tmp_path: Path, small_data: Path, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    """Stopped at any moment: what is written is not labelled again, and the file is that of an undisturbed run."""
+    (tmp_path / "tweets.txt").write_text("\n".join(f"tweet {n} of {n % 40}" for n in range(90)), encoding="utf-8")
+    sources = [parse_source(str(tmp_path / "tweets.txt")), parse_source(f"{small_data}")]
+    monkeypatch.setattr(command, "CHUNK_ROWS", 100)
+    labelled: list[str] = []
+
+    class Counting:
+        def __init__(self, *arguments: object, **named: object) -> None:
+            pass
+
+        def probabilities(self, texts: list[str]) -> np.ndarray:
+            labelled.extend(texts)
+            return np.full((len(texts), 28), len(texts) / 1000, np.float32)
+
+    monkeypatch.setattr(command, "Teacher", Counting)
+    said: list[str] = []
+
+    def run(out: Path) -> None:
+        label(sources, [str(tiny_encoder)], out, str(small_data), said.append)
+
+    run(tmp_path / "a.parquet")
+    undisturbed = list(labelled)
+    labelled.clear()
+    left = iter(range(writes))
+    replace = Path.replace
+
+    def interrupted(path: Path, target: Path) -> Path:
+        if path.suffix == ".part" and target.suffix == ".parquet" and next(left, None) is None:
+            raise KeyboardInterrupt
+        return replace(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "b.parquet")
+    partial = tmp_path / "b.parquet.partial"
+    assert [path.name for path in tmp_path.glob("*b.parquet*")] == [partial.name]
+    assert len(list(partial.glob("*.parquet"))) == writes
+    with pytest.raises(UsageError, match=r"an unfinished run with other sources; .*--restart"):
+        label(sources[:1], [str(tiny_encoder)], tmp_path / "b.parquet", str(small_data), told)
+    labelled[:] = [text for path in sorted(partial.glob("*.parquet")) for text in read_part(path)]
+    run(tmp_path / "b.parquet")
+    assert labelled == undisturbed
+    assert f"going on with {partial}" in said
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+    assert not partial.exists()
+    with pytest.raises(UsageError, match="exists already"):
+        run(tmp_path / "b.parquet")
+
+
+def read_part(path: Path) -> list[str]:
+    return list(parquet.read_table(path)["text"].to_pylist())
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        ("nothing", "no array 'nothing'; it has long, wide, logits, whole, flat, nan, named"),
+        ("long", "7 rows, and lines has 6 texts; expected one row per text"),
+        ("wide", r"shape \(6, 27\); expected 28 columns"),
+        ("flat", r"shape \(6,\); expected 28 columns"),
+        ("logits", "row 3 has values outside 0 to 1"),
+        ("nan", "row 6 has values outside 0 to 1"),
+        ("whole", "int64 values"),
+        ("named", "not an npz file of numbers"),
+    ],
+)
+def test_wrong_arrays(tmp_path: Path, array: str, message: str) -> None:
+    logits, nan = drawn(6), drawn(6)
+    logits[2, 5], nan[5, 0] = -1.5, np.nan
+    path = tmp_path / "wrong.npz"
+    np.savez(
+        path,
+        long=drawn(7),
+        wide=drawn(6)[:, :27],
+        logits=logits,
+        whole=np.zeros((6, 28), int),
+        flat=drawn(6)[:, 0],
+        nan=nan,
+        named=np.array([["a", None]], object),
+    )
+    with pytest.raises(DataError, match=message):
+        read_array(parse_array(f"{path}:{array}"), 6, "lines")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\3\4 and no more", b"\x80\x04.", b"text"])
+def test_what_is_no_npz(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "wrong.npz").write_bytes(content)
+    with pytest.raises(DataError, match="not an npz file"):
+        read_array(parse_array(f"{tmp_path / 'wrong.npz'}:a"), 6, "lines")
+    np.save(tmp_path / "one.npy", drawn(6))
+    with pytest.raises(DataError, match="one array without a name, not an npz file"):
+        read_array(parse_array(f"{tmp_path / 'one.npy'}:a"), 6, "lines")
+
+
+def test_wrong_sources(tmp_path: Path, small_data: Path, arrays: Path) -> None:
+    for wrong, kind in (
+        ("/nowhere/tweets.csv", "no such file"),
+        ("missing.txt", "no such file"),
+        (f"{small_data}=missing.npz:a", "missing.npz: no such file"),
+    ):
+        with pytest.raises(DataError, match=kind):
+            parse_source(wrong)
+    for wrong in (f"{small_data}=", f"{small_data}={arrays}", f"{small_data}={arrays}:"):
+        with pytest.raises(UsageError, match="names no array"):
+            parse_source(wrong)
+    with pytest.raises(UsageError, match="has no probabilities; name a --teacher"):
+        label([parse_source(str(small_data))], [], tmp_path / "out", str(small_data), told)
+    (tmp_path / "latin.txt").write_bytes(b"fine\ncaf\xe9\n")
+    (tmp_path / "none.txt").write_bytes(b"")
+    for name, message in (("latin.txt", "line 2: not UTF-8 at byte 3"), ("none.txt", "no texts")):
+        with pytest.raises(DataError, match=message):
+            command.read_texts(parse_source(str(tmp_path / name)))
+    with pytest.raises(DataError, match="no folder '/nowhere/data' here"):
+        command.read_texts(parse_source("/nowhere/data"))
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_the_command(tmp_path: Path, small_data: Path, arrays: Path) -> None:
+    out = tmp_path / "soft.parquet"
+    done = run_module(
+        *("train", "label", "--texts", f"{small_data}={arrays}:train", "--out", out, "--official", small_data)
+    )
+    assert done.returncode == 0, done.stderr
+    assert "400 of 400 texts" in done.stderr
+    assert len(read(out)[0]) == 400
+    wrong = ("--texts", f"{small_data}={arrays}:lines", "--out", tmp_path / "b", "--official", small_data)
+    done = run_module("train", "label", *wrong)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"error: {arrays}, array lines: 6 rows, and {small_data} has 400 texts; expected one row per text\n"
+    )
+
+
+def test_a_builds_configurations_are_sources(generate_build: Path) -> None:
+    source = parse_source(f"{generate_build}:unbalanced")
+    assert source.name.endswith(":unbalanced")
+    with pytest.raises(DataError, match="the stage balance-unbalanced has not been run"):
+        command.read_texts(source)
+
+
+def test_a_model_of_our_own_may_teach(model: EmotionClassifier, tmp_path: Path) -> None:
+    texts = ["Thank you so much!", "I am sad", "who knows why?"]
+    np.testing.assert_array_equal(Teacher(str(model.folder)).probabilities(texts), model.predict_proba(texts))
+    assert Teacher(str(model.folder)).probabilities([]).shape == (0, len(LABELS))
+
+
+def test_a_broken_tweet_costs_its_own_row(tmp_path: Path) -> None:
+    path = tmp_path / "tweets.csv"
+    path.write_text('id,text\n1,one\n2,"stray\n3,three\n4,four\n', encoding="utf-8")
+    said: list[str] = []
+    assert command.read_texts(parse_source(str(path)), said.append) == ["one", "three", "four"]
+    assert "1 broken rows are left out; the first: " in said[0]

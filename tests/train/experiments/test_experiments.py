@@ -1,0 +1,169 @@
+"""Statistics of the paper's experiments: resampling, and verdicts on made-up runs."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evenmood import LABELS
+from evenmood.data.splits import Split
+from evenmood.evaluation.metrics import ranking_figures, score
+from train.evaluation.everyday import load_everyday
+from train.evaluation.resampling import auc_draws, row_weights, run_draws, seed_weights
+from train.experiments import claims
+from train.experiments import report as experiments
+from train.experiments.arms import DEFAULT_ARMS, Run
+
+
+def made_up(noise: dict[str, float], rows: int = 600, seeds: int = 3) -> tuple[list[Run], Split]:
+    """Runs whose probabilities are the truth and so much noise, and the test split."""
+    random = np.random.default_rng(7)
+    truth = random.random((rows, len(LABELS))) < 0.1
+    test = Split([f"text {row}" for row in range(rows)], truth.astype(np.float32), [None] * rows)
+    runs = []
+    for arm in DEFAULT_ARMS:
+        for seed in range(seeds):
+            scores = truth + random.normal(0, noise.get(arm, 0.4), truth.shape)
+            probabilities = (1 / (1 + np.exp(-6 * (scores - 0.5)))).astype(np.float32)
+            about = {
+                "config": {"vectors": "random", "filters": 8},
+                "history": [{"epoch": 1, "loss": 0.3, "val_loss": 0.2, "seconds": 1.0}],
+                "train": {"rows": 100},
+                "words": 10,
+                "label_words": {label: [label] for label in LABELS},
+                "machine": "made up",
+            }
+            vectors = random.normal(size=(len(LABELS), 4)).astype(np.float32)
+            known = load_everyday("test").split.labels
+            everyday = (0.8 * known + 0.2 * random.random(known.shape) - (0 if arm.startswith("b") else 0.3)).clip(0, 1)
+            thresholds = np.full(len(LABELS), 0.5, np.float32)
+            runs.append(Run(arm, seed, probabilities, thresholds, everyday, vectors, about))
+    return runs, test
+
+
+def verdicts(noise: dict[str, float], folder: Path | None = None) -> dict[str, dict[str, str]]:
+    """Each claim's verdicts; the document, if a folder is given for it, repeats them."""
+    runs, test = made_up(noise)
+    overlap = Split(test.texts[:50], test.labels[:50], test.ids[:50])
+    content = experiments.collect(runs, test, [overlap], None)
+    assert content["test_rows_without_overlap"] == 550
+    judged = content["claims"]
+    assert content["comparisons_without_stopped_early"] == {}
+    if folder:
+        experiments.write(content, folder / "results.json", folder / "experiments.md")
+        document = (folder / "experiments.md").read_text()
+        assert "stopped before they had learnt" not in document
+        assert document.count("| most probable label right |") == 2
+        everyday = content["everyday"]
+        assert everyday["arms"]["balanced"]["macro_f1"]["value"] > everyday["arms"]["matched"]["macro_f1"]["value"]
+        assert everyday["comparisons"]["balanced - matched"]["macro_f1"]["low"] > 0
+        for claim in judged.values():
+            part = document.split(f"### {claim['title']}\n")[1].split("\n#")[0]
+            found = re.findall(r"^Where .*: \*\*(.+)\*\*\.$", part, re.MULTILINE)
+            assert found == [side["verdicts"]["macro_f1"] for side in claim["sides"].values()]
+    return {
+        name: {side: found["verdicts"]["macro_f1"] for side, found in claim["sides"].items()}
+        for name, claim in judged.items()
+    }
+
+
+def test_verdicts_where_balancing_helps_and_attention_does_nothing() -> None:
+    found = verdicts(dict.fromkeys(("unbalanced", "unbalanced-average", "matched", "matched-average"), 0.5))
+    assert found["balancing"] == {"full": "held", "equal size": "held"}
+    assert found["attention"] == dict.fromkeys(("full", "equal size"), "cannot be told from these runs")
+    assert found["both"] == dict.fromkeys(("full", "equal size"), "cannot be told from these runs")
+
+
+def test_verdicts_where_balancing_hurts_and_attention_helps(tmp_path: Path) -> None:
+    plain = {"unbalanced": 0.3, "unbalanced-average": 0.4, "matched": 0.6, "matched-average": 0.7}
+    found = verdicts({"balanced": 0.5, "balanced-average": 0.6, **plain}, tmp_path)
+    assert found["balancing"] == {"full": "did not hold: it hurt", "equal size": "held"}
+    assert found["attention"] == {"full": "held", "equal size": "held"}
+    assert found["both"] == {"full": "did not hold: another arm was better", "equal size": "held"}
+
+
+def test_no_difference_is_rarely_taken_for_one() -> None:
+    """Arms of equal quality: at most about one interval in twenty may miss 0."""
+    missed = total = 0
+    for number in range(12):
+        random = np.random.default_rng(number)
+        truth = random.random((300, 4)) < 0.2
+        rows = row_weights(300, 300)
+        draws = []
+        for arm in range(2):
+            runs = [truth + random.normal(0, 0.5 + 0.05 * random.normal(), truth.shape) for _ in range(5)]
+            each = np.stack([run_draws(truth, scores, np.full(4, 0.5), rows, auc=False)["macro_f1"] for scores in runs])
+            draws.append(np.einsum("bs,sb->b", seed_weights(5, 10 * number + arm, 300), each))
+        low, high = np.percentile((draws[0] - draws[1])[1:], [2.5, 97.5])
+        missed += not low <= 0 <= high
+        total += 1
+    assert missed <= 2, f"{missed} of {total}"
+
+
+def test_runs_that_stopped_before_they_had_learnt_are_named_and_taken_out(tmp_path: Path) -> None:
+    runs, test = made_up({})
+    for run in runs:
+        rising = run.arm == "matched" and run.seed == 1
+        losses = [0.2, 0.3, 0.4, 0.5] if rising else [0.5, 0.4, 0.3, 0.2]
+        run.about["history"] = [
+            {"epoch": epoch, "loss": 0.3, "val_loss": loss, "seconds": 1.0} for epoch, loss in enumerate(losses, 1)
+        ]
+        if rising:
+            run.probabilities[:] = 0.1
+    content = experiments.collect(runs, test, [], None, {"balanced": {"goemotions": 70, "generated": 30}})
+    assert content["arms"]["matched"]["stopped_early"] == [1]
+    assert [name for name, arm in content["arms"].items() if arm["stopped_early"]] == ["matched"]
+    assert content["arms"]["matched"]["macro_f1_of_runs"][1] == 0
+    pair = "balanced - matched"
+    with_it = content["comparisons"][pair]["figures"]["macro_f1"]
+    without = content["comparisons_without_stopped_early"][pair]["figures"]["macro_f1"]
+    mean = content["arms"]["balanced"]["figures"]["macro_f1"]["value"]
+    rest = [content["arms"]["matched"]["macro_f1_of_runs"][seed] for seed in (0, 2)]
+    assert without["value"] == pytest.approx(mean - np.mean(rest), abs=1e-6)
+    assert without["value"] < with_it["value"] - 0.1
+    assert all("matched" in name for name in content["comparisons_without_stopped_early"])
+    experiments.write(content, tmp_path / "results.json", tmp_path / "experiments.md")
+    text = (tmp_path / "experiments.md").read_text()
+    assert "unbalanced of equal size, attention: seed 1." in text
+    assert "rows of goemotions (70), generated (30)" in text
+    assert experiments.document(tmp_path / "results.json") == text
+
+
+@pytest.mark.parametrize(
+    ("found", "best", "expected"),
+    [
+        (["helped", "helped"], False, "held"),
+        (["helped", "hurt"], False, "held in 1 of 2 comparisons; elsewhere it hurt"),
+        (["helped", claims.NEITHER], False, "held in 1 of 2 comparisons; elsewhere no difference can be told"),
+        (["hurt", "hurt"], False, "did not hold: it hurt"),
+        (["hurt", claims.NEITHER], False, "did not hold: it hurt, or made no difference"),
+        ([claims.NEITHER] * 2, False, "cannot be told from these runs"),
+        (["helped", claims.NEITHER], True, "cannot be told from these runs"),
+        (["helped", "hurt"], True, "did not hold: another arm was better"),
+    ],
+)
+def test_conclusions(found: list[str], best: bool, expected: str) -> None:
+    assert claims.conclusion(found, best) == expected
+
+
+def test_figures_are_those_of_the_metrics() -> None:
+    runs, test = made_up({}, rows=200, seeds=1)
+    run, truth, weights = runs[0], test.labels.astype(bool), row_weights(200, 40)
+    tied = np.round(run.probabilities, 1)  # rows of equal score
+    found = run_draws(truth, tied, run.thresholds, weights)
+    expected = score(test.labels, tied, run.thresholds, LABELS, 0)
+    for name in ("macro_f1", "micro_f1", "subset_accuracy", "macro_roc_auc"):
+        assert found[name][0] == pytest.approx(expected[name], abs=1e-6)
+    for column in range(3):
+        auc, _ = ranking_figures(truth[:, column], tied[:, column], weights)
+        assert auc_draws(truth[:, column], tied[:, column], weights) == pytest.approx(auc)
+
+
+def test_seed_weights() -> None:
+    weights = seed_weights(5, 0, 4000)
+    assert weights[0] == pytest.approx(np.full(5, 0.2))
+    assert weights.sum(axis=1) == pytest.approx(np.ones(4001))
+    values = np.array([0.40, 0.41, 0.43, 0.38, 0.42])
+    assert (weights[1:] @ values).var() == pytest.approx(values.var(ddof=1) / 5, rel=0.1)
+    assert np.array_equal(seed_weights(1, 0, 3), np.ones((4, 1)))

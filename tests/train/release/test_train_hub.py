@@ -1,0 +1,125 @@
+"""Data and vectors from the Hub: the real clients against a Hub on loopback."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import fasttext
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from evenmood import LABELS
+from tests.fakes.hub_server import HubServer
+
+README = """---
+configs:
+- config_name: raw
+  data_files:
+  - split: train
+    path: raw/*.parquet
+- config_name: simplified
+  default: true
+  data_files:
+  - split: train
+    path: simplified/train*.parquet
+  - split: validation
+    path: simplified/validation*.parquet
+dataset_info:
+- config_name: simplified
+  features:
+  - name: text
+    dtype: string
+  - name: labels
+    sequence:
+      class_label:
+        names:
+{names}
+---
+"""
+
+
+def python(script: str, hub: HubServer, home: Path) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **os.environ,
+        "HF_ENDPOINT": hub.url,
+        "HF_HOME": str(home),
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    }
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=False)
+
+
+def table(texts: list[str], labels: list[list[int]]) -> bytes:
+    file = io.BytesIO()
+    parquet.write_table(pyarrow.table({"text": texts, "labels": labels}), file)
+    return file.getvalue()
+
+
+def test_a_data_set_by_its_id(tmp_path: Path) -> None:
+    # The label names stand in another order than ours: they are matched by name.
+    names = "\n".join(f"          '{index}': {label}" for index, label in enumerate(reversed(LABELS)))
+    files = {
+        "README.md": README.format(names=names).encode(),
+        "raw/train.parquet": table(["raw"], [[0]]),
+        "simplified/train-00000-of-00001.parquet": table(["one", "two"], [[0, 27], [1]]),
+        "simplified/validation-00000-of-00001.parquet": table(["three"], [[2]]),
+    }
+    script = (
+        "import json, sys\n"
+        "from evenmood.data.splits import load_split\n"
+        "from evenmood import LABELS, DataError\n"
+        "for source in ('team/moods:simplified', 'team/moods'):\n"
+        "    split = load_split(source, 'train')\n"
+        "    print(json.dumps([split.texts, [[LABELS[i] for i in row.nonzero()[0]] for row in split.labels]]))\n"
+        "for source in ('team/moods:other', 'team/missing', 'not an id'):\n"
+        "    try: load_split(source, 'train')\n"
+        "    except DataError as error: print(str(error).count('\\n'), error)\n"
+    )
+    with HubServer() as hub:
+        hub.add("datasets/team/moods", files)
+        done = python(script, hub, tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    for line in lines[:2]:
+        assert json.loads(line) == [["one", "two"], [["admiration", "neutral"], ["surprise"]]]
+    assert len(lines) == 5
+    for line, source in zip(lines[2:], ("team/moods:other", "team/missing", "not an id"), strict=True):
+        assert line.startswith(f"0 no folder '{source}' here, and the Hub's data set cannot be read: ")
+
+
+def test_vectors_by_their_id(tmp_path: Path) -> None:
+    (tmp_path / "corpus.txt").write_text("happy people are happy\n" * 20)
+    model = fasttext.train_unsupervised(
+        str(tmp_path / "corpus.txt"), dim=8, minCount=1, bucket=50, epoch=1, thread=1, verbose=0
+    )
+    model.save_model(str(tmp_path / "model.bin"))
+    script = (
+        "from train.config import TrainConfig; from train.vectors.sources import load_vectors\n"
+        "config = TrainConfig(vectors='team/vectors', embedding_size=8)\n"
+        "print(load_vectors(config, ['[PAD]', '[UNK]', 'happy'], [], print)[2].tolist())\n"
+    )
+    with HubServer() as hub:
+        hub.add("team/vectors", {"model.bin": (tmp_path / "model.bin").read_bytes()})
+        done = python(script, hub, tmp_path / "home")
+    assert done.returncode == 0, done.stderr
+    first, second, vector = done.stdout.splitlines()
+    assert first.startswith("vectors: team/vectors is a download of 0.00 GB, once; --vectors self needs none")
+    assert second == "vectors: 1 of 1 words found in team/vectors"
+    assert max(abs(a - b) for a, b in zip(json.loads(vector), model.get_word_vector("happy"), strict=True)) < 1e-6
+
+
+@pytest.mark.parametrize("how", [{"status": 500}, {"status": 429, "headers": {"Retry_After": "1"}}, {"cut_upload": 0}])
+def test_what_passes_is_tried_again(tmp_path: Path, how: dict[str, Any]) -> None:
+    files = {"train.parquet": table(["one"], [[0]])}
+    with HubServer() as hub:
+        hub.add("datasets/team/moods", files)
+        hub.fail("GET /api/datasets/team/moods", **how)
+        script = "from evenmood.data.splits import load_split\nprint(load_split('team/moods', 'train').texts)\n"
+        done = python(script, hub, tmp_path)
+    assert done.stdout == "['one']\n", done.stderr

@@ -1,0 +1,374 @@
+"""Scoring sets of other labels: what forms are read, what mappings mean, and what broken ones say."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pytest
+from pyarrow import parquet
+from sklearn.metrics import f1_score
+
+from evenmood import LABELS, EmotionClassifier
+from evenmood.errors import DataError, EvenmoodError, UsageError
+from evenmood.labels import EKMAN, GROUPS
+from tests.conftest import DEFAULT_MODEL
+from tests.fakes.local_hub import run_module
+from tests.small_data import write_tsv
+from train.transfer.evaluation import combined, evaluate_transfer, report, run_transfer
+from train.transfer.labelled import read_labelled
+from train.transfer.mapping import read_mapping
+from train.transfer.targets import read_targets
+
+ROWS = [
+    ("I am so happy today, what a joy", "joy"),
+    ("This makes me furious, you idiots", "anger"),
+    ("I hope it all goes well, stay strong", "optimism"),
+    ("I am sad and I cry, I miss her", "sadness"),
+    ("Thank you, I love it, awesome", "joy"),
+    ("I hate this so much", "anger"),
+]
+NUMBERS = {"anger": 0, "joy": 1, "optimism": 2, "sadness": 3}
+EMOTIONS = read_mapping("tweet_emotion")
+
+
+def lines(path: Path, *rows: str) -> Path:
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+def spread(label: str) -> list[int]:
+    return [int(label == name) for name in NUMBERS]
+
+
+def csv_names(folder: Path) -> Path:
+    return lines(
+        folder / "a.csv", "id,Tweet,Emotion", *(f'{i},"{text}",{e.upper()}' for i, (text, e) in enumerate(ROWS))
+    )
+
+
+def csv_semicolon(folder: Path) -> Path:
+    return lines(folder / "a.csv", "text;label", *(f"{text};{NUMBERS[emotion]}" for text, emotion in ROWS))
+
+
+def txt_without_header(folder: Path) -> Path:
+    return lines(folder / "a.txt", *(f"{text};{emotion}" for text, emotion in ROWS))
+
+
+def tsv_without_header(folder: Path) -> Path:
+    return lines(folder / "a.tsv", *(f"{NUMBERS[emotion]}\t{text}" for text, emotion in ROWS))
+
+
+def two_columns_of_short_texts(folder: Path) -> Path:
+    return lines(folder / "a.csv", *(f"{text.split()[0]},{emotion}" for text, emotion in ROWS))
+
+
+def semeval(folder: Path) -> Path:
+    head = "\t".join(("ID", "Tweet", *NUMBERS))
+    rows = ["\t".join((f"2018-{i}", text, *map(str, spread(e)))) for i, (text, e) in enumerate(ROWS)]
+    return lines(folder / "2018-E-c-En-test-gold.txt", head, *rows)
+
+
+def jsonl(folder: Path) -> Path:
+    return lines(folder / "a.jsonl", *(json.dumps({"sentence": t, "emotions": [e]}) for t, e in ROWS))
+
+
+def json_array(folder: Path) -> Path:
+    rows = [{"content": text, "sentiment": NUMBERS[emotion]} for text, emotion in ROWS]
+    return lines(folder / "a.json", json.dumps({"data": rows}, indent=1))
+
+
+def parquet_names(folder: Path) -> Path:
+    """As the datasets library writes it: names of the numbers in the schema, in another order than the mapping's."""
+    order = ["sadness", "optimism", "joy", "anger"]
+    table = pyarrow.table({"text": [t for t, _ in ROWS], "label": [order.index(e) for _, e in ROWS]})
+    features = {"text": {"_type": "Value"}, "label": {"names": order, "_type": "ClassLabel"}}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    (folder / "data").mkdir()
+    for shard in range(2):
+        path = folder / "data" / f"test-0000{shard}-of-00002.parquet"
+        parquet.write_table(table.slice(shard * 3, 3).replace_schema_metadata(metadata), path)
+    return folder
+
+
+def tweeteval(folder: Path) -> Path:
+    order = ["sadness", "anger", "joy", "optimism"]
+    lines(folder / "test_text.txt", *(text for text, _ in ROWS))
+    lines(folder / "test_labels.txt", *(str(order.index(emotion)) for _, emotion in ROWS))
+    lines(folder / "mapping.txt", *(f"{number}\t{name}" for number, name in enumerate(order)))
+    return folder
+
+
+def folder_of_csv(folder: Path) -> Path:
+    csv_names(folder).rename(folder / "emotions_test.csv")
+    return folder
+
+
+def from_excel_abroad(folder: Path) -> Path:
+    """UTF-16 with a line that names the delimiter."""
+    path = csv_semicolon(folder)
+    path.write_text("sep=;\n" + path.read_text(encoding="utf-8"), encoding="utf-16")
+    return path
+
+
+def lone_carriage_returns(folder: Path) -> Path:
+    path = csv_semicolon(folder)
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r"))
+    return path
+
+
+FORMS: list[Callable[[Path], Path]] = [
+    csv_names,
+    csv_semicolon,
+    txt_without_header,
+    tsv_without_header,
+    semeval,
+    jsonl,
+    json_array,
+    parquet_names,
+    tweeteval,
+    folder_of_csv,
+    from_excel_abroad,
+    lone_carriage_returns,
+]
+
+
+@pytest.mark.parametrize("write", FORMS)
+def test_forms(tmp_path: Path, write: Callable[[Path], Path]) -> None:
+    found = read_targets(str(write(tmp_path)), "test", EMOTIONS)
+    assert found.texts == [text for text, _ in ROWS]
+    assert found.truth.astype(int).tolist() == [spread(emotion) for _, emotion in ROWS]
+
+
+def test_windows_1252(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("text;label\nI am happy — “so” naïve;joy\nI am angry;anger\n".encode("cp1252"))
+    assert read_targets(str(path), "test", EMOTIONS).texts == ["I am happy — “so” naïve", "I am angry"]
+
+
+def test_short_texts_beside_labels(tmp_path: Path) -> None:
+    found = read_targets(str(two_columns_of_short_texts(tmp_path)), "test", EMOTIONS)
+    assert found.texts == [text.split()[0] for text, _ in ROWS]
+    assert found.truth.astype(int).tolist() == [spread(emotion) for _, emotion in ROWS]
+
+
+def test_shipped_mappings_are_goemotions_own() -> None:
+    assert dict(read_mapping("ekman").labels) == dict(EKMAN)
+    assert dict(read_mapping("sentiment").labels) == dict(GROUPS)
+    used = [member for members in EMOTIONS.labels.values() for member in members]
+    assert sorted([*used, *EMOTIONS.ignore]) == sorted(LABELS)
+
+
+@pytest.mark.parametrize("file", ["", "validation.tsv"])
+def test_goemotions_is_mapped_and_decided_as_the_model_does(
+    tmp_path: Path, model: EmotionClassifier, file: str
+) -> None:
+    """With the maximum, a group is given where one of its labels is: the figure follows from the model's own labels."""
+    source = write_tsv(tmp_path / "data", rows=240) / file
+    figures = evaluate_transfer(str(DEFAULT_MODEL), str(source), "validation", "ekman")
+    rows = read_labelled(str(tmp_path / "data"), "validation", str.isalpha)
+    above = model.predict_proba(rows.texts) >= np.array([model.thresholds[label] for label in LABELS], np.float32)
+    groups = list(EKMAN.values())
+    given = [[any(row[LABELS.index(name)] for name in group) for group in groups] for row in above]
+    truth = [[any(name in labels for name in group) for group in groups] for labels in rows.labels]
+    assert figures["multi_label"]
+    assert figures["macro_f1"]["value"] == pytest.approx(f1_score(truth, given, average="macro", zero_division=0))
+    assert "GoEmotions', and are mapped" in figures["data"]["read_as"]
+
+
+def test_single_label_takes_the_best(tmp_path: Path, model: EmotionClassifier) -> None:
+    figures = evaluate_transfer(str(DEFAULT_MODEL), str(csv_names(tmp_path)), "test", "tweet_emotion")
+    scores = combined(model.predict_proba([text for text, _ in ROWS]), model, EMOTIONS)
+    truth = [list(NUMBERS).index(emotion) for _, emotion in ROWS]
+    chosen = scores.argmax(axis=1).tolist()
+    assert not figures["multi_label"]
+    assert figures["macro_f1"]["value"] == pytest.approx(f1_score(truth, chosen, average="macro"))
+    assert figures["micro_f1"]["value"] == figures["subset_accuracy"]["value"] == np.mean(np.equal(truth, chosen))
+    assert sum(sum(row.values()) for row in figures["confusion"].values()) == len(ROWS)
+    assert "confusion" in report(figures)
+
+
+def test_labels_that_no_row_has_are_left_out_and_said(tmp_path: Path) -> None:
+    path = str(lines(tmp_path / "a.csv", "text,label", *(f'"{t}",{e}' for t, e in ROWS if e in ("joy", "anger"))))
+    figures = evaluate_transfer(str(DEFAULT_MODEL), path, "test", "tweet_emotion")
+    assert set(figures["confusion"]) == {"anger", "joy"}
+    assert "no row has optimism, sadness" in report(figures)
+    figures = evaluate_transfer(str(DEFAULT_MODEL), path, "test", "tweet_emotion", all_labels=True)
+    assert set(figures["confusion"]) == set(NUMBERS)
+
+
+def test_noisy_or_and_thresholds(tmp_path: Path, model: EmotionClassifier) -> None:
+    content = {"labels": {"good": ["joy", "love"], "bad": ["anger"]}, "combine": "noisy-or", "thresholds": {"bad": 0.9}}
+    lines(tmp_path / "m.json", json.dumps(content))
+    rules = read_mapping(str(tmp_path / "m.json"))
+    probabilities = np.full((1, len(LABELS)), 0.0)
+    for label in ("joy", "love"):
+        probabilities[0, LABELS.index(label)] = model.thresholds[label]
+    assert combined(probabilities, model, rules)[0, 0] == pytest.approx(0.75, abs=1e-6)
+    data = lines(tmp_path / "a.csv", "text,good,bad", "I love this joy,1,0", "I hate you,0,1", "stone,0,0")
+    figures = evaluate_transfer(str(DEFAULT_MODEL), str(data), "test", str(tmp_path / "m.json"))
+    assert figures["thresholds"] == {"good": 0.5, "bad": 0.9}
+
+
+def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
+    rows = [
+        *(f'"{text}",{emotion}' for text, emotion in ROWS),
+        "so scared,fear",
+        '"hm, both","joy,anger"',
+        ",joy",
+        "x,",
+    ]
+    figures = evaluate_transfer(
+        str(DEFAULT_MODEL), str(lines(tmp_path / "a.csv", "text,label", *rows)), "test", "tweet_emotion"
+    )
+    counts = {key: value for key, value in figures["data"].items() if isinstance(value, int)}
+    assert counts == {"rows_read": 10, "without_text": 1, "labels_ignored": 1, "without_label": 2, "several_labels": 1}
+    assert figures["rows"] == len(ROWS)
+    text = report(figures)
+    for note in ("1 rows without a text", "2 rows have none", "1 rows have several"):
+        assert note in text
+
+
+def test_tuning_is_on_other_rows_and_said(tmp_path: Path) -> None:
+    write_tsv(tmp_path / "data", rows=240)
+    source, options = str(tmp_path / "data"), {"tune_split": "train"}
+    figures = evaluate_transfer(str(DEFAULT_MODEL), source, "validation", "sentiment", **options)  # type: ignore[arg-type]
+    assert figures["tuned_on"] == f"{source}, train"
+    assert f"tuned on {source}, train" in report(figures)
+    with pytest.raises(UsageError, match="very rows that are scored"):
+        evaluate_transfer(str(DEFAULT_MODEL), source, "train", "sentiment", tune_split="train")
+    file = str(csv_names(tmp_path))
+    with pytest.raises(UsageError, match="very rows that are scored"):
+        evaluate_transfer(str(DEFAULT_MODEL), file, "test", "tweet_emotion", tune_split="validation")
+
+
+def test_files_are_written_where_asked_alone(tmp_path: Path, folder: Path) -> None:
+    data, out = str(csv_names(tmp_path)), tmp_path / "figures.json"
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    run_transfer(str(folder), data, "test", "tweet_emotion", {})
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    run_transfer(str(folder), data, "test", "tweet_emotion", {}, out, save=True)
+    saved = folder / "training" / "transfer-tweet_emotion-a-test.json"
+    assert json.loads(saved.read_text()) == json.loads(out.read_text())
+    assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+    with pytest.raises(UsageError, match="exists already"):
+        run_transfer(str(folder), data, "test", "tweet_emotion", {}, out)
+
+
+TWO = ["text,label", "I am happy,joy", "I am angry,anger"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (
+            "a.csv",
+            ["text,label", "I am happy,joy", "I trust you,trust", "yes,trust"],
+            r"says nothing of the labels 'trust' \(2\)",
+        ),
+        ("a.csv", ["text,label", "I am happy,joy", "So glad,joy"], "every row has the same labels"),
+        ("a.csv", ["text,label", "I am happy,", "So glad,"], "no row has a label"),
+        ("a.csv", ["text,label"], "no rows"),
+        ("a.csv", ["words,feeling", "I am,x"], "no column of texts found; the columns are 'words', 'feeling'"),
+        ("a.csv", ["text,rating", "I am,x"], "no column of labels found; the columns are 'text', 'rating'"),
+        ("a.csv", ["text,joy,anger", "I am,1,0", "I,2,0"], "row 2: 'joy' is '2', neither 0 nor 1"),
+        ("a.csv", ["text,joy,anger", "I am,NONE,NONE"], "'joy' is 'NONE', neither 0 nor 1"),
+        ("a.csv", ["text,label", "I am,joy", "a,b,c"], "line 3: 3 cells, but the table has 2 columns"),
+        ("a.csv", ["text,label", "I am,7", "a,1"], "label numbers 7 have no names"),
+        ("a.jsonl", ['{"text": "a", "label": "joy"}', "{"], "line 2: not JSON"),
+        ("a.jsonl", ['{"text": 5, "label": "joy"}'], "no column of texts|not a string"),
+        ("a.json", ['{"a": 5}'], "no column of texts"),
+        ("a.parquet", ["nothing of the kind"], "not a Parquet file"),
+        ("a.xlsx", ["x"], "must end in one of .csv, .tsv"),
+    ],
+)
+def test_broken_data(tmp_path: Path, name: str, content: list[str], message: str) -> None:
+    path = lines(tmp_path / name, *content)
+    with pytest.raises(EvenmoodError, match=message) as error:
+        evaluate_transfer(str(DEFAULT_MODEL), str(path), "test", "tweet_emotion")
+    assert "\n" not in str(error.value)
+
+
+def test_broken_folders(tmp_path: Path) -> None:
+    def fails(message: str, split: str = "test") -> None:
+        with pytest.raises(DataError, match=message):
+            read_targets(str(tmp_path), split, EMOTIONS)
+
+    fails("no test split, which would be test_text.txt.*holds nothing")
+    tweeteval(tmp_path)
+    lines(tmp_path / "test_labels.txt", "0", "1")
+    fails("test_labels.txt: 2 lines for the 6 of test_text.txt")
+    (tmp_path / "test_labels.txt").unlink()
+    fails("test_labels.txt: there is no such file")
+    fails("no validation split.*holds mapping.txt, test_text.txt", "validation")
+    lines(tmp_path / "train.csv", *TWO)
+    lines(tmp_path / "train.tsv", *TWO)
+    fails("the train split may be train.csv, train.tsv", "train")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "not JSON"),
+        ("[]", "a mapping is a JSON object, not list"),
+        ("{}", '"labels" must be an object'),
+        ('{"labels": {"a": "joy"}}', "'a' needs a list"),
+        ('{"labels": {"a": []}}', "'a' needs a list"),
+        ('{"labels": {"a": ["happy"]}}', "no GoEmotions label; they are admiration"),
+        ('{"labels": {"a": ["joy"], "a": ["love"]}}', "'a' stands there twice"),
+        ('{"labels": {"a": ["joy"]}, "multi_lable": true}', "unknown entry"),
+        ('{"labels": {"a": ["joy"]}, "multi_label": "yes"}', "must be true or false"),
+        ('{"labels": {"a": ["joy"]}, "combine": "sum"}', "must be maximum or noisy-or"),
+        ('{"labels": {"a": ["joy"]}, "names": {"0": "b"}}', '"names" speaks of'),
+        ('{"labels": {"a": ["joy"]}, "names": 5}', '"names" must be an object'),
+        ('{"labels": {"a": ["joy"]}, "ignore": "b"}', '"ignore" must be a list'),
+        ('{"labels": {"a": ["joy"]}, "ignore": ["A"]}', "is a label and ignored"),
+        ('{"labels": {"a": ["joy"]}, "thresholds": {"a": 2}}', "must be a number between 0 and 1"),
+        (None, "no such mapping file; write one, or name one of ekman, sentiment, tweet_emotion"),
+    ],
+)
+def test_broken_mappings(tmp_path: Path, content: str | None, message: str) -> None:
+    path = tmp_path / "m.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(DataError, match=message) as error:
+        read_mapping(str(path))
+    assert "\n" not in str(error.value)
+
+
+def test_the_command(tmp_path: Path) -> None:
+    data = csv_names(tmp_path)
+    done = run_module("train", "evaluate", DEFAULT_MODEL, "--data", data, "--mapping", "tweet_emotion")
+    assert done.returncode == 0, done.stderr
+    assert "macro-F1" in done.stdout
+    done = run_module("train", "evaluate", DEFAULT_MODEL, "--data", data, "--mapping", "moods")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    done = run_module("train", "evaluate", DEFAULT_MODEL, "--save")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "name a --mapping" in done.stderr
+
+
+def test_a_hub_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names of label numbers come with the data set."""
+    import datasets
+
+    order = ["sadness", "optimism", "joy", "anger"]
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=order)})
+    rows = {"text": [text for text, _ in ROWS], "label": [order.index(emotion) for _, emotion in ROWS]}
+    asked = []
+
+    def load(*arguments: Any, **options: Any) -> Any:
+        asked.append((*arguments, options))
+        return datasets.Dataset.from_dict(rows, features)
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    found = read_targets("you/moods:small", "test", EMOTIONS)
+    assert asked == [("you/moods", "small", {"split": "test"})]
+    assert found.truth.astype(int).tolist() == [spread(emotion) for _, emotion in ROWS]
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"moods.csv: no such file or folder$"):
+        read_targets("moods.csv", "test", EMOTIONS)

@@ -1,0 +1,270 @@
+"""Word vectors: fastText's files against the fastText library itself."""
+
+import gzip
+import struct
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import fasttext
+import huggingface_hub
+import numpy as np
+import pytest
+
+from evenmood import DataError
+from evenmood.errors import UsageError
+from evenmood.text.symbols import spell_out
+from tests.fakes.hub_server import HubServer
+from train.config import TrainConfig
+from train.vectors import fasttext_files
+from train.vectors import sources as vectors
+from train.vectors.encoder_vectors import encoder_vectors
+from train.vectors.fasttext_files import read_bin, read_vec
+from train.vectors.sources import check_distinct, load_vectors
+
+SIZE = 16
+WORDS = ["happy", "joy", "naïve", "日本", "grateful", "the"]
+UNSEEN = ["happyish", "naïvely", "日本語", "zzz"]
+TEXTS = [f"the {word} people are {other}" for word in WORDS for other in WORDS] * 5
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    folder = tmp_path_factory.mktemp("vectors")
+    (folder / "corpus.txt").write_text("\n".join(TEXTS), encoding="utf-8")
+    model = fasttext.train_unsupervised(
+        str(folder / "corpus.txt"), dim=SIZE, minCount=1, bucket=500, epoch=1, thread=1, verbose=0, minn=1, maxn=4
+    )
+    model.save_model(str(folder / "model.bin"))
+    return folder / "model.bin", model
+
+
+def vec_file(path: Path, words: list[str], size: int = SIZE, header: str | None = None) -> Path:
+    random = np.random.default_rng(0)
+    lines = [f"{word} " + " ".join(f"{value:.4f}" for value in random.normal(size=size)) for word in words]
+    path.write_text("\n".join([header or f"{len(words)} {size}", *lines]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_bin_equals_the_library(model: tuple[Path, Any]) -> None:
+    path, library = model
+    table = read_bin(path, WORDS + UNSEEN, SIZE)
+    for row, word in enumerate(WORDS + UNSEEN):
+        np.testing.assert_allclose(table[row], library.get_word_vector(word), atol=1e-6)
+    assert np.abs(table).max() > 1e-3
+
+
+def test_bin_without_subwords(tmp_path: Path) -> None:
+    (tmp_path / "c.txt").write_text("\n".join(TEXTS), encoding="utf-8")
+    library = fasttext.train_unsupervised(
+        str(tmp_path / "c.txt"), dim=SIZE, minCount=1, bucket=0, maxn=0, minn=0, epoch=1, thread=1, verbose=0
+    )
+    library.save_model(str(tmp_path / "m.bin"))
+    table = read_bin(tmp_path / "m.bin", ["happy", "zzz"], SIZE)
+    np.testing.assert_allclose(table[0], library.get_word_vector("happy"), atol=1e-6)
+    assert np.isnan(table[1]).all()
+
+
+def test_vec_takes_the_wanted_rows(tmp_path: Path) -> None:
+    path = vec_file(tmp_path / "v.vec", ["joy", "other", "日本"])
+    table = read_vec(path, ["日本", "missing", "joy"], SIZE)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    np.testing.assert_allclose(table[2], np.array(lines[1].split()[1:], np.float32))
+    np.testing.assert_allclose(table[0], np.array(lines[3].split()[1:], np.float32))
+    assert np.isnan(table[1]).all()
+
+
+def test_vec_is_streamed(tmp_path: Path) -> None:
+    path = vec_file(tmp_path / "large.vec", [f"w{i}" for i in range(30_000)], size=100)
+    assert path.stat().st_size > 20_000_000
+    tracemalloc.start()
+    read_vec(path, ["w5"], 100)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+def broken(path: Path, line: int, text: str) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    lines[line - 1] = text
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def test_vec_faults(tmp_path: Path) -> None:
+    path = tmp_path / "v.vec"
+    faults: list[tuple[Callable[[], object], str]] = [
+        (lambda: vec_file(path, WORDS, size=7), "vectors of 7 numbers, but --embedding-size is 16"),
+        (lambda: broken(vec_file(path, WORDS), 3, "joy 0.1 0.2"), "line 3: expected a word and 16 numbers"),
+        (lambda: broken(vec_file(path, WORDS), 2, "happy" + " x" * 16), "line 2: expected a word and 16 numbers"),
+        (lambda: vec_file(path, WORDS, header="no header"), "line 1: expected the number of words"),
+        (lambda: vec_file(path, WORDS, header="99 16"), "6 vectors, but its first line says 99"),
+        (lambda: path.write_text(""), "the file is empty"),
+        (lambda: path.unlink(), "no such vectors file"),
+    ]
+    for spoil, message in faults:
+        spoil()
+        config = TrainConfig(vectors=str(path), embedding_size=SIZE)
+        with pytest.raises(DataError) as caught:
+            load_vectors(config, ["[PAD]", "[UNK]", *WORDS], [], lambda line: None)
+        assert message in str(caught.value)
+
+
+def test_bin_faults(model: tuple[Path, Any], tmp_path: Path) -> None:
+    whole = model[0].read_bytes()
+    path = tmp_path / "m.bin"
+    quantized = bytearray(whole)
+    # The flag stands right before rows and columns of the input matrix, whose values fill the middle of the file.
+    rows = struct.pack("<qq", len(model[1].words) + 500, SIZE)
+    quantized[whole.index(rows) - 1] = 1
+    for content, message in [
+        (b"", "the file is empty"),
+        (b"not fastText at all" * 10, "not a fastText model"),
+        (whole[:50], "damaged or cut short"),
+        (whole[:200], "damaged or cut short"),
+        (whole[: len(whole) // 3], "damaged or cut short"),
+        (bytes(quantized), "quantized"),
+    ]:
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=message):
+            read_bin(path, WORDS, SIZE)
+    path.write_bytes(whole)
+    with pytest.raises(DataError, match="vectors of 16 numbers, but --embedding-size is 300"):
+        read_bin(path, WORDS, 300)
+
+
+def test_words_that_the_source_lacks(tmp_path: Path) -> None:
+    path = vec_file(tmp_path / "v.vec", WORDS)
+    lines: list[str] = []
+    config = TrainConfig(vectors=str(path), embedding_size=SIZE)
+    words = ["[PAD]", "[UNK]", "joy", "unheard", "happy"]
+    table = load_vectors(config, words, [], lines.append)
+    assert table.shape == (5, SIZE)
+    assert table.dtype == np.float32
+    assert not table[0].any()
+    np.testing.assert_allclose(table[1], table[[2, 4]].mean(axis=0), rtol=1e-5)
+    assert np.isfinite(table).all()
+    assert table[3].any()
+    assert lines == [f"vectors: 2 of 3 words found in {path}"]
+    np.testing.assert_array_equal(table, load_vectors(config, words, [], lines.append))
+    other = load_vectors(replace(config, seed=1), words, [], lines.append)
+    assert (other[3] != table[3]).any()
+    with pytest.raises(DataError, match="none of the 1 words"):
+        load_vectors(config, ["[PAD]", "[UNK]", "unheard"], [], lines.append)
+
+
+def test_self_is_repeatable_and_takes_a_corpus(tmp_path: Path) -> None:
+    corpus = tmp_path / "more.txt"
+    corpus.write_text("more words about Gratitude!\n" * 20, encoding="utf-8")
+    config = TrainConfig(vectors="self", embedding_size=SIZE, corpus=(str(corpus),), min_frequency=1)
+    words = ["[PAD]", "[UNK]", "happy", "gratitude"]
+    first = load_vectors(config, words, TEXTS, lambda line: None)
+    np.testing.assert_array_equal(first, load_vectors(config, words, TEXTS, lambda line: None))
+    without = load_vectors(replace(config, corpus=()), words, TEXTS, lambda line: None)
+    assert (first[3] != without[3]).any()
+    with pytest.raises(DataError, match="too short"):
+        load_vectors(replace(config, corpus=(), min_frequency=2), words, ["once"], lambda line: None)
+
+
+def test_unknown_source() -> None:
+    with pytest.raises(DataError, match="--vectors self"):
+        load_vectors(TrainConfig(vectors="no/such/thing"), ["[PAD]", "[UNK]", "a"], [], lambda line: None)
+
+
+def test_vectors_that_tell_many_words_apart_hardly_are_refused() -> None:
+    random = np.random.default_rng(0)
+    words, distinct = [f"word{number}" for number in range(400)], random.normal(size=(400, 30))
+    check_distinct(words, distinct, "vectors")
+    alike = distinct.copy()
+    alike[100:160] = distinct[100] + random.normal(size=(60, 30)) / 100
+    with pytest.raises(DataError, match=r"vectors: 60 words have nearly the same vector .*: word100, word101"):
+        check_distinct(words, alike, "vectors")
+    alike[:370] = distinct[:370]
+    check_distinct(words, alike, "vectors")  # a few such words are normal, accented letters for instance
+
+
+def test_emoji_have_vectors_that_mean_something(tiny_encoder: Path) -> None:
+    emoji = ["😂", "😭", "😡", "❤", "🎉"]
+    vectors = encoder_vectors(str(tiny_encoder), [*emoji, "joy", "anger", "the", "fear"], None, print)
+    units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    assert (units @ units.T)[~np.eye(9, dtype=bool)].max() < 0.99
+    assert spell_out("see you 😂👍🏽 ❤️ née") == "see you  face with tears of joy  thumbs up   red heart  née"
+    assert spell_out("see you 😂", lambda symbol: symbol == "😂") == "see you 😂"
+
+
+def test_more_vectors_than_the_first_line_says(tmp_path: Path) -> None:
+    path = tmp_path / "more.vec"
+    path.write_text("1 2\na 0.5 1\nb 1 2\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"2 vectors, more than the 1 of its first line; correct that line"):
+        read_vec(path, ["<pad>", "<unk>", "a"], 2)
+    path.write_text("3 2\na 0.5 1\nb 1 2\n", encoding="utf-8")
+    with pytest.raises(DataError, match="2 vectors, but its first line says 3; the file is cut short"):
+        read_vec(path, ["<pad>", "<unk>", "a"], 2)
+
+
+def test_a_gzipped_file_of_vectors(tmp_path: Path) -> None:
+    path = tmp_path / "small.vec.gz"
+    content = gzip.compress(b"2 2\na 0.5 1\nb 1 2\n" + b"")
+    path.write_bytes(content)
+    config = TrainConfig(vectors=str(path), embedding_size=2)
+    found = load_vectors(config, ["<pad>", "<unk>", "a", "b"], [], lambda line: None)
+    np.testing.assert_array_equal(found[2:], np.array([[0.5, 1], [1, 2]], np.float32))
+    path.write_bytes(content[:-9])
+    with pytest.raises(DataError, match=r"small\.vec\.gz: damaged or cut short"):
+        load_vectors(config, ["<pad>", "<unk>", "a", "b"], [], lambda line: None)
+    path = path.rename(tmp_path / "small.vec")  # whatever its name
+    path.write_bytes(content)
+    np.testing.assert_array_equal(read_vec(path, ["a", "b"], 2), found[2:])
+
+
+def test_a_gzipped_model(model: tuple[Path, Any], tmp_path: Path) -> None:
+    whole = model[0].read_bytes()
+    path = tmp_path / "model.bin.gz"
+    path.write_bytes(gzip.compress(whole, 1))
+    np.testing.assert_array_equal(read_bin(path, WORDS + UNSEEN, SIZE), read_bin(model[0], WORDS + UNSEEN, SIZE))
+    config = TrainConfig(vectors=str(path), embedding_size=SIZE)
+    assert np.isfinite(load_vectors(config, ["<pad>", "<unk>", *WORDS], [], lambda line: None)).all()
+    content = path.read_bytes()
+    damaged = bytearray(content)
+    damaged[len(content) // 2 :] = b"\xff" * len(damaged[len(content) // 2 :])
+    for broken_content in (content[: len(content) // 4], bytes(damaged), gzip.compress(whole[: len(whole) // 3])):
+        path.write_bytes(broken_content)
+        with pytest.raises(DataError, match=r"model\.bin\.gz: damaged or cut short"):
+            read_bin(path, WORDS, SIZE)
+
+
+def test_a_large_dictionary_is_read_in_blocks(
+    model: tuple[Path, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = read_bin(model[0], WORDS + UNSEEN, SIZE)
+    monkeypatch.setattr(fasttext_files, "BLOCK_BYTES", 30)
+    np.testing.assert_array_equal(read_bin(model[0], WORDS + UNSEEN, SIZE), right)
+
+
+def test_a_gzipped_corpus(tmp_path: Path) -> None:
+    text = "more words about Gratitude!\n" * 20
+    words, tables = ["[PAD]", "[UNK]", "happy", "gratitude"], []
+    for name, content in (("a.txt", text.encode()), ("a.txt.gz", gzip.compress(text.encode()))):
+        (tmp_path / name).write_bytes(content)
+        config = TrainConfig(vectors="self", embedding_size=SIZE, corpus=(str(tmp_path / name),), min_frequency=1)
+        tables.append(load_vectors(config, words, TEXTS, lambda line: None))
+    np.testing.assert_array_equal(tables[0], tables[1])
+
+
+def test_a_large_download_is_confirmed(
+    hub: HubServer, token: str, monkeypatch: pytest.MonkeyPatch, small_data: Path, tmp_path: Path
+) -> None:
+    hub.add("you/vectors", {"model.bin": b"x" * 2000})
+    vectors.confirm_download("you/vectors", yes=False)  # small: nothing to ask
+    monkeypatch.setattr(vectors, "LARGE_DOWNLOAD", 1000)
+    vectors.confirm_download("you/vectors", yes=True)
+    for local in ("self", "random", "encoder:you/vectors", "some.vec", str(small_data), "nobody/nothing"):
+        vectors.confirm_download(local, yes=False)
+    options = ["fit", "--data", str(small_data), "--vectors", "you/vectors", "--out", str(tmp_path / "model")]
+    with pytest.raises(UsageError, match=r"a download of 0\.00 GB; add --yes to start it, or .* --vectors self"):
+        import_module("train.__main__").app(options, standalone_mode=False)
+    assert not hub.sent["you/vectors/model.bin"]
+    huggingface_hub.hf_hub_download("you/vectors", "model.bin")
+    vectors.confirm_download("you/vectors", yes=False)  # in the cache already

@@ -1,0 +1,1 @@
+"""Teachers, soft targets and text augmentation."""

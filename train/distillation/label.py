@@ -1,0 +1,294 @@
+"""Soft targets for a distillation: the mean probabilities of one or more teachers, for texts of any source."""
+
+import functools
+import hashlib
+import json
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+from pyarrow import parquet
+
+from evenmood.data.leakage import Leakage
+from evenmood.data.rows import text_hash
+from evenmood.data.splits import load_split
+from evenmood.data.teacher import Runtime, Teacher, fingerprint
+from evenmood.data.tweets import read_tweets, tweet_text
+from evenmood.errors import DataError, UsageError
+from evenmood.labels import LABELS
+from evenmood.model.model_folder import write_text
+from evenmood.system.paths import expanded
+from train.distillation.probabilities import Array, mean, parse_array, read_array
+from train.distillation.soft_targets import RECORD
+
+Say = Callable[[str], None]
+SCHEMA = pyarrow.schema([("text", pyarrow.string()), ("probabilities", pyarrow.list_(pyarrow.float32()))])
+"""Text as its source has it (tweets without mentions and URLs), and its probabilities in GoEmotions' order."""
+COUNTS = b"evenmood.counts"
+CHUNK_ROWS = 4096
+"""Texts that a teacher sorts by length at a time, and that a killed run does again at the most."""
+EMPTY = text_hash("")
+PLAN_FILE = "plan.json"
+PAUSE = 5.0
+"""Seconds between two lines of progress."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Texts, and probabilities of them that are there already.
+
+    Attributes:
+        name: File or data set, as given.
+        arrays: A row for each text, in the texts' order.
+    """
+
+    name: str
+    arrays: tuple[Array, ...]
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file of tweets; else it is a data set."""
+        return expanded(self.name).is_file()
+
+
+def parse_source(given: str) -> Source:
+    """Read `SOURCE`, or `SOURCE=FILE.npz:NAME`, with `+FILE.npz:NAME` for each further array.
+
+    Raises:
+        UsageError: What follows the `=` names no array.
+        DataError: A file is not there.
+    """
+    name, equals, arrays = (given, "", "") if expanded(given).exists() else given.partition("=")
+    path = expanded(name)
+    if not path.exists() and path.suffix in (".csv", ".txt"):
+        raise DataError(f"{name}: no such file")  # rather than asking the Hub for it
+    return Source(name, tuple(map(parse_array, arrays.split("+"))) if equals else ())
+
+
+def read_texts(source: Source, say: Say = print) -> list[str]:
+    """All texts: of a data set the training split's, untouched; of a text file or a CSV, a tweet a line or row, raw.
+
+    Args:
+        source: Data set or file.
+        say: Receives a line about rows of a CSV that are broken; they are left out.
+
+    Raises:
+        DataError: The source cannot be read, or holds nothing.
+    """
+    if not source.is_file:
+        return load_split(source.name, "train").texts
+    path = expanded(source.name)
+    if path.suffix.lower() == ".csv":
+        broken: list[str] = []
+        texts = [raw for _, raw in read_tweets(path, broken.append)]
+        if broken:
+            say(f"{path}: {len(broken):,} broken rows are left out; the first: {broken[0]}")
+    else:
+        texts = []
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                try:
+                    texts.append(line.rstrip(b"\r\n").decode("utf-8"))
+                except UnicodeDecodeError as error:
+                    raise DataError(f"{path}, line {number}: not UTF-8 at byte {error.start}") from None
+    if not texts:
+        raise DataError(f"{source.name}: no texts")
+    return texts
+
+
+def label(
+    sources: Sequence[Source],
+    teachers: Sequence[str],
+    out: Path,
+    official: str,
+    say: Say,
+    *,
+    runtime: Runtime = "torch",
+    batch_size: int = 64,
+    restart: bool = False,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Write `out`, a Parquet file of `SCHEMA`: all data sets' rows first, then the tweets, in the order given.
+
+    Rows of the official training split are kept as they are. Of all others none is written that equals or nearly
+    equals a text of the official validation or test, is empty after cleaning, or is the same after cleaning as one
+    that is written already.
+
+    Args:
+        sources: Texts, and arrays of probabilities.
+        teachers: Folders or Hub ids, as in `Teacher`; each labels every source.
+        out: File to write, whole or not at all; `OUT.partial` holds what a killed run goes on with.
+        official: Data set whose validation and test texts are kept out, as in `load_split`.
+        say: Receives progress, a line at a time.
+        runtime: As in `Teacher`.
+        batch_size: As in `Teacher`.
+        restart: Forget an unfinished run.
+        overwrite: Replace the file that lies at `out`.
+
+    Returns:
+        What the file's metadata records: teachers, and per source rows read, written, and dropped for which reason.
+
+    Raises:
+        UsageError: `out` exists, a source has no probabilities, or an unfinished run had other options.
+        DataError: A source, an array or a teacher cannot be read.
+    """
+    if out.exists() and (out.is_dir() or not overwrite):
+        raise UsageError(f"{out} exists already; choose another file or ask for overwriting")
+    bare = [source.name for source in sources if not source.arrays and not teachers]
+    if bare or not sources:
+        what = f"{bare[0]} has no probabilities" if bare else "no texts are given"
+        raise UsageError(f"{what}; name a --teacher, or arrays: --texts SOURCE=FILE.npz:NAME")
+    ordered = sorted(sources, key=lambda source: source.is_file)  # a tweet must not displace a training text
+    texts = [read_texts(source, say) for source in ordered]
+    stored = [
+        [read_array(array, len(rows), source.name) for array in source.arrays]
+        for source, rows in zip(ordered, texts, strict=True)
+    ]
+    record = {
+        "official": official,
+        "teachers": [{"name": _short(name), "fingerprint": fingerprint(name)} for name in teachers],
+        "options": {"runtime": runtime, "batch_size": batch_size},
+        "sources": [
+            {"name": _short(source.name), "digest": _digest(rows), "arrays": [array.about for array in source.arrays]}
+            for source, rows in zip(ordered, texts, strict=True)
+        ],
+    }
+    partial = _open_partial(out, record, say, restart)
+    gate = Gate(official)
+    load = functools.cache(lambda name: Teacher(name, runtime=runtime, batch_size=batch_size))
+    total, done, here = sum(map(len, texts)), 0, 0
+    began = said = time.monotonic()
+    parts: list[Path] = []
+    for number, (source, rows, arrays) in enumerate(zip(ordered, texts, stored, strict=True)):
+        for start in range(0, len(rows), CHUNK_ROWS):
+            chunk = rows[start : start + CHUNK_ROWS]
+            done += len(chunk)
+            parts.append(partial / f"{number:03}-{start:09}.parquet")
+            if parts[-1].exists():
+                gate.take(parquet.read_table(parts[-1], columns=["text"])["text"].to_pylist())
+                continue
+            chosen, kept, counts = gate.choose(chunk, tweets=source.is_file)
+            found = [array[start : start + CHUNK_ROWS][chosen] for array in arrays]
+            found += [load(name).probabilities(kept) for name in teachers]
+            _write(parts[-1], kept, mean(found), counts)
+            here += len(chunk)
+            if (now := time.monotonic()) - said >= PAUSE:
+                said, rate = now, here / (now - began)
+                say(f"{done:,} of {total:,} texts, {rate:,.0f} a second, {(total - done) / rate:,.0f} s left")
+    held = _join(parts, out, record)
+    shutil.rmtree(partial)
+    for about in held["sources"]:
+        dropped = "".join(f"; {count:,} {reason}" for reason, count in about["dropped"].items())
+        say(f"{about['name']}: {about['written']:,} of {about['read']:,} texts{dropped}")
+    say(f"{out}: {held['rows']:,} texts")
+    return held
+
+
+class Gate:
+    """Which texts are written; it remembers those that are."""
+
+    def __init__(self, official: str) -> None:
+        """Take the data set whose validation and test texts stay out."""
+        self._training = set(load_split(official, "train").texts)
+        self._official = official
+        self._seen: set[str] = set()
+
+    @functools.cached_property
+    def _leakage(self) -> Leakage:
+        return Leakage(text for split in ("validation", "test") for text in load_split(self._official, split).texts)
+
+    def choose(self, texts: Sequence[str], *, tweets: bool) -> tuple[list[int], list[str], Counter[str]]:
+        """Places of the texts to write, the texts as they are written, and how many go for which reason."""
+        chosen, kept, counts = [], [], Counter({"read": len(texts)})
+        for place, raw in enumerate(texts):
+            text = tweet_text(raw) if tweets else raw
+            digest = text_hash(text)
+            reason = None if not tweets and raw in self._training else self._reason(text, digest)
+            if reason:
+                counts[reason] += 1
+                continue
+            self._seen.add(digest)
+            chosen.append(place)
+            kept.append(text)
+        return chosen, kept, counts
+
+    def take(self, texts: Sequence[str]) -> None:
+        """Remember texts that are written."""
+        self._seen.update(map(text_hash, texts))
+
+    def _reason(self, text: str, digest: str) -> str | None:
+        if digest == EMPTY:
+            return "empty after cleaning"
+        return "written already" if digest in self._seen else self._leakage.reason(text)
+
+
+def _open_partial(out: Path, record: dict[str, Any], say: Say, restart: bool) -> Path:
+    """The folder of an unfinished run, which had the same sources and teachers."""
+    partial = out.with_name(f"{out.name}.partial")
+    plan = json.dumps(record, indent=1, ensure_ascii=False)
+    if restart:
+        shutil.rmtree(partial, ignore_errors=True)
+    if (partial / PLAN_FILE).exists():
+        before = json.loads((partial / PLAN_FILE).read_text(encoding="utf-8"))
+        changed = [name for name in record if before.get(name) != json.loads(plan)[name]]
+        if changed:
+            raise UsageError(
+                f"{partial}: an unfinished run with other {', '.join(changed)}; repeat its options, or start anew with "
+                "--restart"
+            )
+        say(f"going on with {partial}")
+    else:
+        partial.mkdir(parents=True, exist_ok=True)
+        write_text(partial / PLAN_FILE, plan)
+    return partial
+
+
+def _write(path: Path, texts: list[str], probabilities: np.ndarray, counts: Counter[str]) -> None:
+    """Write some rows with their counts, under another name first."""
+    offsets = np.arange(len(texts) + 1, dtype=np.int32) * len(LABELS)
+    columns = [
+        pyarrow.array(texts, pyarrow.string()),
+        pyarrow.ListArray.from_arrays(offsets, probabilities.ravel(), SCHEMA.field("probabilities").type),
+    ]
+    table = pyarrow.Table.from_arrays(columns, schema=SCHEMA.with_metadata({COUNTS: json.dumps(counts)}))
+    part = path.with_suffix(".part")
+    parquet.write_table(table, part)
+    part.replace(path)
+
+
+def _join(parts: Sequence[Path], out: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """Write all parts as one file; return its record, with the counts."""
+    totals = [Counter[str]() for _ in record["sources"]]
+    for part in parts:
+        counts = Counter(json.loads(parquet.read_schema(part).metadata[COUNTS]))
+        totals[int(part.name[:3])] += counts
+    sources = []
+    for about, total in zip(record["sources"], totals, strict=True):
+        read = total.pop("read")
+        dropped = dict(sorted(total.items()))
+        sources.append({**about, "read": read, "written": read - sum(dropped.values()), "dropped": dropped})
+    record = {**record, "sources": sources, "rows": sum(about["written"] for about in sources)}
+    work = out.with_name(f".{out.name}.part")
+    schema = SCHEMA.with_metadata({RECORD: json.dumps(record)})
+    try:
+        with parquet.ParquetWriter(work, schema, compression="zstd") as file:
+            for part in parts:
+                file.write_table(parquet.read_table(part).replace_schema_metadata(schema.metadata))
+        work.replace(out)
+    finally:
+        work.unlink(missing_ok=True)
+    return record
+
+
+def _digest(texts: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(texts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _short(name: str) -> str:
+    return Path(name).name if expanded(name).exists() else name

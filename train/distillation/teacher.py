@@ -1,0 +1,187 @@
+"""A teacher of one's own: any transformers encoder fine-tuned for the 28 labels, saved where `Teacher` reads it."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evenmood import __version__
+from evenmood.data.splits import Split, load_split
+from evenmood.data.teacher import Teacher, fingerprint
+from evenmood.errors import DataError, UsageError
+from evenmood.evaluation.metrics import score
+from evenmood.labels import LABELS
+from evenmood.model.model_folder import check_target, whole_folder, write_text
+from evenmood.system.paths import expanded
+from evenmood.thresholds import tune_thresholds
+from train.distillation.encoder import EncoderRun, TeacherConfig, in_fold, load_encoder, quiet
+from train.distillation.soft_targets import load_extra, read_soft_targets
+from train.evaluation.everyday import load_everyday
+
+Say = Callable[[str], None]
+RECORD_FILE = "training.json"
+"""Configuration, history and validation figures, beside the weights."""
+HISTORY_FILE, PLAN_FILE = "history.json", "plan.json"
+
+
+def train_teacher(
+    config: TeacherConfig, out: Path, say: Say, *, restart: bool = False, overwrite: bool = False
+) -> dict[str, Any]:
+    """Fine-tune the encoder and write a folder that `Teacher` reads, whole or not at all.
+
+    A run that is killed goes on after the last finished epoch, and ends as an undisturbed one does.
+
+    Args:
+        config: All choices of the run.
+        out: Folder to write; `OUT.partial` holds what a killed run goes on with.
+        say: Receives progress, a line at a time.
+        restart: Forget an unfinished run.
+        overwrite: Replace what lies at `out`.
+
+    Returns:
+        What `training.json` holds: configuration, history, and the stored teacher's figures on validation.
+
+    Raises:
+        UsageError: `out` exists, or an unfinished run had other options.
+        DataError: The data or the encoder cannot be read.
+    """
+    import torch
+
+    check_target(out, overwrite)
+    validation = {"validation": load_split(config.data, "validation")}
+    train = training_split(config, say)
+    if config.extra:
+        validation["everyday"] = load_everyday("validation").split
+    say(
+        f"data: {len(train):,} training rows; validation: {', '.join(f'{len(v):,} {k}' for k, v in validation.items())}"
+    )
+    checkpoint = Checkpoint(out, config, train, restart)
+    torch.manual_seed(config.seed)  # of the head's first weights
+    network, tokenizer = load_encoder(config.base, train.labels)
+    run = EncoderRun(config, network, tokenizer, train, validation, say)
+    if checkpoint.history:
+        say(f"going on after epoch {len(checkpoint.history)}")
+        run.load_state(checkpoint.epoch(len(checkpoint.history)))
+    for epoch in range(len(checkpoint.history) + 1, config.epochs + 1):
+        entry = run.epoch(epoch)
+        checkpoint.add(entry, run.state())
+        best = " (best so far)" if checkpoint.best == epoch else ""
+        say(
+            f"epoch {epoch}/{config.epochs}: loss {entry['loss']:.4f}, validation loss {entry['val_loss']:.4f}, "
+            f"macro-F1 {entry['val_macro_f1']:.4f}{best}, {entry['seconds']:.0f} s"
+        )
+    run.load_state(checkpoint.epoch(checkpoint.best), weights_only=True)
+    with whole_folder(out, overwrite) as work:
+        with quiet():
+            network.to("cpu", getattr(torch, config.weights)).save_pretrained(work)
+            tokenizer.save_pretrained(work)
+            for path in work.glob("*.safetensors"):
+                path.chmod(0o644)  # safetensors lets the owner alone read what it writes
+            probabilities = Teacher(str(work)).probabilities(validation["validation"].texts)
+        thresholds = tune_thresholds(validation["validation"].labels, probabilities)
+        record = {
+            "evenmood": __version__,
+            "config": asdict(config),
+            "base": fingerprint(config.base),
+            "data": {"train": train.digest(), "validation": validation["validation"].digest()},
+            "history": checkpoint.history,
+            "best_epoch": checkpoint.best,
+            "thresholds": dict(zip(LABELS, thresholds.round(2).astype(float).tolist(), strict=True)),
+            "validation": score(validation["validation"].labels, probabilities, thresholds, LABELS),
+        }
+        write_text(work / RECORD_FILE, json.dumps(record, indent=1) + "\n")
+    checkpoint.remove()
+    return record
+
+
+def training_split(config: TeacherConfig, say: Say) -> Split:
+    """The training split, with another teacher's probabilities in its targets, and the extra texts, repeated.
+
+    Raises:
+        DataError: A data set cannot be read, or the soft targets lack a training text.
+    """
+    train = load_split(config.data, "train")
+    labels = train.labels
+    if config.soft_targets:
+        texts, probabilities = read_soft_targets(expanded(config.soft_targets))
+        places = {text: place for place, text in enumerate(texts)}
+        absent = sum(text not in places for text in train.texts)
+        if absent:
+            raise DataError(f"{config.soft_targets}: {absent:,} texts of {config.data}'s training split are missing")
+        rows = [places[text] for text in train.texts]
+        labels = config.label_share * labels + (1 - config.label_share) * probabilities[rows]
+    if not config.extra:
+        return Split(train.texts, labels, train.ids)
+    extra = load_extra(config.extra, config.data, say)
+    chosen = [row for row, text in enumerate(extra.texts) if not (config.fold and in_fold(text, config.fold))]
+    say(f"extra: {len(chosen):,} texts, {config.extra_repeats} times")
+    chosen *= config.extra_repeats
+    return Split(
+        [*train.texts, *(extra.texts[row] for row in chosen)],
+        np.concatenate([labels, extra.labels[chosen]]).astype(np.float32),
+        [*train.ids, *(extra.ids[row] for row in chosen)],
+    )
+
+
+class Checkpoint:
+    """`OUT.partial`: the run's options, its history, and the states of the last and the best epoch; no pickles."""
+
+    def __init__(self, out: Path, config: TeacherConfig, train: Split, restart: bool) -> None:
+        """Open or create it.
+
+        Raises:
+            UsageError: An unfinished run with other options lies there, and `restart` is false.
+        """
+        self.folder = out.with_name(f"{out.name}.partial")
+        plan = {**asdict(config), "base": fingerprint(config.base), "data": train.digest()}
+        if restart:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / PLAN_FILE
+        before = json.loads(path.read_text(encoding="utf-8")) if self.history else plan
+        if changed := [name for name in plan if plan[name] != before.get(name)]:
+            raise UsageError(
+                f"{self.folder}: an unfinished run with other {', '.join(changed)}; repeat its options, or start anew "
+                "with --restart"
+            )
+        write_text(path, json.dumps(plan, indent=1))
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """One entry a finished epoch."""
+        path = self.folder / HISTORY_FILE
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+
+    @property
+    def best(self) -> int:
+        """The finished epoch of highest macro-F1, summed over the validation sets, counted from 1."""
+
+        def macro_f1(entry: dict[str, Any]) -> float:
+            return float(sum(value for name, value in entry.items() if name.endswith("val_macro_f1")))
+
+        return int(max(self.history, key=macro_f1)["epoch"])
+
+    def epoch(self, number: int) -> Path:
+        """Where an epoch's state lies."""
+        return self.folder / f"epoch-{number:03}.safetensors"
+
+    def add(self, entry: dict[str, Any], state: dict[str, Any]) -> None:
+        """Save an epoch's state, then its history entry: what history lists is whole. Drop what is not needed."""
+        from safetensors.torch import save_file
+
+        part = self.folder / "part.safetensors"
+        save_file(state, part)
+        part.replace(self.epoch(entry["epoch"]))
+        write_text(self.folder / HISTORY_FILE, json.dumps([*self.history, entry]))
+        keep = {self.epoch(entry["epoch"]), self.epoch(self.best)}
+        for path in self.folder.glob("epoch-*.safetensors"):
+            if path not in keep:
+                path.unlink()
+
+    def remove(self) -> None:
+        """Delete the folder: the run is finished."""
+        shutil.rmtree(self.folder)

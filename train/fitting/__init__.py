@@ -1,0 +1,1 @@
+"""Training runs: epochs, batches, checkpoints, and the model folder they end in."""

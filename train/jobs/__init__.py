@@ -1,0 +1,1 @@
+"""Training on rented machines, through the Hub."""

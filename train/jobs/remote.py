@@ -1,0 +1,225 @@
+"""Training on a rented machine: its source, its start, and a run that is kept on the Hub until it is finished."""
+
+import gzip
+import io
+import json
+import shutil
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from evenmood import EmotionClassifier
+from evenmood.errors import HubError, UsageError
+from evenmood.model import hub
+from evenmood.model.model_folder import TRAINING_FOLDER, check_target, whole_folder
+from train.config import TrainConfig
+from train.fitting.checkpoint import HISTORY_FILE, OPTIONS_FILE, Checkpoint
+from train.jobs.job import ARCHIVE
+
+ROOT = Path(__file__).parents[2]
+SOURCE_REPO = "evenmood-source"
+IMAGE = "ghcr.io/astral-sh/uv:python3.12-bookworm"
+"""What `hf jobs uv run` takes too; the GPU's libraries come with TensorFlow, its driver with the machine."""
+MOUNT = "/source"
+SOURCES = ("evenmood/**/*.py", "train/**/*.py", "train/**/*.jinja", "train/evaluation/**/*.json*")
+ATTEMPTS = 3
+"""A job that dies is started again, and goes on."""
+
+
+def archive(out: Path) -> Path:
+    """Write the source that training needs; the same source gives the same bytes."""
+    names = sorted(path for pattern in SOURCES for path in ROOT.glob(pattern))
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for path in names:
+            entry = tarfile.TarInfo(path.relative_to(ROOT).as_posix())
+            entry.size = path.stat().st_size
+            with path.open("rb") as file:
+                tar.addfile(entry, file)
+    out.write_bytes(gzip.compress(buffer.getvalue(), mtime=0))
+    return out
+
+
+def flags_of(config: TrainConfig) -> list[str]:
+    """The flags that make a configuration out of the defaults."""
+    flags = []
+    for field in fields(config):
+        value, name = getattr(config, field.name), field.name.replace("_", "-")
+        if value == field.default:
+            continue
+        if isinstance(value, bool):
+            flags.append(f"--{name}" if value else f"--no-{name}")
+        else:
+            flags += [f"--{name}", str(value)]
+    return flags
+
+
+def start(
+    config: TrainConfig,
+    repo_id: str,
+    say: Callable[[str], None],
+    flavor: str,
+    timeout: str,
+    options: Sequence[str],
+    restart: bool = False,
+) -> str:
+    """Upload the source to the user's account, start a Hub job that trains and pushes, and return the job's address.
+
+    Args:
+        config: All choices of the run; data and vectors must be where the job sees them.
+        repo_id: Model repository that the job pushes to.
+        say: Receives progress, a line at a time.
+        flavor: Hardware, as `hf jobs hardware` lists it.
+        timeout: After which the job is stopped: `3h`.
+        options: Further flags of `python -m train remote`.
+        restart: Forget an unfinished run: here and now, for the machine's own second attempt is to go on.
+
+    Raises:
+        UsageError: A local file or folder is part of the configuration.
+        HubError: Nobody is logged in, no access, or the account may not start jobs.
+    """
+    from huggingface_hub import HfApi, Volume, get_token
+
+    for name, value in (("--data", config.data), ("--vectors", config.vectors), ("--corpus", "".join(config.corpus))):
+        if any(part and Path(part).exists() for part in (value, str(value or "").rpartition(":")[0])):
+            raise UsageError(f"{name} {value}: a rented machine does not see this machine's files; give a Hub id")
+    token = get_token()
+    if token is None:
+        raise HubError("nobody is logged in; set HF_TOKEN, or log in with: hf auth login")
+    unfinished = Unfinished(repo_id, Path("evenmood-model"), say)
+    if restart:
+        unfinished.remove()
+    with tempfile.TemporaryDirectory() as temporary:
+        work = Path(temporary)
+        archive(work / ARCHIVE)
+        shutil.copyfile(Path(__file__).with_name("job.py"), work / "job.py")
+        source = hub.upload(work, SOURCE_REPO, message="Upload source", repo_type="dataset", private=True)
+    say(f"source: {source.url}, commit {source.commit[:8]}")
+    arguments = ["--source", f"{source.repo_id}@{source.commit}", repo_id, *options, *flags_of(config)]
+    with hub.explained(f"a job on {flavor}", HubError):
+        job = HfApi().run_job(
+            image=IMAGE,
+            command=["uv", "run", f"{MOUNT}/job.py", *arguments],
+            secrets={"HF_TOKEN": token},
+            flavor=flavor,
+            timeout=timeout,
+            attempts=ATTEMPTS,
+            volumes=[Volume(type="dataset", source=source.repo_id, mount_path=MOUNT, revision=source.commit)],
+        )
+    return str(job.url)
+
+
+class Unfinished:
+    """An unfinished run's folder, kept in a private repository beside the model's."""
+
+    def __init__(self, repo_id: str, out: Path, say: Callable[[str], None], save_minutes: float = 0.0) -> None:
+        """Create the repository, or find it: who may not write there learns it now, and not after hours of training.
+
+        Raises:
+            HubError: No access or no network, or the repository holds something else.
+        """
+        from huggingface_hub import HfApi
+
+        self.folder = out.with_name(out.name + ".partial")
+        self.say, self.pause = say, save_minutes * 60
+        self.saved = time.monotonic() - self.pause
+        name = f"{repo_id}-unfinished"
+        with hub.explained(f"{name!r} on the Hub", HubError):
+            api = HfApi()
+            self.repo_id = hub.retrying(lambda: api.create_repo(name, private=True, exist_ok=True)).repo_id
+            held = set(hub.retrying(lambda: api.list_repo_files(self.repo_id))) - {".gitattributes"}
+        if held and OPTIONS_FILE not in held:
+            raise HubError(f"{self.repo_id!r} on the Hub holds no unfinished run; rename it, or push to another name")
+        self.held = bool(held)
+
+    def fetch(self) -> None:
+        """Take up what another machine left, if it has come further than this one."""
+        if not self.held:
+            return
+        found = hub.fetch(self.repo_id, ["*"])
+        if epochs(found) > epochs(self.folder) or not (self.folder / OPTIONS_FILE).exists():
+            with whole_folder(self.folder, overwrite=True) as work:
+                shutil.copytree(found, work, ignore=shutil.ignore_patterns(".gitattributes"), dirs_exist_ok=True)
+            self.say(f"an unfinished run of {epochs(found)} epochs was found at {self.repo_id}")
+
+    def save(self, folder: Path) -> None:
+        """Upload the folder in one commit, unless that was done a moment ago; training goes on if it fails."""
+        if time.monotonic() - self.saved < self.pause:
+            return
+        try:
+            hub.upload(folder, self.repo_id, message="Save unfinished run", replace=["*.keras"], private=True)
+        except HubError as error:
+            self.say(f"the unfinished run could not be saved: {error}")
+            return
+        self.saved = time.monotonic()
+
+    def remove(self) -> None:
+        """Delete the repository, which holds nothing else."""
+        from huggingface_hub import HfApi
+
+        with hub.explained(f"{self.repo_id!r} on the Hub", HubError):
+            hub.retrying(lambda: HfApi().delete_repo(self.repo_id, missing_ok=True))
+
+
+def epochs(folder: Path) -> int:
+    """Finished epochs of an unfinished run."""
+    path = folder / HISTORY_FILE
+    return len(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else 0
+
+
+def train(
+    config: TrainConfig,
+    repo_id: str,
+    out: Path,
+    say: Callable[[str], None],
+    *,
+    test: bool = False,
+    private: bool | None = None,
+    save_minutes: float = 5.0,
+    restart: bool = False,
+    overwrite: bool = False,
+    yes: bool = True,
+) -> hub.Upload:
+    """Train and push; run again anywhere, it goes on where it stopped.
+
+    Args:
+        config: All choices of the run.
+        repo_id: Model repository to push to.
+        out: Model folder to write.
+        say: Receives progress, a line at a time.
+        test: Read the test split too, for the report.
+        private: Whether a new model repository is private; the unfinished run's always is.
+        save_minutes: Shortest time between two uploads of the unfinished run.
+        restart: Forget an unfinished run instead of going on with it.
+        overwrite: Replace what lies at `out`.
+        yes: Start large downloads without asking.
+
+    Raises:
+        UsageError: `out` exists and may not be replaced, or a large download was not confirmed.
+        HubError: No access or no network, at the start or at the push.
+    """
+    trained = out / TRAINING_FOLDER / "config.json"
+    again = trained.exists() and json.loads(trained.read_text("utf-8")) == json.loads(json.dumps(asdict(config)))
+    if not again:
+        check_target(out, overwrite)
+    unfinished = Unfinished(repo_id, out, say, save_minutes)
+    if again:
+        say(f"{out}: trained already with these options")
+    else:
+        if not restart:
+            unfinished.fetch()
+        from train.fitting.fit import fit
+        from train.vectors.sources import confirm_download
+
+        confirm_download(config.vectors, yes or (not restart and Checkpoint.has_vectors(out)))
+        fit(config, out, say, overwrite=overwrite, restart=restart, keep=unfinished.save)
+    if test:
+        from train.evaluation.evaluate import evaluate
+
+        evaluate(out, "test")
+    made = EmotionClassifier.from_pretrained(out).push_to_hub(repo_id, private=private)
+    unfinished.remove()
+    return made

@@ -1,0 +1,1 @@
+"""The paper's network: layers, losses, backend, devices, export to ONNX."""

@@ -1,0 +1,1 @@
+"""Model card, figures, bundling and the quality log."""

@@ -1,0 +1,180 @@
+"""The model card, written from what lies in the model folder."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from evenmood import EmotionClassifier
+from evenmood.data.splits import GOEMOTIONS, OFFICIAL_DIGESTS
+from evenmood.labels import GROUP_OF
+from evenmood.model import cards
+from evenmood.model.model_folder import CARD_FILE, CARD_ID, TRAINING_FOLDER, read_info
+from train.config import FASTTEXT
+
+AVERAGES = (
+    ("macro_f1", "macro-F1"),
+    ("micro_f1", "micro-F1"),
+    ("macro_precision", "macro precision"),
+    ("macro_recall", "macro recall"),
+    ("macro_roc_auc", "macro ROC AUC"),
+    ("macro_average_precision", "macro average precision"),
+    ("subset_accuracy", "subset accuracy"),
+    ("hamming_loss", "Hamming loss"),
+)
+INDEXED = {"macro_f1": "f1", "micro_f1": "f1", "macro_roc_auc": "roc_auc", "subset_accuracy": "accuracy"}
+"""Figures of the card's model-index, with the Hub's name of the metric."""
+REQUIRED = ("language", "library_name", "license", "metrics", "pipeline_tag", "tags", "widget")
+EXAMPLES = (
+    "Thank you so much, you really made my day!",
+    "I can't believe they cancelled it again. So annoying.",
+    "I'm nervous about tomorrow, but I hope it goes well.",
+)
+SOFT_TARGETS_FILE = "soft-targets.json"
+"""What is known of the files of soft targets, in the training folder."""
+LOG_FILE = "evaluations.jsonl"
+"""Of `training/`: every evaluation, a line each."""
+ROBUSTNESS_FILE = "robustness.json"
+"""Figures of the robustness suite, in the training folder; the card shows them where they are."""
+SEEDS_FILE = "seeds.json"
+"""Figures over several seeds of the same configuration, likewise."""
+TERMS_FILE = "terms.md"
+"""What the terms of the texts and vectors mean for the model, in its maker's words; the card's section on licence."""
+TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
+GOEMOTIONS_ID, GOEMOTIONS_CONFIG = GOEMOTIONS.split(":")
+
+
+def write_card(folder: Path) -> None:
+    """Write the model folder's README.md from its `emotions.json`, its training record and its own predictions.
+
+    Raises:
+        DataError: What came out is no card that the Hub takes.
+    """
+    training = folder / TRAINING_FOLDER
+    info = read_info(folder)
+    data = _read(training / "data.json") or {}
+    history = training / "history.csv"
+    splits = [
+        (split, figures) for split in ("validation", "test") if (figures := _read(training / f"metrics-{split}.json"))
+    ]
+    cards.render(
+        TEMPLATE,
+        folder / CARD_FILE,
+        front_matter=front_matter(folder, splits, data).to_yaml(),
+        repo_id=CARD_ID,
+        info=info,
+        trained=info.trained_from,
+        groups=GROUP_OF,
+        averages=AVERAGES,
+        titles=dict(AVERAGES),
+        splits=splits,
+        trained_counts=data.get("train", {}).get("label_counts"),
+        calibration=_read(training / f"calibration-{splits[-1][0]}.json") if splits else None,
+        layers=_read(training / "layers.json"),
+        storage=_read(training / "storage.json"),
+        losses=history.read_text(encoding="utf-8").splitlines()[1:] if history.exists() else [],
+        robustness=_read(training / ROBUSTNESS_FILE),
+        everyday=[
+            (split, figures)
+            for split in ("validation", "test")
+            if (figures := _read(training / f"everyday-{split}.json"))
+        ],
+        seeds=_read(training / SEEDS_FILE),
+        soft_targets=_read(training / SOFT_TARGETS_FILE),
+        terms=(training / TERMS_FILE).read_text(encoding="utf-8") if (training / TERMS_FILE).exists() else "",
+        has_figure=(training / "loss.png").exists(),
+        official=official(info.trained_from["data"], "train", data),
+        fasttext=FASTTEXT,
+    )
+    check_card(folder)
+
+
+def front_matter(folder: Path, splits: list[tuple[str, Any]], data: dict[str, Any]) -> ModelCardData:
+    """What the Hub reads of a card: https://huggingface.co/docs/hub/model-cards."""
+    classifier = EmotionClassifier.from_pretrained(folder)
+    source = classifier.info.trained_from["data"]
+    results = [
+        EvalResult(
+            task_type="text-classification",
+            task_name="Multi-label emotion classification",
+            dataset_type=GOEMOTIONS_ID if official(source, split, data) else hub_id(source) or "own-data",
+            dataset_name="GoEmotions" if official(source, split, data) else Path(source).name,
+            dataset_config=GOEMOTIONS_CONFIG if official(source, split, data) else None,
+            dataset_split=split,
+            metric_type=kind,
+            metric_name=f"{title}, thresholds tuned on validation{_interval(figures['tuned'][name])}",
+            metric_value=round(_value(figures["tuned"][name]), 4),
+        )
+        for split, figures in splits[-1:]
+        for name, title in AVERAGES
+        if (kind := INDEXED.get(name))
+    ]
+    probabilities = classifier.predict_proba(EXAMPLES)
+    widget = [
+        {
+            "text": text,
+            "output": [{"label": classifier.labels[c], "score": round(float(row[c]), 3)} for c in (-row).argsort()[:5]],
+        }
+        for text, row in zip(EXAMPLES, probabilities, strict=True)
+    ]
+    named = GOEMOTIONS_ID if official(source, "train", data) else hub_id(source)
+    return ModelCardData(
+        language="en",
+        library_name="keras",
+        pipeline_tag="text-classification",
+        datasets=[named] if named else None,
+        metrics=sorted({*INDEXED.values()}),
+        tags=["emotion", "goemotions", "multi-label", "onnx", "evenmood"],
+        model_name=CARD_ID,
+        eval_results=results,
+        widget=widget,
+        **licence(classifier.info.trained_from, bool(named == GOEMOTIONS_ID)),
+    )
+
+
+def licence(trained_from: Any, apache_data: bool) -> dict[str, Any]:
+    """The licence that a model may be given on: its word vectors' and its data's terms reach it.
+
+    GoEmotions is Apache-2.0. The published fastText vectors are CC BY-SA 3.0, and the trained embedding is made from
+    them: share alike (https://fasttext.cc/docs/en/crawl-vectors.html). Of other vectors, texts and data nothing is
+    known here.
+    """
+    own = trained_from["vectors"] in ("self", "random") and not trained_from["corpus"]
+    own = own and not trained_from.get("soft_targets")
+    if apache_data and own:
+        return {"license": "apache-2.0"}
+    if apache_data and trained_from["vectors"] == FASTTEXT and not trained_from.get("soft_targets"):
+        return {"license": "cc-by-sa-3.0"}
+    return {"license": "other", "license_name": "terms-of-data-and-vectors"}
+
+
+def official(source: str, split: str, data: dict[str, Any]) -> bool:
+    """Whether a split of the data a model was trained from is GoEmotions' official one, told by its content."""
+    known: bool = data.get(split, {}).get("digest") == OFFICIAL_DIGESTS[split]
+    return known or source == GOEMOTIONS
+
+
+def hub_id(source: str) -> str | None:
+    """The Hub id in the name of a data set; None for a folder."""
+    found = re.fullmatch(r"([\w.-]+/[\w.-]+)(:[\w.-]+)?", source)
+    return found[1] if found and not Path(source).exists() and source.split("/")[0] not in (".", "..", "data") else None
+
+
+def check_card(folder: Path) -> None:
+    """Raise `DataError` where the card of a model folder cannot be read, or lacks what a model's card needs."""
+    remedy = f"write it anew with: python -m train evaluate {folder}"
+    cards.check(folder / CARD_FILE, ModelCard, (*REQUIRED, "model-index"), remedy)
+
+
+def _interval(figure: Any) -> str:
+    return f" (95 % interval {figure['low']:.3f} to {figure['high']:.3f})" if isinstance(figure, dict) else ""
+
+
+def _value(figure: Any) -> float:
+    return float(figure["value"] if isinstance(figure, dict) else figure)
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None

@@ -1,0 +1,73 @@
+"""The development log: every run on validation with its configuration, and the document that lists them."""
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from evenmood.errors import DataError, UsageError
+from evenmood.evaluation.metrics import rounded
+from evenmood.model.cards import render
+from evenmood.model.model_folder import PREDICTING_FILES, TRAINING_FOLDER
+from train.config import PAPER, TrainConfig
+
+TEMPLATE = Path(__file__).with_name("quality_log.md.jinja")
+FIGURES = ("macro_f1", "micro_f1", "macro_roc_auc", "macro_average_precision")
+"""What the log holds of validation; the test split is not read for it."""
+
+
+def add_run(folder: Path, config: TrainConfig, note: str, log: Path) -> None:
+    """Add a finished run to the log: its configuration where it differs from the paper's, and validation figures.
+
+    Args:
+        folder: Model folder that `fit` wrote.
+        config: The run's options.
+        note: What the run was to find out.
+        log: File of one JSON object a line; created if there is none.
+    """
+    training = folder / TRAINING_FOLDER
+    metrics = json.loads((training / "metrics-validation.json").read_text(encoding="utf-8"))["tuned"]
+    history = [line.split(",") for line in (training / "history.csv").read_text(encoding="utf-8").splitlines()[1:]]
+    losses = [float(row[2]) for row in history]
+    paper = asdict(PAPER)
+    entry = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "note": note,
+        "options": {name: value for name, value in asdict(config).items() if value != paper[name]},
+        "epochs": len(history),
+        "best_epoch": losses.index(min(losses)) + 1,
+        "validation_loss": min(losses),
+        "seconds": sum(float(row[3]) for row in history),
+        "bytes": sum((folder / name).stat().st_size for name in PREDICTING_FILES),
+        **{name: metrics[name] for name in FIGURES},
+    }
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(rounded(entry, 5)) + "\n")
+
+
+def write_document(log: Path, document: Path) -> int:
+    """Write the document of all runs; return how many there are.
+
+    Raises:
+        DataError: There is no log, or a line of it is broken.
+    """
+    runs: list[dict[str, Any]] = []
+    try:
+        lines = log.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise DataError(f"{log}: no such log; fit writes it with --log {log}") from None
+    for number, line in enumerate(lines, 1):
+        try:
+            run = json.loads(line)
+        except ValueError:
+            raise DataError(f"{log}, line {number}: not JSON") from None
+        if not isinstance(run, dict) or not {"note", "options", "epochs", *FIGURES} <= set(run):
+            raise DataError(f"{log}, line {number}: not a run as fit --log adds it")
+        runs.append(run)
+    if document.is_dir():
+        raise UsageError(f"{document} is a folder; name a file with --out")
+    document.parent.mkdir(parents=True, exist_ok=True)
+    render(TEMPLATE, document, runs=runs)
+    return len(runs)

@@ -1,0 +1,1 @@
+"""Word vectors: fastText files, sentence encoders, misspellings."""

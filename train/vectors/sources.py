@@ -1,0 +1,215 @@
+"""Word vectors for the vocabulary: read from files, downloaded, computed by an encoder, or trained here."""
+
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import typer
+
+from evenmood.errors import DataError, UsageError
+from evenmood.model import hub
+from evenmood.system.paths import expanded
+from evenmood.text.normalization import PAD_ID, UNKNOWN_ID, clean
+from train.config import FASTTEXT, TrainConfig
+from train.progress import elapsed
+from train.vectors.encoder_vectors import ENCODER, encoder_vectors
+from train.vectors.fasttext_files import is_bin, is_vectors_file, opened, read_bin, read_vec, whole_lines
+
+FIRST_WORD = 2
+"""Ids below it are padding and the unknown word."""
+RANDOM_SCALE = 0.05
+"""Spread of vectors drawn at random: Keras's `uniform` initializer."""
+NEARLY_SAME, TWINS, MOST_ALIKE = 0.99, 5, 50
+"""Cosine of near-identical vectors, neighbors that flag a word, flagged words allowed (accented letters: about 20)."""
+BLOCK_ROWS = 2048
+LARGE_DOWNLOAD = 1_000_000_000
+"""Bytes from which on a download is asked about."""
+KNOWN_SIZES = {FASTTEXT: 7_240_000_000}
+"""Bytes, about, of downloads that are asked about even where the Hub cannot be reached."""
+SELF_EPOCHS = 10
+SELF_BUCKETS = 200_000
+"""fastText's 2,000,000 n-gram buckets cost 2.4 GB at 300 dimensions, and a corpus of this size fills a tenth."""
+
+
+def load_vectors(
+    config: TrainConfig, words: Sequence[str], texts: Sequence[str], say: Callable[[str], None]
+) -> np.ndarray:
+    """Word vectors of a vocabulary.
+
+    Args:
+        config: Source, size and seed.
+        words: The vocabulary by id; the first two are padding and the unknown word.
+        texts: Training texts, for `self`.
+        say: Receives a line about what is done and found.
+
+    Returns:
+        float32 of shape (len(words), embedding_size): zeros for padding, the mean of all found for the unknown word,
+        random values of the same spread for words that the source lacks.
+
+    Raises:
+        DataError: The source is missing, damaged, or of another dimension.
+    """
+    size = config.embedding_size
+    random = np.random.default_rng(config.seed)
+    if config.vectors == "random":
+        table = random.uniform(-RANDOM_SCALE, RANDOM_SCALE, (len(words), size)).astype(np.float32)
+        table[PAD_ID] = 0
+        return table
+    if config.vectors == "self":
+        found = _train(config, words, texts, say)
+    elif config.vectors.startswith(ENCODER):
+        found = np.full((len(words), size), np.nan, np.float32)
+        found[FIRST_WORD:] = encoder_vectors(config.vectors.removeprefix(ENCODER), words[FIRST_WORD:], size, say)
+    else:
+        path = _locate(config.vectors, say)
+        with elapsed(say, f"vectors: reading {config.vectors}"):
+            found = read_bin(path, words, size) if is_bin(path) else read_vec(path, words, size)
+    known = ~np.isnan(found).any(axis=1)
+    known[:FIRST_WORD] = False
+    if not known.any():
+        raise DataError(f"{config.vectors}: has none of the {len(words) - FIRST_WORD} words of the training text")
+    lacking = np.flatnonzero(~known)
+    found[lacking] = random.normal(0, found[known].std(), (len(lacking), size))
+    found[UNKNOWN_ID] = found[known].mean(axis=0)
+    found[PAD_ID] = 0
+    say(f"vectors: {known.sum():,} of {len(words) - FIRST_WORD:,} words found in {config.vectors}")
+    check_distinct([word for word, one in zip(words, known, strict=True) if one], found[known], config.vectors)
+    return found
+
+
+def check_distinct(words: Sequence[str], vectors: np.ndarray, source: str) -> None:
+    """Refuse vectors that hardly tell many words apart, as an encoder's do of words that its tokenizer cannot read.
+
+    Args:
+        words: n words.
+        vectors: Shape (n, size).
+        source: Where they are from, for the message.
+
+    Raises:
+        DataError: More than `MOST_ALIKE` words have nearly the same vector as `TWINS` others.
+    """
+    units = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    alike: list[int] = []
+    for start in range(0, len(units), BLOCK_ROWS):
+        twins = (units[start : start + BLOCK_ROWS] @ units.T > NEARLY_SAME).sum(axis=1) - 1
+        alike += (start + np.flatnonzero(twins >= TWINS)).tolist()
+    if len(alike) > MOST_ALIKE:
+        shown = ", ".join(words[row] for row in alike[:8])
+        raise DataError(
+            f"{source}: {len(alike):,} words have nearly the same vector (cosine above {NEARLY_SAME}): {shown}, …; "
+            "use another --vectors source, or drop these words with --min-frequency or --no-symbols"
+        )
+
+
+def write_vec(path: Path, words: Sequence[str], table: np.ndarray) -> None:
+    """Write vectors as fastText's text file, whole or not at all; `read_vec` and the fastText library read it.
+
+    Args:
+        path: File to write.
+        words: The vocabulary; padding and the unknown word, which no text holds, are left out.
+        table: Shape (len(words), size).
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(f"{len(words) - FIRST_WORD} {table.shape[1]}\n")
+            for word, row in zip(words[FIRST_WORD:], table[FIRST_WORD:].tolist(), strict=True):
+                file.write(f"{word} {' '.join(f'{value:.5g}' for value in row)}\n")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _train(config: TrainConfig, words: Sequence[str], texts: Sequence[str], say: Callable[[str], None]) -> np.ndarray:
+    """Train skip-gram vectors on the cleaned training text and `config.corpus`; one thread, to be repeatable."""
+    import fasttext
+
+    say(f"vectors: training on {len(texts):,} texts" + "".join(f" and {name}" for name in config.corpus))
+    with tempfile.TemporaryDirectory() as folder:
+        corpus = Path(folder) / "corpus.txt"
+        with corpus.open("w", encoding="utf-8") as lines:
+            lines.writelines(clean(text) + "\n" for text in texts)
+            for name in config.corpus:
+                path = expanded(name)
+                with opened(path) as more:
+                    lines.writelines(clean(line.decode("utf-8", "replace")) + "\n" for line in whole_lines(more, path))
+        own_progress = sys.stderr is not None and sys.stderr.isatty()  # a line that the library rewrites
+        try:  # the library's own seed is fixed: vectors are the same for every --seed
+            with nullcontext() if own_progress else elapsed(say, "vectors: training"):
+                model = fasttext.train_unsupervised(
+                    str(corpus),
+                    model="skipgram",
+                    dim=config.embedding_size,
+                    epoch=SELF_EPOCHS,
+                    minCount=config.min_frequency,
+                    bucket=SELF_BUCKETS,
+                    thread=1,
+                    verbose=2 if own_progress else 0,
+                )
+        except (ValueError, RuntimeError) as error:
+            raise DataError(f"vectors: the training text is too short for --vectors self ({error})") from None
+    return np.array([model.get_word_vector(word) for word in words], np.float32)
+
+
+def _locate(source: str, say: Callable[[str], None]) -> Path:
+    path = expanded(source)
+    if is_vectors_file(path):
+        if not path.is_file():
+            raise DataError(f"{source}: no such vectors file")
+        return path
+    if path.exists():
+        raise DataError(f"{source}: not a fastText .bin, .vec, .bin.gz or .vec.gz file (unpack another archive first)")
+    from huggingface_hub import errors as hub_errors
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+
+    try:
+        size = hub.retrying(lambda: get_hf_file_metadata(hf_hub_url(source, "model.bin"))).size or 0
+        say(f"vectors: {source} is a download of {size / 1e9:.2f} GB, once; --vectors self needs none")
+        return Path(hub.retrying(lambda: hf_hub_download(source, "model.bin")))
+    except Exception as error:
+        known = (hub_errors.HfHubHTTPError, hub_errors.HFValidationError, hub_errors.EntryNotFoundError, OSError)
+        if not isinstance(error, known) and not hub.of_transport(error):
+            raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataError(
+            f"vectors {source!r}: neither a .bin or .vec file here nor a Hub repository with model.bin ({reason}); "
+            "--vectors self trains vectors on the training text"
+        ) from None
+
+
+def confirm_download(source: str, yes: bool) -> None:
+    """Ask before a large download of vectors starts; where there is no terminal, refuse it unless `yes`.
+
+    What is a file, is in the cache already, or cannot be reached, asks nothing.
+
+    Raises:
+        UsageError: Nobody is there to ask.
+        typer.Abort: The answer is no.
+    """
+    path = expanded(source)
+    local = source in ("self", "random") or source.startswith(ENCODER) or is_vectors_file(path) or path.exists()
+    if yes or local:
+        return
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+
+    try:
+        if isinstance(try_to_load_from_cache(source, "model.bin"), str):
+            return
+        size = KNOWN_SIZES.get(source)
+        if size is None:
+            size = hub.retrying(lambda: get_hf_file_metadata(hf_hub_url(source, "model.bin"))).size or 0
+    except Exception as error:  # reported when the vectors are loaded
+        if not isinstance(error, (OSError, ValueError)) and not hub.of_transport(error):
+            raise
+        return
+    if size < LARGE_DOWNLOAD:
+        return
+    download = f"--vectors {source} is a download of {size / 1e9:.2f} GB"
+    if not (sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty()):
+        raise UsageError(
+            f"{download}; add --yes to start it, or train vectors on the training text with --vectors self"
+        )
+    typer.confirm(f"{download} (--vectors self needs none). Start it?", abort=True, err=True)
