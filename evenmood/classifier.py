@@ -2,8 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from threading import Lock
@@ -13,22 +12,24 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 
 from evenmood.errors import ModelError, UsageError
-from evenmood.inputs import checked_texts
+from evenmood.explanation import attention_weights, leave_one_out
+from evenmood.inputs import check_rows, checked_texts, multi_hot
 from evenmood.model import hub, model_folder
-from evenmood.model.inference import Read, attended_words, model_errors, read_texts
+from evenmood.model.inference import Read, read_texts
 from evenmood.model.loading import default_folder, load_model, local_folder
 from evenmood.model.model_folder import ModelInfo
-from evenmood.prediction import Prediction, WordWeight, decided
+from evenmood.prediction import Prediction, WordWeight, apply_thresholds
 from evenmood.system.paths import expanded
 from evenmood.text.fast_batch_tokenizer import BatchTokenizer
-from evenmood.text.spans import words_read
-from evenmood.text.windows import Span, combine, window_spans
+from evenmood.thresholds import Method, Metric, TunedThresholds, tuned
 
 logger = logging.getLogger(__name__)
 SAVING = Lock()
 """Held while a model is saved, maybe over itself: nobody else moves the folder that is copied."""
 STREAM_ROWS = 1024
-"""How far `predict` reads ahead in a generator."""
+"""How far `predict_stream` reads ahead."""
+PROGRESS_ROWS = 8192
+"""Texts between two steps of the progress bar."""
 
 
 class EmotionClassifier:
@@ -37,12 +38,15 @@ class EmotionClassifier:
     Use `EmotionClassifier.from_pretrained()`; the constructor takes a model folder that is known to be whole.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: str | Path) -> None:
         """Load the model of a folder that holds `model.onnx`, `tokenizer.json` and `emotions.json`.
 
         Raises:
-            ModelError: A file is missing, damaged, or does not fit the others.
+            ModelError: There is no such folder, or a file is missing, damaged, or does not fit the others.
         """
+        folder = expanded(folder, ModelError)
+        if not folder.is_dir():
+            raise ModelError(f"no folder {str(folder)!r:.100}; for a Hub id, use EmotionClassifier.from_pretrained")
         loaded = load_model(folder)
         self._folder = folder
         self._files = loaded.files
@@ -113,23 +117,83 @@ class EmotionClassifier:
 
     @property
     def thresholds(self) -> Mapping[str, float]:
-        """Probability from which on each label is given. Assign a mapping to change the labels that it names."""
+        """Threshold of each label. Assign a mapping to replace all; `set_thresholds` changes some."""
         return MappingProxyType(self._thresholds)
 
     @thresholds.setter
     def thresholds(self, thresholds: Mapping[str, float]) -> None:
-        self._thresholds |= model_folder.check_thresholds(thresholds, self.labels, "thresholds")
+        checked = self._checked(thresholds)
+        absent = [label for label in self.labels if label not in checked]
+        if absent:
+            raise UsageError(
+                f"thresholds: none for {', '.join(absent):.200}; set_thresholds changes some labels and keeps the rest"
+            )
+        self._thresholds = {label: checked[label] for label in self.labels}
+
+    def set_thresholds(self, **thresholds: float) -> None:
+        """Change the thresholds of some labels: `set_thresholds(joy=0.3)`.
+
+        Raises:
+            UsageError: An unknown label, or a threshold that is not a number from 0 to 1.
+        """
+        self._thresholds |= self._checked(thresholds)
+
+    def tune_thresholds(
+        self,
+        texts: Sequence[str],
+        labels: Sequence[str | Sequence[str]] | np.ndarray,
+        *,
+        metric: Metric = "f1",
+        method: Method = "shrunk",
+    ) -> TunedThresholds:
+        """Find the thresholds that are best for labeled texts of one's own; the classifier's stay as they are.
+
+        Assign the result to use it: `classifier.thresholds = classifier.tune_thresholds(texts, labels)`. The texts
+        must not be those that the model is evaluated on afterwards.
+
+        Args:
+            texts: n texts.
+            labels: For each text its labels' names, or an array of 0 and 1 of shape (n, 28), columns as in `labels`.
+            metric: `f1`, or `f0.5` and `f2`, which count precision or recall twice as much as the other.
+            method: `shrunk` regularizes the thresholds of labels with few texts; `grid` takes the best of each.
+
+        Returns:
+            Threshold of every label, with the scores that they reach on these texts. A label that no text has keeps
+            its threshold, and is in `unchanged`.
+
+        Raises:
+            UsageError: No text, as many labels as texts are not given, or a label is unknown.
+            TypeError: A text is not a string.
+        """
+        if isinstance(texts, str):
+            raise TypeError("tune_thresholds takes a list of texts, not one string")
+        rows = checked_texts(texts)
+        if missing := [index for index, text in enumerate(rows) if text is None]:
+            raise TypeError(f"text {missing[0]} is missing; leave it out")
+        truth = multi_hot(labels, self.labels, len(rows))
+        return tuned(truth, self.read(rows).probabilities, self._thresholds, metric, method)
+
+    @property
+    def id2label(self) -> dict[int, str]:
+        """Label of each column of `predict_proba`, as transformers' configurations have it."""
+        return dict(enumerate(self.labels))
+
+    @property
+    def label2id(self) -> dict[str, int]:
+        """Column of each label in `predict_proba`."""
+        return {label: column for column, label in enumerate(self.labels)}
 
     @property
     def has_attention(self) -> bool:
         """Whether `explain` has something to show."""
         return self._info.attention
 
-    def predict_proba(self, texts: str | Sequence[str | None]) -> np.ndarray:
+    def predict_proba(self, texts: str | Iterable[str | None], *, show_progress_bar: bool = False) -> np.ndarray:
         """Probability of every label.
 
         Args:
             texts: One string, or a sequence of n strings; n may be 0. None, NaN and `pandas.NA` are missing texts.
+            show_progress_bar: Whether to show how many texts are done, on standard error.
 
         Returns:
             float32 array of shape (n, 28), columns as in `labels`; for one string shape (28,). The row of a missing
@@ -140,46 +204,102 @@ class EmotionClassifier:
         """
         if isinstance(texts, str):
             return self.read([texts]).probabilities.reshape(-1)
-        return self.read(checked_texts(texts)).probabilities
+        return self.read(checked_texts(texts), show_progress_bar).probabilities
 
     @overload
     def predict(  # type: ignore[overload-overlap]  # a string is a sequence of strings, to the type checker alone
-        self, texts: str, thresholds: Mapping[str, float] | float | None = None
+        self, texts: str, thresholds: Mapping[str, float] | float | None = None, *, show_progress_bar: bool = False
     ) -> Prediction: ...
     @overload
     def predict(
-        self, texts: Sequence[str | None], thresholds: Mapping[str, float] | float | None = None
+        self,
+        texts: Iterable[str | None],
+        thresholds: Mapping[str, float] | float | None = None,
+        *,
+        show_progress_bar: bool = False,
     ) -> list[Prediction]: ...
-    @overload
-    def predict(
-        self, texts: Iterator[str | None], thresholds: Mapping[str, float] | float | None = None
-    ) -> Iterator[Prediction]: ...
 
     def predict(
         self,
-        texts: str | Sequence[str | None] | Iterator[str | None],
+        texts: str | Iterable[str | None],
         thresholds: Mapping[str, float] | float | None = None,
-    ) -> Prediction | list[Prediction] | Iterator[Prediction]:
+        *,
+        show_progress_bar: bool = False,
+    ) -> Prediction | list[Prediction]:
         """Give each text the labels whose probability reaches their threshold.
 
         Args:
-            texts: One string gives one prediction, a sequence gives a list, and an iterator (a generator, an open
-                file) is streamed: predictions come as it is read, some thousand texts at a time. A missing text in it
-                (None, NaN, `pandas.NA`) gets an empty prediction, whose `missing` is true.
+            texts: One string gives one prediction, a sequence gives a list. A missing text in it (None, NaN,
+                `pandas.NA`) gets an empty prediction, whose `missing` is true. `predict_stream` takes iterators.
             thresholds: For this call only: one number for all labels, or a mapping that overrides the labels in it.
+            show_progress_bar: Whether to show how many texts are done, on standard error.
 
         Raises:
             TypeError: Something is neither a string nor missing; the message gives its index.
-            ModelError: A threshold outside [0, 1] or for an unknown label.
+            UsageError: A threshold outside [0, 1] or for an unknown label.
         """
-        cuts = self._cuts(thresholds)
+        array = self._threshold_array(thresholds)
         if isinstance(texts, str):
-            return self._predictions([texts], cuts)[0]
-        if isinstance(texts, Iterator):
-            return self._stream(texts, cuts)
-        return self._predictions(checked_texts(texts), cuts)
+            return self._predictions([texts], array)[0]
+        return self._predictions(checked_texts(texts), array, show_progress_bar)
 
-    def decide(
+    def predict_stream(
+        self, texts: Iterable[str | None], thresholds: Mapping[str, float] | float | None = None
+    ) -> Iterator[Prediction]:
+        """Yield a prediction for each text of an iterable: a generator, an open file, a column of a data set.
+
+        Some thousand texts are read ahead at a time.
+
+        Args:
+            texts: Strings; a missing text is as in `predict`.
+            thresholds: As in `predict`.
+
+        Raises:
+            TypeError: Something is neither a string nor missing; the message gives its index.
+            UsageError: As in `predict`.
+        """
+        if isinstance(texts, str):
+            raise TypeError("predict_stream takes an iterable of strings, not one string; use predict")
+        check_rows(texts)
+        return self._stream(iter(texts), self._threshold_array(thresholds))
+
+    def predict_frame(
+        self,
+        data: Any,
+        column: str = "text",
+        *,
+        labels: Sequence[str] | None = None,
+        proba: bool = False,
+        show_progress_bar: bool = False,
+    ) -> Any:
+        """Add the predictions to a table as columns.
+
+        The columns are those of `evenmood predict`: `emotions` (a list of labels), `emotion_probabilities`,
+        `emotion_fallback`, and with `proba` one for each label (`emotion_joy`). Rows without a text have missing
+        values in them.
+
+        Args:
+            data: A pandas or polars frame or series, an Arrow table, or a list of texts, which gives a pandas frame.
+            column: Column of the texts.
+            labels: Labels to choose from; all of them if left out.
+            proba: Whether to add a column with the probability of each label.
+            show_progress_bar: Whether to show how many texts are done, on standard error.
+
+        Returns:
+            A new frame of the same kind, with the same index and columns before the new ones.
+
+        Raises:
+            UsageError: There is no such column, one of the new columns exists already, or a label is unknown.
+            TypeError: `data` is of another kind, or something in the column is neither a string nor missing.
+        """
+        from evenmood.tables.frames import with_emotions
+
+        chosen = list(self.labels if labels is None else dict.fromkeys(labels))
+        if unknown := [label for label in chosen if label not in self.labels]:
+            raise UsageError(f"labels: unknown label {unknown[0]!r}; the labels are {', '.join(self.labels)}")
+        return with_emotions(self, data, column, chosen, proba, show_progress_bar)
+
+    def apply_thresholds(
         self,
         probabilities: np.ndarray,
         thresholds: Mapping[str, float] | float | None = None,
@@ -193,8 +313,8 @@ class EmotionClassifier:
             only: Labels to choose from; all of them if left out.
         """
         columns = [self.labels.index(label) for label in (self.labels if only is None else only)]
-        cuts = self._cuts(thresholds)[columns]
-        return decided(probabilities[:, columns], cuts, [self.labels[column] for column in columns])
+        array = self._threshold_array(thresholds)[columns]
+        return apply_thresholds(probabilities[:, columns], array, [self.labels[column] for column in columns])
 
     def explain(self, text: str) -> list[WordWeight]:
         """Share of the attention that fell on each word.
@@ -213,18 +333,7 @@ class EmotionClassifier:
             raise ModelError("this model has no attention: it averages over time, so no word outweighs another")
         if not isinstance(text, str):
             raise TypeError(f"explain takes one string, not {type(text).__name__}")
-        with model_errors():
-            spans = self._windows(text)
-            parts = [(start, text[start:end]) for start, end in spans]
-            limit = self._info.max_length
-            read = [(start, attended_words(self._session, self._tokenizer, part, limit)) for start, part in parts]
-        found: dict[int, WordWeight] = {}
-        for start, words in read:
-            for word in words:
-                before = found.get(start + word.start)  # windows overlap
-                weight = word.weight / len(spans) + (before.weight if before else 0)
-                found[start + word.start] = replace(word, start=start + word.start, end=start + word.end, weight=weight)
-        return list(found.values())
+        return attention_weights(self._session, self._batch_tokenizer, text)
 
     def leave_one_out(self, text: str, label: str) -> list[WordWeight]:
         """How far a label's probability falls when a word is left out, for each word that the network reads.
@@ -240,24 +349,8 @@ class EmotionClassifier:
         if not isinstance(text, str):
             raise TypeError(f"leave_one_out takes one string, not {type(text).__name__}")
         if label not in self.labels:
-            raise UsageError(f"{label!r} is no label of this model; it has {', '.join(self.labels)}")
-        with model_errors():
-            spans = self._windows(text)
-            parts = [text[slice(*span)] for span in spans]
-            words_of = [words_read(self._tokenizer, part)[0] for part in parts]
-        column = self.labels.index(label)
-        whole = self.predict_proba(parts)[:, [column]]
-        before_all = float(combine(whole)[0])
-        found: dict[int, WordWeight] = {}
-        for place, ((start, _), part) in enumerate(zip(spans, parts, strict=True)):
-            without = [f"{part[: word.start]} {part[word.end :]}" for word in words_of[place]]
-            for word, left in zip(words_of[place], self.predict_proba(without)[:, column], strict=True):
-                changed = whole.copy()
-                changed[place] = left
-                before = found.get(start + word.start)  # windows overlap
-                weight = before_all - float(combine(changed)[0]) + (before.weight if before else 0)
-                found[start + word.start] = replace(word, start=start + word.start, end=start + word.end, weight=weight)
-        return list(found.values())
+            raise UsageError(f"unknown label {label!r}; the labels are {', '.join(self.labels)}")
+        return leave_one_out(self.predict_proba, self._batch_tokenizer, text, self.labels.index(label))
 
     def save_pretrained(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Write the model folder, with the thresholds as they are now; it is whole or absent.
@@ -329,21 +422,38 @@ class EmotionClassifier:
     def __repr__(self) -> str:
         return f"EmotionClassifier({len(self.labels)} labels, {self._tokenizer.get_vocab_size()} words, {self._folder})"
 
-    def _cuts(self, thresholds: Mapping[str, float] | float | None) -> np.ndarray:
+    def _checked(self, thresholds: Mapping[str, float]) -> dict[str, float]:
+        return model_folder.check_thresholds(thresholds, self.labels, "thresholds", UsageError)
+
+    def _threshold_array(self, thresholds: Mapping[str, float] | float | None) -> np.ndarray:
         """Threshold per column, float32: probabilities are, and 0.3 as float64 would cut off a probability of 0.3."""
         if thresholds is None:
             chosen: Mapping[str, float] = self._thresholds
         elif isinstance(thresholds, Mapping):
-            chosen = self._thresholds | model_folder.check_thresholds(thresholds, self.labels, "thresholds")
+            chosen = self._thresholds | self._checked(thresholds)
         else:
-            chosen = model_folder.check_thresholds(dict.fromkeys(self.labels, thresholds), self.labels, "thresholds")
+            chosen = self._checked(dict.fromkeys(self.labels, thresholds))
         return np.array([chosen[label] for label in self.labels], np.float32)
 
-    def read(self, texts: Sequence[str | None]) -> Read:
+    def read(self, texts: Sequence[str | None], show_progress_bar: bool = False) -> Read:
         """Probabilities of n texts, the words that were read of each, and the windows that it took.
 
         A missing text, which is None here, has probabilities of NaN, and no words and windows.
         """
+        if show_progress_bar:
+            from tqdm.auto import tqdm
+
+            parts = []
+            with tqdm(total=len(texts), unit=" texts", unit_scale=True) as bar:
+                for start in range(0, max(len(texts), 1), PROGRESS_ROWS):
+                    part = texts[start : start + PROGRESS_ROWS]
+                    parts.append(self.read(part))
+                    bar.update(len(part))
+            return Read(
+                np.concatenate([part.probabilities for part in parts]),
+                np.concatenate([part.words for part in parts]),
+                np.concatenate([part.windows for part in parts]),
+            )
         given = [text for text in texts if text is not None]
         found = read_texts(self._session, self._batch_tokenizer, given, len(self.labels))
         if len(given) == len(texts):
@@ -353,21 +463,16 @@ class EmotionClassifier:
         read.probabilities[rows], read.words[rows], read.windows[rows] = found.probabilities, found.words, found.windows
         return read
 
-    def _predictions(self, texts: Sequence[str | None], cuts: np.ndarray) -> list[Prediction]:
-        read = self.read(texts)
-        return decided(read.probabilities, cuts, self.labels, read.words, read.windows)
+    def _predictions(
+        self, texts: Sequence[str | None], thresholds: np.ndarray, show_progress_bar: bool = False
+    ) -> list[Prediction]:
+        read = self.read(texts, show_progress_bar)
+        return apply_thresholds(read.probabilities, thresholds, self.labels, read.words, read.windows)
 
-    def _windows(self, text: str) -> list[Span]:
-        """Where the windows of a text lie; one where it is not longer than the model reads at once."""
-        encoder = self._batch_tokenizer
-        if encoder.encode([text]).tokens[0] <= encoder.max_length:
-            return [(0, len(text))]
-        return window_spans(text, encoder.max_length, lambda parts: encoder.encode(parts).tokens)
-
-    def _stream(self, texts: Iterator[str | None], cuts: np.ndarray) -> Iterator[Prediction]:
+    def _stream(self, texts: Iterator[str | None], thresholds: np.ndarray) -> Iterator[Prediction]:
         first = 0
         while chunk := list(islice(texts, STREAM_ROWS)):
-            yield from self._predictions(checked_texts(chunk, first), cuts)
+            yield from self._predictions(checked_texts(chunk, first), thresholds)
             first += len(chunk)
 
 

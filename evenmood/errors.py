@@ -14,17 +14,17 @@ class EvenmoodError(Exception):
         super().__init__(*(redact(arg) if isinstance(arg, str) else arg for arg in args))
 
 
-class UsageError(EvenmoodError):
-    """The command itself was called wrongly; commands exit with 2."""
+class UsageError(EvenmoodError, ValueError):
+    """An argument or option is wrong; commands exit with 2."""
 
 
-class ModelError(EvenmoodError):
+class ModelError(EvenmoodError, OSError):
     """A model folder or Hub repository cannot be found, read or trusted."""
 
 
-class HubError(EvenmoodError):
+class HubError(EvenmoodError, OSError):
     """The Hugging Face Hub cannot be reached, or refuses what it is sent."""
 
 
-class DataError(EvenmoodError):
+class DataError(EvenmoodError, ValueError):
     """A table, data set or vectors file cannot be read or does not hold what it should."""

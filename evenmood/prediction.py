@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
+from typing import Any
 
 import numpy as np
 
@@ -21,33 +22,60 @@ class Prediction:
     """The labels of one text.
 
     Attributes:
-        labels: Labels whose probability reaches their threshold, the most probable first. Empty for a missing
-            text alone.
-        fallback: True where no label reached its threshold; `labels` then holds the most probable one alone.
+        scores: Labels whose probability reaches their threshold, the most probable first, with both numbers. Empty for
+            a missing text alone.
+        fallback: True where no label reached its threshold; `scores` then holds the most probable one alone.
         words: Number of words in the text; None if the prediction was made from probabilities alone.
         windows: Number of windows the text was split into: 1 unless it exceeds the model's maximum length, 0 for a
             missing text.
     """
 
-    labels: tuple[LabelScore, ...]
+    scores: tuple[LabelScore, ...]
     fallback: bool
     words: int | None = field(default=None, compare=False)
     windows: int | None = field(default=None, compare=False)
+    _columns: Sequence[str] = field(default=(), compare=False, repr=False)
+    _row: np.ndarray | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the labels, the most probable first."""
+        return [score.label for score in self.scores]
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """Probability of every label, in the model's order; empty for a missing text."""
+        return {} if self._row is None else dict(zip(self._columns, self._row.tolist(), strict=True))
 
     @property
     def missing(self) -> bool:
         """Whether there was no text: None, NaN or `pandas.NA` in place of a string."""
         return self.windows == 0
 
-    @property
-    def names(self) -> list[str]:
-        """The labels' names, the most probable first."""
-        return [score.label for score in self.labels]
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, ready for JSON: `labels`, `scores`, `fallback`, `probabilities`, `words` and `windows`."""
+        scores = [
+            {"label": score.label, "probability": score.probability, "threshold": score.threshold}
+            for score in self.scores
+        ]
+        return {
+            "labels": self.labels,
+            "scores": scores,
+            "fallback": self.fallback,
+            "probabilities": self.probabilities,
+            "words": self.words,
+            "windows": self.windows,
+        }
+
+    def __repr__(self) -> str:
+        parts = [f"{score.label}={score.probability:.2f}" for score in self.scores]
+        parts += [f"{name}=True" for name in ("fallback", "missing") if getattr(self, name)]
+        return f"Prediction({', '.join(parts)})"
 
     def __str__(self) -> str:
         if self.missing:
             return "missing text"
-        scores = ", ".join(f"{score.label} {score.probability:.2f}" for score in self.labels)
+        scores = ", ".join(f"{score.label} {score.probability:.2f}" for score in self.scores)
         return f"{scores} (below its threshold)" if self.fallback else scores
 
 
@@ -74,9 +102,9 @@ class WordWeight:
     known: bool
 
 
-def decided(
+def apply_thresholds(
     probabilities: np.ndarray,
-    cuts: np.ndarray,
+    thresholds: np.ndarray,
     labels: Sequence[str],
     words: np.ndarray | None = None,
     windows: np.ndarray | None = None,
@@ -85,12 +113,12 @@ def decided(
 
     Args:
         probabilities: float32, shape (n, labels); a row of NaN, for a missing text, gets no label.
-        cuts: Thresholds, float32, one per label.
+        thresholds: float32, one per label.
         labels: Label of each column.
         words: Words of each text, where known.
         windows: Windows that each text was read in, where known.
     """
-    above = probabilities >= cuts
+    above = probabilities >= thresholds
     missing = np.isnan(probabilities).any(axis=1)
     fallback = np.logical_not(above.any(axis=1) | missing)
     if fallback.any():
@@ -99,13 +127,13 @@ def decided(
     given = probabilities[rows, columns]
     order = np.lexsort((-given, rows))  # by row, then the most probable first, then as the columns are
     chosen = columns[order].tolist()
-    thresholds = [round(cut, 6) for cut in cuts.tolist()]
-    names, held = map(labels.__getitem__, chosen), map(thresholds.__getitem__, chosen)
+    rounded = [round(threshold, 6) for threshold in thresholds.tolist()]
+    names, held = map(labels.__getitem__, chosen), map(rounded.__getitem__, chosen)
     scores = list(map(LabelScore, names, given[order].tolist(), held))
     ends = np.cumsum(above.sum(axis=1)).tolist()
     parts = map(scores.__getitem__, map(slice, [0, *ends], ends))
     counts = [repeat(None) if values is None else values.tolist() for values in (words, windows)]
-    predictions = list(map(Prediction, map(tuple, parts), fallback.tolist(), *counts))
+    predictions = list(map(Prediction, map(tuple, parts), fallback.tolist(), *counts, repeat(labels), probabilities))
     for row in np.flatnonzero(missing).tolist():
         predictions[row] = MISSING
     return predictions

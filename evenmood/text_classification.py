@@ -45,6 +45,10 @@ class _Form(NamedTuple):
     legacy: bool = False
 
 
+DEFAULT_FORM = _Form(1, legacy=True)
+"""As in transformers: the most probable label alone, not in a list of its own."""
+
+
 class TextClassificationPipeline:
     """Callable that gives each text a score for every label, as transformers does; see `pipeline`."""
 
@@ -53,7 +57,7 @@ class TextClassificationPipeline:
     def __init__(self, classifier: EmotionClassifier, top_k: Any = UNSET, **options: Any) -> None:
         """Wrap a loaded classifier; options as in a call."""
         self.classifier = classifier
-        self._form = _form({"top_k": top_k, **options}, _Form())
+        self._form = _form({"top_k": top_k, **options}, DEFAULT_FORM)
 
     @property
     def top_k(self) -> int | None:
@@ -69,11 +73,11 @@ class TextClassificationPipeline:
                 to transformers' tokenizer (`truncation`, `padding`, `batch_size`) is taken and changes nothing.
 
         Returns:
-            One list of `{"label": str, "score": float}` per text, highest score first, at most `top_k` long; scores
-            are probabilities, each label's on its own. With `return_all_scores=True` they are in the model's order,
-            with False there is one such mapping per text. As in transformers, a single text gives a list of one such
-            list, unless `top_k` is given in the call: then the list itself. A generator gives a generator. A missing
-            text (None, NaN, `pandas.NA`) has no scores.
+            Without `top_k`, one `{"label": str, "score": float}` per text, its most probable label; with it, a list of
+            them, highest score first. Scores are probabilities, each label's on its own. With `return_all_scores=True`
+            all of them are in the model's order. As in transformers, a single text gives a list of one such answer,
+            unless `top_k` is given in the call: then the answer itself. A generator gives a generator. A missing text
+            (None, NaN, `pandas.NA`) has no scores.
 
         Raises:
             TypeError: Something is not a text, or an option is unknown.
@@ -122,7 +126,8 @@ def pipeline(
     Args:
         task: `text-classification`, or `sentiment-analysis`, transformers' other name for it.
         model: None for the bundled default, a folder, a Hub id, or a loaded classifier.
-        top_k: Labels per text, the most probable first; None, or left out, for all 28.
+        top_k: Labels per text, the most probable first; None for all 28. Left out: the most probable one of each text,
+            not in a list of its own.
         revision: Branch, tag or commit of the Hub repository.
         token: Hub token; None takes the environment's or the login's, False sends none.
         options: Other arguments of transformers' pipeline. `return_all_scores`, where `top_k` is left out: True gives
@@ -145,7 +150,7 @@ def pipeline(
     for name in loading:
         options.pop(name, None)
     older = options.pop("use_auth_token", None)
-    _form({"top_k": top_k, **options}, _Form())  # before a model is downloaded
+    _form({"top_k": top_k, **options}, DEFAULT_FORM)  # before a model is downloaded
     if not isinstance(model, EmotionClassifier):
         model = EmotionClassifier.from_pretrained(
             model, revision=revision, token=older if token is None else token, **loading

@@ -22,13 +22,13 @@ TEXTS = ["Thank you so much!", "I'm scared"]
 
 
 def ask(classifier: EmotionClassifier, texts: list[str]) -> list[list[str]]:
-    return [prediction.names for prediction in classifier.predict(texts)]
+    return [prediction.labels for prediction in classifier.predict(texts)]
 
 
 @pytest.fixture
 def tuned() -> EmotionClassifier:
     classifier = EmotionClassifier.from_pretrained()
-    classifier.thresholds = {"joy": 0.01}
+    classifier.set_thresholds(joy=0.01)
     return classifier
 
 
@@ -37,7 +37,7 @@ def test_a_copy_answers_the_same(tuned: EmotionClassifier, again: Any) -> None:
     other = again(tuned)
     assert dict(other.thresholds) == dict(tuned.thresholds)
     np.testing.assert_array_equal(other.predict_proba(TEXTS), tuned.predict_proba(TEXTS))
-    other.thresholds = {"joy": 0.9}
+    other.set_thresholds(joy=0.9)
     assert tuned.thresholds["joy"] == 0.01
 
 

@@ -120,7 +120,7 @@ def test_the_demo_asks_itself_without_a_proxy(variable: str, tmp_path: Path) -> 
     environment = {variable: value, "no_proxy": "", "NO_PROXY": "", "TMPDIR": str(tmp_path)}
     with running_demo(environment=environment) as url:
         client = Client(url, verbose=False)
-        assert client.predict(SENTENCE, api_name="/analyse")["labels"][0]["label"] == "gratitude"
+        assert client.predict(SENTENCE, api_name="/analyse")["labels"][0] == "gratitude"
         if variable == "ALL_PROXY":  # what needs the network says why there is none
             with pytest.raises(AppError, match="ALL_PROXY") as error:
                 client.predict(SENTENCE, "default", "team/model", api_name="/compare")
@@ -149,7 +149,7 @@ def test_the_demo_asks_itself_without_a_proxy(variable: str, tmp_path: Path) -> 
 
 def test_loopback_is_exempt_once_and_beside_others(no_proxies: None) -> None:
     code = (
-        "import os; from evenmood import proxies; proxies.exempt_loopback(); proxies.exempt_loopback();"
+        "import os; from evenmood.system import proxies; proxies.exempt_loopback(); proxies.exempt_loopback();"
         "print(os.environ['no_proxy'], os.environ['NO_PROXY'])"
     )
     environment = {"HTTPS_PROXY": "http://127.0.0.1:9", "no_proxy": "intranet, localhost", "PATH": ""}

@@ -90,7 +90,7 @@ MALFORMED = {
 def test_white_space_around_a_token_is_stripped(hub: HubServer, tmp_path: Path, form: str) -> None:
     hub.add("you/secret", {name: (DEFAULT_MODEL / name).read_bytes() for name in PREDICTING_FILES}, private=True)
     model = EmotionClassifier.from_pretrained("you/secret", token=form.format(TOKEN), cache_dir=tmp_path)
-    assert model.predict("Thank you!").names == ["gratitude"]
+    assert model.predict("Thank you!").labels == ["gratitude"]
 
 
 @pytest.mark.parametrize("form", MALFORMED.values(), ids=MALFORMED)

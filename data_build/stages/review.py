@@ -20,7 +20,7 @@ from data_build.stages import verify
 from data_build.stages.stage import Say, input_hashes, open_stage
 from evenmood import LABELS
 from evenmood.data.build_folder import MANIFEST_FILE, read_rows, read_shards, sha256
-from evenmood.errors import DataError, UsageError
+from evenmood.errors import DataError, EvenmoodError, UsageError
 from evenmood.model.model_folder import write_text
 from evenmood.tables.csv_records import csv_records
 
@@ -204,6 +204,8 @@ def _read(path: Path) -> list[dict[str, Any]]:
         raise UsageError(f"{path}: votes are read as .csv or .parquet")
     try:
         frame = _read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path).astype(str)
+    except EvenmoodError:
+        raise
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise DataError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from None
     if absent := [name for name in COLUMNS if name not in frame.columns]:

@@ -70,18 +70,16 @@ def classify(
         raise UsageError("standard input is closed; give the text as an argument")
     text = sys.stdin.buffer.read().decode("utf-8", "replace") if words == ["-"] else as_utf8(" ".join(words))
     classifier = _load(model, revision)
-    probabilities = classifier.predict_proba([text])
-    (prediction,) = classifier.decide(probabilities)
-    by_label = dict(zip(classifier.labels, map(float, probabilities[0]), strict=True))
+    prediction = classifier.predict(text)
+    by_label = prediction.probabilities
     if as_json:
-        content = asdict(prediction) | ({"probabilities": by_label} if proba else {})
-        print_json(content)
+        print_json(prediction.to_dict())
         return
-    shown = sorted(by_label, key=by_label.__getitem__, reverse=True) if proba else prediction.names
+    shown = sorted(by_label, key=by_label.__getitem__, reverse=True) if proba else prediction.labels
     width, block = max(map(len, shown)), "█" if can_print("█") else "#"
     for label in shown:
         bar = block * round(by_label[label] * 20)
-        mark = "*" if proba and label in prediction.names else " " if proba else ""
+        mark = "*" if proba and label in prediction.labels else " " if proba else ""
         print(f"{label:{width}} {by_label[label]:5.2f} {mark} {bar:20} threshold {classifier.thresholds[label]:.2f}")
     if prediction.fallback:
         print("No label reaches its threshold; this is the most probable one.")
@@ -130,7 +128,7 @@ def predict(
 ) -> None:
     """Add the emotions of every row to a table, in a stream, whatever its size.
 
-    The columns emotion_labels, emotion_probabilities and emotion_fallback come after the table's own. They are empty in
+    The columns emotions, emotion_probabilities and emotion_fallback come after the table's own. They are empty in
     rows without a text: an empty CSV cell, null in JSON Lines and Parquet.
     """
     from evenmood.tables import scored

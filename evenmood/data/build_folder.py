@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evenmood.errors import DataError
+from evenmood.errors import DataError, EvenmoodError
 
 if TYPE_CHECKING:
     import pyarrow
@@ -84,6 +84,8 @@ def readable(path: Path) -> Iterator[None]:
 
     try:
         yield
+    except EvenmoodError:
+        raise
     except (pyarrow.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
         if isinstance(error, FileNotFoundError):
             raise DataError(f"{path} is missing; run: {_again(path.parent.parent, path.parent.name)}") from None

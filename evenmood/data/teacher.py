@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from evenmood.classifier import EmotionClassifier
-from evenmood.errors import DataError, ModelError
+from evenmood.errors import DataError, EvenmoodError, ModelError
 from evenmood.labels import LABELS
 from evenmood.model.inference import one_line
 from evenmood.model.loading import local_folder
@@ -59,6 +59,8 @@ class Teacher:
             self._tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
             self._columns = label_columns(config.id2label, model)
             self._run = _torch_runner(model) if runtime == "torch" else _onnx_runner(model)
+        except EvenmoodError:
+            raise
         except (OSError, ValueError) as error:
             raise DataError(f"teacher {model!r} cannot be loaded: {' '.join(str(error).split())[:300]}") from None
 

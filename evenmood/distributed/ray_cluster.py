@@ -134,6 +134,8 @@ def predict_file(
     try:
         with open_input(source) as file:
             about = parquet.read_metadata(file)
+    except EvenmoodError:
+        raise
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise damaged(source, error) from None
     schema = about.schema.to_arrow_schema()

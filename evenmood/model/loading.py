@@ -13,7 +13,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime
 from tokenizers import Tokenizer
 
-from evenmood.errors import ModelError, UsageError
+from evenmood.errors import EvenmoodError, ModelError, UsageError
 from evenmood.model.graph_check import check_graph
 from evenmood.model.inference import BATCH_ROWS, is_foreign, one_line
 from evenmood.model.model_folder import INFO_FILE, ONNX_FILE, TOKENIZER_FILE, ModelInfo, parse_info, read_files
@@ -109,6 +109,8 @@ def local_folder(model: str | Path | None, revision: str | None) -> Path | None:
             return folder
         if folder.is_file():
             raise ModelError(f"{folder} is a file; give the folder that holds it")
+    except EvenmoodError:
+        raise
     except OSError as error:  # a name that is too long, a folder that may not be entered
         raise ModelError(f"{str(model)!r:.100}: {error.strerror}; give a folder or a Hub id") from None
     if isinstance(model, Path):

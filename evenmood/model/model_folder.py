@@ -12,7 +12,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from evenmood.errors import ModelError, UsageError
+from evenmood.errors import EvenmoodError, ModelError, UsageError
 from evenmood.labels import label_fault
 
 ONNX_FILE = "model.onnx"
@@ -57,17 +57,19 @@ class ModelInfo:
     format_version: int = FORMAT_VERSION
 
 
-def check_thresholds(thresholds: Mapping[str, float], labels: tuple[str, ...], where: str) -> dict[str, float]:
+def check_thresholds(
+    thresholds: Mapping[str, float], labels: tuple[str, ...], where: str, kind: type[EvenmoodError] = ModelError
+) -> dict[str, float]:
     """Return the thresholds as floats, or say which one is not a number in [0, 1] or names no label."""
     checked = {}
     for label, value in thresholds.items():
         if label not in labels:
             expected = f"{', '.join(labels):.400}"
-            raise ModelError(f"{where}: threshold for unknown label {label!r:.60}; the labels are {expected}")
+            raise kind(f"{where}: threshold for unknown label {label!r:.60}; the labels are {expected}")
         number = isinstance(value, Real) and not isinstance(value, bool)
         if not number or not 0 <= value <= 1:  # NaN is neither
             shown = " ".join(f"{value!r:.40}".split())
-            raise ModelError(f"{where}: threshold of {label!r} is {shown}; it must be a number from 0 to 1")
+            raise kind(f"{where}: threshold of {label!r} is {shown}; it must be a number from 0 to 1")
         checked[label] = float(value)
     return checked
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
-from evenmood.errors import DataError
+from evenmood.errors import DataError, EvenmoodError
 from evenmood.inputs import is_missing
 from evenmood.tables.chunk import Chunk, Row, encodable_names, has_column, once_each
 from evenmood.text.normalization import encodable
@@ -53,6 +53,8 @@ def read_tables(
                 table = table.filter(pyarrow.array(valid))
             number += batch.num_rows
             yield table, number / total
+    except EvenmoodError:
+        raise
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise damaged(name, error) from None
 

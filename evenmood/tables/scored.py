@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PREFIX = "emotion_"
 """What the names of added columns begin with."""
-ADDED = tuple(f"{PREFIX}{name}" for name in ("labels", "probabilities", "fallback"))
+ADDED = ("emotions", f"{PREFIX}probabilities", f"{PREFIX}fallback")
 """The columns that are always added."""
 
 
@@ -31,8 +31,8 @@ def columns_of(prediction: Prediction, flat: bool) -> dict[str, Any]:
     """
     if prediction.missing:
         return dict.fromkeys(ADDED)
-    numbers = [round(score.probability, 4) for score in prediction.labels]
-    labels: Any = ";".join(prediction.names) if flat else prediction.names
+    numbers = [round(score.probability, 4) for score in prediction.scores]
+    labels: Any = ";".join(prediction.labels) if flat else prediction.labels
     return dict(
         zip(ADDED, (labels, ";".join(map(str, numbers)) if flat else numbers, prediction.fallback), strict=True)
     )
@@ -73,7 +73,12 @@ class Written:
 
 
 def emotions_of(
-    classifier: "EmotionClassifier", texts: Sequence[str | None], chosen: list[str], proba: bool, flat: bool
+    classifier: "EmotionClassifier",
+    texts: Sequence[str | None],
+    chosen: list[str],
+    proba: bool,
+    flat: bool,
+    show_progress_bar: bool = False,
 ) -> Answers:
     """The added columns of each text.
 
@@ -86,13 +91,13 @@ def emotions_of(
         chosen: Labels to choose from.
         proba: Whether each label's probability is added too.
         flat: Join lists with semicolons, for formats that have none.
+        show_progress_bar: As in `EmotionClassifier.predict`.
     """
     columns = [classifier.labels.index(label) for label in chosen]
-    read = classifier.read(texts)
+    read = classifier.read(texts, show_progress_bar)
     results = []
-    for values, prediction in zip(
-        read.probabilities[:, columns].tolist(), classifier.decide(read.probabilities, only=chosen), strict=True
-    ):
+    predictions = classifier.apply_thresholds(read.probabilities, only=chosen)
+    for values, prediction in zip(read.probabilities[:, columns].tolist(), predictions, strict=True):
         if prediction.fallback and len(chosen) < len(classifier.labels):
             prediction = Prediction((), fallback=False)
         more = columns_of(prediction, flat)

@@ -115,7 +115,7 @@ class BatchTokenizer:
 
     def __init__(self, tokenizer: Tokenizer, max_length: int) -> None:
         """Take a tokenizer that neither truncates nor pads, and the tokens that the model reads at once."""
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
         self.max_length = max_length
         state = (tokenizer.normalizer.__getstate__(), tokenizer.pre_tokenizer.__getstate__())
         known = [(normalizer(kept).__getstate__(), splitter(kept).__getstate__()) for kept in (False, True)]
@@ -151,7 +151,7 @@ class BatchTokenizer:
 
     def _encode_slowly(self, texts: Sequence[str]) -> Encoded:
         """By the library."""
-        encodings = self._tokenizer.encode_batch_fast([encodable(text) for text in texts])
+        encodings = self.tokenizer.encode_batch_fast([encodable(text) for text in texts])
         rows = [encoding.ids for encoding in encodings]
         counts = np.array([len(row) for row in rows], np.int64)
         if not rows:
@@ -164,8 +164,8 @@ class BatchTokenizer:
     @cached_property
     def _begins_word(self) -> np.ndarray:
         """Whether a token begins a word, by id: a piece that continues one does not."""
-        size = self._tokenizer.get_vocab_size()  # at the least the number of ids
-        tokens = map(self._tokenizer.id_to_token, range(size))
+        size = self.tokenizer.get_vocab_size()  # at the least the number of ids
+        tokens = map(self.tokenizer.id_to_token, range(size))
         return np.array([not (token or "").startswith(PIECE) for token in tokens])
 
     def _tokens(self, joined: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -198,7 +198,7 @@ class BatchTokenizer:
             ids = spread
             ends = np.flatnonzero(ids == END_OF_TEXT)
         if len(words) > KEPT_WORDS:
-            self._words = _Words(self._tokenizer)
+            self._words = _Words(self.tokenizer)
         return np.delete(ids, ends), np.diff(ends, prepend=-1) - 1, word_counts
 
     def _padded(self, ids: np.ndarray, counts: np.ndarray, words: np.ndarray) -> Encoded:

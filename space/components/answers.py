@@ -1,9 +1,9 @@
 """Answers as programs get them: plain objects, whose types the API page and the MCP tools show."""
 
 import json
-from typing import TypedDict
+from typing import TypedDict, cast
 
-from evenmood import EmotionClassifier, Prediction
+from evenmood import EmotionClassifier
 from evenmood.errors import UsageError
 
 LONGEST_TEXT = 20_000
@@ -19,14 +19,17 @@ class Score(TypedDict):
 
 
 class Answer(TypedDict):
-    """What a model says of a text: labels that reach their thresholds, most probable first, and all probabilities.
+    """What a model says of a text, as `Prediction.to_dict` has it: labels, most probable first, all probabilities.
 
     `fallback` is true where no label reaches its threshold; `labels` then holds the most probable one alone.
     """
 
-    labels: list[Score]
+    labels: list[str]
+    scores: list[Score]
     fallback: bool
     probabilities: dict[str, float]
+    words: int
+    windows: int
 
 
 class Word(TypedDict):
@@ -50,28 +53,12 @@ def check_text(text: object) -> str:
 
 def answers(classifier: EmotionClassifier, texts: list[str]) -> list[Answer]:
     """What a model says of texts, in one batch."""
-    probabilities = classifier.predict_proba(texts)
-    predictions = classifier.decide(probabilities)
-    return [
-        _answer(prediction, dict(zip(classifier.labels, row, strict=True)))
-        for prediction, row in zip(predictions, probabilities.tolist(), strict=True)
-    ]
+    return [cast(Answer, prediction.to_dict()) for prediction in classifier.predict(texts)]
 
 
 def answer(classifier: EmotionClassifier, text: str) -> Answer:
     """What a model says of a text."""
     return answers(classifier, [check_text(text)])[0]
-
-
-def _answer(prediction: Prediction, probabilities: dict[str, float]) -> Answer:
-    return {
-        "labels": [
-            {"label": score.label, "probability": score.probability, "threshold": score.threshold}
-            for score in prediction.labels
-        ],
-        "fallback": prediction.fallback,
-        "probabilities": probabilities,
-    }
 
 
 def words(classifier: EmotionClassifier, text: str, label: str | None = None) -> list[Word]:
@@ -86,11 +73,6 @@ def words(classifier: EmotionClassifier, text: str, label: str | None = None) ->
         {"text": word.text, "start": word.start, "end": word.end, "weight": word.weight, "known": word.known}
         for word in found
     ]
-
-
-def given_labels(found: Answer) -> list[str]:
-    """Names of the labels of an answer, the most probable first."""
-    return [score["label"] for score in found["labels"]]
 
 
 def as_json(found: Answer) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from evenmood import GROUP_OF, Prediction, WordWeight
-from space.components.answers import Answer, given_labels
+from space.components.answers import Answer
 from space.components.texts import label_name, listed, say, say_html
 
 SIGNS = {"positive": "+", "negative": "−", "ambiguous": "?", "neutral": "="}
@@ -57,7 +57,7 @@ def in_words(language: str, found: Answer) -> str:
     def named(score: Any) -> str:
         return f"{label_name(language, score['label'])} ({score['probability']:.0%})"
 
-    first, *more = found["labels"]
+    first, *more = found["scores"]
     if found["fallback"]:
         return say(language, "sentence_fallback", first=named(first))
     if not more:
@@ -86,7 +86,7 @@ def chips(language: str, found: Answer) -> str:
             f"<b>{score['probability']:.0%}</b>{below}</li>"
         )
 
-    return f'<ul class="chips">{"".join(map(chip, found["labels"]))}</ul>'
+    return f'<ul class="chips">{"".join(map(chip, found["scores"]))}</ul>'
 
 
 def _chip_class(label: str, fallback: bool, size: str = "") -> str:
@@ -101,7 +101,7 @@ def below_threshold(language: str, name: str) -> str:
 
 def names_of(language: str, prediction: Prediction) -> str:
     """The labels of a prediction in one line."""
-    names = ", ".join(label_name(language, label) for label in prediction.names)
+    names = ", ".join(label_name(language, label) for label in prediction.labels)
     return below_threshold(language, names) if prediction.fallback else names
 
 
@@ -133,7 +133,7 @@ def bars(language: str, found: Answer, thresholds: Any) -> str:
             f'<span class="tick" style="left:{cut:.1%}"></span></span><span class="value">{value:.2f}</span></div>'
         )
 
-    given = given_labels(found)
+    given = found["labels"]
     others = sorted((label for label in found["probabilities"] if label not in given), key=found["probabilities"].get)  # type: ignore[arg-type]
     return (
         f'<div class="bars">{"".join(bar(label, True) for label in given)}</div>'
@@ -148,7 +148,7 @@ def quality(language: str, found: Answer, per_label: Any) -> str:
     if found["fallback"]:
         return note(language, "quality_fallback")
     lines = []
-    for label in given_labels(found):
+    for label in found["labels"]:
         try:
             row = per_label[label]
             line = say_html(
@@ -204,8 +204,8 @@ def _word_list(language: str, words: Sequence[WordWeight]) -> str:
 
 def comparison(language: str, titles: tuple[str, str], found: tuple[Answer, Answer]) -> str:
     """Two answers side by side, label by label, those that either gives first; differences and fallbacks are marked."""
-    first, second = (set(given_labels(answer)) for answer in found)
-    reached = [set() if answer["fallback"] else set(given_labels(answer)) for answer in found]
+    first, second = (set(answer["labels"]) for answer in found)
+    reached = [set() if answer["fallback"] else set(answer["labels"]) for answer in found]
 
     def shown_name(label: str) -> str:
         name = label_name(language, label)
@@ -301,7 +301,7 @@ def passages_table(
         shown = "".join(
             f'<span class="{_chip_class(label, answer.fallback, "small")}"><span aria-hidden="true">'
             f"{EMOJI.get(label, '')}</span> {escape(label_name(language, label))}{below}</span>"
-            for label in answer.names
+            for label in answer.labels
         )
         who = f"<td>{escape(passage.speaker)}</td>" if speakers else ""
         kind = ' class="differs"' if mark else ""

@@ -74,7 +74,7 @@ def connect(known: Models) -> None:
         """
         with told():
             one, other = answer(known.get(first), text), answer(known.get(second), text)
-        given = [{score["label"] for score in found["labels"]} for found in (one, other)]
+        given = [set(found["labels"]) for found in (one, other)]
         return {"first": one, "second": other, "differ": sorted(given[0] ^ given[1])}
 
     def batch(texts: list[str]) -> list[Answer]:

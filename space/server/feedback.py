@@ -16,7 +16,7 @@ from evenmood.data.rows import text_hash
 from evenmood.errors import EvenmoodError, UsageError
 from evenmood.text.normalization import encodable
 from space.components import views
-from space.components.answers import answer, check_text, given_labels
+from space.components.answers import answer, check_text
 from space.components.texts import label_choices, language_of, shown
 from space.components.told import check_length, refusal
 from space.server.models import Models
@@ -106,7 +106,7 @@ def row_of(classifier: EmotionClassifier, model: str, text: str, verdict: str, l
     """
     text = encodable(check_text(text))
     found = answer(classifier, text)
-    labels = {AGREE: given_labels(found), DISAGREE: []}.get(verdict, labels)
+    labels = {AGREE: found["labels"], DISAGREE: []}.get(verdict, labels)
     unknown = [label for label in labels if label not in LABELS]
     if unknown:
         raise UsageError(f"no label {unknown[0]!r}")
@@ -127,7 +127,7 @@ def row_of(classifier: EmotionClassifier, model: str, text: str, verdict: str, l
         "feedback": {
             "verdict": verdict,
             "model": model,
-            "predicted": given_labels(found),
+            "predicted": found["labels"],
             "probabilities": {label: round(value, 4) for label, value in found["probabilities"].items()},
             "day": datetime.now(UTC).date().isoformat(),
         },
@@ -163,10 +163,10 @@ def panel(models: Models, store: Store | None, text: gr.Textbox, asked: gr.State
             return [views.note(language, "feedback_no_labels"), gr.skip(), gr.skip()]
         try:
             store.add(row_of(models.get(asked[1]), models.title(asked[1]), given, verdict, chosen))
-        except OSError:
-            return [views.note(language, "feedback_failed"), gr.skip(), gr.skip()]
         except EvenmoodError as error:
             raise refusal(str(error)) from None
+        except OSError:
+            return [views.note(language, "feedback_failed"), gr.skip(), gr.skip()]
         # Consent is for one text: the next one is asked for anew.
         return [views.note(language, "feedback_thanks"), False, []]
 

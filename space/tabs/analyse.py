@@ -7,7 +7,7 @@ import gradio as gr
 
 from evenmood import EmotionClassifier
 from space.components import views
-from space.components.answers import Answer, answer, as_json, as_python, given_labels
+from space.components.answers import Answer, answer, as_json, as_python
 from space.components.texts import label_choices, language_of, say, shown
 from space.components.told import check_length, told
 from space.server import feedback
@@ -107,7 +107,7 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks) -> list[g
         with told():
             chosen = models.get(name)
             found = answer(chosen, given)
-        first = given_labels(found)[0]
+        first = found["labels"][0]
         return [
             result_html(language, chosen, found),
             gr.Dropdown(label_choices(by_probability(found), language), value=first, visible=how == LEFT_OUT),

@@ -96,7 +96,7 @@ def view(
     import pandas as pd
 
     probabilities = classifier.predict_proba([passage.text for passage in passages])
-    given = classifier.decide(probabilities)
+    given = classifier.apply_thresholds(probabilities)
     numbers = range(1, len(passages) + 1)
     names = [views.names_of(language, answer) for answer in given]
     frames = [
@@ -112,7 +112,7 @@ def view(
         for line in lines
         if (values := _line(classifier, probabilities, line)) is not None
     ]
-    marked = [not answer.fallback and bool(set(answer.names) & set(marks)) for answer in given]
+    marked = [not answer.fallback and bool(set(answer.labels) & set(marks)) for answer in given]
     colours = {say(language, group): views.COLOURS[group] for group in ARC}
     titles = {"x_title": say(language, "passage"), "y_title": say(language, "probability")}
     plot = gr.LinePlot(visible=False)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evenmood import LABELS, EmotionClassifier, ModelError, Prediction
+from evenmood import LABELS, EmotionClassifier, ModelError, Prediction, UsageError
 from evenmood.classifier import STREAM_ROWS
 from evenmood.model import inference
 
@@ -56,14 +56,14 @@ def many_texts(count: int) -> list[str]:
 
 def check(prediction: Prediction, cut: float | None = None) -> None:
     """Hold a prediction against what the docstring promises."""
-    probabilities = [score.probability for score in prediction.labels]
+    probabilities = [score.probability for score in prediction.scores]
     assert probabilities == sorted(probabilities, reverse=True)
-    assert len(set(prediction.names)) == len(prediction.names) >= 1
-    assert set(prediction.names) <= set(LABELS)
+    assert len(set(prediction.labels)) == len(prediction.labels) >= 1
+    assert set(prediction.labels) <= set(LABELS)
     assert all(0 <= p <= 1 for p in probabilities)
-    assert cut is None or {score.threshold for score in prediction.labels} == {cut}
-    assert all((s.probability >= s.threshold) != prediction.fallback for s in prediction.labels)
-    assert not prediction.fallback or len(prediction.labels) == 1
+    assert cut is None or {score.threshold for score in prediction.scores} == {cut}
+    assert all((s.probability >= s.threshold) != prediction.fallback for s in prediction.scores)
+    assert not prediction.fallback or len(prediction.scores) == 1
 
 
 def test_a_string_gives_one_prediction(model: EmotionClassifier) -> None:
@@ -79,7 +79,7 @@ def test_a_sequence_gives_a_list(model: EmotionClassifier, kind: Any) -> None:
 
 def test_no_texts(model: EmotionClassifier) -> None:
     assert model.predict([]) == []
-    assert list(model.predict(iter([]))) == []
+    assert list(model.predict_stream(iter([]))) == []
     assert model.predict_proba([]).shape == (0, 28)
 
 
@@ -91,7 +91,7 @@ def test_a_generator_is_streamed(model: EmotionClassifier) -> None:
             taken.append(number)
             yield TEXTS[number % len(TEXTS)]
 
-    predictions = model.predict(source())
+    predictions = model.predict_stream(source())
     assert not taken
     first = next(predictions)
     assert first == model.predict(TEXTS[0])
@@ -102,14 +102,14 @@ def test_a_generator_is_streamed(model: EmotionClassifier) -> None:
 def test_a_stream_names_the_text_that_is_wrong(model: EmotionClassifier) -> None:
     texts: Any = iter(["x"] * STREAM_ROWS + ["y", 3])
     with pytest.raises(TypeError, match=f"text {STREAM_ROWS + 1} is 3"):
-        list(model.predict(texts))
+        list(model.predict_stream(texts))
 
 
 @pytest.mark.parametrize(("cut", "labels"), [(0.0, 28), (0, 28), (1.0, 1), (1, 1)])
 def test_one_threshold_for_a_call(model: EmotionClassifier, cut: float, labels: int) -> None:
     for prediction in model.predict(TEXTS, thresholds=cut):
         check(prediction, cut)
-        assert len(prediction.labels) == labels
+        assert len(prediction.scores) == labels
         assert prediction.fallback == (cut == 1)
         assert str(prediction).endswith("(below its threshold)") == prediction.fallback
 
@@ -118,27 +118,32 @@ def test_a_probability_equal_to_its_threshold_is_enough(model: EmotionClassifier
     probabilities = model.predict_proba(TEXTS[0])
     top = int(probabilities.argmax())
     prediction = model.predict(TEXTS[0], thresholds=float(probabilities[top]))
-    assert prediction.names == [LABELS[top]]
+    assert prediction.labels == [LABELS[top]]
     assert not prediction.fallback
 
 
 def test_a_mapping_overrides_the_labels_in_it(model: EmotionClassifier) -> None:
     never = dict.fromkeys(LABELS, 1.0)
     prediction = model.predict(TEXTS[0], thresholds=never | {"grief": 0.0})
-    assert prediction.names == ["grief"]
-    assert "joy" in model.predict(TEXTS[0], thresholds={"joy": 0.0}).names
+    assert prediction.labels == ["grief"]
+    assert "joy" in model.predict(TEXTS[0], thresholds={"joy": 0.0}).labels
     assert model.predict(TEXTS[0], thresholds={}) == model.predict(TEXTS[0])
 
 
 def test_thresholds_that_are_set_stay() -> None:
     model = EmotionClassifier.from_pretrained()
     before = dict(model.thresholds)
-    model.thresholds = {"grief": 0.0}
+    model.set_thresholds(grief=0.0)
     assert dict(model.thresholds) == before | {"grief": 0.0}
-    assert "grief" in model.predict(TEXTS[0]).names
-    with pytest.raises(ModelError, match="'rage'"):
-        model.thresholds = {"joy": 0.1, "rage": 0.1}
+    assert "grief" in model.predict(TEXTS[0]).labels
+    with pytest.raises(UsageError, match="'rage'"):
+        model.set_thresholds(joy=0.1, rage=0.1)
+    with pytest.raises(UsageError, match=r"none for admiration, .*set_thresholds"):
+        model.thresholds = {"joy": 0.1}
     assert dict(model.thresholds) == before | {"grief": 0.0}
+    model.thresholds = dict.fromkeys(LABELS, 0.4)
+    assert set(model.thresholds.values()) == {0.4}
+    model.thresholds = before | {"grief": 0.0}
     with pytest.raises(TypeError):
         model.thresholds["joy"] = 0.0
     assert dict(EmotionClassifier.from_pretrained().thresholds) == before
@@ -146,8 +151,8 @@ def test_thresholds_that_are_set_stay() -> None:
 
 @pytest.mark.parametrize("number", [np.float64(0), np.float32(0), np.int64(0)], ids=["float64", "float32", "int64"])
 def test_numpy_numbers_are_thresholds(model: EmotionClassifier, number: Any) -> None:
-    assert len(model.predict(TEXTS[0], thresholds=number).labels) == 28
-    assert "joy" in model.predict(TEXTS[0], thresholds={"joy": number}).names
+    assert len(model.predict(TEXTS[0], thresholds=number).scores) == 28
+    assert "joy" in model.predict(TEXTS[0], thresholds={"joy": number}).labels
 
 
 @pytest.mark.parametrize(
@@ -169,7 +174,7 @@ def test_numpy_numbers_are_thresholds(model: EmotionClassifier, number: Any) -> 
     ],
 )
 def test_wrong_thresholds(model: EmotionClassifier, thresholds: Any, named: str) -> None:
-    with pytest.raises(ModelError) as error:
+    with pytest.raises(UsageError) as error:
         model.predict(TEXTS[0], thresholds=thresholds)
     assert named in str(error.value)
     assert "\n" not in str(error.value)
@@ -177,8 +182,8 @@ def test_wrong_thresholds(model: EmotionClassifier, thresholds: Any, named: str)
 
 def test_wrong_thresholds_are_refused_before_a_stream_is_read(model: EmotionClassifier) -> None:
     texts = iter(TEXTS)
-    with pytest.raises(ModelError):
-        model.predict(texts, thresholds=1.3)
+    with pytest.raises(UsageError):
+        model.predict_stream(texts, thresholds=1.3)
     assert next(texts) == TEXTS[0]
 
 
@@ -208,8 +213,8 @@ def test_a_text_s_probabilities_depend_on_no_other_text(
 
 
 def test_decide_agrees_with_predict(model: EmotionClassifier) -> None:
-    assert model.decide(model.predict_proba(TEXTS), 0.3) == model.predict(TEXTS, 0.3)
-    assert model.decide(model.predict_proba([])) == []
+    assert model.apply_thresholds(model.predict_proba(TEXTS), 0.3) == model.predict(TEXTS, 0.3)
+    assert model.apply_thresholds(model.predict_proba([])) == []
 
 
 def test_threads_get_the_same_answers(model: EmotionClassifier) -> None:

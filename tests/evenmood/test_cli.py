@@ -17,7 +17,7 @@ from pyarrow import parquet
 from evenmood import LABELS, EmotionClassifier
 
 TEXTS = ["Thank you!", "", 'He said "no",\nthen left.', "I'm scared 😱", "Öl, naïve; 日本"]
-HEADER = ["id", "text", "emotion_labels", "emotion_probabilities", "emotion_fallback"]
+HEADER = ["id", "text", "emotions", "emotion_probabilities", "emotion_fallback"]
 
 
 def evenmood(*arguments: str | Path, stdin: bytes = b"", code: int = 0, **options: str) -> tuple[str, str]:
@@ -49,7 +49,7 @@ def test_one_text(model: EmotionClassifier) -> None:
     assert "threshold" in printed
     assert evenmood("Thank", "you", "so", "much!")[0] == printed
     answer = json.loads(evenmood("Thank you so much!", "--json", "--proba")[0])
-    assert [score["label"] for score in answer["labels"]] == model.predict("Thank you so much!").names
+    assert answer["labels"] == model.predict("Thank you so much!").labels
     assert set(answer["probabilities"]) == set(LABELS)
     assert len(evenmood("x", "--proba")[0].splitlines()) >= 28
     assert evenmood("text", "predict")[0]
@@ -87,10 +87,10 @@ def test_csv_keeps_rows_and_adds_columns(table: Path, tmp_path: Path, model: Emo
             assert row[2:] == ["", "", ""]
             continue
         prediction = model.predict(text)
-        assert row[2] == ";".join(prediction.names)
+        assert row[2] == ";".join(prediction.labels)
         assert row[4] == str(prediction.fallback).lower()
         assert [float(p) for p in row[3].split(";")] == [
-            pytest.approx(score.probability, abs=1e-4) for score in prediction.labels
+            pytest.approx(score.probability, abs=1e-4) for score in prediction.scores
         ]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.csv"]
 
@@ -112,12 +112,12 @@ def test_formats_agree(kind: str, tmp_path: Path, model: EmotionClassifier) -> N
     assert [row["text"] for row in rows] == texts
     # An empty cell is a missing text; JSON and Parquet have null for that.
     given = [text or None if kind in ("csv", "tsv") else text for text in texts]
-    expected = [model.predict(text).names if text is not None else None for text in given]
-    assert [row["emotion_labels"] for row in rows] == expected
+    expected = [model.predict(text).labels if text is not None else None for text in given]
+    assert [row["emotions"] for row in rows] == expected
     evenmood("predict", source, tmp_path / "back.parquet", "--proba")
     back = parquet.read_table(tmp_path / "back.parquet")
     assert back.num_rows == 4
-    assert back.schema.field("emotion_labels").type == pyarrow.list_(pyarrow.string())
+    assert back.schema.field("emotions").type == pyarrow.list_(pyarrow.string())
     assert set(LABELS) == {name.removeprefix("emotion_") for name in back.column_names} & set(LABELS)
     if kind == "parquet":
         assert back.schema.field("n").type == pyarrow.int16()
@@ -127,8 +127,8 @@ def test_chosen_labels_and_probabilities(table: Path, model: EmotionClassifier) 
     printed, _ = evenmood("predict", table, "--labels", "joy,gratitude", "--proba")
     rows = list(csv.DictReader(io.StringIO(printed)))
     assert list(rows[0])[-2:] == ["emotion_joy", "emotion_gratitude"]
-    assert rows[0]["emotion_labels"] == "gratitude"
-    assert all(set(row["emotion_labels"].split(";")) <= {"joy", "gratitude", ""} for row in rows)
+    assert rows[0]["emotions"] == "gratitude"
+    assert all(set(row["emotions"].split(";")) <= {"joy", "gratitude", ""} for row in rows)
     probability = model.predict_proba(TEXTS[0])[LABELS.index("joy")]
     assert float(rows[0]["emotion_joy"]) == pytest.approx(probability, abs=1e-4)
 
@@ -141,7 +141,7 @@ def test_a_long_stream_keeps_its_order(model: EmotionClassifier) -> None:
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     script = (
-        "import resource, sys; from evenmood import cli\n"
+        "import resource, sys; from evenmood.cli import commands as cli\n"
         "try:\n    cli.main()\nexcept SystemExit: pass\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)\n"
     )
@@ -165,7 +165,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
         ("in.csv", b"id,text\n0,\xc3\xa9\n1,caf\xe9\n", "line 3: not UTF-8 at byte 5; convert the file", 1),
         ("in.csv", b"", "empty; expected a line with the names of the columns", 1),
         ("in.csv", b"text,text\na,b\n", "column 'text' stands there twice", 1),
-        ("in.csv", b"text,emotion_labels\na,b\n", "has a column 'emotion_labels' already", 2),
+        ("in.csv", b"text,emotions\na,b\n", "has a column 'emotions' already", 2),
         ("in.jsonl", b'{"text": "a"}\n{"text": \n', "line 2: not JSON", 1),
         ("in.jsonl", b'["a"]\n', "line 1: list in place of an object", 1),
         ("in.jsonl", b'{"text": 3}\n', "line 1: 'text' is 3, not a string", 1),
@@ -213,7 +213,7 @@ def test_outputs_that_may_not_be_written(table: Path, tmp_path: Path) -> None:
     assert "exists already; choose another name, or replace it with --overwrite" in error
     assert out.read_text() == "precious"
     evenmood("predict", table, out, "--overwrite")
-    assert out.read_text().startswith("id,text,emotion_labels")
+    assert out.read_text().startswith("id,text,emotions")
     assert "is the input itself" in evenmood("predict", table, table, "--overwrite", code=2)[1]
     assert "there is no folder" in evenmood("predict", table, tmp_path / "no" / "out.csv", code=2)[1]
     assert "no such file" in evenmood("predict", tmp_path / "missing.csv", out, "--overwrite", code=2)[1]
@@ -297,7 +297,7 @@ def test_standard_input_is_a_text() -> None:
     expected, _ = evenmood("Thank you so much!")
     for arguments in ([], ["-"], ["text", "-"]):
         assert evenmood(*arguments, stdin=b"Thank you so much!\n")[0] == expected
-    assert json.loads(evenmood("--json", stdin=b"Thank you so much!")[0])["labels"][0]["label"] == "gratitude"
+    assert json.loads(evenmood("--json", stdin=b"Thank you so much!")[0])["labels"] == ["gratitude"]
 
 
 def test_a_mistyped_command_is_asked_about() -> None:
@@ -313,8 +313,8 @@ def test_chosen_labels_that_no_text_has_give_an_empty_answer(tmp_path: Path) -> 
     source = tmp_path / "in.jsonl"
     source.write_text('{"text": "The meeting is on Monday."}\n{"text": "Thank you so much!"}\n')
     rows = [json.loads(line) for line in evenmood("predict", source, "--labels", "gratitude,anger")[0].splitlines()]
-    assert (rows[0]["emotion_labels"], rows[0]["emotion_probabilities"], rows[0]["emotion_fallback"]) == ([], [], False)
-    assert rows[1]["emotion_labels"] == ["gratitude"]
+    assert (rows[0]["emotions"], rows[0]["emotion_probabilities"], rows[0]["emotion_fallback"]) == ([], [], False)
+    assert rows[1]["emotions"] == ["gratitude"]
     printed, _ = evenmood("predict", source, "--labels", "gratitude", "--format", "csv")
     assert printed.splitlines()[1].endswith(",,,false")
 

@@ -88,7 +88,7 @@ def test_a_lost_node_loses_nothing(table: Path, tmp_path: Path) -> None:
         if column.startswith("emotion_") and found[column].type == pyarrow.float64():
             np.testing.assert_allclose(found[column].to_numpy(), expected[column].to_numpy(), atol=2e-4)
     # A batch's other texts move a probability in its last bits, and then, rarely, across a threshold.
-    assert sum(map(list.__ne__, found["emotion_labels"].to_pylist(), expected["emotion_labels"].to_pylist())) < 5
+    assert sum(map(list.__ne__, found["emotions"].to_pylist(), expected["emotions"].to_pylist())) < 5
 
 
 def test_what_is_refused_is_refused_at_once(table: Path, tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_what_is_refused_is_refused_at_once(table: Path, tmp_path: Path) -> None
 def test_a_node_that_does_not_see_the_model(table: Path, tmp_path: Path) -> None:
     """Here it can be read, there it cannot: the path is another one by then."""
     script = (
-        "import sys; from evenmood import cluster; from evenmood.tables import scored\n"
+        "import sys; from evenmood.distributed import ray_cluster as cluster; from evenmood.tables import scored\n"
         "from evenmood.cli.command import run\n"
         "def app(*given, **names): list(cluster.predict_file(sys.argv[1], 'text', scored.ADDED, "
         "{'model': '/nowhere/model', 'revision': None, 'chosen': ['joy'], 'proba': False}, None))\n"
@@ -186,7 +186,7 @@ def test_rows_without_a_text(tmp_path: Path) -> None:
         # Ray may have said something before.
         assert done.stderr.splitlines()[-1] == "2 of 4 rows have no text and got an empty answer"
         found = parquet.read_table(tmp_path / "out.parquet")
-        assert [row is None for row in found["emotion_labels"].to_pylist()] == [False, True, False, True]
+        assert [row is None for row in found["emotions"].to_pylist()] == [False, True, False, True]
         assert found.take([0, 2]) == here
 
 

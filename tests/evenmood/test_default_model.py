@@ -62,7 +62,7 @@ def test_test_was_read_for_one_model_alone() -> None:
     ],
 )
 def test_plain_cases(model: EmotionClassifier, text: str, label: str) -> None:
-    assert model.predict(text).names[0] == label
+    assert model.predict(text).labels[0] == label
 
 
 @pytest.mark.skipif(not GOEMOTIONS.is_dir(), reason="GoEmotions' files are not beside the checkout")
@@ -94,7 +94,7 @@ def test_three_seeds_on_test() -> None:
 
 @pytest.mark.parametrize("wrong", ["thnaks", "thankss", "thnks", "thamks"])
 def test_misspelt_words_are_read(model: EmotionClassifier, wrong: str) -> None:
-    assert model.predict(f"{wrong} a lot for this").names == model.predict("thanks a lot for this").names
+    assert model.predict(f"{wrong} a lot for this").labels == model.predict("thanks a lot for this").labels
     assert all(word.known for word in model.explain(f"{wrong} a lot"))
 
 

@@ -15,6 +15,7 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "one text, top_k in the call": lambda classify: classify(TEXTS[0], top_k=None),
     "list": lambda classify: classify(TEXTS),
     "list of one": lambda classify: classify(TEXTS[:1]),
+    "column of a data set": lambda classify: list(classify(_column())),
     "mapping": lambda classify: classify({"text": TEXTS[0]}),
     "list of mappings": lambda classify: classify([{"text": text} for text in TEXTS]),
     "generator": lambda classify: list(classify(text for text in TEXTS)),
@@ -23,6 +24,13 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "with a tokenizer's options": lambda classify: classify(TEXTS, truncation=True, max_length=16, batch_size=2),
     "sigmoid asked for": lambda classify: classify(TEXTS, function_to_apply="sigmoid"),
 }
+
+
+def _column() -> Any:
+    import datasets
+    from transformers.pipelines.pt_utils import KeyDataset
+
+    return KeyDataset(datasets.Dataset.from_dict({"text": TEXTS}), "text")
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +64,15 @@ def test_the_same_shape(theirs: Any, ours: Any, case: str) -> None:
         scores = [entry["score"] for entry in row]
         assert scores == sorted(scores, reverse=True)
         assert {entry["label"] for entry in row} <= set(LABELS)
+
+
+@pytest.mark.parametrize("case", CALLS)
+def test_the_same_defaults(tiny_encoder: Path, model: EmotionClassifier, case: str) -> None:
+    import transformers
+
+    expected = CALLS[case](transformers.pipeline("text-classification", model=str(tiny_encoder)))
+    got = CALLS[case](evenmood.pipeline("text-classification", model=model))
+    assert shape(got) == shape(expected)
 
 
 def test_it_streams_as_transformers_does(theirs: Any, ours: Any) -> None:
@@ -98,7 +115,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def test_options_that_transformers_takes(name: str, tiny_encoder: Path, model: EmotionClassifier) -> None:
     import transformers
 
-    options = {"top_k": None} | OPTIONS[name]
+    options = OPTIONS[name]
     theirs = transformers.pipeline(task="text-classification", model=str(tiny_encoder), **options)
     ours = evenmood.pipeline(task="text-classification", model=model, **options)
     for call in ("one text", "one text, top_k in the call", "list", "mapping", "generator"):
@@ -114,7 +131,7 @@ def test_options_that_transformers_takes(name: str, tiny_encoder: Path, model: E
     ],
 )
 def test_options_of_no_consequence(options: dict[str, Any], ours: Any, model: EmotionClassifier) -> None:
-    assert evenmood.pipeline("text-classification", model=model, **options)(TEXTS) == ours(TEXTS)
+    assert evenmood.pipeline("text-classification", model=model, **options)(TEXTS) == [row[0] for row in ours(TEXTS)]
 
 
 def test_all_scores_as_transformers_4_gave_them(model: EmotionClassifier, ours: Any) -> None:
@@ -138,6 +155,12 @@ def test_where_downloads_are_kept_goes_to_the_loader(tmp_path: Path, hub: Any) -
         with pytest.raises(ModelError, match="local_files_only is set"):
             evenmood.pipeline(model="you/moods", cache_dir=tmp_path, **options)
     assert not hub.requests
+
+
+def test_a_column_of_a_data_set_as_it_is(ours: Any) -> None:
+    import datasets
+
+    assert ours(datasets.Dataset.from_dict({"text": TEXTS})["text"]) == ours(TEXTS)
 
 
 def test_a_model_by_folder(folder: Path) -> None:

@@ -44,7 +44,7 @@ PREDICT = """
 import json, sys, evenmood
 model = evenmood.EmotionClassifier.from_pretrained()
 print(json.dumps({"where": evenmood.__file__, "probabilities": model.predict_proba("I am so happy").tolist(),
-                  "names": model.predict("I am so happy").names, "words": len(model.explain("I am so happy")),
+                  "names": model.predict("I am so happy").labels, "words": len(model.explain("I am so happy")),
                   "modules": sorted(sys.modules)}))
 """
 

@@ -86,7 +86,7 @@ def test_measured_precision_is_not_claimed(strict: EmotionClassifier, model: Emo
 def test_json(strict: EmotionClassifier) -> None:
     found = json.loads(as_json(answer(strict, SENTENCE)))
     assert found["fallback"] is True
-    (score,) = found["labels"]
+    (score,) = found["scores"]
     assert score["probability"] < score["threshold"] == 0.9999
 
 
@@ -134,7 +134,7 @@ def test_the_endpoints(strict_demo: str) -> None:
     client = Client(strict_demo, verbose=False)
     found = client.predict(SENTENCE, api_name="/analyse")
     assert found["fallback"] is True
-    assert found["labels"][0]["probability"] < found["labels"][0]["threshold"]
+    assert found["scores"][0]["probability"] < found["scores"][0]["threshold"]
     assert [one["fallback"] for one in client.predict([SENTENCE, ""], api_name="/batch")] == [True, True]
     assert client.predict(SENTENCE, api_name="/passages")[0]["answer"]["fallback"] is True
     both = client.predict(SENTENCE, "default", "./usual", api_name="/compare")

@@ -94,7 +94,7 @@ def test_a_broken_folder_is_told_without_its_place(tmp_path: Path, folder: Path)
 def test_a_model_of_the_hub(models: Models, hub: HubServer, token: str) -> None:
     hub.add("you/moods", FILES)
     found = models.get("you/moods")
-    assert found.predict("Thank you!").names == ["gratitude"]
+    assert found.predict("Thank you!").labels == ["gratitude"]
     assert models.get(" you/moods ") is found  # fetched once
     assert "you/moods" not in dict(models.titles()).values()  # what one visitor types, others do not read
     assert sorted(hub.sent) == sorted(f"you/moods/{name}" for name in PREDICTING_FILES)

@@ -112,7 +112,7 @@ def test_every_language_says_everything_with_the_same_places() -> None:
 
 
 def test_every_text_is_used_and_every_text_that_is_used_is_there() -> None:
-    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "space").glob("*.py"))
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "space").rglob("*.py"))
     built = ("split_", "sort_", "left_out", "legend_")  # put together in the code
     for key in TEXTS["en"]:
         assert f'"{key}"' in source or f"'{key}'" in source or key.startswith(built), key

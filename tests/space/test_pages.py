@@ -89,10 +89,10 @@ def test_a_visit(demo: str, browser: Browser, tmp_path: Path, width: int, scheme
 def test_the_answer_is_the_models(demo: str, page: Page, model: EmotionClassifier) -> None:
     ask(page, demo, SENTENCE)
     names = [name.split("\n")[0] for name in page.locator("#result .given .name").all_inner_texts()]
-    assert names == model.predict(SENTENCE).names
+    assert names == model.predict(SENTENCE).labels
     assert page.locator("#result .chip").count() == len(names)
     assert page.locator("#result .bar .tick").count() == len(LABELS)
-    first, second = model.predict(SENTENCE).labels
+    first, second = model.predict(SENTENCE).scores
     told = f"{first.label} ({first.probability:.0%}), and also {second.label} ({second.probability:.0%})"
     assert told in page.locator("#result .sentence").inner_text()
     assert page.locator("#words mark").all_inner_texts() == [word.text for word in model.explain(SENTENCE)]
@@ -286,7 +286,7 @@ def test_a_table_from_upload_to_download(demo: str, page: Page, tmp_path: Path, 
     table = files.read_table(parquet.value.path())
     assert table["Kommentar"][0].as_py() == "=Thank you 0"
     texts = table["Kommentar"].to_pylist()
-    assert table["emotion_labels"].to_pylist() == [prediction.names for prediction in model.predict(texts)]
+    assert table["emotions"].to_pylist() == [prediction.labels for prediction in model.predict(texts)]
 
 
 def test_a_table_can_be_stopped(demo: str, page: Page, tmp_path: Path) -> None:
@@ -356,7 +356,7 @@ def test_feedback_needs_consent_each_time(
     page.wait_for_selector("text=Nothing was stored: tick the box that you agree first.")
     (row,) = (json.loads(line) for line in file.read_text().splitlines()[len(before) :])
     assert row["text"] == "Thank you for this lovely day"
-    assert [LABELS[number] for number in row["labels"]] == sorted(model.predict(row["text"]).names, key=LABELS.index)
+    assert [LABELS[number] for number in row["labels"]] == sorted(model.predict(row["text"]).labels, key=LABELS.index)
     assert row["feedback"]["verdict"] == "agree"
 
 

@@ -57,11 +57,11 @@ def test_formats_and_encodings(
     assert source.encoding == encoding
     tally, rows = run(tmp_path, source, "text", model)
     assert [row["text"] for row in rows] == ["Thank you", "café"]
-    assert rows[0]["emotion_labels"] == "gratitude"
+    assert rows[0]["emotions"] == "gratitude"
     assert tally.rows == 2
     kept = parquet.read_table(tmp_path / "out" / "emotions.parquet")
     assert kept.column_names == ["id", "text", *ADDED]
-    assert kept["emotion_labels"].to_pylist()[0] == ["gratitude"]
+    assert kept["emotions"].to_pylist()[0] == ["gratitude"]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_broken_rows_are_counted_and_long_texts_cut(tmp_path: Path, model: Emoti
     ("content", "column", "expected"),
     [
         (b"id,text\n1,x\n", "words", "a.csv: no column 'words'; there are 'id', 'text'"),
-        (b"text,emotion_labels\nx,y\n", "text", "a.csv: has a column 'emotion_labels' already"),
+        (b"text,emotions\nx,y\n", "text", "a.csv: has a column 'emotions' already"),
         (b"text,text\nx,y\n", "text", "a.csv: column 'text' stands there twice"),
         (b"text,n\n1,2,3\n", "text", "a.csv: no row could be read; a.csv, line 2: 3 cells"),
     ],
@@ -180,7 +180,7 @@ def test_a_missing_text_has_an_empty_answer(
     assert (progress.rows, progress.missing, progress.bad) == (3, 1, 0)
     assert rows[1] == {"text": "", "n": "2", **dict.fromkeys(ADDED, "")}
     kept = parquet.read_table(tmp_path / "out" / "emotions.parquet")
-    assert kept["emotion_labels"].to_pylist()[1] is None
+    assert kept["emotions"].to_pylist()[1] is None
     given = counts.given_labels(tmp_path / "out" / scoring.PARQUET_FILE, model.labels)
     assert given.any(axis=1).tolist() == [True, False, True]
     (table, _) = results.rows_of("en", tmp_path / "out" / scoring.PARQUET_FILE, "text")
@@ -207,7 +207,7 @@ def test_pasted_lines(tmp_path: Path, model: EmotionClassifier) -> None:
     assert [row["text"] for row in rows] == ["Thank you", "I hate it"]
     given = counts.given_labels(tmp_path / "out" / scoring.PARQUET_FILE, model.labels)
     assert [[model.labels[n] for n in row.nonzero()[0]] for row in given] == [
-        sorted(one.names, key=model.labels.index) for one in model.predict(["Thank you", "I hate it"])
+        sorted(one.labels, key=model.labels.index) for one in model.predict(["Thank you", "I hate it"])
     ]
     assert counts.co_occurrence(given).trace() == given.sum()
 

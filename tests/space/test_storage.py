@@ -111,7 +111,7 @@ def test_a_table_ends_with_the_server_that_reads_it(tmp_path: Path) -> None:
         """Process and its parent; other tests may run some of their own."""
         found = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
         rows = [line.split(None, 2) for line in found.splitlines()[1:]]
-        return {int(pid): int(parent) for pid, parent, args in rows if "-m space.scoring" in args}
+        return {int(pid): int(parent) for pid, parent, args in rows if "-m space.table.scoring" in args}
 
     def ask(url: str, file: dict[str, Any]) -> None:
         with contextlib.suppress(Exception):  # nobody answers any more

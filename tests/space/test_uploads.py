@@ -77,7 +77,7 @@ def test_a_result_that_is_too_large(tmp_path: Path, model: EmotionClassifier, mo
     keys = json.dumps({f"key{n}": "" for n in range(199)} | {"text": "a"})
     lines = '{"text":"\\u0001"}\n' * 200
     found = look(tmp_path, "a.jsonl", f"{keys}\n{lines}".encode())
-    code = "import space.apart as a, space.scoring as s; a.LARGEST_RESULT = 10_000; a.serve(s._score)"
+    code = "import space.table.apart as a, space.table.scoring as s; a.LARGEST_RESULT = 10_000; a.serve(s._score)"
     (tmp_path / "small.py").write_text(code)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     (tmp_path / "out").mkdir()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from evenmood.data.build_folder import sha256
-from evenmood.errors import DataError, UsageError
+from evenmood.errors import DataError, EvenmoodError, UsageError
 from evenmood.labels import LABELS
 from evenmood.system.paths import expanded
 
@@ -64,6 +64,8 @@ def read_array(array: Array, rows: int, source: str) -> np.ndarray:
             if array.name not in held.files:
                 raise DataError(f"{array.file}: no array {array.name!r}; it has {', '.join(held.files) or 'none'}")
             found = held[array.name]
+    except EvenmoodError:
+        raise
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{where}: not an npz file of numbers ({' '.join(str(error).split())[:100]})") from None
     if found.ndim != 2 or found.shape[1] != len(LABELS):

@@ -180,7 +180,7 @@ def sarcasm(classifier: EmotionClassifier, sentences: Sequence[Mapping[str, str]
     predictions = classifier.predict([sentence["text"] for sentence in sentences])
     outcomes = []
     for sentence, prediction in zip(sentences, predictions, strict=True):
-        given = {GROUP_OF[label] for label in prediction.names}
+        given = {GROUP_OF[label] for label in prediction.labels}
         intended, literal = (GROUP_OF[sentence[side]] in given for side in ("intended", "literal"))
         outcomes.append(
             "both" if intended and literal else "intended" if intended else "literal" if literal else "neither"

@@ -4,7 +4,6 @@
 #   "datasets>=4.0",
 #   "evaluate>=0.4.6",
 #   "fasttext-community>=0.11.9",
-#   "huggingface_hub>=1.0",
 #   "huggingface_hub>=2.4",
 #   "jinja2>=3.1",
 #   "keras>=3.12",
@@ -16,6 +15,7 @@
 #   "scikit-learn>=1.6",
 #   "tensorflow[and-cuda]>=2.20",
 #   "tokenizers>=0.22.1",
+#   "tqdm>=4.66",
 #   "typer>=0.24",
 # ]
 # ///

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import typer
 
-from evenmood.errors import DataError, UsageError
+from evenmood.errors import DataError, EvenmoodError, UsageError
 from evenmood.model import hub
 from evenmood.system.paths import expanded
 from evenmood.text.normalization import PAD_ID, UNKNOWN_ID, clean
@@ -76,7 +76,8 @@ def load_vectors(
     found[UNKNOWN_ID] = found[known].mean(axis=0)
     found[PAD_ID] = 0
     say(f"vectors: {known.sum():,} of {len(words) - FIRST_WORD:,} words found in {config.vectors}")
-    check_distinct([word for word, one in zip(words, known, strict=True) if one], found[known], config.vectors)
+    if config.vectors.startswith(ENCODER):  # fastText's own are alike for "hahaha" and "hahahaha", as they should be
+        check_distinct([word for word, one in zip(words, known, strict=True) if one], found[known], config.vectors)
     return found
 
 
@@ -201,6 +202,8 @@ def confirm_download(source: str, yes: bool) -> None:
         size = KNOWN_SIZES.get(source)
         if size is None:
             size = hub.retrying(lambda: get_hf_file_metadata(hf_hub_url(source, "model.bin"))).size or 0
+    except EvenmoodError:
+        raise
     except Exception as error:  # reported when the vectors are loaded
         if not isinstance(error, (OSError, ValueError)) and not hub.of_transport(error):
             raise

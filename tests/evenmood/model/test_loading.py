@@ -267,7 +267,7 @@ def test_saving_over_itself_twice_keeps_keras_s_files(folder: Path) -> None:
     (folder / "model.weights.h5").write_bytes(b"weights")
     model = EmotionClassifier.from_pretrained(folder)
     for threshold in (0.125, 0.25):
-        model.thresholds = {"joy": threshold}
+        model.set_thresholds(joy=threshold)
         model.save_pretrained(folder, overwrite=True)
         assert EmotionClassifier.from_pretrained(folder).thresholds["joy"] == threshold
         assert (folder / "model.weights.h5").read_bytes() == b"weights"

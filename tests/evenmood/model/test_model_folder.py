@@ -245,7 +245,7 @@ def test_a_saved_model_is_the_same(folder: Path, tmp_path: Path) -> None:
     (folder / "training" / "config.json").write_text("{}", encoding="utf-8")
     (folder / "private-notes.txt").touch()
     model = EmotionClassifier.from_pretrained(folder)
-    model.thresholds = {"joy": 0.125, "grief": 1}
+    model.set_thresholds(joy=0.125, grief=1)
     target = model.save_pretrained(tmp_path / "a" / "b")
     measured = EmotionClassifier.from_pretrained(folder).thresholds
     again = EmotionClassifier.from_pretrained(str(target))
@@ -263,7 +263,7 @@ def test_a_saved_model_is_the_same(folder: Path, tmp_path: Path) -> None:
 
 def test_a_model_can_be_saved_over_itself(folder: Path) -> None:
     model = EmotionClassifier.from_pretrained(folder)
-    model.thresholds = {"joy": 0.125}
+    model.set_thresholds(joy=0.125)
     model.save_pretrained(folder, overwrite=True)
     assert read_info(folder).thresholds["joy"] == 0.125
     assert set(files_of(folder)) == set(PREDICTING_FILES)

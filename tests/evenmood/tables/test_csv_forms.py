@@ -103,7 +103,7 @@ def test_other_output_than_input(tmp_path: Path) -> None:
     assert (
         (tmp_path / "out.csv")
         .read_bytes()
-        .startswith(b'id,text,emotion_labels,emotion_probabilities,emotion_fallback\r\n1,"Thank you, caf\xc3\xa9!",')
+        .startswith(b'id,text,emotions,emotion_probabilities,emotion_fallback\r\n1,"Thank you, caf\xc3\xa9!",')
     )
     evenmood(*command, "--output-encoding", "utf-16", "--output-delimiter", "tab")
     assert (tmp_path / "out.csv").read_bytes().startswith(b"\xff\xfei\0d\0\t\0")
@@ -168,7 +168,7 @@ def test_delimiters(tmp_path: Path, given: str, delimiter: str) -> None:
     (tmp_path / "in.csv").write_text(given)
     form, _ = read_form(io.BytesIO(given.encode()), "in.csv", "csv", None, None, ["text"])
     assert form.delimiter == delimiter
-    assert evenmood("predict", tmp_path / "in.csv", "--format", "jsonl")[0].count("emotion_labels") == 1
+    assert evenmood("predict", tmp_path / "in.csv", "--format", "jsonl")[0].count("emotions") == 1
 
 
 def test_encodings_of_large_files(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_broken_utf_16(tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     path.write_bytes("text\nok\nhalf an emoji ".encode("utf-16") + b"\x3d\xd8" + "\nlast\n".encode("utf-16-le"))
     printed, error = evenmood("predict", path, "--format", "jsonl", "--skip-bad")
-    assert printed.count("emotion_labels") == 2
+    assert printed.count("emotions") == 2
     assert "line 3: not UTF-16 at byte 28" in error
     path.write_bytes("text\nok\n".encode("utf-16") + b"x")
     assert "not UTF-16" in evenmood("predict", path, code=1)[1]

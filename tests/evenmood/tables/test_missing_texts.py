@@ -55,8 +55,8 @@ def test_every_format_gives_an_empty_answer(tmp_path: Path, kind: str, model: Em
         for row in (rows[1], rows[3]):
             assert [row[name] for name in added] == [None if target in ("jsonl", "parquet") else ""] * 4
         for row in (rows[0], rows[2]):
-            names = row["emotion_labels"].split(";") if target in ("csv", "tsv") else row["emotion_labels"]
-            assert names == model.predict(row["text"]).names
+            names = row["emotions"].split(";") if target in ("csv", "tsv") else row["emotions"]
+            assert names == model.predict(row["text"]).labels
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_column_without_any_text(tmp_path: Path) -> None:
         parquet.write_table(pyarrow.table({"text": column}), tmp_path / "in.parquet")
         error = evenmood("predict", tmp_path / "in.parquet", tmp_path / "out.parquet", "--overwrite")[1]
         assert error == "2 of 2 rows have no text and got an empty answer\n"
-        assert parquet.read_table(tmp_path / "out.parquet")["emotion_labels"].to_pylist() == [None, None]
+        assert parquet.read_table(tmp_path / "out.parquet")["emotions"].to_pylist() == [None, None]
 
 
 MISSING: dict[str, Any] = {
@@ -116,14 +116,14 @@ MISSING: dict[str, Any] = {
 @pytest.mark.parametrize("name", MISSING)
 def test_a_missing_text_has_an_empty_prediction(model: EmotionClassifier, name: str) -> None:
     texts = ["Thank you!", MISSING[name], "I'm scared"]
-    for predictions in (model.predict(texts), list(model.predict(iter(texts)))):
+    for predictions in (model.predict(texts), list(model.predict_stream(iter(texts)))):
         assert [one.missing for one in predictions] == [False, True, False]
-        assert (predictions[1].labels, predictions[1].names, predictions[1].fallback) == ((), [], False)
+        assert (predictions[1].scores, predictions[1].labels, predictions[1].fallback) == ((), [], False)
         assert (predictions[1].words, predictions[1].windows) == (0, 0)
         assert [predictions[0], predictions[2]] == model.predict([texts[0], texts[2]])
     probabilities = model.predict_proba(texts)
     assert np.isnan(probabilities).all(axis=1).tolist() == [False, True, False]
-    assert model.decide(probabilities)[1].missing
+    assert model.apply_thresholds(probabilities)[1].missing
     assert str(model.predict(texts)[1]) == "missing text"
 
 

@@ -16,7 +16,7 @@ from pyarrow import parquet
 from tests.evenmood.test_cli import evenmood
 
 COMMAND = f"'{sys.executable}' -m evenmood"
-HEADER = "text,emotion_labels,emotion_probabilities,emotion_fallback"
+HEADER = "text,emotions,emotion_probabilities,emotion_fallback"
 
 
 @pytest.fixture

@@ -95,7 +95,7 @@ def test_parquet_columns_stay_arrows(tmp_path: Path) -> None:
     assert after["ordered"].type.ordered
     assert after["ordered"].chunk(0).dictionary.to_pylist() == categories
     assert len(after) == n
-    assert after["emotion_labels"].to_pylist()[0] == ["gratitude"]
+    assert after["emotions"].to_pylist()[0] == ["gratitude"]
 
 
 def test_a_pandas_frame_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -141,8 +141,8 @@ LINE = (
 def test_json_cells_stay_as_they_are_written(tmp_path: Path) -> None:
     source = jsonl(tmp_path / "in.jsonl", [LINE, ' {"text" : "\\ud83d\\ude00 \\ud800" }  '])
     first, second = evenmood("predict", source, "-")[0].splitlines()
-    assert first.startswith(LINE[:-1] + ', "emotion_labels": ["gratitude"]')
-    assert second.startswith('{"text" : "\\ud83d\\ude00 \\ud800", "emotion_labels": [')
+    assert first.startswith(LINE[:-1] + ', "emotions": ["gratitude"]')
+    assert second.startswith('{"text" : "\\ud83d\\ude00 \\ud800", "emotions": [')
     assert json.loads(first)["emotion_fallback"] is False
 
 

@@ -34,7 +34,7 @@ MOVES = 0.1
 @pytest.mark.parametrize(("emoji", "labels"), EMOJI.items(), ids=EMOJI)
 def test_alone_and_repeated(model: EmotionClassifier, emoji: str, labels: set[str]) -> None:
     for text in (emoji, emoji * 3):
-        assert labels & set(model.predict(text).names), text
+        assert labels & set(model.predict(text).labels), text
 
 
 @pytest.mark.parametrize(("emoji", "labels"), EMOJI.items(), ids=EMOJI)

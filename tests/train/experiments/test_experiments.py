@@ -36,7 +36,7 @@ def made_up(noise: dict[str, float], rows: int = 600, seeds: int = 3) -> tuple[l
             }
             vectors = random.normal(size=(len(LABELS), 4)).astype(np.float32)
             known = load_everyday("test").split.labels
-            everyday = (0.8 * known + 0.2 * random.random(known.shape) - (0 if arm.startswith("b") else 0.3)).clip(0, 1)
+            everyday = (known - 0.6 * random.random(known.shape) - (0 if arm.startswith("b") else 0.1)).clip(0, 1)
             thresholds = np.full(len(LABELS), 0.5, np.float32)
             runs.append(Run(arm, seed, probabilities, thresholds, everyday, vectors, about))
     return runs, test

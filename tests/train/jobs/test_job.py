@@ -211,7 +211,7 @@ def test_the_script_needs_what_the_extras_bring() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     wanted = {line.split(";")[0].strip() for line in (*project["dependencies"], *extras["train"], *extras["gpu"])}
-    script = (ROOT / "train" / "job.py").read_text()
+    script = (ROOT / "train" / "jobs" / "job.py").read_text()
     found = re.search(r"(?m)^# /// script$\s(?P<content>(^#(| .*)$\s)+)^# ///$", script)  # PEP 723
     assert found
     lines = found["content"].splitlines()
@@ -224,8 +224,8 @@ def test_the_same_source_gives_the_same_archive(tmp_path: Path) -> None:
     first, second = archive(tmp_path / "a.tar.gz"), archive(tmp_path / "b.tar.gz")
     assert first.read_bytes() == second.read_bytes()
     shutil.unpack_archive(first, tmp_path / "out")
-    assert (tmp_path / "out" / "train" / "fit.py").is_file()
-    assert (tmp_path / "out" / "train" / "model_card.md.jinja").is_file()
+    assert (tmp_path / "out" / "train" / "fitting" / "fit.py").is_file()
+    assert (tmp_path / "out" / "train" / "release" / "model_card.md.jinja").is_file()
 
 
 def test_flags_make_the_configuration() -> None:

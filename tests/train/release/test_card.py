@@ -44,7 +44,7 @@ def test_the_default_models_card() -> None:
     assert macro.dataset_split == "test"
     widget = card.data.get("widget")
     assert [entry["text"] for entry in widget] == list(EXAMPLES)
-    best = EmotionClassifier.from_pretrained().predict(EXAMPLES[0]).names[0]
+    best = EmotionClassifier.from_pretrained().predict(EXAMPLES[0]).labels[0]
     assert widget[0]["output"][0]["label"] == best
 
 

@@ -53,7 +53,7 @@ def test_a_second_push_makes_no_commit(hub: HubServer, token: str, classifier: E
 def test_thresholds_set_later_go_along(hub: HubServer, token: str, evaluated_model: Path) -> None:
     classifier = EmotionClassifier.from_pretrained(evaluated_model)
     before = classifier.thresholds["joy"]
-    classifier.thresholds = {"joy": 0.125}
+    classifier.set_thresholds(joy=0.125)
     classifier.push_to_hub(NAME)
     held = hub.repositories[NAME].files()
     assert json.loads(held[INFO_FILE])["thresholds"]["joy"] == 0.125
@@ -201,7 +201,7 @@ def test_the_card_of_a_retuned_model_names_itself(hub: HubServer, token: str, cl
     measured = classifier.thresholds["joy"]
     for source, target, joy in ((NAME, "you/moods-tuned", 0.125), ("you/moods-tuned", "team/again", 0.25)):
         loaded = EmotionClassifier.from_pretrained(source)
-        loaded.thresholds = {"joy": joy}
+        loaded.set_thresholds(joy=joy)
         loaded.push_to_hub(target)
         card = hub.repositories[target].files()[CARD_FILE].decode()
         assert source not in card.replace(target, "")
@@ -209,7 +209,7 @@ def test_the_card_of_a_retuned_model_names_itself(hub: HubServer, token: str, cl
             assert form in card, form
         assert card.count("changed since") == 1
         assert f"joy {joy:g} (was {measured:g})" in card
-    loaded.thresholds = {"joy": measured}
+    loaded.set_thresholds(joy=measured)
     loaded.push_to_hub(NAME)
     assert "changed since" not in hub.repositories[NAME].files()[CARD_FILE].decode()
 

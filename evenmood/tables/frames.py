@@ -1,0 +1,78 @@
+"""Frames of pandas and polars, Arrow tables and lists of texts: the same columns that tables on disk get."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evenmood.errors import UsageError
+from evenmood.inputs import checked_texts
+from evenmood.tables.scored import ADDED, added_names, arrow_with_emotions, check_free, emotions_of
+
+if TYPE_CHECKING:
+    from evenmood.classifier import EmotionClassifier
+
+EMOTIONS, PROBABILITIES, FALLBACK = ADDED
+
+
+def with_emotions(
+    classifier: "EmotionClassifier",
+    data: Any,
+    column: str,
+    chosen: list[str],
+    proba: bool,
+    show_progress_bar: bool = False,
+) -> Any:
+    """A frame with the added columns; see `EmotionClassifier.predict_frame`."""
+    library, kind = type(data).__module__.split(".")[0], type(data).__name__
+    if isinstance(data, (list, tuple)):
+        data, library = _pandas().DataFrame({column: list(data)}, dtype=object), "pandas"
+    elif kind == "Series" and library in ("pandas", "polars"):
+        column = data.name or column
+        data = data.to_frame(column)
+    elif kind == "LazyFrame":
+        raise TypeError("predict_frame takes a DataFrame, not a LazyFrame; call collect() first")
+    elif (library, kind) not in (("pandas", "DataFrame"), ("polars", "DataFrame"), ("pyarrow", "Table")):
+        raise TypeError(f"predict_frame takes a frame of pandas or polars, an Arrow table or a list, not {kind}")
+    names = [str(name) for name in (data.schema.names if library == "pyarrow" else data.columns)]
+    if names.count(column) != 1:
+        problem = "twice" if column in names else f"not there; the columns are {', '.join(names):.400}"
+        raise UsageError(f"column {column!r} is {problem}")
+    check_free("the frame", names, added_names(chosen, proba))
+    if library == "pyarrow":
+        return arrow_with_emotions(classifier, data, column, chosen, proba)[0]
+    texts = checked_texts(data[column].to_list())
+    rows = emotions_of(classifier, texts, chosen, proba, flat=False, show_progress_bar=show_progress_bar).columns
+    values = {name: [row[name] for row in rows] for name in added_names(chosen, proba)}
+    return _polars(data, values) if library == "polars" else _with_pandas(data, values)
+
+
+def _with_pandas(data: Any, values: dict[str, list[Any]]) -> Any:
+    pandas = _pandas()
+    columns = {}
+    for name, given in values.items():
+        if name in (EMOTIONS, PROBABILITIES):
+            columns[name] = np.empty(len(given), object)
+            columns[name][:] = given
+        else:
+            columns[name] = pandas.array(given, "boolean" if name == FALLBACK else "Float64")
+    return data.assign(**columns)
+
+
+def _polars(data: Any, values: dict[str, list[Any]]) -> Any:
+    import polars
+
+    kinds: dict[str, Any] = {
+        EMOTIONS: polars.List(polars.String),
+        PROBABILITIES: polars.List(polars.Float64),
+        FALLBACK: polars.Boolean,
+    }
+    added = [polars.Series(name, given, kinds.get(name, polars.Float64)) for name, given in values.items()]
+    return data.with_columns(added)
+
+
+def _pandas() -> Any:
+    try:
+        import pandas
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError("a list gives a pandas frame; install pandas, or pass a polars frame") from None
+    return pandas

@@ -1,0 +1,92 @@
+"""`predict_frame`: a frame in, a frame of the same kind out, with the columns that tables on disk get."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas
+import polars
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from evenmood import LABELS, EmotionClassifier, UsageError
+from tests.fakes.local_hub import run_module
+
+TEXTS = ["Thank you so much!", None, "I'm scared of the dark", ""]
+ADDED = ["emotions", "emotion_probabilities", "emotion_fallback"]
+
+
+def test_a_pandas_frame_keeps_its_index_and_columns(model: EmotionClassifier) -> None:
+    frame = pandas.DataFrame({"id": [1, 2, 3, 4], "comment": TEXTS}, index=[7, 7, "x", 0])
+    found = model.predict_frame(frame, column="comment")
+    assert list(found.columns) == ["id", "comment", *ADDED]
+    assert list(found.index) == [7, 7, "x", 0]
+    assert list(frame.columns) == ["id", "comment"]
+    assert found["emotions"].iloc[0] == model.predict("Thank you so much!").labels
+    assert found["emotions"].iloc[1] is None
+    assert found["emotion_fallback"].isna().tolist() == [False, True, False, False]
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), pandas.NA])
+def test_a_missing_value_is_answered_by_one(model: EmotionClassifier, missing: Any) -> None:
+    found = model.predict_frame(pandas.DataFrame({"text": ["Thank you", missing]}, dtype=object), proba=True)
+    assert found["emotions"].tolist() == [["gratitude"], None]
+    assert found["emotion_joy"].isna().tolist() == [False, True]
+
+
+def test_columns_of_labels(model: EmotionClassifier) -> None:
+    frame = pandas.DataFrame({"text": ["Thank you so much!", "I'm scared"]})
+    every = model.predict_frame(frame, proba=True)
+    assert list(every.columns) == ["text", *ADDED, *(f"emotion_{label}" for label in LABELS)]
+    assert every["emotion_fear"].to_numpy() == pytest.approx(model.predict_proba(frame["text"])[:, 14], abs=1e-4)
+    some = model.predict_frame(frame, labels=["gratitude", "joy"], proba=True)
+    assert list(some.columns) == ["text", *ADDED, "emotion_gratitude", "emotion_joy"]
+    assert some["emotions"].tolist() == [["gratitude"], []]
+
+
+def test_a_polars_frame(model: EmotionClassifier) -> None:
+    found = model.predict_frame(polars.DataFrame({"id": [1, 2, 3, 4], "text": TEXTS}), proba=True)
+    assert isinstance(found, polars.DataFrame)
+    assert found.columns[:5] == ["id", "text", *ADDED]
+    assert found["emotions"].dtype == polars.List(polars.String)
+    assert found["emotions"].to_list()[:2] == [model.predict("Thank you so much!").labels, None]
+    assert found["emotion_joy"].null_count() == 1
+    assert model.predict_frame(polars.DataFrame({"text": []}, schema={"text": polars.String})).height == 0
+
+
+def test_series_lists_and_arrow_tables(model: EmotionClassifier) -> None:
+    assert list(model.predict_frame(pandas.Series(TEXTS, name="said")).columns) == ["said", *ADDED]
+    assert model.predict_frame(polars.Series("said", TEXTS)).columns == ["said", *ADDED]
+    listed = model.predict_frame(TEXTS)
+    assert list(listed.columns) == ["text", *ADDED]
+    assert listed["emotions"].iloc[1] is None
+    assert model.predict_frame(pyarrow.table({"text": TEXTS})).schema.names == ["text", *ADDED]
+
+
+def test_the_same_columns_as_the_command(model: EmotionClassifier, tmp_path: Path) -> None:
+    table = pyarrow.table({"text": ["Thank you so much!", None, "I'm scared"]})
+    parquet.write_table(table, tmp_path / "in.parquet")
+    done = run_module("evenmood", "predict", tmp_path / "in.parquet", tmp_path / "out.parquet", "--proba", "--quiet")
+    assert done.returncode == 0, done.stderr
+    written = parquet.read_table(tmp_path / "out.parquet")
+    assert model.predict_frame(polars.from_arrow(table), proba=True).to_dicts() == written.to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "error", "message"),
+    [
+        (pandas.DataFrame({"a": ["x"]}), {}, UsageError, "'text' is not there; the columns are a"),
+        (pandas.DataFrame([["x", "y"]], columns=["text", "text"]), {}, UsageError, "twice"),
+        (pandas.DataFrame({"text": ["x"], "emotions": ["y"]}), {}, UsageError, "'emotions' already"),
+        (pandas.DataFrame({"text": ["x"]}), {"labels": ["rage"]}, UsageError, "'rage'"),
+        (pandas.DataFrame({"text": ["x", 3]}), {}, TypeError, "text 1 is 3"),
+        (polars.LazyFrame({"text": ["x"]}), {}, TypeError, "collect"),
+        ("a text", {}, TypeError, "not str"),
+        ({"text": ["x"]}, {}, TypeError, "not dict"),
+    ],
+)
+def test_what_is_refused(
+    model: EmotionClassifier, data: Any, options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        model.predict_frame(data, **options)

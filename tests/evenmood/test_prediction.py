@@ -1,0 +1,109 @@
+"""One form of an answer: the object, its dictionary, the pipeline, the command and the columns of tables agree."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+
+import evenmood
+from evenmood import LABELS, DataError, EmotionClassifier, EvenmoodError, HubError, ModelError, UsageError
+from evenmood.tables.scored import columns_of
+
+TEXT = "Thank you so much, this made my day!"
+
+
+def test_labels_are_names_and_scores_have_the_numbers(model: EmotionClassifier) -> None:
+    prediction = model.predict(TEXT)
+    assert prediction.labels == [score.label for score in prediction.scores]
+    for score in prediction.scores:
+        assert score.threshold == pytest.approx(model.thresholds[score.label])
+        assert score.probability == prediction.probabilities[score.label]
+
+
+def test_probabilities_are_those_of_predict_proba(model: EmotionClassifier) -> None:
+    texts = [TEXT, "ok", "I'm scared"]
+    for prediction, row in zip(model.predict(texts), model.predict_proba(texts), strict=True):
+        assert prediction.probabilities == dict(zip(LABELS, row.tolist(), strict=True))
+    (some,) = model.apply_thresholds(model.predict_proba([TEXT]), only=["joy", "anger"])
+    assert list(some.probabilities) == ["joy", "anger"]
+
+
+def test_the_dictionary_is_ready_for_json(model: EmotionClassifier) -> None:
+    prediction = model.predict(TEXT)
+    content = json.loads(json.dumps(prediction.to_dict()))
+    assert content == prediction.to_dict()
+    assert content["labels"] == prediction.labels
+    assert [score["label"] for score in content["scores"]] == prediction.labels
+    assert list(content["probabilities"]) == list(LABELS)
+    assert (content["fallback"], content["words"], content["windows"]) == (False, 9, 1)
+
+
+def test_every_form_says_the_same(model: EmotionClassifier) -> None:
+    prediction = model.predict(TEXT)
+    piped = evenmood.pipeline(model=model, top_k=None)(TEXT)[0]
+    assert {score["label"]: score["score"] for score in piped} == prediction.probabilities
+    columns = columns_of(prediction, flat=False)
+    assert columns["emotions"] == prediction.labels
+    assert columns["emotion_fallback"] is prediction.fallback
+
+
+def test_predictions_compare_by_what_they_say(model: EmotionClassifier) -> None:
+    assert model.predict(TEXT) == model.predict([TEXT, "another"])[0]
+    assert model.predict(TEXT) != model.predict("I'm scared")
+    assert len({model.predict(TEXT), model.predict(TEXT)}) == 1
+    assert pickle.loads(pickle.dumps(model.predict(TEXT))).probabilities == model.predict(TEXT).probabilities
+
+
+def test_the_repr_is_readable(model: EmotionClassifier) -> None:
+    score = model.predict(TEXT).scores[0]
+    assert repr(model.predict(TEXT)).startswith(f"Prediction({score.label}={score.probability:.2f}")
+    assert repr(model.predict(TEXT, thresholds=1.0)).endswith("fallback=True)")
+    missing = model.predict([None])[0]
+    assert repr(missing) == "Prediction(missing=True)"
+    assert missing.to_dict()["probabilities"] == {}
+
+
+def test_labels_by_number_and_numbers_by_label(model: EmotionClassifier) -> None:
+    assert model.id2label[3] == LABELS[3]
+    assert [model.label2id[label] for label in LABELS] == list(range(28))
+    assert model.predict_proba(TEXT)[model.label2id["gratitude"]] == np.float32(
+        model.predict(TEXT).probabilities["gratitude"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"), [(UsageError, ValueError), (DataError, ValueError), (ModelError, OSError), (HubError, OSError)]
+)
+def test_errors_are_built_in_ones_too(error: type[EvenmoodError], kind: type[Exception]) -> None:
+    raised = error("no model here; token hf_abcdefghijklmnopqrstuvwxyz01234567")
+    assert isinstance(raised, kind)
+    assert isinstance(raised, EvenmoodError)
+    assert str(raised).startswith("no model here")
+    assert "abcdef" not in str(raised)
+    assert str(pickle.loads(pickle.dumps(raised))) == str(raised)
+
+
+def test_the_constructor_takes_a_folder(model: EmotionClassifier) -> None:
+    assert EmotionClassifier(str(model.folder)).predict(TEXT) == model.predict(TEXT)
+    with pytest.raises(OSError, match="from_pretrained"):
+        EmotionClassifier("you/moods")
+
+
+def test_a_progress_bar_changes_nothing(model: EmotionClassifier, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = [f"{TEXT} {number}" for number in range(20_000)]
+    assert model.predict(texts, show_progress_bar=True) == model.predict(texts)
+    assert "20.0k" in capsys.readouterr().err
+    assert np.allclose(model.predict_proba(texts, show_progress_bar=True), model.predict_proba(texts), atol=1e-6)
+    assert model.predict([], show_progress_bar=True) == []
+
+
+def test_iterators_have_a_method_of_their_own(model: EmotionClassifier) -> None:
+    for call in (model.predict, model.predict_proba):
+        with pytest.raises(TypeError, match="predict_stream"):
+            call(iter([TEXT]))
+        with pytest.raises(TypeError, match="no order"):
+            call({TEXT})
+    assert list(model.predict_stream([TEXT, None])) == model.predict([TEXT, None])
+    with pytest.raises(TypeError, match="use predict"):
+        model.predict_stream(TEXT)

@@ -1,0 +1,78 @@
+"""Thresholds for texts of one's own."""
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.texts import made_up_texts
+from evenmood import LABELS, EmotionClassifier, UsageError
+
+TEXTS = ["Thank you so much!", "I'm so scared", "What a lovely day", "I am furious", "Thanks a lot", "ok"]
+NAMES: list[Any] = ["gratitude", ["fear"], ["joy", "admiration"], "anger", ["gratitude"], "neutral"]
+
+
+def test_names_and_arrays_give_the_same() -> None:
+    model = EmotionClassifier.from_pretrained()
+    before = dict(model.thresholds)
+    array = np.zeros((len(TEXTS), 28))
+    for row, names in enumerate(NAMES):
+        for name in [names] if isinstance(names, str) else names:
+            array[row, LABELS.index(name)] = 1
+    found = model.tune_thresholds(TEXTS, NAMES)
+    assert found == model.tune_thresholds(TEXTS, array)
+    assert dict(model.thresholds) == before
+    assert found.unchanged == tuple(
+        label for label in LABELS if label not in ("gratitude", "fear", "joy", "admiration", "anger", "neutral")
+    )
+    assert all(found[label] == before[label] for label in found.unchanged)
+    assert found.scores["grief"] is None
+    assert found.scores["gratitude"] == 1.0
+    model.thresholds = found
+    assert dict(model.thresholds) == dict(found)
+    assert repr(found).startswith("TunedThresholds(28 labels, mean f1 ")
+    copy = pickle.loads(pickle.dumps(found))
+    assert (copy, copy.scores, copy.unchanged) == (found, found.scores, found.unchanged)
+
+
+def test_no_other_threshold_is_better(model: EmotionClassifier) -> None:
+    texts = made_up_texts(400)
+    probabilities = model.predict_proba(texts)
+    truth = np.random.default_rng(0).random(probabilities.shape) < probabilities
+    found = {
+        metric: model.tune_thresholds(texts, truth, metric=metric, method="grid") for metric in ("f1", "f0.5", "f2")
+    }
+    column = int(truth.sum(axis=0).argmax())
+
+    def score(threshold: float, beta: float) -> float:
+        predicted = probabilities[:, column] >= np.float32(threshold)
+        hits = (predicted & truth[:, column]).sum()
+        return float((1 + beta**2) * hits / max(predicted.sum() + beta**2 * truth[:, column].sum(), 1))
+
+    for metric, tuned in found.items():
+        beta = float(metric[1:])
+        best = max(score(step / 100, beta) for step in range(1, 100))
+        assert tuned.scores[LABELS[column]] == pytest.approx(best)
+        assert score(tuned[LABELS[column]], beta) == pytest.approx(best)
+    assert found["f2"][LABELS[column]] <= found["f0.5"][LABELS[column]]
+
+
+@pytest.mark.parametrize(
+    ("texts", "labels", "options", "error", "message"),
+    [
+        (TEXTS, NAMES[:2], {}, UsageError, "2 for 6 texts"),
+        (TEXTS[:1], [["rage"]], {}, UsageError, "text 0: unknown label 'rage'"),
+        (TEXTS[:1], np.zeros((1, 27)), {}, UsageError, r"shape \(1, 28\), not shape \(1, 27\)"),
+        (TEXTS[:1], np.full((1, 28), 0.5), {}, UsageError, "expected 0 or 1"),
+        ([], [], {}, UsageError, "no texts"),
+        (TEXTS, NAMES, {"metric": "accuracy"}, UsageError, "the metrics are f1, f0.5, f2"),
+        (["a", None], ["joy", "joy"], {}, TypeError, "text 1 is missing"),
+        ("a", ["joy"], {}, TypeError, "list of texts"),
+    ],
+)
+def test_what_is_refused(
+    model: EmotionClassifier, texts: Any, labels: Any, options: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        model.tune_thresholds(texts, labels, **options)
