@@ -21,8 +21,8 @@ class TrainConfig:
     Attributes:
         data: Hub data set (`id[:configuration]`), folder of TSV or Parquet files, or build (or `BUILD:unbalanced`).
         vectors: fastText `.bin` or `.vec` file, Hub id, `self` (train on the text), `encoder:MODEL` or `random`.
-        corpus: Further text files, one text a line, for `self`.
-        soft_targets: Parquet files of `text` and a teacher's `probabilities`, as `label` writes them.
+        corpus: Further text files, one text a line, for `self`; here, or on the Hub (`hf://datasets/ID/PATH`).
+        soft_targets: Parquet files of `text` and a teacher's `probabilities`, as `label` writes them; or `hf://…`.
         label_share: Share of a text's own labels in its target where a teacher's probabilities are the rest.
         repeats: Times that each text of the training split is read in an epoch.
         extra: Further labelled training texts, a data set as `data`; those near a held-out text are left out.

@@ -14,8 +14,8 @@ from evenmood.data.rows import symbol_hash
 from evenmood.data.splits import Split, load_split
 from evenmood.errors import DataError
 from evenmood.labels import LABELS
+from evenmood.model.hub_files import located
 from evenmood.model.model_folder import write_text
-from evenmood.system.paths import expanded
 from train.config import TrainConfig
 from train.evaluation.everyday import load_everyday
 from train.release.card import SOFT_TARGETS_FILE
@@ -65,7 +65,7 @@ def training_texts(
     labelled = [(train, config.label_share, config.repeats)]
     if extra:
         labelled.append((extra, config.extra_label_share, config.extra_repeats))
-    read = [read_soft_targets(expanded(name)) for name in config.soft_targets]
+    read = [read_soft_targets(located(name)) for name in config.soft_targets]
     texts = [text for part, _ in read for text in part]
     soft = np.concatenate([np.empty((0, len(LABELS)), np.float32), *(part for _, part in read)])
     places: dict[str, int] = {}
@@ -117,8 +117,8 @@ def load_extra(source: str, data: str, say: Callable[[str], None]) -> Split:
 def check_soft_targets(config: TrainConfig) -> None:
     """Raise `DataError` if a file of soft targets is missing, before anything large is read."""
     for name in config.soft_targets:
-        if not expanded(name).exists():
-            raise _missing(expanded(name))
+        if not located(name).exists():
+            raise _missing(located(name))
 
 
 def _missing(path: Path) -> DataError:
@@ -148,7 +148,7 @@ def record_soft_targets(config: TrainConfig, training: Path) -> None:
     """Keep, beside the model, which texts its soft targets were of and whose they were."""
     files = []
     for name in config.soft_targets:
-        path = expanded(name)
+        path = located(name)
         known = (parquet.read_schema(path).metadata or {}).get(RECORD)
         files.append({"file": path.name, **(json.loads(known) if known else {})})
     write_text(training / SOFT_TARGETS_FILE, json.dumps(files, indent=1) + "\n")

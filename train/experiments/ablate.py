@@ -19,8 +19,8 @@ from evenmood import LABELS, EmotionClassifier
 from evenmood.data.build_folder import CONFIGURATIONS, MANIFEST_FILE, OFFICIAL, is_build, read_manifest, read_rows
 from evenmood.data.splits import Split, load_split
 from evenmood.errors import DataError, UsageError
+from evenmood.model.hub_files import located
 from evenmood.model.model_folder import INFO_FILE, TOKENIZER_FILE, TRAINING_FOLDER, whole_folder, write_text
-from evenmood.system.paths import expanded
 from evenmood.text.normalization import clean, fit_tokenizer
 from train.config import TrainConfig
 from train.evaluation.everyday import load_everyday
@@ -233,7 +233,7 @@ def shared_vectors(config: TrainConfig, build: Path, out: Path, say: Say) -> str
         tweets += read_rows(build, "sentiment140")["text"].to_pylist()
     for name in config.corpus:
         try:
-            tweets += expanded(name).read_text(encoding="utf-8", errors="replace").split("\n")
+            tweets += located(name).read_text(encoding="utf-8", errors="replace").split("\n")
         except OSError as error:
             raise DataError(f"{name}: cannot be read ({error.strerror})") from None
     held_out = {clean(text) for split in ("validation", "test") for text in load_split(sources[0], split).texts}

@@ -14,7 +14,9 @@ from pathlib import Path
 from evenmood import EmotionClassifier
 from evenmood.errors import HubError, UsageError
 from evenmood.model import hub
+from evenmood.model.hub_files import check_hub_file
 from evenmood.model.model_folder import TRAINING_FOLDER, check_target, whole_folder
+from evenmood.system.paths import expanded
 from train.config import TrainConfig
 from train.fitting.checkpoint import HISTORY_FILE, OPTIONS_FILE, Checkpoint
 from train.jobs.job import ARCHIVE
@@ -53,7 +55,8 @@ def flags_of(config: TrainConfig) -> list[str]:
         if isinstance(value, bool):
             flags.append(f"--{name}" if value else f"--no-{name}")
         else:
-            flags += [f"--{name}", str(value)]
+            for one in value if isinstance(value, tuple) else (value,):
+                flags += [f"--{name}", str(one)]
     return flags
 
 
@@ -83,12 +86,16 @@ def start(
     """
     from huggingface_hub import HfApi, Volume, get_token
 
-    for name, value in (("--data", config.data), ("--vectors", config.vectors), ("--corpus", "".join(config.corpus))):
-        if any(part and Path(part).exists() for part in (value, str(value or "").rpartition(":")[0])):
+    for name, value in (("--data", config.data), ("--extra", config.extra), ("--vectors", config.vectors)):
+        places = (value, value.rpartition(":")[0], value.removeprefix("encoder:"))
+        if any(place and expanded(place).exists() for place in places):
             raise UsageError(f"{name} {value}: a rented machine does not see this machine's files; give a Hub id")
     token = get_token()
     if token is None:
         raise HubError("nobody is logged in; set HF_TOKEN, or log in with: hf auth login")
+    for name, values in (("--corpus", config.corpus), ("--soft-targets", config.soft_targets)):
+        for value in values:
+            check_hub_file(name, value)
     unfinished = Unfinished(repo_id, Path("evenmood-model"), say)
     if restart:
         unfinished.remove()

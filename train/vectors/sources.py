@@ -11,6 +11,7 @@ import typer
 
 from evenmood.errors import DataError, EvenmoodError, UsageError
 from evenmood.model import hub
+from evenmood.model.hub_files import located
 from evenmood.system.paths import expanded
 from evenmood.text.normalization import PAD_ID, UNKNOWN_ID, clean
 from train.config import FASTTEXT, TrainConfig
@@ -134,7 +135,7 @@ def _train(config: TrainConfig, words: Sequence[str], texts: Sequence[str], say:
         with corpus.open("w", encoding="utf-8") as lines:
             lines.writelines(clean(text) + "\n" for text in texts)
             for name in config.corpus:
-                path = expanded(name)
+                path = located(name)
                 with opened(path) as more:
                     lines.writelines(clean(line.decode("utf-8", "replace")) + "\n" for line in whole_lines(more, path))
         own_progress = sys.stderr is not None and sys.stderr.isatty()  # a line that the library rewrites

@@ -9,12 +9,16 @@ import subprocess
 import sys
 import time
 import tomllib
+from dataclasses import Field, fields
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from evenmood import EmotionClassifier, HubError
+from evenmood import DataError, EmotionClassifier, HubError, UsageError
+from evenmood.model.hub_files import located
 from evenmood.model.model_folder import KERAS_FILES
 from tests.conftest import SMALL
 from tests.fakes.hub_server import HubServer
@@ -184,6 +188,25 @@ def test_what_is_trained_is_pushed_without_training(
     assert set(hub.repositories) == {MODEL}
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--corpus", "pyproject.toml", "does not see this machine's files"),
+        ("--soft-targets", "soft.parquet", "does not see this machine's files"),
+        ("--soft-targets", "hf://datasets/you/t/gone.parquet", "no such file on the Hub"),
+        ("--vectors", "encoder:tests", "does not see this machine's files"),
+        ("--extra", "tests", "does not see this machine's files"),
+    ],
+)
+def test_no_job_starts_without_its_files(hub: HubServer, token: str, option: str, value: str, message: str) -> None:
+    hub.add("datasets/you/t", {"b.txt": b"two\n"})
+    done = run_module("train", "job", MODEL, "--data", DATA, option, value)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert option in done.stderr
+    assert message in done.stderr
+    assert not hub.jobs
+
+
 @pytest.mark.parametrize("configuration", ["", ":unbalanced"])
 def test_what_a_job_cannot_see(hub: HubServer, token: str, small_data: Path, configuration: str) -> None:
     done = run_module("train", "job", MODEL, "--data", f"{small_data}{configuration}")
@@ -228,10 +251,69 @@ def test_the_same_source_gives_the_same_archive(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "train" / "release" / "model_card.md.jinja").is_file()
 
 
-def test_flags_make_the_configuration() -> None:
-    config = TrainConfig(data="a/b:c", prior_bias=True, train_embedding=False, learning_rate=5e-4, pooling="average")
+CORPUS = ("hf://datasets/you/t/a b.txt", "hf://datasets/you/t/b.txt")
+OTHER: dict[str, Any] = {"vectors": "self", "corpus": CORPUS, "pooling": "average"}
+"""Values that a field can have, where one that differs from the default cannot be made up."""
+OTHER |= {"soft_targets": ("hf://datasets/you/t/a.parquet", "hf://datasets/you/t/b.parquet"), "vocabulary": "all"}
+OTHER |= {"label_weights": "rarity", "decay": "cosine", "thresholds": "grid", "precision": "float32"}
+OTHER |= {"embedding_bits": 8, "max_length": 64, "data": "you/t:small", "extra": "you/more"}
+
+
+def other_value(field: "Field[Any]") -> Any:
+    default: Any = field.default
+    if field.name in OTHER:
+        return OTHER[field.name]
+    if isinstance(default, bool):
+        return not default
+    return default / 2 + 0.1 if isinstance(default, float) else default + 1
+
+
+def received(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> tuple[TrainConfig, dict[str, Any]]:
+    """What the remote machine makes of a job's arguments."""
+    taken: list[tuple[TrainConfig, dict[str, Any]]] = []
+
+    def train(config: TrainConfig, *others: Any, **options: Any) -> Any:
+        taken.append((config, options))
+        return SimpleNamespace(url="")
+
+    monkeypatch.setattr(remote, "train", train)
+    import_module("train.__main__").app(["remote", *arguments], standalone_mode=False)
+    return taken[0]
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(TrainConfig)])
+def test_every_field_arrives_on_the_machine(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    (field,) = (one for one in fields(TrainConfig) if one.name == name)
+    others = {"soft_targets": OTHER["soft_targets"]} if name == "vocabulary" else {}
+    config = TrainConfig(**{name: other_value(field), **others})
+    assert config != TrainConfig()
+    assert received(monkeypatch, [MODEL, *flags_of(config)])[0] == config
     assert flags_of(TrainConfig()) == []
-    assert flags_of(config) == [
-        *("--data", "a/b:c", "--no-train-embedding", "--pooling", "average", "--prior-bias"),
-        *("--learning-rate", "0.0005"),
-    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "test", "private"), [([], False, None), (["--test"], True, None), (["--test", "--private"], True, True)]
+)
+def test_every_option_arrives_on_the_machine(
+    hub: HubServer, token: str, monkeypatch: pytest.MonkeyPatch, options: list[str], test: bool, private: bool | None
+) -> None:
+    hub.add("datasets/you/t", {"a b.txt": b"one\n", "b.txt": b"two\n"})
+    corpus = [word for name in CORPUS for word in ("--corpus", name)]
+    done = run_module("train", "job", MODEL, "--data", DATA, "--vectors", "self", *corpus, *options)
+    assert done.returncode == 0, done.stderr
+    (job,) = hub.jobs
+    arguments = job["command"][3:]
+    assert arguments[0] == "--source"
+    config, taken = received(monkeypatch, arguments[2:])
+    assert config == TrainConfig(data=DATA, vectors="self", corpus=CORPUS)
+    assert (taken["test"], taken["private"], taken["yes"], taken["restart"]) == (test, private, True, False)
+
+
+def test_files_on_the_hub_are_read(hub: HubServer, token: str) -> None:
+    hub.add("datasets/you/t", {"b.txt": b"two\n"})
+    assert located("hf://datasets/you/t/b.txt").read_bytes() == b"two\n"
+    assert located("hf://datasets/you/t@main/b.txt").read_bytes() == b"two\n"
+    with pytest.raises(DataError, match=r"hf://datasets/you/t/c\.txt"):
+        located("hf://datasets/you/t/c.txt")
+    with pytest.raises(UsageError, match="expected hf://datasets"):
+        located("hf://b.txt")
