@@ -124,19 +124,20 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info < (3, 14); sys.exit(0 if ok else \
 	  f"error: Python {sys.version.split()[0]} found; 3.11 to 3.13 needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --upgrade "pip>=25.1"  # knows dependency groups
 
 $(VENV)/demo: $(SOURCES) | $(BIN)/python
-	$(PIP) --editable ".[space]"
+	$(PIP) --editable . --group space
 	@touch $@
 
 $(VENV)/train: $(SOURCES) | $(BIN)/python
-	$(PIP) --editable ".[train,$(GPU)]"
+	$(PIP) --editable . --group train --group $(GPU)
 	@touch $@
 
 $(VENV)/data: $(SOURCES) | $(BIN)/python
-	$(PIP) --editable ".[data]"
+	$(PIP) --editable . --group data
 	@touch $@
 
 $(VENV)/dev: $(SOURCES) | $(BIN)/python
-	$(PIP) --editable ".[dev,train,$(GPU),data,space,ray]"
+	$(PIP) --editable ".[eval,parquet,ray]" --group dev --group train --group $(GPU) --group data --group space
 	@touch $@

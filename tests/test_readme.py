@@ -4,13 +4,14 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from data_build.publishing import publish
 from data_build.stages import goemotions
-from evenmood.cli.command import EXTRAS
+from evenmood.cli.command import EXTRAS, GROUPS
 from tests.fakes.hub_repository import files_of
 from tests.fakes.hub_server import HubServer
 from tests.fakes.local_hub import run_module
@@ -121,11 +122,13 @@ def test_the_readme_is_short() -> None:
     assert len(README.read_text(encoding="utf-8").splitlines()) <= 180
 
 
-def test_every_extra_that_an_error_names_exists() -> None:
-    project = (ROOT / "pyproject.toml").read_text()
-    for extras in set(EXTRAS.values()):
-        for extra in extras.split(","):
-            assert re.search(rf"^{extra} = \[", project, re.MULTILINE), extra
+def test_every_remedy_that_an_error_names_exists() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert set(EXTRAS.values()) == set(project["project"]["optional-dependencies"])
+    for group, modules in GROUPS.items():
+        brought = re.findall(r"[\w-]+", " ".join(project["dependency-groups"][group]))
+        for module in modules:
+            assert {module, module.replace("_", "-"), f"{module}-community"} & set(brought), module
 
 
 def test_changelog_has_this_version() -> None:

@@ -16,31 +16,17 @@ from evenmood.system.signals import cleaned_up
 DEBUG_FLAG = "--debug"
 INTERRUPTED = 130
 """What a shell reports for a command that Ctrl+C ended."""
-EXTRAS = {
-    "pyarrow": "parquet",
-    "gradio": "space",
-    "sentencex": "space",
-    "ray": "ray",
-    "keras": "train,cpu",
-    "onnx": "train",
-    "sklearn": "train",
-    "fasttext": "train",
-    "datasets": "train",
-    "evaluate": "train",
-    "matplotlib": "train",
-    "jinja2": "train",
-    "pandas": "train",
-    "datasketch": "data",
-    "filelock": "data",
-    "krippendorff": "data",
-    "ftfy": "data",
-    "py3langid": "data",
-    "statsmodels": "data",
-    "openai": "data",
-    "torch": "data",
-    "transformers": "data",
-}
+EXTRAS = {"pyarrow": "parquet", "ray": "ray", "sklearn": "eval"}
 """The extra that brings a module."""
+GROUPS = {
+    "train": ("datasets", "evaluate", "fasttext", "jinja2", "keras", "matplotlib", "onnx", "pandas"),
+    "data": (
+        *("datasketch", "filelock", "ftfy", "krippendorff", "openai", "py3langid", "statsmodels", "torch"),
+        "transformers",
+    ),
+    "space": ("anyio", "fastapi", "gradio", "mcp", "pydantic", "sentencex"),
+}
+"""The modules that a dependency group of the checkout brings."""
 
 
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
@@ -135,11 +121,17 @@ def describe(error: Exception) -> tuple[int, str]:
         return 1, "standard output is closed; there is nowhere to print to"
     if isinstance(error, ModuleNotFoundError) and error.name:
         module = error.name.split(".")[0]
-        extra = EXTRAS.get(module)
-        hint = f'pip install "evenmood[{extra}]"' if extra else f"pip install {module}"
-        return 1, f"{module} is not installed; install it with: {hint}"
+        return 1, f"{module} is not installed; install it with: {remedy(module)}"
     if isinstance(error, OSError) and error.strerror:
         return 1, f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if "proxy" in str(error).lower() and (problem := proxies.unusable()):
         return 1, f"the network cannot be reached: {problem}"
     return 1, f"{type(error).__name__}: {' '.join(str(error).split())} (unexpected; {DEBUG_FLAG} shows the traceback)"
+
+
+def remedy(module: str) -> str:
+    """The command that installs a module which is missing."""
+    if module in EXTRAS:
+        return f'pip install "evenmood[{EXTRAS[module]}]"'
+    group = next((name for name, modules in GROUPS.items() if module in modules), None)
+    return f"pip install --group {group}" if group else f"pip install {module}"

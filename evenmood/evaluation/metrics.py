@@ -5,8 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn import metrics
-from sklearn.exceptions import UndefinedMetricWarning
+
+try:
+    from sklearn import metrics
+    from sklearn.exceptions import UndefinedMetricWarning
+except ModuleNotFoundError as error:
+    message = 'evenmood.evaluation.metrics needs scikit-learn; install it with: pip install "evenmood[eval]"'
+    raise ModuleNotFoundError(message, name=error.name) from None
 
 RESAMPLES = 1000
 """Bootstrap resamples of the rows; the interval is their 2.5 and 97.5 percentiles."""

@@ -1,6 +1,8 @@
 """The wheel: what is in it, and that it predicts where nothing else is installed."""
 
+import ast
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -25,6 +27,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_the_library_and_its_model_alone(wheel: Path) -> None:
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "evenmood").rglob("*.py")}
+    modules = {name for name in modules if not name.startswith("evenmood/data/")}
     model = {f"evenmood/default_model/{name}" for name in PREDICTING_FILES}
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
@@ -77,3 +80,40 @@ def test_the_installed_command_predicts(environment: Path, tmp_path: Path) -> No
     bundled = evenmood("text", "I am so happy")
     assert bundled.strip()
     assert evenmood("text", "I am so happy", "--model", str(DEFAULT_MODEL)) == bundled
+
+
+IMPORTS = """
+import importlib, json, pkgutil, evenmood
+found = {}
+for module in pkgutil.walk_packages(evenmood.__path__, "evenmood."):
+    if not module.name.endswith("__main__"):
+        try:
+            importlib.import_module(module.name)
+            found[module.name] = ""
+        except ModuleNotFoundError as error:
+            found[module.name] = str(error)
+print(json.dumps(found))
+"""
+
+
+def test_every_module_imports_or_names_its_extra(environment: Path, tmp_path: Path) -> None:
+    command = [str(environment / "python"), "-W", "error", "-c", IMPORTS]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert len(found) > 30
+    assert found["evenmood.tables.frames"] == found["evenmood.distributed.ray_cluster"] == ""
+    missing = {name: error for name, error in found.items() if error}
+    assert list(missing) == ["evenmood.evaluation.metrics"]
+    assert all('pip install "evenmood[' in error for error in missing.values())
+
+
+def test_no_message_names_a_command_that_the_wheel_lacks(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            if name.endswith(".py"):
+                tree = ast.parse(archive.read(name))
+                documented = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+                for node in ast.walk(tree):
+                    if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documented:
+                        assert not re.search(r"python -m (train|data_build|space)|\bmake [a-z]+-", node.value), name

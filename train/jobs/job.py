@@ -12,6 +12,7 @@
 #   "onnx>=1.19",
 #   "onnxruntime>=1.20",
 #   "pandas>=2.2",
+#   "pyarrow>=18",
 #   "scikit-learn>=1.6",
 #   "tensorflow[and-cuda]>=2.20",
 #   "tokenizers>=0.22.1",

@@ -21,7 +21,7 @@ def choose_backend() -> str:
     if named and named not in installed:
         raise EvenmoodError(f"KERAS_BACKEND is {named!r}, which is not installed (installed: {installed or 'none'})")
     if not installed:
-        raise EvenmoodError('no Keras backend is installed: pip install -e ".[train,cpu]" (or gpu), or install jax')
+        raise EvenmoodError("no Keras backend is installed: pip install --group cpu (or gpu), or install jax")
     return os.environ.setdefault("KERAS_BACKEND", installed[0])
 
 

@@ -143,4 +143,4 @@ def test_what_an_extra_brings_is_imported_late_and_named_where_missing(monkeypat
     monkeypatch.setitem(sys.modules, "ftfy", None)
     with pytest.raises(ModuleNotFoundError) as caught:
         tweet_text("so happy")
-    assert describe(caught.value) == (1, 'ftfy is not installed; install it with: pip install "evenmood[data]"')
+    assert describe(caught.value) == (1, "ftfy is not installed; install it with: pip install --group data")

@@ -231,9 +231,9 @@ def test_who_may_not_start_one(hub: HubServer) -> None:
 
 
 def test_the_script_needs_what_the_extras_bring() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = project["optional-dependencies"]
-    wanted = {line.split(";")[0].strip() for line in (*project["dependencies"], *extras["train"], *extras["gpu"])}
+    content = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project, groups = content["project"], content["dependency-groups"]
+    wanted = {line.split(";")[0].strip() for line in (*project["dependencies"], *groups["train"], *groups["gpu"])}
     script = (ROOT / "train" / "jobs" / "job.py").read_text()
     found = re.search(r"(?m)^# /// script$\s(?P<content>(^#(| .*)$\s)+)^# ///$", script)  # PEP 723
     assert found
