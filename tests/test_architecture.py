@@ -24,7 +24,11 @@ def imports() -> dict[str, set[str]]:
     found = {}
     for module, path in known.items():
         names = set[str]()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for_types = {id(node) for block in ast.walk(tree) if _is_for_types(block) for node in ast.walk(block)}
+        for node in ast.walk(tree):
+            if id(node) in for_types:  # never imported where the program runs
+                continue
             if isinstance(node, ast.Import):
                 names |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
@@ -32,6 +36,10 @@ def imports() -> dict[str, set[str]]:
                 names |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
         found[module] = {name for name in names if name in known and name != module}
     return found
+
+
+def _is_for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
 def circle(graph: Mapping[str, set[str]]) -> list[str]:

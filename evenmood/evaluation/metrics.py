@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from evenmood.evaluation.bootstrap import SAMPLES, row_weights
+
 try:
     from sklearn import metrics
     from sklearn.exceptions import UndefinedMetricWarning
@@ -13,16 +15,13 @@ except ModuleNotFoundError as error:
     message = 'evenmood.evaluation.metrics needs scikit-learn; install it with: pip install "evenmood[eval]"'
     raise ModuleNotFoundError(message, name=error.name) from None
 
-RESAMPLES = 1000
-"""Bootstrap resamples of the rows; the interval is their 2.5 and 97.5 percentiles."""
-
 
 def score(
     labels: np.ndarray,
     probabilities: np.ndarray,
     thresholds: np.ndarray | float,
     names: Sequence[str],
-    resamples: int = RESAMPLES,
+    resamples: int = SAMPLES,
     seed: int = 0,
 ) -> dict[str, Any]:
     """All figures of a prediction.
@@ -101,8 +100,7 @@ def _bootstrap(
     A resample is a weight per row, so one matrix product counts for all resamples at once.
     """
     rows = len(truth)
-    draws = np.random.default_rng(seed).multinomial(rows, np.full(rows, 1 / rows), size=resamples)
-    weights = draws.astype(np.float32)
+    weights = row_weights(rows, resamples, seed)[1:]
     per_label, micro_f1 = weighted_figures(truth, predicted, weights)
     columns = range(truth.shape[1])
     auc, precision = zip(*(ranking_figures(truth[:, c], probabilities[:, c], weights) for c in columns), strict=True)

@@ -15,11 +15,12 @@ import numpy as np
 from evenmood.classifier import EmotionClassifier
 from evenmood.data.splits import Split
 from evenmood.errors import DataError
+from evenmood.evaluation.bootstrap import interval, row_weights, seed_weights
+from evenmood.evaluation.metrics import rounded
 from evenmood.labels import LABELS
 from evenmood.model.model_folder import TRAINING_FOLDER, figure_text, read_info, write_info, write_text
 
 FOLDER = Path(__file__).parent / "everyday"
-BOOTSTRAP_SAMPLES = 1000
 AUC_SAMPLES = 200
 """Fewer, as each is a sort for each label."""
 
@@ -97,7 +98,7 @@ def figures(rows: EverydaySplit, probabilities: np.ndarray, thresholds: np.ndarr
     per_label = samples.pop("f1")[0]
     return {
         "rows": len(rows.split),
-        **{name: interval(values) for name, values in samples.items()},
+        **{name: rounded(interval(values)) for name, values in samples.items()},
         "per_label": {label: round(float(value), 4) for label, value in zip(LABELS, per_label, strict=True)},
     }
 
@@ -110,14 +111,11 @@ def over_seeds(folders: Sequence[Path], split: str) -> dict[str, Any]:
         classifier = EmotionClassifier.from_pretrained(folder)
         thresholds = np.array([classifier.thresholds[label] for label in classifier.labels], np.float32)
         found.append(bootstrap_samples(rows, classifier.predict_proba(rows.split.texts), thresholds))
-    drawn = np.random.default_rng(1).multinomial(
-        len(folders), np.full(len(folders), 1 / len(folders)), BOOTSTRAP_SAMPLES
-    )
-    mix = np.concatenate([np.ones((1, len(folders))), drawn]) / len(folders)
+    mix = seed_weights(len(folders))
     content: dict[str, Any] = {"rows": len(rows.split)}
     for name in ("macro_f1", "micro_f1", "first_label_right", "macro_roc_auc"):
         values = np.stack([one[name] for one in found], axis=1)
-        content[name] = interval((values * mix[: len(values)]).sum(axis=1))
+        content[name] = rounded(interval((values * mix[: len(values)]).sum(axis=1)))
     return content
 
 
@@ -134,8 +132,7 @@ def bootstrap_samples(
     predicted = (probabilities >= thresholds) & ~rows.ignored
     first = np.where(rows.ignored, -1, probabilities).argmax(axis=1)
     right = truth[np.arange(len(truth)), first]
-    draws = np.random.default_rng(0).multinomial(len(truth), np.full(len(truth), 1 / len(truth)), BOOTSTRAP_SAMPLES)
-    weights = np.concatenate([np.ones((1, len(truth))), draws]).astype(np.float32)
+    weights = row_weights(len(truth))
     hits, guessed, positive = (weights @ values.astype(np.float32) for values in (truth & predicted, predicted, truth))
     f1 = 2 * hits / np.maximum(guessed + positive, 1)
     f1[positive == 0] = np.nan
@@ -173,13 +170,3 @@ def _macro_auc(rows: EverydaySplit, probabilities: np.ndarray, weights: np.ndarr
         if 0 < truth.sum() < len(truth):
             found.append(roc_auc_score(truth, probabilities[counts, column], sample_weight=weights[counts]))
     return float(np.mean(found))
-
-
-def interval(values: np.ndarray) -> dict[str, float]:
-    """The first value, and the middle 95 % of the others.
-
-    Args:
-        values: The figure of all texts, and then of bootstrap samples.
-    """
-    low, high = np.percentile(values[1:], [2.5, 97.5])
-    return {"value": round(float(values[0]), 4), "low": round(float(low), 4), "high": round(float(high), 4)}

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from evenmood import EmotionClassifier
-from evenmood.evaluation.metrics import RESAMPLES, mean_over_labels, weighted_figures
+from evenmood.evaluation.bootstrap import interval, row_weights
+from evenmood.evaluation.metrics import mean_over_labels, weighted_figures
 from evenmood.labels import GROUP_OF
 from train.perturb import elongate, misspell, with_emoji, without_punctuation
 
@@ -48,9 +49,7 @@ def perturbed(
     }
     cuts = np.array([classifier.thresholds[label] for label in classifier.labels], np.float32)
     truth = labels.astype(bool)
-    draws = np.random.default_rng(0).multinomial(len(texts), np.full(len(texts), 1 / len(texts)), size=RESAMPLES)
-    # The first row weighs every text once: the figure itself.
-    weights = np.vstack([np.ones(len(texts)), draws]).astype(np.float32)
+    weights = row_weights(len(texts))
 
     def macro_f1(probabilities: np.ndarray) -> np.ndarray:
         """Macro-F1 under each weighting: shape (1 + resamples,)."""
@@ -69,12 +68,12 @@ def perturbed(
         after = np.stack([macro_f1(each) for each in answers])
         changed = [((each >= cuts) != (own >= cuts)).any(axis=1) for each in answers]
         kinds[name] = {
-            "macro_f1": _interval(after.mean(axis=0)),
-            "change": _interval(after.mean(axis=0) - before),
+            "macro_f1": interval(after.mean(axis=0)),
+            "change": interval(after.mean(axis=0) - before),
             "seeds": after[:, 0].tolist(),
             "texts_changed": float(np.mean(changed)),
         }
-    return {"macro_f1": _interval(before), "kinds": kinds}
+    return {"macro_f1": interval(before), "kinds": kinds}
 
 
 def negation(classifier: EmotionClassifier, pairs: Sequence[Mapping[str, str]]) -> Figures:
@@ -222,12 +221,6 @@ def hard_sentences(classifier: EmotionClassifier, sentences: Sequence[Mapping[st
             sentence["text"]: label for sentence, label, fit in zip(sentences, given, fits, strict=True) if not fit
         },
     }
-
-
-def _interval(values: np.ndarray) -> Figures:
-    """The figure itself, first of the values, and the percentiles of the resamples."""
-    low, high = np.percentile(values[1:], [2.5, 97.5])
-    return {"value": float(values[0]), "low": float(low), "high": float(high)}
 
 
 def _capital(sentence: str) -> str:

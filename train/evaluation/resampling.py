@@ -1,14 +1,12 @@
 """Bootstrap over test rows and seeds at once, the same resampled rows for every arm."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from evenmood.evaluation.metrics import mean_over_labels, weighted_figures
 
-RESAMPLES = 1000
-"""The interval is their 2.5 and 97.5 percentiles."""
 PER_LABEL = "per_label_f1"
 
 Draws = Mapping[str, np.ndarray]
@@ -25,25 +23,6 @@ class Scored(Protocol):
     @property
     def thresholds(self) -> np.ndarray:
         """Shape (labels,)."""
-
-
-def row_weights(rows: int, resamples: int = RESAMPLES) -> np.ndarray:
-    """How often each test row counts: float32 of shape (1 + resamples, rows), once each in the first."""
-    draws = np.random.default_rng(0).multinomial(rows, np.full(rows, 1 / rows), size=resamples)
-    return np.concatenate([np.ones((1, rows)), draws]).astype(np.float32)
-
-
-def seed_weights(seeds: int, stream: int, resamples: int = RESAMPLES) -> np.ndarray:
-    """How much each run of an arm counts: shape (1 + resamples, seeds), rows summing to 1, the plain mean in the first.
-
-    Runs drawn with replacement spread less than means of new runs would, by (seeds - 1) / seeds of the variance; the
-    draws' distance from the plain mean is widened by as much. One run alone has no spread to resample.
-    """
-    mean = np.full((1, seeds), 1 / seeds)
-    if seeds == 1:
-        return np.repeat(mean, 1 + resamples, axis=0)
-    draws = np.random.default_rng([1, stream]).multinomial(seeds, mean[0], size=resamples) / seeds
-    return np.concatenate([mean, mean + (draws - mean) * np.sqrt(seeds / (seeds - 1))])
 
 
 def arm_draws(
@@ -94,11 +73,3 @@ def auc_draws(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.
     with np.errstate(invalid="ignore", divide="ignore"):
         ordered = (won * (lost @ below)).sum(axis=1, dtype=np.float64)
         return ordered / (won.sum(axis=1, dtype=np.float64) * lost.sum(axis=1, dtype=np.float64))  # type: ignore[no-any-return]
-
-
-def interval(values: np.ndarray) -> dict[str, Any]:
-    """Value and 95 % interval of draws of shape (1 + resamples,)."""
-    if np.isnan(values[0]):
-        return {"value": None, "low": None, "high": None}
-    low, high = np.nanpercentile(values[1:], [2.5, 97.5])
-    return {"value": float(values[0]), "low": float(low), "high": float(high)}

@@ -12,11 +12,12 @@ import numpy as np
 from evenmood import EmotionClassifier
 from evenmood.data.splits import Split, load_split
 from evenmood.errors import DataError
+from evenmood.evaluation.bootstrap import interval, row_weights, seed_weights
 from evenmood.evaluation.metrics import rounded
 from evenmood.model.model_folder import TOKENIZER_FILE, TRAINING_FOLDER, write_text
 from train.evaluation import everyday
 from train.evaluation.evaluate import OFFICIAL_THRESHOLDS
-from train.evaluation.resampling import PER_LABEL, Draws, arm_draws, interval, row_weights, seed_weights
+from train.evaluation.resampling import PER_LABEL, Draws, arm_draws
 from train.network.onnx_metadata import add_vocabulary_digest
 from train.perturb import misspell
 from train.release.card import SEEDS_FILE, write_card

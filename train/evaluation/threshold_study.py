@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.isotonic import IsotonicRegression
 
 from evenmood.data.splits import load_split
+from evenmood.evaluation.bootstrap import SAMPLES, interval, row_weights
 from evenmood.evaluation.calibration import (
     apply_platt,
     expected_calibration_error,
@@ -25,7 +26,6 @@ STUDY_FILE = "thresholds.json"
 PARTS = (2, 5)
 """Parts that the rows are cut into: all but one are tuned on, the one is scored. The more, the nearer to all rows."""
 REPEATS = 10
-RESAMPLES = 1000
 Calibrate = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """Labels and probabilities to fit on, probabilities to correct: the corrected ones."""
 
@@ -61,7 +61,7 @@ def study(folder: Path, data: str | None = None, repeats: int = REPEATS) -> dict
 
 
 def compare_thresholds(
-    labels: np.ndarray, probabilities: np.ndarray, parts: int, repeats: int = REPEATS, resamples: int = RESAMPLES
+    labels: np.ndarray, probabilities: np.ndarray, parts: int, repeats: int = REPEATS, resamples: int = SAMPLES
 ) -> dict[str, Any]:
     """Cross-validated macro-F1 of each method of `tune_thresholds`, and how far it lies from the first, the paper's.
 
@@ -74,9 +74,7 @@ def compare_thresholds(
         For each method `macro_f1`, and `difference` as `value`, `low`, `high`.
     """
     truth = labels.astype(bool)
-    uniform = np.full(len(truth), 1 / len(truth))
-    weights = np.random.default_rng(0).multinomial(len(truth), uniform, size=resamples).astype(np.float32)
-    whole = np.ones((1, len(truth)), np.float32)
+    weights = row_weights(len(truth), resamples)
     methods = get_args(Method)
     found: dict[str, list[np.ndarray]] = {method: [] for method in methods}
     for repeat in range(repeats):
@@ -86,17 +84,13 @@ def compare_thresholds(
             for held in range(parts):
                 cuts = tune_thresholds(labels[part != held], probabilities[part != held], method)
                 predicted[part == held] = probabilities[part == held] >= cuts
-            scored, _ = weighted_figures(truth, predicted, np.concatenate([whole, weights]))
+            scored, _ = weighted_figures(truth, predicted, weights)
             found[method].append(mean_over_labels(scored["f1"]))
     means = {method: np.mean(values, axis=0) for method, values in found.items()}
     figures = {}
     for method in methods:
         apart = means[method] - means[methods[0]]
-        low, high = np.percentile(apart[1:], [2.5, 97.5])
-        figures[method] = {
-            "macro_f1": float(means[method][0]),
-            "difference": {"value": float(apart[0]), "low": float(low), "high": float(high)},
-        }
+        figures[method] = {"macro_f1": float(means[method][0]), "difference": interval(apart)}
     return figures
 
 

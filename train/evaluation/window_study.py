@@ -10,10 +10,12 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from evenmood.classifier import EmotionClassifier
+from evenmood.evaluation.bootstrap import SAMPLES, interval
+from evenmood.evaluation.metrics import rounded
 from evenmood.model.model_folder import TOKENIZER_FILE, figure_text, write_text
 from evenmood.text.fast_batch_tokenizer import BatchTokenizer
 from evenmood.text.windows import combine, window_spans
-from train.evaluation.everyday import BOOTSTRAP_SAMPLES, EverydaySplit, bootstrap_samples, interval, load_everyday
+from train.evaluation.everyday import EverydaySplit, bootstrap_samples, load_everyday
 
 SPLIT = "long"
 """Texts of some hundred words, for this choice alone; see `train.evaluation.everyday`."""
@@ -54,10 +56,10 @@ def study(folders: Sequence[Path], rows: EverydaySplit | None = None) -> dict[st
     return {
         "texts": len(rows.split),
         "models": len(folders),
-        "samples": BOOTSTRAP_SAMPLES,
+        "samples": SAMPLES,
         "windows": round(float(np.mean(counts)), 2),
         "rules": {
-            name: {figure: interval(np.mean([one[figure] for one in models], axis=0)) for figure in FIGURES}
+            name: {figure: rounded(interval(np.mean([one[figure] for one in models], axis=0))) for figure in FIGURES}
             for name, models in found.items()
         },
     }

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from train.evaluation.resampling import Draws, interval
+from evenmood.evaluation.bootstrap import interval
+from train.evaluation.resampling import Draws
 from train.experiments.arms import ARMS
 
 FIGURES = {

@@ -11,21 +11,13 @@ import numpy as np
 
 from evenmood import GROUP_OF, LABELS
 from evenmood.data.splits import Split
+from evenmood.evaluation.bootstrap import SAMPLES, interval, row_weights, seed_weights
 from evenmood.evaluation.metrics import rounded, score
 from evenmood.model import cards
 from evenmood.model.model_folder import write_text
 from evenmood.text.normalization import clean
 from train.evaluation.everyday import bootstrap_samples, load_everyday
-from train.evaluation.resampling import (
-    PER_LABEL,
-    RESAMPLES,
-    Draws,
-    arm_draws,
-    interval,
-    row_weights,
-    run_draws,
-    seed_weights,
-)
+from train.evaluation.resampling import PER_LABEL, Draws, arm_draws, run_draws
 from train.experiments.arms import ARMS, Run
 from train.experiments.claims import BESIDES, BOTH, CLAIMS, FIGURES, LABEL_PAIRS, compare, judge
 from train.release import figures
@@ -90,7 +82,7 @@ def collect(
         "test_rows": len(test),
         "test_rows_without_overlap": int(apart.sum()),
         "seeds": seeds,
-        "resamples": RESAMPLES,
+        "resamples": SAMPLES,
         "machines": sorted({run.about["machine"] for run in runs}),
         "config": config,
         "vectors": {

@@ -11,7 +11,8 @@ import numpy as np
 
 from evenmood import EmotionClassifier
 from evenmood.errors import DataError, UsageError
-from evenmood.evaluation.metrics import RESAMPLES, score
+from evenmood.evaluation.bootstrap import SAMPLES
+from evenmood.evaluation.metrics import score
 from evenmood.model.model_folder import TRAINING_FOLDER, figure_text, write_text
 from evenmood.system.paths import expanded
 from evenmood.tables.table_files import check_output
@@ -163,7 +164,7 @@ def _figures(
     truth: np.ndarray, scores: np.ndarray, cuts: np.ndarray, names: Sequence[str], multi_label: bool
 ) -> dict[str, Any]:
     """Figures of `metrics.score`; of single-label data also the confusion matrix."""
-    resamples = int(min(RESAMPLES, max(100, DRAWS // len(truth))))
+    resamples = int(min(SAMPLES, max(100, DRAWS // len(truth))))
     limits: Any = cuts
     if not multi_label:
         # Scores moved by the labels' thresholds, so that the highest is the choice; a tie goes to the first label.

@@ -8,9 +8,10 @@ import pytest
 
 from evenmood import LABELS
 from evenmood.data.splits import Split
+from evenmood.evaluation.bootstrap import row_weights, seed_weights
 from evenmood.evaluation.metrics import ranking_figures, score
 from train.evaluation.everyday import load_everyday
-from train.evaluation.resampling import auc_draws, row_weights, run_draws, seed_weights
+from train.evaluation.resampling import auc_draws, run_draws
 from train.experiments import claims
 from train.experiments import report as experiments
 from train.experiments.arms import DEFAULT_ARMS, Run
