@@ -33,7 +33,7 @@ STUDENT := $(FIT) --repeats 3 --max-length 128 --vectors encoder:$(EVERYDAY) --e
   $(patsubst %,--soft-targets data/soft-%.parquet,goemotions $(if $(TWEETS_TO_LABEL),tweets) varied written-varied written)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check train data data-demo docs hub-tour teacher everyday-teacher soft-targets default-model screenshot bench-demo bench bench-quick clean
+.PHONY: help demo test test-lowest check train data data-demo docs hub-tour teacher everyday-teacher soft-targets default-model screenshot bench-demo bench bench-quick clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,6 +43,9 @@ demo: $(VENV)/demo ## open the demo on the bundled model, offline
 
 test: $(VENV)/dev ## run all tests, two files at a time
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+test-lowest: $(BIN)/python ## run the library's tests with the lowest versions that it allows
+	$(BIN)/python tests/lowest_versions.py
 
 check: $(VENV)/dev ## formatting, lint and types
 	$(BIN)/ruff format --check .

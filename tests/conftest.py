@@ -124,6 +124,7 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def average_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder with a tiny, untrained network that averages over time, and so has no attention."""
+    pytest.importorskip("keras", reason="keras is not installed: pip install --group train")
     from train.network.backend import choose_backend
 
     choose_backend()

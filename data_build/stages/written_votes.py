@@ -4,7 +4,6 @@ Annotators are language models: nothing here is called a person's.
 """
 
 import json
-import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,8 +29,6 @@ from evenmood.model.model_folder import write_text
 from evenmood.text.normalization import clean, encodable
 from evenmood.text.symbols import SYMBOL
 
-CONTROL = re.compile(r"validation:(\d+)")
-"""Id of a control text: its place in GoEmotions' validation split, from 0."""
 TEMPLATE = Path(__file__).with_name("written_report.md.jinja")
 SAMPLES = ("random", "contradicted", "control")
 WINDOW = 1000

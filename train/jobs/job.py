@@ -12,10 +12,10 @@
 #   "onnx>=1.19",
 #   "onnxruntime>=1.20",
 #   "pandas>=2.2",
-#   "pyarrow>=18",
+#   "pyarrow>=21",
 #   "scikit-learn>=1.6",
 #   "tensorflow[and-cuda]>=2.20",
-#   "tokenizers>=0.22.1",
+#   "tokenizers>=0.23.3",
 #   "tqdm>=4.66",
 #   "typer>=0.24",
 # ]

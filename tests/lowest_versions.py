@@ -1,0 +1,42 @@
+"""Run the library's tests with the lowest versions that pyproject.toml allows: `make test-lowest`.
+
+The versions go into an environment of their own, under `build/`; other packages that the tests need are the newest.
+"""
+
+import re
+import subprocess
+import sys
+import tomllib
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PLACE = ROOT / "build" / "lowest"
+ALSO = ("pandas<3", "playwright", "polars", "pytest", "sentencex")
+"""What the tests import beside the library; pandas 3 needs a newer numpy than the library does."""
+TESTS = ("text", "tables", "test_classifier.py", "test_cli.py", "test_labels.py", "test_leave_one_out.py")
+TESTS += ("test_prediction.py", "test_tune_thresholds.py", "model/test_hub.py")
+
+
+def lowest() -> list[str]:
+    """The library's requirements, those of `parquet` and `eval` among them, at their lower bounds."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    return [re.sub(r">=", "==", line) for line in (*project["dependencies"], *extras["parquet"], *extras["eval"])]
+
+
+def main() -> None:
+    """Install, print what was installed, run."""
+    venv.create(PLACE, clear=True, with_pip=True)
+    python = str(PLACE / ("Scripts" if sys.platform == "win32" else "bin") / "python")
+    install = [python, "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
+    subprocess.run([*install, *lowest(), *ALSO], check=True)
+    subprocess.run([*install, "--no-deps", "--editable", str(ROOT)], check=True)
+    print(*lowest(), sep="\n")
+    tests = [str(ROOT / "tests" / "evenmood" / name) for name in TESTS]
+    command = [python, "-m", "pytest", "-p", "no:cacheprovider", *tests]
+    sys.exit(subprocess.run(command, cwd=ROOT, check=False).returncode)
+
+
+if __name__ == "__main__":
+    main()
