@@ -6,7 +6,7 @@ probabilities in one comparison.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +167,8 @@ def classifier_of(work: Path, name: str) -> Any:
     classifier = EmotionClassifier.from_pretrained(work / "evenmood")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    classifier._session = onnxruntime.InferenceSession(work / name / ONNX_FILE, options)
+    session = onnxruntime.InferenceSession(work / name / ONNX_FILE, options)
+    classifier._loaded = replace(classifier._loaded, session=session)
     return classifier
 
 

@@ -1,13 +1,10 @@
 """The classifier: load a model folder, predict labels, explain them. Runs on onnxruntime alone."""
 
-import logging
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from threading import Lock
 from types import MappingProxyType
-from typing import Any, NamedTuple, overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -15,21 +12,17 @@ from evenmood.errors import ModelError, UsageError
 from evenmood.explanation import attention_weights, leave_one_out
 from evenmood.inputs import check_rows, checked_texts, multi_hot
 from evenmood.model import hub, model_folder
-from evenmood.model.inference import Read, read_texts
+from evenmood.model.inference import Read, read_rows
 from evenmood.model.loading import default_folder, load_model, local_folder
 from evenmood.model.model_folder import ModelInfo
+from evenmood.model.saving import Origin, push, save
 from evenmood.prediction import Prediction, WordWeight, apply_thresholds
 from evenmood.system.paths import expanded
 from evenmood.text.fast_batch_tokenizer import BatchTokenizer
 from evenmood.thresholds import Method, Metric, TunedThresholds, tuned
 
-logger = logging.getLogger(__name__)
-SAVING = Lock()
-"""Held while a model is saved, maybe over itself: nobody else moves the folder that is copied."""
 STREAM_ROWS = 1024
 """How far `predict_stream` reads ahead."""
-PROGRESS_ROWS = 8192
-"""Texts between two steps of the progress bar."""
 
 
 class EmotionClassifier:
@@ -49,14 +42,12 @@ class EmotionClassifier:
             raise ModelError(f"no folder {str(folder)!r:.100}; for a Hub id, use EmotionClassifier.from_pretrained")
         loaded = load_model(folder)
         self._folder = folder
-        self._files = loaded.files
-        self._origin: _Origin | None = None
+        self._loaded = loaded
+        self._origin: Origin | None = None
         self._token: str | bool | None = None
         self._info = loaded.info
         self._thresholds = dict(self._info.thresholds)
-        self._tokenizer = loaded.tokenizer
-        self._batch_tokenizer = BatchTokenizer(self._tokenizer, self._info.max_length)
-        self._session = loaded.session
+        self._encoder = BatchTokenizer(loaded.tokenizer, self._info.max_length)
 
     @classmethod
     def from_pretrained(
@@ -87,7 +78,7 @@ class EmotionClassifier:
         model = str(model)
         classifier = cls(hub.download(model, revision, token, cache_dir, local_files_only))
         commit = classifier.folder.name  # the Hub's cache names a snapshot's folder after its commit
-        classifier._origin = _Origin(model, commit, None if cache_dir is None else str(cache_dir))
+        classifier._origin = Origin(model, commit, None if cache_dir is None else str(cache_dir))
         classifier._token = token
         return classifier
 
@@ -333,7 +324,7 @@ class EmotionClassifier:
             raise ModelError("this model has no attention: it averages over time, so no word outweighs another")
         if not isinstance(text, str):
             raise TypeError(f"explain takes one string, not {type(text).__name__}")
-        return attention_weights(self._session, self._batch_tokenizer, text)
+        return attention_weights(self._loaded.session, self._encoder, text)
 
     def leave_one_out(self, text: str, label: str) -> list[WordWeight]:
         """How far a label's probability falls when a word is left out, for each word that the network reads.
@@ -350,7 +341,7 @@ class EmotionClassifier:
             raise TypeError(f"leave_one_out takes one string, not {type(text).__name__}")
         if label not in self.labels:
             raise UsageError(f"unknown label {label!r}; the labels are {', '.join(self.labels)}")
-        return leave_one_out(self.predict_proba, self._batch_tokenizer, text, self.labels.index(label))
+        return leave_one_out(self.predict_proba, self._encoder, text, self.labels.index(label))
 
     def save_pretrained(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Write the model folder, with the thresholds as they are now; it is whole or absent.
@@ -360,16 +351,7 @@ class EmotionClassifier:
         Raises:
             UsageError: The folder exists and is not empty, and `overwrite` is false.
         """
-        if not str(folder).strip():
-            raise UsageError("the name of the folder to save to is empty")
-        target = expanded(folder, ModelError)
-        with SAVING, model_folder.whole_folder(target, overwrite) as work:
-            if not self._copy(self._folder, work):
-                logger.warning("%s holds another model by now: saved without Keras's files and card", self._folder)
-        return target
-
-    def _copy(self, source: Path, target: Path) -> bool:
-        return model_folder.copy_model(self._files, self._info, source, target, self._thresholds)
+        return save(self._loaded, self._folder, folder, self._thresholds, overwrite)
 
     def push_to_hub(
         self,
@@ -402,25 +384,21 @@ class EmotionClassifier:
         if self._origin:
             pushing = token if self._token is None else self._token
             source = hub.download(self._origin.model, self._origin.commit, pushing, self._origin.cache_dir, whole=True)
-        model_folder.check_files(source, (*model_folder.KERAS_FILES, model_folder.CARD_FILE))
-        with tempfile.TemporaryDirectory() as temporary:
-            work = Path(temporary)
-            if not self._copy(source, work):
-                raise ModelError(f"{source} has changed since the model was loaded; load it again")
-            return hub.upload(
-                work,
-                repo_id,
-                message=commit_message,
-                replace=[f"{model_folder.TRAINING_FOLDER}/*"],
-                private=private,
-                revision=revision,
-                create_pr=create_pr,
-                token=token,
-                prepare=lambda api, full_id: model_folder.name_in_card(work, full_id),
-            )
+        return push(
+            self._loaded,
+            source,
+            self._thresholds,
+            repo_id,
+            private=private,
+            revision=revision,
+            commit_message=commit_message,
+            create_pr=create_pr,
+            token=token,
+        )
 
     def __repr__(self) -> str:
-        return f"EmotionClassifier({len(self.labels)} labels, {self._tokenizer.get_vocab_size()} words, {self._folder})"
+        words = self._loaded.tokenizer.get_vocab_size()
+        return f"EmotionClassifier({len(self.labels)} labels, {words} words, {self._folder})"
 
     def _checked(self, thresholds: Mapping[str, float]) -> dict[str, float]:
         return model_folder.check_thresholds(thresholds, self.labels, "thresholds", UsageError)
@@ -440,28 +418,7 @@ class EmotionClassifier:
 
         A missing text, which is None here, has probabilities of NaN, and no words and windows.
         """
-        if show_progress_bar:
-            from tqdm.auto import tqdm
-
-            parts = []
-            with tqdm(total=len(texts), unit=" texts", unit_scale=True) as bar:
-                for start in range(0, max(len(texts), 1), PROGRESS_ROWS):
-                    part = texts[start : start + PROGRESS_ROWS]
-                    parts.append(self.read(part))
-                    bar.update(len(part))
-            return Read(
-                np.concatenate([part.probabilities for part in parts]),
-                np.concatenate([part.words for part in parts]),
-                np.concatenate([part.windows for part in parts]),
-            )
-        given = [text for text in texts if text is not None]
-        found = read_texts(self._session, self._batch_tokenizer, given, len(self.labels))
-        if len(given) == len(texts):
-            return found
-        rows = [row for row, text in enumerate(texts) if text is not None]
-        read = Read(np.full((len(texts), len(self.labels)), np.nan, np.float32), *np.zeros((2, len(texts)), np.int64))
-        read.probabilities[rows], read.words[rows], read.windows[rows] = found.probabilities, found.words, found.windows
-        return read
+        return read_rows(self._loaded.session, self._encoder, texts, len(self.labels), show_progress_bar)
 
     def _predictions(
         self, texts: Sequence[str | None], thresholds: np.ndarray, show_progress_bar: bool = False
@@ -476,16 +433,8 @@ class EmotionClassifier:
             first += len(chunk)
 
 
-class _Origin(NamedTuple):
-    """Where on the Hub a model came from."""
-
-    model: str
-    commit: str
-    cache_dir: str | None
-
-
 def _rebuilt(
-    kind: type[EmotionClassifier], folder: Path | None, thresholds: dict[str, float], origin: _Origin | None
+    kind: type[EmotionClassifier], folder: Path | None, thresholds: dict[str, float], origin: Origin | None
 ) -> EmotionClassifier:
     """Load a classifier again; on a machine that lacks the folder, from the Hub where it came from there."""
     folder = folder or default_folder()

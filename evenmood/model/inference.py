@@ -41,6 +41,38 @@ class Read:
     windows: np.ndarray
 
 
+def read_rows(
+    session: onnxruntime.InferenceSession,
+    encoder: BatchTokenizer,
+    texts: Sequence[str | None],
+    columns: int,
+    show_progress_bar: bool = False,
+) -> Read:
+    """As `read_texts`, for texts that may be missing: None has probabilities of NaN, and no words and windows."""
+    if show_progress_bar:
+        from tqdm.auto import tqdm
+
+        parts = []
+        with tqdm(total=len(texts), unit=" texts", unit_scale=True) as bar:
+            for start in range(0, max(len(texts), 1), CHUNK_ROWS):
+                part = texts[start : start + CHUNK_ROWS]
+                parts.append(read_rows(session, encoder, part, columns))
+                bar.update(len(part))
+        return Read(
+            np.concatenate([part.probabilities for part in parts]),
+            np.concatenate([part.words for part in parts]),
+            np.concatenate([part.windows for part in parts]),
+        )
+    given = [text for text in texts if text is not None]
+    found = read_texts(session, encoder, given, columns)
+    if len(given) == len(texts):
+        return found
+    rows = [row for row, text in enumerate(texts) if text is not None]
+    read = Read(np.full((len(texts), columns), np.nan, np.float32), *np.zeros((2, len(texts)), np.int64))
+    read.probabilities[rows], read.words[rows], read.windows[rows] = found.probabilities, found.words, found.windows
+    return read
+
+
 def read_texts(
     session: onnxruntime.InferenceSession, tokenizer: BatchTokenizer, texts: Sequence[str], columns: int
 ) -> Read:
