@@ -11,7 +11,8 @@ VECTORS ?= self
 OUT ?= models/mine
 BUILD ?= data/build
 TWEETS ?= stanfordnlp/sentiment140
-GENERATED ?= data_build/generated.parquet
+# Rows that `data_build report --generated` kept of an earlier build: a Parquet file.
+GENERATED ?=
 TEACHER ?= SamLowe/roberta-base-go_emotions
 TARGET ?=
 ENCODER ?= sentence-transformers/all-MiniLM-L6-v2
@@ -60,9 +61,9 @@ data: $(VENV)/data ## build the data set, but for the review: make data DATA=...
 	$(BIN)/python -m data_build goemotions $(BUILD) --data $(DATA)
 	$(BIN)/python -m data_build sentiment140 $(BUILD) --tweets $(TWEETS)
 	$(BIN)/python -m data_build written $(BUILD)
-	$(BIN)/python -m data_build generate $(BUILD) --rows $(GENERATED)
+	test -z "$(GENERATED)" || $(BIN)/python -m data_build generate $(BUILD) --rows $(GENERATED)
 	$(BIN)/python -m data_build relabel $(BUILD) --teacher $(TEACHER) --evaluate
-	$(BIN)/python -m data_build verify $(BUILD) --alignment intended
+	$(BIN)/python -m data_build verify $(BUILD) $(if $(GENERATED),--alignment intended)
 	$(BIN)/python -m data_build balance $(BUILD) $(if $(TARGET),--target $(TARGET))
 	$(BIN)/python -m data_build report $(BUILD) --results $(BUILD)/dataset.json --document $(BUILD)/dataset.md
 

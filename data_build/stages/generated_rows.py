@@ -42,10 +42,6 @@ def take(build: Path, say: Say, source: Path, *, limit: int | None = None, resta
         held = parquet.read_table(source)
         found = rows.table(**{name: held[name] for name in KEPT})
         texts, own = found["text"].to_pylist(), set(found["source"].to_pylist())
-        told = [
-            _with_intended(told, labels)
-            for told, labels in zip(found["prompt_id"].to_pylist(), found["labels"].to_pylist(), strict=True)
-        ]
         tried = {
             label: Counter(counts)
             for label, counts in json.loads((held.schema.metadata or {}).get(ATTEMPTS, b"{}")).items()
@@ -63,8 +59,10 @@ def take(build: Path, say: Say, source: Path, *, limit: int | None = None, resta
     names = found["id"].to_pylist()
     if len(set(names)) < len(names) or not all(name.startswith("generated:") for name in names):
         raise DataError(f"{source} holds no generated rows: ids are unique and start with generated:")
-    for name, values in (("text_hash", [rows.text_hash(text) for text in texts]), ("prompt_id", told)):
-        found = found.set_column(found.schema.get_field_index(name), name, pyarrow.array(values))
+    if unknown := {label for labels in found["labels"].to_pylist() for label in labels} - set(range(len(LABELS))):
+        raise DataError(f"{source} holds no generated rows: label {min(unknown)} is not from 0 to {len(LABELS) - 1}")
+    hashes = pyarrow.array([rows.text_hash(text) for text in texts])
+    found = found.set_column(found.schema.get_field_index("text_hash"), "text_hash", hashes)
     options = {"rows": sha256(source), "limit": limit}
     with open_stage(build, generate.STAGE, input_hashes(build, goemotions.STAGE), options, say, restart) as stage:
         if not stage.finished:
@@ -74,12 +72,6 @@ def take(build: Path, say: Say, source: Path, *, limit: int | None = None, resta
             counts["over the limit"] = found.num_rows - first.num_rows
             stage.write("part-00000", first, counts, tried or None)
             stage.finish()
-
-
-def _with_intended(recorded: str, labels: list[int]) -> str:
-    """What a row records, with the label it was asked for: early rows of one label tell it, those of two do not."""
-    held = json.loads(recorded)
-    return json.dumps({**held, "intended": LABELS[labels[0]]} if "intended" not in held and len(labels) == 1 else held)
 
 
 def unrecorded(recorded: Iterable[str]) -> dict[str, int]:
