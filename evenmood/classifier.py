@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from pathlib import Path
-from types import MappingProxyType
 from typing import Any, overload
 
 import numpy as np
@@ -11,158 +9,20 @@ import numpy as np
 from evenmood.errors import ModelError, UsageError
 from evenmood.explanation import attention_weights, leave_one_out
 from evenmood.inputs import check_rows, checked_texts, multi_hot
-from evenmood.model import hub, model_folder
 from evenmood.model.inference import Read, read_rows
-from evenmood.model.loading import default_folder, load_model, local_folder
-from evenmood.model.model_folder import ModelInfo
-from evenmood.model.saving import Origin, push, save
+from evenmood.model.pretrained import PretrainedModel
 from evenmood.prediction import Prediction, WordWeight, apply_thresholds
-from evenmood.system.paths import expanded
-from evenmood.text.fast_batch_tokenizer import BatchTokenizer
 from evenmood.thresholds import Method, Metric, TunedThresholds, tuned
 
 STREAM_ROWS = 1024
 """How far `predict_stream` reads ahead."""
 
 
-class EmotionClassifier:
+class EmotionClassifier(PretrainedModel):
     """Multi-label emotion classifier: a text in, labels with probabilities out.
 
     Use `EmotionClassifier.from_pretrained()`; the constructor takes a model folder that is known to be whole.
     """
-
-    def __init__(self, folder: str | Path) -> None:
-        """Load the model of a folder that holds `model.onnx`, `tokenizer.json` and `emotions.json`.
-
-        Raises:
-            ModelError: There is no such folder, or a file is missing, damaged, or does not fit the others.
-        """
-        folder = expanded(folder, ModelError)
-        if not folder.is_dir():
-            raise ModelError(f"no folder {str(folder)!r:.100}; for a Hub id, use EmotionClassifier.from_pretrained")
-        loaded = load_model(folder)
-        self._folder = folder
-        self._loaded = loaded
-        self._origin: Origin | None = None
-        self._token: str | bool | None = None
-        self._info = loaded.info
-        self._thresholds = dict(self._info.thresholds)
-        self._encoder = BatchTokenizer(loaded.tokenizer, self._info.max_length)
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        model: str | Path | None = None,
-        *,
-        revision: str | None = None,
-        token: str | bool | None = None,
-        cache_dir: str | Path | None = None,
-        local_files_only: bool = False,
-    ) -> "EmotionClassifier":
-        """Load a model.
-
-        Args:
-            model: None for the bundled default, a folder, or a Hub id (`namespace/name`). A folder goes first.
-            revision: Branch, tag or commit of the Hub repository.
-            token: Hub token; None takes the environment's or the login's, False sends none.
-            cache_dir: Where downloads are kept; None for the Hub client's own place.
-            local_files_only: Take what is in the cache and do not ask the Hub.
-
-        Raises:
-            ModelError: Nothing there, no access, or not an evenmood model; the message says which.
-            UsageError: A revision of the default model or of a folder is asked for.
-        """
-        folder = local_folder(model, revision)
-        if folder:
-            return cls(folder)
-        model = str(model)
-        classifier = cls(hub.download(model, revision, token, cache_dir, local_files_only))
-        commit = classifier.folder.name  # the Hub's cache names a snapshot's folder after its commit
-        classifier._origin = Origin(model, commit, None if cache_dir is None else str(cache_dir))
-        classifier._token = token
-        return classifier
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle, deep copy, another process: the model is loaded again; a token is never passed on."""
-        folder = None if self._folder == default_folder() else self._folder
-        return _rebuilt, (type(self), folder, dict(self._thresholds), self._origin)
-
-    @property
-    def info(self) -> ModelInfo:
-        """What `emotions.json` says: labels, length, origin, measured figures."""
-        return self._info
-
-    @property
-    def folder(self) -> Path:
-        """The folder that the model was loaded from."""
-        return self._folder
-
-    def file_sizes(self) -> dict[str, int]:
-        """Bytes of each file that predicting needs."""
-        return {name: (self._folder / name).stat().st_size for name in model_folder.PREDICTING_FILES}
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Label of each column of `predict_proba`."""
-        return self._info.labels
-
-    @property
-    def thresholds(self) -> Mapping[str, float]:
-        """Threshold of each label. Assign a mapping to replace all; `set_thresholds` changes some."""
-        return MappingProxyType(self._thresholds)
-
-    @thresholds.setter
-    def thresholds(self, thresholds: Mapping[str, float]) -> None:
-        checked = self._checked(thresholds)
-        absent = [label for label in self.labels if label not in checked]
-        if absent:
-            raise UsageError(
-                f"thresholds: none for {', '.join(absent):.200}; set_thresholds changes some labels and keeps the rest"
-            )
-        self._thresholds = {label: checked[label] for label in self.labels}
-
-    def set_thresholds(self, **thresholds: float) -> None:
-        """Change the thresholds of some labels: `set_thresholds(joy=0.3)`.
-
-        Raises:
-            UsageError: An unknown label, or a threshold that is not a number from 0 to 1.
-        """
-        self._thresholds |= self._checked(thresholds)
-
-    def tune_thresholds(
-        self,
-        texts: Sequence[str],
-        labels: Sequence[str | Sequence[str]] | np.ndarray,
-        *,
-        metric: Metric = "f1",
-        method: Method = "shrunk",
-    ) -> TunedThresholds:
-        """Find the thresholds that are best for labeled texts of one's own; the classifier's stay as they are.
-
-        Assign the result to use it: `classifier.thresholds = classifier.tune_thresholds(texts, labels)`. The texts
-        must not be those that the model is evaluated on afterwards.
-
-        Args:
-            texts: n texts.
-            labels: For each text its labels' names, or an array of 0 and 1 of shape (n, 28), columns as in `labels`.
-            metric: `f1`, or `f0.5` and `f2`, which count precision or recall twice as much as the other.
-            method: `shrunk` regularizes the thresholds of labels with few texts; `grid` takes the best of each.
-
-        Returns:
-            Threshold of every label, with the scores that they reach on these texts. A label that no text has keeps
-            its threshold, and is in `unchanged`.
-
-        Raises:
-            UsageError: No text, as many labels as texts are not given, or a label is unknown.
-            TypeError: A text is not a string.
-        """
-        if isinstance(texts, str):
-            raise TypeError("tune_thresholds takes a list of texts, not one string")
-        rows = checked_texts(texts)
-        if missing := [index for index, text in enumerate(rows) if text is None]:
-            raise TypeError(f"text {missing[0]} is missing; leave it out")
-        truth = multi_hot(labels, self.labels, len(rows))
-        return tuned(truth, self.read(rows).probabilities, self._thresholds, metric, method)
 
     @property
     def id2label(self) -> dict[int, str]:
@@ -307,6 +167,41 @@ class EmotionClassifier:
         array = self._threshold_array(thresholds)[columns]
         return apply_thresholds(probabilities[:, columns], array, [self.labels[column] for column in columns])
 
+    def tune_thresholds(
+        self,
+        texts: Sequence[str],
+        labels: Sequence[str | Sequence[str]] | np.ndarray,
+        *,
+        metric: Metric = "f1",
+        method: Method = "shrunk",
+    ) -> TunedThresholds:
+        """Find the thresholds that are best for labeled texts of one's own; the classifier's stay as they are.
+
+        Assign the result to use it: `classifier.thresholds = classifier.tune_thresholds(texts, labels)`. The texts
+        must not be those that the model is evaluated on afterwards.
+
+        Args:
+            texts: n texts.
+            labels: For each text its labels' names, or an array of 0 and 1 of shape (n, 28), columns as in `labels`.
+            metric: `f1`, or `f0.5` and `f2`, which count precision or recall twice as much as the other.
+            method: `shrunk` regularizes the thresholds of labels with few texts; `grid` takes the best of each.
+
+        Returns:
+            Threshold of every label, with the scores that they reach on these texts. A label that no text has keeps
+            its threshold, and is in `unchanged`.
+
+        Raises:
+            UsageError: No text, as many labels as texts are not given, or a label is unknown.
+            TypeError: A text is not a string.
+        """
+        if isinstance(texts, str):
+            raise TypeError("tune_thresholds takes a list of texts, not one string")
+        rows = checked_texts(texts)
+        if missing := [index for index, text in enumerate(rows) if text is None]:
+            raise TypeError(f"text {missing[0]} is missing; leave it out")
+        truth = multi_hot(labels, self.labels, len(rows))
+        return tuned(truth, self.read(rows).probabilities, self._thresholds, metric, method)
+
     def explain(self, text: str) -> list[WordWeight]:
         """Share of the attention that fell on each word.
 
@@ -343,65 +238,9 @@ class EmotionClassifier:
             raise UsageError(f"unknown label {label!r}; the labels are {', '.join(self.labels)}")
         return leave_one_out(self.predict_proba, self._encoder, text, self.labels.index(label))
 
-    def save_pretrained(self, folder: str | Path, *, overwrite: bool = False) -> Path:
-        """Write the model folder, with the thresholds as they are now; it is whole or absent.
-
-        Keras's files, card and training record are copied along, unless the folder holds another model by now.
-
-        Raises:
-            UsageError: The folder exists and is not empty, and `overwrite` is false.
-        """
-        return save(self._loaded, self._folder, folder, self._thresholds, overwrite)
-
-    def push_to_hub(
-        self,
-        repo_id: str,
-        *,
-        private: bool | None = None,
-        revision: str | None = None,
-        commit_message: str = "Upload evenmood model",
-        create_pr: bool = False,
-        token: str | bool | None = None,
-    ) -> hub.Upload:
-        """Upload the whole model folder, with the thresholds as they are now, in one commit; nothing else.
-
-        A model that came from the Hub as three files has the others fetched from the same commit. A second push of the
-        same model makes no commit. An older training record in the repository is replaced.
-
-        Args:
-            repo_id: `namespace/name`; created if there is none.
-            private: Whether a new repository is private; None for the account's default.
-            revision: Branch; created if there is none.
-            commit_message: First line of the commit.
-            create_pr: Open a pull request instead.
-            token: None takes the environment's or the login's.
-
-        Raises:
-            ModelError: The folder lacks Keras's files or the card; the message says which.
-            HubError: No access, no network, or the Hub refuses the card.
-        """
-        source = self._folder
-        if self._origin:
-            pushing = token if self._token is None else self._token
-            source = hub.download(self._origin.model, self._origin.commit, pushing, self._origin.cache_dir, whole=True)
-        return push(
-            self._loaded,
-            source,
-            self._thresholds,
-            repo_id,
-            private=private,
-            revision=revision,
-            commit_message=commit_message,
-            create_pr=create_pr,
-            token=token,
-        )
-
     def __repr__(self) -> str:
         words = self._loaded.tokenizer.get_vocab_size()
         return f"EmotionClassifier({len(self.labels)} labels, {words} words, {self._folder})"
-
-    def _checked(self, thresholds: Mapping[str, float]) -> dict[str, float]:
-        return model_folder.check_thresholds(thresholds, self.labels, "thresholds", UsageError)
 
     def _threshold_array(self, thresholds: Mapping[str, float] | float | None) -> np.ndarray:
         """Threshold per column, float32: probabilities are, and 0.3 as float64 would cut off a probability of 0.3."""
@@ -431,17 +270,3 @@ class EmotionClassifier:
         while chunk := list(islice(texts, STREAM_ROWS)):
             yield from self._predictions(checked_texts(chunk, first), thresholds)
             first += len(chunk)
-
-
-def _rebuilt(
-    kind: type[EmotionClassifier], folder: Path | None, thresholds: dict[str, float], origin: Origin | None
-) -> EmotionClassifier:
-    """Load a classifier again; on a machine that lacks the folder, from the Hub where it came from there."""
-    folder = folder or default_folder()
-    if origin and not folder.is_dir():
-        classifier = kind.from_pretrained(origin.model, revision=origin.commit)
-    else:
-        classifier = kind(folder)
-        classifier._origin = origin
-    classifier.thresholds = thresholds
-    return classifier

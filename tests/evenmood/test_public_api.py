@@ -19,7 +19,8 @@ def described() -> str:
         if inspect.isclass(thing):
             bases = ", ".join(base.__name__ for base in thing.__bases__)
             lines.append(f"class {name}({bases}): {_first(thing)}")
-            lines += [f"    {line}" for member in sorted(vars(thing)) for line in _member(thing, member)]
+            own = {member for kind in thing.__mro__ if kind.__module__.startswith("evenmood") for member in vars(kind)}
+            lines += [f"    {line}" for member in sorted(own) for line in _member(thing, member)]
         elif callable(thing):
             lines.append(f"{name}{inspect.signature(thing)}: {_first(thing)}")
         else:

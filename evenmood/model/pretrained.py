@@ -1,0 +1,214 @@
+"""What a model can do beside predicting: be loaded, copied, saved and pushed, and have its thresholds changed."""
+
+import logging
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Lock
+from types import MappingProxyType
+from typing import Any, NamedTuple, Self
+
+from evenmood.errors import ModelError, UsageError
+from evenmood.model import hub, model_folder
+from evenmood.model.loading import default_folder, load_model, local_folder
+from evenmood.model.model_folder import ModelInfo
+from evenmood.system.paths import expanded
+from evenmood.text.fast_batch_tokenizer import BatchTokenizer
+
+logger = logging.getLogger(__name__)
+SAVING = Lock()
+"""Held while a model is saved, maybe over itself: nobody else moves the folder that is copied."""
+
+
+class Origin(NamedTuple):
+    """Where on the Hub a model came from."""
+
+    model: str
+    commit: str
+    cache_dir: str | None
+
+
+class PretrainedModel:
+    """A model folder that has been loaded; `EmotionClassifier` predicts with it."""
+
+    def __init__(self, folder: str | Path) -> None:
+        """Load the model of a folder that holds `model.onnx`, `tokenizer.json` and `emotions.json`.
+
+        Raises:
+            ModelError: There is no such folder, or a file is missing, damaged, or does not fit the others.
+        """
+        folder = expanded(folder, ModelError)
+        if not folder.is_dir():
+            raise ModelError(f"no folder {str(folder)!r:.100}; for a Hub id, use EmotionClassifier.from_pretrained")
+        loaded = load_model(folder)
+        self._folder = folder
+        self._loaded = loaded
+        self._origin: Origin | None = None
+        self._token: str | bool | None = None
+        self._info = loaded.info
+        self._thresholds = dict(self._info.thresholds)
+        self._encoder = BatchTokenizer(loaded.tokenizer, self._info.max_length)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | Path | None = None,
+        *,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+    ) -> Self:
+        """Load a model.
+
+        Args:
+            model: None for the bundled default, a folder, or a Hub id (`namespace/name`). A folder goes first.
+            revision: Branch, tag or commit of the Hub repository.
+            token: Hub token; None takes the environment's or the login's, False sends none.
+            cache_dir: Where downloads are kept; None for the Hub client's own place.
+            local_files_only: Take what is in the cache and do not ask the Hub.
+
+        Raises:
+            ModelError: Nothing there, no access, or not an evenmood model; the message says which.
+            UsageError: A revision of the default model or of a folder is asked for.
+        """
+        folder = local_folder(model, revision)
+        if folder:
+            return cls(folder)
+        model = str(model)
+        classifier = cls(hub.download(model, revision, token, cache_dir, local_files_only))
+        commit = classifier.folder.name  # the Hub's cache names a snapshot's folder after its commit
+        classifier._origin = Origin(model, commit, None if cache_dir is None else str(cache_dir))
+        classifier._token = token
+        return classifier
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle, deep copy, another process: the model is loaded again; a token is never passed on."""
+        folder = None if self._folder == default_folder() else self._folder
+        return _rebuilt, (type(self), folder, dict(self._thresholds), self._origin)
+
+    @property
+    def info(self) -> ModelInfo:
+        """What `emotions.json` says: labels, length, origin, measured figures."""
+        return self._info
+
+    @property
+    def folder(self) -> Path:
+        """The folder that the model was loaded from."""
+        return self._folder
+
+    def file_sizes(self) -> dict[str, int]:
+        """Bytes of each file that predicting needs."""
+        return {name: (self._folder / name).stat().st_size for name in model_folder.PREDICTING_FILES}
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Label of each column of `predict_proba`."""
+        return self._info.labels
+
+    @property
+    def thresholds(self) -> Mapping[str, float]:
+        """Threshold of each label. Assign a mapping to replace all; `set_thresholds` changes some."""
+        return MappingProxyType(self._thresholds)
+
+    @thresholds.setter
+    def thresholds(self, thresholds: Mapping[str, float]) -> None:
+        checked = self._checked(thresholds)
+        absent = [label for label in self.labels if label not in checked]
+        if absent:
+            raise UsageError(
+                f"thresholds: none for {', '.join(absent):.200}; set_thresholds changes some labels and keeps the rest"
+            )
+        self._thresholds = {label: checked[label] for label in self.labels}
+
+    def set_thresholds(self, **thresholds: float) -> None:
+        """Change the thresholds of some labels: `set_thresholds(joy=0.3)`.
+
+        Raises:
+            UsageError: An unknown label, or a threshold that is not a number from 0 to 1.
+        """
+        self._thresholds |= self._checked(thresholds)
+
+    def save_pretrained(self, folder: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the model folder, with the thresholds as they are now; it is whole or absent.
+
+        Keras's files, card and training record are copied along, unless the folder holds another model by now.
+
+        Raises:
+            UsageError: The folder exists and is not empty, and `overwrite` is false.
+        """
+        if not str(folder).strip():
+            raise UsageError("the name of the folder to save to is empty")
+        target = expanded(folder, ModelError)
+        with SAVING, model_folder.whole_folder(target, overwrite) as work:
+            if not self._copy(self._folder, work):
+                logger.warning("%s holds another model by now: saved without Keras's files and card", self._folder)
+        return target
+
+    def _copy(self, source: Path, target: Path) -> bool:
+        return model_folder.copy_model(self._loaded.files, self._info, source, target, self._thresholds)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        revision: str | None = None,
+        commit_message: str = "Upload evenmood model",
+        create_pr: bool = False,
+        token: str | bool | None = None,
+    ) -> hub.Upload:
+        """Upload the whole model folder, with the thresholds as they are now, in one commit; nothing else.
+
+        A model that came from the Hub as three files has the others fetched from the same commit. A second push of the
+        same model makes no commit. An older training record in the repository is replaced.
+
+        Args:
+            repo_id: `namespace/name`; created if there is none.
+            private: Whether a new repository is private; None for the account's default.
+            revision: Branch; created if there is none.
+            commit_message: First line of the commit.
+            create_pr: Open a pull request instead.
+            token: None takes the environment's or the login's.
+
+        Raises:
+            ModelError: The folder lacks Keras's files or the card; the message says which.
+            HubError: No access, no network, or the Hub refuses the card.
+        """
+        source = self._folder
+        if self._origin:
+            pushing = token if self._token is None else self._token
+            source = hub.download(self._origin.model, self._origin.commit, pushing, self._origin.cache_dir, whole=True)
+        model_folder.check_files(source, (*model_folder.KERAS_FILES, model_folder.CARD_FILE))
+        with tempfile.TemporaryDirectory() as temporary:
+            work = Path(temporary)
+            if not self._copy(source, work):
+                raise ModelError(f"{source} has changed since the model was loaded; load it again")
+            return hub.upload(
+                work,
+                repo_id,
+                message=commit_message,
+                replace=[f"{model_folder.TRAINING_FOLDER}/*"],
+                private=private,
+                revision=revision,
+                create_pr=create_pr,
+                token=token,
+                prepare=lambda api, full_id: model_folder.name_in_card(work, full_id),
+            )
+
+    def _checked(self, thresholds: Mapping[str, float]) -> dict[str, float]:
+        return model_folder.check_thresholds(thresholds, self.labels, "thresholds", UsageError)
+
+
+def _rebuilt(
+    kind: type[PretrainedModel], folder: Path | None, thresholds: dict[str, float], origin: Origin | None
+) -> PretrainedModel:
+    """Load a classifier again; on a machine that lacks the folder, from the Hub where it came from there."""
+    folder = folder or default_folder()
+    if origin and not folder.is_dir():
+        classifier = kind.from_pretrained(origin.model, revision=origin.commit)
+    else:
+        classifier = kind(folder)
+        classifier._origin = origin
+    classifier.thresholds = thresholds
+    return classifier
