@@ -119,7 +119,7 @@ def take(place: Path, settings: dict[str, str], suffix: str) -> None:
             snippet(
                 "from gradio_client import Client\n"
                 f"answer = Client({url!r}, verbose=False).predict({SENTENCE!r}, api_name='/analyse')\n"
-                "print([(row['label'], round(row['probability'], 2)) for row in answer['labels']])"
+                "print([(row['label'], round(row['probability'], 2)) for row in answer['scores']])"
             )
     finally:
         if suffix:
