@@ -284,3 +284,13 @@ def test_votes_and_audits_that_are_none(tmp_path: Path, small_data: Path) -> Non
     texts.write_text(json.dumps({"text": 5, "labels": ["joy"], "domain": "", "writer": ""}))
     with pytest.raises(DataError, match="line 1: text is 5; expected a string"):
         resolve([texts], votes, str(small_data), *targets, print)
+
+
+def test_nothing_is_written_where_the_everyday_texts_are_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(written, "EVERYDAY", tmp_path)
+    with pytest.raises(DataError, match="no everyday texts"):
+        written.everyday_texts()
+    monkeypatch.undo()
+    assert len(written.everyday_texts()) > 1_000
