@@ -89,7 +89,7 @@ def bench(options: argparse.Namespace) -> dict[str, Any]:
         "rounds": options.rounds,
         "roberta_weights": options.roberta or "random",
         "network_weights": options.network or "random",
-        "teacher": options.teacher,
+        "teacher": Path(options.teacher).name if options.teacher else None,
         "peers": peers,
         "ratios": {name: ratio(rounds, name) for name in names if name != OURS},
         "moved_by_company": moved,
