@@ -128,20 +128,23 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info < (3, 14); sys.exit(0 if ok else \
 	  f"error: Python {sys.version.split()[0]} found; 3.11 to 3.13 needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --upgrade "pip>=25.1"  # knows dependency groups
 
-$(VENV)/demo: $(SOURCES) | $(BIN)/python
+$(VENV)/pip: | $(BIN)/python  # one that knows dependency groups, in an older .venv too
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --upgrade "pip>=25.1"
+	@touch $@
+
+$(VENV)/demo: $(SOURCES) | $(VENV)/pip
 	$(PIP) --editable . --group space
 	@touch $@
 
-$(VENV)/train: $(SOURCES) | $(BIN)/python
+$(VENV)/train: $(SOURCES) | $(VENV)/pip
 	$(PIP) --editable . --group train --group $(GPU)
 	@touch $@
 
-$(VENV)/data: $(SOURCES) | $(BIN)/python
+$(VENV)/data: $(SOURCES) | $(VENV)/pip
 	$(PIP) --editable . --group data
 	@touch $@
 
-$(VENV)/dev: $(SOURCES) | $(BIN)/python
+$(VENV)/dev: $(SOURCES) | $(VENV)/pip
 	$(PIP) --editable ".[eval,parquet,ray]" --group dev --group train --group $(GPU) --group data --group space
 	@touch $@
