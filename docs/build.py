@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.report import DOCUMENT, document, readme_table
-from data_build.stages import written_votes
+from data_build.written import written_votes
 from evenmood.model.model_folder import figure_text
 from train.experiments import report as experiments
 

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow
 from pyarrow import parquet
 
-from data_build.stages.stage import open_stage
+from data_build.stage import open_stage
 from evenmood import LABELS
 from evenmood.data.rows import schema, text_hash
 from evenmood.data.tweets import tweet_text

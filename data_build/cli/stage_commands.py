@@ -87,7 +87,7 @@ def resolve_written(
     results: Annotated[Path, typer.Option(help="Results file to write.")] = Path("results/written.json"),
 ) -> None:
     """Drop written texts that repeat others, and give those that were annotated the majority's labels."""
-    from data_build.stages.written_votes import resolve as write
+    from data_build.written.written_votes import resolve as write
 
     write(texts, votes, data, out, results, say, audit)
 

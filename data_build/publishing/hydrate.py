@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow
 from pyarrow import parquet
 
-from data_build.stages.stage import BrokenRows
+from data_build.stage import BrokenRows
 from evenmood.data.rows import text_hash
 from evenmood.data.splits import SPLITS
 from evenmood.data.tweets import read_tweets, tweet_text

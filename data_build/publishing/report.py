@@ -9,9 +9,9 @@ import pyarrow
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from data_build.publishing import figures
+from data_build.stage import Say
 from data_build.stages import balance, feedback, generate, goemotions, relabel, review, sentiment140, verify, written
 from data_build.stages import generated_rows as kept
-from data_build.stages.stage import Say
 from evenmood import GROUP_OF, LABELS
 from evenmood.data.build_folder import MANIFEST_FILE, check_current, read_manifest, read_rows
 from evenmood.errors import DataError

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow
 
+from data_build.stage import Say, input_hashes, open_stage
 from data_build.stages import goemotions, relabel, review, written
-from data_build.stages.stage import Say, input_hashes, open_stage
 from evenmood import LABELS
 from evenmood.data.build_folder import CONFIGURATIONS, read_rows
 from evenmood.data.rows import SOURCES, schema, table, text_hash

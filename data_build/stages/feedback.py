@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data_build.annotation.majority import is_label
-from data_build.stages.stage import Say, open_stage
+from data_build.stage import Say, open_stage
 from evenmood import LABELS
 from evenmood.data import rows
 from evenmood.data.build_folder import sha256

@@ -22,8 +22,8 @@ from data_build.generation.generator import (
     read_answers,
 )
 from data_build.generation.prompts import PROMPT_ID, Request, plan
+from data_build.stage import COUNTS, PLAN_FILE, Say, Stage, input_hashes, open_stage, read_plan
 from data_build.stages import goemotions
-from data_build.stages.stage import COUNTS, PLAN_FILE, Say, Stage, input_hashes, open_stage, read_plan
 from evenmood import LABELS
 from evenmood.data import rows
 from evenmood.data.build_folder import MANIFEST_FILE, read_manifest, read_rows

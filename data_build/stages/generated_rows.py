@@ -8,8 +8,8 @@ from pathlib import Path
 import pyarrow
 from pyarrow import parquet
 
+from data_build.stage import Say, input_hashes, open_stage
 from data_build.stages import generate, goemotions
-from data_build.stages.stage import Say, input_hashes, open_stage
 from evenmood import LABELS
 from evenmood.data import rows
 from evenmood.data.build_folder import read_rows, sha256

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pyarrow
 
-from data_build.stages.stage import Say, open_stage
+from data_build.stage import Say, open_stage
 from evenmood.data.splits import OFFICIAL_DIGESTS, SPLITS, Split, load_split
 from evenmood.errors import DataError
 

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow
 
+from data_build.stage import Say, Stage, input_hashes, open_stage
 from data_build.stages import feedback, generate, goemotions, sentiment140
-from data_build.stages.stage import Say, Stage, input_hashes, open_stage
 from evenmood import LABELS
 from evenmood.data.build_folder import MANIFEST_FILE, read_manifest, read_shard, read_shards
 from evenmood.data.teacher import TEACHER, Runtime, Teacher, fingerprint
@@ -154,7 +154,7 @@ def _here(teacher: str, runtime: Runtime, batch_size: int) -> Label:
 
 
 def _on_cluster(teacher: str, runtime: Runtime, batch_size: int, address: str | None) -> Label:
-    from data_build.stages import cluster
+    from data_build.teacher import cluster
 
     return lambda chunks: cluster.scores(chunks, teacher, runtime, batch_size, address)
 

@@ -16,8 +16,8 @@ import pyarrow
 from data_build.annotation import agreement
 from data_build.annotation.majority import ANNOTATORS, Result, Vote
 from data_build.annotation.votes import FILE, Task, Votes
+from data_build.stage import Say, input_hashes, open_stage
 from data_build.stages import verify
-from data_build.stages.stage import Say, input_hashes, open_stage
 from evenmood import LABELS
 from evenmood.data.build_folder import MANIFEST_FILE, read_rows, read_shards, sha256
 from evenmood.errors import DataError, EvenmoodError, UsageError

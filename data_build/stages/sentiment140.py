@@ -8,7 +8,7 @@ from typing import Any
 
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-from data_build.stages.stage import BrokenRows, Say, open_stage
+from data_build.stage import BrokenRows, Say, open_stage
 from evenmood.data import rows
 from evenmood.data.build_folder import read_shard, sha256
 from evenmood.data.tweets import read_hub, read_tweets, tweet_text

@@ -8,8 +8,9 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow
 
-from data_build.stages import gates, goemotions, relabel
-from data_build.stages.stage import Say, input_hashes, open_stage
+from data_build.stage import Say, input_hashes, open_stage
+from data_build.stages import goemotions, relabel
+from data_build.teacher import gates
 from evenmood import LABELS
 from evenmood.data.build_folder import read_manifest, read_rows, read_shards
 from evenmood.data.leakage import Leakage

@@ -11,8 +11,8 @@ import pyarrow
 from pyarrow import parquet
 
 from data_build.annotation.majority import is_label
+from data_build.stage import Say, Stage, input_hashes, open_stage
 from data_build.stages import goemotions
-from data_build.stages.stage import Say, Stage, input_hashes, open_stage
 from evenmood import LABELS
 from evenmood.data.build_folder import MANIFEST_FILE, read_rows, sha256
 from evenmood.data.leakage import Leakage
@@ -94,11 +94,11 @@ def everyday_texts() -> list[str]:
     """All texts of the everyday benchmark.
 
     Raises:
-        DataError: They are not where they belong; without them, training texts could not be held against them.
+        DataError: The benchmark files are missing, so leakage into training cannot be checked.
     """
     files = sorted(EVERYDAY.glob("*.jsonl"))
     if not files:
-        raise DataError(f"{EVERYDAY}: no everyday texts; they belong to the checkout")
+        raise DataError(f"{EVERYDAY}: no everyday texts found; restore this folder from the repository")
     return [json.loads(line)["text"] for path in files for line in path.read_bytes().split(b"\n") if line.strip()]
 
 

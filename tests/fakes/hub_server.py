@@ -11,17 +11,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
-from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.fakes import hub_writes
 from tests.fakes.hub_repository import Fault, Files, RefusedError, Repository, entries, etag
+from tests.fakes.loopback import LoopbackServer
 
 Values = Mapping[str, str]
 
 
-class HubServer:
+class HubServer(LoopbackServer):
     """The server; use it as a context manager, and point `HF_ENDPOINT` to `url`.
 
     Attributes:
@@ -72,17 +72,6 @@ class HubServer:
         counters = (self.requests, self.authorized, self.sent)
         for held in (self.repositories, self.objects, self.jobs, self.faults, *counters):
             held.clear()
-
-    def __enter__(self) -> "HubServer":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
 
 
 class Handler(BaseHTTPRequestHandler):

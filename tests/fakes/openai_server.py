@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
-from types import TracebackType
 from typing import Any
 
 from evenmood import LABELS
+from tests.fakes.loopback import LoopbackServer
 from tests.fakes.openai_batches import Batches
 
 WORDS = "today we really never saw how the old friend came back and said so much about it all over again".split()  # noqa: SIM905
@@ -24,7 +24,7 @@ def nonsense(prompt: str, count: int, draw: random.Random) -> list[str]:
     return [f"I feel {label} and nothing else {' '.join(draw.sample(WORDS, 3))}", *written[1:]]
 
 
-class OpenAIServer:
+class OpenAIServer(LoopbackServer):
     """The server; use it as a context manager.
 
     Attributes:
@@ -72,17 +72,6 @@ class OpenAIServer:
     def url(self) -> str:
         """The base URL."""
         return f"http://127.0.0.1:{self._http.server_port}/v1"
-
-    def __enter__(self) -> "OpenAIServer":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
 
 
 class Handler(BaseHTTPRequestHandler):

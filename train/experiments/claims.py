@@ -14,7 +14,7 @@ FIGURES = {
     "macro_roc_auc": "macro ROC AUC",
     "subset_accuracy": "subset accuracy",
 }
-HELPED, HURT, NEITHER = "helped", "hurt", "no difference that these runs can tell"
+IMPROVED, WORSENED, NEITHER = "improved", "worsened", "no significant difference"
 
 
 @dataclass(frozen=True)
@@ -64,23 +64,23 @@ def compare(first: Draws, second: Draws) -> dict[str, Any]:
 
 
 def verdict(difference: Mapping[str, Any]) -> str:
-    """`helped` where the whole interval is above 0, `hurt` where it is below, else that nothing can be told."""
+    """Name a difference by the position of its interval: above 0, below 0, or on both sides."""
     if difference["low"] is not None and difference["low"] > 0:
-        return HELPED
-    return HURT if difference["high"] is not None and difference["high"] < 0 else NEITHER
+        return IMPROVED
+    return WORSENED if difference["high"] is not None and difference["high"] < 0 else NEITHER
 
 
 def judge(claim: Claim, comparisons: Mapping[str, Any]) -> dict[str, Any]:
-    """Whether a claim held, by each figure and against each kind of counterpart, in plain words."""
+    """Judge a claim by each metric, against each kind of counterpart."""
     sides = {}
     for side, wanted in claim.pairs.items():
         pairs = [f"{a} - {b}" for a, b in wanted if f"{a} - {b}" in comparisons]
         if len(pairs) == len(wanted):
-            told = {
+            conclusions = {
                 name: conclusion([comparisons[pair]["figures"][name]["verdict"] for pair in pairs], claim.best)
                 for name in FIGURES
             }
-            sides[side] = {"pairs": pairs, "verdicts": told}
+            sides[side] = {"pairs": pairs, "verdicts": conclusions}
     return {"title": claim.title, "sides": sides}
 
 
@@ -91,14 +91,15 @@ def conclusion(verdicts: Sequence[str], best: bool = False) -> str:
         verdicts: Of each comparison.
         best: Whether the claim is that the first arm is the best: one that is better is enough to refute it.
     """
-    helped, hurt = verdicts.count(HELPED), verdicts.count(HURT)
-    if helped == len(verdicts):
-        return "held"
-    if best and hurt:
-        return "did not hold: another arm was better"
-    if best or not helped + hurt:
-        return "cannot be told from these runs"
-    if not helped:
-        return "did not hold: it hurt" if hurt == len(verdicts) else "did not hold: it hurt, or made no difference"
-    rest = "it hurt" if hurt else "no difference can be told"
-    return f"held in {helped} of {len(verdicts)} comparisons; elsewhere {rest}"
+    improved, worsened = verdicts.count(IMPROVED), verdicts.count(WORSENED)
+    if improved == len(verdicts):
+        return "supported"
+    if best and worsened:
+        return "not supported (another arm scored higher)"
+    if best or not improved + worsened:
+        return "inconclusive"
+    if not improved:
+        others = "" if worsened == len(verdicts) else " or did not change significantly"
+        return f"not supported (scores worsened{others})"
+    rest = "scores worsened" if worsened else "no significant difference"
+    return f"supported in {improved} of {len(verdicts)} comparisons ({rest} in the others)"

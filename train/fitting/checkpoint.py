@@ -1,4 +1,4 @@
-"""What an interrupted training run leaves beside its output, so that the same command goes on where it stopped."""
+"""Checkpoints beside the output folder, from which the same command resumes an interrupted run."""
 
 import json
 import shutil

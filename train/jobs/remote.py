@@ -190,7 +190,7 @@ def train(
     overwrite: bool = False,
     yes: bool = True,
 ) -> hub.Upload:
-    """Train and push; run again anywhere, it goes on where it stopped.
+    """Train and push; an interrupted run resumes on any machine.
 
     Args:
         config: All choices of the run.

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from data_build.annotation.votes import Votes
+from data_build.stage import open_stage
 from data_build.stages import review
-from data_build.stages.stage import open_stage
 from evenmood.data.rows import table, text_hash
 from tests.data_build.annotation import JOY
 

@@ -12,8 +12,8 @@ import pytest
 from data_build.annotation import agreement
 from data_build.annotation.majority import Vote, majority
 from data_build.annotation.votes import HELD, Votes
+from data_build.stage import input_hashes, open_stage
 from data_build.stages import review
-from data_build.stages.stage import input_hashes, open_stage
 from evenmood import LABELS, DataError, UsageError
 from evenmood.data.build_folder import read_manifest, read_rows
 from evenmood.data.rows import schema, text_hash

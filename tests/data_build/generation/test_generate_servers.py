@@ -309,7 +309,7 @@ def test_wrong_options(build: Path, options: list[str], message: str) -> None:
 def test_progress_within_a_shard_and_while_the_server_fails(
     build: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from data_build.stages import stage
+    from data_build import stage
 
     monkeypatch.setattr(stage, "PAUSE", 0.0)
     monkeypatch.setattr(generate, "SHARD_REQUESTS", 50)

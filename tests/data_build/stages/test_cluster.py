@@ -21,7 +21,7 @@ from pathlib import Path
 from ray.cluster_utils import Cluster
 
 from data_build.stages import relabel
-from data_build.stages.stage import Stage
+from data_build.stage import Stage
 
 start = time.monotonic()
 build, teacher = Path(sys.argv[1]), sys.argv[2]

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from data_build.annotation.votes import Votes
+from data_build.stage import open_stage
 from data_build.stages import feedback, review
-from data_build.stages.stage import open_stage
 from evenmood import DataError
 from evenmood.data.build_folder import read_manifest, read_rows
 from evenmood.data.rows import text_hash

@@ -19,7 +19,7 @@ from gradio_client import Client
 
 from data_build.annotation.majority import Vote
 from data_build.annotation.votes import Votes
-from data_build.stages.stage import open_stage
+from data_build.stage import open_stage
 from evenmood import LABELS
 from evenmood.data.rows import table, text_hash
 from tests.fakes.local_hub import run_module

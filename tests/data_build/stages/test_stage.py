@@ -10,7 +10,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from data_build.stages.stage import input_hashes, locked, open_stage
+from data_build.stage import input_hashes, locked, open_stage
 from evenmood import DataError, UsageError
 from evenmood.data.build_folder import check_current, read_manifest, read_rows
 from tests.fakes.hub_repository import files_of

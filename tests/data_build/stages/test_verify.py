@@ -5,8 +5,8 @@ import pytest
 from statsmodels.stats.proportion import proportion_confint
 
 from data_build.stages import generate, relabel
-from data_build.stages.gates import intended_passes, precision_cuts
 from data_build.stages.verify import Alignment, given_by
+from data_build.teacher.gates import intended_passes, precision_cuts
 from evenmood import LABELS
 from evenmood.data.leakage import NEAR, Known, Leakage, shingles, similarity
 from evenmood.data.rows import table

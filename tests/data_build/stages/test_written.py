@@ -12,7 +12,7 @@ from pyarrow import parquet
 
 from data_build.stages import balance, goemotions, written
 from data_build.stages.written import Extra
-from data_build.stages.written_votes import resolve
+from data_build.written.written_votes import resolve
 from evenmood import LABELS, DataError
 from evenmood.data.build_folder import read_manifest, read_rows
 from evenmood.data.rows import symbol_hash, table, text_hash

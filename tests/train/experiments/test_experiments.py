@@ -61,7 +61,7 @@ def verdicts(noise: dict[str, float], folder: Path | None = None) -> dict[str, d
         assert everyday["comparisons"]["balanced - matched"]["macro_f1"]["low"] > 0
         for claim in judged.values():
             part = document.split(f"### {claim['title']}\n")[1].split("\n#")[0]
-            found = re.findall(r"^Where .*: \*\*(.+)\*\*\.$", part, re.MULTILINE)
+            found = re.findall(r"^Compared with .*: \*\*(.+)\*\*\.$", part, re.MULTILINE)
             assert found == [side["verdicts"]["macro_f1"] for side in claim["sides"].values()]
     return {
         name: {side: found["verdicts"]["macro_f1"] for side, found in claim["sides"].items()}
@@ -71,17 +71,17 @@ def verdicts(noise: dict[str, float], folder: Path | None = None) -> dict[str, d
 
 def test_verdicts_where_balancing_helps_and_attention_does_nothing() -> None:
     found = verdicts(dict.fromkeys(("unbalanced", "unbalanced-average", "matched", "matched-average"), 0.5))
-    assert found["balancing"] == {"full": "held", "equal size": "held"}
-    assert found["attention"] == dict.fromkeys(("full", "equal size"), "cannot be told from these runs")
-    assert found["both"] == dict.fromkeys(("full", "equal size"), "cannot be told from these runs")
+    assert found["balancing"] == {"full": "supported", "equal size": "supported"}
+    assert found["attention"] == dict.fromkeys(("full", "equal size"), "inconclusive")
+    assert found["both"] == dict.fromkeys(("full", "equal size"), "inconclusive")
 
 
 def test_verdicts_where_balancing_hurts_and_attention_helps(tmp_path: Path) -> None:
     plain = {"unbalanced": 0.3, "unbalanced-average": 0.4, "matched": 0.6, "matched-average": 0.7}
     found = verdicts({"balanced": 0.5, "balanced-average": 0.6, **plain}, tmp_path)
-    assert found["balancing"] == {"full": "did not hold: it hurt", "equal size": "held"}
-    assert found["attention"] == {"full": "held", "equal size": "held"}
-    assert found["both"] == {"full": "did not hold: another arm was better", "equal size": "held"}
+    assert found["balancing"] == {"full": "not supported (scores worsened)", "equal size": "supported"}
+    assert found["attention"] == {"full": "supported", "equal size": "supported"}
+    assert found["both"] == {"full": "not supported (another arm scored higher)", "equal size": "supported"}
 
 
 def test_no_difference_is_rarely_taken_for_one() -> None:
@@ -134,14 +134,18 @@ def test_runs_that_stopped_before_they_had_learnt_are_named_and_taken_out(tmp_pa
 @pytest.mark.parametrize(
     ("found", "best", "expected"),
     [
-        (["helped", "helped"], False, "held"),
-        (["helped", "hurt"], False, "held in 1 of 2 comparisons; elsewhere it hurt"),
-        (["helped", claims.NEITHER], False, "held in 1 of 2 comparisons; elsewhere no difference can be told"),
-        (["hurt", "hurt"], False, "did not hold: it hurt"),
-        (["hurt", claims.NEITHER], False, "did not hold: it hurt, or made no difference"),
-        ([claims.NEITHER] * 2, False, "cannot be told from these runs"),
-        (["helped", claims.NEITHER], True, "cannot be told from these runs"),
-        (["helped", "hurt"], True, "did not hold: another arm was better"),
+        (["improved", "improved"], False, "supported"),
+        (["improved", "worsened"], False, "supported in 1 of 2 comparisons (scores worsened in the others)"),
+        (
+            ["improved", claims.NEITHER],
+            False,
+            "supported in 1 of 2 comparisons (no significant difference in the others)",
+        ),
+        (["worsened", "worsened"], False, "not supported (scores worsened)"),
+        (["worsened", claims.NEITHER], False, "not supported (scores worsened or did not change significantly)"),
+        ([claims.NEITHER] * 2, False, "inconclusive"),
+        (["improved", claims.NEITHER], True, "inconclusive"),
+        (["improved", "worsened"], True, "not supported (another arm scored higher)"),
     ],
 )
 def test_conclusions(found: list[str], best: bool, expected: str) -> None:

@@ -17,7 +17,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from data_build.annotation import agreement
 from data_build.annotation.majority import Vote, majority
-from data_build.stages.stage import Say
+from data_build.stage import Say
 from data_build.stages.written import everyday_texts
 from evenmood import LABELS
 from evenmood.data.leakage import NEAR, Known, Leakage

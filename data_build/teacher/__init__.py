@@ -1,0 +1,1 @@
+"""The teacher's probabilities: computed on a cluster, and the gates that turn them into labels."""

@@ -1,0 +1,1 @@
+"""The written texts, and how their annotators' votes became labels."""

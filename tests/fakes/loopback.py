@@ -1,0 +1,24 @@
+"""A server on loopback that runs in a thread of its own within a `with` block."""
+
+from http.server import HTTPServer
+from threading import Thread
+from types import TracebackType
+from typing import Self
+
+
+class LoopbackServer:
+    """Starts and stops the HTTP server that a subclass creates."""
+
+    _http: HTTPServer
+    _thread: Thread
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
