@@ -7,11 +7,12 @@ from typing import Any, overload
 import numpy as np
 
 from evenmood.errors import ModelError, UsageError
-from evenmood.explanation import attention_weights, leave_one_out
+from evenmood.explanation import attention_weights, leave_one_out, shares
 from evenmood.inputs import check_rows, checked_texts, multi_hot
 from evenmood.model.inference import Read, read_rows
 from evenmood.model.pretrained import PretrainedModel
 from evenmood.prediction import Prediction, WordWeight, apply_thresholds
+from evenmood.text.encoder_tokenizer import EncoderTokenizer
 from evenmood.thresholds import Method, Metric, TunedThresholds, tuned
 
 STREAM_ROWS = 1024
@@ -36,7 +37,7 @@ class EmotionClassifier(PretrainedModel):
 
     @property
     def has_attention(self) -> bool:
-        """Whether `explain` has something to show."""
+        """Whether the network has attention, which `explain` then shows."""
         return self._info.attention
 
     def predict_proba(self, texts: str | Iterable[str | None], *, show_progress_bar: bool = False) -> np.ndarray:
@@ -203,23 +204,34 @@ class EmotionClassifier(PretrainedModel):
         return tuned(truth, self.read(rows).probabilities, self._thresholds, metric, method)
 
     def explain(self, text: str) -> list[WordWeight]:
-        """Share of the attention that fell on each word.
+        """Share of each word in the answer; the weights sum to 1.
 
-        Max pooling merges two neighbouring tokens into one time step before the attention sees them; a step's weight
-        is shared evenly between its two tokens, and goes whole to the last one where it has no neighbour. A token is a
-        word, or a piece of a word outside the vocabulary; a word has the weight of its pieces. The weights sum to 1.
-        A text longer than the model reads at once is explained window by window, each with the same share. A text that
-        cleans to nothing gives an empty list.
+        A network with attention, such as the fast model, gives the share of the attention that fell on the word: what
+        it looked at, for all labels together. Max pooling merges two neighboring tokens into one time step before the
+        attention sees them; a step's weight is shared evenly between its two tokens, and goes whole to the last one
+        where it has no neighbor. A token is a word, or a piece of a word outside the vocabulary; a word has the weight
+        of its pieces.
+
+        An encoder, such as the accurate model, is asked again without each word: the weight is the word's share of
+        the change in the probabilities of the predicted labels, up or down. It takes one prediction a word.
+
+        A text longer than the model reads at once is explained window by window. A text without words gives an empty
+        list.
 
         Raises:
-            ModelError: The model has no attention (it averages over time).
+            ModelError: A fast model without attention (it averages over time).
             TypeError: `text` is not a string.
         """
-        if not self.has_attention:
-            raise ModelError("this model has no attention: it averages over time, so no word outweighs another")
         if not isinstance(text, str):
             raise TypeError(f"explain takes one string, not {type(text).__name__}")
-        return attention_weights(self._loaded.session, self._encoder, text)
+        if isinstance(self._encoder, EncoderTokenizer):
+            columns = [self.labels.index(label) for label in self.predict(text).labels]
+            return shares(
+                leave_one_out(self.predict_proba, self._encoder, text, columns, lambda fall: float(np.abs(fall).sum()))
+            )
+        if not self.has_attention:
+            raise ModelError("this model has no attention: it averages over time, so no word outweighs another")
+        return attention_weights(self._loaded.network, self._encoder, text)
 
     def leave_one_out(self, text: str, label: str) -> list[WordWeight]:
         """How far a label's probability falls when a word is left out, for each word that the network reads.
@@ -236,11 +248,13 @@ class EmotionClassifier(PretrainedModel):
             raise TypeError(f"leave_one_out takes one string, not {type(text).__name__}")
         if label not in self.labels:
             raise UsageError(f"unknown label {label!r}; the labels are {', '.join(self.labels)}")
-        return leave_one_out(self.predict_proba, self._encoder, text, self.labels.index(label))
+        columns = [self.labels.index(label)]
+        return leave_one_out(self.predict_proba, self._encoder, text, columns, lambda fall: float(fall[0]))
 
     def __repr__(self) -> str:
-        words = self._loaded.tokenizer.get_vocab_size()
-        return f"EmotionClassifier({len(self.labels)} labels, {words} words, {self._folder})"
+        tokens = self._encoder.tokenizer.get_vocab_size()
+        unit = "words" if self._info.kind == "bilstm" else "tokens"
+        return f"EmotionClassifier({len(self.labels)} labels, {tokens} {unit}, {self._folder})"
 
     def _threshold_array(self, thresholds: Mapping[str, float] | float | None) -> np.ndarray:
         """Threshold per column, float32: probabilities are, and 0.3 as float64 would cut off a probability of 0.3."""
@@ -257,7 +271,7 @@ class EmotionClassifier(PretrainedModel):
 
         A missing text, which is None here, has probabilities of NaN, and no words and windows.
         """
-        return read_rows(self._loaded.session, self._encoder, texts, len(self.labels), show_progress_bar)
+        return read_rows(self._loaded.network, self._encoder, texts, len(self.labels), show_progress_bar)
 
     def _predictions(
         self, texts: Sequence[str | None], thresholds: np.ndarray, show_progress_bar: bool = False

@@ -11,7 +11,7 @@ import numpy as np
 from evenmood.classifier import EmotionClassifier
 from evenmood.errors import DataError, EvenmoodError, ModelError
 from evenmood.labels import LABELS
-from evenmood.model.inference import one_line
+from evenmood.model.foreign_errors import one_line
 from evenmood.model.loading import local_folder
 from evenmood.model.model_folder import INFO_FILE
 from evenmood.model.onnx_files import check_self_contained

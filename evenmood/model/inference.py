@@ -3,15 +3,17 @@
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
-import onnxruntime
 from tokenizers import Tokenizer
 
 from evenmood.errors import ModelError
+from evenmood.model.foreign_errors import model_errors
+from evenmood.model.network import Network
 from evenmood.prediction import WordWeight
+from evenmood.text.encoder_tokenizer import EncoderTokenizer
 from evenmood.text.fast_batch_tokenizer import BatchTokenizer
 from evenmood.text.normalization import PAD_ID, POOL_SIZE
 from evenmood.text.spans import words_read
@@ -22,6 +24,7 @@ CHUNK_ROWS = 8192
 BATCH_ROWS = 32
 """Texts of similar length that go through the network at a time: what a core's cache holds."""
 
+TextTokenizer = BatchTokenizer | EncoderTokenizer
 Batch = tuple[np.ndarray, np.ndarray]
 """Token ids, int32 of shape (texts, time), and the row that each text has among all."""
 
@@ -42,8 +45,8 @@ class Read:
 
 
 def read_rows(
-    session: onnxruntime.InferenceSession,
-    encoder: BatchTokenizer,
+    network: Network,
+    tokenizer: TextTokenizer,
     texts: Sequence[str | None],
     columns: int,
     show_progress_bar: bool = False,
@@ -56,7 +59,7 @@ def read_rows(
         with tqdm(total=len(texts), unit=" texts", unit_scale=True) as bar:
             for start in range(0, max(len(texts), 1), CHUNK_ROWS):
                 part = texts[start : start + CHUNK_ROWS]
-                parts.append(read_rows(session, encoder, part, columns))
+                parts.append(read_rows(network, tokenizer, part, columns))
                 bar.update(len(part))
         return Read(
             np.concatenate([part.probabilities for part in parts]),
@@ -64,7 +67,7 @@ def read_rows(
             np.concatenate([part.windows for part in parts]),
         )
     given = [text for text in texts if text is not None]
-    found = read_texts(session, encoder, given, columns)
+    found = read_texts(network, tokenizer, given, columns)
     if len(given) == len(texts):
         return found
     rows = [row for row, text in enumerate(texts) if text is not None]
@@ -73,25 +76,21 @@ def read_rows(
     return read
 
 
-def read_texts(
-    session: onnxruntime.InferenceSession, tokenizer: BatchTokenizer, texts: Sequence[str], columns: int
-) -> Read:
+def read_texts(network: Network, tokenizer: TextTokenizer, texts: Sequence[str], columns: int) -> Read:
     """Probabilities of texts of any length; those longer than the model reads at once are read in windows.
 
     Raises:
         ModelError: The tokenizer or the network fails, or its probabilities are not numbers.
     """
     with model_errors():
-        found = _read_texts(session, tokenizer, texts, columns)
+        found = _read_texts(network, tokenizer, texts, columns)
     if not np.isfinite(found.probabilities).all():
         raise ModelError("the network gives probabilities that are not numbers: its weights are damaged")
     return found
 
 
-def _read_texts(
-    session: onnxruntime.InferenceSession, tokenizer: BatchTokenizer, texts: Sequence[str], columns: int
-) -> Read:
-    first = _read_beginnings(session, tokenizer, texts, columns)
+def _read_texts(network: Network, tokenizer: TextTokenizer, texts: Sequence[str], columns: int) -> Read:
+    first = _read_beginnings(network, tokenizer, texts, columns)
     long_texts = np.flatnonzero(first.windows > 1).tolist()
     if not long_texts:
         return first
@@ -100,16 +99,14 @@ def _read_texts(
         spans = window_spans(texts[row], tokenizer.max_length, lambda some: tokenizer.encode(some).tokens)
         parts += [texts[row][slice(*span)] for span in spans]
         first.windows[row] = len(spans)
-    found = _read_beginnings(session, tokenizer, parts, columns).probabilities
+    found = _read_beginnings(network, tokenizer, parts, columns).probabilities
     ends = np.cumsum(first.windows[long_texts])
     for row, start, end in zip(long_texts, [0, *ends], ends, strict=False):
         first.probabilities[row] = combine(found[start:end])
     return first
 
 
-def _read_beginnings(
-    session: onnxruntime.InferenceSession, tokenizer: BatchTokenizer, texts: Sequence[str], columns: int
-) -> Read:
+def _read_beginnings(network: Network, tokenizer: TextTokenizer, texts: Sequence[str], columns: int) -> Read:
     """Predict from the first `max_length` tokens of each text; `windows` is 2 if the text was truncated.
 
     A batch runs on one core, which is faster than one batch on two; so every core takes batches of its own. Tokenizing
@@ -120,7 +117,7 @@ def _read_beginnings(
 
     def run(batches: Iterator[Batch], first: int) -> None:
         for ids, rows in batches:  # taking the next one is atomic: the cores share one iterator
-            (output[first + rows],) = session.run(["probabilities"], {"input_ids": ids})
+            output[first + rows] = network.probabilities(ids)
 
     helpers = min(usable_cores(), -(-len(texts) // BATCH_ROWS)) - 1
     with ThreadPoolExecutor(helpers) if helpers > 0 else nullcontext() as pool:
@@ -129,9 +126,9 @@ def _read_beginnings(
             words[first : first + CHUNK_ROWS] = encoded.words
             windows[first : first + CHUNK_ROWS] += encoded.tokens > tokenizer.max_length
             if len(texts) <= BATCH_ROWS:
-                (output,) = session.run(["probabilities"], {"input_ids": encoded.ids})
+                output = network.probabilities(encoded.ids)
                 continue
-            batches = iter(length_batches(encoded.ids))
+            batches = iter(length_batches(encoded.ids, network.pad_id))
             running = [pool.submit(run, batches, first) for _ in range(helpers)] if pool else []
             run(batches, first)
             for helper in running:
@@ -139,9 +136,9 @@ def _read_beginnings(
     return Read(output, words, windows)
 
 
-def length_batches(ids: np.ndarray) -> list[Batch]:
+def length_batches(ids: np.ndarray, pad_id: int = PAD_ID) -> list[Batch]:
     """Token ids cut into batches of texts of similar length, each with its rows: no answer depends on padding."""
-    lengths = np.count_nonzero(ids != PAD_ID, axis=1)
+    lengths = np.count_nonzero(ids != pad_id, axis=1)
     order = np.argsort(lengths, kind="stable")
     batches = []
     for start in range(0, len(order), BATCH_ROWS):
@@ -151,16 +148,14 @@ def length_batches(ids: np.ndarray) -> list[Batch]:
     return batches[::-1]  # the long ones first, so that no core is left with one at the end
 
 
-def attended_words(
-    session: onnxruntime.InferenceSession, tokenizer: Tokenizer, text: str, max_length: int
-) -> list[WordWeight]:
+def attended_words(network: Network, tokenizer: Tokenizer, text: str, max_length: int) -> list[WordWeight]:
     """The words of one window with their share of the network's attention."""
     words, word_of, ids = words_read(tokenizer, text)
     if not words:
         return []
     ids = ids[:max_length]
     ids += [PAD_ID] * (-len(ids) % POOL_SIZE)
-    (attention,) = session.run(["attention"], {"input_ids": np.array([ids], np.int32)})
+    (attention,) = network.session.run(["attention"], {"input_ids": np.array([ids], np.int32)})
     weights = [0.0] * len(words)
     read = word_of[:max_length]
     for token, word in enumerate(read):
@@ -168,29 +163,6 @@ def attended_words(
         sharers = min(POOL_SIZE, len(read) - step * POOL_SIZE)
         weights[word] += float(attention[0, step]) / sharers
     return [replace(word, weight=weight) for word, weight in zip(words, weights, strict=True)]
-
-
-@contextmanager
-def model_errors() -> Iterator[None]:
-    """Turn what a model's tokenizer or network raises while it runs into a `ModelError` of one line."""
-    try:
-        yield
-    except BaseException as error:
-        if not is_foreign(error):
-            raise
-        raise ModelError(f"the model cannot read this text ({one_line(error)})") from None
-
-
-def is_foreign(error: BaseException) -> bool:
-    """Whether an error is of tokenizers, which raises bare `Exception` and Rust's panics, or of onnxruntime."""
-    kind = type(error)
-    return kind is Exception or kind.__name__ == "PanicException" or kind.__module__.startswith("onnxruntime")
-
-
-def one_line(error: BaseException) -> str:
-    """An error's message, without line ends and control characters, cut to a readable length."""
-    message = "".join(character if character.isprintable() else " " for character in str(error))
-    return " ".join(message.split())[:200]
 
 
 def usable_cores() -> int:

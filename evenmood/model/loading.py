@@ -1,30 +1,31 @@
 """Opening a model folder: the tokenizer and the network, each checked against the other and against `emotions.json`."""
 
-import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-# onnxruntime reports its use to its maker, from any process that lives some seconds, unless this is set before it is
-# imported: https://github.com/microsoft/onnxruntime/blob/main/docs/Privacy.md
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-
-import onnxruntime
 from tokenizers import Tokenizer
 
 from evenmood.errors import EvenmoodError, ModelError, UsageError
+from evenmood.model.encoder_check import check_encoder_tokenizer, check_operators
+from evenmood.model.foreign_errors import is_foreign, one_line
 from evenmood.model.graph_check import check_graph
-from evenmood.model.inference import BATCH_ROWS, is_foreign, one_line
+from evenmood.model.inference import BATCH_ROWS, TextTokenizer
 from evenmood.model.model_folder import INFO_FILE, ONNX_FILE, TOKENIZER_FILE, ModelInfo, parse_info, read_files
+from evenmood.model.network import Network, open_session
 from evenmood.model.onnx_files import OnnxFile, check_self_contained, read_onnx
 from evenmood.model.tokenizer_check import check_components, check_content
 from evenmood.model.vocabulary import SIZE_KEY, check_vocabulary
 from evenmood.system.paths import expanded
+from evenmood.text.encoder_tokenizer import EncoderTokenizer
+from evenmood.text.fast_batch_tokenizer import BatchTokenizer
 from evenmood.text.normalization import PAD, PAD_ID, UNKNOWN, UNKNOWN_ID
 
 MOST_BYTES = 1 << 31
 """Memory that a batch of texts of full length may take."""
+BUNDLED = {"fast": "default_model", "accurate": "accurate_model"}
+"""Folder of each bundled model. A Hub id has an owner, so that none is called like them."""
 LONGEST_ID = 96
 """Characters of a Hub id, by the Hub's own rule."""
 
@@ -36,14 +37,14 @@ class LoadedModel:
     Attributes:
         files: Content of each file that predicting needs.
         info: What `emotions.json` says.
-        tokenizer: Without truncation and padding.
-        session: The network.
+        tokenizer: Gives token ids.
+        network: Gives probabilities.
     """
 
     files: Mapping[str, bytes]
     info: ModelInfo
-    tokenizer: Tokenizer
-    session: onnxruntime.InferenceSession
+    tokenizer: TextTokenizer
+    network: Network
 
 
 def load_model(folder: Path) -> LoadedModel:
@@ -54,13 +55,17 @@ def load_model(folder: Path) -> LoadedModel:
     """
     files = read_files(folder)
     info = parse_info(files[INFO_FILE], folder / INFO_FILE)
-    tokenizer = _tokenizer(files[TOKENIZER_FILE], folder / TOKENIZER_FILE)
+    return (_load_encoder if info.kind == "encoder" else _load_bilstm)(folder, files, info)
+
+
+def _load_bilstm(folder: Path, files: dict[str, bytes], info: ModelInfo) -> LoadedModel:
+    tokenizer = _tokenizer(files[TOKENIZER_FILE], folder / TOKENIZER_FILE, check_components)
     path = folder / ONNX_FILE
     try:
         check_self_contained(files[ONNX_FILE])
         model = read_onnx(files[ONNX_FILE])
         _check_interface(model, info)
-        size = _check_size(model, tokenizer)
+        size = _check_size(model.metadata, tokenizer)
         sizes = check_graph(model)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from None
@@ -73,21 +78,53 @@ def load_model(folder: Path) -> LoadedModel:
             f"at most {MOST_BYTES / 1e9:.1f} GB are allowed"
         )
     check_vocabulary(model.metadata, size, files[TOKENIZER_FILE], folder / TOKENIZER_FILE)
-    return LoadedModel(files, info, tokenizer, _session(files[ONNX_FILE], path))
+    network = Network(open_session(files[ONNX_FILE], path))
+    return LoadedModel(files, info, BatchTokenizer(tokenizer, info.max_length), network)
+
+
+def _load_encoder(folder: Path, files: dict[str, bytes], info: ModelInfo) -> LoadedModel:
+    """Sizes of its graph are not checked one by one: operators are, and the memory is limited."""
+    tokenizer = _tokenizer(files[TOKENIZER_FILE], folder / TOKENIZER_FILE, check_encoder_tokenizer)
+    path = folder / ONNX_FILE
+    try:
+        check_self_contained(files[ONNX_FILE])
+        check_operators(files[ONNX_FILE])
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from None
+    session = open_session(files[ONNX_FILE], path, limited=True)
+    found = [(entry.name, entry.type, tuple(entry.shape)) for entry in (*session.get_inputs(), *session.get_outputs())]
+    axes = tuple(session.get_inputs()[0].shape) if session.get_inputs() else ()
+    expected = [
+        ("input_ids", "tensor(int32)", axes),
+        ("probabilities", "tensor(float)", (*axes[:1], len(info.labels))),
+    ]
+    if found != expected or len(axes) != 2 or any(isinstance(axis, int) for axis in axes):
+        raise ModelError(
+            f"{path}: expected input input_ids and output probabilities for the {len(info.labels)} labels of "
+            f"{INFO_FILE}; export the model again"
+        )
+    try:
+        metadata = session.get_modelmeta().custom_metadata_map
+        size = _check_size(metadata, tokenizer)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from None
+    check_vocabulary(metadata, size, files[TOKENIZER_FILE], folder / TOKENIZER_FILE)
+    return LoadedModel(files, info, EncoderTokenizer(tokenizer, info.max_length), Network(session))
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
     """Open `tokenizer.json`, without truncation and padding; `ModelError` if it is no tokenizer of ours."""
-    return _tokenizer(read_files(folder, [TOKENIZER_FILE])[TOKENIZER_FILE], folder / TOKENIZER_FILE)
+    content = read_files(folder, [TOKENIZER_FILE])[TOKENIZER_FILE]
+    return _tokenizer(content, folder / TOKENIZER_FILE, check_components)
 
 
-def default_folder() -> Path:
-    """The folder of the bundled model."""
-    return Path(str(resources.files("evenmood"))) / "default_model"
+def bundled_folder(name: str = "fast") -> Path:
+    """The folder of a bundled model."""
+    return Path(str(resources.files("evenmood"))) / BUNDLED[name]
 
 
 def local_folder(model: str | Path | None, revision: str | None) -> Path | None:
-    """The folder that a model's name means: None for a Hub id, the bundled model's for None.
+    """The folder that a model's name means: None for a Hub id, a bundled model's for its name and for None.
 
     Raises:
         ModelError: The name is empty or too long, a file, or a path at which there is no folder.
@@ -96,7 +133,11 @@ def local_folder(model: str | Path | None, revision: str | None) -> Path | None:
     if model is None:
         if revision is not None:
             raise UsageError(f"the default model has no revision {revision!r:.100}; name a model on the Hub")
-        return default_folder()
+        return bundled_folder()
+    if isinstance(model, str) and model in BUNDLED:
+        if revision is not None:
+            raise UsageError(f"the bundled model {model!r} has no revision {revision!r:.100}; name a model on the Hub")
+        return bundled_folder(model)
     if isinstance(model, str) and not model.strip():
         raise ModelError(
             f"{model!r:.40} is not an evenmood model folder; name a folder or a Hub id, or no model at all"
@@ -124,11 +165,11 @@ def local_folder(model: str | Path | None, revision: str | None) -> Path | None:
     return None
 
 
-def _tokenizer(content: bytes, path: Path) -> Tokenizer:
+def _tokenizer(content: bytes, path: Path, check: Callable[[Tokenizer], None]) -> Tokenizer:
     try:
         check_content(content)
         tokenizer = Tokenizer.from_str(content.decode("utf-8"))
-        check_components(tokenizer)
+        check(tokenizer)
         tokenizer.no_truncation()
         tokenizer.no_padding()
         tokenizer.encode("Does it work?")
@@ -156,24 +197,12 @@ def _check_interface(model: OnnxFile, info: ModelInfo) -> None:
         raise ModelError(f"gives {shown} probabilities for the {len(info.labels)} labels of {INFO_FILE}")
 
 
-def _check_size(model: OnnxFile, tokenizer: Tokenizer) -> int:
+def _check_size(metadata: Mapping[str, str], tokenizer: Tokenizer) -> int:
     """Number of ids by the metadata, if it is the tokenizer's. Not of entries: misspellings share the id of a word."""
-    rows = model.metadata.get(SIZE_KEY, "")
+    rows = metadata.get(SIZE_KEY, "")
     size = int(rows) if rows.isdecimal() and len(rows) < 10 else 0
     if not size or tokenizer.id_to_token(size - 1) is None or tokenizer.id_to_token(size) is not None:
         found = len(set(tokenizer.get_vocab().values()))
         shown = size or f"{rows!a:.20}"
         raise ModelError(f"made for a vocabulary of {shown} words, but {TOKENIZER_FILE} has {found}")
     return size
-
-
-def _session(content: bytes, path: Path) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1  # `inference` gives each core batches of its own
-    options.add_session_config_entry("session.load_model_format", "ONNX")
-    try:
-        return onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's exceptions share no public base class
-        raise ModelError(
-            f"{path}: damaged or not an ONNX model ({one_line(error)}); download or export it again"
-        ) from None

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from evenmood.errors import EvenmoodError, ModelError, UsageError
 from evenmood.labels import label_fault
@@ -27,6 +27,9 @@ NETWORK_FILES = (ONNX_FILE, TOKENIZER_FILE)
 KERAS_FILES = ("config.json", "metadata.json", "model.weights.h5")
 """Keras's own unzipped format; `keras.saving.load_model(folder)` reads it."""
 FORMAT_VERSION = 1
+Kind = Literal["bilstm", "encoder", "onnx"]
+KINDS = ("bilstm", "encoder")
+"""What a model folder may hold."""
 NOTE_START = "**The thresholds below were measured;"
 NOTE = re.compile(rf"\n{re.escape(NOTE_START)}.*\n")
 TRIES = 100
@@ -43,9 +46,11 @@ class ModelInfo:
         labels: Label of each output column.
         thresholds: Probability from which on a label is given, one per label, each in [0, 1].
         max_length: Tokens a text is cut to.
-        attention: Whether the network has attention, and `explain` something to show.
+        attention: Whether the network has attention, which `explain` shows.
         trained_from: Data, vectors and configuration the model was trained with.
         metrics: Measured figures by split, per label and averaged.
+        kind: `bilstm`, the network of `python -m train fit`, or `encoder`, that of `python -m train encoder`; `onnx`
+            for another program's export, which is not in this format.
     """
 
     labels: tuple[str, ...]
@@ -55,6 +60,7 @@ class ModelInfo:
     trained_from: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
+    kind: Kind = "bilstm"
 
 
 def check_thresholds(
@@ -118,6 +124,12 @@ def parse_info(data: bytes, path: Path) -> ModelInfo:
         raise ModelError(f"{path}: max_length is {_shown(max_length)}; expected a whole number from 2 to 4096")
     if not isinstance(content.get("attention"), bool):
         raise ModelError(f"{path}: attention must be true or false")
+    kind = content.get("kind", "bilstm")  # absent where the model was made before there were two
+    if kind not in KINDS:
+        raise ModelError(
+            f"{path}: kind is {_shown(kind)}; expected {' or '.join(KINDS)}; "
+            "upgrade with: pip install --upgrade evenmood"
+        )
     trained_from, metrics = content.get("trained_from", {}), content.get("metrics", {})
     if not isinstance(trained_from, dict):
         raise ModelError(f"{path}: trained_from must be an object")
@@ -134,6 +146,7 @@ def parse_info(data: bytes, path: Path) -> ModelInfo:
         trained_from=trained_from,
         metrics=metrics,
         format_version=version,
+        kind=kind,
     )
 
 

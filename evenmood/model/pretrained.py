@@ -2,18 +2,17 @@
 
 import logging
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
 from evenmood.errors import ModelError, UsageError
-from evenmood.model import hub, model_folder
-from evenmood.model.loading import default_folder, load_model, local_folder
+from evenmood.model import hub, model_folder, onnx_export
+from evenmood.model.loading import BUNDLED, LoadedModel, bundled_folder, load_model, local_folder
 from evenmood.model.model_folder import ModelInfo
 from evenmood.system.paths import expanded
-from evenmood.text.fast_batch_tokenizer import BatchTokenizer
 
 logger = logging.getLogger(__name__)
 SAVING = Lock()
@@ -40,14 +39,17 @@ class PretrainedModel:
         folder = expanded(folder, ModelError)
         if not folder.is_dir():
             raise ModelError(f"no folder {str(folder)!r:.100}; for a Hub id, use EmotionClassifier.from_pretrained")
-        loaded = load_model(folder)
+        self._take(load_model(folder), folder)
+
+    def _take(self, loaded: LoadedModel, folder: Path, file_name: str | None = None) -> None:
         self._folder = folder
+        self._file_name = file_name  # of another program's export
         self._loaded = loaded
         self._origin: Origin | None = None
         self._token: str | bool | None = None
         self._info = loaded.info
         self._thresholds = dict(self._info.thresholds)
-        self._encoder = BatchTokenizer(loaded.tokenizer, self._info.max_length)
+        self._encoder = loaded.tokenizer
 
     @classmethod
     def from_pretrained(
@@ -62,7 +64,8 @@ class PretrainedModel:
         """Load a model.
 
         Args:
-            model: None for the bundled default, a folder, or a Hub id (`namespace/name`). A folder goes first.
+            model: `fast`, the bundled default, which None means too; `accurate`, the other bundled model; a folder; or
+                a Hub id (`namespace/name`). A bundled name goes before a folder, and that before a Hub id.
             revision: Branch, tag or commit of the Hub repository.
             token: Hub token; None takes the environment's or the login's, False sends none.
             cache_dir: Where downloads are kept; None for the Hub client's own place.
@@ -70,7 +73,7 @@ class PretrainedModel:
 
         Raises:
             ModelError: Nothing there, no access, or not an evenmood model; the message says which.
-            UsageError: A revision of the default model or of a folder is asked for.
+            UsageError: A revision of a bundled model or of a folder is asked for.
         """
         folder = local_folder(model, revision)
         if folder:
@@ -82,10 +85,57 @@ class PretrainedModel:
         classifier._token = token
         return classifier
 
+    @classmethod
+    def from_onnx(
+        cls,
+        model: str | Path,
+        *,
+        labels: Sequence[str] | None = None,
+        thresholds: Mapping[str, float] | float | None = None,
+        max_length: int | None = None,
+        file_name: str | None = None,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+    ) -> Self:
+        """Load another program's text classifier, in the layout that optimum writes.
+
+        That is `onnx/model.onnx`, `tokenizer.json` and `config.json` with `id2label`, for instance
+        `SamLowe/roberta-base-go_emotions-onnx`. Its outputs go through a sigmoid, or through a softmax where
+        `config.json` says `single_label_classification`. Nothing is unpickled and no code of the repository is run; the
+        network may allocate 4 GiB. Such a model predicts, explains by leaving words out and has its thresholds tuned;
+        it cannot be saved or pushed.
+
+        Args:
+            model: Folder or Hub id.
+            labels: Label of each output; those of `id2label` if left out.
+            thresholds: Threshold of each label, or one for all; 0.5 for labels left out.
+            max_length: Tokens read at once; longer texts are read in windows. Up to 512 as the model says if left out.
+            file_name: Network to load, such as `onnx/model_quantized.onnx`; the first that is there if left out.
+            revision: Branch, tag or commit of the Hub repository.
+            token: Hub token; None takes the environment's or the login's, False sends none.
+            cache_dir: Where downloads are kept; None for the Hub client's own place.
+            local_files_only: Take what is in the cache and do not ask the Hub.
+
+        Raises:
+            ModelError: Nothing there, no access, or no such export; the message says which.
+            UsageError: Labels, thresholds or length do not fit the network.
+        """
+        local = expanded(model, ModelError)
+        place = local if local.is_dir() else model
+        folder, name = onnx_export.find(place, file_name, revision, token, cache_dir, local_files_only)
+        classifier = cls.__new__(cls)
+        classifier._take(onnx_export.load_export(folder, name, labels, thresholds, max_length), folder, name)
+        return classifier
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle, deep copy, another process: the model is loaded again; a token is never passed on."""
-        folder = None if self._folder == default_folder() else self._folder
-        return _rebuilt, (type(self), folder, dict(self._thresholds), self._origin)
+        if self._file_name is not None:
+            arguments = (self._folder, self._file_name, self.labels, dict(self._thresholds), self._info.max_length)
+            return _reopened, (type(self), *arguments)
+        bundled = next((name for name in BUNDLED if self._folder == bundled_folder(name)), None)
+        return _rebuilt, (type(self), bundled or self._folder, dict(self._thresholds), self._origin)
 
     @property
     def info(self) -> ModelInfo:
@@ -99,7 +149,10 @@ class PretrainedModel:
 
     def file_sizes(self) -> dict[str, int]:
         """Bytes of each file that predicting needs."""
-        return {name: (self._folder / name).stat().st_size for name in model_folder.PREDICTING_FILES}
+        names = model_folder.PREDICTING_FILES
+        if self._file_name is not None:
+            names = (self._file_name, onnx_export.TOKENIZER_FILE, onnx_export.CONFIG_FILE)
+        return {name: (self._folder / name).stat().st_size for name in names}
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -136,7 +189,9 @@ class PretrainedModel:
 
         Raises:
             UsageError: The folder exists and is not empty, and `overwrite` is false.
+            ModelError: The model is another program's export.
         """
+        self._check_own("saved")
         if not str(folder).strip():
             raise UsageError("the name of the folder to save to is empty")
         target = expanded(folder, ModelError)
@@ -175,6 +230,7 @@ class PretrainedModel:
             ModelError: The folder lacks Keras's files or the card; the message says which.
             HubError: No access, no network, or the Hub refuses the card.
         """
+        self._check_own("pushed")
         source = self._folder
         if self._origin:
             pushing = token if self._token is None else self._token
@@ -196,15 +252,22 @@ class PretrainedModel:
                 prepare=lambda api, full_id: model_folder.name_in_card(work, full_id),
             )
 
+    def _check_own(self, done: str) -> None:
+        if self._file_name is not None:
+            raise ModelError(
+                f"{self._folder}: another program's export cannot be {done} as an evenmood model; keep its folder, and "
+                "pass thresholds= to from_onnx"
+            )
+
     def _checked(self, thresholds: Mapping[str, float]) -> dict[str, float]:
         return model_folder.check_thresholds(thresholds, self.labels, "thresholds", UsageError)
 
 
 def _rebuilt(
-    kind: type[PretrainedModel], folder: Path | None, thresholds: dict[str, float], origin: Origin | None
+    kind: type[PretrainedModel], place: Path | str, thresholds: dict[str, float], origin: Origin | None
 ) -> PretrainedModel:
     """Load a classifier again; on a machine that lacks the folder, from the Hub where it came from there."""
-    folder = folder or default_folder()
+    folder = bundled_folder(place) if isinstance(place, str) else place
     if origin and not folder.is_dir():
         classifier = kind.from_pretrained(origin.model, revision=origin.commit)
     else:
@@ -212,3 +275,10 @@ def _rebuilt(
         classifier._origin = origin
     classifier.thresholds = thresholds
     return classifier
+
+
+def _reopened(
+    kind: type[PretrainedModel], folder: Path, file_name: str, labels: tuple[str, ...], thresholds: Any, length: int
+) -> PretrainedModel:
+    """Load another program's export again."""
+    return kind.from_onnx(folder, file_name=file_name, labels=labels, thresholds=thresholds, max_length=length)

@@ -44,21 +44,21 @@ def check_components(tokenizer: Tokenizer) -> None:
         raise ModelError(f"words of more than {LONGEST_WORD} characters are read; that takes quadratic time")
     if tokenizer.post_processor is not None or tokenizer.get_added_tokens_decoder():
         raise ModelError("unexpected post-processor or added tokens")
-    known = [json.dumps(step) for step in _steps(normalizer(symbols=True))]
+    known = [json.dumps(step) for step in steps(normalizer(symbols=True))]
     insertions = 0
-    for step in _steps(tokenizer.normalizer):
+    for step in steps(tokenizer.normalizer):
         if step["type"] not in NORMALIZERS:
             raise ModelError(f"unexpected normalizer {step['type']}")
         if step["type"] == "Replace" and step["content"] and json.dumps(step) not in known:
             insertions += 1
             if len(step["content"]) > 1 or insertions > MOST_INSERTIONS:
                 raise ModelError("the normalizer makes texts longer")
-    for step in _steps(tokenizer.pre_tokenizer):
+    for step in steps(tokenizer.pre_tokenizer):
         if step["type"] not in SPLITTERS:
             raise ModelError(f"unexpected pre-tokenizer {step['type']}")
 
 
-def _steps(component: Any) -> Iterator[dict[str, Any]]:
+def steps(component: Any) -> Iterator[dict[str, Any]]:
     """The steps of a normalizer or pre-tokenizer, out of all sequences."""
     waiting = [] if component is None else [json.loads(component.__getstate__())]
     while waiting:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
+from evenmood.prediction import WordWeight
 from evenmood.text.normalization import (
     EMOTICONS,
     LONGEST_WORD,
@@ -27,6 +28,7 @@ from evenmood.text.normalization import (
     normalizer,
     splitter,
 )
+from evenmood.text.spans import words_read
 
 KEPT_WORDS = 100_000
 """Words after which the store of looked-up words begins anew."""
@@ -148,6 +150,10 @@ class BatchTokenizer:
         tokens[plain], tokens[~plain] = fast.tokens, others.tokens
         words[plain], words[~plain] = fast.words, others.words
         return Encoded(merged, tokens, words)
+
+    def words(self, text: str) -> list[WordWeight]:
+        """The words that the network reads, without weights."""
+        return words_read(self.tokenizer, text)[0]
 
     def _encode_slowly(self, texts: Sequence[str]) -> Encoded:
         """By the library."""

@@ -24,7 +24,7 @@ NAMES = {
 }
 """Unicode's CLDR short names (https://cldr.unicode.org) where the character's own name is outdated or misleading."""
 SYMBOL = re.compile("[\u2190-\u21ff\u2300-\u28ff\u2b00-\u2bff\U0001f000-\U0001faff]")
-_MODIFIER = re.compile("[\ufe00-\ufe0f\u200d\U0001f3fb-\U0001f3ff]")
+MODIFIER = re.compile("[\ufe00-\ufe0f\u200d\U0001f3fb-\U0001f3ff]")
 """Variation selectors, joiners and skin tones: what is left is the emoji that they modify."""
 
 
@@ -37,7 +37,7 @@ def spell_out(text: str, known: Callable[[str], bool] = lambda symbol: False) ->
     """
     if text.isascii():
         return text
-    return SYMBOL.sub(lambda match: match[0] if known(match[0]) else f" {name_of(match[0])} ", _MODIFIER.sub("", text))
+    return SYMBOL.sub(lambda match: match[0] if known(match[0]) else f" {name_of(match[0])} ", MODIFIER.sub("", text))
 
 
 def name_of(symbol: str) -> str:

@@ -4,7 +4,7 @@ import csv
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from train.config import TrainConfig
 from train.distillation.soft_targets import TrainingTexts, load_extra, record_soft_targets, training_texts
 from train.evaluation.evaluate import OFFICIAL_THRESHOLDS, onnx_probabilities, record_split, write_metrics
 from train.evaluation.everyday import load_everyday, score_everyday
+from train.evaluation.validation import ValidationRows
 from train.fitting.checkpoint import Checkpoint
 from train.fitting.epochs import train_network
 from train.network.backend import make_deterministic
@@ -79,7 +80,7 @@ def fit(
 
     stored_tokenizer = tokenizer_json(tokenizer, config.misspellings, learnt.texts)
     reader = Tokenizer.from_str(stored_tokenizer)
-    tuned_on = ValidationRows.of(config, validation)
+    tuned_on = ValidationRows.of(validation, everyday=bool(config.extra))
 
     def probabilities_of(texts: list[str]) -> np.ndarray:
         found: np.ndarray = model.predict(encode(reader, texts), batch_size=1024, verbose=0)
@@ -176,51 +177,6 @@ def vocabulary_makers(
         ),
         lambda tokenizer: load_vectors(config, words_by_id(tokenizer), texts, say),
     )
-
-
-@dataclass(frozen=True)
-class ValidationRows:
-    """Rows for tuning thresholds and calibration: the validation split, plus the everyday texts if `extra` is set.
-
-    Both sets have equal weight. Ignored labels are treated as absent, with probability 0.
-
-    Attributes:
-        texts: n texts.
-        labels: Shape (n, labels).
-        ignored: bool, shape (n, labels).
-        repeats: How many times each row counts, shape (n,).
-    """
-
-    texts: list[str]
-    labels: np.ndarray
-    ignored: np.ndarray
-    repeats: np.ndarray
-
-    @classmethod
-    def of(cls, config: TrainConfig, validation: Split) -> "ValidationRows":
-        """The rows for a configuration: the everyday texts take part where it trains on further texts."""
-        nothing, once = np.zeros(validation.labels.shape, bool), np.ones(len(validation), np.int64)
-        if not config.extra:
-            return cls(validation.texts, validation.labels, nothing, once)
-        everyday = load_everyday("validation")
-        factor = max(1, round(len(validation) / len(everyday.split)))
-        return cls(
-            [*validation.texts, *everyday.split.texts],
-            np.concatenate([validation.labels, everyday.split.labels]),
-            np.concatenate([nothing, everyday.ignored]),
-            np.concatenate([once, np.full(len(everyday.split), factor)]),
-        )
-
-    def masked(self, probabilities: np.ndarray) -> np.ndarray:
-        """Probabilities with 0 where a label does not count."""
-        return np.where(self.ignored, np.float32(0), probabilities)
-
-    def repeated(self, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Labels and masked probabilities, each row as often as it counts."""
-        return (
-            np.repeat(self.labels, self.repeats, axis=0),
-            np.repeat(self.masked(probabilities), self.repeats, axis=0),
-        )
 
 
 def read_at_once(folder: Path, texts: list[str]) -> np.ndarray:

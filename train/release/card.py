@@ -42,7 +42,11 @@ SEEDS_FILE = "seeds.json"
 """Figures over several seeds of the same configuration, likewise."""
 TERMS_FILE = "terms.md"
 """What the terms of the texts and vectors mean for the model, in its maker's words; the card's section on licence."""
-TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
+CARDS = {"bilstm": "model_card.md.jinja", "encoder": "encoder_card.md.jinja"}
+"""Template by kind of model."""
+QUANTIZATION_FILE = "quantization.json"
+"""What int8 costs an encoder, in the training folder."""
+TEMPLATES = {kind: Path(__file__).with_name(name) for kind, name in CARDS.items()}
 GOEMOTIONS_ID, GOEMOTIONS_CONFIG = GOEMOTIONS.split(":")
 
 
@@ -60,7 +64,7 @@ def write_card(folder: Path) -> None:
         (split, figures) for split in ("validation", "test") if (figures := _read(training / f"metrics-{split}.json"))
     ]
     cards.render(
-        TEMPLATE,
+        TEMPLATES[info.kind],
         folder / CARD_FILE,
         front_matter=front_matter(folder, splits, data).to_yaml(),
         repo_id=CARD_ID,
@@ -74,6 +78,7 @@ def write_card(folder: Path) -> None:
         calibration=_read(training / f"calibration-{splits[-1][0]}.json") if splits else None,
         layers=_read(training / "layers.json"),
         storage=_read(training / "storage.json"),
+        quantization=_read(training / QUANTIZATION_FILE),
         losses=history.read_text(encoding="utf-8").splitlines()[1:] if history.exists() else [],
         robustness=_read(training / ROBUSTNESS_FILE),
         everyday=[
@@ -122,7 +127,7 @@ def front_matter(folder: Path, splits: list[tuple[str, Any]], data: dict[str, An
     named = GOEMOTIONS_ID if official(source, "train", data) else hub_id(source)
     return ModelCardData(
         language="en",
-        library_name="keras",
+        library_name="keras" if classifier.info.kind == "bilstm" else "onnxruntime",
         pipeline_tag="text-classification",
         datasets=[named] if named else None,
         metrics=sorted({*INDEXED.values()}),
@@ -141,6 +146,8 @@ def licence(trained_from: Any, apache_data: bool) -> dict[str, Any]:
     them: share alike (https://fasttext.cc/docs/en/crawl-vectors.html). Of other vectors, texts and data nothing is
     known here.
     """
+    if "vectors" not in trained_from:  # an encoder
+        return {"license": "other", "license_name": "terms-of-data-and-encoder"}
     own = trained_from["vectors"] in ("self", "random") and not trained_from["corpus"]
     own = own and not trained_from.get("soft_targets")
     if apache_data and own:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, normalizers
 
-from evenmood.model.loading import default_folder
+from evenmood.model.loading import bundled_folder
 from evenmood.text import fast_batch_tokenizer as batch_tokenizer
 from evenmood.text.fast_batch_tokenizer import BatchTokenizer, Encoded
 from evenmood.text.normalization import EMOTICONS, PAD, PAD_ID, POOL_SIZE, encode, fit_tokenizer
@@ -178,7 +178,7 @@ def test_the_store_of_words_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_the_bundled_model_s_tokenizer() -> None:
-    folder = default_folder()
+    folder = bundled_folder()
     tokenizer, whole = (Tokenizer.from_file(str(folder / "tokenizer.json")) for _ in range(2))
     tokenizer.enable_padding(pad_id=PAD_ID, pad_token=PAD, pad_to_multiple_of=POOL_SIZE)
     tokenizer.enable_truncation(12)

@@ -13,11 +13,10 @@ from evenmood.data.leakage import Leakage
 from evenmood.data.splits import Split
 from tests.conftest import SMALL
 from tests.fakes.local_hub import run_module
-from train.config import TrainConfig
 from train.distillation.encoder import TeacherConfig, in_fold
 from train.distillation.teacher import training_split
 from train.evaluation.everyday import EverydaySplit, figures, load_everyday, over_seeds
-from train.fitting.fit import ValidationRows
+from train.evaluation.validation import ValidationRows
 
 JOY, LOVE = LABELS.index("joy"), LABELS.index("love")
 WRITTEN = Path(__file__).parents[3] / "data_build" / "written"
@@ -68,12 +67,12 @@ def test_ignored_labels_count_neither_way() -> None:
 
 def test_both_validation_sets_weigh_the_same() -> None:
     labels = np.zeros((3360, 28), np.float32)
-    rows = ValidationRows.of(TrainConfig(extra="x"), Split(["a"] * 3360, labels, [None] * 3360))
+    rows = ValidationRows.of(Split(["a"] * 3360, labels, [None] * 3360), everyday=True)
     assert rows.repeats[:3360].sum() == rows.repeats[3360:].sum() == 3360
     masked = rows.masked(np.ones(rows.labels.shape, np.float32))
     assert (masked[rows.ignored] == 0).all()
     assert masked[~rows.ignored].all()
-    alone = ValidationRows.of(TrainConfig(), Split(["a"] * 3360, labels, [None] * 3360))
+    alone = ValidationRows.of(Split(["a"] * 3360, labels, [None] * 3360), everyday=False)
     assert len(alone.texts) == 3360
 
 

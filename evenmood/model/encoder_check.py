@@ -1,0 +1,113 @@
+"""Check an encoder's graph before anything runs it: plain operators, no subgraphs, and a tokenizer of known parts."""
+
+import json
+
+from tokenizers import Tokenizer
+
+from evenmood.errors import ModelError
+from evenmood.model.protobuf import BYTES, Message, fields, not_ours
+from evenmood.model.tokenizer_check import steps
+from evenmood.text.normalization import LONGEST_WORD, UNKNOWN
+
+MOST_BYTES = 64 << 20
+"""Size of `model.onnx`: the largest encoder that this format is for, several times over."""
+OPERATORS = (
+    "Add",
+    "Cast",
+    "Concat",
+    "DequantizeLinear",
+    "Div",
+    "Equal",
+    "Erf",
+    "Gather",
+    "Gelu",
+    "Gemm",
+    "Identity",
+    "LayerNormalization",
+    "MatMul",
+    "MatMulInteger",
+    "Mul",
+    "Not",
+    "Pow",
+    "QuantizeLinear",
+    "ReduceMean",
+    "Reshape",
+    "Shape",
+    "Sigmoid",
+    "Slice",
+    "Softmax",
+    "Split",
+    "Sqrt",
+    "Sub",
+    "Tanh",
+    "Transpose",
+    "Unsqueeze",
+    "Where",
+    "com.microsoft.GatherBlockQuantized",
+    "com.microsoft.MatMulNBits",
+    "com.microsoft.MultiHeadAttention",
+)
+"""What `python -m train encoder` writes, and what transformers are made of: none of them loops or calls other code."""
+NORMALIZERS = ("BertNormalizer", "Replace")
+SPLITTERS = ("BertPreTokenizer", "Split")
+_MODEL, _GRAPH, _NODE = {7: "graph"}, {1: "node"}, {5: "attribute"}
+_FUNCTIONS, _SUBGRAPHS = 25, (6, 11)
+
+
+def check_operators(content: bytes) -> None:
+    """Refuse a graph with other operators, functions or subgraphs.
+
+    Raises:
+        ModelError: There is one, or the file is too large.
+    """
+    if len(content) > MOST_BYTES:
+        raise ModelError(f"{len(content) / 1e6:.0f} MB; at most {MOST_BYTES / 1e6:.0f} MB are allowed")
+    for field, kind, begin, end in fields(content, 0, len(content)):
+        if field == _FUNCTIONS:
+            raise not_ours("it has functions")
+        if field in _MODEL and kind == BYTES:
+            _check_nodes(content, begin, end)
+
+
+def _check_nodes(content: bytes, begin: int, end: int) -> None:
+    for field, kind, start, stop in fields(content, begin, end):
+        if field not in _GRAPH or kind != BYTES:
+            continue
+        node = Message(content, start, stop, "an operator", dict.fromkeys((1, 2, 3, 4, 5, 6, 7), BYTES))
+        domain = node.text(7)
+        name = f"{domain}.{node.text(4)}" if domain not in ("", "ai.onnx") else node.text(4)
+        if name not in OPERATORS:
+            raise not_ours(f"unexpected operator {name!a:.60}")
+        for place in node.places(5):
+            if any(inner in _SUBGRAPHS for inner, _, _, _ in fields(content, *place)):
+                raise not_ours(f"operator {name} has a subgraph")
+
+
+def check_encoder_tokenizer(tokenizer: Tokenizer) -> None:
+    """Refuse models, normalizers and splitters other than BERT's.
+
+    Raises:
+        ModelError: There is such a part.
+    """
+    model = type(tokenizer.model).__name__
+    if model != "WordPiece":
+        raise ModelError(f"unexpected model {model}; expected WordPiece")
+    if tokenizer.model.unk_token != UNKNOWN:
+        raise ModelError(f"unknown words are {tokenizer.model.unk_token!a:.40}, not {UNKNOWN}")
+    if tokenizer.model.max_input_chars_per_word > LONGEST_WORD:
+        raise ModelError(f"words of more than {LONGEST_WORD} characters are read; that takes quadratic time")
+    if tokenizer.get_added_tokens_decoder():
+        raise ModelError("unexpected added tokens")
+    for step in steps(tokenizer.normalizer):
+        if step["type"] not in NORMALIZERS:
+            raise ModelError(f"unexpected normalizer {step['type']}")
+        if step["type"] == "Replace" and step["content"]:
+            raise ModelError("the normalizer makes texts longer")
+    for step in steps(tokenizer.pre_tokenizer):
+        if step["type"] not in SPLITTERS:
+            raise ModelError(f"unexpected pre-tokenizer {step['type']}")
+    ending = tokenizer.post_processor
+    if ending is None or json.loads(ending.__getstate__())["type"] != "TemplateProcessing":
+        raise ModelError("unexpected post-processor; expected TemplateProcessing")
+    if len(tokenizer.encode("a").ids) > 8:
+        raise ModelError("the post-processor makes texts longer")

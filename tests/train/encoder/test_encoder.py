@@ -1,0 +1,189 @@
+"""From a BERT encoder to an int8 model folder: `prune`, `teacher`, `encoder`, on made-up data."""
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed: pip install --group data")
+
+from evenmood import LABELS, DataError, EmotionClassifier, ModelError, UsageError
+from evenmood.data.splits import load_split
+from evenmood.data.teacher import Teacher
+from evenmood.model.model_folder import INFO_FILE, ONNX_FILE
+from evenmood.text.normalization import clean
+from tests.fakes.tiny_teacher import write_encoder
+from train.distillation.encoder import TeacherConfig
+from train.distillation.teacher import train_teacher
+from train.encoder.export import EncoderConfig, export
+from train.encoder.quantize import int4_blocks
+from train.encoder.vocabulary import prune
+
+
+@pytest.fixture(scope="module")
+def pruned(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    texts = load_split(str(small_data), "train").texts
+    words = sorted({word for text in texts for word in clean(text).split()})
+    base = write_encoder(
+        tmp_path_factory.mktemp("base"), ["0", "1"], [*words, *"abcdefgh", "never"], size=32, spread=0.1
+    )
+    out = tmp_path_factory.mktemp("pruned") / "encoder"
+    prune(str(base), [texts], 20_000, out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def teacher(pruned: Path, small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("teacher") / "teacher"
+    config = TeacherConfig(
+        str(pruned), str(small_data), epochs=6, batch_size=16, learning_rate=4e-3, head_factor=3, weights="float32"
+    )
+    train_teacher(config, out, print)
+    return out
+
+
+@pytest.fixture(scope="module")
+def accurate(teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("accurate") / "model"
+    export(EncoderConfig(str(teacher), calibration_texts=64), out, print)
+    return out
+
+
+@pytest.fixture(scope="module")
+def classifier(accurate: Path) -> EmotionClassifier:
+    return EmotionClassifier.from_pretrained(accurate)
+
+
+def test_pruning_keeps_characters_and_adds_emoji(pruned: Path, small_data: Path, tmp_path: Path) -> None:
+    tokens = json.loads((pruned / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
+    assert [tokens[token] for token in ("[PAD]", "[UNK]", "[CLS]", "[SEP]")] == [0, 1, 2, 3]
+    assert {"a", "b", "😂", "🙏"} <= set(tokens)
+    assert "never" not in tokens  # no text has it
+    with pytest.raises(UsageError, match="no room for word pieces"):
+        prune(str(pruned), [["a"]], 100, tmp_path / "small")
+    with pytest.raises(DataError, match="cannot be loaded"):
+        prune(str(small_data), [["a"]], 5000, tmp_path / "small")
+
+
+def test_the_export_agrees_with_torch(accurate: Path, teacher: Path, classifier: EmotionClassifier) -> None:
+    """Platt scaling is monotone: a label's ranking of the texts is the same, but for rounding to 8 bits."""
+    record = json.loads((accurate / "training" / "quantization.json").read_text(encoding="utf-8"))
+    validation = record["validation"]
+    assert validation["macro_f1_float32"] > 0.4
+    assert abs(validation["macro_f1_int8"] - validation["macro_f1_float32"]) < 0.05
+    rows = load_split(json.loads((teacher / "training.json").read_text(encoding="utf-8"))["config"]["data"], "test")
+    ours, theirs = classifier.predict_proba(rows.texts), Teacher(str(teacher)).probabilities(rows.texts)
+    label = LABELS.index("joy")
+    assert np.corrcoef(ours[:, label].argsort().argsort(), theirs[:, label].argsort().argsort())[0, 1] > 0.95
+    stored = {tensor.data_type for tensor in onnx.load(accurate / ONNX_FILE).graph.initializer if len(tensor.dims) > 1}
+    assert {onnx.TensorProto.INT4, onnx.TensorProto.INT8} <= stored
+
+
+def test_a_text_does_not_depend_on_its_company(classifier: EmotionClassifier) -> None:
+    texts = ["joy", "word " * 40, "grief and joy 😂", "", "[PAD] [SEP]", "x" * 300, *(["and so on"] * 60)]
+    together = classifier.predict_proba(texts)
+    alone = np.array([classifier.predict_proba(text) for text in texts])
+    assert np.abs(together - alone).max() < 1e-4
+    long_text = classifier.predict("joy and grief. " * 100)
+    assert long_text.windows is not None
+    assert long_text.windows > 1
+
+
+def test_it_explains_by_leaving_words_out(classifier: EmotionClassifier) -> None:
+    text = "So much joy, isn't it 😂"
+    words = classifier.explain(text)
+    assert [word.text for word in words] == ["So", "much", "joy", ",", "isn't", "it", "😂"]
+    assert sum(word.weight for word in words) == pytest.approx(1)
+    assert all(text[word.start : word.end] == word.text for word in words)
+    assert classifier.explain("") == []
+    without = classifier.leave_one_out(text, "joy")
+    whole, left = classifier.predict_proba(text), classifier.predict_proba("So much  , isn't it 😂")
+    column = LABELS.index("joy")
+    assert without[2].weight == pytest.approx(float(whole[column] - left[column]), abs=1e-5)
+
+
+def test_it_is_saved_pickled_and_described(classifier: EmotionClassifier, accurate: Path, tmp_path: Path) -> None:
+    copy = pickle.loads(pickle.dumps(classifier))
+    assert (copy.predict_proba("joy") == classifier.predict_proba("joy")).all()
+    classifier.save_pretrained(tmp_path / "copy")
+    assert EmotionClassifier(tmp_path / "copy").info.kind == "encoder"
+    assert not classifier.has_attention
+    assert "tokens" in repr(classifier)
+    card = (accurate / "README.md").read_text(encoding="utf-8")
+    assert "library_name: onnxruntime" in card
+    assert "BERT encoder" in card
+
+
+def change_operator(model: Any) -> None:
+    model.graph.node[0].op_type = "Loop"
+
+
+def change_domain(model: Any) -> None:
+    model.graph.node[0].domain = "custom"
+
+
+def add_subgraph(model: Any) -> None:
+    model.graph.node[0].attribute.append(onnx.helper.make_attribute("body", onnx.GraphProto()))
+
+
+def rename_output(model: Any) -> None:
+    model.graph.output[0].name = model.graph.node[-2].output[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (change_operator, "unexpected operator 'Loop'"),
+        (change_domain, "unexpected operator 'custom"),
+        (add_subgraph, "subgraph"),
+        (rename_output, "expected input input_ids"),
+    ],
+)
+def test_a_foreign_graph_is_refused(change: Any, message: str, classifier: EmotionClassifier, tmp_path: Path) -> None:
+    folder = classifier.save_pretrained(tmp_path / "model")
+    model = onnx.load(folder / ONNX_FILE)
+    change(model)
+    (folder / ONNX_FILE).write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match=message):
+        EmotionClassifier(folder)
+
+
+def test_an_unknown_kind_is_refused(classifier: EmotionClassifier, tmp_path: Path) -> None:
+    folder = classifier.save_pretrained(tmp_path / "model")
+    info = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
+    (folder / INFO_FILE).write_text(json.dumps(info | {"kind": "gru"}), encoding="utf-8")
+    with pytest.raises(ModelError, match="kind is 'gru'; expected bilstm or encoder"):
+        EmotionClassifier(folder)
+    fewer = {"labels": info["labels"][:5], "thresholds": dict.fromkeys(info["labels"][:5], 0.5)}
+    (folder / INFO_FILE).write_text(json.dumps(info | fewer), encoding="utf-8")
+    with pytest.raises(ModelError, match="for the 5 labels"):
+        EmotionClassifier(folder)
+    (folder / INFO_FILE).write_text(json.dumps(info | {"kind": "bilstm"}), encoding="utf-8")
+    with pytest.raises(ModelError, match="post-processor"):
+        EmotionClassifier(folder)
+
+
+def test_exports_that_cannot_be_are_refused(teacher: Path, tmp_path: Path, tiny_encoder: Path) -> None:
+    with pytest.raises(DataError, match="train teacher"):
+        export(EncoderConfig(str(tiny_encoder)), tmp_path / "model", print)
+    with pytest.raises(UsageError, match="unknown product 'layer9'"):
+        export(EncoderConfig(str(teacher), exclude=("layer9",)), tmp_path / "model", print)
+    assert not (tmp_path / "model").exists()
+
+
+def test_int4_blocks_minimize_the_error() -> None:
+    table = np.random.default_rng(0).normal(size=(50, 256)).astype(np.float32)
+    table[:, 0] = 8  # far from the rest: clipping it may pay
+    codes, scales = int4_blocks(table)
+    assert (codes.min(), codes.max()) >= (-8, 0)
+    assert codes.max() <= 7
+    restored = codes.reshape(50, 2, 128) * scales[..., None]
+    plain = np.abs(table.reshape(50, 2, 128)).max(axis=-1, keepdims=True) / 7.5
+    naive = np.clip(np.round(table.reshape(50, 2, 128) / plain), -8, 7) * plain
+    error = ((restored - table.reshape(50, 2, 128)) ** 2).sum()
+    assert error <= ((naive - table.reshape(50, 2, 128)) ** 2).sum()
+    assert np.sqrt(error / (table[:, 128:] ** 2).sum()) < 0.4

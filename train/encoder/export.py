@@ -1,0 +1,213 @@
+"""Turn a fine-tuned encoder into a model folder: int8 graph, tokenizer, calibration, thresholds, figures, card."""
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import f1_score
+from tokenizers import Tokenizer
+
+from evenmood import LABELS, EmotionClassifier, __version__
+from evenmood.data.splits import load_split
+from evenmood.data.teacher import MAX_TOKENS
+from evenmood.errors import DataError, UsageError
+from evenmood.evaluation.calibration import fit_platt, scale_head
+from evenmood.model.model_folder import (
+    INFO_FILE,
+    ONNX_FILE,
+    TOKENIZER_FILE,
+    TRAINING_FOLDER,
+    ModelInfo,
+    check_target,
+    whole_folder,
+    write_info,
+    write_text,
+)
+from evenmood.model.vocabulary import SIZE_KEY
+from evenmood.text.encoder_tokenizer import EncoderTokenizer
+from evenmood.text.normalization import LONGEST_WORD, encodable
+from evenmood.thresholds import tune_thresholds
+from train.distillation.teacher import RECORD_FILE
+from train.encoder.graph import encoder_graph
+from train.encoder.quantize import BATCH_TEXTS, quantize
+from train.encoder.vocabulary import SPECIAL, wordpiece
+from train.evaluation.evaluate import OFFICIAL_THRESHOLDS, evaluate
+from train.evaluation.everyday import score_everyday
+from train.evaluation.validation import ValidationRows
+from train.network.onnx_metadata import add_vocabulary_digest
+from train.release.card import QUANTIZATION_FILE, TERMS_FILE, write_card
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Choices of an export.
+
+    Attributes:
+        teacher: Folder that `python -m train teacher` wrote.
+        calibration_texts: Training texts of each data set that the scales of activations are measured on.
+        exclude: Matrix products that stay in float32, by name; none unless int8 costs too much.
+        terms: Markdown file for the card's section on licence.
+        seed: Seed of the choice of calibration texts.
+    """
+
+    teacher: str
+    calibration_texts: int = 256
+    exclude: tuple[str, ...] = ()
+    terms: str | None = None
+    seed: int = 0
+
+
+def export(config: EncoderConfig, out: Path, say: Say, *, overwrite: bool = False) -> dict[str, Any]:
+    """Write the model folder; every choice is made on validation and training texts.
+
+    Args:
+        config: Choices of the export.
+        out: Folder to write.
+        say: Receives progress, a line at a time.
+        overwrite: Replace what lies at `out`.
+
+    Returns:
+        Macro-F1 of float32 and int8 on both validation sets, the largest difference of a probability, and sizes.
+
+    Raises:
+        UsageError: `out` exists, or an excluded product does not.
+        DataError: The teacher's folder is no such folder, or its data cannot be read.
+    """
+    check_target(out, overwrite)
+    teacher = Path(config.teacher)
+    record = _record(teacher)
+    trained = record["config"]
+    validation = load_split(trained["data"], "validation")
+    rows = ValidationRows.of(validation, everyday=bool(trained["extra"]))
+    texts = _calibration_texts(config, trained)
+    with whole_folder(out, overwrite) as work:
+        (work / TRAINING_FOLDER).mkdir()
+        tokenizer = _tokenizer(teacher)
+        tokenizer.save(str(work / TOKENIZER_FILE))
+        reader = EncoderTokenizer(tokenizer, MAX_TOKENS)
+        model = encoder_graph(teacher, MAX_TOKENS)
+        full = _probabilities(model, reader, rows.texts)
+        labels, probabilities = rows.repeated(full)
+        _calibrate_head(model, labels, probabilities)
+        full = _probabilities(model, reader, rows.texts)
+        say(f"{len(texts)} calibration texts; quantizing")
+        small = quantize(model, _batches(reader, texts), config.exclude)
+        _check_excluded(config.exclude, model)
+        small.producer_name = "evenmood"
+        entry = small.metadata_props.add()
+        entry.key, entry.value = SIZE_KEY, str(tokenizer.get_vocab_size())
+        (work / ONNX_FILE).write_bytes(small.SerializeToString(deterministic=True))
+        add_vocabulary_digest(work)
+        stored = trained | {"word_pieces": tokenizer.get_vocab_size(), "evenmood": __version__}
+        info = ModelInfo(tuple(LABELS), dict.fromkeys(LABELS, 0.5), MAX_TOKENS, False, stored, kind="encoder")
+        write_info(work, info)
+        found = EmotionClassifier(work).predict_proba(rows.texts)
+        thresholds = tune_thresholds(rows.labels, rows.masked(found), "shrunk", repeats=rows.repeats)
+        own = tune_thresholds(validation.labels, found[: len(validation)], "shrunk")
+        write_info(work, replace(info, thresholds=_by_label(thresholds)))
+        write_text(work / TRAINING_FOLDER / OFFICIAL_THRESHOLDS, json.dumps(_by_label(own), indent=1) + "\n")
+        write_text(work / TRAINING_FOLDER / "config.json", json.dumps(stored, indent=1) + "\n")
+        moved = {
+            "calibration_texts": len(texts),
+            "float32_products": list(config.exclude),
+            "largest_difference": float(np.abs(found - full).max()),
+            "validation": _both(rows, full, found, slice(0, len(validation))),
+            "bytes": {name: (work / name).stat().st_size for name in (ONNX_FILE, TOKENIZER_FILE, INFO_FILE)},
+        }
+        if len(rows.texts) > len(validation):
+            moved["everyday"] = _both(rows, full, found, slice(len(validation), None))
+        write_text(work / TRAINING_FOLDER / QUANTIZATION_FILE, json.dumps(moved, indent=1) + "\n")
+        write_text(work / TRAINING_FOLDER / "export.json", json.dumps(asdict(config), indent=1) + "\n")
+        if config.terms:
+            shutil.copyfile(config.terms, work / TRAINING_FOLDER / TERMS_FILE)
+        evaluate(work, "validation")
+        if trained["extra"]:
+            score_everyday(work, "validation")
+            write_card(work)
+    return moved
+
+
+def _record(teacher: Path) -> dict[str, Any]:
+    path = teacher / RECORD_FILE
+    if not path.is_file():
+        raise DataError(f"{path} is missing; expected a folder that `python -m train teacher` wrote")
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return record
+
+
+def _calibration_texts(config: EncoderConfig, trained: dict[str, Any]) -> list[str]:
+    draw = Random(config.seed)  # noqa: S311 - not for secrets
+    sources = [load_split(source, "train").texts for source in (trained["data"], trained["extra"]) if source]
+    return [text for texts in sources for text in draw.sample(texts, min(config.calibration_texts, len(texts)))]
+
+
+def _tokenizer(teacher: Path) -> Tokenizer:
+    """The teacher's tokenizer without what transformers adds, reading words of 60 characters at the most."""
+    try:
+        state = json.loads((teacher / TOKENIZER_FILE).read_text(encoding="utf-8"))
+        tokens = sorted(state["model"]["vocab"], key=state["model"]["vocab"].__getitem__)
+        if tuple(tokens[: len(SPECIAL)]) != SPECIAL:
+            raise DataError(f"{teacher}: its vocabulary is not pruned; fine-tune what `python -m train prune` writes")
+        state["model"]["max_input_chars_per_word"] = LONGEST_WORD
+        return wordpiece(state, tokens)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{teacher}: no WordPiece tokenizer ({error})") from None
+
+
+def _batches(reader: EncoderTokenizer, texts: Sequence[str]) -> list[np.ndarray]:
+    """Token ids of texts in batches of similar length."""
+    ordered = sorted(texts, key=len)
+    starts = range(0, len(ordered), BATCH_TEXTS)
+    return [reader.encode([encodable(text) for text in ordered[at : at + BATCH_TEXTS]]).ids for at in starts]
+
+
+def _probabilities(model: Any, reader: EncoderTokenizer, texts: Sequence[str]) -> np.ndarray:
+    """Probabilities of a graph in float32; texts are truncated."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    order = np.argsort([len(text) for text in texts], kind="stable")
+    found = np.empty((len(texts), len(LABELS)), np.float32)
+    for start in range(0, len(order), BATCH_TEXTS):
+        rows = order[start : start + BATCH_TEXTS]
+        ids = reader.encode([texts[row] for row in rows]).ids
+        (found[rows],) = session.run(None, {"input_ids": ids})
+    return found
+
+
+def _calibrate_head(model: Any, labels: np.ndarray, probabilities: np.ndarray) -> None:
+    """Fold Platt scaling into the output layer, before the graph is quantized."""
+    from onnx import numpy_helper
+
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    kernel, bias = (numpy_helper.to_array(tensors[name]) for name in ("logits_w", "logits_b"))
+    scaled = scale_head(kernel, bias, *fit_platt(labels, probabilities))
+    for name, value in zip(("logits_w", "logits_b"), scaled, strict=True):
+        tensors[name].CopyFrom(numpy_helper.from_array(value, name))
+
+
+def _check_excluded(names: Sequence[str], model: Any) -> None:
+    products = [node.name for node in model.graph.node if node.op_type == "MatMul"]
+    if unknown := [name for name in names if name not in products]:
+        raise UsageError(f"--exclude: unknown product {unknown[0]!r}; expected one of: {', '.join(products)}")
+
+
+def _both(rows: ValidationRows, full: np.ndarray, small: np.ndarray, part: slice) -> dict[str, float]:
+    """Macro-F1 in float32 and int8, each at the thresholds that are best for it, as the paper's grid finds them."""
+    figures = {}
+    for name, values in (("macro_f1_float32", full), ("macro_f1_int8", small)):
+        labels, probabilities = rows.labels[part], rows.masked(values)[part]
+        given = probabilities >= tune_thresholds(labels, probabilities)
+        figures[name] = float(f1_score(labels, given, average="macro", zero_division=0))
+    return figures
+
+
+def _by_label(thresholds: np.ndarray) -> dict[str, float]:
+    return dict(zip(LABELS, thresholds.round(2).astype(float).tolist(), strict=True))

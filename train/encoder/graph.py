@@ -1,0 +1,137 @@
+"""The ONNX graph of a BERT encoder with a classification head: token ids in, probabilities out."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evenmood.errors import DataError
+
+OPSET, IR_VERSION = 21, 10
+CONTRIBUTED = "com.microsoft"
+"""Operators of onnxruntime's own: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md"""
+
+
+def encoder_graph(folder: Path, max_length: int) -> Any:
+    """Write the graph of a fine-tuned encoder, in float32.
+
+    Query, key and value are one matrix product, and attention is one operator. The mask comes from the ids: padding is
+    id 0. Segment ids are all 0, so that their vector is added to the positions beforehand.
+
+    Args:
+        folder: Folder with `config.json` and `model.safetensors` of a `BertForSequenceClassification`.
+        max_length: Positions to keep.
+
+    Returns:
+        An `onnx.ModelProto` with input `input_ids`, int32 of shape (texts, time), and output `probabilities`, float32
+        of shape (texts, labels).
+
+    Raises:
+        DataError: The folder holds another kind of network, or fewer positions.
+    """
+    import onnx
+    from onnx import TensorProto, helper
+    from safetensors.numpy import load_file
+
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if config.get("model_type") != "bert" or config.get("hidden_act") != "gelu":
+        found = f"{config.get('model_type')} with {config.get('hidden_act')}"
+        raise DataError(f"{folder}: expected a bert encoder with gelu, found {found}")
+    if config["max_position_embeddings"] < max_length:
+        raise DataError(f"{folder}: {config['max_position_embeddings']} positions; {max_length} are needed")
+    weights = {name: array.astype(np.float32) for name, array in load_file(folder / "model.safetensors").items()}
+    build = _Builder(weights, float(config["layer_norm_eps"]))
+    hidden, heads = config["hidden_size"], config["num_attention_heads"]
+
+    build.constant("zero", np.array(0, np.int32))
+    build.node("Equal", ["input_ids", "zero"], "padding")
+    build.node("Not", ["padding"], "no_padding")
+    build.node("Cast", ["no_padding"], "mask", to=TensorProto.INT32)
+    build.constant("word_table", weights["bert.embeddings.word_embeddings.weight"])
+    build.node("Gather", ["word_table", "input_ids"], "words")
+    positions = weights["bert.embeddings.position_embeddings.weight"][:max_length]
+    build.constant("position_table", positions + weights["bert.embeddings.token_type_embeddings.weight"][0])
+    build.constant("begin", np.array([0], np.int64))
+    build.node("Shape", ["input_ids"], "time", start=1, end=2)
+    build.node("Slice", ["position_table", "begin", "time", "begin"], "positions")
+    build.node("Add", ["words", "positions"], "embedded")
+    stream = build.norm("embedded", "bert.embeddings.LayerNorm", "embedding_norm")
+    build.constant("thirds", np.array([hidden] * 3, np.int64))
+    for number in range(config["num_hidden_layers"]):
+        layer, name = f"bert.encoder.layer.{number}", f"layer{number}"
+        parts = [f"{layer}.attention.self.{part}" for part in ("query", "key", "value")]
+        build.constant(f"{name}_qkv_w", np.concatenate([weights[f"{part}.weight"] for part in parts]).T)
+        build.constant(f"{name}_qkv_b", np.concatenate([weights[f"{part}.bias"] for part in parts]))
+        build.node("MatMul", [stream, f"{name}_qkv_w"], f"{name}_qkv")
+        split = [f"{name}_q", f"{name}_k", f"{name}_v"]
+        build.node("Split", [f"{name}_qkv", "thirds"], *split, axis=-1)
+        attended = [*split, f"{name}_qkv_b", "mask"]
+        build.node("MultiHeadAttention", attended, f"{name}_attended", domain=CONTRIBUTED, num_heads=heads)
+        output = build.dense(f"{name}_attended", f"{layer}.attention.output.dense", f"{name}_output")
+        build.node("Add", [output, stream], f"{name}_residual1")
+        stream = build.norm(f"{name}_residual1", f"{layer}.attention.output.LayerNorm", f"{name}_norm1")
+        inner = build.dense(stream, f"{layer}.intermediate.dense", f"{name}_inner")
+        build.node("Gelu", [inner], f"{name}_gelu")
+        outer = build.dense(f"{name}_gelu", f"{layer}.output.dense", f"{name}_outer")
+        build.node("Add", [outer, stream], f"{name}_residual2")
+        stream = build.norm(f"{name}_residual2", f"{layer}.output.LayerNorm", f"{name}_norm2")
+    build.constant("first", np.array(0, np.int64))
+    build.node("Gather", [stream, "first"], "first_token", axis=1)
+    build.node("Tanh", [build.dense("first_token", "bert.pooler.dense", "pooler")], "pooled")
+    build.node("Sigmoid", [build.dense("pooled", "classifier", "logits")], "probabilities")
+
+    labels = len(weights["classifier.bias"])
+    graph = helper.make_graph(
+        build.nodes,
+        "encoder",
+        [helper.make_tensor_value_info("input_ids", TensorProto.INT32, ["texts", "time"])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["texts", labels])],
+        build.tensors,
+        # onnx infers no type beyond onnxruntime's own operators; quantization needs it.
+        value_info=[
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+            for node in build.nodes
+            for name in node.output
+            if node.op_type in ("Add", "Gelu", "LayerNormalization", "MatMul", "MultiHeadAttention", "Split")
+        ],
+    )
+    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIBUTED, 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="evenmood")
+    onnx.checker.check_model(model)
+    return model
+
+
+class _Builder:
+    """Nodes and weights of a graph, in order."""
+
+    def __init__(self, weights: dict[str, np.ndarray], epsilon: float) -> None:
+        self.nodes: list[Any] = []
+        self.tensors: list[Any] = []
+        self._weights, self._epsilon = weights, epsilon
+
+    def constant(self, name: str, value: np.ndarray) -> str:
+        from onnx import numpy_helper
+
+        self.tensors.append(numpy_helper.from_array(np.array(value, order="C"), name))
+        return name
+
+    def node(self, operator: str, inputs: Sequence[str], *outputs: str, **attributes: Any) -> None:
+        from onnx import helper
+
+        self.nodes.append(helper.make_node(operator, inputs, outputs, name=outputs[0], **attributes))
+
+    def dense(self, given: str, source: str, name: str) -> str:
+        self.constant(f"{name}_w", self._weights[f"{source}.weight"].T)
+        self.constant(f"{name}_b", self._weights[f"{source}.bias"])
+        self.node("MatMul", [given, f"{name}_w"], f"{name}_product")
+        self.node("Add", [f"{name}_product", f"{name}_b"], name)
+        return name
+
+    def norm(self, given: str, source: str, name: str) -> str:
+        self.constant(f"{name}_gamma", self._weights[f"{source}.weight"])
+        self.constant(f"{name}_beta", self._weights[f"{source}.bias"])
+        inputs = [given, f"{name}_gamma", f"{name}_beta"]
+        self.node("LayerNormalization", inputs, name, axis=-1, epsilon=self._epsilon)
+        return name

@@ -1,0 +1,135 @@
+"""Store an encoder's graph in 8 bits, by onnxruntime's own tools, and its token table in 4.
+
+Scales of activations are fixed beforehand, on training texts (static quantization). Dynamic quantization takes them
+from the batch: a probability then depends on the other texts in it, by up to 0.16.
+"""
+
+import math
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from train.encoder.graph import CONTRIBUTED
+
+TABLE = "word_table"
+TABLE_BLOCK = 128
+"""Weights of a token's vector that share a scale."""
+CLIPPED = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65)
+"""Scales that are tried, as shares of the one that clips nothing."""
+BATCH_TEXTS = 16
+
+
+def quantize(model: Any, batches: Sequence[np.ndarray], exclude: Sequence[str] = ()) -> Any:
+    """Quantize the matrix products statically to int8, and the token table to int4.
+
+    Args:
+        model: As `encoder_graph` gives it.
+        batches: Token ids of calibration texts, int32 of shape (texts, time) each.
+        exclude: Names of products that stay in float32.
+
+    Returns:
+        The `onnx.ModelProto`.
+    """
+    import onnx
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+    with tempfile.TemporaryDirectory() as temporary:
+        source, target = Path(temporary) / "float.onnx", Path(temporary) / "int8.onnx"
+        onnx.save(model, source)
+        quantize_static(
+            source,
+            target,
+            _Batches(batches),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["MatMul"],
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=list(exclude),
+            calibrate_method=CalibrationMethod.MinMax,
+            extra_options={
+                "OpTypesToExcludeOutputQuantization": ["MatMul"],
+                "DefaultTensorType": onnx.TensorProto.FLOAT,  # of what comes out of MultiHeadAttention
+                "MatMulConstBOnly": True,
+            },
+        )
+        model = onnx.load(target)
+    for tensor in model.graph.initializer:
+        # Written as one-element vectors, which operator set 21 takes for a scale per row.
+        if tensor.name.endswith(("_scale", "_zero_point")) and list(tensor.dims) == [1]:
+            del tensor.dims[:]
+    return _quantize_table(model)
+
+
+def _quantize_table(model: Any) -> Any:
+    """Replace the token table by one of int4 with a scale for each block of a token's vector."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    table = next(tensor for tensor in model.graph.initializer if tensor.name == TABLE)
+    codes, scales = int4_blocks(numpy_helper.to_array(table))
+    packed = ((codes[:, 1::2] & 15) << 4 | codes[:, ::2] & 15).astype(np.uint8)
+    model.graph.initializer.remove(table)
+    model.graph.initializer.extend(
+        [
+            helper.make_tensor(TABLE, TensorProto.INT4, codes.shape, packed.tobytes(), raw=True),
+            numpy_helper.from_array(scales, f"{TABLE}_scales"),
+        ]
+    )
+    place, gather = next((at, node) for at, node in enumerate(model.graph.node) if TABLE in node.input)
+    lookup = helper.make_node(
+        "GatherBlockQuantized",
+        [TABLE, gather.input[1], f"{TABLE}_scales"],
+        gather.output,
+        name=gather.name,
+        domain=CONTRIBUTED,
+        gather_axis=0,
+        quantize_axis=1,
+        block_size=block_size(codes.shape[1]),
+    )
+    model.graph.node.remove(gather)
+    model.graph.node.insert(place, lookup)
+    return model
+
+
+def block_size(size: int) -> int:
+    """Weights that share a scale: `TABLE_BLOCK`, or fewer where vectors are no multiple of it."""
+    return math.gcd(size, TABLE_BLOCK)
+
+
+def int4_blocks(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Round vectors to whole multiples, -8 to 7, of a scale per block: the scale of the smallest squared error.
+
+    The largest weight of a block is often far from the rest, so that clipping it costs less than a coarse scale.
+
+    Args:
+        table: float32 of shape (tokens, size).
+
+    Returns:
+        int8 of shape (tokens, size), and float32 of shape (tokens, blocks).
+    """
+    blocks = table.reshape(len(table), -1, block_size(table.shape[1]))
+    largest = np.maximum(np.abs(blocks).max(axis=-1, keepdims=True), 1e-8) / 7.5
+    best_error = np.full(largest.shape, np.inf)
+    codes, scales = np.zeros(blocks.shape, np.int8), np.ones(largest.shape, np.float32)
+    for share in CLIPPED:
+        scale = largest * share
+        rounded = np.clip(np.round(blocks / scale), -8, 7)
+        error = ((rounded * scale - blocks) ** 2).sum(axis=-1, keepdims=True)
+        better = error < best_error
+        best_error = np.where(better, error, best_error)
+        codes, scales = np.where(better, rounded, codes).astype(np.int8), np.where(better, scale, scales)
+    return codes.reshape(table.shape), scales[..., 0].astype(np.float32)
+
+
+class _Batches:
+    """Calibration texts, as onnxruntime asks for them."""
+
+    def __init__(self, batches: Sequence[np.ndarray]) -> None:
+        self._waiting = iter(batches)
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        batch = next(self._waiting, None)
+        return None if batch is None else {"input_ids": batch}

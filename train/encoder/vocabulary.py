@@ -1,0 +1,154 @@
+"""Prune an encoder's vocabulary to the word pieces that a sample of texts needs, and add emoji to it."""
+
+import json
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from evenmood.errors import DataError, UsageError
+from evenmood.model.model_folder import check_target, whole_folder, write_text
+from evenmood.text.normalization import PAD, UNKNOWN, encodable
+from evenmood.text.symbols import MODIFIER, SYMBOL, name_of
+from train.distillation.encoder import quiet
+
+CLS, SEP = "[CLS]", "[SEP]"
+SPECIAL = (PAD, UNKNOWN, CLS, SEP)
+"""Tokens of every vocabulary, ids 0 to 3: padding and unknown as in the fast model's."""
+EMOJI_BLOCKS = ((0x1F300, 0x1F650), (0x1F680, 0x1F700), (0x1F900, 0x1FA00), (0x1FA70, 0x1FB00))
+"""Unicode blocks whose symbols are all added: https://www.unicode.org/charts/, "Emoji and pictographs"."""
+RECORD_FILE = "vocabulary.json"
+
+
+def prune(base: str, samples: Sequence[Sequence[str]], size: int, out: Path, *, overwrite: bool = False) -> int:
+    """Write an encoder with a smaller vocabulary, which `python -m train teacher` fine-tunes.
+
+    Single characters and the most frequent word pieces are kept, with their vectors; other words are read as the
+    shorter pieces that are left. Each sample counts the same, however long it is. Emoji, which BERT's vocabulary lacks,
+    become tokens: their first vector is the mean of the pieces of their Unicode name.
+
+    Args:
+        base: Folder or Hub id of a BERT encoder with a WordPiece tokenizer, fine-tuned or not.
+        samples: Texts of each source.
+        size: Tokens of the new vocabulary.
+        out: Folder to write.
+        overwrite: Replace what lies at `out`.
+
+    Returns:
+        Tokens of the new vocabulary: `size`, or fewer if the base has fewer.
+
+    Raises:
+        UsageError: `out` exists, or `size` is too small for the characters and emoji.
+        DataError: The base cannot be loaded, or is not a BERT encoder with WordPiece.
+    """
+    import torch
+
+    check_target(out, overwrite)
+    network, state = _load(base)
+    vocabulary: dict[str, int] = state["model"]["vocab"]
+    tokenizer = Tokenizer.from_str(json.dumps(state))
+    tokenizer.no_truncation()
+    kept = kept_tokens(tokenizer, vocabulary, samples, size)
+    # Looked up in the base's table: one row for each piece, several for an emoji's name.
+    pieces = [[vocabulary[token]] if token in vocabulary else _name_ids(tokenizer, token) for token in kept]
+    old = network.get_input_embeddings()
+    with torch.no_grad():
+        table = torch.stack([old.weight[rows].mean(dim=0) for rows in pieces])
+        new = torch.nn.Embedding(len(kept), old.embedding_dim, padding_idx=0)
+        new.weight.copy_(table)
+        network.set_input_embeddings(new)
+    network.config.vocab_size = len(kept)
+    network.config.pad_token_id = 0
+    with whole_folder(out, overwrite) as work, quiet():
+        network.to("cpu", torch.float16).save_pretrained(work)
+        for path in work.glob("*.safetensors"):
+            path.chmod(0o644)  # safetensors lets the owner alone read what it writes
+        _save_tokenizer(wordpiece(state, kept), work)
+        record = {"base": base, "texts": [len(texts) for texts in samples], "tokens": len(kept)}
+        write_text(work / RECORD_FILE, json.dumps(record, indent=1) + "\n")
+    return len(kept)
+
+
+def kept_tokens(
+    tokenizer: Tokenizer, vocabulary: dict[str, int], samples: Sequence[Sequence[str]], size: int
+) -> list[str]:
+    """Tokens of the pruned vocabulary, in the order of their ids: special tokens, frequent pieces, then the rest."""
+    share: Counter[str] = Counter()
+    symbols: set[str] = set()
+    for texts in samples:
+        counts: Counter[str] = Counter()
+        for encoding in tokenizer.encode_batch([encodable(text) for text in texts], add_special_tokens=False):
+            counts.update(encoding.tokens)
+        total = max(sum(counts.values()), 1)
+        share.update({token: count / total for token, count in counts.items()})
+        symbols.update(SYMBOL.findall(MODIFIER.sub("", "".join(texts))))
+    characters = [token for token in vocabulary if len(token.removeprefix("##")) == 1]
+    blocks = (chr(number) for block in EMOJI_BLOCKS for number in range(*block))
+    emoji = [*(symbol for symbol in blocks if unicodedata.category(symbol) == "So"), *sorted(symbols)]
+    needed = [symbol for symbol in dict.fromkeys(emoji) if symbol not in vocabulary and name_of(symbol)]
+    rest = len(SPECIAL) + len(characters) + len(needed)
+    if size <= rest:
+        raise UsageError(f"--size {size} leaves no room for word pieces: characters and emoji take {rest:,} tokens")
+    single = set(characters)
+    frequent = [
+        token for token, _ in share.most_common() if token in vocabulary and token not in single | {*SPECIAL, "[MASK]"}
+    ]
+    return [*SPECIAL, *frequent[: size - rest], *characters, *needed]
+
+
+def wordpiece(state: dict[str, Any], tokens: Iterable[str]) -> Tokenizer:
+    """A tokenizer like the base's, with other tokens; emoji are words of their own, without skin tone and joiners."""
+    ids = {token: number for number, token in enumerate(tokens)}
+    modifiers = {"type": "Replace", "pattern": {"Regex": MODIFIER.pattern}, "content": ""}
+    emoji = {"type": "Split", "pattern": {"Regex": SYMBOL.pattern}, "behavior": "Isolated", "invert": False}
+    special = {token: {"id": token, "ids": [ids[token]], "tokens": [token]} for token in (CLS, SEP)}
+    text = {"Sequence": {"id": "A", "type_id": 0}}
+    single = [{"SpecialToken": {"id": CLS, "type_id": 0}}, text, {"SpecialToken": {"id": SEP, "type_id": 0}}]
+    new: dict[str, Any] = {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        # Plain entries, not "added tokens": those are matched in the raw text, and a user may type [PAD].
+        "added_tokens": [],
+        "normalizer": {"type": "Sequence", "normalizers": [modifiers, state["normalizer"]]},
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [state["pre_tokenizer"], emoji]},
+        "post_processor": {"type": "TemplateProcessing", "single": single, "pair": single, "special_tokens": special},
+        "decoder": None,
+        "model": {**state["model"], "vocab": ids},
+    }
+    return Tokenizer.from_str(json.dumps(new))
+
+
+def _load(base: str) -> tuple[Any, dict[str, Any]]:
+    """The network in float32, and the content of `tokenizer.json`."""
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    try:
+        with quiet():
+            network = AutoModelForSequenceClassification.from_pretrained(
+                base, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+            )
+        state = json.loads(AutoTokenizer.from_pretrained(base, trust_remote_code=False).backend_tokenizer.to_str())
+    except (OSError, ValueError, AttributeError) as error:
+        raise DataError(f"encoder {base!r} cannot be loaded: {' '.join(str(error).split())[:300]}") from None
+    if network.config.model_type != "bert" or state["model"]["type"] != "WordPiece":
+        kind = f"{network.config.model_type} with {state['model']['type']}"
+        raise DataError(f"encoder {base!r} is {kind}; expected bert with WordPiece")
+    return network, state
+
+
+def _name_ids(tokenizer: Tokenizer, symbol: str) -> list[int]:
+    ids: list[int] = tokenizer.encode(name_of(symbol), add_special_tokens=False).ids
+    return ids
+
+
+def _save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token=PAD, unk_token=UNKNOWN, cls_token=CLS, sep_token=SEP
+    ).save_pretrained(folder)
