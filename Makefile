@@ -34,7 +34,7 @@ STUDENT := $(FIT) --repeats 3 --max-length 128 --vectors encoder:$(EVERYDAY) --e
   $(patsubst %,--soft-targets data/soft-%.parquet,goemotions $(if $(TWEETS_TO_LABEL),tweets) varied written-varied written)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest check train data data-demo docs hub-tour teacher everyday-teacher soft-targets default-model screenshot bench-demo bench bench-quick clean
+.PHONY: help demo test test-lowest check train data data-demo docs hub-tour teacher everyday-teacher soft-targets default-model accurate-model screenshot bench-demo bench bench-quick clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -120,6 +120,17 @@ default-model: $(VENV)/data $(VENV)/train ## train, measure and bundle the defau
 	$(BIN)/python -m train seeds models/default-0 models/default-1 models/default-2 --split test
 	$(BIN)/python -m train seeds models/default-0 models/default-1 models/default-2 --split test --typos 0.2 --against-plain --out results/typos.json --overwrite
 	$(BIN)/python -m train bundle models/default-0 models/default-1 models/default-2 --terms train/release/default_model_terms.md
+
+accurate-model: everyday-teacher ## train, measure and bundle the accurate model, two seeds: make accurate-model DATA=... TEACHERS=... TWEETS=...
+	test -e models/pruned || $(BIN)/python -m train prune --base $(firstword $(TEACHERS)) --texts $(DATA) --texts $(WRITTEN) --texts $(TWEETS) --out models/pruned
+	for seed in 0 1; do test -e models/encoder-$$seed || $(BIN)/python -m train teacher --base models/pruned --data $(DATA) --extra $(WRITTEN) \
+	  --soft-targets data/soft-reddit.parquet --epochs 2 --learning-rate 1e-4 --head-factor 3 --weights float32 --seed $$seed --out models/encoder-$$seed || exit; done
+	for seed in 0 1; do test -e models/accurate-$$seed || $(BIN)/python -m train encoder models/encoder-$$seed --out models/accurate-$$seed || exit; done
+	for seed in 0 1; do $(BIN)/python -m train evaluate models/accurate-$$seed --split test || exit; done
+	for seed in 0 1; do $(BIN)/python -m train evaluate models/accurate-$$seed --data everyday --split test || exit; done
+	$(BIN)/python -m train seeds models/accurate-0 models/accurate-1 --split test
+	$(BIN)/python -m train bundle models/accurate-0 models/accurate-1 --package evenmood/accurate_model --results results/accurate_model.json \
+	  --terms train/release/accurate_model_terms.md
 
 clean: ## remove what the targets made, except trained models
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache

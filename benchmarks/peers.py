@@ -168,7 +168,7 @@ def classifier_of(work: Path, name: str) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(work / name / ONNX_FILE, options)
-    classifier._loaded = replace(classifier._loaded, session=session)
+    classifier._loaded = replace(classifier._loaded, network=replace(classifier._loaded.network, session=session))
     return classifier
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from evenmood.model.loading import BUNDLED
 from evenmood.model.model_folder import PREDICTING_FILES
 from tests.conftest import DEFAULT_MODEL
 from tests.fresh_environment import ROOT, fresh_environment
@@ -28,13 +29,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_the_library_and_its_model_alone(wheel: Path) -> None:
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "evenmood").rglob("*.py")}
     modules = {name for name in modules if not name.startswith("evenmood/data/")}
-    model = {f"evenmood/default_model/{name}" for name in PREDICTING_FILES}
+    models = [{f"evenmood/{folder}/{name}" for name in PREDICTING_FILES} for folder in BUNDLED.values()]
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
         sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
     assert "evenmood/classifier.py" in modules
-    assert names == modules | model | {"evenmood/py.typed"}
-    assert sum(sizes[name] for name in model) < 12_000_000
+    assert names == modules.union(*models, {"evenmood/py.typed"})
+    for model, most in zip(models, (12_000_000, 14_000_000), strict=True):
+        assert sum(sizes[name] for name in model) < most
 
 
 @pytest.fixture(scope="module")

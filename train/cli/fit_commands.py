@@ -202,13 +202,13 @@ def robustness(
 @app.command()
 def bundle(
     folders: Annotated[list[Path], typer.Argument(help="Model folders, evaluated on validation and test.")],
-    package: Annotated[Path, typer.Option(help="Folder of the default model.")] = Path("evenmood/default_model"),
+    package: Annotated[Path, typer.Option(help="Folder of the bundled model")] = Path("evenmood/default_model"),
     results: Annotated[Path, typer.Option(help="Results file to write.")] = Path("results/default_model.json"),
     terms: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Markdown for the card's section on licence.")
     ] = None,
 ) -> None:
-    """Make the best model folder by validation the default: copy what predicts, and keep its figures as a file."""
+    """Bundle the best model folder by validation: copy what predicts, and keep its figures as a file."""
     from train.release.bundle import best_of
     from train.release.bundle import bundle as make_default
 

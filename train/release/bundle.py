@@ -1,4 +1,4 @@
-"""Turn a trained and evaluated model folder into the default model and its results file."""
+"""Turn a trained and evaluated model folder into a bundled model and its results file."""
 
 import json
 import shutil
@@ -10,21 +10,29 @@ from evenmood.errors import DataError
 from evenmood.evaluation.metrics import rounded
 from evenmood.model.model_folder import CARD_FILE, PREDICTING_FILES, TRAINING_FOLDER, check_files, read_info, write_text
 from train.network.onnx_metadata import add_vocabulary_digest
-from train.release.card import LOG_FILE, ROBUSTNESS_FILE, SEEDS_FILE, SOFT_TARGETS_FILE, TERMS_FILE, write_card
+from train.release.card import (
+    LOG_FILE,
+    QUANTIZATION_FILE,
+    ROBUSTNESS_FILE,
+    SEEDS_FILE,
+    SOFT_TARGETS_FILE,
+    TERMS_FILE,
+    write_card,
+)
 
-SIZE_LIMIT = 12_000_000
-"""Bytes that the three predicting files may have together."""
-STORAGE_LIMIT = 0.002
-"""How far a smaller embedding may move macro-F1 on validation."""
+SIZE_LIMITS = {"bilstm": 12_000_000, "encoder": 14_000_000}
+"""Bytes that the three predicting files may have together, by kind of model."""
+STORAGE_LIMITS = {"bilstm": 0.002, "encoder": 0.005}
+"""How far fewer bits may move macro-F1 on validation."""
 
 
 def best_of(folders: Sequence[Path]) -> Path:
-    """The folder whose macro-F1 on validation is highest, of those whose smaller embedding did not move it too far.
+    """The folder whose macro-F1 on validation is highest, of those whose weights of fewer bits did not move it too far.
 
     Raises:
         DataError: A folder has no figures of validation.
     """
-    near = [folder for folder in folders if abs(_moved(folder)) < STORAGE_LIMIT]
+    near = [folder for folder in folders if abs(_moved(folder)) < STORAGE_LIMITS[read_info(folder).kind]]
     return max(near or folders, key=lambda folder: float(_metrics(folder, "validation")["tuned"]["macro_f1"]["value"]))
 
 
@@ -35,7 +43,7 @@ def bundle(folder: Path, package: Path, results: Path, terms: Path | None = None
 
     Args:
         folder: Model folder; its card is written anew where there are `terms`.
-        package: Folder of the default model.
+        package: Folder of the bundled model.
         results: Results file.
         terms: Markdown file for the card's section on licence.
 
@@ -48,12 +56,12 @@ def bundle(folder: Path, package: Path, results: Path, terms: Path | None = None
     training = folder / TRAINING_FOLDER
     metrics = {split: _metrics(folder, split) for split in ("validation", "test")}
     size = {name: (folder / name).stat().st_size for name in PREDICTING_FILES}
-    if sum(size.values()) > SIZE_LIMIT:
-        raise DataError(f"{folder}: {sum(size.values()):,} bytes, over the {SIZE_LIMIT:,} of a default model")
-    storage = json.loads((training / "storage.json").read_text(encoding="utf-8"))
+    kind = read_info(folder).kind
+    if sum(size.values()) > SIZE_LIMITS[kind]:
+        raise DataError(f"{folder}: {sum(size.values()):,} bytes; at most {SIZE_LIMITS[kind]:,} are bundled")
     moved = _moved(folder)
-    if abs(moved) >= STORAGE_LIMIT:
-        raise DataError(f"{folder}: storing the embedding in {storage['bits']} bits moves macro-F1 by {moved:+.4f}")
+    if abs(moved) >= STORAGE_LIMITS[kind]:
+        raise DataError(f"{folder}: storing weights in fewer bits moves macro-F1 by {moved:+.4f}")
     if terms:
         shutil.copyfile(terms, training / TERMS_FILE)
         write_card(folder)
@@ -66,17 +74,15 @@ def bundle(folder: Path, package: Path, results: Path, terms: Path | None = None
     content = {
         "trained_from": info.trained_from,
         "bytes": size,
-        "storage": storage,
-        "layers": json.loads((training / "layers.json").read_text(encoding="utf-8")),
-        "history": (training / "history.csv").read_text(encoding="utf-8").splitlines(),
         "evaluations": [json.loads(line) for line in (training / LOG_FILE).read_text(encoding="utf-8").splitlines()],
         "thresholds": info.thresholds,
         "metrics": metrics,
     }
-    for name in (f"calibration-{split}" for split in metrics):
-        content[name] = json.loads((training / f"{name}.json").read_text(encoding="utf-8"))
-    everyday = [f"everyday-{split}.json" for split in ("validation", "test")]
-    for file in (*everyday, ROBUSTNESS_FILE, SEEDS_FILE, SOFT_TARGETS_FILE):
+    if (training / "history.csv").is_file():
+        content["history"] = (training / "history.csv").read_text(encoding="utf-8").splitlines()
+    splits = [f"{name}-{split}.json" for name in ("calibration", "everyday") for split in metrics]
+    stored = ("storage.json", QUANTIZATION_FILE, "layers.json")
+    for file in (*stored, *splits, ROBUSTNESS_FILE, SEEDS_FILE, SOFT_TARGETS_FILE):
         if (training / file).is_file():
             content[file.removesuffix(".json")] = json.loads((training / file).read_text(encoding="utf-8"))
     results.parent.mkdir(parents=True, exist_ok=True)
@@ -85,11 +91,15 @@ def bundle(folder: Path, package: Path, results: Path, terms: Path | None = None
 
 
 def _moved(folder: Path) -> float:
-    path = folder / TRAINING_FOLDER / "storage.json"
+    """How far fewer bits moved macro-F1 on validation."""
+    encoder = read_info(folder).kind == "encoder"
+    path = folder / TRAINING_FOLDER / (QUANTIZATION_FILE if encoder else "storage.json")
     if not path.is_file():
         raise DataError(f"{path} is missing; {folder} is no folder that fit wrote")
-    storage = json.loads(path.read_text(encoding="utf-8"))
-    return float(storage["macro_f1_onnx"] - storage["macro_f1_keras"])
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    if encoder:
+        return float(stored["validation"]["macro_f1_int8"] - stored["validation"]["macro_f1_float32"])
+    return float(stored["macro_f1_onnx"] - stored["macro_f1_keras"])
 
 
 def _metrics(folder: Path, split: str) -> Any:
