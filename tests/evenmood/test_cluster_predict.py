@@ -122,7 +122,7 @@ def test_a_lost_node_loses_nothing(table: Path, tmp_path: Path) -> None:
 
 def test_what_is_refused_is_refused_at_once(table: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.parquet"
-    command = ["evenmood", "predict", table, out, "--engine", "ray"]
+    command: list[str | Path] = ["evenmood", "predict", table, out, "--engine", "ray"]
     numbers = tmp_path / "numbers.parquet"
     parquet.write_table(pyarrow.table({"text": [1, 2]}), numbers)
     cases = [
@@ -197,7 +197,7 @@ def test_a_cluster_of_its_own_whatever_the_environment_names(tmp_path: Path, mon
 def test_rows_without_a_text(cluster: list[str], tmp_path: Path) -> None:
     texts = ["thank you", None, "I am so sad", None]
     parquet.write_table(pyarrow.table({"text": texts, "id": [0, 1, 2, 3]}), tmp_path / "in.parquet")
-    command = ["evenmood", "predict", tmp_path / "in.parquet", tmp_path / "out.parquet"]
+    command: list[str | Path] = ["evenmood", "predict", tmp_path / "in.parquet", tmp_path / "out.parquet"]
     done = run_module(*command, *cluster, "--strict")
     assert done.returncode == 1
     assert "row 2: 'text' is None, not a string" in done.stderr.splitlines()[-1]  # Ray may have said something before
@@ -218,7 +218,7 @@ def test_rows_without_a_text(cluster: list[str], tmp_path: Path) -> None:
 
 def test_a_table_without_rows(cluster: list[str], tmp_path: Path) -> None:
     parquet.write_table(pyarrow.table({"text": pyarrow.array([], pyarrow.string())}), tmp_path / "in.parquet")
-    command = ["evenmood", "predict", tmp_path / "in.parquet"]
+    command: list[str | Path] = ["evenmood", "predict", tmp_path / "in.parquet"]
     for done in (
         run_module(*command, tmp_path / "ray.parquet", *cluster),
         run_command(*command, tmp_path / "local.parquet"),
