@@ -19,7 +19,9 @@ from tests.fresh_environment import ROOT
 from train.network.distribution import even_batch
 
 QUICK = ["--epochs", "2", "--dropout", "0", "--max-length", "4"]
-DEVICES = "--xla_force_host_platform_device_count=4"
+XLA = "--xla_backend_optimization_level=0"
+"""Compile quickly: these runs compile longer than they train."""
+DEVICES = "--xla_force_host_platform_device_count="
 
 
 def losses(folder: Path) -> list[tuple[float, float]]:
@@ -33,7 +35,8 @@ def one(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     if find_spec("jax") is None:
         pytest.skip("jax is not installed")
     out = tmp_path_factory.mktemp("jax") / "one"
-    done = run_module("train", "fit", "--data", small_data, *SMALL, *QUICK, "--out", out, KERAS_BACKEND="jax")
+    options: list[str | Path] = ["--data", small_data, *SMALL, *QUICK, "--out", out]
+    done = run_module("train", "fit", *options, KERAS_BACKEND="jax", XLA_FLAGS=XLA)
     assert done.returncode == 0, done.stderr
     return out
 
@@ -45,7 +48,7 @@ def test_one_device_exports_what_it_learned(one: Path) -> None:
 
 def test_four_devices_learn_what_one_learns(one: Path, small_data: Path, tmp_path: Path) -> None:
     options: list[str | Path] = ["--data", small_data, *SMALL, *QUICK, "--distribute", "--out", tmp_path / "four"]
-    done = run_module("train", "fit", *options, KERAS_BACKEND="jax", XLA_FLAGS=DEVICES)
+    done = run_module("train", "fit", *options, KERAS_BACKEND="jax", XLA_FLAGS=f"{XLA} {DEVICES}4")
     assert done.returncode == 0, done.stderr
     assert "4 devices share each batch, on 1 hosts" in done.stderr
     np.testing.assert_allclose(losses(tmp_path / "four"), losses(one), rtol=3e-3)
@@ -61,7 +64,7 @@ def on_two_hosts(*commands: list[str]) -> tuple[list[int], list[str]]:
         variables = {
             "KERAS_BACKEND": "jax",
             "JAX_PLATFORMS": "cpu",
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+            "XLA_FLAGS": f"{XLA} {DEVICES}2",
             "KERAS_DISTRIBUTION_JOB_ADDRESSES": f"{address},127.0.0.1:1",
             "KERAS_DISTRIBUTION_NUM_PROCESSES": "2",
             "KERAS_DISTRIBUTION_PROCESS_ID": str(host),
