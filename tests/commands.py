@@ -21,6 +21,7 @@ def run_command(
     For what belongs to a process (signals, environment read at import, closed or broken streams) there is
     `tests.fakes.local_hub.run_module`.
     """
+    assert not {name for name in environment if name.startswith("HF_")} - {"HF_TOKEN"}, "read at import"
     command = [str(argument) for argument in arguments]
     main = import_module(command[0] if "." in command[0] else f"{command[0]}.__main__").main
     with (
