@@ -13,12 +13,11 @@ from pyarrow import parquet
 from evenmood.errors import DataError
 from tests.commands import run_command
 from tests.conftest import DEFAULT_MODEL
+from train.transfer.columns import LabelCellError, cell_labels
 from train.transfer.evaluation import evaluate_transfer
-from train.transfer.label_cells import LabelCellError, cell_labels
 from train.transfer.label_studio import without_annotations
-from train.transfer.labelled import LabelledSet, read_labelled
+from train.transfer.labelled import LabelledSet, read_labelled, read_targets
 from train.transfer.mapping import read_mapping
-from train.transfer.targets import read_targets
 
 EKMAN = read_mapping("ekman")
 LABELS = [["joy"], ["joy", "sadness"], ["anger"], [], ["fear", "surprise"], ["disgust"]]
