@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 from typer.testing import CliRunner
 
+from evenmood.system import proxies, redaction
 from tests.fakes.local_hub import READER, TOKEN
 
 
@@ -27,6 +28,8 @@ def run_command(
     with (
         patch.dict(os.environ, environment),
         patch.object(sys, "argv", command),
+        patch.object(redaction, "_remembered", set()),  # a process knows no secrets of other tests
+        patch.dict(proxies._set_aside),
         CliRunner().isolation(stdin) as (stdout, stderr, _),
     ):
         try:
