@@ -136,8 +136,7 @@ clean: ## remove what the targets made, except trained models
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info < (3, 14); sys.exit(0 if ok else \
-	  f"error: Python {sys.version.split()[0]} found; 3.11 to 3.13 needed: make PYTHON=python3.12 ...")'
+	@$(PYTHON) .ci/python_version.py
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/pip: | $(BIN)/python  # one that knows dependency groups, in an older .venv too

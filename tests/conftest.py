@@ -12,6 +12,7 @@ from docs.screenshot import running_demo
 from evenmood import LABELS, EmotionClassifier
 from evenmood.model.model_folder import ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE, ModelInfo, write_info
 from evenmood.text.normalization import fit_tokenizer
+from tests.commands import run_command
 from tests.fakes.hub_server import HubServer
 from tests.fakes.local_hub import HUB, TOKEN, run_module
 from tests.fakes.openai_server import OpenAIServer
@@ -86,7 +87,10 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained_model(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder from an undisturbed run of four epochs; tests that write into it copy it first."""
+    """A model folder from an undisturbed run of four epochs; tests that write into it copy it first.
+
+    From a process of its own: what TensorFlow did before in this one could change the last bits.
+    """
     out = tmp_path_factory.mktemp("fit") / "model"
     done = run_module("train", "fit", "--data", small_data, "--out", out, "--epochs", "4", *SMALL)
     assert done.returncode == 0, done.stderr
@@ -100,7 +104,7 @@ def evaluated_model(trained_model: Path, tmp_path_factory: pytest.TempPathFactor
     """The same with figures of the test split; tests that write into it copy it first."""
     folder = tmp_path_factory.mktemp("evaluated") / "model"
     shutil.copytree(trained_model, folder)
-    done = run_module("train", "evaluate", folder, "--split", "test")
+    done = run_command("train", "evaluate", folder, "--split", "test")
     assert done.returncode == 0, done.stderr
     return folder
 

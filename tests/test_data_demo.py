@@ -10,6 +10,7 @@ from evenmood import LABELS, DataError
 from evenmood.data.build_folder import read_manifest, read_rows
 from evenmood.data.rows import text_hash
 from evenmood.data.splits import load_split
+from tests.commands import run_command
 from tests.conftest import SMALL
 from tests.fakes.local_hub import run_module
 
@@ -75,7 +76,7 @@ def test_a_build_is_read_as_its_two_training_sets(demo: Path) -> None:
 def test_training_reads_a_build(demo: Path, tmp_path: Path, configuration: str) -> None:
     build = demo / "build"
     expected = read_manifest(build, "balance-unbalanced" if configuration else "balance")["rows_out"]
-    done = run_module(
+    done = run_command(
         "train", "fit", "--data", f"{build}{configuration}", "--out", tmp_path / "model", "--epochs", "1", *SMALL
     )
     assert done.returncode == 0, done.stderr
@@ -84,7 +85,7 @@ def test_training_reads_a_build(demo: Path, tmp_path: Path, configuration: str) 
 
 def test_a_build_that_cannot_be_read(demo: Path, tmp_path: Path) -> None:
     build = Path(shutil.copytree(demo / "build", tmp_path / "build"))
-    refused = run_module("train", "fit", "--data", f"{build}:even", "--out", tmp_path / "model", *SMALL)
+    refused = run_command("train", "fit", "--data", f"{build}:even", "--out", tmp_path / "model", *SMALL)
     assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
     assert f"{build} is a build folder: write {build}:balanced or {build}:unbalanced" in refused.stderr
     with pytest.raises(DataError, match=r"published: the train split may be balanced/train\*.parquet, unbalanced/tra"):

@@ -83,7 +83,7 @@ ERRORS: dict[str, tuple[str, ...]] = {
     "a label": ("evenmood", "predict", "-", "--input-format", "csv", "--labels", ODD),
     "an option": ("evenmood", "text", "hi", f"--{ODD}"),
     "train": ("train", "evaluate", ODD),
-    "train's options": ("train", "fit", "--data", ODD, "--out", f"{ODD}-out", "--vectors", "random"),
+    "train's options": ("train", "fit", "--data", ODD, "--out", f"{ODD}-out", "--soft-targets", f"{ODD}.parquet"),
     "data_build": ("data_build", "goemotions", f"{ODD}-build", "--data", ODD),
     "deploy": ("space.deploy", ODD),
 }

@@ -12,9 +12,9 @@ import pytest
 from data_build.publishing import publish
 from data_build.stages import goemotions
 from evenmood.cli.command import EXTRAS, GROUPS
+from tests.commands import run_command
 from tests.fakes.hub_repository import files_of
 from tests.fakes.hub_server import HubServer
-from tests.fakes.local_hub import run_module
 from tests.fresh_environment import NO_INDEX
 
 ROOT = Path(__file__).parent.parent
@@ -100,7 +100,7 @@ def test_make_targets_exist(target: str) -> None:
 def test_module_commands_have_these_flags(command: str) -> None:
     module, *words = command.split()[2:]
     name = [] if "." in module else words[:1]
-    done = run_module(module, *name, "--help")
+    done = run_command(module, *name, "--help")
     assert done.returncode == 0, done.stderr
     for flag in re.findall(r"--[a-z-]+", command):
         assert flag in done.stdout

@@ -13,6 +13,7 @@ from evenmood import EmotionClassifier, EvenmoodError, ModelError, UsageError
 from evenmood.model.model_folder import PREDICTING_FILES
 from evenmood.system.credentials import checked
 from evenmood.system.redaction import redact, redact_stream
+from tests.commands import run_command
 from tests.conftest import DEFAULT_MODEL
 from tests.fakes.hub_server import HubServer
 from tests.fakes.local_hub import READER, TOKEN, run_module
@@ -67,7 +68,7 @@ def test_no_token_is_printed_logged_or_written(hub: HubServer, evaluated_model: 
 def test_the_command_line_takes_no_token() -> None:
     """One given there would stand in the shell's history and in the list of processes."""
     for module, command in (("train", "push"), ("data_build", "publish"), ("space.deploy", None)):
-        done: subprocess.CompletedProcess[str] = run_module(module, *([command] if command else []), "--help")
+        done: subprocess.CompletedProcess[str] = run_command(module, *([command] if command else []), "--help")
         assert done.returncode == 0
         assert "--token" not in done.stdout
 
@@ -134,7 +135,7 @@ def test_every_command_refuses_a_malformed_token(evaluated_model: Path, command:
         "text": ("evenmood", "text", "hi", "--model", "you/secret"),
         "hydrate": ("data_build", "hydrate", "you/data", "--tweets", tmp_path / "none", "--out", tmp_path / "out"),
     }
-    done = run_module(*arguments[command], HF_TOKEN=f"\u201c{TOKEN}\u201d")
+    done = run_command(*arguments[command], HF_TOKEN=f"\u201c{TOKEN}\u201d")
     assert done.returncode == 2, done.stderr
     assert done.stderr.splitlines()[-1].startswith("error: HF_TOKEN: not a valid token")
 

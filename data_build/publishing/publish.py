@@ -37,7 +37,6 @@ def publish(
     private: bool | None = None,
     revision: str | None = None,
     create_pr: bool = False,
-    token: str | bool | None = None,
 ) -> hub.Upload:
     """Upload the data set of a build folder in one commit.
 
@@ -50,7 +49,6 @@ def publish(
         private: Whether a new repository is private; None for the account's default.
         revision: Branch; created if there is none.
         create_pr: Open a pull request instead.
-        token: None takes the environment's or the login's.
 
     Raises:
         DataError: A stage is missing, or a row is not fit for publication.
@@ -78,7 +76,6 @@ def publish(
             private=private,
             revision=revision,
             create_pr=create_pr,
-            token=token,
             prepare=check,
         )
 

@@ -179,12 +179,17 @@ def _read_parquet(path: Path) -> Iterator[Row]:
         raise DataError(f"{path}: not a Parquet file ({error})") from None
 
 
-def _read_hub(source: str, split: str) -> Iterator[Row]:
+def load_hub_split(source: str, split: str, missing: str) -> Any:
+    """Load `namespace/name` or `namespace/name:configuration` as a `datasets.Dataset`; `missing` as in `explained`."""
     import datasets
 
     repository, _, configuration = source.partition(":")
-    with explained(f"folder {source!r}"):
-        rows = hub.retrying(lambda: datasets.load_dataset(repository, configuration or None, split=split))
+    with explained(missing):
+        return hub.retrying(lambda: datasets.load_dataset(repository, configuration or None, split=split))
+
+
+def _read_hub(source: str, split: str) -> Iterator[Row]:
+    rows = load_hub_split(source, split, f"folder {source!r}")
     names = getattr(getattr(rows.features.get("labels"), "feature", None), "names", None)
     for number, row in enumerate(rows, 1):
         if names is not None and row.get("labels") is not None:

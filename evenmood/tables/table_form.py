@@ -30,7 +30,6 @@ BYTE_ORDER_MARKS = (
 )
 _NAMES = {"utf-8": "UTF-8", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16", SINGLE_BYTE: "Windows-1252"}
 _DELIMITER_NAMES = {"\t": "tab", ";": "semicolon", ",": "comma", "|": "vertical bar"}
-_LINE_END_NAMES = {"\n": "LF", "\r\n": "CR LF", "\r": "CR"}
 _SEP_LINE = re.compile(r'"?sep=(.)"?(\r\n|\r|\n)', re.IGNORECASE)
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")
 _UNICODE = re.compile("[^\x00-\x7f\udc80-\udcff]|\udcf0\udc9f")  # or the first half of an emoji that was cut

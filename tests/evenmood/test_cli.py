@@ -1,4 +1,4 @@
-"""The `evenmood` command as a process: one text, tables of every format, and what wrong input says."""
+"""The `evenmood` command: one text, tables of every format, and what wrong input says."""
 
 import csv
 import io
@@ -15,19 +15,19 @@ import pytest
 from pyarrow import parquet
 
 from evenmood import LABELS, EmotionClassifier
+from tests.commands import run_command
+from tests.fakes.local_hub import run_module
 
 TEXTS = ["Thank you!", "", 'He said "no",\nthen left.', "I'm scared 😱", "Öl, naïve; 日本"]
 HEADER = ["id", "text", "emotions", "emotion_probabilities", "emotion_fallback"]
 
 
-def evenmood(*arguments: str | Path, stdin: bytes = b"", code: int = 0, **options: str) -> tuple[str, str]:
+def evenmood(*arguments: str | Path, stdin: bytes = b"", code: int = 0) -> tuple[str, str]:
     """Run the command and return what it printed to standard output and error."""
-    command = [sys.executable, "-m", "evenmood", *map(str, arguments)]
-    done = subprocess.run(command, input=stdin, capture_output=True, env={**os.environ, **options}, check=False)
-    error = done.stderr.decode()
-    assert done.returncode == code, error
-    assert "Traceback" not in error
-    return done.stdout.decode(), error
+    done = run_command("evenmood", *arguments, stdin=stdin)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout, done.stderr
 
 
 def csv_bytes(rows: list[list[str]]) -> bytes:
@@ -275,13 +275,13 @@ def test_a_reader_that_has_seen_enough(table: Path) -> None:
 def test_a_missing_extra_is_named(table: Path, tmp_path: Path) -> None:
     (tmp_path / "block").mkdir()
     (tmp_path / "block" / "pyarrow.py").write_text("raise ModuleNotFoundError('no', name='pyarrow')\n")
-    _, error = evenmood("predict", table, tmp_path / "out.parquet", code=1, PYTHONPATH=str(tmp_path / "block"))
-    assert error == 'error: pyarrow is not installed; install it with: pip install "evenmood[parquet]"\n'
+    done = run_module("evenmood", "predict", table, tmp_path / "out.parquet", PYTHONPATH=str(tmp_path / "block"))
+    assert done.returncode == 1
+    assert done.stderr == 'error: pyarrow is not installed; install it with: pip install "evenmood[parquet]"\n'
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "evenmood", "info", str(tmp_path), "--debug"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_command("evenmood", "info", tmp_path, "--debug")
     assert done.returncode == 1
     assert "Traceback" in done.stderr
 

@@ -15,8 +15,8 @@ from evenmood.evaluation.metrics import score
 from evenmood.model.model_folder import CARD_FILE
 from evenmood.text.normalization import encode
 from evenmood.thresholds import PRIOR_POSITIVES, SUPPORTED, Method, tune_thresholds
+from tests.commands import run_command
 from tests.conftest import DEFAULT_MODEL, SMALL
-from tests.fakes.local_hub import run_module
 from train.config import PAPER, TrainConfig
 from train.evaluation.evaluate import onnx_probabilities, write_metrics
 from train.evaluation.threshold_study import compare_calibration, compare_thresholds, deal
@@ -102,7 +102,7 @@ def test_the_study_on_synthetic_rows() -> None:
 
 def test_the_command_and_the_card(small_data: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(DEFAULT_MODEL, tmp_path / "model"))
-    done = run_module("train", "thresholds", folder, "--data", small_data, "--repeats", "2")
+    done = run_command("train", "thresholds", folder, "--data", small_data, "--repeats", "2")
     assert done.returncode == 0, done.stderr
     figures = json.loads((folder / "training" / "thresholds.json").read_text())
     assert set(figures["thresholds"]) == set(figures["calibration"]) == {"2-fold", "5-fold"}
@@ -131,7 +131,7 @@ def test_fit_holds_thresholds_of_rare_labels_back_unless_asked_for_the_papers_ru
     import keras
 
     out = tmp_path / "paper"
-    done = run_module(
+    done = run_command(
         "train", "fit", "--data", small_data, "--out", out, "--epochs", "4", *SMALL, "--thresholds", "grid"
     )
     assert done.returncode == 0, done.stderr

@@ -32,11 +32,12 @@ def fit(
     choose_backend()
     from train.distillation.soft_targets import check_soft_targets
     from train.fitting.checkpoint import Checkpoint
-    from train.fitting.fit import fit as train_model
     from train.vectors.sources import confirm_download
 
     check_soft_targets(config)
     confirm_download(config.vectors, yes or (not restart and Checkpoint.has_vectors(out)))
+    from train.fitting.fit import fit as train_model  # Keras takes seconds: after the question
+
     train_model(config, out, say, overwrite=overwrite, restart=restart)
     if log:
         from train.release.quality_log import add_run
@@ -62,11 +63,12 @@ def vectors(
     out.parent.mkdir(parents=True, exist_ok=True)
     choose_backend()
     from train.distillation.soft_targets import check_soft_targets
-    from train.fitting.fit import read_data, vocabulary_makers, words_by_id
     from train.vectors.sources import confirm_download, write_vec
 
     check_soft_targets(config)
     confirm_download(config.vectors, yes)
+    from train.fitting.fit import read_data, vocabulary_makers, words_by_id
+
     train, _, learnt = read_data(config, say)
     make_tokenizer, load = vocabulary_makers(config, train, learnt, say)
     tokenizer = make_tokenizer()

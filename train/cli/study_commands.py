@@ -74,11 +74,12 @@ def ablate(
     from train.network.backend import choose_backend
 
     choose_backend()
-    from train.experiments import ablate as experiments
-    from train.experiments.arms import DEFAULT_ARMS
     from train.vectors.sources import confirm_download
 
     confirm_download(config.vectors, yes or report_only)
+    from train.experiments import ablate as experiments
+    from train.experiments.arms import DEFAULT_ARMS
+
     experiments.ablate(
         build,
         out,

@@ -16,13 +16,12 @@ from evenmood.classifier import EmotionClassifier
 from evenmood.data.splits import Split
 from evenmood.errors import DataError
 from evenmood.evaluation.bootstrap import interval, row_weights, seed_weights
-from evenmood.evaluation.metrics import rounded
+from evenmood.evaluation.metrics import mean_over_labels, rounded
 from evenmood.labels import LABELS
 from evenmood.model.model_folder import TRAINING_FOLDER, figure_text, read_info, write_info, write_text
+from train.evaluation.resampling import auc_draws
 
 FOLDER = Path(__file__).parent / "everyday"
-AUC_SAMPLES = 200
-"""Fewer, as each is a sort for each label."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ def over_seeds(folders: Sequence[Path], split: str) -> dict[str, Any]:
     content: dict[str, Any] = {"rows": len(rows.split)}
     for name in ("macro_f1", "micro_f1", "first_label_right", "macro_roc_auc"):
         values = np.stack([one[name] for one in found], axis=1)
-        content[name] = rounded(interval((values * mix[: len(values)]).sum(axis=1)))
+        content[name] = rounded(interval((values * mix).sum(axis=1)))
     return content
 
 
@@ -143,8 +142,12 @@ def bootstrap_samples(
         "first_label_right": weights @ right / weights.sum(axis=1),
     }
     if auc:
-        some = weights[: AUC_SAMPLES + 1]
-        samples["macro_roc_auc"] = np.array([_macro_auc(rows, probabilities, weight) for weight in some])
+        kept = ~rows.ignored
+        columns = [
+            auc_draws(truth[kept[:, label], label], probabilities[kept[:, label], label], weights[:, kept[:, label]])
+            for label in range(len(LABELS))
+        ]
+        samples["macro_roc_auc"] = mean_over_labels(np.stack(columns, axis=1))
     return samples
 
 
@@ -158,15 +161,3 @@ def table(found: Mapping[str, Any]) -> str:
     }
     lines = [f"everyday: {found['rows']:,} texts"]
     return "\n".join([*lines, *(f"{title:24} {figure_text(found[name])}" for name, title in titles.items())])
-
-
-def _macro_auc(rows: EverydaySplit, probabilities: np.ndarray, weights: np.ndarray) -> float:
-    from sklearn.metrics import roc_auc_score
-
-    found = []
-    for column in range(len(LABELS)):
-        counts = ~rows.ignored[:, column] & (weights > 0)
-        truth = rows.split.labels[counts, column]
-        if 0 < truth.sum() < len(truth):
-            found.append(roc_auc_score(truth, probabilities[counts, column], sample_weight=weights[counts]))
-    return float(np.mean(found))

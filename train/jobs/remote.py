@@ -218,10 +218,11 @@ def train(
     else:
         if not restart:
             unfinished.fetch()
-        from train.fitting.fit import fit
         from train.vectors.sources import confirm_download
 
         confirm_download(config.vectors, yes or (not restart and Checkpoint.has_vectors(out)))
+        from train.fitting.fit import fit
+
         fit(config, out, say, overwrite=overwrite, restart=restart, keep=unfinished.save)
     if test:
         from train.evaluation.evaluate import evaluate

@@ -1,16 +1,19 @@
-"""Which columns of a table hold the texts and the labels."""
+"""Which columns of a table hold the texts and the labels, and what labels a cell holds."""
 
+import ast
 import csv
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from evenmood.errors import DataError, UsageError
 from evenmood.tables.table_form import decoded_lines, read_form
-from train.transfer.label_cells import NO, YES, LabelCellError, cell_labels, is_number
+from train.transfer.label_studio import CHOICES, Row
 
 TEXT_NAMES = (
     *("text", "tweet", "sentence", "content", "comment", "utterance", "message", "body", "comment_text", "tweet_text"),
@@ -28,7 +31,16 @@ SAMPLE = 200
 HALF = 0.5
 """Share of a column's cells that must look like labels."""
 _NUMBERS = re.compile(r"\[?\s*\d+(\s*[,;\s]\s*\d+)*\s*\]?")
-Row = Mapping[str, Any]
+Knows = Callable[[str], bool]
+"""Whether a name can be a label."""
+MISSING = frozenset({"na", "n/a", "nan", "null"})
+"""Strings that tables have where there is no value."""
+YES = ("1", "1.0", "true", "True", "TRUE")
+NO = ("0", "0.0", "false", "False", "FALSE", "")
+SHOWN = 60
+"""Characters of a cell in a message."""
+LISTS = (list, tuple, set, frozenset)
+_NUMBER = re.compile(r"[+-]?\d+(\.0*)?")
 
 
 @dataclass
@@ -48,7 +60,7 @@ class Columns:
     label: str | None
     spread: list[str]
     certain: frozenset[str]
-    knows: Callable[[str], bool]
+    knows: Knows
     broken: set[str] = field(default_factory=set)
 
     @property
@@ -89,7 +101,7 @@ class Columns:
 def choose_columns(
     rows: Sequence[Row],
     where: str,
-    knows: Callable[[str], bool],
+    knows: Knows,
     text: str | None = None,
     labels: Sequence[str] | None = None,
 ) -> Columns:
@@ -149,7 +161,7 @@ def _longest(rows: Sequence[Row], names: Sequence[str], taken: Sequence[str]) ->
     return best if best is not None and words[best] >= 3 else None
 
 
-def _fit(rows: Sequence[Row], name: str, knows: Callable[[str], bool]) -> tuple[float, float, int]:
+def _fit(rows: Sequence[Row], name: str, knows: Knows) -> tuple[float, float, int]:
     """How well a column fits as the one of the labels: known cells, names among them, few different values."""
     cells = [_understood(row.get(name), knows) for row in rows]
     known = sum(any(knows(label) for label in labels) for labels in cells)
@@ -157,7 +169,7 @@ def _fit(rows: Sequence[Row], name: str, knows: Callable[[str], bool]) -> tuple[
     return (known + numbers) / len(rows), known / len(rows), -len({tuple(labels) for labels in cells})
 
 
-def layout_of(path: Path, knows: Callable[[str], bool]) -> tuple[str, list[str] | None]:
+def layout_of(path: Path, knows: Knows) -> tuple[str, list[str] | None]:
     """Delimiter of a text table, and names for its columns, "1", "2", …, where its first line is a row already.
 
     It is taken for one if no cell is the name of a column of texts, and a cell of the first line and the one below are
@@ -197,7 +209,7 @@ def _cells(line: str, mark: str) -> list[str]:
         return []
 
 
-def _understood(cell: Any, knows: Callable[[str], bool]) -> list[str]:
+def _understood(cell: Any, knows: Knows) -> list[str]:
     """Labels of a cell; none where its form is not understood, as in columns that hold something else."""
     try:
         return cell_labels(cell, knows)
@@ -205,6 +217,122 @@ def _understood(cell: Any, knows: Callable[[str], bool]) -> list[str]:
         return []
 
 
-def _is_label(cell: str, knows: Callable[[str], bool]) -> bool:
+def _is_label(cell: str, knows: Knows) -> bool:
     labels = _understood(cell, knows)
     return bool(labels) and all(knows(label) for label in labels)
+
+
+class LabelCellError(ValueError):
+    """A cell of labels in a form that is not understood; the message shows it in one line."""
+
+    def __init__(self, value: Any, kind: str = "", expected: str = "labels") -> None:
+        """Take the cell, what it is, and what it should hold."""
+        shown = repr(value)
+        shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}…"
+        super().__init__(f"{shown}{', ' if kind else ''}{kind}; expected {expected}")
+
+
+def is_number(label: str) -> bool:
+    """Whether a label is a number."""
+    return _NUMBER.fullmatch(label) is not None
+
+
+def cell_labels(value: Any, knows: Knows) -> list[str]:
+    """Labels of a cell: a list, an object, a number, or a string.
+
+    An object holds 0 or 1 for each label, or the list `choices`, as Label Studio exports several. Labels of a string
+    have commas, semicolons, bars or blanks between them. A string that is a label as a whole stays one ("no emotion");
+    `['joy', 'love']`, `[ 3 27]` and `{"choices": ["joy"]}` are lists and objects that were written as strings. NaN, an
+    empty cell, list or object and `MISSING` hold no label.
+
+    Raises:
+        LabelCellError: Anything else.
+    """
+    if isinstance(value, Mapping):
+        return _object_labels(value, knows)
+    if isinstance(value, LISTS):
+        return [label for entry in value for label in _entry_labels(entry, value, knows)]
+    if value is None or value != value:
+        return []
+    if isinstance(value, str):
+        return _string_labels(value, knows)
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
+        raise LabelCellError(value, type(value).__name__)
+    return [_plain_number(str(value))]
+
+
+def _object_labels(value: Mapping[Any, Any], knows: Knows) -> list[str]:
+    """Labels of `{"choices": […]}`, or of an object of label to 0 or 1; null is 0: Arrow has it for absent keys."""
+    choices = value.get(CHOICES)
+    if set(value) == {CHOICES} and (choices is None or isinstance(choices, (str, *LISTS))):
+        return cell_labels(choices, knows)
+    given = {str(label): "" if held is None else str(held).strip() for label, held in value.items()}
+    if not set(given.values()) <= {*YES, *NO}:
+        raise LabelCellError(dict(value), expected=f"0 or 1 for each label, or {CHOICES!r} alone")
+    return [label for label, held in given.items() if held in YES]
+
+
+def _entry_labels(entry: Any, whole: Any, knows: Knows) -> list[str]:
+    """Labels of an entry of a list, which names one or more."""
+    if isinstance(entry, LISTS):
+        raise LabelCellError(whole, "a list of lists")
+    labels = cell_labels(entry, knows)
+    if not labels:
+        raise LabelCellError(whole, "a list with an empty entry")
+    return labels
+
+
+def _string_labels(value: str, knows: Knows) -> list[str]:
+    text = value.strip()
+    if not text or (text.casefold() in MISSING and not knows(text)):
+        return []
+    if not knows(text):
+        read = _parsed(text)
+        if read is not None:
+            return cell_labels(read, knows)
+        if text[0] == "{":
+            raise LabelCellError(value)
+        if text[0] == "[" and text[-1] == "]":
+            text = text[1:-1].strip()
+            if not text:
+                return []
+            if set(text) & set("[]{}"):
+                raise LabelCellError(value)
+    labels = _split(text, knows)
+    if not labels:
+        raise LabelCellError(value)
+    return labels
+
+
+def _parsed(text: str) -> Any:
+    """A list or object written as JSON, or an object as Python prints it; None of anything else.
+
+    Lists as Python and numpy print them are for the caller to split: to Python, `['joy' 'love']` is one string.
+    """
+    readers = {"{": (json.loads, ast.literal_eval), "[": (json.loads,)}
+    for read in readers.get(text[0], ()):
+        try:
+            return read(text)
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+            continue
+    return None
+
+
+def _split(text: str, knows: Knows) -> list[str]:
+    found = []
+    for part in [text] if knows(_bare(text)) else re.split(r"[,;|]", text):
+        name = _bare(part)
+        pieces = [name] if knows(name) else [_bare(piece) for piece in name.split()]
+        # Words that are no labels are one unknown label, to be reported as it is: "not applicable".
+        whole = len(pieces) > 1 and not all(knows(piece) or is_number(piece) for piece in pieces)
+        found += [name] if whole else pieces
+    return [_plain_number(label) for label in found if label]
+
+
+def _plain_number(label: str) -> str:
+    """The digits of a whole number, and any other label as it is."""
+    return re.sub(r"\.0*$", "", label) if is_number(label) else label
+
+
+def _bare(text: str) -> str:
+    return text.strip().strip("'\"").strip()

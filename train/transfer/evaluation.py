@@ -17,8 +17,8 @@ from evenmood.model.model_folder import TRAINING_FOLDER, figure_text, write_text
 from evenmood.system.paths import expanded
 from evenmood.tables.table_files import check_output
 from evenmood.thresholds import tune_thresholds
+from train.transfer.labelled import Targets, only_scorable, read_targets
 from train.transfer.mapping import LabelMapping, read_mapping
-from train.transfer.targets import Targets, only_scorable, read_targets
 
 DRAWS = 20_000_000
 """Rows drawn in all bootstrap resamples together: a large set gets fewer than the usual 1,000, but 100 at the least."""
@@ -86,7 +86,7 @@ def evaluate_transfer(
     found = read_targets(data, split, *options)
     one_each = found.truth.sum(axis=1)
     multi_label = bool(one_each.max() > 1) if rules.multi_label is None else rules.multi_label
-    found = only_scorable(found, rules, multi_label)
+    found = only_scorable(found, multi_label)
     kept = _kept_labels(found, rules, data, all_labels)
     scores = combined(classifier.predict_proba(found.texts), classifier, rules)
     names = list(rules.labels)
@@ -96,7 +96,7 @@ def evaluate_transfer(
         place, part = tune_data or data, tune_split or split
         if expanded(place).resolve() == expanded(data).resolve() and (part == split or Path(place).is_file()):
             raise UsageError("thresholds would be tuned on the very rows that are scored; name another split or file")
-        others = only_scorable(read_targets(place, part, *options), rules, multi_label)
+        others = only_scorable(read_targets(place, part, *options), multi_label)
         own = set(found.texts)
         shared = sum(text in own for text in others.texts)
         if shared:

@@ -18,9 +18,9 @@ from data_build.stages import generated_rows as kept
 from evenmood import LABELS, DataError, UsageError
 from evenmood.data.build_folder import read_manifest, read_rows
 from evenmood.data.rows import text_hash
+from tests.commands import run_command
 from tests.data_build.generation import MISSING, OPTIONS
 from tests.fakes.hub_repository import files_of
-from tests.fakes.local_hub import run_module
 from tests.fakes.openai_server import Handler, OpenAIServer
 
 
@@ -195,7 +195,7 @@ def test_the_key_is_never_seen(build: Path, server: OpenAIServer, debug: list[st
 
     server.fault = echoes
     options = ["--base-url", server.url, "--samples", "8", *debug]
-    done = run_module("data_build", "generate", build, *options, OPENAI_API_KEY=key)
+    done = run_command("data_build", "generate", build, *options, OPENAI_API_KEY=key)
     assert done.returncode == 1
     assert "HTTP 401" in done.stderr
     assert key not in done.stdout + done.stderr
@@ -204,7 +204,7 @@ def test_the_key_is_never_seen(build: Path, server: OpenAIServer, debug: list[st
 
 
 def test_the_command_without_a_key(build: Path) -> None:
-    done = run_module("data_build", "generate", build, OPENAI_API_KEY="")
+    done = run_command("data_build", "generate", build, OPENAI_API_KEY="")
     assert done.returncode in (1, 2)
     assert "OPENAI_API_KEY" in done.stderr
     assert done.stderr.splitlines()[-1].startswith("error: ")

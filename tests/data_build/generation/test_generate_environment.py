@@ -9,8 +9,8 @@ import pytest
 from data_build.generation import generator
 from data_build.generation.generator import GeneratorError
 from data_build.stages import generate
+from tests.commands import run_command
 from tests.data_build.generation import OPTIONS
-from tests.fakes.local_hub import run_module
 from tests.fakes.openai_server import Handler, OpenAIServer
 
 KEY = "sk-theKeyThatNobodyMaySee"
@@ -36,7 +36,7 @@ def test_white_space_around_a_key(
 @pytest.mark.parametrize("form", ["\u201c{}\u201d", "{}\nsk-more", "'{}'", "{}\u2026", "{}\x01"])
 def test_a_malformed_key_is_refused_at_once(build: Path, server: OpenAIServer, variable: str, form: str) -> None:
     start = time.monotonic()
-    done = run_module("data_build", "generate", build, "--base-url", server.url, **{variable: form.format(KEY)})
+    done = run_command("data_build", "generate", build, "--base-url", server.url, **{variable: form.format(KEY)})
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith(f"error: {variable}: not a valid token")
     assert KEY not in done.stdout + done.stderr
@@ -59,7 +59,7 @@ def test_a_server_of_this_machine_needs_no_proxy(
 
 
 def test_elsewhere_the_proxy_is_named(build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = run_module("data_build", "generate", build, OPENAI_API_KEY=KEY, ALL_PROXY=SOCKS)
+    done = run_command("data_build", "generate", build, OPENAI_API_KEY=KEY, ALL_PROXY=SOCKS)
     assert done.returncode == 1
     assert re.search(r"^error: .*ALL_PROXY.*socks://", done.stderr, re.MULTILINE)
     assert "theProxyPassword" not in done.stderr

@@ -15,9 +15,9 @@ from data_build.stages import generate
 from data_build.stages import generated_rows as kept
 from evenmood import DataError, UsageError
 from evenmood.data.build_folder import read_manifest, read_rows
+from tests.commands import run_command
 from tests.data_build.generation import OPTIONS
 from tests.fakes.hub_repository import files_of
-from tests.fakes.local_hub import run_module
 from tests.fakes.openai_server import Handler, OpenAIServer, nonsense
 
 WRAPPERS = {
@@ -168,7 +168,7 @@ def test_the_command_that_gets_nothing_fails(build: Path, server: OpenAIServer) 
         return True
 
     server.fault = page
-    done = run_module("data_build", "generate", build, "--base-url", server.url, "--samples", "24")
+    done = run_command("data_build", "generate", build, "--base-url", server.url, "--samples", "24")
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert last.startswith("error: none of the first 3 answers is usable (3 malformed)")
@@ -246,10 +246,10 @@ def test_a_server_that_takes_less(build: Path, server: OpenAIServer, case: str) 
     unknown, advice, options = WAYS_ON[case]
     server.fault = refusing(*unknown)
     command: list[str | Path] = ["data_build", "generate", build, "--base-url", server.url, "--samples", "24"]
-    refused = run_module(*command)
+    refused = run_command(*command)
     assert refused.returncode == 1
     assert advice in refused.stderr.splitlines()[-1]
-    done = run_module(*command, *options, "--restart")
+    done = run_command(*command, *options, "--restart")
     assert done.returncode == 0, done.stderr
     assert read_rows(build, "generate").num_rows > 0
     if "seed" in options:
@@ -301,7 +301,7 @@ def test_text_that_is_a_list(build: Path, server: OpenAIServer) -> None:
     ],
 )
 def test_wrong_options(build: Path, options: list[str], message: str) -> None:
-    done = run_module("data_build", "generate", build, "--base-url", "http://127.0.0.1:9/v1", *options)
+    done = run_command("data_build", "generate", build, "--base-url", "http://127.0.0.1:9/v1", *options)
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
 

@@ -21,8 +21,9 @@ from evenmood import LABELS, DataError
 from evenmood.data.rows import schema, text_hash
 from evenmood.data.splits import SPLITS, load_split
 from evenmood.data.tweets import tweet_text
+from tests.commands import run_command
 from tests.fakes.hub_server import HubServer
-from tests.fakes.local_hub import READER, run_module
+from tests.fakes.local_hub import READER
 from tests.small_data import balanced_rows, tweets, write_balance, write_tsv, write_tweets
 
 NAME = "you/even-emotions"
@@ -53,7 +54,7 @@ def build(built: Path, tmp_path: Path) -> Path:
 
 
 def command(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return run_module("data_build", "publish", *arguments, **environment)
+    return run_command("data_build", "publish", *arguments, **environment)
 
 
 def rows_of(repository: Any, path: str) -> list[dict[str, Any]]:
@@ -188,14 +189,14 @@ def test_hydrate(hub: HubServer, token: str, built: Path, tmp_path: Path) -> Non
         load_split(f"{NAME}:balanced", "train")
     mine = write_tweets(tmp_path / "tweets.csv", ["something else", *tweets()])
     out = tmp_path / "hydrated"
-    done = run_module("data_build", "hydrate", NAME, "--tweets", mine, "--out", out)
+    done = run_command("data_build", "hydrate", NAME, "--tweets", mine, "--out", out)
     assert done.returncode == 0, done.stderr
     assert "60 of 60 texts joined" in done.stderr
     expected = [row["text"] for row in balanced_rows(built / goemotions.STAGE)]
     assert load_split(str(out), "train").texts == expected
     for name in SPLITS[1:]:
         assert load_split(str(out), name).digest() == load_split(str(built / "tsv"), name).digest()
-    again = run_module("data_build", "hydrate", NAME, "--tweets", mine, "--out", out)
+    again = run_command("data_build", "hydrate", NAME, "--tweets", mine, "--out", out)
     assert (again.returncode, "exists already" in again.stderr) == (2, True)
 
 

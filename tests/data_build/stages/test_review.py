@@ -22,7 +22,7 @@ from data_build.annotation.votes import Votes
 from data_build.stage import open_stage
 from evenmood import LABELS
 from evenmood.data.rows import table, text_hash
-from tests.fakes.local_hub import run_module
+from tests.commands import run_command
 from tests.fresh_environment import ROOT
 
 PEOPLE = ["Ada", "Ben", "Cleo", "Dan", "Eve"]
@@ -201,13 +201,13 @@ def take_screenshot(page: Any, name: str) -> None:
 
 
 def test_commands(build: Path, tmp_path: Path) -> None:
-    done = run_module("data_build", "annotator", build, "Finn", EVENMOOD_PASSPHRASE="short")
+    done = run_command("data_build", "annotator", build, "Finn", EVENMOOD_PASSPHRASE="short")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    done = run_module("data_build", "annotator", build, "Finn", "--adjudicator", EVENMOOD_PASSPHRASE=PASSPHRASE)
+    done = run_command("data_build", "annotator", build, "Finn", "--adjudicator", EVENMOOD_PASSPHRASE=PASSPHRASE)
     assert done.returncode == 0, done.stderr
     assert Votes(build, "review").people()["Finn"]
     assert PASSPHRASE not in done.stdout + done.stderr
-    done = run_module("data_build", "votes", build, "--export", tmp_path / "votes.csv")
+    done = run_command("data_build", "votes", build, "--export", tmp_path / "votes.csv")
     assert '"votes": 0' in done.stdout
-    done = run_module("data_build", "review", tmp_path / "nothing")
+    done = run_command("data_build", "review", tmp_path / "nothing")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)

@@ -13,8 +13,8 @@ from pyarrow import parquet
 from data_build.stage import input_hashes, locked, open_stage
 from evenmood import DataError, UsageError
 from evenmood.data.build_folder import check_current, read_manifest, read_rows
+from tests.commands import run_command
 from tests.fakes.hub_repository import files_of
-from tests.fakes.local_hub import run_module
 from tests.small_data import write_tsv
 
 ROWS = pyarrow.table({"text": ["a", "b", "c"]})
@@ -166,17 +166,17 @@ def test_a_damaged_file_names_the_command_that_writes_it(tmp_path: Path) -> None
 
 def test_a_broken_plan_on_the_command_line(tmp_path: Path) -> None:
     arguments = ("data_build", "goemotions", tmp_path, "--data", write_tsv(tmp_path / "tsv"), "--any-size")
-    assert run_module(*arguments).returncode == 0
+    assert run_command(*arguments).returncode == 0
     (tmp_path / "goemotions" / "plan.json").write_bytes(b"")
-    done = run_module(*arguments)
+    done = run_command(*arguments)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "goemotions/plan.json is damaged (the file is empty)" in done.stderr
-    assert run_module(*arguments, "--restart").returncode == 0
+    assert run_command(*arguments, "--restart").returncode == 0
 
 
 def test_a_second_build_in_the_folder_is_refused(tmp_path: Path) -> None:
     with locked(tmp_path):
-        done = run_module("data_build", "goemotions", tmp_path, "--data", write_tsv(tmp_path / "tsv"), "--any-size")
+        done = run_command("data_build", "goemotions", tmp_path, "--data", write_tsv(tmp_path / "tsv"), "--any-size")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "another build is running in this folder" in done.stderr
     build_one(tmp_path)

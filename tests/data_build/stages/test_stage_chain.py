@@ -19,8 +19,8 @@ from data_build.publishing import report
 from data_build.stages import relabel, verify
 from evenmood import DataError, UsageError
 from evenmood.data.build_folder import check_current, read_manifest, sha256
+from tests.commands import run_command
 from tests.fakes.hub_repository import files_of
-from tests.fakes.local_hub import run_module
 from tests.fakes.openai_server import Handler, OpenAIServer
 from tests.fresh_environment import ROOT
 from tests.small_data import write_tsv, write_tweets
@@ -112,9 +112,9 @@ def kill_and_resume(whole: Undisturbed, build: Path, teacher: Path, stage: str, 
         shutil.rmtree(build)
         part /= 2
     ended = [name for name in FOLDERS if (build / name / "manifest.json").exists()]
-    again = run_chain(chain(build, whole.tweets, teacher, whole.server.url))
-    said, _ = again.communicate(timeout=120)
-    assert again.returncode == 0, said
+    for command in chain(build, whole.tweets, teacher, whole.server.url):
+        done = run_command("data_build", *command)
+        assert done.returncode == 0, done.stderr
     return {
         "killed_after": ended[-1] if ended else "nothing",
         "part_of_the_next_stage": round(part, 3),
@@ -209,7 +209,7 @@ def test_the_teacher_may_be_measured_later(undisturbed: Undisturbed, tiny_encode
 
 def test_the_report_says_what_the_manifests_say(undisturbed: Undisturbed, tmp_path: Path) -> None:
     build = undisturbed.build
-    done = run_module(
+    done = run_command(
         *("data_build", "report", build, "--results", tmp_path / "dataset.json", "--document", tmp_path / "dataset.md")
     )
     assert done.returncode == 0, done.stderr
@@ -225,7 +225,7 @@ def test_the_report_says_what_the_manifests_say(undisturbed: Undisturbed, tmp_pa
     for picture in re.findall(r"!\[[^]]+\]\(([^)]+)\)", text):
         assert (tmp_path / picture).stat().st_size > 10_000
     assert f"{content['rows']:,} rows were chosen" in text
-    missing = run_module("data_build", "report", tmp_path / "nothing")
+    missing = run_command("data_build", "report", tmp_path / "nothing")
     assert (missing.returncode, missing.stderr.count("\n")) == (1, 1)
 
 

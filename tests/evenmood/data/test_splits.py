@@ -9,7 +9,7 @@ from pyarrow import parquet
 
 from evenmood import LABELS, DataError
 from evenmood.data.splits import load_split
-from tests.fakes.local_hub import run_module
+from tests.commands import run_command
 from tests.small_data import write_tsv
 
 
@@ -143,7 +143,7 @@ def test_every_label_has_rows_in_the_small_data_set(tmp_path: Path) -> None:
 def test_a_home_folder_that_does_not_exist() -> None:
     with pytest.raises(DataError, match="'~nosuchuser/data': no such home folder"):
         load_split("~nosuchuser/data", "train")
-    done = run_module("train", "label", "--texts", "~nosuchuser/a.txt", "--teacher", "x", "--out", "y.parquet")
+    done = run_command("train", "label", "--texts", "~nosuchuser/a.txt", "--teacher", "x", "--out", "y.parquet")
     assert done.returncode == 1, done.stderr
     assert done.stderr.strip().count("\n") == 0
     assert "no such home folder" in done.stderr

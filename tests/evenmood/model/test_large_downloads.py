@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import run_command
 from tests.conftest import SMALL
 from tests.fakes.hub_server import HubServer
 from tests.fakes.local_hub import run_module
@@ -20,31 +21,33 @@ NOWHERE = {"HF_ENDPOINT": "http://127.0.0.1:9", "http_proxy": "", "https_proxy":
 TOLD = f"error: --vectors {FASTTEXT} is a download of 7.24 GB; add --yes to start it, or train vectors on the"
 
 
-def refused(*arguments: str | Path, **environment: str) -> None:
-    done = run_module("train", *arguments, **NOWHERE, **environment)
+def refused(*arguments: str | Path) -> None:
+    done = run_command("train", *arguments)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert done.stderr.startswith(TOLD)
     assert "--vectors self" in done.stderr
 
 
-def test_every_command_that_starts_with_it_refuses(small_data: Path, tmp_path: Path) -> None:
-    """No request is needed to know: the Hub cannot be reached here."""
+def test_every_command_that_starts_with_it_refuses(hub: HubServer, small_data: Path, tmp_path: Path) -> None:
+    """No request is needed to know."""
     refused("fit", "--out", tmp_path / "m")
     refused("fit", "--data", small_data, "--out", tmp_path / "m", "--epochs", "1")
     refused("vectors", "--data", small_data, "--out", tmp_path / "v.vec")
     refused("ablate", "--build", tmp_path / "build", "--out", tmp_path / "models")
+    assert not hub.requests
     assert not list(tmp_path.iterdir())
 
 
-def test_a_run_that_has_its_vectors_goes_on(small_data: Path, tmp_path: Path) -> None:
+def test_a_run_that_has_its_vectors_goes_on(hub: HubServer, small_data: Path, tmp_path: Path) -> None:
     """What is told then is that its options differ, which is found out later."""
     partial = tmp_path / "m.partial"
     partial.mkdir()
     (partial / "options.json").write_text('{"seed": 5}')
     (partial / "vectors.npy").touch()
-    done = run_module("train", "fit", "--data", small_data, "--out", tmp_path / "m", **NOWHERE)
+    done = run_command("train", "fit", "--data", small_data, "--out", tmp_path / "m")
     assert "an unfinished run with other" in done.stderr
     refused("fit", "--data", small_data, "--out", tmp_path / "m", "--restart")
+    assert not hub.requests
     assert (partial / "vectors.npy").exists()
 
 
@@ -71,13 +74,13 @@ def test_what_is_in_the_cache_is_not_asked_about(small_data: Path, tmp_path: Pat
 
 
 def test_remote_refuses_before_it_trains(hub: HubServer, token: str, small_data: Path, tmp_path: Path) -> None:
-    done = run_module("train", "remote", "you/moods", "--data", small_data, "--out", tmp_path / "m")
+    done = run_command("train", "remote", "you/moods", "--data", small_data, "--out", tmp_path / "m")
     assert done.returncode == 2
     assert done.stderr.startswith(TOLD)
 
 
 def test_a_job_is_not_asked(hub: HubServer, token: str) -> None:
-    done = run_module("train", "job", "you/moods")
+    done = run_command("train", "job", "you/moods")
     assert done.returncode == 0, done.stderr
     assert "--yes" in hub.jobs[0]["command"]
 

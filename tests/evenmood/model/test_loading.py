@@ -19,9 +19,9 @@ from evenmood import DataError, EmotionClassifier, EvenmoodError, ModelError, Us
 from evenmood.data.teacher import Teacher
 from evenmood.model.model_folder import INFO_FILE, ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE, whole_folder
 from evenmood.text.normalization import fit_tokenizer
+from tests.commands import run_command
 from tests.fakes.hub_repository import files_of
 from tests.fakes.hub_server import HubServer
-from tests.fakes.local_hub import run_module
 from train.network.onnx_metadata import add_vocabulary_digest
 
 TEXT = "so happy for you"
@@ -77,7 +77,7 @@ def test_a_revision_is_never_ignored(folder: Path, hub: HubServer) -> None:
 
 @pytest.mark.parametrize("command", [["info"], ["text", "hello"]])
 def test_the_command_refuses_a_revision_of_the_default_model(command: list[str]) -> None:
-    done = run_module("evenmood", *command, "--revision", "v2")
+    done = run_command("evenmood", *command, "--revision", "v2")
     assert done.returncode == 2
     assert "the default model has no revision 'v2'" in done.stderr
     assert "Traceback" not in done.stderr

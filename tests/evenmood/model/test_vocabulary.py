@@ -12,7 +12,7 @@ import pytest
 from evenmood import EmotionClassifier, ModelError
 from evenmood.model.model_folder import ONNX_FILE, TOKENIZER_FILE
 from evenmood.model.vocabulary import FILE_KEY, VOCABULARY_KEY
-from tests.fakes.local_hub import run_module
+from tests.commands import run_command
 from train.network.onnx_metadata import add_vocabulary_digest
 from train.release.bundle import bundle
 
@@ -81,7 +81,7 @@ def test_training_and_export_write_the_digest(trained_model: Path, tmp_path: Pat
     written = metadata(trained_model)
     folder = Path(shutil.copytree(trained_model, tmp_path / "model"))
     without_digest(folder)
-    done = run_module("train", "export", folder)
+    done = run_command("train", "export", folder)
     assert done.returncode == 0, done.stderr
     assert metadata(folder) == written
     without_digest(folder)

@@ -10,7 +10,7 @@ import pytest
 from pyarrow import parquet
 
 from evenmood import LABELS, EmotionClassifier, UsageError
-from tests.fakes.local_hub import run_module
+from tests.commands import run_command
 
 TEXTS = ["Thank you so much!", None, "I'm scared of the dark", ""]
 ADDED = ["emotions", "emotion_probabilities", "emotion_fallback"]
@@ -66,7 +66,7 @@ def test_series_lists_and_arrow_tables(model: EmotionClassifier) -> None:
 def test_the_same_columns_as_the_command(model: EmotionClassifier, tmp_path: Path) -> None:
     table = pyarrow.table({"text": ["Thank you so much!", None, "I'm scared"]})
     parquet.write_table(table, tmp_path / "in.parquet")
-    done = run_module("evenmood", "predict", tmp_path / "in.parquet", tmp_path / "out.parquet", "--proba", "--quiet")
+    done = run_command("evenmood", "predict", tmp_path / "in.parquet", tmp_path / "out.parquet", "--proba", "--quiet")
     assert done.returncode == 0, done.stderr
     written = parquet.read_table(tmp_path / "out.parquet")
     assert model.predict_frame(polars.from_arrow(table), proba=True).to_dicts() == written.to_pylist()

@@ -7,7 +7,7 @@ import numpy as np
 
 from evenmood.data.splits import load_split
 from evenmood.text.normalization import clean
-from tests.fakes.local_hub import run_module
+from tests.commands import run_command
 from train.distillation.augment import LEFT_OUT, REPLACED, nearest_words, vary
 
 NEAR = {"good": ["great"], "bad": ["awful"], "day": ["week"]}
@@ -42,13 +42,13 @@ def test_nearest_words_are_those_of_highest_cosine() -> None:
 
 def test_file_for_a_teacher(small_data: Path, tiny_encoder: Path, tmp_path: Path) -> None:
     options = ("--data", small_data, "--encoder", tiny_encoder, "--copies", "2")
-    done = run_module("train", "augment", *options, "--out", tmp_path / "a.txt")
+    done = run_command("train", "augment", *options, "--out", tmp_path / "a.txt")
     assert done.returncode == 0, done.stderr
     lines = (tmp_path / "a.txt").read_text(encoding="utf-8").splitlines()
     own = {clean(text) for text in load_split(str(small_data), "train").texts}
     assert len({clean(line) for line in lines}) == len(lines) > 100
     assert not own.intersection(map(clean, lines))
-    again = run_module("train", "augment", *options, "--out", tmp_path / "a.txt")
+    again = run_command("train", "augment", *options, "--out", tmp_path / "a.txt")
     assert (again.returncode, "add --overwrite" in again.stderr) == (2, True)
-    run_module("train", "augment", *options, "--out", tmp_path / "b.txt")
+    run_command("train", "augment", *options, "--out", tmp_path / "b.txt")
     assert (tmp_path / "b.txt").read_bytes() == (tmp_path / "a.txt").read_bytes()

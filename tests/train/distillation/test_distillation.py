@@ -12,8 +12,8 @@ from pyarrow import parquet
 from evenmood import LABELS, DataError, EmotionClassifier
 from evenmood.data.splits import Split, load_split
 from evenmood.text.normalization import encode, fit_tokenizer
+from tests.commands import run_command
 from tests.conftest import SMALL
-from tests.fakes.local_hub import run_module
 from train.config import TrainConfig
 from train.distillation.soft_targets import read_soft_targets, training_texts
 from train.fitting.batches import cut_to_longest, epoch_batches, token_counts
@@ -161,7 +161,7 @@ def test_distil_with_everything(small_data: Path, tiny_encoder: Path, tmp_path: 
         *("--thresholds", "shrunk", "--misspellings", "10", "--label-weights", "rarity"),
         *("--log", tmp_path / "log.jsonl", "--note", "all options"),
     ]
-    done = run_module("train", "fit", *options)
+    done = run_command("train", "fit", *options)
     assert done.returncode == 0, done.stderr
     assert "soft targets: 300 of 400 labelled texts" in done.stderr
     classifier = EmotionClassifier.from_pretrained(tmp_path / "model")
@@ -175,13 +175,13 @@ def test_distil_with_everything(small_data: Path, tiny_encoder: Path, tmp_path: 
     assert entry["note"] == "all options"
     assert entry["options"]["word_pieces"] == 200
     assert "seed" not in entry["options"]
-    written = run_module("train", "log", "--log", tmp_path / "log.jsonl", "--out", tmp_path / "log.md")
+    written = run_command("train", "log", "--log", tmp_path / "log.jsonl", "--out", tmp_path / "log.md")
     assert written.returncode == 0, written.stderr
     assert "`--word-pieces 200`" in (tmp_path / "log.md").read_text()
     assert "| 1 | all options | 0." in (tmp_path / "log.md").read_text()
     with (tmp_path / "log.jsonl").open("a") as log:
         log.write('{"time": 1}\n')
-    broken = run_module("train", "log", "--log", tmp_path / "log.jsonl", "--out", tmp_path / "log.md")
+    broken = run_command("train", "log", "--log", tmp_path / "log.jsonl", "--out", tmp_path / "log.md")
     assert (broken.returncode, broken.stderr) == (
         1,
         f"error: {tmp_path / 'log.jsonl'}, line 2: not a run as fit --log adds it\n",
@@ -190,7 +190,7 @@ def test_distil_with_everything(small_data: Path, tiny_encoder: Path, tmp_path: 
     assert "license: other" in card
     assert "| soft.parquet | | | not recorded |" in card
     assert "are read in pieces" in card
-    missing = run_module(
+    missing = run_command(
         "train", "fit", "--data", small_data, "--out", tmp_path / "other", "--soft-targets", "no.parquet"
     )
     assert (missing.returncode, missing.stderr.splitlines()[-1]) == (

@@ -13,7 +13,7 @@ from evenmood import LABELS, DataError, EmotionClassifier, UsageError
 from evenmood.data.splits import load_split
 from evenmood.data.teacher import Teacher
 from evenmood.data.tweets import tweet_text
-from tests.fakes.local_hub import run_module
+from tests.commands import run_command
 from train.distillation import label as command
 from train.distillation.label import label, parse_source
 from train.distillation.probabilities import parse_array, read_array
@@ -228,14 +228,14 @@ def test_wrong_sources(tmp_path: Path, small_data: Path, arrays: Path) -> None:
 
 def test_the_command(tmp_path: Path, small_data: Path, arrays: Path) -> None:
     out = tmp_path / "soft.parquet"
-    done = run_module(
+    done = run_command(
         *("train", "label", "--texts", f"{small_data}={arrays}:train", "--out", out, "--official", small_data)
     )
     assert done.returncode == 0, done.stderr
     assert "400 of 400 texts" in done.stderr
     assert len(read(out)[0]) == 400
     wrong = ("--texts", f"{small_data}={arrays}:lines", "--out", tmp_path / "b", "--official", small_data)
-    done = run_module("train", "label", *wrong)
+    done = run_command("train", "label", *wrong)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         f"error: {arrays}, array lines: 6 rows, and {small_data} has 400 texts; expected one row per text\n"

@@ -11,8 +11,8 @@ from pyarrow import parquet
 from evenmood import LABELS, DataError, EmotionClassifier
 from evenmood.data.leakage import Leakage
 from evenmood.data.splits import Split
+from tests.commands import run_command
 from tests.conftest import SMALL
-from tests.fakes.local_hub import run_module
 from train.distillation.encoder import TeacherConfig, in_fold
 from train.distillation.teacher import training_split
 from train.evaluation.everyday import EverydaySplit, figures, load_everyday, over_seeds
@@ -102,7 +102,7 @@ def test_a_teacher_s_folds_part_the_extra_texts(small_data: Path, tmp_path: Path
 def test_fit_with_further_texts_is_tuned_and_scored_on_both(small_data: Path, tmp_path: Path) -> None:
     extra, model = write_extra(tmp_path / "extra"), tmp_path / "model"
     options: list[str | Path] = ["--data", small_data, "--extra", extra, "--vectors", "random", "--out", model]
-    done = run_module("train", "fit", *options, *SMALL, "--max-length", "40")
+    done = run_command("train", "fit", *options, *SMALL, "--max-length", "40", "--epochs", "6")
     assert done.returncode == 0, done.stderr
     assert "extra: 84 of 85 texts" in done.stderr
     official = json.loads((model / "training" / "thresholds-official.json").read_text())
@@ -110,10 +110,10 @@ def test_fit_with_further_texts_is_tuned_and_scored_on_both(small_data: Path, tm
     assert official != dict(EmotionClassifier.from_pretrained(model).thresholds)
     metrics = json.loads((model / "training" / "metrics-validation.json").read_text())
     assert metrics["tuned_on_own_validation"]["macro_f1"] != metrics["tuned"]["macro_f1"]
-    done = run_module("train", "evaluate", model, "--data", "everyday", "--split", "test")
+    done = run_command("train", "evaluate", model, "--data", "everyday", "--split", "test")
     assert done.stdout.startswith("everyday: 672 texts")
     found = json.loads((model / "training" / "everyday-test.json").read_text())
     mean = over_seeds([model], "test")
     assert mean["macro_f1"]["value"] == found["macro_f1"]["value"]
-    wrong = run_module("train", "evaluate", model, "--data", "everyday", "--split", "train")
+    wrong = run_command("train", "evaluate", model, "--data", "everyday", "--split", "train")
     assert "has the splits validation and test" in wrong.stderr

@@ -14,8 +14,8 @@ from evenmood import LABELS, EmotionClassifier
 from evenmood.errors import UsageError
 from evenmood.labels import GROUP_OF
 from evenmood.text.normalization import clean
+from tests.commands import run_command
 from tests.conftest import DEFAULT_MODEL
-from tests.fakes.local_hub import run_module
 from tests.small_data import write_tsv
 from train.evaluation.probes import negation, perturbed, sarcasm, swaps
 from train.evaluation.robustness import TEXTS_FILE, run_robustness
@@ -190,11 +190,11 @@ def test_it_goes_into_the_folder_and_the_card(tmp_path: Path) -> None:
 def test_the_command(tmp_path: Path) -> None:
     data, out = write_tsv(tmp_path / "data", rows=90), tmp_path / "figures.json"
     arguments = ("train", "robustness", DEFAULT_MODEL, "--data", data, "--out", out)
-    done = run_module(*arguments)
+    done = run_command(*arguments)
     assert done.returncode == 0, done.stderr
     assert "negation: of 72 pairs" in done.stdout
     assert json.loads(out.read_text())["data"]["rows"] == 30
-    done = run_module(*arguments)
+    done = run_command(*arguments)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "exists already" in done.stderr
 

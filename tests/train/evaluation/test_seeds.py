@@ -9,8 +9,8 @@ import pytest
 
 from evenmood import DataError
 from evenmood.data.splits import load_split
+from tests.commands import run_command
 from tests.conftest import SMALL
-from tests.fakes.local_hub import run_module
 from train.evaluation.seeds import over_seeds
 
 
@@ -20,7 +20,7 @@ def two_seeds(trained_model: Path, small_data: Path, tmp_path_factory: pytest.Te
     folder = tmp_path_factory.mktemp("seeds")
     first, second = folder / "first", folder / "second"
     shutil.copytree(trained_model, first)
-    done = run_module("train", "fit", "--data", small_data, "--out", second, "--epochs", "4", "--seed", "1", *SMALL)
+    done = run_command("train", "fit", "--data", small_data, "--out", second, "--epochs", "4", "--seed", "1", *SMALL)
     assert done.returncode == 0, done.stderr
     return first, second
 
@@ -32,7 +32,7 @@ def own(folder: Path) -> float:
 
 def test_a_mean_over_seeds_is_the_mean_of_their_figures(two_seeds: tuple[Path, Path], tmp_path: Path) -> None:
     first, second = two_seeds
-    done = run_module(
+    done = run_command(
         *("train", "seeds", first, second, "--against", first, "--typos", "0.5", "--out", tmp_path / "seeds.json")
     )
     assert done.returncode == 0, done.stderr
@@ -57,7 +57,7 @@ def test_a_mean_over_seeds_is_the_mean_of_their_figures(two_seeds: tuple[Path, P
 
 def test_the_card_shows_them(two_seeds: tuple[Path, Path]) -> None:
     first, second = two_seeds
-    done = run_module("train", "seeds", first, second)
+    done = run_command("train", "seeds", first, second)
     assert done.returncode == 0, done.stderr
     assert (
         "**2 models** of this configuration, with the seeds 0, 1, on the validation split"
@@ -78,7 +78,7 @@ def test_models_that_differ_in_more_than_the_seed(two_seeds: tuple[Path, Path], 
     with pytest.raises(DataError, match="seeds 0, 0; each may stand there once"):
         over_seeds([[first, first]], "validation", print)
     (tmp_path / "kept.json").write_text("mine")
-    done = run_module("train", "seeds", first, second, "--out", tmp_path / "kept.json")
+    done = run_command("train", "seeds", first, second, "--out", tmp_path / "kept.json")
     assert (done.returncode, (tmp_path / "kept.json").read_text()) == (2, "mine")
     assert "exists already; choose another name, or replace it with --overwrite" in done.stderr
 

@@ -20,8 +20,8 @@ from evenmood.data.splits import load_split
 from evenmood.errors import DataError, EvenmoodError
 from evenmood.evaluation.metrics import score
 from evenmood.text.normalization import clean
+from tests.commands import run_command
 from tests.conftest import SMALL
-from tests.fakes.local_hub import run_module
 from tests.small_data import balanced_rows, tweets, write_balance, write_tsv
 from train.config import TrainConfig
 from train.experiments.arms import ARMS, read_run
@@ -52,7 +52,7 @@ def command(build: Path, out: Path, *more: str | Path) -> list[str | Path]:
 def single(build: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One arm and one seed, trained by the command."""
     out = tmp_path_factory.mktemp("single")
-    done = run_module("train", *command(build, out, "--arms", "balanced", "--seeds", "1"))
+    done = run_command("train", *command(build, out, "--arms", "balanced", "--seeds", "1"))
     assert done.returncode == 0, done.stderr
     assert "run 1 of 1: balanced, seed 0" in done.stderr
     assert "epoch 2/2" in done.stderr
@@ -174,7 +174,7 @@ def test_killed_while_it_trains(single: Path, build: Path, tmp_path: Path) -> No
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "models/unbalanced").exists()
-    done = run_module("train", *arguments)
+    done = run_command("train", *arguments)
     assert done.returncode == 0, done.stderr
     assert "balanced: finished before, kept" in done.stderr
     assert "going on after epoch" in done.stderr
@@ -184,7 +184,7 @@ def test_killed_while_it_trains(single: Path, build: Path, tmp_path: Path) -> No
     assert np.array_equal(once.probabilities, twice.probabilities)
     assert np.array_equal(once.label_vectors, twice.label_vectors, equal_nan=True)
     again = read_run(tmp_path / "models", "unbalanced", 0)
-    done = run_module("train", *command(build, tmp_path / "new", "--seeds", "1", "--arms", "unbalanced"))
+    done = run_command("train", *command(build, tmp_path / "new", "--seeds", "1", "--arms", "unbalanced"))
     assert done.returncode == 0, done.stderr
     undisturbed = read_run(tmp_path / "new/models", "unbalanced", 0)
     assert again

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -14,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from evenmood import LABELS, EmotionClassifier
+from tests.commands import run_command
 from tests.conftest import SMALL
+from tests.fakes.local_hub import run_module
 
 MODEL_FILES = {
     *("README.md", "config.json", "metadata.json", "model.weights.h5", "model.onnx", "tokenizer.json", "emotions.json"),
@@ -26,16 +27,6 @@ MODEL_FILES = {
     "training/calibration-validation.json",
     "training/calibration-validation.png",
 }
-
-
-def command(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "train", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +85,9 @@ def test_average_pooling_without_a_test_split(data: Path, tmp_path: Path) -> Non
     copy = tmp_path / "data"
     shutil.copytree(data, copy)
     (copy / "test.tsv").unlink()
-    done = command("fit", "--data", copy, "--out", tmp_path / "m", "--epochs", "1", "--pooling", "average", *SMALL)
+    done = run_command(
+        "train", "fit", "--data", copy, "--out", tmp_path / "m", "--epochs", "1", "--pooling", "average", *SMALL
+    )
     assert done.returncode == 0, done.stderr
     assert not EmotionClassifier.from_pretrained(tmp_path / "m").has_attention
 
@@ -111,7 +104,7 @@ def test_killed_and_resumed_gives_the_same(model: Path, data: Path, tmp_path: Pa
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not out.exists()
-    done = command(*arguments)
+    done = run_module("train", *arguments)
     assert done.returncode == 0, done.stderr
     assert "going on after epoch" in done.stderr
     assert figures(out) == figures(model)
@@ -123,7 +116,7 @@ def test_unfinished_run_with_other_options(data: Path, tmp_path: Path) -> None:
     partial.mkdir()
     (partial / "options.json").write_text(json.dumps({"seed": 5}))
     (partial / "vectors.npy").touch()
-    done = command("fit", "--data", data, "--out", tmp_path / "m", *SMALL)
+    done = run_command("train", "fit", "--data", data, "--out", tmp_path / "m", *SMALL)
     assert done.returncode == 2
     assert "an unfinished run with other" in done.stderr
     assert "--restart" in done.stderr
@@ -132,7 +125,7 @@ def test_unfinished_run_with_other_options(data: Path, tmp_path: Path) -> None:
 
 def test_evaluate_logs_every_run(model: Path) -> None:
     for count in (1, 2):
-        done = command("evaluate", model, "--split", "test")
+        done = run_command("train", "evaluate", model, "--split", "test")
         assert done.returncode == 0, done.stderr
         assert "macro-F1" in done.stdout
         log = (model / "training/evaluations.jsonl").read_text().splitlines()
@@ -149,25 +142,25 @@ def test_export_writes_what_fit_wrote(model: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(model, tmp_path / "copy"))
     (folder / "model.onnx").unlink()
     before = figures(model)
-    done = command("export", folder)
+    done = run_command("train", "export", folder)
     assert done.returncode == 0, done.stderr
     assert figures(folder) == before
     weights = (folder / "model.weights.h5").read_bytes()
     (folder / "model.weights.h5").write_bytes(weights[: len(weights) // 2])
-    done = command("export", folder)
+    done = run_command("train", "export", folder)
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
     assert "Keras cannot read the network, which may be damaged" in done.stderr
     assert not list(folder.glob("*.part"))
     (folder / "model.weights.h5").unlink()
-    done = command("export", folder)
+    done = run_command("train", "export", folder)
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
     assert "model.weights.h5 missing" in done.stderr
 
 
 def test_bundle(model: Path, tmp_path: Path) -> None:
-    assert command("evaluate", model, "--split", "test").returncode == 0
+    assert run_command("train", "evaluate", model, "--split", "test").returncode == 0
     package, results = tmp_path / "package", tmp_path / "results.json"
-    done = command("bundle", model, "--package", package, "--results", results)
+    done = run_command("train", "bundle", model, "--package", package, "--results", results)
     assert done.returncode == 0, done.stderr
     names = sorted(path.name for path in package.iterdir())
     assert names == ["README.md", "emotions.json", "model.onnx", "tokenizer.json", "training"]
@@ -179,7 +172,6 @@ def test_bundle(model: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("backend", "precision"),
     [
-        ("jax", "float32"),
         ("torch", "float32"),
         pytest.param("jax", "mixed_bfloat16", marks=pytest.mark.slow),
         pytest.param("jax", "mixed_float16", marks=pytest.mark.slow),
@@ -189,7 +181,7 @@ def test_other_backends(data: Path, tmp_path: Path, backend: str, precision: str
     if find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     options = ["--epochs", "1", "--precision", precision, *SMALL]
-    done = command("fit", "--data", data, "--out", tmp_path / "m", *options, KERAS_BACKEND=backend)
+    done = run_module("train", "fit", "--data", data, "--out", tmp_path / "m", *options, KERAS_BACKEND=backend)
     assert done.returncode == 0, done.stderr
     storage = json.loads((tmp_path / "m/training/storage.json").read_text())
     assert storage["largest_difference"] < 1e-5
@@ -206,7 +198,7 @@ def test_other_backends(data: Path, tmp_path: Path, backend: str, precision: str
     ],
 )
 def test_wrong_options(data: Path, tmp_path: Path, arguments: list[str], code: int, message: str) -> None:
-    done = command("fit", "--data", data, "--out", tmp_path / "m", *SMALL, *arguments)
+    done = run_command("train", "fit", "--data", data, "--out", tmp_path / "m", *SMALL, *arguments)
     assert done.returncode == code
     assert message in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
@@ -216,7 +208,7 @@ def test_wrong_options(data: Path, tmp_path: Path, arguments: list[str], code: i
 def test_an_occupied_folder_is_refused_before_training(data: Path, tmp_path: Path) -> None:
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "mine.txt").write_text("precious")
-    done = command("fit", "--data", data, "--out", tmp_path / "m", *SMALL)
+    done = run_command("train", "fit", "--data", data, "--out", tmp_path / "m", *SMALL)
     assert done.returncode == 2
     assert (
         done.stderr.strip() == f"error: {tmp_path / 'm'} exists already; choose another folder or ask for overwriting"
@@ -225,6 +217,6 @@ def test_an_occupied_folder_is_refused_before_training(data: Path, tmp_path: Pat
 
 
 def test_no_backend(data: Path, tmp_path: Path) -> None:
-    done = command("fit", "--data", data, "--out", tmp_path / "m", *SMALL, KERAS_BACKEND="theano")
+    done = run_command("train", "fit", "--data", data, "--out", tmp_path / "m", *SMALL, KERAS_BACKEND="theano")
     assert done.returncode == 1
     assert "KERAS_BACKEND is 'theano', which is not installed" in done.stderr

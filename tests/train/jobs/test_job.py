@@ -20,9 +20,10 @@ import pytest
 from evenmood import DataError, EmotionClassifier, HubError, UsageError
 from evenmood.model.hub_files import located
 from evenmood.model.model_folder import KERAS_FILES
+from tests.commands import run_command
 from tests.conftest import SMALL
 from tests.fakes.hub_server import HubServer
-from tests.fakes.local_hub import READER, TOKEN, run_module
+from tests.fakes.local_hub import READER, TOKEN
 from train.config import TrainConfig
 from train.jobs import remote
 from train.jobs.remote import Unfinished, archive, epochs, flags_of
@@ -46,7 +47,7 @@ def with_data(hub: HubServer, token: str, small_data: Path, tmp_path_factory: py
 
 def start(hub: HubServer, *options: str) -> list[str]:
     """Ask for the job; return the command that the machine is to run."""
-    done = run_module("train", "job", MODEL, "--data", DATA, "--epochs", "4", "--test", *SMALL, *options)
+    done = run_command("train", "job", MODEL, "--data", DATA, "--epochs", "4", "--test", *SMALL, *options)
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"http\S+/jobs/you/job1\n", done.stdout)
     (job,) = hub.jobs
@@ -162,7 +163,7 @@ def test_what_is_no_unfinished_run_is_left_alone(hub: HubServer, token: str, tmp
 
 def test_restart_forgets_it_at_once(hub: HubServer, token: str, tmp_path: Path) -> None:
     Unfinished(MODEL, tmp_path / "a", print).save(unfinished_run(tmp_path / "a.partial", 3))
-    done = run_module("train", "job", MODEL, "--restart")
+    done = run_command("train", "job", MODEL, "--restart")
     assert done.returncode == 0, done.stderr
     assert UNFINISHED not in hub.repositories
     assert "--restart" not in hub.jobs[0]["command"]
@@ -171,7 +172,7 @@ def test_restart_forgets_it_at_once(hub: HubServer, token: str, tmp_path: Path) 
 def test_what_lies_at_out_is_not_lost(hub: HubServer, token: str, tmp_path: Path) -> None:
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "thesis.txt").write_text("mine")
-    done = run_module("train", "remote", MODEL, "--data", DATA, "--out", tmp_path / "precious")
+    done = run_command("train", "remote", MODEL, "--data", DATA, "--out", tmp_path / "precious")
     assert (done.returncode, "exists already" in done.stderr) == (2, True)
     assert not hub.requests
 
@@ -180,7 +181,7 @@ def test_what_is_trained_is_pushed_without_training(
     hub: HubServer, token: str, trained_model: Path, small_data: Path, tmp_path: Path
 ) -> None:
     out = shutil.copytree(trained_model, tmp_path / "model")
-    done = run_module(
+    done = run_command(
         *("train", "remote", MODEL, "--data", str(small_data), "--epochs", "4", "--out", str(out)), *SMALL
     )
     assert done.returncode == 0, done.stderr
@@ -200,7 +201,7 @@ def test_what_is_trained_is_pushed_without_training(
 )
 def test_no_job_starts_without_its_files(hub: HubServer, token: str, option: str, value: str, message: str) -> None:
     hub.add("datasets/you/t", {"b.txt": b"two\n"})
-    done = run_module("train", "job", MODEL, "--data", DATA, option, value)
+    done = run_command("train", "job", MODEL, "--data", DATA, option, value)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert option in done.stderr
     assert message in done.stderr
@@ -209,7 +210,7 @@ def test_no_job_starts_without_its_files(hub: HubServer, token: str, option: str
 
 @pytest.mark.parametrize("configuration", ["", ":unbalanced"])
 def test_what_a_job_cannot_see(hub: HubServer, token: str, small_data: Path, configuration: str) -> None:
-    done = run_module("train", "job", MODEL, "--data", f"{small_data}{configuration}")
+    done = run_command("train", "job", MODEL, "--data", f"{small_data}{configuration}")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "--data" in done.stderr
     assert "does not see this machine's files" in done.stderr
@@ -217,15 +218,15 @@ def test_what_a_job_cannot_see(hub: HubServer, token: str, small_data: Path, con
 
 
 def test_who_may_not_start_one(hub: HubServer) -> None:
-    stranger = run_module("train", "job", "stranger/moods", HF_TOKEN=TOKEN)
+    stranger = run_command("train", "job", "stranger/moods", HF_TOKEN=TOKEN)
     assert (stranger.returncode, "403" in stranger.stderr) == (1, True)
     assert not hub.jobs
-    nobody = run_module("train", "job", MODEL)
+    nobody = run_command("train", "job", MODEL)
     assert (nobody.returncode, "nobody is logged in" in nobody.stderr) == (1, True)
-    reader = run_module("train", "job", MODEL, HF_TOKEN=READER)
+    reader = run_command("train", "job", MODEL, HF_TOKEN=READER)
     assert (reader.returncode, "403" in reader.stderr) == (1, True)
     hub.fail("/api/jobs/", status=402)
-    poor = run_module("train", "job", MODEL, HF_TOKEN=TOKEN)
+    poor = run_command("train", "job", MODEL, HF_TOKEN=TOKEN)
     assert poor.returncode == 1
     assert "402" in poor.stderr.splitlines()[-1]
 
@@ -299,7 +300,7 @@ def test_every_option_arrives_on_the_machine(
 ) -> None:
     hub.add("datasets/you/t", {"a b.txt": b"one\n", "b.txt": b"two\n"})
     corpus = [word for name in CORPUS for word in ("--corpus", name)]
-    done = run_module("train", "job", MODEL, "--data", DATA, "--vectors", "self", *corpus, *options)
+    done = run_command("train", "job", MODEL, "--data", DATA, "--vectors", "self", *corpus, *options)
     assert done.returncode == 0, done.stderr
     (job,) = hub.jobs
     arguments = job["command"][3:]

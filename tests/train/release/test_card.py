@@ -10,8 +10,8 @@ from huggingface_hub import ModelCard, ModelCardData
 
 from evenmood import LABELS, DataError, EmotionClassifier
 from evenmood.model.model_folder import CARD_FILE, INFO_FILE
+from tests.commands import run_command
 from tests.conftest import DEFAULT_MODEL
-from tests.fakes.local_hub import run_module
 from train.config import FASTTEXT
 from train.release.card import EXAMPLES, REQUIRED, check_card, hub_id, licence, write_card
 
@@ -87,7 +87,7 @@ def test_a_broken_card(evaluated_model: Path, tmp_path: Path, content: str | Non
     with pytest.raises(DataError, match=CARD_FILE) as error:
         check_card(folder)
     assert "\n" not in str(error.value)
-    done = run_module("train", "push", folder, "you/moods")
+    done = run_command("train", "push", folder, "you/moods")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "write it anew with: python -m train evaluate" in done.stderr
 

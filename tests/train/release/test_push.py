@@ -10,9 +10,10 @@ import pytest
 
 from evenmood import EmotionClassifier, HubError, ModelError, UsageError
 from evenmood.model.model_folder import CARD_FILE, INFO_FILE, ONNX_FILE, PREDICTING_FILES, read_info
+from tests.commands import run_command
 from tests.fakes.hub_repository import files_of
 from tests.fakes.hub_server import HubServer
-from tests.fakes.local_hub import READER, TOKEN, run_module
+from tests.fakes.local_hub import READER, TOKEN
 
 NAME = "you/moods"
 GIT = {".gitattributes"}
@@ -238,12 +239,12 @@ def test_a_cut_upload_leaves_the_last_whole_commit(
 
 
 def test_the_command(hub: HubServer, token: str, evaluated_model: Path) -> None:
-    done = run_module("train", "push", evaluated_model, NAME, "--private", "--message", "From the command")
+    done = run_command("train", "push", evaluated_model, NAME, "--private", "--message", "From the command")
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{hub.url}/{NAME}\n"
     repository = hub.repositories[NAME]
     assert repository.commits[repository.refs["main"]].message == "From the command"
-    again = run_module("train", "push", evaluated_model, NAME)
+    again = run_command("train", "push", evaluated_model, NAME)
     assert "nothing has changed" in again.stderr
     assert read_info(evaluated_model).labels == EmotionClassifier.from_pretrained(NAME).labels
 
@@ -251,13 +252,13 @@ def test_the_command(hub: HubServer, token: str, evaluated_model: Path) -> None:
 @pytest.mark.parametrize("debug", [[], ["--debug"]], ids=["line", "debug"])
 def test_the_command_without_the_right(hub: HubServer, evaluated_model: Path, debug: list[str]) -> None:
     for held, expected in ((READER, "403"), ("hf_unknownToken", "401")):
-        done = run_module("train", "push", evaluated_model, NAME, *debug, HF_TOKEN=held)
+        done = run_command("train", "push", evaluated_model, NAME, *debug, HF_TOKEN=held)
         assert done.returncode == 1
         assert expected in done.stderr
         assert held not in done.stdout + done.stderr
         assert ("Traceback" in done.stderr) is bool(debug)
         if not debug:
             assert done.stderr.count("\n") == 1
-    missing = run_module("train", "push", evaluated_model.parent, NAME, HF_TOKEN=TOKEN)
+    missing = run_command("train", "push", evaluated_model.parent, NAME, HF_TOKEN=TOKEN)
     assert missing.returncode == 1
     assert "model.onnx" in missing.stderr

@@ -11,14 +11,13 @@ import pytest
 from pyarrow import parquet
 
 from evenmood.errors import DataError
+from tests.commands import run_command
 from tests.conftest import DEFAULT_MODEL
-from tests.fakes.local_hub import run_module
+from train.transfer.columns import LabelCellError, cell_labels
 from train.transfer.evaluation import evaluate_transfer
-from train.transfer.label_cells import LabelCellError, cell_labels
 from train.transfer.label_studio import without_annotations
-from train.transfer.labelled import LabelledSet, read_labelled
+from train.transfer.labelled import LabelledSet, read_labelled, read_targets
 from train.transfer.mapping import read_mapping
-from train.transfer.targets import read_targets
 
 EKMAN = read_mapping("ekman")
 LABELS = [["joy"], ["joy", "sadness"], ["anger"], [], ["fear", "surprise"], ["disgust"]]
@@ -262,7 +261,7 @@ def test_columns_that_are_no_labels_may_hold_anything(tmp_path: Path) -> None:
 def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "a b c", "label": "joy"}\n{"text": "d e f", "label": {"rating": 4}}\n')
-    done = run_module("train", "evaluate", DEFAULT_MODEL, "--data", path, "--mapping", "ekman")
+    done = run_command("train", "evaluate", DEFAULT_MODEL, "--data", path, "--mapping", "ekman")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert (
         f"{path}, row 2: 'label' is {{'rating': 4}}; expected 0 or 1 for each label, or 'choices' alone" in done.stderr

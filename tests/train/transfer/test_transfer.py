@@ -14,13 +14,12 @@ from sklearn.metrics import f1_score
 from evenmood import LABELS, EmotionClassifier
 from evenmood.errors import DataError, EvenmoodError, UsageError
 from evenmood.labels import EKMAN, GROUPS
+from tests.commands import run_command
 from tests.conftest import DEFAULT_MODEL
-from tests.fakes.local_hub import run_module
 from tests.small_data import write_tsv
 from train.transfer.evaluation import combined, evaluate_transfer, report, run_transfer
-from train.transfer.labelled import read_labelled
+from train.transfer.labelled import read_labelled, read_targets
 from train.transfer.mapping import read_mapping
-from train.transfer.targets import read_targets
 
 ROWS = [
     ("I am so happy today, what a joy", "joy"),
@@ -340,12 +339,12 @@ def test_broken_mappings(tmp_path: Path, content: str | None, message: str) -> N
 
 def test_the_command(tmp_path: Path) -> None:
     data = csv_names(tmp_path)
-    done = run_module("train", "evaluate", DEFAULT_MODEL, "--data", data, "--mapping", "tweet_emotion")
+    done = run_command("train", "evaluate", DEFAULT_MODEL, "--data", data, "--mapping", "tweet_emotion")
     assert done.returncode == 0, done.stderr
     assert "macro-F1" in done.stdout
-    done = run_module("train", "evaluate", DEFAULT_MODEL, "--data", data, "--mapping", "moods")
+    done = run_command("train", "evaluate", DEFAULT_MODEL, "--data", data, "--mapping", "moods")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    done = run_module("train", "evaluate", DEFAULT_MODEL, "--save")
+    done = run_command("train", "evaluate", DEFAULT_MODEL, "--save")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "name a --mapping" in done.stderr
 
