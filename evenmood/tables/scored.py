@@ -218,7 +218,7 @@ def _predict_rows(classifier: "EmotionClassifier", job: TableJob) -> Iterator[Wr
             check_free(job.source, chunk.columns, job.added)
             if write is None:
                 write = stack.enter_context(_writer(job, chunk))
-            texts = _texts(job, chunk)
+            texts = texts_of(chunk, job.column, job.source_format)
             answers = emotions_of(classifier, texts, job.chosen, job.proba, flat)
             if job.source_format == job.target_format == "jsonl":
                 lines = cast(list[JsonRow], chunk.rows)
@@ -229,10 +229,10 @@ def _predict_rows(classifier: "EmotionClassifier", job: TableJob) -> Iterator[Wr
             yield Written(len(chunk.rows), chunk.done, answers.long_texts, answers.missing, chunk.form)
 
 
-def _texts(job: TableJob, chunk: "Chunk") -> list[str | None]:
+def texts_of(chunk: "Chunk", column: str, kind: str) -> list[str | None]:
     """The texts of a chunk; None for null, and for an empty cell of a format that has no null."""
-    texts = [row[job.column] for row in chunk.rows]
-    if job.source_format in ("csv", "tsv", "txt"):
+    texts = [row[column] for row in chunk.rows]
+    if kind in ("csv", "tsv", "txt"):
         return [text or None for text in texts]
     return [None if is_missing(text) else text for text in texts]
 
