@@ -12,6 +12,7 @@ from evenmood.report.wording import (
     REST,
     SENTIMENT_NAMES,
     UNNAMED,
+    amount,
     percent,
     period_name,
     points,
@@ -52,7 +53,7 @@ def over_time(figures: Figures) -> str:
     volume = (
         f'<div class="chart"><h4>Texts per {escape(timeline.unit)} '
         f'<span class="range">up to {int(texts.max()):,}</span></h4>'
-        f"{charts.columns(texts, 40)}{_ends(names)}</div>"
+        f"{charts.columns(texts, 40)}</div>"
     )
     multiples = "".join(_chart(label.capitalize(), [line], largest, 90, names) for label, line in small.items())
     if NEUTRAL in column:
@@ -84,7 +85,7 @@ def over_time(figures: Figures) -> str:
         f"over neighboring periods, bands are 95% intervals, dots the single periods.{outlying}{undated}{form}"
     )
     changes = "".join(
-        f"<li><b>{escape(change.label)}</b> {points(change.change.difference)} points "
+        f"<li><b>{escape(change.what)}</b> {points(change.change.difference)} points "
         f'<span class="range">{percent(change.before.share)} → {percent(change.after.share)}</span></li>'
         for change in figures.changes[:8]
     )
@@ -103,7 +104,12 @@ def over_time(figures: Figures) -> str:
         said,
         table(
             "Emotions over time, as a table",
-            ("Period", "Texts", *(SENTIMENT_NAMES.get(name, name) for name in shown), "Neutral"),
+            (
+                f"{timeline.unit.capitalize()} from",
+                "Texts",
+                *(SENTIMENT_NAMES.get(name, name) for name in shown),
+                "Neutral",
+            ),
             rows,
         ),
     )
@@ -166,8 +172,8 @@ def groups(figures: Figures, column: str) -> str:
     shown = figures.contrasts[:SHOWN_CONTRASTS]
     largest = max((max(abs(one.difference.low), abs(one.difference.high)) for one in shown), default=1)
     drawn = "".join(
-        f'<li><span class="who"><b>{escape(one.group)}</b> {"more" if one.difference.difference > 0 else "less"} '
-        f"{escape(one.label)}</span>"
+        f'<li><span class="who"><b>{escape(one.group)}</b> {amount(one)} '
+        f"{escape(one.what)}</span>"
         f"{charts.difference(one.difference.difference, one.difference.low, one.difference.high, largest)}"
         f'<span class="value">{points(one.difference.difference)}</span>'
         f'<span class="range">{percent(one.inside.share)} here, {percent(one.outside.share)} elsewhere</span></li>'
@@ -220,7 +226,7 @@ def _contrast_table(figures: Figures) -> str:
     rows = [
         (
             one.group,
-            one.label,
+            one.what,
             percent(one.inside.share),
             percent(one.outside.share),
             points(one.difference.difference),

@@ -48,9 +48,9 @@ class Emotion:
 
 @dataclass(frozen=True)
 class Change:
-    """How the share of a measure changed from the first third of the dated texts to the last."""
+    """How a share changed from the first third of the dated texts to the last; `what` is as in `Contrast`."""
 
-    label: str
+    what: str
     before: Share
     after: Share
     change: Difference
@@ -63,15 +63,23 @@ class Group:
     name: str | None
     texts: int
     emotions: dict[str, Share]
+    sentiments: dict[str, Share]
     moods: dict[str, Share]
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """How a group differs from all other texts in an emotion; the interval holds for all contrasts together."""
+    """How a group differs from all other texts.
+
+    Attributes:
+        group: Its name.
+        what: A label, or the emotions of a sentiment group: `negative emotions`.
+        inside, outside: Share of the group's texts that have it, and of all others.
+        difference: With an interval that holds for all contrasts together.
+    """
 
     group: str
-    label: str
+    what: str
     inside: Share
     outside: Share
     difference: Difference
@@ -208,7 +216,7 @@ def _emotions(counts: StreamCounts, quality: Mapping[str, Any]) -> list[Emotion]
 
 
 def _changes(counts: StreamCounts, timeline: Timeline) -> list[Change]:
-    """Emotions by texts with an emotion, and neutral by all texts, in the first and the last third of the texts."""
+    """Changes beyond chance, the largest first: emotions of texts with an emotion, and neutral of all texts."""
     values = np.array([period.counts for period in timeline.periods])
     after = np.cumsum(values[:, 0])
     first, last = after <= after[-1] / 3, after - values[:, 0] >= after[-1] * 2 / 3
@@ -217,13 +225,14 @@ def _changes(counts: StreamCounts, timeline: Timeline) -> list[Change]:
     if (first & last).any() or min(early[0], late[0]) < SMALLEST_GROUP:
         return []
     base = 1 + counts.measures.index("emotion")
-    z, found = simultaneous_z(len(counts.labels)), []
-    for column, label in enumerate(counts.labels, 1):
-        total = 0 if label == NEUTRAL else base
+    compared = _compared(counts)
+    z, found = simultaneous_z(len(compared)), []
+    for what, column in compared:
+        total = 0 if what == NEUTRAL else base
         change = difference_of(late[column], late[total], early[column], early[total], z)
         if change.beyond_chance:
             before, now = (share_of(sums[column], sums[total]) for sums in (early, late))
-            found.append(Change(label, before, now, change))
+            found.append(Change(what, before, now, change))
     return sorted(found, key=lambda one: -abs(one.change.difference))
 
 
@@ -242,24 +251,38 @@ def _group(counts: StreamCounts, name: str | None, values: np.ndarray) -> Group:
     texts, *sums = values.tolist()
     of = dict(zip(counts.measures, (share_of(count, texts) for count in sums), strict=True))
     return Group(
-        name, texts, {label: of[label] for label in counts.labels}, {mood: of[f"mood:{mood}"] for mood in MOODS}
+        name,
+        texts,
+        {label: of[label] for label in counts.labels},
+        {name: of[f"group:{name}"] for name in counts.sentiments},
+        {mood: of[f"mood:{mood}"] for mood in MOODS},
     )
+
+
+def _compared(counts: StreamCounts) -> list[tuple[str, int]]:
+    """What is compared over time and between groups: its name, and its column in the counts, whose first are texts."""
+    at = {name: column for column, name in enumerate(counts.measures, 1)}
+    sentiments = [name for name in counts.sentiments if name != NEUTRAL]
+    return [
+        *((f"{name} emotions", at[f"group:{name}"]) for name in sentiments),
+        *((label, at[label]) for label in counts.labels),
+    ]
 
 
 def _contrasts(counts: StreamCounts, groups: list[Group]) -> tuple[list[Contrast], int]:
     """Differences beyond chance between a group and all other texts, the largest first, and how many were looked at."""
     compared = [group for group in groups if group.name and group.texts >= SMALLEST_GROUP]
     compared = [group for group in compared if counts.answered - group.texts >= SMALLEST_GROUP]
-    comparisons = len(compared) * len(counts.labels)
+    comparisons = len(compared) * len(_compared(counts))
     z, found = simultaneous_z(comparisons), []
     for group in compared:
         others = counts.answered - group.texts
-        for column, label in enumerate(counts.labels):
-            inside = group.emotions[label]
-            elsewhere = int(counts.totals[column]) - inside.count
+        for what, column in _compared(counts):
+            inside = group.emotions.get(what) or group.sentiments[what.split()[0]]
+            elsewhere = int(counts.totals[column - 1]) - inside.count
             difference = difference_of(inside.count, group.texts, elsewhere, others, z)
             if difference.beyond_chance:
-                found.append(Contrast(group.name or "", label, inside, share_of(elsewhere, others), difference))
+                found.append(Contrast(group.name or "", what, inside, share_of(elsewhere, others), difference))
     return sorted(found, key=lambda one: -abs(one.difference.difference)), comparisons
 
 

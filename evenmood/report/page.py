@@ -78,7 +78,8 @@ def _header(figures: Figures, about: About) -> str:
         first, last = (figures.timeline.periods[at].start for at in (0, -1))
         facts.append(" to ".join(period_name(time, figures.timeline.unit) for time in (first, last)))
     if figures.group_count:
-        facts.append(f"{figures.group_count:,}{'+' if figures.more_groups else ''} × {about.group_column or 'group'}")
+        many = f"more than {figures.group_count:,}" if figures.more_groups else f"{figures.group_count:,}"
+        facts.append(f"{many} values of {about.group_column or 'group'}")
     if about.day:
         facts.append(f"reported {about.day:%B} {about.day.day}, {about.day.year}")
     note = f'<p class="notice">{escape(about.note)}</p>' if about.note else ""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from evenmood.report.counts import NEUTRAL
-from evenmood.report.figures import Figures
+from evenmood.report.figures import Contrast, Figures
 from evenmood.report.intervals import Share, wilson
 
 MOST_FINDINGS = 4
@@ -68,13 +68,11 @@ def texts_of(count: int) -> str:
 
 
 def period_name(start: datetime, unit: str) -> str:
-    """The name of a period."""
+    """The name of a period; that of a week is its first day."""
     if unit == "hour":
         return f"{start:%b} {start.day}, {start:%H:%M}"
-    if unit == "day":
+    if unit in ("day", "week"):
         return f"{start:%b} {start.day}, {start.year}"
-    if unit == "week":
-        return f"week of {start:%b} {start.day}, {start.year}"
     if unit == "month":
         return f"{start:%b} {start.year}"
     if unit == "quarter":
@@ -129,21 +127,20 @@ def findings(figures: Figures) -> list[Finding]:
         found.append(Finding(f"{verb} {names}.", "emotions"))
     if figures.timeline and figures.changes:
         change = figures.changes[0]
-        base = "all texts" if change.label == NEUTRAL else "texts with an emotion"
+        base = "all texts" if change.what == NEUTRAL else "texts with an emotion"
         verb = "rose" if change.change.difference > 0 else "fell"
         found.append(
             Finding(
-                f"{change.label.capitalize()} {verb} from {percent(change.before.share)} to "
+                f"{change.what.capitalize()} {verb} from {percent(change.before.share)} to "
                 f"{percent(change.after.share)} of {base} between the first and the last third of the time.",
                 "time",
             )
         )
     if figures.contrasts:
         one = figures.contrasts[0]
-        direction = "more" if one.difference.difference > 0 else "less"
         found.append(
             Finding(
-                f"{one.group} stands out with {direction} {one.label}: {percent(one.inside.share)} of its texts, "
+                f"{one.group} stands out with {amount(one)} {one.what}: {percent(one.inside.share)} of its texts, "
                 f"{percent(one.outside.share)} of all others.",
                 "groups",
             )
@@ -158,6 +155,13 @@ def findings(figures: Figures) -> list[Finding]:
             )
         )
     return found[:MOST_FINDINGS]
+
+
+def amount(contrast: Contrast) -> str:
+    """Whether a group has more of something than others: `more`, `less`, `fewer`."""
+    if contrast.difference.difference > 0:
+        return "more"
+    return "fewer" if contrast.what.endswith(" emotions") else "less"
 
 
 def times(factor: float) -> str:
