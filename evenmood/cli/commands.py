@@ -98,7 +98,7 @@ def classify(
 @app.command()
 def predict(
     source: Annotated[
-        str, typer.Argument(metavar="IN", help="CSV, TSV, JSON Lines, Parquet or .txt file; - for stdin.")
+        str, typer.Argument(metavar="IN", help="CSV, TSV, JSON Lines, Parquet, Excel or .txt file; - for stdin.")
     ],
     target: Annotated[str, typer.Argument(metavar="[OUT]", help="File to write; - for stdout.")] = "-",
     column: Column = "text",
@@ -108,6 +108,10 @@ def predict(
     input_format: InputKind = None,
     labels: Annotated[str | None, typer.Option(help="Give these labels only: joy,anger")] = None,
     proba: Annotated[bool, typer.Option("--proba", help="Add a column per label with its probability.")] = False,
+    emotions_only: Annotated[
+        bool, typer.Option("--emotions-only", help="Write the added columns alone, and that of --id.")
+    ] = False,
+    id_column: Annotated[str | None, typer.Option("--id", help="Column to keep with --emotions-only.")] = None,
     model: Model = None,
     revision: Revision = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
@@ -143,10 +147,10 @@ def predict(
     target = STREAM if target in STANDARD_OUTPUT else target
     kind = tables.format_of(source, input_format, "--input-format")
     if output_format is None and target == STREAM:
-        output_format = {"parquet": "jsonl", "txt": "csv"}.get(kind, kind)  # type: ignore[assignment]
+        output_format = {"parquet": "jsonl", "xlsx": "csv", "txt": "csv"}.get(kind, kind)  # type: ignore[assignment]
     out_kind = tables.format_of(target, output_format, "--format")
     if out_kind == "txt":
-        raise UsageError(f"{target}: a text file has no columns for emotions; write .csv, .tsv, .jsonl or .parquet")
+        raise UsageError(f"{target}: a text file has no columns; write .csv, .tsv, .jsonl, .parquet or .xlsx")
     if Path(source).is_file() and Path(target).exists() and Path(source).samefile(target):
         raise UsageError(f"{target} is the input itself; choose another name")
     check_output(target, overwrite)
@@ -164,10 +168,17 @@ def predict(
         raise UsageError("--engine ray reads a Parquet file and writes one; name both, or leave the option out")
     if engine == "local" and ray_address:
         raise UsageError("--ray-address is of --engine ray")
+    if id_column is not None and not emotions_only:
+        raise UsageError("--id requires --emotions-only; without it all columns are kept")
+    if engine == "ray" and emotions_only:
+        raise UsageError("--emotions-only requires --engine local")
     classifier = load(model, revision)
     chosen = _chosen(labels, classifier.labels)
     added = scored.added_names(chosen, proba)
     column = tables.find_column(source, kind, column, delimiter, encoding)
+    kept = None
+    if emotions_only:
+        kept = [tables.find_column(source, kind, id_column, delimiter, encoding)] if id_column is not None else []
     bad, doubtful = Tally(), Tally()
     count = long_texts = missing = 0
     form: Form | None = None
@@ -183,6 +194,7 @@ def predict(
             count, missing = cluster.write_file(pieces, target, column, source, on_bad, advance, overwrite, strict)
         else:
             job = scored.TableJob(source, kind, target, out_kind, column, chosen, proba, on_bad, overwrite, strict)
+            job = replace(job, kept=kept)
             job = replace(job, on_doubt=doubtful.add, encoding=encoding, delimiter=delimiter)
             job = replace(job, output_encoding=output_encoding, output_delimiter=output_delimiter)
             for part in scored.predict_table(classifier, job):

@@ -60,17 +60,19 @@ def check_stdout() -> None:
 
 
 def progress_bar(stack: ExitStack, quiet: bool) -> Any:
-    """A function to call with the rows done and the share of the input read; shows a bar on a terminal."""
+    """A function to call with the rows done and the share of the input read; shows them on a terminal, with the rate."""
     if quiet or not sys.stderr.isatty():
         return lambda count, done: None
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    shown = [TextColumn("{task.fields[rows]:,} rows"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()]
+    rows = TextColumn("{task.fields[rows]:,} rows, {task.fields[rate]:,.0f} rows/s")
+    shown = [rows, BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()]
     progress = stack.enter_context(Progress(*shown, console=Console(stderr=True)))
-    task = progress.add_task("", total=None, rows=0)
+    task = progress.add_task("", total=None, rows=0, rate=0.0)
 
     def advance(count: int, done: float | None) -> None:
-        progress.update(task, rows=count, completed=done or 0, total=None if done is None else 1)
+        rate = count / max(progress.tasks[0].elapsed or 0, 1e-3)
+        progress.update(task, rows=count, rate=rate, completed=done or 0, total=None if done is None else 1)
 
     return advance
