@@ -60,7 +60,7 @@ def check_stdout() -> None:
 
 
 def progress_bar(stack: ExitStack, quiet: bool) -> Any:
-    """A function to call with the rows done and the share of the input read; shows them on a terminal, with the rate."""
+    """A function to call with the rows done and the share of the input read; shows them on a terminal, and the rate."""
     if quiet or not sys.stderr.isatty():
         return lambda count, done: None
     from rich.console import Console

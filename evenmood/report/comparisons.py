@@ -51,8 +51,8 @@ def over_time(figures: Figures) -> str:
     largest = _round_up(max([float(np.nanmax(line.high)) for line in small.values()], default=0.1))
     figure = _chart("Sentiments, share of texts with an emotion", list(lines.values()), 1.0, 200, names, legend=True)
     volume = (
-        f'<div class="chart"><h4>Texts per {escape(timeline.unit)} '
-        f'<span class="range">up to {int(texts.max()):,}</span></h4>'
+        f'<div class="chart"><h3>Texts per {escape(timeline.unit)} '
+        f'<span class="range">up to {int(texts.max()):,}</span></h3>'
         f"{charts.columns(texts, 40)}</div>"
     )
     multiples = "".join(_chart(label.capitalize(), [line], largest, 90, names) for label, line in small.items())
@@ -139,7 +139,7 @@ def _chart(
     grid = (0.0, largest / 2, largest)
     marks = "".join(f"<span>{percent(value)}</span>" for value in reversed(grid))
     return (
-        f'<div class="chart{" apart" if apart else ""}"><h4>{escape(title)} {now}</h4>'
+        f'<div class="chart{" apart" if apart else ""}"><h3>{escape(title)} {now}</h3>'
         f'<div class="plot"><div class="axis" aria-hidden="true">{marks}</div>'
         f"{charts.over_time(lines, largest, height, grid)}</div>{_ends(names)}</div>"
     )

@@ -105,12 +105,12 @@ def _examples(figures: Figures) -> str:
 
 
 def _emotion_texts(one: Emotion, unfolded: bool) -> str:
-    mixed = f"<h4>Mixed</h4>{_quotes(one.mixed)}" if one.mixed else ""
+    mixed = f"<h3>Mixed</h3>{_quotes(one.mixed)}" if one.mixed else ""
     name = f"{charts.swatch(one.sentiment)}{escape(one.label.capitalize())}"
     return (
         f"<details{' open' if unfolded else ''}><summary>{name} "
         f'<span class="range">{percent(one.share.share)}</span></summary>'
-        f'<div class="both"><div><h4>Typical</h4>{_quotes(one.typical)}</div><div>{mixed}</div></div></details>'
+        f'<div class="both"><div><h3>Typical</h3>{_quotes(one.typical)}</div><div>{mixed}</div></div></details>'
     )
 
 
