@@ -34,7 +34,7 @@ STUDENT := $(FIT) --repeats 3 --max-length 128 --vectors encoder:$(EVERYDAY) --e
   $(patsubst %,--soft-targets data/soft-%.parquet,goemotions $(if $(TWEETS_TO_LABEL),tweets) varied written-varied written)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest check train data data-demo docs hub-tour teacher everyday-teacher soft-targets default-model accurate-model screenshot bench-demo bench bench-quick clean
+.PHONY: help demo test test-lowest check train data data-demo docs hub-tour teacher everyday-teacher soft-targets default-model accurate-model screenshot sample-report bench-demo bench bench-quick clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -79,6 +79,9 @@ hub-tour: $(VENV)/dev ## publish, train, push, load back and deploy on a Hub of 
 screenshot: $(VENV)/dev ## take the README's picture and recording of the demo (needs chromium)
 	$(BIN)/python docs/screenshot.py docs/demo.png
 	$(BIN)/python docs/screenshot.py docs/demo.gif
+
+sample-report: $(VENV)/dev ## write docs/sample-report.html, from texts that were written for this project
+	$(BIN)/python docs/sample_report.py docs/sample-report.html
 
 bench-demo: $(VENV)/dev ## measure the demo under load: start, answers, a table, memory
 	$(BIN)/python -m benchmarks.demo results/demo.json
@@ -156,5 +159,5 @@ $(VENV)/data: $(SOURCES) | $(VENV)/pip
 	@touch $@
 
 $(VENV)/dev: $(SOURCES) | $(VENV)/pip
-	$(PIP) --editable ".[eval,parquet,ray]" --group dev --group train --group $(GPU) --group data --group space
+	$(PIP) --editable ".[eval,parquet,ray,xlsx]" --group dev --group train --group $(GPU) --group data --group space
 	@touch $@

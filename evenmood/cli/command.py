@@ -16,7 +16,7 @@ from evenmood.system.signals import cleaned_up
 DEBUG_FLAG = "--debug"
 INTERRUPTED = 130
 """What a shell reports for a command that Ctrl+C ended."""
-EXTRAS = {"pyarrow": "parquet", "ray": "ray", "sklearn": "eval"}
+EXTRAS = {"openpyxl": "xlsx", "pyarrow": "parquet", "ray": "ray", "sklearn": "eval"}
 """The extra that brings a module."""
 GROUPS = {
     "train": ("datasets", "evaluate", "fasttext", "jinja2", "keras", "matplotlib", "onnx", "pandas"),

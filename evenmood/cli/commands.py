@@ -7,16 +7,30 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from evenmood.cli.command import DEBUG_FLAG, as_utf8, can_print, prepare_streams, print_json, run
+from evenmood.cli.options import (
+    Column,
+    Delimiter,
+    Encoding,
+    InputKind,
+    Json,
+    Model,
+    Quiet,
+    Revision,
+    SkipBad,
+    Tally,
+    check_kinds,
+    check_stdout,
+    load,
+    progress_bar,
+)
+from evenmood.cli.report_command import report
 from evenmood.errors import UsageError
 from evenmood.system.paths import expanded
-
-if TYPE_CHECKING:
-    from evenmood.classifier import EmotionClassifier
 
 app = typer.Typer(
     help="Emotions of a text: 28 labels, each with its own threshold.",
@@ -26,17 +40,13 @@ app = typer.Typer(
     rich_markup_mode=None,
     epilog="evenmood 'some text' is short for evenmood text 'some text'. --debug shows the traceback of an error.",
 )
-COMMANDS = ("text", "predict", "info")
-Format = Literal["csv", "tsv", "jsonl", "parquet"]
-InputFormat = Literal["csv", "tsv", "jsonl", "parquet", "txt"]
+COMMANDS = ("text", "predict", "report", "info")
+Format = Literal["csv", "tsv", "jsonl", "parquet", "xlsx"]
 FLAGS, WITH_VALUE = ("--proba", "--json", "--help"), ("--model", "--revision")
 """Options of `evenmood text`, without and with a value."""
 OPTION = re.compile(r"--[a-z][a-z-]*(=.*)?")
 SIMILAR = 0.85
 """Minimum difflib ratio at which a word is treated as a mistyped command."""
-Model = Annotated[str | None, typer.Option(help="Folder or Hub id; the bundled model if left out.")]
-Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub repository.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def _version(asked: bool) -> None:
@@ -65,11 +75,11 @@ def classify(
     as_json: Json = False,
 ) -> None:
     """Print the emotions of one text."""
-    _check_stdout()
+    check_stdout()
     if words == ["-"] and sys.stdin is None:
         raise UsageError("standard input is closed; give the text as an argument")
     text = sys.stdin.buffer.read().decode("utf-8", "replace") if words == ["-"] else as_utf8(" ".join(words))
-    classifier = _load(model, revision)
+    classifier = load(model, revision)
     prediction = classifier.predict(text)
     by_label = prediction.probabilities
     if as_json:
@@ -88,29 +98,27 @@ def classify(
 @app.command()
 def predict(
     source: Annotated[
-        str, typer.Argument(metavar="IN", help="CSV, TSV, JSON Lines, Parquet or .txt file; - for stdin.")
+        str, typer.Argument(metavar="IN", help="CSV, TSV, JSON Lines, Parquet, Excel or .txt file; - for stdin.")
     ],
     target: Annotated[str, typer.Argument(metavar="[OUT]", help="File to write; - for stdout.")] = "-",
-    column: Annotated[str, typer.Option(help="Column that holds the texts.")] = "text",
+    column: Column = "text",
     output_format: Annotated[
         Format | None, typer.Option("--format", help="Format of OUT, where its name does not tell; else as IN.")
     ] = None,
-    input_format: Annotated[
-        InputFormat | None, typer.Option(help="Format of IN, where its name does not tell.")
-    ] = None,
+    input_format: InputKind = None,
     labels: Annotated[str | None, typer.Option(help="Give these labels only: joy,anger")] = None,
     proba: Annotated[bool, typer.Option("--proba", help="Add a column per label with its probability.")] = False,
+    emotions_only: Annotated[
+        bool, typer.Option("--emotions-only", help="Write the added columns alone, and that of --id.")
+    ] = False,
+    id_column: Annotated[str | None, typer.Option("--id", help="Column to keep with --emotions-only.")] = None,
     model: Model = None,
     revision: Revision = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out broken rows, and count them.")] = False,
+    skip_bad: SkipBad = False,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse rows without a text.")] = False,
-    encoding: Annotated[
-        str | None, typer.Option(help="Encoding of IN: utf-8, utf-16, windows-1252, …; detected if left out.")
-    ] = None,
-    delimiter: Annotated[
-        str | None, typer.Option(help="Between the cells of a CSV file: ';', tab, …; detected if left out.")
-    ] = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
     output_encoding: Annotated[
         str | None,
         typer.Option(help="Encoding of a CSV or TSV file OUT; as IN if that has the same format, else utf-8."),
@@ -118,7 +126,7 @@ def predict(
     output_delimiter: Annotated[
         str | None, typer.Option(help="Between the cells of a CSV file OUT; as IN if that is CSV too, else a comma.")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    quiet: Quiet = False,
     engine: Annotated[
         Literal["local", "ray"], typer.Option(help="This process, or a Ray cluster; that takes Parquet alone.")
     ] = "local",
@@ -139,14 +147,14 @@ def predict(
     target = STREAM if target in STANDARD_OUTPUT else target
     kind = tables.format_of(source, input_format, "--input-format")
     if output_format is None and target == STREAM:
-        output_format = {"parquet": "jsonl", "txt": "csv"}.get(kind, kind)  # type: ignore[assignment]
+        output_format = {"parquet": "jsonl", "xlsx": "csv", "txt": "csv"}.get(kind, kind)  # type: ignore[assignment]
     out_kind = tables.format_of(target, output_format, "--format")
     if out_kind == "txt":
-        raise UsageError(f"{target}: a text file has no columns for emotions; write .csv, .tsv, .jsonl or .parquet")
+        raise UsageError(f"{target}: a text file has no columns; write .csv, .tsv, .jsonl, .parquet or .xlsx")
     if Path(source).is_file() and Path(target).exists() and Path(source).samefile(target):
         raise UsageError(f"{target} is the input itself; choose another name")
     check_output(target, overwrite)
-    _check_kinds(
+    check_kinds(
         ("--encoding", encoding, kind, ("csv", "tsv", "jsonl", "txt")),
         ("--delimiter", delimiter, kind, ("csv",)),
         ("--output-encoding", output_encoding, out_kind, ("csv", "tsv")),
@@ -160,16 +168,23 @@ def predict(
         raise UsageError("--engine ray reads a Parquet file and writes one; name both, or leave the option out")
     if engine == "local" and ray_address:
         raise UsageError("--ray-address is of --engine ray")
-    classifier = _load(model, revision)
+    if id_column is not None and not emotions_only:
+        raise UsageError("--id requires --emotions-only; without it all columns are kept")
+    if engine == "ray" and emotions_only:
+        raise UsageError("--emotions-only requires --engine local")
+    classifier = load(model, revision)
     chosen = _chosen(labels, classifier.labels)
     added = scored.added_names(chosen, proba)
     column = tables.find_column(source, kind, column, delimiter, encoding)
-    bad, doubtful = _Tally(), _Tally()
+    kept = None
+    if emotions_only:
+        kept = [tables.find_column(source, kind, id_column, delimiter, encoding)] if id_column is not None else []
+    bad, doubtful = Tally(), Tally()
     count = long_texts = missing = 0
     form: Form | None = None
     on_bad = bad.add if skip_bad else tables.refuse
     with ExitStack() as stack:
-        advance = _progress(stack, quiet)
+        advance = progress_bar(stack, quiet)
         if engine == "ray":
             from evenmood.distributed import ray_cluster as cluster
 
@@ -179,6 +194,7 @@ def predict(
             count, missing = cluster.write_file(pieces, target, column, source, on_bad, advance, overwrite, strict)
         else:
             job = scored.TableJob(source, kind, target, out_kind, column, chosen, proba, on_bad, overwrite, strict)
+            job = replace(job, kept=kept)
             job = replace(job, on_doubt=doubtful.add, encoding=encoding, delimiter=delimiter)
             job = replace(job, output_encoding=output_encoding, output_delimiter=output_delimiter)
             for part in scored.predict_table(classifier, job):
@@ -201,20 +217,23 @@ def predict(
         print(f"left out {bad.count:,} broken rows of {count + bad.count:,}; the first: {bad.first}", file=sys.stderr)
 
 
+app.command()(report)
+
+
 @app.command()
 def info(
     name: Annotated[
-        str | None, typer.Argument(metavar="[MODEL]", help="Folder or Hub id; the bundled model if left out.")
+        str | None, typer.Argument(metavar="[MODEL]", help="fast, accurate, a folder or a Hub id; fast if left out")
     ] = None,
     model: Model = None,
     revision: Revision = None,
     as_json: Json = False,
 ) -> None:
     """Print what a model is: labels, thresholds, measured figures, origin, size."""
-    _check_stdout()
+    check_stdout()
     if name and model:
         raise UsageError(f"two models, {name!r} and --model {model!r}; give the model once")
-    classifier = _load(name or model, revision)
+    classifier = load(name or model, revision)
     about = classifier.info
     if as_json:
         print_json({**asdict(about), "bytes": classifier.file_sizes()})
@@ -226,9 +245,9 @@ def info(
     figures: Any = about.metrics[split] if split else {}
     per_label = figures.get("per_label", {})
     size = sum(classifier.file_sizes().values()) / 1e6
-    attention = "attention" if about.attention else "average over time"
-    print(f"{classifier.folder}: {size:.1f} MB, {len(about.labels)} labels, {about.max_length} tokens, {attention}")
-    for key in ("data", "vectors", "evenmood"):
+    network = "attention" if about.attention else "average over time" if about.kind == "bilstm" else about.kind
+    print(f"{classifier.folder}: {size:.1f} MB, {len(about.labels)} labels, {about.max_length} tokens, {network}")
+    for key in ("data", "vectors", "base", "evenmood"):
         if key in about.trained_from:
             print(f"trained {'with evenmood' if key == 'evenmood' else 'from ' + key}: {about.trained_from[key]}")
     for key, title in (("macro_f1", "macro-F1"), ("micro_f1", "micro-F1"), ("macro_roc_auc", "macro ROC AUC")):
@@ -246,34 +265,6 @@ def info(
         print(line)
 
 
-def _load(model: str | None, revision: str | None) -> "EmotionClassifier":
-    from evenmood.classifier import EmotionClassifier
-
-    return EmotionClassifier.from_pretrained(model, revision=revision)
-
-
-class _Tally:
-    """How many messages there were, and the first."""
-
-    def __init__(self) -> None:
-        self.count, self.first = 0, ""
-
-    def add(self, message: str) -> None:
-        self.count, self.first = self.count + 1, self.first or message
-
-
-def _check_kinds(*options: tuple[str, str | None, str, tuple[str, ...]]) -> None:
-    """Raise `UsageError` for an option that the format has no use for: name, value, format, formats it is for."""
-    for flag, value, kind, kinds in options:
-        if value is not None and kind not in kinds:
-            raise UsageError(f"{flag} is for {' and '.join(kinds)}; the format is {kind}")
-
-
-def _check_stdout() -> None:
-    if sys.__stdout__ is None:
-        raise UsageError("standard output is closed; there is nowhere to print to")
-
-
 def _chosen(labels: str | None, known: Sequence[str]) -> list[str]:
     if labels is None:
         return list(known)
@@ -282,23 +273,6 @@ def _chosen(labels: str | None, known: Sequence[str]) -> list[str]:
     if unknown or not chosen:
         raise UsageError(f"--labels: no label {unknown[0] if unknown else labels!r}; the labels are {', '.join(known)}")
     return chosen
-
-
-def _progress(stack: ExitStack, quiet: bool) -> Any:
-    """A function to call with the rows done and the share of the input read; shows a bar on a terminal."""
-    if quiet or not sys.stderr.isatty():
-        return lambda count, done: None
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    shown = [TextColumn("{task.fields[rows]:,} rows"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()]
-    progress = stack.enter_context(Progress(*shown, console=Console(stderr=True)))
-    task = progress.add_task("", total=None, rows=0)
-
-    def advance(count: int, done: float | None) -> None:
-        progress.update(task, rows=count, completed=done or 0, total=None if done is None else 1)
-
-    return advance
 
 
 def arguments_of(given: Sequence[str], piped: bool) -> list[str]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 from evenmood.errors import UsageError
 from evenmood.inputs import is_missing
 from evenmood.prediction import Prediction
-from evenmood.tables import parquet_tables
+from evenmood.tables import excel_tables, parquet_tables
 from evenmood.tables import streams as tables
-from evenmood.tables.chunk import JsonRow, Row, encodable_names
+from evenmood.tables.chunk import JsonRow, Row, encodable_names, has_column
 from evenmood.tables.table_files import open_seekable, whole_file
 from evenmood.tables.table_form import Form, form_to_write
 
@@ -109,13 +109,23 @@ def emotions_of(
 
 
 def arrow_with_emotions(
-    classifier: "EmotionClassifier", table: Any, column: str, chosen: list[str], proba: bool
+    classifier: "EmotionClassifier",
+    table: Any,
+    column: str,
+    chosen: list[str],
+    proba: bool,
+    kept: Sequence[str] | None = None,
 ) -> tuple[Any, Answers]:
-    """An Arrow table with the added columns, all others as they are; a row without a text has nulls in them."""
+    """An Arrow table with the added columns, the others as they are; a row without a text has nulls in them.
+
+    `kept` are the columns to keep; None keeps all.
+    """
     import pyarrow
 
     texts = [None if is_missing(text) else text for text in table[column].to_pylist()]
     answers = emotions_of(classifier, texts, chosen, proba, flat=False)
+    if kept is not None:
+        table = table.select(kept)
     for name in added_names(chosen, proba):
         values = pyarrow.array([row[name] for row in answers.columns], _arrow_type(name))
         table = table.append_column(name, values)
@@ -129,13 +139,18 @@ def check_free(source: str, columns: Sequence[str], added: Sequence[str]) -> Non
         raise UsageError(f"{source}: has a column {taken[0]!r} already; rename or drop it first")
 
 
-def schema_with(chunk: "Chunk", kind: str, added: Sequence[str] = ADDED) -> Any:
-    """The Parquet schema with the added columns; None, for JSON Lines, lets the writer find it from the rows."""
+def schema_with(chunk: "Chunk", kind: str, added: Sequence[str] = ADDED, kept: Sequence[str] | None = None) -> Any:
+    """The Parquet schema with the added columns; None, for JSON Lines and Excel, lets the writer infer it.
+
+    `kept` are the columns of the table in it; None takes all.
+    """
     import pyarrow
 
-    if kind == "jsonl":
+    if kind in ("jsonl", "xlsx"):
         return None
     schema = chunk.schema or pyarrow.schema([(name, pyarrow.string()) for name in chunk.columns])
+    if kept is not None:
+        schema = pyarrow.schema([schema.field(name) for name in kept], metadata=schema.metadata)
     for name in added:
         schema = schema.append(pyarrow.field(name, _arrow_type(name)))
     return schema
@@ -164,6 +179,7 @@ class TableJob:
         on_bad: As in `tables.read_chunks`.
         overwrite: Replace a file that exists.
         strict: Whether a row without a text is a bad row; else it gets an empty answer.
+        kept: Columns of the table that are written before the added ones; None writes all.
         on_doubt: As in `tables.read_chunks`.
         encoding, delimiter: As in `tables.read_chunks`.
         output_encoding, output_delimiter: Of CSV and TSV; None for those of a source of the same format.
@@ -179,6 +195,7 @@ class TableJob:
     on_bad: Callable[[str], None]
     overwrite: bool = False
     strict: bool = False
+    kept: Sequence[str] | None = None
     on_doubt: Callable[[str], None] = tables.ignore
     encoding: str | None = None
     delimiter: str | None = None
@@ -189,6 +206,19 @@ class TableJob:
     def added(self) -> list[str]:
         """Names of the added columns."""
         return added_names(self.chosen, self.proba)
+
+    def kept_of(self, columns: Sequence[str]) -> list[str]:
+        """The columns of the table that are written.
+
+        Raises:
+            UsageError: One that shall be kept is not there, or has the name of an added column.
+        """
+        if self.kept is not None and self.source_format != "jsonl":  # whose rows may differ in their keys
+            for name in self.kept:
+                has_column(name, columns, self.source)
+        names = [name for name in columns if self.kept is None or name in self.kept]
+        check_free(self.source, names, self.added)
+        return names
 
 
 def predict_table(classifier: "EmotionClassifier", job: TableJob) -> Iterator[Written]:
@@ -201,7 +231,7 @@ def predict_table(classifier: "EmotionClassifier", job: TableJob) -> Iterator[Wr
 
 
 def _predict_rows(classifier: "EmotionClassifier", job: TableJob) -> Iterator[Written]:
-    flat = job.target_format in ("csv", "tsv")
+    flat, as_text = job.target_format in ("csv", "tsv", "xlsx"), job.target_format in ("csv", "tsv")
     with ExitStack() as stack:
         write = None
         for chunk in tables.read_chunks(
@@ -215,33 +245,40 @@ def _predict_rows(classifier: "EmotionClassifier", job: TableJob) -> Iterator[Wr
             allow_empty=not job.strict,
             on_doubt=job.on_doubt,
         ):
-            check_free(job.source, chunk.columns, job.added)
+            names = job.kept_of(chunk.columns)
             if write is None:
-                write = stack.enter_context(_writer(job, chunk))
-            texts = _texts(job, chunk)
+                write = stack.enter_context(_writer(job, chunk, names))
+            texts = texts_of(chunk, job.column, job.source_format)
             answers = emotions_of(classifier, texts, job.chosen, job.proba, flat)
-            if job.source_format == job.target_format == "jsonl":
+            if job.source_format == job.target_format == "jsonl" and job.kept is None:
                 lines = cast(list[JsonRow], chunk.rows)
                 write([JsonRow({}, row.extended(one)) for row, one in zip(lines, answers.columns, strict=True)])
             else:
-                rows = (row.cells() if flat and isinstance(row, JsonRow) else row for row in chunk.rows)
-                write([row | added for row, added in zip(rows, answers.columns, strict=True)])
+                rows = (row.cells() if as_text and isinstance(row, JsonRow) else row for row in chunk.rows)
+                if job.kept is not None:
+                    kept = set(encodable_names(names)) | set(names)
+                    rows = ({name: value for name, value in row.items() if name in kept} for row in rows)
+                write([{**row, **added} for row, added in zip(rows, answers.columns, strict=True)])
             yield Written(len(chunk.rows), chunk.done, answers.long_texts, answers.missing, chunk.form)
 
 
-def _texts(job: TableJob, chunk: "Chunk") -> list[str | None]:
+def texts_of(chunk: "Chunk", column: str, kind: str) -> list[str | None]:
     """The texts of a chunk; None for null, and for an empty cell of a format that has no null."""
-    texts = [row[job.column] for row in chunk.rows]
-    if job.source_format in ("csv", "tsv", "txt"):
+    texts = [row[column] for row in chunk.rows]
+    if kind in ("csv", "tsv", "txt"):
         return [text or None for text in texts]
+    if kind == "xlsx":
+        return [excel_tables.text_of(text) for text in texts]
     return [None if is_missing(text) else text for text in texts]
 
 
-def _writer(job: TableJob, chunk: "Chunk") -> AbstractContextManager[Callable[[list[Row]], None]]:
-    """The writer of a job, by the first chunk."""
-    names, schema, form = [*chunk.columns, *job.added], None, None
+def _writer(job: TableJob, chunk: "Chunk", kept: Sequence[str]) -> AbstractContextManager[Callable[[list[Row]], None]]:
+    """The writer of a job, by the first chunk and the columns of it that are written."""
+    names, schema, form = [*kept, *job.added], None, None
     if job.target_format == "parquet":
-        schema = schema_with(chunk, job.source_format, job.added)
+        schema = schema_with(chunk, job.source_format, job.added, kept)
+    elif job.target_format == "xlsx":
+        names = encodable_names(names)
     elif job.target_format in ("csv", "tsv"):
         form = chunk.form if job.source_format == job.target_format else None
         form = form or (tables.TSV_FORM if job.target_format == "tsv" else Form())
@@ -260,8 +297,8 @@ def _predict_arrow(classifier: "EmotionClassifier", job: TableJob) -> Iterator[W
         for table, done in parquet_tables.read_tables(
             job.source, file, job.column, job.on_bad, size, allow_null=not job.strict
         ):
-            check_free(job.source, table.schema.names, job.added)
-            result, answers = arrow_with_emotions(classifier, table, job.column, job.chosen, job.proba)
+            kept = job.kept_of(table.schema.names)
+            result, answers = arrow_with_emotions(classifier, table, job.column, job.chosen, job.proba, kept)
             if writer is None:
                 output = stack.enter_context(whole_file(job.target, job.overwrite))
                 writer = stack.enter_context(parquet.ParquetWriter(output, result.schema))

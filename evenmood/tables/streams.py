@@ -1,4 +1,4 @@
-"""CSV, TSV, JSON Lines and Parquet, read and written in a stream: memory holds a chunk of rows at a time."""
+"""CSV, TSV, JSON Lines, Parquet and Excel, read and written in a stream: memory holds a chunk of rows at a time."""
 
 import csv
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from evenmood.errors import DataError, UsageError
-from evenmood.tables import parquet_tables
+from evenmood.tables import excel_tables, parquet_tables
 from evenmood.tables.chunk import Chunk, JsonRow, Row, encodable_names
 from evenmood.tables.table_files import FORMATS, STREAM, open_input, open_seekable, whole_file
 from evenmood.tables.table_form import Form, decoded_lines, read_form
@@ -62,7 +62,7 @@ def read_chunks(
 
     Args:
         name: File, or `-` for standard input.
-        kind: `csv`, `tsv`, `jsonl`, `parquet`, or `txt` for a text a line, whose column is `text`.
+        kind: `csv`, `tsv`, `jsonl`, `parquet`, `xlsx`, or `txt` for a text a line, whose column is `text`.
         column: Column that must be there and hold strings; None where the caller looks for himself.
         on_bad: Called with what is wrong with a row, and where; if it returns, the row is left out.
         size: Rows a chunk at the most.
@@ -70,7 +70,7 @@ def read_chunks(
         header: Names of the columns of a text file whose first line is a row already.
         encoding: Name of a Python codec; None detects UTF-8, UTF-16 and Windows-1252. Of text formats.
         allow_null: Whether rows whose text is null stay, as None; else they are bad rows. Of JSON Lines and Parquet.
-        allow_empty: Whether rows whose text is an empty cell stay; else they are bad rows. Of CSV, TSV and text.
+        allow_empty: Whether rows whose text is an empty cell stay; else they are bad rows. Of CSV, TSV, Excel and text.
         on_doubt: Called with a row of a `csv` file that is likely several, because of a stray quotation mark.
 
     Raises:
@@ -81,6 +81,10 @@ def read_chunks(
         with open_seekable(name) as seekable:
             tables = parquet_tables.read_tables(name, seekable, column, on_bad, size, allow_null)
             yield from parquet_tables.as_chunks(tables)
+        return
+    if kind == "xlsx":
+        with open_seekable(name) as seekable:
+            yield from _excel_chunks(name, seekable, column, on_bad, size, allow_empty)
         return
     with open_input(name) as opened:
         total = 0 if name == STREAM else os.fstat(opened.fileno()).st_size
@@ -116,6 +120,24 @@ def read_chunks(
             lines.detach()  # closing them would close standard input
 
 
+def _excel_chunks(
+    name: str, file: BinaryIO, column: str | None, on_bad: Complaint, size: int, allow_empty: bool
+) -> Iterator[Chunk]:
+    columns, rows = excel_tables.read_rows(name, file, column)
+    chunk: list[Row] = []
+    empty = True
+    for number, (row, done) in enumerate(rows, 1):
+        if column is not None and not allow_empty and excel_tables.text_of(row[column]) is None:
+            on_bad(f"{name}, row {number} of those that are not blank: {column!r} is empty")
+            continue
+        chunk.append(row)
+        if len(chunk) == size:
+            yield Chunk(columns, chunk, done=done)
+            chunk, empty = [], False
+    if chunk or empty:
+        yield Chunk(columns, chunk, done=1.0)
+
+
 @contextmanager
 def write_rows(
     name: str,
@@ -130,7 +152,7 @@ def write_rows(
 
     Args:
         name: File, or `-` for standard output.
-        kind: `csv`, `tsv`, `jsonl` or `parquet`.
+        kind: `csv`, `tsv`, `jsonl`, `parquet` or `xlsx`.
         columns: Names of the columns, in order; JSON Lines, and Parquet without a schema, take what a row has.
         schema: Arrow schema for Parquet; None infers one that fits all rows.
         overwrite: Replace a file that exists.
@@ -177,6 +199,9 @@ def _writer(
             else parquet_tables.row_writer(file, columns, schema)
         )
         with writer as write:
+            yield write
+    elif kind == "xlsx":
+        with excel_tables.row_writer(file, columns) as write:
             yield write
     elif kind == "jsonl":
         yield lambda rows: file.writelines(_json_line(row) for row in rows) or None

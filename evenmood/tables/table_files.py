@@ -19,7 +19,10 @@ except ModuleNotFoundError:  # Windows has no advisory locks
 
 STREAM = "-"
 """The file name of standard input and output."""
-FORMATS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".txt": "txt"}
+FORMATS = {
+    **{".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"},
+    **{".parquet": "parquet", ".xlsx": "xlsx", ".txt": "txt"},
+}
 """Format by a file name's ending."""
 STANDARD_OUTPUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 _DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
@@ -51,7 +54,7 @@ def open_input(name: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def open_seekable(name: str) -> Iterator[BinaryIO]:
-    """As `open_input`; what cannot be searched is read whole, as Parquet has its index at its end."""
+    """As `open_input`; what cannot be searched is read whole, as Parquet and Excel have their index at the end."""
     with open_input(name) as file:
         yield file if name != STREAM and file.seekable() else BytesIO(file.read())
 

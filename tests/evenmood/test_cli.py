@@ -171,7 +171,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
         ("in.jsonl", b'{"text": 3}\n', "line 1: 'text' is 3, not a string", 1),
         ("in.jsonl", b'{"other": "a"}\n', "line 1: no 'text'; there are 'other'", 1),
         ("in.parquet", b"not parquet at all", "not a Parquet file", 1),
-        ("in.xlsx", b"x", "the name does not tell the format; say it with --input-format", 2),
+        ("in.xls", b"x", "the name does not tell the format; say it with --input-format", 2),
     ],
 )
 def test_bad_tables(tmp_path: Path, name: str, content: bytes, message: str, code: int) -> None:
@@ -204,6 +204,36 @@ def test_header_only_and_very_long_fields(tmp_path: Path) -> None:
     rows = printed.splitlines()
     assert [row[:3] for row in rows[1:]] == ["so ", "NUL"]
     assert len(rows[1]) > len(long)
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_emotions_only(kind: str, table: Path, tmp_path: Path) -> None:
+    whole, out = tmp_path / f"whole.{kind}", tmp_path / f"out.{kind}"
+    evenmood("predict", table, whole)
+    evenmood("predict", table, out, "--emotions-only", "--id", "ID")
+    assert _columns(out) == ["id", *HEADER[2:]]
+    evenmood("predict", table, out, "--emotions-only", "--proba", "--labels", "joy", "--overwrite")
+    assert _columns(out) == [*HEADER[2:], "emotion_joy"]
+    evenmood("predict", whole, out, "--emotions-only", "--id", "id", "--overwrite")  # its own columns are replaced
+    assert _columns(out) == ["id", *HEADER[2:]]
+    assert "--id requires --emotions-only" in evenmood("predict", table, "--id", "id", code=2)[1]
+    problem = "--emotions-only requires --engine local"
+    assert (
+        kind != "parquet"
+        or problem in evenmood("predict", whole, out, "--overwrite", "--emotions-only", "--engine", "ray", code=2)[1]
+    )
+    assert (
+        kind == "jsonl" or "no column 'key'" in evenmood("predict", whole, "--emotions-only", "--id", "key", code=2)[1]
+    )
+    taken = evenmood("predict", whole, "--emotions-only", "--id", "emotions", code=2)[1]
+    assert "has a column 'emotions' already" in taken
+
+
+def _columns(path: Path) -> list[str]:
+    if path.suffix == ".parquet":
+        return list(parquet.read_schema(path).names)
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    return list(json.loads(first)) if path.suffix == ".jsonl" else first.split(",")
 
 
 def test_outputs_that_may_not_be_written(table: Path, tmp_path: Path) -> None:

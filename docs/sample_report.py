@@ -1,0 +1,77 @@
+"""Write the sample report: `python docs/sample_report.py docs/sample-report.html`.
+
+The texts were written for this project. Their products and dates are invented here, so that there is something to
+compare: each product is talked about more in some moods, and one of them gets worse over the year.
+"""
+
+import csv
+import hashlib
+import json
+import sys
+import tempfile
+from datetime import date, timedelta
+from pathlib import Path
+
+from pyarrow import parquet
+
+from evenmood import GROUP_OF
+from evenmood.cli.command import run
+from evenmood.cli.commands import app
+
+ROOT = Path(__file__).parent.parent
+WRITTEN = ROOT / "data_build/written/train.parquet"
+EVERYDAY = ROOT / "train/evaluation/everyday"
+DOMAINS = ("product review", "app review", "support ticket", "survey answer", "restaurant review", "direct message")
+PRODUCTS = ("Kettle", "Headphones", "Desk lamp", "Backpack", "Phone app")
+LIKED, DISLIKED = PRODUCTS[1], PRODUCTS[4]
+FIRST_DAY, DAYS = date(2026, 1, 1), 330
+NOTE = (
+    "This is a sample. The texts were written for evenmood; the products and dates are invented, and so is every "
+    "difference between products and over time."
+)
+
+
+def texts() -> list[tuple[str, str]]:
+    """Texts with the first label that their writers gave them."""
+    rows = [row for row in parquet.read_table(WRITTEN).to_pylist() if row["domain"] in DOMAINS]
+    found = [(row["text"], row["labels"][0]) for row in rows]
+    for name in ("validation", "test", "long"):
+        for line in (EVERYDAY / f"{name}.jsonl").read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            found.append((row["text"], row["labels"][0]))
+    return found
+
+
+def invented(text: str, label: str) -> tuple[str, date]:
+    """A product and a date, by the text's hash and its label's sentiment."""
+    digest = hashlib.sha256(text.encode()).digest()
+    product, place = PRODUCTS[digest[0] % len(PRODUCTS)], int.from_bytes(digest[1:4]) / 2**24
+    sentiment = GROUP_OF[label]
+    if product == LIKED and sentiment == "negative" and digest[4] < 110:
+        product = DISLIKED
+    if product == DISLIKED and sentiment == "positive" and digest[5] < 110:
+        product = LIKED
+    if product == DISLIKED and sentiment == "negative":
+        place **= 0.4  # later in the year
+    if label in ("joy", "excitement", "love", "surprise"):
+        place = place**0.6 if digest[6] < 128 else place
+    return product, FIRST_DAY + timedelta(days=int(place * DAYS))
+
+
+def main() -> None:
+    """Write the table into a temporary folder, and its report."""
+    if len(sys.argv) != 2:
+        sys.exit("usage: python docs/sample_report.py OUT.html")
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder) / "comments.csv"
+        with table.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["text", "product", "date"])
+            writer.writerows([text, *invented(text, label)] for text, label in texts())
+        columns = ["--time", "date", "--group", "product"]
+        words = ["--title", "Sample: comments on five products", "--note", NOTE, "--day", "2026-11-26"]
+        run(app, "evenmood", ["report", str(table), sys.argv[1], *columns, *words, "--overwrite"])
+
+
+if __name__ == "__main__":
+    main()

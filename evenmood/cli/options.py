@@ -1,0 +1,78 @@
+"""What several commands of `evenmood` share: options, the model, progress."""
+
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from evenmood.errors import UsageError
+
+if TYPE_CHECKING:
+    from evenmood.classifier import EmotionClassifier
+
+InputFormat = Literal["csv", "tsv", "jsonl", "parquet", "xlsx", "txt"]
+Model = Annotated[str | None, typer.Option(help="fast, accurate, a folder or a Hub id; fast if left out")]
+Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub repository.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Column = Annotated[str, typer.Option(help="Column that holds the texts.")]
+InputKind = Annotated[InputFormat | None, typer.Option(help="Format of IN, where its name does not tell.")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out broken rows, and count them.")]
+Encoding = Annotated[
+    str | None, typer.Option(help="Encoding of IN: utf-8, utf-16, windows-1252, …; detected if left out.")
+]
+Delimiter = Annotated[
+    str | None, typer.Option(help="Between the cells of a CSV file: ';', tab, …; detected if left out.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
+
+
+def load(model: str | None, revision: str | None) -> "EmotionClassifier":
+    """The classifier that the options name."""
+    from evenmood.classifier import EmotionClassifier
+
+    return EmotionClassifier.from_pretrained(model, revision=revision)
+
+
+class Tally:
+    """How many messages there were, and the first."""
+
+    def __init__(self) -> None:
+        """Start at none."""
+        self.count, self.first = 0, ""
+
+    def add(self, message: str) -> None:
+        """Count a message."""
+        self.count, self.first = self.count + 1, self.first or message
+
+
+def check_kinds(*options: tuple[str, str | None, str, tuple[str, ...]]) -> None:
+    """Raise `UsageError` for an option that the format has no use for: name, value, format, formats it is for."""
+    for flag, value, kind, kinds in options:
+        if value is not None and kind not in kinds:
+            raise UsageError(f"{flag} is for {' and '.join(kinds)}; the format is {kind}")
+
+
+def check_stdout() -> None:
+    """Raise `UsageError` if standard output is closed."""
+    if sys.__stdout__ is None:
+        raise UsageError("standard output is closed; there is nowhere to print to")
+
+
+def progress_bar(stack: ExitStack, quiet: bool) -> Any:
+    """A function to call with the rows done and the share of the input read; shows them on a terminal, and the rate."""
+    if quiet or not sys.stderr.isatty():
+        return lambda count, done: None
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    rows = TextColumn("{task.fields[rows]:,} rows, {task.fields[rate]:,.0f} rows/s")
+    shown = [rows, BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()]
+    progress = stack.enter_context(Progress(*shown, console=Console(stderr=True)))
+    task = progress.add_task("", total=None, rows=0, rate=0.0)
+
+    def advance(count: int, done: float | None) -> None:
+        rate = count / max(progress.tasks[0].elapsed or 0, 1e-3)
+        progress.update(task, rows=count, rate=rate, completed=done or 0, total=None if done is None else 1)
+
+    return advance

@@ -1,0 +1,154 @@
+"""The `evenmood report` command: an HTML page about a table of texts."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evenmood.cli.options import (
+    Column,
+    Delimiter,
+    Encoding,
+    InputKind,
+    Model,
+    Quiet,
+    Revision,
+    SkipBad,
+    Tally,
+    check_kinds,
+    load,
+    progress_bar,
+)
+from evenmood.errors import UsageError
+
+READ_ROWS = 5000
+"""Rows of a chunk: more are faster to count."""
+
+
+def report(
+    source: Annotated[
+        str, typer.Argument(metavar="IN", help="CSV, TSV, JSON Lines, Parquet, Excel or .txt file; - for stdin.")
+    ],
+    target: Annotated[str, typer.Argument(metavar="OUT", help="HTML file to write; - for stdout.")],
+    column: Column = "text",
+    time: Annotated[str | None, typer.Option(help="Column that holds a date or time, for the timeline.")] = None,
+    group: Annotated[str | None, typer.Option(help="Column whose values are compared: a product, a country.")] = None,
+    json_file: Annotated[str | None, typer.Option("--json", help="JSON file for the figures.")] = None,
+    title: Annotated[str | None, typer.Option(help="Title of the page; the name of IN if left out.")] = None,
+    note: Annotated[str | None, typer.Option(help="A sentence for readers, shown at the top.")] = None,
+    time_format: Annotated[
+        str | None, typer.Option(help="Form of the dates, such as '%d/%m/%Y'; detected if left out.")
+    ] = None,
+    day: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day that the page names; today if left out.")
+    ] = None,
+    input_format: InputKind = None,
+    model: Model = None,
+    revision: Revision = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
+    skip_bad: SkipBad = False,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write one HTML page about the emotions of a table's texts.
+
+    Example: evenmood report comments.csv report.html --time date --group product
+
+    The page shows the share of each emotion with its 95 % interval, the texts over time, groups compared, emotions
+    that occur together, typical texts, and what the model is unsure about. It loads nothing from the network. The
+    table is read in a stream, whatever its size.
+    """
+    from evenmood import __version__
+    from evenmood.report.counts import ScoredTexts
+    from evenmood.report.dates import check_format
+    from evenmood.report.page import About
+    from evenmood.report.write import write_report
+    from evenmood.tables import streams as tables
+    from evenmood.tables.chunk import has_column
+    from evenmood.tables.scored import texts_of
+    from evenmood.tables.table_files import STREAM, check_output
+    from evenmood.tables.table_form import check_delimiter, check_encoding
+
+    kind = tables.format_of(source, input_format, "--input-format")
+    targets = [target, *([json_file] if json_file else [])]
+    if len({name if name == STREAM else str(Path(name).absolute()) for name in targets}) < len(targets):
+        raise UsageError(f"{target} and --json {json_file} are the same file; choose another name for one")
+    for name in targets:
+        if Path(source).is_file() and Path(name).exists() and Path(source).samefile(name):
+            raise UsageError(f"{name} is the input itself; choose another name")
+        check_output(name, overwrite)
+    check_kinds(
+        ("--encoding", encoding, kind, ("csv", "tsv", "jsonl", "txt")),
+        ("--delimiter", delimiter, kind, ("csv",)),
+    )
+    if time_format is not None:
+        if time is None:
+            raise UsageError("--time-format requires --time")
+        check_format(time_format)
+    encoding = check_encoding(encoding, "--encoding")
+    delimiter = check_delimiter(delimiter, "--delimiter")
+    classifier = load(model, revision)
+    column = tables.find_column(source, kind, column, delimiter, encoding)
+    time, group = (name and tables.find_column(source, kind, name, delimiter, encoding) for name in (time, group))
+    bad = Tally()
+
+    with ExitStack() as stack:
+        advance = progress_bar(stack, quiet)
+
+        def batches() -> Iterator[ScoredTexts]:
+            rows = 0
+            for chunk in tables.read_chunks(
+                source,
+                kind,
+                column,
+                bad.add if skip_bad else tables.refuse,
+                READ_ROWS,
+                delimiter,
+                encoding=encoding,
+                allow_null=True,
+            ):
+                if kind != "jsonl":  # whose rows may differ in their keys
+                    for name in (time, group):
+                        has_column(name, chunk.columns, source)
+                texts = texts_of(chunk, column, kind)
+                read = classifier.read(texts)
+                yield ScoredTexts(
+                    texts,
+                    read.probabilities,
+                    read.windows,
+                    [row.get(time) for row in chunk.rows] if time else None,
+                    [row.get(group) for row in chunk.rows] if group else None,
+                )
+                rows += len(texts)
+                advance(rows, chunk.done)
+
+        about = About(
+            title=title or (Path(source).name if source != STREAM else "standard input"),
+            model=model or "bundled model",
+            version=__version__,
+            text_column=column,
+            group_column=group,
+            note=note,
+            day=day.date() if day else date.today(),
+            metrics=classifier.info.metrics,
+        )
+        figures = write_report(
+            target,
+            batches(),
+            classifier.thresholds,
+            about,
+            json_target=json_file,
+            time_format=time_format,
+            overwrite=overwrite,
+        )
+    if figures.missing:
+        print(f"{figures.missing:,} of {figures.rows:,} rows have no text and are left out", file=sys.stderr)
+    if figures.undated:
+        print(f"{figures.undated:,} of {figures.answered:,} texts have no date that can be read", file=sys.stderr)
+    if bad.count:
+        print(f"left out {bad.count:,} broken rows; the first: {bad.first}", file=sys.stderr)

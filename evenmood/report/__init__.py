@@ -1,0 +1,1 @@
+"""Reports about scored texts: one HTML page, and its figures; see `evenmood.report.write.write_report`."""

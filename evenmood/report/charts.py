@@ -1,0 +1,204 @@
+"""Charts as inline SVG that fills the width it is given: positions are percentages, text keeps its size.
+
+Everything that a chart shows is also in a table beside it; the drawings themselves are hidden from screen readers.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape as html_escape
+
+import numpy as np
+
+from evenmood.text.normalization import encodable
+
+PATTERNS = """<svg class="patterns" width="0" height="0" aria-hidden="true" focusable="false"><defs>
+<pattern id="negative" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
+<rect class="negative" width="6" height="6"/><rect class="ink" width="1.6" height="6"/></pattern>
+<pattern id="mixed" width="8" height="8" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
+<rect class="positive" width="8" height="8"/><rect class="negative" width="4" height="8"/></pattern>
+<pattern id="ambiguous" width="7" height="7" patternUnits="userSpaceOnUse">
+<rect class="ambiguous" width="7" height="7"/><circle class="ink" cx="3.5" cy="3.5" r="1.3"/></pattern>
+<pattern id="none" width="6" height="6" patternUnits="userSpaceOnUse">
+<rect class="none" width="6" height="6"/><path class="dash" d="M0 3h3"/></pattern>
+</defs></svg>"""
+"""What tells sentiments apart without color: stripes, dots, dashes."""
+FILLS = {name: f"url(#{name})" for name in ("negative", "mixed", "ambiguous", "none")}
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_SMOOTHING = (1, 2, 3, 2, 1)
+"""Weights of a period's neighbors, itself in the middle."""
+
+
+def escape(text: object) -> str:
+    """Text for HTML, with U+FFFD for what UTF-8 cannot hold and for control characters."""
+    return html_escape(encodable(_CONTROLS.sub("\ufffd", str(text))))
+
+
+def fill(name: str) -> str:
+    """Attributes that fill a shape in the color and pattern of a sentiment or mood."""
+    return f'fill="{FILLS[name]}"' if name in FILLS else f'class="{name}"'
+
+
+def bar(value: float, low: float, high: float, largest: float, kind: str) -> str:
+    """A horizontal bar with its interval as a whisker."""
+    scale = 100 / largest if largest else 0
+    return (
+        '<svg class="bar" width="100%" height="16" aria-hidden="true" focusable="false">'
+        f'<rect y="1" width="{value * scale:.2f}%" height="14" rx="2" {fill(kind)}/>'
+        f'<line class="whisker" x1="{low * scale:.2f}%" x2="{min(100, high * scale):.2f}%" y1="8" y2="8"/></svg>'
+    )
+
+
+def stacked(parts: Sequence[tuple[str, float]], height: int) -> str:
+    """One bar of parts that add up to 1: their kinds and shares."""
+    shapes, start = [], 0.0
+    for kind, share in parts:
+        if share > 0:
+            shapes.append(f'<rect x="{100 * start:.3f}%" width="{100 * share:.3f}%" height="{height}" {fill(kind)}/>')
+        start += share
+    edges, start = [], 0.0
+    for _, share in parts[:-1]:
+        start += share
+        edges.append(f'<line class="gap" x1="{100 * start:.3f}%" x2="{100 * start:.3f}%" y1="0" y2="{height}"/>')
+    return (
+        f'<svg class="stacked" width="100%" height="{height}" aria-hidden="true" focusable="false">'
+        f"{''.join(shapes)}{''.join(edges)}</svg>"
+    )
+
+
+def swatch(kind: str) -> str:
+    """A small square in the color and pattern of a kind."""
+    return (
+        '<svg class="swatch" width="14" height="14" aria-hidden="true" focusable="false">'
+        f'<rect width="14" height="14" rx="3" {fill(kind)}/></svg>'
+    )
+
+
+def difference(value: float, low: float, high: float, largest: float) -> str:
+    """A difference as a dot on its interval, with zero in the middle."""
+
+    def at(number: float) -> str:
+        return f"{50 + 50 * number / largest:.2f}%"
+
+    kind = "more" if value > 0 else "less"
+    return (
+        '<svg class="difference" width="100%" height="18" aria-hidden="true" focusable="false">'
+        '<line class="zero" x1="50%" x2="50%" y1="0" y2="18"/>'
+        f'<line class="range {kind}" x1="{at(low)}" x2="{at(high)}" y1="9" y2="9"/>'
+        f'<circle class="{kind}" cx="{at(value)}" cy="9" r="5"/></svg>'
+    )
+
+
+def beside_chance(texts: float, expected: float, largest: float) -> str:
+    """A bar of what was counted, and a mark where chance would have it."""
+    scale = 100 / largest if largest else 0
+    return (
+        '<svg class="bar" width="100%" height="16" aria-hidden="true" focusable="false">'
+        f'<rect class="together" y="1" width="{texts * scale:.2f}%" height="14" rx="2"/>'
+        f'<line class="chance" x1="{expected * scale:.2f}%" x2="{expected * scale:.2f}%" y1="0" y2="16"/></svg>'
+    )
+
+
+@dataclass(frozen=True)
+class Line:
+    """A share over time.
+
+    Attributes:
+        kind: Its color: a sentiment.
+        shares: The smoothed share of each period; NaN where there is nothing to go by.
+        low: Lower end of its interval.
+        high: Upper end.
+        raw: The share of each period itself.
+    """
+
+    kind: str
+    shares: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    raw: np.ndarray
+
+
+def smoothed(kind: str, counts: np.ndarray, totals: np.ndarray) -> Line:
+    """The share of each period, averaged with those of its neighbors by their texts."""
+    weights = np.array(_SMOOTHING if len(counts) >= 2 * len(_SMOOTHING) else (1,), float)
+    texts = _around(totals, weights)
+    known = np.maximum(texts, 1e-9)
+    shares = np.where(texts > 0, _around(counts, weights) / known, np.nan)
+    effective = np.where(texts > 0, known**2 / np.maximum(_around(totals, weights**2), 1e-9), 1)
+    # Wilson's interval with Kish's effective sample size, for the weights.
+    z = 1.96
+    middle = (shares + z * z / effective / 2) / (1 + z * z / effective)
+    spread = np.sqrt(shares * (1 - shares) / effective + z * z / effective**2 / 4)
+    half = z * spread / (1 + z * z / effective)
+    raw = np.where(totals > 0, counts / np.maximum(totals, 1), np.nan)
+    return Line(kind, shares, np.clip(middle - half, 0, 1), np.clip(middle + half, 0, 1), raw)
+
+
+def _around(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    reach = len(weights) // 2
+    summed: np.ndarray = np.convolve(values, weights, "full")[reach : reach + len(values)]
+    return summed
+
+
+def over_time(lines: Sequence[Line], largest: float, height: int, grid: Sequence[float]) -> str:
+    """Lines over time with their intervals as bands, and horizontal lines of a grid."""
+    shapes = []
+    for line in lines:
+        shapes += [f'<path class="band {line.kind}" d="{_area(line, run, largest)}"/>' for run in _runs(line.shares)]
+    for line in lines:
+        shapes += [
+            f'<path class="line {line.kind}" d="{_path(line.shares, run, largest)}"/>' for run in _runs(line.shares)
+        ]
+    dots = [
+        f'<circle class="dot {line.kind}" cx="{100 * at / max(1, len(line.raw) - 1):.2f}%" '
+        f'cy="{100 * (1 - share / largest):.2f}%" r="1.5"/>'
+        for line in lines
+        for at, share in enumerate(line.raw.tolist())
+        if share == share and share <= largest
+    ]
+    rules = [
+        f'<line class="grid" x1="0" x2="100%" y1="{100 * (1 - value / largest):.2f}%" '
+        f'y2="{100 * (1 - value / largest):.2f}%"/>'
+        for value in grid
+    ]
+    return (
+        f'<svg class="time" width="100%" height="{height}" aria-hidden="true" focusable="false">{"".join(rules)}'
+        f'<svg width="100%" height="100%" viewBox="0 0 1000 1000" preserveAspectRatio="none">{"".join(shapes)}</svg>'
+        f"{''.join(dots)}</svg>"
+    )
+
+
+def columns(values: np.ndarray, height: int) -> str:
+    """A column for each period."""
+    largest, width = max(1, int(values.max())), 100 / len(values)
+    shapes = [
+        f'<rect x="{at * width + width * 0.1:.3f}%" width="{width * 0.8:.3f}%" '
+        f'y="{height * (1 - value / largest):.2f}" height="{height * value / largest:.2f}"/>'
+        for at, value in enumerate(values.tolist())
+    ]
+    size = f'width="100%" height="{height}"'
+    return f'<svg class="columns" {size} aria-hidden="true" focusable="false">{"".join(shapes)}</svg>'
+
+
+def _runs(values: np.ndarray) -> list[range]:
+    """Stretches without a gap."""
+    known = np.concatenate([[False], ~np.isnan(values), [False]])
+    edges = np.flatnonzero(known[1:] != known[:-1]).tolist()
+    return [range(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _points(values: np.ndarray, run: Sequence[int], largest: float) -> list[str]:
+    """Coordinates; a run of one period is drawn half a step wide to each side."""
+    last = max(1, len(values) - 1)
+    places = [(float(at), at) for at in run] if len(run) > 1 else [(run[0] - 0.5, run[0]), (run[0] + 0.5, run[0])]
+    return [f"{1000 * x / last:.1f} {1000 * (1 - min(1.0, values[at] / largest)):.1f}" for x, at in places]
+
+
+def _path(values: np.ndarray, run: range, largest: float) -> str:
+    return "M" + "L".join(_points(values, run, largest))
+
+
+def _area(line: Line, run: range, largest: float) -> str:
+    up = _points(line.high, run, largest)
+    down = _points(line.low, run, largest)[::-1]
+    return "M" + "L".join([*up, *down]) + "Z"

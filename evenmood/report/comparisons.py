@@ -1,0 +1,253 @@
+"""The sections of a report's page that compare: emotions over time, and groups with one another."""
+
+import numpy as np
+
+from evenmood.report import charts
+from evenmood.report.charts import escape
+from evenmood.report.counts import MOODS, MOST_GROUPS, NEUTRAL
+from evenmood.report.figures import SHOWN_GROUPS, SMALLEST_GROUP, Figures, Group
+from evenmood.report.sections import section, table
+from evenmood.report.wording import (
+    MOOD_NAMES,
+    REST,
+    SENTIMENT_NAMES,
+    UNNAMED,
+    amount,
+    percent,
+    period_name,
+    points,
+    texts_of,
+    with_interval,
+)
+
+SHOWN_CONTRASTS = 16
+SMALL_CHARTS = 6
+"""Emotions that have a chart of their own over time."""
+
+
+def over_time(figures: Figures) -> str:
+    """The emotions over time, and neutral apart."""
+    undated = f" {texts_of(figures.undated)} have no date that can be read." if figures.undated else ""
+    form = f" Dates are read as {escape(figures.date_form)}." if figures.date_form else ""
+    if figures.date_form_ambiguous:
+        form += " Day and month could be the other way round: name the form with <code>--time-format</code>."
+    timeline = figures.timeline
+    if timeline is None:
+        problem = "All dates fall into one period" if figures.dated else "No text has a date that can be read"
+        return section("time", "Over time", f"{problem}, so nothing can be shown over time.{undated}{form}")
+    values = np.array([period.counts for period in timeline.periods], float)
+    column = {name: at for at, name in enumerate(figures.measures, 1)}
+    texts, feeling = values[:, 0], values[:, column["emotion"]]
+    names = [period_name(period.start, timeline.unit) for period in timeline.periods]
+    sentiments = [name for name in figures.sentiments if name != NEUTRAL]
+    lines = {name: charts.smoothed(name, values[:, column[f"group:{name}"]], feeling) for name in sentiments}
+    ranked = sorted(
+        (one for one in figures.emotions if one.label != NEUTRAL and one.share.count), key=lambda one: -one.share.count
+    )[:SMALL_CHARTS]
+    small = {
+        one.label: charts.smoothed(one.sentiment, values[:, column[one.label]], feeling)
+        for one in sorted(ranked, key=lambda one: (list(figures.sentiments).index(one.sentiment), -one.share.count))
+    }
+    largest = _round_up(max([float(np.nanmax(line.high)) for line in small.values()], default=0.1))
+    figure = _chart("Sentiments, share of texts with an emotion", list(lines.values()), 1.0, 200, names, legend=True)
+    volume = (
+        f'<div class="chart"><h3>Texts per {escape(timeline.unit)} '
+        f'<span class="range">up to {int(texts.max()):,}</span></h3>'
+        f"{charts.columns(texts, 40)}</div>"
+    )
+    multiples = "".join(_chart(label.capitalize(), [line], largest, 90, names) for label, line in small.items())
+    if NEUTRAL in column:
+        line = charts.smoothed(NEUTRAL, values[:, column[NEUTRAL]], texts)
+        top = _round_up(float(np.nanmax(line.high)))
+        multiples += _chart("Neutral, share of all texts", [line], top, 90, names, apart=True)
+    shown = [*sentiments, *small]
+    rows = [
+        (
+            name,
+            f"{int(texts[at]):,}",
+            *(
+                percent(values[at, column.get(f"group:{key}", column.get(key, 0))] / feeling[at])
+                if feeling[at]
+                else "–"
+                for key in shown
+            ),
+            percent(values[at, column[NEUTRAL]] / texts[at]) if NEUTRAL in column and texts[at] else "–",
+        )
+        for at, name in enumerate(names)
+    ]
+    outlying = (
+        f" {texts_of(timeline.left_out)} dated far before or after all others are left out."
+        if timeline.left_out
+        else ""
+    )
+    lead = (
+        f"Of the texts with an emotion, the share that has each, by {timeline.unit}; neutral apart. Lines are averaged "
+        f"over neighboring periods, bands are 95% intervals, dots the single periods.{outlying}{undated}{form}"
+    )
+    changes = "".join(
+        f"<li><b>{escape(change.what)}</b> {points(change.change.difference)} points "
+        f'<span class="range">{percent(change.before.share)} → {percent(change.after.share)}</span></li>'
+        for change in figures.changes[:8]
+    )
+    said = (
+        f'<p class="note">Changed beyond chance from the first third of the texts to the last:</p><ul class="changes">'
+        f"{changes}</ul>"
+        if changes
+        else '<p class="note">No emotion changed beyond chance from the first third of the texts to the last.</p>'
+    )
+    return section(
+        "time",
+        "Over time",
+        lead,
+        f'<figure class="timeline" aria-label="Emotions over time">{figure}{volume}'
+        f'<div class="multiples">{multiples}</div></figure>',
+        said,
+        table(
+            "Emotions over time, as a table",
+            (
+                f"{timeline.unit.capitalize()} from",
+                "Texts",
+                *(SENTIMENT_NAMES.get(name, name) for name in shown),
+                "Neutral",
+            ),
+            rows,
+        ),
+    )
+
+
+def _round_up(value: float) -> float:
+    """The next round share above."""
+    return next((top for top in (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8) if value <= top), 1.0)
+
+
+def _chart(
+    title: str,
+    lines: list[charts.Line],
+    largest: float,
+    height: int,
+    names: list[str],
+    legend: bool = False,
+    apart: bool = False,
+) -> str:
+    keys = "".join(
+        f'<span class="key">{charts.swatch(line.kind)}{SENTIMENT_NAMES[line.kind]} <b>{percent(_last(line))}</b></span>'
+        for line in lines
+    )
+    now = (
+        f'<span class="keys">{keys}</span>' if legend else f'<span class="range">now {percent(_last(lines[0]))}</span>'
+    )
+    grid = (0.0, largest / 2, largest)
+    marks = "".join(f"<span>{percent(value)}</span>" for value in reversed(grid))
+    return (
+        f'<div class="chart{" apart" if apart else ""}"><h3>{escape(title)} {now}</h3>'
+        f'<div class="plot"><div class="axis" aria-hidden="true">{marks}</div>'
+        f"{charts.over_time(lines, largest, height, grid)}</div>{_ends(names)}</div>"
+    )
+
+
+def _last(line: charts.Line) -> float:
+    known = line.shares[~np.isnan(line.shares)]
+    return float(known[-1]) if len(known) else 0.0
+
+
+def _ends(names: list[str]) -> str:
+    return f'<div class="ends" aria-hidden="true"><span>{escape(names[0])}</span><span>{escape(names[-1])}</span></div>'
+
+
+def groups(figures: Figures, column: str) -> str:
+    """The groups, and how each differs from all other texts."""
+    named = escape(column)
+    if not figures.groups:
+        return section("groups", f"By {named}", "No text has a value in this column.")
+    rows = "".join(_group_row(group) for group in figures.groups)
+    legend = "".join(f"<li>{charts.swatch(mood)}{MOOD_NAMES[mood]}</li>" for mood in MOODS if figures.moods[mood].count)
+    capped = ""
+    if figures.group_count > SHOWN_GROUPS:
+        many = f"more than {MOST_GROUPS:,}" if figures.more_groups else f"{figures.group_count:,}"
+        capped = f" There are {many} values; the {SHOWN_GROUPS} most frequent are shown, the rest as one."
+    lead = (
+        f"Moods of the texts of each <i>{named}</i>, and what sets it apart from all other texts.{capped} "
+        f"Groups of fewer than {SMALLEST_GROUP} texts are not compared."
+    )
+    shown = figures.contrasts[:SHOWN_CONTRASTS]
+    largest = max((max(abs(one.difference.low), abs(one.difference.high)) for one in shown), default=1)
+    drawn = "".join(
+        f'<li><span class="who"><b>{escape(one.group)}</b> {amount(one)} '
+        f"{escape(one.what)}</span>"
+        f"{charts.difference(one.difference.difference, one.difference.low, one.difference.high, largest)}"
+        f'<span class="value">{points(one.difference.difference)}</span>'
+        f'<span class="range">{percent(one.inside.share)} here, {percent(one.outside.share)} elsewhere</span></li>'
+        for one in shown
+    )
+    count = f"{figures.comparisons:,}"
+    if drawn:
+        more = (
+            f"; the {SHOWN_CONTRASTS} largest of {len(figures.contrasts)}"
+            if len(figures.contrasts) > len(shown)
+            else ""
+        )
+        contrast = (
+            f'<h3>Differences beyond chance</h3><p class="note">In percentage points against all other texts{more}. '
+            f"{count} differences were looked at; the intervals are wide enough for all of them to hold together with "
+            f'95% (Bonferroni).</p><figure aria-label="Differences beyond chance"><ul class="contrasts">{drawn}</ul>'
+            "</figure>"
+        )
+    elif figures.comparisons:
+        contrast = (
+            f'<p class="note">None of the {count} differences between a group and all other texts is larger than '
+            "chance would make it.</p>"
+        )
+    else:
+        contrast = '<p class="note">There is nothing to compare: it takes two groups that are large enough.</p>'
+    return section(
+        "groups",
+        f"By {named}",
+        lead,
+        f'<figure aria-label="Moods by group"><ul class="legend">{legend}</ul><ul class="groups">{rows}</ul></figure>',
+        contrast,
+        _contrast_table(figures) if figures.contrasts else "",
+        _group_table(figures),
+    )
+
+
+def _group_name(group: Group) -> str:
+    return REST if group.name is None else group.name or UNNAMED
+
+
+def _group_row(group: Group) -> str:
+    parts = [(mood, group.moods[mood].share) for mood in MOODS]
+    return (
+        f'<li><span class="name">{escape(_group_name(group))}</span>{charts.stacked(parts, 22)}'
+        f'<span class="value">{texts_of(group.texts)}</span></li>'
+    )
+
+
+def _contrast_table(figures: Figures) -> str:
+    rows = [
+        (
+            one.group,
+            one.what,
+            percent(one.inside.share),
+            percent(one.outside.share),
+            points(one.difference.difference),
+            f"{points(one.difference.low)} to {points(one.difference.high)}",
+        )
+        for one in figures.contrasts
+    ]
+    header = ("Group", "Emotion", "Here", "Elsewhere", "Points", "95% interval, all together")
+    return table("Differences beyond chance, as a table", header, rows)
+
+
+def _group_table(figures: Figures) -> str:
+    ranked = sorted(figures.emotions, key=lambda one: -one.share.count)
+    header = ("Group", "Texts", *(MOOD_NAMES[mood] for mood in MOODS), *(one.label for one in ranked))
+    rows = [
+        (
+            _group_name(group),
+            f"{group.texts:,}",
+            *(percent(group.moods[mood].share) for mood in MOODS),
+            *(with_interval(group.emotions[one.label]) for one in ranked),
+        )
+        for group in figures.groups
+    ]
+    return table("All shares of each group, as a table", header, rows)

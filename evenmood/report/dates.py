@@ -1,0 +1,155 @@
+"""Read the dates of a column, in the form that most of its first cells have."""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import Any
+
+from evenmood.errors import UsageError
+from evenmood.inputs import is_missing
+
+_CLOCKS = (
+    "",
+    " %H:%M",
+    " %H:%M:%S",
+    " %I:%M %p",
+    " %I:%M:%S %p",
+    ", %H:%M",
+    ", %H:%M:%S",
+    ", %I:%M %p",
+    ", %I:%M:%S %p",
+)
+_DAYS = {
+    "%Y/%m/%d": "year/month/day",
+    "%m/%d/%Y": "month/day/year",
+    "%d/%m/%Y": "day/month/year",
+    "%m/%d/%y": "month/day/year",
+    "%d/%m/%y": "day/month/year",
+    "%d.%m.%Y": "day.month.year",
+    "%d.%m.%y": "day.month.year",
+    "%m-%d-%Y": "month-day-year",
+    "%d-%m-%Y": "day-month-year",
+    "%b %d, %Y": "month day, year",
+    "%B %d, %Y": "month day, year",
+    "%d %b %Y": "day month year",
+    "%d %B %Y": "day month year",
+    "%b %Y": "month year",
+    "%B %Y": "month year",
+    "%Y-%m": "year-month",
+    "%Y": "year",
+}
+_WHOLE = {
+    "%a %b %d %H:%M:%S %z %Y": "day, month, time and year",
+    "%a, %d %b %Y %H:%M:%S %z": "as in e-mail",
+}
+_DIGITS = re.compile(r"\d+(\.\d+)?")
+ISO, EPOCH = "ISO 8601", "seconds or milliseconds since 1970"
+_TWINS = {
+    "month/day/year": "day/month/year",
+    "month-day-year": "day-month-year",
+}
+LOOKED_AT = 200
+"""Cells that decide on the form."""
+
+
+class DateReader:
+    """Reads dates; the first batch that holds any decides on their form.
+
+    Attributes:
+        form: The form in words; None as long as no date has been read.
+        ambiguous: Whether all first dates could have been read with day and month exchanged.
+    """
+
+    def __init__(self, time_format: str | None = None) -> None:
+        """Take the form as `strptime` has it; None detects it."""
+        self.form, self.ambiguous = time_format, False
+        self._parse = _by_format(check_format(time_format)) if time_format else None
+
+    def read(self, values: Sequence[Any]) -> list[datetime | None]:
+        """Times in UTC, without a zone; None for each cell that holds none."""
+        cells = [
+            value if isinstance(value, date) else "" if is_missing(value) else str(value).strip() for value in values
+        ]
+        if self._parse is None:
+            given = [cell for cell in cells if isinstance(cell, str) and cell]
+            self._decide(given[:: max(1, len(given) // LOOKED_AT)])
+        parse = self._parse
+        return [_as_utc(cell) if isinstance(cell, date) else parse(cell) if cell and parse else None for cell in cells]
+
+    def _decide(self, cells: Sequence[str]) -> None:
+        best = 0
+        known: dict[str, int] = {}
+        for name, parse in _parsers():
+            count = sum(parse(cell) is not None for cell in cells)
+            known[name] = max(count, known.get(name, 0))
+            if count > best:
+                best, self.form, self._parse = count, name, parse
+        self.ambiguous = bool(best) and known.get(_TWINS.get(self.form or "", "")) == best
+
+
+def check_format(text: str) -> str:
+    """Return a form that `strptime` reads.
+
+    Raises:
+        UsageError: It does not read what it writes.
+    """
+    try:
+        datetime.strptime(datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC).strftime(text), text)
+    except (ValueError, re.error) as error:
+        raise UsageError(f"--time-format {text!r}: {error}; expected the like of '%d/%m/%Y %H:%M'") from None
+    return text
+
+
+Parse = Callable[[str], datetime | None]
+
+
+def _parsers() -> list[tuple[str, Parse]]:
+    """Name and function of each form, in the order of preference."""
+    forms = [(name, day + clock) for day, name in _DAYS.items() for clock in _CLOCKS] + [
+        (name, form) for form, name in _WHOLE.items()
+    ]
+    return [(ISO, _iso), (EPOCH, _epoch), *((name, _by_format(form)) for name, form in forms)]
+
+
+def _by_format(form: str) -> Parse:
+    @lru_cache(4096)
+    def parse(cell: str) -> datetime | None:
+        try:
+            return _as_utc(datetime.strptime(cell, form))
+        except ValueError:
+            return None
+
+    return parse
+
+
+def _iso(cell: str) -> datetime | None:
+    if _DIGITS.fullmatch(cell) and len(cell) != 8:  # a number; eight digits are a day
+        return None
+    try:
+        return _as_utc(datetime.fromisoformat(cell.removesuffix(" UTC")))
+    except ValueError:
+        return None
+
+
+def _epoch(cell: str) -> datetime | None:
+    if not _DIGITS.fullmatch(cell):
+        return None
+    seconds = float(cell)
+    if seconds > 1e11:
+        seconds /= 1000 ** (1 + (seconds > 1e14) + (seconds > 1e17))  # milliseconds, microseconds, nanoseconds
+    if not math.isfinite(seconds) or not 1e8 <= seconds <= 1e11:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+
+
+def _as_utc(value: date) -> datetime | None:
+    if not isinstance(value, datetime):
+        return datetime(value.year, value.month, value.day)
+    if value.tzinfo is None:
+        return value
+    try:
+        return value.astimezone(UTC).replace(tzinfo=None)
+    except OverflowError:  # in the years 1 and 9999
+        return None

@@ -1,0 +1,307 @@
+"""The figures of a report, worked out from its counts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from evenmood.labels import GROUP_OF
+from evenmood.report.counts import MOODS, NEUTRAL, OTHER, StreamCounts
+from evenmood.report.examples import Example
+from evenmood.report.intervals import Difference, Share, difference_of, share_of, simultaneous_z, wilson
+from evenmood.report.periods import Timeline
+
+SHOWN_GROUPS = 12
+"""Groups that a report compares; the rest is one more."""
+SMALLEST_GROUP = 20
+"""Texts under which a group is shown and not compared."""
+SHOWN_PAIRS = 12
+
+
+@dataclass(frozen=True)
+class Emotion:
+    """An emotion in the table.
+
+    Attributes:
+        label, sentiment: Its name, and the sentiment group that it belongs to.
+        share: Share of the texts that have it.
+        threshold: The decision threshold.
+        near: Texts whose probability is within 0.05 of the threshold.
+        if_lower, if_higher: Share of the texts that would have it with thresholds lower or higher by 0.05.
+        precision, recall: As measured on the model's test texts; None where the model does not say.
+        typical, mixed: Texts that have it most clearly, and together with another emotion.
+    """
+
+    label: str
+    sentiment: str
+    share: Share
+    threshold: float
+    near: int
+    if_lower: float
+    if_higher: float
+    precision: float | None
+    recall: float | None
+    typical: list[Example]
+    mixed: list[Example]
+
+
+@dataclass(frozen=True)
+class Change:
+    """How a share changed from the first third of the dated texts to the last; `what` is as in `Contrast`."""
+
+    what: str
+    before: Share
+    after: Share
+    change: Difference
+
+
+@dataclass(frozen=True)
+class Group:
+    """A value of the group column; `name` is empty for rows without one, and None for all values that are not shown."""
+
+    name: str | None
+    texts: int
+    emotions: dict[str, Share]
+    sentiments: dict[str, Share]
+    moods: dict[str, Share]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """How a group differs from all other texts.
+
+    Attributes:
+        group: Its name.
+        what: A label, or the emotions of a sentiment group: `negative emotions`.
+        inside, outside: Share of the group's texts that have it, and of all others.
+        difference: With an interval that holds for all contrasts together.
+    """
+
+    group: str
+    what: str
+    inside: Share
+    outside: Share
+    difference: Difference
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two emotions that texts have together more often than chance would have it.
+
+    Attributes:
+        first, second: Their labels.
+        texts: Texts that have both.
+        expected: Texts that would have both if the two were independent.
+        lift: `texts / expected`, with an interval that holds for all pairs together.
+    """
+
+    first: str
+    second: str
+    texts: int
+    expected: float
+    lift: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Figures:
+    """All that a report says in numbers.
+
+    Attributes:
+        rows, missing, long_texts: Rows of the table; those without a text; texts that were read in windows.
+        answered: Texts that the shares refer to.
+        emotions: Every label, in the model's order.
+        sentiments: Share of the texts with at least one label of each sentiment group.
+        moods: Share of the texts of each mood; they add up to 1.
+        with_emotion, several: Share of the texts with a label that is not neutral, and with more than one.
+        no_label, near: Share of the texts that reach no threshold, and of those with a probability near to one.
+        unsure: Texts that the model is least sure of.
+        dated, undated: Answered texts with and without a date that could be read; both 0 where no dates were asked for.
+        timeline: The measures by period; None where there are not two.
+        changes: Emotions whose share changed beyond chance, the largest change first.
+        groups, contrasts, comparisons: The groups, the largest first; their differences beyond chance; how many were
+            looked at.
+        pairs, pairs_compared: Emotions that occur together; how many pairs were looked at.
+    """
+
+    rows: int
+    missing: int
+    long_texts: int
+    answered: int
+    emotions: list[Emotion]
+    sentiments: dict[str, Share]
+    moods: dict[str, Share]
+    with_emotion: Share
+    several: Share
+    no_label: Share
+    near: Share
+    unsure: list[Example]
+    has_times: bool
+    dated: int
+    undated: int
+    date_form: str | None
+    date_form_ambiguous: bool
+    measures: tuple[str, ...]
+    timeline: Timeline | None
+    changes: list[Change]
+    has_groups: bool
+    group_count: int
+    more_groups: bool
+    groups: list[Group]
+    contrasts: list[Contrast]
+    comparisons: int
+    pairs: list[Pair]
+    pairs_compared: int
+
+
+def figures_of(counts: StreamCounts, quality: Mapping[str, Any]) -> Figures:
+    """The figures of what was counted; `quality` has precision and recall by label, as `emotions.json` has them."""
+    texts, totals = counts.answered, dict(zip(counts.measures, counts.totals.tolist(), strict=True))
+    timeline = counts.by_time.timeline()
+    groups = _groups(counts)
+    contrasts, comparisons = _contrasts(counts, groups)
+    pairs, pairs_compared = _pairs(counts)
+    return Figures(
+        rows=counts.rows,
+        missing=counts.rows - texts,
+        long_texts=counts.long_texts,
+        answered=texts,
+        emotions=_emotions(counts, quality),
+        sentiments={name: share_of(totals[f"group:{name}"], texts) for name in counts.sentiments},
+        moods={mood: share_of(totals[f"mood:{mood}"], texts) for mood in MOODS},
+        with_emotion=share_of(totals["emotion"], texts),
+        several=share_of(counts.several, texts),
+        no_label=share_of(totals["mood:none"], texts),
+        near=share_of(counts.near_texts, texts),
+        unsure=counts.unsure.examples(),
+        has_times=counts.has_times,
+        dated=counts.dated,
+        undated=counts.undated,
+        date_form=counts.dates.form,
+        date_form_ambiguous=counts.dates.ambiguous,
+        measures=counts.measures,
+        timeline=timeline,
+        changes=_changes(counts, timeline) if timeline else [],
+        has_groups=counts.has_groups,
+        group_count=len(counts.by_group),
+        more_groups=bool(counts.uncounted_groups[0]),
+        groups=groups,
+        contrasts=contrasts,
+        comparisons=comparisons,
+        pairs=pairs,
+        pairs_compared=pairs_compared,
+    )
+
+
+def _emotions(counts: StreamCounts, quality: Mapping[str, Any]) -> list[Emotion]:
+    texts = counts.answered
+    return [
+        Emotion(
+            label,
+            GROUP_OF.get(label, OTHER),
+            share_of(int(counts.totals[column]), texts),
+            round(float(counts.thresholds[column]), 6),
+            int(counts.near[column]),
+            int(counts.lower[column]) / max(1, texts),
+            int(counts.higher[column]) / max(1, texts),
+            quality.get(label, {}).get("precision"),
+            quality.get(label, {}).get("recall"),
+            counts.typical[column].examples(),
+            counts.mixed[column].examples(),
+        )
+        for column, label in enumerate(counts.labels)
+    ]
+
+
+def _changes(counts: StreamCounts, timeline: Timeline) -> list[Change]:
+    """Changes beyond chance, the largest first: emotions of texts with an emotion, and neutral of all texts."""
+    values = np.array([period.counts for period in timeline.periods])
+    after = np.cumsum(values[:, 0])
+    first, last = after <= after[-1] / 3, after - values[:, 0] >= after[-1] * 2 / 3
+    first[0] = last[-1] = True
+    early, late = values[first].sum(axis=0), values[last].sum(axis=0)
+    if (first & last).any() or min(early[0], late[0]) < SMALLEST_GROUP:
+        return []
+    base = 1 + counts.measures.index("emotion")
+    compared = _compared(counts)
+    z, found = simultaneous_z(len(compared)), []
+    for what, column in compared:
+        total = 0 if what == NEUTRAL else base
+        change = difference_of(late[column], late[total], early[column], early[total], z)
+        if change.beyond_chance:
+            before, now = (share_of(sums[column], sums[total]) for sums in (early, late))
+            found.append(Change(what, before, now, change))
+    return sorted(found, key=lambda one: -abs(one.change.difference))
+
+
+def _groups(counts: StreamCounts) -> list[Group]:
+    ordered = sorted(counts.by_group.items(), key=lambda item: (item[0] == "", -item[1][0]))
+    named = [(name, values) for name, values in ordered if name]
+    shown: list[tuple[str | None, np.ndarray]] = [*named[:SHOWN_GROUPS]]
+    rest = sum((values for _, values in named[SHOWN_GROUPS:]), counts.uncounted_groups)
+    if rest[0]:
+        shown.append((None, rest))
+    shown += [(name, values) for name, values in ordered if not name]
+    return [_group(counts, name, values) for name, values in shown]
+
+
+def _group(counts: StreamCounts, name: str | None, values: np.ndarray) -> Group:
+    texts, *sums = values.tolist()
+    of = dict(zip(counts.measures, (share_of(count, texts) for count in sums), strict=True))
+    return Group(
+        name,
+        texts,
+        {label: of[label] for label in counts.labels},
+        {name: of[f"group:{name}"] for name in counts.sentiments},
+        {mood: of[f"mood:{mood}"] for mood in MOODS},
+    )
+
+
+def _compared(counts: StreamCounts) -> list[tuple[str, int]]:
+    """What is compared over time and between groups: its name, and its column in the counts, whose first are texts."""
+    at = {name: column for column, name in enumerate(counts.measures, 1)}
+    sentiments = [name for name in counts.sentiments if name != NEUTRAL]
+    return [
+        *((f"{name} emotions", at[f"group:{name}"]) for name in sentiments),
+        *((label, at[label]) for label in counts.labels),
+    ]
+
+
+def _contrasts(counts: StreamCounts, groups: list[Group]) -> tuple[list[Contrast], int]:
+    """Differences beyond chance between a group and all other texts, the largest first, and how many were looked at."""
+    compared = [group for group in groups if group.name and group.texts >= SMALLEST_GROUP]
+    compared = [group for group in compared if counts.answered - group.texts >= SMALLEST_GROUP]
+    comparisons = len(compared) * len(_compared(counts))
+    z, found = simultaneous_z(comparisons), []
+    for group in compared:
+        others = counts.answered - group.texts
+        for what, column in _compared(counts):
+            inside = group.emotions.get(what) or group.sentiments[what.split()[0]]
+            elsewhere = int(counts.totals[column - 1]) - inside.count
+            difference = difference_of(inside.count, group.texts, elsewhere, others, z)
+            if difference.beyond_chance:
+                found.append(Contrast(group.name or "", what, inside, share_of(elsewhere, others), difference))
+    return sorted(found, key=lambda one: -abs(one.difference.difference)), comparisons
+
+
+def _pairs(counts: StreamCounts) -> tuple[list[Pair], int]:
+    """Pairs of emotions beyond chance, those with the strongest association (phi) first."""
+    texts = counts.answered
+    columns = [column for column, label in enumerate(counts.labels) if label != NEUTRAL and counts.totals[column]]
+    compared = len(columns) * (len(columns) - 1) // 2
+    z, found = simultaneous_z(compared), []
+    for place, first in enumerate(columns):
+        for second in columns[place + 1 :]:
+            both = int(counts.pairs[first, second])
+            one, other = int(counts.totals[first]) / texts, int(counts.totals[second]) / texts
+            low, high = (end / (one * other) for end in wilson(both, texts, z))
+            if both and low > 1:
+                spread = np.sqrt(one * (1 - one) * other * (1 - other))
+                phi = (both / texts - one * other) / max(float(spread), 1e-12)
+                expected = one * other * texts
+                pair = Pair(counts.labels[first], counts.labels[second], both, expected, both / expected, low, high)
+                found.append((phi, pair))
+    found.sort(key=lambda item: -item[0])
+    return [pair for _, pair in found[:SHOWN_PAIRS]], compared

@@ -1,0 +1,145 @@
+"""The page of a report: one HTML file without scripts that loads nothing."""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from importlib import resources
+from typing import Any
+
+from evenmood.report import charts
+from evenmood.report.charts import escape
+from evenmood.report.comparisons import groups, over_time
+from evenmood.report.counts import NEAR, NEUTRAL
+from evenmood.report.examples import LONGEST, Example
+from evenmood.report.figures import Emotion, Figures
+from evenmood.report.sections import doubts, emotions, mood_bar, section, table, together
+from evenmood.report.wording import findings, percent, period_name, summary, texts_of, verdict
+
+OPEN_EMOTIONS = 6
+"""Emotions whose texts are shown unfolded."""
+
+
+@dataclass(frozen=True)
+class About:
+    """Where the texts and the probabilities come from.
+
+    Attributes:
+        title: Heading of the page: a file's name, for instance.
+        model: Name of the model.
+        version: Version of evenmood.
+        text_column: Column of the texts, where the table has columns.
+        group_column: Column that the texts are grouped by; None without groups.
+        note: What readers have to know first, in a sentence or two; None for nothing.
+        day: Day of the report; None leaves it out.
+        metrics: Measured figures of the model, as in `ModelInfo.metrics`.
+    """
+
+    title: str
+    model: str
+    version: str
+    text_column: str | None = None
+    group_column: str | None = None
+    note: str | None = None
+    day: date | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+
+def page(figures: Figures, about: About) -> str:
+    """The HTML of a report."""
+    style = resources.files("evenmood.report").joinpath("style.css").read_text(encoding="utf-8")
+    fingerprint = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{fingerprint}'; base-uri 'none'; form-action 'none'"
+    parts = []
+    if figures.answered:
+        parts = [emotions(figures)]
+        if figures.has_times:
+            parts.append(over_time(figures))
+        if figures.has_groups:
+            parts.append(groups(figures, about.group_column or "group"))
+        parts += [together(figures), _examples(figures), doubts(figures)]
+    content = "\n".join(parts)
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n<meta name="referrer" content="no-referrer">\n'
+        f'<meta name="generator" content="evenmood {escape(about.version)}">\n'
+        f"<title>{escape(about.title)} – emotions</title>\n<style>{style}</style>\n</head>\n<body>\n{charts.PATTERNS}\n"
+        f"{_header(figures, about)}\n<main>\n{content}\n</main>\n"
+        f"{_footer(figures, about)}\n</body>\n</html>\n"
+    )
+
+
+def _header(figures: Figures, about: About) -> str:
+    facts = [texts_of(figures.answered)]
+    if figures.timeline:
+        first, last = (figures.timeline.periods[at].start for at in (0, -1))
+        facts.append(" to ".join(period_name(time, figures.timeline.unit) for time in (first, last)))
+    if figures.group_count:
+        many = f"more than {figures.group_count:,}" if figures.more_groups else f"{figures.group_count:,}"
+        facts.append(f"{many} values of {about.group_column or 'group'}")
+    if about.day:
+        facts.append(f"reported {about.day:%B} {about.day.day}, {about.day.year}")
+    note = f'<p class="notice">{escape(about.note)}</p>' if about.note else ""
+    found = "".join(f'<li><a href="#{one.section}">{escape(one.text)}</a></li>' for one in findings(figures))
+    moods = mood_bar(figures) if figures.answered else ""
+    listed = f'<ul class="findings">{found}</ul>' if found else ""
+    return (
+        f'<header><p class="source"><b dir="auto">{escape(about.title)}</b><span>{escape(" · ".join(facts))}</span></p>'
+        f"<h1>{escape(verdict(figures))}</h1>"
+        f'<p class="summary">{escape(summary(figures))}</p>{moods}{listed}{note}</header>'
+    )
+
+
+def _examples(figures: Figures) -> str:
+    ranked = sorted(figures.emotions, key=lambda one: (one.label == NEUTRAL, -one.share.count))
+    given = [one for one in ranked if one.typical]
+    shown = "".join(_emotion_texts(one, at < OPEN_EMOTIONS) for at, one in enumerate(given))
+    lead = (
+        "For each emotion the texts that have it most clearly, and those that have it together with another one. "
+        f"Numbers are probabilities; texts of more than {LONGEST} characters are cut."
+    )
+    return section("texts", "Typical and mixed texts", lead, f'<div class="voices">{shown}</div>')
+
+
+def _emotion_texts(one: Emotion, unfolded: bool) -> str:
+    mixed = f"<h3>Mixed</h3>{_quotes(one.mixed)}" if one.mixed else ""
+    name = f"{charts.swatch(one.sentiment)}{escape(one.label.capitalize())}"
+    return (
+        f"<details{' open' if unfolded else ''}><summary>{name} "
+        f'<span class="range">{percent(one.share.share)}</span></summary>'
+        f'<div class="both"><div><h3>Typical</h3>{_quotes(one.typical)}</div><div>{mixed}</div></div></details>'
+    )
+
+
+def _quotes(examples: list[Example]) -> str:
+    return f'<ul class="quotes">{"".join(map(_quote, examples))}</ul>'
+
+
+def _quote(example: Example) -> str:
+    labels = escape(", ".join(f"{label} {value:.2f}" for label, value in example.labels))
+    return f'<li><blockquote dir="auto">{escape(example.text)}</blockquote><span class="range">{labels}</span></li>'
+
+
+def _footer(figures: Figures, about: About) -> str:
+    measured = about.metrics.get("test", {}).get("macro_f1", {})
+    quality = (
+        f" On its test texts (Reddit comments) its macro-F1 is {measured['value']:.2f}."
+        if isinstance(measured, Mapping) and "value" in measured and about.model == "bundled model"
+        else ""
+    )
+    column = f" Texts are read from the column <b>{escape(about.text_column)}</b>." if about.text_column else ""
+    rows = [(one.label, f"{one.threshold:.2f}") for one in figures.emotions]
+    return (
+        "<footer><h2>How to read this report</h2><ul>"
+        f"<li>A text has an emotion if the model’s probability reaches the emotion’s threshold.{column}</li>"
+        "<li>Intervals say how far chance may have moved a share (Wilson’s score interval, 95%), as if the texts were "
+        "a random sample. They know nothing of the model’s errors.</li>"
+        "<li>The model reads English. It misses irony and context, is unsure near its thresholds "
+        f"(within {NEAR}), and can be wrong about any single text.</li>"
+        "<li>It finds emotions that are expressed in texts, not what people feel. Do not use it to judge persons.</li>"
+        f"</ul><p>evenmood {escape(about.version)} · model: {escape(about.model)}.{escape(quality)}</p>"
+        f"{table('Thresholds', ('Emotion', 'Threshold'), rows)}</footer>"
+    )

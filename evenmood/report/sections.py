@@ -1,0 +1,197 @@
+"""The sections of a report's page, each with its chart and the table of its figures."""
+
+from collections.abc import Iterable, Sequence
+
+from evenmood.report import charts
+from evenmood.report.charts import escape
+from evenmood.report.counts import MOODS, NEAR
+from evenmood.report.figures import Emotion, Figures
+from evenmood.report.wording import (
+    MOOD_NAMES,
+    SENTIMENT_NAMES,
+    interval,
+    percent,
+    texts_of,
+    times,
+)
+
+
+def section(name: str, title: str, lead: str, *parts: str) -> str:
+    """A section with its heading; the lead is HTML."""
+    return (
+        f'<section id="{name}" aria-labelledby="{name}-title"><h2 id="{name}-title">{title}</h2>'
+        f'<p class="lead">{lead}</p>{"".join(parts)}</section>'
+    )
+
+
+def table(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A folded table; its first column names the rows. Cells are texts, not HTML."""
+    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
+    body = "".join(
+        f'<tr><th scope="row">{escape(first)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>'
+        for first, *cells in rows
+    )
+    return (
+        f'<details class="data"><summary>{escape(title)}</summary>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(title)}">'
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></details>"
+    )
+
+
+def mood_bar(figures: Figures) -> str:
+    """The moods of all texts as one bar with its legend."""
+    parts = [(mood, figures.moods[mood].share) for mood in MOODS]
+    legend = "".join(
+        f"<li>{charts.swatch(mood)}<b>{percent(figures.moods[mood].share)}</b> {MOOD_NAMES[mood]}</li>"
+        for mood in MOODS
+        if figures.moods[mood].count
+    )
+    rows = [
+        (MOOD_NAMES[mood], f"{share.count:,}", percent(share.share), interval(share.low, share.high))
+        for mood, share in figures.moods.items()
+    ]
+    return (
+        f'<figure class="moods" aria-label="Texts by mood">{charts.stacked(parts, 44)}<ul class="legend">{legend}</ul>'
+        f"</figure>{table('Texts by mood, as a table', ('Mood', 'Texts', 'Share', '95% interval'), rows)}"
+    )
+
+
+def emotions(figures: Figures) -> str:
+    """The share of each emotion, by sentiment."""
+    largest = max((one.share.high for one in figures.emotions), default=0) or 1
+    panels = []
+    for sentiment, share in figures.sentiments.items():
+        own = [one for one in figures.emotions if one.sentiment == sentiment]
+        rows = "".join(_emotion_row(one, largest) for one in sorted(own, key=lambda one: -one.share.count))
+        title = f"{charts.swatch(sentiment)}{SENTIMENT_NAMES[sentiment]} <b>{percent(share.share)}</b>"
+        note = f'<span class="range">{interval(share.low, share.high)}</span>'
+        panels.append(f'<div class="panel {sentiment}-panel"><h3>{title} {note}</h3><ul class="bars">{rows}</ul></div>')
+    rows_of_table = [
+        (
+            one.label,
+            SENTIMENT_NAMES[one.sentiment].lower(),
+            f"{one.share.count:,}",
+            percent(one.share.share),
+            interval(one.share.low, one.share.high),
+            "–" if one.precision is None else f"{one.precision:.2f}",
+            "–" if one.recall is None else f"{one.recall:.2f}",
+        )
+        for one in sorted(figures.emotions, key=lambda one: -one.share.count)
+    ]
+    header = ("Emotion", "Sentiment", "Texts", "Share", "95% interval", "Precision*", "Recall*")
+    lead = (
+        f"Share of the {texts_of(figures.answered)} with each emotion; a text may have several "
+        f"({percent(figures.several.share)} do). The thin line is the 95% interval: where the share would lie "
+        "in the whole that these texts are a sample of."
+    )
+    note = (
+        '<p class="note">* On the model’s own test texts: how many of the texts that it gives the emotion have it, and '
+        "how many of those that have it are found. The intervals leave these errors out.</p>"
+    )
+    return section(
+        "emotions",
+        "Emotions",
+        lead,
+        f'<figure class="panels" aria-label="Share of each emotion">{"".join(panels)}</figure>',
+        table("Share of each emotion, as a table", header, rows_of_table),
+        note,
+    )
+
+
+def _emotion_row(one: Emotion, largest: float) -> str:
+    share = one.share
+    drawn = charts.bar(share.share, share.low, share.high, largest, one.sentiment)
+    return (
+        f'<li><span class="name">{escape(one.label)}</span>{drawn}<span class="value">{percent(share.share)}</span>'
+        f'<span class="range">{interval(share.low, share.high)}</span></li>'
+    )
+
+
+def together(figures: Figures) -> str:
+    """Emotions that occur together more often than chance."""
+    title = "Emotions that occur together"
+    if not figures.pairs:
+        lead = "No two emotions occur together more often than chance would have it."
+        return section("together", title, lead)
+    largest = max(pair.texts for pair in figures.pairs)
+    rows = "".join(
+        f'<li><span class="name">{escape(pair.first)} + {escape(pair.second)}</span>'
+        f"{charts.beside_chance(pair.texts, pair.expected, largest)}"
+        f'<span class="value">{times(pair.lift)}</span>'
+        f'<span class="range">{pair.texts:,} for {pair.expected:,.1f}</span></li>'
+        for pair in figures.pairs
+    )
+    lead = (
+        "Texts with both emotions, and the mark where chance would have them: so many would have both if neither said "
+        "anything about the other. The strongest associations come first."
+    )
+    note = (
+        f'<p class="note">{figures.pairs_compared:,} pairs were looked at; only those are shown whose interval, wide '
+        "enough for all pairs together, lies above chance.</p>"
+    )
+    header = ("Emotions", "Texts", "By chance", "Times", "95% interval, all together")
+    data = [
+        (
+            f"{pair.first} + {pair.second}",
+            f"{pair.texts:,}",
+            f"{pair.expected:,.1f}",
+            f"{pair.lift:.1f}",
+            f"{pair.low:.1f}–{pair.high:.1f}",
+        )
+        for pair in figures.pairs
+    ]
+    return section(
+        "together",
+        title,
+        lead,
+        f'<figure aria-label="{title}"><ul class="bars wide">{rows}</ul></figure>',
+        note,
+        table("Emotions that occur together, as a table", header, data),
+    )
+
+
+def doubts(figures: Figures) -> str:
+    """What the model is unsure about."""
+    tiles = [
+        (figures.no_label.share, "of texts reach no threshold", "Counted as having no clear emotion."),
+        (figures.near.share, f"have a label within {NEAR} of its threshold", "A small change would add or drop it."),
+    ]
+    shown = "".join(f"<li><b>{percent(share)}</b> {what}<small>{why}</small></li>" for share, what, why in tiles)
+    counts = [
+        (
+            figures.long_texts,
+            "long texts read in overlapping windows",
+            "Their probabilities blend those of the windows.",
+        ),
+        (figures.missing, "rows without a text", "Left out of all figures."),
+    ]
+    shown += "".join(f"<li><b>{count:,}</b> {what}<small>{why}</small></li>" for count, what, why in counts)
+    examples = "".join(
+        f'<li><blockquote dir="auto">{escape(example.text)}</blockquote>'
+        f'<span class="range">best guess: {escape(example.labels[0][0])} {example.labels[0][1]:.2f}</span></li>'
+        for example in figures.unsure
+    )
+    least = f'<h3>Texts that the model is least sure of</h3><ul class="quotes">{examples}</ul>' if examples else ""
+    rows = [
+        (
+            one.label,
+            f"{one.threshold:.2f}",
+            percent(one.if_higher),
+            percent(one.share.share),
+            percent(one.if_lower),
+            f"{one.near:,}",
+        )
+        for one in figures.emotions
+    ]
+    header = (
+        *("Emotion", "Threshold", f"Share, thresholds {NEAR} higher", "Share"),
+        *(f"Share, thresholds {NEAR} lower", "Texts near the threshold"),
+    )
+    return section(
+        "doubts",
+        "What the model is unsure about",
+        "Read shares as estimates: besides chance there are texts on which the model hesitates.",
+        f'<ul class="tiles">{shown}</ul>',
+        table("How much the shares depend on the thresholds", header, rows),
+        least,
+    )

@@ -1,0 +1,174 @@
+"""The sentences of a report: what was found, in words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from evenmood.report.counts import NEUTRAL
+from evenmood.report.figures import Contrast, Figures
+from evenmood.report.intervals import Share, wilson
+
+MOST_FINDINGS = 4
+MOOD_NAMES = {
+    "positive": "Positive",
+    "mixed": "Positive and negative",
+    "negative": "Negative",
+    "ambiguous": "Ambiguous",
+    "neutral": "Neutral",
+    "none": "No clear emotion",
+}
+SENTIMENT_NAMES = {
+    "positive": "Positive",
+    "negative": "Negative",
+    "ambiguous": "Ambiguous",
+    "neutral": "Neutral",
+    "other": "Emotions",
+}
+REST = "All other values"
+UNNAMED = "No value"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A sentence that says what was found, and the section that shows it."""
+
+    text: str
+    section: str
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share as a percentage, with one digit after the point below ten, and none from there on."""
+    value = 100 * share
+    if 0 < value < 0.1:
+        return "<0.1%"
+    if 99.9 < value < 100:
+        return ">99.9%"
+    return f"{value:.{digits}f}%" if value < 10 and value != round(value) else f"{value:.0f}%"
+
+
+def interval(low: float, high: float) -> str:
+    """Both ends of an interval as percentages."""
+    return f"{100 * low:.1f}–{100 * high:.1f}%"
+
+
+def points(difference: float) -> str:
+    """A difference between two percentages, with its sign."""
+    value = 100 * difference
+    return ("+" if value >= 0 else "−") + f"{abs(value):.{0 if abs(value) >= 10 else 1}f}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as an enumeration."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def texts_of(count: int) -> str:
+    """A number of texts."""
+    return f"{count:,} {'text' if count == 1 else 'texts'}"
+
+
+def period_name(start: datetime, unit: str) -> str:
+    """The name of a period; that of a week is its first day."""
+    if unit == "hour":
+        return f"{start:%b} {start.day}, {start:%H:%M}"
+    if unit in ("day", "week"):
+        return f"{start:%b} {start.day}, {start.year}"
+    if unit == "month":
+        return f"{start:%b} {start.year}"
+    if unit == "quarter":
+        return f"Q{(start.month + 2) // 3} {start.year}"
+    return f"{start.year}" if unit == "year" else f"{start.year}–{start.year + int(unit.split()[0]) - 1}"
+
+
+def verdict(figures: Figures) -> str:
+    """What prevails, in a few words."""
+    if not figures.answered:
+        return "There are no texts to report on"
+    moods = figures.moods
+    plain = {name: moods[name].count for name in ("positive", "negative")}
+    clear = sum(plain.values())
+    low, high = wilson(plain["positive"], clear)
+    if clear < figures.answered / 4:
+        largest = max(moods, key=lambda name: moods[name].count)
+        return {
+            NEUTRAL: "Mostly neutral",
+            "none": "Mostly without a clear emotion",
+            "ambiguous": "Mostly surprise, curiosity or confusion",
+            "mixed": "Mostly mixed feelings",
+        }.get(largest, "Few texts are clearly positive or negative")
+    winner = "positive" if low > 0.5 else "negative" if high < 0.5 else None
+    if winner is None:
+        return "About as many positive as negative texts"
+    other = "negative" if winner == "positive" else "positive"
+    if moods[winner].low > 0.5:
+        return f"Mostly {winner}"
+    return f"More {winner} than {other}"
+
+
+def summary(figures: Figures) -> str:
+    """The sentence below the verdict."""
+    if not figures.answered:
+        return "No row of the table has a text." if figures.rows else "The table has no rows."
+    moods = figures.moods
+    return (
+        f"{percent(moods['positive'].share)} of the {texts_of(figures.answered)} express only positive emotions, "
+        f"{percent(moods['negative'].share)} only negative ones and {percent(moods['mixed'].share)} both."
+    )
+
+
+def findings(figures: Figures) -> list[Finding]:
+    """The most telling results, the most general first."""
+    found = []
+    ranked = sorted((one for one in figures.emotions if one.label != NEUTRAL), key=lambda one: -one.share.count)
+    top = [one for one in ranked[:3] if one.share.count]
+    if top:
+        names = listed([f"{one.label} ({percent(one.share.share)})" for one in top])
+        verb = "The most frequent emotions are" if len(top) > 1 else "The most frequent emotion is"
+        found.append(Finding(f"{verb} {names}.", "emotions"))
+    if figures.timeline and figures.changes:
+        change = figures.changes[0]
+        base = "all texts" if change.what == NEUTRAL else "texts with an emotion"
+        verb = "rose" if change.change.difference > 0 else "fell"
+        found.append(
+            Finding(
+                f"{change.what.capitalize()} {verb} from {percent(change.before.share)} to "
+                f"{percent(change.after.share)} of {base} between the first and the last third of the time.",
+                "time",
+            )
+        )
+    if figures.contrasts:
+        one = figures.contrasts[0]
+        found.append(
+            Finding(
+                f"{one.group} stands out with {amount(one)} {one.what}: {percent(one.inside.share)} of its texts, "
+                f"{percent(one.outside.share)} of all others.",
+                "groups",
+            )
+        )
+    if figures.pairs:
+        pair = figures.pairs[0]
+        found.append(
+            Finding(
+                f"{pair.first.capitalize()} and {pair.second} occur together {times(pair.lift)} as often as chance "
+                "would have it.",
+                "together",
+            )
+        )
+    return found[:MOST_FINDINGS]
+
+
+def amount(contrast: Contrast) -> str:
+    """Whether a group has more of something than others: `more`, `less`, `fewer`."""
+    if contrast.difference.difference > 0:
+        return "more"
+    return "fewer" if contrast.what.endswith(" emotions") else "less"
+
+
+def times(factor: float) -> str:
+    """A factor."""
+    return f"{factor:,.0f} times" if factor >= 9.95 else f"{factor:.1f} times"
+
+
+def with_interval(share: Share) -> str:
+    """A share and its interval, as one reads it out."""
+    return f"{percent(share.share)} ({interval(share.low, share.high)})"

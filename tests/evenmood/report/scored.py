@@ -1,0 +1,42 @@
+"""Scored texts for the tests of reports, whose probabilities are known."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from evenmood import LABELS
+from evenmood.report.counts import ScoredTexts, StreamCounts
+from evenmood.report.figures import Figures, figures_of
+from evenmood.report.page import About
+
+HALF = dict.fromkeys(LABELS, 0.5)
+ABOUT = About(title="comments.csv", model="bundled model", version="1.2.3", text_column="text")
+
+
+def batch(
+    rows: Sequence[dict[str, float] | None],
+    texts: Sequence[str] | None = None,
+    times: Sequence[Any] | None = None,
+    groups: Sequence[Any] | None = None,
+    windows: Sequence[int] | None = None,
+) -> ScoredTexts:
+    """A batch with these probabilities, and 0.01 for all other labels; None for a missing text."""
+    probabilities = np.full((len(rows), len(LABELS)), 0.01, np.float32)
+    for at, row in enumerate(rows):
+        if row is None:
+            probabilities[at] = np.nan
+        else:
+            for label, value in row.items():
+                probabilities[at, LABELS.index(label)] = value
+    words = texts or [f"text {at}" for at in range(len(rows))]
+    kept = [None if row is None else text for row, text in zip(rows, words, strict=True)]
+    return ScoredTexts(kept, probabilities, None if windows is None else np.array(windows), times, groups)
+
+
+def figures(*batches: ScoredTexts, time_format: str | None = None) -> Figures:
+    """The figures of batches, with thresholds of 0.5."""
+    counts = StreamCounts(LABELS, list(HALF.values()), time_format)
+    for one in batches:
+        counts.add(one)
+    return figures_of(counts, {})

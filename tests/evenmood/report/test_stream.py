@@ -1,0 +1,50 @@
+"""A report of many texts: memory does not grow with the table, and the page stays small."""
+
+import time
+import tracemalloc
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+
+from evenmood import LABELS
+from evenmood.report.counts import ScoredTexts
+from evenmood.report.write import write_report
+from tests.evenmood.report.scored import ABOUT, HALF
+
+ROWS, BATCH = 200_000, 5000
+
+
+def batches(rows: int) -> Iterator[ScoredTexts]:
+    rng = np.random.default_rng(0)
+    for first in range(0, rows, BATCH):
+        probabilities = rng.beta(0.2, 4, (BATCH, len(LABELS))).astype(np.float32)
+        texts = [f"text {first + at} {'long ' * (at % 200)}" for at in range(BATCH)]
+        times = [datetime(2020, 1, 1) + timedelta(hours=int(at)) for at in rng.integers(0, 60_000, BATCH)]
+        groups = [f"group {at}" for at in rng.integers(0, 20_000, BATCH)]
+        yield ScoredTexts(texts, probabilities, np.ones(BATCH), times, groups)
+
+
+def peak(rows: int, target: Path) -> int:
+    tracemalloc.start()
+    try:
+        found = write_report(str(target), batches(rows), HALF, ABOUT)
+        assert found.answered == rows
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_does_not_grow_with_the_table(tmp_path: Path) -> None:
+    few = peak(20_000, tmp_path / "few.html")
+    many = peak(ROWS, tmp_path / "many.html")
+    assert many < few + 5_000_000
+    assert (tmp_path / "many.html").stat().st_size < 600_000
+
+
+def test_counting_is_fast_beside_scoring(tmp_path: Path) -> None:
+    ready = list(batches(50_000))
+    start = time.perf_counter()
+    write_report(str(tmp_path / "out.html"), ready, HALF, ABOUT)
+    assert time.perf_counter() - start < 20  # some 2 s where nothing else runs
