@@ -10,6 +10,7 @@ import pytest
 
 from docs.screenshot import running_demo
 from evenmood import LABELS, EmotionClassifier
+from evenmood.model.loading import BUNDLED
 from evenmood.model.model_folder import ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE, ModelInfo, write_info
 from evenmood.text.normalization import fit_tokenizer
 from tests.commands import run_command
@@ -22,9 +23,15 @@ from tests.small_data import write_tsv
 DEFAULT_MODEL = Path(str(resources.files("evenmood"))) / "default_model"
 
 
+@pytest.fixture(scope="session", params=list(BUNDLED))
+def model(request: pytest.FixtureRequest) -> EmotionClassifier:
+    """Each bundled model; tests that change its thresholds load one of their own."""
+    return EmotionClassifier.from_pretrained(request.param)
+
+
 @pytest.fixture(scope="session")
-def model() -> EmotionClassifier:
-    """The bundled model; tests that change its thresholds load one of their own."""
+def fast_model() -> EmotionClassifier:
+    """The default model, for what an encoder does not have: attention, the fast tokenizer."""
     return EmotionClassifier.from_pretrained()
 
 

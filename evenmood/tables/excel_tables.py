@@ -114,7 +114,11 @@ def row_writer(file: BinaryIO, columns: Sequence[str]) -> Iterator[Callable[[lis
                 )
             sheet.append([_cell(sheet, row.get(name), count, name) for name in columns])
 
-    yield write
+    try:
+        yield write
+    except BaseException:
+        sheet.close()  # else its generator complains when it is collected
+        raise
     packed = BytesIO() if not file.seekable() else file
     book.save(packed)
     if packed is not file and isinstance(packed, BytesIO):
