@@ -190,6 +190,7 @@ PEERS = {
     "keras": Peer("our network, Keras forward pass", _keras, "keras", ("keras", "tensorflow-cpu", "tokenizers")),
     "unfolded": Peer("our network, unfolded ONNX graph", _unfolded, "unfolded", ONNX),
     "int8": Peer("evenmood with its LSTM in int8 (not used)", _evenmood("int8"), "int8", ("evenmood",)),
-    "evenmood": Peer("evenmood", _evenmood("evenmood"), "evenmood", ("evenmood",)),
+    "accurate": Peer("evenmood, accurate", _evenmood("accurate"), "accurate", ("evenmood",)),
+    "evenmood": Peer("evenmood, fast", _evenmood("evenmood"), "evenmood", ("evenmood",)),
 }
 """In the order of the table; one that has nothing in the folder is left out."""

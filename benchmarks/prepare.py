@@ -1,13 +1,13 @@
 """What the peers load, laid into a folder: RoBERTa's architecture, the teacher, our network in Keras and unfolded."""
 
 import shutil
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from evenmood import LABELS
+from evenmood.model.loading import bundled_folder
 from evenmood.model.model_folder import ONNX_FILE, TOKENIZER_FILE
 
 ROBERTA_WORDS = 50_265
@@ -31,8 +31,8 @@ def prepare_ours(work: Path, network: str | None) -> None:
     from train.network.export import export_onnx
     from train.network.network import build_network
 
-    bundled = Path(str(resources.files("evenmood"))) / "default_model"
-    shutil.copytree(bundled, work / "evenmood")
+    for model, name in (("fast", "evenmood"), ("accurate", "accurate")):
+        shutil.copytree(bundled_folder(model), work / name)
     tokenizer = work / "evenmood" / TOKENIZER_FILE
     if network:
         model = keras.saving.load_model(network)

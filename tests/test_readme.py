@@ -19,7 +19,8 @@ from tests.fresh_environment import NO_INDEX
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-GUIDES = [README, *(ROOT / "docs" / name for name in ("hub.md", "data-build.md", "training.md"))]
+NAMES = ("hub.md", "data-build.md", "training.md", "models.md", "report.md")
+GUIDES = [README, *(ROOT / "docs" / name for name in NAMES)]
 TEXT = "\n".join(path.read_text(encoding="utf-8") for path in GUIDES)
 SNIPPETS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 COMMANDS = [
@@ -47,11 +48,14 @@ def test_python_snippets_run(
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("evenmood ")])
 def test_evenmood_commands_run(command: str, tmp_path: Path) -> None:
-    (tmp_path / "comments.csv").write_text("id,text\n1,Thank you!\n2,Oh no\n", encoding="utf-8")
+    rows = "id,text,date,product\n1,Thank you!,2026-01-05,kettle\n2,Oh no,2026-01-06,toaster\n"
+    (tmp_path / "comments.csv").write_text(rows, encoding="utf-8")
     shell = f'PATH="{Path(sys.executable).parent}:$PATH"; {command}'
     done = subprocess.run(["bash", "-c", shell], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    if "emotions.csv" in command:
+    if "report.html" in command:
+        assert "<svg" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    elif "emotions.csv" in command:
         assert len((tmp_path / "emotions.csv").read_text().splitlines()) == 3
     else:
         assert done.stdout
