@@ -103,7 +103,7 @@ def results(_: str) -> str:
         _row("means over seeds, everyday macro-F1", [_over_seeds(model, "everyday") for model in found.values()]),
         "",
         "GoEmotions: the official test split, 5,427 Reddit comments, thresholds tuned on its validation split.",
-        "Everyday: 672 chats, reviews and tickets, which language models wrote and annotated, like part of the training data.",
+        "Everyday: 672 chats, reviews and tickets, written and annotated by language models, like some training texts.",
         "Brackets are 95 % bootstrap intervals.",
         "",
         "| everyday test, others | macro-F1 | most probable label right |",
