@@ -79,6 +79,7 @@ hub-tour: $(VENV)/dev ## publish, train, push, load back and deploy on a Hub of 
 screenshot: $(VENV)/dev ## take the README's picture and recording of the demo (needs chromium)
 	$(BIN)/python docs/screenshot.py docs/demo.png
 	$(BIN)/python docs/screenshot.py docs/demo.gif
+	$(BIN)/python docs/screenshot.py docs/screens
 
 bench-demo: $(VENV)/dev ## measure the demo under load: start, answers, a table, memory
 	$(BIN)/python -m benchmarks.demo results/demo.json

@@ -33,7 +33,7 @@ from space.components.texts import I18N, shown
 from space.endpoints import api
 from space.server import feedback
 from space.server.folder import working_folder
-from space.server.models import Models
+from space.server.models import BUNDLED, Models
 from space.server.page import Page
 from space.server.storage import KEPT_SECONDS, Storage, WatchUploads
 from space.table.sources import LARGEST_FILE
@@ -56,19 +56,26 @@ def build_demo(models: Models, store: feedback.Store | None, folder: Path) -> Pa
     os.environ["GRADIO_TEMP_DIR"] = str(storage.folder)  # results lie there too: Gradio copies what lies elsewhere
     demo = Page(storage, title="evenmood", analytics_enabled=False, delete_cache=(600, KEPT_SECONDS))
     with demo:
-        gr.Markdown("# evenmood")
-        gr.Markdown(shown("claim"))
+        with gr.Row(elem_id="head"):
+            gr.Markdown(f"# evenmood\n\n{shown('claim')}", elem_id="claim")
+            model = gr.Dropdown(
+                models.titles(),
+                value=BUNDLED,
+                label=shown("model"),
+                allow_custom_value=True,
+                elem_id="model",
+            )
         with gr.Tabs():
             with gr.Tab(shown("tab_analyse"), id="analyse"):
-                lists = analyse.tab(models, store, demo)
+                analyse.tab(models, store, demo, model)
             with gr.Tab(shown("tab_compare"), id="compare"):
-                lists += compare.tab(models)
+                lists = [model, *compare.tab(models)]
             with gr.Tab(shown("tab_batch"), id="batch"):
-                lists += batch.tab(models, storage)
+                batch.tab(models, storage, model)
             with gr.Tab(shown("tab_long"), id="long"):
-                lists += long_text.tab(models)
+                long_text.tab(models, model)
             with gr.Tab(shown("tab_about"), id="about"):
-                about.tab(models, demo)
+                about.tab(models)
 
         def list_models() -> list[gr.Dropdown]:
             return [gr.Dropdown(models.titles()) for _ in lists]
