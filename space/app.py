@@ -46,6 +46,10 @@ WAITING = 200
 """Requests in the queue; whoever comes after them is told to try again."""
 SESSIONS = 200
 """Visitors whose page the server remembers: choices of lists that it sent them; the others begin anew."""
+FOOTER = (
+    "<style>footer .show-api {display: flex !important} footer .divider, footer .show-api-divider {display: none}</style>"
+)
+"""Keeps the link to the API on phones; Gradio's `css_paths` do not reach the footer."""
 LARGEST_BODY = LARGEST_FILE + 2_000_000
 """Bytes of a request: an upload and what frames it."""
 
@@ -194,6 +198,7 @@ def serve(demo: Page, options: argparse.Namespace) -> None:
             "state_session_capacity": SESSIONS,
             "i18n": I18N,
             "theme": theme(),
+            "head": FOOTER,
             "css_paths": PIECES / "page.css",
             "js": (PIECES / "page.js").read_text(encoding="utf-8"),
         }

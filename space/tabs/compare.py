@@ -36,11 +36,12 @@ def tab(models: Models) -> list[gr.Dropdown]:
                     label=shown(key),
                     info=shown(hint) if hint else None,
                     allow_custom_value=True,
+                    min_width=250,
                     elem_id=key.replace("_", "-"),
                 )
                 for key, value, hint in (
                     ("model_a", BUNDLED, None),
-                    ("model_b", second, None if len(choices) > 1 else "model_b_hint"),
+                    ("model_b", second, "model_hint" if len(choices) > 1 else "model_b_hint"),
                 )
             )
         with gr.Row(elem_classes="actions"):
