@@ -79,6 +79,7 @@ hub-tour: $(VENV)/dev ## publish, train, push, load back and deploy on a Hub of 
 screenshot: $(VENV)/dev ## take the README's picture and recording of the demo (needs chromium)
 	$(BIN)/python docs/screenshot.py docs/demo.png
 	$(BIN)/python docs/screenshot.py docs/demo.gif
+	$(BIN)/python docs/screenshot.py docs/screens
 
 sample-report: $(VENV)/dev ## write docs/sample-report.html, from texts that were written for this project
 	$(BIN)/python docs/sample_report.py docs/sample-report.html

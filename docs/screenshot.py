@@ -1,6 +1,5 @@
 """Take a picture, or a recording, of the running demo in Chromium: `python docs/screenshot.py docs/demo.png`."""
 
-import json
 import os
 import shutil
 import socket
@@ -15,10 +14,16 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parent.parent
 SENTENCE = "Thanks for explaining, but I'm still confused."
+LETTER = (ROOT / "space" / "samples" / "letter.txt").read_text(encoding="utf-8").strip()
+TABS = ("analyse", "compare", "batch", "long", "about")
+SCREENS: tuple[tuple[str, int, Any], ...] = (("light", 1200, "light"), ("dark", 1200, "dark"), ("phone", 390, "light"))
+"""Name, width and color scheme of the pictures that `take_screens` writes."""
+NARROW, TALLEST, COLORS = 640, 2200, 64
+ON_A_PHONE = ("analyse", "batch", "long-text")
 CHROMIUM_FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -84,77 +89,83 @@ def chromium() -> Iterator[Browser]:
 def ask(page: Page, url: str, text: str) -> Any:
     """Open the page, type a text, press the button, and wait for the bars."""
     page.goto(url)
+    page.wait_for_selector("#result .sentence")
     page.locator("#text textarea").fill(text)
     page.locator("#analyse").click()
+    expect(page.locator("#words")).to_contain_text(text[:20].strip(), timeout=20_000)
     page.wait_for_selector("#result .bar")
     page.wait_for_selector("#words mark")
     page.wait_for_timeout(300)
     return page
 
 
-def table(folder: Path) -> Path:
-    """A table to upload: what a shop's customers might write over half a year."""
-    said = [
-        "Thank you so much, this made my day!",
-        "Still waiting. I am so disappointed, and a bit angry.",
-        "Does it come in blue? I was wondering.",
-        "lol my dog loves it more than I do",
-        "I'm sorry, I ordered the wrong one.",
-        "Wow, I did not expect that!",
-        "It works.",
-    ]
-    rows = [f"{n},{json.dumps(said[n * n % len(said)])},2026-0{1 + n % 6}-1{n % 7}" for n in range(700)]
-    path = folder / "comments.csv"
-    path.write_text("\n".join(["id,comment,date", *rows]), encoding="utf-8")
-    return path
-
-
 def open_tab(page: Page, number: int) -> None:
-    """Click a tab; on a narrow screen the last ones stand in a menu."""
+    """Click a tab; on a narrow screen those that do not fit are in a menu."""
     tabs = page.get_by_role("tab")
-    if number < tabs.count():
-        tabs.nth(number).click()
-    else:
-        page.locator(".overflow-menu > button").click()
-        page.locator(".overflow-dropdown button").nth(number - tabs.count()).click()
+    shown = [tabs.nth(place).get_attribute("data-tab-id") for place in range(tabs.count())]
+    if TABS[number] in shown:
+        tabs.nth(shown.index(TABS[number])).click()
+        return
+    page.locator(".overflow-menu > button").click()
+    hidden = [name for name in TABS if name not in shown]
+    page.locator(".overflow-dropdown button").nth(hidden.index(TABS[number])).click()
 
 
-def walk(page: Page, url: str, folder: Path, compare: bool = True) -> Iterator[str]:
-    """Use the page as a visitor, tab by tab; yields the name of what can be seen now, when it can.
+def walk(page: Page, url: str, compare: bool = True) -> Iterator[str]:
+    """Use the page as a visitor, tab by tab; yields the name of each view once it is complete.
 
-    Comparing wants a second model in the list.
+    Comparing requires a second model in the list.
     """
-    ask(page, url, SENTENCE)
+    page.goto(url)
+    page.wait_for_selector("#result .sentence")
+    page.wait_for_timeout(300)
     yield "analyse"
     page.locator("#way label").nth(1).click()
     page.wait_for_selector("#words mark.for.strong")
     yield "why"
+    page.locator("#text textarea").fill(LETTER)
+    page.locator("#analyse").click()
+    page.wait_for_selector("#words mark.passage")
+    yield "analyse-long"
     if compare:
         open_tab(page, 1)
-        page.locator("#compare-text textarea").fill("I love it, but I'm scared")
-        page.locator("#compare").click()
         page.wait_for_selector("#compare-table table")
         yield "compare"
     open_tab(page, 2)
-    page.locator("#batch-file input[type=file]").set_input_files(table(folder))
-    page.wait_for_selector("#batch-progress .note")
-    page.locator("#batch-run").click()
+    yield "batch-empty"
+    page.locator("#batch-sample").click()
     page.wait_for_selector("#batch-heat table", timeout=60_000)
-    page.wait_for_timeout(1500)  # the plots are drawn
+    page.wait_for_timeout(300)
     yield "batch"
     open_tab(page, 3)
-    page.get_by_text("I finally got the job").first.click()
-    page.locator("#long-run").click()
+    page.locator("#long-chat").click()
     page.wait_for_selector("#long-table table")
-    page.wait_for_timeout(1000)
+    page.wait_for_timeout(300)
     yield "long-text"
     open_tab(page, 4)
-    page.wait_for_selector("#about-per-label table")
-    page.wait_for_timeout(500)
+    page.wait_for_selector("#about-figures .groups")
     yield "about"
 
 
-def record(page: Page, url: str, folder: Path, out: Path) -> None:
+def take_screens(browser: Browser, url: str, folder: Path) -> None:
+    """Write a picture of each tab on a desktop, in light and dark, and of the first one on a phone, with few colors."""
+    from PIL import Image
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, width, scheme in SCREENS:
+        page = browser.new_page(viewport={"width": width, "height": 860}, color_scheme=scheme)
+        for view in walk(page, url):
+            if view in ("why", "batch-empty") or (width < NARROW and view not in ON_A_PHONE):
+                continue
+            page.evaluate("window.scrollTo(0, 0)")
+            picture = Image.open(BytesIO(page.screenshot(full_page=True)))
+            picture = picture.crop((0, 0, picture.width, min(picture.height, TALLEST)))
+            colors = picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=COLORS)
+            colors.save(folder / f"{view}-{name}.png", optimize=True)
+        page.close()
+
+
+def record(page: Page, url: str, out: Path) -> None:
     """Write a recording of a visit: a picture a step, some seconds each."""
     from PIL import Image
 
@@ -166,7 +177,7 @@ def record(page: Page, url: str, folder: Path, out: Path) -> None:
         frames.append(Image.open(BytesIO(page.screenshot())).convert("P", palette=Image.Palette.ADAPTIVE))
 
     below = {"batch": (400, 1100), "long-text": (430,)}
-    for name in walk(page, url, folder, compare=False):
+    for name in walk(page, url, compare=False):
         if name != "about":  # no end of tables
             for scroll in (0, *below.get(name, ())):
                 take(scroll)
@@ -174,14 +185,17 @@ def record(page: Page, url: str, folder: Path, out: Path) -> None:
 
 
 def main() -> None:
-    """Take the picture, or the recording where its name ends in .gif."""
+    """Take the picture, the recording where the name ends in .gif, or all screens where it is a folder."""
     if len(sys.argv) != 2:
-        sys.exit("usage: python docs/screenshot.py OUT.png, or OUT.gif for a recording")
+        sys.exit("usage: python docs/screenshot.py OUT.png, OUT.gif for a recording, or a folder for a picture a tab")
     out = Path(sys.argv[1])
-    with running_demo() as url, chromium() as browser, tempfile.TemporaryDirectory() as folder:
+    with running_demo() as url, chromium() as browser:
+        if not out.suffix:
+            take_screens(browser, url, out)
+            return
         page = browser.new_page(viewport={"width": 1100, "height": 780}, color_scheme="light")
         if out.suffix == ".gif":
-            record(page, url, Path(folder), out)
+            record(page, url, out)
         else:
             ask(page, url, SENTENCE).screenshot(path=out)
 

@@ -33,7 +33,7 @@ from space.components.texts import I18N, shown
 from space.endpoints import api
 from space.server import feedback
 from space.server.folder import working_folder
-from space.server.models import Models
+from space.server.models import BUNDLED, Models
 from space.server.page import Page
 from space.server.storage import KEPT_SECONDS, Storage, WatchUploads
 from space.table.sources import LARGEST_FILE
@@ -46,6 +46,10 @@ WAITING = 200
 """Requests in the queue; whoever comes after them is told to try again."""
 SESSIONS = 200
 """Visitors whose page the server remembers: choices of lists that it sent them; the others begin anew."""
+FOOTER = (
+    "<style>footer .show-api {display: flex !important} footer .divider, footer .show-api-divider {display: none}</style>"
+)
+"""Keeps the link to the API on phones; Gradio's `css_paths` do not reach the footer."""
 LARGEST_BODY = LARGEST_FILE + 2_000_000
 """Bytes of a request: an upload and what frames it."""
 
@@ -56,19 +60,26 @@ def build_demo(models: Models, store: feedback.Store | None, folder: Path) -> Pa
     os.environ["GRADIO_TEMP_DIR"] = str(storage.folder)  # results lie there too: Gradio copies what lies elsewhere
     demo = Page(storage, title="evenmood", analytics_enabled=False, delete_cache=(600, KEPT_SECONDS))
     with demo:
-        gr.Markdown("# evenmood")
-        gr.Markdown(shown("claim"))
+        with gr.Row(elem_id="head"):
+            gr.Markdown(f"# evenmood\n\n{shown('claim')}", elem_id="claim")
+            model = gr.Dropdown(
+                models.titles(),
+                value=BUNDLED,
+                label=shown("model"),
+                allow_custom_value=True,
+                elem_id="model",
+            )
         with gr.Tabs():
             with gr.Tab(shown("tab_analyse"), id="analyse"):
-                lists = analyse.tab(models, store, demo)
+                analyse.tab(models, store, demo, model)
             with gr.Tab(shown("tab_compare"), id="compare"):
-                lists += compare.tab(models)
+                lists = [model, *compare.tab(models)]
             with gr.Tab(shown("tab_batch"), id="batch"):
-                lists += batch.tab(models, storage)
+                batch.tab(models, storage, model)
             with gr.Tab(shown("tab_long"), id="long"):
-                lists += long_text.tab(models)
+                long_text.tab(models, model)
             with gr.Tab(shown("tab_about"), id="about"):
-                about.tab(models, demo)
+                about.tab(models)
 
         def list_models() -> list[gr.Dropdown]:
             return [gr.Dropdown(models.titles()) for _ in lists]
@@ -187,6 +198,7 @@ def serve(demo: Page, options: argparse.Namespace) -> None:
             "state_session_capacity": SESSIONS,
             "i18n": I18N,
             "theme": theme(),
+            "head": FOOTER,
             "css_paths": PIECES / "page.css",
             "js": (PIECES / "page.js").read_text(encoding="utf-8"),
         }

@@ -16,10 +16,10 @@ from evenmood.model.model_folder import PREDICTING_FILES, whole_folder
 
 ROOT = Path(__file__).parent.parent
 FILES = ("app.py", "requirements.txt", "README.md")
-PIECES = ("**/*.py", "page.*", "locales/*.json")
+PIECES = ("**/*.py", "page.*", "locales/*.json", "samples/*")
 """Of `space/`, what the app imports and reads."""
-PICTURES = ("docs/demo.png", "docs/figures/dataset/labels.png")
-"""Of the Space's card, and of the page."""
+PICTURES = ("docs/demo.png",)
+"""Pictures of the Space's card."""
 VARIABLE = "EVENMOOD_MODEL"
 PLACE = "OWNER/SPACE"
 """Stands in the Space's page for its own id."""

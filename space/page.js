@@ -16,6 +16,10 @@
     if (event.target.closest("button.go, .gallery-item")) asked = true;
   });
 
+  // An error message goes away once the visitor changes what caused it.
+  const dismiss = () => document.querySelectorAll(".toast-close").forEach((button) => button.click());
+  for (const kind of ["input", "change", "drop"]) document.addEventListener(kind, dismiss);
+
   document.addEventListener("input", (event) => {
     const live = document.querySelector("#live input");
     if (!live?.checked || !event.target.closest("#text")) return;
@@ -32,13 +36,19 @@
   spoken.setAttribute("role", "status");
   document.querySelector("main").append(spoken);
 
+  let selected = false;
   const look = () => {
+    const text = document.querySelector("#text textarea");
+    if (text?.value && !selected) {
+      selected = true;
+      if (document.activeElement === text) text.select();  // typing replaces the sample
+    }
     for (const field of document.querySelectorAll("input.search-input:not([aria-label])"))
       field.setAttribute("aria-label", field.title || field.placeholder);
     for (const code of document.querySelectorAll('.cm-scroller[tabindex="-1"]')) code.tabIndex = 0;
-    for (const id of ["batch-progress", "feedback-told", "long-note"])
+    for (const id of ["batch-progress", "feedback-message", "long-note"])
       document.getElementById(id)?.setAttribute("aria-live", "polite");
-    const sentence = document.querySelector("#result .sentence")?.textContent || "";
+    const sentence = document.querySelector("#result .sentence")?.dataset.spoken || "";
     if (sentence !== spoken.textContent) spoken.textContent = sentence;
     if (asked && sentence && innerWidth < NARROW) document.querySelector("#result").scrollIntoView({behavior: "smooth"});
     if (sentence) asked = false;

@@ -43,3 +43,17 @@ def split(text: str, way: Way = "auto") -> list[Passage]:
         Passage(match["said"].strip(), (match["angle"] or match["name"]).strip()) if match else Passage(line.strip())
         for line, match in zip(lines, named, strict=True)
     ]
+
+
+def sentence_spans(text: str) -> list[tuple[int, int]]:
+    """Start and end of each sentence; a line break ends a sentence too."""
+    from sentencex import segment
+
+    spans, start = [], 0
+    for line in text.splitlines():
+        for sentence in segment("en", line):
+            if said := sentence.strip():
+                start = text.index(said, start)
+                spans.append((start, start + len(said)))
+                start += len(said)
+    return spans

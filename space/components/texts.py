@@ -1,4 +1,4 @@
-"""What the page says, in each of its languages: `locales/*.json`, for components through gr.I18n, for answers here."""
+"""Texts of the page, in each of its languages: `locales/*.json`, for components through gr.I18n, for answers here."""
 
 import json
 from collections.abc import Iterable
@@ -29,6 +29,18 @@ def shown(key: str) -> Any:
     return I18N(f"evenmood_{key}")
 
 
+def shown_html(key: str, by_language: dict[str, str]) -> Any:
+    """HTML for a component, in the browser's language, that comes with the page itself.
+
+    Args:
+        key: Its name.
+        by_language: The HTML in each of `LANGUAGES`.
+    """
+    for language, html in by_language.items():
+        I18N.translations[language][f"evenmood_{key}"] = html
+    return shown(key)
+
+
 def language_of(request: gr.Request | None) -> str:
     """The language that a visitor's browser prefers among ours, by its Accept-Language header."""
     header = str(request.headers.get("accept-language", "") if request else "")
@@ -37,7 +49,7 @@ def language_of(request: gr.Request | None) -> str:
 
 
 def say(language: str, key: str, **values: Any) -> str:
-    """A text with its places filled: as plain text, for a reader who escapes it."""
+    """A text with its places filled: as plain text, unescaped."""
     text: str = TEXTS[language][key]
     return text.format(**values) if values else text
 

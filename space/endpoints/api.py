@@ -8,7 +8,7 @@ from evenmood.errors import UsageError
 from evenmood.model.model_folder import read_info
 from space.components.answers import Answer, Word, answer, answers, check_text, words
 from space.components.passages import split
-from space.components.told import told
+from space.components.errors import page_errors
 from space.server.models import BUNDLED, Models
 
 MOST_TEXTS = 5_000
@@ -51,7 +51,7 @@ def connect(known: Models) -> None:
         Args:
             text: The text, 20,000 characters at most; the model reads its first words.
         """
-        with told():
+        with page_errors():
             return answer(known.default, text)
 
     def explain(text: str, label: str = "") -> list[Word]:
@@ -61,7 +61,7 @@ def connect(known: Models) -> None:
             text: The text, 20,000 characters at most.
             label: A label: weights say how far its probability falls where the word is left out. Empty: by attention.
         """
-        with told():
+        with page_errors():
             return words(known.default, check_text(text), label or None)
 
     def compare(text: str, first: str, second: str = BUNDLED) -> Comparison:
@@ -72,7 +72,7 @@ def connect(known: Models) -> None:
             first: Name of a model as `/models` lists it, or the Hugging Face Hub id of an evenmood model.
             second: The other one.
         """
-        with told():
+        with page_errors():
             one, other = answer(known.get(first), text), answer(known.get(second), text)
         given = [set(found["labels"]) for found in (one, other)]
         return {"first": one, "second": other, "differ": sorted(given[0] ^ given[1])}
@@ -83,7 +83,7 @@ def connect(known: Models) -> None:
         Args:
             texts: Up to 5,000 texts, each of 20,000 characters at most; for more, call again.
         """
-        with told():
+        with page_errors():
             if not isinstance(texts, list):
                 raise UsageError(f"texts must be a list of strings, not {type(texts).__name__}")
             if len(texts) > MOST_TEXTS:
@@ -96,7 +96,7 @@ def connect(known: Models) -> None:
         Args:
             text: The text, 20,000 characters at most.
         """
-        with told():
+        with page_errors():
             found = split(check_text(text))
             said = answers(known.default, [passage.text for passage in found])
         return [

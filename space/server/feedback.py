@@ -1,4 +1,4 @@
-"""What visitors say of answers: kept only where they agree, appended to a file, and sent to a data set of the Hub."""
+"""Visitors' feedback on answers: stored with consent only, appended to a file, committed to a Hub data set."""
 
 import json
 import os
@@ -15,10 +15,10 @@ from evenmood import LABELS, EmotionClassifier
 from evenmood.data.rows import text_hash
 from evenmood.errors import EvenmoodError, UsageError
 from evenmood.text.normalization import encodable
-from space.components import views
 from space.components.answers import answer, check_text
+from space.components.labels import note
 from space.components.texts import label_choices, language_of, shown
-from space.components.told import check_length, refusal
+from space.components.errors import check_length, page_error
 from space.server.models import Models
 
 REPO_VARIABLE = "EVENMOOD_FEEDBACK_REPO"
@@ -150,37 +150,37 @@ def panel(models: Models, store: Store | None, text: gr.Textbox, asked: gr.State
                 label_choices(LABELS), value=[], multiselect=True, label=shown("feedback_labels"), scale=3
             )
             send = gr.Button(shown("feedback_correct"))
-        told = gr.HTML(elem_id="feedback-told")
+        message = gr.HTML(elem_id="feedback-message")
 
     def give(verdict: str, agreed: bool, given: str, asked: list[str], chosen: Any, request: gr.Request) -> list[Any]:
         language = language_of(request)
         check_length(language, given)
         if agreed is not True:  # no word, no number, nothing that only looks like a yes
-            return [views.note(language, "feedback_no_consent"), gr.skip(), gr.skip()]
+            return [note(language, "feedback_no_consent"), gr.skip(), gr.skip()]
         if not given.strip() or given != asked[0]:  # nobody has seen an answer to this
-            return [views.note(language, "feedback_no_text"), gr.skip(), gr.skip()]
+            return [note(language, "feedback_no_text"), gr.skip(), gr.skip()]
         if verdict == CORRECT and not chosen:
-            return [views.note(language, "feedback_no_labels"), gr.skip(), gr.skip()]
+            return [note(language, "feedback_no_labels"), gr.skip(), gr.skip()]
         try:
             store.add(row_of(models.get(asked[1]), models.title(asked[1]), given, verdict, chosen))
         except EvenmoodError as error:
-            raise refusal(str(error)) from None
+            raise page_error(str(error)) from None
         except OSError:
-            return [views.note(language, "feedback_failed"), gr.skip(), gr.skip()]
+            return [note(language, "feedback_failed"), gr.skip(), gr.skip()]
         # Consent is for one text: the next one is asked for anew.
-        return [views.note(language, "feedback_thanks"), False, []]
+        return [note(language, "feedback_thanks"), False, []]
 
-    def says(verdict: str) -> Any:
-        def say_it(agreed: bool, given: str, asked: list[str], chosen: Any, request: gr.Request) -> list[Any]:
+    def handler(verdict: str) -> Any:
+        def give_verdict(agreed: bool, given: str, asked: list[str], chosen: Any, request: gr.Request) -> list[Any]:
             return give(verdict, agreed, given, asked, chosen, request)
 
-        return say_it
+        return give_verdict
 
     for button, verdict in ((right, AGREE), (wrong, DISAGREE), (send, CORRECT)):
         button.click(
-            says(verdict),
+            handler(verdict),
             [consent, text, asked, labels],
-            [told, consent, labels],
+            [message, consent, labels],
             api_visibility="private",
             show_progress="hidden",
         )

@@ -90,6 +90,11 @@ class Models:
         name = name or BUNDLED
         return next((choice.title for choice in self.choices() if choice.name == name), name)
 
+    def compared_with(self) -> str | None:
+        """Name of the model that the default is compared with at first; None if there is no other."""
+        others = self.choices()[1:]
+        return others[-1].name if others else None
+
     def for_python(self, name: str | None) -> str | None:
         """What `from_pretrained` takes for a model; None for the bundled one, the folder's name for a folder."""
         return self.default_id if (name or BUNDLED) == BUNDLED else str(name)

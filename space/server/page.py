@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from space.components.told import refusal
+from space.components.errors import page_error
 from space.server.storage import Storage
 
 REQUIRED = inspect.Parameter.empty
@@ -53,10 +53,10 @@ def completed(function: Any, inputs: list[Any]) -> list[Any]:
     parameters = list(inspect.signature(function.fn).parameters.values())[:wanted]
     names = ", ".join(one.name if one.default is REQUIRED else f"{one.name}={one.default!r}" for one in parameters)
     if len(inputs) > wanted:
-        raise refusal(f"{len(inputs)} arguments, but {function.api_name} takes {wanted}: {names}")
+        raise page_error(f"{len(inputs)} arguments, but {function.api_name} takes {wanted}: {names}")
     absent = parameters[len(inputs) :]
     required = [one.name for one in absent if one.default is REQUIRED]
     if required or len(parameters) < wanted:
         missing = ", ".join(required) or "one"
-        raise refusal(f"missing argument: {missing}; {function.api_name} takes {names}")
+        raise page_error(f"missing argument: {missing}; {function.api_name} takes {names}")
     return [*inputs, *(one.default for one in absent)]

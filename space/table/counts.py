@@ -9,6 +9,8 @@ import numpy as np
 
 from evenmood.tables import scored
 
+SMOOTHED = 3
+"""Periods that a point of a timeline is the mean of."""
 
 def given_labels(parquet: Path, labels: Sequence[str]) -> np.ndarray:
     """Which labels reach their threshold in each row of a result: bool of shape (rows, labels); no fallback does."""
@@ -33,14 +35,16 @@ def co_occurrence(given: np.ndarray) -> np.ndarray:
     return counts
 
 
-def timeline(given: np.ndarray, cells: Sequence[str], labels: Sequence[str], most: int = 5) -> Any:
-    """Share of rows with each of the most frequent labels by hour, day, week or month.
+def timeline(given: np.ndarray, cells: Sequence[str], labels: Sequence[str], most: int = 6) -> Any:
+    """Smoothed share of rows with each of the most frequent labels by hour, day, week or month; neutral comes last.
+
+    A share is the mean over the rows of a period and of its two neighbors.
 
     Args:
         given: As `given_labels` gives it.
         cells: A date for each row, in whatever form.
         labels: Names of the columns of `given`.
-        most: How many labels.
+        most: How many labels besides neutral.
 
     Returns:
         A table with the columns time, label, share and rows; None where fewer than two dates can be read.
@@ -52,14 +56,19 @@ def timeline(given: np.ndarray, cells: Sequence[str], labels: Sequence[str], mos
     if known.sum() < 2 or times[known].nunique() < 2:
         return None
     span = times.max() - times.min()
-    unit = "h" if span.days <= 2 else "D" if span.days <= 90 else "W" if span.days <= 730 else "M"
+    unit = "h" if span.days <= 2 else "D" if span.days <= 21 else "W" if span.days <= 730 else "M"
     given = given[known]
-    top = np.argsort(-given.sum(axis=0), kind="stable")[:most]
+    order = np.argsort(-given.sum(axis=0), kind="stable")
+    top = [index for index in order if labels[index] != "neutral"][:most]
+    top += [index for index in order if labels[index] == "neutral"]
     table = pd.DataFrame(given[:, top], columns=[labels[index] for index in top])
     table["time"] = times[known].dt.to_period(unit).dt.start_time.to_numpy()
     groups = table.groupby("time")
-    long = groups.mean().reset_index().melt("time", var_name="label", value_name="share")
-    return long.merge(groups.size().rename("rows").reset_index(), on="time")
+    rows = groups.size()
+    window = {"window": SMOOTHED, "center": True, "min_periods": 1}
+    shares = groups.sum().rolling(**window).sum().div(rows.rolling(**window).sum(), axis=0)
+    long = shares.reset_index().melt("time", var_name="label", value_name="share")
+    return long.merge(rows.rename("rows").reset_index(), on="time")
 
 
 def _times(cells: Any) -> Any:

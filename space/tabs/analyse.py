@@ -1,117 +1,114 @@
-"""The tab for one text: its labels, how sure and how good the model is, the words behind it, and taking it along."""
+"""The tab for one text of any length: its labels, the words or passages behind them, and the answer for programs."""
 
-from html import escape
 from typing import Any
 
 import gradio as gr
 
 from evenmood import EmotionClassifier
-from space.components import views
-from space.components.answers import Answer, answer, as_json, as_python
-from space.components.texts import label_choices, language_of, say, shown
-from space.components.told import check_length, told
+from evenmood.errors import UsageError
+from evenmood.text.normalization import encodable
+from space.components import samples
+from space.components.answer_view import all_labels, answer_html
+from space.components.answers import LONGEST_TEXT, Answer, answer, as_json, as_python
+from space.components.errors import page_errors
+from space.components.labels import note
+from space.components.passages import sentence_spans
+from space.components.texts import LANGUAGES, label_choices, language_of, shown, shown_html
+from space.components.words_view import passages_html, words_html
 from space.server import feedback
 from space.server.models import BUNDLED, Models
 
-EXAMPLES = [
-    "Thank you so much, you really made my day!",
-    "I can't believe they cancelled it again. So annoying.",
-    "I'm nervous about tomorrow, but I hope it goes well.",
-    "Thanks for explaining, but I'm still confused.",
-    "I miss my grandmother every single day.",
-    "lol that is the funniest thing I've seen all week",
-]
 ATTENTION, LEFT_OUT = "attention", "left out"
 LINK = """(text, model) => {
   const link = location.origin + location.pathname + "#" + new URLSearchParams({text, model});
   if (navigator.clipboard) navigator.clipboard.writeText(link).catch(() => {});
   return link;
 }"""
-"""The text goes behind the #, which browsers do not send: no server logs it, and nothing is written to the history."""
+"""The text is behind the #, which browsers do not send: no server logs it, and nothing is written to the history."""
 READ_LINK = """() => {
   const given = new URLSearchParams(location.hash.slice(1)), untouched = {__type__: "update"};
   if (!given.get("text")) return [untouched, untouched, false];
   history.replaceState(null, "", location.pathname + location.search);
   return [given.get("text"), given.get("model") || untouched, true];
 }"""
-"""A link's text and model are in their fields before anything is asked, and stay there if that fails."""
+"""A link's text and model are in their fields before the answer is requested, and stay there if that fails."""
 ANALYSE_LINK = """(linked) => { if (linked) document.querySelector("#analyse").click(); }"""
 
 
-def tab(models: Models, store: feedback.Store | None, page: gr.Blocks) -> list[gr.Dropdown]:
-    """Draw the tab and connect it; its list of models is refreshed on each visit."""
-    classifier = models.default
-    with gr.Row():
-        with gr.Column():
+def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr.Dropdown) -> None:
+    """Draw the tab, with the answer to the opening text, and connect it; `model` is the page's choice of a model."""
+    opening = opening_answer(models)
+    with gr.Row(elem_classes="sides"):
+        with gr.Column(scale=5, min_width=300, elem_classes="side", elem_id="asking"):
             text = gr.Textbox(
+                samples.OPENING,
                 label=shown("text"),
                 lines=4,
+                max_lines=14,
                 placeholder=shown("text_hint"),
                 autofocus=True,
                 elem_id="text",
                 buttons=[],
             )
-            with gr.Row():
+            with gr.Row(elem_classes="actions"):
                 button = gr.Button(shown("analyse"), variant="primary", elem_classes="go", elem_id="analyse")
                 gr.Checkbox(label=shown("live"), elem_id="live", container=False)  # page.js reads it
-            model = gr.Dropdown(
-                models.titles(),
-                value=BUNDLED,
-                label=shown("model"),
-                info=shown("model_hint"),
-                allow_custom_value=True,
-                elem_id="model",
-            )
             examples = gr.Examples(
-                EXAMPLES, text, label=shown("examples"), api_visibility="private", cache_examples=False
+                [*samples.SENTENCES[1:], samples.LETTER],
+                text,
+                label=shown("examples"),
+                api_visibility="private",
+                cache_examples=False,
+                elem_id="examples",
             )
-        with gr.Column():
-            result = gr.HTML(views.note("en", "answer_here"), elem_id="result")
-            gr.Markdown(f"## {shown('why')}")
+        with gr.Column(scale=7, min_width=300, elem_classes="card"):
+            result = gr.HTML(opening["result"], elem_id="result")
+            with gr.Column(elem_id="why") as why:
+                gr.Markdown(f"## {shown('why')}")
+                with gr.Row(elem_classes="ways") as choice:
+                    ways = [(shown("way_attention"), ATTENTION), (shown("way_left_out"), LEFT_OUT)]
+                    way = gr.Radio(ways, value=ATTENTION, label=shown("way"), elem_id="way")
+                    label = gr.Dropdown(
+                        label_choices(models.default.labels),
+                        value=models.default.labels[0],
+                        label=shown("label"),
+                        visible=False,
+                        elem_id="label",
+                    )
+                words = gr.HTML(opening["words"], elem_id="words")
+    with gr.Column() as more:
+        with gr.Column(elem_classes="card"):
+            labels = gr.HTML(opening["labels"], elem_id="all-labels")
+        with gr.Accordion(shown("use"), open=False, elem_id="use"):
+            share = gr.Button(shown("share"), elem_id="share")
+            link = gr.Textbox(label=shown("share_link"), info=shown("share_note"), interactive=False, buttons=[])
             with gr.Row():
-                ways = [(shown("way_attention"), ATTENTION), (shown("way_left_out"), LEFT_OUT)]
-                way = gr.Radio(ways, value=ATTENTION, label=shown("way"), elem_id="way")
-                label = gr.Dropdown(
-                    label_choices(classifier.labels),
-                    value=classifier.labels[0],
-                    label=shown("label"),
-                    visible=False,
-                    elem_id="label",
-                )
-            words = gr.HTML(elem_id="words")
-    with gr.Accordion(shown("use"), open=False, elem_id="use"):
-        share = gr.Button(shown("share"), elem_id="share")
-        link = gr.Textbox(label=shown("share_link"), info=shown("share_note"), interactive=False, buttons=[])
-        with gr.Row():
-            code: dict[str, Any] = {"interactive": False, "max_lines": 12, "wrap_lines": True}
-            as_json_box = gr.Code(language="json", label="JSON", elem_id="as-json", **code)
-            as_python_box = gr.Code(language="python", label="Python", elem_id="as-python", **code)
-    asked = gr.State(["", ""])
-    feedback.panel(models, store, text, asked)
-
-    def explained(language: str, given: str, chosen: EmotionClassifier, how: str, about: str) -> str:
-        if not given.strip():
-            return ""
-        with told():
-            if how == LEFT_OUT:
-                return views.words_view(language, given, chosen.leave_one_out(given, about), about)
-            if not chosen.has_attention:
-                return views.note(language, "no_attention")
-            return views.words_view(language, given, chosen.explain(given), None)
+                code: dict[str, Any] = {"interactive": False, "max_lines": 12, "wrap_lines": True}
+                json_box = gr.Code(opening["json"], language="json", label="JSON", elem_id="as-json", **code)
+                python_box = gr.Code(opening["python"], language="python", label="Python", elem_id="as-python", **code)
+        answered = gr.State([samples.OPENING, BUNDLED])
+        feedback.panel(models, store, text, answered)
 
     def show(given: str, name: str, how: str, request: gr.Request) -> list[Any]:
         language = language_of(request)
-        check_length(language, given)
-        if not given.strip():
-            return [views.note(language, "write_something"), gr.skip(), "", "", "", ["", ""]]
-        with told():
-            chosen = models.get(name)
-            found = answer(chosen, given)
-        first = found["labels"][0]
+        with page_errors():
+            read, rest = cut(given)
+            if not read.strip():
+                empty = [note(language, "write_something"), gr.Column(visible=False), gr.skip(), gr.skip(), ""]
+                return [*empty, "", gr.Column(visible=False), "", "", ["", ""]]
+            classifier = models.get(name)
+            found = answer(classifier, read)
+            first, by_passages = found["labels"][0], reads_by_passages(found, read)
+            behind = _behind(language, classifier, read, rest, how, first, by_passages)
+        order = sorted(found["probabilities"], key=lambda one: -found["probabilities"][one])
         return [
-            result_html(language, chosen, found),
-            gr.Dropdown(label_choices(by_probability(found), language), value=first, visible=how == LEFT_OUT),
-            explained(language, given, chosen, how, first),
+            answer_html(language, classifier, found, read, len(rest)),
+            gr.Column(visible=True),
+            gr.Row(visible=not by_passages),
+            gr.Dropdown(label_choices(order, language), value=first, visible=how == LEFT_OUT),
+            behind,
+            all_labels(language, found, classifier.thresholds),
+            gr.Column(visible=True),
             as_json(found),
             as_python(given, models.for_python(name)),
             [given, name],
@@ -119,12 +116,17 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks) -> list[g
 
     def explain_again(given: str, name: str, how: str, about: str, request: gr.Request) -> list[Any]:
         language = language_of(request)
-        check_length(language, given)
-        with told():
-            chosen = models.get(name)
-        return [gr.Dropdown(visible=how == LEFT_OUT), explained(language, given, chosen, how, about)]
+        with page_errors():
+            read, rest = cut(given)
+            if not read.strip():
+                return [gr.skip(), ""]
+            classifier = models.get(name)
+            by_passages = reads_by_passages(answer(classifier, read), read)
+            behind = _behind(language, classifier, read, rest, how, about, by_passages)
+        return [gr.Dropdown(visible=how == LEFT_OUT), behind]
 
-    inputs, outputs = [text, model, way], [result, label, words, as_json_box, as_python_box, asked]
+    inputs = [text, model, way]
+    outputs = [result, why, choice, label, words, labels, more, json_box, python_box, answered]
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     for event in (button.click, model.input):
         event(show, inputs, outputs, trigger_mode="always_last", **quiet)
@@ -135,23 +137,58 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks) -> list[g
     linked = gr.Checkbox(visible=False)
     link_read = page.load(None, None, [text, model, linked], js=READ_LINK)
     link_read.then(None, linked, None, js=ANALYSE_LINK)
-    return [model]
 
 
-def result_html(language: str, classifier: EmotionClassifier, found: Answer) -> str:
-    """The whole answer: the sentence, the chips, the bars, and how good the model is at these labels."""
-    measured = classifier.info.metrics.get("test")
-    per_label = measured.get("per_label", {}) if isinstance(measured, dict) else {}
-    return (
-        f'<p class="sentence">{escape(views.in_words(language, found))}</p>'
-        + views.chips(language, found)
-        + views.bars(language, found, classifier.thresholds)
-        + f'<details class="measured"><summary>{escape(say(language, "quality"))}</summary>'
-        + views.quality(language, found, per_label)
-        + "</details>"
-    )
+def opening_answer(models: Models) -> dict[str, Any]:
+    """The answer that the page opens with: its HTML in the browser's language, JSON and Python."""
+    classifier, text = models.default, samples.OPENING
+    found = answer(classifier, text)
+    by_passages = reads_by_passages(found, text)
+    first = found["labels"][0]
+    parts = {
+        language: {
+            "result": answer_html(language, classifier, found, text),
+            "words": _behind(language, classifier, text, "", ATTENTION, first, by_passages),
+            "labels": all_labels(language, found, classifier.thresholds),
+        }
+        for language in LANGUAGES
+    }
+    html = {
+        part: shown_html(f"opening_{part}", {language: parts[language][part] for language in LANGUAGES})
+        for part in parts[LANGUAGES[0]]
+    }
+    return html | {"json": as_json(found), "python": as_python(text, models.for_python(BUNDLED))}
 
 
-def by_probability(found: Answer) -> list[str]:
-    """All labels, the most probable first."""
-    return sorted(found["probabilities"], key=lambda label: -found["probabilities"][label])
+def cut(text: object) -> tuple[str, str]:
+    """What is read of a text, and what follows.
+
+    Raises:
+        UsageError: Not a string.
+    """
+    if not isinstance(text, str):
+        raise UsageError(f"the text must be a string, not {type(text).__name__}")
+    text = encodable(text)
+    if len(text) <= LONGEST_TEXT:
+        return text, ""
+    end = text.rfind(" ", LONGEST_TEXT - 100, LONGEST_TEXT)
+    end = end if end > 0 else LONGEST_TEXT
+    return text[:end], text[end:]
+
+
+def reads_by_passages(found: Answer, text: str) -> bool:
+    """Whether a text is shown by passages: longer than the model reads at once, and of more than one sentence."""
+    return found["windows"] > 1 and len(sentence_spans(text)) > 1
+
+
+def _behind(
+    language: str, classifier: EmotionClassifier, text: str, rest: str, how: str, label: str, by_passages: bool
+) -> str:
+    """The text with what speaks for the answer: passages of a long text, words of a short one."""
+    if by_passages:
+        return passages_html(language, classifier, text, rest)
+    if how == LEFT_OUT:
+        return words_html(language, text, classifier.leave_one_out(text, label), label)
+    if not classifier.has_attention:
+        return note(language, "no_attention")
+    return words_html(language, text, classifier.explain(text), None)

@@ -1,4 +1,4 @@
-"""The tab for a long text: passages, the emotion arc over them, and those that a moderator looks for."""
+"""The tab for a page or a chat log: passages, the emotion arc over them, and those that a moderator looks for."""
 
 from typing import Any
 
@@ -6,132 +6,122 @@ import gradio as gr
 import numpy as np
 
 from evenmood import GROUPS, EmotionClassifier
-from space.components import views
+from space.components import samples
+from space.components.charts import Panel, panels
+from space.components.errors import check_length, page_errors
+from space.components.labels import group_of, group_title, names_of, note
 from space.components.passages import Passage, split
+from space.components.support import help_line, speaks_of_self_harm
+from space.components.tables import passages_table
 from space.components.texts import label_choices, label_name, language_of, say, shown
-from space.components.told import check_length, told
-from space.server.models import BUNDLED, Models
+from space.server.models import Models
 
 ARC = ("positive", "negative", "ambiguous")
 WATCHED = ("anger", "disgust", "fear", "grief", "sadness")
-"""What a moderator looks for, unless told otherwise."""
+"""Labels that a moderator looks for by default."""
 SHOWN_CHARACTERS = 160
-"""Of a passage, at a dot of the arc."""
-SAMPLE = """[10:02] Ada: I finally got the job! I can't believe it.
-[10:03] Ben: That's wonderful, congratulations!
-[10:03] Ada: Thank you so much for helping me prepare.
-[10:05] Cem: Wait, does that mean you're moving away?
-[10:06] Ada: Yes… I'm sorry I didn't tell you earlier.
-[10:06] Cem: Honestly, this makes me really sad. And a bit angry.
-[10:08] Ben: We will visit you all the time, I promise.
-[10:09] Cem: Okay. I hope so. I'm proud of you."""
+"""Characters of a passage in a tooltip of the arc."""
 
 
-def tab(models: Models) -> list[gr.Dropdown]:
-    """Draw the tab and connect it; its list of models is refreshed on each visit."""
-    with gr.Row():
-        with gr.Column():
-            text = gr.Textbox(
-                label=shown("long_text"),
-                placeholder=shown("long_hint"),
-                lines=8,
-                max_lines=16,
-                elem_id="long",
-                buttons=[],
-            )
-            gr.Examples([SAMPLE], text, label=shown("examples"), api_visibility="private", cache_examples=False)
-        with gr.Column():
-            ways = [(shown(f"split_{way}"), way) for way in ("auto", "sentences", "turns")]
-            way = gr.Radio(ways, value="auto", label=shown("split"))
-            model = gr.Dropdown(
-                models.titles(), value=BUNDLED, label=shown("model"), allow_custom_value=True, elem_id="long-model"
-            )
-            lines = gr.Dropdown(
-                [*((shown(group), group) for group in ARC), *label_choices(models.default.labels)],
-                value=list(ARC),
-                multiselect=True,
-                label=shown("arc"),
-            )
-            watched = gr.Dropdown(
-                label_choices(models.default.labels), value=list(WATCHED), multiselect=True, label=shown("watch")
-            )
+def tab(models: Models, model: gr.Dropdown) -> None:
+    """Draw the tab and connect it; `model` is the page's choice of a model."""
+    with gr.Column(elem_classes="side"):
+        text = gr.Textbox(
+            label=shown("long_text"),
+            placeholder=shown("long_hint"),
+            lines=6,
+            max_lines=14,
+            elem_id="long",
+            buttons=[],
+        )
+        with gr.Row(elem_classes="actions"):
             button = gr.Button(shown("analyse"), variant="primary", elem_classes="go", elem_id="long-run")
-    note = gr.HTML(elem_id="long-note")
-    arc = gr.LinePlot(
-        x="passage",
-        y="probability",
-        color="line",
-        y_lim=[0, 1],
-        label=shown("arc_title"),
-        color_title="",
-        tooltip=["passage", "text", "labels", "line", "probability"],
-        visible=False,
-        elem_id="arc",
-        buttons=[],
-    )
-    table = gr.HTML(elem_id="long-table")
+            chat = gr.Button(shown("sample_chat"), elem_id="long-chat")
+            letter = gr.Button(shown("sample_letter"), elem_id="long-letter")
+    with gr.Row(visible=False, elem_id="long-options") as options:
+        ways = [(shown(f"split_{way}"), way) for way in ("auto", "sentences", "turns")]
+        way = gr.Dropdown(ways, value="auto", label=shown("split"), elem_id="long-way", min_width=220)
+        lines = gr.Dropdown(
+            [*((shown(group), group) for group in ARC), *label_choices(models.default.labels)],
+            value=list(ARC),
+            multiselect=True,
+            label=shown("arc"),
+            min_width=260,
+        )
+        watched = gr.Dropdown(
+            label_choices(models.default.labels),
+            value=list(WATCHED),
+            multiselect=True,
+            label=shown("watch"),
+            min_width=260,
+        )
+    with gr.Column(visible=False, elem_classes="card", elem_id="long-results") as results:
+        summary = gr.HTML(elem_id="long-note")
+        arc = gr.HTML(elem_id="arc")
+        table = gr.HTML(elem_id="long-table")
 
     def show(given: str, how: Any, name: str, over: list[str], marks: list[str], request: gr.Request) -> list[Any]:
         language = language_of(request)
         check_length(language, given)
         passages = split(given, how)
         if not passages:
-            return [views.note(language, "write_something"), gr.LinePlot(visible=False), ""]
-        with told():
-            classifier = models.get(name)
-            return view(language, classifier, passages, over, marks)
+            return [gr.skip(), gr.Column(visible=True), note(language, "write_something"), "", ""]
+        with page_errors():
+            html = view(language, models.get(name), passages, over, marks)
+        return [gr.Row(visible=True), gr.Column(visible=True), *html]
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    inputs = [text, way, model, lines, watched]
-    button.click(show, inputs, [note, arc, table], **quiet)
-    for chosen in (lines, watched):
-        chosen.input(show, inputs, [note, arc, table], trigger_mode="always_last", **quiet)
-    return [model]
+    inputs, outputs = [text, way, model, lines, watched], [options, results, summary, arc, table]
+    button.click(show, inputs, outputs, **quiet)
+    for sample, content in ((chat, samples.CHAT), (letter, samples.LETTER)):
+        sample.click(lambda content=content: content, None, text, **quiet).then(show, inputs, outputs, **quiet)
+    for chosen in (way, lines, watched):
+        chosen.input(show, inputs, outputs, trigger_mode="always_last", **quiet)
 
 
 def view(
     language: str, classifier: EmotionClassifier, passages: list[Passage], lines: list[str], marks: list[str]
-) -> list[Any]:
-    """The line above, the arc, and the table of passages with those marked that carry a label looked for."""
-    import pandas as pd
-
+) -> list[str]:
+    """The summary, the arc, and the table of passages with those marked that carry a label looked for."""
     probabilities = classifier.predict_proba([passage.text for passage in passages])
     given = classifier.apply_thresholds(probabilities)
-    numbers = range(1, len(passages) + 1)
-    names = [views.names_of(language, answer) for answer in given]
-    frames = [
-        pd.DataFrame(
-            {
-                "passage": list(map(str, numbers)),
-                "probability": values.round(3),
-                "line": say(language, line) if line in GROUPS else label_name(language, line),
-                "text": [_short(passage) for passage in passages],
-                "labels": names,
-            }
-        )
+    marked = [not answer.fallback and bool(set(answer.labels) & set(marks)) for answer in given]
+    quiet = speaks_of_self_harm("\n".join(passage.text for passage in passages))
+    summary = f'<p class="sentence">{say(language, "passages_sentence", count=f"{len(passages):,}")}</p>'
+    if quiet:
+        summary += help_line(language)
+    if marks:
+        summary += note(language, "marked", marked=sum(marked), count=len(passages))
+    titles = [
+        f"{number}. {_short(passage)} — {names_of(language, answer.labels, answer.fallback)}"
+        for number, (passage, answer) in enumerate(zip(passages, given, strict=True), 1)
+    ]
+    shown_lines = [
+        _panel(language, line, values, titles)
         for line in lines
         if (values := _line(classifier, probabilities, line)) is not None
     ]
-    marked = [not answer.fallback and bool(set(answer.labels) & set(marks)) for answer in given]
-    colours = {say(language, group): views.COLOURS[group] for group in ARC}
-    titles = {"x_title": say(language, "passage"), "y_title": say(language, "probability")}
-    plot = gr.LinePlot(visible=False)
-    if frames:
-        plot = gr.LinePlot(pd.concat(frames), visible=True, color_map=colours, **titles)
-    told_line = views.note(language, "marked", marked=sum(marked), count=len(passages)) if marks else ""
-    return [
-        told_line + views.note(language, "arc_note"),
-        plot,
-        views.passages_table(language, passages, given, probabilities.max(axis=1), marked),
-    ]
+    arc = ""
+    if shown_lines:
+        ends = (f"{say(language, 'passage')} 1", str(len(passages)))
+        arc = panels(shown_lines, 1.0, ends, columns=True) + note(language, "arc_note")
+    return [summary, arc, passages_table(language, passages, given, probabilities.max(axis=1), marked)]
 
 
-def _line(classifier: EmotionClassifier, probabilities: np.ndarray, line: str) -> Any:
-    """Probability of a label, or the highest one among a group's, per passage; None where the model has neither."""
+def _panel(language: str, line: str, values: np.ndarray, titles: list[str]) -> Panel:
+    """A column for each passage: of a group, or of a label."""
+    name, group = (group_title(language, line), line) if line in GROUPS else (label_name(language, line), group_of(line))
+    highest = say(language, "highest_at", value=f"{values.max():.0%}", passage=int(values.argmax()) + 1)
+    return Panel(name, group, values.tolist(), highest, titles)
+
+
+def _line(classifier: EmotionClassifier, probabilities: np.ndarray, line: str) -> np.ndarray | None:
+    """Probability of a label, or the highest one among a group's, per passage; None if the model has neither."""
     labels = [label for label in GROUPS.get(line, (line,)) if label in classifier.labels]
     if not labels:
         return None
-    return probabilities[:, [classifier.labels.index(label) for label in labels]].max(axis=1)
+    highest: np.ndarray = probabilities[:, [classifier.labels.index(label) for label in labels]].max(axis=1)
+    return highest
 
 
 def _short(passage: Passage) -> str:

@@ -43,7 +43,8 @@ def test_the_folder_is_uploaded_in_one_commit(with_model: HubServer) -> None:
         "space/deploy.py",
     }
     pieces |= {"space/page.css", "space/page.js", *(f"space/locales/{name}.json" for name in ("en", "es", "zh"))}
-    pictures = {"docs/demo.png", "docs/figures/dataset/labels.png"}
+    pieces |= {f"space/samples/{name}" for name in ("chat.txt", "letter.txt", "reviews.csv")}
+    pictures = {"docs/demo.png"}
     expected = {"app.py", "requirements.txt", "README.md", "evenmood/py.typed", *modules, *model, *pieces, *pictures}
     assert set(space.files()) - {".gitattributes"} == expected
     assert (space.private, space.sdk, space.variables) == (True, "gradio", {"EVENMOOD_MODEL": MODEL})

@@ -17,12 +17,13 @@ from benchmarks.demo import call
 from docs.screenshot import chromium, open_tab, running_demo
 from evenmood import EmotionClassifier
 from evenmood.model.model_folder import INFO_FILE, PREDICTING_FILES
-from space.components import views
+from space.components.answer_view import answer_html, label_bars, quality, sentence
 from space.components.answers import answer, as_json
 from space.components.passages import Passage
+from space.components.tables import comparison
 from space.components.texts import LANGUAGES, say
 from space.table import counts, scoring, sources
-from space.tabs import analyse, long_text
+from space.tabs import long_text
 from tests.conftest import DEFAULT_MODEL
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
@@ -62,24 +63,24 @@ def strict_demo(strict_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
 def test_chips_and_bars(strict: EmotionClassifier, model: EmotionClassifier, language: str) -> None:
     below = say(language, "below_threshold")
     found = answer(strict, SENTENCE)
-    chips = views.chips(language, found)
-    assert 'class="chip fallback positive"' in chips
-    assert below in chips
-    assert "1.00" in chips  # the threshold that it does not reach
-    bars = views.bars(language, found, strict.thresholds)
+    words = sentence(language, found)
+    assert 'class="chip fallback positive"' in words
+    bars = label_bars(language, found, strict.thresholds)
     assert 'class="bar fallback"' in bars
-    assert 'class="bar given"' not in bars
-    assert bars.count(below) >= 1
+    assert 'class="bar given' not in bars
+    assert bars.count(below) >= 2  # on the page, and for screen readers
+    assert "1.00" in bars  # the threshold that it does not reach
     usual = answer(model, SENTENCE)
-    assert "fallback" not in views.chips(language, usual) + views.bars(language, usual, model.thresholds)
-    assert below not in views.chips(language, usual) + views.bars(language, usual, model.thresholds)
+    shown = sentence(language, usual) + label_bars(language, usual, model.thresholds)
+    assert "fallback" not in shown
+    assert below not in shown
 
 
 def test_measured_precision_is_not_claimed(strict: EmotionClassifier, model: EmotionClassifier) -> None:
     per_label = model.info.metrics["test"]["per_label"]
-    assert "right" in views.quality("en", answer(model, SENTENCE), per_label)
-    assert "say nothing about this one" in views.quality("en", answer(strict, SENTENCE), per_label)
-    shown = analyse.result_html("en", strict, answer(strict, SENTENCE))
+    assert "right" in quality("en", answer(model, SENTENCE), per_label)
+    assert "say nothing about this one" in quality("en", answer(strict, SENTENCE), per_label)
+    shown = answer_html("en", strict, answer(strict, SENTENCE), SENTENCE)
     assert "No label reaches its threshold; the most probable one is gratitude" in shown
 
 
@@ -91,28 +92,28 @@ def test_json(strict: EmotionClassifier) -> None:
 
 
 def test_two_models(strict: EmotionClassifier, model: EmotionClassifier) -> None:
-    html = views.comparison("en", ("strict", "usual"), (answer(strict, SENTENCE), answer(model, SENTENCE)))
+    html = comparison("en", ("strict", "usual"), (answer(strict, SENTENCE), answer(model, SENTENCE)))
     assert "strict (below its threshold) and usual" in html
     assert ">both<" not in html
-    (row,) = (line for line in html.split("<tr") if "gratitude</th>" in line)
+    (row,) = (line for line in html.split("<tr") if "gratitude" in line.split("</th>")[0])
     assert row.count('class="number given"') == 1  # the strict model does not give it
-    other = views.comparison("en", ("strict", "usual"), (answer(strict, SENTENCE), answer(model, "I am so angry!")))
+    other = comparison("en", ("strict", "usual"), (answer(strict, SENTENCE), answer(model, "I am so angry!")))
     assert "gratitude (below its threshold)" in other.split("<table")[0]
     assert "only strict (below its threshold)" in other
 
 
 def test_passages(strict: EmotionClassifier, model: EmotionClassifier) -> None:
     passages = [Passage(SENTENCE), Passage("I am so angry!")]
-    told, _, table = long_text.view("en", strict, passages, ["positive"], ["gratitude", "anger"])
-    assert "0 of 2 passages" in told
-    assert table.count("chip small fallback") == 2
+    summary, _, table = long_text.view("en", strict, passages, ["positive"], ["gratitude", "anger"])
+    assert "0 of 2 passages" in summary
+    assert table.count("chip fallback") == 2
     assert table.count("below its threshold") == 2
     assert "⚑" not in table
-    told, plot, table = long_text.view("en", model, passages, ["positive"], ["gratitude", "anger"])
-    assert "2 of 2 passages" in told
+    summary, _, table = long_text.view("en", model, passages, ["positive"], ["gratitude", "anger"])
+    assert "2 of 2 passages" in summary
     assert "fallback" not in table
-    _, plot, _ = long_text.view("en", strict, passages, ["positive"], [])
-    assert "gratitude (below its threshold)" in {cell for row in plot.value["data"] for cell in row}
+    _, arc, _ = long_text.view("en", strict, passages, ["positive"], [])
+    assert "gratitude (below its threshold)" in arc
 
 
 def test_a_table_counts_no_fallback(tmp_path: Path, strict: EmotionClassifier, model: EmotionClassifier) -> None:
@@ -142,8 +143,8 @@ def test_the_endpoints(strict_demo: str) -> None:
     about: Any = client.view_api(return_format="dict")
     assert "`fallback` is true" in about["named_endpoints"]["/analyse"]["description"]
     client.close()
-    told, *_ = call(strict_demo, "score", [None, f"{SENTENCE}\nI am so angry!", "default", None, ""])
-    assert "In 2 rows no label reaches its threshold" in told
+    summary, *_ = call(strict_demo, "score", [None, f"{SENTENCE}\nI am so angry!", "default", None, ""])
+    assert "In 2 rows no label reaches its threshold" in summary
 
 
 @pytest.fixture(scope="module")
@@ -168,12 +169,12 @@ def test_the_page_outlines_it(strict_demo: str, browser: Browser, scheme: Any) -
     page.goto(strict_demo)
     page.locator("#text textarea").fill(SENTENCE)
     page.locator("#analyse").click()
-    page.wait_for_selector("#result .chip")
+    expect(page.locator("#words")).to_contain_text(SENTENCE)
     chip = style(page, "#result .chip")
     assert chip["fill"] == "rgba(0, 0, 0, 0)"
     assert (chip["line"], chip["width"]) == ("dashed", "2px")
     assert page.locator("#result .given").count() == 0
-    expect(page.locator("#result .chip")).to_contain_text("below its threshold")
+    expect(page.locator("#result .bar.fallback")).to_contain_text("below its threshold")
     expect(page.locator("#spoken")).to_contain_text("No label reaches its threshold")
     if PICTURES:
         page.wait_for_timeout(500)
@@ -182,10 +183,13 @@ def test_the_page_outlines_it(strict_demo: str, browser: Browser, scheme: Any) -
     page.get_by_role("option", name="usual").click()
     page.wait_for_selector("#result .given")
     solid = style(page, "#result .chip")
-    assert (solid["fill"], solid["letters"]) == ("rgb(27, 127, 59)", "rgb(255, 255, 255)")
+    assert (solid["fill"], solid["letters"]) == ("rgb(0, 105, 143)", "rgb(255, 255, 255)")
     if PICTURES:
         page.wait_for_timeout(500)
         page.screenshot(path=Path(PICTURES) / f"solid-{scheme}.png")
+    page.get_by_label("Model", exact=True).click()
+    page.get_by_role("option").first.click()
+    page.wait_for_selector("#result .bar.fallback")
     open_tab(page, 3)
     page.locator("#long textarea").fill("Thank you so much! I am so angry about this.")
     page.locator("#long-run").click()

@@ -110,7 +110,7 @@ RAW = [
     ("score", [None, "a\nb", "default", None, ""], "complete"),
     ("score", [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, "", "default", None, ""], "error"),
     ("score", [{"path": "../../etc/passwd", "meta": {"_type": "gradio.FileData"}}, "", "default", None, ""], "error"),
-    ("sorted_rows", ["joy", "high"], "complete"),
+    ("sorted_rows", ["joy", "high", "word"], "complete"),
 ]
 
 
@@ -176,7 +176,7 @@ def test_defaults_may_be_left_out(demo: str, prefix: str, model: EmotionClassifi
 )
 def test_no_error_is_without_a_message(demo: str, prefix: str, name: str, data: list[Any], expected: str) -> None:
     if name == "give":
-        name = "say_it"
+        name = "give_verdict"
     event, content = answered(demo, f"{prefix}/{name}", data)
     if event == "complete":  # what the page itself asks may be answered by doing nothing
         assert name == "sorted_rows"

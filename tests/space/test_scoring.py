@@ -183,11 +183,17 @@ def test_a_missing_text_has_an_empty_answer(
     assert kept["emotions"].to_pylist()[1] is None
     given = counts.given_labels(tmp_path / "out" / scoring.PARQUET_FILE, model.labels)
     assert given.any(axis=1).tolist() == [True, False, True]
-    (table, _) = results.rows_of("en", tmp_path / "out" / scoring.PARQUET_FILE, "text")
-    assert table.value["data"][1] == ["", "", ""]
+    result = tmp_path / "out" / scoring.PARQUET_FILE
+    table, _ = results.rows_of("en", result, "text")
+    empty = '<tr><td class="chips"></td><td class="number"></td><td class="said"></td></tr>'
+    assert table.split("<tbody>")[1].count(empty) == 1
     for order in results.ORDERS:
-        table, _ = results.rows_of("en", tmp_path / "out" / scoring.PARQUET_FILE, "text", "", order)
-        assert len(table.value["data"]) == 3
+        table, _ = results.rows_of("en", result, "text", "", order)
+        assert table.split("<tbody>")[1].count("<tr>") == 3
+    for search, shown in (("HATE", 1), ("t", 2), (" ", 3), ("nothing like it", 0)):
+        table, line = results.rows_of("en", result, "text", search=search)
+        assert table.count('<td class="said">') == shown
+        assert f"{shown} of {shown} rows" in line
 
 
 def test_columns_that_differ_in_an_apostrophe_stay_two(tmp_path: Path, model: EmotionClassifier) -> None:
@@ -232,6 +238,22 @@ def test_timelines(cells: list[str], times: int) -> None:
     assert len(gratitude) == times
     assert set(gratitude["share"]) == {1.0}
     assert gratitude["rows"].sum() <= len(cells)
+
+
+def test_a_timeline_is_smoothed_and_ends_with_neutral() -> None:
+    cells = [f"2026-01-{day:02}" for day in (1, 2, 3, 3, 4, 5)]
+    given = np.zeros((len(cells), len(LABELS)), bool)
+    given[:, LABELS.index("neutral")] = True
+    given[2, LABELS.index("joy")] = True
+    found = counts.timeline(given, cells, LABELS)
+    assert list(dict.fromkeys(found["label"])) [0] == "joy"
+    assert list(dict.fromkeys(found["label"])) [-1] == "neutral"
+    joy = found[found["label"] == "joy"]
+    assert joy["share"].tolist() == pytest.approx([0, 1 / 4, 1 / 4, 1 / 4, 0])  # a row of the days around it
+    assert joy["rows"].tolist() == [1, 1, 2, 1, 1]
+    html = results.timeline("en", found)
+    assert html.count('<figure class="panel">') == len(set(found["label"]))
+    assert html.count("<tr>") == 1 + len(set(found["label"]))
 
 
 def test_no_timeline_without_dates() -> None:

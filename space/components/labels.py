@@ -1,0 +1,79 @@
+"""How labels look: groups with a sign and a color, emoji, chips. Visitors' text is always escaped."""
+
+from collections.abc import Sequence
+from html import escape
+
+from evenmood import GROUP_OF, GROUPS
+from space.components.texts import label_name, say, say_html
+
+SIGNS = {"positive": "+", "negative": "−", "ambiguous": "?", "neutral": "="}
+"""Shown beside each group's color, which not everybody can tell apart."""
+EMOJI = {
+    **{"admiration": "👏", "amusement": "😂", "anger": "😡", "annoyance": "😒", "approval": "👍", "caring": "🤗"},
+    **{"confusion": "😕", "curiosity": "🤔", "desire": "😍", "disappointment": "😞", "disapproval": "👎"},
+    **{"disgust": "🤢", "embarrassment": "😳", "excitement": "🤩", "fear": "😨", "gratitude": "🙏", "grief": "😭"},
+    **{"joy": "😄", "love": "❤️", "nervousness": "😬", "optimism": "🤞", "pride": "😌", "realization": "💡"},
+    **{"relief": "😅", "remorse": "😔", "sadness": "😢", "surprise": "😲", "neutral": "😐"},
+}
+NOTE = '<p class="note">{}</p>'
+
+
+def group_of(label: str) -> str:
+    """Sentiment group of a label; `neutral` for a label that GoEmotions does not have."""
+    return GROUP_OF.get(label, "neutral")
+
+
+def group_title(language: str, group: str) -> str:
+    """Name of a sentiment group in a language."""
+    return say(language, "neutral_group" if group == "neutral" else group)
+
+
+def group_name(language: str, label: str) -> str:
+    """Name of a label's sentiment group in a language."""
+    return group_title(language, group_of(label))
+
+
+def by_group(labels: list[str]) -> dict[str, list[str]]:
+    """Labels by sentiment group, in their order; groups without a label are left out."""
+    groups = {group: [label for label in labels if group_of(label) == group] for group in (*GROUPS, "neutral")}
+    return {group: members for group, members in groups.items() if members}
+
+
+def note(language: str, key: str, **values: object) -> str:
+    """A small line of text."""
+    return NOTE.format(say_html(language, key, **values))
+
+
+def chip(language: str, label: str, value: float | None = None, fallback: bool = False, quiet: bool = False) -> str:
+    """A label on its group's color; a fallback has an outline instead, and `quiet` leaves the emoji out.
+
+    Args:
+        language: Language of the label's name.
+        label: The label.
+        value: Its probability, if it is shown.
+        fallback: Whether the label is below its threshold.
+        quiet: For texts about self-harm: no emoji.
+    """
+    kind = " ".join(filter(None, ["chip", "fallback" if fallback else "", "quiet" if quiet else "", group_of(label)]))
+    emoji = "" if quiet else f"{EMOJI.get(label, '')} "
+    number = "" if value is None else f" <b>{value:.0%}</b>"
+    hidden = f'<span aria-hidden="true">{emoji}{SIGNS[group_of(label)]}</span> '
+    return f'<span class="{kind}">{hidden}{escape(label_name(language, label))}{number}</span>'
+
+
+def below_threshold(language: str, name: str) -> str:
+    """Name of a label or a model, with the remark that the threshold is not reached."""
+    return say(language, "named_below", name=name)
+
+
+def label_chips(language: str, labels: Sequence[str], fallback: bool, quiet: bool = False) -> str:
+    """Chips of a text's labels; a fallback carries the remark that it is below its threshold."""
+    chips = " ".join(chip(language, label, None, fallback, quiet) for label in labels)
+    below = f" <small>{say_html(language, 'below_threshold')}</small>" if fallback else ""
+    return chips + below
+
+
+def names_of(language: str, labels: Sequence[str], fallback: bool) -> str:
+    """Names of a text's labels in one line, with the remark on a fallback."""
+    names = ", ".join(label_name(language, label) for label in labels)
+    return below_threshold(language, names) if fallback else names

@@ -1,0 +1,21 @@
+"""Samples that a visitor tries with one click; the files are in `space/samples/`."""
+
+from pathlib import Path
+
+FOLDER = Path(__file__).parents[1] / "samples"
+TABLE = FOLDER / "reviews.csv"
+"""200 reviews with dates."""
+CHAT = (FOLDER / "chat.txt").read_text(encoding="utf-8").strip()
+LETTER = (FOLDER / "letter.txt").read_text(encoding="utf-8").strip()
+OPENING = "Thanks for explaining, but I'm still confused."
+"""The text that the page opens with, answered."""
+SENTENCES = [
+    OPENING,
+    "Thank you so much, you really made my day!",
+    "I can't believe they cancelled it again. So annoying.",
+    "I'm nervous about tomorrow, but I hope it goes well.",
+    "I miss my grandmother every single day.",
+    "lol that is the funniest thing I've seen all week",
+]
+COMPARED = "They finally fixed it. Only took eleven months, bravo."
+"""A sentence whose irony tells two models apart."""
