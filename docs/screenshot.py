@@ -158,8 +158,8 @@ def take_screens(browser: Browser, url: str, folder: Path) -> None:
             if view in ("why", "batch-empty") or (width < NARROW and view not in ON_A_PHONE):
                 continue
             page.evaluate("window.scrollTo(0, 0)")
-            picture = Image.open(BytesIO(page.screenshot(full_page=True)))
-            picture = picture.crop((0, 0, picture.width, min(picture.height, TALLEST)))
+            whole = Image.open(BytesIO(page.screenshot(full_page=True)))
+            picture = whole.crop((0, 0, whole.width, min(whole.height, TALLEST)))
             colors = picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=COLORS)
             colors.save(folder / f"{view}-{name}.png", optimize=True)
         page.close()

@@ -47,7 +47,8 @@ WAITING = 200
 SESSIONS = 200
 """Visitors whose page the server remembers: choices of lists that it sent them; the others begin anew."""
 FOOTER = (
-    "<style>footer .show-api {display: flex !important} footer .divider, footer .show-api-divider {display: none}</style>"
+    "<style>footer .show-api {display: flex !important} "
+    "footer .divider, footer .show-api-divider {display: none}</style>"
 )
 """Keeps the link to the API on phones; Gradio's `css_paths` do not reach the footer."""
 LARGEST_BODY = LARGEST_FILE + 2_000_000

@@ -141,7 +141,7 @@ def heat_map(language: str, labels: Sequence[str], counts: np.ndarray) -> str:
         counts: Shape (labels, labels), symmetric.
     """
     pairs = counts - np.diag(np.diag(counts))
-    used = sorted(np.flatnonzero(pairs.any(axis=1)), key=lambda index: -counts[index, index])[:MOST_TOGETHER]
+    used = sorted(np.flatnonzero(pairs.any(axis=1)).tolist(), key=lambda index: -counts[index, index])[:MOST_TOGETHER]
     highest = max((counts[a, b] for a in used for b in used if a != b), default=0) or 1
     rows = []
     for a in used:

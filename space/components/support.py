@@ -14,7 +14,8 @@ _ENGLISH = (
     r"\b(?:kill|killing|hang|hanging|shoot|shooting|drown|drowning|end|ending) (?:my ?self|my own life)\b(?! laughing)",
     r"\b(?:end|ending|take|taking) (?:my (?:own )?life|it all)\b(?! (?:savings|seriously))",
     r"\b(?:hurt|hurting|cut|cutting|harm|harming|starve|starving) my ?self(?= |[.,!?;:)]|$)"
-    r"(?! (?:shaving|while|on|opening|off|with the|with a|a (?:slice|piece)|some|another|loose|short|slack|in the kitchen))",
+    r"(?! (?:shaving|while|on|opening|off|with the|with a|a (?:slice|piece)|some|another|loose|short|slack|"
+    r"in the kitchen))",
     r"\bself[- ]?harm(?:ing|ed)?\b(?! (?:awareness|charity|training|policy|research))",
     r"\b(?:i|i'm|im|i am|i feel|been|was|feeling) (?:\w+ ){0,3}suicidal\b",
     r"\b(?:commit|committing|attempt|attempting|attempted|contemplating|considering|thinking (?:about|of)|"
@@ -27,12 +28,14 @@ _ENGLISH = (
     r"\b(?:don'?t|do not|no longer) (?:want|wanna) to (?:live|be alive|exist|wake up)\b(?! (?:in|with|here|near|at|"
     r"on|there|together|that|like|next|so|early|at))",
     r"\b(?:don'?t|do not) wanna (?:live|be alive|exist)\b(?! (?:in|with|here|near|at|there|like))",
-    r"\b(?:no|not a|any) (?:reason|point) (?:to|in|of) (?:live|living|being alive|going on living)\b(?! (?:in|near|here))",
+    r"\b(?:no|not a|any) (?:reason|point) (?:to|in|of) (?:live|living|being alive|going on living)\b"
+    r"(?! (?:in|near|here))",
     r"\b(?:better off|everyone'?s better|better) (?:without me|dead)\b(?! (?:weight|end))",
     r"\bunalive my ?self\b",
 )
 _SPANISH = (
-    r"\b(?:quiero|quisiera|deseo|prefiero|ojal[aá]) (?:morir(?:me)?|morirme ya|estar muert[oa])\b(?! de (?:risa|la risa|ganas|verg))",
+    r"\b(?:quiero|quisiera|deseo|prefiero|ojal[aá]) (?:morir(?:me)?|morirme ya|estar muert[oa])\b"
+    r"(?! de (?:risa|la risa|ganas|verg))",
     r"\b(?:me quiero|me quisiera|quiero|voy a|pienso en|ganas de|pensado en) (?:matarme|suicidarme|quitarme la vida|"
     r"hacerme daño|cortarme las venas|lastimarme)\b",
     r"\bme (?:quiero|voy a|quisiera) (?:matar|morir|suicidar)\b(?! de (?:risa|la risa|verg|ganas))",

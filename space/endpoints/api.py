@@ -7,8 +7,8 @@ import gradio as gr
 from evenmood.errors import UsageError
 from evenmood.model.model_folder import read_info
 from space.components.answers import Answer, Word, answer, answers, check_text, words
-from space.components.passages import split
 from space.components.errors import page_errors
+from space.components.passages import split
 from space.server.models import BUNDLED, Models
 
 MOST_TEXTS = 5_000
@@ -43,26 +43,28 @@ class ModelChoice(TypedDict):
 def connect(known: Models) -> None:
     """Add the endpoints to the page that is being drawn."""
 
-    def analyse(text: str) -> Answer:
+    def analyse(text: str, model: str = "") -> Answer:
         """Emotions of an English text: labels that reach their thresholds, most probable first, and all probabilities.
 
         Where no label reaches its threshold, `fallback` is true and `labels` holds the most probable one alone.
 
         Args:
-            text: The text, 20,000 characters at most; the model reads its first words.
+            text: The text, 20,000 characters at most.
+            model: `fast` or empty, `accurate`, another name that `/models` lists, or a Hub id of an evenmood model.
         """
         with page_errors():
-            return answer(known.default, text)
+            return answer(known.get(model), text)
 
-    def explain(text: str, label: str = "") -> list[Word]:
+    def explain(text: str, label: str = "", model: str = "") -> list[Word]:
         """The words behind an answer, each with its place in the text and its weight.
 
         Args:
             text: The text, 20,000 characters at most.
             label: A label: weights say how far its probability falls where the word is left out. Empty: by attention.
+            model: `fast` or empty, `accurate`, another name that `/models` lists, or a Hub id of an evenmood model.
         """
         with page_errors():
-            return words(known.default, check_text(text), label or None)
+            return words(known.get(model), check_text(text), label or None)
 
     def compare(text: str, first: str, second: str = BUNDLED) -> Comparison:
         """What two models say of one text.
@@ -77,35 +79,37 @@ def connect(known: Models) -> None:
         given = [set(found["labels"]) for found in (one, other)]
         return {"first": one, "second": other, "differ": sorted(given[0] ^ given[1])}
 
-    def batch(texts: list[str]) -> list[Answer]:
+    def batch(texts: list[str], model: str = "") -> list[Answer]:
         """Emotions of many texts, in their order; see `fallback` of each, as in `/analyse`.
 
         Args:
             texts: Up to 5,000 texts, each of 20,000 characters at most; for more, call again.
+            model: `fast` or empty, `accurate`, another name that `/models` lists, or a Hub id of an evenmood model.
         """
         with page_errors():
             if not isinstance(texts, list):
                 raise UsageError(f"texts must be a list of strings, not {type(texts).__name__}")
             if len(texts) > MOST_TEXTS:
                 raise UsageError(f"{len(texts):,} texts; at most {MOST_TEXTS:,} are taken at a time: call again")
-            return answers(known.default, [check_text(text) for text in texts])
+            return answers(known.get(model), [check_text(text) for text in texts])
 
-    def passages(text: str) -> list[PassageAnswer]:
+    def passages(text: str, model: str = "") -> list[PassageAnswer]:
         """A page or a chat log, split into sentences or turns, with the emotions of each, as in `/analyse`.
 
         Args:
             text: The text, 20,000 characters at most.
+            model: `fast` or empty, `accurate`, another name that `/models` lists, or a Hub id of an evenmood model.
         """
         with page_errors():
             found = split(check_text(text))
-            said = answers(known.default, [passage.text for passage in found])
+            said = answers(known.get(model), [passage.text for passage in found])
         return [
             {"speaker": passage.speaker, "text": passage.text, "answer": one}
             for passage, one in zip(found, said, strict=True)
         ]
 
     def models() -> list[ModelChoice]:
-        """The models that `/compare` takes by name; the first one answers everything else."""
+        """The models that can be named in a call; the first one answers where none is named."""
         found: list[ModelChoice] = []
         for choice in known.choices():
             info = known.default.info if choice.folder is None else read_info(choice.folder)

@@ -16,9 +16,9 @@ from evenmood.data.rows import text_hash
 from evenmood.errors import EvenmoodError, UsageError
 from evenmood.text.normalization import encodable
 from space.components.answers import answer, check_text
+from space.components.errors import check_length, page_error
 from space.components.labels import note
 from space.components.texts import label_choices, language_of, shown
-from space.components.errors import check_length, page_error
 from space.server.models import Models
 
 REPO_VARIABLE = "EVENMOOD_FEEDBACK_REPO"

@@ -13,12 +13,15 @@ from typing import Any
 from evenmood import EmotionClassifier
 from evenmood.errors import EvenmoodError, ModelError
 from evenmood.model import hub
+from evenmood.model.loading import bundled_folder
 from evenmood.model.model_folder import INFO_FILE, PREDICTING_FILES, read_info
 
 BUNDLED = "default"
 """What programs call the model that the page starts with."""
+ACCURATE = "accurate"
+"""Name of the other bundled model, as `from_pretrained` takes it."""
 LARGEST_BYTES = 50_000_000
-"""Of a model that a visitor names; ours have 6 to 12 MB."""
+"""Of a model that a visitor names; ours have 6 to 14 MB."""
 KEPT = 3
 """Models of the Hub that are kept on disk and in memory: whoever comes fourth drives out the one not used longest."""
 PATIENCE = 1
@@ -70,8 +73,9 @@ class Models:
         self._lock, self._fetching = threading.Lock(), threading.Lock()
 
     def choices(self) -> list[Choice]:
-        """The list as it is now: the default, the runner's folders, what has been trained; not what others typed."""
-        found = [Choice(BUNDLED, self.default_title), *self._named]
+        """The list as it is now: both bundled models, the runner's folders and what has been trained."""
+        accurate = Choice(ACCURATE, "accurate", bundled_folder(ACCURATE))
+        found = [Choice(BUNDLED, self.default_title), accurate, *self._named]
         root = self._trained
         for info in sorted([*root.glob(f"*/{INFO_FILE}"), *root.glob(f"*/*/{INFO_FILE}")]) if root else []:
             folder = info.parent
@@ -90,10 +94,9 @@ class Models:
         name = name or BUNDLED
         return next((choice.title for choice in self.choices() if choice.name == name), name)
 
-    def compared_with(self) -> str | None:
-        """Name of the model that the default is compared with at first; None if there is no other."""
-        others = self.choices()[1:]
-        return others[-1].name if others else None
+    def compared_with(self) -> str:
+        """Name of the model that the default is compared with at first: the last one in the list."""
+        return self.choices()[-1].name
 
     def for_python(self, name: str | None) -> str | None:
         """What `from_pretrained` takes for a model; None for the bundled one, the folder's name for a folder."""
@@ -108,8 +111,8 @@ class Models:
         if name is not None and not isinstance(name, str):
             raise ModelError(f"the model must be a name, not {type(name).__name__}")
         name = (name or "").strip() or BUNDLED
-        if name == BUNDLED:
-            return self.default
+        if name in (BUNDLED, "fast"):
+            return self.default if name == BUNDLED or self.default_id is None else EmotionClassifier.from_pretrained()
         folder = next((choice.folder for choice in self.choices() if choice.name == name and choice.folder), None)
         if folder:
             return self._from_folder(name, folder)

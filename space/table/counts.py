@@ -12,6 +12,7 @@ from evenmood.tables import scored
 SMOOTHED = 3
 """Periods that a point of a timeline is the mean of."""
 
+
 def given_labels(parquet: Path, labels: Sequence[str]) -> np.ndarray:
     """Which labels reach their threshold in each row of a result: bool of shape (rows, labels); no fallback does."""
     import pyarrow
@@ -65,7 +66,7 @@ def timeline(given: np.ndarray, cells: Sequence[str], labels: Sequence[str], mos
     table["time"] = times[known].dt.to_period(unit).dt.start_time.to_numpy()
     groups = table.groupby("time")
     rows = groups.size()
-    window = {"window": SMOOTHED, "center": True, "min_periods": 1}
+    window: dict[str, Any] = {"window": SMOOTHED, "center": True, "min_periods": 1}
     shares = groups.sum().rolling(**window).sum().div(rows.rolling(**window).sum(), axis=0)
     long = shares.reset_index().melt("time", var_name="label", value_name="share")
     return long.merge(rows.rename("rows").reset_index(), on="time")

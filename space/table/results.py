@@ -1,7 +1,7 @@
 """What the page shows of a table: progress, then a sentence, charts, rows and downloads."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,8 @@ def progress_html(language: str, progress: scoring.Progress) -> str:
 def progress_bar(share: float | None, line: str) -> str:
     """A progress bar with a line below it; None for an unknown share."""
     value = "" if share is None else f' value="{min(share, 1.0):.3f}"'
-    return f'<progress max="1"{value} aria-label="{tables.escape(line)}"></progress>{labels.NOTE.format(tables.escape(line))}'
+    spoken = escape(line)
+    return f'<progress max="1"{value} aria-label="{spoken}"></progress>{labels.NOTE.format(spoken)}'
 
 
 def duration(seconds: float) -> str:
@@ -90,7 +91,10 @@ def results_of(
 def timeline(language: str, table: Any) -> str:
     """A small panel for each label of a timeline, all under one scale, with the same figures as a table below."""
     times = sorted(table["time"].unique())
-    names = [f"{time:%Y-%m-%d %H:%M}" if times[-1] - times[0] < np.timedelta64(3, "D") else f"{time:%Y-%m-%d}" for time in times]
+    names = [
+        f"{time:%Y-%m-%d %H:%M}" if times[-1] - times[0] < np.timedelta64(3, "D") else f"{time:%Y-%m-%d}"
+        for time in times
+    ]
     length = (times[-1] - times[0]) or 1
     places = [float((time - times[0]) / length) for time in times]
     shown, rows = [], []
@@ -107,7 +111,7 @@ def timeline(language: str, table: Any) -> str:
     return (
         charts.panels(shown, top, (names[0], names[-1]))
         + labels.note(language, "timeline_note", top=f"{top:.0%}")
-        + f'<details><summary>{say_html(language, "as_table")}</summary>'
+        + f"<details><summary>{say_html(language, 'as_table')}</summary>"
         + tables.figures_table([head, *rows], say(language, "timeline"))
         + "</details>"
     )
@@ -165,7 +169,9 @@ def rows_of(
 def _sentence(language: str, classifier: EmotionClassifier, given: np.ndarray, of_label: dict[str, int]) -> str:
     """The table in a sentence: the most frequent emotions, and how many rows have a positive or a negative one."""
     rows = max(len(given), 1)
-    order = sorted((label for label in of_label if label != "neutral" and of_label[label]), key=lambda label: -of_label[label])
+    order = sorted(
+        (label for label in of_label if label != "neutral" and of_label[label]), key=lambda label: -of_label[label]
+    )
     if not order:
         return f'<p class="sentence">{say_html(language, "table_sentence_none", rows=f"{len(given):,}")}</p>'
     names = [f"{label_name(language, label)} ({of_label[label] / rows:.0%})" for label in order[:MOST_NAMED]]
@@ -173,14 +179,18 @@ def _sentence(language: str, classifier: EmotionClassifier, given: np.ndarray, o
         group: given[:, [label in GROUPS[group] for label in classifier.labels]].any(axis=1).mean()
         for group in ("positive", "negative")
     }
-    return '<p class="sentence">' + say_html(
-        language,
-        "table_sentence",
-        rows=f"{len(given):,}",
-        labels=listed(language, names),
-        positive=f"{shares['positive']:.0%}",
-        negative=f"{shares['negative']:.0%}",
-    ) + "</p>"
+    return (
+        '<p class="sentence">'
+        + say_html(
+            language,
+            "table_sentence",
+            rows=f"{len(given):,}",
+            labels=listed(language, names),
+            positive=f"{shares['positive']:.0%}",
+            negative=f"{shares['negative']:.0%}",
+        )
+        + "</p>"
+    )
 
 
 def _remarks(language: str, source: sources.Source, progress: scoring.Progress) -> str:

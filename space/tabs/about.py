@@ -22,9 +22,7 @@ def tab(models: Models) -> None:
     with gr.Column(elem_classes="card"):
         gr.Markdown(shown("about_what"))
         gr.HTML(shown_html("about_figures_html", html), elem_id="about-figures")
-    limits = {
-        language: say(language, "limits", max_length=classifier.info.max_length) for language in LANGUAGES
-    }
+    limits = {language: say(language, "limits", max_length=classifier.info.max_length) for language in LANGUAGES}
     with gr.Column(elem_classes="card"):
         gr.Markdown(shown_html("limits_text", limits), elem_id="limits")
         gr.Markdown(f"[{shown('api_link')}](?view=api)", elem_id="api-link")

@@ -189,6 +189,6 @@ def _behind(
         return passages_html(language, classifier, text, rest)
     if how == LEFT_OUT:
         return words_html(language, text, classifier.leave_one_out(text, label), label)
-    if not classifier.has_attention:
+    if not classifier.has_attention and classifier.info.kind == "bilstm":
         return note(language, "no_attention")
     return words_html(language, text, classifier.explain(text), None)

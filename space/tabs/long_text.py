@@ -110,7 +110,9 @@ def view(
 
 def _panel(language: str, line: str, values: np.ndarray, titles: list[str]) -> Panel:
     """A column for each passage: of a group, or of a label."""
-    name, group = (group_title(language, line), line) if line in GROUPS else (label_name(language, line), group_of(line))
+    name, group = (
+        (group_title(language, line), line) if line in GROUPS else (label_name(language, line), group_of(line))
+    )
     highest = say(language, "highest_at", value=f"{values.max():.0%}", passage=int(values.argmax()) + 1)
     return Panel(name, group, values.tolist(), highest, titles)
 

@@ -12,7 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Request, expect
 
-from docs.screenshot import LETTER, SENTENCE, ask, chromium, open_tab, walk
+from docs.screenshot import SENTENCE, ask, chromium, open_tab, walk
 from evenmood import LABELS, EmotionClassifier
 from tests.space.test_programs import snippet
 
@@ -327,7 +327,9 @@ def test_a_table_can_be_stopped(demo: str, page: Page, tmp_path: Path) -> None:
         ("large.csv", b"text\n" + b"a" * 20_100_000, "20|size"),
     ],
 )
-def test_bad_files_are_explained(demo: str, page: Page, tmp_path: Path, name: str, content: bytes, expected: str) -> None:
+def test_bad_files_are_explained(
+    demo: str, page: Page, tmp_path: Path, name: str, content: bytes, expected: str
+) -> None:
     page.goto(demo)
     page.get_by_role("tab").nth(2).click()
     (tmp_path / name).write_bytes(content)

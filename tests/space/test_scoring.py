@@ -246,8 +246,8 @@ def test_a_timeline_is_smoothed_and_ends_with_neutral() -> None:
     given[:, LABELS.index("neutral")] = True
     given[2, LABELS.index("joy")] = True
     found = counts.timeline(given, cells, LABELS)
-    assert list(dict.fromkeys(found["label"])) [0] == "joy"
-    assert list(dict.fromkeys(found["label"])) [-1] == "neutral"
+    first, *_, last = dict.fromkeys(found["label"])
+    assert (first, last) == ("joy", "neutral")
     joy = found[found["label"] == "joy"]
     assert joy["share"].tolist() == pytest.approx([0, 1 / 4, 1 / 4, 1 / 4, 0])  # a row of the days around it
     assert joy["rows"].tolist() == [1, 1, 2, 1, 1]
