@@ -23,16 +23,22 @@ from tests.small_data import write_tsv
 DEFAULT_MODEL = Path(str(resources.files("evenmood"))) / "default_model"
 
 
-@pytest.fixture(scope="session", params=list(BUNDLED))
-def model(request: pytest.FixtureRequest) -> EmotionClassifier:
-    """Each bundled model; tests that change its thresholds load one of their own."""
-    return EmotionClassifier.from_pretrained(request.param)
+@pytest.fixture(scope="session")
+def fast_model() -> EmotionClassifier:
+    """The default model; tests that change its thresholds load one of their own."""
+    return EmotionClassifier.from_pretrained()
 
 
 @pytest.fixture(scope="session")
-def fast_model() -> EmotionClassifier:
-    """The default model, for what an encoder does not have: attention, the fast tokenizer."""
-    return EmotionClassifier.from_pretrained()
+def model(fast_model: EmotionClassifier) -> EmotionClassifier:
+    """The default model; files whose tests hold for both models override it with `each_model`."""
+    return fast_model
+
+
+@pytest.fixture(scope="session", params=list(BUNDLED))
+def each_model(request: pytest.FixtureRequest) -> EmotionClassifier:
+    """Each bundled model, for tests of what both do alike."""
+    return EmotionClassifier.from_pretrained(request.param)
 
 
 @pytest.fixture

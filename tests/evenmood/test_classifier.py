@@ -47,6 +47,12 @@ NOT_TEXTS = [
 ]
 
 
+@pytest.fixture
+def model(each_model: EmotionClassifier) -> EmotionClassifier:
+    """Both bundled models."""
+    return each_model
+
+
 def many_texts(count: int) -> list[str]:
     """Texts of 0 to 40 words, in no order of length."""
     words = ["happy", "sad", "angry", "thanks", "you", "this", "is", "very", "bad", "wow"]
@@ -73,8 +79,8 @@ def test_a_string_gives_one_prediction(model: EmotionClassifier) -> None:
 
 
 @pytest.mark.parametrize("kind", [list, tuple, np.array], ids=["list", "tuple", "array"])
-def test_a_sequence_gives_a_list(model: EmotionClassifier, kind: Any) -> None:
-    assert model.predict(kind(TEXTS)) == [model.predict(text) for text in TEXTS]
+def test_a_sequence_gives_a_list(fast_model: EmotionClassifier, kind: Any) -> None:
+    assert fast_model.predict(kind(TEXTS)) == [fast_model.predict(text) for text in TEXTS]
 
 
 def test_no_texts(model: EmotionClassifier) -> None:
@@ -264,8 +270,8 @@ def nfd(text: str) -> str:
         ("  tabs\tand\nlines", ["tabs", "and", "lines"]),
     ],
 )
-def test_explained_words_stand_where_they_say(model: EmotionClassifier, text: str, words: list[str]) -> None:
-    explained = model.explain(text)
+def test_explained_words_stand_where_they_say(fast_model: EmotionClassifier, text: str, words: list[str]) -> None:
+    explained = fast_model.explain(text)
     assert [word.text for word in explained] == words
     assert [text[word.start : word.end] for word in explained] == words
     assert all(0 <= word.weight <= 1 for word in explained)
@@ -297,9 +303,9 @@ def test_a_model_without_attention_predicts_and_does_not_explain(average_folder:
         model.explain("one two")
 
 
-def test_repr(model: EmotionClassifier) -> None:
-    assert "28 labels" in repr(model)
-    assert "default_model" in repr(model)
+def test_repr(fast_model: EmotionClassifier) -> None:
+    assert "28 labels" in repr(fast_model)
+    assert "default_model" in repr(fast_model)
 
 
 def test_predicting_imports_nothing_that_is_not_needed() -> None:

@@ -13,6 +13,12 @@ from evenmood.tables.scored import columns_of
 TEXT = "Thank you so much, this made my day!"
 
 
+@pytest.fixture
+def model(each_model: EmotionClassifier) -> EmotionClassifier:
+    """Both bundled models."""
+    return each_model
+
+
 def test_labels_are_names_and_scores_have_the_numbers(model: EmotionClassifier) -> None:
     prediction = model.predict(TEXT)
     assert prediction.labels == [score.label for score in prediction.scores]
@@ -29,8 +35,8 @@ def test_probabilities_are_those_of_predict_proba(model: EmotionClassifier) -> N
     assert list(some.probabilities) == ["joy", "anger"]
 
 
-def test_the_dictionary_is_ready_for_json(model: EmotionClassifier) -> None:
-    prediction = model.predict(TEXT)
+def test_the_dictionary_is_ready_for_json(fast_model: EmotionClassifier) -> None:
+    prediction = fast_model.predict(TEXT)
     content = json.loads(json.dumps(prediction.to_dict()))
     assert content == prediction.to_dict()
     assert content["labels"] == prediction.labels
@@ -48,11 +54,11 @@ def test_every_form_says_the_same(model: EmotionClassifier) -> None:
     assert columns["emotion_fallback"] is prediction.fallback
 
 
-def test_predictions_compare_by_what_they_say(model: EmotionClassifier) -> None:
-    assert model.predict(TEXT) == model.predict([TEXT, "another"])[0]
-    assert model.predict(TEXT) != model.predict("I'm scared")
-    assert len({model.predict(TEXT), model.predict(TEXT)}) == 1
-    assert pickle.loads(pickle.dumps(model.predict(TEXT))).probabilities == model.predict(TEXT).probabilities
+def test_predictions_compare_by_what_they_say(fast_model: EmotionClassifier) -> None:
+    assert fast_model.predict(TEXT) == fast_model.predict([TEXT, "another"])[0]
+    assert fast_model.predict(TEXT) != fast_model.predict("I'm scared")
+    assert len({fast_model.predict(TEXT), fast_model.predict(TEXT)}) == 1
+    assert pickle.loads(pickle.dumps(fast_model.predict(TEXT))).probabilities == fast_model.predict(TEXT).probabilities
 
 
 def test_the_repr_is_readable(model: EmotionClassifier) -> None:

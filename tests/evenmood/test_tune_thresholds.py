@@ -13,6 +13,12 @@ TEXTS = ["Thank you so much!", "I'm so scared", "What a lovely day", "I am furio
 NAMES: list[Any] = ["gratitude", ["fear"], ["joy", "admiration"], "anger", ["gratitude"], "neutral"]
 
 
+@pytest.fixture
+def model(each_model: EmotionClassifier) -> EmotionClassifier:
+    """Both bundled models."""
+    return each_model
+
+
 def test_names_and_arrays_give_the_same() -> None:
     model = EmotionClassifier.from_pretrained()
     before = dict(model.thresholds)

@@ -16,6 +16,12 @@ TEXTS = ["Thank you so much!", None, "I'm scared of the dark", ""]
 ADDED = ["emotions", "emotion_probabilities", "emotion_fallback"]
 
 
+@pytest.fixture
+def model(each_model: EmotionClassifier) -> EmotionClassifier:
+    """Both bundled models."""
+    return each_model
+
+
 def test_a_pandas_frame_keeps_its_index_and_columns(model: EmotionClassifier) -> None:
     frame = pandas.DataFrame({"id": [1, 2, 3, 4], "comment": TEXTS}, index=[7, 7, "x", 0])
     found = model.predict_frame(frame, column="comment")
@@ -63,13 +69,13 @@ def test_series_lists_and_arrow_tables(model: EmotionClassifier) -> None:
     assert model.predict_frame(pyarrow.table({"text": TEXTS})).schema.names == ["text", *ADDED]
 
 
-def test_the_same_columns_as_the_command(model: EmotionClassifier, tmp_path: Path) -> None:
+def test_the_same_columns_as_the_command(fast_model: EmotionClassifier, tmp_path: Path) -> None:
     table = pyarrow.table({"text": ["Thank you so much!", None, "I'm scared"]})
     parquet.write_table(table, tmp_path / "in.parquet")
     done = run_command("evenmood", "predict", tmp_path / "in.parquet", tmp_path / "out.parquet", "--proba", "--quiet")
     assert done.returncode == 0, done.stderr
     written = parquet.read_table(tmp_path / "out.parquet")
-    assert model.predict_frame(polars.from_arrow(table), proba=True).to_dicts() == written.to_pylist()
+    assert fast_model.predict_frame(polars.from_arrow(table), proba=True).to_dicts() == written.to_pylist()
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,12 @@ ROOT = Path(__file__).parents[3]
 SENTENCES = ["The bus was late.", "I waited for an hour!", "Nobody gave a reason…", "Then it rained, and it rained."]
 
 
+@pytest.fixture
+def model(each_model: EmotionClassifier) -> EmotionClassifier:
+    """Both bundled models."""
+    return each_model
+
+
 def words(texts: Sequence[str]) -> np.ndarray:
     return np.array([len(text.split()) for text in texts])
 
@@ -70,16 +76,16 @@ def test_combining_lies_between_mean_and_maximum() -> None:
     np.testing.assert_allclose(combine(rows[:1]), rows[0])
 
 
-def test_nothing_is_cut(model: EmotionClassifier) -> None:
+def test_nothing_is_cut(fast_model: EmotionClassifier) -> None:
     filler = "The meeting is on the second floor. " * 60
     text = filler + "Thank you so much, I am so grateful!"
-    gratitude = model.labels.index("gratitude")
-    assert model.predict_proba(text)[gratitude] > 5 * model.predict_proba(filler)[gratitude]
-    prediction = model.predict(text)
+    gratitude = fast_model.labels.index("gratitude")
+    assert fast_model.predict_proba(text)[gratitude] > 5 * fast_model.predict_proba(filler)[gratitude]
+    prediction = fast_model.predict(text)
     assert prediction.words == len(text.split()) + 1  # the exclamation mark is one
     assert prediction.windows is not None
     assert prediction.windows > 3
-    short = model.predict("Thank you so much!")
+    short = fast_model.predict("Thank you so much!")
     assert (short.words, short.windows) == (5, 1)
 
 
@@ -93,28 +99,28 @@ def test_long_and_short_texts_do_not_disturb_one_another(model: EmotionClassifie
     assert predictions[0].windows == model.predict(texts[0]).windows
 
 
-def test_a_long_text_is_explained_to_its_end(model: EmotionClassifier) -> None:
+def test_a_long_text_is_explained_to_its_end(fast_model: EmotionClassifier) -> None:
     text = "The meeting is on the second floor. " * 30 + "Thank you so much!"
-    explained = model.explain(text)
+    explained = fast_model.explain(text)
     assert [text[word.start : word.end] for word in explained] == [word.text for word in explained]
     assert len(explained) == len(text.split()) + 1
     assert sum(word.weight for word in explained) == pytest.approx(1, abs=1e-4)
-    left_out = model.leave_one_out(text, "gratitude")
+    left_out = fast_model.leave_one_out(text, "gratitude")
     assert [word.start for word in left_out] == [word.start for word in explained]
     assert max(left_out, key=lambda word: word.weight).text in ("Thank", "you")
 
 
-def test_the_study_reads_as_the_product_does(model: EmotionClassifier, tmp_path: Path) -> None:
+def test_the_study_reads_as_the_product_does(fast_model: EmotionClassifier, tmp_path: Path) -> None:
     late = "The meeting is at noon. " * 40 + "Thank you so much for your help! " * 3
     texts = [late, "My dog died this morning. " * 60] * 20
     labels = np.zeros((40, 28), np.float32)
     labels[::2, LABELS.index("gratitude")] = labels[1::2, LABELS.index("grief")] = 1
     rows = EverydaySplit(Split(texts, labels, [None] * 40), np.zeros((40, 28), bool))
-    content = window_study.study([model.folder], rows)
+    content = window_study.study([fast_model.folder], rows)
     assert content["texts"] == 40
     assert content["windows"] > 1.5
-    thresholds = np.array([model.thresholds[label] for label in LABELS], np.float32)
-    own = bootstrap_samples(rows, model.predict_proba(texts), thresholds)
+    thresholds = np.array([fast_model.thresholds[label] for label in LABELS], np.float32)
+    own = bootstrap_samples(rows, fast_model.predict_proba(texts), thresholds)
     used = content["rules"][f"{PEAK_SHARE:.0%} maximum"]
     for figure in window_study.FIGURES:
         assert used[figure]["value"] == pytest.approx(own[figure][0], abs=1e-4)
