@@ -111,11 +111,20 @@ def open_tab(page: Page, number: int) -> None:
     page.locator(".overflow-dropdown button").nth(hidden.index(TABS[number])).click()
 
 
-def walk(page: Page, url: str, compare: bool = True) -> Iterator[str]:
-    """Use the page as a visitor, tab by tab; yields the name of each view once it is complete.
+def choose_model(page: Page, title: str) -> None:
+    """Choose a model above the tabs: by the switch, or from the list behind its last place."""
+    switch = page.locator("#switch label")
+    names = switch.all_inner_texts()
+    if title in names:
+        switch.nth(names.index(title)).click()
+        return
+    switch.last.click()
+    page.locator("#model input").click()
+    page.get_by_role("option", name=title).click()
 
-    Comparing requires a second model in the list.
-    """
+
+def walk(page: Page, url: str) -> Iterator[str]:
+    """Use the page as a visitor, tab by tab; yields the name of each view once it is complete."""
     page.goto(url)
     page.wait_for_selector("#result .sentence")
     page.wait_for_timeout(300)
@@ -127,10 +136,9 @@ def walk(page: Page, url: str, compare: bool = True) -> Iterator[str]:
     page.locator("#analyse").click()
     page.wait_for_selector("#words mark.passage")
     yield "analyse-long"
-    if compare:
-        open_tab(page, 1)
-        page.wait_for_selector("#compare-table table")
-        yield "compare"
+    open_tab(page, 1)
+    page.wait_for_selector("#compare-table table")
+    yield "compare"
     open_tab(page, 2)
     yield "batch-empty"
     page.locator("#batch-sample").click()
@@ -177,7 +185,7 @@ def record(page: Page, url: str, out: Path) -> None:
         frames.append(Image.open(BytesIO(page.screenshot())).convert("P", palette=Image.Palette.ADAPTIVE))
 
     below = {"batch": (400, 1100), "long-text": (430,)}
-    for name in walk(page, url, compare=False):
+    for name in walk(page, url):
         if name != "about":  # no end of tables
             for scroll in (0, *below.get(name, ())):
                 take(scroll)

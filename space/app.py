@@ -33,11 +33,11 @@ from space.components.texts import I18N, shown
 from space.endpoints import api
 from space.server import feedback
 from space.server.folder import working_folder
-from space.server.models import BUNDLED, Models
+from space.server.models import Models
 from space.server.page import Page
 from space.server.storage import KEPT_SECONDS, Storage, WatchUploads
 from space.table.sources import LARGEST_FILE
-from space.tabs import about, analyse, batch, compare, long_text
+from space.tabs import about, analyse, batch, choice, compare, long_text
 
 PIECES = Path(space.__file__).parent
 AT_ONCE = 4
@@ -63,16 +63,10 @@ def build_demo(models: Models, store: feedback.Store | None, folder: Path) -> Pa
     with demo:
         with gr.Row(elem_id="head"):
             gr.Markdown(f"# evenmood\n\n{shown('claim')}", elem_id="claim")
-            model = gr.Dropdown(
-                models.titles(),
-                value=BUNDLED,
-                label=shown("model"),
-                allow_custom_value=True,
-                elem_id="model",
-            )
+            switch, model = choice.draw(models)
         with gr.Tabs():
             with gr.Tab(shown("tab_analyse"), id="analyse"):
-                analyse.tab(models, store, demo, model)
+                analyse.tab(models, store, demo, model, choice.connect(models, switch, model))
             with gr.Tab(shown("tab_compare"), id="compare"):
                 lists = [model, *compare.tab(models)]
             with gr.Tab(shown("tab_batch"), id="batch"):

@@ -12,6 +12,7 @@ import typer
 from evenmood.cli.command import run
 from evenmood.errors import HubError, ModelError
 from evenmood.model import hub
+from evenmood.model.loading import BUNDLED
 from evenmood.model.model_folder import PREDICTING_FILES, whole_folder
 
 ROOT = Path(__file__).parent.parent
@@ -27,7 +28,7 @@ app = typer.Typer(help=__doc__, add_completion=False, pretty_exceptions_enable=F
 
 
 def build(out: Path, repo_id: str, model: str | None = None) -> None:
-    """Write the Space's folder: the app, the folders `space/` and `evenmood/` with the default model, versions pinned.
+    """Write the Space's folder: the app, the folders `space/` and `evenmood/` with both bundled models, versions pinned.
 
     A Space sees requirements.txt alone while it installs, so the packages lie beside the app and not in a wheel.
 
@@ -46,11 +47,9 @@ def build(out: Path, repo_id: str, model: str | None = None) -> None:
     for name in PICTURES:
         _copy(ROOT / name, out)
     package = ROOT / "evenmood"
-    (out / "evenmood" / "default_model").mkdir(parents=True)
-    for path in [*package.rglob("*.py"), package / "py.typed"]:
+    models = [package / folder / name for folder in BUNDLED.values() for name in PREDICTING_FILES]
+    for path in [*package.rglob("*.py"), package / "py.typed", *models]:
         _copy(path, out)
-    for name in PREDICTING_FILES:
-        shutil.copyfile(package / "default_model" / name, out / "evenmood" / "default_model" / name)
     (out / "requirements.txt").write_text(pinned((out / "requirements.txt").read_text(encoding="utf-8")), "utf-8")
     card = RepoCard.load(out / "README.md", ignore_metadata_errors=False)
     if model:

@@ -10,6 +10,8 @@ Way = Literal["auto", "sentences", "turns"]
 STAMP = r"(?:[\[(]?\d{1,4}[-./:]\d{1,2}[^A-Za-z<\n]{0,24}(?:[AaPp]\.?[Mm]\.?(?=\W))?[\])]? ?[-–]? ?)?"
 SPEAKER = re.compile(rf"^{STAMP}(?:<(?P<angle>[^<>\n]{{1,40}})>|(?P<name>[^\W\d_][\w .'-]{{0,39}}):) (?P<said>\S.*)$")
 """A line of a chat log: maybe a time, then `<name>` or `name:`, then what was said; words are one space apart."""
+LONGEST_SENTENCE = 60
+"""Words of a sentence that is shown as one."""
 TURNS_FROM = 0.6
 """Share of lines with a speaker from which on a text is taken for a chat log."""
 
@@ -46,14 +48,18 @@ def split(text: str, way: Way = "auto") -> list[Passage]:
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
-    """Start and end of each sentence; a line break ends a sentence too."""
+    """Start and end of each sentence; a line break ends a sentence too, and a very long sentence is divided."""
     from sentencex import segment
 
     spans, start = [], 0
     for line in text.splitlines():
         for sentence in segment("en", line):
-            if said := sentence.strip():
-                start = text.index(said, start)
-                spans.append((start, start + len(said)))
-                start += len(said)
+            if not (said := sentence.strip()):
+                continue
+            start = text.index(said, start)
+            words = [match.span() for match in re.finditer(r"\S+", said)]
+            for first in range(0, len(words), LONGEST_SENTENCE):
+                part = words[first : first + LONGEST_SENTENCE]
+                spans.append((start + part[0][0], start + part[-1][1]))
+            start += len(said)
     return spans

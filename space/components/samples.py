@@ -17,5 +17,5 @@ SENTENCES = [
     "I miss my grandmother every single day.",
     "lol that is the funniest thing I've seen all week",
 ]
-COMPARED = "They finally fixed it. Only took eleven months, bravo."
+COMPARED = "Oh great, another Monday."
 """A sentence whose irony tells two models apart."""

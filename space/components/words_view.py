@@ -17,8 +17,16 @@ MOST_MARKED = 8
 """Labels whose strongest passage is marked."""
 
 
-def words_html(language: str, text: str, words: Sequence[WordWeight], label: str | None) -> str:
-    """The text, each word shaded by its weight: orange speaks for the label (or has attention), blue against it."""
+def words_html(language: str, text: str, words: Sequence[WordWeight], label: str | None, attention: bool = True) -> str:
+    """The text, each word shaded by its weight: orange speaks for the label (or the answer), blue against it.
+
+    Args:
+        language: Language of the page.
+        text: The text.
+        words: Its words with their weights.
+        label: Label that the weights are about; None for the whole answer.
+        attention: Whether the weights for the whole answer are attention, or what leaving a word out changes.
+    """
     if not words:
         return note(language, "no_words")
     strongest = max(abs(word.weight) for word in words) or 1.0
@@ -28,7 +36,8 @@ def words_html(language: str, text: str, words: Sequence[WordWeight], label: str
             key = "left_out_up" if word.weight >= 0 else "left_out_down"
             title = say(language, key, label=label_name(language, label), change=f"{abs(word.weight):.3f}")
         else:
-            title = say(language, "share_of_attention", share=f"{word.weight:.0%}")
+            key = "share_of_attention" if attention else "share_of_change"
+            title = say(language, key, share=f"{word.weight:.0%}")
         title += "" if word.known else f"; {say(language, 'unknown_word')}"
         kind = "against" if word.weight < 0 else "for"
         strong = " strong" if label and abs(word.weight) > strongest / 3 else ""
@@ -38,7 +47,7 @@ def words_html(language: str, text: str, words: Sequence[WordWeight], label: str
             f"{escape(word.text)}</mark>"
         )
         end = word.end
-    legend = "legend_left_out" if label else "legend_attention"
+    legend = "legend_left_out" if label else "legend_attention" if attention else "legend_change"
     below = note(language, legend, label=label_name(language, label or "")) + _word_list(language, words)
     return f'<div class="words">{"".join(pieces)}{escape(text[end:])}</div>{below}'
 

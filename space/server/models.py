@@ -18,8 +18,8 @@ from evenmood.model.model_folder import INFO_FILE, PREDICTING_FILES, read_info
 
 BUNDLED = "default"
 """What programs call the model that the page starts with."""
-ACCURATE = "accurate"
-"""Name of the other bundled model, as `from_pretrained` takes it."""
+FAST, ACCURATE = "fast", "accurate"
+"""Names of the bundled models, as `from_pretrained` takes them; they are their titles too."""
 LARGEST_BYTES = 50_000_000
 """Of a model that a visitor names; ours have 6 to 14 MB."""
 KEPT = 3
@@ -61,6 +61,7 @@ class Models:
         trained: Path | None = None,
         downloads: Path | None = None,
     ) -> None:
+        self._default = default
         self.default = EmotionClassifier.from_pretrained(default)
         self.default_title = _shown(default)
         self.default_id = default if default and not Path(default).is_dir() else None
@@ -72,10 +73,15 @@ class Models:
         self._fetched: OrderedDict[str, tuple[EmotionClassifier, Path]] = OrderedDict()
         self._lock, self._fetching = threading.Lock(), threading.Lock()
 
+    def bundled(self) -> list[Choice]:
+        """The model that the page starts with, and the bundled ones beside it."""
+        first = Choice(BUNDLED, self.default_title)
+        others = [ACCURATE] if self._default is None else [FAST, ACCURATE]
+        return [first, *(Choice(name, name, bundled_folder(name)) for name in others)]
+
     def choices(self) -> list[Choice]:
-        """The list as it is now: both bundled models, the runner's folders and what has been trained."""
-        accurate = Choice(ACCURATE, "accurate", bundled_folder(ACCURATE))
-        found = [Choice(BUNDLED, self.default_title), accurate, *self._named]
+        """The list as it is now: the bundled models, the runner's folders and what has been trained."""
+        found = [*self.bundled(), *self._named]
         root = self._trained
         for info in sorted([*root.glob(f"*/{INFO_FILE}"), *root.glob(f"*/*/{INFO_FILE}")]) if root else []:
             folder = info.parent
@@ -95,8 +101,8 @@ class Models:
         return next((choice.title for choice in self.choices() if choice.name == name), name)
 
     def compared_with(self) -> str:
-        """Name of the model that the default is compared with at first: the last one in the list."""
-        return self.choices()[-1].name
+        """Name of the model that the default is compared with at first: the next one in the list."""
+        return self.choices()[1].name
 
     def for_python(self, name: str | None) -> str | None:
         """What `from_pretrained` takes for a model; None for the bundled one, the folder's name for a folder."""
@@ -111,8 +117,8 @@ class Models:
         if name is not None and not isinstance(name, str):
             raise ModelError(f"the model must be a name, not {type(name).__name__}")
         name = (name or "").strip() or BUNDLED
-        if name in (BUNDLED, "fast"):
-            return self.default if name == BUNDLED or self.default_id is None else EmotionClassifier.from_pretrained()
+        if name == BUNDLED or (name == FAST and self._default is None):
+            return self.default
         folder = next((choice.folder for choice in self.choices() if choice.name == name and choice.folder), None)
         if folder:
             return self._from_folder(name, folder)
@@ -206,5 +212,5 @@ def _open_folder(folder: Path, name: str) -> EmotionClassifier:
 def _shown(model: str | None) -> str:
     """The default model as visitors see it: of a folder its name alone, not where it lies."""
     if not model:
-        return "evenmood (bundled)"
+        return FAST
     return Path(model).resolve().name if Path(model).is_dir() else model

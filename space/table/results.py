@@ -13,7 +13,7 @@ from space.components import charts, labels, tables
 from space.components.texts import label_name, listed, say, say_html
 from space.table import counts, scoring, sources
 
-SHOWN_ROWS = 200
+SHOWN_ROWS = 1000
 """Rows in the table on the page; the downloads hold all of them."""
 SHOWN_CHARACTERS = 300
 MOST_NAMED = 3

@@ -18,7 +18,8 @@ AVERAGED = ("macro_f1", "micro_f1", "macro_roc_auc", "macro_average_precision", 
 def tab(models: Models) -> None:
     """Draw the tab, in the browser's language."""
     classifier = models.default
-    html = {language: about(language, classifier, models.default_title) for language in LANGUAGES}
+    shown_models = {one.title: models.get(one.name) for one in models.bundled()}
+    html = {language: about(language, shown_models) for language in LANGUAGES}
     with gr.Column(elem_classes="card"):
         gr.Markdown(shown("about_what"))
         gr.HTML(shown_html("about_figures_html", html), elem_id="about-figures")
@@ -28,17 +29,23 @@ def tab(models: Models) -> None:
         gr.Markdown(f"[{shown('api_link')}](?view=api)", elem_id="api-link")
 
 
-def about(language: str, classifier: EmotionClassifier, title: str) -> str:
-    """The measured figures: one chart, and folded tables; a model of one's own need not carry figures."""
+def about(language: str, models: dict[str, EmotionClassifier]) -> str:
+    """The measured figures: one chart, of the first model, and folded tables; a model of one's own may have none."""
+    (title, classifier), *_ = models.items()
     name = note(language, "about_model", name=title)
     try:
         test = classifier.info.metrics["test"]
-        averaged = [[say(language, key), figure_text(test[key])] for key in AVERAGED if key in test]
         per_label = test["per_label"]
         order = sorted(classifier.labels, key=lambda label: -float(per_label[label]["f1"]))
         bars = {label: _bar(language, label, per_label[label]) for label in order}
         rows = [_row(language, classifier, label, per_label[label]) for label in classifier.labels]
         measured_on = note(language, "about_figures_note", rows=f"{test['rows']:,}", split="test")
+        tests = {other: one.info.metrics["test"] for other, one in models.items()}
+        averaged = [
+            [say(language, key), *(figure_text(one[key]) if key in one else "–" for one in tests.values())]
+            for key in AVERAGED
+            if key in test
+        ]
     except (KeyError, TypeError, ValueError):
         return name + note(language, "about_none")
     head = [*(say(language, key) for key in ("label", "test_texts", "precision", "recall")), "F1"]
@@ -46,7 +53,7 @@ def about(language: str, classifier: EmotionClassifier, title: str) -> str:
     return (
         f"<h2>{say_html(language, 'about_per_label')}</h2>{name}{label_groups(language, bars)}"
         + note(language, "about_chart_note")
-        + _folded(language, "about_figures", [[say(language, "metric"), "test"], *averaged], measured_on)
+        + _folded(language, "about_figures", [[say(language, "metric"), *tests], *averaged], measured_on)
         + _folded(language, "about_table", [head, *rows], note(language, "about_per_label_note"), "about-per-label")
     )
 

@@ -1,5 +1,6 @@
 """The tab for one text of any length: its labels, the words or passages behind them, and the answer for programs."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
@@ -12,13 +13,14 @@ from space.components.answer_view import all_labels, answer_html
 from space.components.answers import LONGEST_TEXT, Answer, answer, as_json, as_python
 from space.components.errors import page_errors
 from space.components.labels import note
-from space.components.passages import sentence_spans
 from space.components.texts import LANGUAGES, label_choices, language_of, shown, shown_html
 from space.components.words_view import passages_html, words_html
 from space.server import feedback
 from space.server.models import BUNDLED, Models
 
 ATTENTION, LEFT_OUT = "attention", "left out"
+MOST_WORDS_LEFT_OUT = 60
+"""Words of a text that an encoder explains word by word."""
 LINK = """(text, model) => {
   const link = location.origin + location.pathname + "#" + new URLSearchParams({text, model});
   if (navigator.clipboard) navigator.clipboard.writeText(link).catch(() => {});
@@ -35,8 +37,16 @@ READ_LINK = """() => {
 ANALYSE_LINK = """(linked) => { if (linked) document.querySelector("#analyse").click(); }"""
 
 
-def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr.Dropdown) -> None:
-    """Draw the tab, with the answer to the opening text, and connect it; `model` is the page's choice of a model."""
+def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr.Dropdown, switched: Any) -> None:
+    """Draw the tab, with the answer to the opening text, and connect it.
+
+    Args:
+        models: The models.
+        store: Where feedback goes.
+        page: The page, for what happens when it is loaded.
+        model: The page's choice of a model.
+        switched: The event after which another model is chosen by the switch.
+    """
     opening = opening_answer(models)
     with gr.Row(elem_classes="sides"):
         with gr.Column(scale=5, min_width=300, elem_classes="side", elem_id="asking"):
@@ -89,30 +99,37 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr
         answered = gr.State([samples.OPENING, BUNDLED])
         feedback.panel(models, store, text, answered)
 
-    def show(given: str, name: str, how: str, request: gr.Request) -> list[Any]:
+    def show(given: str, name: str, how: str, request: gr.Request) -> Iterator[list[Any]]:
+        """Answer; where the words take seconds, the answer comes first."""
         language = language_of(request)
         with page_errors():
             read, rest = cut(given)
             if not read.strip():
                 empty = [note(language, "write_something"), gr.Column(visible=False), gr.skip(), gr.skip(), ""]
-                return [*empty, "", gr.Column(visible=False), "", "", ["", ""]]
+                yield [*empty, "", gr.Column(visible=False), "", "", ["", ""]]
+                return
             classifier = models.get(name)
             found = answer(classifier, read)
-            first, by_passages = found["labels"][0], reads_by_passages(found, read)
-            behind = _behind(language, classifier, read, rest, how, first, by_passages)
+        first, by_passages = found["labels"][0], reads_by_passages(classifier, found)
         order = sorted(found["probabilities"], key=lambda one: -found["probabilities"][one])
-        return [
+        before = [
             answer_html(language, classifier, found, read, len(rest)),
             gr.Column(visible=True),
             gr.Row(visible=not by_passages),
             gr.Dropdown(label_choices(order, language), value=first, visible=how == LEFT_OUT),
-            behind,
+        ]
+        after = [
             all_labels(language, found, classifier.thresholds),
             gr.Column(visible=True),
             as_json(found),
             as_python(given, models.for_python(name)),
             [given, name],
         ]
+        if is_encoder(classifier) and not by_passages:
+            yield [*before, note(language, "words_waiting"), *after]
+        with page_errors():
+            behind = _behind(language, classifier, read, rest, how, first, by_passages)
+        yield [*before, behind, *after]
 
     def explain_again(given: str, name: str, how: str, about: str, request: gr.Request) -> list[Any]:
         language = language_of(request)
@@ -121,15 +138,15 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr
             if not read.strip():
                 return [gr.skip(), ""]
             classifier = models.get(name)
-            by_passages = reads_by_passages(answer(classifier, read), read)
+            by_passages = reads_by_passages(classifier, answer(classifier, read))
             behind = _behind(language, classifier, read, rest, how, about, by_passages)
         return [gr.Dropdown(visible=how == LEFT_OUT), behind]
 
     inputs = [text, model, way]
     outputs = [result, why, choice, label, words, labels, more, json_box, python_box, answered]
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    for event in (button.click, model.input):
-        event(show, inputs, outputs, trigger_mode="always_last", **quiet)
+    for event in (button.click, model.input, switched.then):
+        event(show, inputs, outputs, **quiet, **({} if event == switched.then else {"trigger_mode": "always_last"}))
     examples.load_input_event.then(show, inputs, outputs, **quiet)
     for event in (way.input, label.input):
         event(explain_again, [text, model, way, label], [label, words], trigger_mode="always_last", **quiet)
@@ -143,7 +160,7 @@ def opening_answer(models: Models) -> dict[str, Any]:
     """The answer that the page opens with: its HTML in the browser's language, JSON and Python."""
     classifier, text = models.default, samples.OPENING
     found = answer(classifier, text)
-    by_passages = reads_by_passages(found, text)
+    by_passages = reads_by_passages(classifier, found)
     first = found["labels"][0]
     parts = {
         language: {
@@ -176,9 +193,14 @@ def cut(text: object) -> tuple[str, str]:
     return text[:end], text[end:]
 
 
-def reads_by_passages(found: Answer, text: str) -> bool:
-    """Whether a text is shown by passages: longer than the model reads at once, and of more than one sentence."""
-    return found["windows"] > 1 and len(sentence_spans(text)) > 1
+def reads_by_passages(classifier: EmotionClassifier, found: Answer) -> bool:
+    """Whether a text is shown by passages: longer than the model reads at once, or than it can explain in seconds."""
+    return found["windows"] > 1 or (is_encoder(classifier) and found["words"] > MOST_WORDS_LEFT_OUT)
+
+
+def is_encoder(classifier: EmotionClassifier) -> bool:
+    """Whether the model explains by leaving words out, one prediction for each, rather than by attention."""
+    return classifier.info.kind == "encoder"
 
 
 def _behind(
@@ -189,6 +211,6 @@ def _behind(
         return passages_html(language, classifier, text, rest)
     if how == LEFT_OUT:
         return words_html(language, text, classifier.leave_one_out(text, label), label)
-    if not classifier.has_attention and classifier.info.kind == "bilstm":
+    if not classifier.has_attention and not is_encoder(classifier):
         return note(language, "no_attention")
-    return words_html(language, text, classifier.explain(text), None)
+    return words_html(language, text, classifier.explain(text), None, attention=classifier.has_attention)

@@ -19,9 +19,8 @@ from space.server.models import BUNDLED, Models
 def tab(models: Models) -> list[gr.Dropdown]:
     """Draw the tab and connect it; its lists of models are refreshed on each visit.
 
-    With a second model in the list, the tab opens with both models' answers to a sample.
+    The tab opens with the answers of both bundled models to a sample.
     """
-    choices = models.choices()
     second = models.compared_with()
     opening = _opening(models, second)
     with gr.Column(elem_classes="side"):
@@ -39,10 +38,7 @@ def tab(models: Models) -> list[gr.Dropdown]:
                     min_width=250,
                     elem_id=key.replace("_", "-"),
                 )
-                for key, value, hint in (
-                    ("model_a", BUNDLED, None),
-                    ("model_b", second, "model_hint" if len(choices) > 1 else "model_b_hint"),
-                )
+                for key, value, hint in (("model_a", BUNDLED, None), ("model_b", second, "model_hint"))
             )
         with gr.Row(elem_classes="actions"):
             button = gr.Button(shown("compare"), variant="primary", elem_classes="go", elem_id="compare")
@@ -53,7 +49,7 @@ def tab(models: Models) -> list[gr.Dropdown]:
             api_visibility="private",
             cache_examples=False,
         )
-    with gr.Column(visible=second is not None, elem_classes="card", elem_id="compare-results") as results:
+    with gr.Column(elem_classes="card", elem_id="compare-results"):
         sides = gr.HTML(opening["sides"], elem_id="compare-sides")
         table = gr.HTML(opening["table"], elem_id="compare-table")
 
@@ -61,23 +57,21 @@ def tab(models: Models) -> list[gr.Dropdown]:
         language = language_of(request)
         check_length(language, given)
         if not given.strip():
-            return [gr.Column(visible=True), note(language, "write_something"), ""]
+            return [note(language, "write_something"), ""]
         if (first or BUNDLED) == (second or BUNDLED):
-            return [gr.Column(visible=True), note(language, "compare_choose"), ""]
+            return [note(language, "compare_choose"), ""]
         with page_errors():
             found = answer(models.get(first), given), answer(models.get(second), given)
         titles = models.title(first or BUNDLED), models.title(second or BUNDLED)
-        return [gr.Column(visible=True), *_html(language, titles, found, given).values()]
+        return list(_html(language, titles, found, given).values())
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    button.click(show, [text, one, other], [results, sides, table], **quiet)
+    button.click(show, [text, one, other], [sides, table], **quiet)
     return [one, other]
 
 
-def _opening(models: Models, second: str | None) -> dict[str, Any]:
-    """The sample's answers in the browser's language; empty with one model alone."""
-    if second is None:
-        return {"sides": "", "table": ""}
+def _opening(models: Models, second: str) -> dict[str, Any]:
+    """The sample's answers in the browser's language."""
     text = samples.COMPARED
     found = answer(models.default, text), answer(models.get(second), text)
     titles = models.title(BUNDLED), models.title(second)

@@ -10,6 +10,7 @@ from huggingface_hub import SpaceCard
 
 from docs.screenshot import running_demo
 from evenmood import EmotionClassifier
+from evenmood.model.loading import BUNDLED
 from evenmood.model.model_folder import INFO_FILE, PREDICTING_FILES
 from tests.conftest import DEFAULT_MODEL
 from tests.fakes.hub_repository import files_of
@@ -37,7 +38,7 @@ def test_the_folder_is_uploaded_in_one_commit(with_model: HubServer) -> None:
     assert done.stdout == f"{with_model.url}/{AT}\n"
     space = with_model.repositories[AT]
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "evenmood").rglob("*.py")}
-    model = {f"evenmood/default_model/{name}" for name in PREDICTING_FILES}
+    model = {f"evenmood/{folder}/{name}" for folder in BUNDLED.values() for name in PREDICTING_FILES}
     pieces = {str(path.relative_to(ROOT)) for path in (ROOT / "space").rglob("*.py")} - {
         "space/app.py",
         "space/deploy.py",

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from pyarrow import parquet
 
 from benchmarks.demo import call
-from docs.screenshot import chromium, open_tab, running_demo
+from docs.screenshot import choose_model, chromium, open_tab, running_demo
 from evenmood import EmotionClassifier
 from evenmood.model.model_folder import INFO_FILE, PREDICTING_FILES
 from space.components.answer_view import answer_html, label_bars, quality, sentence
@@ -179,16 +179,14 @@ def test_the_page_outlines_it(strict_demo: str, browser: Browser, scheme: Any) -
     if PICTURES:
         page.wait_for_timeout(500)
         page.screenshot(path=Path(PICTURES) / f"fallback-{scheme}.png")
-    page.get_by_label("Model", exact=True).click()
-    page.get_by_role("option", name="usual").click()
+    choose_model(page, "usual")
     page.wait_for_selector("#result .given")
     solid = style(page, "#result .chip")
     assert (solid["fill"], solid["letters"]) == ("rgb(0, 105, 143)", "rgb(255, 255, 255)")
     if PICTURES:
         page.wait_for_timeout(500)
         page.screenshot(path=Path(PICTURES) / f"solid-{scheme}.png")
-    page.get_by_label("Model", exact=True).click()
-    page.get_by_role("option").first.click()
+    page.locator("#switch label").first.click()
     page.wait_for_selector("#result .bar.fallback")
     open_tab(page, 3)
     page.locator("#long textarea").fill("Thank you so much! I am so angry about this.")

@@ -48,7 +48,7 @@ def models() -> Models:
 
 def test_the_list_grows_as_models_are_trained(tmp_path: Path, average_folder: Path) -> None:
     models = Models(folders=[average_folder], trained=tmp_path / "models")
-    assert [choice.name for choice in models.choices()] == [BUNDLED, f"./{average_folder.name}"]
+    assert [choice.name for choice in models.choices()] == [BUNDLED, "accurate", f"./{average_folder.name}"]
     for arm in ("balanced", "unbalanced", "unbalanced-average"):
         target = tmp_path / "models" / "ablation" / arm
         target.mkdir(parents=True)
@@ -59,8 +59,18 @@ def test_the_list_grows_as_models_are_trained(tmp_path: Path, average_folder: Pa
     titles = dict(models.titles())
     assert titles["balanced, attention (paper's arm, ablation/balanced)"] == "./ablation/balanced"
     assert "unbalanced, without attention (paper's arm, ablation/unbalanced-average)" in titles
-    assert len(titles) == 5
+    assert len(titles) == 6
     assert not models.get("./ablation/balanced").has_attention
+
+
+def test_the_bundled_models_have_names(models: Models, folder: Path) -> None:
+    assert [choice.title for choice in models.choices()] == ["fast", "accurate"]
+    assert models.get("fast") is models.get("") is models.get(BUNDLED) is models.default
+    assert models.get("accurate").info.kind == "encoder"
+    assert models.compared_with() == "accurate"
+    other = Models(str(folder))
+    assert [choice.name for choice in other.choices()] == [BUNDLED, "fast", "accurate"]
+    assert other.get("fast").folder == models.default.folder != other.get("").folder
 
 
 def test_a_model_that_is_trained_anew_is_read_anew(tmp_path: Path, folder: Path) -> None:
@@ -84,7 +94,7 @@ def test_a_broken_folder_is_told_without_its_place(tmp_path: Path, folder: Path)
     for name in PREDICTING_FILES:
         (tmp_path / "models" / "damaged" / name).write_bytes(b"nothing")
     models = Models(trained=tmp_path / "models")
-    assert [choice.name for choice in models.choices()] == [BUNDLED, "./mine"]
+    assert [choice.name for choice in models.choices()] == [BUNDLED, "accurate", "./mine"]
     with pytest.raises(ModelError) as error:
         models.get("./mine")
     assert str(error.value).startswith("./mine: model.onnx: damaged")

@@ -43,7 +43,7 @@ def test_the_server_asks_nothing_of_the_outside() -> None:
 def test_a_model_with_odd_figures_is_shown_without_them(folder: Path, figure: Any) -> None:
     info = json.loads((folder / "emotions.json").read_text()) | {"metrics": {"test": {"macro_f1": figure}}}
     (folder / "emotions.json").write_text(json.dumps(info))
-    shown = about("en", EmotionClassifier.from_pretrained(folder), "odd")
+    shown = about("en", {"odd": EmotionClassifier.from_pretrained(folder)})
     assert "odd" in shown
     assert "carries no measured figures" in shown
 

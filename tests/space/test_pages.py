@@ -12,8 +12,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Request, expect
 
-from docs.screenshot import SENTENCE, ask, chromium, open_tab, walk
+from docs.screenshot import LETTER, SENTENCE, ask, choose_model, chromium, open_tab, walk
 from evenmood import LABELS, EmotionClassifier
+from space.components.passages import sentence_spans
 from tests.space.test_programs import snippet
 
 pytestmark = [
@@ -100,7 +101,7 @@ def test_the_answer_is_the_models(demo: str, page: Page, model: EmotionClassifie
     for group in page.locator("#all-labels .group").all():
         values = [int(value.rstrip("%")) for value in group.locator(".value").all_inner_texts()]
         assert values == sorted(values, reverse=True)
-    page.get_by_label("what leaving a word out changes").check()
+    page.get_by_label("effect on one label").check()
     expect(page.locator("#words .note")).to_contain_text(f"speaks for {first.label}")
     page.get_by_label("Label", exact=True).click()
     page.get_by_role("option", name=second.label).click()
@@ -162,9 +163,8 @@ def test_live(demo: str, page: Page) -> None:
 
 def test_a_link_restores_text_and_model(demo: str, page: Page) -> None:
     ask(page, demo, "Thank you & <b>good night</b> #1 ü")
-    page.get_by_label("Model", exact=True).click()
-    page.get_by_role("option").nth(1).click()
-    chosen = page.get_by_label("Model", exact=True).input_value()
+    choose_model(page, "average")
+    chosen = page.locator("#model input").input_value()
     page.get_by_text("Use this answer in a program").click()
     page.locator("#share").click()
     box = page.get_by_label("Link to this text and model")
@@ -180,7 +180,7 @@ def test_a_link_restores_text_and_model(demo: str, page: Page) -> None:
     other.goto(link)
     expect(other.locator("#words")).to_contain_text("has no attention")
     assert other.locator("#text textarea").input_value() == "Thank you & <b>good night</b> #1 ü"
-    expect(other.get_by_label("Model", exact=True)).to_have_value(chosen)
+    expect(other.locator("#model input")).to_have_value(chosen)
     assert other.url.split("?")[0].rstrip("/") == demo  # nor is it left in the history
     assert not [url for url in asked if "good" in url.split("#")[0]]
     broken = page.context.new_page()
@@ -209,7 +209,7 @@ def test_text_is_never_html(demo: str, page: Page, tmp_path: Path) -> None:
     page.locator("#batch-file input[type=file]").set_input_files(path)
     page.wait_for_selector("#batch-progress .note")
     page.locator("#batch-run").click()
-    page.wait_for_selector("#batch-heat table")
+    page.wait_for_selector("#batch-rows table")
     expect(page.locator("#batch-rows")).to_contain_text("<b id='bold'>")
     page.get_by_role("tab").nth(3).click()
     page.locator("#long textarea").fill(f"<i>Ada</i>: {EVIL}\nAda: {EVIL}\nBen: {EVIL}")
@@ -367,6 +367,103 @@ def test_feedback_needs_consent_each_time(
     assert row["text"] == "Thank you for this lovely day"
     assert [LABELS[number] for number in row["labels"]] == sorted(model.predict(row["text"]).labels, key=LABELS.index)
     assert row["feedback"]["verdict"] == "agree"
+
+
+def test_it_opens_answered(demo: str, browser: Browser, model: EmotionClassifier) -> None:
+    """The answer comes with the page: no request asks for it."""
+    for language, words in (("en-US", "Most likely"), ("es-ES", "Lo más probable"), ("zh-CN", "最可能")):
+        context = browser.new_context(locale=language)
+        page = context.new_page()
+        posts: list[str] = []
+        page.on("request", lambda request, posts=posts: posts.append(request.url) if request.method == "POST" else None)
+        page.goto(demo)
+        expect(page.locator("#result .sentence")).to_contain_text(words)
+        for score in model.predict(SENTENCE).scores:
+            expect(page.locator("#result .sentence")).to_contain_text(f"{score.probability:.0%}")
+        expect(page.locator("#words mark")).to_have_count(len(model.explain(SENTENCE)))
+        assert [url for url in posts if "queue/join" in url] == []
+        open_tab(page, 1)
+        expect(page.locator("#compare-table table").first).to_be_visible()
+        context.close()
+
+
+def test_what_the_page_adds_is_light(demo: str, page: Page) -> None:
+    page.goto(demo)
+    page.wait_for_selector("#result .sentence")
+    painted = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    assert painted < 6000  # under 1,500 on an idle machine
+    space = Path(__file__).parents[2] / "space"
+    own = [*space.glob("page.*"), *space.glob("locales/*.json"), *space.glob("samples/*")]
+    assert sum(path.stat().st_size for path in own) < 100_000
+
+
+def test_the_switch_answers_with_the_other_model(demo: str, page: Page) -> None:
+    accurate = EmotionClassifier.from_pretrained("accurate")
+    page.goto(demo)
+    page.wait_for_selector("#result .sentence")
+    choose_model(page, "accurate")
+    first = accurate.predict(SENTENCE).scores[0]
+    expect(page.locator("#result .sentence")).to_contain_text(f"{first.label} {first.probability:.0%}")
+    expect(page.locator("#words .note")).to_contain_text("the answer changes without the word", timeout=30_000)
+    open_tab(page, 3)
+    page.locator("#long-chat").click()
+    page.wait_for_selector("#long-table table")
+    text = "I finally got the job! I can't believe it."
+    expect(page.locator("#long-table tbody tr").first).to_contain_text(f"{accurate.predict_proba([text]).max():.2f}")
+
+
+def test_a_long_text_is_marked_by_passages(demo: str, page: Page, model: EmotionClassifier) -> None:
+    page.goto(demo)
+    page.wait_for_selector("#result .sentence")
+    page.locator("#text textarea").fill(LETTER)
+    page.locator("#analyse").click()
+    expect(page.locator("#words .note")).to_contain_text("Read in 27 sentences")
+    spans = sentence_spans(LETTER)
+    gratitude = model.predict_proba([LETTER[slice(*span)] for span in spans])[:, LABELS.index("gratitude")]
+    strongest = LETTER[slice(*spans[int(gratitude.argmax())])]
+    mark = page.locator("#words mark.passage", has_text=strongest)
+    expect(mark).to_have_count(1)
+    assert "gratitude" in mark.locator("+ .chip").inner_text()
+    expect(page.locator("#way")).not_to_be_visible()
+    page.locator("#words .jumps a", has_text="gratitude").click()
+    expect(mark).to_be_in_viewport()
+
+
+def test_a_text_about_self_harm_gets_a_quiet_answer(demo: str, browser: Browser) -> None:
+    context = browser.new_context(locale="es-ES")
+    page = context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(demo)
+    page.wait_for_selector("#result .sentence")
+    page.locator("#text textarea").fill("Thank you all, you were lovely, but I want to kill myself")
+    page.locator("#analyse").click()
+    expect(page.locator("#result .support")).to_contain_text("no tienes que afrontarlo en soledad")
+    assert page.locator("#result .support a").get_attribute("href") == "https://findahelpline.com"
+    chips = page.locator("#result .chip")
+    assert chips.count() == page.locator("#result .chip.quiet").count() > 0
+    assert not re.search("[\U0001f300-\U0001faff]", page.locator("#result").inner_text())
+    assert all(url.startswith((demo, "data:", "blob:")) for url in asked)
+    context.close()
+
+
+def test_an_error_goes_away_with_its_cause(demo: str, page: Page, tmp_path: Path) -> None:
+    page.goto(demo)
+    open_tab(page, 2)
+    page.locator("#batch-run").click()
+    expect(page.locator(".toast-body")).to_be_visible()
+    (tmp_path / "a.csv").write_text("text\nThank you\n", encoding="utf-8")
+    page.locator("#batch-file input[type=file]").set_input_files(tmp_path / "a.csv")
+    page.wait_for_selector("text=a.csv: columns text.")
+    expect(page.locator(".toast-body")).to_have_count(0, timeout=3000)
+
+
+def test_a_phone_has_the_link_to_the_api(demo: str, browser: Browser) -> None:
+    context = browser.new_context(viewport={"width": 360, "height": 740})
+    page = context.new_page()
+    page.goto(demo)
+    expect(page.get_by_role("button", name="Use via API")).to_be_visible()
+    context.close()
 
 
 def test_javascript_gets_an_answer(demo: str, page: Page) -> None:

@@ -73,8 +73,16 @@ def test_batch_passages_models_and_comparing(client: Client, model: EmotionClass
     default, *others = client.predict(api_name="/models")
     assert default["name"] == "default"
     assert default["thresholds"]["joy"] == model.thresholds["joy"]
-    assert len(others) == 1  # the folder that the runner named
-    found = client.predict(SENTENCE, "default", others[0]["name"], api_name="/compare")
+    assert [one["title"] for one in (default, *others)][:2] == ["fast", "accurate"]
+    assert len(others) == 2  # the last one is the folder that the runner named
+    for name in ("accurate", others[-1]["name"]):
+        answer = client.predict(SENTENCE, name, api_name="/analyse")
+        assert answer["labels"] == client.predict([SENTENCE], name, api_name="/batch")[0]["labels"]
+        assert answer["labels"] == client.predict(SENTENCE, name, api_name="/passages")[0]["answer"]["labels"]
+        assert answer["labels"] == client.predict(SENTENCE, "default", name, api_name="/compare")["second"]["labels"]
+    words = client.predict(SENTENCE, "", "accurate", api_name="/explain")
+    assert sum(word["weight"] for word in words) == pytest.approx(1)
+    found = client.predict(SENTENCE, "default", others[-1]["name"], api_name="/compare")
     assert found["first"]["labels"][0] == model.predict(SENTENCE).labels[0]
     given = [set(found[side]["labels"]) for side in ("first", "second")]
     assert set(found["differ"]) == given[0] ^ given[1]
@@ -156,13 +164,13 @@ def test_defaults_may_be_left_out(demo: str, prefix: str, model: EmotionClassifi
 @pytest.mark.parametrize(
     ("name", "data", "expected"),
     [
-        ("analyse", [], "missing argument: text; analyse takes text"),
-        ("explain", [], "missing argument: text; explain takes text, label=''"),
+        ("analyse", [], "missing argument: text; analyse takes text, model=''"),
+        ("explain", [], "missing argument: text; explain takes text, label='', model=''"),
         ("compare", [], "missing argument: text, first; compare takes text, first, second='default'"),
         ("compare", [SENTENCE], "missing argument: first; compare takes text, first, second='default'"),
-        ("batch", [], "missing argument: texts; batch takes texts"),
-        ("passages", [], "missing argument: text; passages takes text"),
-        ("analyse", [SENTENCE, "x"], "2 arguments, but analyse takes 1: text"),
+        ("batch", [], "missing argument: texts; batch takes texts, model=''"),
+        ("passages", [], "missing argument: text; passages takes text, model=''"),
+        ("analyse", [SENTENCE, "x", "y"], "3 arguments, but analyse takes 2: text, model=''"),
         ("models", ["x"], "1 arguments, but models takes 0"),
         ("analyse", [None], "must be a string, not NoneType"),
         ("analyse", [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}], "."),
