@@ -85,7 +85,7 @@ def results(_: str) -> str:
     lines = [
         "| | `fast` (default) | `accurate` |",
         "|---|---|---|",
-        "| use it for | millions of rows, one core, a web page | fewer errors, on thousands of rows |",
+        "| use it for | millions of rows, one core | everyday texts, where errors cost more than time |",
         _row("megabytes", [f"{sum(model['bytes'].values()) / 1e6:.1f}" for model in found.values()]),
         _row("texts a second, 2 cores", [f"{figure:,.0f}" for figure in speed.values()]),
         _row("GoEmotions test, macro-F1", [figure_text(_official(model)["macro_f1"]) for model in found.values()]),

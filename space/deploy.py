@@ -28,7 +28,7 @@ app = typer.Typer(help=__doc__, add_completion=False, pretty_exceptions_enable=F
 
 
 def build(out: Path, repo_id: str, model: str | None = None) -> None:
-    """Write the Space's folder: the app, `space/`, `evenmood/` with both bundled models, versions pinned.
+    """Write the Space's folder: the app, `space/`, and `evenmood/` with both bundled models, versions pinned.
 
     A Space sees requirements.txt alone while it installs, so the packages lie beside the app and not in a wheel.
 

@@ -20,7 +20,7 @@ from tests.fresh_environment import NO_INDEX
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 NAMES = ("hub.md", "data-build.md", "training.md", "models.md", "report.md")
-GUIDES = [README, *(ROOT / "docs" / name for name in NAMES)]
+GUIDES = [README, ROOT / "CONTRIBUTING.md", *(ROOT / "docs" / name for name in NAMES)]
 TEXT = "\n".join(path.read_text(encoding="utf-8") for path in GUIDES)
 SNIPPETS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 COMMANDS = [
@@ -139,3 +139,9 @@ def test_changelog_has_this_version() -> None:
     import evenmood
 
     assert f"## [{evenmood.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_citation_has_this_version() -> None:
+    import evenmood
+
+    assert f"\nversion: {evenmood.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")

@@ -374,14 +374,14 @@ def test_it_opens_answered(demo: str, browser: Browser, model: EmotionClassifier
     for language, words in (("en-US", "Most likely"), ("es-ES", "Lo más probable"), ("zh-CN", "最可能")):
         context = browser.new_context(locale=language)
         page = context.new_page()
-        posts: list[str] = []
-        page.on("request", lambda request, posts=posts: posts.append(request.url) if request.method == "POST" else None)
+        asked: list[Request] = []
+        page.on("request", asked.append)
         page.goto(demo)
         expect(page.locator("#result .sentence")).to_contain_text(words)
         for score in model.predict(SENTENCE).scores:
             expect(page.locator("#result .sentence")).to_contain_text(f"{score.probability:.0%}")
         expect(page.locator("#words mark")).to_have_count(len(model.explain(SENTENCE)))
-        assert [url for url in posts if "queue/join" in url] == []
+        assert [one.url for one in asked if one.method == "POST" and "queue/join" in one.url] == []
         open_tab(page, 1)
         expect(page.locator("#compare-table table").first).to_be_visible()
         context.close()

@@ -1,5 +1,6 @@
-"""Commands that compare many models: seeds, ablate."""
+"""Commands that compare many models: seeds, ablate, peers."""
 
+import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from evenmood.data.splits import GOEMOTIONS
 from evenmood.errors import UsageError
 from train.cli.commands import app, config_flags, say
 from train.config import PAPER, TrainConfig
@@ -107,3 +109,26 @@ def windows(
     content = study(folders)
     write_study(content, out)
     print(table(content))
+
+
+@app.command()
+def peers(
+    models: Annotated[
+        list[str], typer.Argument(help="fast, accurate, model folders, or ONNX exports; folders or Hub ids")
+    ],
+    out: Annotated[Path, typer.Option(help="JSON file to write")],
+    data: Annotated[str, typer.Option(help="Data set with the 28 labels")] = GOEMOTIONS,
+    split: Annotated[Literal["validation", "test"], typer.Option(help="Split to score")] = "test",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing --out")] = False,
+) -> None:
+    """Score models of any origin on the same texts, with thresholds tuned on validation.
+
+    Example: python -m train peers fast accurate SamLowe/roberta-base-go_emotions-onnx --out peers.json
+    """
+    from evenmood.model.model_folder import write_text
+    from train.evaluation.peers import peers as compare
+
+    if out.exists() and not overwrite:
+        raise UsageError(f"output exists: {out} (use --overwrite)")
+    write_text(out, json.dumps(compare(models, data, split, say), indent=1) + "\n")
+    say(f"{out}: {len(models)} models")

@@ -153,12 +153,12 @@ def _tokenizer(teacher: Path) -> Tokenizer:
     try:
         state = json.loads((teacher / TOKENIZER_FILE).read_text(encoding="utf-8"))
         tokens = sorted(state["model"]["vocab"], key=state["model"]["vocab"].__getitem__)
-        if tuple(tokens[: len(SPECIAL)]) != SPECIAL:
-            raise DataError(f"{teacher}: its vocabulary is not pruned; fine-tune what `python -m train prune` writes")
-        state["model"]["max_input_chars_per_word"] = LONGEST_WORD
-        return wordpiece(state, tokens)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{teacher}: no WordPiece tokenizer ({error})") from None
+    if tuple(tokens[: len(SPECIAL)]) != SPECIAL:
+        raise DataError(f"{teacher}: its vocabulary is not pruned; fine-tune what `python -m train prune` writes")
+    state["model"]["max_input_chars_per_word"] = LONGEST_WORD
+    return wordpiece(state, tokens)
 
 
 def _batches(reader: EncoderTokenizer, texts: Sequence[str]) -> list[np.ndarray]:

@@ -54,12 +54,6 @@ CALLS: dict[str, Callable[[str], object]] = {
 """What meets texts, with patterns that are built when they are used among it."""
 
 
-@pytest.fixture
-def model(each_model: EmotionClassifier) -> EmotionClassifier:
-    """Both bundled models."""
-    return each_model
-
-
 def seconds(call: Callable[[str], object], text: str) -> float:
     started = time.thread_time()  # not what other processes take
     call(text)

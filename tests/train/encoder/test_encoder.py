@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,12 @@ def test_exports_that_cannot_be_are_refused(teacher: Path, tmp_path: Path, tiny_
         export(EncoderConfig(str(tiny_encoder)), tmp_path / "model", print)
     with pytest.raises(UsageError, match="unknown product 'layer9'"):
         export(EncoderConfig(str(teacher), exclude=("layer9",)), tmp_path / "model", print)
+    whole = Path(shutil.copytree(teacher, tmp_path / "whole"))
+    state = json.loads((whole / "tokenizer.json").read_text(encoding="utf-8"))
+    state["model"]["vocab"] |= {"[UNK]": 4, "joy": 1}  # as BERT has it: no padding and unknown tokens at the start
+    (whole / "tokenizer.json").write_text(json.dumps(state), encoding="utf-8")
+    with pytest.raises(DataError, match="whole: its vocabulary is not pruned"):
+        export(EncoderConfig(str(whole)), tmp_path / "model", print)
     assert not (tmp_path / "model").exists()
 
 
