@@ -45,25 +45,22 @@ def note(language: str, key: str, **values: object) -> str:
 
 
 def chip(language: str, label: str, value: float | None = None, fallback: bool = False, quiet: bool = False) -> str:
-    """A label on its group's color; a fallback has an outline instead, and `quiet` leaves the emoji out.
+    """A label on its group's color; a fallback has an outline instead.
 
     Args:
         language: Language of the label's name.
         label: The label.
         value: Its probability, if it is shown.
         fallback: Whether the label is below its threshold.
-        quiet: For texts about self-harm: no emoji.
+        quiet: For texts about self-harm: the name alone, without color, sign and emoji.
     """
-    kind = " ".join(filter(None, ["chip", "fallback" if fallback else "", "quiet" if quiet else "", group_of(label)]))
-    emoji = "" if quiet else f"{EMOJI.get(label, '')} "
+    name = escape(label_name(language, label))
     number = "" if value is None else f" <b>{value:.0%}</b>"
-    hidden = f'<span aria-hidden="true">{emoji}{SIGNS[group_of(label)]}</span> '
-    return f'<span class="{kind}">{hidden}{escape(label_name(language, label))}{number}</span>'
-
-
-def below_threshold(language: str, name: str) -> str:
-    """Name of a label or a model, with the remark that the threshold is not reached."""
-    return say(language, "named_below", name=name)
+    if quiet:
+        return f'<span class="quiet">{name}{number}</span>'
+    kind = f"chip{' fallback' if fallback else ''} {group_of(label)}"
+    hidden = f'<span aria-hidden="true">{EMOJI.get(label, "")} {SIGNS[group_of(label)]}</span> '
+    return f'<span class="{kind}">{hidden}{name}{number}</span>'
 
 
 def label_chips(language: str, labels: Sequence[str], fallback: bool, quiet: bool = False) -> str:

@@ -35,7 +35,7 @@ def tab(models: Models, storage: Storage, model: gr.Dropdown) -> None:
     with gr.Row(elem_classes="sides"):
         with gr.Column(min_width=280, elem_classes="side"):
             file = gr.File(label=text_of("file"), file_types=[*sources.KINDS], elem_id="batch-file", height=150)
-            gr.HTML(NOTE.format(text_of("file_limits")))
+            gr.HTML(NOTE.format(text_of("file_limits")), padding=False)
         with gr.Column(min_width=280, elem_classes="side"):
             pasted = gr.Textbox(label=text_of("pasted"), lines=5, max_lines=8, elem_id="batch-pasted", buttons=[])
     with gr.Row(visible=False, elem_id="batch-columns") as columns:
@@ -53,7 +53,7 @@ def tab(models: Models, storage: Storage, model: gr.Dropdown) -> None:
         with gr.Row(elem_classes="downloads"):  # the report's button belongs here too
             as_csv = gr.DownloadButton(text_of("download_csv"), elem_id="batch-csv", size="sm")
             as_parquet = gr.DownloadButton(text_of("download_parquet"), elem_id="batch-parquet", size="sm")
-        gr.HTML(NOTE.format(text_of("download_note")))
+        gr.HTML(NOTE.format(text_of("download_note")), padding=False)
         distribution = gr.HTML(elem_id="batch-distribution")
         timeline = gr.HTML(elem_id="batch-timeline")
         heat = gr.HTML(elem_id="batch-heat")

@@ -21,7 +21,7 @@ def draw(models: Models) -> tuple[gr.Radio, gr.Dropdown]:
         model = gr.Dropdown(
             models.titles(),
             value=BUNDLED,
-            label=shown("other_model"),
+            label=shown("another_model"),
             info=shown("model_hint"),
             allow_custom_value=True,
             visible=False,

@@ -33,12 +33,12 @@ def tab(models: Models) -> list[gr.Dropdown]:
                     models.titles(),
                     value=value,
                     label=shown(key),
-                    info=shown(hint) if hint else None,
+                    info=shown("model_hint"),
                     allow_custom_value=True,
                     min_width=250,
                     elem_id=key.replace("_", "-"),
                 )
-                for key, value, hint in (("model_a", BUNDLED, None), ("model_b", second, "model_hint"))
+                for key, value in (("model_a", BUNDLED), ("model_b", second))
             )
         with gr.Row(elem_classes="actions"):
             button = gr.Button(shown("compare"), variant="primary", elem_classes="go", elem_id="compare")

@@ -440,8 +440,8 @@ def test_a_text_about_self_harm_gets_a_quiet_answer(demo: str, browser: Browser)
     page.locator("#analyse").click()
     expect(page.locator("#result .support")).to_contain_text("no tienes que afrontarlo en soledad")
     assert page.locator("#result .support a").get_attribute("href") == "https://findahelpline.com"
-    chips = page.locator("#result .chip")
-    assert chips.count() == page.locator("#result .chip.quiet").count() > 0
+    assert page.locator("#result .chip").count() == 0
+    assert page.locator("#result .quiet").count() > 0
     assert not re.search("[\U0001f300-\U0001faff]", page.locator("#result").inner_text())
     assert all(url.startswith((demo, "data:", "blob:")) for url in asked)
     context.close()

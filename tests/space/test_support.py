@@ -62,4 +62,6 @@ def test_a_very_long_text_takes_no_time() -> None:
 def test_the_line_and_the_chips(language: str) -> None:
     assert "findahelpline.com" in help_line(language)
     assert "🙏" in chip(language, "gratitude", 0.9)
-    assert "🙏" not in chip(language, "gratitude", 0.9, quiet=True)
+    quiet = chip(language, "gratitude", 0.9, quiet=True)
+    assert "🙏" not in quiet
+    assert "positive" not in quiet
