@@ -63,6 +63,11 @@ def chip(language: str, label: str, value: float | None = None, fallback: bool =
     return f'<span class="{kind}">{hidden}{name}{number}</span>'
 
 
+def below_threshold(language: str, name: str) -> str:
+    """Name of a label or a model, with the remark that the threshold is not reached."""
+    return say(language, "named_below", name=name)
+
+
 def label_chips(language: str, labels: Sequence[str], fallback: bool, quiet: bool = False) -> str:
     """Chips of a text's labels; a fallback carries the remark that it is below its threshold."""
     chips = " ".join(chip(language, label, None, fallback, quiet) for label in labels)
