@@ -332,3 +332,20 @@ def test_a_page_is_split_into_sentences() -> None:
     ]
     assert [passage.text for passage in split("a\n\nb", "turns")] == ["a", "b"]
     assert split(" \n ") == split("", "turns") == []
+
+
+def test_the_report_comes_with_the_tables(tmp_path: Path, model: EmotionClassifier) -> None:
+    """The page of `evenmood report`, with a timeline where there is a column of dates."""
+    lines = [f"2026-0{1 + at % 6}-1{at % 9},{'Thank you!' if at % 2 else 'I hate <b>this</b>'}" for at in range(40)]
+    path = tmp_path / "comments.csv"
+    path.write_text("\n".join(["date,text", *lines]), encoding="utf-8")
+    source = sources.open_source(path, path.name, tmp_path)
+    for dates in ("date", None):
+        out = tmp_path / str(dates)
+        out.mkdir()
+        list(scoring.score(source, "text", model, out, dates))
+        page = (out / scoring.REPORT_FILE).read_text(encoding="utf-8")
+        assert "comments.csv" in page
+        assert "gratitude" in page
+        assert "<b>this</b>" not in page
+        assert ("Jan" in page) == (dates is not None)
