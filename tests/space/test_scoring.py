@@ -108,7 +108,7 @@ def test_broken_rows_are_counted_and_long_texts_cut(tmp_path: Path, model: Emoti
     [
         (b"id,text\n1,x\n", "words", "a.csv: no column 'words'; there are 'id', 'text'"),
         (b"text,emotions\nx,y\n", "text", "a.csv: has a column 'emotions' already"),
-        (b"text,text\nx,y\n", "text", "a.csv: column 'text' stands there twice"),
+        (b"text,text\nx,y\n", "text", "a.csv: duplicate column 'text'"),
         (b"text,n\n1,2,3\n", "text", "a.csv: no row could be read; a.csv, line 2: 3 cells"),
     ],
 )
