@@ -101,6 +101,7 @@ def ask(page: Page, url: str, text: str) -> Any:
 
 def open_tab(page: Page, number: int) -> None:
     """Click a tab; on a narrow screen those that do not fit are in a menu."""
+    page.wait_for_selector("#result .sentence", state="attached")
     tabs = page.get_by_role("tab")
     shown = [tabs.nth(place).get_attribute("data-tab-id") for place in range(tabs.count())]
     if TABS[number] in shown:

@@ -12,7 +12,7 @@ from space.components.texts import say_html
 ADDRESS = "https://findahelpline.com"
 _ENGLISH = (
     r"\b(?:kill|killing|hang|hanging|shoot|shooting|drown|drowning|end|ending) (?:my ?self|my own life)\b(?! laughing)",
-    r"\b(?:end|ending) (?:my (?:own )?life|it all)\b|"
+    r"\b(?:end|ending) (?:my (?:own )?life|it all)\b",
     r"\b(?:take|taking) my (?:own )?life\b(?! (?:savings|seriously|back))",
     r"\b(?:hurt|hurting|cut|cutting|harm|harming|starve|starving) my ?self(?= |[.,!?;:)]|$)"
     r"(?! (?:shaving|while|on|opening|off|with the|with a|a (?:slice|piece)|some|another|loose|short|slack|"

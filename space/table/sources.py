@@ -20,7 +20,7 @@ LARGEST_FILE = 20_000_000
 """Bytes of an upload."""
 MOST_ROWS = 200_000
 MOST_COLUMNS = 200
-KINDS = {name: kind for name, kind in FORMATS.items() if kind not in ("parquet", "xlsx")}
+KINDS = {name: kind for name, kind in FORMATS.items() if kind in ("csv", "tsv", "jsonl", "txt")}
 TEXT_COLUMNS = (TEXT_COLUMN, "comment", "tweet", "message", "review", "content", "body", "sentence")
 DATE_COLUMNS = ("date", "time", "datetime", "timestamp", "created_at", "created", "day")
 ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")

@@ -13,6 +13,7 @@ from space.components.answer_view import all_labels, answer_html
 from space.components.answers import LONGEST_TEXT, Answer, answer, as_json, as_python
 from space.components.errors import page_errors
 from space.components.labels import note
+from space.components.passages import sentence_spans
 from space.components.texts import LANGUAGES, label_choices, language_of, shown, shown_html
 from space.components.words_view import passages_html, words_html
 from space.server import feedback
@@ -110,7 +111,7 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr
                 return
             classifier = models.get(name)
             found = answer(classifier, read)
-        first, by_passages = found["labels"][0], reads_by_passages(classifier, found)
+        first, by_passages = found["labels"][0], reads_by_passages(classifier, found, read)
         order = sorted(found["probabilities"], key=lambda one: -found["probabilities"][one])
         before = [
             answer_html(language, classifier, found, read, len(rest)),
@@ -138,7 +139,7 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr
             if not read.strip():
                 return [gr.skip(), ""]
             classifier = models.get(name)
-            by_passages = reads_by_passages(classifier, answer(classifier, read))
+            by_passages = reads_by_passages(classifier, answer(classifier, read), read)
             behind = _behind(language, classifier, read, rest, how, about, by_passages)
         return [gr.Dropdown(visible=how == LEFT_OUT), behind]
 
@@ -160,7 +161,7 @@ def opening_answer(models: Models) -> dict[str, Any]:
     """The answer that the page opens with: its HTML in the browser's language, JSON and Python."""
     classifier, text = models.default, samples.OPENING
     found = answer(classifier, text)
-    by_passages = reads_by_passages(classifier, found)
+    by_passages = reads_by_passages(classifier, found, text)
     first = found["labels"][0]
     parts = {
         language: {
@@ -193,9 +194,10 @@ def cut(text: object) -> tuple[str, str]:
     return text[:end], text[end:]
 
 
-def reads_by_passages(classifier: EmotionClassifier, found: Answer) -> bool:
+def reads_by_passages(classifier: EmotionClassifier, found: Answer, text: str) -> bool:
     """Whether a text is shown by passages: longer than the model reads at once, or than it can explain in seconds."""
-    return found["windows"] > 1 or (is_encoder(classifier) and found["words"] > MOST_WORDS_LEFT_OUT)
+    long = found["windows"] > 1 or (is_encoder(classifier) and found["words"] > MOST_WORDS_LEFT_OUT)
+    return long and len(sentence_spans(text)) > 1
 
 
 def is_encoder(classifier: EmotionClassifier) -> bool:
