@@ -16,7 +16,7 @@ from evenmood.text.encoder_tokenizer import EncoderTokenizer
 from evenmood.thresholds import Method, Metric, TunedThresholds, tuned
 
 STREAM_ROWS = 1024
-"""How far `predict_stream` reads ahead."""
+"""Number of texts that `predict_stream` reads ahead."""
 
 
 class EmotionClassifier(PretrainedModel):

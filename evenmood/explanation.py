@@ -1,4 +1,4 @@
-"""Which words an answer rests on: the attention that fell on them, or what leaving each out changes."""
+"""Explain a prediction by word: attention weights, or leave-one-out changes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What the classifier answers: labels with probabilities, and the words behind them."""
+"""Prediction results: labels with probabilities, and word weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class LabelScore:
-    """A label with its probability and the threshold that it was held against."""
+    """A label, its probability and the decision threshold applied."""
 
     label: str
     probability: float
@@ -85,14 +85,14 @@ MISSING = Prediction((), fallback=False, words=0, windows=0)
 
 @dataclass(frozen=True, slots=True)
 class WordWeight:
-    """A word that the network read, where it stands in the original text, and how much it weighs.
+    """A word read by the network, its position in the original text and its weight.
 
     Attributes:
-        text: The word as it stands in the original text.
+        text: The word as written in the original text.
         start: Index of its first character.
         end: Index after its last character.
-        weight: Share of the attention, from 0 to 1; or what `leave_one_out` says, from -1 to 1.
-        known: Whether the model has something for the word: the word itself, or pieces of it.
+        weight: Share of the attention, from 0 to 1; from `leave_one_out`, a change of probability from -1 to 1.
+        known: Whether the vocabulary covers the word, whole or in pieces.
     """
 
     text: str

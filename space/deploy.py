@@ -48,7 +48,7 @@ def build(out: Path, repo_id: str, model: str | None = None) -> None:
         _copy(ROOT / name, out)
     package = ROOT / "evenmood"
     models = [package / folder / name for folder in BUNDLED.values() for name in PREDICTING_FILES]
-    for path in [*package.rglob("*.py"), package / "py.typed", *models]:
+    for path in [*package.rglob("*.py"), *package.rglob("*.css"), package / "py.typed", *models]:
         _copy(path, out)
     (out / "requirements.txt").write_text(pinned((out / "requirements.txt").read_text(encoding="utf-8")), "utf-8")
     card = RepoCard.load(out / "README.md", ignore_metadata_errors=False)

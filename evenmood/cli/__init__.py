@@ -1,1 +1,1 @@
-"""The `evenmood` command, and how every command of the project starts and ends."""
+"""The `evenmood` command, and start-up and exit handling shared by all commands."""

@@ -1,4 +1,4 @@
-"""How every command of the project ends: an exit code, and one line for what the user can put right."""
+"""Exit codes and one-line error messages shared by all commands."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from evenmood.system.signals import cleaned_up
 
 DEBUG_FLAG = "--debug"
 INTERRUPTED = 130
-"""What a shell reports for a command that Ctrl+C ended."""
+"""Exit code of a command interrupted by Ctrl+C."""
 EXTRAS = {"openpyxl": "xlsx", "pyarrow": "parquet", "ray": "ray", "sklearn": "eval"}
 """The extra that brings a module."""
 GROUPS = {

@@ -1,4 +1,4 @@
-"""The `evenmood` command: one text, a table of texts, or what a model is."""
+"""The `evenmood` command: classify a text, predict a table, describe a model."""
 
 import difflib
 import re
@@ -59,7 +59,9 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit")
+    ] = False,
 ) -> None:
     """Options of the command itself."""
 
@@ -67,11 +69,11 @@ def options(
 @app.command("text")
 def classify(
     words: Annotated[
-        list[str], typer.Argument(metavar="TEXT", help="One text; unquoted words are joined; - for standard input.")
+        list[str], typer.Argument(metavar="TEXT", help="One text; unquoted words are joined; - for standard input")
     ],
     model: Model = None,
     revision: Revision = None,
-    proba: Annotated[bool, typer.Option("--proba", help="Show every label.")] = False,
+    proba: Annotated[bool, typer.Option("--proba", help="Show all labels, not only the predicted ones")] = False,
     as_json: Json = False,
 ) -> None:
     """Print the emotions of one text."""
@@ -98,43 +100,45 @@ def classify(
 @app.command()
 def predict(
     source: Annotated[
-        str, typer.Argument(metavar="IN", help="CSV, TSV, JSON Lines, Parquet, Excel or .txt file; - for stdin.")
+        str, typer.Argument(metavar="IN", help="CSV, TSV, JSON Lines, Parquet, Excel or .txt file; - for stdin")
     ],
-    target: Annotated[str, typer.Argument(metavar="[OUT]", help="File to write; - for stdout.")] = "-",
+    target: Annotated[str, typer.Argument(metavar="[OUT]", help="File to write; - for stdout")] = "-",
     column: Column = "text",
     output_format: Annotated[
-        Format | None, typer.Option("--format", help="Format of OUT, where its name does not tell; else as IN.")
+        Format | None, typer.Option("--format", help="Format of OUT; default: from its file name, else that of IN")
     ] = None,
     input_format: InputKind = None,
-    labels: Annotated[str | None, typer.Option(help="Give these labels only: joy,anger")] = None,
-    proba: Annotated[bool, typer.Option("--proba", help="Add a column per label with its probability.")] = False,
+    labels: Annotated[
+        str | None, typer.Option(help="Restrict output to these labels, comma-separated: joy,anger")
+    ] = None,
+    proba: Annotated[bool, typer.Option("--proba", help="Add a column per label with its probability")] = False,
     emotions_only: Annotated[
-        bool, typer.Option("--emotions-only", help="Write the added columns alone, and that of --id.")
+        bool, typer.Option("--emotions-only", help="Write only the added columns and the --id column")
     ] = False,
-    id_column: Annotated[str | None, typer.Option("--id", help="Column to keep with --emotions-only.")] = None,
+    id_column: Annotated[str | None, typer.Option("--id", help="Column to keep with --emotions-only")] = None,
     model: Model = None,
     revision: Revision = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists")] = False,
     skip_bad: SkipBad = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse rows without a text.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on rows without a text")] = False,
     encoding: Encoding = None,
     delimiter: Delimiter = None,
     output_encoding: Annotated[
         str | None,
-        typer.Option(help="Encoding of a CSV or TSV file OUT; as IN if that has the same format, else utf-8."),
+        typer.Option(help="Encoding of OUT (CSV, TSV); default: that of IN if the formats match, else utf-8"),
     ] = None,
     output_delimiter: Annotated[
-        str | None, typer.Option(help="Between the cells of a CSV file OUT; as IN if that is CSV too, else a comma.")
+        str | None, typer.Option(help="Delimiter of OUT (CSV); default: that of IN if it is CSV, else a comma")
     ] = None,
     quiet: Quiet = False,
     engine: Annotated[
-        Literal["local", "ray"], typer.Option(help="This process, or a Ray cluster; that takes Parquet alone.")
+        Literal["local", "ray"], typer.Option(help="Run in this process or on a Ray cluster (Parquet only)")
     ] = "local",
     ray_address: Annotated[
-        str | None, typer.Option(help="Cluster for --engine ray; this machine alone if left out.")
+        str | None, typer.Option(help="Cluster address for --engine ray; default: this machine")
     ] = None,
 ) -> None:
-    """Add the emotions of every row to a table, in a stream, whatever its size.
+    """Add emotion columns to a table of any size, as a stream.
 
     The columns emotions, emotion_probabilities and emotion_fallback come after the table's own. They are empty in
     rows without a text: an empty CSV cell, null in JSON Lines and Parquet.
@@ -167,7 +171,7 @@ def predict(
     if engine == "ray" and (kind != "parquet" or out_kind != "parquet" or STREAM in (source, target)):
         raise UsageError("--engine ray reads a Parquet file and writes one; name both, or leave the option out")
     if engine == "local" and ray_address:
-        raise UsageError("--ray-address is of --engine ray")
+        raise UsageError("--ray-address requires --engine ray")
     if id_column is not None and not emotions_only:
         raise UsageError("--id requires --emotions-only; without it all columns are kept")
     if engine == "ray" and emotions_only:
@@ -223,13 +227,13 @@ app.command()(report)
 @app.command()
 def info(
     name: Annotated[
-        str | None, typer.Argument(metavar="[MODEL]", help="fast, accurate, a folder or a Hub id; fast if left out")
+        str | None, typer.Argument(metavar="[MODEL]", help="fast, accurate, a folder or a Hub id; default: fast")
     ] = None,
     model: Model = None,
     revision: Revision = None,
     as_json: Json = False,
 ) -> None:
-    """Print what a model is: labels, thresholds, measured figures, origin, size."""
+    """Describe a model: labels, thresholds, metrics, origin, size."""
     check_stdout()
     if name and model:
         raise UsageError(f"two models, {name!r} and --model {model!r}; give the model once")
@@ -279,8 +283,8 @@ def arguments_of(given: Sequence[str], piped: bool) -> list[str]:
     """Insert the default subcommand: `evenmood 'some text'` becomes `evenmood text 'some text'`.
 
     Args:
-        given: As they were typed.
-        piped: Whether standard input is no terminal, so that a text may come from there.
+        given: Arguments as typed.
+        piped: Whether standard input is not a terminal and may contain the text.
 
     Raises:
         UsageError: The first word is nearly a command.

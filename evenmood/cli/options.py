@@ -1,4 +1,4 @@
-"""What several commands of `evenmood` share: options, the model, progress."""
+"""Options, model loading and progress bar shared by the `evenmood` commands."""
 
 import sys
 from contextlib import ExitStack
@@ -12,19 +12,15 @@ if TYPE_CHECKING:
     from evenmood.classifier import EmotionClassifier
 
 InputFormat = Literal["csv", "tsv", "jsonl", "parquet", "xlsx", "txt"]
-Model = Annotated[str | None, typer.Option(help="fast, accurate, a folder or a Hub id; fast if left out")]
-Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub repository.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Column = Annotated[str, typer.Option(help="Column that holds the texts.")]
-InputKind = Annotated[InputFormat | None, typer.Option(help="Format of IN, where its name does not tell.")]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out broken rows, and count them.")]
-Encoding = Annotated[
-    str | None, typer.Option(help="Encoding of IN: utf-8, utf-16, windows-1252, …; detected if left out.")
-]
-Delimiter = Annotated[
-    str | None, typer.Option(help="Between the cells of a CSV file: ';', tab, …; detected if left out.")
-]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
+Model = Annotated[str | None, typer.Option(help="fast, accurate, a folder or a Hub id; default: fast")]
+Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub repository")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON")]
+Column = Annotated[str, typer.Option(help="Column with the texts")]
+InputKind = Annotated[InputFormat | None, typer.Option(help="Format of IN; default: from its file name")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Skip and count malformed rows")]
+Encoding = Annotated[str | None, typer.Option(help="Encoding of IN: utf-8, utf-16, windows-1252, …; default: detected")]
+Delimiter = Annotated[str | None, typer.Option(help="Delimiter of a CSV file: ';', tab, …; default: detected")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Hide the progress bar")]
 
 
 def load(model: str | None, revision: str | None) -> "EmotionClassifier":
@@ -35,7 +31,7 @@ def load(model: str | None, revision: str | None) -> "EmotionClassifier":
 
 
 class Tally:
-    """How many messages there were, and the first."""
+    """Count of messages, with the first one."""
 
     def __init__(self) -> None:
         """Start at none."""
@@ -47,7 +43,7 @@ class Tally:
 
 
 def check_kinds(*options: tuple[str, str | None, str, tuple[str, ...]]) -> None:
-    """Raise `UsageError` for an option that the format has no use for: name, value, format, formats it is for."""
+    """Raise `UsageError` for options that the format does not support: flag, value, format, supported formats."""
     for flag, value, kind, kinds in options:
         if value is not None and kind not in kinds:
             raise UsageError(f"{flag} is for {' and '.join(kinds)}; the format is {kind}")

@@ -31,25 +31,25 @@ READ_ROWS = 5000
 
 def report(
     source: Annotated[
-        str, typer.Argument(metavar="IN", help="CSV, TSV, JSON Lines, Parquet, Excel or .txt file; - for stdin.")
+        str, typer.Argument(metavar="IN", help="CSV, TSV, JSON Lines, Parquet, Excel or .txt file; - for stdin")
     ],
-    target: Annotated[str, typer.Argument(metavar="OUT", help="HTML file to write; - for stdout.")],
+    target: Annotated[str, typer.Argument(metavar="OUT", help="HTML file to write; - for stdout")],
     column: Column = "text",
-    time: Annotated[str | None, typer.Option(help="Column that holds a date or time, for the timeline.")] = None,
-    group: Annotated[str | None, typer.Option(help="Column whose values are compared: a product, a country.")] = None,
-    json_file: Annotated[str | None, typer.Option("--json", help="JSON file for the figures.")] = None,
-    title: Annotated[str | None, typer.Option(help="Title of the page; the name of IN if left out.")] = None,
-    note: Annotated[str | None, typer.Option(help="A sentence for readers, shown at the top.")] = None,
-    time_format: Annotated[
-        str | None, typer.Option(help="Form of the dates, such as '%d/%m/%Y'; detected if left out.")
+    time: Annotated[str | None, typer.Option(help="Date or time column for the timeline")] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Column whose values are compared, such as product or country")
     ] = None,
+    json_file: Annotated[str | None, typer.Option("--json", help="Also write the figures to this JSON file")] = None,
+    title: Annotated[str | None, typer.Option(help="Title of the page; default: the name of IN")] = None,
+    note: Annotated[str | None, typer.Option(help="Note shown at the top of the page")] = None,
+    time_format: Annotated[str | None, typer.Option(help="Date format, such as '%d/%m/%Y'; default: detected")] = None,
     day: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day that the page names; today if left out.")
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Date shown on the page; default: today")
     ] = None,
     input_format: InputKind = None,
     model: Model = None,
     revision: Revision = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist")] = False,
     skip_bad: SkipBad = False,
     encoding: Encoding = None,
     delimiter: Delimiter = None,

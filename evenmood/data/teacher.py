@@ -95,7 +95,7 @@ def tokenize(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> Any:
 
 
 def label_columns(names: dict[int, str], model: str) -> list[int]:
-    """Column of each of our labels among a model's, told by name.
+    """Index of each GoEmotions label among a model's labels, matched by name.
 
     Raises:
         DataError: A label is missing.

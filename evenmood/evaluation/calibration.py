@@ -194,7 +194,7 @@ def report(labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str]) 
 
 
 def wilson(successes: np.ndarray, trials: np.ndarray, z: float = 1.959964) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's score interval of a share (Wilson 1927), 95 % if not told; (0, 1) where there is no trial."""
+    """Wilson's score interval of a share (Wilson 1927), 95 % by default; (0, 1) where there is no trial."""
     count = np.maximum(trials, 1)
     share = successes / count
     centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)

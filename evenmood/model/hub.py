@@ -35,13 +35,13 @@ TRANSPORTS = ("httpx2", "httpx", "requests")
 
 @dataclass(frozen=True)
 class Upload:
-    """What an upload came to.
+    """Result of an upload.
 
     Attributes:
         repo_id: `namespace/name`.
         url: Address of the repository, or of the pull request.
         commit: Hash of the commit that holds the files.
-        changed: Whether a commit was made; False where the repository held the same already.
+        changed: Whether a commit was made; False if the repository was already up to date.
     """
 
     repo_id: str
@@ -187,8 +187,8 @@ def upload(
 ) -> Upload:
     """Upload files of a folder in one commit, into a repository that is created where there is none.
 
-    The commit names its parent: where somebody else commits in between, it is made anew on top of theirs. Whatever
-    fails, the repository stays at its last whole commit. (`HfApi.upload_folder` may split a folder into several.)
+    The commit names its parent: where somebody else commits in between, it is retried on top of theirs. On any
+    failure, the repository stays at its last whole commit. (`HfApi.upload_folder` may split a folder into several.)
 
     Args:
         folder: What goes there, whole.

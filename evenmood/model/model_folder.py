@@ -21,7 +21,7 @@ INFO_FILE = "emotions.json"
 CARD_FILE = "README.md"
 TRAINING_FOLDER = "training"
 PREDICTING_FILES = (ONNX_FILE, TOKENIZER_FILE, INFO_FILE)
-"""What predicting needs; `from_pretrained` downloads these and the wheel carries them."""
+"""Files required for prediction; `from_pretrained` downloads these and the wheel carries them."""
 NETWORK_FILES = (ONNX_FILE, TOKENIZER_FILE)
 """What makes it the same network: thresholds and figures in `emotions.json` may change without it."""
 KERAS_FILES = ("config.json", "metadata.json", "model.weights.h5")
@@ -29,7 +29,7 @@ KERAS_FILES = ("config.json", "metadata.json", "model.weights.h5")
 FORMAT_VERSION = 1
 Kind = Literal["bilstm", "encoder", "onnx"]
 KINDS = ("bilstm", "encoder")
-"""What a model folder may hold."""
+"""Files allowed in a model folder."""
 NOTE_START = "**The thresholds below were measured;"
 NOTE = re.compile(rf"\n{re.escape(NOTE_START)}.*\n")
 TRIES = 100
@@ -224,7 +224,7 @@ def missing(folder: Path, names: list[str]) -> str:
 
 
 def check_files(folder: Path, names: Sequence[str] = PREDICTING_FILES) -> None:
-    """Raise `ModelError` naming each file that the folder lacks; those that predicting needs, if not told."""
+    """Raise `ModelError` naming each file missing from the folder; by default, those required for prediction."""
     absent = [name for name in names if not (folder / name).is_file()]
     if absent:
         raise ModelError(missing(folder, absent))

@@ -1,4 +1,4 @@
-"""A network in onnxruntime: how token ids go in, and how probabilities come out."""
+"""An onnxruntime session: token ids in, probabilities out."""
 
 import os
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a model can do beside predicting: be loaded, copied, saved and pushed, and have its thresholds changed."""
+"""Load, copy, save and push a model, and change its thresholds."""
 
 import logging
 import tempfile

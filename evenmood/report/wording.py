@@ -81,7 +81,7 @@ def period_name(start: datetime, unit: str) -> str:
 
 
 def verdict(figures: Figures) -> str:
-    """What prevails, in a few words."""
+    """Summarize the prevailing emotions in a few words."""
     if not figures.answered:
         return "There are no texts to report on"
     moods = figures.moods

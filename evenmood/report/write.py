@@ -48,12 +48,18 @@ def write_report(
         numbers = stack.enter_context(whole_file(json_target, overwrite)) if json_target else None
         for batch in batches:
             counts.add(batch)
-        figures = figures_of(counts, about.metrics.get("test", {}).get("per_label", {}))
-        html.write(page(figures, about).encode())
+        figures, text = finished(counts, about)
+        html.write(text.encode())
         if numbers:
             content = json.dumps(report_dict(figures, about), ensure_ascii=True, indent=1)
             numbers.write(content.encode() + b"\n")
     return figures
+
+
+def finished(counts: StreamCounts, about: About) -> tuple[Figures, str]:
+    """Figures and HTML page of what was counted."""
+    figures = figures_of(counts, about.metrics.get("test", {}).get("per_label", {}))
+    return figures, page(figures, about)
 
 
 def report_dict(figures: Figures, about: About) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 NAMES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 SCHEMES = ("http", "https", "socks5", "socks5h")
-"""What httpx takes: https://www.python-httpx.org/advanced/proxies/."""
+"""Proxy schemes supported by httpx: https://www.python-httpx.org/advanced/proxies/."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _set_aside: dict[str, str] = {}
 

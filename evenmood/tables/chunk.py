@@ -83,7 +83,7 @@ def once_each(columns: Sequence[str], name: str) -> None:
     """Raise `DataError` if two columns of a table have the same name: a row has room for one of them."""
     twice = sorted({column for column in columns if columns.count(column) > 1})
     if twice:
-        raise DataError(f"{name}: column {twice[0]!r} stands there twice")
+        raise DataError(f"{name}: duplicate column {twice[0]!r}; rename one of them")
 
 
 def encodable_names(names: Sequence[str]) -> list[str]:

@@ -23,7 +23,7 @@ MOST_CHARACTERS = 32_767
 LARGEST_INTEGER = 10**15
 """Excel's numbers have 15 digits; longer ones are written as text."""
 FORMULA_SIGNS = ("=", "+", "-", "@")
-"""What a formula begins with."""
+"""First characters of a formula."""
 
 
 def read_rows(name: str, file: BinaryIO, column: str | None) -> tuple[list[str], Iterator[tuple[Row, float | None]]]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from evenmood.tables.chunk import Chunk
 
 PREFIX = "emotion_"
-"""What the names of added columns begin with."""
+"""Prefix of the added columns' names."""
 ADDED = ("emotions", f"{PREFIX}probabilities", f"{PREFIX}fallback")
 """The columns that are always added."""
 

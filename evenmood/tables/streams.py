@@ -36,7 +36,7 @@ def format_of(name: str, given: str | None, flag: str) -> str:
 
 
 def refuse(message: str) -> NoReturn:
-    """What `read_chunks` does with a bad row if not told otherwise."""
+    """Default bad-row handler of `read_chunks`."""
     raise DataError(message)
 
 
@@ -179,7 +179,7 @@ def find_column(name: str, kind: str, column: str, delimiter: str | None = ",", 
     """The column of this name, or the only one that differs from it in upper and lower case alone."""
     if name == STREAM or not Path(name).is_file():
         return column
-    # Delimiters are told apart by the column, whatever its case.
+    # The delimiter is chosen by the column's presence, ignoring case.
     with open_input(name) as file:
         if kind == "csv" and delimiter is None:
             delimiter = read_form(file, name, kind, encoding, None, [column])[0].delimiter

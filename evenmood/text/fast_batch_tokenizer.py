@@ -1,4 +1,4 @@
-"""Token ids of many texts at once, faster than text by text, and the very same.
+"""Vectorized tokenizer with output identical to `tokenizers`.
 
 `tokenizers` keeps for every character where it came from, which predicting has no use for. Here the ASCII texts of a
 batch, most of English, are one byte string: each rule of the normalizer is one pass over it, and a word is looked up
@@ -31,7 +31,7 @@ from evenmood.text.normalization import (
 from evenmood.text.spans import words_read
 
 KEPT_WORDS = 100_000
-"""Words after which the store of looked-up words begins anew."""
+"""Number of cached words at which the cache is reset."""
 END_OF_TEXT = -1
 
 # Characters that the normalizer treats as it does these ASCII ones.
@@ -71,7 +71,7 @@ class _Words(dict[bytes, int]):
     """The id of a word; of a word with other than one id, -2 or less: -2 minus its place in `pieces`."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        """Begin with what stands for the end of a text."""
+        """Start with the end-of-text marker only."""
         super().__init__({_END: END_OF_TEXT})
         self.pieces: list[list[int]] = []
         self._model: Any = tokenizer.model
@@ -190,7 +190,7 @@ class BatchTokenizer:
                 content = content.replace(symbol, b" %b " % symbol)
         content = content.replace(b"\n", b" %b " % _END)
         found = content.translate(_WORDS_AND_SYMBOLS if self._symbols else _WORDS).split()
-        words = self._words  # another thread may begin anew
+        words = self._words  # another thread may reset the cache
         ids = np.fromiter(map(words.__getitem__, found), np.int32, len(found))
         ends = np.flatnonzero(ids == END_OF_TEXT)
         word_counts = np.diff(ends, prepend=-1) - 1

@@ -1,4 +1,4 @@
-"""Which words of the original text the network reads, and where they stand in it."""
+"""Words of the original text read by the network, with their positions."""
 
 import unicodedata
 from itertools import groupby

@@ -41,5 +41,5 @@ def spell_out(text: str, known: Callable[[str], bool] = lambda symbol: False) ->
 
 
 def name_of(symbol: str) -> str:
-    """What a symbol is called, in lower case; an empty string where it has no name."""
+    """Lower-case name of a symbol; empty if it has none."""
     return NAMES.get(symbol) or unicodedata.name(symbol, "").lower()

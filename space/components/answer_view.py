@@ -14,6 +14,8 @@ from space.components.texts import label_name, listed, say, say_html
 FEW = 30
 """Test texts under which a figure is called unreliable."""
 
+PUNCTUATION = tuple(".,;:。，、；")
+
 
 def answer_html(language: str, classifier: EmotionClassifier, found: Answer, text: str, unread: int = 0) -> str:
     """The whole answer to a text.
@@ -52,7 +54,9 @@ def sentence(language: str, found: Answer, quiet: bool = False) -> str:
     places = [f"\x00{number}\x00" for number in range(len(chips))]
     html = escape(_sentence(language, found, places))
     for place, one in zip(places, chips, strict=True):
-        html = html.replace(place, one)
+        before, _, after = html.partition(place)
+        mark = after[:1] if after[:1] in PUNCTUATION else ""  # stays on the chip's line
+        html = f'{before}<span class="unbroken">{one}{mark}</span>{after[len(mark) :]}'
     return f'<p class="sentence" data-spoken="{escape(in_words(language, found))}">{html}</p>'
 
 

@@ -50,7 +50,8 @@ def tab(models: Models, storage: Storage, model: gr.Dropdown) -> None:
         stop = gr.Button(text_of("stop"), visible=False, elem_id="batch-stop")
     progress = gr.HTML(elem_id="batch-progress")
     with gr.Column(visible=False, elem_id="batch-results", elem_classes="card") as results:
-        with gr.Row(elem_classes="downloads"):  # the report's button belongs here too
+        with gr.Row(elem_classes="downloads"):
+            as_report = gr.DownloadButton(text_of("download_report"), elem_id="batch-report", size="sm")
             as_csv = gr.DownloadButton(text_of("download_csv"), elem_id="batch-csv", size="sm")
             as_parquet = gr.DownloadButton(text_of("download_parquet"), elem_id="batch-parquet", size="sm")
         gr.HTML(NOTE.format(text_of("download_note")), padding=False)
@@ -68,7 +69,21 @@ def tab(models: Models, storage: Storage, model: gr.Dropdown) -> None:
         rows_note = gr.HTML()
     kept = gr.State([], time_to_live=KEPT_SECONDS, delete_callback=forget)
     charts = [distribution, timeline, heat]
-    outputs = [progress, results, stop, as_csv, as_parquet, with_label, order, search, rows, rows_note, *charts, kept]
+    outputs = [
+        progress,
+        results,
+        stop,
+        as_report,
+        as_csv,
+        as_parquet,
+        with_label,
+        order,
+        search,
+        rows,
+        rows_note,
+        *charts,
+        kept,
+    ]
 
     def look(path: str | None, request: gr.Request) -> list[Any]:
         """After an upload: its columns, and the likeliest ones for texts and dates."""
@@ -110,7 +125,7 @@ def tab(models: Models, storage: Storage, model: gr.Dropdown) -> None:
                 source = upload.source
                 read = texts if path and texts else upload.text_column
                 progress = scoring.Progress()
-                for progress in scoring.score_apart(source, read, classifier.folder, work):
+                for progress in scoring.score_apart(source, read, classifier.folder, work, dates if path else None):
                     yield [progress_html(language, progress), gr.skip(), gr.skip(), *nothing]
                 found = results_of(language, classifier, source, dates if path else "", progress, work)
                 table = rows_of(language, work / scoring.PARQUET_FILE, read)
@@ -120,6 +135,7 @@ def tab(models: Models, storage: Storage, model: gr.Dropdown) -> None:
                 found.summary,
                 gr.Column(visible=True),
                 gr.Button(visible=False),
+                gr.DownloadButton(value=work / scoring.REPORT_FILE),
                 gr.DownloadButton(value=work / scoring.CSV_FILE),
                 gr.DownloadButton(value=work / scoring.PARQUET_FILE),
                 gr.Dropdown(value=""),

@@ -164,7 +164,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
         ("in.csv", b'id,text\n1,"never closed\n', "line 2: unexpected end of data", 1),
         ("in.csv", b"id,text\n0,\xc3\xa9\n1,caf\xe9\n", "line 3: not UTF-8 at byte 5; convert the file", 1),
         ("in.csv", b"", "empty; expected a line with the names of the columns", 1),
-        ("in.csv", b"text,text\na,b\n", "column 'text' stands there twice", 1),
+        ("in.csv", b"text,text\na,b\n", "duplicate column 'text'", 1),
         ("in.csv", b"text,emotions\na,b\n", "has a column 'emotions' already", 2),
         ("in.jsonl", b'{"text": "a"}\n{"text": \n', "line 2: not JSON", 1),
         ("in.jsonl", b'["a"]\n', "line 1: list in place of an object", 1),

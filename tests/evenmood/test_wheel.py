@@ -34,7 +34,7 @@ def test_the_wheel_holds_the_library_and_its_model_alone(wheel: Path) -> None:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
         sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
     assert "evenmood/classifier.py" in modules
-    assert names == modules.union(*models, {"evenmood/py.typed"})
+    assert names == modules.union(*models, {"evenmood/py.typed", "evenmood/report/style.css"})
     for model, most in zip(models, (12_000_000, 14_000_000), strict=True):
         assert sum(sizes[name] for name in model) < most
 

@@ -45,6 +45,7 @@ def test_the_folder_is_uploaded_in_one_commit(with_model: HubServer) -> None:
     }
     pieces |= {"space/page.css", "space/page.js", *(f"space/locales/{name}.json" for name in ("en", "es", "zh"))}
     pieces |= {f"space/samples/{name}" for name in ("chat.txt", "letter.txt", "reviews.csv")}
+    pieces |= {"evenmood/report/style.css"}
     pictures = {"docs/demo.png"}
     expected = {"app.py", "requirements.txt", "README.md", "evenmood/py.typed", *modules, *model, *pieces, *pictures}
     assert set(space.files()) - {".gitattributes"} == expected

@@ -285,6 +285,9 @@ def test_a_table_from_upload_to_download(demo: str, page: Page, tmp_path: Path, 
     assert csv.value.suggested_filename == "emotions.csv"
     assert len(rows) == 1501
     assert rows[1].startswith("0,'=Thank you 0,2026-01-01,gratitude,")
+    with page.expect_download() as report:
+        page.locator("#batch-report").click()
+    assert "gratitude" in Path(report.value.path()).read_text(encoding="utf-8")
     with page.expect_download() as parquet:
         page.locator("#batch-parquet").click()
     from pyarrow import parquet as files

@@ -108,7 +108,7 @@ def test_broken_rows_are_counted_and_long_texts_cut(tmp_path: Path, model: Emoti
     [
         (b"id,text\n1,x\n", "words", "a.csv: no column 'words'; there are 'id', 'text'"),
         (b"text,emotions\nx,y\n", "text", "a.csv: has a column 'emotions' already"),
-        (b"text,text\nx,y\n", "text", "a.csv: column 'text' stands there twice"),
+        (b"text,text\nx,y\n", "text", "a.csv: duplicate column 'text'"),
         (b"text,n\n1,2,3\n", "text", "a.csv: no row could be read; a.csv, line 2: 3 cells"),
     ],
 )
@@ -332,3 +332,20 @@ def test_a_page_is_split_into_sentences() -> None:
     ]
     assert [passage.text for passage in split("a\n\nb", "turns")] == ["a", "b"]
     assert split(" \n ") == split("", "turns") == []
+
+
+def test_the_report_comes_with_the_tables(tmp_path: Path, model: EmotionClassifier) -> None:
+    """The page of `evenmood report`, with a timeline where there is a column of dates."""
+    lines = [f"2026-0{1 + at % 6}-1{at % 9},{'Thank you!' if at % 2 else 'I hate <b>this</b>'}" for at in range(40)]
+    path = tmp_path / "comments.csv"
+    path.write_text("\n".join(["date,text", *lines]), encoding="utf-8")
+    source = sources.open_source(path, path.name, tmp_path)
+    for dates in ("date", None):
+        out = tmp_path / str(dates)
+        out.mkdir()
+        list(scoring.score(source, "text", model, out, dates))
+        page = (out / scoring.REPORT_FILE).read_text(encoding="utf-8")
+        assert "comments.csv" in page
+        assert "gratitude" in page
+        assert "<b>this</b>" not in page
+        assert ("Jan" in page) == (dates is not None)
