@@ -21,7 +21,9 @@ WRITTEN = ROOT / "docs/written.md"
 OURS = {"fast": "default_model", "accurate": "accurate_model"}
 """Results file of each bundled model."""
 PEERS = {"fast": "evenmood", "accurate": "accurate"}
-"""Name of each in results/bench.json."""
+"""Name of each in the results of the benchmark."""
+BENCH = {"fast": "bench", "accurate": "bench-accurate"}
+"""Results file of the benchmark in which each was measured."""
 OTHERS = {
     "minilm-goemotions": "MiniLM tuned on GoEmotions alone",
     "teacher-everyday": "the teacher of the fast model (MiniLM, 46 MB)",
@@ -80,8 +82,10 @@ def results(_: str) -> str:
     }
     published = json.loads((ROOT / "results/published.json").read_text(encoding="utf-8"))
     others = json.loads((ROOT / "results/everyday.json").read_text(encoding="utf-8"))["models"]
-    bench = json.loads((ROOT / "results/bench.json").read_text(encoding="utf-8"))["peers"]
-    speed = {name: bench[peer]["texts_a_second"]["median"] for name, peer in PEERS.items()}
+    bench = {
+        name: json.loads((ROOT / f"results/{file}.json").read_text(encoding="utf-8")) for name, file in BENCH.items()
+    }
+    speed = {name: bench[name]["peers"][peer]["texts_a_second"]["median"] for name, peer in PEERS.items()}
     lines = [
         "| | `fast` (default) | `accurate` |",
         "|---|---|---|",

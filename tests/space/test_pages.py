@@ -374,11 +374,12 @@ def test_feedback_needs_consent_each_time(
 
 def test_it_opens_answered(demo: str, browser: Browser, model: EmotionClassifier) -> None:
     """The answer comes with the page: no request asks for it."""
+    asked: list[Request] = []
     for language, words in (("en-US", "Most likely"), ("es-ES", "Lo más probable"), ("zh-CN", "最可能")):
         context = browser.new_context(locale=language)
         page = context.new_page()
-        asked: list[Request] = []
-        page.on("request", asked.append)
+        asked.clear()
+        page.on("request", lambda one: asked.append(one))
         page.goto(demo)
         expect(page.locator("#result .sentence")).to_contain_text(words)
         for score in model.predict(SENTENCE).scores:
