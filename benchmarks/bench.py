@@ -116,9 +116,9 @@ def profile(folder: Path, texts: list[str]) -> dict[str, float]:
     """What share of the network's time the nodes of its graph have, as onnxruntime measures them."""
     import onnxruntime
 
-    from evenmood.model.inference import length_batches
     from evenmood.model.loading import load_tokenizer
     from evenmood.model.model_folder import ONNX_FILE, read_info
+    from evenmood.onnx.inference import length_batches
     from evenmood.text.fast_batch_tokenizer import BatchTokenizer
 
     options = onnxruntime.SessionOptions()

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from evenmood.model.inference import BATCH_ROWS, usable_cores
+from evenmood.onnx.inference import BATCH_ROWS, usable_cores
 from evenmood.text.normalization import MAX_LENGTH, POOL_SIZE
 
 FILTERS, UNITS, DENSE, LABELS = 64, 128, 128, 28

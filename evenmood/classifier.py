@@ -9,8 +9,8 @@ import numpy as np
 from evenmood.errors import ModelError, UsageError
 from evenmood.explanation import attention_weights, leave_one_out, shares
 from evenmood.inputs import check_rows, checked_texts, multi_hot
-from evenmood.model.inference import Read, read_rows
 from evenmood.model.pretrained import PretrainedModel
+from evenmood.onnx.inference import Read, read_rows
 from evenmood.prediction import Prediction, WordWeight, apply_thresholds
 from evenmood.text.encoder_tokenizer import EncoderTokenizer
 from evenmood.thresholds import Method, Metric, TunedThresholds, tuned

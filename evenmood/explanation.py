@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from evenmood.model.foreign_errors import model_errors
-from evenmood.model.inference import TextTokenizer, attended_words
-from evenmood.model.network import Network
+from evenmood.onnx.foreign_errors import model_errors
+from evenmood.onnx.inference import TextTokenizer, attended_words
+from evenmood.onnx.network import Network
 from evenmood.prediction import WordWeight
 from evenmood.text.fast_batch_tokenizer import BatchTokenizer
 from evenmood.text.windows import Span, combine, window_spans

@@ -14,7 +14,7 @@ from onnx import numpy_helper
 from benchmarks import bench, report, roofline, texts
 from benchmarks.installed import installed_size
 from benchmarks.prepare import prepare_ours
-from evenmood.model import inference
+from evenmood.onnx import inference
 from tests.conftest import DEFAULT_MODEL
 from tests.fresh_environment import ROOT
 

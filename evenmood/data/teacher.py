@@ -11,10 +11,10 @@ import numpy as np
 from evenmood.classifier import EmotionClassifier
 from evenmood.errors import DataError, EvenmoodError, ModelError
 from evenmood.labels import LABELS
-from evenmood.model.foreign_errors import one_line
 from evenmood.model.loading import local_folder
 from evenmood.model.model_folder import INFO_FILE
-from evenmood.model.onnx_files import check_self_contained
+from evenmood.onnx.foreign_errors import one_line
+from evenmood.onnx.onnx_files import check_self_contained
 from evenmood.text.symbols import spell_out
 
 TEACHER = "SamLowe/roberta-base-go_emotions"

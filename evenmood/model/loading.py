@@ -8,15 +8,15 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from evenmood.errors import EvenmoodError, ModelError, UsageError
-from evenmood.model.encoder_check import check_encoder_tokenizer, check_operators
-from evenmood.model.foreign_errors import is_foreign, one_line
-from evenmood.model.graph_check import check_graph
-from evenmood.model.inference import BATCH_ROWS, TextTokenizer
 from evenmood.model.model_folder import INFO_FILE, ONNX_FILE, TOKENIZER_FILE, ModelInfo, parse_info, read_files
-from evenmood.model.network import Network, open_session
-from evenmood.model.onnx_files import OnnxFile, check_self_contained, read_onnx
-from evenmood.model.tokenizer_check import check_components, check_content
-from evenmood.model.vocabulary import SIZE_KEY, check_vocabulary
+from evenmood.onnx.encoder_check import check_encoder_tokenizer, check_operators
+from evenmood.onnx.foreign_errors import is_foreign, one_line
+from evenmood.onnx.graph_check import check_graph
+from evenmood.onnx.inference import BATCH_ROWS, TextTokenizer
+from evenmood.onnx.network import Network, open_session
+from evenmood.onnx.onnx_files import OnnxFile, check_self_contained, read_onnx
+from evenmood.onnx.tokenizer_check import check_components, check_content
+from evenmood.onnx.vocabulary import SIZE_KEY, check_vocabulary
 from evenmood.system.paths import expanded
 from evenmood.text.encoder_tokenizer import EncoderTokenizer
 from evenmood.text.fast_batch_tokenizer import BatchTokenizer

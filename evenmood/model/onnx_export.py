@@ -11,11 +11,11 @@ from tokenizers import Tokenizer
 from evenmood.errors import ModelError, UsageError
 from evenmood.labels import label_fault
 from evenmood.model import hub
-from evenmood.model.foreign_errors import is_foreign, one_line
 from evenmood.model.loading import LoadedModel
 from evenmood.model.model_folder import ModelInfo, check_thresholds
-from evenmood.model.network import Activation, Network, open_session
-from evenmood.model.onnx_files import check_self_contained
+from evenmood.onnx.foreign_errors import is_foreign, one_line
+from evenmood.onnx.network import Activation, Network, open_session
+from evenmood.onnx.onnx_files import check_self_contained
 from evenmood.text.encoder_tokenizer import EncoderTokenizer
 
 CONFIG_FILE, TOKENIZER_FILE = "config.json", "tokenizer.json"

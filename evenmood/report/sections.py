@@ -6,14 +6,7 @@ from evenmood.report import charts
 from evenmood.report.charts import escape
 from evenmood.report.counts import MOODS, NEAR
 from evenmood.report.figures import Emotion, Figures
-from evenmood.report.wording import (
-    MOOD_NAMES,
-    SENTIMENT_NAMES,
-    interval,
-    percent,
-    texts_of,
-    times,
-)
+from evenmood.report.wording import MOOD_NAMES, SENTIMENT_NAMES, interval, percent, texts_of, times
 
 
 def section(name: str, title: str, lead: str, *parts: str) -> str:

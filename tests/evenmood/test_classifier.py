@@ -14,7 +14,7 @@ import pytest
 
 from evenmood import LABELS, EmotionClassifier, ModelError, Prediction, UsageError
 from evenmood.classifier import STREAM_ROWS
-from evenmood.model import inference
+from evenmood.onnx import inference
 
 TEXTS = [
     "I am so happy for you!",

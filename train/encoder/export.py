@@ -28,7 +28,7 @@ from evenmood.model.model_folder import (
     write_info,
     write_text,
 )
-from evenmood.model.vocabulary import SIZE_KEY
+from evenmood.onnx.vocabulary import SIZE_KEY
 from evenmood.text.encoder_tokenizer import EncoderTokenizer
 from evenmood.text.normalization import LONGEST_WORD, encodable
 from evenmood.thresholds import tune_thresholds

@@ -1,7 +1,7 @@
 """Export to ONNX: the graph is written operator by operator, so it is the same from every Keras backend.
 
 Converters turn the masked LSTM into loops (tf2onnx) or a thousand unrolled nodes (torch); ONNX has an LSTM operator of
-its own whose `sequence_lens` input is exactly the mask. The operators are those of `evenmood.model.network_graph`; this
+its own whose `sequence_lens` input is exactly the mask. The operators are those of `evenmood.onnx.network_graph`; this
 module adds the weights.
 """
 
@@ -12,8 +12,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from evenmood.model.network_graph import IR_VERSION, OPSET, Sizes, Tensor, network_graph
-from evenmood.model.vocabulary import SIZE_KEY, digests
+from evenmood.onnx.network_graph import IR_VERSION, OPSET, Sizes, Tensor, network_graph
+from evenmood.onnx.vocabulary import SIZE_KEY, digests
 from evenmood.text.normalization import PAD_ID
 
 FOLDED_GROWTH = 2

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from evenmood.model.network_graph import MASKED
+from evenmood.onnx.network_graph import MASKED
 from evenmood.text.normalization import PAD_ID, POOL_SIZE
 from train.config import TrainConfig
 

@@ -6,7 +6,7 @@ import onnx
 from onnx import helper
 
 from evenmood.model.model_folder import ONNX_FILE, TOKENIZER_FILE, check_files
-from evenmood.model.vocabulary import SIZE_KEY, VOCABULARY_KEY, check_vocabulary, digests
+from evenmood.onnx.vocabulary import SIZE_KEY, VOCABULARY_KEY, check_vocabulary, digests
 
 
 def add_vocabulary_digest(folder: Path, replace: bool = False) -> bool:

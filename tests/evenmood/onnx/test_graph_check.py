@@ -14,9 +14,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from evenmood import EmotionClassifier, ModelError
-from evenmood.model.graph_check import check_graph
 from evenmood.model.model_folder import INFO_FILE, ONNX_FILE, TOKENIZER_FILE
-from evenmood.model.onnx_files import read_onnx
+from evenmood.onnx.graph_check import check_graph
+from evenmood.onnx.onnx_files import read_onnx
 from evenmood.text.normalization import fit_tokenizer
 
 

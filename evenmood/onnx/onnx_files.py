@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from evenmood.errors import ModelError
-from evenmood.model.network_graph import Node, Tensor, Value
-from evenmood.model.protobuf import BYTES, VARINT, Message, damaged, fields, not_ours
+from evenmood.onnx.network_graph import Node, Tensor, Value
+from evenmood.onnx.protobuf import BYTES, VARINT, Message, damaged, fields, not_ours
 
 _DATA_LOCATION, _EXTERNAL_DATA = 14, 13
 """Fields of TensorProto."""

@@ -5,8 +5,8 @@ import json
 from tokenizers import Tokenizer
 
 from evenmood.errors import ModelError
-from evenmood.model.protobuf import BYTES, Message, fields, not_ours
-from evenmood.model.tokenizer_check import steps
+from evenmood.onnx.protobuf import BYTES, Message, fields, not_ours
+from evenmood.onnx.tokenizer_check import steps
 from evenmood.text.normalization import LONGEST_WORD, UNKNOWN
 
 MOST_BYTES = 64 << 20

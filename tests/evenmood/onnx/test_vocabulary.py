@@ -11,7 +11,7 @@ import pytest
 
 from evenmood import EmotionClassifier, ModelError
 from evenmood.model.model_folder import ONNX_FILE, TOKENIZER_FILE
-from evenmood.model.vocabulary import FILE_KEY, VOCABULARY_KEY
+from evenmood.onnx.vocabulary import FILE_KEY, VOCABULARY_KEY
 from tests.commands import run_command
 from train.network.onnx_metadata import add_vocabulary_digest
 from train.release.bundle import bundle

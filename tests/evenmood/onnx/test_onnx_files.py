@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from evenmood import DataError, EmotionClassifier, ModelError
 from evenmood.data.teacher import Teacher
 from evenmood.model.model_folder import ONNX_FILE
-from evenmood.model.onnx_files import check_self_contained
+from evenmood.onnx.onnx_files import check_self_contained
 from tests.evenmood.model.test_model_folder import tiny_onnx
 
 SECRET = b"OPENAI_API_KEY=sk-secret-secret-secret-secret-secret-secret-secret-secret-secret-secret-secret-secret-12345"

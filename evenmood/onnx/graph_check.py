@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from evenmood.model.network_graph import IR_VERSION, OPSET, Sizes, Tensor, network_graph
-from evenmood.model.onnx_files import OnnxFile
-from evenmood.model.protobuf import not_ours
+from evenmood.onnx.network_graph import IR_VERSION, OPSET, Sizes, Tensor, network_graph
+from evenmood.onnx.onnx_files import OnnxFile
+from evenmood.onnx.protobuf import not_ours
 
 WIDEST_KERNEL = 99
 

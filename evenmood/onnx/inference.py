@@ -10,8 +10,8 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from evenmood.errors import ModelError
-from evenmood.model.foreign_errors import model_errors
-from evenmood.model.network import Network
+from evenmood.onnx.foreign_errors import model_errors
+from evenmood.onnx.network import Network
 from evenmood.prediction import WordWeight
 from evenmood.text.encoder_tokenizer import EncoderTokenizer
 from evenmood.text.fast_batch_tokenizer import BatchTokenizer

@@ -1,0 +1,1 @@
+"""The network: its graph and tokenizer checked, then run by onnxruntime."""
