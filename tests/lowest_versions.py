@@ -21,10 +21,11 @@ TESTS = (
 
 
 def lowest() -> list[str]:
-    """The library's requirements, those of `parquet` and `eval` among them, at their lower bounds."""
+    """The library's requirements, those of `parquet`, `eval` and `xlsx` among them, at their lower bounds."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    return [re.sub(r">=", "==", line) for line in (*project["dependencies"], *extras["parquet"], *extras["eval"])]
+    optional = [line for name in ("parquet", "eval", "xlsx") for line in extras[name]]
+    return [re.sub(r">=", "==", line) for line in (*project["dependencies"], *optional)]
 
 
 def main() -> None:

@@ -98,7 +98,7 @@ def check_format(text: str) -> str:
     try:
         datetime.strptime(datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC).strftime(text), text)
     except (ValueError, re.error) as error:
-        raise UsageError(f"--time-format {text!r}: {error}; expected the like of '%d/%m/%Y %H:%M'") from None
+        raise UsageError(f"--time-format {text!r}: {error}; expected a format such as '%d/%m/%Y %H:%M'") from None
     return text
 
 

@@ -31,7 +31,7 @@ def write_report(
         target: HTML file to write, or `-` for standard output; it appears whole, or not at all.
         batches: The texts; some thousand in each batch are fast.
         thresholds: Threshold of each label, in the order of the columns of the probabilities.
-        about: Title, model and the like, for the page.
+        about: Title, model, version and measured figures shown on the page.
         json_target: JSON file for the figures; None writes none.
         time_format: Form of the dates as `strptime` has it; None detects it.
         overwrite: Replace files that exist.

@@ -60,7 +60,8 @@ def connect(known: Models) -> None:
 
         Args:
             text: The text, 20,000 characters at most.
-            label: A label: weights say how far its probability falls where the word is left out. Empty: by attention.
+            label: A label: weights say how far its probability falls where the word is left out. Empty: the
+                share of each word in the whole answer, by attention or, for `accurate`, by leaving words out.
             model: `fast` or empty, `accurate`, another name that `/models` lists, or a Hub id of an evenmood model.
         """
         with page_errors():

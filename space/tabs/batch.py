@@ -86,7 +86,7 @@ def tab(models: Models, storage: Storage, model: gr.Dropdown) -> None:
     ]
 
     def look(path: str | None, request: gr.Request) -> list[Any]:
-        """After an upload: its columns, and the likeliest ones for texts and dates."""
+        """List an upload's columns, and select those that probably hold texts and dates."""
         language = language_of(request)
         nothing = (say(language, "no_dates"), "")
         if not path:

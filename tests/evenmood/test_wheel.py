@@ -35,7 +35,7 @@ def test_the_wheel_holds_the_library_and_its_model_alone(wheel: Path) -> None:
         sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
     assert "evenmood/classifier.py" in modules
     assert names == modules.union(*models, {"evenmood/py.typed", "evenmood/report/style.css"})
-    for model, most in zip(models, (12_000_000, 14_000_000), strict=True):
+    for model, most in zip(models, (12_000_000, 13_000_000), strict=True):
         assert sum(sizes[name] for name in model) < most
 
 

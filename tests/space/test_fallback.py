@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from pyarrow import parquet
 
 from benchmarks.demo import call
-from docs.screenshot import choose_model, chromium, open_tab, running_demo
+from docs.screenshot import choose_model, open_tab, running_demo
 from evenmood import EmotionClassifier
 from evenmood.model.model_folder import INFO_FILE, PREDICTING_FILES
 from space.components.answer_view import answer_html, label_bars, quality, sentence
@@ -145,12 +145,6 @@ def test_the_endpoints(strict_demo: str) -> None:
     client.close()
     summary, *_ = call(strict_demo, "score", [None, f"{SENTENCE}\nI am so angry!", "default", None, ""])
     assert "In 2 rows no label reaches its threshold" in summary
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 def style(page: Page, selector: str) -> dict[str, str]:

@@ -38,9 +38,6 @@ def encoder(
     calibration_texts: Annotated[
         int, typer.Option(min=1, help="Training texts of each data set that activations are scaled on")
     ] = 256,
-    exclude: Annotated[
-        list[str] | None, typer.Option(help="Matrix product that stays in float32: layer5_outer_product, …, repeatable")
-    ] = None,
     terms: Annotated[Path | None, typer.Option(help="Markdown file for the card's section on licence")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing --out")] = False,
 ) -> None:
@@ -50,10 +47,10 @@ def encoder(
     """
     from train.encoder.export import EncoderConfig, export
 
-    config = EncoderConfig(str(teacher), calibration_texts, tuple(exclude or ()), None if terms is None else str(terms))
+    config = EncoderConfig(str(teacher), calibration_texts, None if terms is None else str(terms))
     moved = export(config, out, say, overwrite=overwrite)
     for split in ("validation", "everyday"):
         if split in moved:
             before, after = moved[split]["macro_f1_float32"], moved[split]["macro_f1_int8"]
-            say(f"{split}: macro-F1 {before:.4f} in float32, {after:.4f} in int8")
+            say(f"{split}: macro-F1 {before:.4f} in float32, {after:.4f} as stored")
     say(f"{out}: {sum(moved['bytes'].values()) / 1e6:.1f} MB; next: python -m train evaluate {out} --split test")

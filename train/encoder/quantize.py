@@ -1,4 +1,4 @@
-"""Store an encoder's graph in 8 bits, by onnxruntime's own tools, and its token table in 4.
+"""Store an encoder's graph in 8 bits, by onnxruntime's own tools; its token table and some products in 4.
 
 Scales of activations are fixed beforehand, on training texts (static quantization). Dynamic quantization takes them
 from the batch: a probability then depends on the other texts in it, by up to 0.16.
@@ -17,18 +17,21 @@ from train.encoder.graph import CONTRIBUTED
 TABLE = "word_table"
 TABLE_BLOCK = 128
 """Weights of a token's vector that share a scale."""
+PRODUCT_BLOCK = 32
+"""Weights of a column of a matrix product that share a scale."""
 CLIPPED = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65)
 """Scales that are tried, as shares of the one that clips nothing."""
 BATCH_TEXTS = 16
 
 
-def quantize(model: Any, batches: Sequence[np.ndarray], exclude: Sequence[str] = ()) -> Any:
+def quantize(model: Any, batches: Sequence[np.ndarray], int4: Sequence[str] = ()) -> Any:
     """Quantize the matrix products statically to int8, and the token table to int4.
 
     Args:
         model: As `encoder_graph` gives it.
         batches: Token ids of calibration texts, int32 of shape (texts, time) each.
-        exclude: Names of products that stay in float32.
+        int4: Names of products whose weights are stored in int4 and multiplied in float32: their activations are not
+            rounded.
 
     Returns:
         The `onnx.ModelProto`.
@@ -48,7 +51,7 @@ def quantize(model: Any, batches: Sequence[np.ndarray], exclude: Sequence[str] =
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            nodes_to_exclude=list(exclude),
+            nodes_to_exclude=list(int4),
             calibrate_method=CalibrationMethod.MinMax,
             extra_options={
                 "OpTypesToExcludeOutputQuantization": ["MatMul"],
@@ -61,6 +64,8 @@ def quantize(model: Any, batches: Sequence[np.ndarray], exclude: Sequence[str] =
         # Written as one-element vectors, which operator set 21 takes for a scale per row.
         if tensor.name.endswith(("_scale", "_zero_point")) and list(tensor.dims) == [1]:
             del tensor.dims[:]
+    for name in int4:
+        quantize_product(model, name)
     return _quantize_table(model)
 
 
@@ -69,7 +74,7 @@ def _quantize_table(model: Any) -> Any:
     from onnx import TensorProto, helper, numpy_helper
 
     table = next(tensor for tensor in model.graph.initializer if tensor.name == TABLE)
-    codes, scales = int4_blocks(numpy_helper.to_array(table))
+    codes, scales = int4_blocks(numpy_helper.to_array(table), TABLE_BLOCK)
     packed = ((codes[:, 1::2] & 15) << 4 | codes[:, ::2] & 15).astype(np.uint8)
     model.graph.initializer.remove(table)
     model.graph.initializer.extend(
@@ -87,30 +92,54 @@ def _quantize_table(model: Any) -> Any:
         domain=CONTRIBUTED,
         gather_axis=0,
         quantize_axis=1,
-        block_size=block_size(codes.shape[1]),
+        block_size=codes.shape[1] // scales.shape[1],
     )
     model.graph.node.remove(gather)
     model.graph.node.insert(place, lookup)
     return model
 
 
-def block_size(size: int) -> int:
-    """Weights that share a scale: `TABLE_BLOCK`, or fewer where vectors are no multiple of it."""
-    return math.gcd(size, TABLE_BLOCK)
+def quantize_product(model: Any, name: str) -> None:
+    """Store the weights of a product in int4, as onnxruntime's MatMulNBits reads them: codes from 0, columns first."""
+    from onnx import helper, numpy_helper
+
+    place, product = next((at, node) for at, node in enumerate(model.graph.node) if node.name == name)
+    weights = next(tensor for tensor in model.graph.initializer if tensor.name == product.input[1])
+    columns = numpy_helper.to_array(weights).T
+    codes, scales = int4_blocks(columns, PRODUCT_BLOCK)
+    shifted = (codes + 8).astype(np.uint8)
+    packed = (shifted[:, 1::2] << 4 | shifted[:, ::2]).reshape(*scales.shape, -1)
+    model.graph.initializer.remove(weights)
+    for suffix, value in (("", packed), ("_scales", scales)):
+        model.graph.initializer.append(numpy_helper.from_array(value, f"{weights.name}{suffix}"))
+    node = helper.make_node(
+        "MatMulNBits",
+        [product.input[0], weights.name, f"{weights.name}_scales"],
+        product.output,
+        name=name,
+        domain=CONTRIBUTED,
+        K=columns.shape[1],
+        N=columns.shape[0],
+        bits=4,
+        block_size=columns.shape[1] // scales.shape[1],
+    )
+    model.graph.node.remove(product)
+    model.graph.node.insert(place, node)
 
 
-def int4_blocks(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def int4_blocks(table: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray]:
     """Round vectors to whole multiples, -8 to 7, of a scale per block: the scale of the smallest squared error.
 
     The largest weight of a block is often far from the rest, so that clipping it costs less than a coarse scale.
 
     Args:
-        table: float32 of shape (tokens, size).
+        table: float32 of shape (rows, size).
+        block: Weights of a row that share a scale; fewer where `size` is no multiple of it.
 
     Returns:
-        int8 of shape (tokens, size), and float32 of shape (tokens, blocks).
+        int8 of shape (rows, size), and float32 of shape (rows, blocks).
     """
-    blocks = table.reshape(len(table), -1, block_size(table.shape[1]))
+    blocks = table.reshape(len(table), -1, math.gcd(table.shape[1], block))
     largest = np.maximum(np.abs(blocks).max(axis=-1, keepdims=True), 1e-8) / 7.5
     best_error = np.full(largest.shape, np.inf)
     codes, scales = np.zeros(blocks.shape, np.int8), np.ones(largest.shape, np.float32)

@@ -42,11 +42,13 @@ SEEDS_FILE = "seeds.json"
 """Figures over several seeds of the same configuration, likewise."""
 TERMS_FILE = "terms.md"
 """What the terms of the texts and vectors mean for the model, in its maker's words; the card's section on licence."""
-CARDS = {"bilstm": "model_card.md.jinja", "encoder": "encoder_card.md.jinja"}
-"""Template by kind of model."""
 QUANTIZATION_FILE = "quantization.json"
-"""What int8 costs an encoder, in the training folder."""
-TEMPLATES = {kind: Path(__file__).with_name(name) for kind, name in CARDS.items()}
+"""What fewer bits cost an encoder, in the training folder."""
+TEMPLATES = {
+    "bilstm": Path(__file__).with_name("model_card.md.jinja"),
+    "encoder": Path(__file__).with_name("encoder_card.md.jinja"),
+}
+"""Card by kind of model."""
 GOEMOTIONS_ID, GOEMOTIONS_CONFIG = GOEMOTIONS.split(":")
 
 

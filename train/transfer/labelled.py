@@ -313,9 +313,10 @@ def read_targets(
     meanings = {label: _meaning(label, rows, rules, goemotions) for label in counted}
     unknown = [label for label, meaning in meanings.items() if meaning is None]
     if unknown:
-        told = ", ".join(f"{label!r} ({counted[label]:,})" for label in sorted(unknown, key=lambda x: -counted[x])[:10])
+        frequent = sorted(unknown, key=lambda label: -counted[label])[:10]
+        names = ", ".join(f"{label!r} ({counted[label]:,})" for label in frequent)
         raise DataError(
-            f"{data}: mapping {rules.name} says nothing of the labels {told}"
+            f"{data}: labels missing from mapping {rules.name}: {names}"
             f'{f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""}; add each to its "labels", '
             f'"names" or "ignore" ({rows.read_as})'
         )
@@ -333,7 +334,7 @@ def read_targets(
 
 
 def _numbers_of_goemotions(rows: LabelledSet, counted: Mapping[str, int], rules: LabelMapping, data: str) -> bool:
-    """Whether nameless numbers are GoEmotions', told by there being more of them than labels of the mapping."""
+    """Whether numbers without names are GoEmotions label ids: there are more of them than labels in the mapping."""
     nameless = [x for x in counted if is_number(x) and x not in rows.names and rules.find(x) is None]
     nameless = [label for label in nameless if not rules.ignores(label)]
     if not nameless:

@@ -265,7 +265,7 @@ TWO = ["text,label", "I am happy,joy", "I am angry,anger"]
         (
             "a.csv",
             ["text,label", "I am happy,joy", "I trust you,trust", "yes,trust"],
-            r"says nothing of the labels 'trust' \(2\)",
+            r"labels missing from mapping .*: 'trust' \(2\)",
         ),
         ("a.csv", ["text,label", "I am happy,joy", "So glad,joy"], "every row has the same labels"),
         ("a.csv", ["text,label", "I am happy,", "So glad,"], "no row has a label"),
