@@ -80,8 +80,8 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr
                     ways = [(shown("way_attention"), ATTENTION), (shown("way_left_out"), LEFT_OUT)]
                     way = gr.Radio(ways, value=ATTENTION, label=shown("way"), elem_id="way")
                     label = gr.Dropdown(
-                        label_choices(models.default.labels),
-                        value=models.default.labels[0],
+                        label_choices(opening["order"]),
+                        value=opening["order"][0],
                         label=shown("label"),
                         visible=False,
                         elem_id="label",
@@ -112,7 +112,7 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr
             classifier = models.get(name)
             found = answer(classifier, read)
         first, by_passages = found["labels"][0], reads_by_passages(classifier, found, read)
-        order = sorted(found["probabilities"], key=lambda one: -found["probabilities"][one])
+        order = _by_probability(found)
         before = [
             answer_html(language, classifier, found, read, len(rest)),
             gr.Column(visible=True),
@@ -158,7 +158,7 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr
 
 
 def opening_answer(models: Models) -> dict[str, Any]:
-    """The answer that the page opens with: its HTML in the browser's language, JSON and Python."""
+    """The answer that the page opens with: its HTML in the browser's language, JSON, Python and the order of labels."""
     classifier, text = models.default, samples.OPENING
     found = answer(classifier, text)
     by_passages = reads_by_passages(classifier, found, text)
@@ -175,7 +175,8 @@ def opening_answer(models: Models) -> dict[str, Any]:
         part: shown_html(f"opening_{part}", {language: parts[language][part] for language in LANGUAGES})
         for part in parts[LANGUAGES[0]]
     }
-    return html | {"json": as_json(found), "python": as_python(text, models.for_python(BUNDLED))}
+    program = {"json": as_json(found), "python": as_python(text, models.for_python(BUNDLED))}
+    return html | program | {"order": _by_probability(found)}
 
 
 def cut(text: object) -> tuple[str, str]:
@@ -192,6 +193,11 @@ def cut(text: object) -> tuple[str, str]:
     end = text.rfind(" ", LONGEST_TEXT - 100, LONGEST_TEXT)
     end = end if end > 0 else LONGEST_TEXT
     return text[:end], text[end:]
+
+
+def _by_probability(found: Answer) -> list[str]:
+    """All labels, the most probable first."""
+    return sorted(found["probabilities"], key=lambda one: -found["probabilities"][one])
 
 
 def reads_by_passages(classifier: EmotionClassifier, found: Answer, text: str) -> bool:

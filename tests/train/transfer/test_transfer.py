@@ -280,7 +280,7 @@ TWO = ["text,label", "I am happy,joy", "I am angry,anger"]
         ("a.jsonl", ['{"text": 5, "label": "joy"}'], "no column of texts|not a string"),
         ("a.json", ['{"a": 5}'], "no column of texts"),
         ("a.parquet", ["nothing of the kind"], "not a Parquet file"),
-        ("a.xlsx", ["x"], "must end in one of .csv, .tsv"),
+        ("a.xls", ["x"], "must end in one of .csv, .tsv"),
     ],
 )
 def test_broken_data(tmp_path: Path, name: str, content: list[str], message: str) -> None:
