@@ -20,10 +20,8 @@ EXPERIMENTS = ROOT / "docs/experiments.md"
 WRITTEN = ROOT / "docs/written.md"
 OURS = {"fast": "default_model", "accurate": "accurate_model"}
 """Results file of each bundled model."""
-PEERS = {"fast": "evenmood", "accurate": "accurate"}
-"""Name of each in the results of the benchmark."""
-BENCH = {"fast": "bench", "accurate": "bench-accurate"}
-"""Results file of the benchmark in which each was measured."""
+PEERS = ("evenmood", "accurate")
+"""Name of each in results/bench.json."""
 OTHERS = {
     "minilm-goemotions": "MiniLM tuned on GoEmotions alone",
     "teacher-everyday": "the teacher of the fast model (MiniLM, 46 MB)",
@@ -82,16 +80,14 @@ def results(_: str) -> str:
     }
     published = json.loads((ROOT / "results/published.json").read_text(encoding="utf-8"))
     others = json.loads((ROOT / "results/everyday.json").read_text(encoding="utf-8"))["models"]
-    bench = {
-        name: json.loads((ROOT / f"results/{file}.json").read_text(encoding="utf-8")) for name, file in BENCH.items()
-    }
-    speed = {name: bench[name]["peers"][peer]["texts_a_second"]["median"] for name, peer in PEERS.items()}
+    bench = json.loads((ROOT / "results/bench.json").read_text(encoding="utf-8"))["peers"]
+    speed = [bench[peer]["texts_a_second"]["median"] for peer in PEERS]
     lines = [
         "| | `fast` (default) | `accurate` |",
         "|---|---|---|",
         "| use it for | millions of rows, one core | everyday texts, where errors cost more than time |",
         _row("megabytes", [f"{sum(model['bytes'].values()) / 1e6:.1f}" for model in found.values()]),
-        _row("texts a second, 2 cores", [f"{figure:,.0f}" for figure in speed.values()]),
+        _row("texts a second, 2 cores", [f"{figure:,.0f}" for figure in speed]),
         _row("GoEmotions test, macro-F1", [figure_text(_official(model)["macro_f1"]) for model in found.values()]),
         _row("GoEmotions test, micro-F1", [figure_text(_official(model)["micro_f1"]) for model in found.values()]),
         _row(

@@ -136,7 +136,7 @@ def _footer(figures: Figures, about: About) -> str:
         "<footer><h2>How to read this report</h2><ul>"
         f"<li>A text has an emotion if the model’s probability reaches the emotion’s threshold.{column}</li>"
         "<li>Intervals say how far chance may have moved a share (Wilson’s score interval, 95%), as if the texts were "
-        "a random sample. They know nothing of the model’s errors.</li>"
+        "a random sample. They do not include the model’s errors.</li>"
         "<li>The model reads English. It misses irony and context, is unsure near its thresholds "
         f"(within {NEAR}), and can be wrong about any single text.</li>"
         "<li>It finds emotions that are expressed in texts, not what people feel. Do not use it to judge persons.</li>"

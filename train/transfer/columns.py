@@ -266,10 +266,10 @@ def _object_labels(value: Mapping[Any, Any], knows: Knows) -> list[str]:
     choices = value.get(CHOICES)
     if set(value) == {CHOICES} and (choices is None or isinstance(choices, (str, *LISTS))):
         return cell_labels(choices, knows)
-    given = {str(label): "" if held is None else str(held).strip() for label, held in value.items()}
+    given = {str(label): "" if cell is None else str(cell).strip() for label, cell in value.items()}
     if not set(given.values()) <= {*YES, *NO}:
         raise LabelCellError(dict(value), expected=f"0 or 1 for each label, or {CHOICES!r} alone")
-    return [label for label, held in given.items() if held in YES]
+    return [label for label, cell in given.items() if cell in YES]
 
 
 def _entry_labels(entry: Any, whole: Any, knows: Knows) -> list[str]:
