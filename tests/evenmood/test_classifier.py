@@ -89,7 +89,7 @@ def test_no_texts(model: EmotionClassifier) -> None:
     assert model.predict_proba([]).shape == (0, 28)
 
 
-def test_a_generator_is_streamed(model: EmotionClassifier) -> None:
+def test_a_generator_is_streamed(fast_model: EmotionClassifier) -> None:
     taken = []
 
     def source() -> Iterator[str]:
@@ -97,10 +97,10 @@ def test_a_generator_is_streamed(model: EmotionClassifier) -> None:
             taken.append(number)
             yield TEXTS[number % len(TEXTS)]
 
-    predictions = model.predict_stream(source())
+    predictions = fast_model.predict_stream(source())
     assert not taken
     first = next(predictions)
-    assert first == model.predict(TEXTS[0])
+    assert first == fast_model.predict(TEXTS[0])
     assert len(taken) == STREAM_ROWS
     assert sum(1 for _ in predictions) == 3 * STREAM_ROWS - 1
 

@@ -142,7 +142,7 @@ def test_what_is_refused_is_refused_at_once(table: Path, tmp_path: Path) -> None
     for engine in ("local", "ray"):
         done = run_command("evenmood", "predict", numbers, out, "--engine", engine)
         assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-        assert f"{numbers}: column 'x'" in done.stderr
+        assert f"{numbers}: duplicate column 'x'" in done.stderr
         done = run_command("evenmood", "predict", "gone.parquet", out, "--engine", engine)
         assert (done.returncode, done.stderr) == (2, "error: gone.parquet: no such file\n")
     done = run_command("evenmood", "predict", table, out, "--ray-address", "127.0.0.1:9")

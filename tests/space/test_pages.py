@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Request, expect
 
-from docs.screenshot import SENTENCE, ask, open_tab, walk
+from docs.screenshot import ask, open_tab, walk
 from tests.space.test_programs import snippet
 
 pytestmark = [
@@ -100,7 +100,7 @@ def test_loading_leaves_no_stream_that_could_end_under_a_question(demo: str, pag
     page.get_by_role("tab").last.click()
     expect(page.get_by_text("How good it is at each label").first).to_be_visible()
     assert streams == []  # what fills the page would have come by one
-    ask(page, demo, SENTENCE)
+    ask(page, demo, "Thank you so much!")
     assert streams  # it would have seen one
 
 

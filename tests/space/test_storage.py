@@ -152,7 +152,7 @@ def test_uploads_of_a_visitor_have_a_budget(tmp_path: Path) -> None:
 
 def test_the_downloads_are_not_kept_twice(tmp_path: Path) -> None:
     with demo_in(tmp_path) as (url, _):
-        _, _, as_csv, *_ = call(url, "score", [None, "Thank you\nI hate it", "default", None, ""])
+        _, _, _, as_csv, *_ = call(url, "score", [None, "Thank you\nI hate it", "default", None, ""])
         assert len(list(tmp_path.rglob("emotions.csv"))) == 1
         path = as_csv["value"]["path"] if "value" in as_csv else as_csv["path"]
         with urllib.request.urlopen(f"{url}/gradio_api/file={path}") as answer:

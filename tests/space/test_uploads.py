@@ -82,7 +82,7 @@ def test_a_result_that_is_too_large(tmp_path: Path, model: EmotionClassifier, mo
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     (tmp_path / "out").mkdir()
     given = vars(found.source) | {"path": str(found.source.path)}
-    order = {"source": given, "column": "text", "model": str(model.folder), "out": str(tmp_path / "out")}
+    order = {"source": given, "column": "text", "model": str(model.folder), "out": str(tmp_path / "out"), "dates": None}
     with pytest.raises(DataError, match=r"a\.jsonl: the result cannot be written \(File too large\)"):
         list(apart.run("small", order | {"name": "a.jsonl"}, "a.jsonl"))
 
