@@ -1,0 +1,119 @@
+"""Python's answers to real and to random texts, as a JSON file for the tests of the npm package.
+
+    python -m tests.web.reference reference.json
+"""
+
+import json
+import random
+import string
+import sys
+import unicodedata
+from pathlib import Path
+
+import pyarrow.parquet
+
+from evenmood import EmotionClassifier
+from evenmood.data.splits import load_split
+
+FUZZED = 10_000
+SCORED = 2_000
+EXPLAINED = 100
+ROOT = Path(__file__).parents[2]
+EVERYDAY = ROOT / "train" / "evaluation" / "everyday"
+WRITTEN = ROOT / "data_build" / "written" / "train.parquet"
+GOEMOTIONS = ROOT.parent / "shared" / "data" / "goemotions"
+LATIN = [chr(code) for code in range(0xA0, 0x250)]
+ASSIGNED = [chr(code) for code in range(0x110000) if unicodedata.category(chr(code)) not in ("Cn", "Cs", "Co")]
+# What the normalizers treat in a special way, so that random texts have it often.
+SPECIAL = [
+    *"'’‘ʼ`´＇\u00ad\u200b\u200c\u200d\u2060\ufeff\ufe0e\ufe0f\u20e3!?….@#:=;-()[]/\\xXDpP<3\t\n\r\x1c\x85\xa0\u3000",
+    *"ΣσςİıßẞŒÅéé́ﬁﬃ①½²Ⅻ가각ᄀ가ｶﾞガが한ไทยहिन्दी中文日本語ا\u0301\u0300\u0316\u0345\u0334",
+    *"😀😡👍🏽❤☺🏳🌈🇩🇪👨‍👩‍👧\ufffd",
+    " ",
+    " http://a.b/c ",
+    " www.x ",
+    " @user ",
+    "don't",
+    " :'( ",
+    " :D ",
+    " <3 ",
+    "...",
+    "!!",
+    "love",
+    " happy ",
+]
+
+
+def main(target: Path) -> None:
+    """Write the reference file."""
+    target.write_text(json.dumps({name: answers(name) for name in ("fast", "accurate")}), "utf-8")
+
+
+def answers(name: str) -> dict[str, object]:
+    """Texts with token ids, probabilities and explanations of one bundled model."""
+    model = EmotionClassifier.from_pretrained(name)
+    real = [*everyday(), *goemotions()]
+    scored = [*long_texts(), *real, *written()][:SCORED]
+    texts = [*dict.fromkeys([*real, *scored, *fuzzed()])]
+    return {
+        "texts": texts,
+        "ids": [encoding.ids for encoding in model._encoder.tokenizer.encode_batch(texts, add_special_tokens=False)],
+        "scored": [
+            {"text": text, **prediction.to_dict()}
+            for text, prediction in zip(scored, model.predict(scored), strict=True)
+        ],
+        "explained": [{"text": text, "words": words(model, text)} for text in [*long_texts()[:2], *real[:EXPLAINED]]],
+    }
+
+
+def everyday() -> list[str]:
+    """Everyday texts of validation and test."""
+    return [text for split in ("validation", "test") for text in _texts(EVERYDAY / f"{split}.jsonl")]
+
+
+def long_texts() -> list[str]:
+    """Texts that are read in several windows."""
+    return _texts(EVERYDAY / "long.jsonl")
+
+
+def goemotions() -> list[str]:
+    """GoEmotions' test split; empty where the data is absent."""
+    return list(load_split(str(GOEMOTIONS), "test").texts) if GOEMOTIONS.is_dir() else []
+
+
+def written() -> list[str]:
+    """Written texts, which stand in for GoEmotions where it is absent."""
+    return pyarrow.parquet.read_table(WRITTEN, columns=["text"]).column("text").to_pylist()[:SCORED]  # type: ignore[no-any-return]
+
+
+def fuzzed() -> list[str]:
+    """Random texts of characters of all scripts, the special ones often; the same each time."""
+    chance = random.Random(0)
+    return ["".join(_character(chance) for _ in range(chance.randint(1, 24))) for _ in range(FUZZED)]
+
+
+def _character(chance: random.Random) -> str:
+    pool = chance.choices((SPECIAL, string.ascii_letters, LATIN, ASSIGNED), (4, 3, 1, 2))[0]
+    return chance.choice(pool)
+
+
+def _texts(path: Path) -> list[str]:
+    return [json.loads(line)["text"] for line in path.read_text("utf-8").splitlines()]
+
+
+def words(model: EmotionClassifier, text: str) -> list[dict[str, object]]:
+    """An explanation, with positions in UTF-16 units as JavaScript counts."""
+    return [
+        {
+            "text": word.text,
+            "start": len(text[: word.start].encode("utf-16-le")) // 2,
+            "end": len(text[: word.end].encode("utf-16-le")) // 2,
+            "weight": word.weight,
+            "known": word.known,
+        }
+        for word in model.explain(text)
+    ]
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

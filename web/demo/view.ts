@@ -1,0 +1,110 @@
+import type { Prediction, WordWeight } from "evenmood";
+import { EMOJI, groupOf, grouped, SIGNS } from "./labels.js";
+
+/** What is shown about a text. */
+export interface Answer {
+  readonly text: string;
+  readonly prediction: Prediction;
+  readonly words: readonly WordWeight[];
+  /** Whether the text speaks of self-harm: then labels are plain, and a help line is shown. */
+  readonly quiet: boolean;
+}
+
+/** Draw an answer. */
+export function show(answer: Answer, thresholds: Readonly<Record<string, number>>): void {
+  const { prediction, text, words, quiet } = answer;
+  element("sentence").replaceChildren(...sentence(prediction, quiet));
+  element("support").hidden = !quiet;
+  element("bars").replaceChildren(
+    ...prediction.scores.map(({ label, probability, threshold }) => bar(label, probability, threshold, true)),
+  );
+  element("words").replaceChildren(...shaded(text, words));
+  const order = Object.entries(prediction.probabilities).sort(([, a], [, b]) => b - a);
+  const groups = grouped(order.map(([label]) => label)).map(([group, labels]) => {
+    const section = make("section");
+    section.append(make("h3", "", `${SIGNS[group]} ${group}`));
+    for (const label of labels) {
+      const probability = prediction.probabilities[label] ?? 0;
+      section.append(bar(label, probability, thresholds[label] ?? 0, prediction.labels.includes(label)));
+    }
+    return section;
+  });
+  element("groups").replaceChildren(...columns(groups));
+  element("answer").removeAttribute("aria-busy");
+}
+
+/** Element of the page. */
+export function element(id: string): HTMLElement {
+  const found = document.getElementById(id);
+  if (!found) throw new Error(`the page has no element ${id}`);
+  return found;
+}
+
+function sentence(prediction: Prediction, quiet: boolean): (Node | string)[] {
+  const chips = prediction.scores.map(({ label, probability }) => chip(label, probability, prediction.fallback, quiet));
+  const [first, ...others] = chips;
+  if (!first) return ["Nothing to read."];
+  if (prediction.fallback) return ["No label reaches its threshold; the most probable is ", first, "."];
+  if (!others.length) return ["Most likely ", first, "."];
+  return ["Most likely ", first, ", and also ", ...others.flatMap((one, place) => (place ? [", ", one] : [one])), "."];
+}
+
+function chip(label: string, probability: number, fallback: boolean, quiet: boolean): HTMLElement {
+  const kind = quiet ? "plain" : `${groupOf(label)}${fallback ? " fallback" : ""}`;
+  const found = make("span", `chip ${kind}`);
+  if (!quiet) {
+    const sign = make("span", "", `${EMOJI[label] ?? ""} ${SIGNS[groupOf(label)]} `);
+    sign.setAttribute("aria-hidden", "true");
+    found.append(sign);
+  }
+  found.append(`${label} ${percent(probability)}`);
+  return found;
+}
+
+function bar(label: string, probability: number, threshold: number, given: boolean): HTMLElement {
+  const row = make("div", given ? "bar given" : "bar");
+  const track = make("span", "track");
+  const fill = make("span", `fill ${groupOf(label)}`);
+  fill.style.width = `${probability * 100}%`;
+  const tick = make("span", "tick");
+  tick.style.left = `${threshold * 100}%`;
+  tick.title = `threshold ${percent(threshold)}`;
+  track.append(fill, tick);
+  row.append(make("span", "name", label), track, make("span", "value", percent(probability)));
+  return row;
+}
+
+/** The text with its words shaded by their weight, relative to the heaviest. */
+function shaded(text: string, words: readonly WordWeight[]): (Node | string)[] {
+  const heaviest = Math.max(...words.map((word) => word.weight), Number.MIN_VALUE);
+  const parts: (Node | string)[] = [];
+  let end = 0;
+  for (const word of words) {
+    if (word.start < end) continue;
+    parts.push(text.slice(end, word.start));
+    const mark = make("mark", "", text.slice(word.start, word.end));
+    mark.style.setProperty("--weight", (word.weight / heaviest).toFixed(3));
+    mark.title = percent(word.weight);
+    parts.push(mark);
+    end = word.end;
+  }
+  return [...parts, text.slice(end)];
+}
+
+/** Positive and negative have a column each; the small groups share one. */
+function columns(groups: readonly HTMLElement[]): HTMLElement[] {
+  const last = make("div");
+  last.append(...groups.slice(2));
+  return [...groups.slice(0, 2), last];
+}
+
+function make(tag: string, className = "", text = ""): HTMLElement {
+  const found = document.createElement(tag);
+  if (className) found.className = className;
+  if (text) found.textContent = text;
+  return found;
+}
+
+function percent(value: number): string {
+  return `${Math.round(value * 100)}%`;
+}

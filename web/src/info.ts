@@ -1,0 +1,49 @@
+import { ModelError } from "./errors.js";
+
+/** Content of `emotions.json`, as far as it is read here. */
+export interface ModelInfo {
+  readonly labels: readonly string[];
+  readonly thresholds: Readonly<Record<string, number>>;
+  readonly maxLength: number;
+  readonly attention: boolean;
+  readonly kind: "bilstm" | "encoder";
+}
+
+const FORMAT_VERSION = 1;
+
+/** Parse and check `emotions.json`. */
+export function parseInfo(content: string): ModelInfo {
+  let raw: Record<string, unknown>;
+  try {
+    raw = JSON.parse(content) as Record<string, unknown>;
+  } catch {
+    throw new ModelError("emotions.json: not a JSON file; download or export the model again");
+  }
+  const { format_version: version, labels, thresholds, max_length: maxLength, attention, kind = "bilstm" } = raw ?? {};
+  if (version !== FORMAT_VERSION) {
+    throw new ModelError(`emotions.json: format version ${String(version)}; this package reads ${FORMAT_VERSION}`);
+  }
+  if (!Array.isArray(labels) || !labels.length || labels.some((label) => typeof label !== "string")) {
+    throw new ModelError("emotions.json: labels: expected a list of names");
+  }
+  const given = (thresholds ?? {}) as Record<string, unknown>;
+  for (const label of labels as string[]) {
+    const value = given[label];
+    if (typeof value !== "number" || !(value >= 0 && value <= 1)) {
+      throw new ModelError(`emotions.json: threshold of ${label}: expected a number from 0 to 1, not ${String(value)}`);
+    }
+  }
+  if (!Number.isInteger(maxLength) || (maxLength as number) < 1) {
+    throw new ModelError(`emotions.json: max_length: expected a positive integer, not ${String(maxLength)}`);
+  }
+  if (kind !== "bilstm" && kind !== "encoder") {
+    throw new ModelError(`emotions.json: unknown kind ${String(kind)}; expected bilstm or encoder`);
+  }
+  return {
+    labels: labels as string[],
+    thresholds: given as Record<string, number>,
+    maxLength: maxLength as number,
+    attention: Boolean(attention),
+    kind,
+  };
+}

@@ -1,0 +1,74 @@
+import { ModelError } from "./errors.js";
+import type { Runtime, Session } from "./runtime.js";
+
+/** An onnxruntime session: token ids in, probabilities out. */
+export class Network {
+  readonly #runtime: Runtime;
+  readonly #session: Session;
+  readonly #labels: number;
+
+  private constructor(runtime: Runtime, session: Session, labels: number) {
+    this.#runtime = runtime;
+    this.#session = session;
+    this.#labels = labels;
+  }
+
+  /**
+   * Open a network and run it once.
+   *
+   * @param labels - Number of its labels.
+   * @throws ModelError - onnxruntime cannot load it, or its inputs and outputs are not those of an evenmood model.
+   */
+  static async open(runtime: Runtime, content: Uint8Array, labels: number, attention: boolean): Promise<Network> {
+    let session: Session;
+    try {
+      session = await runtime.InferenceSession.create(content, { executionProviders: PROVIDERS, intraOpNumThreads: 1 });
+    } catch (error) {
+      throw new ModelError(`model.onnx: damaged or not an ONNX model (${firstLine(error)}); download it again`);
+    }
+    const outputs = attention ? ["probabilities", "attention"] : ["probabilities"];
+    if (session.inputNames.join() !== "input_ids" || outputs.some((name) => !session.outputNames.includes(name))) {
+      throw new ModelError(`model.onnx: expected input input_ids and outputs ${outputs.join(", ")}; export it again`);
+    }
+    const network = new Network(runtime, session, labels);
+    await network.probabilities([[1, 1]], 2, 0);
+    return network;
+  }
+
+  /**
+   * Probabilities of some texts.
+   *
+   * @param rows - Token ids of each text.
+   * @param length - Length that they are padded to.
+   */
+  async probabilities(rows: readonly (readonly number[])[], length: number, padId: number): Promise<Float32Array[]> {
+    const { data, dims } = await this.#run("probabilities", rows, length, padId);
+    if (dims[1] !== this.#labels) {
+      throw new ModelError(`model.onnx: gives ${dims[1]} probabilities for the ${this.#labels} labels of emotions.json`);
+    }
+    return rows.map((_, row) => data.slice(row * this.#labels, (row + 1) * this.#labels));
+  }
+
+  /** Attention weights of one text, one for each time step of the network. */
+  async attention(row: readonly number[], length: number, padId: number): Promise<Float32Array> {
+    return (await this.#run("attention", [row], length, padId)).data;
+  }
+
+  async #run(output: string, rows: readonly (readonly number[])[], length: number, padId: number) {
+    const ids = new Int32Array(rows.length * length).fill(padId);
+    rows.forEach((row, index) => ids.set(row, index * length));
+    const input = new this.#runtime.Tensor("int32", ids, [rows.length, length]);
+    const found = (await this.#session.run({ input_ids: input }, [output]))[output];
+    if (!found) throw new ModelError(`model.onnx: gave no ${output}`);
+    const data = found.data as Float32Array;
+    if (!data.every(Number.isFinite)) throw new ModelError("model.onnx: gives values that are not numbers");
+    return { data, dims: found.dims };
+  }
+}
+
+/** Node's build calls its processor `cpu`, the browsers' build `wasm`. */
+const PROVIDERS = typeof process === "object" && process.versions?.node ? ["cpu"] : ["wasm"];
+
+function firstLine(error: unknown): string {
+  return String(error instanceof Error ? error.message : error).split("\n")[0]?.slice(0, 200) ?? "";
+}

@@ -1,0 +1,134 @@
+import { local, settings } from "#platform";
+import { ModelError, UsageError } from "./errors.js";
+
+/** Files that a model is loaded from. */
+export const MODEL_FILES = ["emotions.json", "tokenizer.json", "model.onnx"] as const;
+
+/** Name of a file of a model. */
+export type ModelFile = (typeof MODEL_FILES)[number];
+
+/** Content of the files of a model. */
+export type ModelFiles = Readonly<Record<ModelFile, Uint8Array>>;
+
+/** Progress of a download: bytes of one file; `total` is undefined where the server does not say. */
+export interface DownloadProgress {
+  readonly file: ModelFile;
+  readonly loaded: number;
+  readonly total: number | undefined;
+}
+
+/** How a model is located and downloaded. */
+export interface SourceOptions {
+  /** Branch, tag or commit of a model on the Hub; `main` by default. */
+  readonly revision?: string;
+  /** Access token for private models on the Hub; HF_TOKEN in Node by default. */
+  readonly token?: string;
+  /** Address of the Hub; HF_ENDPOINT in Node, or https://huggingface.co. */
+  readonly endpoint?: string;
+  /** Called as files arrive. */
+  readonly onProgress?: (progress: DownloadProgress) => void;
+  /** Cancels the download. */
+  readonly signal?: AbortSignal;
+}
+
+/** The bundled model: the only one in this package. */
+const BUNDLED = new URL("../model/", import.meta.url);
+const HUB = "https://huggingface.co";
+const HUB_ID = /^[\w-][\w.-]*\/[\w.-]+$/;
+const ADDRESS = /^(?:https?|file|blob|data|chrome-extension|moz-extension):/;
+
+/**
+ * Read the files of a model.
+ *
+ * @param model - Nothing or `fast` for the bundled model; a URL, a path, or a Hub id.
+ * @throws ModelError - There is no such model, or it cannot be downloaded.
+ */
+export async function readModel(model: string | URL | undefined, options: SourceOptions): Promise<ModelFiles> {
+  if (options.revision !== undefined && !options.revision.trim()) throw new UsageError("revision: expected a branch, tag or commit");
+  const read = await reader(model, options);
+  const contents = await Promise.all(MODEL_FILES.map(read));
+  return Object.fromEntries(MODEL_FILES.map((file, index) => [file, contents[index]])) as unknown as ModelFiles;
+}
+
+async function reader(
+  model: string | URL | undefined,
+  options: SourceOptions,
+): Promise<(file: ModelFile) => Promise<Uint8Array>> {
+  if (model === undefined || model === "fast") return at(BUNDLED, options);
+  if (model === "accurate") {
+    throw new ModelError("accurate: this package has only the fast model; give the URL or the folder of a copy");
+  }
+  if (model instanceof URL) return at(model, options);
+  if (typeof model !== "string" || !model.trim()) throw new UsageError("model: expected a Hub id, a URL or a path");
+  if (ADDRESS.test(model)) return at(new URL(model), options);
+  const folder = await local(model);
+  if (folder) return at(folder, options);
+  if (!HUB_ID.test(model)) {
+    throw new ModelError(`${model}: no such folder, and not a Hub id; expected OWNER/NAME, a URL or a path`);
+  }
+  const endpoint = (options.endpoint ?? settings.endpoint ?? HUB).replace(/\/+$/, "");
+  const revision = encodeURIComponent(options.revision ?? "main");
+  const token = options.token ?? settings.token;
+  const headers = token ? { authorization: `Bearer ${token}` } : {};
+  return (file) => download(new URL(`${endpoint}/${model}/resolve/${revision}/${file}`), file, headers, options);
+}
+
+function at(folder: URL, options: SourceOptions): (file: ModelFile) => Promise<Uint8Array> {
+  const base = new URL(folder);
+  if (!base.pathname.endsWith("/")) base.pathname += "/";
+  return (file) => download(new URL(file, base), file, {}, options);
+}
+
+async function download(
+  address: URL,
+  file: ModelFile,
+  headers: Readonly<Record<string, string>>,
+  options: SourceOptions,
+): Promise<Uint8Array> {
+  const shown = `${address.origin === "null" ? "" : address.origin}${address.pathname}`;
+  if (address.protocol === "file:" && settings.readFile) {
+    try {
+      return await settings.readFile(address);
+    } catch (error) {
+      throw new ModelError(`${shown}: ${(error as { code?: string }).code === "ENOENT" ? "no such file" : String(error)}`);
+    }
+  }
+  const { signal, onProgress } = options;
+  let response: Response;
+  try {
+    response = await fetch(address, { headers, ...(signal ? { signal } : {}) });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    const cause = (error as { cause?: { message?: string } }).cause?.message ?? String((error as Error).message);
+    throw new ModelError(`${shown}: cannot be reached (${cause})`);
+  }
+  if (!response.ok) throw new ModelError(`${shown}: ${refusal(response.status)}`);
+  return await received(response, (loaded, total) => onProgress?.({ file, loaded, total }));
+}
+
+async function received(response: Response, progress: (loaded: number, total?: number) => void): Promise<Uint8Array> {
+  const encoded = response.headers.get("content-encoding");
+  const length = Number(response.headers.get("content-length"));
+  const total = encoded || !length ? undefined : length;
+  const chunks: Uint8Array[] = [];
+  let loaded = 0;
+  const stream = response.body?.getReader();
+  for (let part = await stream?.read(); part && !part.done; part = await stream?.read()) {
+    chunks.push(part.value);
+    loaded += part.value.length;
+    progress(loaded, total);
+  }
+  const content = new Uint8Array(loaded);
+  let place = 0;
+  for (const chunk of chunks) {
+    content.set(chunk, place);
+    place += chunk.length;
+  }
+  return content;
+}
+
+function refusal(status: number): string {
+  if (status === 401 || status === 403) return `access denied (HTTP ${status}); a private model needs a token`;
+  if (status === 404) return "not found (HTTP 404); check the name and the revision";
+  return `HTTP ${status}`;
+}
