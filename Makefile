@@ -34,7 +34,7 @@ STUDENT := $(FIT) --repeats 3 --max-length 128 --vectors encoder:$(EVERYDAY) --e
   $(patsubst %,--soft-targets data/soft-%.parquet,goemotions $(if $(TWEETS_TO_LABEL),tweets) varied written-varied written)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest check train data data-demo docs hub-tour teacher everyday-teacher soft-targets default-model accurate-model screenshot sample-report bench-demo bench bench-quick clean
+.PHONY: help demo test test-lowest test-web check train web data data-demo docs hub-tour teacher everyday-teacher soft-targets default-model accurate-model screenshot sample-report bench-demo bench bench-quick clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -47,6 +47,12 @@ test: $(VENV)/dev ## run all tests, two files at a time
 
 test-lowest: $(BIN)/python ## run the library's tests with the lowest versions that it allows
 	$(BIN)/python tests/lowest_versions.py
+
+web: web/node_modules/.package-lock.json ## build the npm package and the static page (needs Node 20 or later)
+	cd web && npm run --silent build
+
+test-web: $(VENV)/dev ## run the tests of the npm package and the static page alone
+	$(BIN)/python -m pytest tests/web
 
 check: $(VENV)/dev ## formatting, lint and types
 	$(BIN)/ruff format --check .
@@ -138,6 +144,10 @@ accurate-model: everyday-teacher ## train, measure and bundle the accurate model
 
 clean: ## remove what the targets made, except trained models
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	cd web && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 $(BIN)/python:
 	@$(PYTHON) .ci/python_version.py

@@ -1,6 +1,6 @@
 """Python's answers to real and to random texts, as a JSON file for the tests of the npm package.
 
-    python -m tests.web.reference reference.json
+python -m tests.web.reference reference.json
 """
 
 import json
@@ -8,6 +8,7 @@ import random
 import string
 import sys
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow.parquet
@@ -16,8 +17,10 @@ from evenmood import EmotionClassifier
 from evenmood.data.splits import load_split
 
 FUZZED = 10_000
-SCORED = 2_000
-EXPLAINED = 100
+SCORED = {"fast": 2_000, "accurate": 400}
+LONG_TEXTS = {"fast": 84, "accurate": 10}
+EXPLAINED = {"fast": 100, "accurate": 20}
+"""Texts of each model; the encoder takes much longer."""
 ROOT = Path(__file__).parents[2]
 EVERYDAY = ROOT / "train" / "evaluation" / "everyday"
 WRITTEN = ROOT / "data_build" / "written" / "train.parquet"
@@ -53,7 +56,7 @@ def answers(name: str) -> dict[str, object]:
     """Texts with token ids, probabilities and explanations of one bundled model."""
     model = EmotionClassifier.from_pretrained(name)
     real = [*everyday(), *goemotions()]
-    scored = [*long_texts(), *real, *written()][:SCORED]
+    scored = [*long_texts()[: LONG_TEXTS[name]], *real, *written()][: SCORED[name]]
     texts = [*dict.fromkeys([*real, *scored, *fuzzed()])]
     return {
         "texts": texts,
@@ -62,7 +65,9 @@ def answers(name: str) -> dict[str, object]:
             {"text": text, **prediction.to_dict()}
             for text, prediction in zip(scored, model.predict(scored), strict=True)
         ],
-        "explained": [{"text": text, "words": words(model, text)} for text in [*long_texts()[:2], *real[:EXPLAINED]]],
+        "explained": [
+            {"text": text, "words": words(model, text)} for text in [long_texts()[0], *real[: EXPLAINED[name]]]
+        ],
     }
 
 
@@ -83,7 +88,7 @@ def goemotions() -> list[str]:
 
 def written() -> list[str]:
     """Written texts, which stand in for GoEmotions where it is absent."""
-    return pyarrow.parquet.read_table(WRITTEN, columns=["text"]).column("text").to_pylist()[:SCORED]  # type: ignore[no-any-return]
+    return pyarrow.parquet.read_table(WRITTEN, columns=["text"]).column("text").to_pylist()[: SCORED["fast"]]  # type: ignore[no-any-return]
 
 
 def fuzzed() -> list[str]:
@@ -93,7 +98,7 @@ def fuzzed() -> list[str]:
 
 
 def _character(chance: random.Random) -> str:
-    pool = chance.choices((SPECIAL, string.ascii_letters, LATIN, ASSIGNED), (4, 3, 1, 2))[0]
+    pool: Sequence[str] = chance.choices((SPECIAL, string.ascii_letters, LATIN, ASSIGNED), (4, 3, 1, 2))[0]
     return chance.choice(pool)
 
 

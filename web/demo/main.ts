@@ -19,6 +19,7 @@ const SELF_HARM = new RegExp(phrases.pattern, "i");
 const input = element("text") as HTMLTextAreaElement;
 const progress = element("progress") as HTMLProgressElement;
 const loaded: Record<string, number> = {};
+const downloads = new AbortController();
 
 async function start(): Promise<void> {
   input.value = input.value.trim();
@@ -58,7 +59,7 @@ async function start(): Promise<void> {
 
 /** Download a file of the page, which is stored compressed. */
 async function download(name: string): Promise<Uint8Array<ArrayBuffer>> {
-  const response = await fetch(`${name}.gz${QUERY}`);
+  const response = await fetch(`${name}.gz${QUERY}`, { signal: downloads.signal });
   if (!response.ok || !response.body) throw new Error(`${name}: HTTP ${response.status}`);
   const chunks: Uint8Array[] = [];
   const stream = response.body.getReader();
@@ -76,6 +77,7 @@ async function download(name: string): Promise<Uint8Array<ArrayBuffer>> {
 }
 
 function report(): void {
+  if (downloads.signal.aborted) return;
   const total = Object.values(FILES).reduce((sum, size) => sum + size, 0);
   const done = Object.entries(loaded).reduce((sum, [name, size]) => sum + Math.min(size, FILES[name] ?? 0), 0);
   progress.value = done / total;
@@ -94,6 +96,7 @@ async function keepOffline(): Promise<void> {
 }
 
 start().then(keepOffline, (error: unknown) => {
+  downloads.abort();
   progress.hidden = true;
   element("status").textContent = `The model cannot be loaded (${(error as Error).message}); reload the page to try again.`;
   console.error(error);

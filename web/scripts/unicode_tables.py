@@ -29,7 +29,10 @@ def tables() -> str:
         "MARKS": ("`\\p{M}`", _matched(r"\p{M}")),
         "OTHER_SYMBOLS": ("`\\p{So}`", _matched(r"\p{So}")),
         "WORD": ("`\\w`", _matched(r"\w")),
-        "NOT_NORMALIZED": ("Characters that Unicode decomposes or reorders and the library does not", _not_normalized()),
+        "NOT_NORMALIZED": (
+            "Characters that Unicode decomposes or reorders and the library does not",
+            _not_normalized(),
+        ),
         "BERT_REMOVED": ("What BERT's cleaning removes", _bert_removed()),
         "BERT_PUNCTUATION": ("What BERT splits off as punctuation", _bert_punctuation()),
         "BERT_ACCENTS": ("What BERT's accent stripping removes", _bert_accents()),
@@ -69,7 +72,9 @@ def _not_normalized() -> list[str]:
     """Found with the newest Unicode that the `unicodedata` of this Python and a current JavaScript engine have."""
     nfkc, nfd = normalizers.NFKC().normalize_str, normalizers.NFD().normalize_str
     known = {c for c in CHARACTERS if unicodedata.category(c) != "Cn"}
-    differ = {c for c in known if unicodedata.normalize("NFKC", c) != nfkc(c) or unicodedata.normalize("NFD", c) != nfd(c)}
+    differ = {
+        c for c in known if unicodedata.normalize("NFKC", c) != nfkc(c) or unicodedata.normalize("NFD", c) != nfd(c)
+    }
     for character in known:
         for text in (f"a\u0345{character}", f"a{character}\u0334"):  # classes 240 and 1: the last and the first
             if unicodedata.normalize("NFD", text) != nfd(text):

@@ -1,0 +1,99 @@
+"""The npm package, built once; skipped where Node 20 or later is missing or its packages cannot be installed."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from filelock import FileLock
+from playwright.sync_api import Browser
+
+from docs.screenshot import chromium
+from tests.web.reference import ROOT, main
+
+WEB = ROOT / "web"
+OLDEST_NODE = 20
+
+
+@pytest.fixture(scope="session")
+def web() -> Path:
+    """Folder of the built package."""
+    if shutil.which("npm") is None or node_version() < OLDEST_NODE:
+        pytest.skip(f"Node {OLDEST_NODE} or later is not installed")
+    with FileLock(WEB.parent / "build" / "web.lock"):
+        installed = subprocess.run(
+            ["make", "web/node_modules/.package-lock.json"], cwd=ROOT, capture_output=True, text=True
+        )
+        if installed.returncode:
+            pytest.skip(f"npm cannot install the packages of web/: {installed.stderr[-200:]}")
+        built = subprocess.run(["make", "web"], cwd=ROOT, capture_output=True, text=True)
+        assert built.returncode == 0, built.stdout + built.stderr
+    return WEB
+
+
+def node_version() -> int:
+    """Node's major version; 0 without Node."""
+    if shutil.which("node") is None:
+        return 0
+    done = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True)
+    return int(done.stdout.removeprefix("v").split(".")[0])
+
+
+@pytest.fixture(scope="session")
+def reference_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Python's answers, written once for all workers of a run."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    path = shared / "web-reference.json"
+    with FileLock(shared / "web-reference.lock"):
+        if not path.exists():
+            main(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def reference(reference_file: Path) -> Any:
+    """Content of the reference file."""
+    return json.loads(reference_file.read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    def __init__(self, *arguments: Any, isolated: bool, **options: Any) -> None:
+        self._isolated = isolated
+        super().__init__(*arguments, **options)
+
+    def end_headers(self) -> None:
+        if self._isolated:  # what threads in WebAssembly require
+            self.send_header("Cross-Origin-Opener-Policy", "same-origin")
+            self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
+        super().end_headers()
+
+    def log_message(self, *arguments: Any) -> None:
+        pass
+
+
+@contextmanager
+def served(folder: Path, *, isolated: bool = False) -> Iterator[str]:
+    """Serve a folder on loopback; yield its address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, directory=str(folder), isolated=isolated))
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()

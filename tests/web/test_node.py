@@ -1,0 +1,74 @@
+"""The npm package in Node: its own tests, against Python's answers and the Hub on loopback."""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from evenmood import EmotionClassifier
+from evenmood.model.model_folder import PREDICTING_FILES
+from tests.fakes.hub_server import HubServer
+from tests.fakes.local_hub import TOKEN
+from tests.web.reference import FUZZED, SCORED, fuzzed
+
+SNIPPET = re.compile(r"```js\n(.*?)```", re.DOTALL)
+
+
+def test_the_tests_of_the_package(web: Path, reference_file: Path, hub: HubServer, token: str) -> None:
+    folder = EmotionClassifier.from_pretrained().folder
+    hub.add("me/evenmood", {name: (folder / name).read_bytes() for name in PREDICTING_FILES}, private=True)
+    done = subprocess.run(
+        ["node", "--test", "--test-reporter=spec", "test/"],
+        cwd=web,
+        capture_output=True,
+        text=True,
+        env={
+            **os.environ,
+            "EVENMOOD_REFERENCE": str(reference_file),
+            "EVENMOOD_HUB": hub.url,
+            "EVENMOOD_HUB_MODEL": "me/evenmood",
+            "EVENMOOD_HUB_TOKEN": TOKEN,
+        },
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr
+    assert TOKEN not in done.stdout + done.stderr
+    assert re.search(r"pass 2\d\b", done.stdout), done.stdout
+
+
+def test_the_reference_is_large_enough(reference: dict[str, dict[str, list[object]]]) -> None:
+    assert len(set(fuzzed())) > 0.98 * FUZZED
+    for name, answers in reference.items():
+        assert len(answers["scored"]) == SCORED[name]
+        assert len(answers["texts"]) == len(answers["ids"]) > FUZZED + 1_000
+
+
+def test_the_snippet_of_the_readme(web: Path, tmp_path: Path) -> None:
+    (snippet,) = SNIPPET.findall((web / "README.md").read_text("utf-8"))
+    (tmp_path / "node_modules").mkdir()
+    (tmp_path / "node_modules" / "evenmood").symlink_to(web)
+    (tmp_path / "snippet.mjs").write_text(snippet)
+    done = subprocess.run(["node", "snippet.mjs"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    expected = re.search(r"// (.*)", snippet)
+    assert expected is not None
+    assert (done.stdout.strip(), done.stderr) == (expected[1], "")
+
+
+def test_what_is_packed(web: Path) -> None:
+    done = subprocess.run(["npm", "pack", "--dry-run", "--json"], cwd=web, capture_output=True, text=True, check=True)
+    answer = json.loads(done.stdout)
+    (packed,) = answer.values() if isinstance(answer, dict) else answer
+    files = {entry["path"] for entry in packed["files"]}
+    assert {"dist/index.js", "dist/index.d.ts", "model/model.onnx", "README.md", "LICENSE", "package.json"} <= files
+    assert not any(path.startswith(("src", "test", "demo", "site", "node_modules")) for path in files)
+    assert packed["unpackedSize"] < 12e6
+
+
+def test_versions_agree(web: Path) -> None:
+    import evenmood
+
+    package = json.loads((web / "package.json").read_text("utf-8"))
+    lock = json.loads((web / "package-lock.json").read_text("utf-8"))
+    assert package["version"] == lock["version"] == evenmood.__version__
+    assert not any("resolved" in entry for entry in lock["packages"].values())

@@ -1,0 +1,167 @@
+"""The npm package in a browser, and the static page: offline, and nothing leaves the browser."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, Request, expect
+
+from evenmood import GROUPS, EmotionClassifier
+from space.components.labels import EMOJI
+from space.components.support import PHRASES
+from tests.web.conftest import WEB, served
+
+pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
+SITE_BYTES = 14_000_000
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_probabilities_in_a_browser(web: Path, browser: Browser, reference: Any, threads: int) -> None:
+    scored = reference["fast"]["scored"]
+    with served(web, isolated=threads > 1) as address:
+        page = browser.new_page()
+        page.goto(f"{address}/test/browser.html")
+        expect(page).to_have_title("ready")
+        answer = page.evaluate(
+            "([texts, threads]) => probabilities(texts, threads)", [[row["text"] for row in scored], threads]
+        )
+        page.close()
+    assert answer["isolated"] == (threads > 1)
+    expected = np.array([list(row["probabilities"].values()) for row in scored])
+    assert np.abs(np.array(answer["rows"]) - expected).max() < 1e-4
+
+
+def open_page(page: Page, address: str) -> None:
+    page.goto(address)
+    expect(page.locator("#answer:not([aria-busy])")).to_be_visible(timeout=30_000)
+
+
+def test_the_page_answers_as_python_does(web: Path, browser: Browser, fast_model: EmotionClassifier) -> None:
+    with served(web / "site") as address:
+        page = browser.new_page()
+        open_page(page, address)
+        for text in ("My dog passed away this morning.", "Thank you! But why?", "see you tomorrow 😡", "<b>hm</b>"):
+            page.get_by_label("Text", exact=True).fill(text)
+            prediction = fast_model.predict(text)
+            expect(page.locator("#words")).to_have_text(text)
+            for score in prediction.scores:
+                expect(page.locator("#sentence")).to_contain_text(f"{score.label} {round(100 * score.probability)}%")
+            expect(page.locator("#bars .bar")).to_have_count(len(prediction.scores))
+        page.get_by_role("button", name="I miss my grandmother").click()
+        expect(page.locator("#sentence")).to_contain_text("sadness")
+        assert page.locator("#groups .bar").count() == len(fast_model.labels)
+        page.get_by_label("Text", exact=True).fill("")
+        expect(page.locator("#status")).to_have_text("Type a text.")
+        page.close()
+
+
+def test_the_page_answers_within_100_ms(web: Path, browser: Browser) -> None:
+    with served(web / "site") as address:
+        page = browser.new_page()
+        open_page(page, address)
+        took = []
+        for text in ("I love it", "I love it, but", "I love it, but I'm scared") * 4:
+            page.get_by_label("Text", exact=True).fill(text)
+            expect(page.locator("#words")).to_have_text(text)
+            found = re.search(r"in (\d+) ms", page.inner_text("#status"))
+            assert found is not None
+            took.append(int(found[1]))
+        page.close()
+    assert np.median(took) < 100
+
+
+def test_nothing_leaves_the_browser_and_it_works_offline(web: Path, browser: Browser) -> None:
+    requests: list[Request] = []
+    with served(web / "site") as address:
+        context = browser.new_context()
+        context.on("request", lambda request: requests.append(request))
+        page = context.new_page()
+        open_page(page, address)
+        expect(page.get_by_text("It works offline from now on.")).to_be_visible(timeout=30_000)
+        assert all(request.url.startswith((address, "blob:", "data:")) for request in requests)
+        loaded = len(requests)
+        page.get_by_label("Text", exact=True).fill("A secret that stays here")
+        expect(page.locator("#words")).to_have_text("A secret that stays here")
+        page.wait_for_timeout(500)
+        assert len(requests) == loaded
+        assert all(request.method == "GET" and "secret" not in request.url for request in requests)
+        context.set_offline(True)
+        open_page(page, address)
+        expect(page.locator("#sentence")).to_contain_text("gratitude")
+        context.close()
+
+
+def test_a_new_visitor_downloads_the_model_once(web: Path, browser: Browser) -> None:
+    """The copy for offline use comes from the browser's cache."""
+    with served(web / "site") as address:
+        context = browser.new_context()
+        page = context.new_page()
+        session = context.new_cdp_session(page)
+        session.send("Network.enable")
+        received: list[float] = []
+        session.on("Network.loadingFinished", lambda event: received.append(event["encodedDataLength"]))
+        open_page(page, address)
+        expect(page.get_by_text("It works offline from now on.")).to_be_visible(timeout=30_000)
+        context.close()
+    assert sum(received) < SITE_BYTES
+
+
+def test_texts_about_self_harm(web: Path, browser: Browser) -> None:
+    with served(web / "site") as address:
+        page = browser.new_page()
+        open_page(page, address)
+        assert page.locator("#support").is_hidden()
+        page.get_by_label("Text", exact=True).fill("I want to kill myself")
+        expect(page.get_by_role("link", name="findahelpline.com")).to_be_visible()
+        expect(page.locator("#sentence .chip.plain").first).to_be_visible()
+        page.close()
+
+
+def test_a_model_that_cannot_be_loaded(web: Path, browser: Browser, tmp_path: Path) -> None:
+    shutil.copytree(web / "site", tmp_path / "site")
+    (tmp_path / "site" / "model.onnx.gz").unlink()
+    with served(tmp_path / "site") as address:
+        page = browser.new_page()
+        page.goto(address)
+        expect(page.locator("#status")).to_have_text(
+            "The model cannot be loaded (model.onnx: HTTP 404); reload the page to try again."
+        )
+        page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1440])
+def test_the_page_is_accessible_and_fits(web: Path, browser: Browser, scheme: Any, width: int) -> None:
+    with served(web / "site") as address:
+        context = browser.new_context(
+            color_scheme=scheme, viewport={"width": width, "height": 800}, bypass_csp=True, service_workers="block"
+        )
+        page = context.new_page()
+        shifts = "globalThis.shift = 0; new PerformanceObserver((list) => {for (const entry of list.getEntries()) "
+        page.add_init_script(f"{shifts} shift += entry.value;}}).observe({{type: 'layout-shift', buffered: true}})")
+        open_page(page, address)
+        page.wait_for_timeout(200)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate("shift") < 0.1
+        results = Axe().run(page)
+        assert results.violations_count == 0, results.generate_report()
+        context.close()
+
+
+def test_the_size_of_the_page(web: Path) -> None:
+    assert sum(path.stat().st_size for path in (web / "site").iterdir()) < SITE_BYTES
+
+
+def test_labels_and_phrases_are_those_of_the_demo() -> None:
+    """The page has copies: it is built without Python."""
+    source = (WEB / "demo" / "labels.ts").read_text("utf-8")
+    for group, labels in GROUPS.items():
+        assert re.search(rf'{group}:\s+(?:"{" ".join(labels)}"\.split|\["{labels[0]}"\])', source), group
+    for label, emoji in EMOJI.items():
+        assert f'{label}: "{emoji}"' in source
+    assert json.loads((WEB / "demo" / "self_harm.json").read_text("utf-8"))["pattern"] == PHRASES.pattern
