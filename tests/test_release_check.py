@@ -51,6 +51,13 @@ def test_another_version_is_reported(check: ModuleType, tree: Path, name: str) -
     assert all("9.8" in error for error in errors) or name == "CHANGELOG.md"
 
 
+def test_the_npm_package_has_the_version_too(check: ModuleType, tree: Path) -> None:
+    (tree / "web").mkdir()
+    (tree / "web" / "package.json").write_text('{"version": "9.8.7"}', encoding="utf-8")
+    (error,) = check.versions(tree)
+    assert error.startswith("web/package.json: '9.8.7', expected ")
+
+
 def test_a_tag_needs_its_version_and_an_empty_unreleased_section(check: ModuleType, tree: Path) -> None:
     from evenmood import __version__
 
