@@ -34,7 +34,7 @@ STUDENT := $(FIT) --repeats 3 --max-length 128 --vectors encoder:$(EVERYDAY) --e
   $(patsubst %,--soft-targets data/soft-%.parquet,goemotions $(if $(TWEETS_TO_LABEL),tweets) varied written-varied written)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest test-web check train web data data-demo docs hub-tour teacher everyday-teacher soft-targets default-model accurate-model screenshot sample-report bench-demo bench bench-quick clean
+.PHONY: help demo test test-lowest test-web check train web data data-demo docs hub-tour teacher everyday-teacher soft-targets default-model accurate-model screenshot sample-report bench-demo bench bench-quick bench-web release-check clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -96,6 +96,9 @@ bench-demo: $(VENV)/dev ## measure the demo under load: start, answers, a table,
 bench: $(VENV)/dev ## evenmood beside its peers, in a quarter of an hour: make bench DATA=... (BENCH="--teacher ... --roberta ...")
 	$(BIN)/python -m benchmarks.bench results/bench.json --data $(DATA) $(BENCH)
 
+bench-web: $(VENV)/dev web web/bench/node_modules/.package-lock.json ## measure the npm package beside transformers.js: make bench-web DATA=...
+	$(BIN)/python -m benchmarks.web results/web.json --data $(DATA)
+
 bench-quick: $(VENV)/dev ## fail if evenmood is slower than recorded, against its own unfolded graph
 	$(BIN)/python -m benchmarks.bench --quick
 
@@ -142,11 +145,14 @@ accurate-model: everyday-teacher ## train, measure and bundle the accurate model
 	$(BIN)/python -m train bundle models/accurate-0 models/accurate-1 --package evenmood/accurate_model --results results/accurate_model.json \
 	  --terms train/release/accurate_model_terms.md
 
+release-check: $(VENV)/release ## build, install and try what a release would publish (TAG=vX.Y.Z: under this tag)
+	$(BIN)/python .ci/release_check.py $(TAG:%=--tag %)
+
 clean: ## remove what the targets made, except trained models
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache
 
-web/node_modules/.package-lock.json: web/package.json web/package-lock.json
-	cd web && npm ci --ignore-scripts --no-audit --no-fund
+web/node_modules/.package-lock.json web/bench/node_modules/.package-lock.json: %/node_modules/.package-lock.json: %/package.json %/package-lock.json
+	cd $* && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 $(BIN)/python:
@@ -171,4 +177,8 @@ $(VENV)/data: $(SOURCES) | $(VENV)/pip
 
 $(VENV)/dev: $(SOURCES) | $(VENV)/pip
 	$(PIP) --editable ".[eval,parquet,ray,xlsx]" --group dev --group train --group $(GPU) --group data --group space
+	@touch $@
+
+$(VENV)/release: $(SOURCES) | $(VENV)/dev
+	$(PIP) --group release
 	@touch $@

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,19 +68,23 @@ def run(build: Path, say: Say, results: Path, document: Path, generated: Path | 
     write_text(results, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     folder = document.parent / "figures" / "dataset"
     draw(build, folder)
-    cards.render(
+    write_text(document, rendered(content, folder.relative_to(document.parent).as_posix()))
+    if generated is not None:
+        kept.keep(build, set(read_rows(build, verify.STAGE)["id"].to_pylist()), generated)
+    say(f"{document} and {results} written")
+
+
+def rendered(content: Mapping[str, Any], figures_folder: str) -> str:
+    """The document, from the content of a results file and the path from the document to its figures."""
+    return cards.rendered(
         TEMPLATE,
-        document,
         **{**content, "missing": sorted(((int(size), lacking) for size, lacking in content["missing"].items()))},
         labels=LABELS,
         groups=GROUP_OF,
         starved_below=STARVED,
         words=WORDS,
-        figures=folder.relative_to(document.parent).as_posix(),
+        figures=figures_folder,
     )
-    if generated is not None:
-        kept.keep(build, set(read_rows(build, verify.STAGE)["id"].to_pylist()), generated)
-    say(f"{document} and {results} written")
 
 
 def draw(build: Path, folder: Path) -> None:

@@ -139,6 +139,7 @@ def test_a_long_stream_keeps_its_order(model: EmotionClassifier) -> None:
     assert [json.loads(line)["i"] for line in printed.splitlines()] == list(range(20_000))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="getrusage counts memory in kB on Linux alone")
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     script = (
         "import resource, sys; from evenmood.cli import commands as cli\n"
@@ -217,11 +218,6 @@ def test_emotions_only(kind: str, table: Path, tmp_path: Path) -> None:
     evenmood("predict", whole, out, "--emotions-only", "--id", "id", "--overwrite")  # its own columns are replaced
     assert _columns(out) == ["id", *HEADER[2:]]
     assert "--id requires --emotions-only" in evenmood("predict", table, "--id", "id", code=2)[1]
-    problem = "--emotions-only requires --engine local"
-    assert (
-        kind != "parquet"
-        or problem in evenmood("predict", whole, out, "--overwrite", "--emotions-only", "--engine", "ray", code=2)[1]
-    )
     assert (
         kind == "jsonl" or "no column 'key'" in evenmood("predict", whole, "--emotions-only", "--id", "key", code=2)[1]
     )
@@ -261,6 +257,7 @@ def test_standard_output_on_a_full_disk(table: Path) -> None:
     assert done.stderr.decode() == "error: No space left on device\n"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs mount")
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -278,6 +275,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
         subprocess.run(["umount", str(disk)], check=True)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to a single process")
 def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
     source = tmp_path / "in.csv"
     source.write_text("text\n" + "so happy to be here\n" * 400_000)
@@ -294,6 +292,7 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
 def test_a_reader_that_has_seen_enough(table: Path) -> None:
     rows = "text\n" + "so happy to be here\n" * 30_000
     command = f"'{sys.executable}' -m evenmood predict - --input-format csv | head -n 1"

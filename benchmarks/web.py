@@ -1,0 +1,186 @@
+"""The npm package beside transformers.js, in Chromium and in Node: `make bench-web DATA=...`.
+
+transformers.js runs a RoBERTa of the size of SamLowe/roberta-base-go_emotions in int8; its weights are random, which
+takes the same time. Every peer starts in a new browser context without a cache, or in a new process, round by round.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import numpy as np
+
+from benchmarks.arguments import benchmark, check_out
+from benchmarks.bench import machine, write
+from benchmarks.prepare import prepare_roberta
+from docs.screenshot import chromium
+from evenmood import EmotionClassifier
+from evenmood.data.splits import load_split
+from evenmood.model.loading import BUNDLED
+
+WEB = Path(__file__).parent.parent / "web"
+ROUNDS = 3
+PEERS = {"fast": "evenmood", "accurate": "evenmood", "roberta": "transformers.js"}
+"""Model, and the package that runs it."""
+ALONE = {"fast": 500, "accurate": 200, "roberta": 100}
+TOGETHER = {"fast": 4_000, "accurate": 400, "roberta": 128}
+"""Texts that are timed one by one, and together."""
+THREADS = (1, 2)
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.web", description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path, help="results file to write")
+    parser.add_argument("--data", required=True, help="data set: its test texts are read")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    options = parser.parse_args()
+    check_out(parser, options.out)
+    if not (WEB / "bench" / "node_modules").is_dir() or not (WEB / "dist").is_dir():
+        parser.error("the npm package is not built; run: make web bench-web")
+    write(options.out, measure(options.data, options.rounds))
+
+
+def measure(data: str, rounds: int) -> dict[str, Any]:
+    """Timings of every peer, medians over rounds, and how far the answers in a browser differ from Python's."""
+    texts = list(load_split(data, "test").texts)
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(temporary)
+        (root / "web").symlink_to(WEB)
+        for model, folder in BUNDLED.items():
+            shutil.copytree(WEB.parent / "evenmood" / folder, root / "models" / model)
+        _roberta(root, list(load_split(data, "train").texts))
+        found: dict[tuple[str, str], list[dict[str, float]]] = {}
+        for _ in range(rounds):
+            for model, peer in PEERS.items():
+                inputs = {"alone": texts[: ALONE[model]], "together": texts[: TOGETHER[model]]}
+                for threads in THREADS:
+                    place = f"Chromium, {threads} thread{'s' * (threads > 1)}"
+                    found.setdefault((model, place), []).append(_in_browser(root, model, peer, threads, inputs))
+                found.setdefault((model, "Node"), []).append(_in_node(root, model, peer, inputs))
+        differences = {model: _difference(root, model, texts[:400]) for model in BUNDLED}
+    rows = [
+        {"model": model, "package": PEERS[model], "where": place} | _medians(runs)
+        for (model, place), runs in found.items()
+    ]
+    return {
+        "machine": machine(),
+        "rounds": rounds,
+        "peers": rows,
+        "differences": differences,
+        "site_bytes": sum(path.stat().st_size for path in (WEB / "site").iterdir()),
+    }
+
+
+def _roberta(root: Path, texts: list[str]) -> None:
+    """RoBERTa in the layout that transformers.js expects."""
+    prepare_roberta(root, None, texts)
+    target = root / "models" / "roberta"
+    shutil.copytree(root / "roberta", target, ignore=shutil.ignore_patterns("*.safetensors"))
+    (target / "onnx").mkdir()
+    shutil.move(root / "roberta-int8.onnx", target / "onnx" / "model_quantized.onnx")
+
+
+def _in_browser(root: Path, model: str, peer: str, threads: int, inputs: dict[str, list[str]]) -> dict[str, float]:
+    with _served(root) as address, chromium() as browser:
+        context = browser.new_context()
+        page = context.new_page()
+        session = context.new_cdp_session(page)
+        session.send("Network.enable")
+        received: list[float] = []
+        session.on("Network.loadingFinished", lambda event: received.append(event["encodedDataLength"]))
+        page.set_default_timeout(600_000)
+        page.goto(f"{address}/web/bench/browser.html")
+        page.wait_for_function("document.title === 'ready'")
+        timing = page.evaluate(
+            "([peer, model, threads, alone, together]) => time(peer, model, threads, alone, together)",
+            [peer, f"{address}/models/{model}/", threads, inputs["alone"], inputs["together"]],
+        )
+        context.close()
+    return _figures(timing, len(inputs["together"])) | {"megabytes": sum(received) / 1e6}
+
+
+def _in_node(root: Path, model: str, peer: str, inputs: dict[str, list[str]]) -> dict[str, float]:
+    done = subprocess.run(
+        ["node", "bench/node.mjs", peer, f"{root}/models/{model}/"],
+        cwd=WEB,
+        input=json.dumps(inputs),
+        capture_output=True,
+        text=True,
+        check=True,
+        env={name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")},
+    )
+    return _figures(json.loads(done.stdout.splitlines()[-1]), len(inputs["together"]))
+
+
+def _figures(timing: dict[str, Any], texts: int) -> dict[str, float]:
+    return {
+        "start_s": timing["start"] / 1000,
+        "p50_ms": float(np.percentile(timing["each"], 50)),
+        "p99_ms": float(np.percentile(timing["each"], 99)),
+        "texts_per_s": 1000 * texts / timing["together"],
+    }
+
+
+def _medians(runs: list[dict[str, float]]) -> dict[str, float]:
+    return {name: round(statistics.median(run[name] for run in runs), 3) for name in runs[0]}
+
+
+def _difference(root: Path, model: str, texts: list[str]) -> dict[str, float]:
+    """Absolute difference of probabilities between Chromium and Python, and the share of texts with other labels."""
+    with _served(root) as address, chromium() as browser:
+        page = browser.new_page()
+        page.set_default_timeout(600_000)
+        page.goto(f"{address}/web/test/browser.html")
+        page.wait_for_function("document.title === 'ready'")
+        answer = page.evaluate(
+            "([texts, model]) => probabilities(texts, 1, model)", [texts, f"{address}/models/{model}/"]
+        )
+    classifier = EmotionClassifier.from_pretrained(model)
+    theirs, ours = np.array(answer["rows"], np.float32), classifier.predict_proba(texts)
+    pairs = zip(classifier.apply_thresholds(theirs), classifier.apply_thresholds(ours), strict=True)
+    changed = sum(one.labels != other.labels for one, other in pairs)
+    difference = np.abs(theirs - ours)
+    return {
+        "texts": len(texts),
+        "largest": float(difference.max()),
+        "mean": float(difference.mean()),
+        "texts_with_other_labels": changed / len(texts),
+    }
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    def end_headers(self) -> None:
+        self.send_header("Cross-Origin-Opener-Policy", "same-origin")
+        self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
+        super().end_headers()
+
+    def log_message(self, *arguments: Any) -> None:
+        pass
+
+
+@contextmanager
+def _served(folder: Path) -> Iterator[str]:
+    """Serve a folder on loopback, with the headers that threads in WebAssembly require; yield its address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, directory=str(folder)))
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+if __name__ == "__main__":
+    benchmark(main)

@@ -1,0 +1,55 @@
+// What is compared: each peer loads a model and gives a function from texts to labels.
+
+/** Peers by name; `load` takes the address of the model and a number of threads. */
+export const PEERS = {
+  evenmood: async (model, threads, runtime) => {
+    const { EmotionClassifier } = await import("evenmood");
+    const ort = await import(runtime ?? "onnxruntime-web/wasm");
+    if (!runtime) ort.env.wasm.numThreads = threads;
+    const classifier = await EmotionClassifier.fromPretrained(model, { runtime: ort });
+    return async (texts) => (await classifier.predict(texts)).map((prediction) => prediction.labels);
+  },
+  "transformers.js": async (model, threads, runtime) => {
+    const { pipeline, env } = await import("@huggingface/transformers");
+    env.allowRemoteModels = false;
+    env.localModelPath = model.replace(/[^/]+\/$/, "");
+    env.useBrowserCache = false;
+    if (!runtime) {
+      env.backends.onnx.wasm.numThreads = threads;
+      env.backends.onnx.wasm.wasmPaths = new URL("node_modules/onnxruntime-web/dist/", import.meta.url).href;
+    }
+    const classify = await pipeline("text-classification", model.split("/").at(-2), {
+      dtype: "q8",
+      device: runtime ? "cpu" : "wasm",
+    });
+    return async (texts) => {
+      const found = [];
+      for (let start = 0; start < texts.length; start += 32) {
+        const rows = await classify(texts.slice(start, start + 32), { top_k: null });
+        found.push(...rows.map((scores) => scores.filter(({ score }) => score >= 0.5).map(({ label }) => label)));
+      }
+      return found;
+    };
+  },
+};
+
+/**
+ * Time a peer.
+ *
+ * @returns Milliseconds until the first answer, of each text alone, and of all texts together.
+ */
+export async function time(peer, model, threads, alone, together, runtime) {
+  const began = performance.now();
+  const classify = await PEERS[peer](model, threads, runtime);
+  await classify(alone.slice(0, 1));
+  const start = performance.now() - began;
+  const each = [];
+  for (const text of alone) {
+    const before = performance.now();
+    await classify([text]);
+    each.push(performance.now() - before);
+  }
+  const before = performance.now();
+  await classify(together);
+  return { start, each, together: performance.now() - before };
+}
