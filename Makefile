@@ -34,7 +34,7 @@ STUDENT := $(FIT) --repeats 3 --max-length 128 --vectors encoder:$(EVERYDAY) --e
   $(patsubst %,--soft-targets data/soft-%.parquet,goemotions $(if $(TWEETS_TO_LABEL),tweets) varied written-varied written)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest check train data data-demo docs hub-tour teacher everyday-teacher soft-targets default-model accurate-model screenshot sample-report bench-demo bench bench-quick clean
+.PHONY: help demo test test-lowest check train data data-demo docs docs-site hub-tour teacher everyday-teacher soft-targets default-model accurate-model screenshot sample-report bench-demo bench bench-quick clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -72,6 +72,9 @@ data-demo: $(VENV)/dev ## build the data set from a bundled miniature, offline, 
 
 docs: $(VENV)/dev ## write the measured figures into README.md and docs/performance.md
 	$(BIN)/python docs/build.py
+
+docs-site: $(VENV)/docs ## build the documentation site in build/docs-site/site; a broken link fails
+	$(BIN)/python docs/build_site.py build/docs-site
 
 hub-tour: $(VENV)/dev ## publish, train, push, load back and deploy on a Hub of its own, on loopback
 	$(BIN)/python -m tests.hub_tour
@@ -157,6 +160,10 @@ $(VENV)/train: $(SOURCES) | $(VENV)/pip
 
 $(VENV)/data: $(SOURCES) | $(VENV)/pip
 	$(PIP) --editable . --group data
+	@touch $@
+
+$(VENV)/docs: $(SOURCES) | $(VENV)/pip
+	$(PIP) --editable . --group docs
 	@touch $@
 
 $(VENV)/dev: $(SOURCES) | $(VENV)/pip

@@ -67,8 +67,7 @@ def readme_table() -> str:
         f"model is {ratios['roberta_float32']['median']:,.0f} times as fast as RoBERTa-base\n"
         f"in float32, and {ratios['roberta_int8']['median']:,.0f} times as fast as its int8 form; the accurate model "
         f"{ratios['roberta_float32']['median'] / ratios['accurate']['median']:,.1f} and "
-        f"{ratios['roberta_int8']['median'] / ratios['accurate']['median']:,.1f} times. "
-        "[How it was measured](docs/performance.md): `make bench`."
+        f"{ratios['roberta_int8']['median'] / ratios['accurate']['median']:,.1f} times."
     )
 
 
