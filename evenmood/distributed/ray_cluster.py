@@ -112,6 +112,7 @@ def predict_file(
     added: Sequence[str],
     arguments: dict[str, Any],
     address: str | None,
+    kept: Sequence[str] | None = None,
 ) -> Iterator[tuple[Any, float]]:
     """A Parquet file with emotions, piece by piece, in its order, and the share of it that is done.
 
@@ -124,9 +125,10 @@ def predict_file(
         added: Names of the columns that are added.
         arguments: Of `Predictor`.
         address: Of a cluster; one of this machine alone is started if left out.
+        kept: Columns of the file that are written before the added ones; None writes all.
 
     Yields:
-        Arrow tables with all columns; the added ones are null where the text is.
+        Arrow tables with the kept columns and the added ones, which are null where the text is.
     """
     import pyarrow
     from pyarrow import parquet
@@ -140,14 +142,15 @@ def predict_file(
         raise damaged(source, error) from None
     schema = about.schema.to_arrow_schema()
     once_each(schema.names, source)
-    has_column(column, schema.names, source)
-    scored.check_free(source, schema.names, added)
+    for name in (column, *(kept or ())):
+        has_column(name, schema.names, source)
+    scored.check_free(source, schema.names if kept is None else kept, added)
     kind = schema.field(column).type
     if pyarrow.types.is_dictionary(kind):
         kind = kind.value_type
     if kind not in (pyarrow.string(), pyarrow.large_string(), pyarrow.string_view(), pyarrow.null()):
         raise DataError(f"{source}: {column!r} holds {kind}, not strings")
-    wanted = scored.schema_with(Chunk(schema.names, [], schema), "parquet", added)
+    wanted = scored.schema_with(Chunk(schema.names, [], schema), "parquet", added, kept)
     if about.num_rows == 0:
         yield wanted.empty_table(), 1.0
         return
@@ -161,7 +164,7 @@ def predict_file(
         ]
         predicted = ray.data.from_arrow_refs(pieces).map_batches(
             Predictor,
-            fn_constructor_kwargs=arguments | {"source": str(Path(source).resolve())},
+            fn_constructor_kwargs=arguments | {"source": str(Path(source).resolve()), "kept": kept},
             fn_kwargs={"column": column, "schema": wanted, "size": PIECE_ROWS},
             batch_size=None,
             batch_format="pyarrow",
@@ -179,7 +182,13 @@ class Predictor:
     """
 
     def __init__(
-        self, source: str, model: str | None, revision: str | None, chosen: Sequence[str], proba: bool
+        self,
+        source: str,
+        model: str | None,
+        revision: str | None,
+        chosen: Sequence[str],
+        proba: bool,
+        kept: Sequence[str] | None,
     ) -> None:
         """Note what to load.
 
@@ -189,16 +198,17 @@ class Predictor:
             revision: As there.
             chosen: Labels to choose from.
             proba: Whether each label's probability is added too.
+            kept: As in `predict_file`.
         """
         import pyarrow
 
         self._classifier: EmotionClassifier | None = None
         self._model, self._revision = model, revision
-        self._chosen, self._proba = list(chosen), proba
+        self._chosen, self._proba, self._kept = list(chosen), proba, kept
         self._source, self._group, self._rows = source, -1, pyarrow.table({})
 
     def __call__(self, pieces: Any, column: str, schema: Any, size: int) -> Any:
-        """Pieces of the file with the added columns; a row whose text is null has null in them."""
+        """The kept and added columns of pieces of the file; the added ones are null where the text is."""
         import pyarrow
 
         found = [self._predict(piece, column, schema, size) for piece in pieces.to_pylist()]
@@ -217,7 +227,7 @@ class Predictor:
             except (pyarrow.ArrowException, OSError, ValueError) as error:
                 raise damaged(self._source, error) from None
         rows = self._rows.slice(piece["first"], size)
-        found, _ = scored.arrow_with_emotions(self._classifier, rows, column, self._chosen, self._proba)
+        found, _ = scored.arrow_with_emotions(self._classifier, rows, column, self._chosen, self._proba, self._kept)
         return found.cast(schema)
 
 
@@ -236,7 +246,7 @@ def write_file(
     Args:
         pieces: As `predict_file` gives them.
         target: File to write.
-        column: Column of the texts.
+        column: Column of the texts, for messages.
         source: The file they came from, for messages.
         on_bad: Called with what is wrong with a row, and where; if it returns, the row is left out.
         advance: Called with the rows done and the share of them.
@@ -251,16 +261,16 @@ def write_file(
         try:
             for piece, done in pieces:
                 writer = writer or parquet.ParquetWriter(file, piece.schema)
-                texts = piece[column]
-                if strict and texts.null_count:
-                    for row, null in enumerate(texts.is_null().to_pylist(), number + 1):
+                emotions = piece[scored.ADDED[0]]  # null where the text is, and always written
+                if strict and emotions.null_count:
+                    for row, null in enumerate(emotions.is_null().to_pylist(), number + 1):
                         if null:
                             on_bad(f"{source}, row {row}: {column!r} is None, not a string")
                 number += piece.num_rows
-                piece = piece.filter(texts.is_valid()) if strict and texts.null_count else piece
+                piece = piece.filter(emotions.is_valid()) if strict and emotions.null_count else piece
                 writer.write_table(piece)
                 written += piece.num_rows
-                missing += piece[column].null_count
+                missing += piece[scored.ADDED[0]].null_count
                 advance(number, done)
         finally:
             if writer:
