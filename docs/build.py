@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import DOCUMENT, document, readme_table
+from benchmarks import speed_figure
+from benchmarks.report import DOCUMENT, document, readme_table, speeds
+from data_build.publishing import report as dataset
 from data_build.written import written_votes
 from docs.examples import python_output, shell_output
 from evenmood import EKMAN, GROUP_OF, LABELS
@@ -16,6 +18,7 @@ from train.experiments import report as experiments
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+DATASET = ROOT / "docs/dataset.md"
 EXPERIMENTS = ROOT / "docs/experiments.md"
 WRITTEN = ROOT / "docs/written.md"
 OURS = {"fast": "default_model", "accurate": "accurate_model"}
@@ -38,6 +41,7 @@ def main() -> None:
     """Write the documents anew, or compare."""
     made = {
         DOCUMENT: document(),
+        DATASET: dataset.document_of(ROOT / "results/dataset.json"),
         EXPERIMENTS: experiments.document(ROOT / "results/experiments.json"),
         WRITTEN: written_votes.document(ROOT / "results/written.json"),
     }
@@ -45,6 +49,12 @@ def main() -> None:
         text = page.read_text(encoding="utf-8")
         if page not in made and PART.search(text):
             made[page] = build(text)
+    if "--check" not in sys.argv:
+        speed_figure.draw(speeds())
+    elif not speed_figure.is_current(speeds()):
+        sys.exit(
+            f"error: {speed_figure.FIGURE.relative_to(ROOT)} is out of date with the results files; run: make docs"
+        )
     for path, new in made.items():
         old = path.read_text(encoding="utf-8") if path.exists() else ""
         if "--check" not in sys.argv:

@@ -8,6 +8,8 @@ from urllib.parse import unquote, urlsplit
 
 LOADED = {"img": "src", "script": "src", "iframe": "src", "source": "src", "video": "src", "link": "href"}
 """Attribute of each element that makes a browser load something."""
+LINKS = ("canonical", "next", "prev")
+"""Relations of `link` elements that load nothing."""
 
 
 class _Page(HTMLParser):
@@ -26,7 +28,7 @@ class _Page(HTMLParser):
         self.anchors |= {value for name in ("id", "name") if (value := values.get(name))}
         if tag == "a" and (link := values.get("href")):
             self.links.append(link)
-        if tag in LOADED and (source := values.get(LOADED[tag])):
+        if tag in LOADED and values.get("rel") not in LINKS and (source := values.get(LOADED[tag])):
             self.loaded.append(source)
 
 
