@@ -70,8 +70,9 @@ data: $(VENV)/data ## build the data set, but for the review: make data DATA=...
 data-demo: $(VENV)/dev ## build the data set from a bundled miniature, offline, all stages, in a minute
 	$(BIN)/python -m tests.data_demo
 
-docs: $(VENV)/dev ## write the measured figures into README.md and docs/performance.md
+docs: $(VENV)/dev ## write measured figures, the output of examples and error messages into README.md and docs/
 	$(BIN)/python docs/build.py
+	$(BIN)/python -m tests.errors
 
 docs-site: $(VENV)/docs ## build the documentation site in build/docs-site/site; a broken link fails
 	$(BIN)/python docs/build_site.py build/docs-site
