@@ -34,7 +34,7 @@ STUDENT := $(FIT) --repeats 3 --max-length 128 --vectors encoder:$(EVERYDAY) --e
   $(patsubst %,--soft-targets data/soft-%.parquet,goemotions $(if $(TWEETS_TO_LABEL),tweets) varied written-varied written)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest check train data data-demo docs docs-site hub-tour teacher everyday-teacher soft-targets default-model accurate-model screenshot sample-report bench-demo bench bench-quick clean
+.PHONY: help demo test test-lowest check train data data-demo docs docs-site hub-tour teacher everyday-teacher soft-targets default-model accurate-model screenshot sample-report bench-demo bench bench-quick release-check clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -140,6 +140,9 @@ accurate-model: everyday-teacher ## train, measure and bundle the accurate model
 	$(BIN)/python -m train bundle models/accurate-0 models/accurate-1 --package evenmood/accurate_model --results results/accurate_model.json \
 	  --terms train/release/accurate_model_terms.md
 
+release-check: $(VENV)/release ## build, install and try what a release would publish; make release-check TAG=v0.2.0 for a tag
+	$(BIN)/python .ci/release_check.py $(TAG:%=--tag %)
+
 clean: ## remove what the targets made, except trained models
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache
 
@@ -169,4 +172,8 @@ $(VENV)/docs: $(SOURCES) | $(VENV)/pip
 
 $(VENV)/dev: $(SOURCES) | $(VENV)/pip
 	$(PIP) --editable ".[eval,parquet,ray,xlsx]" --group dev --group train --group $(GPU) --group data --group space
+	@touch $@
+
+$(VENV)/release: $(SOURCES) | $(VENV)/dev
+	$(PIP) --group release
 	@touch $@

@@ -7,7 +7,7 @@ from evenmood.prediction import LabelScore, Prediction, WordWeight
 from evenmood.text.normalization import clean
 from evenmood.text_classification import pipeline
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "EKMAN",

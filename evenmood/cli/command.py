@@ -1,5 +1,6 @@
 """Exit codes and one-line error messages shared by all commands."""
 
+import errno
 import json
 import os
 import sys
@@ -101,16 +102,24 @@ def run(app: Callable[..., Any], prog_name: str, arguments: Sequence[str] | None
         except Exception as error:
             if debug:
                 raise
-            code, message = describe(error)
+            code, message = (1, "") if closed_pipe(error) else describe(error)
     try:
         sys.stdout.flush()
     except OSError as error:
-        if code == 0 and not isinstance(error, BrokenPipeError):
+        if code == 0 and not closed_pipe(error):
             code, message = describe(error)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left has nowhere to go: no second try at exit
     if message:
         print(f"error: {message}", file=sys.stderr)
     sys.exit(code)
+
+
+def closed_pipe(error: Exception) -> bool:
+    """Whether the reader of a pipe has closed it; Windows reports an invalid argument, without a file name."""
+    if isinstance(error, BrokenPipeError):
+        return True
+    invalid = isinstance(error, OSError) and error.errno == errno.EINVAL and error.filename is None
+    return sys.platform == "win32" and invalid
 
 
 def describe(error: Exception) -> tuple[int, str]:

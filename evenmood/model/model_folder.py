@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from numbers import Real
 from pathlib import Path
+from time import sleep
 from typing import Any, Literal
 
 from evenmood.errors import EvenmoodError, ModelError, UsageError
@@ -34,6 +35,8 @@ NOTE_START = "**The thresholds below were measured;"
 NOTE = re.compile(rf"\n{re.escape(NOTE_START)}.*\n")
 TRIES = 100
 """Times that a folder is moved into place while others write to the same."""
+PAUSE = 0.01
+"""Seconds between tries where a folder is in use."""
 CARD_ID = "OWNER/MODEL"
 """Stands in the card of a model that has no place on the Hub yet."""
 
@@ -346,8 +349,15 @@ def _move(work: Path, target: Path, overwrite: bool) -> None:
         with tempfile.TemporaryDirectory(prefix=f".{target.name}-old-", dir=target.parent) as place:
             old = Path(place) / "model"
             if overwrite:
-                with suppress(FileNotFoundError):
+                try:
                     target.rename(old)
+                except FileNotFoundError:
+                    pass
+                except PermissionError:  # on Windows also while somebody reads a file in it
+                    if attempt == TRIES - 1:
+                        raise
+                    sleep(PAUSE)
+                    continue
             else:
                 with suppress(OSError):  # there is none, or somebody else has put something in it
                     target.rmdir()

@@ -1,0 +1,276 @@
+"""Check what a release would publish: `make release-check`, in about ten minutes; needs a package index.
+
+Versions and figures agree in every document; the source distribution and the wheel build and have valid metadata; the
+wheel, without extras and with each of them, runs README's quickstart in a fresh environment.
+"""
+
+import argparse
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import tomllib
+import venv
+import zipfile
+from collections.abc import Callable, Sequence
+from email.parser import HeaderParser
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+DIST = ROOT / "dist"
+MODELS = ("default_model", "accurate_model")
+TABLE = "id,text,date,product\n1,Thank you!,2026-01-05,kettle\n2,Oh no,2026-01-06,toaster\n"
+"""The table of README's commands: comments.csv."""
+EXTRAS = {
+    "parquet": ["evenmood predict comments.csv out.parquet", "evenmood predict out.parquet --emotions-only --proba"],
+    "ray": [
+        "evenmood predict comments.csv in.parquet",
+        "evenmood predict in.parquet out.parquet --engine ray --emotions-only --id text",
+    ],
+    "eval": ["python -c 'import evenmood.evaluation.metrics as metrics; print(metrics.score)'"],
+    "xlsx": ["evenmood predict comments.csv out.xlsx", "evenmood predict out.xlsx --emotions-only --proba"],
+}
+"""What each extra adds, as commands."""
+SCORE_TOLERANCE = 0.02
+"""Between scores in a card and those of this machine, whose rounding of small integers may differ."""
+
+
+class CheckError(Exception):
+    """A failed check, in one line."""
+
+
+def versions(root: Path = ROOT, tag: str | None = None) -> list[str]:
+    """Differences between the package's version and those in the documents and the tag."""
+    text = {
+        name: (root / name).read_text(encoding="utf-8")
+        for name in ("evenmood/__init__.py", "CHANGELOG.md", "CITATION.cff", "SECURITY.md", "docs/sample-report.html")
+    }
+    version = _first(r'^__version__ = "(.+)"$', text["evenmood/__init__.py"])
+    day = _first(rf"^## \[{re.escape(version)}\] - (\d{{4}}-\d\d-\d\d)$", text["CHANGELOG.md"])
+    expected = {
+        "CHANGELOG.md: latest version": (_first(r"^## \[(\d.*?)\]", text["CHANGELOG.md"]), version),
+        "CHANGELOG.md: link": (_first(r"^\[Unreleased\]: .*/v(.+)\.\.\.HEAD$", text["CHANGELOG.md"]), version),
+        "CITATION.cff: version": (_first(r"^version: (.+)$", text["CITATION.cff"]), version),
+        "CITATION.cff: date-released": (_first(r"^date-released: (.+)$", text["CITATION.cff"]), day),
+        "SECURITY.md: supported version": (
+            _first(r"^\| ([\d.]+) \| yes \|$", text["SECURITY.md"]),
+            ".".join(version.split(".")[:2]),
+        ),
+        "docs/sample-report.html": (_first(r'content="evenmood (.+?)"', text["docs/sample-report.html"]), version),
+    }
+    if tag is not None:
+        expected["tag"] = (tag, f"v{version}")
+        expected["CHANGELOG.md: entries under Unreleased"] = (
+            _first(r"^## \[Unreleased\]\s*((?s:.*?))\s*^## \[", text["CHANGELOG.md"]) or "none",
+            "none",
+        )
+    return [f"{name}: {found!r}, expected {wanted!r}" for name, (found, wanted) in expected.items() if found != wanted]
+
+
+def _first(pattern: str, text: str) -> str:
+    found = re.search(pattern, text, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def documents() -> list[str]:
+    """Documents that differ from what the results files give."""
+    from data_build.publishing import report
+    from train.release import quality_log
+
+    errors = []
+    done = subprocess.run([sys.executable, "docs/build.py", "--check"], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        errors.append(done.stderr.strip().removeprefix("error: "))
+    content = json.loads((ROOT / "results/dataset.json").read_text(encoding="utf-8"))
+    if report.rendered(content, "figures/dataset") != (ROOT / "docs/dataset.md").read_text(encoding="utf-8"):
+        errors.append("docs/dataset.md differs from results/dataset.json; run: python -m data_build report")
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder) / "log.md"
+        quality_log.write_document(ROOT / "results/quality-log.jsonl", written)
+        if written.read_bytes() != (ROOT / "docs/quality-log.md").read_bytes():
+            errors.append("docs/quality-log.md differs from results/quality-log.jsonl; run: python -m train log")
+    return errors
+
+
+def models() -> list[str]:
+    """Differences between bundled models, their cards and their results files."""
+    return [error for name in MODELS for error in model(ROOT / "evenmood" / name, ROOT / f"results/{name}.json")]
+
+
+def model(folder: Path, results: Path) -> list[str]:
+    """Differences between a bundled model, its card and its results file."""
+    from evenmood.model.model_folder import CARD_FILE, PREDICTING_FILES, read_info
+    from train.release.card import write_card
+
+    errors = []
+    info, recorded = read_info(folder), json.loads(results.read_text(encoding="utf-8"))
+    if {name: (folder / name).stat().st_size for name in PREDICTING_FILES} != recorded["bytes"]:
+        errors.append(f"{results.name}: the sizes of files are not those of {folder.name}")
+    differences = {abs(value - recorded["thresholds"].get(label, 1)) for label, value in info.thresholds.items()}
+    if max(differences) > 1e-6:  # results files have six digits
+        errors.append(f"{results.name}: the thresholds are not those of {folder.name}")
+    with tempfile.TemporaryDirectory() as place:
+        again = Path(place) / folder.name
+        shutil.copytree(folder, again)
+        write_card(again)
+        old, new = ((one / CARD_FILE).read_text(encoding="utf-8") for one in (folder, again))
+    (old_widget, old_rest), (new_widget, new_rest) = _card_parts(old), _card_parts(new)
+    if old_rest != new_rest:
+        errors.append(f"{folder.name}/{CARD_FILE}: figures or version are not those of the model's training record")
+    moved = [abs(score - new_widget[key]) for key, score in old_widget.items() if key in new_widget] or [1.0]
+    if max(moved) > SCORE_TOLERANCE:
+        errors.append(f"{folder.name}/{CARD_FILE}: example scores differ from the model's by {max(moved):.3f}")
+    return errors
+
+
+def _card_parts(card: str) -> tuple[dict[tuple[str, str], float], list[str]]:
+    """Scores of a card's examples by text and label, and the other figures in it."""
+    widget = _first(r"^widget:\n((?s:.*?))^\w", card)
+    scores = {}
+    for example in widget.split("- text: ")[1:]:
+        for label, score in re.findall(r"- label: (\w+)\s+score: ([\d.]+)", example):
+            scores[example.splitlines()[0], label] = float(score)
+    return scores, re.findall(r"\d+\.\d+", card.replace(widget, ""))
+
+
+def build() -> list[str]:
+    """Build both distributions; errors of their metadata and content."""
+    DIST.mkdir(exist_ok=True)
+    for old in DIST.glob("evenmood-*"):
+        old.unlink()
+    _run([sys.executable, "-m", "build", "--outdir", str(DIST), str(ROOT)])
+    files = sorted(DIST.glob("evenmood-*"))
+    _run([sys.executable, "-m", "twine", "check", "--strict", *map(str, files)])
+    return contents(files)
+
+
+def contents(files: Sequence[Path]) -> list[str]:
+    """Files that a distribution lacks, and links of its description that lead nowhere on the package index."""
+    errors = []
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for file in files:
+        if file.suffix == ".whl":
+            with zipfile.ZipFile(file) as wheel:
+                names = wheel.namelist()
+                (name,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+                about = HeaderParser().parsestr(wheel.read(name).decode())
+        else:
+            with tarfile.open(file) as source:
+                names = [name.partition("/")[2] for name in source.getnames()]
+                content = source.extractfile(f"{file.name.removesuffix('.tar.gz')}/PKG-INFO")
+                about = HeaderParser().parsestr(content.read().decode() if content else "")
+        absent = [f"evenmood/{model}/model.onnx" for model in MODELS if f"evenmood/{model}/model.onnx" not in names]
+        errors += [f"{file.name}: {name} is missing" for name in absent]
+        if set(about.get_all("Provides-Extra", [])) != set(project["optional-dependencies"]):
+            errors.append(f"{file.name}: extras are not those of pyproject.toml")
+        relative = re.findall(r"\]\((?!https?:|#)([^)]+)\)", str(about.get_payload()))
+        errors += [f"{file.name}: the description has a relative link to {link}" for link in relative[:1]]
+    return errors
+
+
+def quickstart(commands: Path, folder: Path) -> None:
+    """Run README's commands and its Python examples in order, and compare the output that README shows.
+
+    Args:
+        commands: Folder of the environment's commands.
+        folder: Folder to run in.
+
+    Raises:
+        CheckError: One fails or prints something else.
+    """
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = re.findall(r"```python\n(.*?)```(?:\s|<!--.*?-->)*(?:```text\n(.*?)```)?", readme, re.DOTALL)
+    for number, (code, output) in enumerate(shown, 1):
+        if number == 2:  # README installs it for the examples after the first
+            install(commands, "pandas")
+        printed = _run([str(commands / "python"), "-W", "ignore", "-c", code], folder)
+        if output and printed != output:
+            raise CheckError(f"README.md: example {number} printed {printed!r}, not {output!r}")
+    blocks = "".join(re.findall(r"```bash\n(.*?)```", readme, re.DOTALL))
+    run_all([line for line in blocks.splitlines() if line.startswith("evenmood ")], commands, folder)
+
+
+def run_all(lines: Sequence[str], commands: Path, folder: Path) -> None:
+    """Run commands of an environment in a folder that has a table."""
+    (folder / "comments.csv").write_text(TABLE, encoding="utf-8")
+    for line in lines:
+        program, *arguments = shlex.split(line, comments=True)
+        _run([str(commands / program), *arguments], folder)
+
+
+def install(commands: Path, *requirements: str) -> None:
+    """Install packages into an environment."""
+    pip = [sys.executable, "-m", "pip", "--python", str(commands / "python"), "--disable-pip-version-check"]
+    _run([*pip, "install", "--quiet", *requirements])
+
+
+def installed(extra: str | None) -> list[str]:
+    """Install the wheel into a fresh environment, with an extra or without, and try it."""
+    (wheel,) = DIST.glob("evenmood-*.whl")
+    with tempfile.TemporaryDirectory() as place:
+        work = Path(place) / "work"
+        work.mkdir()
+        venv.create(Path(place) / "venv", with_pip=False)
+        commands = Path(place) / "venv" / ("Scripts" if sys.platform == "win32" else "bin")
+        install(commands, f"{wheel}[{extra}]" if extra else str(wheel))
+        found = _run([str(commands / "evenmood"), "--version"], work).strip()
+        if found != wheel.name.split("-")[1]:
+            return [f"{wheel.name}: evenmood --version says {found}"]
+        quickstart(commands, work)
+        if extra:
+            run_all(EXTRAS[extra], commands, work)
+    return []
+
+
+def _run(command: Sequence[str], folder: Path = ROOT) -> str:
+    """What a command prints.
+
+    Raises:
+        CheckError: It fails; the message ends with the last line that it printed.
+    """
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=1800)
+    if done.returncode:
+        said = (done.stdout + done.stderr).strip().splitlines() or [f"exit code {done.returncode}"]
+        reason = next((line for line in reversed(said) if "error" in line.lower()), said[-1])
+        shown = " ".join([Path(command[0]).name, *command[1:]])
+        raise CheckError(f"{shown:.100}: {' '.join(reason.split())}")
+    return done.stdout
+
+
+def main() -> None:
+    """Run all checks, and exit 1 if one failed."""
+    parser = argparse.ArgumentParser(description="Check what a release would publish.")
+    parser.add_argument("--tag", help="Tag of the release, such as v1.2.3")
+    parser.add_argument("--no-install", action="store_true", help="Build, but install nothing")
+    given = parser.parse_args()
+    checks: list[tuple[str, Callable[[], list[str]]]] = [
+        ("versions", lambda: versions(tag=given.tag)),
+        ("figures in the documents", documents),
+        ("models, cards and results", models),
+        ("source distribution and wheel", build),
+    ]
+    if not given.no_install:
+        checks.append(("wheel", lambda: installed(None)))
+        checks += [(f"wheel[{extra}]", lambda extra=extra: installed(extra)) for extra in EXTRAS]  # type: ignore[misc]
+    failed = 0
+    for name, check in checks:
+        started = time.monotonic()
+        try:
+            errors = check()
+        except CheckError as failure:
+            errors = [str(failure)]
+        print(f"{'failed' if errors else 'ok':6}  {name}  ({time.monotonic() - started:.0f} s)", flush=True)
+        for error in errors:
+            print(f"error: {error}", file=sys.stderr, flush=True)
+        failed += bool(errors)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    main()
