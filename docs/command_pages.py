@@ -1,6 +1,7 @@
 """Pages of the site about the commands, from what their `--help` is made of."""
 
 import html
+import re
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
@@ -31,7 +32,7 @@ def _program(name: str, module: str) -> Iterator[str]:
     if not commands:
         yield from _command(name, command)
         return
-    yield f"{_text(command.help)}\n"
+    yield from _help(command.help)
     for word, subcommand in commands.items():
         if not subcommand.hidden:
             yield f"## {word}\n"
@@ -65,5 +66,10 @@ def _help(text: str | None) -> Iterator[str]:
 
 
 def _text(text: str | None) -> str:
-    """Help as Markdown: its backticks stay, the rest is taken literally."""
-    return html.escape(text or "", quote=False).replace("*", r"\*").replace("_", r"\_").replace("|", r"\|")
+    """Help as Markdown: code in backticks stays, the rest is taken literally."""
+    parts = re.split(r"(`[^`]+`)", text or "")
+    return "".join(part if part.startswith("`") else _literal(part) for part in parts)
+
+
+def _literal(text: str) -> str:
+    return re.sub(r"([*_|\[\]])", r"\\\1", html.escape(text, quote=False))
