@@ -140,7 +140,7 @@ accurate-model: everyday-teacher ## train, measure and bundle the accurate model
 	$(BIN)/python -m train bundle models/accurate-0 models/accurate-1 --package evenmood/accurate_model --results results/accurate_model.json \
 	  --terms train/release/accurate_model_terms.md
 
-release-check: $(VENV)/release ## build, install and try what a release would publish; make release-check TAG=v0.2.0 for a tag
+release-check: $(VENV)/release ## build, install and try what a release would publish (TAG=vX.Y.Z: under this tag)
 	$(BIN)/python .ci/release_check.py $(TAG:%=--tag %)
 
 clean: ## remove what the targets made, except trained models

@@ -63,6 +63,9 @@ def versions(root: Path = ROOT, tag: str | None = None) -> list[str]:
         ),
         "docs/sample-report.html": (_first(r'content="evenmood (.+?)"', text["docs/sample-report.html"]), version),
     }
+    if (root / "web/package.json").is_file():
+        package = json.loads((root / "web/package.json").read_text(encoding="utf-8"))
+        expected["web/package.json"] = (package["version"], version)
     if tag is not None:
         expected["tag"] = (tag, f"v{version}")
         expected["CHANGELOG.md: entries under Unreleased"] = (

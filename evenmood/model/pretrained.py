@@ -227,7 +227,7 @@ class PretrainedModel:
             token: None takes the environment's or the login's.
 
         Raises:
-            ModelError: The folder lacks Keras's files or the card; the message says which.
+            ModelError: The folder lacks the card, or Keras's files if Keras trained it; the message says which.
             HubError: No access, no network, or the Hub refuses the card.
         """
         self._check_own("pushed")
@@ -235,7 +235,8 @@ class PretrainedModel:
         if self._origin:
             pushing = token if self._token is None else self._token
             source = hub.download(self._origin.model, self._origin.commit, pushing, self._origin.cache_dir, whole=True)
-        model_folder.check_files(source, (*model_folder.KERAS_FILES, model_folder.CARD_FILE))
+        keras_files = model_folder.KERAS_FILES if self.info.kind == "bilstm" else ()
+        model_folder.check_files(source, (*keras_files, model_folder.CARD_FILE))
         with tempfile.TemporaryDirectory() as temporary:
             work = Path(temporary)
             if not self._copy(source, work):

@@ -139,6 +139,7 @@ def test_a_long_stream_keeps_its_order(model: EmotionClassifier) -> None:
     assert [json.loads(line)["i"] for line in printed.splitlines()] == list(range(20_000))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="getrusage counts memory in kB on Linux alone")
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     script = (
         "import resource, sys; from evenmood.cli import commands as cli\n"
@@ -256,6 +257,7 @@ def test_standard_output_on_a_full_disk(table: Path) -> None:
     assert done.stderr.decode() == "error: No space left on device\n"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs mount")
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -273,6 +275,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
         subprocess.run(["umount", str(disk)], check=True)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to a single process")
 def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
     source = tmp_path / "in.csv"
     source.write_text("text\n" + "so happy to be here\n" * 400_000)
@@ -289,6 +292,7 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
 def test_a_reader_that_has_seen_enough(table: Path) -> None:
     rows = "text\n" + "so happy to be here\n" * 30_000
     command = f"'{sys.executable}' -m evenmood predict - --input-format csv | head -n 1"

@@ -1,7 +1,6 @@
 """Commands that would begin with a download of gigabytes ask first, or refuse where nobody can be asked."""
 
 import os
-import pty
 import select
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from tests.fakes.hub_server import HubServer
 from tests.fakes.local_hub import run_module
 from train.config import FASTTEXT
 
+pty = pytest.importorskip("pty", reason="needs a POSIX terminal")
 WITHOUT_VECTORS = SMALL[2:]
 NOWHERE = {"HF_ENDPOINT": "http://127.0.0.1:9", "http_proxy": "", "https_proxy": ""}
 TOLD = f"error: --vectors {FASTTEXT} is a download of 7.24 GB; add --yes to start it, or train vectors on the"

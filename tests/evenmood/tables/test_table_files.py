@@ -1,6 +1,5 @@
 """Files of tables: standard streams, pipes and descriptors, signals, leftovers of processes that were killed."""
 
-import fcntl
 import json
 import os
 import signal
@@ -16,6 +15,7 @@ from pyarrow import parquet
 from tests.evenmood.test_cli import evenmood
 from tests.fakes.local_hub import run_module
 
+fcntl = pytest.importorskip("fcntl", reason="needs POSIX streams, signals and locks")
 COMMAND = f"'{sys.executable}' -m evenmood"
 HEADER = "text,emotions,emotion_probabilities,emotion_fallback"
 

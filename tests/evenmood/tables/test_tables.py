@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,7 @@ def test_lone_surrogates(tmp_path: Path) -> None:
     assert read(tmp_path / "t.csv", "csv") == [{"text": "a\ufffd"}]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX links and modes")
 def test_a_link_stays_a_link_and_a_mode_stays(tmp_path: Path) -> None:
     (tmp_path / "real.csv").write_text("old")
     (tmp_path / "real.csv").chmod(0o600)
@@ -112,6 +114,7 @@ def test_a_link_stays_a_link_and_a_mode_stays(tmp_path: Path) -> None:
     assert (tmp_path / "real.csv").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs named pipes")
 def test_a_pipe_is_written_to_not_replaced(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.csv")
     got: list[str] = []

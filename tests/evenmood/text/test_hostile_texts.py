@@ -69,6 +69,11 @@ def test_time_grows_with_the_length_alone(call: Callable[[str], object], form: s
         assert seconds(call, long) < max(60 * seconds(call, short), 0.5), filler
 
 
+def test_both_models_read_them_in_time(each_model: EmotionClassifier) -> None:
+    for form, filler in zip(HOSTILE.values(), FILLERS[2::3], strict=True):
+        assert seconds(each_model.predict, form.format(filler * (1_500 // len(filler)))) < 3, (form, filler)
+
+
 def test_the_classifier_reads_them_in_time(model: EmotionClassifier) -> None:
     for filler in FILLERS:
         for form in HOSTILE.values():

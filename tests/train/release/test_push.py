@@ -44,6 +44,13 @@ def test_the_whole_folder_in_one_commit(hub: HubServer, token: str, evaluated_mo
     assert made.url == f"{hub.url}/{NAME}"
 
 
+def test_an_encoder_has_no_files_of_keras(hub: HubServer, token: str) -> None:
+    EmotionClassifier.from_pretrained("accurate").push_to_hub(NAME)
+    assert {*PREDICTING_FILES, CARD_FILE} <= set(hub.repositories[NAME].files())
+    with pytest.raises(ModelError, match=r"model\.weights\.h5 missing"):
+        EmotionClassifier.from_pretrained().push_to_hub("you/fast")
+
+
 def test_a_second_push_makes_no_commit(hub: HubServer, token: str, classifier: EmotionClassifier) -> None:
     first = classifier.push_to_hub(NAME)
     second = classifier.push_to_hub(NAME)
