@@ -18,6 +18,7 @@ DOCS = ROOT / "docs"
 OUTSIDE = {
     ROOT / "README.md": None,
     ROOT / "CHANGELOG.md": "changelog.md",
+    ROOT / "CODE_OF_CONDUCT.md": "code-of-conduct.md",
     ROOT / "CONTRIBUTING.md": "contributing.md",
     ROOT / "SECURITY.md": "security.md",
     ROOT / "evenmood/default_model/README.md": "models/fast.md",
