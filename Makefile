@@ -34,7 +34,7 @@ STUDENT := $(FIT) --repeats 3 --max-length 128 --vectors encoder:$(EVERYDAY) --e
   $(patsubst %,--soft-targets data/soft-%.parquet,goemotions $(if $(TWEETS_TO_LABEL),tweets) varied written-varied written)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest test-web check train web data data-demo docs hub-tour teacher everyday-teacher soft-targets default-model accurate-model screenshot sample-report bench-demo bench bench-quick bench-web release-check clean
+.PHONY: help demo test test-lowest test-web check train web data data-demo docs docs-site hub-tour teacher everyday-teacher soft-targets default-model accurate-model screenshot sample-report bench-demo bench bench-quick bench-web release-check clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -76,8 +76,12 @@ data: $(VENV)/data ## build the data set, but for the review: make data DATA=...
 data-demo: $(VENV)/dev ## build the data set from a bundled miniature, offline, all stages, in a minute
 	$(BIN)/python -m tests.data_demo
 
-docs: $(VENV)/dev ## write the measured figures into README.md and docs/performance.md
+docs: $(VENV)/dev ## write measured figures, the output of examples and error messages into README.md and docs/
 	$(BIN)/python docs/build.py
+	$(BIN)/python -m tests.errors
+
+docs-site: $(VENV)/docs ## build the documentation site in build/docs-site/site; a broken link fails
+	$(BIN)/python docs/build_site.py build/docs-site
 
 hub-tour: $(VENV)/dev ## publish, train, push, load back and deploy on a Hub of its own, on loopback
 	$(BIN)/python -m tests.hub_tour
@@ -173,6 +177,10 @@ $(VENV)/train: $(SOURCES) | $(VENV)/pip
 
 $(VENV)/data: $(SOURCES) | $(VENV)/pip
 	$(PIP) --editable . --group data
+	@touch $@
+
+$(VENV)/docs: $(SOURCES) | $(VENV)/pip
+	$(PIP) --editable . --group docs
 	@touch $@
 
 $(VENV)/dev: $(SOURCES) | $(VENV)/pip

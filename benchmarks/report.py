@@ -2,8 +2,10 @@
 
 import json
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+from benchmarks import speed_figure
 from evenmood.model import cards
 
 ROOT = Path(__file__).parent.parent
@@ -31,7 +33,19 @@ def document() -> str:
         for key in ("plain", "precision", "batch_size", "share_of_time_computing"):
             run.setdefault(key, None)
     bench = found["bench"]
-    return cards.rendered(TEMPLATE, **found, ours=bench["peers"]["evenmood"], table=table(bench, list(bench["peers"])))
+    nodes = {workers: median(rates) for workers, rates in found["scaling"]["rows_a_second"].items()}
+    return cards.rendered(
+        TEMPLATE,
+        **found,
+        ours=bench["peers"]["evenmood"],
+        two_nodes=nodes["2"] / nodes["1"],
+        table=table(bench, list(bench["peers"])),
+    )
+
+
+def speeds() -> dict[str, float]:
+    """Texts per second of evenmood and of other models, for the figure."""
+    return speed_figure.rates(results("bench"), OURS)
 
 
 def table(bench: dict[str, Any], names: list[str]) -> str:
@@ -67,8 +81,7 @@ def readme_table() -> str:
         f"model is {ratios['roberta_float32']['median']:,.0f} times as fast as RoBERTa-base\n"
         f"in float32, and {ratios['roberta_int8']['median']:,.0f} times as fast as its int8 form; the accurate model "
         f"{ratios['roberta_float32']['median'] / ratios['accurate']['median']:,.1f} and "
-        f"{ratios['roberta_int8']['median'] / ratios['accurate']['median']:,.1f} times. "
-        "[How it was measured](docs/performance.md): `make bench`."
+        f"{ratios['roberta_int8']['median'] / ratios['accurate']['median']:,.1f} times."
     )
 
 

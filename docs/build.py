@@ -1,7 +1,5 @@
 """Write measured figures into README.md and generated documents: `python docs/build.py`; `--check` compares only."""
 
-import contextlib
-import io
 import json
 import re
 import sys
@@ -9,13 +7,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import DOCUMENT, document, readme_table
+from benchmarks import speed_figure
+from benchmarks.report import DOCUMENT, document, readme_table, speeds
+from data_build.publishing import report as dataset
 from data_build.written import written_votes
+from docs.examples import python_output, shell_output
+from evenmood import EKMAN, GROUP_OF, LABELS
 from evenmood.model.model_folder import figure_text
 from train.experiments import report as experiments
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+DATASET = ROOT / "docs/dataset.md"
 EXPERIMENTS = ROOT / "docs/experiments.md"
 WRITTEN = ROOT / "docs/written.md"
 OURS = {"fast": "default_model", "accurate": "accurate_model"}
@@ -30,14 +33,28 @@ OTHERS = {
 """What README calls the others of results/everyday.json."""
 
 
+PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+"""A part of a page that is written here."""
+
+
 def main() -> None:
     """Write the documents anew, or compare."""
     made = {
-        README: build(README.read_text(encoding="utf-8")),
         DOCUMENT: document(),
+        DATASET: dataset.document_of(ROOT / "results/dataset.json"),
         EXPERIMENTS: experiments.document(ROOT / "results/experiments.json"),
         WRITTEN: written_votes.document(ROOT / "results/written.json"),
     }
+    for page in (README, *sorted((ROOT / "docs").rglob("*.md"))):
+        text = page.read_text(encoding="utf-8")
+        if page not in made and PART.search(text):
+            made[page] = build(text)
+    if "--check" not in sys.argv:
+        speed_figure.draw(speeds())
+    elif not speed_figure.is_current(speeds()):
+        sys.exit(
+            f"error: {speed_figure.FIGURE.relative_to(ROOT)} is out of date with the results files; run: make docs"
+        )
     for path, new in made.items():
         old = path.read_text(encoding="utf-8") if path.exists() else ""
         if "--check" not in sys.argv:
@@ -48,32 +65,31 @@ def main() -> None:
 
 
 def build(text: str) -> str:
-    """Fill every generated part of a README."""
+    """Fill every generated part of a page."""
     parts: dict[str, Callable[[str], str]] = {
-        "output": example_output,
-        "results": results,
+        "output": python_output,
+        "shell": shell_output,
+        "results": lambda _: results(),
         "speed": lambda _: readme_table(),
-        "demo": demo,
+        "demo": lambda _: demo(),
+        "labels": lambda _: labels(),
     }
-    for name, make in parts.items():
-        before, mark, rest = text.partition(f"<!-- generated: {name} -->\n")
-        _, end, after = rest.partition("<!-- end -->")
-        if not (mark and end):
-            sys.exit(f"error: README.md needs a part from <!-- generated: {name} --> to <!-- end -->")
-        text = f"{before}{mark}{make(text)}\n{end}{after}"
-    return text
+
+    def fill(match: re.Match[str]) -> str:
+        mark, name, end = match.groups()
+        return f"{mark}{parts[name](text[: match.start()])}\n{end}"
+
+    return PART.sub(fill, text)
 
 
-def example_output(text: str) -> str:
-    """What the README's first Python example prints."""
-    code = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0]
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(code, "README.md", "exec"), {})  # noqa: S102 - our own README
-    return f"```text\n{printed.getvalue()}```"
+def labels() -> str:
+    """Every label with its sentiment group and its basic emotion."""
+    basic = {label: emotion for emotion, group in EKMAN.items() for label in group}
+    rows = (_row(label, [GROUP_OF[label], basic[label]]) for label in LABELS)
+    return "\n".join(["| label | sentiment group | basic emotion |", "|---|---|---|", *rows])
 
 
-def results(_: str) -> str:
+def results() -> str:
     """Both bundled models on both test sets, and published figures beside them."""
     found = {
         name: json.loads((ROOT / f"results/{file}.json").read_text(encoding="utf-8")) for name, file in OURS.items()
@@ -85,9 +101,9 @@ def results(_: str) -> str:
     lines = [
         "| | `fast` (default) | `accurate` |",
         "|---|---|---|",
-        "| use it for | millions of rows, one core | everyday texts, where errors cost more than time |",
-        _row("megabytes", [f"{sum(model['bytes'].values()) / 1e6:.1f}" for model in found.values()]),
-        _row("texts a second, 2 cores", [f"{figure:,.0f}" for figure in speed]),
+        "| use it for | many texts, one core | everyday texts, where errors cost more than time |",
+        _row("model size", [f"{sum(model['bytes'].values()) / 1e6:.1f} MB" for model in found.values()]),
+        _row("texts per second, 2 cores", [f"{figure:,.0f}" for figure in speed]),
         _row("GoEmotions test, macro-F1", [figure_text(_official(model)["macro_f1"]) for model in found.values()]),
         _row("GoEmotions test, micro-F1", [figure_text(_official(model)["micro_f1"]) for model in found.values()]),
         _row(
@@ -139,14 +155,14 @@ def _over_seeds(model: Any, which: str) -> str:
     return f"{figure_text(group[which]['macro_f1'])}, {len(group['folders'])} seeds"
 
 
-def demo(_: str) -> str:
+def demo() -> str:
     """What the demo measured under load."""
     measured = json.loads((ROOT / "results/demo.json").read_text(encoding="utf-8"))
     table, many, memory = measured["beside_a_table"], measured["many"], measured["memory"]
     return (
         f"Measured on 2 cores (`make bench-demo`): {measured['start_to_first_answer_seconds']:.1f} s from start to "
-        f"first answer; {table['table_rows']:,} rows in {table['table_seconds_alone']:.0f} s; beside such a table,\n"
-        f"{table['visitors']} visitors who ask without a pause wait {table['p50_seconds']:.2f} s (median), "
+        f"first answer; {table['table_seconds_alone']:.0f} s for a table of {table['table_rows']:,} rows; beside it,\n"
+        f"{table['visitors']} visitors who send one text after another wait {table['p50_seconds']:.2f} s (median), "
         f"{table['p95_seconds']:.2f} s (95th percentile); {many['requests']} requests of {many['clients']} clients:\n"
         f"{many['errors']} errors; memory {memory['before_mb']} MB before and {memory['after_mb']} MB after "
         f"{memory['requests']:,} requests of as many visitors."

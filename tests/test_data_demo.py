@@ -45,6 +45,12 @@ def test_the_miniature(demo: Path) -> None:
     text = (demo / "dataset.md").read_text()
     assert "This build used **--alignment intended**" in text
     assert "without English function words" in text
+    again = run_command(
+        *("data_build", "report", demo / "no-build", "--results", demo / "dataset.json"),
+        *("--document", demo / "again.md"),
+    )
+    assert again.returncode == 0, again.stderr
+    assert (demo / "again.md").read_text() == text
     assert {path.name for path in (demo / "figures").glob("*.png")} == {"labels.png", "words.png", "co-occurrence.png"}
     assert "called *intended*" in (demo / "published" / "README.md").read_text()
 

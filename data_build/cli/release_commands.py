@@ -34,7 +34,10 @@ def report(
         Path | None, typer.Option(help="Parquet file to write with the verified generated rows, for generate --rows.")
     ] = None,
 ) -> None:
-    """Write the results file, the figures and the document of a build."""
+    """Write the results file, the figures and the document of a build.
+
+    Without the build folder, the document is written again from the results file alone.
+    """
     from data_build.publishing import report as stage
 
     stage.run(build, say, results, document, generated)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pyarrow
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
@@ -48,16 +49,23 @@ STOP_WORDS = ENGLISH_STOP_WORDS | {
 def run(build: Path, say: Say, results: Path, document: Path, generated: Path | None = None) -> None:
     """Write the results file, the figures beside the document, and the document.
 
+    Without the build folder, write the document again from the results file; figures stay as they are.
+
     Args:
         build: Build folder, with all stages up to `balance` finished.
         say: Receives progress, a line at a time.
-        results: JSON file to write.
+        results: JSON file to write, or to read where there is no build folder.
         document: Markdown file to write; its figures go into `figures/dataset/` beside it.
         generated: Parquet file to write with the generated rows that were verified, for `generate --rows`.
 
     Raises:
-        DataError: A stage is missing.
+        DataError: A stage is missing, or there is neither a build folder nor a results file.
     """
+    folder = document.parent / "figures" / "dataset"
+    if not build.is_dir() and results.is_file() and generated is None:
+        write_text(document, document_of(results))
+        say(f"{document} written from {results}; there is no build folder {build}")
+        return
     try:
         content = collect(build)
     except (KeyError, TypeError) as error:  # of another version of the stages, or changed by hand
@@ -66,12 +74,23 @@ def run(build: Path, say: Say, results: Path, document: Path, generated: Path | 
         ) from None
     results.parent.mkdir(parents=True, exist_ok=True)
     write_text(results, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    folder = document.parent / "figures" / "dataset"
     draw(build, folder)
     write_text(document, rendered(content, folder.relative_to(document.parent).as_posix()))
     if generated is not None:
         kept.keep(build, set(read_rows(build, verify.STAGE)["id"].to_pylist()), generated)
     say(f"{document} and {results} written")
+
+
+def document_of(results: Path) -> str:
+    """The document, from a results file.
+
+    Raises:
+        DataError: The file does not hold what the document needs.
+    """
+    try:
+        return rendered(json.loads(results.read_text(encoding="utf-8")), "figures/dataset")
+    except (ValueError, KeyError, TypeError, jinja2.UndefinedError) as error:
+        raise DataError(f"{results}: not a results file of this version ({error}); run the report on a build") from None
 
 
 def rendered(content: Mapping[str, Any], figures_folder: str) -> str:

@@ -205,7 +205,7 @@ def test_a_request_that_is_too_large_is_refused_unread(demo: str) -> None:
 
 def snippet(language: str, of: str) -> str:
     """The guide's lines in a language that call the demo."""
-    guide = (ROOT / "docs" / "hub.md").read_text(encoding="utf-8")
+    guide = (ROOT / "docs" / "how-to" / "serve.md").read_text(encoding="utf-8")
     (block,) = (block for block in re.findall(rf"```{language}\n(.*?)```", guide, re.DOTALL) if of in block)
     return str(block)
 
@@ -224,7 +224,7 @@ def test_curl_gets_an_answer(demo: str) -> None:
 
 def test_the_client_of_the_guide_gets_an_answer(demo: str, capsys: pytest.CaptureFixture[str]) -> None:
     code = snippet("python", "gradio_client").replace("http://127.0.0.1:7860", demo)
-    exec(compile(code, "hub.md", "exec"), {})
+    exec(compile(code, "serve.md", "exec"), {})
     assert "gratitude" in capsys.readouterr().out
 
 

@@ -1,0 +1,95 @@
+"""Build the documentation site: `python docs/build_site.py OUT`; the pages are in OUT/site.
+
+The pages of `docs/` are copied to OUT beside those that the code holds: the commands' options, the model cards, and the
+repository's own documents. Links between them are adapted; a link that leads nowhere fails.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from docs import command_pages, site_check
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+OUTSIDE = {
+    ROOT / "README.md": None,
+    ROOT / "CHANGELOG.md": "changelog.md",
+    ROOT / "CODE_OF_CONDUCT.md": "code-of-conduct.md",
+    ROOT / "CONTRIBUTING.md": "contributing.md",
+    ROOT / "SECURITY.md": "security.md",
+    ROOT / "evenmood/default_model/README.md": "models/fast.md",
+    ROOT / "evenmood/accurate_model/README.md": "models/accurate.md",
+}
+"""Page of the site for each document outside `docs/`; README's place is taken by index.md."""
+LINK = re.compile(r"(\]\()([^)\s#]+)(#[^)\s]*)?(\))")
+FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
+
+
+def main() -> None:
+    """Copy, generate, build, check."""
+    if len(sys.argv) != 2:
+        sys.exit("usage: python docs/build_site.py OUT")
+    out = Path(sys.argv[1]).resolve()
+    shutil.rmtree(out, ignore_errors=True)
+    stage(out / "docs")
+    shutil.copy(ROOT / "mkdocs.yml", out)
+    built = subprocess.run(
+        [sys.executable, "-m", "zensical", "build", "--strict"],
+        cwd=out,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},  # the docstrings of this checkout
+        check=False,
+    )
+    config = (out / "mkdocs.yml").read_text(encoding="utf-8")
+    found = [*site_check.nav_problems(config, out / "docs"), *site_check.problems(out / "site")]
+    for problem in found:
+        print(f"error: {problem}", file=sys.stderr)
+    sys.exit(built.returncode or (1 if found else 0))
+
+
+def stage(out: Path) -> None:
+    """Write all pages of the site, as Markdown, and what they show."""
+    shutil.copytree(DOCS, out, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    pages = {path: path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
+    pages |= {path: page for path, page in OUTSIDE.items() if page}
+    for source, page in pages.items():
+        text = FRONT_MATTER.sub("", source.read_text(encoding="utf-8"))
+        target = out / page
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(adapted(text, source, target, out), encoding="utf-8")
+    for page, text in command_pages.pages().items():
+        (out / "reference" / page).write_text(text, encoding="utf-8")
+
+
+def adapted(text: str, source: Path, target: Path, out: Path) -> str:
+    """A page with links that are relative to its place on the site."""
+
+    def replace(match: re.Match[str]) -> str:
+        before, link, anchor, after = match.groups()
+        if re.match(r"[a-z]+:", link):
+            return match[0]
+        return f"{before}{_moved(source, link, target, out)}{anchor or ''}{after}"
+
+    return LINK.sub(replace, text)
+
+
+def _moved(source: Path, link: str, target: Path, out: Path) -> str:
+    linked = (source.parent / link).resolve()
+    if linked in OUTSIDE:
+        place = out / (OUTSIDE[linked] or "index.md")
+    elif linked.is_relative_to(DOCS):
+        place = out / linked.relative_to(DOCS)
+    elif linked.suffix == ".png" and linked.is_file():
+        place = target.with_suffix("") / linked.name
+        place.parent.mkdir(exist_ok=True)
+        shutil.copy(linked, place)
+    else:
+        sys.exit(f"error: {source.relative_to(ROOT)} links to {link}, which the site does not have")
+    return Path(os.path.relpath(place, target.parent)).as_posix()
+
+
+if __name__ == "__main__":
+    main()

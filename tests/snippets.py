@@ -1,0 +1,44 @@
+"""The code blocks of README, CONTRIBUTING and the documents."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = re.compile(r"(?:<!-- not run: (?P<reason>.+?) -->\n)?```(?P<language>\w+)\n(?P<code>.*?)```", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """A code block.
+
+    Attributes:
+        page: Path from the repository's root.
+        language: As the block says.
+        code: Its lines.
+        reason: Why tests do not run it, from a comment before the block: `<!-- not run: needs a network -->`.
+    """
+
+    page: str
+    language: str
+    code: str
+    reason: str | None
+
+    @property
+    def commands(self) -> list[str]:
+        """Lines of a shell block, with continued lines joined, and without comments and assignments in front."""
+        lines = self.code.replace("\\\n", " ").splitlines()
+        return [re.sub(r"^(?:[A-Z_]+=\S+ )+", "", line.split("  #")[0].strip()) for line in lines]
+
+
+def snippets(language: str) -> list[Snippet]:
+    """All blocks of a language."""
+    return [snippet for page in PAGES for snippet in _blocks(page) if snippet.language == language]
+
+
+def _blocks(page: Path) -> Iterator[Snippet]:
+    name = page.relative_to(ROOT).as_posix()
+    for match in FENCE.finditer(page.read_text(encoding="utf-8")):
+        yield Snippet(name, match["language"], match["code"], match["reason"])

@@ -1,0 +1,149 @@
+"""Examples of README and the documents run, their commands exist, links lead somewhere, and the site builds."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections import Counter
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pytest
+import typer
+
+from data_build.publishing import publish
+from data_build.stages import goemotions
+from docs import site_check
+from docs.command_pages import PROGRAMS
+from evenmood.cli.commands import arguments_of
+from tests.fakes.hub_repository import files_of
+from tests.fakes.hub_server import HubServer
+from tests.snippets import PAGES, ROOT, Snippet, snippets
+
+PYTHON, SHELL = snippets("python"), snippets("bash")
+COMMANDS = sorted({command for snippet in SHELL for command in snippet.commands})
+NOT_RUN = {
+    ("docs/how-to/models.md", "python"): 1,
+    ("docs/how-to/ray.md", "bash"): 1,
+    ("docs/how-to/retrain.md", "bash"): 1,
+    ("docs/how-to/serve.md", "bash"): 1,
+    ("docs/how-to/serve.md", "python"): 1,  # tests/space/test_programs.py runs it against a server
+    ("docs/how-to/thresholds.md", "bash"): 1,
+}
+"""Blocks that carry a comment which excuses them from running."""
+
+
+def name_of(snippet: Snippet) -> str:
+    return snippet.page
+
+
+def of_program(program: str) -> list[str]:
+    return [command for command in COMMANDS if command == program or command.startswith(f"{program} ")]
+
+
+def test_few_snippets_are_excused() -> None:
+    assert Counter((one.page, one.language) for one in (*PYTHON, *SHELL) if one.reason) == NOT_RUN
+
+
+@pytest.mark.parametrize("snippet", [one for one in PYTHON if not one.reason], ids=name_of)
+def test_python_snippets_run(
+    snippet: Snippet, tmp_path: Path, hub: HubServer, token: str, evaluated_model: Path, small_data: Path
+) -> None:
+    hub.add("you/evenmood", files_of(evaluated_model))
+    if "load_dataset" in snippet.code:
+        goemotions.run(tmp_path, print, str(small_data), any_size=True)
+        publish.publish(tmp_path, "you/even-emotions", print)
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "home")}
+    done = subprocess.run(
+        [sys.executable, "-c", snippet.code], cwd=tmp_path, capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout or "save_pretrained" in snippet.code
+
+
+@pytest.mark.parametrize("page", sorted({one.page for one in SHELL if re.search(r"^evenmood ", one.code, re.M)}))
+def test_evenmood_commands_run(page: str, tmp_path: Path) -> None:
+    rows = [[1, "Thank you!", "2026-01-05", "kettle"], [2, "Oh no", "2026-01-06", "toaster"]]
+    table = pandas.DataFrame(rows, columns=["id", "text", "date", "product"])
+    blocks = [one for one in SHELL if one.page == page and not one.reason]
+    for command in (command for block in blocks for command in block.commands if re.search(r"\bevenmood ", command)):
+        for made in tmp_path.iterdir():
+            made.unlink()
+        table.to_csv(tmp_path / "comments.csv", index=False)
+        shell = f'set -e -o pipefail; PATH="{Path(sys.executable).parent}:$PATH"; {command}'
+        done = subprocess.run(["bash", "-c", shell], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+        written = [path.name for path in tmp_path.iterdir() if path.name != "comments.csv"]
+        assert bool(done.stdout) is not bool(written), command
+        assert all(name in command for name in written)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_commands_and_options_exist(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVENMOOD_PASSPHRASE", "a passphrase for the annotation app")
+    app: Any = typer.main.get_command(import_module(PROGRAMS[program][1]).app)
+    lines = of_program(program)
+    assert lines
+    for line in lines:
+        words = shlex.split(re.split(r" [|>] ", line)[0])[len(program.split()) :]
+        if program == "evenmood":
+            words = arguments_of(words, piped=False)
+        if "--help" in words:
+            words.remove("--help")
+            assert not words or words[0] in app.commands, line
+            continue
+        context = app.make_context(program, words)
+        if hasattr(app, "commands"):
+            name, command, rest = app.resolve_command(context, [*context._protected_args, *context.args])
+            command.make_context(name, rest, parent=context)
+
+
+@pytest.mark.parametrize("target", sorted({line.split()[1] for line in of_program("make")}))
+def test_make_targets_exist(target: str) -> None:
+    assert re.search(rf"^{target}:.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_extras_and_groups_exist() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    for line in COMMANDS:
+        if "pip install" in line:
+            for extra in re.findall(r"\[([\w,]+)\]", line):
+                assert set(extra.split(",")) <= set(project["project"]["optional-dependencies"]), line
+            assert set(re.findall(r"--group (\w+)", line)) <= set(project["dependency-groups"]), line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_pictures_and_links_exist(page: Path) -> None:
+    """On GitHub, where the pages are read as they are; pages that the site's build adds exist there alone."""
+    text = page.read_text(encoding="utf-8")
+    generated = {(ROOT / "docs/reference" / f"{name}.md").resolve() for name, _ in PROGRAMS.values()}
+    for path in re.findall(r"\]\((?!\w+:)([^)#\s]+)(?:#[^)]*)?\)", text):
+        linked = (page.parent / path).resolve()
+        assert linked.is_file() or linked in generated, path
+
+
+@pytest.mark.skipif(find_spec("zensical") is None, reason="zensical is not installed: pip install --group docs")
+def test_the_site_builds_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "docs/build_site.py", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    site = tmp_path / "site"
+    assert (site / "search.json").stat().st_size > 100_000
+    reference = (site / "reference/api.html").read_text(encoding="utf-8")
+    assert all(f'id="evenmood.EmotionClassifier.{name}"' in reference for name in ("predict", "from_pretrained"))
+    assert "--emotions-only" in (site / "reference/evenmood.html").read_text(encoding="utf-8")
+    (site / "broken.html").write_text('<img src="nope.png"><a href="faq.html#nope"></a><script src="//cdn/x.js">')
+    assert list(site_check.problems(site)) == [
+        "broken.html loads //cdn/x.js",
+        "broken.html links to faq.html#nope, which has no such anchor",
+        "broken.html links to nope.png, which does not exist",
+    ]
+    assert list(site_check.nav_problems("\nnav:\n  - Home: home.md\n", tmp_path / "docs"))[-1].endswith(
+        "nav names home.md, which does not exist"
+    )
