@@ -90,7 +90,7 @@ def test_a_data_set_by_its_id(tmp_path: Path) -> None:
         assert json.loads(line) == [["one", "two"], [["admiration", "neutral"], ["surprise"]]]
     assert len(lines) == 5
     for line, source in zip(lines[2:], ("team/moods:other", "team/missing", "not an id"), strict=True):
-        assert line.startswith(f"0 no folder '{source}' here, and the Hub's data set cannot be read: ")
+        assert line.startswith(f"0 no local folder '{source}', and the Hub data set cannot be read: ")
 
 
 def test_vectors_by_their_id(tmp_path: Path) -> None:
