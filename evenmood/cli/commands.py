@@ -21,6 +21,7 @@ from evenmood.cli.options import (
     Model,
     Quiet,
     Revision,
+    Sheet,
     SkipBad,
     Tally,
     check_kinds,
@@ -123,6 +124,7 @@ def predict(
     strict: Annotated[bool, typer.Option("--strict", help="Fail on rows without a text")] = False,
     encoding: Encoding = None,
     delimiter: Delimiter = None,
+    sheet: Sheet = None,
     output_encoding: Annotated[
         str | None,
         typer.Option(help="Encoding of OUT (CSV, TSV); default: that of IN if the formats match, else utf-8"),
@@ -161,6 +163,7 @@ def predict(
     check_kinds(
         ("--encoding", encoding, kind, ("csv", "tsv", "jsonl", "txt")),
         ("--delimiter", delimiter, kind, ("csv",)),
+        ("--sheet", sheet, kind, ("xlsx",)),
         ("--output-encoding", output_encoding, out_kind, ("csv", "tsv")),
         ("--output-delimiter", output_delimiter, out_kind, ("csv",)),
     )
@@ -174,15 +177,14 @@ def predict(
         raise UsageError("--ray-address requires --engine ray")
     if id_column is not None and not emotions_only:
         raise UsageError("--id requires --emotions-only; without it all columns are kept")
-    if engine == "ray" and emotions_only:
-        raise UsageError("--emotions-only requires --engine local")
     classifier = load(model, revision)
     chosen = _chosen(labels, classifier.labels)
     added = scored.added_names(chosen, proba)
-    column = tables.find_column(source, kind, column, delimiter, encoding)
+    column = tables.find_column(source, kind, column, delimiter, encoding, sheet)
     kept = None
     if emotions_only:
-        kept = [tables.find_column(source, kind, id_column, delimiter, encoding)] if id_column is not None else []
+        ids = [] if id_column is None else [id_column]
+        kept = [tables.find_column(source, kind, name, delimiter, encoding, sheet) for name in ids]
     bad, doubtful = Tally(), Tally()
     count = long_texts = missing = 0
     form: Form | None = None
@@ -194,12 +196,12 @@ def predict(
 
             place = str(expanded(model).resolve()) if model and expanded(model).is_dir() else model
             arguments = {"model": place, "revision": revision, "chosen": chosen, "proba": proba}
-            pieces = cluster.predict_file(source, column, added, arguments, ray_address)
+            pieces = cluster.predict_file(source, column, added, arguments, ray_address, kept)
             count, missing = cluster.write_file(pieces, target, column, source, on_bad, advance, overwrite, strict)
         else:
             job = scored.TableJob(source, kind, target, out_kind, column, chosen, proba, on_bad, overwrite, strict)
             job = replace(job, kept=kept)
-            job = replace(job, on_doubt=doubtful.add, encoding=encoding, delimiter=delimiter)
+            job = replace(job, on_doubt=doubtful.add, encoding=encoding, delimiter=delimiter, sheet=sheet)
             job = replace(job, output_encoding=output_encoding, output_delimiter=output_delimiter)
             for part in scored.predict_table(classifier, job):
                 if part.form and form is None:

@@ -20,6 +20,7 @@ InputKind = Annotated[InputFormat | None, typer.Option(help="Format of IN; defau
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Skip and count malformed rows")]
 Encoding = Annotated[str | None, typer.Option(help="Encoding of IN: utf-8, utf-16, windows-1252, …; default: detected")]
 Delimiter = Annotated[str | None, typer.Option(help="Delimiter of a CSV file: ';', tab, …; default: detected")]
+Sheet = Annotated[str | None, typer.Option(help="Sheet of an Excel workbook; default: the first")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Hide the progress bar")]
 
 

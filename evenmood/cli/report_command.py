@@ -17,6 +17,7 @@ from evenmood.cli.options import (
     Model,
     Quiet,
     Revision,
+    Sheet,
     SkipBad,
     Tally,
     check_kinds,
@@ -53,6 +54,7 @@ def report(
     skip_bad: SkipBad = False,
     encoding: Encoding = None,
     delimiter: Delimiter = None,
+    sheet: Sheet = None,
     quiet: Quiet = False,
 ) -> None:
     """Write one HTML page about the emotions of a table's texts.
@@ -85,6 +87,7 @@ def report(
     check_kinds(
         ("--encoding", encoding, kind, ("csv", "tsv", "jsonl", "txt")),
         ("--delimiter", delimiter, kind, ("csv",)),
+        ("--sheet", sheet, kind, ("xlsx",)),
     )
     if time_format is not None:
         if time is None:
@@ -93,8 +96,10 @@ def report(
     encoding = check_encoding(encoding, "--encoding")
     delimiter = check_delimiter(delimiter, "--delimiter")
     classifier = load(model, revision)
-    column = tables.find_column(source, kind, column, delimiter, encoding)
-    time, group = (name and tables.find_column(source, kind, name, delimiter, encoding) for name in (time, group))
+    column = tables.find_column(source, kind, column, delimiter, encoding, sheet)
+    time, group = (
+        name and tables.find_column(source, kind, name, delimiter, encoding, sheet) for name in (time, group)
+    )
     bad = Tally()
 
     with ExitStack() as stack:
@@ -111,6 +116,7 @@ def report(
                 delimiter,
                 encoding=encoding,
                 allow_null=True,
+                sheet=sheet,
             ):
                 if kind != "jsonl":  # whose rows may differ in their keys
                     for name in (time, group):

@@ -116,6 +116,7 @@ def predict_file(
     added: Sequence[str],
     arguments: dict[str, Any],
     address: str | None,
+    kept: Sequence[str] | None = None,
 ) -> Iterator[tuple[Any, float]]:
     """Predict the emotions of a Parquet file, in order; yields Arrow tables and the share of rows done.
 
@@ -128,9 +129,11 @@ def predict_file(
         added: Names of the output columns.
         arguments: Arguments of `Predictor`.
         address: Address of the cluster; None starts a local one.
+        kept: Input columns to write before the output columns; None for all.
 
     Yields:
-        Arrow tables with all columns, where output columns are null for a null text, and the share of rows done so far.
+        Arrow tables with the kept input columns and the output columns, which are null for a null text, and the share
+        of rows done so far.
 
     Raises:
         DataError: The file is damaged, or the column does not contain strings.
@@ -149,14 +152,15 @@ def predict_file(
         raise damaged(source, error) from None
     schema = metadata.schema.to_arrow_schema()
     once_each(schema.names, source)
-    has_column(column, schema.names, source)
-    scored.check_free(source, schema.names, added)
+    for name in (column, *(kept or ())):
+        has_column(name, schema.names, source)
+    scored.check_free(source, schema.names if kept is None else kept, added)
     kind = schema.field(column).type
     if pyarrow.types.is_dictionary(kind):
         kind = kind.value_type
     if kind not in (pyarrow.string(), pyarrow.large_string(), pyarrow.string_view(), pyarrow.null()):
         raise DataError(f"{source}: column {column!r} has type {kind}; expected strings")
-    output_schema = scored.schema_with(Chunk(schema.names, [], schema), "parquet", added)
+    output_schema = scored.schema_with(Chunk(schema.names, [], schema), "parquet", added, kept)
     if metadata.num_rows == 0:
         yield output_schema.empty_table(), 1.0
         return
@@ -170,7 +174,7 @@ def predict_file(
         ]
         predicted = ray.data.from_arrow_refs(pieces).map_batches(
             Predictor,
-            fn_constructor_kwargs=arguments | {"source": str(Path(source).resolve())},
+            fn_constructor_kwargs=arguments | {"source": str(Path(source).resolve()), "kept": kept},
             fn_kwargs={"column": column, "schema": output_schema, "size": PIECE_ROWS},
             batch_size=None,
             batch_format="pyarrow",
@@ -189,7 +193,13 @@ class Predictor:
     """
 
     def __init__(
-        self, source: str, model: str | None, revision: str | None, chosen: Sequence[str], proba: bool
+        self,
+        source: str,
+        model: str | None,
+        revision: str | None,
+        chosen: Sequence[str],
+        proba: bool,
+        kept: Sequence[str] | None,
     ) -> None:
         """Store the arguments.
 
@@ -199,16 +209,17 @@ class Predictor:
             revision: As in `EmotionClassifier.from_pretrained`.
             chosen: Labels to choose from.
             proba: Whether to add the probability of each label.
+            kept: As in `predict_file`.
         """
         import pyarrow
 
         self._classifier: EmotionClassifier | None = None
         self._model, self._revision = model, revision
-        self._chosen, self._proba = list(chosen), proba
+        self._chosen, self._proba, self._kept = list(chosen), proba, kept
         self._source, self._group, self._rows = source, -1, pyarrow.table({})
 
     def __call__(self, pieces: Any, column: str, schema: Any, size: int) -> Any:
-        """Return pieces of the file with the output columns, which are null for a null text."""
+        """Return the kept input columns and the output columns of pieces of the file."""
         import pyarrow
 
         return pyarrow.concat_tables([self._predict(piece, column, schema, size) for piece in pieces.to_pylist()])
@@ -226,7 +237,7 @@ class Predictor:
             except (pyarrow.ArrowException, OSError, ValueError) as error:
                 raise damaged(self._source, error) from None
         rows = self._rows.slice(piece["first"], size)
-        predicted, _ = scored.arrow_with_emotions(self._classifier, rows, column, self._chosen, self._proba)
+        predicted, _ = scored.arrow_with_emotions(self._classifier, rows, column, self._chosen, self._proba, self._kept)
         return predicted.cast(schema)
 
 
@@ -263,16 +274,16 @@ def write_file(
         try:
             for piece, done in pieces:
                 writer = writer or parquet.ParquetWriter(file, piece.schema)
-                texts = piece[column]
-                if strict and texts.null_count:
-                    for row, null in enumerate(texts.is_null().to_pylist(), number + 1):
+                emotions = piece[scored.ADDED[0]]  # null where the text is, and always written
+                if strict and emotions.null_count:
+                    for row, null in enumerate(emotions.is_null().to_pylist(), number + 1):
                         if null:
                             on_bad(f"{source}, row {row}: {column!r} is None, not a string")
                 number += piece.num_rows
-                piece = piece.filter(texts.is_valid()) if strict and texts.null_count else piece
+                piece = piece.filter(emotions.is_valid()) if strict and emotions.null_count else piece
                 writer.write_table(piece)
                 written += piece.num_rows
-                missing += piece[column].null_count
+                missing += piece[scored.ADDED[0]].null_count
                 advance(number, done)
         finally:
             if writer:

@@ -1,4 +1,4 @@
-"""Excel workbooks (.xlsx) as `tables` reads and writes them: the first sheet, whose first row names the columns.
+"""Excel workbooks (.xlsx) as `tables` reads and writes them: one sheet, whose first row names the columns.
 
 Reading keeps the workbook's distinct strings in memory, as the format stores them apart from the rows.
 """
@@ -12,7 +12,7 @@ from decimal import Decimal
 from io import BytesIO
 from typing import Any, BinaryIO
 
-from evenmood.errors import DataError
+from evenmood.errors import DataError, UsageError
 from evenmood.tables.chunk import Row, has_column, once_each
 from evenmood.text.normalization import encodable
 
@@ -26,8 +26,10 @@ FORMULA_SIGNS = ("=", "+", "-", "@")
 """First characters of a formula."""
 
 
-def read_rows(name: str, file: BinaryIO, column: str | None) -> tuple[list[str], Iterator[tuple[Row, float | None]]]:
-    """Columns and rows of the first sheet, with the share of the sheet that has been read; blank rows are left out.
+def read_rows(
+    name: str, file: BinaryIO, column: str | None, sheet: str | None = None
+) -> tuple[list[str], Iterator[tuple[Row, float | None]]]:
+    """Columns and rows of a sheet, with the share of the sheet that has been read; blank rows are left out.
 
     Numbers, dates and booleans stay what they are; a formula is the value that Excel computed last. Columns without a
     name are called by their letter if any follows that has one, and are left out if none does.
@@ -36,9 +38,11 @@ def read_rows(name: str, file: BinaryIO, column: str | None) -> tuple[list[str],
         name: File name, for messages.
         file: Seekable.
         column: Column that must be there; None for no such check.
+        sheet: Name of the sheet, in any case; None for the first.
 
     Raises:
         DataError: Not a workbook, damaged, or without a row of names.
+        UsageError: There is no such sheet or column; the message lists those that exist.
     """
     import openpyxl
 
@@ -46,10 +50,10 @@ def read_rows(name: str, file: BinaryIO, column: str | None) -> tuple[list[str],
         book = openpyxl.load_workbook(file, read_only=True, data_only=True)
         if not book.worksheets:
             raise DataError(f"{name}: no sheet with cells")
-        sheet = book.worksheets[0]
-        total = sheet.max_row
-        sheet.reset_dimensions()  # what files say of their size is often wrong
-        cells = sheet.iter_rows(values_only=True)
+        chosen = _sheet(name, book.worksheets, sheet)
+        total = chosen.max_row
+        chosen.reset_dimensions()  # what files say of their size is often wrong
+        cells = chosen.iter_rows(values_only=True)
         header = list(next(cells, ()))
     while header and header[-1] in (None, ""):
         header.pop()
@@ -76,6 +80,14 @@ def read_rows(name: str, file: BinaryIO, column: str | None) -> tuple[list[str],
                     yield dict(zip(names, padded[: len(names)], strict=True)), done
 
     return names, rows()
+
+
+def _sheet(name: str, sheets: Sequence[Any], wanted: str | None) -> Any:
+    """The sheet of this name, which Excel does not tell apart by case; the first for None."""
+    found = [one for one in sheets if wanted is None or one.title.casefold() == wanted.casefold()]
+    if not found:
+        raise UsageError(f"{name}: no sheet {wanted!r}; there are {', '.join(repr(one.title) for one in sheets)}")
+    return found[0]
 
 
 def text_of(value: Any) -> str | None:
@@ -173,7 +185,7 @@ def _readable(name: str) -> Iterator[None]:
     try:
         yield
     except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, TypeError, SyntaxError, EOFError) as error:
-        if isinstance(error, DataError):
+        if isinstance(error, (DataError, UsageError)):
             raise
         detail = " ".join(str(error).split())[:120]
         raise DataError(f"{name}: not an Excel workbook (.xlsx), or damaged ({detail})") from None

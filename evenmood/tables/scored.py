@@ -181,7 +181,7 @@ class TableJob:
         strict: Whether a row without a text is a bad row; else it gets an empty answer.
         kept: Columns of the table that are written before the added ones; None writes all.
         on_doubt: As in `tables.read_chunks`.
-        encoding, delimiter: As in `tables.read_chunks`.
+        encoding, delimiter, sheet: As in `tables.read_chunks`.
         output_encoding, output_delimiter: Of CSV and TSV; None for those of a source of the same format.
     """
 
@@ -199,6 +199,7 @@ class TableJob:
     on_doubt: Callable[[str], None] = tables.ignore
     encoding: str | None = None
     delimiter: str | None = None
+    sheet: str | None = None
     output_encoding: str | None = None
     output_delimiter: str | None = None
 
@@ -244,6 +245,7 @@ def _predict_rows(classifier: "EmotionClassifier", job: TableJob) -> Iterator[Wr
             allow_null=not job.strict,
             allow_empty=not job.strict,
             on_doubt=job.on_doubt,
+            sheet=job.sheet,
         ):
             names = job.kept_of(chunk.columns)
             if write is None:

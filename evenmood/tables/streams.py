@@ -57,6 +57,7 @@ def read_chunks(
     allow_null: bool = False,
     allow_empty: bool = True,
     on_doubt: Complaint = ignore,
+    sheet: str | None = None,
 ) -> Iterator[Chunk]:
     """Read a table in chunks; a table without rows gives one empty chunk.
 
@@ -72,10 +73,11 @@ def read_chunks(
         allow_null: Whether rows whose text is null stay, as None; else they are bad rows. Of JSON Lines and Parquet.
         allow_empty: Whether rows whose text is an empty cell stay; else they are bad rows. Of CSV, TSV, Excel and text.
         on_doubt: Called with a row of a `csv` file that is likely several, because of a stray quotation mark.
+        sheet: Name of the sheet of an `xlsx` file; None for the first.
 
     Raises:
         DataError: The file cannot be read.
-        UsageError: There is no such column; the message says which there are.
+        UsageError: There is no such column or sheet; the message says which there are.
     """
     if kind == "parquet":
         with open_seekable(name) as seekable:
@@ -84,7 +86,7 @@ def read_chunks(
         return
     if kind == "xlsx":
         with open_seekable(name) as seekable:
-            yield from _excel_chunks(name, seekable, column, on_bad, size, allow_empty)
+            yield from _excel_chunks(name, seekable, column, on_bad, size, allow_empty, sheet)
         return
     with open_input(name) as opened:
         total = 0 if name == STREAM else os.fstat(opened.fileno()).st_size
@@ -121,9 +123,9 @@ def read_chunks(
 
 
 def _excel_chunks(
-    name: str, file: BinaryIO, column: str | None, on_bad: Complaint, size: int, allow_empty: bool
+    name: str, file: BinaryIO, column: str | None, on_bad: Complaint, size: int, allow_empty: bool, sheet: str | None
 ) -> Iterator[Chunk]:
-    columns, rows = excel_tables.read_rows(name, file, column)
+    columns, rows = excel_tables.read_rows(name, file, column, sheet)
     chunk: list[Row] = []
     empty = True
     for number, (row, done) in enumerate(rows, 1):
@@ -175,7 +177,14 @@ def _keys(rows: list[Row]) -> list[str]:
     return list(dict.fromkeys(key for row in rows for key in row))
 
 
-def find_column(name: str, kind: str, column: str, delimiter: str | None = ",", encoding: str | None = "utf-8") -> str:
+def find_column(
+    name: str,
+    kind: str,
+    column: str,
+    delimiter: str | None = ",",
+    encoding: str | None = "utf-8",
+    sheet: str | None = None,
+) -> str:
     """The column of this name, or the only one that differs from it in upper and lower case alone."""
     if name == STREAM or not Path(name).is_file():
         return column
@@ -183,7 +192,7 @@ def find_column(name: str, kind: str, column: str, delimiter: str | None = ",", 
     with open_input(name) as file:
         if kind == "csv" and delimiter is None:
             delimiter = read_form(file, name, kind, encoding, None, [column])[0].delimiter
-    columns = next(read_chunks(name, kind, None, ignore, 1, delimiter, encoding=encoding)).columns
+    columns = next(read_chunks(name, kind, None, ignore, 1, delimiter, encoding=encoding, sheet=sheet)).columns
     alike = [one for one in columns if one.casefold() == column.casefold()]
     return alike[0] if column not in columns and len(alike) == 1 else column
 

@@ -217,11 +217,6 @@ def test_emotions_only(kind: str, table: Path, tmp_path: Path) -> None:
     evenmood("predict", whole, out, "--emotions-only", "--id", "id", "--overwrite")  # its own columns are replaced
     assert _columns(out) == ["id", *HEADER[2:]]
     assert "--id requires --emotions-only" in evenmood("predict", table, "--id", "id", code=2)[1]
-    problem = "--emotions-only requires --engine local"
-    assert (
-        kind != "parquet"
-        or problem in evenmood("predict", whole, out, "--overwrite", "--emotions-only", "--engine", "ray", code=2)[1]
-    )
     assert (
         kind == "jsonl" or "no column 'key'" in evenmood("predict", whole, "--emotions-only", "--id", "key", code=2)[1]
     )

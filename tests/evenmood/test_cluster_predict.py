@@ -13,6 +13,7 @@ import pytest
 from pyarrow import parquet
 
 from benchmarks.texts import made_up_texts
+from evenmood.tables import scored
 from tests.commands import run_command
 from tests.fakes.local_hub import run_module
 from tests.fresh_environment import ROOT
@@ -213,6 +214,30 @@ def test_rows_without_a_text(cluster: list[str], tmp_path: Path) -> None:
         table = parquet.read_table(tmp_path / "out.parquet")
         assert [row is None for row in table["emotions"].to_pylist()] == [False, True, False, True]
         assert table.take([0, 2]) == here
+
+
+def test_emotions_only(cluster: list[str], tmp_path: Path) -> None:
+    texts = ["thank you", None, "I am so sad"]
+    rows = pyarrow.table({"text": texts, "id": ["a", "b", "c"], "emotions": ["its", "own", "column"]})
+    parquet.write_table(rows, tmp_path / "in.parquet")
+    here, there = tmp_path / "here.parquet", tmp_path / "there.parquet"
+    command: list[str | Path] = ["evenmood", "predict", tmp_path / "in.parquet"]
+    for options, names in ((["--id", "ID"], ["id"]), (["--proba", "--labels", "joy"], [])):
+        for done in (
+            run_module(*command, there, *cluster, "--emotions-only", "--overwrite", *options),
+            run_command(*command, here, "--emotions-only", "--overwrite", *options),
+        ):
+            assert done.returncode == 0, done.stderr
+            assert done.stderr.splitlines()[-1] == "1 of 3 rows have no text and got an empty answer"
+        table = parquet.read_table(there)
+        assert table == parquet.read_table(here)
+        assert table.column_names[: len(names) + 3] == [*names, *scored.ADDED]
+    done = run_module(*command, there, *cluster, "--emotions-only", "--overwrite", "--strict", "--skip-bad")
+    assert "left out 1 broken rows of 3" in done.stderr.splitlines()[-1]
+    for column, problem in (("key", "no column 'key'"), ("emotions", "has a column 'emotions' already")):
+        done = run_command(*command, there, *cluster, "--overwrite", "--emotions-only", "--id", column)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert problem in done.stderr
 
 
 def test_empty_table(cluster: list[str], tmp_path: Path) -> None:

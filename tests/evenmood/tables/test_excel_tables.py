@@ -155,6 +155,27 @@ def test_a_report_of_a_workbook(table: Path, tmp_path: Path) -> None:
     assert (found["answered"], found["missing"], found["dated"]) == (3, 1, 2)
 
 
+def test_another_sheet(table: Path, tmp_path: Path) -> None:
+    path, out = tmp_path / "two.xlsx", tmp_path / "out.html"
+    book = openpyxl.load_workbook(table)
+    book.create_sheet("2026 Q1").append(["Comment", "day"])
+    book["2026 Q1"].append(["Thank you so much!", DAY])
+    book.save(path)
+    options = ["--sheet", "2026 q1", "--column", "comment"]
+    printed, _ = evenmood("predict", path, *options, "--emotions-only", "--id", "DAY")
+    assert printed.splitlines()[1].startswith("2026-05-04 12:30:00,gratitude,")
+    evenmood("report", path, out, *options, "--time", "day", "--json", tmp_path / "out.json")
+    assert json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["answered"] == 1
+    commands: list[list[str | Path]] = [["predict", path], ["report", path, out, "--overwrite"]]
+    for command in commands:
+        error = evenmood(*command, "--sheet", "Q2", code=2)[1]
+        assert error == f"error: {path}: no sheet 'Q2'; there are 'Sheet', 'another', '2026 Q1'\n"
+    (tmp_path / "in.csv").write_text("text\na\n", encoding="utf-8")
+    assert (
+        "--sheet is for xlsx; the format is csv" in evenmood("predict", tmp_path / "in.csv", "--sheet", "x", code=2)[1]
+    )
+
+
 def test_the_error_names_the_extra(table: Path, tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['openpyxl'] = None; sys.argv = ['evenmood', *sys.argv[1:]]\n"
