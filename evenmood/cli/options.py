@@ -25,17 +25,17 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Hide the progress bar")]
 
 
 def load(model: str | None, revision: str | None) -> "EmotionClassifier":
-    """The classifier that the options name."""
+    """Load the classifier given by the options."""
     from evenmood.classifier import EmotionClassifier
 
     return EmotionClassifier.from_pretrained(model, revision=revision)
 
 
 class Tally:
-    """Count of messages, with the first one."""
+    """Counts messages and keeps the first one."""
 
     def __init__(self) -> None:
-        """Start at none."""
+        """Start with zero messages."""
         self.count, self.first = 0, ""
 
     def add(self, message: str) -> None:
@@ -57,15 +57,15 @@ def check_stdout() -> None:
 
 
 def progress_bar(stack: ExitStack, quiet: bool) -> Any:
-    """A function to call with the rows done and the share of the input read; shows them on a terminal, and the rate."""
+    """Create a progress bar on a terminal; returns a function to call with the rows done and the share of the input."""
     if quiet or not sys.stderr.isatty():
         return lambda count, done: None
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     rows = TextColumn("{task.fields[rows]:,} rows, {task.fields[rate]:,.0f} rows/s")
-    shown = [rows, BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()]
-    progress = stack.enter_context(Progress(*shown, console=Console(stderr=True)))
+    columns = [rows, BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()]
+    progress = stack.enter_context(Progress(*columns, console=Console(stderr=True)))
     task = progress.add_task("", total=None, rows=0, rate=0.0)
 
     def advance(count: int, done: float | None) -> None:

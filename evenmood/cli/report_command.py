@@ -27,7 +27,7 @@ from evenmood.cli.options import (
 from evenmood.errors import UsageError
 
 READ_ROWS = 5000
-"""Rows of a chunk: more are faster to count."""
+"""Rows per chunk; larger chunks are faster to count."""
 
 
 def report(
@@ -57,13 +57,13 @@ def report(
     sheet: Sheet = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write one HTML page about the emotions of a table's texts.
+    """Write an HTML report about the emotions in a table of texts.
 
     Example: evenmood report comments.csv report.html --time date --group product
 
-    The page shows the share of each emotion with its 95 % interval, the texts over time, groups compared, emotions
-    that occur together, typical texts, and what the model is unsure about. It loads nothing from the network. The
-    table is read in a stream, whatever its size.
+    The page shows the share of each emotion with its 95 % interval, changes over time, differences between groups,
+    emotions that occur together, typical texts and uncertain predictions. It is self-contained. The table is streamed,
+    so its size is not limited.
     """
     from evenmood import __version__
     from evenmood.report.counts import ScoredTexts
@@ -82,7 +82,7 @@ def report(
         raise UsageError(f"{target} and --json {json_file} are the same file; choose another name for one")
     for name in targets:
         if Path(source).is_file() and Path(name).exists() and Path(source).samefile(name):
-            raise UsageError(f"{name} is the input itself; choose another name")
+            raise UsageError(f"{name} is the input file; choose another name")
         check_output(name, overwrite)
     check_kinds(
         ("--encoding", encoding, kind, ("csv", "tsv", "jsonl", "txt")),
@@ -118,7 +118,7 @@ def report(
                 allow_null=True,
                 sheet=sheet,
             ):
-                if kind != "jsonl":  # whose rows may differ in their keys
+                if kind != "jsonl":  # rows of JSON Lines may have different keys
                     for name in (time, group):
                         has_column(name, chunk.columns, source)
                 texts = texts_of(chunk, column, kind)
@@ -153,8 +153,8 @@ def report(
             overwrite=overwrite,
         )
     if figures.missing:
-        print(f"{figures.missing:,} of {figures.rows:,} rows have no text and are left out", file=sys.stderr)
+        print(f"{figures.missing:,} of {figures.rows:,} rows have no text and were skipped", file=sys.stderr)
     if figures.undated:
-        print(f"{figures.undated:,} of {figures.answered:,} texts have no date that can be read", file=sys.stderr)
+        print(f"{figures.undated:,} of {figures.answered:,} texts have no valid date", file=sys.stderr)
     if bad.count:
-        print(f"left out {bad.count:,} broken rows; the first: {bad.first}", file=sys.stderr)
+        print(f"skipped {bad.count:,} invalid rows; the first: {bad.first}", file=sys.stderr)

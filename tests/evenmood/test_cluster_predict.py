@@ -204,13 +204,13 @@ def test_rows_without_a_text(cluster: list[str], tmp_path: Path) -> None:
     assert not (tmp_path / "out.parquet").exists()
     done = run_module(*command, *cluster, "--strict", "--skip-bad")
     assert done.returncode == 0, done.stderr
-    assert "left out 2 broken rows of 4; the first:" in done.stderr
+    assert "skipped 2 invalid rows of 4; the first:" in done.stderr
     assert parquet.read_table(tmp_path / "out.parquet")["id"].to_pylist() == [0, 2]
     here = parquet.read_table(tmp_path / "out.parquet")
     for done in (run_module(*command, *cluster, "--overwrite"), run_command(*command, "--overwrite")):
         assert done.returncode == 0, done.stderr
         # Ray may print output of its own first.
-        assert done.stderr.splitlines()[-1] == "2 of 4 rows have no text and got an empty answer"
+        assert done.stderr.splitlines()[-1] == "2 of 4 rows have no text and got an empty prediction"
         table = parquet.read_table(tmp_path / "out.parquet")
         assert [row is None for row in table["emotions"].to_pylist()] == [False, True, False, True]
         assert table.take([0, 2]) == here
@@ -228,12 +228,12 @@ def test_emotions_only(cluster: list[str], tmp_path: Path) -> None:
             run_command(*command, here, "--emotions-only", "--overwrite", *options),
         ):
             assert done.returncode == 0, done.stderr
-            assert done.stderr.splitlines()[-1] == "1 of 3 rows have no text and got an empty answer"
+            assert done.stderr.splitlines()[-1] == "1 of 3 rows have no text and got an empty prediction"
         table = parquet.read_table(there)
         assert table == parquet.read_table(here)
         assert table.column_names[: len(names) + 3] == [*names, *scored.ADDED]
     done = run_module(*command, there, *cluster, "--emotions-only", "--overwrite", "--strict", "--skip-bad")
-    assert "left out 1 broken rows of 3" in done.stderr.splitlines()[-1]
+    assert "skipped 1 invalid rows of 3" in done.stderr.splitlines()[-1]
     for column, problem in (("key", "no column 'key'"), ("emotions", "has a column 'emotions' already")):
         done = run_command(*command, there, *cluster, "--overwrite", "--emotions-only", "--id", column)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)

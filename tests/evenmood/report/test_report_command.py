@@ -28,7 +28,7 @@ def test_report_of_a_table(table: Path, tmp_path: Path, model: EmotionClassifier
     _, error = evenmood(
         "report", table, out, "--time", "Date", "--group", "product", "--json", numbers, "--title", "<My> report"
     )
-    assert error == "10 of 50 rows have no text and are left out\n"
+    assert error == "10 of 50 rows have no text and were skipped\n"
     checked(out.read_text(encoding="utf-8"))
     assert '<b dir="auto">&lt;My&gt; report</b>' in out.read_text(encoding="utf-8")
     figures = json.loads(numbers.read_text(encoding="utf-8"))
@@ -74,8 +74,8 @@ def test_standard_input_and_output() -> None:
         (["--time-format", "%d"], "--time-format requires --time"),
         (["--time", "date", "--time-format", "%Q"], "--time-format '%Q'"),
         (["--json", "report.html"], "are the same file"),
-        (["--json", "comments.csv"], "is the input itself"),
-        (["--json", "no/figures.json"], "there is no folder"),
+        (["--json", "comments.csv"], "is the input file"),
+        (["--json", "no/figures.json"], "no such folder"),
         (["--delimiter", "ab"], "--delimiter 'ab'"),
         (["--input-format", "jsonl", "--delimiter", ";"], "--delimiter is for csv"),
     ],
@@ -105,4 +105,4 @@ def test_invalid_rows(table: Path, tmp_path: Path) -> None:
     table.write_text(table.read_text(encoding="utf-8") + "\nonly one cell\n", encoding="utf-8")
     assert "line 52" in evenmood("report", table, tmp_path / "out.html", code=1)[1]
     _, error = evenmood("report", table, tmp_path / "out.html", "--skip-bad")
-    assert "left out 1 broken rows" in error
+    assert "skipped 1 invalid rows" in error

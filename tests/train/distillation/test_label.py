@@ -221,7 +221,7 @@ def test_wrong_sources(tmp_path: Path, small_data: Path, arrays: Path) -> None:
     for name, message in (("latin.txt", "line 2: not UTF-8 at byte 3"), ("none.txt", "no texts")):
         with pytest.raises(DataError, match=message):
             command.read_texts(parse_source(str(tmp_path / name)))
-    with pytest.raises(DataError, match="no folder '/nowhere/data' here"):
+    with pytest.raises(DataError, match="no local folder '/nowhere/data'"):
         command.read_texts(parse_source("/nowhere/data"))
     assert not list(tmp_path.glob("out*"))
 

@@ -143,7 +143,7 @@ def rename_output(model: Any) -> None:
         (change_operator, "unexpected operator 'Loop'"),
         (change_domain, "unexpected operator 'custom"),
         (add_subgraph, "subgraph"),
-        (rename_output, "expected input input_ids"),
+        (rename_output, "expected input_ids and probabilities"),
     ],
 )
 def test_a_foreign_graph_is_refused(change: Any, message: str, classifier: EmotionClassifier, tmp_path: Path) -> None:

@@ -211,7 +211,8 @@ def test_an_occupied_folder_is_refused_before_training(data: Path, tmp_path: Pat
     done = run_command("train", "fit", "--data", data, "--out", tmp_path / "m", *SMALL)
     assert done.returncode == 2
     assert (
-        done.stderr.strip() == f"error: {tmp_path / 'm'} exists already; choose another folder or ask for overwriting"
+        done.stderr.strip()
+        == f"error: {tmp_path / 'm'} exists already; choose another folder, or set overwrite (--overwrite)"
     )
     assert (tmp_path / "m" / "mine.txt").read_text() == "precious"
 
