@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from evenmood.cli.command import DEBUG_FLAG, as_utf8, can_print, prepare_streams, print_json, run
+from evenmood.cli.help import ADVANCED, OUTPUT, CommandGroup
 from evenmood.cli.options import (
     Column,
     Delimiter,
@@ -34,12 +35,13 @@ from evenmood.errors import UsageError
 from evenmood.system.paths import expanded
 
 app = typer.Typer(
+    cls=CommandGroup,
     help="Classify the emotions of texts: 28 labels, each with its own threshold.\n\n"
     "Example: evenmood 'Thank you so much!'",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
     epilog="`evenmood TEXT` is short for `evenmood text TEXT`. --debug shows the traceback of an error.",
 )
 COMMANDS = ("text", "predict", "report", "info")
@@ -75,7 +77,9 @@ def classify(
     ],
     model: Model = None,
     revision: Revision = None,
-    proba: Annotated[bool, typer.Option("--proba", help="Show all labels, not only the predicted ones")] = False,
+    proba: Annotated[
+        bool, typer.Option("--proba", help="Show all labels, not only the predicted ones", rich_help_panel=OUTPUT)
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Print the emotions of one text.
@@ -110,46 +114,70 @@ def predict(
     target: Annotated[str, typer.Argument(metavar="[OUT]", help="File to write; - for stdout")] = "-",
     column: Column = "text",
     output_format: Annotated[
-        Format | None, typer.Option("--format", help="Format of OUT; default: from its file name, else that of IN")
+        Format | None,
+        typer.Option(
+            "--format", help="Format of OUT; default: from its file name, else that of IN", rich_help_panel=OUTPUT
+        ),
     ] = None,
     input_format: InputKind = None,
     labels: Annotated[
-        str | None, typer.Option(help="Restrict output to these labels, comma-separated: joy,anger")
+        str | None,
+        typer.Option(help="Restrict output to these labels, comma-separated: joy,anger", rich_help_panel=OUTPUT),
     ] = None,
-    proba: Annotated[bool, typer.Option("--proba", help="Add a column per label with its probability")] = False,
-    emotions_only: Annotated[
-        bool, typer.Option("--emotions-only", help="Write only the added columns and the --id column")
+    proba: Annotated[
+        bool, typer.Option("--proba", help="Add a column per label with its probability", rich_help_panel=OUTPUT)
     ] = False,
-    id_column: Annotated[str | None, typer.Option("--id", help="Column to keep with --emotions-only")] = None,
+    emotions_only: Annotated[
+        bool,
+        typer.Option(
+            "--emotions-only", help="Write only the added columns and the --id column", rich_help_panel=OUTPUT
+        ),
+    ] = False,
+    id_column: Annotated[
+        str | None, typer.Option("--id", help="Column to keep with --emotions-only", rich_help_panel=OUTPUT)
+    ] = None,
     model: Model = None,
     revision: Revision = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace OUT if it exists", rich_help_panel=OUTPUT)
+    ] = False,
     skip_bad: SkipBad = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Fail on rows without a text")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail on rows without a text", rich_help_panel=ADVANCED)
+    ] = False,
     encoding: Encoding = None,
     delimiter: Delimiter = None,
     sheet: Sheet = None,
     output_encoding: Annotated[
         str | None,
-        typer.Option(help="Encoding of OUT (CSV, TSV); default: that of IN if the formats match, else utf-8"),
+        typer.Option(
+            help="Encoding of OUT (CSV, TSV); default: that of IN if the formats match, else utf-8",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     output_delimiter: Annotated[
-        str | None, typer.Option(help="Delimiter of OUT (CSV); default: that of IN if it is CSV, else a comma")
+        str | None,
+        typer.Option(
+            help="Delimiter of OUT (CSV); default: that of IN if it is CSV, else a comma", rich_help_panel=OUTPUT
+        ),
     ] = None,
     quiet: Quiet = False,
     engine: Annotated[
-        Literal["local", "ray"], typer.Option(help="Run in this process or on a Ray cluster (Parquet only)")
+        Literal["local", "ray"],
+        typer.Option(help="Run in this process or on a Ray cluster (Parquet only)", rich_help_panel=ADVANCED),
     ] = "local",
     ray_address: Annotated[
-        str | None, typer.Option(help="Cluster address for --engine ray; default: this machine")
+        str | None,
+        typer.Option(help="Cluster address for --engine ray; default: this machine", rich_help_panel=ADVANCED),
     ] = None,
 ) -> None:
     """Add emotion columns to a table.
 
     Example: evenmood predict comments.csv comments-with-emotions.csv
 
-    The columns emotions, emotion_probabilities and emotion_fallback are appended. In rows without a text they are
-    empty (CSV) or null (JSON Lines, Parquet). The table is streamed, so its size is not limited.
+    Appends the columns emotions, emotion_probabilities and emotion_fallback.
+    They are empty (CSV) or null (JSON Lines, Parquet) in rows without a text.
+    The table is streamed, so its size is not limited.
     """
     from evenmood.tables import scored
     from evenmood.tables import streams as tables

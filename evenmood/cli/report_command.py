@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from evenmood.cli.help import INPUT, OUTPUT
 from evenmood.cli.options import (
     Column,
     Delimiter,
@@ -36,21 +37,34 @@ def report(
     ],
     target: Annotated[str, typer.Argument(metavar="OUT", help="HTML file to write; - for stdout")],
     column: Column = "text",
-    time: Annotated[str | None, typer.Option(help="Date or time column for the timeline")] = None,
-    group: Annotated[
-        str | None, typer.Option(help="Column whose values are compared, such as product or country")
+    time: Annotated[
+        str | None, typer.Option(help="Date or time column for the timeline", rich_help_panel=INPUT)
     ] = None,
-    json_file: Annotated[str | None, typer.Option("--json", help="Also write the figures to this JSON file")] = None,
-    title: Annotated[str | None, typer.Option(help="Title of the page; default: the name of IN")] = None,
-    note: Annotated[str | None, typer.Option(help="Note shown at the top of the page")] = None,
-    time_format: Annotated[str | None, typer.Option(help="Date format, such as '%d/%m/%Y'; default: detected")] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(help="Column with the groups to compare, such as product or country", rich_help_panel=INPUT),
+    ] = None,
+    json_file: Annotated[
+        str | None, typer.Option("--json", help="Also write the figures to this JSON file", rich_help_panel=OUTPUT)
+    ] = None,
+    title: Annotated[
+        str | None, typer.Option(help="Title of the page; default: the name of IN", rich_help_panel=OUTPUT)
+    ] = None,
+    note: Annotated[str | None, typer.Option(help="Note at the top of the page", rich_help_panel=OUTPUT)] = None,
+    time_format: Annotated[
+        str | None,
+        typer.Option(help="Date format, such as '%d/%m/%Y'; default: detected", rich_help_panel=INPUT),
+    ] = None,
     day: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Date shown on the page; default: today")
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Date shown on the page; default: today", rich_help_panel=OUTPUT),
     ] = None,
     input_format: InputKind = None,
     model: Model = None,
     revision: Revision = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace existing files", rich_help_panel=OUTPUT)
+    ] = False,
     skip_bad: SkipBad = False,
     encoding: Encoding = None,
     delimiter: Delimiter = None,
@@ -61,9 +75,9 @@ def report(
 
     Example: evenmood report comments.csv report.html --time date --group product
 
-    The page shows the share of each emotion with its 95 % interval, changes over time, differences between groups,
-    emotions that occur together, typical texts and uncertain predictions. It is self-contained. The table is streamed,
-    so its size is not limited.
+    The page is self-contained and shows the share of each emotion, changes over
+    time, differences between groups, typical texts and uncertain predictions.
+    The table is streamed, so its size is not limited.
     """
     from evenmood import __version__
     from evenmood.report.counts import ScoredTexts

@@ -29,7 +29,7 @@ BLOCK = 2048
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 
 
-def augment(data: str, encoder: str, out: Path, copies: int, seed: int, say: Callable[[str], None]) -> int:
+def augment(data: str, encoder: str, out: Path, copies: int, seed: int, log: Callable[[str], None]) -> int:
     """Write a text file, a text a line, of `copies` new texts for each of the training split's, without duplicates.
 
     Args:
@@ -38,7 +38,7 @@ def augment(data: str, encoder: str, out: Path, copies: int, seed: int, say: Cal
         out: File to write.
         copies: Texts drawn from each text.
         seed: Of everything random.
-        say: Receives progress.
+        log: Receives progress.
 
     Returns:
         The number of texts.
@@ -51,7 +51,7 @@ def augment(data: str, encoder: str, out: Path, copies: int, seed: int, say: Cal
     words = sorted(vocabulary, key=vocabulary.__getitem__)[max(PAD_ID, UNKNOWN_ID) + 1 :]
     if len(words) <= NEAREST:
         raise DataError(f"{data}: only {len(words)} words that occur {MIN_FREQUENCY} times; too few to replace any")
-    vectors = encoder_vectors(encoder, words, None, say)
+    vectors = encoder_vectors(encoder, words, None, log)
     near = nearest_words(words, vectors)
     random, seen, made = Random(seed), {clean(text) for text in texts}, []  # noqa: S311 - not for secrets
     for _ in range(copies):

@@ -164,12 +164,12 @@ class EncoderRun:
         tokenizer: Any,
         train: Split,
         validation: Mapping[str, Split],
-        say: Callable[[str], None],
+        log: Callable[[str], None],
     ) -> None:
         """Take what is trained, on what, and the validation sets: the first one's figures have no prefix."""
         import torch
 
-        self._config, self._tokenizer, self._say = config, tokenizer, say
+        self._config, self._tokenizer, self._log = config, tokenizer, log
         self._device, self._half = torch_device()
         self.network = network.to(self._device)
         body = {id(parameter) for parameter in network.base_model.parameters()}
@@ -211,7 +211,7 @@ class EncoderRun:
             total_loss += float(loss.detach()) * len(rows)
             if (now := time.monotonic()) - said >= PAUSE:
                 said, rate = now, done / (now - began)
-                self._say(
+                self._log(
                     f"epoch {number}: {done:,} of {size:,} texts, {rate:,.0f} a second, {(size - done) / rate:,.0f} s "
                     f"left, loss {total_loss / done:.4f}"
                 )

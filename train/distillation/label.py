@@ -27,7 +27,7 @@ from evenmood.system.paths import expanded
 from train.distillation.probabilities import Array, mean, parse_array, read_array
 from train.distillation.soft_targets import RECORD
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 SCHEMA = pyarrow.schema([("text", pyarrow.string()), ("probabilities", pyarrow.list_(pyarrow.float32()))])
 """Text as its source has it (tweets without mentions and URLs), and its probabilities in GoEmotions' order."""
 COUNTS = b"evenmood.counts"
@@ -71,12 +71,12 @@ def parse_source(given: str) -> Source:
     return Source(name, tuple(map(parse_array, arrays.split("+"))) if equals else ())
 
 
-def read_texts(source: Source, say: Say = print) -> list[str]:
+def read_texts(source: Source, log: Log = print) -> list[str]:
     """All texts: of a data set the training split's, untouched; of a text file or a CSV, a tweet a line or row, raw.
 
     Args:
         source: Data set or file.
-        say: Receives a line about rows of a CSV that are broken; they are left out.
+        log: Receives a line about rows of a CSV that are broken; they are left out.
 
     Raises:
         DataError: The source cannot be read, or holds nothing.
@@ -88,7 +88,7 @@ def read_texts(source: Source, say: Say = print) -> list[str]:
         broken: list[str] = []
         texts = [raw for _, raw in read_tweets(path, broken.append)]
         if broken:
-            say(f"{path}: {len(broken):,} broken rows are left out; the first: {broken[0]}")
+            log(f"{path}: {len(broken):,} broken rows are left out; the first: {broken[0]}")
     else:
         texts = []
         with path.open("rb") as lines:
@@ -107,7 +107,7 @@ def label(
     teachers: Sequence[str],
     out: Path,
     official: str,
-    say: Say,
+    log: Log,
     *,
     runtime: Runtime = "torch",
     batch_size: int = 64,
@@ -125,7 +125,7 @@ def label(
         teachers: Folders or Hub ids, as in `Teacher`; each labels every source.
         out: File to write, whole or not at all; `OUT.partial` holds what a killed run goes on with.
         official: Data set whose validation and test texts are kept out, as in `load_split`.
-        say: Receives progress, a line at a time.
+        log: Receives progress, a line at a time.
         runtime: As in `Teacher`.
         batch_size: As in `Teacher`.
         restart: Forget an unfinished run.
@@ -145,7 +145,7 @@ def label(
         what = f"{bare[0]} has no probabilities" if bare else "no texts are given"
         raise UsageError(f"{what}; name a --teacher, or arrays: --texts SOURCE=FILE.npz:NAME")
     ordered = sorted(sources, key=lambda source: source.is_file)  # a tweet must not displace a training text
-    texts = [read_texts(source, say) for source in ordered]
+    texts = [read_texts(source, log) for source in ordered]
     stored = [
         [read_array(array, len(rows), source.name) for array in source.arrays]
         for source, rows in zip(ordered, texts, strict=True)
@@ -159,7 +159,7 @@ def label(
             for source, rows in zip(ordered, texts, strict=True)
         ],
     }
-    partial = _open_partial(out, record, say, restart)
+    partial = _open_partial(out, record, log, restart)
     gate = Gate(official)
     load = functools.cache(lambda name: Teacher(name, runtime=runtime, batch_size=batch_size))
     total, done, here = sum(map(len, texts)), 0, 0
@@ -180,13 +180,13 @@ def label(
             here += len(chunk)
             if (now := time.monotonic()) - said >= PAUSE:
                 said, rate = now, here / (now - began)
-                say(f"{done:,} of {total:,} texts, {rate:,.0f} a second, {(total - done) / rate:,.0f} s left")
+                log(f"{done:,} of {total:,} texts, {rate:,.0f} a second, {(total - done) / rate:,.0f} s left")
     held = _join(parts, out, record)
     shutil.rmtree(partial)
     for about in held["sources"]:
         dropped = "".join(f"; {count:,} {reason}" for reason, count in about["dropped"].items())
-        say(f"{about['name']}: {about['written']:,} of {about['read']:,} texts{dropped}")
-    say(f"{out}: {held['rows']:,} texts")
+        log(f"{about['name']}: {about['written']:,} of {about['read']:,} texts{dropped}")
+    log(f"{out}: {held['rows']:,} texts")
     return held
 
 
@@ -228,7 +228,7 @@ class Gate:
         return "written already" if digest in self._seen else self._leakage.reason(text)
 
 
-def _open_partial(out: Path, record: dict[str, Any], say: Say, restart: bool) -> Path:
+def _open_partial(out: Path, record: dict[str, Any], log: Log, restart: bool) -> Path:
     """The folder of an unfinished run, which had the same sources and teachers."""
     partial = out.with_name(f"{out.name}.partial")
     plan = json.dumps(record, indent=1, ensure_ascii=False)
@@ -242,7 +242,7 @@ def _open_partial(out: Path, record: dict[str, Any], say: Say, restart: bool) ->
                 f"{partial}: an unfinished run with other {', '.join(changed)}; repeat its options, or start anew with "
                 "--restart"
             )
-        say(f"going on with {partial}")
+        log(f"going on with {partial}")
     else:
         partial.mkdir(parents=True, exist_ok=True)
         write_text(partial / PLAN_FILE, plan)

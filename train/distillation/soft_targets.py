@@ -44,7 +44,7 @@ class TrainingTexts:
 
 
 def training_texts(
-    config: TrainConfig, train: Split, extra: Split | None, held: Sequence[Split], say: Callable[[str], None]
+    config: TrainConfig, train: Split, extra: Split | None, held: Sequence[Split], log: Callable[[str], None]
 ) -> TrainingTexts:
     """Mix labels with the soft targets of the same texts, and add the other texts of these.
 
@@ -57,7 +57,7 @@ def training_texts(
         extra: Further labelled texts, checked for leakage already.
         held: Validation and test: texts of soft targets that equal one of theirs are left out. (`label`, which writes
             the files, leaves out near duplicates too.)
-        say: Receives a line about what was found.
+        log: Receives a line about what was found.
 
     Raises:
         DataError: A file is missing, is no Parquet file, or its probabilities are none.
@@ -83,10 +83,10 @@ def training_texts(
         all_targets += [targets] * repeats
         used.update(own)
         if config.soft_targets:
-            say(f"soft targets: {len(rows):,} of {len(split):,} labelled texts")
+            log(f"soft targets: {len(rows):,} of {len(split):,} labelled texts")
     more = [place for name, place in places.items() if name not in used]
     if config.soft_targets:
-        say(f"soft targets: {len(more):,} texts without labels ({closed:,} are validation or test texts)")
+        log(f"soft targets: {len(more):,} texts without labels ({closed:,} are validation or test texts)")
     return TrainingTexts(
         [*all_texts, *(texts[place] for place in more)],
         np.concatenate([*all_targets, soft[more]]),
@@ -94,23 +94,23 @@ def training_texts(
     )
 
 
-def load_extra(source: str, data: str, say: Callable[[str], None]) -> Split:
+def load_extra(source: str, data: str, log: Callable[[str], None]) -> Split:
     """Further labelled training texts, without those that equal or nearly equal a held-out text of `data` or ours.
 
     Args:
         source: Data set as in `load_split`, whose training split is read.
         data: Data set whose validation and test are held out; the everyday texts are too.
-        say: Receives a line about what was left out.
+        log: Receives a line about what was left out.
     """
     extra = load_split(source, "train")
     held = [load_split(data, "validation"), *(load_everyday(split).split for split in ("validation", "test"))]
     try:
         held.append(load_split(data, "test"))
     except DataError:
-        say(f"extra: {data} has no test split to keep out of them")
+        log(f"extra: {data} has no test split to keep out of them")
     leakage = Leakage(text for split in held for text in split.texts)
     rows = [row for row, text in enumerate(extra.texts) if not leakage.reason(text)]
-    say(f"extra: {len(rows):,} of {len(extra):,} texts of {source}; the others are near held-out texts")
+    log(f"extra: {len(rows):,} of {len(extra):,} texts of {source}; the others are near held-out texts")
     return Split([extra.texts[row] for row in rows], extra.labels[rows], [extra.ids[row] for row in rows])
 
 

@@ -22,14 +22,14 @@ from train.distillation.encoder import EncoderRun, TeacherConfig, in_fold, load_
 from train.distillation.soft_targets import load_extra, read_soft_targets
 from train.evaluation.everyday import load_everyday
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 RECORD_FILE = "training.json"
 """Configuration, history and validation figures, beside the weights."""
 HISTORY_FILE, PLAN_FILE = "history.json", "plan.json"
 
 
 def train_teacher(
-    config: TeacherConfig, out: Path, say: Say, *, restart: bool = False, overwrite: bool = False
+    config: TeacherConfig, out: Path, log: Log, *, restart: bool = False, overwrite: bool = False
 ) -> dict[str, Any]:
     """Fine-tune the encoder and write a folder that `Teacher` reads, whole or not at all.
 
@@ -38,7 +38,7 @@ def train_teacher(
     Args:
         config: All choices of the run.
         out: Folder to write; `OUT.partial` holds what a killed run goes on with.
-        say: Receives progress, a line at a time.
+        log: Receives progress, a line at a time.
         restart: Forget an unfinished run.
         overwrite: Replace what lies at `out`.
 
@@ -53,24 +53,24 @@ def train_teacher(
 
     check_target(out, overwrite)
     validation = {"validation": load_split(config.data, "validation")}
-    train = training_split(config, say)
+    train = training_split(config, log)
     if config.extra:
         validation["everyday"] = load_everyday("validation").split
-    say(
+    log(
         f"data: {len(train):,} training rows; validation: {', '.join(f'{len(v):,} {k}' for k, v in validation.items())}"
     )
     checkpoint = Checkpoint(out, config, train, restart)
     torch.manual_seed(config.seed)  # of the head's first weights
     network, tokenizer = load_encoder(config.base, train.labels)
-    run = EncoderRun(config, network, tokenizer, train, validation, say)
+    run = EncoderRun(config, network, tokenizer, train, validation, log)
     if checkpoint.history:
-        say(f"going on after epoch {len(checkpoint.history)}")
+        log(f"going on after epoch {len(checkpoint.history)}")
         run.load_state(checkpoint.epoch(len(checkpoint.history)))
     for epoch in range(len(checkpoint.history) + 1, config.epochs + 1):
         entry = run.epoch(epoch)
         checkpoint.add(entry, run.state())
         best = " (best so far)" if checkpoint.best == epoch else ""
-        say(
+        log(
             f"epoch {epoch}/{config.epochs}: loss {entry['loss']:.4f}, validation loss {entry['val_loss']:.4f}, "
             f"macro-F1 {entry['val_macro_f1']:.4f}{best}, {entry['seconds']:.0f} s"
         )
@@ -98,7 +98,7 @@ def train_teacher(
     return record
 
 
-def training_split(config: TeacherConfig, say: Say) -> Split:
+def training_split(config: TeacherConfig, log: Log) -> Split:
     """The training split, with another teacher's probabilities in its targets, and the extra texts, repeated.
 
     Raises:
@@ -116,9 +116,9 @@ def training_split(config: TeacherConfig, say: Say) -> Split:
         labels = config.label_share * labels + (1 - config.label_share) * probabilities[rows]
     if not config.extra:
         return Split(train.texts, labels, train.ids)
-    extra = load_extra(config.extra, config.data, say)
+    extra = load_extra(config.extra, config.data, log)
     chosen = [row for row, text in enumerate(extra.texts) if not (config.fold and in_fold(text, config.fold))]
-    say(f"extra: {len(chosen):,} texts, {config.extra_repeats} times")
+    log(f"extra: {len(chosen):,} texts, {config.extra_repeats} times")
     chosen *= config.extra_repeats
     return Split(
         [*train.texts, *(extra.texts[row] for row in chosen)],

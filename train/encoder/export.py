@@ -42,7 +42,7 @@ from train.evaluation.validation import ValidationRows
 from train.network.onnx_metadata import add_vocabulary_digest
 from train.release.card import QUANTIZATION_FILE, TERMS_FILE, write_card
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,13 @@ class EncoderConfig:
     seed: int = 0
 
 
-def export(config: EncoderConfig, out: Path, say: Say, *, overwrite: bool = False) -> dict[str, Any]:
+def export(config: EncoderConfig, out: Path, log: Log, *, overwrite: bool = False) -> dict[str, Any]:
     """Write the model folder; every choice is made on validation and training texts.
 
     Args:
         config: Choices of the export.
         out: Folder to write.
-        say: Receives progress, a line at a time.
+        log: Receives progress, a line at a time.
         overwrite: Replace what lies at `out`.
 
     Returns:
@@ -95,7 +95,7 @@ def export(config: EncoderConfig, out: Path, say: Say, *, overwrite: bool = Fals
         labels, probabilities = rows.repeated(full)
         _calibrate_head(model, labels, probabilities)
         full = _probabilities(model, reader, rows.texts)
-        say(f"{len(texts)} calibration texts; quantizing")
+        log(f"{len(texts)} calibration texts; quantizing")
         # What comes out of GELU is rounded worst: int4 weights with float activations cost less than int8 for both.
         outer = [node.name for node in model.graph.node if node.name.endswith("_outer_product")]
         small = quantize(model, _batches(reader, texts), outer)

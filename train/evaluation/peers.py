@@ -32,14 +32,14 @@ def open_model(model: str) -> EmotionClassifier:
             raise ModelError(f"{error}; as an ONNX export: {other}") from None
 
 
-def peers(models: Sequence[str], data: str, split: str, say: Callable[[str], None]) -> dict[str, Any]:
+def peers(models: Sequence[str], data: str, split: str, log: Callable[[str], None]) -> dict[str, Any]:
     """Score models on a split of a data set and on the everyday texts.
 
     Args:
         models: As `open_model` takes them; each has the 28 labels, in any order.
         data: Data set as in `load_split`; thresholds are tuned on its validation split.
         split: `validation` or `test`, of the data set and of the everyday texts.
-        say: Receives a line for each model.
+        log: Receives a line for each model.
 
     Returns:
         `split`, `rows` and `models`; of each model `model`, `tuned` and `own_thresholds` on the data set, and
@@ -69,7 +69,7 @@ def peers(models: Sequence[str], data: str, split: str, say: Callable[[str], Non
             "everyday": {key: theirs[key] for key in theirs if key != "per_label"},
         }
         found.append(entry)
-        say(f"{entry['model']}: macro-F1 {_value(entry['tuned'])}, everyday {_value(entry['everyday'])}")
+        log(f"{entry['model']}: macro-F1 {_value(entry['tuned'])}, everyday {_value(entry['everyday'])}")
     return rounded({"data": data, "split": split, "rows": len(rows), "models": found}, 5)  # type: ignore[no-any-return]
 
 

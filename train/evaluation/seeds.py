@@ -36,7 +36,7 @@ class Answers(NamedTuple):
 def over_seeds(
     groups: Sequence[Sequence[Path]],
     split: str,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     *,
     data: str | None = None,
     typos: float = 0,
@@ -48,7 +48,7 @@ def over_seeds(
     Args:
         groups: Model folders; those of a group differ in their seed alone.
         split: Split of the models' own data to score.
-        say: Receives progress.
+        log: Receives progress.
         data: Data set in its place, as in `load_split`.
         typos: Share of the words that are misspelt for a second reading, the same way for every model; 0 for none.
 
@@ -80,7 +80,7 @@ def over_seeds(
     content: dict[str, Any] = {"split": split, "rows": len(rows), "typos": typos, "groups": []}
     drops = []
     for number, group in enumerate(groups):
-        say(f"{len(group)} models: {', '.join(map(str, group))}")
+        log(f"{len(group)} models: {', '.join(map(str, group))}")
         mix = seed_weights(len(group), number)
         draws = _draws(group, rows, rows.texts, weights, mix)
         entry: dict[str, Any] = {

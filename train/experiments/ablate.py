@@ -26,7 +26,7 @@ from train.config import TrainConfig
 from train.evaluation.everyday import load_everyday
 from train.experiments import report as experiments
 from train.experiments.arms import ARMS, Run, model_folder, read_run, write_run
-from train.fitting.fit import Say, fit, words_by_id
+from train.fitting.fit import Log, fit, words_by_id
 from train.network.backend import has_gpu
 from train.vectors.sources import load_vectors, write_vec
 
@@ -54,7 +54,7 @@ def ablate(
     build: Path,
     out: Path,
     config: TrainConfig,
-    say: Say,
+    log: Log,
     *,
     arms: Sequence[str],
     seeds: int,
@@ -68,7 +68,7 @@ def ablate(
         build: Build folder with the stages `goemotions` and `balance`.
         out: Folder of the models and records; finished runs in it are kept, an unfinished one goes on.
         config: The choices that all arms share; data, pooling and seed are the arm's.
-        say: Receives progress, a line at a time.
+        log: Receives progress, a line at a time.
         arms: Names in `ARMS`.
         seeds: Runs an arm, with the seeds from 0 on.
         results: JSON file to write.
@@ -91,11 +91,11 @@ def ablate(
     test = load_split(str(official), "test")
     chosen = [name for name in ARMS if name in arms]
     if not report_only:
-        shared = replace(config, vectors=shared_vectors(config, build, out, say), corpus=())
+        shared = replace(config, vectors=shared_vectors(config, build, out, log), corpus=())
         planned = [(name, seed) for seed in range(seeds) for name in chosen]  # every arm once, before any a second time
         for number, (name, seed) in enumerate(planned, 1):
-            say(f"run {number} of {len(planned)}: {name}, seed {seed}")
-            train_arm(name, seed, shared, build, out, test, say)
+            log(f"run {number} of {len(planned)}: {name}, seed {seed}")
+            train_arm(name, seed, shared, build, out, test, log)
     runs = []
     for name in chosen:
         for seed in range(seeds):
@@ -114,11 +114,11 @@ def ablate(
         load_split(str(build), "train"),
         load_split(str(official), "validation"),
     ]
-    say("statistics: resampling test rows and seeds")
+    log("statistics: resampling test rows and seeds")
     sources = {name: row_sources(build, ARMS[name].rows) for name in chosen}
     content = experiments.collect(runs, test, earlier, vectors, sources)
     experiments.write(content, results, document)
-    say(f"{document} and {results} written")
+    log(f"{document} and {results} written")
 
 
 def row_sources(build: Path, rows: str) -> dict[str, int]:
@@ -130,7 +130,7 @@ def row_sources(build: Path, rows: str) -> dict[str, int]:
     return {str(each["values"]): int(each["counts"]) for each in counts}
 
 
-def train_arm(name: str, seed: int, shared: TrainConfig, build: Path, out: Path, test: Split, say: Say) -> None:
+def train_arm(name: str, seed: int, shared: TrainConfig, build: Path, out: Path, test: Split, log: Log) -> None:
     """Train one run of an arm, or go on with it, and keep its record; a finished one is left as it is."""
     rows = ARMS[name].rows
     sources = {"balanced": str(build), "unbalanced": str(build / OFFICIAL), "all": f"{build}:unbalanced"}
@@ -144,13 +144,13 @@ def train_arm(name: str, seed: int, shared: TrainConfig, build: Path, out: Path,
         _check_same(out, finished.about["config"], config)
         if finished.about["train"]["digest"] != train.digest():
             raise UsageError(f"{out}: holds runs on other rows than {data}'s; choose another --out")
-        say(f"{folder}: finished before, kept")
+        log(f"{folder}: finished before, kept")
         return
     if (folder / INFO_FILE).is_file():
         _check_same(out, json.loads((folder / TRAINING_FOLDER / "config.json").read_text(encoding="utf-8")), config)
     else:
         keras.utils.clear_session()  # a run must not depend on those before it in this process
-        fit(config, folder, say)
+        fit(config, folder, log)
     write_run(out, record(name, seed, folder, config, train, test))
 
 
@@ -212,7 +212,7 @@ def write_matched(build: Path, folder: Path, seed: int) -> None:
             shutil.copyfile(build / OFFICIAL / f"{split}.parquet", work / f"{split}.parquet")
 
 
-def shared_vectors(config: TrainConfig, build: Path, out: Path, say: Say) -> str:
+def shared_vectors(config: TrainConfig, build: Path, out: Path, log: Log) -> str:
     """What all arms get as `vectors`; for `self` a file that is trained here, once.
 
     Trained on each text of all training rows of the build, of its tweets and of `config.corpus` once; tweets that equal
@@ -252,7 +252,7 @@ def shared_vectors(config: TrainConfig, build: Path, out: Path, say: Say) -> str
             raise UsageError(f"{path} was trained on other texts or with other options; choose another --out")
         return str(path)
     words = words_by_id(fit_tokenizer(training, min_frequency=1))
-    table = load_vectors(replace(config, corpus=()), words, [*training, *added], say)
+    table = load_vectors(replace(config, corpus=()), words, [*training, *added], log)
     out.mkdir(parents=True, exist_ok=True)
     write_vec(path, words, table)
     write_text(about_path, json.dumps(about, indent=1) + "\n")

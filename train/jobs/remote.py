@@ -63,7 +63,7 @@ def flags_of(config: TrainConfig) -> list[str]:
 def start(
     config: TrainConfig,
     repo_id: str,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     flavor: str,
     timeout: str,
     options: Sequence[str],
@@ -74,7 +74,7 @@ def start(
     Args:
         config: All choices of the run; data and vectors must be where the job sees them.
         repo_id: Model repository that the job pushes to.
-        say: Receives progress, a line at a time.
+        log: Receives progress, a line at a time.
         flavor: Hardware, as `hf jobs hardware` lists it.
         timeout: After which the job is stopped: `3h`.
         options: Further flags of `python -m train remote`.
@@ -96,7 +96,7 @@ def start(
     for name, values in (("--corpus", config.corpus), ("--soft-targets", config.soft_targets)):
         for value in values:
             check_hub_file(name, value)
-    unfinished = Unfinished(repo_id, Path("evenmood-model"), say)
+    unfinished = Unfinished(repo_id, Path("evenmood-model"), log)
     if restart:
         unfinished.remove()
     with tempfile.TemporaryDirectory() as temporary:
@@ -104,7 +104,7 @@ def start(
         archive(work / ARCHIVE)
         shutil.copyfile(Path(__file__).with_name("job.py"), work / "job.py")
         source = hub.upload(work, SOURCE_REPO, message="Upload source", repo_type="dataset", private=True)
-    say(f"source: {source.url}, commit {source.commit[:8]}")
+    log(f"source: {source.url}, commit {source.commit[:8]}")
     arguments = ["--source", f"{source.repo_id}@{source.commit}", repo_id, *options, *flags_of(config)]
     with hub.explained(f"a job on {flavor}", HubError):
         job = HfApi().run_job(
@@ -122,7 +122,7 @@ def start(
 class Unfinished:
     """An unfinished run's folder, kept in a private repository beside the model's."""
 
-    def __init__(self, repo_id: str, out: Path, say: Callable[[str], None], save_minutes: float = 0.0) -> None:
+    def __init__(self, repo_id: str, out: Path, log: Callable[[str], None], save_minutes: float = 0.0) -> None:
         """Create the repository, or find it: who may not write there learns it now, and not after hours of training.
 
         Raises:
@@ -131,7 +131,7 @@ class Unfinished:
         from huggingface_hub import HfApi
 
         self.folder = out.with_name(out.name + ".partial")
-        self.say, self.pause = say, save_minutes * 60
+        self.log, self.pause = log, save_minutes * 60
         self.saved = time.monotonic() - self.pause
         name = f"{repo_id}-unfinished"
         with hub.explained(f"{name!r} on the Hub", HubError):
@@ -150,7 +150,7 @@ class Unfinished:
         if epochs(found) > epochs(self.folder) or not (self.folder / OPTIONS_FILE).exists():
             with whole_folder(self.folder, overwrite=True) as work:
                 shutil.copytree(found, work, ignore=shutil.ignore_patterns(".gitattributes"), dirs_exist_ok=True)
-            self.say(f"an unfinished run of {epochs(found)} epochs was found at {self.repo_id}")
+            self.log(f"an unfinished run of {epochs(found)} epochs was found at {self.repo_id}")
 
     def save(self, folder: Path) -> None:
         """Upload the folder in one commit, unless that was done a moment ago; training goes on if it fails."""
@@ -159,7 +159,7 @@ class Unfinished:
         try:
             hub.upload(folder, self.repo_id, message="Save unfinished run", replace=["*.keras"], private=True)
         except HubError as error:
-            self.say(f"the unfinished run could not be saved: {error}")
+            self.log(f"the unfinished run could not be saved: {error}")
             return
         self.saved = time.monotonic()
 
@@ -181,7 +181,7 @@ def train(
     config: TrainConfig,
     repo_id: str,
     out: Path,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     *,
     test: bool = False,
     private: bool | None = None,
@@ -196,7 +196,7 @@ def train(
         config: All choices of the run.
         repo_id: Model repository to push to.
         out: Model folder to write.
-        say: Receives progress, a line at a time.
+        log: Receives progress, a line at a time.
         test: Read the test split too, for the report.
         private: Whether a new model repository is private; the unfinished run's always is.
         save_minutes: Shortest time between two uploads of the unfinished run.
@@ -212,9 +212,9 @@ def train(
     again = trained.exists() and json.loads(trained.read_text("utf-8")) == json.loads(json.dumps(asdict(config)))
     if not again:
         check_target(out, overwrite)
-    unfinished = Unfinished(repo_id, out, say, save_minutes)
+    unfinished = Unfinished(repo_id, out, log, save_minutes)
     if again:
-        say(f"{out}: trained already with these options")
+        log(f"{out}: trained already with these options")
     else:
         if not restart:
             unfinished.fetch()
@@ -223,7 +223,7 @@ def train(
         confirm_download(config.vectors, yes or (not restart and Checkpoint.has_vectors(out)))
         from train.fitting.fit import fit
 
-        fit(config, out, say, overwrite=overwrite, restart=restart, keep=unfinished.save)
+        fit(config, out, log, overwrite=overwrite, restart=restart, keep=unfinished.save)
     if test:
         from train.evaluation.evaluate import evaluate
 

@@ -19,7 +19,7 @@ LONGEST = 32
 """Tokens of the encoder that a word is cut to."""
 
 
-def encoder_vectors(model: str, words: Sequence[str], size: int | None, say: Callable[[str], None]) -> np.ndarray:
+def encoder_vectors(model: str, words: Sequence[str], size: int | None, log: Callable[[str], None]) -> np.ndarray:
     """Word vectors of a vocabulary, computed by a transformers encoder.
 
     A word's vector is the mean of the encoder's last hidden states over the word's pieces; principal components bring
@@ -29,7 +29,7 @@ def encoder_vectors(model: str, words: Sequence[str], size: int | None, say: Cal
         model: Folder or Hub id.
         words: Words by falling frequency, and pieces that begin with `##`.
         size: Numbers a vector, at the most the encoder's own; None for as many as it has.
-        say: Receives lines about what is done.
+        log: Receives lines about what is done.
 
     Returns:
         float32 of shape (len(words), size); every word has one.
@@ -40,7 +40,7 @@ def encoder_vectors(model: str, words: Sequence[str], size: int | None, say: Cal
     tokenizer, run = load_encoder(model)
     order = np.argsort([len(word) for word in words], kind="stable")  # no time is spent on padding
     parts = [order[start : start + BATCH_WORDS] for start in range(0, len(words), BATCH_WORDS)]
-    steps = counted(parts, say, f"vectors: encoding {len(words):,} words")
+    steps = counted(parts, log, f"vectors: encoding {len(words):,} words")
     hidden = np.concatenate([encode_words(tokenizer, run, [words[row] for row in rows]) for rows in steps])
     hidden = hidden[np.argsort(order)]
     size = size or hidden.shape[1]
@@ -52,7 +52,7 @@ def encoder_vectors(model: str, words: Sequence[str], size: int | None, say: Cal
     reduced = hidden @ components[:, ::-1][:, :size].astype(np.float32)
     reduced *= np.log1p(np.arange(1, len(words) + 1, dtype=np.float32))[:, None]
     reduced /= reduced.std()
-    say(f"vectors: {len(words):,} words encoded by {model}, {hidden.shape[1]} numbers reduced to {size}")
+    log(f"vectors: {len(words):,} words encoded by {model}, {hidden.shape[1]} numbers reduced to {size}")
     return reduced.astype(np.float32)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from tokenizers import Tokenizer
 
 from evenmood.text.normalization import clean
-from train.perturb import NEIGHBOURS, SHORTEST
+from train.perturb import ADJACENT_KEYS, SHORTEST
 
 
 def tokenizer_json(tokenizer: Tokenizer, words: int, texts: Iterable[str] = ()) -> str:
@@ -58,5 +58,5 @@ def misspellings(word: str) -> Iterator[str]:
             yield before + after[0] + letter + after[1:]
         yield before + after
         yield before + 2 * letter + after
-        for key in NEIGHBOURS.get(letter, ""):
+        for key in ADJACENT_KEYS.get(letter, ""):
             yield before + key + after

@@ -36,7 +36,7 @@ SELF_BUCKETS = 200_000
 
 
 def load_vectors(
-    config: TrainConfig, words: Sequence[str], texts: Sequence[str], say: Callable[[str], None]
+    config: TrainConfig, words: Sequence[str], texts: Sequence[str], log: Callable[[str], None]
 ) -> np.ndarray:
     """Word vectors of a vocabulary.
 
@@ -44,7 +44,7 @@ def load_vectors(
         config: Source, size and seed.
         words: The vocabulary by id; the first two are padding and the unknown word.
         texts: Training texts, for `self`.
-        say: Receives a line about what is done and found.
+        log: Receives a line about what is done and found.
 
     Returns:
         float32 of shape (len(words), embedding_size): zeros for padding, the mean of all found for the unknown word,
@@ -60,13 +60,13 @@ def load_vectors(
         table[PAD_ID] = 0
         return table
     if config.vectors == "self":
-        found = _train(config, words, texts, say)
+        found = _train(config, words, texts, log)
     elif config.vectors.startswith(ENCODER):
         found = np.full((len(words), size), np.nan, np.float32)
-        found[FIRST_WORD:] = encoder_vectors(config.vectors.removeprefix(ENCODER), words[FIRST_WORD:], size, say)
+        found[FIRST_WORD:] = encoder_vectors(config.vectors.removeprefix(ENCODER), words[FIRST_WORD:], size, log)
     else:
-        path = _locate(config.vectors, say)
-        with elapsed(say, f"vectors: reading {config.vectors}"):
+        path = _locate(config.vectors, log)
+        with elapsed(log, f"vectors: reading {config.vectors}"):
             found = read_bin(path, words, size) if is_bin(path) else read_vec(path, words, size)
     known = ~np.isnan(found).any(axis=1)
     known[:FIRST_WORD] = False
@@ -76,7 +76,7 @@ def load_vectors(
     found[lacking] = random.normal(0, found[known].std(), (len(lacking), size))
     found[UNKNOWN_ID] = found[known].mean(axis=0)
     found[PAD_ID] = 0
-    say(f"vectors: {known.sum():,} of {len(words) - FIRST_WORD:,} words found in {config.vectors}")
+    log(f"vectors: {known.sum():,} of {len(words) - FIRST_WORD:,} words found in {config.vectors}")
     if config.vectors.startswith(ENCODER):  # fastText's own are alike for "hahaha" and "hahahaha", as they should be
         check_distinct([word for word, one in zip(words, known, strict=True) if one], found[known], config.vectors)
     return found
@@ -125,11 +125,11 @@ def write_vec(path: Path, words: Sequence[str], table: np.ndarray) -> None:
         part.unlink(missing_ok=True)
 
 
-def _train(config: TrainConfig, words: Sequence[str], texts: Sequence[str], say: Callable[[str], None]) -> np.ndarray:
+def _train(config: TrainConfig, words: Sequence[str], texts: Sequence[str], log: Callable[[str], None]) -> np.ndarray:
     """Train skip-gram vectors on the cleaned training text and `config.corpus`; one thread, to be repeatable."""
     import fasttext
 
-    say(f"vectors: training on {len(texts):,} texts" + "".join(f" and {name}" for name in config.corpus))
+    log(f"vectors: training on {len(texts):,} texts" + "".join(f" and {name}" for name in config.corpus))
     with tempfile.TemporaryDirectory() as folder:
         corpus = Path(folder) / "corpus.txt"
         with corpus.open("w", encoding="utf-8") as lines:
@@ -140,7 +140,7 @@ def _train(config: TrainConfig, words: Sequence[str], texts: Sequence[str], say:
                     lines.writelines(clean(line.decode("utf-8", "replace")) + "\n" for line in whole_lines(more, path))
         own_progress = sys.stderr is not None and sys.stderr.isatty()  # a line that the library rewrites
         try:  # the library's own seed is fixed: vectors are the same for every --seed
-            with nullcontext() if own_progress else elapsed(say, "vectors: training"):
+            with nullcontext() if own_progress else elapsed(log, "vectors: training"):
                 model = fasttext.train_unsupervised(
                     str(corpus),
                     model="skipgram",
@@ -156,7 +156,7 @@ def _train(config: TrainConfig, words: Sequence[str], texts: Sequence[str], say:
     return np.array([model.get_word_vector(word) for word in words], np.float32)
 
 
-def _locate(source: str, say: Callable[[str], None]) -> Path:
+def _locate(source: str, log: Callable[[str], None]) -> Path:
     path = expanded(source)
     if is_vectors_file(path):
         if not path.is_file():
@@ -169,7 +169,7 @@ def _locate(source: str, say: Callable[[str], None]) -> Path:
 
     try:
         size = hub.retrying(lambda: get_hf_file_metadata(hf_hub_url(source, "model.bin"))).size or 0
-        say(f"vectors: {source} is a download of {size / 1e9:.2f} GB, once; --vectors self needs none")
+        log(f"vectors: {source} is a download of {size / 1e9:.2f} GB, once; --vectors self needs none")
         return Path(hub.retrying(lambda: hf_hub_download(source, "model.bin")))
     except Exception as error:
         known = (hub_errors.HfHubHTTPError, hub_errors.HFValidationError, hub_errors.EntryNotFoundError, OSError)

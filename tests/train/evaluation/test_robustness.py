@@ -19,7 +19,7 @@ from tests.conftest import DEFAULT_MODEL
 from tests.small_data import write_tsv
 from train.evaluation.probes import negation, perturbed, sarcasm, swaps
 from train.evaluation.robustness import TEXTS_FILE, run_robustness
-from train.perturb import NEIGHBOURS, elongate, misspell, typo, with_emoji, without_punctuation
+from train.perturb import ADJACENT_KEYS, elongate, misspell, typo, with_emoji, without_punctuation
 from train.release.card import write_card
 
 TEXTS = json.loads(TEXTS_FILE.read_text(encoding="utf-8"))
@@ -30,7 +30,7 @@ def edits(before: str, after: str) -> str:
     if len(after) == len(before):
         places = [i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b]
         if len(places) == 1:
-            return "key" if after[places[0]] in NEIGHBOURS[before[places[0]]] else "?"
+            return "key" if after[places[0]] in ADJACENT_KEYS[before[places[0]]] else "?"
         first, second = places
         swapped = before[:first] + before[second] + before[first] + before[second + 1 :]
         return "swap" if second == first + 1 and swapped == after else "?"

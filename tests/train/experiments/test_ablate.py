@@ -72,7 +72,7 @@ def configured(build: Path, single: Path, **change: Any) -> TrainConfig:
 def copying(single: Path, calls: list[Path], interrupted: int = 0) -> Any:
     """In place of `fit`, which has tests of its own: a trained model again, with thresholds and losses of the run's."""
 
-    def fit(config: TrainConfig, folder: Path, say: Any) -> Path:
+    def fit(config: TrainConfig, folder: Path, log: Any) -> Path:
         calls.append(folder)
         if len(calls) == interrupted:
             raise KeyboardInterrupt
@@ -95,7 +95,7 @@ def run_all(build: Path, single: Path, out: Path, fit: Any, /, **change: Any) ->
     from train.experiments import ablate
 
     said: list[str] = []
-    options: Options = {"build": build, "out": out / "models", "arms": TRAINED, "seeds": 2, "say": said.append}
+    options: Options = {"build": build, "out": out / "models", "arms": TRAINED, "seeds": 2, "log": said.append}
     options |= {"config": configured(build, single)}
     options |= {"results": out / "experiments.json", "document": out / "docs/experiments.md", **change}
     with pytest.MonkeyPatch.context() as patch:
