@@ -19,7 +19,7 @@ from tests.commands import run_command
 from tests.conftest import DEFAULT_MODEL, SMALL
 from train.config import PAPER, TrainConfig
 from train.evaluation.evaluate import onnx_probabilities, write_metrics
-from train.evaluation.threshold_study import compare_calibration, compare_thresholds, assign_folds
+from train.evaluation.threshold_study import assign_folds, compare_calibration, compare_thresholds
 from train.network.backend import choose_backend
 from train.release.card import write_card
 

@@ -11,7 +11,7 @@ from evenmood.data.splits import Split
 from evenmood.evaluation.bootstrap import row_weights, seed_weights
 from evenmood.evaluation.metrics import ranking_figures, score
 from train.evaluation.everyday import load_everyday
-from train.evaluation.resampling import weighted_auc, run_samples
+from train.evaluation.resampling import run_samples, weighted_auc
 from train.experiments import claims
 from train.experiments import report as experiments
 from train.experiments.arms import DEFAULT_ARMS, Run
