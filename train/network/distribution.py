@@ -1,4 +1,4 @@
-"""Data-parallel training, in which each device processes a share of every batch (https://keras.io/guides/distribution/)."""
+"""Data-parallel training, which splits every batch over devices (https://keras.io/guides/distribution/)."""
 
 import os
 from collections.abc import Iterator

@@ -68,7 +68,7 @@ def load_vectors(
         path = _locate(config.vectors, log)
         with elapsed(log, f"vectors: reading {config.vectors}"):
             table = read_bin(path, words, size) if is_bin(path) else read_vec(path, words, size)
-    known: np.ndarray = ~np.isnan(table).any(axis=1)
+    known = np.asarray(~np.isnan(table).any(axis=1))
     known[:FIRST_WORD] = False
     if not known.any():
         raise DataError(
