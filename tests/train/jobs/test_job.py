@@ -94,7 +94,7 @@ def test_killed_and_run_again_on_another_machine(with_data: HubServer, tmp_path:
     assert second.returncode == 0, again
     assert out == f"{hub.url}/{MODEL}\n"
     assert "an unfinished run of" in again
-    after = int(re.search(r"going on after epoch (\d)", again)[1])  # type: ignore[index]
+    after = int(re.search(r"resuming after epoch (\d)", again)[1])  # type: ignore[index]
     assert after >= 2
     assert f"epoch {after}/4" not in again
     assert f"epoch {after + 1}/4" in again or after == 4
@@ -130,7 +130,7 @@ def test_training_goes_on_where_saving_fails(hub: HubServer, token: str, tmp_pat
     folder = unfinished_run(tmp_path / "model.partial", 2)
     hub.fail(f"{UNFINISHED}/commit", status=403)
     kept.save(folder)
-    assert "the unfinished run could not be saved" in said[0]
+    assert "checkpoint not uploaded" in said[0]
     kept.save(folder)
     kept.save(folder)  # within the minute
     assert hub.requests[f"POST /api/models/{UNFINISHED}/commit/main"] == 2
@@ -154,9 +154,9 @@ def test_the_run_that_came_further_goes_on(
 def test_what_is_no_unfinished_run_is_left_alone(hub: HubServer, token: str, tmp_path: Path) -> None:
     hub.add(UNFINISHED, {"novel.txt": b"chapter one"})
     for restart in (True, False):
-        with pytest.raises(HubError, match="holds no unfinished run"):
+        with pytest.raises(HubError, match="is not an unfinished run"):
             remote.start(TrainConfig(), MODEL, print, "t4-small", "3h", [], restart)
-        with pytest.raises(HubError, match="holds no unfinished run"):
+        with pytest.raises(HubError, match="is not an unfinished run"):
             remote.train(TrainConfig(), MODEL, tmp_path / "model", print, restart=restart)
     assert hub.repositories[UNFINISHED].files() == {"novel.txt": b"chapter one"}
 

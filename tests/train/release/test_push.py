@@ -245,7 +245,7 @@ def test_the_command(hub: HubServer, token: str, evaluated_model: Path) -> None:
     repository = hub.repositories[NAME]
     assert repository.commits[repository.refs["main"]].message == "From the command"
     again = run_command("train", "push", evaluated_model, NAME)
-    assert "nothing has changed" in again.stderr
+    assert "no changes since commit" in again.stderr
     assert read_info(evaluated_model).labels == EmotionClassifier.from_pretrained(NAME).labels
 
 

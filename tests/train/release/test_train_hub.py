@@ -109,7 +109,7 @@ def test_vectors_by_their_id(tmp_path: Path) -> None:
         done = python(script, hub, tmp_path / "home")
     assert done.returncode == 0, done.stderr
     first, second, vector = done.stdout.splitlines()
-    assert first.startswith("vectors: team/vectors is a download of 0.00 GB, once; --vectors self needs none")
+    assert first.startswith("vectors: downloading team/vectors (0.00 GB, cached); --vectors self requires no download")
     assert second == "vectors: 1 of 1 words found in team/vectors"
     assert max(abs(a - b) for a, b in zip(json.loads(vector), model.get_word_vector("happy"), strict=True)) < 1e-6
 
