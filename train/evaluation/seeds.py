@@ -62,14 +62,14 @@ def over_seeds(
         DataError: Models of a group differ in more than the seed, or have the same seed.
     """
     options = [[_options(folder) for folder in group] for group in groups]
-    for group, found in zip(groups, options, strict=True):
-        for folder, each in zip(group, found, strict=True):
-            differing = [n for n in each if n != "seed" and each[n] != found[0].get(n)]
+    for group, group_options in zip(groups, options, strict=True):
+        for folder, each in zip(group, group_options, strict=True):
+            differing = [n for n in each if n != "seed" and each[n] != group_options[0].get(n)]
             if differing:
                 raise DataError(
                     f"{folder}: differs from {group[0]} in {', '.join(differing)}; expected only another seed"
                 )
-        seeds = [each["seed"] for each in found]
+        seeds = [each["seed"] for each in group_options]
         if len(set(seeds)) < len(seeds):
             raise DataError(
                 f"{', '.join(map(str, group))}: seeds {', '.join(map(str, seeds))}; expected different seeds"

@@ -82,39 +82,39 @@ def evaluate_transfer(
     rules = read_mapping(mapping)
     classifier = EmotionClassifier.from_pretrained(model)
     options = (rules, labels_are, text_column, label_column)
-    found = read_targets(data, split, *options)
-    label_counts = found.truth.sum(axis=1)
+    targets = read_targets(data, split, *options)
+    label_counts = targets.truth.sum(axis=1)
     multi_label = bool(label_counts.max() > 1) if rules.multi_label is None else rules.multi_label
-    found = only_scorable(found, multi_label)
-    columns = _scored_labels(found, rules, data, all_labels)
-    scores = combined(classifier.predict_proba(found.texts), classifier, rules)
+    targets = only_scorable(targets, multi_label)
+    columns = _scored_labels(targets, rules, data, all_labels)
+    scores = combined(classifier.predict_proba(targets.texts), classifier, rules)
     names = list(rules.labels)
-    cuts = np.array([rules.thresholds.get(name, NEUTRAL_SCORE) for name in names])
+    thresholds = np.array([rules.thresholds.get(name, NEUTRAL_SCORE) for name in names])
     tuned_on = None
     if tune_split or tune_data:
         place, part = tune_data or data, tune_split or split
         if expanded(place).resolve() == expanded(data).resolve() and (part == split or Path(place).is_file()):
             raise UsageError("thresholds would be tuned on the rows to be scored; choose another split or file")
         tuning = only_scorable(read_targets(place, part, *options), multi_label)
-        scored_texts = set(found.texts)
+        scored_texts = set(targets.texts)
         shared = sum(text in scored_texts for text in tuning.texts)
         if shared:
-            found.notes.append(f"{shared:,} texts are used both for tuning thresholds and for scoring")
+            targets.notes.append(f"{shared:,} texts are used both for tuning thresholds and for scoring")
         values = combined(classifier.predict_proba(tuning.texts), classifier, rules)
-        cuts = tune_thresholds(tuning.truth.astype(np.float32), values, "shrunk").astype(float)
+        thresholds = tune_thresholds(tuning.truth.astype(np.float32), values, "shrunk").astype(float)
         tuned_on = f"{place}, {part}"
-    truth, scores, cuts = found.truth[:, columns], scores[:, columns], cuts[columns]
-    figures = _figures(truth, scores, cuts, [names[column] for column in columns], multi_label)
+    truth, scores, thresholds = targets.truth[:, columns], scores[:, columns], thresholds[columns]
+    figures = _figures(truth, scores, thresholds, [names[column] for column in columns], multi_label)
     figures |= {
         "model": model,
-        "data": found.counts | {"name": found.name, "source": data, "read_as": found.read_as},
+        "data": targets.counts | {"name": targets.name, "source": data, "read_as": targets.read_as},
         "mapping": rules.name,
         "multi_label": multi_label,
         "combine": rules.combine,
         "labels": {names[column]: list(rules.labels[names[column]]) for column in columns},
-        "thresholds": dict(zip([names[column] for column in columns], cuts.round(4).tolist(), strict=True)),
+        "thresholds": dict(zip([names[column] for column in columns], thresholds.round(4).tolist(), strict=True)),
         "tuned_on": tuned_on,
-        "notes": found.notes,
+        "notes": targets.notes,
     }
     return figures
 
@@ -126,8 +126,8 @@ def combined(probabilities: np.ndarray, classifier: EmotionClassifier, rules: La
     probability at the threshold. The score of a label is the maximum over its members, or noisy-or. With the maximum,
     a score of at least 0.5 means that the model predicts one of the members.
     """
-    cuts = np.array([classifier.thresholds[label] for label in classifier.labels])
-    odds = _log_odds(probabilities.astype(np.float64)) - _log_odds(cuts)
+    thresholds = np.array([classifier.thresholds[label] for label in classifier.labels])
+    odds = _log_odds(probabilities.astype(np.float64)) - _log_odds(thresholds)
     relative = 1 / (1 + np.exp(-odds))
     columns = []
     for label, members in rules.labels.items():
@@ -144,30 +144,30 @@ def _log_odds(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.log(clipped / (1 - clipped)))
 
 
-def _scored_labels(found: Targets, rules: LabelMapping, data: str, all_labels: bool) -> np.ndarray:
+def _scored_labels(targets: Targets, rules: LabelMapping, data: str, all_labels: bool) -> np.ndarray:
     """Columns of labels that occur in the data; notes the others."""
-    present = np.asarray(found.truth.any(axis=0))
-    scorable = present & ~found.truth.all(axis=0)
-    if not len(found.texts):
+    present = np.asarray(targets.truth.any(axis=0))
+    scorable = present & ~targets.truth.all(axis=0)
+    if not len(targets.texts):
         raise DataError(f"{data}: nothing to score; no row has a label that the mapping does not ignore")
     if not scorable.any():
-        raise DataError(f"{data}: nothing to score; all {len(found.texts):,} rows have the same labels")
+        raise DataError(f"{data}: nothing to score; all {len(targets.texts):,} rows have the same labels")
     absent = [name for name, there in zip(rules.labels, present, strict=True) if not there]
     if not absent or all_labels:
         return np.arange(len(present))
-    found.notes.append(f"excluded labels without rows: {', '.join(absent)} (--all-labels includes them)")
+    targets.notes.append(f"excluded labels without rows: {', '.join(absent)} (--all-labels includes them)")
     return np.flatnonzero(present)
 
 
 def _figures(
-    truth: np.ndarray, scores: np.ndarray, cuts: np.ndarray, names: Sequence[str], multi_label: bool
+    truth: np.ndarray, scores: np.ndarray, thresholds: np.ndarray, names: Sequence[str], multi_label: bool
 ) -> dict[str, Any]:
     """Metrics of `metrics.score` and, for single-label data, the confusion matrix."""
     resamples = int(min(SAMPLES, max(100, SAMPLED_ROWS // len(truth))))
-    limits: Any = cuts
+    limits: Any = thresholds
     if not multi_label:
         # Scores relative to thresholds, so that the highest one is predicted; ties go to the first label.
-        odds = _log_odds(scores) - _log_odds(cuts) - EDGE * np.arange(len(names))
+        odds = _log_odds(scores) - _log_odds(thresholds) - EDGE * np.arange(len(names))
         scores = odds
         limits = scores.max(axis=1, keepdims=True)  # a threshold per row that only the highest score reaches
     with warnings.catch_warnings():

@@ -107,10 +107,10 @@ def read_labelled(
 
 def _goemotions(source: str, split: str) -> LabelledSet:
     rows = load_split(source, split)
-    found = LabelledSet(f"{Path(source).name}, {split}", goemotions=True, read_as="GoEmotions' form")
+    data_set = LabelledSet(f"{Path(source).name}, {split}", goemotions=True, read_as="GoEmotions' form")
     for text, row in zip(rows.texts, rows.labels, strict=True):
-        found.add(text, [LABELS[column] for column in row.nonzero()[0]])
-    return found
+        data_set.add(text, [LABELS[column] for column in row.nonzero()[0]])
+    return data_set
 
 
 def _first_line(path: Path) -> str:
@@ -123,15 +123,18 @@ def _files(folder: Path, split: str) -> list[Path]:
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
     names = "|".join(SPLIT_NAMES[split])
     for pattern in (rf"({names})", rf"({names})[^a-z].*", rf".*[^a-z]({names})([^a-z].*)?"):
-        found = [path for path in files if re.fullmatch(pattern, path.stem, re.IGNORECASE)]
+        matching = [path for path in files if re.fullmatch(pattern, path.stem, re.IGNORECASE)]
         kinds = sorted(
-            {(path.parent, re.sub(r"[-_.]?(?<!\d)\d++(?:-of-\d++.*)?$", "", path.stem), path.suffix) for path in found}
+            {
+                (path.parent, re.sub(r"[-_.]?(?<!\d)\d++(?:-of-\d++.*)?$", "", path.stem), path.suffix)
+                for path in matching
+            }
         )
         if len(kinds) > 1:
-            several = ", ".join(str(path.relative_to(folder)) for path in found[:8])
+            several = ", ".join(str(path.relative_to(folder)) for path in matching[:8])
             raise DataError(f"{folder}: several candidates for the {split} split ({several}); pass the file")
-        if found:
-            return found
+        if matching:
+            return matching
     content = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "no files"
     raise DataError(
         f"{folder}: no {split} split; expected {split}_text.txt with {split}_labels.txt, or {split} with one of "
@@ -141,7 +144,9 @@ def _files(folder: Path, split: str) -> list[Path]:
 
 def _read_tweeteval(folder: Path, name: str) -> LabelledSet:
     """Read TweetEval's format: files with a text per line, a label number per line, and the names of numbers."""
-    found = LabelledSet(f"{folder.name}, {name}", names=_numbered(folder / "mapping.txt"), read_as="TweetEval's format")
+    data_set = LabelledSet(
+        f"{folder.name}, {name}", names=_numbered(folder / "mapping.txt"), read_as="TweetEval's format"
+    )
     labels_file = folder / f"{name}_labels.txt"
     texts, labels = _lines(folder / f"{name}_text.txt"), _lines(labels_file)
     for number, (text, label) in enumerate(zip_longest(texts, labels), 1):
@@ -152,8 +157,8 @@ def _read_tweeteval(folder: Path, name: str) -> LabelledSet:
         parts = [part for part in re.split(r"[,;\s]+", label.strip()) if part]
         if not parts:
             raise DataError(f"{labels_file}, line {number}: {label.strip()[:40]!r}; expected a label")
-        found.add(text, parts)
-    return found
+        data_set.add(text, parts)
+    return data_set
 
 
 def _numbered(path: Path) -> dict[str, str]:
@@ -224,21 +229,21 @@ def _read_json(path: Path) -> list[Row] | None:
 
 def _class_names(metadata: bytes | None) -> dict[str, dict[str, str]]:
     """Names of label numbers by column, from the metadata that the `datasets` library writes to Parquet."""
-    found = {}
+    class_names = {}
     features = json.loads(metadata or b"{}").get("info", {}).get("features", {})
     for column, feature in features.items() if isinstance(features, dict) else ():
         inner = feature.get("feature", feature) if isinstance(feature, dict) else {}
         if isinstance(inner, dict) and isinstance(inner.get("names"), list):
-            found[column] = {str(number): str(name) for number, name in enumerate(inner["names"])}
-    return found
+            class_names[column] = {str(number): str(name) for number, name in enumerate(inner["names"])}
+    return class_names
 
 
 def _read_hub(source: str, split: str, knows: Knows, text_column: str | None, wanted: list[str] | None) -> LabelledSet:
     rows = load_hub_split(source, split, f"file or folder {source!r}")
     names = {}
     for column, feature in rows.features.items():
-        held = getattr(getattr(feature, "feature", feature), "names", None)
-        names[column] = {str(number): name for number, name in enumerate(held or [])}
+        class_names = getattr(getattr(feature, "feature", feature), "names", None)
+        names[column] = {str(number): name for number, name in enumerate(class_names or [])}
     placed = ((f"{source}, row {number}", row) for number, row in enumerate(rows, 1))
     return _collect(placed, source, f"{source}, {split}", names, knows, text_column, wanted)
 
@@ -258,16 +263,16 @@ def _collect(
     if not first:
         raise DataError(f"{where}: no rows")
     columns: Columns = choose_columns([row for _, row in first], where, knows, text_column, wanted)
-    found = LabelledSet(name, read_as=columns.described)
+    data_set = LabelledSet(name, read_as=columns.described)
     for place, row in chain(first, stream):
         text = row.get(columns.text)
         if text is not None and not isinstance(text, str):
             raise DataError(f"{place}: {columns.text!r} is {text!r:.40}, not a string")
-        found.add(text or "", columns.labels_of(row, place))
-    found.names = names.get(columns.label or "", {})
+        data_set.add(text or "", columns.labels_of(row, place))
+    data_set.names = names.get(columns.label or "", {})
     if columns.spread:  # columns with other values than 0 and 1 are not labels
-        found.labels = [columns.only_labels(labels) for labels in found.labels]
-    return found
+        data_set.labels = [columns.only_labels(labels) for labels in data_set.labels]
+    return data_set
 
 
 @dataclass
@@ -326,11 +331,11 @@ def read_targets(
         for label in labels:
             truth[index, [columns[name] for name in meanings[label] or ()]] = True
     read_as = rows.read_as + ("; labels are GoEmotions', and are mapped too" if goemotions else "")
-    found = Targets(rows.name, rows.texts, truth, read_as, counts={"rows_read": len(rows.texts) + rows.without_text})
-    _note(found, "without_text", rows.without_text, "without a text were skipped")
+    targets = Targets(rows.name, rows.texts, truth, read_as, counts={"rows_read": len(rows.texts) + rows.without_text})
+    _note(targets, "without_text", rows.without_text, "without a text were skipped")
     ignored = sum(counted[label] for label, meaning in meanings.items() if not meaning)
-    _note(found, "labels_ignored", ignored, "labels were ignored, as set in the mapping", "")
-    return found
+    _note(targets, "labels_ignored", ignored, "labels were ignored, as set in the mapping", "")
+    return targets
 
 
 def _numbers_of_goemotions(rows: LabelledSet, counted: Mapping[str, int], rules: LabelMapping, data: str) -> bool:
@@ -355,36 +360,38 @@ def _meaning(label: str, rows: LabelledSet, rules: LabelMapping, goemotions: boo
         name = LABELS[int(label)] if is_number(label) and 0 <= int(label) < len(LABELS) else label
         return rules.from_goemotions(name) or ([] if rules.ignores(name) else None)
     name = rows.names.get(label, label)
-    own = rules.find(name)
-    if own is not None:
-        return [own]
+    label_in_mapping = rules.find(name)
+    if label_in_mapping is not None:
+        return [label_in_mapping]
     return [] if rules.ignores(name) else (rules.from_goemotions(name) or None)
 
 
-def only_scorable(found: Targets, multi_label: bool) -> Targets:
+def only_scorable(targets: Targets, multi_label: bool) -> Targets:
     """Select rows that can be scored (in single-label data, those with one label), noting the others."""
-    each = found.truth.sum(axis=1)
+    label_counts = targets.truth.sum(axis=1)
     if multi_label:
         _note(
-            found,
+            targets,
             "without_label",
-            int((each == 0).sum()),
+            int((label_counts == 0).sum()),
             "have none of the mapping's labels, and are scored without labels",
         )
-        return found
-    _note(found, "without_label", int((each == 0).sum()), "have none of the mapping's labels and were skipped")
+        return targets
     _note(
-        found,
+        targets, "without_label", int((label_counts == 0).sum()), "have none of the mapping's labels and were skipped"
+    )
+    _note(
+        targets,
         "several_labels",
-        int((each > 1).sum()),
+        int((label_counts > 1).sum()),
         'have several labels and were skipped; set "multi_label": true in the mapping to include them',
     )
-    rows = np.flatnonzero(each == 1)
-    found.texts, found.truth = [found.texts[row] for row in rows], found.truth[rows]
-    return found
+    rows = np.flatnonzero(label_counts == 1)
+    targets.texts, targets.truth = [targets.texts[row] for row in rows], targets.truth[rows]
+    return targets
 
 
-def _note(found: Targets, key: str, count: int, what: str, of: str = " rows") -> None:
+def _note(targets: Targets, key: str, count: int, what: str, of: str = " rows") -> None:
     if count:
-        found.counts[key] = count
-        found.notes.append(f"{count:,}{of} {what}")
+        targets.counts[key] = count
+        targets.notes.append(f"{count:,}{of} {what}")
