@@ -89,7 +89,7 @@ def test_a_broken_card(evaluated_model: Path, tmp_path: Path, content: str | Non
     assert "\n" not in str(error.value)
     done = run_command("train", "push", folder, "you/moods")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "write it anew with: python -m train evaluate" in done.stderr
+    assert "write it again with: python -m train evaluate" in done.stderr
 
 
 GOEMOTIONS = "google-research-datasets/go_emotions:simplified"
