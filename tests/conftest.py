@@ -80,7 +80,7 @@ def generate_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     from data_build.stages import generate, goemotions
 
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    monkeypatch.setattr(generate, "SHARD_REQUESTS", 4)
+    monkeypatch.setattr(generate, "REQUESTS_PER_SHARD", 4)
     goemotions.run(tmp_path / "build", print, str(write_tsv(tmp_path / "tsv")), any_size=True)
     return tmp_path / "build"
 
