@@ -9,7 +9,7 @@ from random import Random
 
 from data_build.__main__ import app
 from evenmood import LABELS, EmotionClassifier
-from space.server.feedback import AGREE, CORRECT, DISAGREE, Store, row_of
+from space.server.feedback import AGREE, CORRECT, DISAGREE, Store, feedback_row
 from tests.fakes.openai_server import OpenAIServer
 from tests.fakes.tiny_teacher import train_teacher
 from tests.small_data import write_tweets
@@ -71,7 +71,7 @@ def write_feedback(folder: Path, texts: list[str]) -> None:
         (texts[0], CORRECT, ["joy"]),
     ]
     for text, verdict, labels in said:
-        store.add(row_of(classifier, "default", text, verdict, labels))
+        store.add(feedback_row(classifier, "default", text, verdict, labels))
 
 
 def commands(place: Path, split: Path, tweets: Path, teacher: Path, url: str) -> list[list[str]]:
