@@ -158,9 +158,8 @@ def _quantize(model: Any, work: Path) -> None:
     heads, width = model.config.num_attention_heads, model.config.hidden_size
     fused = optimizer.optimize_model(str(work / "roberta.onnx"), "bert", num_heads=heads, hidden_size=width)
     fused.save_model_to_file(str(work / "roberta.onnx"))
-    unknown = {
-        "DefaultTensorType": onnx.TensorProto.FLOAT
-    }  # the quantizer does not know the output types of fused operators
+    # The quantizer does not know the output types of fused operators.
+    unknown = {"DefaultTensorType": onnx.TensorProto.FLOAT}
     quantize_dynamic(
         work / "roberta.onnx", work / "roberta-fused.onnx", weight_type=QuantType.QInt8, extra_options=unknown
     )
