@@ -1,4 +1,4 @@
-"""The command line that most benchmarks share: one results file, checked before hours of measuring, not after them."""
+"""Command line shared by the benchmarks: a results file, which is checked before the measurement."""
 
 import argparse
 import sys
@@ -9,28 +9,28 @@ from evenmood.errors import EvenmoodError
 
 
 def results_file(description: str | None) -> Path:
-    """The file that the command line names.
+    """Parse the path of the results file from the command line.
 
     Args:
-        description: The module's docstring; `--help` shows its first line.
+        description: Docstring of the module, whose first line appears in `--help`.
     """
     parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
-    parser.add_argument("out", type=Path, help="results file to write")
+    parser.add_argument("out", type=Path, help="results file (JSON) to write")
     out: Path = parser.parse_args().out
     check_out(parser, out)
     return out
 
 
 def check_out(parser: argparse.ArgumentParser, out: Path) -> None:
-    """Exit with usage where nothing could be written in the end."""
+    """Exit with a usage error if the results file cannot be written."""
     if out.is_dir():
-        parser.error(f"{out} is a folder; name a file")
+        parser.error(f"{out} is a folder; expected a file name")
     if not out.absolute().parent.is_dir():
-        parser.error(f"{out}: there is no folder {out.parent}")
+        parser.error(f"{out}: the folder {out.parent} does not exist; create it first")
 
 
 def benchmark(main: Callable[[], None]) -> None:
-    """Run a benchmark; what its user can put right is told in one line."""
+    """Run a benchmark, and report expected errors in one line."""
     try:
         main()
     except EvenmoodError as error:

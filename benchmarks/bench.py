@@ -1,7 +1,7 @@
-"""evenmood beside what people would use instead: `python -m benchmarks.bench --data DATA results/bench.json`.
+"""Speed and memory of evenmood and other models: `python -m benchmarks.bench --data DATA results/bench.json`.
 
-Every peer runs in a process of its own, one after another, round by round; what counts are ratios within a round.
-`--quick` measures evenmood and its own unfolded graph alone, on made-up texts, and fails where their ratio has fallen.
+Each model runs in its own process, one after another, in several rounds; the results are ratios within a round.
+`--quick` compares evenmood with its unfolded graph on synthetic texts, and fails if the ratio has dropped.
 """
 
 import argparse
@@ -27,26 +27,26 @@ from benchmarks.texts import made_up_texts
 ROUNDS, QUICK_ROUNDS = 5, 9
 QUICK_TEXTS = 20_000
 QUICK_RECORD = Path("results/bench-quick.json")
-ALONE = 1000
-"""Texts that are asked about alone and among others."""
-LEAST_SHARE = 0.8
-"""Share of the recorded ratio below which `--quick` fails."""
+SINGLE_TEXTS = 1000
+"""Texts that are predicted one by one and in batches."""
+MIN_SHARE = 0.8
+"""`--quick` fails below this share of the recorded ratio."""
 OURS, UNFOLDED = "evenmood", "unfolded"
-NOT_NUMPY_S_CHOICE = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-"""Variables that would have numpy's matrix product run as on another processor."""
+BLAS_OVERRIDES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+"""Variables that make numpy's matrix product behave as on another processor."""
 
 
 def main() -> None:
-    """Measure and write, or compare."""
+    """Run the benchmark, or compare with the recorded ratio."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bench", description=__doc__.splitlines()[0])
-    parser.add_argument("out", nargs="?", type=Path, help="results file to write")
-    parser.add_argument("--data", help="data set whose test texts are read, and training texts for RoBERTa's tokenizer")
-    parser.add_argument("--network", help="model folder with Keras's files, for the peers of our own")
-    parser.add_argument("--roberta", help="folder or Hub id of a fine-tuned RoBERTa; random weights take the same time")
-    parser.add_argument("--teacher", help="folder of a transformers classifier to measure too")
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("out", nargs="?", type=Path, help="results file (JSON) to write")
+    parser.add_argument("--data", help="data set with the texts")
+    parser.add_argument("--network", help="model folder with Keras files; default: random weights, equally fast")
+    parser.add_argument("--roberta", help="folder or Hub id of a RoBERTa; default: random weights, equally fast")
+    parser.add_argument("--teacher", help="folder of a transformers classifier to measure as well")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"number of rounds; default: {ROUNDS}")
     parser.add_argument(
-        "--quick", action="store_true", help="compare with results/bench-quick.json; OUT writes it anew"
+        "--quick", action="store_true", help="compare with results/bench-quick.json; with OUT, write the ratio to it"
     )
     options = parser.parse_args()
     if options.out:
@@ -56,14 +56,14 @@ def main() -> None:
     elif options.data and options.out and options.rounds > 0:
         write(options.out, bench(options))
     else:
-        parser.error("say which texts with --data, and where the results go; or --quick")
+        parser.error("expected OUT, --data and at least one round; or --quick")
 
 
 def bench(options: argparse.Namespace) -> dict[str, Any]:
-    """Every peer on the test texts."""
+    """Measure each peer on the test texts."""
     from evenmood.data.splits import load_split
 
-    texts, others = (load_split(options.data, split).texts for split in ("test", "validation"))
+    texts, warm_up = (load_split(options.data, split).texts for split in ("test", "validation"))
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         print("preparing the peers", file=sys.stderr)
@@ -71,9 +71,9 @@ def bench(options: argparse.Namespace) -> dict[str, Any]:
         prepare_roberta(work, options.roberta, load_split(options.data, "train").texts)
         if options.teacher:
             shutil.copytree(options.teacher, work / "teacher")
-        moved = moved_by_company(work, others)
+        sensitivity = batch_sensitivity(work, warm_up)
         names = [name for name, peer in PEERS.items() if (work / peer.model).exists()]
-        rounds = run_rounds(work, texts, others, names, options.rounds)
+        rounds = run_rounds(work, texts, warm_up, names, options.rounds)
         peers = {name: summary([figures[name] for figures in rounds]) for name in names}
         for name, figures in peers.items():
             figures["title"] = PEERS[name].title
@@ -92,28 +92,28 @@ def bench(options: argparse.Namespace) -> dict[str, Any]:
         "teacher": Path(options.teacher).name if options.teacher else None,
         "peers": peers,
         "ratios": {name: ratio(rounds, name) for name in names if name != OURS},
-        "moved_by_company": moved,
+        "moved_by_company": sensitivity,
         "shares_of_network_time": shares,
         "roofline": ceiling | {"times_slower": ceiling["texts_a_second"] / speed},
     }
 
 
-def moved_by_company(work: Path, texts: list[str]) -> dict[str, float]:
-    """How far a probability moves, at most, with the texts asked about beside it: LSTM in float, and in int8."""
+def batch_sensitivity(work: Path, texts: list[str]) -> dict[str, float]:
+    """Maximum difference of a probability between single and batch prediction, with a float and an int8 LSTM."""
     import numpy as np
 
-    order = np.random.default_rng(0).permutation(len(texts))
-    moved = {}
+    permutation = np.random.default_rng(0).permutation(len(texts))
+    differences = {}
     for name in (OURS, "int8"):
         classifier = classifier_of(work, name)
-        among_others = classifier.predict_proba([texts[row] for row in order])
-        alone = np.stack([classifier.predict_proba(texts[row]) for row in order[:ALONE]])
-        moved[name] = float(np.abs(among_others[:ALONE] - alone).max())
-    return moved
+        batch = classifier.predict_proba([texts[row] for row in permutation])
+        single = np.stack([classifier.predict_proba(texts[row]) for row in permutation[:SINGLE_TEXTS]])
+        differences[name] = float(np.abs(batch[:SINGLE_TEXTS] - single).max())
+    return differences
 
 
 def profile(folder: Path, texts: list[str]) -> dict[str, float]:
-    """What share of the network's time the nodes of its graph have, as onnxruntime measures them."""
+    """Share of the network's time spent in each node of its graph, from the profile of onnxruntime."""
     import onnxruntime
 
     from evenmood.model.loading import load_tokenizer
@@ -141,82 +141,85 @@ def profile(folder: Path, texts: list[str]) -> dict[str, float]:
 
 
 def quick(out: Path | None) -> None:
-    """Compare with our own unfolded graph; write the ratio where `out` says, or hold it against the recorded one."""
-    if hasattr(os, "sched_setaffinity"):  # on one core: how many a machine has would change the ratio
+    """Compare evenmood with its unfolded graph; write the ratio to `out`, or compare it with the recorded one."""
+    if hasattr(os, "sched_setaffinity"):  # use one core: the ratio depends on the number of cores
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         prepare_ours(work, None)
         texts = made_up_texts(2 * QUICK_TEXTS)
         rounds = run_rounds(work, texts[QUICK_TEXTS:], texts[:QUICK_TEXTS], [UNFOLDED, OURS], QUICK_ROUNDS)
-    found = ratio(rounds, UNFOLDED)
+    measured = ratio(rounds, UNFOLDED)
     if out:
-        write(out, {"machine": machine(), "texts": QUICK_TEXTS, "rounds": QUICK_ROUNDS, "ratio": found})
+        write(out, {"machine": machine(), "texts": QUICK_TEXTS, "rounds": QUICK_ROUNDS, "ratio": measured})
         return
-    hold(found)
+    check_ratio(measured)
 
 
-def hold(found: dict[str, float]) -> None:
-    """Exit with an error where the ratio is far below the recorded one."""
+def check_ratio(measured: dict[str, float]) -> None:
+    """Exit with an error if the ratio is far below the recorded one."""
     recorded = json.loads(QUICK_RECORD.read_text(encoding="utf-8"))["ratio"]["median"]
-    least = LEAST_SHARE * recorded
-    print(f"evenmood is {found['median']:.2f} times as fast as its unfolded graph; {least:.2f} is the least")
-    if found["median"] < least:
-        sys.exit(f"error: recorded were {recorded:.2f} times ({QUICK_RECORD}); something made evenmood slower")
+    minimum = MIN_SHARE * recorded
+    print(f"evenmood is {measured['median']:.2f} times as fast as its unfolded graph; the minimum is {minimum:.2f}")
+    if measured["median"] < minimum:
+        sys.exit(
+            f"error: evenmood has become slower: {measured['median']:.2f} times as fast as its unfolded graph; "
+            f"expected at least {minimum:.2f}, recorded {recorded:.2f} ({QUICK_RECORD}); look for a regression"
+        )
 
 
 def run_rounds(
-    work: Path, texts: Sequence[str], others: Sequence[str], names: Sequence[str], rounds: int
+    work: Path, texts: Sequence[str], warm_up: Sequence[str], names: Sequence[str], rounds: int
 ) -> list[dict[str, dict[str, float]]]:
-    """Each peer once a round, so that a machine that is slow for a while is slow for all."""
+    """Run each peer once per round, so that slow phases of the machine affect all peers."""
     file = work / "texts.json"
-    file.write_text(json.dumps({"texts": texts, "warm_up": others}), encoding="utf-8")
+    file.write_text(json.dumps({"texts": texts, "warm_up": warm_up}), encoding="utf-8")
     return [{name: run_peer(name, work, file) for name in names} for _ in range(rounds)]
 
 
 def run_peer(name: str, work: Path, file: Path) -> dict[str, float]:
-    """One process of a peer."""
+    """Run a peer in its own process."""
     command = [sys.executable, "-m", "benchmarks.run_peer", name, str(work), str(file), str(time.time())]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"error: {PEERS[name].title} failed:\n{done.stderr}")
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    print(f"{name}: {figures['texts_a_second']:,.0f} texts a second", file=sys.stderr)
+    print(f"{name}: {figures['texts_a_second']:,.0f} texts/s", file=sys.stderr)
     return figures
 
 
 def environment() -> dict[str, str]:
-    """This process's, but numpy chooses for itself how to multiply, and nobody asks the Hub."""
-    kept = {name: value for name, value in os.environ.items() if name not in NOT_NUMPY_S_CHOICE}
-    return kept | {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    """Environment of the measured processes: offline, without overrides of numpy's matrix product."""
+    variables = {name: value for name, value in os.environ.items() if name not in BLAS_OVERRIDES}
+    return variables | {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 
 
 def summary(rounds: Sequence[dict[str, float]]) -> dict[str, Any]:
-    """Median, least and most of each figure."""
+    """Median, minimum and maximum of each figure."""
     return {key: spread([figures[key] for figures in rounds]) for key in rounds[0]}
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """Median, least and most."""
+    """Median, minimum and maximum."""
     return {"median": statistics.median(values), "least": min(values), "most": max(values)}
 
 
 def ratio(rounds: Sequence[dict[str, dict[str, float]]], name: str) -> dict[str, float]:
-    """How many times as many texts a second as a peer: median, least and most of the rounds."""
+    """Ratio of evenmood's throughput to a peer's: median, minimum and maximum over the rounds."""
     return spread([figures[OURS]["texts_a_second"] / figures[name]["texts_a_second"] for figures in rounds])
 
 
 def roofline(work: Path) -> dict[str, float]:
-    """What the matrix products alone allow, measured in a process whose numpy has one thread a core."""
+    """Throughput that the matrix products alone allow, measured in a separate process."""
     command = [sys.executable, "-m", "benchmarks.roofline", str(work / "evenmood"), str(work / "texts.json")]
-    one_thread = environment() | {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # of each core's products
+    one_thread = environment() | {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # per core
     done = subprocess.run(command, env=one_thread, capture_output=True, text=True, check=True)
     figures: dict[str, float] = json.loads(done.stdout)
     return figures
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of a model folder's files that predicting needs."""
+    """Size of a file, or of the files of a model folder that prediction needs."""
     from evenmood.model.model_folder import PREDICTING_FILES
 
     if path.is_file():
@@ -228,7 +231,7 @@ def size_of(path: Path) -> int:
 
 
 def machine() -> str:
-    """The machine in words."""
+    """Description of the machine."""
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -240,7 +243,7 @@ def machine() -> str:
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
-    """Write a results file, and show it."""
+    """Write and print results."""
     text = json.dumps(content, indent=1) + "\n"
     path.write_text(text, encoding="utf-8")
     print(text)

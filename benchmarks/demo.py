@@ -1,4 +1,4 @@
-"""The demo under load: start, a table, many visitors, memory: `python -m benchmarks.demo results/demo.json`."""
+"""Demo under load: start time, tables, visitors, memory: `python -m benchmarks.demo results/demo.json`."""
 
 import json
 import platform
@@ -23,14 +23,16 @@ VISITORS = 10
 TABLE_ROWS = 50_000
 CLIENTS, REQUESTS = 50, 200
 WARM_UP, MEASURED = 2_200, 2_000
-"""Gradio keeps the messages of 2,000 sessions: before those are there, memory grows with every visitor."""
-SAID = "thank you so much i am happy sad angry about this day it was the best worst thing ever why did they do that lol"
-WORDS = SAID.split()
+"""Requests before and during the memory measurement; Gradio caches the messages of 2,000 sessions."""
+PHRASES = (
+    "thank you so much i am happy sad angry about this day it was the best worst thing ever why did they do that lol"
+)
+WORDS = PHRASES.split()
 
 
 @contextmanager
 def running() -> Iterator[tuple[str, int, float]]:
-    """The demo: its address, its process, and the seconds from its start to its first answer."""
+    """Start the demo; yield its URL, process id, and the seconds from start to first answer."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -43,7 +45,7 @@ def running() -> Iterator[tuple[str, int, float]]:
 
 
 def call(url: str, name: str, data: list[Any], visitor: str | None = None) -> Any:
-    """Ask an endpoint, or what the page's own buttons ask, and wait for its last answer; a visitor is a session."""
+    """Call an endpoint or an event of the page, and return its last result; `visitor` is the session."""
     body = json.dumps({"data": data, **({"session_hash": visitor} if visitor else {})}).encode()
     request = urllib.request.Request(f"{url}/gradio_api/call/{name}", body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=120) as answer:
@@ -56,7 +58,7 @@ def call(url: str, name: str, data: list[Any], visitor: str | None = None) -> An
 
 
 def ask(url: str, visitor: str | None = None) -> float:
-    """Seconds until a visitor sees the answer to a sentence: all that the button Analyse brings."""
+    """Seconds until a visitor sees the answer to a text (button Analyze)."""
     started = time.monotonic()
     result, *_ = call(url, "show", [SENTENCE, "default", "attention"], visitor)
     if "gratitude" not in result:
@@ -65,7 +67,7 @@ def ask(url: str, visitor: str | None = None) -> float:
 
 
 def upload(url: str, size: int = TABLE_ROWS) -> dict[str, Any]:
-    """A table on the server, as the page uploads it."""
+    """Upload a table as the page does."""
     rows = (f"{n}," + " ".join(WORDS[(n * 7 + k * (n % 11 + 1)) % len(WORDS)] for k in range(14)) for n in range(size))
     content = "id,text\n" + "\n".join(rows)
     head = '--edge\r\nContent-Disposition: form-data; name="files"; filename="table.csv"\r\n\r\n'
@@ -77,13 +79,13 @@ def upload(url: str, size: int = TABLE_ROWS) -> dict[str, Any]:
 
 
 def resident(pid: int) -> float:
-    """Memory of a process in MB."""
+    """Resident memory of a process, in MB."""
     lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
 
 def beside_a_table(url: str) -> dict[str, Any]:
-    """Ten visitors who ask one sentence after another while a table of 50,000 rows is read."""
+    """Response times for ten visitors while a table of 50,000 rows is scored."""
     file = upload(url)
     done = threading.Event()
     waits: list[float] = []
@@ -127,7 +129,7 @@ def timed(job: Callable[[], Any]) -> float:
 
 
 def many(url: str) -> dict[str, Any]:
-    """200 requests from 50 clients at once, each a new session."""
+    """Send 200 requests from 50 concurrent clients, each in a new session."""
     errors = 0
     waits: list[float] = []
 
@@ -144,7 +146,7 @@ def many(url: str) -> dict[str, Any]:
 
 
 def memory(url: str, pid: int) -> dict[str, Any]:
-    """Memory after 2,200 requests, and after 2,000 more, each a new session."""
+    """Memory after 2,200 requests, and after 2,000 more, each in a new session."""
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: ask(url), range(WARM_UP)))
         before = resident(pid)
@@ -153,7 +155,7 @@ def memory(url: str, pid: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure and write."""
+    """Run the benchmark."""
     out = results_file(__doc__)
     starts = []
     for _ in range(STARTS):

@@ -1,8 +1,9 @@
-"""Others on the everyday texts' test half: `python -m benchmarks.everyday results/everyday.json --teacher MODEL`.
+"""Other models on everyday texts: `python -m benchmarks.everyday results/everyday.json --teacher MODEL`.
 
-Teachers get thresholds tuned on the validation half. NRCLex counts words of the NRC emotion lexicon; its categories are
-read as the labels of `NRC_LABELS`, and a text without such a word as neutral. It needs `pip install nrclex` and is left
-out otherwise. (text2emotion asks for NLTK data that only a download gives, and for a version of emoji that is gone.)
+Scores are on the test half; thresholds of teachers are tuned on the validation half. NRCLex counts words of the NRC
+emotion lexicon; its categories are mapped to `NRC_LABELS`, and texts without such words to neutral. It is included if
+installed (`pip install nrclex`). text2emotion is not included: it requires an NLTK download and an obsolete version of
+emoji.
 """
 
 import argparse
@@ -31,12 +32,12 @@ NRC_LABELS = {
     "surprise": "surprise",
     "trust": "approval",
 }
-"""The lexicon's eight emotions (Mohammad and Turney 2013) as the nearest of the 28 labels."""
+"""Closest of the 28 labels to each of the lexicon's eight emotions (Mohammad and Turney 2013)."""
 _WORD = re.compile(r"[a-z']+")
 
 
 def nrclex_scores(texts: Sequence[str]) -> np.ndarray:
-    """Share of each category among a text's emotion words, neutral where there is none: shape (n, 28)."""
+    """Share of each category among a text's emotion words, or neutral without such words: shape (n, 28)."""
     from nrclex import NRCLex
 
     scores = np.zeros((len(texts), len(LABELS)), np.float32)
@@ -51,10 +52,10 @@ def nrclex_scores(texts: Sequence[str]) -> np.ndarray:
 
 
 def main() -> None:
-    """Score each, print the figures, and write them."""
+    """Score each model, and write the figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("out", type=Path, help="results file to write")
-    parser.add_argument("--teacher", action="append", default=[], help="folder or Hub id; may be given again")
+    parser.add_argument("out", type=Path, help="results file (JSON) to write")
+    parser.add_argument("--teacher", action="append", default=[], help="folder or Hub id of a teacher; repeatable")
     arguments = parser.parse_args()
     check_out(parser, arguments.out)
     validation, test = load_everyday("validation"), load_everyday("test")
@@ -70,11 +71,11 @@ def main() -> None:
     models = []
     for title, (scores, thresholds) in scorers.items():
         if thresholds is None:
-            held = np.where(validation.ignored, np.float32(0), scores(validation.split.texts))
-            thresholds = tune_thresholds(validation.split.labels, held, "shrunk")
-        found = figures(test, scores(test.split.texts), thresholds)
-        print(f"{title}\n{table(found)}\n")
-        models.append({"model": title, **{name: found[name] for name in found if name != "per_label"}})
+            probabilities = np.where(validation.ignored, np.float32(0), scores(validation.split.texts))
+            thresholds = tune_thresholds(validation.split.labels, probabilities, "shrunk")
+        results = figures(test, scores(test.split.texts), thresholds)
+        print(f"{title}\n{table(results)}\n")
+        models.append({"model": title, **{name: results[name] for name in results if name != "per_label"}})
     write(arguments.out, {"split": "test", "texts": len(test.split), "models": models})
 
 

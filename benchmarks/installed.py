@@ -1,4 +1,4 @@
-"""How much a program's dependencies take on disk: its distributions and all that they require, without extras."""
+"""Installed size of distributions and their dependencies, without extras."""
 
 from importlib import metadata
 from pathlib import Path
@@ -8,18 +8,18 @@ from packaging.utils import canonicalize_name
 
 
 def installed_size(names: tuple[str, ...]) -> int:
-    """Bytes of the installed files of distributions and of what they require."""
-    seen: set[str] = set()
-    waiting = list(names)
+    """Total size of the installed files, in bytes."""
+    counted: set[str] = set()
+    pending = list(names)
     size = 0
-    while waiting:
-        name = canonicalize_name(waiting.pop())
-        if name in seen:
+    while pending:
+        name = canonicalize_name(pending.pop())
+        if name in counted:
             continue
-        seen.add(name)
+        counted.add(name)
         try:
             distribution = metadata.distribution(name)
-        except metadata.PackageNotFoundError:  # an optional part that this platform has not
+        except metadata.PackageNotFoundError:  # not required on this platform
             continue
         for file in distribution.files or []:
             path = Path(str(distribution.locate_file(file)))
@@ -27,5 +27,5 @@ def installed_size(names: tuple[str, ...]) -> int:
         for line in distribution.requires or []:
             requirement = Requirement(line)
             if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-                waiting.append(requirement.name)
+                pending.append(requirement.name)
     return size

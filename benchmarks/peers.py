@@ -1,8 +1,7 @@
-"""What people would use instead, each as one function: raw strings in, labels out, tokenizing included.
+"""Models to compare with, each as a function from raw strings to labels, including tokenization.
 
-Every peer gets what is good for it: a fast tokenizer, texts sorted by length so that little is padding (but for Keras,
-which traces each shape anew), batches of a size that suits it, its library's own choice of threads, labels from
-probabilities in one comparison.
+Each peer runs under favorable conditions: a fast tokenizer, texts sorted by length to reduce padding (except Keras,
+which traces each new shape), a suitable batch size, its library's default threads, and vectorized thresholds.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,13 +16,13 @@ THRESHOLD = 0.5
 
 @dataclass(frozen=True)
 class Peer:
-    """A way of giving texts their labels.
+    """A model to compare with.
 
     Attributes:
-        title: What the table calls it.
-        load: Opens what `benchmarks.prepare` laid into a folder, and gives the function that predicts.
-        model: The file or folder in that folder that it loads.
-        requires: Distributions that it imports.
+        title: Title in tables.
+        load: Loads the model from a folder prepared by `benchmarks.prepare`, and returns its prediction function.
+        model: File or folder of the model in that folder.
+        requires: Distributions that the peer imports.
     """
 
     title: str
@@ -35,19 +34,23 @@ class Peer:
 def _by_length(
     texts: Sequence[str], tokens: Callable[[Sequence[str]], list[Any]], run: Callable[[list[Any]], Any], size: int
 ) -> list[list[int]]:
-    """Numbers of the labels of texts that go through `run`, which gives logits, in batches of similar length."""
+    """Predict texts in batches of similar length; `run` returns logits.
+
+    Returns:
+        Label numbers of each text.
+    """
     encoded = tokens(texts)
-    order = sorted(range(len(texts)), key=lambda row: len(encoded[row]))
+    by_length = sorted(range(len(texts)), key=lambda row: len(encoded[row]))
     labels: list[list[int]] = [[] for _ in texts]
-    for start in range(0, len(order), size):
-        rows = order[start : start + size]
+    for start in range(0, len(by_length), size):
+        rows = by_length[start : start + size]
         logits = run([encoded[row] for row in rows])
         for row, above in zip(rows, logits > 0, strict=True):  # a logit of 0 is a probability of 0.5
             labels[row] = above.nonzero()[0].tolist()
     return labels
 
 
-def _padded(rows: Sequence[Sequence[int]], padding: int) -> tuple[Any, Any]:
+def _pad(rows: Sequence[Sequence[int]], padding: int) -> tuple[Any, Any]:
     import numpy as np
 
     lengths = np.array([len(row) for row in rows])
@@ -66,7 +69,7 @@ def _transformers(name: str, dtype: str = "float32", size: int = 32) -> Callable
         model = AutoModelForSequenceClassification.from_pretrained(work / name, dtype=getattr(torch, dtype)).eval()
 
         def run(rows: list[list[int]]) -> Any:
-            ids, mask = _padded(rows, tokenizer.pad_token_id)
+            ids, mask = _pad(rows, tokenizer.pad_token_id)
             inputs = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
             with torch.inference_mode():
                 return model(**inputs).logits.float().numpy()
@@ -91,7 +94,7 @@ def _roberta_int8(name: str) -> Callable[[Path], Predict]:
         padding = tokenizer.get_vocab()["<pad>"]
 
         def run(rows: list[list[int]]) -> Any:
-            ids, mask = _padded(rows, padding)
+            ids, mask = _pad(rows, padding)
             return session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
 
         def tokens(texts: Sequence[str]) -> list[list[int]]:
@@ -115,19 +118,19 @@ def _keras(work: Path) -> Predict:
     model = keras.saving.load_model(work / "keras")
     tokenizer = Tokenizer.from_file(str(work / "unfolded" / "tokenizer.json"))
     tokenizer.enable_truncation(MAX_LENGTH)
-    tokenizer.enable_padding(length=MAX_LENGTH)  # one shape: TensorFlow traces each shape anew
+    tokenizer.enable_padding(length=MAX_LENGTH)  # one shape, because TensorFlow traces each new shape
 
     def predict(texts: list[str]) -> list[list[int]]:
         ids = encode(tokenizer, texts)
-        few = len(ids) <= 32  # as Keras's documentation of `predict` advises
-        found = model.predict_on_batch(ids) if few else model.predict(ids, batch_size=256, verbose=0)
-        return [row.nonzero()[0].tolist() for row in np.asarray(found) >= THRESHOLD]
+        is_small = len(ids) <= 32  # as recommended in Keras's documentation of `predict`
+        probabilities = model.predict_on_batch(ids) if is_small else model.predict(ids, batch_size=256, verbose=0)
+        return [row.nonzero()[0].tolist() for row in np.asarray(probabilities) >= THRESHOLD]
 
     return predict
 
 
 def _unfolded(work: Path) -> Predict:
-    """The network as Keras has it, in ONNX, run as one would at first: a text at a time to the tokenizers library."""
+    """The network in ONNX without folding, with the tokenizers library and onnxruntime's defaults."""
     import numpy as np
     import onnxruntime
     from tokenizers import Tokenizer
@@ -142,10 +145,10 @@ def _unfolded(work: Path) -> Predict:
     def predict(texts: list[str]) -> list[list[int]]:
         ids = encode(tokenizer, texts)
         lengths = (ids != PAD_ID).sum(axis=1)
-        order = np.argsort(lengths, kind="stable")
+        by_length = np.argsort(lengths, kind="stable")
         labels: list[list[int]] = [[] for _ in texts]
-        for start in range(0, len(order), 64):
-            rows = order[start : start + 64]
+        for start in range(0, len(by_length), 64):
+            rows = by_length[start : start + 64]
             longest = -(-int(lengths[rows[-1]]) // POOL_SIZE) * POOL_SIZE
             (probabilities,) = session.run(["probabilities"], {"input_ids": ids[rows, :longest]})
             for row, above in zip(rows.tolist(), probabilities >= THRESHOLD, strict=True):
@@ -156,7 +159,7 @@ def _unfolded(work: Path) -> Predict:
 
 
 def classifier_of(work: Path, name: str) -> Any:
-    """The classifier of a folder; of `int8`, the exported model's with the quantized network, which it would refuse."""
+    """Load the classifier of a folder; `int8` replaces the network afterwards, because loading would reject it."""
     import onnxruntime
 
     from evenmood import EmotionClassifier
@@ -193,4 +196,4 @@ PEERS = {
     "accurate": Peer("evenmood, accurate", _evenmood("accurate"), "accurate", ("evenmood",)),
     "evenmood": Peer("evenmood, fast", _evenmood("evenmood"), "evenmood", ("evenmood",)),
 }
-"""In the order of the table; one that has nothing in the folder is left out."""
+"""All peers in the order of the table; peers without files in the folder are skipped."""

@@ -1,4 +1,4 @@
-"""What the peers load, laid into a folder: RoBERTa's architecture, the teacher, our network in Keras and unfolded."""
+"""Prepare the peers' models in a folder: RoBERTa, the bundled models, and the network in Keras and unfolded."""
 
 import shutil
 from pathlib import Path
@@ -11,15 +11,15 @@ from evenmood.model.loading import bundled_folder
 from evenmood.model.model_folder import ONNX_FILE, TOKENIZER_FILE
 
 ROBERTA_WORDS = 50_265
-"""Vocabulary of roberta-base."""
+"""Vocabulary size of roberta-base."""
 
 
 def prepare_ours(work: Path, network: str | None) -> None:
-    """The bundled model, and its network in Keras and as an unfolded ONNX graph.
+    """Write the bundled models, and the network in Keras and as an unfolded ONNX graph.
 
     Args:
-        work: The folder to fill.
-        network: Model folder with Keras's files of the bundled model; without, theirs are random, which takes as long.
+        work: Folder to write to.
+        network: Model folder with Keras files of the bundled model; default: random weights, which are as fast.
     """
     from train.network.backend import choose_backend
 
@@ -49,7 +49,7 @@ def prepare_ours(work: Path, network: str | None) -> None:
 
 
 def _quantize_lstm(work: Path) -> None:
-    """The same model with the LSTM's weights in int8: what was tried, and why it is not so is in the report."""
+    """Write the bundled model with LSTM weights in int8, an alternative that docs/performance.md discusses."""
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -57,23 +57,23 @@ def _quantize_lstm(work: Path) -> None:
     source, target = work / "evenmood" / ONNX_FILE, work / "int8" / ONNX_FILE
     quantize_dynamic(source, target, op_types_to_quantize=["LSTM"], per_channel=True, weight_type=QuantType.QInt8)
     model = onnx.load(target)
-    if not model.metadata_props:  # the quantizer may forget them
+    if not model.metadata_props:  # the quantizer may drop them
         model.metadata_props.extend(onnx.load(source).metadata_props)
     target.write_bytes(model.SerializeToString())
 
 
 def prepare_roberta(work: Path, source: str | None, texts: list[str]) -> None:
-    """RoBERTa-base as torch and as int8 ONNX; arguments as in `save_roberta`."""
+    """Write RoBERTa-base for torch and as int8 ONNX; see `save_roberta` for the arguments."""
     _quantize(save_roberta(work, source, texts), work)
 
 
 def save_roberta(work: Path, source: str | None, texts: list[str]) -> Any:
-    """RoBERTa-base as transformers saves it, in the folder `roberta`; gives the model.
+    """Save RoBERTa-base in the folder `roberta`, and return the model.
 
     Args:
-        work: The folder to fill.
-        source: Folder or Hub id of a fine-tuned RoBERTa. Without, the architecture has random weights, which take the
-            same time, and a byte-level BPE of its size is fitted on the texts, which gives no more tokens a text.
+        work: Folder to write to.
+        source: Folder or Hub id of a fine-tuned RoBERTa. By default the weights are random, which are as fast, and a
+            byte-level BPE tokenizer of the same size is fitted to the texts, with no more tokens per text.
         texts: Training texts.
     """
     import torch
@@ -119,7 +119,7 @@ def _byte_pair_encoding(texts: list[str]) -> Any:
 
 
 def _quantize(model: Any, work: Path) -> None:
-    """Export with torch, and quantize dynamically: as it is, and with what onnxruntime's optimizer fuses."""
+    """Export with torch and quantize dynamically, with and without operators fused by onnxruntime's optimizer."""
     import warnings
 
     import onnx
@@ -128,7 +128,7 @@ def _quantize(model: Any, work: Path) -> None:
     from onnxruntime.transformers import optimizer
 
     class Logits(torch.nn.Module):  # type: ignore[misc]
-        """The model with plain tensors in and out."""
+        """The model with tensors as inputs and output."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -139,11 +139,11 @@ def _quantize(model: Any, work: Path) -> None:
 
     ids = torch.arange(5, 23).reshape(2, 9)
     mask = torch.ones_like(ids)
-    mask[1, 4:] = 0  # a mask of ones alone would be traced away
+    mask[1, 4:] = 0  # a mask of only ones would become a constant
     names = ["input_ids", "attention_mask"]
     sizes = {name: {0: "n", 1: "time"} for name in names} | {"logits": {0: "n"}}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter that needs nothing more to install is the older one
+        warnings.simplefilter("ignore")  # the deprecated exporter needs no further packages
         torch.onnx.export(
             Logits(),
             (ids, mask),
@@ -158,7 +158,8 @@ def _quantize(model: Any, work: Path) -> None:
     heads, width = model.config.num_attention_heads, model.config.hidden_size
     fused = optimizer.optimize_model(str(work / "roberta.onnx"), "bert", num_heads=heads, hidden_size=width)
     fused.save_model_to_file(str(work / "roberta.onnx"))
-    unknown = {"DefaultTensorType": onnx.TensorProto.FLOAT}  # the quantizer does not know what fused operators give
+    # The quantizer does not know the output types of fused operators.
+    unknown = {"DefaultTensorType": onnx.TensorProto.FLOAT}
     quantize_dynamic(
         work / "roberta.onnx", work / "roberta-fused.onnx", weight_type=QuantType.QInt8, extra_options=unknown
     )

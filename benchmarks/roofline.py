@@ -1,4 +1,4 @@
-"""How fast the network could be at best here: its matrix products, and nothing else, at this machine's speed."""
+"""Roofline of the network: the throughput of its matrix products alone on this machine."""
 
 import json
 import sys
@@ -19,9 +19,10 @@ ROUNDS = 5
 
 
 def shapes(rows: int, steps: int) -> list[tuple[int, int, int, int]]:
-    """The network's matrix products for a batch: how often, and rows, inner size and columns of each.
+    """Matrix products of the network for a batch: their number, rows, inner size and columns.
 
-    The folded table has taken the convolution's place; what is left is the LSTM, twice, attention and the two layers.
+    The convolution is folded into the embedding table, so the products are those of the LSTM in both directions, the
+    attention and the two dense layers.
     """
     return [
         (2, rows * steps, FILTERS, GATES),
@@ -33,7 +34,7 @@ def shapes(rows: int, steps: int) -> list[tuple[int, int, int, int]]:
 
 
 def operations(lengths: Sequence[int]) -> float:
-    """Floating-point operations a text, on average over texts of so many tokens."""
+    """Mean number of floating-point operations per text, for texts with these numbers of tokens."""
     total = 0
     for length in lengths:
         steps = max(1, -(-length // POOL_SIZE))
@@ -42,27 +43,28 @@ def operations(lengths: Sequence[int]) -> float:
 
 
 def fastest(lengths: Sequence[int]) -> tuple[float, float]:
-    """Texts a second that the matrix products alone allow, on all cores; and the operations a second they reach.
+    """Measure the matrix products of a batch with numpy, on all cores.
 
-    Each core multiplies matrices of the batches' shapes, one after another, with numpy.
+    Returns:
+        Texts per second, and floating-point operations per second.
     """
     steps = max(1, round(sum(-(-length // POOL_SIZE) for length in lengths) / len(lengths)))
     batch = shapes(BATCH_ROWS, steps)
     work = [(times, _matrix(n, k), _matrix(k, m), np.empty((n, m), np.float32)) for times, n, k, m in batch]
-    done = sum(2 * times * n * k * m for times, n, k, m in batch)
+    batch_operations = sum(2 * times * n * k * m for times, n, k, m in batch)
     repeats = 100
 
     def core(_: int) -> None:
-        mine = [(times, left, right, out.copy()) for times, left, right, out in work]
+        own_work = [(times, left, right, out.copy()) for times, left, right, out in work]
         for _ in range(repeats):
-            for times, left, right, out in mine:
+            for times, left, right, out in own_work:
                 for _ in range(times):
                     np.matmul(left, right, out=out)
 
     cores = usable_cores()
     with ThreadPoolExecutor(cores) as pool:
         seconds = min(_timed(lambda: list(pool.map(core, range(cores)))) for _ in range(ROUNDS))
-    speed = cores * repeats * done / seconds
+    speed = cores * repeats * batch_operations / seconds
     return speed / operations(lengths), speed
 
 
@@ -77,7 +79,7 @@ def _timed(job: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    """Print the roofline for a model's reading of texts."""
+    """Print the roofline for a model and texts."""
     folder, file = sys.argv[1:]
     tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
     tokenizer.enable_truncation(MAX_LENGTH)

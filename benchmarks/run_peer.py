@@ -1,4 +1,4 @@
-"""One peer in a process of its own: `python -m benchmarks.run_peer NAME FOLDER TEXTS STARTED` prints what it took."""
+"""Measure one peer in this process: `python -m benchmarks.run_peer NAME FOLDER TEXTS START_TIME`."""
 
 import json
 import statistics
@@ -15,17 +15,17 @@ SINGLE_TEXTS = 200
 
 
 def main() -> None:
-    """Answer one text, then others to warm up, then all of them, then one at a time."""
+    """Predict one text, warm-up texts, all texts, and texts one by one; print the figures."""
     name, folder, file, started = sys.argv[1:]
     predict = PEERS[name].load(Path(folder))
     predict([FIRST])
     start = time.time() - float(started)
     content = json.loads(Path(file).read_text(encoding="utf-8"))
-    texts, others = content["texts"], content["warm_up"]
-    # A second of other texts, as many as that may be: every peer is measured as in a process that has been running.
-    rate = WARM_UP_TEXTS / timed(predict, others[:WARM_UP_TEXTS])
-    count = min(len(others), int(rate * WARM_UP_SECONDS))
-    first_pass = count / timed(predict, others[:count]) if count else rate
+    texts, warm_up = content["texts"], content["warm_up"]
+    # Warm up for about one second.
+    rate = WARM_UP_TEXTS / timed(predict, warm_up[:WARM_UP_TEXTS])
+    count = min(len(warm_up), int(rate * WARM_UP_SECONDS))
+    first_pass = count / timed(predict, warm_up[:count]) if count else rate
     bulk = timed(predict, texts)
     peak = peak_memory()
     singles = [timed(predict, [text]) for text in texts[:SINGLE_TEXTS]]
@@ -41,14 +41,14 @@ def main() -> None:
 
 
 def timed(predict: Predict, texts: list[str]) -> float:
-    """Seconds that a call takes."""
+    """Duration of a call, in seconds."""
     before = time.perf_counter()
     predict(texts)
     return time.perf_counter() - before
 
 
 def peak_memory() -> float:
-    """The most memory that this process has held, in MB (Linux)."""
+    """Peak memory of this process, in MB (Linux)."""
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e6
 

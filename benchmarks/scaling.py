@@ -1,6 +1,6 @@
-"""Rows a second of `evenmood predict --engine ray`: `python -m benchmarks.scaling results/scaling.json`.
+"""Throughput of `evenmood predict --engine ray`: `python -m benchmarks.scaling results/scaling.json`.
 
-One node of one core, then two such nodes, on this machine; starting the cluster and loading the model are not counted.
+Measures one and two nodes of one core on this machine, without the start of the cluster and the loading of the model.
 """
 
 import json
@@ -23,7 +23,7 @@ FIGURE = Path("docs/figures/scaling.png")
 
 
 def predict(workers: int, source: str, target: str) -> None:
-    """Predict a file on a cluster of so many nodes of one core, and print the seconds from the first piece on."""
+    """Predict a file on a cluster of single-core nodes, and print the seconds after the first chunk."""
     from ray.cluster_utils import Cluster
 
     from evenmood import EmotionClassifier
@@ -52,17 +52,17 @@ def predict(workers: int, source: str, target: str) -> None:
 
 
 def run(workers: int, source: Path) -> float:
-    """Rows a second of one process that runs the cluster."""
+    """Rows per second of a cluster, measured in a separate process."""
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks.scaling", str(workers), str(source), f"{source}.out"]
     variables = environment() | {"RAY_worker_niceness": "0"}
     done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
     figures = json.loads(done.stdout.splitlines()[-1])
-    print(f"{workers}: {figures['rows'] / figures['seconds']:,.0f} rows a second", file=sys.stderr)
+    print(f"{workers}: {figures['rows'] / figures['seconds']:,.0f} rows/s", file=sys.stderr)
     return float(figures["rows"] / figures["seconds"])
 
 
 def main() -> None:
-    """Measure each number of nodes, round by round."""
+    """Measure each number of nodes in several rounds."""
     if len(sys.argv) == 4:
         predict(int(sys.argv[1]), *sys.argv[2:])
         return
@@ -84,7 +84,7 @@ def main() -> None:
 
 
 def draw(content: dict[str, Any], path: Path) -> None:
-    """The medians as bars with each round's rate, beside what as many times the first would be."""
+    """Draw the medians as bars, with the rate of each round and linear scaling."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -92,14 +92,14 @@ def draw(content: dict[str, Any], path: Path) -> None:
 
     rates = content["rows_a_second"]
     names = list(rates)
-    middle = [statistics.median(rates[name]) for name in names]
+    medians = [statistics.median(rates[name]) for name in names]
     figure, axes = pyplot.subplots(figsize=(4.5, 3.2), layout="constrained")
-    axes.bar(names, middle, width=0.55, color="#4c78a8", label="median")
+    axes.bar(names, medians, width=0.55, color="#4c78a8", label="median")
     for name in names:
         axes.scatter([name] * len(rates[name]), rates[name], color="black", s=14, zorder=3)
-    ideal = [middle[0] * int(name) for name in names]
-    axes.plot(names, ideal, color="#888888", linestyle="--", marker="_", label="as many times one node")
-    axes.set(xlabel="nodes of one core", ylabel="rows a second", ylim=(0, 1.15 * max(*ideal, *middle)))
+    ideal = [medians[0] * int(name) for name in names]
+    axes.plot(names, ideal, color="#888888", linestyle="--", marker="_", label="linear scaling")
+    axes.set(xlabel="single-core nodes", ylabel="rows per second", ylim=(0, 1.15 * max(*ideal, *medians)))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.legend(frameon=False, loc="upper left")
     axes.spines[["top", "right"]].set_visible(False)

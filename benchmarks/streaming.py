@@ -16,31 +16,31 @@ from benchmarks.texts import endless_texts
 
 ROWS = 10_000_000
 MARKS = (100_000, 1_000_000, 5_000_000, ROWS - 50_000)
-"""Rows after which memory is looked at."""
+"""Numbers of rows after which memory is measured."""
 
 
 def lines() -> Iterator[bytes]:
-    """A table as CSV; each text has a number, so that there are as many words nobody has seen as there are rows."""
+    """Lines of a CSV table; each text contains its row number, a word that never occurred before."""
     yield b"id,text\n"
     for number, text in zip(range(ROWS), endless_texts(), strict=False):
         yield f'{number},"{text.replace(chr(34), "")} {number}"\n'.encode()
 
 
 def feed(pipe: IO[bytes]) -> None:
-    """Send the table to the command."""
+    """Write the table to the standard input of the command."""
     with pipe:
         for line in lines():
             pipe.write(line)
 
 
 def status(pid: int, name: str) -> float:
-    """A figure of a process in MB (Linux)."""
+    """A memory figure of a process, in MB (Linux)."""
     rows = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     return next(int(row.split()[1]) for row in rows if row.startswith(name)) * 1024 / 1e6
 
 
 def main() -> None:
-    """Send, count what comes back, and look at memory on the way."""
+    """Send the table, count the output rows, and measure memory in between."""
     out = results_file(__doc__)
     command = [sys.executable, "-m", "evenmood", "predict", "-", "--input-format", "csv", "--quiet"]
     started = time.monotonic()
@@ -51,7 +51,7 @@ def main() -> None:
         assert process.stdin
         assert process.stdout
         threading.Thread(target=feed, args=(process.stdin,), daemon=True).start()
-        count = -1  # the line with the names of the columns
+        count = -1  # header
         peak = 0.0
         for _ in process.stdout:
             count += 1
@@ -62,7 +62,7 @@ def main() -> None:
                 marks.append({"rows": count, "resident_mb": status(process.pid, "VmRSS"), "seconds": round(seconds, 1)})
                 print(json.dumps(marks[-1]), file=sys.stderr)
         if process.wait() or count != ROWS:
-            sys.exit(f"error: {count:,} of {ROWS:,} rows came back")
+            sys.exit(f"error: the command wrote {count:,} rows; expected {ROWS:,}")
     content = {
         "rows": ROWS,
         "seconds": round(time.monotonic() - started, 1),

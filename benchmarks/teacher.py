@@ -1,7 +1,7 @@
-"""The relabelling stage on RoBERTa-base: `python -m benchmarks.teacher results/teacher.json`, on a GPU if there is one.
+"""Throughput of relabeling with RoBERTa-base on the GPU or CPU: `python -m benchmarks.teacher results/teacher.json`.
 
-The share of the device's matrix peak: operations on real tokens (padding counts for nothing), over what a large product
-in the same precision reaches here.
+`share_of_peak` relates the operations on tokens, without padding, to the speed of a large matrix product in the same
+precision.
 """
 
 import json
@@ -23,13 +23,13 @@ PRODUCT = {"cuda": 8192, "cpu": 2048}
 
 
 def operations(tokens: list[int]) -> float:
-    """Floating-point operations of the encoder on texts of so many tokens: its matrices, and attention's products."""
+    """Floating-point operations of the encoder, including attention, for texts with these numbers of tokens."""
     matrices = 2 * (4 * WIDTH * WIDTH + 2 * WIDTH * INNER)
     return float(sum(LAYERS * (count * matrices + 4 * count * count * WIDTH) for count in tokens))
 
 
 def peak(device: str, dtype: Any) -> float:
-    """Operations a second of one large matrix product."""
+    """Floating-point operations per second of one large matrix product."""
     import torch
 
     size = PRODUCT[device]
@@ -45,7 +45,7 @@ def peak(device: str, dtype: Any) -> float:
 
 
 def main() -> None:
-    """Measure each batch size, and write."""
+    """Measure each batch size."""
     out = results_file(__doc__)
     import torch
     from transformers import AutoTokenizer

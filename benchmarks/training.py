@@ -1,7 +1,7 @@
-"""Seconds an epoch: `python -m benchmarks.training results/training.json --data DATA`, on whatever device is there.
+"""Seconds per training epoch on the GPU or CPU: `python -m benchmarks.training results/training.json --data DATA`.
 
-`train fit` in the paper's configuration, with random vectors, beside plain Keras: `model.fit` on texts of 30 tokens.
-Each setting runs in a process of its own; an epoch's time is the median after the first, which compiles.
+Compares `train fit` in the paper's configuration, with random vectors, to plain Keras: `model.fit` on texts padded to
+30 tokens. Each setting runs in its own process; the result is the median without the first epoch, which compiles.
 """
 
 import argparse
@@ -29,11 +29,11 @@ BATCH_SIZES = (256, 1024, 4096)
 
 
 def main() -> None:
-    """Measure every setting that makes sense on this machine."""
+    """Measure the settings that this machine supports."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__.splitlines()[0])
-    parser.add_argument("out", type=Path, help="results file to write")
+    parser.add_argument("out", type=Path, help="results file (JSON) to write")
     parser.add_argument("--data", required=True, help="data set to train on")
-    parser.add_argument("--plain", help=argparse.SUPPRESS)  # what a process of plain Keras is told
+    parser.add_argument("--plain", help=argparse.SUPPRESS)  # marks a process that measures plain Keras
     options = parser.parse_args()
     if options.plain:
         plain_keras(options.data, options.out)
@@ -42,11 +42,11 @@ def main() -> None:
     card = shutil.which("nvidia-smi")
     settings: list[dict[str, Any]]
     if card:
-        found = [name for name in BACKENDS if find_spec(name)]
-        settings = [{"backend": name, "precision": precision} for name in found for precision in PRECISIONS]
+        installed = [name for name in BACKENDS if find_spec(name)]
+        settings = [{"backend": name, "precision": precision} for name in installed for precision in PRECISIONS]
         settings += [
             {"backend": name, "precision": "mixed_bfloat16", "batch_size": size}
-            for name in found
+            for name in installed
             for size in BATCH_SIZES
         ]
     else:
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def measure(setting: dict[str, Any], data: str, card: str | None) -> dict[str, Any]:
-    """One setting in a process of its own."""
+    """Measure a setting in its own process."""
     with tempfile.TemporaryDirectory() as temporary:
         out = Path(temporary) / "model"
         variables = environment() | {"KERAS_BACKEND": setting["backend"]}
@@ -70,9 +70,9 @@ def measure(setting: dict[str, Any], data: str, card: str | None) -> dict[str, A
         with subprocess.Popen([sys.executable, *command], env=variables, stderr=subprocess.PIPE, text=True) as process:
             if card:
                 threading.Thread(target=watch, args=(card, process, shares), daemon=True).start()
-            _, said = process.communicate()
+            _, stderr = process.communicate()
         if process.returncode:
-            sys.exit(f"error: {setting}:\n{said}")
+            sys.exit(f"error: {setting} failed:\n{stderr}")
         if setting.get("plain"):
             figures: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
         else:
@@ -88,7 +88,7 @@ def measure(setting: dict[str, Any], data: str, card: str | None) -> dict[str, A
 
 
 def plain_keras(data: str, out: Path) -> None:
-    """The same network with `model.fit`, every text padded to 30 tokens, validated after each epoch."""
+    """Train the network with `model.fit` on texts padded to 30 tokens, with validation after each epoch."""
     from train.network.backend import choose_backend, make_deterministic
 
     choose_backend()
@@ -108,11 +108,11 @@ def plain_keras(data: str, out: Path) -> None:
     tokenizer = fit_tokenizer(train.texts)
     model = build_network(config, load_vectors(config, words_by_id(tokenizer), train.texts, print), len(LABELS))
     model.compile("adam", "binary_crossentropy")
-    ids, held = encode(tokenizer, train.texts), encode(tokenizer, validation.texts)
+    ids, validation_ids = encode(tokenizer, train.texts), encode(tokenizer, validation.texts)
     seconds: list[float] = []
 
     class Clock(keras.callbacks.Callback):  # type: ignore[misc]
-        """Notes each epoch's time, validation included."""
+        """Records the duration of each epoch, including validation."""
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             self.started = time.monotonic()
@@ -125,7 +125,7 @@ def plain_keras(data: str, out: Path) -> None:
         train.labels,
         batch_size=config.batch_size,
         epochs=EPOCHS,
-        validation_data=(held, validation.labels),
+        validation_data=(validation_ids, validation.labels),
         validation_batch_size=1024,
         callbacks=[Clock()],
         verbose=0,
@@ -134,7 +134,7 @@ def plain_keras(data: str, out: Path) -> None:
 
 
 def watch(card: str, process: subprocess.Popen[str], shares: list[float]) -> None:
-    """Note the card's utilization every half second."""
+    """Record the utilization of the GPU every half second."""
     command = [card, "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
     while process.poll() is None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -143,7 +143,7 @@ def watch(card: str, process: subprocess.Popen[str], shares: list[float]) -> Non
 
 
 def name_of(card: str) -> str:
-    """The card in words."""
+    """Description of the GPU and CPU."""
     done = subprocess.run(
         [card, "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, check=True
     )

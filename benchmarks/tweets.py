@@ -1,4 +1,4 @@
-"""Memory and rate of the stage sentiment140 on 1.6 million rows: `python -m benchmarks.tweets results/tweets.json`."""
+"""Memory and throughput of the stage sentiment140: `python -m benchmarks.tweets results/tweets.json`."""
 
 import csv
 import json
@@ -17,7 +17,7 @@ from evenmood import LABELS
 from evenmood.data.build_folder import read_manifest
 
 ROWS = 1_600_000
-"""As many as Sentiment140 has."""
+"""Number of rows in Sentiment140."""
 WORDS = (  # noqa: SIM905
     "so really i you we they it this that is was not my your today tomorrow again work school home song game phone "
     "weather coffee monday friday night morning sleep time people friend family movie never always just still wish"
@@ -25,22 +25,20 @@ WORDS = (  # noqa: SIM905
 
 
 def write_tweets(path: Path, rows: int) -> None:
-    """Write made-up tweets in the original six columns, Latin-1; one in a hundred is there twice."""
-    draw = random.Random(0)
-    before = ""
+    """Write synthetic tweets in the six columns of Sentiment140, in Latin-1; one percent are duplicates."""
+    rng = random.Random(0)
+    previous = ""
     with path.open("w", newline="", encoding="latin-1") as file:
         writer = csv.writer(file, quoting=csv.QUOTE_ALL)
         for row in range(rows):
-            words = (
-                draw.choices(WORDS, k=draw.randint(3, 20)) + draw.choices(LABELS, k=1) + [str(draw.randrange(10**6))]
-            )
-            text = before if row % 100 == 99 else f"@user{row} {' '.join(words)} &amp; caf\xe9 http://t.co/{row}"
+            words = rng.choices(WORDS, k=rng.randint(3, 20)) + rng.choices(LABELS, k=1) + [str(rng.randrange(10**6))]
+            text = previous if row % 100 == 99 else f"@user{row} {' '.join(words)} &amp; caf\xe9 http://t.co/{row}"
             writer.writerow(["0", str(row), "Mon Apr 06 22:19:45 PDT 2009", "NO_QUERY", "user", text])
-            before = text
+            previous = text
 
 
 def main() -> None:
-    """Generate, run the stage in a process of its own, and write what it took."""
+    """Generate tweets, run the stage in its own process, and write the figures."""
     out = results_file(__doc__)
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)

@@ -1,4 +1,4 @@
-"""Memory of reading a 7 GB fastText file: `python -m benchmarks.vectors results/vectors.json` makes one."""
+"""Memory of reading a synthetic 7 GB fastText file: `python -m benchmarks.vectors results/vectors.json`."""
 
 import json
 import struct
@@ -18,20 +18,20 @@ from benchmarks.texts import made_up_texts
 from evenmood.text.normalization import clean
 
 WORDS, BUCKETS, SIZE = 2_000_000, 2_000_000, 300
-"""As in `facebook/fasttext-en-vectors`."""
-WANTED = 26_000
+"""Size of `facebook/fasttext-en-vectors`."""
+VOCABULARY = 26_000
 BLOCK_ROWS = 20_000
 _MAGIC, _VERSION = 793712314, 12
 
 
 def words() -> list[str]:
-    """The file's words: those of the tests' miniature, and numbered ones."""
-    said = sorted({word for text in made_up_texts(20_000) for word in clean(text).split()})
-    return [*said, *(f"word{number}" for number in range(WORDS - len(said)))]
+    """Words of the file: those of the synthetic texts, and numbered ones."""
+    real_words = sorted({word for text in made_up_texts(20_000) for word in clean(text).split()})
+    return [*real_words, *(f"word{number}" for number in range(WORDS - len(real_words)))]
 
 
 def write_model(path: Path) -> None:
-    """A file of the official one's shape: arguments, dictionary, input and output matrix, with random vectors."""
+    """Write a file like the official one: arguments, dictionary, input and output matrix, with random vectors."""
     with path.open("wb") as file:
         file.write(struct.pack("<ii", _MAGIC, _VERSION))
         file.write(struct.pack("<12id", SIZE, 5, 5, 5, 5, 1, 1, 1, BUCKETS, 5, 5, 100, 1e-4))
@@ -43,7 +43,7 @@ def write_model(path: Path) -> None:
 
 
 def write_matrix(file: BinaryIO, rows: int) -> None:
-    """A flag, the shape, and the same random rows again and again."""
+    """Write a matrix: a flag, its shape, and repeated random rows."""
     block = np.random.default_rng(0).normal(size=(BLOCK_ROWS, SIZE)).astype(np.float32).tobytes()
     file.write(struct.pack("<?qq", False, rows, SIZE))
     for _ in range(rows // BLOCK_ROWS):
@@ -51,10 +51,10 @@ def write_matrix(file: BinaryIO, rows: int) -> None:
 
 
 def read(path: Path) -> None:
-    """Read a vocabulary's vectors, and print what it took: in a process of its own."""
+    """Read the vectors of a vocabulary, and print the figures."""
     from train.vectors.fasttext_files import read_bin
 
-    step = WORDS // WANTED
+    step = WORDS // VOCABULARY
     wanted = ["[PAD]", "[UNK]", *words()[::step]]
     before = peak_memory()
     started = time.monotonic()
@@ -70,8 +70,8 @@ def read(path: Path) -> None:
 
 
 def main() -> None:
-    """Make, read, and write what it took."""
-    if sys.argv[-1].endswith(".bin"):  # the process that it measures
+    """Create the file, read it in a separate process, and write the figures."""
+    if sys.argv[-1].endswith(".bin"):  # the measured process
         read(Path(sys.argv[-1]))
         return
     out = results_file(__doc__)

@@ -1,16 +1,16 @@
-"""Building and publishing the data set: `python -m data_build --help`.
+"""Build and publish the data set: `python -m data_build --help`.
 
-The stages, in order (`stages/`, a file each), read and write Parquet in folders of their own:
+Each stage (a file in `stages/`) reads Parquet and writes Parquet to its own folder:
 
-1. `goemotions`    the official split, checked and kept as it is
-2. `sentiment140`  tweets: cleaned, in English, each text once
-   `feedback`      what visitors of the demo said, where there is any
-   `written`       texts that language models wrote and annotated
-3. `relabel`       the teacher's 28 probabilities
-4. `generate`      samples for labels that lack rows
-5. `verify`        labels that the teacher is sure of, and nothing of validation or test
-6. `review`        five annotators, and the audit of random rows
-7. `balance`       all rows, each text once; and of them an even distribution over the labels
+1. `goemotions`    official splits, checked and unchanged
+2. `sentiment140`  English tweets, cleaned and deduplicated
+   `feedback`      optional: feedback from visitors of the demo
+   `written`       texts written and annotated by language models
+3. `relabel`       the teacher's probability of each of the 28 labels
+4. `generate`      texts generated for rare labels
+5. `verify`        labels confirmed by the teacher; no text of validation or test
+6. `review`        votes of five annotators, and an audit of random rows
+7. `balance`       all rows, deduplicated; a selection with an even label distribution
 
-`publishing/` writes report, figures and cards, and the data set to the Hub.
+`publishing/` writes the report, figures and card, and uploads the data set to the Hub.
 """

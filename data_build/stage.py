@@ -1,4 +1,4 @@
-"""What the stages have in common: a folder of shards that a killed run goes on with, a manifest, a lock, progress."""
+"""Machinery shared by all stages: a folder of shards from which a run resumes, a manifest, a lock, progress."""
 
 import json
 import shutil
@@ -25,25 +25,29 @@ from evenmood.data.build_folder import (
 from evenmood.errors import UsageError
 from evenmood.model.model_folder import write_text
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
+"""Function called with each progress message."""
+Say = Log
+"""Name used by `publishing/report.py`."""
 PLAN_FILE, LOCK_FILE = "plan.json", ".lock"
 COUNTS = b"evenmood.counts"
-"""Key of a shard's own counts in its Parquet metadata: shard and counts appear together or not at all."""
+"""Parquet metadata key of a shard's row counts; stored in the shard, so that both are written atomically."""
 BY_LABEL = b"evenmood.counts-by-label"
-SHOWN = 100
+"""Parquet metadata key of a shard's row counts per label."""
+MAX_REPORTED = 100
 """Malformed rows reported individually."""
-PAUSE = 5.0
-"""Seconds between two lines of progress."""
+PROGRESS_INTERVAL = 5.0
+"""Seconds between two progress messages."""
 
 
 class Stage:
-    """A stage's folder while the stage runs; see `open_stage`."""
+    """Output folder of a running stage; see `open_stage`."""
 
-    def __init__(self, folder: Path, plan: dict[str, Any], say: Say) -> None:
-        """Take a folder whose plan is written."""
-        self.folder, self.name, self.plan, self.say = folder, folder.name, plan, say
-        self._started = self._said = time.monotonic()
-        self._done_here = 0
+    def __init__(self, folder: Path, plan: dict[str, Any], log: Log) -> None:
+        """Open a folder that already contains its plan."""
+        self.folder, self.name, self.plan, self.log = folder, folder.name, plan, log
+        self._started = self._last_progress = time.monotonic()
+        self._rows_this_run = 0
 
     @property
     def finished(self) -> bool:
@@ -51,24 +55,24 @@ class Stage:
         return (self.folder / MANIFEST_FILE).exists()
 
     def shard(self, name: str) -> Path:
-        """Where a shard lies, or will."""
+        """Path of a shard, existing or not."""
         return self.folder / f"{name}.parquet"
 
     def has(self, name: str) -> bool:
-        """Whether a shard is written, and so whole.
+        """Whether a shard has been written completely.
 
         Raises:
-            DataError: The file was damaged since.
+            DataError: The file is damaged.
         """
         path = self.shard(name)
         if not path.exists():
             return False
-        self._about(path)
+        self._read_counts(path)
         return True
 
     @staticmethod
-    def _about(path: Path) -> tuple[int, Counter[str], dict[str, Any]]:
-        """Rows of a shard, its counts, and its counts label by label."""
+    def _read_counts(path: Path) -> tuple[int, Counter[str], dict[str, Any]]:
+        """Number of rows of a shard, its counts, and its counts per label."""
         with readable(path):
             file = parquet.ParquetFile(path)
             metadata = file.schema_arrow.metadata or {}
@@ -79,7 +83,7 @@ class Stage:
                 json.loads(metadata.get(BY_LABEL, "{}")),
             )
         except (KeyError, ValueError):
-            raise damaged(path, "no counts in its metadata: the stage did not write it") from None
+            raise damaged(path, "the metadata has no row counts") from None
 
     def write(
         self,
@@ -88,17 +92,17 @@ class Stage:
         counts: Mapping[str, int],
         by_label: Mapping[str, Mapping[str, int]] | None = None,
     ) -> None:
-        """Write a shard under a temporary name and rename it.
+        """Write a shard atomically: to a temporary file, which is then renamed.
 
         Args:
-            name: The shard's.
+            name: Name of the shard.
             table: Its rows.
-            counts: `in`, and how many rows were dropped for each reason.
-            by_label: The same and more, label by label, for a stage that is asked how it did for each.
+            counts: Rows read (`in`), and rows dropped for each reason.
+            by_label: Counts per label, for stages that report them.
         """
         metadata = {**(table.schema.metadata or {}), COUNTS: json.dumps(dict(sorted(counts.items()))).encode()}
         if by_label is not None:
-            metadata[BY_LABEL] = json.dumps({label: dict(sorted(held.items())) for label, held in by_label.items()})
+            metadata[BY_LABEL] = json.dumps({label: dict(sorted(own.items())) for label, own in by_label.items()})
         part = self.folder / f".{name}.parquet.part"
         try:
             parquet.write_table(table.replace_schema_metadata(metadata), part)
@@ -107,31 +111,31 @@ class Stage:
             part.unlink(missing_ok=True)
 
     def progress(self, new: int, done: int, total: int | None) -> None:
-        """Say now and then how far the stage is, how fast, and how long it will take.
+        """Log the rows done, the rate and the remaining time, at most once per `PROGRESS_INTERVAL`.
 
         Args:
-            new: Rows done since the last call.
-            done: Rows done in all, those of earlier runs included.
-            total: Rows there are, where that is known.
+            new: Rows processed since the last call.
+            done: Rows processed in total, including those of earlier runs.
+            total: Number of rows, if known.
         """
-        self._done_here += new
+        self._rows_this_run += new
         now = time.monotonic()
-        if now - self._said < PAUSE:
+        if now - self._last_progress < PROGRESS_INTERVAL:
             return
-        self._said = now
-        rate = self._done_here / (now - self._started)
+        self._last_progress = now
+        rate = self._rows_this_run / (now - self._started)
         left = f" of {total:,}, {(total - done) / rate:,.0f} s left" if total and rate else ""
-        self.say(f"{self.name}: {done:,} rows{left}, {rate:,.0f} a second")
+        self.log(f"{self.name}: {done:,} rows{left}, {rate:,.0f} rows/s")
 
     def finish(self, **more: Any) -> dict[str, Any]:
-        """Write the manifest: what went in, what came out, and what was dropped for which reason."""
+        """Write the manifest: rows in, rows out, rows dropped for each reason, shards and extra entries."""
         shards, counts, by_label = dict[str, dict[str, Any]](), Counter[str](), dict[str, Counter[str]]()
         for path in sorted(self.folder.glob("*.parquet")):
-            written, held, labels = self._about(path)
-            counts += held
-            for label, own in labels.items():
+            rows, shard_counts, label_counts = self._read_counts(path)
+            counts += shard_counts
+            for label, own in label_counts.items():
                 by_label.setdefault(label, Counter()).update(own)
-            shards[path.name] = {"rows": written, "sha256": sha256(path), "in": held["in"]}
+            shards[path.name] = {"rows": rows, "sha256": sha256(path), "in": shard_counts["in"]}
         rows_in = counts.pop("in", 0)
         manifest = {
             **self.plan,
@@ -147,52 +151,52 @@ class Stage:
             **more,
         }
         write_text(self.folder / MANIFEST_FILE, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
-        self.say(f"{self.name}: {manifest['rows_out']:,} rows of {rows_in:,}" + _dropped(manifest["dropped"]))
+        self.log(f"{self.name}: {manifest['rows_out']:,} of {rows_in:,} rows" + _summary(manifest["dropped"]))
         return manifest
 
 
 class BrokenRows:
-    """Count malformed rows of a source and report the first ones with their line numbers."""
+    """Counter of a source's malformed rows; logs the first ones with their line numbers."""
 
-    def __init__(self, say: Say) -> None:
-        """Take what receives a line for each of the first rows."""
-        self.say, self.total, self.since, self.first = say, 0, 0, ""
+    def __init__(self, log: Log) -> None:
+        """Start at zero; `log` receives a message for each of the first rows."""
+        self.log, self.total, self.pending, self.first = log, 0, 0, ""
 
     def add(self, message: str) -> None:
-        """Count a row; the message says what is wrong with it, and on which lines."""
+        """Count a row; the message says what is wrong, and in which lines."""
         self.total += 1
-        self.since += 1
+        self.pending += 1
         self.first = self.first or message
-        if self.total <= SHOWN:
-            self.say(message)
-        elif self.total == SHOWN + 1:
-            self.say("further broken rows are counted only")
+        if self.total <= MAX_REPORTED:
+            self.log(message)
+        elif self.total == MAX_REPORTED + 1:
+            self.log("further malformed rows are counted but not listed")
 
-    def taken(self) -> int:
-        """Rows since the last call."""
-        since, self.since = self.since, 0
-        return since
+    def take_pending(self) -> int:
+        """Number of rows added since the last call."""
+        pending, self.pending = self.pending, 0
+        return pending
 
 
 @contextmanager
 def open_stage(
-    build: Path, name: str, inputs: Mapping[str, str], options: Mapping[str, Any], say: Say, restart: bool = False
+    build: Path, name: str, inputs: Mapping[str, str], options: Mapping[str, Any], log: Log, restart: bool = False
 ) -> Iterator[Stage]:
-    """Open a stage's folder under the build folder, locked against a second build.
+    """Open a stage's folder in the build folder, and lock the build folder.
 
     Args:
         build: Build folder.
-        name: The stage's.
-        inputs: What the stage reads, each with its hash.
-        options: What the stage was asked for; with the inputs, all that its result depends on.
-        say: Receives progress, a line at a time.
-        restart: Forget what an earlier run wrote.
+        name: Name of the stage.
+        inputs: Hash of each input; with the options, everything that the output depends on.
+        options: Options of the stage.
+        log: Called with each progress message.
+        restart: Discard the output of an earlier run.
 
     Raises:
-        UsageError: Another build is running here, or an earlier run had other inputs or options.
-        DataError: What an earlier run wrote is damaged.
+        UsageError: The build folder is locked, or an earlier run had different inputs or options.
+        DataError: The output of an earlier run is damaged.
     """
-    with locked(build):
+    with build_lock(build):
         folder = build / name
         if restart:
             shutil.rmtree(folder, ignore_errors=True)
@@ -209,20 +213,21 @@ def open_stage(
             ]
             if changed:
                 raise UsageError(
-                    f"{folder}: an earlier run had other {', '.join(changed)}; repeat them, or use --restart"
+                    f"{folder}: an earlier run used a different {', '.join(changed)}; "
+                    "use the same values, or --restart to start over"
                 )
         else:
             write_text(path, json.dumps(plan, indent=1, ensure_ascii=False) + "\n")
         for part in folder.glob(".*.part"):
             part.unlink()
-        stage = Stage(folder, plan, say)
+        stage = Stage(folder, plan, log)
         if stage.finished:
-            say(f"{name}: done already, {read_manifest(build, name)['rows_out']:,} rows; --restart does it again")
+            log(f"{name}: already finished, {read_manifest(build, name)['rows_out']:,} rows (use --restart to redo it)")
         yield stage
 
 
 def read_plan(folder: Path) -> dict[str, Any]:
-    """What a stage was begun with: its `inputs` and `options`.
+    """Read the `inputs` and `options` with which a stage was started.
 
     Raises:
         DataError: The file is damaged.
@@ -231,14 +236,20 @@ def read_plan(folder: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def locked(build: Path) -> Iterator[None]:
-    """Hold the build folder; a second build is refused."""
+def build_lock(build: Path) -> Iterator[None]:
+    """Lock the build folder, so that two builds never write to it at once.
+
+    Raises:
+        UsageError: Another process holds the lock.
+    """
     build.mkdir(parents=True, exist_ok=True)
     lock = FileLock(build / LOCK_FILE)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise UsageError(f"{build}: another build is running in this folder; wait for it, or take another") from None
+        raise UsageError(
+            f"{build}: another build is running in this folder; wait until it ends, or use another folder"
+        ) from None
     try:
         yield
     finally:
@@ -246,16 +257,16 @@ def locked(build: Path) -> Iterator[None]:
 
 
 def input_hashes(build: Path, *names: str) -> dict[str, str]:
-    """The hash of each stage's manifest, which holds those of its shards.
+    """Hash of each stage's manifest, which contains the hashes of its shards.
 
     Raises:
-        DataError: A stage is not finished, or one that it was made from has been done again since.
+        DataError: A stage is unfinished, or one of its inputs has changed since it ran.
     """
     for name in names:
         check_current(build, name)
     return {name: sha256(build / name / MANIFEST_FILE) for name in names}
 
 
-def _dropped(dropped: Mapping[str, int]) -> str:
+def _summary(dropped: Mapping[str, int]) -> str:
     parts = [f"{count:,} {reason}" for reason, count in dropped.items() if count]
     return f"; dropped: {', '.join(parts)}" if parts else ""

@@ -1,4 +1,4 @@
-"""The Gradio demo: `python space/app.py --help`."""
+"""Gradio demo: `python space/app.py --help`."""
 
 import argparse
 import os
@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# Nothing goes to the outside by itself; each library reads its variable when it is imported.
+# No telemetry; the libraries read these variables when they are imported.
 os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_DISABLE_TELEMETRY="1")
 ROOT = Path(__file__).resolve().parent
-if not (ROOT / "space").is_dir():  # a checkout; on a Space the packages lie beside this file
+if not (ROOT / "space").is_dir():  # in a checkout; on a Space, the packages are beside this file
     ROOT = ROOT.parent
 sys.path.insert(0, str(ROOT))
 
@@ -17,7 +17,7 @@ from evenmood.cli.command import prepare_streams
 from evenmood.model import hub
 from evenmood.system import proxies
 
-# Before Gradio is imported, which makes an HTTP client at once, and later asks its own server on loopback.
+# Must precede the import of Gradio, which creates an HTTP client and later connects to its own server on loopback.
 prepare_streams()
 proxies.exempt_loopback()
 proxies.set_aside()
@@ -29,63 +29,63 @@ import space
 from evenmood.errors import EvenmoodError, HubError
 from evenmood.system.signals import cleaned_up
 from space.components.events import AT_LOAD
-from space.components.texts import I18N, shown
+from space.components.texts import I18N, localized
 from space.endpoints import api
 from space.server import feedback
 from space.server.folder import working_folder
 from space.server.models import Models
 from space.server.page import Page
-from space.server.storage import KEPT_SECONDS, Storage, WatchUploads
-from space.table.sources import LARGEST_FILE
+from space.server.storage import RETENTION_SECONDS, Storage, WatchUploads
+from space.table.sources import MAX_FILE_BYTES
 from space.tabs import about, analyse, batch, choice, compare, long_text
 
 PIECES = Path(space.__file__).parent
 AT_ONCE = 4
-"""Requests of a kind that are answered at the same time: more would only wait for the two cores together."""
-WAITING = 200
-"""Requests in the queue; whoever comes after them is told to try again."""
-SESSIONS = 200
-"""Visitors whose page the server remembers: choices of lists that it sent them; the others begin anew."""
+"""Concurrent requests per event, sized for two cores."""
+MAX_QUEUE = 200
+"""Requests in the queue; further ones get an error and can be retried."""
+MAX_SESSIONS = 200
+"""Sessions whose state, such as dropdown choices, is kept; older ones are reset."""
 FOOTER = (
     "<style>footer .show-api {display: flex !important} "
     "footer .divider, footer .show-api-divider {display: none}</style>"
 )
-"""Keeps the link to the API on phones; Gradio's `css_paths` do not reach the footer."""
-LARGEST_BODY = LARGEST_FILE + 2_000_000
-"""Bytes of a request: an upload and what frames it."""
+"""Shows the API link on phones too; Gradio's `css_paths` do not apply to the footer."""
+MAX_BODY_BYTES = MAX_FILE_BYTES + 2_000_000
+"""Maximum size of a request: an upload and its multipart encoding."""
 
 
 def build_demo(models: Models, store: feedback.Store | None, folder: Path) -> Page:
-    """The page, not launched, and its API; `folder` holds what visitors upload and what comes of it."""
+    """Create the page and its API; `folder` stores uploads and results."""
     storage = Storage(folder / "gradio")
-    os.environ["GRADIO_TEMP_DIR"] = str(storage.folder)  # results lie there too: Gradio copies what lies elsewhere
-    demo = Page(storage, title="evenmood", analytics_enabled=False, delete_cache=(600, KEPT_SECONDS))
+    os.environ["GRADIO_TEMP_DIR"] = str(storage.folder)  # avoids copies: Gradio copies files from other folders
+    demo = Page(storage, title="evenmood", analytics_enabled=False, delete_cache=(600, RETENTION_SECONDS))
     with demo:
         with gr.Row(elem_id="head"):
-            gr.Markdown(f"# evenmood\n\n{shown('claim')}", elem_id="claim")
-            switch, model = choice.draw(models)
+            gr.Markdown(f"# evenmood\n\n{localized('claim')}", elem_id="claim")
+            switch, model = choice.create(models)
         with gr.Tabs():
-            with gr.Tab(shown("tab_analyse"), id="analyse"):
+            with gr.Tab(localized("tab_analyse"), id="analyse"):
                 analyse.tab(models, store, demo, model, choice.connect(models, switch, model))
-            with gr.Tab(shown("tab_compare"), id="compare"):
+            with gr.Tab(localized("tab_compare"), id="compare"):
                 lists = [model, *compare.tab(models)]
-            with gr.Tab(shown("tab_batch"), id="batch"):
+            with gr.Tab(localized("tab_batch"), id="batch"):
                 batch.tab(models, storage, model)
-            with gr.Tab(shown("tab_long"), id="long"):
+            with gr.Tab(localized("tab_long"), id="long"):
                 long_text.tab(models, model)
-            with gr.Tab(shown("tab_about"), id="about"):
+            with gr.Tab(localized("tab_about"), id="about"):
                 about.tab(models)
 
         def list_models() -> list[gr.Dropdown]:
             return [gr.Dropdown(models.titles()) for _ in lists]
 
         demo.load(list_models, None, lists, **AT_LOAD)
-        api.connect(models)
+        api.add_endpoints(models)
     return demo
 
 
 def theme() -> gr.Theme:
-    """Fonts of the visitor's own machine, and colours that reach contrast AA."""
+    """System fonts, and colors with WCAG AA contrast."""
     return gr.themes.Default(
         primary_hue="emerald",
         font=["system-ui", "sans-serif"],
@@ -109,54 +109,65 @@ def theme() -> gr.Theme:
 
 
 def has_display() -> bool:
-    """Whether a browser window can be opened; without one, a text browser would take over the terminal."""
+    """Whether a graphical browser can be opened; otherwise a text browser might take over the terminal."""
     if "SPACE_ID" in os.environ:
         return False
     return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def open_store(folder: str) -> feedback.Store | None:
-    """Where feedback goes; None takes none, and the page says so.
+    """Open the feedback store; None if `folder` is empty, which turns feedback off.
 
     Raises:
-        OSError: The folder cannot be written to.
+        OSError: The folder is not writable.
     """
     if not folder:
         return None
-    repo = feedback.repository()
+    repo = feedback.feedback_repository()
     if repo:
         try:
             with hub.explained(f"{repo!r} on the Hub", HubError):
                 return feedback.Store(Path(folder), repo)
         except EvenmoodError as error:
-            sys.stderr.write(f"feedback stays on this disk: {error}\n")
+            sys.stderr.write(f"feedback is stored only on this disk: {error}\n")
     return feedback.Store(Path(folder))
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    """The options."""
-    parser = argparse.ArgumentParser(description="Serve the evenmood demo.")
-    model = os.environ.get("EVENMOOD_MODEL")
-    parser.add_argument("--model", default=model, help="folder or Hub id (EVENMOOD_MODEL); the bundled one if left out")
-    parser.add_argument(
-        "--folder", action="append", default=[], type=Path, metavar="FOLDER", help="a model to compare with; repeatable"
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description="Serve the evenmood demo. Example: python space/app.py --model models/mine --port 8000"
     )
-    parser.add_argument(
+    model = parser.add_argument_group("model")
+    model.add_argument(
+        "--model",
+        default=os.environ.get("EVENMOOD_MODEL"),
+        metavar="MODEL",
+        help="default model, a folder or Hub id; default: EVENMOOD_MODEL or the bundled model",
+    )
+    model.add_argument(
+        "--folder", action="append", default=[], type=Path, metavar="FOLDER", help="model to offer as well; repeatable"
+    )
+    model.add_argument(
         "--trained",
         type=Path,
         default=ROOT / "models",
         metavar="FOLDER",
-        help="what has been trained in this folder can be compared with; default: models, beside the checkout's README",
+        help="offer all models in this folder; default: models/ in the checkout",
     )
-    parser.add_argument(
+    output = parser.add_argument_group("output")
+    output.add_argument(
         "--feedback",
         default=os.environ.get("EVENMOOD_FEEDBACK", str(ROOT / "feedback")),
         metavar="FOLDER",
-        help="where visitors' feedback is kept (EVENMOOD_FEEDBACK); an empty name takes none",
+        help="folder for visitors' feedback, '' for none; default: EVENMOOD_FEEDBACK or feedback/",
     )
-    parser.add_argument("--host", default=None, help="address to listen on; 127.0.0.1, or Gradio's own on a Space")
-    parser.add_argument("--port", type=int, default=None, help="port; the first free one from 7860 on if left out")
-    parser.add_argument("--no-browser", action="store_true", help="do not open a browser window")
+    server = parser.add_argument_group("server")
+    server.add_argument("--host", default=None, help="address to listen on; default: 127.0.0.1, or Gradio's on a Space")
+    server.add_argument(
+        "--port", type=int, default=None, help="port to listen on; default: the first free one from 7860"
+    )
+    server.add_argument("--no-browser", action="store_true", help="do not open a browser window")
     return parser.parse_args(arguments)
 
 
@@ -170,27 +181,29 @@ def main() -> None:
         except EvenmoodError as error:
             sys.exit(f"error: {' '.join(str(error).split())}")
         except OSError as error:
-            place = options.feedback
-            sys.exit(f"error: {place}: {error.strerror}; name another folder with --feedback, or '' for none")
+            sys.exit(
+                f"error: cannot write to {options.feedback} ({error.strerror}); "
+                "choose another folder with --feedback, or '' for none"
+            )
         serve(build_demo(models, store, folder), options)
 
 
 def serve(demo: Page, options: argparse.Namespace) -> None:
-    """Launch the page and wait."""
+    """Launch the page and serve it until interrupted."""
     try:
         settings: dict[str, Any] = {
             "server_name": options.host,
             "server_port": options.port,
             "inbrowser": not options.no_browser and has_display(),
-            "max_file_size": LARGEST_FILE,
+            "max_file_size": MAX_FILE_BYTES,
             "app_kwargs": {
-                "max_body_size": LARGEST_BODY,
+                "max_body_size": MAX_BODY_BYTES,
                 "middleware": [Middleware(WatchUploads, storage=demo.storage)],
             },
             "mcp_server": True,
             "footer_links": ["api"],
             "run_history": False,
-            "state_session_capacity": SESSIONS,
+            "state_session_capacity": MAX_SESSIONS,
             "i18n": I18N,
             "theme": theme(),
             "head": FOOTER,
@@ -198,10 +211,10 @@ def serve(demo: Page, options: argparse.Namespace) -> None:
             "js": (PIECES / "page.js").read_text(encoding="utf-8"),
         }
         demo.storage.clean_regularly()
-        demo.queue(default_concurrency_limit=AT_ONCE, max_size=WAITING).launch(**settings)
+        demo.queue(default_concurrency_limit=AT_ONCE, max_size=MAX_QUEUE).launch(**settings)
     except OSError:
-        ports = f"port {options.port}" if options.port is not None else "any port from 7860 on"
-        sys.exit(f"error: cannot listen on {ports} of {options.host or '127.0.0.1'}; choose another with --port")
+        ports = f"port {options.port}" if options.port is not None else "any port from 7860"
+        sys.exit(f"error: cannot listen on {ports} of {options.host or '127.0.0.1'}; choose another port with --port")
 
 
 if __name__ == "__main__":

@@ -18,24 +18,27 @@ from evenmood.model.model_folder import PREDICTING_FILES, whole_folder
 ROOT = Path(__file__).parent.parent
 FILES = ("app.py", "requirements.txt", "README.md")
 PIECES = ("**/*.py", "page.*", "locales/*.json", "samples/*")
-"""Of `space/`, what the app imports and reads."""
-PICTURES = ("docs/demo.png",)
-"""Pictures of the Space's card."""
+"""Files in `space/` that the app imports or reads."""
+IMAGES = ("docs/demo.png",)
+"""Images in the Space's card."""
 VARIABLE = "EVENMOOD_MODEL"
-PLACE = "OWNER/SPACE"
-"""Stands in the Space's page for its own id."""
-app = typer.Typer(help=__doc__, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+ID_PLACEHOLDER = "OWNER/SPACE"
+"""Placeholder of the Space's id in its card."""
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 def build(out: Path, repo_id: str, model: str | None = None) -> None:
-    """Write the Space's folder: the app, `space/`, and `evenmood/` with both bundled models, versions pinned.
+    """Write the Space's files: the app, `space/`, and `evenmood/` with both bundled models, with pinned requirements.
 
-    A Space sees requirements.txt alone while it installs, so the packages lie beside the app and not in a wheel.
+    While a Space installs its requirements, it can read only requirements.txt; therefore the packages are files beside
+    the app, not a wheel.
 
     Args:
-        out: Folder to fill.
-        repo_id: The Space's id, for its page.
-        model: Hub id of the model to serve; the bundled one if left out.
+        out: Folder to write to.
+        repo_id: Id of the Space.
+        model: Hub id of the model to serve; default: the bundled model.
     """
     from huggingface_hub import RepoCard
 
@@ -44,7 +47,7 @@ def build(out: Path, repo_id: str, model: str | None = None) -> None:
     for path in sorted(path for pattern in PIECES for path in (ROOT / "space").glob(pattern)):
         if path.name not in ("app.py", "deploy.py"):
             _copy(path, out)
-    for name in PICTURES:
+    for name in IMAGES:
         _copy(ROOT / name, out)
     package = ROOT / "evenmood"
     models = [package / folder / name for folder in BUNDLED.values() for name in PREDICTING_FILES]
@@ -55,7 +58,7 @@ def build(out: Path, repo_id: str, model: str | None = None) -> None:
     if model:
         card.data["models"] = [model]
         card.data["preload_from_hub"] = [f"{model} {','.join(PREDICTING_FILES)}"]
-    card.text = card.text.replace(PLACE, repo_id)
+    card.text = card.text.replace(ID_PLACEHOLDER, repo_id)
     card.save(out / "README.md")
 
 
@@ -66,56 +69,68 @@ def _copy(path: Path, out: Path) -> None:
 
 
 def pinned(requirements: str) -> str:
-    """The same packages at the versions that were tried together."""
-    tried = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text("utf-8").split() if "==" in line)
+    """Requirements pinned to the versions in constraints.txt."""
+    versions = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text("utf-8").split() if "==" in line)
     names = [re.split(r"[^\w-]", line)[0] for line in requirements.split()]
-    return "".join(f"{name}=={tried[name]}\n" for name in names)
+    return "".join(f"{name}=={versions[name]}\n" for name in names)
 
 
 def check_model(model: str) -> bool:
-    """Make sure that a repository holds an evenmood model; return whether it is private."""
+    """Check that a repository contains an evenmood model; return whether it is private.
+
+    Raises:
+        ModelError: The repository cannot be read, or is not an evenmood model.
+    """
     from huggingface_hub import HfApi
 
     with hub.explained(f"{model!r} on the Hub", ModelError):
-        about: Any = hub.retrying(lambda: HfApi().model_info(model))
-    absent = [name for name in PREDICTING_FILES if name not in {entry.rfilename for entry in about.siblings or []}]
-    if absent:
-        raise ModelError(f"{model!r} on the Hub: not an evenmood model, {' and '.join(absent)} missing")
-    return bool(about.private)
+        info: Any = hub.retrying(lambda: HfApi().model_info(model))
+    missing = [name for name in PREDICTING_FILES if name not in {entry.rfilename for entry in info.siblings or []}]
+    if missing:
+        raise ModelError(
+            f"{model!r} on the Hub: not an evenmood model, {' and '.join(missing)} missing; "
+            "upload one with: python -m train push"
+        )
+    return bool(info.private)
 
 
 def set_model(space: str, model: str | None) -> None:
-    """Let the Space serve this model; where it does already, nothing is sent, for a change restarts it."""
+    """Set the model of the Space; unchanged variables are not sent, since any change restarts the Space."""
     from huggingface_hub import HfApi
 
     api = HfApi()
-    held = api.get_space_variables(space).get(VARIABLE)
-    if model and (held is None or held.value != model):
+    current = api.get_space_variables(space).get(VARIABLE)
+    if model and (current is None or current.value != model):
         api.add_space_variable(space, VARIABLE, model)
-    elif held is not None and not model:
+    elif current is not None and not model:
         api.delete_space_variable(space, VARIABLE)
 
 
 @app.command()
 def deploy(
-    repo: Annotated[str, typer.Argument(help="Space, namespace/name; created if there is none.")],
-    model: Annotated[str | None, typer.Option(help="Hub id of the model; the bundled one if left out.")] = None,
-    private: Annotated[bool | None, typer.Option(help="Whether a new Space is private.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the Space's folder here, and upload nothing.")] = None,
+    repo: Annotated[str, typer.Argument(help="Space, namespace/name; created if missing")],
+    model: Annotated[str | None, typer.Option(help="Hub id of the model; default: the bundled model")] = None,
+    private: Annotated[bool | None, typer.Option(help="Visibility of a new Space; default: the account's")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the files to this folder and skip the upload")] = None,
 ) -> None:
-    """Create or update the Space in one commit; the token is HF_TOKEN's or the one of `hf auth login`."""
+    """Create or update the Space.
+
+    Example: python -m space.deploy OWNER/SPACE
+
+    Log in first: run hf auth login, or set HF_TOKEN.
+    """
     hub.check_id(repo)
     if out is not None:
         with whole_folder(out) as work:
             build(work, repo, model)
-        print(f"{out}: nothing was uploaded; try it with: python {out}/app.py", file=sys.stderr)
+        print(f"{out}: written; nothing was uploaded; try it with: python {out}/app.py", file=sys.stderr)
         return
-    hidden = bool(model) and check_model(str(model))
+    is_private = bool(model) and check_model(str(model))
 
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         build(work, repo, model)
-        made = hub.upload(
+        upload = hub.upload(
             work,
             repo,
             message="Deploy evenmood",
@@ -124,12 +139,12 @@ def deploy(
             private=private,
         )
     with hub.explained(f"{repo!r} on the Hub", HubError):
-        hub.retrying(lambda: set_model(made.repo_id, model))
-    if not made.changed:
-        print(f"nothing has changed since commit {made.commit[:8]}: no new one was made", file=sys.stderr)
-    if hidden:
-        print(f"{model} is private: give the Space a secret HF_TOKEN that may read it", file=sys.stderr)
-    print(made.url)
+        hub.retrying(lambda: set_model(upload.repo_id, model))
+    if not upload.changed:
+        print(f"no changes since commit {upload.commit[:8]}: no new commit", file=sys.stderr)
+    if is_private:
+        print(f"{model} is private: add a secret HF_TOKEN with read access to the Space", file=sys.stderr)
+    print(upload.url)
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
-// What Gradio leaves to the page: Ctrl+Enter, analysing after a pause, and what screen readers and phones need.
+// Additions to Gradio: Ctrl+Enter, live analysis, and support for screen readers and phones.
 () => {
   const PAUSE = 600, NARROW = 768;
-  let timer, asked = false;
+  let timer, requested = false;
 
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.target.tagName !== "TEXTAREA") return;
@@ -13,10 +13,10 @@
   });
 
   document.addEventListener("click", (event) => {
-    if (event.target.closest("button.go, .gallery-item")) asked = true;
+    if (event.target.closest("button.go, .gallery-item")) requested = true;
   });
 
-  // An error message goes away once the visitor changes what caused it.
+  // Dismiss error messages when the visitor changes an input.
   const dismiss = () => document.querySelectorAll(".toast-close").forEach((button) => button.click());
   for (const kind of ["input", "change", "drop"]) document.addEventListener(kind, dismiss);
 
@@ -27,17 +27,17 @@
     timer = setTimeout(() => document.querySelector("#analyse").click(), PAUSE);
   });
 
-  // A link that is pasted where the page is open already.
+  // Follow a link that is pasted into the address bar of the open page.
   window.addEventListener("hashchange", () => location.hash.includes("text=") && location.reload());
 
-  // Screen readers hear the answer's sentence, and not every bar after it.
+  // Screen readers announce the sentence of the answer, not every bar.
   const spoken = document.createElement("div");
   spoken.id = "spoken";
   spoken.setAttribute("role", "status");
   document.querySelector("main").append(spoken);
 
   let selected = false;
-  const look = () => {
+  const update = () => {
     const text = document.querySelector("#text textarea");
     if (text?.value && !selected) {
       selected = true;
@@ -50,9 +50,10 @@
       document.getElementById(id)?.setAttribute("aria-live", "polite");
     const sentence = document.querySelector("#result .sentence")?.dataset.spoken || "";
     if (sentence !== spoken.textContent) spoken.textContent = sentence;
-    if (asked && sentence && innerWidth < NARROW) document.querySelector("#result").scrollIntoView({behavior: "smooth"});
-    if (sentence) asked = false;
+    if (requested && sentence && innerWidth < NARROW)
+      document.querySelector("#result").scrollIntoView({behavior: "smooth"});
+    if (sentence) requested = false;
   };
-  new MutationObserver(look).observe(document.body, {childList: true, subtree: true});
-  look();
+  new MutationObserver(update).observe(document.body, {childList: true, subtree: true});
+  update();
 }

@@ -1,4 +1,4 @@
-"""Run the project's commands in this process, as `python -m …` would, without starting an interpreter."""
+"""Run the project's commands in this process, as `python -m …` would."""
 
 import os
 import subprocess
@@ -17,9 +17,9 @@ from tests.fakes.local_hub import READER, TOKEN
 def run_command(
     *arguments: str | Path, stdin: str | bytes | None = None, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run the module that comes first with the arguments after it; no token may be printed.
+    """Run a module, the first argument, with the other arguments; check that no token is printed.
 
-    For what belongs to a process (signals, environment read at import, closed or broken streams) there is
+    Tests that need a separate process (signals, environment variables read at import, closed or broken streams) use
     `tests.fakes.local_hub.run_module`.
     """
     assert not {name for name in environment if name.startswith("HF_")} - {"HF_TOKEN"}, "read at import"
@@ -28,7 +28,7 @@ def run_command(
     with (
         patch.dict(os.environ, environment),
         patch.object(sys, "argv", command),
-        patch.object(redaction, "_remembered", set()),  # a process knows no secrets of other tests
+        patch.object(redaction, "_remembered", set()),  # forget the secrets of other tests
         patch.dict(proxies._set_aside),
         CliRunner().isolation(stdin) as (stdout, stderr, _),
     ):
@@ -37,13 +37,13 @@ def run_command(
             code = 0
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else 1
-        except Exception:  # `--debug` lets it through, to the interpreter
+        except Exception:  # with `--debug`
             traceback.print_exc()
             code = 1
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
-        printed, said = (stream.getvalue().decode() for stream in (stdout, stderr))
-    assert TOKEN not in printed + said
-    assert READER not in printed + said
-    return subprocess.CompletedProcess(command, code, printed, said)
+        output, errors = (stream.getvalue().decode() for stream in (stdout, stderr))
+    assert TOKEN not in output + errors
+    assert READER not in output + errors
+    return subprocess.CompletedProcess(command, code, output, errors)

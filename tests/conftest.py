@@ -1,4 +1,4 @@
-"""What several test files need: a Hub, the bundled model and copies of it, and networks small enough to train here."""
+"""Shared fixtures: a fake Hub, the bundled models and copies of them, and small networks trained during the tests."""
 
 import shutil
 from collections.abc import Iterator
@@ -25,44 +25,42 @@ DEFAULT_MODEL = Path(str(resources.files("evenmood"))) / "default_model"
 
 @pytest.fixture(scope="session")
 def fast_model() -> EmotionClassifier:
-    """The default model; tests that change its thresholds load one of their own."""
+    """The default model; tests that change its thresholds load another one."""
     return EmotionClassifier.from_pretrained()
 
 
 @pytest.fixture(scope="session")
 def model(fast_model: EmotionClassifier) -> EmotionClassifier:
-    """The default model; files whose tests hold for both models override it with `each_model`."""
+    """The default model; test files that apply to both models override it with `each_model`."""
     return fast_model
 
 
 @pytest.fixture(scope="session", params=list(BUNDLED))
 def each_model(request: pytest.FixtureRequest) -> EmotionClassifier:
-    """Each bundled model, for tests of what both do alike."""
+    """Each bundled model, for tests that apply to both."""
     return EmotionClassifier.from_pretrained(request.param)
 
 
 @pytest.fixture
 def hub() -> Iterator[HubServer]:
-    """The Hub that `HF_ENDPOINT` points to, empty and without faults."""
+    """The fake Hub at `HF_ENDPOINT`, empty and without faults."""
     HUB.clear()
     yield HUB
-    assert not [fault.request for fault in HUB.faults if fault.times > 0], (
-        "a fault that a test asked for did not strike"
-    )
+    assert not [fault.request for fault in HUB.faults if fault.times > 0], "a simulated fault did not occur"
 
 
 @pytest.fixture
 def token(monkeypatch: pytest.MonkeyPatch) -> str:
-    """A token that may write, in the environment."""
+    """A token with write access, in the environment."""
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     return TOKEN
 
 
 @pytest.fixture(scope="session")
 def demo(average_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of the demo, on the bundled model, beside it one without attention; `feedback` is where it keeps what."""
+    """URL of the demo with the bundled models and one without attention; feedback goes to the folder `feedback`."""
     feedback = str(tmp_path_factory.getbasetemp() / "feedback")
-    trained = str(tmp_path_factory.mktemp("models"))  # not what the checkout's own folder happens to hold
+    trained = str(tmp_path_factory.mktemp("models"))  # not the models in the checkout
     with running_demo("--folder", str(average_folder), "--trained", trained, "--feedback", feedback) as url:
         yield url
 
@@ -76,11 +74,11 @@ def openai_server() -> Iterator[OpenAIServer]:
 
 @pytest.fixture
 def generate_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A build folder in which samples can be generated, in small shards."""
+    """A build folder that is ready for `generate`, with small shards."""
     from data_build.stages import generate, goemotions
 
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    monkeypatch.setattr(generate, "SHARD_REQUESTS", 4)
+    monkeypatch.setattr(generate, "REQUESTS_PER_SHARD", 4)
     goemotions.run(tmp_path / "build", print, str(write_tsv(tmp_path / "tsv")), any_size=True)
     return tmp_path / "build"
 
@@ -89,20 +87,20 @@ SMALL = [
     *("--vectors", "random", "--embedding-size", "16", "--filters", "8", "--lstm-units", "8", "--dense-units", "8"),
     *("--batch-size", "32", "--max-length", "12", "--min-frequency", "1", "--learning-rate", "0.01"),
 ]
-"""Options of a training run of seconds."""
+"""Options of a training run that takes seconds."""
 
 
 @pytest.fixture(scope="session")
 def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small data set in GoEmotions' TSV form."""
+    """A small data set in GoEmotions' TSV format."""
     return write_tsv(tmp_path_factory.mktemp("data"), rows=400)
 
 
 @pytest.fixture(scope="session")
 def trained_model(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder from an undisturbed run of four epochs; tests that write into it copy it first.
+    """A model trained for four epochs; tests that write to the folder copy it first.
 
-    From a process of its own: what TensorFlow did before in this one could change the last bits.
+    It is trained in a separate process, since TensorFlow's earlier work in this process could change the last bits.
     """
     out = tmp_path_factory.mktemp("fit") / "model"
     done = run_module("train", "fit", "--data", small_data, "--out", out, "--epochs", "4", *SMALL)
@@ -114,7 +112,7 @@ def trained_model(small_data: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="session")
 def evaluated_model(trained_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with figures of the test split; tests that write into it copy it first."""
+    """The trained model with metrics of the test split; tests that write to the folder copy it first."""
     folder = tmp_path_factory.mktemp("evaluated") / "model"
     shutil.copytree(trained_model, folder)
     done = run_command("train", "evaluate", folder, "--split", "test")
@@ -124,7 +122,7 @@ def evaluated_model(trained_model: Path, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A copy of what the bundled model predicts with, to damage."""
+    """A copy of the bundled model that tests may damage."""
     target = tmp_path / "model"
     target.mkdir()
     for name in PREDICTING_FILES:
@@ -140,7 +138,7 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def average_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder with a tiny, untrained network that averages over time, and so has no attention."""
+    """A model folder with a tiny, untrained network with average pooling instead of attention."""
     pytest.importorskip("keras", reason="keras is not installed: pip install --group train")
     from train.network.backend import choose_backend
 

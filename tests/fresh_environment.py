@@ -1,4 +1,4 @@
-"""A virtual environment with nothing in it but what a test installs."""
+"""Fresh virtual environments for tests."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ NO_INDEX = ("NewConnectionError", "NameResolutionError", "ConnectTimeoutError", 
 
 
 def fresh_environment(folder: Path, *requirements: str | Path, constrained: bool = True) -> Path:
-    """Create the environment and return its commands' folder; skips the test where the index cannot be reached."""
+    """Create an environment and return its folder of commands; skip the test if the index cannot be reached."""
     venv.create(folder, with_pip=False)
     commands = folder / ("Scripts" if sys.platform == "win32" else "bin")
     pip = [sys.executable, "-m", "pip", "--python", commands / "python", "--disable-pip-version-check", "install"]

@@ -1,4 +1,4 @@
-"""A tour of what goes to the Hub and comes back: `make hub-tour`, on a Hub of its own; `--real` visits the real one."""
+"""Round trip of data, model and demo through the Hub: `make hub-tour`, on a fake Hub; `--real` uses the real one."""
 
 import argparse
 import os
@@ -25,9 +25,11 @@ SMALL = (
 
 
 def main() -> None:
-    """Take the tour; exits with 1 where a step fails."""
+    """Run all steps; exit with 1 if a step fails."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--real", action="store_true", help="the real Hub, with HF_TOKEN; private, deleted at the end")
+    parser.add_argument(
+        "--real", action="store_true", help="use the real Hub with HF_TOKEN; repositories are private and deleted"
+    )
     options = parser.parse_args()
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="evenmood-tour-") as temporary:
@@ -35,17 +37,17 @@ def main() -> None:
         home = {"HF_HOME": str(place / "home")}
         if options.real:
             if not REAL_TOKEN:
-                sys.exit("error: --real needs HF_TOKEN, a token that may write")
-            take(place, {**home, "HF_TOKEN": REAL_TOKEN}, f"-tour-{token_hex(3)}")
+                sys.exit("error: --real requires HF_TOKEN; set it to a token with write access")
+            tour(place, {**home, "HF_TOKEN": REAL_TOKEN}, f"-tour-{token_hex(3)}")
         else:
             with HubServer(tokens=[LOCAL_TOKEN]) as hub:
-                print(f"A Hub of this tour's own at {hub.url}; nothing leaves this machine.")
-                take(place, {**HUB_ENVIRONMENT, "HF_ENDPOINT": hub.url, **home, "HF_TOKEN": LOCAL_TOKEN}, "")
-    print(f"\nThat was the tour: {time.monotonic() - started:.0f} s.")
+                print(f"Using a fake Hub at {hub.url}; nothing is sent over the network.")
+                tour(place, {**HUB_ENVIRONMENT, "HF_ENDPOINT": hub.url, **home, "HF_TOKEN": LOCAL_TOKEN}, "")
+    print(f"\nDone in {time.monotonic() - started:.0f} s.")
 
 
-def take(place: Path, settings: dict[str, str], suffix: str) -> None:
-    """Go through all steps in a folder of its own."""
+def tour(place: Path, settings: dict[str, str], suffix: str) -> None:
+    """Run all steps in a folder."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0", "PYTHONWARNINGS": "ignore"}
     environment = {**clean, "NO_PROXY": "127.0.0.1", "PYTHONPATH": str(ROOT), **quiet, **settings}
@@ -54,7 +56,7 @@ def take(place: Path, settings: dict[str, str], suffix: str) -> None:
         done = subprocess.run(words, cwd=place, env=environment, stdout=subprocess.PIPE, text=True, check=False)
         print(done.stdout, end="", flush=True)
         if done.returncode:
-            sys.exit(f"error: this step failed with exit code {done.returncode}")
+            sys.exit(f"error: the step failed with exit code {done.returncode}")
         return done.stdout
 
     def command(line: str) -> str:
@@ -75,26 +77,26 @@ def take(place: Path, settings: dict[str, str], suffix: str) -> None:
     build = place / "build"
     write_tsv(build / "tsv", rows=2000)
     try:
-        title("Publish a data set: made-up texts; the tweets among them go out as hashes")
+        title("Publish a synthetic data set; tweets are published as hashes")
         command("python -m data_build goemotions build --data build/tsv --any-size")
         write_balance(build, balanced_rows(build / goemotions.STAGE))
         command(f"python -m data_build publish build {data} --private")
         snippet(f"from datasets import load_dataset\nprint(load_dataset({data!r}, 'balanced'))")
-        title("Join the tweets from one's own copy of Sentiment140")
+        title("Fill in the tweets from a copy of Sentiment140")
         write_tweets(place / "tweets.csv", tweets())
         command(f"python -m data_build hydrate {data} --tweets tweets.csv --out hydrated")
-        title("Train a small network on it, from the Hub, and read the test split for the report")
+        title("Train a small network on the data set from the Hub, and evaluate it on the test split")
         command(f"python -m train fit --data {data}:unbalanced --out moods {SMALL}")
         command("python -m train evaluate moods --split test")
         title("Push the model: network, thresholds, tokenizer, card, in one commit")
         command(f"python -m train push moods {model} --private")
-        title("Load it back, as an evenmood classifier …")
+        title("Load the model as an evenmood classifier …")
         snippet(
             "from evenmood import EmotionClassifier\n"
             f"classifier = EmotionClassifier.from_pretrained({model!r})\n"
             f"print(classifier.predict({SENTENCE!r}))"
         )
-        title("… as a pipeline like that of transformers …")
+        title("… as a pipeline with the interface of transformers …")
         snippet(
             "from evenmood import pipeline\n"
             f"classify = pipeline('text-classification', model={model!r}, top_k=2)\n"
@@ -110,7 +112,7 @@ def take(place: Path, settings: dict[str, str], suffix: str) -> None:
             f"info = json.load(open(hf_hub_download({model!r}, 'emotions.json')))\n"
             "print(info['thresholds']['gratitude'], info['metrics']['test']['macro_f1'])"
         )
-        title("Deploy the demo, start what the Space got, and ask it")
+        title("Deploy the demo, start the files of the Space, and call its API")
         command(f"python -m space.deploy {space} --model {model} --private")
         folder = snippet(
             f"from huggingface_hub import snapshot_download\nprint(snapshot_download({space!r}, repo_type='space'))"
@@ -123,7 +125,7 @@ def take(place: Path, settings: dict[str, str], suffix: str) -> None:
             )
     finally:
         if suffix:
-            title("Delete what the tour left on the Hub")
+            title("Delete the repositories")
             snippet(
                 "from huggingface_hub import HfApi\n"
                 f"for name, kind in ({data!r}, 'dataset'), ({model!r}, 'model'), ({space!r}, 'space'):\n"

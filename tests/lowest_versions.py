@@ -1,6 +1,6 @@
 """Run the library's tests with the lowest versions that pyproject.toml allows: `make test-lowest`.
 
-The versions go into an environment of their own, under `build/`; other packages that the tests need are the newest.
+They are installed in a separate environment in `build/`; other packages that the tests need are the newest.
 """
 
 import re
@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PLACE = ROOT / "build" / "lowest"
 ALSO = ("pandas<3", "playwright", "polars", "pytest", "sentencex")
-"""What the tests import beside the library; pandas 3 needs a newer numpy than the library does."""
+"""Further packages that the tests import; pandas 3 requires a newer numpy than the library."""
 TESTS = (
     *("text", "tables", "model/test_hub.py", "test_classifier.py", "test_cli.py", "test_labels.py"),
     *("test_leave_one_out.py", "test_prediction.py", "test_tune_thresholds.py"),
@@ -21,7 +21,7 @@ TESTS = (
 
 
 def lowest() -> list[str]:
-    """The library's requirements, those of `parquet`, `eval` and `xlsx` among them, at their lower bounds."""
+    """Requirements of the library and its extras `parquet`, `eval` and `xlsx`, at their lower bounds."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     optional = [line for name in ("parquet", "eval", "xlsx") for line in extras[name]]
@@ -29,7 +29,7 @@ def lowest() -> list[str]:
 
 
 def main() -> None:
-    """Install, print what was installed, run."""
+    """Install the requirements, print them, and run the tests."""
     venv.create(PLACE, clear=True, with_pip=True)
     python = str(PLACE / ("Scripts" if sys.platform == "win32" else "bin") / "python")
     install = [python, "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]

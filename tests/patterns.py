@@ -1,4 +1,4 @@
-"""Every regular expression in the source code, and texts made to be slow for each."""
+"""Collect all regular expressions in the source code, and create worst-case texts for each."""
 
 import ast
 import importlib
@@ -15,20 +15,20 @@ PACKAGES = ("evenmood", "space", "train", "data_build")
 CALLS = ("compile", "match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer")
 ANCHORED = ("match", "fullmatch")
 LONG_ENOUGH = 50
-"""Repeats from which a pattern is tried with many of them."""
+"""Minimum upper bound of a repeat that is tested with long texts."""
 ENDS = ("", "!", "\n", "\0", "a", "é")
 MOST_TEXTS = 150
 
 
 @dataclass(frozen=True)
 class Use:
-    """A pattern, and how it is used.
+    """A pattern and its use.
 
     Attributes:
         place: File and line.
-        pattern: Compiled.
-        anchored: Whether it is only ever matched from a text's beginning.
-        kind: `re`, or `tokenizers` for a pattern of that library.
+        pattern: Compiled pattern.
+        anchored: Whether it is matched only at the beginning of texts.
+        kind: `re`, or `tokenizers` for patterns of that library.
     """
 
     place: str
@@ -38,8 +38,8 @@ class Use:
 
 
 def uses() -> tuple[list[Use], list[str]]:
-    """All patterns, and the places of those that could not be found out."""
-    found, unknown = [], []
+    """All patterns, and the places of those that cannot be evaluated statically."""
+    patterns, unknown = [], []
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in _sources()}
     methods = _methods(trees.values())
     for path, tree in trees.items():
@@ -56,8 +56,8 @@ def uses() -> tuple[list[Use], list[str]]:
                 continue
             name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
             used = methods.get(named.get(id(node), ""), set()) if name == "compile" else {name}
-            found.append(Use(place, pattern, bool(used) and used <= set(ANCHORED), kind))
-    return found, unknown
+            patterns.append(Use(place, pattern, bool(used) and used <= set(ANCHORED), kind))
+    return patterns, unknown
 
 
 def _sources() -> Iterator[Path]:
@@ -66,14 +66,14 @@ def _sources() -> Iterator[Path]:
 
 
 class Names(dict[str, Any]):
-    """Values of a module's constants, found without importing it: the training's modules take long to import."""
+    """Values of a module's constants, evaluated without importing the module, since some imports are slow."""
 
     def __init__(self, tree: ast.Module, trees: dict[Path, ast.Module]) -> None:
         super().__init__()
         self.tree, self.trees = tree, trees
 
     def __missing__(self, name: str) -> Any:
-        """Evaluate what the name is assigned, here or where it is imported from."""
+        """Evaluate the assignment of a name, in this module or in the module that it is imported from."""
         for node in self.tree.body:
             targets = node.targets if isinstance(node, ast.Assign) else []
             if any(isinstance(target, ast.Name) and target.id == name for target in targets):
@@ -105,7 +105,7 @@ def _names_value(node: ast.AST) -> bool:
 
 
 def _methods(trees: Any) -> dict[str, set[str]]:
-    """By a variable's name: the methods that are called of it anywhere."""
+    """Methods called anywhere on each variable, by its name."""
     methods: dict[str, set[str]] = {}
     for tree in trees:
         for node in ast.walk(tree):
@@ -117,7 +117,7 @@ def _methods(trees: Any) -> dict[str, set[str]]:
 
 
 def _evaluated(node: ast.Call, kind: str, names: Names) -> re.Pattern[Any]:
-    """The pattern of a call, whose arguments are constants of its module."""
+    """Pattern of a call whose arguments are constants of its module."""
     keywords = {keyword.arg: keyword.value for keyword in node.keywords}
     name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
     at = {"compile": 1, "sub": 4, "subn": 4, "split": 3}.get(name, 2)
@@ -126,7 +126,7 @@ def _evaluated(node: ast.Call, kind: str, names: Names) -> re.Pattern[Any]:
 
 
 def worst_texts(pattern: re.Pattern[Any], size: int) -> list[str]:
-    """Texts of some size, each of which repeats what the pattern repeats somewhere, and then does not match."""
+    """Texts that repeat a part of the pattern and then do not match."""
     tree = _parser.parse(
         pattern.pattern, pattern.flags & ~re.UNICODE if isinstance(pattern.pattern, bytes) else pattern.flags
     )
@@ -141,7 +141,7 @@ def worst_texts(pattern: re.Pattern[Any], size: int) -> list[str]:
 
 
 def _pumps(tree: list[Any], before: str) -> Iterator[tuple[str, str]]:
-    """For each repeat: an example of what stands before it, and examples of its body."""
+    """Yield, for each repeat, an example of the text before it, and examples of its body."""
     for operation, argument in tree:
         name = str(operation)
         if name in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"):
@@ -163,7 +163,7 @@ def _pumps(tree: list[Any], before: str) -> Iterator[tuple[str, str]]:
 
 
 def _samples(tree: list[Any]) -> Iterator[str]:
-    """Some texts that a part matches, each from another branch or character of it."""
+    """Yield texts that a part of a pattern matches, from its different branches and characters."""
     options: list[list[str]] = []
     for operation, argument in tree:
         name = str(operation)
@@ -190,19 +190,19 @@ def _samples(tree: list[Any]) -> Iterator[str]:
 
 
 def _of_class(items: list[Any]) -> list[str]:
-    """Some characters of a class."""
-    found, refused = [], False
+    """Sample characters of a class."""
+    characters, negated = [], False
     for operation, argument in items:
         name = str(operation)
         if name == "NEGATE":
-            refused = True
+            negated = True
         elif name == "LITERAL":
-            found.append(chr(argument))
+            characters.append(chr(argument))
         elif name == "RANGE":
-            found.append(chr(argument[0]))
+            characters.append(chr(argument[0]))
         elif name == "CATEGORY":
             kinds = {"DIGIT": "1", "SPACE": " ", "WORD": "a", "NOT_DIGIT": "a", "NOT_SPACE": "a", "NOT_WORD": " "}
-            found.append(kinds[str(argument).removeprefix("CATEGORY_")])
-    if refused:
-        return [sign for sign in "a 1.-é\t<:" if sign not in found][:4]
-    return found[:6]
+            characters.append(kinds[str(argument).removeprefix("CATEGORY_")])
+    if negated:
+        return [character for character in "a 1.-é\t<:" if character not in characters][:4]
+    return characters[:6]

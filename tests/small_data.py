@@ -1,4 +1,4 @@
-"""Small data sets made up for the tests: GoEmotions' TSV form, where every label has words of its own, and tweets."""
+"""Small synthetic data sets: GoEmotions' TSV format, with typical words for each label, and tweets."""
 
 import csv
 import random
@@ -17,16 +17,16 @@ FILLERS = ["the", "a", "this", "that", "it", "is", "was", "my", "your", "we", "t
 
 
 def write_tsv(folder: Path, rows: int = 300, seed: int = 0) -> Path:
-    """Write train, validation and test files of text, label numbers and id; some rows carry two labels."""
+    """Write train, validation and test files with text, label numbers and id; some rows have two labels."""
     folder.mkdir(parents=True, exist_ok=True)
-    draw = random.Random(seed)
+    rng = random.Random(seed)
     for split, count in (("train", rows), ("validation", rows // 3), ("test", rows // 3)):
         lines = []
         for index in range(count):
-            labels = {index % len(LABELS)} | ({draw.randrange(len(LABELS))} if draw.random() < 0.2 else set())
-            words = [f"{LABELS[label]}{draw.choice(['', 'ful', 'ish'])}" for label in sorted(labels)]
-            words += draw.choices(FILLERS, k=draw.randint(1, 12))
-            draw.shuffle(words)
+            labels = {index % len(LABELS)} | ({rng.randrange(len(LABELS))} if rng.random() < 0.2 else set())
+            words = [f"{LABELS[label]}{rng.choice(['', 'ful', 'ish'])}" for label in sorted(labels)]
+            words += rng.choices(FILLERS, k=rng.randint(1, 12))
+            rng.shuffle(words)
             numbers = ",".join(map(str, sorted(labels)))
             lines.append(f"{' '.join(words).capitalize()}!\t{numbers}\t{split}{index}\n")
         (folder / f"{split}.tsv").write_text("".join(lines), encoding="utf-8")
@@ -34,14 +34,14 @@ def write_tsv(folder: Path, rows: int = 300, seed: int = 0) -> Path:
 
 
 def tweets(rows: int = 60) -> list[str]:
-    """Tweets as Sentiment140 has them: mentions, links, entities, made up for the tests."""
+    """Synthetic tweets with mentions, links and entities, as in Sentiment140."""
     return [
         f"@user{row} I feel {LABELS[row % 28]}ful &amp; tweet number {row} http://t.co/{row}" for row in range(rows)
     ]
 
 
 def write_tweets(path: Path, texts: list[str]) -> Path:
-    """Write Sentiment140's six columns without a header, in Latin-1."""
+    """Write tweets in Sentiment140's format: six columns without a header, in Latin-1."""
     with path.open("w", newline="", encoding="latin-1", errors="replace") as file:
         rows = (["0", str(1000 + row), "Mon Apr 06", "NO_QUERY", "user", text] for row, text in enumerate(texts))
         csv.writer(file, quoting=csv.QUOTE_ALL).writerows(rows)
@@ -49,7 +49,7 @@ def write_tweets(path: Path, texts: list[str]) -> Path:
 
 
 def balanced_rows(official: Path) -> list[dict[str, Any]]:
-    """Rows as the balance stage writes them: official ones, labelled tweets, generated ones."""
+    """Rows as the stage `balance` writes them: official rows, labeled tweets, generated rows."""
     scores = [round(0.01 * number, 2) for number in range(28)]
     rows = []
     for row in parquet.read_table(official / "train.parquet").slice(0, 56).to_pylist():
@@ -67,7 +67,7 @@ def balanced_rows(official: Path) -> list[dict[str, Any]]:
 
 
 def write_balance(build: Path, rows: list[dict[str, Any]]) -> None:
-    """Write the balance stage's folder."""
+    """Write the folder of the stage `balance`."""
     with open_stage(build, "balance", {}, {}, lambda line: None, restart=True) as stage:
         stage.write("train", pyarrow.Table.from_pylist(rows, schema()), {"in": len(rows)})
         stage.finish()

@@ -1,4 +1,4 @@
-"""Benchmarks: what they count, and a small run of the real thing."""
+"""Benchmarks: figures, and a small run."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from tests.conftest import DEFAULT_MODEL
 from tests.fresh_environment import ROOT
 
 
-def test_the_roofline_counts_the_bundled_network_s_products() -> None:
+def test_the_roofline_counts_the_products_of_the_bundled_network() -> None:
     weights = {w.name: numpy_helper.to_array(w) for w in onnx.load(DEFAULT_MODEL / "model.onnx").graph.initializer}
     lstm = weights["lstm_w"].size + weights["lstm_r"].size
     layers = sum(weights[f"{name}_w"].size for name in ("dense", "logits"))
@@ -29,7 +29,7 @@ def test_the_roofline_counts_the_bundled_network_s_products() -> None:
     assert roofline.operations([2, 14]) == (roofline.operations([2]) + roofline.operations([14])) / 2
 
 
-def test_ratios_are_those_of_a_round() -> None:
+def test_ratios_are_computed_within_rounds() -> None:
     rounds = [
         {"evenmood": {"texts_a_second": 100.0}, "unfolded": {"texts_a_second": 20.0}},
         {"evenmood": {"texts_a_second": 50.0}, "unfolded": {"texts_a_second": 5.0}},
@@ -40,19 +40,19 @@ def test_ratios_are_those_of_a_round() -> None:
     assert figures == {"texts_a_second": {"median": 90, "least": 50, "most": 100}}
 
 
-def test_a_slower_evenmood_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slowdown_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "QUICK_RECORD", tmp_path / "record.json")
     (tmp_path / "record.json").write_text(json.dumps({"ratio": {"median": 5.0}}))
-    bench.hold({"median": 4.01, "least": 1, "most": 9})
-    with pytest.raises(SystemExit, match=r"recorded were 5\.00 times"):
-        bench.hold({"median": 3.99, "least": 1, "most": 9})
+    bench.check_ratio({"median": 4.01, "least": 1, "most": 9})
+    with pytest.raises(SystemExit, match=r"evenmood has become slower: 3\.99 times .* recorded 5\.00"):
+        bench.check_ratio({"median": 3.99, "least": 1, "most": 9})
 
 
-def test_a_small_run_of_the_real_thing(tmp_path: Path) -> None:
+def test_a_small_run(tmp_path: Path) -> None:
     prepare_ours(tmp_path, None)
     names = ["unfolded", "evenmood"]
-    made = texts.made_up_texts(400)
-    (figures,) = bench.run_rounds(tmp_path, made[100:], made[:100], names, 1)
+    synthetic = texts.made_up_texts(400)
+    (figures,) = bench.run_rounds(tmp_path, synthetic[100:], synthetic[:100], names, 1)
     for name in names:
         assert set(figures[name]) == {
             *("start_seconds", "texts_a_second", "texts_a_second_first_pass", "p50_ms", "p99_ms", "peak_memory_mb")
@@ -61,24 +61,24 @@ def test_a_small_run_of_the_real_thing(tmp_path: Path) -> None:
     shares = bench.profile(tmp_path / "evenmood", texts.made_up_texts(300))
     assert next(iter(shares)) == "lstm"
     assert 0.3 < shares["lstm"] < sum(shares.values()) <= 1
-    moved = bench.moved_by_company(tmp_path, texts.made_up_texts(300))
-    assert moved["evenmood"] < 1e-6 < moved["int8"]
+    sensitivity = bench.batch_sensitivity(tmp_path, texts.made_up_texts(300))
+    assert sensitivity["evenmood"] < 1e-6 < sensitivity["int8"]
 
 
-def test_made_up_texts_are_the_same_and_of_a_usual_length() -> None:
-    made = texts.made_up_texts(2_000)
-    assert made == texts.made_up_texts(2_000)
-    assert len(set(made)) > 1_900
-    assert 8 < np.mean([len(text.split()) for text in made]) < 16
+def test_synthetic_texts_are_reproducible_and_of_typical_length() -> None:
+    synthetic = texts.made_up_texts(2_000)
+    assert synthetic == texts.made_up_texts(2_000)
+    assert len(set(synthetic)) > 1_900
+    assert 8 < np.mean([len(text.split()) for text in synthetic]) < 16
 
 
-def test_dependencies_are_counted_once_each() -> None:
+def test_dependencies_are_counted_once() -> None:
     ours, onnxruntime = installed_size(("evenmood",)), installed_size(("onnxruntime",))
     assert 0 < onnxruntime < ours < installed_size(("evenmood", "torch"))
     assert installed_size(("onnxruntime", "onnxruntime")) == onnxruntime
 
 
-def test_how_many_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_usable_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     everything = inference.usable_cores()
     assert everything >= 1
@@ -87,7 +87,7 @@ def test_how_many_cores(monkeypatch: pytest.MonkeyPatch) -> None:
         assert inference.usable_cores() == cores
 
 
-def test_the_floors_are_met_in_the_recorded_run() -> None:
+def test_the_recorded_run_meets_the_minimum_figures() -> None:
     recorded = report.results("bench")
     ours, ratios = recorded["peers"]["evenmood"], recorded["ratios"]
     assert ratios["roberta_float32"]["median"] >= 500
@@ -106,11 +106,11 @@ def test_the_floors_are_met_in_the_recorded_run() -> None:
     [
         ("streaming", ["--help"], ""),
         ("streaming", [], "the following arguments are required: out"),
-        ("vectors", ["nowhere/out.json"], "nowhere/out.json: no such folder nowhere"),
-        ("bench", ["nowhere/out.json", "--data", "x"], "nowhere/out.json: no such folder nowhere"),
+        ("vectors", ["nowhere/out.json"], "nowhere/out.json: the folder nowhere does not exist"),
+        ("bench", ["nowhere/out.json", "--data", "x"], "nowhere/out.json: the folder nowhere does not exist"),
     ],
 )
-def test_nothing_is_measured_for_a_mistake(tmp_path: Path, module: str, arguments: list[str], message: str) -> None:
+def test_invalid_arguments(tmp_path: Path, module: str, arguments: list[str], message: str) -> None:
     command = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
     done = subprocess.run(
         command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60

@@ -1,4 +1,4 @@
-"""The whole round trip: data, model and Space to the Hub and back, on loopback and, when asked, on the real Hub."""
+"""Round trip of data, model and Space through the Hub, on loopback and, optionally, on the real Hub."""
 
 import re
 
@@ -16,7 +16,7 @@ def test_the_tour_on_loopback() -> None:
 
 
 @pytest.mark.network
-@pytest.mark.skipif(not REAL_TOKEN, reason="HF_TOKEN is not set; it would write private repositories and delete them")
+@pytest.mark.skipif(not REAL_TOKEN, reason="HF_TOKEN is not set; the test creates and deletes private repositories")
 def test_the_tour_on_the_real_hub() -> None:
     assert REAL_TOKEN
     done = run_module("tests.hub_tour", "--real", HF_TOKEN=REAL_TOKEN)

@@ -1,4 +1,4 @@
-"""Standard streams as people have them: an ASCII terminal, Windows' cp1252, the C locale, or none at all."""
+"""Standard streams in various environments: ASCII terminal, cp1252, C locale, closed streams."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def streams(request: pytest.FixtureRequest) -> dict[str, str]:
 
 
 def test_a_text_and_its_bars(streams: dict[str, str], model: EmotionClassifier) -> None:
-    """The text is read as UTF-8 also where Python takes arguments for ASCII."""
+    """The text is read as UTF-8 even if Python decodes arguments as ASCII."""
     text = "I am so happy 😂"
     done = run_raw("evenmood", text, "--proba", **streams)
     assert (done.returncode, done.stderr) == (0, b"")
@@ -90,7 +90,7 @@ ERRORS: dict[str, tuple[str, ...]] = {
 
 
 @pytest.mark.parametrize("case", ERRORS)
-def test_an_error_is_one_line(streams: dict[str, str], tmp_path: Path, case: str) -> None:
+def test_errors_are_one_line(streams: dict[str, str], tmp_path: Path, case: str) -> None:
     folder = Path.cwd()
     os.chdir(tmp_path)
     try:
@@ -105,7 +105,7 @@ def test_an_error_is_one_line(streams: dict[str, str], tmp_path: Path, case: str
 
 @pytest.mark.parametrize("module", ["evenmood", "train", "data_build", "space.deploy"])
 def test_a_closed_stream(module: str) -> None:
-    """What has nowhere to print its results fails; messages and questions can do without."""
+    """A closed standard output is an error if there are results to print; other streams may be closed."""
     for closed in ("2>&-", "<&-"):
         done = run_raw(module, "--help", redirect=closed)
         assert (done.returncode, done.stderr) == (0, b"")
@@ -131,7 +131,7 @@ def test_the_demo_starts(streams: dict[str, str], tmp_path: Path) -> None:
         assert answer.status == 200
 
 
-def test_the_demo_refuses_in_one_line(streams: dict[str, str]) -> None:
+def test_errors_of_the_demo_are_one_line(streams: dict[str, str]) -> None:
     command = [sys.executable, str(ROOT / "space" / "app.py"), "--no-browser", "--model", f"/nowhere/{ODD}"]
     done = subprocess.run(command, capture_output=True, env={**os.environ, **streams}, check=False, timeout=120)
     assert done.returncode in (1, 2)

@@ -1,4 +1,4 @@
-"""A classifier in other processes, and inputs that are no lists of texts."""
+"""A classifier in other processes, and inputs that are not lists of texts."""
 
 import copy
 import multiprocessing
@@ -21,7 +21,7 @@ from tests.fakes.hub_server import HubServer
 TEXTS = ["Thank you so much!", "I'm scared"]
 
 
-def ask(classifier: EmotionClassifier, texts: list[str]) -> list[list[str]]:
+def predict_labels(classifier: EmotionClassifier, texts: list[str]) -> list[list[str]]:
     return [prediction.labels for prediction in classifier.predict(texts)]
 
 
@@ -33,7 +33,7 @@ def tuned() -> EmotionClassifier:
 
 
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))], ids=["copy", "pickle"])
-def test_a_copy_answers_the_same(tuned: EmotionClassifier, again: Any) -> None:
+def test_copies_give_the_same_answers(tuned: EmotionClassifier, again: Any) -> None:
     other = again(tuned)
     assert dict(other.thresholds) == dict(tuned.thresholds)
     np.testing.assert_array_equal(other.predict_proba(TEXTS), tuned.predict_proba(TEXTS))
@@ -44,15 +44,15 @@ def test_a_copy_answers_the_same(tuned: EmotionClassifier, again: Any) -> None:
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_process_pools(tuned: EmotionClassifier, method: str) -> None:
     with ProcessPoolExecutor(1, multiprocessing.get_context(method)) as pool:
-        assert pool.submit(ask, tuned, TEXTS).result(timeout=60) == ask(tuned, TEXTS)
+        assert pool.submit(predict_labels, tuned, TEXTS).result(timeout=60) == predict_labels(tuned, TEXTS)
 
 
 def test_joblib(tuned: EmotionClassifier) -> None:
-    found = joblib.Parallel(n_jobs=2)(joblib.delayed(ask)(tuned, [text]) for text in TEXTS)
-    assert [rows[0] for rows in found] == ask(tuned, TEXTS)
+    results = joblib.Parallel(n_jobs=2)(joblib.delayed(predict_labels)(tuned, [text]) for text in TEXTS)
+    assert [rows[0] for rows in results] == predict_labels(tuned, TEXTS)
 
 
-def test_a_model_of_the_hub_takes_no_token_along(folder: Path, hub: HubServer, token: str) -> None:
+def test_a_pickled_hub_model_contains_no_token(folder: Path, hub: HubServer, token: str) -> None:
     hub.add("you/model", files_of(folder))
     classifier = EmotionClassifier.from_pretrained("you/model", token=token)
     content = pickle.dumps(classifier)
@@ -74,16 +74,16 @@ WRONG = {
 
 
 @pytest.mark.parametrize("given", WRONG.values(), ids=WRONG.keys())
-def test_what_does_not_iterate_over_texts_is_refused(tuned: EmotionClassifier, given: Any) -> None:
+def test_inputs_that_do_not_iterate_over_texts_are_rejected(tuned: EmotionClassifier, given: Any) -> None:
     classify = pipeline("text-classification", model=tuned)
     for method in (tuned.predict, tuned.predict_proba, classify):
         if method is classify and isinstance(given, dict):
-            continue  # a mapping with a text is one input there, as in transformers
+            continue  # for pipelines, a mapping with a text is one input, as in transformers
         with pytest.raises(TypeError, match=r'df\["text"\]' if hasattr(given, "columns") else "expected a"):
             method(given)
 
 
-def test_a_column_is_taken(tuned: EmotionClassifier) -> None:
+def test_columns_are_accepted(tuned: EmotionClassifier) -> None:
     expected = tuned.predict(TEXTS)
     columns: list[Any] = [FRAME["text"], polars.Series(TEXTS), np.array(TEXTS), tuple(TEXTS)]
     for column in columns:

@@ -1,4 +1,4 @@
-"""Proxy variables as desktops and companies set them: read only where the network is needed, and named where wrong."""
+"""Proxy variables: used only for network access, and named in errors."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ from tests.fakes.hub_server import HubServer
 from tests.fakes.local_hub import run_module
 
 SOCKS = "socks://user:theProxyPassword@127.0.0.1:9/"
-"""As GNOME sets ALL_PROXY; no HTTP client of Python takes the scheme."""
+"""Value of ALL_PROXY in GNOME; Python's HTTP clients do not support the scheme."""
 UNUSABLE = {
     "unknown scheme": SOCKS,
     "no host": "http://",
@@ -36,9 +36,7 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("value", UNUSABLE.values(), ids=UNUSABLE)
 @pytest.mark.parametrize("name", ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "http_proxy"])
-def test_an_unusable_variable_is_named(
-    no_proxies: None, monkeypatch: pytest.MonkeyPatch, name: str, value: str
-) -> None:
+def test_unusable_variables_are_named(no_proxies: None, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     problem = proxies.unusable()
     assert problem is not None
@@ -47,24 +45,24 @@ def test_an_unusable_variable_is_named(
 
 
 @pytest.mark.parametrize("value", ["http://127.0.0.1:9", "127.0.0.1:9", "https://user:pw@proxy.example:3128", "", None])
-def test_a_usable_variable_is_not(no_proxies: None, monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
+def test_usable_variables(no_proxies: None, monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
     if value is not None:
         monkeypatch.setenv("ALL_PROXY", value)
     assert proxies.unusable() is None
 
 
-def test_the_clients_agree(no_proxies: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is called unusable is what the client of the Hub refuses, and nothing else."""
+def test_unusable_matches_the_http_client(no_proxies: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`unusable` reports exactly the values that the HTTP client of the Hub rejects."""
     import httpx2
 
     for value in (*UNUSABLE.values(), "socks5://127.0.0.1:9", "http://127.0.0.1:9", "127.0.0.1:9"):
         monkeypatch.setenv("ALL_PROXY", value)
         try:
             httpx2.Client().close()
-            refused = False
+            rejected = False
         except (ValueError, ImportError, httpx2.InvalidURL):
-            refused = True
-        assert refused == bool(proxies.unusable()) or value == "http://", value
+            rejected = True
+        assert rejected == bool(proxies.unusable()) or value == "http://", value
     monkeypatch.setenv("ALL_PROXY", SOCKS)
     monkeypatch.setenv("NO_PROXY", "*")
     httpx2.Client().close()
@@ -90,7 +88,7 @@ def test_a_cached_model_needs_no_proxy(tmp_path: Path) -> None:
         assert "theProxyPassword" not in answer["message"]
 
 
-def test_a_proxy_that_is_gone_is_named(tmp_path: Path) -> None:
+def test_an_unreachable_proxy_is_named(tmp_path: Path) -> None:
     settings = {"HTTP_PROXY": "http://user:theProxyPassword@127.0.0.1:9", "NO_PROXY": ""}
     (answer,) = load("http://hub.example", tmp_path, {"model": GOOD}, **settings)
     assert answer["error"] == "ModelError"
@@ -107,21 +105,21 @@ def test_a_push_names_the_variable(evaluated_model: Path, token: str) -> None:
     assert "theProxyPassword" not in done.stderr
 
 
-def test_commands_without_the_network_do_not_care() -> None:
+def test_offline_commands_ignore_the_proxy() -> None:
     done = run_module("evenmood", "text", "Thank you!", ALL_PROXY=SOCKS)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("gratitude")
 
 
 @pytest.mark.parametrize("variable", ["ALL_PROXY", "http_proxy"])
-def test_the_demo_asks_itself_without_a_proxy(variable: str, tmp_path: Path) -> None:
-    """Also later: Gradio's client, in the demo's process, is how an agent's call is answered."""
+def test_the_demo_uses_no_proxy_for_itself(variable: str, tmp_path: Path) -> None:
+    """This includes Gradio's client in the demo's process, which answers MCP calls."""
     value = SOCKS if variable == "ALL_PROXY" else "http://127.0.0.1:9"
     environment = {variable: value, "no_proxy": "", "NO_PROXY": "", "TMPDIR": str(tmp_path)}
     with running_demo(environment=environment) as url:
         client = Client(url, verbose=False)
         assert client.predict(SENTENCE, api_name="/analyse")["labels"][0] == "gratitude"
-        if variable == "ALL_PROXY":  # what needs the network says why there is none
+        if variable == "ALL_PROXY":  # errors of network access name the variable
             with pytest.raises(AppError, match="ALL_PROXY") as error:
                 client.predict(SENTENCE, "default", "team/model", api_name="/compare")
             assert "theProxyPassword" not in str(error.value)
@@ -141,13 +139,13 @@ def test_the_demo_asks_itself_without_a_proxy(variable: str, tmp_path: Path) -> 
             for tool in json.loads(line.removeprefix("data:"))["result"]["tools"]
         ]
         call["name"] = next(name for name in names if name.endswith("analyse"))
-        asked = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": call}
-        request.data = json.dumps(asked).encode()
+        payload = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": call}
+        request.data = json.dumps(payload).encode()
         with urllib.request.urlopen(request, timeout=30) as answer:
             assert "gratitude" in answer.read().decode()
 
 
-def test_loopback_is_exempt_once_and_beside_others(no_proxies: None) -> None:
+def test_loopback_is_added_once_to_no_proxy(no_proxies: None) -> None:
     code = (
         "import os; from evenmood.system import proxies; proxies.exempt_loopback(); proxies.exempt_loopback();"
         "print(os.environ['no_proxy'], os.environ['NO_PROXY'])"

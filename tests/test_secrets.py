@@ -1,4 +1,4 @@
-"""No token is ever printed, logged or written: whatever is run, however it ends."""
+"""No token is ever printed, logged or written, by any command, whether it succeeds or fails."""
 
 import io
 import logging
@@ -29,24 +29,24 @@ def test_no_token_is_printed_logged_or_written(hub: HubServer, evaluated_model: 
     place = {name: str(tmp_path / name.lower()) for name in ("HF_HOME", "TMPDIR", "XDG_CACHE_HOME")}
     for folder in place.values():
         Path(folder).mkdir()
-    seen = []
+    runs = []
 
-    def run(expected: int, *arguments: str | Path, held: str = TOKEN, **environment: str) -> None:
+    def run(expected: int, *arguments: str | Path, secret: str = TOKEN, **environment: str) -> None:
         for debug in ([], ["--debug"]) if expected else ([],):
-            done = run_module(*arguments, *debug, **{**place, **LOUD, "HF_TOKEN": held, **environment})
+            done = run_module(*arguments, *debug, **{**place, **LOUD, "HF_TOKEN": secret, **environment})
             assert done.returncode == expected, done.stderr
-            assert held not in done.stdout + done.stderr
-            seen.append(done)
+            assert secret not in done.stdout + done.stderr
+            runs.append(done)
 
     gone = {"HF_ENDPOINT": "http://127.0.0.1:9"}
     run(0, "train", "push", evaluated_model, "you/moods")
     run(0, "evenmood", "text", "Thank you!", "--model", "you/secret")
     run(0, "space.deploy", "you/demo", "--model", "you/secret")
-    for held in (READER, OLD):
-        run(1, "train", "push", evaluated_model, "you/other", held=held)
-    run(1, "evenmood", "text", "Thank you!", "--model", "you/hidden", held=OLD)
+    for secret in (READER, OLD):
+        run(1, "train", "push", evaluated_model, "you/other", secret=secret)
+    run(1, "evenmood", "text", "Thank you!", "--model", "you/hidden", secret=OLD)
     run(1, "evenmood", "text", "Thank you!", "--model", "you/nothing")
-    run(1, "train", "job", "stranger/moods", held=READER)
+    run(1, "train", "job", "stranger/moods", secret=READER)
     run(1, "train", "push", evaluated_model, "you/moods", **gone)
     run(1, "data_build", "hydrate", "you/hidden-data", "--tweets", tmp_path / "none", "--out", tmp_path / "hydrated")
     run(1, "train", "remote", "stranger/moods", "--out", tmp_path / "model")
@@ -54,19 +54,19 @@ def test_no_token_is_printed_logged_or_written(hub: HubServer, evaluated_model: 
     run(1, "train", "push", evaluated_model, "you/moods")
     hub.fail("/commit/", status=403, times=2)
     run(1, "space.deploy", "you/third")
-    assert any("Traceback" in done.stderr for done in seen)
+    assert any("Traceback" in done.stderr for done in runs)
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert written
     for path in written:
         content = path.read_bytes()
         assert not [token for token in (TOKEN, READER, OLD) if token.encode() in content], path
     for name, repository in hub.repositories.items():
-        for file, held_content in repository.files().items():
-            assert TOKEN.encode() not in held_content, f"{name}/{file}"
+        for file, uploaded in repository.files().items():
+            assert TOKEN.encode() not in uploaded, f"{name}/{file}"
 
 
-def test_the_command_line_takes_no_token() -> None:
-    """One given there would stand in the shell's history and in the list of processes."""
+def test_there_is_no_token_option() -> None:
+    """A token on the command line would appear in the shell history and the process list."""
     for module, command in (("train", "push"), ("data_build", "publish"), ("space.deploy", None)):
         done: subprocess.CompletedProcess[str] = run_command(module, *([command] if command else []), "--help")
         assert done.returncode == 0
@@ -74,12 +74,12 @@ def test_the_command_line_takes_no_token() -> None:
 
 
 AROUND = ["{}\n", "{}\r\n", " {} ", "\t{}\n\n", "\u00a0{}"]
-"""As a token comes out of a file or a clipboard."""
+"""A token with white space around it, as read from a file or pasted."""
 MALFORMED = {
     "typographic quotes": "\u201c{}\u201d",
     "quotes": '"{}"',
     "single quotes": "'{}'",
-    "a line more": "{}\nhf_another",
+    "another line": "{}\nhf_another",
     "a word before": "Bearer {}",
     "a control character": "{}\x01",
     "a byte-order mark": "\ufeff{}",
@@ -95,15 +95,15 @@ def test_white_space_around_a_token_is_stripped(hub: HubServer, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("form", MALFORMED.values(), ids=MALFORMED)
-def test_a_malformed_token_is_refused_at_once(
+def test_a_malformed_token_is_rejected_immediately(
     hub: HubServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, form: str
 ) -> None:
     start = time.monotonic()
-    held = form.format(TOKEN)
+    malformed = form.format(TOKEN)
     with pytest.raises(UsageError, match="not a valid token") as error:
-        EmotionClassifier.from_pretrained("you/x", token=held)
+        EmotionClassifier.from_pretrained("you/x", token=malformed)
     assert TOKEN not in str(error.value)
-    monkeypatch.setenv("HF_TOKEN", held)
+    monkeypatch.setenv("HF_TOKEN", malformed)
     with pytest.raises(UsageError, match="HF_TOKEN: not a valid token") as error:
         EmotionClassifier.from_pretrained("you/x")
     assert TOKEN not in str(error.value)
@@ -112,7 +112,7 @@ def test_a_malformed_token_is_refused_at_once(
     assert time.monotonic() - start < 2
 
 
-def test_a_malformed_token_that_is_not_sent_does_no_harm(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_malformed_token_is_ignored_if_not_needed(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "\u201chf_x\u201d")
     hub.add("you/model", {name: (DEFAULT_MODEL / name).read_bytes() for name in PREDICTING_FILES})
     EmotionClassifier.from_pretrained("you/model", token=False)
@@ -120,14 +120,14 @@ def test_a_malformed_token_that_is_not_sent_does_no_harm(hub: HubServer, monkeyp
 
 
 @pytest.mark.parametrize("token", ["", "  ", 7, b"hf_theTokenThatNobodyMaySee", ["hf_theTokenThatNobodyMaySee"]])
-def test_what_is_no_token_at_all(token: object) -> None:
+def test_invalid_token_types(token: object) -> None:
     with pytest.raises(UsageError, match="token") as error:
         EmotionClassifier.from_pretrained("you/x", token=token)  # type: ignore[arg-type]
     assert TOKEN not in str(error.value)
 
 
 @pytest.mark.parametrize("command", ["push", "deploy", "text", "job", "hydrate"])
-def test_every_command_refuses_a_malformed_token(evaluated_model: Path, command: str, tmp_path: Path) -> None:
+def test_every_command_rejects_a_malformed_token(evaluated_model: Path, command: str, tmp_path: Path) -> None:
     arguments: dict[str, tuple[str | Path, ...]] = {
         "push": ("train", "push", evaluated_model, "you/moods"),
         "job": ("train", "job", "you/moods"),
@@ -141,7 +141,7 @@ def test_every_command_refuses_a_malformed_token(evaluated_model: Path, command:
 
 
 def test_a_server_that_repeats_the_token(hub: HubServer, tmp_path: Path) -> None:
-    """Whatever the token looks like: it is known, for it was sent."""
+    """Sent tokens are redacted, even if they do not look like tokens."""
     odd = "my-own-password-42"
     hub.fail("/api/models/you/x", status=403, times=1, headers={"X-Error-Message": f"{odd} may not, nor hf_Other1234"})
     with pytest.raises(ModelError, match="403") as error:
@@ -150,7 +150,7 @@ def test_a_server_that_repeats_the_token(hub: HubServer, tmp_path: Path) -> None
     assert "hf_Other1234" not in str(error.value)
 
 
-LOOKS_LIKE_ONE = [
+TOKEN_PATTERNS = [
     "hf_theTokenThatNobodyMaySee",
     "hf_oauth_eyJhbGciOi.J9-x_y",
     "sk-proj-abcDEF123_-456",
@@ -162,8 +162,8 @@ LOOKS_LIKE_ONE = [
 ]
 
 
-@pytest.mark.parametrize("secret", LOOKS_LIKE_ONE)
-def test_what_looks_like_a_token_is_redacted(secret: str) -> None:
+@pytest.mark.parametrize("secret", TOKEN_PATTERNS)
+def test_texts_that_look_like_tokens_are_redacted(secret: str) -> None:
     for message in (
         "bad {}",
         "Illegal header value b'Bearer {}\\n'",
@@ -171,9 +171,9 @@ def test_what_looks_like_a_token_is_redacted(secret: str) -> None:
         "https://user:{}@hub/x",
         '{{"key": "{}"}}',
     ):
-        said = redact(message.format(secret))
-        assert secret not in said
-        assert said.startswith(message[:4].replace("{{", "{"))
+        redacted = redact(message.format(secret))
+        assert secret not in redacted
+        assert redacted.startswith(message[:4].replace("{{", "{"))
     assert secret not in str(EvenmoodError(f"refused: {secret}"))
 
 
@@ -187,7 +187,7 @@ def test_what_looks_like_a_token_is_redacted(secret: str) -> None:
         "a bearer of bad news",
     ],
 )
-def test_what_does_not_is_left(message: str) -> None:
+def test_other_texts_are_unchanged(message: str) -> None:
     assert redact(message) == message
 
 
@@ -215,7 +215,7 @@ def test_logs_and_tracebacks_are_redacted() -> None:
 
 
 def test_redaction_takes_linear_time() -> None:
-    """On the worst input of each pattern: 20 times the characters, not 400 times the seconds."""
+    """Measured with the worst input of each pattern."""
     for piece in (
         "hf_",
         "hf_a",
@@ -237,7 +237,7 @@ def test_redaction_takes_linear_time() -> None:
 
 @pytest.mark.parametrize("debug", [[], ["--debug"]], ids=["line", "debug"])
 def test_an_unexpected_error_of_a_library_is_redacted(tmp_path: Path, debug: list[str]) -> None:
-    """No message of a command escapes, whoever wrote it."""
+    """Messages from other libraries are redacted too."""
     code = (
         "import sys; from evenmood.cli.command import run\n"
         f"def app(*_, **__): raise RuntimeError('Illegal header value {TOKEN}')\n"

@@ -1,1 +1,1 @@
-"""Votes of annotators: the review app, majorities, agreement, and the written texts' votes."""
+"""Annotation: the app, votes, majority, inter-annotator agreement."""

@@ -1,4 +1,4 @@
-"""How far annotators agree, per label and per annotator, through the libraries that are known for it."""
+"""Inter-annotator agreement per label and per annotator: Krippendorff's alpha, Fleiss' and Cohen's kappa."""
 
 import math
 from collections.abc import Sequence
@@ -15,33 +15,35 @@ from evenmood import LABELS
 
 
 def matrix(votes: Sequence[Vote]) -> tuple[np.ndarray, list[str], list[str]]:
-    """Who gave what: float64 of shape (annotators, rows, 28), NaN where somebody was unsure or did not read.
+    """Votes as an array of 0 and 1.
 
     Returns:
-        The matrix, the annotators' names, and the rows' ids.
+        float64 of shape (annotators, rows, 28), NaN where an annotator was unsure or did not vote; the annotators'
+        names; the rows' ids.
     """
-    people, rows = sorted({vote.annotator for vote in votes}), list(dict.fromkeys(vote.id for vote in votes))
-    given = np.full((len(people), len(rows), len(LABELS)), np.nan)
-    person, row = {name: at for at, name in enumerate(people)}, {name: at for at, name in enumerate(rows)}
+    annotators, rows = sorted({vote.annotator for vote in votes}), list(dict.fromkeys(vote.id for vote in votes))
+    values = np.full((len(annotators), len(rows), len(LABELS)), np.nan)
+    first = {name: index for index, name in enumerate(annotators)}
+    second = {name: index for index, name in enumerate(rows)}
     for vote in votes:
         if not vote.unsure:
-            given[person[vote.annotator], row[vote.id]] = 0
-            given[person[vote.annotator], row[vote.id], list(vote.labels)] = 1
-    return given, people, rows
+            values[first[vote.annotator], second[vote.id]] = 0
+            values[first[vote.annotator], second[vote.id], list(vote.labels)] = 1
+    return values, annotators, rows
 
 
 def measure(votes: Sequence[Vote]) -> dict[str, Any]:
-    """Agreement of annotators.
+    """Compute inter-annotator agreement.
 
     Returns:
-        `alpha`, Krippendorff's for nominal data, per label; `kappa`, Fleiss', per label over the rows that five were
-        sure of; the means of both; `annotators`: for each their votes, how often they were unsure, and Cohen's kappa
-        with the majority of the others. None where a figure does not exist: too few votes, or no disagreement possible.
+        `alpha`: Krippendorff's alpha for nominal data, per label; `kappa`: Fleiss' kappa per label, over rows with
+        five sure annotators; the means of both; `annotators`: number of votes and of unsure votes of each annotator,
+        and Cohen's kappa with the majority of the others. Undefined figures (too few votes, or no variation) are None.
     """
-    given, people, rows = matrix(votes)
+    values, annotators, rows = matrix(votes)
     labels = range(len(LABELS))
-    alpha = {LABELS[label]: _alpha(given[:, :, label]) for label in labels}
-    kappa = {LABELS[label]: _fleiss(given[:, :, label]) for label in labels}
+    alpha = {LABELS[label]: _alpha(values[:, :, label]) for label in labels}
+    kappa = {LABELS[label]: _fleiss(values[:, :, label]) for label in labels}
     return {
         "rows": len(rows),
         "votes": len(votes),
@@ -53,15 +55,15 @@ def measure(votes: Sequence[Vote]) -> dict[str, Any]:
             name: {
                 "votes": sum(vote.annotator == name for vote in votes),
                 "unsure": sum(vote.annotator == name and vote.unsure for vote in votes),
-                "kappa_with_others": _with_others(given, at),
+                "kappa_with_others": _kappa_with_others(values, index),
             }
-            for at, name in enumerate(people)
+            for index, name in enumerate(annotators)
         },
     }
 
 
 def audit(right: int, rows: int) -> dict[str, Any]:
-    """The share of audited rows whose labels hold, with its exact (Clopper-Pearson) 95 % interval."""
+    """Share of audited rows with correct labels, with its exact (Clopper-Pearson) 95 % confidence interval."""
     low, high = proportion_confint(right, rows, method="beta") if rows else (0.0, 1.0)
     return {
         "rows": rows,
@@ -70,29 +72,30 @@ def audit(right: int, rows: int) -> dict[str, Any]:
     }
 
 
-def _alpha(given: np.ndarray) -> float | None:
-    """Krippendorff's alpha of 0 and 1, shape (annotators, rows); it needs both values, and two readers of a row."""
-    read_twice = (~np.isnan(given)).sum(axis=0) >= 2
-    if len(np.unique(given[:, read_twice][~np.isnan(given[:, read_twice])])) < 2:
+def _alpha(values: np.ndarray) -> float | None:
+    """Krippendorff's alpha of an array of shape (annotators, rows); None unless rows with two votes have 0 and 1."""
+    voted_twice = (~np.isnan(values)).sum(axis=0) >= 2
+    if len(np.unique(values[:, voted_twice][~np.isnan(values[:, voted_twice])])) < 2:
         return None
-    return _finite(krippendorff.alpha(reliability_data=given, level_of_measurement="nominal"))
+    return _finite(krippendorff.alpha(reliability_data=values, level_of_measurement="nominal"))
 
 
-def _fleiss(given: np.ndarray) -> float | None:
-    readers = (~np.isnan(given)).sum(axis=0)
-    yes = np.nansum(given[:, readers == ANNOTATORS], axis=0)
-    if not len(yes) or yes.sum() in (0, ANNOTATORS * len(yes)):
+def _fleiss(values: np.ndarray) -> float | None:
+    """Fleiss' kappa over the rows on which all annotators were sure; None if they all carry the label, or none does."""
+    votes = (~np.isnan(values)).sum(axis=0)
+    positive = np.nansum(values[:, votes == ANNOTATORS], axis=0)
+    if not len(positive) or positive.sum() in (0, ANNOTATORS * len(positive)):
         return None
-    return _finite(fleiss_kappa(np.stack([ANNOTATORS - yes, yes], axis=1)))
+    return _finite(fleiss_kappa(np.stack([ANNOTATORS - positive, positive], axis=1)))
 
 
-def _with_others(given: np.ndarray, at: int) -> float | None:
-    """Cohen's kappa of one annotator with the majority of the others, all labels together; ties are left out."""
-    others = np.delete(given, at, axis=0)
-    readers = (~np.isnan(others)).sum(axis=0)
-    share = np.nansum(others, axis=0) / np.maximum(readers, 1)
-    clear = ~np.isnan(given[at]) & (readers > 0) & (share != 0.5)
-    own, theirs = given[at][clear] > 0, share[clear] > 0.5
+def _kappa_with_others(values: np.ndarray, annotator: int) -> float | None:
+    """Cohen's kappa of an annotator with the majority of the others over all labels, without ties."""
+    others = np.delete(values, annotator, axis=0)
+    votes = (~np.isnan(others)).sum(axis=0)
+    share = np.nansum(others, axis=0) / np.maximum(votes, 1)
+    decided = ~np.isnan(values[annotator]) & (votes > 0) & (share != 0.5)
+    own, theirs = values[annotator][decided] > 0, share[decided] > 0.5
     if not len(own) or (own.all() and theirs.all()) or not (own.any() or theirs.any()):
         return None
     return _finite(cohen_kappa_score(own, theirs))
@@ -103,5 +106,5 @@ def _finite(value: float) -> float | None:
 
 
 def _mean(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return round(float(np.mean(known)), 4) if known else None
+    defined = [value for value in values if value is not None]
+    return round(float(np.mean(defined)), 4) if defined else None

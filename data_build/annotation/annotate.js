@@ -1,4 +1,4 @@
-// Keyboard of the annotators' app; `keys` comes from annotate.py.
+// Keyboard shortcuts of the annotation app; annotate.py defines `keys`.
 let pressed = 0;
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
@@ -7,7 +7,7 @@ document.addEventListener("keydown", (event) => {
   const panel = [...document.querySelectorAll(".annotate")].find((one) => one.offsetParent);
   if (!panel) return;
   const press = (selector) => {
-    // A second key before the next row is there would be taken for that row.
+    // Ignore a second key press until the next row has loaded; it would apply to that row.
     if (Date.now() - pressed < 400) return;
     pressed = Date.now();
     panel.querySelector(selector)?.click();

@@ -1,4 +1,4 @@
-"""The annotators' app: one text at a time, a key for every label, nobody sees what the others said."""
+"""Annotation app: one text at a time, a key for each label; annotators do not see each other's votes."""
 
 import json
 from collections.abc import Iterator
@@ -14,18 +14,18 @@ from evenmood import LABELS
 from evenmood.errors import EvenmoodError, UsageError
 
 KEYS = "1234567890qwertyuiopasdfghjk"
-"""One for each label, in their order: no shift, and no label further than a hand."""
+"""Shortcut of each label, in label order; none needs Shift."""
 UNSURE, VOTE, UNDO = "z", "Enter", "Backspace"
 SCRIPT = Path(__file__).with_suffix(".js")
-DONE = "Nothing is left for you to read. Thank you."
+DONE = "All done: there are no more texts for you. Thank you!"
+NO_TIES = "There are no ties for you to settle. Rows that you voted on go to another adjudicator."
 
 
 def app(votes: Votes) -> gr.Blocks:
-    """The page for one task; `launch` it with `auth=votes.lets_in`."""
-    people = votes.people
+    """Create the page for one task; launch it with `auth=votes.authenticate`."""
     with gr.Blocks(title=f"evenmood: {votes.task}", analytics_enabled=False) as page:
         name = gr.State("")
-        with gr.Tab("Read"), gr.Column(elem_classes="annotate"):
+        with gr.Tab("Annotate"), gr.Column(elem_classes="annotate"):
             progress = gr.Markdown()
             text = gr.Textbox(label="Text", interactive=False, lines=3)
             chosen = _labels()
@@ -33,96 +33,98 @@ def app(votes: Votes) -> gr.Blocks:
                 cast = gr.Button(f"Vote ({VOTE})", variant="primary", elem_classes="vote")
                 unsure = gr.Button(f"Unsure ({UNSURE})", elem_classes="unsure")
                 undo = gr.Button(f"Undo ({UNDO})", elem_classes="undo")
-            with gr.Accordion("What the machine said", open=False) as peek:
+            with gr.Accordion("Show the predicted labels", open=False) as prediction:
                 machine = gr.Markdown()
-        with gr.Tab("Adjudicate", visible=False) as bench, gr.Column(elem_classes="annotate"):
-            tie = gr.State("")
-            tied = gr.Textbox(label="Text", interactive=False, lines=3)
+        with gr.Tab("Adjudicate", visible=False) as adjudication, gr.Column(elem_classes="annotate"):
+            tie_name = gr.State("")
+            tie_text = gr.Textbox(label="Text", interactive=False, lines=3)
             counts = gr.Textbox(label="Votes", interactive=False)
-            settled = _labels()
+            decision = _labels()
             with gr.Row():
                 decide = gr.Button(f"Decide ({VOTE})", variant="primary", elem_classes="vote")
-                discard = gr.Button("Throw the row out: no label fits")
+                discard = gr.Button("Discard the row: no label fits")
 
-        def show(item: Item | None, who: str) -> list[Any]:
-            held = votes.progress(who)
-            line = (
-                f"**{who}**, {held['mine']:,} read; {held['voted']:,} of {held['rows']:,} rows have {ANNOTATORS} votes"
+        def show(item: Item | None, annotator: str) -> list[Any]:
+            progress = votes.progress(annotator)
+            status = (
+                f"**{annotator}**: {progress['mine']:,} votes; "
+                f"{progress['voted']:,} of {progress['rows']:,} rows have all {ANNOTATORS} votes"
             )
-            return [item.id if item else "", item.text if item else DONE, [], line, "", gr.Accordion(open=False)]
+            return [item.id if item else "", item.text if item else DONE, [], status, "", gr.Accordion(open=False)]
 
-        def show_tie(who: str) -> list[Any]:
-            item = votes.next_tie(who) if people().get(who) else None
+        def show_tie(adjudicator: str) -> list[Any]:
+            item = votes.next_tie(adjudicator) if votes.annotators().get(adjudicator) else None
             if item is None:
-                return ["", "Nothing waits for your decision: nobody settles what they voted on.", "", []]
-            given = sorted(((count, LABELS[label]) for label, count in enumerate(item.counts) if count), reverse=True)
-            return [item.id, item.text, ", ".join(f"{label} {count}" for count, label in given) or "none", []]
+                return ["", NO_TIES, "", []]
+            voted = sorted(((count, LABELS[label]) for label, count in enumerate(item.counts) if count), reverse=True)
+            return [item.id, item.text, ", ".join(f"{label} {count}" for count, label in voted) or "none", []]
 
-        def open_bench(request: gr.Request) -> list[Any]:
-            return show_tie(_who(request))
+        def open_adjudication(request: gr.Request) -> list[Any]:
+            return show_tie(_user(request))
 
         def start(request: gr.Request) -> list[Any]:
-            who = _who(request)
-            return [*show(votes.next(who), who), gr.Tab(visible=bool(people().get(who)))]
+            annotator = _user(request)
+            can_adjudicate = bool(votes.annotators().get(annotator))
+            return [*show(votes.next(annotator), annotator), gr.Tab(visible=can_adjudicate)]
 
-        def submit(row: str, given: list[int], request: gr.Request, is_unsure: bool = False) -> list[Any]:
-            who = _who(request)
+        def submit(row: str, labels: list[int], request: gr.Request, is_unsure: bool = False) -> list[Any]:
+            annotator = _user(request)
             if row:
-                with _shown():
+                with _page_errors():
                     try:
-                        votes.vote(Vote(row, who, () if is_unsure else tuple(given), is_unsure, False))
+                        votes.vote(Vote(row, annotator, () if is_unsure else tuple(labels), is_unsure, False))
                     except UsageError as error:
-                        if given or is_unsure:  # somebody else was faster, say: on to the next row
+                        if labels or is_unsure:  # for example, another annotator cast the fifth vote: show the next row
                             gr.Warning(str(error))
                         else:
                             raise
-            return show(votes.next(who), who)
+            return show(votes.next(annotator), annotator)
 
-        def pass_on(row: str, request: gr.Request) -> list[Any]:
+        def submit_unsure(row: str, request: gr.Request) -> list[Any]:
             return submit(row, [], request, is_unsure=True)
 
-        def back(request: gr.Request) -> list[Any]:
-            who = _who(request)
-            return show(votes.undo(who) or votes.next(who), who)
+        def undo_vote(request: gr.Request) -> list[Any]:
+            annotator = _user(request)
+            return show(votes.undo(annotator) or votes.next(annotator), annotator)
 
         def reveal(row: str, request: gr.Request) -> str:
-            return ", ".join(LABELS[label] for label in votes.reveal(row, _who(request))) or "nothing"
+            return ", ".join(LABELS[label] for label in votes.reveal(row, _user(request))) or "none"
 
-        def settle(row: str, given: list[int], request: gr.Request) -> list[Any]:
-            if row and not given:
-                raise gr.Error("Choose a label, or throw the row out.", print_exception=False)
-            return close(row, given, _who(request))
+        def settle(row: str, labels: list[int], request: gr.Request) -> list[Any]:
+            if row and not labels:
+                raise gr.Error("No label is selected. Select at least one, or discard the row.", print_exception=False)
+            return save_decision(row, labels, _user(request))
 
-        def throw_out(row: str, request: gr.Request) -> list[Any]:
-            return close(row, [], _who(request))
+        def discard_row(row: str, request: gr.Request) -> list[Any]:
+            return save_decision(row, [], _user(request))
 
-        def close(row: str, given: list[int], who: str) -> list[Any]:
+        def save_decision(row: str, labels: list[int], adjudicator: str) -> list[Any]:
             if row:
-                with _shown():
-                    votes.decide(row, who, given)
-            return show_tie(who)
+                with _page_errors():
+                    votes.decide(row, adjudicator, labels)
+            return show_tie(adjudicator)
 
-        shown = [name, text, chosen, progress, machine, peek]
-        ties = [tie, tied, counts, settled]
+        item_outputs = [name, text, chosen, progress, machine, prediction]
+        tie_outputs = [tie_name, tie_text, counts, decision]
         private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-        page.load(start, None, [*shown, bench], **private)
-        cast.click(submit, [name, chosen], shown, **private)
-        unsure.click(pass_on, name, shown, **private)
-        undo.click(back, None, shown, **private)
-        peek.expand(reveal, name, machine, **private)
-        bench.select(open_bench, None, ties, **private)
-        decide.click(settle, [tie, settled], ties, **private)
-        discard.click(throw_out, tie, ties, **private)
+        page.load(start, None, [*item_outputs, adjudication], **private)
+        cast.click(submit, [name, chosen], item_outputs, **private)
+        unsure.click(submit_unsure, name, item_outputs, **private)
+        undo.click(undo_vote, None, item_outputs, **private)
+        prediction.expand(reveal, name, machine, **private)
+        adjudication.select(open_adjudication, None, tie_outputs, **private)
+        decide.click(settle, [tie_name, decision], tie_outputs, **private)
+        discard.click(discard_row, tie_name, tie_outputs, **private)
         _endpoints(votes)
     return page
 
 
 def launch(votes: Votes, host: str, port: int | None) -> None:
-    """Open the app and stay until it is interrupted."""
+    """Serve the app until interrupted."""
     keys = {"labels": KEYS, "unsure": UNSURE, "vote": VOTE, "undo": UNDO}
     app(votes).launch(
-        auth=votes.lets_in,
-        auth_message=f"{votes.task}: your name and passphrase",
+        auth=votes.authenticate,
+        auth_message=f"Log in to the {votes.task} with your name and passphrase",
         head=f"<script>const keys = {json.dumps(keys)};\n{SCRIPT.read_text(encoding='utf-8')}</script>",
         server_name=host,
         server_port=port,
@@ -132,42 +134,44 @@ def launch(votes: Votes, host: str, port: int | None) -> None:
 
 
 def _endpoints(votes: Votes) -> None:
-    """The same for programs: /next, /vote and /undo, each for the person who is logged in."""
+    """API of the app: /next, /vote and /undo, for the logged-in annotator."""
 
     def next_row(request: gr.Request) -> dict[str, Any]:
-        return _public(votes.next(_who(request)))
+        return _public(votes.next(_user(request)))
 
     def cast_vote(row: str, labels: list[str], unsure: bool, request: gr.Request) -> dict[str, Any]:
         if unknown := [label for label in labels if label not in LABELS]:
-            raise gr.Error(f"{', '.join(unknown)} is no label", print_exception=False)
-        with _shown():
-            votes.vote(Vote(row, _who(request), tuple(map(LABELS.index, labels)), unsure, saw_machine=False))
-        return votes.progress(_who(request))
+            raise gr.Error(
+                f"unknown label {', '.join(unknown)}; expected one of: {', '.join(LABELS)}", print_exception=False
+            )
+        with _page_errors():
+            votes.vote(Vote(row, _user(request), tuple(map(LABELS.index, labels)), unsure, saw_machine=False))
+        return votes.progress(_user(request))
 
-    def take_back(request: gr.Request) -> dict[str, Any]:
-        return _public(votes.undo(_who(request)))
+    def undo_vote(request: gr.Request) -> dict[str, Any]:
+        return _public(votes.undo(_user(request)))
 
     gr.api(next_row, api_name="next")
     gr.api(cast_vote, api_name="vote")
-    gr.api(take_back, api_name="undo")
+    gr.api(undo_vote, api_name="undo")
 
 
 def _labels() -> gr.CheckboxGroup:
     choices = [(f"{label} ({key})", number) for number, (label, key) in enumerate(zip(LABELS, KEYS, strict=True))]
-    return gr.CheckboxGroup(choices, label="Labels: all that the text expresses", elem_classes="labels")
+    return gr.CheckboxGroup(choices, label="Labels: select all that the text expresses", elem_classes="labels")
 
 
 def _public(item: Item | None) -> dict[str, Any]:
     return {"id": item.id, "text": item.text} if item else {}
 
 
-def _who(request: gr.Request) -> str:
+def _user(request: gr.Request) -> str:
     return str(request.username)
 
 
 @contextmanager
-def _shown() -> Iterator[None]:
-    """Show our own errors to the person in front of the page."""
+def _page_errors() -> Iterator[None]:
+    """Convert `EvenmoodError` into an error message on the page."""
     try:
         yield
     except EvenmoodError as error:

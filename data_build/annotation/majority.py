@@ -1,4 +1,4 @@
-"""Votes and what comes of them: the majority of five, or nothing yet."""
+"""Votes on rows, and their resolution by majority."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ from evenmood import LABELS
 from evenmood.errors import UsageError
 
 ANNOTATORS = 5
-"""The paper's: each row is read by five people."""
+"""Annotators per row, as in the paper."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """A row that somebody is to read.
+    """A row to annotate.
 
     Attributes:
-        id: The row's.
-        text: To read.
-        machine: Label numbers that it carries so far.
-        counts: How many annotators gave each label, 28 numbers; for the adjudicator alone, else empty.
+        id: Id of the row.
+        text: Text to label.
+        machine: Label numbers that the row had before the review.
+        counts: Votes for each of the 28 labels; empty except for adjudicators.
     """
 
     id: str
@@ -30,7 +30,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Vote:
-    """What one annotator said of one row."""
+    """An annotator's labels of a row, as label numbers."""
 
     id: str
     annotator: str
@@ -41,12 +41,12 @@ class Vote:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a row's votes.
+    """Outcome of the votes on a row.
 
     Attributes:
-        labels: Label numbers; none where nothing was agreed on.
-        counts: How many annotators gave each label, 28 numbers.
-        resolution: `majority`, `adjudicated`, or `open`: a tie, or no label with a majority.
+        labels: Label numbers; empty without an agreement.
+        counts: Votes for each of the 28 labels.
+        resolution: `majority`, `adjudicated`, or `open` (a tie, or no label with a majority).
     """
 
     labels: tuple[int, ...]
@@ -55,9 +55,9 @@ class Result:
 
 
 def majority(votes: Sequence[Vote]) -> Result:
-    """The labels that more than half of those who were sure gave.
+    """Resolve votes: keep the labels given by more than half of the sure annotators.
 
-    Open on a tie, where no label has that many, and where less than half of the annotators were sure.
+    The result is open on a tie, without a majority, or if fewer than half of the annotators were sure.
     """
     counts = counts_of(votes)
     sure = sum(not vote.unsure for vote in votes)
@@ -68,18 +68,22 @@ def majority(votes: Sequence[Vote]) -> Result:
 
 
 def counts_of(votes: Sequence[Vote]) -> tuple[int, ...]:
-    """How many annotators who were sure gave each label."""
+    """Number of sure annotators who gave each label."""
     return tuple(sum(label in vote.labels for vote in votes if not vote.unsure) for label in range(len(LABELS)))
 
 
-def checked(labels: Iterable[int]) -> list[int]:
-    """Label numbers, each once, ascending; raises `UsageError` where one is none: 3.9, "3" and True are not 3."""
-    given = list(labels)
-    if not all(is_label(label) for label in given):
-        raise UsageError(f"labels is {given}; expected numbers from 0 to {len(LABELS) - 1}")
-    return sorted(set(given))
+def check_labels(labels: Iterable[int]) -> list[int]:
+    """Return the label numbers without duplicates, ascending.
+
+    Raises:
+        UsageError: A value is not a label number; 3.9, "3" and True are not.
+    """
+    numbers = list(labels)
+    if not all(is_label(label) for label in numbers):
+        raise UsageError(f"invalid labels: {numbers}; expected numbers from 0 to {len(LABELS) - 1}")
+    return sorted(set(numbers))
 
 
 def is_label(value: Any) -> bool:
-    """Whether a value is the number of a label, and nothing that merely converts to one."""
+    """Whether a value is an `int` label number; values that merely convert to one are not."""
     return type(value) is int and 0 <= value < len(LABELS)

@@ -1,4 +1,4 @@
-"""What annotators say of rows: kept in SQLite, counted by majority, measured for agreement."""
+"""SQLite storage of annotators, the queue of rows, votes and decisions."""
 
 import hashlib
 import json
@@ -14,13 +14,13 @@ from typing import Any, Literal
 
 from filelock import FileLock
 
-from data_build.annotation.majority import ANNOTATORS, Item, Result, Vote, checked, counts_of, majority
+from data_build.annotation.majority import ANNOTATORS, Item, Result, Vote, check_labels, counts_of, majority
 from evenmood.errors import DataError, UsageError
 
 Task = Literal["review", "audit"]
 FILE, CREATION_LOCK = "votes.sqlite", ".votes.lock"
-HELD = 30 * 60
-"""Seconds for which a row stays with the annotator who was shown it."""
+RESERVATION_SECONDS = 30 * 60
+"""How long a row stays reserved for an annotator to whom it was shown."""
 MIN_PASSPHRASE = 8
 SCHEMA = (
     """CREATE TABLE IF NOT EXISTS people (
@@ -48,17 +48,17 @@ SCHEMA = (
 
 
 class Votes:
-    """The votes of one task; any number of processes may have the file open."""
+    """Votes of one task; several processes may use the file at once."""
 
     def __init__(self, build: Path, task: Task) -> None:
-        """Open the file in the build folder; it is made if there is none.
+        """Open the file in the build folder, or create it.
 
         Raises:
             DataError: The file is empty or damaged.
         """
         build.mkdir(parents=True, exist_ok=True)
         self.path, self.task = build / FILE, task
-        with FileLock(build / CREATION_LOCK):  # a file that another process has just created is empty for a moment
+        with FileLock(build / CREATION_LOCK):  # while another process creates the file, it is briefly empty
             if self.path.exists() and not self.path.stat().st_size:
                 raise self._damaged("the file is empty")
             with self._open() as database:
@@ -67,7 +67,7 @@ class Votes:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        """A connection in a transaction of its own; what it committed survives a power cut."""
+        """Open a connection with its own transaction; committed data survives a power failure."""
         database = sqlite3.connect(self.path, timeout=30, isolation_level=None)
         try:
             database.execute("PRAGMA journal_mode = WAL")
@@ -76,7 +76,7 @@ class Votes:
             yield database
             database.execute("COMMIT")
         except sqlite3.OperationalError as error:
-            raise DataError(f"{self.path} cannot be used: {error}") from None
+            raise DataError(f"cannot use {self.path}: {error}") from None
         except sqlite3.DatabaseError as error:
             raise self._damaged(str(error)) from None
         except BaseException:
@@ -89,46 +89,50 @@ class Votes:
     def _damaged(self, reason: str) -> DataError:
         build = self.path.parent
         return DataError(
-            f"{self.path} is damaged ({reason}); restore a copy of it, or remove it, take exported votes in with: "
+            f"{self.path} is damaged ({reason}); restore a backup, or delete the file, import exported votes with: "
             f"python -m data_build votes {build} --import FILE, and run: python -m data_build resolve {build} --restart"
         )
 
-    def add_person(self, name: str, passphrase: str, *, adjudicator: bool = False) -> None:
-        """Let somebody in; who is there already gets the new passphrase.
+    def add_annotator(self, name: str, passphrase: str, *, adjudicator: bool = False) -> None:
+        """Add an annotator, or replace an annotator's passphrase.
 
         Raises:
-            UsageError: The name is empty, or the passphrase short.
+            UsageError: The name is empty, or the passphrase is too short.
         """
-        if not name.strip() or len(passphrase) < MIN_PASSPHRASE:
-            raise UsageError(f"a name, and a passphrase of at least {MIN_PASSPHRASE} characters, are needed")
+        if not name.strip():
+            raise UsageError("the annotator's name is empty")
+        if len(passphrase) < MIN_PASSPHRASE:
+            raise UsageError(
+                f"the passphrase has {len(passphrase)} characters; choose one with at least {MIN_PASSPHRASE} characters"
+            )
         salt = secrets.token_bytes(16)
         with self._open() as database:
             database.execute(
                 "INSERT OR REPLACE INTO people VALUES (?, ?, ?, ?)",
-                (name, salt, _hashed(passphrase, salt), int(adjudicator)),
+                (name, salt, _hash(passphrase, salt), int(adjudicator)),
             )
 
-    def lets_in(self, name: str, passphrase: str) -> bool:
-        """Whether name and passphrase belong together."""
+    def authenticate(self, name: str, passphrase: str) -> bool:
+        """Whether the passphrase is the annotator's."""
         with self._open() as database:
-            found = database.execute("SELECT salt, hash FROM people WHERE name = ?", (name,)).fetchone()
-        salt, expected = found or (b"", b"")
-        return secrets.compare_digest(_hashed(passphrase, salt), expected)
+            row = database.execute("SELECT salt, hash FROM people WHERE name = ?", (name,)).fetchone()
+        salt, expected = row or (b"", b"")
+        return secrets.compare_digest(_hash(passphrase, salt), expected)
 
-    def people(self) -> dict[str, bool]:
-        """Everybody's name, and whether they adjudicate."""
+    def annotators(self) -> dict[str, bool]:
+        """Names of all annotators, and whether each is an adjudicator."""
         with self._open() as database:
             return {name: bool(flag) for name, flag in database.execute("SELECT name, adjudicator FROM people")}
 
-    def fill(self, rows: Iterable[Mapping[str, Any]], origin: str = "") -> int:
-        """Put rows (`id`, `text`, `text_hash`, `labels`) into the queue; votes on the same texts stay.
+    def set_queue(self, rows: Iterable[Mapping[str, Any]], origin: str = "") -> int:
+        """Replace the queue; existing votes on the same texts remain valid.
 
         Args:
-            rows: In the order in which they are read.
-            origin: Hash of what they were taken from.
+            rows: `id`, `text`, `text_hash` and `labels` of each row, in the order of annotation.
+            origin: Hash of the manifest that the rows come from.
 
         Returns:
-            Rows in the queue.
+            Number of rows in the queue.
 
         Raises:
             DataError: Two rows share an id.
@@ -137,7 +141,9 @@ class Votes:
         ids = Counter(row["id"] for row in rows)
         if repeated := [name for name, count in ids.items() if count > 1]:
             raise DataError(
-                f"{len(repeated):,} ids appear more than once among the rows to {self.task}: {repeated[0]!r}"
+                f"duplicate ids among the rows to {self.task}: {repeated[0]!r}"
+                + (f" and {len(repeated) - 1:,} more" if len(repeated) > 1 else "")
+                + "; run the earlier stages again with --restart"
             )
         content = [
             (self.task, place, row["id"], row["text"], row["text_hash"], json.dumps(row["labels"]))
@@ -146,7 +152,7 @@ class Votes:
         with self._open() as database:
             before = dict(database.execute("SELECT id, text_hash FROM queue WHERE task = ?", (self.task,)))
             changed = [row["id"] for row in rows if before.get(row["id"], row["text_hash"]) != row["text_hash"]]
-            # Who was shown the id's other text has not seen this one, nor the machine's labels of it.
+            # Annotators who were shown the previous text of an id have not seen the new one, nor its labels.
             database.executemany("DELETE FROM shown WHERE task = ? AND id = ?", [(self.task, name) for name in changed])
             database.execute("DELETE FROM queue WHERE task = ?", (self.task,))
             database.executemany("INSERT INTO queue VALUES (?, ?, ?, ?, ?, ?)", content)
@@ -154,31 +160,36 @@ class Votes:
         return len(content)
 
     def origin(self) -> str:
-        """Hash of what the queue was taken from."""
+        """Hash of the manifest that the queue comes from; empty without a queue."""
         with self._open() as database:
-            found = database.execute("SELECT origin FROM origins WHERE task = ?", (self.task,)).fetchone()
-        return found[0] if found else ""
+            row = database.execute("SELECT origin FROM origins WHERE task = ?", (self.task,)).fetchone()
+        return row[0] if row else ""
 
-    def voted(self) -> set[tuple[str, str]]:
-        """Id and text hash of every row that anybody has voted on, in the queue or not."""
+    def voted_rows(self) -> set[tuple[str, str]]:
+        """Id and text hash of each row with a vote, in the queue or not."""
         with self._open() as database:
             return set(database.execute("SELECT DISTINCT id, text_hash FROM votes WHERE task = ?", (self.task,)))
 
-    def hashes(self) -> dict[str, str]:
-        """The text hash of each row in the queue, by id."""
+    def text_hashes(self) -> dict[str, str]:
+        """Text hash of each row in the queue, by id."""
         with self._open() as database:
             return dict(database.execute("SELECT id, text_hash FROM queue WHERE task = ?", (self.task,)))
 
     def next(self, annotator: str) -> Item | None:
-        """The row that an annotator reads next: the one last shown, or the first that lacks a reader.
+        """Return and reserve the next row for an annotator; None if there is none.
 
-        A row counts those who have voted and those who were shown it within the last half hour, so that it gets five
-        readers and no more.
+        A row already shown to the annotator comes first. Votes and reservations both count towards the five annotators
+        of a row, so that no row gets more votes than needed.
         """
         now = time.time()
-        own = {"task": self.task, "annotator": annotator, "since": now - HELD, "readers": ANNOTATORS}
+        parameters = {
+            "task": self.task,
+            "annotator": annotator,
+            "since": now - RESERVATION_SECONDS,
+            "needed": ANNOTATORS,
+        }
         with self._open() as database:
-            found = database.execute(
+            row = database.execute(
                 """
                 WITH own AS (SELECT votes.* FROM votes JOIN queue USING (task, id, text_hash) WHERE task = :task)
                 SELECT queue.id, text, machine FROM queue
@@ -193,168 +204,173 @@ class Votes:
                     + (SELECT COUNT(*) FROM shown WHERE shown.task = :task AND shown.id = queue.id
                        AND since > :since AND annotator != :annotator
                        AND NOT EXISTS (SELECT 1 FROM own WHERE own.id = shown.id AND own.annotator = shown.annotator))
-                  ) < :readers
+                  ) < :needed
                 ORDER BY mine.since IS NULL, place LIMIT 1
                 """,
-                own,
+                parameters,
             ).fetchone()
-            if found is None:
+            if row is None:
                 return None
-            self._show(database, found[0], annotator, now)
-            return Item(found[0], found[1], _labels(found[2]))
+            self._reserve(database, row[0], annotator, now)
+            return Item(row[0], row[1], _labels(row[2]))
 
     def reveal(self, name: str, annotator: str) -> tuple[int, ...]:
-        """The machine's labels of a row; that they were looked at is kept with the vote."""
+        """Return the predicted labels of a row, and record that the annotator has seen them."""
         with self._open() as database:
             database.execute(
                 "UPDATE shown SET saw_machine = 1 WHERE task = ? AND id = ? AND annotator = ?",
                 (self.task, name, annotator),
             )
-            found = database.execute(
-                "SELECT machine FROM queue WHERE task = ? AND id = ?", (self.task, name)
-            ).fetchone()
-            return _labels(found[0]) if found else ()
+            row = database.execute("SELECT machine FROM queue WHERE task = ? AND id = ?", (self.task, name)).fetchone()
+            return _labels(row[0]) if row else ()
 
     def vote(self, vote: Vote) -> None:
-        """Keep a vote; a second one of the same annotator on the same row replaces the first.
+        """Store a vote, replacing an earlier one of the annotator on the row.
 
         Raises:
-            UsageError: The row is not in the queue, was not shown to this annotator, or has its readers; or no label
-                was given by one who is sure.
+            UsageError: The row is not in the queue, was not shown to the annotator, or has all its votes; or the vote
+                has neither labels nor `unsure`.
         """
         with self._open() as database:
             shown = database.execute(
                 "SELECT saw_machine FROM shown WHERE task = ? AND id = ? AND annotator = ?",
                 (self.task, vote.id, vote.annotator),
             ).fetchone()
-            self._keep(database, replace(vote, saw_machine=vote.saw_machine or bool(shown and shown[0])))
+            self._store(database, replace(vote, saw_machine=vote.saw_machine or bool(shown and shown[0])))
             if shown is None:
-                raise UsageError(f"{vote.id} was not shown to {vote.annotator}; ask for the next row")
+                raise UsageError(f"row {vote.id} was not shown to {vote.annotator}; request the next row first")
 
-    def take(self, votes: Iterable[Vote]) -> int:
-        """Take votes from elsewhere, all or none of them; one that is here already is replaced.
+    def import_votes(self, votes: Iterable[Vote]) -> int:
+        """Store all votes, or none; existing votes are replaced.
 
         Returns:
-            Votes taken.
+            Number of votes.
 
         Raises:
-            UsageError: As in `vote`; the message says which vote.
+            UsageError: As in `vote`, except that rows need not have been shown; the message names the vote.
         """
-        number = 0
+        number = 0  # without votes, the loop sets nothing
         with self._open() as database:
-            for number, vote in enumerate(votes, 1):  # how many there were is told at the end
+            for number, vote in enumerate(votes, 1):
                 try:
-                    self._keep(database, vote)
+                    self._store(database, vote)
                 except UsageError as error:
                     raise UsageError(f"vote {number}: {error}") from None
         return number
 
-    def _keep(self, database: sqlite3.Connection, vote: Vote) -> None:
-        labels = checked(vote.labels)
+    def _store(self, database: sqlite3.Connection, vote: Vote) -> None:
+        labels = check_labels(vote.labels)
         if not vote.annotator.strip():
-            raise UsageError("a vote needs its annotator's name")
+            raise UsageError("the annotator's name is empty")
         if not labels and not vote.unsure:
-            raise UsageError("choose a label (neutral is one), or say that you are unsure")
-        digest = self._expect(database, vote.id)
+            raise UsageError("no label is selected; select at least one (neutral is a label), or vote unsure")
+        text_hash = self._queued_hash(database, vote.id)
         (others,) = database.execute(
             "SELECT COUNT(*) FROM votes WHERE task = ? AND id = ? AND text_hash = ? AND annotator != ?",
-            (self.task, vote.id, digest, vote.annotator),
+            (self.task, vote.id, text_hash, vote.annotator),
         ).fetchone()
         if others >= ANNOTATORS:
-            raise UsageError(f"{vote.id} has its {ANNOTATORS} readers already")
-        said = (vote.annotator, json.dumps(labels), int(vote.unsure), int(vote.saw_machine), time.time())
+            raise UsageError(f"row {vote.id} already has {ANNOTATORS} votes; it needs no more")
+        columns = (vote.annotator, json.dumps(labels), int(vote.unsure), int(vote.saw_machine), time.time())
         database.execute(
-            "INSERT OR REPLACE INTO votes VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (self.task, vote.id, digest, *said)
+            "INSERT OR REPLACE INTO votes VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (self.task, vote.id, text_hash, *columns)
         )
 
-    def _show(self, database: sqlite3.Connection, name: str, annotator: str, now: float) -> None:
+    def _reserve(self, database: sqlite3.Connection, name: str, annotator: str, now: float) -> None:
         database.execute(
             "INSERT INTO shown VALUES (?, ?, ?, ?, 0) ON CONFLICT DO UPDATE SET since = excluded.since",
             (self.task, name, annotator, now),
         )
 
     def undo(self, annotator: str) -> Item | None:
-        """Take back an annotator's last vote, and show the row again; None where there is none to take back."""
+        """Delete an annotator's last vote and return its row; None without a vote to undo."""
         with self._open() as database:
-            found = database.execute(
+            row = database.execute(
                 "SELECT id, text, machine, text_hash FROM votes JOIN queue USING (task, id, text_hash) WHERE task = ? "
                 "AND annotator = ? AND (id, text_hash) NOT IN (SELECT id, text_hash FROM decisions WHERE task = ?) "
                 "ORDER BY at DESC LIMIT 1",
                 (self.task, annotator, self.task),
             ).fetchone()
-            if found is None:
+            if row is None:
                 return None
-            database.execute(  # of this text alone: the id may have had another one
+            database.execute(  # votes on an earlier text of the same id stay
                 "DELETE FROM votes WHERE task = ? AND id = ? AND text_hash = ? AND annotator = ?",
-                (self.task, found[0], found[3], annotator),
+                (self.task, row[0], row[3], annotator),
             )
-            self._show(database, found[0], annotator, time.time())
-            return Item(found[0], found[1], _labels(found[2]))
+            self._reserve(database, row[0], annotator, time.time())
+            return Item(row[0], row[1], _labels(row[2]))
 
     def progress(self, annotator: str) -> dict[str, int]:
-        """How many rows there are, how many have all their votes, and one's own votes."""
+        """Number of rows, of rows with all votes (`voted`), and of the annotator's votes (`mine`)."""
         with self._open() as database:
             rows, voted, own = database.execute(
                 """
                 SELECT (SELECT COUNT(*) FROM queue WHERE task = :task),
                   (SELECT COUNT(*) FROM (SELECT id FROM votes JOIN queue USING (task, id, text_hash) WHERE task = :task
-                    GROUP BY id HAVING COUNT(*) >= :readers)),
+                    GROUP BY id HAVING COUNT(*) >= :needed)),
                   (SELECT COUNT(*) FROM votes JOIN queue USING (task, id, text_hash)
                     WHERE task = :task AND annotator = :annotator)
                 """,
-                {"task": self.task, "annotator": annotator, "readers": ANNOTATORS},
+                {"task": self.task, "annotator": annotator, "needed": ANNOTATORS},
             ).fetchone()
         return {"rows": rows, "voted": voted, "mine": own}
 
     def next_tie(self, adjudicator: str) -> Item | None:
-        """The first row without an outcome that the adjudicator has not voted on, with what was voted."""
-        own = {vote.id for vote in self.all() if vote.annotator == adjudicator}
-        waiting = {name: result for name, result in self.results().items() if result.resolution == "open"}
+        """Return the first open row that the adjudicator has not voted on, with its vote counts."""
+        own = {vote.id for vote in self.all_votes() if vote.annotator == adjudicator}
+        ties = {name: result for name, result in self.results().items() if result.resolution == "open"}
         with self._open() as database:
             for name, text, machine in database.execute(
                 "SELECT id, text, machine FROM queue WHERE task = ? ORDER BY place", (self.task,)
             ):
-                if name in waiting and name not in own:
-                    return Item(name, text, _labels(machine), waiting[name].counts)
+                if name in ties and name not in own:
+                    return Item(name, text, _labels(machine), ties[name].counts)
         return None
 
     def decide(self, name: str, adjudicator: str, labels: Sequence[int]) -> None:
-        """Settle a row; without labels it is thrown out.
+        """Store the adjudicator's labels of an open row; without labels the row is discarded.
 
         Raises:
-            UsageError: There is no such row, the name is no adjudicator's, or nothing is to be settled.
+            UsageError: The row is unknown or not open, or the annotator is not an adjudicator.
         """
-        given = checked(labels)
-        if not self.people().get(adjudicator):
-            raise UsageError(f"{adjudicator} is no adjudicator")
-        result = self.results().get(name)
-        if result is None or result.resolution != "open":
-            raise UsageError(f"{name} waits for no adjudicator")
-        with self._open() as database:
-            made = database.execute(
-                "INSERT OR IGNORE INTO decisions VALUES (?, ?, ?, ?, ?, ?)",
-                (self.task, name, self._expect(database, name), adjudicator, json.dumps(given), time.time()),
+        numbers = check_labels(labels)
+        if not self.annotators().get(adjudicator):
+            raise UsageError(
+                f"{adjudicator} is not an adjudicator; add one with: "
+                f"python -m data_build annotator {self.path.parent} NAME --adjudicator"
             )
-            if not made.rowcount:  # another adjudicator was faster
-                raise UsageError(f"{name} waits for no adjudicator")
-
-    def all(self) -> list[Vote]:
-        """All votes on rows of the queue, in a fixed order."""
+        result = self.results().get(name)
+        not_open = UsageError(f"row {name} has no tie to settle; choose another row")
+        if result is None or result.resolution != "open":
+            raise not_open
         with self._open() as database:
-            found = database.execute(
+            inserted = database.execute(
+                "INSERT OR IGNORE INTO decisions VALUES (?, ?, ?, ?, ?, ?)",
+                (self.task, name, self._queued_hash(database, name), adjudicator, json.dumps(numbers), time.time()),
+            )
+            if not inserted.rowcount:  # another adjudicator decided in the meantime
+                raise not_open
+
+    def all_votes(self) -> list[Vote]:
+        """All votes on rows in the queue, in queue order and by annotator."""
+        with self._open() as database:
+            rows = database.execute(
                 "SELECT id, annotator, labels, unsure, saw_machine FROM votes JOIN queue USING (task, id, text_hash) "
                 "WHERE task = ? ORDER BY place, annotator",
                 (self.task,),
             )
-            return [Vote(name, who, _labels(labels), bool(un), bool(saw)) for name, who, labels, un, saw in found]
+            return [
+                Vote(name, annotator, _labels(labels), bool(unsure), bool(saw_machine))
+                for name, annotator, labels, unsure, saw_machine in rows
+            ]
 
     def results(self) -> dict[str, Result]:
-        """What came of each row that all its annotators have read, by id."""
+        """Outcome of each row with all its votes, by id."""
         by_row: dict[str, list[Vote]] = {}
-        for vote in self.all():
+        for vote in self.all_votes():
             by_row.setdefault(vote.id, []).append(vote)
         with self._open() as database:
-            decided = {
+            decisions = {
                 name: _labels(labels)
                 for name, labels in database.execute(
                     "SELECT id, labels FROM decisions JOIN queue USING (task, id, text_hash) WHERE task = ?",
@@ -362,32 +378,36 @@ class Votes:
                 )
             }
         return {
-            name: Result(decided[name], counts_of(held), "adjudicated") if name in decided else majority(held)
-            for name, held in by_row.items()
-            if len(held) >= ANNOTATORS
+            name: Result(decisions[name], counts_of(votes), "adjudicated") if name in decisions else majority(votes)
+            for name, votes in by_row.items()
+            if len(votes) >= ANNOTATORS
         }
 
-    def machine(self) -> dict[str, tuple[int, ...]]:
-        """The labels that the rows of the queue carried before anybody read them, by id."""
+    def predicted_labels(self) -> dict[str, tuple[int, ...]]:
+        """Labels of the queued rows before the review, by id."""
         with self._open() as database:
-            found = database.execute("SELECT id, machine FROM queue WHERE task = ? ORDER BY place", (self.task,))
-            return {name: _labels(labels) for name, labels in found}
+            rows = database.execute("SELECT id, machine FROM queue WHERE task = ? ORDER BY place", (self.task,))
+            return {name: _labels(labels) for name, labels in rows}
 
-    def _expect(self, database: sqlite3.Connection, name: str) -> str:
-        """The text hash of a row in the queue."""
-        found = database.execute("SELECT text_hash FROM queue WHERE task = ? AND id = ?", (self.task, name)).fetchone()
-        if found is None:
-            raise UsageError(f"{name} is not among the rows to {self.task}")
-        return str(found[0])
+    def _queued_hash(self, database: sqlite3.Connection, name: str) -> str:
+        """Text hash of a row in the queue.
+
+        Raises:
+            UsageError: The row is not in the queue.
+        """
+        row = database.execute("SELECT text_hash FROM queue WHERE task = ? AND id = ?", (self.task, name)).fetchone()
+        if row is None:
+            raise UsageError(f"unknown row {name}: it is not in the {self.task} queue; use the id of a queued row")
+        return str(row[0])
 
 
 def _labels(cell: Any) -> tuple[int, ...]:
-    """Label numbers of a cell; `sqlite3.DataError` where it holds none, as for a damaged page."""
+    """Label numbers of a database cell; `sqlite3.DataError` if the cell is damaged."""
     try:
-        return tuple(checked(json.loads(cell)))
+        return tuple(check_labels(json.loads(cell)))
     except (TypeError, ValueError, UsageError):
-        raise sqlite3.DataError(f"labels is {cell!r}") from None
+        raise sqlite3.DataError(f"invalid labels: {cell!r}") from None
 
 
-def _hashed(passphrase: str, salt: bytes) -> bytes:
+def _hash(passphrase: str, salt: bytes) -> bytes:
     return hashlib.scrypt(passphrase.encode(), salt=salt, n=2**14, r=8, p=1)

@@ -1,1 +1,1 @@
-"""The commands of `python -m data_build`."""
+"""Commands of `python -m data_build`."""

@@ -1,25 +1,42 @@
-"""What the commands of the data build share: the application, progress output, and common options."""
+"""Typer application, progress output and options shared by the data set commands."""
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+
+INPUT, OUTPUT, MODEL, ADVANCED = "Input", "Output", "Model", "Advanced"
+"""Panels of options in `--help`."""
+
+
+class Commands(TyperGroup):
+    """Commands with rich `--help` panels; usage errors stay plain, one `Error: …` line each."""
+
+    def __init__(self, **settings: Any) -> None:
+        """Create the group; each command keeps the markup mode of the application."""
+        super().__init__(**{**settings, "rich_markup_mode": None})
+
 
 app = typer.Typer(
-    help="Build and publish the data set: `python -m data_build STAGE --help`.",
+    cls=Commands,
+    help="Build, review and publish the data set.\n\nExample: python -m data_build goemotions data/build",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
 )
-Build = Annotated[Path, typer.Argument(help="Build folder; every stage has a folder of its own in it.")]
-Restart = Annotated[bool, typer.Option("--restart", help="Forget what an earlier run of this stage wrote.")]
-Limit = Annotated[int | None, typer.Option(help="Rows to take; all of them if left out.", min=1)]
+Build = Annotated[Path, typer.Argument(help="Build folder: each stage writes to its own subfolder")]
+Restart = Annotated[
+    bool,
+    typer.Option("--restart", help="Discard the output of an earlier run", rich_help_panel=ADVANCED),
+]
+Limit = Annotated[int | None, typer.Option(help="Rows to read; default: all", min=1, rich_help_panel=INPUT)]
+Seed = Annotated[int, typer.Option(help="Random seed", rich_help_panel=ADVANCED)]
 TEACHER = "SamLowe/roberta-base-go_emotions"
-Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")]
 
 
-def say(line: str) -> None:
-    """Print a line of progress to standard error."""
-    print(line, file=sys.stderr, flush=True)
+def log(message: str) -> None:
+    """Print a progress message to standard error."""
+    print(message, file=sys.stderr, flush=True)

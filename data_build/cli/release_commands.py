@@ -1,109 +1,157 @@
-"""Commands that choose the rows and publish them: balance, report, figures, publish, hydrate."""
+"""Commands that select rows and publish them: balance, report, figures, publish, hydrate."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from data_build.cli.commands import Build, Limit, Restart, Revision, app, say
+from data_build.cli.commands import ADVANCED, INPUT, OUTPUT, Build, Limit, Restart, Seed, app, log
 
 
 @app.command()
 def balance(
     build: Build,
-    target: Annotated[
-        int | None, typer.Option(help="Rows per label; the largest that every label reaches if left out.")
-    ] = None,
-    ratio: Annotated[float, typer.Option(help="Most frequent label for each row of the rarest, at most.")] = 1.5,
     limit: Limit = None,
-    seed: Annotated[int, typer.Option(help="Random seed")] = 0,
+    target: Annotated[
+        int | None,
+        typer.Option(help="Rows per label; default: the most that every label reaches", rich_help_panel=OUTPUT),
+    ] = None,
+    ratio: Annotated[
+        float, typer.Option(help="Maximum ratio of the most frequent to the rarest label", rich_help_panel=OUTPUT)
+    ] = 1.5,
+    seed: Seed = 0,
     restart: Restart = False,
 ) -> None:
-    """Choose rows so that the labels' counts are even."""
+    """Select training rows with an even label distribution.
+
+    Example: python -m data_build balance data/build --target 480
+    """
     from data_build.stages import balance as stage
 
-    stage.run(build, say, target=target, ratio=ratio, limit=limit, seed=seed, restart=restart)
+    stage.run(build, log, target=target, ratio=ratio, limit=limit, seed=seed, restart=restart)
 
 
 @app.command()
 def report(
     build: Build,
-    results: Annotated[Path, typer.Option(help="Results file to write.")] = Path("results/dataset.json"),
-    document: Annotated[Path, typer.Option(help="Document to write, its figures beside it.")] = Path("docs/dataset.md"),
+    results: Annotated[Path, typer.Option(help="Results file (JSON)", rich_help_panel=OUTPUT)] = Path(
+        "results/dataset.json"
+    ),
+    document: Annotated[
+        Path, typer.Option(help="Markdown document; figures go to figures/dataset/ beside it", rich_help_panel=OUTPUT)
+    ] = Path("docs/dataset.md"),
     generated: Annotated[
-        Path | None, typer.Option(help="Parquet file to write with the verified generated rows, for generate --rows.")
+        Path | None,
+        typer.Option(help="Parquet file for the verified generated rows (see generate --rows)", rich_help_panel=OUTPUT),
     ] = None,
 ) -> None:
-    """Write the results file, the figures and the document of a build.
+    """Write the results file, figures and document of a build.
 
     Without the build folder, the document is written again from the results file alone.
+
+    Example: python -m data_build report data/build --results dataset.json --document dataset.md
     """
     from data_build.publishing import report as stage
 
-    stage.run(build, say, results, document, generated)
+    stage.run(build, log, results, document, generated)
 
 
 @app.command()
 def figures(
     build: Build,
-    out: Annotated[Path, typer.Option(help="Folder to write the pictures into.")] = Path("docs/figures/dataset"),
+    out: Annotated[Path, typer.Option(help="Folder for the PNG files", rich_help_panel=OUTPUT)] = Path(
+        "docs/figures/dataset"
+    ),
 ) -> None:
-    """Draw the figures of the balanced rows alone."""
+    """Draw the figures of the balanced rows.
+
+    Example: python -m data_build figures data/build --out figures
+    """
     from data_build.publishing import report as stage
 
     stage.draw(build, out)
-    say(f"{out}: labels.png, words.png and co-occurrence.png written")
+    log(f"{out}: labels.png, words.png and co-occurrence.png written")
 
 
 @app.command()
 def publish(
     build: Build,
-    repo: Annotated[str, typer.Argument(help="Hub data set, namespace/name; created if there is none.")],
+    repo: Annotated[str, typer.Argument(help="Hub data set, namespace/name; created if missing")],
     include_tweets: Annotated[
-        bool, typer.Option("--include-tweets", help="Ship the texts of tweets too; they stay in the Hub's history.")
+        bool,
+        typer.Option(
+            "--include-tweets", help="Publish the tweets' texts; Hub history keeps them", rich_help_panel=INPUT
+        ),
     ] = False,
+    private: Annotated[
+        bool | None,
+        typer.Option(help="Visibility of a new repository; default: the account's", rich_help_panel=OUTPUT),
+    ] = None,
+    revision: Annotated[
+        str | None, typer.Option(help="Branch; created if missing; default: main", rich_help_panel=OUTPUT)
+    ] = None,
+    create_pr: Annotated[bool, typer.Option("--create-pr", help="Open a pull request", rich_help_panel=OUTPUT)] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write the files to this folder and skip the upload", rich_help_panel=OUTPUT),
+    ] = None,
     drop_balanced: Annotated[
-        bool, typer.Option("--drop-balanced", help="Let go of a published configuration that the build lacks.")
+        bool,
+        typer.Option(
+            "--drop-balanced",
+            help="Delete the published configuration balanced if the build has none",
+            rich_help_panel=ADVANCED,
+        ),
     ] = False,
-    private: Annotated[bool | None, typer.Option(help="Whether a new repository is private.")] = None,
-    revision: Annotated[str | None, typer.Option(help="Branch; created if there is none.")] = None,
-    create_pr: Annotated[bool, typer.Option("--create-pr", help="Open a pull request instead.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Write what would be uploaded here, and upload nothing.")] = None,
 ) -> None:
-    """Upload the data set to the Hub in one commit; the token is HF_TOKEN's or the one of `hf auth login`."""
+    """Upload the data set to the Hub.
+
+    Example: python -m data_build publish data/build OWNER/NAME
+
+    Log in first: run hf auth login, or set HF_TOKEN.
+    """
     from data_build.publishing import publish as stage
     from evenmood.model.model_folder import whole_folder
 
     if out is not None:
         with whole_folder(out) as work:
-            stage.prepare(build, work, repo, say, include_tweets=include_tweets)
-        say(f"{out}: nothing was uploaded")
+            stage.prepare(build, work, repo, log, include_tweets=include_tweets)
+        log(f"{out}: written; nothing was uploaded")
         return
-    made = stage.publish(
+    upload = stage.publish(
         build,
         repo,
-        say,
+        log,
         include_tweets=include_tweets,
         drop_balanced=drop_balanced,
         private=private,
         revision=revision,
         create_pr=create_pr,
     )
-    if not made.changed:
-        say(f"nothing has changed since commit {made.commit[:8]}: no new one was made")
-    print(made.url)
+    if not upload.changed:
+        log(f"no changes since commit {upload.commit[:8]}: no new commit")
+    print(upload.url)
 
 
 @app.command()
 def hydrate(
-    source: Annotated[str, typer.Argument(help="Published data set: Hub id, or a folder of the same layout.")],
-    tweets: Annotated[Path, typer.Option(help="Your copy of Sentiment140, as CSV.")],
-    out: Annotated[Path, typer.Option(help="Folder to write; python -m train fit --data reads it.")],
-    config: Annotated[str, typer.Option(help="Configuration of the data set.")] = "balanced",
-    revision: Revision = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what lies at --out.")] = False,
+    source: Annotated[str, typer.Argument(help="Published data set: Hub id, or a folder of the same layout")],
+    tweets: Annotated[Path, typer.Option(help="Your copy of Sentiment140 (CSV)", rich_help_panel=INPUT)],
+    out: Annotated[Path, typer.Option(help="Output folder, for train fit --data", rich_help_panel=OUTPUT)],
+    config: Annotated[str, typer.Option(help="Configuration of the data set", rich_help_panel=INPUT)] = "balanced",
+    revision: Annotated[
+        str | None, typer.Option(help="Branch, tag or commit on the Hub; default: main", rich_help_panel=INPUT)
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Overwrite an existing --out", rich_help_panel=OUTPUT)
+    ] = False,
 ) -> None:
-    """Join withheld texts of tweets from your own copy of Sentiment140."""
-    from data_build.publishing.hydrate import hydrate as join
+    """Fill in the texts of withheld tweets.
 
-    join(source, tweets, out, say, configuration=config, revision=revision, overwrite=overwrite)
+    Example: python -m data_build hydrate OWNER/NAME --tweets tweets.csv --out data/balanced
+
+    The texts come from your own copy of Sentiment140.
+    """
+    from data_build.publishing.hydrate import hydrate as fill_in
+
+    fill_in(source, tweets, out, log, configuration=config, revision=revision, overwrite=overwrite)

@@ -1,40 +1,58 @@
-"""Commands of the review: annotator, review, audit, votes, resolve."""
+"""Commands of the human review: annotator, review, audit, votes, resolve."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from data_build.cli.commands import Build, Limit, Restart, app, say
+from data_build.cli.commands import ADVANCED, INPUT, OUTPUT, Build, Limit, Restart, Seed, app, log
 
-Task = Annotated[Literal["review", "audit"], typer.Option(help="Which votes.")]
-Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for other machines too.")]
-Port = Annotated[int | None, typer.Option(help="Port to listen on; a free one from 7860 on if left out.")]
-Seed = Annotated[int, typer.Option(help="Random seed")]
+Task = Annotated[Literal["review", "audit"], typer.Option(help="Task that the votes belong to", rich_help_panel=INPUT)]
+Host = Annotated[
+    str, typer.Option(help="Address to listen on; 0.0.0.0 accepts other machines", rich_help_panel=ADVANCED)
+]
+Port = Annotated[
+    int | None, typer.Option(help="Port to listen on; default: the first free one from 7860", rich_help_panel=ADVANCED)
+]
 
 
 @app.command()
 def annotator(
     build: Build,
-    name: Annotated[str, typer.Argument(help="Annotator to let in; one who is there gets the new passphrase.")],
+    name: Annotated[str, typer.Argument(help="Name of the annotator")],
     passphrase: Annotated[
         str,
-        typer.Option(prompt=True, confirmation_prompt=True, hide_input=True, envvar="EVENMOOD_PASSPHRASE"),
+        typer.Option(
+            prompt=True,
+            confirmation_prompt=True,
+            hide_input=True,
+            envvar="EVENMOOD_PASSPHRASE",
+            help="At least 8 characters",
+        ),
     ],
-    adjudicator: Annotated[bool, typer.Option("--adjudicator", help="May settle ties.")] = False,
+    adjudicator: Annotated[bool, typer.Option("--adjudicator", help="Allow this annotator to settle ties")] = False,
 ) -> None:
-    """Let somebody into the app of the stages review and audit."""
+    """Add an annotator, or change an annotator's passphrase.
+
+    Example: python -m data_build annotator data/build ada
+    """
     from data_build.annotation.votes import Votes
 
-    people = Votes(build, "review")
-    adjudicator = adjudicator or people.people().get(name.strip(), False)
-    people.add_person(name.strip(), passphrase, adjudicator=adjudicator)
-    say(f"{name.strip()} may come in" + (" and settle ties" if adjudicator else ""))
+    name = name.strip()
+    votes = Votes(build, "review")
+    adjudicator = adjudicator or votes.annotators().get(name, False)
+    votes.add_annotator(name, passphrase, adjudicator=adjudicator)
+    log(f"{name} can log in" + (" and settle ties" if adjudicator else ""))
 
 
 @app.command()
 def review(build: Build, limit: Limit = None, host: Host = "127.0.0.1", port: Port = None, seed: Seed = 0) -> None:
-    """Open the app in which five annotators read the verified rows."""
+    """Open the annotation app for the review.
+
+    Example: python -m data_build review data/build --limit 2000
+
+    Five annotators label each verified row.
+    """
     from data_build.annotation import annotate
     from data_build.stages import review as stage
 
@@ -44,12 +62,17 @@ def review(build: Build, limit: Limit = None, host: Host = "127.0.0.1", port: Po
 @app.command()
 def audit(
     build: Build,
-    rows: Annotated[int, typer.Option(help="Rows to draw.", min=1)] = 1_000,
+    rows: Annotated[int, typer.Option(help="Random rows to check", min=1, rich_help_panel=INPUT)] = 1_000,
     host: Host = "127.0.0.1",
     port: Port = None,
     seed: Seed = 0,
 ) -> None:
-    """Open the app in which annotators check random rows of the balanced set."""
+    """Open the annotation app for the audit.
+
+    Example: python -m data_build audit data/build --rows 1000
+
+    Annotators check random rows of the balanced set.
+    """
     from data_build.annotation import annotate
     from data_build.stages import review as stage
 
@@ -60,28 +83,40 @@ def audit(
 def votes(
     build: Build,
     task: Task = "review",
-    take: Annotated[Path | None, typer.Option("--import", help="Take the votes of a CSV or Parquet file in.")] = None,
-    export: Annotated[Path | None, typer.Option(help="Write all votes as CSV or Parquet.")] = None,
+    import_file: Annotated[
+        Path | None, typer.Option("--import", help="Import votes from a CSV or Parquet file", rich_help_panel=INPUT)
+    ] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Write all votes to a CSV or Parquet file", rich_help_panel=OUTPUT)
+    ] = None,
 ) -> None:
-    """Say how far annotators agree; take votes in, or write them out."""
+    """Print inter-annotator agreement; import or export votes.
+
+    Example: python -m data_build votes data/build --export votes.csv
+    """
     import json
 
     from data_build.annotation import agreement
     from data_build.annotation.votes import Votes
     from data_build.stages import review as stage
 
-    if take is not None:
-        say(f"{take}: {stage.take(build, task, take):,} votes taken")
+    if import_file is not None:
+        log(f"{import_file}: {stage.import_votes(build, task, import_file):,} votes imported")
     if export is not None:
-        say(f"{export}: {stage.export(build, task, export):,} votes written")
-    figures = agreement.measure(Votes(build, task).all())
+        log(f"{export}: {stage.export_votes(build, task, export):,} votes written")
+    figures = agreement.measure(Votes(build, task).all_votes())
     figures |= {"audit": stage.audited(build)} if task == "audit" else {}
     print(json.dumps(figures, indent=1, ensure_ascii=False))
 
 
 @app.command()
 def resolve(build: Build, restart: Restart = False) -> None:
-    """Give the reviewed rows the labels of the majority, or the adjudicator's."""
+    """Label the reviewed rows by majority vote.
+
+    Example: python -m data_build resolve data/build
+
+    Ties wait for an adjudicator's decision.
+    """
     from data_build.stages import review as stage
 
-    stage.resolve(build, say, restart=restart)
+    stage.resolve(build, log, restart=restart)

@@ -1,56 +1,75 @@
-"""Commands of the sources and gates: goemotions to verify."""
+"""Commands that read, label, generate and verify rows: goemotions to verify."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from data_build.cli.commands import TEACHER, Build, Limit, Restart, app, say
+from data_build.cli.commands import ADVANCED, INPUT, MODEL, OUTPUT, TEACHER, Build, Limit, Restart, Seed, app, log
 from evenmood.data.splits import GOEMOTIONS
 
 
 @app.command()
 def goemotions(
     build: Build,
-    data: Annotated[str, typer.Option(help="Hub id, folder of TSV files, or folder of Parquet files.")] = GOEMOTIONS,
-    any_size: Annotated[bool, typer.Option("--any-size", help="Take a data set of other sizes.")] = False,
+    data: Annotated[
+        str, typer.Option(help="Hub id, folder of TSV files, or folder of Parquet files", rich_help_panel=INPUT)
+    ] = GOEMOTIONS,
+    any_size: Annotated[
+        bool,
+        typer.Option("--any-size", help="Accept splits that differ in size from GoEmotions", rich_help_panel=INPUT),
+    ] = False,
     limit: Limit = None,
     restart: Restart = False,
 ) -> None:
-    """Read GoEmotions' official split, check it, and keep it as it is."""
+    """Import the official GoEmotions splits unchanged.
+
+    Example: python -m data_build goemotions data/build
+    """
     from data_build.stages import goemotions as stage
 
-    stage.run(build, say, data, any_size=any_size, limit=limit, restart=restart)
+    stage.run(build, log, data, any_size=any_size, limit=limit, restart=restart)
 
 
 @app.command()
 def sentiment140(
     build: Build,
     tweets: Annotated[
-        str, typer.Option(help="CSV file (six columns without a header, or a header with text), or Hub id.")
+        str,
+        typer.Option(help="CSV file (six columns, or a header with text), or Hub id", rich_help_panel=INPUT),
     ] = "stanfordnlp/sentiment140",
     limit: Limit = None,
-    min_words: Annotated[int, typer.Option(help="Words that a cleaned text must have at least.")] = 3,
-    max_words: Annotated[int, typer.Option(help="Words that it may have at the most.")] = 60,
+    min_words: Annotated[int, typer.Option(help="Minimum words of a cleaned tweet", rich_help_panel=ADVANCED)] = 3,
+    max_words: Annotated[int, typer.Option(help="Maximum words of a cleaned tweet", rich_help_panel=ADVANCED)] = 60,
     restart: Restart = False,
 ) -> None:
-    """Read Sentiment140's tweets: cleaned, in English, each text once."""
+    """Import cleaned, deduplicated tweets.
+
+    Example: python -m data_build sentiment140 data/build --tweets tweets.csv
+    """
     from data_build.stages import sentiment140 as stage
 
-    stage.run(build, say, tweets, limit=limit, min_words=min_words, max_words=max_words, restart=restart)
+    stage.run(build, log, tweets, limit=limit, min_words=min_words, max_words=max_words, restart=restart)
 
 
 @app.command()
 def feedback(
     build: Build,
-    rows: Annotated[str, typer.Option(help="Folder where the demo keeps feedback, or the Hub data set it goes to.")],
+    rows: Annotated[
+        str, typer.Option(help="Feedback folder of the demo, or Hub data set it uploads to", rich_help_panel=INPUT)
+    ],
     limit: Limit = None,
     restart: Restart = False,
 ) -> None:
-    """Import feedback that demo visitors agreed to share; verify keeps only the labels the teacher confirms."""
+    """Import feedback that demo visitors agreed to share.
+
+    Example: python -m data_build feedback data/build --rows OWNER/FEEDBACK
+
+    The stage verify keeps only the labels that the teacher confirms.
+    """
     from data_build.stages import feedback as stage
 
-    stage.run(build, say, rows, limit=limit, restart=restart)
+    stage.run(build, log, rows, limit=limit, restart=restart)
 
 
 @app.command()
@@ -58,60 +77,91 @@ def written(
     build: Build,
     rows: Annotated[
         Path | None,
-        typer.Option(help="Parquet file of texts and labels; the texts written for this project if left out."),
+        typer.Option(help="Parquet file of texts and labels; default: the included texts", rich_help_panel=INPUT),
     ] = None,
     extra: Annotated[
-        str | None, typer.Option(help="Data set of the same kind to add: Hub id, for instance alex-shvets/EmoPillars.")
+        str | None,
+        typer.Option(help="Hub id of a similar data set to add, e.g. alex-shvets/EmoPillars", rich_help_panel=INPUT),
     ] = None,
-    text_column: Annotated[str, typer.Option(help="Column of its texts.")] = "text",
-    label_column: Annotated[str, typer.Option(help="Column of its labels.")] = "labels",
+    text_column: Annotated[str, typer.Option(help="Text column of --extra", rich_help_panel=INPUT)] = "text",
+    label_column: Annotated[str, typer.Option(help="Label column of --extra", rich_help_panel=INPUT)] = "labels",
     limit: Limit = None,
     restart: Restart = False,
 ) -> None:
-    """Take everyday texts that language models wrote and annotated for the 28 labels."""
+    """Import texts that language models wrote.
+
+    Example: python -m data_build written data/build
+    """
     from data_build.stages import written as stage
 
-    more = stage.Extra(extra, text_column, label_column) if extra else None
-    stage.run(build, say, rows or stage.ROWS, extra=more, limit=limit, restart=restart)
+    data_set = stage.Extra(extra, text_column, label_column) if extra else None
+    stage.run(build, log, rows or stage.ROWS, extra=data_set, limit=limit, restart=restart)
 
 
 @app.command("resolve-written")
 def resolve_written(
-    texts: Annotated[list[Path], typer.Argument(help="JSON Lines of text, labels (main one first), domain, writer.")],
-    votes: Annotated[Path, typer.Option(help="Votes of annotators on some of them: id, annotator, labels, sample.")],
-    data: Annotated[str, typer.Option(help="Data set whose validation texts the control is drawn from.")] = GOEMOTIONS,
+    texts: Annotated[
+        list[Path], typer.Argument(help="JSON Lines files: text, labels (main label first), domain, writer")
+    ],
+    votes: Annotated[Path, typer.Option(help="Votes (Parquet): id, annotator, labels, sample", rich_help_panel=INPUT)],
+    data: Annotated[
+        str, typer.Option(help="Data set of held-out texts and of the control sample", rich_help_panel=INPUT)
+    ] = GOEMOTIONS,
     audit: Annotated[
-        Path | None, typer.Option(help="Audit of random texts, Parquet: id, reasonable (true or false).")
+        Path | None,
+        typer.Option(help="Audit (Parquet): id, reasonable (true or false)", rich_help_panel=INPUT),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Parquet file to write.")] = Path("data_build/written/train.parquet"),
-    results: Annotated[Path, typer.Option(help="Results file to write.")] = Path("results/written.json"),
+    out: Annotated[Path, typer.Option(help="Parquet file to write", rich_help_panel=OUTPUT)] = Path(
+        "data_build/written/train.parquet"
+    ),
+    results: Annotated[Path, typer.Option(help="Results file (JSON)", rich_help_panel=OUTPUT)] = Path(
+        "results/written.json"
+    ),
 ) -> None:
-    """Drop written texts that repeat others, and give those that were annotated the majority's labels."""
+    """Resolve annotator votes on written texts.
+
+    Example: python -m data_build resolve-written texts.jsonl --votes votes.parquet
+
+    Texts are deduplicated; annotated ones get the labels of the majority.
+    """
     from data_build.written.written_votes import resolve as write
 
-    write(texts, votes, data, out, results, say, audit)
+    write(texts, votes, data, out, results, log, audit)
 
 
 @app.command()
 def relabel(
     build: Build,
-    teacher: Annotated[str, typer.Option(help="Folder or Hub id of a classifier with the 28 labels.")] = TEACHER,
-    engine: Annotated[Literal["local", "ray"], typer.Option(help="This process, or a Ray cluster.")] = "local",
-    ray_address: Annotated[
-        str | None, typer.Option(help="Cluster for --engine ray; this machine alone if left out.")
-    ] = None,
-    runtime: Annotated[Literal["torch", "onnx"], typer.Option(help="What runs the teacher.")] = "torch",
-    batch_size: Annotated[int, typer.Option(help="Texts of similar length that the teacher reads at a time.")] = 64,
     limit: Limit = None,
-    evaluate: Annotated[bool, typer.Option("--evaluate", help="Measure the teacher on validation and test.")] = False,
+    teacher: Annotated[
+        str, typer.Option(help="Folder or Hub id of a classifier with the 28 labels", rich_help_panel=MODEL)
+    ] = TEACHER,
+    runtime: Annotated[
+        Literal["torch", "onnx"], typer.Option(help="Runtime of the teacher", rich_help_panel=MODEL)
+    ] = "torch",
+    batch_size: Annotated[int, typer.Option(help="Texts per batch", rich_help_panel=MODEL)] = 64,
+    evaluate: Annotated[
+        bool,
+        typer.Option("--evaluate", help="Measure the teacher on validation and test", rich_help_panel=OUTPUT),
+    ] = False,
+    engine: Annotated[
+        Literal["local", "ray"], typer.Option(help="This process, or a Ray cluster", rich_help_panel=ADVANCED)
+    ] = "local",
+    ray_address: Annotated[
+        str | None,
+        typer.Option(help="Cluster address for --engine ray; default: this machine", rich_help_panel=ADVANCED),
+    ] = None,
     restart: Restart = False,
 ) -> None:
-    """Ask the teacher for the 28 probabilities of every tweet and every official training text."""
+    """Compute the teacher's label probabilities.
+
+    Example: python -m data_build relabel data/build --evaluate
+    """
     from data_build.stages import relabel as stage
 
     stage.run(
         build,
-        say,
+        log,
         teacher,
         engine=engine,
         ray_address=ray_address,
@@ -126,60 +176,91 @@ def relabel(
 @app.command()
 def generate(
     build: Build,
-    model: Annotated[str, typer.Option(help="The endpoint's name of the model.")] = "gpt-4o-mini",
-    base_url: Annotated[str | None, typer.Option(help="Endpoint; OpenAI's own if left out.")] = None,
+    rows: Annotated[
+        Path | None,
+        typer.Option(help="Import generated rows from this Parquet file; send no requests", rich_help_panel=INPUT),
+    ] = None,
+    model: Annotated[str, typer.Option(help="Model name at the endpoint", rich_help_panel=MODEL)] = "gpt-4o-mini",
+    base_url: Annotated[
+        str | None, typer.Option(help="Base URL of the endpoint; default: OpenAI", rich_help_panel=MODEL)
+    ] = None,
     mode: Annotated[
         Literal["structured", "lines"],
-        typer.Option(help="A chat that answers in JSON, or a completion, a text a line."),
+        typer.Option(help="Chat with JSON answers, or completion with one text per line", rich_help_panel=MODEL),
     ] = "structured",
+    samples: Annotated[int, typer.Option(help="Texts to request", min=1, rich_help_panel=OUTPUT)] = 20_000,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            help="Trial: request only the first texts, or import only the first --rows; default: all",
+            min=1,
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    round_number: Annotated[
+        int, typer.Option("--round", help="Number of the round; each adds rows", min=1, rich_help_panel=OUTPUT)
+    ] = 1,
+    for_shortfall: Annotated[
+        bool,
+        typer.Option(
+            "--for-shortfall",
+            help="Request the rows that each label lacks according to balance",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
+    prices: Annotated[
+        tuple[float, float],
+        typer.Option(
+            help="Price per million prompt tokens and per million completion tokens",
+            min=0,
+            rich_help_panel="Cost",
+        ),
+    ] = (0, 0),
+    max_cost: Annotated[
+        float | None, typer.Option(help="Budget; requires --prices; default: unlimited", rich_help_panel="Cost")
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show the first prompts and the estimated cost", rich_help_panel="Cost"),
+    ] = False,
+    as_batch: Annotated[
+        bool,
+        typer.Option("--batch", help="Use the Batch API: half the price, up to 24 hours", rich_help_panel="Cost"),
+    ] = False,
     response_format: Annotated[
         Literal["json_schema", "json_object", "text"] | None,
-        typer.Option(help="Form of a chat's answers, for servers that take no schema  [default: json_schema]"),
+        typer.Option(help="Format of chat answers; default: json_schema", rich_help_panel=ADVANCED),
     ] = None,
     omit: Annotated[
         list[str] | None,
         typer.Option(
             metavar="PARAMETER",
-            help="Parameter to leave out of requests, for servers that do not take it: seed, max_completion_tokens, "
+            help="Request parameter that the server rejects: seed, max_completion_tokens, "
             "max_tokens, temperature or stop; repeatable",
+            rich_help_panel=ADVANCED,
         ),
     ] = None,
-    rows: Annotated[
-        Path | None, typer.Option(help="Take the generated rows of this Parquet file, and ask for nothing.")
-    ] = None,
-    samples: Annotated[int, typer.Option(help="Texts to ask for.", min=1)] = 20_000,
-    limit: Annotated[
-        int | None, typer.Option(help="Texts to ask for at the most, or rows to take of --rows: a trial.", min=1)
-    ] = None,
-    round_number: Annotated[int, typer.Option("--round", help="A further round adds to those before it.", min=1)] = 1,
-    for_shortfall: Annotated[
-        bool, typer.Option("--for-shortfall", help="Ask for what the stage balance found missing.")
-    ] = False,
-    concurrency: Annotated[int, typer.Option(help="Requests in flight.", min=1)] = 8,
-    timeout: Annotated[float, typer.Option(help="Seconds after which a request is sent again.")] = 60.0,
-    prices: Annotated[tuple[float, float], typer.Option(help="Money for a million tokens read and written.", min=0)] = (
-        0,
-        0,
-    ),
-    max_cost: Annotated[float | None, typer.Option(help="The run stops before it costs more.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the first prompts and the estimate.")] = False,
-    as_batch: Annotated[
-        bool, typer.Option("--batch", help="Through the Batch API: half the price, within a day.")
-    ] = False,
-    seed: Annotated[int, typer.Option(help="Random seed")] = 0,
+    concurrency: Annotated[int, typer.Option(help="Concurrent requests", min=1, rich_help_panel=ADVANCED)] = 8,
+    timeout: Annotated[float, typer.Option(help="Timeout of a request, seconds", rich_help_panel=ADVANCED)] = 60.0,
+    seed: Seed = 0,
     restart: Restart = False,
 ) -> None:
-    """Have samples written for the labels that lack rows; the key is OPENAI_API_KEY's."""
+    """Generate texts for rare labels.
+
+    Example: python -m data_build generate data/build --samples 2000 --dry-run
+
+    Requests go to an OpenAI-compatible endpoint; OPENAI_API_KEY holds the API key.
+    """
     from data_build.stages import generate as stage
-    from data_build.stages import generated_rows as kept
+    from data_build.stages import generated_rows
 
     if rows is not None:
-        kept.take(build, say, rows, limit=limit, restart=restart)
+        generated_rows.import_rows(build, log, rows, limit=limit, restart=restart)
         return
-    missing = stage.shortfall(build, round_number, restart) if for_shortfall else None
+    shortfall = stage.shortfall(build, round_number, restart) if for_shortfall else None
     stage.run(
         build,
-        say,
+        log,
         model,
         base_url=base_url,
         mode=mode,
@@ -187,7 +268,7 @@ def generate(
         omit=omit or (),
         samples=samples,
         limit=limit,
-        missing=missing,
+        missing=shortfall,
         round_number=round_number,
         concurrency=concurrency,
         timeout=timeout,
@@ -203,18 +284,25 @@ def generate(
 @app.command()
 def verify(
     build: Build,
+    limit: Limit = None,
     alignment: Annotated[
         Literal["probability", "precision", "intended"],
         typer.Option(
-            help="Gate: the teacher's probability (the paper's); its precision on validation; or, for generated rows, "
-            "whether it sees the label they were asked for, with tweets by probability."
+            help="Gate: teacher probability, teacher precision on validation, or agreement with the requested label",
+            rich_help_panel=MODEL,
         ),
     ] = "probability",
-    threshold: Annotated[float, typer.Option(min=0, max=1, help="What the gate asks for.")] = 0.7,
-    limit: Limit = None,
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Minimum probability or precision, 0 to 1", rich_help_panel=MODEL)
+    ] = 0.7,
     restart: Restart = False,
 ) -> None:
-    """Give rows the labels that the teacher is sure of; keep validation and test texts out."""
+    """Keep the labels that the teacher confirms.
+
+    Example: python -m data_build verify data/build --alignment intended
+
+    Texts that equal or nearly equal a validation or test text are dropped.
+    """
     from data_build.stages import verify as stage
 
-    stage.run(build, say, alignment=alignment, threshold=threshold, limit=limit, restart=restart)
+    stage.run(build, log, alignment=alignment, threshold=threshold, limit=limit, restart=restart)

@@ -1,1 +1,1 @@
-"""Samples from an OpenAI-compatible endpoint: prompts, requests, answers, batches."""
+"""Text generation with an OpenAI-compatible endpoint: prompts, requests, answers, batches."""

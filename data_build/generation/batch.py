@@ -1,4 +1,4 @@
-"""OpenAI's Batch API: hand all requests over, come back for the answers; any process may go on with it."""
+"""OpenAI Batch API: submit all requests, collect the answers later, in this process or another."""
 
 import hashlib
 import json
@@ -13,66 +13,73 @@ from evenmood.model.model_folder import write_text
 
 ANSWERS_FILE, STATE_FILE = "answers-batch.jsonl", "batches.json"
 MAX_REQUESTS, MAX_BYTES = 50_000, 190_000_000
-"""Of a batch: https://platform.openai.com/docs/guides/batch says 50,000 and 200 MB."""
-POLL = 30.0
-"""Seconds between two looks at a batch."""
-TRIES = 3
-"""Batches a request is put into before the run gives up: a batch expires after a day, whatever is left of it."""
+"""Limits of a batch: 50,000 requests and 200 MB (https://platform.openai.com/docs/guides/batch)."""
+POLL_INTERVAL = 30.0
+"""Seconds between two status requests."""
+MAX_BATCHES = 3
+"""Batches to which a request is added before the run fails: batches expire after 24 hours, finished or not."""
 RUNNING = ("validating", "in_progress", "finalizing")
-KEY = "evenmood"
-"""Metadata that tells a batch by its content: a run that was killed while it submitted one finds it again."""
+NO_REASON = "the endpoint gave no reason"
+CONTENT_KEY = "evenmood"
+"""Metadata key of a batch's content hash, with which a run killed during the submission finds its batch again."""
 
 
 def collect(
     folder: Path,
     requests: Sequence[Request],
     generator: Generator,
-    add: Callable[[Answer], None],
-    say: Callable[[str], None],
+    on_answer: Callable[[Answer], None],
+    log: Callable[[str], None],
 ) -> None:
-    """Have all requests answered through batches; the answers are written to `ANSWERS_FILE` as they come.
+    """Send all requests in batches, and append the answers to `ANSWERS_FILE`.
 
     Args:
-        folder: The stage's.
-        requests: All that are to be answered.
-        generator: Knows the endpoint, and what a request looks like.
-        add: Receives each new answer.
-        say: Receives progress, a line at a time.
+        folder: Folder of the stage.
+        requests: Requests to answer.
+        generator: Client of the endpoint.
+        on_answer: Called with each new answer.
+        log: Called with each progress message.
 
     Raises:
-        GeneratorError: The endpoint refuses a batch or its requests, or some have no answer after several batches.
+        GeneratorError: The endpoint rejects a batch or a request, or requests have no answer after several batches.
     """
 
-    def finish(made: Sequence[Any]) -> list[str]:
-        """Keep the answers of all batches, whatever became of each; what was refused, and why."""
-        return [error for one in made for error in _keep(folder, _ended(one, generator, say), requests, generator, add)]
+    def finish(batches: Sequence[Any]) -> list[str]:
+        """Save the answers of all batches, and return the reasons for rejected requests."""
+        return [
+            error
+            for submitted in batches
+            for error in _save(folder, _wait(submitted, generator, log), requests, generator, on_answer)
+        ]
 
     with explained():
-        left = [name for name, state in _state(folder).items() if state == "submitted"]
-        refused = finish([generator.client.batches.retrieve(name) for name in left])
-        for _ in range(TRIES):
+        submitted = [name for name, state in _state(folder).items() if state == "submitted"]
+        rejected = finish([generator.client.batches.retrieve(name) for name in submitted])
+        for _ in range(MAX_BATCHES):
             done = {answer.number for path in folder.glob("answers-*.jsonl") for answer in read_answers(path)}
-            todo = [request for request in requests if request.number not in done]
-            if not todo:
+            pending = [request for request in requests if request.number not in done]
+            if not pending:
                 return
-            if refused:
-                raise GeneratorError(f"{len(todo):,} requests have no answer; the endpoint said: {refused[0][:200]}")
-            refused = finish([_submitted(folder, content, generator, say) for content in _contents(todo, generator)])
+            if rejected:
+                raise GeneratorError(
+                    f"{len(pending):,} requests have no answer; the endpoint rejected them: {rejected[0][:200]}"
+                )
+            rejected = finish([_submit(folder, content, generator, log) for content in _contents(pending, generator)])
     raise GeneratorError(
-        f"{len(todo):,} requests have no answer after {TRIES} batches; run it again to submit them again"
+        f"{len(pending):,} requests have no answer after {MAX_BATCHES} batches; run the command again to resubmit them"
     )
 
 
-def forget(folder: Path) -> None:
-    """Remove what is no longer needed once the stage is finished."""
+def clean_up(folder: Path) -> None:
+    """Delete the state of a finished stage."""
     (folder / STATE_FILE).unlink(missing_ok=True)
 
 
-def _contents(todo: Sequence[Request], generator: Generator) -> Iterator[bytes]:
-    """What batches are submitted as: a request a line, as many as one may hold."""
+def _contents(requests: Sequence[Request], generator: Generator) -> Iterator[bytes]:
+    """Yield the content of each batch as JSON Lines, within the size limits."""
     lines: list[bytes] = []
     size = 0
-    for request in todo:
+    for request in requests:
         content = {
             "custom_id": str(request.number),
             "method": "POST",
@@ -88,82 +95,84 @@ def _contents(todo: Sequence[Request], generator: Generator) -> Iterator[bytes]:
     yield b"".join(lines)
 
 
-def _submitted(folder: Path, content: bytes, generator: Generator, say: Callable[[str], None]) -> Any:
-    """The batch with this content: one that a killed run submitted and could not write down, or a new one."""
-    key, known = hashlib.sha256(content).hexdigest(), _state(folder)
-    found = (
-        made
-        for made in generator.client.batches.list(limit=100)
-        if (made.metadata or {}).get(KEY) == key and made.id not in known and made.status in (*RUNNING, "completed")
+def _submit(folder: Path, content: bytes, generator: Generator, log: Callable[[str], None]) -> Any:
+    """Submit a batch, unless a killed run submitted it already without recording it."""
+    content_hash, recorded = hashlib.sha256(content).hexdigest(), _state(folder)
+    unrecorded = (
+        batch
+        for batch in generator.client.batches.list(limit=100)
+        if (batch.metadata or {}).get(CONTENT_KEY) == content_hash
+        and batch.id not in recorded
+        and batch.status in (*RUNNING, "completed")
     )
-    made = next(found, None)
-    if made is None:
+    batch = next(unrecorded, None)
+    if batch is None:
         file = generator.client.files.create(file=("requests.jsonl", content), purpose="batch")
-        made = generator.client.batches.create(
+        batch = generator.client.batches.create(
             input_file_id=file.id,
             endpoint="/v1/chat/completions" if generator.mode == "structured" else "/v1/completions",
             completion_window="24h",
-            metadata={KEY: key},
+            metadata={CONTENT_KEY: content_hash},
         )
-    _write_state(folder, {**known, made.id: "submitted"})
+    _write_state(folder, {**recorded, batch.id: "submitted"})
     count = len(content.splitlines())
-    say(f"batch {made.id} submitted: {count:,} requests; stop at will, the same command goes on with it")
-    return made
+    log(f"batch {batch.id} submitted: {count:,} requests; you can stop now and run the same command later")
+    return batch
 
 
-def _ended(made: Any, generator: Generator, say: Callable[[str], None]) -> Any:
-    while made.status in (*RUNNING, "cancelling"):
-        time.sleep(POLL)
-        made = generator.client.batches.retrieve(made.id)
-        counts = made.request_counts
-        say(f"batch {made.id}: {made.status}" + (f", {counts.completed:,} of {counts.total:,}" if counts else ""))
-    return made
+def _wait(batch: Any, generator: Generator, log: Callable[[str], None]) -> Any:
+    while batch.status in (*RUNNING, "cancelling"):
+        time.sleep(POLL_INTERVAL)
+        batch = generator.client.batches.retrieve(batch.id)
+        counts = batch.request_counts
+        log(f"batch {batch.id}: {batch.status}" + (f", {counts.completed:,} of {counts.total:,}" if counts else ""))
+    return batch
 
 
-def _keep(
-    folder: Path, ended: Any, requests: Sequence[Request], generator: Generator, add: Callable[[Answer], None]
+def _save(
+    folder: Path, batch: Any, requests: Sequence[Request], generator: Generator, on_answer: Callable[[Answer], None]
 ) -> list[str]:
-    """Write the answers of a batch, and then that it was collected: the other way round would lose them.
+    """Save the answers of a finished batch, then mark it as collected; the reverse order could lose answers.
 
     Returns:
-        Why requests were refused; those that merely expired go into the next batch.
+        Reasons for rejected requests; expired requests go into the next batch.
     """
-    refused = [
-        f"batch {ended.id} failed: {error.message}" for error in (ended.errors.data if ended.errors else None) or []
+    rejected = [
+        f"batch {batch.id} failed: {error.message}" for error in (batch.errors.data if batch.errors else None) or []
     ]
-    if ended.status == "failed" and not refused:
-        refused = [f"batch {ended.id} failed, for no reason given"]
+    if batch.status == "failed" and not rejected:
+        rejected = [f"batch {batch.id} failed; {NO_REASON}"]
     done = {answer.number for answer in read_answers(folder / ANSWERS_FILE)}
-    wanted = {str(request.number): request for request in requests if request.number not in done}
-    with (folder / ANSWERS_FILE).open("a", encoding="utf-8") as kept:
-        for file in filter(None, (ended.output_file_id, ended.error_file_id)):
+    pending = {str(request.number): request for request in requests if request.number not in done}
+    with (folder / ANSWERS_FILE).open("a", encoding="utf-8") as answers_file:
+        for file in filter(None, (batch.output_file_id, batch.error_file_id)):
             for line in generator.client.files.content(file).text.split("\n"):
                 if not line.strip():
                     continue
-                held = json.loads(line)
-                request, response = wanted.get(held["custom_id"]), held.get("response") or {}
+                result = json.loads(line)
+                request, response = pending.get(result["custom_id"]), result.get("response") or {}
                 status, body = response.get("status_code"), response.get("body")
                 if status == 200 and request is not None:
-                    answer = generator.read(request, json.dumps(body).encode())
-                    kept.write(answer.to_line())
-                    add(answer)
+                    answer = generator.parse(request, json.dumps(body).encode())
+                    answers_file.write(answer.to_line())
+                    on_answer(answer)
                 elif status is not None and 400 <= status < 500 and status != 429:
-                    refused.append(f"HTTP {status}: {_message(body)}")
-    _write_state(folder, {**_state(folder), ended.id: "collected"})
-    return refused
+                    rejected.append(f"HTTP {status}: {_message(body)}")
+    _write_state(folder, {**_state(folder), batch.id: "collected"})
+    return rejected
 
 
 def _message(body: Any) -> str:
-    """What an error's body says."""
+    """Message of an error response."""
     error = body.get("error") if isinstance(body, dict) else None
-    return str(error.get("message", "no reason given") if isinstance(error, dict) else "no reason given")
+    return str(error.get("message", NO_REASON) if isinstance(error, dict) else NO_REASON)
 
 
 def _state(folder: Path) -> dict[str, str]:
-    """Batches of this stage by id: `submitted` or `collected`."""
+    """State of each batch of the stage, by id: `submitted` or `collected`."""
     path = folder / STATE_FILE
-    held: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return held
+    state: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return state
 
 
 def _write_state(folder: Path, state: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""The endpoint that writes samples: one request, one answer, whatever the server does in between."""
+"""Client of the text generation endpoint: requests, retries and parsed answers."""
 
 import json
 import logging
@@ -26,25 +26,25 @@ logger = logging.getLogger(__name__)
 Mode = Literal["structured", "lines"]
 ResponseFormat = Literal["json_schema", "json_object", "text"]
 OPTIONAL = ("seed", "max_completion_tokens", "max_tokens", "temperature", "stop")
-"""What a request can do without: not every server takes all of it."""
-PATIENCE = 120.0
-"""Seconds without an answer to any request after which the run stops: a rate limit lasts a minute."""
-LONGEST_PAUSE = 20.0
-"""Seconds between two tries, whatever longer `Retry-After` a server asks for: it may be back sooner."""
+"""Request parameters that can be omitted, since not every server supports them."""
+MAX_OUTAGE = 120.0
+"""Seconds without an answer to any request after which the run stops; rate limits last about a minute."""
+MAX_RETRY_DELAY = 20.0
+"""Maximum seconds between two attempts, even if `Retry-After` is longer: the server may recover sooner."""
 BATCH_RETRIES = 12
-"""Of the client, where it hands over batches and looks after them."""
+"""Retries of requests to the Batch API."""
 TRANSIENT = (408, 409, 425, 429)
-"""HTTP statuses that pass, besides 5xx."""
-TOKENS_A_TEXT = 60
-"""What a request may take for each text that it asks for."""
+"""HTTP statuses to retry, besides 5xx."""
+MAX_TOKENS_PER_TEXT = 60
+"""Completion token limit per requested text."""
 UNFINISHED = ("length", "max_tokens", "content_filter")
-"""Finish reasons of answers that are cut off; servers have many words for the others, or none."""
-SHOWN = 200
-"""Characters of an answer, or of an error, in a message."""
+"""Finish reasons of truncated answers; servers use various other values for complete ones, or none."""
+EXCERPT_CHARS = 200
+"""Maximum length of an answer or error quoted in a message."""
 PERMANENT = ("InvalidURL", "LocalProtocolError", "UnsupportedProtocol")
-"""Exceptions of the transport after which another try is in vain."""
-SAID_EVERY = 10.0
-"""Seconds between two warnings that the endpoint fails."""
+"""Transport exceptions that are not retried."""
+WARNING_INTERVAL = 10.0
+"""Seconds between two warnings about a failing endpoint."""
 
 
 class _Part(pydantic.BaseModel):
@@ -68,27 +68,27 @@ class _Usage(pydantic.BaseModel):
 
 
 class _Completion(pydantic.BaseModel):
-    """What is read of a completion, of a chat or not; a server may leave out all of it."""
+    """Fields used of a chat or text completion; servers may omit any of them."""
 
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
 
 
 class GeneratorError(EvenmoodError):
-    """The endpoint cannot be used: no key, no such model, no money."""
+    """The endpoint cannot be used: for example an invalid API key, an unknown model or an exhausted quota."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of a request.
+    """Parsed answer to a request.
 
     Attributes:
-        number: The request's.
-        texts: As the model wrote them.
-        finish_reason: `stop`, `length`, `content_filter`, or `malformed`.
-        prompt_tokens: As the server counts them.
-        completion_tokens: As the server counts them.
-        begins: The first characters of an answer that gives no texts.
+        number: Number of the request.
+        texts: Generated texts.
+        finish_reason: `stop`, `length`, `content_filter`, `refused` or `malformed`, or the server's own value.
+        prompt_tokens: Prompt tokens according to the server.
+        completion_tokens: Completion tokens according to the server.
+        begins: First characters of an answer without texts.
     """
 
     number: int
@@ -99,25 +99,25 @@ class Answer:
     begins: str = ""
 
     def to_line(self) -> str:
-        """One line of JSON."""
+        """Serialize to one line of JSON."""
         return json.dumps(asdict(self), ensure_ascii=False) + "\n"
 
     @classmethod
     def from_line(cls, line: str) -> "Answer":
-        """Read a line back."""
+        """Parse a line written by `to_line`."""
         content = json.loads(line)
         tokens = {name: content[name] or 0 for name in ("prompt_tokens", "completion_tokens")}
         return cls(**{**content, **tokens, "texts": tuple(content["texts"])})
 
 
 def read_answers(path: Path) -> Iterator[Answer]:
-    """The answers that a file holds, a line each."""
+    """Yield the answers in a JSON Lines file; a missing file has none."""
     if path.exists():
         for line in path.read_text(encoding="utf-8").split("\n"):
             try:
                 yield Answer.from_line(line)
             except (ValueError, TypeError, KeyError):
-                continue  # cut off when the run was killed: that request is sent again
+                continue  # truncated when a run was killed; the request is sent again
 
 
 class Generator:
@@ -133,72 +133,72 @@ class Generator:
         response_format: ResponseFormat = "json_schema",
         omit: Collection[str] = (),
     ) -> None:
-        """Make the client; the key is OPENAI_API_KEY's, which a server of one's own need not want.
+        """Create the client; OPENAI_API_KEY holds the API key, which is optional with a base URL.
 
         Raises:
-            UsageError: There is no key, and no base URL either; or one of them is malformed.
-            GeneratorError: The environment names a proxy that cannot be used.
+            UsageError: There is neither an API key nor a base URL, or one of them is malformed.
+            GeneratorError: The proxy in the environment cannot be used.
         """
         base_url = (base_url or os.environ.get("OPENAI_BASE_URL") or "").strip() or None
-        given = os.environ.get("OPENAI_API_KEY", "").strip() or ("none" if base_url else None)
-        if given is None:
-            raise UsageError("set OPENAI_API_KEY, or name a server of your own with --base-url")
-        key = checked(given, "OPENAI_API_KEY")
+        api_key = os.environ.get("OPENAI_API_KEY", "").strip() or ("none" if base_url else None)
+        if api_key is None:
+            raise UsageError("no API key; set OPENAI_API_KEY, or use your own server with --base-url")
+        api_key = checked(api_key, "OPENAI_API_KEY")
         host = _host(base_url) if base_url else None
         local = host in proxies.LOOPBACK
         if not local and (problem := proxies.unusable()):
-            raise GeneratorError(f"the generator cannot be reached: {problem}")
+            raise GeneratorError(f"cannot connect to the generator: {problem}")
         self.model, self.mode, self.seed = model, mode, seed
         self.response_format, self.omit = response_format, frozenset(omit)
         self.client = openai.OpenAI(
-            api_key=key,
+            api_key=api_key,
             base_url=base_url,
             timeout=timeout,
             max_retries=BATCH_RETRIES,
-            http_client=openai.DefaultHttpxClient(trust_env=False) if local else None,  # no proxy leads here
-            organization=_account("OPENAI_ORG_ID"),
-            project=_account("OPENAI_PROJECT_ID"),
+            http_client=openai.DefaultHttpxClient(trust_env=False) if local else None,  # no proxy for loopback
+            organization=_header("OPENAI_ORG_ID"),
+            project=_header("OPENAI_PROJECT_ID"),
         )
-        self._answered = time.monotonic()
-        self._said = 0.0
+        self._last_answer = time.monotonic()
+        self._last_warning = 0.0
         self._stopped = threading.Event()
 
     @property
     def endpoint(self) -> str:
-        """Path of the endpoint that a request goes to."""
+        """URL path of the completions endpoint."""
         return "/v1/chat/completions" if self.mode == "structured" else "/v1/completions"
 
     def body(self, request: Request) -> dict[str, Any]:
-        """What is sent, as JSON."""
-        limit = TOKENS_A_TEXT * request.texts
+        """JSON body of a request."""
+        limit = MAX_TOKENS_PER_TEXT * request.texts
         content: dict[str, Any] = {"model": self.model, "seed": self.seed_of(request)}
         if self.mode == "lines":
             content |= {"prompt": request.completion(), "max_tokens": limit, "stop": ["\n\n"], "temperature": 1.0}
         else:
-            asked = request.instruction() + ("" if self.response_format == "json_schema" else JSON_FORM)
+            prompt = request.instruction() + ("" if self.response_format == "json_schema" else JSON_FORM)
             content |= {
-                "messages": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": asked}],
-                **self._form(),
+                "messages": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": prompt}],
+                **self._response_format(),
                 "max_completion_tokens": limit,
             }
         return {name: value for name, value in content.items() if name not in self.omit}
 
-    def _form(self) -> dict[str, Any]:
-        """The parameter for the form of an answer; text is what every server gives without one."""
+    def _response_format(self) -> dict[str, Any]:
+        """Parameter `response_format`; none for text, which is every server's default."""
         if self.response_format == "text":
             return {}
-        form: dict[str, Any] = {"type": self.response_format}
+        parameter: dict[str, Any] = {"type": self.response_format}
         if self.response_format == "json_schema":
-            form["json_schema"] = {"name": "comments", "strict": True, "schema": schema()}
-        return {"response_format": form}
+            parameter["json_schema"] = {"name": "comments", "strict": True, "schema": schema()}
+        return {"response_format": parameter}
 
     def seed_of(self, request: Request) -> int | None:
-        """The seed that a request is sent with."""
+        """Seed sent with a request; None if omitted."""
         return None if "seed" in self.omit else self.seed + request.number
 
     @property
     def host(self) -> str:
-        """The endpoint's name, without a path that might hold a key."""
+        """Host name of the endpoint, without the path, which could contain a key."""
         return urlsplit(str(self.client.base_url)).hostname or ""
 
     def close(self) -> None:
@@ -206,81 +206,81 @@ class Generator:
         self.client.close()
 
     def stop(self) -> None:
-        """Let requests in flight come to their end, and try none again."""
+        """Finish the running requests without further retries."""
         self._stopped.set()
 
     def ask(self, request: Request) -> Answer:
-        """Send a request and read its answer; a malformed one gives no texts, and says so.
+        """Send a request and parse its answer; a malformed answer has no texts.
 
-        What passes is tried again for as long as some request of this generator is answered within `PATIENCE`.
+        Transient errors are retried as long as any request of this client was answered within `MAX_OUTAGE`.
 
         Raises:
-            GeneratorError: The endpoint refuses, or has not answered any request for a while.
+            GeneratorError: The endpoint rejects the request, or has not answered any request for too long.
         """
         client = self.client.with_options(max_retries=0)
         create = (client.chat if self.mode == "structured" else client).completions.with_raw_response.create
-        failed, tries = float("inf"), 0
+        first_failure, attempts = float("inf"), 0
         with explained():
             while True:
                 try:
-                    answer = self.read(request, create(**self.body(request)).content)
+                    answer = self.parse(request, create(**self.body(request)).content)
                 except openai.APIError as error:
-                    pause, tries = _pause(error, tries), tries + 1
-                    failed = min(failed, time.monotonic())
-                    waited = time.monotonic() - max(failed, self._answered)
-                    if pause is None or waited + pause > PATIENCE:
+                    delay, attempts = _retry_delay(error, attempts), attempts + 1
+                    first_failure = min(first_failure, time.monotonic())
+                    outage = time.monotonic() - max(first_failure, self._last_answer)
+                    if delay is None or outage + delay > MAX_OUTAGE:
                         raise
-                    self._warn(error, pause)
-                    if self._stopped.wait(pause):
+                    self._warn(error, delay)
+                    if self._stopped.wait(delay):
                         raise
                 else:
-                    self._answered = time.monotonic()
+                    self._last_answer = time.monotonic()
                     return answer
 
-    def _warn(self, error: openai.APIError, pause: float) -> None:
-        """Report periodically that the endpoint is failing."""
+    def _warn(self, error: openai.APIError, delay: float) -> None:
+        """Log that the endpoint is failing, at most once per `WARNING_INTERVAL`."""
         now = time.monotonic()
-        if now - self._said > SAID_EVERY:
-            self._said = now
-            logger.warning("the generator fails (%s); trying again in %.0f s", _reason(error), pause)
+        if now - self._last_warning > WARNING_INTERVAL:
+            self._last_warning = now
+            logger.warning("generator error (%s); retrying in %.0f s", _reason(error), delay)
 
-    def read(self, request: Request, body: bytes) -> Answer:
-        """The texts of a completion, of a chat or not; whatever is no well-formed one is malformed."""
+    def parse(self, request: Request, body: bytes) -> Answer:
+        """Parse the body of a chat or text completion; an invalid one becomes a `malformed` answer."""
         try:
-            done = _Completion.model_validate_json(body)
+            completion = _Completion.model_validate_json(body)
         except pydantic.ValidationError:
-            return Answer(request.number, (), "malformed", 0, 0, _short(body.decode("utf-8", "replace")))
-        choice = done.choices[0] if done.choices else None
+            return Answer(request.number, (), "malformed", 0, 0, _excerpt(body.decode("utf-8", "replace")))
+        choice = completion.choices[0] if completion.choices else None
         texts, reason = self._texts(choice) if choice else ((), "malformed")
-        usage = done.usage or _Usage()
+        usage = completion.usage or _Usage()
         tokens = usage.prompt_tokens or 0, usage.completion_tokens or 0
-        begins = "" if texts else _short((_written(choice) if choice else "") or body.decode("utf-8", "replace"))
+        begins = "" if texts else _excerpt((_content(choice) if choice else "") or body.decode("utf-8", "replace"))
         return Answer(request.number, texts[: request.texts], reason, *tokens, begins)
 
     def _texts(self, choice: _Choice) -> tuple[tuple[str, ...], str]:
         """Texts and finish reason of a choice."""
-        reason, written = choice.finish_reason or "stop", _written(choice)
+        reason, content = choice.finish_reason or "stop", _content(choice)
         if self.mode == "lines":
-            lines = lines_in(written)
-            return tuple(lines[:-1] if reason == "length" else lines), reason  # the last one was cut off
+            lines = lines_in(content)
+            return tuple(lines[:-1] if reason == "length" else lines), reason  # the last line is truncated
         if choice.message is not None and choice.message.refusal:
             return (), "refused"
         if reason in UNFINISHED:
             return (), reason
-        texts = comments_in(written)
+        texts = comments_in(content)
         if texts is None and self.response_format == "text":
-            texts = listed_in(written)
+            texts = listed_in(content)
         return ((), "malformed") if texts is None else (texts, reason)
 
 
-def _account(variable: str) -> str | None:
-    """What is sent beside the key; a header cannot hold just anything."""
+def _header(variable: str) -> str | None:
+    """Value of an environment variable that is sent as an HTTP header; None if unset."""
     value = os.environ.get(variable, "").strip()
     return checked(value, variable) if value else None
 
 
-def _written(choice: _Choice) -> str:
-    """What the model wrote."""
+def _content(choice: _Choice) -> str:
+    """Text of a choice."""
     content = choice.message.content if choice.message else choice.text
     return "".join(part.text for part in content) if isinstance(content, list) else content or ""
 
@@ -292,56 +292,57 @@ def _host(base_url: str) -> str:
     except ValueError:
         host = None
     if not host or parts.scheme not in ("http", "https") or not base_url.isascii() or len(base_url.split()) > 1:
-        raise UsageError(f"not the address of a server: {base_url!r}; expected https://HOST/v1 or http://HOST:PORT/v1")
+        raise UsageError(f"invalid base URL: {base_url!r}; expected https://HOST/v1 or http://HOST:PORT/v1")
     return host
 
 
-def _pause(error: openai.APIError, tries: int) -> float | None:
-    """Seconds until another try: what the server asks for, or 0.5, 1, 2, 4, 8; None where none makes sense."""
-    asked = ""
+def _retry_delay(error: openai.APIError, attempts: int) -> float | None:
+    """Seconds until the next attempt: `Retry-After`, or 0.5, 1, 2, 4, 8; None for permanent errors."""
+    retry_after = ""
     if isinstance(error, openai.APIStatusError):
-        passes = error.status_code in TRANSIENT or error.status_code >= 500
-        if not passes or error.code == "insufficient_quota":
+        is_transient = error.status_code in TRANSIENT or error.status_code >= 500
+        if not is_transient or error.code == "insufficient_quota":
             return None
-        asked = error.response.headers.get("Retry-After", "")
+        retry_after = error.response.headers.get("Retry-After", "")
     elif type(error.__cause__).__name__ in PERMANENT:
         return None
-    pause = float(asked) if asked.replace(".", "", 1).isdecimal() else min(8.0, 0.5 * 2.0**tries)
-    return min(max(pause, 0.1), LONGEST_PAUSE)
+    is_number = retry_after.replace(".", "", 1).isdecimal()
+    delay = float(retry_after) if is_number else min(8.0, 0.5 * 2.0**attempts)
+    return min(max(delay, 0.1), MAX_RETRY_DELAY)
 
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Raise `GeneratorError` in place of the client's own errors."""
+    """Convert errors of the OpenAI client into `GeneratorError`."""
     try:
         yield
     except openai.APIStatusError as error:
-        raise GeneratorError(f"the generator refused ({_reason(error)}){_way_on(error)}") from None
+        raise GeneratorError(f"the generator rejected the request ({_reason(error)}){_advice(error)}") from None
     except openai.APIError as error:
-        raise GeneratorError(f"the generator does not answer ({_reason(error)}); run it again later") from None
+        raise GeneratorError(f"the generator does not answer ({_reason(error)}); try again later") from None
 
 
 def _reason(error: openai.APIError) -> str:
-    """Status and message of an error, one line."""
+    """Status and message of an error, in one line."""
     if isinstance(error, openai.APIStatusError):
-        return f"HTTP {error.status_code}: {_short(error.message)}"
+        return f"HTTP {error.status_code}: {_excerpt(error.message)}"
     cause = f": {error.__cause__}" if error.__cause__ and str(error.__cause__) else ""
-    through = proxies.used()
-    return _short(error.message.rstrip(".") + cause) + (f", proxy of {', '.join(through)}" if through else "")
+    variables = proxies.used()
+    return _excerpt(error.message.rstrip(".") + cause) + (f", proxy from {', '.join(variables)}" if variables else "")
 
 
-def _way_on(error: openai.APIStatusError) -> str:
-    """What to do where a server does not take a parameter."""
-    said = str(error.message)
+def _advice(error: openai.APIStatusError) -> str:
+    """Option to use if the server does not support a parameter."""
+    message = str(error.message)
     if error.status_code not in (400, 404, 422):
         return ""
-    if "response_format" in said or "json_schema" in said or "json_object" in said:
-        return "; for a server without it: --response-format json_object, or text"
-    named = next((name for name in OPTIONAL if name in said), None)
-    return f"; for a server without it: --omit {named}" if named else ""
+    if "response_format" in message or "json_schema" in message or "json_object" in message:
+        return "; if the server does not support it, use --response-format json_object, or text"
+    parameter = next((name for name in OPTIONAL if name in message), None)
+    return f"; if the server does not support it, use --omit {parameter}" if parameter else ""
 
 
-def _short(message: str) -> str:
-    """One line of what a server said; some repeat the key."""
-    said = "".join(char if char.isprintable() else " " for char in redact(str(message)))
-    return " ".join(said.split())[:SHOWN]
+def _excerpt(message: str) -> str:
+    """First characters of a server's message in one line; keys are redacted, since some servers repeat them."""
+    printable = "".join(char if char.isprintable() else " " for char in redact(str(message)))
+    return " ".join(printable.split())[:EXCERPT_CHARS]

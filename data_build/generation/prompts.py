@@ -1,4 +1,4 @@
-"""What the generator is asked: a fixed, versioned prompt, and how each request differs from the others."""
+"""Versioned prompts of the generator, and the plan of requests with varied labels, topics and styles."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 from evenmood import LABELS
 
 PROMPT_ID = "v4"
-"""Changes with any word of this file that a model reads."""
+"""Version of the prompts; change it with any word of this file that is sent to a model."""
 TOPICS = (
     *("work", "school", "family", "a friendship", "love", "health", "sport", "a game", "music", "a film", "food"),
     *("travel", "money", "a pet", "the weather", "politics", "technology", "a neighbour", "moving house", "an exam"),
@@ -26,14 +26,14 @@ OWN_TOPICS = {
         *("a storm that missed the town", "good news after a long wait", "an accident that nearly happened"),
     ),
 }
-"""Topics of labels that belong to few: about most others nobody grieves."""
+"""Topics of labels that fit few of the general topics."""
 REGISTERS = ("casual", "plain", "slangy", "polite", "heated", "thoughtful")
 LENGTHS = ("about 6 words", "about 12 words", "about 20 words", "two short sentences")
 VIEWS = ("in the first person", "to another commenter", "about somebody else", "as a reply to news")
 SHOTS = 8
-"""Examples a request shows, all from the training split."""
+"""Examples per request, all from the training split."""
 SAME_EXAMPLES = 32
-"""Requests in a row that show the same ones of a label, so that a server can reuse what it has read."""
+"""Consecutive requests with the same examples of a label, so that servers can cache the prompt prefix."""
 MEANINGS = {
     "admiration": "respect for somebody, or for something well done",
     "amusement": "something is funny",
@@ -64,27 +64,27 @@ MEANINGS = {
     "surprise": "something was not expected",
     "neutral": "no emotion at all",
 }
-"""What each label means, in the fewest words."""
+"""Short definition of each label."""
 SYSTEM = "You write short comments as people post them on Reddit and Twitter. You answer with the comments alone."
 
 JSON_FORM = ' Answer with a JSON object of this form, and nothing else: {"comments": ["...", "..."]}'
-"""Added for a server that is not given the schema."""
+"""Added to the prompt if the request does not include the JSON schema."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request to the generator; all of it is kept with what it answers.
+    """A request to the generator; its attributes are recorded with the generated rows.
 
     Attributes:
-        number: Its place in the plan.
-        labels: Label numbers that the texts should carry: the intended one, and for some a second.
-        topic: What to write about.
+        number: Number in the plan, from 0.
+        labels: Label numbers that the texts should express: the intended one, and optionally a second.
+        topic: Topic.
         register: Tone.
-        length: Of each text.
+        length: Length of each text, in words.
         view: Point of view.
-        examples: Texts of the training split with the intended label, and no other where there are enough.
-        example_ids: Their ids, where the split has any.
-        texts: How many are asked for.
+        examples: Training texts with the intended label, without other labels if there are enough.
+        example_ids: Ids of the examples, None if unknown.
+        texts: Number of texts to write.
     """
 
     number: int
@@ -99,51 +99,51 @@ class Request:
 
     @property
     def intended(self) -> str:
-        """The label that was asked for."""
+        """Name of the intended label."""
         return LABELS[self.labels[0]]
 
     @property
     def names(self) -> str:
-        """The labels, as a phrase."""
+        """Names of the labels, joined by "and"."""
         return " and ".join(LABELS[label] for label in self.labels)
 
     @property
     def meanings(self) -> str:
-        """The labels, each with what it means."""
+        """Names and definitions of the labels, joined by "and"."""
         return " and ".join(f"{LABELS[label]} ({MEANINGS[LABELS[label]]})" for label in self.labels)
 
     def instruction(self) -> str:
-        """What a chat model reads."""
+        """Prompt for a chat model."""
         return (
-            f"Comments that express {self.meanings}:\n{self._shown()}\n\n"
+            f"Comments that express {self.meanings}:\n{self._example_list()}\n\n"
             f"Write {self.texts} more, different from these and from one another, {self.register}, {self.length} each, "
             f"{self.view}, about {self.topic}. Express {self.names} without naming it."
         )
 
     def completion(self) -> str:
-        """What a base model reads: it follows examples, not instructions, so it goes on with a list."""
+        """Prompt for a base model, which continues a list of examples and does not follow instructions."""
         return (
-            f"Comments that express {self.meanings}:\n{self._shown()}\n\n"
+            f"Comments that express {self.meanings}:\n{self._example_list()}\n\n"
             f"{self.texts} {self.register} comments {self.view}, {self.length} each, about {self.topic}, that express "
             f"{self.names}:\n-"
         )
 
-    def _shown(self) -> str:
+    def _example_list(self) -> str:
         return "\n".join(f"- {' '.join(example.split())}" for example in self.examples)
 
 
-def pairs_that_occur(labels: Sequence[Sequence[int]], at_least: int = 5) -> dict[int, list[int]]:
-    """For each label those that really occur together with it in the training split."""
+def co_occurring_labels(labels: Sequence[Sequence[int]], min_count: int = 5) -> dict[int, list[int]]:
+    """Labels that co-occur with each label in at least `min_count` rows of the training split."""
     counts: dict[tuple[int, int], int] = {}
     for row in labels:
         for pair in combinations(sorted(row), 2):
             counts[pair] = counts.get(pair, 0) + 1
-    found: dict[int, list[int]] = {label: [] for label in range(len(LABELS))}
+    partners: dict[int, list[int]] = {label: [] for label in range(len(LABELS))}
     for (first, second), count in sorted(counts.items()):
-        if count >= at_least:
-            found[first].append(second)
-            found[second].append(first)
-    return found
+        if count >= min_count:
+            partners[first].append(second)
+            partners[second].append(first)
+    return partners
 
 
 def plan(
@@ -157,55 +157,55 @@ def plan(
     scores: np.ndarray | None = None,
     ids: Sequence[str | None] | None = None,
 ) -> list[Request]:
-    """Draw the requests: labels as often as rows of them are missing, everything else evenly.
+    """Draw random requests: labels in proportion to their missing rows, everything else uniformly.
 
     Args:
-        missing: Rows that each label lacks; a label that lacks none is not asked for.
-        texts: The training split's, for examples.
-        labels: Their label numbers.
-        requests: How many to draw.
-        size: Texts a request asks for.
-        seed: Of the draw.
-        round_number: Of the stage; each draws anew.
-        scores: The teacher's probabilities of the texts, shape (n, 28): examples are drawn among the half of a label's
-            texts that the teacher is surest of. From all of them if left out.
-        ids: Of the texts, so that a request can tell which examples it showed.
+        missing: Rows that each label lacks; labels without missing rows are not requested.
+        texts: Training texts, the source of examples.
+        labels: Label numbers of the texts.
+        requests: Number of requests.
+        size: Texts per request.
+        seed: Random seed.
+        round_number: Number of the round; each has different requests.
+        scores: The teacher's probabilities of the texts, shape (n, 28): examples come from the half of a label's texts
+            with the highest probability; default: from all of them.
+        ids: Ids of the texts, recorded with the requests.
     """
     weights = np.array([missing.get(label, 0) for label in LABELS], float)
     if not weights.sum():
         return []
     neutral = LABELS.index("neutral")
-    pairs = {
-        label: [other for other in others if other != neutral] for label, others in pairs_that_occur(labels).items()
+    partners = {
+        label: [other for other in others if other != neutral] for label, others in co_occurring_labels(labels).items()
     }
     examples = [_examples(label, labels, scores) for label in range(len(LABELS))]
-    drawn = []
+    planned = []
     for number in range(requests):
-        draw = np.random.default_rng([seed, round_number, number])
-        label = int(draw.choice(len(LABELS), p=weights / weights.sum()))
-        second = [int(draw.choice(pairs[label]))] if pairs[label] and draw.random() < 0.25 else []
-        block = np.random.default_rng([seed, round_number, number // SAME_EXAMPLES, label])
-        shown = block.choice(examples[label], min(SHOTS, len(examples[label])), replace=False).tolist()
-        drawn.append(
+        rng = np.random.default_rng([seed, round_number, number])
+        label = int(rng.choice(len(LABELS), p=weights / weights.sum()))
+        second = [int(rng.choice(partners[label]))] if partners[label] and rng.random() < 0.25 else []
+        example_rng = np.random.default_rng([seed, round_number, number // SAME_EXAMPLES, label])
+        rows = example_rng.choice(examples[label], min(SHOTS, len(examples[label])), replace=False).tolist()
+        planned.append(
             Request(
                 number=number,
                 labels=(label, *second),
-                topic=str(draw.choice(OWN_TOPICS.get(LABELS[label], TOPICS))),
-                register=str(draw.choice(REGISTERS)),
-                length=str(draw.choice(LENGTHS)),
-                view=str(draw.choice(VIEWS)),
-                examples=tuple(texts[row] for row in shown),
-                example_ids=tuple(ids[row] if ids else None for row in shown),
+                topic=str(rng.choice(OWN_TOPICS.get(LABELS[label], TOPICS))),
+                register=str(rng.choice(REGISTERS)),
+                length=str(rng.choice(LENGTHS)),
+                view=str(rng.choice(VIEWS)),
+                examples=tuple(texts[row] for row in rows),
+                example_ids=tuple(ids[row] if ids else None for row in rows),
                 texts=size,
             )
         )
-    return drawn
+    return planned
 
 
 def _examples(label: int, labels: Sequence[Sequence[int]], scores: np.ndarray | None) -> list[int]:
-    """Rows with a label, and no other where there are enough; those that the teacher is surest of."""
-    alone = [row for row, held in enumerate(labels) if list(held) == [label]]
-    held = alone if len(alone) >= 2 * SHOTS else [row for row, held in enumerate(labels) if label in held]
-    if scores is None or len(held) < 2 * SHOTS:
-        return held
-    return sorted(held, key=lambda row: -scores[row, label])[: len(held) // 2]
+    """Rows with a label, without other labels if there are enough; with scores, the half with the highest ones."""
+    single = [row for row, row_labels in enumerate(labels) if list(row_labels) == [label]]
+    rows = single if len(single) >= 2 * SHOTS else [row for row, numbers in enumerate(labels) if label in numbers]
+    if scores is None or len(rows) < 2 * SHOTS:
+        return rows
+    return sorted(rows, key=lambda row: -scores[row, label])[: len(rows) // 2]

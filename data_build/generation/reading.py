@@ -1,4 +1,4 @@
-"""The comments in what a model wrote, without the wrappers that models and servers put around them."""
+"""Extract comments from model output: strip reasoning, code fences, prose and list markers."""
 
 import json
 import re
@@ -8,9 +8,9 @@ from typing import Any
 import pydantic
 
 REASONING_ENDS = ("</think>", "</thinking>", "</thought>", "</reasoning>", "<|message|>")
-"""What an answer comes after: reasoning that a server leaves in the content, or a channel's header."""
-CANDIDATES = 20
-"""Brackets at which JSON is looked for."""
+"""Markers before an answer: the end of the reasoning that some servers leave in the content, or a channel header."""
+MAX_BRACKETS = 20
+"""Maximum number of brackets tried as the start of JSON."""
 BRACKET = re.compile(r"[{\[]")
 MARKER = re.compile(r"(?:[-*•]|\d{1,3}[.)])\s*(?=\S)")
 FENCE = "```"
@@ -18,7 +18,7 @@ QUOTES = (('"', '"'), ("\u201c", "\u201d"))
 
 
 class Comments(pydantic.BaseModel):
-    """What a chat model is to answer."""
+    """Schema of a chat model's answer."""
 
     comments: list[str]
 
@@ -27,26 +27,26 @@ COMMENT_LIST = pydantic.TypeAdapter(list[str])
 
 
 def without_reasoning(content: str) -> str:
-    """What follows a model's reasoning; all of it where there is none."""
+    """Strip a model's reasoning."""
     for end in REASONING_ENDS:
         content = content.rpartition(end)[2]
     return content.strip()
 
 
 def comments_in(content: str) -> tuple[str, ...] | None:
-    """The comments of an answer in JSON, alone or within reasoning, a code fence or prose; None where there are none.
+    """Extract comments from JSON, with or without reasoning, code fence or prose around it.
 
     Args:
-        content: What the model wrote.
+        content: Output of the model.
 
     Returns:
-        The list under `comments`, or a list of strings where the model left out the object around it.
+        The list in `comments`, or a bare list of strings; None if there is neither.
     """
     text = without_reasoning(content)
     end, broken = 0, False
-    for match in islice(BRACKET.finditer(text), CANDIDATES):
+    for match in islice(BRACKET.finditer(text), MAX_BRACKETS):
         if match.start() < end:
-            continue  # part of a value that was not it
+            continue  # inside a value that was rejected
         try:
             _, end = json.JSONDecoder().raw_decode(text, match.start())
         except (ValueError, RecursionError):
@@ -64,24 +64,24 @@ def comments_in(content: str) -> tuple[str, ...] | None:
 
 
 def listed_in(content: str) -> tuple[str, ...] | None:
-    """The comments of an answer that lists them, a numbered or bulleted line each; None where it does not."""
+    """Extract comments from a numbered or bulleted list; None if there is no such list."""
     lines = [line.strip() for line in without_reasoning(content).splitlines()]
-    marked = [_unquoted(MARKER.sub("", line, count=1)) for line in lines if MARKER.match(line)]
+    marked = [_unquote(MARKER.sub("", line, count=1)) for line in lines if MARKER.match(line)]
     return tuple(marked) if len(marked) > 1 else None
 
 
 def lines_in(content: str) -> list[str]:
-    """The lines of a completion without the markers of a list; a code fence is none of them."""
+    """Non-empty lines of a completion, without list markers and code fences."""
     stripped = (line.strip() for line in without_reasoning(content).split("\n"))
-    found = (MARKER.sub("", line, count=1) if MARKER.match(line) else line for line in stripped)
-    return [line for line in found if line and not line.startswith(FENCE)]
+    unmarked = (MARKER.sub("", line, count=1) if MARKER.match(line) else line for line in stripped)
+    return [line for line in unmarked if line and not line.startswith(FENCE)]
 
 
-def _unquoted(line: str) -> str:
+def _unquote(line: str) -> str:
     quoted = any(len(line) > 1 and line[0] == first and line[-1] == last for first, last in QUOTES)
     return line[1:-1].strip() if quoted else line
 
 
 def schema() -> dict[str, Any]:
-    """The JSON schema of an answer."""
+    """JSON schema of an answer."""
     return {**Comments.model_json_schema(), "additionalProperties": False}

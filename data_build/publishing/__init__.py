@@ -1,1 +1,1 @@
-"""What leaves a build: report, figures, cards, and the data set on the Hub."""
+"""Publishing: report, figures, data set card, upload to the Hub."""

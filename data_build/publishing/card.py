@@ -1,4 +1,4 @@
-"""The data set's card and its figure, written from the tables that are published."""
+"""Data set card and its figure, generated from the published tables."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -31,12 +31,20 @@ def write_card(
     tables: Tables,
     features: Mapping[str, datasets.Features],
     include_tweets: bool,
-    made: Mapping[str, Any],
+    provenance: Mapping[str, Any],
 ) -> None:
-    """Write README.md and `figures/labels.png`; `made` is what `publish.made_how` says.
+    """Write README.md and `figures/labels.png`.
+
+    Args:
+        out: Folder with the Parquet files of each configuration.
+        repo_id: Hub id of the data set.
+        tables: Tables by configuration and split.
+        features: Columns of each configuration.
+        include_tweets: Whether the texts of tweets are published.
+        provenance: See `publish.provenance`.
 
     Raises:
-        DataError: What came out is no card that the Hub takes.
+        DataError: The generated card is not valid on the Hub.
     """
     counts = {
         configuration: {name: label_counts(table) for name, table in splits.items()}
@@ -68,7 +76,7 @@ def write_card(
         labels=LABELS,
         groups=GROUP_OF,
         include_tweets=include_tweets,
-        made=made,
+        made=provenance,
         withheld=train["text"].null_count,
         reviewed=sum(train["reviewed"].to_pylist()) if main == "balanced" else 0,
         generators=generators_of(train) if main == "balanced" else [],
@@ -81,35 +89,35 @@ def write_card(
 
 
 def generators_of(rows: Any) -> list[str]:
-    """Models that wrote the generated rows."""
-    named = zip(rows["generator"].to_pylist(), rows["source"].to_pylist(), strict=True)
-    return sorted({name for name, source in named if source == "generated"})
+    """Names of the models that wrote the generated rows."""
+    pairs = zip(rows["generator"].to_pylist(), rows["source"].to_pylist(), strict=True)
+    return sorted({generator for generator, source in pairs if source == "generated"})
 
 
 def label_counts(table: Any) -> dict[str, int]:
-    """Rows that carry each label."""
-    found = Counter(number for row in table["labels"].to_pylist() for number in row)
-    return {label: found[number] for number, label in enumerate(LABELS)}
+    """Number of rows with each label."""
+    counts = Counter(number for row in table["labels"].to_pylist() for number in row)
+    return {label: counts[number] for number, label in enumerate(LABELS)}
 
 
 def front_matter(
     out: Path, repo_id: str, tables: Tables, features: Mapping[str, datasets.Features], by_source: Mapping[str, Any]
 ) -> DatasetCardData:
-    """What the Hub reads of a card: https://huggingface.co/docs/hub/datasets-cards."""
+    """YAML metadata of the card: https://huggingface.co/docs/hub/datasets-cards."""
     rows = max(sum(table.num_rows for table in splits.values()) for splits in tables.values())
     sources = [SOURCE_IDS[source] for source in by_source if source in SOURCE_IDS] or [SOURCE_IDS["goemotions"]]
-    own = "generated" in by_source or written_rows.CONFIGURATION in tables
-    if own:
+    has_machine_texts = "generated" in by_source or written_rows.CONFIGURATION in tables
+    if has_machine_texts:
         sources.append("original")
-    machine = own or any(source != "goemotions" for source in by_source)
+    has_machine_labels = has_machine_texts or any(source != "goemotions" for source in by_source)
     data = DatasetCardData(
         pretty_name="evenmood emotions",
         language=["en"],
         license="other",
         license_name="per-source-terms",
-        license_link=f"https://huggingface.co/datasets/{repo_id}#licence",
-        annotations_creators=["crowdsourced", *(["machine-generated"] if machine else [])],
-        language_creators=["found", *(["machine-generated"] if own else [])],
+        license_link=f"https://huggingface.co/datasets/{repo_id}#license",
+        annotations_creators=["crowdsourced", *(["machine-generated"] if has_machine_labels else [])],
+        language_creators=["found", *(["machine-generated"] if has_machine_texts else [])],
         multilinguality=["monolingual"],
         size_categories=[next((name for limit, name in SIZES if rows < limit), "1M<n<10M")],
         source_datasets=sources,
@@ -127,12 +135,12 @@ def front_matter(
     )
     infos = {}
     for configuration, splits in tables.items():
-        held = datasets.SplitDict()
+        split_infos = datasets.SplitDict()
         for name, table in splits.items():
-            held.add(datasets.SplitInfo(name, table.nbytes, table.num_rows))
+            split_infos.add(datasets.SplitInfo(name, table.nbytes, table.num_rows))
         infos[configuration] = datasets.DatasetInfo(
             features=features[configuration],
-            splits=held,
+            splits=split_infos,
             download_size=sum(path.stat().st_size for path in (out / configuration).iterdir()),
             dataset_size=sum(table.nbytes for table in splits.values()),
         )
@@ -141,5 +149,5 @@ def front_matter(
 
 
 def check_card(folder: Path) -> None:
-    """Raise `DataError` where the card of a data set cannot be read, or lacks what a data set's card needs."""
-    cards.check(folder / cards.CARD_FILE, DatasetCard, REQUIRED, "publish writes it anew")
+    """Raise `DataError` if the card cannot be read, or lacks required metadata."""
+    cards.check(folder / cards.CARD_FILE, DatasetCard, REQUIRED, "publish writes it again")

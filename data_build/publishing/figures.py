@@ -1,4 +1,4 @@
-"""Figures of the data set, readable without colour."""
+"""Figures of the data set, readable without color."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,39 +16,39 @@ SHADES = {
     "sentiment140": ("#edae49", "//"),
     "generated": ("#d1495b", "xx"),
 }
-"""Colour and hatching of each source."""
+"""Color and hatching of each source."""
 
 
 def ratio(counts: Mapping[str, int]) -> float:
-    """Rows of the most frequent label for each one of the rarest; a label without rows counts as one."""
+    """Ratio of the most frequent to the rarest label; a label without rows counts as one row."""
     return max(counts.values()) / max(1, min(counts.values()))
 
 
 def label_counts(
     counts: Mapping[str, Mapping[str, int]], by_source: Mapping[str, Mapping[str, int]], path: Path
 ) -> None:
-    """Draw the rows of each label, a panel per configuration (the paper's figures 1 and 2).
+    """Draw the number of rows per label, one panel per configuration (as figures 1 and 2 of the paper).
 
     Args:
-        counts: Rows per label of each training split, by its title; `balanced` first where there is one.
-        by_source: Rows per label of each source of the balanced one; empty where there is none.
-        path: PNG to write.
+        counts: Rows per label of each training split, by panel title; `balanced` first, if there is one.
+        by_source: Rows per label of each source of the balanced split; empty without one.
+        path: PNG file to write.
     """
     figure = Figure(figsize=(5 * len(counts) + 1, 7), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(counts), sharey=True, squeeze=False)[0]
-    *_, before = counts.values()
-    order = sorted(before, key=before.__getitem__)
+    *_, last_counts = counts.values()
+    labels = sorted(last_counts, key=last_counts.__getitem__)
     for axes, (configuration, rows) in zip(panels, counts.items(), strict=True):
         parts = by_source if configuration == "balanced" else {"goemotions": rows}
-        start = [0] * len(order)
+        left = [0] * len(labels)
         for source in (name for name in SHADES if name in parts):
             part = parts[source]
-            colour, hatch = SHADES[source]
-            values = [part[label] for label in order]
-            axes.barh(order, values, left=start, color=colour, hatch=hatch, edgecolor="white", label=source)
-            start = [before + value for before, value in zip(start, values, strict=True)]
-        for position, label in enumerate(order):
+            color, hatch = SHADES[source]
+            values = [part[label] for label in labels]
+            axes.barh(labels, values, left=left, color=color, hatch=hatch, edgecolor="white", label=source)
+            left = [start + value for start, value in zip(left, values, strict=True)]
+        for position, label in enumerate(labels):
             axes.annotate(
                 f"{rows[label]:,}", (rows[label], position), (3, 0), textcoords="offset points", va="center", size=8
             )
@@ -64,7 +64,7 @@ def label_counts(
 
 
 def word_counts(words: Sequence[tuple[str, int]], path: Path) -> None:
-    """Draw how often the most frequent words occur, in two columns (the paper's figure 3)."""
+    """Draw the counts of the most frequent words, in two columns (as figure 3 of the paper)."""
     figure = Figure(figsize=(9, 6), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     half = -(-len(words) // 2)
@@ -80,7 +80,7 @@ def word_counts(words: Sequence[tuple[str, int]], path: Path) -> None:
 
 
 def co_occurrence(labels: Sequence[Sequence[int]], path: Path) -> None:
-    """Draw, for each label, the share of its rows that carry each other label too, in percent."""
+    """Draw the percentage of each label's rows that also carry each other label."""
     size = len(LABELS)
     counts = np.zeros((size, size))
     for row in labels:
@@ -96,8 +96,8 @@ def co_occurrence(labels: Sequence[Sequence[int]], path: Path) -> None:
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=top)
     axes.set_xticks(range(size), LABELS, rotation=90)
     axes.set_yticks(range(size), LABELS)
-    axes.set_ylabel("of the rows with this label …")
-    axes.set_xlabel("… so many percent carry this one too")
+    axes.set_ylabel("rows with this label …")
+    axes.set_xlabel("… that also carry this label, percent")
     for first, second in np.argwhere(shares >= 1):
         shade = "white" if shares[first, second] > top * 0.6 else "black"
         axes.text(second, first, f"{shares[first, second]:.0f}", ha="center", va="center", size=6.5, color=shade)

@@ -1,4 +1,4 @@
-"""Join withheld texts from the user's own copy of Sentiment140."""
+"""Fill in withheld tweet texts from the user's own copy of Sentiment140."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,35 +19,35 @@ def hydrate(
     source: str,
     tweets: Path,
     out: Path,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     *,
     configuration: str = "balanced",
     revision: str | None = None,
     token: str | bool | None = None,
     overwrite: bool = False,
 ) -> int:
-    """Write `OUT/{train,validation,test}.parquet` with every text that the user's copy holds; `train` reads it.
+    """Write `OUT/{train,validation,test}.parquet`, with the withheld texts that the user's copy contains.
 
-    A withheld text is found by the hash of its cleaned form: of tweets that are the same to the model, the first one
-    is taken.
+    A withheld text is identified by the hash of its cleaned form: of several tweets with the same cleaned text, the
+    first one is used.
 
     Args:
         source: Hub id of a published data set, or a folder of the same layout.
         tweets: The user's copy of Sentiment140; see `read_tweets`.
-        out: Folder to write, whole or not at all.
-        say: Receives progress, a line at a time.
-        configuration: The one to read.
+        out: Folder to write, atomically.
+        log: Called with each progress message.
+        configuration: Configuration to read.
         revision: Branch, tag or commit of the Hub repository.
-        token: None takes the environment's or the login's.
-        overwrite: Replace what lies at `out`.
+        token: Hub token; default: HF_TOKEN or the stored login.
+        overwrite: Overwrite an existing `out`.
 
     Returns:
-        Rows whose text was not found; they are left out.
+        Number of rows without a text; they are left out.
 
     Raises:
-        DataError: The data set or the tweets cannot be read, or no text was found at all.
-        HubError: No such repository, no access, no network.
-        UsageError: `out` exists and may not be replaced.
+        DataError: The data set or the tweets cannot be read, or no text was found.
+        HubError: Unknown repository, no access, or no network.
+        UsageError: `out` exists, and `overwrite` is false.
     """
     check_target(out, overwrite)
     if not Path(source).is_dir():
@@ -55,45 +55,46 @@ def hydrate(
     else:
         folder = Path(source) / configuration
     tables = {name: _read(folder, name) for name in SPLITS}
-    wanted = {
+    withheld = {
         digest
         for table in tables.values()
         for digest, text in zip(table["text_hash"].to_pylist(), table["text"].to_pylist(), strict=True)
         if text is None
     }
-    found: dict[str, str] = {}
-    broken = BrokenRows(say)
+    texts: dict[str, str] = {}
+    broken = BrokenRows(log)
     for count, (_, raw) in enumerate(read_tweets(tweets, broken.add), 1):
         text = tweet_text(raw)
         digest = text_hash(text)
-        if digest in wanted:
-            found.setdefault(digest, text)
+        if digest in withheld:
+            texts.setdefault(digest, text)
         if count % 200_000 == 0:
-            say(f"{count:,} tweets read, {len(found):,} of {len(wanted):,} texts found")
-        if len(found) == len(wanted):
+            log(f"{count:,} tweets read, {len(texts):,} of {len(withheld):,} texts found")
+        if len(texts) == len(withheld):
             break
-    if wanted and not found:
+    if withheld and not texts:
         raise DataError(
-            f"{tweets}: none of the {len(wanted):,} withheld texts is in it; is it Sentiment140?"
-            + (f" {broken.total:,} rows are broken, the first: {broken.first}" if broken.total else "")
+            f"{tweets} contains none of the {len(withheld):,} withheld texts; expected a copy of Sentiment140"
+            + (f"; {broken.total:,} malformed rows, the first: {broken.first}" if broken.total else "")
         )
     missing = 0
     with whole_folder(out, overwrite) as work:
         for name, table in tables.items():
-            whole = _filled(table, found)
-            missing += table.num_rows - whole.num_rows
-            parquet.write_table(whole, work / f"{name}.parquet")
-    say(
-        f"{out}: {len(found):,} of {len(wanted):,} texts joined"
-        + (f"; {missing:,} rows left out" if missing else "")
-        + (f"; {broken.total:,} broken rows in {tweets}" if broken.total else "")
+            complete = _fill_in(table, texts)
+            missing += table.num_rows - complete.num_rows
+            parquet.write_table(complete, work / f"{name}.parquet")
+    log(
+        f"{out}: {len(texts):,} of {len(withheld):,} withheld texts filled in"
+        + (f"; {missing:,} rows without a text left out" if missing else "")
+        + (f"; {broken.total:,} malformed rows in {tweets}" if broken.total else "")
     )
     return missing
 
 
-def _filled(table: pyarrow.Table, found: dict[str, str]) -> pyarrow.Table:
+def _fill_in(table: pyarrow.Table, withheld: dict[str, str]) -> pyarrow.Table:
+    """Fill in withheld texts by hash, and drop rows that still have none."""
     texts = [
-        found.get(digest) if text is None else text
+        withheld.get(digest) if text is None else text
         for digest, text in zip(table["text_hash"].to_pylist(), table["text"].to_pylist(), strict=True)
     ]
     filled = table.set_column(table.schema.get_field_index("text"), "text", pyarrow.array(texts, pyarrow.string()))
@@ -103,14 +104,17 @@ def _filled(table: pyarrow.Table, found: dict[str, str]) -> pyarrow.Table:
 def _read(folder: Path, split: str) -> pyarrow.Table:
     files = sorted(folder.glob(f"{split}*.parquet"))
     if not files:
-        raise DataError(f"{folder}: no {split}*.parquet")
+        raise DataError(f"{folder}: no {split}*.parquet; expected the files of a published data set")
     try:
         table = pyarrow.concat_tables([parquet.read_table(path) for path in files])
     except (pyarrow.ArrowException, OSError) as error:
         empty = [path.name for path in files if not path.stat().st_size]
         reason = f"{empty[0]} is empty" if empty else " ".join(str(error).split())[:200]
-        raise DataError(f"{folder}: {split}*.parquet cannot be read ({reason}); download the data set again") from None
-    absent = {"text", "text_hash"} - set(table.column_names)
-    if absent:
-        raise DataError(f"{folder}: no column {' and '.join(sorted(absent))}; there is nothing to join")
+        raise DataError(f"cannot read {folder}/{split}*.parquet ({reason}); download the data set again") from None
+    missing = {"text", "text_hash"} - set(table.column_names)
+    if missing:
+        raise DataError(
+            f"{folder}: no column {' and '.join(sorted(missing))}; use a configuration with withheld texts, "
+            "such as balanced"
+        )
     return table

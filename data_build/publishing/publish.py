@@ -1,4 +1,4 @@
-"""Last stage: the data set as the Hub's users expect it, with its card, in one commit."""
+"""Last stage: upload the data set with its card to the Hub, in one commit."""
 
 import tempfile
 from collections.abc import Callable, Mapping
@@ -21,16 +21,16 @@ from evenmood.errors import DataError
 from evenmood.model import hub
 
 BALANCE = review.BALANCE
-"""The stage whose rows are the balanced training split."""
+"""Stage whose rows are the balanced training split."""
 WITHHELD = "sentiment140"
-"""Other people's tweets: their texts stay out unless asked for."""
+"""Source of tweets, whose texts are withheld by default."""
 OFFICIAL_COLUMNS = ("text", "labels", "id")
 
 
 def publish(
     build: Path,
     repo_id: str,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     *,
     include_tweets: bool = False,
     drop_balanced: bool = False,
@@ -41,30 +41,30 @@ def publish(
     """Upload the data set of a build folder in one commit.
 
     Args:
-        build: Build folder, with the stage `goemotions` and, if it has come so far, `balance`.
-        repo_id: `namespace/name`; created if there is none.
-        say: Receives progress, a line at a time.
-        include_tweets: Ship the texts of tweets, and not their hashes alone; they stay in the repository's history.
-        drop_balanced: Let go of a published configuration `balanced` that the build folder lacks.
-        private: Whether a new repository is private; None for the account's default.
-        revision: Branch; created if there is none.
-        create_pr: Open a pull request instead.
+        build: Build folder with the finished stage `goemotions` and, optionally, `balance`.
+        repo_id: `namespace/name`; created if missing.
+        log: Called with each progress message.
+        include_tweets: Publish the texts of tweets, not only their hashes; the repository's history keeps them.
+        drop_balanced: Delete the published configuration `balanced` if the build has none.
+        private: Visibility of a new repository; None for the account's default.
+        revision: Branch; created if missing.
+        create_pr: Open a pull request.
 
     Raises:
-        DataError: A stage is missing, or a row is not fit for publication.
-        HubError: No access, no network, or the Hub refuses the card.
+        DataError: A stage is unfinished, or a row must not be published.
+        HubError: No access, no network, or the Hub rejects the card.
     """
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
-        tables = prepare(build, work, repo_id, say, include_tweets=include_tweets)
+        tables = prepare(build, work, repo_id, log, include_tweets=include_tweets)
 
         def check(api: HfApi, full_id: str) -> None:
-            about: Any = api.dataset_info(full_id, revision=None if create_pr else revision)
-            held = {entry.rfilename.split("/")[0] for entry in about.siblings or []}
-            if "balanced" in held and "balanced" not in tables and not drop_balanced:
+            info: Any = api.dataset_info(full_id, revision=None if create_pr else revision)
+            published = {entry.rfilename.split("/")[0] for entry in info.siblings or []}
+            if "balanced" in published and "balanced" not in tables and not drop_balanced:
                 raise DataError(
-                    f"{full_id} holds the configuration balanced, which {build} lacks; build it, or let it go with "
-                    "--drop-balanced"
+                    f"{full_id} has the configuration balanced, but {build} does not; run balance, or delete the "
+                    "configuration with --drop-balanced"
                 )
 
         return hub.upload(
@@ -81,11 +81,11 @@ def publish(
 
 
 def prepare(
-    build: Path, out: Path, repo_id: str, say: Callable[[str], None], *, include_tweets: bool = False
+    build: Path, out: Path, repo_id: str, log: Callable[[str], None], *, include_tweets: bool = False
 ) -> dict[str, dict[str, Any]]:
-    """Write what `publish` uploads: Parquet files by configuration and split, figures, card.
+    """Write the files that `publish` uploads: Parquet files by configuration and split, figures, card.
 
-    The configurations are `balanced`, if the build has come so far, `unbalanced` and `written`.
+    The configurations are `balanced` (if the stage is finished), `unbalanced` and `written`.
 
     Returns:
         Tables by configuration and split.
@@ -98,10 +98,10 @@ def prepare(
         check_rows(balanced, official)
         if not include_tweets:
             balanced = withhold(balanced)
-        rest = {name: with_provenance(official[name]) for name in SPLITS[1:]}
-        tables["balanced"] = {"train": balanced, **rest}
+        held_out = {name: with_provenance(official[name]) for name in SPLITS[1:]}
+        tables["balanced"] = {"train": balanced, **held_out}
     else:
-        say(f"{build}: no {BALANCE} stage yet; the configuration balanced is not published")
+        log(f"{build}: the stage {BALANCE} has not been run; publishing without the configuration balanced")
     tables["unbalanced"] = {name: rows.select(OFFICIAL_COLUMNS) for name, rows in official.items()}
     tables[written_rows.CONFIGURATION] = {"train": written_rows.read(hashes_of(official))}
     for configuration, splits in tables.items():
@@ -110,30 +110,30 @@ def prepare(
             path = out / configuration / f"{name}-00000-of-00001.parquet"
             path.parent.mkdir(parents=True, exist_ok=True)
             parquet.write_table(rows.cast(features.arrow_schema), path)
-            say(f"{configuration}: {rows.num_rows:,} {name} rows")
-    write_card(out, repo_id, tables, {name: features_of(name) for name in tables}, include_tweets, made_how(build))
+            log(f"{configuration}: {rows.num_rows:,} {name} rows")
+    write_card(out, repo_id, tables, {name: features_of(name) for name in tables}, include_tweets, provenance(build))
     return tables
 
 
-def made_how(build: Path) -> dict[str, Any]:
-    """What the manifests say of how the balanced split was made; a part that was not recorded is None."""
+def provenance(build: Path) -> dict[str, Any]:
+    """Provenance of the balanced split from the manifests; entries that were not recorded are None."""
 
-    def said(name: str) -> dict[str, Any]:
+    def manifest(name: str) -> dict[str, Any]:
         return read_manifest(build, name) if (build / name / MANIFEST_FILE).exists() else {}
 
     return {
-        "teacher": said(relabel.OFFICIAL).get("options", {}).get("teacher"),
-        "gates": said(verify.STAGE).get("options"),
-        "evenness": said(BALANCE).get("evenness_after"),
-        "before": said(BALANCE).get("evenness_before"),
-        "target": said(BALANCE).get("target"),
-        "agreement": said(review.STAGE).get("agreement"),
+        "teacher": manifest(relabel.OFFICIAL).get("options", {}).get("teacher"),
+        "gates": manifest(verify.STAGE).get("options"),
+        "evenness": manifest(BALANCE).get("evenness_after"),
+        "before": manifest(BALANCE).get("evenness_before"),
+        "target": manifest(BALANCE).get("target"),
+        "agreement": manifest(review.STAGE).get("agreement"),
         "audit": review.audited(build),
     }
 
 
 def features_of(configuration: str) -> datasets.Features:
-    """Columns of a configuration, as the `datasets` library has them."""
+    """Columns of a configuration, as `datasets.Features`."""
     text = datasets.Value("string")
     labels = datasets.Sequence(datasets.ClassLabel(names=list(LABELS)))
     if configuration == written_rows.CONFIGURATION:
@@ -146,7 +146,7 @@ def features_of(configuration: str) -> datasets.Features:
 
 
 def with_provenance(official: pyarrow.Table) -> pyarrow.Table:
-    """Official rows with the columns of the row type: where they come from, and nothing that nobody measured."""
+    """Convert official rows to the row type of the build; columns that were not measured are null."""
     return table(
         **{name: official[name] for name in OFFICIAL_COLUMNS},
         text_hash=[text_hash(text) for text in official["text"].to_pylist()],
@@ -155,31 +155,40 @@ def with_provenance(official: pyarrow.Table) -> pyarrow.Table:
 
 
 def hashes_of(official: Mapping[str, pyarrow.Table]) -> dict[str, str]:
-    """The split that each validation and test text is in, by its hash."""
+    """Split of each validation and test text, by `text_hash`."""
     return {text_hash(text): name for name in SPLITS[1:] for text in official[name]["text"].to_pylist()}
 
 
 def check_rows(rows: pyarrow.Table, official: Mapping[str, pyarrow.Table]) -> None:
-    """Refuse added rows whose text is in validation or test, twice the same row, and hashes that do not fit."""
-    held = hashes_of(official)
-    seen: set[str] = set()
+    """Check rows before publication.
+
+    Raises:
+        DataError: An added row has a validation or test text, two rows share an id, or a hash or label is wrong.
+    """
+    held_out = hashes_of(official)
+    ids: set[str] = set()
     for row in rows.select(["id", "text", "text_hash", "source", "labels"]).to_pylist():
-        if row["source"] != goemotions.STAGE and row["text_hash"] in held:
-            raise DataError(f"row {row['id']}: its text is in the {held[row['text_hash']]} split; run verify again")
-        if row["id"] in seen:
-            raise DataError(f"row {row['id']} appears twice; run balance again")
-        seen.add(row["id"])
+        if row["source"] != goemotions.STAGE and row["text_hash"] in held_out:
+            raise DataError(
+                f"row {row['id']}: the text is also in the {held_out[row['text_hash']]} split; "
+                "run verify and balance again"
+            )
+        if row["id"] in ids:
+            raise DataError(f"duplicate row id {row['id']}; run balance again")
+        ids.add(row["id"])
         if row["text"] is not None and text_hash(row["text"]) != row["text_hash"]:
-            raise DataError(f"row {row['id']}: text_hash is not that of its text")
+            raise DataError(f"row {row['id']}: text_hash does not match the text; run balance again")
         if not row["labels"] or not all(0 <= number < len(LABELS) for number in row["labels"]):
-            raise DataError(f"row {row['id']}: labels is {row['labels']}; expected numbers from 0 to {len(LABELS) - 1}")
+            raise DataError(
+                f"row {row['id']}: invalid labels {row['labels']}; expected numbers from 0 to {len(LABELS) - 1}"
+            )
 
 
 def withhold(rows: pyarrow.Table) -> pyarrow.Table:
-    """The same rows without the texts of tweets."""
+    """Set the texts of tweets to null."""
     texts = [
         None if source == WITHHELD else text
         for text, source in zip(rows["text"].to_pylist(), rows["source"].to_pylist(), strict=True)
     ]
-    at = rows.schema.get_field_index("text")
-    return rows.set_column(at, "text", pyarrow.array(texts, pyarrow.string()))
+    index = rows.schema.get_field_index("text")
+    return rows.set_column(index, "text", pyarrow.array(texts, pyarrow.string()))

@@ -1,4 +1,4 @@
-"""The configuration `written` of the published data set: texts that language models wrote, with votes and origin."""
+"""Configuration `written` of the published data set: texts written by language models, with votes and writers."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,24 +13,24 @@ from evenmood.errors import DataError
 
 CONFIGURATION = "written"
 LICENSE = "CC-BY-4.0"
-"""Of the texts and their labels, as an SPDX identifier: every row carries it, for rows that are mixed with others."""
+"""SPDX identifier of the texts and labels; a column, so that rows keep their license when data sets are merged."""
 
 
 def features() -> datasets.Features:
-    """Columns of the configuration, as the `datasets` library has them.
+    """Columns of the configuration, as `datasets.Features`.
 
-    | column | what it holds |
+    | column | description |
     |---|---|
-    | id | `written:` and the hash of the text and its emoji, as in the rows of other configurations |
+    | id | `written:` and a hash of the text including emoji, as in the other configurations |
     | text | the text |
-    | text_hash | `evenmood.data.rows.text_hash` of it |
-    | labels | label numbers, the main one first |
-    | writer_labels | those that the text was written for, the main one first |
-    | votes | annotators who gave each label, 28 numbers; null where nobody voted |
-    | reviewed_by | `model`: whose the votes are; null where there are none |
-    | resolution | `majority` where votes decided the labels; null where they are the writer's |
-    | writer | which of the language models wrote it |
-    | domain | the kind of text that was asked for |
+    | text_hash | `evenmood.data.rows.text_hash` of the text |
+    | labels | label numbers, main label first |
+    | writer_labels | label numbers that the text was written for, main label first |
+    | votes | votes for each of the 28 labels; null without votes |
+    | reviewed_by | `model` if there are votes, otherwise null |
+    | resolution | `majority` if votes decided the labels; null if they are the writer's |
+    | writer | pseudonym of the language model that wrote the text |
+    | domain | requested kind of text |
     | source | `written`, as in `balanced` |
     | license | `LICENSE` |
     """
@@ -54,33 +54,33 @@ def features() -> datasets.Features:
 
 
 def read(held_out: Mapping[str, str], path: Path = written.ROWS) -> pyarrow.Table:
-    """The rows of the configuration.
+    """Read the rows of the configuration.
 
     Args:
-        held_out: The split that each validation and test text is in, by its `text_hash`.
-        path: Parquet file as `written_votes.resolve` writes it.
+        held_out: Split of each validation and test text, by `text_hash`.
+        path: Parquet file written by `written_votes.resolve`.
 
     Raises:
         DataError: The file cannot be read, lacks a column or has an unknown label; or a text is in validation or test.
     """
     rows = written.read_file(path, ("id", "text", "labels", "writer_labels", "votes", "resolution", "writer", "domain"))
-    given = rows.to_pydict()
-    count, hashes = rows.num_rows, [text_hash(text) for text in given["text"]]
-    for own_id, digest in zip(given["id"], hashes, strict=True):
+    cells = rows.to_pydict()
+    count, hashes = rows.num_rows, [text_hash(text) for text in cells["text"]]
+    for own_id, digest in zip(cells["id"], hashes, strict=True):
         if digest in held_out:
-            raise DataError(f"{path}: the text of {own_id} is in the {held_out[digest]} split; remove it")
+            raise DataError(f"{path}: the text of {own_id} is also in the {held_out[digest]} split; remove the row")
     columns = {
-        **given,
-        "id": [f"{written.STAGE}:{own_id}" for own_id in given["id"]],
+        **cells,
+        "id": [f"{written.STAGE}:{own_id}" for own_id in cells["id"]],
         "text_hash": hashes,
         **{
             name: [
                 written.label_numbers(cell, f"{path}, row {row}: {name}", ordered=True)
-                for row, cell in enumerate(given[name], 1)
+                for row, cell in enumerate(cells[name], 1)
             ]
             for name in ("labels", "writer_labels")
         },
-        "reviewed_by": [None if votes is None else "model" for votes in given["votes"]],
+        "reviewed_by": [None if votes is None else "model" for votes in cells["votes"]],
         "source": [written.STAGE] * count,
         "license": [LICENSE] * count,
     }

@@ -1,1 +1,1 @@
-"""The stages, a file each, and what makes them resumable."""
+"""Stages of the build, one per file."""

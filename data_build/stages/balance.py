@@ -1,4 +1,4 @@
-"""Eighth stage: all rows there are, each text once, and of them an even distribution over the 28 labels."""
+"""Eighth stage: select rows with an even distribution over the 28 labels from all rows, deduplicated."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow
 
-from data_build.stage import Say, input_hashes, open_stage
+from data_build.stage import Log, input_hashes, open_stage
 from data_build.stages import goemotions, relabel, review, written
 from evenmood import LABELS
 from evenmood.data.build_folder import CONFIGURATIONS, read_rows
@@ -17,16 +17,18 @@ from evenmood.errors import UsageError
 
 STAGE, UNBALANCED = CONFIGURATIONS["balanced"], CONFIGURATIONS["unbalanced"]
 RATIO = 1.5
-"""Rows of the most frequent label for each one of the rarest, at the most."""
+"""Default maximum ratio of the most frequent to the rarest label."""
 TARGETS = (50, 100, 200, 300, 480, 700, 1000, 1500, 2000)
-"""Rows per label for which the manifest says what is missing."""
+"""Targets, in rows per label, for which the manifest records the shortfall of each label."""
 RANKS = {"goemotions": 0, "written": 1, "feedback": 2, "sentiment140": 2, "generated": 3}
-"""People's rows come first, then texts by a large model, then those that the teacher labeled, then a small model's."""
+"""Preference of each source, lowest first: human labels, texts by large models, teacher labels, generated texts."""
+HUMAN = 0
+"""Rank of rows that people labeled."""
 
 
 def run(
     build: Path,
-    say: Say,
+    log: Log,
     *,
     target: int | None = None,
     ratio: float = RATIO,
@@ -34,69 +36,69 @@ def run(
     seed: int = 0,
     restart: bool = False,
 ) -> None:
-    """Write all rows there are, each text once; then choose among them so that the labels' counts are even.
+    """Write all rows, deduplicated, and a selection of them with an even label distribution.
 
-    Both are training splits: `BUILD:unbalanced` and `BUILD:balanced`, a shard each, the second one shuffled.
+    Both are training splits of one shard, `BUILD:unbalanced` and `BUILD:balanced`; the second is shuffled.
 
     Args:
         build: Build folder.
-        say: Receives progress, a line at a time.
-        target: Rows per label; the largest that every label reaches within the ratio, if left out.
-        ratio: Rows of the most frequent label for each one of the rarest, at the most.
-        limit: Rows to choose from; all of them if left out.
-        seed: Of every draw.
-        restart: Forget what an earlier run wrote.
+        log: Called with each progress message.
+        target: Rows per label; default: the largest that every label reaches within the ratio.
+        ratio: Maximum ratio of the most frequent to the rarest label.
+        limit: Rows to select from; default: all.
+        seed: Random seed.
+        restart: Discard the output of an earlier run.
 
     Raises:
-        DataError: An earlier stage is missing.
+        DataError: An earlier stage is unfinished.
         UsageError: The target is below 1, or the ratio below 1.
     """
-    if (target is not None and target < 1) or ratio < 1:
-        raise UsageError("--target and --ratio must be at least 1")
+    for option, value in (("--target", target), ("--ratio", ratio)):
+        if value is not None and value < 1:
+            raise UsageError(f"{option} is {value}; expected at least 1")
     inputs = input_hashes(build, goemotions.STAGE, relabel.OFFICIAL, review.source_of(build), *written.stages(build))
-    with open_stage(build, UNBALANCED, inputs, {"limit": limit}, say, restart) as stage:
+    with open_stage(build, UNBALANCED, inputs, {"limit": limit}, log, restart) as stage:
         if not stage.finished:
-            rows, dropped = supply_of(build)
-            stage.write("train-00000", rows.slice(0, limit), dropped + Counter(_over(rows, limit)))
+            rows, dropped = deduplicated_rows(build)
+            stage.write("train-00000", rows.slice(0, limit), dropped + Counter(_over_limit(rows, limit)))
             stage.finish()
     options = {"target": target, "ratio": ratio, "limit": limit, "seed": seed}
     inputs = input_hashes(build, goemotions.STAGE, UNBALANCED)
-    with open_stage(build, STAGE, inputs, options, say, restart) as stage:
+    with open_stage(build, STAGE, inputs, options, log, restart) as stage:
         if stage.finished:
             return
         supply = read_rows(build, UNBALANCED).combine_chunks()
         labels: list[list[int]] = supply["labels"].to_pylist()
         ranks = np.array([RANKS[source] for source in supply["source"].to_pylist()])
-        held = counts_of(labels, range(len(labels)))
-        reached = largest(labels, ranks, ratio, seed) if target is None else target
-        chosen = choose(labels, ranks, reached, ratio, seed)
-        counts = counts_of(labels, chosen)
-        rows = supply.take(pyarrow.array(np.random.default_rng(seed).permutation(chosen)))
-        stage.write("train-00000", rows, {"in": supply.num_rows, "not needed": supply.num_rows - len(chosen)})
+        target = largest_target(labels, ranks, ratio, seed) if target is None else target
+        selected = select(labels, ranks, target, ratio, seed)
+        counts = label_counts(labels, selected)
+        rows = supply.take(pyarrow.array(np.random.default_rng(seed).permutation(selected)))
+        stage.write("train-00000", rows, {"in": supply.num_rows, "not needed": supply.num_rows - len(selected)})
         official: list[list[int]] = read_rows(build, goemotions.STAGE, "train")["labels"].to_pylist()
-        before = counts_of(official, range(len(official)))
-        sizes = sorted({*TARGETS, reached})
+        official_counts = label_counts(official, range(len(official)))
+        targets = sorted({*TARGETS, target})
         stage.finish(
-            target=reached,
-            label_counts_before=_by_label(before),
-            label_counts_supply=_by_label(held),
+            target=target,
+            label_counts_before=_by_label(official_counts),
+            label_counts_supply=_by_label(label_counts(labels, range(len(labels)))),
             label_counts_after=_by_label(counts),
-            evenness_before=evenness(before),
+            evenness_before=evenness(official_counts),
             evenness_after=evenness(counts),
-            missing={str(size): _by_label(missing(labels, ranks, size, ratio, seed)) for size in sizes},
+            missing={str(size): _by_label(shortfall(labels, ranks, size, ratio, seed)) for size in targets},
         )
-        say(f"{STAGE}: from {min(counts):,} to {max(counts):,} rows a label, ratio {evenness(counts)['ratio']:.2f}")
+        log(f"{STAGE}: {min(counts):,} to {max(counts):,} rows per label, ratio {evenness(counts)['ratio']:.2f}")
 
 
-def supply_of(build: Path) -> tuple[pyarrow.Table, Counter[str]]:
-    """All rows there are to choose from, each cleaned text once, and the counts of what was left out.
+def deduplicated_rows(build: Path) -> tuple[pyarrow.Table, Counter[str]]:
+    """All training rows, deduplicated by cleaned text, and the number of rows dropped for each reason.
 
-    The official training split's come first, then the written texts, then the tweets and the generated rows that passed
-    verify and review. Of rows with the same cleaned text the first one stays, whatever labels the others carry.
+    Of several rows with the same cleaned text the first one stays, whatever its labels. The order is: official
+    training split, written texts, then the feedback, tweets and generated rows that passed verify and review.
     """
     official = read_rows(build, relabel.OFFICIAL, "train")
     texts = official["text"].to_pylist()
-    people = table(
+    human = table(
         id=[
             f"{goemotions.STAGE}:{own_id or f'train-{row}'}" for row, own_id in enumerate(official["id"].to_pylist(), 1)
         ],
@@ -107,103 +109,106 @@ def supply_of(build: Path) -> tuple[pyarrow.Table, Counter[str]]:
         scores=official["scores"],
     )
     added = [read_rows(build, name).cast(schema()) for name in (*written.stages(build), review.source_of(build))]
-    rows = pyarrow.concat_tables([people, *added]).combine_chunks()
-    ranks = [SOURCES.index(source) for source in rows["source"].to_pylist()]
+    rows = pyarrow.concat_tables([human, *added]).combine_chunks()
+    source_numbers = [SOURCES.index(source) for source in rows["source"].to_pylist()]
     hashes, labels = rows["text_hash"].to_pylist(), rows["labels"].to_pylist()
-    counts, first, kept = Counter({"in": rows.num_rows}), dict[str, list[int]](), []
-    for row in sorted(range(len(ranks)), key=ranks.__getitem__):
-        if hashes[row] not in first:
-            first[hashes[row]] = labels[row]
-            kept.append(row)
+    counts, first_labels, unique_rows = Counter({"in": rows.num_rows}), dict[str, list[int]](), []
+    for row in sorted(range(rows.num_rows), key=source_numbers.__getitem__):
+        if hashes[row] not in first_labels:
+            first_labels[hashes[row]] = labels[row]
+            unique_rows.append(row)
             continue
-        others = " under other labels" if first[hashes[row]] != labels[row] else ""
-        counts[f"{SOURCES[ranks[row]]} row repeats a text{others}"] += 1
-    return rows.take(pyarrow.array(kept)), counts
+        conflict = " under other labels" if first_labels[hashes[row]] != labels[row] else ""
+        counts[f"{SOURCES[source_numbers[row]]} row repeats a text{conflict}"] += 1
+    return rows.take(pyarrow.array(unique_rows)), counts
 
 
-def _over(rows: pyarrow.Table, limit: int | None) -> dict[str, int]:
+def _over_limit(rows: pyarrow.Table, limit: int | None) -> dict[str, int]:
     return {} if limit is None or limit >= rows.num_rows else {"over the limit": rows.num_rows - limit}
 
 
-def choose(labels: Sequence[Sequence[int]], ranks: np.ndarray, target: int, ratio: float, seed: int) -> np.ndarray:
-    """Rows for a target, the rarest label first.
+def select(labels: Sequence[Sequence[int]], ranks: np.ndarray, target: int, ratio: float, seed: int) -> np.ndarray:
+    """Select rows until each label has the target, starting with the rarest label.
 
-    Each label takes rows until it has the target: people's first, then by rank; of those that are not people's, rows
-    whose labels all lack people's rows come first, so that none stands where people's own would do. A row that would
-    lift another label over the limit (`ratio` times what the rarest label can have) is left out, unless it is people's
-    and its label would miss the target without it. Rows of one label are not preferred: labels still occur together.
+    Human rows come first, then the others by rank. Among non-human rows, those whose labels all lack human rows come
+    first, so that they never replace human rows. A row that would raise another label above the limit (`ratio` times
+    the count that the rarest label can reach) is skipped, unless it is human and its label would miss the target
+    without it. Rows with a single label are not preferred: labels still co-occur.
 
     Args:
         labels: Label numbers of each row.
-        ranks: Of its source, as in `RANKS`, shape (n,).
+        ranks: Rank of each row's source, see `RANKS`; shape (n,).
         target: Rows per label.
         ratio: See `run`.
-        seed: Of the order among equals.
+        seed: Random seed of the order of equally preferred rows.
 
     Returns:
         Row numbers, ascending.
     """
-    supply = counts_of(labels, range(len(labels)))
-    short = counts_of(labels, np.flatnonzero(ranks == 0)) < target
+    supply = label_counts(labels, range(len(labels)))
+    lacks_human_rows = label_counts(labels, np.flatnonzero(ranks == HUMAN)) < target
     limit = max(target, int(ratio * min(target, supply.min())))
-    holders: list[list[int]] = [[] for _ in LABELS]
+    rows_with_label: list[list[int]] = [[] for _ in LABELS]
     for row in np.random.default_rng(seed).permutation(len(labels)).tolist():
         for label in labels[row]:
-            holders[label].append(row)
+            rows_with_label[label].append(row)
     counts = np.zeros(len(LABELS), int)
-    taken = np.zeros(len(labels), bool)
+    selected = np.zeros(len(labels), bool)
     for label in np.argsort(supply, kind="stable").tolist():
-        people, *others = (
-            [row for row in holders[label] if ranks[row] == rank] for rank in range(max(RANKS.values()) + 1)
+        human, *others = (
+            [row for row in rows_with_label[label] if ranks[row] == rank] for rank in range(max(RANKS.values()) + 1)
         )
-        for added in others:
-            added.sort(key=lambda row: not all(short[labels[row]]))
-        for rows, force in ((people, False), (people, True), *((added, False) for added in others)):
+        for candidates in others:
+            candidates.sort(key=lambda row: not all(lacks_human_rows[labels[row]]))
+        for rows, ignore_limit in ((human, False), (human, True), *((candidates, False) for candidates in others)):
             for row in rows:
                 if counts[label] >= target:
                     break
-                crowded = any(counts[other] >= limit for other in labels[row] if other != label)
-                if not taken[row] and (force or not crowded):
-                    taken[row] = True
+                exceeds_limit = any(counts[other] >= limit for other in labels[row] if other != label)
+                if not selected[row] and (ignore_limit or not exceeds_limit):
+                    selected[row] = True
                     counts[list(labels[row])] += 1
-    return np.flatnonzero(taken)
+    return np.flatnonzero(selected)
 
 
-def largest(labels: Sequence[Sequence[int]], ranks: np.ndarray, ratio: float, seed: int) -> int:
-    """The largest target that every label reaches within the ratio, found by going down from the rarest one's rows."""
-    target = int(counts_of(labels, range(len(labels))).min())
+def largest_target(labels: Sequence[Sequence[int]], ranks: np.ndarray, ratio: float, seed: int) -> int:
+    """Largest target that every label reaches within the ratio; searched downwards from the rarest label's count."""
+    target = int(label_counts(labels, range(len(labels))).min())
     while target > 1:
-        counts = counts_of(labels, choose(labels, ranks, target, ratio, seed))
+        counts = label_counts(labels, select(labels, ranks, target, ratio, seed))
         if counts.min() >= target and counts.max() <= ratio * counts.min():
             return target
         target = min(target - 1, int(target * 0.99))
     return 1
 
 
-def missing(labels: Sequence[Sequence[int]], ranks: np.ndarray, target: int, ratio: float, seed: int) -> np.ndarray:
-    """Rows that each label lacks to a target in what can be chosen for it, which the supply may hold: shape (28,)."""
-    lacking: np.ndarray = target - counts_of(labels, choose(labels, ranks, target, ratio, seed))
+def shortfall(labels: Sequence[Sequence[int]], ranks: np.ndarray, target: int, ratio: float, seed: int) -> np.ndarray:
+    """Rows that each label lacks after selecting for a target: shape (28,).
+
+    A label can fall short even if enough rows carry it, since rows above the limit of another label are skipped.
+    """
+    lacking: np.ndarray = target - label_counts(labels, select(labels, ranks, target, ratio, seed))
     return lacking.clip(min=0)
 
 
-def counts_of(labels: Sequence[Sequence[int]], rows: Any) -> np.ndarray:
-    """Rows with each label, shape (28,)."""
+def label_counts(labels: Sequence[Sequence[int]], rows: Any) -> np.ndarray:
+    """Number of the given rows that carry each label, shape (28,)."""
     return np.bincount([label for row in rows for label in labels[row]], minlength=len(LABELS))
 
 
 def evenness(counts: np.ndarray) -> dict[str, float]:
-    """How even counts are.
+    """Measures of how even a label distribution is.
 
     Returns:
-        `ratio` of the largest to the smallest; `entropy`, normalised to 1 for equal counts; `mean_ir`, the mean
-        imbalance ratio (largest count over each label's, https://doi.org/10.1016/j.neucom.2014.08.091).
+        `ratio`: largest to smallest count; `entropy`: normalized to 1 for equal counts; `mean_ir`: mean imbalance
+        ratio, the largest count divided by each label's (https://doi.org/10.1016/j.neucom.2014.08.091).
     """
     shares = counts[counts > 0] / counts.sum()
-    whole = np.maximum(counts, 1)
+    at_least_one = np.maximum(counts, 1)
     return {
-        "ratio": round(float(counts.max() / whole.min()), 3),
+        "ratio": round(float(counts.max() / at_least_one.min()), 3),
         "entropy": round(float(-(shares * np.log(shares)).sum() / np.log(len(counts))), 4),
-        "mean_ir": round(float((counts.max() / whole).mean()), 3),
+        "mean_ir": round(float((counts.max() / at_least_one).mean()), 3),
     }
 
 

@@ -1,4 +1,4 @@
-"""A source of its own: what visitors of the demo said of its answers, with their consent."""
+"""Stage `feedback`: labels that visitors of the demo gave and agreed to share."""
 
 import codecs
 import json
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data_build.annotation.majority import is_label
-from data_build.stage import Say, open_stage
+from data_build.stage import Log, open_stage
 from evenmood import LABELS
 from evenmood.data import rows
 from evenmood.data.build_folder import sha256
@@ -21,38 +21,37 @@ SHARD = "part-00000"
 PATTERN = "feedback-*.jsonl"
 
 
-def run(build: Path, say: Say, source: str, *, limit: int | None = None, restart: bool = False) -> None:
-    """Write the rows that carry labels, each text once and under an id of its own.
+def run(build: Path, log: Log, source: str, *, limit: int | None = None, restart: bool = False) -> None:
+    """Write the labeled rows, deduplicated, with unique ids.
 
-    A line that is not UTF-8, not JSON or not a row is counted. A row whose id another one has gets the hash of its text
-    added to it.
+    Malformed lines are counted and skipped. If two rows share an id, the hash of the text is appended to the second.
 
-    A visitor's labels are one voice: the stage `verify` keeps those of them that the teacher gives too.
+    A visitor's labels count as one annotator's: `verify` keeps those that the teacher confirms.
 
     Args:
         build: Build folder.
-        say: Receives progress, a line at a time.
-        source: Folder where the demo keeps feedback, or the Hub data set that it commits it to.
-        limit: Rows to read; all of them if left out.
-        restart: Forget what an earlier run wrote.
+        log: Called with each progress message.
+        source: Feedback folder of the demo, or Hub data set to which the demo uploads feedback.
+        limit: Rows to read; default: all.
+        restart: Discard the output of an earlier run.
 
     Raises:
-        DataError: Nothing there.
+        DataError: There are no feedback files.
     """
     folder = expanded(source)
     if not folder.is_dir():
         folder = hub.fetch(source, [f"data/{PATTERN}"], "dataset", kind=DataError) / "data"
     files = sorted(folder.glob(PATTERN))
     if not files:
-        raise DataError(f"{source} holds no feedback: no {PATTERN} there")
+        raise DataError(f"{source}: no feedback found; expected files named {PATTERN}")
     inputs = {path.name: sha256(path) for path in files}
-    with open_stage(build, STAGE, inputs, {"limit": limit}, say, restart) as stage:
+    with open_stage(build, STAGE, inputs, {"limit": limit}, log, restart) as stage:
         if stage.finished:
             return
         lines = [line for path in files for line in _lines(path)][:limit]
-        kept, counts = _kept(lines)
-        columns = {name: [row[name] for row in kept] for name in ("id", "text", "text_hash", "labels", "votes")}
-        stage.write(SHARD, rows.table(**columns, source=[STAGE] * len(kept)), counts)
+        labeled, counts = _labeled_rows(lines)
+        columns = {name: [row[name] for row in labeled] for name in ("id", "text", "text_hash", "labels", "votes")}
+        stage.write(SHARD, rows.table(**columns, source=[STAGE] * len(labeled)), counts)
         stage.finish()
 
 
@@ -61,34 +60,34 @@ def _lines(path: Path) -> list[bytes]:
     return [line for line in path.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n") if line.strip()]
 
 
-def _kept(lines: list[bytes]) -> tuple[list[dict[str, Any]], Counter[str]]:
-    """The rows that stay, and how many went for which reason."""
+def _labeled_rows(lines: list[bytes]) -> tuple[list[dict[str, Any]], Counter[str]]:
+    """Labeled rows, deduplicated, and the number of lines dropped for each reason."""
     counts = Counter({"in": len(lines)})
-    kept: dict[str, dict[str, Any]] = {}
+    by_hash: dict[str, dict[str, Any]] = {}
     ids: set[str] = set()
     for line in lines:
-        row = _read(line)
+        row = _parse(line)
         if row is None:
             counts["not a row"] += 1
         elif not row["labels"]:
             counts["no label given"] += 1
         elif not clean(row["text"]):
             counts["no words"] += 1
-        elif row["text_hash"] in kept:
+        elif row["text_hash"] in by_hash:
             counts["repeated"] += 1
         else:
-            while row["id"] in ids:  # votes and decisions of the review are by id
+            while row["id"] in ids:  # the review identifies rows by id
                 row["id"] += f":{row['text_hash']}"
             ids.add(row["id"])
-            kept[row["text_hash"]] = row
-    return list(kept.values()), counts
+            by_hash[row["text_hash"]] = row
+    return list(by_hash.values()), counts
 
 
-def _read(line: bytes) -> dict[str, Any] | None:
-    """A line as a row; None where it is none: whoever can write to the data set may have written anything."""
+def _parse(line: bytes) -> dict[str, Any] | None:
+    """Parse a line; None if it is malformed. The Hub data set may contain lines that the demo did not write."""
     try:
-        given = json.loads(line.decode("utf-8"))
-        text, labels, own_id = given["text"], given["labels"], given["id"]
+        fields = json.loads(line.decode("utf-8"))
+        text, labels, own_id = fields["text"], fields["labels"], fields["id"]
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
     own_id = str(own_id) if type(own_id) is int else own_id

@@ -1,4 +1,4 @@
-"""Generated rows as a file: one build writes those that it verified, another takes them and asks for none."""
+"""Export verified generated rows to a Parquet file, and import them into another build."""
 
 import json
 from collections import Counter
@@ -8,83 +8,89 @@ from pathlib import Path
 import pyarrow
 from pyarrow import parquet
 
-from data_build.stage import Say, input_hashes, open_stage
+from data_build.stage import Log, input_hashes, open_stage
 from data_build.stages import generate, goemotions
 from evenmood import LABELS
 from evenmood.data import rows
 from evenmood.data.build_folder import read_rows, sha256
 from evenmood.errors import DataError, UsageError
 
-KEPT = ["id", "text", "labels", "source", "generator", "prompt_id"]
-"""Columns of generated rows that stay true whatever teacher reads them."""
-RECORDED = ("prompt", "mode", "intended", "topic", "register", "examples", "seed", "finish_reason", "tokens", "cost")
-"""What `prompt_id` tells of a row, as JSON, besides `length` and `view`; early rows lack some of it."""
+COLUMNS = ["id", "text", "labels", "source", "generator", "prompt_id"]
+"""Columns of generated rows that do not depend on the teacher."""
+PROVENANCE = ("prompt", "mode", "intended", "topic", "register", "examples", "seed", "finish_reason", "tokens", "cost")
+"""Keys of the JSON in `prompt_id`, besides `length` and `view`; early rows lack some of them."""
 ATTEMPTS = b"evenmood.attempts"
-"""Key of `attempts` in the Parquet metadata of a file that `take` reads."""
+"""Parquet metadata key of `generate.attempts`."""
 
 
-def take(build: Path, say: Say, source: Path, *, limit: int | None = None, restart: bool = False) -> None:
-    """Take rows that were generated before in place of asking for new ones.
+def import_rows(build: Path, log: Log, source: Path, *, limit: int | None = None, restart: bool = False) -> None:
+    """Write the stage `generate` from rows of an earlier build, without requests.
 
-    The manifest's counts are those of their making: the texts asked for, and why the others were left out.
+    The manifest repeats the counts of their generation: texts requested, and texts dropped for each reason.
 
     Args:
         build: Build folder.
-        say: Receives progress, a line at a time.
-        source: Parquet file as `report` writes it.
-        limit: Rows to take; all of them if left out.
-        restart: Forget what an earlier run wrote.
+        log: Called with each progress message.
+        source: Parquet file written by `keep`.
+        limit: Rows to import; default: all.
+        restart: Discard the output of an earlier run.
 
     Raises:
-        DataError: It is no such file.
+        DataError: The file is not a valid file of generated rows.
+        UsageError: The build has further rounds of `generate`.
     """
     try:
-        held = parquet.read_table(source)
-        found = rows.table(**{name: held[name] for name in KEPT})
-        texts, own = found["text"].to_pylist(), set(found["source"].to_pylist())
-        tried = {
+        content = parquet.read_table(source)
+        generated = rows.table(**{name: content[name] for name in COLUMNS})
+        texts, sources = generated["text"].to_pylist(), set(generated["source"].to_pylist())
+        attempts = {
             label: Counter(counts)
-            for label, counts in json.loads((held.schema.metadata or {}).get(ATTEMPTS, b"{}")).items()
+            for label, counts in json.loads((content.schema.metadata or {}).get(ATTEMPTS, b"{}")).items()
         }
     except (OSError, LookupError, TypeError, ValueError, AttributeError, pyarrow.ArrowException) as error:
-        raise DataError(f"{source} holds no generated rows: {' '.join(str(error).split())[:200]}") from None
+        raise _invalid(source, " ".join(str(error).split())[:200]) from None
     if (build / generate.round_name(2)).exists():
         raise UsageError(
-            f"{build} holds further rounds; remove {build / generate.round_name(2)} first, or take another folder"
+            f"{build} has further rounds; delete {build / generate.round_name(2)} first, or use another build folder"
         )
     if not texts:
-        raise DataError(f"{source} holds no generated rows: it has none at all")
-    if own - {"generated"}:
-        raise DataError(f"{source} holds rows of {', '.join(sorted(own))}; expected generated ones alone")
-    names = found["id"].to_pylist()
+        raise _invalid(source, "the file has no rows")
+    if sources - {"generated"}:
+        raise _invalid(source, f"source is {', '.join(sorted(sources))}; expected generated")
+    names = generated["id"].to_pylist()
     if len(set(names)) < len(names) or not all(name.startswith("generated:") for name in names):
-        raise DataError(f"{source} holds no generated rows: ids are unique and start with generated:")
-    if unknown := {label for labels in found["labels"].to_pylist() for label in labels} - set(range(len(LABELS))):
-        raise DataError(f"{source} holds no generated rows: label {min(unknown)} is not from 0 to {len(LABELS) - 1}")
+        raise _invalid(source, "expected unique ids that start with generated:")
+    if unknown := {label for labels in generated["labels"].to_pylist() for label in labels} - set(range(len(LABELS))):
+        raise _invalid(source, f"unknown label {min(unknown)}; expected numbers from 0 to {len(LABELS) - 1}")
     hashes = pyarrow.array([rows.text_hash(text) for text in texts])
-    found = found.set_column(found.schema.get_field_index("text_hash"), "text_hash", hashes)
+    generated = generated.set_column(generated.schema.get_field_index("text_hash"), "text_hash", hashes)
     options = {"rows": sha256(source), "limit": limit}
-    with open_stage(build, generate.STAGE, input_hashes(build, goemotions.STAGE), options, say, restart) as stage:
+    with open_stage(build, generate.STAGE, input_hashes(build, goemotions.STAGE), options, log, restart) as stage:
         if not stage.finished:
-            counts = sum(tried.values(), Counter[str]()) or Counter({"in": found.num_rows, "kept": found.num_rows})
-            counts["fit, and not verified"] = counts.pop("kept") - found.num_rows
-            first = found.slice(0, limit)
-            counts["over the limit"] = found.num_rows - first.num_rows
-            stage.write("part-00000", first, counts, tried or None)
+            row_count = generated.num_rows
+            counts = sum(attempts.values(), Counter[str]()) or Counter({"in": row_count, "kept": row_count})
+            counts["fit, and not verified"] = counts.pop("kept") - row_count
+            imported = generated.slice(0, limit)
+            counts["over the limit"] = row_count - imported.num_rows
+            stage.write("part-00000", imported, counts, attempts or None)
             stage.finish()
 
 
-def unrecorded(recorded: Iterable[str]) -> dict[str, int]:
-    """How many generated rows lack which part of their provenance; a part that none lacks is left out."""
-    held = [json.loads(one) for one in recorded]
-    lacking = {name: sum(one.get(name) is None for one in held) for name in RECORDED}
-    return {name: count for name, count in lacking.items() if count}
+def _invalid(source: Path, reason: str) -> DataError:
+    return DataError(f"{source}: not a valid file of generated rows ({reason}); use one that report --generated wrote")
+
+
+def unrecorded(prompt_ids: Iterable[str]) -> dict[str, int]:
+    """Number of generated rows without each provenance key; keys that all rows have are left out."""
+    provenance = [json.loads(prompt_id) for prompt_id in prompt_ids]
+    missing = {key: sum(entry.get(key) is None for entry in provenance) for key in PROVENANCE}
+    return {key: count for key, count in missing.items() if count}
 
 
 def keep(build: Path, names: set[str], path: Path) -> None:
-    """Write the rows of all rounds with these ids, as they were asked for, for `take`."""
-    held = pyarrow.concat_tables([read_rows(build, name).select(KEPT) for name in generate.rounds(build)])
-    found = held.filter(pyarrow.array([name in names for name in held["id"].to_pylist()]))
+    """Write the generated rows with these ids, as generated, to a file for `import_rows`."""
+    generated = pyarrow.concat_tables([read_rows(build, name).select(COLUMNS) for name in generate.rounds(build)])
+    selected = generated.filter(pyarrow.array([name in names for name in generated["id"].to_pylist()]))
     metadata = {ATTEMPTS: json.dumps(generate.attempts(build)).encode()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    parquet.write_table(found.replace_schema_metadata(metadata), path, compression="zstd")
+    parquet.write_table(selected.replace_schema_metadata(metadata), path, compression="zstd")

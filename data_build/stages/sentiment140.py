@@ -1,4 +1,4 @@
-"""Second stage: Sentiment140's tweets, cleaned, in English, each text once."""
+"""Second stage: import English tweets from Sentiment140, cleaned and deduplicated."""
 
 from collections import Counter
 from functools import cache
@@ -8,7 +8,7 @@ from typing import Any
 
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-from data_build.stage import BrokenRows, Say, open_stage
+from data_build.stage import BrokenRows, Log, open_stage
 from evenmood.data import rows
 from evenmood.data.build_folder import read_shard, sha256
 from evenmood.data.tweets import read_hub, read_tweets, tweet_text
@@ -21,14 +21,14 @@ SENTIMENT140 = "stanfordnlp/sentiment140"
 SHARD_ROWS = 20_000
 MIN_WORDS, MAX_WORDS = 3, 60
 FOREIGN = 0.5
-"""Probability of another language from which on a text is dropped."""
+"""Minimum probability of another language for a text to be dropped."""
 ENGLISH = ("en", "pcm")
-"""Informal English is often taken for Nigerian Pidgin."""
+"""Language codes treated as English: informal English is often misidentified as Nigerian Pidgin (pcm)."""
 
 
 def run(
     build: Path,
-    say: Say,
+    log: Log,
     source: str = SENTIMENT140,
     *,
     limit: int | None = None,
@@ -37,54 +37,55 @@ def run(
     shard_rows: int = SHARD_ROWS,
     restart: bool = False,
 ) -> None:
-    """Write rows of tweets, a shard for every `shard_rows` of the source; memory holds a shard and 8-byte hashes.
+    """Write the tweets, one shard per `shard_rows` tweets read; memory holds one shard and an 8-byte hash per row.
 
     Malformed rows are counted and their line numbers reported; a stray quotation mark can span several lines.
 
     Args:
         build: Build folder.
-        say: Receives progress, a line at a time.
+        log: Called with each progress message.
         source: CSV file as in `read_tweets`, or Hub id as in `read_hub`.
-        limit: Tweets to read; all of them if left out.
-        min_words: Words that a cleaned text must have at least.
-        max_words: Words that it may have at the most.
-        shard_rows: Tweets a shard is made from.
-        restart: Forget what an earlier run wrote.
+        limit: Tweets to read; default: all.
+        min_words: Minimum words of a cleaned text.
+        max_words: Maximum words of a cleaned text.
+        shard_rows: Tweets read per shard.
+        restart: Discard the output of an earlier run.
 
     Raises:
-        DataError: The source cannot be read, or holds no tweets.
+        DataError: The source cannot be read, or contains no tweets.
     """
     path = expanded(source)
     if path.is_dir():
-        raise DataError(f"{source} is a folder; give the CSV file in it")
+        raise DataError(f"{source} is a folder; expected the path of a CSV file, or a Hub id")
     is_file = path.is_file() or path.suffix == ".csv"
     if is_file and not path.is_file():
-        raise DataError(f"{path}: no such file")
+        raise DataError(f"file not found: {path}; expected a CSV file of tweets")
     inputs = {STAGE: sha256(path) if is_file else source}
     options = {"limit": limit, "min_words": min_words, "max_words": max_words, "shard_rows": shard_rows}
-    with open_stage(build, STAGE, inputs, options, say, restart) as stage:
+    with open_stage(build, STAGE, inputs, options, log, restart) as stage:
         if stage.finished:
             return
-        broken = BrokenRows(say)
-        read = islice(read_tweets(path, broken.add) if is_file else read_hub(source, broken.add), limit)
-        seen: set[int] = set()
+        broken = BrokenRows(log)
+        tweets = islice(read_tweets(path, broken.add) if is_file else read_hub(source, broken.add), limit)
+        hashes: set[int] = set()
         done = 0
         number = -1
-        while (chunk := list(islice(read, shard_rows))) or broken.since:
+        while (chunk := list(islice(tweets, shard_rows))) or broken.pending:
             number += 1
-            bad = broken.taken()
+            malformed = broken.take_pending()
             name = f"part-{number:05}"
             done += len(chunk)
             if stage.has(name):
-                kept = read_shard(stage.shard(name), ["text_hash"])["text_hash"].to_pylist()
-                seen.update(int(digest, 16) for digest in kept)
+                written = read_shard(stage.shard(name), ["text_hash"])["text_hash"].to_pylist()
+                hashes.update(int(digest, 16) for digest in written)
                 continue
-            columns, counts = _kept(chunk, seen, min_words, max_words)
-            counts.update({"in": bad, "broken": bad})
+            columns, counts = _filter(chunk, hashes, min_words, max_words)
+            counts.update({"in": malformed, "broken": malformed})
             stage.write(name, rows.table(**columns, source=[STAGE] * len(columns["id"])), counts)
             stage.progress(len(chunk), done, limit)
         if not done:
-            raise DataError(f"{source}: no tweets in it" + (f"; {broken.first}" if broken.first else ""))
+            problem = f"; first malformed row: {broken.first}" if broken.first else ""
+            raise DataError(f"{source} contains no tweets; expected Sentiment140{problem}")
         stage.finish(source=source if not is_file else path.name)
 
 
@@ -94,15 +95,15 @@ def _identifier() -> LanguageIdentifier:
 
 
 def english(text: str) -> bool:
-    """Whether a text is English, or too unclear to tell."""
+    """Whether a text is English, or its language is uncertain."""
     language, probability = _identifier().classify(text)
     return language in ENGLISH or float(probability) < FOREIGN
 
 
-def _kept(
-    chunk: list[tuple[str, str]], seen: set[int], min_words: int, max_words: int
+def _filter(
+    chunk: list[tuple[str, str]], hashes: set[int], min_words: int, max_words: int
 ) -> tuple[dict[str, list[Any]], Counter[str]]:
-    """Columns of the rows that stay, and how many went for which reason; `seen` grows."""
+    """Columns of the accepted rows, and the number of tweets dropped for each reason; updates `hashes`."""
     counts = Counter({"in": len(chunk)})
     columns: dict[str, list[Any]] = {"id": [], "text": [], "text_hash": []}
     for own_id, raw in chunk:
@@ -116,10 +117,10 @@ def _kept(
             counts["not English"] += 1
         else:
             digest = rows.text_hash(text)
-            if int(digest, 16) in seen:
+            if int(digest, 16) in hashes:
                 counts["duplicate"] += 1
                 continue
-            seen.add(int(digest, 16))
+            hashes.add(int(digest, 16))
             for name, value in (("id", f"{STAGE}:{own_id}"), ("text", text), ("text_hash", digest)):
                 columns[name].append(value)
     return columns, counts

@@ -1,4 +1,4 @@
-"""Fifth stage: rows get the labels that the teacher is sure of, and nothing of validation or test gets in."""
+"""Fifth stage: keep the labels that the teacher confirms, and drop texts of validation and test."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow
 
-from data_build.stage import Say, input_hashes, open_stage
+from data_build.stage import Log, input_hashes, open_stage
 from data_build.stages import goemotions, relabel
 from data_build.teacher import gates
 from evenmood import LABELS
@@ -19,148 +19,164 @@ from evenmood.thresholds import tune_thresholds
 
 STAGE = "verify"
 ALIGNMENT = 0.7
-"""The paper's: the teacher gives the label at least this probability."""
+"""Minimum teacher probability of a label, as in the paper."""
 Alignment = Literal["probability", "precision", "intended"]
 
 
 def run(
     build: Path,
-    say: Say,
+    log: Log,
     *,
     alignment: Alignment = "probability",
     threshold: float = ALIGNMENT,
     limit: int | None = None,
     restart: bool = False,
 ) -> None:
-    """Write the relabelled rows that pass the gate, with the labels that pass it.
+    """Write the rows with at least one label that passes the gate, with these labels.
 
     Args:
         build: Build folder.
-        say: Receives progress, a line at a time.
-        alignment: `probability`: the teacher gives a label at least `threshold` (the paper's gate). `precision`: at
-            least the probability from which on its precision on validation is surely `threshold`. `intended`: for
-            generated rows, the label that a text was asked for is among the teacher's two highest and reaches the
-            threshold tuned on validation (a second one stays if it reaches its own); for tweets, `probability`.
-            Visitors' feedback keeps, by each gate, the labels that reach the threshold tuned on validation.
-        threshold: From 0 to 1.
-        limit: Rows to read; all of them if left out.
-        restart: Forget what an earlier run wrote.
+        log: Called with each progress message.
+        alignment: The gate. `probability`: the teacher's probability is at least `threshold` (as in the paper).
+            `precision`: it is at least the probability above which the teacher's precision on validation is at least
+            `threshold` with 95 % confidence. `intended`: for generated rows, the requested label is among the
+            teacher's two most probable labels and reaches the decision threshold tuned on validation (a second
+            requested label is kept if it reaches its own); for tweets, as `probability`. With every gate, feedback
+            rows keep the visitor's labels that reach the tuned thresholds.
+        threshold: Minimum probability or precision, 0 to 1.
+        limit: Rows to read; default: all.
+        restart: Discard the output of an earlier run.
 
     Raises:
-        DataError: An earlier stage is missing.
+        DataError: An earlier stage is unfinished.
     """
     sources = relabel.stages(build)
     inputs = input_hashes(build, goemotions.STAGE, relabel.OFFICIAL, *sources)
     options = {"alignment": alignment, "threshold": threshold, "limit": limit}
-    with open_stage(build, STAGE, inputs, options, say, restart) as stage:
+    with open_stage(build, STAGE, inputs, options, log, restart) as stage:
         if stage.finished:
             return
-        cuts = cuts_of(build, threshold)
-        held = [text for split in ("validation", "test") for text in _texts(build, split)]
-        leakage = Leakage(held)
-        own = {text_hash(text) for text in _texts(build, "train")}
-        say(f"{STAGE}: {len(held):,} validation and test texts are kept out")
+        thresholds = gate_thresholds(build, threshold)
+        held_out = [text for split in ("validation", "test") for text in _texts(build, split)]
+        leakage = Leakage(held_out)
+        training_hashes = {text_hash(text) for text in _texts(build, "train")}
+        log(f"{STAGE}: checking for duplicates of {len(held_out):,} validation and test texts")
         total, done = sum(read_manifest(build, source)["rows_out"] for source in sources), 0
         total = total if limit is None else min(limit, total)
-        yields = {gate: np.zeros(len(LABELS), int) for gate in cuts}
-        intended = {gate: np.zeros(len(LABELS), int) for gate in ("asked", "intended", *cuts)}
+        yields = {gate: np.zeros(len(LABELS), int) for gate in thresholds}
+        yields_generated = {gate: np.zeros(len(LABELS), int) for gate in ("asked", "intended", *thresholds)}
         for name, shard in (shard for source in sources for shard in read_shards(build, source)):
             rows = shard.slice(0, total - done)
             if not rows.num_rows:
                 continue
             done += rows.num_rows
-            _count(rows, cuts, yields, intended)
+            _count(rows, thresholds, yields, yields_generated)
             if not stage.has(name):
-                kept, counts = _passing(rows, given_by(rows, alignment, cuts), leakage, own)
-                stage.write(name, kept, counts)
+                confirmed = confirmed_labels(rows, alignment, thresholds)
+                stage.write(name, *_filter(rows, confirmed, leakage, training_hashes))
                 stage.progress(rows.num_rows, done, total)
         overlap = Counter(reason for text in _texts(build, "train") if (reason := leakage.reason(text)))
         stage.finish(
-            cuts={gate: _by_label(np.where(np.isinf(values), np.nan, values)) for gate, values in cuts.items()},
+            cuts={gate: _by_label(np.where(np.isinf(values), np.nan, values)) for gate, values in thresholds.items()},
             yields={gate: _by_label(values) for gate, values in yields.items()},
-            yields_generated={gate: _by_label(values) for gate, values in intended.items()},
+            yields_generated={gate: _by_label(values) for gate, values in yields_generated.items()},
             official_overlap=dict(sorted(overlap.items())),
         )
 
 
-def cuts_of(build: Path, threshold: float) -> dict[str, np.ndarray]:
-    """Probability from which on a label is given, per gate: float32 of shape (28,), infinity where never."""
+def gate_thresholds(build: Path, threshold: float) -> dict[str, np.ndarray]:
+    """Minimum teacher probability of each label, per gate: float32 of shape (28,); infinity if the label never passes.
+
+    Args:
+        build: Build folder, with the teacher's scores of the official splits.
+        threshold: See `run`.
+    """
     truth, scores = relabel.official_scores(build, "validation")
     return {
         "probability": np.full(len(LABELS), threshold, np.float32),
-        "precision": gates.precision_cuts(truth, scores, threshold),
+        "precision": gates.precision_thresholds(truth, scores, threshold),
         "tuned": tune_thresholds(truth, scores),
     }
 
 
-def given_by(rows: pyarrow.Table, alignment: Alignment, cuts: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Labels that each row gets by a gate of `run`, with the cuts of `cuts_of`: bool of shape (n, 28)."""
+def confirmed_labels(rows: pyarrow.Table, alignment: Alignment, thresholds: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Labels that pass the gate in each row: bool of shape (n, 28).
+
+    Args:
+        rows: Rows with teacher scores.
+        alignment: The gate, see `run`.
+        thresholds: See `gate_thresholds`.
+    """
     scores = relabel.scores_of(rows)
-    written, said, labels = _of(rows, "generated"), _of(rows, "feedback"), rows["labels"].to_pylist()
-    given: np.ndarray = scores >= cuts["probability" if alignment == "intended" else alignment]
-    asked = np.zeros_like(given)
-    for row in np.flatnonzero(written | said):
-        asked[row, labels[row]] = True
-    given[said] = asked[said] & (scores[said] >= cuts["tuned"])  # two voices: the visitor's and the teacher's
-    if alignment == "intended" and written.any():
-        passes = gates.intended_passes(scores[written], _intended(rows, written), cuts["tuned"])
-        given[written] = asked[written] & (scores[written] >= cuts["tuned"]) & passes[:, None]
-    return given
+    generated, feedback, labels = _is_from(rows, "generated"), _is_from(rows, "feedback"), rows["labels"].to_pylist()
+    confirmed: np.ndarray = scores >= thresholds["probability" if alignment == "intended" else alignment]
+    row_labels = np.zeros_like(confirmed)
+    for row in np.flatnonzero(generated | feedback):
+        row_labels[row, labels[row]] = True
+    # Feedback needs two votes: the visitor's and the teacher's.
+    confirmed[feedback] = row_labels[feedback] & (scores[feedback] >= thresholds["tuned"])
+    if alignment == "intended" and generated.any():
+        passes = gates.passes_intended(scores[generated], _intended(rows, generated), thresholds["tuned"])
+        confirmed[generated] = row_labels[generated] & (scores[generated] >= thresholds["tuned"]) & passes[:, None]
+    return confirmed
 
 
-def _passing(
-    rows: pyarrow.Table, given: np.ndarray, leakage: Leakage, own: set[str]
+def _filter(
+    rows: pyarrow.Table, confirmed: np.ndarray, leakage: Leakage, training_hashes: set[str]
 ) -> tuple[pyarrow.Table, Counter[str]]:
+    """Rows with a confirmed label and without leakage, and the number of rows dropped for each reason."""
     counts = Counter({"in": rows.num_rows})
-    keep = np.array(given.any(axis=1))
-    counts["no label passes the gate"] = int((~keep).sum())
+    accepted = np.array(confirmed.any(axis=1))
+    counts["no label passes the gate"] = int((~accepted).sum())
     texts = rows["text"].to_pylist()
-    for row in np.flatnonzero(keep):
-        reason = "equals a training text" if text_hash(texts[row]) in own else leakage.reason(texts[row])
+    for row in np.flatnonzero(accepted):
+        is_training_text = text_hash(texts[row]) in training_hashes
+        reason = "equals a training text" if is_training_text else leakage.reason(texts[row])
         if reason:
-            keep[row] = False
+            accepted[row] = False
             counts[reason] += 1
     labels = pyarrow.array(
-        [given[row].nonzero()[0].tolist() for row in np.flatnonzero(keep)], rows.schema.field("labels").type
+        [confirmed[row].nonzero()[0].tolist() for row in np.flatnonzero(accepted)], rows.schema.field("labels").type
     )
-    kept = rows.filter(pyarrow.array(keep))
-    return kept.set_column(rows.schema.get_field_index("labels"), "labels", labels), counts
+    accepted_rows = rows.filter(pyarrow.array(accepted))
+    return accepted_rows.set_column(rows.schema.get_field_index("labels"), "labels", labels), counts
 
 
 def _count(
     rows: pyarrow.Table,
-    cuts: Mapping[str, np.ndarray],
+    thresholds: Mapping[str, np.ndarray],
     yields: Mapping[str, np.ndarray],
-    intended: Mapping[str, np.ndarray],
+    yields_generated: Mapping[str, np.ndarray],
 ) -> None:
-    """Add what each gate would give: tweets by the label given, generated rows by the label they were asked for."""
+    """Add the rows that pass each gate: tweets by confirmed label, generated rows by requested label."""
     scores = relabel.scores_of(rows)
-    written, tweets = _of(rows, "generated"), _of(rows, "sentiment140")
-    for gate, values in cuts.items():
+    generated, tweets = _is_from(rows, "generated"), _is_from(rows, "sentiment140")
+    for gate, values in thresholds.items():
         yields[gate][:] += (scores[tweets] >= values).sum(axis=0)
-    if written.any():
-        own, first = scores[written], _intended(rows, written)
-        ways = {gate: own[np.arange(len(own)), first] >= values[first] for gate, values in cuts.items()}
-        ways |= {"asked": np.ones(len(own), bool), "intended": gates.intended_passes(own, first, cuts["tuned"])}
-        for gate, passes in ways.items():
-            np.add.at(intended[gate], first[passes], 1)
+    if generated.any():
+        own, intended = scores[generated], _intended(rows, generated)
+        passes = {gate: own[np.arange(len(own)), intended] >= values[intended] for gate, values in thresholds.items()}
+        passes["asked"] = np.ones(len(own), bool)
+        passes["intended"] = gates.passes_intended(own, intended, thresholds["tuned"])
+        for gate, mask in passes.items():
+            np.add.at(yields_generated[gate], intended[mask], 1)
 
 
-def _of(rows: pyarrow.Table, wanted: str) -> np.ndarray:
-    return np.array([source == wanted for source in rows["source"].to_pylist()], bool)
+def _is_from(rows: pyarrow.Table, source: str) -> np.ndarray:
+    return np.array([value == source for value in rows["source"].to_pylist()], bool)
 
 
-def _intended(rows: pyarrow.Table, written: np.ndarray) -> np.ndarray:
-    """The label that each generated row was asked for: the first of those it carries."""
+def _intended(rows: pyarrow.Table, generated: np.ndarray) -> np.ndarray:
+    """Requested label of each generated row: its first one."""
     labels = rows["labels"].to_pylist()
-    return np.array([labels[row][0] for row in np.flatnonzero(written)])
+    return np.array([labels[row][0] for row in np.flatnonzero(generated)])
 
 
 def _by_label(values: np.ndarray) -> dict[str, Any]:
-    """Numbers by label; null where there is none."""
-    whole = np.issubdtype(values.dtype, np.integer)
-    shown = [int(value) if whole else None if np.isnan(value) else round(float(value), 4) for value in values]
-    return dict(zip(LABELS, shown, strict=True))
+    """Values by label name; NaN becomes None."""
+    is_integer = np.issubdtype(values.dtype, np.integer)
+    cells = [int(value) if is_integer else None if np.isnan(value) else round(float(value), 4) for value in values]
+    return dict(zip(LABELS, cells, strict=True))
 
 
 def _texts(build: Path, split: str) -> list[str]:

@@ -1,1 +1,1 @@
-"""The teacher's probabilities: computed on a cluster, and the gates that turn them into labels."""
+"""Teacher labels: probabilities computed on a Ray cluster, and the gates that turn them into labels."""

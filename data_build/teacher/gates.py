@@ -1,40 +1,40 @@
-"""Gates: which of the teacher's labels a row is given."""
+"""Gates that decide which teacher labels to accept."""
 
 import numpy as np
 from statsmodels.stats.proportion import proportion_confint
 
 
-def precision_cuts(truth: np.ndarray, scores: np.ndarray, target: float) -> np.ndarray:
-    """Per label the lowest probability at which the teacher's precision is surely the target.
+def precision_thresholds(truth: np.ndarray, scores: np.ndarray, target: float) -> np.ndarray:
+    """Lowest probability of each label at which the teacher reaches a precision with 95 % confidence.
 
-    Surely: the lower end of the Wilson interval (95 %) of the precision among the texts at or above it.
+    The criterion is the lower bound of the Wilson interval of the precision among all texts at or above the threshold.
 
     Args:
-        truth: 0 or 1, shape (n, labels), of the validation split.
-        scores: The teacher's probabilities of the same texts, shape (n, labels).
+        truth: Labels of the validation split, 0 or 1, shape (n, labels).
+        scores: The teacher's probabilities, shape (n, labels).
         target: Precision, 0 to 1.
 
     Returns:
-        float32 of shape (labels,); infinity where no probability will do.
+        float32 of shape (labels,); infinity if no probability reaches the precision.
     """
-    cuts = np.full(truth.shape[1], np.inf, np.float32)
-    given = np.arange(1, len(truth) + 1)
+    thresholds = np.full(truth.shape[1], np.inf, np.float32)
+    predicted = np.arange(1, len(truth) + 1)
     for label in range(truth.shape[1]):
-        order = np.argsort(-scores[:, label], kind="stable")
-        low, _ = proportion_confint(truth[order, label].cumsum(), given, method="wilson")
-        good = np.flatnonzero(low >= target)
-        if len(good):
-            cuts[label] = scores[order[good[-1]], label]
-    return cuts
+        ranking = np.argsort(-scores[:, label], kind="stable")
+        lower_bound, _ = proportion_confint(truth[ranking, label].cumsum(), predicted, method="wilson")
+        sufficient = np.flatnonzero(lower_bound >= target)
+        if len(sufficient):
+            thresholds[label] = scores[ranking[sufficient[-1]], label]
+    return thresholds
 
 
-def intended_passes(scores: np.ndarray, intended: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """Whether each row's intended label is among the teacher's two highest and reaches its tuned threshold.
+def passes_intended(scores: np.ndarray, intended: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """Whether each row's intended label is among the teacher's top two labels and reaches its decision threshold.
 
     Args:
         scores: The teacher's probabilities, shape (n, labels).
         intended: Label number of each row, shape (n,).
-        thresholds: Tuned on validation, shape (labels,).
+        thresholds: Decision thresholds tuned on validation, shape (labels,).
 
     Returns:
         bool of shape (n,).

@@ -1,1 +1,1 @@
-"""The written texts, and how their annotators' votes became labels."""
+"""Written texts, and the resolution of their annotators' votes."""

@@ -1,6 +1,6 @@
 """Resolve annotator votes on written texts into the input file of stage `written`, and record statistics.
 
-Annotators are language models: nothing here is called a person's.
+The annotators are language models.
 """
 
 import json
@@ -17,7 +17,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from data_build.annotation import agreement
 from data_build.annotation.majority import Vote, majority
-from data_build.stage import Say
+from data_build.stage import Log
 from data_build.stages.written import everyday_texts
 from evenmood import LABELS
 from evenmood.data.leakage import NEAR, Known, Leakage
@@ -36,94 +36,97 @@ WINDOW = 1000
 
 
 def resolve(
-    texts: Sequence[Path], votes: Path, data: str, out: Path, results: Path, say: Say, audit: Path | None = None
+    texts: Sequence[Path], votes: Path, data: str, out: Path, results: Path, log: Log, audit: Path | None = None
 ) -> dict[str, Any]:
-    """Write the texts with their final labels, and the figures.
+    """Write the texts with their final labels, and statistics.
 
-    A text keeps its writer's labels unless annotators voted on it; then it has the labels of the majority. One without
-    a majority is dropped, as are repeats and texts near a held-out one. Ids are `symbol_hash`.
+    Annotated texts get the labels of the majority; other texts keep their writer's labels. Texts without a majority,
+    duplicates and texts similar to held-out ones are dropped. Ids are `symbol_hash`.
 
     Args:
-        texts: JSON Lines files of `text`, `labels` (the main one first), `domain` and `writer`.
-        votes: Parquet file of `id`, `annotator`, `labels` (names between spaces, the main one first) and `sample`.
-        data: Data set whose validation and test texts stay out, and whose validation texts are the control.
+        texts: JSON Lines files with `text`, `labels` (main label first), `domain` and `writer`.
+        votes: Parquet file with `id`, `annotator`, `labels` (names separated by spaces, main label first) and `sample`.
+        data: Data set whose validation and test texts are held out, and whose validation texts are the control sample.
         out: Parquet file to write.
         results: JSON file to write.
-        say: Receives a line about what was done.
-        audit: Parquet file of `id` and `reasonable`: what another annotator says of the final labels of random texts.
+        log: Called with each progress message.
+        audit: Parquet file with `id` and `reasonable`: another annotator's verdict on the final labels of random texts.
 
     Returns:
-        What `results` holds.
+        Content of `results`.
 
     Raises:
         DataError: A file cannot be read, or a row has an unknown label or sample.
     """
-    written = [row for path in texts for row in _read(path)]
-    held = {name: load_split(data, name) for name in ("validation", "test")}
-    given = _votes(votes)
-    leakage = Leakage([*(text for split in held.values() for text in split.texts), *everyday_texts()])
-    known, counts, rows = Known(NEAR), Counter[str](), dict[str, dict[str, Any]]()
+    written = [row for path in texts for row in _read_texts(path)]
+    held_out = {name: load_split(data, name) for name in ("validation", "test")}
+    sample_votes = _read_votes(votes)
+    leakage = Leakage([*(text for split in held_out.values() for text in split.texts), *everyday_texts()])
+    near_duplicates, counts, rows = Known(NEAR), Counter[str](), dict[str, dict[str, Any]]()
     for row in written:
         name = symbol_hash(row["text"])
         reason = leakage.reason(row["text"])
         # Near-duplicate matching ignores emoji, so texts with emoji skip it.
-        if not reason and (name in rows or (not SYMBOL.search(row["text"]) and _repeats(known, row["text"]))):
+        has_emoji = SYMBOL.search(row["text"])
+        if not reason and (name in rows or (not has_emoji and _is_duplicate(near_duplicates, row["text"]))):
             reason = "repeats another text"
         if reason:
             counts[reason] += 1
             continue
-        known.add(row["text"])
+        near_duplicates.add(row["text"])
         rows[name] = {**row, "id": name, "writer_labels": row["labels"], "votes": None, "resolution": None}
     changed = Counter[str]()
     for sample in ("random", "contradicted"):
-        for name, own in _by_id(given[sample]).items():
+        for name, text_votes in _by_id(sample_votes[sample]).items():
             if name in rows:
-                _apply(rows[name], own, changed)
+                _apply(rows[name], text_votes, changed)
     counts["no majority"] = sum(row["resolution"] == "open" for row in rows.values())
-    kept = [row for row in rows.values() if row["resolution"] != "open"]
-    _write(out, kept)
+    resolved = [row for row in rows.values() if row["resolution"] != "open"]
+    _write(out, resolved)
+    writer_labels = {row["id"]: row["writer_labels"] for row in rows.values()}
     figures = {
         "read": len(written),
-        "kept": len(kept),
+        "kept": len(resolved),
         "dropped": dict(counts),
-        "annotators": len({vote.annotator for votes_of in given.values() for vote in votes_of}),
-        "votes_per_text": max((len(own) for own in _by_id(given["random"]).values()), default=0),
-        "annotated": {sample: len(_by_id(given[sample])) for sample in SAMPLES},
-        "annotated_and_kept": sum(row["votes"] is not None for row in kept),
+        "annotators": len({vote.annotator for votes in sample_votes.values() for vote in votes}),
+        "votes_per_text": max((len(votes) for votes in _by_id(sample_votes["random"]).values()), default=0),
+        "annotated": {sample: len(_by_id(sample_votes[sample])) for sample in SAMPLES},
+        "annotated_and_kept": sum(row["votes"] is not None for row in resolved),
         "changed": dict(changed),
-        "agreement": agreement.measure(given["random"]),
-        "annotators_and_writers": _against(given["random"], {row["id"]: row["writer_labels"] for row in rows.values()}),
-        "annotators_and_goemotions": _against(given["control"], _human(held["validation"])),
-        "audit": _audited(audit, {row["id"] for row in kept}),
-        "labels": _label_counts(kept),
-        "writers": dict(Counter(row["writer"] for row in kept)),
-        "convergence": convergence(kept),
+        "agreement": agreement.measure(sample_votes["random"]),
+        "annotators_and_writers": _agreement_with(sample_votes["random"], writer_labels),
+        "annotators_and_goemotions": _agreement_with(sample_votes["control"], _human_labels(held_out["validation"])),
+        "audit": _audit(audit, {row["id"] for row in resolved}),
+        "labels": _label_counts(resolved),
+        "writers": dict(Counter(row["writer"] for row in resolved)),
+        "convergence": convergence(resolved),
     }
     write_text(results, json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
-    say(f"{out}: {len(kept):,} of {len(written):,} texts, {out.stat().st_size / 1e6:.1f} MB; figures: {results}")
+    size = out.stat().st_size / 1e6
+    log(f"{out}: {len(resolved):,} of {len(written):,} texts, {size:.1f} MB; statistics: {results}")
     return figures
 
 
-def _repeats(known: Known, text: str) -> bool:
-    return known.equals(text) or known.nearly_equals(text)
+def _is_duplicate(near_duplicates: Known, text: str) -> bool:
+    return near_duplicates.equals(text) or near_duplicates.nearly_equals(text)
 
 
 def document(results: Path) -> str:
-    """docs/written.md, from the results file."""
+    """Content of docs/written.md, from the results file."""
     return cards.rendered(TEMPLATE, **json.loads(results.read_text(encoding="utf-8")))
 
 
 def convergence(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """How far texts repeat one another.
+    """Measures of how similar the texts are to one another.
 
     Returns:
-        `distinct_openings`: the share of first three words that no other text has; `type_token_ratio`: distinct words
-        among a thousand in a row, the mean; `words`: quantiles of texts' lengths.
+        `distinct_openings`: share of texts whose first three words are unique; `type_token_ratio`: mean share of
+        distinct words in windows of `WINDOW` words; `words`: quantiles of the text lengths in words.
     """
     cleaned = [clean(row["text"]).split() for row in rows]
     openings = Counter(tuple(words[:3]) for words in cleaned)
-    together = [word for words in cleaned for word in words]
-    windows = [together[at : at + WINDOW] for at in range(0, len(together) - WINDOW + 1, WINDOW)]
+    corpus = [word for words in cleaned for word in words]
+    windows = [corpus[start : start + WINDOW] for start in range(0, len(corpus) - WINDOW + 1, WINDOW)]
     return {
         "distinct_openings": round(sum(count == 1 for count in openings.values()) / max(len(rows), 1), 4),
         "type_token_ratio": round(float(np.mean([len(set(window)) / WINDOW for window in windows])), 4)
@@ -133,48 +136,51 @@ def convergence(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _audited(path: Path | None, kept: set[str]) -> dict[str, Any] | None:
-    """The share of audited texts whose labels are reasonable, with its exact 95 % interval."""
+def _audit(path: Path | None, names: set[str]) -> dict[str, Any] | None:
+    """Share of audited texts with reasonable labels, with its exact 95 % confidence interval."""
     if path is None:
         return None
-    frame = _table(path, "an audit file", ["id", "reasonable"])
+    frame = _read_parquet(path, "an audit file", ["id", "reasonable"])
     if frame["reasonable"].dtype != bool or frame["id"].duplicated().any():
-        raise DataError(f"{path}: not an audit file (expected each id once, and reasonable to be true or false)")
-    frame = frame[frame["id"].isin(kept)]
+        raise DataError(f"{path}: not an audit file; expected unique ids, and true or false in the column reasonable")
+    frame = frame[frame["id"].isin(names)]
     return agreement.audit(int(frame["reasonable"].sum()), len(frame))
 
 
 def _apply(row: dict[str, Any], votes: Sequence[Vote], changed: Counter[str]) -> None:
-    """Give a text the labels of the majority, the writer's main one first where it stays."""
+    """Set the labels of the majority; the writer's main label stays first if it has a majority."""
     result = majority(votes)
     row["votes"], row["resolution"] = list(result.counts), result.resolution
     if result.resolution == "open":
         return
-    before = row["writer_labels"]
-    order = sorted(result.labels, key=lambda label: (LABELS[label] != before[0], -result.counts[label]))
-    row["labels"] = [LABELS[label] for label in order]
-    changed["main label changed"] += before[0] not in row["labels"]
-    changed["a label added"] += bool(set(row["labels"]) - set(before))
-    changed["a label removed"] += bool(set(before) - set(row["labels"]))
+    writer_labels = row["writer_labels"]
+    labels = sorted(result.labels, key=lambda label: (LABELS[label] != writer_labels[0], -result.counts[label]))
+    row["labels"] = [LABELS[label] for label in labels]
+    changed["main label changed"] += writer_labels[0] not in row["labels"]
+    changed["a label added"] += bool(set(row["labels"]) - set(writer_labels))
+    changed["a label removed"] += bool(set(writer_labels) - set(row["labels"]))
 
 
-def _against(votes: Sequence[Vote], truth: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """How often an annotator gives the first label of a text, and any of its labels, with 95 % intervals (Wilson).
+def _agreement_with(votes: Sequence[Vote], labels_by_id: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Share of votes that include a text's first label, or any of its labels, with 95 % Wilson intervals.
 
-    Votes on one text are not independent: the intervals are over votes and too narrow by that.
+    Votes on the same text are not independent, so the intervals are too narrow.
     """
-    own = [({LABELS[label] for label in vote.labels}, truth[vote.id]) for vote in votes if vote.id in truth]
-    found: dict[str, Any] = {"votes": len(own)}
+    pairs = [
+        ({LABELS[label] for label in vote.labels}, labels_by_id[vote.id]) for vote in votes if vote.id in labels_by_id
+    ]
+    shares: dict[str, Any] = {"votes": len(pairs)}
     for name, hits in (
-        ("first_label", sum(labels[0] in said for said, labels in own)),
-        ("any_label", sum(bool(said & set(labels)) for said, labels in own)),
+        ("first_label", sum(labels[0] in voted for voted, labels in pairs)),
+        ("any_label", sum(bool(voted & set(labels)) for voted, labels in pairs)),
     ):
-        low, high = proportion_confint(hits, len(own), method="wilson") if own else (0.0, 1.0)
-        found[name] = {"value": round(hits / max(len(own), 1), 4), "low": round(low, 4), "high": round(high, 4)}
-    return found
+        low, high = proportion_confint(hits, len(pairs), method="wilson") if pairs else (0.0, 1.0)
+        shares[name] = {"value": round(hits / max(len(pairs), 1), 4), "low": round(low, 4), "high": round(high, 4)}
+    return shares
 
 
-def _human(validation: Split) -> dict[str, list[str]]:
+def _human_labels(validation: Split) -> dict[str, list[str]]:
+    """Labels of the control sample, by id."""
     return {
         f"validation:{row}": [LABELS[label] for label in labels.nonzero()[0]]
         for row, labels in enumerate(validation.labels)
@@ -187,44 +193,49 @@ def _label_counts(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]
 
 
 def _by_id(votes: Sequence[Vote]) -> dict[str, list[Vote]]:
-    found = defaultdict[str, list[Vote]](list)
+    votes_by_id = defaultdict[str, list[Vote]](list)
     for vote in votes:
-        found[vote.id].append(vote)
-    return found
+        votes_by_id[vote.id].append(vote)
+    return votes_by_id
 
 
-def _table(path: Path, kind: str, columns: list[str]) -> pd.DataFrame:
+def _read_parquet(path: Path, kind: str, columns: list[str]) -> pd.DataFrame:
     try:
         return pd.read_parquet(path, columns=columns)
     except (OSError, ValueError, KeyError, pyarrow.ArrowException) as error:
-        raise DataError(f"{path}: not {kind} ({' '.join(str(error).split())[:200]})") from None
+        raise DataError(
+            f"{path}: not {kind} ({' '.join(str(error).split())[:200]}); "
+            f"expected Parquet with the columns {', '.join(columns)}"
+        ) from None
 
 
-def _votes(path: Path) -> dict[str, list[Vote]]:
-    frame = _table(path, "a file of votes", ["id", "annotator", "labels", "sample"])
-    if (again := frame.duplicated(["id", "annotator", "sample"])).any():
-        first = frame[again].iloc[0]
-        raise DataError(f"{path}: {first['annotator']} voted on {first['id']} more than once")
-    found: dict[str, list[Vote]] = {sample: [] for sample in SAMPLES}
+def _read_votes(path: Path) -> dict[str, list[Vote]]:
+    """Votes by sample."""
+    frame = _read_parquet(path, "a file of votes", ["id", "annotator", "labels", "sample"])
+    if (repeated := frame.duplicated(["id", "annotator", "sample"])).any():
+        first = frame[repeated].iloc[0]
+        raise DataError(
+            f"{path}: {first['annotator']} voted on {first['id']} more than once; keep one vote per annotator and text"
+        )
+    votes: dict[str, list[Vote]] = {sample: [] for sample in SAMPLES}
     for number, row in enumerate(frame.to_dict("records"), 1):
         names = row["labels"].split() if isinstance(row["labels"], str) else []
-        if row["sample"] not in found or not names or not set(names) <= set(LABELS):
+        if row["sample"] not in votes or not names or not set(names) <= set(LABELS):
             raise DataError(
                 f"{path}, vote {number}: labels {row['labels']!r}, sample {row['sample']!r}; "
-                f"expected GoEmotions labels and a sample of "
-                f"{', '.join(SAMPLES)}"
+                f"expected GoEmotions labels separated by spaces, and one of the samples {', '.join(SAMPLES)}"
             )
         labels = tuple(LABELS.index(name) for name in names)
-        found[row["sample"]].append(Vote(row["id"], row["annotator"], labels, unsure=False, saw_machine=False))
-    return found
+        votes[row["sample"]].append(Vote(row["id"], row["annotator"], labels, unsure=False, saw_machine=False))
+    return votes
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
+def _read_texts(path: Path) -> list[dict[str, Any]]:
     rows = []
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from None
+        raise DataError(f"cannot read {path}: {error}; expected JSON Lines in UTF-8") from None
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -233,9 +244,12 @@ def _read(path: Path) -> list[dict[str, Any]]:
             labels = list(dict.fromkeys(row["labels"]))
             rows.append({"text": row["text"], "labels": labels, "domain": row["domain"], "writer": row["writer"]})
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise DataError(f"{path}, line {number}: {type(error).__name__}: {error}") from None
+            raise DataError(
+                f"{path}, line {number}: {type(error).__name__}: {error}; "
+                "expected a JSON object with text, labels, domain and writer"
+            ) from None
         if not labels or not set(labels) <= set(LABELS):
-            raise DataError(f"{path}, line {number}: expected labels of the 28, found {labels}")
+            raise DataError(f"{path}, line {number}: unknown or no label in {labels}; expected GoEmotions labels")
         for name in ("text", "domain", "writer"):
             if not isinstance(row[name], str) or encodable(row[name]) != row[name]:
                 raise DataError(f"{path}, line {number}: {name} is {row[name]!r}; expected a string")

@@ -1,1 +1,1 @@
-"""Pieces that several tabs share: answers as HTML, texts in three languages, error messages."""
+"""Components shared by the tabs: answers as HTML, texts in three languages, error messages."""

@@ -1,4 +1,4 @@
-"""The answer to a text as HTML: a sentence, then bars, then how good the model is at these labels."""
+"""HTML of an answer: a sentence, bars, and the model's measured quality for the predicted labels."""
 
 from collections.abc import Mapping
 from html import escape
@@ -8,92 +8,92 @@ from evenmood import EmotionClassifier
 from space.components.answers import Answer
 from space.components.charts import Bar, bar, label_groups
 from space.components.labels import SIGNS, chip, group_name, group_of, note
-from space.components.support import help_line, speaks_of_self_harm
-from space.components.texts import label_name, listed, say, say_html
+from space.components.support import help_line, mentions_self_harm
+from space.components.texts import join_names, label_name, translate, translate_html
 
-FEW = 30
-"""Test texts under which a figure is called unreliable."""
+MIN_SUPPORT = 30
+"""Test texts below which a figure is marked as unreliable."""
 
 PUNCTUATION = tuple(".,;:。，、；")
 
 
-def answer_html(language: str, classifier: EmotionClassifier, found: Answer, text: str, unread: int = 0) -> str:
-    """The whole answer to a text.
+def answer_html(language: str, classifier: EmotionClassifier, answer: Answer, text: str, unread: int = 0) -> str:
+    """Complete answer to a text.
 
     Args:
         language: Language of the page.
-        classifier: The model that answered.
-        found: Its answer.
-        text: The text, as far as it was read.
-        unread: Characters after it that were not read.
+        classifier: Model that gave the answer.
+        answer: The answer.
+        text: The part of the text that was read.
+        unread: Number of characters that were not read.
     """
-    quiet = speaks_of_self_harm(text)
-    measured = classifier.info.metrics.get("test")
-    per_label = measured.get("per_label", {}) if isinstance(measured, dict) else {}
+    quiet = mentions_self_harm(text)
+    test_metrics = classifier.info.metrics.get("test")
+    per_label = test_metrics.get("per_label", {}) if isinstance(test_metrics, dict) else {}
     return (
         (note(language, "unread", read=f"{len(text):,}", rest=f"{unread:,}") if unread else "")
-        + sentence(language, found, quiet)
+        + sentence_html(language, answer, quiet)
         + (help_line(language) if quiet else "")
-        + label_bars(language, found, classifier.thresholds)
-        + f'<details class="measured"><summary>{say_html(language, "quality")}</summary>'
-        + quality(language, found, per_label)
+        + label_bars(language, answer, classifier.thresholds)
+        + f'<details class="measured"><summary>{translate_html(language, "quality")}</summary>'
+        + quality(language, answer, per_label)
         + "</details>"
     )
 
 
-def in_words(language: str, found: Answer) -> str:
-    """The answer as a sentence of plain text."""
-    return _sentence(language, found, [_named(language, score) for score in found["scores"]])
+def plain_sentence(language: str, answer: Answer) -> str:
+    """The answer as a plain-text sentence."""
+    return _sentence(language, answer, [_label_with_probability(language, score) for score in answer["scores"]])
 
 
-def sentence(language: str, found: Answer, quiet: bool = False) -> str:
-    """The answer as a sentence whose labels are chips; `quiet` leaves out the emoji."""
+def sentence_html(language: str, answer: Answer, quiet: bool = False) -> str:
+    """The answer as an HTML sentence with labels as chips; `quiet` omits emoji and colors."""
     chips = [
-        chip(language, score["label"], score["probability"], found["fallback"], quiet) for score in found["scores"]
+        chip(language, score["label"], score["probability"], answer["fallback"], quiet) for score in answer["scores"]
     ]
-    places = [f"\x00{number}\x00" for number in range(len(chips))]
-    html = escape(_sentence(language, found, places))
-    for place, one in zip(places, chips, strict=True):
-        before, _, after = html.partition(place)
-        mark = after[:1] if after[:1] in PUNCTUATION else ""  # stays on the chip's line
-        html = f'{before}<span class="unbroken">{one}{mark}</span>{after[len(mark) :]}'
-    return f'<p class="sentence" data-spoken="{escape(in_words(language, found))}">{html}</p>'
+    placeholders = [f"\x00{number}\x00" for number in range(len(chips))]
+    html = escape(_sentence(language, answer, placeholders))
+    for placeholder, chip_html in zip(placeholders, chips, strict=True):
+        before, _, after = html.partition(placeholder)
+        mark = after[:1] if after[:1] in PUNCTUATION else ""  # keep punctuation on the chip's line
+        html = f'{before}<span class="unbroken">{chip_html}{mark}</span>{after[len(mark) :]}'
+    return f'<p class="sentence" data-spoken="{escape(plain_sentence(language, answer))}">{html}</p>'
 
 
-def label_bars(language: str, found: Answer, thresholds: Mapping[str, float]) -> str:
-    """Bars of the predicted labels with their thresholds; a fallback is marked as below its own."""
-    fallback = found["fallback"]
+def label_bars(language: str, answer: Answer, thresholds: Mapping[str, float]) -> str:
+    """Bars of the predicted labels with their thresholds; a fallback is marked as below its threshold."""
+    fallback = answer["fallback"]
     key, kind = ("bar_fallback", " fallback") if fallback else ("bar", " given")
-    below = f"; {say(language, 'below_threshold')}" if fallback else ""
+    below = f"; {translate(language, 'below_threshold')}" if fallback else ""
     lines = "".join(
         bar(
             label_name(language, label),
             group_of(label),
-            _bar(language, found, label, thresholds[label], key),
+            _bar(language, answer, label, thresholds[label], key),
             f"{SIGNS[group_of(label)]} {group_name(language, label)}{below}",
             kind,
         )
-        for label in found["labels"]
+        for label in answer["labels"]
     )
     return f'<div class="bars">{lines}</div>{note(language, "threshold_note")}'
 
 
-def all_labels(language: str, found: Answer, thresholds: Mapping[str, float]) -> str:
-    """All labels by sentiment group, in each the most probable first."""
-    order = sorted(found["probabilities"], key=lambda label: -found["probabilities"][label])
-    bars = {label: _bar(language, found, label, thresholds[label], "bar") for label in order}
-    return f"<h2>{say_html(language, 'all_labels_title', count=len(order))}</h2>{label_groups(language, bars)}"
+def all_labels(language: str, answer: Answer, thresholds: Mapping[str, float]) -> str:
+    """Bars of all labels by sentiment group, most probable first."""
+    labels = sorted(answer["probabilities"], key=lambda label: -answer["probabilities"][label])
+    bars = {label: _bar(language, answer, label, thresholds[label], "bar") for label in labels}
+    return f"<h2>{translate_html(language, 'all_labels_title', count=len(labels))}</h2>{label_groups(language, bars)}"
 
 
-def quality(language: str, found: Answer, per_label: Any) -> str:
-    """How often each predicted label is right on the test split; a fallback has no such figure."""
-    if found["fallback"]:
+def quality(language: str, answer: Answer, per_label: Any) -> str:
+    """Precision and recall of each predicted label on the test split; not defined for a fallback."""
+    if answer["fallback"]:
         return note(language, "quality_fallback")
     lines = []
-    for label in found["labels"]:
+    for label in answer["labels"]:
         try:
             row = per_label[label]
-            line = say_html(
+            line = translate_html(
                 language,
                 "quality_line",
                 label=label_name(language, label),
@@ -103,16 +103,16 @@ def quality(language: str, found: Answer, per_label: Any) -> str:
                 recall=f"{row['recall']:.0%}",
                 support=f"{row['support']:,}",
             )
-            few = f" <strong>{say_html(language, 'quality_few')}</strong>" if row["support"] < FEW else ""
-        except (KeyError, TypeError, ValueError):  # a model of one's own need not carry figures
+            few = f" <strong>{translate_html(language, 'quality_few')}</strong>" if row["support"] < MIN_SUPPORT else ""
+        except (KeyError, TypeError, ValueError):  # custom models may have no metrics, or incomplete ones
             return note(language, "quality_none")
         lines.append(f"<li>{line}{few}</li>")
     return f'<ul class="quality">{"".join(lines)}</ul>'
 
 
-def _bar(language: str, found: Answer, label: str, threshold: float, key: str) -> Bar:
-    value = found["probabilities"][label]
-    spoken = say(
+def _bar(language: str, answer: Answer, label: str, threshold: float, key: str) -> Bar:
+    value = answer["probabilities"][label]
+    description = translate(
         language,
         key,
         label=label_name(language, label),
@@ -120,17 +120,18 @@ def _bar(language: str, found: Answer, label: str, threshold: float, key: str) -
         probability=f"{value:.2f}",
         threshold=f"{threshold:.2f}",
     )
-    return Bar(value, f"{value:.0%}", spoken, threshold, strong=label in found["labels"] and not found["fallback"])
+    is_predicted = label in answer["labels"] and not answer["fallback"]
+    return Bar(value, f"{value:.0%}", description, threshold, strong=is_predicted)
 
 
-def _named(language: str, score: Any) -> str:
+def _label_with_probability(language: str, score: Any) -> str:
     return f"{label_name(language, score['label'])} ({score['probability']:.0%})"
 
 
-def _sentence(language: str, found: Answer, names: list[str]) -> str:
+def _sentence(language: str, answer: Answer, names: list[str]) -> str:
     first, *more = names
-    if found["fallback"]:
-        return say(language, "sentence_fallback", first=first)
+    if answer["fallback"]:
+        return translate(language, "sentence_fallback", first=first)
     if not more:
-        return say(language, "sentence_one", labels=first)
-    return say(language, "sentence_more", first=first, labels=listed(language, more))
+        return translate(language, "sentence_one", labels=first)
+    return translate(language, "sentence_more", first=first, labels=join_names(language, more))

@@ -1,4 +1,4 @@
-"""Answers as programs get them: plain objects, whose types the API page and the MCP tools show."""
+"""Answers as JSON objects, whose types appear in the API page and the MCP tools."""
 
 import json
 from typing import TypedDict, cast
@@ -6,8 +6,8 @@ from typing import TypedDict, cast
 from evenmood import EmotionClassifier
 from evenmood.errors import UsageError
 
-LONGEST_TEXT = 20_000
-"""Characters; a model reads a text's first words alone, so more would only cost the visitor's time."""
+MAX_TEXT_CHARS = 20_000
+"""Maximum length of a text, in characters."""
 
 
 class Score(TypedDict):
@@ -19,9 +19,9 @@ class Score(TypedDict):
 
 
 class Answer(TypedDict):
-    """What a model says of a text, as `Prediction.to_dict` has it: labels, most probable first, all probabilities.
+    """Prediction for a text, as `Prediction.to_dict` returns it: labels, most probable first, and all probabilities.
 
-    `fallback` is true where no label reaches its threshold; `labels` then holds the most probable one alone.
+    If no label reaches its threshold, `fallback` is true and `labels` contains only the most probable label.
     """
 
     labels: list[str]
@@ -33,7 +33,7 @@ class Answer(TypedDict):
 
 
 class Word(TypedDict):
-    """A word that the model read, where it stands in the text, and what it weighs."""
+    """A word, its position in the text, its weight, and whether it is in the model's vocabulary."""
 
     text: str
     start: int
@@ -43,49 +43,59 @@ class Word(TypedDict):
 
 
 def check_text(text: object) -> str:
-    """The text, or `UsageError`: not a string, or too long."""
+    """Return the text.
+
+    Raises:
+        UsageError: The text is not a string, or too long.
+    """
     if not isinstance(text, str):
         raise UsageError(f"the text must be a string, not {type(text).__name__}")
-    if len(text) > LONGEST_TEXT:
-        raise UsageError(f"the text has {len(text):,} characters; at most {LONGEST_TEXT:,} are taken")
+    if len(text) > MAX_TEXT_CHARS:
+        raise UsageError(f"the text has {len(text):,} characters; expected at most {MAX_TEXT_CHARS:,}; shorten it")
     return text
 
 
-def answers(classifier: EmotionClassifier, texts: list[str]) -> list[Answer]:
-    """What a model says of texts, in one batch."""
+def analyze_texts(classifier: EmotionClassifier, texts: list[str]) -> list[Answer]:
+    """Predict texts in one batch."""
     return [cast(Answer, prediction.to_dict()) for prediction in classifier.predict(texts)]
 
 
-def answer(classifier: EmotionClassifier, text: str) -> Answer:
-    """What a model says of a text."""
-    return answers(classifier, [check_text(text)])[0]
+def analyze_text(classifier: EmotionClassifier, text: str) -> Answer:
+    """Predict a text."""
+    return analyze_texts(classifier, [check_text(text)])[0]
 
 
-def words(classifier: EmotionClassifier, text: str, label: str | None = None) -> list[Word]:
-    """The words behind an answer: by attention, or by what leaving each out does to a label's probability.
+def word_weights(classifier: EmotionClassifier, text: str, label: str | None = None) -> list[Word]:
+    """Weights of the words in a text.
+
+    Args:
+        classifier: The model.
+        text: The text.
+        label: Label whose probability change is the weight when a word is left out; None for the weights of the whole
+            answer.
 
     Raises:
-        ModelError: By attention, and the model has none.
-        UsageError: The model has no such label.
+        ModelError: The model cannot explain the whole answer.
+        UsageError: Unknown label.
     """
-    found = classifier.leave_one_out(text, label) if label else classifier.explain(text)
+    weights = classifier.leave_one_out(text, label) if label else classifier.explain(text)
     return [
         {"text": word.text, "start": word.start, "end": word.end, "weight": word.weight, "known": word.known}
-        for word in found
+        for word in weights
     ]
 
 
-def as_json(found: Answer) -> str:
-    """The answer as JSON to read, probabilities with four digits."""
-    rounded = json.loads(json.dumps(found), parse_float=lambda digits: round(float(digits), 4))
+def as_json(answer: Answer) -> str:
+    """The answer as indented JSON, with probabilities rounded to four digits."""
+    rounded = json.loads(json.dumps(answer), parse_float=lambda digits: round(float(digits), 4))
     return json.dumps(rounded, indent=1, ensure_ascii=False)
 
 
 def as_python(text: str, model: str | None) -> str:
-    """Lines of Python that give the same answer; `model` is what `from_pretrained` takes, None for the bundled one."""
-    chosen = repr(model) if model else ""
+    """Python code that gives the same answer; `model` is the argument of `from_pretrained`, None for the default."""
+    argument = repr(model) if model else ""
     return (
         "from evenmood import EmotionClassifier\n\n"
-        f"classifier = EmotionClassifier.from_pretrained({chosen})\n"
+        f"classifier = EmotionClassifier.from_pretrained({argument})\n"
         f"print(classifier.predict({text!r}))\n"
     )

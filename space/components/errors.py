@@ -1,4 +1,4 @@
-"""Errors that visitors see: one plain line, without a traceback and without HTML."""
+"""Error messages for visitors: one line, without traceback and HTML."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,12 +7,12 @@ from html import escape
 import gradio as gr
 
 from evenmood.errors import EvenmoodError
-from space.components.answers import LONGEST_TEXT
-from space.components.texts import say
+from space.components.answers import MAX_TEXT_CHARS
+from space.components.texts import translate
 
 
 def page_error(message: str) -> gr.Error:
-    """Gradio error with a message of one line; Gradio shows messages as HTML, so it is escaped."""
+    """Gradio error with a one-line message, escaped because Gradio renders messages as HTML."""
     return gr.Error(escape(" ".join(message.split()), quote=False), print_exception=False)
 
 
@@ -26,8 +26,8 @@ def page_errors() -> Iterator[None]:
 
 
 def check_length(language: str, text: object) -> None:
-    """Raise an error in the visitor's language for a value that is not a string, or is too long."""
+    """Raise an error in the visitor's language if the text is not a string, or too long."""
     if not isinstance(text, str):
         raise page_error(f"the text must be a string, not {type(text).__name__}")
-    if len(text) > LONGEST_TEXT:
-        raise page_error(say(language, "error_long", length=f"{len(text):,}", most=f"{LONGEST_TEXT:,}"))
+    if len(text) > MAX_TEXT_CHARS:
+        raise page_error(translate(language, "error_long", length=f"{len(text):,}", most=f"{MAX_TEXT_CHARS:,}"))

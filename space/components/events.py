@@ -1,10 +1,10 @@
-"""How the page's own events reach the server."""
+"""Settings of the page's events."""
 
 from typing import Any
 
 AT_LOAD: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
-"""For what a page asks while it loads: the request itself brings the answer.
+"""Settings of events during page load, which bypass Gradio's queue.
 
-Gradio's queue sends answers over a stream that the server closes after the last one. What a visitor asks while that
-news is under way would wait for a stream that nobody opens again.
+The queue answers over a stream that the server closes after the last answer. A request sent before the browser notices
+the closed stream would never get its answer.
 """

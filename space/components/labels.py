@@ -1,13 +1,13 @@
-"""How labels look: groups with a sign and a color, emoji, chips. Visitors' text is always escaped."""
+"""Appearance of labels: group signs and colors, emoji, chips. Visitors' text is always escaped."""
 
 from collections.abc import Sequence
 from html import escape
 
 from evenmood import GROUP_OF, GROUPS
-from space.components.texts import label_name, say, say_html
+from space.components.texts import label_name, translate, translate_html
 
 SIGNS = {"positive": "+", "negative": "−", "ambiguous": "?", "neutral": "="}
-"""Shown beside each group's color, which not everybody can tell apart."""
+"""Sign of each group, shown in addition to its color for color-blind visitors."""
 EMOJI = {
     **{"admiration": "👏", "amusement": "😂", "anger": "😡", "annoyance": "😒", "approval": "👍", "caring": "🤗"},
     **{"confusion": "😕", "curiosity": "🤔", "desire": "😍", "disappointment": "😞", "disapproval": "👎"},
@@ -19,13 +19,13 @@ NOTE = '<p class="note">{}</p>'
 
 
 def group_of(label: str) -> str:
-    """Sentiment group of a label; `neutral` for a label that GoEmotions does not have."""
+    """Sentiment group of a label; `neutral` for labels outside GoEmotions."""
     return GROUP_OF.get(label, "neutral")
 
 
 def group_title(language: str, group: str) -> str:
     """Name of a sentiment group in a language."""
-    return say(language, "neutral_group" if group == "neutral" else group)
+    return translate(language, "neutral_group" if group == "neutral" else group)
 
 
 def group_name(language: str, label: str) -> str:
@@ -34,25 +34,25 @@ def group_name(language: str, label: str) -> str:
 
 
 def by_group(labels: list[str]) -> dict[str, list[str]]:
-    """Labels by sentiment group, in their order; groups without a label are left out."""
+    """Labels by sentiment group, in their order; empty groups are left out."""
     groups = {group: [label for label in labels if group_of(label) == group] for group in (*GROUPS, "neutral")}
     return {group: members for group, members in groups.items() if members}
 
 
 def note(language: str, key: str, **values: object) -> str:
-    """A small line of text."""
-    return NOTE.format(say_html(language, key, **values))
+    """A note in small print."""
+    return NOTE.format(translate_html(language, key, **values))
 
 
 def chip(language: str, label: str, value: float | None = None, fallback: bool = False, quiet: bool = False) -> str:
-    """A label on its group's color; a fallback has an outline instead.
+    """A label in its group's color; a fallback has an outline instead.
 
     Args:
-        language: Language of the label's name.
+        language: Language of the label name.
         label: The label.
-        value: Its probability, if it is shown.
+        value: Probability to show; None for none.
         fallback: Whether the label is below its threshold.
-        quiet: For texts about self-harm: the name alone, without color, sign and emoji.
+        quiet: Show only the name, without color, sign and emoji, for texts about self-harm.
     """
     name = escape(label_name(language, label))
     number = "" if value is None else f" <b>{value:.0%}</b>"
@@ -64,18 +64,18 @@ def chip(language: str, label: str, value: float | None = None, fallback: bool =
 
 
 def below_threshold(language: str, name: str) -> str:
-    """Name of a label or a model, with the remark that the threshold is not reached."""
-    return say(language, "named_below", name=name)
+    """Name of a label or model, followed by "below its threshold"."""
+    return translate(language, "named_below", name=name)
 
 
 def label_chips(language: str, labels: Sequence[str], fallback: bool, quiet: bool = False) -> str:
-    """Chips of a text's labels; a fallback carries the remark that it is below its threshold."""
+    """Chips of a text's labels; a fallback is marked as below its threshold."""
     chips = " ".join(chip(language, label, None, fallback, quiet) for label in labels)
-    below = f" <small>{say_html(language, 'below_threshold')}</small>" if fallback else ""
+    below = f" <small>{translate_html(language, 'below_threshold')}</small>" if fallback else ""
     return chips + below
 
 
 def names_of(language: str, labels: Sequence[str], fallback: bool) -> str:
-    """Names of a text's labels in one line, with the remark on a fallback."""
+    """Names of a text's labels in one line; a fallback is marked as below its threshold."""
     names = ", ".join(label_name(language, label) for label in labels)
     return below_threshold(language, names) if fallback else names

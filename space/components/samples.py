@@ -1,4 +1,4 @@
-"""Samples that a visitor tries with one click; the files are in `space/samples/`."""
+"""Sample texts and tables that visitors can try with one click, from `space/samples/`."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ TABLE = FOLDER / "reviews.csv"
 CHAT = (FOLDER / "chat.txt").read_text(encoding="utf-8").strip()
 LETTER = (FOLDER / "letter.txt").read_text(encoding="utf-8").strip()
 OPENING = "Thanks for explaining, but I'm still confused."
-"""The text that the page opens with, answered."""
+"""Text that the page shows with its answer when it opens."""
 SENTENCES = [
     OPENING,
     "Thank you so much, you really made my day!",
@@ -17,5 +17,5 @@ SENTENCES = [
     "I miss my grandmother every single day.",
     "lol that is the funniest thing I've seen all week",
 ]
-COMPARED = "Oh great, another Monday."
-"""A sentence whose irony tells two models apart."""
+IRONIC = "Oh great, another Monday."
+"""An ironic sentence to which the bundled models give different answers."""

@@ -1,15 +1,14 @@
-"""Where to find help, for texts that speak of self-harm.
+"""Link to a helpline for texts that mention self-harm.
 
-A phrase check, not a model: it looks for the writer's own wish to die or to hurt themselves, in English, Spanish and
-Chinese. Figures of speech ("this traffic is killing me", "I'm dying of laughter") are left alone. The check runs on
-the text that is being answered; nothing is stored or sent because of it.
+A list of phrases, not a model: it matches the writer's own wish to die or to hurt themselves, in English, Spanish and
+Chinese, but not figures of speech ("this traffic is killing me", "I'm dying of laughter"). Nothing is stored or sent.
 """
 
 import re
 
-from space.components.texts import say_html
+from space.components.texts import translate_html
 
-ADDRESS = "https://findahelpline.com"
+HELPLINE_URL = "https://findahelpline.com"
 _ENGLISH = (
     r"\b(?:kill|killing|hang|hanging|shoot|shooting|drown|drowning|end|ending) (?:my ?self|my own life)\b(?! laughing)",
     r"\b(?:end|ending) (?:my (?:own )?life|it all)\b",
@@ -57,12 +56,12 @@ _CHINESE = (
 PHRASES = re.compile("|".join((*_ENGLISH, *_SPANISH, *_CHINESE)), re.IGNORECASE)
 
 
-def speaks_of_self_harm(text: str) -> bool:
-    """Whether a text has a phrase for the writer's own wish to die or to hurt themselves."""
+def mentions_self_harm(text: str) -> bool:
+    """Whether the writer of a text expresses a wish to die or to hurt themselves."""
     return bool(PHRASES.search(" ".join(text.replace("’", "'").split())))
 
 
 def help_line(language: str) -> str:
-    """A quiet line that says where to find help, in the page's language."""
-    link = f'<a href="{ADDRESS}" target="_blank" rel="noopener noreferrer">findahelpline.com</a>'
-    return f'<p class="support">{say_html(language, "support")} {link}</p>'
+    """HTML with the link to a helpline, in the page's language."""
+    link = f'<a href="{HELPLINE_URL}" target="_blank" rel="noopener noreferrer">findahelpline.com</a>'
+    return f'<p class="support">{translate_html(language, "support")} {link}</p>'

@@ -1,4 +1,4 @@
-"""Tables as HTML: figures, two models side by side, passages, rows. Visitors' text is always escaped."""
+"""Tables as HTML: figures, comparison of two models, passages, rows. Visitors' text is always escaped."""
 
 from collections.abc import Sequence
 from html import escape
@@ -9,15 +9,15 @@ import numpy as np
 from evenmood import Prediction
 from space.components.answers import Answer
 from space.components.labels import EMOJI, below_threshold, label_chips, note
-from space.components.support import speaks_of_self_harm
-from space.components.texts import label_name, listed, say, say_html
+from space.components.support import mentions_self_harm
+from space.components.texts import join_names, label_name, translate, translate_html
 
-LEAST_COMPARED = 6
-"""Labels of a comparison that are shown unfolded."""
+MIN_COMPARED_LABELS = 6
+"""Minimum number of labels in a comparison that are not folded away."""
 
 
 def table(head: Sequence[str], rows: Sequence[str], caption: str, kind: str = "plain") -> str:
-    """A table that scrolls within itself; `head` is plain text, `rows` are HTML."""
+    """A scrollable table; `head` is plain text, `rows` are HTML."""
     cells = "".join(f'<th scope="col"><span>{escape(cell)}</span></th>' if cell else "<td></td>" for cell in head)
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table class="{kind}">'
@@ -26,7 +26,7 @@ def table(head: Sequence[str], rows: Sequence[str], caption: str, kind: str = "p
 
 
 def figures_table(rows: Sequence[Sequence[str]], caption: str) -> str:
-    """A table of words and numbers; the first row is its head."""
+    """A table of text and numbers; the first row is the header."""
     body = [
         f'<tr><th scope="row">{escape(row[0])}</th>'
         f"{''.join(f'<td class=number>{escape(cell)}</td>' for cell in row[1:])}</tr>"
@@ -35,90 +35,104 @@ def figures_table(rows: Sequence[Sequence[str]], caption: str) -> str:
     return table(list(rows[0]), body, caption)
 
 
-def comparison(language: str, titles: tuple[str, str], found: tuple[Answer, Answer]) -> str:
-    """Two answers side by side, label by label, those that either gives first; differences and fallbacks are marked."""
-    first, second = (set(answer["labels"]) for answer in found)
-    reached = [set() if answer["fallback"] else set(answer["labels"]) for answer in found]
+def comparison(language: str, titles: tuple[str, str], answers: tuple[Answer, Answer]) -> str:
+    """Two answers side by side, predicted labels first; differences and fallbacks are marked."""
+    first, second = (set(answer["labels"]) for answer in answers)
+    above_threshold = [set() if answer["fallback"] else set(answer["labels"]) for answer in answers]
 
-    def shown_name(label: str) -> str:
+    def marked_name(label: str) -> str:
         name = label_name(language, label)
-        return name if label in reached[0] | reached[1] else below_threshold(language, name)
+        return name if label in above_threshold[0] | above_threshold[1] else below_threshold(language, name)
 
-    names = [shown_name(label) for label in sorted(first ^ second)]
+    names = [marked_name(label) for label in sorted(first ^ second)]
     verdict = (
-        note(language, "compare_differ", labels=listed(language, names)) if names else note(language, "compare_same")
+        note(language, "compare_differ", labels=join_names(language, names))
+        if names
+        else note(language, "compare_same")
     )
-    labels = list(dict.fromkeys([*found[0]["probabilities"], *found[1]["probabilities"]]))
+    labels = list(dict.fromkeys([*answers[0]["probabilities"], *answers[1]["probabilities"]]))
 
     def value(answer: Answer, label: str) -> float | None:
         return answer["probabilities"].get(label)
 
     def key(label: str) -> tuple[bool, float]:
-        return label not in first | second, -max(value(answer, label) or 0.0 for answer in found)
+        return label not in first | second, -max(value(answer, label) or 0.0 for answer in answers)
 
-    rows, order = [], sorted(labels, key=key)
-    for label in order:
-        values = [value(answer, label) for answer in found]
-        by = [
-            titles[index] if label in reached[index] else below_threshold(language, titles[index])
-            for index, given in enumerate((first, second))
-            if label in given
+    rows = []
+    for label in sorted(labels, key=key):
+        values = [value(answer, label) for answer in answers]
+        models = [
+            titles[index] if label in above_threshold[index] else below_threshold(language, titles[index])
+            for index, predicted in enumerate((first, second))
+            if label in predicted
         ]
-        who = say(language, "only", model=by[0]) if len(by) == 1 else listed(language, by) if by else ""
-        if label in reached[0] & reached[1]:
-            who = say(language, "both")
+        given_by = join_names(language, models) if models else ""
+        if len(models) == 1:
+            given_by = translate(language, "only", model=models[0])
+        elif label in above_threshold[0] & above_threshold[1]:
+            given_by = translate(language, "both")
         change = "" if None in values else f"{(values[1] or 0) - (values[0] or 0):+.2f}"
         cells = "".join(
-            f'<td class="number{" given" if label in given else ""}">{"–" if shown is None else f"{shown:.2f}"}</td>'
-            for shown, given in zip(values, reached, strict=True)
+            f'<td class="number{" given" if label in reached else ""}">'
+            f"{'–' if probability is None else f'{probability:.2f}'}</td>"
+            for probability, reached in zip(values, above_threshold, strict=True)
         )
-        differs = ' class="differs"' if len(by) == 1 else ""
+        differs = ' class="differs"' if len(models) == 1 else ""
         rows.append(
             f'<tr{differs}><th scope="row"><span class="face" aria-hidden="true">{EMOJI.get(label, "")}</span> '
             f"{escape(label_name(language, label))}{' ≠' if differs else ''}</th>{cells}"
-            f'<td class="number change">{change}</td><td class="who">{escape(who)}</td></tr>'
+            f'<td class="number change">{change}</td><td class="who">{escape(given_by)}</td></tr>'
         )
-    head = [say(language, "label"), *titles, say(language, "difference"), say(language, "given_by")]
-    count, caption = max(len(first | second), LEAST_COMPARED), say(language, "tab_compare")
-    others = table(head, rows[count:], say(language, "other_labels", count=len(rows) - count), "plain versus")
+    head = [translate(language, "label"), *titles, translate(language, "difference"), translate(language, "given_by")]
+    count, caption = max(len(first | second), MIN_COMPARED_LABELS), translate(language, "tab_compare")
+    remaining = len(rows) - count
+    summary = translate_html(language, "other_labels", count=remaining)
+    folded = table(head, rows[count:], translate(language, "other_labels", count=remaining), "plain versus")
     return (
         verdict
         + table(head, rows[:count], caption, "plain versus")
-        + f'<details class="others"><summary>{say_html(language, "other_labels", count=len(rows) - count)}</summary>'
-        + f"{others}</details>"
+        + f'<details class="others"><summary>{summary}</summary>{folded}</details>'
     )
 
 
 def passages_table(
-    language: str, passages: Sequence[Any], given: Sequence[Prediction], highest: np.ndarray, marked: Sequence[bool]
+    language: str,
+    passages: Sequence[Any],
+    predictions: Sequence[Prediction],
+    highest: np.ndarray,
+    flagged: Sequence[bool],
 ) -> str:
-    """Passages with their labels, in order; `marked` ones stand out, by a sign as well as by color."""
+    """Passages with their labels and highest probability; flagged ones are marked by a sign and a color."""
     rows = []
-    speakers = any(passage.speaker for passage in passages)
-    for number, (passage, answer, value, mark) in enumerate(zip(passages, given, highest, marked, strict=True), 1):
-        chips = label_chips(language, answer.labels, answer.fallback, speaks_of_self_harm(passage.text))
-        who = f"<b>{escape(passage.speaker)}</b> " if speakers and passage.speaker else ""
-        kind = ' class="differs"' if mark else ""
+    for number, (passage, prediction, value, flag) in enumerate(
+        zip(passages, predictions, highest, flagged, strict=True), 1
+    ):
+        chips = label_chips(language, prediction.labels, prediction.fallback, mentions_self_harm(passage.text))
+        speaker = f"<b>{escape(passage.speaker)}</b> " if passage.speaker else ""
+        kind = ' class="differs"' if flag else ""
         rows.append(
-            f'<tr{kind}><th scope="row">{"⚑ " if mark else ""}{number}</th><td class="chips">{chips}</td>'
-            f'<td class="number">{value:.2f}</td><td class="said">{who}{escape(passage.text)}</td></tr>'
+            f'<tr{kind}><th scope="row">{"⚑ " if flag else ""}{number}</th><td class="chips">{chips}</td>'
+            f'<td class="number">{value:.2f}</td><td class="said">{speaker}{escape(passage.text)}</td></tr>'
         )
-    head = [say(language, key) for key in ("passage", "labels", "probability", "text")]
-    return table(head, rows, say(language, "tab_long"), "plain rows")
+    head = [translate(language, key) for key in ("passage", "labels", "probability", "text")]
+    return table(head, rows, translate(language, "tab_long"), "plain rows")
 
 
 def rows_table(language: str, rows: Sequence[tuple[str, Sequence[str], bool, float | None]]) -> str:
-    """Rows of a visitor's table: text, labels, whether they are a fallback, and the probability shown beside them.
+    """Rows of a visitor's table.
 
-    Labels stand before the text, which may be long; a row without a text has no label and no probability.
+    Args:
+        language: Language of the page.
+        rows: Text, labels, whether they are a fallback, and the probability; a row without text has no labels and no
+            probability.
     """
     body = []
     for text, labels, fallback, value in rows:
-        chips = label_chips(language, labels, fallback, speaks_of_self_harm(text))
+        chips = label_chips(language, labels, fallback, mentions_self_harm(text))
         number = "" if value is None else f"{value:.2f}"
         body.append(
             f'<tr><td class="chips">{chips}</td><td class="number">{number}</td>'
             f'<td class="said">{escape(text)}</td></tr>'
         )
-    head = [say(language, key) for key in ("labels", "probability", "text")]
-    return table(head, body, say(language, "table"), "plain rows")
+    head = [translate(language, key) for key in ("labels", "probability", "text")]
+    return table(head, body, translate(language, "table"), "plain rows")

@@ -1,4 +1,4 @@
-"""The text behind an answer: words shaded by their weight, or passages marked where a label is strongest."""
+"""HTML that explains an answer: words highlighted by weight, or the strongest passage of each label."""
 
 from collections.abc import Sequence
 from html import escape
@@ -8,24 +8,24 @@ import numpy as np
 from evenmood import EmotionClassifier, Prediction, WordWeight
 from space.components.labels import chip, note
 from space.components.passages import sentence_spans
-from space.components.support import speaks_of_self_harm
-from space.components.texts import label_name, say, say_html
+from space.components.support import mentions_self_harm
+from space.components.texts import label_name, translate, translate_html
 
-SHOWN_REST = 500
-"""Characters shown of a text's unread end."""
-MOST_MARKED = 8
-"""Labels whose strongest passage is marked."""
+MAX_UNREAD_CHARS = 500
+"""Maximum number of unread characters shown."""
+MAX_HIGHLIGHTS = 8
+"""Maximum number of labels whose strongest passage is highlighted."""
 
 
 def words_html(language: str, text: str, words: Sequence[WordWeight], label: str | None, attention: bool = True) -> str:
-    """The text, each word shaded by its weight: orange speaks for the label (or the answer), blue against it.
+    """The text with each word highlighted by its weight: orange supports the label or answer, blue counts against it.
 
     Args:
         language: Language of the page.
         text: The text.
-        words: Its words with their weights.
-        label: Label that the weights are about; None for the whole answer.
-        attention: Whether the weights for the whole answer are attention, or what leaving a word out changes.
+        words: Words of the text with their weights.
+        label: Label that the weights refer to; None for the whole answer.
+        attention: Whether the weights of the whole answer are attention, or the effects of leaving words out.
     """
     if not words:
         return note(language, "no_words")
@@ -34,11 +34,11 @@ def words_html(language: str, text: str, words: Sequence[WordWeight], label: str
     for word in words:
         if label:
             key = "left_out_up" if word.weight >= 0 else "left_out_down"
-            title = say(language, key, label=label_name(language, label), change=f"{abs(word.weight):.3f}")
+            title = translate(language, key, label=label_name(language, label), change=f"{abs(word.weight):.3f}")
         else:
             key = "share_of_attention" if attention else "share_of_change"
-            title = say(language, key, share=f"{word.weight:.0%}")
-        title += "" if word.known else f"; {say(language, 'unknown_word')}"
+            title = translate(language, key, share=f"{word.weight:.0%}")
+        title += "" if word.known else f"; {translate(language, 'unknown_word')}"
         kind = "against" if word.weight < 0 else "for"
         strong = " strong" if label and abs(word.weight) > strongest / 3 else ""
         pieces.append(escape(text[end : word.start]))
@@ -52,46 +52,46 @@ def words_html(language: str, text: str, words: Sequence[WordWeight], label: str
     return f'<div class="words">{"".join(pieces)}{escape(text[end:])}</div>{below}'
 
 
-def passages_html(language: str, classifier: EmotionClassifier, text: str, rest: str = "") -> str:
-    """A long text with the strongest passage of each label marked, and how many passages carry each label.
+def passages_html(language: str, classifier: EmotionClassifier, text: str, unread: str = "") -> str:
+    """A long text with the strongest passage of each label highlighted.
 
     Args:
         language: Language of the page.
         classifier: The model.
-        text: The text, as far as it is read.
-        rest: What follows and is not read.
+        text: The part of the text that was read.
+        unread: The part that was not read.
     """
     spans = sentence_spans(text)
     probabilities = classifier.predict_proba([text[slice(*span)] for span in spans])
     predictions = classifier.apply_thresholds(probabilities)
     strongest = strongest_passages(classifier, probabilities, predictions)
-    labels_at: dict[int, list[str]] = {}
-    for label, place in list(strongest.items())[:MOST_MARKED]:
-        labels_at.setdefault(place, []).append(label)
-    quiet = speaks_of_self_harm(text)
+    labels_of: dict[int, list[str]] = {}
+    for label, number in list(strongest.items())[:MAX_HIGHLIGHTS]:
+        labels_of.setdefault(number, []).append(label)
+    quiet = mentions_self_harm(text)
     pieces, end = [], 0
-    for place, (start, stop) in enumerate(spans):
+    for number, (start, stop) in enumerate(spans):
         pieces.append(escape(text[end:start]))
         end = stop
-        if place not in labels_at:
+        if number not in labels_of:
             pieces.append(escape(text[start:stop]))
             continue
         chips = "".join(
-            " " + chip(language, label, probabilities[place, classifier.labels.index(label)], quiet=quiet)
-            for label in labels_at[place]
+            " " + chip(language, label, probabilities[number, classifier.labels.index(label)], quiet=quiet)
+            for label in labels_of[number]
         )
-        pieces.append(f'<mark class="passage" id="passage-{place}">{escape(text[start:stop])}</mark>{chips}')
+        pieces.append(f'<mark class="passage" id="passage-{number}">{escape(text[start:stop])}</mark>{chips}')
     pieces.append(escape(text[end:]))
-    if rest:
-        more = "…" if len(rest) > SHOWN_REST else ""
-        pieces.append(f'<span class="unread">{escape(rest[:SHOWN_REST])}{more}</span>')
+    if unread:
+        more = "…" if len(unread) > MAX_UNREAD_CHARS else ""
+        pieces.append(f'<span class="unread">{escape(unread[:MAX_UNREAD_CHARS])}{more}</span>')
     key = "passages_marked" if strongest else "passages_none"
     links = " ".join(
-        f'<a href="#passage-{place}">{chip(language, label, quiet=quiet)}</a>'
-        for place, found in labels_at.items()
-        for label in found
+        f'<a href="#passage-{number}">{chip(language, label, quiet=quiet)}</a>'
+        for number, labels in labels_of.items()
+        for label in labels
     )
-    region = f'tabindex="0" role="region" aria-label="{say_html(language, "text")}"'
+    region = f'tabindex="0" role="region" aria-label="{translate_html(language, "text")}"'
     html = f'<div class="words long" {region}>{"".join(pieces)}</div>'
     return f'{note(language, key, count=f"{len(spans):,}")}<p class="jumps">{links}</p>{html}'
 
@@ -99,20 +99,20 @@ def passages_html(language: str, classifier: EmotionClassifier, text: str, rest:
 def strongest_passages(
     classifier: EmotionClassifier, probabilities: np.ndarray, predictions: Sequence[Prediction]
 ) -> dict[str, int]:
-    """Place of the passage in which each label is most probable; labels of most passages first.
+    """Number of the passage in which each label is most probable; most frequent labels first.
 
-    Labels that reach their threshold in no passage, and neutral, are left out.
+    Labels that reach their threshold in no passage are left out, and so is neutral.
     """
     counts: dict[str, int] = {}
     for prediction in predictions:
         for label in () if prediction.fallback else prediction.labels:
             if label != "neutral":
                 counts[label] = counts.get(label, 0) + 1
-    order = sorted(counts, key=lambda label: -counts[label])
-    return {label: int(probabilities[:, classifier.labels.index(label)].argmax()) for label in order}
+    by_frequency = sorted(counts, key=lambda label: -counts[label])
+    return {label: int(probabilities[:, classifier.labels.index(label)].argmax()) for label in by_frequency}
 
 
 def _word_list(language: str, words: Sequence[WordWeight]) -> str:
-    """The weights as numbers, for those who cannot point at a word."""
+    """The weights as a list of numbers, for visitors who cannot use tooltips."""
     lines = "".join(f"<li>{escape(word.text)}: {word.weight:+.3f}</li>" for word in words)
-    return f"<details><summary>{say_html(language, 'word_list')}</summary><ol>{lines}</ol></details>"
+    return f"<details><summary>{translate_html(language, 'word_list')}</summary><ol>{lines}</ol></details>"

@@ -1,1 +1,1 @@
-"""Named endpoints for programs and MCP tools."""
+"""Named API endpoints and MCP tools."""

@@ -1,4 +1,4 @@
-"""What programs and agents call: named endpoints with typed inputs and outputs, which the API page and MCP show."""
+"""Named API endpoints with typed inputs and outputs, which the API page and the MCP tools show."""
 
 from typing import TypedDict
 
@@ -6,17 +6,17 @@ import gradio as gr
 
 from evenmood.errors import UsageError
 from evenmood.model.model_folder import read_info
-from space.components.answers import Answer, Word, answer, answers, check_text, words
+from space.components.answers import Answer, Word, analyze_text, analyze_texts, check_text, word_weights
 from space.components.errors import page_errors
 from space.components.passages import split
 from space.server.models import BUNDLED, Models
 
-MOST_TEXTS = 5_000
-"""Of one call: its answer is made in one piece, and nobody else is answered meanwhile."""
+MAX_TEXTS = 5_000
+"""Maximum number of texts in one call, which blocks other batches until it is answered."""
 
 
 class Comparison(TypedDict):
-    """Answers of two models, and the labels that only one of them gives; a fallback is one, see `fallback`."""
+    """Answers of two models, and the labels that only one of them gives, including fallbacks (see `fallback`)."""
 
     first: Answer
     second: Answer
@@ -24,7 +24,7 @@ class Comparison(TypedDict):
 
 
 class PassageAnswer(TypedDict):
-    """A passage of a long text, who says it (empty where nobody is named), and what the model says of it."""
+    """A passage of a long text, its speaker (empty if unknown), and the answer."""
 
     speaker: str
     text: str
@@ -32,7 +32,7 @@ class PassageAnswer(TypedDict):
 
 
 class ModelChoice(TypedDict):
-    """A model that can be named in a call."""
+    """A model that the endpoints accept."""
 
     name: str
     title: str
@@ -40,85 +40,85 @@ class ModelChoice(TypedDict):
     thresholds: dict[str, float]
 
 
-def connect(known: Models) -> None:
-    """Add the endpoints to the page that is being drawn."""
+def add_endpoints(available: Models) -> None:
+    """Add the endpoints to the current `gr.Blocks`."""
 
     def analyse(text: str, model: str = "") -> Answer:
-        """Emotions of an English text: labels that reach their thresholds, most probable first, and all probabilities.
+        """Find the emotions in an English text: labels that reach their thresholds, most probable first.
 
-        Where no label reaches its threshold, `fallback` is true and `labels` holds the most probable one alone.
+        If no label reaches its threshold, `fallback` is true and `labels` contains only the most probable label.
 
         Args:
-            text: The text, 20,000 characters at most.
-            model: `fast` or empty, `accurate`, another name that `/models` lists, or a Hub id of an evenmood model.
+            text: The text, at most 20,000 characters.
+            model: `fast` (the default), `accurate`, a name listed by `/models`, or the Hub id of an evenmood model.
         """
         with page_errors():
-            return answer(known.get(model), text)
+            return analyze_text(available.get(model), text)
 
     def explain(text: str, label: str = "", model: str = "") -> list[Word]:
-        """The words behind an answer, each with its place in the text and its weight.
+        """Explain an answer: the position and weight of each word in the text.
 
         Args:
-            text: The text, 20,000 characters at most.
-            label: A label: weights say how far its probability falls where the word is left out. Empty: the
-                share of each word in the whole answer, by attention or, for `accurate`, by leaving words out.
-            model: `fast` or empty, `accurate`, another name that `/models` lists, or a Hub id of an evenmood model.
+            text: The text, at most 20,000 characters.
+            label: Label to explain: a word's weight is the drop of the label's probability without the word. Empty to
+                explain the whole answer: weights are attention, or, for `accurate`, the effects of leaving words out.
+            model: `fast` (the default), `accurate`, a name listed by `/models`, or the Hub id of an evenmood model.
         """
         with page_errors():
-            return words(known.get(model), check_text(text), label or None)
+            return word_weights(available.get(model), check_text(text), label or None)
 
     def compare(text: str, first: str, second: str = BUNDLED) -> Comparison:
-        """What two models say of one text.
+        """Compare the answers of two models to a text.
 
         Args:
-            text: The text, 20,000 characters at most.
-            first: Name of a model as `/models` lists it, or the Hugging Face Hub id of an evenmood model.
-            second: The other one.
+            text: The text, at most 20,000 characters.
+            first: First model: a name listed by `/models`, or the Hugging Face Hub id of an evenmood model.
+            second: Second model.
         """
         with page_errors():
-            one, other = answer(known.get(first), text), answer(known.get(second), text)
-        given = [set(found["labels"]) for found in (one, other)]
-        return {"first": one, "second": other, "differ": sorted(given[0] ^ given[1])}
+            answers = [analyze_text(available.get(name), text) for name in (first, second)]
+        labels = [set(answer["labels"]) for answer in answers]
+        return {"first": answers[0], "second": answers[1], "differ": sorted(labels[0] ^ labels[1])}
 
     def batch(texts: list[str], model: str = "") -> list[Answer]:
-        """Emotions of many texts, in their order; see `fallback` of each, as in `/analyse`.
+        """Find the emotions in many texts; the answers are in the order of the texts, as from `/analyse`.
 
         Args:
-            texts: Up to 5,000 texts, each of 20,000 characters at most; for more, call again.
-            model: `fast` or empty, `accurate`, another name that `/models` lists, or a Hub id of an evenmood model.
+            texts: At most 5,000 texts of at most 20,000 characters each; use several calls for more.
+            model: `fast` (the default), `accurate`, a name listed by `/models`, or the Hub id of an evenmood model.
         """
         with page_errors():
             if not isinstance(texts, list):
                 raise UsageError(f"texts must be a list of strings, not {type(texts).__name__}")
-            if len(texts) > MOST_TEXTS:
-                raise UsageError(f"{len(texts):,} texts; at most {MOST_TEXTS:,} are taken at a time: call again")
-            return answers(known.get(model), [check_text(text) for text in texts])
+            if len(texts) > MAX_TEXTS:
+                raise UsageError(f"{len(texts):,} texts; expected at most {MAX_TEXTS:,}; use several calls")
+            return analyze_texts(available.get(model), [check_text(text) for text in texts])
 
     def passages(text: str, model: str = "") -> list[PassageAnswer]:
-        """A page or a chat log, split into sentences or turns, with the emotions of each, as in `/analyse`.
+        """Split a page or a chat log into sentences or turns, and find the emotions in each, as `/analyse` does.
 
         Args:
-            text: The text, 20,000 characters at most.
-            model: `fast` or empty, `accurate`, another name that `/models` lists, or a Hub id of an evenmood model.
+            text: The text, at most 20,000 characters.
+            model: `fast` (the default), `accurate`, a name listed by `/models`, or the Hub id of an evenmood model.
         """
         with page_errors():
-            found = split(check_text(text))
-            said = answers(known.get(model), [passage.text for passage in found])
+            parts = split(check_text(text))
+            answers = analyze_texts(available.get(model), [part.text for part in parts])
         return [
-            {"speaker": passage.speaker, "text": passage.text, "answer": one}
-            for passage, one in zip(found, said, strict=True)
+            {"speaker": part.speaker, "text": part.text, "answer": answer}
+            for part, answer in zip(parts, answers, strict=True)
         ]
 
     def models() -> list[ModelChoice]:
-        """The models that can be named in a call; the first one answers where none is named."""
-        found: list[ModelChoice] = []
-        for choice in known.choices():
-            info = known.default.info if choice.folder is None else read_info(choice.folder)
-            thresholds = dict(known.default.thresholds if choice.folder is None else info.thresholds)
-            found.append(
+        """List the models that the endpoints accept; the first one is the default."""
+        listed: list[ModelChoice] = []
+        for choice in available.choices():
+            info = available.default.info if choice.folder is None else read_info(choice.folder)
+            thresholds = dict(available.default.thresholds if choice.folder is None else info.thresholds)
+            listed.append(
                 {"name": choice.name, "title": choice.title, "labels": list(info.labels), "thresholds": thresholds}
             )
-        return found
+        return listed
 
     gr.api(analyse, api_name="analyse")
     gr.api(explain, api_name="explain")

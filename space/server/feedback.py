@@ -1,4 +1,4 @@
-"""Visitors' feedback on answers: stored with consent only, appended to a file, committed to a Hub data set."""
+"""Visitors' feedback on answers: stored only with consent, in a file that can be committed to a Hub data set."""
 
 import json
 import os
@@ -15,29 +15,29 @@ from evenmood import LABELS, EmotionClassifier
 from evenmood.data.rows import text_hash
 from evenmood.errors import EvenmoodError, UsageError
 from evenmood.text.normalization import encodable
-from space.components.answers import answer, check_text
+from space.components.answers import analyze_text, check_text
 from space.components.errors import check_length, page_error
 from space.components.labels import note
-from space.components.texts import label_choices, language_of, shown
+from space.components.texts import label_choices, language_of, localized
 from space.server.models import Models
 
 REPO_VARIABLE = "EVENMOOD_FEEDBACK_REPO"
-"""Names the Hub data set; a Space that has a token and no such variable takes its own name and `-feedback`."""
-EVERY_MINUTES = 10
+"""Variable with the id of the Hub data set; default on a Space with a token: the Space's id and `-feedback`."""
+COMMIT_MINUTES = 10
 AGREE, DISAGREE, CORRECT = "agree", "disagree", "correct"
 
 
 class Store:
-    """An append-only file of rows in the data build's format, a JSON object a line.
+    """Append-only JSON Lines file of rows in the format of the data set build.
 
-    Each process has a file of its own, so that a restart, or a second process, never writes into another's.
+    Each process has its own file, so that processes never write to the same file.
 
     Args:
-        folder: Where the file goes; created if there is none.
-        repo_id: Data set on the Hub to which the folder is committed every ten minutes; private if it is created.
+        folder: Folder of the file; created if missing.
+        repo_id: Hub data set to which the folder is committed every ten minutes; created as private if missing.
 
     Raises:
-        OSError: The folder cannot be written to.
+        OSError: The folder is not writable.
     """
 
     def __init__(self, folder: Path, repo_id: str | None = None) -> None:
@@ -55,16 +55,16 @@ class Store:
                 repo_type="dataset",
                 folder_path=folder,
                 path_in_repo="data",
-                every=EVERY_MINUTES,
+                every=COMMIT_MINUTES,
                 private=True,
             )
             self._lock = self._scheduler.lock
 
     def add(self, row: dict[str, Any]) -> None:
-        """Append a row; it is on the disk when this returns.
+        """Append a row and flush it to disk.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: The file is not writable.
         """
         line = json.dumps(row, ensure_ascii=True) + "\n"
         with self._lock, self.path.open("a", encoding="utf-8") as file:
@@ -73,43 +73,45 @@ class Store:
             os.fsync(file.fileno())
 
     def commit(self) -> None:
-        """Send what is there to the Hub now; nothing where there is no repository."""
+        """Commit the folder to the Hub now, if there is a repository."""
         if self._scheduler:
             self._scheduler.trigger().result()
 
     def close(self) -> None:
-        """Send nothing more."""
+        """Stop the regular commits."""
         if self._scheduler:
             self._scheduler.stop()
 
 
-def repository() -> str | None:
-    """The data set that feedback goes to: only where a token is there, and the place is named or is a Space's."""
+def feedback_repository() -> str | None:
+    """Hub data set for feedback; None without a token, or without a variable or Space that names it."""
     if not os.environ.get("HF_TOKEN"):
         return None
     space = os.environ.get("SPACE_ID")
     return os.environ.get(REPO_VARIABLE) or (f"{space}-feedback" if space else None)
 
 
-def row_of(classifier: EmotionClassifier, model: str, text: str, verdict: str, labels: Sequence[str]) -> dict[str, Any]:
-    """A visitor's word as a row: the columns of `evenmood.data.rows.schema`, and under `feedback` what it was said of.
+def feedback_row(
+    classifier: EmotionClassifier, model: str, text: str, verdict: str, labels: Sequence[str]
+) -> dict[str, Any]:
+    """Feedback as a row: the columns of `evenmood.data.rows.schema`, and details of the answer in `feedback`.
 
     Args:
-        classifier: The model that answered.
-        model: Its name.
+        classifier: Model that gave the answer.
+        model: Name of the model.
         text: The text.
-        verdict: `AGREE`: the labels are the model's. `DISAGREE`: there are none. `CORRECT`: they are `labels`.
-        labels: What the visitor chose.
+        verdict: `AGREE`: the model's labels are correct; `DISAGREE`: they are wrong; `CORRECT`: `labels` are correct.
+        labels: Labels selected by the visitor.
 
     Raises:
-        UsageError: A label that is none of GoEmotions', or a text that is too long.
+        UsageError: A label is outside GoEmotions, or the text is too long.
     """
     text = encodable(check_text(text))
-    found = answer(classifier, text)
-    labels = {AGREE: found["labels"], DISAGREE: []}.get(verdict, labels)
+    answer = analyze_text(classifier, text)
+    labels = {AGREE: answer["labels"], DISAGREE: []}.get(verdict, labels)
     unknown = [label for label in labels if label not in LABELS]
     if unknown:
-        raise UsageError(f"no label {unknown[0]!r}")
+        raise UsageError(f"unknown label {unknown[0]!r}; expected one of: {', '.join(LABELS)}")
     numbers = sorted(LABELS.index(label) for label in labels)
     return {
         "id": f"feedback:{uuid.uuid4().hex}",
@@ -127,59 +129,64 @@ def row_of(classifier: EmotionClassifier, model: str, text: str, verdict: str, l
         "feedback": {
             "verdict": verdict,
             "model": model,
-            "predicted": found["labels"],
-            "probabilities": {label: round(value, 4) for label, value in found["probabilities"].items()},
+            "predicted": answer["labels"],
+            "probabilities": {label: round(value, 4) for label, value in answer["probabilities"].items()},
             "day": datetime.now(UTC).date().isoformat(),
         },
     }
 
 
-def panel(models: Models, store: Store | None, text: gr.Textbox, asked: gr.State) -> None:
-    """Draw the questions under an answer and connect them; `asked` holds the text and the model that answered."""
-    with gr.Accordion(shown("feedback"), open=False, elem_id="feedback"):
+def panel(models: Models, store: Store | None, text: gr.Textbox, answered: gr.State) -> None:
+    """Add the feedback form; `answered` contains the text and model of the current answer."""
+    with gr.Accordion(localized("feedback"), open=False, elem_id="feedback"):
         if store is None:
-            gr.Markdown(shown("feedback_off"))
+            gr.Markdown(localized("feedback_off"))
             return
-        gr.Markdown(shown("feedback_note"))
-        consent = gr.Checkbox(label=shown("consent"), elem_id="consent")
+        gr.Markdown(localized("feedback_note"))
+        consent = gr.Checkbox(label=localized("consent"), elem_id="consent")
         with gr.Row():
-            right = gr.Button(shown("feedback_agree"))
-            wrong = gr.Button(shown("feedback_disagree"))
+            right = gr.Button(localized("feedback_agree"))
+            wrong = gr.Button(localized("feedback_disagree"))
         with gr.Row(equal_height=True):
             labels = gr.Dropdown(
-                label_choices(LABELS), value=[], multiselect=True, label=shown("feedback_labels"), scale=3
+                label_choices(LABELS), value=[], multiselect=True, label=localized("feedback_labels"), scale=3
             )
-            send = gr.Button(shown("feedback_correct"))
+            send = gr.Button(localized("feedback_correct"))
         message = gr.HTML(elem_id="feedback-message")
 
-    def give(verdict: str, agreed: bool, given: str, asked: list[str], chosen: Any, request: gr.Request) -> list[Any]:
+    def save(
+        verdict: str, agreed: bool, content: str, answered: list[str], selected: Any, request: gr.Request
+    ) -> list[Any]:
         language = language_of(request)
-        check_length(language, given)
-        if agreed is not True:  # no word, no number, nothing that only looks like a yes
+        check_length(language, content)
+        if agreed is not True:  # other truthy values are not consent
             return [note(language, "feedback_no_consent"), gr.skip(), gr.skip()]
-        if not given.strip() or given != asked[0]:  # nobody has seen an answer to this
+        if not content.strip() or content != answered[0]:  # the text has changed since the answer
             return [note(language, "feedback_no_text"), gr.skip(), gr.skip()]
-        if verdict == CORRECT and not chosen:
+        if verdict == CORRECT and not selected:
             return [note(language, "feedback_no_labels"), gr.skip(), gr.skip()]
         try:
-            store.add(row_of(models.get(asked[1]), models.title(asked[1]), given, verdict, chosen))
+            row = feedback_row(models.get(answered[1]), models.title(answered[1]), content, verdict, selected)
+            store.add(row)
         except EvenmoodError as error:
             raise page_error(str(error)) from None
         except OSError:
             return [note(language, "feedback_failed"), gr.skip(), gr.skip()]
-        # Consent is for one text: the next one is asked for anew.
+        # Consent covers one text: reset the checkbox.
         return [note(language, "feedback_thanks"), False, []]
 
     def handler(verdict: str) -> Any:
-        def give_verdict(agreed: bool, given: str, asked: list[str], chosen: Any, request: gr.Request) -> list[Any]:
-            return give(verdict, agreed, given, asked, chosen, request)
+        def give_verdict(
+            agreed: bool, content: str, answered: list[str], selected: Any, request: gr.Request
+        ) -> list[Any]:
+            return save(verdict, agreed, content, answered, selected, request)
 
         return give_verdict
 
     for button, verdict in ((right, AGREE), (wrong, DISAGREE), (send, CORRECT)):
         button.click(
             handler(verdict),
-            [consent, text, asked, labels],
+            [consent, text, answered, labels],
             [message, consent, labels],
             api_visibility="private",
             show_progress="hidden",

@@ -1,4 +1,4 @@
-"""The server's working folder: everything that it writes for a while, removed at its end, or by the next server."""
+"""Working folder of the server for temporary files, removed when the server ends, or by the next server."""
 
 import os
 import shutil
@@ -10,18 +10,18 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from space.table import apart
+from space.table import worker
 
 PREFIX = "evenmood-demo-"
 LOCK_FILE = ".lock"
-"""Held as long as the server lives; the system lets go of it however the server ends."""
+"""Locked while the server runs; the operating system releases the lock, even after a crash."""
 UNLOCKED_SECONDS = 86_400
-"""Age from which a folder without a lock file is left over: another server may be about to lock it."""
+"""Minimum age for a folder without a lock file to be removed: a new server may not have locked it yet."""
 
 
 @contextmanager
 def working_folder() -> Iterator[Path]:
-    """Give a folder that goes at the end of the block, with every temporary file of this process and its children."""
+    """Create a folder for all temporary files of this process and its children; it is removed afterwards."""
     remove_leftovers()
     before = tempfile.tempdir, os.environ.get("TMPDIR")
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
@@ -33,7 +33,7 @@ def working_folder() -> Iterator[Path]:
     try:
         yield folder
     finally:
-        apart.stop_all()
+        worker.stop_all()
         tempfile.tempdir = before[0]
         os.environ.pop("TMPDIR")
         if before[1] is not None:
@@ -46,9 +46,9 @@ def working_folder() -> Iterator[Path]:
 
 
 def remove_leftovers() -> None:
-    """Remove the working folders of servers that were killed, of the same user."""
+    """Remove working folders that killed servers of the same user left behind."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        if folder.is_symlink() or not folder.is_dir() or not _ours(folder):
+        if folder.is_symlink() or not folder.is_dir() or not _is_own(folder):
             continue
         if not (folder / LOCK_FILE).is_file():
             if time.time() - folder.stat().st_mtime > UNLOCKED_SECONDS:
@@ -61,5 +61,5 @@ def remove_leftovers() -> None:
             continue  # in use
 
 
-def _ours(folder: Path) -> bool:
+def _is_own(folder: Path) -> bool:
     return not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid()

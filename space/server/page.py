@@ -1,4 +1,4 @@
-"""The page's Gradio blocks: calls that leave out arguments get the defaults, and every error says what was wrong."""
+"""Gradio blocks with default arguments in API calls, and a message in every error."""
 
 import inspect
 from typing import Any
@@ -12,11 +12,11 @@ REQUIRED = inspect.Parameter.empty
 
 
 class Page(gr.Blocks):  # type: ignore[misc]
-    """Blocks that keep visitors' files in a storage.
+    """Blocks with a storage for visitors' files.
 
     Args:
-        storage: Where uploads and results are.
-        settings: As `gr.Blocks` takes them.
+        storage: Storage of uploads and results.
+        settings: Arguments of `gr.Blocks`.
     """
 
     def __init__(self, storage: Storage, **settings: Any) -> None:
@@ -24,39 +24,38 @@ class Page(gr.Blocks):  # type: ignore[misc]
         self.storage = storage
 
     async def process_api(self, block_fn: Any, inputs: list[Any], **context: Any) -> dict[str, Any]:
-        """As Gradio's, which answers a program `{"error": null}` where arguments are left out, or anything else fails.
+        """Process a call; Gradio's own version answers `{"error": null}` to missing arguments and other failures.
 
         Raises:
-            gr.Error: With a message, always.
+            gr.Error: The call failed; the error always has a message.
         """
         function = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
-        if context.get("iterator") is None:  # else a job goes on whose inputs have been read
-            inputs = completed(function, inputs)
+        if context.get("iterator") is None:  # with an iterator, the job has already read its inputs
+            inputs = fill_defaults(function, inputs)
         try:
             answer: dict[str, Any] = await super().process_api(function, inputs, **context)
         except gr.Error:
             raise
         except Exception as error:
-            raise gr.Error("the server cannot process this request; see the types of its arguments") from error
+            raise gr.Error("the server cannot process this request; check the types of the arguments") from error
         return answer
 
 
-def completed(function: Any, inputs: list[Any]) -> list[Any]:
-    """The inputs of a call, with the defaults of those that were left out at its end.
+def fill_defaults(function: Any, inputs: list[Any]) -> list[Any]:
+    """Append the default values of missing arguments.
 
     Raises:
-        gr.Error: An argument that has no default was left out, or there are more than the function takes.
+        gr.Error: A required argument is missing, or there are too many arguments.
     """
-    wanted = len(function.inputs)
-    if len(inputs) == wanted or function.fn is None:
+    expected = len(function.inputs)
+    if len(inputs) == expected or function.fn is None:
         return inputs
-    parameters = list(inspect.signature(function.fn).parameters.values())[:wanted]
-    names = ", ".join(one.name if one.default is REQUIRED else f"{one.name}={one.default!r}" for one in parameters)
-    if len(inputs) > wanted:
-        raise page_error(f"{len(inputs)} arguments, but {function.api_name} takes {wanted}: {names}")
-    absent = parameters[len(inputs) :]
-    required = [one.name for one in absent if one.default is REQUIRED]
-    if required or len(parameters) < wanted:
-        missing = ", ".join(required) or "one"
-        raise page_error(f"missing argument: {missing}; {function.api_name} takes {names}")
-    return [*inputs, *(one.default for one in absent)]
+    parameters = list(inspect.signature(function.fn).parameters.values())[:expected]
+    names = ", ".join(item.name if item.default is REQUIRED else f"{item.name}={item.default!r}" for item in parameters)
+    if len(inputs) > expected:
+        raise page_error(f"{len(inputs)} arguments, but {function.api_name} takes {expected}: {names}")
+    missing = parameters[len(inputs) :]
+    required = [item.name for item in missing if item.default is REQUIRED]
+    if required or len(parameters) < expected:
+        raise page_error(f"missing argument: {', '.join(required) or 'one'}; {function.api_name} takes {names}")
+    return [*inputs, *(item.default for item in missing)]

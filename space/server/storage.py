@@ -1,4 +1,4 @@
-"""Uploads and results on the server's disk: kept for an hour, within a budget in total and for each visitor."""
+"""Uploads and results on the server's disk, kept for an hour, with size limits in total and per visitor."""
 
 import ipaddress
 import json
@@ -14,29 +14,29 @@ from typing import Any
 
 from anyio import to_thread
 
-KEPT_SECONDS = 3600
-"""How long uploads and results stay."""
-TOTAL_BYTES = 2_000_000_000
-"""Of all uploads and results; at most half of the disk space that is free at the start."""
-VISITOR_BYTES = 300_000_000
-"""Of one visitor's uploads and results; the largest table and what comes of it fit."""
-EVERY_SECONDS = 60
-"""Between two looks at what is too old."""
+RETENTION_SECONDS = 3600
+"""How long uploads and results are kept."""
+MAX_TOTAL_BYTES = 2_000_000_000
+"""Maximum size of all uploads and results; at most half of the disk space that is free at the start."""
+MAX_VISITOR_BYTES = 300_000_000
+"""Maximum size of one visitor's uploads and results; enough for the largest table and its results."""
+CLEANUP_SECONDS = 60
+"""Seconds between two cleanups."""
 
 
 class Storage:
-    """A folder whose oldest entries are removed as soon as a budget is exceeded.
+    """A folder whose oldest entries are removed when a size limit is exceeded.
 
-    An entry is whatever lies in the folder directly: Gradio's folder of an upload, or a table's results. Entries that
-    are read or written are not removed.
+    An entry is a direct child of the folder: the folder of an upload, or of a table's results. Entries in use are not
+    removed.
 
     Args:
-        folder: Created if there is none.
-        total: Bytes of all entries.
-        each: Bytes of one visitor's entries.
+        folder: The folder; created if missing.
+        total: Maximum size of all entries, in bytes.
+        each: Maximum size of one visitor's entries, in bytes.
     """
 
-    def __init__(self, folder: Path, total: int = TOTAL_BYTES, each: int = VISITOR_BYTES) -> None:
+    def __init__(self, folder: Path, total: int = MAX_TOTAL_BYTES, each: int = MAX_VISITOR_BYTES) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder.resolve()
         self.total, self.each = min(total, shutil.disk_usage(folder).free // 2), each
@@ -45,19 +45,19 @@ class Storage:
         self._lock = threading.Lock()
 
     def new_folder(self, visitor: str) -> Path:
-        """An empty folder for a visitor's results."""
+        """Create an empty folder for a visitor's results."""
         path = Path(tempfile.mkdtemp(prefix="table-", dir=self.folder))
-        self.own(path, visitor)
+        self.set_owner(path, visitor)
         return path
 
-    def own(self, path: Path, visitor: str) -> None:
-        """Note whose entry a path belongs to; nothing for a path outside the folder."""
+    def set_owner(self, path: Path, visitor: str) -> None:
+        """Record the visitor to whom an entry belongs; paths outside the folder are ignored."""
         if entry := self._entry(path):
             self._visitors[entry] = visitor
 
     @contextmanager
     def in_use(self, *paths: Path | None) -> Iterator[None]:
-        """Keep the entries of these paths within the block; afterwards they are the newest ones."""
+        """Protect the entries of these paths within the block; afterwards they count as the newest."""
         entries = [entry for path in paths if path and (entry := self._entry(path))]
         with self._lock:
             self._used += entries
@@ -71,34 +71,36 @@ class Storage:
                         os.utime(self.folder / entry)
 
     def clean(self) -> None:
-        """Remove what is too old, then the oldest entries of a visitor, and of all, that exceed a budget."""
+        """Remove expired entries, then the oldest entries while a visitor or the total exceeds its limit."""
         with self._lock:
             entries = sorted(self._entries())
-            self._visitors = {name: who for name, who in self._visitors.items() if (self.folder / name).exists()}
-            spent, spent_by = 0, dict.fromkeys(self._visitors.values(), 0)
+            self._visitors = {name: owner for name, owner in self._visitors.items() if (self.folder / name).exists()}
+            total_size, size_of_visitor = 0, dict.fromkeys(self._visitors.values(), 0)
             for _, name, size in entries:
-                spent += size
+                total_size += size
                 if name in self._visitors:
-                    spent_by[self._visitors[name]] += size
-            for changed, name, size in entries:
+                    size_of_visitor[self._visitors[name]] += size
+            for modified, name, size in entries:
                 visitor = self._visitors.get(name)
-                old = time.time() - changed > KEPT_SECONDS
-                much = spent > self.total or (visitor is not None and spent_by[visitor] > self.each)
-                if (old or much) and name not in self._used:
+                is_expired = time.time() - modified > RETENTION_SECONDS
+                exceeds_limit = total_size > self.total or (
+                    visitor is not None and size_of_visitor[visitor] > self.each
+                )
+                if (is_expired or exceeds_limit) and name not in self._used:
                     _remove(self.folder / name)
-                    spent -= size
+                    total_size -= size
                     if visitor is not None:
-                        spent_by[visitor] -= size
+                        size_of_visitor[visitor] -= size
 
     def clean_regularly(self) -> None:
-        """Start a thread that removes what is too old."""
+        """Start a thread that removes expired entries."""
 
-        def work() -> None:
+        def clean() -> None:
             while True:
-                time.sleep(EVERY_SECONDS)
+                time.sleep(CLEANUP_SECONDS)
                 self.clean()
 
-        threading.Thread(target=work, daemon=True).start()
+        threading.Thread(target=clean, daemon=True).start()
 
     def remove(self, path: Path) -> None:
         """Remove the entry of a path."""
@@ -113,13 +115,15 @@ class Storage:
         return parts[0] if parts else None
 
     def _entries(self) -> Iterator[tuple[float, str, int]]:
-        """When each entry changed last, its name, and its bytes."""
+        """Modification time, name and size of each entry."""
         for path in self.folder.iterdir():
             with suppress(FileNotFoundError):
                 files = [path, *path.rglob("*")] if path.is_dir() else [path]
                 stats = [file.lstat() for file in files]
-                size = sum(max(one.st_size, one.st_blocks * 512 if hasattr(one, "st_blocks") else 0) for one in stats)
-                yield max(one.st_mtime for one in stats), path.name, size
+                size = sum(
+                    max(stat.st_size, stat.st_blocks * 512 if hasattr(stat, "st_blocks") else 0) for stat in stats
+                )
+                yield max(stat.st_mtime for stat in stats), path.name, size
 
 
 def _remove(path: Path) -> None:
@@ -130,23 +134,23 @@ def _remove(path: Path) -> None:
 
 
 def visitor_of(host: str | None, headers: Mapping[str, str]) -> str:
-    """A visitor's address: the connection's, or on a Space the last public one that its proxies added."""
+    """Address of a visitor: the connection's or, on a Space, the last public address in `X-Forwarded-For`."""
     if "SPACE_ID" in os.environ:
-        for given in reversed(headers.get("x-forwarded-for", "").split(",")):
+        for value in reversed(headers.get("x-forwarded-for", "").split(",")):
             with suppress(ValueError):
-                if (address := ipaddress.ip_address(given.strip())).is_global:
+                if (address := ipaddress.ip_address(value.strip())).is_global:
                     return str(address)
     return host or "unknown"
 
 
 class WatchUploads:
-    """ASGI middleware that notes who uploaded what, and keeps the budgets after each upload."""
+    """ASGI middleware that records the owner of each upload, and enforces the size limits."""
 
     def __init__(self, app: Any, storage: Storage) -> None:
         self.app, self.storage = app, storage
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
-        """Pass a request on; the answer to an upload lists its files."""
+        """Forward a request; the response to an upload lists its files."""
         if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].rstrip("/").endswith("/upload"):
             await self.app(scope, receive, send)
             return
@@ -156,16 +160,16 @@ class WatchUploads:
             if message["type"] == "http.response.body":
                 body.extend(message.get("body", b""))
                 if not message.get("more_body"):
-                    await to_thread.run_sync(self._note, bytes(body), _visitor(scope))
+                    await to_thread.run_sync(self._record, bytes(body), _visitor(scope))
             await send(message)
 
         await self.app(scope, receive, watch)
 
-    def _note(self, answer: bytes, visitor: str) -> None:
-        with suppress(ValueError):  # an error's answer lists no files
-            paths = json.loads(answer)
+    def _record(self, response: bytes, visitor: str) -> None:
+        with suppress(ValueError):  # error responses list no files
+            paths = json.loads(response)
             for path in paths if isinstance(paths, list) else []:
-                self.storage.own(Path(str(path)), visitor)
+                self.storage.set_owner(Path(str(path)), visitor)
         self.storage.clean()
 
 

@@ -1,1 +1,1 @@
-"""Tables that visitors upload: read, scored and counted apart from the server."""
+"""Visitors' tables: read, scored and counted in separate processes."""

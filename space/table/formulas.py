@@ -7,27 +7,27 @@ from functools import cache
 from typing import Any
 
 SIGNS = "=+-@"
-"""What a formula begins with (OWASP, "CSV injection")."""
+"""First characters of formulas (OWASP, "CSV injection")."""
 MORE_SIGNS = "\u2212"
-"""The minus sign, which spreadsheets of some languages read as a hyphen."""
+"""Minus sign, which spreadsheets read as a hyphen in some locales."""
 SEPARATORS = ";\t\r\n"
-"""Where a spreadsheet that splits at semicolons or tabs begins a cell; it ignores quotation marks within one."""
-PASSED_OVER = "'\"\u2018\u2019\u201c\u201d"
-"""Quotation marks that may stand before a sign; the apostrophe is the one that `defused` inserts."""
+"""Characters after which a new cell starts if a spreadsheet splits at semicolons or tabs, even inside quotes."""
+QUOTES = "'\"\u2018\u2019\u201c\u201d"
+"""Quotation marks allowed before a sign, including the apostrophe that `escape_formula` inserts."""
 
 
-def defused(value: Any) -> Any:
-    """A cell with an apostrophe before anything that could start a formula; distinct texts stay distinct.
+def escape_formula(value: Any) -> Any:
+    """Insert an apostrophe before anything that could start a formula; distinct texts stay distinct.
 
-    Covered are the beginning of the cell and each place after a semicolon, tab or line break; white space and
-    characters that are not seen may stand before the sign, and it may be a full-width one.
+    Formulas can start at the beginning of the cell, and after a semicolon, tab or line break. White space and invisible
+    characters may precede the sign, and full-width signs count too.
     """
     if not isinstance(value, str):
         return value
-    return _pattern().sub(_defused_run, value)
+    return _pattern().sub(_escape_run, value)
 
 
-def _defused_run(match: re.Match[str]) -> str:
+def _escape_run(match: re.Match[str]) -> str:
     run, sign = match["run"], match["sign"] or ""
     last = max(run.rfind(separator) for separator in SEPARATORS) + 1  # 0: none
     if sign and last:
@@ -39,15 +39,15 @@ def _defused_run(match: re.Match[str]) -> str:
 
 @cache
 def _pattern() -> re.Pattern[str]:
-    """Separators and what is passed over, as many as there are, and the sign after them; in linear time."""
-    signs, unseen = [], []
+    """A run of separators, quotes and invisible characters, and the sign after it; matches in linear time."""
+    signs, invisible = [], []
     for code in (*range(0x10000), *range(0xE0000, 0xE1000)):
         character = chr(code)
         if unicodedata.normalize("NFKC", character) in tuple(SIGNS):
             signs.append(character)
         elif unicodedata.category(character) in ("Cc", "Cf", "Zs", "Zl", "Zp") or 0xFE00 <= code <= 0xFE0F:
-            unseen.append(character)
-    before = _character_class([*unseen, *PASSED_OVER, *SEPARATORS])
+            invisible.append(character)
+    before = _character_class([*invisible, *QUOTES, *SEPARATORS])
     return re.compile(f"(?P<run>{before}++|^)(?P<sign>{_character_class([*signs, *MORE_SIGNS])})?")
 
 

@@ -1,4 +1,4 @@
-"""What the page shows of a table: progress, then a sentence, charts, rows and downloads."""
+"""HTML of a table's progress and results: a sentence, notes, charts and rows."""
 
 from dataclasses import dataclass
 from html import escape
@@ -10,50 +10,50 @@ import numpy as np
 from evenmood import GROUPS, EmotionClassifier
 from evenmood.tables import scored
 from space.components import charts, labels, tables
-from space.components.texts import label_name, listed, say, say_html
+from space.components.texts import join_names, label_name, translate, translate_html
 from space.table import counts, scoring, sources
 
-SHOWN_ROWS = 1000
-"""Rows in the table on the page; the downloads hold all of them."""
-SHOWN_CHARACTERS = 300
-MOST_NAMED = 3
-"""Labels that the sentence names."""
+MAX_SHOWN_ROWS = 1000
+"""Maximum number of rows on the page; the downloads contain all rows."""
+MAX_SHOWN_CHARS = 300
+MAX_NAMED_LABELS = 3
+"""Maximum number of labels in the sentence."""
 ORDERS = FILE_ORDER, HIGH_FIRST, LOW_FIRST = "file", "high", "low"
 
 
 @dataclass(frozen=True)
 class Results:
-    """HTML of a scored table: the sentence and remarks, and the charts."""
+    """HTML of a scored table: the sentence with notes, and the charts."""
 
     summary: str
     distribution: str
     timeline: str
-    together: str
+    co_occurrence: str
 
 
 def progress_html(language: str, progress: scoring.Progress) -> str:
-    """Rows so far, share, rate and time left."""
+    """Rows processed, share, rate and remaining time."""
     rate = progress.rows / max(progress.seconds, 1e-3)
     left = "?" if not progress.done else duration(progress.seconds * (1 - progress.done) / progress.done)
     share = "?" if progress.done is None else f"{progress.done:.0%}"
-    line = say(language, "batch_progress", done=f"{progress.rows:,}", share=share, rate=f"{rate:,.0f}", left=left)
+    line = translate(language, "batch_progress", done=f"{progress.rows:,}", share=share, rate=f"{rate:,.0f}", left=left)
     return progress_bar(progress.done, line)
 
 
 def progress_bar(share: float | None, line: str) -> str:
-    """A progress bar with a line below it; None for an unknown share."""
+    """A progress bar with a line of text below; None for an unknown share."""
     value = "" if share is None else f' value="{min(share, 1.0):.3f}"'
-    spoken = escape(line)
-    return f'<progress max="1"{value} aria-label="{spoken}"></progress>{labels.NOTE.format(spoken)}'
+    text = escape(line)
+    return f'<progress max="1"{value} aria-label="{text}"></progress>{labels.NOTE.format(text)}'
 
 
 def duration(seconds: float) -> str:
-    """Seconds to read: `42 s`, `3 min 5 s`."""
+    """Human-readable duration: `42 s`, `3 min 5 s`."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def results_of(
+def build_results(
     language: str,
     classifier: EmotionClassifier,
     source: sources.Source,
@@ -61,27 +61,36 @@ def results_of(
     progress: scoring.Progress,
     work: Path,
 ) -> Results:
-    """Everything but the rows that the page shows of a table that has been read."""
+    """HTML of a scored table, except its rows.
+
+    Args:
+        language: Language of the page.
+        classifier: Model that scored the table.
+        source: The table.
+        date_column: Column of dates; empty for no timeline.
+        progress: Final progress of the scoring.
+        work: Folder with the results.
+    """
     parquet = work / scoring.PARQUET_FILE
-    given = counts.given_labels(parquet, classifier.labels)
-    together = counts.co_occurrence(given)
-    of_label = dict(zip(classifier.labels, np.diag(together).tolist(), strict=True))
+    matrix = counts.label_matrix(parquet, classifier.labels)
+    co_occurrence = counts.co_occurrence(matrix)
+    label_counts = dict(zip(classifier.labels, np.diag(co_occurrence).tolist(), strict=True))
     over_time = None
     if date_column in source.columns:
-        over_time = counts.timeline(given, column_of(parquet, date_column), classifier.labels)
-    remarks = _remarks(language, source, progress)
+        over_time = counts.timeline(matrix, read_column(parquet, date_column), classifier.labels)
+    notes = _notes(language, source, progress)
     if date_column and over_time is None:
-        remarks += labels.note(language, "timeline_none", column=date_column)
-    bars = charts.count_bars(language, of_label, len(given))
-    pairs = together - np.diag(np.diag(together))
+        notes += labels.note(language, "timeline_none", column=date_column)
+    bars = charts.count_bars(language, label_counts, len(matrix))
+    pairs = co_occurrence - np.diag(np.diag(co_occurrence))
     return Results(
-        _sentence(language, classifier, given, of_label) + remarks,
+        _sentence(language, classifier, matrix, label_counts) + notes,
         _section(language, "distribution", charts.label_groups(language, bars)) if bars else "",
         "" if over_time is None else _section(language, "timeline", timeline(language, over_time)),
         _section(
             language,
             "co_occurrence",
-            charts.heat_map(language, classifier.labels, together) + labels.note(language, "co_occurrence_note"),
+            charts.heat_map(language, classifier.labels, co_occurrence) + labels.note(language, "co_occurrence_note"),
         )
         if pairs.any()
         else "",
@@ -89,103 +98,103 @@ def results_of(
 
 
 def timeline(language: str, table: Any) -> str:
-    """A small panel for each label of a timeline, all under one scale, with the same figures as a table below."""
+    """A chart for each label of a timeline, with the same scale, and a table with the same figures."""
     times = sorted(table["time"].unique())
     names = [
         f"{time:%Y-%m-%d %H:%M}" if times[-1] - times[0] < np.timedelta64(3, "D") else f"{time:%Y-%m-%d}"
         for time in times
     ]
     length = (times[-1] - times[0]) or 1
-    places = [float((time - times[0]) / length) for time in times]
-    shown, rows = [], []
+    positions = [float((time - times[0]) / length) for time in times]
+    panels, rows = [], []
     for label in dict.fromkeys(table["label"]):
         part = table[table["label"] == label].sort_values("time")
         shares, sizes = part["share"].tolist(), part["rows"].tolist()
         mean = float(np.average(shares, weights=sizes))
-        titles = [f"{name}: {share:.0%}" for name, share in zip(names, shares, strict=True)]
+        tooltips = [f"{name}: {share:.0%}" for name, share in zip(names, shares, strict=True)]
         name = label_name(language, label)
-        shown.append(charts.Panel(name, labels.group_of(label), shares, f"{mean:.0%}", titles, places))
+        panels.append(charts.Panel(name, labels.group_of(label), shares, f"{mean:.0%}", tooltips, positions))
         rows.append([name, *(f"{share:.0%}" for share in shares)])
-    top = max(max(panel.values) for panel in shown)
-    head = [say(language, "label"), *names]
+    top = max(max(panel.values) for panel in panels)
+    head = [translate(language, "label"), *names]
     return (
-        charts.panels(shown, top, (names[0], names[-1]))
+        charts.panel_row(panels, top, (names[0], names[-1]))
         + labels.note(language, "timeline_note", top=f"{top:.0%}")
-        + f"<details><summary>{say_html(language, 'as_table')}</summary>"
-        + tables.figures_table([head, *rows], say(language, "timeline"))
+        + f"<details><summary>{translate_html(language, 'as_table')}</summary>"
+        + tables.figures_table([head, *rows], translate(language, "timeline"))
         + "</details>"
     )
 
 
-def column_of(parquet: Path, name: str) -> list[str]:
-    """The cells of a column of a result."""
+def read_column(parquet: Path, name: str) -> list[str]:
+    """Cells of a column of a result."""
     from pyarrow import parquet as files
 
     cells: list[str] = files.read_table(parquet, columns=[name])[name].to_pylist()
     return cells
 
 
-def rows_of(
+def rows_html(
     language: str, parquet: Path, column: str, label: str = "", order: str = FILE_ORDER, search: str = ""
 ) -> tuple[str, str]:
-    """The first rows of a result as HTML, and a line with how many there are.
+    """The first rows of a result as HTML, and a note with their number.
 
     Args:
-        language: Language of the head and the labels' names.
+        language: Language of the page.
         parquet: The result.
-        column: Column of the texts.
-        label: Show only rows with this label, and its probability; if empty, all rows and the highest probability. A
-            fallback does not count as a row's label.
-        order: One of `ORDERS`; the most certain rows are those with the highest of these probabilities.
-        search: Show only rows whose text contains this, in upper or lower case.
+        column: Text column.
+        label: Show only rows with this label, and its probability; if empty, show all rows with their highest
+            probability. Fallbacks do not count as labels.
+        order: One of `ORDERS`, by the probability shown.
+        search: Show only rows whose text contains this, ignoring case.
     """
     import pyarrow.compute as pc
     from pyarrow import parquet as files
 
     names_column, probabilities, fallback = scored.ADDED
-    found = files.read_table(parquet, columns=[column, names_column, probabilities, fallback])
+    result = files.read_table(parquet, columns=[column, names_column, probabilities, fallback])
     if search.strip():
-        found = found.filter(pc.match_substring(pc.fill_null(found[column], ""), search.strip(), ignore_case=True))
-    found = found.combine_chunks()
-    names, values = (found[name].combine_chunks() for name in (names_column, probabilities))
-    strength = pc.list_element(values, 0) if found.num_rows else pc.list_flatten(values)  # the highest one is first
+        result = result.filter(pc.match_substring(pc.fill_null(result[column], ""), search.strip(), ignore_case=True))
+    result = result.combine_chunks()
+    names, values = (result[name].combine_chunks() for name in (names_column, probabilities))
+    # The first probability is the highest.
+    probability = pc.list_element(values, 0) if result.num_rows else pc.list_flatten(values)
     if label:
-        below = pc.fill_null(found[fallback].combine_chunks(), False).take(pc.list_parent_indices(names))
-        carried = pc.and_(pc.equal(pc.list_flatten(names), label), pc.invert(below))
-        found = found.take(pc.list_parent_indices(names).filter(carried))
-        strength = pc.list_flatten(values).filter(carried)
-    total = found.num_rows
+        is_fallback = pc.fill_null(result[fallback].combine_chunks(), False).take(pc.list_parent_indices(names))
+        has_label = pc.and_(pc.equal(pc.list_flatten(names), label), pc.invert(is_fallback))
+        result = result.take(pc.list_parent_indices(names).filter(has_label))
+        probability = pc.list_flatten(values).filter(has_label)
+    total = result.num_rows
     if order != FILE_ORDER:
-        places = pc.array_sort_indices(strength, order="descending" if order == HIGH_FIRST else "ascending")
-        found, strength = found.take(places), strength.take(places)
+        indices = pc.array_sort_indices(probability, order="descending" if order == HIGH_FIRST else "ascending")
+        result, probability = result.take(indices), probability.take(indices)
     rows = [
-        (_cut(row[column] or ""), row[names_column] or (), bool(row[fallback]), value)
-        for row, value in zip(found.slice(0, SHOWN_ROWS).to_pylist(), strength.to_pylist(), strict=False)
+        (_shorten(row[column] or ""), row[names_column] or (), bool(row[fallback]), value)
+        for row, value in zip(result.slice(0, MAX_SHOWN_ROWS).to_pylist(), probability.to_pylist(), strict=False)
     ]
     line = labels.note(language, "table_note", shown=f"{len(rows):,}", rows=f"{total:,}")
     return (tables.rows_table(language, rows) if rows else ""), line
 
 
-def _sentence(language: str, classifier: EmotionClassifier, given: np.ndarray, of_label: dict[str, int]) -> str:
-    """The table in a sentence: the most frequent emotions, and how many rows have a positive or a negative one."""
-    rows = max(len(given), 1)
-    order = sorted(
-        (label for label in of_label if label != "neutral" and of_label[label]), key=lambda label: -of_label[label]
-    )
-    if not order:
-        return f'<p class="sentence">{say_html(language, "table_sentence_none", rows=f"{len(given):,}")}</p>'
-    names = [f"{label_name(language, label)} ({of_label[label] / rows:.0%})" for label in order[:MOST_NAMED]]
+def _sentence(language: str, classifier: EmotionClassifier, matrix: np.ndarray, label_counts: dict[str, int]) -> str:
+    """Summary: the most frequent emotions, and the shares of rows with a positive or negative one."""
+    rows = max(len(matrix), 1)
+    emotions = [label for label in label_counts if label != "neutral" and label_counts[label]]
+    if not emotions:
+        return f'<p class="sentence">{translate_html(language, "table_sentence_none", rows=f"{len(matrix):,}")}</p>'
+    most_frequent = sorted(emotions, key=lambda label: -label_counts[label])[:MAX_NAMED_LABELS]
+    names = [f"{label_name(language, label)} ({label_counts[label] / rows:.0%})" for label in most_frequent]
     shares = {
-        group: given[:, [label in GROUPS[group] for label in classifier.labels]].any(axis=1).mean()
+        group: matrix[:, [label in GROUPS[group] for label in classifier.labels]].any(axis=1).mean()
         for group in ("positive", "negative")
     }
     return (
         '<p class="sentence">'
-        + say_html(
+        + translate_html(
             language,
             "table_sentence",
-            rows=f"{len(given):,}",
-            labels=listed(language, names),
+            rows=f"{len(matrix):,}",
+            labels=join_names(language, names),
             positive=f"{shares['positive']:.0%}",
             negative=f"{shares['negative']:.0%}",
         )
@@ -193,8 +202,8 @@ def _sentence(language: str, classifier: EmotionClassifier, given: np.ndarray, o
     )
 
 
-def _remarks(language: str, source: sources.Source, progress: scoring.Progress) -> str:
-    """How long it took, and what was cut, left out or read in another encoding."""
+def _notes(language: str, source: sources.Source, progress: scoring.Progress) -> str:
+    """Notes on run time, encoding, skipped rows, truncated texts, fallbacks and missing texts."""
     rate = f"{progress.rows / max(progress.seconds, 1e-3):,.0f}"
     lines = [
         labels.note(language, "batch_done", rows=f"{progress.rows:,}", seconds=f"{progress.seconds:.1f}", rate=rate)
@@ -214,8 +223,8 @@ def _remarks(language: str, source: sources.Source, progress: scoring.Progress) 
 
 
 def _section(language: str, title: str, content: str) -> str:
-    return f"<h2>{say_html(language, title)}</h2>{content}"
+    return f"<h2>{translate_html(language, title)}</h2>{content}"
 
 
-def _cut(text: str) -> str:
-    return text[:SHOWN_CHARACTERS] + ("…" if len(text) > SHOWN_CHARACTERS else "")
+def _shorten(text: str) -> str:
+    return text[:MAX_SHOWN_CHARS] + ("…" if len(text) > MAX_SHOWN_CHARS else "")

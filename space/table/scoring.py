@@ -1,6 +1,6 @@
-"""A visitor's table through the model, in a process of its own: read in a stream, counted, written as CSV and Parquet.
+"""Score a visitor's table in a worker process: read as a stream, written as CSV, Parquet and HTML report.
 
-A process of its own leaves the page's to those who ask for a sentence, and takes its memory along when it ends.
+A separate process keeps the page responsive, and releases its memory when it ends.
 """
 
 import time
@@ -20,28 +20,31 @@ from evenmood.report.write import finished
 from evenmood.tables import scored
 from evenmood.tables import streams as tables
 from evenmood.tables.chunk import Chunk, JsonRow
-from space.components.answers import LONGEST_TEXT
-from space.table import apart
-from space.table.formulas import defused
+from space.components.answers import MAX_TEXT_CHARS
+from space.table import worker
+from space.table.formulas import escape_formula
 from space.table.sources import Source, check_rows
 
 CHUNK_ROWS = 1000
-"""Rows between two looks at the clock."""
-EVERY_SECONDS = 0.5
-"""Between two lines of progress."""
+"""Rows per chunk; progress is checked after each chunk."""
+PROGRESS_INTERVAL = 0.5
+"""Minimum seconds between two progress reports."""
 CSV_FILE, PARQUET_FILE, REPORT_FILE = "emotions.csv", "emotions.parquet", "report.html"
 
 
 @dataclass
 class Progress:
-    """How far a table is.
+    """Progress of scoring a table.
 
     Attributes:
-        rows, cut, missing: Rows; texts of which only the beginning was read; rows without a text.
+        rows: Scored rows.
+        cut: Rows with truncated texts.
+        missing: Rows without text.
         fallbacks: Rows in which no label reaches its threshold.
-        bad, first_bad: Broken rows that were left out, and what was wrong with the first.
-        done: Share of the input that has been read; None where unknown.
-        seconds: Since the model was loaded.
+        bad: Malformed rows, which are skipped.
+        first_bad: Error of the first malformed row.
+        done: Share of the input that has been read, 0 to 1; None if unknown.
+        seconds: Seconds since the model was loaded.
     """
 
     rows: int = 0
@@ -54,65 +57,64 @@ class Progress:
     seconds: float = 0.0
 
 
-def score_apart(
+def score_in_process(
     source: Source, column: str, model: Path, out: Path, dates: str | None = None
 ) -> Generator[Progress, None, None]:
-    """`score` in a process of its own, which ends when this iterator is closed.
+    """Run `score` in a worker process; closing the iterator ends the worker.
 
     Args:
         source: The table.
-        column: Where its texts are.
+        column: Text column.
         model: Folder of the model.
         out: Folder to write to.
-        dates: Column of dates, for the report's timeline.
+        dates: Date column, for the report's timeline.
 
     Raises:
         DataError: The table cannot be read.
-        UsageError: No such column, or too many rows.
+        UsageError: The column is missing, or there are too many rows.
     """
-    given = vars(source) | {"path": str(source.path), "rows": []}
-    order = {"source": given, "column": column, "model": str(model), "out": str(out), "dates": dates}
-    order["name"] = source.name
-    reports = apart.run("space.table.scoring", order, source.name)
+    fields = vars(source) | {"path": str(source.path), "rows": []}
+    job = {"source": fields, "column": column, "model": str(model), "out": str(out), "dates": dates}
+    job["name"] = source.name
+    reports = worker.run("space.table.scoring", job, source.name)
     with closing(reports):
         for report in reports:
             yield Progress(**report)
 
 
-def _score(order: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Score the table that is ordered, and report now and then."""
-    source = Source(**order["source"] | {"path": Path(order["source"]["path"])})
-    told_at, told_rows = 0.0, 0
+def _score(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Run a job, and yield progress reports."""
+    source = Source(**job["source"] | {"path": Path(job["source"]["path"])})
+    last_report, reported_rows = 0.0, 0
     progress = Progress()
-    classifier = EmotionClassifier(Path(order["model"]))
-    for progress in score(source, order["column"], classifier, Path(order["out"]), order["dates"]):
-        if time.monotonic() - told_at > EVERY_SECONDS:
-            told_at, told_rows = time.monotonic(), progress.rows
+    classifier = EmotionClassifier(Path(job["model"]))
+    for progress in score(source, job["column"], classifier, Path(job["out"]), job["dates"]):
+        if time.monotonic() - last_report > PROGRESS_INTERVAL:
+            last_report, reported_rows = time.monotonic(), progress.rows
             yield asdict(progress)
-    if progress.rows > told_rows:
+    if progress.rows > reported_rows:
         yield asdict(progress)
 
 
 def score(
     source: Source, column: str, classifier: EmotionClassifier, out: Path, dates: str | None = None
 ) -> Iterator[Progress]:
-    """Write `emotions.csv` and `emotions.parquet` into `out`, with all columns of the table and the emotions' after.
+    """Write `emotions.csv`, `emotions.parquet` and `report.html` to `out`, and yield the progress after each chunk.
 
-    `report.html` is the report of `evenmood report`; with a column of `dates` it has a timeline.
-
-    Every cell of the table stays as it is in the Parquet file, as text; in the CSV those that a spreadsheet would take
-    for a formula begin with an apostrophe. Yields how far it is, after every thousand rows.
+    The output columns are those of the table, followed by the emotions. The Parquet file has all cells unchanged, as
+    strings; in the CSV, cells that a spreadsheet would run as a formula start with an apostrophe. The report is that of
+    `evenmood report`, with a timeline if there are `dates`.
 
     Raises:
         DataError: The table cannot be read.
-        UsageError: No such column, or too many rows.
+        UsageError: The column is missing, or there are too many rows.
     """
     import pyarrow
 
     names = [*source.columns, *scored.ADDED]
-    taken = [name for name in scored.ADDED if name in source.columns]
-    if taken:
-        raise UsageError(f"{source.name}: has a column {taken[0]!r} already; rename or drop it first")
+    conflicts = [name for name in scored.ADDED if name in source.columns]
+    if conflicts:
+        raise UsageError(f"{source.name} already has a column {conflicts[0]!r}; rename or remove it")
     schema = scored.schema_with(Chunk(source.columns, []), "csv")
     progress, started = Progress(), time.monotonic()
     counts = StreamCounts(list(classifier.labels), list(classifier.thresholds.values()))
@@ -123,7 +125,7 @@ def score(
 
     try:
         with (
-            tables.write_rows(str(out / CSV_FILE), "csv", list(map(defused, names))) as write_csv,
+            tables.write_rows(str(out / CSV_FILE), "csv", list(map(escape_formula, names))) as write_csv,
             tables.write_rows(str(out / PARQUET_FILE), "parquet", names, schema) as write_parquet,
         ):
             chunks = tables.read_chunks(
@@ -131,9 +133,9 @@ def score(
             )
             for chunk in chunks:
                 check_rows(progress.rows + progress.bad + len(chunk.rows), source.name)
-                found = _score_chunk(chunk, source, column, classifier, write_csv, write_parquet, progress)
+                scored_texts = _score_chunk(chunk, source, column, classifier, write_csv, write_parquet, progress)
                 times = [row.get(dates) for row in chunk.rows] if dates in source.columns else None
-                counts.add(replace(found, times=times))
+                counts.add(replace(scored_texts, times=times))
                 progress.done, progress.seconds = chunk.done, time.monotonic() - started
                 yield progress
     except (DataError, UsageError) as error:
@@ -144,7 +146,8 @@ def score(
     about = About(source.name, name, __version__, column, day=date.today(), metrics=classifier.info.metrics)
     (out / REPORT_FILE).write_text(finished(counts, about)[1], encoding="utf-8")
     if not progress.rows:
-        raise DataError(f"{source.name}: no row could be read" + (f"; {progress.first_bad}" if progress.bad else ""))
+        problem = f"; the first problem: {progress.first_bad}" if progress.bad else ""
+        raise DataError(f"{source.name}: no row could be read{problem}")
 
 
 def _score_chunk(
@@ -157,11 +160,11 @@ def _score_chunk(
     progress: Progress,
 ) -> ScoredTexts:
     texts = [row[column] for row in chunk.rows]
-    if source.kind != "jsonl":  # which has null; elsewhere an empty cell is a missing text, as in `evenmood predict`
+    if source.kind != "jsonl":  # in formats without null, an empty cell is a missing text, as in `evenmood predict`
         texts = [text or None for text in texts]
-    progress.cut += sum(len(text or "") > LONGEST_TEXT for text in texts)
+    progress.cut += sum(len(text or "") > MAX_TEXT_CHARS for text in texts)
     progress.missing += texts.count(None)
-    texts = [text and text[:LONGEST_TEXT] for text in texts]
+    texts = [text and text[:MAX_TEXT_CHARS] for text in texts]
     read = classifier.read(texts)
     predictions = classifier.apply_thresholds(read.probabilities)
     progress.fallbacks += sum(prediction.fallback for prediction in predictions)
@@ -170,7 +173,10 @@ def _score_chunk(
     write_parquet([row | scored.columns_of(one, flat=False) for row, one in zip(rows, predictions, strict=True)])
     write_csv(
         [
-            {defused(name): defused(value) for name, value in (row | scored.columns_of(one, flat=True)).items()}
+            {
+                escape_formula(name): escape_formula(value)
+                for name, value in (row | scored.columns_of(one, flat=True)).items()
+            }
             for row, one in zip(rows, predictions, strict=True)
         ]
     )
@@ -179,4 +185,4 @@ def _score_chunk(
 
 
 if __name__ == "__main__":
-    apart.serve(_score)
+    worker.serve(_score)

@@ -1,4 +1,4 @@
-"""A visitor's upload: what it is, told by its name and what it holds, and which columns are likely the right ones."""
+"""Detect the format, encoding, delimiter and likely columns of a visitor's upload."""
 
 import csv
 import io
@@ -16,27 +16,31 @@ from evenmood.tables.table_form import decoded_lines, read_form
 from evenmood.tables.text_tables import TEXT_COLUMN
 from evenmood.text.normalization import encodable
 
-LARGEST_FILE = 20_000_000
-"""Bytes of an upload."""
-MOST_ROWS = 200_000
-MOST_COLUMNS = 200
+MAX_FILE_BYTES = 20_000_000
+"""Maximum size of an upload."""
+MAX_ROWS = 200_000
+MAX_COLUMNS = 200
 KINDS = {name: kind for name, kind in FORMATS.items() if kind in ("csv", "tsv", "jsonl", "txt")}
 TEXT_COLUMNS = (TEXT_COLUMN, "comment", "tweet", "message", "review", "content", "body", "sentence")
 DATE_COLUMNS = ("date", "time", "datetime", "timestamp", "created_at", "created", "day")
 ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 HEAD_BYTES = 1_000_000
-LOOKED_AT = 50
-"""Rows from which columns are guessed."""
+SAMPLE_ROWS = 50
+"""Rows used to detect the columns."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A table that can be read: its file in UTF-8, and how.
+    """A readable table.
 
     Attributes:
-        name: As the visitor calls it.
-        rows: The first rows, to guess columns from.
-        encoding: What the file was converted from; None where it was UTF-8.
+        path: File in UTF-8.
+        name: File name of the upload.
+        kind: `csv`, `tsv`, `jsonl` or `txt`.
+        columns: Names of the columns.
+        rows: First rows, used to detect the columns.
+        delimiter: Delimiter of CSV and TSV files.
+        encoding: Original encoding; None for UTF-8.
     """
 
     path: Path
@@ -49,33 +53,35 @@ class Source:
 
 
 def open_source(path: Path, name: str, work: Path) -> Source:
-    """Find out what an upload is: its format by its name, its encoding and delimiter by what it holds.
+    """Detect the format of an upload by its file extension, and its encoding and delimiter by its content.
 
     Args:
         path: The upload.
-        name: What the visitor calls it.
-        work: Folder for a converted copy.
+        name: File name of the upload.
+        work: Folder for a copy in UTF-8.
 
     Raises:
-        UsageError: Not a format that is taken, or a Parquet file.
-        DataError: Not what its name says.
+        UsageError: The format is not supported, or the file is too large.
+        DataError: The content does not match the file extension.
     """
     kind = KINDS.get(Path(name).suffix.lower())
     if Path(name).suffix.lower() == ".parquet":
-        raise UsageError("Parquet files are not read here: save it as CSV, or use: evenmood predict FILE.parquet")
-    if kind is None:
-        raise UsageError(f"{name}: CSV, TSV and JSON Lines are read (.csv, .tsv, .jsonl), told by the file's name")
-    if path.stat().st_size > LARGEST_FILE:
         raise UsageError(
-            f"{name}: at most {LARGEST_FILE // 10**6} MB are taken; cut the file, or use: evenmood predict"
+            f"{name}: Parquet files are not supported here; save it as CSV, or use: evenmood predict FILE.parquet"
+        )
+    if kind is None:
+        raise UsageError(f"{name}: unsupported file type; expected .csv, .tsv, .jsonl or .txt")
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise UsageError(
+            f"{name}: the file is larger than {MAX_FILE_BYTES // 10**6} MB; split it, or use: evenmood predict"
         )
     content = path.read_bytes()
     if not content.strip():
-        raise DataError(f"{name}: empty")
-    form, rest = read_form(io.BytesIO(content), name, kind, None, None, TEXT_COLUMNS)
+        raise DataError(f"{name}: the file is empty; choose another file")
+    form, body = read_form(io.BytesIO(content), name, kind, None, None, TEXT_COLUMNS)
     if b"\0" in content[:HEAD_BYTES] and not form.encoding.startswith("utf-16"):
-        raise DataError(f"{name}: not a text file despite its name")
-    lines = decoded_lines(rest, form, any_line_end=kind in ("csv", "tsv"))
+        raise DataError(f"{name}: not a text file, despite its extension; save it as {kind.upper()}")
+    lines = decoded_lines(body, form, any_line_end=kind in ("csv", "tsv"))
     try:
         text = lines.read()
     except UnicodeDecodeError as error:
@@ -84,48 +90,48 @@ def open_source(path: Path, name: str, work: Path) -> Source:
     if encoding:
         path = work / f"source{Path(name).suffix.lower()}"
         with path.open("w", encoding="utf-8", errors=lines.errors, newline="") as copy:
-            copy.write(text)  # invalid characters are kept: the row is reported when it is read
+            copy.write(text)  # invalid characters stay, and are reported when the row is read
     if kind == "jsonl":
         check_rows(text.count(form.line_end), name)
         keys, first = _keys(text.split(form.line_end), name)
         return Source(path, name, kind, keys, first, encoding=encoding)
     if kind == "txt":
         check_rows(text.count(form.line_end), name)
-        first = [{TEXT_COLUMN: line.rstrip("\r\n")} for line in text[:HEAD_BYTES].split("\n", LOOKED_AT)]
-        return Source(path, name, kind, [TEXT_COLUMN], first[:LOOKED_AT], encoding=encoding)
+        first = [{TEXT_COLUMN: line.rstrip("\r\n")} for line in text[:HEAD_BYTES].split("\n", SAMPLE_ROWS)]
+        return Source(path, name, kind, [TEXT_COLUMN], first[:SAMPLE_ROWS], encoding=encoding)
     delimiter = form.delimiter
     cells = csv.reader(io.StringIO(text[:HEAD_BYTES], newline=""), delimiter=delimiter)
     try:
         columns = next(cells, [])
     except csv.Error:
-        raise DataError(f"{name}, line 1: not a line of column names") from None
+        raise DataError(f"{name}, line 1: malformed; expected the column names") from None
     if not columns:
-        raise DataError(f"{name}, line 1: empty; expected the names of the columns")
-    if len(columns) > MOST_COLUMNS or max(map(len, columns), default=0) > 1000:
-        raise DataError(f"{name}: the first line must hold the columns' names, at most {MOST_COLUMNS} short ones")
-    if max(text.count("\n"), text.count("\r")) > MOST_ROWS:  # as many rows, or line breaks within cells
+        raise DataError(f"{name}, line 1: empty; expected the column names")
+    if len(columns) > MAX_COLUMNS or max(map(len, columns), default=0) > 1000:
+        raise DataError(f"{name}, line 1: expected at most {MAX_COLUMNS} column names of at most 1,000 characters")
+    if max(text.count("\n"), text.count("\r")) > MAX_ROWS:  # too many rows, or line breaks within cells
         check_rows(sum(1 for _ in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)) - 1, name)
-    return Source(path, name, kind, columns, _first(columns, cells), delimiter, encoding)
+    return Source(path, name, kind, columns, _first_rows(columns, cells), delimiter, encoding)
 
 
-def _first(columns: list[str], cells: Iterator[list[str]]) -> list[dict[str, Any]]:
-    """The first rows; what is wrong with one is told when the rows are read."""
+def _first_rows(columns: list[str], cells: Iterator[list[str]]) -> list[dict[str, Any]]:
+    """The first rows; malformed ones are reported when the table is scored."""
     rows: list[dict[str, Any]] = []
     try:
-        rows.extend(dict(zip(columns, row, strict=False)) for row in islice(cells, LOOKED_AT))
+        rows.extend(dict(zip(columns, row, strict=False)) for row in islice(cells, SAMPLE_ROWS))
     except csv.Error:
         return rows
     return rows
 
 
-def pasted(lines: str, work: Path) -> Source:
-    """Lines of text as a table with the column `text`.
+def pasted_source(lines: str, work: Path) -> Source:
+    """Convert pasted lines to a table with the column `text`.
 
     Raises:
-        UsageError: Too many characters.
+        UsageError: The lines are too long in total.
     """
-    if len(lines.encode("utf-8", "replace")) > LARGEST_FILE:
-        raise UsageError(f"at most {LARGEST_FILE // 10**6} MB are taken")
+    if len(lines.encode("utf-8", "replace")) > MAX_FILE_BYTES:
+        raise UsageError(f"the pasted text is larger than {MAX_FILE_BYTES // 10**6} MB; shorten it")
     path = work / "pasted.jsonl"
     with path.open("w", encoding="utf-8") as file:
         for line in lines.split("\n"):
@@ -135,7 +141,7 @@ def pasted(lines: str, work: Path) -> Source:
 
 
 def _keys(lines: list[str], name: str) -> tuple[list[str], list[dict[str, Any]]]:
-    """All keys of JSON Lines and the first rows; broken lines are told when the rows are read."""
+    """All keys and the first rows of JSON Lines; malformed lines are reported when the table is scored."""
     keys: dict[str, None] = {}
     first: list[dict[str, Any]] = []
     for line in lines:
@@ -145,40 +151,41 @@ def _keys(lines: list[str], name: str) -> tuple[list[str], list[dict[str, Any]]]
             continue
         if isinstance(row, dict):
             keys.update(dict.fromkeys(map(encodable, row)))
-            first += [row] if len(first) < LOOKED_AT else []
-        if len(keys) > MOST_COLUMNS:
-            raise DataError(f"{name}: more than {MOST_COLUMNS} different keys")
+            first += [row] if len(first) < SAMPLE_ROWS else []
+        if len(keys) > MAX_COLUMNS:
+            raise DataError(f"{name}: more than {MAX_COLUMNS} different keys; remove some")
     if not keys:
-        raise DataError(f"{name}: no line holds a JSON object")
+        raise DataError(f"{name}: no JSON object found; expected one object per line")
     return list(keys), first
 
 
 def text_column(source: Source) -> str:
-    """The column that likely holds the texts: by its name, or else the one with the longest cells."""
+    """The likely text column: by its name, otherwise the column with the longest cells."""
 
     def length(column: str) -> int:
         return sum(len(row[column]) for row in source.rows if isinstance(row.get(column), str))
 
-    return _named(source.columns, TEXT_COLUMNS) or max(source.columns, key=length)
+    return _find_by_name(source.columns, TEXT_COLUMNS) or max(source.columns, key=length)
 
 
 def date_column(source: Source) -> str | None:
-    """The column that likely holds dates, by its name or its first cells; None where there is none."""
+    """The likely date column: by its name or its first cells; None if there is none."""
 
-    def dated(column: str) -> bool:
+    def has_dates(column: str) -> bool:
         return all(ISO_DATE.match(str(row.get(column, ""))) for row in source.rows)
 
-    found = next((column for column in source.columns if source.rows and dated(column)), None)
-    return _named(source.columns, DATE_COLUMNS) or found
+    by_content = next((column for column in source.columns if source.rows and has_dates(column)), None)
+    return _find_by_name(source.columns, DATE_COLUMNS) or by_content
 
 
-def _named(columns: list[str], wanted: tuple[str, ...]) -> str | None:
+def _find_by_name(columns: list[str], candidates: tuple[str, ...]) -> str | None:
+    """The first column whose name equals a candidate or contains one."""
     names = {column.strip().lower(): column for column in columns}
-    exact = next((names[name] for name in wanted if name in names), None)
-    return exact or next((column for name, column in names.items() if any(part in name for part in wanted)), None)
+    exact = next((names[name] for name in candidates if name in names), None)
+    return exact or next((column for name, column in names.items() if any(part in name for part in candidates)), None)
 
 
 def check_rows(rows: int, name: str) -> None:
-    """Refuse more rows than are taken."""
-    if rows > MOST_ROWS:
-        raise UsageError(f"{name}: more than {MOST_ROWS:,} rows; cut it, or use: evenmood predict")
+    """Raise `UsageError` if there are too many rows."""
+    if rows > MAX_ROWS:
+        raise UsageError(f"{name}: more than {MAX_ROWS:,} rows; split the table, or use: evenmood predict")

@@ -1,4 +1,4 @@
-"""What an upload is, found out in a process of its own."""
+"""Inspect an upload in a worker process."""
 
 import re
 from collections.abc import Iterator
@@ -7,25 +7,25 @@ from pathlib import Path
 from typing import Any
 
 from evenmood.errors import DataError
-from space.table import apart, sources
+from space.table import sources, worker
 
-LONGEST_LINE = 1_000_000
-"""Characters of a line of JSON Lines."""
-DEEPEST = 900
-"""Lists and objects within one another in a line of JSON Lines; Python's reader takes a few more."""
-LONGEST_NAME = 1000
-"""Characters of a column's name."""
+MAX_LINE_CHARS = 1_000_000
+"""Maximum length of a line of JSON Lines."""
+MAX_DEPTH = 900
+"""Maximum nesting depth of a line of JSON Lines, slightly below the limit of Python's parser."""
+MAX_NAME_CHARS = 1000
+"""Maximum length of a column name."""
 _OPENING_OR_CLOSING = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Upload:
-    """An upload that can be read.
+    """A readable upload.
 
     Attributes:
         source: The table, without its first rows.
-        text_column: The column that likely holds the texts.
-        date_column: The column that likely holds dates; None where there is none.
+        text_column: Likely text column.
+        date_column: Likely date column; None if there is none.
     """
 
     source: sources.Source
@@ -33,33 +33,34 @@ class Upload:
     date_column: str | None
 
 
-def open_apart(path: Path, name: str, work: Path) -> Upload:
-    """Find out what an upload is, as `sources.open_source` does it, without parsing anything in this process.
+def inspect_upload(path: Path, name: str, work: Path) -> Upload:
+    """Inspect an upload as `sources.open_source` does, without parsing anything in this process.
 
     Args:
         path: The upload.
-        name: What the visitor calls it.
-        work: Folder for a converted copy.
+        name: File name of the upload.
+        work: Folder for a copy in UTF-8.
 
     Raises:
-        UsageError: Not a format that is taken, or too large.
-        DataError: Not what its name says, a line that is too long or too deep, or no longer there.
+        UsageError: The format is not supported, or the file is too large.
+        DataError: The content does not match the file extension, a line is too long or too deeply nested, or the upload
+            has expired.
     """
     if not path.is_file():
-        raise DataError(f"{name}: no longer kept on this server; upload it again")
-    order = {"path": str(path), "name": name, "work": str(work)}
-    (report,) = apart.run("space.table.uploads", order, name)
+        raise DataError(f"{name}: the upload has expired; upload the file again")
+    job = {"path": str(path), "name": name, "work": str(work)}
+    (report,) = worker.run("space.table.uploads", job, name)
     source = sources.Source(**report["source"] | {"path": Path(report["source"]["path"])})
     return Upload(source, report["text_column"], report["date_column"])
 
 
-def _look(order: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    path, name = Path(order["path"]), order["name"]
+def _inspect(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    path, name = Path(job["path"]), job["name"]
     if sources.KINDS.get(Path(name).suffix.lower()) == "jsonl":
         check_lines(path, name)
-    source = sources.open_source(path, name, Path(order["work"]))
-    if max(map(len, source.columns)) > LONGEST_NAME:
-        raise DataError(f"{name}: a column's name of more than {LONGEST_NAME:,} characters")
+    source = sources.open_source(path, name, Path(job["work"]))
+    if max(map(len, source.columns)) > MAX_NAME_CHARS:
+        raise DataError(f"{name}: a column name has more than {MAX_NAME_CHARS:,} characters; shorten it")
     yield {
         "source": asdict(replace(source, rows=[])) | {"path": str(source.path)},
         "text_column": sources.text_column(source),
@@ -68,29 +69,29 @@ def _look(order: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def check_lines(path: Path, name: str) -> None:
-    """Raise `DataError` for JSON Lines with a line that is too long, or in which too much is nested."""
+    """Raise `DataError` if a line of JSON Lines is too long or too deeply nested."""
     with path.open("rb") as file:
         number = 0
-        while line := file.readline(4 * LONGEST_LINE + 1):
+        while line := file.readline(4 * MAX_LINE_CHARS + 1):
             number += 1
-            if len(line) > LONGEST_LINE and len(line.decode("utf-8", "ignore").rstrip("\r\n")) > LONGEST_LINE:
+            if len(line) > MAX_LINE_CHARS and len(line.decode("utf-8", "ignore").rstrip("\r\n")) > MAX_LINE_CHARS:
                 raise DataError(
-                    f"{name}, line {number}: more than {LONGEST_LINE:,} characters; write an object a line, "
+                    f"{name}, line {number}: more than {MAX_LINE_CHARS:,} characters; write one object per line, "
                     "or use: evenmood predict"
                 )
-            if line.count(b"[") + line.count(b"{") > DEEPEST and _depth(line) > DEEPEST:
-                raise DataError(f"{name}, line {number}: more than {DEEPEST} lists and objects within one another")
+            if line.count(b"[") + line.count(b"{") > MAX_DEPTH and _depth(line) > MAX_DEPTH:
+                raise DataError(f"{name}, line {number}: more than {MAX_DEPTH} levels of nesting; flatten the object")
 
 
 def _depth(line: bytes) -> int:
-    """How many lists and objects are open at once, at the most."""
-    depth = deepest = 0
-    for found in _OPENING_OR_CLOSING.finditer(line):
-        sign = found[0][:1]
+    """Maximum nesting depth of a line."""
+    depth = max_depth = 0
+    for match in _OPENING_OR_CLOSING.finditer(line):
+        sign = match[0][:1]
         depth += 1 if sign in b"[{" else -1 if sign in b"]}" else 0
-        deepest = max(deepest, depth)
-    return deepest
+        max_depth = max(max_depth, depth)
+    return max_depth
 
 
 if __name__ == "__main__":
-    apart.serve(_look)
+    worker.serve(_inspect)

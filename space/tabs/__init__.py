@@ -1,1 +1,1 @@
-"""The tabs, a file each."""
+"""Tabs of the page, one per file."""

@@ -1,4 +1,4 @@
-"""The tab for one text of any length: its labels, the words or passages behind them, and the answer for programs."""
+"""Tab Analyze: the labels of a text of any length, an explanation, and the answer as JSON and Python code."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,64 +10,64 @@ from evenmood.errors import UsageError
 from evenmood.text.normalization import encodable
 from space.components import samples
 from space.components.answer_view import all_labels, answer_html
-from space.components.answers import LONGEST_TEXT, Answer, answer, as_json, as_python
+from space.components.answers import MAX_TEXT_CHARS, Answer, analyze_text, as_json, as_python
 from space.components.errors import page_errors
 from space.components.labels import note
 from space.components.passages import sentence_spans
-from space.components.texts import LANGUAGES, label_choices, language_of, shown, shown_html
+from space.components.texts import LANGUAGES, label_choices, language_of, localized, localized_html
 from space.components.words_view import passages_html, words_html
 from space.server import feedback
 from space.server.models import BUNDLED, Models
 
-ATTENTION, LEFT_OUT = "attention", "left out"
-MOST_WORDS_LEFT_OUT = 60
-"""Words of a text that an encoder explains word by word."""
+ATTENTION, LEAVE_ONE_OUT = "attention", "left out"
+MAX_EXPLAINED_WORDS = 60
+"""Maximum number of words that an encoder explains one by one."""
 LINK = """(text, model) => {
   const link = location.origin + location.pathname + "#" + new URLSearchParams({text, model});
   if (navigator.clipboard) navigator.clipboard.writeText(link).catch(() => {});
   return link;
 }"""
-"""The text is behind the #, which browsers do not send: no server logs it, and nothing is written to the history."""
+"""Copies a link with the text after the #, which browsers do not send to the server."""
 READ_LINK = """() => {
-  const given = new URLSearchParams(location.hash.slice(1)), untouched = {__type__: "update"};
-  if (!given.get("text")) return [untouched, untouched, false];
+  const fields = new URLSearchParams(location.hash.slice(1)), unchanged = {__type__: "update"};
+  if (!fields.get("text")) return [unchanged, unchanged, false];
   history.replaceState(null, "", location.pathname + location.search);
-  return [given.get("text"), given.get("model") || untouched, true];
+  return [fields.get("text"), fields.get("model") || unchanged, true];
 }"""
-"""A link's text and model are in their fields before the answer is requested, and stay there if that fails."""
+"""Fills in text and model from a link before the request, so that they stay if the request fails."""
 ANALYSE_LINK = """(linked) => { if (linked) document.querySelector("#analyse").click(); }"""
 
 
 def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr.Dropdown, switched: Any) -> None:
-    """Draw the tab, with the answer to the opening text, and connect it.
+    """Create the tab, with the answer to the opening text.
 
     Args:
         models: The models.
-        store: Where feedback goes.
-        page: The page, for what happens when it is loaded.
-        model: The page's choice of a model.
-        switched: The event after which another model is chosen by the switch.
+        store: Store of feedback; None if feedback is off.
+        page: The page.
+        model: Dropdown with the current model.
+        switched: Event of the model switch.
     """
     opening = opening_answer(models)
     with gr.Row(elem_classes="sides"):
         with gr.Column(scale=5, min_width=300, elem_classes="side", elem_id="asking"):
             text = gr.Textbox(
                 samples.OPENING,
-                label=shown("text"),
+                label=localized("text"),
                 lines=4,
                 max_lines=14,
-                placeholder=shown("text_hint"),
+                placeholder=localized("text_hint"),
                 autofocus=True,
                 elem_id="text",
                 buttons=[],
             )
             with gr.Row(elem_classes="actions"):
-                button = gr.Button(shown("analyse"), variant="primary", elem_classes="go", elem_id="analyse")
-                gr.Checkbox(label=shown("live"), elem_id="live", container=False)  # page.js reads it
+                button = gr.Button(localized("analyse"), variant="primary", elem_classes="go", elem_id="analyse")
+                gr.Checkbox(label=localized("live"), elem_id="live", container=False)  # used by page.js
             examples = gr.Examples(
                 [*samples.SENTENCES[1:], samples.LETTER],
                 text,
-                label=shown("examples"),
+                label=localized("examples"),
                 api_visibility="private",
                 cache_examples=False,
                 elem_id="examples",
@@ -75,14 +75,14 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr
         with gr.Column(scale=7, min_width=300, elem_classes="card"):
             result = gr.HTML(opening["result"], elem_id="result")
             with gr.Column(elem_id="why") as why:
-                gr.Markdown(f"## {shown('why')}")
+                gr.Markdown(f"## {localized('why')}")
                 with gr.Row(elem_classes="ways") as choice:
-                    ways = [(shown("way_attention"), ATTENTION), (shown("way_left_out"), LEFT_OUT)]
-                    way = gr.Radio(ways, value=ATTENTION, label=shown("way"), elem_id="way")
+                    ways = [(localized("way_attention"), ATTENTION), (localized("way_left_out"), LEAVE_ONE_OUT)]
+                    way = gr.Radio(ways, value=ATTENTION, label=localized("way"), elem_id="way")
                     label = gr.Dropdown(
                         label_choices(opening["order"]),
                         value=opening["order"][0],
-                        label=shown("label"),
+                        label=localized("label"),
                         visible=False,
                         elem_id="label",
                     )
@@ -90,9 +90,11 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr
     with gr.Column() as more:
         with gr.Column(elem_classes="card"):
             labels = gr.HTML(opening["labels"], elem_id="all-labels")
-        with gr.Accordion(shown("use"), open=False, elem_id="use"):
-            share = gr.Button(shown("share"), elem_id="share")
-            link = gr.Textbox(label=shown("share_link"), info=shown("share_note"), interactive=False, buttons=[])
+        with gr.Accordion(localized("use"), open=False, elem_id="use"):
+            share = gr.Button(localized("share"), elem_id="share")
+            link = gr.Textbox(
+                label=localized("share_link"), info=localized("share_note"), interactive=False, buttons=[]
+            )
             with gr.Row():
                 code: dict[str, Any] = {"interactive": False, "max_lines": 12, "wrap_lines": True}
                 json_box = gr.Code(opening["json"], language="json", label="JSON", elem_id="as-json", **code)
@@ -100,48 +102,48 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr
         answered = gr.State([samples.OPENING, BUNDLED])
         feedback.panel(models, store, text, answered)
 
-    def show(given: str, name: str, how: str, request: gr.Request) -> Iterator[list[Any]]:
-        """Answer; where the words take seconds, the answer comes first."""
+    def show(content: str, model_name: str, method: str, request: gr.Request) -> Iterator[list[Any]]:
+        """Show the answer; if the explanation takes seconds, show the answer before it."""
         language = language_of(request)
         with page_errors():
-            read, rest = cut(given)
+            read, unread = cut(content)
             if not read.strip():
                 empty = [note(language, "write_something"), gr.Column(visible=False), gr.skip(), gr.skip(), ""]
                 yield [*empty, "", gr.Column(visible=False), "", "", ["", ""]]
                 return
-            classifier = models.get(name)
-            found = answer(classifier, read)
-        first, by_passages = found["labels"][0], reads_by_passages(classifier, found, read)
-        order = _by_probability(found)
+            classifier = models.get(model_name)
+            answer = analyze_text(classifier, read)
+        first, by_passages = answer["labels"][0], explains_by_passages(classifier, answer, read)
+        labels_by_probability = _by_probability(answer)
         before = [
-            answer_html(language, classifier, found, read, len(rest)),
+            answer_html(language, classifier, answer, read, len(unread)),
             gr.Column(visible=True),
             gr.Row(visible=not by_passages),
-            gr.Dropdown(label_choices(order, language), value=first, visible=how == LEFT_OUT),
+            gr.Dropdown(label_choices(labels_by_probability, language), value=first, visible=method == LEAVE_ONE_OUT),
         ]
         after = [
-            all_labels(language, found, classifier.thresholds),
+            all_labels(language, answer, classifier.thresholds),
             gr.Column(visible=True),
-            as_json(found),
-            as_python(given, models.for_python(name)),
-            [given, name],
+            as_json(answer),
+            as_python(content, models.for_python(model_name)),
+            [content, model_name],
         ]
         if is_encoder(classifier) and not by_passages:
             yield [*before, note(language, "words_waiting"), *after]
         with page_errors():
-            behind = _behind(language, classifier, read, rest, how, first, by_passages)
-        yield [*before, behind, *after]
+            explanation = _explanation(language, classifier, read, unread, method, first, by_passages)
+        yield [*before, explanation, *after]
 
-    def explain_again(given: str, name: str, how: str, about: str, request: gr.Request) -> list[Any]:
+    def explain_again(content: str, model_name: str, method: str, selected: str, request: gr.Request) -> list[Any]:
         language = language_of(request)
         with page_errors():
-            read, rest = cut(given)
+            read, unread = cut(content)
             if not read.strip():
                 return [gr.skip(), ""]
-            classifier = models.get(name)
-            by_passages = reads_by_passages(classifier, answer(classifier, read), read)
-            behind = _behind(language, classifier, read, rest, how, about, by_passages)
-        return [gr.Dropdown(visible=how == LEFT_OUT), behind]
+            classifier = models.get(model_name)
+            by_passages = explains_by_passages(classifier, analyze_text(classifier, read), read)
+            explanation = _explanation(language, classifier, read, unread, method, selected, by_passages)
+        return [gr.Dropdown(visible=method == LEAVE_ONE_OUT), explanation]
 
     inputs = [text, model, way]
     outputs = [result, why, choice, label, words, labels, more, json_box, python_box, answered]
@@ -158,66 +160,66 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr
 
 
 def opening_answer(models: Models) -> dict[str, Any]:
-    """The answer that the page opens with: its HTML in the browser's language, JSON, Python and the order of labels."""
+    """Answer to the opening text: HTML in the browser's language, JSON, Python, and labels by probability."""
     classifier, text = models.default, samples.OPENING
-    found = answer(classifier, text)
-    by_passages = reads_by_passages(classifier, found, text)
-    first = found["labels"][0]
+    answer = analyze_text(classifier, text)
+    by_passages = explains_by_passages(classifier, answer, text)
+    first = answer["labels"][0]
     parts = {
         language: {
-            "result": answer_html(language, classifier, found, text),
-            "words": _behind(language, classifier, text, "", ATTENTION, first, by_passages),
-            "labels": all_labels(language, found, classifier.thresholds),
+            "result": answer_html(language, classifier, answer, text),
+            "words": _explanation(language, classifier, text, "", ATTENTION, first, by_passages),
+            "labels": all_labels(language, answer, classifier.thresholds),
         }
         for language in LANGUAGES
     }
     html = {
-        part: shown_html(f"opening_{part}", {language: parts[language][part] for language in LANGUAGES})
+        part: localized_html(f"opening_{part}", {language: parts[language][part] for language in LANGUAGES})
         for part in parts[LANGUAGES[0]]
     }
-    program = {"json": as_json(found), "python": as_python(text, models.for_python(BUNDLED))}
-    return html | program | {"order": _by_probability(found)}
+    code = {"json": as_json(answer), "python": as_python(text, models.for_python(BUNDLED))}
+    return html | code | {"order": _by_probability(answer)}
 
 
 def cut(text: object) -> tuple[str, str]:
-    """What is read of a text, and what follows.
+    """Split a text at the maximum length, into the part to read and the rest.
 
     Raises:
-        UsageError: Not a string.
+        UsageError: The text is not a string.
     """
     if not isinstance(text, str):
         raise UsageError(f"the text must be a string, not {type(text).__name__}")
     text = encodable(text)
-    if len(text) <= LONGEST_TEXT:
+    if len(text) <= MAX_TEXT_CHARS:
         return text, ""
-    end = text.rfind(" ", LONGEST_TEXT - 100, LONGEST_TEXT)
-    end = end if end > 0 else LONGEST_TEXT
+    end = text.rfind(" ", MAX_TEXT_CHARS - 100, MAX_TEXT_CHARS)
+    end = end if end > 0 else MAX_TEXT_CHARS
     return text[:end], text[end:]
 
 
-def _by_probability(found: Answer) -> list[str]:
-    """All labels, the most probable first."""
-    return sorted(found["probabilities"], key=lambda one: -found["probabilities"][one])
+def _by_probability(answer: Answer) -> list[str]:
+    """All labels, most probable first."""
+    return sorted(answer["probabilities"], key=lambda label: -answer["probabilities"][label])
 
 
-def reads_by_passages(classifier: EmotionClassifier, found: Answer, text: str) -> bool:
-    """Whether a text is shown by passages: longer than the model reads at once, or than it can explain in seconds."""
-    long = found["windows"] > 1 or (is_encoder(classifier) and found["words"] > MOST_WORDS_LEFT_OUT)
-    return long and len(sentence_spans(text)) > 1
+def explains_by_passages(classifier: EmotionClassifier, answer: Answer, text: str) -> bool:
+    """Whether to explain by passages: the text has several windows, or too many words to explain in seconds."""
+    is_long = answer["windows"] > 1 or (is_encoder(classifier) and answer["words"] > MAX_EXPLAINED_WORDS)
+    return is_long and len(sentence_spans(text)) > 1
 
 
 def is_encoder(classifier: EmotionClassifier) -> bool:
-    """Whether the model explains by leaving words out, one prediction for each, rather than by attention."""
+    """Whether the model explains by leaving out words, with one prediction per word, instead of attention."""
     return classifier.info.kind == "encoder"
 
 
-def _behind(
-    language: str, classifier: EmotionClassifier, text: str, rest: str, how: str, label: str, by_passages: bool
+def _explanation(
+    language: str, classifier: EmotionClassifier, text: str, unread: str, method: str, label: str, by_passages: bool
 ) -> str:
-    """The text with what speaks for the answer: passages of a long text, words of a short one."""
+    """The text with highlighted passages if it is long, otherwise with highlighted words."""
     if by_passages:
-        return passages_html(language, classifier, text, rest)
-    if how == LEFT_OUT:
+        return passages_html(language, classifier, text, unread)
+    if method == LEAVE_ONE_OUT:
         return words_html(language, text, classifier.leave_one_out(text, label), label)
     if not classifier.has_attention and not is_encoder(classifier):
         return note(language, "no_attention")

@@ -1,28 +1,28 @@
-"""The page's choice of a model, above the tabs: a switch between the bundled ones, and a list for all others."""
+"""Model selection above the tabs: a switch between the bundled models, and a list of all models."""
 
 from typing import Any
 
 import gradio as gr
 
-from space.components.texts import shown
+from space.components.texts import localized
 from space.server.models import BUNDLED, Models
 
 OTHER = "other"
-"""Place of the switch that shows the list."""
+"""Switch position that shows the list."""
 
 
-def draw(models: Models) -> tuple[gr.Radio, gr.Dropdown]:
-    """Draw the switch and the list; the list's value is the chosen model, whether it is shown or not."""
+def create(models: Models) -> tuple[gr.Radio, gr.Dropdown]:
+    """Create the switch and the list; the value of the list is the selected model, even if the list is hidden."""
     with gr.Column(elem_id="choice", min_width=260):
-        places = [(one.title, one.name) for one in models.bundled()]
+        positions = [(choice.title, choice.name) for choice in models.bundled()]
         switch = gr.Radio(
-            [*places, (shown("other_model"), OTHER)], value=BUNDLED, label=shown("model"), elem_id="switch"
+            [*positions, (localized("other_model"), OTHER)], value=BUNDLED, label=localized("model"), elem_id="switch"
         )
         model = gr.Dropdown(
             models.titles(),
             value=BUNDLED,
-            label=shown("another_model"),
-            info=shown("model_hint"),
+            label=localized("another_model"),
+            info=localized("model_hint"),
             allow_custom_value=True,
             visible=False,
             elem_id="model",
@@ -31,16 +31,16 @@ def draw(models: Models) -> tuple[gr.Radio, gr.Dropdown]:
 
 
 def connect(models: Models, switch: gr.Radio, model: gr.Dropdown) -> Any:
-    """Keep the switch and the list in step; gives the event after which another model is chosen by the switch."""
+    """Synchronize the switch and the list; return the event of the switch."""
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
-    bundled = [one.name for one in models.bundled()]
+    bundled = [choice.name for choice in models.bundled()]
 
-    def chosen(place: str) -> gr.Dropdown:
-        return gr.Dropdown(visible=True) if place == OTHER else gr.Dropdown(value=place, visible=False)
+    def update_list(position: str) -> gr.Dropdown:
+        return gr.Dropdown(visible=True) if position == OTHER else gr.Dropdown(value=position, visible=False)
 
-    def listed(name: str) -> list[Any]:
-        """After a link, or a choice from the list."""
+    def update_switch(name: str) -> list[Any]:
+        """Update the switch after a selection from the list, or by a link."""
         return [name, gr.Dropdown(visible=False)] if name in bundled else [OTHER, gr.Dropdown(visible=True)]
 
-    model.change(listed, model, [switch, model], **quiet)
-    return switch.input(chosen, switch, model, **quiet)
+    model.change(update_switch, model, [switch, model], **quiet)
+    return switch.input(update_list, switch, model, **quiet)

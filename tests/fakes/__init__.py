@@ -1,1 +1,1 @@
-"""Servers on loopback that speak the protocols of the Hub and of OpenAI, and tiny teachers."""
+"""Fake Hub and OpenAI servers on loopback, and tiny teachers."""

@@ -1,4 +1,4 @@
-"""What the Hub on loopback keeps: repositories with their whole history, large files, and the faults asked of it."""
+"""State of the fake Hub: repositories with their history, large files, and simulated faults."""
 
 import base64
 import hashlib
@@ -12,13 +12,13 @@ from typing import Any
 Files = Mapping[str, bytes]
 
 LFS_BYTES = 1_000_000
-"""Files from this size on are kept as LFS files, as the Hub does."""
+"""Minimum size of LFS files, as on the Hub."""
 LFS_SUFFIXES = (".parquet", ".onnx", ".h5", ".keras", ".npy", ".gz", ".png", ".bin")
-"""These are LFS files whatever their size: `.gitattributes` of a new repository lists them."""
+"""File extensions of LFS files of any size, as in `.gitattributes` of a new repository."""
 
 
 class RefusedError(Exception):
-    """An answer other than success: HTTP status, the Hub's error code, and a message."""
+    """An error response: HTTP status, the Hub's error code, and a message."""
 
     def __init__(self, status: int, code: str = "", message: str = "", **headers: str) -> None:
         super().__init__(message or code)
@@ -27,17 +27,17 @@ class RefusedError(Exception):
 
 @dataclass
 class Fault:
-    """What goes wrong with the next requests of a kind.
+    """A simulated fault of the next matching requests.
 
     Attributes:
         request: Regular expression, searched in `METHOD path`.
-        times: How many requests it strikes.
-        status: HTTP status to answer with.
-        headers: Headers of that answer (`{"Retry_After": "1"}`).
-        delay: Seconds to wait before answering.
-        cut: Bytes of the answer after which the connection is cut; the request itself is carried out.
-        cut_upload: Bytes of the request's body after which the connection is cut; the request is not carried out.
-        action: Called before the request is carried out: what somebody else does in between.
+        times: Number of requests that fail.
+        status: HTTP status of the response.
+        headers: Headers of the response (`{"Retry_After": "1"}`).
+        delay: Seconds before the response.
+        cut: Close the connection after this many bytes of the response; the request is processed.
+        cut_upload: Close the connection after this many bytes of the request body; the request is not processed.
+        action: Called before the request is processed, to simulate a concurrent change.
     """
 
     request: str
@@ -49,8 +49,8 @@ class Fault:
     cut_upload: int | None = None
     action: Callable[[], object] | None = None
 
-    def strikes(self, request: str) -> bool:
-        """Whether this request is one of those; counts it."""
+    def matches(self, request: str) -> bool:
+        """Whether the request fails; if so, `times` is decremented."""
         if self.times < 1 or not re.search(self.request, request):
             return False
         self.times -= 1
@@ -59,7 +59,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Commit:
-    """One step of a repository's history."""
+    """A commit in a repository's history."""
 
     files: Files
     parent: str | None = None
@@ -68,13 +68,15 @@ class Commit:
 
 @dataclass
 class Repository:
-    """A repository: its commits, the branches, tags and pull requests that point to them, and who may read it.
+    """A repository: commits; branches, tags and pull requests; access rights.
 
     Attributes:
-        private: Whether it is hidden without a token.
-        gated: Whether its files (not their list) are refused to everybody.
-        sdk: Of a Space.
-        variables: Of a Space.
+        commits: Commits by hash.
+        refs: Commit hash of each branch, tag and pull request.
+        private: Whether reading requires a token.
+        gated: Whether nobody can read its files, except their list.
+        sdk: SDK of a Space.
+        variables: Variables of a Space.
     """
 
     commits: dict[str, Commit] = field(default_factory=dict)
@@ -85,7 +87,7 @@ class Repository:
     variables: dict[str, str] = field(default_factory=dict)
 
     def commit(self, files: Files, ref: str = "main", message: str = "") -> str:
-        """Add a commit of these files, let the branch or tag point to it, and return its hash."""
+        """Add a commit with these files to a branch or tag, and return its hash."""
         digest = hashlib.sha1(f"{len(self.commits)} {ref}".encode(), usedforsecurity=False)
         for path, content in sorted(files.items()):
             digest.update(path.encode() + b"\0" + content)
@@ -95,27 +97,27 @@ class Repository:
         return sha
 
     def resolve(self, revision: str) -> str:
-        """Return the commit that a branch, tag or commit hash names."""
+        """Return the commit hash of a branch, tag or commit."""
         sha = revision if revision in self.commits else self.refs.get(revision)
         if sha is None:
             raise RefusedError(404, "RevisionNotFound")
         return sha
 
     def files(self, revision: str = "main") -> Files:
-        """The files of a revision."""
+        """Files of a revision."""
         return self.commits[self.resolve(revision)].files
 
     def history(self, revision: str = "main") -> list[str]:
-        """Commits of a revision, the newest first."""
-        found: list[str] = []
+        """Commits of a revision, newest first."""
+        hashes: list[str] = []
         sha: str | None = self.resolve(revision)
         while sha is not None:
-            found.append(sha)
+            hashes.append(sha)
             sha = self.commits[sha].parent
-        return found
+        return hashes
 
     def apply(self, payload: bytes, revision: str, create_pr: bool, objects: Mapping[str, bytes]) -> tuple[str, str]:
-        """Carry out a commit request; return the commit's hash and the ref that now points to it."""
+        """Process a commit request; return the commit's hash and its ref."""
         lines = [json.loads(line) for line in payload.splitlines()]
         header = next(line["value"] for line in lines if line["key"] == "header")
         head = self.resolve(revision)
@@ -142,30 +144,30 @@ class Repository:
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    """Return the content of every file of a folder, by its path in it."""
+    """Content of each file in a folder, by relative path."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def is_lfs(path: str, size: int) -> bool:
-    """Whether a file is kept as an LFS file."""
+    """Whether a file is stored as an LFS file."""
     return size >= LFS_BYTES or path.endswith(LFS_SUFFIXES)
 
 
 def etag(path: str, content: bytes) -> str:
-    """Git's hash of a blob, or the SHA-256 of an LFS file: the client names its blobs after it."""
+    """Git blob hash, or SHA-256 of an LFS file; the client names its cached files after it."""
     if is_lfs(path, len(content)):
         return hashlib.sha256(content).hexdigest()
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def entries(files: Files) -> list[dict[str, Any]]:
-    """Files and folders as the Hub lists them."""
-    found = []
+    """Files and folders in the format of the Hub's API."""
+    listed = []
     for path, content in files.items():
         oid = etag(path, content)
         entry: dict[str, Any] = {"type": "file", "path": path, "size": len(content), "oid": oid}
         if is_lfs(path, len(content)):
             entry["lfs"] = {"oid": oid, "size": len(content), "pointerSize": 134}
-        found.append(entry)
+        listed.append(entry)
     folders = {parent.as_posix() for path in files for parent in PurePosixPath(path).parents} - {"."}
-    return found + [{"type": "directory", "path": path, "size": 0, "oid": etag("", path.encode())} for path in folders]
+    return listed + [{"type": "directory", "path": path, "size": 0, "oid": etag("", path.encode())} for path in folders]

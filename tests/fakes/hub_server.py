@@ -1,7 +1,7 @@
-"""A small Hub on loopback, over HTTP: the real `huggingface_hub` and `datasets` clients talk to it, unpatched.
+"""A fake Hub on loopback for the real `huggingface_hub` and `datasets` clients.
 
-It speaks the part of the Hub's protocol that reading, writing, Spaces and jobs need. A route is one line of `ROUTES`;
-what should go wrong is a `Fault` in `HubServer.faults`.
+It implements the parts of the Hub's HTTP API that reading, writing, Spaces and jobs need. Routes are listed in
+`ROUTES`, simulated faults in `HubServer.faults`.
 """
 
 import json
@@ -25,15 +25,15 @@ class HubServer(LoopbackServer):
     """The server; use it as a context manager, and point `HF_ENDPOINT` to `url`.
 
     Attributes:
-        repositories: What it serves, by id (`namespace/name`, `datasets/namespace/name` or `spaces/namespace/name`).
+        repositories: Repositories by id (`namespace/name`, `datasets/namespace/name` or `spaces/namespace/name`).
         objects: Uploaded LFS objects, by SHA-256.
-        jobs: Jobs that were asked for.
-        tokens: Tokens that may read and write; any unknown one is answered with 401.
-        readers: Tokens that may only read.
-        faults: What goes wrong.
-        requests: How often each `METHOD path` was asked for.
-        authorized: How often each was asked for with a token.
-        sent: Bytes of content sent, by `id/file`.
+        jobs: Submitted jobs.
+        tokens: Tokens with read and write access; unknown tokens get 401.
+        readers: Tokens with read access.
+        faults: Simulated faults.
+        requests: Number of requests by `METHOD path`.
+        authorized: Number of requests with a token, by `METHOD path`.
+        sent: Bytes sent, by `id/file`.
     """
 
     def __init__(self, tokens: Iterable[str] = (), readers: Iterable[str] = ()) -> None:
@@ -53,29 +53,29 @@ class HubServer(LoopbackServer):
 
     @property
     def url(self) -> str:
-        """Address to set `HF_ENDPOINT` to."""
+        """Value of `HF_ENDPOINT`."""
         return f"http://127.0.0.1:{self._http.server_port}"
 
     def add(self, repo_id: str, files: Files, **options: Any) -> Repository:
-        """Serve these files as a repository with one commit, on `main`."""
+        """Add a repository with these files in one commit on `main`."""
         repository = Repository(**options)
         repository.commit(files, message="initial commit")
         self.repositories[repo_id] = repository
         return repository
 
     def fail(self, request: str, **how: Any) -> None:
-        """Let the next requests of a kind fail, as `Fault` describes."""
+        """Add a `Fault` for the next matching requests."""
         self.faults.append(Fault(request, **how))
 
     def clear(self) -> None:
-        """Forget everything but the tokens."""
+        """Remove everything except the tokens."""
         counters = (self.requests, self.authorized, self.sent)
-        for held in (self.repositories, self.objects, self.jobs, self.faults, *counters):
-            held.clear()
+        for collection in (self.repositories, self.objects, self.jobs, self.faults, *counters):
+            collection.clear()
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers one request."""
+    """Handler of one request."""
 
     protocol_version = "HTTP/1.1"
     cut: int | None = None
@@ -91,10 +91,10 @@ class Handler(BaseHTTPRequestHandler):
         return {name: values[-1] for name, values in parse_qs(urlsplit(self.path).query).items()}
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Keep the test's output clean."""
+        """Print nothing."""
 
     def answer(self, content: bytes = b"", status: int = 200, file: str = "", **headers: str) -> None:
-        """Send a response; `file` is the name that its bytes are counted under."""
+        """Send a response; its bytes are counted as `file`."""
         self.send_response(status)
         for name, value in {"Content_Length": str(len(content)), **headers}.items():
             self.send_header(name.replace("_", "-"), value)
@@ -115,9 +115,9 @@ class Handler(BaseHTTPRequestHandler):
         request = f"{self.command} {path}"
         with self.hub.lock:
             self.hub.requests[request] += 1
-            if self.given_token:
+            if self.token:
                 self.hub.authorized[request] += 1
-            fault = next((fault for fault in self.hub.faults if fault.strikes(request)), None)
+            fault = next((fault for fault in self.hub.faults if fault.matches(request)), None)
         size = int(self.headers.get("Content-Length") or 0)
         self.cut = fault.cut if fault else None
         if fault:
@@ -131,12 +131,12 @@ class Handler(BaseHTTPRequestHandler):
         self.body = self.rfile.read(size)
         try:
             if fault and fault.status is not None:
-                raise RefusedError(fault.status, message="a fault that a test asked for", **fault.headers)
+                raise RefusedError(fault.status, message="simulated fault", **fault.headers)
             self.route(path)
         except RefusedError as refused:
-            # An error as the Hub sends it: what went wrong stands in two headers.
-            said = {"X_Error_Code": refused.code, "X_Error_Message": refused.message}
-            self.answer(b"{}", refused.status, **said, **refused.headers)
+            # As on the Hub, headers contain the error code and message.
+            error = {"X_Error_Code": refused.code, "X_Error_Message": refused.message}
+            self.answer(b"{}", refused.status, **error, **refused.headers)
 
     def route(self, path: str) -> None:
         for methods, pattern, handler in ROUTES:
@@ -149,7 +149,7 @@ class Handler(BaseHTTPRequestHandler):
                         self.require_writer()
                     handler(self, repository, values)
                 else:
-                    if handler is not hub_writes.put_object:  # its address is the permission
+                    if handler is not hub_writes.put_object:  # the address contains a capability
                         self.require_writer()
                     handler(self, values)
                 return
@@ -158,54 +158,54 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = handle_request  # noqa: N815
 
     @property
-    def given_token(self) -> str:
+    def token(self) -> str:
         return (self.headers.get("Authorization") or "").removeprefix("Bearer ")
 
     def require_writer(self) -> None:
-        """Refuse whom the token does not allow to write."""
-        if not self.given_token or self.given_token not in (*self.hub.tokens, *self.hub.readers):
+        """Raise `RefusedError` if the token has no write access."""
+        if not self.token or self.token not in (*self.hub.tokens, *self.hub.readers):
             raise RefusedError(401, message="Invalid username or password.")
-        if self.given_token in self.hub.readers and self.command != "GET":
+        if self.token in self.hub.readers and self.command != "GET":
             raise RefusedError(403, message="You don't have the rights to write with this token")
 
     def readable(self, repo_id: str) -> Repository:
-        """Return the repository, or refuse."""
+        """Return the repository; raise `RefusedError` if it is missing or not readable."""
         repository = self.hub.repositories.get(repo_id)
-        if self.given_token and self.given_token not in (*self.hub.tokens, *self.hub.readers):
+        if self.token and self.token not in (*self.hub.tokens, *self.hub.readers):
             raise RefusedError(401, message="Invalid credentials in Authorization header")
-        if repository is None or (repository.private and not self.given_token):
-            raise RefusedError(404 if self.given_token else 401, "RepoNotFound", "Repository not found")
+        if repository is None or (repository.private and not self.token):
+            raise RefusedError(404 if self.token else 401, "RepoNotFound", "Repository not found")
         return repository
 
 
 def info(handler: Handler, repository: Repository, values: Values) -> None:
     sha = repository.resolve(values.get("revision") or "main")
     siblings = [{"rfilename": path, "size": len(content)} for path, content in repository.files(sha).items()]
-    about = {"id": values["id"], "sha": sha, "private": repository.private, "siblings": siblings}
-    handler.answer_json({**about, "tags": [], "downloads": 0, "likes": 0, "sdk": repository.sdk})
+    fields = {"id": values["id"], "sha": sha, "private": repository.private, "siblings": siblings}
+    handler.answer_json({**fields, "tags": [], "downloads": 0, "likes": 0, "sdk": repository.sdk})
 
 
 def tree(handler: Handler, repository: Repository, values: Values) -> None:
-    found = entries(repository.files(values["revision"]))
-    inside = f"{values['folder']}/" if values["folder"] else ""
-    deep = handler.query.get("recursive", "").lower() == "true"
-    below = [(entry["path"].removeprefix(inside), entry) for entry in found if entry["path"].startswith(inside)]
-    handler.answer_json([entry for path, entry in below if deep or "/" not in path])
+    all_entries = entries(repository.files(values["revision"]))
+    prefix = f"{values['folder']}/" if values["folder"] else ""
+    recursive = handler.query.get("recursive", "").lower() == "true"
+    inside = [(entry["path"].removeprefix(prefix), entry) for entry in all_entries if entry["path"].startswith(prefix)]
+    handler.answer_json([entry for path, entry in inside if recursive or "/" not in path])
 
 
 def paths_info(handler: Handler, repository: Repository, values: Values) -> None:
-    asked = parse_qs(handler.body.decode()).get("paths", [])
-    handler.answer_json([entry for entry in entries(repository.files(values["revision"])) if entry["path"] in asked])
+    paths = parse_qs(handler.body.decode()).get("paths", [])
+    handler.answer_json([entry for entry in entries(repository.files(values["revision"])) if entry["path"] in paths])
 
 
 def refs(handler: Handler, repository: Repository, values: Values) -> None:
-    named = [(name, sha) for name, sha in repository.refs.items() if not name.startswith("refs/")]
-    branches = [{"name": name, "ref": f"refs/heads/{name}", "targetCommit": sha} for name, sha in named]
+    heads = [(name, sha) for name, sha in repository.refs.items() if not name.startswith("refs/")]
+    branches = [{"name": name, "ref": f"refs/heads/{name}", "targetCommit": sha} for name, sha in heads]
     handler.answer_json({"branches": branches, "tags": [], "converts": []})
 
 
 def commits(handler: Handler, repository: Repository, values: Values) -> None:
-    shown = [
+    history = [
         {
             "id": sha,
             "title": repository.commits[sha].message,
@@ -215,7 +215,7 @@ def commits(handler: Handler, repository: Repository, values: Values) -> None:
         }
         for sha in repository.history(values["revision"])
     ]
-    handler.answer_json(shown)
+    handler.answer_json(history)
 
 
 def resolve(handler: Handler, repository: Repository, values: Values) -> None:
@@ -227,9 +227,9 @@ def resolve(handler: Handler, repository: Repository, values: Values) -> None:
         raise RefusedError(404, "EntryNotFound")
     headers = {"X_Repo_Commit": sha, "ETag": f'"{etag(values["file"], content)}"', "Accept_Ranges": "bytes"}
     name, size, status = f"{values['id']}/{values['file']}", len(content), 200
-    asked = re.fullmatch(r"bytes=(\d+)-(\d*)", handler.headers.get("Range") or "")
-    if asked:
-        start, end = int(asked[1]), min(int(asked[2] or size - 1), size - 1)
+    byte_range = re.fullmatch(r"bytes=(\d+)-(\d*)", handler.headers.get("Range") or "")
+    if byte_range:
+        start, end = int(byte_range[1]), min(int(byte_range[2] or size - 1), size - 1)
         content, status = content[start : end + 1], 206
         headers["Content_Range"] = f"bytes {start}-{end}/{size}"
     handler.answer(content, status, name, **headers)

@@ -1,4 +1,4 @@
-"""What the Hub on loopback does where a request changes something."""
+"""Routes of the fake Hub that change something."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Values = Mapping[str, str]
 LICENSES = {"apache-2.0", "mit", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "other"}
-"""Of the Hub's list, those that could occur here."""
+"""Licenses on the Hub's list that the tests use."""
 
 
 def whoami(handler: "Handler", values: Values) -> None:
@@ -22,12 +22,12 @@ def whoami(handler: "Handler", values: Values) -> None:
 
 
 def validate_yaml(handler: "Handler", values: Values) -> None:
-    """Check a card's front matter, as far as the Hub refuses one."""
-    asked = json.loads(handler.body)
-    parts = asked["content"].split("---\n", 2)
+    """Validate a card's front matter as the Hub does."""
+    payload = json.loads(handler.body)
+    parts = payload["content"].split("---\n", 2)
     errors = []
     try:
-        front = yaml.safe_load(parts[1]) if asked["content"].startswith("---\n") and len(parts) == 3 else {}
+        front = yaml.safe_load(parts[1]) if payload["content"].startswith("---\n") and len(parts) == 3 else {}
     except yaml.YAMLError as error:
         front, errors = {}, [str(error).replace("\n", " ")]
     if isinstance(front, dict):
@@ -36,23 +36,23 @@ def validate_yaml(handler: "Handler", values: Values) -> None:
         for entry in front.get("model-index") or []:
             if not entry.get("name") or not all(result.get("metrics") for result in entry.get("results", [{}])):
                 errors.append('"model-index" needs a name, and metrics in each result')
-        if asked["repoType"] == "space" and front.get("sdk") not in ("gradio", "docker", "static"):
+        if payload["repoType"] == "space" and front.get("sdk") not in ("gradio", "docker", "static"):
             errors.append('"sdk" is required')
     else:
         errors.append("front matter must be an object")
-    said = {"errors": [{"message": error} for error in errors], "warnings": []}
-    handler.answer_json(said, 400 if errors else 200)
+    report = {"errors": [{"message": error} for error in errors], "warnings": []}
+    handler.answer_json(report, 400 if errors else 200)
 
 
-def _full_id(asked: Mapping[str, Any]) -> str:
-    kind = asked.get("type") or "model"
-    name = f"{asked.get('organization') or 'you'}/{asked['name']}"
+def _full_id(payload: Mapping[str, Any]) -> str:
+    kind = payload.get("type") or "model"
+    name = f"{payload.get('organization') or 'you'}/{payload['name']}"
     return name if kind == "model" else f"{kind}s/{name}"
 
 
 def create(handler: "Handler", values: Values) -> None:
-    asked = json.loads(handler.body)
-    repo_id = _full_id(asked)
+    payload = json.loads(handler.body)
+    repo_id = _full_id(payload)
     if repo_id.split("/")[-2] not in ("you", "team"):
         raise RefusedError(403, message="You don't have the rights to create a repository in this namespace")
     address = {"url": f"{handler.hub.url}/{repo_id}"}
@@ -60,8 +60,8 @@ def create(handler: "Handler", values: Values) -> None:
         if repo_id in handler.hub.repositories:
             handler.answer_json(address, 409)
             return
-        private = asked.get("visibility") == "private" or bool(asked.get("private"))
-        handler.hub.add(repo_id, {".gitattributes": b"*.onnx filter=lfs\n"}, private=private, sdk=asked.get("sdk"))
+        private = payload.get("visibility") == "private" or bool(payload.get("private"))
+        handler.hub.add(repo_id, {".gitattributes": b"*.onnx filter=lfs\n"}, private=private, sdk=payload.get("sdk"))
     handler.answer_json(address)
 
 
@@ -72,11 +72,11 @@ def delete(handler: "Handler", values: Values) -> None:
 
 
 def run_job(handler: "Handler", values: Values) -> None:
-    """Note the job; nothing runs it here."""
-    asked = json.loads(handler.body)
-    handler.hub.jobs.append(asked)
+    """Record the job without running it."""
+    payload = json.loads(handler.body)
+    handler.hub.jobs.append(payload)
     answer = {"id": f"job{len(handler.hub.jobs)}", "owner": {"id": "1", "name": values["namespace"], "type": "user"}}
-    handler.answer_json({**answer, **asked, "secrets": None, "status": {"stage": "RUNNING", "message": None}})
+    handler.answer_json({**answer, **payload, "secrets": None, "status": {"stage": "RUNNING", "message": None}})
 
 
 def put_object(handler: "Handler", values: Values) -> None:
@@ -88,22 +88,22 @@ def put_object(handler: "Handler", values: Values) -> None:
 
 def batch(handler: "Handler", repository: Repository, values: Values) -> None:
     objects = []
-    for asked in json.loads(handler.body)["objects"]:
-        entry: dict[str, Any] = {"oid": asked["oid"], "size": asked["size"]}
-        if asked["oid"] not in handler.hub.objects:
-            entry["actions"] = {"upload": {"href": f"{handler.hub.url}/lfs/{asked['oid']}"}}
+    for payload in json.loads(handler.body)["objects"]:
+        entry: dict[str, Any] = {"oid": payload["oid"], "size": payload["size"]}
+        if payload["oid"] not in handler.hub.objects:
+            entry["actions"] = {"upload": {"href": f"{handler.hub.url}/lfs/{payload['oid']}"}}
         objects.append(entry)
     handler.answer_json({"transfer": "basic", "objects": objects})
 
 
 def preupload(handler: "Handler", repository: Repository, values: Values) -> None:
-    held = repository.files(values["revision"])
+    current_files = repository.files(values["revision"])
     answers = []
     for file in json.loads(handler.body)["files"]:
         path = file["path"]
         answer = {"path": path, "uploadMode": "lfs" if is_lfs(path, file["size"]) else "regular", "shouldIgnore": False}
-        if path in held:
-            answer["oid"] = etag(path, held[path])
+        if path in current_files:
+            answer["oid"] = etag(path, current_files[path])
         answers.append(answer)
     handler.answer_json({"files": answers})
 
@@ -128,9 +128,9 @@ def branch(handler: "Handler", repository: Repository, values: Values) -> None:
 
 def variables(handler: "Handler", repository: Repository, values: Values) -> None:
     """List, set or delete a Space's variables."""
-    asked = json.loads(handler.body or b"{}")
+    payload = json.loads(handler.body or b"{}")
     if handler.command == "POST":
-        repository.variables[asked["key"]] = asked["value"]
+        repository.variables[payload["key"]] = payload["value"]
     elif handler.command == "DELETE":
-        del repository.variables[asked["key"]]
+        del repository.variables[payload["key"]]
     handler.answer_json({key: {"key": key, "value": value} for key, value in repository.variables.items()})

@@ -1,4 +1,4 @@
-"""The Hub that all tests of one run share, and Python processes that see it; imported before any client of the Hub."""
+"""The fake Hub shared by all tests, and processes that use it; must be imported before any client of the Hub."""
 
 import atexit
 import os
@@ -11,18 +11,18 @@ from pathlib import Path
 from tests.fakes.hub_server import HubServer
 
 TOKEN = "hf_theTokenThatNobodyMaySee"
-"""May write; the tests look for it in everything that is printed and written."""
+"""Token with write access; the tests check that it is never printed or written."""
 READER = "hf_aTokenThatMayOnlyRead"
 HUB = HubServer(tokens=[TOKEN], readers=[READER])
 HOME = tempfile.mkdtemp(prefix="evenmood-tests-")
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 REAL_TOKEN = os.environ.get("HF_TOKEN")
-"""For the tests that are asked to visit the real Hub."""
+"""Token for tests against the real Hub."""
 for name in [name for name in os.environ if name.startswith(("HF_", "HUGGING"))]:
     del os.environ[name]
 if "huggingface_hub" in sys.modules:
-    raise RuntimeError("the Hub's client was imported before its settings were made")
-# It reads these when it is imported: no test can reach the real Hub, or a login of this machine's.
+    raise RuntimeError("huggingface_hub was imported before its settings were made; import tests.fakes.local_hub first")
+# The client reads these when it is imported, so no test reaches the real Hub or uses a stored login.
 HUB_ENVIRONMENT = {
     "HF_ENDPOINT": HUB.url,
     "HF_HOME": HOME,
@@ -38,7 +38,7 @@ atexit.register(HUB.__exit__, None, None, None)
 
 
 def run_module(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run `python -m …`; whatever comes of it, no token may be seen."""
+    """Run `python -m …`, and check that no token is printed."""
     done = subprocess.run(
         [sys.executable, "-m", *map(str, arguments)],
         capture_output=True,

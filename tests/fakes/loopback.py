@@ -1,4 +1,4 @@
-"""A server on loopback that runs in a thread of its own within a `with` block."""
+"""Base class of servers on loopback, which run in a thread within a `with` block."""
 
 from http.server import HTTPServer
 from threading import Thread

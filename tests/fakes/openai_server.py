@@ -1,4 +1,4 @@
-"""A small OpenAI-compatible endpoint on loopback: the real `openai` client gets the same answer to the same request."""
+"""Fake OpenAI-compatible server on loopback, with deterministic answers, for the real `openai` client."""
 
 import json
 import random
@@ -17,23 +17,23 @@ Fault = Callable[["Handler"], bool]
 Writer = Callable[[str, int, random.Random], list[str]]
 
 
-def nonsense(prompt: str, count: int, draw: random.Random) -> list[str]:
-    """Words without a sense, and a first text that names its label: some models never stop naming it."""
+def nonsense(prompt: str, count: int, rng: random.Random) -> list[str]:
+    """Texts of random words; the first one names its label, as some models often do."""
     label = next(name for name in LABELS if f"express {name}" in prompt)
-    written = [" ".join(draw.sample(WORDS, 8)) for _ in range(count)]
-    return [f"I feel {label} and nothing else {' '.join(draw.sample(WORDS, 3))}", *written[1:]]
+    texts = [" ".join(rng.sample(WORDS, 8)) for _ in range(count)]
+    return [f"I feel {label} and nothing else {' '.join(rng.sample(WORDS, 3))}", *texts[1:]]
 
 
 class OpenAIServer(LoopbackServer):
     """The server; use it as a context manager.
 
     Attributes:
-        asked: Prompts of the requests that were answered, in order.
-        seen: Requests that came in.
-        completion_tokens: What each answer is said to have taken.
+        asked: Prompts of the answered requests, in order.
+        seen: Number of requests.
+        completion_tokens: Completion tokens reported with each answer.
         batches: The Batch API.
-        write: Makes up texts: it gets the prompt, how many are asked for, and a draw of its own.
-        fault: Called with each request's handler; True if it has dealt with it.
+        write: Function that writes texts, from the prompt, their number and a random generator.
+        fault: Function called with the handler of each request; True if it has answered the request.
     """
 
     def __init__(self) -> None:
@@ -50,17 +50,17 @@ class OpenAIServer(LoopbackServer):
         self._thread = Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
 
     def answered(self, asked: dict[str, Any], chat: bool) -> dict[str, Any]:
-        """The body of an answer, with as many made-up texts as the prompt asks for."""
+        """Body of an answer, with the number of texts that the prompt asks for."""
         prompt = asked["messages"][-1]["content"] if chat else asked["prompt"]
         with self.lock:
             self.asked.append(prompt)
-        wanted = re.search(r"Write (\d+)|^(\d+) \w+ comments", prompt, re.MULTILINE)
-        assert wanted
-        draw = random.Random(f"{prompt}{asked.get('seed')}")
-        return self.reply(chat, self.write(prompt, int(wanted[1] or wanted[2]), draw))
+        count = re.search(r"Write (\d+)|^(\d+) \w+ comments", prompt, re.MULTILINE)
+        assert count
+        rng = random.Random(f"{prompt}{asked.get('seed')}")
+        return self.reply(chat, self.write(prompt, int(count[1] or count[2]), rng))
 
     def reply(self, chat: bool, texts: list[str], reason: str = "stop") -> dict[str, Any]:
-        """The body of an answer."""
+        """Body of an answer with these texts."""
         content = json.dumps({"comments": texts}) if chat else "\n- ".join(["", *texts])[3:]
         choice: dict[str, Any] = {"index": 0, "finish_reason": reason, "logprobs": None}
         choice |= {"message": {"role": "assistant", "content": content}} if chat else {"text": content}
@@ -75,7 +75,7 @@ class OpenAIServer(LoopbackServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers one request."""
+    """Handler of one request."""
 
     protocol_version = "HTTP/1.1"
 
@@ -85,7 +85,7 @@ class Handler(BaseHTTPRequestHandler):
         return owner
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Keep the test's output clean."""
+        """Print nothing."""
 
     def answer(self, content: Any, status: int = 200, **headers: str) -> None:
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
@@ -100,7 +100,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.path.split("?")[0].endswith("/batches"):
             self.answer({"object": "list", "data": batches.listed(), "has_more": False})
         elif "/batches/" in self.path:
-            self.answer(batches.look(self.path.rsplit("/", 1)[1]))
+            self.answer(batches.poll(self.path.rsplit("/", 1)[1]))
         else:
             self.answer(batches.files[self.path.split("/")[-2]])
 

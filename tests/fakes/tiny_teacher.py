@@ -1,4 +1,4 @@
-"""Teachers small enough for a test: one with random weights, and one that has learned a few texts."""
+"""Tiny teachers for tests: one with random weights, and one trained on a few texts."""
 
 import string
 from collections.abc import Sequence
@@ -21,14 +21,14 @@ WORDS = (
     "##ish",
     "!",
     *LETTERS,
-    *(f"##{one}" for one in LETTERS),
+    *(f"##{letter}" for letter in LETTERS),
 )
 
 
 def write_encoder(
     folder: Path, labels: Sequence[str], words: Sequence[str] = WORDS, size: int = 16, spread: float = 0.5
 ) -> Path:
-    """Save a small encoder with random weights, its tokenizer and its labels, as transformers does."""
+    """Save a small transformers encoder with random weights, and its tokenizer."""
     import torch
     import transformers
 
@@ -53,7 +53,7 @@ def write_encoder(
 
 
 def train_teacher(folder: Path, texts: Sequence[str], labels: Sequence[int], steps: int = 150) -> Path:
-    """Fine-tune a small encoder until it knows the texts, a label each."""
+    """Train a small encoder on texts with one label each, and save it."""
     import torch
     import transformers
 
@@ -64,7 +64,7 @@ def train_teacher(folder: Path, texts: Sequence[str], labels: Sequence[int], ste
     tokenizer = transformers.BertTokenizerFast.from_pretrained(folder)
     batch = tokenizer(list(texts), padding=True, return_tensors="pt")
     truth = torch.nn.functional.one_hot(torch.tensor(labels), len(LABELS)).float()
-    weight = torch.full((len(LABELS),), 5.0)  # one label in 28 is right: without it none is ever sure
+    weight = torch.full((len(LABELS),), 5.0)  # compensates for one positive label in 28
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
     for _ in range(steps):
         loss = torch.nn.functional.binary_cross_entropy_with_logits(network(**batch).logits, truth, pos_weight=weight)

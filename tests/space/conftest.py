@@ -1,4 +1,4 @@
-"""A browser, and a page in it, for the tests of the demo."""
+"""Browser fixtures for the tests of the demo."""
 
 from collections.abc import Iterator
 

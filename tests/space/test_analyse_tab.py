@@ -1,4 +1,4 @@
-"""The tab Analyze in a browser: answers, words, passages, links, feedback."""
+"""Tab Analyze in a browser: answers, words, passages, links, feedback."""
 
 import json
 import re
@@ -17,7 +17,7 @@ pytestmark = [
 ]
 
 
-def test_the_answer_is_the_models(demo: str, page: Page, model: EmotionClassifier) -> None:
+def test_the_answer_matches_the_model(demo: str, page: Page, model: EmotionClassifier) -> None:
     ask(page, demo, SENTENCE)
     names = [name.split("\n")[0] for name in page.locator("#result .given .name").all_inner_texts()]
     assert names == model.predict(SENTENCE).labels
@@ -29,17 +29,17 @@ def test_the_answer_is_the_models(demo: str, page: Page, model: EmotionClassifie
     chips = page.locator("#result .sentence .chip").all_inner_texts()
     assert [chip.split()[-2:] for chip in chips] == [[s.label, f"{s.probability:.0%}"] for s in (first, second)]
     assert page.locator("#words mark").all_inner_texts() == [word.text for word in model.explain(SENTENCE)]
-    page.get_by_text("How good is it at this?").click()
+    page.get_by_text("How reliable is this answer?").click()
     texts = model.info.metrics["test"]["per_label"][first.label]["support"]
     assert f"Measured on {texts} test texts" in page.locator("#result .quality").inner_text()
     for group in page.locator("#all-labels .group").all():
         values = [int(value.rstrip("%")) for value in group.locator(".value").all_inner_texts()]
         assert values == sorted(values, reverse=True)
     page.get_by_label("effect on one label").check()
-    expect(page.locator("#words .note")).to_contain_text(f"speaks for {first.label}")
+    expect(page.locator("#words .note")).to_contain_text(f"the word supports {first.label}")
     page.get_by_label("Label", exact=True).click()
     page.get_by_role("option", name=second.label).click()
-    expect(page.locator("#words .note")).to_contain_text(f"speaks for {second.label}")
+    expect(page.locator("#words .note")).to_contain_text(f"the word supports {second.label}")
     expected = model.leave_one_out(SENTENCE, second.label)[-1].weight
     change = f"{'falls' if expected >= 0 else 'rises'} by {abs(expected):.3f}"
     assert change in str(page.locator("#words mark").last.get_attribute("title"))
@@ -50,7 +50,7 @@ def test_live(demo: str, page: Page) -> None:
     page.wait_for_selector("#analyse")
     page.locator("#text textarea").fill("I hate")
     page.wait_for_timeout(1200)
-    assert "confusion" in page.locator("#result .sentence").inner_text()  # the sample's answer
+    assert "confusion" in page.locator("#result .sentence").inner_text()  # the answer to the sample
     page.get_by_label("Analyze while typing").check()
     page.locator("#text textarea").press_sequentially(" this")
     expect(page.locator("#words")).to_contain_text("I hate this")
@@ -60,29 +60,29 @@ def test_live(demo: str, page: Page) -> None:
 def test_a_link_restores_text_and_model(demo: str, page: Page) -> None:
     ask(page, demo, "Thank you & <b>good night</b> #1 ü")
     choose_model(page, "average")
-    chosen = page.locator("#model input").input_value()
+    model_name = page.locator("#model input").input_value()
     page.get_by_text("Use this answer in a program").click()
     page.locator("#share").click()
     box = page.get_by_label("Link to this text and model")
     expect(box).to_have_value(re.compile("#text="))
     link = box.input_value()
-    assert "#" not in page.url  # the text is in the box alone, not in the address bar
+    assert "#" not in page.url  # the text is only in the box, not in the address bar
     expect(page.locator("#as-json")).to_contain_text('"labels"')
     expect(page.locator("#as-python")).to_contain_text("EmotionClassifier.from_pretrained('./average")
     assert link.startswith(demo)
     other = page.context.new_page()
-    asked: list[str] = []
-    other.on("request", lambda request: asked.append(request.url))
+    requested: list[str] = []
+    other.on("request", lambda request: requested.append(request.url))
     other.goto(link)
-    expect(other.locator("#words")).to_contain_text("has no attention")
+    expect(other.locator("#words")).to_contain_text("cannot show how important each word is")
     assert other.locator("#text textarea").input_value() == "Thank you & <b>good night</b> #1 ü"
-    expect(other.locator("#model input")).to_have_value(chosen)
-    assert other.url.split("?")[0].rstrip("/") == demo  # nor is it left in the history
-    assert not [url for url in asked if "good" in url.split("#")[0]]
+    expect(other.locator("#model input")).to_have_value(model_name)
+    assert other.url.split("?")[0].rstrip("/") == demo  # the text is not in the history either
+    assert not [url for url in requested if "good" in url.split("#")[0]]
     broken = page.context.new_page()
     broken.goto(f"{demo}/#text=Hello+there&model=./gone")
-    broken.wait_for_selector("text=choose one of the list")
-    expect(broken.locator("#text textarea")).to_have_value("Hello there")  # what failed has lost nothing
+    broken.wait_for_selector("text=choose one from the list")
+    expect(broken.locator("#text textarea")).to_have_value("Hello there")  # the text stays after an error
 
 
 def test_empty_text_examples_and_a_very_long_text(demo: str, page: Page) -> None:
@@ -90,24 +90,24 @@ def test_empty_text_examples_and_a_very_long_text(demo: str, page: Page) -> None
     page.wait_for_selector("#analyse")
     page.locator("#text textarea").fill("")
     page.locator("#analyse").click()
-    page.wait_for_selector("text=Write something, or choose an example.")
+    page.wait_for_selector("text=Enter a text or choose an example.")
     page.get_by_text("I miss my grandmother").click()
     expect(page.locator("#text textarea")).to_have_value("I miss my grandmother every single day.")
     page.wait_for_selector("#result .given")
     expect(page.locator("#spoken")).to_contain_text("sadness")
     page.locator("#text textarea").fill("word " * 5000)
     page.locator("#analyse").click()
-    page.wait_for_selector("text=Only the first 19,999 characters were read; the last 5,001 were not")
+    page.wait_for_selector("text=Only the first 19,999 characters were read. The last 5,001 were not")
     page.locator("#text textarea").fill("")
     page.locator("#analyse").click()
-    page.wait_for_selector("text=Write something, or choose an example.")
+    page.wait_for_selector("text=Enter a text or choose an example.")
     for answer in ("#why", "#all-labels", "#use", "#feedback"):
-        expect(page.locator(answer)).not_to_be_visible()  # nothing without an answer
+        expect(page.locator(answer)).not_to_be_visible()  # hidden without an answer
     page.locator("#text textarea").fill("word " * 50)
     page.locator("#analyse").click()
     page.locator("#text textarea").fill("— (.)")
     page.locator("#analyse").click()
-    page.wait_for_selector("text=No words to read here")
+    page.wait_for_selector("text=There are no words in this text")
 
 
 def test_feedback_needs_consent_each_time(
@@ -116,49 +116,49 @@ def test_feedback_needs_consent_each_time(
     (file,) = (tmp_path_factory.getbasetemp() / "feedback").glob("*.jsonl")
     before = file.read_text().splitlines()
     ask(page, demo, "Thank you for this lovely day")
-    page.get_by_text("Was this right?").click()
-    page.get_by_role("button", name="It is right").click()
-    page.wait_for_selector("text=Nothing was stored: tick the box that you agree first.")
+    page.get_by_text("Is this right?").click()
+    page.get_by_role("button", name="Yes, it is right").click()
+    page.wait_for_selector("text=Nothing was saved. Please tick the box to agree first.")
     page.get_by_label("I agree").check()
     page.get_by_role("button", name="Send these labels").click()
-    page.wait_for_selector("text=Nothing was stored: choose at least one label.")
+    page.wait_for_selector("text=Nothing was saved. Please choose at least one label.")
     assert file.read_text().splitlines() == before
     page.locator("#text textarea").fill("I hate it")
-    page.get_by_role("button", name="It is right").click()
-    page.wait_for_selector("text=Nothing was stored: write a text and analyse it first.")
+    page.get_by_role("button", name="Yes, it is right").click()
+    page.wait_for_selector("text=Nothing was saved. Please analyze a text first.")
     page.locator("#text textarea").fill("Thank you for this lovely day")
     assert file.read_text().splitlines() == before
-    page.get_by_role("button", name="It is right").click()
-    page.wait_for_selector("text=Thank you: stored.")
+    page.get_by_role("button", name="Yes, it is right").click()
+    page.wait_for_selector("text=Thank you! Your feedback was saved.")
     expect(page.get_by_label("I agree")).not_to_be_checked()
-    page.get_by_role("button", name="It is wrong").click()
-    page.wait_for_selector("text=Nothing was stored: tick the box that you agree first.")
+    page.get_by_role("button", name="No, it is wrong").click()
+    page.wait_for_selector("text=Nothing was saved. Please tick the box to agree first.")
     (row,) = (json.loads(line) for line in file.read_text().splitlines()[len(before) :])
     assert row["text"] == "Thank you for this lovely day"
     assert [LABELS[number] for number in row["labels"]] == sorted(model.predict(row["text"]).labels, key=LABELS.index)
     assert row["feedback"]["verdict"] == "agree"
 
 
-def test_it_opens_answered(demo: str, browser: Browser, model: EmotionClassifier) -> None:
-    """The answer comes with the page: no request asks for it."""
-    asked: list[Request] = []
+def test_the_page_opens_with_an_answer(demo: str, browser: Browser, model: EmotionClassifier) -> None:
+    """The page contains the answer to the sample, without a request."""
+    requests: list[Request] = []
     for language, words in (("en-US", "Most likely"), ("es-ES", "Lo más probable"), ("zh-CN", "最可能")):
         context = browser.new_context(locale=language)
         page = context.new_page()
-        asked.clear()
-        page.on("request", lambda one: asked.append(one))
+        requests.clear()
+        page.on("request", lambda request: requests.append(request))
         page.goto(demo)
         expect(page.locator("#result .sentence")).to_contain_text(words)
         for score in model.predict(SENTENCE).scores:
             expect(page.locator("#result .sentence")).to_contain_text(f"{score.probability:.0%}")
         expect(page.locator("#words mark")).to_have_count(len(model.explain(SENTENCE)))
-        assert [one.url for one in asked if one.method == "POST" and "queue/join" in one.url] == []
+        assert [item.url for item in requests if item.method == "POST" and "queue/join" in item.url] == []
         open_tab(page, 1)
         expect(page.locator("#compare-table table").first).to_be_visible()
         context.close()
 
 
-def test_the_switch_answers_with_the_other_model(demo: str, page: Page) -> None:
+def test_the_switch_selects_the_other_model(demo: str, page: Page) -> None:
     accurate = EmotionClassifier.from_pretrained("accurate")
     page.goto(demo)
     page.wait_for_selector("#result .sentence")
@@ -173,7 +173,7 @@ def test_the_switch_answers_with_the_other_model(demo: str, page: Page) -> None:
     expect(page.locator("#long-table tbody tr").first).to_contain_text(f"{accurate.predict_proba([text]).max():.2f}")
 
 
-def test_a_long_text_is_marked_by_passages(demo: str, page: Page, model: EmotionClassifier) -> None:
+def test_a_long_text_is_explained_by_passages(demo: str, page: Page, model: EmotionClassifier) -> None:
     page.goto(demo)
     page.wait_for_selector("#result .sentence")
     page.locator("#text textarea").fill(LETTER)
@@ -190,19 +190,19 @@ def test_a_long_text_is_marked_by_passages(demo: str, page: Page, model: Emotion
     expect(mark).to_be_in_viewport()
 
 
-def test_a_text_about_self_harm_gets_a_quiet_answer(demo: str, browser: Browser) -> None:
+def test_a_text_about_self_harm_gets_a_helpline(demo: str, browser: Browser) -> None:
     context = browser.new_context(locale="es-ES")
     page = context.new_page()
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    requested: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
     page.goto(demo)
     page.wait_for_selector("#result .sentence")
     page.locator("#text textarea").fill("Thank you all, you were lovely, but I want to kill myself")
     page.locator("#analyse").click()
-    expect(page.locator("#result .support")).to_contain_text("no tienes que afrontarlo en soledad")
+    expect(page.locator("#result .support")).to_contain_text("no tienes que afrontarlo a solas")
     assert page.locator("#result .support a").get_attribute("href") == "https://findahelpline.com"
     assert page.locator("#result .chip").count() == 0
     assert page.locator("#result .quiet").count() > 0
     assert not re.search("[\U0001f300-\U0001faff]", page.locator("#result").inner_text())
-    assert all(url.startswith((demo, "data:", "blob:")) for url in asked)
+    assert all(url.startswith((demo, "data:", "blob:")) for url in requested)
     context.close()

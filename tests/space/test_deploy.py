@@ -1,4 +1,4 @@
-"""Deploying the Space: its folder on the Hub on loopback, and that it comes up where only its requirements are."""
+"""Deploying the Space to a Hub on loopback, and running it with only its requirements."""
 
 import shutil
 from collections.abc import Iterator
@@ -60,24 +60,24 @@ def test_the_folder_is_uploaded_in_one_commit(with_model: HubServer) -> None:
     assert all("==" in line for line in requirements)
     assert {line.split("==")[0] for line in requirements} >= {"onnxruntime", "tokenizers", "numpy"}
     again = run_module("space.deploy", NAME, "--model", MODEL)
-    assert "nothing has changed" in again.stderr
+    assert "no changes since commit" in again.stderr
     assert len(space.history()) == 2
     assert with_model.requests[f"POST /api/spaces/{NAME}/variables"] == 1  # a change restarts the Space
 
 
 def test_back_to_the_bundled_model(with_model: HubServer) -> None:
     assert run_module("space.deploy", NAME, "--model", MODEL).returncode == 0
-    held = with_model.repositories[AT]
-    held.commit({**held.files(), "evenmood/old.py": b"", "mine.md": b"", "lib/mine.py": b""})
+    repository = with_model.repositories[AT]
+    repository.commit({**repository.files(), "evenmood/old.py": b"", "mine.md": b"", "lib/mine.py": b""})
     done = run_module("space.deploy", NAME)
     assert done.returncode == 0, done.stderr
-    assert held.variables == {}
-    assert b"preload_from_hub" not in held.files()["README.md"]
-    assert "evenmood/old.py" not in held.files()
-    assert {"mine.md", "lib/mine.py"} <= set(held.files())
+    assert repository.variables == {}
+    assert b"preload_from_hub" not in repository.files()["README.md"]
+    assert "evenmood/old.py" not in repository.files()
+    assert {"mine.md", "lib/mine.py"} <= set(repository.files())
 
 
-def test_wrong_calls(with_model: HubServer) -> None:
+def test_errors(with_model: HubServer) -> None:
     with_model.add("you/bert", {"config.json": b"{}"})
     with_model.repositories[MODEL].private = True
     for arguments, environment, expected in (
@@ -92,12 +92,12 @@ def test_wrong_calls(with_model: HubServer) -> None:
         assert expected in done.stderr
         assert AT not in with_model.repositories
     private = run_module("space.deploy", NAME, "--model", MODEL)
-    assert "give the Space a secret HF_TOKEN" in private.stderr
+    assert "add a secret HF_TOKEN with read access" in private.stderr
 
 
 @pytest.fixture(scope="module")
 def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
-    """The Space's folder, and the Python of an environment with what a Space installs for it."""
+    """The Space's folder, and the Python of an environment with its requirements."""
     folder = tmp_path_factory.mktemp("space") / "app"
     done = run_module("space.deploy", NAME, "--model", MODEL, "--out", folder)
     assert done.returncode == 0, done.stderr
@@ -110,7 +110,7 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path
     shutil.rmtree(environment)
 
 
-def test_it_comes_up_where_only_its_requirements_are(
+def test_the_space_runs_with_only_its_requirements(
     with_model: HubServer, space: tuple[Path, Path], tmp_path: Path, model: EmotionClassifier
 ) -> None:
     folder, python = space
@@ -125,6 +125,6 @@ def test_it_comes_up_where_only_its_requirements_are(
     assert answer["labels"][0] == "gratitude"
     expected = dict(zip(model.labels, map(float, model.predict_proba(TEXT)), strict=True))
     assert answer["probabilities"] == pytest.approx(expected)
-    assert "joy" not in answer["labels"]  # the threshold of the model on the Hub
+    assert "joy" not in answer["labels"]  # because of the Hub model's threshold
     assert set(with_model.sent) == {f"{MODEL}/{name}" for name in PREDICTING_FILES}
     assert set(files_of(folder)) == before

@@ -17,11 +17,11 @@ from benchmarks.demo import call
 from docs.screenshot import choose_model, open_tab, running_demo
 from evenmood import EmotionClassifier
 from evenmood.model.model_folder import INFO_FILE, PREDICTING_FILES
-from space.components.answer_view import answer_html, label_bars, quality, sentence
-from space.components.answers import answer, as_json
+from space.components.answer_view import answer_html, label_bars, quality, sentence_html
+from space.components.answers import analyze_text, as_json
 from space.components.passages import Passage
 from space.components.tables import comparison
-from space.components.texts import LANGUAGES, say
+from space.components.texts import LANGUAGES, translate
 from space.table import counts, scoring, sources
 from space.tabs import long_text
 from tests.conftest import DEFAULT_MODEL
@@ -29,12 +29,12 @@ from tests.conftest import DEFAULT_MODEL
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 SENTENCE = "Thank you so much!"
 PICTURES = os.environ.get("EVENMOOD_SCREENSHOTS")
-"""Folder to keep pictures in, for somebody to look at."""
+"""Optional folder for screenshots."""
 
 
 @pytest.fixture(scope="module")
 def strict_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundled model with thresholds that no probability reaches."""
+    """The bundled model with unreachable thresholds."""
     folder = tmp_path_factory.mktemp("strict")
     for name in PREDICTING_FILES:
         shutil.copyfile(DEFAULT_MODEL / name, folder / name)
@@ -50,7 +50,7 @@ def strict(strict_folder: Path) -> EmotionClassifier:
 
 @pytest.fixture(scope="module")
 def strict_demo(strict_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The demo on that model, beside the bundled one."""
+    """The demo with the strict and the bundled model."""
     trained = tmp_path_factory.mktemp("trained")
     (trained / "usual").mkdir()
     for name in PREDICTING_FILES:
@@ -61,43 +61,44 @@ def strict_demo(strict_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_chips_and_bars(strict: EmotionClassifier, model: EmotionClassifier, language: str) -> None:
-    below = say(language, "below_threshold")
-    found = answer(strict, SENTENCE)
-    words = sentence(language, found)
-    assert 'class="chip fallback positive"' in words
-    bars = label_bars(language, found, strict.thresholds)
+    below = translate(language, "below_threshold")
+    fallback = analyze_text(strict, SENTENCE)
+    assert 'class="chip fallback positive"' in sentence_html(language, fallback)
+    bars = label_bars(language, fallback, strict.thresholds)
     assert 'class="bar fallback"' in bars
     assert 'class="bar given' not in bars
     assert bars.count(below) >= 2  # on the page, and for screen readers
-    assert "1.00" in bars  # the threshold that it does not reach
-    usual = answer(model, SENTENCE)
-    shown = sentence(language, usual) + label_bars(language, usual, model.thresholds)
-    assert "fallback" not in shown
-    assert below not in shown
+    assert "1.00" in bars  # the threshold
+    usual = analyze_text(model, SENTENCE)
+    html = sentence_html(language, usual) + label_bars(language, usual, model.thresholds)
+    assert "fallback" not in html
+    assert below not in html
 
 
-def test_measured_precision_is_not_claimed(strict: EmotionClassifier, model: EmotionClassifier) -> None:
+def test_a_fallback_has_no_measured_precision(strict: EmotionClassifier, model: EmotionClassifier) -> None:
     per_label = model.info.metrics["test"]["per_label"]
-    assert "right" in quality("en", answer(model, SENTENCE), per_label)
-    assert "say nothing about this one" in quality("en", answer(strict, SENTENCE), per_label)
-    shown = answer_html("en", strict, answer(strict, SENTENCE), SENTENCE)
-    assert "No label reaches its threshold; the most probable one is gratitude" in shown
+    assert "right" in quality("en", analyze_text(model, SENTENCE), per_label)
+    assert "do not apply here" in quality("en", analyze_text(strict, SENTENCE), per_label)
+    html = answer_html("en", strict, analyze_text(strict, SENTENCE), SENTENCE)
+    assert "No label reaches its threshold; the most likely one is gratitude" in html
 
 
 def test_json(strict: EmotionClassifier) -> None:
-    found = json.loads(as_json(answer(strict, SENTENCE)))
-    assert found["fallback"] is True
-    (score,) = found["scores"]
+    answer = json.loads(as_json(analyze_text(strict, SENTENCE)))
+    assert answer["fallback"] is True
+    (score,) = answer["scores"]
     assert score["probability"] < score["threshold"] == 0.9999
 
 
 def test_two_models(strict: EmotionClassifier, model: EmotionClassifier) -> None:
-    html = comparison("en", ("strict", "usual"), (answer(strict, SENTENCE), answer(model, SENTENCE)))
+    html = comparison("en", ("strict", "usual"), (analyze_text(strict, SENTENCE), analyze_text(model, SENTENCE)))
     assert "strict (below its threshold) and usual" in html
     assert ">both<" not in html
     (row,) = (line for line in html.split("<tr") if "gratitude" in line.split("</th>")[0])
-    assert row.count('class="number given"') == 1  # the strict model does not give it
-    other = comparison("en", ("strict", "usual"), (answer(strict, SENTENCE), answer(model, "I am so angry!")))
+    assert row.count('class="number given"') == 1  # not given by the strict model
+    other = comparison(
+        "en", ("strict", "usual"), (analyze_text(strict, SENTENCE), analyze_text(model, "I am so angry!"))
+    )
     assert "gratitude (below its threshold)" in other.split("<table")[0]
     assert "only strict (below its threshold)" in other
 
@@ -116,26 +117,26 @@ def test_passages(strict: EmotionClassifier, model: EmotionClassifier) -> None:
     assert "gratitude (below its threshold)" in arc
 
 
-def test_a_table_counts_no_fallback(tmp_path: Path, strict: EmotionClassifier, model: EmotionClassifier) -> None:
-    source = sources.pasted(f"{SENTENCE}\nI am so angry!\n", tmp_path)
+def test_tables_do_not_count_fallbacks(tmp_path: Path, strict: EmotionClassifier, model: EmotionClassifier) -> None:
+    source = sources.pasted_source(f"{SENTENCE}\nI am so angry!\n", tmp_path)
     for classifier, fallbacks in ((strict, 2), (model, 0)):
         out = tmp_path / f"out{fallbacks}"
         out.mkdir()
         *_, progress = scoring.score(source, "text", classifier, out)
         assert progress.fallbacks == fallbacks
-        given = counts.given_labels(out / scoring.PARQUET_FILE, classifier.labels)
-        assert np.count_nonzero(given.any(axis=1)) == 2 - fallbacks
-        kept = parquet.read_table(out / scoring.PARQUET_FILE)
-        assert kept["emotion_fallback"].to_pylist() == [bool(fallbacks)] * 2
+        matrix = counts.label_matrix(out / scoring.PARQUET_FILE, classifier.labels)
+        assert np.count_nonzero(matrix.any(axis=1)) == 2 - fallbacks
+        table = parquet.read_table(out / scoring.PARQUET_FILE)
+        assert table["emotion_fallback"].to_pylist() == [bool(fallbacks)] * 2
         csv = (out / scoring.CSV_FILE).read_text(encoding="utf-8")
         assert csv.count(str(bool(fallbacks)).lower()) == 2
 
 
 def test_the_endpoints(strict_demo: str) -> None:
     client = Client(strict_demo, verbose=False)
-    found = client.predict(SENTENCE, api_name="/analyse")
-    assert found["fallback"] is True
-    assert found["scores"][0]["probability"] < found["scores"][0]["threshold"]
+    answer = client.predict(SENTENCE, api_name="/analyse")
+    assert answer["fallback"] is True
+    assert answer["scores"][0]["probability"] < answer["scores"][0]["threshold"]
     assert [one["fallback"] for one in client.predict([SENTENCE, ""], api_name="/batch")] == [True, True]
     assert client.predict(SENTENCE, api_name="/passages")[0]["answer"]["fallback"] is True
     both = client.predict(SENTENCE, "default", "./usual", api_name="/compare")
@@ -144,7 +145,7 @@ def test_the_endpoints(strict_demo: str) -> None:
     assert "`fallback` is true" in about["named_endpoints"]["/analyse"]["description"]
     client.close()
     summary, *_ = call(strict_demo, "score", [None, f"{SENTENCE}\nI am so angry!", "default", None, ""])
-    assert "In 2 rows no label reaches its threshold" in summary
+    assert "In 2 rows, no label reaches its threshold" in summary
 
 
 def style(page: Page, selector: str) -> dict[str, str]:
@@ -157,7 +158,7 @@ def style(page: Page, selector: str) -> dict[str, str]:
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_outlines_it(strict_demo: str, browser: Browser, scheme: Any) -> None:
+def test_the_page_outlines_fallbacks(strict_demo: str, browser: Browser, scheme: Any) -> None:
     context = browser.new_context(viewport={"width": 1200, "height": 800}, color_scheme=scheme)
     page = context.new_page()
     page.goto(strict_demo)

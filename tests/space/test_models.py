@@ -1,4 +1,4 @@
-"""The models that a visitor can ask: the list, folders and arms, and what of the Hub is fetched and what is refused."""
+"""Models of the demo: the list, folders and experiment arms, accepted and rejected Hub models."""
 
 import json
 import shutil
@@ -12,8 +12,8 @@ import pytest
 
 from evenmood.errors import ModelError
 from evenmood.model.model_folder import INFO_FILE, ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE
-from space.server import models as rules
-from space.server.models import BUNDLED, KEPT, Models
+from space.server import models as server_models
+from space.server.models import BUNDLED, MAX_CACHED_MODELS, Models
 from tests.conftest import DEFAULT_MODEL
 from tests.fakes.hub_server import HubServer
 
@@ -21,7 +21,7 @@ FILES = {name: (DEFAULT_MODEL / name).read_bytes() for name in PREDICTING_FILES}
 
 
 def bomb() -> bytes:
-    """A small graph that would fill the memory."""
+    """A small graph that would exhaust the memory."""
     shape = onnx.helper.make_tensor("shape", onnx.TensorProto.INT64, [1], [5 * 10**8])
     node = onnx.helper.make_node("ConstantOfShape", ["shape"], ["probabilities"])
     output = onnx.helper.make_tensor_value_info("probabilities", onnx.TensorProto.FLOAT, [None, 28])
@@ -30,7 +30,7 @@ def bomb() -> bytes:
 
 
 def padded(amount: int | None) -> bytes:
-    """Our own graph, but with so many tokens added to a text; None: as many as another node says."""
+    """The bundled graph with a modified amount of padding; None: computed by another node."""
     model = onnx.load_from_string(FILES[ONNX_FILE])
     (pad,) = (node for node in model.graph.node if node.op_type == "Pad")
     if amount is None:
@@ -46,7 +46,7 @@ def models() -> Models:
     return Models()
 
 
-def test_the_list_grows_as_models_are_trained(tmp_path: Path, average_folder: Path) -> None:
+def test_trained_models_appear_in_the_list(tmp_path: Path, average_folder: Path) -> None:
     models = Models(folders=[average_folder], trained=tmp_path / "models")
     assert [choice.name for choice in models.choices()] == [BUNDLED, "accurate", f"./{average_folder.name}"]
     for arm in ("balanced", "unbalanced", "unbalanced-average"):
@@ -67,13 +67,13 @@ def test_the_bundled_models_have_names(models: Models, folder: Path) -> None:
     assert [choice.title for choice in models.choices()] == ["fast", "accurate"]
     assert models.get("fast") is models.get("") is models.get(BUNDLED) is models.default
     assert models.get("accurate").info.kind == "encoder"
-    assert models.compared_with() == "accurate"
+    assert models.second_choice() == "accurate"
     other = Models(str(folder))
     assert [choice.name for choice in other.choices()] == [BUNDLED, "fast", "accurate"]
     assert other.get("fast").folder == models.default.folder != other.get("").folder
 
 
-def test_a_model_that_is_trained_anew_is_read_anew(tmp_path: Path, folder: Path) -> None:
+def test_a_retrained_model_is_reloaded(tmp_path: Path, folder: Path) -> None:
     target = tmp_path / "models" / "mine"
     target.parent.mkdir()
     folder.rename(target)
@@ -85,7 +85,7 @@ def test_a_model_that_is_trained_anew_is_read_anew(tmp_path: Path, folder: Path)
     assert models.get("./mine").thresholds["joy"] == 0.9
 
 
-def test_a_broken_folder_is_told_without_its_place(tmp_path: Path, folder: Path) -> None:
+def test_the_error_for_a_damaged_folder_hides_its_path(tmp_path: Path, folder: Path) -> None:
     target = tmp_path / "models" / "mine"
     target.parent.mkdir()
     folder.rename(target)
@@ -101,15 +101,15 @@ def test_a_broken_folder_is_told_without_its_place(tmp_path: Path, folder: Path)
     assert str(tmp_path) not in str(error.value)
 
 
-def test_a_model_of_the_hub(models: Models, hub: HubServer, token: str) -> None:
+def test_a_hub_model(models: Models, hub: HubServer, token: str) -> None:
     hub.add("you/moods", FILES)
-    found = models.get("you/moods")
-    assert found.predict("Thank you!").labels == ["gratitude"]
-    assert models.get(" you/moods ") is found  # fetched once
-    assert "you/moods" not in dict(models.titles()).values()  # what one visitor types, others do not read
+    classifier = models.get("you/moods")
+    assert classifier.predict("Thank you!").labels == ["gratitude"]
+    assert models.get(" you/moods ") is classifier  # downloaded once
+    assert "you/moods" not in dict(models.titles()).values()  # visitors do not see each other's models
     assert sorted(hub.sent) == sorted(f"you/moods/{name}" for name in PREDICTING_FILES)
     assert hub.requests
-    assert not hub.authorized  # although the server has a token
+    assert not hub.authorized  # the server's token is not used
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_model_of_the_hub(models: Models, hub: HubServer, token: str) -> None:
         (FILES | {INFO_FILE: b"[]"}, {}, "you/moods: emotions.json: expected an object"),
     ],
 )
-def test_what_is_not_ours_is_refused(
+def test_invalid_hub_models_are_rejected(
     models: Models, hub: HubServer, token: str, files: dict[str, bytes] | None, options: dict[str, bool], expected: str
 ) -> None:
     if files is not None:
@@ -153,18 +153,18 @@ def test_what_is_not_ours_is_refused(
         models.get("you/moods")
 
 
-def test_a_large_model_is_refused_before_it_is_fetched(
+def test_a_large_model_is_rejected_before_the_download(
     models: Models, hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.add("you/large", FILES)
-    monkeypatch.setattr(rules, "LARGEST_BYTES", 5_000_000)
+    monkeypatch.setattr(server_models, "MAX_MODEL_BYTES", 5_000_000)
     size = sum(map(len, FILES.values())) / 1e6
-    with pytest.raises(ModelError, match=rf"has {size:.0f} MB; at most 5 MB are fetched"):
+    with pytest.raises(ModelError, match=rf"has {size:.0f} MB; expected at most 5 MB"):
         models.get("you/large")
     assert not hub.sent
 
 
-def test_a_graph_that_points_to_other_files_is_refused(models: Models, hub: HubServer, tmp_path: Path) -> None:
+def test_external_tensor_data_is_rejected(models: Models, hub: HubServer, tmp_path: Path) -> None:
     graph = onnx.load_from_string(FILES[ONNX_FILE])
     onnx.save_model(
         graph, tmp_path / ONNX_FILE, save_as_external_data=True, location="weights.bin", size_threshold=1000
@@ -176,34 +176,34 @@ def test_a_graph_that_points_to_other_files_is_refused(models: Models, hub: HubS
     assert "you/external/weights.bin" not in hub.sent
 
 
-def test_who_waits_for_another_models_download_is_told_at_once(models: Models, hub: HubServer) -> None:
+def test_a_second_download_fails_immediately(models: Models, hub: HubServer) -> None:
     hub.add("you/slow", FILES)
     hub.fail("resolve/.*model.onnx", delay=4.0)
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(models.get, "you/slow")
         time.sleep(1.0)
         started = time.monotonic()
-        with pytest.raises(ModelError, match="another model is being fetched; try again"):
+        with pytest.raises(ModelError, match="another model is being downloaded; try again"):
             models.get("you/other")
         assert time.monotonic() - started < 2.5
         assert slow.result().labels
 
 
-def test_three_models_are_kept(models: Models, hub: HubServer) -> None:
-    names = [f"you/m{number}" for number in range(KEPT + 2)]
+def test_three_hub_models_are_cached(models: Models, hub: HubServer) -> None:
+    names = [f"you/m{number}" for number in range(MAX_CACHED_MODELS + 2)]
     caches = []
     for name in names:
         hub.add(name, FILES)
         models.get(name)
         caches.append(models._fetched[name][1])
-    assert list(models._fetched) == names[-KEPT:]
+    assert list(models._fetched) == names[-MAX_CACHED_MODELS:]
     assert [path.exists() for path in caches] == [False, False, True, True, True]
 
 
 @pytest.mark.parametrize(
     "name", ["../x/y", "a/../b", "/etc", "./nothing", "x", "a/b/c", "a b/c", "<b>/x", "http://x/y"]
 )
-def test_odd_names_are_refused_without_a_request(models: Models, hub: HubServer, name: str) -> None:
-    with pytest.raises(ModelError, match="choose one of the list, or give a Hub id"):
+def test_invalid_names_are_rejected_without_a_request(models: Models, hub: HubServer, name: str) -> None:
+    with pytest.raises(ModelError, match="choose one from the list, or enter a Hub id"):
         models.get(name)
     assert not hub.requests

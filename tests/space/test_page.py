@@ -1,4 +1,4 @@
-"""The demo as a process: how it starts, what it asks of the outside, and what wrong options say."""
+"""The demo as a process: start, network access, errors for invalid options, translations."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def run_app(*options: str, **environment: str) -> "subprocess.CompletedProcess[s
     return subprocess.run(command, capture_output=True, text=True, env=given, check=False, timeout=60)
 
 
-def test_the_server_asks_nothing_of_the_outside() -> None:
+def test_the_server_makes_no_outgoing_requests() -> None:
     with socket.socket() as proxy:
         proxy.bind(("127.0.0.1", 0))
         proxy.listen()
@@ -34,28 +34,28 @@ def test_the_server_asks_nothing_of_the_outside() -> None:
         names = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
         environment = {**dict.fromkeys(names, address), "no_proxy": "127.0.0.1", "NO_PROXY": "127.0.0.1"}
         with running_demo(environment=environment):
-            proxy.settimeout(12)  # onnxruntime's telemetry, where it is on, reports after about nine seconds
+            proxy.settimeout(12)  # telemetry of onnxruntime, if enabled, starts after about nine seconds
             with pytest.raises(TimeoutError):
                 proxy.accept()
 
 
 @pytest.mark.parametrize("figure", [0.4, {"value": 0.4, "low": 0, "high": 1}])
-def test_a_model_with_odd_figures_is_shown_without_them(folder: Path, figure: Any) -> None:
+def test_a_model_with_malformed_metrics(folder: Path, figure: Any) -> None:
     info = json.loads((folder / "emotions.json").read_text()) | {"metrics": {"test": {"macro_f1": figure}}}
     (folder / "emotions.json").write_text(json.dumps(info))
-    shown = about("en", {"odd": EmotionClassifier.from_pretrained(folder)})
-    assert "odd" in shown
-    assert "carries no measured figures" in shown
+    html = about("en", {"odd": EmotionClassifier.from_pretrained(folder)})
+    assert "odd" in html
+    assert "comes without measured results" in html
 
 
-def test_a_taken_port_is_one_line() -> None:
+def test_a_port_in_use() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
         done = run_app("--port", port)
     assert done.returncode == 1
-    assert done.stderr == f"error: cannot listen on port {port} of 127.0.0.1; choose another with --port\n"
+    assert done.stderr == f"error: cannot listen on port {port} of 127.0.0.1; choose another port with --port\n"
 
 
 def test_it_starts_quickly_and_without_a_training_framework(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_it_starts_quickly_and_without_a_training_framework(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("where", ["--model", "--folder", "environment"])
-def test_a_wrong_model_is_one_line(tmp_path: Path, where: str) -> None:
+def test_an_invalid_model(tmp_path: Path, where: str) -> None:
     folder = tmp_path / "empty"
     folder.mkdir()
     options = [where, str(folder)] if where != "environment" else []
@@ -85,18 +85,18 @@ def test_a_wrong_model_is_one_line(tmp_path: Path, where: str) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_feedback_folder_that_cannot_be_is_one_line(tmp_path: Path) -> None:
+def test_an_invalid_feedback_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = run_app("--feedback", str(tmp_path / "file" / "folder"))
     assert done.returncode == 1
-    assert "name another folder with --feedback, or '' for none" in done.stderr
+    assert "choose another folder with --feedback, or '' for none" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_every_language_says_everything_with_the_same_places() -> None:
+def test_translations_are_complete_and_have_the_same_placeholders() -> None:
     import string
 
-    def places(text: str) -> set[str]:
+    def placeholders(text: str) -> set[str]:
         return {name for _, name, _, _ in string.Formatter().parse(text) if name}
 
     english = TEXTS["en"]
@@ -106,19 +106,19 @@ def test_every_language_says_everything_with_the_same_places() -> None:
         assert list(texts["names"]) == list(english["names"]), language
         for key in english:
             if key != "names":
-                assert places(texts[key]) == places(english[key]), (language, key)
+                assert placeholders(texts[key]) == placeholders(english[key]), (language, key)
                 same = key in ("comma", "macro_f1", "micro_f1", "macro_roc_auc")
                 assert same or texts[key] != english[key], (language, key)
 
 
-def test_every_text_is_used_and_every_text_that_is_used_is_there() -> None:
+def test_every_text_is_used() -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "space").rglob("*.py"))
-    built = ("split_", "sort_", "left_out", "legend_")  # put together in the code
+    built = ("split_", "sort_", "left_out", "legend_")  # keys composed in the code
     for key in TEXTS["en"]:
         assert f'"{key}"' in source or f"'{key}'" in source or key.startswith(built), key
 
 
-def test_front_matter_and_requirements_fit_the_project() -> None:
+def test_front_matter_and_requirements_match_the_project() -> None:
     front = yaml.safe_load((ROOT / "space/README.md").read_text().split("---")[1])
     constraints = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
     assert front["sdk"] == "gradio"

@@ -1,4 +1,4 @@
-"""The demo in a real browser: every tab as a visitor walks it, on a desk and a phone, by day and by night."""
+"""The demo in a browser: all tabs on desktop and phone, in light and dark mode, in three languages."""
 
 import os
 import shutil
@@ -18,17 +18,17 @@ pytestmark = [
 ]
 
 PICTURES = os.environ.get("EVENMOOD_SCREENSHOTS")
-"""Folder to keep pictures in, for somebody to look at."""
+"""Optional folder for screenshots."""
 EVIL = (
     "<img src=x onerror=\"window.hacked=1\"> <b id='bold'>love</b> ${window.hacked=1} {{7*7}} "
     "<script>window.hacked=1</script>"
 )
 
 
-def no_violations(page: Page, where: str) -> None:
-    found = Axe().run(page).response["violations"]
-    shown = [(entry["id"], [node["html"][:200] for node in entry["nodes"][:3]]) for entry in found]
-    assert shown == [], where
+def check_accessibility(page: Page, where: str) -> None:
+    violations = Axe().run(page).response["violations"]
+    summary = [(entry["id"], [node["html"][:200] for node in entry["nodes"][:3]]) for entry in violations]
+    assert summary == [], where
 
 
 @pytest.mark.parametrize(
@@ -40,33 +40,33 @@ def test_a_visit(demo: str, browser: Browser, width: int, scheme: Any, language:
         viewport={"width": width, "height": 800}, color_scheme=scheme, locale=language, has_touch=width < 500
     )
     page = context.new_page()
-    asked: list[str] = []
-    wrong: list[str] = []
+    requested: list[str] = []
+    errors: list[str] = []
 
-    def note(request: Request) -> None:
-        asked.append(request.url)
+    def record(request: Request) -> None:
+        requested.append(request.url)
 
-    page.on("request", note)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", record)
+    page.on("pageerror", lambda error: errors.append(str(error)))
     for name in walk(page, demo):
         where = f"{name}-{width}-{scheme}-{language}"
         if PICTURES:
             page.screenshot(path=Path(PICTURES) / f"{where}.png", full_page=True)
-        no_violations(page, where)
+        check_accessibility(page, where)
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), where
         assert "[object Object]" not in page.locator("body").inner_text(), where
         assert "evenmood_" not in page.locator("body").inner_text(), where
-    assert [url for url in asked if not url.startswith((demo, "data:", "blob:"))] == []
-    assert wrong == []
-    kept = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
-    assert "confused" not in kept
+    assert [url for url in requested if not url.startswith((demo, "data:", "blob:"))] == []
+    assert errors == []
+    stored = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
+    assert "confused" not in stored
     expected = {"en": "Share of rows", "es": "Proporción de filas", "zh": "各标签所占行的比例"}[language[:2]]
     open_tab(page, 2)
     expect(page.get_by_text(expected).first).to_be_visible()
     context.close()
 
 
-def test_by_keyboard_alone(demo: str, page: Page) -> None:
+def test_keyboard_navigation(demo: str, page: Page) -> None:
     page.goto(demo)
     page.wait_for_selector("#analyse")
     expect(page.locator("#text textarea")).to_be_focused()
@@ -92,16 +92,16 @@ def test_by_keyboard_alone(demo: str, page: Page) -> None:
     expect(page.locator("#long-options")).to_be_visible()
 
 
-def test_loading_leaves_no_stream_that_could_end_under_a_question(demo: str, page: Page) -> None:
-    """Gradio loses what is asked between the end of a stream on the server and the news of it."""
+def test_loading_opens_no_stream(demo: str, page: Page) -> None:
+    """Gradio loses requests that are sent between the end of a stream and its notification."""
     streams: list[str] = []
     page.on("request", lambda request: streams.append(request.url) if "/queue/" in request.url else None)
     page.goto(demo)
     page.get_by_role("tab").last.click()
     expect(page.get_by_text("How good it is at each label").first).to_be_visible()
-    assert streams == []  # what fills the page would have come by one
+    assert streams == []
     ask(page, demo, "Thank you so much!")
-    assert streams  # it would have seen one
+    assert streams  # streams are detected
 
 
 def test_text_is_never_html(demo: str, page: Page, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_text_is_never_html(demo: str, page: Page, tmp_path: Path) -> None:
     page.get_by_label("Second model").fill(EVIL)
     page.keyboard.press("Enter")
     page.locator("#compare").click()
-    page.wait_for_selector("text=choose one of the list")
+    page.wait_for_selector("text=choose one from the list")
     page.get_by_role("tab").nth(2).click()
     header = EVIL.replace(",", "").replace('"', "'")
     path = tmp_path / "<img src=x onerror=window.hacked=1>.csv"
@@ -144,7 +144,7 @@ def test_text_is_never_html(demo: str, page: Page, tmp_path: Path) -> None:
         assert page.locator(f"{where} img, {where} #bold, {where} script, {where} i").count() == 0, where
 
 
-def test_what_the_page_adds_is_light(demo: str, page: Page) -> None:
+def test_the_page_is_light(demo: str, page: Page) -> None:
     page.goto(demo)
     page.wait_for_selector("#result .sentence")
     painted = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
@@ -154,7 +154,7 @@ def test_what_the_page_adds_is_light(demo: str, page: Page) -> None:
     assert sum(path.stat().st_size for path in own) < 100_000
 
 
-def test_a_phone_has_the_link_to_the_api(demo: str, browser: Browser) -> None:
+def test_the_api_link_is_visible_on_phones(demo: str, browser: Browser) -> None:
     context = browser.new_context(viewport={"width": 360, "height": 740})
     page = context.new_page()
     page.goto(demo)

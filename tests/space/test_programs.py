@@ -1,4 +1,4 @@
-"""The demo for programs: named endpoints through the Gradio client and plain HTTP, and an agent's MCP client."""
+"""API of the demo: named endpoints through the Gradio client, plain HTTP and MCP."""
 
 import ast
 import asyncio
@@ -28,7 +28,7 @@ def client(demo: str) -> Iterator[Client]:
     client.close()
 
 
-def test_the_endpoint_answers_as_the_library(client: Client, model: EmotionClassifier) -> None:
+def test_the_endpoint_matches_the_library(client: Client, model: EmotionClassifier) -> None:
     answer = client.predict(SENTENCE, api_name="/analyse")
     expected = model.predict(SENTENCE)
     assert answer["labels"] == expected.labels
@@ -53,7 +53,7 @@ def test_endpoints_are_named_and_typed(client: Client) -> None:
     assert score["required"] == ["label", "probability", "threshold"]
 
 
-def test_the_words_behind_an_answer(client: Client, model: EmotionClassifier) -> None:
+def test_explain(client: Client, model: EmotionClassifier) -> None:
     by_attention = client.predict(SENTENCE, "", api_name="/explain")
     assert [word["text"] for word in by_attention] == [word.text for word in model.explain(SENTENCE)]
     left_out = client.predict(SENTENCE, "gratitude", api_name="/explain")
@@ -61,7 +61,7 @@ def test_the_words_behind_an_answer(client: Client, model: EmotionClassifier) ->
     assert [word["weight"] for word in left_out] == pytest.approx([word.weight for word in expected], abs=1e-6)
 
 
-def test_batch_passages_models_and_comparing(client: Client, model: EmotionClassifier) -> None:
+def test_batch_passages_models_and_compare(client: Client, model: EmotionClassifier) -> None:
     texts = ["Thank you!", "", "I hate this", "x" * 20_000]
     answers = client.predict(texts, api_name="/batch")
     assert [one["labels"] for one in answers] == [one.labels for one in model.predict(texts)]
@@ -74,7 +74,7 @@ def test_batch_passages_models_and_comparing(client: Client, model: EmotionClass
     assert default["name"] == "default"
     assert default["thresholds"]["joy"] == model.thresholds["joy"]
     assert [one["title"] for one in (default, *others)][:2] == ["fast", "accurate"]
-    assert len(others) == 2  # the last one is the folder that the runner named
+    assert len(others) == 2  # the last one is the folder of --folder
     for name in ("accurate", others[-1]["name"]):
         answer = client.predict(SENTENCE, name, api_name="/analyse")
         assert answer["labels"] == client.predict([SENTENCE], name, api_name="/batch")[0]["labels"]
@@ -82,27 +82,27 @@ def test_batch_passages_models_and_comparing(client: Client, model: EmotionClass
         assert answer["labels"] == client.predict(SENTENCE, "default", name, api_name="/compare")["second"]["labels"]
     words = client.predict(SENTENCE, "", "accurate", api_name="/explain")
     assert sum(word["weight"] for word in words) == pytest.approx(1)
-    found = client.predict(SENTENCE, "default", others[-1]["name"], api_name="/compare")
-    assert found["first"]["labels"][0] == model.predict(SENTENCE).labels[0]
-    given = [set(found[side]["labels"]) for side in ("first", "second")]
-    assert set(found["differ"]) == given[0] ^ given[1]
+    comparison = client.predict(SENTENCE, "default", others[-1]["name"], api_name="/compare")
+    assert comparison["first"]["labels"][0] == model.predict(SENTENCE).labels[0]
+    labels = [set(comparison[side]["labels"]) for side in ("first", "second")]
+    assert set(comparison["differ"]) == labels[0] ^ labels[1]
 
 
 @pytest.mark.parametrize(
     ("name", "arguments", "expected"),
     [
-        ("/analyse", ["x" * 20_001], "20,001 characters; at most 20,000"),
+        ("/analyse", ["x" * 20_001], "20,001 characters; expected at most 20,000"),
         ("/analyse", [5], "must be a string, not int"),
         ("/explain", ["x", "fury"], "unknown label 'fury'"),
         ("/batch", [["a", 5]], "must be a string, not int"),
-        ("/batch", [["a"] * 5_001], "5,001 texts; at most 5,000"),
+        ("/batch", [["a"] * 5_001], "5,001 texts; expected at most 5,000"),
         ("/passages", ["x" * 20_001], "at most 20,000"),
-        ("/compare", ["x", "default", "../../etc"], "choose one of the list, or give a Hub id"),
-        ("/compare", ["x", "default", "/etc"], "choose one of the list, or give a Hub id"),
+        ("/compare", ["x", "default", "../../etc"], "choose one from the list, or enter a Hub id"),
+        ("/compare", ["x", "default", "/etc"], "choose one from the list, or enter a Hub id"),
         ("/compare", ["x", 5, "default"], "must be a name, not int"),
     ],
 )
-def test_wrong_calls_say_what_is_wrong(client: Client, name: str, arguments: list[Any], expected: str) -> None:
+def test_errors_of_invalid_calls(client: Client, name: str, arguments: list[Any], expected: str) -> None:
     with pytest.raises(Exception, match=expected):
         client.predict(*arguments, api_name=name)
 
@@ -123,19 +123,19 @@ RAW = [
 
 
 @pytest.mark.parametrize(("name", "data", "event"), RAW)
-def test_whatever_is_sent_is_answered(demo: str, name: str, data: list[Any], event: str) -> None:
+def test_every_request_is_answered(demo: str, name: str, data: list[Any], event: str) -> None:
     body = json.dumps({"data": data}).encode()
     request = urllib.request.Request(f"{demo}/gradio_api/call/{name}", body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=30) as answer:
         number = json.load(answer)["event_id"]
     with urllib.request.urlopen(f"{demo}/gradio_api/call/{name}/{number}", timeout=60) as stream:
-        said = stream.read().decode()
-    assert f"event: {event}" in said
-    assert "root:" not in said
+        events = stream.read().decode()
+    assert f"event: {event}" in events
+    assert "root:" not in events
 
 
-def answered(demo: str, route: str, data: list[Any]) -> tuple[str, Any]:
-    """The event that a plain call ends with, and what it brings."""
+def call_endpoint(demo: str, route: str, data: list[Any]) -> tuple[str, Any]:
+    """Call an endpoint with plain HTTP; return the final event and its data."""
     body = json.dumps({"data": data}).encode()
     request = urllib.request.Request(f"{demo}/gradio_api/{route}", body, {"Content-Type": "application/json"})
     if not route.startswith("call"):
@@ -152,12 +152,12 @@ def answered(demo: str, route: str, data: list[Any]) -> tuple[str, Any]:
 
 
 @pytest.mark.parametrize("prefix", ["call", "run", "api"])
-def test_defaults_may_be_left_out(demo: str, prefix: str, model: EmotionClassifier) -> None:
-    event, (words,) = answered(demo, f"{prefix}/explain", [SENTENCE])
+def test_default_arguments(demo: str, prefix: str, model: EmotionClassifier) -> None:
+    event, (words,) = call_endpoint(demo, f"{prefix}/explain", [SENTENCE])
     assert event == "complete"
     assert [word["text"] for word in words] == [word.text for word in model.explain(SENTENCE)]
-    event, (found,) = answered(demo, f"{prefix}/compare", [SENTENCE, "default"])
-    assert (event, found["first"], found["differ"]) == ("complete", found["second"], [])
+    event, (comparison,) = call_endpoint(demo, f"{prefix}/compare", [SENTENCE, "default"])
+    assert (event, comparison["first"], comparison["differ"]) == ("complete", comparison["second"], [])
 
 
 @pytest.mark.parametrize("prefix", ["call", "run"])
@@ -175,18 +175,16 @@ def test_defaults_may_be_left_out(demo: str, prefix: str, model: EmotionClassifi
         ("analyse", [None], "must be a string, not NoneType"),
         ("analyse", [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}], "."),
         ("batch", [{"a": 1}], "must be a list of strings, not dict"),
-        ("show", [SENTENCE], "missing argument: name, how; show takes given, name, how"),
+        ("show", [SENTENCE], "missing argument: model_name, method; show takes content, model_name, method"),
         ("show", [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, "default", "attention"], "."),
         ("score", [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, "", "default", "", ""], "."),
         ("sorted_rows", [{}, []], "."),
-        ("give", [], "."),
+        ("give_verdict", [], "."),
     ],
 )
-def test_no_error_is_without_a_message(demo: str, prefix: str, name: str, data: list[Any], expected: str) -> None:
-    if name == "give":
-        name = "give_verdict"
-    event, content = answered(demo, f"{prefix}/{name}", data)
-    if event == "complete":  # what the page itself asks may be answered by doing nothing
+def test_every_error_has_a_message(demo: str, prefix: str, name: str, data: list[Any], expected: str) -> None:
+    event, content = call_endpoint(demo, f"{prefix}/{name}", data)
+    if event == "complete":  # what the page itself asks may be call_endpoint by doing nothing
         assert name == "sorted_rows"
         return
     assert isinstance(content["error"], str)
@@ -194,7 +192,7 @@ def test_no_error_is_without_a_message(demo: str, prefix: str, name: str, data: 
     assert "/etc" not in content["error"]
 
 
-def test_a_request_that_is_too_large_is_refused_unread(demo: str) -> None:
+def test_too_large_requests_are_rejected(demo: str) -> None:
     body = b'{"data": ["' + b"x" * 23_000_000 + b'"]}'
     request = urllib.request.Request(f"{demo}/gradio_api/call/analyse", body, {"Content-Type": "application/json"})
     with pytest.raises((urllib.error.HTTPError, ConnectionError, urllib.error.URLError)) as error:
@@ -204,14 +202,14 @@ def test_a_request_that_is_too_large_is_refused_unread(demo: str) -> None:
 
 
 def snippet(language: str, of: str) -> str:
-    """The guide's lines in a language that call the demo."""
+    """Code of the guide in a language, found by a string that it contains."""
     guide = (ROOT / "docs" / "how-to" / "serve.md").read_text(encoding="utf-8")
     (block,) = (block for block in re.findall(rf"```{language}\n(.*?)```", guide, re.DOTALL) if of in block)
     return str(block)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_curl_gets_an_answer(demo: str) -> None:
+def test_curl(demo: str) -> None:
     shell = snippet("bash", "gradio_api/call").replace("http://127.0.0.1:7860", demo)
     done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -222,17 +220,17 @@ def test_curl_gets_an_answer(demo: str) -> None:
     assert list(answer["probabilities"]) == list(LABELS)
 
 
-def test_the_client_of_the_guide_gets_an_answer(demo: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_python_client_of_the_guide(demo: str, capsys: pytest.CaptureFixture[str]) -> None:
     code = snippet("python", "gradio_client").replace("http://127.0.0.1:7860", demo)
     exec(compile(code, "serve.md", "exec"), {})
     assert "gratitude" in capsys.readouterr().out
 
 
-def test_an_agent_finds_and_calls_the_tools(demo: str) -> None:
+def test_mcp_tools(demo: str) -> None:
     from mcp import ClientSession
     from mcp.client.streamable_http import streamable_http_client
 
-    async def visit() -> tuple[Any, Any, Any]:
+    async def call_tools() -> tuple[Any, Any, Any]:
         async with (
             streamable_http_client(f"{demo}/gradio_api/mcp/") as (read, write, *_),
             ClientSession(read, write) as session,
@@ -242,7 +240,7 @@ def test_an_agent_finds_and_calls_the_tools(demo: str) -> None:
             good = await session.call_tool("analyse", {"text": "Thank you so much!"})
             return tools, good, await session.call_tool("analyse", {"text": "x" * 20_001})
 
-    tools, good, bad = asyncio.run(visit())
+    tools, good, bad = asyncio.run(call_tools())
     by_name = {tool.name: tool for tool in tools.tools}
     assert set(by_name) == {name.strip("/") for name in ENDPOINTS}
     assert "most probable first" in by_name["analyse"].description

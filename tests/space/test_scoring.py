@@ -1,4 +1,4 @@
-"""A visitor's table: every format and encoding that people have, files that are not what they say, safe downloads."""
+"""Visitors' tables: formats and encodings, invalid files, safe downloads, timelines, passages."""
 
 import csv
 import json
@@ -32,9 +32,9 @@ def run(
     out = tmp_path / "out"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
-    *_, tally = scoring.score(source, column, model, out)
+    *_, progress = scoring.score(source, column, model, out)
     with (out / "emotions.csv").open(encoding="utf-8", newline="") as file:
-        return tally, list(csv.DictReader(file))
+        return progress, list(csv.DictReader(file))
 
 
 @pytest.mark.parametrize(
@@ -55,52 +55,52 @@ def test_formats_and_encodings(
     source = read(tmp_path, name, content)
     assert source.columns == ["id", "text"]
     assert source.encoding == encoding
-    tally, rows = run(tmp_path, source, "text", model)
+    progress, rows = run(tmp_path, source, "text", model)
     assert [row["text"] for row in rows] == ["Thank you", "café"]
     assert rows[0]["emotions"] == "gratitude"
-    assert tally.rows == 2
-    kept = parquet.read_table(tmp_path / "out" / "emotions.parquet")
-    assert kept.column_names == ["id", "text", *ADDED]
-    assert kept["emotions"].to_pylist()[0] == ["gratitude"]
+    assert progress.rows == 2
+    table = parquet.read_table(tmp_path / "out" / "emotions.parquet")
+    assert table.column_names == ["id", "text", *ADDED]
+    assert table["emotions"].to_pylist()[0] == ["gratitude"]
 
 
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("a.parquet", b"PAR1", "Parquet files are not read here: save it as CSV"),
-        ("a.xlsx", b"PK", "CSV, TSV and JSON Lines are read"),
-        ("noending", b"text\nx\n", "CSV, TSV and JSON Lines are read"),
-        ("a.csv", b"PK\x03\x04\x00\x00", "a.csv: not a text file despite its name"),
+        ("a.parquet", b"PAR1", "a.parquet: Parquet files are not supported here; save it as CSV"),
+        ("a.xlsx", b"PK", "unsupported file type; expected .csv, .tsv, .jsonl or .txt"),
+        ("noending", b"text\nx\n", "unsupported file type; expected .csv, .tsv, .jsonl or .txt"),
+        ("a.csv", b"PK\x03\x04\x00\x00", "a.csv: not a text file, despite its extension"),
         ("a.csv", b"\x89PNG\r\n\x1a\n\x00\x00", "not a text file"),
-        ("a.csv", b"", "a.csv: empty"),
-        ("a.csv", b" \n\n", "a.csv: empty"),
-        ("a.csv", b"\n\ntext\nx\n", "a.csv, line 1: empty; expected the names of the columns"),
-        ("a.csv", "text\nx\n".encode("utf-32"), "the encoding is UTF-32; expected UTF-8 or Windows-1252"),
-        ("a.csv", b"a" * 19_000_000, "the first line must hold the columns' names"),
-        ("a.csv", b",".join([b"a"] * 400) + b"\n", "the first line must hold the columns' names"),
-        ("a.jsonl", b"text,id\n1,2\n", "a.jsonl: no line holds a JSON object"),
-        ("a.jsonl", b"[" * 100_000, "no line holds a JSON object"),
-        ("a.csv", b"x" * 20_000_001, "at most 20 MB"),
+        ("a.csv", b"", "a.csv: the file is empty"),
+        ("a.csv", b" \n\n", "a.csv: the file is empty"),
+        ("a.csv", b"\n\ntext\nx\n", "a.csv, line 1: empty; expected the column names"),
+        ("a.csv", "text\nx\n".encode("utf-32"), "neither UTF-8 nor Windows-1252 text"),
+        ("a.csv", b"a" * 19_000_000, "a.csv, line 1: expected at most 200 column names"),
+        ("a.csv", b",".join([b"a"] * 400) + b"\n", "a.csv, line 1: expected at most 200 column names"),
+        ("a.jsonl", b"text,id\n1,2\n", "a.jsonl: no JSON object found"),
+        ("a.jsonl", b"[" * 100_000, "no JSON object found"),
+        ("a.csv", b"x" * 20_000_001, "larger than 20 MB"),
         ("a.csv", b"text\n" + b"x\n" * 200_001, "a.csv: more than 200,000 rows"),
         ("a.tsv", b"text\n" + b"x\n" * 200_001, "a.tsv: more than 200,000 rows"),
         ("a.jsonl", b"{}\n" * 200_001, "a.jsonl: more than 200,000 rows"),
     ],
 )
-def test_what_is_not_a_table_is_told(tmp_path: Path, name: str, content: bytes, expected: str) -> None:
+def test_invalid_files(tmp_path: Path, name: str, content: bytes, expected: str) -> None:
     with pytest.raises(EvenmoodError) as error:
         read(tmp_path, name, content)
     assert expected in str(error.value)
     assert str(tmp_path) not in str(error.value)
 
 
-def test_broken_rows_are_counted_and_long_texts_cut(tmp_path: Path, model: EmotionClassifier) -> None:
+def test_malformed_rows_and_long_texts(tmp_path: Path, model: EmotionClassifier) -> None:
     source = read(tmp_path, "a.csv", b'text,n\nfine,1\na,b,c\n"open,2\n' + b"long " * 10_000 + b'",3\nlast,4\n')
-    tally, rows = run(tmp_path, source, "text", model)
-    assert tally.bad == 1
-    assert tally.first_bad == "a.csv, line 3: 3 cells, but the table has 2 columns"
-    assert tally.cut == 1
+    progress, rows = run(tmp_path, source, "text", model)
+    assert progress.bad == 1
+    assert progress.first_bad == "a.csv, line 3: 3 cells, but the table has 2 columns"
+    assert progress.cut == 1
     assert [row["n"] for row in rows] == ["1", "3", "4"]
-    assert len(rows[1]["text"]) > 50_000  # what was cut for the model is whole in the download
+    assert len(rows[1]["text"]) > 50_000  # the download has the complete text
 
 
 @pytest.mark.parametrize(
@@ -109,10 +109,10 @@ def test_broken_rows_are_counted_and_long_texts_cut(tmp_path: Path, model: Emoti
         (b"id,text\n1,x\n", "words", "a.csv: no column 'words'; the columns are 'id', 'text'"),
         (b"text,emotions\nx,y\n", "text", "a.csv: has a column 'emotions' already"),
         (b"text,text\nx,y\n", "text", "a.csv: duplicate column 'text'"),
-        (b"text,n\n1,2,3\n", "text", "a.csv: no row could be read; a.csv, line 2: 3 cells"),
+        (b"text,n\n1,2,3\n", "text", "a.csv: no row could be read; the first problem: a.csv, line 2: 3 cells"),
     ],
 )
-def test_tables_that_cannot_be_scored_are_told(
+def test_tables_that_cannot_be_scored(
     tmp_path: Path, model: EmotionClassifier, content: bytes, column: str, expected: str
 ) -> None:
     source = read(tmp_path, "a.csv", content)
@@ -121,7 +121,7 @@ def test_tables_that_cannot_be_scored_are_told(
     assert str(error.value).startswith(expected)
 
 
-def test_no_cell_is_a_formula(tmp_path: Path, model: EmotionClassifier) -> None:
+def test_formulas_are_escaped(tmp_path: Path, model: EmotionClassifier) -> None:
     evil = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "=cmd|' /C calc'!A0", "plain", "'quoted"]
     lines = [json.dumps({"text": text, "=key": text}) for text in evil]
     source = read(tmp_path, "a.jsonl", "\n".join(lines).encode())
@@ -131,15 +131,15 @@ def test_no_cell_is_a_formula(tmp_path: Path, model: EmotionClassifier) -> None:
         assert row["text"] == row["'=key"] == expected
     cells = (tmp_path / "out" / "emotions.csv").read_text(encoding="utf-8").replace("\n", ",").split(",")
     assert not [cell for cell in cells if cell.strip('"').startswith(("=", "+", "-", "@"))]
-    kept = parquet.read_table(tmp_path / "out" / "emotions.parquet")
-    assert kept["=key"].to_pylist() == evil  # the Parquet file holds them as they were
+    table = parquet.read_table(tmp_path / "out" / "emotions.parquet")
+    assert table["=key"].to_pylist() == evil  # unchanged in the Parquet file
 
 
-def test_rows_of_different_keys_and_kinds(tmp_path: Path, model: EmotionClassifier) -> None:
+def test_rows_with_different_keys_and_types(tmp_path: Path, model: EmotionClassifier) -> None:
     lines = [{"text": "a"}, {"text": "b", "n": [1, 2], "m": None}, {"text": 5}, {"n": 1}, {"text": "c", "m": {"x": 1}}]
     source = read(tmp_path, "a.jsonl", "\n".join(map(json.dumps, lines)).encode())
-    tally, rows = run(tmp_path, source, "text", model)
-    assert tally.bad == 2
+    progress, rows = run(tmp_path, source, "text", model)
+    assert progress.bad == 2
     assert [(row["text"], row["n"], row["m"]) for row in rows] == [
         ("a", "", ""),
         ("b", "[1, 2]", ""),
@@ -148,21 +148,21 @@ def test_rows_of_different_keys_and_kinds(tmp_path: Path, model: EmotionClassifi
 
 
 @pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85", "\x0b"])
-def test_signs_that_end_no_line(tmp_path: Path, model: EmotionClassifier, sign: str) -> None:
+def test_characters_that_do_not_end_a_line(tmp_path: Path, model: EmotionClassifier, sign: str) -> None:
     source = read(
         tmp_path, "a.jsonl", f'{{"text": "Thank{sign}you", "n\\ud83d": 1}}\n'.replace("\x0b", "\\u000b").encode()
     )
     assert source.columns == ["text", "n\ufffd"]
     (tmp_path / "out").mkdir()
-    *_, told = scoring.score_apart(source, "text", model.folder, tmp_path / "out")
-    assert (told.rows, told.bad) == (1, 0)
+    *_, progress = scoring.score_in_process(source, "text", model.folder, tmp_path / "out")
+    assert (progress.rows, progress.bad) == (1, 0)
 
 
-def test_a_deep_cell(tmp_path: Path, model: EmotionClassifier) -> None:
+def test_a_deeply_nested_cell(tmp_path: Path, model: EmotionClassifier) -> None:
     source = read(tmp_path, "a.jsonl", b'{"text": "Thank you", "deep": ' + b"[" * 900 + b"]" * 900 + b"}\n")
     (tmp_path / "out").mkdir()
-    *_, told = scoring.score_apart(source, "text", model.folder, tmp_path / "out")
-    assert told.rows == 1
+    *_, progress = scoring.score_in_process(source, "text", model.folder, tmp_path / "out")
+    assert progress.rows == 1
 
 
 @pytest.mark.parametrize(
@@ -173,49 +173,49 @@ def test_a_deep_cell(tmp_path: Path, model: EmotionClassifier) -> None:
         ("a.jsonl", b'{"text": "Thank you", "n": 1}\n{"text": null, "n": 2}\n{"text": "I hate it", "n": 3}\n'),
     ],
 )
-def test_a_missing_text_has_an_empty_answer(
+def test_a_missing_text_has_an_empty_result(
     tmp_path: Path, model: EmotionClassifier, name: str, content: bytes
 ) -> None:
     progress, rows = run(tmp_path, read(tmp_path, name, content), "text", model)
     assert (progress.rows, progress.missing, progress.bad) == (3, 1, 0)
     assert rows[1] == {"text": "", "n": "2", **dict.fromkeys(ADDED, "")}
-    kept = parquet.read_table(tmp_path / "out" / "emotions.parquet")
-    assert kept["emotions"].to_pylist()[1] is None
-    given = counts.given_labels(tmp_path / "out" / scoring.PARQUET_FILE, model.labels)
-    assert given.any(axis=1).tolist() == [True, False, True]
+    output = parquet.read_table(tmp_path / "out" / "emotions.parquet")
+    assert output["emotions"].to_pylist()[1] is None
+    matrix = counts.label_matrix(tmp_path / "out" / scoring.PARQUET_FILE, model.labels)
+    assert matrix.any(axis=1).tolist() == [True, False, True]
     result = tmp_path / "out" / scoring.PARQUET_FILE
-    table, _ = results.rows_of("en", result, "text")
+    table, _ = results.rows_html("en", result, "text")
     empty = '<tr><td class="chips"></td><td class="number"></td><td class="said"></td></tr>'
     assert table.split("<tbody>")[1].count(empty) == 1
     for order in results.ORDERS:
-        table, _ = results.rows_of("en", result, "text", "", order)
+        table, _ = results.rows_html("en", result, "text", "", order)
         assert table.split("<tbody>")[1].count("<tr>") == 3
-    for search, shown in (("HATE", 1), ("t", 2), (" ", 3), ("nothing like it", 0)):
-        table, line = results.rows_of("en", result, "text", search=search)
-        assert table.count('<td class="said">') == shown
-        assert f"{shown} of {shown} rows" in line
+    for search, matches in (("HATE", 1), ("t", 2), (" ", 3), ("nothing like it", 0)):
+        table, line = results.rows_html("en", result, "text", search=search)
+        assert table.count('<td class="said">') == matches
+        assert f"{matches} of {matches} rows" in line
 
 
-def test_columns_that_differ_in_an_apostrophe_stay_two(tmp_path: Path, model: EmotionClassifier) -> None:
+def test_column_names_that_differ_in_an_apostrophe(tmp_path: Path, model: EmotionClassifier) -> None:
     source = read(tmp_path, "a.csv", b"text,=a,'=a,''=a\nThank you,1,2,3\n")
     _, (row,) = run(tmp_path, source, "text", model)
     assert {name: value for name, value in row.items() if "=a" in name} == {"'=a": "1", "''=a": "2", "'''=a": "3"}
 
 
-def test_keys_that_are_no_text_keep_their_cells(tmp_path: Path, model: EmotionClassifier) -> None:
+def test_keys_with_invalid_characters(tmp_path: Path, model: EmotionClassifier) -> None:
     source = read(tmp_path, "a.jsonl", b'{"text": "Thank you", "n\\ud83d": 1}\n')
     _, (row,) = run(tmp_path, source, "text", model)
     assert row["n\ufffd"] == "1"
 
 
 def test_pasted_lines(tmp_path: Path, model: EmotionClassifier) -> None:
-    _, rows = run(tmp_path, sources.pasted("Thank you\n\n  I hate it \n", tmp_path), "text", model)
+    _, rows = run(tmp_path, sources.pasted_source("Thank you\n\n  I hate it \n", tmp_path), "text", model)
     assert [row["text"] for row in rows] == ["Thank you", "I hate it"]
-    given = counts.given_labels(tmp_path / "out" / scoring.PARQUET_FILE, model.labels)
-    assert [[model.labels[n] for n in row.nonzero()[0]] for row in given] == [
+    matrix = counts.label_matrix(tmp_path / "out" / scoring.PARQUET_FILE, model.labels)
+    assert [[model.labels[n] for n in row.nonzero()[0]] for row in matrix] == [
         sorted(one.labels, key=model.labels.index) for one in model.predict(["Thank you", "I hate it"])
     ]
-    assert counts.co_occurrence(given).trace() == given.sum()
+    assert counts.co_occurrence(matrix).trace() == matrix.sum()
 
 
 @pytest.mark.parametrize(
@@ -231,10 +231,10 @@ def test_pasted_lines(tmp_path: Path, model: EmotionClassifier) -> None:
     ],
 )
 def test_timelines(cells: list[str], times: int) -> None:
-    given = np.zeros((len(cells), len(LABELS)), bool)
-    given[:, LABELS.index("gratitude")] = True
-    found = counts.timeline(given, cells, LABELS)
-    gratitude = found[found["label"] == "gratitude"]
+    matrix = np.zeros((len(cells), len(LABELS)), bool)
+    matrix[:, LABELS.index("gratitude")] = True
+    timeline = counts.timeline(matrix, cells, LABELS)
+    gratitude = timeline[timeline["label"] == "gratitude"]
     assert len(gratitude) == times
     assert set(gratitude["share"]) == {1.0}
     assert gratitude["rows"].sum() <= len(cells)
@@ -242,18 +242,18 @@ def test_timelines(cells: list[str], times: int) -> None:
 
 def test_a_timeline_is_smoothed_and_ends_with_neutral() -> None:
     cells = [f"2026-01-{day:02}" for day in (1, 2, 3, 3, 4, 5)]
-    given = np.zeros((len(cells), len(LABELS)), bool)
-    given[:, LABELS.index("neutral")] = True
-    given[2, LABELS.index("joy")] = True
-    found = counts.timeline(given, cells, LABELS)
-    first, *_, last = dict.fromkeys(found["label"])
+    matrix = np.zeros((len(cells), len(LABELS)), bool)
+    matrix[:, LABELS.index("neutral")] = True
+    matrix[2, LABELS.index("joy")] = True
+    timeline = counts.timeline(matrix, cells, LABELS)
+    first, *_, last = dict.fromkeys(timeline["label"])
     assert (first, last) == ("joy", "neutral")
-    joy = found[found["label"] == "joy"]
-    assert joy["share"].tolist() == pytest.approx([0, 1 / 4, 1 / 4, 1 / 4, 0])  # a row of the days around it
+    joy = timeline[timeline["label"] == "joy"]
+    assert joy["share"].tolist() == pytest.approx([0, 1 / 4, 1 / 4, 1 / 4, 0])  # one row of four in three days
     assert joy["rows"].tolist() == [1, 1, 2, 1, 1]
-    html = results.timeline("en", found)
-    assert html.count('<figure class="panel">') == len(set(found["label"]))
-    assert html.count("<tr>") == 1 + len(set(found["label"]))
+    html = results.timeline("en", timeline)
+    assert html.count('<figure class="panel">') == len(set(timeline["label"]))
+    assert html.count("<tr>") == 1 + len(set(timeline["label"]))
 
 
 def test_no_timeline_without_dates() -> None:
@@ -261,26 +261,26 @@ def test_no_timeline_without_dates() -> None:
         assert counts.timeline(np.ones((2, len(LABELS)), bool), cells, LABELS) is None
 
 
-def test_a_process_of_its_own_tells_how_far_it_is(tmp_path: Path, model: EmotionClassifier) -> None:
-    source = sources.pasted("Thank you so much\n" * 20_000, tmp_path)
+def test_a_worker_reports_its_progress(tmp_path: Path, model: EmotionClassifier) -> None:
+    source = sources.pasted_source("Thank you so much\n" * 20_000, tmp_path)
     (tmp_path / "out").mkdir()
-    told = list(scoring.score_apart(source, "text", model.folder, tmp_path / "out"))
-    assert [one.rows for one in told] == sorted({one.rows for one in told} | {20_000})
-    assert told[-1].done == 1.0
+    reports = list(scoring.score_in_process(source, "text", model.folder, tmp_path / "out"))
+    assert [report.rows for report in reports] == sorted({report.rows for report in reports} | {20_000})
+    assert reports[-1].done == 1.0
     (tmp_path / "other").mkdir()
     with pytest.raises(EvenmoodError, match="no key 'words'; the keys are 'text'"):
-        list(scoring.score_apart(source, "words", model.folder, tmp_path / "other"))
+        list(scoring.score_in_process(source, "words", model.folder, tmp_path / "other"))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's list of processes")
-def test_a_process_that_is_no_longer_wanted_ends(tmp_path: Path, model: EmotionClassifier) -> None:
-    source = sources.pasted("Thank you so much\n" * 150_000, tmp_path)
+@pytest.mark.skipif(sys.platform != "linux", reason="requires /proc")
+def test_closing_the_iterator_ends_the_worker(tmp_path: Path, model: EmotionClassifier) -> None:
+    source = sources.pasted_source("Thank you so much\n" * 150_000, tmp_path)
     (tmp_path / "out").mkdir()
     before = children()
-    told = scoring.score_apart(source, "text", model.folder, tmp_path / "out")
-    next(told)
+    reports = scoring.score_in_process(source, "text", model.folder, tmp_path / "out")
+    next(reports)
     (child,) = children() - before
-    told.close()
+    reports.close()
     assert not Path(f"/proc/{child}").exists()
 
 
@@ -297,7 +297,7 @@ def children() -> set[str]:
         ("context,text,b", "text", None),
     ],
 )
-def test_the_likely_columns(tmp_path: Path, header: str, text: str, date: str | None) -> None:
+def test_detected_columns(tmp_path: Path, header: str, text: str, date: str | None) -> None:
     source = read(tmp_path, "a.csv", f"{header}\n1,a long text,2\n".encode())
     assert sources.text_column(source) == text
     assert sources.date_column(source) == date
@@ -334,8 +334,8 @@ def test_a_page_is_split_into_sentences() -> None:
     assert split(" \n ") == split("", "turns") == []
 
 
-def test_the_report_comes_with_the_tables(tmp_path: Path, model: EmotionClassifier) -> None:
-    """The page of `evenmood report`, with a timeline where there is a column of dates."""
+def test_the_report(tmp_path: Path, model: EmotionClassifier) -> None:
+    """The report of `evenmood report`, with a timeline if there is a date column."""
     lines = [f"2026-0{1 + at % 6}-1{at % 9},{'Thank you!' if at % 2 else 'I hate <b>this</b>'}" for at in range(40)]
     path = tmp_path / "comments.csv"
     path.write_text("\n".join(["date,text", *lines]), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What the demo keeps on disk: budgets, what is too old, and nothing that outlives the server."""
+"""Files of the demo on disk: size limits, expiry, and removal when the server ends."""
 
 import contextlib
 import json
@@ -20,8 +20,8 @@ from benchmarks.demo import call
 from docs.screenshot import ROOT, running_process
 from evenmood.model.model_folder import PREDICTING_FILES
 from space.server.folder import LOCK_FILE, PREFIX
-from space.server.storage import KEPT_SECONDS, VISITOR_BYTES, Storage, visitor_of
-from space.table.sources import LARGEST_FILE
+from space.server.storage import MAX_VISITOR_BYTES, RETENTION_SECONDS, Storage, visitor_of
+from space.table.sources import MAX_FILE_BYTES
 from tests.conftest import DEFAULT_MODEL
 from tests.fakes.hub_server import HubServer
 
@@ -53,10 +53,10 @@ def size_of(folder: Path) -> int:
 
 
 def visit(url: str) -> None:
-    """Leave behind all that a visitor can: an upload, results, a model of the Hub, and a table that is being read."""
+    """Create all kinds of files: an upload, results, a Hub model, and a table that is still being scored."""
     file = upload(url, b"text\n" + b"Thank you\n" * 1000)
-    told, *_ = call(url, "score", [file, "", "default", "text", ""])
-    assert "1,000 rows in" in told
+    summary, *_ = call(url, "score", [file, "", "default", "text", ""])
+    assert "1,000 rows in" in summary
     call(url, "compare", ["Thank you", "default", "you/moods"])
     long = upload(url, b"text\n" + b"Thank you all so very much indeed\n" * 150_000)
     body = json.dumps({"data": [long, "", "default", "text", ""]}).encode()
@@ -65,13 +65,13 @@ def visit(url: str) -> None:
     with urllib.request.urlopen(request, timeout=120) as answer:
         event = json.load(answer)["event_id"]
     with urllib.request.urlopen(f"{url}/gradio_api/call/score/{event}", timeout=120) as stream:
-        while b"rows a second" not in stream.readline():
+        while b"rows per second" not in stream.readline():
             pass
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="signals and the list of processes")
+@pytest.mark.skipif(sys.platform != "linux", reason="requires Linux signals")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_a_demo_that_is_ended_leaves_nothing(tmp_path: Path, hub: HubServer, number: signal.Signals) -> None:
+def test_a_terminated_demo_removes_its_files(tmp_path: Path, hub: HubServer, number: signal.Signals) -> None:
     hub.add("you/moods", FILES)
     with demo_in(tmp_path) as (url, process):
         visit(url)
@@ -84,8 +84,8 @@ def test_a_demo_that_is_ended_leaves_nothing(tmp_path: Path, hub: HubServer, num
         assert size_of(tmp_path) < 1000  # Gradio's own folder is empty
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="signals and the list of processes")
-def test_the_next_demo_removes_what_a_killed_one_left(tmp_path: Path, hub: HubServer) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="requires Linux signals")
+def test_the_next_demo_removes_files_of_a_killed_one(tmp_path: Path, hub: HubServer) -> None:
     hub.add("you/moods", FILES)
     with demo_in(tmp_path) as (url, process):
         visit(url)
@@ -93,64 +93,64 @@ def test_the_next_demo_removes_what_a_killed_one_left(tmp_path: Path, hub: HubSe
         process.wait()
     (killed,) = tmp_path.glob("evenmood-*")
     assert size_of(killed) > 1_000_000
-    (tmp_path / f"{PREFIX}somebody").mkdir()  # about to be locked
+    (tmp_path / f"{PREFIX}somebody").mkdir()  # not locked yet
     (tmp_path / "other").mkdir()
     with demo_in(tmp_path):
         (first,) = set(tmp_path.glob(f"{PREFIX}*")) - {tmp_path / f"{PREFIX}somebody"}
         assert first != killed
         assert not killed.exists()
         with demo_in(tmp_path):
-            assert (first / LOCK_FILE).is_file()  # its server lives
+            assert (first / LOCK_FILE).is_file()  # its server is running
             assert len(list(tmp_path.glob(f"{PREFIX}*"))) == 3
     assert [path.name for path in tmp_path.glob("evenmood-*")] == [f"{PREFIX}somebody"]
     assert (tmp_path / "other").is_dir()
 
 
-def test_a_table_ends_with_the_server_that_reads_it(tmp_path: Path) -> None:
-    def readers() -> dict[int, int]:
-        """Process and its parent; other tests may run some of their own."""
-        found = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
-        rows = [line.split(None, 2) for line in found.splitlines()[1:]]
+def test_workers_end_with_the_server(tmp_path: Path) -> None:
+    def workers() -> dict[int, int]:
+        """Process id and parent id of all workers, including those of other tests."""
+        output = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+        rows = [line.split(None, 2) for line in output.splitlines()[1:]]
         return {int(pid): int(parent) for pid, parent, args in rows if "-m space.table.scoring" in args}
 
-    def ask(url: str, file: dict[str, Any]) -> None:
-        with contextlib.suppress(Exception):  # nobody answers any more
+    def score(url: str, file: dict[str, Any]) -> None:
+        with contextlib.suppress(Exception):  # the server is killed
             call(url, "score", [file, "", "", "", ""])
 
     with demo_in(tmp_path) as (url, process):
         file = upload(url, b"text\n" + b"Thank you all so very much indeed\n" * 150_000)
-        asked = threading.Thread(target=ask, args=(url, file))
-        asked.start()
+        request = threading.Thread(target=score, args=(url, file))
+        request.start()
         deadline = time.monotonic() + 30
         own: list[int] = []
         while not own and time.monotonic() < deadline:
             time.sleep(0.1)
-            own = [pid for pid, parent in readers().items() if parent == process.pid]
+            own = [pid for pid, parent in workers().items() if parent == process.pid]
         assert len(own) == 1
         process.kill()
         process.wait()
-        asked.join()
+        request.join()
         time.sleep(2)
-        assert own[0] not in readers()
+        assert own[0] not in workers()
 
 
-def test_uploads_of_a_visitor_have_a_budget(tmp_path: Path) -> None:
+def test_uploads_of_a_visitor_are_limited(tmp_path: Path) -> None:
     with demo_in(tmp_path) as (url, _):
-        content = b"text\n" + b"x" * (LARGEST_FILE - 100)
+        content = b"text\n" + b"x" * (MAX_FILE_BYTES - 100)
         paths = []
-        for number in range(VISITOR_BYTES // LARGEST_FILE + 3):
+        for number in range(MAX_VISITOR_BYTES // MAX_FILE_BYTES + 3):
             paths.append(Path(upload(url, content + b"%d" % number)["path"]))
             time.sleep(0.02)
-        kept = [path.exists() for path in paths]
-        assert size_of(tmp_path) <= VISITOR_BYTES
-        assert not any(kept[:3])  # the oldest went first
-        assert all(kept[4:])
+        exists = [path.exists() for path in paths]
+        assert size_of(tmp_path) <= MAX_VISITOR_BYTES
+        assert not any(exists[:3])  # the oldest are removed first
+        assert all(exists[4:])
         file = {"path": str(paths[0]), "orig_name": "a.csv", "meta": {"_type": "gradio.FileData"}}
-        with pytest.raises(RuntimeError, match="no longer kept"):
+        with pytest.raises(RuntimeError, match="the upload has expired"):
             call(url, "score", [file, "", "default", "text", ""])
 
 
-def test_the_downloads_are_not_kept_twice(tmp_path: Path) -> None:
+def test_downloads_are_stored_once(tmp_path: Path) -> None:
     with demo_in(tmp_path) as (url, _):
         _, _, _, as_csv, *_ = call(url, "score", [None, "Thank you\nI hate it", "default", None, ""])
         assert len(list(tmp_path.rglob("emotions.csv"))) == 1
@@ -168,51 +168,51 @@ def entry(storage: Storage, visitor: str | None, size: int, age: float) -> Path:
     return path
 
 
-def test_the_oldest_entries_go_first(tmp_path: Path) -> None:
+def test_the_oldest_entries_are_removed_first(tmp_path: Path) -> None:
     storage = Storage(tmp_path / "kept", total=100_000, each=60_000)
     old, new = entry(storage, "ada", 30_000, 50), entry(storage, "ada", 30_000, 10)
     other = entry(storage, "ben", 20_000, 60)
     storage.clean()
-    assert (old.exists(), new.exists(), other.exists()) == (False, True, True)  # Ada had too much, Ben had not
+    assert (old.exists(), new.exists(), other.exists()) == (False, True, True)  # Ada exceeds the limit, Ben does not
     entries = [entry(storage, f"visitor{age}", 25_000, age) for age in (1, 2, 3, 4)]
     storage.clean()
     assert [path.exists() for path in (*entries, new, other)] == [True, True, True, False, False, False]
     assert size_of(storage.folder) <= 100_000
 
 
-def test_what_is_in_use_stays_and_is_the_newest_afterwards(tmp_path: Path) -> None:
+def test_entries_in_use_are_kept(tmp_path: Path) -> None:
     storage = Storage(tmp_path / "kept", total=50_000)
     used, new = entry(storage, None, 40_000, 100), entry(storage, "ben", 40_000, 1)
     with storage.in_use(used / "file", None, tmp_path / "elsewhere"):
         storage.clean()
         assert used.exists()
-    assert not new.exists()  # the only one that could go
+    assert not new.exists()  # the only entry not in use
     assert entry(storage, "ada", 40_000, 50).exists()
     storage.clean()
     assert used.exists()
 
 
-def test_what_is_too_old_goes(tmp_path: Path) -> None:
+def test_expired_entries_are_removed(tmp_path: Path) -> None:
     storage = Storage(tmp_path / "kept")
-    old, new = entry(storage, None, 10, KEPT_SECONDS + 5), entry(storage, None, 10, KEPT_SECONDS - 60)
+    old, new = entry(storage, None, 10, RETENTION_SECONDS + 5), entry(storage, None, 10, RETENTION_SECONDS - 60)
     storage.clean()
     assert (old.exists(), new.exists()) == (False, True)
 
 
-def test_a_path_outside_is_never_removed(tmp_path: Path) -> None:
+def test_paths_outside_the_folder_are_never_removed(tmp_path: Path) -> None:
     storage = Storage(tmp_path / "kept")
     (tmp_path / "mine").write_text("x")
     for path in (tmp_path / "mine", storage.folder, storage.folder / ".." / "mine", Path("/")):
-        storage.own(path, "ada")
+        storage.set_owner(path, "ada")
         storage.remove(path)
     assert (tmp_path / "mine").exists()
     assert storage.folder.exists()
 
 
-def test_a_visitor_is_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_address_of_a_visitor(monkeypatch: pytest.MonkeyPatch) -> None:
     forged = {"x-forwarded-for": "1.2.3.4, 8.8.8.8, 10.0.0.7"}
     monkeypatch.delenv("SPACE_ID", raising=False)
-    assert visitor_of("127.0.0.1", forged) == "127.0.0.1"  # no proxy is known: the header is the visitor's own
+    assert visitor_of("127.0.0.1", forged) == "127.0.0.1"  # without a known proxy, the header could be forged
     monkeypatch.setenv("SPACE_ID", "you/space")
     assert visitor_of("10.0.0.7", forged) == "8.8.8.8"
     assert visitor_of("10.0.0.7", {}) == "10.0.0.7"

@@ -1,9 +1,9 @@
-"""Texts about self-harm are found in three languages, and figures of speech are left alone."""
+"""Detection of texts about self-harm in three languages, without figures of speech."""
 
 import pytest
 
 from space.components.labels import chip
-from space.components.support import help_line, speaks_of_self_harm
+from space.components.support import help_line, mentions_self_harm
 from space.components.texts import LANGUAGES
 
 FOUND = [
@@ -26,7 +26,7 @@ FOUND = [
     ),
     *("我想死", "我不想活了", "我想自杀", "他昨天开始伤害自己", "活着没意思"),
 ]
-LEFT_ALONE = [
+NOT_FOUND = [
     *("this traffic is killing me", "I'm dying of laughter", "I nearly died laughing", "I'd kill for a coffee"),
     *("my feet are killing me", "she will kill me if I'm late", "I cut myself shaving", "I cut myself a slice of cake"),
     *(
@@ -45,21 +45,21 @@ LEFT_ALONE = [
 
 @pytest.mark.parametrize("text", FOUND)
 def test_found(text: str) -> None:
-    assert speaks_of_self_harm(text)
-    assert speaks_of_self_harm(f"Hello there. {text} Bye.")
+    assert mentions_self_harm(text)
+    assert mentions_self_harm(f"Hello there. {text} Bye.")
 
 
-@pytest.mark.parametrize("text", LEFT_ALONE)
-def test_left_alone(text: str) -> None:
-    assert not speaks_of_self_harm(text)
+@pytest.mark.parametrize("text", NOT_FOUND)
+def test_not_found(text: str) -> None:
+    assert not mentions_self_harm(text)
 
 
-def test_a_very_long_text_takes_no_time() -> None:
-    assert not speaks_of_self_harm("i want to i wish i " * 50_000)
+def test_very_long_texts() -> None:
+    assert not mentions_self_harm("i want to i wish i " * 50_000)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_line_and_the_chips(language: str) -> None:
+def test_the_helpline_and_quiet_chips(language: str) -> None:
     assert "findahelpline.com" in help_line(language)
     assert "🙏" in chip(language, "gratitude", 0.9)
     quiet = chip(language, "gratitude", 0.9, quiet=True)

@@ -1,4 +1,4 @@
-"""Votes of annotators: what the tests have in common."""
+"""Helpers of the tests of votes."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ from data_build.annotation.majority import Vote
 from data_build.annotation.votes import Votes
 from evenmood import LABELS
 
-PEOPLE = ["Ada", "Ben", "Cleo", "Dan", "Eve"]
+ANNOTATORS = ["Ada", "Ben", "Cleo", "Dan", "Eve"]
 JOY, GRIEF, NEUTRAL = LABELS.index("joy"), LABELS.index("grief"), LABELS.index("neutral")
 
 
-def cast(votes: Votes, row: str, *given: Any) -> None:
-    """One vote per annotator: label numbers, or None for unsure."""
-    said = [
+def cast(votes: Votes, row: str, *labels_by_annotator: Any) -> None:
+    """Cast one vote per annotator: label numbers, or None for unsure."""
+    new_votes = [
         Vote(row, name, tuple(labels or ()), labels is None, saw_machine=False)
-        for name, labels in zip([*PEOPLE, "Finn"], given, strict=False)
+        for name, labels in zip([*ANNOTATORS, "Finn"], labels_by_annotator, strict=False)
     ]
-    assert votes.take(said) == len(said)
+    assert votes.import_votes(new_votes) == len(new_votes)

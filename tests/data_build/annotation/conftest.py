@@ -1,4 +1,4 @@
-"""Fixtures of the tests on votes."""
+"""Fixtures of the tests of votes."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tests.data_build.annotation import JOY
 
 @pytest.fixture
 def build(tmp_path: Path) -> Path:
-    """A build folder that has come as far as `verify`."""
+    """A build folder with the finished stages `verify` and `balance`."""
     texts = [f"text number {number}" for number in range(6)]
     rows = table(
         id=[f"sentiment140:{number}" for number in range(6)],
@@ -31,5 +31,5 @@ def build(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def votes(build: Path) -> Votes:
-    Votes(build, "review").add_person("Ada", "a long passphrase")
+    Votes(build, "review").add_annotator("Ada", "a long passphrase")
     return review.fill(build)

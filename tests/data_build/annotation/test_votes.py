@@ -1,4 +1,4 @@
-"""Votes: the queue, majorities, ties, agreement, and what goes in and out."""
+"""Votes: queue, majority, ties, agreement, audit."""
 
 import json
 import shutil
@@ -11,42 +11,41 @@ import pytest
 
 from data_build.annotation import agreement
 from data_build.annotation.majority import Vote, majority
-from data_build.annotation.votes import HELD, Votes
+from data_build.annotation.votes import RESERVATION_SECONDS, Votes
 from data_build.stage import input_hashes, open_stage
 from data_build.stages import review
 from evenmood import LABELS, DataError, UsageError
 from evenmood.data.build_folder import read_manifest, read_rows
 from evenmood.data.rows import schema, text_hash
-from tests.data_build.annotation import GRIEF, JOY, NEUTRAL, PEOPLE, cast
+from tests.data_build.annotation import ANNOTATORS, GRIEF, JOY, NEUTRAL, cast
 
 
-def test_every_row_gets_five_readers_and_no_more(votes: Votes) -> None:
-    crowd = [*PEOPLE, "Finn", "Gus"]
-    read: dict[str, set[str]] = {}
-    waiting = crowd
-    while waiting:
-        shown = {name: item for name in waiting if (item := votes.next(name))}
+def test_every_row_gets_exactly_five_votes(votes: Votes) -> None:
+    active = [*ANNOTATORS, "Finn", "Gus"]
+    voters: dict[str, set[str]] = {}
+    while active:
+        shown = {name: item for name in active if (item := votes.next(name))}
         for name, item in shown.items():
             votes.vote(Vote(item.id, name, (JOY,), unsure=False, saw_machine=False))
-            assert name not in read.setdefault(item.id, set())
-            read[item.id].add(name)
-        waiting = list(shown)
-    assert [len(names) for names in read.values()] == [5] * 6
+            assert name not in voters.setdefault(item.id, set())
+            voters[item.id].add(name)
+        active = list(shown)
+    assert [len(names) for names in voters.values()] == [5] * 6
     assert votes.progress("Ada")["voted"] == 6
-    with pytest.raises(UsageError, match="has its 5 readers already"):
-        votes.take([Vote("sentiment140:0", "Hana", (JOY,), unsure=False, saw_machine=False)])
+    with pytest.raises(UsageError, match="already has 5 votes"):
+        votes.import_votes([Vote("sentiment140:0", "Hana", (JOY,), unsure=False, saw_machine=False)])
 
 
-def test_a_row_that_somebody_left_goes_to_another(votes: Votes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_expired_reservation_releases_the_row(votes: Votes, monkeypatch: pytest.MonkeyPatch) -> None:
     first = votes.next("Ada")
     assert first is not None
-    assert votes.next("Ada") == first  # a page that was loaded again shows it again
-    for name in PEOPLE[1:]:
+    assert votes.next("Ada") == first  # reloading the page shows the same row
+    for name in ANNOTATORS[1:]:
         assert votes.next(name) == first
     other = votes.next("Finn")
     assert other is not None
     assert other != first
-    now = time.time() + HELD + 1
+    now = time.time() + RESERVATION_SECONDS + 1
     monkeypatch.setattr("data_build.annotation.votes.time.time", lambda: now)
     assert votes.next("Gus") == first
 
@@ -68,10 +67,10 @@ def test_majority(votes: Votes, given: list[Any], labels: tuple[int, ...], resol
     result = votes.results()["sentiment140:1"]
     assert (set(result.labels), result.resolution) == (set(labels), resolution)
     assert result.counts[JOY] == sum(JOY in (row or ()) for row in given)
-    assert majority(votes.all()) == result
+    assert majority(votes.all_votes()) == result
 
 
-def test_four_votes_are_no_result(votes: Votes) -> None:
+def test_four_votes_have_no_result(votes: Votes) -> None:
     cast(votes, "sentiment140:1", *[[JOY]] * 4)
     assert votes.results() == {}
 
@@ -82,24 +81,24 @@ def test_undo(votes: Votes) -> None:
     item = votes.undo("Ada")
     assert item is not None
     assert item.id == "sentiment140:2"
-    assert [vote.id for vote in votes.all()] == ["sentiment140:1"]
+    assert [vote.id for vote in votes.all_votes()] == ["sentiment140:1"]
     assert votes.next("Ada") == item
     assert votes.undo("Ben") is None
 
 
 def test_the_adjudicator_settles(votes: Votes) -> None:
-    votes.add_person("Judge", "long enough", adjudicator=True)
+    votes.add_annotator("Judge", "long enough", adjudicator=True)
     cast(votes, "sentiment140:1", [JOY], [JOY], [GRIEF], [GRIEF], None)
     item = votes.next_tie("Judge")
     assert item is not None
     assert (item.id, item.counts[JOY], item.counts[GRIEF]) == ("sentiment140:1", 2, 2)
     assert votes.next_tie("Ada") is None  # nobody settles what they voted on
-    with pytest.raises(UsageError, match="Ada is no adjudicator"):
+    with pytest.raises(UsageError, match="Ada is not an adjudicator"):
         votes.decide("sentiment140:1", "Ada", [JOY])
-    with pytest.raises(UsageError, match="waits for no adjudicator"):
+    with pytest.raises(UsageError, match="no tie to settle"):
         votes.decide("sentiment140:2", "Judge", [JOY])
     votes.decide("sentiment140:1", "Judge", [GRIEF])
-    with pytest.raises(UsageError, match="waits for no adjudicator"):
+    with pytest.raises(UsageError, match="no tie to settle"):
         votes.decide("sentiment140:1", "Judge", [JOY])
     assert votes.results()["sentiment140:1"].labels == (GRIEF,)
     assert votes.next_tie("Judge") is None
@@ -107,29 +106,29 @@ def test_the_adjudicator_settles(votes: Votes) -> None:
 
 def test_bad_votes(votes: Votes) -> None:
     for row, labels, message in (
-        ("sentiment140:1", (), "choose a label"),
+        ("sentiment140:1", (), "no label is selected"),
         ("sentiment140:1", (28,), "expected numbers from 0 to 27"),
-        ("sentiment140:99", (JOY,), "is not among the rows to review"),
+        ("sentiment140:99", (JOY,), "unknown row sentiment140:99: it is not in the review queue"),
     ):
         with pytest.raises(UsageError, match=message):
             votes.vote(Vote(row, "Ada", labels, unsure=False, saw_machine=False))
     with pytest.raises(UsageError, match="sentiment140:1 was not shown to Ada"):
         votes.vote(Vote("sentiment140:1", "Ada", (JOY,), unsure=False, saw_machine=False))
-    assert votes.all() == []
+    assert votes.all_votes() == []
     with pytest.raises(UsageError, match="at least 8 characters"):
-        votes.add_person("Ada", "short")
+        votes.add_annotator("Ada", "short")
 
 
-def test_who_is_let_in(votes: Votes) -> None:
-    votes.add_person("Ada", "a long passphrase")
-    assert votes.lets_in("Ada", "a long passphrase")
-    assert not votes.lets_in("Ada", "another passphrase")
-    assert not votes.lets_in("Nobody", "a long passphrase")
+def test_authentication(votes: Votes) -> None:
+    votes.add_annotator("Ada", "a long passphrase")
+    assert votes.authenticate("Ada", "a long passphrase")
+    assert not votes.authenticate("Ada", "another passphrase")
+    assert not votes.authenticate("Nobody", "a long passphrase")
     assert b"a long passphrase" not in votes.path.read_bytes()
 
 
-def test_rows_get_what_people_said(build: Path, votes: Votes) -> None:
-    votes.add_person("Judge", "long enough", adjudicator=True)
+def test_rows_get_the_labels_of_the_review(build: Path, votes: Votes) -> None:
+    votes.add_annotator("Judge", "long enough", adjudicator=True)
     cast(votes, "sentiment140:0", *[[GRIEF]] * 5)
     cast(votes, "sentiment140:1", [JOY], [JOY], [GRIEF], [GRIEF], None)
     cast(votes, "sentiment140:2", *[None] * 5)
@@ -147,27 +146,27 @@ def test_rows_get_what_people_said(build: Path, votes: Votes) -> None:
     assert manifest["agreement"]["votes"] == 18
     assert review.source_of(build) == "resolve"
     votes.decide("sentiment140:1", "Judge", [JOY])
-    with pytest.raises(UsageError, match=r"other votes; .*--restart"):
+    with pytest.raises(UsageError, match=r"a different votes; .*--restart"):
         review.resolve(build, print)
     review.resolve(build, print, restart=True)
     assert len(read_rows(build, "resolve")) == 5
 
 
-def test_without_votes_nothing_is_reviewed(build: Path) -> None:
-    with pytest.raises(DataError, match="nobody has voted"):
+def test_no_votes(build: Path) -> None:
+    with pytest.raises(DataError, match="there are no votes"):
         review.resolve(build, print)
-    Votes(build, "review").add_person("Ada", "a long passphrase")
-    with pytest.raises(DataError, match="nobody has voted"):
+    Votes(build, "review").add_annotator("Ada", "a long passphrase")
+    with pytest.raises(DataError, match="there are no votes"):
         review.resolve(build, print)
     assert review.source_of(build) == "verify"
     assert review.audited(build) is None
     other = build / "other"
     shutil.copytree(build / "verify", other / "verify")
-    with pytest.raises(UsageError, match="nobody is let in yet"):
+    with pytest.raises(UsageError, match="there are no annotators"):
         review.fill(other)
 
 
-def test_votes_are_on_texts(build: Path, votes: Votes) -> None:
+def test_votes_belong_to_texts(build: Path, votes: Votes) -> None:
     cast(votes, "sentiment140:1", *[[GRIEF]] * 5)
     assert set(votes.results()) == {"sentiment140:1"}
     rows = read_rows(build, "verify").to_pylist()
@@ -177,12 +176,12 @@ def test_votes_are_on_texts(build: Path, votes: Votes) -> None:
     with open_stage(build, "verify", {}, {}, print, restart=True) as stage:
         stage.write("part-00000", pyarrow.Table.from_pylist(rows, schema()), {"in": 6})
         stage.finish()
-    review.resolve(build, print)  # the queue still holds the texts of before
+    review.resolve(build, print)  # the queue still has the previous texts
     assert not any(row["reviewed"] for row in read_rows(build, "resolve").to_pylist())
     assert review.fill(build).results() == {}
 
 
-def test_a_stage_that_is_older_than_its_input_is_refused(build: Path, votes: Votes) -> None:
+def test_a_stage_older_than_its_input_is_rejected(build: Path, votes: Votes) -> None:
     cast(votes, "sentiment140:1", *[[GRIEF]] * 5)
     review.resolve(build, print)
     rows = read_rows(build, "verify")
@@ -195,74 +194,74 @@ def test_a_stage_that_is_older_than_its_input_is_refused(build: Path, votes: Vot
     assert input_hashes(build, "resolve")
 
 
-def test_what_was_looked_at_is_kept(votes: Votes) -> None:
+def test_votes_record_revealed_labels(votes: Votes) -> None:
     item = votes.next("Ada")
     assert item is not None
     assert votes.reveal(item.id, "Ada") == (JOY,)
     votes.vote(Vote(item.id, "Ada", (JOY,), unsure=False, saw_machine=False))
-    assert votes.all()[0].saw_machine
+    assert votes.all_votes()[0].saw_machine
 
 
-def test_a_limit_hides_no_votes(build: Path, votes: Votes) -> None:
-    names = list(votes.machine())
+def test_a_limit_keeps_rows_with_votes(build: Path, votes: Votes) -> None:
+    names = list(votes.predicted_labels())
     cast(votes, names[-1], *[[GRIEF]] * 5)
-    assert set(review.fill(build, limit=1).machine()) == {names[0], names[-1]}
+    assert set(review.fill(build, limit=1).predicted_labels()) == {names[0], names[-1]}
     assert set(Votes(build, "review").results()) == {names[-1]}
 
 
 def test_agreement() -> None:
-    def said(row: int, *given: tuple[int, ...] | None) -> list[Vote]:
+    def row_votes(row: int, *labels_by_annotator: tuple[int, ...] | None) -> list[Vote]:
         return [
             Vote(str(row), name, labels or (), labels is None, saw_machine=False)
-            for name, labels in zip(PEOPLE, given, strict=True)
+            for name, labels in zip(ANNOTATORS, labels_by_annotator, strict=True)
         ]
 
-    same = [vote for row in range(10) for vote in said(row, *[(row % 2,)] * 5)]
-    figures = agreement.measure(same)
+    unanimous = [vote for row in range(10) for vote in row_votes(row, *[(row % 2,)] * 5)]
+    figures = agreement.measure(unanimous)
     assert figures["alpha"][LABELS[0]] == figures["kappa"][LABELS[0]] == 1
-    assert figures["alpha"]["grief"] is None  # nobody ever gave it
+    assert figures["alpha"]["grief"] is None  # no annotator gave it
     assert figures["mean_alpha"] == 1
     assert {entry["kappa_with_others"] for entry in figures["annotators"].values()} == {1.0}
-    apart = [vote for row in range(10) for vote in said(row, (0,), (1,), (0,), (1,), None)]
-    figures = agreement.measure(apart)
+    divided = [vote for row in range(10) for vote in row_votes(row, (0,), (1,), (0,), (1,), None)]
+    figures = agreement.measure(divided)
     assert figures["alpha"][LABELS[0]] < 0
-    assert figures["kappa"][LABELS[0]] is None  # no row that five were sure of
+    assert figures["kappa"][LABELS[0]] is None  # no row with five sure annotators
     assert figures["annotators"]["Eve"] == {"votes": 10, "unsure": 10, "kappa_with_others": None}
     assert agreement.measure([])["mean_alpha"] is None
 
 
 def test_the_audit(build: Path) -> None:
-    Votes(build, "audit").add_person("Ada", "a long passphrase")
+    Votes(build, "audit").add_annotator("Ada", "a long passphrase")
     votes = review.fill_audit(build, 5, seed=1)
-    names = list(votes.machine())
+    names = list(votes.predicted_labels())
     assert len(names) == 5
     for name in names[:3]:
         cast(votes, name, *[[JOY]] * 5)
-    cast(votes, names[3], [JOY], [JOY], [GRIEF], [GRIEF], None)  # no majority: it does not hold
-    found = review.audited(build)
-    assert found is not None
-    assert (found["rows"], found["right"], found["share"]["value"]) == (4, 3, 0.75)
-    assert found["share"]["low"] == pytest.approx(0.1941, abs=1e-4)  # exact interval of 3 in 4
-    assert found["share"]["high"] == pytest.approx(0.9937, abs=1e-4)
-    assert json.dumps(found)
+    cast(votes, names[3], [JOY], [JOY], [GRIEF], [GRIEF], None)  # a tie counts as an error
+    audit = review.audited(build)
+    assert audit is not None
+    assert (audit["rows"], audit["right"], audit["share"]["value"]) == (4, 3, 0.75)
+    assert audit["share"]["low"] == pytest.approx(0.1941, abs=1e-4)  # exact interval of 3 out of 4
+    assert audit["share"]["high"] == pytest.approx(0.9937, abs=1e-4)
+    assert json.dumps(audit)
     with open_stage(build, "balance", {}, {"target": 2}, print, restart=True) as stage:
         stage.finish()
-    assert review.audited(build) is None  # it was of another set
+    assert review.audited(build) is None  # the audit was of another balanced set
 
 
-def test_the_queue_is_fair_and_stays_the_same(build: Path, votes: Votes) -> None:
-    first = list(review.fill(build, seed=3).machine())
+def test_the_queue_is_shuffled_and_reproducible(build: Path, votes: Votes) -> None:
+    first = list(review.fill(build, seed=3).predicted_labels())
     assert first != sorted(first)
-    assert list(review.fill(build, seed=3).machine()) == first
-    assert list(review.fill(build, limit=2, seed=3).machine()) == first[:2]
+    assert list(review.fill(build, seed=3).predicted_labels()) == first
+    assert list(review.fill(build, limit=2, seed=3).predicted_labels()) == first[:2]
 
 
 def refill(votes: Votes, row: str, text: str) -> None:
-    """Give an id another text, as a stage does that was run again."""
-    votes.fill([{"id": row, "text": text, "text_hash": text_hash(text), "labels": [JOY]}])
+    """Replace the text of an id, as a stage that was run again may do."""
+    votes.set_queue([{"id": row, "text": text, "text_hash": text_hash(text), "labels": [JOY]}])
 
 
-def test_undo_leaves_the_votes_on_other_texts_of_the_id(votes: Votes) -> None:
+def test_undo_keeps_votes_on_other_texts_of_the_id(votes: Votes) -> None:
     name = "sentiment140:1"
     cast(votes, name, [JOY])
     refill(votes, name, "another text")
@@ -270,14 +269,14 @@ def test_undo_leaves_the_votes_on_other_texts_of_the_id(votes: Votes) -> None:
     item = votes.undo("Ada")
     assert item is not None
     assert item.text == "another text"
-    assert votes.all() == []
+    assert votes.all_votes() == []
     refill(votes, name, "text number 1")
-    assert [(vote.annotator, vote.labels) for vote in votes.all()] == [("Ada", (JOY,))]
+    assert [(vote.annotator, vote.labels) for vote in votes.all_votes()] == [("Ada", (JOY,))]
 
 
-def test_a_decision_on_another_text_of_the_id_does_not_forbid_undoing(votes: Votes) -> None:
+def test_a_decision_on_another_text_of_the_id_does_not_prevent_undo(votes: Votes) -> None:
     name = "sentiment140:1"
-    votes.add_person("Judge", "long enough", adjudicator=True)
+    votes.add_annotator("Judge", "long enough", adjudicator=True)
     cast(votes, name, [JOY], [JOY], [GRIEF], [GRIEF], None)
     votes.decide(name, "Judge", [JOY])
     assert votes.undo("Ada") is None
@@ -286,7 +285,7 @@ def test_a_decision_on_another_text_of_the_id_does_not_forbid_undoing(votes: Vot
     assert votes.undo("Ada") is not None
 
 
-def test_what_was_shown_is_a_text_and_not_an_id(votes: Votes) -> None:
+def test_showing_a_text_does_not_show_other_texts_of_the_id(votes: Votes) -> None:
     name = "sentiment140:1"
     refill(votes, name, "one text")
     assert votes.next("Ada") is not None
@@ -296,18 +295,18 @@ def test_what_was_shown_is_a_text_and_not_an_id(votes: Votes) -> None:
         votes.vote(Vote(name, "Ada", (JOY,), unsure=False, saw_machine=False))
     assert votes.next("Ada") is not None
     votes.vote(Vote(name, "Ada", (JOY,), unsure=False, saw_machine=False))
-    assert [vote.saw_machine for vote in votes.all()] == [False]
+    assert [vote.saw_machine for vote in votes.all_votes()] == [False]
 
 
 @pytest.mark.parametrize("label", [3.9, "12", True, 28, -1, None])
-def test_what_is_no_label_number_is_refused(votes: Votes, label: Any) -> None:
+def test_invalid_label_numbers_are_rejected(votes: Votes, label: Any) -> None:
     with pytest.raises(UsageError, match="expected numbers from 0 to 27"):
-        votes.take([Vote("sentiment140:1", "Ada", (label,), unsure=False, saw_machine=False)])
-    assert votes.all() == []
+        votes.import_votes([Vote("sentiment140:1", "Ada", (label,), unsure=False, saw_machine=False)])
+    assert votes.all_votes() == []
 
 
-def test_rows_that_share_an_id_are_not_queued(votes: Votes) -> None:
+def test_rows_with_duplicate_ids_are_not_queued(votes: Votes) -> None:
     row = {"id": "feedback:1", "text": "one", "text_hash": text_hash("one"), "labels": [JOY]}
-    with pytest.raises(DataError, match="1 ids appear more than once among the rows to review: 'feedback:1'"):
-        votes.fill([row, row | {"text": "two", "text_hash": text_hash("two")}])
-    assert len(votes.machine()) == 6
+    with pytest.raises(DataError, match="duplicate ids among the rows to review: 'feedback:1'"):
+        votes.set_queue([row, row | {"text": "two", "text_hash": text_hash("two")}])
+    assert len(votes.predicted_labels()) == 6

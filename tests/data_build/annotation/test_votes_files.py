@@ -1,4 +1,4 @@
-"""Files of votes: written, imported, damaged."""
+"""Files of votes: export, import, damage."""
 
 import sqlite3
 from pathlib import Path
@@ -8,48 +8,51 @@ import pytest
 from data_build.annotation.votes import Votes
 from data_build.stages import review
 from evenmood import DataError, UsageError
-from tests.data_build.annotation import GRIEF, JOY, NEUTRAL, PEOPLE, cast
+from tests.data_build.annotation import ANNOTATORS, GRIEF, JOY, NEUTRAL, cast
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_votes_go_out_and_in(votes: Votes, build: Path, tmp_path: Path, ending: str) -> None:
+def test_export_and_import(votes: Votes, build: Path, tmp_path: Path, ending: str) -> None:
     cast(votes, "sentiment140:1", [JOY, GRIEF], None, [NEUTRAL])
-    before, path = votes.all(), tmp_path / f"votes.{ending}"
-    assert review.export(build, "review", path) == 3
-    for name in PEOPLE:
+    before, path = votes.all_votes(), tmp_path / f"votes.{ending}"
+    assert review.export_votes(build, "review", path) == 3
+    for name in ANNOTATORS:
         votes.undo(name)
-    assert votes.all() == []
-    assert review.take(build, "review", path) == 3
-    assert votes.all() == before
+    assert votes.all_votes() == []
+    assert review.import_votes(build, "review", path) == 3
+    assert votes.all_votes() == before
 
 
-def test_votes_that_cannot_be_taken(votes: Votes, build: Path, tmp_path: Path) -> None:
+def test_votes_that_cannot_be_imported(votes: Votes, build: Path, tmp_path: Path) -> None:
     head = "id,annotator,labels,unsure,saw_machine\n"
     path = tmp_path / "votes.csv"
     good = "sentiment140:1,Ada,joy,False,False\n"
     for content, message in (
-        (head + good + "sentiment140:1,Ben,glee,False,False\n", "vote 2: glee is no label"),
-        (head + good + "sentiment140:77,Ben,joy,False,False\n", "vote 2: sentiment140:77 is not among the rows"),
+        (
+            head + good + "sentiment140:1,Ben,glee,False,False\n",
+            "vote 2: unknown label glee; expected one of",
+        ),
+        (head + good + "sentiment140:77,Ben,joy,False,False\n", "vote 2: unknown row sentiment140:77"),
         (head + "sentiment140:1,Ada,joy,maybe,False\n", "vote 1: unsure is 'maybe'; expected true or false"),
-        (head + "sentiment140:1,,joy,False,False\n", "vote 1: a vote needs its annotator"),
-        (head + "sentiment140:1,Ada,,False,False\n", "vote 1: choose a label"),
-        ("id,labels\n1,joy\n", "lacks the column annotator, unsure, saw_machine"),
-        ("", "cannot be read"),
+        (head + "sentiment140:1,,joy,False,False\n", "vote 1: the annotator's name is empty"),
+        (head + "sentiment140:1,Ada,,False,False\n", "vote 1: no label is selected"),
+        ("id,labels\n1,joy\n", "missing column annotator, unsure, saw_machine"),
+        ("", "cannot read"),
         (head + good + good.replace("Ada", '"Ben') + good * 20, "line 3: .*quotation mark"),
         (head + good.replace("Ada", '"Ben') + good + good.replace("joy", 'joy"'), "line 2: "),
-        (head + good.replace("Ada", '"A\nB"'), "line 2: a cell of several lines"),
+        (head + good.replace("Ada", '"A\nB"'), "line 2: a cell spans several lines"),
         (head + good.replace("Ada", "Ada,Ben"), "line 2: 6 cells, but the table has 5 columns"),
     ):
         path.write_text(content)
         with pytest.raises(DataError, match=message):
-            review.take(build, "review", path)
-        assert votes.all() == []
+            review.import_votes(build, "review", path)
+        assert votes.all_votes() == []
     with pytest.raises(UsageError, match=r"\.csv or \.parquet"):
-        review.export(build, "review", tmp_path / "votes.xlsx")
+        review.export_votes(build, "review", tmp_path / "votes.xlsx")
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database at all, however long it may be" * 200])
-def test_a_votes_file_that_was_emptied_or_overwritten(build: Path, votes: Votes, content: bytes) -> None:
+def test_an_emptied_or_overwritten_database(build: Path, votes: Votes, content: bytes) -> None:
     cast(votes, "sentiment140:1", [JOY])
     votes.path.write_bytes(content)
     with pytest.raises(DataError, match=r"votes\.sqlite is damaged .*votes .*--import FILE.* resolve .*--restart"):
@@ -57,10 +60,10 @@ def test_a_votes_file_that_was_emptied_or_overwritten(build: Path, votes: Votes,
     assert votes.path.read_bytes() == content
 
 
-def test_a_votes_file_with_a_broken_cell(build: Path, votes: Votes) -> None:
+def test_a_database_with_a_damaged_cell(build: Path, votes: Votes) -> None:
     cast(votes, "sentiment140:1", [JOY])
     for cell in ("", "[3.9]", "5"):
         with sqlite3.connect(votes.path) as database:
             database.execute("UPDATE votes SET labels = ?", (cell,))
-        with pytest.raises(DataError, match=r"votes\.sqlite is damaged \(labels is"):
+        with pytest.raises(DataError, match=r"votes\.sqlite is damaged \(invalid labels"):
             review.resolve(build, print)

@@ -1,4 +1,4 @@
-"""Generating samples: what the tests have in common."""
+"""Options shared by the generation tests."""
 
 from typing import Any
 

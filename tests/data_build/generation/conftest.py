@@ -1,4 +1,4 @@
-"""Fixtures of the tests that generate."""
+"""Fixtures of the generation tests."""
 
 from pathlib import Path
 

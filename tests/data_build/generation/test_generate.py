@@ -1,4 +1,4 @@
-"""Generating: the real client against an endpoint on loopback, whatever that does."""
+"""Generation with the real client and an endpoint on loopback."""
 
 import json
 import shutil
@@ -13,8 +13,7 @@ from pyarrow import parquet
 from data_build.generation import batch, generator
 from data_build.generation.generator import GeneratorError
 from data_build.generation.prompts import PROMPT_ID, SHOTS, plan
-from data_build.stages import generate
-from data_build.stages import generated_rows as kept
+from data_build.stages import generate, generated_rows
 from evenmood import LABELS, DataError, UsageError
 from evenmood.data.build_folder import read_manifest, read_rows
 from evenmood.data.rows import text_hash
@@ -40,12 +39,12 @@ def test_every_text_is_accounted_for(build: Path, server: OpenAIServer, mode: An
         assert row["source"] == "generated"
         assert row["generator"] == "small"
         assert f'"prompt": "{PROMPT_ID}"' in row["prompt_id"]
-        recorded = json.loads(row["prompt_id"])
-        assert set(recorded) == {*kept.RECORDED, "length", "view", "round", "request"}
-        assert (recorded["tokens"], recorded["cost"], recorded["mode"]) == ([100, 50], 0.0, mode)
-        assert recorded["intended"] == LABELS[row["labels"][0]]
-        assert len(recorded["examples"]) == SHOTS
-        for own_id in recorded["examples"]:
+        provenance = json.loads(row["prompt_id"])
+        assert set(provenance) == {*generated_rows.PROVENANCE, "length", "view", "round", "request"}
+        assert (provenance["tokens"], provenance["cost"], provenance["mode"]) == ([100, 50], 0.0, mode)
+        assert provenance["intended"] == LABELS[row["labels"][0]]
+        assert len(provenance["examples"]) == SHOTS
+        for own_id in provenance["examples"]:
             assert row["labels"][0] in official[own_id]
         assert row["text_hash"] == text_hash(row["text"])
         assert LABELS[row["labels"][0]] in MISSING
@@ -54,16 +53,16 @@ def test_every_text_is_accounted_for(build: Path, server: OpenAIServer, mode: An
 
 
 class Killed(BaseException):
-    """What `kill -9` would be, at a known place."""
+    """Simulates `kill -9` at a given point."""
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "POLL", 0.0)
+    monkeypatch.setattr(batch, "POLL_INTERVAL", 0.0)
 
 
 @pytest.mark.parametrize("mode", ["structured", "lines"])
-def test_a_batch_gives_the_same_rows(build: Path, server: OpenAIServer, quick: None, mode: Any) -> None:
+def test_batches_give_the_same_rows(build: Path, server: OpenAIServer, quick: None, mode: Any) -> None:
     options = {**OPTIONS, "mode": mode, "base_url": server.url}
     generate.run(build, print, "small", **options)
     expected = files_of(build)
@@ -72,19 +71,17 @@ def test_a_batch_gives_the_same_rows(build: Path, server: OpenAIServer, quick: N
     assert [len(names) for names in server.batches.submitted] == [8]
 
 
-def test_a_batch_is_gone_on_with(
-    build: Path, server: OpenAIServer, quick: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_batches_resume(build: Path, server: OpenAIServer, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
     options = {**OPTIONS, "as_batch": True, "base_url": server.url}
-    server.batches.lost = {1, 5}  # expired, say: they go into a second batch
+    server.batches.lost = {1, 5}  # expired requests go into a second batch
 
-    def dies(*_: Any) -> None:
+    def die(*_: Any) -> None:
         raise Killed
 
-    # submitted and not written down; while it runs; before its answers are kept
-    for place in ("_write_state", "_ended", "_keep"):
+    # Killed before the submission is recorded, while waiting, and before the answers are saved.
+    for function in ("_write_state", "_wait", "_save"):
         with monkeypatch.context() as broken:
-            broken.setattr(batch, place, dies)
+            broken.setattr(batch, function, die)
             with pytest.raises(Killed):
                 generate.run(build, print, "small", **options)
         assert len(server.batches.submitted) == 1
@@ -97,13 +94,14 @@ def test_a_batch_is_gone_on_with(
     ]
 
 
-def test_batches_that_come_to_nothing(
+def test_failed_and_expired_batches(
     build: Path, server: OpenAIServer, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = {**OPTIONS, "as_batch": True, "base_url": server.url}
     server.batches.end = "failed"
     with pytest.raises(
-        GeneratorError, match=r"8 requests have no answer; the endpoint said: batch batch_0 failed: you exceeded"
+        GeneratorError,
+        match=r"8 requests have no answer; the endpoint rejected them: batch batch_0 failed: you",
     ):
         generate.run(build, print, "small", **options)
     server.batches.end = "expired"
@@ -112,13 +110,13 @@ def test_batches_that_come_to_nothing(
         generate.run(build, print, "small", **options)
 
 
-def test_what_was_answered_is_not_asked_again(build: Path, server: OpenAIServer) -> None:
-    def dies(handler: Handler) -> bool:
+def test_answered_requests_are_not_repeated(build: Path, server: OpenAIServer) -> None:
+    def fail(handler: Handler) -> bool:
         if handler.number > 6:
             handler.answer({"error": {"message": "no such model"}}, 404)
         return handler.number > 6
 
-    server.fault = dies
+    server.fault = fail
     with pytest.raises(GeneratorError, match=r"HTTP 404.*no such model"):
         generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     assert len(server.asked) == 6
@@ -129,28 +127,28 @@ def test_what_was_answered_is_not_asked_again(build: Path, server: OpenAIServer)
     assert read_manifest(build, "generate")["tokens"] == {"prompt": 800, "completion": 400}
 
 
-def test_the_server_is_gone(build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generator, "PATIENCE", 1.0)
+def test_an_unreachable_server(build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generator, "MAX_OUTAGE", 1.0)
     with pytest.raises(GeneratorError, match="does not answer") as error:
         generate.run(build, print, "small", base_url="http://127.0.0.1:9/v1", **OPTIONS)
     assert "\n" not in str(error.value)
 
 
-def test_the_cap_on_money(build: Path, server: OpenAIServer) -> None:
-    with pytest.raises(UsageError, match="is over --max-cost"):
+def test_the_budget(build: Path, server: OpenAIServer) -> None:
+    with pytest.raises(UsageError, match="exceeds --max-cost"):
         generate.run(build, print, "small", base_url=server.url, prices=(1e6, 1e6), max_cost=1.0, **OPTIONS)
     assert not server.seen
-    server.completion_tokens = 5000  # more than was estimated
-    with pytest.raises(GeneratorError, match=r"--max-cost is reached \(\d+\.\d\d\)"):
+    server.completion_tokens = 5000  # more than estimated
+    with pytest.raises(GeneratorError, match=r"--max-cost is exhausted \(cost so far: \d+\.\d\d\)"):
         generate.run(build, print, "small", base_url=server.url, prices=(0, 2e4), max_cost=33.0, **OPTIONS)
     assert server.seen <= OPTIONS["concurrency"]
     generate.run(build, print, "small", base_url=server.url, prices=(0, 2e4), max_cost=1000.0, **OPTIONS)
     assert len(server.asked) == 8
 
 
-def test_options_that_come_to_nothing(build: Path, server: OpenAIServer) -> None:
+def test_invalid_options(build: Path, server: OpenAIServer) -> None:
     options = {**OPTIONS, "base_url": server.url}
-    with pytest.raises(UsageError, match="--max-cost needs --prices"):
+    with pytest.raises(UsageError, match="--max-cost requires --prices"):
         generate.run(build, print, "small", max_cost=1.0, **options)
     with pytest.raises(UsageError, match="no label lacks rows"):
         generate.run(build, print, "small", **{**options, "missing": {"grief": 0}})
@@ -159,10 +157,10 @@ def test_options_that_come_to_nothing(build: Path, server: OpenAIServer) -> None
 
 
 def test_dry_run(build: Path, server: OpenAIServer) -> None:
-    said: list[str] = []
-    generate.run(build, said.append, "small", base_url=server.url, dry_run=True, **OPTIONS)
-    assert "8 requests for 64 texts" in said[0]
-    assert "Express relief without naming it" in said[1] + said[2] + said[3]
+    messages: list[str] = []
+    generate.run(build, messages.append, "small", base_url=server.url, dry_run=True, **OPTIONS)
+    assert "8 requests for 64 texts" in messages[0]
+    assert "Express relief without naming it" in messages[1] + messages[2] + messages[3]
     assert not server.seen
     assert not (build / "generate").exists()
 
@@ -170,30 +168,30 @@ def test_dry_run(build: Path, server: OpenAIServer) -> None:
 def test_the_plan() -> None:
     texts, labels = [f"text {n}" for n in range(100)], [[n % 28] if n % 5 else [16, 25] for n in range(100)]
     ids = [f"id {text}" for text in texts]
-    drawn = plan(MISSING, texts, labels, 400, 8, seed=0, ids=ids)
-    assert drawn == plan(MISSING, texts, labels, 400, 8, seed=0, ids=ids)
-    first = Counter(LABELS[request.labels[0]] for request in drawn)
+    requests = plan(MISSING, texts, labels, 400, 8, seed=0, ids=ids)
+    assert requests == plan(MISSING, texts, labels, 400, 8, seed=0, ids=ids)
+    first = Counter(LABELS[request.labels[0]] for request in requests)
     assert set(first) == set(MISSING)
     assert 2 < first["grief"] / first["relief"] < 4
-    for request in drawn:
+    for request in requests:
         assert all(example in texts for example in request.examples)
         assert request.labels[1:] in ((), (25,))
         assert [f"id {example}" for example in request.examples] == list(request.example_ids)
-        for told in (request.instruction(), request.completion()):
+        for prompt in (request.instruction(), request.completion()):
             for part in (request.topic, request.register, request.length, request.view, request.names):
-                assert part in told
+                assert part in prompt
     assert plan({}, texts, labels, 10, 8, seed=0) == []
 
 
 @pytest.mark.parametrize("debug", [[], ["--debug"]], ids=["line", "debug"])
-def test_the_key_is_never_seen(build: Path, server: OpenAIServer, debug: list[str]) -> None:
+def test_the_api_key_is_never_printed_or_stored(build: Path, server: OpenAIServer, debug: list[str]) -> None:
     key = "sk-theKeyThatNobodyMaySee"
 
-    def echoes(handler: Handler) -> bool:
+    def echo(handler: Handler) -> bool:
         handler.answer({"error": {"message": f"wrong: {handler.headers['Authorization']}"}}, 401)
         return True
 
-    server.fault = echoes
+    server.fault = echo
     options = ["--base-url", server.url, "--samples", "8", *debug]
     done = run_command("data_build", "generate", build, *options, OPENAI_API_KEY=key)
     assert done.returncode == 1
@@ -210,8 +208,8 @@ def test_the_command_without_a_key(build: Path) -> None:
     assert done.stderr.splitlines()[-1].startswith("error: ")
 
 
-def test_a_round_adds_to_those_before_it(build: Path, server: OpenAIServer) -> None:
-    with pytest.raises(UsageError, match="generate is not finished; a round adds to those before it"):
+def test_further_rounds_add_rows(build: Path, server: OpenAIServer) -> None:
+    with pytest.raises(UsageError, match="generate is unfinished; finish it before --round 2"):
         generate.run(build, print, "small", base_url=server.url, round_number=2, **OPTIONS)
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     generate.run(build, print, "small", base_url=server.url, round_number=2, **OPTIONS)
@@ -219,59 +217,59 @@ def test_a_round_adds_to_those_before_it(build: Path, server: OpenAIServer) -> N
     first, second = (read_rows(build, name).to_pylist() for name in generate.rounds(build))
     assert len({row["id"] for row in (*first, *second)}) == len(first) + len(second)
     assert len({row["text_hash"] for row in (*first, *second)}) == len(first) + len(second)
-    tried = generate.attempts(build)
-    assert set(tried) == set(MISSING)
-    assert sum(counts["in"] for counts in tried.values()) == 128
-    assert sum(counts["kept"] for counts in tried.values()) == len(first) + len(second)
-    for counts in tried.values():
+    attempts = generate.attempts(build)
+    assert set(attempts) == set(MISSING)
+    assert sum(counts["in"] for counts in attempts.values()) == 128
+    assert sum(counts["kept"] for counts in attempts.values()) == len(first) + len(second)
+    for counts in attempts.values():
         assert counts["in"] == sum(count for reason, count in counts.items() if reason != "in")
 
 
-def test_rows_that_were_generated_before(build: Path, server: OpenAIServer, tmp_path: Path) -> None:
+def test_export_and_import_of_generated_rows(build: Path, server: OpenAIServer, tmp_path: Path) -> None:
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     generate.run(build, print, "small", base_url=server.url, round_number=2, **OPTIONS)
     first, second = (read_rows(build, name).to_pylist() for name in generate.rounds(build))
-    rows, tried, asked = [*first, *second], generate.attempts(build), server.seen
-    kept.keep(build, {row["id"] for row in rows[::2]}, tmp_path / "generated.parquet")
-    with pytest.raises(UsageError, match="holds further rounds"):
-        kept.take(build, print, tmp_path / "generated.parquet", restart=True)
+    rows, attempts, requests_seen = [*first, *second], generate.attempts(build), server.seen
+    generated_rows.keep(build, {row["id"] for row in rows[::2]}, tmp_path / "generated.parquet")
+    with pytest.raises(UsageError, match="has further rounds"):
+        generated_rows.import_rows(build, print, tmp_path / "generated.parquet", restart=True)
     shutil.rmtree(build / "generate-2")
-    kept.take(build, print, tmp_path / "generated.parquet", restart=True)
+    generated_rows.import_rows(build, print, tmp_path / "generated.parquet", restart=True)
     assert read_rows(build, "generate").to_pylist() == rows[::2]
-    assert generate.attempts(build) == tried
-    assert server.seen == asked
+    assert generate.attempts(build) == attempts
+    assert server.seen == requests_seen
     manifest = read_manifest(build, "generate")
     assert manifest["rows_in"] == 128 == manifest["rows_out"] + sum(manifest["dropped"].values())
     assert manifest["dropped"]["fit, and not verified"] == len(rows) - len(rows[::2])
-    kept.take(build, print, tmp_path / "generated.parquet", limit=3, restart=True)
+    generated_rows.import_rows(build, print, tmp_path / "generated.parquet", limit=3, restart=True)
     assert read_rows(build, "generate").to_pylist() == rows[:6:2]
-    kept.take(build, print, tmp_path / "generated.parquet", restart=True)
-    generate.run(build, print, "small", base_url=server.url, round_number=2, **OPTIONS)  # it goes on from there
-    again = [row["id"] for name in generate.rounds(build) for row in read_rows(build, name).to_pylist()]
-    assert len(set(again)) == len(again) > len(rows)
+    generated_rows.import_rows(build, print, tmp_path / "generated.parquet", restart=True)
+    generate.run(build, print, "small", base_url=server.url, round_number=2, **OPTIONS)  # adds to the imported rows
+    ids = [row["id"] for name in generate.rounds(build) for row in read_rows(build, name).to_pylist()]
+    assert len(set(ids)) == len(ids) > len(rows)
     shutil.rmtree(build / "generate-2")
     for path in (build / "goemotions" / "train.parquet", build / "nothing.parquet"):
-        with pytest.raises(DataError, match="holds no generated rows"):
-            kept.take(build, print, path, restart=True)
-    kept_rows = parquet.read_table(tmp_path / "generated.parquet")
-    label_99 = pyarrow.array([[99]] * kept_rows.num_rows, kept_rows["labels"].type)
+        with pytest.raises(DataError, match="not a valid file of generated rows"):
+            generated_rows.import_rows(build, print, path, restart=True)
+    exported = parquet.read_table(tmp_path / "generated.parquet")
+    label_99 = pyarrow.array([[99]] * exported.num_rows, exported["labels"].type)
     for wrong in (
-        pyarrow.concat_tables([kept_rows, kept_rows]),  # ids twice
-        kept_rows.set_column(kept_rows.schema.get_field_index("labels"), "labels", label_99),
+        pyarrow.concat_tables([exported, exported]),  # duplicate ids
+        exported.set_column(exported.schema.get_field_index("labels"), "labels", label_99),
     ):
         parquet.write_table(wrong, build / "wrong.parquet")
-        with pytest.raises(DataError, match="holds no generated rows"):
-            kept.take(build, print, build / "wrong.parquet", restart=True)
+        with pytest.raises(DataError, match="not a valid file of generated rows"):
+            generated_rows.import_rows(build, print, build / "wrong.parquet", restart=True)
 
 
-def test_what_early_rows_did_not_record() -> None:
-    whole = dict.fromkeys(kept.RECORDED, 1)
-    early = {name: value for name, value in whole.items() if name != "seed"}
-    assert kept.unrecorded(map(json.dumps, (whole, early, early))) == {"seed": 2}
-    assert kept.unrecorded([json.dumps(whole)]) == {}
+def test_missing_provenance_of_early_rows() -> None:
+    complete = dict.fromkeys(generated_rows.PROVENANCE, 1)
+    early = {name: value for name, value in complete.items() if name != "seed"}
+    assert generated_rows.unrecorded(map(json.dumps, (complete, early, early))) == {"seed": 2}
+    assert generated_rows.unrecorded([json.dumps(complete)]) == {}
 
 
-def test_the_limit_is_the_first_part_of_the_plan(build: Path, server: OpenAIServer) -> None:
+def test_the_limit_requests_the_start_of_the_plan(build: Path, server: OpenAIServer) -> None:
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     whole = set(server.asked)
     generate.run(build, print, "small", base_url=server.url, limit=24, restart=True, **OPTIONS)
@@ -279,7 +277,7 @@ def test_the_limit_is_the_first_part_of_the_plan(build: Path, server: OpenAIServ
     assert read_manifest(build, "generate")["rows_in"] == len(server.asked[8:]) * 8 == 24
 
 
-def test_a_near_copy_is_counted_once(build: Path, server: OpenAIServer) -> None:
+def test_near_duplicates_are_dropped(build: Path, server: OpenAIServer) -> None:
     story = "the old friend who came back said so much about it all over again and then"
     server.write = lambda prompt, count, draw: [f"{story} {draw.randrange(10**6)}" for _ in range(count)]
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)

@@ -1,4 +1,4 @@
-"""Generating with keys and proxies as people's environments hold them."""
+"""Generation with API keys and proxies from the environment."""
 
 import re
 import time
@@ -20,21 +20,21 @@ KEY = "sk-theKeyThatNobodyMaySee"
 def test_white_space_around_a_key(
     build: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
-    seen: set[str] = set()
+    authorizations: set[str] = set()
 
-    def look(handler: Handler) -> bool:
-        seen.add(handler.headers["Authorization"])
+    def record(handler: Handler) -> bool:
+        authorizations.add(handler.headers["Authorization"])
         return False
 
-    server.fault = look
+    server.fault = record
     monkeypatch.setenv("OPENAI_API_KEY", form.format(KEY))
     generate.run(build, print, "small", base_url=server.url + "\n", **OPTIONS)
-    assert seen == {f"Bearer {KEY}"}
+    assert authorizations == {f"Bearer {KEY}"}
 
 
 @pytest.mark.parametrize("variable", ["OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"])
 @pytest.mark.parametrize("form", ["\u201c{}\u201d", "{}\nsk-more", "'{}'", "{}\u2026", "{}\x01"])
-def test_a_malformed_key_is_refused_at_once(build: Path, server: OpenAIServer, variable: str, form: str) -> None:
+def test_a_malformed_key_is_rejected_immediately(build: Path, server: OpenAIServer, variable: str, form: str) -> None:
     start = time.monotonic()
     done = run_command("data_build", "generate", build, "--base-url", server.url, **{variable: form.format(KEY)})
     assert done.returncode == 2
@@ -47,7 +47,7 @@ def test_a_malformed_key_is_refused_at_once(build: Path, server: OpenAIServer, v
 SOCKS = "socks://user:theProxyPassword@127.0.0.1:9/"
 
 
-def test_a_server_of_this_machine_needs_no_proxy(
+def test_a_local_server_does_not_use_the_proxy(
     build: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", SOCKS)
@@ -58,17 +58,17 @@ def test_a_server_of_this_machine_needs_no_proxy(
     assert len(server.asked) == 8
 
 
-def test_elsewhere_the_proxy_is_named(build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_of_remote_servers_name_the_proxy(build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = run_command("data_build", "generate", build, OPENAI_API_KEY=KEY, ALL_PROXY=SOCKS)
     assert done.returncode == 1
     assert re.search(r"^error: .*ALL_PROXY.*socks://", done.stderr, re.MULTILINE)
     assert "theProxyPassword" not in done.stderr
-    monkeypatch.setattr(generator, "PATIENCE", 0.5)
+    monkeypatch.setattr(generator, "MAX_OUTAGE", 0.5)
     monkeypatch.setenv("HTTP_PROXY", "http://user:theProxyPassword@127.0.0.1:9")
     with pytest.raises(GeneratorError, match=r"does not answer.*HTTP_PROXY") as error:
         generate.run(build, print, "small", base_url="http://llm.example/v1", restart=True, **OPTIONS)
     assert "theProxyPassword" not in str(error.value)
-    said: list[str] = []
+    messages: list[str] = []
     monkeypatch.setenv("ALL_PROXY", SOCKS)
-    generate.run(build, said.append, "small", dry_run=True, **OPTIONS)  # asks nobody
-    assert "8 requests" in said[0]
+    generate.run(build, messages.append, "small", dry_run=True, **OPTIONS)  # sends no requests
+    assert "8 requests" in messages[0]

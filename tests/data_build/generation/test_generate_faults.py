@@ -1,4 +1,4 @@
-"""Generating when the endpoint fails: what passes changes nothing, and nothing that was answered is lost."""
+"""Generation with a failing endpoint: transient errors do not change the rows, and no answer is lost."""
 
 import json
 import time
@@ -55,61 +55,61 @@ def cut(handler: Handler) -> bool:
 
 @fault
 def for_hours(handler: Handler) -> bool:
-    """A server that asks for more patience than it needs."""
+    """Send a longer Retry-After than necessary."""
     if handler.number <= 4:
         handler.answer({"error": {"message": "slow down"}}, 429, Retry_After="7200")
     return handler.number <= 4
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_what_passes_changes_nothing(
+def test_transient_errors_do_not_change_the_rows(
     build: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     expected = files_of(build)
     server.fault, server.seen = FAULTS[name], 0
-    monkeypatch.setattr(generator, "LONGEST_PAUSE", 1.0)
+    monkeypatch.setattr(generator, "MAX_RETRY_DELAY", 1.0)
     generate.run(build, print, "small", base_url=server.url, timeout=2, restart=True, **OPTIONS)
     assert files_of(build) == expected
 
 
 def busy(seconds: float, pause: str) -> Callable[[Handler], bool]:
-    """A server that answers 429 from its first request on for a while."""
+    """Answer 429 for some seconds after the first request."""
     started: list[float] = []
 
     def fault(handler: Handler) -> bool:
         started.append(time.monotonic())
-        refuses = time.monotonic() - started[0] < seconds
-        if refuses:
+        is_busy = time.monotonic() - started[0] < seconds
+        if is_busy:
             handler.answer({"error": {"message": "slow down"}}, 429, Retry_After=pause)
-        return refuses
+        return is_busy
 
     return fault
 
 
-def test_a_rate_limit_is_outlasted_however_often_it_is_met(
+def test_retries_are_limited_by_time_and_not_by_number(
     build: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(generator, "PATIENCE", 4.0)
+    monkeypatch.setattr(generator, "MAX_OUTAGE", 4.0)
     server.fault = busy(3.0, "0.1")
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
-    assert server.seen > 60  # more tries of each of four requests than any count of tries would allow
+    assert server.seen > 60  # far more attempts per request than a fixed retry count would allow
     assert len(server.asked) == 8
 
 
-def test_a_rate_limit_without_an_end(build: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generator, "PATIENCE", 1.0)
+def test_a_permanent_rate_limit(build: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generator, "MAX_OUTAGE", 1.0)
     server.fault = busy(3600, "0.2")
     with pytest.raises(GeneratorError, match=r"HTTP 429.*slow down"):
         generate.run(build, print, "small", base_url=server.url, **OPTIONS)
 
 
-def test_no_money_is_not_waited_for(build: Path, server: OpenAIServer) -> None:
-    def poor(handler: Handler) -> bool:
+def test_an_exhausted_quota_is_not_retried(build: Path, server: OpenAIServer) -> None:
+    def exhausted(handler: Handler) -> bool:
         handler.answer({"error": {"message": "you exceeded your quota", "code": "insufficient_quota"}}, 429)
         return True
 
-    server.fault = poor
+    server.fault = exhausted
     with pytest.raises(GeneratorError, match="you exceeded your quota"):
         generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     assert server.seen <= OPTIONS["concurrency"]
@@ -165,7 +165,7 @@ def _refusal(handler: Handler) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("case", MALFORMED)
-def test_an_answer_that_is_none_is_counted(build: Path, server: OpenAIServer, case: str) -> None:
+def test_malformed_answers_are_counted(build: Path, server: OpenAIServer, case: str) -> None:
     body, reason = MALFORMED[case]
     server.fault = lambda handler: bad(handler, body)
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
@@ -173,7 +173,7 @@ def test_an_answer_that_is_none_is_counted(build: Path, server: OpenAIServer, ca
     assert dropped[f"not answered: {reason}"] == 8
 
 
-def test_a_page_in_place_of_a_completion(build: Path, server: OpenAIServer) -> None:
+def test_an_html_page_instead_of_a_completion(build: Path, server: OpenAIServer) -> None:
     def page(handler: Handler) -> bool:
         if handler.number == 1:
             handler.answer(b"<html></html>", Content_Type="text/html")
@@ -184,12 +184,12 @@ def test_a_page_in_place_of_a_completion(build: Path, server: OpenAIServer) -> N
     assert read_manifest(build, "generate")["dropped"]["not answered: malformed"] == 8
 
 
-def test_answers_without_tokens_that_an_earlier_run_kept(build: Path, server: OpenAIServer) -> None:
-    def dies(handler: Handler) -> bool:
+def test_saved_answers_without_token_counts(build: Path, server: OpenAIServer) -> None:
+    def fail(handler: Handler) -> bool:
         handler.answer({"error": {"message": "no such model"}}, 404)
         return True
 
-    server.fault = dies
+    server.fault = fail
     with pytest.raises(GeneratorError, match="HTTP 404"):
         generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     line = {"number": 0, "texts": [], "finish_reason": "malformed", "prompt_tokens": None, "completion_tokens": None}
@@ -200,10 +200,10 @@ def test_answers_without_tokens_that_an_earlier_run_kept(build: Path, server: Op
 
 
 @pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt])
-def test_whatever_goes_wrong_what_was_answered_is_kept(
+def test_answers_are_saved_after_an_unexpected_error(
     build: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]
 ) -> None:
-    """One request fails in an unheard-of way, or somebody presses Ctrl-C, while three others are under way."""
+    """One request raises an unexpected exception, or the run is interrupted, while three others are running."""
 
     def late(handler: Handler) -> bool:
         time.sleep(0.3)
@@ -214,17 +214,17 @@ def test_whatever_goes_wrong_what_was_answered_is_kept(
         if kind is KeyboardInterrupt:
             broken.setattr(answers, "wait", interrupted(wait))
         else:
-            broken.setattr(generator.Generator, "read", fails_once(generator.Generator.read))
+            broken.setattr(generator.Generator, "parse", fails_once(generator.Generator.parse))
         with pytest.raises(kind):
             generate.run(build, print, "small", base_url=server.url, **OPTIONS)
-    written = 4 - (kind is RuntimeError)
-    assert len(list(read_answers(build / "generate" / "answers-part-00000.jsonl"))) == written
+    saved = 4 - (kind is RuntimeError)
+    assert len(list(read_answers(build / "generate" / "answers-part-00000.jsonl"))) == saved
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
-    assert len(server.asked) == 12 - written
+    assert len(server.asked) == 12 - saved
 
 
 def interrupted(wait: Callable[..., Any]) -> Callable[..., Any]:
-    """`wait`, at whose first call somebody presses Ctrl-C."""
+    """Wrap `wait` so that its first call raises `KeyboardInterrupt`."""
     calls: list[int] = []
 
     def first(*arguments: Any, **options: Any) -> Any:
@@ -236,12 +236,12 @@ def interrupted(wait: Callable[..., Any]) -> Callable[..., Any]:
     return first
 
 
-def fails_once(read: Callable[..., Any]) -> Callable[..., Any]:
-    """`read` that fails for the first request, as no client's error would be."""
+def fails_once(parse: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap `parse` so that it raises an unexpected exception for the first request."""
 
-    def first(self: Any, request: Any, body: bytes) -> Any:
+    def wrapper(self: Any, request: Any, body: bytes) -> Any:
         if request.number == 0:
-            raise RuntimeError("unheard of")
-        return read(self, request, body)
+            raise RuntimeError("unexpected")
+        return parse(self, request, body)
 
-    return first
+    return wrapper

@@ -1,4 +1,4 @@
-"""Generating through servers that are merely compatible: wrapped answers, answers that are none, fewer parameters."""
+"""Generation with other OpenAI-compatible servers: wrapped or unusable answers, unsupported parameters."""
 
 import json
 import time
@@ -11,8 +11,7 @@ import pytest
 from data_build.generation import batch, generator
 from data_build.generation.generator import Generator, GeneratorError, read_answers
 from data_build.generation.reading import comments_in, lines_in, listed_in
-from data_build.stages import generate
-from data_build.stages import generated_rows as kept
+from data_build.stages import generate, generated_rows
 from evenmood import DataError, UsageError
 from evenmood.data.build_folder import read_manifest, read_rows
 from tests.commands import run_command
@@ -36,7 +35,7 @@ WRAPPERS = {
 
 
 def wrapping(wrapper: str) -> Callable[[Handler], bool]:
-    """A server that gives the right answers, wrapped."""
+    """Wrap the server's answers."""
 
     def fault(handler: Handler) -> bool:
         reply = handler.owner.answered(handler.asked, True)
@@ -49,7 +48,7 @@ def wrapping(wrapper: str) -> Callable[[Handler], bool]:
 
 
 @pytest.mark.parametrize("wrapper", WRAPPERS.values(), ids=WRAPPERS)
-def test_wrappers_are_peeled(build: Path, server: OpenAIServer, wrapper: str) -> None:
+def test_wrappers_are_removed(build: Path, server: OpenAIServer, wrapper: str) -> None:
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     expected = files_of(build)
     server.fault = wrapping(wrapper)
@@ -57,8 +56,8 @@ def test_wrappers_are_peeled(build: Path, server: OpenAIServer, wrapper: str) ->
     assert files_of(build) == expected
 
 
-def test_other_forms_of_an_answer(build: Path, server: OpenAIServer) -> None:
-    """A list without the object around it, content in parts, finish reasons of other servers."""
+def test_other_answer_formats(build: Path, server: OpenAIServer) -> None:
+    """A bare list, content in parts, finish reasons of other servers."""
 
     def other(handler: Handler) -> bool:
         reply = handler.owner.answered(handler.asked, True)
@@ -77,7 +76,7 @@ def test_other_forms_of_an_answer(build: Path, server: OpenAIServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "found"),
+    ("content", "comments"),
     [
         ('{"comments": ["a", "b"]}', ("a", "b")),
         ('["a", "b"]', ("a", "b")),
@@ -95,8 +94,8 @@ def test_other_forms_of_an_answer(build: Path, server: OpenAIServer) -> None:
         ('{"comments":' * 100_000, None),
     ],
 )
-def test_comments_in(content: str, found: tuple[str, ...] | None) -> None:
-    assert comments_in(content) == found
+def test_comments_in(content: str, comments: tuple[str, ...] | None) -> None:
+    assert comments_in(content) == comments
 
 
 def test_lists_in_plain_text() -> None:
@@ -107,7 +106,7 @@ def test_lists_in_plain_text() -> None:
 
 
 @pytest.mark.parametrize("read", [comments_in, listed_in, lines_in])
-def test_reading_takes_linear_time(read: Callable[[str], Any]) -> None:
+def test_parsing_takes_linear_time(read: Callable[[str], Any]) -> None:
     for piece in ("{", "[", "1", "1. ", "- ", "</think>", "<think>", " ", "\n- a", "```", '{"a":'):
         for text in (piece * (40_000 // len(piece)), "a" + piece + " " * 40_000 + "b"):
             start = time.perf_counter()
@@ -122,16 +121,19 @@ UNUSABLE: dict[str, tuple[Callable[[Handler], Any], str]] = {
         lambda handler: {"error": {"message": "model 'small' is not loaded", "code": 503}},
         "model 'small' is not loaded",
     ),
-    "prose": (lambda handler: said(handler, "I cannot write such comments. " * 50), "I cannot write such comments."),
+    "prose": (
+        lambda handler: chat_reply(handler, "I cannot write such comments. " * 50),
+        "I cannot write such comments.",
+    ),
     "thinking alone": (
-        lambda handler: said(handler, "<think>" + "hm " * 500, "length"),
+        lambda handler: chat_reply(handler, "<think>" + "hm " * 500, "length"),
         "--omit max_completion_tokens",
     ),
-    "nothing": (lambda handler: b"", "(nothing)"),
+    "nothing": (lambda handler: b"", "(empty)"),
 }
 
 
-def said(handler: Handler, content: str, reason: str = "stop") -> dict[str, Any]:
+def chat_reply(handler: Handler, content: str, reason: str = "stop") -> dict[str, Any]:
     reply = handler.owner.reply(True, [], reason)
     reply["choices"][0]["message"]["content"] = content
     return reply
@@ -139,7 +141,7 @@ def said(handler: Handler, content: str, reason: str = "stop") -> dict[str, Any]
 
 @pytest.mark.parametrize("case", UNUSABLE)
 def test_a_run_stops_when_no_answer_is_usable(build: Path, server: OpenAIServer, case: str) -> None:
-    body, shown = UNUSABLE[case]
+    body, excerpt = UNUSABLE[case]
 
     def always(handler: Handler) -> bool:
         handler.answer(body(handler))
@@ -148,20 +150,20 @@ def test_a_run_stops_when_no_answer_is_usable(build: Path, server: OpenAIServer,
     server.fault = always
     with pytest.raises(GeneratorError, match="none of the first 4 answers is usable") as error:
         generate.run(build, print, "small", base_url=server.url, **OPTIONS)
-    assert shown in str(error.value)
+    assert excerpt in str(error.value)
     assert "\n" not in str(error.value)
-    begins = str(error.value).partition("the first begins: ")[2]
-    assert len(begins) <= generator.SHOWN
+    begins = str(error.value).partition("the first answer begins: ")[2]
+    assert len(begins) <= generator.EXCERPT_CHARS
     assert server.seen < 8  # not the whole plan
     assert not (build / "generate" / "manifest.json").exists()
-    server.fault = lambda handler: False  # the server is mended: the same command asks for all of them
+    server.fault = lambda handler: False  # with a working server, the same command sends all requests
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     assert len(server.asked) == 8
     assert not [reason for reason in read_manifest(build, "generate")["dropped"] if "not answered" in reason]
 
 
-def test_the_command_that_gets_nothing_fails(build: Path, server: OpenAIServer) -> None:
-    """Fewer requests than the first answers that a run waits for: all of them are unusable."""
+def test_the_command_fails_without_usable_answers(build: Path, server: OpenAIServer) -> None:
+    """With fewer requests than trial answers, all of them are unusable."""
 
     def page(handler: Handler) -> bool:
         handler.answer(b"\x1b[31m" + PAGE, Content_Type="text/html")
@@ -176,7 +178,7 @@ def test_the_command_that_gets_nothing_fails(build: Path, server: OpenAIServer) 
     assert "\x1b" not in last
 
 
-def test_one_usable_answer_among_the_first_goes_on(build: Path, server: OpenAIServer) -> None:
+def test_a_run_continues_after_one_usable_answer(build: Path, server: OpenAIServer) -> None:
     def mostly(handler: Handler) -> bool:
         if handler.number != 4:
             handler.answer(PAGE)
@@ -191,17 +193,17 @@ def test_one_usable_answer_among_the_first_goes_on(build: Path, server: OpenAISe
 
 
 def test_a_batch_without_a_usable_answer(build: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "POLL", 0.0)
+    monkeypatch.setattr(batch, "POLL_INTERVAL", 0.0)
     monkeypatch.setattr(server.batches, "reply", lambda asked, chat: {"error": {"message": "not loaded"}})
     with pytest.raises(GeneratorError, match=r"none of the first 8 answers is usable.*not loaded"):
         generate.run(build, print, "small", base_url=server.url, as_batch=True, **OPTIONS)
 
 
-def test_no_rows_is_no_success(build: Path, server: OpenAIServer) -> None:
-    """Every answer is well-formed, and no text of them is fit."""
+def test_a_run_without_accepted_texts_fails(build: Path, server: OpenAIServer) -> None:
+    """All answers are well-formed, but no text passes the filters."""
     server.write = lambda prompt, count, draw: ["short"] * count
-    for _ in range(2):  # also when what was answered is read again
-        with pytest.raises(GeneratorError, match=r"0 rows of 64 texts are fit \(64 too short or too long\)"):
+    for _ in range(2):  # the second run reads the saved answers
+        with pytest.raises(GeneratorError, match=r"none of 64 texts passed the filters \(64 too short or too long\)"):
             generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     assert not (build / "generate" / "manifest.json").exists()
     server.write = nonsense
@@ -209,19 +211,19 @@ def test_no_rows_is_no_success(build: Path, server: OpenAIServer) -> None:
     assert read_rows(build, "generate").num_rows
 
 
-def test_a_file_without_rows_is_refused(build: Path, server: OpenAIServer, tmp_path: Path) -> None:
+def test_a_file_without_rows_is_rejected(build: Path, server: OpenAIServer, tmp_path: Path) -> None:
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
-    kept.keep(build, set(), tmp_path / "empty.parquet")
-    with pytest.raises(DataError, match="holds no generated rows"):
-        kept.take(build, print, tmp_path / "empty.parquet", restart=True)
+    generated_rows.keep(build, set(), tmp_path / "empty.parquet")
+    with pytest.raises(DataError, match="not a valid file of generated rows"):
+        generated_rows.import_rows(build, print, tmp_path / "empty.parquet", restart=True)
 
 
 def refusing(*names: str) -> Callable[[Handler], bool]:
-    """A server that does not know some parameters, as vLLM, Ollama and LM Studio of some versions."""
+    """Reject some parameters, as some versions of vLLM, Ollama and LM Studio do."""
 
     def fault(handler: Handler) -> bool:
-        form = handler.asked.get("response_format", {}).get("type")
-        unknown = [name for name in names if name in handler.asked or name == form]
+        response_format = handler.asked.get("response_format", {}).get("type")
+        unknown = [name for name in names if name in handler.asked or name == response_format]
         if unknown:
             handler.answer({"error": {"message": f"Unrecognized request argument supplied: {unknown[0]}"}}, 400)
         return bool(unknown)
@@ -229,7 +231,7 @@ def refusing(*names: str) -> Callable[[Handler], bool]:
     return fault
 
 
-WAYS_ON: dict[str, tuple[list[str], str, list[str]]] = {
+ADVICE: dict[str, tuple[list[str], str, list[str]]] = {
     "json_schema": (["json_schema"], "--response-format json_object", ["--response-format", "json_object"]),
     "response_format": (["response_format"], "--response-format", ["--response-format", "text"]),
     "seed": (["seed"], "--omit seed", ["--omit", "seed"]),
@@ -241,9 +243,9 @@ WAYS_ON: dict[str, tuple[list[str], str, list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("case", WAYS_ON)
-def test_a_server_that_takes_less(build: Path, server: OpenAIServer, case: str) -> None:
-    unknown, advice, options = WAYS_ON[case]
+@pytest.mark.parametrize("case", ADVICE)
+def test_a_server_with_fewer_parameters(build: Path, server: OpenAIServer, case: str) -> None:
+    unknown, advice, options = ADVICE[case]
     server.fault = refusing(*unknown)
     command: list[str | Path] = ["data_build", "generate", build, "--base-url", server.url, "--samples", "24"]
     refused = run_command(*command)
@@ -253,11 +255,11 @@ def test_a_server_that_takes_less(build: Path, server: OpenAIServer, case: str) 
     assert done.returncode == 0, done.stderr
     assert read_rows(build, "generate").num_rows > 0
     if "seed" in options:
-        recorded = json.loads(read_rows(build, "generate")["prompt_id"].to_pylist()[0])
-        assert recorded["seed"] is None
+        provenance = json.loads(read_rows(build, "generate")["prompt_id"].to_pylist()[0])
+        assert provenance["seed"] is None
 
 
-def test_completions_leave_out_parameters_too(build: Path, server: OpenAIServer) -> None:
+def test_completions_omit_parameters(build: Path, server: OpenAIServer) -> None:
     server.fault = refusing("stop", "temperature", "max_tokens", "seed")
     options = {**OPTIONS, "base_url": server.url, "mode": "lines"}
     with pytest.raises(GeneratorError, match="--omit"):
@@ -267,20 +269,20 @@ def test_completions_leave_out_parameters_too(build: Path, server: OpenAIServer)
 
 
 @pytest.mark.parametrize("form", ["json_object", "text"])
-def test_the_form_is_asked_for_in_words(build: Path, server: OpenAIServer, form: Any) -> None:
-    """OpenAI refuses json_object where the prompt does not say JSON, and no other server would know the key."""
+def test_the_prompt_describes_the_json_format(build: Path, server: OpenAIServer, form: Any) -> None:
+    """OpenAI rejects json_object unless the prompt contains "JSON", and the model needs to know the key."""
     generate.run(build, print, "small", base_url=server.url, response_format=form, **OPTIONS)
     assert all('{"comments": [' in prompt and "JSON" in prompt for prompt in server.asked)
-    with pytest.raises(UsageError, match="an earlier run had other response_format"):
+    with pytest.raises(UsageError, match="an earlier run used a different response_format"):
         generate.run(build, print, "small", base_url=server.url, **OPTIONS)
 
 
-def test_text_that_is_a_list(build: Path, server: OpenAIServer) -> None:
+def test_lists_in_text_answers(build: Path, server: OpenAIServer) -> None:
     def listing(handler: Handler) -> bool:
         reply = handler.owner.answered(handler.asked, True)
         texts = json.loads(reply["choices"][0]["message"]["content"])["comments"]
         numbered = "\n".join(f"{number}. {text}" for number, text in enumerate(texts, 1))
-        handler.answer(said(handler, f"Here are the comments:\n\n{numbered}"))
+        handler.answer(chat_reply(handler, f"Here are the comments:\n\n{numbered}"))
         return True
 
     generate.run(build, print, "small", base_url=server.url, response_format="text", **OPTIONS)
@@ -295,24 +297,24 @@ def test_text_that_is_a_list(build: Path, server: OpenAIServer) -> None:
     [
         (["--omit", "model"], "--omit: unknown parameter 'model'; expected one of: seed"),
         (["--mode", "lines", "--response-format", "text"], "--response-format requires --mode structured"),
-        (["--base-url", "127.0.0.1:8000/v1"], "not the address of a server: '127.0.0.1:8000/v1'"),
-        (["--base-url", "http://"], "not the address of a server"),
-        (["--base-url", "http://127.0.0.1:port/v1"], "not the address of a server"),
+        (["--base-url", "127.0.0.1:8000/v1"], "invalid base URL: '127.0.0.1:8000/v1'"),
+        (["--base-url", "http://"], "invalid base URL"),
+        (["--base-url", "http://127.0.0.1:port/v1"], "invalid base URL"),
     ],
 )
-def test_wrong_options(build: Path, options: list[str], message: str) -> None:
+def test_invalid_options(build: Path, options: list[str], message: str) -> None:
     done = run_command("data_build", "generate", build, "--base-url", "http://127.0.0.1:9/v1", *options)
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
 
 
-def test_progress_within_a_shard_and_while_the_server_fails(
+def test_progress_messages_and_retry_warnings(
     build: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from data_build import stage
 
-    monkeypatch.setattr(stage, "PAUSE", 0.0)
-    monkeypatch.setattr(generate, "SHARD_REQUESTS", 50)
+    monkeypatch.setattr(stage, "PROGRESS_INTERVAL", 0.0)
+    monkeypatch.setattr(generate, "REQUESTS_PER_SHARD", 50)
 
     def busy(handler: Handler) -> bool:
         if handler.number == 1:
@@ -322,11 +324,11 @@ def test_progress_within_a_shard_and_while_the_server_fails(
     server.fault = busy
     lines: list[str] = []
     generate.run(build, lines.append, "small", base_url=server.url, **OPTIONS)
-    progress = [line for line in lines if "of 64" in line and "a second" in line]
+    progress = [line for line in lines if "of 64" in line and "rows/s" in line]
     assert len(progress) == 8
     assert progress[0].startswith("generate: 8 rows of 64")
     assert "HTTP 429: " in caplog.text
-    assert "trying again in" in caplog.text
+    assert "retrying in" in caplog.text
 
 
 def test_answers_of_earlier_versions_are_read(tmp_path: Path) -> None:

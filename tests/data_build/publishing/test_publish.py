@@ -1,4 +1,4 @@
-"""Publishing the data set: the real clients against the Hub on loopback, and tweets that stay at home."""
+"""Publishing: upload and download with the real clients and a Hub on loopback; withheld tweets."""
 
 import io
 import shutil
@@ -32,7 +32,7 @@ AT = f"datasets/{NAME}"
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A build folder with the stages goemotions and balance."""
+    """A build folder with the finished stages goemotions and balance."""
     build = tmp_path_factory.mktemp("build")
     goemotions.run(build, print, str(write_tsv(build / "tsv")), any_size=True)
     write_balance(build, balanced_rows(build / goemotions.STAGE))
@@ -41,7 +41,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def local(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What would be uploaded."""
+    """The files to upload."""
     out = tmp_path_factory.mktemp("local")
     prepare(built, out, NAME, print)
     return out
@@ -49,7 +49,7 @@ def local(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def build(built: Path, tmp_path: Path) -> Path:
-    """A copy to change."""
+    """A copy of the build that tests may change."""
     return Path(shutil.copytree(built, tmp_path / "build"))
 
 
@@ -62,7 +62,7 @@ def rows_of(repository: Any, path: str) -> list[dict[str, Any]]:
     return rows
 
 
-def test_load_dataset_gets_it_back(hub: HubServer, token: str, built: Path, tmp_path: Path) -> None:
+def test_load_dataset_reads_the_published_rows(hub: HubServer, token: str, built: Path, tmp_path: Path) -> None:
     publish(built, NAME, print, include_tweets=True)
     balanced = datasets.load_dataset(NAME, cache_dir=str(tmp_path))  # the default configuration
     assert {name: len(split) for name, split in balanced.items()} == {"train": 144, "validation": 100, "test": 100}
@@ -79,13 +79,13 @@ def test_load_dataset_gets_it_back(hub: HubServer, token: str, built: Path, tmp_
         assert unbalanced[name].to_list() == official
         if name != "train":
             assert balanced[name].select_columns(["text", "labels", "id"]).to_list() == official
-    for configuration, held in (("balanced", balanced), ("unbalanced", unbalanced)):
+    for configuration, downloaded in (("balanced", balanced), ("unbalanced", unbalanced)):
         for name in SPLITS:
             stream = datasets.load_dataset(NAME, configuration, split=name, streaming=True, cache_dir=str(tmp_path))
-            assert list(stream) == held[name].to_list()
+            assert list(stream) == downloaded[name].to_list()
 
 
-def test_the_written_texts_are_a_configuration_of_their_own(
+def test_the_written_texts_are_a_separate_configuration(
     hub: HubServer, token: str, built: Path, tmp_path: Path
 ) -> None:
     publish(built, NAME, print)
@@ -127,9 +127,9 @@ def test_the_card_describes_the_written_texts(local: Path) -> None:
     assert data["size_categories"] == ["10K<n<100K"]
     text = card.text
     assert f"| `written` | {rows.num_rows:,} | – | – |" in text
-    assert f"`written` holds {rows.num_rows:,} everyday texts" in text
+    assert f"`written` contains {rows.num_rows:,} everyday texts" in text
     assert f"{rows.num_rows - rows['votes'].null_count:,} texts were annotated by language models" in text
-    assert "- **written**: CC BY 4.0" in text
+    assert "- **written**: texts and labels CC BY 4.0" in text
     assert f'load_dataset("{NAME}", "written", split="train")' in text
     for column in rows.schema.names:
         assert column in text.split("## The written texts")[1].split("\n## ")[0]
@@ -138,20 +138,20 @@ def test_the_card_describes_the_written_texts(local: Path) -> None:
     assert f" {joy:,} |" in line
 
 
-def test_a_written_text_of_a_held_out_split_is_not_published(build: Path, tmp_path: Path) -> None:
+def test_a_written_text_in_a_held_out_split_is_not_published(build: Path, tmp_path: Path) -> None:
     rows = parquet.read_table(written.ROWS).slice(0, 3)
-    held = load_split(str(build / "tsv"), "test").texts[3].upper()
-    texts = pyarrow.array([*rows["text"].to_pylist()[:2], held])
+    held_out = load_split(str(build / "tsv"), "test").texts[3].upper()
+    texts = pyarrow.array([*rows["text"].to_pylist()[:2], held_out])
     rows = rows.set_column(rows.schema.get_field_index("text"), "text", texts)
-    with pytest.raises(DataError, match=r"the text of .* is in the test split"):
-        written_rows.read({text_hash(held): "test"}, _parquet(tmp_path / "held.parquet", rows))
+    with pytest.raises(DataError, match=r"the text of .* is also in the test split"):
+        written_rows.read({text_hash(held_out): "test"}, _parquet(tmp_path / "leak.parquet", rows))
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", r"\(the file is empty\)"), (b"PAR1", "not a Parquet file, or damaged"), (None, "no column 'id'")],
+    [(b"", r"\(the file is empty\)"), (b"PAR1", "damaged, or not a Parquet file"), (None, "no column 'id'")],
 )
-def test_a_file_of_written_texts_that_cannot_be_read(tmp_path: Path, content: bytes | None, message: str) -> None:
+def test_an_unreadable_file_of_written_texts(tmp_path: Path, content: bytes | None, message: str) -> None:
     path = _parquet(tmp_path / "t.parquet", pyarrow.table({"text": ["a"]}))
     if content is not None:
         path.write_bytes(content)
@@ -164,14 +164,14 @@ def _parquet(path: Path, rows: pyarrow.Table) -> Path:
     return path
 
 
-def test_tweets_stay_at_home(hub: HubServer, token: str, built: Path) -> None:
+def test_texts_of_tweets_are_withheld(hub: HubServer, token: str, built: Path) -> None:
     publish(built, NAME, print)
     repository = hub.repositories[AT]
     everything = b"".join(repository.files().values())
     rows = rows_of(repository, "balanced/train-00000-of-00001.parquet")
-    kept = [row for row in rows if row["source"] == "sentiment140"]
-    assert len(kept) == 60
-    for row, raw in zip(kept, tweets(), strict=True):
+    tweet_rows = [row for row in rows if row["source"] == "sentiment140"]
+    assert len(tweet_rows) == 60
+    for row, raw in zip(tweet_rows, tweets(), strict=True):
         assert row["text"] is None
         assert row["text_hash"] == text_hash(tweet_text(raw))
         assert len(row["scores"]) == 28
@@ -179,7 +179,7 @@ def test_tweets_stay_at_home(hub: HubServer, token: str, built: Path) -> None:
         assert tweet_text(raw).encode() not in everything
     assert all(row["text"] for row in rows if row["source"] != "sentiment140")
     card = repository.files()["README.md"].decode()
-    assert "The text of 60 rows is withheld" in card
+    assert "The texts of 60 tweets are withheld" in card
     assert f"python -m data_build hydrate {NAME}" in card
 
 
@@ -187,56 +187,58 @@ def test_hydrate(hub: HubServer, token: str, built: Path, tmp_path: Path) -> Non
     publish(built, NAME, print)
     with pytest.raises(DataError, match=r"withheld; join it .*hydrate"):
         load_split(f"{NAME}:balanced", "train")
-    mine = write_tweets(tmp_path / "tweets.csv", ["something else", *tweets()])
+    own_copy = write_tweets(tmp_path / "tweets.csv", ["something else", *tweets()])
     out = tmp_path / "hydrated"
-    done = run_command("data_build", "hydrate", NAME, "--tweets", mine, "--out", out)
+    done = run_command("data_build", "hydrate", NAME, "--tweets", own_copy, "--out", out)
     assert done.returncode == 0, done.stderr
-    assert "60 of 60 texts joined" in done.stderr
+    assert "60 of 60 withheld texts filled in" in done.stderr
     expected = [row["text"] for row in balanced_rows(built / goemotions.STAGE)]
     assert load_split(str(out), "train").texts == expected
     for name in SPLITS[1:]:
         assert load_split(str(out), name).digest() == load_split(str(built / "tsv"), name).digest()
-    again = run_command("data_build", "hydrate", NAME, "--tweets", mine, "--out", out)
+    again = run_command("data_build", "hydrate", NAME, "--tweets", own_copy, "--out", out)
     assert (again.returncode, "exists already" in again.stderr) == (2, True)
 
 
 def test_hydrate_from_a_folder_with_half_of_the_tweets(local: Path, tmp_path: Path) -> None:
     half = write_tweets(tmp_path / "half.csv", tweets()[:30])
-    said: list[str] = []
-    assert hydrate(str(local), half, tmp_path / "out", said.append) == 30
-    assert "30 of 60 texts joined; 30 rows left out" in said[-1]
+    messages: list[str] = []
+    assert hydrate(str(local), half, tmp_path / "out", messages.append) == 30
+    assert "30 of 60 withheld texts filled in; 30 rows without a text left out" in messages[-1]
     assert len(load_split(str(tmp_path / "out"), "train")) == 114
 
 
 def test_hydrate_from_tweets_with_a_stray_quote(local: Path, tmp_path: Path) -> None:
-    mine = write_tweets(tmp_path / "tweets.csv", tweets())
-    mine.write_text(mine.read_text().replace("@user7 I", '"@user7 I'))
-    said: list[str] = []
-    assert hydrate(str(local), mine, tmp_path / "out", said.append) == 1
-    assert said[0].startswith(f"{mine}, line 8: ")
-    assert said[-1].endswith(f"59 of 60 texts joined; 1 rows left out; 1 broken rows in {mine}")
+    own_copy = write_tweets(tmp_path / "tweets.csv", tweets())
+    own_copy.write_text(own_copy.read_text().replace("@user7 I", '"@user7 I'))
+    messages: list[str] = []
+    assert hydrate(str(local), own_copy, tmp_path / "out", messages.append) == 1
+    assert messages[0].startswith(f"{own_copy}, line 8: ")
+    assert messages[-1].endswith(
+        f"59 of 60 withheld texts filled in; 1 rows without a text left out; 1 malformed rows in {own_copy}"
+    )
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("sentiment,text\n0,nothing of it\n", "none of the 60 withheld texts"),
+        ("sentiment,text\n0,nothing of it\n", "contains none of the 60 withheld texts"),
         ("sentiment,words\n0,nothing of it\n", "expected Sentiment140's six columns"),
         ("", "the file is empty"),
         (None, "no such file"),
     ],
 )
 def test_wrong_tweets(local: Path, tmp_path: Path, content: str | None, message: str) -> None:
-    mine = tmp_path / "mine.csv"
+    own_copy = tmp_path / "own.csv"
     if content is not None:
-        mine.write_text(content)
+        own_copy.write_text(content)
     with pytest.raises(DataError, match=message) as error:
-        hydrate(str(local), mine, tmp_path / "out", print)
+        hydrate(str(local), own_copy, tmp_path / "out", print)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
 
 
-def test_one_commit_and_none_without_changes(hub: HubServer, token: str, build: Path) -> None:
+def test_one_commit_per_change(hub: HubServer, token: str, build: Path) -> None:
     done = command(build, NAME, "--private")
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{hub.url}/{AT}\n"
@@ -248,15 +250,15 @@ def test_one_commit_and_none_without_changes(hub: HubServer, token: str, build: 
         "written/train-00000-of-00001.parquet",
     }
     again = command(build, NAME)
-    assert "nothing has changed" in again.stderr
+    assert "no changes since commit" in again.stderr
     assert len(repository.history()) == 2
     shutil.rmtree(build / "balance")
     refused = command(build, NAME)
-    assert (refused.returncode, "holds the configuration balanced" in refused.stderr) == (1, True)
+    assert (refused.returncode, "has the configuration balanced" in refused.stderr) == (1, True)
     assert len(repository.history()) == 2
-    said: list[str] = []
-    publish(build, NAME, said.append, drop_balanced=True)
-    assert "no balance stage yet" in said[0]
+    messages: list[str] = []
+    publish(build, NAME, messages.append, drop_balanced=True)
+    assert "the stage balance has not been run" in messages[0]
     assert not [path for path in repository.files() if path.startswith("balanced/")]
     assert set(datasets.get_dataset_config_names(NAME)) == {"unbalanced", "written"}
 
@@ -283,16 +285,16 @@ def test_the_card(local: Path, tmp_path: Path) -> None:
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "a test text": ({"text": None, "text_hash": None}, "its text is in the test split; run verify again"),
-    "twice": ({"id": "generated:0"}, "generated:0 appears twice"),
-    "another hash": ({"text_hash": "0" * 16}, "text_hash is not that of its text"),
-    "no label": ({"labels": []}, r"labels is \[\]"),
-    "label 28": ({"labels": [28]}, r"labels is \[28\]"),
+    "a test text": ({"text": None, "text_hash": None}, "the text is also in the test split; run verify"),
+    "duplicate id": ({"id": "generated:0"}, "duplicate row id generated:0"),
+    "wrong hash": ({"text_hash": "0" * 16}, "text_hash does not match the text"),
+    "no label": ({"labels": []}, r"invalid labels \[\]"),
+    "label 28": ({"labels": [28]}, r"invalid labels \[28\]"),
 }
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_rows_that_may_not_go_out(build: Path, tmp_path: Path, case: str) -> None:
+def test_rows_that_must_not_be_published(build: Path, tmp_path: Path, case: str) -> None:
     change, message = WRONG[case]
     rows = balanced_rows(build / goemotions.STAGE)
     if case == "a test text":
@@ -318,11 +320,11 @@ def test_wrong_builds(hub: HubServer, tmp_path: Path, built: Path) -> None:
 
 def test_the_official_split_is_checked(tmp_path: Path) -> None:
     small = write_tsv(tmp_path / "tsv")
-    with pytest.raises(DataError, match="300 train texts, not the official 43,410; --any-size"):
+    with pytest.raises(DataError, match="300 train texts; expected 43,410 as in GoEmotions; use --any-size"):
         goemotions.run(tmp_path, print, str(small))
     lines = (small / "test.tsv").read_text().splitlines()
     (small / "test.tsv").write_text("\n".join([*lines[:-1], lines[-1].replace("test99", "train7")]))
-    with pytest.raises(DataError, match="id 'train7' appears twice, in train and in test"):
+    with pytest.raises(DataError, match="duplicate id 'train7', in train and test"):
         goemotions.run(tmp_path, print, str(small), any_size=True)
     assert not (tmp_path / goemotions.STAGE).exists()
 
@@ -330,10 +332,10 @@ def test_the_official_split_is_checked(tmp_path: Path) -> None:
 def test_the_real_official_split(tmp_path: Path) -> None:
     real = Path(__file__).parents[4] / "shared" / "data" / "goemotions"
     if not real.is_dir():
-        pytest.skip("the official split is not on this machine")
-    said: list[str] = []
-    goemotions.run(tmp_path, said.append, str(real))
-    assert [line.rpartition(", ")[2] for line in said[:3]] == ["the official ones"] * 3
+        pytest.skip("the official splits are not available")
+    messages: list[str] = []
+    goemotions.run(tmp_path, messages.append, str(real))
+    assert [line.rpartition(", ")[2] for line in messages[:3]] == ["identical to the official split"] * 3
     lines = (real / "test.tsv").read_text(encoding="utf-8").splitlines()
     written = parquet.read_table(tmp_path / goemotions.STAGE / "test.parquet").to_pylist()
     assert [f"{row['text']}\t{','.join(map(str, row['labels']))}\t{row['id']}" for row in written] == lines

@@ -1,4 +1,4 @@
-"""Labelling on a Ray cluster: the same bytes as without, although a node is lost on the way."""
+"""Labeling on a Ray cluster: byte-identical output, even if a node is lost."""
 
 import os
 import shutil
@@ -44,11 +44,11 @@ Stage.write = write_and_lose
 relabel.run(build, print, teacher, engine="ray", ray_address=cluster.address)
 assert lost, "no node was lost"
 cluster.shutdown()
-print(time.monotonic() - start, "s; labelled, and a node lost after", *lost)
+print(time.monotonic() - start, "s; labeled, and a node lost after", *lost)
 """
 
 
-def test_a_lost_node_loses_nothing(tmp_path: Path, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_losing_a_node(tmp_path: Path, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray", reason="ray is not installed: pip install 'evenmood[ray]'")
     texts = [f"thank you so much for number {number} of the joy and anger" for number in range(400)]
     write_tsv(tmp_path / "tsv", rows=100)
@@ -57,11 +57,11 @@ def test_a_lost_node_loses_nothing(tmp_path: Path, tiny_encoder: Path, monkeypat
         goemotions.run(tmp_path / name, print, str(tmp_path / "tsv"), any_size=True)
         sentiment140.run(tmp_path / name, print, str(tweets), shard_rows=40)
     relabel.run(tmp_path / "here", print, str(tiny_encoder))
-    shutil.copytree(tmp_path / "here" / relabel.OFFICIAL, tmp_path / "there" / relabel.OFFICIAL)  # one start is enough
+    shutil.copytree(tmp_path / "here" / relabel.OFFICIAL, tmp_path / "there" / relabel.OFFICIAL)  # saves a start
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", SCRIPT, str(tmp_path / "there"), str(tiny_encoder)],
         cwd=ROOT,
-        env={**os.environ, "RAY_worker_niceness": "0"},  # else a busy machine never runs them
+        env={**os.environ, "RAY_worker_niceness": "0"},  # otherwise workers starve on a busy machine
         capture_output=True,
         text=True,
         timeout=180,

@@ -1,4 +1,4 @@
-"""Feedback as a source of the data build: from a folder or the Hub, whatever stands in it."""
+"""Feedback as a source of the data build: from a folder or the Hub, with malformed lines."""
 
 import json
 from pathlib import Path
@@ -35,11 +35,11 @@ def content() -> str:
     return "\n".join([*map(json.dumps, LINES), "{", "[" * 100_000]) + "\n"
 
 
-def test_what_stays_and_why_the_rest_does_not(tmp_path: Path) -> None:
-    (tmp_path / "said").mkdir()
-    (tmp_path / "said" / "feedback-a.jsonl").write_text(content())
-    (tmp_path / "said" / "other.jsonl").write_text("not ours")
-    feedback.run(tmp_path, print, str(tmp_path / "said"))
+def test_accepted_and_dropped_rows(tmp_path: Path) -> None:
+    (tmp_path / "feedback-files").mkdir()
+    (tmp_path / "feedback-files" / "feedback-a.jsonl").write_text(content())
+    (tmp_path / "feedback-files" / "other.jsonl").write_text("not ours")
+    feedback.run(tmp_path, print, str(tmp_path / "feedback-files"))
     (row,) = read_rows(tmp_path, "feedback").to_pylist()
     assert (row["id"], row["source"], row["labels"], row["votes"][15]) == ("feedback:1", "feedback", [15], 1)
     assert read_manifest(tmp_path, "feedback")["dropped"] == {
@@ -56,18 +56,18 @@ def test_from_the_hub(tmp_path: Path, hub: HubServer) -> None:
     assert read_rows(tmp_path, "feedback")["text"].to_pylist() == ["Thank you \ufffd"]
 
 
-def test_nothing_there(tmp_path: Path, hub: HubServer) -> None:
-    with pytest.raises(DataError, match="holds no feedback"):
+def test_no_feedback(tmp_path: Path, hub: HubServer) -> None:
+    with pytest.raises(DataError, match="no feedback found"):
         feedback.run(tmp_path, print, str(tmp_path))
     with pytest.raises(DataError, match="no such repository"):
         feedback.run(tmp_path, print, "you/nothing")
 
 
 def stage_of(tmp_path: Path, content: bytes) -> list[dict[str, Any]]:
-    """Rows of the stage from one file."""
-    (tmp_path / "said").mkdir()
-    (tmp_path / "said" / "feedback-a.jsonl").write_bytes(content)
-    feedback.run(tmp_path, print, str(tmp_path / "said"))
+    """Run the stage on one file, and return its rows."""
+    (tmp_path / "feedback-files").mkdir()
+    (tmp_path / "feedback-files" / "feedback-a.jsonl").write_bytes(content)
+    feedback.run(tmp_path, print, str(tmp_path / "feedback-files"))
     rows: list[dict[str, Any]] = read_rows(tmp_path, "feedback").to_pylist()
     return rows
 
@@ -76,7 +76,7 @@ def line(**changes: Any) -> bytes:
     return json.dumps({**GOOD, **changes}, ensure_ascii=False).encode(errors="replace") + b"\n"
 
 
-def test_lines_that_are_not_utf_8_are_counted_like_broken_ones(tmp_path: Path) -> None:
+def test_lines_that_are_not_utf_8_are_counted(tmp_path: Path) -> None:
     broken = line(text="caf\u00e9 is nice").replace("\u00e9".encode(), b"\xe9")
     content = b"\xef\xbb\xbf" + line(text="the first") + broken + b"{\n\r\n" + line(id="feedback:2", text="the last")
     rows = stage_of(tmp_path, content.replace(b"}\n", b"}\r\n"))
@@ -91,7 +91,7 @@ def test_only_a_line_feed_ends_a_line(tmp_path: Path, character: str) -> None:
     assert [row["text"] for row in stage_of(tmp_path, content)] == [f"one {character} two"]
 
 
-def test_rows_that_share_an_id_are_told_apart(tmp_path: Path) -> None:
+def test_duplicate_ids_are_made_unique(tmp_path: Path) -> None:
     content = b"".join(
         line(id=name, text=text) for name, text in (("x", "one"), ("x", "two"), ("x", "one"), ("y", "z"))
     )
@@ -105,11 +105,11 @@ def test_rows_that_share_an_id_are_told_apart(tmp_path: Path) -> None:
     with open_stage(tmp_path, "verify", {}, {}, print) as stage:
         stage.write("part-00000", read_rows(tmp_path, "feedback"), {"in": 5})
         stage.finish()
-    Votes(tmp_path, "review").add_person("Ada", "a long passphrase")
-    assert len(review.fill(tmp_path).hashes()) == 5
+    Votes(tmp_path, "review").add_annotator("Ada", "a long passphrase")
+    assert len(review.fill(tmp_path).text_hashes()) == 5
 
 
-def test_an_id_names_its_source(tmp_path: Path) -> None:
+def test_ids_start_with_the_source(tmp_path: Path) -> None:
     rows = stage_of(tmp_path, line(id="sentiment140:1", text="one") + line(id="generated:1-0-0", text="two"))
     assert [row["id"] for row in rows] == ["feedback:sentiment140:1", "feedback:generated:1-0-0"]
 
@@ -123,6 +123,6 @@ def test_an_id_names_its_source(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_what_is_no_label_id_or_text_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_invalid_labels_ids_and_texts_are_dropped(tmp_path: Path, changes: dict[str, Any]) -> None:
     assert stage_of(tmp_path, line(**changes)) == []
     assert read_manifest(tmp_path, "feedback")["dropped"] == {"not a row": 1}

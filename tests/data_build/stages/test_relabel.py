@@ -1,4 +1,4 @@
-"""The teacher: its labels told by name, its probabilities those of transformers, in whatever form it comes."""
+"""Teacher: labels matched by name, the same probabilities as transformers, PyTorch and ONNX."""
 
 import shutil
 import warnings
@@ -15,22 +15,22 @@ from tests.fakes.tiny_teacher import write_encoder
 TEXTS = ["thank you so much!", "", "joy " * 300, "🎉", "anger and grief", "\0"]
 
 
-def test_probabilities_are_those_of_transformers(tiny_encoder: Path) -> None:
+def test_probabilities_match_transformers(tiny_encoder: Path) -> None:
     import transformers
 
     pipeline = transformers.pipeline(
         "text-classification", model=str(tiny_encoder), top_k=None, truncation=True, max_length=128
     )
-    found = Teacher(str(tiny_encoder), batch_size=2).probabilities(TEXTS)
-    assert found.shape == (len(TEXTS), 28)
-    for row, answer in zip(found, pipeline([spell_out(text) for text in TEXTS]), strict=True):
+    scores = Teacher(str(tiny_encoder), batch_size=2).probabilities(TEXTS)
+    assert scores.shape == (len(TEXTS), 28)
+    for row, answer in zip(scores, pipeline([spell_out(text) for text in TEXTS]), strict=True):
         expected = {entry["label"]: entry["score"] for entry in answer}
         np.testing.assert_allclose(row, [expected[label] for label in LABELS], atol=0.02)  # bfloat16
 
 
-def test_labels_are_told_by_name(tmp_path: Path, tiny_encoder: Path) -> None:
-    turned = write_encoder(tmp_path, LABELS[::-1])
-    first, second = (Teacher(str(folder)).probabilities(TEXTS) for folder in (tiny_encoder, turned))
+def test_labels_are_matched_by_name(tmp_path: Path, tiny_encoder: Path) -> None:
+    reversed_labels = write_encoder(tmp_path, LABELS[::-1])
+    first, second = (Teacher(str(folder)).probabilities(TEXTS) for folder in (tiny_encoder, reversed_labels))
     np.testing.assert_allclose(first, second[:, ::-1])
     assert (
         label_columns({0: " Joy ", **{n + 1: label for n, label in enumerate(LABELS) if label != "joy"}}, "x")[17] == 0
@@ -44,12 +44,12 @@ def test_a_teacher_with_27_labels(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("model", ["nowhere/there", "/not/a/folder"])
-def test_no_such_teacher(model: str) -> None:
+def test_an_unknown_teacher(model: str) -> None:
     with pytest.raises(DataError, match=f"teacher '{model}' cannot be loaded"):
         Teacher(model)
 
 
-def test_the_onnx_form(tiny_encoder: Path, tmp_path: Path) -> None:
+def test_the_onnx_runtime(tiny_encoder: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"has no model\.onnx or onnx/model\.onnx; use --runtime torch"):
         Teacher(str(tiny_encoder), runtime="onnx")
     import torch
@@ -72,15 +72,15 @@ def test_the_onnx_form(tiny_encoder: Path, tmp_path: Path) -> None:
             dynamic_axes={name: {0: "rows", 1: "tokens"} for name in names},
             dynamo=False,
         )
-    found = Teacher(str(folder), runtime="onnx").probabilities(TEXTS)
-    np.testing.assert_allclose(found, Teacher(str(tiny_encoder)).probabilities(TEXTS), atol=0.02)
+    scores = Teacher(str(folder), runtime="onnx").probabilities(TEXTS)
+    np.testing.assert_allclose(scores, Teacher(str(tiny_encoder)).probabilities(TEXTS), atol=0.02)
 
 
 @pytest.mark.slow
 def test_the_shared_teachers_figures() -> None:
     shared = Path(__file__).parents[4] / "shared"
     if not (shared / "teacher" / "minilm-goemotions").is_dir():
-        pytest.skip("the shared teacher is not on this machine")
+        pytest.skip("the shared teacher is not available")
     from evenmood.data.splits import load_split
     from evenmood.evaluation.metrics import score
     from evenmood.thresholds import tune_thresholds

@@ -1,4 +1,4 @@
-"""The annotators' app: five people at once, a server that is killed, and a person in front of a browser."""
+"""Annotation app: concurrent annotators, a killed server, keyboard use in a browser, commands."""
 
 import os
 import re
@@ -25,7 +25,7 @@ from evenmood.data.rows import table, text_hash
 from tests.commands import run_command
 from tests.fresh_environment import ROOT
 
-PEOPLE = ["Ada", "Ben", "Cleo", "Dan", "Eve"]
+ANNOTATORS = ["Ada", "Ben", "Cleo", "Dan", "Eve"]
 PASSPHRASE = "correct horse"
 ROWS = 12
 
@@ -43,14 +43,14 @@ def build(tmp_path: Path) -> Path:
     with open_stage(tmp_path, "verify", {}, {}, print) as stage:
         stage.write("part-00000", rows, {"in": ROWS})
         stage.finish()
-    for name in PEOPLE:
-        Votes(tmp_path, "review").add_person(name, PASSPHRASE)
+    for name in ANNOTATORS:
+        Votes(tmp_path, "review").add_annotator(name, PASSPHRASE)
     return tmp_path
 
 
 @contextmanager
 def running(build: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
-    """The app as its command starts it."""
+    """Start the app with its command; yield its URL and process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -78,39 +78,39 @@ def client(url: str, name: str) -> Client:
     return Client(url, auth=(name, PASSPHRASE), verbose=False)
 
 
-def read_all(url: str, name: str, acknowledged: list[tuple[str, str]]) -> None:
-    """One annotator who reads until nothing is left, or the server is gone."""
-    own = client(url, name)
-    label = LABELS[PEOPLE.index(name) % 3]
-    while row := own.predict(api_name="/next"):
-        own.predict(row["id"], [label], False, api_name="/vote")
+def vote_on_all(url: str, name: str, acknowledged: list[tuple[str, str]]) -> None:
+    """Vote as one annotator until no rows are left, or the server is gone."""
+    app = client(url, name)
+    label = LABELS[ANNOTATORS.index(name) % 3]
+    while row := app.predict(api_name="/next"):
+        app.predict(row["id"], [label], False, api_name="/vote")
         acknowledged.append((row["id"], name))
 
 
-def test_five_at_once_lose_no_vote_and_neither_does_a_killed_server(build: Path) -> None:
+def test_concurrent_annotators_and_a_killed_server_lose_no_votes(build: Path) -> None:
     acknowledged: list[tuple[str, str]] = []
 
     with running(build) as (url, process), ThreadPoolExecutor(5) as pool:
-        reading = [pool.submit(read_all, url, name, acknowledged) for name in PEOPLE]
+        voting = [pool.submit(vote_on_all, url, name, acknowledged) for name in ANNOTATORS]
         while len(acknowledged) < 20:
-            assert not any(future.done() for future in reading), [future.exception() for future in reading]
+            assert not any(future.done() for future in voting), [future.exception() for future in voting]
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        assert any(future.exception() for future in reading), "nobody was reading any more when it was killed"
-    held = {(vote.id, vote.annotator) for vote in Votes(build, "review").all()}
-    assert set(acknowledged) <= held
-    assert len(held) < 5 * ROWS, "it was killed too late to tell"
+        assert any(future.exception() for future in voting), "the server was killed after the last vote"
+    stored = {(vote.id, vote.annotator) for vote in Votes(build, "review").all_votes()}
+    assert set(acknowledged) <= stored
+    assert len(stored) < 5 * ROWS, "the server was killed after the last vote"
 
     with running(build) as (url, _), ThreadPoolExecutor(5) as pool:
-        list(pool.map(lambda name: read_all(url, name, acknowledged), PEOPLE))
-    votes = Votes(build, "review").all()
+        list(pool.map(lambda name: vote_on_all(url, name, acknowledged), ANNOTATORS))
+    votes = Votes(build, "review").all_votes()
     assert len(votes) == 5 * ROWS == len({(vote.id, vote.annotator) for vote in votes})
     assert len(acknowledged) == len(set(acknowledged))
     assert len(Votes(build, "review").results()) == ROWS
 
 
-def test_the_door_and_the_messages(build: Path) -> None:
+def test_authentication_and_error_messages(build: Path) -> None:
     with running(build) as (url, _):
         with pytest.raises(Exception, match=r"Could not|credentials|401|login"):
             Client(url, auth=("Ada", "wrong passphrase"), verbose=False)
@@ -118,28 +118,28 @@ def test_the_door_and_the_messages(build: Path) -> None:
             Client(url, verbose=False).predict(api_name="/next")
         ada = client(url, "Ada")
         for arguments, message in (
-            (("sentiment140:0", [], False), "choose a label"),
+            (("sentiment140:0", [], False), "no label is selected"),
             (("sentiment140:0", ["joy"], False), "was not shown to Ada"),
-            (("sentiment140:0", ["glee"], False), "glee is no label"),
-            (("sentiment140:99", ["joy"], False), "not among the rows"),
+            (("sentiment140:0", ["glee"], False), "unknown label glee"),
+            (("sentiment140:99", ["joy"], False), "unknown row sentiment140:99"),
         ):
             with pytest.raises(Exception, match=message):
                 ada.predict(*arguments, api_name="/vote")
         row = ada.predict(api_name="/next")
-        assert set(row) == {"id", "text"}  # nothing of the machine's, and of nobody else's
+        assert set(row) == {"id", "text"}  # no predicted labels, no votes of others
         assert ada.predict(row["id"], [], True, api_name="/vote")["mine"] == 1
         assert ada.predict(api_name="/undo") == row
-    assert Votes(build, "review").all() == []
+    assert Votes(build, "review").all_votes() == []
 
 
-def test_a_person_in_front_of_it(build: Path) -> None:
+def test_keyboard_and_adjudication(build: Path) -> None:
     browser_path = shutil.which("chromium")
     if browser_path is None:
-        pytest.skip("no chromium on this machine")
+        pytest.skip("chromium is not installed")
     from playwright.sync_api import expect, sync_playwright
 
     votes = Votes(build, "review")
-    votes.add_person("Judge", PASSPHRASE, adjudicator=True)
+    votes.add_annotator("Judge", PASSPHRASE, adjudicator=True)
     with running(build) as (url, _), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page()
@@ -152,26 +152,28 @@ def test_a_person_in_front_of_it(build: Path) -> None:
         expect(key).to_be_checked()
         page.keyboard.press("Enter")
         expect(text).not_to_have_value(first)
-        (vote,) = votes.all()
+        (vote,) = votes.all_votes()
         assert [LABELS[label] for label in vote.labels] == [LABELS[26]]
         assert not vote.saw_machine
         page.wait_for_timeout(500)
         page.keyboard.press("Backspace")
         expect(text).to_have_value(first)
-        assert votes.all() == []
-        page.wait_for_timeout(500)  # a key pressed at once would be ignored
-        page.get_by_role("button", name="What the machine said").click()
+        assert votes.all_votes() == []
+        page.wait_for_timeout(500)  # the page ignores a key pressed too soon after another
+        page.get_by_role("button", name="Show the predicted labels").click()
         expect(page.get_by_text(re.compile("^(" + "|".join(LABELS) + ")$"))).to_be_visible()
         page.keyboard.press("z")
         expect(text).not_to_have_value(first)
-        (vote,) = votes.all()
+        (vote,) = votes.all_votes()
         assert (vote.unsure, vote.saw_machine) == (True, True)
         expect(page.get_by_role("tab", name="Adjudicate")).to_be_hidden()
         take_screenshot(page, "review")
 
-        row = next(iter(votes.machine()))
-        given = dict(zip(PEOPLE, (17, 17, 16, 16, None), strict=True))
-        votes.take(Vote(row, name, () if one is None else (one,), one is None, False) for name, one in given.items())
+        row = next(iter(votes.predicted_labels()))
+        labels = dict(zip(ANNOTATORS, (17, 17, 16, 16, None), strict=True))
+        votes.import_votes(
+            Vote(row, name, () if label is None else (label,), label is None, False) for name, label in labels.items()
+        )
         page = browser.new_context().new_page()
         log_in(page, url, "Judge")
         page.get_by_role("tab", name="Adjudicate").click()
@@ -186,16 +188,16 @@ def test_a_person_in_front_of_it(build: Path) -> None:
 
 
 def log_in(page: Any, url: str, name: str) -> None:
-    """Through the form that a person sees."""
+    """Log in with the form of the page."""
     page.goto(url)
     page.get_by_label("username").fill(name)
     page.get_by_label("password").fill(PASSPHRASE)
     page.get_by_role("button", name="Login").click()
-    page.get_by_role("tab", name="Read").wait_for()
+    page.get_by_role("tab", name="Annotate").wait_for()
 
 
 def take_screenshot(page: Any, name: str) -> None:
-    """Keep a picture where SCREENSHOTS names a folder."""
+    """Save a screenshot if the variable SCREENSHOTS names a folder."""
     if folder := os.environ.get("SCREENSHOTS"):
         page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
@@ -205,7 +207,7 @@ def test_commands(build: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     done = run_command("data_build", "annotator", build, "Finn", "--adjudicator", EVENMOOD_PASSPHRASE=PASSPHRASE)
     assert done.returncode == 0, done.stderr
-    assert Votes(build, "review").people()["Finn"]
+    assert Votes(build, "review").annotators()["Finn"]
     assert PASSPHRASE not in done.stdout + done.stderr
     done = run_command("data_build", "votes", build, "--export", tmp_path / "votes.csv")
     assert '"votes": 0' in done.stdout

@@ -1,4 +1,4 @@
-"""The stage sentiment140: what stays, what goes for which reason, and where the tweets may come from."""
+"""Stage sentiment140: accepted and dropped tweets, malformed rows, sources."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ from tests.fakes.hub_server import HubServer
 
 TWEETS = [
     "@friend I really love this song &amp; you http://t.co/a",
-    "i REALLY love this song, you!!",  # the same to the model
+    "i REALLY love this song, you!!",  # the same cleaned text
     "no",
     "\0\0\0",
     "🎉",
@@ -38,7 +38,7 @@ def write(path: Path, texts: list[str]) -> Path:
     return path
 
 
-def test_what_stays_and_what_goes(tmp_path: Path) -> None:
+def test_accepted_and_dropped_tweets(tmp_path: Path) -> None:
     sentiment140.run(tmp_path, print, str(write(tmp_path / "tweets.csv", TWEETS)))
     rows = read_rows(tmp_path, "sentiment140")
     assert rows.schema.names == schema().names
@@ -83,9 +83,9 @@ def test_from_the_hub(hub: HubServer, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "message"), [("missing.csv", "no such file"), (".", "is a folder; give the CSV file")]
+    ("source", "message"), [("missing.csv", "file not found"), (".", "is a folder; expected the path of a CSV file")]
 )
-def test_wrong_sources(tmp_path: Path, source: str, message: str) -> None:
+def test_invalid_sources(tmp_path: Path, source: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         sentiment140.run(tmp_path / "build", print, str(tmp_path / source))
     assert not (tmp_path / "build").exists()
@@ -96,25 +96,25 @@ def lines(count: int, broken: dict[int, str]) -> str:
     return "id,text\n" + "".join(f"{number},{broken.get(number, text)}\n" for number, text in texts.items())
 
 
-def test_a_stray_quote_is_counted_and_swallows_nothing(tmp_path: Path) -> None:
+def test_a_stray_quote_affects_only_its_row(tmp_path: Path) -> None:
     tweets = tmp_path / "tweets.csv"
     tweets.write_text(lines(2_000, {5: '"oh no, not again', 1_000: "cut"}).replace("1000,cut", "1000"))
-    said: list[str] = []
-    sentiment140.run(tmp_path, said.append, str(tweets), shard_rows=300)
+    messages: list[str] = []
+    sentiment140.run(tmp_path, messages.append, str(tweets), shard_rows=300)
     manifest = read_manifest(tmp_path, "sentiment140")
     assert (manifest["rows_in"], manifest["rows_out"], manifest["dropped"]) == (2_000, 1_998, {"broken": 2})
-    assert "tweets.csv, line 6: " in said[0]
-    assert "tweets.csv, line 1001: 1 cells" in said[1]
-    assert said[-1].endswith("dropped: 2 broken")
+    assert "tweets.csv, line 6: " in messages[0]
+    assert "tweets.csv, line 1001: 1 cells" in messages[1]
+    assert messages[-1].endswith("dropped: 2 broken")
     ids = [int(name.split(":")[1]) for name in read_rows(tmp_path, "sentiment140")["id"].to_pylist()]
     assert ids == [number for number in range(1, 2_001) if number not in (5, 1_000)]
 
 
-def test_broken_rows_are_counted_wherever_they_are_and_once(tmp_path: Path) -> None:
+def test_malformed_rows_are_counted_once(tmp_path: Path) -> None:
     tweets = tmp_path / "tweets.csv"
     tweets.write_text(lines(200, dict.fromkeys([1, 61, 62, *range(121, 201)], '"open')))
-    said: list[str] = []
-    sentiment140.run(tmp_path / "a", said.append, str(tweets), shard_rows=40)
+    messages: list[str] = []
+    sentiment140.run(tmp_path / "a", messages.append, str(tweets), shard_rows=40)
     manifest = read_manifest(tmp_path / "a", "sentiment140")
     assert (manifest["rows_in"], manifest["rows_out"], manifest["dropped"]) == (200, 117, {"broken": 83})
     sentiment140.run(tmp_path / "b", print, str(tweets), shard_rows=40)
@@ -124,24 +124,24 @@ def test_broken_rows_are_counted_wherever_they_are_and_once(tmp_path: Path) -> N
     assert read_manifest(tmp_path / "b", "sentiment140") == manifest
 
 
-def test_many_broken_rows_are_told_in_part(tmp_path: Path) -> None:
+def test_only_the_first_malformed_rows_are_listed(tmp_path: Path) -> None:
     tweets = tmp_path / "tweets.csv"
     tweets.write_text(lines(300, dict.fromkeys(range(2, 152), "a, b")))
-    said: list[str] = []
-    sentiment140.run(tmp_path, said.append, str(tweets))
+    messages: list[str] = []
+    sentiment140.run(tmp_path, messages.append, str(tweets))
     assert read_manifest(tmp_path, "sentiment140")["dropped"] == {"broken": 150}
-    assert said[99:101] == [
+    assert messages[99:101] == [
         f"{tweets}, line 102: 3 cells, but the table has 2 columns",
-        "further broken rows are counted only",
+        "further malformed rows are counted but not listed",
     ]
-    assert len(said) == 102
+    assert len(messages) == 102
 
 
 @pytest.mark.parametrize("content", ["id,text\n", "id,text\n1\n2\n"])
 def test_a_file_without_tweets(tmp_path: Path, content: str) -> None:
     tweets = tmp_path / "tweets.csv"
     tweets.write_text(content)
-    with pytest.raises(DataError, match=r"tweets.csv: no tweets in it"):
+    with pytest.raises(DataError, match=r"tweets.csv contains no tweets"):
         sentiment140.run(tmp_path, print, str(tweets))
 
 
@@ -149,7 +149,7 @@ def test_a_hub_row_without_a_text_is_counted(hub: HubServer, tmp_path: Path) -> 
     file = io.BytesIO()
     parquet.write_table(pyarrow.table({"text": ["what a wonderful day this is", None]}), file)
     hub.add("datasets/you/tweets", {"data/train-00000.parquet": file.getvalue()})
-    said: list[str] = []
-    sentiment140.run(tmp_path, said.append, "you/tweets@main")
+    messages: list[str] = []
+    sentiment140.run(tmp_path, messages.append, "you/tweets@main")
     assert read_manifest(tmp_path, "sentiment140")["dropped"] == {"broken": 1}
-    assert said[0] == "you/tweets@main, row 2: text is None, not a string"
+    assert messages[0] == "you/tweets@main, row 2: text is None, not a string"

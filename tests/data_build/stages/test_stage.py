@@ -1,4 +1,4 @@
-"""What the stages have in common: shards, resuming, manifests, checksums, the lock."""
+"""Machinery shared by the stages: shards, resuming, manifests, checksums, lock."""
 
 import json
 import re
@@ -10,7 +10,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from data_build.stage import input_hashes, locked, open_stage
+from data_build.stage import build_lock, input_hashes, open_stage
 from evenmood import DataError, UsageError
 from evenmood.data.build_folder import check_current, read_manifest, read_rows
 from tests.commands import run_command
@@ -26,7 +26,7 @@ def build_one(build: Path, shards: int = 2, **options: object) -> None:
             name = f"part-{number:05}"
             if not stage.has(name):
                 stage.write(name, ROWS, {"in": 5, "too short": 2})
-        stage.finish(more="told")
+        stage.finish(more="recorded")
 
 
 def test_the_manifest_accounts_for_every_row(tmp_path: Path) -> None:
@@ -35,35 +35,35 @@ def test_the_manifest_accounts_for_every_row(tmp_path: Path) -> None:
     assert (manifest["rows_in"], manifest["rows_out"], manifest["dropped"]) == (10, 6, {"too short": 4})
     assert manifest["options"] == {"seed": 1}
     assert manifest["inputs"] == {"source": "x"}
-    assert manifest["more"] == "told"
+    assert manifest["more"] == "recorded"
     assert manifest["shards"]["part-00001.parquet"]["rows"] == 3
     assert read_rows(tmp_path, "first")["text"].to_pylist() == ["a", "b", "c"] * 2
 
 
-def test_a_finished_stage_is_not_done_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_finished_stage_is_not_run_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     build_one(tmp_path)
     before = files_of(tmp_path)
     with open_stage(tmp_path, "first", {"source": "x"}, {}, print) as stage:
         assert stage.finished
-    assert "done already, 6 rows" in capsys.readouterr().out
+    assert "already finished, 6 rows" in capsys.readouterr().out
     assert files_of(tmp_path) == before
 
 
-def test_other_options_or_inputs_are_refused(tmp_path: Path) -> None:
+def test_different_options_or_inputs_are_rejected(tmp_path: Path) -> None:
     build_one(tmp_path, seed=1)
     for inputs, options, named in (({"source": "y"}, {"seed": 1}, "source"), ({"source": "x"}, {"seed": 2}, "seed")):
-        with pytest.raises(UsageError, match=f"an earlier run had other {named}; .*--restart"):
+        with pytest.raises(UsageError, match=f"an earlier run used a different {named}; .*--restart"):
             open_stage(tmp_path, "first", inputs, options, print).__enter__()
     with open_stage(tmp_path, "first", {"source": "y"}, {}, print, restart=True) as stage:
         assert not stage.finished
         assert not stage.has("part-00000")
 
 
-def test_a_shard_is_whole_or_absent(tmp_path: Path) -> None:
+def test_shards_are_written_atomically(tmp_path: Path) -> None:
     with open_stage(tmp_path, "first", {}, {}, print) as stage:
         with pytest.raises(TypeError):
             stage.write("part-00000", ROWS, {"in": object()})  # type: ignore[dict-item]
-        (tmp_path / "first" / ".part-00001.parquet.part").write_bytes(b"what a killed run left")
+        (tmp_path / "first" / ".part-00001.parquet.part").write_bytes(b"left by a killed run")
     with open_stage(tmp_path, "first", {}, {}, print) as stage:
         assert not stage.has("part-00000")
         assert sorted(path.name for path in stage.folder.iterdir()) == ["plan.json"]
@@ -80,7 +80,7 @@ def test_a_shard_with_another_checksum(tmp_path: Path) -> None:
         read_rows(tmp_path, "first")
 
 
-def test_a_stage_that_was_not_run_or_not_finished(tmp_path: Path) -> None:
+def test_an_unfinished_stage(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="the stage first has not been run; run: python -m data_build first"):
         input_hashes(tmp_path, "first")
     with open_stage(tmp_path, "first", {}, {}, print):
@@ -110,7 +110,7 @@ def test_a_broken_plan_or_manifest(tmp_path: Path, content: bytes) -> None:
         path.write_bytes(content)
         with pytest.raises(DataError, match=rf"first/{file} is damaged \(.*\); run: .* first .* --restart"):
             build_one(tmp_path)
-        if file == "manifest.json":  # nor is it taken for one that was written again
+        if file == "manifest.json":  # a damaged manifest does not count as changed
             with pytest.raises(DataError, match=rf"first/{file} is damaged"):
                 check_current(tmp_path, "second")
             with pytest.raises(DataError, match=rf"first/{file} is damaged"):
@@ -121,12 +121,12 @@ def test_a_broken_plan_or_manifest(tmp_path: Path, content: bytes) -> None:
         path.write_bytes(before)
 
 
-def test_a_manifest_whose_shards_are_not_described(tmp_path: Path) -> None:
+def test_a_manifest_with_invalid_shards(tmp_path: Path) -> None:
     build_one(tmp_path)
     path = tmp_path / "first" / "manifest.json"
     whole = json.loads(path.read_text())
-    unlike: list[Any] = [{"part-00000.parquet": None}, {"part-00000.parquet": {"rows": "3"}}, [], None]
-    for shards in unlike:
+    invalid: list[Any] = [{"part-00000.parquet": None}, {"part-00000.parquet": {"rows": "3"}}, [], None]
+    for shards in invalid:
         path.write_text(json.dumps({**whole, "shards": shards}))
         with pytest.raises(DataError, match=r"manifest.json is damaged .*--restart"):
             read_rows(tmp_path, "first")
@@ -135,10 +135,12 @@ def test_a_manifest_whose_shards_are_not_described(tmp_path: Path) -> None:
         read_rows(tmp_path, "first")
 
 
-@pytest.mark.parametrize("content", [b"", b"PAR1 cut short", None], ids=["emptied", "cut short", "of another program"])
-def test_a_broken_shard_of_a_stage_that_resumes(tmp_path: Path, content: bytes | None) -> None:
+@pytest.mark.parametrize(
+    "content", [b"", b"PAR1 cut short", None], ids=["empty", "truncated", "written by another program"]
+)
+def test_resuming_with_a_damaged_shard(tmp_path: Path, content: bytes | None) -> None:
     build_one(tmp_path)
-    (tmp_path / "first" / "manifest.json").unlink()  # as if killed before its end
+    (tmp_path / "first" / "manifest.json").unlink()  # as if the run had been killed
     shard = tmp_path / "first" / "part-00001.parquet"
     if content is None:
         parquet.write_table(ROWS, shard)
@@ -153,7 +155,7 @@ def test_a_broken_shard_of_a_stage_that_resumes(tmp_path: Path, content: bytes |
         stage.finish()
 
 
-def test_a_damaged_file_names_the_command_that_writes_it(tmp_path: Path) -> None:
+def test_the_error_for_a_damaged_file_names_the_command(tmp_path: Path) -> None:
     for folder, command in (
         ("generate-2", "generate {} --round 2 --restart"),
         ("relabel-generate-2", "relabel {} --restart"),
@@ -174,22 +176,22 @@ def test_a_broken_plan_on_the_command_line(tmp_path: Path) -> None:
     assert run_command(*arguments, "--restart").returncode == 0
 
 
-def test_a_second_build_in_the_folder_is_refused(tmp_path: Path) -> None:
-    with locked(tmp_path):
+def test_a_concurrent_build_is_rejected(tmp_path: Path) -> None:
+    with build_lock(tmp_path):
         done = run_command("data_build", "goemotions", tmp_path, "--data", write_tsv(tmp_path / "tsv"), "--any-size")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "another build is running in this folder" in done.stderr
     build_one(tmp_path)
 
 
-def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_loses_no_shard(tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=200k", "none", small], check=False, capture_output=True
     )
     if mounted.returncode:
-        pytest.skip("no file system of a small size can be mounted here")
+        pytest.skip("cannot mount a small file system")
     try:
         big = pyarrow.table({"text": [f"{number:0100}{hash(number * 7919)}" for number in range(20_000)]})
         with open_stage(small, "first", {}, {}, print) as stage:

@@ -1,4 +1,4 @@
-"""All stages in a row: killed and resumed, measured later, reported."""
+"""All stages in sequence: killed and resumed, evaluated later, reported."""
 
 import json
 import random
@@ -37,11 +37,11 @@ FOLDERS = [
     "balance-unbalanced",
     "balance",
 ]
-"""Of the chain, in the order in which they are finished."""
+"""Folders of the chain, in the order in which they are finished."""
 
 
 def chain(build: Path, tweets: Path, teacher: Path, url: str) -> list[list[str]]:
-    """Commands of the stages that run by themselves."""
+    """Commands of all stages without human review."""
     relabel = ["relabel", str(build), "--teacher", str(teacher)]
     generate = ["generate", str(build), "--base-url", url, "--model", "small", "--samples", "160"]
     return [
@@ -56,7 +56,7 @@ def chain(build: Path, tweets: Path, teacher: Path, url: str) -> list[list[str]]
 
 
 def run_chain(commands: list[list[str]]) -> "subprocess.Popen[str]":
-    """Run all commands in one process, as one build."""
+    """Run all commands in one process."""
     script = (
         "import sys\nfrom data_build.__main__ import app\n"
         "for command in " + json.dumps(commands) + ":\n    app(command, standalone_mode=False)\n"
@@ -65,19 +65,19 @@ def run_chain(commands: list[list[str]]) -> "subprocess.Popen[str]":
 
 
 def slow(_: Handler) -> bool:
-    """A server that takes its time, so that a build can be killed between two answers."""
+    """Delay each answer, so that a build can be killed between two answers."""
     time.sleep(0.05)
     return False
 
 
 @dataclass
 class Undisturbed:
-    """A build that nobody disturbed.
+    """A build that was not interrupted.
 
     Attributes:
-        tweets: Its input.
-        build: Its folder.
-        server: The endpoint that it asked.
+        tweets: Input of the build.
+        build: Build folder.
+        server: Endpoint used by the build.
     """
 
     tweets: Path
@@ -96,27 +96,27 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) ->
     with OpenAIServer() as server:
         server.fault = slow
         process = run_chain(chain(place / "build", tweets, tiny_encoder, server.url))
-        said, _ = process.communicate(timeout=120)
-        assert process.returncode == 0, said
+        output, _ = process.communicate(timeout=120)
+        assert process.returncode == 0, output
         assert len(set(server.asked)) == len(server.asked) == REQUESTS
         yield Undisturbed(tweets, place / "build", server)
 
 
 def kill_and_resume(whole: Undisturbed, build: Path, teacher: Path, stage: str, part: float) -> dict[str, Any]:
-    """Kill a build within a stage, go on, and hold it against the undisturbed one.
+    """Kill a build during a stage, resume it, and compare it with the undisturbed one.
 
-    Within: when the stage has run for a part of its time, or, in `generate`, when that part of its requests is
-    answered; earlier where the build had ended by then.
+    The build is killed after a part of the stage's run time or, in `generate`, of its answers; earlier if the build
+    has finished by then.
     """
     while (answered := killed(whole, build, teacher, stage, part)) is None:
         shutil.rmtree(build)
         part /= 2
-    ended = [name for name in FOLDERS if (build / name / "manifest.json").exists()]
+    finished = [name for name in FOLDERS if (build / name / "manifest.json").exists()]
     for command in chain(build, whole.tweets, teacher, whole.server.url):
         done = run_command("data_build", *command)
         assert done.returncode == 0, done.stderr
     return {
-        "killed_after": ended[-1] if ended else "nothing",
+        "killed_after": finished[-1] if finished else "nothing",
         "part_of_the_next_stage": round(part, 3),
         "requests_answered_before": answered,
         "requests_repeated": len(whole.server.asked) - len(set(whole.server.asked)),
@@ -125,30 +125,30 @@ def kill_and_resume(whole: Undisturbed, build: Path, teacher: Path, stage: str, 
 
 
 def killed(whole: Undisturbed, build: Path, teacher: Path, stage: str, part: float) -> int | None:
-    """Start a build and kill it; how many requests were answered by then, or None where it had ended before."""
-    ends = [(whole.build / name / "manifest.json").stat().st_mtime for name in FOLDERS]
-    at = FOLDERS.index(stage)
+    """Start a build and kill it; return the number of answered requests, or None if it had finished."""
+    end_times = [(whole.build / name / "manifest.json").stat().st_mtime for name in FOLDERS]
+    index = FOLDERS.index(stage)
     whole.server.asked.clear()
     process = run_chain(chain(build, whole.tweets, teacher, whole.server.url))
 
-    def until(moment: Callable[[], bool]) -> None:
-        while not moment() and process.poll() is None:
+    def wait_until(condition: Callable[[], bool]) -> None:
+        while not condition() and process.poll() is None:
             time.sleep(0.002)
 
     if stage == "generate":
-        until(lambda: len(whole.server.asked) >= 1 + part * (REQUESTS - CONCURRENCY - 1))
+        wait_until(lambda: len(whole.server.asked) >= 1 + part * (REQUESTS - CONCURRENCY - 1))
     else:
-        until(lambda: not at or (build / FOLDERS[at - 1] / "manifest.json").exists())
-        time.sleep(part * (ends[at] - ends[at - 1] if at else 1.0))
+        wait_until(lambda: not index or (build / FOLDERS[index - 1] / "manifest.json").exists())
+        time.sleep(part * (end_times[index] - end_times[index - 1] if index else 1.0))
     process.send_signal(signal.SIGKILL)
     answered = len(whole.server.asked)
     process.communicate()
-    ended = process.returncode != -signal.SIGKILL or (build / FOLDERS[-1] / "manifest.json").exists()
-    return None if ended else answered
+    finished = process.returncode != -signal.SIGKILL or (build / FOLDERS[-1] / "manifest.json").exists()
+    return None if finished else answered
 
 
 @pytest.mark.parametrize("stage", ["sentiment140", "generate", "verify"])
-def test_killed_and_resumed_gives_the_same_bytes(
+def test_a_killed_and_resumed_build_is_byte_identical(
     undisturbed: Undisturbed, tiny_encoder: Path, tmp_path: Path, stage: str
 ) -> None:
     outcome = kill_and_resume(undisturbed, tmp_path / "build", tiny_encoder, stage, 0.5)
@@ -161,11 +161,11 @@ def test_killed_and_resumed_gives_the_same_bytes(
 
 @pytest.mark.slow
 def test_killed_at_twenty_moments(undisturbed: Undisturbed, tiny_encoder: Path, tmp_path: Path) -> None:
-    """Eight of them between answers of the generator. Its result is kept in results/killed.json."""
-    draw = random.Random(0)
-    stages = ["generate"] * 8 + [draw.choice([name for name in FOLDERS if name != "generate"]) for _ in range(12)]
+    """Kill twenty builds, eight of them between answers of the generator; write results/killed.json."""
+    rng = random.Random(0)
+    stages = ["generate"] * 8 + [rng.choice([name for name in FOLDERS if name != "generate"]) for _ in range(12)]
     outcomes = [
-        kill_and_resume(undisturbed, tmp_path / str(number), tiny_encoder, stage, draw.random())
+        kill_and_resume(undisturbed, tmp_path / str(number), tiny_encoder, stage, rng.random())
         for number, stage in enumerate(stages)
     ]
     between = [outcome for outcome in outcomes if 0 < outcome["requests_answered_before"] < REQUESTS]
@@ -187,27 +187,30 @@ def test_the_chain_accounts_for_every_tweet(undisturbed: Undisturbed) -> None:
         manifest = read_manifest(build, name)
         assert manifest["rows_in"] == manifest["rows_out"] + sum(manifest["dropped"].values())
         rows += manifest["rows_out"] if name.startswith("relabel") else 0
-        for file, about in manifest["shards"].items():
-            assert sha256(build / name / file) == about["sha256"]
+        for file, shard in manifest["shards"].items():
+            assert sha256(build / name / file) == shard["sha256"]
     assert read_manifest(build, "verify")["rows_in"] == rows
     for name, source in (("balance-unbalanced", "verify"), ("balance", "balance-unbalanced")):
         assert read_manifest(build, name)["inputs"][source] == sha256(build / source / "manifest.json")
 
 
-def test_the_teacher_may_be_measured_later(undisturbed: Undisturbed, tiny_encoder: Path, tmp_path: Path) -> None:
+def test_the_teacher_can_be_evaluated_later(undisturbed: Undisturbed, tiny_encoder: Path, tmp_path: Path) -> None:
     build = Path(shutil.copytree(undisturbed.build, tmp_path / "build"))
     before = files_of(build)
-    said: list[str] = []
-    relabel.run(build, said.append, str(tiny_encoder), evaluate=True)
-    assert [line.split(":")[0] for line in said if "macro-F1" in line] == ["teacher on validation", "teacher on test"]
+    messages: list[str] = []
+    relabel.run(build, messages.append, str(tiny_encoder), evaluate=True)
+    assert [line.split(":")[0] for line in messages if "macro-F1" in line] == [
+        "teacher on validation",
+        "teacher on test",
+    ]
     check_current(build, "balance")
     assert {name: content for name, content in files_of(build).items() if "relabel-test" not in str(name)} == before
     assert set(read_manifest(build, "relabel-test")["evaluation"]) == {"thresholds", "validation", "test"}
-    with pytest.raises(UsageError, match="an earlier run had other batch_size"):
+    with pytest.raises(UsageError, match="an earlier run used a different batch_size"):
         relabel.run(build, print, str(tiny_encoder), batch_size=7)
 
 
-def test_the_report_says_what_the_manifests_say(undisturbed: Undisturbed, tmp_path: Path) -> None:
+def test_the_report_matches_the_manifests(undisturbed: Undisturbed, tmp_path: Path) -> None:
     build = undisturbed.build
     done = run_command(
         *("data_build", "report", build, "--results", tmp_path / "dataset.json", "--document", tmp_path / "dataset.md")
@@ -230,14 +233,14 @@ def test_the_report_says_what_the_manifests_say(undisturbed: Undisturbed, tmp_pa
 
 
 @pytest.mark.parametrize("file", ["relabel-official/validation.parquet", "relabel/sentiment140-part-00000.parquet"])
-def test_a_later_stage_names_an_emptied_shard(undisturbed: Undisturbed, tmp_path: Path, file: str) -> None:
+def test_the_error_of_a_later_stage_names_an_empty_shard(undisturbed: Undisturbed, tmp_path: Path, file: str) -> None:
     build = Path(shutil.copytree(undisturbed.build, tmp_path / "build"))
     (build / file).write_bytes(b"")
     with pytest.raises(DataError, match=rf"{file} .*; run: python -m data_build relabel .* --restart"):
         verify.run(build, print, threshold=0.6, restart=True)
 
 
-def test_a_manifest_that_lacks_what_the_report_needs(undisturbed: Undisturbed, tmp_path: Path) -> None:
+def test_a_manifest_without_an_entry_of_the_report(undisturbed: Undisturbed, tmp_path: Path) -> None:
     build = Path(shutil.copytree(undisturbed.build, tmp_path / "build"))
     path = build / "balance" / "manifest.json"
     manifest = json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""Written texts: votes become labels, repeats and held-out texts stay out, and the stage takes other sets too."""
+"""Written texts: resolved votes, deduplication, leakage checks, other data sets, invalid files."""
 
 import json
 from pathlib import Path
@@ -33,10 +33,10 @@ def write_texts(path: Path, rows: list[tuple[str, list[str]]]) -> Path:
     return path
 
 
-def write_votes(path: Path, given: dict[str, list[str]], sample: str = "random") -> Path:
+def write_votes(path: Path, labels_by_id: dict[str, list[str]], sample: str = "random") -> Path:
     rows = [
         {"id": name, "annotator": f"model-{number}", "labels": labels, "sample": sample}
-        for name, votes in given.items()
+        for name, votes in labels_by_id.items()
         for number, labels in enumerate(votes, 1)
     ]
     pd.DataFrame(rows, columns=["id", "annotator", "labels", "sample"]).to_parquet(path)
@@ -44,14 +44,14 @@ def write_votes(path: Path, given: dict[str, list[str]], sample: str = "random")
 
 
 def resolved(tmp_path: Path, data: Path, rows: Any, votes: dict[str, list[str]]) -> tuple[list[Any], dict[str, Any]]:
-    said: list[str] = []
+    messages: list[str] = []
     figures = resolve(
         [write_texts(tmp_path / "texts.jsonl", rows)],
         write_votes(tmp_path / "votes.parquet", votes),
         str(data),
         tmp_path / "train.parquet",
         tmp_path / "written.json",
-        said.append,
+        messages.append,
     )
     return parquet.read_table(tmp_path / "train.parquet").to_pylist(), figures
 
@@ -93,8 +93,8 @@ def test_an_audit_is_reported(tmp_path: Path, small_data: Path) -> None:
         resolve([texts], votes, str(small_data), *targets, lambda line: None, texts)
 
 
-def test_repeats_and_held_out_texts_are_dropped(tmp_path: Path, small_data: Path) -> None:
-    held = next(text for text in load_split(str(small_data), "test").texts if len(text.split()) > 3)
+def test_duplicates_and_held_out_texts_are_dropped(tmp_path: Path, small_data: Path) -> None:
+    held_out = next(text for text in load_split(str(small_data), "test").texts if len(text.split()) > 3)
     everyday = written.everyday_texts()[0]
     near = "My brother got the all clear this morning."
     emoji = [
@@ -103,7 +103,7 @@ def test_repeats_and_held_out_texts_are_dropped(tmp_path: Path, small_data: Path
         ("😡", ["anger"]),
         ("😱", ["fear"]),
     ]
-    more = [(held, ["joy"]), (everyday, ["joy"]), (near, ["joy"]), *emoji]
+    more = [(held_out, ["joy"]), (everyday, ["joy"]), (near, ["joy"]), *emoji]
     rows, figures = resolved(tmp_path, small_data, [*TEXTS, *more], {})
     assert [row["text"] for row in rows] == [text for text, _ in [*TEXTS, *emoji]]
     assert len({row["id"] for row in rows}) == len(rows)
@@ -111,7 +111,7 @@ def test_repeats_and_held_out_texts_are_dropped(tmp_path: Path, small_data: Path
     assert figures["dropped"]["repeats another text"] == 1
 
 
-def test_the_control_is_reported_apart(tmp_path: Path, small_data: Path) -> None:
+def test_the_control_sample_is_reported_separately(tmp_path: Path, small_data: Path) -> None:
     validation = load_split(str(small_data), "validation")
     human = LABELS[int(validation.labels[3].nonzero()[0][0])]
     texts = write_texts(tmp_path / "texts.jsonl", TEXTS)
@@ -122,7 +122,7 @@ def test_the_control_is_reported_apart(tmp_path: Path, small_data: Path) -> None
 
 
 @pytest.mark.parametrize("line", ["{}", "[1]", '{"text": "a", "labels": ["glee"], "domain": "", "writer": ""}', "{"])
-def test_broken_lines_are_named(tmp_path: Path, small_data: Path, line: str) -> None:
+def test_malformed_lines_are_located(tmp_path: Path, small_data: Path, line: str) -> None:
     path = write_texts(tmp_path / "texts.jsonl", TEXTS)
     path.write_text(path.read_text() + line + "\n")
     votes = write_votes(tmp_path / "votes.parquet", {})
@@ -136,7 +136,7 @@ def build(tmp_path: Path, small_data: Path) -> Path:
     return tmp_path / "build"
 
 
-def test_the_stage_writes_rows_that_say_where_they_are_from(build: Path, tmp_path: Path, small_data: Path) -> None:
+def test_rows_record_their_provenance(build: Path, tmp_path: Path, small_data: Path) -> None:
     dog = symbol_hash(TEXTS[0][0])
     resolved(tmp_path, small_data, TEXTS, {dog: ["love"] * 5})
     written.run(build, lambda line: None, tmp_path / "train.parquet")
@@ -149,7 +149,7 @@ def test_the_stage_writes_rows_that_say_where_they_are_from(build: Path, tmp_pat
     assert written.stages(build) == ("written",)
 
 
-def test_texts_of_training_and_of_held_out_splits_stay_out(build: Path, tmp_path: Path, small_data: Path) -> None:
+def test_training_and_held_out_texts_are_dropped(build: Path, tmp_path: Path, small_data: Path) -> None:
     texts = [load_split(str(small_data), name).texts[0] for name in ("train", "validation")]
     texts += [written.everyday_texts()[1], " ", "a fresh one about nothing much"]
     parquet.write_table(pyarrow.table({"text": texts, "labels": [["joy"]] * 5}), tmp_path / "t.parquet")
@@ -158,7 +158,7 @@ def test_texts_of_training_and_of_held_out_splits_stay_out(build: Path, tmp_path
     assert sum(read_manifest(build, "written")["dropped"].values()) == 4
 
 
-def test_a_published_set_is_added(build: Path, tmp_path: Path, hub: HubServer) -> None:
+def test_an_extra_data_set_is_added(build: Path, tmp_path: Path, hub: HubServer) -> None:
     own, other = tmp_path / "t.parquet", tmp_path / "other.parquet"
     parquet.write_table(pyarrow.table({"text": ["one of ours"], "labels": [["joy"]]}), own)
     parquet.write_table(pyarrow.table({"comment": ["one of theirs"], "emotion": ["grief"]}), other)
@@ -171,19 +171,19 @@ def test_a_published_set_is_added(build: Path, tmp_path: Path, hub: HubServer) -
     ]
 
 
-def test_wrong_columns_and_labels_are_named(build: Path, tmp_path: Path) -> None:
+def test_wrong_columns_and_labels(build: Path, tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     parquet.write_table(pyarrow.table({"text": ["one"], "labels": [["glee"]]}), path)
     with pytest.raises(DataError, match="unknown label 'glee'"):
         written.run(build, lambda line: None, path)
     parquet.write_table(pyarrow.table({"text": ["one"], "labels": [["joy"]]}), path)
-    with pytest.raises(DataError, match="no column 'comment'; there are text, labels"):
+    with pytest.raises(DataError, match="no column 'comment'; choose one with --text-column: text, labels"):
         written.run(build, lambda line: None, path, extra=Extra(str(path), "comment"), restart=True)
-    with pytest.raises(DataError, match="no such file"):
+    with pytest.raises(DataError, match="file not found"):
         written.run(build, lambda line: None, tmp_path / "nowhere.parquet", restart=True)
 
 
-def test_balance_takes_written_texts_after_peoples_and_before_the_others(
+def test_balance_prefers_written_texts_to_machine_labeled_ones(
     build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = ["thank you", "my own text", "a sad tweet"]
@@ -191,26 +191,26 @@ def test_balance_takes_written_texts_after_peoples_and_before_the_others(
     written.run(build, lambda line: None, tmp_path / "t.parquet")
     official = {"id": ["1"], "text": ["Thank you!"], "labels": [[15]], "scores": [None]}
     tweets = {"id": ["2"], "text": ["A sad tweet"], "text_hash": [text_hash("A sad tweet")], "labels": [[25]]}
-    held = {
+    stages = {
         "relabel-official": pyarrow.table(official),
         "verify": table(**tweets, source=["sentiment140"]),
         "written": read_rows(build, "written"),
     }
-    monkeypatch.setattr(balance, "read_rows", lambda folder, name, prefix="": held[name])
-    found, counts = balance.supply_of(build)
-    assert found["text"].to_pylist() == ["Thank you!", "my own text", "a sad tweet"]
-    assert found["source"].to_pylist() == ["goemotions", "written", "written"]
+    monkeypatch.setattr(balance, "read_rows", lambda folder, name, prefix="": stages[name])
+    unique, counts = balance.deduplicated_rows(build)
+    assert unique["text"].to_pylist() == ["Thank you!", "my own text", "a sad tweet"]
+    assert unique["source"].to_pylist() == ["goemotions", "written", "written"]
     assert counts["written row repeats a text"] == 1
     assert counts["sentiment140 row repeats a text under other labels"] == 1
     labels = [[0]] * 9
     ranks = np.array([balance.RANKS[name] for name in ("sentiment140", "generated", "written") for _ in range(3)])
-    assert balance.choose(labels, ranks, 4, 1.5, seed=0)[-3:].tolist() == [6, 7, 8]
+    assert balance.select(labels, ranks, 4, 1.5, seed=0)[-3:].tolist() == [6, 7, 8]
 
 
-def test_rows_of_which_each_has_an_id_of_its_own(build: Path, tmp_path: Path) -> None:
+def test_ids_are_unique(build: Path, tmp_path: Path) -> None:
     own = pyarrow.table({"text": ["one", "two", "three"], "labels": [["joy"]] * 3, "id": ["a", "b", "a"]})
     parquet.write_table(own, tmp_path / "t.parquet")
-    with pytest.raises(DataError, match=r"t.parquet: id 'a' appears more than once"):
+    with pytest.raises(DataError, match=r"t.parquet: duplicate id 'a'"):
         written.run(build, lambda line: None, tmp_path / "t.parquet")
     other = tmp_path / "other.parquet"
     parquet.write_table(own.select(["text", "labels"]), tmp_path / "t.parquet")
@@ -223,9 +223,7 @@ def test_rows_of_which_each_has_an_id_of_its_own(build: Path, tmp_path: Path) ->
     ]
 
 
-def test_the_shards_of_a_large_source_are_named_by_it(
-    build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_shards_are_named_after_their_source(build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(written, "SHARD_ROWS", 2)
     rows = {"text": ["one thing", "two things", "three of them"], "labels": [["joy"]] * 3}
     parquet.write_table(pyarrow.table(rows), tmp_path / "t.parquet")
@@ -237,33 +235,33 @@ def test_the_shards_of_a_large_source_are_named_by_it(
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ({"text": ["one", None], "labels": [["joy"]] * 2}, "t.parquet, row 2: no text"),
-        ({"text": [1], "labels": [["joy"]]}, "t.parquet: the texts are int64; expected strings"),
-        ({"labels": [["joy"]]}, "t.parquet: no column 'text'; there are labels"),
+        ({"text": ["one", None], "labels": [["joy"]] * 2}, "t.parquet, row 2: the text is null"),
+        ({"text": [1], "labels": [["joy"]]}, "t.parquet: the column text has the type int64; expected strings"),
+        ({"labels": [["joy"]]}, "t.parquet: no column 'text'; the columns are: labels"),
         ({"text": ["one"], "labels": [[3.9]]}, "unknown label 3.9"),
         ({"text": ["one"], "labels": [["12"]]}, "unknown label '12'"),
         ({"text": ["one"], "labels": [[True]]}, "unknown label True"),
         ({"text": ["one"], "labels": [["joy"]], "votes": ["five"]}, "written, rows 1 to 1: "),
     ],
 )
-def test_what_is_no_row_is_named(build: Path, tmp_path: Path, rows: dict[str, Any], message: str) -> None:
+def test_invalid_rows(build: Path, tmp_path: Path, rows: dict[str, Any], message: str) -> None:
     parquet.write_table(pyarrow.table(rows), tmp_path / "t.parquet")
     with pytest.raises(DataError, match=message):
         written.run(build, lambda line: None, tmp_path / "t.parquet")
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 cut short"])
-def test_a_broken_parquet_file_is_named(build: Path, tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_parquet_file(build: Path, tmp_path: Path, content: bytes) -> None:
     own, broken = tmp_path / "t.parquet", tmp_path / "broken.parquet"
     parquet.write_table(pyarrow.table({"text": ["one"], "labels": [["joy"]]}), own)
     broken.write_bytes(content)
-    with pytest.raises(DataError, match=r"broken.parquet: not a Parquet file, or damaged"):
+    with pytest.raises(DataError, match=r"broken.parquet: damaged, or not a Parquet file"):
         written.run(build, lambda line: None, broken)
-    with pytest.raises(DataError, match=r"broken.parquet: not a Parquet file, or damaged"):
+    with pytest.raises(DataError, match=r"broken.parquet: damaged, or not a Parquet file"):
         written.run(build, lambda line: None, own, extra=Extra(str(broken)), restart=True)
 
 
-def test_votes_and_audits_that_are_none(tmp_path: Path, small_data: Path) -> None:
+def test_invalid_votes_and_audits(tmp_path: Path, small_data: Path) -> None:
     texts = write_texts(tmp_path / "texts.jsonl", TEXTS)
     targets = (tmp_path / "t.parquet", tmp_path / "t.json")
     row = {"id": "x", "annotator": "model-1", "labels": "joy", "sample": "random"}
@@ -286,9 +284,7 @@ def test_votes_and_audits_that_are_none(tmp_path: Path, small_data: Path) -> Non
         resolve([texts], votes, str(small_data), *targets, print)
 
 
-def test_nothing_is_written_where_the_everyday_texts_are_missing(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_missing_everyday_texts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(written, "EVERYDAY", tmp_path)
     with pytest.raises(DataError, match="no everyday texts"):
         written.everyday_texts()

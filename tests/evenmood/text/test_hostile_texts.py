@@ -9,7 +9,7 @@ from evenmood import EmotionClassifier
 from evenmood.text.normalization import clean, normalizer, splitter
 from evenmood.text.symbols import spell_out
 from space.components.passages import split
-from space.table.formulas import defused
+from space.table.formulas import escape_formula
 
 HOSTILE = {
     "a stamp and spaces": "1:1{}!",
@@ -47,7 +47,7 @@ CALLS: dict[str, Callable[[str], object]] = {
     "split": split,
     "clean": clean,
     "spell_out": spell_out,
-    "defused": defused,
+    "escape_formula": escape_formula,
     "normalizer": normalizer(symbols=True).normalize_str,
     "splitter": splitter(symbols=True).pre_tokenize_str,
 }
