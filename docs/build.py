@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks import speed_figure
 from benchmarks.report import DOCUMENT, document, readme_table, speeds
+from benchmarks.web_report import web_table
 from data_build.publishing import report as dataset
 from data_build.written import written_votes
 from docs.examples import python_output, shell_output
@@ -73,6 +74,7 @@ def build(text: str) -> str:
         "speed": lambda _: readme_table(),
         "demo": lambda _: demo(),
         "labels": lambda _: labels(),
+        "web": lambda _: web_table(),
     }
 
     def fill(match: re.Match[str]) -> str:

@@ -10,15 +10,18 @@ from typing import Annotated, Any
 import typer
 
 from evenmood.cli.command import run
-from evenmood.errors import HubError, ModelError
+from evenmood.errors import HubError, ModelError, UsageError
 from evenmood.model import hub
 from evenmood.model.loading import BUNDLED
 from evenmood.model.model_folder import PREDICTING_FILES, whole_folder
+from space.static_page import build_static
 
 ROOT = Path(__file__).parent.parent
 FILES = ("app.py", "requirements.txt", "README.md")
 PIECES = ("**/*.py", "page.*", "locales/*.json", "samples/*")
 """Files in `space/` that the app imports or reads."""
+NOT_UPLOADED = ("app.py", "deploy.py", "static_page.py")
+"""Files in `space/` that go elsewhere, or are for deployment only."""
 IMAGES = ("docs/demo.png",)
 """Images in the Space's card."""
 VARIABLE = "EVENMOOD_MODEL"
@@ -45,7 +48,7 @@ def build(out: Path, repo_id: str, model: str | None = None) -> None:
     for name in FILES:
         shutil.copyfile(ROOT / "space" / name, out / name)
     for path in sorted(path for pattern in PIECES for path in (ROOT / "space").glob(pattern)):
-        if path.name not in ("app.py", "deploy.py"):
+        if path.name not in NOT_UPLOADED:
             _copy(path, out)
     for name in IMAGES:
         _copy(ROOT / name, out)
@@ -111,19 +114,28 @@ def deploy(
     repo: Annotated[str, typer.Argument(help="Space, namespace/name; created if missing")],
     model: Annotated[str | None, typer.Option(help="Hub id of the model; default: the bundled model")] = None,
     private: Annotated[bool | None, typer.Option(help="Visibility of a new Space; default: the account's")] = None,
+    static: Annotated[
+        bool, typer.Option("--static", help="Deploy the page that runs in the browser (after: make web)")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Write the files to this folder and skip the upload")] = None,
 ) -> None:
-    """Create or update the Space.
+    """Create or update the Space: the demo, or with --static the page that needs no server.
 
     Example: python -m space.deploy OWNER/SPACE
 
     Log in first: run hf auth login, or set HF_TOKEN.
     """
     hub.check_id(repo)
+    if static and model:
+        raise UsageError("--model is not available with --static: the page has the bundled model")
     if out is not None:
         with whole_folder(out) as work:
-            build(work, repo, model)
-        print(f"{out}: written; nothing was uploaded; try it with: python {out}/app.py", file=sys.stderr)
+            build_static(work) if static else build(work, repo, model)
+        command = f"python -m http.server --directory {out}" if static else f"python {out}/app.py"
+        print(f"{out}: written; nothing was uploaded; try it with: {command}", file=sys.stderr)
+        return
+    if static:
+        _deploy_static(repo, private)
         return
     is_private = bool(model) and check_model(str(model))
 
@@ -140,10 +152,30 @@ def deploy(
         )
     with hub.explained(f"{repo!r} on the Hub", HubError):
         hub.retrying(lambda: set_model(upload.repo_id, model))
-    if not upload.changed:
-        print(f"no changes since commit {upload.commit[:8]}: no new commit", file=sys.stderr)
+    _print(upload)
     if is_private:
         print(f"{model} is private: add a secret HF_TOKEN with read access to the Space", file=sys.stderr)
+
+
+def _deploy_static(repo: str, private: bool | None) -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        work = Path(temporary)
+        build_static(work)
+        upload = hub.upload(
+            work,
+            repo,
+            message="Deploy evenmood in the browser",
+            replace=["*.gz", "*.js"],
+            repo_type="space",
+            space_sdk="static",
+            private=private,
+        )
+    _print(upload)
+
+
+def _print(upload: hub.Upload) -> None:
+    if not upload.changed:
+        print(f"no changes since commit {upload.commit[:8]}: no new commit", file=sys.stderr)
     print(upload.url)
 
 

@@ -91,5 +91,5 @@ def test_folders_match_the_document() -> None:
     document = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     described = set(re.findall(r"^\| `([\w/]+)/` \|", document, re.MULTILINE))
     packages = {path.parent.relative_to(ROOT).as_posix() for path in modules().values() if path.name == "__init__.py"}
-    tops = {path.name for path in ROOT.iterdir() if path.is_dir()} & {"benchmarks", "docs", "results", "tests"}
+    tops = {path.name for path in ROOT.iterdir() if path.is_dir()} & {"benchmarks", "docs", "results", "tests", "web"}
     assert described == packages | tops

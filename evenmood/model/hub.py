@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 RepoType = Literal["model", "dataset", "space"]
+SpaceSdk = Literal["gradio", "static"]
 
 TRIES = 4
 LONGEST_WAIT = 300.0
@@ -181,6 +182,7 @@ def upload(
     message: str,
     replace: Iterable[str] = (),
     repo_type: RepoType = "model",
+    space_sdk: SpaceSdk = "gradio",
     private: bool | None = None,
     revision: str | None = None,
     create_pr: bool = False,
@@ -197,7 +199,8 @@ def upload(
         repo_id: `namespace/name`, or only a name for the owner of the token.
         message: Commit message.
         replace: Patterns of repository files to delete if they are not in the folder.
-        repo_type: `model`, `dataset` or `space` (a Gradio Space).
+        repo_type: `model`, `dataset` or `space`.
+        space_sdk: What a new Space runs: `gradio`, or `static` for a page without a server.
         private: Whether a new repository is private; None for the account's default.
         revision: Branch, created if it does not exist, or `refs/pr/N` for an existing pull request.
         create_pr: Whether to open a pull request instead of committing to the branch.
@@ -215,7 +218,7 @@ def upload(
     api = HfApi(token=credentials.hub_token(token))
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     first: list[str] = []
-    sdk = "gradio" if repo_type == "space" else None
+    sdk = space_sdk if repo_type == "space" else None
 
     def commit() -> Upload:
         where = api.create_repo(repo_id, repo_type=repo_type, private=private, space_sdk=sdk, exist_ok=True)

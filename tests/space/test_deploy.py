@@ -12,6 +12,8 @@ from docs.screenshot import running_demo
 from evenmood import EmotionClassifier
 from evenmood.model.loading import BUNDLED
 from evenmood.model.model_folder import INFO_FILE, PREDICTING_FILES
+from space import static_page
+from tests.commands import run_command
 from tests.conftest import DEFAULT_MODEL
 from tests.fakes.hub_repository import files_of
 from tests.fakes.hub_server import HubServer
@@ -42,6 +44,7 @@ def test_the_folder_is_uploaded_in_one_commit(with_model: HubServer) -> None:
     pieces = {str(path.relative_to(ROOT)) for path in (ROOT / "space").rglob("*.py")} - {
         "space/app.py",
         "space/deploy.py",
+        "space/static_page.py",
     }
     pieces |= {"space/page.css", "space/page.js", *(f"space/locales/{name}.json" for name in ("en", "es", "zh"))}
     pieces |= {f"space/samples/{name}" for name in ("chat.txt", "letter.txt", "reviews.csv")}
@@ -93,6 +96,32 @@ def test_errors(with_model: HubServer) -> None:
         assert AT not in with_model.repositories
     private = run_module("space.deploy", NAME, "--model", MODEL)
     assert "add a secret HF_TOKEN with read access" in private.stderr
+
+
+def test_the_static_page(hub: HubServer, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = tmp_path / "site"
+    monkeypatch.setattr(static_page, "SITE", site)
+    for arguments in ([], ["--out", str(tmp_path / "out")]):
+        done = run_command("space.deploy", NAME, "--static", *arguments)
+        assert done.returncode == 1
+        assert done.stderr == f"error: {site}: not found; run: make web\n"
+    assert AT not in hub.repositories
+    site.mkdir()
+    for name in ("index.html", "app.js", "model.onnx.gz"):
+        (site / name).write_bytes(name.encode())
+    done = run_command("space.deploy", NAME, "--static", "--private")
+    assert (done.returncode, done.stdout) == (0, f"{hub.url}/{AT}\n")
+    space = hub.repositories[AT]
+    assert (space.sdk, space.private) == ("static", True)
+    assert set(space.files()) - {".gitattributes"} == {"README.md", "index.html", "app.js", "model.onnx.gz"}
+    assert SpaceCard(space.files()["README.md"].decode()).data.to_dict()["sdk"] == "static"
+    assert "no changes since commit" in run_command("space.deploy", NAME, "--static").stderr
+    done = run_command("space.deploy", NAME, "--static", "--out", tmp_path / "out")
+    assert "python -m http.server" in done.stderr
+    assert (tmp_path / "out" / "app.js").read_bytes() == b"app.js"
+    done = run_command("space.deploy", NAME, "--static", "--model", MODEL)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "--model is not available with --static" in done.stderr
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,49 @@
+"""The table of results/web.json: the npm package beside transformers.js."""
+
+import json
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+RESULTS = Path(__file__).parent.parent / "results" / "web.json"
+NAMES = {
+    "fast": "**evenmood, fast**",
+    "accurate": "**evenmood, accurate**",
+    "roberta": "RoBERTa-base int8, transformers.js",
+}
+
+
+def web_table() -> str:
+    """The table as Markdown, with the conditions and the differences from Python in sentences after it."""
+    content = json.loads(RESULTS.read_text(encoding="utf-8"))
+    rows = sorted(content["peers"], key=lambda row: (row["where"], list(NAMES).index(row["model"])))
+    lines = [
+        "| | where | texts a second | one text: p50, p99 | start | downloaded |",
+        "|---|---|---|---|---|---|",
+        *(_row(row) for row in rows),
+    ]
+    fast, accurate = (content["differences"][name] for name in ("fast", "accurate"))
+    machine = content["machine"].split(", Python")[0]
+    changed = f"{accurate['texts_with_other_labels']:.0%} of {accurate['texts']} texts"
+    notes = (
+        f"{machine}; medians of {content['rounds']} rounds on GoEmotions test texts. Start: from nothing loaded to the "
+        "first answer, with files from this machine. RoBERTa has the size of SamLowe/roberta-base-go_emotions and "
+        "random weights, which take the same time.",
+        "Probabilities of the fast model in WebAssembly and in Python differ by at most "
+        f"{fast['largest']:.0e}. Those of the accurate model differ by {accurate['mean']:.4f} on average and "
+        f"{accurate['largest']:.2f} at most; {changed} get other labels.",
+        f"The static page takes {content['site_bytes'] / 1e6:.1f} MB in all. Measured with `make bench-web`.",
+    )
+    return "\n".join(lines) + "\n\n" + "\n\n".join(fill(note, 120) for note in notes)
+
+
+def _row(row: dict[str, Any]) -> str:
+    cells = (
+        NAMES[row["model"]],
+        row["where"],
+        f"{row['texts_per_s']:,.0f}",
+        f"{row['p50_ms']:.1f} ms, {row['p99_ms']:.1f} ms",
+        f"{row['start_s']:.2f} s",
+        f"{row['megabytes']:.1f} MB" if "megabytes" in row else "–",
+    )
+    return f"| {' | '.join(cells)} |"
