@@ -67,7 +67,10 @@ def written(path: Path, form: str, broken: dict[int, str], rows: int = 40) -> li
     """Write tweets, of which some have another text; the rows that are left without these."""
     head = "id,text\n" if form == TABLE else ""
     texts = {number: f"tweet number {number}" for number in range(1, rows + 1)}
-    path.write_text(head + "".join(form.format(number, broken.get(number, text)) for number, text in texts.items()))
+    path.write_text(
+        head + "".join(form.format(number, broken.get(number, text)) for number, text in texts.items()),
+        encoding="utf-8",
+    )
     return [(str(number), text) for number, text in texts.items() if number not in broken]
 
 
