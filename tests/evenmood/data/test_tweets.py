@@ -67,7 +67,10 @@ def write_tweets(path: Path, form: str, broken: dict[int, str], rows: int = 40) 
     """Write numbered tweets, replacing the texts in `broken`; return the intact rows."""
     head = "id,text\n" if form == TABLE else ""
     texts = {number: f"tweet number {number}" for number in range(1, rows + 1)}
-    path.write_text(head + "".join(form.format(number, broken.get(number, text)) for number, text in texts.items()))
+    path.write_text(
+        head + "".join(form.format(number, broken.get(number, text)) for number, text in texts.items()),
+        encoding="utf-8",
+    )
     return [(str(number), text) for number, text in texts.items() if number not in broken]
 
 

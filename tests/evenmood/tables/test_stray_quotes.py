@@ -16,7 +16,7 @@ def rows(count: int, first: int = 1) -> list[str]:
 
 
 def write(path: Path, lines: list[str]) -> Path:
-    path.write_text("\n".join(["id,text", *lines]) + "\n")
+    path.write_text("\n".join(["id,text", *lines]) + "\n", encoding="utf-8")
     return path
 
 

@@ -51,7 +51,7 @@ def test_closed_standard_streams(table: Path, tmp_path: Path) -> None:
         done = shell(f"{COMMAND} predict {table} {out} --overwrite {closed}")
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
         assert out.read_text().startswith(f"{HEADER}\nThank you!,gratitude,")
-    table.write_text('id,text\n1,a\n2,""\n3\n')
+    table.write_text('id,text\n1,a\n2,""\n3\n', encoding="utf-8")
     done = shell(f"{COMMAND} predict {table} --skip-bad 2>&-")  # what is said must not reach the table
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 3)
 
@@ -132,7 +132,7 @@ def test_leftovers_of_dead_processes_are_swept(table: Path, tmp_path: Path) -> N
     }
     for name in others:
         (tmp_path / name).write_text("x")
-    table.write_text("text\nThank you!\n")
+    table.write_text("text\nThank you!\n", encoding="utf-8")
     with (tmp_path / ".locked.csv.999999999.part").open("a") as locked:
         fcntl.flock(locked, fcntl.LOCK_EX)
         assert run_module("evenmood", "predict", table, tmp_path / "out.csv").returncode == 0  # not this process
