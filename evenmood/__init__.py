@@ -1,4 +1,4 @@
-"""Fine-grained, multi-label emotion classification: a text gets any of the 28 GoEmotions labels."""
+"""Fine-grained, multi-label emotion classification with the 28 GoEmotions labels."""
 
 from evenmood.classifier import EmotionClassifier
 from evenmood.errors import DataError, EvenmoodError, HubError, ModelError, UsageError

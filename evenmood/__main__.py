@@ -1,4 +1,4 @@
-"""The `evenmood` command as `python -m evenmood`."""
+"""Run the `evenmood` command as `python -m evenmood`."""
 
 from evenmood.cli.commands import main
 

@@ -1,4 +1,4 @@
-"""The classifier: load a model folder, predict labels, explain them. Runs on onnxruntime alone."""
+"""The classifier: predict and explain emotion labels. Requires only onnxruntime."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -20,14 +20,14 @@ STREAM_ROWS = 1024
 
 
 class EmotionClassifier(PretrainedModel):
-    """Multi-label emotion classifier: a text in, labels with probabilities out.
+    """Multi-label emotion classifier: predicts labels with probabilities for texts.
 
-    Use `EmotionClassifier.from_pretrained()`; the constructor takes a model folder that is known to be whole.
+    Create it with `EmotionClassifier.from_pretrained()`.
     """
 
     @property
     def id2label(self) -> dict[int, str]:
-        """Label of each column of `predict_proba`, as transformers' configurations have it."""
+        """Label of each column of `predict_proba`, as in a transformers configuration."""
         return dict(enumerate(self.labels))
 
     @property
@@ -37,22 +37,22 @@ class EmotionClassifier(PretrainedModel):
 
     @property
     def has_attention(self) -> bool:
-        """Whether the network has attention, which `explain` then shows."""
+        """Whether the network has attention weights for `explain`."""
         return self._info.attention
 
     def predict_proba(self, texts: str | Iterable[str | None], *, show_progress_bar: bool = False) -> np.ndarray:
-        """Probability of every label.
+        """Predict the probability of every label.
 
         Args:
             texts: One string, or a sequence of n strings; n may be 0. None, NaN and `pandas.NA` are missing texts.
-            show_progress_bar: Whether to show how many texts are done, on standard error.
+            show_progress_bar: Whether to show a progress bar on standard error.
 
         Returns:
             float32 array of shape (n, 28), columns as in `labels`; for one string shape (28,). The row of a missing
             text is NaN.
 
         Raises:
-            TypeError: Something is neither a string nor missing; the message gives its index.
+            TypeError: An item is neither a string nor missing; the message gives its index.
         """
         if isinstance(texts, str):
             return self.read([texts]).probabilities.reshape(-1)
@@ -78,17 +78,20 @@ class EmotionClassifier(PretrainedModel):
         *,
         show_progress_bar: bool = False,
     ) -> Prediction | list[Prediction]:
-        """Give each text the labels whose probability reaches their threshold.
+        """Predict the labels of each text: those whose probability reaches their threshold.
 
         Args:
-            texts: One string gives one prediction, a sequence gives a list. A missing text in it (None, NaN,
-                `pandas.NA`) gets an empty prediction, whose `missing` is true. `predict_stream` takes iterators.
-            thresholds: For this call only: one number for all labels, or a mapping that overrides the labels in it.
-            show_progress_bar: Whether to show how many texts are done, on standard error.
+            texts: One string, or a sequence of strings. A missing text (None, NaN, `pandas.NA`) gets an empty
+                prediction, whose `missing` is true. For iterators, use `predict_stream`.
+            thresholds: Thresholds for this call only: one number for all labels, or a mapping for some of them.
+            show_progress_bar: Whether to show a progress bar on standard error.
+
+        Returns:
+            One prediction for a string, a list of predictions for a sequence.
 
         Raises:
-            TypeError: Something is neither a string nor missing; the message gives its index.
-            UsageError: A threshold outside [0, 1] or for an unknown label.
+            TypeError: An item is neither a string nor missing; the message gives its index.
+            UsageError: A threshold is outside [0, 1], or its label is unknown.
         """
         array = self._threshold_array(thresholds)
         if isinstance(texts, str):
@@ -98,16 +101,16 @@ class EmotionClassifier(PretrainedModel):
     def predict_stream(
         self, texts: Iterable[str | None], thresholds: Mapping[str, float] | float | None = None
     ) -> Iterator[Prediction]:
-        """Yield a prediction for each text of an iterable: a generator, an open file, a column of a data set.
+        """Yield a prediction for each text of an iterable, such as a generator, an open file or a data set column.
 
-        Some thousand texts are read ahead at a time.
+        About a thousand texts are read ahead at a time.
 
         Args:
-            texts: Strings; a missing text is as in `predict`.
+            texts: Strings; missing texts are as in `predict`.
             thresholds: As in `predict`.
 
         Raises:
-            TypeError: Something is neither a string nor missing; the message gives its index.
+            TypeError: An item is neither a string nor missing; the message gives its index.
             UsageError: As in `predict`.
         """
         if isinstance(texts, str):
@@ -124,31 +127,31 @@ class EmotionClassifier(PretrainedModel):
         proba: bool = False,
         show_progress_bar: bool = False,
     ) -> Any:
-        """Add the predictions to a table as columns.
+        """Add predictions to a table as columns.
 
         The columns are those of `evenmood predict`: `emotions` (a list of labels), `emotion_probabilities`,
-        `emotion_fallback`, and with `proba` one for each label (`emotion_joy`). Rows without a text have missing
-        values in them.
+        `emotion_fallback` and, with `proba`, one per label, such as `emotion_joy`. They are missing in rows without a
+        text.
 
         Args:
-            data: A pandas or polars frame or series, an Arrow table, or a list of texts, which gives a pandas frame.
-            column: Column of the texts.
-            labels: Labels to choose from; all of them if left out.
+            data: A pandas or polars frame or series, an Arrow table, or a list of texts, which becomes a pandas frame.
+            column: Column with the texts.
+            labels: Labels to predict; None for all.
             proba: Whether to add a column with the probability of each label.
-            show_progress_bar: Whether to show how many texts are done, on standard error.
+            show_progress_bar: Whether to show a progress bar on standard error.
 
         Returns:
-            A new frame of the same kind, with the same index and columns before the new ones.
+            A new frame of the same type and with the same index; the new columns come last.
 
         Raises:
-            UsageError: There is no such column, one of the new columns exists already, or a label is unknown.
-            TypeError: `data` is of another kind, or something in the column is neither a string nor missing.
+            UsageError: The column does not exist, a new column already exists, or a label is unknown.
+            TypeError: `data` has an unsupported type, or an item in the column is neither a string nor missing.
         """
         from evenmood.tables.frames import with_emotions
 
         chosen = list(self.labels if labels is None else dict.fromkeys(labels))
         if unknown := [label for label in chosen if label not in self.labels]:
-            raise UsageError(f"labels: unknown label {unknown[0]!r}; the labels are {', '.join(self.labels)}")
+            raise UsageError(f"labels: unknown label {unknown[0]!r}; expected one of: {', '.join(self.labels)}")
         return with_emotions(self, data, column, chosen, proba, show_progress_bar)
 
     def apply_thresholds(
@@ -157,12 +160,12 @@ class EmotionClassifier(PretrainedModel):
         thresholds: Mapping[str, float] | float | None = None,
         only: Sequence[str] | None = None,
     ) -> list[Prediction]:
-        """Turn probabilities, shape (n, 28), into predictions, as `predict` does.
+        """Convert probabilities, shape (n, 28), to predictions, as `predict` does.
 
         Args:
-            probabilities: As `predict_proba` gives them; a row of NaN gives an empty prediction.
+            probabilities: Result of `predict_proba`; a row of NaN becomes an empty prediction.
             thresholds: As in `predict`.
-            only: Labels to choose from; all of them if left out.
+            only: Labels to predict; None for all.
         """
         columns = [self.labels.index(label) for label in (self.labels if only is None else only)]
         array = self._threshold_array(thresholds)[columns]
@@ -176,78 +179,77 @@ class EmotionClassifier(PretrainedModel):
         metric: Metric = "f1",
         method: Method = "shrunk",
     ) -> TunedThresholds:
-        """Find the thresholds that are best for labeled texts of one's own; the classifier's stay as they are.
+        """Find the best thresholds for your own labeled texts, without changing those of the classifier.
 
-        Assign the result to use it: `classifier.thresholds = classifier.tune_thresholds(texts, labels)`. The texts
-        must not be those that the model is evaluated on afterwards.
+        To use the result, assign it: `classifier.thresholds = classifier.tune_thresholds(texts, labels)`. Do not
+        evaluate the model on the same texts afterwards.
 
         Args:
             texts: n texts.
-            labels: For each text its labels' names, or an array of 0 and 1 of shape (n, 28), columns as in `labels`.
-            metric: `f1`, or `f0.5` and `f2`, which count precision or recall twice as much as the other.
-            method: `shrunk` regularizes the thresholds of labels with few texts; `grid` takes the best of each.
+            labels: Label names of each text, or an array of 0 and 1 of shape (n, 28), columns as in `labels`.
+            metric: `f1`, `f0.5` (favors precision) or `f2` (favors recall).
+            method: `shrunk` regularizes the thresholds of labels with few texts; `grid` takes the best one per label.
 
         Returns:
-            Threshold of every label, with the scores that they reach on these texts. A label that no text has keeps
-            its threshold, and is in `unchanged`.
+            Threshold of every label, and the scores on these texts. A label without texts keeps its threshold and is
+            listed in `unchanged`.
 
         Raises:
-            UsageError: No text, as many labels as texts are not given, or a label is unknown.
+            UsageError: There are no texts, the numbers of texts and labels differ, or a label is unknown.
             TypeError: A text is not a string.
         """
         if isinstance(texts, str):
-            raise TypeError("tune_thresholds takes a list of texts, not one string")
+            raise TypeError("texts is one string; expected a list of strings")
         rows = checked_texts(texts)
         if missing := [index for index, text in enumerate(rows) if text is None]:
-            raise TypeError(f"text {missing[0]} is missing; leave it out")
+            raise TypeError(f"text {missing[0]} is missing; expected a string; remove it and its labels")
         truth = multi_hot(labels, self.labels, len(rows))
         return tuned(truth, self.read(rows).probabilities, self._thresholds, metric, method)
 
     def explain(self, text: str) -> list[WordWeight]:
-        """Share of each word in the answer; the weights sum to 1.
+        """Compute the weight of each word in a prediction; weights sum to 1.
 
-        A network with attention, such as the fast model, gives the share of the attention that fell on the word: what
-        it looked at, for all labels together. Max pooling merges two neighboring tokens into one time step before the
-        attention sees them; a step's weight is shared evenly between its two tokens, and goes whole to the last one
-        where it has no neighbor. A token is a word, or a piece of a word outside the vocabulary; a word has the weight
-        of its pieces.
+        For a network with attention, such as the fast model, the weight is the word's share of the attention, over all
+        labels together. Max pooling merges two neighboring tokens into one time step before the attention; the weight
+        of a step is divided evenly between its tokens. A token is a word or a word piece; the weight of a word is the
+        sum over its pieces.
 
-        An encoder, such as the accurate model, is asked again without each word: the weight is the word's share of
-        the change in the probabilities of the predicted labels, up or down. It takes one prediction a word.
+        For an encoder, such as the accurate model, the weight is the word's share of the absolute change in the
+        probabilities of the predicted labels when the word is removed. This takes one prediction per word.
 
-        A text longer than the model reads at once is explained window by window. A text without words gives an empty
-        list.
+        A text longer than the model's maximum length is explained window by window. The result for a text without
+        words is empty.
 
         Raises:
-            ModelError: A fast model without attention (it averages over time).
+            ModelError: The network has no attention (it averages over time).
             TypeError: `text` is not a string.
         """
         if not isinstance(text, str):
-            raise TypeError(f"explain takes one string, not {type(text).__name__}")
+            raise TypeError(f"text is of type {type(text).__name__}; expected one string")
         if isinstance(self._encoder, EncoderTokenizer):
             columns = [self.labels.index(label) for label in self.predict(text).labels]
             return shares(
                 leave_one_out(self.predict_proba, self._encoder, text, columns, lambda fall: float(np.abs(fall).sum()))
             )
         if not self.has_attention:
-            raise ModelError("this model has no attention: it averages over time, so no word outweighs another")
+            raise ModelError("this model has no attention weights to explain a prediction; use leave_one_out instead")
         return attention_weights(self._loaded.network, self._encoder, text)
 
     def leave_one_out(self, text: str, label: str) -> list[WordWeight]:
-        """How far a label's probability falls when a word is left out, for each word that the network reads.
+        """Compute how much each word contributes to the probability of a label.
 
-        The weight of a word is the probability of the whole text minus that of the text without the word: positive
-        where the word speaks for the label, negative where it speaks against it. In a text longer than the model reads
-        at once a word is left out of the windows that it is in. A text that cleans to nothing gives an empty list.
+        The weight of a word is the probability of the whole text minus that of the text without the word: positive if
+        the word supports the label. In a text longer than the model's maximum length, the word is removed from the
+        windows that contain it. The result for a text without words is empty.
 
         Raises:
             TypeError: `text` is not a string.
             UsageError: The model has no such label.
         """
         if not isinstance(text, str):
-            raise TypeError(f"leave_one_out takes one string, not {type(text).__name__}")
+            raise TypeError(f"text is of type {type(text).__name__}; expected one string")
         if label not in self.labels:
-            raise UsageError(f"unknown label {label!r}; the labels are {', '.join(self.labels)}")
+            raise UsageError(f"unknown label {label!r}; expected one of: {', '.join(self.labels)}")
         columns = [self.labels.index(label)]
         return leave_one_out(self.predict_proba, self._encoder, text, columns, lambda fall: float(fall[0]))
 
@@ -257,7 +259,7 @@ class EmotionClassifier(PretrainedModel):
         return f"EmotionClassifier({len(self.labels)} labels, {tokens} {unit}, {self._folder})"
 
     def _threshold_array(self, thresholds: Mapping[str, float] | float | None) -> np.ndarray:
-        """Threshold per column, float32: probabilities are, and 0.3 as float64 would cut off a probability of 0.3."""
+        """Threshold per column, in float32 like probabilities: a float64 0.3 would exclude a float32 0.3."""
         if thresholds is None:
             chosen: Mapping[str, float] = self._thresholds
         elif isinstance(thresholds, Mapping):
@@ -267,10 +269,7 @@ class EmotionClassifier(PretrainedModel):
         return np.array([chosen[label] for label in self.labels], np.float32)
 
     def read(self, texts: Sequence[str | None], show_progress_bar: bool = False) -> Read:
-        """Probabilities of n texts, the words that were read of each, and the windows that it took.
-
-        A missing text, which is None here, has probabilities of NaN, and no words and windows.
-        """
+        """Predict probabilities, and count words and windows, of n texts; a missing text (None) has NaN and zeros."""
         return read_rows(self._loaded.network, self._encoder, texts, len(self.labels), show_progress_bar)
 
     def _predictions(

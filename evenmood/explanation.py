@@ -14,18 +14,18 @@ from evenmood.text.windows import Span, combine, window_spans
 
 
 def attention_weights(network: Network, encoder: BatchTokenizer, text: str) -> list[WordWeight]:
-    """See `EmotionClassifier.explain`."""
+    """Share of the attention of each word; see `EmotionClassifier.explain`."""
     with model_errors():
         spans = _windows(encoder, text)
         read = [
             (start, attended_words(network, encoder.tokenizer, text[start:end], encoder.max_length))
             for start, end in spans
         ]
-    found: dict[int, WordWeight] = {}
+    weights: dict[int, WordWeight] = {}
     for start, words in read:
         for word in words:
-            _add(found, word, start, word.weight / len(spans))
-    return list(found.values())
+            _add(weights, word, start, word.weight / len(spans))
+    return list(weights.values())
 
 
 def leave_one_out(
@@ -33,16 +33,16 @@ def leave_one_out(
     encoder: TextTokenizer,
     text: str,
     columns: Sequence[int],
-    combined: Callable[[np.ndarray], float],
+    weight_of: Callable[[np.ndarray], float],
 ) -> list[WordWeight]:
-    """Change when a word is left out, for each word.
+    """Change of probabilities when each word is removed.
 
     Args:
-        predict_proba: Gives the probabilities of texts, none of them longer than the model reads at once.
+        predict_proba: Returns the probabilities of texts within the model's maximum length.
         encoder: The model's tokenizer.
         text: Any text.
-        columns: Columns of the labels that are looked at.
-        combined: Turns the fall of their probabilities, shape (columns,), into the weight.
+        columns: Columns of the labels to explain.
+        weight_of: Converts the decrease of their probabilities, shape (columns,), to a weight.
     """
     with model_errors():
         spans = _windows(encoder, text)
@@ -50,31 +50,31 @@ def leave_one_out(
         words_of = [encoder.words(part) for part in parts]
     whole = predict_proba(parts)[:, columns]
     before = combine(whole)
-    found: dict[int, WordWeight] = {}
+    weights: dict[int, WordWeight] = {}
     for place, ((start, _), part) in enumerate(zip(spans, parts, strict=True)):
         without = [f"{part[: word.start]} {part[word.end :]}" for word in words_of[place]]
-        for word, left in zip(words_of[place], predict_proba(without)[:, columns], strict=True):
+        for word, reduced in zip(words_of[place], predict_proba(without)[:, columns], strict=True):
             changed = whole.copy()
-            changed[place] = left
-            _add(found, word, start, combined(before - combine(changed)))
-    return list(found.values())
+            changed[place] = reduced
+            _add(weights, word, start, weight_of(before - combine(changed)))
+    return list(weights.values())
 
 
 def shares(words: Sequence[WordWeight]) -> list[WordWeight]:
-    """Weights that sum to 1; all the same where none has a weight."""
+    """Normalize weights to sum to 1; equal weights if all are 0."""
     total = sum(word.weight for word in words)
     return [replace(word, weight=word.weight / total if total else 1 / len(words)) for word in words]
 
 
-def _add(found: dict[int, WordWeight], word: WordWeight, start: int, weight: float) -> None:
-    """Add the weight of a word in the window that begins at `start`; windows overlap."""
-    earlier = found.get(start + word.start)
+def _add(weights: dict[int, WordWeight], word: WordWeight, start: int, weight: float) -> None:
+    """Add the weight of a word in the window that begins at `start`; overlapping windows add up."""
+    earlier = weights.get(start + word.start)
     weight += earlier.weight if earlier else 0
-    found[start + word.start] = replace(word, start=start + word.start, end=start + word.end, weight=weight)
+    weights[start + word.start] = replace(word, start=start + word.start, end=start + word.end, weight=weight)
 
 
 def _windows(encoder: TextTokenizer, text: str) -> list[Span]:
-    """Where the windows of a text lie; one where it is not longer than the model reads at once."""
+    """Spans of the windows of a text; a single one if it is within the maximum length."""
     if encoder.encode([text]).tokens[0] <= encoder.max_length:
         return [(0, len(text))]
     return window_spans(text, encoder.max_length, lambda parts: encoder.encode(parts).tokens)

@@ -1,4 +1,4 @@
-"""Which inputs are texts: a string, or a collection that iterates over strings in a fixed order."""
+"""Validate texts and labels passed by the caller."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from numbers import Number
@@ -9,7 +9,7 @@ import numpy as np
 from evenmood.errors import UsageError
 
 MISSING_TYPES = ("NAType", "NaTType", "MaskedConstant")
-"""What pandas and numpy put where a value is missing, beside None and NaN."""
+"""Types of missing values in pandas and numpy, besides None and NaN."""
 
 
 def is_missing(value: Any) -> bool:
@@ -20,15 +20,19 @@ def is_missing(value: Any) -> bool:
 
 
 def checked_texts(texts: Any, first: int = 0) -> Sequence[str | None]:
-    """Return the texts, None for each missing one; `first` is the index of the first one in the caller's input.
+    """Validate texts and return them, with None for missing ones.
+
+    Args:
+        texts: Strings and missing values, in a list or another sequence.
+        first: Index of the first text in the caller's input, for error messages.
 
     Raises:
-        TypeError: Something is neither a string nor missing; the message gives its index.
+        TypeError: An item is neither a string nor missing; the message gives its index.
     """
     check_rows(texts)
     if isinstance(texts, Iterator):
         kind = type(texts).__name__
-        raise TypeError(f"expected a list of strings, not {kind}, which can be read once only; use predict_stream")
+        raise TypeError(f"expected a list of strings, not {kind}; use predict_stream for iterators")
     if isinstance(texts, (bytes, bytearray, Mapping)) or not isinstance(texts, Iterable):
         hint = "; decode it first" if isinstance(texts, (bytes, bytearray)) else ""
         raise TypeError(f"expected a string or a list of strings, not {type(texts).__name__}{hint}")
@@ -44,42 +48,42 @@ def checked_texts(texts: Any, first: int = 0) -> Sequence[str | None]:
 
 
 def check_rows(texts: Any) -> None:
-    """Raise `TypeError` for a collection that does not iterate over its rows in order."""
+    """Raise `TypeError` for a collection whose iteration does not yield its rows in order."""
     kind = type(texts).__name__
-    if hasattr(texts, "columns"):  # a frame of pandas or polars, an Arrow table: iterating gives names or columns
+    if hasattr(texts, "columns"):  # iterating over a data frame or Arrow table yields names or columns
         raise TypeError(f'expected a list of strings, not {kind}; pass the column of texts: df["text"]')
     if isinstance(texts, Set):
         raise TypeError(f"expected a list of strings, not {kind}, which has no order; pass a list")
     if getattr(texts, "ndim", 1) != 1:
-        raise TypeError(f"expected a list of strings, not {kind} of {texts.ndim} dimensions; pass one column of it")
+        raise TypeError(f"expected a list of strings, not {kind} with {texts.ndim} dimensions; pass one column of it")
 
 
 def multi_hot(labels: Any, names: Sequence[str], rows: int) -> np.ndarray:
-    """Labels of texts as an array.
+    """Convert the labels of texts to a multi-hot array.
 
     Args:
-        labels: For each text a label, or several; or an array of 0 and 1.
+        labels: One or several label names per text, or an array of 0 and 1.
         names: Label of each column.
-        rows: Texts that the labels belong to.
+        rows: Number of texts.
 
     Returns:
         bool of shape (rows, labels).
 
     Raises:
-        UsageError: Another number of texts, an unknown label, or an array of another form.
+        UsageError: The number of texts or the shape does not match, or a label is unknown.
     """
     if isinstance(labels, np.ndarray) and labels.dtype.kind in "biuf":
         if labels.shape != (rows, len(names)) or not np.isin(labels, (0, 1)).all():
             raise UsageError(f"labels: expected 0 or 1 in shape ({rows}, {len(names)}), not shape {labels.shape}")
         return labels.astype(bool)
-    given = list(labels)
-    if len(given) != rows:
-        raise UsageError(f"labels: {len(given):,} for {rows:,} texts; expected those of each text")
+    cells = list(labels)
+    if len(cells) != rows:
+        raise UsageError(f"labels: {len(cells):,} items for {rows:,} texts; expected one item per text")
     columns = {name: column for column, name in enumerate(names)}
-    found = np.zeros((rows, len(names)), bool)
-    for row, cell in enumerate(given):
+    array = np.zeros((rows, len(names)), bool)
+    for row, cell in enumerate(cells):
         for name in [cell] if isinstance(cell, str) else cell:
             if name not in columns:
-                raise UsageError(f"labels, text {row}: unknown label {name!r:.60}; the labels are {', '.join(names)}")
-            found[row, columns[name]] = True
-    return found
+                raise UsageError(f"labels, text {row}: unknown label {name!r:.60}; expected one of: {', '.join(names)}")
+            array[row, columns[name]] = True
+    return array

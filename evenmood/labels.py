@@ -37,7 +37,7 @@ LABELS: tuple[str, ...] = (
     "surprise",
     "neutral",
 )
-"""All labels in GoEmotions' order; column i of every probability array is `LABELS[i]`."""
+"""All labels in GoEmotions order; column i of every probability array is `LABELS[i]`."""
 
 GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -88,26 +88,26 @@ EKMAN: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """Ekman's six basic emotions and neutral, each with the labels that GoEmotions maps to it."""
 
 GROUP_OF: Mapping[str, str] = MappingProxyType({label: group for group, labels in GROUPS.items() for label in labels})
-"""Label to sentiment group."""
+"""Sentiment group of each label."""
 
 LONGEST_LABEL = 60
-"""Characters of a label's name."""
+"""Maximum length of a label name, in characters."""
 _FORMULA = "=+-@\uff1d\uff0b\uff0d\uff20"
-"""What spreadsheets begin a formula with; full-width forms too."""
+"""First characters of spreadsheet formulas, including full-width forms."""
 
 
 def label_fault(labels: Sequence[object]) -> str | None:
-    """What is wrong with the label names of a model, which go to terminals, tables and pages; None if nothing.
+    """Describe what is wrong with the label names of a model; None if they are valid.
 
-    A name has 1 to 60 printable characters, no white space at its ends, no comma, and begins like no formula. No two
-    labels have one name.
+    Names are shown in terminals, tables and pages. They must be distinct, have 1 to 60 printable characters, no
+    surrounding whitespace and no comma, and must not begin like a spreadsheet formula.
     """
     if not labels or not all(isinstance(label, str) and label for label in labels):
         return "labels must be a list of names"
     names = [str(label) for label in labels]
     for name in names:
         if not name.isprintable():
-            return f"label {name!a:.60} has characters that cannot be printed"
+            return f"label {name!a:.60} has characters that are not printable"
         if len(name) > LONGEST_LABEL:
             return f"label {name[:20]!r}… has {len(name)} characters; at most {LONGEST_LABEL} are allowed"
         if name != name.strip() or "," in name or name[0] in _FORMULA:

@@ -22,9 +22,9 @@ class Prediction:
     """The labels of one text.
 
     Attributes:
-        scores: Labels whose probability reaches their threshold, the most probable first, with both numbers. Empty for
-            a missing text alone.
-        fallback: True where no label reached its threshold; `scores` then holds the most probable one alone.
+        scores: Labels whose probability reaches their threshold, most probable first, with both values. Empty only for
+            a missing text.
+        fallback: Whether no label reached its threshold; `scores` then contains only the most probable label.
         words: Number of words in the text; None if the prediction was made from probabilities alone.
         windows: Number of windows the text was split into: 1 unless it exceeds the model's maximum length, 0 for a
             missing text.
@@ -39,7 +39,7 @@ class Prediction:
 
     @property
     def labels(self) -> list[str]:
-        """Names of the labels, the most probable first."""
+        """Names of the labels, most probable first."""
         return [score.label for score in self.scores]
 
     @property
@@ -49,11 +49,11 @@ class Prediction:
 
     @property
     def missing(self) -> bool:
-        """Whether there was no text: None, NaN or `pandas.NA` in place of a string."""
+        """Whether the text was missing: None, NaN or `pandas.NA`."""
         return self.windows == 0
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it, ready for JSON: `labels`, `scores`, `fallback`, `probabilities`, `words` and `windows`."""
+        """Convert to a dictionary for JSON: `labels`, `scores`, `fallback`, `probabilities`, `words`, `windows`."""
         scores = [
             {"label": score.label, "probability": score.probability, "threshold": score.threshold}
             for score in self.scores
@@ -109,14 +109,14 @@ def apply_thresholds(
     words: np.ndarray | None = None,
     windows: np.ndarray | None = None,
 ) -> list[Prediction]:
-    """Labels whose probability reaches their threshold; the most probable one where none does.
+    """Select the labels whose probability reaches their threshold, or the most probable one if none does.
 
     Args:
-        probabilities: float32, shape (n, labels); a row of NaN, for a missing text, gets no label.
-        thresholds: float32, one per label.
+        probabilities: float32 of shape (n, labels); a row of NaN, for a missing text, gets no label.
+        thresholds: float32 of shape (labels,).
         labels: Label of each column.
-        words: Words of each text, where known.
-        windows: Windows that each text was read in, where known.
+        words: Number of words of each text, shape (n,); None if unknown.
+        windows: Number of windows of each text, shape (n,); None if unknown.
     """
     above = probabilities >= thresholds
     missing = np.isnan(probabilities).any(axis=1)
@@ -124,12 +124,12 @@ def apply_thresholds(
     if fallback.any():
         above[fallback, probabilities[fallback].argmax(axis=1)] = True
     rows, columns = np.nonzero(above)
-    given = probabilities[rows, columns]
-    order = np.lexsort((-given, rows))  # by row, then the most probable first, then as the columns are
+    selected = probabilities[rows, columns]
+    order = np.lexsort((-selected, rows))  # by row, then by falling probability, then by column
     chosen = columns[order].tolist()
     rounded = [round(threshold, 6) for threshold in thresholds.tolist()]
-    names, held = map(labels.__getitem__, chosen), map(rounded.__getitem__, chosen)
-    scores = list(map(LabelScore, names, given[order].tolist(), held))
+    names, limits = map(labels.__getitem__, chosen), map(rounded.__getitem__, chosen)
+    scores = list(map(LabelScore, names, selected[order].tolist(), limits))
     ends = np.cumsum(above.sum(axis=1)).tolist()
     parts = map(scores.__getitem__, map(slice, [0, *ends], ends))
     counts = [repeat(None) if values is None else values.tolist() for values in (words, windows)]

@@ -1,4 +1,4 @@
-"""The classifier behind the interface of `transformers.pipeline("text-classification")`: changing over is one line."""
+"""Drop-in replacement for `transformers.pipeline("text-classification")`."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from itertools import islice
@@ -19,8 +19,7 @@ CALL_OPTIONS = frozenset(
         *("return_token_type_ids", "stride", "truncation", "verbose"),
     }
 )
-"""What callers of a transformers pipeline pass for its tokenizer and its batches: without effect here, where every text
-is cut, padded and batched as the model needs."""
+"""Call options of a transformers pipeline for tokenizer and batches: accepted and ignored."""
 LOAD_OPTIONS = frozenset(
     {
         *("binary_output", "config", "device", "device_map", "dtype", "feature_extractor", "framework"),
@@ -28,17 +27,17 @@ LOAD_OPTIONS = frozenset(
         *("video_processor",),
     }
 )
-"""What they pass to load a model and to place it on a device: without effect here, where a model folder says it all."""
+"""Options of a transformers pipeline for loading a model and choosing a device: accepted and ignored."""
 UNSET = ""
-"""As in transformers: None as `top_k` means all labels."""
+"""Default of `top_k`, as in transformers, where None means all labels."""
 
 
 class _Form(NamedTuple):
-    """Form of the scores of a text.
+    """Format of the result for one text.
 
     Attributes:
-        top_k: Labels, the most probable first; None for all.
-        legacy: As transformers gave them without `top_k`: all in the model's order, or one that is no list.
+        top_k: Number of labels, most probable first; None for all.
+        legacy: The format of transformers without `top_k`: all labels in the model's order, or one without a list.
     """
 
     top_k: int | None = None
@@ -46,42 +45,42 @@ class _Form(NamedTuple):
 
 
 DEFAULT_FORM = _Form(1, legacy=True)
-"""As in transformers: the most probable label alone, not in a list of its own."""
+"""As in transformers: only the most probable label, not in a list."""
 
 
 class TextClassificationPipeline:
-    """Callable that gives each text a score for every label, as transformers does; see `pipeline`."""
+    """Callable that scores texts in the format of transformers; see `pipeline`."""
 
     task = "text-classification"
 
     def __init__(self, classifier: EmotionClassifier, top_k: Any = UNSET, **options: Any) -> None:
-        """Wrap a loaded classifier; options as in a call."""
+        """Wrap a loaded classifier; options are the defaults of later calls."""
         self.classifier = classifier
         self._form = _form({"top_k": top_k, **options}, DEFAULT_FORM)
 
     @property
     def top_k(self) -> int | None:
-        """Labels per text, if a call names no other number; None for all."""
+        """Default number of labels per text; None for all."""
         return self._form.top_k
 
     def __call__(self, inputs: Any, **options: Any) -> Any:
         """Score texts.
 
         Args:
-            inputs: A text, a mapping with a `text`, a sequence of either, or a generator of either.
-            options: `top_k`, `return_all_scores` and `function_to_apply` for this call, as in `pipeline`. What belongs
-                to transformers' tokenizer (`truncation`, `padding`, `batch_size`) is taken and changes nothing.
+            inputs: A text, a mapping with the key `text`, or a sequence or generator of either.
+            options: `top_k`, `return_all_scores` and `function_to_apply` for this call, as in `pipeline`. Options of
+                transformers' tokenizer (`truncation`, `padding`, `batch_size`) are accepted and ignored.
 
         Returns:
-            Without `top_k`, one `{"label": str, "score": float}` per text, its most probable label; with it, a list of
-            them, highest score first. Scores are probabilities, each label's on its own. With `return_all_scores=True`
-            all of them are in the model's order. As in transformers, a single text gives a list of one such answer,
-            unless `top_k` is given in the call: then the answer itself. A generator gives a generator. A missing text
-            (None, NaN, `pandas.NA`) has no scores.
+            Without `top_k`, one `{"label": str, "score": float}` per text, for its most probable label; with it, a list
+            of them, highest score first; with `return_all_scores=True`, a list of all in the model's order. Scores are
+            independent probabilities. As in transformers, the result for a single text is in a list of length 1 unless
+            the call sets `top_k`. The result for a generator is a generator. A missing text (None, NaN, `pandas.NA`)
+            has no scores.
 
         Raises:
-            TypeError: Something is not a text, or an option is unknown.
-            UsageError: `top_k` is below 1, or the scores are asked for in another form than probabilities.
+            TypeError: An item is not a text, or an option is unknown.
+            UsageError: `top_k` is below 1, or `function_to_apply` is not `sigmoid`.
         """
         in_call = "top_k" in options
         form = _form(options, self._form)
@@ -121,69 +120,69 @@ def pipeline(
     token: str | bool | None = None,
     **options: Any,
 ) -> TextClassificationPipeline:
-    """Return what `transformers.pipeline("text-classification", model=…, top_k=None)` returns, without transformers.
+    """Create a drop-in replacement for `transformers.pipeline("text-classification")`, without transformers.
 
     Args:
-        task: `text-classification`, or `sentiment-analysis`, transformers' other name for it.
+        task: `text-classification`, or its alias `sentiment-analysis`.
         model: None for the bundled default, a folder, a Hub id, or a loaded classifier.
-        top_k: Labels per text, the most probable first; None for all 28. Left out: the most probable one of each text,
-            not in a list of its own.
+        top_k: Number of labels per text, most probable first; None for all 28. By default only the most probable
+            label, not in a list.
         revision: Branch, tag or commit of the Hub repository.
-        token: Hub token; None takes the environment's or the login's, False sends none.
-        options: Other arguments of transformers' pipeline. `return_all_scores`, where `top_k` is left out: True gives
-            all labels in the model's order, False the most probable one of each text, not in a list.
-            `function_to_apply` may be "sigmoid" alone. `cache_dir` and `local_files_only`, also within `model_kwargs`,
-            and `use_auth_token`, an older name of `token`, go to `from_pretrained`. What concerns devices, tokenizers
-            and batches (`device`, `tokenizer`, `truncation`, `batch_size`) is taken and changes nothing.
+        token: Hub token; None for that of the environment or the login, False for none.
+        options: Other arguments of transformers' pipeline. `return_all_scores` without `top_k`: True for all labels in
+            the model's order, False for only the most probable one, not in a list. `function_to_apply` must be
+            `sigmoid`. `cache_dir` and `local_files_only`, also within `model_kwargs`, and `use_auth_token`, an older
+            name of `token`, are passed to `from_pretrained`. Options for devices, tokenizers and batches (`device`,
+            `tokenizer`, `truncation`, `batch_size`) are accepted and ignored.
 
     Raises:
-        TypeError: An unknown option.
-        UsageError: Another task, a `top_k` below 1, or scores in another form than probabilities.
+        TypeError: An option is unknown.
+        UsageError: The task is not supported, `top_k` is below 1, or `function_to_apply` is not `sigmoid`.
         ModelError: As in `EmotionClassifier.from_pretrained`.
     """
     if task not in ("text-classification", "sentiment-analysis", None):
-        raise UsageError(f"task {task!r}: only text-classification is known")
+        raise UsageError(f"unsupported task {task!r}; expected 'text-classification'")
     for name in LOAD_OPTIONS:
         options.pop(name, None)
     more = {**options, **(options.pop("model_kwargs", None) or {})}
     loading = {name: more[name] for name in ("cache_dir", "local_files_only") if name in more}
     for name in loading:
         options.pop(name, None)
-    older = options.pop("use_auth_token", None)
-    _form({"top_k": top_k, **options}, DEFAULT_FORM)  # before a model is downloaded
+    auth_token = options.pop("use_auth_token", None)
+    _form({"top_k": top_k, **options}, DEFAULT_FORM)  # validate before downloading a model
     if not isinstance(model, EmotionClassifier):
         model = EmotionClassifier.from_pretrained(
-            model, revision=revision, token=older if token is None else token, **loading
+            model, revision=revision, token=auth_token if token is None else token, **loading
         )
     elif revision is not None:
-        raise UsageError(f"revision {revision!r:.100}: the model is loaded already")
+        raise UsageError(f"revision {revision!r:.100} has no effect on a loaded classifier; pass a Hub id as model")
     return TextClassificationPipeline(model, top_k, **options)
 
 
-def _form(options: dict[str, Any], before: _Form) -> _Form:
-    """Form of the scores by the options of a call; what they leave out is as before."""
+def _form(options: dict[str, Any], default: _Form) -> _Form:
+    """Result format from the options of a call."""
     unknown = sorted(set(options) - CALL_OPTIONS - {"top_k", "return_all_scores", "function_to_apply"})
     if unknown:
         raise TypeError(f"unknown option {unknown[0]!r}")
     function = options.get("function_to_apply")
     if function is not None and str(getattr(function, "value", function)).lower() != "sigmoid":
-        raise UsageError("function_to_apply: probabilities of independent labels are given; sigmoid alone fits")
+        raise UsageError(f"function_to_apply is {function!r:.40}; expected 'sigmoid': labels are independent")
     top_k, all_scores = options.get("top_k", UNSET), options.get("return_all_scores")
     if not isinstance(top_k, str) or top_k != UNSET:
         if top_k is not None and (not isinstance(top_k, Integral) or isinstance(top_k, bool) or top_k < 1):
-            raise UsageError(f"top_k is {top_k!r}; it must be a whole number from 1 on, or None for all labels")
+            raise UsageError(f"top_k is {top_k!r}; expected an integer of at least 1, or None for all labels")
         return _Form(None if top_k is None else int(top_k))
     if all_scores is None:
-        return before
+        return default
     return _Form(None if all_scores else 1, legacy=True)
 
 
 def _text(entry: Any) -> Any:
-    """The text of a mapping, or the entry itself; what is no text is the classifier's to refuse."""
+    """Text of a mapping, or the entry itself, which the classifier validates."""
     if isinstance(entry, Mapping):
         if entry.get("text_pair") is not None:
-            raise TypeError("text pairs are not known to this model; join the two texts")
+            raise TypeError("text pairs are not supported; join the two texts")
         if "text" not in entry:
-            raise TypeError(f"the text of {dict(entry)!r:.60} is None; expected a mapping with a 'text'")
+            raise TypeError(f"no key 'text' in {dict(entry)!r:.60}; expected a string or a mapping with 'text'")
         return entry["text"]
     return entry

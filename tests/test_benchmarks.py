@@ -106,8 +106,8 @@ def test_the_floors_are_met_in_the_recorded_run() -> None:
     [
         ("streaming", ["--help"], ""),
         ("streaming", [], "the following arguments are required: out"),
-        ("vectors", ["nowhere/out.json"], "nowhere/out.json: there is no folder nowhere"),
-        ("bench", ["nowhere/out.json", "--data", "x"], "nowhere/out.json: there is no folder nowhere"),
+        ("vectors", ["nowhere/out.json"], "nowhere/out.json: no such folder nowhere"),
+        ("bench", ["nowhere/out.json", "--data", "x"], "nowhere/out.json: no such folder nowhere"),
     ],
 )
 def test_nothing_is_measured_for_a_mistake(tmp_path: Path, module: str, arguments: list[str], message: str) -> None:

@@ -1,1 +1,1 @@
-"""The Keras 3 training script: `python -m train fit --help`."""
+"""Training, evaluation and publishing of emotion classifiers: `python -m train --help`."""

@@ -1,7 +1,7 @@
-"""Train, evaluate, compare, bundle and push: `python -m train fit --help`."""
+"""Command line for training, evaluation and publishing: `python -m train --help`."""
 
 from evenmood.cli.command import run
-from train.cli import encoder_commands, fit_commands, hub_commands, study_commands, teacher_commands  # noqa: F401 - each adds its own
+from train.cli import encoder_commands, fit_commands, hub_commands, study_commands, teacher_commands  # noqa: F401 - each registers its commands
 from train.cli.commands import app
 
 

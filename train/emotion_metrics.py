@@ -1,4 +1,4 @@
-"""Multi-label metrics as an `evaluate` module: `evaluate.load("train/emotion_metrics.py")`, with no network."""
+"""Multi-label metrics as an offline `evaluate` module: `evaluate.load("train/emotion_metrics.py")`."""
 
 from typing import Any
 
@@ -10,20 +10,20 @@ from evenmood.evaluation.metrics import score
 from evenmood.labels import LABELS
 
 DESCRIPTION = """
-Figures of a multi-label emotion prediction: subset accuracy, Hamming loss, micro, macro and weighted precision, recall
-and F1, ROC AUC and average precision, and precision, recall and F1 of each label.
+Metrics of multi-label emotion predictions: subset accuracy, Hamming loss, micro, macro and weighted precision, recall
+and F1, ROC AUC and average precision, and precision, recall and F1 per label.
 """
 INPUTS = """
 Args:
-    predictions: Probabilities, one list of 28 a text.
-    references: 0 or 1, one list of 28 a text.
-    thresholds: One number for all labels (default 0.5) or a list of 28.
-    resamples: Bootstrap resamples for 95 % intervals; 0, the default, for none.
+    predictions: Probabilities, a list of 28 per text.
+    references: 0 or 1, a list of 28 per text.
+    thresholds: One number for all labels (default: 0.5) or a list of 28.
+    resamples: Number of bootstrap samples for 95 % intervals; 0, the default, for none.
 """
 
 
 class EmotionMetrics(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
-    """The metrics of `evenmood.evaluation.metrics.score`, in the shape that the evaluate library wants."""
+    """Adapter of `evenmood.evaluation.metrics.score` for the evaluate library."""
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(

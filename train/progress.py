@@ -1,4 +1,4 @@
-"""Signs of life during long steps: elapsed time, and items done."""
+"""Progress messages for long steps: elapsed time, and share of items done."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -7,19 +7,19 @@ from threading import Event, Thread
 from typing import TypeVar
 
 Item = TypeVar("Item")
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 PAUSE = 15.0
-"""Seconds between two lines."""
+"""Interval between messages, in seconds."""
 
 
 @contextmanager
-def elapsed(say: Say, step: str) -> Iterator[None]:
-    """Say every `PAUSE` seconds, from a thread, how long a step has been running."""
+def elapsed(log: Log, step: str) -> Iterator[None]:
+    """Log the elapsed time of the block every `PAUSE` seconds, from a thread."""
     started, done = time.monotonic(), Event()
 
     def report() -> None:
         while not done.wait(PAUSE):
-            say(f"{step}: {time.monotonic() - started:,.0f} s")
+            log(f"{step}: {time.monotonic() - started:,.0f} s")
 
     thread = Thread(target=report, daemon=True)
     thread.start()
@@ -30,12 +30,12 @@ def elapsed(say: Say, step: str) -> Iterator[None]:
         thread.join()
 
 
-def counted(items: Sequence[Item], say: Say, step: str) -> Iterator[Item]:
-    """Yield the items, and say every `PAUSE` seconds which share of them is done."""
+def counted(items: Sequence[Item], log: Log, step: str) -> Iterator[Item]:
+    """Yield items, and log the share done every `PAUSE` seconds."""
     last = time.monotonic()
     for done, item in enumerate(items):
         now = time.monotonic()
         if now - last >= PAUSE:
-            say(f"{step}: {done / len(items):.0%}")
+            log(f"{step}: {done / len(items):.0%}")
             last = now
         yield item

@@ -1,1 +1,1 @@
-"""The `evenmood` command, and start-up and exit handling shared by all commands."""
+"""The `evenmood` command, and the start-up and exit handling shared by all commands."""

@@ -18,7 +18,7 @@ DEBUG_FLAG = "--debug"
 INTERRUPTED = 130
 """Exit code of a command interrupted by Ctrl+C."""
 EXTRAS = {"openpyxl": "xlsx", "pyarrow": "parquet", "ray": "ray", "sklearn": "eval"}
-"""The extra that brings a module."""
+"""Extra that installs each module."""
 GROUPS = {
     "train": ("datasets", "evaluate", "fasttext", "jinja2", "keras", "matplotlib", "onnx", "pandas"),
     "data": (
@@ -27,20 +27,19 @@ GROUPS = {
     ),
     "space": ("anyio", "fastapi", "gradio", "mcp", "pydantic", "sentencex"),
 }
-"""The modules that a dependency group of the checkout brings."""
+"""Modules installed by each dependency group of the checkout."""
 
 
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
 YES = ("1", "ON", "YES", "TRUE")
-"""How the Hub's client and its relatives read these."""
+"""Values that huggingface_hub and related libraries treat as true."""
 
 
 def prepare_streams() -> None:
-    """Let no character stop a print, and no secret reach standard error.
+    """Make printing safe: replace characters that a terminal cannot show, and redact secrets on standard error.
 
-    A terminal that lacks a character shows another one. Standard output may carry the user's data: it is not redacted.
-    Where a stream is closed (`>&-`), messages go nowhere, and printing results fails; the null device takes its place,
-    or the next file that is opened would, and get what is printed.
+    Standard output may contain the user's data and is not redacted. A closed stream (`>&-`) is replaced with the null
+    device; otherwise the next opened file would get its number and receive the output.
     """
     for number in range(3):
         try:
@@ -58,7 +57,7 @@ def prepare_streams() -> None:
 
 
 def can_print(text: str) -> bool:
-    """Whether standard output has the characters of a text."""
+    """Whether standard output can encode a text."""
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
@@ -67,25 +66,25 @@ def can_print(text: str) -> bool:
 
 
 def print_json(content: Any) -> None:
-    """Print JSON, with escapes where standard output lacks a character: another one would be another value."""
+    """Print JSON, escaped if standard output cannot encode it."""
     text = json.dumps(content, ensure_ascii=False, indent=1)
     print(text if can_print(text) else json.dumps(content, indent=1))
 
 
 def as_utf8(argument: str) -> str:
-    """An argument as UTF-8, where Python could not decode it: in the C locale it takes nothing but ASCII."""
+    """Decode an argument as UTF-8 if Python could not: in the C locale it only accepts ASCII."""
     if any("\udc80" <= char <= "\udcff" for char in argument):
         return os.fsencode(argument).decode("utf-8", "replace")
     return argument
 
 
 def run(app: Callable[..., Any], prog_name: str, arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run a typer app and exit: 0, 2 for wrong usage, 1 for another failure, 130 for an interrupt.
+    """Run a typer app and exit with code 0, 1 (failure), 2 (invalid usage) or 130 (interrupted).
 
-    `--debug`, anywhere on the command line, shows the traceback in place of the line.
+    `--debug`, anywhere on the command line, shows the traceback instead of the one-line error.
     """
-    given = sys.argv[1:] if arguments is None else list(arguments)
-    debug = DEBUG_FLAG in given
+    command_line = sys.argv[1:] if arguments is None else list(arguments)
+    debug = DEBUG_FLAG in command_line
     code, message = 0, ""
     prepare_streams()
     proxies.exempt_loopback()
@@ -93,8 +92,8 @@ def run(app: Callable[..., Any], prog_name: str, arguments: Sequence[str] | None
         proxies.set_aside()
     with cleaned_up():
         try:
-            app([argument for argument in given if argument != DEBUG_FLAG], prog_name=prog_name)
-        except SystemExit as stop:  # how typer ends
+            app([argument for argument in command_line if argument != DEBUG_FLAG], prog_name=prog_name)
+        except SystemExit as stop:  # raised by typer
             code = stop.code if isinstance(stop.code, int) else 0
             message = "interrupted" if code == INTERRUPTED else ""
         except KeyboardInterrupt:
@@ -108,7 +107,7 @@ def run(app: Callable[..., Any], prog_name: str, arguments: Sequence[str] | None
     except OSError as error:
         if code == 0 and not closed_pipe(error):
             code, message = describe(error)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left has nowhere to go: no second try at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # prevent another flush at exit
     if message:
         print(f"error: {message}", file=sys.stderr)
     sys.exit(code)
@@ -123,7 +122,7 @@ def closed_pipe(error: Exception) -> bool:
 
 
 def describe(error: Exception) -> tuple[int, str]:
-    """Exit code and message, one line, of an error."""
+    """Exit code and one-line message of an error."""
     if isinstance(error, EvenmoodError):
         return 2 if isinstance(error, UsageError) else 1, " ".join(str(error).split())
     if isinstance(error, UnsupportedOperation) and sys.__stdout__ is None:
@@ -139,7 +138,7 @@ def describe(error: Exception) -> tuple[int, str]:
 
 
 def remedy(module: str) -> str:
-    """The command that installs a module which is missing."""
+    """Command that installs a missing module."""
     if module in EXTRAS:
         return f'pip install "evenmood[{EXTRAS[module]}]"'
     group = next((name for name, modules in GROUPS.items() if module in modules), None)

@@ -1,4 +1,4 @@
-"""The `evenmood` command: classify a text, predict a table, describe a model."""
+"""The `evenmood` command: classify a text, predict a table, report on it, describe a model."""
 
 import difflib
 import re
@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from evenmood.cli.command import DEBUG_FLAG, as_utf8, can_print, prepare_streams, print_json, run
+from evenmood.cli.help import ADVANCED, OUTPUT, CommandGroup
 from evenmood.cli.options import (
     Column,
     Delimiter,
@@ -34,12 +35,14 @@ from evenmood.errors import UsageError
 from evenmood.system.paths import expanded
 
 app = typer.Typer(
-    help="Emotions of a text: 28 labels, each with its own threshold.",
+    cls=CommandGroup,
+    help="Classify the emotions of texts: 28 labels, each with its own threshold.\n\n"
+    "Example: evenmood 'Thank you so much!'",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    epilog="evenmood 'some text' is short for evenmood text 'some text'. --debug shows the traceback of an error.",
+    rich_markup_mode="rich",
+    epilog="`evenmood TEXT` is short for `evenmood text TEXT`. --debug shows the traceback of an error.",
 )
 COMMANDS = ("text", "predict", "report", "info")
 Format = Literal["csv", "tsv", "jsonl", "parquet", "xlsx"]
@@ -50,8 +53,8 @@ SIMILAR = 0.85
 """Minimum difflib ratio at which a word is treated as a mistyped command."""
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(value: bool) -> None:
+    if value:
         from evenmood import __version__
 
         print(__version__)
@@ -74,10 +77,15 @@ def classify(
     ],
     model: Model = None,
     revision: Revision = None,
-    proba: Annotated[bool, typer.Option("--proba", help="Show all labels, not only the predicted ones")] = False,
+    proba: Annotated[
+        bool, typer.Option("--proba", help="Show all labels, not only the predicted ones", rich_help_panel=OUTPUT)
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Print the emotions of one text."""
+    """Print the emotions of one text.
+
+    Example: evenmood text "Thank you so much!" --proba
+    """
     check_stdout()
     if words == ["-"] and sys.stdin is None:
         raise UsageError("standard input is closed; give the text as an argument")
@@ -106,44 +114,70 @@ def predict(
     target: Annotated[str, typer.Argument(metavar="[OUT]", help="File to write; - for stdout")] = "-",
     column: Column = "text",
     output_format: Annotated[
-        Format | None, typer.Option("--format", help="Format of OUT; default: from its file name, else that of IN")
+        Format | None,
+        typer.Option(
+            "--format", help="Format of OUT; default: from its file name, else that of IN", rich_help_panel=OUTPUT
+        ),
     ] = None,
     input_format: InputKind = None,
     labels: Annotated[
-        str | None, typer.Option(help="Restrict output to these labels, comma-separated: joy,anger")
+        str | None,
+        typer.Option(help="Restrict output to these labels, comma-separated: joy,anger", rich_help_panel=OUTPUT),
     ] = None,
-    proba: Annotated[bool, typer.Option("--proba", help="Add a column per label with its probability")] = False,
-    emotions_only: Annotated[
-        bool, typer.Option("--emotions-only", help="Write only the added columns and the --id column")
+    proba: Annotated[
+        bool, typer.Option("--proba", help="Add a column per label with its probability", rich_help_panel=OUTPUT)
     ] = False,
-    id_column: Annotated[str | None, typer.Option("--id", help="Column to keep with --emotions-only")] = None,
+    emotions_only: Annotated[
+        bool,
+        typer.Option(
+            "--emotions-only", help="Write only the added columns and the --id column", rich_help_panel=OUTPUT
+        ),
+    ] = False,
+    id_column: Annotated[
+        str | None, typer.Option("--id", help="Column to keep with --emotions-only", rich_help_panel=OUTPUT)
+    ] = None,
     model: Model = None,
     revision: Revision = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace OUT if it exists", rich_help_panel=OUTPUT)
+    ] = False,
     skip_bad: SkipBad = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Fail on rows without a text")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail on rows without a text", rich_help_panel=ADVANCED)
+    ] = False,
     encoding: Encoding = None,
     delimiter: Delimiter = None,
     sheet: Sheet = None,
     output_encoding: Annotated[
         str | None,
-        typer.Option(help="Encoding of OUT (CSV, TSV); default: that of IN if the formats match, else utf-8"),
+        typer.Option(
+            help="Encoding of OUT (CSV, TSV); default: that of IN if the formats match, else utf-8",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     output_delimiter: Annotated[
-        str | None, typer.Option(help="Delimiter of OUT (CSV); default: that of IN if it is CSV, else a comma")
+        str | None,
+        typer.Option(
+            help="Delimiter of OUT (CSV); default: that of IN if it is CSV, else a comma", rich_help_panel=OUTPUT
+        ),
     ] = None,
     quiet: Quiet = False,
     engine: Annotated[
-        Literal["local", "ray"], typer.Option(help="Run in this process or on a Ray cluster (Parquet only)")
+        Literal["local", "ray"],
+        typer.Option(help="Run in this process or on a Ray cluster (Parquet only)", rich_help_panel=ADVANCED),
     ] = "local",
     ray_address: Annotated[
-        str | None, typer.Option(help="Cluster address for --engine ray; default: this machine")
+        str | None,
+        typer.Option(help="Cluster address for --engine ray; default: this machine", rich_help_panel=ADVANCED),
     ] = None,
 ) -> None:
-    """Add emotion columns to a table of any size, as a stream.
+    """Add emotion columns to a table.
 
-    The columns emotions, emotion_probabilities and emotion_fallback come after the table's own. They are empty in
-    rows without a text: an empty CSV cell, null in JSON Lines and Parquet.
+    Example: evenmood predict comments.csv comments-with-emotions.csv
+
+    Appends the columns emotions, emotion_probabilities and emotion_fallback.
+    They are empty (CSV) or null (JSON Lines, Parquet) in rows without a text.
+    The table is streamed, so its size is not limited.
     """
     from evenmood.tables import scored
     from evenmood.tables import streams as tables
@@ -156,9 +190,9 @@ def predict(
         output_format = {"parquet": "jsonl", "xlsx": "csv", "txt": "csv"}.get(kind, kind)  # type: ignore[assignment]
     out_kind = tables.format_of(target, output_format, "--format")
     if out_kind == "txt":
-        raise UsageError(f"{target}: a text file has no columns; write .csv, .tsv, .jsonl, .parquet or .xlsx")
+        raise UsageError(f"{target}: a text file has no columns; use .csv, .tsv, .jsonl, .parquet or .xlsx")
     if Path(source).is_file() and Path(target).exists() and Path(source).samefile(target):
-        raise UsageError(f"{target} is the input itself; choose another name")
+        raise UsageError(f"{target} is the input file; choose another name")
     check_output(target, overwrite)
     check_kinds(
         ("--encoding", encoding, kind, ("csv", "tsv", "jsonl", "txt")),
@@ -172,11 +206,11 @@ def predict(
     delimiter = check_delimiter(delimiter, "--delimiter")
     output_delimiter = check_delimiter(output_delimiter, "--output-delimiter")
     if engine == "ray" and (kind != "parquet" or out_kind != "parquet" or STREAM in (source, target)):
-        raise UsageError("--engine ray reads a Parquet file and writes one; name both, or leave the option out")
+        raise UsageError("--engine ray requires a Parquet file as input and output")
     if engine == "local" and ray_address:
         raise UsageError("--ray-address requires --engine ray")
     if id_column is not None and not emotions_only:
-        raise UsageError("--id requires --emotions-only; without it all columns are kept")
+        raise UsageError("--id requires --emotions-only; by default all columns are kept")
     classifier = load(model, revision)
     chosen = _chosen(labels, classifier.labels)
     added = scored.added_names(chosen, proba)
@@ -214,13 +248,13 @@ def predict(
                 advance(count, part.done)
     if long_texts:
         size = classifier.info.max_length
-        print(f"{long_texts:,} texts of more than {size} tokens were read in overlapping windows", file=sys.stderr)
+        print(f"{long_texts:,} texts with more than {size} tokens were split into overlapping windows", file=sys.stderr)
     if missing:
-        print(f"{missing:,} of {count:,} rows have no text and got an empty answer", file=sys.stderr)
+        print(f"{missing:,} of {count:,} rows have no text and got an empty prediction", file=sys.stderr)
     if doubtful.count:
-        print(f"{doubtful.count:,} rows may be several; the first: {doubtful.first}", file=sys.stderr)
+        print(f"{doubtful.count:,} rows may contain several rows; the first: {doubtful.first}", file=sys.stderr)
     if bad.count:
-        print(f"left out {bad.count:,} broken rows of {count + bad.count:,}; the first: {bad.first}", file=sys.stderr)
+        print(f"skipped {bad.count:,} invalid rows of {count + bad.count:,}; the first: {bad.first}", file=sys.stderr)
 
 
 app.command()(report)
@@ -235,10 +269,13 @@ def info(
     revision: Revision = None,
     as_json: Json = False,
 ) -> None:
-    """Describe a model: labels, thresholds, metrics, origin, size."""
+    """Describe a model: labels, thresholds, metrics, origin, size.
+
+    Example: evenmood info accurate
+    """
     check_stdout()
     if name and model:
-        raise UsageError(f"two models, {name!r} and --model {model!r}; give the model once")
+        raise UsageError(f"two models given, {name!r} and --model {model!r}; expected one")
     classifier = load(name or model, revision)
     about = classifier.info
     if as_json:
@@ -277,41 +314,42 @@ def _chosen(labels: str | None, known: Sequence[str]) -> list[str]:
     chosen = list(dict.fromkeys(label.strip() for label in labels.split(",") if label.strip()))
     unknown = [label for label in chosen if label not in known]
     if unknown or not chosen:
-        raise UsageError(f"--labels: no label {unknown[0] if unknown else labels!r}; the labels are {', '.join(known)}")
+        name = unknown[0] if unknown else labels
+        raise UsageError(f"--labels: unknown label {name!r}; expected one of: {', '.join(known)}")
     return chosen
 
 
-def arguments_of(given: Sequence[str], piped: bool) -> list[str]:
+def arguments_of(command_line: Sequence[str], piped: bool) -> list[str]:
     """Insert the default subcommand: `evenmood 'some text'` becomes `evenmood text 'some text'`.
 
     Args:
-        given: Arguments as typed.
+        command_line: Arguments as typed.
         piped: Whether standard input is not a terminal and may contain the text.
 
     Raises:
-        UsageError: The first word is nearly a command.
+        UsageError: The first word looks like a mistyped command.
     """
-    if not given:
+    if not command_line:
         return ["text", "-"] if piped else []
-    if given[0] in (*COMMANDS, "--version", "--help"):
-        return list(given)
-    options, words, rest = [], [], list(given)
-    while rest:
-        word = rest.pop(0)
+    if command_line[0] in (*COMMANDS, "--version", "--help"):
+        return list(command_line)
+    options, words, remaining = [], [], list(command_line)
+    while remaining:
+        word = remaining.pop(0)
         if word == "--":
-            words += rest
+            words += remaining
             break
         if word in FLAGS or (OPTION.fullmatch(word) and word not in WITH_VALUE):
             options.append(word)
         elif word in WITH_VALUE:
-            options += [word, *rest[:1]]
-            rest = rest[1:]
+            options += [word, *remaining[:1]]
+            remaining = remaining[1:]
         else:
             words.append(word)
-    meant = difflib.get_close_matches(words[0], COMMANDS, 1, SIMILAR) if words and "--" not in given else []
-    if meant:
+    similar = difflib.get_close_matches(words[0], COMMANDS, 1, SIMILAR) if words and "--" not in command_line else []
+    if similar:
         raise UsageError(
-            f"unknown command {words[0]!r}; did you mean {meant[0]}? (to analyze the word: evenmood text {words[0]})"
+            f"unknown command {words[0]!r}; did you mean {similar[0]}? (to classify the word: evenmood text {words[0]})"
         )
     if not words and piped:
         words = ["-"]
@@ -321,11 +359,11 @@ def arguments_of(given: Sequence[str], piped: bool) -> list[str]:
 def main() -> None:
     """Run the command line."""
     prepare_streams()
-    given = [word for word in sys.argv[1:] if word != DEBUG_FLAG]
-    debug = [DEBUG_FLAG] if len(given) < len(sys.argv) - 1 else []
+    command_line = [word for word in sys.argv[1:] if word != DEBUG_FLAG]
+    debug = [DEBUG_FLAG] if len(command_line) < len(sys.argv) - 1 else []
     piped = sys.stdin is not None and not sys.stdin.closed and not sys.stdin.isatty()
     try:
-        arguments = arguments_of(given, piped)
+        arguments = arguments_of(command_line, piped)
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

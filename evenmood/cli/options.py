@@ -6,36 +6,49 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from evenmood.cli.help import ADVANCED, INPUT, MODEL, OUTPUT
 from evenmood.errors import UsageError
 
 if TYPE_CHECKING:
     from evenmood.classifier import EmotionClassifier
 
 InputFormat = Literal["csv", "tsv", "jsonl", "parquet", "xlsx", "txt"]
-Model = Annotated[str | None, typer.Option(help="fast, accurate, a folder or a Hub id; default: fast")]
-Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub repository")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON")]
-Column = Annotated[str, typer.Option(help="Column with the texts")]
-InputKind = Annotated[InputFormat | None, typer.Option(help="Format of IN; default: from its file name")]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Skip and count malformed rows")]
-Encoding = Annotated[str | None, typer.Option(help="Encoding of IN: utf-8, utf-16, windows-1252, …; default: detected")]
-Delimiter = Annotated[str | None, typer.Option(help="Delimiter of a CSV file: ';', tab, …; default: detected")]
-Sheet = Annotated[str | None, typer.Option(help="Sheet of an Excel workbook; default: the first")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Hide the progress bar")]
+Model = Annotated[
+    str | None, typer.Option(help="fast, accurate, a folder or a Hub id; default: fast", rich_help_panel=MODEL)
+]
+Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub repository", rich_help_panel=MODEL)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON", rich_help_panel=OUTPUT)]
+Column = Annotated[str, typer.Option(help="Column with the texts", rich_help_panel=INPUT)]
+InputKind = Annotated[
+    InputFormat | None, typer.Option(help="Format of IN; default: from its file name", rich_help_panel=INPUT)
+]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Skip and count malformed rows", rich_help_panel=ADVANCED)]
+Encoding = Annotated[
+    str | None,
+    typer.Option(help="Encoding of IN: utf-8, utf-16, windows-1252, …; default: detected", rich_help_panel=INPUT),
+]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(help="Delimiter of a CSV file: ';', tab, …; default: detected", rich_help_panel=INPUT),
+]
+Sheet = Annotated[
+    str | None, typer.Option(help="Sheet of an Excel workbook; default: the first", rich_help_panel=INPUT)
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Hide the progress bar", rich_help_panel=ADVANCED)]
 
 
 def load(model: str | None, revision: str | None) -> "EmotionClassifier":
-    """The classifier that the options name."""
+    """Load the classifier given by the options."""
     from evenmood.classifier import EmotionClassifier
 
     return EmotionClassifier.from_pretrained(model, revision=revision)
 
 
 class Tally:
-    """Count of messages, with the first one."""
+    """Counts messages and keeps the first one."""
 
     def __init__(self) -> None:
-        """Start at none."""
+        """Start with zero messages."""
         self.count, self.first = 0, ""
 
     def add(self, message: str) -> None:
@@ -57,15 +70,15 @@ def check_stdout() -> None:
 
 
 def progress_bar(stack: ExitStack, quiet: bool) -> Any:
-    """A function to call with the rows done and the share of the input read; shows them on a terminal, and the rate."""
+    """Create a progress bar on a terminal; returns a function to call with the rows done and the share of the input."""
     if quiet or not sys.stderr.isatty():
         return lambda count, done: None
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     rows = TextColumn("{task.fields[rows]:,} rows, {task.fields[rate]:,.0f} rows/s")
-    shown = [rows, BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()]
-    progress = stack.enter_context(Progress(*shown, console=Console(stderr=True)))
+    columns = [rows, BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()]
+    progress = stack.enter_context(Progress(*columns, console=Console(stderr=True)))
     task = progress.add_task("", total=None, rows=0, rate=0.0)
 
     def advance(count: int, done: float | None) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from evenmood.cli.help import INPUT, OUTPUT
 from evenmood.cli.options import (
     Column,
     Delimiter,
@@ -27,7 +28,7 @@ from evenmood.cli.options import (
 from evenmood.errors import UsageError
 
 READ_ROWS = 5000
-"""Rows of a chunk: more are faster to count."""
+"""Rows per chunk; larger chunks are faster to count."""
 
 
 def report(
@@ -36,34 +37,47 @@ def report(
     ],
     target: Annotated[str, typer.Argument(metavar="OUT", help="HTML file to write; - for stdout")],
     column: Column = "text",
-    time: Annotated[str | None, typer.Option(help="Date or time column for the timeline")] = None,
-    group: Annotated[
-        str | None, typer.Option(help="Column whose values are compared, such as product or country")
+    time: Annotated[
+        str | None, typer.Option(help="Date or time column for the timeline", rich_help_panel=INPUT)
     ] = None,
-    json_file: Annotated[str | None, typer.Option("--json", help="Also write the figures to this JSON file")] = None,
-    title: Annotated[str | None, typer.Option(help="Title of the page; default: the name of IN")] = None,
-    note: Annotated[str | None, typer.Option(help="Note shown at the top of the page")] = None,
-    time_format: Annotated[str | None, typer.Option(help="Date format, such as '%d/%m/%Y'; default: detected")] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(help="Column with the groups to compare, such as product or country", rich_help_panel=INPUT),
+    ] = None,
+    json_file: Annotated[
+        str | None, typer.Option("--json", help="Also write the figures to this JSON file", rich_help_panel=OUTPUT)
+    ] = None,
+    title: Annotated[
+        str | None, typer.Option(help="Title of the page; default: the name of IN", rich_help_panel=OUTPUT)
+    ] = None,
+    note: Annotated[str | None, typer.Option(help="Note at the top of the page", rich_help_panel=OUTPUT)] = None,
+    time_format: Annotated[
+        str | None,
+        typer.Option(help="Date format, such as '%d/%m/%Y'; default: detected", rich_help_panel=INPUT),
+    ] = None,
     day: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Date shown on the page; default: today")
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Date shown on the page; default: today", rich_help_panel=OUTPUT),
     ] = None,
     input_format: InputKind = None,
     model: Model = None,
     revision: Revision = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace existing files", rich_help_panel=OUTPUT)
+    ] = False,
     skip_bad: SkipBad = False,
     encoding: Encoding = None,
     delimiter: Delimiter = None,
     sheet: Sheet = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write one HTML page about the emotions of a table's texts.
+    """Write an HTML report about the emotions in a table of texts.
 
     Example: evenmood report comments.csv report.html --time date --group product
 
-    The page shows the share of each emotion with its 95 % interval, the texts over time, groups compared, emotions
-    that occur together, typical texts, and what the model is unsure about. It loads nothing from the network. The
-    table is read in a stream, whatever its size.
+    The page is self-contained and shows the share of each emotion, changes over
+    time, differences between groups, typical texts and uncertain predictions.
+    The table is streamed, so its size is not limited.
     """
     from evenmood import __version__
     from evenmood.report.counts import ScoredTexts
@@ -82,7 +96,7 @@ def report(
         raise UsageError(f"{target} and --json {json_file} are the same file; choose another name for one")
     for name in targets:
         if Path(source).is_file() and Path(name).exists() and Path(source).samefile(name):
-            raise UsageError(f"{name} is the input itself; choose another name")
+            raise UsageError(f"{name} is the input file; choose another name")
         check_output(name, overwrite)
     check_kinds(
         ("--encoding", encoding, kind, ("csv", "tsv", "jsonl", "txt")),
@@ -118,7 +132,7 @@ def report(
                 allow_null=True,
                 sheet=sheet,
             ):
-                if kind != "jsonl":  # whose rows may differ in their keys
+                if kind != "jsonl":  # rows of JSON Lines may have different keys
                     for name in (time, group):
                         has_column(name, chunk.columns, source)
                 texts = texts_of(chunk, column, kind)
@@ -153,8 +167,8 @@ def report(
             overwrite=overwrite,
         )
     if figures.missing:
-        print(f"{figures.missing:,} of {figures.rows:,} rows have no text and are left out", file=sys.stderr)
+        print(f"{figures.missing:,} of {figures.rows:,} rows have no text and were skipped", file=sys.stderr)
     if figures.undated:
-        print(f"{figures.undated:,} of {figures.answered:,} texts have no date that can be read", file=sys.stderr)
+        print(f"{figures.undated:,} of {figures.answered:,} texts have no valid date", file=sys.stderr)
     if bad.count:
-        print(f"left out {bad.count:,} broken rows; the first: {bad.first}", file=sys.stderr)
+        print(f"skipped {bad.count:,} invalid rows; the first: {bad.first}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Leakage: texts that equal or nearly equal one of validation or test, which may not enter training."""
+"""Leakage check: find texts that duplicate or nearly duplicate a validation or test text."""
 
 from collections.abc import Iterable
 
@@ -8,83 +8,89 @@ from evenmood.data.rows import text_hash
 from evenmood.text.normalization import clean
 
 NEAR = 0.8
-"""Jaccard similarity of word 3-shingles from which on two texts are nearly equal."""
+"""Minimum Jaccard similarity of word 3-shingles for two texts to count as near-duplicates."""
 SHINGLE = 3
+"""Words per shingle."""
 PERMUTATIONS = 128
 MISSED = 1e-4
-"""Share of pairs at the very threshold that the index may miss; what it finds is then compared exactly."""
+"""Share of pairs exactly at the threshold that the index may miss; its candidates are then compared exactly."""
 
 
 class Known:
-    """A growing set of texts, and whether another one equals or nearly equals one of them."""
+    """A growing set of texts that finds duplicates and near-duplicates."""
 
     def __init__(self, near: float, texts: Iterable[str] = ()) -> None:
-        """Take the Jaccard similarity of word 3-shingles from which on two texts are nearly equal, and texts."""
+        """Create the set.
+
+        Args:
+            near: Minimum Jaccard similarity of word 3-shingles for two texts to count as near-duplicates.
+            texts: Initial texts.
+        """
         self._near = near
         self._hashes: set[str] = set()
         self._shingles: dict[str, frozenset[str]] = {}
-        self._every: set[str] = set()
+        self._all_shingles: set[str] = set()
         self._index = MinHashLSH(num_perm=PERMUTATIONS, params=_bands(near))
         for text in texts:
             self.add(text)
 
     def add(self, text: str) -> None:
-        """Take one more text."""
+        """Add a text."""
         self._hashes.add(text_hash(text))
-        if found := shingles(text):
+        if new_shingles := shingles(text):
             name = str(len(self._shingles))
-            self._shingles[name] = found
-            self._every |= found
-            self._index.insert(name, _minhash(found))
+            self._shingles[name] = new_shingles
+            self._all_shingles |= new_shingles
+            self._index.insert(name, _minhash(new_shingles))
 
     def equals(self, text: str) -> bool:
-        """Whether one of the texts is the same after cleaning."""
+        """Whether the set contains the same text after cleaning."""
         return text_hash(text) in self._hashes
 
     def nearly_equals(self, text: str) -> bool:
-        """Whether one of the texts is nearly the same."""
-        found = shingles(text)
-        # What a text shares with one of them is among what it shares with all: most need no index, the slow part.
-        if not found or len(found & self._every) / len(found) < self._near:
+        """Whether the set contains a near-duplicate of the text."""
+        own = shingles(text)
+        # The overlap with one text is at most the overlap with all: this skips the slow index query for most texts.
+        if not own or len(own & self._all_shingles) / len(own) < self._near:
             return False
-        return any(similarity(found, self._shingles[name]) >= self._near for name in self._index.query(_minhash(found)))
+        return any(similarity(own, self._shingles[name]) >= self._near for name in self._index.query(_minhash(own)))
 
 
 class Leakage:
-    """The texts of validation and test, and whether another one equals or nearly equals one of them."""
+    """Rejects training texts that duplicate or nearly duplicate a held-out text."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        """Take the held-out texts."""
-        self._held = Known(NEAR, texts)
+        """Index the held-out texts: those of the validation and test splits."""
+        self._held_out = Known(NEAR, texts)
 
     def reason(self, text: str) -> str | None:
-        """Why a text may not enter training; None if it may."""
-        if self._held.equals(text):
+        """Why a text must not be used for training; None if it may be used."""
+        if self._held_out.equals(text):
             return "equals a validation or test text"
-        return "nearly equals a validation or test text" if self._held.nearly_equals(text) else None
+        return "nearly equals a validation or test text" if self._held_out.nearly_equals(text) else None
 
 
 def similarity(first: frozenset[str], second: frozenset[str]) -> float:
-    """Jaccard similarity; 0 where one has no shingles."""
+    """Jaccard similarity of two sets of shingles; 0 if either is empty."""
     return len(first & second) / len(first | second) if first and second else 0.0
 
 
 def shingles(text: str) -> frozenset[str]:
-    """Runs of three words of the cleaned text; none where it has fewer."""
+    """Word 3-shingles of the cleaned text; empty for fewer than three words."""
     words = clean(text).split()
     return frozenset(" ".join(words[at : at + SHINGLE]) for at in range(len(words) - SHINGLE + 1))
 
 
 def _bands(near: float) -> tuple[int, int]:
-    """Bands of the index and permutations in each: as many as miss no more than `MISSED` of the pairs at `near`.
+    """Number of LSH bands and rows per band: the longest bands that miss at most `MISSED` of the pairs at `near`.
 
-    Two texts of similarity s share a band of r permutations with probability s^r (https://www.mmds.org, chapter 3).
+    Two texts of similarity s agree in a band of r rows with probability s^r (https://www.mmds.org, chapter 3).
     """
     size = max(size for size in range(1, 9) if (1 - near**size) ** (PERMUTATIONS // size) <= MISSED)
     return PERMUTATIONS // size, size
 
 
-def _minhash(found: frozenset[str]) -> MinHash:
+def _minhash(text_shingles: frozenset[str]) -> MinHash:
     minhash = MinHash(num_perm=PERMUTATIONS, seed=1)
-    minhash.update_batch([shingle.encode() for shingle in sorted(found)])
+    minhash.update_batch([shingle.encode() for shingle in sorted(text_shingles)])
     return minhash

@@ -1,4 +1,4 @@
-"""The row type of the data build: what is known of each text, from its source to its publication."""
+"""Row schema of the data build, shared by all stages."""
 
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -10,41 +10,41 @@ if TYPE_CHECKING:
     import pyarrow
 
 SOURCES = ("goemotions", "feedback", "written", "sentiment140", "generated")
-"""Where rows come from, the most trusted first: people, visitors whom the teacher agrees with, a large model, the
-teacher, a small model."""
+"""Sources of rows, most trusted labels first: human annotators, visitors' corrections confirmed by the teacher, a large
+language model, the teacher, a small language model."""
 HASH_BYTES = 8
-"""Two of 1.6 million texts share an 8-byte hash by chance with a probability of 7e-8."""
+"""Size of a text hash; the probability of any collision among 1.6 million texts is 7e-8."""
 
 
 def text_hash(text: str) -> str:
-    """16 hexadecimal digits of the cleaned text; of a text without words, of its symbols."""
+    """Hash of the cleaned text (of its symbols if it has no words): 16 hexadecimal digits."""
     content = clean(text) or encodable("".join(text.split()))
     return blake2b(content.encode(), digest_size=HASH_BYTES).hexdigest()
 
 
 def symbol_hash(text: str) -> str:
-    """As `text_hash`, and different for texts that differ in their emoji alone: models with `symbols` read them."""
+    """Hash of the cleaned text and its emoji, for models that read emoji (`symbols`): 16 hexadecimal digits."""
     content = "\0".join([clean(text), *SYMBOL.findall(encodable(text))])
     return blake2b(content.encode(), digest_size=HASH_BYTES).hexdigest()
 
 
 def schema() -> "pyarrow.Schema":
-    """Columns of a row, as stored in Parquet.
+    """Arrow schema of a row, as stored in Parquet.
 
-    | column | what it holds |
+    | column | content |
     |---|---|
-    | id | `source:` and the source's own id, or its row number |
-    | text | the text as its source has it; null where it is withheld |
-    | text_hash | `text_hash` of it |
-    | labels | label numbers, in GoEmotions' order |
+    | id | `SOURCE:ID`, where ID is the source's id or row number |
+    | text | original text; null if withheld |
+    | text_hash | `text_hash` of the text |
+    | labels | label indices, in GoEmotions order |
     | source | one of `SOURCES` |
-    | scores | the teacher's 28 probabilities; null where no teacher was asked |
-    | generator | model that wrote the text; null where a person did |
-    | prompt_id | version of the prompt it was asked with |
-    | votes | annotators who gave each label, 28 numbers; null where nobody reviewed |
-    | reviewed | whether people have reviewed the row |
-    | reviewed_by | whose the votes are: `people` or `model`; null where there are none |
-    | resolution | how votes that did not agree were settled |
+    | scores | the teacher's 28 probabilities; null if not scored |
+    | generator | model that wrote the text; null for human-written texts |
+    | prompt_id | version of the prompt that generated the text |
+    | votes | number of annotators per label, 28 values; null if not reviewed |
+    | reviewed | whether human annotators reviewed the row |
+    | reviewed_by | type of annotators: `people` or `model`; null if not reviewed |
+    | resolution | how disagreeing votes were resolved |
     """
     import pyarrow
 
@@ -67,7 +67,7 @@ def schema() -> "pyarrow.Schema":
 
 
 def table(**columns: Any) -> "pyarrow.Table":
-    """Rows from some columns of `schema`; the others are null, and `reviewed` is false."""
+    """Build a table with `schema` from some of its columns; the others are null, and `reviewed` is false."""
     import pyarrow
 
     rows = len(next(iter(columns.values())))

@@ -1,4 +1,4 @@
-"""The teacher: any text-classification model with the 28 labels, asked for all its probabilities."""
+"""The teacher: a text-classification model with the 28 labels, used for its probabilities."""
 
 import functools
 import json
@@ -19,27 +19,27 @@ from evenmood.text.symbols import spell_out
 
 TEACHER = "SamLowe/roberta-base-go_emotions"
 MAX_TOKENS = 128
-"""Word pieces that a text is cut to: a tweet has 30 on average."""
+"""Maximum length of a text in word pieces; a tweet has 30 on average."""
 Runtime = Literal["torch", "onnx"]
 
 
 class Teacher:
-    """A loaded model and its tokenizer."""
+    """A teacher model and its tokenizer."""
 
     def __init__(self, model: str, *, runtime: Runtime = "torch", batch_size: int = 64) -> None:
-        """Load the model; no code of the repository is run, and nothing is unpickled.
+        """Load the model without running remote code and without unpickling.
 
-        The graph of a teacher in ONNX may be any: it reads no other files, yet it may take any amount of memory and
-        time. Name a model whose author you trust.
+        An ONNX graph cannot read other files, but its use of memory and time is not limited: use models of authors
+        you trust.
 
         Args:
-            model: Folder or Hub id of a transformers sequence classifier; for `onnx` one that holds `model.onnx` or
-                `onnx/model.onnx`. Or the folder of a model of our own, which runs on onnxruntime in any case.
-            runtime: `torch` (on a GPU where there is one, in bfloat16 where the processor has it) or `onnx`.
-            batch_size: Texts of similar length that go through the network at a time.
+            model: Folder or Hub id of a transformers sequence classifier (with `model.onnx` or `onnx/model.onnx` for
+                the runtime `onnx`), or an evenmood model folder, which always runs on onnxruntime.
+            runtime: `torch` (on a GPU if available, in bfloat16 if the hardware supports it) or `onnx`.
+            batch_size: Texts per batch; texts of similar length are batched together.
 
         Raises:
-            DataError: No such model, or a label is missing; the message lists which.
+            DataError: The model cannot be loaded, or labels are missing; the message lists them.
         """
         self.model, self.batch_size = model, batch_size
         self._own: EmotionClassifier | None = None
@@ -65,26 +65,26 @@ class Teacher:
             raise DataError(f"teacher {model!r} cannot be loaded: {' '.join(str(error).split())[:300]}") from None
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
-        """Probability of each label for each text: float32, shape (n, 28), columns in GoEmotions' order."""
-        found = np.empty((len(texts), len(LABELS)), np.float32)
+        """Predict the probability of each label: float32 of shape (n, 28), columns in GoEmotions order."""
+        result = np.empty((len(texts), len(LABELS)), np.float32)
         if not texts:
-            return found
+            return result
         if self._own:
             return self._own.predict_proba(texts)[:, self._columns]
         encoded = tokenize(self._tokenizer, texts, MAX_TOKENS)
-        order = np.argsort([len(ids) for ids in encoded["input_ids"]], kind="stable")  # no time is spent on padding
+        order = np.argsort([len(ids) for ids in encoded["input_ids"]], kind="stable")  # less padding per batch
         for start in range(0, len(order), self.batch_size):
             rows = order[start : start + self.batch_size]
             batch = self._tokenizer.pad(
                 {name: [values[row] for row in rows] for name, values in encoded.items()}, return_tensors="np"
             )
             logits = self._run(dict(batch))
-            found[rows] = 1 / (1 + np.exp(-logits[:, self._columns]))
-        return found
+            result[rows] = 1 / (1 + np.exp(-logits[:, self._columns]))
+        return result
 
 
 def tokenize(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> Any:
-    """Word pieces of texts, cut to a length; emoji that the vocabulary lacks are spelled out rather than unknown."""
+    """Tokenize and truncate texts; emoji missing from the vocabulary are replaced with their names."""
 
     @functools.cache
     def known(symbol: str) -> bool:
@@ -95,20 +95,20 @@ def tokenize(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> Any:
 
 
 def label_columns(names: dict[int, str], model: str) -> list[int]:
-    """Index of each GoEmotions label among a model's labels, matched by name.
+    """Column of each GoEmotions label in a model's output, matched by name.
 
     Raises:
-        DataError: A label is missing.
+        DataError: The model lacks a label.
     """
     by_name = {str(name).strip().lower(): int(column) for column, name in names.items()}
-    absent = [label for label in LABELS if label not in by_name]
-    if absent:
-        raise DataError(f"teacher {model!r} has {len(by_name)} labels and lacks {', '.join(absent)}")
+    missing = [label for label in LABELS if label not in by_name]
+    if missing:
+        raise DataError(f"teacher {model!r} has {len(by_name)} labels and lacks {', '.join(missing)}")
     return [by_name[label] for label in LABELS]
 
 
 def torch_device() -> tuple[str, bool]:
-    """What torch runs on here, `cuda` or `cpu`, and whether bfloat16 is fast on it."""
+    """Device for torch, `cuda` or `cpu`, and whether it has native bfloat16."""
     import torch
 
     if torch.cuda.is_available():
@@ -120,11 +120,11 @@ def _torch_runner(model: str) -> Any:
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    device, half = torch_device()
+    device, has_bfloat16 = torch_device()
     network = AutoModelForSequenceClassification.from_pretrained(
         model, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
     )
-    network = network.to(device, torch.bfloat16 if half else torch.float32).eval()
+    network = network.to(device, torch.bfloat16 if has_bfloat16 else torch.float32).eval()
 
     def run(batch: dict[str, np.ndarray]) -> np.ndarray:
         tensors = {name: torch.from_numpy(values).to(device) for name, values in batch.items()}
@@ -144,7 +144,7 @@ def _onnx_runner(model: str) -> Any:
     folder = Path(model) if Path(model).is_dir() else hub.fetch(model, list(names))
     path = next((folder / name for name in names if (folder / name).is_file()), None)
     if path is None:
-        raise DataError(f"teacher {model!r} holds no {' and no '.join(names)}; use --runtime torch")
+        raise DataError(f"teacher {model!r} has no {' or '.join(names)}; use --runtime torch")
     content = path.read_bytes()
     try:
         check_self_contained(content)
@@ -155,23 +155,23 @@ def _onnx_runner(model: str) -> Any:
     except Exception as error:  # onnxruntime's exceptions share no public base class
         raise DataError(f"teacher {model!r}: {path.name}: damaged or not an ONNX model ({one_line(error)})") from None
     if len(session.get_outputs()) != 1:
-        names_of = ", ".join(output.name for output in session.get_outputs())
-        raise DataError(f"teacher {model!r}: {path.name} gives {names_of:.100}; expected the logits alone")
-    wanted = {entry.name for entry in session.get_inputs()}
+        outputs = ", ".join(output.name for output in session.get_outputs())
+        raise DataError(f"teacher {model!r}: {path.name} has the outputs {outputs:.100}; expected only the logits")
+    input_names = {entry.name for entry in session.get_inputs()}
 
     def run(batch: dict[str, np.ndarray]) -> np.ndarray:
-        inputs = {name: values.astype(np.int64) for name, values in batch.items() if name in wanted}
+        inputs = {name: values.astype(np.int64) for name, values in batch.items() if name in input_names}
         try:
             (logits,) = session.run(None, inputs)
         except Exception as error:
-            raise DataError(f"teacher {model!r}: {path.name} fails ({one_line(error)})") from None
+            raise DataError(f"teacher {model!r}: {path.name} failed to run ({one_line(error)})") from None
         return np.asarray(logits, np.float32)
 
     return run
 
 
 def fingerprint(model: str) -> str:
-    """What tells one teacher from another in a manifest: the hash of a folder's weights, or the Hub id."""
+    """Identify a teacher in a manifest: hashes of the weight files of a folder, or the Hub id."""
     from evenmood.data.build_folder import sha256
 
     folder = Path(model)

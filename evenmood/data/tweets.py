@@ -1,4 +1,4 @@
-"""Tweets: reading Sentiment140 as people have it, and what of a tweet becomes a row's text."""
+"""Read Sentiment140 from a file or the Hub, and clean tweets."""
 
 import csv
 import html
@@ -13,34 +13,33 @@ from evenmood.errors import DataError
 from evenmood.model import hub
 from evenmood.tables.csv_records import SUSPICIOUS_LINES, csv_records
 
-PARQUET_FORM = "refs/convert/parquet"
+PARQUET_REVISION = "refs/convert/parquet"
 ORIGINAL_COLUMNS = 6
-"""Polarity, id, date, query, user, text; the original file has no header."""
-_GONE = re.compile(r"(?:https?://|www\.)\S+|(?<!\w)@\w+|^\s*RT\b[\s:]*|\bRT\s+(?=@)", re.IGNORECASE)
+"""Polarity, id, date, query, user and text; the original file has no header."""
+_REMOVED = re.compile(r"(?:https?://|www\.)\S+|(?<!\w)@\w+|^\s*RT\b[\s:]*|\bRT\s+(?=@)", re.IGNORECASE)
 _SPACE = re.compile(r"\s+")
 
 
 def tweet_text(raw: str) -> str:
-    """What of a tweet is classified and kept: entities and mojibake repaired; no mentions, URLs and retweet marks."""
+    """Clean a tweet: unescape HTML entities, fix mojibake, and remove mentions, URLs and retweet marks."""
     import ftfy
 
     repaired = ftfy.fix_text(html.unescape(raw))
-    return _SPACE.sub(" ", _GONE.sub(" ", repaired)).strip()
+    return _SPACE.sub(" ", _REMOVED.sub(" ", repaired)).strip()
 
 
 def read_tweets(path: Path, on_bad: Callable[[str], None] | None = None) -> Iterator[tuple[str, str]]:
-    """Read tweets in a stream: id (or row number, from 1) and text as the file has it.
+    """Stream tweets from a CSV file: the id (or the row number, from 1) and the original text.
 
-    A stray quotation mark invalidates only its own row; reading resumes on the next line.
+    A stray quotation mark invalidates only its row; reading resumes on the next line.
 
     Args:
-        path: The original six columns without a header, or columns with a header of which one is `text`; UTF-8 or
-            Latin-1, line by line.
-        on_bad: Called with what is wrong with a row, and on which lines; the row is left out. If left out, a broken row
-            is an error.
+        path: CSV file with the six original columns and no header, or with a header that has a column `text`. Each
+            line is UTF-8 or Latin-1.
+        on_bad: Called with an error message for each invalid row, which is skipped; None raises instead.
 
     Raises:
-        DataError: There is no such file, it holds no texts, or a row is broken.
+        DataError: The file does not exist, is empty or has no column of texts, or a row is invalid.
     """
     try:
         with path.open("rb") as file:
@@ -58,8 +57,8 @@ def read_tweets(path: Path, on_bad: Callable[[str], None] | None = None) -> Iter
                 text_at, id_at = ORIGINAL_COLUMNS - 1, 1
             else:
                 raise DataError(
-                    f"{path}: expected Sentiment140's six columns without a header, or a header with the column text; "
-                    f"the first row is {','.join(cells)[:80]!r}"
+                    f"{path}: the first row is {','.join(cells)[:80]!r}; expected Sentiment140's six columns without a "
+                    "header, or a header with the column text"
                 )
             table = _Table(str(path), len(cells), text_at, on_bad or _refuse)
             if original:
@@ -76,14 +75,14 @@ def read_tweets(path: Path, on_bad: Callable[[str], None] | None = None) -> Iter
 
 @dataclass
 class _Table:
-    """A CSV table whose rows rarely have more than one line.
+    """A CSV table whose rows rarely span several lines.
 
     Attributes:
-        name: For messages.
-        columns: Cells of each row.
-        text_at: The cell with the text.
+        name: Name for error messages.
+        columns: Number of cells per row.
+        text_at: Index of the text cell.
         on_bad: As in `read_tweets`.
-        numeric: The cells besides the text that are numbers in the first row; None before it is read.
+        numeric: Indices of other cells that are numbers in the first row; None before it is read.
     """
 
     name: str
@@ -93,13 +92,13 @@ class _Table:
     numeric: list[int] | None = None
 
     def rows(self, lines: Iterable[str], start: int) -> Iterator[list[str]]:
-        """Cells of each row of these lines, of which the first has the number `start`."""
-        for number, cells, read in csv_records(self.name, lines, self.on_bad, columns=self.columns, first_line=start):
+        """Yield the cells of each row; `start` is the number of the first line."""
+        for number, cells, record in csv_records(self.name, lines, self.on_bad, columns=self.columns, first_line=start):
             if not cells:
                 continue
             if self.numeric is None:
                 self.numeric = [at for at, cell in enumerate(cells) if at != self.text_at and cell.strip().isdecimal()]
-            swallowed = read[1:]
+            swallowed = record[1:]
             if swallowed and self._are_rows(swallowed):
                 last = number + len(swallowed)
                 self.on_bad(
@@ -111,9 +110,9 @@ class _Table:
             yield cells
 
     def _are_rows(self, lines: list[str]) -> bool:
-        """Whether the lines of a cell are rows: each has all cells, and numbers where the table's first row does.
+        """Whether lines inside a cell look like rows: all cells are present, numeric where those of the first row are.
 
-        Where there are no such numbers, they have to be many: a line or two of prose may have as many commas.
+        Without numeric cells, several lines are required: a line or two of prose may have as many commas.
         """
         rows = [next(csv.reader([line]), []) for line in lines]
         if self.columns == 1 or any(len(cells) != self.columns for cells in rows):
@@ -127,15 +126,15 @@ def _refuse(message: str) -> None:
 
 
 def read_hub(source: str, on_bad: Callable[[str], None] | None = None) -> Iterator[tuple[str, str]]:
-    """Read tweets of a Hub data set in a stream: row number, from 1, and text.
+    """Stream tweets from a Hub data set: the row number, from 1, and the text.
 
     Args:
-        source: `namespace/name`, or `namespace/name@revision`; the data set's Parquet form, if no revision is given
-            (the original is a script, which nobody should run).
+        source: `namespace/name` or `namespace/name@revision`; the default revision is the Hub's Parquet conversion,
+            since the original is a loading script.
         on_bad: As in `read_tweets`, for rows without a text.
 
     Raises:
-        DataError: No such data set, no access, no column `text`, or a row is broken.
+        DataError: The data set does not exist, is not accessible or has no column `text`, or a row is invalid.
     """
     import datasets
 
@@ -143,7 +142,9 @@ def read_hub(source: str, on_bad: Callable[[str], None] | None = None) -> Iterat
     try:
         with explained(f"file {source!r}"):
             stream = hub.retrying(
-                lambda: datasets.load_dataset(repo_id, revision=revision or PARQUET_FORM, split="train", streaming=True)
+                lambda: datasets.load_dataset(
+                    repo_id, revision=revision or PARQUET_REVISION, split="train", streaming=True
+                )
             )
             for number, row in enumerate(stream, 1):
                 if not isinstance(row["text"], str):

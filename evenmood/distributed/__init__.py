@@ -1,1 +1,1 @@
-"""Prediction on many machines, with Ray."""
+"""Distributed prediction with Ray."""

@@ -1,4 +1,4 @@
-"""Many machines: `predict` on a Ray cluster, as actors that load the model once (https://docs.ray.io/en/latest/data/)."""
+"""Predict on a Ray cluster, with actors that load the model once (https://docs.ray.io/en/latest/data/)."""
 
 import logging
 import re
@@ -17,92 +17,96 @@ from evenmood.tables.parquet_tables import damaged
 from evenmood.tables.table_files import open_input, whole_file
 
 SHARE = 0.5
-"""Of a processor that an actor asks for; there is one actor for each. So those of a lost node find room elsewhere."""
+"""Share of a core or GPU requested by each actor. With one actor per core, those of a lost node still fit elsewhere."""
 PIECE_ROWS = 10_000
-"""Rows of a piece, which an actor predicts at a time; it holds the whole row group that the piece lies in."""
+"""Rows that an actor predicts at a time; it keeps the whole row group of its piece in memory."""
 CONNECT_SECONDS = 5
 DAMAGED = f"{DataError.__module__}.{DataError.__name__}: "
-"""How the text of Ray's error names what a node found wrong with a file."""
+"""Prefix of a `DataError` in the text of a Ray error."""
 
 
 @contextmanager
 def joined(address: str | None, packages: Sequence[Path] = ()) -> Iterator[Any]:
-    """Join a Ray cluster, or start one of this machine alone; gives the module.
+    """Join a Ray cluster, or start one on this machine; yields the module `ray`.
 
     Args:
-        address: Of the cluster; None starts one.
-        packages: Folders of Python packages that the nodes need, beside this one.
+        address: Address of the cluster; None starts a local one.
+        packages: Folders of Python packages that the nodes need in addition to evenmood.
 
     Raises:
-        EvenmoodError: There is no cluster at the address, or none of its nodes can do what is asked of it.
+        UsageError: The address is a Ray Client address.
+        EvenmoodError: There is no cluster at the address, or a node failed.
+        DataError: A node found a damaged file.
     """
     import ray.data
 
     _check_address(address)
-    for handler in logging.getLogger("ray.data").handlers:  # how Ray goes about it is not what was asked for
-        if type(handler).__name__ == "PlainRayHandler":  # the one that writes to the terminal
+    for handler in logging.getLogger("ray.data").handlers:  # no execution plans on the terminal
+        if type(handler).__name__ == "PlainRayHandler":
             handler.setLevel(logging.CRITICAL)
-    own = Path(evenmood.__file__).parent
+    own_package = Path(evenmood.__file__).parent
     try:
         ray.init(
-            address=address or "local",  # else Ray would join whatever cluster it finds
-            runtime_env={"py_modules": [str(own), *map(str, packages)]},
+            address=address or "local",  # without an address, Ray joins any cluster it finds
+            runtime_env={"py_modules": [str(own_package), *map(str, packages)]},
             log_to_driver=False,
             logging_level=logging.ERROR,
             **({} if address else {"include_dashboard": False}),
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise EvenmoodError(
-            f"no Ray cluster at {address!r} that lets this process in: {str(error).splitlines()[0]} "
-            "(where it was started with a token, set RAY_AUTH_MODE=token, and the token as Ray says)"
+            f"cannot join the Ray cluster at {address!r}: {str(error).splitlines()[0]} "
+            "(if it requires a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN)"
         ) from None
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
         yield ray
     except ray.exceptions.RayError as error:
-        said = str(error).strip().splitlines()  # with the traceback of what went wrong there, and advice of Ray's own
-        reason = next((line for line in reversed(said) if re.match(r"[\w.]+Error: ", line)), said[-1])
+        lines = str(error).strip().splitlines()  # includes the remote traceback and hints by Ray
+        reason = next((line for line in reversed(lines) if re.match(r"[\w.]+Error: ", line)), lines[-1])
         if reason.startswith(DAMAGED):
             raise DataError(reason.removeprefix(DAMAGED)) from error
         raise EvenmoodError(
             f"a node of the Ray cluster failed ({reason}); "
-            "files and models have to lie under the same path on every node"
+            "files and models must be available under the same path on every node"
         ) from error
     finally:
         ray.shutdown()
 
 
 def _check_address(address: str | None) -> None:
-    """Refuse what is no address, and raise `EvenmoodError` where nobody answers: Ray would ask for ever."""
+    """Raise an error for an unsupported or unreachable address, which Ray would retry forever."""
     if (address or "").startswith("ray://"):
-        raise UsageError(f"{address}: Ray Client cannot do this; run it on a node, with --ray-address HOST:PORT")
+        raise UsageError(
+            f"{address}: Ray Client is not supported; run the command on a node, with --ray-address HOST:PORT"
+        )
     host, _, port = (address or "").rpartition(":")
-    if not (host and port.isdecimal()):  # `auto`, or none
+    if not (host and port.isdecimal()):  # `auto` or None
         return
     try:
         socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
         raise EvenmoodError(
-            f"no Ray cluster at {address} ({error}); give the address that `ray start --head` prints"
+            f"no Ray cluster at {address} ({error}); expected the address that `ray start --head` prints"
         ) from None
 
 
 def one_for_each_processor(ray: Any, pieces: int, gpu: bool) -> dict[str, Any]:
-    """What a step of Ray Data is to be told so that there is one actor for each core, or each GPU where there are some.
+    """Arguments of `map_batches` for one actor per core, or per GPU if the cluster has any.
 
     Args:
-        ray: The module.
-        pieces: Pieces of work; there are no more actors than that.
-        gpu: Whether the actors can use one.
+        ray: The module `ray`.
+        pieces: Number of pieces of work: the maximum number of actors.
+        gpu: Whether the actors can use a GPU.
 
     Raises:
-        EvenmoodError: The cluster has neither.
+        EvenmoodError: The cluster has neither cores nor GPUs.
     """
-    held = ray.cluster_resources()
-    kind = "GPU" if gpu and held.get("GPU") else "CPU"
-    count = int(held.get(kind, 0))
+    resources = ray.cluster_resources()
+    kind = "GPU" if gpu and resources.get("GPU") else "CPU"
+    count = int(resources.get(kind, 0))
     if not count:
-        raise EvenmoodError("the Ray cluster has no processor to compute on; start a node without --num-cpus=0")
+        raise EvenmoodError("the Ray cluster has no CPUs; start a node without --num-cpus=0")
     return {"compute": ray.data.ActorPoolStrategy(size=max(1, min(count, pieces))), f"num_{kind.lower()}s": SHARE}
 
 
@@ -114,33 +118,39 @@ def predict_file(
     address: str | None,
     kept: Sequence[str] | None = None,
 ) -> Iterator[tuple[Any, float]]:
-    """A Parquet file with emotions, piece by piece, in its order, and the share of it that is done.
+    """Predict the emotions of a Parquet file, in order; yields Arrow tables and the share of rows done.
 
-    Pieces that a node had when it was lost are read and predicted again elsewhere. Source and model have to be where
-    every node sees them: under the same path, or on the Hub.
+    Pieces of a lost node are predicted again on another one. The file, and the model unless it is on the Hub, must be
+    available under the same path on every node.
 
     Args:
         source: Parquet file.
-        column: Column of strings.
-        added: Names of the columns that are added.
-        arguments: Of `Predictor`.
-        address: Of a cluster; one of this machine alone is started if left out.
-        kept: Columns of the file that are written before the added ones; None writes all.
+        column: Column with the texts.
+        added: Names of the output columns.
+        arguments: Arguments of `Predictor`.
+        address: Address of the cluster; None starts a local one.
+        kept: Input columns to write before the output columns; None for all.
 
     Yields:
-        Arrow tables with the kept columns and the added ones, which are null where the text is.
+        Arrow tables with the kept input columns and the output columns, which are null for a null text, and the share
+        of rows done so far.
+
+    Raises:
+        DataError: The file is damaged, or the column does not contain strings.
+        UsageError: The file has no such column, or already has an output column.
+        EvenmoodError: The cluster cannot be used.
     """
     import pyarrow
     from pyarrow import parquet
 
     try:
         with open_input(source) as file:
-            about = parquet.read_metadata(file)
+            metadata = parquet.read_metadata(file)
     except EvenmoodError:
         raise
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise damaged(source, error) from None
-    schema = about.schema.to_arrow_schema()
+    schema = metadata.schema.to_arrow_schema()
     once_each(schema.names, source)
     for name in (column, *(kept or ())):
         has_column(name, schema.names, source)
@@ -149,36 +159,37 @@ def predict_file(
     if pyarrow.types.is_dictionary(kind):
         kind = kind.value_type
     if kind not in (pyarrow.string(), pyarrow.large_string(), pyarrow.string_view(), pyarrow.null()):
-        raise DataError(f"{source}: {column!r} holds {kind}, not strings")
-    wanted = scored.schema_with(Chunk(schema.names, [], schema), "parquet", added, kept)
-    if about.num_rows == 0:
-        yield wanted.empty_table(), 1.0
+        raise DataError(f"{source}: column {column!r} has type {kind}; expected strings")
+    output_schema = scored.schema_with(Chunk(schema.names, [], schema), "parquet", added, kept)
+    if metadata.num_rows == 0:
+        yield output_schema.empty_table(), 1.0
         return
     done = 0
     with joined(address) as ray:
         ray.data.DataContext.get_current().execution_options.preserve_order = True
         pieces = [
             ray.put(pyarrow.table({"group": [group], "first": [first]}))
-            for group in range(about.num_row_groups)
-            for first in range(0, about.row_group(group).num_rows, PIECE_ROWS)
+            for group in range(metadata.num_row_groups)
+            for first in range(0, metadata.row_group(group).num_rows, PIECE_ROWS)
         ]
         predicted = ray.data.from_arrow_refs(pieces).map_batches(
             Predictor,
             fn_constructor_kwargs=arguments | {"source": str(Path(source).resolve()), "kept": kept},
-            fn_kwargs={"column": column, "schema": wanted, "size": PIECE_ROWS},
+            fn_kwargs={"column": column, "schema": output_schema, "size": PIECE_ROWS},
             batch_size=None,
             batch_format="pyarrow",
             **one_for_each_processor(ray, len(pieces), gpu=False),
         )
         for piece in predicted.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
             done += piece.num_rows
-            yield piece.cast(wanted), done / about.num_rows
+            yield piece.cast(output_schema), done / metadata.num_rows
 
 
 class Predictor:
-    """An actor: it loads the model once, and gives piece after piece of a table its emotions.
+    """Ray actor that loads the model once and predicts pieces of a table.
 
-    It loads it when it has a first piece: what fails then reaches the caller, where Ray would create the actor again.
+    The model is loaded with the first piece, not in the constructor: Ray would retry a failing constructor, whereas an
+    exception of a call reaches the caller.
     """
 
     def __init__(
@@ -190,14 +201,14 @@ class Predictor:
         proba: bool,
         kept: Sequence[str] | None,
     ) -> None:
-        """Note what to load.
+        """Store the arguments.
 
         Args:
             source: Parquet file.
             model: As in `EmotionClassifier.from_pretrained`.
-            revision: As there.
+            revision: As in `EmotionClassifier.from_pretrained`.
             chosen: Labels to choose from.
-            proba: Whether each label's probability is added too.
+            proba: Whether to add the probability of each label.
             kept: As in `predict_file`.
         """
         import pyarrow
@@ -208,11 +219,10 @@ class Predictor:
         self._source, self._group, self._rows = source, -1, pyarrow.table({})
 
     def __call__(self, pieces: Any, column: str, schema: Any, size: int) -> Any:
-        """The kept and added columns of pieces of the file; the added ones are null where the text is."""
+        """Return the kept input columns and the output columns of pieces of the file."""
         import pyarrow
 
-        found = [self._predict(piece, column, schema, size) for piece in pieces.to_pylist()]
-        return pyarrow.concat_tables(found)
+        return pyarrow.concat_tables([self._predict(piece, column, schema, size) for piece in pieces.to_pylist()])
 
     def _predict(self, piece: dict[str, int], column: str, schema: Any, size: int) -> Any:
         import pyarrow
@@ -227,8 +237,8 @@ class Predictor:
             except (pyarrow.ArrowException, OSError, ValueError) as error:
                 raise damaged(self._source, error) from None
         rows = self._rows.slice(piece["first"], size)
-        found, _ = scored.arrow_with_emotions(self._classifier, rows, column, self._chosen, self._proba, self._kept)
-        return found.cast(schema)
+        predicted, _ = scored.arrow_with_emotions(self._classifier, rows, column, self._chosen, self._proba, self._kept)
+        return predicted.cast(schema)
 
 
 def write_file(
@@ -241,17 +251,20 @@ def write_file(
     overwrite: bool,
     strict: bool = False,
 ) -> tuple[int, int]:
-    """Write the pieces as one Parquet file, whole or not at all; gives the rows written, and those without a text.
+    """Write pieces to one Parquet file, atomically.
 
     Args:
-        pieces: As `predict_file` gives them.
-        target: File to write.
-        column: Column of the texts, for messages.
-        source: The file they came from, for messages.
-        on_bad: Called with what is wrong with a row, and where; if it returns, the row is left out.
-        advance: Called with the rows done and the share of them.
-        overwrite: Replace a file that exists.
-        strict: Whether a row without a text is a bad row.
+        pieces: The result of `predict_file`.
+        target: Output file.
+        column: Column with the texts.
+        source: Input file, for error messages.
+        on_bad: Called with an error message for each invalid row; if it returns, the row is skipped.
+        advance: Called with the number and the share of rows done.
+        overwrite: Whether to replace an existing file.
+        strict: Whether a row without a text is invalid.
+
+    Returns:
+        The number of rows written, and of those among them that have no text.
     """
     from pyarrow import parquet
 

@@ -1,1 +1,1 @@
-"""Metrics with bootstrap intervals, and calibration."""
+"""Metrics with bootstrap confidence intervals, and calibration."""

@@ -1,7 +1,7 @@
-"""Calibration: how often labels of a given probability are right, and per-label Platt scaling that corrects it.
+"""Calibration error, and per-label Platt scaling.
 
-Platt scaling is linear in the logit, so it folds into the output layer (`scale_head`) and changes no graph and no
-reader. Slopes are positive: the order of texts within a label, and with it ROC AUC and average precision, stays.
+Platt scaling is linear in the logit, so `scale_head` folds it into the output layer without changing the graph. Slopes
+are positive, so that the ranking of texts within a label is preserved, and with it ROC AUC and average precision.
 """
 
 from collections.abc import Sequence
@@ -10,25 +10,25 @@ from typing import Any
 import numpy as np
 
 BINS = 10
-"""Bins of the expected calibration error and of the reliability table."""
+"""Number of bins of the expected calibration error and of the reliability table."""
 EPSILON = 1e-7
-"""Probabilities are cut to [EPSILON, 1 - EPSILON] before a logit is taken: float16 and float32 round to 0 and 1."""
+"""Probabilities are clipped to [EPSILON, 1 - EPSILON] for finite logits: float16 and float32 round to 0 and 1."""
 SLOPE_DEVIATION = 0.2
-"""Prior standard deviation of a label's log slope around the slope of all labels; cross-validated on validation."""
+"""Prior standard deviation of a label's log slope around the shared slope; cross-validated on the validation split."""
 OFFSET_DEVIATION = 0.4
-"""Prior standard deviation of a label's shift, in logits; cross-validated on validation."""
+"""Prior standard deviation of a label's shift, in logits; cross-validated on the validation split."""
 STEPS = 100
-"""Most Newton steps of a fit; it takes a dozen."""
+"""Maximum number of Newton steps; a fit usually takes a dozen."""
 
 
 def logit(probabilities: np.ndarray) -> np.ndarray:
-    """log(p / (1 - p)) in float64, finite for probabilities of 0 and 1 too."""
-    cut = np.clip(probabilities.astype(np.float64), EPSILON, 1 - EPSILON)
-    return np.asarray(np.log(cut) - np.log1p(-cut))
+    """log(p / (1 - p)) in float64, finite also for 0 and 1."""
+    clipped = np.clip(probabilities.astype(np.float64), EPSILON, 1 - EPSILON)
+    return np.asarray(np.log(clipped) - np.log1p(-clipped))
 
 
 def apply_platt(probabilities: np.ndarray, slopes: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Probabilities after `sigmoid(slope * logit + offset)` of each label: float32 of the same shape (n, labels)."""
+    """Apply `sigmoid(slope * logit + offset)` per label: float32 of shape (n, labels)."""
     return _sigmoid(logit(probabilities) * slopes + offsets).astype(np.float32)
 
 
@@ -44,29 +44,29 @@ def scale_head(
         offsets: Shape (labels,).
 
     Returns:
-        Kernel and bias of the same shapes and types.
+        The new kernel and bias, with the same shapes and types.
     """
     return (kernel * slopes).astype(kernel.dtype), (bias * slopes + offsets).astype(bias.dtype)
 
 
 def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Slope for all labels together, of highest likelihood: temperature scaling, its temperature 1 / slope.
+    """Fit one slope for all labels by maximum likelihood: temperature scaling with temperature 1 / slope.
 
-    Guo et al. 2017, "On Calibration of Modern Neural Networks" (https://arxiv.org/abs/1706.04599), one sigmoid a label
-    in the place of the softmax.
+    Guo et al. 2017, "On Calibration of Modern Neural Networks" (https://arxiv.org/abs/1706.04599), with a sigmoid per
+    label instead of the softmax.
 
     Args:
         labels: 0 or 1, shape (n, labels).
         probabilities: Shape (n, labels).
 
     Returns:
-        A positive number; 1 where no label has both kinds of rows.
+        The positive slope; 1 if no label has both positive and negative rows.
     """
-    known = _both_kinds(labels)
-    if not known.any():
+    fittable = _both_classes(labels)
+    if not fittable.any():
         return 1.0
-    column = logit(probabilities[:, known]).reshape(-1, 1)
-    slope, _ = _fit(labels[:, known].reshape(-1, 1), column, 0.0, np.inf, 0.0)
+    column = logit(probabilities[:, fittable]).reshape(-1, 1)
+    slope, _ = _fit(labels[:, fittable].reshape(-1, 1), column, 0.0, np.inf, 0.0)
     return float(slope[0])
 
 
@@ -76,28 +76,29 @@ def fit_platt(
     slope_deviation: float = SLOPE_DEVIATION,
     offset_deviation: float = OFFSET_DEVIATION,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Slope and offset of each label's logit, of highest likelihood under a prior that holds rare labels back.
+    """Fit slope and offset of each label's logit by maximum a posteriori estimation.
 
     Platt scaling (Platt 1999, "Probabilistic Outputs for Support Vector Machines") with a normal prior on the log
-    slope, around the slope that suits all labels together (`fit_temperature`), and on the shift at the logit where the
-    label's rows tell most (their mean weighted by p(1 - p)): a label of thirteen positive rows moves as far as thirteen
-    rows can be trusted.
+    slope, centered on the slope shared by all labels (`fit_temperature`), and on the shift at the label's mean logit
+    weighted by p(1 - p), where its rows are most informative. The prior keeps labels with few positive rows close to
+    the shared slope.
 
     Args:
         labels: 0 or 1, shape (n, labels).
         probabilities: Shape (n, labels), any float type.
-        slope_deviation: Standard deviation of the prior on the log slope; 0 gives all labels the same slope.
-        offset_deviation: Standard deviation of the prior on the shift, in logits; 0 for none.
+        slope_deviation: Standard deviation of the prior on the log slope; 0 for the same slope for all labels.
+        offset_deviation: Standard deviation of the prior on the shift, in logits; 0 for no shift.
 
     Returns:
-        Slopes, all positive, and offsets: float64 of shape (labels,). A label all of whose rows are alike keeps 1, 0.
+        Positive slopes and offsets: float64 of shape (labels,); 1 and 0 for a label with only positive or only negative
+        rows.
     """
-    known = _both_kinds(labels)
+    fittable = _both_classes(labels)
     slopes, offsets = np.ones(labels.shape[1]), np.zeros(labels.shape[1])
-    if known.any():
-        centre = np.log(fit_temperature(labels, probabilities))
-        slopes[known], offsets[known] = _fit(
-            labels[:, known], logit(probabilities[:, known]), centre, slope_deviation, offset_deviation
+    if fittable.any():
+        center = np.log(fit_temperature(labels, probabilities))
+        slopes[fittable], offsets[fittable] = _fit(
+            labels[:, fittable], logit(probabilities[:, fittable]), center, slope_deviation, offset_deviation
         )
     return slopes, offsets
 
@@ -105,18 +106,18 @@ def fit_platt(
 def expected_calibration_error(
     labels: np.ndarray, probabilities: np.ndarray, bins: int = BINS, equal_mass: bool = False
 ) -> np.ndarray:
-    """Expected calibration error of each label, taken as a binary question of its own.
+    """Expected calibration error of each label as a binary classifier.
 
-    The mean over rows of |share of positive rows - mean probability| of the row's bin. Naeini et al. 2015, "Obtaining
-    Well Calibrated Probabilities Using Bayesian Binning", class by class as in Nixon et al. 2019
-    (https://arxiv.org/abs/1904.01685): of a rare label nearly all rows lie near 0, where equal-width bins see little
-    and equal-mass bins more. The error of finite rows is never 0, not even of true probabilities.
+    The mean over rows of |share of positive rows - mean probability| in the row's bin: Naeini et al. 2015, "Obtaining
+    Well Calibrated Probabilities Using Bayesian Binning"; per class as in Nixon et al. 2019
+    (https://arxiv.org/abs/1904.01685). For a rare label nearly all probabilities are close to 0, where equal-mass bins
+    resolve more than equal-width bins. On finite data the error is above 0 even for true probabilities.
 
     Args:
         labels: 0 or 1, shape (n, labels).
         probabilities: Shape (n, labels), in [0, 1].
-        bins: Bins a label.
-        equal_mass: Bins of equally many rows instead of equal width; rows of equal probability share a bin.
+        bins: Number of bins per label.
+        equal_mass: Whether bins have equally many rows instead of equal width; rows with equal probability share a bin.
 
     Returns:
         float64 of shape (labels,).
@@ -135,16 +136,16 @@ def expected_calibration_error(
 
 
 def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int = BINS) -> list[dict[str, Any]]:
-    """How often labels given a probability were right: all labels' predictions together, in bins of equal width.
+    """Reliability table over the predictions of all labels, in bins of equal width.
 
     Args:
         labels: 0 or 1, shape (n, labels).
         probabilities: Shape (n, labels), in [0, 1].
-        bins: Bins.
+        bins: Number of bins.
 
     Returns:
-        A row per bin that holds predictions: `from`, `to`, `predictions`, their mean `probability`, the share that was
-        `right`, and the 95 % Wilson interval of that share, `low` and `high`.
+        A row per non-empty bin: `from`, `to`, number of `predictions`, mean `probability`, share of positives `right`,
+        and the 95 % Wilson interval of that share, `low` and `high`.
     """
     where = _bin(probabilities.astype(np.float64), bins).ravel()
     count = np.bincount(where, minlength=bins)
@@ -166,16 +167,16 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int = BINS)
 
 
 def report(labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
-    """All calibration figures of a prediction.
+    """Compute all calibration metrics.
 
     Args:
         labels: 0 or 1, shape (n, labels).
         probabilities: Shape (n, labels), in [0, 1].
-        names: A name per label.
+        names: Label names.
 
     Returns:
-        `ece` and `ece_equal_mass` (expected calibration error, the mean over labels), `log_loss` (its mean too, in
-        nats), `per_label` errors by name, and the `reliability` table of all labels together.
+        `rows`; `ece` and `ece_equal_mass` (expected calibration error) and `log_loss` (in nats), each the mean over
+        labels; `per_label`, the same by label name; and the `reliability` table over all labels.
     """
     errors = {
         "ece": expected_calibration_error(labels, probabilities),
@@ -194,27 +195,28 @@ def report(labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str]) 
 
 
 def wilson(successes: np.ndarray, trials: np.ndarray, z: float = 1.959964) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's score interval of a share (Wilson 1927), 95 % by default; (0, 1) where there is no trial."""
+    """Wilson score interval of a proportion (Wilson 1927), 95 % by default; (0, 1) without trials."""
     count = np.maximum(trials, 1)
     share = successes / count
-    centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    center = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    none = trials == 0
-    return np.where(none, 0.0, np.maximum(centre - half, 0)), np.where(none, 1.0, np.minimum(centre + half, 1))
+    empty = trials == 0
+    return np.where(empty, 0.0, np.maximum(center - half, 0)), np.where(empty, 1.0, np.minimum(center + half, 1))
 
 
 def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Mean negative log-likelihood of each label in nats: shape (labels,)."""
+    """Mean negative log-likelihood of each label, in nats: shape (labels,)."""
     logits = logit(probabilities)
     return np.asarray((np.logaddexp(0, logits) - labels * logits).mean(axis=0))
 
 
 def _bin(probabilities: np.ndarray, bins: int) -> np.ndarray:
-    """Number of the equal-width bin, closed below; 1 falls into the last."""
+    """Index of the equal-width bin; bins include their lower edge, and the last one includes 1."""
     return np.minimum((probabilities * bins).astype(np.int64), bins - 1)
 
 
-def _both_kinds(labels: np.ndarray) -> np.ndarray:
+def _both_classes(labels: np.ndarray) -> np.ndarray:
+    """Which labels have both positive and negative rows."""
     return np.asarray((labels > 0).any(axis=0) & (labels == 0).any(axis=0))
 
 
@@ -223,35 +225,35 @@ def _sigmoid(logits: np.ndarray) -> np.ndarray:
 
 
 def _fit(
-    labels: np.ndarray, logits: np.ndarray, centre: float, slope_deviation: float, offset_deviation: float
+    labels: np.ndarray, logits: np.ndarray, center: float, slope_deviation: float, offset_deviation: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Fisher scoring for `sigmoid(exp(s) * (logit - pivot) + pivot + c)`, all labels at once; a worse step is halved.
+    """Fit `sigmoid(exp(s) * (logit - pivot) + pivot + c)` by Fisher scoring, for all labels at once.
 
-    A deviation of infinity leaves a parameter free, one of 0 holds it.
+    A step that increases the loss is halved. An infinite deviation leaves a parameter free, a deviation of 0 fixes it.
     """
     weight = (spread := _sigmoid(logits)) * (1 - spread)
-    # About its weighted mean logit a label's slope and shift are nearly independent, so each prior holds one of them.
+    # Around the weighted mean logit, slope and shift are nearly independent, so that each prior affects only one.
     pivot = (weight * logits).sum(axis=0) / weight.sum(axis=0) if offset_deviation else np.zeros(logits.shape[1])
     distance = logits - pivot
     precision = np.array([1 / max(d, 1e-6) ** 2 for d in (slope_deviation, offset_deviation)])[:, None]
-    target = np.array([centre, 0.0])[:, None]
+    target = np.array([center, 0.0])[:, None]
 
     def loss(at: np.ndarray) -> np.ndarray:
         scores = np.exp(at[0]) * distance + pivot + at[1]
-        missed = (np.logaddexp(0, scores) - labels * scores).sum(axis=0)
-        return np.asarray(missed + (precision * (at - target) ** 2).sum(axis=0) / 2)
+        likelihood = (np.logaddexp(0, scores) - labels * scores).sum(axis=0)
+        return np.asarray(likelihood + (precision * (at - target) ** 2).sum(axis=0) / 2)
 
     at = np.repeat(target, logits.shape[1], axis=1)
     now = loss(at)
     for _ in range(STEPS):
         slope = np.exp(at[0])
-        given = _sigmoid(slope * distance + pivot + at[1])
-        weight = given * (1 - given)
-        moved = slope * distance  # derivative of the score by the log slope; by the shift it is 1
-        gradient = np.array([((given - labels) * moved).sum(axis=0), (given - labels).sum(axis=0)])
+        predicted = _sigmoid(slope * distance + pivot + at[1])
+        weight = predicted * (1 - predicted)
+        by_slope = slope * distance  # derivative of the score by the log slope; the one by the shift is 1
+        gradient = np.array([((predicted - labels) * by_slope).sum(axis=0), (predicted - labels).sum(axis=0)])
         gradient += precision * (at - target)
-        a = (weight * moved**2).sum(axis=0) + precision[0] + 1e-9
-        b = (weight * moved).sum(axis=0)
+        a = (weight * by_slope**2).sum(axis=0) + precision[0] + 1e-9
+        b = (weight * by_slope).sum(axis=0)
         d = weight.sum(axis=0) + precision[1] + 1e-9
         step = np.array([d * gradient[0] - b * gradient[1], a * gradient[1] - b * gradient[0]]) / (a * d - b**2)
         step = np.clip(step, -1, 1)

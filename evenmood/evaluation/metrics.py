@@ -1,4 +1,4 @@
-"""Multi-label metrics through scikit-learn, with 95 % bootstrap intervals for the averaged figures."""
+"""Multi-label metrics with 95 % bootstrap intervals, based on scikit-learn."""
 
 import warnings
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ try:
     from sklearn import metrics
     from sklearn.exceptions import UndefinedMetricWarning
 except ModuleNotFoundError as error:
-    message = 'evenmood.evaluation.metrics needs scikit-learn; install it with: pip install "evenmood[eval]"'
+    message = 'evenmood.evaluation.metrics requires scikit-learn; install it with: pip install "evenmood[eval]"'
     raise ModuleNotFoundError(message, name=error.name) from None
 
 
@@ -24,21 +24,23 @@ def score(
     resamples: int = SAMPLES,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """All figures of a prediction.
+    """Compute all metrics of a prediction.
 
     Args:
         labels: 0 or 1, shape (n, labels).
         probabilities: Shape (n, labels).
-        thresholds: One per label, or one for all; a label is given where its probability reaches it.
-        names: A name per label.
-        resamples: Bootstrap resamples; 0 leaves the intervals out.
-        seed: Of the bootstrap.
+        thresholds: Shape (labels,), or one value for all labels; a label is predicted if its probability is at least
+            its threshold.
+        names: Label names.
+        resamples: Number of bootstrap samples; 0 for no intervals.
+        seed: Random seed of the bootstrap.
 
     Returns:
-        `rows`, `subset_accuracy`, `hamming_loss`; `micro_`, `macro_` and `weighted_` `precision`, `recall` and `f1`;
-        `macro_` and `micro_roc_auc` and `average_precision`; `per_label` figures by name. Macro and micro figures with
-        an interval are objects of `value`, `low`, `high`. A label that has no positive row counts with F1 0, as in
-        scikit-learn with `zero_division=0`, and is left out of the AUC and average precision.
+        `rows`, `subset_accuracy`, `hamming_loss`; `precision`, `recall` and `f1`, each prefixed with `micro_`,
+        `macro_` and `weighted_`; `roc_auc` and `average_precision`, prefixed with `macro_` and `micro_`; `per_label`,
+        metrics by label name. Averages with an interval are objects with `value`, `low` and `high`. A label without
+        positive rows has F1 0, as in scikit-learn with `zero_division=0`, and is excluded from ROC AUC and average
+        precision.
     """
     truth = labels.astype(bool)
     predicted = probabilities >= np.asarray(thresholds, probabilities.dtype)
@@ -80,7 +82,7 @@ def _per_label(
         with warnings.catch_warnings():
             warnings.simplefilter(
                 "ignore", UndefinedMetricWarning
-            )  # no positive row: the figure is NaN, written as null
+            )  # without positive rows the AUC is NaN: null in JSON
             auc = float(metrics.roc_auc_score(truth[:, index], probabilities[:, index])) if support else np.nan
         table[name] = {
             "support": int(support),
@@ -95,10 +97,7 @@ def _per_label(
 def _bootstrap(
     truth: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray, resamples: int, seed: int
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Averaged figures, each of shape (resamples,), and those per label, each of shape (resamples, labels).
-
-    A resample is a weight per row, so one matrix product counts for all resamples at once.
-    """
+    """Averaged metrics, each of shape (resamples,), and per-label metrics, each of shape (resamples, labels)."""
     rows = len(truth)
     weights = row_weights(rows, resamples, seed)[1:]
     per_label, micro_f1 = weighted_figures(truth, predicted, weights)
@@ -117,51 +116,51 @@ def _bootstrap(
 def weighted_figures(
     truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Figures of hard predictions under many row weightings, such as resamples of a bootstrap.
+    """Precision, recall and F1 under many row weightings, such as bootstrap samples.
 
     Args:
         truth: bool of shape (n, labels).
         predicted: bool of shape (n, labels).
-        weights: How often each row counts: float32 of shape (resamples, n).
+        weights: Count of each row in each sample: float32 of shape (resamples, n).
 
     Returns:
-        `precision`, `recall` and `f1`, each of shape (resamples, labels), and micro-F1, of shape (resamples,). A label
-        whose rows all weigh nothing is NaN: it can be neither found nor missed. (One that has no rows at all is 0.)
+        `precision`, `recall` and `f1`, each of shape (resamples, labels), and micro-F1, of shape (resamples,). Metrics
+        are NaN where a sample has none of the label's positive rows, and 0 for a label without positive rows.
     """
     masks = (truth & predicted, predicted, truth)
-    hits, given, actual = ((weights @ mask.astype(np.float32)).astype(np.float64) for mask in masks)
+    hits, positive, actual = ((weights @ mask.astype(np.float32)).astype(np.float64) for mask in masks)
     absent = (actual == 0) & truth.any(axis=0)
     per_label = {
-        "precision": hits / np.maximum(given, 1),
+        "precision": hits / np.maximum(positive, 1),
         "recall": hits / np.maximum(actual, 1),
-        "f1": 2 * hits / np.maximum(given + actual, 1),
+        "f1": 2 * hits / np.maximum(positive + actual, 1),
     }
-    micro_f1 = 2 * hits.sum(axis=1) / np.maximum(given.sum(axis=1) + actual.sum(axis=1), 1)
+    micro_f1 = 2 * hits.sum(axis=1) / np.maximum(positive.sum(axis=1) + actual.sum(axis=1), 1)
     return {figure: np.where(absent, np.nan, values) for figure, values in per_label.items()}, micro_f1
 
 
 def mean_over_labels(values: np.ndarray) -> np.ndarray:
-    """Mean over the labels that are not NaN, of shape (resamples, labels); NaN where all are."""
+    """Mean over labels, ignoring NaN: from shape (resamples, labels) to (resamples,); NaN if all labels are NaN."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # the mean of no label, where a resample has no positive row
+        warnings.simplefilter("ignore", RuntimeWarning)  # mean of an empty slice: a sample without positive rows
         return np.asarray(np.nanmean(values, axis=1))
 
 
 def ranking_figures(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """ROC AUC and average precision of one label under many row weightings.
 
-    Equal to scikit-learn's with `sample_weight`, which takes one weighting at a time.
+    Equal to scikit-learn's metrics with `sample_weight`, which accept only one weighting at a time.
 
     Args:
-        truth: Shape (n,).
+        truth: bool of shape (n,).
         scores: Shape (n,).
         weights: Shape (resamples, n).
 
     Returns:
-        Two arrays of shape (resamples,); NaN where a resample has no positive row (or, for the AUC, no negative one).
+        Two arrays of shape (resamples,); NaN where a sample has no positive rows (or, for ROC AUC, no negative rows).
     """
     order = np.argsort(-scores, kind="stable")
-    starts = np.flatnonzero(np.r_[True, np.diff(scores[order]) != 0])  # rows of equal score stand or fall together
+    starts = np.flatnonzero(np.r_[True, np.diff(scores[order]) != 0])  # rows with tied scores are one group
     positive = np.add.reduceat(weights[:, order] * truth[order], starts, axis=1, dtype=np.float64)
     negative = np.add.reduceat(weights[:, order] * ~truth[order], starts, axis=1, dtype=np.float64)
     above, below = positive.cumsum(axis=1), negative.cumsum(axis=1)
@@ -172,7 +171,7 @@ def ranking_figures(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) 
 
 
 def rounded(figures: Any, decimals: int = 4) -> Any:
-    """The same nested objects and lists with rounded numbers."""
+    """Round all floats in nested objects and lists."""
     if isinstance(figures, dict):
         return {name: rounded(value, decimals) for name, value in figures.items()}
     if isinstance(figures, list):

@@ -1,4 +1,4 @@
-"""Cards for the Hub: Markdown from a template, with front matter that is checked as the Hub reads it."""
+"""Render model and data set cards for the Hub, and validate their front matter."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,12 +14,12 @@ CARD_FILE = "README.md"
 
 
 def render(template: Path, card: Path, /, **values: Any) -> None:
-    """Fill a Jinja template and write the card: `rendered`."""
+    """Render a Jinja template and write the card."""
     write_text(card, rendered(template, **values))
 
 
 def rendered(template: Path, /, **values: Any) -> str:
-    """A filled Jinja template; a value that the template names and nobody gave is an error."""
+    """Render a Jinja template; an undefined variable raises `jinja2.UndefinedError`."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -33,23 +33,29 @@ def rendered(template: Path, /, **values: Any) -> str:
 
 
 def check(path: Path, kind: "type[ModelCard] | type[DatasetCard]", required: Sequence[str], remedy: str) -> None:
-    """Read a model's or data set's card as the Hub does.
+    """Validate a model or data set card.
+
+    Args:
+        path: The card.
+        kind: Card class of huggingface_hub.
+        required: Required keys of the front matter.
+        remedy: What to do about an invalid card, for the error message.
 
     Raises:
-        DataError: It cannot be read, or its front matter lacks a key; the message ends with the remedy.
+        DataError: The Hub cannot parse the card, or its front matter lacks a key.
     """
     import yaml
 
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     front: dict[str, Any] = {}
-    problem = "" if text.startswith("---\n") else "it does not begin with front matter"
+    problem = "" if text.startswith("---\n") else "no front matter"
     try:
         if not problem:
             front = kind(text).data.to_dict()  # type: ignore[no-untyped-call]
     except (ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
         problem = " ".join(str(error).split())[:200]
     if problem:
-        raise DataError(f"{path}: not a card that the Hub reads ({problem}); {remedy}")
-    absent = [key for key in required if not front.get(key)]
-    if absent:
-        raise DataError(f"{path}: the front matter lacks {', '.join(absent)}; {remedy}")
+        raise DataError(f"{path}: not a valid card for the Hub ({problem}); {remedy}")
+    missing = [key for key in required if not front.get(key)]
+    if missing:
+        raise DataError(f"{path}: the front matter lacks {', '.join(missing)}; {remedy}")

@@ -1,4 +1,4 @@
-"""The Hugging Face Hub: fetching a model's files, and uploading a folder in one commit."""
+"""Hugging Face Hub: download files, and upload a folder in one commit, with retries and one-line errors."""
 
 import logging
 import re
@@ -24,13 +24,13 @@ RepoType = Literal["model", "dataset", "space"]
 
 TRIES = 4
 LONGEST_WAIT = 300.0
-"""Seconds: the Hub counts requests in windows of five minutes (https://huggingface.co/docs/hub/rate-limits)."""
+"""Maximum pause in seconds: rate limits have windows of five minutes (https://huggingface.co/docs/hub/rate-limits)."""
 TRANSIENT = (408, 412, 429, 500, 502, 503, 504)
-"""HTTP statuses that may be gone at the next try; 412 says that somebody else has committed in between."""
+"""HTTP statuses of transient errors; 412 means that another commit was made in the meantime."""
 PERMANENT = ("ConnectError", "InvalidURL", "LocalProtocolError", "UnsupportedProtocol")
-"""Exceptions of the transport after which another try is in vain: no network is not a matter of seconds."""
+"""Transport exceptions that are not retried."""
 TRANSPORTS = ("httpx2", "httpx", "requests")
-"""Modules whose exceptions the Hub's client lets through, from one of its versions to the next."""
+"""Modules of the transport exceptions that different versions of huggingface_hub raise."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class Upload:
 
     Attributes:
         repo_id: `namespace/name`.
-        url: Address of the repository, or of the pull request.
-        commit: Hash of the commit that holds the files.
-        changed: Whether a commit was made; False if the repository was already up to date.
+        url: URL of the repository or of the pull request.
+        commit: Hash of the commit with the files.
+        changed: Whether a commit was made; False if the repository was up to date.
     """
 
     repo_id: str
@@ -58,18 +58,19 @@ def download(
     local_files_only: bool = False,
     whole: bool = False,
 ) -> Path:
-    """Download the files of a model repository into the Hub's cache and return their folder.
+    """Download the files of a model repository to the Hub cache and return their folder.
 
     Args:
         repo_id: `namespace/name`.
         revision: Branch, tag or commit.
-        token: None takes the environment's or the login's, False sends none.
-        cache_dir: Where downloads are kept; None for the Hub client's own place.
-        local_files_only: Take what is in the cache and do not ask the Hub.
-        whole: The whole model folder, and not just what predicting needs.
+        token: Hub token; None for that of the environment or the login, False for none.
+        cache_dir: Cache folder; None for the default of huggingface_hub.
+        local_files_only: Whether to use only cached files.
+        whole: Whether to download the whole model folder rather than only the files required for prediction.
 
     Raises:
-        ModelError: No such repository or revision, no access, no network and nothing cached, or a file is missing.
+        ModelError: The repository or revision does not exist, access is denied, the Hub cannot be reached and nothing
+            is cached, or a file is missing.
         UsageError: The token is malformed.
     """
     more = (*KERAS_FILES, CARD_FILE, f"{TRAINING_FOLDER}/*") if whole else ()
@@ -82,9 +83,9 @@ def download(
         local_files_only=local_files_only,
         kind=ModelError,
     )
-    absent = [name for name in PREDICTING_FILES if not (folder / name).is_file()]
-    if absent:
-        raise ModelError(f"{_at(repo_id, revision)}: not an evenmood model, {' and '.join(absent)} missing")
+    missing = [name for name in PREDICTING_FILES if not (folder / name).is_file()]
+    if missing:
+        raise ModelError(f"{_at(repo_id, revision)}: not an evenmood model, {' and '.join(missing)} missing")
     return folder
 
 
@@ -99,10 +100,11 @@ def fetch(
     local_files_only: bool = False,
     kind: type[EvenmoodError] = HubError,
 ) -> Path:
-    """Download the files of a repository that match patterns into the Hub's cache and return their folder.
+    """Download the files of a repository that match patterns to the Hub cache and return their folder.
 
     Raises:
-        HubError: No such repository or revision, no access, no network and nothing cached; or the `kind` asked for.
+        HubError: The repository or revision does not exist, access is denied, or the Hub cannot be reached and nothing
+            is cached; `kind` sets another exception class.
         UsageError: The token is malformed.
     """
     from huggingface_hub import constants, snapshot_download
@@ -112,8 +114,8 @@ def fetch(
     try:
         check_id(repo_id)
     except UsageError:
-        raise kind(f"{repo_id!r} is neither a folder here nor a Hub id (namespace/name)") from None
-    # Where the network is not to be used, not even a client is made: that alone would read the proxies.
+        raise kind(f"{repo_id!r} is neither a local folder nor a Hub id (namespace/name)") from None
+    # Offline, no HTTP client is created: it would validate the proxies of the environment.
     offline = next(
         (
             reason
@@ -144,28 +146,28 @@ def fetch(
         try:
             return Path(snapshot() if offline else retrying(snapshot))
         except hub_errors.GatedRepoError:
-            raise kind(f"{at}: access is gated; ask for it on its page and log in with: hf auth login") from None
+            raise kind(f"{at}: access is gated; request it on the model page and run: hf auth login") from None
         except hub_errors.RepositoryNotFoundError:
             raise kind(
-                f"no folder {repo_id!r} here and no such repository on the Hub, or it is private: "
-                "check the name, or log in with: hf auth login"
+                f"no local folder {repo_id!r}, and no such repository on the Hub, or it is private; "
+                "check the name, or run: hf auth login"
             ) from None
         except hub_errors.LocalEntryNotFoundError as error:
             reason = offline or f"the Hub cannot be reached{_through()}"
             if isinstance(error.__cause__, hub_errors.HfHubHTTPError):
-                reason = f"the Hub refused (HTTP {error.__cause__.response.status_code})"
-            raise kind(f"no folder {repo_id!r} here, nothing of {at} is cached, and {reason}") from None
+                reason = f"the Hub rejected the request (HTTP {error.__cause__.response.status_code})"
+            raise kind(f"no local folder {repo_id!r}, {at} is not cached, and {reason}") from None
 
 
 def check_id(repo_id: str) -> None:
-    """Raise `UsageError` where a name cannot be a repository's."""
+    """Raise `UsageError` if a name is not a valid repository id."""
     from huggingface_hub import errors as hub_errors
     from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
     try:
         validate_repo_id(repo_id)
     except hub_errors.HFValidationError:
-        raise UsageError(f"{repo_id!r} is not a Hub id; give namespace/name") from None
+        raise UsageError(f"{repo_id!r} is not a Hub id; expected namespace/name") from None
 
 
 def _at(repo_id: str, revision: str | None) -> str:
@@ -185,31 +187,31 @@ def upload(
     token: str | bool | None = None,
     prepare: Callable[["HfApi", str], Any] = lambda api, repo_id: None,
 ) -> Upload:
-    """Upload files of a folder in one commit, into a repository that is created where there is none.
+    """Upload a folder in one commit; the repository is created if it does not exist.
 
-    The commit names its parent: where somebody else commits in between, it is retried on top of theirs. On any
-    failure, the repository stays at its last whole commit. (`HfApi.upload_folder` may split a folder into several.)
+    The commit names its parent; if another commit is made in the meantime, the upload is retried on top of it. After a
+    failure the repository is unchanged. (`HfApi.upload_folder` may split a folder into several commits.)
 
     Args:
-        folder: What goes there, whole.
-        repo_id: `namespace/name`, or a name alone for the token's owner.
-        message: The commit's.
-        replace: Patterns; what the repository holds under them and the folder does not is deleted.
-        repo_type: `model`, `dataset` or `space` (one that runs Gradio).
-        private: Whether a new repository is private.
-        revision: Branch, created where there is none; or `refs/pr/N`, a pull request that there is.
-        create_pr: Open a pull request instead of committing to the branch.
-        token: None takes the environment's or the login's.
-        prepare: Called with the client and the repository's id before the commit.
+        folder: Folder to upload.
+        repo_id: `namespace/name`, or only a name for the owner of the token.
+        message: Commit message.
+        replace: Patterns of repository files to delete if they are not in the folder.
+        repo_type: `model`, `dataset` or `space` (a Gradio Space).
+        private: Whether a new repository is private; None for the account's default.
+        revision: Branch, created if it does not exist, or `refs/pr/N` for an existing pull request.
+        create_pr: Whether to open a pull request instead of committing to the branch.
+        token: Hub token; None for that of the environment or the login.
+        prepare: Called with the client and the full repository id before the commit.
 
     Raises:
-        UsageError: A pull request is asked for against a branch other than `main`, or the token is malformed.
-        HubError: No access, no network, a card that the Hub refuses; the message says which.
+        UsageError: `create_pr` is combined with a branch other than `main`, or the token is malformed.
+        HubError: Access is denied, the Hub cannot be reached, or it rejects the card.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
     if create_pr and revision not in (None, "main"):
-        raise UsageError(f"a pull request is opened against main, not against {revision!r}")
+        raise UsageError(f"revision is {revision!r}; a pull request requires 'main' or no revision")
     api = HfApi(token=credentials.hub_token(token))
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     first: list[str] = []
@@ -222,12 +224,12 @@ def upload(
             api.create_branch(**place, branch=revision, exist_ok=True)
         prepare(api, where.repo_id)
         before: Any = api.repo_info(**place, revision=revision)
-        held = [entry.rfilename for entry in before.siblings or []]
-        stale = [name for name in held if name not in names and any(fnmatch(name, pattern) for pattern in replace)]
+        existing = [entry.rfilename for entry in before.siblings or []]
+        stale = [name for name in existing if name not in names and any(fnmatch(name, pattern) for pattern in replace)]
         added = [CommitOperationAdd(name, folder / name) for name in names]
         first.append(before.sha)
         try:
-            made = api.create_commit(
+            info = api.create_commit(
                 **place,
                 operations=[*added, *(CommitOperationDelete(name) for name in stale)],
                 commit_message=message,
@@ -237,24 +239,22 @@ def upload(
             )
         except Exception as error:
             if create_pr and of_transport(_cause(error)):
-                advice = "the pull request may be there already: look before you try again"
+                advice = "the pull request may exist already: check before you retry"
                 raise HubError(f"{repo_id!r} on the Hub: {_reason(error)}; {advice}") from None
             raise
-        # An answer that was lost on the way: the second try finds what the first one did.
-        return Upload(where.repo_id, made.pr_url or str(where), made.oid, made.oid != first[0])
+        # Compared with the state before the first try, whose response may have been lost.
+        return Upload(where.repo_id, info.pr_url or str(where), info.oid, info.oid != first[0])
 
     with explained(f"{repo_id!r} on the Hub", HubError):
         return retrying(commit)
 
 
 def retrying(call: Callable[[], T]) -> T:
-    """Call again, after a pause, where the Hub is busy, broken, or the connection was cut.
-
-    The pause is what the Hub asks for (`Retry-After`), or 1, 2, 4 seconds.
+    """Retry a call after transient errors, honoring `Retry-After`, else after 1, 2 and 4 seconds.
 
     Raises:
-        HubError: No request can be sent, for the environment names a proxy that cannot be used.
-        UsageError: The environment's token is malformed.
+        HubError: A proxy variable of the environment is invalid.
+        UsageError: The token of the environment is malformed.
     """
     _check_proxies("the Hub cannot be reached", HubError)
     for attempt in range(TRIES):
@@ -265,30 +265,30 @@ def retrying(call: Callable[[], T]) -> T:
             pause = _pause(error, attempt)
             if pause is None or attempt == TRIES - 1:
                 raise
-            logger.warning("the Hub failed (%s); trying again in %.0f s", _reason(error), pause)
+            logger.warning("Hub request failed (%s); retrying in %.0f s", _reason(error), pause)
             sleep(pause)
     raise AssertionError("unreachable")
 
 
 def _pause(error: BaseException, attempt: int) -> float | None:
-    """Seconds after which another try makes sense; None where it does not."""
+    """Seconds to wait before a retry; None for a permanent error."""
     error = _cause(error)
     response = getattr(error, "response", None)
     if response is not None:
         if response.status_code not in TRANSIENT:
             return None
-        asked = response.headers.get("Retry-After", "")
-        window = re.search(r"\bt=(\d+)", response.headers.get("RateLimit", ""))  # the Hub's own header, with a 429
+        retry_after = response.headers.get("Retry-After", "")
+        window = re.search(r"\bt=(\d+)", response.headers.get("RateLimit", ""))  # the Hub's header with status 429
         if response.status_code == 429 and window:
-            asked = str(int(window[1]) + 1)
-        return min(float(asked), LONGEST_WAIT) if asked.isdecimal() else 2.0**attempt
+            retry_after = str(int(window[1]) + 1)
+        return min(float(retry_after), LONGEST_WAIT) if retry_after.isdecimal() else 2.0**attempt
     if type(error).__name__ in PERMANENT:
         return None
     return 2.0**attempt if of_transport(error) else None
 
 
 def _cause(error: BaseException) -> BaseException:
-    """What the client wrapped: "nothing is cached" or "error while uploading" often mean that the Hub failed."""
+    """Root cause of a wrapped error: "nothing is cached" or "error while uploading" often hide a Hub error."""
     while getattr(error, "response", None) is None and not of_transport(error):
         cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         if cause is None:
@@ -298,13 +298,13 @@ def _cause(error: BaseException) -> BaseException:
 
 
 def of_transport(error: BaseException) -> bool:
-    """Whether an error is the network's: none of the client's own, and none of ours."""
+    """Whether an error was raised by the HTTP transport."""
     names = type(error).__module__.split(".")[0], type(error).__name__
     return names[0] in TRANSPORTS or names[1] == "XetDownloadError"
 
 
 def _check_proxies(at: str, kind: type[EvenmoodError]) -> None:
-    """Raise where no request can be sent, with the name of the variable that is to blame."""
+    """Raise an error that names the proxy variable if it is invalid."""
     from huggingface_hub import constants
 
     problem = proxies.unusable()
@@ -313,14 +313,14 @@ def _check_proxies(at: str, kind: type[EvenmoodError]) -> None:
 
 
 def _check_header(error: Exception) -> None:
-    """Raise `UsageError` where a request could not be written for the environment's token."""
+    """Raise `UsageError` if the token of the environment cannot be sent in a header."""
     if isinstance(error, UnicodeError) or type(_cause(error)).__name__ == "LocalProtocolError":
         credentials.check_environment()
 
 
 @contextmanager
 def explained(at: str, kind: type[EvenmoodError]) -> Iterator[None]:
-    """Turn what the Hub's client raises into one line: what was refused, and what to do."""
+    """Convert exceptions of huggingface_hub to one-line errors of the class `kind`, with advice."""
     _check_proxies(at, kind)
     with _translated(at, kind):
         yield
@@ -335,16 +335,16 @@ def _translated(at: str, kind: type[EvenmoodError]) -> Iterator[None]:
     except EvenmoodError:
         raise
     except hub_errors.HFValidationError:
-        raise kind(f"{at}: not a Hub id; give namespace/name") from None
+        raise kind(f"{at}: not a Hub id; expected namespace/name") from None
     except hub_errors.RevisionNotFoundError:
         raise kind(f"{at}: no such revision") from None
     except hub_errors.LocalTokenNotFoundError:
-        raise kind(f"{at}: nobody is logged in; set HF_TOKEN, or log in with: hf auth login") from None
+        raise kind(f"{at}: not logged in; set HF_TOKEN or run: hf auth login") from None
     except hub_errors.HfHubHTTPError as error:
-        raise kind(f"{at}: the Hub refused ({_reason(error)}); {_advice(error)}") from None
+        raise kind(f"{at}: the Hub rejected the request ({_reason(error)}); {_advice(error)}") from None
     except Exception as error:
         if isinstance(error, OSError) and error.filename and not of_transport(error):
-            raise  # the disk's, not the Hub's
+            raise  # an error of the disk, not of the Hub
         _check_header(error)
         raise kind(f"{at}: {_reason(error)}; {_advice(error)}") from None
 
@@ -353,33 +353,33 @@ def _reason(error: BaseException) -> str:
     error = _cause(error)
     response = getattr(error, "response", None)
     if response is not None:
-        said = getattr(error, "server_message", None)
-        return f"HTTP {response.status_code}" + (f": {_short(said)}" if said else "")
+        message = getattr(error, "server_message", None)
+        return f"HTTP {response.status_code}" + (f": {_short(message)}" if message else "")
     return f"{type(error).__name__}: {_short(str(error))}"
 
 
-def _short(said: str) -> str:
-    return " ".join(redact(said).split())[:200]  # in this order: half a token would not look like one
+def _short(message: str) -> str:
+    return " ".join(redact(message).split())[:200]  # redact first: a truncated token would not be recognized
 
 
 def _through() -> str:
-    """The proxies that a request may have gone through, for a message."""
+    """Names of the proxy variables in use, for an error message."""
     names = proxies.used()
-    return f" (proxy of {', '.join(names)})" if names else ""
+    return f" (proxy set by {', '.join(names)})" if names else ""
 
 
 def _advice(error: BaseException) -> str:
     if isinstance(error, ValueError) and "README.md" in str(error):
-        return "mend the card's front matter"
+        return "fix the card's front matter"
     error = _cause(error)
     response = getattr(error, "response", None)
     status = None if response is None else response.status_code
     if status == 401:
-        return "log in with: hf auth login, or check the token"
+        return "check the token, or run: hf auth login"
     if status in (403, 404):
-        return "check the name, and whether the token may write there"
+        return "check the name and the token's write permission"
     if status == 412:
-        return "somebody else keeps committing to it: try again later"
+        return "others are committing to it at the same time; retry later"
     if type(error).__name__ == "ConnectError":
-        return f"the Hub cannot be reached{_through()}: check the network"
-    return "try again later, or check the token"
+        return f"the Hub cannot be reached{_through()}; check the network"
+    return "retry later, or check the token"

@@ -1,4 +1,4 @@
-"""Files that are named as `hf://datasets/OWNER/NAME[@REVISION]/PATH`, or `hf://OWNER/NAME/PATH` of a model."""
+"""Hub files as URLs: `hf://datasets/OWNER/NAME[@REVISION]/PATH`, or `hf://OWNER/NAME/PATH` for a model."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ FORM = re.compile(r"hf://(datasets/)?([\w.-]+/[\w.-]+?)(?:@([^/@]+))?/(.+)")
 
 
 class HubFile(NamedTuple):
-    """Where a file is on the Hub."""
+    """Location of a file on the Hub."""
 
     repo_type: str
     repo_id: str
@@ -22,22 +22,22 @@ class HubFile(NamedTuple):
 
 
 def hub_file(name: str) -> HubFile:
-    """Read a name of the form above.
+    """Parse a Hub file URL.
 
     Raises:
-        UsageError: It is of another form.
+        UsageError: The URL is malformed.
     """
     match = FORM.fullmatch(name)
     if not match:
-        raise UsageError(f"{name!r:.100}: expected hf://datasets/OWNER/NAME/PATH")
+        raise UsageError(f"{name!r:.100} is not a Hub file; expected hf://datasets/OWNER/NAME/PATH")
     return HubFile("dataset" if match[1] else "model", match[2], match[3], match[4])
 
 
 def located(name: str) -> Path:
-    """Path of a file here: `name` itself, or, where it is on the Hub, its download in the cache.
+    """Local path of a file, downloaded to the cache if `name` is a Hub file URL.
 
     Raises:
-        DataError: The Hub has no such file, or cannot be reached.
+        DataError: The file does not exist on the Hub, or the Hub cannot be reached.
     """
     if not name.startswith(SCHEME):
         return expanded(name)
@@ -49,16 +49,16 @@ def located(name: str) -> Path:
 
 
 def check_hub_file(option: str, name: str) -> None:
-    """Raise `UsageError` unless a machine elsewhere can download the file."""
+    """Raise `UsageError` unless `name` is an existing file on the Hub, which a remote machine can download."""
     if not name.startswith(SCHEME):
         raise UsageError(
-            f"{option} {name}: a rented machine does not see this machine's files; "
-            "upload the file to the Hub and give hf://datasets/OWNER/NAME/PATH"
+            f"{option} {name}: a remote job cannot read local files; "
+            "upload the file to the Hub and pass hf://datasets/OWNER/NAME/PATH"
         )
     from huggingface_hub import HfApi
 
     kind, repo_id, revision, path = hub_file(name)
     with hub.explained(name, DataError):
-        there = hub.retrying(lambda: HfApi().file_exists(repo_id, path, repo_type=kind, revision=revision))
-    if not there:
+        exists = hub.retrying(lambda: HfApi().file_exists(repo_id, path, repo_type=kind, revision=revision))
+    if not exists:
         raise UsageError(f"{option} {name}: no such file on the Hub")

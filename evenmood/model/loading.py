@@ -1,4 +1,4 @@
-"""Opening a model folder: the tokenizer and the network, each checked against the other and against `emotions.json`."""
+"""Load a model folder, with consistency checks between network, tokenizer and `emotions.json`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,22 +23,22 @@ from evenmood.text.fast_batch_tokenizer import BatchTokenizer
 from evenmood.text.normalization import PAD, PAD_ID, UNKNOWN, UNKNOWN_ID
 
 MOST_BYTES = 1 << 31
-"""Memory that a batch of texts of full length may take."""
+"""Maximum memory of a batch of texts of maximum length, in bytes."""
 BUNDLED = {"fast": "default_model", "accurate": "accurate_model"}
-"""Folder of each bundled model. A Hub id has an owner, so that none is called like them."""
+"""Folder of each bundled model. The names cannot be Hub ids, which contain a slash."""
 LONGEST_ID = 96
-"""Characters of a Hub id, by the Hub's own rule."""
+"""Maximum length of a Hub id, in characters."""
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model folder as it was read.
+    """The content of a model folder.
 
     Attributes:
-        files: Content of each file that predicting needs.
-        info: What `emotions.json` says.
-        tokenizer: Gives token ids.
-        network: Gives probabilities.
+        files: Content of the files required for prediction.
+        info: Content of `emotions.json`.
+        tokenizer: Converts texts to token ids.
+        network: Converts token ids to probabilities.
     """
 
     files: Mapping[str, bytes]
@@ -48,10 +48,10 @@ class LoadedModel:
 
 
 def load_model(folder: Path) -> LoadedModel:
-    """Load the model of a folder that holds `model.onnx`, `tokenizer.json` and `emotions.json`.
+    """Load a folder with `model.onnx`, `tokenizer.json` and `emotions.json`.
 
     Raises:
-        ModelError: A file is missing, damaged, or does not fit the others.
+        ModelError: A file is missing, damaged, or inconsistent with the others.
     """
     files = read_files(folder)
     info = parse_info(files[INFO_FILE], folder / INFO_FILE)
@@ -70,11 +70,11 @@ def _load_bilstm(folder: Path, files: dict[str, bytes], info: ModelInfo) -> Load
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from None
     if sizes.vocabulary != size:
-        raise ModelError(f"{path}: its table has {sizes.vocabulary} rows for a vocabulary of {size} words")
-    needed = 4 * sizes.floats_per_token * info.max_length * BATCH_ROWS
-    if needed > MOST_BYTES:
+        raise ModelError(f"{path}: the embedding has {sizes.vocabulary} rows; expected {size}, the vocabulary size")
+    required = 4 * sizes.floats_per_token * info.max_length * BATCH_ROWS
+    if required > MOST_BYTES:
         raise ModelError(
-            f"{path}: a batch of texts of {info.max_length} tokens would take {needed / 1e9:.1f} GB of memory; "
+            f"{path}: a batch of texts of {info.max_length} tokens would take {required / 1e9:.1f} GB of memory; "
             f"at most {MOST_BYTES / 1e9:.1f} GB are allowed"
         )
     check_vocabulary(model.metadata, size, files[TOKENIZER_FILE], folder / TOKENIZER_FILE)
@@ -83,7 +83,7 @@ def _load_bilstm(folder: Path, files: dict[str, bytes], info: ModelInfo) -> Load
 
 
 def _load_encoder(folder: Path, files: dict[str, bytes], info: ModelInfo) -> LoadedModel:
-    """Sizes of its graph are not checked one by one: operators are, and the memory is limited."""
+    """Load an encoder, whose operators are checked and whose memory is limited instead of checking each size."""
     tokenizer = _tokenizer(files[TOKENIZER_FILE], folder / TOKENIZER_FILE, check_encoder_tokenizer)
     path = folder / ONNX_FILE
     try:
@@ -92,16 +92,17 @@ def _load_encoder(folder: Path, files: dict[str, bytes], info: ModelInfo) -> Loa
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from None
     session = open_session(files[ONNX_FILE], path, limited=True)
-    found = [(entry.name, entry.type, tuple(entry.shape)) for entry in (*session.get_inputs(), *session.get_outputs())]
+    entries = (*session.get_inputs(), *session.get_outputs())
+    interface = [(entry.name, entry.type, tuple(entry.shape)) for entry in entries]
     axes = tuple(session.get_inputs()[0].shape) if session.get_inputs() else ()
     expected = [
         ("input_ids", "tensor(int32)", axes),
         ("probabilities", "tensor(float)", (*axes[:1], len(info.labels))),
     ]
-    if found != expected or len(axes) != 2 or any(isinstance(axis, int) for axis in axes):
+    if interface != expected or len(axes) != 2 or any(isinstance(axis, int) for axis in axes):
         raise ModelError(
-            f"{path}: expected input input_ids and output probabilities for the {len(info.labels)} labels of "
-            f"{INFO_FILE}; export the model again"
+            f"{path}: unexpected inputs or outputs; expected input_ids and probabilities for the {len(info.labels)} "
+            f"labels of {INFO_FILE}; export the model again"
         )
     try:
         metadata = session.get_modelmeta().custom_metadata_map
@@ -113,22 +114,30 @@ def _load_encoder(folder: Path, files: dict[str, bytes], info: ModelInfo) -> Loa
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
-    """Open `tokenizer.json`, without truncation and padding; `ModelError` if it is no tokenizer of ours."""
+    """Load `tokenizer.json`, without truncation and padding.
+
+    Raises:
+        ModelError: The file is missing, damaged, or has components that evenmood does not use.
+    """
     content = read_files(folder, [TOKENIZER_FILE])[TOKENIZER_FILE]
     return _tokenizer(content, folder / TOKENIZER_FILE, check_components)
 
 
 def bundled_folder(name: str = "fast") -> Path:
-    """The folder of a bundled model."""
+    """Folder of a bundled model."""
     return Path(str(resources.files("evenmood"))) / BUNDLED[name]
 
 
 def local_folder(model: str | Path | None, revision: str | None) -> Path | None:
-    """The folder that a model's name means: None for a Hub id, a bundled model's for its name and for None.
+    """Resolve the name of a model to a local folder; None for a Hub id.
+
+    Args:
+        model: None or a bundled name, a folder, or a Hub id.
+        revision: Revision, which only a Hub id can have.
 
     Raises:
-        ModelError: The name is empty or too long, a file, or a path at which there is no folder.
-        UsageError: A revision of a local folder or of the bundled model is asked for, or an empty one.
+        ModelError: The name is empty, too long, or a file, or the folder does not exist.
+        UsageError: The revision is empty, or the model is not on the Hub.
     """
     if model is None:
         if revision is not None:
@@ -140,7 +149,7 @@ def local_folder(model: str | Path | None, revision: str | None) -> Path | None:
         return bundled_folder(model)
     if isinstance(model, str) and not model.strip():
         raise ModelError(
-            f"{model!r:.40} is not an evenmood model folder; name a folder or a Hub id, or no model at all"
+            f"{model!r:.40} is not an evenmood model folder; expected a folder, a Hub id, or no name for the default"
         )
     try:
         folder = expanded(model, ModelError)
@@ -149,19 +158,19 @@ def local_folder(model: str | Path | None, revision: str | None) -> Path | None:
                 raise UsageError(f"{folder} is a local folder, which has no revision {revision!r:.100}")
             return folder
         if folder.is_file():
-            raise ModelError(f"{folder} is a file; give the folder that holds it")
+            raise ModelError(f"{folder} is a file; expected the model folder")
     except EvenmoodError:
         raise
-    except OSError as error:  # a name that is too long, a folder that may not be entered
-        raise ModelError(f"{str(model)!r:.100}: {error.strerror}; give a folder or a Hub id") from None
+    except OSError as error:  # name too long, permission denied
+        raise ModelError(f"{str(model)!r:.100}: {error.strerror}; expected a folder or a Hub id") from None
     if isinstance(model, Path):
         raise ModelError(f"no folder {str(model)!r}")
     if len(model) > LONGEST_ID:
         raise ModelError(
-            f"{model!r:.100}… is neither a folder here nor a Hub id, which has at most {LONGEST_ID} characters"
+            f"{model!r:.100}… is neither a local folder nor a Hub id, which has at most {LONGEST_ID} characters"
         )
     if revision is not None and not revision.strip():
-        raise UsageError("the revision is empty; give a branch, tag or commit, or leave it out")
+        raise UsageError("the revision is empty; expected a branch, tag or commit, or no revision")
     return None
 
 
@@ -187,22 +196,24 @@ def _tokenizer(content: bytes, path: Path, check: Callable[[Tokenizer], None]) -
 
 def _check_interface(model: OnnxFile, info: ModelInfo) -> None:
     outputs = {output.name: output for output in model.outputs}
-    wanted = ["probabilities", "attention"] if info.attention else ["probabilities"]
-    absent = [name for name in wanted if name not in outputs]
-    if absent or [entry.name for entry in model.inputs] != ["input_ids"]:
-        raise ModelError(f"expected input input_ids and outputs {', '.join(wanted)}; export the model again")
+    expected = ["probabilities", "attention"] if info.attention else ["probabilities"]
+    missing = [name for name in expected if name not in outputs]
+    if missing or [entry.name for entry in model.inputs] != ["input_ids"]:
+        raise ModelError(
+            f"unexpected inputs or outputs; expected input_ids and {', '.join(expected)}; export the model again"
+        )
     columns = outputs["probabilities"].shape[-1:]
     if columns != (len(info.labels),):
         shown = f"{columns[0]!a:.20}" if columns else "no"
-        raise ModelError(f"gives {shown} probabilities for the {len(info.labels)} labels of {INFO_FILE}")
+        raise ModelError(f"{shown} output probabilities; expected {len(info.labels)}, the labels of {INFO_FILE}")
 
 
 def _check_size(metadata: Mapping[str, str], tokenizer: Tokenizer) -> int:
-    """Number of ids by the metadata, if it is the tokenizer's. Not of entries: misspellings share the id of a word."""
+    """Number of token ids in the metadata, which must match the tokenizer's; misspellings share the id of a word."""
     rows = metadata.get(SIZE_KEY, "")
     size = int(rows) if rows.isdecimal() and len(rows) < 10 else 0
     if not size or tokenizer.id_to_token(size - 1) is None or tokenizer.id_to_token(size) is not None:
-        found = len(set(tokenizer.get_vocab().values()))
+        actual = len(set(tokenizer.get_vocab().values()))
         shown = size or f"{rows!a:.20}"
-        raise ModelError(f"made for a vocabulary of {shown} words, but {TOKENIZER_FILE} has {found}")
+        raise ModelError(f"exported for a vocabulary of {shown} words, but {TOKENIZER_FILE} has {actual}")
     return size

@@ -1,4 +1,4 @@
-"""The model folder: one format for a folder on disk, a repository on the Hub and the default model in the wheel."""
+"""The model folder format: read, validate and write; shared by local folders, Hub repositories and bundled models."""
 
 import errno
 import json
@@ -24,7 +24,7 @@ TRAINING_FOLDER = "training"
 PREDICTING_FILES = (ONNX_FILE, TOKENIZER_FILE, INFO_FILE)
 """Files required for prediction; `from_pretrained` downloads these and the wheel carries them."""
 NETWORK_FILES = (ONNX_FILE, TOKENIZER_FILE)
-"""What makes it the same network: thresholds and figures in `emotions.json` may change without it."""
+"""Files that identify a network; thresholds and metrics in `emotions.json` may change."""
 KERAS_FILES = ("config.json", "metadata.json", "model.weights.h5")
 """Keras's own unzipped format; `keras.saving.load_model(folder)` reads it."""
 FORMAT_VERSION = 1
@@ -34,26 +34,27 @@ KINDS = ("bilstm", "encoder")
 NOTE_START = "**The thresholds below were measured;"
 NOTE = re.compile(rf"\n{re.escape(NOTE_START)}.*\n")
 TRIES = 100
-"""Times that a folder is moved into place while others write to the same."""
+"""Maximum number of tries to move a folder into place while other processes write to the same target."""
 PAUSE = 0.01
-"""Seconds between tries where a folder is in use."""
+"""Seconds between tries while a folder is in use."""
 CARD_ID = "OWNER/MODEL"
-"""Stands in the card of a model that has no place on the Hub yet."""
+"""Placeholder in the card of a model that is not on the Hub yet."""
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What `emotions.json` says.
+    """Content of `emotions.json`.
 
     Attributes:
         labels: Label of each output column.
-        thresholds: Probability from which on a label is given, one per label, each in [0, 1].
-        max_length: Tokens a text is cut to.
-        attention: Whether the network has attention, which `explain` shows.
-        trained_from: Data, vectors and configuration the model was trained with.
-        metrics: Measured figures by split, per label and averaged.
-        kind: `bilstm`, the network of `python -m train fit`, or `encoder`, that of `python -m train encoder`; `onnx`
-            for another program's export, which is not in this format.
+        thresholds: Decision threshold of each label, in [0, 1].
+        max_length: Maximum length of a text or window, in tokens.
+        attention: Whether the network has attention weights for `explain`.
+        trained_from: Data, vectors and configuration of the training.
+        metrics: Metrics by split, per label and averaged.
+        format_version: Version of the format.
+        kind: `bilstm`, the network of `python -m train fit`; `encoder`, that of `python -m train encoder`; or `onnx`,
+            another program's export, which is not stored in this format.
     """
 
     labels: tuple[str, ...]
@@ -69,31 +70,41 @@ class ModelInfo:
 def check_thresholds(
     thresholds: Mapping[str, float], labels: tuple[str, ...], where: str, kind: type[EvenmoodError] = ModelError
 ) -> dict[str, float]:
-    """Return the thresholds as floats, or say which one is not a number in [0, 1] or names no label."""
+    """Validate thresholds and return them as floats.
+
+    Args:
+        thresholds: Threshold by label.
+        labels: Labels of the model.
+        where: Source of the thresholds, for error messages.
+        kind: Exception class.
+
+    Raises:
+        EvenmoodError: Of the class `kind`: a label is unknown, or a threshold is not a number in [0, 1].
+    """
     checked = {}
     for label, value in thresholds.items():
         if label not in labels:
             expected = f"{', '.join(labels):.400}"
-            raise kind(f"{where}: threshold for unknown label {label!r:.60}; the labels are {expected}")
-        number = isinstance(value, Real) and not isinstance(value, bool)
-        if not number or not 0 <= value <= 1:  # NaN is neither
+            raise kind(f"{where}: threshold for unknown label {label!r:.60}; expected one of: {expected}")
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        if not is_number or not 0 <= value <= 1:  # also rejects NaN
             shown = " ".join(f"{value!r:.40}".split())
-            raise kind(f"{where}: threshold of {label!r} is {shown}; it must be a number from 0 to 1")
+            raise kind(f"{where}: threshold of {label!r} is {shown}; expected a number from 0 to 1")
         checked[label] = float(value)
     return checked
 
 
 def read_info(folder: Path) -> ModelInfo:
-    """Read and check `emotions.json`.
+    """Read and validate `emotions.json`.
 
     Raises:
-        ModelError: It is missing, is not JSON, has a newer format version, or lacks or distorts a field.
+        ModelError: The file is missing, is not JSON, has a newer format version, or a field is missing or invalid.
     """
     return parse_info(read_files(folder, [INFO_FILE])[INFO_FILE], folder / INFO_FILE)
 
 
 def parse_info(data: bytes, path: Path) -> ModelInfo:
-    """Check the content of `emotions.json`; `path` is for the errors, which are those of `read_info`."""
+    """Validate the content of `emotions.json`; `path` is for error messages. Raises the errors of `read_info`."""
     try:
         content = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
@@ -114,20 +125,20 @@ def parse_info(data: bytes, path: Path) -> ModelInfo:
         raise ModelError(f"{path}: {fault}")
     thresholds = content.get("thresholds")
     if not isinstance(thresholds, dict):
-        raise ModelError(f"{path}: thresholds must be an object of label to number")
+        raise ModelError(f"{path}: thresholds must be an object that maps labels to numbers")
     checked = check_thresholds(thresholds, tuple(labels), str(path))
-    without = [label for label in labels if label not in checked]
-    if without:
+    missing_labels = [label for label in labels if label not in checked]
+    if missing_labels:
         raise ModelError(
-            f"{path}: {len(checked)} thresholds for {len(labels)} labels; none for {', '.join(without[:5])}"
-            + (" and others" if len(without) > 5 else "")
+            f"{path}: {len(checked)} thresholds for {len(labels)} labels; missing: {', '.join(missing_labels[:5])}"
+            + (" and others" if len(missing_labels) > 5 else "")
         )
     max_length = content.get("max_length")
     if not isinstance(max_length, int) or isinstance(max_length, bool) or not 2 <= max_length <= 4096:
-        raise ModelError(f"{path}: max_length is {_shown(max_length)}; expected a whole number from 2 to 4096")
+        raise ModelError(f"{path}: max_length is {_shown(max_length)}; expected an integer from 2 to 4096")
     if not isinstance(content.get("attention"), bool):
         raise ModelError(f"{path}: attention must be true or false")
-    kind = content.get("kind", "bilstm")  # absent where the model was made before there were two
+    kind = content.get("kind", "bilstm")  # missing in models of earlier versions
     if kind not in KINDS:
         raise ModelError(
             f"{path}: kind is {_shown(kind)}; expected {' or '.join(KINDS)}; "
@@ -138,7 +149,7 @@ def parse_info(data: bytes, path: Path) -> ModelInfo:
         raise ModelError(f"{path}: trained_from must be an object")
     for key, value in trained_from.items():
         if not _printable(key) or (isinstance(value, str) and not _printable(value)):
-            raise ModelError(f"{path}: trained_from has {_shown(key)} with characters that cannot be printed")
+            raise ModelError(f"{path}: trained_from has {_shown(key)} with characters that are not printable")
     if fault := _metrics_fault(metrics):
         raise ModelError(f"{path}: {fault}")
     return ModelInfo(
@@ -154,7 +165,7 @@ def parse_info(data: bytes, path: Path) -> ModelInfo:
 
 
 def _metrics_fault(metrics: Any) -> str | None:
-    """What is wrong with `metrics`, an object of split to figures: numbers, with intervals or not, or per label."""
+    """Describe what is wrong with `metrics`, which maps splits to numbers, numbers with intervals, or `per_label`."""
     if not isinstance(metrics, dict):
         return "metrics must be an object"
     for split, figures in metrics.items():
@@ -162,28 +173,30 @@ def _metrics_fault(metrics: Any) -> str | None:
             return f"metrics of {_shown(split)} are {_shown(figures)}; expected an object"
         for name, figure in figures.items():
             if name != "per_label":
-                right = _is_figure(figure)
-            elif right := isinstance(figure, dict):
-                whole = split in ("validation", "test")  # of other splits one figure per label may do
-                right = all(_is_row(row) or (not whole and (row is None or _is_number(row))) for row in figure.values())
-            if not right:
+                valid = _is_figure(figure)
+            elif valid := isinstance(figure, dict):
+                strict = split in ("validation", "test")  # other splits may have a single number per label
+                valid = all(
+                    _is_row(row) or (not strict and (row is None or _is_number(row))) for row in figure.values()
+                )
+            if not valid:
                 return f"metrics of {_shown(split)}: {_shown(name)} is {_shown(figure)}; expected numbers"
     return None
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)  # NaN where no row has a label
+    return isinstance(value, (int, float)) and not isinstance(value, bool)  # NaN for a label without rows
 
 
 def _is_figure(value: Any) -> bool:
-    """A number, or one with its confidence interval."""
+    """Whether a value is a number, with or without a confidence interval."""
     if isinstance(value, dict):
         return all(_is_number(value.get(key)) for key in ("value", "low", "high"))
     return _is_number(value)
 
 
 def _is_row(value: Any) -> bool:
-    """What is measured of a label."""
+    """Whether a value has the metrics of a label."""
     return isinstance(value, dict) and all(
         _is_number(value.get(key)) for key in ("support", "precision", "recall", "f1")
     )
@@ -194,18 +207,18 @@ def _printable(text: str) -> bool:
 
 
 def _shown(value: Any) -> str:
-    """A value of a file, for an error: printable, and not too long."""
+    """Format a value for an error message: printable and truncated."""
     return f"{value!a:.60}"
 
 
 def write_info(folder: Path, info: ModelInfo) -> None:
-    """Write `emotions.json`, replacing an older one in one step."""
+    """Write `emotions.json` atomically."""
     content = {"format_version": info.format_version, **asdict(info)}
     write_text(folder / INFO_FILE, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file so that a reader sees the old content or the new one, never a part of it."""
+    """Write a text file atomically: readers see either the old or the new content."""
     part = path.with_name(path.name + ".part")
     try:
         part.write_text(text, encoding="utf-8", newline="\n")
@@ -215,50 +228,49 @@ def write_text(path: Path, text: str) -> None:
 
 
 def figure_text(figure: Any) -> str:
-    """A measured figure to read: `0.412 (0.398 to 0.425)`, or the number alone where it has no interval."""
+    """Format a metric with its interval, if any: `0.412 (0.398 to 0.425)`."""
     if isinstance(figure, dict):
         return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
     return f"{figure:.3f}"
 
 
 def missing(folder: Path, names: list[str]) -> str:
-    """The message for a folder that lacks files."""
+    """Error message for a folder that lacks files."""
     return f"{folder}: not an evenmood model folder, {' and '.join(names)} missing"
 
 
 def check_files(folder: Path, names: Sequence[str] = PREDICTING_FILES) -> None:
-    """Raise `ModelError` naming each file missing from the folder; by default, those required for prediction."""
+    """Raise `ModelError` if a file is missing; by default, of those required for prediction."""
     absent = [name for name in names if not (folder / name).is_file()]
     if absent:
         raise ModelError(missing(folder, absent))
 
 
 def read_files(folder: Path, names: Sequence[str] = PREDICTING_FILES) -> dict[str, bytes]:
-    """Content of files of a model folder; `ModelError` names each that is missing."""
+    """Read files of a model folder; raise `ModelError` if any is missing."""
     check_files(folder, names)
     try:
         return {name: (folder / name).read_bytes() for name in names}
-    except FileNotFoundError as error:  # removed in between
+    except FileNotFoundError as error:  # removed in the meantime
         raise ModelError(missing(folder, [Path(error.filename).name])) from None
 
 
 def copy_model(
     files: Mapping[str, bytes], info: ModelInfo, source: Path, target: Path, thresholds: Mapping[str, float]
 ) -> bool:
-    """Write a model as it was loaded, with these thresholds; a card says where they are others.
+    """Write a loaded model with other thresholds; its card lists those that differ from the measured ones.
 
-    Keras's files, card and training record are copied from `source`, unless the folder no longer holds the model that
-    was loaded.
+    Keras files, card and training record are copied from `source` if it still contains the same network.
 
     Args:
-        files: Content of each file that predicting needs, as it was loaded.
-        info: What its `emotions.json` says.
-        source: Folder that it was loaded from.
+        files: Content of the files required for prediction.
+        info: Content of `emotions.json`.
+        source: Folder from which the model was loaded.
         target: Folder to write to.
-        thresholds: Threshold of each label.
+        thresholds: New threshold of each label.
 
     Returns:
-        Whether `source` still holds the model.
+        Whether `source` still contains the same network.
     """
     for name in files:
         with suppress(FileNotFoundError):
@@ -276,14 +288,14 @@ def copy_model(
     write_info(target, replace(info, thresholds=dict(thresholds)))
     card = target / CARD_FILE
     if card.is_file():
-        write_text(card, _noted(card.read_text(encoding="utf-8"), info.thresholds, thresholds))
+        write_text(card, _with_note(card.read_text(encoding="utf-8"), info.thresholds, thresholds))
     return same
 
 
-def _noted(card: str, before: Mapping[str, float], after: Mapping[str, float]) -> str:
-    """The card with a note on thresholds that differ from the measured ones; an older note is taken up in it."""
-    old = NOTE.search(card)
-    noted = dict(re.findall(r"\b(\w++) [^\s(]++ \(was ([\d.e-]+)\)", old[0])) if old else {}
+def _with_note(card: str, before: Mapping[str, float], after: Mapping[str, float]) -> str:
+    """Add a note to a card on thresholds that differ from the measured ones; it replaces an earlier note."""
+    earlier = NOTE.search(card)
+    noted = dict(re.findall(r"\b(\w++) [^\s(]++ \(was ([\d.e-]+)\)", earlier[0])) if earlier else {}
     measured = {label: float(noted.get(label, value)) for label, value in before.items()}
     changed = [
         f"{label} {after[label]:g} (was {measured[label]:g})" for label in before if after[label] != measured[label]
@@ -291,24 +303,24 @@ def _noted(card: str, before: Mapping[str, float], after: Mapping[str, float]) -
     card = NOTE.sub("", card)
     if not changed:
         return card
-    head, heading, rest = card.partition("\n# ")
-    title, _, body = rest.partition("\n")
+    head, heading, tail = card.partition("\n# ")
+    title, _, body = tail.partition("\n")
     return f"{head}{heading}{title}\n\n{NOTE_START} changed since: {', '.join(changed)}.**\n{body}"
 
 
 def name_in_card(folder: Path, repo_id: str) -> None:
-    """Let the card name the repository that the model goes to, in the place of the one it came from, if any."""
+    """Replace the repository named in the card with the one that the model is pushed to."""
     card = folder / CARD_FILE
     text = card.read_text(encoding="utf-8")
-    came_from = re.search(r"^model-index:\n- name: (\S+)$", text, re.MULTILINE)
-    for name in {CARD_ID, came_from[1] if came_from else CARD_ID}:
+    named = re.search(r"^model-index:\n- name: (\S+)$", text, re.MULTILINE)
+    for name in {CARD_ID, named[1] if named else CARD_ID}:
         text = re.sub(rf"(?<![\w./-]){re.escape(name)}(?![\w/-])", repo_id, text)
         text = text.replace(f'hf://{name}"', f'hf://{repo_id}"')
     write_text(card, text)
 
 
 def check_target(target: Path, overwrite: bool = False) -> None:
-    """Raise `UsageError` if a folder cannot be written at `target`, or something lies there and may not be replaced."""
+    """Raise `UsageError` if `target` is a file, or a folder that is not empty and must not be overwritten."""
     try:
         occupied = any(target.iterdir())
     except FileNotFoundError:
@@ -316,22 +328,22 @@ def check_target(target: Path, overwrite: bool = False) -> None:
     except NotADirectoryError:
         if target.exists():
             raise UsageError(f"{target} is a file; choose another folder") from None
-        return  # a folder above it is a file
+        return  # a parent is a file
     if occupied and not overwrite:
-        raise UsageError(f"{target} exists already; choose another folder or ask for overwriting")
+        raise UsageError(f"{target} exists already; choose another folder, or set overwrite (--overwrite)")
 
 
 @contextmanager
 def whole_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
-    """Give a temporary folder to fill; it takes the target's place at the end, or leaves no trace on an error.
+    """Yield a temporary folder that replaces the target at the end, or is removed on an error.
 
-    Where several write to one target, each of them succeeds, and the last one's folder stays.
+    If several processes write to one target, all succeed and the last one wins.
 
     Raises:
         UsageError: The target exists and is not an empty folder, and `overwrite` is false.
     """
     check_target(target, overwrite)
-    target = target.resolve()  # a link stays, what it points to is replaced
+    target = target.resolve()  # replace the target of a symbolic link, not the link
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     work.chmod(0o755)
@@ -343,7 +355,7 @@ def whole_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
 
 
 def _move(work: Path, target: Path, overwrite: bool) -> None:
-    """Move a folder to a place where another may be; that one goes away, or back if this one cannot be moved."""
+    """Replace a folder with another one; restore it if the move fails."""
     for attempt in range(TRIES):
         check_target(target, overwrite)
         with tempfile.TemporaryDirectory(prefix=f".{target.name}-old-", dir=target.parent) as place:
@@ -359,11 +371,11 @@ def _move(work: Path, target: Path, overwrite: bool) -> None:
                     sleep(PAUSE)
                     continue
             else:
-                with suppress(OSError):  # there is none, or somebody else has put something in it
+                with suppress(OSError):  # it does not exist, or another process wrote to it
                     target.rmdir()
             try:
                 work.rename(target)
-            except OSError as error:  # ENOTEMPTY and EEXIST: somebody else was faster
+            except OSError as error:  # ENOTEMPTY and EEXIST: another process was faster
                 occupied = error.errno in (errno.ENOTEMPTY, errno.EEXIST) or target.exists()
                 if old.exists() and not occupied:
                     old.rename(target)

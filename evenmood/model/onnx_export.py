@@ -20,10 +20,10 @@ from evenmood.text.encoder_tokenizer import EncoderTokenizer
 
 CONFIG_FILE, TOKENIZER_FILE = "config.json", "tokenizer.json"
 NETWORK_FILES = ("onnx/model.onnx", "model.onnx", "onnx/model_quantized.onnx", "model_quantized.onnx")
-"""Where optimum puts a network (https://huggingface.co/docs/optimum-onnx), in order of preference."""
+"""Paths used by optimum (https://huggingface.co/docs/optimum-onnx), in order of preference."""
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 LONGEST = 512
-"""Tokens read at once at the most: what encoders of this kind are trained for."""
+"""Maximum length in tokens: the limit of most encoders."""
 DEFAULT_THRESHOLD = 0.5
 
 
@@ -35,21 +35,21 @@ def find(
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
 ) -> tuple[Path, str]:
-    """Return the folder of an export, downloaded if it is on the Hub, and the name of its network in it.
+    """Find an export, downloading it if it is on the Hub; returns its folder and the name of the network file.
 
     Raises:
-        ModelError: There is no such folder or repository, or a file is missing.
+        ModelError: The folder or repository does not exist, or a file is missing.
     """
     names = NETWORK_FILES if file_name is None else (file_name,)
     if Path(model).is_dir():
         folder = Path(model)
-        absent = [name for name in (CONFIG_FILE, TOKENIZER_FILE) if not (folder / name).is_file()]
-        found = next((name for name in names if (folder / name).is_file()), None)
-        if absent or found is None:
-            missing = [*absent, *(() if found else [" or ".join(names)])]
+        missing = [name for name in (CONFIG_FILE, TOKENIZER_FILE) if not (folder / name).is_file()]
+        network_file = next((name for name in names if (folder / name).is_file()), None)
+        if missing or network_file is None:
+            missing += [] if network_file else [" or ".join(names)]
             raise ModelError(f"{folder}: not an ONNX export, {' and '.join(missing)} missing")
-        return folder, found
-    for name in names:  # one after the other: each may be hundreds of megabytes
+        return folder, network_file
+    for name in names:  # one at a time: each may have hundreds of megabytes
         folder = hub.fetch(
             str(model),
             [CONFIG_FILE, TOKENIZER_FILE, name],
@@ -71,18 +71,18 @@ def load_export(
     thresholds: Mapping[str, float] | float | None = None,
     max_length: int | None = None,
 ) -> LoadedModel:
-    """Load a text classifier that another program exported.
+    """Load a text classifier exported by another program.
 
     Args:
-        folder: Holds `config.json`, `tokenizer.json` and the network.
-        file_name: Name of the network in it.
-        labels: Label of each output; those of `id2label` in `config.json` if left out.
-        thresholds: Threshold of each label, or of all; 0.5 for those left out.
-        max_length: Tokens read at once; what tokenizer and configuration say if left out, at most 512.
+        folder: Folder with `config.json`, `tokenizer.json` and the network.
+        file_name: Name of the network file.
+        labels: Label of each output; None for `id2label` in `config.json`.
+        thresholds: Threshold of each label, or one for all; the default is 0.5.
+        max_length: Maximum length in tokens; None for that of tokenizer and configuration, at most 512.
 
     Raises:
-        ModelError: A file is damaged, takes weights from other files, or does not fit the others.
-        UsageError: Labels, thresholds or length do not fit the network.
+        ModelError: A file is damaged, has external weights, or is inconsistent with the others.
+        UsageError: Labels, thresholds or length do not match the network.
     """
     config = _config(folder / CONFIG_FILE)
     tokenizer, declared = _tokenizer(folder / TOKENIZER_FILE)
@@ -103,8 +103,8 @@ def load_export(
     names = _labels(config, labels, outputs[0].shape, folder)
     chosen = dict.fromkeys(names, DEFAULT_THRESHOLD)
     if thresholds is not None:
-        given = thresholds if isinstance(thresholds, Mapping) else dict.fromkeys(names, thresholds)
-        chosen |= check_thresholds(given, names, "thresholds", UsageError)
+        by_label = thresholds if isinstance(thresholds, Mapping) else dict.fromkeys(names, thresholds)
+        chosen |= check_thresholds(by_label, names, "thresholds", UsageError)
     size = _length(config, declared, max_length)
     pad_id = config.get("pad_token_id")
     activation: Activation = "softmax" if config.get("problem_type") == "single_label_classification" else "sigmoid"
@@ -131,7 +131,7 @@ def _config(path: Path) -> dict[str, Any]:
 
 
 def _tokenizer(path: Path) -> tuple[Tokenizer, int | None]:
-    """The tokenizer without truncation and padding, and the length that it truncated to."""
+    """Load a tokenizer without truncation and padding, and return its original maximum length too."""
     try:
         tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
         declared = tokenizer.truncation["max_length"] if tokenizer.truncation else None
@@ -159,18 +159,18 @@ def _labels(
         raise (ModelError if labels is None else UsageError)(f"{where}: {fault}")
     if len(shape) != 2 or (isinstance(shape[1], int) and shape[1] != len(names)):
         raise (ModelError if labels is None else UsageError)(
-            f"{where}: {len(names)} labels, but the network's output has shape {list(shape)}"
+            f"{where}: {len(names)} labels do not match the network's output of shape {list(shape)}"
         )
     return tuple(names)
 
 
-def _length(config: Mapping[str, Any], declared: int | None, asked: int | None) -> int:
+def _length(config: Mapping[str, Any], declared: int | None, max_length: int | None) -> int:
     positions = config.get("max_position_embeddings")
-    # RoBERTa counts positions from the id of padding plus one.
+    # RoBERTa's positions start at the padding id plus one.
     offset = 2 if config.get("model_type") in ("roberta", "xlm-roberta", "camembert") else 0
     most = positions - offset if isinstance(positions, int) and positions > offset else LONGEST
-    if asked is not None:
-        if not 8 <= asked <= most:
-            raise UsageError(f"max_length is {asked}; expected 8 to {most}")
-        return asked
+    if max_length is not None:
+        if not 8 <= max_length <= most:
+            raise UsageError(f"max_length is {max_length}; expected 8 to {most}")
+        return max_length
     return max(8, min(declared or LONGEST, most, LONGEST))

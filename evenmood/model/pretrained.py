@@ -16,11 +16,11 @@ from evenmood.system.paths import expanded
 
 logger = logging.getLogger(__name__)
 SAVING = Lock()
-"""Held while a model is saved, maybe over itself: nobody else moves the folder that is copied."""
+"""Lock for saving: a model may be saved to its own folder, which must not move while it is copied."""
 
 
 class Origin(NamedTuple):
-    """Where on the Hub a model came from."""
+    """The Hub repository and commit of a model."""
 
     model: str
     commit: str
@@ -28,13 +28,13 @@ class Origin(NamedTuple):
 
 
 class PretrainedModel:
-    """A model folder that has been loaded; `EmotionClassifier` predicts with it."""
+    """Base class of `EmotionClassifier`: loading, saving, sharing, and thresholds."""
 
     def __init__(self, folder: str | Path) -> None:
-        """Load the model of a folder that holds `model.onnx`, `tokenizer.json` and `emotions.json`.
+        """Load a folder with `model.onnx`, `tokenizer.json` and `emotions.json`.
 
         Raises:
-            ModelError: There is no such folder, or a file is missing, damaged, or does not fit the others.
+            ModelError: The folder does not exist, or a file is missing, damaged, or inconsistent with the others.
         """
         folder = expanded(folder, ModelError)
         if not folder.is_dir():
@@ -43,7 +43,7 @@ class PretrainedModel:
 
     def _take(self, loaded: LoadedModel, folder: Path, file_name: str | None = None) -> None:
         self._folder = folder
-        self._file_name = file_name  # of another program's export
+        self._file_name = file_name  # network file of another program's export
         self._loaded = loaded
         self._origin: Origin | None = None
         self._token: str | bool | None = None
@@ -64,23 +64,23 @@ class PretrainedModel:
         """Load a model.
 
         Args:
-            model: `fast`, the bundled default, which None means too; `accurate`, the other bundled model; a folder; or
-                a Hub id (`namespace/name`). A bundled name goes before a folder, and that before a Hub id.
+            model: `fast` or None for the bundled default; `accurate` for the other bundled model; a folder; or a Hub id
+                (`namespace/name`). Bundled names take precedence over folders, and folders over Hub ids.
             revision: Branch, tag or commit of the Hub repository.
-            token: Hub token; None takes the environment's or the login's, False sends none.
-            cache_dir: Where downloads are kept; None for the Hub client's own place.
-            local_files_only: Take what is in the cache and do not ask the Hub.
+            token: Hub token; None for that of the environment or the login, False for none.
+            cache_dir: Cache folder; None for the default of huggingface_hub.
+            local_files_only: Whether to use only cached files.
 
         Raises:
-            ModelError: Nothing there, no access, or not an evenmood model; the message says which.
-            UsageError: A revision of a bundled model or of a folder is asked for.
+            ModelError: The model does not exist, is not accessible, or is not an evenmood model.
+            UsageError: `revision` is given for a bundled model or a folder.
         """
         folder = local_folder(model, revision)
         if folder:
             return cls(folder)
         model = str(model)
         classifier = cls(hub.download(model, revision, token, cache_dir, local_files_only))
-        commit = classifier.folder.name  # the Hub's cache names a snapshot's folder after its commit
+        commit = classifier.folder.name  # the Hub cache names a snapshot folder after its commit
         classifier._origin = Origin(model, commit, None if cache_dir is None else str(cache_dir))
         classifier._token = token
         return classifier
@@ -99,28 +99,29 @@ class PretrainedModel:
         cache_dir: str | Path | None = None,
         local_files_only: bool = False,
     ) -> Self:
-        """Load another program's text classifier, in the layout that optimum writes.
+        """Load a text classifier exported by another program, in the layout of optimum.
 
-        That is `onnx/model.onnx`, `tokenizer.json` and `config.json` with `id2label`, for instance
-        `SamLowe/roberta-base-go_emotions-onnx`. Its outputs go through a sigmoid, or through a softmax where
-        `config.json` says `single_label_classification`. Nothing is unpickled and no code of the repository is run; the
-        network may allocate 4 GiB. Such a model predicts, explains by leaving words out and has its thresholds tuned;
-        it cannot be saved or pushed.
+        The layout is `onnx/model.onnx`, `tokenizer.json` and `config.json` with `id2label`, as in
+        `SamLowe/roberta-base-go_emotions-onnx`. The activation is sigmoid, or softmax if `config.json` has the problem
+        type `single_label_classification`. No remote code is run, nothing is unpickled, and the network may allocate at
+        most 4 GiB. Such a model supports prediction, leave-one-out explanations and threshold tuning; it cannot be
+        saved or pushed.
 
         Args:
             model: Folder or Hub id.
-            labels: Label of each output; those of `id2label` if left out.
-            thresholds: Threshold of each label, or one for all; 0.5 for labels left out.
-            max_length: Tokens read at once; longer texts are read in windows. Up to 512 as the model says if left out.
-            file_name: Network to load, such as `onnx/model_quantized.onnx`; the first that is there if left out.
+            labels: Label of each output; None for `id2label`.
+            thresholds: Threshold of each label, or one for all; the default is 0.5.
+            max_length: Maximum length in tokens; longer texts are split into windows. None for the model's own, at most
+                512.
+            file_name: Network file, such as `onnx/model_quantized.onnx`; None for the first one that exists.
             revision: Branch, tag or commit of the Hub repository.
-            token: Hub token; None takes the environment's or the login's, False sends none.
-            cache_dir: Where downloads are kept; None for the Hub client's own place.
-            local_files_only: Take what is in the cache and do not ask the Hub.
+            token: Hub token; None for that of the environment or the login, False for none.
+            cache_dir: Cache folder; None for the default of huggingface_hub.
+            local_files_only: Whether to use only cached files.
 
         Raises:
-            ModelError: Nothing there, no access, or no such export; the message says which.
-            UsageError: Labels, thresholds or length do not fit the network.
+            ModelError: The model does not exist, is not accessible, or is not such an export.
+            UsageError: Labels, thresholds or length do not match the network.
         """
         local = expanded(model, ModelError)
         place = local if local.is_dir() else model
@@ -130,7 +131,7 @@ class PretrainedModel:
         return classifier
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle, deep copy, another process: the model is loaded again; a token is never passed on."""
+        """Support pickling and deep copies by loading the model again; a token is never included."""
         if self._file_name is not None:
             arguments = (self._folder, self._file_name, self.labels, dict(self._thresholds), self._info.max_length)
             return _reopened, (type(self), *arguments)
@@ -139,16 +140,16 @@ class PretrainedModel:
 
     @property
     def info(self) -> ModelInfo:
-        """What `emotions.json` says: labels, length, origin, measured figures."""
+        """Content of `emotions.json`: labels, length, origin, metrics."""
         return self._info
 
     @property
     def folder(self) -> Path:
-        """The folder that the model was loaded from."""
+        """Folder from which the model was loaded."""
         return self._folder
 
     def file_sizes(self) -> dict[str, int]:
-        """Bytes of each file that predicting needs."""
+        """Size in bytes of each file required for prediction."""
         names = model_folder.PREDICTING_FILES
         if self._file_name is not None:
             names = (self._file_name, onnx_export.TOKENIZER_FILE, onnx_export.CONFIG_FILE)
@@ -161,16 +162,16 @@ class PretrainedModel:
 
     @property
     def thresholds(self) -> Mapping[str, float]:
-        """Threshold of each label. Assign a mapping to replace all; `set_thresholds` changes some."""
+        """Decision threshold of each label; assign a mapping to replace all, use `set_thresholds` to change some."""
         return MappingProxyType(self._thresholds)
 
     @thresholds.setter
     def thresholds(self, thresholds: Mapping[str, float]) -> None:
         checked = self._checked(thresholds)
-        absent = [label for label in self.labels if label not in checked]
-        if absent:
+        missing = [label for label in self.labels if label not in checked]
+        if missing:
             raise UsageError(
-                f"thresholds: none for {', '.join(absent):.200}; set_thresholds changes some labels and keeps the rest"
+                f"thresholds: none for {', '.join(missing):.200}; expected all labels; set_thresholds changes some"
             )
         self._thresholds = {label: checked[label] for label in self.labels}
 
@@ -178,14 +179,21 @@ class PretrainedModel:
         """Change the thresholds of some labels: `set_thresholds(joy=0.3)`.
 
         Raises:
-            UsageError: An unknown label, or a threshold that is not a number from 0 to 1.
+            UsageError: A label is unknown, or a threshold is not a number from 0 to 1.
         """
         self._thresholds |= self._checked(thresholds)
 
     def save_pretrained(self, folder: str | Path, *, overwrite: bool = False) -> Path:
-        """Write the model folder, with the thresholds as they are now; it is whole or absent.
+        """Save the model folder atomically, with the current thresholds.
 
-        Keras's files, card and training record are copied along, unless the folder holds another model by now.
+        Keras files, card and training record are copied if the original folder still contains the same network.
+
+        Args:
+            folder: Folder to write.
+            overwrite: Whether to replace an existing folder.
+
+        Returns:
+            The folder.
 
         Raises:
             UsageError: The folder exists and is not empty, and `overwrite` is false.
@@ -193,11 +201,11 @@ class PretrainedModel:
         """
         self._check_own("saved")
         if not str(folder).strip():
-            raise UsageError("the name of the folder to save to is empty")
+            raise UsageError("the folder name is empty; expected a folder to save to")
         target = expanded(folder, ModelError)
         with SAVING, model_folder.whole_folder(target, overwrite) as work:
             if not self._copy(self._folder, work):
-                logger.warning("%s holds another model by now: saved without Keras's files and card", self._folder)
+                logger.warning("%s now contains another model: saved without Keras files and card", self._folder)
         return target
 
     def _copy(self, source: Path, target: Path) -> bool:
@@ -213,22 +221,25 @@ class PretrainedModel:
         create_pr: bool = False,
         token: str | bool | None = None,
     ) -> hub.Upload:
-        """Upload the whole model folder, with the thresholds as they are now, in one commit; nothing else.
+        """Upload the model folder in one commit, with the current thresholds.
 
-        A model that came from the Hub as three files has the others fetched from the same commit. A second push of the
-        same model makes no commit. An older training record in the repository is replaced.
+        If the model was loaded from the Hub, files not needed for prediction are downloaded from the same commit first.
+        Pushing an unchanged model makes no commit. An earlier training record in the repository is replaced.
 
         Args:
-            repo_id: `namespace/name`; created if there is none.
+            repo_id: `namespace/name`; created if it does not exist.
             private: Whether a new repository is private; None for the account's default.
-            revision: Branch; created if there is none.
-            commit_message: First line of the commit.
-            create_pr: Open a pull request instead.
-            token: None takes the environment's or the login's.
+            revision: Branch; created if it does not exist.
+            commit_message: Commit message.
+            create_pr: Whether to open a pull request instead of committing to the branch.
+            token: Hub token; None for that of the environment or the login.
+
+        Returns:
+            Repository, URL and commit of the upload.
 
         Raises:
-            ModelError: The folder lacks the card, or Keras's files if Keras trained it; the message says which.
-            HubError: No access, no network, or the Hub refuses the card.
+            ModelError: The folder lacks the card, or the Keras files of a model that Keras trained.
+            HubError: Access is denied, the Hub cannot be reached, or it rejects the card.
         """
         self._check_own("pushed")
         source = self._folder
@@ -240,7 +251,7 @@ class PretrainedModel:
         with tempfile.TemporaryDirectory() as temporary:
             work = Path(temporary)
             if not self._copy(source, work):
-                raise ModelError(f"{source} has changed since the model was loaded; load it again")
+                raise ModelError(f"{source} has changed since the model was loaded; load the model again")
             return hub.upload(
                 work,
                 repo_id,
@@ -253,11 +264,11 @@ class PretrainedModel:
                 prepare=lambda api, full_id: model_folder.name_in_card(work, full_id),
             )
 
-    def _check_own(self, done: str) -> None:
+    def _check_own(self, action: str) -> None:
         if self._file_name is not None:
             raise ModelError(
-                f"{self._folder}: another program's export cannot be {done} as an evenmood model; keep its folder, and "
-                "pass thresholds= to from_onnx"
+                f"{self._folder}: another program's export cannot be {action} as an evenmood model; keep its folder "
+                "and pass thresholds= to from_onnx"
             )
 
     def _checked(self, thresholds: Mapping[str, float]) -> dict[str, float]:
@@ -267,7 +278,7 @@ class PretrainedModel:
 def _rebuilt(
     kind: type[PretrainedModel], place: Path | str, thresholds: dict[str, float], origin: Origin | None
 ) -> PretrainedModel:
-    """Load a classifier again; on a machine that lacks the folder, from the Hub where it came from there."""
+    """Load a classifier again, from the Hub if its folder does not exist on this machine."""
     folder = bundled_folder(place) if isinstance(place, str) else place
     if origin and not folder.is_dir():
         classifier = kind.from_pretrained(origin.model, revision=origin.commit)

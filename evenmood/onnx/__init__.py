@@ -1,1 +1,1 @@
-"""The network: its graph and tokenizer checked, then run by onnxruntime."""
+"""Validate the network's graph and tokenizer, and run the network with onnxruntime."""

@@ -1,4 +1,4 @@
-"""Check an encoder's graph before anything runs it: plain operators, no subgraphs, and a tokenizer of known parts."""
+"""Validate an encoder before running it: allowed operators, no subgraphs, known tokenizer components."""
 
 import json
 
@@ -10,7 +10,7 @@ from evenmood.onnx.tokenizer_check import steps
 from evenmood.text.normalization import LONGEST_WORD, UNKNOWN
 
 MOST_BYTES = 64 << 20
-"""Size of `model.onnx`: the largest encoder that this format is for, several times over."""
+"""Maximum size of `model.onnx` in bytes: several times that of the largest supported encoder."""
 OPERATORS = (
     "Add",
     "Cast",
@@ -47,7 +47,7 @@ OPERATORS = (
     "com.microsoft.MatMulNBits",
     "com.microsoft.MultiHeadAttention",
 )
-"""What `python -m train encoder` writes, and what transformers are made of: none of them loops or calls other code."""
+"""Allowed operators: those of transformers and of `python -m train encoder`; none of them loops or calls a subgraph."""
 NORMALIZERS = ("BertNormalizer", "Replace")
 SPLITTERS = ("BertPreTokenizer", "Split")
 _MODEL, _GRAPH, _NODE = {7: "graph"}, {1: "node"}, {5: "attribute"}
@@ -55,10 +55,10 @@ _FUNCTIONS, _SUBGRAPHS = 25, (6, 11)
 
 
 def check_operators(content: bytes) -> None:
-    """Refuse a graph with other operators, functions or subgraphs.
+    """Reject a graph with other operators, functions or subgraphs.
 
     Raises:
-        ModelError: There is one, or the file is too large.
+        ModelError: The graph has one, or the file is too large.
     """
     if len(content) > MOST_BYTES:
         raise ModelError(f"{len(content) / 1e6:.0f} MB; at most {MOST_BYTES / 1e6:.0f} MB are allowed")
@@ -84,25 +84,25 @@ def _check_nodes(content: bytes, begin: int, end: int) -> None:
 
 
 def check_encoder_tokenizer(tokenizer: Tokenizer) -> None:
-    """Refuse models, normalizers and splitters other than BERT's.
+    """Reject tokenizer components other than BERT's.
 
     Raises:
-        ModelError: There is such a part.
+        ModelError: The tokenizer has another component.
     """
     model = type(tokenizer.model).__name__
     if model != "WordPiece":
         raise ModelError(f"unexpected model {model}; expected WordPiece")
     if tokenizer.model.unk_token != UNKNOWN:
-        raise ModelError(f"unknown words are {tokenizer.model.unk_token!a:.40}, not {UNKNOWN}")
+        raise ModelError(f"the unknown token is {tokenizer.model.unk_token!a:.40}; expected {UNKNOWN}")
     if tokenizer.model.max_input_chars_per_word > LONGEST_WORD:
-        raise ModelError(f"words of more than {LONGEST_WORD} characters are read; that takes quadratic time")
+        raise ModelError(f"words of more than {LONGEST_WORD} characters are allowed, which takes quadratic time")
     if tokenizer.get_added_tokens_decoder():
         raise ModelError("unexpected added tokens")
     for step in steps(tokenizer.normalizer):
         if step["type"] not in NORMALIZERS:
             raise ModelError(f"unexpected normalizer {step['type']}")
         if step["type"] == "Replace" and step["content"]:
-            raise ModelError("the normalizer makes texts longer")
+            raise ModelError("the normalizer lengthens texts")
     for step in steps(tokenizer.pre_tokenizer):
         if step["type"] not in SPLITTERS:
             raise ModelError(f"unexpected pre-tokenizer {step['type']}")
@@ -110,4 +110,4 @@ def check_encoder_tokenizer(tokenizer: Tokenizer) -> None:
     if ending is None or json.loads(ending.__getstate__())["type"] != "TemplateProcessing":
         raise ModelError("unexpected post-processor; expected TemplateProcessing")
     if len(tokenizer.encode("a").ids) > 8:
-        raise ModelError("the post-processor makes texts longer")
+        raise ModelError("the post-processor lengthens texts")

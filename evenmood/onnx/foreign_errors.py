@@ -1,4 +1,4 @@
-"""Errors of the libraries that run a model, as `ModelError` of one line."""
+"""Convert exceptions of tokenizers and onnxruntime to one-line `ModelError`s."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,22 +8,22 @@ from evenmood.errors import ModelError
 
 @contextmanager
 def model_errors() -> Iterator[None]:
-    """Turn what a model's tokenizer or network raises while it runs into a `ModelError` of one line."""
+    """Convert exceptions of a running tokenizer or network to a one-line `ModelError`."""
     try:
         yield
     except BaseException as error:
         if not is_foreign(error):
             raise
-        raise ModelError(f"the model cannot read this text ({one_line(error)})") from None
+        raise ModelError(f"the model failed on this text ({one_line(error)})") from None
 
 
 def is_foreign(error: BaseException) -> bool:
-    """Whether an error is of tokenizers, which raises bare `Exception` and Rust's panics, or of onnxruntime."""
+    """Whether an error is from tokenizers, which raises bare `Exception` and Rust panics, or from onnxruntime."""
     kind = type(error)
     return kind is Exception or kind.__name__ == "PanicException" or kind.__module__.startswith("onnxruntime")
 
 
 def one_line(error: BaseException) -> str:
-    """An error's message, without line ends and control characters, cut to a readable length."""
+    """Message of an error on one line, without control characters, truncated to 200 characters."""
     message = "".join(character if character.isprintable() else " " for character in str(error))
     return " ".join(message.split())[:200]

@@ -1,4 +1,4 @@
-"""Check that a model file holds the graph that the export writes, shape for shape, before anything runs it."""
+"""Validate that a model file contains exactly the exported graph, including all shapes, before running it."""
 
 import numpy as np
 
@@ -10,39 +10,41 @@ WIDEST_KERNEL = 99
 
 
 def check_graph(file: OnnxFile) -> Sizes:
-    """Return the sizes of the network that a file holds.
+    """Validate the graph and return the sizes of the network.
 
     Raises:
-        ModelError: An operator, constant, weight, input or output is not as the export writes it.
+        ModelError: An operator, constant, weight, input or output differs from the exported graph.
     """
     if file.versions != (IR_VERSION, OPSET):
-        raise not_ours(f"IR version and operator set are {file.versions}, not {(IR_VERSION, OPSET)}")
+        raise not_ours(f"IR version and operator set are {file.versions}; expected {(IR_VERSION, OPSET)}")
     sizes = _sizes(file)
     expected = network_graph(sizes)
-    for place, (node, wanted) in enumerate(zip(file.nodes, expected.nodes, strict=False)):
-        if node != wanted:
-            shown = f"{node.operator!r:.40}, or its inputs, outputs or attributes,"
-            raise not_ours(f"operator {place}: {shown} are not those of the {wanted.operator} expected")
+    for place, (node, expected_node) in enumerate(zip(file.nodes, expected.nodes, strict=False)):
+        if node != expected_node:
+            raise not_ours(
+                f"operator {place} is {node.operator!r:.40} or has other inputs, outputs or attributes than the "
+                f"expected {expected_node.operator}"
+            )
     if len(file.nodes) != len(expected.nodes):
         raise not_ours(f"{len(file.nodes)} operators; expected {len(expected.nodes)}")
     if (file.inputs, file.outputs) != (expected.inputs, expected.outputs):
-        raise not_ours("inputs or outputs have other names, types or shapes")
+        raise not_ours("inputs or outputs have unexpected names, types or shapes")
     for name, tensor in file.tensors.items():
-        wanted_tensor = expected.tensors.get(name)
-        if wanted_tensor is None:
+        expected_tensor = expected.tensors.get(name)
+        if expected_tensor is None:
             raise not_ours(f"unexpected weight {name!r:.40}")
-        if tensor[:2] != wanted_tensor[:2]:
-            raise not_ours(f"weight {name} is {_shown(tensor)}; expected {_shown(wanted_tensor)}")
-        if wanted_tensor.content is not None and tensor.content != wanted_tensor.content:
-            raise not_ours(f"constant {name} has another value")
-    absent = [name for name in expected.tensors if name not in file.tensors]
-    if absent:
-        raise not_ours(f"weight {absent[0]} is missing")
+        if tensor[:2] != expected_tensor[:2]:
+            raise not_ours(f"weight {name} is {_shown(tensor)}; expected {_shown(expected_tensor)}")
+        if expected_tensor.content is not None and tensor.content != expected_tensor.content:
+            raise not_ours(f"constant {name} has an unexpected value")
+    missing = [name for name in expected.tensors if name not in file.tensors]
+    if missing:
+        raise not_ours(f"weight {missing[0]} is missing")
     return sizes
 
 
 def _sizes(file: OnnxFile) -> Sizes:
-    """Sizes by the weights' shapes, as far as they have the right number of axes; `check_graph` compares the rest."""
+    """Derive the sizes from the shapes of the weights; `check_graph` validates the shapes."""
 
     def shape(name: str, axes: int) -> tuple[int, ...]:
         tensor = file.tensors.get(name)

@@ -1,4 +1,4 @@
-"""Running the network on many texts: on every core, with no time spent on padding."""
+"""Run the network on many texts: on all cores, in batches of texts of similar length."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -20,23 +20,23 @@ from evenmood.text.spans import words_read
 from evenmood.text.windows import combine, window_spans
 
 CHUNK_ROWS = 8192
-"""Texts tokenized, and sorted by length, at a time: memory does not grow with the number of texts."""
+"""Texts that are tokenized and sorted by length at a time, which bounds the memory."""
 BATCH_ROWS = 32
-"""Texts of similar length that go through the network at a time: what a core's cache holds."""
+"""Texts per batch: as many as fit into a core's cache."""
 
 TextTokenizer = BatchTokenizer | EncoderTokenizer
 Batch = tuple[np.ndarray, np.ndarray]
-"""Token ids, int32 of shape (texts, time), and the row that each text has among all."""
+"""Token ids, int32 of shape (texts, time), and the row index of each text."""
 
 
 @dataclass(frozen=True)
 class Read:
-    """Network output for a batch of texts, with the number of words and windows read.
+    """Network output for texts, with the numbers of words and windows.
 
     Attributes:
-        probabilities: float32, shape (n, labels).
-        words: Words of each text, shape (n,).
-        windows: Windows that each text was read in, shape (n,).
+        probabilities: float32 of shape (n, labels).
+        words: Number of words of each text: shape (n,).
+        windows: Number of windows of each text: shape (n,).
     """
 
     probabilities: np.ndarray
@@ -51,7 +51,7 @@ def read_rows(
     columns: int,
     show_progress_bar: bool = False,
 ) -> Read:
-    """As `read_texts`, for texts that may be missing: None has probabilities of NaN, and no words and windows."""
+    """Like `read_texts`, but texts may be missing: None has probabilities of NaN, and 0 words and windows."""
     if show_progress_bar:
         from tqdm.auto import tqdm
 
@@ -66,27 +66,27 @@ def read_rows(
             np.concatenate([part.words for part in parts]),
             np.concatenate([part.windows for part in parts]),
         )
-    given = [text for text in texts if text is not None]
-    found = read_texts(network, tokenizer, given, columns)
-    if len(given) == len(texts):
-        return found
+    present = [text for text in texts if text is not None]
+    read = read_texts(network, tokenizer, present, columns)
+    if len(present) == len(texts):
+        return read
     rows = [row for row, text in enumerate(texts) if text is not None]
-    read = Read(np.full((len(texts), columns), np.nan, np.float32), *np.zeros((2, len(texts)), np.int64))
-    read.probabilities[rows], read.words[rows], read.windows[rows] = found.probabilities, found.words, found.windows
-    return read
+    result = Read(np.full((len(texts), columns), np.nan, np.float32), *np.zeros((2, len(texts)), np.int64))
+    result.probabilities[rows], result.words[rows], result.windows[rows] = read.probabilities, read.words, read.windows
+    return result
 
 
 def read_texts(network: Network, tokenizer: TextTokenizer, texts: Sequence[str], columns: int) -> Read:
-    """Probabilities of texts of any length; those longer than the model reads at once are read in windows.
+    """Predict texts of any length; those longer than the maximum length are split into windows.
 
     Raises:
-        ModelError: The tokenizer or the network fails, or its probabilities are not numbers.
+        ModelError: The tokenizer or the network fails, or a probability is NaN or infinite.
     """
     with model_errors():
-        found = _read_texts(network, tokenizer, texts, columns)
-    if not np.isfinite(found.probabilities).all():
-        raise ModelError("the network gives probabilities that are not numbers: its weights are damaged")
-    return found
+        read = _read_texts(network, tokenizer, texts, columns)
+    if not np.isfinite(read.probabilities).all():
+        raise ModelError("the network returned NaN or infinite probabilities: its weights are damaged")
+    return read
 
 
 def _read_texts(network: Network, tokenizer: TextTokenizer, texts: Sequence[str], columns: int) -> Read:
@@ -99,24 +99,24 @@ def _read_texts(network: Network, tokenizer: TextTokenizer, texts: Sequence[str]
         spans = window_spans(texts[row], tokenizer.max_length, lambda some: tokenizer.encode(some).tokens)
         parts += [texts[row][slice(*span)] for span in spans]
         first.windows[row] = len(spans)
-    found = _read_beginnings(network, tokenizer, parts, columns).probabilities
+    probabilities = _read_beginnings(network, tokenizer, parts, columns).probabilities
     ends = np.cumsum(first.windows[long_texts])
     for row, start, end in zip(long_texts, [0, *ends], ends, strict=False):
-        first.probabilities[row] = combine(found[start:end])
+        first.probabilities[row] = combine(probabilities[start:end])
     return first
 
 
 def _read_beginnings(network: Network, tokenizer: TextTokenizer, texts: Sequence[str], columns: int) -> Read:
     """Predict from the first `max_length` tokens of each text; `windows` is 2 if the text was truncated.
 
-    A batch runs on one core, which is faster than one batch on two; so every core takes batches of its own. Tokenizing
-    holds Python's lock, and would make the cores wait if it were done beside them: it is done before.
+    Each batch runs on one core, which is faster than running one batch on several. Tokenization holds the GIL and would
+    block the other cores, so it is done first.
     """
     output = np.empty((len(texts), columns), np.float32)
     words, windows = np.empty(len(texts), np.int64), np.ones(len(texts), np.int64)
 
     def run(batches: Iterator[Batch], first: int) -> None:
-        for ids, rows in batches:  # taking the next one is atomic: the cores share one iterator
+        for ids, rows in batches:  # the threads share one iterator, whose `next` is atomic
             output[first + rows] = network.probabilities(ids)
 
     helpers = min(usable_cores(), -(-len(texts) // BATCH_ROWS)) - 1
@@ -137,7 +137,7 @@ def _read_beginnings(network: Network, tokenizer: TextTokenizer, texts: Sequence
 
 
 def length_batches(ids: np.ndarray, pad_id: int = PAD_ID) -> list[Batch]:
-    """Token ids cut into batches of texts of similar length, each with its rows: no answer depends on padding."""
+    """Split token ids into batches of texts of similar length, each with its row indices."""
     lengths = np.count_nonzero(ids != pad_id, axis=1)
     order = np.argsort(lengths, kind="stable")
     batches = []
@@ -145,11 +145,11 @@ def length_batches(ids: np.ndarray, pad_id: int = PAD_ID) -> list[Batch]:
         rows = order[start : start + BATCH_ROWS]
         longest = -(-int(lengths[rows[-1]]) // POOL_SIZE) * POOL_SIZE
         batches.append((ids[rows, :longest], rows))
-    return batches[::-1]  # the long ones first, so that no core is left with one at the end
+    return batches[::-1]  # long texts first, so that all cores finish at about the same time
 
 
 def attended_words(network: Network, tokenizer: Tokenizer, text: str, max_length: int) -> list[WordWeight]:
-    """The words of one window with their share of the network's attention."""
+    """Share of the network's attention of each word in a window."""
     words, word_of, ids = words_read(tokenizer, text)
     if not words:
         return []
@@ -157,17 +157,17 @@ def attended_words(network: Network, tokenizer: Tokenizer, text: str, max_length
     ids += [PAD_ID] * (-len(ids) % POOL_SIZE)
     (attention,) = network.session.run(["attention"], {"input_ids": np.array([ids], np.int32)})
     weights = [0.0] * len(words)
-    read = word_of[:max_length]
-    for token, word in enumerate(read):
+    truncated = word_of[:max_length]
+    for token, word in enumerate(truncated):
         step = token // POOL_SIZE
-        sharers = min(POOL_SIZE, len(read) - step * POOL_SIZE)
-        weights[word] += float(attention[0, step]) / sharers
+        tokens_in_step = min(POOL_SIZE, len(truncated) - step * POOL_SIZE)
+        weights[word] += float(attention[0, step]) / tokens_in_step
     return [replace(word, weight=weight) for word, weight in zip(words, weights, strict=True)]
 
 
 def usable_cores() -> int:
-    """Cores to compute on: OMP_NUM_THREADS, as numerical libraries read it, or all that this process may use."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdecimal() and int(asked):
-        return int(asked)
+    """Number of cores to use: OMP_NUM_THREADS if set, else all that this process may use."""
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    if threads.isdecimal() and int(threads):
+        return int(threads)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

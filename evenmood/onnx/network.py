@@ -1,4 +1,4 @@
-"""An onnxruntime session: token ids in, probabilities out."""
+"""Network: an onnxruntime session that converts token ids to probabilities."""
 
 import os
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-# onnxruntime reports its use to its maker, from any process that lives some seconds, unless this is set before it is
-# imported: https://github.com/microsoft/onnxruntime/blob/main/docs/Privacy.md
+# Disable onnxruntime's telemetry, which has to be set before the import:
+# https://github.com/microsoft/onnxruntime/blob/main/docs/Privacy.md
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime
@@ -20,21 +20,21 @@ from evenmood.text.normalization import PAD_ID
 
 Activation = Literal["sigmoid", "softmax"]
 MOST_MEMORY = 4 << 30
-"""Bytes that networks of arbitrary operators may allocate, all of a process together."""
+"""Maximum memory in bytes of all networks with arbitrary operators in a process."""
 _LIMITING, _limited = Lock(), False
 
 
 @dataclass(frozen=True)
 class Network:
-    """A session with its interface.
+    """A session and its interface.
 
     Attributes:
-        session: Takes token ids, gives probabilities or logits.
-        inputs: Names of the inputs: `input_ids`, and with it `attention_mask` or `token_type_ids` if the graph asks.
+        session: Session that converts token ids to probabilities or logits.
+        inputs: Names of the inputs: `input_ids`, and `attention_mask` or `token_type_ids` if the graph requires them.
         output: Name of the output.
         dtype: Type of the token ids.
-        pad_id: Id of padding.
-        activation: What turns the output into probabilities; None if it is probabilities already.
+        pad_id: Padding id.
+        activation: Activation to apply to logits; None if the output is probabilities.
     """
 
     session: onnxruntime.InferenceSession
@@ -45,7 +45,7 @@ class Network:
     activation: Activation | None = None
 
     def probabilities(self, ids: np.ndarray) -> np.ndarray:
-        """Probabilities, float32 of shape (n, labels), of token ids, int32 of shape (n, time)."""
+        """Predict probabilities, float32 of shape (n, labels), from token ids, int32 of shape (n, time)."""
         feeds = {"input_ids": ids.astype(self.dtype, copy=False)}
         if "attention_mask" in self.inputs:
             feeds["attention_mask"] = (ids != self.pad_id).astype(self.dtype)
@@ -62,12 +62,12 @@ class Network:
 
 
 def open_session(content: bytes, path: Path, *, limited: bool = False) -> onnxruntime.InferenceSession:
-    """Make a session of one thread: `inference` gives each core batches of its own.
+    """Create a single-threaded session; `inference` runs batches in parallel.
 
     Args:
-        content: An ONNX model that has been checked.
-        path: Its path, for errors.
-        limited: Whether it may allocate `MOST_MEMORY` at the most: for graphs whose sizes are not known beforehand.
+        content: A validated ONNX model.
+        path: Path of the model, for error messages.
+        limited: Whether to limit memory to `MOST_MEMORY`, for graphs of unknown size.
 
     Raises:
         ModelError: onnxruntime cannot load it.
@@ -78,7 +78,7 @@ def open_session(content: bytes, path: Path, *, limited: bool = False) -> onnxru
     if limited:
         _limit_memory()
         options.add_session_config_entry("session.use_env_allocators", "1")
-        options.log_severity_level = 4  # errors are raised; onnxruntime prints them too
+        options.log_severity_level = 4  # errors are raised; do not print them too
     try:
         return onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no public base class
@@ -88,7 +88,7 @@ def open_session(content: bytes, path: Path, *, limited: bool = False) -> onnxru
 
 
 def _limit_memory() -> None:
-    """Register the allocator of limited sessions, once a process."""
+    """Register the allocator of limited sessions, once per process."""
     global _limited
     with _LIMITING:
         if not _limited:

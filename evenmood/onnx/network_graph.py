@@ -1,6 +1,7 @@
-"""The graph of `model.onnx`, operator by operator: what the export writes, and all that is loaded.
+"""The graph of `model.onnx`, operator by operator: the only one that is exported and loaded.
 
-A graph may ask for any amount of memory or time: a model may come from anywhere because its graph is this one.
+An arbitrary graph could use any amount of memory and time; because only this graph is accepted, models from untrusted
+sources can be loaded.
 Operators: https://onnx.ai/onnx/operators/
 """
 
@@ -13,13 +14,13 @@ import numpy as np
 from evenmood.text.normalization import PAD_ID, POOL_SIZE
 
 OPSET = 17
-"""Oldest operator set that has all that is used here; onnxruntime 1.20 and older ones read it."""
+"""Oldest operator set with all operators used here, supported by onnxruntime 1.20 and older."""
 IR_VERSION = 9
 END = np.iinfo(np.int64).max
 MASKED = -1e4
-"""Added to the attention's score of a padded step: it vanishes in the softmax, and fits into float16."""
+"""Added to the attention score of a padded step: it becomes 0 in the softmax, and fits into float16."""
 _FLOAT, _INT32 = 1, 6
-"""ONNX's numbers of the types that a Cast gives."""
+"""ONNX type numbers for Cast."""
 
 Attribute = int | str | tuple[int, ...]
 
@@ -34,7 +35,7 @@ class Node(NamedTuple):
 
 
 class Tensor(NamedTuple):
-    """A weight, or a constant: one whose content is the same in every model."""
+    """A weight, or a constant, whose content is the same in every model."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -42,7 +43,7 @@ class Tensor(NamedTuple):
 
 
 class Value(NamedTuple):
-    """An input or an output; an axis of any size has a name."""
+    """An input or output; a dynamic axis has a name instead of a size."""
 
     name: str
     dtype: np.dtype[Any] | None
@@ -51,19 +52,19 @@ class Value(NamedTuple):
 
 @dataclass(frozen=True)
 class Sizes:
-    """What distinguishes the graph of one model from another's.
+    """Hyperparameters that determine the graph of a model.
 
     Attributes:
-        vocabulary: Rows of the embedding.
+        vocabulary: Number of rows of the embedding.
         width: Kernel size of the convolution.
-        filters: Filters of the convolution.
-        units: LSTM units of each direction.
+        filters: Number of filters of the convolution.
+        units: LSTM units per direction.
         dense: Units of the dense layer.
-        labels: Outputs.
-        embedding: Columns of the embedding; 0 where embedding and convolution are one table.
+        labels: Number of outputs.
+        embedding: Size of the embedding; 0 if embedding and convolution are folded into one table.
         attention: Units of the attention's hidden layer; 0 for temporal average pooling.
         bits: Bits per weight of the table: 32, 16 or 8.
-        signed: Whether a factor of batch normalization is negative.
+        signed: Whether a scale of batch normalization is negative.
     """
 
     vocabulary: int
@@ -79,7 +80,7 @@ class Sizes:
 
     @property
     def floats_per_token(self) -> int:
-        """About how many floats the network computes for each token of a batch."""
+        """Approximate number of floats computed per token of a batch."""
         rows = 2 * (self.embedding or self.width * self.filters)
         return rows + 4 * self.filters + 8 * self.units + self.attention
 
@@ -105,7 +106,7 @@ class Graph:
         return name
 
     def integers(self, *values: int) -> str:
-        """Axes, shapes and limits, under one name wherever they are the same."""
+        """Add a constant of integers, such as axes, shapes or limits; equal constants share a name."""
         shown = ["end" if value == END else str(value) for value in values]
         return self.constant("int_" + "_".join(shown), values, np.int64)
 
@@ -115,16 +116,16 @@ class Graph:
         return output
 
     def every(self, step: int, first: int, values: str, output: str) -> str:
-        """Every so-many-th entry of the first axis."""
+        """Slice every `step`-th entry of the first axis."""
         return self.node("Slice", [values, *map(self.integers, (first, END, 0, step))], output)
 
 
 def network_graph(sizes: Sizes) -> Graph:
-    """The graph of a network of these sizes.
+    """Build the graph of a network.
 
-    It takes `input_ids`, int32 (n, time), time even, and gives `probabilities`, float32 (n, labels), and with attention
-    also `attention`, float32 (n, time / 2), each row summing to 1. Padding changes no result. Up to the LSTM everything
-    runs time first, as it wants it, so nothing is transposed on the way.
+    The input is `input_ids`, int32 (n, time), with an even number of time steps. The outputs are `probabilities`,
+    float32 (n, labels), and with attention also `attention`, float32 (n, time / 2), whose rows sum to 1. Padding does
+    not change results. Up to the LSTM, time is the first axis, as the LSTM requires, to avoid transpositions.
     """
     graph = Graph()
     graph.node("Transpose", ["input_ids"], "ids_by_time", perm=(1, 0))
@@ -148,7 +149,7 @@ def network_graph(sizes: Sizes) -> Graph:
 
 
 def _rows(graph: Graph, sizes: Sizes, columns: int, ids: str) -> str:
-    """The rows of the table for ids."""
+    """Look up the rows of the table."""
     if sizes.bits == 32:
         return graph.node("Gather", [graph.weight("table", sizes.vocabulary, columns), ids], "rows")
     if sizes.bits == 16:
@@ -161,7 +162,7 @@ def _rows(graph: Graph, sizes: Sizes, columns: int, ids: str) -> str:
 
 
 def _lookup(graph: Graph, sizes: Sizes) -> str:
-    """Embedding and convolution as one table."""
+    """Embedding and convolution folded into one table."""
     width, filters = sizes.width, sizes.filters
     before = padding_before(width)
     edges = graph.integers(before, 0, width - 1 - before, 0)
@@ -176,7 +177,7 @@ def _lookup(graph: Graph, sizes: Sizes) -> str:
 
 
 def _convolution(graph: Graph, sizes: Sizes) -> str:
-    """Embedding and convolution, one after the other."""
+    """Embedding followed by convolution."""
     before = padding_before(sizes.width)
     rows = _rows(graph, sizes, sizes.embedding, "input_ids")
     rows = graph.node("Transpose", [rows], "conv_in", perm=(0, 2, 1))
@@ -186,18 +187,18 @@ def _convolution(graph: Graph, sizes: Sizes) -> str:
 
 
 def padding_before(width: int) -> int:
-    """Time steps that Keras's "same" padding puts before a text; it puts the odd one behind."""
+    """Number of time steps that Keras's "same" padding adds before a text; an odd one is added after it."""
     return (width - 1) // 2
 
 
 def _lengths(graph: Graph) -> tuple[str, str]:
-    """Which time steps after pooling hold a word, float (n, steps); and how many do, int32 (n,)."""
-    found = graph.node("Greater", ["ids_by_time", graph.constant("pad", PAD_ID, np.int32)], "is_word")
-    real = graph.node("Cast", [found], "is_word_int", to=_INT32)
+    """Mask of the time steps after pooling, float (n, steps), and the number of real steps, int32 (n,)."""
+    is_word = graph.node("Greater", ["ids_by_time", graph.constant("pad", PAD_ID, np.int32)], "is_word")
+    real = graph.node("Cast", [is_word], "is_word_int", to=_INT32)
     words = graph.node("ReduceSum", [real, graph.integers(0)], "word_count", keepdims=0)
     rounded = graph.node("Add", [words, graph.constant("pool_less_1", POOL_SIZE - 1, np.int32)], "word_count_up")
     steps = graph.node("Div", [rounded, graph.constant("pool_size", POOL_SIZE, np.int32)], "step_count")
-    first = graph.every(POOL_SIZE, 0, real, "step_is_real")  # padding is at the end: a step's first word tells
+    first = graph.every(POOL_SIZE, 0, real, "step_is_real")  # padding is at the end: check a step's first token
     by_row = graph.node("Transpose", [first], "step_is_real_by_row", perm=(1, 0))
     return graph.node("Cast", [by_row], "step_mask", to=_FLOAT), steps
 

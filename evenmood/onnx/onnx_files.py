@@ -1,7 +1,7 @@
-"""Read ONNX files without the onnx package, and check that they are self-contained.
+"""Parse ONNX files without the onnx package, and reject external tensor data.
 
-onnxruntime resolves a tensor with `data_location=EXTERNAL` against the working directory when a model is loaded from
-bytes, and against the model's folder otherwise: such a tensor reads any file of the machine into the model's outputs.
+onnxruntime resolves a tensor with `data_location=EXTERNAL` relative to the working directory if a model is loaded from
+bytes, otherwise relative to the model's folder: such a tensor can leak any file of the machine into the model's output.
 Messages and fields: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 """
 
@@ -26,23 +26,23 @@ _FIELDS: dict[str, dict[int, str]] = {
     "sparse_tensor": {1: "tensor", 2: "tensor"},
     "tensor": {},
 }
-"""By message, the fields that hold, or may hold, a tensor."""
+"""Fields of each message that may contain a tensor."""
 MOST_FIELDS = 2_000_000
-"""Fields that are looked at; a transformer of several hundred megabytes has some ten thousand."""
+"""Maximum number of fields to check; a transformer of several hundred megabytes has about ten thousand."""
 _ORT_FORMAT = b"ORTM"
-"""Stands at byte 4 of onnxruntime's own format, which has external data too."""
+"""Magic bytes, at offset 4, of onnxruntime's own format, which also supports external data."""
 
 
 def check_self_contained(content: bytes) -> None:
-    """Refuse a model any tensor of which lies in another file: initializers, attributes, subgraphs, functions.
+    """Reject a model with external tensors in initializers, attributes, subgraphs or functions.
 
     Raises:
-        ModelError: There is such a tensor, or the content is not an ONNX model.
+        ModelError: The model has an external tensor, or is not an ONNX model.
     """
     if content[4:8] == _ORT_FORMAT:
         raise ModelError("onnxruntime's own format; expected ONNX")
     waiting, count = [("model", 0, len(content))], 0
-    while waiting:  # no recursion: a hostile file may nest as deep as it likes
+    while waiting:  # no recursion: a malicious file may be nested to any depth
         message, start, end = waiting.pop()
         inside = _FIELDS[message]
         for field, kind, begin, stop in fields(content, start, end):
@@ -57,7 +57,7 @@ def check_self_contained(content: bytes) -> None:
 
 @dataclass(frozen=True)
 class OnnxFile:
-    """What an ONNX file holds that is made of plain operators and weights.
+    """Content of an ONNX file with plain operators and weights.
 
     Attributes:
         versions: IR version and operator set.
@@ -85,11 +85,11 @@ _DTYPES = {1: np.float32, 3: np.int8, 6: np.int32, 7: np.int64, 10: np.float16}
 
 
 def read_onnx(content: bytes) -> OnnxFile:
-    """Read operators, weights and interface; the weights' values are not copied.
+    """Parse operators, weights and interface, without copying the values of weights.
 
     Raises:
-        ModelError: The file is damaged or has what no export of ours has: functions, subgraphs, sparse tensors, weights
-            whose size does not fit their shape.
+        ModelError: The file is damaged, or has something that evenmood does not export: functions, subgraphs, sparse
+            tensors, weights whose size does not match their shape.
     """
     if any(_MODEL.get(field) != kind for field, kind, _, _ in fields(content, 0, len(content))):
         raise damaged()
@@ -99,7 +99,7 @@ def read_onnx(content: bytes) -> OnnxFile:
     graph = Message(content, *model.place(7), "the graph", dict.fromkeys((1, 2, 5, 10, 11, 12), BYTES))
     tensors = [_tensor(content, *place) for place in graph.places(5)]
     if len(dict(tensors)) < len(tensors):
-        raise not_ours("two weights have one name")
+        raise not_ours("two weights have the same name")
     operators = Message(content, *model.place(8), "the operator set", {1: BYTES, 2: VARINT})
     if operators.text(1):
         raise not_ours(f"unknown operator set {operators.text(1)!r:.40}")
@@ -117,7 +117,7 @@ def read_onnx(content: bytes) -> OnnxFile:
 def _node(content: bytes, begin: int, end: int) -> Node:
     node = Message(content, begin, end, "an operator", dict.fromkeys((1, 2, 3, 4, 5, 6, 7), BYTES))
     if node.text(7):
-        raise not_ours(f"operator of an unknown domain {node.text(7)!r:.40}")
+        raise not_ours(f"operator in an unknown domain {node.text(7)!r:.40}")
     attributes = dict(_attribute(content, *place) for place in node.places(5))
     return Node(node.text(4), tuple(node.texts(1)), tuple(node.texts(2)), attributes)
 
@@ -141,7 +141,7 @@ def _tensor(content: bytes, begin: int, end: int) -> tuple[str, Tensor]:
     name, shape, dtype = tensor.text(8), tensor.integers(1), _DTYPES.get(tensor.integer(2))
     start, stop = tensor.place(9)
     if dtype is None or min(shape, default=0) < 0 or math.prod(shape) * np.dtype(dtype).itemsize != stop - start:
-        raise not_ours(f"weight {name!r:.40} has {stop - start} bytes, which do not fit its type and shape")
+        raise not_ours(f"weight {name!r:.40} has {stop - start} bytes, which do not match its type and shape")
     return name, Tensor(np.dtype(dtype), shape, content[start:stop] if stop - start <= 64 else None)
 
 

@@ -1,4 +1,4 @@
-"""Protobuf's wire format, as far as ONNX files need it: https://protobuf.dev/programming-guides/encoding/."""
+"""The part of protobuf's wire format that ONNX files use: https://protobuf.dev/programming-guides/encoding/."""
 
 from collections.abc import Iterator
 
@@ -7,26 +7,26 @@ from evenmood.errors import ModelError
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 """Wire types."""
 Field = tuple[int, int, int]
-"""Wire type, and begin and end of the value; of a varint twice its value."""
+"""Wire type, and start and end of the value; for a varint, its value twice."""
 MOST_FIELDS = 1000
-"""Fields of a message that is kept in memory: an export has fewer than a hundred operators, weights and constants."""
+"""Maximum number of fields per message; an export has fewer than a hundred operators, weights and constants."""
 
 
 def damaged() -> ModelError:
-    """The error for bytes that are no protobuf message."""
+    """Error for an invalid protobuf message."""
     return ModelError("damaged or not an ONNX model")
 
 
 def not_ours(reason: str) -> ModelError:
-    """The error for a model that another program wrote."""
+    """Error for a model that evenmood did not export."""
     return ModelError(f"not exported by evenmood: {reason}; export the model again")
 
 
 def fields(content: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """Field number, wire type, and begin and end of the value of each field of a message; of a varint its value."""
+    """Yield number, wire type, and start and end of the value of each field; for a varint, its value twice."""
     while at < end:
         tag, at = _varint(content, at, end)
-        tag &= 0xFFFFFFFF  # as protobuf reads it, which drops further bits
+        tag &= 0xFFFFFFFF  # like protobuf, which ignores higher bits
         field, kind = tag >> 3, tag & 7
         if kind == VARINT:
             value, at = _varint(content, at, end)
@@ -36,7 +36,7 @@ def fields(content: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, i
             size, at = _varint(content, at, end)
         elif kind in (FIXED64, FIXED32):
             size = 8 if kind == FIXED64 else 4
-        else:  # groups, which ONNX never had
+        else:  # groups, which ONNX has never used
             raise damaged()
         if at + size > end:
             raise damaged()
@@ -45,59 +45,59 @@ def fields(content: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, i
 
 
 class Message:
-    """A message with no other fields than those expected, none of them of another type than expected."""
+    """A message with only expected fields of the expected types."""
 
     def __init__(self, content: bytes, begin: int, end: int, name: str, expected: dict[int, int]) -> None:
-        """Read the fields of a message.
+        """Parse the fields of a message.
 
         Args:
             content: The file.
-            begin: Where the message begins.
-            end: Where it ends.
-            name: Name of the message, for errors.
-            expected: Wire type of each field that it may have.
+            begin: Start of the message.
+            end: End of the message.
+            name: Name of the message, for error messages.
+            expected: Wire type of each allowed field.
 
         Raises:
-            ModelError: The message has another field, more fields than any of ours, or is damaged.
+            ModelError: The message has an unexpected field or too many fields, or is damaged.
         """
         self._content, self._name = content, name
-        self._found: dict[int, list[Field]] = {}
+        self._fields: dict[int, list[Field]] = {}
         for count, (field, kind, start, stop) in enumerate(fields(content, begin, end)):
             if expected.get(field) != kind:
                 raise not_ours(f"unexpected field {field} in {name}")
             if count == MOST_FIELDS:
                 raise not_ours(f"more than {MOST_FIELDS} entries in {name}")
-            self._found.setdefault(field, []).append((kind, start, stop))
+            self._fields.setdefault(field, []).append((kind, start, stop))
 
     def places(self, field: int) -> list[tuple[int, int]]:
-        """Begin and end of each value of a repeated field of strings or messages."""
-        return [(start, stop) for _, start, stop in self._found.get(field, [])]
+        """Start and end of each value of a repeated field of strings or messages."""
+        return [(start, stop) for _, start, stop in self._fields.get(field, [])]
 
     def place(self, field: int) -> tuple[int, int]:
-        """Begin and end of the value of a field; the empty place where it is absent."""
-        found = self.places(field)
-        if len(found) > 1:  # protobuf takes the last one, or merges them
+        """Start and end of the value of a field; an empty span if it is missing."""
+        places = self.places(field)
+        if len(places) > 1:  # protobuf would use the last one, or merge them
             raise not_ours(f"field {field} appears twice in {self._name}")
-        return found[0] if found else (0, 0)
+        return places[0] if places else (0, 0)
 
     def has(self, field: int) -> bool:
-        """Whether the field is there."""
-        return field in self._found
+        """Whether the field exists."""
+        return field in self._fields
 
     def text(self, field: int) -> str:
-        """A string; empty where it is absent."""
+        """String value; empty if missing."""
         return self._decoded(self.place(field))
 
     def texts(self, field: int) -> list[str]:
-        """A repeated string."""
+        """Repeated string."""
         return list(map(self._decoded, self.places(field)))
 
     def integer(self, field: int) -> int:
-        """An int64; 0 where it is absent."""
+        """int64 value; 0 if missing."""
         return _signed(self.place(field)[0])
 
     def integers(self, field: int) -> tuple[int, ...]:
-        """A repeated int64, not packed."""
+        """Repeated int64, not packed."""
         return tuple(_signed(value) for value, _ in self.places(field))
 
     def _decoded(self, place: tuple[int, int]) -> str:

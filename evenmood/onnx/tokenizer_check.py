@@ -1,6 +1,6 @@
-"""Check that a tokenizer is built of the parts that `fit_tokenizer` builds one of.
+"""Validate that a tokenizer has only the components that `fit_tokenizer` uses.
 
-Other parts of the `tokenizers` library may panic, never end, or make a text of any length out of a short one.
+Other components of the `tokenizers` library may panic, never terminate, or expand a short text to any length.
 """
 
 import json
@@ -16,32 +16,33 @@ MODELS = ("WordLevel", "WordPiece")
 NORMALIZERS = ("Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Replace", "Strip", "StripAccents")
 SPLITTERS = ("Split", "WhitespaceSplit")
 MOST_INSERTIONS = 8
-"""Replacements, other than those of today's normalizer, that may put in a character: each may double a text."""
+"""Maximum number of replacements, besides those of the current normalizer, that insert a character: each may double a
+text."""
 
 
 def check_content(content: bytes) -> None:
-    """Refuse what the library panics on while it reads the file, which prints lines of its own.
+    """Reject a component on which the library panics, and prints to the terminal, while parsing the file.
 
     Raises:
-        ModelError: There is such a part.
+        ModelError: The tokenizer has such a component.
     """
     if b'"Precompiled"' in content:
         raise ModelError("unexpected normalizer Precompiled")
 
 
 def check_components(tokenizer: Tokenizer) -> None:
-    """Refuse models, normalizers and splitters that no evenmood model has.
+    """Reject tokenizer components that no evenmood model has.
 
     Raises:
-        ModelError: There is such a part.
+        ModelError: The tokenizer has such a component.
     """
     model = type(tokenizer.model).__name__
     if model not in MODELS:
         raise ModelError(f"unexpected model {model}; expected {' or '.join(MODELS)}")
     if tokenizer.model.unk_token != UNKNOWN:
-        raise ModelError(f"unknown words are {tokenizer.model.unk_token!a:.40}, not {UNKNOWN}")
+        raise ModelError(f"the unknown token is {tokenizer.model.unk_token!a:.40}; expected {UNKNOWN}")
     if getattr(tokenizer.model, "max_input_chars_per_word", 0) > LONGEST_WORD:
-        raise ModelError(f"words of more than {LONGEST_WORD} characters are read; that takes quadratic time")
+        raise ModelError(f"words of more than {LONGEST_WORD} characters are allowed, which takes quadratic time")
     if tokenizer.post_processor is not None or tokenizer.get_added_tokens_decoder():
         raise ModelError("unexpected post-processor or added tokens")
     known = [json.dumps(step) for step in steps(normalizer(symbols=True))]
@@ -52,14 +53,14 @@ def check_components(tokenizer: Tokenizer) -> None:
         if step["type"] == "Replace" and step["content"] and json.dumps(step) not in known:
             insertions += 1
             if len(step["content"]) > 1 or insertions > MOST_INSERTIONS:
-                raise ModelError("the normalizer makes texts longer")
+                raise ModelError("the normalizer lengthens texts")
     for step in steps(tokenizer.pre_tokenizer):
         if step["type"] not in SPLITTERS:
             raise ModelError(f"unexpected pre-tokenizer {step['type']}")
 
 
 def steps(component: Any) -> Iterator[dict[str, Any]]:
-    """The steps of a normalizer or pre-tokenizer, out of all sequences."""
+    """Yield the steps of a normalizer or pre-tokenizer, with sequences flattened."""
     waiting = [] if component is None else [json.loads(component.__getstate__())]
     while waiting:
         step = waiting.pop()

@@ -1,4 +1,4 @@
-"""Digest of a tokenizer's vocabulary: ties `model.onnx` to the `tokenizer.json` that its embedding was trained with."""
+"""Vocabulary digest that links `model.onnx` to the `tokenizer.json` with which its embedding was trained."""
 
 import hashlib
 import json
@@ -11,33 +11,33 @@ from evenmood.text.normalization import PAD, PAD_ID
 SIZE_KEY = "vocabulary_size"
 VOCABULARY_KEY = "vocabulary_sha256"
 FILE_KEY = "tokenizer_sha256"
-"""Keys of the ONNX metadata. The digest of the whole file spares parsing it: it differs where the file was rewritten,
-and the vocabulary may be the same all the same."""
+"""Keys of the ONNX metadata. If the digest of the whole file matches, the file need not be parsed; it may differ for
+the same vocabulary if the file was rewritten."""
 
 
 def digests(tokenizer: str) -> dict[str, str]:
-    """Metadata for `model.onnx`: SHA-256 of the vocabulary, and of the whole file.
+    """Compute the metadata for `model.onnx`: SHA-256 of the vocabulary and of the whole file.
 
     Args:
         tokenizer: Content of `tokenizer.json`.
 
     Raises:
-        ValueError: Not JSON, or there is no vocabulary in it.
+        ValueError: The content is not JSON, or has no vocabulary.
     """
     return {FILE_KEY: _sha256(tokenizer), VOCABULARY_KEY: _vocabulary_sha256(_vocabulary(tokenizer))}
 
 
 def check_vocabulary(metadata: Mapping[str, str], size: int, content: bytes, path: Path) -> None:
-    """Check that a tokenizer has the vocabulary that `model.onnx` was trained with, if its metadata says which.
+    """Validate that a tokenizer has the vocabulary of `model.onnx`, as far as its metadata identifies it.
 
     Args:
         metadata: Metadata of `model.onnx`.
-        size: Rows of the embedding.
+        size: Number of rows of the embedding.
         content: Content of `tokenizer.json`.
-        path: Its path, for errors.
+        path: Path of `tokenizer.json`, for error messages.
 
     Raises:
-        ModelError: It is another vocabulary, or has ids outside the embedding.
+        ModelError: The vocabulary differs, or has ids outside the embedding.
     """
     text = content.decode("utf-8").replace("\r\n", "\n")
     expected = metadata.get(VOCABULARY_KEY)
@@ -46,15 +46,15 @@ def check_vocabulary(metadata: Mapping[str, str], size: int, content: bytes, pat
     vocabulary = _vocabulary(text)
     padding = [token for token, number in vocabulary.items() if number == PAD_ID and token != PAD]
     if padding:
-        raise ModelError(f"{path}: {padding[0]!a:.60} has id {PAD_ID}, which is {PAD}'s")
+        raise ModelError(f"{path}: {padding[0]!a:.60} has id {PAD_ID}, which is reserved for {PAD}")
     outside = [token for token, number in vocabulary.items() if not 0 <= number < size]
     if outside:
         raise ModelError(
-            f"{path}: {outside[0]!a:.60} has id {vocabulary[outside[0]]}; model.onnx has ids from 0 to {size - 1}"
+            f"{path}: {outside[0]!a:.60} has id {vocabulary[outside[0]]}; expected 0 to {size - 1}, as in model.onnx"
         )
     if expected and expected != _vocabulary_sha256(vocabulary):
         raise ModelError(
-            f"{path}: its vocabulary is not the one that model.onnx was trained with; download the model again"
+            f"{path}: the vocabulary differs from the one that model.onnx was trained with; download the model again"
         )
 
 

@@ -1,1 +1,1 @@
-"""Reports about scored texts: one HTML page, and its figures; see `evenmood.report.write.write_report`."""
+"""Reports about scored texts: an HTML page and its figures as JSON; see `evenmood.report.write.write_report`."""

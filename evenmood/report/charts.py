@@ -1,6 +1,6 @@
-"""Charts as inline SVG that fills the width it is given: positions are percentages, text keeps its size.
+"""Responsive charts as inline SVG: positions are percentages of the width, heights are pixels.
 
-Everything that a chart shows is also in a table beside it; the drawings themselves are hidden from screen readers.
+Charts are hidden from screen readers; each has a table with the same data next to it.
 """
 
 import re
@@ -22,25 +22,25 @@ PATTERNS = """<svg class="patterns" width="0" height="0" aria-hidden="true" focu
 <pattern id="none" width="6" height="6" patternUnits="userSpaceOnUse">
 <rect class="none" width="6" height="6"/><path class="dash" d="M0 3h3"/></pattern>
 </defs></svg>"""
-"""What tells sentiments apart without color: stripes, dots, dashes."""
+"""Fill patterns (stripes, dots, dashes) that distinguish sentiments without color."""
 FILLS = {name: f"url(#{name})" for name in ("negative", "mixed", "ambiguous", "none")}
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SMOOTHING = (1, 2, 3, 2, 1)
-"""Weights of a period's neighbors, itself in the middle."""
+"""Weights of a period (middle) and its neighbors in the moving average."""
 
 
 def escape(text: object) -> str:
-    """Text for HTML, with U+FFFD for what UTF-8 cannot hold and for control characters."""
+    """Escape text for HTML, replacing control characters and what UTF-8 cannot encode with U+FFFD."""
     return html_escape(encodable(_CONTROLS.sub("\ufffd", str(text))))
 
 
 def fill(name: str) -> str:
-    """Attributes that fill a shape in the color and pattern of a sentiment or mood."""
+    """SVG attribute for the color and pattern of a sentiment or mood."""
     return f'fill="{FILLS[name]}"' if name in FILLS else f'class="{name}"'
 
 
 def bar(value: float, low: float, high: float, largest: float, kind: str) -> str:
-    """A horizontal bar with its interval as a whisker."""
+    """Horizontal bar with its confidence interval as a whisker."""
     scale = 100 / largest if largest else 0
     return (
         '<svg class="bar" width="100%" height="16" aria-hidden="true" focusable="false">'
@@ -50,7 +50,7 @@ def bar(value: float, low: float, high: float, largest: float, kind: str) -> str
 
 
 def stacked(parts: Sequence[tuple[str, float]], height: int) -> str:
-    """One bar of parts that add up to 1: their kinds and shares."""
+    """Stacked bar of (kind, share) parts that add up to 1; `height` is in pixels."""
     shapes, start = [], 0.0
     for kind, share in parts:
         if share > 0:
@@ -67,7 +67,7 @@ def stacked(parts: Sequence[tuple[str, float]], height: int) -> str:
 
 
 def swatch(kind: str) -> str:
-    """A small square in the color and pattern of a kind."""
+    """Legend swatch in the color and pattern of a sentiment or mood."""
     return (
         '<svg class="swatch" width="14" height="14" aria-hidden="true" focusable="false">'
         f'<rect width="14" height="14" rx="3" {fill(kind)}/></svg>'
@@ -75,7 +75,7 @@ def swatch(kind: str) -> str:
 
 
 def difference(value: float, low: float, high: float, largest: float) -> str:
-    """A difference as a dot on its interval, with zero in the middle."""
+    """Difference as a dot on its confidence interval, with zero in the middle."""
 
     def at(number: float) -> str:
         return f"{50 + 50 * number / largest:.2f}%"
@@ -90,7 +90,7 @@ def difference(value: float, low: float, high: float, largest: float) -> str:
 
 
 def beside_chance(texts: float, expected: float, largest: float) -> str:
-    """A bar of what was counted, and a mark where chance would have it."""
+    """Bar of an observed count, with a mark at the count expected by chance."""
     scale = 100 / largest if largest else 0
     return (
         '<svg class="bar" width="100%" height="16" aria-hidden="true" focusable="false">'
@@ -101,14 +101,14 @@ def beside_chance(texts: float, expected: float, largest: float) -> str:
 
 @dataclass(frozen=True)
 class Line:
-    """A share over time.
+    """Share over time, as arrays of shape (periods,).
 
     Attributes:
-        kind: Its color: a sentiment.
-        shares: The smoothed share of each period; NaN where there is nothing to go by.
-        low: Lower end of its interval.
-        high: Upper end.
-        raw: The share of each period itself.
+        kind: Sentiment, for the color.
+        shares: Smoothed shares; NaN without texts.
+        low: Lower ends of the confidence intervals.
+        high: Upper ends of the confidence intervals.
+        raw: Shares before smoothing.
     """
 
     kind: str
@@ -119,13 +119,13 @@ class Line:
 
 
 def smoothed(kind: str, counts: np.ndarray, totals: np.ndarray) -> Line:
-    """The share of each period, averaged with those of its neighbors by their texts."""
+    """Moving average of the share per period, weighted by the number of texts."""
     weights = np.array(_SMOOTHING if len(counts) >= 2 * len(_SMOOTHING) else (1,), float)
     texts = _around(totals, weights)
-    known = np.maximum(texts, 1e-9)
-    shares = np.where(texts > 0, _around(counts, weights) / known, np.nan)
-    effective = np.where(texts > 0, known**2 / np.maximum(_around(totals, weights**2), 1e-9), 1)
-    # Wilson's interval with Kish's effective sample size, for the weights.
+    divisor = np.maximum(texts, 1e-9)
+    shares = np.where(texts > 0, _around(counts, weights) / divisor, np.nan)
+    effective = np.where(texts > 0, divisor**2 / np.maximum(_around(totals, weights**2), 1e-9), 1)
+    # Wilson interval with Kish's effective sample size, because periods are weighted.
     z = 1.96
     middle = (shares + z * z / effective / 2) / (1 + z * z / effective)
     spread = np.sqrt(shares * (1 - shares) / effective + z * z / effective**2 / 4)
@@ -141,7 +141,7 @@ def _around(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def over_time(lines: Sequence[Line], largest: float, height: int, grid: Sequence[float]) -> str:
-    """Lines over time with their intervals as bands, and horizontal lines of a grid."""
+    """Line chart over time, with confidence bands and horizontal grid lines."""
     shapes = []
     for line in lines:
         shapes += [f'<path class="band {line.kind}" d="{_area(line, run, largest)}"/>' for run in _runs(line.shares)]
@@ -169,7 +169,7 @@ def over_time(lines: Sequence[Line], largest: float, height: int, grid: Sequence
 
 
 def columns(values: np.ndarray, height: int) -> str:
-    """A column for each period."""
+    """Column chart with a column per period."""
     largest, width = max(1, int(values.max())), 100 / len(values)
     shapes = [
         f'<rect x="{at * width + width * 0.1:.3f}%" width="{width * 0.8:.3f}%" '
@@ -181,14 +181,14 @@ def columns(values: np.ndarray, height: int) -> str:
 
 
 def _runs(values: np.ndarray) -> list[range]:
-    """Stretches without a gap."""
-    known = np.concatenate([[False], ~np.isnan(values), [False]])
-    edges = np.flatnonzero(known[1:] != known[:-1]).tolist()
+    """Index ranges of consecutive values that are not NaN."""
+    valid = np.concatenate([[False], ~np.isnan(values), [False]])
+    edges = np.flatnonzero(valid[1:] != valid[:-1]).tolist()
     return [range(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _points(values: np.ndarray, run: Sequence[int], largest: float) -> list[str]:
-    """Coordinates; a run of one period is drawn half a step wide to each side."""
+    """Coordinates of a run; a single period extends by half a step to each side."""
     last = max(1, len(values) - 1)
     places = [(float(at), at) for at in run] if len(run) > 1 else [(run[0] - 0.5, run[0]), (run[0] + 0.5, run[0])]
     return [f"{1000 * x / last:.1f} {1000 * (1 - min(1.0, values[at] / largest)):.1f}" for x, at in places]

@@ -1,4 +1,4 @@
-"""The sections of a report's page that compare: emotions over time, and groups with one another."""
+"""Comparative sections of the report page: emotions over time, and groups."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from evenmood.report.figures import SHOWN_GROUPS, SMALLEST_GROUP, Figures, Group
 from evenmood.report.sections import section, table
 from evenmood.report.wording import (
     MOOD_NAMES,
-    REST,
+    OTHER_VALUES,
     SENTIMENT_NAMES,
     UNNAMED,
     amount,
@@ -22,15 +22,15 @@ from evenmood.report.wording import (
 
 SHOWN_CONTRASTS = 16
 SMALL_CHARTS = 6
-"""Emotions that have a chart of their own over time."""
+"""Number of emotions with a separate chart over time."""
 
 
 def over_time(figures: Figures) -> str:
-    """The emotions over time, and neutral apart."""
+    """Render the section on emotions over time."""
     undated = f" {texts_of(figures.undated)} have no date that can be read." if figures.undated else ""
     form = f" Dates are read as {escape(figures.date_form)}." if figures.date_form else ""
     if figures.date_form_ambiguous:
-        form += " Day and month could be the other way round: name the form with <code>--time-format</code>."
+        form += " Day and month are ambiguous: set the format with <code>--time-format</code>."
     timeline = figures.timeline
     if timeline is None:
         problem = "All dates fall into one period" if figures.dated else "No text has a date that can be read"
@@ -76,24 +76,24 @@ def over_time(figures: Figures) -> str:
         for at, name in enumerate(names)
     ]
     outlying = (
-        f" {texts_of(timeline.left_out)} dated far before or after all others are left out."
+        f" {texts_of(timeline.left_out)} dated far before or after all others are not shown."
         if timeline.left_out
         else ""
     )
     lead = (
-        f"Of the texts with an emotion, the share that has each, by {timeline.unit}; neutral apart. Lines are averaged "
-        f"over neighboring periods, bands are 95% intervals, dots the single periods.{outlying}{undated}{form}"
+        f"Share of each emotion among the texts with an emotion, by {timeline.unit}; neutral is shown separately. "
+        f"Lines are moving averages, bands are 95% intervals, dots are single periods.{outlying}{undated}{form}"
     )
     changes = "".join(
         f"<li><b>{escape(change.what)}</b> {points(change.change.difference)} points "
         f'<span class="range">{percent(change.before.share)} → {percent(change.after.share)}</span></li>'
         for change in figures.changes[:8]
     )
-    said = (
-        f'<p class="note">Changed beyond chance from the first third of the texts to the last:</p><ul class="changes">'
+    summary = (
+        f'<p class="note">Significant changes from the first third of the texts to the last:</p><ul class="changes">'
         f"{changes}</ul>"
         if changes
-        else '<p class="note">No emotion changed beyond chance from the first third of the texts to the last.</p>'
+        else '<p class="note">No emotion changed significantly from the first third of the texts to the last.</p>'
     )
     return section(
         "time",
@@ -101,7 +101,7 @@ def over_time(figures: Figures) -> str:
         lead,
         f'<figure class="timeline" aria-label="Emotions over time">{figure}{volume}'
         f'<div class="multiples">{multiples}</div></figure>',
-        said,
+        summary,
         table(
             "Emotions over time, as a table",
             (
@@ -116,7 +116,7 @@ def over_time(figures: Figures) -> str:
 
 
 def _round_up(value: float) -> float:
-    """The next round share above."""
+    """Round a share up to the next axis limit."""
     return next((top for top in (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8) if value <= top), 1.0)
 
 
@@ -146,8 +146,8 @@ def _chart(
 
 
 def _last(line: charts.Line) -> float:
-    known = line.shares[~np.isnan(line.shares)]
-    return float(known[-1]) if len(known) else 0.0
+    valid = line.shares[~np.isnan(line.shares)]
+    return float(valid[-1]) if len(valid) else 0.0
 
 
 def _ends(names: list[str]) -> str:
@@ -155,23 +155,23 @@ def _ends(names: list[str]) -> str:
 
 
 def groups(figures: Figures, column: str) -> str:
-    """The groups, and how each differs from all other texts."""
-    named = escape(column)
+    """Render the section on groups, and how each differs from all other texts."""
+    name = escape(column)
     if not figures.groups:
-        return section("groups", f"By {named}", "No text has a value in this column.")
+        return section("groups", f"By {name}", "No text has a value in this column.")
     rows = "".join(_group_row(group) for group in figures.groups)
     legend = "".join(f"<li>{charts.swatch(mood)}{MOOD_NAMES[mood]}</li>" for mood in MOODS if figures.moods[mood].count)
     capped = ""
     if figures.group_count > SHOWN_GROUPS:
         many = f"more than {MOST_GROUPS:,}" if figures.more_groups else f"{figures.group_count:,}"
-        capped = f" There are {many} values; the {SHOWN_GROUPS} most frequent are shown, the rest as one."
+        capped = f" There are {many} values; the {SHOWN_GROUPS} most frequent are shown, and all others as one group."
     lead = (
-        f"Moods of the texts of each <i>{named}</i>, and what sets it apart from all other texts.{capped} "
+        f"Moods of the texts of each <i>{name}</i>, and how it differs from all other texts.{capped} "
         f"Groups of fewer than {SMALLEST_GROUP} texts are not compared."
     )
     shown = figures.contrasts[:SHOWN_CONTRASTS]
     largest = max((max(abs(one.difference.low), abs(one.difference.high)) for one in shown), default=1)
-    drawn = "".join(
+    items = "".join(
         f'<li><span class="who"><b>{escape(one.group)}</b> {amount(one)} '
         f"{escape(one.what)}</span>"
         f"{charts.difference(one.difference.difference, one.difference.low, one.difference.high, largest)}"
@@ -180,28 +180,27 @@ def groups(figures: Figures, column: str) -> str:
         for one in shown
     )
     count = f"{figures.comparisons:,}"
-    if drawn:
+    if items:
         more = (
             f"; the {SHOWN_CONTRASTS} largest of {len(figures.contrasts)}"
             if len(figures.contrasts) > len(shown)
             else ""
         )
         contrast = (
-            f'<h3>Differences beyond chance</h3><p class="note">In percentage points against all other texts{more}. '
-            f"{count} differences were looked at; the intervals are wide enough for all of them to hold together with "
-            f'95% (Bonferroni).</p><figure aria-label="Differences beyond chance"><ul class="contrasts">{drawn}</ul>'
-            "</figure>"
+            '<h3>Significant differences</h3><p class="note">Percentage points compared with all other texts'
+            f"{more}. {count} differences were tested; intervals are Bonferroni-corrected to 95% for all of them."
+            f'</p><figure aria-label="Significant differences"><ul class="contrasts">{items}</ul></figure>'
         )
     elif figures.comparisons:
         contrast = (
-            f'<p class="note">None of the {count} differences between a group and all other texts is larger than '
-            "chance would make it.</p>"
+            f'<p class="note">None of the {count} differences between a group and all other texts is statistically '
+            "significant.</p>"
         )
     else:
-        contrast = '<p class="note">There is nothing to compare: it takes two groups that are large enough.</p>'
+        contrast = '<p class="note">There is nothing to compare: fewer than two groups are large enough.</p>'
     return section(
         "groups",
-        f"By {named}",
+        f"By {name}",
         lead,
         f'<figure aria-label="Moods by group"><ul class="legend">{legend}</ul><ul class="groups">{rows}</ul></figure>',
         contrast,
@@ -211,7 +210,7 @@ def groups(figures: Figures, column: str) -> str:
 
 
 def _group_name(group: Group) -> str:
-    return REST if group.name is None else group.name or UNNAMED
+    return OTHER_VALUES if group.name is None else group.name or UNNAMED
 
 
 def _group_row(group: Group) -> str:
@@ -234,8 +233,8 @@ def _contrast_table(figures: Figures) -> str:
         )
         for one in figures.contrasts
     ]
-    header = ("Group", "Emotion", "Here", "Elsewhere", "Points", "95% interval, all together")
-    return table("Differences beyond chance, as a table", header, rows)
+    header = ("Group", "Emotion", "Here", "Elsewhere", "Points", "95% interval, simultaneous")
+    return table("Significant differences, as a table", header, rows)
 
 
 def _group_table(figures: Figures) -> str:

@@ -1,4 +1,4 @@
-"""Count the scored texts of a table in one pass: memory does not grow with the table."""
+"""Single-pass counts over scored texts, with memory independent of their number."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,33 +13,33 @@ from evenmood.report.examples import BestTexts
 from evenmood.report.periods import TimeCounts
 
 NEAR = 0.05
-"""Distance from its threshold at which a probability is called near to it."""
+"""Maximum distance of a probability that is near its threshold."""
 MOST_GROUPS = 1000
-"""Values of the group column that are counted apart; those that come later are counted together."""
+"""Maximum number of groups counted separately; later ones are counted together."""
 LONGEST_GROUP = 80
-"""Characters of a group's name."""
+"""Maximum length of a group name, in characters."""
 TYPICAL = 3
-"""Texts that are kept for each emotion, of either kind."""
+"""Number of typical and of mixed example texts per emotion."""
 UNSURE = 6
-"""Texts that are kept of those that the model is least sure of."""
+"""Number of example texts with the least certain predictions."""
 NEUTRAL = "neutral"
 MOODS = ("positive", "mixed", "negative", "ambiguous", NEUTRAL, "none")
-"""What each text is counted as, once: `mixed` is positive and negative, `none` a text whose labels all stay below their
-thresholds."""
+"""Moods: each text has exactly one. `mixed` is positive and negative; `none` means that no label reaches its
+threshold."""
 OTHER = "other"
-"""The sentiment group of labels that are not GoEmotions'."""
+"""Sentiment group of labels that are not in GoEmotions."""
 
 
 @dataclass(frozen=True)
 class ScoredTexts:
-    """A batch of texts with their probabilities.
+    """A batch of texts and their probabilities.
 
     Attributes:
-        texts: n texts; None for a missing one.
+        texts: n texts; None for a missing text.
         probabilities: Shape (n, labels); NaN in the row of a missing text.
-        windows: Windows that each text was read in, as `EmotionClassifier.read` gives them; None counts no long text.
-        times: A date for each text, in whatever form; None where the table has none.
-        groups: What each text is grouped by; None where the table is not grouped.
+        windows: Number of windows of each text, from `EmotionClassifier.read`; None if unknown.
+        times: Date of each text, in any format; None if there are no dates.
+        groups: Group of each text; None if texts are not grouped.
     """
 
     texts: Sequence[str | None]
@@ -50,24 +50,31 @@ class ScoredTexts:
 
 
 class StreamCounts:
-    """What a report counts.
+    """The counts behind a report.
 
     Attributes:
-        labels: Label of each column.
-        measures: What is counted of each answered text: the labels, the sentiment groups, `emotion` (any label but
-            neutral) and the moods, prefixed with `mood:`.
-        totals: Texts of each measure.
-        pairs: Texts that have both labels, shape (labels, labels).
-        by_time: The measures by time; `by_group` by the group's name, `""` for rows without one.
+        labels: Label of each column of the probabilities.
+        measures: Names of the binary measures counted for each answered text: labels, sentiment groups (`group:…`),
+            `emotion` (any label but neutral) and moods (`mood:…`).
+        totals: Number of texts per measure: shape (measures,).
+        pairs: Number of texts with both labels: shape (labels, labels).
+        by_time: Counts of the measures by time.
+        by_group: Counts of texts and measures by group name; `""` for rows without a group.
     """
 
     def __init__(self, labels: Sequence[str], thresholds: Sequence[float], time_format: str | None = None) -> None:
-        """Take the label and the threshold of each column of the probabilities."""
+        """Start counting.
+
+        Args:
+            labels: Label of each column of the probabilities.
+            thresholds: Decision threshold of each label.
+            time_format: `strptime` format of the dates; None detects it.
+        """
         self.labels, self.thresholds = tuple(labels), np.array(thresholds, np.float32)
-        of_group = {label: GROUP_OF.get(label, OTHER) for label in labels}
-        self.sentiments = tuple(group for group in (*GROUPS, OTHER) if group in of_group.values())
+        group_of = {label: GROUP_OF.get(label, OTHER) for label in labels}
+        self.sentiments = tuple(group for group in (*GROUPS, OTHER) if group in group_of.values())
         self._columns = {
-            group: [column for column, label in enumerate(labels) if of_group[label] == group]
+            group: [column for column, label in enumerate(labels) if group_of[label] == group]
             for group in (*GROUPS, OTHER)
         }
         self.measures = (*self.labels, *(f"group:{name}" for name in self.sentiments), "emotion")
@@ -90,34 +97,34 @@ class StreamCounts:
     def add(self, batch: ScoredTexts) -> None:
         """Count a batch."""
         self.rows += len(batch.texts)
-        kept = np.flatnonzero(~np.isnan(batch.probabilities).any(axis=1))
-        texts = [batch.texts[row] for row in kept.tolist()]
-        probabilities = batch.probabilities[kept]
+        answered = np.flatnonzero(~np.isnan(batch.probabilities).any(axis=1))
+        texts = [batch.texts[row] for row in answered.tolist()]
+        probabilities = batch.probabilities[answered]
         if batch.windows is not None:
-            self.long_texts += int((np.asarray(batch.windows)[kept] > 1).sum())
-        given = probabilities >= self.thresholds
-        measures = self._measured(given)
+            self.long_texts += int((np.asarray(batch.windows)[answered] > 1).sum())
+        predicted = probabilities >= self.thresholds
+        measures = self._measure(predicted)
         self.answered += len(texts)
         self.totals += measures.sum(axis=0)
-        emotions = given[:, [column for column, label in enumerate(self.labels) if label != NEUTRAL]]
+        emotions = predicted[:, [column for column, label in enumerate(self.labels) if label != NEUTRAL]]
         self.several += int((emotions.sum(axis=1) > 1).sum())
-        self._count_doubts(probabilities)
-        numbers = given.astype(np.int64)
-        self.pairs += numbers.T @ numbers
-        self._keep_examples(texts, probabilities, given)
+        self._count_uncertain(probabilities)
+        multi_hot = predicted.astype(np.int64)
+        self.pairs += multi_hot.T @ multi_hot
+        self._collect_examples(texts, probabilities, predicted)
         if batch.times is not None:
             self.has_times = True
-            times = self.dates.read([batch.times[row] for row in kept.tolist()])
+            times = self.dates.read([batch.times[row] for row in answered.tolist()])
             self.dated += sum(time is not None for time in times)
             self.undated += sum(time is None for time in times)
             self.by_time.add(times, measures)
         if batch.groups is not None:
             self.has_groups = True
-            self._count_groups([group_name(batch.groups[row]) for row in kept.tolist()], measures)
+            self._count_groups([group_name(batch.groups[row]) for row in answered.tolist()], measures)
 
-    def _measured(self, given: np.ndarray) -> np.ndarray:
-        """The measures of each row: 0 or 1, int of shape (n, measures)."""
-        has = {group: given[:, columns].any(axis=1) for group, columns in self._columns.items()}
+    def _measure(self, predicted: np.ndarray) -> np.ndarray:
+        """Measures of each row, 0 or 1: int64 of shape (n, measures)."""
+        has = {group: predicted[:, columns].any(axis=1) for group, columns in self._columns.items()}
         positive, negative = has["positive"], has["negative"]
         neither = ~(positive | negative)
         feeling = has["ambiguous"] | has[OTHER]
@@ -127,14 +134,14 @@ class StreamCounts:
             "negative": negative & ~positive,
             "ambiguous": neither & feeling,
             NEUTRAL: neither & ~feeling & has[NEUTRAL],
-            "none": ~given.any(axis=1),
+            "none": ~predicted.any(axis=1),
         }
         emotion = positive | negative | feeling
         sentiments = [has[name] for name in self.sentiments]
         columns = np.column_stack([*sentiments, emotion, *(moods[mood] for mood in MOODS)])
-        return np.concatenate([given, columns], axis=1).astype(np.int64)
+        return np.concatenate([predicted, columns], axis=1).astype(np.int64)
 
-    def _count_doubts(self, probabilities: np.ndarray) -> None:
+    def _count_uncertain(self, probabilities: np.ndarray) -> None:
         near = np.abs(probabilities - self.thresholds) < NEAR
         self.near += near.sum(axis=0)
         self.near_texts += int(near.any(axis=1).sum())
@@ -142,10 +149,10 @@ class StreamCounts:
         self.higher += (probabilities >= self.thresholds + np.float32(NEAR)).sum(axis=0)
 
     def _count_groups(self, names: Sequence[str], measures: np.ndarray) -> None:
-        found, where = np.unique(np.array(names, dtype=object), return_inverse=True)
-        sums = np.zeros((len(found), len(self.uncounted_groups)), np.int64)
+        unique_names, where = np.unique(np.array(names, dtype=object), return_inverse=True)
+        sums = np.zeros((len(unique_names), len(self.uncounted_groups)), np.int64)
         np.add.at(sums, where, np.insert(measures, 0, 1, axis=1))
-        for name, counts in zip(found.tolist(), sums, strict=True):
+        for name, counts in zip(unique_names.tolist(), sums, strict=True):
             if name in self.by_group:
                 self.by_group[name] += counts
             elif len(self.by_group) < MOST_GROUPS:
@@ -153,36 +160,36 @@ class StreamCounts:
             else:
                 self.uncounted_groups += counts
 
-    def _keep_examples(self, texts: Sequence[str | None], probabilities: np.ndarray, given: np.ndarray) -> None:
+    def _collect_examples(self, texts: Sequence[str | None], probabilities: np.ndarray, predicted: np.ndarray) -> None:
         if not texts:
             return
 
-        def described(row: int) -> list[tuple[str, float]]:
-            found = np.flatnonzero(given[row])
-            if not len(found):
-                found = probabilities[row].argmax(keepdims=True)
-            best = found[np.argsort(-probabilities[row, found], kind="stable")].tolist()
+        def labels_of(row: int) -> list[tuple[str, float]]:
+            columns = np.flatnonzero(predicted[row])
+            if not len(columns):
+                columns = probabilities[row].argmax(keepdims=True)
+            best = columns[np.argsort(-probabilities[row, columns], kind="stable")].tolist()
             return [(self.labels[column], round(float(probabilities[row, column]), 4)) for column in best]
 
         for column, label in enumerate(self.labels):
-            rows = np.flatnonzero(given[:, column])
+            rows = np.flatnonzero(predicted[:, column])
             if not len(rows):
                 continue
             own, others = probabilities[rows, column], probabilities[rows].copy()
             others[:, column] = 0
-            self.typical[column].add(texts, rows, own - others.max(axis=1), described)
-            feelings = np.where(given[rows], others, 0)
+            self.typical[column].add(texts, rows, own - others.max(axis=1), labels_of)
+            feelings = np.where(predicted[rows], others, 0)
             if NEUTRAL in self.labels:
                 feelings[:, self.labels.index(NEUTRAL)] = 0
             both = np.minimum(own, feelings.max(axis=1)) if label != NEUTRAL else np.zeros(len(rows))
-            self.mixed[column].add(texts, rows[both > 0], both[both > 0], described)
-        # The less the best label reaches of its threshold, the less sure the model is.
-        reached = (probabilities / np.maximum(self.thresholds, np.float32(1e-6))).max(axis=1)
-        rows = np.flatnonzero(~given.any(axis=1))
-        self.unsure.add(texts, rows, -reached[rows], described)
+            self.mixed[column].add(texts, rows[both > 0], both[both > 0], labels_of)
+        # The farther the best label is below its threshold, the less certain the model is.
+        ratio = (probabilities / np.maximum(self.thresholds, np.float32(1e-6))).max(axis=1)
+        rows = np.flatnonzero(~predicted.any(axis=1))
+        self.unsure.add(texts, rows, -ratio[rows], labels_of)
 
 
 def group_name(value: Any) -> str:
-    """The name of a group, cut to `LONGEST_GROUP` characters; empty for a missing value."""
+    """Name of a group, truncated to `LONGEST_GROUP` characters; empty for a missing value."""
     name = "" if is_missing(value) else " ".join(str(value).split())
     return name if len(name) <= LONGEST_GROUP else f"{name[: LONGEST_GROUP - 1]}…"

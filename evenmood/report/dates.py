@@ -1,4 +1,4 @@
-"""Read the dates of a column, in the form that most of its first cells have."""
+"""Parse a column of dates in the format of most of its first cells."""
 
 import math
 import re
@@ -50,50 +50,54 @@ _TWINS = {
     "month/day/year": "day/month/year",
     "month-day-year": "day-month-year",
 }
-LOOKED_AT = 200
-"""Cells that decide on the form."""
+DETECTION_CELLS = 200
+"""Number of cells used to detect the format."""
 
 
 class DateReader:
-    """Reads dates; the first batch that holds any decides on their form.
+    """Parses dates; the format is detected from the first batch with dates.
 
     Attributes:
-        form: The form in words; None as long as no date has been read.
-        ambiguous: Whether all first dates could have been read with day and month exchanged.
+        form: The format in words, or `time_format`; None before a date has been read.
+        ambiguous: Whether all dates of that batch are also valid with day and month swapped.
     """
 
     def __init__(self, time_format: str | None = None) -> None:
-        """Take the form as `strptime` has it; None detects it."""
+        """Set the `strptime` format; None detects it.
+
+        Raises:
+            UsageError: The format is invalid.
+        """
         self.form, self.ambiguous = time_format, False
         self._parse = _by_format(check_format(time_format)) if time_format else None
 
     def read(self, values: Sequence[Any]) -> list[datetime | None]:
-        """Times in UTC, without a zone; None for each cell that holds none."""
+        """Parse dates to naive datetimes in UTC; None for each cell that is not a date."""
         cells = [
             value if isinstance(value, date) else "" if is_missing(value) else str(value).strip() for value in values
         ]
         if self._parse is None:
-            given = [cell for cell in cells if isinstance(cell, str) and cell]
-            self._decide(given[:: max(1, len(given) // LOOKED_AT)])
+            strings = [cell for cell in cells if isinstance(cell, str) and cell]
+            self._detect(strings[:: max(1, len(strings) // DETECTION_CELLS)])
         parse = self._parse
         return [_as_utc(cell) if isinstance(cell, date) else parse(cell) if cell and parse else None for cell in cells]
 
-    def _decide(self, cells: Sequence[str]) -> None:
+    def _detect(self, cells: Sequence[str]) -> None:
         best = 0
-        known: dict[str, int] = {}
+        valid_cells: dict[str, int] = {}
         for name, parse in _parsers():
             count = sum(parse(cell) is not None for cell in cells)
-            known[name] = max(count, known.get(name, 0))
+            valid_cells[name] = max(count, valid_cells.get(name, 0))
             if count > best:
                 best, self.form, self._parse = count, name, parse
-        self.ambiguous = bool(best) and known.get(_TWINS.get(self.form or "", "")) == best
+        self.ambiguous = bool(best) and valid_cells.get(_TWINS.get(self.form or "", "")) == best
 
 
 def check_format(text: str) -> str:
-    """Return a form that `strptime` reads.
+    """Validate a `strptime` format and return it.
 
     Raises:
-        UsageError: It does not read what it writes.
+        UsageError: `strptime` cannot parse dates formatted with it.
     """
     try:
         datetime.strptime(datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC).strftime(text), text)
@@ -106,7 +110,7 @@ Parse = Callable[[str], datetime | None]
 
 
 def _parsers() -> list[tuple[str, Parse]]:
-    """Name and function of each form, in the order of preference."""
+    """Name and parser of each format, in order of preference."""
     forms = [(name, day + clock) for day, name in _DAYS.items() for clock in _CLOCKS] + [
         (name, form) for form, name in _WHOLE.items()
     ]
@@ -125,7 +129,7 @@ def _by_format(form: str) -> Parse:
 
 
 def _iso(cell: str) -> datetime | None:
-    if _DIGITS.fullmatch(cell) and len(cell) != 8:  # a number; eight digits are a day
+    if _DIGITS.fullmatch(cell) and len(cell) != 8:  # a number; eight digits are YYYYMMDD
         return None
     try:
         return _as_utc(datetime.fromisoformat(cell.removesuffix(" UTC")))
@@ -151,5 +155,5 @@ def _as_utc(value: date) -> datetime | None:
         return value
     try:
         return value.astimezone(UTC).replace(tzinfo=None)
-    except OverflowError:  # in the years 1 and 9999
+    except OverflowError:  # at the limits of the years 1 and 9999
         return None

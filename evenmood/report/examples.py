@@ -1,4 +1,4 @@
-"""Keep the texts with the highest scores of a stream, each text once."""
+"""Collect the distinct texts with the highest scores from a stream."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 
 LONGEST = 320
-"""Characters that are kept of a text."""
+"""Maximum length of an example, in characters."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """A text of the table with the labels that it was given.
+    """An example text and its predicted labels.
 
     Attributes:
-        text: Its beginning, `LONGEST` characters at the most.
-        labels: Label and probability, the most probable first.
-        score: What it was chosen for.
+        text: The text, truncated to `LONGEST` characters.
+        labels: Labels and probabilities, most probable first.
+        score: Score for which the text was selected.
     """
 
     text: str
@@ -26,15 +26,22 @@ class Example:
 
 
 class BestTexts:
-    """The texts of highest score."""
+    """A bounded collection of the texts with the highest scores."""
 
     def __init__(self, count: int) -> None:
-        """Take how many are kept."""
+        """Set the maximum number of texts."""
         self._count = count
-        self._kept: dict[str, tuple[float, Any]] = {}
+        self._best: dict[str, tuple[float, Any]] = {}
 
     def add(self, texts: Sequence[str | None], rows: np.ndarray, scores: np.ndarray, details: Any) -> None:
-        """Offer some rows of a batch: their indices, their scores, and a function that describes a row."""
+        """Add the rows of a batch that score high enough.
+
+        Args:
+            texts: Texts of the batch.
+            rows: Indices of the candidate rows: shape (m,).
+            scores: Scores of the candidates: shape (m,).
+            details: Function that returns the labels of a row.
+        """
         floor = self._floor()
         for at in np.argsort(-scores, kind="stable").tolist():
             score = float(scores[at])
@@ -42,24 +49,24 @@ class BestTexts:
                 break
             row = int(rows[at])
             text = _shortened(texts[row] or "")
-            if text not in self._kept or self._kept[text][0] < score:
-                self._kept[text] = (score, details(row))
-                if len(self._kept) > self._count:
-                    del self._kept[min(self._kept, key=lambda kept: self._kept[kept][0])]
+            if text not in self._best or self._best[text][0] < score:
+                self._best[text] = (score, details(row))
+                if len(self._best) > self._count:
+                    del self._best[min(self._best, key=lambda text: self._best[text][0])]
                 floor = self._floor()
 
     def examples(self) -> list[Example]:
-        """The texts, that of the highest score first."""
-        best = sorted(self._kept.items(), key=lambda item: -item[1][0])
+        """Return the examples, highest score first."""
+        best = sorted(self._best.items(), key=lambda item: -item[1][0])
         return [Example(text, labels, score) for text, (score, labels) in best]
 
     def _floor(self) -> float:
-        full = len(self._kept) >= self._count
-        return min(score for score, _ in self._kept.values()) if full else -np.inf
+        full = len(self._best) >= self._count
+        return min(score for score, _ in self._best.values()) if full else -np.inf
 
 
 def _shortened(text: str) -> str:
-    """The beginning of a text on one line, cut at a space."""
+    """Collapse whitespace and truncate a text, preferably at a space."""
     words = " ".join(text[: 4 * LONGEST].split())
     if len(words) <= LONGEST and len(text) <= 4 * LONGEST:
         return words

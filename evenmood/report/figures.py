@@ -1,4 +1,4 @@
-"""The figures of a report, worked out from its counts."""
+"""Compute the figures of a report from its counts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,24 +13,24 @@ from evenmood.report.intervals import Difference, Share, difference_of, share_of
 from evenmood.report.periods import Timeline
 
 SHOWN_GROUPS = 12
-"""Groups that a report compares; the rest is one more."""
+"""Number of groups shown separately; all others are shown as one."""
 SMALLEST_GROUP = 20
-"""Texts under which a group is shown and not compared."""
+"""Minimum number of texts of a group for comparisons."""
 SHOWN_PAIRS = 12
 
 
 @dataclass(frozen=True)
 class Emotion:
-    """An emotion in the table.
+    """Figures of one label.
 
     Attributes:
-        label, sentiment: Its name, and the sentiment group that it belongs to.
-        share: Share of the texts that have it.
+        label, sentiment: The label and its sentiment group.
+        share: Share of texts with the label.
         threshold: The decision threshold.
-        near: Texts whose probability is within 0.05 of the threshold.
-        if_lower, if_higher: Share of the texts that would have it with thresholds lower or higher by 0.05.
-        precision, recall: As measured on the model's test texts; None where the model does not say.
-        typical, mixed: Texts that have it most clearly, and together with another emotion.
+        near: Number of texts whose probability is within 0.05 of the threshold.
+        if_lower, if_higher: Share of texts with the label if the threshold were 0.05 lower or higher.
+        precision, recall: Measured on the model's test set; None if unknown.
+        typical, mixed: Examples with the label alone, and together with another emotion.
     """
 
     label: str
@@ -48,7 +48,7 @@ class Emotion:
 
 @dataclass(frozen=True)
 class Change:
-    """How a share changed from the first third of the dated texts to the last; `what` is as in `Contrast`."""
+    """Change of a share from the first third of the dated texts to the last; `what` is as in `Contrast`."""
 
     what: str
     before: Share
@@ -58,7 +58,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Group:
-    """A value of the group column; `name` is empty for rows without one, and None for all values that are not shown."""
+    """A value of the group column; `name` is empty for rows without a value, None for all values not shown."""
 
     name: str | None
     texts: int
@@ -69,13 +69,13 @@ class Group:
 
 @dataclass(frozen=True)
 class Contrast:
-    """How a group differs from all other texts.
+    """Difference between a group and all other texts.
 
     Attributes:
-        group: Its name.
-        what: A label, or the emotions of a sentiment group: `negative emotions`.
-        inside, outside: Share of the group's texts that have it, and of all others.
-        difference: With an interval that holds for all contrasts together.
+        group: Name of the group.
+        what: A label, or a sentiment group, such as `negative emotions`.
+        inside, outside: Share in the group, and in all other texts.
+        difference: Difference with its simultaneous confidence interval over all contrasts.
     """
 
     group: str
@@ -87,13 +87,14 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two emotions that texts have together more often than chance would have it.
+    """Two emotions that occur together more often than expected by chance.
 
     Attributes:
-        first, second: Their labels.
-        texts: Texts that have both.
-        expected: Texts that would have both if the two were independent.
-        lift: `texts / expected`, with an interval that holds for all pairs together.
+        first, second: The two labels.
+        texts: Number of texts with both labels.
+        expected: Expected number if the labels were independent.
+        lift: `texts / expected`.
+        low, high: Simultaneous confidence interval of the lift over all pairs.
     """
 
     first: str
@@ -107,23 +108,22 @@ class Pair:
 
 @dataclass(frozen=True)
 class Figures:
-    """All that a report says in numbers.
+    """All figures of a report.
 
     Attributes:
-        rows, missing, long_texts: Rows of the table; those without a text; texts that were read in windows.
-        answered: Texts that the shares refer to.
-        emotions: Every label, in the model's order.
-        sentiments: Share of the texts with at least one label of each sentiment group.
-        moods: Share of the texts of each mood; they add up to 1.
-        with_emotion, several: Share of the texts with a label that is not neutral, and with more than one.
-        no_label, near: Share of the texts that reach no threshold, and of those with a probability near to one.
-        unsure: Texts that the model is least sure of.
-        dated, undated: Answered texts with and without a date that could be read; both 0 where no dates were asked for.
-        timeline: The measures by period; None where there are not two.
-        changes: Emotions whose share changed beyond chance, the largest change first.
-        groups, contrasts, comparisons: The groups, the largest first; their differences beyond chance; how many were
-            looked at.
-        pairs, pairs_compared: Emotions that occur together; how many pairs were looked at.
+        rows, missing, long_texts: Number of rows, of rows without a text, and of texts read in several windows.
+        answered: Number of predicted texts: the denominator of the shares.
+        emotions: Figures of each label, in the model's order.
+        sentiments: Share of texts with at least one label of each sentiment group.
+        moods: Share of texts per mood; adds up to 1.
+        with_emotion, several: Share of texts with a label other than neutral, and with more than one.
+        no_label, near: Share of texts where no label reaches its threshold, and with a probability near a threshold.
+        unsure: Texts with the least certain predictions.
+        dated, undated: Number of predicted texts with and without a valid date; both 0 without a time column.
+        timeline: Measures by period; None for fewer than two periods.
+        changes: Significant changes over time, largest first.
+        groups, contrasts, comparisons: Groups, largest first; significant differences; number of differences tested.
+        pairs, pairs_compared: Emotions that occur together significantly often; number of pairs tested.
     """
 
     rows: int
@@ -157,7 +157,12 @@ class Figures:
 
 
 def figures_of(counts: StreamCounts, quality: Mapping[str, Any]) -> Figures:
-    """The figures of what was counted; `quality` has precision and recall by label, as `emotions.json` has them."""
+    """Compute the figures.
+
+    Args:
+        counts: Counts over all texts.
+        quality: Precision and recall by label, as in `emotions.json`.
+    """
     texts, totals = counts.answered, dict(zip(counts.measures, counts.totals.tolist(), strict=True))
     timeline = counts.by_time.timeline()
     groups = _groups(counts)
@@ -216,7 +221,7 @@ def _emotions(counts: StreamCounts, quality: Mapping[str, Any]) -> list[Emotion]
 
 
 def _changes(counts: StreamCounts, timeline: Timeline) -> list[Change]:
-    """Changes beyond chance, the largest first: emotions of texts with an emotion, and neutral of all texts."""
+    """Significant changes, largest first: of emotions among texts with an emotion, of neutral among all texts."""
     values = np.array([period.counts for period in timeline.periods])
     after = np.cumsum(values[:, 0])
     first, last = after <= after[-1] / 3, after - values[:, 0] >= after[-1] * 2 / 3
@@ -226,41 +231,41 @@ def _changes(counts: StreamCounts, timeline: Timeline) -> list[Change]:
         return []
     base = 1 + counts.measures.index("emotion")
     compared = _compared(counts)
-    z, found = simultaneous_z(len(compared)), []
+    z, changes = simultaneous_z(len(compared)), []
     for what, column in compared:
         total = 0 if what == NEUTRAL else base
         change = difference_of(late[column], late[total], early[column], early[total], z)
-        if change.beyond_chance:
+        if change.significant:
             before, now = (share_of(sums[column], sums[total]) for sums in (early, late))
-            found.append(Change(what, before, now, change))
-    return sorted(found, key=lambda one: -abs(one.change.difference))
+            changes.append(Change(what, before, now, change))
+    return sorted(changes, key=lambda one: -abs(one.change.difference))
 
 
 def _groups(counts: StreamCounts) -> list[Group]:
     ordered = sorted(counts.by_group.items(), key=lambda item: (item[0] == "", -item[1][0]))
     named = [(name, values) for name, values in ordered if name]
     shown: list[tuple[str | None, np.ndarray]] = [*named[:SHOWN_GROUPS]]
-    rest = sum((values for _, values in named[SHOWN_GROUPS:]), counts.uncounted_groups)
-    if rest[0]:
-        shown.append((None, rest))
+    other_groups = sum((values for _, values in named[SHOWN_GROUPS:]), counts.uncounted_groups)
+    if other_groups[0]:
+        shown.append((None, other_groups))
     shown += [(name, values) for name, values in ordered if not name]
     return [_group(counts, name, values) for name, values in shown]
 
 
 def _group(counts: StreamCounts, name: str | None, values: np.ndarray) -> Group:
     texts, *sums = values.tolist()
-    of = dict(zip(counts.measures, (share_of(count, texts) for count in sums), strict=True))
+    shares = dict(zip(counts.measures, (share_of(count, texts) for count in sums), strict=True))
     return Group(
         name,
         texts,
-        {label: of[label] for label in counts.labels},
-        {name: of[f"group:{name}"] for name in counts.sentiments},
-        {mood: of[f"mood:{mood}"] for mood in MOODS},
+        {label: shares[label] for label in counts.labels},
+        {name: shares[f"group:{name}"] for name in counts.sentiments},
+        {mood: shares[f"mood:{mood}"] for mood in MOODS},
     )
 
 
 def _compared(counts: StreamCounts) -> list[tuple[str, int]]:
-    """What is compared over time and between groups: its name, and its column in the counts, whose first are texts."""
+    """Name and column of each measure compared over time and between groups; column 0 counts all texts."""
     at = {name: column for column, name in enumerate(counts.measures, 1)}
     sentiments = [name for name in counts.sentiments if name != NEUTRAL]
     return [
@@ -270,28 +275,29 @@ def _compared(counts: StreamCounts) -> list[tuple[str, int]]:
 
 
 def _contrasts(counts: StreamCounts, groups: list[Group]) -> tuple[list[Contrast], int]:
-    """Differences beyond chance between a group and all other texts, the largest first, and how many were looked at."""
+    """Significant differences between a group and all other texts, largest first, and the number tested."""
     compared = [group for group in groups if group.name and group.texts >= SMALLEST_GROUP]
     compared = [group for group in compared if counts.answered - group.texts >= SMALLEST_GROUP]
     comparisons = len(compared) * len(_compared(counts))
-    z, found = simultaneous_z(comparisons), []
+    z, contrasts = simultaneous_z(comparisons), []
     for group in compared:
-        others = counts.answered - group.texts
+        other_texts = counts.answered - group.texts
         for what, column in _compared(counts):
             inside = group.emotions.get(what) or group.sentiments[what.split()[0]]
             elsewhere = int(counts.totals[column - 1]) - inside.count
-            difference = difference_of(inside.count, group.texts, elsewhere, others, z)
-            if difference.beyond_chance:
-                found.append(Contrast(group.name or "", what, inside, share_of(elsewhere, others), difference))
-    return sorted(found, key=lambda one: -abs(one.difference.difference)), comparisons
+            difference = difference_of(inside.count, group.texts, elsewhere, other_texts, z)
+            if difference.significant:
+                outside = share_of(elsewhere, other_texts)
+                contrasts.append(Contrast(group.name or "", what, inside, outside, difference))
+    return sorted(contrasts, key=lambda one: -abs(one.difference.difference)), comparisons
 
 
 def _pairs(counts: StreamCounts) -> tuple[list[Pair], int]:
-    """Pairs of emotions beyond chance, those with the strongest association (phi) first."""
+    """Significantly associated pairs of emotions, strongest association (phi) first, and the number tested."""
     texts = counts.answered
     columns = [column for column, label in enumerate(counts.labels) if label != NEUTRAL and counts.totals[column]]
     compared = len(columns) * (len(columns) - 1) // 2
-    z, found = simultaneous_z(compared), []
+    z, pairs = simultaneous_z(compared), []
     for place, first in enumerate(columns):
         for second in columns[place + 1 :]:
             both = int(counts.pairs[first, second])
@@ -302,6 +308,6 @@ def _pairs(counts: StreamCounts) -> tuple[list[Pair], int]:
                 phi = (both / texts - one * other) / max(float(spread), 1e-12)
                 expected = one * other * texts
                 pair = Pair(counts.labels[first], counts.labels[second], both, expected, both / expected, low, high)
-                found.append((phi, pair))
-    found.sort(key=lambda item: -item[0])
-    return [pair for _, pair in found[:SHOWN_PAIRS]], compared
+                pairs.append((phi, pair))
+    pairs.sort(key=lambda item: -item[0])
+    return [pair for _, pair in pairs[:SHOWN_PAIRS]], compared

@@ -1,4 +1,4 @@
-"""Confidence intervals of shares and of their differences."""
+"""Confidence intervals of proportions and of their differences."""
 
 import math
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ class Share:
     """A share with its 95 % interval.
 
     Attributes:
-        count: Texts that are counted.
-        total: Texts that could be.
-        share: `count / total`; 0 where there are none.
+        count: Number of texts counted.
+        total: Number of texts in total.
+        share: `count / total`; 0 if `total` is 0.
         low: Lower end of the interval.
         high: Upper end of the interval.
     """
@@ -36,13 +36,13 @@ class Difference:
     high: float
 
     @property
-    def beyond_chance(self) -> bool:
+    def significant(self) -> bool:
         """Whether the interval excludes zero."""
         return self.low > 0 or self.high < 0
 
 
 def share_of(count: float, total: float, z: float = Z95) -> Share:
-    """A share with its Wilson score interval.
+    """Compute a share with its Wilson score interval.
 
     Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
     """
@@ -51,7 +51,7 @@ def share_of(count: float, total: float, z: float = Z95) -> Share:
 
 
 def wilson(count: float, total: float, z: float = Z95) -> tuple[float, float]:
-    """Both ends of the Wilson score interval; 0 and 1 where there is nothing to go by."""
+    """Bounds of the Wilson score interval; 0 and 1 if `total` is 0."""
     if not total:
         return 0.0, 1.0
     share, factor = count / total, z * z / total
@@ -61,7 +61,7 @@ def wilson(count: float, total: float, z: float = Z95) -> tuple[float, float]:
 
 
 def difference_of(count: float, total: float, other_count: float, other_total: float, z: float = Z95) -> Difference:
-    """The difference between the shares of two separate samples, with Newcombe's hybrid score interval.
+    """Difference between the shares of two independent samples, with Newcombe's hybrid score interval.
 
     Source: Newcombe 1998, "Interval estimation for the difference between independent proportions", method 10.
     """
@@ -73,5 +73,5 @@ def difference_of(count: float, total: float, other_count: float, other_total: f
 
 
 def simultaneous_z(comparisons: int) -> float:
-    """The quantile with which as many intervals all hold together with 95 % confidence (Bonferroni)."""
+    """Normal quantile for simultaneous 95 % intervals over a number of comparisons (Bonferroni)."""
     return NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / 2 / max(1, comparisons))

@@ -1,4 +1,4 @@
-"""The page of a report: one HTML file without scripts that loads nothing."""
+"""Render the report page: one self-contained HTML file without scripts."""
 
 import base64
 import hashlib
@@ -18,22 +18,22 @@ from evenmood.report.sections import doubts, emotions, mood_bar, section, table,
 from evenmood.report.wording import findings, percent, period_name, summary, texts_of, verdict
 
 OPEN_EMOTIONS = 6
-"""Emotions whose texts are shown unfolded."""
+"""Number of emotions whose example texts are expanded."""
 
 
 @dataclass(frozen=True)
 class About:
-    """Where the texts and the probabilities come from.
+    """Metadata shown on the page.
 
     Attributes:
-        title: Heading of the page: a file's name, for instance.
+        title: Title of the page, such as the file name.
         model: Name of the model.
-        version: Version of evenmood.
-        text_column: Column of the texts, where the table has columns.
-        group_column: Column that the texts are grouped by; None without groups.
-        note: What readers have to know first, in a sentence or two; None for nothing.
-        day: Day of the report; None leaves it out.
-        metrics: Measured figures of the model, as in `ModelInfo.metrics`.
+        version: evenmood version.
+        text_column: Column with the texts; None for input without columns.
+        group_column: Column by which texts are grouped; None without groups.
+        note: Notice at the top of the page; None for none.
+        day: Date of the report; None for none.
+        metrics: Metrics of the model, as in `ModelInfo.metrics`.
     """
 
     title: str
@@ -47,7 +47,7 @@ class About:
 
 
 def page(figures: Figures, about: About) -> str:
-    """The HTML of a report."""
+    """Render a report as HTML."""
     style = resources.files("evenmood.report").joinpath("style.css").read_text(encoding="utf-8")
     fingerprint = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{fingerprint}'; base-uri 'none'; form-action 'none'"
@@ -83,32 +83,32 @@ def _header(figures: Figures, about: About) -> str:
     if about.day:
         facts.append(f"reported {about.day:%B} {about.day.day}, {about.day.year}")
     note = f'<p class="notice">{escape(about.note)}</p>' if about.note else ""
-    found = "".join(f'<li><a href="#{one.section}">{escape(one.text)}</a></li>' for one in findings(figures))
+    items = "".join(f'<li><a href="#{one.section}">{escape(one.text)}</a></li>' for one in findings(figures))
     moods = mood_bar(figures) if figures.answered else ""
-    listed = f'<ul class="findings">{found}</ul>' if found else ""
+    list_of_findings = f'<ul class="findings">{items}</ul>' if items else ""
     return (
         f'<header><p class="source"><b dir="auto">{escape(about.title)}</b><span>{escape(" · ".join(facts))}</span></p>'
         f"<h1>{escape(verdict(figures))}</h1>"
-        f'<p class="summary">{escape(summary(figures))}</p>{moods}{listed}{note}</header>'
+        f'<p class="summary">{escape(summary(figures))}</p>{moods}{list_of_findings}{note}</header>'
     )
 
 
 def _examples(figures: Figures) -> str:
     ranked = sorted(figures.emotions, key=lambda one: (one.label == NEUTRAL, -one.share.count))
-    given = [one for one in ranked if one.typical]
-    shown = "".join(_emotion_texts(one, at < OPEN_EMOTIONS) for at, one in enumerate(given))
+    with_examples = [one for one in ranked if one.typical]
+    shown = "".join(_emotion_texts(one, at < OPEN_EMOTIONS) for at, one in enumerate(with_examples))
     lead = (
-        "For each emotion the texts that have it most clearly, and those that have it together with another one. "
-        f"Numbers are probabilities; texts of more than {LONGEST} characters are cut."
+        "For each emotion, texts that express it most clearly, and texts that express it together with another one. "
+        f"Numbers are probabilities; texts are truncated to {LONGEST} characters."
     )
     return section("texts", "Typical and mixed texts", lead, f'<div class="voices">{shown}</div>')
 
 
-def _emotion_texts(one: Emotion, unfolded: bool) -> str:
+def _emotion_texts(one: Emotion, expanded: bool) -> str:
     mixed = f"<h3>Mixed</h3>{_quotes(one.mixed)}" if one.mixed else ""
     name = f"{charts.swatch(one.sentiment)}{escape(one.label.capitalize())}"
     return (
-        f"<details{' open' if unfolded else ''}><summary>{name} "
+        f"<details{' open' if expanded else ''}><summary>{name} "
         f'<span class="range">{percent(one.share.share)}</span></summary>'
         f'<div class="both"><div><h3>Typical</h3>{_quotes(one.typical)}</div><div>{mixed}</div></div></details>'
     )
@@ -124,10 +124,10 @@ def _quote(example: Example) -> str:
 
 
 def _footer(figures: Figures, about: About) -> str:
-    measured = about.metrics.get("test", {}).get("macro_f1", {})
+    macro_f1 = about.metrics.get("test", {}).get("macro_f1", {})
     quality = (
-        f" On its test texts (Reddit comments) its macro-F1 is {measured['value']:.2f}."
-        if isinstance(measured, Mapping) and "value" in measured and about.model == "bundled model"
+        f" Its macro-F1 on its test set (Reddit comments) is {macro_f1['value']:.2f}."
+        if isinstance(macro_f1, Mapping) and "value" in macro_f1 and about.model == "bundled model"
         else ""
     )
     column = f" Texts are read from the column <b>{escape(about.text_column)}</b>." if about.text_column else ""
@@ -135,11 +135,11 @@ def _footer(figures: Figures, about: About) -> str:
     return (
         "<footer><h2>How to read this report</h2><ul>"
         f"<li>A text has an emotion if the model’s probability reaches the emotion’s threshold.{column}</li>"
-        "<li>Intervals say how far chance may have moved a share (Wilson’s score interval, 95%), as if the texts were "
-        "a random sample. They do not include the model’s errors.</li>"
-        "<li>The model reads English. It misses irony and context, is unsure near its thresholds "
+        "<li>Intervals are 95% Wilson score intervals: they show sampling variation as if the texts were a random "
+        "sample, and do not include the model’s errors.</li>"
+        "<li>The model is for English texts. It misses irony and context, is uncertain near its thresholds "
         f"(within {NEAR}), and can be wrong about any single text.</li>"
-        "<li>It finds emotions that are expressed in texts, not what people feel. Do not use it to judge persons.</li>"
+        "<li>It detects emotions expressed in texts, not what people feel. Do not use it to judge people.</li>"
         f"</ul><p>evenmood {escape(about.version)} · model: {escape(about.model)}.{escape(quality)}</p>"
         f"{table('Thresholds', ('Emotion', 'Threshold'), rows)}</footer>"
     )

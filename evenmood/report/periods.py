@@ -1,4 +1,4 @@
-"""Count texts by hour, day, month or year, in as many buckets as memory should hold, and by period for a chart."""
+"""Count texts by time in a bounded number of buckets, and group them into periods for a chart."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from datetime import date, datetime, timedelta
 import numpy as np
 
 MOST_BUCKETS = 2000
-"""Buckets that are counted; when there are more, the next coarser unit takes over."""
+"""Maximum number of buckets; above it, buckets are merged to the next coarser unit."""
 MOST_PERIODS = 60
-"""Periods of a chart."""
+"""Maximum number of periods of a chart."""
 OUTLYING = 0.005
-"""Share of texts at each end of time that are left out of the chart if the others lie close together."""
+"""Maximum share of texts at each end of the time range that count as outliers if all others are close together."""
 CLOSE = 0.1
-"""Share of the whole span that counts as close together."""
+"""Maximum share of the time range for texts that count as close together."""
 _COUNTED: tuple[tuple[str, Callable[[datetime], int]], ...] = (
     ("hour", lambda time: time.toordinal() * 24 + time.hour),
     ("day", lambda time: time.toordinal()),
@@ -33,11 +33,11 @@ def _month(day: date) -> int:
 
 @dataclass(frozen=True)
 class Period:
-    """A period with what was counted in it.
+    """A period and its counts.
 
     Attributes:
-        start: Its first moment.
-        counts: Texts, and then the columns that were counted.
+        start: Start of the period.
+        counts: Number of texts, followed by the counts of each column.
     """
 
     start: datetime
@@ -46,12 +46,12 @@ class Period:
 
 @dataclass(frozen=True)
 class Timeline:
-    """Consecutive periods of one length.
+    """Consecutive periods of equal length.
 
     Attributes:
-        unit: `hour`, `day`, `week`, `month`, `quarter`, `year`, or a number of years.
-        periods: From the first to the last; those without a text too.
-        left_out: Texts far before or after all others, which are in no period.
+        unit: `hour`, `day`, `week`, `month`, `quarter`, `year`, `10 years` or `200 years`.
+        periods: All periods from first to last, including empty ones.
+        left_out: Number of outliers, which are in no period.
     """
 
     unit: str
@@ -60,13 +60,18 @@ class Timeline:
 
 
 class TimeCounts:
-    """Texts counted by time, in at most `MOST_BUCKETS` buckets after each batch."""
+    """Counts by time, in at most `MOST_BUCKETS` buckets."""
 
     def __init__(self) -> None:
         self._unit, self.counts = 0, dict[int, np.ndarray]()
 
     def add(self, times: Sequence[datetime | None], columns: np.ndarray) -> None:
-        """Count a batch: a time for each row of an int array of shape (n, columns)."""
+        """Count a batch.
+
+        Args:
+            times: n times; rows without one are ignored.
+            columns: Values to sum: int of shape (n, columns).
+        """
         rows = [row for row, time in enumerate(times) if time is not None]
         if not rows:
             return
@@ -84,16 +89,16 @@ class TimeCounts:
                 self.counts[merged] = self.counts[merged] + counts if merged in self.counts else counts
 
     def timeline(self) -> Timeline | None:
-        """The finest periods of which a chart has room for all; None where there are not two."""
-        kept, left_out = self._close_together()
-        if len(kept) < 2:
+        """Return the finest timeline of at most `MOST_PERIODS` periods; None for fewer than two periods."""
+        buckets, left_out = self._without_outliers()
+        if len(buckets) < 2:
             return None
-        starts = [_start(self._unit, bucket) for bucket in kept]
+        starts = [_start(self._unit, bucket) for bucket in buckets]
         for unit, index, start in _PERIODS:  # noqa: B007 - used below
             if unit in _FROM[self._unit] and index(starts[-1]) - index(starts[0]) < MOST_PERIODS:
                 break
         sums: dict[int, np.ndarray] = {}
-        for begin, bucket in zip(starts, kept, strict=True):
+        for begin, bucket in zip(starts, buckets, strict=True):
             place = index(begin)
             sums[place] = sums[place] + self.counts[bucket] if place in sums else self.counts[bucket]
         first, last, empty = min(sums), max(sums), np.zeros_like(next(iter(sums.values())))
@@ -102,18 +107,18 @@ class TimeCounts:
         periods = [Period(start(place), sums.get(place, empty)) for place in range(first, last + 1)]
         return Timeline(unit, periods, left_out)
 
-    def _close_together(self) -> tuple[list[int], int]:
-        """The buckets in order, without outlying ones, and the texts in those."""
+    def _without_outliers(self) -> tuple[list[int], int]:
+        """Buckets in order without outliers, and the number of outlying texts."""
         buckets = sorted(self.counts)
         if len(buckets) < 3:
             return buckets, 0
         texts = np.array([self.counts[bucket][0] for bucket in buckets])
         after = np.cumsum(texts)
         inner = (after > OUTLYING * after[-1]) & (after - texts < (1 - OUTLYING) * after[-1])
-        kept = [bucket for bucket, inside in zip(buckets, inner, strict=True) if inside]
-        if len(kept) < 2 or kept[-1] - kept[0] > CLOSE * (buckets[-1] - buckets[0]):
+        inliers = [bucket for bucket, inside in zip(buckets, inner, strict=True) if inside]
+        if len(inliers) < 2 or inliers[-1] - inliers[0] > CLOSE * (buckets[-1] - buckets[0]):
             return buckets, 0
-        return kept, int(texts[~inner].sum())
+        return inliers, int(texts[~inner].sum())
 
 
 def _start(unit: int, bucket: int) -> datetime:
@@ -146,7 +151,7 @@ _PERIODS: tuple[tuple[str, Callable[[datetime], int], Callable[[int], datetime]]
     _every(10),
     _every(200),
 )
-"""Unit of a chart, the number of the period that holds a time, and the first moment of a period."""
+"""Units of a chart, each with functions from a time to its period index and from an index to the period's start."""
 _YEARS = {unit for unit, _, _ in _PERIODS[5:]}
 _FROM = (
     {unit for unit, _, _ in _PERIODS},
@@ -154,4 +159,4 @@ _FROM = (
     {"month", "quarter", *_YEARS},
     _YEARS,
 )
-"""Units of a chart that buckets of each counted unit can be merged to."""
+"""Chart units into which buckets of each counted unit can be merged."""

@@ -1,4 +1,4 @@
-"""The sections of a report's page, each with its chart and the table of its figures."""
+"""Sections of the report page, each with a chart and a table of the same figures."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,7 +10,7 @@ from evenmood.report.wording import MOOD_NAMES, SENTIMENT_NAMES, interval, perce
 
 
 def section(name: str, title: str, lead: str, *parts: str) -> str:
-    """A section with its heading; the lead is HTML."""
+    """Render a section; `lead` and `parts` are HTML."""
     return (
         f'<section id="{name}" aria-labelledby="{name}-title"><h2 id="{name}-title">{title}</h2>'
         f'<p class="lead">{lead}</p>{"".join(parts)}</section>'
@@ -18,7 +18,7 @@ def section(name: str, title: str, lead: str, *parts: str) -> str:
 
 
 def table(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A folded table; its first column names the rows. Cells are texts, not HTML."""
+    """Render a collapsed table with row headers in the first column; cells are escaped."""
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
     body = "".join(
         f'<tr><th scope="row">{escape(first)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>'
@@ -32,7 +32,7 @@ def table(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -
 
 
 def mood_bar(figures: Figures) -> str:
-    """The moods of all texts as one bar with its legend."""
+    """Render the moods of all texts as a stacked bar with a legend."""
     parts = [(mood, figures.moods[mood].share) for mood in MOODS]
     legend = "".join(
         f"<li>{charts.swatch(mood)}<b>{percent(figures.moods[mood].share)}</b> {MOOD_NAMES[mood]}</li>"
@@ -50,12 +50,12 @@ def mood_bar(figures: Figures) -> str:
 
 
 def emotions(figures: Figures) -> str:
-    """The share of each emotion, by sentiment."""
+    """Render the section on the share of each emotion, by sentiment."""
     largest = max((one.share.high for one in figures.emotions), default=0) or 1
     panels = []
     for sentiment, share in figures.sentiments.items():
-        own = [one for one in figures.emotions if one.sentiment == sentiment]
-        rows = "".join(_emotion_row(one, largest) for one in sorted(own, key=lambda one: -one.share.count))
+        members = [one for one in figures.emotions if one.sentiment == sentiment]
+        rows = "".join(_emotion_row(one, largest) for one in sorted(members, key=lambda one: -one.share.count))
         title = f"{charts.swatch(sentiment)}{SENTIMENT_NAMES[sentiment]} <b>{percent(share.share)}</b>"
         note = f'<span class="range">{interval(share.low, share.high)}</span>'
         panels.append(f'<div class="panel {sentiment}-panel"><h3>{title} {note}</h3><ul class="bars">{rows}</ul></div>')
@@ -74,12 +74,13 @@ def emotions(figures: Figures) -> str:
     header = ("Emotion", "Sentiment", "Texts", "Share", "95% interval", "Precision*", "Recall*")
     lead = (
         f"Share of the {texts_of(figures.answered)} with each emotion; a text may have several "
-        f"({percent(figures.several.share)} do). The thin line is the 95% interval: where the share would lie "
-        "in the whole that these texts are a sample of."
+        f"({percent(figures.several.share)} do). The thin line is the 95% interval of the share in the population that "
+        "these texts are a sample of."
     )
     note = (
-        '<p class="note">* On the model’s own test texts: how many of the texts that it gives the emotion have it, and '
-        "how many of those that have it are found. The intervals leave these errors out.</p>"
+        '<p class="note">* On the model’s test set: precision is the share of correct predictions among all '
+        "predictions of the emotion, recall the share of texts with the emotion that are found. The intervals do not "
+        "include these errors.</p>"
     )
     return section(
         "emotions",
@@ -93,18 +94,18 @@ def emotions(figures: Figures) -> str:
 
 def _emotion_row(one: Emotion, largest: float) -> str:
     share = one.share
-    drawn = charts.bar(share.share, share.low, share.high, largest, one.sentiment)
+    chart = charts.bar(share.share, share.low, share.high, largest, one.sentiment)
     return (
-        f'<li><span class="name">{escape(one.label)}</span>{drawn}<span class="value">{percent(share.share)}</span>'
+        f'<li><span class="name">{escape(one.label)}</span>{chart}<span class="value">{percent(share.share)}</span>'
         f'<span class="range">{interval(share.low, share.high)}</span></li>'
     )
 
 
 def together(figures: Figures) -> str:
-    """Emotions that occur together more often than chance."""
+    """Render the section on emotions that occur together more often than expected by chance."""
     title = "Emotions that occur together"
     if not figures.pairs:
-        lead = "No two emotions occur together more often than chance would have it."
+        lead = "No two emotions occur together significantly more often than expected by chance."
         return section("together", title, lead)
     largest = max(pair.texts for pair in figures.pairs)
     rows = "".join(
@@ -115,14 +116,14 @@ def together(figures: Figures) -> str:
         for pair in figures.pairs
     )
     lead = (
-        "Texts with both emotions, and the mark where chance would have them: so many would have both if neither said "
-        "anything about the other. The strongest associations come first."
+        "Number of texts with both emotions; the mark is the number expected by chance, if the two were independent. "
+        "The strongest associations come first."
     )
     note = (
-        f'<p class="note">{figures.pairs_compared:,} pairs were looked at; only those are shown whose interval, wide '
-        "enough for all pairs together, lies above chance.</p>"
+        f'<p class="note">{figures.pairs_compared:,} pairs were tested; those shown are significantly more frequent '
+        "than expected by chance (95%, Bonferroni-corrected).</p>"
     )
-    header = ("Emotions", "Texts", "By chance", "Times", "95% interval, all together")
+    header = ("Emotions", "Texts", "Expected by chance", "Ratio", "95% interval, simultaneous")
     data = [
         (
             f"{pair.first} + {pair.second}",
@@ -144,10 +145,10 @@ def together(figures: Figures) -> str:
 
 
 def doubts(figures: Figures) -> str:
-    """What the model is unsure about."""
+    """Render the section on uncertain predictions."""
     tiles = [
-        (figures.no_label.share, "of texts reach no threshold", "Counted as having no clear emotion."),
-        (figures.near.share, f"have a label within {NEAR} of its threshold", "A small change would add or drop it."),
+        (figures.no_label.share, "of texts reach no threshold", "They count as having no clear emotion."),
+        (figures.near.share, f"have a label within {NEAR} of its threshold", "A small change would add or remove it."),
     ]
     shown = "".join(f"<li><b>{percent(share)}</b> {what}<small>{why}</small></li>" for share, what, why in tiles)
     counts = [
@@ -156,7 +157,7 @@ def doubts(figures: Figures) -> str:
             "long texts read in overlapping windows",
             "Their probabilities blend those of the windows.",
         ),
-        (figures.missing, "rows without a text", "Left out of all figures."),
+        (figures.missing, "rows without a text", "They are excluded from all figures."),
     ]
     shown += "".join(f"<li><b>{count:,}</b> {what}<small>{why}</small></li>" for count, what, why in counts)
     examples = "".join(
@@ -164,7 +165,7 @@ def doubts(figures: Figures) -> str:
         f'<span class="range">best guess: {escape(example.labels[0][0])} {example.labels[0][1]:.2f}</span></li>'
         for example in figures.unsure
     )
-    least = f'<h3>Texts that the model is least sure of</h3><ul class="quotes">{examples}</ul>' if examples else ""
+    least = f'<h3>Least certain predictions</h3><ul class="quotes">{examples}</ul>' if examples else ""
     rows = [
         (
             one.label,
@@ -182,8 +183,8 @@ def doubts(figures: Figures) -> str:
     )
     return section(
         "doubts",
-        "What the model is unsure about",
-        "Read shares as estimates: besides chance there are texts on which the model hesitates.",
+        "Uncertain predictions",
+        "Shares are estimates: besides sampling variation, the model is uncertain about some texts.",
         f'<ul class="tiles">{shown}</ul>',
         table("How much the shares depend on the thresholds", header, rows),
         least,

@@ -1,4 +1,4 @@
-"""The sentences of a report: what was found, in words."""
+"""Sentences and formatted numbers of a report."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,20 +24,20 @@ SENTIMENT_NAMES = {
     "neutral": "Neutral",
     "other": "Emotions",
 }
-REST = "All other values"
+OTHER_VALUES = "All other values"
 UNNAMED = "No value"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A sentence that says what was found, and the section that shows it."""
+    """A key finding as a sentence, and the section that shows it."""
 
     text: str
     section: str
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """A share as a percentage, with one digit after the point below ten, and none from there on."""
+    """Format a share as a percentage, with one decimal below 10 % and none above."""
     value = 100 * share
     if 0 < value < 0.1:
         return "<0.1%"
@@ -47,28 +47,28 @@ def percent(share: float, digits: int = 1) -> str:
 
 
 def interval(low: float, high: float) -> str:
-    """Both ends of an interval as percentages."""
+    """Format an interval as percentages."""
     return f"{100 * low:.1f}–{100 * high:.1f}%"
 
 
 def points(difference: float) -> str:
-    """A difference between two percentages, with its sign."""
+    """Format a difference in percentage points, with its sign."""
     value = 100 * difference
     return ("+" if value >= 0 else "−") + f"{abs(value):.{0 if abs(value) >= 10 else 1}f}"
 
 
 def listed(words: Sequence[str]) -> str:
-    """Words as an enumeration."""
+    """Join words with commas and `and`."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def texts_of(count: int) -> str:
-    """A number of texts."""
+    """Format a number of texts."""
     return f"{count:,} {'text' if count == 1 else 'texts'}"
 
 
 def period_name(start: datetime, unit: str) -> str:
-    """The name of a period; that of a week is its first day."""
+    """Format a period; a week is named by its first day."""
     if unit == "hour":
         return f"{start:%b} {start.day}, {start:%H:%M}"
     if unit in ("day", "week"):
@@ -106,7 +106,7 @@ def verdict(figures: Figures) -> str:
 
 
 def summary(figures: Figures) -> str:
-    """The sentence below the verdict."""
+    """Summarize the moods in one sentence, shown below the verdict."""
     if not figures.answered:
         return "No row of the table has a text." if figures.rows else "The table has no rows."
     moods = figures.moods
@@ -117,28 +117,28 @@ def summary(figures: Figures) -> str:
 
 
 def findings(figures: Figures) -> list[Finding]:
-    """The most telling results, the most general first."""
-    found = []
+    """Select the key findings, most general first."""
+    sentences = []
     ranked = sorted((one for one in figures.emotions if one.label != NEUTRAL), key=lambda one: -one.share.count)
     top = [one for one in ranked[:3] if one.share.count]
     if top:
         names = listed([f"{one.label} ({percent(one.share.share)})" for one in top])
         verb = "The most frequent emotions are" if len(top) > 1 else "The most frequent emotion is"
-        found.append(Finding(f"{verb} {names}.", "emotions"))
+        sentences.append(Finding(f"{verb} {names}.", "emotions"))
     if figures.timeline and figures.changes:
         change = figures.changes[0]
         base = "all texts" if change.what == NEUTRAL else "texts with an emotion"
         verb = "rose" if change.change.difference > 0 else "fell"
-        found.append(
+        sentences.append(
             Finding(
                 f"{change.what.capitalize()} {verb} from {percent(change.before.share)} to "
-                f"{percent(change.after.share)} of {base} between the first and the last third of the time.",
+                f"{percent(change.after.share)} of {base} from the first third of the texts to the last.",
                 "time",
             )
         )
     if figures.contrasts:
         one = figures.contrasts[0]
-        found.append(
+        sentences.append(
             Finding(
                 f"{one.group} stands out with {amount(one)} {one.what}: {percent(one.inside.share)} of its texts, "
                 f"{percent(one.outside.share)} of all others.",
@@ -147,28 +147,28 @@ def findings(figures: Figures) -> list[Finding]:
         )
     if figures.pairs:
         pair = figures.pairs[0]
-        found.append(
+        sentences.append(
             Finding(
-                f"{pair.first.capitalize()} and {pair.second} occur together {times(pair.lift)} as often as chance "
-                "would have it.",
+                f"{pair.first.capitalize()} and {pair.second} occur together {times(pair.lift)} as often as expected "
+                "by chance.",
                 "together",
             )
         )
-    return found[:MOST_FINDINGS]
+    return sentences[:MOST_FINDINGS]
 
 
 def amount(contrast: Contrast) -> str:
-    """Whether a group has more of something than others: `more`, `less`, `fewer`."""
+    """Comparative for a contrast: `more`, `less` or `fewer`."""
     if contrast.difference.difference > 0:
         return "more"
     return "fewer" if contrast.what.endswith(" emotions") else "less"
 
 
 def times(factor: float) -> str:
-    """A factor."""
+    """Format a factor."""
     return f"{factor:,.0f} times" if factor >= 9.95 else f"{factor:.1f} times"
 
 
 def with_interval(share: Share) -> str:
-    """A share and its interval, as one reads it out."""
+    """Format a share with its interval in parentheses."""
     return f"{percent(share.share)} ({interval(share.low, share.high)})"

@@ -1,4 +1,4 @@
-"""Write a report about scored texts: `write_report`."""
+"""Write a report about scored texts."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -25,25 +25,25 @@ def write_report(
     time_format: str | None = None,
     overwrite: bool = False,
 ) -> Figures:
-    """Write an HTML report about scored texts, however many; memory does not grow with their number.
+    """Write an HTML report about a stream of scored texts, with memory independent of their number.
 
     Args:
-        target: HTML file to write, or `-` for standard output; it appears whole, or not at all.
-        batches: The texts; some thousand in each batch are fast.
-        thresholds: Threshold of each label, in the order of the columns of the probabilities.
-        about: Title, model, version and measured figures shown on the page.
-        json_target: JSON file for the figures; None writes none.
-        time_format: Form of the dates as `strptime` has it; None detects it.
-        overwrite: Replace files that exist.
+        target: HTML file, written atomically, or `-` for standard output.
+        batches: Scored texts; batches of a few thousand are fastest.
+        thresholds: Threshold of each label, in the order of the probabilities' columns.
+        about: Metadata shown on the page.
+        json_target: JSON file for the figures; None for none.
+        time_format: `strptime` format of the dates; None detects it.
+        overwrite: Whether to replace existing files.
 
     Returns:
         The figures.
 
     Raises:
-        UsageError: A file exists and `overwrite` is false, or `time_format` is none.
+        UsageError: A file exists and `overwrite` is false, or `time_format` is invalid.
     """
     counts = StreamCounts(list(thresholds), list(thresholds.values()), time_format)
-    with ExitStack() as stack:  # a file that cannot be written is found before the work
+    with ExitStack() as stack:  # open the files first: fail before scoring if they cannot be written
         html = stack.enter_context(whole_file(target, overwrite))
         numbers = stack.enter_context(whole_file(json_target, overwrite)) if json_target else None
         for batch in batches:
@@ -57,13 +57,13 @@ def write_report(
 
 
 def finished(counts: StreamCounts, about: About) -> tuple[Figures, str]:
-    """Figures and HTML page of what was counted."""
+    """Compute the figures and render the HTML page."""
     figures = figures_of(counts, about.metrics.get("test", {}).get("per_label", {}))
     return figures, page(figures, about)
 
 
 def report_dict(figures: Figures, about: About) -> dict[str, Any]:
-    """The figures, ready for JSON."""
+    """Convert the figures to a dictionary for JSON."""
     content = asdict(figures)
     del content["measures"]
     if figures.timeline:

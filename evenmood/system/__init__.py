@@ -1,1 +1,1 @@
-"""Proxies, credentials, signals and paths: what the process runs with."""
+"""Process environment: proxies, credentials, redaction, signals and paths."""

@@ -1,4 +1,4 @@
-"""Hub tokens and API keys: stripped, checked, and refused without being shown."""
+"""Validate Hub tokens and API keys without ever showing them."""
 
 import os
 import re
@@ -7,45 +7,45 @@ from evenmood.errors import UsageError
 from evenmood.system.redaction import remember
 
 HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
-"""Environment variables that the Hub's client reads, in its order."""
+"""Environment variables read by huggingface_hub, in order of precedence."""
 WELL_FORMED = re.compile(r"[!-~]+")
 QUOTES = "\"'`"
 
 
 def checked(secret: str, name: str) -> str:
-    """A token or key without the white space around it, as files and clipboards add it.
+    """Validate a token or key, stripped of surrounding whitespace.
 
     Args:
-        secret: The token.
-        name: Where it comes from, for the message: a variable or an argument.
+        secret: The token or key.
+        name: Variable or argument that it comes from, for the error message.
 
     Raises:
-        UsageError: It cannot be a token; the message says why and does not show it.
+        UsageError: The value cannot be a token; the message gives the reason without showing it.
     """
     stripped = secret.strip()
     remember(stripped)
     if not stripped:
         problem = "empty"
     elif len(stripped.split()) > 1:
-        problem = "more than one word"
+        problem = "contains whitespace"
     elif any(quote in stripped for quote in QUOTES) or any("\u2018" <= char <= "\u201f" for char in stripped):
-        problem = "in quotes"
+        problem = "contains quotes"
     elif not WELL_FORMED.fullmatch(stripped):
         problem = "not printable ASCII"
     else:
         return stripped
-    raise UsageError(f"{name}: not a valid token ({problem}); copy it again, alone and without quotes")
+    raise UsageError(f"{name}: not a valid token ({problem}); copy it again, without quotes or spaces")
 
 
 def hub_token(token: str | bool | None, implicit: bool = True) -> str | bool | None:
-    """The `token` of a call as the Hub's client takes it.
+    """Validate a `token` argument for huggingface_hub.
 
     Args:
-        token: None and True take the environment's, which is checked too.
-        implicit: False where no request is sent, and the environment's token does not matter.
+        token: A token; None or True for that of the environment, which is validated too; False for none.
+        implicit: Whether to validate the environment's token; False if no request is sent.
 
     Raises:
-        UsageError: It is no token, or not a string or a boolean.
+        UsageError: The token is malformed, or neither a string nor a boolean.
     """
     if isinstance(token, str):
         return checked(token, "token")
@@ -57,11 +57,11 @@ def hub_token(token: str | bool | None, implicit: bool = True) -> str | bool | N
 
 
 def check_environment() -> None:
-    """Check the token that the Hub's client takes from the environment.
+    """Validate the token that huggingface_hub reads from the environment.
 
     Raises:
-        UsageError: It is malformed.
+        UsageError: The token is malformed.
     """
     name = next((name for name in HUB_TOKENS if os.environ.get(name)), None)
-    if name and os.environ[name].strip():  # the client takes a blank one for none
+    if name and os.environ[name].strip():  # huggingface_hub ignores a blank token
         checked(os.environ[name], name)

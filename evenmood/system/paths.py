@@ -1,4 +1,4 @@
-"""Paths that a user names."""
+"""User-supplied paths."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ from evenmood.errors import DataError, EvenmoodError
 
 
 def expanded(path: str | Path, error: type[EvenmoodError] = DataError) -> Path:
-    """A path with `~` replaced by the home folder; raises `error` where `~` names a user who does not exist."""
+    """Expand `~` in a path; raise `error` if it names an unknown user."""
     try:
         return Path(path).expanduser()
     except RuntimeError:
-        raise error(f"{str(path)!r:.100}: no such home folder; write the path in full") from None
+        raise error(f"{str(path)!r:.100}: no such home folder; use an absolute path") from None

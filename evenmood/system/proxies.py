@@ -1,4 +1,4 @@
-"""Proxy variables of the environment that no HTTP client can use: named, and kept away from loopback."""
+"""Validate the proxy variables of the environment, and bypass proxies for loopback addresses."""
 
 import os
 from importlib.util import find_spec
@@ -12,20 +12,20 @@ _set_aside: dict[str, str] = {}
 
 
 def used() -> list[str]:
-    """Names of the proxy variables that are set, as they are spelled there."""
+    """Names of the proxy variables that are set, in their original case."""
     return [name for upper in NAMES for name in (upper.lower(), upper) if os.environ.get(name) or _set_aside.get(name)]
 
 
 def unusable() -> str | None:
-    """What is wrong with the first proxy variable that the HTTP clients refuse; None where they take all of them.
+    """Describe the first proxy variable that HTTP clients reject; None if all are valid.
 
-    One such variable makes every client fail, also for addresses that its proxy is not for.
+    One invalid variable makes every client fail, even for addresses that its proxy does not apply to.
     """
     if "*" in (part.strip() for part in _exempt().split(",")):
         return None
     for name in used():
         if problem := _problem(os.environ.get(name) or _set_aside[name]):
-            return f"the proxy of {name} cannot be used: {problem}"
+            return f"the proxy in {name} cannot be used: {problem}"
     return None
 
 
@@ -34,23 +34,23 @@ def _exempt() -> str:
 
 
 def _problem(value: str) -> str | None:
-    """What is wrong with a proxy's address, without the address: it may hold a password."""
+    """Describe what is wrong with a proxy URL, without showing it: it may contain a password."""
     try:
         parts = urlsplit(value if "://" in value else f"http://{value}")
         scheme, host, _ = parts.scheme, parts.hostname, parts.port
     except ValueError:
-        return "not an address"
+        return "not a valid URL"
     if scheme not in SCHEMES:
         return f"unknown scheme {scheme}://; expected {', '.join(SCHEMES[:-1])} (socks5:// requires socksio)"
     if not host:
-        return "no host in it"
+        return "it has no host"
     if scheme.startswith("socks") and find_spec("socksio") is None:
         return "a SOCKS proxy requires socksio; install it with: pip install socksio, or unset the variable"
     return None
 
 
 def exempt_loopback() -> None:
-    """Let this process and its children reach servers of this machine without a proxy."""
+    """Bypass proxies for loopback addresses in this process and its children."""
     hosts = [part.strip() for part in _exempt().split(",") if part.strip()]
     if used() and "*" not in hosts:
         exempt = ",".join([*hosts, *(host for host in LOOPBACK if host not in hosts)])
@@ -58,9 +58,9 @@ def exempt_loopback() -> None:
 
 
 def set_aside() -> None:
-    """Take variables that no client can use out of the environment, for a process that works without the network.
+    """Remove invalid proxy variables from the environment, so that a process that works offline can start.
 
-    `unusable` still names them, so that what needs the network after all fails with that.
+    `unusable` still reports them, for operations that need the network.
     """
     if unusable():
         for name in used():

@@ -1,4 +1,4 @@
-"""Keep secrets out of messages: tokens, API keys and passwords are replaced before anything is shown."""
+"""Redact tokens, API keys and passwords in messages."""
 
 import os
 import re
@@ -6,15 +6,15 @@ from typing import Any, TextIO
 
 REDACTED = "[redacted]"
 SHORTEST = 8
-"""Characters of a value of the environment from which on it is replaced: `EMPTY` or `none` is no secret."""
+"""Minimum length of a secret from the environment: placeholders such as `EMPTY` or `none` are not redacted."""
 SECRET_NAMES = re.compile(r"(?:TOKEN|KEY|SECRET|PASSWORD)$", re.IGNORECASE)
-"""Environment variables whose value is a secret, by the end of their name."""
+"""Names of environment variables that contain a secret."""
 TOKENS = re.compile(
     r"""(?<![A-Za-z0-9])(?:
         hf_(?:oauth|jwt|app)_[\w.-]+                        # Hugging Face
-      | hf_(?=[A-Za-z]*[A-Z0-9])[A-Za-z0-9]{6,}             # a capital or digit: `hf_transfer` is a name
+      | hf_(?=[A-Za-z]*[A-Z0-9])[A-Za-z0-9]{6,}             # with a capital or digit: `hf_transfer` is a package
       | api_org_[A-Za-z0-9]{6,}
-      | sk-[\w-]{8,} | gsk_\w{8,} | xai-\w{8,} | r8_\w{8,}  # OpenAI and those after it, Groq, xAI, Replicate
+      | sk-[\w-]{8,} | gsk_\w{8,} | xai-\w{8,} | r8_\w{8,}  # OpenAI and compatible, Groq, xAI, Replicate
       | gh[oprsu]_\w{8,} | github_pat_\w{8,}
       | AIza[\w-]{20,} | AKIA[A-Z0-9]{12,}
       | eyJ[\w-]{8,}\.[\w.-]+                               # JSON Web Token
@@ -24,8 +24,8 @@ TOKENS = re.compile(
 IN_PLACE = re.compile(
     r"""(?P<before>
         (?i:bearer\s{1,8}(?=[^\s'"]{8}))                    # Authorization header
-      | [?&](?i:api[-_]?key|key|token|access_token)=        # query
-      | ://[^\s/@:]{0,256}:(?=[^\s/@]{1,256}@)              # user and password in an address
+      | [?&](?i:api[-_]?key|key|token|access_token)=        # URL query parameter
+      | ://[^\s/@:]{0,256}:(?=[^\s/@]{1,256}@)              # user and password in a URL
     )[^\s'"&@]+""",
     re.VERBOSE,
 )
@@ -33,21 +33,23 @@ _remembered: set[str] = set()
 
 
 def remember(secret: str) -> None:
-    """Redact this secret in every message of the process, even if it does not look like one."""
+    """Register a secret to be redacted in every message of this process."""
     if len(secret) >= SHORTEST:
         _remembered.add(secret)
 
 
 def redact(text: str) -> str:
-    """Replace what is a secret, or looks like one."""
-    held = {value for name, value in os.environ.items() if SECRET_NAMES.search(name) and len(value) >= SHORTEST}
-    for secret in sorted(_remembered | held, key=len, reverse=True):
+    """Replace known secrets and everything that looks like one."""
+    from_environment = {
+        value for name, value in os.environ.items() if SECRET_NAMES.search(name) and len(value) >= SHORTEST
+    }
+    for secret in sorted(_remembered | from_environment, key=len, reverse=True):
         text = text.replace(secret, REDACTED)
     return TOKENS.sub(REDACTED, IN_PLACE.sub(lambda match: match["before"] + REDACTED, text))
 
 
 def redact_stream(stream: TextIO | None) -> None:
-    """Redact everything written to a message stream, including logs and tracebacks of other libraries."""
+    """Redact everything written to a stream, including logs and tracebacks of other libraries."""
     if stream is None or getattr(stream.write, "redacts", False):
         return
     write = stream.write

@@ -1,4 +1,4 @@
-"""Ending on SIGTERM and SIGHUP as on Ctrl+C: what is unfinished is removed first."""
+"""Clean up on SIGTERM and SIGHUP as on Ctrl+C."""
 
 import os
 import signal
@@ -11,15 +11,15 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasat
 
 @contextmanager
 def cleaned_up() -> Iterator[None]:
-    """Raise `SystemExit` within the block on a signal, so that its `finally` clauses run; then die of the signal.
+    """Raise `SystemExit` in the block on SIGTERM or SIGHUP, so that `finally` clauses run; then re-raise the signal.
 
-    Signals that are ignored, as `nohup` does it, stay ignored. In the main thread only.
+    Ignored signals (`nohup`) stay ignored. Works only in the main thread.
     """
     received: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
         received.append(number)
-        if len(received) == 1:  # one that follows, as systemd sends it, must not cut the cleaning short
+        if len(received) == 1:  # a second signal (systemd sends one) must not interrupt the cleanup
             raise SystemExit(128 + number)
 
     before = {number: signal.getsignal(number) for number in SIGNALS}
@@ -31,5 +31,5 @@ def cleaned_up() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        if received:  # the parent sees what ended the process
+        if received:  # die from the signal, so that the parent process sees it
             os.kill(os.getpid(), received[0])

@@ -1,1 +1,1 @@
-"""Read and write tables of any size as streams: CSV, TSV, JSON Lines, Parquet, Excel, text."""
+"""Read and write tables as streams: CSV, TSV, JSON Lines, Parquet, Excel, plain text."""

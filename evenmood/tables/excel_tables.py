@@ -1,6 +1,6 @@
-"""Excel workbooks (.xlsx) as `tables` reads and writes them: one sheet, whose first row names the columns.
+"""Read and write Excel workbooks (.xlsx): one sheet, whose first row has the column names.
 
-Reading keeps the workbook's distinct strings in memory, as the format stores them apart from the rows.
+Reading keeps all distinct strings of the workbook in memory, because the format stores them separately from the rows.
 """
 
 import json
@@ -17,11 +17,11 @@ from evenmood.tables.chunk import Row, has_column, once_each
 from evenmood.text.normalization import encodable
 
 MOST_ROWS = 1_048_576
-"""Rows of a sheet, that with the names among them."""
+"""Maximum number of rows of a sheet, including the header."""
 MOST_CHARACTERS = 32_767
-"""Characters of a cell."""
+"""Maximum length of a cell, in characters."""
 LARGEST_INTEGER = 10**15
-"""Excel's numbers have 15 digits; longer ones are written as text."""
+"""Excel numbers have 15 digits; larger integers are written as text."""
 FORMULA_SIGNS = ("=", "+", "-", "@")
 """First characters of a formula."""
 
@@ -29,20 +29,20 @@ FORMULA_SIGNS = ("=", "+", "-", "@")
 def read_rows(
     name: str, file: BinaryIO, column: str | None, sheet: str | None = None
 ) -> tuple[list[str], Iterator[tuple[Row, float | None]]]:
-    """Columns and rows of a sheet, with the share of the sheet that has been read; blank rows are left out.
+    """Read the column names and rows of a sheet, each row with the share of the sheet read so far; skips blank rows.
 
-    Numbers, dates and booleans stay what they are; a formula is the value that Excel computed last. Columns without a
-    name are called by their letter if any follows that has one, and are left out if none does.
+    Numbers, dates and booleans keep their type; a formula has the value that Excel last computed. A column without a
+    name is named by its letter, or ignored if it is after the last named column.
 
     Args:
-        name: File name, for messages.
-        file: Seekable.
-        column: Column that must be there; None for no such check.
-        sheet: Name of the sheet, in any case; None for the first.
+        name: File name, for error messages.
+        file: Seekable file.
+        column: Required column; None for no check.
+        sheet: Name of the sheet, ignoring case; None for the first.
 
     Raises:
-        DataError: Not a workbook, damaged, or without a row of names.
-        UsageError: There is no such sheet or column; the message lists those that exist.
+        DataError: The file is not a workbook, is damaged, or has no header.
+        UsageError: The sheet or column does not exist; the message lists those that do.
     """
     import openpyxl
 
@@ -52,14 +52,14 @@ def read_rows(
             raise DataError(f"{name}: no sheet with cells")
         chosen = _sheet(name, book.worksheets, sheet)
         total = chosen.max_row
-        chosen.reset_dimensions()  # what files say of their size is often wrong
+        chosen.reset_dimensions()  # the stored dimensions are often wrong
         cells = chosen.iter_rows(values_only=True)
         header = list(next(cells, ()))
     while header and header[-1] in (None, ""):
         header.pop()
     if not header:
         book.close()
-        raise DataError(f"{name}: empty; expected a first row with the names of the columns")
+        raise DataError(f"{name}: empty; expected a header with the column names")
     letter = openpyxl.utils.get_column_letter
     names = [letter(at) if cell in (None, "") else str(cell) for at, cell in enumerate(header, 1)]
     once_each(names, name)
@@ -82,16 +82,16 @@ def read_rows(
     return names, rows()
 
 
-def _sheet(name: str, sheets: Sequence[Any], wanted: str | None) -> Any:
-    """The sheet of this name, which Excel does not tell apart by case; the first for None."""
-    found = [one for one in sheets if wanted is None or one.title.casefold() == wanted.casefold()]
-    if not found:
-        raise UsageError(f"{name}: no sheet {wanted!r}; there are {', '.join(repr(one.title) for one in sheets)}")
-    return found[0]
+def _sheet(name: str, sheets: Sequence[Any], title: str | None) -> Any:
+    """Find a sheet by name, ignoring case as Excel does; None for the first."""
+    matches = [sheet for sheet in sheets if title is None or sheet.title.casefold() == title.casefold()]
+    if not matches:
+        raise UsageError(f"{name}: no sheet {title!r}; the sheets are {', '.join(repr(s.title) for s in sheets)}")
+    return matches[0]
 
 
 def text_of(value: Any) -> str | None:
-    """A cell as text; None for an empty one."""
+    """Convert a cell to text; None for an empty cell."""
     if value is None or value == "":
         return None
     return value if isinstance(value, str) else str(value)
@@ -99,19 +99,19 @@ def text_of(value: Any) -> str | None:
 
 @contextmanager
 def row_writer(file: BinaryIO, columns: Sequence[str]) -> Iterator[Callable[[list[Row]], None]]:
-    """As `streams.write_rows`, into an open file; rows wait in a temporary file of openpyxl's.
+    """Write rows to an open file (see `streams.write_rows`); openpyxl buffers them in a temporary file.
 
-    Texts are cells of text, so that none becomes a formula: one that begins like a formula is marked as quoted, which
-    Excel keeps when the cell is edited. Lists and objects are JSON.
+    Strings are text cells, so that none becomes a formula; a string that begins like a formula is marked as quoted,
+    which Excel preserves when the cell is edited. Lists and objects are JSON.
 
     Raises:
-        DataError: A row or a cell does not fit into a sheet.
+        DataError: A row or a cell exceeds the limits of a sheet.
     """
     import openpyxl
 
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet("emotions")
-    known, count = set(columns), 1
+    column_names, count = set(columns), 1
     sheet.append([_cell(sheet, name, 1, name) for name in columns])
 
     def write(rows: list[Row]) -> None:
@@ -119,17 +119,17 @@ def row_writer(file: BinaryIO, columns: Sequence[str]) -> Iterator[Callable[[lis
         for row in rows:
             count += 1
             if count > MOST_ROWS:
-                raise DataError(f"more than {MOST_ROWS:,} rows, which an Excel sheet cannot hold; write CSV or Parquet")
-            if more := row.keys() - known:
+                raise DataError(f"more than {MOST_ROWS:,} rows, the limit of an Excel sheet; write CSV or Parquet")
+            if extra := row.keys() - column_names:
                 raise DataError(
-                    f"a later row has {sorted(more)[0]!r}, which is no column of the first; write JSON Lines"
+                    f"a later row has the key {sorted(extra)[0]!r}, which the first lacks; write JSON Lines"
                 )
             sheet.append([_cell(sheet, row.get(name), count, name) for name in columns])
 
     try:
         yield write
     except BaseException:
-        sheet.close()  # else its generator complains when it is collected
+        sheet.close()  # otherwise its generator raises when it is garbage-collected
         raise
     packed = BytesIO() if not file.seekable() else file
     book.save(packed)
@@ -138,7 +138,7 @@ def row_writer(file: BinaryIO, columns: Sequence[str]) -> Iterator[Callable[[lis
 
 
 def _cell(sheet: Any, value: Any, row: int, column: str) -> Any:
-    """What openpyxl writes for a value."""
+    """Convert a value to what openpyxl writes."""
     from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE, WriteOnlyCell
 
     if value == "":
@@ -149,12 +149,12 @@ def _cell(sheet: Any, value: Any, row: int, column: str) -> Any:
     text = json.dumps(value, ensure_ascii=False, default=str) if structured else str(value)
     if len(text) > MOST_CHARACTERS:
         raise DataError(
-            f"row {row}: {column!r} has {len(text):,} characters; a cell of Excel holds {MOST_CHARACTERS:,}; "
+            f"row {row}: {column!r} has {len(text):,} characters; the limit of an Excel cell is {MOST_CHARACTERS:,}; "
             "write CSV or Parquet"
         )
     cell = WriteOnlyCell(sheet)
     cell.value = ILLEGAL_CHARACTERS_RE.sub("\ufffd", encodable(text))
-    cell.data_type = "s"  # openpyxl takes what begins with = for a formula
+    cell.data_type = "s"  # otherwise openpyxl treats a string that begins with = as a formula
     if text[:1] in FORMULA_SIGNS:
         cell.quotePrefix = True
     return cell
@@ -169,7 +169,7 @@ def _fits_number(value: Any) -> bool:
 
 
 def _fits_date(value: Any) -> bool:
-    """Whether Excel has such a date: from 1900 on, without a time zone."""
+    """Whether Excel can represent a date or time: from 1900 on, without a time zone."""
     if isinstance(value, datetime):
         return value.tzinfo is None and value.year >= 1900
     if isinstance(value, date):
@@ -179,7 +179,7 @@ def _fits_date(value: Any) -> bool:
 
 @contextmanager
 def _readable(name: str) -> Iterator[None]:
-    """Turn what openpyxl raises for files that it cannot read into one line."""
+    """Convert openpyxl's errors for invalid files to a one-line `DataError`."""
     from openpyxl.utils.exceptions import InvalidFileException
 
     try:

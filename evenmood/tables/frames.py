@@ -1,4 +1,4 @@
-"""Frames of pandas and polars, Arrow tables and lists of texts: the same columns that tables on disk get."""
+"""Add predictions to pandas and polars frames, Arrow tables and lists of texts."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ def with_emotions(
     proba: bool,
     show_progress_bar: bool = False,
 ) -> Any:
-    """A frame with the added columns; see `EmotionClassifier.predict_frame`."""
+    """Add the output columns to a frame; see `EmotionClassifier.predict_frame`."""
     library, kind = type(data).__module__.split(".")[0], type(data).__name__
     if isinstance(data, (list, tuple)):
         data, library = _pandas().DataFrame({column: list(data)}, dtype=object), "pandas"
@@ -30,13 +30,14 @@ def with_emotions(
         column = data.name or column
         data = data.to_frame(column)
     elif kind == "LazyFrame":
-        raise TypeError("predict_frame takes a DataFrame, not a LazyFrame; call collect() first")
+        raise TypeError("data is a LazyFrame; expected a DataFrame; call collect() first")
     elif (library, kind) not in (("pandas", "DataFrame"), ("polars", "DataFrame"), ("pyarrow", "Table")):
-        raise TypeError(f"predict_frame takes a frame of pandas or polars, an Arrow table or a list, not {kind}")
+        raise TypeError(f"data is of type {kind}; expected a pandas or polars frame, an Arrow table or a list")
     names = [str(name) for name in (data.schema.names if library == "pyarrow" else data.columns)]
     if names.count(column) != 1:
-        problem = "twice" if column in names else f"not there; the columns are {', '.join(names):.400}"
-        raise UsageError(f"column {column!r} is {problem}")
+        if column in names:
+            raise UsageError(f"duplicate column {column!r}; rename one of them")
+        raise UsageError(f"no column {column!r}; the columns are {', '.join(names):.400}")
     check_free("the frame", names, added_names(chosen, proba))
     if library == "pyarrow":
         return arrow_with_emotions(classifier, data, column, chosen, proba)[0]
@@ -49,12 +50,12 @@ def with_emotions(
 def _with_pandas(data: Any, values: dict[str, list[Any]]) -> Any:
     pandas = _pandas()
     columns = {}
-    for name, given in values.items():
+    for name, cells in values.items():
         if name in (EMOTIONS, PROBABILITIES):
-            columns[name] = np.empty(len(given), object)
-            columns[name][:] = given
+            columns[name] = np.empty(len(cells), object)
+            columns[name][:] = cells
         else:
-            columns[name] = pandas.array(given, "boolean" if name == FALLBACK else "Float64")
+            columns[name] = pandas.array(cells, "boolean" if name == FALLBACK else "Float64")
     return data.assign(**columns)
 
 
@@ -66,7 +67,7 @@ def _polars(data: Any, values: dict[str, list[Any]]) -> Any:
         PROBABILITIES: polars.List(polars.Float64),
         FALLBACK: polars.Boolean,
     }
-    added = [polars.Series(name, given, kinds.get(name, polars.Float64)) for name, given in values.items()]
+    added = [polars.Series(name, cells, kinds.get(name, polars.Float64)) for name, cells in values.items()]
     return data.with_columns(added)
 
 
@@ -74,5 +75,5 @@ def _pandas() -> Any:
     try:
         import pandas
     except ModuleNotFoundError:
-        raise ModuleNotFoundError("a list gives a pandas frame; install pandas, or pass a polars frame") from None
+        raise ModuleNotFoundError("a list of texts requires pandas; install it, or pass a polars frame") from None
     return pandas

@@ -1,4 +1,4 @@
-"""Parquet as `tables` reads and writes it: in chunks of rows."""
+"""Read and write Parquet in chunks of rows."""
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,7 +11,7 @@ from evenmood.tables.chunk import Chunk, Row, encodable_names, has_column, once_
 from evenmood.text.normalization import encodable
 
 GROUP_ROWS = 20_000
-"""Rows of a row group: one a chunk would make a file that is slow to read."""
+"""Rows per row group; a group per chunk would be slow to read."""
 
 
 def read_tables(
@@ -22,15 +22,19 @@ def read_tables(
     size: int,
     allow_null: bool = False,
 ) -> Iterator[tuple[Any, float]]:
-    """Arrow tables of `size` rows at the most, and the share of the file that has been read; at least one table.
+    """Yield Arrow tables of at most `size` rows, with the share of the file read so far; at least one table.
 
     Args:
-        name: File name, for messages.
-        file: Seekable.
-        column: Column that must be there and hold strings; None for no such check.
-        on_bad: Called for a row whose text is not a string; if it returns, the row is left out.
-        size: Rows a table at the most.
-        allow_null: Whether rows whose text is null or NaN stay; else they are bad rows.
+        name: File name, for error messages.
+        file: Seekable file.
+        column: Required column of strings; None for no check.
+        on_bad: Called with an error message for each row whose text is not a string; if it returns, the row is skipped.
+        size: Maximum number of rows per table.
+        allow_null: Whether the text may be null or NaN.
+
+    Raises:
+        DataError: The file is damaged, or a column name is duplicate.
+        UsageError: The column does not exist.
     """
     import pyarrow
     from pyarrow import parquet
@@ -66,13 +70,13 @@ def as_chunks(tables: Iterable[tuple[Any, float]]) -> Iterator[Chunk]:
 
 
 def _python_rows(table: Any) -> list[Row]:
-    """Rows as dictionaries; times that Python's own types cannot hold are text."""
+    """Convert to dictionaries; times that Python types cannot represent become text."""
     import pyarrow
     from pyarrow import types
 
     def readable(column: Any) -> Any:
         if types.is_time64(column.type) and column.type.unit == "ns":
-            return column.cast(pyarrow.string())  # to_pylist would cut it to microseconds without a word
+            return column.cast(pyarrow.string())  # to_pylist would silently truncate to microseconds
         if not types.is_temporal(column.type):
             return column
         try:
@@ -87,13 +91,13 @@ def _python_rows(table: Any) -> list[Row]:
 
 
 def damaged(name: str, error: Exception) -> DataError:
-    """What is said of a file that pyarrow cannot read."""
+    """Error for a file that pyarrow cannot read."""
     return DataError(f"{name}: not a Parquet file, or damaged ({str(error).splitlines()[0]})")
 
 
 @contextmanager
 def row_writer(file: BinaryIO, columns: Sequence[str], schema: Any) -> Iterator[Callable[[list[Row]], None]]:
-    """As `tables.write_rows`, into an open file, with a schema that is known."""
+    """Write rows to an open file with a given schema; see `streams.write_rows`."""
     import pyarrow
     from pyarrow import parquet
 
@@ -117,17 +121,17 @@ def row_writer(file: BinaryIO, columns: Sequence[str], schema: Any) -> Iterator[
 
 @contextmanager
 def inferring_writer(file: BinaryIO, last: Sequence[str]) -> Iterator[Callable[[list[Row]], None]]:
-    """Write rows whose schema is known only when all have been seen; no value is rounded and no column is left out.
+    """Write rows with a schema inferred from all of them, without changing any value.
 
-    Row groups wait in a temporary file; each has the schema of its own rows. At the end the schemas become one
-    (integers and decimals become decimals, objects get the keys of all) and the groups are written with it.
+    Row groups are buffered in a temporary file, each with the schema of its rows. At the end the schemas are unified
+    (integers and decimals become decimals, objects get the union of keys), and the groups are written.
 
     Args:
-        file: Parquet file to write.
-        last: Columns that come after all others.
+        file: Output file.
+        last: Columns to place after all others.
 
     Raises:
-        DataError: No Parquet schema holds all values of a column without changing one.
+        DataError: No Parquet type can represent all values of a column.
     """
     import pyarrow
     from pyarrow import ipc, parquet
@@ -158,8 +162,8 @@ def inferring_writer(file: BinaryIO, last: Sequence[str]) -> Iterator[Callable[[
         yield write
         if pending:
             flush()
-        own = [field for field in merged if field.name not in last]
-        schema = pyarrow.schema([*own, *(merged.field(name) for name in last if name in merged.names)])
+        first = [field for field in merged if field.name not in last]
+        schema = pyarrow.schema([*first, *(merged.field(name) for name in last if name in merged.names)])
         with _fitting(), parquet.ParquetWriter(file, schema) as writer:
             for offset in offsets:
                 spool.seek(offset)
@@ -179,7 +183,7 @@ def _fitting() -> Iterator[None]:
 
 
 def _column(table: Any, field: Any) -> Any:
-    """A column of a table in the type of a field; nulls where the table lacks it."""
+    """Column of a table, converted to the type of a field; nulls if the table lacks it."""
     import pyarrow
 
     if field.name not in table.schema.names:
@@ -189,26 +193,26 @@ def _column(table: Any, field: Any) -> Any:
 
 
 def _inferred(values: list[Any]) -> Any:
-    """An Arrow array of the type that the values have."""
+    """Convert values to an Arrow array of the inferred type."""
     import pyarrow
 
     array = pyarrow.array(values)
     if _mixes_booleans(values, array.type):
-        raise pyarrow.ArrowTypeError("Expected number, got bool")  # Arrow reads True as 1.0 among decimals
+        raise pyarrow.ArrowTypeError("Expected number, got bool")  # Arrow would convert True to 1.0
     return array
 
 
 def _mixes_booleans(values: Iterable[Any], kind: Any) -> bool:
-    """Whether booleans stand among the numbers of a type, at any depth."""
+    """Whether booleans are mixed with numbers, at any depth."""
     from pyarrow import types
 
     if types.is_floating(kind):
         return any(isinstance(value, bool) for value in values)
-    given = [value for value in values if value is not None]
+    present = [value for value in values if value is not None]
     if types.is_list(kind):
-        return _mixes_booleans((item for value in given for item in value), kind.value_type)
+        return _mixes_booleans((item for value in present for item in value), kind.value_type)
     if types.is_struct(kind):
-        return any(_mixes_booleans([value.get(field.name) for value in given], field.type) for field in kind)
+        return any(_mixes_booleans([value.get(field.name) for value in present], field.type) for field in kind)
     return False
 
 

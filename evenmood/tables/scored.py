@@ -1,4 +1,4 @@
-"""Tables with emotions: the columns that are added to the rows of a table, by the command and by the demo."""
+"""Add emotion columns to tables, for the command line and the demo."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -19,15 +19,17 @@ if TYPE_CHECKING:
     from evenmood.tables.chunk import Chunk
 
 PREFIX = "emotion_"
-"""Prefix of the added columns' names."""
+"""Prefix of the names of output columns."""
 ADDED = ("emotions", f"{PREFIX}probabilities", f"{PREFIX}fallback")
-"""The columns that are always added."""
+"""Output columns that are always written."""
 
 
 def columns_of(prediction: Prediction, flat: bool) -> dict[str, Any]:
-    """What a row gets in the columns `ADDED`; `flat` joins lists with semicolons, for formats that have none.
+    """Values of the columns `ADDED` for a prediction; None in each for a missing text.
 
-    A row without a text gets None in each.
+    Args:
+        prediction: Prediction of a row.
+        flat: Whether to join lists with semicolons, for formats without lists.
     """
     if prediction.missing:
         return dict.fromkeys(ADDED)
@@ -40,12 +42,12 @@ def columns_of(prediction: Prediction, flat: bool) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Answers:
-    """The added columns of some texts.
+    """Output columns of a batch of texts.
 
     Attributes:
-        columns: For each text its value by column; None in each of them for a missing text.
-        long_texts: Texts longer than the model reads at once, which were read in windows.
-        missing: Missing texts.
+        columns: Values by column for each text; None for a missing text.
+        long_texts: Number of texts that were split into windows.
+        missing: Number of missing texts.
     """
 
     columns: list[dict[str, Any]]
@@ -55,14 +57,14 @@ class Answers:
 
 @dataclass(frozen=True)
 class Written:
-    """What has been written of a table since the last time.
+    """Progress after a chunk of a table was written.
 
     Attributes:
-        rows: Rows.
-        done: Share of the input that has been read; None where its size is unknown.
-        long_texts: Texts longer than the model reads at once, which were read in windows.
-        missing: Rows without a text.
-        form: How the input is written, of text formats.
+        rows: Number of rows in the chunk.
+        done: Share of the input read so far; None if its size is unknown.
+        long_texts: Number of texts that were split into windows.
+        missing: Number of rows without a text.
+        form: Encoding and layout of the input; only for text formats.
     """
 
     rows: int
@@ -80,17 +82,17 @@ def emotions_of(
     flat: bool,
     show_progress_bar: bool = False,
 ) -> Answers:
-    """The added columns of each text.
+    """Predict the output columns of texts.
 
-    If `chosen` is a subset of the labels and none of them reaches its threshold, the result is empty: a fallback
-    chosen from a subset would be meaningless.
+    If `chosen` is a subset of the labels and none of them reaches its threshold, the labels are empty: the most
+    probable label of a subset would be meaningless as a fallback.
 
     Args:
-        classifier: Predicts.
-        texts: n texts; None for a missing one.
-        chosen: Labels to choose from.
-        proba: Whether each label's probability is added too.
-        flat: Join lists with semicolons, for formats that have none.
+        classifier: The classifier.
+        texts: n texts; None for a missing text.
+        chosen: Labels to predict.
+        proba: Whether to add the probability of each label.
+        flat: Whether to join lists with semicolons, for formats without lists.
         show_progress_bar: As in `EmotionClassifier.predict`.
     """
     columns = [classifier.labels.index(label) for label in chosen]
@@ -116,9 +118,9 @@ def arrow_with_emotions(
     proba: bool,
     kept: Sequence[str] | None = None,
 ) -> tuple[Any, Answers]:
-    """An Arrow table with the added columns, the others as they are; a row without a text has nulls in them.
+    """Add the output columns to an Arrow table; they are null in rows without a text.
 
-    `kept` are the columns to keep; None keeps all.
+    `kept` are the input columns to keep; None for all.
     """
     import pyarrow
 
@@ -133,16 +135,16 @@ def arrow_with_emotions(
 
 
 def check_free(source: str, columns: Sequence[str], added: Sequence[str]) -> None:
-    """Raise `UsageError` for a table that has one of the added columns already."""
-    taken = [name for name in added if name in columns]
-    if taken:
-        raise UsageError(f"{source}: has a column {taken[0]!r} already; rename or drop it first")
+    """Raise `UsageError` if a table already has an output column."""
+    conflicts = [name for name in added if name in columns]
+    if conflicts:
+        raise UsageError(f"{source}: has a column {conflicts[0]!r} already; rename or drop it first")
 
 
 def schema_with(chunk: "Chunk", kind: str, added: Sequence[str] = ADDED, kept: Sequence[str] | None = None) -> Any:
-    """The Parquet schema with the added columns; None, for JSON Lines and Excel, lets the writer infer it.
+    """Parquet schema of the output; None for JSON Lines and Excel input, whose schema the writer infers.
 
-    `kept` are the columns of the table in it; None takes all.
+    `kept` are the input columns to keep; None for all.
     """
     import pyarrow
 
@@ -157,7 +159,7 @@ def schema_with(chunk: "Chunk", kind: str, added: Sequence[str] = ADDED, kept: S
 
 
 def _arrow_type(name: str) -> Any:
-    """Arrow type of an added column."""
+    """Arrow type of an output column."""
     import pyarrow
 
     kinds = (pyarrow.list_(pyarrow.string()), pyarrow.list_(pyarrow.float64()), pyarrow.bool_())
@@ -166,23 +168,23 @@ def _arrow_type(name: str) -> Any:
 
 @dataclass(frozen=True)
 class TableJob:
-    """A table to add emotions to.
+    """Input, output and options of a table prediction.
 
     Attributes:
-        source: File to read, or `-`.
+        source: Input file, or `-`.
         source_format: As in `tables.read_chunks`.
-        target: File to write, or `-`.
+        target: Output file, or `-`.
         target_format: As in `tables.write_rows`.
-        column: Column that holds the texts.
-        chosen: Labels to choose from.
-        proba: Whether each label's probability is added too.
+        column: Column with the texts.
+        chosen: Labels to predict.
+        proba: Whether to add the probability of each label.
         on_bad: As in `tables.read_chunks`.
-        overwrite: Replace a file that exists.
-        strict: Whether a row without a text is a bad row; else it gets an empty answer.
-        kept: Columns of the table that are written before the added ones; None writes all.
+        overwrite: Whether to replace an existing file.
+        strict: Whether a row without a text is invalid; otherwise it gets an empty prediction.
+        kept: Input columns to write before the output columns; None for all.
         on_doubt: As in `tables.read_chunks`.
         encoding, delimiter, sheet: As in `tables.read_chunks`.
-        output_encoding, output_delimiter: Of CSV and TSV; None for those of a source of the same format.
+        output_encoding, output_delimiter: For CSV and TSV; None for those of an input of the same format.
     """
 
     source: str
@@ -205,16 +207,16 @@ class TableJob:
 
     @property
     def added(self) -> list[str]:
-        """Names of the added columns."""
+        """Names of the output columns."""
         return added_names(self.chosen, self.proba)
 
     def kept_of(self, columns: Sequence[str]) -> list[str]:
-        """The columns of the table that are written.
+        """Input columns to write.
 
         Raises:
-            UsageError: One that shall be kept is not there, or has the name of an added column.
+            UsageError: A column to keep does not exist, or has the name of an output column.
         """
-        if self.kept is not None and self.source_format != "jsonl":  # whose rows may differ in their keys
+        if self.kept is not None and self.source_format != "jsonl":  # rows of JSON Lines may have different keys
             for name in self.kept:
                 has_column(name, columns, self.source)
         names = [name for name in columns if self.kept is None or name in self.kept]
@@ -223,9 +225,9 @@ class TableJob:
 
 
 def predict_table(classifier: "EmotionClassifier", job: TableJob) -> Iterator[Written]:
-    """Read a table, add the emotions and write it, in a stream; yields what has been written, chunk by chunk.
+    """Stream a table, adding emotion columns; yields the progress after each chunk.
 
-    From Parquet to Parquet the columns stay Arrow's, so that no type and no value changes.
+    From Parquet to Parquet, columns remain Arrow arrays, so that types and values are unchanged.
     """
     both_parquet = job.source_format == job.target_format == "parquet"
     return (_predict_arrow if both_parquet else _predict_rows)(classifier, job)
@@ -265,7 +267,7 @@ def _predict_rows(classifier: "EmotionClassifier", job: TableJob) -> Iterator[Wr
 
 
 def texts_of(chunk: "Chunk", column: str, kind: str) -> list[str | None]:
-    """The texts of a chunk; None for null, and for an empty cell of a format that has no null."""
+    """Texts of a chunk; None for null, and for an empty cell in formats without null."""
     texts = [row[column] for row in chunk.rows]
     if kind in ("csv", "tsv", "txt"):
         return [text or None for text in texts]
@@ -275,7 +277,7 @@ def texts_of(chunk: "Chunk", column: str, kind: str) -> list[str | None]:
 
 
 def _writer(job: TableJob, chunk: "Chunk", kept: Sequence[str]) -> AbstractContextManager[Callable[[list[Row]], None]]:
-    """The writer of a job, by the first chunk and the columns of it that are written."""
+    """Create the writer of a job, given its first chunk and the input columns to write."""
     names, schema, form = [*kept, *job.added], None, None
     if job.target_format == "parquet":
         schema = schema_with(chunk, job.source_format, job.added, kept)
@@ -309,5 +311,5 @@ def _predict_arrow(classifier: "EmotionClassifier", job: TableJob) -> Iterator[W
 
 
 def added_names(chosen: Sequence[str], proba: bool) -> list[str]:
-    """Names of the added columns."""
+    """Names of the output columns."""
     return [*ADDED, *(f"{PREFIX}{label}" for label in chosen if proba)]

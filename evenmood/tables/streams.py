@@ -1,4 +1,4 @@
-"""CSV, TSV, JSON Lines, Parquet and Excel, read and written in a stream: memory holds a chunk of rows at a time."""
+"""Stream tables in CSV, TSV, JSON Lines, Parquet and Excel, one chunk of rows in memory at a time."""
 
 import csv
 import json
@@ -22,26 +22,31 @@ TSV_FORM = Form(delimiter="\t", quotes=False)
 
 
 def format_of(name: str, given: str | None, flag: str) -> str:
-    """Format of a file: the one given, or the one that its name ends in.
+    """Format of a file, as given or by its extension.
+
+    Args:
+        name: File name, or `-`.
+        given: Explicit format; None to use the extension.
+        flag: Option that sets the format, for the error message.
 
     Raises:
-        UsageError: Neither says; `flag` is the option to name.
+        UsageError: The format is unknown.
     """
     if given is None and name == STREAM:
-        raise UsageError(f"say with {flag} what standard input or output holds: {', '.join(_names())}")
-    found = given or FORMATS.get(Path(name).suffix.lower())
-    if found not in _names():
-        raise UsageError(f"{name}: the name does not tell the format; say it with {flag}: {', '.join(_names())}")
-    return found
+        raise UsageError(f"{flag} is required for standard input or output; expected one of: {', '.join(_names())}")
+    kind = given or FORMATS.get(Path(name).suffix.lower())
+    if kind not in _names():
+        raise UsageError(f"{name}: unknown file extension; set {flag} to one of: {', '.join(_names())}")
+    return kind
 
 
 def refuse(message: str) -> NoReturn:
-    """Default bad-row handler of `read_chunks`."""
+    """Raise `DataError`: the default handler of invalid rows."""
     raise DataError(message)
 
 
 def ignore(message: str) -> None:
-    """Do nothing about a row."""
+    """Ignore a message."""
 
 
 def read_chunks(
@@ -59,25 +64,25 @@ def read_chunks(
     on_doubt: Complaint = ignore,
     sheet: str | None = None,
 ) -> Iterator[Chunk]:
-    """Read a table in chunks; a table without rows gives one empty chunk.
+    """Read a table in chunks; an empty table yields one empty chunk.
 
     Args:
-        name: File, or `-` for standard input.
-        kind: `csv`, `tsv`, `jsonl`, `parquet`, `xlsx`, or `txt` for a text a line, whose column is `text`.
-        column: Column that must be there and hold strings; None where the caller looks for himself.
-        on_bad: Called with what is wrong with a row, and where; if it returns, the row is left out.
-        size: Rows a chunk at the most.
-        delimiter: Character between the cells of a `csv` file; None detects it.
-        header: Names of the columns of a text file whose first line is a row already.
-        encoding: Name of a Python codec; None detects UTF-8, UTF-16 and Windows-1252. Of text formats.
-        allow_null: Whether rows whose text is null stay, as None; else they are bad rows. Of JSON Lines and Parquet.
-        allow_empty: Whether rows whose text is an empty cell stay; else they are bad rows. Of CSV, TSV, Excel and text.
-        on_doubt: Called with a row of a `csv` file that is likely several, because of a stray quotation mark.
-        sheet: Name of the sheet of an `xlsx` file; None for the first.
+        name: File name, or `-` for standard input.
+        kind: `csv`, `tsv`, `jsonl`, `parquet`, `xlsx`, or `txt` (one text per line, in the column `text`).
+        column: Required column of strings; None for no check.
+        on_bad: Called with an error message for each invalid row; if it returns, the row is skipped.
+        size: Maximum number of rows per chunk.
+        delimiter: Delimiter of a CSV file; None detects it.
+        header: Column names of a text file without a header.
+        encoding: Python codec of text formats; None detects UTF-8, UTF-16 and Windows-1252.
+        allow_null: Whether the text may be null in JSON Lines and Parquet; otherwise such rows are invalid.
+        allow_empty: Whether the text may be empty in CSV, TSV, Excel and plain text; otherwise such rows are invalid.
+        on_doubt: Called with a message for a CSV row that probably contains several rows (a stray quotation mark).
+        sheet: Sheet of an `xlsx` file; None for the first.
 
     Raises:
         DataError: The file cannot be read.
-        UsageError: There is no such column or sheet; the message says which there are.
+        UsageError: The column or sheet does not exist; the message lists those that do.
     """
     if kind == "parquet":
         with open_seekable(name) as seekable:
@@ -92,12 +97,12 @@ def read_chunks(
         total = 0 if name == STREAM else os.fstat(opened.fileno()).st_size
         names = [column] if column else []
         form, file = read_form(opened, name, kind, encoding, delimiter, names)
-        if delimiter == "\t":  # TSV has no quotes: a quotation mark is a character like any other
+        if delimiter == "\t":  # TSV has no quoting
             form = replace(form, quotes=False)
         lines = decoded_lines(file, form, any_line_end=kind in ("csv", "tsv"))
         table = TextTable(name, lines, form, column, on_bad, on_doubt, allow_null, allow_empty)
         if encoding is None:
-            table = replace(table, hint=f"{table.hint}, or give its --encoding")
+            table = replace(table, hint=f"{table.hint}, or set --encoding")
         try:
             columns, rows = (
                 ([], read_jsonl(table))
@@ -119,7 +124,7 @@ def read_chunks(
         except UnicodeDecodeError as error:
             raise DataError(f"{name}: not {form.encoding_name} ({error.reason}); {table.hint}") from None
         finally:
-            lines.detach()  # closing them would close standard input
+            lines.detach()  # closing the wrapper would close standard input
 
 
 def _excel_chunks(
@@ -130,7 +135,7 @@ def _excel_chunks(
     empty = True
     for number, (row, done) in enumerate(rows, 1):
         if column is not None and not allow_empty and excel_tables.text_of(row[column]) is None:
-            on_bad(f"{name}, row {number} of those that are not blank: {column!r} is empty")
+            on_bad(f"{name}, row {number} (not counting blank rows): {column!r} is empty")
             continue
         chunk.append(row)
         if len(chunk) == size:
@@ -150,20 +155,20 @@ def write_rows(
     last: Sequence[str] = (),
     form: Form | None = None,
 ) -> Iterator[Callable[[list[Row]], None]]:
-    """Give a function that writes rows; the file appears whole at the end, or not at all.
+    """Write a table atomically; yields a function that writes rows.
 
     Args:
-        name: File, or `-` for standard output.
+        name: File name, or `-` for standard output.
         kind: `csv`, `tsv`, `jsonl`, `parquet` or `xlsx`.
-        columns: Names of the columns, in order; JSON Lines, and Parquet without a schema, take what a row has.
-        schema: Arrow schema for Parquet; None infers one that fits all rows.
-        overwrite: Replace a file that exists.
-        last: Columns that come after all others where the schema is inferred.
-        form: How to write CSV or TSV; UTF-8 with commas or tabs if left out.
+        columns: Column names in order; JSON Lines, and Parquet without a schema, use the keys of the rows.
+        schema: Arrow schema for Parquet; None infers it from all rows.
+        overwrite: Whether to replace an existing file.
+        last: Columns to place after all others if the schema is inferred.
+        form: Encoding and layout of CSV or TSV; None for UTF-8 with commas or tabs.
 
     Raises:
         UsageError: The file exists and `overwrite` is false.
-        DataError: A row does not fit into the table.
+        DataError: A row does not match the table.
     """
     with whole_file(name, overwrite) as file, _writer(file, kind, columns, schema, last, form) as write:
         yield write
@@ -185,7 +190,7 @@ def find_column(
     encoding: str | None = "utf-8",
     sheet: str | None = None,
 ) -> str:
-    """The column of this name, or the only one that differs from it in upper and lower case alone."""
+    """Find a column by name; if it does not exist, by name ignoring case, if only one matches."""
     if name == STREAM or not Path(name).is_file():
         return column
     # The delimiter is chosen by the column's presence, ignoring case.
@@ -224,7 +229,7 @@ def _json_line(row: Row) -> bytes:
     line = json.dumps(row, ensure_ascii=False, default=str)
     try:
         return line.encode() + b"\n"
-    except UnicodeEncodeError:  # a lone surrogate, which JSON can escape and UTF-8 cannot hold
+    except UnicodeEncodeError:  # a lone surrogate, which JSON can escape but UTF-8 cannot encode
         return json.dumps(row, default=str).encode() + b"\n"
 
 
@@ -232,39 +237,39 @@ def _csv_writer(file: BinaryIO, form: Form, columns: Sequence[str]) -> Callable[
     encoding, line_end = form.encoding, form.line_end.encode(form.encoding)
 
     class Encoder:
-        """The part of a text file that csv.writer needs."""
+        """The file interface that csv.writer requires."""
 
         def write(self, text: str) -> int:
             return file.write(encodable(text).removesuffix("\r\n").encode(encoding) + line_end)
 
     quoting: dict[str, Any] = {} if form.quotes else {"quoting": csv.QUOTE_NONE, "quotechar": None}
-    # The terminator says which characters want quotes: both, and each row is then ended as the form says.
+    # The line terminator determines which characters are quoted: both CR and LF. `Encoder` then writes the form's own.
     writer = csv.writer(Encoder(), lineterminator="\r\n", delimiter=form.delimiter, **quoting)
     file.write(form.byte_order_mark)
     if form.sep_line:
         file.write(f"sep={form.delimiter}".encode(encoding) + line_end)
-    known = set(columns)
+    column_names = set(columns)
 
     def write_row(cells: Sequence[str]) -> None:
         try:
             writer.writerow(cells)
         except csv.Error:
-            raise DataError("a cell holds a tab or line break, which TSV cannot hold; write CSV") from None
+            raise DataError("a cell contains a tab or line break, which TSV cannot represent; write CSV") from None
         except UnicodeEncodeError as error:
             character = error.object[error.start]
             raise DataError(
-                f"{form.encoding_name} has no {character!a} (in {error.object[:40].strip()!r}); "
-                "choose another --output-encoding, such as utf-8"
+                f"{form.encoding_name} cannot encode {character!a} (in {error.object[:40].strip()!r}); "
+                "set another --output-encoding, such as utf-8"
             ) from None
 
     write_row(encodable_names(columns))
 
     def write(rows: list[Row]) -> None:
         for row in rows:
-            more = row.keys() - known
-            if more:
+            extra = row.keys() - column_names
+            if extra:
                 raise DataError(
-                    f"a later row has {sorted(more)[0]!r}, which is no column of the first; write JSON Lines"
+                    f"a later row has the key {sorted(extra)[0]!r}, which the first lacks; write JSON Lines"
                 )
             write_row([cell(row.get(column)) for column in columns])
 
@@ -272,7 +277,7 @@ def _csv_writer(file: BinaryIO, form: Form, columns: Sequence[str]) -> Callable[
 
 
 def cell(value: Any) -> str:
-    """A value as a text format writes it: lists and objects as JSON, nothing as an empty cell."""
+    """Format a value for a text format: lists and objects as JSON, None as an empty cell."""
     if isinstance(value, str):
         return value
     if value is None:

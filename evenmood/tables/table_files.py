@@ -1,4 +1,4 @@
-"""Files of tables: opened for reading, and written whole or not at all; standard input and output are `-`."""
+"""Open input files, and write output files atomically; `-` is standard input or output."""
 
 import os
 import re
@@ -18,12 +18,12 @@ except ModuleNotFoundError:  # Windows has no advisory locks
     fcntl = None  # type: ignore[assignment]
 
 STREAM = "-"
-"""The file name of standard input and output."""
+"""File name of standard input and output."""
 FORMATS = {
     **{".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"},
     **{".parquet": "parquet", ".xlsx": "xlsx", ".txt": "txt"},
 }
-"""Format by a file name's ending."""
+"""Format by file extension."""
 STANDARD_OUTPUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 _DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
 _PART = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)\.part", re.DOTALL)
@@ -34,16 +34,16 @@ def open_input(name: str) -> Iterator[BinaryIO]:
     """Open a file, or standard input for `-`.
 
     Raises:
-        UsageError: There is no such file, or standard input is closed.
-        DataError: It cannot be read.
+        UsageError: The file does not exist, or standard input is closed.
+        DataError: The file cannot be read.
     """
     if name == STREAM:
         if sys.stdin is None:
-            raise UsageError("standard input is closed; name a file")
+            raise UsageError("standard input is closed; expected a file name")
         yield sys.stdin.buffer
         return
     try:
-        file = Path(name).open("rb")  # noqa: SIM115 - an error while reading is another one
+        file = Path(name).open("rb")  # noqa: SIM115 - only errors of opening are converted
     except FileNotFoundError:
         raise UsageError(f"{name}: no such file") from None
     except OSError as error:
@@ -54,17 +54,17 @@ def open_input(name: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def open_seekable(name: str) -> Iterator[BinaryIO]:
-    """As `open_input`; what cannot be searched is read whole, as Parquet and Excel have their index at the end."""
+    """Like `open_input`, but reads a stream into memory, because Parquet and Excel have their index at the end."""
     with open_input(name) as file:
         yield file if name != STREAM and file.seekable() else BytesIO(file.read())
 
 
 @contextmanager
 def whole_file(name: str, overwrite: bool) -> Iterator[BinaryIO]:
-    """Give a file to write to; it appears whole at the end, or not at all. `-` is standard output.
+    """Yield a file to write to, which replaces the target at the end or is removed on an error.
 
-    A pipe, a device or an open file descriptor (`/dev/stdout`, `/dev/fd/3`) is written to as it is. Leftovers of
-    processes that were killed while they wrote into the same folder are removed first.
+    Standard output (`-`), pipes, devices and file descriptors (`/dev/stdout`, `/dev/fd/3`) are written directly.
+    Unfinished files of killed processes in the same folder are removed first.
 
     Raises:
         UsageError: The file exists and `overwrite` is false, or standard output is closed.
@@ -75,7 +75,7 @@ def whole_file(name: str, overwrite: bool) -> Iterator[BinaryIO]:
         sys.stdout.buffer.flush()
         return
     if opened := _DESCRIPTOR.fullmatch(name):
-        with os.fdopen(os.dup(int(opened[1])), "wb") as file:  # opening it by its name would truncate a file
+        with os.fdopen(os.dup(int(opened[1])), "wb") as file:  # opening it by name would truncate a file
             yield file
         return
     if Path(name).exists() and not Path(name).is_file():  # a pipe or a device cannot be replaced
@@ -97,25 +97,25 @@ def whole_file(name: str, overwrite: bool) -> Iterator[BinaryIO]:
 
 
 def check_output(name: str, overwrite: bool) -> None:
-    """Raise `UsageError` for a file that exists and may not be replaced, or whose folder does not."""
+    """Raise `UsageError` if an output file exists and must not be replaced, or if its folder does not exist."""
     path = Path(name)
     if name == STREAM or name in STANDARD_OUTPUT:
         if sys.__stdout__ is None:
-            raise UsageError("standard output is closed; name a file to write to")
+            raise UsageError("standard output is closed; expected a file name")
         return
     if path.is_dir():
-        raise UsageError(f"{name} is a folder; name a file")
+        raise UsageError(f"{name} is a folder; expected a file name")
     replaces = path.is_file() or path.is_block_device()
     if replaces and not overwrite and not _DESCRIPTOR.fullmatch(name):
         raise UsageError(f"{name} exists already; choose another name, or replace it with --overwrite")
     if _DESCRIPTOR.fullmatch(name) and not path.exists():
-        raise UsageError(f"{name}: no such open file")
+        raise UsageError(f"{name}: no such file descriptor")
     if not path.absolute().parent.is_dir():
-        raise UsageError(f"{name}: there is no folder {path.parent}")
+        raise UsageError(f"{name}: no such folder {path.parent}; create it first")
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove unfinished files of processes that no longer run: those of this file, and of other tables beside it."""
+    """Remove unfinished files of processes that no longer run, of this file and of other tables in its folder."""
     for part in path.parent.glob(".*.part"):
         match = _PART.fullmatch(part.name)
         if not match or not part.is_file() or part.is_symlink():
@@ -126,8 +126,8 @@ def remove_leftovers(path: Path) -> None:
 
 
 def _runs(pid: int) -> bool:
-    """Whether there is such a process; True where that cannot be found out."""
-    if os.name != "posix":  # os.kill ends a process on Windows
+    """Whether a process exists; True if unknown."""
+    if os.name != "posix":  # os.kill would end the process on Windows
         return True
     try:
         os.kill(pid, 0)
@@ -139,14 +139,14 @@ def _runs(pid: int) -> bool:
 
 
 def _mark_in_use(file: BinaryIO) -> None:
-    """Lock an unfinished file, for `_in_use`; file systems without locks go by the process id alone."""
+    """Lock an unfinished file for `_in_use`; on file systems without locks only the process id counts."""
     if fcntl:
         with suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _in_use(part: Path) -> bool:
-    """Whether a process holds the lock of an unfinished file, perhaps in another container or on another machine."""
+    """Whether any process, possibly on another machine, holds the lock of an unfinished file."""
     if not fcntl:
         return False
     try:

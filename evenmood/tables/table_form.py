@@ -1,4 +1,4 @@
-"""How a text table is written: its encoding, its delimiter, its line ends; detected, or as the caller says."""
+"""Detect encoding, delimiter and line ends of text tables."""
 
 import codecs
 import csv
@@ -12,18 +12,18 @@ from typing import BinaryIO, cast
 from evenmood.errors import DataError, UsageError
 
 DELIMITERS = ",;\t|"
-"""What is detected between cells, in the order of preference."""
+"""Delimiters to detect, in order of preference."""
 HEAD_BYTES = 65_536
-"""What is read ahead of a stream that cannot be searched."""
+"""Bytes to read ahead from a stream that is not seekable."""
 BLOCK_BYTES = 1_000_000
-"""What is looked at first of a file, and at a time where all of that is ASCII."""
+"""Bytes per block in the search for the first non-ASCII block of a file."""
 HEAD_ROWS = 50
-"""Rows that a delimiter is tried on."""
+"""Number of rows to detect the delimiter from."""
 SINGLE_BYTE = "cp1252"
-"""The encoding of text that is not Unicode: the one that Excel writes in Western Europe and America."""
+"""Assumed encoding of text that is not Unicode: the one of Excel in Western Europe and America."""
 BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark is a prefix of it
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
@@ -32,20 +32,20 @@ _NAMES = {"utf-8": "UTF-8", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16", SINGLE
 _DELIMITER_NAMES = {"\t": "tab", ";": "semicolon", ",": "comma", "|": "vertical bar"}
 _SEP_LINE = re.compile(r'"?sep=(.)"?(\r\n|\r|\n)', re.IGNORECASE)
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")
-_UNICODE = re.compile("[^\x00-\x7f\udc80-\udcff]|\udcf0\udc9f")  # or the first half of an emoji that was cut
+_UNICODE = re.compile("[^\x00-\x7f\udc80-\udcff]|\udcf0\udc9f")  # or the first half of a truncated emoji
 
 
 @dataclass(frozen=True)
 class Form:
-    """How a text table is written.
+    """Encoding and layout of a text table.
 
     Attributes:
-        encoding: Name of a Python codec, for the text after the byte order mark.
-        mark: Whether a byte order mark comes first.
-        delimiter: Character between cells.
-        quotes: Whether quotation marks enclose cells.
-        line_end: End of the first line.
-        sep_line: Whether `sep=` and the delimiter, which Excel reads, stand in a line before the header.
+        encoding: Python codec of the text after the byte order mark.
+        mark: Whether the file begins with a byte order mark.
+        delimiter: Delimiter between cells.
+        quotes: Whether cells may be quoted.
+        line_end: Line end of the first line.
+        sep_line: Whether a line `sep=` with the delimiter, as Excel reads it, precedes the header.
     """
 
     encoding: str = "utf-8"
@@ -57,29 +57,29 @@ class Form:
 
     @property
     def encoding_name(self) -> str:
-        """The encoding as people know it."""
+        """Common name of the encoding."""
         return _NAMES.get(self.encoding, self.encoding)
 
     @property
     def byte_order_mark(self) -> bytes:
-        """The bytes of the mark, none where there is none."""
+        """Byte order mark; empty if the file has none."""
         return next(mark for mark, name in BYTE_ORDER_MARKS if name == self.encoding) if self.mark else b""
 
     def described(self, kind: str) -> str:
-        """What differs from UTF-8 with commas (tabs in TSV) and LF or CR LF, in words; empty if nothing does."""
+        """Describe deviations from UTF-8 with commas (tabs in TSV) and LF or CR LF; empty without any."""
         parts = [] if self.encoding == "utf-8" else [self.encoding_name]
         if self.delimiter != ("\t" if kind == "tsv" else ",") and kind in ("csv", "tsv"):
             parts.append(f"{_DELIMITER_NAMES.get(self.delimiter, repr(self.delimiter))} as delimiter")
         if self.line_end == "\r":
-            parts.append("lines that end with CR")
+            parts.append("CR line ends")
         return ", ".join(parts)
 
 
 def check_delimiter(value: str | None, flag: str) -> str | None:
-    r"""A delimiter as given on a command line: a character, or `tab` or `\t`; None stays None.
+    r"""Validate a delimiter from the command line: a character, `tab` or `\t`; None stays None.
 
     Raises:
-        UsageError: It cannot be a delimiter; `flag` is the option to name.
+        UsageError: The value cannot be a delimiter; the message names the option `flag`.
     """
     if value is None:
         return None
@@ -90,23 +90,24 @@ def check_delimiter(value: str | None, flag: str) -> str | None:
 
 
 def check_encoding(name: str | None, flag: str) -> str | None:
-    """The name of a Python codec, as `codecs` has it; None stays None.
+    """Normalize the name of an encoding; None stays None.
 
     Raises:
-        UsageError: There is no such text encoding; `flag` is the option to name.
+        UsageError: The encoding is unknown; the message names the option `flag`.
     """
     if name is None:
         return None
     try:
         "a,\n".encode(name)
-        found = codecs.lookup(name).name
-    except (LookupError, ValueError):  # a codec that is not of text, a name with NUL
-        raise UsageError(f"{flag} {name!r:.60}: unknown; expected utf-8, utf-16, windows-1252 or the like") from None
-    return found
+        return codecs.lookup(name).name
+    except (LookupError, ValueError):  # not a text encoding, or a name with NUL
+        raise UsageError(
+            f"{flag} {name!r:.60}: unknown encoding; expected one such as utf-8, utf-16 or windows-1252"
+        ) from None
 
 
 def form_to_write(form: Form, kind: str, encoding: str | None, delimiter: str | None) -> Form:
-    """A form with the encoding and delimiter that were asked for; None keeps the form's own."""
+    """Replace encoding and delimiter of a form; None keeps those of the form."""
     if encoding is not None:
         marked = {"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}
         form = replace(form, encoding=marked.get(encoding, encoding), mark=encoding in marked)
@@ -118,18 +119,21 @@ def form_to_write(form: Form, kind: str, encoding: str | None, delimiter: str | 
 def read_form(
     file: BinaryIO, name: str, kind: str, encoding: str | None, delimiter: str | None, columns: Sequence[str]
 ) -> tuple[Form, BinaryIO]:
-    """Detect the form of a text table; gives it, and the file at the first line after byte order mark and `sep=` line.
+    """Detect the form of a text table.
 
     Args:
-        file: Open for reading, at its beginning.
-        name: File name, for messages.
+        file: File open for reading, at its beginning.
+        name: File name, for error messages.
         kind: `csv`, `tsv`, `jsonl` or `txt`.
-        encoding: Name of a Python codec; None detects UTF-8, UTF-16 and Windows-1252.
-        delimiter: Of a CSV file; None detects it.
-        columns: Names of which the table likely has one, which tells delimiters apart.
+        encoding: Python codec; None detects UTF-8, UTF-16 and Windows-1252.
+        delimiter: Delimiter of a CSV file; None detects it.
+        columns: Names of which the table probably has one, to detect the delimiter.
+
+    Returns:
+        The form, and the file positioned after the byte order mark and the `sep=` line.
 
     Raises:
-        DataError: The encoding is none of those that are detected.
+        DataError: The encoding is not supported.
     """
     seekable = file.seekable()
     start = file.tell() if seekable else 0
@@ -147,17 +151,17 @@ def read_form(
 
 
 class _Joined(io.RawIOBase):
-    """Bytes that were read ahead, and the stream that they came from."""
+    """Bytes that were read ahead, followed by the rest of the stream."""
 
-    def __init__(self, head: bytes, rest: BinaryIO) -> None:
-        self._head, self._rest = memoryview(head), rest
+    def __init__(self, head: bytes, stream: BinaryIO) -> None:
+        self._head, self._stream = memoryview(head), stream
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         if not self._head:
-            read = getattr(self._rest, "readinto1", None) or self._rest.readinto  # type: ignore[attr-defined]
+            read = getattr(self._stream, "readinto1", None) or self._stream.readinto  # type: ignore[attr-defined]
             return int(read(buffer))
         count = min(len(buffer), len(self._head))
         buffer[:count] = self._head[:count]
@@ -166,7 +170,7 @@ class _Joined(io.RawIOBase):
 
 
 def _head(file: BinaryIO, size: int) -> bytes:
-    """The first bytes, fewer only at the end of the file."""
+    """Read `size` bytes, or up to the end of the file."""
     parts = []
     while size and (part := file.read(size)):
         parts.append(part)
@@ -174,16 +178,16 @@ def _head(file: BinaryIO, size: int) -> bytes:
     return b"".join(parts)
 
 
-def _encoding(head: bytes, asked: str | None, name: str) -> tuple[Form, int]:
-    """Encoding by byte order mark or by the zeros of UTF-16, and the bytes of the mark."""
-    family = (asked or "").replace("-sig", "")
-    for mark, found in BYTE_ORDER_MARKS:
-        if head.startswith(mark) and (asked is None or found.startswith(family)):
-            if asked is None and found.startswith("utf-32"):
-                raise DataError(f"{name}: neither UTF-8 nor Windows-1252 text, but UTF-32; save it as UTF-8")
-            return Form(found, mark=True), len(mark)
-    if asked is not None:
-        return Form({"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}.get(asked, asked)), 0
+def _encoding(head: bytes, requested: str | None, name: str) -> tuple[Form, int]:
+    """Detect the encoding by byte order mark or by UTF-16's zero bytes; returns the length of the mark too."""
+    family = (requested or "").replace("-sig", "")
+    for mark, encoding in BYTE_ORDER_MARKS:
+        if head.startswith(mark) and (requested is None or encoding.startswith(family)):
+            if requested is None and encoding.startswith("utf-32"):
+                raise DataError(f"{name}: the encoding is UTF-32; expected UTF-8 or Windows-1252; save it as UTF-8")
+            return Form(encoding, mark=True), len(mark)
+    if requested is not None:
+        return Form({"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}.get(requested, requested)), 0
     pairs = len(head) // 2
     zeros = [head[offset : pairs * 2 : 2].count(0) for offset in (0, 1)]
     for encoding, (few, many) in (("utf-16-le", zeros), ("utf-16-be", zeros[::-1])):
@@ -193,25 +197,25 @@ def _encoding(head: bytes, asked: str | None, name: str) -> tuple[Form, int]:
 
 
 def _byte_encoding(head: bytes, file: BinaryIO | None) -> str:
-    """UTF-8 or Windows-1252, by the first block that is not ASCII; a few broken characters leave UTF-8 as it is."""
+    """Choose UTF-8 or Windows-1252 by the first block that is not ASCII; UTF-8 may have a few invalid bytes."""
     block = head
     while block.isascii():
         block = file.read(BLOCK_BYTES) if file else b""
         if not block:
             return "utf-8"
-    ended = len(block) < (BLOCK_BYTES if file else HEAD_BYTES)  # else it may end within a character
+    ended = len(block) < (BLOCK_BYTES if file else HEAD_BYTES)  # otherwise it may end within a character
     text = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode(block, final=ended)
     if len(_NOT_UTF8.findall(text)) <= 3 * len(_UNICODE.findall(text)):
         return "utf-8"
     try:
         block.decode(SINGLE_BYTE)
-    except UnicodeDecodeError:  # bytes that Windows-1252 does not have
+    except UnicodeDecodeError:  # bytes that Windows-1252 does not define
         return "utf-8"
     return SINGLE_BYTE
 
 
 def _layout(form: Form, text: str, kind: str, delimiter: str | None, columns: Sequence[str]) -> tuple[Form, int]:
-    """Delimiter, quotes and line ends by the first rows, and the length of a `sep=` line."""
+    """Detect delimiter, quotes and line ends by the first rows; returns the length of a `sep=` line too."""
     sep = _SEP_LINE.match(text) if kind == "csv" else None
     skipped = sep.end() if sep else 0
     end = re.search(r"\r\n|\r|\n", text)
@@ -222,7 +226,7 @@ def _layout(form: Form, text: str, kind: str, delimiter: str | None, columns: Se
         return replace(form, line_end="\r" if "\r" in text and "\n" not in text else "\n"), 0
     if delimiter is None:
         delimiter = sep[1] if sep else _delimiter(text, columns)
-        if delimiter == "\t":  # most programs that write tabs write no quotes; Excel does
+        if delimiter == "\t":  # most programs do not quote tab-separated cells; Excel does
             rows = _rows(text[skipped:], delimiter)
             quoted = re.search(r'(?:^|[\t\r\n])"', text) and len({len(row) for row in rows}) == 1
             return replace(form, delimiter=delimiter, quotes=bool(quoted)), skipped
@@ -230,20 +234,20 @@ def _layout(form: Form, text: str, kind: str, delimiter: str | None, columns: Se
 
 
 def _delimiter(text: str, columns: Sequence[str]) -> str:
-    """The delimiter that gives one of the columns, or else rows of the same number of cells, and the most of them."""
-    wanted = {column.casefold() for column in columns}
+    """Choose the delimiter by expected column names, then by rows of equal length, then by the number of cells."""
+    expected = {column.casefold() for column in columns}
 
     def fits(mark: str) -> tuple[bool, bool, float, int]:
         rows = _rows(text, mark) or [[]]
         width = len(rows[0])
         alike = sum(len(row) == width for row in rows) / len(rows)
-        return any(cell.strip().casefold() in wanted for cell in rows[0]), width > 1, alike, width
+        return any(cell.strip().casefold() in expected for cell in rows[0]), width > 1, alike, width
 
     return max(DELIMITERS, key=fits)
 
 
 def _rows(text: str, delimiter: str) -> list[list[str]]:
-    """The first rows; the last one may be cut."""
+    """Parse the first rows, without a last one that may be incomplete."""
     rows: list[list[str]] = []
     try:
         rows.extend(filter(None, islice(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), HEAD_ROWS)))
@@ -253,11 +257,11 @@ def _rows(text: str, delimiter: str) -> list[list[str]]:
 
 
 def decoded_lines(file: BinaryIO, form: Form, any_line_end: bool) -> io.TextIOWrapper:
-    """Text lines of a file with their line ends; bytes that are not text are lone surrogates (see `broken_byte`).
+    """Decode the lines of a file; invalid bytes become lone surrogates (see `broken_byte`).
 
     Args:
-        file: Stays open if the wrapper is detached.
-        form: The encoding, and the line end where `any_line_end` is false: CR, or else LF.
+        file: The file; it stays open if the wrapper is detached.
+        form: Encoding, and the line end (CR or LF) if `any_line_end` is false.
         any_line_end: Whether CR, LF and CR LF all end a line.
     """
     newline = "" if any_line_end else "\r" if form.line_end == "\r" else "\n"
@@ -265,7 +269,7 @@ def decoded_lines(file: BinaryIO, form: Form, any_line_end: bool) -> io.TextIOWr
 
 
 def broken_byte(line: str, form: Form) -> int | None:
-    """Index of the first byte of a line that is not text; None if all are."""
+    """Index of the first invalid byte of a line; None if all are valid."""
     if line.isascii():
         return None
     try:

@@ -1,4 +1,4 @@
-"""CSV, TSV, JSON Lines and plain text, read row by row."""
+"""Read CSV, TSV, JSON Lines and plain text row by row."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -12,25 +12,25 @@ from evenmood.tables.csv_records import csv_records
 from evenmood.tables.table_form import Form, broken_byte
 
 TEXT_COLUMN = "text"
-"""The column of plain text, a text a line."""
+"""Column of plain text, which has one text per line."""
 Complaint = Callable[[str], None]
-"""Called with what is wrong with a row, and where."""
+"""Callback with an error message for a row."""
 
 
 @dataclass(frozen=True)
 class TextTable:
-    """A text table that is open for reading.
+    """A text table open for reading.
 
     Attributes:
-        name: File name, for messages.
-        lines: From the header on.
-        form: How it is written.
-        column: Column that must be there and hold strings; None for no such check.
-        on_bad: Called for a row that is broken; if it returns, the row is left out.
-        on_doubt: Called for a row that is likely several.
-        allow_null: Whether the text of a JSON object may be null.
-        allow_empty: Whether the text's cell may be empty.
-        hint: What to do about bytes that are not text.
+        name: File name, for error messages.
+        lines: Lines from the header on.
+        form: Encoding and layout.
+        column: Required column of strings; None for no check.
+        on_bad: Called for each invalid row; if it returns, the row is skipped.
+        on_doubt: Called for each row that probably contains several rows.
+        allow_null: Whether the text may be null in JSON Lines.
+        allow_empty: Whether the text may be empty in other formats.
+        hint: What to do about invalid bytes, for error messages.
     """
 
     name: str
@@ -44,25 +44,25 @@ class TextTable:
     hint: str = "convert the file, for instance with iconv"
 
     def is_text(self, line: str, number: int) -> bool:
-        """Whether all bytes of a line are text; calls `on_bad` if not."""
+        """Whether all bytes of a line are valid; calls `on_bad` if not."""
         at = broken_byte(line, self.form)
         if at is not None:
             self.on_bad(f"{self.name}, line {number}: not {self.form.encoding_name} at byte {at}; {self.hint}")
         return at is None
 
     def is_given(self, text: str, number: int) -> bool:
-        """Whether a row may have this text; calls `on_bad` if it is empty and may not be."""
+        """Whether a text is valid; calls `on_bad` if it is empty but must not be."""
         if not text and not self.allow_empty:
             self.on_bad(f"{self.name}, line {number}: {self.column!r} is empty")
         return bool(text) or self.allow_empty
 
 
 def read_csv(table: TextTable, names: Sequence[str] | None = None) -> tuple[list[str], Iterator[Row]]:
-    """Columns and rows of CSV or TSV; `names` are the columns' where the first line is a row already."""
-    named = names is not None
+    """Read columns and rows of CSV or TSV; `names` are the column names of a file without a header."""
+    header_read = names is not None
 
     def on_bad(message: str) -> None:
-        if not named:
+        if not header_read:
             raise DataError(message)
         table.on_bad(message)
 
@@ -80,10 +80,10 @@ def read_csv(table: TextTable, names: Sequence[str] | None = None) -> tuple[list
     if names is None:
         number, header, lines = next(records, (first, [], []))
         if not header:
-            raise DataError(f"{table.name}: empty; expected a line with the names of the columns")
+            raise DataError(f"{table.name}: empty; expected a header with the column names")
         strict = replace(table, on_bad=on_bad)
         if all(strict.is_text(line, number + at) for at, line in enumerate(lines)):
-            named = True
+            header_read = True
     else:
         header = list(names)
     once_each(header, table.name)
@@ -92,11 +92,11 @@ def read_csv(table: TextTable, names: Sequence[str] | None = None) -> tuple[list
 
     def rows() -> Iterator[Row]:
         for number, cells, lines in records:
-            if not cells:  # a blank line is an empty text where there is one column
+            if not cells:  # in a table with one column, a blank line is an empty text
                 if len(header) > 1:
                     continue
                 cells = [""]
-            ascii_line = len(lines) == 1 and lines[0].isascii()  # the usual case, fast
+            ascii_line = len(lines) == 1 and lines[0].isascii()  # fast path for the usual case
             if not ascii_line and not all(table.is_text(line, number + at) for at, line in enumerate(lines)):
                 continue
             if text_at is None or cells[text_at] or table.is_given(cells[text_at], number):
@@ -106,7 +106,7 @@ def read_csv(table: TextTable, names: Sequence[str] | None = None) -> tuple[list
 
 
 def read_txt(table: TextTable) -> tuple[list[str], Iterator[Row]]:
-    """A text a line."""
+    """Read plain text with one text per line."""
     has_column(table.column, [TEXT_COLUMN], table.name)
 
     def rows() -> Iterator[Row]:
@@ -119,7 +119,7 @@ def read_txt(table: TextTable) -> tuple[list[str], Iterator[Row]]:
 
 
 def read_jsonl(table: TextTable) -> Iterator[Row]:
-    """A JSON object a line."""
+    """Read JSON Lines with one object per line."""
     column, on_bad = table.column, table.on_bad
     for number, line in enumerate(table.lines, 1):
         if not table.is_text(line, number) or not line.strip():
@@ -131,14 +131,14 @@ def read_jsonl(table: TextTable) -> Iterator[Row]:
             on_bad(f"{where}: not JSON ({error})")
             continue
         if not isinstance(row, dict):
-            on_bad(f"{where}: {type(row).__name__} in place of an object")
+            on_bad(f"{where}: {type(row).__name__}; expected an object")
         elif column is None:
             yield JsonRow(row, line)
         elif column not in row:
-            on_bad(f"{where}: no {column!r}; there are {', '.join(map(repr, row)) or 'no keys'}")
+            on_bad(f"{where}: no key {column!r}; the keys are {', '.join(map(repr, row)) or 'none'}")
         elif isinstance(row[column], str):
             yield JsonRow(row, line)
         elif table.allow_null and is_missing(row[column]):
-            yield JsonRow(row | {column: None}, line)  # NaN, which Python's json reads, is null here
+            yield JsonRow(row | {column: None}, line)  # treat NaN, which Python's json accepts, as null
         else:
             on_bad(f"{where}: {column!r} is {json.dumps(row[column])[:40]}, not a string")

@@ -1,1 +1,1 @@
-"""Cleaning and tokenizing texts, and reading long ones in windows."""
+"""Text cleaning, tokenization, and windows of long texts."""

@@ -1,4 +1,4 @@
-"""Token ids of many texts for an encoder, by the `tokenizers` library."""
+"""Batch tokenizer for encoders, based on the `tokenizers` library."""
 
 import re
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ _WORD = re.compile(rf"{SYMBOL.pattern}|\w+(?:['’]\w+)*|[^\w\s]+")
 
 
 class EncoderTokenizer:
-    """Token ids as an encoder reads them, special tokens included."""
+    """Tokenizer for an encoder; adds its special tokens."""
 
     def __init__(self, tokenizer: Tokenizer, max_length: int, pad_id: int = PAD_ID) -> None:
-        """Take a tokenizer that neither truncates nor pads, and the tokens that the model reads at once."""
+        """Wrap a tokenizer without truncation and padding; `max_length` is in tokens."""
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.pad_id = pad_id
@@ -29,15 +29,15 @@ class EncoderTokenizer:
         self._unknown: int | None = tokenizer.token_to_id(unknown) if unknown else None
 
     def encode(self, texts: Sequence[str]) -> Encoded:
-        """Token ids and counts of texts; a text that is truncated keeps the special tokens at its end."""
+        """Tokenize texts; a truncated text keeps the special tokens at its end."""
         encodings = self.tokenizer.encode_batch_fast([encodable(text) for text in texts])
         rows = [encoding.ids for encoding in encodings]
         tokens = np.array([len(row) for row in rows], np.int64)
         words = np.array([len(text.split()) for text in texts], np.int64)
         if not rows:
             return Encoded(np.empty((0, 0), np.int32), tokens, words)
-        kept = self.max_length - len(self._ending)
-        rows = [row if len(row) <= self.max_length else [*row[:kept], *self._ending] for row in rows]
+        body = self.max_length - len(self._ending)
+        rows = [row if len(row) <= self.max_length else [*row[:body], *self._ending] for row in rows]
         rows = [row or [self._unknown or 0] for row in rows]
         lengths = np.array([len(row) for row in rows])
         ids = np.full((len(rows), int(lengths.max())), self.pad_id, np.int32)
@@ -45,7 +45,7 @@ class EncoderTokenizer:
         return Encoded(ids, tokens, words)
 
     def words(self, text: str) -> list[WordWeight]:
-        """The words of a text, without weights: as a reader sees them, whatever pieces they are read in."""
+        """Words of a text, with weight 0, independent of word pieces."""
         spans = [match.span() for match in _WORD.finditer(text)]
         parts = [encodable(text[start:end]) for start, end in spans]
         encodings = self.tokenizer.encode_batch(parts, add_special_tokens=False)
@@ -56,7 +56,7 @@ class EncoderTokenizer:
 
 
 def _ending(tokenizer: Tokenizer) -> list[int]:
-    """Special tokens after a text."""
+    """Ids of the special tokens after a text."""
     plain = tokenizer.encode("a", add_special_tokens=False).ids
     whole = tokenizer.encode("a").ids
     start = next((at for at in range(len(whole)) if whole[at : at + len(plain)] == plain), 0)

@@ -1,8 +1,8 @@
 """Vectorized tokenizer with output identical to `tokenizers`.
 
-`tokenizers` keeps for every character where it came from, which predicting has no use for. Here the ASCII texts of a
-batch, most of English, are one byte string: each rule of the normalizer is one pass over it, and a word is looked up
-once in its life. What a word's ids are, `tokenizer.json` alone says; texts with other characters go to its library.
+`tokenizers` tracks the original position of every character, which prediction does not need. Here, the ASCII texts of a
+batch are joined into one byte string, each rule of the normalizer is a single pass over it, and word ids, which come
+from `tokenizer.json`, are cached. Texts with other characters are tokenized by the library.
 """
 
 import re
@@ -34,12 +34,12 @@ KEPT_WORDS = 100_000
 """Number of cached words at which the cache is reset."""
 END_OF_TEXT = -1
 
-# Characters that the normalizer treats as it does these ASCII ones.
+# Characters that the normalizer treats like these ASCII characters.
 _LIKE_ASCII = {"’": "'", "‘": "`", "“": '"', "”": '"', "…": "...", "–": ",", "—": ",", "\xa0": " "}
-# Bytes that no ASCII text has stand for what is not ASCII: an emoticon's emoji, the ellipsis, the end of a text.
+# Non-ASCII bytes encode symbols that are not ASCII: the emoji of an emoticon, the ellipsis, and the end of a text.
 _EMOJI = {emoji: bytes([0x80 + number]) for number, emoji in enumerate(EMOTICONS)}
 _ELLIPSIS, _END = b"\xa0", b"\xff"
-# `text.EMOTICONS` in one pattern: it begins with a set of characters, which `re` looks for without trying the rest.
+# `EMOTICONS` in one pattern that begins with a set of characters, for which `re` has a fast scan.
 _EMOTICON = re.compile(
     rb"[:=;xX<](?:(?<=[:=])(?:(?P<cry>'-?[(\[])|(?P<smile>-?[)\]])|(?P<frown>-?[(\[])|(?P<doubt>-?[/\\](?![/\\])))"
     rb"|(?<=;)(?P<wink>-?[)\]])|(?P<laugh>(?<=[:=;])-?D(?!\w)|(?<=[xX])(?<!\w[xX])D(?!\w))"
@@ -48,7 +48,7 @@ _EMOTICON = re.compile(
 _BYTE_OF = dict(
     zip(("cry", "smile", "frown", "wink", "laugh", "tongue", "doubt", "heart"), _EMOJI.values(), strict=True)
 )
-# Where an address may begin is marked first: finding a string, then a rare byte, is faster than trying each h and w.
+# Possible beginnings of a URL are marked first: searching for a string, then a rare byte, is faster than for h and w.
 _MARK = b"\xa1"
 _ADDRESS = re.compile(rb"\xa1(?:https?://|(?<!\w\xa1)www\.(?=[\xa1\w]))\S+")
 _MENTION = re.compile(rb"@(?<!\w@)\w+")
@@ -59,7 +59,7 @@ _INSIDE_WORDS = b"'`"
 
 
 def _spaces(kept: bytes) -> bytes:
-    """A table for `bytes.translate` that leaves letters, digits and these, and makes the rest spaces."""
+    """Table for `bytes.translate` that replaces all bytes except letters, digits and `kept` with spaces."""
     return bytes(byte if (chr(byte).isalnum() and byte < 128) or byte in kept else 0x20 for byte in range(256))
 
 
@@ -68,10 +68,10 @@ _WORDS_AND_SYMBOLS = _spaces(b"".join(_SYMBOLS) + _END)
 
 
 class _Words(dict[bytes, int]):
-    """The id of a word; of a word with other than one id, -2 or less: -2 minus its place in `pieces`."""
+    """Cache of word ids; a word of several pieces has the value -2 minus its index in `pieces`."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        """Start with the end-of-text marker only."""
+        """Start with the markers only."""
         super().__init__({_END: END_OF_TEXT})
         self.pieces: list[list[int]] = []
         self._model: Any = tokenizer.model
@@ -80,14 +80,14 @@ class _Words(dict[bytes, int]):
             self[byte] = self._look_up(character)
 
     def __missing__(self, word: bytes) -> int:
-        found = self._look_up(word.decode("ascii"))
-        if len(word) <= LONGEST_WORD:  # the store is bounded in bytes too
-            self[word] = found
-        return found
+        word_id = self._look_up(word.decode("ascii"))
+        if len(word) <= LONGEST_WORD:  # bound the size of the cache in bytes too
+            self[word] = word_id
+        return word_id
 
     def _look_up(self, word: str) -> int:
         known = self._model.token_to_id(word) if len(word) <= LONGEST_WORD else None
-        if known is not None:  # ten times as fast as asking for its pieces
+        if known is not None:  # ten times faster than tokenizing it
             return int(known)
         ids = [token.id for token in self._model.tokenize(word)]
         if len(ids) == 1:
@@ -102,9 +102,9 @@ class Encoded:
     """Token ids of some texts.
 
     Attributes:
-        ids: int32, shape (n, time steps), padded on the right; a text with more tokens than the model reads is cut.
-        tokens: Tokens of each text before it was cut, shape (n,).
-        words: Words of each text before it was cut, shape (n,); a word may be several tokens.
+        ids: int32 of shape (n, time steps), padded on the right, truncated to the maximum length.
+        tokens: Number of tokens of each text before truncation: shape (n,).
+        words: Number of words of each text before truncation: shape (n,); a word may be several tokens.
     """
 
     ids: np.ndarray
@@ -113,10 +113,10 @@ class Encoded:
 
 
 class BatchTokenizer:
-    """Token ids as `text.encode` gives them, fast for a tokenizer that `text.fit_tokenizer` built."""
+    """Tokenizer with the output of `normalization.encode`, faster if `normalization.fit_tokenizer` built it."""
 
     def __init__(self, tokenizer: Tokenizer, max_length: int) -> None:
-        """Take a tokenizer that neither truncates nor pads, and the tokens that the model reads at once."""
+        """Wrap a tokenizer without truncation and padding; `max_length` is in tokens."""
         self.tokenizer = tokenizer
         self.max_length = max_length
         state = (tokenizer.normalizer.__getstate__(), tokenizer.pre_tokenizer.__getstate__())
@@ -125,7 +125,7 @@ class BatchTokenizer:
         self._words = _Words(tokenizer)
 
     def encode(self, texts: Sequence[str]) -> Encoded:
-        """Token ids and counts of texts; the ids are as wide as the longest text and a whole pool."""
+        """Tokenize texts; ids are padded to the longest text, rounded up to the pool size."""
         if self._symbols is None or not texts:
             return self._encode_slowly(texts)
         joined = "\n".join(texts)
@@ -152,11 +152,11 @@ class BatchTokenizer:
         return Encoded(merged, tokens, words)
 
     def words(self, text: str) -> list[WordWeight]:
-        """The words that the network reads, without weights."""
+        """Words that the network reads, with weight 0."""
         return words_read(self.tokenizer, text)[0]
 
     def _encode_slowly(self, texts: Sequence[str]) -> Encoded:
-        """By the library."""
+        """Tokenize with the `tokenizers` library."""
         encodings = self.tokenizer.encode_batch_fast([encodable(text) for text in texts])
         rows = [encoding.ids for encoding in encodings]
         counts = np.array([len(row) for row in rows], np.int64)
@@ -169,13 +169,13 @@ class BatchTokenizer:
 
     @cached_property
     def _begins_word(self) -> np.ndarray:
-        """Whether a token begins a word, by id: a piece that continues one does not."""
-        size = self.tokenizer.get_vocab_size()  # at the least the number of ids
+        """Whether each token id begins a word rather than continues one."""
+        size = self.tokenizer.get_vocab_size()  # an upper bound of the number of ids
         tokens = map(self.tokenizer.id_to_token, range(size))
         return np.array([not (token or "").startswith(PIECE) for token in tokens])
 
     def _tokens(self, joined: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Token ids of ASCII texts with a line feed between them; tokens and words of each text."""
+        """Tokenize ASCII texts joined with line feeds: all token ids, and the numbers of tokens and words per text."""
         content = joined.encode("ascii") + b"\n"
         if self._symbols:
             content = _EMOTICON.sub(lambda match: _BYTE_OF[str(match.lastgroup)], content)
@@ -189,9 +189,9 @@ class BatchTokenizer:
             for symbol in _SYMBOLS:
                 content = content.replace(symbol, b" %b " % symbol)
         content = content.replace(b"\n", b" %b " % _END)
-        found = content.translate(_WORDS_AND_SYMBOLS if self._symbols else _WORDS).split()
+        split = content.translate(_WORDS_AND_SYMBOLS if self._symbols else _WORDS).split()
         words = self._words  # another thread may reset the cache
-        ids = np.fromiter(map(words.__getitem__, found), np.int32, len(found))
+        ids = np.fromiter(map(words.__getitem__, split), np.int32, len(split))
         ends = np.flatnonzero(ids == END_OF_TEXT)
         word_counts = np.diff(ends, prepend=-1) - 1
         several = np.flatnonzero(ids < END_OF_TEXT)
@@ -208,7 +208,7 @@ class BatchTokenizer:
         return np.delete(ids, ends), np.diff(ends, prepend=-1) - 1, word_counts
 
     def _padded(self, ids: np.ndarray, counts: np.ndarray, words: np.ndarray) -> Encoded:
-        """One row a text; a text without tokens is one unknown token, as in `text.encode`."""
+        """Pad to one row per text; a text without tokens is one unknown token, as in `normalization.encode`."""
         lengths = np.minimum(counts, self.max_length)
         longest = max(int(lengths.max()), 1)
         rows = np.full((len(counts), -(-longest // POOL_SIZE) * POOL_SIZE), PAD_ID, np.int32)

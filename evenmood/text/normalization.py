@@ -1,7 +1,7 @@
-"""Cleaning and tokenizing: one normalizer, used by training, prediction and the data build alike.
+"""Text cleaning and tokenization, shared by training, prediction and the data build.
 
-The normalizer lives in `tokenizer.json` too, so any program that loads the file with the `tokenizers` library gets the
-same token ids, and every token keeps its character span in the original text.
+The normalizer is part of `tokenizer.json`, so that any program that loads the file with the `tokenizers` library gets
+the same token ids, and every token has its character span in the original text.
 """
 
 import unicodedata
@@ -14,12 +14,12 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, tr
 PAD, UNKNOWN = "[PAD]", "[UNK]"
 PAD_ID, UNKNOWN_ID = 0, 1
 MAX_LENGTH = 30
-"""Tokens a text is cut to (the paper's section on pre-processing)."""
+"""Default maximum length in tokens (the paper's section on pre-processing)."""
 POOL_SIZE = 2
-"""Time steps that the network's max pooling merges into one; a padded length is a multiple of it."""
+"""Time steps that max pooling merges into one; padded lengths are a multiple of it."""
 
-# What stands inside a word without being part of it: apostrophes of all kinds ("don't" is one word), soft hyphens,
-# joiners, variation selectors, the frame of a keycap. It goes without leaving a gap.
+# Characters removed inside words without leaving a space: apostrophes of all kinds ("don't" is one word), soft hyphens,
+# joiners, variation selectors, the combining enclosing keycap.
 _INSIDE_WORDS = Regex(r"['’‘ʼ`´＇\u00ad\u200b-\u200d\u2060\ufeff\ufe00-\ufe0f\u20e3]")
 
 EMOTICONS = {
@@ -29,37 +29,36 @@ EMOTICONS = {
     "\U0001f609": r";-?[)\]]",
     "\U0001f600": r"[:=;]-?D(?!\w)|(?<!\w)[xX]D(?!\w)",
     "\U0001f61b": r"[:=;]-?[pP](?!\w)",
-    "\U0001f615": r"[:=]-?[/\\](?![/\\])",  # but not the :// of an address
+    "\U0001f615": r"[:=]-?[/\\](?![/\\])",  # but not the :// of a URL
     "\u2764": r"<3+(?!\d)",
 }
-"""Emoji, and the ways of typing it on a keyboard."""
+"""Patterns of the emoticons that stand for each emoji."""
 _SYMBOLS = r"!?\u2026[\p{So}&&[^\ufffd]]"
-"""What `symbols` keeps of what is neither letter nor digit: exclamation and question mark, ellipsis, emoji. U+FFFD is
-none: it stands where a character was broken."""
+"""Characters besides letters and digits that `symbols` keeps: exclamation mark, question mark, ellipsis, emoji, but not
+the replacement character U+FFFD."""
 
 
 def normalizer(symbols: bool) -> normalizers.Normalizer:
-    """What cleans a text; with `symbols`, these stay, runs of one are one, and emoticons become emoji."""
+    """Create the normalizer; with `symbols`, keep symbols, collapse runs of one, and convert emoticons to emoji."""
     kept = _SYMBOLS if symbols else ""
-    read = [normalizers.Replace(Regex(typed), emoji) for emoji, typed in EMOTICONS.items()]
-    joined = [
-        normalizers.Replace(Regex(r"\.{2,}|\u2026+"), "\u2026"),  # NFKC made three dots of an ellipsis
+    emoticons = [normalizers.Replace(Regex(pattern), emoji) for emoji, pattern in EMOTICONS.items()]
+    collapsed = [
+        normalizers.Replace(Regex(r"\.{2,}|\u2026+"), "\u2026"),  # NFKC expands an ellipsis to three dots
         normalizers.Replace(Regex("!{2,}"), "!"),
         normalizers.Replace(Regex(r"\?{2,}"), "?"),
     ]
     return normalizers.Sequence(
         [
-            *(read if symbols else []),
+            *(emoticons if symbols else []),
             normalizers.Replace(_INSIDE_WORDS, ""),  # first, because NFKC turns ´ into a space and a mark
             normalizers.NFKC(),  # full-width forms, ligatures, styled letters, combining marks
             normalizers.Lowercase(),
-            normalizers.NFKC(),  # lower case may decompose again
+            normalizers.NFKC(),  # lowercasing may decompose characters again
             normalizers.Replace(Regex(r"(?:https?://|(?<!\w)www\.(?=\w))\S+"), " "),
             normalizers.Replace(Regex(r"(?<!\w)@\w+"), " "),
-            normalizers.Replace(_INSIDE_WORDS, ""),  # again, because NFKC makes some
-            *(joined if symbols else []),
-            # A combining mark belongs to the letter before it (Hindi, Thai); one that has none is a leftover of an
-            # emoji.
+            normalizers.Replace(_INSIDE_WORDS, ""),  # again, because NFKC creates some
+            *(collapsed if symbols else []),
+            # A combining mark belongs to the preceding letter (Hindi, Thai); without one it is a remnant of an emoji.
             normalizers.Replace(
                 Regex(rf"(?:[^\p{{L}}\p{{N}}\p{{M}}{kept}]|(?<![\p{{L}}\p{{N}}\p{{M}}])\p{{M}}+)+"), " "
             ),
@@ -70,7 +69,7 @@ def normalizer(symbols: bool) -> normalizers.Normalizer:
 
 
 def splitter(symbols: bool) -> pre_tokenizers.PreTokenizer:
-    """What cuts a cleaned text into words; with `symbols`, each of them is a word."""
+    """Create the pre-tokenizer, which splits a cleaned text into words; with `symbols`, each symbol is a word."""
     words = pre_tokenizers.WhitespaceSplit()
     if not symbols:
         return words
@@ -81,16 +80,16 @@ NORMALIZER = normalizer(symbols=False)
 
 
 def clean(text: str) -> str:
-    """Clean a text as the paper does: drop @mentions, URLs and non-alphanumeric characters, one space, lower case.
+    """Clean a text as in the paper: remove @mentions, URLs and non-alphanumeric characters, and convert to lower case.
 
-    Letters and digits of every script stay; GoEmotions' masks `[NAME]` and `[RELIGION]` become the words `name` and
-    `religion`. The result may be empty.
+    Letters and digits of every script are kept, words are separated by single spaces, and GoEmotions' masks `[NAME]`
+    and `[RELIGION]` become the words `name` and `religion`. The result may be empty.
     """
     return NORMALIZER.normalize_str(encodable(text))
 
 
 def encodable(text: str) -> str:
-    """Replace lone surrogates, which no encoder accepts, by U+FFFD; character positions stay as they are."""
+    """Replace lone surrogates, which UTF-8 cannot encode, with U+FFFD; character positions do not change."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
@@ -99,11 +98,11 @@ def encodable(text: str) -> str:
 
 
 PIECE = "##"
-"""What a word piece begins with that continues a word; cleaned text has no such character."""
+"""Prefix of a word piece that continues a word; cleaned text does not contain it."""
 PIECE_ALPHABET = 100
-"""Most frequent characters that are pieces themselves; a word with another one is `[UNK]`."""
+"""Number of most frequent characters that are pieces; a word with any other character is `[UNK]`."""
 LONGEST_WORD = 60
-"""Characters from which on a word is `[UNK]` rather than pieces."""
+"""Maximum length of a word split into pieces, in characters; longer words are `[UNK]`."""
 
 
 def fit_tokenizer(
@@ -114,27 +113,27 @@ def fit_tokenizer(
     pieces: int = 0,
     symbols: bool = False,
 ) -> Tokenizer:
-    """Build a word-level tokenizer from training texts (never from validation or test texts).
+    """Build a word-level tokenizer from training texts.
 
     Args:
-        texts: Training texts, not yet cleaned.
-        min_frequency: Words seen less often are not in the vocabulary.
-        max_length: Tokens a text is cut or padded to, on the right.
-        max_words: The most frequent words alone; None for all that are frequent enough.
-        pieces: About how many word pieces to add; a word that is not in the vocabulary is then read as the longest
-            pieces it starts with, one after another (Schuster and Nakajima 2012), and not as `[UNK]`.
-        symbols: Whether `!`, `?`, the ellipsis and emoji are words, and emoticons such as `:)` emoji. `clean`, and the
-            paper, drop them all.
+        texts: Original training texts; never validation or test texts.
+        min_frequency: Minimum frequency of a word in the vocabulary.
+        max_length: Length to which texts are truncated or padded on the right, in tokens.
+        max_words: Maximum number of words; None for no limit.
+        pieces: Approximate number of word pieces to add; words outside the vocabulary are then split greedily into the
+            longest pieces (Schuster and Nakajima 2012) instead of becoming `[UNK]`.
+        symbols: Whether `!`, `?`, the ellipsis and emoji are words, and emoticons such as `:)` become emoji. `clean`
+            and the paper remove them all.
 
     Returns:
-        A tokenizer whose ids are 0 for padding, 1 for unknown words, then words by falling frequency, then pieces.
+        A tokenizer with the ids 0 for padding, 1 for unknown words, then words by falling frequency, then pieces.
     """
     cleaning, splitting = normalizer(symbols), splitter(symbols)
     cleaned = (cleaning.normalize_str(encodable(text)) for text in texts)
     counts = Counter(word for text in cleaned for word, _ in splitting.pre_tokenize_str(text))
     frequent = sorted((word for word in counts if counts[word] >= min_frequency), key=lambda w: (-counts[w], w))
-    # [PAD] and [UNK] are plain entries, not "added tokens": those would be matched in the raw text, and a user who
-    # types [PAD] would be padding.
+    # [PAD] and [UNK] are plain entries, not "added tokens", which would be matched in the original text: a user who
+    # types [PAD] must not create padding.
     vocabulary = {PAD: PAD_ID, UNKNOWN: UNKNOWN_ID}
     for word in [*frequent[:max_words], *(_pieces(counts, pieces) if pieces else ())]:
         vocabulary.setdefault(word, len(vocabulary))
@@ -153,10 +152,10 @@ def fit_tokenizer(
 
 
 def _pieces(words: Iterable[str], count: int) -> list[str]:
-    """Word pieces by how many different words have them: a frequent word has no need of its pieces."""
+    """Learn word pieces from distinct words: frequent words are in the vocabulary and need no pieces."""
     learner = Tokenizer(models.WordPiece(unk_token=UNKNOWN))
     words = sorted(words)
-    # The trainer breaks ties by the numbers that characters have, and draws those by chance which it is not given.
+    # The trainer breaks ties by character ids and assigns them in random order unless they are given.
     characters = Counter(character for word in words for character in word)
     alphabet = set(sorted(characters, key=lambda c: (-characters[c], c))[:PIECE_ALPHABET])
     numbered = [*sorted(alphabet), *(PIECE + character for character in sorted(alphabet))]
@@ -169,15 +168,15 @@ def _pieces(words: Iterable[str], count: int) -> list[str]:
 
 
 def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> np.ndarray:
-    """Token ids of texts: int32, shape (n, time steps), padded on the right as the tokenizer says.
+    """Tokenize texts: int32 of shape (n, time steps), padded on the right as configured in the tokenizer.
 
-    A text that cleans to nothing is one unknown token: a row is never all padding, which cuDNN's LSTM refuses.
+    A text that is empty after cleaning is one unknown token, because cuDNN's LSTM rejects all-padding rows.
     """
     if not texts:
         return np.empty((0, 0), np.int32)
     encodings = tokenizer.encode_batch_fast([encodable(text) for text in texts])
     ids = np.array([encoding.ids for encoding in encodings], np.int32)
-    if ids.shape[1] == 0:  # every text cleans to nothing, and padding goes to the longest
+    if ids.shape[1] == 0:  # all texts are empty after cleaning, and padding is to the longest
         ids = np.full((len(texts), POOL_SIZE), PAD_ID, np.int32)
     ids[ids[:, 0] == PAD_ID, 0] = UNKNOWN_ID
     return ids

@@ -22,18 +22,18 @@ NAMES = {
     "🙄": "face with rolling eyes",
     "😒": "unamused face",
 }
-"""Unicode's CLDR short names (https://cldr.unicode.org) where the character's own name is outdated or misleading."""
+"""Unicode CLDR short names (https://cldr.unicode.org), for symbols whose character name is outdated or misleading."""
 SYMBOL = re.compile("[\u2190-\u21ff\u2300-\u28ff\u2b00-\u2bff\U0001f000-\U0001faff]")
 MODIFIER = re.compile("[\ufe00-\ufe0f\u200d\U0001f3fb-\U0001f3ff]")
-"""Variation selectors, joiners and skin tones: what is left is the emoji that they modify."""
+"""Variation selectors, joiners and skin tones, which are removed."""
 
 
 def spell_out(text: str, known: Callable[[str], bool] = lambda symbol: False) -> str:
-    """Replace symbols by their names; those that `known` accepts stay.
+    """Replace symbols with their names, except those accepted by `known`.
 
     Args:
         text: Any text.
-        known: Whether an encoder's vocabulary has a symbol.
+        known: Whether a symbol is in an encoder's vocabulary.
     """
     if text.isascii():
         return text

@@ -1,4 +1,4 @@
-"""Read a text of any length: overlapping windows at sentence boundaries, and how their answers become one."""
+"""Split long texts into overlapping windows at sentence boundaries, and combine the windows' probabilities."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -6,24 +6,24 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 OVERLAP = 4
-"""A window repeats the previous window's last sentence if that fills at most 1/OVERLAP of a window."""
+"""A window repeats the last sentence of the previous one if it fills at most 1/OVERLAP of a window."""
 PEAK_SHARE = 0.25
-"""Weight of the maximum over windows; the mean gets the rest. An emotion found in only one window still counts, but a
-long text does not accumulate labels from every window. Chosen on long texts: `python -m train windows`."""
+"""Weight of the maximum over windows; the mean has the remaining weight. An emotion in a single window still counts,
+but a long text does not accumulate labels from all windows. Chosen with `python -m train windows`."""
 _SENTENCE = re.compile(r"(?<=[.!?…。！？])\s+|\n+")
 _WORD = re.compile(r"\S+")
 
 Span = tuple[int, int]
-"""Index of the first character, and after the last."""
+"""Start and end index of characters."""
 
 
 def window_spans(text: str, size: int, count: Callable[[Sequence[str]], np.ndarray]) -> list[Span]:
-    """Windows of a text, in order, which together cover every word.
+    """Split a text into windows, in order, that together cover every word.
 
     Args:
         text: Any text.
-        size: Tokens a window at the most.
-        count: Gives the number of tokens of each of some texts.
+        size: Maximum length of a window, in tokens.
+        count: Returns the number of tokens of each text.
     """
     sentences = _spans_between(_SENTENCE, text)
     parts: list[tuple[Span, int]] = []
@@ -32,7 +32,7 @@ def window_spans(text: str, size: int, count: Callable[[Sequence[str]], np.ndarr
             parts.append((span, tokens))
             continue
         words = [(span[0] + match.start(), span[0] + match.end()) for match in _WORD.finditer(text[slice(*span)])]
-        # A run of emoji is one word of as many tokens.
+        # A run of emoji without spaces is one word of as many tokens.
         words = [(start, min(start + size, word[1])) for word in words for start in range(word[0], word[1], size)]
         parts += zip(words, _counts(text, words, count), strict=True)
     windows: list[Span] = []
@@ -52,14 +52,14 @@ def window_spans(text: str, size: int, count: Callable[[Sequence[str]], np.ndarr
 
 
 def combine(probabilities: np.ndarray, peak_share: float = PEAK_SHARE) -> np.ndarray:
-    """Probabilities of a text from those of its windows: between their mean and their maximum.
+    """Combine the probabilities of windows: a weighted mean of their mean and their maximum.
 
     Args:
-        probabilities: float32, shape (windows, labels).
+        probabilities: float32 of shape (windows, labels).
         peak_share: Weight of the maximum.
 
     Returns:
-        float32, shape (labels,).
+        float32 of shape (labels,).
     """
     combined: np.ndarray = peak_share * probabilities.max(axis=0) + (1 - peak_share) * probabilities.mean(axis=0)
     return combined

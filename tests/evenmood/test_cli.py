@@ -159,20 +159,20 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message", "code"),
     [
-        ("in.csv", b"id,body\n1,x\n", "no column 'text'; there are 'id', 'body'", 2),
+        ("in.csv", b"id,body\n1,x\n", "no column 'text'; the columns are 'id', 'body'", 2),
         ("in.csv", b"id,text\n1,ok\n2\n", "line 3: 1 cells, but the table has 2 columns", 1),
         ("in.csv", b'id,text\n1,"a\nb"\n2,x,y\n', "line 4: 3 cells", 1),
         ("in.csv", b'id,text\n1,"never closed\n', "line 2: unexpected end of data", 1),
         ("in.csv", b"id,text\n0,\xc3\xa9\n1,caf\xe9\n", "line 3: not UTF-8 at byte 5; convert the file", 1),
-        ("in.csv", b"", "empty; expected a line with the names of the columns", 1),
+        ("in.csv", b"", "empty; expected a header with the column names", 1),
         ("in.csv", b"text,text\na,b\n", "duplicate column 'text'", 1),
         ("in.csv", b"text,emotions\na,b\n", "has a column 'emotions' already", 2),
         ("in.jsonl", b'{"text": "a"}\n{"text": \n', "line 2: not JSON", 1),
-        ("in.jsonl", b'["a"]\n', "line 1: list in place of an object", 1),
+        ("in.jsonl", b'["a"]\n', "line 1: list; expected an object", 1),
         ("in.jsonl", b'{"text": 3}\n', "line 1: 'text' is 3, not a string", 1),
-        ("in.jsonl", b'{"other": "a"}\n', "line 1: no 'text'; there are 'other'", 1),
+        ("in.jsonl", b'{"other": "a"}\n', "line 1: no key 'text'; the keys are 'other'", 1),
         ("in.parquet", b"not parquet at all", "not a Parquet file", 1),
-        ("in.xls", b"x", "the name does not tell the format; say it with --input-format", 2),
+        ("in.xls", b"x", "unknown file extension; set --input-format", 2),
     ],
 )
 def test_bad_tables(tmp_path: Path, name: str, content: bytes, message: str, code: int) -> None:
@@ -194,7 +194,7 @@ def test_skip_bad_counts(tmp_path: Path, name: str, content: bytes, rows: int, b
     (tmp_path / name).write_bytes(content)
     printed, error = evenmood("predict", tmp_path / name, "--format", "jsonl", "--skip-bad")
     assert len(printed.splitlines()) == rows
-    assert error.startswith(f"left out {bad} broken rows of {rows + bad}; the first: ")
+    assert error.startswith(f"skipped {bad} invalid rows of {rows + bad}; the first: ")
 
 
 def test_header_only_and_very_long_fields(tmp_path: Path) -> None:
@@ -240,11 +240,11 @@ def test_outputs_that_may_not_be_written(table: Path, tmp_path: Path) -> None:
     assert out.read_text() == "precious"
     evenmood("predict", table, out, "--overwrite")
     assert out.read_text().startswith("id,text,emotions")
-    assert "is the input itself" in evenmood("predict", table, table, "--overwrite", code=2)[1]
-    assert "there is no folder" in evenmood("predict", table, tmp_path / "no" / "out.csv", code=2)[1]
+    assert "is the input file" in evenmood("predict", table, table, "--overwrite", code=2)[1]
+    assert "no such folder" in evenmood("predict", table, tmp_path / "no" / "out.csv", code=2)[1]
     assert "no such file" in evenmood("predict", tmp_path / "missing.csv", out, "--overwrite", code=2)[1]
-    assert "no label 'fury'" in evenmood("predict", table, "--labels", "joy,fury", code=2)[1]
-    assert "say with --input-format" in evenmood("predict", "-", code=2)[1]
+    assert "unknown label 'fury'" in evenmood("predict", table, "--labels", "joy,fury", code=2)[1]
+    assert "--input-format is required" in evenmood("predict", "-", code=2)[1]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
@@ -366,11 +366,11 @@ def test_long_texts_are_counted(tmp_path: Path) -> None:
     source.write_text("text\n" + "so it goes on and on. " * 100 + "\nshort\n")
     for kind in ("csv", "jsonl"):
         error = evenmood("predict", source, "--format", kind)[1]
-        assert error.startswith("1 texts of more than")
-        assert error.endswith("were read in overlapping windows\n")
+        assert error.startswith("1 texts with more than")
+        assert error.endswith("were split into overlapping windows\n")
 
 
 def test_info_takes_a_model_either_way(folder: Path) -> None:
     assert str(folder) in evenmood("info", "--model", folder)[0]
     assert evenmood("info", folder)[0] == evenmood("info", "--model", folder)[0]
-    assert "give the model once" in evenmood("info", folder, "--model", folder, code=2)[1]
+    assert "expected one" in evenmood("info", folder, "--model", folder, code=2)[1]

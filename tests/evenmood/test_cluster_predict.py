@@ -1,4 +1,4 @@
-"""`evenmood predict --engine ray`: as without, on two nodes, although one is lost on the way."""
+"""`evenmood predict --engine ray`: same output as locally, even if a node is lost."""
 
 import os
 import subprocess
@@ -36,23 +36,23 @@ pieces = []
 write = cluster.write_file
 
 
-def write_and_lose(found, *rest):
-    def losing():
-        for piece, done in found:
+def write_and_lose_a_node(predicted, *arguments):
+    def pieces_until_lost():
+        for piece, done in predicted:
             pieces.append(done)
             if len(pieces) == 3:
                 machines.remove_node(node, allow_graceful=False)
             yield piece, done
 
-    return write(losing(), *rest)
+    return write(pieces_until_lost(), *arguments)
 
 
-cluster.write_file = write_and_lose
+cluster.write_file = write_and_lose_a_node
 source, target = sys.argv[1:]
 cli.predict(source, target, proba=True, quiet=True, engine="ray", ray_address=machines.address, column="text",
             output_format=None, input_format=None)
 machines.shutdown()
-print(len(pieces), "pieces, the node lost at", pieces[2])
+print(len(pieces), "pieces, node lost at", pieces[2])
 """
 
 
@@ -60,7 +60,7 @@ def run(*command: str, timeout: int = 180) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-W", "ignore", *command],
         cwd=ROOT,
-        env={**os.environ, "RAY_worker_niceness": "0"},  # else a busy machine never runs them
+        env={**os.environ, "RAY_worker_niceness": "0"},  # by default, workers starve on a busy machine
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -81,7 +81,7 @@ cluster.shutdown()
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[list[str]]:
-    """Options that lead to a cluster of one node, which all tests share that need no other."""
+    """Command-line options for a single-node cluster shared by the tests of this file."""
     environment = {**os.environ, "RAY_worker_niceness": "0"}
     command = [sys.executable, "-W", "ignore", "-c", SERVE]
     with subprocess.Popen(
@@ -101,7 +101,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_a_lost_node_loses_nothing(table: Path, tmp_path: Path) -> None:
+def test_lost_node_loses_no_rows(table: Path, tmp_path: Path) -> None:
     here, there = tmp_path / "here.parquet", tmp_path / "there.parquet"
     done = run_command("evenmood", "predict", table, here, "--proba")
     assert done.returncode == 0, done.stderr
@@ -110,25 +110,25 @@ def test_a_lost_node_loses_nothing(table: Path, tmp_path: Path) -> None:
     pieces, *_, lost_at = done.stdout.splitlines()[-1].split()
     assert int(pieces) > 6
     assert float(lost_at) < 0.7
-    expected, found = parquet.read_table(here), parquet.read_table(there)
-    assert found.schema == expected.schema
+    expected, actual = parquet.read_table(here), parquet.read_table(there)
+    assert actual.schema == expected.schema
     for column in ("id", "text", "emotion_fallback"):
-        assert found[column] == expected[column]
-    for column in found.column_names:
-        if column.startswith("emotion_") and found[column].type == pyarrow.float64():
-            np.testing.assert_allclose(found[column].to_numpy(), expected[column].to_numpy(), atol=2e-4)
-    # A batch's other texts move a probability in its last bits, and then, rarely, across a threshold.
-    assert sum(map(list.__ne__, found["emotions"].to_pylist(), expected["emotions"].to_pylist())) < 5
+        assert actual[column] == expected[column]
+    for column in actual.column_names:
+        if column.startswith("emotion_") and actual[column].type == pyarrow.float64():
+            np.testing.assert_allclose(actual[column].to_numpy(), expected[column].to_numpy(), atol=2e-4)
+    # Probabilities depend on the batch in their last bits, which rarely moves one across its threshold.
+    assert sum(map(list.__ne__, actual["emotions"].to_pylist(), expected["emotions"].to_pylist())) < 5
 
 
-def test_what_is_refused_is_refused_at_once(table: Path, tmp_path: Path) -> None:
+def test_invalid_input_is_rejected_before_predicting(table: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.parquet"
     command: list[str | Path] = ["evenmood", "predict", table, out, "--engine", "ray"]
     numbers = tmp_path / "numbers.parquet"
     parquet.write_table(pyarrow.table({"text": [1, 2]}), numbers)
     cases = [
         (["--ray-address", "127.0.0.1:9"], 1, "no Ray cluster at 127.0.0.1:9"),
-        (["--ray-address", "ray://127.0.0.1:9"], 2, "Ray Client cannot do this"),
+        (["--ray-address", "ray://127.0.0.1:9"], 2, "Ray Client is not supported"),
         (["--column", "words"], 2, "no column 'words'"),
         (["--format", "csv"], 2, "--engine ray"),
     ]
@@ -137,7 +137,7 @@ def test_what_is_refused_is_refused_at_once(table: Path, tmp_path: Path) -> None
         assert (done.returncode, len(done.stderr.splitlines())) == (code, 1), done.stderr
         assert message in done.stderr
     done = run_command("evenmood", "predict", numbers, out, "--engine", "ray")
-    assert (done.returncode, done.stderr) == (1, f"error: {numbers}: 'text' holds int64, not strings\n")
+    assert (done.returncode, done.stderr) == (1, f"error: {numbers}: column 'text' has type int64; expected strings\n")
     twice = pyarrow.table([pyarrow.array(["a"]), pyarrow.array([1]), pyarrow.array([2])], names=["text", "x", "x"])
     parquet.write_table(twice, numbers)
     for engine in ("local", "ray"):
@@ -152,12 +152,11 @@ def test_what_is_refused_is_refused_at_once(table: Path, tmp_path: Path) -> None
     assert not out.exists()
 
 
-def test_a_node_that_does_not_see_the_model(cluster: list[str], table: Path) -> None:
-    """Here it can be read, there it cannot: the path is another one by then."""
+def test_model_missing_on_a_node(cluster: list[str], table: Path) -> None:
     script = (
         "import sys; from evenmood.distributed import ray_cluster as cluster; from evenmood.tables import scored\n"
         "from evenmood.cli.command import run\n"
-        "def app(*given, **names): list(cluster.predict_file(sys.argv[1], 'text', scored.ADDED, "
+        "def app(*arguments, **options): list(cluster.predict_file(sys.argv[1], 'text', scored.ADDED, "
         "{'model': '/nowhere/model', 'revision': None, 'chosen': ['joy'], 'proba': False}, sys.argv[2]))\n"
         "run(app, 'predict')"
     )
@@ -165,12 +164,12 @@ def test_a_node_that_does_not_see_the_model(cluster: list[str], table: Path) -> 
     assert done.returncode == 1
     error = done.stderr.splitlines()[-1]
     assert error.startswith("error: a node of the Ray cluster failed (evenmood.errors.ModelError: '/nowhere/model' is")
-    assert error.endswith("files and models have to lie under the same path on every node")
+    assert error.endswith("files and models must be available under the same path on every node")
     assert "Traceback" not in done.stderr
 
 
-def test_a_damaged_page(cluster: list[str], tmp_path: Path) -> None:
-    """The file's end is whole, so that only the node that reads the rows finds out."""
+def test_damaged_page(cluster: list[str], tmp_path: Path) -> None:
+    """The metadata at the end of the file is intact: only the node that reads the rows detects the damage."""
     path = tmp_path / "in.parquet"
     parquet.write_table(pyarrow.table({"text": made_up_texts(2_000)}), path, compression=None, use_dictionary=False)
     content = bytearray(path.read_bytes())
@@ -181,18 +180,18 @@ def test_a_damaged_page(cluster: list[str], tmp_path: Path) -> None:
     assert done.stderr.splitlines()[-1].startswith(f"error: {path}: not a Parquet file, or damaged (")
 
 
-def test_a_cluster_of_its_own_whatever_the_environment_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")  # Ray itself would ask there, for ever
+def test_local_cluster_ignores_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")  # Ray itself would retry this address forever
     texts = pyarrow.array(["thank you", "I am so sad", "thank you"])
     parquet.write_table(pyarrow.table({"text": texts.dictionary_encode()}), tmp_path / "in.parquet")
-    found = {}
+    tables = {}
     for engine, start in (("local", run_command), ("ray", run_module)):
         out = tmp_path / f"{engine}.parquet"
         done = start("evenmood", "predict", tmp_path / "in.parquet", out, "--engine", engine, RAY_worker_niceness="0")
         assert done.returncode == 0, done.stderr
-        found[engine] = parquet.read_table(out)
-    assert found["ray"] == found["local"]
-    assert found["ray"]["text"].type == texts.dictionary_encode().type
+        tables[engine] = parquet.read_table(out)
+    assert tables["ray"] == tables["local"]
+    assert tables["ray"]["text"].type == texts.dictionary_encode().type
 
 
 def test_rows_without_a_text(cluster: list[str], tmp_path: Path) -> None:
@@ -201,20 +200,20 @@ def test_rows_without_a_text(cluster: list[str], tmp_path: Path) -> None:
     command: list[str | Path] = ["evenmood", "predict", tmp_path / "in.parquet", tmp_path / "out.parquet"]
     done = run_module(*command, *cluster, "--strict")
     assert done.returncode == 1
-    assert "row 2: 'text' is None, not a string" in done.stderr.splitlines()[-1]  # Ray may have said something before
+    assert "row 2: 'text' is None, not a string" in done.stderr.splitlines()[-1]  # preceded by Ray's own output, if any
     assert not (tmp_path / "out.parquet").exists()
     done = run_module(*command, *cluster, "--strict", "--skip-bad")
     assert done.returncode == 0, done.stderr
-    assert "left out 2 broken rows of 4; the first:" in done.stderr
+    assert "skipped 2 invalid rows of 4; the first:" in done.stderr
     assert parquet.read_table(tmp_path / "out.parquet")["id"].to_pylist() == [0, 2]
     here = parquet.read_table(tmp_path / "out.parquet")
     for done in (run_module(*command, *cluster, "--overwrite"), run_command(*command, "--overwrite")):
         assert done.returncode == 0, done.stderr
-        # Ray may have said something before.
-        assert done.stderr.splitlines()[-1] == "2 of 4 rows have no text and got an empty answer"
-        found = parquet.read_table(tmp_path / "out.parquet")
-        assert [row is None for row in found["emotions"].to_pylist()] == [False, True, False, True]
-        assert found.take([0, 2]) == here
+        # Ray may print output of its own first.
+        assert done.stderr.splitlines()[-1] == "2 of 4 rows have no text and got an empty prediction"
+        table = parquet.read_table(tmp_path / "out.parquet")
+        assert [row is None for row in table["emotions"].to_pylist()] == [False, True, False, True]
+        assert table.take([0, 2]) == here
 
 
 def test_emotions_only(cluster: list[str], tmp_path: Path) -> None:
@@ -229,19 +228,19 @@ def test_emotions_only(cluster: list[str], tmp_path: Path) -> None:
             run_command(*command, here, "--emotions-only", "--overwrite", *options),
         ):
             assert done.returncode == 0, done.stderr
-            assert done.stderr.splitlines()[-1] == "1 of 3 rows have no text and got an empty answer"
-        found = parquet.read_table(there)
-        assert found == parquet.read_table(here)
-        assert found.column_names[: len(names) + 3] == [*names, *scored.ADDED]
+            assert done.stderr.splitlines()[-1] == "1 of 3 rows have no text and got an empty prediction"
+        table = parquet.read_table(there)
+        assert table == parquet.read_table(here)
+        assert table.column_names[: len(names) + 3] == [*names, *scored.ADDED]
     done = run_module(*command, there, *cluster, "--emotions-only", "--overwrite", "--strict", "--skip-bad")
-    assert "left out 1 broken rows of 3" in done.stderr.splitlines()[-1]
+    assert "skipped 1 invalid rows of 3" in done.stderr.splitlines()[-1]
     for column, problem in (("key", "no column 'key'"), ("emotions", "has a column 'emotions' already")):
         done = run_command(*command, there, *cluster, "--overwrite", "--emotions-only", "--id", column)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
         assert problem in done.stderr
 
 
-def test_a_table_without_rows(cluster: list[str], tmp_path: Path) -> None:
+def test_empty_table(cluster: list[str], tmp_path: Path) -> None:
     parquet.write_table(pyarrow.table({"text": pyarrow.array([], pyarrow.string())}), tmp_path / "in.parquet")
     command: list[str | Path] = ["evenmood", "predict", tmp_path / "in.parquet"]
     for done in (

@@ -19,7 +19,7 @@ from tests.commands import run_command
 from tests.conftest import DEFAULT_MODEL, SMALL
 from train.config import PAPER, TrainConfig
 from train.evaluation.evaluate import onnx_probabilities, write_metrics
-from train.evaluation.threshold_study import compare_calibration, compare_thresholds, deal
+from train.evaluation.threshold_study import assign_folds, compare_calibration, compare_thresholds
 from train.network.backend import choose_backend
 from train.release.card import write_card
 
@@ -77,12 +77,12 @@ def test_labels_without_positives_and_half_precision(method: str) -> None:
 
 def test_the_parts_share_each_label() -> None:
     labels, _ = drawn(1000, 0.02, 0)
-    part = deal(labels, 5, seed=1)
+    part = assign_folds(labels, 5, seed=1)
     assert np.bincount(part).tolist() == [200] * 5
     rarest = labels.sum(axis=0).argmin()
     counts = [labels[part == held, rarest].sum() for held in range(5)]
     assert max(counts) - min(counts) <= 1
-    assert (part != deal(labels, 5, seed=2)).any()
+    assert (part != assign_folds(labels, 5, seed=2)).any()
 
 
 def test_the_study_on_synthetic_rows() -> None:

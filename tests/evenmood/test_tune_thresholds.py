@@ -72,7 +72,7 @@ def test_no_other_threshold_is_better(model: EmotionClassifier) -> None:
         (TEXTS[:1], np.zeros((1, 27)), {}, UsageError, r"shape \(1, 28\), not shape \(1, 27\)"),
         (TEXTS[:1], np.full((1, 28), 0.5), {}, UsageError, "expected 0 or 1"),
         ([], [], {}, UsageError, "no texts"),
-        (TEXTS, NAMES, {"metric": "accuracy"}, UsageError, "the metrics are f1, f0.5, f2"),
+        (TEXTS, NAMES, {"metric": "accuracy"}, UsageError, "expected a metric of f1, f0.5, f2"),
         (["a", None], ["joy", "joy"], {}, TypeError, "text 1 is missing"),
         ("a", ["joy"], {}, TypeError, "list of texts"),
     ],

@@ -75,7 +75,7 @@ def test_formats_and_encodings(
         ("a.csv", b"", "a.csv: empty"),
         ("a.csv", b" \n\n", "a.csv: empty"),
         ("a.csv", b"\n\ntext\nx\n", "a.csv, line 1: empty; expected the names of the columns"),
-        ("a.csv", "text\nx\n".encode("utf-32"), "neither UTF-8 nor Windows-1252 text"),
+        ("a.csv", "text\nx\n".encode("utf-32"), "the encoding is UTF-32; expected UTF-8 or Windows-1252"),
         ("a.csv", b"a" * 19_000_000, "the first line must hold the columns' names"),
         ("a.csv", b",".join([b"a"] * 400) + b"\n", "the first line must hold the columns' names"),
         ("a.jsonl", b"text,id\n1,2\n", "a.jsonl: no line holds a JSON object"),
@@ -106,7 +106,7 @@ def test_broken_rows_are_counted_and_long_texts_cut(tmp_path: Path, model: Emoti
 @pytest.mark.parametrize(
     ("content", "column", "expected"),
     [
-        (b"id,text\n1,x\n", "words", "a.csv: no column 'words'; there are 'id', 'text'"),
+        (b"id,text\n1,x\n", "words", "a.csv: no column 'words'; the columns are 'id', 'text'"),
         (b"text,emotions\nx,y\n", "text", "a.csv: has a column 'emotions' already"),
         (b"text,text\nx,y\n", "text", "a.csv: duplicate column 'text'"),
         (b"text,n\n1,2,3\n", "text", "a.csv: no row could be read; a.csv, line 2: 3 cells"),
@@ -268,7 +268,7 @@ def test_a_process_of_its_own_tells_how_far_it_is(tmp_path: Path, model: Emotion
     assert [one.rows for one in told] == sorted({one.rows for one in told} | {20_000})
     assert told[-1].done == 1.0
     (tmp_path / "other").mkdir()
-    with pytest.raises(EvenmoodError, match="no 'words'; there are 'text'"):
+    with pytest.raises(EvenmoodError, match="no key 'words'; the keys are 'text'"):
         list(scoring.score_apart(source, "words", model.folder, tmp_path / "other"))
 
 

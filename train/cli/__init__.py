@@ -1,1 +1,1 @@
-"""The commands of `python -m train`."""
+"""Commands of `python -m train`."""

@@ -1,56 +1,64 @@
-"""Commands of the accurate model: prune, encoder."""
+"""Commands for the accurate model: prune, encoder."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from train.cli.commands import app, say
+from evenmood.cli.help import ADVANCED, INPUT, MODEL, OUTPUT
+from train.cli.commands import Overwrite, app, log
 
 
 @app.command()
 def prune(
-    base: Annotated[str, typer.Option(help="Folder or Hub id of a BERT encoder with safetensors weights")],
+    base: Annotated[str, typer.Option(help="Folder or Hub id of a BERT encoder (safetensors)", rich_help_panel=MODEL)],
     texts: Annotated[
         list[str],
-        typer.Option(metavar="SOURCE", help="Text file, Sentiment140 CSV or data set to count pieces in, repeatable"),
+        typer.Option(
+            metavar="SOURCE",
+            help="Text file, Sentiment140 CSV or data set to count pieces in; repeatable",
+            rich_help_panel=INPUT,
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder to write; `teacher --base` reads it")],
-    size: Annotated[int, typer.Option(min=1000, help="Tokens of the new vocabulary")] = 12_000,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing --out")] = False,
+    out: Annotated[Path, typer.Option(help="Encoder folder, for teacher --base", rich_help_panel=OUTPUT)],
+    size: Annotated[int, typer.Option(min=1000, help="Size of the vocabulary", rich_help_panel=MODEL)] = 12_000,
+    overwrite: Overwrite = False,
 ) -> None:
-    """Prune an encoder's vocabulary to the word pieces that texts need, before `teacher`.
+    """Prune an encoder's vocabulary to the most frequent word pieces of texts, before fine-tuning.
 
     Example: python -m train prune --base models/teacher --texts data_build/written --out models/pruned
     """
     from train.distillation.label import Source, read_texts
     from train.encoder.vocabulary import prune as write_pruned
 
-    samples = [read_texts(Source(name, ()), say) for name in texts]
+    samples = [read_texts(Source(name, ()), log) for name in texts]
     tokens = write_pruned(base, samples, size, out, overwrite=overwrite)
-    say(f"{out}: {tokens:,} tokens; next: python -m train teacher --base {out} --out …")
+    log(f"{out}: {tokens:,} tokens; next: python -m train teacher --base {out} --out …")
 
 
 @app.command()
 def encoder(
-    teacher: Annotated[Path, typer.Argument(help="Folder that `teacher` wrote")],
-    out: Annotated[Path, typer.Option(help="Model folder to write")],
+    teacher: Annotated[Path, typer.Argument(help="Folder written by the command teacher")],
+    out: Annotated[Path, typer.Option(help="Model folder", rich_help_panel=OUTPUT)],
     calibration_texts: Annotated[
-        int, typer.Option(min=1, help="Training texts of each data set that activations are scaled on")
+        int,
+        typer.Option(min=1, help="Calibration texts per data set, for quantization", rich_help_panel=ADVANCED),
     ] = 256,
-    terms: Annotated[Path | None, typer.Option(help="Markdown file for the card's section on licence")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing --out")] = False,
+    terms: Annotated[
+        Path | None, typer.Option(help="Markdown for the license section of the card", rich_help_panel=INPUT)
+    ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
-    """Export a fine-tuned encoder as an int8 model folder, with thresholds tuned on validation.
+    """Export a fine-tuned encoder as a quantized model folder, with thresholds tuned on the validation split.
 
     Example: python -m train encoder models/teacher --out models/accurate
     """
     from train.encoder.export import EncoderConfig, export
 
     config = EncoderConfig(str(teacher), calibration_texts, None if terms is None else str(terms))
-    moved = export(config, out, say, overwrite=overwrite)
+    quantization = export(config, out, log, overwrite=overwrite)
     for split in ("validation", "everyday"):
-        if split in moved:
-            before, after = moved[split]["macro_f1_float32"], moved[split]["macro_f1_int8"]
-            say(f"{split}: macro-F1 {before:.4f} in float32, {after:.4f} as stored")
-    say(f"{out}: {sum(moved['bytes'].values()) / 1e6:.1f} MB; next: python -m train evaluate {out} --split test")
+        if split in quantization:
+            before, after = quantization[split]["macro_f1_float32"], quantization[split]["macro_f1_int8"]
+            log(f"{split}: macro-F1 {before:.4f} in float32, {after:.4f} quantized")
+    log(f"{out}: {sum(quantization['bytes'].values()) / 1e6:.1f} MB; next: python -m train evaluate {out} --split test")

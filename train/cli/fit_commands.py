@@ -1,4 +1,4 @@
-"""Commands that train a model and score it: fit, vectors, log, evaluate, export, thresholds, robustness, bundle."""
+"""Commands that train and evaluate a model: fit, vectors, log, evaluate, export, thresholds, robustness, bundle."""
 
 import json
 from pathlib import Path
@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from evenmood.cli.help import ADVANCED, INPUT, OUTPUT
 from evenmood.errors import DataError, UsageError
-from train.cli.commands import app, config_flags, say
+from train.cli.commands import Overwrite, Restart, Yes, app, config_flags, log
 from train.config import TrainConfig
 
 EVERYDAY = "everyday"
@@ -16,19 +17,24 @@ EVERYDAY = "everyday"
 @app.command()
 @config_flags
 def fit(
-    out: Annotated[Path, typer.Option(help="Model folder to write.")],
+    out: Annotated[Path, typer.Option(help="Model folder", rich_help_panel=OUTPUT)],
     config: TrainConfig,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what lies at --out.")] = False,
-    restart: Annotated[bool, typer.Option("--restart", help="Forget an unfinished run; else it goes on.")] = False,
-    log: Annotated[Path | None, typer.Option(help="Add options and validation figures to this log.")] = None,
-    note: Annotated[str, typer.Option(help="What the log says the run is for.")] = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Start large downloads without asking.")] = False,
+    overwrite: Overwrite = False,
+    run_log: Annotated[
+        Path | None, typer.Option("--log", help="JSON Lines file to log the run to", rich_help_panel=OUTPUT)
+    ] = None,
+    note: Annotated[str, typer.Option(help="Note on the run in the log", rich_help_panel=OUTPUT)] = "",
+    restart: Restart = False,
+    yes: Yes = False,
 ) -> None:
-    """Train on the training split, tune thresholds on validation, write the model folder."""
+    """Train a model on the training split, and tune its thresholds on the validation split.
+
+    Example: python -m train fit --vectors self --out models/mine
+    """
     from evenmood.model.model_folder import check_target
     from train.network.backend import choose_backend
 
-    check_target(out, overwrite)  # before hours of training, not after them
+    check_target(out, overwrite)  # fail before training, not after it
     choose_backend()
     from train.distillation.soft_targets import check_soft_targets
     from train.fitting.checkpoint import Checkpoint
@@ -36,30 +42,33 @@ def fit(
 
     check_soft_targets(config)
     confirm_download(config.vectors, yes or (not restart and Checkpoint.has_vectors(out)))
-    from train.fitting.fit import fit as train_model  # Keras takes seconds: after the question
+    from train.fitting.fit import fit as train_model  # importing Keras takes seconds: ask for confirmation first
 
-    train_model(config, out, say, overwrite=overwrite, restart=restart)
-    if log:
+    train_model(config, out, log, overwrite=overwrite, restart=restart)
+    if run_log:
         from train.release.quality_log import add_run
 
-        add_run(out, config, note, log)
+        add_run(out, config, note, run_log)
     figures = read_brief(out, "validation")
-    say(f"{out}: validation macro-F1 {figures['macro_f1']['value']:.3f}, micro-F1 {figures['micro_f1']['value']:.3f}")
-    say(f"next: evenmood --model {out} 'some text', or python -m train evaluate {out} --split test")
+    log(f"{out}: validation macro-F1 {figures['macro_f1']['value']:.3f}, micro-F1 {figures['micro_f1']['value']:.3f}")
+    log(f"next: evenmood --model {out} 'some text', or python -m train evaluate {out} --split test")
 
 
 @app.command()
 @config_flags
 def vectors(
-    out: Annotated[Path, typer.Option(help="File of vectors to write, .vec.")],
+    out: Annotated[Path, typer.Option(help="Vectors file (.vec)", rich_help_panel=OUTPUT)],
     config: TrainConfig,
-    yes: Annotated[bool, typer.Option("--yes", help="Start large downloads without asking.")] = False,
+    yes: Yes = False,
 ) -> None:
-    """Write the word vectors that a fit with these options starts from, as fastText's text file: for other fits."""
+    """Write the initial word vectors of a run as a fastText text file, to share them between runs.
+
+    Example: python -m train vectors --vectors self --out vectors.vec
+    """
     from train.network.backend import choose_backend
 
     if out.suffix != ".vec":
-        raise UsageError(f"--out is {out}; the file is a .vec")
+        raise UsageError(f"--out is {out}; expected a .vec file")
     out.parent.mkdir(parents=True, exist_ok=True)
     choose_backend()
     from train.distillation.soft_targets import check_soft_targets
@@ -69,54 +78,81 @@ def vectors(
     confirm_download(config.vectors, yes)
     from train.fitting.fit import read_data, vocabulary_makers, words_by_id
 
-    train, _, learnt = read_data(config, say)
-    make_tokenizer, load = vocabulary_makers(config, train, learnt, say)
+    train, _, train_set = read_data(config, log)
+    make_tokenizer, load = vocabulary_makers(config, train, train_set, log)
     tokenizer = make_tokenizer()
     write_vec(out, words_by_id(tokenizer), load(tokenizer))
-    say(f"{out}: {out.stat().st_size / 1e6:.0f} MB; next: python -m train fit --vectors {out} ...")
+    log(f"{out}: {out.stat().st_size / 1e6:.0f} MB; next: python -m train fit --vectors {out} ...")
 
 
 @app.command("log")
 def write_log(
-    log: Annotated[Path, typer.Option(help="Log that fit --log wrote.")] = Path("results/quality-log.jsonl"),
-    out: Annotated[Path, typer.Option(help="Document to write.")] = Path("docs/quality-log.md"),
+    run_log: Annotated[Path, typer.Option("--log", help="Log written by fit --log", rich_help_panel=INPUT)] = Path(
+        "results/quality-log.jsonl"
+    ),
+    out: Annotated[Path, typer.Option(help="Markdown document", rich_help_panel=OUTPUT)] = Path("docs/quality-log.md"),
 ) -> None:
-    """Write the document of all runs that were logged, each with its options and its figures on validation."""
+    """Write a document of all logged runs, with their options and validation metrics.
+
+    Example: python -m train log --log runs.jsonl --out runs.md
+    """
     from train.release.quality_log import write_document
 
-    say(f"{out}: {write_document(log, out)} runs")
+    log(f"{out}: {write_document(run_log, out)} runs")
 
 
 @app.command()
 def evaluate(
-    folder: Annotated[Path, typer.Argument(help="Model folder.")],
-    split: Annotated[Literal["train", "validation", "test"], typer.Option(help="Split to score.")] = "validation",
+    folder: Annotated[Path, typer.Argument(help="Model folder")],
+    split: Annotated[
+        Literal["train", "validation", "test"], typer.Option(help="Split to score", rich_help_panel=INPUT)
+    ] = "validation",
     data: Annotated[
         str | None,
-        typer.Option(help="Data set, or `everyday` for the everyday benchmark; its own if left out."),
+        typer.Option(
+            help="Data set, or everyday for the everyday benchmark; default: the model's", rich_help_panel=INPUT
+        ),
     ] = None,
     mapping: Annotated[
-        str | None, typer.Option(help="Of other labels: a JSON file, or ekman, sentiment or tweet_emotion.")
+        str | None,
+        typer.Option(
+            help="Mapping of other labels: JSON file, ekman, sentiment or tweet_emotion", rich_help_panel=INPUT
+        ),
     ] = None,
-    text_column: Annotated[str | None, typer.Option(help="Column of the texts; else found by its name.")] = None,
+    text_column: Annotated[
+        str | None, typer.Option(help="Column with the texts; default: detected", rich_help_panel=INPUT)
+    ] = None,
     label_column: Annotated[
-        str | None, typer.Option(help="Column of the labels, or a,b,c of 0 and 1; else found by name.")
+        str | None,
+        typer.Option(help="Column with the labels, or a,b,c of 0 and 1; default: detected", rich_help_panel=INPUT),
     ] = None,
     labels_are: Annotated[
-        Literal["auto", "mapping", "goemotions"], typer.Option(help="Whose names and numbers the labels are.")
+        Literal["auto", "mapping", "goemotions"],
+        typer.Option(help="Label set of names and numbers in the data", rich_help_panel=INPUT),
     ] = "auto",
-    all_labels: Annotated[bool, typer.Option("--all-labels", help="Keep labels that no text of the data has.")] = False,
+    all_labels: Annotated[
+        bool, typer.Option("--all-labels", help="Keep labels without texts in the data", rich_help_panel=ADVANCED)
+    ] = False,
     tune_split: Annotated[
-        str | None, typer.Option(help="Tune thresholds on this split; not tuned if left out.")
+        str | None, typer.Option(help="Split to tune thresholds on; default: none", rich_help_panel=ADVANCED)
     ] = None,
-    tune_data: Annotated[str | None, typer.Option(help="Tune thresholds on this data set.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="File for all figures.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that file.")] = False,
-    save: Annotated[bool, typer.Option("--save", help="Keep the figures in the model folder too.")] = False,
+    tune_data: Annotated[
+        str | None, typer.Option(help="Data set to tune thresholds on", rich_help_panel=ADVANCED)
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="JSON file for all metrics", rich_help_panel=OUTPUT)
+    ] = None,
+    overwrite: Overwrite = False,
+    save: Annotated[
+        bool, typer.Option("--save", help="Also save the metrics in the model folder", rich_help_panel=OUTPUT)
+    ] = False,
 ) -> None:
-    """Score a model folder on a split and write the figures into the folder; every run is logged there.
+    """Evaluate a model on a split, and write the metrics and a log entry to its folder.
 
-    With --mapping any labelled set is scored in the mapping's labels, and nothing is written unless asked for.
+    Example: python -m train evaluate models/mine --split test
+
+    With --mapping, any labeled data set is scored in the mapping's labels,
+    and nothing is written unless requested.
     """
     if mapping is not None:
         from train.transfer.evaluation import run_transfer
@@ -132,25 +168,37 @@ def evaluate(
             raise UsageError("--data everyday has the splits validation and test")
         print(table(score_everyday(folder, split)))
         return
-    given = [text_column, label_column, tune_split, tune_data, json_file, save, all_labels, labels_are != "auto"]
-    if any(given):
-        raise UsageError("that option is for other labels than the model's own: name a --mapping too")
+    transfer_options = {
+        "--text-column": text_column,
+        "--label-column": label_column,
+        "--tune-split": tune_split,
+        "--tune-data": tune_data,
+        "--json": json_file,
+        "--save": save,
+        "--all-labels": all_labels,
+        "--labels-are": labels_are != "auto",
+    }
+    if unsupported := [name for name, value in transfer_options.items() if value]:
+        raise UsageError(f"{unsupported[0]} requires --mapping")
     from evenmood.model.model_folder import figure_text
     from train.evaluation.evaluate import evaluate as score_folder
     from train.release.card import AVERAGES
 
     figures = score_folder(folder, split, data)
-    print(f"{split}: {figures['tuned']['rows']:,} texts, tuned thresholds | at 0.5")
+    print(f"{split}: {figures['tuned']['rows']:,} texts, tuned thresholds | thresholds of 0.5")
     for name, title in AVERAGES:
         print(f"{title:24} {figure_text(figures['tuned'][name]):24} | {figure_text(figures['at_0.5'][name])}")
     without = figures.get("tuned_without_overlap")
     if without:
-        print(f"macro-F1 {figure_text(without['macro_f1'])} on the {without['rows']:,} texts of no earlier split")
+        print(f"macro-F1 {figure_text(without['macro_f1'])} on the {without['rows']:,} texts not in an earlier split")
 
 
 @app.command()
-def export(folder: Annotated[Path, typer.Argument(help="Model folder with Keras's files.")]) -> None:
-    """Write a model's model.onnx anew from Keras's files, as this version exports it; all else stays as it is."""
+def export(folder: Annotated[Path, typer.Argument(help="Model folder with Keras files")]) -> None:
+    """Re-export model.onnx from a model's Keras files.
+
+    Example: python -m train export models/mine
+    """
     from evenmood.model.model_folder import KERAS_FILES, ONNX_FILE, TOKENIZER_FILE, check_files
     from train.network.backend import choose_backend
 
@@ -164,24 +212,29 @@ def export(folder: Annotated[Path, typer.Argument(help="Model folder with Keras'
     part = folder / f"{ONNX_FILE}.part"
     try:
         network = keras.saving.load_model(folder)
-    except Exception as error:  # a cut file gives whatever Keras and h5py stumble over first
-        raise DataError(f"{folder}: Keras cannot read the network, which may be damaged ({error})") from error
+    except Exception as error:  # a truncated file raises various exceptions of Keras and h5py
+        raise DataError(f"{folder}: Keras cannot load the network, which may be damaged ({error})") from error
     try:
         export_onnx(network, part, bits, tokenizer=(folder / TOKENIZER_FILE).read_text(encoding="utf-8"))
     except BaseException:
         part.unlink(missing_ok=True)
         raise
     part.replace(folder / ONNX_FILE)
-    say(f"{folder / ONNX_FILE}: {(folder / ONNX_FILE).stat().st_size / 1e6:.1f} MB")
+    log(f"{folder / ONNX_FILE}: {(folder / ONNX_FILE).stat().st_size / 1e6:.1f} MB")
 
 
 @app.command()
 def thresholds(
-    folder: Annotated[Path, typer.Argument(help="Model folder.")],
-    data: Annotated[str | None, typer.Option(help="Data set; its own one if left out.")] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Times that the rows are dealt anew.")] = 10,
+    folder: Annotated[Path, typer.Argument(help="Model folder")],
+    data: Annotated[str | None, typer.Option(help="Data set; default: the model's", rich_help_panel=INPUT)] = None,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Repetitions of the cross-validation", rich_help_panel=ADVANCED)
+    ] = 10,
 ) -> None:
-    """Compare ways to tune thresholds and to calibrate, by cross-validation on validation alone."""
+    """Compare threshold and calibration methods by cross-validation on the validation split.
+
+    Example: python -m train thresholds models/mine
+    """
     from train.evaluation.threshold_study import study, table
 
     print("\n".join(table(study(folder, data, repeats))))
@@ -189,13 +242,21 @@ def thresholds(
 
 @app.command()
 def robustness(
-    folder: Annotated[Path, typer.Argument(help="Model folder.")],
-    data: Annotated[str | None, typer.Option(help="Data set; its own one if left out.")] = None,
-    split: Annotated[Literal["validation", "test"], typer.Option(help="Split to perturb.")] = "validation",
-    out: Annotated[Path | None, typer.Option(help="File for the figures; else the model folder and its card.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that file.")] = False,
+    folder: Annotated[Path, typer.Argument(help="Model folder")],
+    data: Annotated[str | None, typer.Option(help="Data set; default: the model's", rich_help_panel=INPUT)] = None,
+    split: Annotated[
+        Literal["validation", "test"], typer.Option(help="Split to perturb", rich_help_panel=INPUT)
+    ] = "validation",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="JSON file; default: the model folder and its card", rich_help_panel=OUTPUT),
+    ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
-    """Measure what typos, casing, negation, names, identity terms and sarcasm do to a model's answers."""
+    """Measure robustness to typos, casing, negation, names, identity terms and sarcasm.
+
+    Example: python -m train robustness models/mine --split test
+    """
     from train.evaluation.robustness import run_robustness
 
     print(run_robustness(str(folder), data, split, out, overwrite))
@@ -203,22 +264,32 @@ def robustness(
 
 @app.command()
 def bundle(
-    folders: Annotated[list[Path], typer.Argument(help="Model folders, evaluated on validation and test.")],
-    package: Annotated[Path, typer.Option(help="Folder of the bundled model")] = Path("evenmood/default_model"),
-    results: Annotated[Path, typer.Option(help="Results file to write.")] = Path("results/default_model.json"),
+    folders: Annotated[list[Path], typer.Argument(help="Model folders evaluated on validation and test")],
+    package: Annotated[Path, typer.Option(help="Folder of the bundled model", rich_help_panel=OUTPUT)] = Path(
+        "evenmood/default_model"
+    ),
+    results: Annotated[Path, typer.Option(help="Results file (JSON)", rich_help_panel=OUTPUT)] = Path(
+        "results/default_model.json"
+    ),
     terms: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="Markdown for the card's section on licence.")
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="Markdown for the license section of the card", rich_help_panel=INPUT
+        ),
     ] = None,
 ) -> None:
-    """Bundle the best model folder by validation: copy what predicts, and keep its figures as a file."""
+    """Bundle the model with the best validation macro-F1 into the package, and write its results file.
+
+    Example: python -m train bundle models/seed-0 models/seed-1
+    """
     from train.release.bundle import best_of
     from train.release.bundle import bundle as make_default
 
-    say(make_default(best_of(folders), package, results, terms))
+    log(make_default(best_of(folders), package, results, terms))
 
 
 def read_brief(folder: Path, split: str) -> Any:
-    """The figures of a split that `emotions.json` carries."""
+    """Metrics of a split in `emotions.json`."""
     from evenmood.model.model_folder import read_info
 
     return read_info(folder).metrics[split]

@@ -1,40 +1,52 @@
-"""Commands that go to the Hub: push, and training on a rented machine."""
+"""Commands for the Hub: push, and training in Hub jobs."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from train.cli.commands import app, config_flags, say
+from evenmood.cli.help import ADVANCED, INPUT, OUTPUT
+from train.cli.commands import Overwrite, Restart, Yes, app, config_flags, log
 from train.config import TrainConfig
 
 
 @app.command()
 def push(
-    folder: Annotated[Path, typer.Argument(help="Model folder.")],
-    repo: Annotated[str, typer.Argument(help="Hub repository, namespace/name; created if there is none.")],
-    private: Annotated[bool | None, typer.Option(help="Whether a new repository is private.")] = None,
-    revision: Annotated[str | None, typer.Option(help="Branch; created if there is none.")] = None,
-    message: Annotated[str, typer.Option(help="First line of the commit.")] = "Upload evenmood model",
-    create_pr: Annotated[bool, typer.Option("--create-pr", help="Open a pull request instead.")] = False,
+    folder: Annotated[Path, typer.Argument(help="Model folder")],
+    repo: Annotated[str, typer.Argument(help="Hub repository, namespace/name; created if missing")],
+    private: Annotated[bool | None, typer.Option(help="Visibility of a new repository", rich_help_panel=OUTPUT)] = None,
+    revision: Annotated[
+        str | None, typer.Option(help="Branch; created if missing; default: main", rich_help_panel=OUTPUT)
+    ] = None,
+    message: Annotated[str, typer.Option(help="Commit message", rich_help_panel=OUTPUT)] = "Upload evenmood model",
+    create_pr: Annotated[
+        bool, typer.Option("--create-pr", help="Open a pull request instead", rich_help_panel=OUTPUT)
+    ] = False,
 ) -> None:
-    """Upload a model folder to the Hub in one commit; the token is HF_TOKEN's or the one of `hf auth login`."""
+    """Upload a model folder to the Hub in one commit.
+
+    Example: python -m train push models/mine YOU/mine
+
+    The token is read from HF_TOKEN or from the login of hf auth login.
+    """
     from evenmood import EmotionClassifier, ModelError
     from train.release.card import check_card
 
     if not folder.is_dir():
-        raise ModelError(f"no folder {folder}")
+        raise ModelError(f"no folder {folder}; expected a model folder")
     classifier = EmotionClassifier.from_pretrained(folder)
     check_card(folder)
-    made = classifier.push_to_hub(repo, private=private, revision=revision, commit_message=message, create_pr=create_pr)
-    if not made.changed:
-        say(f"nothing has changed since commit {made.commit[:8]}: no new one was made")
-    print(made.url)
+    upload = classifier.push_to_hub(
+        repo, private=private, revision=revision, commit_message=message, create_pr=create_pr
+    )
+    if not upload.changed:
+        log(f"no changes since commit {upload.commit[:8]}; nothing uploaded")
+    print(upload.url)
 
 
-Repo = Annotated[str, typer.Argument(help="Model repository on the Hub to push to, namespace/name.")]
-Private = Annotated[bool | None, typer.Option(help="Whether a new repository is private.")]
-Test = Annotated[bool, typer.Option("--test", help="Read the test split too, for the report.")]
+Repo = Annotated[str, typer.Argument(help="Hub model repository, namespace/name")]
+Private = Annotated[bool | None, typer.Option(help="Visibility of a new repository", rich_help_panel=OUTPUT)]
+Test = Annotated[bool, typer.Option("--test", help="Also evaluate on the test split", rich_help_panel=OUTPUT)]
 
 
 @app.command()
@@ -42,25 +54,30 @@ Test = Annotated[bool, typer.Option("--test", help="Read the test split too, for
 def remote(
     repo: Repo,
     config: TrainConfig,
-    out: Annotated[Path, typer.Option(help="Model folder to write.")] = Path("evenmood-model"),
+    out: Annotated[Path, typer.Option(help="Model folder", rich_help_panel=OUTPUT)] = Path("evenmood-model"),
+    overwrite: Overwrite = False,
     test: Test = False,
     private: Private = None,
-    save_minutes: Annotated[float, typer.Option(help="Shortest time between two uploads of the unfinished run.")] = 5.0,
-    restart: Annotated[bool, typer.Option("--restart", help="Forget an unfinished run; else it goes on.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what lies at --out.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Start large downloads without asking.")] = False,
+    save_minutes: Annotated[
+        float, typer.Option(help="Minutes between checkpoint uploads", rich_help_panel=ADVANCED)
+    ] = 5.0,
+    restart: Restart = False,
+    yes: Yes = False,
 ) -> None:
-    """Fit and push, with the unfinished run kept on the Hub: killed and run again anywhere, it goes on."""
+    """Train and push, with checkpoints on the Hub from which any machine can resume.
+
+    Example: python -m train remote YOU/mine --vectors self
+    """
     from train.network.backend import choose_backend
 
     choose_backend()
     from train.jobs import remote as machine
 
-    made = machine.train(
+    upload = machine.train(
         config,
         repo,
         out,
-        say,
+        log,
         test=test,
         private=private,
         save_minutes=save_minutes,
@@ -68,7 +85,7 @@ def remote(
         overwrite=overwrite,
         yes=yes,
     )
-    print(made.url)
+    print(upload.url)
 
 
 @app.command()
@@ -76,18 +93,23 @@ def remote(
 def job(
     repo: Repo,
     config: TrainConfig,
-    flavor: Annotated[str, typer.Option(help="Hardware, as `hf jobs hardware` lists it.")] = "t4-small",
-    timeout: Annotated[str, typer.Option(help="After which the job is stopped.")] = "3h",
+    flavor: Annotated[
+        str, typer.Option(help="Hardware, as listed by hf jobs hardware", rich_help_panel=INPUT)
+    ] = "t4-small",
+    timeout: Annotated[str, typer.Option(help="Maximum duration of the job", rich_help_panel=INPUT)] = "3h",
     test: Test = False,
     private: Private = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Forget an unfinished run; else it goes on.")] = False,
+    restart: Restart = False,
 ) -> None:
-    """Rent a GPU on the Hub that fits and pushes; run again after it died, it goes on."""
+    """Start a Hub job on a GPU that trains and pushes; start it again to resume.
+
+    Example: python -m train job YOU/mine --vectors self --flavor t4-small
+    """
     from train.jobs import remote as machine
 
     options = [
-        "--yes",  # the machine's download, and nobody is there to ask
+        "--yes",  # the job cannot ask for confirmation
         *(["--test"] if test else []),
         *([] if private is None else ["--private" if private else "--no-private"]),
     ]
-    print(machine.start(config, repo, say, flavor, timeout, options, restart))
+    print(machine.start(config, repo, log, flavor, timeout, options, restart))

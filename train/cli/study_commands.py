@@ -1,4 +1,4 @@
-"""Commands that compare many models: seeds, ablate, peers."""
+"""Commands that compare several models: seeds, ablate, windows, peers."""
 
 import json
 from dataclasses import replace
@@ -9,42 +9,58 @@ from typing import Annotated, Literal
 
 import typer
 
+from evenmood.cli.help import ADVANCED, INPUT, OUTPUT
 from evenmood.data.splits import GOEMOTIONS
 from evenmood.errors import UsageError
-from train.cli.commands import app, config_flags, say
+from train.cli.commands import Overwrite, Yes, app, config_flags, log
 from train.config import PAPER, TrainConfig
 
 
 @app.command()
 def seeds(
-    folders: Annotated[list[Path], typer.Argument(help="Model folders that differ in their seed alone.")],
-    against: Annotated[list[Path] | None, typer.Option(help="Folder of a second group; given anew for each.")] = None,
-    against_plain: Annotated[
-        bool, typer.Option("--against-plain", help="Compare with the same models without misspellings.")
-    ] = False,
-    split: Annotated[Literal["validation", "test"], typer.Option(help="Split to score.")] = "validation",
-    data: Annotated[str | None, typer.Option(help="Data set; their own one if left out.")] = None,
-    typos: Annotated[float, typer.Option(min=0, max=1, help="Share of words misspelt for a second reading.")] = 0.0,
-    out: Annotated[
-        Path | None, typer.Option(help="File for the figures; else the first group's folders and cards.")
+    folders: Annotated[list[Path], typer.Argument(help="Model folders that differ only in their seed")],
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(help="Model folder of a second group to compare with; repeatable", rich_help_panel=INPUT),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that file.")] = False,
+    against_plain: Annotated[
+        bool,
+        typer.Option(
+            "--against-plain", help="Compare with the same models without misspellings", rich_help_panel=INPUT
+        ),
+    ] = False,
+    split: Annotated[
+        Literal["validation", "test"], typer.Option(help="Split to score", rich_help_panel=INPUT)
+    ] = "validation",
+    data: Annotated[str | None, typer.Option(help="Data set; default: the models'", rich_help_panel=INPUT)] = None,
+    typos: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of words to misspell for a second evaluation", rich_help_panel=ADVANCED),
+    ] = 0.0,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="JSON file; default: the first group's folders and cards", rich_help_panel=OUTPUT),
+    ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
-    """Mean figures of a configuration over several seeds, with intervals over texts and seeds."""
+    """Compute mean metrics over several seeds, with intervals over texts and seeds.
+
+    Example: python -m train seeds models/seed-0 models/seed-1 models/seed-2
+    """
     from evenmood.model.model_folder import figure_text
     from evenmood.tables.table_files import check_output
     from train.evaluation.seeds import keep, over_seeds, plain_copies
 
     if against and against_plain:
-        raise UsageError("--against names other models, --against-plain copies of the same; choose one")
+        raise UsageError("--against and --against-plain are mutually exclusive; choose one")
     if out:
-        check_output(str(out), overwrite)  # before minutes of scoring, not after them
+        check_output(str(out), overwrite)  # fail before scoring, not after it
     with TemporaryDirectory() as scratch:
         other = plain_copies(folders, Path(scratch)) if against_plain else against
-        content = over_seeds([folders, *([other] if other else [])], split, say, data=data, typos=typos)
+        content = over_seeds([folders, *([other] if other else [])], split, log, data=data, typos=typos)
     for group in content["groups"]:
         print(f"{', '.join(group['folders'])} on {split}, {content['rows']:,} texts")
-        for kind in ("figures", "misspelt", "drop"):
+        for kind in ("figures", "misspelt", "drop"):  # keys of the results file
             for name, figure in group.get(kind, {}).items():
                 print(f"  {'' if kind == 'figures' else kind + ' '}{name}: {figure_text(figure)}")
     if "typos_kept" in content:
@@ -55,23 +71,32 @@ def seeds(
 @app.command()
 @partial(config_flags, without=("data", "pooling", "seed", "thresholds"))
 def ablate(
-    build: Annotated[Path, typer.Option(help="Build folder of the data set, with the stage balance.")],
+    build: Annotated[Path, typer.Option(help="Build folder with the stage balance", rich_help_panel=INPUT)],
     config: TrainConfig,
-    out: Annotated[Path, typer.Option(help="Folder of the models; repeated, the command goes on.")] = Path(
-        "models/ablation"
-    ),
-    seeds: Annotated[int, typer.Option(help="Runs of each arm, with the seeds from 0 on.")] = 5,
+    out: Annotated[
+        Path, typer.Option(help="Folder of the models; existing runs are resumed", rich_help_panel=OUTPUT)
+    ] = Path("models/ablation"),
+    seeds: Annotated[int, typer.Option(help="Runs per arm, with seeds from 0", rich_help_panel=INPUT)] = 5,
     arms: Annotated[
-        list[str] | None, typer.Option(help="An arm, given anew for each; all but all-sources if left out.")
+        list[str] | None, typer.Option(help="Arm; repeatable; default: all but all-sources", rich_help_panel=INPUT)
     ] = None,
-    results: Annotated[Path, typer.Option(help="Results file to write.")] = Path("results/experiments.json"),
-    document: Annotated[Path, typer.Option(help="Document to write.")] = Path("docs/experiments.md"),
-    report_only: Annotated[bool, typer.Option("--report-only", help="Train nothing; do the statistics again.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Start large downloads without asking.")] = False,
+    results: Annotated[Path, typer.Option(help="Results file (JSON)", rich_help_panel=OUTPUT)] = Path(
+        "results/experiments.json"
+    ),
+    document: Annotated[Path, typer.Option(help="Markdown document", rich_help_panel=OUTPUT)] = Path(
+        "docs/experiments.md"
+    ),
+    report_only: Annotated[
+        bool,
+        typer.Option("--report-only", help="Recompute the statistics without training", rich_help_panel=ADVANCED),
+    ] = False,
+    yes: Yes = False,
 ) -> None:
-    """The paper's experiments: balanced or not, attention or average, over several seeds, and their report.
+    """Run the paper's experiments over several seeds: balanced or not, attention or average pooling.
 
-    Thresholds are tuned by the paper's rule, `grid`.
+    Example: python -m train ablate --build data/build --seeds 5
+
+    Thresholds are tuned by the paper's method, grid.
     """
     from train.network.backend import choose_backend
 
@@ -86,7 +111,7 @@ def ablate(
         build,
         out,
         replace(config, thresholds=PAPER.thresholds),
-        say,
+        log,
         arms=arms or DEFAULT_ARMS,
         seeds=seeds,
         results=results,
@@ -97,11 +122,16 @@ def ablate(
 
 @app.command()
 def windows(
-    folders: Annotated[list[Path], typer.Argument(help="Model folders that differ in their seed alone.")],
-    out: Annotated[Path, typer.Option(help="File for the figures.")] = Path("results/windows.json"),
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that file.")] = False,
+    folders: Annotated[list[Path], typer.Argument(help="Model folders that differ only in their seed")],
+    out: Annotated[Path, typer.Option(help="Results file (JSON)", rich_help_panel=OUTPUT)] = Path(
+        "results/windows.json"
+    ),
+    overwrite: Overwrite = False,
 ) -> None:
-    """Compare rules that combine the windows of long texts."""
+    """Compare rules for combining the windows of long texts.
+
+    Example: python -m train windows models/seed-0 models/seed-1
+    """
     from evenmood.tables.table_files import check_output
     from train.evaluation.window_study import study, table, write_study
 
@@ -114,14 +144,16 @@ def windows(
 @app.command()
 def peers(
     models: Annotated[
-        list[str], typer.Argument(help="fast, accurate, model folders, or ONNX exports; folders or Hub ids")
+        list[str], typer.Argument(help="fast, accurate, model folders or ONNX exports (folders or Hub ids)")
     ],
-    out: Annotated[Path, typer.Option(help="JSON file to write")],
-    data: Annotated[str, typer.Option(help="Data set with the 28 labels")] = GOEMOTIONS,
-    split: Annotated[Literal["validation", "test"], typer.Option(help="Split to score")] = "test",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing --out")] = False,
+    out: Annotated[Path, typer.Option(help="JSON file", rich_help_panel=OUTPUT)],
+    data: Annotated[str, typer.Option(help="Data set with the 28 labels", rich_help_panel=INPUT)] = GOEMOTIONS,
+    split: Annotated[
+        Literal["validation", "test"], typer.Option(help="Split to score", rich_help_panel=INPUT)
+    ] = "test",
+    overwrite: Overwrite = False,
 ) -> None:
-    """Score models of any origin on the same texts, with thresholds tuned on validation.
+    """Evaluate models of any origin on the same texts, with thresholds tuned on the validation split.
 
     Example: python -m train peers fast accurate SamLowe/roberta-base-go_emotions-onnx --out peers.json
     """
@@ -130,5 +162,5 @@ def peers(
 
     if out.exists() and not overwrite:
         raise UsageError(f"output exists: {out} (use --overwrite)")
-    write_text(out, json.dumps(compare(models, data, split, say), indent=1) + "\n")
-    say(f"{out}: {len(models)} models")
+    write_text(out, json.dumps(compare(models, data, split, log), indent=1) + "\n")
+    log(f"{out}: {len(models)} models")

@@ -1,42 +1,66 @@
-"""Commands of distillation: teacher, augment, label."""
+"""Commands for distillation: teacher, augment, label."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from evenmood.cli.help import ADVANCED, INPUT, MODEL, OUTPUT, TRAINING
 from evenmood.data.splits import GOEMOTIONS
 from evenmood.errors import UsageError
-from train.cli.commands import app, say
+from train.cli.commands import Overwrite, Restart, Seed, app, log
 
 
 @app.command()
 def teacher(
-    base: Annotated[str, typer.Option(help="Folder or Hub id of a transformers encoder with safetensors weights.")],
-    out: Annotated[Path, typer.Option(help="Folder to write; `label` and `data_build relabel` read it.")],
-    data: Annotated[str, typer.Option(help="Data set to train on.")] = GOEMOTIONS,
-    extra: Annotated[str | None, typer.Option(help="Further training texts, a data set as --data.")] = None,
-    extra_repeats: Annotated[int, typer.Option(help="Times that each extra text is read in an epoch.")] = 2,
+    base: Annotated[
+        str,
+        typer.Option(help="Folder or Hub id of a transformers encoder (safetensors)", rich_help_panel=MODEL),
+    ],
+    out: Annotated[Path, typer.Option(help="Teacher folder, for label and data_build", rich_help_panel=OUTPUT)],
+    data: Annotated[str, typer.Option(help="Data set to train on", rich_help_panel=INPUT)] = GOEMOTIONS,
+    extra: Annotated[
+        str | None, typer.Option(help="Additional training data, as for --data", rich_help_panel=INPUT)
+    ] = None,
+    extra_repeats: Annotated[
+        int, typer.Option(help="Repetitions of the additional data per epoch", rich_help_panel=INPUT)
+    ] = 2,
     fold: Annotated[
-        str | None, typer.Option(metavar="K/N", help="Leave out part K of N of the extra texts, for cross-validation.")
+        str | None,
+        typer.Option(metavar="K/N", help="Hold out part K of N of the additional data", rich_help_panel=INPUT),
     ] = None,
     soft_targets: Annotated[
-        str | None, typer.Option(help="Another teacher's probabilities of the training split, as `label` writes them.")
+        str | None,
+        typer.Option(help="Soft targets for the training split, written by label", rich_help_panel=INPUT),
     ] = None,
-    label_share: Annotated[float, typer.Option(help="Share of the labels where there are soft targets.")] = 0.5,
-    epochs: Annotated[int, typer.Option(help="Passes over the training split; the best one is kept.")] = 5,
-    batch_size: Annotated[int, typer.Option(help="Texts a step.")] = 64,
-    learning_rate: Annotated[float, typer.Option(help="The encoder's highest; 5e-5 for 110 million weights.")] = 2e-4,
-    head_factor: Annotated[float, typer.Option(help="How many times that the classification head's is.")] = 5.0,
-    warmup: Annotated[float, typer.Option(help="Share of the steps in which the learning rate rises.")] = 0.05,
-    weight_decay: Annotated[float, typer.Option(help="AdamW's.")] = 0.01,
-    max_tokens: Annotated[int, typer.Option(help="Word pieces that a text is cut to.")] = 128,
-    weights: Annotated[Literal["float16", "float32"], typer.Option(help="Format of the stored weights.")] = "float16",
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
-    restart: Annotated[bool, typer.Option("--restart", help="Forget an unfinished run; else it goes on.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what lies at --out.")] = False,
+    label_share: Annotated[
+        float, typer.Option(help="Weight of the labels in a blended target, 0 to 1", rich_help_panel=INPUT)
+    ] = 0.5,
+    epochs: Annotated[int, typer.Option(help="Number of epochs; the best one is kept", rich_help_panel=TRAINING)] = 5,
+    batch_size: Annotated[int, typer.Option(help="Texts per batch", rich_help_panel=TRAINING)] = 64,
+    learning_rate: Annotated[
+        float, typer.Option(help="Peak learning rate of the encoder", rich_help_panel=TRAINING)
+    ] = 2e-4,
+    head_factor: Annotated[
+        float,
+        typer.Option(
+            help="Learning rate of the classification head, relative to the encoder's", rich_help_panel=ADVANCED
+        ),
+    ] = 5.0,
+    warmup: Annotated[float, typer.Option(help="Share of warmup steps, 0 to 1", rich_help_panel=ADVANCED)] = 0.05,
+    weight_decay: Annotated[float, typer.Option(help="Weight decay of AdamW", rich_help_panel=ADVANCED)] = 0.01,
+    max_tokens: Annotated[int, typer.Option(help="Maximum text length in word pieces", rich_help_panel=MODEL)] = 128,
+    weights: Annotated[
+        Literal["float16", "float32"], typer.Option(help="Format of the stored weights", rich_help_panel=MODEL)
+    ] = "float16",
+    seed: Seed = 0,
+    restart: Restart = False,
+    overwrite: Overwrite = False,
 ) -> None:
-    """Fine-tune an encoder for the 28 labels: a teacher of one's own."""
+    """Fine-tune an encoder for the 28 labels, as a teacher for distillation or an accurate model.
+
+    Example: python -m train teacher --base models/pruned --out models/teacher
+    """
     from train.distillation.encoder import TeacherConfig
     from train.distillation.teacher import train_teacher
 
@@ -58,25 +82,32 @@ def teacher(
         weights=weights,
         seed=seed,
     )
-    figures = train_teacher(config, out, say, restart=restart, overwrite=overwrite)["validation"]
-    say(f"{out}: validation macro-F1 {figures['macro_f1']['value']:.3f}, micro-F1 {figures['micro_f1']['value']:.3f}")
+    figures = train_teacher(config, out, log, restart=restart, overwrite=overwrite)["validation"]
+    log(f"{out}: validation macro-F1 {figures['macro_f1']['value']:.3f}, micro-F1 {figures['micro_f1']['value']:.3f}")
 
 
 @app.command()
 def augment(
-    out: Annotated[Path, typer.Option(help="Text file to write, a text a line; `label` reads it.")],
-    encoder: Annotated[str, typer.Option(help="Folder or Hub id of an encoder that says which words are near.")],
-    data: Annotated[str, typer.Option(help="Data set whose training split is varied.")] = GOEMOTIONS,
-    copies: Annotated[int, typer.Option(min=1, help="Texts drawn from each text.")] = 5,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what lies at --out.")] = False,
+    out: Annotated[Path, typer.Option(help="Text file with one text per line", rich_help_panel=OUTPUT)],
+    encoder: Annotated[
+        str, typer.Option(help="Folder or Hub id of an encoder for word similarity", rich_help_panel=MODEL)
+    ],
+    data: Annotated[
+        str, typer.Option(help="Data set whose training split is augmented", rich_help_panel=INPUT)
+    ] = GOEMOTIONS,
+    copies: Annotated[int, typer.Option(min=1, help="Variants per text", rich_help_panel=OUTPUT)] = 5,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
 ) -> None:
-    """Write further texts like those of the training split, for a teacher to label."""
+    """Augment the training texts by replacing and removing words, for a teacher to label.
+
+    Example: python -m train augment --encoder models/teacher --out varied.txt
+    """
     from train.distillation.augment import augment as write_texts
 
     if out.exists() and not overwrite:
-        raise UsageError(f"{out}: exists; choose another --out, or add --overwrite")
-    say(f"{out}: {write_texts(data, encoder, out, copies, seed, say):,} texts; next: python -m train label")
+        raise UsageError(f"{out} exists already; choose another --out, or set --overwrite")
+    log(f"{out}: {write_texts(data, encoder, out, copies, seed, log):,} texts; next: python -m train label")
 
 
 @app.command()
@@ -85,32 +116,40 @@ def label(
         list[str],
         typer.Option(
             metavar="SOURCE[=FILE.npz:NAME[+FILE.npz:NAME]]",
-            help="Text file with a tweet a line, Sentiment140's CSV, or data set (its training split); after the = "
-            "arrays of probabilities that are there already, a row for each text. May be repeated.",
+            help="Text file (one per line), Sentiment140 CSV or data set; =FILE.npz:NAME adds existing probabilities; "
+            "repeatable",
+            rich_help_panel=INPUT,
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Parquet file to write: text and 28 probabilities.")],
+    out: Annotated[Path, typer.Option(help="Parquet file with text and 28 probabilities", rich_help_panel=OUTPUT)],
     teacher: Annotated[
-        list[str] | None, typer.Option(help="Folder or Hub id; labels every source. May be repeated: the mean counts.")
+        list[str] | None,
+        typer.Option(help="Folder or Hub id of a teacher; repeatable, to average them", rich_help_panel=MODEL),
     ] = None,
     official: Annotated[
-        str, typer.Option(help="Data set whose validation and test texts no added text may nearly equal.")
+        str,
+        typer.Option(help="Data set whose validation and test texts are excluded", rich_help_panel=INPUT),
     ] = GOEMOTIONS,
-    runtime: Annotated[Literal["torch", "onnx"], typer.Option(help="What the teachers run on.")] = "torch",
-    batch_size: Annotated[int, typer.Option(min=1, help="Texts that go through a teacher at a time.")] = 64,
-    restart: Annotated[bool, typer.Option("--restart", help="Forget an unfinished run; else it goes on.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what lies at --out.")] = False,
+    runtime: Annotated[
+        Literal["torch", "onnx"], typer.Option(help="Runtime of the teachers", rich_help_panel=ADVANCED)
+    ] = "torch",
+    batch_size: Annotated[int, typer.Option(min=1, help="Texts per batch", rich_help_panel=ADVANCED)] = 64,
+    restart: Restart = False,
+    overwrite: Overwrite = False,
 ) -> None:
-    """Give texts the mean probabilities of one or more teachers: soft targets for a distillation."""
+    """Write soft targets for distillation: the mean probabilities of one or more teachers.
+
+    Example: python -m train label --texts tweets.txt --teacher models/teacher --out soft.parquet
+    """
     from train.distillation.label import label as write_targets
     from train.distillation.label import parse_source
 
     write_targets(
-        [parse_source(given) for given in texts],
+        [parse_source(source) for source in texts],
         teacher or [],
         out,
         official,
-        say,
+        log,
         runtime=runtime,
         batch_size=batch_size,
         restart=restart,

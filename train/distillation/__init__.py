@@ -1,1 +1,1 @@
-"""Teachers, soft targets and text augmentation."""
+"""Distillation: teachers, soft targets and text augmentation."""

@@ -1,4 +1,4 @@
-"""An encoder with a classification head, in training: its optimizer, its steps, and what a later run goes on with."""
+"""Fine-tune an encoder with a classification head: optimizer, training steps, and state to resume from."""
 
 import math
 import re
@@ -19,34 +19,34 @@ from evenmood.labels import LABELS
 from evenmood.thresholds import tune_thresholds
 
 POOL_BATCHES = 50
-"""Batches whose texts are sorted by length together: enough that little is padding, few enough to stay random."""
+"""Batches whose texts are sorted by length together: enough to avoid padding, few enough to stay random."""
 LARGEST_GRADIENT = 1.0
-"""Norm that a step's gradient is cut to: what transformers' own trainer does."""
+"""Maximum norm of the gradient, as in transformers' Trainer."""
 PAUSE = 5.0
-"""Seconds between two lines of progress."""
+"""Interval between progress messages, in seconds."""
 
 
 @dataclass(frozen=True)
 class TeacherConfig:
-    """Choices of a teacher's training; the defaults suit an encoder of 22 million parameters.
+    """Configuration of a teacher's training; the defaults are for an encoder of 22 million parameters.
 
     Attributes:
         base: Folder or Hub id of the encoder, with safetensors weights.
         data: Data set as in `load_split`.
-        extra: Further training texts, as in `load_split`: a folder with `train.parquet`, say.
-        extra_repeats: Times that each of these is read in an epoch.
-        fold: `K/N`: leave out part K (from 1) of N of the extra texts, so that the teacher can be asked about them.
-        soft_targets: Parquet file of another teacher's probabilities for the training split, as `label` writes it.
-        label_share: Weight of the labels in each blended target; the soft targets get the rest.
-        epochs: Passes over the training split; the best one by validation macro-F1 is kept.
-        batch_size: Texts a step.
-        learning_rate: Highest step size of the encoder; 5e-5 for one of 110 million parameters.
-        head_factor: How many times that the classification head's is, which starts from nothing.
-        warmup: Share of the steps in which the rate rises; it falls to nothing in a straight line afterwards.
-        weight_decay: AdamW's.
-        max_tokens: Word pieces that a text is cut to.
-        weights: Number format that the weights are stored in.
-        seed: Seed of everything random.
+        extra: Additional training data, as in `load_split`.
+        extra_repeats: Repetitions of the additional data per epoch.
+        fold: `K/N`: hold out part K (from 1) of N of the additional data, for cross-validation.
+        soft_targets: Parquet file with another teacher's probabilities for the training split, written by `label`.
+        label_share: Weight of the labels in each blended target; the soft targets have the remaining weight.
+        epochs: Number of epochs; the best one by validation macro-F1 is kept.
+        batch_size: Texts per batch.
+        learning_rate: Peak learning rate of the encoder; 5e-5 for 110 million parameters.
+        head_factor: Learning rate of the classification head, which is trained from scratch, relative to the encoder's.
+        warmup: Share of steps in which the learning rate increases; afterwards it decreases linearly to 0.
+        weight_decay: Weight decay of AdamW.
+        max_tokens: Maximum text length in word pieces.
+        weights: Number format of the stored weights.
+        seed: Random seed.
     """
 
     base: str
@@ -67,21 +67,32 @@ class TeacherConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot work."""
+        """Validate all values.
+
+        Raises:
+            UsageError: A value is invalid.
+        """
         for name in ("epochs", "extra_repeats", "batch_size", "learning_rate", "head_factor", "max_tokens"):
             if not getattr(self, name) > 0:
-                raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be above 0")
+                raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; expected a number above 0")
         if not 0 <= self.warmup < 1 or self.weight_decay < 0:
-            raise UsageError("--warmup must be from 0 to below 1, and --weight-decay at least 0")
+            raise UsageError(
+                f"--warmup is {self.warmup} and --weight-decay is {self.weight_decay}; expected 0 to below 1, and at "
+                "least 0"
+            )
         if not 0 <= self.label_share <= 1:
-            raise UsageError(f"--label-share is {self.label_share}; it must be from 0 to 1")
+            raise UsageError(f"--label-share is {self.label_share}; expected 0 to 1")
         if self.fold and not self.extra:
             raise UsageError("--fold requires --extra")
         parse_fold(self.fold or "1/2")
 
 
 def parse_fold(fold: str) -> tuple[int, int]:
-    """Read `K/N`: the part to leave out, counted from 1, and the number of parts."""
+    """Parse `K/N`: the part to hold out, counted from 1, and the number of parts.
+
+    Raises:
+        UsageError: The value is malformed.
+    """
     match = re.fullmatch(r"(\d+)/(\d+)", fold)
     if not match or not 1 <= int(match[1]) <= int(match[2]) or int(match[2]) < 2:
         raise UsageError(f"--fold is {fold!r}; expected K/N, with K from 1 to N, and N at least 2")
@@ -89,42 +100,46 @@ def parse_fold(fold: str) -> tuple[int, int]:
 
 
 def in_fold(text: str, fold: str) -> bool:
-    """Whether a text belongs to the part that a fold leaves out: decided by its hash, not by its place."""
+    """Whether a text is in the held-out part of a fold, by its hash."""
     number, parts = parse_fold(fold)
     return int(text_hash(text), 16) % parts == number - 1
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep transformers from printing bars and reports."""
+    """Suppress progress bars and reports of transformers in the block."""
     from transformers.utils import logging
 
-    loud, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
         yield
     finally:
-        logging.set_verbosity(loud)
+        logging.set_verbosity(verbosity)
         if bars:
             logging.enable_progress_bar()
 
 
 def load_encoder(base: str, labels: np.ndarray) -> tuple[Any, Any]:
-    """An encoder with a classification head, and its tokenizer.
+    """Load an encoder with a classification head, and its tokenizer.
 
-    A head for the 28 labels is kept: training continues. Any other is replaced by a new one whose output bias is the
-    labels' log prior odds; without it the first epochs go into learning that labels are rare.
+    An existing head for the 28 labels is kept. Any other is replaced by a new one whose output bias is initialized with
+    the log prior odds of the labels, which saves the first epochs from learning that labels are rare.
+
+    Args:
+        base: Folder or Hub id.
+        labels: Training labels, for the priors: shape (n, 28).
 
     Raises:
-        DataError: No such encoder, no safetensors weights, or no head of this kind for it.
+        DataError: The encoder does not exist, has no safetensors weights, or has no suitable head.
     """
     import torch
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
     try:
         names = AutoConfig.from_pretrained(base, trust_remote_code=False).id2label
-        with quiet():  # that the head is new is no news
+        with quiet():  # transformers would warn about the new head
             network = AutoModelForSequenceClassification.from_pretrained(
                 base,
                 num_labels=len(LABELS),
@@ -147,7 +162,7 @@ def load_encoder(base: str, labels: np.ndarray) -> tuple[Any, Any]:
         if isinstance(layer, torch.nn.Linear) and layer.out_features == len(LABELS) and layer.bias is not None
     ]
     if not heads:
-        raise DataError(f"encoder {base!r}: transformers' classifier for it has no output bias")
+        raise DataError(f"encoder {base!r}: its classification head has no output bias; use another encoder")
     prior = np.clip(labels.mean(axis=0), 1 / (2 * len(labels)), 1 - 1 / (2 * len(labels)))
     with torch.no_grad():
         heads[-1].bias.copy_(torch.from_numpy(np.log(prior / (1 - prior)).astype(np.float32)))
@@ -155,7 +170,7 @@ def load_encoder(base: str, labels: np.ndarray) -> tuple[Any, Any]:
 
 
 class EncoderRun:
-    """A network in training: its optimizer, its texts as word pieces, and the steps it has done."""
+    """A network in training, with its optimizer and tokenized texts."""
 
     def __init__(
         self,
@@ -164,12 +179,12 @@ class EncoderRun:
         tokenizer: Any,
         train: Split,
         validation: Mapping[str, Split],
-        say: Callable[[str], None],
+        log: Callable[[str], None],
     ) -> None:
-        """Take what is trained, on what, and the validation sets: the first one's figures have no prefix."""
+        """Set up training; metrics of all but the first validation set have its name as a prefix."""
         import torch
 
-        self._config, self._tokenizer, self._say = config, tokenizer, say
+        self._config, self._tokenizer, self._log = config, tokenizer, log
         self._device, self._half = torch_device()
         self.network = network.to(self._device)
         body = {id(parameter) for parameter in network.base_model.parameters()}
@@ -188,14 +203,14 @@ class EncoderRun:
         self._steps = math.ceil(len(train) / config.batch_size)
 
     def epoch(self, number: int) -> dict[str, Any]:
-        """Train for one epoch and measure on validation; order and dropout depend on seed and epoch alone."""
+        """Train for one epoch and validate; order and dropout depend only on the seed and the epoch."""
         import torch
         from sklearn.metrics import f1_score
         from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
         torch.manual_seed(self._config.seed * 1000 + number)
         self.network.train()
-        began = said = time.monotonic()
+        began = last_message = time.monotonic()
         done, total_loss, size = 0, 0.0, len(self._train)
         for step, rows in enumerate(self._shuffled(np.random.default_rng([self._config.seed, number]))):
             factor = self._factor((number - 1) * self._steps + step)
@@ -209,9 +224,9 @@ class EncoderRun:
             self._optimizer.zero_grad()
             done += len(rows)
             total_loss += float(loss.detach()) * len(rows)
-            if (now := time.monotonic()) - said >= PAUSE:
-                said, rate = now, done / (now - began)
-                self._say(
+            if (now := time.monotonic()) - last_message >= PAUSE:
+                last_message, rate = now, done / (now - began)
+                self._log(
                     f"epoch {number}: {done:,} of {size:,} texts, {rate:,.0f} a second, {(size - done) / rate:,.0f} s "
                     f"left, loss {total_loss / done:.4f}"
                 )
@@ -219,11 +234,11 @@ class EncoderRun:
         entry: dict[str, Any] = {"epoch": number, "loss": total_loss / size}
         for place, (name, split) in enumerate(self._validation.items()):
             truth, probabilities = split.labels, self.validate(name)
-            sure = np.clip(probabilities.astype(np.float64), 1e-7, 1 - 1e-7)
+            clipped = np.clip(probabilities.astype(np.float64), 1e-7, 1 - 1e-7)
             predicted = probabilities >= tune_thresholds(truth, probabilities)
             prefix = f"{name}_" if place else ""
             entry |= {
-                f"{prefix}val_loss": float(-(truth * np.log(sure) + (1 - truth) * np.log(1 - sure)).mean()),
+                f"{prefix}val_loss": float(-(truth * np.log(clipped) + (1 - truth) * np.log(1 - clipped)).mean()),
                 f"{prefix}val_macro_f1": float(f1_score(truth, predicted, average="macro", zero_division=0)),
                 f"{prefix}val_micro_f1": float(f1_score(truth, predicted, average="micro", zero_division=0)),
             }
@@ -234,48 +249,48 @@ class EncoderRun:
         }
 
     def validate(self, name: str) -> np.ndarray:
-        """Probabilities of a validation set's texts: float32, shape (n, 28)."""
+        """Predict a validation set: float32 of shape (n, 28)."""
         import torch
 
         self.network.eval()
-        found = np.empty(self._validation[name].labels.shape, np.float32)
+        probabilities = np.empty(self._validation[name].labels.shape, np.float32)
         order = np.argsort(self._lengths(name), kind="stable")
         with torch.inference_mode():
             for start in range(0, len(order), self._config.batch_size):
                 rows = order[start : start + self._config.batch_size]
-                found[rows] = torch.sigmoid(self._logits(name, rows)).cpu().numpy()
-        return found
+                probabilities[rows] = torch.sigmoid(self._logits(name, rows)).cpu().numpy()
+        return probabilities
 
     def state(self) -> dict[str, Any]:
-        """Weights and the optimizer's moments, by name: what a later run needs to go on."""
+        """Weights and optimizer moments by name, to resume training from."""
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
         for number, moments in self._optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in moments.items()}
         return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
 
     def load_state(self, path: Path, *, weights_only: bool = False) -> None:
-        """Take up what `state` gave, from a file."""
+        """Load a saved `state` from a file."""
         from safetensors.torch import load_file
 
-        held = load_file(path)
-        self.network.load_state_dict({name[8:]: held[name] for name in held if name.startswith("network.")})
+        tensors = load_file(path)
+        self.network.load_state_dict({name[8:]: tensors[name] for name in tensors if name.startswith("network.")})
         if weights_only:
             return
         moments: dict[int, dict[str, Any]] = {}
-        for name, tensor in held.items():
+        for name, tensor in tensors.items():
             if name.startswith("optimizer."):
                 _, number, moment = name.split(".")
                 moments.setdefault(int(number), {})[moment] = tensor
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": moments})
 
     def _factor(self, step: int) -> float:
-        """Share of the highest rate at a step, counted from 0."""
+        """Learning rate at a step, counted from 0, relative to the peak."""
         steps = self._steps * self._config.epochs
-        rising = round(self._config.warmup * steps)
-        return (step + 1) / rising if step < rising else (steps - step) / (steps - rising)
+        warmup = round(self._config.warmup * steps)
+        return (step + 1) / warmup if step < warmup else (steps - step) / (steps - warmup)
 
     def _shuffled(self, random: np.random.Generator) -> Iterator[np.ndarray]:
-        """Batches of rows of like length, in random order."""
+        """Batches of rows of similar length, in random order."""
         size, lengths = self._config.batch_size, self._lengths("train")
         order = random.permutation(len(lengths))
         batches = []

@@ -1,4 +1,4 @@
-"""Soft targets for a distillation: the mean probabilities of one or more teachers, for texts of any source."""
+"""Soft targets for distillation: the mean probabilities of one or more teachers for texts of any source."""
 
 import functools
 import hashlib
@@ -27,25 +27,25 @@ from evenmood.system.paths import expanded
 from train.distillation.probabilities import Array, mean, parse_array, read_array
 from train.distillation.soft_targets import RECORD
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 SCHEMA = pyarrow.schema([("text", pyarrow.string()), ("probabilities", pyarrow.list_(pyarrow.float32()))])
-"""Text as its source has it (tweets without mentions and URLs), and its probabilities in GoEmotions' order."""
+"""Original text (tweets without mentions and URLs), and its probabilities in GoEmotions order."""
 COUNTS = b"evenmood.counts"
 CHUNK_ROWS = 4096
-"""Texts that a teacher sorts by length at a time, and that a killed run does again at the most."""
+"""Texts per chunk, within which a teacher sorts by length; an interrupted run repeats at most one chunk."""
 EMPTY = text_hash("")
 PLAN_FILE = "plan.json"
 PAUSE = 5.0
-"""Seconds between two lines of progress."""
+"""Interval between progress messages, in seconds."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Texts, and probabilities of them that are there already.
+    """A source of texts, with existing probabilities, if any.
 
     Attributes:
         name: File or data set, as given.
-        arrays: A row for each text, in the texts' order.
+        arrays: Arrays of probabilities with one row per text.
     """
 
     name: str
@@ -53,33 +53,33 @@ class Source:
 
     @property
     def is_file(self) -> bool:
-        """Whether it is a file of tweets; else it is a data set."""
+        """Whether the source is a file of tweets rather than a data set."""
         return expanded(self.name).is_file()
 
 
-def parse_source(given: str) -> Source:
-    """Read `SOURCE`, or `SOURCE=FILE.npz:NAME`, with `+FILE.npz:NAME` for each further array.
+def parse_source(argument: str) -> Source:
+    """Parse `SOURCE`, or `SOURCE=FILE.npz:NAME`, with `+FILE.npz:NAME` for each additional array.
 
     Raises:
-        UsageError: What follows the `=` names no array.
-        DataError: A file is not there.
+        UsageError: An array is malformed.
+        DataError: A file does not exist.
     """
-    name, equals, arrays = (given, "", "") if expanded(given).exists() else given.partition("=")
+    name, equals, arrays = (argument, "", "") if expanded(argument).exists() else argument.partition("=")
     path = expanded(name)
     if not path.exists() and path.suffix in (".csv", ".txt"):
-        raise DataError(f"{name}: no such file")  # rather than asking the Hub for it
+        raise DataError(f"{name}: no such file")  # it cannot be a Hub id
     return Source(name, tuple(map(parse_array, arrays.split("+"))) if equals else ())
 
 
-def read_texts(source: Source, say: Say = print) -> list[str]:
-    """All texts: of a data set the training split's, untouched; of a text file or a CSV, a tweet a line or row, raw.
+def read_texts(source: Source, log: Log = print) -> list[str]:
+    """Read all original texts: the training split of a data set, or one tweet per line of a text file or row of a CSV.
 
     Args:
         source: Data set or file.
-        say: Receives a line about rows of a CSV that are broken; they are left out.
+        log: Called with a message about invalid rows of a CSV file, which are skipped.
 
     Raises:
-        DataError: The source cannot be read, or holds nothing.
+        DataError: The source cannot be read, or is empty.
     """
     if not source.is_file:
         return load_split(source.name, "train").texts
@@ -88,7 +88,7 @@ def read_texts(source: Source, say: Say = print) -> list[str]:
         broken: list[str] = []
         texts = [raw for _, raw in read_tweets(path, broken.append)]
         if broken:
-            say(f"{path}: {len(broken):,} broken rows are left out; the first: {broken[0]}")
+            log(f"{path}: skipped {len(broken):,} invalid rows; the first: {broken[0]}")
     else:
         texts = []
         with path.open("rb") as lines:
@@ -107,45 +107,44 @@ def label(
     teachers: Sequence[str],
     out: Path,
     official: str,
-    say: Say,
+    log: Log,
     *,
     runtime: Runtime = "torch",
     batch_size: int = 64,
     restart: bool = False,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Write `out`, a Parquet file of `SCHEMA`: all data sets' rows first, then the tweets, in the order given.
+    """Write a Parquet file with `SCHEMA`: rows of data sets first, then tweets, in the given order.
 
-    Rows of the official training split are kept as they are. Of all others none is written that equals or nearly
-    equals a text of the official validation or test, is empty after cleaning, or is the same after cleaning as one
-    that is written already.
+    Rows of the official training split are written unchanged. Other rows are dropped if they equal or nearly equal an
+    official validation or test text, are empty after cleaning, or are duplicates after cleaning.
 
     Args:
         sources: Texts, and arrays of probabilities.
-        teachers: Folders or Hub ids, as in `Teacher`; each labels every source.
-        out: File to write, whole or not at all; `OUT.partial` holds what a killed run goes on with.
-        official: Data set whose validation and test texts are kept out, as in `load_split`.
-        say: Receives progress, a line at a time.
+        teachers: Folders or Hub ids, as in `Teacher`; each one labels every source.
+        out: Parquet file, written atomically; `OUT.partial` contains an unfinished run.
+        official: Data set whose validation and test texts are excluded, as in `load_split`.
+        log: Called with progress messages.
         runtime: As in `Teacher`.
         batch_size: As in `Teacher`.
-        restart: Forget an unfinished run.
-        overwrite: Replace the file that lies at `out`.
+        restart: Whether to discard an unfinished run.
+        overwrite: Whether to replace an existing file.
 
     Returns:
-        What the file's metadata records: teachers, and per source rows read, written, and dropped for which reason.
+        The record in the file's metadata: teachers, and rows read, written and dropped by reason per source.
 
     Raises:
-        UsageError: `out` exists, a source has no probabilities, or an unfinished run had other options.
+        UsageError: `out` exists, a source has no probabilities, or an unfinished run has other options.
         DataError: A source, an array or a teacher cannot be read.
     """
     if out.exists() and (out.is_dir() or not overwrite):
-        raise UsageError(f"{out} exists already; choose another file or ask for overwriting")
-    bare = [source.name for source in sources if not source.arrays and not teachers]
-    if bare or not sources:
-        what = f"{bare[0]} has no probabilities" if bare else "no texts are given"
-        raise UsageError(f"{what}; name a --teacher, or arrays: --texts SOURCE=FILE.npz:NAME")
-    ordered = sorted(sources, key=lambda source: source.is_file)  # a tweet must not displace a training text
-    texts = [read_texts(source, say) for source in ordered]
+        raise UsageError(f"{out} exists already; choose another file, or set --overwrite")
+    unlabeled = [source.name for source in sources if not source.arrays and not teachers]
+    if unlabeled or not sources:
+        problem = f"{unlabeled[0]} has no probabilities" if unlabeled else "no texts given"
+        raise UsageError(f"{problem}; set --teacher, or arrays: --texts SOURCE=FILE.npz:NAME")
+    ordered = sorted(sources, key=lambda source: source.is_file)  # training texts take precedence over equal tweets
+    texts = [read_texts(source, log) for source in ordered]
     stored = [
         [read_array(array, len(rows), source.name) for array in source.arrays]
         for source, rows in zip(ordered, texts, strict=True)
@@ -159,11 +158,11 @@ def label(
             for source, rows in zip(ordered, texts, strict=True)
         ],
     }
-    partial = _open_partial(out, record, say, restart)
+    partial = _open_partial(out, record, log, restart)
     gate = Gate(official)
     load = functools.cache(lambda name: Teacher(name, runtime=runtime, batch_size=batch_size))
     total, done, here = sum(map(len, texts)), 0, 0
-    began = said = time.monotonic()
+    began = last_message = time.monotonic()
     parts: list[Path] = []
     for number, (source, rows, arrays) in enumerate(zip(ordered, texts, stored, strict=True)):
         for start in range(0, len(rows), CHUNK_ROWS):
@@ -171,41 +170,41 @@ def label(
             done += len(chunk)
             parts.append(partial / f"{number:03}-{start:09}.parquet")
             if parts[-1].exists():
-                gate.take(parquet.read_table(parts[-1], columns=["text"])["text"].to_pylist())
+                gate.add(parquet.read_table(parts[-1], columns=["text"])["text"].to_pylist())
                 continue
-            chosen, kept, counts = gate.choose(chunk, tweets=source.is_file)
-            found = [array[start : start + CHUNK_ROWS][chosen] for array in arrays]
-            found += [load(name).probabilities(kept) for name in teachers]
-            _write(parts[-1], kept, mean(found), counts)
+            chosen, accepted, counts = gate.choose(chunk, tweets=source.is_file)
+            probabilities = [array[start : start + CHUNK_ROWS][chosen] for array in arrays]
+            probabilities += [load(name).probabilities(accepted) for name in teachers]
+            _write(parts[-1], accepted, mean(probabilities), counts)
             here += len(chunk)
-            if (now := time.monotonic()) - said >= PAUSE:
-                said, rate = now, here / (now - began)
-                say(f"{done:,} of {total:,} texts, {rate:,.0f} a second, {(total - done) / rate:,.0f} s left")
-    held = _join(parts, out, record)
+            if (now := time.monotonic()) - last_message >= PAUSE:
+                last_message, rate = now, here / (now - began)
+                log(f"{done:,} of {total:,} texts, {rate:,.0f} a second, {(total - done) / rate:,.0f} s left")
+    complete = _join(parts, out, record)
     shutil.rmtree(partial)
-    for about in held["sources"]:
+    for about in complete["sources"]:
         dropped = "".join(f"; {count:,} {reason}" for reason, count in about["dropped"].items())
-        say(f"{about['name']}: {about['written']:,} of {about['read']:,} texts{dropped}")
-    say(f"{out}: {held['rows']:,} texts")
-    return held
+        log(f"{about['name']}: {about['written']:,} of {about['read']:,} texts{dropped}")
+    log(f"{out}: {complete['rows']:,} texts")
+    return complete
 
 
 class Gate:
-    """Which texts are written; it remembers those that are."""
+    """Selects the texts to write: no duplicates, and no official validation or test texts."""
 
     def __init__(self, official: str) -> None:
-        """Take the data set whose validation and test texts stay out."""
+        """Set the data set whose validation and test texts are excluded."""
         self._training = set(load_split(official, "train").texts)
         self._official = official
-        self._seen: set[str] = set()
+        self._written: set[str] = set()
 
     @functools.cached_property
     def _leakage(self) -> Leakage:
         return Leakage(text for split in ("validation", "test") for text in load_split(self._official, split).texts)
 
     def choose(self, texts: Sequence[str], *, tweets: bool) -> tuple[list[int], list[str], Counter[str]]:
-        """Places of the texts to write, the texts as they are written, and how many go for which reason."""
-        chosen, kept, counts = [], [], Counter({"read": len(texts)})
+        """Return indices of the accepted texts, the accepted texts, and counts of dropped texts by reason."""
+        chosen, accepted, counts = [], [], Counter({"read": len(texts)})
         for place, raw in enumerate(texts):
             text = tweet_text(raw) if tweets else raw
             digest = text_hash(text)
@@ -213,23 +212,23 @@ class Gate:
             if reason:
                 counts[reason] += 1
                 continue
-            self._seen.add(digest)
+            self._written.add(digest)
             chosen.append(place)
-            kept.append(text)
-        return chosen, kept, counts
+            accepted.append(text)
+        return chosen, accepted, counts
 
-    def take(self, texts: Sequence[str]) -> None:
-        """Remember texts that are written."""
-        self._seen.update(map(text_hash, texts))
+    def add(self, texts: Sequence[str]) -> None:
+        """Register texts that were written by an earlier run."""
+        self._written.update(map(text_hash, texts))
 
     def _reason(self, text: str, digest: str) -> str | None:
         if digest == EMPTY:
             return "empty after cleaning"
-        return "written already" if digest in self._seen else self._leakage.reason(text)
+        return "written already" if digest in self._written else self._leakage.reason(text)
 
 
-def _open_partial(out: Path, record: dict[str, Any], say: Say, restart: bool) -> Path:
-    """The folder of an unfinished run, which had the same sources and teachers."""
+def _open_partial(out: Path, record: dict[str, Any], log: Log, restart: bool) -> Path:
+    """Open or create the folder of an unfinished run with the same sources and teachers."""
     partial = out.with_name(f"{out.name}.partial")
     plan = json.dumps(record, indent=1, ensure_ascii=False)
     if restart:
@@ -239,10 +238,10 @@ def _open_partial(out: Path, record: dict[str, Any], say: Say, restart: bool) ->
         changed = [name for name in record if before.get(name) != json.loads(plan)[name]]
         if changed:
             raise UsageError(
-                f"{partial}: an unfinished run with other {', '.join(changed)}; repeat its options, or start anew with "
+                f"{partial}: unfinished run with other {', '.join(changed)}; repeat its options, or discard it with "
                 "--restart"
             )
-        say(f"going on with {partial}")
+        log(f"resuming {partial}")
     else:
         partial.mkdir(parents=True, exist_ok=True)
         write_text(partial / PLAN_FILE, plan)
@@ -250,7 +249,7 @@ def _open_partial(out: Path, record: dict[str, Any], say: Say, restart: bool) ->
 
 
 def _write(path: Path, texts: list[str], probabilities: np.ndarray, counts: Counter[str]) -> None:
-    """Write some rows with their counts, under another name first."""
+    """Write rows and counts atomically."""
     offsets = np.arange(len(texts) + 1, dtype=np.int32) * len(LABELS)
     columns = [
         pyarrow.array(texts, pyarrow.string()),
@@ -263,7 +262,7 @@ def _write(path: Path, texts: list[str], probabilities: np.ndarray, counts: Coun
 
 
 def _join(parts: Sequence[Path], out: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """Write all parts as one file; return its record, with the counts."""
+    """Join all parts in one file; returns its record with the counts."""
     totals = [Counter[str]() for _ in record["sources"]]
     for part in parts:
         counts = Counter(json.loads(parquet.read_schema(part).metadata[COUNTS]))

@@ -1,4 +1,4 @@
-"""Probabilities that somebody has computed already: arrays of an npz file, checked, a row for each text of a source."""
+"""Read existing probabilities from the arrays of an npz file."""
 
 import zipfile
 from dataclasses import dataclass
@@ -21,20 +21,20 @@ class Array:
 
     @property
     def about(self) -> dict[str, str]:
-        """What tells this array from another in a record."""
+        """Identification of the array in a record."""
         return {"file": self.file.name, "array": self.name, "sha256": sha256(self.file)[:16]}
 
 
-def parse_array(given: str) -> Array:
-    """Read `FILE.npz:NAME`.
+def parse_array(argument: str) -> Array:
+    """Parse `FILE.npz:NAME`.
 
     Raises:
-        UsageError: A part is missing.
-        DataError: No such file.
+        UsageError: The argument is malformed.
+        DataError: The file does not exist.
     """
-    file, _, name = given.rpartition(":")
+    file, _, name = argument.rpartition(":")
     if not file or not name:
-        raise UsageError(f"{given!r} names no array; write FILE.npz:NAME")
+        raise UsageError(f"{argument!r} is not an array; expected FILE.npz:NAME")
     path = expanded(file)
     if not path.is_file():
         raise DataError(f"{file}: no such file")
@@ -42,47 +42,48 @@ def parse_array(given: str) -> Array:
 
 
 def read_array(array: Array, rows: int, source: str) -> np.ndarray:
-    """Read probabilities and check them; nothing is unpickled.
+    """Read and validate probabilities, without unpickling.
 
     Args:
-        array: Where they lie.
-        rows: Texts that the source has.
-        source: Its name, for messages.
+        array: File and name of the array.
+        rows: Number of texts in the source.
+        source: Name of the source, for error messages.
 
     Returns:
-        Shape (rows, 28), floating point as stored.
+        Probabilities of shape (rows, 28), in the stored float type.
 
     Raises:
-        DataError: Not an npz file, no such array, another shape, or values that are no probabilities.
+        DataError: The file is not an npz file, the array does not exist, or its shape or values are invalid.
     """
     where = f"{array.file}, array {array.name}"
     try:
         with array.file.open("rb") as file:
-            held = np.load(file, allow_pickle=False)
-            if not isinstance(held, np.lib.npyio.NpzFile):
-                raise DataError(f"{array.file}: one array without a name, not an npz file; np.savez writes one")
-            if array.name not in held.files:
-                raise DataError(f"{array.file}: no array {array.name!r}; it has {', '.join(held.files) or 'none'}")
-            found = held[array.name]
+            content = np.load(file, allow_pickle=False)
+            if not isinstance(content, np.lib.npyio.NpzFile):
+                raise DataError(f"{array.file}: a single array without a name; expected an npz file (np.savez)")
+            if array.name not in content.files:
+                names = ", ".join(content.files) or "none"
+                raise DataError(f"{array.file}: no array {array.name!r}; the arrays are {names}")
+            values = content[array.name]
     except EvenmoodError:
         raise
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{where}: not an npz file of numbers ({' '.join(str(error).split())[:100]})") from None
-    if found.ndim != 2 or found.shape[1] != len(LABELS):
-        raise DataError(f"{where}: shape {found.shape}; expected {len(LABELS)} columns, one per label")
-    if len(found) != rows:
-        raise DataError(f"{where}: {len(found):,} rows, and {source} has {rows:,} texts; expected one row per text")
-    if not np.issubdtype(found.dtype, np.floating):
-        raise DataError(f"{where}: {found.dtype} values; expected probabilities in floating point")
-    wrong = ~((found >= 0) & (found <= 1)).all(axis=1)
-    if wrong.any():
-        row = int(wrong.argmax())
+    if values.ndim != 2 or values.shape[1] != len(LABELS):
+        raise DataError(f"{where}: shape {values.shape}; expected {len(LABELS)} columns, one per label")
+    if len(values) != rows:
+        raise DataError(f"{where}: {len(values):,} rows for the {rows:,} texts of {source}; expected one row per text")
+    if not np.issubdtype(values.dtype, np.floating):
+        raise DataError(f"{where}: {values.dtype} values; expected probabilities in floating point")
+    invalid = ~((values >= 0) & (values <= 1)).all(axis=1)
+    if invalid.any():
+        row = int(invalid.argmax())
         raise DataError(f"{where}: row {row + 1} has values outside 0 to 1; expected probabilities, not logits")
-    return found
+    return values
 
 
 def mean(arrays: list[np.ndarray]) -> np.ndarray:
-    """Mean of arrays of one shape, each weighing the same: float32."""
+    """Mean of arrays of equal shape: float32."""
     total = np.zeros(arrays[0].shape, np.float32)
     for array in arrays:
         total += array

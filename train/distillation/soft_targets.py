@@ -1,4 +1,4 @@
-"""What the network is to learn: labels, a teacher's probabilities, or a mix of both."""
+"""Training targets: labels, a teacher's probabilities (soft targets), or a blend of both."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -21,18 +21,18 @@ from train.evaluation.everyday import load_everyday
 from train.release.card import SOFT_TARGETS_FILE
 
 RECORD = b"evenmood.label"
-"""Key, in the metadata of a file of soft targets, of its teachers and of what was taken and dropped of each source."""
+"""Metadata key of the record in a file of soft targets: teachers, and rows written and dropped per source."""
 
 
 @dataclass(frozen=True)
 class TrainingTexts:
-    """Texts, and the probabilities that the network is to give them.
+    """Training texts and their targets.
 
     Attributes:
-        texts: n texts, not cleaned; those of the training split first.
-        targets: float32 of shape (n, 28), each in [0, 1].
-        frequencies: Mean target of each label over the training split alone, shape (28,): further texts are chosen for
-            rare labels, and do not make these less rare where the model is used.
+        texts: n original texts, those of the training split first.
+        targets: Target probabilities: float32 of shape (n, 28).
+        frequencies: Mean target of each label over the training split: shape (28,). Additional data, which
+            over-represents rare labels, is not included.
     """
 
     texts: list[str]
@@ -44,78 +44,79 @@ class TrainingTexts:
 
 
 def training_texts(
-    config: TrainConfig, train: Split, extra: Split | None, held: Sequence[Split], say: Callable[[str], None]
+    config: TrainConfig, train: Split, extra: Split | None, held_out: Sequence[Split], log: Callable[[str], None]
 ) -> TrainingTexts:
-    """Mix labels with the soft targets of the same texts, and add the other texts of these.
+    """Blend labels with soft targets for the same texts, and add the other texts with soft targets.
 
-    A labelled text that has soft targets gets `label_share` of its labels and the rest of the teacher's probabilities
-    (Hinton et al. 2015, https://arxiv.org/abs/1503.02531); a text without labels gets the probabilities.
+    The target of a labeled text with soft targets is `label_share` times its labels plus the teacher's probabilities
+    with the remaining weight (Hinton et al. 2015, https://arxiv.org/abs/1503.02531); that of an unlabeled text is the
+    teacher's probabilities.
 
     Args:
-        config: Files and shares.
+        config: Files and weights.
         train: The training split.
-        extra: Further labelled texts, checked for leakage already.
-        held: Validation and test: texts of soft targets that equal one of theirs are left out. (`label`, which writes
-            the files, leaves out near duplicates too.)
-        say: Receives a line about what was found.
+        extra: Additional labeled texts, already checked for leakage.
+        held_out: Validation and test splits; unlabeled texts that equal one of theirs are removed. (The command `label`
+            also removes near-duplicates.)
+        log: Called with the numbers of texts.
 
     Raises:
-        DataError: A file is missing, is no Parquet file, or its probabilities are none.
+        DataError: A file is missing, is not a Parquet file, or has invalid probabilities.
     """
-    labelled = [(train, config.label_share, config.repeats)]
+    labeled = [(train, config.label_share, config.repeats)]
     if extra:
-        labelled.append((extra, config.extra_label_share, config.extra_repeats))
-    read = [read_soft_targets(located(name)) for name in config.soft_targets]
-    texts = [text for part, _ in read for text in part]
-    soft = np.concatenate([np.empty((0, len(LABELS)), np.float32), *(part for _, part in read)])
+        labeled.append((extra, config.extra_label_share, config.extra_repeats))
+    files = [read_soft_targets(located(name)) for name in config.soft_targets]
+    texts = [text for part, _ in files for text in part]
+    soft = np.concatenate([np.empty((0, len(LABELS)), np.float32), *(part for _, part in files)])
     places: dict[str, int] = {}
     for place, text in enumerate(texts):
         places.setdefault(symbol_hash(text), place)
-    used = {symbol_hash(text) for split in held for text in split.texts}
-    closed = len(used.intersection(places))
+    used = {symbol_hash(text) for split in held_out for text in split.texts}
+    excluded = len(used.intersection(places))
     all_texts, all_targets = list[str](), list[np.ndarray]()
-    for split, share, repeats in labelled:
+    for split, share, repeats in labeled:
         targets = split.labels.copy()
-        own = [symbol_hash(text) for text in split.texts]
-        rows = [row for row, name in enumerate(own) if name in places]
-        targets[rows] = share * targets[rows] + (1 - share) * soft[[places[own[row]] for row in rows]]
+        hashes = [symbol_hash(text) for text in split.texts]
+        rows = [row for row, name in enumerate(hashes) if name in places]
+        targets[rows] = share * targets[rows] + (1 - share) * soft[[places[hashes[row]] for row in rows]]
         all_texts += split.texts * repeats
         all_targets += [targets] * repeats
-        used.update(own)
+        used.update(hashes)
         if config.soft_targets:
-            say(f"soft targets: {len(rows):,} of {len(split):,} labelled texts")
-    more = [place for name, place in places.items() if name not in used]
+            log(f"soft targets: {len(rows):,} of {len(split):,} labeled texts")
+    unlabeled = [place for name, place in places.items() if name not in used]
     if config.soft_targets:
-        say(f"soft targets: {len(more):,} texts without labels ({closed:,} are validation or test texts)")
+        log(f"soft targets: {len(unlabeled):,} unlabeled texts ({excluded:,} validation or test texts excluded)")
     return TrainingTexts(
-        [*all_texts, *(texts[place] for place in more)],
-        np.concatenate([*all_targets, soft[more]]),
+        [*all_texts, *(texts[place] for place in unlabeled)],
+        np.concatenate([*all_targets, soft[unlabeled]]),
         all_targets[0].mean(axis=0),
     )
 
 
-def load_extra(source: str, data: str, say: Callable[[str], None]) -> Split:
-    """Further labelled training texts, without those that equal or nearly equal a held-out text of `data` or ours.
+def load_extra(source: str, data: str, log: Callable[[str], None]) -> Split:
+    """Load additional labeled training texts, without those that equal or nearly equal a held-out text.
 
     Args:
-        source: Data set as in `load_split`, whose training split is read.
-        data: Data set whose validation and test are held out; the everyday texts are too.
-        say: Receives a line about what was left out.
+        source: Data set with the training split, as in `load_split`.
+        data: Data set whose validation and test splits are held out, in addition to the everyday texts.
+        log: Called with the numbers of texts.
     """
     extra = load_split(source, "train")
-    held = [load_split(data, "validation"), *(load_everyday(split).split for split in ("validation", "test"))]
+    held_out = [load_split(data, "validation"), *(load_everyday(split).split for split in ("validation", "test"))]
     try:
-        held.append(load_split(data, "test"))
+        held_out.append(load_split(data, "test"))
     except DataError:
-        say(f"extra: {data} has no test split to keep out of them")
-    leakage = Leakage(text for split in held for text in split.texts)
+        log(f"extra: {data} has no test split to exclude")
+    leakage = Leakage(text for split in held_out for text in split.texts)
     rows = [row for row, text in enumerate(extra.texts) if not leakage.reason(text)]
-    say(f"extra: {len(rows):,} of {len(extra):,} texts of {source}; the others are near held-out texts")
+    log(f"extra: {len(rows):,} of {len(extra):,} texts of {source}; the others nearly equal held-out texts")
     return Split([extra.texts[row] for row in rows], extra.labels[rows], [extra.ids[row] for row in rows])
 
 
 def check_soft_targets(config: TrainConfig) -> None:
-    """Raise `DataError` if a file of soft targets is missing, before anything large is read."""
+    """Raise `DataError` if a file of soft targets is missing, before reading any data."""
     for name in config.soft_targets:
         if not located(name).exists():
             raise _missing(located(name))
@@ -126,7 +127,11 @@ def _missing(path: Path) -> DataError:
 
 
 def read_soft_targets(path: Path) -> tuple[list[str], np.ndarray]:
-    """Texts and probabilities, float32 of shape (n, 28), of a Parquet file with these two columns."""
+    """Read texts and probabilities, float32 of shape (n, 28), from a Parquet file with these two columns.
+
+    Raises:
+        DataError: The file is missing, is not a Parquet file, or has invalid columns or values.
+    """
     try:
         table = parquet.read_table(path, columns=["text", "probabilities"])
     except FileNotFoundError:
@@ -135,20 +140,20 @@ def read_soft_targets(path: Path) -> tuple[list[str], np.ndarray]:
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{path}: not a Parquet file with text and probabilities ({reason})") from None
     if set(table.schema.names) != {"text", "probabilities"}:
-        raise DataError(f"{path}: needs the columns text and probabilities")
+        raise DataError(f"{path}: columns {', '.join(table.schema.names)}; expected text and probabilities")
     values = np.asarray(table["probabilities"].combine_chunks().flatten(), np.float32)
     if len(values) != table.num_rows * len(LABELS) or table["text"].null_count:
-        raise DataError(f"{path}: needs a text and {len(LABELS)} probabilities in each row")
+        raise DataError(f"{path}: missing values; expected a text and {len(LABELS)} probabilities in each row")
     if not ((values >= 0) & (values <= 1)).all():
-        raise DataError(f"{path}: a probability is not from 0 to 1")
+        raise DataError(f"{path}: a probability is outside 0 to 1; expected probabilities, not logits")
     return table["text"].to_pylist(), values.reshape(-1, len(LABELS))
 
 
 def record_soft_targets(config: TrainConfig, training: Path) -> None:
-    """Keep, beside the model, which texts its soft targets were of and whose they were."""
+    """Record the sources and teachers of a model's soft targets in its training folder."""
     files = []
     for name in config.soft_targets:
         path = located(name)
-        known = (parquet.read_schema(path).metadata or {}).get(RECORD)
-        files.append({"file": path.name, **(json.loads(known) if known else {})})
+        record = (parquet.read_schema(path).metadata or {}).get(RECORD)
+        files.append({"file": path.name, **(json.loads(record) if record else {})})
     write_text(training / SOFT_TARGETS_FILE, json.dumps(files, indent=1) + "\n")

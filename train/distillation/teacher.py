@@ -1,4 +1,4 @@
-"""A teacher of one's own: any transformers encoder fine-tuned for the 28 labels, saved where `Teacher` reads it."""
+"""Fine-tune a transformers encoder for the 28 labels, as a `Teacher`."""
 
 import json
 import shutil
@@ -22,55 +22,55 @@ from train.distillation.encoder import EncoderRun, TeacherConfig, in_fold, load_
 from train.distillation.soft_targets import load_extra, read_soft_targets
 from train.evaluation.everyday import load_everyday
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 RECORD_FILE = "training.json"
-"""Configuration, history and validation figures, beside the weights."""
+"""File in the teacher folder with configuration, history and validation metrics."""
 HISTORY_FILE, PLAN_FILE = "history.json", "plan.json"
 
 
 def train_teacher(
-    config: TeacherConfig, out: Path, say: Say, *, restart: bool = False, overwrite: bool = False
+    config: TeacherConfig, out: Path, log: Log, *, restart: bool = False, overwrite: bool = False
 ) -> dict[str, Any]:
-    """Fine-tune the encoder and write a folder that `Teacher` reads, whole or not at all.
+    """Fine-tune an encoder and write a teacher folder atomically.
 
-    A run that is killed goes on after the last finished epoch, and ends as an undisturbed one does.
+    An interrupted run resumes after the last finished epoch, with the same result as an uninterrupted one.
 
     Args:
-        config: All choices of the run.
-        out: Folder to write; `OUT.partial` holds what a killed run goes on with.
-        say: Receives progress, a line at a time.
-        restart: Forget an unfinished run.
-        overwrite: Replace what lies at `out`.
+        config: Configuration of the run.
+        out: Teacher folder; `OUT.partial` contains the checkpoint of an unfinished run.
+        log: Called with progress messages.
+        restart: Whether to discard an unfinished run.
+        overwrite: Whether to replace an existing folder.
 
     Returns:
-        What `training.json` holds: configuration, history, and the stored teacher's figures on validation.
+        The content of `training.json`: configuration, history, and metrics of the stored teacher on validation.
 
     Raises:
-        UsageError: `out` exists, or an unfinished run had other options.
+        UsageError: `out` exists, or an unfinished run has other options.
         DataError: The data or the encoder cannot be read.
     """
     import torch
 
     check_target(out, overwrite)
     validation = {"validation": load_split(config.data, "validation")}
-    train = training_split(config, say)
+    train = training_split(config, log)
     if config.extra:
         validation["everyday"] = load_everyday("validation").split
-    say(
+    log(
         f"data: {len(train):,} training rows; validation: {', '.join(f'{len(v):,} {k}' for k, v in validation.items())}"
     )
     checkpoint = Checkpoint(out, config, train, restart)
-    torch.manual_seed(config.seed)  # of the head's first weights
+    torch.manual_seed(config.seed)  # for the initialization of the head
     network, tokenizer = load_encoder(config.base, train.labels)
-    run = EncoderRun(config, network, tokenizer, train, validation, say)
+    run = EncoderRun(config, network, tokenizer, train, validation, log)
     if checkpoint.history:
-        say(f"going on after epoch {len(checkpoint.history)}")
+        log(f"resuming after epoch {len(checkpoint.history)}")
         run.load_state(checkpoint.epoch(len(checkpoint.history)))
     for epoch in range(len(checkpoint.history) + 1, config.epochs + 1):
         entry = run.epoch(epoch)
         checkpoint.add(entry, run.state())
         best = " (best so far)" if checkpoint.best == epoch else ""
-        say(
+        log(
             f"epoch {epoch}/{config.epochs}: loss {entry['loss']:.4f}, validation loss {entry['val_loss']:.4f}, "
             f"macro-F1 {entry['val_macro_f1']:.4f}{best}, {entry['seconds']:.0f} s"
         )
@@ -80,7 +80,7 @@ def train_teacher(
             network.to("cpu", getattr(torch, config.weights)).save_pretrained(work)
             tokenizer.save_pretrained(work)
             for path in work.glob("*.safetensors"):
-                path.chmod(0o644)  # safetensors lets the owner alone read what it writes
+                path.chmod(0o644)  # safetensors files are only readable by their owner
             probabilities = Teacher(str(work)).probabilities(validation["validation"].texts)
         thresholds = tune_thresholds(validation["validation"].labels, probabilities)
         record = {
@@ -98,8 +98,8 @@ def train_teacher(
     return record
 
 
-def training_split(config: TeacherConfig, say: Say) -> Split:
-    """The training split, with another teacher's probabilities in its targets, and the extra texts, repeated.
+def training_split(config: TeacherConfig, log: Log) -> Split:
+    """Build the training split: labels blended with soft targets, and additional texts, repeated.
 
     Raises:
         DataError: A data set cannot be read, or the soft targets lack a training text.
@@ -109,16 +109,19 @@ def training_split(config: TeacherConfig, say: Say) -> Split:
     if config.soft_targets:
         texts, probabilities = read_soft_targets(expanded(config.soft_targets))
         places = {text: place for place, text in enumerate(texts)}
-        absent = sum(text not in places for text in train.texts)
-        if absent:
-            raise DataError(f"{config.soft_targets}: {absent:,} texts of {config.data}'s training split are missing")
+        missing = sum(text not in places for text in train.texts)
+        if missing:
+            raise DataError(
+                f"{config.soft_targets}: {missing:,} training texts of {config.data} are missing; write it again with: "
+                f"python -m train label --texts {config.data}"
+            )
         rows = [places[text] for text in train.texts]
         labels = config.label_share * labels + (1 - config.label_share) * probabilities[rows]
     if not config.extra:
         return Split(train.texts, labels, train.ids)
-    extra = load_extra(config.extra, config.data, say)
+    extra = load_extra(config.extra, config.data, log)
     chosen = [row for row, text in enumerate(extra.texts) if not (config.fold and in_fold(text, config.fold))]
-    say(f"extra: {len(chosen):,} texts, {config.extra_repeats} times")
+    log(f"extra: {len(chosen):,} texts, {config.extra_repeats} times")
     chosen *= config.extra_repeats
     return Split(
         [*train.texts, *(extra.texts[row] for row in chosen)],
@@ -128,13 +131,13 @@ def training_split(config: TeacherConfig, say: Say) -> Split:
 
 
 class Checkpoint:
-    """`OUT.partial`: the run's options, its history, and the states of the last and the best epoch; no pickles."""
+    """The checkpoint folder `OUT.partial`: options, history, and states of the last and the best epoch, unpickled."""
 
     def __init__(self, out: Path, config: TeacherConfig, train: Split, restart: bool) -> None:
-        """Open or create it.
+        """Open or create the folder.
 
         Raises:
-            UsageError: An unfinished run with other options lies there, and `restart` is false.
+            UsageError: The folder has an unfinished run with other options, and `restart` is false.
         """
         self.folder = out.with_name(f"{out.name}.partial")
         plan = {**asdict(config), "base": fingerprint(config.base), "data": train.digest()}
@@ -145,20 +148,20 @@ class Checkpoint:
         before = json.loads(path.read_text(encoding="utf-8")) if self.history else plan
         if changed := [name for name in plan if plan[name] != before.get(name)]:
             raise UsageError(
-                f"{self.folder}: an unfinished run with other {', '.join(changed)}; repeat its options, or start anew "
+                f"{self.folder}: unfinished run with other {', '.join(changed)}; repeat its options, or discard it "
                 "with --restart"
             )
         write_text(path, json.dumps(plan, indent=1))
 
     @property
     def history(self) -> list[dict[str, Any]]:
-        """One entry a finished epoch."""
+        """Entries of the finished epochs."""
         path = self.folder / HISTORY_FILE
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
 
     @property
     def best(self) -> int:
-        """The finished epoch of highest macro-F1, summed over the validation sets, counted from 1."""
+        """Finished epoch with the highest macro-F1, summed over the validation sets, counted from 1."""
 
         def macro_f1(entry: dict[str, Any]) -> float:
             return float(sum(value for name, value in entry.items() if name.endswith("val_macro_f1")))
@@ -166,11 +169,11 @@ class Checkpoint:
         return int(max(self.history, key=macro_f1)["epoch"])
 
     def epoch(self, number: int) -> Path:
-        """Where an epoch's state lies."""
+        """Path of an epoch's state."""
         return self.folder / f"epoch-{number:03}.safetensors"
 
     def add(self, entry: dict[str, Any], state: dict[str, Any]) -> None:
-        """Save an epoch's state, then its history entry: what history lists is whole. Drop what is not needed."""
+        """Save an epoch's state, then its history entry, so that every listed epoch is complete; delete old ones."""
         from safetensors.torch import save_file
 
         part = self.folder / "part.safetensors"
@@ -183,5 +186,5 @@ class Checkpoint:
                 path.unlink()
 
     def remove(self) -> None:
-        """Delete the folder: the run is finished."""
+        """Delete the folder after the run has finished."""
         shutil.rmtree(self.folder)

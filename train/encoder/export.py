@@ -1,4 +1,4 @@
-"""Turn a fine-tuned encoder into a model folder: int8 graph, tokenizer, calibration, thresholds, figures, card."""
+"""Export a fine-tuned encoder as a model folder: quantized graph, tokenizer, thresholds, metrics, card."""
 
 import json
 import shutil
@@ -42,18 +42,18 @@ from train.evaluation.validation import ValidationRows
 from train.network.onnx_metadata import add_vocabulary_digest
 from train.release.card import QUANTIZATION_FILE, TERMS_FILE, write_card
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """Choices of an export.
+    """Configuration of an export.
 
     Attributes:
-        teacher: Folder that `python -m train teacher` wrote.
-        calibration_texts: Training texts of each data set that the scales of activations are measured on.
-        terms: Markdown file for the card's section on licence.
-        seed: Seed of the choice of calibration texts.
+        teacher: Folder written by `python -m train teacher`.
+        calibration_texts: Number of training texts per data set for the calibration of activations.
+        terms: Markdown file for the license section of the card.
+        seed: Random seed for the choice of calibration texts.
     """
 
     teacher: str
@@ -62,21 +62,21 @@ class EncoderConfig:
     seed: int = 0
 
 
-def export(config: EncoderConfig, out: Path, say: Say, *, overwrite: bool = False) -> dict[str, Any]:
-    """Write the model folder; every choice is made on validation and training texts.
+def export(config: EncoderConfig, out: Path, log: Log, *, overwrite: bool = False) -> dict[str, Any]:
+    """Write the model folder, calibrated on training texts and tuned on validation texts.
 
     Args:
-        config: Choices of the export.
-        out: Folder to write.
-        say: Receives progress, a line at a time.
-        overwrite: Replace what lies at `out`.
+        config: Configuration of the export.
+        out: Model folder.
+        log: Called with progress messages.
+        overwrite: Whether to replace an existing folder.
 
     Returns:
-        Macro-F1 of float32 and int8 on both validation sets, the largest difference of a probability, and sizes.
+        Macro-F1 in float32 and quantized on both validation sets, the largest difference of a probability, and sizes.
 
     Raises:
         UsageError: `out` exists.
-        DataError: The teacher's folder is no such folder, or its data cannot be read.
+        DataError: The teacher folder is invalid, or its data cannot be read.
     """
     check_target(out, overwrite)
     teacher = Path(config.teacher)
@@ -95,8 +95,8 @@ def export(config: EncoderConfig, out: Path, say: Say, *, overwrite: bool = Fals
         labels, probabilities = rows.repeated(full)
         _calibrate_head(model, labels, probabilities)
         full = _probabilities(model, reader, rows.texts)
-        say(f"{len(texts)} calibration texts; quantizing")
-        # What comes out of GELU is rounded worst: int4 weights with float activations cost less than int8 for both.
+        log(f"{len(texts)} calibration texts; quantizing")
+        # GELU outputs quantize worst: int4 weights with float activations lose less accuracy than int8 for both.
         outer = [node.name for node in model.graph.node if node.name.endswith("_outer_product")]
         small = quantize(model, _batches(reader, texts), outer)
         small.producer_name = "evenmood"
@@ -107,21 +107,21 @@ def export(config: EncoderConfig, out: Path, say: Say, *, overwrite: bool = Fals
         stored = trained | {"word_pieces": tokenizer.get_vocab_size(), "evenmood": __version__}
         info = ModelInfo(tuple(LABELS), dict.fromkeys(LABELS, 0.5), MAX_TOKENS, False, stored, kind="encoder")
         write_info(work, info)
-        found = EmotionClassifier(work).predict_proba(rows.texts)
-        thresholds = tune_thresholds(rows.labels, rows.masked(found), "shrunk", repeats=rows.repeats)
-        own = tune_thresholds(validation.labels, found[: len(validation)], "shrunk")
+        quantized = EmotionClassifier(work).predict_proba(rows.texts)
+        thresholds = tune_thresholds(rows.labels, rows.masked(quantized), "shrunk", repeats=rows.repeats)
+        official = tune_thresholds(validation.labels, quantized[: len(validation)], "shrunk")
         write_info(work, replace(info, thresholds=_by_label(thresholds)))
-        write_text(work / TRAINING_FOLDER / OFFICIAL_THRESHOLDS, json.dumps(_by_label(own), indent=1) + "\n")
+        write_text(work / TRAINING_FOLDER / OFFICIAL_THRESHOLDS, json.dumps(_by_label(official), indent=1) + "\n")
         write_text(work / TRAINING_FOLDER / "config.json", json.dumps(stored, indent=1) + "\n")
-        moved = {
+        comparison = {
             "calibration_texts": len(texts),
-            "largest_difference": float(np.abs(found - full).max()),
-            "validation": _both(rows, full, found, slice(0, len(validation))),
+            "largest_difference": float(np.abs(quantized - full).max()),
+            "validation": _both(rows, full, quantized, slice(0, len(validation))),
             "bytes": {name: (work / name).stat().st_size for name in (ONNX_FILE, TOKENIZER_FILE, INFO_FILE)},
         }
         if len(rows.texts) > len(validation):
-            moved["everyday"] = _both(rows, full, found, slice(len(validation), None))
-        write_text(work / TRAINING_FOLDER / QUANTIZATION_FILE, json.dumps(moved, indent=1) + "\n")
+            comparison["everyday"] = _both(rows, full, quantized, slice(len(validation), None))
+        write_text(work / TRAINING_FOLDER / QUANTIZATION_FILE, json.dumps(comparison, indent=1) + "\n")
         write_text(work / TRAINING_FOLDER / "export.json", json.dumps(asdict(config), indent=1) + "\n")
         if config.terms:
             shutil.copyfile(config.terms, work / TRAINING_FOLDER / TERMS_FILE)
@@ -129,13 +129,13 @@ def export(config: EncoderConfig, out: Path, say: Say, *, overwrite: bool = Fals
         if trained["extra"]:
             score_everyday(work, "validation")
             write_card(work)
-    return moved
+    return comparison
 
 
 def _record(teacher: Path) -> dict[str, Any]:
     path = teacher / RECORD_FILE
     if not path.is_file():
-        raise DataError(f"{path} is missing; expected a folder that `python -m train teacher` wrote")
+        raise DataError(f"{path} is missing; expected a folder written by: python -m train teacher")
     record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return record
 
@@ -147,14 +147,14 @@ def _calibration_texts(config: EncoderConfig, trained: dict[str, Any]) -> list[s
 
 
 def _tokenizer(teacher: Path) -> Tokenizer:
-    """The teacher's tokenizer without what transformers adds, reading words of 60 characters at the most."""
+    """Load the teacher's tokenizer without transformers' additions, for words of at most 60 characters."""
     try:
         state = json.loads((teacher / TOKENIZER_FILE).read_text(encoding="utf-8"))
         tokens = sorted(state["model"]["vocab"], key=state["model"]["vocab"].__getitem__)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{teacher}: no WordPiece tokenizer ({error})") from None
     if tuple(tokens[: len(SPECIAL)]) != SPECIAL:
-        raise DataError(f"{teacher}: its vocabulary is not pruned; fine-tune what `python -m train prune` writes")
+        raise DataError(f"{teacher}: the vocabulary is not pruned; prune the encoder first with: python -m train prune")
     state["model"]["max_input_chars_per_word"] = LONGEST_WORD
     return wordpiece(state, tokens)
 
@@ -167,21 +167,21 @@ def _batches(reader: EncoderTokenizer, texts: Sequence[str]) -> list[np.ndarray]
 
 
 def _probabilities(model: Any, reader: EncoderTokenizer, texts: Sequence[str]) -> np.ndarray:
-    """Probabilities of a graph in float32; texts are truncated."""
+    """Predict with a float32 graph; texts are truncated."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     order = np.argsort([len(text) for text in texts], kind="stable")
-    found = np.empty((len(texts), len(LABELS)), np.float32)
+    probabilities = np.empty((len(texts), len(LABELS)), np.float32)
     for start in range(0, len(order), BATCH_TEXTS):
         rows = order[start : start + BATCH_TEXTS]
         ids = reader.encode([texts[row] for row in rows]).ids
-        (found[rows],) = session.run(None, {"input_ids": ids})
-    return found
+        (probabilities[rows],) = session.run(None, {"input_ids": ids})
+    return probabilities
 
 
 def _calibrate_head(model: Any, labels: np.ndarray, probabilities: np.ndarray) -> None:
-    """Fold Platt scaling into the output layer, before the graph is quantized."""
+    """Fold Platt scaling into the output layer before quantization."""
     from onnx import numpy_helper
 
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -192,12 +192,12 @@ def _calibrate_head(model: Any, labels: np.ndarray, probabilities: np.ndarray) -
 
 
 def _both(rows: ValidationRows, full: np.ndarray, small: np.ndarray, part: slice) -> dict[str, float]:
-    """Macro-F1 in float32 and int8, each at the thresholds that are best for it, as the paper's grid finds them."""
+    """Macro-F1 in float32 and quantized, each at its own best thresholds (method `grid`)."""
     figures = {}
     for name, values in (("macro_f1_float32", full), ("macro_f1_int8", small)):
         labels, probabilities = rows.labels[part], rows.masked(values)[part]
-        given = probabilities >= tune_thresholds(labels, probabilities)
-        figures[name] = float(f1_score(labels, given, average="macro", zero_division=0))
+        predicted = probabilities >= tune_thresholds(labels, probabilities)
+        figures[name] = float(f1_score(labels, predicted, average="macro", zero_division=0))
     return figures
 
 

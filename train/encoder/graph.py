@@ -1,4 +1,4 @@
-"""The ONNX graph of a BERT encoder with a classification head: token ids in, probabilities out."""
+"""Build the ONNX graph of a BERT encoder with a classification head, from token ids to probabilities."""
 
 import json
 from collections.abc import Sequence
@@ -11,25 +11,25 @@ from evenmood.errors import DataError
 
 OPSET, IR_VERSION = 21, 10
 CONTRIBUTED = "com.microsoft"
-"""Operators of onnxruntime's own: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md"""
+"""Domain of onnxruntime's operators: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md"""
 
 
 def encoder_graph(folder: Path, max_length: int) -> Any:
-    """Write the graph of a fine-tuned encoder, in float32.
+    """Build the graph of a fine-tuned encoder in float32.
 
-    Query, key and value are one matrix product, and attention is one operator. The mask comes from the ids: padding is
-    id 0. Segment ids are all 0, so that their vector is added to the positions beforehand.
+    Query, key and value are computed by one matrix product, and attention by one operator. The mask is derived from the
+    ids, whose padding is 0. All segment ids are 0, so their embedding is folded into the position embeddings.
 
     Args:
         folder: Folder with `config.json` and `model.safetensors` of a `BertForSequenceClassification`.
-        max_length: Positions to keep.
+        max_length: Number of positions.
 
     Returns:
         An `onnx.ModelProto` with input `input_ids`, int32 of shape (texts, time), and output `probabilities`, float32
         of shape (texts, labels).
 
     Raises:
-        DataError: The folder holds another kind of network, or fewer positions.
+        DataError: The folder contains another kind of network, or has fewer positions.
     """
     import onnx
     from onnx import TensorProto, helper
@@ -40,7 +40,7 @@ def encoder_graph(folder: Path, max_length: int) -> Any:
         found = f"{config.get('model_type')} with {config.get('hidden_act')}"
         raise DataError(f"{folder}: expected a bert encoder with gelu, found {found}")
     if config["max_position_embeddings"] < max_length:
-        raise DataError(f"{folder}: {config['max_position_embeddings']} positions; {max_length} are needed")
+        raise DataError(f"{folder}: {config['max_position_embeddings']} positions; expected at least {max_length}")
     weights = {name: array.astype(np.float32) for name, array in load_file(folder / "model.safetensors").items()}
     build = _Builder(weights, float(config["layer_norm_eps"]))
     hidden, heads = config["hidden_size"], config["num_attention_heads"]
@@ -89,7 +89,7 @@ def encoder_graph(folder: Path, max_length: int) -> Any:
         [helper.make_tensor_value_info("input_ids", TensorProto.INT32, ["texts", "time"])],
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["texts", labels])],
         build.tensors,
-        # onnx infers no type beyond onnxruntime's own operators; quantization needs it.
+        # onnx does not infer types after onnxruntime's operators, but quantization requires them.
         value_info=[
             helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
             for node in build.nodes
@@ -122,16 +122,16 @@ class _Builder:
 
         self.nodes.append(helper.make_node(operator, inputs, outputs, name=outputs[0], **attributes))
 
-    def dense(self, given: str, source: str, name: str) -> str:
+    def dense(self, hidden: str, source: str, name: str) -> str:
         self.constant(f"{name}_w", self._weights[f"{source}.weight"].T)
         self.constant(f"{name}_b", self._weights[f"{source}.bias"])
-        self.node("MatMul", [given, f"{name}_w"], f"{name}_product")
+        self.node("MatMul", [hidden, f"{name}_w"], f"{name}_product")
         self.node("Add", [f"{name}_product", f"{name}_b"], name)
         return name
 
-    def norm(self, given: str, source: str, name: str) -> str:
+    def norm(self, hidden: str, source: str, name: str) -> str:
         self.constant(f"{name}_gamma", self._weights[f"{source}.weight"])
         self.constant(f"{name}_beta", self._weights[f"{source}.bias"])
-        inputs = [given, f"{name}_gamma", f"{name}_beta"]
+        inputs = [hidden, f"{name}_gamma", f"{name}_beta"]
         self.node("LayerNormalization", inputs, name, axis=-1, epsilon=self._epsilon)
         return name

@@ -1,7 +1,7 @@
-"""Store an encoder's graph in 8 bits, by onnxruntime's own tools; its token table and some products in 4.
+"""Quantize an encoder's graph to int8 with onnxruntime, and its token table and some matrix products to int4.
 
-Scales of activations are fixed beforehand, on training texts (static quantization). Dynamic quantization takes them
-from the batch: a probability then depends on the other texts in it, by up to 0.16.
+Scales of activations are calibrated on training texts (static quantization). With dynamic quantization they depend on
+the batch, so that the other texts in it change a probability by up to 0.16.
 """
 
 import math
@@ -16,25 +16,24 @@ from train.encoder.graph import CONTRIBUTED
 
 TABLE = "word_table"
 TABLE_BLOCK = 128
-"""Weights of a token's vector that share a scale."""
+"""Block size of a token's vector: weights that share a scale."""
 PRODUCT_BLOCK = 32
-"""Weights of a column of a matrix product that share a scale."""
+"""Block size of a column of a matrix product."""
 CLIPPED = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65)
-"""Scales that are tried, as shares of the one that clips nothing."""
+"""Scales to try, relative to the smallest one without clipping."""
 BATCH_TEXTS = 16
 
 
 def quantize(model: Any, batches: Sequence[np.ndarray], int4: Sequence[str] = ()) -> Any:
-    """Quantize the matrix products statically to int8, and the token table to int4.
+    """Quantize matrix products statically to int8, and the token table to int4.
 
     Args:
-        model: As `encoder_graph` gives it.
-        batches: Token ids of calibration texts, int32 of shape (texts, time) each.
-        int4: Names of products whose weights are stored in int4 and multiplied in float32: their activations are not
-            rounded.
+        model: The `onnx.ModelProto` of `encoder_graph`.
+        batches: Token ids of calibration texts: int32 of shape (texts, time) each.
+        int4: Names of products with int4 weights and float32 activations.
 
     Returns:
-        The `onnx.ModelProto`.
+        The quantized `onnx.ModelProto`.
     """
     import onnx
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
@@ -55,13 +54,13 @@ def quantize(model: Any, batches: Sequence[np.ndarray], int4: Sequence[str] = ()
             calibrate_method=CalibrationMethod.MinMax,
             extra_options={
                 "OpTypesToExcludeOutputQuantization": ["MatMul"],
-                "DefaultTensorType": onnx.TensorProto.FLOAT,  # of what comes out of MultiHeadAttention
+                "DefaultTensorType": onnx.TensorProto.FLOAT,  # output type of MultiHeadAttention
                 "MatMulConstBOnly": True,
             },
         )
         model = onnx.load(target)
     for tensor in model.graph.initializer:
-        # Written as one-element vectors, which operator set 21 takes for a scale per row.
+        # Convert one-element vectors to scalars: operator set 21 treats vectors as one scale per row.
         if tensor.name.endswith(("_scale", "_zero_point")) and list(tensor.dims) == [1]:
             del tensor.dims[:]
     for name in int4:
@@ -70,7 +69,7 @@ def quantize(model: Any, batches: Sequence[np.ndarray], int4: Sequence[str] = ()
 
 
 def _quantize_table(model: Any) -> Any:
-    """Replace the token table by one of int4 with a scale for each block of a token's vector."""
+    """Replace the token table with an int4 table with a scale per block of a token's vector."""
     from onnx import TensorProto, helper, numpy_helper
 
     table = next(tensor for tensor in model.graph.initializer if tensor.name == TABLE)
@@ -100,7 +99,7 @@ def _quantize_table(model: Any) -> Any:
 
 
 def quantize_product(model: Any, name: str) -> None:
-    """Store the weights of a product in int4, as onnxruntime's MatMulNBits reads them: codes from 0, columns first."""
+    """Store the weights of a product in int4 in the layout of MatMulNBits: unsigned codes, columns first."""
     from onnx import helper, numpy_helper
 
     place, product = next((at, node) for at, node in enumerate(model.graph.node) if node.name == name)
@@ -128,13 +127,13 @@ def quantize_product(model: Any, name: str) -> None:
 
 
 def int4_blocks(table: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray]:
-    """Round vectors to whole multiples, -8 to 7, of a scale per block: the scale of the smallest squared error.
+    """Quantize rows to integers from -8 to 7 with a scale per block that minimizes the squared error.
 
-    The largest weight of a block is often far from the rest, so that clipping it costs less than a coarse scale.
+    The largest weight of a block is often an outlier, so that clipping it costs less than a coarse scale.
 
     Args:
         table: float32 of shape (rows, size).
-        block: Weights of a row that share a scale; fewer where `size` is no multiple of it.
+        block: Maximum block size; reduced to a divisor of `size`.
 
     Returns:
         int8 of shape (rows, size), and float32 of shape (rows, blocks).
@@ -154,7 +153,7 @@ def int4_blocks(table: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 class _Batches:
-    """Calibration texts, as onnxruntime asks for them."""
+    """Calibration data reader of onnxruntime."""
 
     def __init__(self, batches: Sequence[np.ndarray]) -> None:
         self._waiting = iter(batches)

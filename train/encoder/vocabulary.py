@@ -1,4 +1,4 @@
-"""Prune an encoder's vocabulary to the word pieces that a sample of texts needs, and add emoji to it."""
+"""Prune an encoder's vocabulary to the most frequent word pieces in sample texts, and add emoji."""
 
 import json
 import unicodedata
@@ -17,31 +17,31 @@ from train.distillation.encoder import quiet
 
 CLS, SEP = "[CLS]", "[SEP]"
 SPECIAL = (PAD, UNKNOWN, CLS, SEP)
-"""Tokens of every vocabulary, ids 0 to 3: padding and unknown as in the fast model's."""
+"""Special tokens with the ids 0 to 3; padding and unknown have the same ids as in the fast model."""
 EMOJI_BLOCKS = ((0x1F300, 0x1F650), (0x1F680, 0x1F700), (0x1F900, 0x1FA00), (0x1FA70, 0x1FB00))
-"""Unicode blocks whose symbols are all added: https://www.unicode.org/charts/, "Emoji and pictographs"."""
+"""Unicode blocks of emoji to add (https://www.unicode.org/charts/, "Emoji and pictographs")."""
 RECORD_FILE = "vocabulary.json"
 
 
 def prune(base: str, samples: Sequence[Sequence[str]], size: int, out: Path, *, overwrite: bool = False) -> int:
-    """Write an encoder with a smaller vocabulary, which `python -m train teacher` fine-tunes.
+    """Write an encoder with a smaller vocabulary, to be fine-tuned with `python -m train teacher`.
 
-    Single characters and the most frequent word pieces are kept, with their vectors; other words are read as the
-    shorter pieces that are left. Each sample counts the same, however long it is. Emoji, which BERT's vocabulary lacks,
-    become tokens: their first vector is the mean of the pieces of their Unicode name.
+    Single characters and the most frequent word pieces are kept with their vectors; other words are split into shorter
+    pieces. All samples have equal weight, whatever their size. Emoji, which BERT's vocabulary lacks, are added; their
+    vectors are initialized with the mean over the pieces of their Unicode names.
 
     Args:
         base: Folder or Hub id of a BERT encoder with a WordPiece tokenizer, fine-tuned or not.
         samples: Texts of each source.
-        size: Tokens of the new vocabulary.
-        out: Folder to write.
-        overwrite: Replace what lies at `out`.
+        size: Size of the new vocabulary.
+        out: Encoder folder.
+        overwrite: Whether to replace an existing folder.
 
     Returns:
-        Tokens of the new vocabulary: `size`, or fewer if the base has fewer.
+        Size of the new vocabulary: `size`, or less if the base has fewer tokens.
 
     Raises:
-        UsageError: `out` exists, or `size` is too small for the characters and emoji.
+        UsageError: `out` exists, or `size` is too small for characters and emoji.
         DataError: The base cannot be loaded, or is not a BERT encoder with WordPiece.
     """
     import torch
@@ -51,31 +51,31 @@ def prune(base: str, samples: Sequence[Sequence[str]], size: int, out: Path, *, 
     vocabulary: dict[str, int] = state["model"]["vocab"]
     tokenizer = Tokenizer.from_str(json.dumps(state))
     tokenizer.no_truncation()
-    kept = kept_tokens(tokenizer, vocabulary, samples, size)
-    # Looked up in the base's table: one row for each piece, several for an emoji's name.
-    pieces = [[vocabulary[token]] if token in vocabulary else _name_ids(tokenizer, token) for token in kept]
+    tokens_to_keep = kept_tokens(tokenizer, vocabulary, samples, size)
+    # Rows of the base's table: one for each piece, several for the name of an emoji.
+    pieces = [[vocabulary[token]] if token in vocabulary else _name_ids(tokenizer, token) for token in tokens_to_keep]
     old = network.get_input_embeddings()
     with torch.no_grad():
         table = torch.stack([old.weight[rows].mean(dim=0) for rows in pieces])
-        new = torch.nn.Embedding(len(kept), old.embedding_dim, padding_idx=0)
+        new = torch.nn.Embedding(len(tokens_to_keep), old.embedding_dim, padding_idx=0)
         new.weight.copy_(table)
         network.set_input_embeddings(new)
-    network.config.vocab_size = len(kept)
+    network.config.vocab_size = len(tokens_to_keep)
     network.config.pad_token_id = 0
     with whole_folder(out, overwrite) as work, quiet():
         network.to("cpu", torch.float16).save_pretrained(work)
         for path in work.glob("*.safetensors"):
-            path.chmod(0o644)  # safetensors lets the owner alone read what it writes
-        _save_tokenizer(wordpiece(state, kept), work)
-        record = {"base": base, "texts": [len(texts) for texts in samples], "tokens": len(kept)}
+            path.chmod(0o644)  # safetensors files are only readable by their owner
+        _save_tokenizer(wordpiece(state, tokens_to_keep), work)
+        record = {"base": base, "texts": [len(texts) for texts in samples], "tokens": len(tokens_to_keep)}
         write_text(work / RECORD_FILE, json.dumps(record, indent=1) + "\n")
-    return len(kept)
+    return len(tokens_to_keep)
 
 
 def kept_tokens(
     tokenizer: Tokenizer, vocabulary: dict[str, int], samples: Sequence[Sequence[str]], size: int
 ) -> list[str]:
-    """Tokens of the pruned vocabulary, in the order of their ids: special tokens, frequent pieces, then the rest."""
+    """Tokens of the pruned vocabulary in id order: special tokens, frequent pieces, single characters, emoji."""
     share: Counter[str] = Counter()
     symbols: set[str] = set()
     for texts in samples:
@@ -88,19 +88,19 @@ def kept_tokens(
     characters = [token for token in vocabulary if len(token.removeprefix("##")) == 1]
     blocks = (chr(number) for block in EMOJI_BLOCKS for number in range(*block))
     emoji = [*(symbol for symbol in blocks if unicodedata.category(symbol) == "So"), *sorted(symbols)]
-    needed = [symbol for symbol in dict.fromkeys(emoji) if symbol not in vocabulary and name_of(symbol)]
-    rest = len(SPECIAL) + len(characters) + len(needed)
-    if size <= rest:
-        raise UsageError(f"--size {size} leaves no room for word pieces: characters and emoji take {rest:,} tokens")
+    added = [symbol for symbol in dict.fromkeys(emoji) if symbol not in vocabulary and name_of(symbol)]
+    reserved = len(SPECIAL) + len(characters) + len(added)
+    if size <= reserved:
+        raise UsageError(f"--size is {size}; expected more than {reserved:,}, the number of characters and emoji")
     single = set(characters)
     frequent = [
         token for token, _ in share.most_common() if token in vocabulary and token not in single | {*SPECIAL, "[MASK]"}
     ]
-    return [*SPECIAL, *frequent[: size - rest], *characters, *needed]
+    return [*SPECIAL, *frequent[: size - reserved], *characters, *added]
 
 
 def wordpiece(state: dict[str, Any], tokens: Iterable[str]) -> Tokenizer:
-    """A tokenizer like the base's, with other tokens; emoji are words of their own, without skin tone and joiners."""
+    """Create a tokenizer like the base's with other tokens; emoji are split off, without skin tones and joiners."""
     ids = {token: number for number, token in enumerate(tokens)}
     modifiers = {"type": "Replace", "pattern": {"Regex": MODIFIER.pattern}, "content": ""}
     emoji = {"type": "Split", "pattern": {"Regex": SYMBOL.pattern}, "behavior": "Isolated", "invert": False}
@@ -111,7 +111,7 @@ def wordpiece(state: dict[str, Any], tokens: Iterable[str]) -> Tokenizer:
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        # Plain entries, not "added tokens": those are matched in the raw text, and a user may type [PAD].
+        # Plain entries, not "added tokens", which would be matched in the original text: a user may type [PAD].
         "added_tokens": [],
         "normalizer": {"type": "Sequence", "normalizers": [modifiers, state["normalizer"]]},
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": [state["pre_tokenizer"], emoji]},
@@ -123,7 +123,7 @@ def wordpiece(state: dict[str, Any], tokens: Iterable[str]) -> Tokenizer:
 
 
 def _load(base: str) -> tuple[Any, dict[str, Any]]:
-    """The network in float32, and the content of `tokenizer.json`."""
+    """Load the network in float32, and the content of `tokenizer.json`."""
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 

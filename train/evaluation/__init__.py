@@ -1,1 +1,1 @@
-"""Evaluate trained models: splits, everyday texts, robustness, seeds, studies on validation."""
+"""Evaluation of trained models: splits, everyday benchmark, robustness, seeds, studies on the validation split."""

@@ -1,4 +1,4 @@
-"""Score a model folder on a split through `model.onnx`, the very thing that predicts."""
+"""Evaluate a model folder on a split with its exported network."""
 
 import json
 from collections.abc import Sequence
@@ -14,30 +14,31 @@ from evenmood.data.splits import OFFICIAL_DIGESTS, Split, load_split
 from evenmood.evaluation import calibration
 from evenmood.evaluation.metrics import rounded, score
 from evenmood.model.model_folder import TRAINING_FOLDER, read_info, write_info, write_text
-from train.release import figures as drawn
+from train.release import figures as plots
 from train.release.card import LOG_FILE, write_card
 
 OFFICIAL_THRESHOLDS = "thresholds-official.json"
-"""Thresholds tuned on the data set's own validation split alone, of a model whose thresholds suit further texts too."""
+"""File with thresholds tuned only on the data set's validation split, for models whose thresholds use more texts."""
 DATA_FILE = "data.json"
-"""What each split that this model has read holds: rows, digest, texts per label."""
+"""File with rows, digest and texts per label of each split that the model has read."""
 BRIEF = ("rows", "subset_accuracy", "micro_f1", "macro_f1", "macro_roc_auc", "macro_average_precision")
-"""Figures that `emotions.json` carries beside those per label."""
+"""Averaged metrics in `emotions.json`, in addition to those per label."""
 
 
 def evaluate(folder: Path, split: str, data: str | None = None) -> dict[str, Any]:
-    """Score a model folder on a split of its own data set, or of another, and write the figures into the folder.
+    """Evaluate a model folder on a split, and write the metrics to the folder.
 
-    Every run is logged in `training/evaluations.jsonl`: the test split is meant to be read once, for the report.
+    Every evaluation is logged in `training/evaluations.jsonl`, because the test split should be used only once, for the
+    final report.
 
     Args:
         folder: Model folder; its metrics, `emotions.json` and card are updated.
-        split: `validation` or `test` (or `train`).
-        data: Data set as in `load_split`; None for the one the model was trained from. Figures of another data set go
-            into a file of their own and stay out of `emotions.json` and the card.
+        split: `train`, `validation` or `test`.
+        data: Data set as in `load_split`; None for the one the model was trained on. Metrics on another data set are
+            written to a separate file, not to `emotions.json` and the card.
 
     Returns:
-        What `write_metrics` wrote.
+        The metrics, as from `write_metrics`.
     """
     own = read_info(folder).trained_from["data"]
     source = data or own
@@ -63,29 +64,29 @@ def evaluate(folder: Path, split: str, data: str | None = None) -> dict[str, Any
 
 
 def is_own(folder: Path, split: str, rows: Split) -> bool:
-    """Whether rows read from elsewhere are those of the model's own data set."""
+    """Whether rows from another source equal those of the model's data set."""
     path = folder / TRAINING_FOLDER / DATA_FILE
-    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    official = known.get("train", {}).get("digest") == OFFICIAL_DIGESTS["train"]
-    wanted = known.get(split, {}).get("digest", OFFICIAL_DIGESTS[split] if official else None)
-    return bool(rows.digest() == wanted)
+    record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    official = record.get("train", {}).get("digest") == OFFICIAL_DIGESTS["train"]
+    expected = record.get(split, {}).get("digest", OFFICIAL_DIGESTS[split] if official else None)
+    return bool(rows.digest() == expected)
 
 
 def record_split(folder: Path, split: str, rows: Split) -> None:
-    """Note in the training record what a split of the model's own data set holds."""
+    """Record the size, digest and label counts of a split of the model's data set."""
     path = folder / TRAINING_FOLDER / DATA_FILE
-    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     counts = rows.labels.sum(axis=0).astype(int).tolist()
-    known[split] = {
+    record[split] = {
         "rows": len(rows),
         "digest": rows.digest(),
         "label_counts": dict(zip(LABELS, counts, strict=True)),
     }
-    write_text(path, json.dumps(known, indent=1) + "\n")
+    write_text(path, json.dumps(record, indent=1) + "\n")
 
 
 def onnx_probabilities(folder: Path, texts: Sequence[str]) -> np.ndarray:
-    """Probabilities of the exported model: float32, shape (n, labels)."""
+    """Predict with the exported model: float32 of shape (n, labels)."""
     return EmotionClassifier.from_pretrained(folder).predict_proba(texts)
 
 
@@ -97,43 +98,44 @@ def write_metrics(
     disjoint: Split | None = None,
     brief: bool = True,
 ) -> dict[str, Any]:
-    """Score at 0.5 and at the tuned thresholds; write `training/metrics-SPLIT.json` and the brief into `emotions.json`.
+    """Compute metrics with tuned thresholds and with 0.5, and write them to the model folder.
 
-    Beside them `training/calibration-SPLIT.json` gets what `calibration.report` gives, and its reliability a figure.
+    Writes `training/metrics-SPLIT.json`, `training/calibration-SPLIT.json` with the result of `calibration.report`, a
+    reliability diagram, and the main metrics to `emotions.json`.
 
     Args:
         folder: Model folder.
-        split: The split's name.
-        rows: Its texts and labels.
-        probabilities: Shape (n, labels).
-        disjoint: The rows whose text is in no earlier split, scored as well where given.
-        brief: Whether `emotions.json` gets the brief.
+        split: Name of the split.
+        rows: Texts and labels of the split.
+        probabilities: Predictions of shape (n, labels).
+        disjoint: Rows whose text is not in an earlier split, to be scored too; None for no such metrics.
+        brief: Whether to update `emotions.json`.
 
     Returns:
-        `tuned`, `at_0.5` and, where there are such, `tuned_on_own_validation` and `tuned_without_overlap`: figures as
-        in `metrics.score`.
+        Metrics as from `metrics.score`: `tuned`, `at_0.5` and, if available, `tuned_on_own_validation` and
+        `tuned_without_overlap`.
     """
     info = read_info(folder)
-    cuts = np.array([info.thresholds[label] for label in info.labels], np.float32)
+    thresholds = np.array([info.thresholds[label] for label in info.labels], np.float32)
     figures = {
-        "tuned": score(rows.labels, probabilities, cuts, info.labels),
+        "tuned": score(rows.labels, probabilities, thresholds, info.labels),
         "at_0.5": score(rows.labels, probabilities, 0.5, info.labels),
     }
-    own = folder / TRAINING_FOLDER / OFFICIAL_THRESHOLDS
-    if brief and own.exists():
-        by_label = json.loads(own.read_text(encoding="utf-8"))
+    official_file = folder / TRAINING_FOLDER / OFFICIAL_THRESHOLDS
+    if brief and official_file.exists():
+        by_label = json.loads(official_file.read_text(encoding="utf-8"))
         official = np.array([by_label[label] for label in info.labels], np.float32)
         figures["tuned_on_own_validation"] = score(rows.labels, probabilities, official, info.labels)
     if disjoint is not None:
         figures["tuned_without_overlap"] = score(
-            disjoint.labels, onnx_probabilities(folder, disjoint.texts), cuts, info.labels
+            disjoint.labels, onnx_probabilities(folder, disjoint.texts), thresholds, info.labels
         )
     training = folder / TRAINING_FOLDER
     training.mkdir(exist_ok=True)
     write_text(training / f"metrics-{split}.json", json.dumps(figures, indent=1) + "\n")
     calibrated = calibration.report(rows.labels, probabilities, info.labels)
     write_text(training / f"calibration-{split}.json", json.dumps(rounded(calibrated, 6), indent=1) + "\n")
-    drawn.reliability(calibrated["reliability"], training / f"calibration-{split}.png")
+    plots.reliability(calibrated["reliability"], training / f"calibration-{split}.png")
     if brief:
         short = rounded({name: figures["tuned"][name] for name in (*BRIEF, "per_label")})
         write_info(folder, replace(info, metrics={**info.metrics, split: short}))

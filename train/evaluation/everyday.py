@@ -1,7 +1,7 @@
-"""The everyday benchmark: short texts of all kinds, written for this project, 12 or more for each label.
+"""The everyday benchmark: short texts of all kinds, at least 12 per label.
 
-`validation` is for choosing between models, `test` for the report alone, `long` for choosing how the windows of long
-texts are combined. Models wrote and annotated the texts.
+The split `validation` is for model selection, `test` for reporting, and `long` for choosing how the windows of long
+texts are combined. The texts were written and annotated by language models.
 """
 
 import json
@@ -19,18 +19,18 @@ from evenmood.evaluation.bootstrap import interval, row_weights, seed_weights
 from evenmood.evaluation.metrics import mean_over_labels, rounded
 from evenmood.labels import LABELS
 from evenmood.model.model_folder import TRAINING_FOLDER, figure_text, read_info, write_info, write_text
-from train.evaluation.resampling import auc_draws
+from train.evaluation.resampling import weighted_auc
 
 FOLDER = Path(__file__).parent / "everyday"
 
 
 @dataclass(frozen=True)
 class EverydaySplit:
-    """One half of the benchmark.
+    """A split of the benchmark.
 
     Attributes:
         split: Texts and labels.
-        ignored: bool of shape (n, 28): debatable labels, excluded from scoring.
+        ignored: Debatable labels, excluded from scoring: bool of shape (n, 28).
     """
 
     split: Split
@@ -38,14 +38,14 @@ class EverydaySplit:
 
 
 def load_everyday(name: str) -> EverydaySplit:
-    """Read `validation`, `test` or `long`.
+    """Load the split `validation`, `test` or `long`.
 
     Raises:
-        DataError: There is no such file.
+        DataError: The split does not exist.
     """
     path = FOLDER / f"{name}.jsonl"
     if not path.is_file():
-        raise DataError(f"no everyday split {name!r}; expected validation or test")
+        raise DataError(f"unknown everyday split {name!r}; expected validation or test")
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
     return EverydaySplit(
         Split([row["text"] for row in rows], _multi_hot([row["labels"] for row in rows]), [None] * len(rows)),
@@ -55,34 +55,34 @@ def load_everyday(name: str) -> EverydaySplit:
 
 def _multi_hot(names: Sequence[Sequence[str]]) -> np.ndarray:
     labels = np.zeros((len(names), len(LABELS)), np.float32)
-    for row, given in enumerate(names):
-        labels[row, [LABELS.index(name) for name in given]] = 1
+    for row, row_names in enumerate(names):
+        labels[row, [LABELS.index(name) for name in row_names]] = 1
     return labels
 
 
 def score_everyday(folder: Path, split: str) -> dict[str, Any]:
-    """Score a model folder on one half; the figures go into `training/everyday-SPLIT.json` and `emotions.json`.
+    """Evaluate a model folder on a split; writes `training/everyday-SPLIT.json` and `emotions.json`.
 
     Args:
         folder: Model folder.
         split: `validation` or `test`.
 
     Returns:
-        As `figures`.
+        Metrics, as from `figures`.
     """
     rows = load_everyday(split)
     classifier = EmotionClassifier.from_pretrained(folder)
     thresholds = np.array([classifier.thresholds[label] for label in classifier.labels], np.float32)
-    found = figures(rows, classifier.predict_proba(rows.split.texts), thresholds)
+    result = figures(rows, classifier.predict_proba(rows.split.texts), thresholds)
     (folder / TRAINING_FOLDER).mkdir(exist_ok=True)
-    write_text(folder / TRAINING_FOLDER / f"everyday-{split}.json", json.dumps(found, indent=1) + "\n")
+    write_text(folder / TRAINING_FOLDER / f"everyday-{split}.json", json.dumps(result, indent=1) + "\n")
     info = read_info(folder)
-    write_info(folder, replace(info, metrics={**info.metrics, f"everyday-{split}": found}))
-    return found
+    write_info(folder, replace(info, metrics={**info.metrics, f"everyday-{split}": result}))
+    return result
 
 
 def figures(rows: EverydaySplit, probabilities: np.ndarray, thresholds: np.ndarray) -> dict[str, Any]:
-    """Figures with 95 % bootstrap intervals over texts; labels in `ignored` are left out of all of them.
+    """Compute metrics with 95 % bootstrap intervals over texts, excluding labels in `ignored`.
 
     Args:
         rows: Texts, labels and ignored labels.
@@ -90,8 +90,8 @@ def figures(rows: EverydaySplit, probabilities: np.ndarray, thresholds: np.ndarr
         thresholds: Shape (28,).
 
     Returns:
-        `rows`, `macro_f1`, `micro_f1`, `first_label_right` (the most probable label is one of the text's) and
-        `macro_roc_auc`, each but the first with `value`, `low` and `high`; and `per_label`, the F1 of each.
+        `rows`; `macro_f1`, `micro_f1`, `first_label_right` (whether the most probable label is correct) and
+        `macro_roc_auc`, each with `value`, `low` and `high`; and `per_label`, the F1 of each label.
     """
     samples = bootstrap_samples(rows, probabilities, thresholds)
     per_label = samples.pop("f1")[0]
@@ -103,17 +103,17 @@ def figures(rows: EverydaySplit, probabilities: np.ndarray, thresholds: np.ndarr
 
 
 def over_seeds(folders: Sequence[Path], split: str) -> dict[str, Any]:
-    """Mean figures of models of several seeds; intervals are from resampling texts and models."""
+    """Compute mean metrics over models of several seeds, with intervals from resampling texts and models."""
     rows = load_everyday(split)
-    found = []
+    runs = []
     for folder in folders:
         classifier = EmotionClassifier.from_pretrained(folder)
         thresholds = np.array([classifier.thresholds[label] for label in classifier.labels], np.float32)
-        found.append(bootstrap_samples(rows, classifier.predict_proba(rows.split.texts), thresholds))
+        runs.append(bootstrap_samples(rows, classifier.predict_proba(rows.split.texts), thresholds))
     mix = seed_weights(len(folders))
     content: dict[str, Any] = {"rows": len(rows.split)}
     for name in ("macro_f1", "micro_f1", "first_label_right", "macro_roc_auc"):
-        values = np.stack([one[name] for one in found], axis=1)
+        values = np.stack([run[name] for run in runs], axis=1)
         content[name] = rounded(interval((values * mix).sum(axis=1)))
     return content
 
@@ -121,11 +121,11 @@ def over_seeds(folders: Sequence[Path], split: str) -> dict[str, Any]:
 def bootstrap_samples(
     rows: EverydaySplit, probabilities: np.ndarray, thresholds: np.ndarray, auc: bool = True
 ) -> dict[str, np.ndarray]:
-    """Each figure of all texts, and then of bootstrap samples of them, the same for every model.
+    """Compute metrics on all texts, and on bootstrap samples that are the same for every model.
 
     Returns:
-        `macro_f1`, `micro_f1`, `first_label_right`, and `macro_roc_auc` if wanted: shape (1 + samples,); `f1`:
-        (1 + samples, 28).
+        `macro_f1`, `micro_f1`, `first_label_right` and, with `auc`, `macro_roc_auc`: shape (1 + samples,); and `f1`:
+        shape (1 + samples, 28).
     """
     truth = rows.split.labels.astype(bool)
     predicted = (probabilities >= thresholds) & ~rows.ignored
@@ -142,22 +142,26 @@ def bootstrap_samples(
         "first_label_right": weights @ right / weights.sum(axis=1),
     }
     if auc:
-        kept = ~rows.ignored
+        scored = ~rows.ignored
         columns = [
-            auc_draws(truth[kept[:, label], label], probabilities[kept[:, label], label], weights[:, kept[:, label]])
+            weighted_auc(
+                truth[scored[:, label], label],
+                probabilities[scored[:, label], label],
+                weights[:, scored[:, label]],
+            )
             for label in range(len(LABELS))
         ]
         samples["macro_roc_auc"] = mean_over_labels(np.stack(columns, axis=1))
     return samples
 
 
-def table(found: Mapping[str, Any]) -> str:
-    """Figures as lines of text."""
+def table(result: Mapping[str, Any]) -> str:
+    """Format metrics as text."""
     titles = {
         "macro_f1": "macro-F1",
         "micro_f1": "micro-F1",
         "first_label_right": "first label right",
         "macro_roc_auc": "macro ROC AUC",
     }
-    lines = [f"everyday: {found['rows']:,} texts"]
-    return "\n".join([*lines, *(f"{title:24} {figure_text(found[name])}" for name, title in titles.items())])
+    lines = [f"everyday: {result['rows']:,} texts"]
+    return "\n".join([*lines, *(f"{title:24} {figure_text(result[name])}" for name, title in titles.items())])

@@ -1,4 +1,4 @@
-"""Models of any origin on the same texts: the bundled ones, model folders, other programs' ONNX exports."""
+"""Compare bundled models, model folders and other programs' ONNX exports on the same texts."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,10 +18,10 @@ FIGURES = ("macro_f1", "micro_f1", "macro_roc_auc", "macro_average_precision", "
 
 
 def open_model(model: str) -> EmotionClassifier:
-    """Open a bundled model by its name, or a model folder or an ONNX export, here or on the Hub.
+    """Load a bundled model, a model folder or an ONNX export; the latter two from disk or the Hub.
 
     Raises:
-        ModelError: It is neither; the message says why.
+        ModelError: The model cannot be loaded as either.
     """
     try:
         return EmotionClassifier.from_pretrained(model)
@@ -32,45 +32,46 @@ def open_model(model: str) -> EmotionClassifier:
             raise ModelError(f"{error}; as an ONNX export: {other}") from None
 
 
-def peers(models: Sequence[str], data: str, split: str, say: Callable[[str], None]) -> dict[str, Any]:
-    """Score models on a split of a data set and on the everyday texts.
+def peers(models: Sequence[str], data: str, split: str, log: Callable[[str], None]) -> dict[str, Any]:
+    """Evaluate models on a split of a data set and on the everyday benchmark.
 
     Args:
-        models: As `open_model` takes them; each has the 28 labels, in any order.
+        models: Names, folders or Hub ids, as in `open_model`; each has the 28 labels, in any order.
         data: Data set as in `load_split`; thresholds are tuned on its validation split.
-        split: `validation` or `test`, of the data set and of the everyday texts.
-        say: Receives a line for each model.
+        split: `validation` or `test`, of the data set and of the everyday benchmark.
+        log: Called with a message per model.
 
     Returns:
-        `split`, `rows` and `models`; of each model `model`, `tuned` and `own_thresholds` on the data set, and
-        `everyday` with thresholds tuned on the everyday texts of validation.
+        `data`, `split`, `rows` and `models`; for each model, `model`, `tuned` and `own_thresholds` on the data set, and
+        `everyday` with thresholds tuned on the everyday validation texts.
 
     Raises:
         DataError: A model lacks a label.
+        ModelError: A model cannot be loaded.
     """
     validation, rows = load_split(data, "validation"), load_split(data, split)
     tuning, everyday = load_everyday("validation"), load_everyday(split)
-    found = []
+    entries = []
     for name in models:
         classifier = open_model(name)
         columns = label_columns(classifier.id2label, name)
-        read = [
+        predictions = [
             classifier.predict_proba(texts)[:, columns]
             for texts in (validation.texts, rows.texts, tuning.split.texts, everyday.split.texts)
         ]
-        tuned = tune_thresholds(validation.labels, read[0], "shrunk")
+        tuned = tune_thresholds(validation.labels, predictions[0], "shrunk")
         own = np.array([classifier.thresholds[classifier.labels[column]] for column in columns], np.float32)
-        ignored = np.where(tuning.ignored, np.float32(0), read[2])
-        theirs = figures(everyday, read[3], tune_thresholds(tuning.split.labels, ignored, "shrunk"))
+        masked = np.where(tuning.ignored, np.float32(0), predictions[2])
+        everyday_figures = figures(everyday, predictions[3], tune_thresholds(tuning.split.labels, masked, "shrunk"))
         entry = {
             "model": Path(name).name if Path(name).is_dir() else name,
-            "tuned": _brief(score(rows.labels, read[1], tuned, LABELS)),
-            "own_thresholds": _brief(score(rows.labels, read[1], own, LABELS)),
-            "everyday": {key: theirs[key] for key in theirs if key != "per_label"},
+            "tuned": _brief(score(rows.labels, predictions[1], tuned, LABELS)),
+            "own_thresholds": _brief(score(rows.labels, predictions[1], own, LABELS)),
+            "everyday": {key: value for key, value in everyday_figures.items() if key != "per_label"},
         }
-        found.append(entry)
-        say(f"{entry['model']}: macro-F1 {_value(entry['tuned'])}, everyday {_value(entry['everyday'])}")
-    return rounded({"data": data, "split": split, "rows": len(rows), "models": found}, 5)  # type: ignore[no-any-return]
+        entries.append(entry)
+        log(f"{entry['model']}: macro-F1 {_value(entry['tuned'])}, everyday {_value(entry['everyday'])}")
+    return rounded({"data": data, "split": split, "rows": len(rows), "models": entries}, 5)  # type: ignore[no-any-return]
 
 
 def _brief(scored: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What robustness is measured by: perturbed texts, negated pairs, swapped names and terms, ironic sentences."""
+"""Robustness probes: perturbed texts, negated pairs, swapped names and terms, sarcasm, hard sentences."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from evenmood.labels import GROUP_OF
 from train.perturb import elongate, misspell, with_emoji, without_punctuation
 
 SHARE = 0.2
-"""Share of words with a typo, or stretched."""
+"""Share of words with a typo or elongation."""
 SEEDS = 3
 OUTCOMES = ("both", "intended", "literal", "neither")
 Figures = dict[str, Any]
@@ -23,50 +23,50 @@ Figures = dict[str, Any]
 def perturbed(
     classifier: EmotionClassifier, texts: Sequence[str], labels: np.ndarray, emoji: Sequence[str], seeds: int = SEEDS
 ) -> Figures:
-    """Macro-F1 of perturbed texts at the model's own thresholds, beside that of the same texts as they are.
+    """Compare macro-F1 on perturbed texts with that on the original texts, at the model's thresholds.
 
     Args:
         classifier: The model.
         texts: n texts.
         labels: 0 or 1, shape (n, labels).
-        emoji: Emoji to put in.
-        seeds: Repetitions of what is drawn; their mean counts.
+        emoji: Emoji to insert.
+        seeds: Number of repetitions of random perturbations, which are averaged.
 
     Returns:
-        `macro_f1` of the texts as they are, with its interval, and `kinds`: for each perturbation `macro_f1`, the
-        `change` against the former, both with 95 % intervals of a bootstrap over the texts, which are the same for
-        both; `seeds`, macro-F1 of each; `texts_changed`, the share of texts that get other labels.
+        `macro_f1` of the original texts, and `kinds`: for each perturbation `macro_f1` and its `change`, both with 95 %
+        intervals from the same bootstrap samples; `seeds`, macro-F1 per repetition; and `texts_changed`, the share of
+        texts with other predicted labels.
     """
-    drawn: dict[str, Callable[[str, random.Random], str]] = {
-        f"typos in {100 * SHARE:.0f} % of words": lambda text, draw: misspell(text, SHARE, draw),
-        f"{100 * SHARE:.0f} % of words stretched": lambda text, draw: elongate(text, SHARE, draw),
-        "emoji put in": lambda text, draw: with_emoji(text, emoji, draw),
+    stochastic: dict[str, Callable[[str, random.Random], str]] = {
+        f"typos in {100 * SHARE:.0f} % of words": lambda text, generator: misspell(text, SHARE, generator),
+        f"{100 * SHARE:.0f} % of words stretched": lambda text, generator: elongate(text, SHARE, generator),
+        "emoji put in": lambda text, generator: with_emoji(text, emoji, generator),
     }
-    plain: dict[str, Callable[[str], str]] = {
+    deterministic: dict[str, Callable[[str], str]] = {
         "UPPER CASE": str.upper,
         "lower case": str.lower,
         "no punctuation": without_punctuation,
     }
-    cuts = np.array([classifier.thresholds[label] for label in classifier.labels], np.float32)
+    thresholds = np.array([classifier.thresholds[label] for label in classifier.labels], np.float32)
     truth = labels.astype(bool)
     weights = row_weights(len(texts))
 
     def macro_f1(probabilities: np.ndarray) -> np.ndarray:
-        """Macro-F1 under each weighting: shape (1 + resamples,)."""
-        return mean_over_labels(weighted_figures(truth, probabilities >= cuts, weights)[0]["f1"])
+        """Macro-F1 on the data and on each bootstrap sample: shape (1 + samples,)."""
+        return mean_over_labels(weighted_figures(truth, probabilities >= thresholds, weights)[0]["f1"])
 
-    own = classifier.predict_proba(texts)
-    before = macro_f1(own)
+    original = classifier.predict_proba(texts)
+    before = macro_f1(original)
     kinds = {}
-    for name in (*drawn, *plain):
+    for name in (*stochastic, *deterministic):
         versions = (
-            [[drawn[name](text, draw) for text in texts] for draw in map(random.Random, range(seeds))]
-            if name in drawn
-            else [[plain[name](text) for text in texts]]
+            [[stochastic[name](text, generator) for text in texts] for generator in map(random.Random, range(seeds))]
+            if name in stochastic
+            else [[deterministic[name](text) for text in texts]]
         )
-        answers = [classifier.predict_proba(version) for version in versions]
-        after = np.stack([macro_f1(each) for each in answers])
-        changed = [((each >= cuts) != (own >= cuts)).any(axis=1) for each in answers]
+        predictions = [classifier.predict_proba(version) for version in versions]
+        after = np.stack([macro_f1(each) for each in predictions])
+        changed = [((each >= thresholds) != (original >= thresholds)).any(axis=1) for each in predictions]
         kinds[name] = {
             "macro_f1": interval(after.mean(axis=0)),
             "change": interval(after.mean(axis=0) - before),
@@ -77,53 +77,53 @@ def perturbed(
 
 
 def negation(classifier: EmotionClassifier, pairs: Sequence[Mapping[str, str]]) -> Figures:
-    """Whether the probability of a label falls when a sentence is negated, and whether the label goes.
+    """Measure whether negating a sentence lowers the probability of its label, and removes the label.
 
     Returns:
-        `pairs`; `falls`, the share of them where the label's probability falls; `given`, the number where the plain
-        sentence gets the label; `gone`, the share of these where the negated one does not; `pairs_kept`, the sentences
-        whose label stayed.
+        `pairs`, the number of pairs; `falls`, the share of pairs whose probability decreases; `given`, the number of
+        pairs whose original sentence has the label; `gone`, the share of these whose negated sentence does not; and
+        `pairs_kept`, the negated sentences that still have the label.
     """
     columns = [classifier.labels.index(pair["label"]) for pair in pairs]
     sides = ("plain", "negated")
     probabilities = [classifier.predict_proba([pair[side] for pair in pairs]) for side in sides]
     before, after = (side[np.arange(len(pairs)), columns] for side in probabilities)
-    cuts = np.array([classifier.thresholds[pair["label"]] for pair in pairs], np.float32)
-    given, kept = before >= cuts, (before >= cuts) & (after >= cuts)
+    thresholds = np.array([classifier.thresholds[pair["label"]] for pair in pairs], np.float32)
+    labeled, still_labeled = before >= thresholds, (before >= thresholds) & (after >= thresholds)
     return {
         "pairs": len(pairs),
         "falls": float((after < before).mean()),
-        "given": int(given.sum()),
-        "gone": float((given & ~kept).sum() / max(given.sum(), 1)),
-        "pairs_kept": [pair["negated"] for pair, stays in zip(pairs, kept, strict=True) if stays],
+        "given": int(labeled.sum()),
+        "gone": float((labeled & ~still_labeled).sum() / max(labeled.sum(), 1)),
+        "pairs_kept": [pair["negated"] for pair, still in zip(pairs, still_labeled, strict=True) if still],
     }
 
 
 def swaps(
     classifier: EmotionClassifier, templates: Sequence[str], groups: Mapping[str, Sequence[str]], across: bool
 ) -> Figures:
-    """How far probabilities move when one name or term takes another's place in the same sentence.
+    """Measure how probabilities shift when a name or term in a sentence is swapped for another.
 
-    A shift is a probability minus the mean over all that stand in the same template: over the terms of the same group,
-    or, `across` groups, over all. Averaged over templates, it is what a name or term does by itself.
+    A shift is a probability minus the mean over all terms of the same group in the same template, or over the terms of
+    all groups if `across`. Its mean over templates is the effect of a name or term.
 
     Args:
         classifier: The model.
-        templates: Sentences with `{}` in the place of the name or term.
+        templates: Sentences with the placeholder `{}`.
         groups: Names or terms by group.
-        across: Whether they are compared with those of all groups: so names are, whose groups are the matter.
+        across: Whether to compare across groups, as for names, rather than within them.
 
     Returns:
-        `pairs_changed`, the share of pairs in one template whose labels differ; `mean_shift`, the mean absolute shift
-        of a label's probability; `groups` and `entries`, for each group and each name or term: the same two,
-        `largest_shift` (signed, of the mean over templates) and its `label`, for a group of terms that
-        of its term that moves furthest, `entry`; and `unknown`, the share that has words outside the vocabulary.
+        `pairs_changed`, the share of pairs in a template with different labels; `mean_shift`, the mean absolute shift
+        of a label's probability; `groups` and `entries`, with both metrics per group and per name or term, and the
+        `largest_shift` (signed, mean over templates) with its `label` and, for groups of terms, its `entry`; and
+        `unknown`, the share of names or terms with words outside the vocabulary.
     """
     entries = [(group, entry) for group, members in groups.items() for entry in members]
     sentences = [_capital(template.format(entry)) for _, entry in entries for template in templates]
     flat = classifier.predict_proba(sentences)
     probabilities = flat.reshape(len(entries), len(templates), -1).astype(np.float64)
-    given = (flat >= np.array([classifier.thresholds[label] for label in classifier.labels], np.float32)).reshape(
+    predicted = (flat >= np.array([classifier.thresholds[label] for label in classifier.labels], np.float32)).reshape(
         probabilities.shape
     )
     sets = [list(range(len(entries)))]
@@ -133,7 +133,7 @@ def swaps(
     for members in sets:
         shifts[members] = probabilities[members] - probabilities[members].mean(axis=0)
         for one, other in combinations(members, 2):
-            differs = float((given[one] != given[other]).any(axis=1).mean())
+            differs = float((predicted[one] != predicted[other]).any(axis=1).mean())
             changed[one, other] = changed[other, one] = differs
 
     def figures(members: Sequence[int]) -> Figures:
@@ -147,14 +147,14 @@ def swaps(
         }
 
     each = {index: figures([index]) for index in range(len(entries))}
-    of_groups = {}
+    by_group = {}
     for name in groups:
         members = [i for i, (group, _) in enumerate(entries) if group == name]
-        of_groups[name] = figures(members)
-        if not across:  # the shifts of one group's terms cancel out: the one that moves furthest stands for it
+        by_group[name] = figures(members)
+        if not across:  # shifts within a group cancel out: report the term with the largest shift
             furthest = max(members, key=lambda index: abs(each[index]["largest_shift"]))
-            moved = {key: each[furthest][key] for key in ("largest_shift", "label")}
-            of_groups[name] |= moved | {"entry": entries[furthest][1]}
+            largest = {key: each[furthest][key] for key in ("largest_shift", "label")}
+            by_group[name] |= largest | {"entry": entries[furthest][1]}
     known = [all(word.known for word in classifier.leave_one_out(entry, classifier.labels[0])) for _, entry in entries]
     return {
         "templates": len(templates),
@@ -162,7 +162,7 @@ def swaps(
         "unknown": float(np.mean(np.logical_not(known))),
         "mean_shift": float(np.abs(shifts.mean(axis=1)).mean()),
         "pairs_changed": float(np.nanmean(changed)),
-        "groups": of_groups,
+        "groups": by_group,
         "entries": {
             f"{entry} ({group})" if across else entry: each[index] for index, (group, entry) in enumerate(entries)
         },
@@ -170,17 +170,17 @@ def swaps(
 
 
 def sarcasm(classifier: EmotionClassifier, sentences: Sequence[Mapping[str, str]]) -> Figures:
-    """Which sentiment group ironic sentences get: the intended one, the literal one, both or neither.
+    """Measure whether sarcastic sentences are predicted to have the intended sentiment group, the literal one, or both.
 
     Returns:
-        `sentences`, and for all of them and by the `intended` group: shares of `intended`, `literal`, `both` and
-        `neither`, which sum to 1; of the labels given, or the most probable one where none reaches its threshold.
+        `sentences`, the number of sentences; the shares of `intended`, `literal`, `both` and `neither`, which sum to 1;
+        and the same `by_intended` group.
     """
     predictions = classifier.predict([sentence["text"] for sentence in sentences])
     outcomes = []
     for sentence, prediction in zip(sentences, predictions, strict=True):
-        given = {GROUP_OF[label] for label in prediction.labels}
-        intended, literal = (GROUP_OF[sentence[side]] in given for side in ("intended", "literal"))
+        predicted_groups = {GROUP_OF[label] for label in prediction.labels}
+        intended, literal = (GROUP_OF[sentence[side]] in predicted_groups for side in ("intended", "literal"))
         outcomes.append(
             "both" if intended and literal else "intended" if intended else "literal" if literal else "neither"
         )
@@ -197,28 +197,31 @@ def sarcasm(classifier: EmotionClassifier, sentences: Sequence[Mapping[str, str]
 
 
 def hard_sentences(classifier: EmotionClassifier, sentences: Sequence[Mapping[str, Any]]) -> Figures:
-    """How often the most probable label of a hard sentence is one that fits.
+    """Measure how often the most probable label of a hard sentence is correct.
 
     Args:
         classifier: The model.
-        sentences: Each with its `kind`, its `text`, and the labels that are `right`.
+        sentences: Sentences with `kind`, `text`, and the correct labels, `right`.
 
     Returns:
-        `sentences`, `right` (their share), `by_kind` (the same two for each kind), and `wrong`: text and label given.
+        `sentences`, the number of sentences; `right`, the share of correct ones; `by_kind`, both per kind; and `wrong`,
+        texts with incorrect labels.
     """
     probabilities = classifier.predict_proba([sentence["text"] for sentence in sentences])
-    given = [classifier.labels[column] for column in probabilities.argmax(axis=1)]
-    fits = [label in sentence["right"] for label, sentence in zip(given, sentences, strict=True)]
+    predicted = [classifier.labels[column] for column in probabilities.argmax(axis=1)]
+    correct = [label in sentence["right"] for label, sentence in zip(predicted, sentences, strict=True)]
     by_kind = {}
     for kind in dict.fromkeys(sentence["kind"] for sentence in sentences):
-        own = [fit for fit, sentence in zip(fits, sentences, strict=True) if sentence["kind"] == kind]
-        by_kind[kind] = {"sentences": len(own), "right": float(np.mean(own))}
+        of_kind = [right for right, sentence in zip(correct, sentences, strict=True) if sentence["kind"] == kind]
+        by_kind[kind] = {"sentences": len(of_kind), "right": float(np.mean(of_kind))}
     return {
         "sentences": len(sentences),
-        "right": float(np.mean(fits)),
+        "right": float(np.mean(correct)),
         "by_kind": by_kind,
         "wrong": {
-            sentence["text"]: label for sentence, label, fit in zip(sentences, given, fits, strict=True) if not fit
+            sentence["text"]: label
+            for sentence, label, right in zip(sentences, predicted, correct, strict=True)
+            if not right
         },
     }
 

@@ -1,4 +1,4 @@
-"""How much a model's answers change where they should not, or should: typos, casing, negation, names, sarcasm."""
+"""Robustness suite: how predictions change with typos, casing, negation, names, identity terms and sarcasm."""
 
 import json
 from collections.abc import Mapping
@@ -14,36 +14,36 @@ from train.evaluation.probes import SEEDS, Figures, hard_sentences, negation, pe
 from train.release.card import ROBUSTNESS_FILE, write_card
 
 TEXTS_FILE = Path(__file__).with_name("robustness_texts.json")
-"""Sentences, names and terms, written for this suite."""
+"""Sentences, names and terms of this suite."""
 HARD_FILE = Path(__file__).with_name("hard_sentences.json")
-"""100 sentences with the labels that fit; training never sees them."""
+"""100 hard sentences with their correct labels, never used in training."""
 
 
 def run_robustness(
     model: str, data: str | None, split: str, out: Path | None = None, overwrite: bool = False, seeds: int = SEEDS
 ) -> str:
-    """Measure all, write the figures, and return them as a table.
+    """Run the suite, write the metrics, and return them as a table.
 
     Args:
-        model: Model folder, or Hub id.
-        data: As in `load_split`; None for the data that the model was trained from.
-        split: `validation` or `test`; its texts are perturbed.
-        out: File of the figures; None for the model folder's `training/robustness.json`, and for its card.
-        overwrite: Whether `out` may be replaced.
-        seeds: Repetitions of what is drawn by chance.
+        model: Model folder or Hub id.
+        data: Data set as in `load_split`; None for the one the model was trained on.
+        split: `validation` or `test`, whose texts are perturbed.
+        out: JSON file; None for `training/robustness.json` in the model folder, and its card.
+        overwrite: Whether to replace `out`.
+        seeds: Number of repetitions of random perturbations.
 
     Raises:
         DataError: The split cannot be read.
-        UsageError: `out` exists, or there is no model folder to write to.
+        UsageError: `out` exists, there is no model folder to write to, or the data set is unknown.
     """
     if out is not None:
         check_output(str(out), overwrite)
     elif not Path(model).is_dir():
-        raise UsageError(f"{model} is no folder here that could keep the figures; name a file with --out")
+        raise UsageError(f"{model} is not a local folder to write the results to; set --out")
     classifier = EmotionClassifier.from_pretrained(model)
     source = data or str(classifier.info.trained_from.get("data", ""))
     if not source:
-        raise UsageError("the model does not say what it was trained from; name a data set with --data")
+        raise UsageError("the model does not name its training data; set --data")
     rows = load_split(source, split)
     texts = json.loads(TEXTS_FILE.read_text(encoding="utf-8"))
     figures: Figures = {
@@ -63,33 +63,33 @@ def run_robustness(
         folder = Path(model) / TRAINING_FOLDER
         folder.mkdir(exist_ok=True)
         write_text(folder / ROBUSTNESS_FILE, content)
-        if any(folder.glob("metrics-*.json")):  # else there is nothing yet that a card could say
+        if any(folder.glob("metrics-*.json")):  # a card requires metrics
             write_card(Path(model))
     return report(figures)
 
 
 def report(figures: Mapping[str, Any]) -> str:
-    """The figures as a table to read."""
-    data, shaken = figures["data"], figures["perturbed"]
+    """Format the metrics as text."""
+    data, perturbations = figures["data"], figures["perturbed"]
     lines = [
         f"{data['source']}, {data['split']}: {data['rows']:,} texts, at the model's thresholds; 95 % intervals",
         f"{'':26}{'macro-F1':24}{'change':28}texts with other labels",
-        f"{'as they are':26}{figure_text(shaken['macro_f1'])}",
+        f"{'unchanged':26}{figure_text(perturbations['macro_f1'])}",
     ]
-    for name, row in shaken["kinds"].items():
+    for name, row in perturbations["kinds"].items():
         lines.append(f"{name:26}{figure_text(row['macro_f1']):24}{signed(row['change']):28}{row['texts_changed']:.1%}")
     negated, ironic = figures["negation"], figures["sarcasm"]
     lines += [
         "",
-        f"negation: of {negated['pairs']} pairs the label's probability falls in {negated['falls']:.0%}; of the "
-        f"{negated['given']} whose plain sentence gets the label, the negated one loses it in {negated['gone']:.0%}",
-        f"sarcasm: of {ironic['sentences']} sentences {ironic['intended']:.0%} get the intended group alone, "
-        f"{ironic['both']:.0%} both, {ironic['literal']:.0%} the literal one alone, {ironic['neither']:.0%} neither",
+        f"negation: the label's probability decreases in {negated['falls']:.0%} of {negated['pairs']} pairs; the label "
+        f"is removed in {negated['gone']:.0%} of the {negated['given']} pairs whose original sentence has it",
+        f"sarcasm: of {ironic['sentences']} sentences, {ironic['intended']:.0%} have only the intended group, "
+        f"{ironic['both']:.0%} both, {ironic['literal']:.0%} only the literal one, {ironic['neither']:.0%} neither",
     ]
     hard = figures["hard"]
     kinds = ", ".join(f"{kind} {row['right']:.0%}" for kind, row in hard["by_kind"].items())
     lines.append(
-        f"hard sentences: the most probable label fits in {hard['right']:.0%} of {hard['sentences']} ({kinds})"
+        f"hard sentences: the most probable label is correct in {hard['right']:.0%} of {hard['sentences']} ({kinds})"
     )
     for key, what in (("names", "names"), ("terms", "identity terms")):
         part = figures[key]
@@ -104,12 +104,12 @@ def report(figures: Mapping[str, Any]) -> str:
 
 
 def largest(entries: Mapping[str, Figures], count: int) -> list[tuple[str, Figures]]:
-    """The names or terms that move a probability furthest."""
+    """Names or terms with the largest shift of a probability."""
     return sorted(entries.items(), key=lambda item: -abs(item[1]["largest_shift"]))[:count]
 
 
 def signed(figure: Mapping[str, float]) -> str:
-    """A change to read: `-0.041 (-0.052 to -0.030)`."""
+    """Format a change with its interval: `-0.041 (-0.052 to -0.030)`."""
     return f"{figure['value']:+.3f} ({figure['low']:+.3f} to {figure['high']:+.3f})"
 
 

@@ -1,4 +1,4 @@
-"""Means over models of several seeds, groups of them compared, on texts as they are and on misspelt ones."""
+"""Mean metrics over models of several seeds, and comparison of groups, on original and misspelled texts."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ from evenmood.evaluation.metrics import rounded
 from evenmood.model.model_folder import TOKENIZER_FILE, TRAINING_FOLDER, write_text
 from train.evaluation import everyday
 from train.evaluation.evaluate import OFFICIAL_THRESHOLDS
-from train.evaluation.resampling import PER_LABEL, Draws, arm_draws
+from train.evaluation.resampling import PER_LABEL, BootstrapSamples, arm_samples
 from train.network.onnx_metadata import add_vocabulary_digest
 from train.perturb import misspell
 from train.release.card import SEEDS_FILE, write_card
@@ -26,8 +26,8 @@ from train.vectors.misspellings import without_misspellings
 TYPO_SEED = 0
 
 
-class Answers(NamedTuple):
-    """What a model says of a split's texts, as `resampling.Scored`."""
+class Predictions(NamedTuple):
+    """Predictions and thresholds of a model: a `resampling.Scored`."""
 
     probabilities: np.ndarray
     thresholds: np.ndarray
@@ -36,63 +36,64 @@ class Answers(NamedTuple):
 def over_seeds(
     groups: Sequence[Sequence[Path]],
     split: str,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     *,
     data: str | None = None,
     typos: float = 0,
 ) -> dict[str, Any]:
-    """Mean figures of groups of models, each of one configuration and several seeds.
+    """Compute mean metrics of groups of models, each with one configuration and several seeds.
 
-    Intervals come from resampling texts, the same for all groups, and models of a group (`resampling`).
+    Intervals are from resampling texts, the same for all groups, and models within a group. If thresholds were also
+    tuned on everyday texts, those tuned only on the data set's validation split are used.
 
     Args:
-        groups: Model folders; those of a group differ in their seed alone.
-        split: Split of the models' own data to score.
-        say: Receives progress.
-        data: Data set in its place, as in `load_split`.
-        typos: Share of the words that are misspelt for a second reading, the same way for every model; 0 for none.
+        groups: Model folders by group; those of a group differ only in their seed.
+        split: Split to score.
+        log: Called with progress messages.
+        data: Data set as in `load_split`; None for the one the models were trained on.
+        typos: Share of words to misspell for a second evaluation; 0 for none.
 
     Returns:
-        `split`, `rows`, `groups` (each with `folders`, `seeds`, `options`, `figures` and, with typos, `misspelt`
-        and `drop`, that is figures as they are minus misspelt; of models whose thresholds suit everyday texts too,
-        thresholds of the split are those tuned on the data's own validation alone, and `everyday` has the figures of
-        the everyday texts at the models' own), and, of two groups, `typos_kept`: the first one's
-        drop of macro-F1 as a share of the second one's.
+        `split`, `rows`, `typos`; `groups`, each with `folders`, `seeds`, `options`, `figures` and, with typos,
+        `misspelt` (metrics on misspelled texts) and `drop` (the differences), and `everyday` if available; and, for two
+        groups with typos, `typos_kept`, the first group's drop of macro-F1 relative to the second's.
 
     Raises:
-        DataError: Models of a group differ in more than the seed, or two have the same one.
+        DataError: Models of a group differ in more than the seed, or have the same seed.
     """
     options = [[_options(folder) for folder in group] for group in groups]
-    for group, found in zip(groups, options, strict=True):
-        for folder, each in zip(group, found, strict=True):
-            differing = [n for n in each if n != "seed" and each[n] != found[0].get(n)]
+    for group, group_options in zip(groups, options, strict=True):
+        for folder, each in zip(group, group_options, strict=True):
+            differing = [n for n in each if n != "seed" and each[n] != group_options[0].get(n)]
             if differing:
-                raise DataError(f"{folder}: differs from {group[0]} in {', '.join(differing)}, not in the seed alone")
-        seeds = [each["seed"] for each in found]
+                raise DataError(
+                    f"{folder}: differs from {group[0]} in {', '.join(differing)}; expected only another seed"
+                )
+        seeds = [each["seed"] for each in group_options]
         if len(set(seeds)) < len(seeds):
             raise DataError(
-                f"{', '.join(map(str, group))}: seeds {', '.join(map(str, seeds))}; each may stand there once"
+                f"{', '.join(map(str, group))}: seeds {', '.join(map(str, seeds))}; expected different seeds"
             )
     rows = load_split(data or options[0][0]["data"], split)
-    draw = Random(TYPO_SEED)  # noqa: S311 - not for secrets
-    misspelt = [misspell(text, typos, draw) for text in rows.texts] if typos else []
+    random = Random(TYPO_SEED)  # noqa: S311 - not for secrets
+    misspelled = [misspell(text, typos, random) for text in rows.texts] if typos else []
     weights = row_weights(len(rows))
     content: dict[str, Any] = {"split": split, "rows": len(rows), "typos": typos, "groups": []}
     drops = []
     for number, group in enumerate(groups):
-        say(f"{len(group)} models: {', '.join(map(str, group))}")
+        log(f"{len(group)} models: {', '.join(map(str, group))}")
         mix = seed_weights(len(group), number)
-        draws = _draws(group, rows, rows.texts, weights, mix)
+        samples = _samples(group, rows, rows.texts, weights, mix)
         entry: dict[str, Any] = {
             "folders": [folder.name for folder in group],
             "seeds": [each["seed"] for each in options[number]],
             "options": {name: value for name, value in options[number][0].items() if name != "seed"},
-            "figures": _figures(draws),
+            "figures": _figures(samples),
         }
-        if misspelt:
-            shaken = _draws(group, rows, misspelt, weights, mix)
-            drop = {name: draws[name] - shaken[name] for name in draws if name != PER_LABEL}
-            entry |= {"misspelt": _figures(shaken), "drop": {name: interval(drop[name]) for name in drop}}
+        if misspelled:
+            perturbed = _samples(group, rows, misspelled, weights, mix)
+            drop = {name: samples[name] - perturbed[name] for name in samples if name != PER_LABEL}
+            entry |= {"misspelt": _figures(perturbed), "drop": {name: interval(drop[name]) for name in drop}}
             drops.append(drop["macro_f1"])
         if all((folder / TRAINING_FOLDER / OFFICIAL_THRESHOLDS).exists() for folder in group):
             entry["everyday"] = everyday.over_seeds(group, split)
@@ -103,7 +104,7 @@ def over_seeds(
 
 
 def plain_copies(folders: Sequence[Path], into: Path) -> list[Path]:
-    """Copies of model folders whose tokenizers hold no misspellings."""
+    """Copy model folders, removing misspellings from their tokenizers."""
     copies = [into / f"{folder.name} without misspellings" for folder in folders]
     for folder, copy in zip(folders, copies, strict=True):
         shutil.copytree(folder, copy)
@@ -114,7 +115,7 @@ def plain_copies(folders: Sequence[Path], into: Path) -> list[Path]:
 
 
 def keep(content: Mapping[str, Any], folders: Sequence[Path], out: Path | None) -> None:
-    """Write what `over_seeds` found into model folders and their cards, or into a file of its own."""
+    """Write the result of `over_seeds` to a file, or to model folders and their cards."""
     text = json.dumps(content, indent=1) + "\n"
     if out:
         write_text(out, text)
@@ -126,21 +127,23 @@ def keep(content: Mapping[str, Any], folders: Sequence[Path], out: Path | None) 
 def _options(folder: Path) -> dict[str, Any]:
     path = folder / TRAINING_FOLDER / "config.json"
     if not path.is_file():
-        raise DataError(f"{path} is missing; {folder} is no folder that fit wrote")
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+        raise DataError(f"{path} is missing; expected a model folder written by: python -m train fit")
+    options: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return options
 
 
-def _draws(group: Sequence[Path], rows: Split, texts: Sequence[str], weights: np.ndarray, mix: np.ndarray) -> Draws:
+def _samples(
+    group: Sequence[Path], rows: Split, texts: Sequence[str], weights: np.ndarray, mix: np.ndarray
+) -> BootstrapSamples:
     scored = []
     for folder in group:
         classifier = EmotionClassifier.from_pretrained(folder)
-        own = folder / TRAINING_FOLDER / OFFICIAL_THRESHOLDS
-        thresholds = json.loads(own.read_text(encoding="utf-8")) if own.exists() else classifier.thresholds
-        cuts = np.array([thresholds[label] for label in classifier.labels], np.float32)
-        scored.append(Answers(classifier.predict_proba(texts), cuts))
-    return arm_draws(scored, rows.labels > 0, weights, mix)
+        official = folder / TRAINING_FOLDER / OFFICIAL_THRESHOLDS
+        by_label = json.loads(official.read_text(encoding="utf-8")) if official.exists() else classifier.thresholds
+        thresholds = np.array([by_label[label] for label in classifier.labels], np.float32)
+        scored.append(Predictions(classifier.predict_proba(texts), thresholds))
+    return arm_samples(scored, rows.labels > 0, weights, mix)
 
 
-def _figures(draws: Draws) -> dict[str, Any]:
-    return {name: interval(values.clip(0, 1)) for name, values in draws.items() if name != PER_LABEL}
+def _figures(samples: BootstrapSamples) -> dict[str, Any]:
+    return {name: interval(values.clip(0, 1)) for name, values in samples.items() if name != PER_LABEL}

@@ -1,4 +1,4 @@
-"""Ways to tune thresholds and to calibrate, compared by repeated cross-validation on the validation split alone."""
+"""Compare threshold tuning and calibration methods by repeated cross-validation on the validation split."""
 
 import json
 from collections.abc import Callable
@@ -24,23 +24,23 @@ from train.evaluation.evaluate import onnx_probabilities
 
 STUDY_FILE = "thresholds.json"
 PARTS = (2, 5)
-"""Parts that the rows are cut into: all but one are tuned on, the one is scored. The more, the nearer to all rows."""
+"""Numbers of folds; with more folds, the tuning rows are closer to the whole split."""
 REPEATS = 10
 Calibrate = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-"""Labels and probabilities to fit on, probabilities to correct: the corrected ones."""
+"""Function of labels and probabilities to fit, and probabilities to calibrate; returns the calibrated ones."""
 
 
 def study(folder: Path, data: str | None = None, repeats: int = REPEATS) -> dict[str, Any]:
-    """Compare the methods on a model folder's validation split; write `training/thresholds.json`.
+    """Compare the methods on the validation split of a model folder; writes `training/thresholds.json`.
 
     Args:
         folder: Model folder.
-        data: Data set as in `load_split`; None for the one the model was trained from.
-        repeats: Times that the rows are dealt anew.
+        data: Data set as in `load_split`; None for the one the model was trained on.
+        repeats: Number of repetitions of the cross-validation.
 
     Returns:
-        What was written: `compare_thresholds` and `compare_calibration` by the number of parts, and whether the model
-        was calibrated on these rows.
+        Results of `compare_thresholds` and `compare_calibration` by number of folds, and `calibrated`, whether the
+        model was calibrated on the same rows.
     """
     origin = read_info(folder).trained_from
     rows = load_split(data or origin["data"], "validation")
@@ -63,93 +63,90 @@ def study(folder: Path, data: str | None = None, repeats: int = REPEATS) -> dict
 def compare_thresholds(
     labels: np.ndarray, probabilities: np.ndarray, parts: int, repeats: int = REPEATS, resamples: int = SAMPLES
 ) -> dict[str, Any]:
-    """Cross-validated macro-F1 of each method of `tune_thresholds`, and how far it lies from the first, the paper's.
+    """Cross-validated macro-F1 of each method of `tune_thresholds`, and its difference from `grid`.
 
-    Each repeat deals the rows anew; the predictions of all its parts are scored together (an average of the parts' F1
-    would be biased where a part has few positive rows: Forman and Scholz 2010, "Apples-to-Apples in Cross-Validation
-    Studies"). The figure is the mean over the repeats; the 95 % interval of the difference is from a bootstrap of the
-    rows, the same rows for both methods.
+    Each repetition has new folds, whose predictions are scored together, because a mean over folds is biased if a fold
+    has few positive rows (Forman and Scholz 2010, "Apples-to-Apples in Cross-Validation Studies"). Results are means
+    over repetitions; the 95 % interval of the difference is from bootstrap samples of the rows, the same for both
+    methods.
 
     Returns:
-        For each method `macro_f1`, and `difference` as `value`, `low`, `high`.
+        For each method, `macro_f1`, and `difference` with `value`, `low` and `high`.
     """
     truth = labels.astype(bool)
     weights = row_weights(len(truth), resamples)
     methods = get_args(Method)
-    found: dict[str, list[np.ndarray]] = {method: [] for method in methods}
+    samples: dict[str, list[np.ndarray]] = {method: [] for method in methods}
     for repeat in range(repeats):
-        part = deal(labels, parts, repeat)
+        fold = assign_folds(labels, parts, repeat)
         for method in methods:
             predicted = np.zeros_like(truth)
-            for held in range(parts):
-                cuts = tune_thresholds(labels[part != held], probabilities[part != held], method)
-                predicted[part == held] = probabilities[part == held] >= cuts
+            for held_out in range(parts):
+                thresholds = tune_thresholds(labels[fold != held_out], probabilities[fold != held_out], method)
+                predicted[fold == held_out] = probabilities[fold == held_out] >= thresholds
             scored, _ = weighted_figures(truth, predicted, weights)
-            found[method].append(mean_over_labels(scored["f1"]))
-    means = {method: np.mean(values, axis=0) for method, values in found.items()}
+            samples[method].append(mean_over_labels(scored["f1"]))
+    means = {method: np.mean(values, axis=0) for method, values in samples.items()}
     figures = {}
     for method in methods:
-        apart = means[method] - means[methods[0]]
-        figures[method] = {"macro_f1": float(means[method][0]), "difference": interval(apart)}
+        difference = means[method] - means[methods[0]]
+        figures[method] = {"macro_f1": float(means[method][0]), "difference": interval(difference)}
     return figures
 
 
 def compare_calibration(
     labels: np.ndarray, probabilities: np.ndarray, parts: int, repeats: int = REPEATS
 ) -> dict[str, dict[str, float]]:
-    """Cross-validated `log_loss`, `ece` and `ece_equal_mass`, means over labels, of each way to calibrate."""
+    """Cross-validated `log_loss`, `ece` and `ece_equal_mass`, means over labels, of each calibration method."""
     figures = {}
     for name, calibrate in CALIBRATIONS.items():
-        found = []
+        results = []
         for repeat in range(repeats):
-            part = deal(labels, parts, repeat)
+            fold = assign_folds(labels, parts, repeat)
             corrected = np.zeros(probabilities.shape, np.float32)
-            for held in range(parts):
-                fitted = part != held
+            for held_out in range(parts):
+                fitted = fold != held_out
                 corrected[~fitted] = calibrate(labels[fitted], probabilities[fitted], probabilities[~fitted])
-            found.append(
+            results.append(
                 (
                     log_loss(labels, corrected).mean(),
                     expected_calibration_error(labels, corrected).mean(),
                     expected_calibration_error(labels, corrected, equal_mass=True).mean(),
                 )
             )
-        values = np.mean(found, axis=0).tolist()
+        values = np.mean(results, axis=0).tolist()
         figures[name] = dict(zip(("log_loss", "ece", "ece_equal_mass"), values, strict=True))
     return figures
 
 
-def deal(labels: np.ndarray, parts: int, seed: int) -> np.ndarray:
-    """Part of each row, shape (n,): rows are sorted by their rarest label, at random within it, and dealt in turn.
-
-    So the parts get equally many rows of each label, one more or less, as far as a row's rarest label goes.
-    """
+def assign_folds(labels: np.ndarray, parts: int, seed: int) -> np.ndarray:
+    """Assign rows to folds, stratified by the rarest label of each row: fold indices of shape (n,)."""
     random = np.random.default_rng(seed)
     rarest = np.where(labels > 0, labels.sum(axis=0), np.inf).argmin(axis=1)
     order = np.lexsort((random.random(len(labels)), rarest))
-    part = np.empty(len(labels), np.int64)
-    part[order] = (np.arange(len(labels)) + random.integers(parts)) % parts
-    return part
+    fold = np.empty(len(labels), np.int64)
+    fold[order] = (np.arange(len(labels)) + random.integers(parts)) % parts
+    return fold
 
 
 def table(figures: dict[str, Any]) -> list[str]:
-    """The study as lines of text."""
+    """Format the results as lines of text."""
     lines = [f"{figures['rows']:,} validation texts, {figures['repeats']} repeats"]
     for parts, methods in figures["thresholds"].items():
         lines.append(f"{parts}, thresholds: macro-F1, difference from grid (95 % interval)")
         for name, method in methods.items():
-            apart = method["difference"]
-            interval = f"{apart['value']:+.4f} ({apart['low']:+.4f} to {apart['high']:+.4f})"
+            gap = method["difference"]
+            interval = f"{gap['value']:+.4f} ({gap['low']:+.4f} to {gap['high']:+.4f})"
             lines.append(f"  {name:12} {method['macro_f1']:.4f}   {interval}")
     if figures["calibrated"]:
         lines.append(
-            "calibration: the model was calibrated on these very rows (fit --calibrate), so that `none` has seen"
+            "calibration: not meaningful, because the model was calibrated on the same rows (fit --calibrate);"
         )
-        lines.append("  them all and nothing can be gained: to compare the ways, train without --calibrate")
-    for parts, ways in figures["calibration"].items():
+        lines.append("  to compare the methods, train without --calibrate")
+    for parts, calibrations in figures["calibration"].items():
         lines.append(f"{parts}, calibration: log loss, expected calibration error in equal-width and equal-mass bins")
-        for name, way in ways.items():
-            lines.append(f"  {name:12} {way['log_loss']:.5f}   {way['ece']:.5f}   {way['ece_equal_mass']:.5f}")
+        for name, errors in calibrations.items():
+            lines.append(f"  {name:12} {errors['log_loss']:.5f}   {errors['ece']:.5f}   {errors['ece_equal_mass']:.5f}")
     return lines
 
 

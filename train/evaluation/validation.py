@@ -1,4 +1,4 @@
-"""The rows that thresholds and calibration are tuned on."""
+"""Validation rows for tuning thresholds and calibration."""
 
 from dataclasses import dataclass
 
@@ -16,9 +16,9 @@ class ValidationRows:
 
     Attributes:
         texts: n texts.
-        labels: Shape (n, labels).
-        ignored: bool, shape (n, labels).
-        repeats: How many times each row counts, shape (n,).
+        labels: 0 or 1, shape (n, labels).
+        ignored: Labels to ignore: bool of shape (n, labels).
+        repeats: Integer weight of each row: shape (n,).
     """
 
     texts: list[str]
@@ -28,25 +28,25 @@ class ValidationRows:
 
     @classmethod
     def of(cls, validation: Split, everyday: bool) -> "ValidationRows":
-        """Collect the rows; the everyday texts take part where a model trains on further texts."""
-        nothing, once = np.zeros(validation.labels.shape, bool), np.ones(len(validation), np.int64)
+        """Collect the rows of the validation split and, if `everyday`, of the everyday benchmark."""
+        none_ignored, ones = np.zeros(validation.labels.shape, bool), np.ones(len(validation), np.int64)
         if not everyday:
-            return cls(validation.texts, validation.labels, nothing, once)
-        further = load_everyday("validation")
-        factor = max(1, round(len(validation) / len(further.split)))
+            return cls(validation.texts, validation.labels, none_ignored, ones)
+        benchmark = load_everyday("validation")
+        factor = max(1, round(len(validation) / len(benchmark.split)))
         return cls(
-            [*validation.texts, *further.split.texts],
-            np.concatenate([validation.labels, further.split.labels]),
-            np.concatenate([nothing, further.ignored]),
-            np.concatenate([once, np.full(len(further.split), factor)]),
+            [*validation.texts, *benchmark.split.texts],
+            np.concatenate([validation.labels, benchmark.split.labels]),
+            np.concatenate([none_ignored, benchmark.ignored]),
+            np.concatenate([ones, np.full(len(benchmark.split), factor)]),
         )
 
     def masked(self, probabilities: np.ndarray) -> np.ndarray:
-        """Probabilities with 0 where a label does not count."""
+        """Set the probabilities of ignored labels to 0."""
         return np.where(self.ignored, np.float32(0), probabilities)
 
     def repeated(self, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Labels and masked probabilities, each row as often as it counts."""
+        """Repeat labels and masked probabilities by the weights of their rows."""
         return (
             np.repeat(self.labels, self.repeats, axis=0),
             np.repeat(self.masked(probabilities), self.repeats, axis=0),

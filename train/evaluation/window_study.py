@@ -1,4 +1,4 @@
-"""How to combine the windows of a long text, compared on long everyday texts: `python -m train windows MODEL`."""
+"""Compare rules for combining the windows of long texts, on the everyday benchmark."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -18,32 +18,32 @@ from evenmood.text.windows import combine, window_spans
 from train.evaluation.everyday import EverydaySplit, bootstrap_samples, load_everyday
 
 SPLIT = "long"
-"""Texts of some hundred words, for this choice alone; see `train.evaluation.everyday`."""
+"""Split with texts of several hundred words, used only for this choice."""
 PEAK_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 FIGURES = ("macro_f1", "first_label_right", "macro_roc_auc")
 Rule = Callable[[np.ndarray], np.ndarray]
-"""Probabilities of a text's windows, shape (windows, 28), to those of the text, shape (28,)."""
+"""Function from the probabilities of windows, shape (windows, 28), to those of the text, shape (28,)."""
 
 
 def rules() -> dict[str, Rule]:
-    """The rules compared: shares of the maximum (0 is the mean, 1 the maximum), and reading the first window alone."""
+    """Rules to compare: weights of the maximum (0 is the mean, 1 the maximum), and only the first window."""
     shares: dict[str, Rule] = {f"{share:.0%} maximum": partial(combine, peak_share=share) for share in PEAK_SHARES}
     return {"first window": lambda windows: windows[0], **shares}
 
 
 def study(folders: Sequence[Path], rows: EverydaySplit | None = None) -> dict[str, Any]:
-    """Score each rule on the long texts: means over the models, intervals from resampling texts.
+    """Evaluate each rule on long texts: means over the models, with intervals from resampling texts.
 
     Args:
-        folders: Model folders that differ in their seed alone.
-        rows: Texts and labels; the everyday benchmark's long ones if left out.
+        folders: Model folders that differ only in their seed.
+        rows: Texts and labels; None for the long texts of the everyday benchmark.
 
     Returns:
-        `texts`, `windows` (mean number a text), and `rules`: `macro_f1`, `first_label_right` and `macro_roc_auc` of
-        each.
+        `texts`; `windows`, the mean number per text; and `rules`, with `macro_f1`, `first_label_right` and
+        `macro_roc_auc` of each rule.
     """
     rows = rows or load_everyday(SPLIT)
-    found: dict[str, list[dict[str, np.ndarray]]] = {name: [] for name in rules()}
+    samples: dict[str, list[dict[str, np.ndarray]]] = {name: [] for name in rules()}
     counts = []
     for folder in folders:
         classifier = EmotionClassifier.from_pretrained(folder)
@@ -52,7 +52,7 @@ def study(folders: Sequence[Path], rows: EverydaySplit | None = None) -> dict[st
         counts += [len(part) for part in windows]
         for name, rule in rules().items():
             probabilities = np.stack([rule(part) for part in windows])
-            found[name].append(bootstrap_samples(rows, probabilities, thresholds))
+            samples[name].append(bootstrap_samples(rows, probabilities, thresholds))
     return {
         "texts": len(rows.split),
         "models": len(folders),
@@ -60,18 +60,18 @@ def study(folders: Sequence[Path], rows: EverydaySplit | None = None) -> dict[st
         "windows": round(float(np.mean(counts)), 2),
         "rules": {
             name: {figure: rounded(interval(np.mean([one[figure] for one in models], axis=0))) for figure in FIGURES}
-            for name, models in found.items()
+            for name, models in samples.items()
         },
     }
 
 
 def write_study(content: dict[str, Any], out: Path) -> None:
-    """Write the figures as JSON."""
+    """Write the results as JSON."""
     write_text(out, json.dumps(content, indent=1) + "\n")
 
 
 def table(content: dict[str, Any]) -> str:
-    """Figures as lines of text."""
+    """Format the results as text."""
     lines = [f"{content['texts']} long texts, {content['windows']} windows each"]
     for name, figures in content["rules"].items():
         values = ", ".join(f"{figure.replace('_', ' ')} {figure_text(figures[figure])}" for figure in FIGURES)
@@ -80,11 +80,11 @@ def table(content: dict[str, Any]) -> str:
 
 
 def _windows(classifier: EmotionClassifier, texts: Sequence[str]) -> list[np.ndarray]:
-    """Probabilities of each text's windows."""
+    """Predict the windows of each text."""
     tokenizer = BatchTokenizer(Tokenizer.from_file(str(classifier.folder / TOKENIZER_FILE)), classifier.info.max_length)
     spans = [
         window_spans(text, classifier.info.max_length, lambda some: tokenizer.encode(some).tokens) for text in texts
     ]
-    parts = [text[slice(*span)] for text, found in zip(texts, spans, strict=True) for span in found]
-    ends = np.cumsum([len(found) for found in spans])[:-1]
+    parts = [text[slice(*span)] for text, text_spans in zip(texts, spans, strict=True) for span in text_spans]
+    ends = np.cumsum([len(text_spans) for text_spans in spans])[:-1]
     return np.split(classifier.predict_proba(parts), ends)

@@ -1,1 +1,1 @@
-"""The paper's claims: arms, ablation, verdicts, report."""
+"""The paper's experiments: arms, ablation, claims, report."""

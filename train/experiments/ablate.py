@@ -1,4 +1,4 @@
-"""The paper's experiments: train its arms over several seeds, `python -m train ablate`; killed, it goes on."""
+"""Run the paper's experiments: train all arms over several seeds, resuming finished runs."""
 
 import csv
 import json
@@ -26,13 +26,13 @@ from train.config import TrainConfig
 from train.evaluation.everyday import load_everyday
 from train.experiments import report as experiments
 from train.experiments.arms import ARMS, Run, model_folder, read_run, write_run
-from train.fitting.fit import Say, fit, words_by_id
+from train.fitting.fit import Log, fit, words_by_id
 from train.network.backend import has_gpu
 from train.vectors.sources import load_vectors, write_vec
 
 VECTORS_FILE, VECTORS_ABOUT = "vectors.vec", "vectors.json"
 MATCHED = 1
-"""Stream of the generator that draws the size-matched rows, beside the run's seed."""
+"""Stream of the random generator for size-matched rows, in addition to the run's seed."""
 LABEL_WORDS = {
     "admiration": ("admire", "admired", "admiring", "admirable"),
     "amusement": ("amused", "amusing", "amuse"),
@@ -47,14 +47,14 @@ LABEL_WORDS = {
     "realization": ("realize", "realized", "realise", "realised"),
     "remorse": ("remorseful", "regret"),
 }
-"""Words whose mean stands for a label whose own name the vocabulary lacks; chosen by hand, before any result."""
+"""Words whose mean vector represents a label that is not in the vocabulary; chosen before any result."""
 
 
 def ablate(
     build: Path,
     out: Path,
     config: TrainConfig,
-    say: Say,
+    log: Log,
     *,
     arms: Sequence[str],
     seeds: int,
@@ -66,36 +66,39 @@ def ablate(
 
     Args:
         build: Build folder with the stages `goemotions` and `balance`.
-        out: Folder of the models and records; finished runs in it are kept, an unfinished one goes on.
-        config: The choices that all arms share; data, pooling and seed are the arm's.
-        say: Receives progress, a line at a time.
+        out: Folder of the models and records; finished runs are kept, and an unfinished one is resumed.
+        config: Configuration shared by all arms; data, pooling and seed are set per arm.
+        log: Called with progress messages.
         arms: Names in `ARMS`.
-        seeds: Runs an arm, with the seeds from 0 on.
-        results: JSON file to write.
-        document: Markdown file to write; its figures go into `figures/experiments/` beside it.
-        report_only: Train nothing: do the statistics of finished runs again.
+        seeds: Number of runs per arm, with seeds from 0.
+        results: Results file (JSON).
+        document: Markdown document; its figures are written to `figures/experiments/` next to it.
+        report_only: Whether to recompute the statistics of finished runs without training.
 
     Raises:
-        UsageError: An unknown arm, no seed, or runs of other options lie at `out`.
-        DataError: The build lacks a stage, or, for a report only, a run is not finished.
+        UsageError: An arm is unknown, `seeds` is below 1, or `out` has runs with other options.
+        DataError: The build lacks a stage, or, with `report_only`, a run is not finished.
     """
     if seeds < 1:
-        raise UsageError(f"--seeds is {seeds}; it must be at least 1")
+        raise UsageError(f"--seeds is {seeds}; expected at least 1")
     unknown = [name for name in arms if name not in ARMS]
     if unknown or not arms:
-        raise UsageError(f"no arm {', '.join(unknown) or 'is given'}; the arms are {', '.join(ARMS)}")
+        problem = f"unknown arm {', '.join(unknown)}" if unknown else "no arms given"
+        raise UsageError(f"--arms: {problem}; expected any of: {', '.join(ARMS)}")
     if not is_build(build):
-        raise DataError(f"{build}: not a build folder; make one with: make data BUILD={build}")
+        raise DataError(f"{build}: not a build folder; create one with: make data BUILD={build}")
     official = build / OFFICIAL
     read_manifest(build, OFFICIAL)
     test = load_split(str(official), "test")
     chosen = [name for name in ARMS if name in arms]
     if not report_only:
-        shared = replace(config, vectors=shared_vectors(config, build, out, say), corpus=())
-        planned = [(name, seed) for seed in range(seeds) for name in chosen]  # every arm once, before any a second time
+        shared = replace(config, vectors=shared_vectors(config, build, out, log), corpus=())
+        planned = [
+            (name, seed) for seed in range(seeds) for name in chosen
+        ]  # the first seed of every arm before the second
         for number, (name, seed) in enumerate(planned, 1):
-            say(f"run {number} of {len(planned)}: {name}, seed {seed}")
-            train_arm(name, seed, shared, build, out, test, say)
+            log(f"run {number} of {len(planned)}: {name}, seed {seed}")
+            train_arm(name, seed, shared, build, out, test, log)
     runs = []
     for name in chosen:
         for seed in range(seeds):
@@ -104,7 +107,8 @@ def ablate(
                 raise DataError(f"{out}: the run {name}, seed {seed} is not finished; leave out --report-only")
             if run.about["test"]["digest"] != test.digest():
                 raise DataError(
-                    f"{out}: the run {name}, seed {seed} was scored on another test split than {official}'s"
+                    f"{out}: the run {name}, seed {seed} was scored on another test split than that of {official}; "
+                    "choose another --out"
                 )
             runs.append(run)
     path = out / VECTORS_ABOUT
@@ -114,15 +118,15 @@ def ablate(
         load_split(str(build), "train"),
         load_split(str(official), "validation"),
     ]
-    say("statistics: resampling test rows and seeds")
+    log("statistics: resampling test rows and seeds")
     sources = {name: row_sources(build, ARMS[name].rows) for name in chosen}
     content = experiments.collect(runs, test, earlier, vectors, sources)
     experiments.write(content, results, document)
-    say(f"{document} and {results} written")
+    log(f"wrote {document} and {results}")
 
 
 def row_sources(build: Path, rows: str) -> dict[str, int]:
-    """Training rows of an arm by source, where they have several."""
+    """Training rows of an arm by source; empty if there is only one source."""
     stage = {"balanced": "balance", "all": CONFIGURATIONS["unbalanced"]}.get(rows)
     if stage is None:
         return {}
@@ -130,8 +134,8 @@ def row_sources(build: Path, rows: str) -> dict[str, int]:
     return {str(each["values"]): int(each["counts"]) for each in counts}
 
 
-def train_arm(name: str, seed: int, shared: TrainConfig, build: Path, out: Path, test: Split, say: Say) -> None:
-    """Train one run of an arm, or go on with it, and keep its record; a finished one is left as it is."""
+def train_arm(name: str, seed: int, shared: TrainConfig, build: Path, out: Path, test: Split, log: Log) -> None:
+    """Train or resume one run of an arm, and save its record; a finished run is kept."""
     rows = ARMS[name].rows
     sources = {"balanced": str(build), "unbalanced": str(build / OFFICIAL), "all": f"{build}:unbalanced"}
     data = sources.get(rows) or str(out / "data" / f"matched-{seed}")
@@ -143,19 +147,19 @@ def train_arm(name: str, seed: int, shared: TrainConfig, build: Path, out: Path,
     if finished:
         _check_same(out, finished.about["config"], config)
         if finished.about["train"]["digest"] != train.digest():
-            raise UsageError(f"{out}: holds runs on other rows than {data}'s; choose another --out")
-        say(f"{folder}: finished before, kept")
+            raise UsageError(f"{out}: contains runs on other rows than {data}; choose another --out")
+        log(f"{folder}: already finished")
         return
     if (folder / INFO_FILE).is_file():
         _check_same(out, json.loads((folder / TRAINING_FOLDER / "config.json").read_text(encoding="utf-8")), config)
     else:
-        keras.utils.clear_session()  # a run must not depend on those before it in this process
-        fit(config, folder, say)
+        keras.utils.clear_session()  # a run must not depend on earlier runs in this process
+        fit(config, folder, log)
     write_run(out, record(name, seed, folder, config, train, test))
 
 
 def record(name: str, seed: int, folder: Path, config: TrainConfig, train: Split, test: Split) -> Run:
-    """What the comparison needs of a trained model."""
+    """Create the record of a trained model for the comparison."""
     classifier = EmotionClassifier.from_pretrained(folder)
     thresholds = np.array([classifier.thresholds[label] for label in LABELS], np.float32)
     vocabulary = Tokenizer.from_file(str(folder / TOKENIZER_FILE)).get_vocab()
@@ -187,7 +191,7 @@ def record(name: str, seed: int, folder: Path, config: TrainConfig, train: Split
 
 
 def write_matched(build: Path, folder: Path, seed: int) -> None:
-    """Write a data set: as many rows of GoEmotions' training split as are balanced, and its validation and test."""
+    """Write a data set with as many random rows of the official training split as the balanced data has."""
     import pyarrow
     from pyarrow import parquet
 
@@ -195,14 +199,14 @@ def write_matched(build: Path, folder: Path, seed: int) -> None:
     count = len(load_split(str(build), "train"))
     if count > len(rows):
         raise DataError(
-            f"{build}: {count:,} balanced rows, but the training split has only {len(rows):,} to match them"
+            f"{build}: {count:,} balanced rows; expected at most {len(rows):,}, the size of the training split"
         )
-    drawn = np.sort(np.random.default_rng([seed, MATCHED]).choice(len(rows), count, replace=False))
+    sampled = np.sort(np.random.default_rng([seed, MATCHED]).choice(len(rows), count, replace=False))
     table = pyarrow.table(
         {
-            "text": [rows.texts[row] for row in drawn],
-            "labels": [rows.labels[row].nonzero()[0].tolist() for row in drawn],
-            "id": [rows.ids[row] for row in drawn],
+            "text": [rows.texts[row] for row in sampled],
+            "labels": [rows.labels[row].nonzero()[0].tolist() for row in sampled],
+            "id": [rows.ids[row] for row in sampled],
         }
     )
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -212,15 +216,14 @@ def write_matched(build: Path, folder: Path, seed: int) -> None:
             shutil.copyfile(build / OFFICIAL / f"{split}.parquet", work / f"{split}.parquet")
 
 
-def shared_vectors(config: TrainConfig, build: Path, out: Path, say: Say) -> str:
-    """What all arms get as `vectors`; for `self` a file that is trained here, once.
+def shared_vectors(config: TrainConfig, build: Path, out: Path, log: Log) -> str:
+    """Return the `vectors` of all arms; for `self`, the path of a file that is trained once.
 
-    Trained on each text of all training rows of the build, of its tweets and of `config.corpus` once; tweets that equal
-    a validation or test text are left out. Every word of the training rows gets a vector; each arm takes the words of
-    its own vocabulary.
+    Vectors are trained on all distinct training texts of the build, its tweets and `config.corpus`, except texts that
+    equal a validation or test text. The file has all words of the training texts; each arm uses its own vocabulary.
 
     Raises:
-        UsageError: Vectors of other texts or options lie at `out`.
+        UsageError: `out` has vectors of other texts or options.
     """
     if config.vectors != "self":
         return config.vectors
@@ -237,8 +240,8 @@ def shared_vectors(config: TrainConfig, build: Path, out: Path, say: Say) -> str
         except OSError as error:
             raise DataError(f"{name}: cannot be read ({error.strerror})") from None
     held_out = {clean(text) for split in ("validation", "test") for text in load_split(sources[0], split).texts}
-    known = {*training, ""}
-    added = [text for text in dict.fromkeys(map(clean, tweets)) if text not in known and text not in held_out]
+    training_texts = {*training, ""}
+    added = [t for t in dict.fromkeys(map(clean, tweets)) if t not in training_texts and t not in held_out]
     about = {
         "training_texts": len(training),
         "tweets": len(added),
@@ -252,7 +255,7 @@ def shared_vectors(config: TrainConfig, build: Path, out: Path, say: Say) -> str
             raise UsageError(f"{path} was trained on other texts or with other options; choose another --out")
         return str(path)
     words = words_by_id(fit_tokenizer(training, min_frequency=1))
-    table = load_vectors(replace(config, corpus=()), words, [*training, *added], say)
+    table = load_vectors(replace(config, corpus=()), words, [*training, *added], log)
     out.mkdir(parents=True, exist_ok=True)
     write_vec(path, words, table)
     write_text(about_path, json.dumps(about, indent=1) + "\n")
@@ -260,17 +263,17 @@ def shared_vectors(config: TrainConfig, build: Path, out: Path, say: Say) -> str
 
 
 def machine() -> str:
-    """What the run was trained on, in words."""
+    """Describe the machine, Python and Keras."""
     kind = "a GPU" if has_gpu() else f"{os.cpu_count()} cores"
     backend = keras.backend.backend()
     return f"{platform.machine()}, {kind}, Python {platform.python_version()}, Keras {keras.__version__} on {backend}"
 
 
 def _check_same(out: Path, before: dict[str, Any], config: TrainConfig) -> None:
-    """Raise `UsageError` where an earlier run had other options; options that did not exist then are not compared."""
+    """Raise `UsageError` if an earlier run has other options, ignoring options added since."""
     now = json.loads(json.dumps(asdict(config)))
     changed = sorted(name for name in before if name in now and before[name] != now[name])
     if changed:
         raise UsageError(
-            f"{out}: holds runs with other {', '.join(changed)}; repeat their options or choose another --out"
+            f"{out}: contains runs with other {', '.join(changed)}; repeat their options, or choose another --out"
         )

@@ -1,4 +1,4 @@
-"""The arms of the paper's experiments, and what a finished run leaves for their comparison."""
+"""Arms of the paper's experiments, and records of finished runs."""
 
 import json
 from collections.abc import Mapping
@@ -12,18 +12,18 @@ from evenmood.errors import DataError
 from evenmood.model.model_folder import write_text
 
 RECORDS = "runs"
-"""Folder of the runs' records, below the experiment's."""
+"""Subfolder with the records of runs."""
 
 
 @dataclass(frozen=True)
 class Arm:
-    """What an arm trains on and how it pools; all else is the same in every arm.
+    """Training rows and pooling of an arm; everything else is the same for all arms.
 
     Attributes:
-        title: How documents call it.
-        rows: `balanced`: the build's balanced rows; `unbalanced`: GoEmotions' own training split; `matched`: as many
-            rows of that as the balanced set has, drawn anew for each seed; `all`: every row that the build chose from.
-        pooling: Of the network, as in `TrainConfig`.
+        title: Title in documents.
+        rows: `balanced`: the balanced rows of the build; `unbalanced`: the official training split; `matched`: a random
+            sample of it as large as the balanced rows, different for each seed; `all`: all training rows of the build.
+        pooling: Pooling of the network, as in `TrainConfig`.
     """
 
     title: str
@@ -40,7 +40,7 @@ ARMS: Mapping[str, Arm] = {
     "matched-average": Arm("unbalanced of equal size, average", "matched", "average"),
     "all-sources": Arm("all sources, not balanced, attention", "all", "attention"),
 }
-"""The paper's own are `balanced`, `unbalanced` and `unbalanced-average` (its figures 6 to 8)."""
+"""The paper's arms are `balanced`, `unbalanced` and `unbalanced-average` (its figures 6 to 8)."""
 DEFAULT_ARMS = tuple(ARMS)[:-1]
 
 
@@ -50,14 +50,14 @@ class Run:
 
     Attributes:
         arm: Name in `ARMS`.
-        seed: Of everything random in it.
-        probabilities: Of the test texts, float32 of shape (n, 28).
-        thresholds: Tuned on validation, float32 of shape (28,).
-        everyday: Probabilities of the everyday test texts, float32 of shape (n, 28).
-        label_vectors: Each label's vector in the trained embedding, float32 of shape (28, embedding size); NaN where
-            the arm's vocabulary has no word for it.
-        about: `config`, `history` (epochs), `train` and `test` (rows and digest), `words` (of the vocabulary),
-            `label_words` (those of each label's vector), `machine`.
+        seed: Random seed.
+        probabilities: Predictions of the test texts: float32 of shape (n, 28).
+        thresholds: Thresholds tuned on validation: float32 of shape (28,).
+        everyday: Predictions of the everyday test texts: float32 of shape (n, 28).
+        label_vectors: Vector of each label in the trained embedding: float32 of shape (28, embedding size); NaN for a
+            label without a word in the vocabulary.
+        about: `config`, `history` (epochs), `train` and `test` (rows and digest), `words` (size of the vocabulary),
+            `label_words` (words of each label's vector), `machine`.
     """
 
     arm: str
@@ -70,17 +70,17 @@ class Run:
 
     @property
     def history(self) -> list[dict[str, float]]:
-        """One entry an epoch: `epoch`, `loss`, `val_loss`, `seconds`."""
+        """Entries of the epochs: `epoch`, `loss`, `val_loss`, `seconds`."""
         return self.about["history"]  # type: ignore[no-any-return]
 
 
 def model_folder(out: Path, arm: str, seed: int) -> Path:
-    """Where a run's model lies: an arm's first one as OUT/ARM, where the demo finds it, the others out of its way."""
+    """Model folder of a run: OUT/ARM for the first seed, where the demo finds it, else OUT/seeds/ARM/SEED."""
     return out / arm if seed == 0 else out / "seeds" / arm / str(seed)
 
 
 def write_run(out: Path, run: Run) -> None:
-    """Keep a run's record: the arrays, then the file that says that it is whole."""
+    """Write the record of a run: first the arrays, then the JSON file that marks it as complete."""
     arrays, about = _files(out, run.arm, run.seed)
     arrays.parent.mkdir(parents=True, exist_ok=True)
     part = arrays.with_suffix(".part")
@@ -97,7 +97,7 @@ def write_run(out: Path, run: Run) -> None:
 
 
 def read_run(out: Path, arm: str, seed: int) -> Run | None:
-    """A run's record; None where the run is not finished.
+    """Read the record of a run; None if the run is not finished.
 
     Raises:
         DataError: The record is damaged.
@@ -106,14 +106,14 @@ def read_run(out: Path, arm: str, seed: int) -> Run | None:
     if not about.is_file():
         return None
     try:
-        with np.load(arrays, allow_pickle=False) as held:
+        with np.load(arrays, allow_pickle=False) as content:
             return Run(
                 arm,
                 seed,
-                held["probabilities"],
-                held["thresholds"],
-                held["everyday"],
-                held["label_vectors"],
+                content["probabilities"],
+                content["thresholds"],
+                content["everyday"],
+                content["label_vectors"],
                 json.loads(about.read_text(encoding="utf-8")),
             )
     except (OSError, ValueError, KeyError) as error:

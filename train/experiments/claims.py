@@ -1,11 +1,11 @@
-"""The paper's claims, the pairs of arms that test them, and what a difference says of a claim, in plain words."""
+"""The paper's claims, the pairs of arms that test them, and verdicts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from evenmood.evaluation.bootstrap import interval
-from train.evaluation.resampling import Draws
+from train.evaluation.resampling import BootstrapSamples
 from train.experiments.arms import ARMS
 
 FIGURES = {
@@ -19,12 +19,12 @@ IMPROVED, WORSENED, NEITHER = "improved", "worsened", "no significant difference
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of the paper, and the pairs of arms whose difference tests it, by what they are compared with."""
+    """A claim of the paper, and the pairs of arms that test it, by type of counterpart."""
 
     title: str
     pairs: Mapping[str, tuple[tuple[str, str], ...]]
     best: bool = False
-    """Whether the first arm must be better than all others, not only on the whole."""
+    """Whether the claim is that the first arm is better than every other arm."""
 
 
 BOTH, AVERAGE, PLAIN, PLAIN_AVERAGE, EQUAL, EQUAL_AVERAGE, ALL = ARMS
@@ -53,29 +53,29 @@ CLAIMS = {
     ),
 }
 BESIDES = ((ALL, PLAIN), (ALL, BOTH))
-"""Pairs of no claim of the paper's, shown where the optional arm was run."""
+"""Additional pairs, shown if the optional arm was run."""
 LABEL_PAIRS = ((BOTH, PLAIN), (BOTH, EQUAL), (BOTH, AVERAGE))
 
 
-def compare(first: Draws, second: Draws) -> dict[str, Any]:
-    """Differences of two arms' figures under the same resamples, and what each says of the first."""
-    found = {name: interval(first[name] - second[name]) for name in FIGURES if name in first}
-    return {"figures": {name: value | {"verdict": verdict(value)} for name, value in found.items()}}
+def compare(first: BootstrapSamples, second: BootstrapSamples) -> dict[str, Any]:
+    """Compute the differences between two arms with the same bootstrap samples, and a verdict for each metric."""
+    differences = {name: interval(first[name] - second[name]) for name in FIGURES if name in first}
+    return {"figures": {name: value | {"verdict": verdict(value)} for name, value in differences.items()}}
 
 
 def verdict(difference: Mapping[str, Any]) -> str:
-    """Name a difference by the position of its interval: above 0, below 0, or on both sides."""
+    """Classify a difference by its interval: above 0, below 0, or including 0."""
     if difference["low"] is not None and difference["low"] > 0:
         return IMPROVED
     return WORSENED if difference["high"] is not None and difference["high"] < 0 else NEITHER
 
 
 def judge(claim: Claim, comparisons: Mapping[str, Any]) -> dict[str, Any]:
-    """Judge a claim by each metric, against each kind of counterpart."""
+    """Judge a claim for each metric and type of counterpart."""
     sides = {}
-    for side, wanted in claim.pairs.items():
-        pairs = [f"{a} - {b}" for a, b in wanted if f"{a} - {b}" in comparisons]
-        if len(pairs) == len(wanted):
+    for side, required in claim.pairs.items():
+        pairs = [f"{a} - {b}" for a, b in required if f"{a} - {b}" in comparisons]
+        if len(pairs) == len(required):
             conclusions = {
                 name: conclusion([comparisons[pair]["figures"][name]["verdict"] for pair in pairs], claim.best)
                 for name in FIGURES
@@ -85,11 +85,11 @@ def judge(claim: Claim, comparisons: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def conclusion(verdicts: Sequence[str], best: bool = False) -> str:
-    """One phrase for the verdicts of several comparisons.
+    """Summarize the verdicts of several comparisons.
 
     Args:
-        verdicts: Of each comparison.
-        best: Whether the claim is that the first arm is the best: one that is better is enough to refute it.
+        verdicts: Verdict of each comparison.
+        best: Whether the claim is that the first arm is the best, which a single better arm refutes.
     """
     improved, worsened = verdicts.count(IMPROVED), verdicts.count(WORSENED)
     if improved == len(verdicts):
@@ -101,5 +101,5 @@ def conclusion(verdicts: Sequence[str], best: bool = False) -> str:
     if not improved:
         others = "" if worsened == len(verdicts) else " or did not change significantly"
         return f"not supported (scores worsened{others})"
-    rest = "scores worsened" if worsened else "no significant difference"
-    return f"supported in {improved} of {len(verdicts)} comparisons ({rest} in the others)"
+    other_verdict = "scores worsened" if worsened else "no significant difference"
+    return f"supported in {improved} of {len(verdicts)} comparisons ({other_verdict} in the others)"

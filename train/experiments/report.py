@@ -1,4 +1,4 @@
-"""What the paper's experiments show: figures of the arms, differences between them, verdicts on the paper's claims."""
+"""Report of the paper's experiments: metrics of the arms, differences, and verdicts on the claims."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from evenmood.model import cards
 from evenmood.model.model_folder import write_text
 from evenmood.text.normalization import clean
 from train.evaluation.everyday import bootstrap_samples, load_everyday
-from train.evaluation.resampling import PER_LABEL, Draws, arm_draws, run_draws
+from train.evaluation.resampling import PER_LABEL, BootstrapSamples, arm_samples, run_samples
 from train.experiments.arms import ARMS, Run
 from train.experiments.claims import BESIDES, BOTH, CLAIMS, FIGURES, LABEL_PAIRS, compare, judge
 from train.release import figures
@@ -25,7 +25,7 @@ from train.release import figures
 ROOT = Path(__file__).parents[2]
 TEMPLATE = Path(__file__).with_name("experiments.md.jinja")
 IMAGES = "figures/experiments"
-"""Folder of the figures, beside the document."""
+"""Folder of the figures, next to the document."""
 EVERYDAY_FIGURES = {
     "macro_f1": "macro-F1",
     "micro_f1": "micro-F1",
@@ -33,7 +33,7 @@ EVERYDAY_FIGURES = {
 }
 PUBLISHED, DEFAULT_MODEL = ROOT / "results/published.json", ROOT / "results/default_model.json"
 SHARED = ("data", "pooling", "seed", "vectors", "corpus", "soft_targets")
-"""Options not shown among those that all arms share: the first three are the arm's, the vectors have a line."""
+"""Options not listed as shared by all arms: the first three differ between arms, the others are shown separately."""
 
 
 def collect(
@@ -43,36 +43,36 @@ def collect(
     vectors: Any,
     sources: Mapping[str, Mapping[str, int]] | None = None,
 ) -> dict[str, Any]:
-    """All that the results file holds.
+    """Compute the content of the results file.
 
     Args:
-        runs: Finished runs, arm by arm, as many of each.
+        runs: Finished runs, the same number for each arm.
         test: The test split.
-        earlier: Splits whose texts are taken out of test for the figures without overlap.
-        vectors: What is known of vectors that the arms share and were trained here; None for others.
-        sources: Training rows by source, of arms whose rows have several.
+        earlier: Splits whose texts are excluded from the test split for metrics without overlap.
+        vectors: Record of shared vectors trained for the experiments; None for other vectors.
+        sources: Training rows by source, for arms with several sources.
     """
-    seen = {clean(text) for split in earlier for text in split.texts}
-    apart = np.array([clean(text) not in seen for text in test.texts])
+    earlier_texts = {clean(text) for split in earlier for text in split.texts}
+    disjoint = np.array([clean(text) not in earlier_texts for text in test.texts])
     by_arm = {name: [run for run in runs if run.arm == name] for name in ARMS if any(run.arm == name for run in runs)}
     seeds = len(next(iter(by_arm.values())))
     truth = test.labels.astype(bool)
     mixes = {name: seed_weights(seeds, list(ARMS).index(name)) for name in by_arm}
     rows = row_weights(len(test))
-    draws = {name: arm_draws(own, truth, rows, mixes[name]) for name, own in by_arm.items()}
-    without = without_rows(by_arm, truth, apart, mixes)
-    learnt = {
+    samples = {name: arm_samples(own, truth, rows, mixes[name]) for name, own in by_arm.items()}
+    without = without_rows(by_arm, truth, disjoint, mixes)
+    trained = {
         name: [run for run in own if run.seed not in stopped_early(own)] for name, own in by_arm.items()
-    }  # an arm's runs that went on
-    lasting = {
-        name: draws[name]
+    }  # without runs that stopped early
+    samples_of_trained = {
+        name: samples[name]
         if len(own) == seeds
-        else arm_draws(own, truth, rows, seed_weights(len(own), list(ARMS).index(name)))
-        for name, own in learnt.items()
+        else arm_samples(own, truth, rows, seed_weights(len(own), list(ARMS).index(name)))
+        for name, own in trained.items()
     }
     pairs = dict.fromkeys(pair for claim in CLAIMS.values() for side in claim.pairs.values() for pair in side)
     comparisons = {
-        f"{a} - {b}": compare(draws[a], draws[b]) | {"without_overlap": compare(without[a], without[b])["figures"]}
+        f"{a} - {b}": compare(samples[a], samples[b]) | {"without_overlap": compare(without[a], without[b])["figures"]}
         for a, b in (*pairs, *BESIDES)
         if a in by_arm and b in by_arm
     }
@@ -80,7 +80,7 @@ def collect(
     config = {name: value for name, value in runs[0].about["config"].items() if name not in SHARED}
     return {
         "test_rows": len(test),
-        "test_rows_without_overlap": int(apart.sum()),
+        "test_rows_without_overlap": int(disjoint.sum()),
         "seeds": seeds,
         "resamples": SAMPLES,
         "machines": sorted({run.about["machine"] for run in runs}),
@@ -92,60 +92,62 @@ def collect(
         "arms": {
             name: about_arm(name, own)
             | {"sources": dict((sources or {}).get(name, {})), "macro_f1_of_runs": per_run(own, truth)}
-            | {"figures": intervals(draws[name]), "without_overlap": intervals(without[name])}
+            | {"figures": intervals(samples[name]), "without_overlap": intervals(without[name])}
             for name, own in by_arm.items()
         },
         "comparisons": comparisons,
         "comparisons_without_stopped_early": {
-            f"{a} - {b}": compare(lasting[a], lasting[b])
+            f"{a} - {b}": compare(samples_of_trained[a], samples_of_trained[b])
             for a, b in pairs
-            if a in by_arm and b in by_arm and len(learnt[a]) + len(learnt[b]) < 2 * seeds
+            if a in by_arm and b in by_arm and len(trained[a]) + len(trained[b]) < 2 * seeds
         },
         "claims": {name: judge(claim, comparisons) for name, claim in CLAIMS.items()},
         "label_differences": {
             f"{a} - {b}": {
-                label: interval(draws[a][PER_LABEL][:, row] - draws[b][PER_LABEL][:, row])
+                label: interval(samples[a][PER_LABEL][:, row] - samples[b][PER_LABEL][:, row])
                 for row, label in enumerate(LABELS)
             }
             for a, b in LABEL_PAIRS
             if a in by_arm and b in by_arm
         },
         "everyday": everyday(by_arm, mixes),
-        "single_emotions": {"arm": main, "labels": single_emotions(by_arm[main], test, draws[main])},
+        "single_emotions": {"arm": main, "labels": single_emotions(by_arm[main], test, samples[main])},
         "label_vectors": label_vectors(by_arm[main][0]),
     }
 
 
 def shown(vectors: str) -> str:
-    """A source of vectors without the place where a file lies."""
+    """Name of a source of vectors, without the folder of a file."""
     return Path(vectors).name if vectors.endswith((".bin", ".vec")) else vectors
 
 
 def without_rows(
-    by_arm: Mapping[str, Sequence[Run]], truth: np.ndarray, kept: np.ndarray, mixes: Mapping[str, np.ndarray]
-) -> dict[str, Draws]:
-    """Draws of each arm on some of the test rows alone; the AUC, which hardly moves, is left out."""
-    rows = row_weights(int(kept.sum()))
-    part = {name: [replace(run, probabilities=run.probabilities[kept]) for run in own] for name, own in by_arm.items()}
-    return {name: arm_draws(own, truth[kept], rows, mixes[name], auc=False) for name, own in part.items()}
+    by_arm: Mapping[str, Sequence[Run]], truth: np.ndarray, included: np.ndarray, mixes: Mapping[str, np.ndarray]
+) -> dict[str, BootstrapSamples]:
+    """Compute the metrics of each arm, except ROC AUC, on a subset of the test rows."""
+    rows = row_weights(int(included.sum()))
+    part = {
+        name: [replace(run, probabilities=run.probabilities[included]) for run in own] for name, own in by_arm.items()
+    }
+    return {name: arm_samples(own, truth[included], rows, mixes[name], auc=False) for name, own in part.items()}
 
 
 def everyday(by_arm: Mapping[str, Sequence[Run]], mixes: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Figures of each arm on the everyday test texts, and what balancing changes there."""
+    """Compute the metrics of each arm on the everyday test texts, and the effect of balancing on them."""
     rows = load_everyday("test")
-    draws: dict[str, Draws] = {}
+    samples: dict[str, BootstrapSamples] = {}
     for name, runs in by_arm.items():
         own = [bootstrap_samples(rows, run.everyday, run.thresholds, auc=False) for run in runs]
-        draws[name] = {
+        samples[name] = {
             figure: np.einsum("bs,sb->b", mixes[name], np.stack([each[figure] for each in own]))
             for figure in EVERYDAY_FIGURES
         }
     pairs = [pair for side in CLAIMS["balancing"].pairs.values() for pair in side]
     return {
         "rows": len(rows.split),
-        "arms": {name: {figure: interval(values) for figure, values in own.items()} for name, own in draws.items()},
+        "arms": {name: {figure: interval(values) for figure, values in own.items()} for name, own in samples.items()},
         "comparisons": {
-            f"{a} - {b}": {figure: interval(draws[a][figure] - draws[b][figure]) for figure in EVERYDAY_FIGURES}
+            f"{a} - {b}": {figure: interval(samples[a][figure] - samples[b][figure]) for figure in EVERYDAY_FIGURES}
             for a, b in pairs
             if a in by_arm and b in by_arm
         },
@@ -153,15 +155,15 @@ def everyday(by_arm: Mapping[str, Sequence[Run]], mixes: Mapping[str, np.ndarray
 
 
 def best_epoch(run: Run) -> int:
-    """The epoch whose weights a run kept."""
+    """Epoch whose weights a run kept."""
     return int(min(run.history, key=lambda entry: entry["val_loss"])["epoch"])
 
 
 def stopped_early(runs: Sequence[Run]) -> list[int]:
-    """Seeds of an arm's runs that early stopping ended before they had learnt: judged without any label of test.
+    """Seeds of runs that early stopping ended too soon, determined without test labels.
 
-    Their validation loss rose for `patience` epochs at the beginning, as it may where an epoch has few steps: the epoch
-    that they kept comes before a third of the arm's median one.
+    With few steps per epoch, the validation loss may increase for `patience` epochs at the beginning. A run stopped too
+    soon if its best epoch is before a third of the arm's median best epoch.
     """
     middle = median(best_epoch(run) for run in runs)
     return [run.seed for run in runs if best_epoch(run) < middle / 3]
@@ -170,11 +172,11 @@ def stopped_early(runs: Sequence[Run]) -> list[int]:
 def per_run(runs: Sequence[Run], truth: np.ndarray) -> list[float]:
     """Macro-F1 of each run."""
     once = np.ones((1, len(truth)), np.float32)
-    return [float(run_draws(truth, r.probabilities, r.thresholds, once, auc=False)["macro_f1"][0]) for r in runs]
+    return [float(run_samples(truth, r.probabilities, r.thresholds, once, auc=False)["macro_f1"][0]) for r in runs]
 
 
 def about_arm(name: str, runs: Sequence[Run]) -> dict[str, Any]:
-    """What an arm trained on, how long, and its loss curves."""
+    """Describe the training of an arm: rows, epochs, duration, and loss curves."""
     epochs = [entry for run in runs for entry in run.history]
     return {
         "title": ARMS[name].title,
@@ -189,15 +191,15 @@ def about_arm(name: str, runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def intervals(draws: Draws) -> dict[str, Any]:
-    """Value and interval of each averaged figure."""
+def intervals(samples: BootstrapSamples) -> dict[str, Any]:
+    """Value and interval of each averaged metric."""
     return {
-        name: interval(draws[name].clip(0, 1)) for name in FIGURES if name in draws
-    }  # a widened draw may leave them
+        name: interval(samples[name].clip(0, 1)) for name in FIGURES if name in samples
+    }  # scaled bootstrap samples may be outside [0, 1]
 
 
-def single_emotions(runs: Sequence[Run], test: Split, draws: Draws) -> dict[str, Any]:
-    """Precision, recall, F1 and AUC of each label, means over an arm's runs."""
+def single_emotions(runs: Sequence[Run], test: Split, samples: BootstrapSamples) -> dict[str, Any]:
+    """Mean precision, recall, F1 and ROC AUC of each label over the runs of an arm."""
     scored = [score(test.labels, run.probabilities, run.thresholds, LABELS, resamples=0)["per_label"] for run in runs]
     table = {}
     for row, label in enumerate(LABELS):
@@ -211,17 +213,18 @@ def single_emotions(runs: Sequence[Run], test: Split, draws: Draws) -> dict[str,
         table[label] = {
             "support": scored[0][label]["support"],
             **means,
-            "f1": interval(draws[PER_LABEL][:, row].clip(0, 1)),
+            "f1": interval(samples[PER_LABEL][:, row].clip(0, 1)),
         }
     return table
 
 
 def label_vectors(run: Run) -> dict[str, Any]:
-    """Cosine similarities of the labels in a run's embedding, in the figure's order, and summaries of them."""
-    known = np.flatnonzero(~np.isnan(run.label_vectors).any(axis=1))
-    units = run.label_vectors[known] / np.linalg.norm(run.label_vectors[known], axis=1, keepdims=True)
+    """Cosine similarities between labels in a run's embedding, in the order of the figure, with summaries."""
+    with_vector = np.flatnonzero(~np.isnan(run.label_vectors).any(axis=1))
+    vectors = run.label_vectors[with_vector]
+    units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     cosines = np.clip(units @ units.T, -1, 1)
-    names = [LABELS[row] for row in known]
+    names = [LABELS[row] for row in with_vector]
     order = [names.index(label) for label in figures.grouped_order(names, cosines)]
     upper = [(a, b) for a in range(len(names)) for b in range(a)]
     within: dict[str, list[float]] = {}
@@ -242,7 +245,7 @@ def label_vectors(run: Run) -> dict[str, Any]:
 
 
 def write(content: dict[str, Any], results: Path, path: Path) -> None:
-    """Write the results file, the figures beside the document, and the document."""
+    """Write the results file, the figures and the document."""
     content = rounded(content) | {"config": content["config"]}
     results.parent.mkdir(parents=True, exist_ok=True)
     write_text(results, json.dumps(content, indent=1) + "\n")
@@ -257,7 +260,7 @@ def write(content: dict[str, Any], results: Path, path: Path) -> None:
 
 
 def document(results: Path) -> str:
-    """The document, from a results file and the figures of the bundled model and of published ones."""
+    """Render the document from a results file and the metrics of the bundled and published models."""
     return cards.rendered(
         TEMPLATE,
         **json.loads(results.read_text(encoding="utf-8")),

@@ -1,1 +1,1 @@
-"""Training runs: epochs, batches, checkpoints, and the model folder they end in."""
+"""Training runs: data, epochs, batches, checkpoints, and writing the model folder."""

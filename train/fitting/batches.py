@@ -1,4 +1,4 @@
-"""Batches of texts of similar length: what a batch is padded to costs time, and teaches nothing."""
+"""Batches of texts of similar length, to minimize padding."""
 
 from collections.abc import Iterator
 
@@ -7,27 +7,27 @@ import numpy as np
 from evenmood.text.normalization import PAD_ID, POOL_SIZE
 
 GROUP_BATCHES = 50
-"""Batches whose texts are drawn together and then sorted by length; of a few only, batches would hardly be random."""
+"""Batches whose texts are sampled together and then sorted by length; with fewer, batches would be less random."""
 
 
 def token_counts(ids: np.ndarray) -> np.ndarray:
-    """Tokens of each row of ids, shape (n, time): those that are not padding."""
+    """Count the tokens of each row that are not padding: from shape (n, time) to (n,)."""
     counts: np.ndarray = (ids != PAD_ID).sum(axis=1)
     return counts
 
 
 def cut_to_longest(ids: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Rows of ids, as wide as the longest of them needs, a multiple of the pooling's size."""
+    """Truncate padding to the longest row, rounded up to a multiple of the pool size."""
     return ids[:, : -(-int(counts.max()) // POOL_SIZE) * POOL_SIZE]
 
 
 def epoch_batches(counts: np.ndarray, batch_size: int, random: np.random.Generator) -> Iterator[np.ndarray]:
-    """Row numbers of an epoch's batches; every row is in one of them.
+    """Yield the row indices of each batch of an epoch; every row is in exactly one batch.
 
     Args:
-        counts: Tokens of each row.
-        batch_size: Rows a batch; the last ones may have fewer.
-        random: Decides which rows meet, and the order of the batches.
+        counts: Number of tokens of each row: shape (n,).
+        batch_size: Rows per batch; some batches may be smaller.
+        random: Random generator for the composition and order of batches.
     """
     order = random.permutation(len(counts))
     batches = []

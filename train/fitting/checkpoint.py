@@ -1,4 +1,4 @@
-"""Checkpoints beside the output folder, from which the same command resumes an interrupted run."""
+"""Checkpoints of a training run, from which the same command resumes after an interruption."""
 
 import json
 import shutil
@@ -21,13 +21,13 @@ VECTORS_FILE = "vectors.npy"
 
 
 class Checkpoint:
-    """A folder of the run's options, tokenizer, vectors, history, and the networks of the last and the best epoch."""
+    """The checkpoint folder: options, tokenizer, vectors, history, and the networks of the last and the best epoch."""
 
     def __init__(self, out: Path, config: TrainConfig, restart: bool = False) -> None:
         """Open or create `OUT.partial`.
 
         Raises:
-            UsageError: An unfinished run with other options lies there, and `restart` is false.
+            UsageError: The folder has an unfinished run with other options, and `restart` is false.
         """
         self.folder = _folder_of(out)
         if restart:
@@ -35,31 +35,31 @@ class Checkpoint:
         self.folder.mkdir(parents=True, exist_ok=True)
         options = json.loads(json.dumps(asdict(config)))
         path = self.folder / OPTIONS_FILE
-        if self._vectors.exists():  # before that, nothing is lost by starting anew
+        if self._vectors.exists():  # without vectors there is nothing worth resuming
             before = json.loads(path.read_text(encoding="utf-8"))
             changed = sorted(name for name in options if options[name] != before.get(name, getattr(TrainConfig, name)))
             if changed:
                 raise UsageError(
-                    f"{self.folder}: an unfinished run with other {', '.join(changed)}; "
-                    "repeat its options, or start anew with --restart"
+                    f"{self.folder}: unfinished run with other {', '.join(changed)}; "
+                    "repeat its options, or discard it with --restart"
                 )
         else:
             write_text(path, json.dumps(options, indent=1))
 
     @property
     def history(self) -> list[dict[str, Any]]:
-        """One entry a finished epoch: `epoch`, `loss`, `val_loss`, `seconds`."""
+        """Entries of the finished epochs: `epoch`, `loss`, `val_loss`, `seconds`."""
         path = self.folder / HISTORY_FILE
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
 
     @property
     def best_epoch(self) -> int:
-        """The finished epoch of lowest validation loss, counted from 1; 0 before the first."""
+        """Finished epoch with the lowest validation loss, counted from 1; 0 before the first."""
         return min(self.history, key=lambda entry: entry["val_loss"], default={"epoch": 0})["epoch"]
 
     @staticmethod
     def has_vectors(out: Path) -> bool:
-        """Whether an unfinished run of this model folder holds its word vectors already."""
+        """Whether the checkpoint of a model folder already has word vectors."""
         return (_folder_of(out) / VECTORS_FILE).exists()
 
     @property
@@ -67,11 +67,11 @@ class Checkpoint:
         return self.folder / VECTORS_FILE
 
     def network(self, epoch: int) -> Path:
-        """Where an epoch's network lies."""
+        """Path of an epoch's network."""
         return self.folder / f"epoch-{epoch:03}.keras"
 
     def add_epoch(self, entry: dict[str, Any], save: Callable[[Path], None]) -> None:
-        """Save an epoch's network, then its history entry: what history lists is whole. Drop what is not needed."""
+        """Save an epoch's network, then its history entry, so that every listed epoch is complete; delete old ones."""
         part = self.folder / "part.keras"
         save(part)
         part.replace(self.network(entry["epoch"]))
@@ -84,7 +84,7 @@ class Checkpoint:
     def vocabulary(
         self, make: Callable[[], Tokenizer], load: Callable[[Tokenizer], np.ndarray]
     ) -> tuple[Tokenizer, np.ndarray]:
-        """Tokenizer and word vectors, made at the first start and read back at the next ones."""
+        """Create the tokenizer and word vectors, or load them when resuming."""
         tokenizer_path = self.folder / "tokenizer.json"
         if self._vectors.exists():
             return Tokenizer.from_file(str(tokenizer_path)), np.load(self._vectors, allow_pickle=False)
@@ -97,7 +97,7 @@ class Checkpoint:
         return tokenizer, vectors
 
     def remove(self) -> None:
-        """Delete the folder: the run is finished."""
+        """Delete the folder after the run has finished."""
         shutil.rmtree(self.folder)
 
 

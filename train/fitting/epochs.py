@@ -1,4 +1,4 @@
-"""The training loop: epochs until the validation loss falls no more, and the network of the best one."""
+"""Training loop with early stopping on the validation loss."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,33 +29,43 @@ def train_network(
     config: TrainConfig,
     vectors: np.ndarray,
     tokenizer: Tokenizer,
-    learnt: TrainingTexts,
+    train_set: TrainingTexts,
     validation: Sequence[Split],
     checkpoint: Checkpoint,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     keep: Callable[[Path], None],
 ) -> keras.Model:
-    """Run epochs until the validation loss has not fallen for `patience` of them; return the best epoch's network.
+    """Train until the validation loss has not decreased for `patience` epochs.
 
-    Of several validation sets the mean of their losses counts.
+    The order of rows, dropout and typos of an epoch depend only on the seed and the epoch, so that a resumed run gives
+    the same result as an uninterrupted one. (Except on torch, whose dropout has its own random state.)
 
-    An epoch's order of rows, its dropout and its misspelt words depend on the seed and the epoch alone: a run that is
-    interrupted and goes on gives what an undisturbed one gives. (Not so on torch, whose dropout draws from a generator
-    of its own: there the resumed run is another run from the same weights.)
+    Args:
+        config: Configuration of the run.
+        vectors: Word vectors: float32 of shape (vocabulary, embedding_size).
+        tokenizer: Tokenizer of the vocabulary.
+        train_set: Training texts and targets.
+        validation: Validation sets, whose mean loss counts.
+        checkpoint: Checkpoint to resume from and save to.
+        log: Called with progress messages.
+        keep: Called with the checkpoint folder after each epoch.
+
+    Returns:
+        The network of the best epoch, in float32.
     """
     with precision(config.precision), data_parallel(config.distribute) as devices:
         if config.distribute:
-            say(f"distribute: {devices.count} devices share each batch, on {devices.hosts} hosts")
+            log(f"distribute: {devices.count} devices on {devices.hosts} hosts")
         finished = len(checkpoint.history)
         devices.agree_on(finished)
         if finished:
             model = keras.saving.load_model(checkpoint.network(finished))
-            say(f"going on after epoch {finished}")
+            log(f"resuming after epoch {finished}")
         else:
-            model = build_network(config, vectors, len(LABELS), learnt.targets.mean(axis=0))
-            compile_network(model, config, learnt)
+            model = build_network(config, vectors, len(LABELS), train_set.targets.mean(axis=0))
+            compile_network(model, config, train_set)
         trace_any_shape(model)
-        ids = encode(tokenizer, learnt.texts)
+        ids = encode(tokenizer, train_set.texts)
         validation_ids = [encode(tokenizer, split.texts) for split in validation]
         for epoch in range(finished + 1, config.epochs + 1):
             if epoch > checkpoint.best_epoch + config.patience:
@@ -65,13 +75,13 @@ def train_network(
             seed_dropout(model, random)
             if config.typos:
                 draw = Random(int(random.integers(2**31)))  # noqa: S311 - not for secrets
-                ids = encode(tokenizer, [misspell(text, config.typos, draw) for text in learnt.texts])
+                ids = encode(tokenizer, [misspell(text, config.typos, draw) for text in train_set.texts])
             counts = token_counts(ids)
             batches = epoch_batches(counts, config.batch_size, random)
-            loss = run_epoch(model, ids, counts, learnt.targets, batches, devices)
+            loss = run_epoch(model, ids, counts, train_set.targets, batches, devices)
             losses = [
-                loss_of(model, held, split.labels, devices)
-                for held, split in zip(validation_ids, validation, strict=True)
+                loss_of(model, split_ids, split.labels, devices)
+                for split_ids, split in zip(validation_ids, validation, strict=True)
             ]
             entry: dict[str, Any] = {
                 "epoch": epoch,
@@ -82,12 +92,12 @@ def train_network(
             checkpoint.add_epoch(entry, model.save)
             keep(checkpoint.folder)
             best = " (best so far)" if checkpoint.best_epoch == epoch else ""
-            say(
+            log(
                 f"epoch {epoch}/{config.epochs}: loss {entry['loss']:.4f}, "
                 f"validation loss {entry['val_loss']:.4f}{best}, {entry['seconds']:.0f} s"
             )
         best_weights = keras.saving.load_model(checkpoint.network(checkpoint.best_epoch)).get_weights()
-    # Saved in float32 whatever it was trained in, so that it loads and runs the same on any machine.
+    # Convert to float32 whatever the training precision, to load and run the same on any machine.
     model = build_network(config, vectors, len(LABELS))
     model.set_weights(best_weights)
     return model
@@ -95,7 +105,7 @@ def train_network(
 
 @contextmanager
 def precision(policy: str) -> Iterator[None]:
-    """Compute in a Keras dtype policy; `auto` is mixed_float16 on a GPU, and float32 without one."""
+    """Set the Keras dtype policy in the block; `auto` is mixed_float16 on a GPU, else float32."""
     if policy == "auto":
         policy = "mixed_float16" if has_gpu() else "float32"
     keras.config.set_dtype_policy(policy)
@@ -106,7 +116,7 @@ def precision(policy: str) -> Iterator[None]:
 
 
 def seed_dropout(model: keras.Model, random: np.random.Generator) -> None:
-    """Draw the state of each dropout layer's generator, which Keras does not save."""
+    """Seed the random state of each dropout layer, which Keras does not save."""
     for layer in model.layers:
         if hasattr(layer, "seed_generator"):
             layer.seed_generator.state.assign(random.integers(2**31, size=2))
@@ -120,55 +130,55 @@ def run_epoch(
     batches: Iterable[np.ndarray],
     devices: Devices,
 ) -> float:
-    """Train on each batch of row numbers; gives the mean loss of a row.
+    """Train on batches and return the mean loss per row.
 
     Args:
         model: A compiled network.
-        ids: Token numbers of shape (n, length), padded at their ends.
-        counts: Tokens of each row.
+        ids: Token ids of shape (n, length), padded on the right.
+        counts: Number of tokens of each row: shape (n,).
         targets: Labels or probabilities of shape (n, 28).
-        batches: Row numbers of each batch.
-        devices: What shares a batch.
+        batches: Row indices of each batch.
+        devices: Devices that share a batch.
     """
     total, rows_seen = 0.0, 0
     for batch in batches:
         rows, shares = devices.share(batch)
-        read = cut_to_longest(ids[rows], counts[batch])  # as long on every host
-        total += float(model.train_on_batch(read, targets[rows], sample_weight=shares)) * len(batch)
+        batch_ids = cut_to_longest(ids[rows], counts[batch])  # the same length on every host
+        total += float(model.train_on_batch(batch_ids, targets[rows], sample_weight=shares)) * len(batch)
         rows_seen += len(batch)
     return total / rows_seen
 
 
 def loss_of(model: keras.Model, ids: np.ndarray, labels: np.ndarray, devices: Devices) -> float:
-    """The mean loss of a row, without training on it."""
-    held, weights = devices.share(np.arange(len(ids)))
+    """Compute the mean loss per row without training."""
+    rows, weights = devices.share(np.arange(len(ids)))
     size = -(-1024 // devices.count) * devices.count // devices.hosts
-    return float(model.evaluate(ids[held], labels[held], sample_weight=weights, batch_size=size, verbose=0))
+    return float(model.evaluate(ids[rows], labels[rows], sample_weight=weights, batch_size=size, verbose=0))
 
 
-def compile_network(model: keras.Model, config: TrainConfig, learnt: TrainingTexts) -> None:
-    """Give the network its optimizer and its loss; Keras adds loss scaling under mixed_float16."""
+def compile_network(model: keras.Model, config: TrainConfig, train_set: TrainingTexts) -> None:
+    """Compile the network with optimizer and loss; Keras adds loss scaling under mixed_float16."""
     rate: Any = config.learning_rate
     if config.decay == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, config.epochs * -(-len(learnt) // config.batch_size))
+        rate = keras.optimizers.schedules.CosineDecay(rate, config.epochs * -(-len(train_set) // config.batch_size))
     loss: str | keras.losses.Loss = "binary_crossentropy"
     if config.label_weights == "rarity":
-        loss = WeightedCrossentropy(rarity_weights(learnt.frequencies))
+        loss = WeightedCrossentropy(rarity_weights(train_set.frequencies))
     model.compile(keras.optimizers.Adam(rate, config.beta_1, config.beta_2, config.epsilon), loss)
 
 
 def trace_any_shape(model: keras.Model) -> None:
-    """Have TensorFlow trace the training step for any shape now, rather than when it has seen two.
+    """Make TensorFlow trace the training step for dynamic shapes before training.
 
-    It would first trace a step for the shape that it meets, and its sums differ in the last bits from those of the step
-    for any shape: a run that goes on would not give what an undisturbed one gives.
+    Otherwise it first traces a step for the shape of the first batch, whose sums differ in the last bits from those of
+    the dynamic step: a resumed run would not reproduce an uninterrupted one.
     """
     if keras.backend.backend() != "tensorflow":
         return
     model.optimizer.build(model.trainable_variables)
     variables = [*model.variables, *model.optimizer.variables]
     before = [keras.ops.convert_to_numpy(variable) for variable in variables]
-    for size in (2, 3):  # two shapes, each with more than one time step
+    for size in (2, 3):  # two different shapes, each with more than one time step
         model.train_on_batch(
             np.ones((size, size * POOL_SIZE), np.int32), np.zeros((size, model.output_shape[-1]), np.float32)
         )

@@ -1,4 +1,4 @@
-"""Train the network, tune thresholds on validation, and write the model folder."""
+"""Train a network, tune thresholds on the validation split, and write the model folder."""
 
 import csv
 import json
@@ -44,47 +44,51 @@ from train.release.card import write_card
 from train.vectors.misspellings import tokenizer_json
 from train.vectors.sources import load_vectors
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 def fit(
     config: TrainConfig,
     out: Path,
-    say: Say,
+    log: Log,
     *,
     overwrite: bool = False,
     restart: bool = False,
     keep: Callable[[Path], None] = lambda folder: None,
 ) -> Path:
-    """Train as configured and write the model folder, whole or not at all.
+    """Train as configured and write the model folder atomically.
 
     Args:
-        config: All choices of the run.
+        config: Configuration of the run.
         out: Model folder to write.
-        say: Receives progress, a line at a time.
-        overwrite: Replace what lies at `out`.
-        restart: Forget an unfinished run instead of going on with it.
-        keep: Called with the unfinished run's folder whenever more of it is worth keeping.
+        log: Called with progress messages.
+        overwrite: Whether to replace an existing folder.
+        restart: Whether to discard an unfinished run instead of resuming it.
+        keep: Called with the checkpoint folder after each saved step.
 
     Returns:
         `out`.
+
+    Raises:
+        UsageError: `out` exists, or an unfinished run has other options.
+        DataError: The data or the vectors cannot be read.
     """
     join_hosts(config.distribute)
     checkpoint = Checkpoint(out, config, restart)
-    train, validation, learnt = read_data(config, say)
+    train, validation, train_set = read_data(config, log)
     make_deterministic(config.seed)
-    tokenizer, vectors = checkpoint.vocabulary(*vocabulary_makers(config, train, learnt, say))
+    tokenizer, vectors = checkpoint.vocabulary(*vocabulary_makers(config, train, train_set, log))
     keep(checkpoint.folder)
-    held = [validation, load_everyday("validation").split] if config.extra else [validation]
-    model = train_network(config, vectors, tokenizer, learnt, held, checkpoint, say, keep)
+    validation_sets = [validation, load_everyday("validation").split] if config.extra else [validation]
+    model = train_network(config, vectors, tokenizer, train_set, validation_sets, checkpoint, log, keep)
 
-    stored_tokenizer = tokenizer_json(tokenizer, config.misspellings, learnt.texts)
+    stored_tokenizer = tokenizer_json(tokenizer, config.misspellings, train_set.texts)
     reader = Tokenizer.from_str(stored_tokenizer)
     tuned_on = ValidationRows.of(validation, everyday=bool(config.extra))
 
     def probabilities_of(texts: list[str]) -> np.ndarray:
-        found: np.ndarray = model.predict(encode(reader, texts), batch_size=1024, verbose=0)
-        return found
+        probabilities: np.ndarray = model.predict(encode(reader, texts), batch_size=1024, verbose=0)
+        return probabilities
 
     if config.calibrate:
         calibrate_head(model, *tuned_on.repeated(probabilities_of(tuned_on.texts)))
@@ -94,15 +98,15 @@ def fit(
     official = tune_thresholds(validation.labels, probabilities, config.thresholds)
     for label, positives in zip(LABELS, validation.labels.sum(axis=0), strict=True):
         if not positives:
-            say(f"thresholds: {label} has no positive validation text and keeps 0.5")
+            log(f"thresholds: {label} has no positive validation texts; using 0.5")
     with whole_folder(out, overwrite) as work:
         model.save(work, zipped=False)
-        shutil.rmtree(work / "assets", ignore_errors=True)  # Keras may leave it, empty
+        shutil.rmtree(work / "assets", ignore_errors=True)  # an empty folder that Keras may create
         export_onnx(model, work / ONNX_FILE, config.embedding_bits, tokenizer=stored_tokenizer)
         (work / TOKENIZER_FILE).write_text(stored_tokenizer, encoding="utf-8")
         info = ModelInfo(
             labels=LABELS,
-            thresholds={label: round(float(cut), 2) for label, cut in zip(LABELS, thresholds, strict=True)},
+            thresholds={label: round(float(value), 2) for label, value in zip(LABELS, thresholds, strict=True)},
             max_length=config.max_length,
             attention=config.pooling == "attention",
             trained_from={"evenmood": __version__, **asdict(config)},
@@ -112,7 +116,7 @@ def fit(
         training.mkdir()
         (training / "config.json").write_text(json.dumps(asdict(config), indent=1) + "\n", encoding="utf-8")
         if config.extra:
-            rounded = {label: round(float(cut), 2) for label, cut in zip(LABELS, official, strict=True)}
+            rounded = {label: round(float(value), 2) for label, value in zip(LABELS, official, strict=True)}
             write_text(training / OFFICIAL_THRESHOLDS, json.dumps(rounded, indent=1) + "\n")
         (training / "layers.json").write_text(json.dumps(layer_table(model), indent=1) + "\n", encoding="utf-8")
         with (training / "history.csv").open("w", newline="", encoding="utf-8") as file:
@@ -121,8 +125,8 @@ def fit(
             writer.writerows(checkpoint.history)
         figures.loss_curves(checkpoint.history, training / "loss.png")
         stored = onnx_probabilities(work, validation.texts)
-        once = read_at_once(work, validation.texts)  # Keras cuts longer texts: they differ for another reason
-        truth, exact, rounded_off = validation.labels[once], probabilities[once], stored[once]
+        single = in_single_window(work, validation.texts)  # Keras truncates longer texts, model.onnx does not
+        truth, exact, rounded_off = validation.labels[single], probabilities[single], stored[single]
         storage = {
             "bits": config.embedding_bits,
             "macro_f1_keras": score(truth, exact, thresholds, LABELS, 0)["macro_f1"],
@@ -142,30 +146,30 @@ def fit(
     return out
 
 
-def read_data(config: TrainConfig, say: Say) -> tuple[Split, Split, TrainingTexts]:
-    """Training and validation split, and what the network is to learn.
+def read_data(config: TrainConfig, log: Log) -> tuple[Split, Split, TrainingTexts]:
+    """Read the training and validation splits, and build the training texts and targets.
 
-    The test split is read where there are soft targets, to keep its texts out of them, and for nothing else.
+    The test split is only read to remove its texts from soft targets.
     """
     train, validation = load_split(config.data, "train"), load_split(config.data, "validation")
-    say(f"data: {len(train):,} training and {len(validation):,} validation texts from {config.data}")
-    held = [validation]
+    log(f"data: {len(train):,} training and {len(validation):,} validation texts from {config.data}")
+    held_out = [validation]
     if config.soft_targets:
         try:
-            held.append(load_split(config.data, "test"))
+            held_out.append(load_split(config.data, "test"))
         except DataError:
-            say(f"soft targets: {config.data} has no test split to keep out of them")
-    extra = load_extra(config.extra, config.data, say) if config.extra else None
+            log(f"soft targets: {config.data} has no test split to exclude")
+    extra = load_extra(config.extra, config.data, log) if config.extra else None
     if extra:
-        held += [load_everyday(split).split for split in ("validation", "test")]
-    return train, validation, training_texts(config, train, extra, held, say)
+        held_out += [load_everyday(split).split for split in ("validation", "test")]
+    return train, validation, training_texts(config, train, extra, held_out, log)
 
 
 def vocabulary_makers(
-    config: TrainConfig, train: Split, learnt: TrainingTexts, say: Say
+    config: TrainConfig, train: Split, train_set: TrainingTexts, log: Log
 ) -> tuple[Callable[[], Tokenizer], Callable[[Tokenizer], np.ndarray]]:
-    """What makes the tokenizer, and what loads the word vectors for it."""
-    texts = learnt.texts if config.vocabulary == "all" else train.texts
+    """Functions that build the tokenizer and load its word vectors."""
+    texts = train_set.texts if config.vocabulary == "all" else train.texts
     return (
         lambda: fit_tokenizer(
             texts,
@@ -175,18 +179,18 @@ def vocabulary_makers(
             config.word_pieces,
             config.symbols,
         ),
-        lambda tokenizer: load_vectors(config, words_by_id(tokenizer), texts, say),
+        lambda tokenizer: load_vectors(config, words_by_id(tokenizer), texts, log),
     )
 
 
-def read_at_once(folder: Path, texts: list[str]) -> np.ndarray:
-    """Which texts the model reads in one window, as Keras does: bool of shape (n,)."""
-    once: np.ndarray = EmotionClassifier.from_pretrained(folder).read(texts).windows == 1
-    return once
+def in_single_window(folder: Path, texts: list[str]) -> np.ndarray:
+    """Which texts fit into one window: bool of shape (n,)."""
+    single: np.ndarray = EmotionClassifier.from_pretrained(folder).read(texts).windows == 1
+    return single
 
 
 def calibrate_head(model: keras.Model, labels: np.ndarray, probabilities: np.ndarray) -> None:
-    """Scale the output layer so that its probabilities fit the labels: `evenmood.evaluation.calibration`."""
+    """Fold Platt scaling into the output layer (see `evenmood.evaluation.calibration`)."""
     head = model.get_layer("probabilities")
     kernel, bias = head.get_weights()
     slopes, offsets = fit_platt(labels, probabilities)
@@ -194,13 +198,13 @@ def calibrate_head(model: keras.Model, labels: np.ndarray, probabilities: np.nda
 
 
 def words_by_id(tokenizer: Any) -> list[str]:
-    """The vocabulary in the order of its ids."""
+    """Vocabulary in the order of its ids."""
     vocabulary = tokenizer.get_vocab()
     return sorted(vocabulary, key=vocabulary.__getitem__)
 
 
 def layer_table(model: keras.Model) -> list[dict[str, Any]]:
-    """Name, kind, output shape and weight count of each layer that has a name of its own in `build_network`."""
+    """Name, type, output shape and parameter count of each layer named in `build_network`."""
     return [
         {
             "name": layer.name,

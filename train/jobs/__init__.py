@@ -1,1 +1,1 @@
-"""Training on rented machines, through the Hub."""
+"""Training in Hub jobs."""

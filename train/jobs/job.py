@@ -20,9 +20,10 @@
 #   "typer>=0.24",
 # ]
 # ///
-"""Train on a rented machine: `hf jobs uv run --secrets HF_TOKEN train/jobs/job.py --source YOU/evenmood-source REPO …`.
+"""Script of a Hub job: `hf jobs uv run --secrets HF_TOKEN train/jobs/job.py --source YOU/evenmood-source REPO …`.
 
-Fetches the source archive that `python -m train job` uploaded and hands everything else to `python -m train remote`.
+Downloads the source archive uploaded by `python -m train job`, and runs `python -m train remote` with all other
+arguments.
 """
 
 import argparse
@@ -35,12 +36,12 @@ ARCHIVE = "source.tar.gz"
 
 
 def main() -> None:
-    """Fetch the source, then train with it."""
+    """Download the source and train with it."""
     parser = argparse.ArgumentParser(description="Train with a source archive from the Hub.", add_help=False)
-    parser.add_argument("--source", required=True, help="data set on the Hub that holds the archive, id or id@revision")
-    options, rest = parser.parse_known_args()
+    parser.add_argument("--source", required=True, help="Hub data set with the archive, ID or ID@REVISION")
+    options, arguments = parser.parse_known_args()
     archive = Path(__file__).with_name(ARCHIVE)
-    if not archive.exists():  # not mounted beside the script
+    if not archive.exists():  # not mounted next to the script
         from huggingface_hub import hf_hub_download
 
         repo_id, _, revision = options.source.partition("@")
@@ -49,7 +50,7 @@ def main() -> None:
     with tarfile.open(archive) as source:
         source.extractall(folder, filter="data")
     sys.path.insert(0, str(folder))
-    sys.argv = ["train", "remote", *rest]
+    sys.argv = ["train", "remote", *arguments]
     runpy.run_module("train", run_name="__main__")
 
 

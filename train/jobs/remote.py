@@ -1,4 +1,4 @@
-"""Training on a rented machine: its source, its start, and a run that is kept on the Hub until it is finished."""
+"""Train in Hub jobs: upload the source, start a job, and keep checkpoints on the Hub."""
 
 import gzip
 import io
@@ -24,15 +24,15 @@ from train.jobs.job import ARCHIVE
 ROOT = Path(__file__).parents[2]
 SOURCE_REPO = "evenmood-source"
 IMAGE = "ghcr.io/astral-sh/uv:python3.12-bookworm"
-"""What `hf jobs uv run` takes too; the GPU's libraries come with TensorFlow, its driver with the machine."""
+"""The image of `hf jobs uv run`; CUDA libraries are installed with TensorFlow, the driver is on the machine."""
 MOUNT = "/source"
 SOURCES = ("evenmood/**/*.py", "train/**/*.py", "train/**/*.jinja", "train/evaluation/**/*.json*")
 ATTEMPTS = 3
-"""A job that dies is started again, and goes on."""
+"""Maximum number of attempts of a job; each one resumes the previous."""
 
 
 def archive(out: Path) -> Path:
-    """Write the source that training needs; the same source gives the same bytes."""
+    """Write a reproducible archive of the source required for training."""
     names = sorted(path for pattern in SOURCES for path in ROOT.glob(pattern))
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
@@ -46,7 +46,7 @@ def archive(out: Path) -> Path:
 
 
 def flags_of(config: TrainConfig) -> list[str]:
-    """The flags that make a configuration out of the defaults."""
+    """Command-line flags of a configuration, without defaults."""
     flags = []
     for field in fields(config):
         value, name = getattr(config, field.name), field.name.replace("_", "-")
@@ -63,40 +63,40 @@ def flags_of(config: TrainConfig) -> list[str]:
 def start(
     config: TrainConfig,
     repo_id: str,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     flavor: str,
     timeout: str,
     options: Sequence[str],
     restart: bool = False,
 ) -> str:
-    """Upload the source to the user's account, start a Hub job that trains and pushes, and return the job's address.
+    """Upload the source to the user's account, start a Hub job that trains and pushes, and return the URL of the job.
 
     Args:
-        config: All choices of the run; data and vectors must be where the job sees them.
-        repo_id: Model repository that the job pushes to.
-        say: Receives progress, a line at a time.
-        flavor: Hardware, as `hf jobs hardware` lists it.
-        timeout: After which the job is stopped: `3h`.
-        options: Further flags of `python -m train remote`.
-        restart: Forget an unfinished run: here and now, for the machine's own second attempt is to go on.
+        config: Configuration of the run; data and vectors must be on the Hub.
+        repo_id: Model repository to push to.
+        log: Called with progress messages.
+        flavor: Hardware, as listed by `hf jobs hardware`.
+        timeout: Maximum duration of the job, such as `3h`.
+        options: Additional flags of `python -m train remote`.
+        restart: Whether to discard an unfinished run now; later attempts of the job resume.
 
     Raises:
-        UsageError: A local file or folder is part of the configuration.
-        HubError: Nobody is logged in, no access, or the account may not start jobs.
+        UsageError: The configuration refers to a local file or folder.
+        HubError: The user is not logged in, has no access, or is not allowed to start jobs.
     """
     from huggingface_hub import HfApi, Volume, get_token
 
     for name, value in (("--data", config.data), ("--extra", config.extra), ("--vectors", config.vectors)):
         places = (value, value.rpartition(":")[0], value.removeprefix("encoder:"))
         if any(place and expanded(place).exists() for place in places):
-            raise UsageError(f"{name} {value}: a rented machine does not see this machine's files; give a Hub id")
+            raise UsageError(f"{name} {value}: a remote job cannot read local files; pass a Hub id")
     token = get_token()
     if token is None:
-        raise HubError("nobody is logged in; set HF_TOKEN, or log in with: hf auth login")
+        raise HubError("not logged in; set HF_TOKEN or run: hf auth login")
     for name, values in (("--corpus", config.corpus), ("--soft-targets", config.soft_targets)):
         for value in values:
             check_hub_file(name, value)
-    unfinished = Unfinished(repo_id, Path("evenmood-model"), say)
+    unfinished = Unfinished(repo_id, Path("evenmood-model"), log)
     if restart:
         unfinished.remove()
     with tempfile.TemporaryDirectory() as temporary:
@@ -104,7 +104,7 @@ def start(
         archive(work / ARCHIVE)
         shutil.copyfile(Path(__file__).with_name("job.py"), work / "job.py")
         source = hub.upload(work, SOURCE_REPO, message="Upload source", repo_type="dataset", private=True)
-    say(f"source: {source.url}, commit {source.commit[:8]}")
+    log(f"source: {source.url}, commit {source.commit[:8]}")
     arguments = ["--source", f"{source.repo_id}@{source.commit}", repo_id, *options, *flags_of(config)]
     with hub.explained(f"a job on {flavor}", HubError):
         job = HfApi().run_job(
@@ -120,51 +120,51 @@ def start(
 
 
 class Unfinished:
-    """An unfinished run's folder, kept in a private repository beside the model's."""
+    """Checkpoint folder of an unfinished run, stored in a private repository on the Hub."""
 
-    def __init__(self, repo_id: str, out: Path, say: Callable[[str], None], save_minutes: float = 0.0) -> None:
-        """Create the repository, or find it: who may not write there learns it now, and not after hours of training.
+    def __init__(self, repo_id: str, out: Path, log: Callable[[str], None], save_minutes: float = 0.0) -> None:
+        """Create the repository if needed, which also checks write access before training.
 
         Raises:
-            HubError: No access or no network, or the repository holds something else.
+            HubError: Access is denied, the Hub cannot be reached, or the repository has other content.
         """
         from huggingface_hub import HfApi
 
         self.folder = out.with_name(out.name + ".partial")
-        self.say, self.pause = say, save_minutes * 60
+        self.log, self.pause = log, save_minutes * 60
         self.saved = time.monotonic() - self.pause
         name = f"{repo_id}-unfinished"
         with hub.explained(f"{name!r} on the Hub", HubError):
             api = HfApi()
             self.repo_id = hub.retrying(lambda: api.create_repo(name, private=True, exist_ok=True)).repo_id
-            held = set(hub.retrying(lambda: api.list_repo_files(self.repo_id))) - {".gitattributes"}
-        if held and OPTIONS_FILE not in held:
-            raise HubError(f"{self.repo_id!r} on the Hub holds no unfinished run; rename it, or push to another name")
-        self.held = bool(held)
+            files = set(hub.retrying(lambda: api.list_repo_files(self.repo_id))) - {".gitattributes"}
+        if files and OPTIONS_FILE not in files:
+            raise HubError(f"{self.repo_id!r} on the Hub is not an unfinished run; rename it, or push to another name")
+        self.exists = bool(files)
 
     def fetch(self) -> None:
-        """Take up what another machine left, if it has come further than this one."""
-        if not self.held:
+        """Download the checkpoint if it has more epochs than the local one."""
+        if not self.exists:
             return
-        found = hub.fetch(self.repo_id, ["*"])
-        if epochs(found) > epochs(self.folder) or not (self.folder / OPTIONS_FILE).exists():
+        remote = hub.fetch(self.repo_id, ["*"])
+        if epochs(remote) > epochs(self.folder) or not (self.folder / OPTIONS_FILE).exists():
             with whole_folder(self.folder, overwrite=True) as work:
-                shutil.copytree(found, work, ignore=shutil.ignore_patterns(".gitattributes"), dirs_exist_ok=True)
-            self.say(f"an unfinished run of {epochs(found)} epochs was found at {self.repo_id}")
+                shutil.copytree(remote, work, ignore=shutil.ignore_patterns(".gitattributes"), dirs_exist_ok=True)
+            self.log(f"resuming the unfinished run of {epochs(remote)} epochs from {self.repo_id}")
 
     def save(self, folder: Path) -> None:
-        """Upload the folder in one commit, unless that was done a moment ago; training goes on if it fails."""
+        """Upload the folder in one commit, unless the last upload is recent; a failure does not stop training."""
         if time.monotonic() - self.saved < self.pause:
             return
         try:
             hub.upload(folder, self.repo_id, message="Save unfinished run", replace=["*.keras"], private=True)
         except HubError as error:
-            self.say(f"the unfinished run could not be saved: {error}")
+            self.log(f"checkpoint not uploaded: {error}")
             return
         self.saved = time.monotonic()
 
     def remove(self) -> None:
-        """Delete the repository, which holds nothing else."""
+        """Delete the repository."""
         from huggingface_hub import HfApi
 
         with hub.explained(f"{self.repo_id!r} on the Hub", HubError):
@@ -172,7 +172,7 @@ class Unfinished:
 
 
 def epochs(folder: Path) -> int:
-    """Finished epochs of an unfinished run."""
+    """Number of finished epochs of an unfinished run."""
     path = folder / HISTORY_FILE
     return len(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else 0
 
@@ -181,7 +181,7 @@ def train(
     config: TrainConfig,
     repo_id: str,
     out: Path,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     *,
     test: bool = False,
     private: bool | None = None,
@@ -193,28 +193,28 @@ def train(
     """Train and push; an interrupted run resumes on any machine.
 
     Args:
-        config: All choices of the run.
+        config: Configuration of the run.
         repo_id: Model repository to push to.
-        out: Model folder to write.
-        say: Receives progress, a line at a time.
-        test: Read the test split too, for the report.
-        private: Whether a new model repository is private; the unfinished run's always is.
-        save_minutes: Shortest time between two uploads of the unfinished run.
-        restart: Forget an unfinished run instead of going on with it.
-        overwrite: Replace what lies at `out`.
-        yes: Start large downloads without asking.
+        out: Model folder.
+        log: Called with progress messages.
+        test: Whether to evaluate on the test split too.
+        private: Whether a new model repository is private; that of the unfinished run always is.
+        save_minutes: Minimum time between checkpoint uploads, in minutes.
+        restart: Whether to discard an unfinished run instead of resuming it.
+        overwrite: Whether to replace an existing folder.
+        yes: Whether to start large downloads without confirmation.
 
     Raises:
-        UsageError: `out` exists and may not be replaced, or a large download was not confirmed.
-        HubError: No access or no network, at the start or at the push.
+        UsageError: `out` exists and `overwrite` is false, or a large download was not confirmed.
+        HubError: Access is denied, or the Hub cannot be reached.
     """
     trained = out / TRAINING_FOLDER / "config.json"
-    again = trained.exists() and json.loads(trained.read_text("utf-8")) == json.loads(json.dumps(asdict(config)))
-    if not again:
+    finished = trained.exists() and json.loads(trained.read_text("utf-8")) == json.loads(json.dumps(asdict(config)))
+    if not finished:
         check_target(out, overwrite)
-    unfinished = Unfinished(repo_id, out, say, save_minutes)
-    if again:
-        say(f"{out}: trained already with these options")
+    unfinished = Unfinished(repo_id, out, log, save_minutes)
+    if finished:
+        log(f"{out}: already trained with these options")
     else:
         if not restart:
             unfinished.fetch()
@@ -223,11 +223,11 @@ def train(
         confirm_download(config.vectors, yes or (not restart and Checkpoint.has_vectors(out)))
         from train.fitting.fit import fit
 
-        fit(config, out, say, overwrite=overwrite, restart=restart, keep=unfinished.save)
+        fit(config, out, log, overwrite=overwrite, restart=restart, keep=unfinished.save)
     if test:
         from train.evaluation.evaluate import evaluate
 
         evaluate(out, "test")
-    made = EmotionClassifier.from_pretrained(out).push_to_hub(repo_id, private=private)
+    upload = EmotionClassifier.from_pretrained(out).push_to_hub(repo_id, private=private)
     unfinished.remove()
-    return made
+    return upload

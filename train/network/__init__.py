@@ -1,1 +1,1 @@
-"""The paper's network: layers, losses, backend, devices, export to ONNX."""
+"""The paper's network: layers, losses, backend, distribution, export to ONNX."""

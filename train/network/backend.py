@@ -1,4 +1,4 @@
-"""Choosing and preparing Keras's backend before `import keras` freezes the choice."""
+"""Choose and configure the Keras backend, before the import of keras fixes it."""
 
 import importlib.util
 import os
@@ -9,24 +9,25 @@ BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def choose_backend() -> str:
-    """Set KERAS_BACKEND to the first installed backend, unless the environment names one, and return it.
+    """Set KERAS_BACKEND to the first installed backend, unless the environment sets it, and return it.
 
     Raises:
-        EvenmoodError: None is installed, or the one that the environment names is not.
+        EvenmoodError: No backend is installed, or the one set in the environment is not.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # no faster here, and its sums change with the machine
-    named = os.environ.get("KERAS_BACKEND")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # not faster, and its results depend on the machine
+    requested = os.environ.get("KERAS_BACKEND")
     installed = [name for name in BACKENDS if importlib.util.find_spec(name)]
-    if named and named not in installed:
-        raise EvenmoodError(f"KERAS_BACKEND is {named!r}, which is not installed (installed: {installed or 'none'})")
+    if requested and requested not in installed:
+        choices = ", ".join(installed) or "none installed"
+        raise EvenmoodError(f"KERAS_BACKEND is {requested!r}, which is not installed; expected one of: {choices}")
     if not installed:
-        raise EvenmoodError("no Keras backend is installed: pip install --group cpu (or gpu), or install jax")
+        raise EvenmoodError("no Keras backend is installed; install one with: pip install --group cpu (or gpu)")
     return os.environ.setdefault("KERAS_BACKEND", installed[0])
 
 
 def has_gpu() -> bool:
-    """Whether the backend computes on a GPU."""
+    """Whether the backend has a GPU."""
     backend = os.environ["KERAS_BACKEND"]
     if backend == "tensorflow":
         import tensorflow
@@ -42,7 +43,7 @@ def has_gpu() -> bool:
 
 
 def make_deterministic(seed: int) -> None:
-    """Seed everything that Keras draws from, and ask TensorFlow for repeatable sums."""
+    """Seed all random generators of Keras, and make TensorFlow's operations deterministic."""
     import keras
 
     keras.utils.set_random_seed(seed)

@@ -1,4 +1,4 @@
-"""Data-parallel training: each device takes its share of every batch (https://keras.io/guides/distribution/)."""
+"""Data-parallel training, which splits every batch over devices (https://keras.io/guides/distribution/)."""
 
 import os
 from collections.abc import Iterator
@@ -11,29 +11,29 @@ import numpy as np
 from evenmood.errors import UsageError
 
 HOSTS = "KERAS_DISTRIBUTION_JOB_ADDRESSES"
-"""Keras's variable that names the hosts; KERAS_DISTRIBUTION_NUM_PROCESSES and _PROCESS_ID say how many, and which."""
+"""Keras's environment variable with the hosts; see also KERAS_DISTRIBUTION_NUM_PROCESSES and _PROCESS_ID."""
 
 
 @dataclass(frozen=True)
 class Devices:
-    """What shares a batch: devices, evenly on hosts, and which of the hosts this is."""
+    """Devices that share a batch: their number, the number of hosts, and the index of this host."""
 
     count: int = 1
     hosts: int = 1
     host: int = 0
 
     def share(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """This host's rows of a batch, and their weights in the loss: `even_batch`."""
+        """Rows of a batch for this host, and their weights in the loss; see `even_batch`."""
         rows, weights = even_batch(batch, self.count)
         size = len(rows) // self.hosts
-        own = slice(self.host * size, (self.host + 1) * size)
-        return rows[own], None if weights is None else weights[own]
+        part = slice(self.host * size, (self.host + 1) * size)
+        return rows[part], None if weights is None else weights[part]
 
     def agree_on(self, epoch: int) -> None:
-        """Compare the last finished epoch with that of the other hosts.
+        """Check that all hosts resume from the same epoch.
 
         Raises:
-            UsageError: They were interrupted while one had saved an epoch that another had not.
+            UsageError: The checkpoints of the hosts have different epochs.
         """
         if self.hosts == 1:
             return
@@ -42,42 +42,42 @@ class Devices:
         epochs = multihost_utils.process_allgather(np.array([epoch])).ravel().tolist()
         if len(set(epochs)) > 1:
             raise UsageError(
-                f"the hosts' unfinished runs stand at epochs {', '.join(map(str, epochs))}: "
-                "copy the OUT.partial of one of them to the others, or start anew with --restart"
+                f"the checkpoints of the hosts have the epochs {', '.join(map(str, epochs))}; expected the same: "
+                "copy OUT.partial from one host to the others, or discard them with --restart"
             )
 
 
-def join_hosts(wanted: bool) -> None:
-    """Join the other hosts, where the environment names some; before anything is computed.
+def join_hosts(distribute: bool) -> None:
+    """Connect to the hosts named in the environment, if any, before any computation.
 
     Raises:
-        UsageError: Another backend than JAX was chosen.
+        UsageError: The backend is not JAX.
     """
-    if not wanted:
+    if not distribute:
         return
     backend = keras.backend.backend()
     if backend != "jax":
-        raise UsageError(f"--distribute needs Keras's JAX backend, not {backend}: set KERAS_BACKEND=jax")
+        raise UsageError(f"--distribute with the Keras backend {backend}; expected jax: set KERAS_BACKEND=jax")
     if os.environ.get(HOSTS):
         keras.distribution.initialize()
 
 
 @contextmanager
-def data_parallel(wanted: bool) -> Iterator[Devices]:
-    """Spread training over all devices of all hosts, if wanted.
+def data_parallel(distribute: bool) -> Iterator[Devices]:
+    """Distribute training over all devices of all hosts in the block, if `distribute`.
 
-    Keras does it on the JAX backend. The variables are the same on every device, and the gradient of a batch is the
-    mean over the devices' shares: training is that of one device, but for rounding. Every host runs the same command
-    with an `--out` of its own, and writes the same model there.
+    Requires the JAX backend. Variables are replicated, and the gradient of a batch is the mean over the devices, so
+    that training equals that on one device except for rounding. Every host runs the same command with its own `--out`,
+    and writes the same model.
     """
-    if not wanted:
+    if not distribute:
         yield Devices()
         return
     import jax
 
     devices = keras.distribution.list_devices()
     before = keras.distribution.distribution()
-    shared = keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)  # `Devices.share` does it
+    shared = keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)  # done by `Devices.share`
     keras.distribution.set_distribution(shared)
     try:
         yield Devices(len(devices), jax.process_count(), jax.process_index())
@@ -86,18 +86,17 @@ def data_parallel(wanted: bool) -> Iterator[Devices]:
 
 
 def even_batch(rows: np.ndarray, devices: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """Rows of a batch that devices can share evenly: some stand there twice, and weigh nothing the second time.
+    """Pad a batch with repeated rows of weight 0, so that devices can share it evenly.
 
-    Batch normalization sees them twice all the same; only an epoch's last batches have any.
+    Batch normalization includes the repeated rows, which occur only in the last batches of an epoch.
 
     Returns:
-        Row numbers, a multiple of `devices`; and their weights in the loss, which give the mean over the batch's own
-        rows. None where all weigh the same.
+        Row indices, whose number is a multiple of `devices`; and their weights in the loss, or None if all are equal.
     """
-    lacking = -len(rows) % devices
-    if not lacking:
+    padding = -len(rows) % devices
+    if not padding:
         return rows, None
-    filled = np.resize(rows, len(rows) + lacking)
+    filled = np.resize(rows, len(rows) + padding)
     weights = np.zeros(len(filled), np.float32)
     weights[: len(rows)] = len(filled) / len(rows)
     return filled, weights

@@ -1,8 +1,8 @@
-"""Export to ONNX: the graph is written operator by operator, so it is the same from every Keras backend.
+"""Export a network to ONNX, operator by operator, with the same graph from every Keras backend.
 
-Converters turn the masked LSTM into loops (tf2onnx) or a thousand unrolled nodes (torch); ONNX has an LSTM operator of
-its own whose `sequence_lens` input is exactly the mask. The operators are those of `evenmood.onnx.network_graph`; this
-module adds the weights.
+Converters turn the masked LSTM into loops (tf2onnx) or a thousand unrolled nodes (torch), whereas ONNX has an LSTM
+operator whose input `sequence_lens` is the mask. The graph is that of `evenmood.onnx.network_graph`; this module adds
+the weights.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ from evenmood.onnx.vocabulary import SIZE_KEY, digests
 from evenmood.text.normalization import PAD_ID
 
 FOLDED_GROWTH = 2
-"""How many times larger than the embedding the folded table may be; wider convolutions stay an operator."""
+"""Maximum size of the folded table relative to the embedding; wider convolutions are not folded."""
 
 Layers = dict[str, list[np.ndarray]]
 Weights = dict[str, np.ndarray]
@@ -26,19 +26,19 @@ Weights = dict[str, np.ndarray]
 def export_onnx(
     model: Any, path: Path, embedding_bits: int = 32, folded: bool | None = None, tokenizer: str | None = None
 ) -> None:
-    """Write a network built by `build_network` as ONNX; `network_graph` says what it takes and gives.
+    """Export a network built by `build_network`; `network_graph` documents its interface.
 
-    Embedding and convolution are both linear, so their product is one table: a word's row holds what the word adds to
-    each of the time steps within the kernel's reach, and convolving is looking up and adding. Batch normalization's
-    scale goes into the table (it is applied after the ReLU, which a positive factor passes through), its shift into
-    the LSTM's bias.
+    Embedding and convolution are linear, so their product can be folded into one table: a row has the contribution of a
+    word to each time step within the kernel, and the convolution becomes lookups and additions. The scale of batch
+    normalization is folded into the table (a positive factor commutes with the ReLU), its shift into the bias of the
+    LSTM.
 
     Args:
         model: The Keras network, of any backend.
         path: File to write.
-        embedding_bits: 32, 16 (float16) or 8 (a scale per word and per column, symmetric) bits per weight of the table.
-        folded: Whether embedding and convolution become one table; None: where it is at most twice the embedding.
-        tokenizer: Content of `tokenizer.json`, whose digest goes into the metadata; None writes no digest.
+        embedding_bits: Bits per weight of the table: 32, 16 (float16) or 8 (symmetric, a scale per word and column).
+        folded: Whether to fold embedding and convolution; None to fold if the table is at most twice the embedding.
+        tokenizer: Content of `tokenizer.json`, whose digest is added to the metadata; None for no digest.
     """
     layers = {layer.name: [np.asarray(w) for w in layer.get_weights()] for layer in model.layers}
     kernel, bias, sign, shift = _with_norm(layers)
@@ -46,7 +46,7 @@ def export_onnx(
     if folded is None:
         folded = width * filters <= FOLDED_GROWTH * size
     vectors = layers["embedding"][0].astype(np.float64)
-    vectors[PAD_ID] = 0  # the network multiplies padding by zero
+    vectors[PAD_ID] = 0  # padding is masked with zeros
     weights, spread = (_folded if folded else _unfolded)(vectors, kernel, embedding_bits)
     weights |= {"conv_b": bias / spread, "norm_sign": sign} | _bilstm(layers["bilstm"], spread, shift)
     for name, layer in (("dense", "dense"), ("logits", "probabilities")):
@@ -98,9 +98,9 @@ def _tensor(name: str, tensor: Tensor, weights: Weights) -> onnx.TensorProto:
 
 
 def _with_norm(layers: Layers) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Kernel (width, in, out) and bias that take in the size of batch normalization's factors; their signs; its shift.
+    """Fold the magnitude of batch normalization's scale into kernel (width, in, out) and bias; returns signs and shift.
 
-    The maximum over a pool passes through a shift, but not through a negative factor.
+    Max pooling commutes with a shift, but not with a negative factor.
     """
     kernel, bias = (values.astype(np.float64) for values in layers["conv"])
     gamma, beta, mean, variance = (values.astype(np.float64) for values in layers["batch_norm"])
@@ -109,37 +109,37 @@ def _with_norm(layers: Layers) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.n
 
 
 def _table(table: np.ndarray, bits: int) -> Weights:
-    """A table in so many bits per weight; for 8 bits, its columns are to be scaled alike before."""
+    """Store a table with a number of bits per weight; for 8 bits, its columns must have equal scales."""
     if bits != 8:
         return {"table": table}
-    # One scale per word keeps the error within 1/254 of the word's largest weight.
+    # With a scale per word, the error is at most 1/254 of the word's largest weight.
     scales = np.maximum(np.abs(table).max(axis=1, keepdims=True), 1e-12) / 127
     return {"table": np.rint(table / scales), "scales": scales}
 
 
 def _folded(vectors: np.ndarray, kernel: np.ndarray, bits: int) -> tuple[Weights, np.ndarray]:
-    """Embedding and convolution as one table; and what each filter was divided by."""
+    """Fold embedding and convolution into one table; also returns the divisor of each filter."""
     width, size, filters = kernel.shape
     table = vectors @ kernel.transpose(1, 0, 2).reshape(size, width * filters)
-    # A channel that is small beside the others would be rounded away by a scale for all of them.
+    # With a common scale, a channel with small values would be rounded to zero.
     spread = np.sqrt(np.square(table).reshape(-1, width, filters).mean(axis=(0, 1)))
     spread = np.maximum(spread, 1e-12) if bits == 8 else np.ones(filters)
     return _table(table / np.tile(spread, width), bits), spread
 
 
 def _unfolded(vectors: np.ndarray, kernel: np.ndarray, bits: int) -> tuple[Weights, np.ndarray]:
-    """Embedding and convolution, one after the other: as `_folded`."""
-    # The convolution is linear in each dimension: it takes back what the dimension is divided by.
+    """Keep embedding and convolution separate; returns the same as `_folded`."""
+    # The convolution is linear in each dimension, so its kernel can undo the divisor.
     spread = np.maximum(vectors.std(axis=0), 1e-12) if bits == 8 else np.ones(vectors.shape[1])
     weights = _table(vectors / spread, bits) | {"conv_w": (kernel * spread[:, None]).transpose(2, 1, 0)}
     return weights, np.ones(kernel.shape[2])
 
 
 def _bilstm(weights: list[np.ndarray], spread: np.ndarray, shift: np.ndarray) -> Weights:
-    """Keras's gates are ordered input, forget, cell, output; ONNX's input, output, forget, cell.
+    """Convert LSTM weights from Keras's gate order (input, forget, cell, output) to ONNX's (i, o, f, c).
 
-    Its kernel takes back what the filters were divided by, and its bias takes in batch normalization's shift: neither
-    changes what the ReLU and the pooling before it choose.
+    The kernel undoes the divisors of the filters, and the bias includes the shift of batch normalization; neither
+    affects the ReLU and the pooling before.
     """
     units = weights[1].shape[0]
 

@@ -1,4 +1,4 @@
-"""What training minimises: cross-entropy of each label, the labels weighed alike or by how rare they are."""
+"""Training losses: binary cross-entropy with label weights."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,40 +8,43 @@ import numpy as np
 from keras import ops
 
 SMALLEST = 1e-7
-"""Probabilities are kept this far from 0 and 1, as Keras's own cross-entropy keeps them."""
+"""Minimum distance of probabilities from 0 and 1, as in Keras's cross-entropy."""
 RAREST = 1e-4
-"""Share of the texts below which a label weighs no more for being rarer."""
+"""Minimum frequency of a label used for its weight."""
 
 
 @keras.saving.register_keras_serializable(package="evenmood")
 class WeightedCrossentropy(keras.losses.Loss):  # type: ignore[misc]  # keras has no types
-    """Binary cross-entropy, its mean over labels weighted."""
+    """Binary cross-entropy with a weighted mean over labels."""
 
     def __init__(self, weights: Iterable[float], name: str = "weighted_crossentropy", **options: Any) -> None:
-        """Take one weight a label."""
+        """Set the weight of each label."""
         super().__init__(name=name, **options)
         self.weights = [float(weight) for weight in weights]
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Loss of each text: shape (n,)."""
+        """Compute the loss of each text: shape (n,)."""
         y_pred = ops.clip(y_pred, SMALLEST, 1 - SMALLEST)
         y_true = ops.cast(y_true, y_pred.dtype)
         entropy = -(y_true * ops.log(y_pred) + (1 - y_true) * ops.log(1 - y_pred))
         return ops.mean(entropy * ops.convert_to_tensor(self.weights, y_pred.dtype), axis=-1)
 
     def get_config(self) -> dict[str, Any]:
-        """What a saved, unfinished run needs to go on."""
+        """Serialize the loss, to resume a run."""
         return {**super().get_config(), "weights": self.weights}
 
 
 def rarity_weights(frequencies: np.ndarray) -> np.ndarray:
-    """Weights of labels by the square root of how rare they are, 1 in the mean.
+    """Compute label weights proportional to the inverse square root of their frequency, with mean 1.
 
-    By the inverse frequency itself (Cui et al. 2019, https://arxiv.org/abs/1901.05555, have it between the two) grief
-    would weigh 180 times as much as neutral.
+    With the inverse frequency (Cui et al. 2019, https://arxiv.org/abs/1901.05555, interpolate between the two), grief
+    would have 180 times the weight of neutral.
 
     Args:
-        frequencies: Share of the texts that have each label, shape (labels,).
+        frequencies: Share of texts with each label: shape (labels,).
+
+    Returns:
+        Weights of shape (labels,).
     """
     weights: np.ndarray = 1 / np.sqrt(np.maximum(frequencies, RAREST))
     weights /= weights.mean()

@@ -1,6 +1,6 @@
-"""The paper's network, built of stock Keras layers and `keras.ops` alone.
+"""The paper's network, built only from stock Keras layers and `keras.ops`.
 
-`keras.saving.load_model` therefore reads a saved model where evenmood is not installed.
+`keras.saving.load_model` can therefore load a saved model without evenmood.
 """
 
 import keras
@@ -18,17 +18,17 @@ def build_network(
     """Build the network.
 
     Embedding, convolution, batch normalization, max pooling, bidirectional LSTM, attention (or temporal average
-    pooling), dense layer with dropout, sigmoid. Padding is masked from the LSTM on, so a text's probabilities do not
-    depend on how far it was padded.
+    pooling), dense layer with dropout, sigmoid. Padding is masked from the LSTM on, so that probabilities do not depend
+    on it.
 
     Args:
-        config: Sizes.
-        vectors: Word vectors, float32 of shape (vocabulary, embedding_size); row 0 is padding.
-        label_count: Sigmoid outputs.
-        label_frequencies: Share of the training texts that have each label, for `prior_bias`.
+        config: Hyperparameters.
+        vectors: Word vectors: float32 of shape (vocabulary, embedding_size); row 0 is padding.
+        label_count: Number of outputs.
+        label_frequencies: Share of training texts with each label, for `prior_bias`: shape (label_count,).
 
     Returns:
-        Model from int32 token ids (n, time), time a multiple of `POOL_SIZE`, to probabilities (n, label_count).
+        Model from int32 token ids (n, time), with time a multiple of `POOL_SIZE`, to probabilities (n, label_count).
     """
     ids = keras.Input((None,), dtype="int32", name="input_ids")
     embedding = layers.Embedding(*vectors.shape, trainable=config.train_embedding, name="embedding")
@@ -42,7 +42,7 @@ def build_network(
     hidden = layers.BatchNormalization(name="batch_norm")(hidden)
     hidden = layers.MaxPooling1D(POOL_SIZE, name="max_pool")(hidden)
     words = layers.MaxPooling1D(POOL_SIZE, name="step_mask")(ops.cast(real, hidden.dtype))
-    steps = ops.squeeze(words, -1) > 0  # (n, steps): a step is real where one of its words is
+    steps = ops.squeeze(words, -1) > 0  # (n, steps): whether a step has a word
     lstm = layers.LSTM(config.lstm_units, return_sequences=True)
     hidden = layers.Bidirectional(lstm, name="bilstm")(hidden, mask=steps)
     if config.pooling == "attention":

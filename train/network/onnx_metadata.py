@@ -1,4 +1,4 @@
-"""Add the digest of the vocabulary to a `model.onnx` that was exported without it."""
+"""Add the vocabulary digest to a `model.onnx` that was exported without it."""
 
 from pathlib import Path
 
@@ -10,16 +10,19 @@ from evenmood.onnx.vocabulary import SIZE_KEY, VOCABULARY_KEY, check_vocabulary,
 
 
 def add_vocabulary_digest(folder: Path, replace: bool = False) -> bool:
-    """Add the digest of `tokenizer.json` to the metadata of `model.onnx`, unless it has one; whether it was added.
+    """Add the digest of `tokenizer.json` to the metadata of `model.onnx`, unless it has one.
 
-    The folder must be one that works: the digest says that its two files belong together.
+    The folder must be a working model, since the digest certifies that its two files belong together.
 
     Args:
         folder: Model folder.
-        replace: Replace a digest that is there, of a vocabulary that was changed on purpose.
+        replace: Whether to replace an existing digest, after an intended change of the vocabulary.
+
+    Returns:
+        Whether the digest was added.
 
     Raises:
-        ModelError: A file is missing, or the digest that is there is another vocabulary's.
+        ModelError: A file is missing, or the existing digest does not match the vocabulary.
     """
     check_files(folder, (ONNX_FILE, TOKENIZER_FILE))
     model = onnx.load(folder / ONNX_FILE)

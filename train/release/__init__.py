@@ -1,1 +1,1 @@
-"""Model card, figures, bundling and the quality log."""
+"""Release of models: card, figures, bundling, and the quality log."""

@@ -1,4 +1,4 @@
-"""Turn a trained and evaluated model folder into a bundled model and its results file."""
+"""Bundle a trained and evaluated model folder, and write its results file."""
 
 import json
 import shutil
@@ -21,35 +21,42 @@ from train.release.card import (
 )
 
 SIZE_LIMITS = {"bilstm": 12_000_000, "encoder": 13_000_000}
-"""Bytes that the three predicting files may have together, by kind of model."""
+"""Maximum total size of the files required for prediction, in bytes, by kind of model."""
 STORAGE_LIMITS = {"bilstm": 0.002, "encoder": 0.005}
-"""How far fewer bits may move macro-F1 on validation."""
+"""Maximum change of validation macro-F1 by quantization, by kind of model."""
 
 
 def best_of(folders: Sequence[Path]) -> Path:
-    """The folder whose macro-F1 on validation is highest, of those whose weights of fewer bits did not move it too far.
+    """Choose the folder with the highest validation macro-F1 among those with an acceptable quantization loss.
 
     Raises:
-        DataError: A folder has no figures of validation.
+        DataError: A folder has no validation metrics.
     """
-    near = [folder for folder in folders if abs(_moved(folder)) < STORAGE_LIMITS[read_info(folder).kind]]
-    return max(near or folders, key=lambda folder: float(_metrics(folder, "validation")["tuned"]["macro_f1"]["value"]))
+    acceptable = [
+        folder for folder in folders if abs(_quantization_loss(folder)) < STORAGE_LIMITS[read_info(folder).kind]
+    ]
+    return max(
+        acceptable or folders, key=lambda folder: float(_metrics(folder, "validation")["tuned"]["macro_f1"]["value"])
+    )
 
 
 def bundle(folder: Path, package: Path, results: Path, terms: Path | None = None) -> str:
-    """Copy the predicting files, the card and the training record to `package`; write the figures to `results`.
+    """Copy the files required for prediction, the card and the training record to `package`, and write `results`.
 
-    A model that was exported without the digest of its vocabulary gets it, in its own folder too.
+    The vocabulary digest is added if it is missing, also in the model folder.
 
     Args:
-        folder: Model folder; its card is written anew where there are `terms`.
+        folder: Model folder; its card is rewritten if `terms` is set.
         package: Folder of the bundled model.
-        results: Results file.
-        terms: Markdown file for the card's section on licence.
+        results: Results file (JSON).
+        terms: Markdown file for the license section of the card.
+
+    Returns:
+        A summary in one line.
 
     Raises:
-        DataError: The folder lacks figures of validation or test, is too large, or lost too much to rounding.
-        ModelError: A file is missing, or the tokenizer is another model's.
+        DataError: The folder lacks validation or test metrics, is too large, or lost too much accuracy by quantization.
+        ModelError: A file is missing, or the tokenizer belongs to another model.
     """
     check_files(folder)
     add_vocabulary_digest(folder)
@@ -58,15 +65,17 @@ def bundle(folder: Path, package: Path, results: Path, terms: Path | None = None
     size = {name: (folder / name).stat().st_size for name in PREDICTING_FILES}
     kind = read_info(folder).kind
     if sum(size.values()) > SIZE_LIMITS[kind]:
-        raise DataError(f"{folder}: {sum(size.values()):,} bytes; at most {SIZE_LIMITS[kind]:,} are bundled")
-    moved = _moved(folder)
-    if abs(moved) >= STORAGE_LIMITS[kind]:
-        raise DataError(f"{folder}: storing weights in fewer bits moves macro-F1 by {moved:+.4f}")
+        raise DataError(f"{folder}: {sum(size.values()):,} bytes; expected at most {SIZE_LIMITS[kind]:,}")
+    change = _quantization_loss(folder)
+    if abs(change) >= STORAGE_LIMITS[kind]:
+        raise DataError(
+            f"{folder}: quantization changes macro-F1 by {change:+.4f}; expected less than {STORAGE_LIMITS[kind]}"
+        )
     if terms:
         shutil.copyfile(terms, training / TERMS_FILE)
         write_card(folder)
     package.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(package / TRAINING_FOLDER, ignore_errors=True)  # nothing of an earlier model stays
+    shutil.rmtree(package / TRAINING_FOLDER, ignore_errors=True)  # remove files of an earlier model
     for name in (*PREDICTING_FILES, CARD_FILE):
         shutil.copyfile(folder / name, package / name)
     shutil.copytree(training, package / TRAINING_FOLDER)
@@ -90,12 +99,12 @@ def bundle(folder: Path, package: Path, results: Path, terms: Path | None = None
     return f"{package}: {sum(size.values()) / 1e6:.1f} MB; figures in {results}"
 
 
-def _moved(folder: Path) -> float:
-    """How far fewer bits moved macro-F1 on validation."""
+def _quantization_loss(folder: Path) -> float:
+    """Change of validation macro-F1 by quantization."""
     encoder = read_info(folder).kind == "encoder"
     path = folder / TRAINING_FOLDER / (QUANTIZATION_FILE if encoder else "storage.json")
     if not path.is_file():
-        raise DataError(f"{path} is missing; {folder} is no folder that fit wrote")
+        raise DataError(f"{path} is missing; expected a model folder written by: python -m train fit or encoder")
     stored = json.loads(path.read_text(encoding="utf-8"))
     if encoder:
         return float(stored["validation"]["macro_f1_int8"] - stored["validation"]["macro_f1_float32"])

@@ -1,4 +1,4 @@
-"""The model card, written from what lies in the model folder."""
+"""Write the model card from the content of the model folder."""
 
 import json
 import re
@@ -25,7 +25,7 @@ AVERAGES = (
     ("hamming_loss", "Hamming loss"),
 )
 INDEXED = {"macro_f1": "f1", "micro_f1": "f1", "macro_roc_auc": "roc_auc", "subset_accuracy": "accuracy"}
-"""Figures of the card's model-index, with the Hub's name of the metric."""
+"""Metrics in the card's model-index, with their names on the Hub."""
 REQUIRED = ("language", "library_name", "license", "metrics", "pipeline_tag", "tags", "widget")
 EXAMPLES = (
     "Thank you so much, you really made my day!",
@@ -33,30 +33,30 @@ EXAMPLES = (
     "I'm nervous about tomorrow, but I hope it goes well.",
 )
 SOFT_TARGETS_FILE = "soft-targets.json"
-"""What is known of the files of soft targets, in the training folder."""
+"""File in the training folder with the records of soft targets."""
 LOG_FILE = "evaluations.jsonl"
-"""Of `training/`: every evaluation, a line each."""
+"""File in the training folder with a line per evaluation."""
 ROBUSTNESS_FILE = "robustness.json"
-"""Figures of the robustness suite, in the training folder; the card shows them where they are."""
+"""File in the training folder with the results of the robustness suite; shown in the card if it exists."""
 SEEDS_FILE = "seeds.json"
-"""Figures over several seeds of the same configuration, likewise."""
+"""File in the training folder with metrics over several seeds; shown in the card if it exists."""
 TERMS_FILE = "terms.md"
-"""What the terms of the texts and vectors mean for the model, in its maker's words; the card's section on licence."""
+"""File in the training folder with the license section of the card."""
 QUANTIZATION_FILE = "quantization.json"
-"""What fewer bits cost an encoder, in the training folder."""
+"""File in the training folder with the accuracy lost by an encoder's quantization."""
 TEMPLATES = {
     "bilstm": Path(__file__).with_name("model_card.md.jinja"),
     "encoder": Path(__file__).with_name("encoder_card.md.jinja"),
 }
-"""Card by kind of model."""
+"""Template by kind of model."""
 GOEMOTIONS_ID, GOEMOTIONS_CONFIG = GOEMOTIONS.split(":")
 
 
 def write_card(folder: Path) -> None:
-    """Write the model folder's README.md from its `emotions.json`, its training record and its own predictions.
+    """Write the README.md of a model folder from `emotions.json`, the training record and example predictions.
 
     Raises:
-        DataError: What came out is no card that the Hub takes.
+        DataError: The result is not a valid card for the Hub.
     """
     training = folder / TRAINING_FOLDER
     info = read_info(folder)
@@ -99,7 +99,7 @@ def write_card(folder: Path) -> None:
 
 
 def front_matter(folder: Path, splits: list[tuple[str, Any]], data: dict[str, Any]) -> ModelCardData:
-    """What the Hub reads of a card: https://huggingface.co/docs/hub/model-cards."""
+    """Metadata of the card for the Hub: https://huggingface.co/docs/hub/model-cards."""
     classifier = EmotionClassifier.from_pretrained(folder)
     source = classifier.info.trained_from["data"]
     results = [
@@ -126,27 +126,26 @@ def front_matter(folder: Path, splits: list[tuple[str, Any]], data: dict[str, An
         }
         for text, row in zip(EXAMPLES, probabilities, strict=True)
     ]
-    named = GOEMOTIONS_ID if official(source, "train", data) else hub_id(source)
+    data_id = GOEMOTIONS_ID if official(source, "train", data) else hub_id(source)
     return ModelCardData(
         language="en",
         library_name="keras" if classifier.info.kind == "bilstm" else "onnxruntime",
         pipeline_tag="text-classification",
-        datasets=[named] if named else None,
+        datasets=[data_id] if data_id else None,
         metrics=sorted({*INDEXED.values()}),
         tags=["emotion", "goemotions", "multi-label", "onnx", "evenmood"],
         model_name=CARD_ID,
         eval_results=results,
         widget=widget,
-        **licence(classifier.info.trained_from, bool(named == GOEMOTIONS_ID)),
+        **licence(classifier.info.trained_from, bool(data_id == GOEMOTIONS_ID)),
     )
 
 
 def licence(trained_from: Any, apache_data: bool) -> dict[str, Any]:
-    """The licence that a model may be given on: its word vectors' and its data's terms reach it.
+    """License of a model, which depends on the licenses of its word vectors and data.
 
-    GoEmotions is Apache-2.0. The published fastText vectors are CC BY-SA 3.0, and the trained embedding is made from
-    them: share alike (https://fasttext.cc/docs/en/crawl-vectors.html). Of other vectors, texts and data nothing is
-    known here.
+    GoEmotions is Apache-2.0. The published fastText vectors are CC BY-SA 3.0, which applies to the embedding derived
+    from them (https://fasttext.cc/docs/en/crawl-vectors.html). The licenses of other vectors and data are unknown.
     """
     if "vectors" not in trained_from:  # an encoder
         return {"license": "other", "license_name": "terms-of-data-and-encoder"}
@@ -160,20 +159,20 @@ def licence(trained_from: Any, apache_data: bool) -> dict[str, Any]:
 
 
 def official(source: str, split: str, data: dict[str, Any]) -> bool:
-    """Whether a split of the data a model was trained from is GoEmotions' official one, told by its content."""
-    known: bool = data.get(split, {}).get("digest") == OFFICIAL_DIGESTS[split]
-    return known or source == GOEMOTIONS
+    """Whether a split of a model's training data is the official GoEmotions split, by its digest."""
+    matches: bool = data.get(split, {}).get("digest") == OFFICIAL_DIGESTS[split]
+    return matches or source == GOEMOTIONS
 
 
 def hub_id(source: str) -> str | None:
-    """The Hub id in the name of a data set; None for a folder."""
-    found = re.fullmatch(r"([\w.-]+/[\w.-]+)(:[\w.-]+)?", source)
-    return found[1] if found and not Path(source).exists() and source.split("/")[0] not in (".", "..", "data") else None
+    """Hub id in the name of a data set; None for a folder."""
+    match = re.fullmatch(r"([\w.-]+/[\w.-]+)(:[\w.-]+)?", source)
+    return match[1] if match and not Path(source).exists() and source.split("/")[0] not in (".", "..", "data") else None
 
 
 def check_card(folder: Path) -> None:
-    """Raise `DataError` where the card of a model folder cannot be read, or lacks what a model's card needs."""
-    remedy = f"write it anew with: python -m train evaluate {folder}"
+    """Raise `DataError` if the card of a model folder is invalid."""
+    remedy = f"write it again with: python -m train evaluate {folder}"
     cards.check(folder / CARD_FILE, ModelCard, (*REQUIRED, "model-index"), remedy)
 
 

@@ -1,4 +1,4 @@
-"""Figures of a training run, and of the paper's experiments."""
+"""Plots of training runs and of the paper's experiments."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from evenmood.labels import GROUP_OF, GROUPS
 
 
 def loss_curves(history: Sequence[dict[str, Any]], path: Path) -> None:
-    """Draw training and validation loss by epoch, with the best epoch marked (as in the paper's figures 6 to 8)."""
+    """Plot training and validation loss by epoch, marking the best epoch (as in the paper's figures 6 to 8)."""
     figure = Figure(figsize=(7, 4), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -33,10 +33,10 @@ def loss_curves(history: Sequence[dict[str, Any]], path: Path) -> None:
 
 
 def arm_losses(arms: Mapping[str, Sequence[Sequence[Sequence[float]]]], path: Path) -> None:
-    """Draw training and validation loss of arms, three in a row, a thin line a run (as the paper's figures 6 to 8).
+    """Plot training and validation losses of arms, with a line per run (as in the paper's figures 6 to 8).
 
     Args:
-        arms: By title, for each run its epochs' training and validation loss.
+        arms: Training and validation loss by title, run and epoch.
         path: PNG file to write.
     """
     columns = max(2, min(3, len(arms)))
@@ -64,14 +64,14 @@ def arm_losses(arms: Mapping[str, Sequence[Sequence[Sequence[float]]]], path: Pa
 
 
 def label_similarity(content: Mapping[str, Any], path: Path) -> None:
-    """Draw cosine similarities of the labels as a heat map, with lines between the groups (the paper's figure 4).
+    """Plot cosine similarities of labels as a heat map, with lines between groups (as in the paper's figure 4).
 
     Args:
-        content: `labels` in order, group by group, and their `cosines`, a square.
+        content: `labels`, ordered by group, and the square matrix of their `cosines`.
         path: PNG file to write.
     """
     labels, cosines = content["labels"], np.array(content["cosines"], float)
-    shown = np.where(np.eye(len(labels), dtype=bool), np.nan, cosines)  # each with itself is 1 and says nothing
+    shown = np.where(np.eye(len(labels), dtype=bool), np.nan, cosines)  # hide the diagonal, which is 1
     figure = Figure(figsize=(8.2, 7.2), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -88,7 +88,7 @@ def label_similarity(content: Mapping[str, Any], path: Path) -> None:
 
 
 def label_differences(differences: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Draw differences of F1 with their intervals, a label a line, the largest on top."""
+    """Plot differences of F1 per label with their intervals, largest on top."""
     labels = sorted(differences, key=lambda label: float(differences[label]["value"]))
     figure = Figure(figsize=(6, 6.4), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
@@ -100,38 +100,38 @@ def label_differences(differences: Mapping[str, Mapping[str, Any]], path: Path) 
         axes.plot(differences[label]["value"], place, "o", color=color, markersize=4)
     axes.axvline(0, color="black", linewidth=1)
     axes.set_yticks(range(len(labels)), labels, fontsize=8)
-    axes.set_xlabel("difference of F1, 95 % interval")
+    axes.set_xlabel("difference in F1, 95 % interval")
     axes.grid(axis="x", alpha=0.3)
     figure.savefig(path)
 
 
 def grouped_order(labels: Sequence[str], cosines: np.ndarray) -> list[str]:
-    """Labels group by group; within one, each beside the one most like it, from the one most like all of them on."""
+    """Order labels by group; within a group, start with the most central label and append the most similar one."""
     order: list[str] = []
     for group in GROUPS.values():
-        left = [row for row, label in enumerate(labels) if label in group]
-        if not left:
+        remaining = [row for row, label in enumerate(labels) if label in group]
+        if not remaining:
             continue
-        chain = [max(left, key=lambda row: sum(cosines[row, other] for other in left))]
-        left.remove(chain[0])
-        while left:
-            chain.append(max(left, key=lambda row: cosines[row, chain[-1]]))
-            left.remove(chain[-1])
+        chain = [max(remaining, key=lambda row: sum(cosines[row, other] for other in remaining))]
+        remaining.remove(chain[0])
+        while remaining:
+            chain.append(max(remaining, key=lambda row: cosines[row, chain[-1]]))
+            remaining.remove(chain[-1])
         order += [labels[row] for row in chain]
     return order
 
 
 def reliability(table: Sequence[dict[str, Any]], path: Path) -> None:
-    """Draw how often a label was right against its probability, a point per row of `calibration.reliability`."""
+    """Plot a reliability diagram, with a point per row of `calibration.reliability`."""
     figure = Figure(figsize=(5, 5), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    axes.plot([0, 1], [0, 1], ":", color="#888888", linewidth=1, label="as often as its probability says")
-    given, right = [row["probability"] for row in table], [row["right"] for row in table]
-    below = [max(0, row["right"] - row["low"]) for row in table]  # at a share of 0 or 1 rounding may go past it
+    axes.plot([0, 1], [0, 1], ":", color="#888888", linewidth=1, label="perfect calibration")
+    predicted, right = [row["probability"] for row in table], [row["right"] for row in table]
+    below = [max(0, row["right"] - row["low"]) for row in table]  # rounding may make it negative
     above = [max(0, row["high"] - row["right"]) for row in table]
     axes.errorbar(
-        given,
+        predicted,
         right,
         (below, above),
         fmt="-o",
@@ -140,8 +140,8 @@ def reliability(table: Sequence[dict[str, Any]], path: Path) -> None:
         capsize=3,
         label="measured, 95 % interval",
     )
-    axes.set_xlabel("probability, mean of its bin")
-    axes.set_ylabel("share of labels that were right")
+    axes.set_xlabel("mean predicted probability")
+    axes.set_ylabel("share of positives")
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
     axes.set_aspect("equal")

@@ -1,4 +1,4 @@
-"""The development log: every run on validation with its configuration, and the document that lists them."""
+"""Development log of runs with their validation metrics, and the document that lists them."""
 
 import json
 from dataclasses import asdict
@@ -14,17 +14,17 @@ from train.config import PAPER, TrainConfig
 
 TEMPLATE = Path(__file__).with_name("quality_log.md.jinja")
 FIGURES = ("macro_f1", "micro_f1", "macro_roc_auc", "macro_average_precision")
-"""What the log holds of validation; the test split is not read for it."""
+"""Validation metrics in the log, which never uses the test split."""
 
 
 def add_run(folder: Path, config: TrainConfig, note: str, log: Path) -> None:
-    """Add a finished run to the log: its configuration where it differs from the paper's, and validation figures.
+    """Add a finished run to the log: options that differ from the paper's, and validation metrics.
 
     Args:
-        folder: Model folder that `fit` wrote.
-        config: The run's options.
-        note: What the run was to find out.
-        log: File of one JSON object a line; created if there is none.
+        folder: Model folder written by `fit`.
+        config: Configuration of the run.
+        note: Purpose of the run.
+        log: JSON Lines file; created if it does not exist.
     """
     training = folder / TRAINING_FOLDER
     metrics = json.loads((training / "metrics-validation.json").read_text(encoding="utf-8"))["tuned"]
@@ -48,26 +48,27 @@ def add_run(folder: Path, config: TrainConfig, note: str, log: Path) -> None:
 
 
 def write_document(log: Path, document: Path) -> int:
-    """Write the document of all runs; return how many there are.
+    """Write the document of all runs, and return their number.
 
     Raises:
-        DataError: There is no log, or a line of it is broken.
+        DataError: The log does not exist, or a line is invalid.
+        UsageError: `document` is a folder.
     """
     runs: list[dict[str, Any]] = []
     try:
         lines = log.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
-        raise DataError(f"{log}: no such log; fit writes it with --log {log}") from None
+        raise DataError(f"{log}: no such log; write it with: python -m train fit --log {log}") from None
     for number, line in enumerate(lines, 1):
         try:
             run = json.loads(line)
         except ValueError:
             raise DataError(f"{log}, line {number}: not JSON") from None
         if not isinstance(run, dict) or not {"note", "options", "epochs", *FIGURES} <= set(run):
-            raise DataError(f"{log}, line {number}: not a run as fit --log adds it")
+            raise DataError(f"{log}, line {number}: not a run; expected a line written by fit --log")
         runs.append(run)
     if document.is_dir():
-        raise UsageError(f"{document} is a folder; name a file with --out")
+        raise UsageError(f"{document} is a folder; expected a file (--out)")
     document.parent.mkdir(parents=True, exist_ok=True)
     render(TEMPLATE, document, runs=runs)
     return len(runs)

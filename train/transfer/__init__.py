@@ -1,1 +1,1 @@
-"""Score data sets that have other labels."""
+"""Evaluate models on data sets with other labels."""

@@ -1,4 +1,4 @@
-"""Which columns of a table hold the texts and the labels, and what labels a cell holds."""
+"""Detect the columns of texts and labels in a table, and parse the cells of labels."""
 
 import ast
 import csv
@@ -19,41 +19,41 @@ TEXT_NAMES = (
     *("text", "tweet", "sentence", "content", "comment", "utterance", "message", "body", "comment_text", "tweet_text"),
     *("post", "review", "document", "texts", "sentences", "tweets", "phrase", "situation", "input", "title"),
 )
-"""Columns that hold texts, the surest first; case does not matter."""
+"""Names of text columns, most certain first, ignoring case."""
 LABEL_NAMES = (
     *("label_text", "label_name", "labels", "label", "emotions", "emotion", "sentiment", "sentiments", "class"),
     *("category", "target", "gold_label", "gold", "affect", "mood", "polarity", "tags", "tag", "y", "annotation"),
     *("choices", "choice"),
 )
-"""Columns that hold labels, the surest first."""
+"""Names of label columns, most certain first, ignoring case."""
 SAMPLE = 200
-"""Rows that columns are judged by."""
+"""Number of rows to detect columns from."""
 HALF = 0.5
-"""Share of a column's cells that must look like labels."""
+"""Minimum share of a column's cells that must look like labels."""
 _NUMBERS = re.compile(r"\[?\s*\d+(\s*[,;\s]\s*\d+)*\s*\]?")
 Knows = Callable[[str], bool]
-"""Whether a name can be a label."""
+"""Predicate for names that can be labels."""
 MISSING = frozenset({"na", "n/a", "nan", "null"})
-"""Strings that tables have where there is no value."""
+"""Strings for missing values."""
 YES = ("1", "1.0", "true", "True", "TRUE")
 NO = ("0", "0.0", "false", "False", "FALSE", "")
 SHOWN = 60
-"""Characters of a cell in a message."""
+"""Maximum length of a cell in an error message, in characters."""
 LISTS = (list, tuple, set, frozenset)
 _NUMBER = re.compile(r"[+-]?\d+(\.0*)?")
 
 
 @dataclass
 class Columns:
-    """Where texts and labels stand.
+    """Columns of texts and labels.
 
     Attributes:
-        text: Column of the texts.
-        label: Column of the labels, where one holds them all.
-        spread: Columns with 0 or 1 for a label each, where there are such.
-        certain: Those of them that must hold 0 or 1, because their name is a label's.
-        knows: Whether a name can be a label.
-        broken: Columns of `spread` that turned out to hold something else.
+        text: Column with the texts.
+        label: Column with all labels; None if there is a column per label.
+        spread: Columns with 0 or 1 for one label each.
+        certain: Those of `spread` that must contain 0 or 1, because their name is a label.
+        knows: Predicate for names that can be labels.
+        broken: Columns of `spread` that were found to contain something else.
     """
 
     text: str
@@ -65,36 +65,36 @@ class Columns:
 
     @property
     def described(self) -> str:
-        """In words."""
+        """Description for reports."""
         labels = f"labels in {self.label!r}" if self.label else "labels as columns of 0 and 1"
         return f"text in {self.text!r}, {labels}"
 
     def labels_of(self, row: Row, where: str) -> list[str]:
-        """Labels of a row: names, or numbers as digits.
+        """Parse the labels of a row: names, or numbers as digits.
 
         Raises:
-            DataError: A cell has a form that is not understood.
+            DataError: A cell cannot be parsed.
         """
         if self.label is not None:
             try:
                 return cell_labels(row.get(self.label), self.knows)
             except LabelCellError as error:
                 raise DataError(f"{where}: {self.label!r} is {error}") from None
-        found = []
+        labels = []
         for column in self.spread:
             if column in self.broken:
                 continue
             value = "" if row.get(column) is None else str(row[column]).strip()
             if value in YES:
-                found.append(column)
+                labels.append(column)
             elif value not in NO:
                 if column in self.certain:
-                    raise DataError(f"{where}: {column!r} is {value[:40]!r}, neither 0 nor 1")
+                    raise DataError(f"{where}: {column!r} is {value[:40]!r}; expected 0 or 1")
                 self.broken.add(column)
-        return found
+        return labels
 
     def only_labels(self, labels: list[str]) -> list[str]:
-        """Labels without the columns that are none."""
+        """Remove columns that are not labels."""
         return [label for label in labels if label not in self.broken]
 
 
@@ -105,24 +105,24 @@ def choose_columns(
     text: str | None = None,
     labels: Sequence[str] | None = None,
 ) -> Columns:
-    """Choose the columns by their names and, where that does not tell, by what the first rows hold.
+    """Choose the columns by name or, failing that, by the content of the first rows.
 
     Raises:
-        UsageError: A column that was asked for is not there.
-        DataError: No column looks like the texts, or none like the labels.
+        UsageError: A requested column does not exist.
+        DataError: No column looks like texts or like labels.
     """
     names = list(dict.fromkeys(name for row in rows for name in row))
-    held = f"the columns are {', '.join(map(repr, names[:40]))}"
-    for asked in (*([] if text is None else [text]), *(labels or ())):
-        if asked not in names:
-            raise UsageError(f"{where}: no column {asked!r}; {held}")
+    columns = f"the columns are {', '.join(map(repr, names[:40]))}"
+    for requested in (*([] if text is None else [text]), *(labels or ())):
+        if requested not in names:
+            raise UsageError(f"{where}: no column {requested!r}; {columns}")
     sample = rows[:SAMPLE]
     text = text or _by_name(names, TEXT_NAMES, labels or ()) or _longest(sample, names, labels or ())
-    if text is None and len(names) == 2 and not labels:  # short texts: the one that holds no labels
+    if text is None and len(names) == 2 and not labels:  # short texts: the column without labels
         without = [name for name in names if _fit(sample, name, knows)[0] <= HALF]
         text = without[0] if len(without) == 1 else None
     if text is None:
-        raise DataError(f"{where}: no column of texts found; {held}. Name it with --text-column")
+        raise DataError(f"{where}: no column of texts found; {columns}; set --text-column")
     others = [name for name in names if name != text]
     if labels:
         spread = [] if len(labels) == 1 else list(labels)
@@ -134,13 +134,12 @@ def choose_columns(
     spread = [] if headless else [name for name in others if knows(name)]
     if spread and (label is None or fits[label][0] < HALF):
         return Columns(text, None, others, frozenset(spread), knows)
-    if label is None:  # numbers may be anything, unless there is no header that would say so
+    if label is None:  # a column of numbers may be anything if it has a name
         share = 0 if headless else 1
         label = max((name for name in others if fits[name][share] > HALF), key=lambda name: fits[name], default=None)
     if label is None:
         raise DataError(
-            f"{where}: no column of labels found; {held}. Name it with --label-column (several columns of 0 and 1: "
-            "with commas between them)"
+            f"{where}: no column of labels found; {columns}; set --label-column (a,b,c for several columns of 0 and 1)"
         )
     return Columns(text, label, [], frozenset(), knows)
 
@@ -151,7 +150,7 @@ def _by_name(names: Sequence[str], wanted: Iterable[str], taken: Sequence[str]) 
 
 
 def _longest(rows: Sequence[Row], names: Sequence[str], taken: Sequence[str]) -> str | None:
-    """The column with the longest strings, if they have three words or more on average."""
+    """Column with the longest strings, if they have at least three words on average."""
     words = {
         name: sum(len(value.split()) for row in rows if isinstance(value := row.get(name), str)) / len(rows)
         for name in names
@@ -162,7 +161,7 @@ def _longest(rows: Sequence[Row], names: Sequence[str], taken: Sequence[str]) ->
 
 
 def _fit(rows: Sequence[Row], name: str, knows: Knows) -> tuple[float, float, int]:
-    """How well a column fits as the one of the labels: known cells, names among them, few different values."""
+    """Rate a column of labels: share of valid cells, share of cells with names, and few different values."""
     cells = [_understood(row.get(name), knows) for row in rows]
     known = sum(any(knows(label) for label in labels) for labels in cells)
     numbers = sum(all(is_number(label) for label in labels) for labels in cells if labels)
@@ -170,14 +169,14 @@ def _fit(rows: Sequence[Row], name: str, knows: Knows) -> tuple[float, float, in
 
 
 def layout_of(path: Path, knows: Knows) -> tuple[str, list[str] | None]:
-    """Delimiter of a text table, and names for its columns, "1", "2", …, where its first line is a row already.
+    """Detect the delimiter of a text table, and return column names "1", "2", … if it has no header.
 
-    It is taken for one if no cell is the name of a column of texts, and a cell of the first line and the one below are
-    both labels, or both label numbers.
+    The first line is a row rather than a header if no cell is the name of a text column, and a column has labels or
+    label numbers in both of the first two lines.
     """
     with path.open("rb") as file:
-        form, rest = read_form(file, str(path), "csv", None, None, [])
-        text = decoded_lines(rest, form, any_line_end=True)
+        form, remaining = read_form(file, str(path), "csv", None, None, [])
+        text = decoded_lines(remaining, form, any_line_end=True)
         lines = [line.rstrip("\r\n") for line in islice(text, 2)]
         text.detach()
     order = "\t,;|" if path.suffix.lower() == ".tsv" else ",\t;|"
@@ -187,8 +186,8 @@ def layout_of(path: Path, knows: Knows) -> tuple[str, list[str] | None]:
         rows = [_cells(line, mark) for line in lines if line]
         several = bool(rows) and len(rows[0]) > 1
         cells = {cell.strip().casefold() for cell in (rows[0] if rows else ())}
-        telling = bool(cells & {*TEXT_NAMES, *LABEL_NAMES}) or any(knows(cell) or is_number(cell) for cell in cells)
-        return several, several and telling, several and len({len(row) for row in rows}) == 1
+        meaningful = bool(cells & {*TEXT_NAMES, *LABEL_NAMES}) or any(knows(cell) or is_number(cell) for cell in cells)
+        return several, several and meaningful, several and len({len(row) for row in rows}) == 1
 
     delimiter = max(order, key=fits)
     rows = [_cells(line, delimiter) for line in lines if line]
@@ -210,7 +209,7 @@ def _cells(line: str, mark: str) -> list[str]:
 
 
 def _understood(cell: Any, knows: Knows) -> list[str]:
-    """Labels of a cell; none where its form is not understood, as in columns that hold something else."""
+    """Labels of a cell; empty if it cannot be parsed, as in columns without labels."""
     try:
         return cell_labels(cell, knows)
     except LabelCellError:
@@ -223,10 +222,10 @@ def _is_label(cell: str, knows: Knows) -> bool:
 
 
 class LabelCellError(ValueError):
-    """A cell of labels in a form that is not understood; the message shows it in one line."""
+    """A cell of labels cannot be parsed; the message shows it on one line."""
 
     def __init__(self, value: Any, kind: str = "", expected: str = "labels") -> None:
-        """Take the cell, what it is, and what it should hold."""
+        """Create the error from the cell, its type, and the expected content."""
         shown = repr(value)
         shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}…"
         super().__init__(f"{shown}{', ' if kind else ''}{kind}; expected {expected}")
@@ -238,15 +237,15 @@ def is_number(label: str) -> bool:
 
 
 def cell_labels(value: Any, knows: Knows) -> list[str]:
-    """Labels of a cell: a list, an object, a number, or a string.
+    """Parse the labels of a cell: a list, an object, a number, or a string.
 
-    An object holds 0 or 1 for each label, or the list `choices`, as Label Studio exports several. Labels of a string
-    have commas, semicolons, bars or blanks between them. A string that is a label as a whole stays one ("no emotion");
-    `['joy', 'love']`, `[ 3 27]` and `{"choices": ["joy"]}` are lists and objects that were written as strings. NaN, an
-    empty cell, list or object and `MISSING` hold no label.
+    An object has 0 or 1 for each label, or the list `choices`, as in exports of Label Studio. Labels in a string are
+    separated by commas, semicolons, bars or spaces, unless the whole string is a label ("no emotion"). Lists and
+    objects may be written as strings: `['joy', 'love']`, `[ 3 27]`, `{"choices": ["joy"]}`. NaN, `MISSING`, and an
+    empty cell, list or object have no labels.
 
     Raises:
-        LabelCellError: Anything else.
+        LabelCellError: The cell has any other content.
     """
     if isinstance(value, Mapping):
         return _object_labels(value, knows)
@@ -262,18 +261,18 @@ def cell_labels(value: Any, knows: Knows) -> list[str]:
 
 
 def _object_labels(value: Mapping[Any, Any], knows: Knows) -> list[str]:
-    """Labels of `{"choices": […]}`, or of an object of label to 0 or 1; null is 0: Arrow has it for absent keys."""
+    """Labels of `{"choices": […]}`, or of an object with 0 or 1 per label; null, Arrow's absent key, is 0."""
     choices = value.get(CHOICES)
     if set(value) == {CHOICES} and (choices is None or isinstance(choices, (str, *LISTS))):
         return cell_labels(choices, knows)
-    given = {str(label): "" if cell is None else str(cell).strip() for label, cell in value.items()}
-    if not set(given.values()) <= {*YES, *NO}:
-        raise LabelCellError(dict(value), expected=f"0 or 1 for each label, or {CHOICES!r} alone")
-    return [label for label, cell in given.items() if cell in YES]
+    cells = {str(label): "" if cell is None else str(cell).strip() for label, cell in value.items()}
+    if not set(cells.values()) <= {*YES, *NO}:
+        raise LabelCellError(dict(value), expected=f"0 or 1 for each label, or only {CHOICES!r}")
+    return [label for label, cell in cells.items() if cell in YES]
 
 
 def _entry_labels(entry: Any, whole: Any, knows: Knows) -> list[str]:
-    """Labels of an entry of a list, which names one or more."""
+    """Labels of an entry of a list, which has one or more."""
     if isinstance(entry, LISTS):
         raise LabelCellError(whole, "a list of lists")
     labels = cell_labels(entry, knows)
@@ -287,9 +286,9 @@ def _string_labels(value: str, knows: Knows) -> list[str]:
     if not text or (text.casefold() in MISSING and not knows(text)):
         return []
     if not knows(text):
-        read = _parsed(text)
-        if read is not None:
-            return cell_labels(read, knows)
+        parsed = _parsed(text)
+        if parsed is not None:
+            return cell_labels(parsed, knows)
         if text[0] == "{":
             raise LabelCellError(value)
         if text[0] == "[" and text[-1] == "]":
@@ -305,9 +304,9 @@ def _string_labels(value: str, knows: Knows) -> list[str]:
 
 
 def _parsed(text: str) -> Any:
-    """A list or object written as JSON, or an object as Python prints it; None of anything else.
+    """Parse a list or object in JSON, or an object in Python syntax; None for anything else.
 
-    Lists as Python and numpy print them are for the caller to split: to Python, `['joy' 'love']` is one string.
+    Lists in Python or numpy syntax are left to the caller, because `['joy' 'love']` is one string in Python.
     """
     readers = {"{": (json.loads, ast.literal_eval), "[": (json.loads,)}
     for read in readers.get(text[0], ()):
@@ -319,18 +318,18 @@ def _parsed(text: str) -> Any:
 
 
 def _split(text: str, knows: Knows) -> list[str]:
-    found = []
+    labels = []
     for part in [text] if knows(_bare(text)) else re.split(r"[,;|]", text):
         name = _bare(part)
         pieces = [name] if knows(name) else [_bare(piece) for piece in name.split()]
-        # Words that are no labels are one unknown label, to be reported as it is: "not applicable".
+        # Words that are not labels are one unknown label, which is reported as a whole: "not applicable".
         whole = len(pieces) > 1 and not all(knows(piece) or is_number(piece) for piece in pieces)
-        found += [name] if whole else pieces
-    return [_plain_number(label) for label in found if label]
+        labels += [name] if whole else pieces
+    return [_plain_number(label) for label in labels if label]
 
 
 def _plain_number(label: str) -> str:
-    """The digits of a whole number, and any other label as it is."""
+    """Convert a whole number to digits; other labels are returned unchanged."""
     return re.sub(r"\.0*$", "", label) if is_number(label) else label
 
 

@@ -1,4 +1,4 @@
-"""Score a model on labels other than its own, through a mapping: `evaluate MODEL --data … --mapping …`."""
+"""Evaluate a model on a data set with other labels, through a mapping."""
 
 import json
 import re
@@ -20,10 +20,10 @@ from evenmood.thresholds import tune_thresholds
 from train.transfer.labelled import Targets, only_scorable, read_targets
 from train.transfer.mapping import LabelMapping, read_mapping
 
-DRAWS = 20_000_000
-"""Rows drawn in all bootstrap resamples together: a large set gets fewer than the usual 1,000, but 100 at the least."""
+SAMPLED_ROWS = 20_000_000
+"""Maximum total number of rows in bootstrap samples: large data sets have fewer samples, but at least 100."""
 NEUTRAL_SCORE = 0.5
-"""Combined score of a text that stands at the model's own threshold."""
+"""Combined score of a probability equal to the model's threshold."""
 EDGE = 1e-6
 AVERAGES = (
     ("macro_f1", "macro-F1"),
@@ -49,92 +49,91 @@ def evaluate_transfer(
     tune_split: str | None = None,
     tune_data: str | None = None,
 ) -> dict[str, Any]:
-    """Score a model on a labelled set, in the labels of a mapping.
+    """Evaluate a model on a labeled data set, in the labels of a mapping.
 
-    A single-label text gets the label whose combined score is highest relative to its threshold. Scores are measured
-    against the model's own thresholds (see `combined`), and not compared as they are, because these thresholds differ
-    by a factor of fifty: a rare label is given at 0.02, at which a frequent one means nothing. On GoEmotions'
-    validation split, where one label is to be chosen, that gives the higher macro-F1, and an equal one for the maximum
-    and noisy-or. A text may get several labels where the set is multi-label: all that reach their threshold.
+    In single-label data, the predicted label is the one with the highest combined score relative to its threshold.
+    Scores are relative to the model's thresholds (see `combined`) because these differ by a factor of fifty: 0.02 may
+    be a high probability for a rare label, and a low one for a frequent label. On single-label rows of GoEmotions'
+    validation split this gives a higher macro-F1. In multi-label data, all labels that reach their threshold are
+    predicted.
 
-    Nothing is tuned on what is scored: thresholds are the model's and the mapping's, unless other rows are named.
+    Thresholds are those of the model and the mapping, unless other rows are given for tuning.
 
     Args:
-        model: Model folder, or Hub id.
-        data: As in `read_labelled`.
+        model: Model folder or Hub id.
+        data: Data set as in `read_labelled`.
         split: Split of a folder or Hub data set.
-        mapping: As in `read_mapping`.
+        mapping: Mapping as in `read_mapping`.
         text_column: As in `read_labelled`.
         label_column: As in `read_labelled`.
-        labels_are: `mapping`, `goemotions`, or `auto`: what label numbers are.
-        all_labels: Choose among, and average over, labels that no text has.
-        tune_split: Split whose F1 the thresholds of the combined scores are tuned for, with the rule `shrunk`: see
-            `evenmood.thresholds`. Of `data` if alone.
-        tune_data: Data set for the same.
+        labels_are: Label set of names and numbers in the data: `mapping`, `goemotions`, or `auto`.
+        all_labels: Whether to include labels without texts in predictions and averages.
+        tune_split: Split to tune thresholds on (method `shrunk`), of `tune_data` or `data`.
+        tune_data: Data set to tune thresholds on.
 
     Returns:
-        Figures as in `metrics.score`, and `data`, `mapping`, `multi_label`, `labels`, `combine`, `thresholds`,
-        `tuned_on`, `read_as`, `notes`, `counts`, and, of single-label data, `confusion`.
+        Metrics as from `metrics.score`; and `model`, `data`, `mapping`, `multi_label`, `labels`, `combine`,
+        `thresholds`, `tuned_on`, `notes` and, for single-label data, `confusion`.
 
     Raises:
-        DataError: The data or the mapping cannot be read, or has labels that the mapping does not speak of.
-        UsageError: Thresholds would be tuned on the rows that are scored.
+        DataError: The data or the mapping cannot be read, or the data has labels that the mapping does not mention.
+        UsageError: Thresholds would be tuned on the rows to be scored.
     """
     rules = read_mapping(mapping)
     classifier = EmotionClassifier.from_pretrained(model)
     options = (rules, labels_are, text_column, label_column)
-    found = read_targets(data, split, *options)
-    one_each = found.truth.sum(axis=1)
-    multi_label = bool(one_each.max() > 1) if rules.multi_label is None else rules.multi_label
-    found = only_scorable(found, multi_label)
-    kept = _kept_labels(found, rules, data, all_labels)
-    scores = combined(classifier.predict_proba(found.texts), classifier, rules)
+    targets = read_targets(data, split, *options)
+    label_counts = targets.truth.sum(axis=1)
+    multi_label = bool(label_counts.max() > 1) if rules.multi_label is None else rules.multi_label
+    targets = only_scorable(targets, multi_label)
+    columns = _scored_labels(targets, rules, data, all_labels)
+    scores = combined(classifier.predict_proba(targets.texts), classifier, rules)
     names = list(rules.labels)
-    cuts = np.array([rules.thresholds.get(name, NEUTRAL_SCORE) for name in names])
+    thresholds = np.array([rules.thresholds.get(name, NEUTRAL_SCORE) for name in names])
     tuned_on = None
     if tune_split or tune_data:
         place, part = tune_data or data, tune_split or split
         if expanded(place).resolve() == expanded(data).resolve() and (part == split or Path(place).is_file()):
-            raise UsageError("thresholds would be tuned on the very rows that are scored; name another split or file")
-        others = only_scorable(read_targets(place, part, *options), multi_label)
-        own = set(found.texts)
-        shared = sum(text in own for text in others.texts)
+            raise UsageError("thresholds would be tuned on the rows to be scored; choose another split or file")
+        tuning = only_scorable(read_targets(place, part, *options), multi_label)
+        scored_texts = set(targets.texts)
+        shared = sum(text in scored_texts for text in tuning.texts)
         if shared:
-            found.notes.append(f"{shared:,} of the texts that thresholds were tuned on are scored as well")
-        values = combined(classifier.predict_proba(others.texts), classifier, rules)
-        cuts = tune_thresholds(others.truth.astype(np.float32), values, "shrunk").astype(float)
+            targets.notes.append(f"{shared:,} texts are used both for tuning thresholds and for scoring")
+        values = combined(classifier.predict_proba(tuning.texts), classifier, rules)
+        thresholds = tune_thresholds(tuning.truth.astype(np.float32), values, "shrunk").astype(float)
         tuned_on = f"{place}, {part}"
-    truth, scores, cuts = found.truth[:, kept], scores[:, kept], cuts[kept]
-    figures = _figures(truth, scores, cuts, [names[column] for column in kept], multi_label)
+    truth, scores, thresholds = targets.truth[:, columns], scores[:, columns], thresholds[columns]
+    figures = _figures(truth, scores, thresholds, [names[column] for column in columns], multi_label)
     figures |= {
         "model": model,
-        "data": found.counts | {"name": found.name, "source": data, "read_as": found.read_as},
+        "data": targets.counts | {"name": targets.name, "source": data, "read_as": targets.read_as},
         "mapping": rules.name,
         "multi_label": multi_label,
         "combine": rules.combine,
-        "labels": {names[column]: list(rules.labels[names[column]]) for column in kept},
-        "thresholds": dict(zip([names[column] for column in kept], cuts.round(4).tolist(), strict=True)),
+        "labels": {names[column]: list(rules.labels[names[column]]) for column in columns},
+        "thresholds": dict(zip([names[column] for column in columns], thresholds.round(4).tolist(), strict=True)),
         "tuned_on": tuned_on,
-        "notes": found.notes,
+        "notes": targets.notes,
     }
     return figures
 
 
 def combined(probabilities: np.ndarray, classifier: EmotionClassifier, rules: LabelMapping) -> np.ndarray:
-    """Score of each of the mapping's labels: float64 in (0, 1), shape (n, labels of the mapping).
+    """Combine probabilities to scores of the mapping's labels: float64 in (0, 1), shape (n, labels of the mapping).
 
-    The log odds of each GoEmotions label are counted from those of its own threshold, so that 0.5 stands for a
-    probability at the threshold; a label of the mapping gets the maximum over its members, or noisy-or. With the
-    maximum, 0.5 and more means that the model gives the text one of the members.
+    The log odds of each GoEmotions label are relative to those of its threshold, so that a score of 0.5 is a
+    probability at the threshold. The score of a label is the maximum over its members, or noisy-or. With the maximum,
+    a score of at least 0.5 means that the model predicts one of the members.
     """
-    cuts = np.array([classifier.thresholds[label] for label in classifier.labels])
-    odds = _log_odds(probabilities.astype(np.float64)) - _log_odds(cuts)
+    thresholds = np.array([classifier.thresholds[label] for label in classifier.labels])
+    odds = _log_odds(probabilities.astype(np.float64)) - _log_odds(thresholds)
     relative = 1 / (1 + np.exp(-odds))
     columns = []
     for label, members in rules.labels.items():
-        absent = [member for member in members if member not in classifier.labels]
-        if absent:
-            raise DataError(f"{rules.name}: {label!r} needs {absent[0]!r}, which the model does not have")
+        missing = [member for member in members if member not in classifier.labels]
+        if missing:
+            raise DataError(f"{rules.name}: {label!r} requires {missing[0]!r}, which is not a label of the model")
         chosen = relative[:, [classifier.labels.index(member) for member in members]]
         columns.append(chosen.max(axis=1) if rules.combine == "maximum" else 1 - np.prod(1 - chosen, axis=1))
     return np.stack(columns, axis=1)
@@ -145,34 +144,34 @@ def _log_odds(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.log(clipped / (1 - clipped)))
 
 
-def _kept_labels(found: Targets, rules: LabelMapping, data: str, all_labels: bool) -> np.ndarray:
-    """Columns that are scored: those that some row has; the others are said."""
-    present = np.asarray(found.truth.any(axis=0))
-    scorable = present & ~found.truth.all(axis=0)
-    if not len(found.texts):
-        raise DataError(f"{data}: no row has a label that the mapping does not ignore: there is nothing to score")
+def _scored_labels(targets: Targets, rules: LabelMapping, data: str, all_labels: bool) -> np.ndarray:
+    """Columns of labels that occur in the data; notes the others."""
+    present = np.asarray(targets.truth.any(axis=0))
+    scorable = present & ~targets.truth.all(axis=0)
+    if not len(targets.texts):
+        raise DataError(f"{data}: nothing to score; no row has a label that the mapping does not ignore")
     if not scorable.any():
-        raise DataError(f"{data}: every row has the same labels ({len(found.texts):,} rows): there is nothing to score")
+        raise DataError(f"{data}: nothing to score; all {len(targets.texts):,} rows have the same labels")
     absent = [name for name, there in zip(rules.labels, present, strict=True) if not there]
     if not absent or all_labels:
         return np.arange(len(present))
-    found.notes.append(f"no row has {', '.join(absent)}: never chosen, and in no average (--all-labels puts them back)")
+    targets.notes.append(f"excluded labels without rows: {', '.join(absent)} (--all-labels includes them)")
     return np.flatnonzero(present)
 
 
 def _figures(
-    truth: np.ndarray, scores: np.ndarray, cuts: np.ndarray, names: Sequence[str], multi_label: bool
+    truth: np.ndarray, scores: np.ndarray, thresholds: np.ndarray, names: Sequence[str], multi_label: bool
 ) -> dict[str, Any]:
-    """Figures of `metrics.score`; of single-label data also the confusion matrix."""
-    resamples = int(min(SAMPLES, max(100, DRAWS // len(truth))))
-    limits: Any = cuts
+    """Metrics of `metrics.score` and, for single-label data, the confusion matrix."""
+    resamples = int(min(SAMPLES, max(100, SAMPLED_ROWS // len(truth))))
+    limits: Any = thresholds
     if not multi_label:
-        # Scores moved by the labels' thresholds, so that the highest is the choice; a tie goes to the first label.
-        odds = _log_odds(scores) - _log_odds(cuts) - EDGE * np.arange(len(names))
+        # Scores relative to thresholds, so that the highest one is predicted; ties go to the first label.
+        odds = _log_odds(scores) - _log_odds(thresholds) - EDGE * np.arange(len(names))
         scores = odds
-        limits = scores.max(axis=1, keepdims=True)  # one limit a row: the highest score alone reaches it
+        limits = scores.max(axis=1, keepdims=True)  # a threshold per row that only the highest score reaches
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)  # a figure that no resample has
+        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)  # a metric that is undefined in all samples
         figures = score(truth, scores, limits, names, resamples)
     figures["resamples"] = resamples
     if not multi_label:
@@ -185,15 +184,15 @@ def _figures(
 
 
 def report(figures: Mapping[str, Any]) -> str:
-    """The figures as a table to read."""
+    """Format the results as text."""
     data, names = figures["data"], list(figures["per_label"])
     titles = dict(AVERAGES)
-    if not figures["multi_label"]:  # one label given, one true: both are the share of texts that are right
+    if not figures["multi_label"]:  # micro-F1 and subset accuracy both equal accuracy
         titles["micro_f1"] = "accuracy (micro-F1)"
         del titles["subset_accuracy"]
     kind = "any of" if figures["multi_label"] else "one of"
-    rule = "each label from its threshold on" if figures["multi_label"] else "the highest score relative to thresholds"
-    tuned = f"tuned on {figures['tuned_on']}" if figures["tuned_on"] else "the model's own and the mapping's"
+    rule = "all labels that reach their threshold" if figures["multi_label"] else "highest score relative to thresholds"
+    tuned = f"tuned on {figures['tuned_on']}" if figures["tuned_on"] else "of the model and the mapping"
     lines = [
         f"{data['name']}: {figures['rows']:,} texts, {kind} {len(names)} labels, by mapping "
         f"{figures['mapping']} ({figures['combine']})",
@@ -222,7 +221,7 @@ def report(figures: Mapping[str, Any]) -> str:
 
 
 def _figure(figure: Any) -> str:
-    """A figure to read; one that these rows do not have is a dash."""
+    """Format a metric; a dash if it is undefined."""
     value = figure["value"] if isinstance(figure, dict) else figure
     return "-" if value is None else figure_text(figure)
 
@@ -237,29 +236,29 @@ def run_transfer(
     overwrite: bool = False,
     save: bool = False,
 ) -> str:
-    """Evaluate, write where asked, and return the table.
+    """Evaluate, write the requested files, and return the results as text.
 
     Args:
         model: As in `evaluate_transfer`.
-        data: As there; None for the data that the model was trained from.
-        split: As there.
-        mapping: As there.
-        options: Its other arguments.
-        json_file: Where all figures go.
-        overwrite: Whether it may replace a file.
-        save: Whether they also go into `training/transfer-MAPPING-DATA.json` of the model folder.
+        data: As in `evaluate_transfer`; None for the data set the model was trained on.
+        split: As in `evaluate_transfer`.
+        mapping: As in `evaluate_transfer`.
+        options: Other arguments of `evaluate_transfer`.
+        json_file: JSON file for the results; None for none.
+        overwrite: Whether to replace an existing file.
+        save: Whether to also write `training/transfer-MAPPING-DATA.json` in the model folder.
 
     Raises:
-        UsageError: A file may not be replaced, or the model is no folder here that could keep the figures.
+        UsageError: The file exists and `overwrite` is false, or `save` is set and the model is not a local folder.
     """
     if json_file is not None:
         check_output(str(json_file), overwrite)
     if save and not Path(model).is_dir():
-        raise UsageError(f"--save: {model} is no folder here; use --json")
+        raise UsageError(f"--save: {model} is not a local folder; use --json")
     if data is None:
         data = str(EmotionClassifier.from_pretrained(model).info.trained_from.get("data", ""))
         if not data:
-            raise UsageError("name the texts to score with --data")
+            raise UsageError("the model does not name its training data; set --data")
     figures = _without_nan(evaluate_transfer(model, data, split, mapping, **options))
     text = json.dumps(figures, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     if json_file is not None:
@@ -273,7 +272,7 @@ def run_transfer(
 
 
 def _without_nan(value: Any) -> Any:
-    """The same nested objects with None for what is not a number."""
+    """Replace NaN with None in nested objects."""
     if isinstance(value, dict):
         return {key: _without_nan(entry) for key, entry in value.items()}
     return None if isinstance(value, float) and np.isnan(value) else value

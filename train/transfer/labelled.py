@@ -1,4 +1,4 @@
-"""Labelled texts in a mapping's labels: from tables, folders of them, TweetEval's and GoEmotions' files, the Hub."""
+"""Read labeled data sets in many formats, and convert their labels with a mapping."""
 
 import json
 import re
@@ -22,27 +22,27 @@ from train.transfer.label_studio import Row, is_task, without_annotations
 from train.transfer.mapping import LabelMapping
 
 Placed = tuple[str, Row]
-"""Where a row is, for messages, and the row."""
+"""Location of a row, for error messages, and the row."""
 SPLIT_NAMES = {"train": ("train", "training"), "validation": (*ALIASES["validation"], "val"), "test": ("test",)}
-"""What data sets call a split."""
+"""Names of each split in data sets."""
 ENDINGS = (*FORMATS, ".json", ".txt")
-"""Files that are read as tables."""
+"""Extensions of files that are read as tables."""
 GOEMOTIONS_LINE = re.compile(r"[^\t]*\t\d+(,\d+)*(\t\w*)?\r?\n?")
-"""A line of GoEmotions' own files, which have no header: text, label numbers, comment id."""
+"""A line of GoEmotions' TSV files, which have no header: text, label indices, comment id."""
 
 
 @dataclass
 class LabelledSet:
-    """Texts with labels as the data writes them.
+    """Texts with their original labels.
 
     Attributes:
-        name: What it is called in messages.
+        name: Name for messages.
         texts: n texts.
-        labels: For each text its labels: names, or numbers as digits; empty where it has none.
-        names: What the data itself calls its numbers.
-        goemotions: Whether names and numbers are known to be GoEmotions'.
-        read_as: How it was read, in words.
-        without_text: Rows left out because their text is empty.
+        labels: Labels of each text: names, or numbers as digits.
+        names: Names of label numbers in the data.
+        goemotions: Whether names and numbers are known to be those of GoEmotions.
+        read_as: Description of the format.
+        without_text: Number of rows skipped because their text is empty.
     """
 
     name: str
@@ -54,7 +54,7 @@ class LabelledSet:
     without_text: int = 0
 
     def add(self, text: str, labels: list[str]) -> None:
-        """Add a row, or count it where the text is empty."""
+        """Add a row, or count it if the text is empty."""
         if text.strip():
             self.texts.append(text)
             self.labels.append(labels)
@@ -69,21 +69,21 @@ def read_labelled(
     text_column: str | None = None,
     label_column: str | None = None,
 ) -> LabelledSet:
-    """Read labelled texts.
+    """Read labeled texts.
 
     Args:
-        source: A CSV, TSV, JSON, JSON Lines, Parquet or delimited `.txt` file, Label Studio's JSON, JSON-MIN and CSV
-            exports among them; a folder with such files named by split;
-            a folder of TweetEval's form (`test_text.txt`, `test_labels.txt`, perhaps `mapping.txt`); a data set that
-            `load_split` reads, whose labels are GoEmotions'; or a data set on the Hub.
-        split: `train`, `validation` or `test`; a single file is read whole.
-        knows: Whether a name can be a label: it tells labels from other columns, and "no emotion" from two labels.
-        text_column: Column of the texts; found by its name if left out. A file without a header has columns 1, 2, ….
-        label_column: Column of the labels; or several, comma-separated, with 0 or 1 in each; found if left out.
+        source: One of: a CSV, TSV, JSON, JSON Lines, Parquet or delimited `.txt` file, including the JSON, JSON-MIN and
+            CSV exports of Label Studio; a folder with such files named by split; a folder in TweetEval's format
+            (`test_text.txt`, `test_labels.txt` and, optionally, `mapping.txt`); a GoEmotions data set, as in
+            `load_split`; or a data set on the Hub.
+        split: `train`, `validation` or `test`; a single file is read completely.
+        knows: Predicate for names that can be labels, to detect columns and to parse cells such as "no emotion".
+        text_column: Column with the texts; None to detect it. A file without a header has columns 1, 2, ….
+        label_column: Column with the labels, or several, comma-separated, with 0 or 1 each; None to detect them.
 
     Raises:
-        DataError: Nothing there, or it cannot be read; the message says what was looked for. Or a cell of labels has a
-            form that is not understood; the message names its row.
+        DataError: The data does not exist or cannot be read, or a cell of labels cannot be parsed.
+        UsageError: A requested column does not exist.
     """
     wanted = None if label_column is None else [name.strip() for name in label_column.split(",")]
     path = expanded(source)
@@ -107,10 +107,10 @@ def read_labelled(
 
 def _goemotions(source: str, split: str) -> LabelledSet:
     rows = load_split(source, split)
-    found = LabelledSet(f"{Path(source).name}, {split}", goemotions=True, read_as="GoEmotions' form")
+    data_set = LabelledSet(f"{Path(source).name}, {split}", goemotions=True, read_as="GoEmotions' form")
     for text, row in zip(rows.texts, rows.labels, strict=True):
-        found.add(text, [LABELS[column] for column in row.nonzero()[0]])
-    return found
+        data_set.add(text, [LABELS[column] for column in row.nonzero()[0]])
+    return data_set
 
 
 def _first_line(path: Path) -> str:
@@ -119,45 +119,50 @@ def _first_line(path: Path) -> str:
 
 
 def _files(folder: Path, split: str) -> list[Path]:
-    """Files of a split: those whose names begin with it, else those that have it in their name between other words."""
+    """Find the files of a split: named after it, beginning with it, or with it between other words."""
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
     names = "|".join(SPLIT_NAMES[split])
     for pattern in (rf"({names})", rf"({names})[^a-z].*", rf".*[^a-z]({names})([^a-z].*)?"):
-        found = [path for path in files if re.fullmatch(pattern, path.stem, re.IGNORECASE)]
+        matching = [path for path in files if re.fullmatch(pattern, path.stem, re.IGNORECASE)]
         kinds = sorted(
-            {(path.parent, re.sub(r"[-_.]?(?<!\d)\d++(?:-of-\d++.*)?$", "", path.stem), path.suffix) for path in found}
+            {
+                (path.parent, re.sub(r"[-_.]?(?<!\d)\d++(?:-of-\d++.*)?$", "", path.stem), path.suffix)
+                for path in matching
+            }
         )
         if len(kinds) > 1:
-            several = ", ".join(str(path.relative_to(folder)) for path in found[:8])
-            raise DataError(f"{folder}: the {split} split may be {several}; give the file itself")
-        if found:
-            return found
-    held = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
+            several = ", ".join(str(path.relative_to(folder)) for path in matching[:8])
+            raise DataError(f"{folder}: several candidates for the {split} split ({several}); pass the file")
+        if matching:
+            return matching
+    content = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "no files"
     raise DataError(
-        f"{folder}: no {split} split, which would be {split}_text.txt with {split}_labels.txt, or {split} and one of "
-        f"{', '.join(ENDINGS)}; the folder holds {held}. Choose another --split, or give the file itself"
+        f"{folder}: no {split} split; expected {split}_text.txt with {split}_labels.txt, or {split} with one of "
+        f"{', '.join(ENDINGS)}; the folder contains {content}; choose another --split, or pass the file"
     )
 
 
 def _read_tweeteval(folder: Path, name: str) -> LabelledSet:
-    """TweetEval's form: a text a line, a label number a line, and the numbers' names."""
-    found = LabelledSet(f"{folder.name}, {name}", names=_numbered(folder / "mapping.txt"), read_as="TweetEval's form")
+    """Read TweetEval's format: files with a text per line, a label number per line, and the names of numbers."""
+    data_set = LabelledSet(
+        f"{folder.name}, {name}", names=_numbered(folder / "mapping.txt"), read_as="TweetEval's format"
+    )
     labels_file = folder / f"{name}_labels.txt"
     texts, labels = _lines(folder / f"{name}_text.txt"), _lines(labels_file)
     for number, (text, label) in enumerate(zip_longest(texts, labels), 1):
         if text is None or label is None:
-            raise DataError(f"{labels_file}: {len(labels)} lines for the {len(texts)} of {name}_text.txt")
+            raise DataError(f"{labels_file}: {len(labels)} lines; expected {len(texts)}, as in {name}_text.txt")
         if not label.strip():
             raise DataError(f"{labels_file}, line {number}: empty; expected a label")
         parts = [part for part in re.split(r"[,;\s]+", label.strip()) if part]
         if not parts:
             raise DataError(f"{labels_file}, line {number}: {label.strip()[:40]!r}; expected a label")
-        found.add(text, parts)
-    return found
+        data_set.add(text, parts)
+    return data_set
 
 
 def _numbered(path: Path) -> dict[str, str]:
-    """Names of numbers: `0<tab>anger` a line."""
+    """Read names of numbers from lines such as `0<tab>anger`."""
     names = {}
     for line in _lines(path) if path.is_file() else []:
         number, _, name = line.partition("\t") if "\t" in line else line.partition(" ")
@@ -170,7 +175,7 @@ def _lines(path: Path) -> list[str]:
     try:
         lines = path.read_bytes().decode("utf-8-sig").split("\n")
     except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file beside the others of its split") from None
+        raise DataError(f"{path}: no such file; expected it with the other files of its split") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 at byte {error.start}; convert the file, for instance with iconv") from None
     return [line.rstrip("\r") for line in (lines[:-1] if lines[-1] == "" else lines)]
@@ -185,10 +190,10 @@ def _read_tables(
 
 
 def _rows(path: Path, knows: Knows, names: dict[str, dict[str, str]]) -> Iterator[Row]:
-    """Rows of one file; `names` gets what the file calls the numbers of a column."""
+    """Yield the rows of a file, and add the names of label numbers in its metadata to `names`."""
     suffix = path.suffix.lower()
     if suffix not in ENDINGS:
-        raise DataError(f"{path}: the name does not tell the format; it must end in one of {', '.join(ENDINGS)}")
+        raise DataError(f"{path}: unknown file extension; expected one of: {', '.join(ENDINGS)}")
     if suffix == ".json":
         array = _read_json(path)
         if array is not None:
@@ -196,7 +201,7 @@ def _rows(path: Path, knows: Knows, names: dict[str, dict[str, str]]) -> Iterato
             return
     kind = {".json": "jsonl", ".txt": "csv"}.get(suffix) or FORMATS[suffix]
     delimiter, header = layout_of(path, knows) if kind in ("csv", "tsv") else (",", None)
-    kind = "csv" if kind == "tsv" else kind  # a delimiter of tab reads as TSV
+    kind = "csv" if kind == "tsv" else kind  # CSV with a tab as the delimiter is TSV
     for chunk in read_chunks(str(path), kind, None, delimiter=delimiter, header=header, encoding=None):
         if chunk.schema is not None:
             names |= _class_names((chunk.schema.metadata or {}).get(b"huggingface"))
@@ -204,7 +209,7 @@ def _rows(path: Path, knows: Knows, names: dict[str, dict[str, str]]) -> Iterato
 
 
 def _read_json(path: Path) -> list[Row] | None:
-    """The rows of a JSON array of objects, or of the one array in an object; None for one object a line."""
+    """Read a JSON array of objects, or an object with one such array; None for JSON Lines."""
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -218,27 +223,27 @@ def _read_json(path: Path) -> list[Row] | None:
     if isinstance(content, dict):
         content = [content]
     if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
-        raise DataError(f"{path}: expected an array of objects, each with a text and labels")
+        raise DataError(f"{path}: not an array of objects; expected objects with a text and labels")
     return content
 
 
 def _class_names(metadata: bytes | None) -> dict[str, dict[str, str]]:
-    """Names of a column's label numbers, which the `datasets` library keeps in Parquet files."""
-    found = {}
+    """Names of label numbers by column, from the metadata that the `datasets` library writes to Parquet."""
+    class_names = {}
     features = json.loads(metadata or b"{}").get("info", {}).get("features", {})
     for column, feature in features.items() if isinstance(features, dict) else ():
         inner = feature.get("feature", feature) if isinstance(feature, dict) else {}
         if isinstance(inner, dict) and isinstance(inner.get("names"), list):
-            found[column] = {str(number): str(name) for number, name in enumerate(inner["names"])}
-    return found
+            class_names[column] = {str(number): str(name) for number, name in enumerate(inner["names"])}
+    return class_names
 
 
 def _read_hub(source: str, split: str, knows: Knows, text_column: str | None, wanted: list[str] | None) -> LabelledSet:
     rows = load_hub_split(source, split, f"file or folder {source!r}")
     names = {}
     for column, feature in rows.features.items():
-        held = getattr(getattr(feature, "feature", feature), "names", None)
-        names[column] = {str(number): name for number, name in enumerate(held or [])}
+        class_names = getattr(getattr(feature, "feature", feature), "names", None)
+        names[column] = {str(number): name for number, name in enumerate(class_names or [])}
     placed = ((f"{source}, row {number}", row) for number, row in enumerate(rows, 1))
     return _collect(placed, source, f"{source}, {split}", names, knows, text_column, wanted)
 
@@ -252,35 +257,35 @@ def _collect(
     text_column: str | None,
     wanted: list[str] | None,
 ) -> LabelledSet:
-    """Choose columns by the first rows, then take text and labels of all."""
+    """Choose columns by the first rows, then collect texts and labels of all rows."""
     stream = iter(rows)
     first = list(islice(stream, CHUNK_ROWS))
     if not first:
         raise DataError(f"{where}: no rows")
     columns: Columns = choose_columns([row for _, row in first], where, knows, text_column, wanted)
-    found = LabelledSet(name, read_as=columns.described)
+    data_set = LabelledSet(name, read_as=columns.described)
     for place, row in chain(first, stream):
         text = row.get(columns.text)
         if text is not None and not isinstance(text, str):
             raise DataError(f"{place}: {columns.text!r} is {text!r:.40}, not a string")
-        found.add(text or "", columns.labels_of(row, place))
-    found.names = names.get(columns.label or "", {})
-    if columns.spread:  # columns that held something else than 0 and 1 are no labels
-        found.labels = [columns.only_labels(labels) for labels in found.labels]
-    return found
+        data_set.add(text or "", columns.labels_of(row, place))
+    data_set.names = names.get(columns.label or "", {})
+    if columns.spread:  # columns with other values than 0 and 1 are not labels
+        data_set.labels = [columns.only_labels(labels) for labels in data_set.labels]
+    return data_set
 
 
 @dataclass
 class Targets:
-    """A labelled set in the mapping's labels.
+    """A data set in the labels of a mapping.
 
     Attributes:
-        name: What it is called in messages.
+        name: Name for messages.
         texts: n texts.
         truth: bool of shape (n, labels of the mapping).
-        read_as: How labels were read, in words.
-        notes: What was left out, in words.
-        counts: The same, as numbers.
+        read_as: Description of the format.
+        notes: Notes on skipped rows and labels.
+        counts: Numbers of skipped rows and labels.
     """
 
     name: str
@@ -299,10 +304,10 @@ def read_targets(
     text_column: str | None = None,
     label_column: str | None = None,
 ) -> Targets:
-    """Read a labelled set and say each row's labels in those of the mapping.
+    """Read a labeled data set and convert its labels with a mapping.
 
     Raises:
-        DataError: A label that the mapping neither has, names nor ignores; or numbers without names.
+        DataError: The mapping does not mention a label, or label numbers have no names.
     """
     rows = read_labelled(data, split, rules.knows, text_column, label_column)
     counted = Counter(label for labels in rows.labels for label in labels)
@@ -326,15 +331,15 @@ def read_targets(
         for label in labels:
             truth[index, [columns[name] for name in meanings[label] or ()]] = True
     read_as = rows.read_as + ("; labels are GoEmotions', and are mapped too" if goemotions else "")
-    found = Targets(rows.name, rows.texts, truth, read_as, counts={"rows_read": len(rows.texts) + rows.without_text})
-    _note(found, "without_text", rows.without_text, "without a text are left out")
+    targets = Targets(rows.name, rows.texts, truth, read_as, counts={"rows_read": len(rows.texts) + rows.without_text})
+    _note(targets, "without_text", rows.without_text, "without a text were skipped")
     ignored = sum(counted[label] for label, meaning in meanings.items() if not meaning)
-    _note(found, "labels_ignored", ignored, "labels are ignored, as the mapping says", "")
-    return found
+    _note(targets, "labels_ignored", ignored, "labels were ignored, as set in the mapping", "")
+    return targets
 
 
 def _numbers_of_goemotions(rows: LabelledSet, counted: Mapping[str, int], rules: LabelMapping, data: str) -> bool:
-    """Whether numbers without names are GoEmotions label ids: there are more of them than labels in the mapping."""
+    """Whether numbers without names are GoEmotions label indices: there are more of them than labels in the mapping."""
     nameless = [x for x in counted if is_number(x) and x not in rows.names and rules.find(x) is None]
     nameless = [label for label in nameless if not rules.ignores(label)]
     if not nameless:
@@ -343,43 +348,50 @@ def _numbers_of_goemotions(rows: LabelledSet, counted: Mapping[str, int], rules:
     if inside and len(counted) > len(rules.labels):
         return True
     raise DataError(
-        f"{data}: label numbers {', '.join(sorted(nameless, key=int)[:10])} have no names ({rows.read_as}); name them "
-        f'under "names" of the mapping, as {{"names": {{"{min(nameless, key=int)}": "{next(iter(rules.labels))}"}}}}, '
-        "or say --labels-are goemotions"
+        f"{data}: label numbers {', '.join(sorted(nameless, key=int)[:10])} have no names ({rows.read_as}); add names "
+        f'to the mapping, such as {{"names": {{"{min(nameless, key=int)}": "{next(iter(rules.labels))}"}}}}, '
+        "or set --labels-are goemotions"
     )
 
 
 def _meaning(label: str, rows: LabelledSet, rules: LabelMapping, goemotions: bool) -> list[str] | None:
-    """The mapping's labels that one of the data's means: none where it is ignored, None where nothing is said of it."""
+    """Labels of the mapping for a label of the data; empty if it is ignored, None if it is not in the mapping."""
     if goemotions:
         name = LABELS[int(label)] if is_number(label) and 0 <= int(label) < len(LABELS) else label
         return rules.from_goemotions(name) or ([] if rules.ignores(name) else None)
     name = rows.names.get(label, label)
-    own = rules.find(name)
-    if own is not None:
-        return [own]
+    label_in_mapping = rules.find(name)
+    if label_in_mapping is not None:
+        return [label_in_mapping]
     return [] if rules.ignores(name) else (rules.from_goemotions(name) or None)
 
 
-def only_scorable(found: Targets, multi_label: bool) -> Targets:
-    """The rows that can be scored; of single-label data those with one label. What is left out is counted and said."""
-    each = found.truth.sum(axis=1)
+def only_scorable(targets: Targets, multi_label: bool) -> Targets:
+    """Select rows that can be scored (in single-label data, those with one label), noting the others."""
+    label_counts = targets.truth.sum(axis=1)
     if multi_label:
-        _note(found, "without_label", int((each == 0).sum()), "have none of the mapping's labels, and are scored so")
-        return found
-    _note(found, "without_label", int((each == 0).sum()), "have none of the mapping's labels and are left out")
+        _note(
+            targets,
+            "without_label",
+            int((label_counts == 0).sum()),
+            "have none of the mapping's labels, and are scored without labels",
+        )
+        return targets
     _note(
-        found,
-        "several_labels",
-        int((each > 1).sum()),
-        'have several labels and are left out; "multi_label": true in the mapping scores them',
+        targets, "without_label", int((label_counts == 0).sum()), "have none of the mapping's labels and were skipped"
     )
-    rows = np.flatnonzero(each == 1)
-    found.texts, found.truth = [found.texts[row] for row in rows], found.truth[rows]
-    return found
+    _note(
+        targets,
+        "several_labels",
+        int((label_counts > 1).sum()),
+        'have several labels and were skipped; set "multi_label": true in the mapping to include them',
+    )
+    rows = np.flatnonzero(label_counts == 1)
+    targets.texts, targets.truth = [targets.texts[row] for row in rows], targets.truth[rows]
+    return targets
 
 
-def _note(found: Targets, key: str, count: int, what: str, of: str = " rows") -> None:
+def _note(targets: Targets, key: str, count: int, what: str, of: str = " rows") -> None:
     if count:
-        found.counts[key] = count
-        found.notes.append(f"{count:,}{of} {what}")
+        targets.counts[key] = count
+        targets.notes.append(f"{count:,}{of} {what}")

@@ -1,1 +1,1 @@
-"""Word vectors: fastText files, sentence encoders, misspellings."""
+"""Word vectors from fastText files, sentence encoders or training, and misspellings in the vocabulary."""

@@ -1,6 +1,6 @@
-"""Static word vectors from a sentence encoder: each word encoded alone, reduced, and scaled by its rank.
+"""Static word vectors from a sentence encoder: encode each word, reduce with PCA, and weight by frequency rank.
 
-The recipe is model2vec's (https://github.com/MinishLab/model2vec), for whole words and the pieces of rare ones.
+The method is that of model2vec (https://github.com/MinishLab/model2vec), for whole words and word pieces.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,48 +16,48 @@ from train.progress import counted
 ENCODER = "encoder:"
 BATCH_WORDS = 128
 LONGEST = 32
-"""Tokens of the encoder that a word is cut to."""
+"""Maximum length of a word, in tokens of the encoder."""
 
 
-def encoder_vectors(model: str, words: Sequence[str], size: int | None, say: Callable[[str], None]) -> np.ndarray:
-    """Word vectors of a vocabulary, computed by a transformers encoder.
+def encoder_vectors(model: str, words: Sequence[str], size: int | None, log: Callable[[str], None]) -> np.ndarray:
+    """Compute word vectors of a vocabulary with a transformers encoder.
 
-    A word's vector is the mean of the encoder's last hidden states over the word's pieces; principal components bring
-    it to `size`, and the logarithm of the word's rank weighs it, as frequent words say less.
+    The vector of a word is the mean of the last hidden states over its tokens, reduced to `size` principal components
+    and weighted by the logarithm of the word's rank, because frequent words are less informative.
 
     Args:
         model: Folder or Hub id.
         words: Words by falling frequency, and pieces that begin with `##`.
-        size: Numbers a vector, at the most the encoder's own; None for as many as it has.
-        say: Receives lines about what is done.
+        size: Size of a vector, at most that of the encoder; None for the encoder's.
+        log: Called with progress messages.
 
     Returns:
-        float32 of shape (len(words), size); every word has one.
+        float32 of shape (len(words), size), without missing vectors.
 
     Raises:
-        DataError: No such model, or its vectors are smaller than `size`.
+        DataError: The model does not exist, or its vectors are smaller than `size`.
     """
     tokenizer, run = load_encoder(model)
-    order = np.argsort([len(word) for word in words], kind="stable")  # no time is spent on padding
+    order = np.argsort([len(word) for word in words], kind="stable")  # less padding per batch
     parts = [order[start : start + BATCH_WORDS] for start in range(0, len(words), BATCH_WORDS)]
-    steps = counted(parts, say, f"vectors: encoding {len(words):,} words")
+    steps = counted(parts, log, f"vectors: encoding {len(words):,} words")
     hidden = np.concatenate([encode_words(tokenizer, run, [words[row] for row in rows]) for rows in steps])
     hidden = hidden[np.argsort(order)]
     size = size or hidden.shape[1]
     if hidden.shape[1] < size:
-        raise DataError(f"{model}: vectors of {hidden.shape[1]} numbers, but --embedding-size is {size}")
+        raise DataError(f"{model}: vectors of size {hidden.shape[1]}; expected at least --embedding-size {size}")
     hidden -= hidden.mean(axis=0)
-    # Principal components through the covariance: it is small, whatever the vocabulary.
+    # Compute principal components from the covariance, whose size does not depend on the vocabulary.
     _, components = np.linalg.eigh(hidden.T.astype(np.float64) @ hidden)
     reduced = hidden @ components[:, ::-1][:, :size].astype(np.float32)
     reduced *= np.log1p(np.arange(1, len(words) + 1, dtype=np.float32))[:, None]
     reduced /= reduced.std()
-    say(f"vectors: {len(words):,} words encoded by {model}, {hidden.shape[1]} numbers reduced to {size}")
+    log(f"vectors: {len(words):,} words encoded by {model}, reduced from {hidden.shape[1]} to {size} dimensions")
     return reduced.astype(np.float32)
 
 
 def load_encoder(model: str) -> tuple[Any, Callable[[dict[str, np.ndarray]], np.ndarray]]:
-    """A transformers encoder: its tokenizer, and what turns a batch into its last hidden states."""
+    """Load a transformers encoder: its tokenizer, and a function from a batch to the last hidden states."""
     import torch
     from transformers import AutoModel, AutoTokenizer
 
@@ -81,15 +81,15 @@ def load_encoder(model: str) -> tuple[Any, Callable[[dict[str, np.ndarray]], np.
 def encode_words(
     tokenizer: Any, run: Callable[[dict[str, np.ndarray]], np.ndarray], words: Sequence[str]
 ) -> np.ndarray:
-    """Mean hidden state over each word's own tokens, float32 (n, hidden)."""
-    own = tokenizer.get_vocab()
+    """Mean hidden state over the tokens of each word: float32 of shape (n, hidden)."""
+    vocabulary = tokenizer.get_vocab()
     inside, whole = tokenizer.encode("a", add_special_tokens=False), tokenizer.encode("a")
     before = whole.index(inside[0])
     rows = []
     for word in words:
-        # An encoder of word pieces knows what a continuation means; another one reads the letters.
-        if word.startswith(PIECE) and word in own:
-            rows.append([own[word]])
+        # A WordPiece encoder may have the continuation as a token; any other encoder reads its letters.
+        if word.startswith(PIECE) and word in vocabulary:
+            rows.append([vocabulary[word]])
         else:
             letters = tokenizer.encode(spell_out(word.removeprefix(PIECE)), add_special_tokens=False)
             rows.append(letters[:LONGEST] or [tokenizer.unk_token_id])

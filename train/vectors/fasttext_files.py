@@ -1,4 +1,4 @@
-"""fastText's two file formats, text (`.vec`) and binary (`.bin`), read in a stream, gzipped or not."""
+"""Stream fastText's text (`.vec`) and binary (`.bin`) files, optionally gzipped."""
 
 import gzip
 import struct
@@ -14,86 +14,92 @@ from evenmood.errors import DataError
 ENDINGS = (".bin", ".vec", ".bin.gz", ".vec.gz")
 GZIP_MAGIC = b"\x1f\x8b"
 BLOCK_BYTES = 1_000_000
-"""What is read of the dictionary at a time."""
+"""Bytes of the dictionary to read at a time."""
 ENTRY_TAIL = 10
-"""Bytes behind a word of the dictionary: a zero, an 8-byte count, a type byte."""
+"""Bytes after a word in the dictionary: a zero, an 8-byte count, and a type byte."""
 _MAGIC, _VERSION = 793712314, 12
 
 
 def is_vectors_file(path: Path) -> bool:
-    """Whether the name is that of a file of vectors."""
+    """Whether a file has an extension of vectors."""
     return path.name.lower().endswith(ENDINGS)
 
 
 def is_bin(path: Path) -> bool:
-    """Whether the name is that of a binary model."""
+    """Whether a file has the extension of a binary model."""
     return path.name.lower().removesuffix(".gz").endswith(".bin")
 
 
 def read_vec(path: Path, words: Sequence[str], size: int) -> np.ndarray:
-    """Read a text file of vectors, perhaps gzipped, in a stream: rows of the wanted words alone stay in memory.
+    """Read the vectors of words from a text file, optionally gzipped, keeping only these in memory.
 
     Returns:
-        float32 (len(words), size); NaN for words that the file lacks.
+        float32 of shape (len(words), size); NaN for words that the file lacks.
+
+    Raises:
+        DataError: The file cannot be read, is damaged, or has another dimension.
     """
-    wanted = {word.encode(): row for row, word in enumerate(words)}
+    row_of = {word.encode(): row for row, word in enumerate(words)}
     table = np.full((len(words), size), np.nan, np.float32)
     with opened(path) as lines:
         rows = whole_lines(lines, path)
         header = next(rows, b"").split()
         if len(header) != 2 or not all(field.isdigit() for field in header):
-            raise DataError(f"{path}, line 1: expected the number of words and the dimension, as fastText writes them")
+            raise DataError(f"{path}, line 1: not a fastText header; expected the number of words and the dimension")
         count, dimension = map(int, header)
         _check_size(path, dimension, size)
         number = 1
         for number, line in enumerate(rows, 2):
             line = line.rstrip(b" \r\n")
             if line.count(b" ") != size:
-                raise DataError(f"{path}, line {number}: expected a word and {size} numbers")
+                raise DataError(f"{path}, line {number}: invalid; expected a word and {size} numbers")
             word, _, values = line.partition(b" ")
-            row = wanted.get(word)
+            row = row_of.get(word)
             if row is not None:
                 try:
                     table[row] = values.split()
                 except ValueError:
-                    raise DataError(f"{path}, line {number}: expected a word and {size} numbers") from None
+                    raise DataError(f"{path}, line {number}: invalid; expected a word and {size} numbers") from None
     if number - 1 < count:
-        raise DataError(f"{path}: {number - 1:,} vectors, but its first line says {count:,}; the file is cut short")
+        raise DataError(f"{path}: {number - 1:,} vectors; expected {count:,} by its first line; the file is truncated")
     if number - 1 > count:
         raise DataError(
-            f"{path}: {number - 1:,} vectors, more than the {count:,} of its first line; correct that line if all of "
-            "them belong to it"
+            f"{path}: {number - 1:,} vectors; expected {count:,} by its first line; correct that line if the file is "
+            "complete"
         )
     return table
 
 
 def read_bin(path: Path, words: Sequence[str], size: int) -> np.ndarray:
-    """Read fastText's binary model: the same vectors as the library's `get_word_vector`, without loading the file.
+    """Read the vectors of words from a binary model, as the library's `get_word_vector`, without loading the file.
 
-    A word's vector is the mean of its own row and its character n-grams' rows (of the n-grams alone where the file
-    lacks the word), scaled to length 1 as fasttext-community does; the archived original does not scale.
-    A gzipped file is unpacked in a stream.
+    The vector of a word is the mean of its row and the rows of its character n-grams (only the latter if the file lacks
+    the word), normalized to length 1 as in fasttext-community; the archived original does not normalize. A gzipped
+    file is decompressed as a stream.
 
     Format: `Args`, `Dictionary` and `DenseMatrix` of https://github.com/facebookresearch/fastText
 
     Returns:
-        float32 (len(words), size); NaN for words that have neither row nor n-grams.
+        float32 of shape (len(words), size); NaN for words without row and n-grams.
+
+    Raises:
+        DataError: The file cannot be read, is damaged or quantized, or has another dimension.
     """
-    damaged = f"{path}: damaged or cut short"
+    damaged = f"{path}: damaged or truncated"
     with opened(path) as file:
         try:
             magic, version = _unpack(file, "<ii")
             if magic != _MAGIC or version != _VERSION:
-                raise DataError(f"{path}: not a fastText model, or one of another format version")
+                raise DataError(f"{path}: not a fastText model of format version {_VERSION}")
             dimension, _, _, _, _, _, _, _, buckets, shortest, longest, _, _ = _unpack(file, "<12id")
             _check_size(path, dimension, size)
             entries, word_count, _, _, pruned = _unpack(file, "<iiiqq")
             if pruned > 0:
-                raise DataError(f"{path}: a pruned (quantized) model; give the full one")
+                raise DataError(f"{path}: a pruned (quantized) model; expected the full one")
             ids = _word_ids(file, entries, words)
             quantized, rows, columns = _unpack(file, "<?qq")
             if quantized:
-                raise DataError(f"{path}: a quantized model (.ftz); give the full one")
+                raise DataError(f"{path}: a quantized model (.ftz); expected the full one")
             start = file.tell()
             if columns != size or rows < 0:
                 raise DataError(damaged)
@@ -106,7 +112,7 @@ def read_bin(path: Path, words: Sequence[str], size: int) -> np.ndarray:
                 for gram in _ngrams(word, shortest, longest) if buckets else ():
                     members.append((word_count + _hash(gram) % buckets, row))
             table = _means(file, start, size, members, len(words))
-            if isinstance(file, gzip.GzipFile):  # at the end: a stream is unpacked in its order
+            if isinstance(file, gzip.GzipFile):  # last, because a stream can only move forward efficiently
                 _check_end(file, start, rows * columns * 4)
         except (EOFError, gzip.BadGzipFile, zlib.error):
             raise DataError(damaged) from None
@@ -114,11 +120,11 @@ def read_bin(path: Path, words: Sequence[str], size: int) -> np.ndarray:
 
 
 def _read(file: BinaryIO, count: int) -> bytes:
-    """The next bytes; `EOFError` if there are fewer."""
-    found = file.read(count)
-    if len(found) < count:
+    """Read exactly `count` bytes; raise `EOFError` if there are fewer."""
+    content = file.read(count)
+    if len(content) < count:
         raise EOFError
-    return found
+    return content
 
 
 def _unpack(file: BinaryIO, fields: str) -> tuple[Any, ...]:
@@ -126,16 +132,16 @@ def _unpack(file: BinaryIO, fields: str) -> tuple[Any, ...]:
 
 
 def _word_ids(file: BinaryIO, entries: int, words: Sequence[str]) -> dict[int, int]:
-    """Entry of each word that the dictionary has, by the word's index; the file is left behind the dictionary."""
-    wanted = {word.encode(): row for row, word in enumerate(words)}
+    """Dictionary entry by index of each word that has one; leaves the file after the dictionary."""
+    row_of = {word.encode(): row for row, word in enumerate(words)}
     ids = {}
-    block, begin, position = b"", file.tell(), 0  # the block, where it begins in the file, and where we are in it
+    block, begin, position = b"", file.tell(), 0  # the block, its offset in the file, and the position in it
     for entry in range(entries):
         while (end := block.find(b"\0", position)) < 0 or end + ENTRY_TAIL > len(block):
-            if len(block) - position > BLOCK_BYTES:  # no word is as long
+            if len(block) - position > BLOCK_BYTES:  # longer than any word
                 raise EOFError
-            begin, block, position = begin + position, block[position:] + _some(file), 0
-        row = wanted.get(block[position:end])
+            begin, block, position = begin + position, block[position:] + _next_block(file), 0
+        row = row_of.get(block[position:end])
         if row is not None:
             ids[row] = entry
         position = end + ENTRY_TAIL
@@ -143,11 +149,11 @@ def _word_ids(file: BinaryIO, entries: int, words: Sequence[str]) -> dict[int, i
     return ids
 
 
-def _some(file: BinaryIO) -> bytes:
-    found = file.read(BLOCK_BYTES)
-    if not found:
+def _next_block(file: BinaryIO) -> bytes:
+    block = file.read(BLOCK_BYTES)
+    if not block:
         raise EOFError
-    return found
+    return block
 
 
 def _check_end(file: BinaryIO, start: int, length: int) -> None:
@@ -158,7 +164,7 @@ def _check_end(file: BinaryIO, start: int, length: int) -> None:
 
 
 def _means(file: BinaryIO, start: int, size: int, members: list[tuple[int, int]], count: int) -> np.ndarray:
-    """Mean of the file's rows for each row of the table, scaled to length 1; read in the file's order."""
+    """Mean of the file's rows for each row of the table, normalized to length 1; reads in file order."""
     sums = np.zeros((count, size))
     if not members:
         return np.full((count, size), np.nan, np.float32)
@@ -189,7 +195,7 @@ def _ngrams(word: str, shortest: int, longest: int) -> list[bytes]:
 
 
 def _hash(gram: bytes) -> int:
-    """FNV-1a, with fastText's sign extension of bytes from 128 on."""
+    """FNV-1a with fastText's sign extension of bytes above 127."""
     value = 2166136261
     for byte in gram:
         value ^= byte if byte < 128 else byte | 0xFFFFFF00
@@ -198,10 +204,10 @@ def _hash(gram: bytes) -> int:
 
 
 def opened(path: Path) -> BinaryIO:
-    """Open a file for reading, decompressing gzip by content rather than by name.
+    """Open a file for reading, decompressing gzip, which is detected by content.
 
     Raises:
-        DataError: It cannot be read, or is empty.
+        DataError: The file cannot be read, or is empty.
     """
     try:
         file = path.open("rb")
@@ -219,17 +225,17 @@ def opened(path: Path) -> BinaryIO:
 
 
 def whole_lines(file: BinaryIO, path: Path) -> Iterator[bytes]:
-    """Lines of a file that may be gzipped.
+    """Yield the lines of a file that may be gzipped.
 
     Raises:
-        DataError: The gzipped file is damaged or cut short.
+        DataError: The gzipped file is damaged or truncated.
     """
     try:
         yield from file
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{path}: damaged or cut short ({error})") from None
+        raise DataError(f"{path}: damaged or truncated ({error})") from None
 
 
 def _check_size(path: Path, dimension: int, size: int) -> None:
     if dimension != size:
-        raise DataError(f"{path}: vectors of {dimension} numbers, but --embedding-size is {size}")
+        raise DataError(f"{path}: vectors of size {dimension}; expected --embedding-size {size}")

@@ -1,4 +1,4 @@
-"""Word vectors for the vocabulary: read from files, downloaded, computed by an encoder, or trained here."""
+"""Load word vectors for a vocabulary from files, the Hub or an encoder, or train them."""
 
 import sys
 import tempfile
@@ -20,38 +20,38 @@ from train.vectors.encoder_vectors import ENCODER, encoder_vectors
 from train.vectors.fasttext_files import is_bin, is_vectors_file, opened, read_bin, read_vec, whole_lines
 
 FIRST_WORD = 2
-"""Ids below it are padding and the unknown word."""
+"""First id of a word; lower ids are padding and the unknown word."""
 RANDOM_SCALE = 0.05
-"""Spread of vectors drawn at random: Keras's `uniform` initializer."""
+"""Maximum absolute value of random vectors, as in Keras's `uniform` initializer."""
 NEARLY_SAME, TWINS, MOST_ALIKE = 0.99, 5, 50
 """Cosine of near-identical vectors, neighbors that flag a word, flagged words allowed (accented letters: about 20)."""
 BLOCK_ROWS = 2048
 LARGE_DOWNLOAD = 1_000_000_000
-"""Bytes from which on a download is asked about."""
+"""Minimum size of a download that requires confirmation, in bytes."""
 KNOWN_SIZES = {FASTTEXT: 7_240_000_000}
-"""Bytes, about, of downloads that are asked about even where the Hub cannot be reached."""
+"""Approximate size of known downloads in bytes, for when the Hub cannot be reached."""
 SELF_EPOCHS = 10
 SELF_BUCKETS = 200_000
-"""fastText's 2,000,000 n-gram buckets cost 2.4 GB at 300 dimensions, and a corpus of this size fills a tenth."""
+"""Number of n-gram buckets; fastText's default of 2,000,000 takes 2.4 GB at 300 dimensions, mostly unused here."""
 
 
 def load_vectors(
-    config: TrainConfig, words: Sequence[str], texts: Sequence[str], say: Callable[[str], None]
+    config: TrainConfig, words: Sequence[str], texts: Sequence[str], log: Callable[[str], None]
 ) -> np.ndarray:
-    """Word vectors of a vocabulary.
+    """Load the word vectors of a vocabulary.
 
     Args:
         config: Source, size and seed.
-        words: The vocabulary by id; the first two are padding and the unknown word.
-        texts: Training texts, for `self`.
-        say: Receives a line about what is done and found.
+        words: Vocabulary by id; the first two entries are padding and the unknown word.
+        texts: Training texts, for the source `self`.
+        log: Called with progress messages.
 
     Returns:
-        float32 of shape (len(words), embedding_size): zeros for padding, the mean of all found for the unknown word,
-        random values of the same spread for words that the source lacks.
+        float32 of shape (len(words), embedding_size): zeros for padding, the mean vector for the unknown word, and
+        random vectors with the same standard deviation for words that the source lacks.
 
     Raises:
-        DataError: The source is missing, damaged, or of another dimension.
+        DataError: The source does not exist, is damaged, or has another dimension.
     """
     size = config.embedding_size
     random = np.random.default_rng(config.seed)
@@ -60,38 +60,43 @@ def load_vectors(
         table[PAD_ID] = 0
         return table
     if config.vectors == "self":
-        found = _train(config, words, texts, say)
+        table = _train(config, words, texts, log)
     elif config.vectors.startswith(ENCODER):
-        found = np.full((len(words), size), np.nan, np.float32)
-        found[FIRST_WORD:] = encoder_vectors(config.vectors.removeprefix(ENCODER), words[FIRST_WORD:], size, say)
+        table = np.full((len(words), size), np.nan, np.float32)
+        table[FIRST_WORD:] = encoder_vectors(config.vectors.removeprefix(ENCODER), words[FIRST_WORD:], size, log)
     else:
-        path = _locate(config.vectors, say)
-        with elapsed(say, f"vectors: reading {config.vectors}"):
-            found = read_bin(path, words, size) if is_bin(path) else read_vec(path, words, size)
-    known = ~np.isnan(found).any(axis=1)
+        path = _locate(config.vectors, log)
+        with elapsed(log, f"vectors: reading {config.vectors}"):
+            table = read_bin(path, words, size) if is_bin(path) else read_vec(path, words, size)
+    known = np.asarray(~np.isnan(table).any(axis=1))
     known[:FIRST_WORD] = False
     if not known.any():
-        raise DataError(f"{config.vectors}: has none of the {len(words) - FIRST_WORD} words of the training text")
-    lacking = np.flatnonzero(~known)
-    found[lacking] = random.normal(0, found[known].std(), (len(lacking), size))
-    found[UNKNOWN_ID] = found[known].mean(axis=0)
-    found[PAD_ID] = 0
-    say(f"vectors: {known.sum():,} of {len(words) - FIRST_WORD:,} words found in {config.vectors}")
-    if config.vectors.startswith(ENCODER):  # fastText's own are alike for "hahaha" and "hahahaha", as they should be
-        check_distinct([word for word, one in zip(words, known, strict=True) if one], found[known], config.vectors)
-    return found
+        raise DataError(
+            f"{config.vectors}: none of the {len(words) - FIRST_WORD} words of the training texts found; choose other "
+            "--vectors"
+        )
+    missing = np.flatnonzero(~known)
+    table[missing] = random.normal(0, table[known].std(), (len(missing), size))
+    table[UNKNOWN_ID] = table[known].mean(axis=0)
+    table[PAD_ID] = 0
+    log(f"vectors: {known.sum():,} of {len(words) - FIRST_WORD:,} words found in {config.vectors}")
+    if config.vectors.startswith(
+        ENCODER
+    ):  # fastText's n-gram vectors are similar for "hahaha" and "hahahaha", as intended
+        check_distinct([word for word, one in zip(words, known, strict=True) if one], table[known], config.vectors)
+    return table
 
 
 def check_distinct(words: Sequence[str], vectors: np.ndarray, source: str) -> None:
-    """Refuse vectors that hardly tell many words apart, as an encoder's do of words that its tokenizer cannot read.
+    """Reject vectors that are nearly identical for many words, which an encoder's tokenizer cannot represent.
 
     Args:
         words: n words.
-        vectors: Shape (n, size).
-        source: Where they are from, for the message.
+        vectors: Vectors of shape (n, size).
+        source: Source of the vectors, for the error message.
 
     Raises:
-        DataError: More than `MOST_ALIKE` words have nearly the same vector as `TWINS` others.
+        DataError: More than `MOST_ALIKE` words have nearly the same vector as at least `TWINS` others.
     """
     units = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
     alike: list[int] = []
@@ -107,12 +112,12 @@ def check_distinct(words: Sequence[str], vectors: np.ndarray, source: str) -> No
 
 
 def write_vec(path: Path, words: Sequence[str], table: np.ndarray) -> None:
-    """Write vectors as fastText's text file, whole or not at all; `read_vec` and the fastText library read it.
+    """Write vectors as a fastText text file, atomically.
 
     Args:
         path: File to write.
-        words: The vocabulary; padding and the unknown word, which no text holds, are left out.
-        table: Shape (len(words), size).
+        words: Vocabulary, of which padding and the unknown word are not written.
+        table: Vectors of shape (len(words), size).
     """
     part = path.with_name(path.name + ".part")
     try:
@@ -125,11 +130,11 @@ def write_vec(path: Path, words: Sequence[str], table: np.ndarray) -> None:
         part.unlink(missing_ok=True)
 
 
-def _train(config: TrainConfig, words: Sequence[str], texts: Sequence[str], say: Callable[[str], None]) -> np.ndarray:
-    """Train skip-gram vectors on the cleaned training text and `config.corpus`; one thread, to be repeatable."""
+def _train(config: TrainConfig, words: Sequence[str], texts: Sequence[str], log: Callable[[str], None]) -> np.ndarray:
+    """Train skip-gram vectors on the cleaned training texts and `config.corpus`, in one thread for reproducibility."""
     import fasttext
 
-    say(f"vectors: training on {len(texts):,} texts" + "".join(f" and {name}" for name in config.corpus))
+    log(f"vectors: training on {len(texts):,} texts" + "".join(f" and {name}" for name in config.corpus))
     with tempfile.TemporaryDirectory() as folder:
         corpus = Path(folder) / "corpus.txt"
         with corpus.open("w", encoding="utf-8") as lines:
@@ -138,9 +143,9 @@ def _train(config: TrainConfig, words: Sequence[str], texts: Sequence[str], say:
                 path = located(name)
                 with opened(path) as more:
                     lines.writelines(clean(line.decode("utf-8", "replace")) + "\n" for line in whole_lines(more, path))
-        own_progress = sys.stderr is not None and sys.stderr.isatty()  # a line that the library rewrites
-        try:  # the library's own seed is fixed: vectors are the same for every --seed
-            with nullcontext() if own_progress else elapsed(say, "vectors: training"):
+        own_progress = sys.stderr is not None and sys.stderr.isatty()  # the library's progress line
+        try:  # the library's seed is fixed, so that vectors do not depend on --seed
+            with nullcontext() if own_progress else elapsed(log, "vectors: training"):
                 model = fasttext.train_unsupervised(
                     str(corpus),
                     model="skipgram",
@@ -152,44 +157,44 @@ def _train(config: TrainConfig, words: Sequence[str], texts: Sequence[str], say:
                     verbose=2 if own_progress else 0,
                 )
         except (ValueError, RuntimeError) as error:
-            raise DataError(f"vectors: the training text is too short for --vectors self ({error})") from None
+            raise DataError(f"vectors: the training texts are too short for --vectors self ({error})") from None
     return np.array([model.get_word_vector(word) for word in words], np.float32)
 
 
-def _locate(source: str, say: Callable[[str], None]) -> Path:
+def _locate(source: str, log: Callable[[str], None]) -> Path:
     path = expanded(source)
     if is_vectors_file(path):
         if not path.is_file():
             raise DataError(f"{source}: no such vectors file")
         return path
     if path.exists():
-        raise DataError(f"{source}: not a fastText .bin, .vec, .bin.gz or .vec.gz file (unpack another archive first)")
+        raise DataError(f"{source}: not a vectors file; expected .bin, .vec, .bin.gz or .vec.gz")
     from huggingface_hub import errors as hub_errors
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
     try:
         size = hub.retrying(lambda: get_hf_file_metadata(hf_hub_url(source, "model.bin"))).size or 0
-        say(f"vectors: {source} is a download of {size / 1e9:.2f} GB, once; --vectors self needs none")
+        log(f"vectors: downloading {source} ({size / 1e9:.2f} GB, cached); --vectors self requires no download")
         return Path(hub.retrying(lambda: hf_hub_download(source, "model.bin")))
     except Exception as error:
-        known = (hub_errors.HfHubHTTPError, hub_errors.HFValidationError, hub_errors.EntryNotFoundError, OSError)
-        if not isinstance(error, known) and not hub.of_transport(error):
+        expected = (hub_errors.HfHubHTTPError, hub_errors.HFValidationError, hub_errors.EntryNotFoundError, OSError)
+        if not isinstance(error, expected) and not hub.of_transport(error):
             raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(
-            f"vectors {source!r}: neither a .bin or .vec file here nor a Hub repository with model.bin ({reason}); "
-            "--vectors self trains vectors on the training text"
+            f"vectors {source!r}: neither a local .bin or .vec file nor a Hub repository with model.bin ({reason}); "
+            "to train vectors on the training texts, use --vectors self"
         ) from None
 
 
 def confirm_download(source: str, yes: bool) -> None:
-    """Ask before a large download of vectors starts; where there is no terminal, refuse it unless `yes`.
+    """Ask for confirmation of a large download of vectors, unless `yes`.
 
-    What is a file, is in the cache already, or cannot be reached, asks nothing.
+    Files, cached downloads and unreachable repositories require no confirmation.
 
     Raises:
-        UsageError: Nobody is there to ask.
-        typer.Abort: The answer is no.
+        UsageError: There is no terminal to ask on.
+        typer.Abort: The user declined.
     """
     path = expanded(source)
     local = source in ("self", "random") or source.startswith(ENCODER) or is_vectors_file(path) or path.exists()
@@ -214,6 +219,6 @@ def confirm_download(source: str, yes: bool) -> None:
     download = f"--vectors {source} is a download of {size / 1e9:.2f} GB"
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty()):
         raise UsageError(
-            f"{download}; add --yes to start it, or train vectors on the training text with --vectors self"
+            f"{download}; confirm it with --yes, or train vectors on the training texts with --vectors self"
         )
-    typer.confirm(f"{download} (--vectors self needs none). Start it?", abort=True, err=True)
+    typer.confirm(f"{download} (--vectors self requires none). Start it?", abort=True, err=True)

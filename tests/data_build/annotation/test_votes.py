@@ -189,7 +189,7 @@ def test_a_stage_that_is_older_than_its_input_is_refused(build: Path, votes: Vot
     with open_stage(build, "verify", {}, {"threshold": 0.9}, print, restart=True) as stage:
         stage.write("part-00000", rows.slice(1), {"in": 6})
         stage.finish()
-    with pytest.raises(DataError, match=r"verify was done again after resolve; run: .* resolve .* --restart"):
+    with pytest.raises(DataError, match=r"resolve is older than its input verify; run: .* resolve .* --restart"):
         input_hashes(build, "resolve")
     review.resolve(build, print, restart=True)
     assert input_hashes(build, "resolve")

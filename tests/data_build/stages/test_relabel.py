@@ -50,7 +50,7 @@ def test_no_such_teacher(model: str) -> None:
 
 
 def test_the_onnx_form(tiny_encoder: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"holds no model\.onnx and no onnx/model\.onnx; use --runtime torch"):
+    with pytest.raises(DataError, match=r"has no model\.onnx or onnx/model\.onnx; use --runtime torch"):
         Teacher(str(tiny_encoder), runtime="onnx")
     import torch
     import transformers

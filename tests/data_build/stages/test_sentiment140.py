@@ -78,7 +78,7 @@ def test_from_the_hub(hub: HubServer, tmp_path: Path) -> None:
     sentiment140.run(tmp_path, print)
     assert read_rows(tmp_path, "sentiment140")["text"].to_pylist() == ["what a wonderful day this is"]
     for wrong in ("you/nothing", "not an id"):
-        with pytest.raises(DataError, match="the Hub's data set cannot be read"):
+        with pytest.raises(DataError, match="the Hub data set cannot be read"):
             next(read_hub(wrong))
 
 

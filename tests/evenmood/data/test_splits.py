@@ -1,4 +1,4 @@
-"""Reading labelled data sets."""
+"""Loading the splits of labeled data sets."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def test_tsv_rows_and_labels(tmp_path: Path) -> None:
     assert split.labels.dtype == np.float32
 
 
-def test_goemotions_own_name_of_the_validation_file(tmp_path: Path) -> None:
+def test_validation_file_named_dev(tmp_path: Path) -> None:
     write_tsv(tmp_path)
     (tmp_path / "validation.tsv").rename(tmp_path / "dev.tsv")
     assert len(load_split(str(tmp_path), "validation")) == 100
@@ -42,25 +42,25 @@ def test_parquet(tmp_path: Path, labels: list[list[int | str]]) -> None:
 
 
 @pytest.mark.parametrize("name", ["validation", "valid", "dev"])
-def test_each_name_of_the_validation_file_is_read_once(tmp_path: Path, name: str) -> None:
+def test_each_alias_of_the_validation_split_is_read_once(tmp_path: Path, name: str) -> None:
     parquet.write_table(pyarrow.table({"text": ["a"], "labels": [[1]]}), tmp_path / f"{name}-00000.parquet")
     split = load_split(str(tmp_path), "validation")
     assert (split.texts, split.ids) == (["a"], [None])
 
 
-def test_only_the_asked_split_is_read(tmp_path: Path) -> None:
+def test_other_splits_are_not_read(tmp_path: Path) -> None:
     write_tsv(tmp_path)
     (tmp_path / "test.tsv").write_bytes(b"\xff\xfe broken")
     assert len(load_split(str(tmp_path), "train")) == 300
 
 
-def test_rows_of_earlier_splits_are_found_by_cleaned_text(tmp_path: Path) -> None:
+def test_overlap_between_splits_is_found_by_cleaned_text(tmp_path: Path) -> None:
     (tmp_path / "train.tsv").write_text("Thank you!\t15\ta\nOther\t27\tb\n", "utf-8")
     (tmp_path / "test.tsv").write_text("thank YOU\t15\tc\nnew\t0\td\n", "utf-8")
     test, train = load_split(str(tmp_path), "test"), load_split(str(tmp_path), "train")
-    rest = test.without([train])
-    assert rest.texts == ["new"]
-    assert np.flatnonzero(rest.labels[0]).tolist() == [0]
+    remaining = test.without([train])
+    assert remaining.texts == ["new"]
+    assert np.flatnonzero(remaining.labels[0]).tolist() == [0]
 
 
 @pytest.mark.parametrize(
@@ -70,31 +70,31 @@ def test_rows_of_earlier_splits_are_found_by_cleaned_text(tmp_path: Path) -> Non
         (b"bad\t-1\tid\n", "line 1: unknown label '-1'"),
         (b"bad\tfury\tid\n", "unknown label 'fury'"),
         (b"bad\t\tid\n", "unknown label ''"),
-        (b"no tab here\n", "line 1: expected text, label numbers"),
+        (b"no tab here\n", "line 1: only one field; expected text, label indices"),
         (b"fine\t3\tid\ncaf\xe9\t3\tid\n", "line 2: not UTF-8 at byte 3"),
         (b"", "the train split is empty"),
     ],
 )
-def test_broken_tsv(tmp_path: Path, content: bytes, message: str) -> None:
+def test_invalid_tsv(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "train.tsv").write_bytes(content)
     with pytest.raises(DataError) as caught:
         load_split(str(tmp_path), "train")
     assert message in str(caught.value)
 
 
-def test_folder_without_the_split_says_what_it_holds(tmp_path: Path) -> None:
+def test_error_for_a_missing_split_lists_the_folder(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(DataError, match=r"no validation\.tsv .*the folder holds notes\.txt"):
+    with pytest.raises(DataError, match=r"no validation\.tsv .*the folder contains notes\.txt"):
         load_split(str(tmp_path), "validation")
 
 
-def test_parquet_faults(tmp_path: Path) -> None:
+def test_invalid_parquet(tmp_path: Path) -> None:
     path = tmp_path / "train.parquet"
     path.write_bytes(b"nonsense")
     with pytest.raises(DataError, match="not a Parquet file"):
         load_split(str(tmp_path), "train")
     parquet.write_table(pyarrow.table({"text": ["a"], "other": [1]}), path)
-    with pytest.raises(DataError, match="no column labels; it has text, other"):
+    with pytest.raises(DataError, match="no column labels; the columns are text, other"):
         load_split(str(tmp_path), "train")
     parquet.write_table(pyarrow.table({"text": ["a", None], "labels": [[1], [2]]}), path)
     with pytest.raises(DataError, match="row 2: text is None"):
@@ -102,45 +102,47 @@ def test_parquet_faults(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "found"),
+    ("files", "candidates"),
     [
         (["train.tsv", "train.parquet"], r"train\.tsv, train\*\.parquet"),
         (["a/train.parquet", "b/train.parquet"], r"a/train\*\.parquet, b/train\*\.parquet"),
         (["train.parquet", "training-old.parquet"], r"train\*\.parquet, training-old\*\.parquet"),
     ],
 )
-def test_more_than_one_data_set_is_refused(tmp_path: Path, files: list[str], found: str) -> None:
+def test_several_data_sets_in_a_folder_are_rejected(tmp_path: Path, files: list[str], candidates: str) -> None:
     for name in files:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         parquet.write_table(pyarrow.table({"text": ["a"], "labels": [[1]]}), tmp_path / name)
-    with pytest.raises(DataError, match=f"the train split may be {found}; name the folder") as caught:
+    with pytest.raises(
+        DataError, match=rf"several candidates for the train split \({candidates}\); name the folder"
+    ) as caught:
         load_split(str(tmp_path), "train")
     assert "\n" not in str(caught.value)
 
 
-def test_a_split_in_several_files_is_read_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_sharded_split_requires_every_shard(tmp_path: Path) -> None:
     for number in range(3):
         table = pyarrow.table({"text": [f"text {number}"], "labels": [[number]]})
         parquet.write_table(table, tmp_path / f"train-0000{number}-of-00003.parquet")
     assert load_split(str(tmp_path), "train").texts == ["text 0", "text 1", "text 2"]
     (tmp_path / "train-00001-of-00003.parquet").unlink()
-    with pytest.raises(DataError, match="2 files of the train split, whose names say 3"):
+    with pytest.raises(DataError, match="the train split has 2 files; expected 3 by their names"):
         load_split(str(tmp_path), "train")
 
 
-def test_a_file_is_not_a_data_set(tmp_path: Path) -> None:
+def test_file_instead_of_a_folder(tmp_path: Path) -> None:
     path = tmp_path / "x.tsv"
     path.write_text("a\t1\tb\n")
     with pytest.raises(DataError, match="is a file"):
         load_split(str(path), "train")
 
 
-def test_every_label_has_rows_in_the_small_data_set(tmp_path: Path) -> None:
+def test_small_data_set_has_every_label(tmp_path: Path) -> None:
     split = load_split(str(write_tsv(tmp_path)), "train")
     assert (split.labels.sum(axis=0) > 0).sum() == len(LABELS)
 
 
-def test_a_home_folder_that_does_not_exist() -> None:
+def test_unknown_home_folder() -> None:
     with pytest.raises(DataError, match="'~nosuchuser/data': no such home folder"):
         load_split("~nosuchuser/data", "train")
     done = run_command("train", "label", "--texts", "~nosuchuser/a.txt", "--teacher", "x", "--out", "y.parquet")
@@ -150,7 +152,7 @@ def test_a_home_folder_that_does_not_exist() -> None:
 
 
 @pytest.mark.parametrize("value", [3.9, 3.0, True])
-def test_label_numbers_are_not_converted(tmp_path: Path, value: object) -> None:
+def test_non_integer_labels_are_rejected(tmp_path: Path, value: object) -> None:
     parquet.write_table(pyarrow.table({"text": ["a"], "labels": [[value]]}), tmp_path / "train.parquet")
     with pytest.raises(DataError, match=f"unknown label {value}"):
         load_split(str(tmp_path), "train")

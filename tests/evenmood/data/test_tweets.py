@@ -1,4 +1,4 @@
-"""Sentiment140: the file in every form that people have it in, and what of a tweet stays."""
+"""Reading Sentiment140 files, and cleaning tweets."""
 
 import subprocess
 import sys
@@ -26,11 +26,11 @@ from evenmood.data.tweets import read_tweets, tweet_text
         ("@only", ""),
     ],
 )
-def test_what_of_a_tweet_stays(raw: str, text: str) -> None:
+def test_tweet_cleaning(raw: str, text: str) -> None:
     assert tweet_text(raw) == text
 
 
-def test_the_original_columns_in_latin_1(tmp_path: Path) -> None:
+def test_original_columns_in_latin_1(tmp_path: Path) -> None:
     path = tmp_path / "tweets.csv"
     path.write_bytes(
         '"0","1467","Mon","NO_QUERY","me","caf\xe9, ""so"" good"\n"4","1468","Mon","Q","me","ok"\n'.encode("latin-1")
@@ -38,7 +38,7 @@ def test_the_original_columns_in_latin_1(tmp_path: Path) -> None:
     assert list(read_tweets(path)) == [("1467", 'café, "so" good'), ("1468", "ok")]
 
 
-def test_a_header_in_utf_8(tmp_path: Path) -> None:
+def test_header_in_utf_8(tmp_path: Path) -> None:
     path = tmp_path / "tweets.csv"
     path.write_bytes('\ufeffsentiment,text\n0,"two\nlines é"\n\n4,ok\n'.encode())
     assert list(read_tweets(path)) == [("1", "two\nlines é"), ("2", "ok")]
@@ -52,7 +52,7 @@ def test_a_header_in_utf_8(tmp_path: Path) -> None:
         (b"", "empty"),
     ],
 )
-def test_wrong_files(tmp_path: Path, content: bytes, message: str) -> None:
+def test_invalid_files(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "tweets.csv"
     path.write_bytes(content)
     with pytest.raises(DataError, match=message):
@@ -63,8 +63,8 @@ ORIGINAL = '"0","{0}","Mon Apr 06 22:19:45","NO_QUERY","me","{1}"\n'
 TABLE = "{0},{1}\n"
 
 
-def written(path: Path, form: str, broken: dict[int, str], rows: int = 40) -> list[tuple[str, str]]:
-    """Write tweets, of which some have another text; the rows that are left without these."""
+def write_tweets(path: Path, form: str, broken: dict[int, str], rows: int = 40) -> list[tuple[str, str]]:
+    """Write numbered tweets, replacing the texts in `broken`; return the intact rows."""
     head = "id,text\n" if form == TABLE else ""
     texts = {number: f"tweet number {number}" for number in range(1, rows + 1)}
     path.write_text(head + "".join(form.format(number, broken.get(number, text)) for number, text in texts.items()))
@@ -75,23 +75,24 @@ def written(path: Path, form: str, broken: dict[int, str], rows: int = 40) -> li
     ("form", "broken", "lines"),
     [
         (TABLE, {7: '"oh no'}, ["line 8"]),
-        (TABLE, {7: '"oh no', 9: 'he said "hi"'}, ["line 8"]),
+        (TABLE, {7: '"oh no', 9: 'he errors "hi"'}, ["line 8"]),
         (TABLE, {7: '"oh no', 31: '"another'}, ["line 8", "line 32"]),
         (TABLE, {40: '"oh no'}, ["line 41"]),
         (ORIGINAL, {1: 'oh "no'}, ["line 1"]),
-        (ORIGINAL, {7: 'oh "no", he "said'}, ["line 7"]),
+        (ORIGINAL, {7: 'oh "no", he "errors'}, ["line 7"]),
         (ORIGINAL, {7: 'oh ""no""', 20: "x\\"}, []),
         (TABLE, {7: "hello, world"}, ["line 8: 3 cells"]),
         (TABLE, {7: "lone\rreturn"}, ["line 8: new-line character"]),
     ],
 )
-def test_a_stray_quote_costs_its_own_row(tmp_path: Path, form: str, broken: dict[int, str], lines: list[str]) -> None:
-    path, said = tmp_path / "tweets.csv", list[str]()
-    rest = written(path, form, broken)
-    found = [row for row in read_tweets(path, said.append) if int(row[0]) not in broken]
-    assert found == rest
-    assert len(said) == len(lines)
-    for message, line in zip(said, lines, strict=True):
+def test_stray_quote_invalidates_only_its_row(
+    tmp_path: Path, form: str, broken: dict[int, str], lines: list[str]
+) -> None:
+    path, errors = tmp_path / "tweets.csv", list[str]()
+    intact = write_tweets(path, form, broken)
+    assert [row for row in read_tweets(path, errors.append) if int(row[0]) not in broken] == intact
+    assert len(errors) == len(lines)
+    for message, line in zip(errors, lines, strict=True):
         assert f"tweets.csv, {line}" in message
     if lines:
         with pytest.raises(DataError, match=f"tweets.csv, {lines[0]}"):
@@ -99,27 +100,29 @@ def test_a_stray_quote_costs_its_own_row(tmp_path: Path, form: str, broken: dict
 
 
 @pytest.mark.parametrize("closed_after", [1, 3, 20])
-def test_a_stray_quote_that_another_one_closes(tmp_path: Path, closed_after: int) -> None:
-    path, said = tmp_path / "tweets.csv", list[str]()
+def test_stray_quote_closed_by_a_later_one(tmp_path: Path, closed_after: int) -> None:
+    path, errors = tmp_path / "tweets.csv", list[str]()
     last = 7 + closed_after
-    rest = written(path, TABLE, {7: '"oh no', last: 'as she said "'})
-    assert list(read_tweets(path, said.append)) == sorted(
-        [*rest, (str(last), 'as she said "')], key=lambda row: int(row[0])
+    intact = write_tweets(path, TABLE, {7: '"oh no', last: 'as she errors "'})
+    assert list(read_tweets(path, errors.append)) == sorted(
+        [*intact, (str(last), 'as she errors "')], key=lambda row: int(row[0])
     )
-    assert said == [f"{path}, line 8: a quotation mark encloses the rows to line {last + 1}; reading resumed at line 9"]
+    assert errors == [
+        f"{path}, line 8: a quotation mark encloses the rows to line {last + 1}; reading resumed at line 9"
+    ]
 
 
 @pytest.mark.parametrize("number", [1, 7, 40])
-def test_a_quote_that_is_never_closed_in_the_original_columns(tmp_path: Path, number: int) -> None:
-    path, said = tmp_path / "tweets.csv", list[str]()
-    rest = written(path, ORIGINAL, {number: "never closed"})
+def test_unclosed_quote_in_the_original_columns(tmp_path: Path, number: int) -> None:
+    path, errors = tmp_path / "tweets.csv", list[str]()
+    intact = write_tweets(path, ORIGINAL, {number: "never closed"})
     path.write_text(path.read_text().replace('never closed"', "never closed"))
-    assert list(read_tweets(path, said.append)) == rest
-    assert len(said) == 1
-    assert said[0].startswith(f"{path}, line {number}: ")
+    assert list(read_tweets(path, errors.append)) == intact
+    assert len(errors) == 1
+    assert errors[0].startswith(f"{path}, line {number}: ")
 
 
-def test_a_text_of_several_lines_is_one_text(tmp_path: Path) -> None:
+def test_multi_line_text(tmp_path: Path) -> None:
     path = tmp_path / "tweets.csv"
     path.write_text('id,text\n1,"I like tea,\nand you, too\nand 5,6"\n2,ok\n')
     assert list(read_tweets(path)) == [("1", "I like tea,\nand you, too\nand 5,6"), ("2", "ok")]
@@ -128,12 +131,12 @@ def test_a_text_of_several_lines_is_one_text(tmp_path: Path) -> None:
 def test_blank_lines_before_the_header(tmp_path: Path) -> None:
     path = tmp_path / "tweets.csv"
     path.write_bytes(b'\xef\xbb\xbf\r\n\r\n"id","text"\r\n1,ok\r\n2\r\n')
-    said: list[str] = []
-    assert list(read_tweets(path, said.append)) == [("1", "ok")]
-    assert said == [f"{path}, line 5: 1 cells, but the table has 2 columns"]
+    errors: list[str] = []
+    assert list(read_tweets(path, errors.append)) == [("1", "ok")]
+    assert errors == [f"{path}, line 5: 1 cells, but the table has 2 columns"]
 
 
-def test_what_an_extra_brings_is_imported_late_and_named_where_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_optional_packages_are_imported_lazily_and_named_if_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     program = (
         "import sys; from evenmood.data import teacher, tweets; print([m for m in sys.argv[1:] if m in sys.modules])"
     )

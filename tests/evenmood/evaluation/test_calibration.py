@@ -1,4 +1,4 @@
-"""Calibration: known miscalibration is found and corrected, in the output layer too, and its figures are right."""
+"""Calibration metrics by hand, and Platt scaling of known miscalibration."""
 
 from pathlib import Path
 
@@ -22,20 +22,20 @@ from evenmood.evaluation.calibration import (
 from train.release.figures import reliability as draw_reliability
 
 
-def drawn(count: int = 20_000, labels: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Labels, and the true probabilities they were drawn with."""
+def sample_labels(count: int = 20_000, labels: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Random labels, and the true probabilities they were sampled with."""
     random = np.random.default_rng(seed)
     true = 1 / (1 + np.exp(-random.normal(-1, 2, (count, labels))))
     return (random.random((count, labels)) < true).astype(np.float32), true.astype(np.float32)
 
 
-def test_error_by_hand() -> None:
+def test_expected_calibration_error_by_hand() -> None:
     labels = np.array([[0], [1], [1], [1], [0]], np.float32)
     probabilities = np.array([[0.05], [0.05], [0.75], [0.78], [1.0]], np.float32)
-    # Bins 0.0 (2 rows: share 0.5, mean 0.05), 0.7 (2: share 1, mean 0.765) and 0.9 (1: share 0, mean 1).
+    # Bins 0.0 (2 rows: share 0.5, mean 0.05), 0.7 (2 rows: share 1, mean 0.765) and 0.9 (1 row: share 0, mean 1).
     by_hand = 2 / 5 * 0.45 + 2 / 5 * 0.235 + 1 / 5 * 1
     assert expected_calibration_error(labels, probabilities) == pytest.approx([by_hand])
-    # Two of equal mass, cut at the median 0.75: rows below it, and those from it on.
+    # Two bins of equal mass, split at the median 0.75: rows below it, and rows at or above it.
     by_hand = 2 / 5 * 0.45 + 3 / 5 * abs(2 / 3 - (0.75 + 0.78 + 1) / 3)
     assert expected_calibration_error(labels, probabilities, 2, equal_mass=True) == pytest.approx([by_hand])
 
@@ -53,8 +53,8 @@ def test_reliability_by_hand() -> None:
     assert high == pytest.approx([0.943318, 0.277533, 1], abs=1e-5)
 
 
-def test_true_probabilities_are_left_alone() -> None:
-    labels, true = drawn()
+def test_true_probabilities_are_not_changed() -> None:
+    labels, true = sample_labels()
     slopes, offsets = fit_platt(labels, true)
     assert slopes == pytest.approx(np.ones(3), abs=0.05)
     assert offsets == pytest.approx(np.zeros(3), abs=0.08)
@@ -63,7 +63,7 @@ def test_true_probabilities_are_left_alone() -> None:
 
 
 def test_known_miscalibration_is_corrected() -> None:
-    labels, true = drawn()
+    labels, true = sample_labels()
     wrong = apply_platt(true, np.array([2.0, 0.5, 3.0]), np.array([0.5, -1.0, 0.0]))
     slopes, offsets = fit_platt(labels[::2], wrong[::2])
     corrected = apply_platt(wrong[1::2], slopes, offsets)
@@ -78,8 +78,8 @@ def test_known_miscalibration_is_corrected() -> None:
         )
 
 
-def test_without_a_prior_it_is_the_maximum_likelihood() -> None:
-    labels, true = drawn(500, 1)
+def test_fit_without_a_prior_is_maximum_likelihood() -> None:
+    labels, true = sample_labels(500, 1)
     wrong = apply_platt(true, np.array([2.0]), np.array([0.7]))
 
     def loss(at: np.ndarray) -> float:
@@ -93,20 +93,20 @@ def test_without_a_prior_it_is_the_maximum_likelihood() -> None:
     assert fit_temperature(labels, wrong) == pytest.approx(one, abs=1e-4)
 
 
-def test_few_positives_move_a_label_little() -> None:
-    labels, true = drawn(4000, 2)
+def test_prior_limits_labels_with_few_positives() -> None:
+    labels, true = sample_labels(4000, 2)
     few = labels.copy()
     few[:, 1] = 0
-    few[np.argsort(true[:, 1])[:3], 1] = 1  # three positive rows, the least probable ones
+    few[np.argsort(true[:, 1])[:3], 1] = 1  # three positive rows: those with the lowest probability
     slopes, _ = fit_platt(few, true)
-    free, _ = fit_platt(few, true, 1e6, 1e6)
-    assert slopes[1] > 3 * free[1] > 0
-    held, nothing = fit_platt(labels, true, 0.0, 0.0)
-    assert held == pytest.approx(np.full(2, fit_temperature(labels, true)))
-    assert nothing == pytest.approx(np.zeros(2), abs=1e-9)
+    free_slopes, _ = fit_platt(few, true, 1e6, 1e6)
+    assert slopes[1] > 3 * free_slopes[1] > 0
+    shared_slopes, no_offsets = fit_platt(labels, true, 0.0, 0.0)
+    assert shared_slopes == pytest.approx(np.full(2, fit_temperature(labels, true)))
+    assert no_offsets == pytest.approx(np.zeros(2), abs=1e-9)
 
 
-def test_folding_equals_applying() -> None:
+def test_scaled_output_layer_equals_apply_platt() -> None:
     random = np.random.default_rng(0)
     hidden = random.normal(size=(50, 8)).astype(np.float32)
     kernel, bias = random.normal(size=(8, 3)).astype(np.float32), random.normal(size=3).astype(np.float32)
@@ -119,10 +119,10 @@ def test_folding_equals_applying() -> None:
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32])
-def test_extremes_and_labels_of_one_kind(kind: type) -> None:
-    labels, true = drawn(300, 5)
+def test_extreme_probabilities_and_constant_labels(kind: type) -> None:
+    labels, true = sample_labels(300, 5)
     labels[:, 1], labels[:, 2] = 0, 1
-    extreme: np.ndarray = np.round(true).astype(kind)  # 0 and 1 alone, some of them wrong
+    extreme: np.ndarray = np.round(true).astype(kind)  # only 0 and 1, some of them wrong
     extreme[:, 4] = 0  # constant
     slopes, offsets = fit_platt(labels, extreme)
     assert slopes[1:3].tolist() == [1, 1]
@@ -134,20 +134,20 @@ def test_extremes_and_labels_of_one_kind(kind: type) -> None:
     assert calibration.log_loss(labels, corrected)[[0, 3, 4]].max() < calibration.log_loss(labels, extreme).min() + 3
     assert (expected_calibration_error(labels, corrected) < expected_calibration_error(labels, extreme) + 0.01)[0]
     assert expected_calibration_error(labels, extreme, equal_mass=True).shape == (5,)
-    nothing = np.zeros((4, 2), np.float32)
-    assert fit_temperature(nothing, nothing) == 1
-    assert [array.tolist() for array in fit_platt(nothing, nothing)] == [[1, 1], [0, 0]]
+    zeros = np.zeros((4, 2), np.float32)
+    assert fit_temperature(zeros, zeros) == 1
+    assert [array.tolist() for array in fit_platt(zeros, zeros)] == [[1, 1], [0, 0]]
 
 
-def test_a_label_ranked_backwards_keeps_a_positive_slope() -> None:
-    labels, true = drawn(2000, 28)
+def test_slope_is_positive_for_an_inverted_label() -> None:
+    labels, true = sample_labels(2000, 28)
     slopes, offsets = fit_platt(1 - labels, true, 1e6, 1e6)
     assert (slopes > 0).all()
     assert np.isfinite(offsets).all()
 
 
 def test_report_and_figure(tmp_path: Path) -> None:
-    labels, true = drawn(1000, 28)
+    labels, true = sample_labels(1000, 28)
     figures = calibration.report(labels, true, LABELS)
     assert list(figures["per_label"]) == list(LABELS)
     assert figures["ece"] == pytest.approx(np.mean([row["ece"] for row in figures["per_label"].values()]))

@@ -1,4 +1,4 @@
-"""Metrics against scikit-learn and by hand; thresholds by exhaustive search."""
+"""Metrics compared with scikit-learn and with values computed by hand; thresholds with an exhaustive search."""
 
 import warnings
 
@@ -12,7 +12,7 @@ from evenmood.evaluation.metrics import ranking_figures, score
 from evenmood.thresholds import GRID, tune_thresholds
 
 
-def rows(count: int = 400, labels: int = 28, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def random_predictions(count: int = 400, labels: int = 28, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(seed)
     truth = (random.random((count, labels)) < 0.2).astype(np.float32)
     return truth, np.round(np.clip(truth * 0.3 + random.random((count, labels)) * 0.7, 0, 1), 2).astype(np.float32)
@@ -37,14 +37,14 @@ def test_by_hand() -> None:
     assert figures["micro_f1"] == pytest.approx(2 * 3 / (4 + 4))
 
 
-def test_a_probability_equal_to_its_threshold_counts() -> None:
+def test_probability_equal_to_its_threshold_is_predicted() -> None:
     truth, probabilities = np.array([[1, 0], [0, 1]]), np.array([[0.3, 0.2], [0.2, 0.3]], np.float32)
     figures = score(truth, probabilities, np.array([0.3, 0.3]), ["a", "b"], resamples=0)
     assert figures["subset_accuracy"] == 1
 
 
 def test_labels_without_rows() -> None:
-    truth, probabilities = rows()
+    truth, probabilities = random_predictions()
     truth[:, 3] = 0
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -57,7 +57,7 @@ def test_labels_without_rows() -> None:
 
 
 def test_ranking_figures_equal_scikit_learn_under_weights() -> None:
-    truth, probabilities = rows()
+    truth, probabilities = random_predictions()
     weights = np.random.default_rng(1).integers(0, 4, (5, len(truth))).astype(np.float32)
     auc, precision = ranking_figures(truth[:, 0].astype(bool), probabilities[:, 0], weights)
     for row, weight in enumerate(weights):
@@ -66,15 +66,15 @@ def test_ranking_figures_equal_scikit_learn_under_weights() -> None:
         assert precision[row] == pytest.approx(metrics.average_precision_score(*args, sample_weight=weight), abs=1e-9)
 
 
-def test_intervals_hold_the_value_and_equal_a_plain_bootstrap() -> None:
-    truth, probabilities = rows(200)
+def test_intervals_equal_a_plain_bootstrap() -> None:
+    truth, probabilities = random_predictions(200)
     figures = score(truth, probabilities, 0.5, LABELS, resamples=800)
     assert figures == score(truth, probabilities, 0.5, LABELS, resamples=800)
     random = np.random.default_rng(5)
     plain = []
     for _ in range(800):
-        draw = random.integers(0, 200, 200)
-        plain.append(metrics.f1_score(truth[draw], probabilities[draw] >= 0.5, average="macro", zero_division=0))
+        sample = random.integers(0, 200, 200)
+        plain.append(metrics.f1_score(truth[sample], probabilities[sample] >= 0.5, average="macro", zero_division=0))
     low, high = np.percentile(plain, [2.5, 97.5])
     assert figures["macro_f1"]["low"] == pytest.approx(low, abs=0.01)
     assert figures["macro_f1"]["high"] == pytest.approx(high, abs=0.01)
@@ -82,30 +82,30 @@ def test_intervals_hold_the_value_and_equal_a_plain_bootstrap() -> None:
         assert figures[name]["low"] < figures[name]["value"] < figures[name]["high"]
 
 
-def test_the_interval_of_a_few_rows_holds_their_value() -> None:
+def test_label_missing_from_a_sample_does_not_count() -> None:
     truth = np.eye(4)[[0, 0, 1, 1, 2, 2, 3, 3]]
     figures = score(truth, truth * 0.8, 0.5, LABELS[:4])
     for name in ("macro_f1", "macro_precision", "macro_recall"):
-        assert figures[name] == {"value": 1.0, "low": 1.0, "high": 1.0}  # a label that is not drawn is not missed
+        assert figures[name] == {"value": 1.0, "low": 1.0, "high": 1.0}
     assert (figures["per_label"][LABELS[0]]["f1_low"], figures["per_label"][LABELS[0]]["f1_high"]) == (1.0, 1.0)
 
 
 def test_thresholds_are_the_best_of_the_grid() -> None:
-    truth, probabilities = rows()
+    truth, probabilities = random_predictions()
     truth[:, 5] = 0
-    cuts = tune_thresholds(truth, probabilities)
+    thresholds = tune_thresholds(truth, probabilities)
     for label in range(28):
         if label == 5:
-            assert cuts[label] == 0.5
+            assert thresholds[label] == 0.5
             continue
-        f1 = {cut: metrics.f1_score(truth[:, label], probabilities[:, label] >= cut) for cut in GRID}
-        best = [cut for cut, value in f1.items() if value >= max(f1.values()) - 1e-12]
-        assert f1[cuts[label]] == pytest.approx(max(f1.values()))
-        assert abs(cuts[label] - 0.5) == pytest.approx(min(abs(cut - 0.5) for cut in best))
+        f1 = {threshold: metrics.f1_score(truth[:, label], probabilities[:, label] >= threshold) for threshold in GRID}
+        best = [threshold for threshold, value in f1.items() if value >= max(f1.values()) - 1e-12]
+        assert f1[thresholds[label]] == pytest.approx(max(f1.values()))
+        assert abs(thresholds[label] - 0.5) == pytest.approx(min(abs(threshold - 0.5) for threshold in best))
 
 
 def test_the_evaluate_module_loads_by_path() -> None:
-    truth, probabilities = rows(100)
+    truth, probabilities = random_predictions(100)
     module = evaluate.load("train/emotion_metrics.py")
     figures = module.compute(predictions=probabilities, references=truth.astype(int), thresholds=[0.4] * 28)
     assert figures == score(truth, probabilities, np.full(28, 0.4, np.float32), LABELS, resamples=0)

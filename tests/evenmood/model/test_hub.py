@@ -209,12 +209,12 @@ ERRORS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "forbidden": ({"model": "team/forbidden"}, ["team/forbidden", "403"]),
     "connection cut": ({"model": "team/dropped"}, ["team/dropped"]),
     "login page": ({"model": "team/portal"}, ["team/portal"]),
-    "too many parts": ({"model": "a/b/c"}, ["'a/b/c'", "neither a folder here nor a Hub id"]),
-    "upwards": ({"model": "../x"}, ["'../x'", "neither a folder here nor a Hub id"]),
-    "absolute": ({"model": "/nowhere/model"}, ["'/nowhere/model'", "neither a folder here nor a Hub id"]),
+    "too many parts": ({"model": "a/b/c"}, ["'a/b/c'", "neither a local folder nor a Hub id"]),
+    "upwards": ({"model": "../x"}, ["'../x'", "neither a local folder nor a Hub id"]),
+    "absolute": ({"model": "/nowhere/model"}, ["'/nowhere/model'", "neither a local folder nor a Hub id"]),
     "empty": ({"model": ""}, ["not an evenmood model folder"]),
-    "white space": ({"model": "my model"}, ["'my model'", "neither a folder here nor a Hub id"]),
-    "address": ({"model": "https://hub/team/model"}, ["neither a folder here nor a Hub id"]),
+    "white space": ({"model": "my model"}, ["'my model'", "neither a local folder nor a Hub id"]),
+    "address": ({"model": "https://hub/team/model"}, ["neither a local folder nor a Hub id"]),
 }
 
 

@@ -18,7 +18,7 @@ from train.config import FASTTEXT
 pty = pytest.importorskip("pty", reason="needs a POSIX terminal")
 WITHOUT_VECTORS = SMALL[2:]
 NOWHERE = {"HF_ENDPOINT": "http://127.0.0.1:9", "http_proxy": "", "https_proxy": ""}
-TOLD = f"error: --vectors {FASTTEXT} is a download of 7.24 GB; add --yes to start it, or train vectors on the"
+TOLD = f"error: --vectors {FASTTEXT} is a download of 7.24 GB; confirm it with --yes, or train vectors on the"
 
 
 def refused(*arguments: str | Path) -> None:
@@ -55,7 +55,7 @@ def test_with_yes_the_download_is_tried(small_data: Path, tmp_path: Path) -> Non
     options: list[str | Path] = ["fit", "--data", small_data, "--out", tmp_path / "m", "--yes"]
     done = run_module("train", *options, HF_HUB_OFFLINE="1")
     assert done.returncode == 1
-    assert f"vectors '{FASTTEXT}': neither a .bin or .vec file here nor a Hub repository" in done.stderr
+    assert f"vectors '{FASTTEXT}': neither a local .bin or .vec file nor a Hub repository" in done.stderr
 
 
 def test_what_is_in_the_cache_is_not_asked_about(small_data: Path, tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_terminal_is_asked(small_data: Path, tmp_path: Path, answer: str) -> N
                 shown += os.read(ours, 4096).decode()
             except OSError:  # the process has ended
                 break
-    assert f"--vectors {FASTTEXT} is a download of 7.24 GB (--vectors self needs none). Start it? [y/N]" in shown
+    assert f"--vectors {FASTTEXT} is a download of 7.24 GB (--vectors self requires none). Start it? [y/N]" in shown
     os.write(ours, answer.encode())
     assert process.wait(60) == 1
     os.close(ours)

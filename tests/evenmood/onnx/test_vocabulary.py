@@ -41,7 +41,7 @@ def without_digest(folder: Path) -> None:
 def test_a_tokenizer_of_another_model_is_refused(folder: Path) -> None:
     add_vocabulary_digest(folder)
     swap_words(folder)
-    with pytest.raises(ModelError, match="vocabulary is not the one") as error:
+    with pytest.raises(ModelError, match="vocabulary differs from the one") as error:
         EmotionClassifier.from_pretrained(folder)
     assert str(folder / TOKENIZER_FILE) in str(error.value)
     assert "\n" not in str(error.value)
@@ -88,7 +88,7 @@ def test_training_and_export_write_the_digest(trained_model: Path, tmp_path: Pat
     add_vocabulary_digest(folder)
     assert metadata(folder) == written
     swap_words(folder)
-    with pytest.raises(ModelError, match="vocabulary is not the one"):
+    with pytest.raises(ModelError, match="vocabulary differs from the one"):
         EmotionClassifier.from_pretrained(folder)
 
 
@@ -103,6 +103,6 @@ def test_bundling_adds_the_digest(evaluated_model: Path, tmp_path: Path) -> None
     assert metadata(tmp_path / "package") == metadata(folder) == expected
     EmotionClassifier.from_pretrained(tmp_path / "package")
     swap_words(folder)
-    with pytest.raises(ModelError, match="vocabulary is not the one"):
+    with pytest.raises(ModelError, match="vocabulary differs from the one"):
         bundle(folder, tmp_path / "other", tmp_path / "other.json")
     assert not (tmp_path / "other").exists()

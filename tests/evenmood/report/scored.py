@@ -1,4 +1,4 @@
-"""Scored texts for the tests of reports, whose probabilities are known."""
+"""Scored texts with chosen probabilities, for the tests of reports."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +21,7 @@ def batch(
     groups: Sequence[Any] | None = None,
     windows: Sequence[int] | None = None,
 ) -> ScoredTexts:
-    """A batch with these probabilities, and 0.01 for all other labels; None for a missing text."""
+    """Build a batch with these probabilities, and 0.01 for all other labels; None is a missing text."""
     probabilities = np.full((len(rows), len(LABELS)), 0.01, np.float32)
     for at, row in enumerate(rows):
         if row is None:
@@ -30,12 +30,12 @@ def batch(
             for label, value in row.items():
                 probabilities[at, LABELS.index(label)] = value
     words = texts or [f"text {at}" for at in range(len(rows))]
-    kept = [None if row is None else text for row, text in zip(rows, words, strict=True)]
-    return ScoredTexts(kept, probabilities, None if windows is None else np.array(windows), times, groups)
+    batch_texts = [None if row is None else text for row, text in zip(rows, words, strict=True)]
+    return ScoredTexts(batch_texts, probabilities, None if windows is None else np.array(windows), times, groups)
 
 
 def figures(*batches: ScoredTexts, time_format: str | None = None) -> Figures:
-    """The figures of batches, with thresholds of 0.5."""
+    """Compute the figures of batches with thresholds of 0.5."""
     counts = StreamCounts(LABELS, list(HALF.values()), time_format)
     for one in batches:
         counts.add(one)

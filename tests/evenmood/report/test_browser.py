@@ -1,4 +1,4 @@
-"""A report in a real browser: opened from disk, on a phone and a desk, by day and by night, printed."""
+"""A report in a real browser: opened from disk, in several sizes and color schemes, and printed."""
 
 import shutil
 from collections.abc import Iterator
@@ -58,34 +58,34 @@ def page_on_disk(model: EmotionClassifier, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (360, "dark"), (800, "dark"), (1440, "light")])
-def test_a_report_from_disk(browser: Browser, page_on_disk: Path, width: int, scheme: Any) -> None:
+def test_report_opened_from_disk(browser: Browser, page_on_disk: Path, width: int, scheme: Any) -> None:
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page = context.new_page()
-    asked: list[str] = []
-    said: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
+    requests: list[str] = []
+    messages: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
     page.goto(page_on_disk.as_uri())
-    assert asked == [page_on_disk.as_uri()]
-    assert said == []  # a style or an image that the policy refuses would be said here
+    assert requests == [page_on_disk.as_uri()]
+    assert messages == []  # includes violations of the content security policy
     assert page.evaluate("window.hacked") is None
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert page.evaluate("getComputedStyle(document.querySelector('h1')).fontSize") != "32px"  # the style applies
     top = page.locator("h1").bounding_box()
     assert top
     assert top["y"] + top["height"] < 500
-    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
-    assert [(entry["id"], [node["html"][:200] for node in entry["nodes"][:3]]) for entry in found] == []
+    violations = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    assert [(entry["id"], [node["html"][:200] for node in entry["nodes"][:3]]) for entry in violations] == []
     for details in page.locator("details").all():
         details.evaluate("element => { element.open = true }")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    found = Axe().run(page).response["violations"]
-    assert [(entry["id"], [node["html"][:200] for node in entry["nodes"][:3]]) for entry in found] == []
+    violations = Axe().run(page).response["violations"]
+    assert [(entry["id"], [node["html"][:200] for node in entry["nodes"][:3]]) for entry in violations] == []
     context.close()
 
 
-def test_a_report_on_paper(browser: Browser, page_on_disk: Path) -> None:
+def test_printed_report(browser: Browser, page_on_disk: Path) -> None:
     context = browser.new_context(color_scheme="dark")
     page = context.new_page()
     page.goto(page_on_disk.as_uri())

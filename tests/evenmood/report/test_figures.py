@@ -1,4 +1,4 @@
-"""Figures of reports, against values worked out by hand or by statsmodels."""
+"""Figures by_label reports, compared with values computed by hand and by statsmodels."""
 
 from datetime import datetime
 
@@ -14,15 +14,15 @@ from tests.evenmood.report.scored import batch, figures
 JOY, ANGER, BOTH = {"joy": 0.9}, {"anger": 0.8}, {"joy": 0.7, "anger": 0.6}
 
 
-def test_intervals_are_those_of_the_sources() -> None:
+def test_intervals_match_the_published_ones() -> None:
     # Newcombe 1998 (Statistics in Medicine 17), table I and table II(a), method 10.
     assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
     assert wilson(0, 20) == pytest.approx((0, 0.1611), abs=5e-5)
     assert wilson(1, 29) == pytest.approx((0.0061, 0.1718), abs=5e-5)
-    found = difference_of(56, 70, 48, 80)
-    assert (found.low, found.high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
-    assert found.beyond_chance
-    assert not difference_of(5, 10, 4, 10).beyond_chance
+    result = difference_of(56, 70, 48, 80)
+    assert (result.low, result.high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+    assert result.significant
+    assert not difference_of(5, 10, 4, 10).significant
     assert wilson(0, 0) == (0, 1)
     assert simultaneous_z(1) == Z95
     assert simultaneous_z(10) == pytest.approx(2.807, abs=1e-3)
@@ -30,35 +30,35 @@ def test_intervals_are_those_of_the_sources() -> None:
     assert wilson(7, 45) == pytest.approx(statsmodels.proportion_confint(7, 45, method="wilson"))
 
 
-def test_counts_of_a_small_table() -> None:
+def test_counts_by_hand() -> None:
     rows = [JOY, BOTH, ANGER, ANGER, {"neutral": 0.9}, {"curiosity": 0.6}, {"fear": 0.48}, {"joy": 0.52}, None]
-    found = figures(batch(rows, windows=[1, 3, 1, 1, 1, 1, 1, 1, 0]))
-    of = {one.label: one for one in found.emotions}
-    assert (found.rows, found.missing, found.answered, found.long_texts) == (9, 1, 8, 1)
-    assert (of["joy"].share.count, of["anger"].share.count, of["fear"].share.count) == (3, 3, 0)
-    assert of["joy"].share == share_of(3, 8)
-    assert {mood: share.count for mood, share in found.moods.items()} == {
+    result = figures(batch(rows, windows=[1, 3, 1, 1, 1, 1, 1, 1, 0]))
+    by_label = {one.label: one for one in result.emotions}
+    assert (result.rows, result.missing, result.answered, result.long_texts) == (9, 1, 8, 1)
+    assert (by_label["joy"].share.count, by_label["anger"].share.count, by_label["fear"].share.count) == (3, 3, 0)
+    assert by_label["joy"].share == share_of(3, 8)
+    assert {mood: share.count for mood, share in result.moods.items()} == {
         **{"positive": 2, "mixed": 1, "negative": 2, "ambiguous": 1, "neutral": 1, "none": 1}
     }
-    assert sum(share.share for share in found.moods.values()) == pytest.approx(1)
-    assert {name: share.count for name, share in found.sentiments.items()} == {
+    assert sum(share.share for share in result.moods.values()) == pytest.approx(1)
+    assert {name: share.count for name, share in result.sentiments.items()} == {
         **{"positive": 3, "negative": 3, "ambiguous": 1, "neutral": 1}
     }
-    assert found.with_emotion.count == 6
-    assert found.several.count == 1
-    assert found.no_label.count == 1
-    assert found.near.count == 2  # 0.48 and 0.52
-    assert (of["joy"].near, of["fear"].near) == (1, 1)
-    assert (of["joy"].if_higher, of["joy"].if_lower) == (2 / 8, 3 / 8)
-    assert of["fear"].if_lower == 1 / 8
-    assert [example.labels[0][0] for example in found.unsure] == ["fear"]
+    assert result.with_emotion.count == 6
+    assert result.several.count == 1
+    assert result.no_label.count == 1
+    assert result.near.count == 2  # 0.48 and 0.52
+    assert (by_label["joy"].near, by_label["fear"].near) == (1, 1)
+    assert (by_label["joy"].if_higher, by_label["joy"].if_lower) == (2 / 8, 3 / 8)
+    assert by_label["fear"].if_lower == 1 / 8
+    assert [example.labels[0][0] for example in result.unsure] == ["fear"]
 
 
-def test_examples_are_the_clearest_and_the_most_mixed_each_once() -> None:
+def test_examples_are_distinct_and_have_the_highest_scores() -> None:
     rows = [{"joy": value} for value in (0.6, 0.95, 0.7, 0.8, 0.95)] + [{"joy": 0.9, "anger": 0.85}, BOTH]
     texts = ["a", "best", "c", "d", "best", "very mixed", "mixed"]
-    found = figures(batch(rows[:3], texts[:3]), batch(rows[3:], texts[3:]))
-    joy = next(one for one in found.emotions if one.label == "joy")
+    result = figures(batch(rows[:3], texts[:3]), batch(rows[3:], texts[3:]))
+    joy = next(one for one in result.emotions if one.label == "joy")
     assert [one.text for one in joy.typical] == ["best", "d", "c"]
     assert [one.text for one in joy.mixed] == ["very mixed", "mixed"]
     assert joy.mixed[0].labels == [("joy", 0.9), ("anger", 0.85)]
@@ -67,36 +67,36 @@ def test_examples_are_the_clearest_and_the_most_mixed_each_once() -> None:
 def test_groups_are_compared_with_all_other_texts() -> None:
     rows = [JOY] * 60 + [ANGER] * 40 + [JOY] * 20 + [ANGER] * 80 + [ANGER] * 3
     groups = ["A"] * 100 + ["B"] * 100 + ["few"] * 2 + [None]
-    found = figures(batch(rows, groups=groups))
-    assert [(group.name, group.texts) for group in found.groups] == [("A", 100), ("B", 100), ("few", 2), ("", 1)]
-    assert found.groups[0].emotions["joy"] == share_of(60, 100)
-    assert found.comparisons == 2 * (len(LABELS) + 3)  # groups that are large enough, labels and sentiments
-    first = next(one for one in found.contrasts if (one.group, one.what) == ("A", "joy"))
-    expected = difference_of(60, 100, 20, 103, simultaneous_z(found.comparisons))
+    result = figures(batch(rows, groups=groups))
+    assert [(group.name, group.texts) for group in result.groups] == [("A", 100), ("B", 100), ("few", 2), ("", 1)]
+    assert result.groups[0].emotions["joy"] == share_of(60, 100)
+    assert result.comparisons == 2 * (len(LABELS) + 3)  # groups that are large enough, labels and sentiments
+    first = next(one for one in result.contrasts if (one.group, one.what) == ("A", "joy"))
+    expected = difference_of(60, 100, 20, 103, simultaneous_z(result.comparisons))
     assert first.difference == expected
     assert first.outside == share_of(20, 103)
-    assert {one.what for one in found.contrasts} == {"joy", "anger", "positive emotions", "negative emotions"}
+    assert {one.what for one in result.contrasts} == {"joy", "anger", "positive emotions", "negative emotions"}
 
 
-def test_groups_alike_have_no_differences() -> None:
+def test_equal_groups_have_no_significant_differences() -> None:
     rng = np.random.default_rng(1)
     rows = [JOY if value else ANGER for value in rng.random(2000) < 0.5]
-    found = figures(batch(rows, groups=[f"g{at % 5}" for at in range(2000)]))
-    assert found.comparisons > 100
-    assert found.contrasts == []
+    result = figures(batch(rows, groups=[f"g{at % 5}" for at in range(2000)]))
+    assert result.comparisons > 100
+    assert result.contrasts == []
 
 
-def test_many_groups_are_counted_together() -> None:
+def test_groups_above_the_limit_are_counted_together() -> None:
     names = [f"g{at}" for at in range(MOST_GROUPS + 500)] + ["big"] * 30
-    found = figures(batch([JOY] * 30, groups=["big"] * 30), batch([JOY] * len(names), groups=names))
-    assert found.more_groups
-    assert len(found.groups) == SHOWN_GROUPS + 1
-    assert (found.groups[0].name, found.groups[0].texts) == ("big", 60)
-    assert found.groups[-1].name is None
-    assert sum(group.texts for group in found.groups) == found.answered
+    result = figures(batch([JOY] * 30, groups=["big"] * 30), batch([JOY] * len(names), groups=names))
+    assert result.more_groups
+    assert len(result.groups) == SHOWN_GROUPS + 1
+    assert (result.groups[0].name, result.groups[0].texts) == ("big", 60)
+    assert result.groups[-1].name is None
+    assert sum(group.texts for group in result.groups) == result.answered
 
 
-def test_pairs_beyond_chance() -> None:
+def test_significant_pairs() -> None:
     rows = [{"joy": 0.9, "love": 0.9}] * 50 + [JOY] * 50 + [{"love": 0.9}] * 50 + [ANGER] * 850
     pair, *more = figures(batch(rows)).pairs
     assert more == []
@@ -109,15 +109,15 @@ def test_pairs_beyond_chance() -> None:
     assert figures(batch(independent)).pairs == []
 
 
-def test_time_is_counted_by_period_and_changes_are_found() -> None:
+def test_timeline_and_changes() -> None:
     times = [datetime(2026, 1 + at // 100, 1 + at % 28) for at in range(600)]
     rows = [ANGER if at % 100 < 10 * (1 + at // 100) else JOY for at in range(600)]
     rows[0] = None  # type: ignore[call-overload]
-    found = figures(batch(rows, times=times))
-    assert found.timeline
-    assert found.timeline.unit == "week"
-    assert sum(int(period.counts[0]) for period in found.timeline.periods) == found.dated == 599
-    whats = {change.what: change for change in found.changes}
+    result = figures(batch(rows, times=times))
+    assert result.timeline
+    assert result.timeline.unit == "week"
+    assert sum(int(period.counts[0]) for period in result.timeline.periods) == result.dated == 599
+    whats = {change.what: change for change in result.changes}
     assert set(whats) == {"joy", "anger", "positive emotions", "negative emotions"}
     assert whats["anger"].before.share == pytest.approx(0.15, abs=0.03)
     assert whats["anger"].after.share == pytest.approx(0.55, abs=0.03)
@@ -126,9 +126,9 @@ def test_time_is_counted_by_period_and_changes_are_found() -> None:
 
 
 @pytest.mark.parametrize("rows", [[], [None, None]])
-def test_nothing_to_report_on(rows: list[None]) -> None:
-    found = figures(batch(rows, times=rows, groups=rows))
-    assert (found.rows, found.answered, found.missing) == (len(rows), 0, len(rows))
-    assert found.timeline is None
-    assert [*found.groups, *found.pairs, *found.contrasts, *found.unsure] == []
-    assert all(one.share.share == 0 for one in found.emotions)
+def test_no_texts(rows: list[None]) -> None:
+    result = figures(batch(rows, times=rows, groups=rows))
+    assert (result.rows, result.answered, result.missing) == (len(rows), 0, len(rows))
+    assert result.timeline is None
+    assert [*result.groups, *result.pairs, *result.contrasts, *result.unsure] == []
+    assert all(one.share.share == 0 for one in result.emotions)

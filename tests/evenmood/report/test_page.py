@@ -1,4 +1,4 @@
-"""The page of a report: valid HTML whatever the texts are, and the figures in JSON."""
+"""The report page: valid HTML for any texts, and the figures as JSON."""
 
 import base64
 import hashlib
@@ -28,7 +28,7 @@ VOID = {"meta", "br", "hr", "img", "input", "link"}
 
 
 class Checker(HTMLParser):
-    """Reads a page strictly: which elements are open, ids, links, attributes."""
+    """Strict HTML parser that collects ids, links, tags and attributes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ def report(tmp_path: Path, *batches: ScoredTexts, about: About = ABOUT) -> tuple
     return checked(html), html, json.loads(numbers.read_text(encoding="utf-8"))
 
 
-def test_a_page_says_what_the_figures_are(tmp_path: Path) -> None:
+def test_page_shows_the_figures(tmp_path: Path) -> None:
     rows = [JOY] * 70 + [ANGER] * 30
     times = [date(2026, 1, 1) + timedelta(days=at) for at in range(100)]
     about = replace(ABOUT, group_column="product", note="A note.", day=date(2026, 5, 4))
@@ -111,7 +111,7 @@ def test_a_page_says_what_the_figures_are(tmp_path: Path) -> None:
     assert "@import" not in style[0]
 
 
-def test_each_chart_has_a_table(tmp_path: Path) -> None:
+def test_every_chart_has_a_table(tmp_path: Path) -> None:
     rows = [{"joy": 0.9, "love": 0.9}] * 20 + [JOY] * 20 + [ANGER] * 60
     times = [f"2026-{1 + at // 25:02}-01" for at in range(100)]
     _, html, _ = report(tmp_path, batch(rows, times=times, groups=["A"] * 40 + ["B"] * 60))
@@ -123,7 +123,7 @@ def test_each_chart_has_a_table(tmp_path: Path) -> None:
     assert html.count('scope="row"') > len(LABELS)
 
 
-def test_hostile_content_is_text(tmp_path: Path) -> None:
+def test_hostile_content_is_escaped(tmp_path: Path) -> None:
     rows, texts = [JOY, {"joy": 0.9, "anger": 0.8}, {"fear": 0.4}] * 30, [f"{HOSTILE} {at}" for at in range(90)]
     groups = [f"{HOSTILE[:60]} {at % 3}" for at in range(90)]
     about = About(HOSTILE, HOSTILE, HOSTILE, text_column=HOSTILE, group_column=HOSTILE, note=HOSTILE)
@@ -137,7 +137,7 @@ def test_hostile_content_is_text(tmp_path: Path) -> None:
     assert any("window.hacked=1" in part for part in page.text)
 
 
-def test_labels_of_another_model(tmp_path: Path) -> None:
+def test_custom_labels(tmp_path: Path) -> None:
     thresholds = {"<b>wild</b>": 0.5, "calm & quiet": 0.5, "joy": 0.5}
     probabilities = batch([JOY] * 40).probabilities[:, :3].copy()
     probabilities[:, 0], probabilities[:20, 1] = 0.9, 0.8
@@ -156,7 +156,7 @@ def test_labels_of_another_model(tmp_path: Path) -> None:
         ([batch([None, None], times=[1, 2], groups=[1, 2])], "No row of the table has a text."),
         ([batch([JOY] * 3, times=["x", "", None])], "No text has a date that can be read"),
         ([batch([JOY] * 3, times=["2026-01-01"] * 3)], "All dates fall into one period"),
-        ([batch([JOY] * 30, groups=["A"] * 30)], "it takes two groups that are large enough"),
+        ([batch([JOY] * 30, groups=["A"] * 30)], "fewer than two groups are large enough"),
         ([batch([JOY] * 3, groups=[None, "", "A"])], "No value"),
         ([batch([{}] * 3)], "Mostly without a clear emotion"),
         ([batch([{"neutral": 0.9}] * 3)], "Mostly neutral"),
@@ -164,13 +164,13 @@ def test_labels_of_another_model(tmp_path: Path) -> None:
         ([batch([JOY])], "About as many positive as negative texts"),
     ],
 )
-def test_tables_with_little_in_them(batches: list[ScoredTexts], expected: str, tmp_path: Path) -> None:
+def test_sparse_tables(batches: list[ScoredTexts], expected: str, tmp_path: Path) -> None:
     page, _, figures = report(tmp_path, *batches)
     assert expected in " ".join(" ".join(page.text).split())
     assert figures["answered"] == sum(text is not None for one in batches for text in one.texts)
 
 
-def test_the_page_of_a_failed_report_is_not_written(tmp_path: Path) -> None:
+def test_failed_report_writes_no_file(tmp_path: Path) -> None:
     def broken() -> Any:
         yield batch([JOY])
         raise RuntimeError("the table ends here")

@@ -1,4 +1,4 @@
-"""`evenmood report` as a process."""
+"""The command `evenmood report`, run as a process."""
 
 import json
 from pathlib import Path
@@ -23,27 +23,27 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_report_of_a_table(table: Path, tmp_path: Path, model: EmotionClassifier) -> None:
+def test_report_of_a_table(table: Path, tmp_path: Path, model: EmotionClassifier) -> None:
     out, numbers = tmp_path / "report.html", tmp_path / "figures.json"
     _, error = evenmood(
         "report", table, out, "--time", "Date", "--group", "product", "--json", numbers, "--title", "<My> report"
     )
-    assert error == "10 of 50 rows have no text and are left out\n"
+    assert error == "10 of 50 rows have no text and were skipped\n"
     checked(out.read_text(encoding="utf-8"))
     assert '<b dir="auto">&lt;My&gt; report</b>' in out.read_text(encoding="utf-8")
-    found = json.loads(numbers.read_text(encoding="utf-8"))
-    assert (found["rows"], found["answered"], found["dated"]) == (50, 40, 40)
-    assert [(group["name"], group["texts"]) for group in found["groups"]] == [("A", 20), ("B", 20)]
+    figures = json.loads(numbers.read_text(encoding="utf-8"))
+    assert (figures["rows"], figures["answered"], figures["dated"]) == (50, 40, 40)
+    assert [(group["name"], group["texts"]) for group in figures["groups"]] == [("A", 20), ("B", 20)]
     predictions = model.predict([text for text in TEXTS if text])
-    counts = {one["label"]: one["share"]["count"] for one in found["emotions"]}
+    counts = {one["label"]: one["share"]["count"] for one in figures["emotions"]}
     for label in model.labels:
         assert counts[label] == sum(label in one.labels and not one.fallback for one in predictions)
     precision = model.info.metrics["test"]["per_label"]["joy"]["precision"]
-    assert next(one for one in found["emotions"] if one["label"] == "joy")["precision"] == precision
+    assert next(one for one in figures["emotions"] if one["label"] == "joy")["precision"] == precision
 
 
 @pytest.mark.parametrize("kind", ["tsv", "jsonl", "parquet", "txt"])
-def test_every_format_gives_the_same_figures(kind: str, tmp_path: Path) -> None:
+def test_figures_do_not_depend_on_the_format(kind: str, tmp_path: Path) -> None:
     texts = [text or None for text in TEXTS]
     source = tmp_path / f"in.{kind}"
     if kind == "parquet":
@@ -53,13 +53,13 @@ def test_every_format_gives_the_same_figures(kind: str, tmp_path: Path) -> None:
     else:
         source.write_text("text\n" * (kind == "tsv") + "\n".join(TEXTS) + "\n", encoding="utf-8")
     evenmood("report", source, tmp_path / "out.html", "--json", tmp_path / "out.json")
-    found = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
-    assert (found["rows"], found["answered"]) == (50, 40)
-    gratitude = next(one for one in found["emotions"] if one["label"] == "gratitude")
+    figures = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert (figures["rows"], figures["answered"]) == (50, 40)
+    gratitude = next(one for one in figures["emotions"] if one["label"] == "gratitude")
     assert gratitude["share"]["count"] == 10
 
 
-def test_a_report_from_standard_input_to_standard_output() -> None:
+def test_standard_input_and_output() -> None:
     printed, _ = evenmood("report", "-", "-", "--input-format", "txt", "--day", "2026-05-04", stdin=b"Thank you!\n")
     checked(printed)
     assert "May 4, 2026" in printed
@@ -74,13 +74,13 @@ def test_a_report_from_standard_input_to_standard_output() -> None:
         (["--time-format", "%d"], "--time-format requires --time"),
         (["--time", "date", "--time-format", "%Q"], "--time-format '%Q'"),
         (["--json", "report.html"], "are the same file"),
-        (["--json", "comments.csv"], "is the input itself"),
-        (["--json", "no/figures.json"], "there is no folder"),
+        (["--json", "comments.csv"], "is the input file"),
+        (["--json", "no/figures.json"], "no such folder"),
         (["--delimiter", "ab"], "--delimiter 'ab'"),
         (["--input-format", "jsonl", "--delimiter", ";"], "--delimiter is for csv"),
     ],
 )
-def test_wrong_arguments(
+def test_invalid_arguments(
     arguments: list[str], problem: str, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -92,7 +92,7 @@ def test_wrong_arguments(
     assert [path.name for path in tmp_path.iterdir()] == ["comments.csv"]
 
 
-def test_a_report_that_exists_is_kept(table: Path, tmp_path: Path) -> None:
+def test_existing_report_is_not_overwritten(table: Path, tmp_path: Path) -> None:
     out = tmp_path / "report.html"
     out.write_text("precious")
     assert "--overwrite" in evenmood("report", table, out, code=2)[1]
@@ -101,8 +101,8 @@ def test_a_report_that_exists_is_kept(table: Path, tmp_path: Path) -> None:
     checked(out.read_text(encoding="utf-8"))
 
 
-def test_broken_rows(table: Path, tmp_path: Path) -> None:
+def test_invalid_rows(table: Path, tmp_path: Path) -> None:
     table.write_text(table.read_text(encoding="utf-8") + "\nonly one cell\n", encoding="utf-8")
     assert "line 52" in evenmood("report", table, tmp_path / "out.html", code=1)[1]
     _, error = evenmood("report", table, tmp_path / "out.html", "--skip-bad")
-    assert "left out 1 broken rows" in error
+    assert "skipped 1 invalid rows" in error

@@ -1,4 +1,4 @@
-"""A report of many texts: memory does not grow with the table, and the page stays small."""
+"""A report about many texts: bounded memory, small page, fast."""
 
 import time
 import tracemalloc
@@ -29,22 +29,22 @@ def batches(rows: int) -> Iterator[ScoredTexts]:
 def peak(rows: int, target: Path) -> int:
     tracemalloc.start()
     try:
-        found = write_report(str(target), batches(rows), HALF, ABOUT)
-        assert found.answered == rows
+        figures = write_report(str(target), batches(rows), HALF, ABOUT)
+        assert figures.answered == rows
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
 
 
-def test_memory_does_not_grow_with_the_table(tmp_path: Path) -> None:
+def test_memory_does_not_depend_on_the_number_of_rows(tmp_path: Path) -> None:
     few = peak(20_000, tmp_path / "few.html")
     many = peak(ROWS, tmp_path / "many.html")
     assert many < few + 5_000_000
     assert (tmp_path / "many.html").stat().st_size < 600_000
 
 
-def test_counting_is_fast_beside_scoring(tmp_path: Path) -> None:
+def test_speed(tmp_path: Path) -> None:
     ready = list(batches(50_000))
     start = time.perf_counter()
     write_report(str(tmp_path / "out.html"), ready, HALF, ABOUT)
-    assert time.perf_counter() - start < 20  # some 2 s where nothing else runs
+    assert time.perf_counter() - start < 20  # about 2 s on an idle machine

@@ -1,4 +1,4 @@
-"""Dates of every form, and periods that memory and charts have room for."""
+"""Parsing dates, and grouping times into periods."""
 
 from datetime import date, datetime, timedelta, timezone
 
@@ -36,34 +36,34 @@ NOON = datetime(2026, 3, 25, 12, 30)
         (datetime(2026, 3, 25, 14, 30, tzinfo=timezone(timedelta(hours=2))), NOON),
     ],
 )
-def test_dates_are_read(cell: object, expected: datetime) -> None:
+def test_valid_dates(cell: object, expected: datetime) -> None:
     assert DateReader().read([cell]) == [expected]
 
 
 @pytest.mark.parametrize("cell", ["", None, float("nan"), "soon", "5", "99/99/2026", "9999999999999999999999", "-1"])
-def test_what_is_no_date(cell: object) -> None:
+def test_invalid_dates(cell: object) -> None:
     assert DateReader().read([cell]) == [None]
 
 
-def test_most_cells_decide_on_day_and_month() -> None:
+def test_day_and_month_are_detected_from_most_cells() -> None:
     reader = DateReader()
     assert reader.read(["01/02/2026", "25/02/2026", "03/02/2026"])[0] == datetime(2026, 2, 1)
     assert (reader.form, reader.ambiguous) == ("day/month/year", False)
     unclear = DateReader()
     assert unclear.read(["01/02/2026", "x"]) == [datetime(2026, 1, 2), None]
     assert unclear.ambiguous
-    said = DateReader("%d/%m/%Y")
-    assert said.read(["01/02/2026"]) == [datetime(2026, 2, 1)]
-    assert not said.ambiguous
+    explicit = DateReader("%d/%m/%Y")
+    assert explicit.read(["01/02/2026"]) == [datetime(2026, 2, 1)]
+    assert not explicit.ambiguous
 
 
-def test_the_form_may_come_late() -> None:
+def test_format_is_detected_from_the_first_batch_with_dates() -> None:
     reader = DateReader()
     assert reader.read([None, ""]) == [None, None]
     assert reader.read(["2026-01-01"]) == [datetime(2026, 1, 1)]
 
 
-def test_a_wrong_format_is_said() -> None:
+def test_invalid_format() -> None:
     assert check_format("%d/%m/%Y") == "%d/%m/%Y"
     with pytest.raises(UsageError, match="--time-format '%Q'"):
         check_format("%Q")
@@ -80,34 +80,34 @@ def test_periods_fit_a_chart(days: int, unit: str) -> None:
     for first in range(0, 5000, 500):
         counts.add(times[first : first + 500], np.ones((500, 2), int))
         assert len(counts.counts) <= MOST_BUCKETS
-    found = counts.timeline()
-    assert found
-    assert found.unit == unit
-    assert 2 <= len(found.periods) <= MOST_PERIODS + 1
-    total = sum(period.counts for period in found.periods)
-    assert total.tolist() == [5000 - found.left_out] * 3  # type: ignore[union-attr]
-    starts = [period.start for period in found.periods]
+    timeline = counts.timeline()
+    assert timeline
+    assert timeline.unit == unit
+    assert 2 <= len(timeline.periods) <= MOST_PERIODS + 1
+    total = sum(period.counts for period in timeline.periods)
+    assert total.tolist() == [5000 - timeline.left_out] * 3  # type: ignore[union-attr]
+    starts = [period.start for period in timeline.periods]
     assert starts == sorted(set(starts))
     assert starts[0] <= min(times) < starts[1]
 
 
-def test_centuries_and_few_dates() -> None:
+def test_extreme_and_few_dates() -> None:
     counts = TimeCounts()
     counts.add([datetime(1, 1, 1), datetime(9999, 12, 31), datetime(5000, 5, 5)], np.zeros((3, 0), int))
-    found = counts.timeline()
-    assert found
-    assert len(found.periods) <= MOST_PERIODS
+    timeline = counts.timeline()
+    assert timeline
+    assert len(timeline.periods) <= MOST_PERIODS
     one = TimeCounts()
     one.add([datetime(2026, 1, 1, 5), datetime(2026, 1, 1, 5, 10), None], np.zeros((3, 0), int))
     assert one.timeline() is None
     assert TimeCounts().timeline() is None
 
 
-def test_a_few_wrong_dates_do_not_stretch_the_chart() -> None:
+def test_outliers_do_not_stretch_the_chart() -> None:
     counts = TimeCounts()
     times = [datetime(2026, 1, 1) + timedelta(days=at % 30) for at in range(3000)]
     counts.add([datetime(1970, 1, 1), *times], np.zeros((3001, 0), int))
-    found = counts.timeline()
-    assert found
-    assert (found.unit, found.left_out) == ("day", 1)
-    assert len(found.periods) == 30
+    timeline = counts.timeline()
+    assert timeline
+    assert (timeline.unit, timeline.left_out) == ("day", 1)
+    assert len(timeline.periods) == 30

@@ -52,7 +52,7 @@ FORMS: dict[str, tuple[bytes, Form, str]] = {
         "UTF-16",
     ),
     "utf-16 without mark": (content().encode("utf-16-le"), Form("utf-16-le", line_end="\r\n"), "UTF-16"),
-    "CR": (content(line_end="\r").encode(), Form(line_end="\r"), "lines that end with CR"),
+    "CR": (content(line_end="\r").encode(), Form(line_end="\r"), "CR line ends"),
 }
 
 
@@ -194,7 +194,7 @@ def test_a_pipe_whose_first_block_is_ascii(tmp_path: Path) -> None:
     assert done.stdout.decode().splitlines()[-1].startswith("café,")
     done = subprocess.run(command, input=given + b"caf\xe9\n", capture_output=True, check=False)
     assert done.returncode == 1
-    assert "line 10003: not UTF-8 at byte 3; convert the file, for instance with iconv, or give its --encoding" in (
+    assert "line 10003: not UTF-8 at byte 3; convert the file, for instance with iconv, or set --encoding" in (
         done.stderr.decode()
     )
 

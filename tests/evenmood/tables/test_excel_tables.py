@@ -46,7 +46,7 @@ def table(tmp_path: Path) -> Path:
 
 def test_types_are_kept_from_excel_to_excel(table: Path, tmp_path: Path) -> None:
     _, error = evenmood("predict", table, tmp_path / "out.xlsx", "--proba")
-    assert error == "1 of 4 rows have no text and got an empty answer\n"
+    assert error == "1 of 4 rows have no text and got an empty prediction\n"
     header, *rows = cells(tmp_path / "out.xlsx")
     assert header[:8] == ["id", "text", "date", "price", "ok", "emotions", "emotion_probabilities", "emotion_fallback"]
     assert [row[:5] for row in rows] == [
@@ -112,10 +112,10 @@ def test_what_a_sheet_may_look_like(tmp_path: Path) -> None:
     twice = workbook(tmp_path / "twice.xlsx", [["text", "text"]])
     with pytest.raises(DataError, match="duplicate column"):
         list(read_chunks(str(twice), "xlsx", "text"))
-    with pytest.raises(DataError, match="expected a first row"):
+    with pytest.raises(DataError, match="expected a header"):
         list(read_chunks(str(workbook(tmp_path / "empty.xlsx", [])), "xlsx", "text"))
     blank = workbook(tmp_path / "blank.xlsx", [["text", "n"], ["a", 1], [None, 2]])
-    assert "row 2 of those that are not blank: 'text' is empty" in evenmood("predict", blank, "--strict", code=1)[1]
+    assert "row 2 (not counting blank rows): 'text' is empty" in evenmood("predict", blank, "--strict", code=1)[1]
 
 
 def test_formulas_are_read_as_their_values(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_another_sheet(table: Path, tmp_path: Path) -> None:
     commands: list[list[str | Path]] = [["predict", path], ["report", path, out, "--overwrite"]]
     for command in commands:
         error = evenmood(*command, "--sheet", "Q2", code=2)[1]
-        assert error == f"error: {path}: no sheet 'Q2'; there are 'Sheet', 'another', '2026 Q1'\n"
+        assert error == f"error: {path}: no sheet 'Q2'; the sheets are 'Sheet', 'another', '2026 Q1'\n"
     (tmp_path / "in.csv").write_text("text\na\n", encoding="utf-8")
     assert (
         "--sheet is for xlsx; the format is csv" in evenmood("predict", tmp_path / "in.csv", "--sheet", "x", code=2)[1]

@@ -81,7 +81,7 @@ def test_the_same_columns_as_the_command(fast_model: EmotionClassifier, tmp_path
 @pytest.mark.parametrize(
     ("data", "options", "error", "message"),
     [
-        (pandas.DataFrame({"a": ["x"]}), {}, UsageError, "'text' is not there; the columns are a"),
+        (pandas.DataFrame({"a": ["x"]}), {}, UsageError, "no column 'text'; the columns are a"),
         (pandas.DataFrame([["x", "y"]], columns=["text", "text"]), {}, UsageError, "twice"),
         (pandas.DataFrame({"text": ["x"], "emotions": ["y"]}), {}, UsageError, "'emotions' already"),
         (pandas.DataFrame({"text": ["x"]}), {"labels": ["rage"]}, UsageError, "'rage'"),

@@ -18,7 +18,7 @@ from evenmood import EmotionClassifier
 from evenmood.tables.scored import ADDED
 from tests.evenmood.test_cli import evenmood
 
-REPORT = "2 of 4 rows have no text and got an empty answer\n"
+REPORT = "2 of 4 rows have no text and got an empty prediction\n"
 GIVEN = ["Thank you!", None, "I'm scared", None]
 
 
@@ -81,7 +81,7 @@ def test_strict_refuses(tmp_path: Path, kind: str, where: str) -> None:
     assert evenmood("predict", source, out, "--strict", code=1)[1] == f"error: {source}, {where}\n"
     assert not out.exists()
     error = evenmood("predict", source, out, "--strict", "--skip-bad")[1]
-    assert error == f"left out 2 broken rows of 4; the first: {source}, {where}\n"
+    assert error == f"skipped 2 invalid rows of 4; the first: {source}, {where}\n"
     assert len(out.read_text().splitlines()) == 2
 
 
@@ -95,7 +95,7 @@ def test_what_is_no_text_is_still_refused(tmp_path: Path) -> None:
 def test_nan_in_json_lines(tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text('{"text": NaN}\n{"text": "Thank you!"}\n')
     printed, error = evenmood("predict", tmp_path / "in.jsonl", "--format", "csv")
-    assert error == "1 of 2 rows have no text and got an empty answer\n"
+    assert error == "1 of 2 rows have no text and got an empty prediction\n"
     assert printed.splitlines()[1].endswith(",,,")
     assert printed.splitlines()[2].startswith("Thank you!,gratitude")
 
@@ -104,7 +104,7 @@ def test_a_column_without_any_text(tmp_path: Path) -> None:
     for column in (pyarrow.nulls(2), pyarrow.array([float("nan"), None])):
         parquet.write_table(pyarrow.table({"text": column}), tmp_path / "in.parquet")
         error = evenmood("predict", tmp_path / "in.parquet", tmp_path / "out.parquet", "--overwrite")[1]
-        assert error == "2 of 2 rows have no text and got an empty answer\n"
+        assert error == "2 of 2 rows have no text and got an empty prediction\n"
         assert parquet.read_table(tmp_path / "out.parquet")["emotions"].to_pylist() == [None, None]
 
 

@@ -29,7 +29,7 @@ def test_a_thousand_rows_are_not_swallowed(tmp_path: Path, end: str) -> None:
     kept = [line.split(",")[0] for line in printed.splitlines()[1:]]
     assert kept == [str(number) for number in range(1, 1021)]
     assert error.startswith(
-        f"left out {1 + len(last)} broken rows of {1021 + len(last):,}; the first: {source}, line 12: "
+        f"skipped {1 + len(last)} invalid rows of {1021 + len(last):,}; the first: {source}, line 12: "
     )
     assert "reading resumed at line 13" in error
     assert "line 12" in evenmood("predict", source, code=1)[1]
@@ -39,8 +39,10 @@ def test_a_row_that_ends_with_too_many_cells(tmp_path: Path) -> None:
     lines = [*rows(2), 'x,"oops', *rows(100, 3), '103,so",y', *rows(2, 104)]
     printed, error = evenmood("predict", write(tmp_path / "in.csv", lines), "--skip-bad")
     assert [line.split(",")[0] for line in printed.splitlines()[1:]] == [str(n) for n in range(1, 106) if n != 103]
-    assert "left out 2 broken rows of 106" in error
-    assert "line 4: 3 cells, but the table has 2 columns; the row goes to line 105; reading resumed at line 5" in error
+    assert "skipped 2 invalid rows of 106" in error
+    assert (
+        "line 4: 3 cells, but the table has 2 columns; the row extends to line 105; reading resumed at line 5" in error
+    )
 
 
 def test_a_well_formed_row_that_swallowed_others_is_told(tmp_path: Path) -> None:
@@ -48,7 +50,7 @@ def test_a_well_formed_row_that_swallowed_others_is_told(tmp_path: Path) -> None
     source = write(tmp_path / "in.csv", lines)
     printed, error = evenmood("predict", source, "--format", "jsonl")
     assert len(printed.splitlines()) == 5
-    assert f"1 rows may be several; the first: {source}, lines 4 to 1005: one row, though each line" in error
+    assert f"1 rows may contain several rows; the first: {source}, lines 4 to 1005: one row, though each line" in error
 
 
 def test_cells_of_many_lines_are_nothing_special(tmp_path: Path) -> None:
@@ -64,21 +66,21 @@ def test_a_broken_cell_of_many_lines_is_one_bad_row(tmp_path: Path) -> None:
     bad: list[str] = []
     (chunk,) = read_chunks(str(source), "csv", "text", bad.append)
     assert [row["id"] for row in chunk.rows] == ["0", "2", "3"]
-    assert bad[0].startswith(f"{source}, line 3: ',' expected after '\"'; the row goes to line 6")
+    assert bad[0].startswith(f"{source}, line 3: ',' expected after '\"'; the row extends to line 6")
 
 
 def test_rows_of_many_lines_after_a_stray_quote(tmp_path: Path) -> None:
     lines = ['x,"oops', *(f'{number},"first\nsecond\nthird"' for number in range(20))]
     printed, error = evenmood("predict", write(tmp_path / "in.csv", lines), "--skip-bad", "--format", "jsonl")
     assert len(printed.splitlines()) == 20
-    assert error.startswith("left out 1 broken rows of 21")
+    assert error.startswith("skipped 1 invalid rows of 21")
 
 
 def test_one_column(tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text('text\none\n"oops\n' + "many\n" * 500)
     printed, error = evenmood("predict", tmp_path / "in.csv", "--skip-bad", "--format", "jsonl")
     assert len(printed.splitlines()) == 501
-    assert "left out 1 broken rows of 502" in error
+    assert "skipped 1 invalid rows of 502" in error
 
 
 @pytest.mark.parametrize("line", ['1,"oops', '1,"""', '1,""",', '"1,""', 'a,"b"c', '""'])

@@ -45,7 +45,7 @@ def test_closed_standard_streams(table: Path, tmp_path: Path) -> None:
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
         assert "standard output is closed" in done.stderr
     done = shell(f"{COMMAND} predict - --input-format csv <&-")
-    assert (done.returncode, done.stderr) == (2, "error: standard input is closed; name a file\n")
+    assert (done.returncode, done.stderr) == (2, "error: standard input is closed; expected a file name\n")
     out = tmp_path / "out.csv"
     for closed in (">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"):
         done = shell(f"{COMMAND} predict {table} {out} --overwrite {closed}")
@@ -71,7 +71,7 @@ def test_outputs_that_are_no_files(table: Path, tmp_path: Path, overwrite: str) 
         done = shell(f"{COMMAND} predict {table} {target} {options} 3>>{out} >>{out}")
         assert (done.returncode, done.stderr) == (0, "")
     assert out.read_text() == f"before\n{expected}{expected}"
-    assert "no such open file" in shell(f"{COMMAND} predict {table} /dev/fd/77 {options}").stderr
+    assert "no such file descriptor" in shell(f"{COMMAND} predict {table} /dev/fd/77 {options}").stderr
     done = shell(f"{COMMAND} predict {table} /dev/stdout --format parquet {overwrite} | wc -c")
     assert int(done.stdout) > 500
 

@@ -86,7 +86,7 @@ def test_tables_without_rows(tmp_path: Path) -> None:
 
 def test_cells_that_tsv_cannot_hold(tmp_path: Path) -> None:
     for text in ("a\tb", "a\nb", "a\rb"):
-        with pytest.raises(DataError, match="which TSV cannot hold; write CSV"):
+        with pytest.raises(DataError, match="which TSV cannot represent; write CSV"):
             write(tmp_path / "t.tsv", "tsv", ["text"], [{"text": text}])
     assert list(tmp_path.iterdir()) == []
 

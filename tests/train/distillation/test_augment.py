@@ -8,7 +8,7 @@ import numpy as np
 from evenmood.data.splits import load_split
 from evenmood.text.normalization import clean
 from tests.commands import run_command
-from train.distillation.augment import LEFT_OUT, REPLACED, nearest_words, vary
+from train.distillation.augment import REMOVED, REPLACED, nearest_words, vary
 
 NEAR = {"good": ["great"], "bad": ["awful"], "day": ["week"]}
 
@@ -29,7 +29,7 @@ def test_words_are_replaced_and_all_else_stays() -> None:
 def test_a_short_text_is_never_emptied() -> None:
     random = Random(0)
     assert {vary("Good", NEAR, random) for _ in range(200)} == {"Good", "Great"}
-    assert 0 < LEFT_OUT < 1
+    assert 0 < REMOVED < 1
 
 
 def test_nearest_words_are_those_of_highest_cosine() -> None:

@@ -45,8 +45,8 @@ def test_targets_are_mixed_and_held_texts_left_out(tmp_path: Path) -> None:
     np.testing.assert_allclose(learnt.targets[1], 0.25 * train.labels[1] + 0.75 * soft[0], rtol=1e-6)
     np.testing.assert_array_equal(learnt.targets[2], soft[1])
     assert said == [
-        "soft targets: 1 of 2 labelled texts",
-        "soft targets: 1 texts without labels (1 are validation or test texts)",
+        "soft targets: 1 of 2 labeled texts",
+        "soft targets: 1 unlabeled texts (1 validation or test texts excluded)",
     ]
     assert train.labels.sum() == 2  # the split itself is not written into
     assert training_texts(replace(config, soft_targets=()), train, None, [], said.append).texts == train.texts
@@ -74,9 +74,9 @@ def test_files_that_are_no_soft_targets(tmp_path: Path) -> None:
         read_soft_targets(tmp_path / "short.parquet")
     with pytest.raises(DataError, match="28 probabilities in each row"):
         read_soft_targets(write_soft(tmp_path / "few.parquet", ["a", "b"], good[:, :27]))
-    with pytest.raises(DataError, match="not from 0 to 1"):
+    with pytest.raises(DataError, match="outside 0 to 1"):
         read_soft_targets(write_soft(tmp_path / "high.parquet", ["a", "b"], good * 3))
-    with pytest.raises(DataError, match="not from 0 to 1"):
+    with pytest.raises(DataError, match="outside 0 to 1"):
         read_soft_targets(write_soft(tmp_path / "nan.parquet", ["a", "b"], good * np.nan))
 
 
@@ -122,7 +122,7 @@ def test_encoder_vectors(tiny_encoder: Path, tmp_path: Path) -> None:
     beside = encode_words(tokenizer, run, ["so much anger now", "joy", "##ful"])
     np.testing.assert_allclose(beside[1], alone[0], atol=1e-5)  # padding changes nothing
     assert np.abs(beside[2] - encode_words(tokenizer, run, ["ful"])[0]).max() > 1e-3  # a piece of the encoder's own
-    with pytest.raises(DataError, match="vectors of 16 numbers, but --embedding-size is 300"):
+    with pytest.raises(DataError, match="vectors of size 16; expected --embedding-size 300"):
         encoder_vectors(str(tiny_encoder), words, 300, print)
     with pytest.raises(DataError, match="cannot be loaded"):
         encoder_vectors(str(tmp_path / "nothing"), words, 4, print)
@@ -163,7 +163,7 @@ def test_distil_with_everything(small_data: Path, tiny_encoder: Path, tmp_path: 
     ]
     done = run_command("train", "fit", *options)
     assert done.returncode == 0, done.stderr
-    assert "soft targets: 300 of 400 labelled texts" in done.stderr
+    assert "soft targets: 300 of 400 labeled texts" in done.stderr
     classifier = EmotionClassifier.from_pretrained(tmp_path / "model")
     words = classifier.explain("I feel joyfulness, zzz")
     assert [word.text for word in words] == ["I", "feel", "joyfulness", "zzz"]
@@ -184,7 +184,7 @@ def test_distil_with_everything(small_data: Path, tiny_encoder: Path, tmp_path: 
     broken = run_command("train", "log", "--log", tmp_path / "log.jsonl", "--out", tmp_path / "log.md")
     assert (broken.returncode, broken.stderr) == (
         1,
-        f"error: {tmp_path / 'log.jsonl'}, line 2: not a run as fit --log adds it\n",
+        f"error: {tmp_path / 'log.jsonl'}, line 2: not a run; expected a line written by fit --log\n",
     )
     card = (tmp_path / "model/README.md").read_text()
     assert "license: other" in card

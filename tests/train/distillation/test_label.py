@@ -151,7 +151,7 @@ def test_a_run_that_is_stopped_goes_on(
     labelled[:] = [text for path in sorted(partial.glob("*.parquet")) for text in read_part(path)]
     run(tmp_path / "b.parquet")
     assert labelled == undisturbed
-    assert f"going on with {partial}" in said
+    assert f"resuming {partial}" in said
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
     assert not partial.exists()
     with pytest.raises(UsageError, match="exists already"):
@@ -165,8 +165,8 @@ def read_part(path: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        ("nothing", "no array 'nothing'; it has long, wide, logits, whole, flat, nan, named"),
-        ("long", "7 rows, and lines has 6 texts; expected one row per text"),
+        ("nothing", "no array 'nothing'; the arrays are long, wide, logits, whole, flat, nan, named"),
+        ("long", "7 rows for the 6 texts of lines; expected one row per text"),
         ("wide", r"shape \(6, 27\); expected 28 columns"),
         ("flat", r"shape \(6,\); expected 28 columns"),
         ("logits", "row 3 has values outside 0 to 1"),
@@ -199,7 +199,7 @@ def test_what_is_no_npz(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(DataError, match="not an npz file"):
         read_array(parse_array(f"{tmp_path / 'wrong.npz'}:a"), 6, "lines")
     np.save(tmp_path / "one.npy", drawn(6))
-    with pytest.raises(DataError, match="one array without a name, not an npz file"):
+    with pytest.raises(DataError, match="a single array without a name; expected an npz file"):
         read_array(parse_array(f"{tmp_path / 'one.npy'}:a"), 6, "lines")
 
 
@@ -214,14 +214,14 @@ def test_wrong_sources(tmp_path: Path, small_data: Path, arrays: Path) -> None:
     for wrong in (f"{small_data}=", f"{small_data}={arrays}", f"{small_data}={arrays}:"):
         with pytest.raises(UsageError, match="names no array"):
             parse_source(wrong)
-    with pytest.raises(UsageError, match="has no probabilities; name a --teacher"):
+    with pytest.raises(UsageError, match="has no probabilities; set --teacher"):
         label([parse_source(str(small_data))], [], tmp_path / "out", str(small_data), told)
     (tmp_path / "latin.txt").write_bytes(b"fine\ncaf\xe9\n")
     (tmp_path / "none.txt").write_bytes(b"")
     for name, message in (("latin.txt", "line 2: not UTF-8 at byte 3"), ("none.txt", "no texts")):
         with pytest.raises(DataError, match=message):
             command.read_texts(parse_source(str(tmp_path / name)))
-    with pytest.raises(DataError, match="no folder '/nowhere/data' here"):
+    with pytest.raises(DataError, match="no local folder '/nowhere/data'"):
         command.read_texts(parse_source("/nowhere/data"))
     assert not list(tmp_path.glob("out*"))
 
@@ -238,7 +238,7 @@ def test_the_command(tmp_path: Path, small_data: Path, arrays: Path) -> None:
     done = run_command("train", "label", *wrong)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        f"error: {arrays}, array lines: 6 rows, and {small_data} has 400 texts; expected one row per text\n"
+        f"error: {arrays}, array lines: 6 rows for the 400 texts of {small_data}; expected one row per text\n"
     )
 
 
@@ -260,4 +260,4 @@ def test_a_broken_tweet_costs_its_own_row(tmp_path: Path) -> None:
     path.write_text('id,text\n1,one\n2,"stray\n3,three\n4,four\n', encoding="utf-8")
     said: list[str] = []
     assert command.read_texts(parse_source(str(path)), said.append) == ["one", "three", "four"]
-    assert "1 broken rows are left out; the first: " in said[0]
+    assert "skipped 1 invalid rows; the first: " in said[0]

@@ -79,7 +79,7 @@ def test_a_run_that_is_stopped_goes_on_as_if_it_had_not_been(
     with pytest.raises(UsageError, match=r"an unfinished run with other learning_rate, seed; .*--restart"):
         train_teacher(replace(config, learning_rate=1e-3, seed=1), out, print)
     train_teacher(config, out, said.append)
-    assert "going on after epoch 2" in said
+    assert "resuming after epoch 2" in said
     assert not [line for line in said if line.startswith(("epoch 1", "epoch 2"))]
     assert (out / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
     found, expected = (history(folder) for folder in (out, trained))

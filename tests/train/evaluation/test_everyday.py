@@ -28,7 +28,7 @@ def test_every_label_has_texts(name: str, texts: int, rarest: int) -> None:
     assert len(rows.split) == texts
     assert rows.split.labels.sum(axis=0).min() >= rarest
     assert not (rows.ignored & (rows.split.labels > 0)).any()
-    with pytest.raises(DataError, match="no everyday split 'train'"):
+    with pytest.raises(DataError, match="unknown everyday split 'train'"):
         load_everyday("train")
 
 

@@ -72,7 +72,7 @@ def configured(build: Path, single: Path, **change: Any) -> TrainConfig:
 def copying(single: Path, calls: list[Path], interrupted: int = 0) -> Any:
     """In place of `fit`, which has tests of its own: a trained model again, with thresholds and losses of the run's."""
 
-    def fit(config: TrainConfig, folder: Path, say: Any) -> Path:
+    def fit(config: TrainConfig, folder: Path, log: Any) -> Path:
         calls.append(folder)
         if len(calls) == interrupted:
             raise KeyboardInterrupt
@@ -95,7 +95,7 @@ def run_all(build: Path, single: Path, out: Path, fit: Any, /, **change: Any) ->
     from train.experiments import ablate
 
     said: list[str] = []
-    options: Options = {"build": build, "out": out / "models", "arms": TRAINED, "seeds": 2, "say": said.append}
+    options: Options = {"build": build, "out": out / "models", "arms": TRAINED, "seeds": 2, "log": said.append}
     options |= {"config": configured(build, single)}
     options |= {"results": out / "experiments.json", "document": out / "docs/experiments.md", **change}
     with pytest.MonkeyPatch.context() as patch:
@@ -113,7 +113,7 @@ def experiment(build: Path, single: Path, tmp_path_factory: pytest.TempPathFacto
         run_all(build, single, out, copying(single, calls, interrupted=3))
     assert not (out / "experiments.json").exists()
     said = run_all(build, single, out, copying(single, calls))
-    assert sum("finished before, kept" in line for line in said) == 2
+    assert sum("already finished" in line for line in said) == 2
     assert "run 6 of 6: matched, seed 1" in said
     assert len(calls) == 7
     return out
@@ -176,8 +176,8 @@ def test_killed_while_it_trains(single: Path, build: Path, tmp_path: Path) -> No
     assert not (tmp_path / "models/unbalanced").exists()
     done = run_command("train", *arguments)
     assert done.returncode == 0, done.stderr
-    assert "balanced: finished before, kept" in done.stderr
-    assert "going on after epoch" in done.stderr
+    assert "balanced: already finished" in done.stderr
+    assert "resuming after epoch" in done.stderr
     once, twice = (read_run(folder / "models", "balanced", 0) for folder in (single, tmp_path))
     assert once
     assert twice
@@ -229,7 +229,7 @@ def test_results_and_document(experiment: Path, build: Path) -> None:
         assert len(image) < 200_000
     assert content["claims"]["balancing"]["sides"] == {}  # the arms with average pooling were not all trained
     assert not re.search(r"\b(nan|None|Undefined)\b", document)
-    assert "Too few arms were run to test them." in document
+    assert "Too few arms were run to test the claims." in document
     assert "`epsilon` 1e-07" in document
 
 
@@ -245,12 +245,12 @@ def test_report_only(experiment: Path, build: Path, single: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"arms": ["best"]}, "no arm best; the arms are balanced, "),
-        ({"arms": []}, "no arm is given; the arms are"),
-        ({"seeds": 0}, "--seeds is 0; it must be at least 1"),
+        ({"arms": ["best"]}, "unknown arm best; expected any of: balanced, "),
+        ({"arms": []}, "no arms given; expected any of"),
+        ({"seeds": 0}, "--seeds is 0; expected at least 1"),
         ({"build": Path("nowhere")}, "nowhere: not a build folder"),
         ({"report_only": True, "seeds": 3}, "the run balanced, seed 2 is not finished; leave out --report-only"),
-        ({"filters": 9}, "holds runs with other filters; repeat their options or choose another --out"),
+        ({"filters": 9}, "contains runs with other filters; repeat their options, or choose another --out"),
         ({"min_frequency": 2}, "was trained on other texts or with other options; choose another --out"),
     ],
 )

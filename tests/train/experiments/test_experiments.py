@@ -11,7 +11,7 @@ from evenmood.data.splits import Split
 from evenmood.evaluation.bootstrap import row_weights, seed_weights
 from evenmood.evaluation.metrics import ranking_figures, score
 from train.evaluation.everyday import load_everyday
-from train.evaluation.resampling import auc_draws, run_draws
+from train.evaluation.resampling import run_samples, weighted_auc
 from train.experiments import claims
 from train.experiments import report as experiments
 from train.experiments.arms import DEFAULT_ARMS, Run
@@ -54,7 +54,7 @@ def verdicts(noise: dict[str, float], folder: Path | None = None) -> dict[str, d
     if folder:
         experiments.write(content, folder / "results.json", folder / "experiments.md")
         document = (folder / "experiments.md").read_text()
-        assert "stopped before they had learnt" not in document
+        assert "Runs stopped early" not in document
         assert document.count("| most probable label right |") == 2
         everyday = content["everyday"]
         assert everyday["arms"]["balanced"]["macro_f1"]["value"] > everyday["arms"]["matched"]["macro_f1"]["value"]
@@ -94,7 +94,9 @@ def test_no_difference_is_rarely_taken_for_one() -> None:
         draws = []
         for arm in range(2):
             runs = [truth + random.normal(0, 0.5 + 0.05 * random.normal(), truth.shape) for _ in range(5)]
-            each = np.stack([run_draws(truth, scores, np.full(4, 0.5), rows, auc=False)["macro_f1"] for scores in runs])
+            each = np.stack(
+                [run_samples(truth, scores, np.full(4, 0.5), rows, auc=False)["macro_f1"] for scores in runs]
+            )
             draws.append(np.einsum("bs,sb->b", seed_weights(5, 10 * number + arm, 300), each))
         low, high = np.percentile((draws[0] - draws[1])[1:], [2.5, 97.5])
         missed += not low <= 0 <= high
@@ -156,13 +158,13 @@ def test_figures_are_those_of_the_metrics() -> None:
     runs, test = made_up({}, rows=200, seeds=1)
     run, truth, weights = runs[0], test.labels.astype(bool), row_weights(200, 40)
     tied = np.round(run.probabilities, 1)  # rows of equal score
-    found = run_draws(truth, tied, run.thresholds, weights)
+    found = run_samples(truth, tied, run.thresholds, weights)
     expected = score(test.labels, tied, run.thresholds, LABELS, 0)
     for name in ("macro_f1", "micro_f1", "subset_accuracy", "macro_roc_auc"):
         assert found[name][0] == pytest.approx(expected[name], abs=1e-6)
     for column in range(3):
         auc, _ = ranking_figures(truth[:, column], tied[:, column], weights)
-        assert auc_draws(truth[:, column], tied[:, column], weights) == pytest.approx(auc)
+        assert weighted_auc(truth[:, column], tied[:, column], weights) == pytest.approx(auc)
 
 
 def test_seed_weights() -> None:

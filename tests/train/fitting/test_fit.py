@@ -106,7 +106,7 @@ def test_killed_and_resumed_gives_the_same(model: Path, data: Path, tmp_path: Pa
     assert not out.exists()
     done = run_module("train", *arguments)
     assert done.returncode == 0, done.stderr
-    assert "going on after epoch" in done.stderr
+    assert "resuming after epoch" in done.stderr
     assert figures(out) == figures(model)
     assert not (tmp_path / "model.partial").exists()
 
@@ -149,7 +149,7 @@ def test_export_writes_what_fit_wrote(model: Path, tmp_path: Path) -> None:
     (folder / "model.weights.h5").write_bytes(weights[: len(weights) // 2])
     done = run_command("train", "export", folder)
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
-    assert "Keras cannot read the network, which may be damaged" in done.stderr
+    assert "Keras cannot load the network, which may be damaged" in done.stderr
     assert not list(folder.glob("*.part"))
     (folder / "model.weights.h5").unlink()
     done = run_command("train", "export", folder)
@@ -190,8 +190,8 @@ def test_other_backends(data: Path, tmp_path: Path, backend: str, precision: str
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--max-length", "7"], 2, "--max-length is 7; it must be an even number"),
-        (["--dropout", "1"], 2, "--dropout is 1.0; it must be from 0 to below 1"),
+        (["--max-length", "7"], 2, "--max-length is 7; expected an even number"),
+        (["--dropout", "1"], 2, "--dropout is 1.0; expected 0 to below 1"),
         (["--epochs", "0"], 2, "--epochs is 0"),
         (["--pooling", "sum"], 2, "'sum' is not one of 'attention', 'average'"),
         (["--vectors", "missing.vec"], 1, "missing.vec: no such vectors file"),
@@ -211,7 +211,8 @@ def test_an_occupied_folder_is_refused_before_training(data: Path, tmp_path: Pat
     done = run_command("train", "fit", "--data", data, "--out", tmp_path / "m", *SMALL)
     assert done.returncode == 2
     assert (
-        done.stderr.strip() == f"error: {tmp_path / 'm'} exists already; choose another folder or ask for overwriting"
+        done.stderr.strip()
+        == f"error: {tmp_path / 'm'} exists already; choose another folder, or set overwrite (--overwrite)"
     )
     assert (tmp_path / "m" / "mine.txt").read_text() == "precious"
 

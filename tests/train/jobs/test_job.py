@@ -94,7 +94,7 @@ def test_killed_and_run_again_on_another_machine(with_data: HubServer, tmp_path:
     assert second.returncode == 0, again
     assert out == f"{hub.url}/{MODEL}\n"
     assert "an unfinished run of" in again
-    after = int(re.search(r"going on after epoch (\d)", again)[1])  # type: ignore[index]
+    after = int(re.search(r"resuming after epoch (\d)", again)[1])  # type: ignore[index]
     assert after >= 2
     assert f"epoch {after}/4" not in again
     assert f"epoch {after + 1}/4" in again or after == 4
@@ -130,7 +130,7 @@ def test_training_goes_on_where_saving_fails(hub: HubServer, token: str, tmp_pat
     folder = unfinished_run(tmp_path / "model.partial", 2)
     hub.fail(f"{UNFINISHED}/commit", status=403)
     kept.save(folder)
-    assert "the unfinished run could not be saved" in said[0]
+    assert "checkpoint not uploaded" in said[0]
     kept.save(folder)
     kept.save(folder)  # within the minute
     assert hub.requests[f"POST /api/models/{UNFINISHED}/commit/main"] == 2
@@ -154,9 +154,9 @@ def test_the_run_that_came_further_goes_on(
 def test_what_is_no_unfinished_run_is_left_alone(hub: HubServer, token: str, tmp_path: Path) -> None:
     hub.add(UNFINISHED, {"novel.txt": b"chapter one"})
     for restart in (True, False):
-        with pytest.raises(HubError, match="holds no unfinished run"):
+        with pytest.raises(HubError, match="is not an unfinished run"):
             remote.start(TrainConfig(), MODEL, print, "t4-small", "3h", [], restart)
-        with pytest.raises(HubError, match="holds no unfinished run"):
+        with pytest.raises(HubError, match="is not an unfinished run"):
             remote.train(TrainConfig(), MODEL, tmp_path / "model", print, restart=restart)
     assert hub.repositories[UNFINISHED].files() == {"novel.txt": b"chapter one"}
 
@@ -192,11 +192,11 @@ def test_what_is_trained_is_pushed_without_training(
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
-        ("--corpus", "pyproject.toml", "does not see this machine's files"),
-        ("--soft-targets", "soft.parquet", "does not see this machine's files"),
+        ("--corpus", "pyproject.toml", "a remote job cannot read local files"),
+        ("--soft-targets", "soft.parquet", "a remote job cannot read local files"),
         ("--soft-targets", "hf://datasets/you/t/gone.parquet", "no such file on the Hub"),
-        ("--vectors", "encoder:tests", "does not see this machine's files"),
-        ("--extra", "tests", "does not see this machine's files"),
+        ("--vectors", "encoder:tests", "a remote job cannot read local files"),
+        ("--extra", "tests", "a remote job cannot read local files"),
     ],
 )
 def test_no_job_starts_without_its_files(hub: HubServer, token: str, option: str, value: str, message: str) -> None:
@@ -213,7 +213,7 @@ def test_what_a_job_cannot_see(hub: HubServer, token: str, small_data: Path, con
     done = run_command("train", "job", MODEL, "--data", f"{small_data}{configuration}")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "--data" in done.stderr
-    assert "does not see this machine's files" in done.stderr
+    assert "a remote job cannot read local files" in done.stderr
     assert not hub.requests
 
 
@@ -222,7 +222,7 @@ def test_who_may_not_start_one(hub: HubServer) -> None:
     assert (stranger.returncode, "403" in stranger.stderr) == (1, True)
     assert not hub.jobs
     nobody = run_command("train", "job", MODEL)
-    assert (nobody.returncode, "nobody is logged in" in nobody.stderr) == (1, True)
+    assert (nobody.returncode, "not logged in" in nobody.stderr) == (1, True)
     reader = run_command("train", "job", MODEL, HF_TOKEN=READER)
     assert (reader.returncode, "403" in reader.stderr) == (1, True)
     hub.fail("/api/jobs/", status=402)

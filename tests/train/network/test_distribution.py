@@ -50,7 +50,7 @@ def test_four_devices_learn_what_one_learns(one: Path, small_data: Path, tmp_pat
     options: list[str | Path] = ["--data", small_data, *SMALL, *QUICK, "--distribute", "--out", tmp_path / "four"]
     done = run_module("train", "fit", *options, KERAS_BACKEND="jax", XLA_FLAGS=f"{XLA} {DEVICES}4")
     assert done.returncode == 0, done.stderr
-    assert "4 devices share each batch, on 1 hosts" in done.stderr
+    assert "4 devices on 1 hosts" in done.stderr
     np.testing.assert_allclose(losses(tmp_path / "four"), losses(one), rtol=3e-3)
 
 
@@ -81,7 +81,7 @@ def test_two_hosts_learn_the_same(one: Path, small_data: Path, tmp_path: Path) -
     options = ["-m", "train", "fit", "--data", str(small_data), *SMALL, *QUICK, "--distribute", "--out"]
     codes, said = on_two_hosts(*([*options, str(tmp_path / f"host{host}")] for host in range(2)))
     assert codes == [0, 0], said
-    assert all("4 devices share each batch, on 2 hosts" in lines for lines in said)
+    assert all("4 devices on 2 hosts" in lines for lines in said)
     assert losses(tmp_path / "host0") == losses(tmp_path / "host1")
     np.testing.assert_allclose(losses(tmp_path / "host0"), losses(one), rtol=3e-3)
 
@@ -98,13 +98,13 @@ def test_hosts_that_stopped_at_different_epochs_are_told() -> None:
     codes, said = on_two_hosts(*(["-c", script, epoch] for epoch in ("4", "5")))
     assert codes == [1, 1]
     for lines in said:
-        assert "the hosts' unfinished runs stand at epochs 4, 5: copy the OUT.partial of one" in lines
+        assert "the checkpoints of the hosts have the epochs 4, 5; expected the same: copy OUT.partial" in lines
 
 
 def test_another_backend_is_refused(small_data: Path, tmp_path: Path) -> None:
     done = run_command("train", "fit", "--data", small_data, *SMALL, "--distribute", "--out", tmp_path / "m")
     assert done.returncode == 2
-    assert "--distribute needs Keras's JAX backend, not tensorflow: set KERAS_BACKEND=jax" in done.stderr
+    assert "--distribute with the Keras backend tensorflow; expected jax: set KERAS_BACKEND=jax" in done.stderr
 
 
 def test_an_uneven_batch() -> None:

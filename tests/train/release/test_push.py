@@ -139,7 +139,7 @@ def test_a_card_that_the_hub_refuses(hub: HubServer, token: str, evaluated_model
     folder = Path(shutil.copytree(evaluated_model, tmp_path / "model"))
     card = (folder / CARD_FILE).read_text()
     (folder / CARD_FILE).write_text(card.replace("license: ", "license: my-own-", 1))
-    with pytest.raises(HubError, match=r"license.*mend the card"):
+    with pytest.raises(HubError, match=r"license.*fix the card"):
         EmotionClassifier.from_pretrained(folder).push_to_hub(NAME)
     assert set(hub.repositories[NAME].files()) == GIT
 
@@ -187,14 +187,14 @@ def test_the_wait_that_the_hub_asks_for(
     hub.fail("/commit/", status=429, headers=headers)
     with caplog.at_level(logging.WARNING, "evenmood"):
         classifier.push_to_hub(NAME)
-    assert f"trying again in {wait} s" in caplog.text
+    assert f"retrying in {wait} s" in caplog.text
     assert "429" in caplog.text
 
 
 def test_a_pull_request_is_not_opened_twice(hub: HubServer, token: str, classifier: EmotionClassifier) -> None:
     hub.add(NAME, {"mine.txt": b"kept"})
     hub.fail("/commit/", cut=0)
-    with pytest.raises(HubError, match="may be there already"):
+    with pytest.raises(HubError, match="may exist already"):
         classifier.push_to_hub(NAME, create_pr=True)
     assert [ref for ref in hub.repositories[NAME].refs if ref.startswith("refs/pr/")] == ["refs/pr/1"]
     hub.repositories[NAME].commit({"mine.txt": b"kept"}, "refs/pr/1")
@@ -252,7 +252,7 @@ def test_the_command(hub: HubServer, token: str, evaluated_model: Path) -> None:
     repository = hub.repositories[NAME]
     assert repository.commits[repository.refs["main"]].message == "From the command"
     again = run_command("train", "push", evaluated_model, NAME)
-    assert "nothing has changed" in again.stderr
+    assert "no changes since commit" in again.stderr
     assert read_info(evaluated_model).labels == EmotionClassifier.from_pretrained(NAME).labels
 
 

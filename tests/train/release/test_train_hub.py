@@ -90,7 +90,7 @@ def test_a_data_set_by_its_id(tmp_path: Path) -> None:
         assert json.loads(line) == [["one", "two"], [["admiration", "neutral"], ["surprise"]]]
     assert len(lines) == 5
     for line, source in zip(lines[2:], ("team/moods:other", "team/missing", "not an id"), strict=True):
-        assert line.startswith(f"0 no folder '{source}' here, and the Hub's data set cannot be read: ")
+        assert line.startswith(f"0 no local folder '{source}', and the Hub data set cannot be read: ")
 
 
 def test_vectors_by_their_id(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_vectors_by_their_id(tmp_path: Path) -> None:
         done = python(script, hub, tmp_path / "home")
     assert done.returncode == 0, done.stderr
     first, second, vector = done.stdout.splitlines()
-    assert first.startswith("vectors: team/vectors is a download of 0.00 GB, once; --vectors self needs none")
+    assert first.startswith("vectors: downloading team/vectors (0.00 GB, cached); --vectors self requires no download")
     assert second == "vectors: 1 of 1 words found in team/vectors"
     assert max(abs(a - b) for a, b in zip(json.loads(vector), model.get_word_vector("happy"), strict=True)) < 1e-6
 

@@ -134,15 +134,15 @@ def test_one_task_alone_and_several_annotators(tmp_path: Path) -> None:
     (tmp_path / "one.json").write_text(json.dumps(task), encoding="utf-8")
     assert read_labelled(str(tmp_path / "one.json"), "test", EKMAN.knows).labels == [["joy", "sadness"]]
     task["annotations"].append(annotation(["fear"]))
-    with pytest.raises(DataError, match="here: 2 annotations; export one for each text"):
+    with pytest.raises(DataError, match="here: 2 annotations; expected one per text"):
         list(without_annotations([("here", task)]))
 
 
 @pytest.mark.parametrize(
     ("annotations", "message"),
     [
-        ([{"result": None}], "row 1: an annotation without a list of results"),
-        (["joy"], "row 1: an annotation without a list of results"),
+        ([{"result": None}], "row 1: an annotation has no list of results"),
+        (["joy"], "row 1: an annotation has no list of results"),
         ([{"result": ["joy"]}], "row 1: a result is 'joy'; expected"),
         ([{"result": [{"from_name": "mood", "value": "joy"}]}], "expected an object with a value"),
         ([{"result": [{"from_name": "mood", "value": {"rating": 3}}]}], r"row 1: 'mood' is \{'rating': 3\}; expected"),

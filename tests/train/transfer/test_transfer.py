@@ -236,10 +236,10 @@ def test_tuning_is_on_other_rows_and_said(tmp_path: Path) -> None:
     figures = evaluate_transfer(str(DEFAULT_MODEL), source, "validation", "sentiment", **options)  # type: ignore[arg-type]
     assert figures["tuned_on"] == f"{source}, train"
     assert f"tuned on {source}, train" in report(figures)
-    with pytest.raises(UsageError, match="very rows that are scored"):
+    with pytest.raises(UsageError, match="rows to be scored"):
         evaluate_transfer(str(DEFAULT_MODEL), source, "train", "sentiment", tune_split="train")
     file = str(csv_names(tmp_path))
-    with pytest.raises(UsageError, match="very rows that are scored"):
+    with pytest.raises(UsageError, match="rows to be scored"):
         evaluate_transfer(str(DEFAULT_MODEL), file, "test", "tweet_emotion", tune_split="validation")
 
 
@@ -267,20 +267,20 @@ TWO = ["text,label", "I am happy,joy", "I am angry,anger"]
             ["text,label", "I am happy,joy", "I trust you,trust", "yes,trust"],
             r"labels missing from mapping .*: 'trust' \(2\)",
         ),
-        ("a.csv", ["text,label", "I am happy,joy", "So glad,joy"], "every row has the same labels"),
+        ("a.csv", ["text,label", "I am happy,joy", "So glad,joy"], "rows have the same labels"),
         ("a.csv", ["text,label", "I am happy,", "So glad,"], "no row has a label"),
         ("a.csv", ["text,label"], "no rows"),
         ("a.csv", ["words,feeling", "I am,x"], "no column of texts found; the columns are 'words', 'feeling'"),
         ("a.csv", ["text,rating", "I am,x"], "no column of labels found; the columns are 'text', 'rating'"),
-        ("a.csv", ["text,joy,anger", "I am,1,0", "I,2,0"], "row 2: 'joy' is '2', neither 0 nor 1"),
-        ("a.csv", ["text,joy,anger", "I am,NONE,NONE"], "'joy' is 'NONE', neither 0 nor 1"),
+        ("a.csv", ["text,joy,anger", "I am,1,0", "I,2,0"], "row 2: 'joy' is '2'; expected 0 or 1"),
+        ("a.csv", ["text,joy,anger", "I am,NONE,NONE"], "'joy' is 'NONE'; expected 0 or 1"),
         ("a.csv", ["text,label", "I am,joy", "a,b,c"], "line 3: 3 cells, but the table has 2 columns"),
         ("a.csv", ["text,label", "I am,7", "a,1"], "label numbers 7 have no names"),
         ("a.jsonl", ['{"text": "a", "label": "joy"}', "{"], "line 2: not JSON"),
         ("a.jsonl", ['{"text": 5, "label": "joy"}'], "no column of texts|not a string"),
         ("a.json", ['{"a": 5}'], "no column of texts"),
         ("a.parquet", ["nothing of the kind"], "not a Parquet file"),
-        ("a.xls", ["x"], "must end in one of .csv, .tsv"),
+        ("a.xls", ["x"], "expected one of: .csv, .tsv"),
     ],
 )
 def test_broken_data(tmp_path: Path, name: str, content: list[str], message: str) -> None:
@@ -295,37 +295,37 @@ def test_broken_folders(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=message):
             read_targets(str(tmp_path), split, EMOTIONS)
 
-    fails("no test split, which would be test_text.txt.*holds nothing")
+    fails("no test split; expected test_text.txt.*contains no files")
     tweeteval(tmp_path)
     lines(tmp_path / "test_labels.txt", "0", "1")
-    fails("test_labels.txt: 2 lines for the 6 of test_text.txt")
+    fails("test_labels.txt: 2 lines; expected 6, as in test_text.txt")
     (tmp_path / "test_labels.txt").unlink()
-    fails("test_labels.txt: there is no such file")
-    fails("no validation split.*holds mapping.txt, test_text.txt", "validation")
+    fails("test_labels.txt: no such file")
+    fails("no validation split.*contains mapping.txt, test_text.txt", "validation")
     lines(tmp_path / "train.csv", *TWO)
     lines(tmp_path / "train.tsv", *TWO)
-    fails("the train split may be train.csv, train.tsv", "train")
+    fails(r"several candidates for the train split \(train.csv, train.tsv", "train")
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("{", "not JSON"),
-        ("[]", "a mapping is a JSON object, not list"),
-        ("{}", '"labels" must be an object'),
-        ('{"labels": {"a": "joy"}}', "'a' needs a list"),
-        ('{"labels": {"a": []}}', "'a' needs a list"),
-        ('{"labels": {"a": ["happy"]}}', "no GoEmotions label; they are admiration"),
-        ('{"labels": {"a": ["joy"], "a": ["love"]}}', "'a' stands there twice"),
+        ("[]", "list; expected a JSON object"),
+        ("{}", '"labels" must map labels'),
+        ('{"labels": {"a": "joy"}}', "'a' requires a list"),
+        ('{"labels": {"a": []}}', "'a' requires a list"),
+        ('{"labels": {"a": ["happy"]}}', "unknown GoEmotions label .*; expected any of: admiration"),
+        ('{"labels": {"a": ["joy"], "a": ["love"]}}', "duplicate key 'a'"),
         ('{"labels": {"a": ["joy"]}, "multi_lable": true}', "unknown entry"),
-        ('{"labels": {"a": ["joy"]}, "multi_label": "yes"}', "must be true or false"),
-        ('{"labels": {"a": ["joy"]}, "combine": "sum"}', "must be maximum or noisy-or"),
-        ('{"labels": {"a": ["joy"]}, "names": {"0": "b"}}', '"names" speaks of'),
-        ('{"labels": {"a": ["joy"]}, "names": 5}', '"names" must be an object'),
+        ('{"labels": {"a": ["joy"]}, "multi_label": "yes"}', "expected true, false or no entry"),
+        ('{"labels": {"a": ["joy"]}, "combine": "sum"}', "expected maximum or noisy-or"),
+        ('{"labels": {"a": ["joy"]}, "names": {"0": "b"}}', '"names" has'),
+        ('{"labels": {"a": ["joy"]}, "names": 5}', '"names" must map names'),
         ('{"labels": {"a": ["joy"]}, "ignore": "b"}', '"ignore" must be a list'),
-        ('{"labels": {"a": ["joy"]}, "ignore": ["A"]}', "is a label and ignored"),
-        ('{"labels": {"a": ["joy"]}, "thresholds": {"a": 2}}', "must be a number between 0 and 1"),
-        (None, "no such mapping file; write one, or name one of ekman, sentiment, tweet_emotion"),
+        ('{"labels": {"a": ["joy"]}, "ignore": ["A"]}', "is both a label and ignored"),
+        ('{"labels": {"a": ["joy"]}, "thresholds": {"a": 2}}', "expected a number between 0 and 1"),
+        (None, "no such mapping file; expected a file or one of: ekman, sentiment, tweet_emotion"),
     ],
 )
 def test_broken_mappings(tmp_path: Path, content: str | None, message: str) -> None:
@@ -346,7 +346,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     done = run_command("train", "evaluate", DEFAULT_MODEL, "--save")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "name a --mapping" in done.stderr
+    assert "requires --mapping" in done.stderr
 
 
 def test_a_hub_data_set(monkeypatch: pytest.MonkeyPatch) -> None:

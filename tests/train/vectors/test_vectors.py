@@ -96,11 +96,17 @@ def broken(path: Path, line: int, text: str) -> None:
 def test_vec_faults(tmp_path: Path) -> None:
     path = tmp_path / "v.vec"
     faults: list[tuple[Callable[[], object], str]] = [
-        (lambda: vec_file(path, WORDS, size=7), "vectors of 7 numbers, but --embedding-size is 16"),
-        (lambda: broken(vec_file(path, WORDS), 3, "joy 0.1 0.2"), "line 3: expected a word and 16 numbers"),
-        (lambda: broken(vec_file(path, WORDS), 2, "happy" + " x" * 16), "line 2: expected a word and 16 numbers"),
-        (lambda: vec_file(path, WORDS, header="no header"), "line 1: expected the number of words"),
-        (lambda: vec_file(path, WORDS, header="99 16"), "6 vectors, but its first line says 99"),
+        (lambda: vec_file(path, WORDS, size=7), "vectors of size 7; expected --embedding-size 16"),
+        (lambda: broken(vec_file(path, WORDS), 3, "joy 0.1 0.2"), "line 3: invalid; expected a word and 16 numbers"),
+        (
+            lambda: broken(vec_file(path, WORDS), 2, "happy" + " x" * 16),
+            "line 2: invalid; expected a word and 16 numbers",
+        ),
+        (
+            lambda: vec_file(path, WORDS, header="no header"),
+            "line 1: not a fastText header; expected the number of words",
+        ),
+        (lambda: vec_file(path, WORDS, header="99 16"), "6 vectors; expected 99 by its first line"),
         (lambda: path.write_text(""), "the file is empty"),
         (lambda: path.unlink(), "no such vectors file"),
     ]
@@ -122,16 +128,16 @@ def test_bin_faults(model: tuple[Path, Any], tmp_path: Path) -> None:
     for content, message in [
         (b"", "the file is empty"),
         (b"not fastText at all" * 10, "not a fastText model"),
-        (whole[:50], "damaged or cut short"),
-        (whole[:200], "damaged or cut short"),
-        (whole[: len(whole) // 3], "damaged or cut short"),
+        (whole[:50], "damaged or truncated"),
+        (whole[:200], "damaged or truncated"),
+        (whole[: len(whole) // 3], "damaged or truncated"),
         (bytes(quantized), "quantized"),
     ]:
         path.write_bytes(content)
         with pytest.raises(DataError, match=message):
             read_bin(path, WORDS, SIZE)
     path.write_bytes(whole)
-    with pytest.raises(DataError, match="vectors of 16 numbers, but --embedding-size is 300"):
+    with pytest.raises(DataError, match="vectors of size 16; expected --embedding-size 300"):
         read_bin(path, WORDS, 300)
 
 
@@ -197,10 +203,10 @@ def test_emoji_have_vectors_that_mean_something(tiny_encoder: Path) -> None:
 def test_more_vectors_than_the_first_line_says(tmp_path: Path) -> None:
     path = tmp_path / "more.vec"
     path.write_text("1 2\na 0.5 1\nb 1 2\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"2 vectors, more than the 1 of its first line; correct that line"):
+    with pytest.raises(DataError, match=r"2 vectors; expected 1 by its first line; correct that line"):
         read_vec(path, ["<pad>", "<unk>", "a"], 2)
     path.write_text("3 2\na 0.5 1\nb 1 2\n", encoding="utf-8")
-    with pytest.raises(DataError, match="2 vectors, but its first line says 3; the file is cut short"):
+    with pytest.raises(DataError, match="2 vectors; expected 3 by its first line; the file is truncated"):
         read_vec(path, ["<pad>", "<unk>", "a"], 2)
 
 
@@ -212,7 +218,7 @@ def test_a_gzipped_file_of_vectors(tmp_path: Path) -> None:
     found = load_vectors(config, ["<pad>", "<unk>", "a", "b"], [], lambda line: None)
     np.testing.assert_array_equal(found[2:], np.array([[0.5, 1], [1, 2]], np.float32))
     path.write_bytes(content[:-9])
-    with pytest.raises(DataError, match=r"small\.vec\.gz: damaged or cut short"):
+    with pytest.raises(DataError, match=r"small\.vec\.gz: damaged or truncated"):
         load_vectors(config, ["<pad>", "<unk>", "a", "b"], [], lambda line: None)
     path = path.rename(tmp_path / "small.vec")  # whatever its name
     path.write_bytes(content)
@@ -231,7 +237,7 @@ def test_a_gzipped_model(model: tuple[Path, Any], tmp_path: Path) -> None:
     damaged[len(content) // 2 :] = b"\xff" * len(damaged[len(content) // 2 :])
     for broken_content in (content[: len(content) // 4], bytes(damaged), gzip.compress(whole[: len(whole) // 3])):
         path.write_bytes(broken_content)
-        with pytest.raises(DataError, match=r"model\.bin\.gz: damaged or cut short"):
+        with pytest.raises(DataError, match=r"model\.bin\.gz: damaged or truncated"):
             read_bin(path, WORDS, SIZE)
 
 
@@ -263,7 +269,7 @@ def test_a_large_download_is_confirmed(
     for local in ("self", "random", "encoder:you/vectors", "some.vec", str(small_data), "nobody/nothing"):
         vectors.confirm_download(local, yes=False)
     options = ["fit", "--data", str(small_data), "--vectors", "you/vectors", "--out", str(tmp_path / "model")]
-    with pytest.raises(UsageError, match=r"a download of 0\.00 GB; add --yes to start it, or .* --vectors self"):
+    with pytest.raises(UsageError, match=r"a download of 0\.00 GB; confirm it with --yes, or .* --vectors self"):
         import_module("train.__main__").app(options, standalone_mode=False)
     assert not hub.sent["you/vectors/model.bin"]
     huggingface_hub.hf_hub_download("you/vectors", "model.bin")
