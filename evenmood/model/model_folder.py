@@ -36,7 +36,7 @@ NOTE = re.compile(rf"\n{re.escape(NOTE_START)}.*\n")
 TRIES = 100
 """Maximum number of tries to move a folder into place while other processes write to the same target."""
 PAUSE = 0.01
-"""Seconds between tries where a folder is in use."""
+"""Seconds between tries while a folder is in use."""
 CARD_ID = "OWNER/MODEL"
 """Placeholder in the card of a model that is not on the Hub yet."""
 

@@ -238,7 +238,7 @@ class PretrainedModel:
             Repository, URL and commit of the upload.
 
         Raises:
-            ModelError: The folder lacks the card, or Keras's files if Keras trained it; the message says which.
+            ModelError: The folder lacks the card, or the Keras files of a model that Keras trained.
             HubError: Access is denied, the Hub cannot be reached, or it rejects the card.
         """
         self._check_own("pushed")

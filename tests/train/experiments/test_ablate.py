@@ -229,7 +229,7 @@ def test_results_and_document(experiment: Path, build: Path) -> None:
         assert len(image) < 200_000
     assert content["claims"]["balancing"]["sides"] == {}  # the arms with average pooling were not all trained
     assert not re.search(r"\b(nan|None|Undefined)\b", document)
-    assert "Too few arms were run to test them." in document
+    assert "Too few arms were run to test the claims." in document
     assert "`epsilon` 1e-07" in document
 
 

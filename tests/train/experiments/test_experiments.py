@@ -54,7 +54,7 @@ def verdicts(noise: dict[str, float], folder: Path | None = None) -> dict[str, d
     if folder:
         experiments.write(content, folder / "results.json", folder / "experiments.md")
         document = (folder / "experiments.md").read_text()
-        assert "stopped before they had learnt" not in document
+        assert "Runs stopped early" not in document
         assert document.count("| most probable label right |") == 2
         everyday = content["everyday"]
         assert everyday["arms"]["balanced"]["macro_f1"]["value"] > everyday["arms"]["matched"]["macro_f1"]["value"]

@@ -48,7 +48,7 @@ def test_the_default_models_card() -> None:
     assert widget[0]["output"][0]["label"] == best
 
 
-def test_every_label_stands_in_the_table(evaluated_model: Path) -> None:
+def test_label_table_and_headings(evaluated_model: Path) -> None:
     text = (evaluated_model / CARD_FILE).read_text()
     figures = json.loads((evaluated_model / "training" / "metrics-test.json").read_text())["tuned"]["per_label"]
     thresholds = json.loads((evaluated_model / INFO_FILE).read_text())["thresholds"]
@@ -61,13 +61,13 @@ def test_every_label_stands_in_the_table(evaluated_model: Path) -> None:
             low, high = figures[label][f"{name}_low"], figures[label][f"{name}_high"]
             assert low - 1e-9 <= high
             assert cell == f"{figures[label][name]:.3f} ({low:.3f} to {high:.3f})"
-    for heading in ("Use", "Measured", "Training", "Intended use", "Limits and known biases", "Licence", "Citation"):
+    for heading in ("Use", "Evaluation", "Training", "Intended use", "Limits and known biases", "License", "Citation"):
         assert f"\n## {heading}\n" in text
-    assert "![loss curves](training/loss.png)" in text
+    assert "![Loss curves](training/loss.png)" in text
 
 
 @pytest.mark.parametrize("key", [*REQUIRED, "model-index"])
-def test_a_card_that_lacks_something(evaluated_model: Path, tmp_path: Path, key: str) -> None:
+def test_incomplete_card_is_rejected(evaluated_model: Path, tmp_path: Path, key: str) -> None:
     card = ModelCard.load(evaluated_model / CARD_FILE)
     if key == "model-index":
         card.data.eval_results = None
@@ -79,7 +79,7 @@ def test_a_card_that_lacks_something(evaluated_model: Path, tmp_path: Path, key:
 
 
 @pytest.mark.parametrize("content", ["", "no front matter", "---\nlicense: [\n---\n", "---\n- a list\n---\n", None])
-def test_a_broken_card(evaluated_model: Path, tmp_path: Path, content: str | None) -> None:
+def test_malformed_card_is_rejected(evaluated_model: Path, tmp_path: Path, content: str | None) -> None:
     folder = Path(shutil.copytree(evaluated_model, tmp_path / "model"))
     (folder / CARD_FILE).unlink()
     if content is not None:
@@ -106,7 +106,7 @@ GOEMOTIONS = "google-research-datasets/go_emotions:simplified"
         ("self", (), False, "other"),
     ],
 )
-def test_the_licence_follows_vectors_and_data(
+def test_license_depends_on_vectors_and_data(
     evaluated_model: Path, tmp_path: Path, vectors: str, corpus: tuple[str, ...], official: bool, expected: str
 ) -> None:
     trained: dict[str, Any] = {"vectors": vectors, "corpus": corpus}
@@ -133,5 +133,5 @@ def test_the_licence_follows_vectors_and_data(
         ("moods", None),
     ],
 )
-def test_what_is_a_hub_id(source: str, expected: str | None) -> None:
+def test_hub_id(source: str, expected: str | None) -> None:
     assert hub_id(source) == expected
