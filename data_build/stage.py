@@ -28,7 +28,7 @@ from evenmood.model.model_folder import write_text
 Log = Callable[[str], None]
 """Function called with each progress message."""
 Say = Log
-"""Name used by `publishing/report.py`."""
+"""Alias for `publishing/report.py`."""
 PLAN_FILE, LOCK_FILE = "plan.json", ".lock"
 COUNTS = b"evenmood.counts"
 """Parquet metadata key of a shard's row counts; stored in the shard, so that both are written atomically."""

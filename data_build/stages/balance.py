@@ -93,7 +93,7 @@ def run(
 def deduplicated_rows(build: Path) -> tuple[pyarrow.Table, Counter[str]]:
     """All training rows, deduplicated by cleaned text, and the number of rows dropped for each reason.
 
-    Of several rows with the same cleaned text the first one stays, whatever its labels. The order is: official
+    Of several rows with the same cleaned text the first one is kept, even if the labels differ. The order is: official
     training split, written texts, then the feedback, tweets and generated rows that passed verify and review.
     """
     official = read_rows(build, relabel.OFFICIAL, "train")

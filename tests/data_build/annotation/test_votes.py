@@ -92,7 +92,7 @@ def test_the_adjudicator_settles(votes: Votes) -> None:
     item = votes.next_tie("Judge")
     assert item is not None
     assert (item.id, item.counts[JOY], item.counts[GRIEF]) == ("sentiment140:1", 2, 2)
-    assert votes.next_tie("Ada") is None  # nobody settles what they voted on
+    assert votes.next_tie("Ada") is None  # an adjudicator does not settle their own vote
     with pytest.raises(UsageError, match="Ada is not an adjudicator"):
         votes.decide("sentiment140:1", "Ada", [JOY])
     with pytest.raises(UsageError, match="no tie to settle"):
