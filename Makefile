@@ -86,10 +86,10 @@ docs-site: $(VENV)/docs ## build the documentation site in build/docs-site/site;
 hub-tour: $(VENV)/dev ## publish, train, push, load back and deploy on a Hub of its own, on loopback
 	$(BIN)/python -m tests.hub_tour
 
-screenshot: $(VENV)/dev ## take the README's picture and recording of the demo (needs chromium)
-	$(BIN)/python docs/screenshot.py docs/demo.png
-	$(BIN)/python docs/screenshot.py docs/demo.gif
-	$(BIN)/python docs/screenshot.py docs/screens
+screenshot: $(VENV)/dev web ## take the pictures of the demo, the static page and the report (needs chromium and Node)
+	$(BIN)/python -m docs.screenshot docs/demo.png
+	$(BIN)/python -m docs.screenshot docs/demo.gif
+	$(BIN)/python -m docs.screenshot docs/screens
 
 sample-report: $(VENV)/dev ## write docs/sample-report.html, from texts that were written for this project
 	$(BIN)/python docs/sample_report.py docs/sample-report.html

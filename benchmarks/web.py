@@ -11,12 +11,7 @@ import shutil
 import statistics
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -25,6 +20,7 @@ from benchmarks.arguments import benchmark, check_out
 from benchmarks.bench import machine, write
 from benchmarks.prepare import prepare_roberta
 from docs.screenshot import chromium
+from docs.static_server import served
 from evenmood import EmotionClassifier
 from evenmood.data.splits import load_split
 from evenmood.model.loading import BUNDLED
@@ -93,7 +89,7 @@ def _roberta(root: Path, texts: list[str]) -> None:
 
 
 def _in_browser(root: Path, model: str, peer: str, threads: int, inputs: dict[str, list[str]]) -> dict[str, float]:
-    with _served(root) as address, chromium() as browser:
+    with served(root, isolated=True) as address, chromium() as browser:
         context = browser.new_context()
         page = context.new_page()
         session = context.new_cdp_session(page)
@@ -139,7 +135,7 @@ def _medians(runs: list[dict[str, float]]) -> dict[str, float]:
 
 def _difference(root: Path, model: str, texts: list[str]) -> dict[str, float]:
     """Absolute difference of probabilities between Chromium and Python, and the share of texts with other labels."""
-    with _served(root) as address, chromium() as browser:
+    with served(root, isolated=True) as address, chromium() as browser:
         page = browser.new_page()
         page.set_default_timeout(600_000)
         page.goto(f"{address}/web/test/browser.html")
@@ -158,28 +154,6 @@ def _difference(root: Path, model: str, texts: list[str]) -> dict[str, float]:
         "mean": float(difference.mean()),
         "texts_with_other_labels": changed / len(texts),
     }
-
-
-class _Handler(SimpleHTTPRequestHandler):
-    def end_headers(self) -> None:
-        self.send_header("Cross-Origin-Opener-Policy", "same-origin")
-        self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
-        super().end_headers()
-
-    def log_message(self, *arguments: Any) -> None:
-        pass
-
-
-@contextmanager
-def _served(folder: Path) -> Iterator[str]:
-    """Serve a folder on loopback, with the headers that threads in WebAssembly require; yield its address."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, directory=str(folder)))
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 if __name__ == "__main__":

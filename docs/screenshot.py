@@ -16,7 +16,10 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from docs.static_server import served
+
 ROOT = Path(__file__).parent.parent
+SITE = ROOT / "web" / "site"
 SENTENCE = "Thanks for explaining, but I'm still confused."
 LETTER = (ROOT / "space" / "samples" / "letter.txt").read_text(encoding="utf-8").strip()
 TABS = ("analyse", "compare", "batch", "long", "about")
@@ -161,21 +164,42 @@ def walk(page: Page, url: str) -> Iterator[str]:
 
 
 def take_screens(browser: Browser, url: str, folder: Path) -> None:
-    """Write a picture of each tab on a desktop, in light and dark, and of the first one on a phone, with few colors."""
-    from PIL import Image
-
+    """Write a picture of each tab on a desktop, in light and dark, and of some on a phone."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, width, scheme in SCREENS:
         page = browser.new_page(viewport={"width": width, "height": 860}, color_scheme=scheme)
         for view in walk(page, url):
             if view in ("why", "batch-empty") or (width < NARROW and view not in ON_A_PHONE):
                 continue
-            page.evaluate("window.scrollTo(0, 0)")
-            whole = Image.open(BytesIO(page.screenshot(full_page=True)))
-            picture = whole.crop((0, 0, whole.width, min(whole.height, TALLEST)))
-            colors = picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=COLORS)
-            colors.save(folder / f"{view}-{name}.png", optimize=True)
+            _save(page, folder / f"{view}-{name}.png")
         page.close()
+
+
+def take_page_screens(browser: Browser, folder: Path) -> None:
+    """Write a picture of the sample report, and of the static page if it is built, in light, dark and on a phone."""
+    if not (SITE / "index.html").is_file():
+        sys.exit(f"error: {SITE}: not found; run: make web")
+    with served(SITE) as static:
+        for view, address, ready in (
+            ("static", static, "#answer:not([aria-busy])"),
+            ("report", (ROOT / "docs" / "sample-report.html").as_uri(), "h1"),
+        ):
+            for name, width, scheme in SCREENS:
+                page = browser.new_page(viewport={"width": width, "height": 860}, color_scheme=scheme)
+                page.goto(address)
+                page.wait_for_selector(ready)
+                _save(page, folder / f"{view}-{name}.png")
+                page.close()
+
+
+def _save(page: Page, path: Path) -> None:
+    """Write a picture of the page, from its top, with few colors."""
+    from PIL import Image
+
+    page.evaluate("window.scrollTo(0, 0)")
+    whole = Image.open(BytesIO(page.screenshot(full_page=True)))
+    picture = whole.crop((0, 0, whole.width, min(whole.height, TALLEST)))
+    picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=COLORS).save(path, optimize=True)
 
 
 def record(page: Page, url: str, out: Path) -> None:
@@ -205,6 +229,7 @@ def main() -> None:
     with running_demo() as url, chromium() as browser:
         if not out.suffix:
             take_screens(browser, url, out)
+            take_page_screens(browser, out)
             return
         page = browser.new_page(viewport={"width": 1100, "height": 780}, color_scheme="light")
         if out.suffix == ".gif":

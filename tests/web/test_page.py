@@ -11,10 +11,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Request, expect
 
+from docs.static_server import served
 from evenmood import GROUPS, EmotionClassifier
 from space.components.labels import EMOJI
 from space.components.support import PHRASES
-from tests.web.conftest import WEB, served
+from tests.web.conftest import WEB
 
 pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
 SITE_BYTES = 14_000_000
