@@ -37,6 +37,11 @@ def test_the_tests_of_the_package(web: Path, reference_file: Path, hub: HubServe
     assert re.search(r"pass 2\d\b", done.stdout), done.stdout
 
 
+def test_format_and_lint(web: Path) -> None:
+    done = subprocess.run(["npm", "run", "--silent", "check"], cwd=web, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_the_reference_is_large_enough(reference: dict[str, dict[str, list[object]]]) -> None:
     assert len(set(fuzzed())) > 0.98 * FUZZED
     for name, answers in reference.items():

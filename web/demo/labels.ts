@@ -1,9 +1,12 @@
 /** Sentiment groups of the 28 GoEmotions labels, with a sign beside the color, which not everybody can tell apart. */
 export const GROUPS: Readonly<Record<string, readonly string[]>> = {
-  positive:
-    "admiration amusement approval caring desire excitement gratitude joy love optimism pride relief".split(" "),
+  positive: "admiration amusement approval caring desire excitement gratitude joy love optimism pride relief".split(
+    " ",
+  ),
   negative:
-    "anger annoyance disappointment disapproval disgust embarrassment fear grief nervousness remorse sadness".split(" "),
+    "anger annoyance disappointment disapproval disgust embarrassment fear grief nervousness remorse sadness".split(
+      " ",
+    ),
   ambiguous: "confusion curiosity realization surprise".split(" "),
   neutral: ["neutral"],
 };

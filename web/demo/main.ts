@@ -51,7 +51,9 @@ async function start(): Promise<void> {
     const took = performance.now() - began;
     const quiet = SELF_HARM.test(text.replaceAll("’", "'").replace(/\s+/g, " "));
     show({ text, prediction, words, quiet }, classifier.thresholds);
-    element("status").textContent = text ? `Answered in ${Math.max(1, Math.round(took))} ms, in this browser.` : "Type a text.";
+    element("status").textContent = text
+      ? `Answered in ${Math.max(1, Math.round(took))} ms, in this browser.`
+      : "Type a text.";
   };
   input.addEventListener("input", () => void answer());
   await answer();
@@ -98,6 +100,7 @@ async function keepOffline(): Promise<void> {
 start().then(keepOffline, (error: unknown) => {
   downloads.abort();
   progress.hidden = true;
-  element("status").textContent = `The model cannot be loaded (${(error as Error).message}); reload the page to try again.`;
+  element("status").textContent =
+    `The model cannot be loaded (${(error as Error).message}); reload the page to try again.`;
   console.error(error);
 });

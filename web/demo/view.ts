@@ -1,5 +1,5 @@
 import type { Prediction, WordWeight } from "evenmood";
-import { EMOJI, groupOf, grouped, SIGNS } from "./labels.js";
+import { EMOJI, grouped, groupOf, SIGNS } from "./labels.js";
 
 /** What is shown about a text. */
 export interface Answer {

@@ -1,8 +1,8 @@
 import { runtime as defaultRuntime } from "#platform";
 import { ModelError, UsageError } from "./errors.js";
 import { attentionWeights, leaveOneOut, shares } from "./explanation.js";
-import { type ModelInfo, parseInfo } from "./info.js";
 import { Reader } from "./inference.js";
+import { type ModelInfo, parseInfo } from "./info.js";
 import { Network } from "./network.js";
 import { applyThresholds, MISSING, type Prediction, type WordWeight } from "./prediction.js";
 import type { Runtime } from "./runtime.js";

@@ -1,4 +1,4 @@
-import { padded, POOL_SIZE, type Reader } from "./inference.js";
+import { POOL_SIZE, padded, type Reader } from "./inference.js";
 import type { WordWeight } from "./prediction.js";
 import { combine } from "./windows.js";
 

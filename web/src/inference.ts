@@ -58,9 +58,7 @@ export class Reader {
     const probabilities = await this.#probabilities(parts);
     return found.map(({ first, windows, words }) => ({
       probabilities:
-        windows === 1
-          ? (probabilities[first] as Float32Array)
-          : combine(probabilities.slice(first, first + windows)),
+        windows === 1 ? (probabilities[first] as Float32Array) : combine(probabilities.slice(first, first + windows)),
       words,
       windows,
     }));

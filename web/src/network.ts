@@ -44,7 +44,9 @@ export class Network {
   async probabilities(rows: readonly (readonly number[])[], length: number, padId: number): Promise<Float32Array[]> {
     const { data, dims } = await this.#run("probabilities", rows, length, padId);
     if (dims[1] !== this.#labels) {
-      throw new ModelError(`model.onnx: gives ${dims[1]} probabilities for the ${this.#labels} labels of emotions.json`);
+      throw new ModelError(
+        `model.onnx: gives ${dims[1]} probabilities for the ${this.#labels} labels of emotions.json`,
+      );
     }
     return rows.map((_, row) => data.slice(row * this.#labels, (row + 1) * this.#labels));
   }
@@ -56,7 +58,7 @@ export class Network {
 
   async #run(output: string, rows: readonly (readonly number[])[], length: number, padId: number) {
     const ids = new Int32Array(rows.length * length).fill(padId);
-    rows.forEach((row, index) => ids.set(row, index * length));
+    for (const [index, row] of rows.entries()) ids.set(row, index * length);
     const input = new this.#runtime.Tensor("int32", ids, [rows.length, length]);
     const found = (await this.#session.run({ input_ids: input }, [output]))[output];
     if (!found) throw new ModelError(`model.onnx: gave no ${output}`);
@@ -70,5 +72,9 @@ export class Network {
 const PROVIDERS = typeof process === "object" && process.versions?.node ? ["cpu"] : ["wasm"];
 
 function firstLine(error: unknown): string {
-  return String(error instanceof Error ? error.message : error).split("\n")[0]?.slice(0, 200) ?? "";
+  return (
+    String(error instanceof Error ? error.message : error)
+      .split("\n")[0]
+      ?.slice(0, 200) ?? ""
+  );
 }

@@ -44,7 +44,8 @@ const ADDRESS = /^(?:https?|file|blob|data|chrome-extension|moz-extension):/;
  * @throws ModelError - There is no such model, or it cannot be downloaded.
  */
 export async function readModel(model: string | URL | undefined, options: SourceOptions): Promise<ModelFiles> {
-  if (options.revision !== undefined && !options.revision.trim()) throw new UsageError("revision: expected a branch, tag or commit");
+  if (options.revision !== undefined && !options.revision.trim())
+    throw new UsageError("revision: expected a branch, tag or commit");
   const read = await reader(model, options);
   const contents = await Promise.all(MODEL_FILES.map(read));
   return Object.fromEntries(MODEL_FILES.map((file, index) => [file, contents[index]])) as unknown as ModelFiles;
@@ -90,7 +91,9 @@ async function download(
     try {
       return await settings.readFile(address);
     } catch (error) {
-      throw new ModelError(`${shown}: ${(error as { code?: string }).code === "ENOENT" ? "no such file" : String(error)}`);
+      throw new ModelError(
+        `${shown}: ${(error as { code?: string }).code === "ENOENT" ? "no such file" : String(error)}`,
+      );
     }
   }
   const { signal, onProgress } = options;

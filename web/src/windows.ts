@@ -8,7 +8,7 @@ const PEAK_SHARE = 0.25;
 /** White space as Python's `\s` has it. */
 const SPACE = "[\\p{White_Space}\\x1c-\\x1f]";
 const SENTENCE_END = new RegExp(`(?<=[.!?…。！？])${SPACE}+|\\n+`, "gv");
-const WORD = new RegExp(`[^\\p{White_Space}\\x1c-\\x1f]+`, "gv");
+const WORD = /[^\p{White_Space}\x1c-\x1f]+/gv;
 
 /**
  * Split a text into overlapping windows at sentence boundaries.

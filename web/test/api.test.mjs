@@ -112,7 +112,10 @@ test("folders that are no models", async () => {
     [copy("absent", { "tokenizer.json": undefined }), /tokenizer\.json: no such file/],
     [copy("json", { "emotions.json": "{" }), /emotions\.json: not a JSON file/],
     [copy("version", { "emotions.json": JSON.stringify({ ...emotions, format_version: 9 }) }), /format version 9/],
-    [copy("labels", { "emotions.json": JSON.stringify({ ...emotions, labels: ["joy"] }) }), /28 probabilities for the 1 /],
+    [
+      copy("labels", { "emotions.json": JSON.stringify({ ...emotions, labels: ["joy"] }) }),
+      /28 probabilities for the 1 /,
+    ],
     [copy("onnx", { "model.onnx": "nothing" }), /model\.onnx: damaged or not an ONNX model/],
     [copy("tokenizer", { "tokenizer.json": '{"model": {"type": "BPE"}}' }), /unsupported model BPE/],
     [join(BUNDLED, "model.onnx"), /a file; give the folder/],

@@ -6,10 +6,10 @@ import type { Runtime } from "../runtime.js";
 /** Settings of the environment. */
 export const settings = {
   get endpoint(): string | undefined {
-    return process.env["HF_ENDPOINT"] || undefined;
+    return process.env.HF_ENDPOINT || undefined;
   },
   get token(): string | undefined {
-    return process.env["HF_TOKEN"] || undefined;
+    return process.env.HF_TOKEN || undefined;
   },
   readFile: async (address: URL): Promise<Uint8Array> => new Uint8Array(await readFile(address)),
 };

@@ -28,7 +28,10 @@ export interface NormalizerConfig {
 const ASCII = /^[\x00-\x7f]*$/;
 const NOT_NORMALIZED_RUN = new RegExp(`([${NOT_NORMALIZED}]+)`, "v");
 /** A character with what normalization may merge into it: marks, Hangul jamo, half-width voicing marks. */
-const CLUSTER = new RegExp(`[${NOT_NORMALIZED}]|.[[\\p{M}\\u1160-\\u11ff\\uff9e-\\uffdc]--[${NOT_NORMALIZED}]]*`, "gvs");
+const CLUSTER = new RegExp(
+  `[${NOT_NORMALIZED}]|.[[\\p{M}\\u1160-\\u11ff\\uff9e-\\uffdc]--[${NOT_NORMALIZED}]]*`,
+  "gvs",
+);
 const CHARACTER = /./gsu;
 const OUTER_SPACE = /^\p{White_Space}+|\p{White_Space}+$/gu;
 const CHINESE =

@@ -18,7 +18,7 @@ export function regularExpression(pattern: string): RegExp {
   for (let index = 0; index < pattern.length; index++) {
     const character = pattern[index] as string;
     if (character === "\\") {
-      const [translated, length] = escape(pattern.slice(index));
+      const [translated, length] = translateEscape(pattern.slice(index));
       source += translated;
       index += length - 1;
       continue;
@@ -35,7 +35,7 @@ export function regularExpression(pattern: string): RegExp {
 }
 
 /** The translation of the escape that a pattern begins with, and its length. */
-function escape(pattern: string): [string, number] {
+function translateEscape(pattern: string): [string, number] {
   const property = /^\\p\{(\w+)\}/.exec(pattern);
   if (property) {
     const ranges = PROPERTIES[property[1] as string];
