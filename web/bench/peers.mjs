@@ -12,7 +12,8 @@ export const PEERS = {
   "transformers.js": async (model, threads, runtime) => {
     const { pipeline, env } = await import("@huggingface/transformers");
     env.allowRemoteModels = false;
-    env.localModelPath = model.replace(/[^/]+\/$/, "");
+    env.allowLocalModels = true;
+    env.localModelPath = new URL("..", runtime ? `file://${model}` : model).pathname;
     env.useBrowserCache = false;
     if (!runtime) {
       env.backends.onnx.wasm.numThreads = threads;

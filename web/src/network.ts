@@ -24,7 +24,9 @@ export class Network {
     try {
       session = await runtime.InferenceSession.create(content, { executionProviders: PROVIDERS, intraOpNumThreads: 1 });
     } catch (error) {
-      throw new ModelError(`model.onnx: damaged or not an ONNX model (${firstLine(error)}); download it again`);
+      const reason = firstLine(error);
+      if (reason.includes("backend")) throw new ModelError(`onnxruntime cannot start: ${reason}`);
+      throw new ModelError(`model.onnx: damaged or not an ONNX model (${reason}); download it again`);
     }
     const outputs = attention ? ["probabilities", "attention"] : ["probabilities"];
     if (session.inputNames.join() !== "input_ids" || outputs.some((name) => !session.outputNames.includes(name))) {
