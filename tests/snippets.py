@@ -29,7 +29,7 @@ class Snippet:
     @property
     def commands(self) -> list[str]:
         """Lines of a shell block, with continued lines joined, and without comments and assignments in front."""
-        lines = self.code.replace("\\\n", " ").splitlines()
+        lines = [line for line in self.code.replace("\\\n", " ").splitlines() if not line.startswith("#")]
         return [re.sub(r"^(?:[A-Z_]+=\S+ )+", "", line.split("  #")[0].strip()) for line in lines]
 
 
