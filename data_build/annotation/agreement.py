@@ -23,12 +23,12 @@ def matrix(votes: Sequence[Vote]) -> tuple[np.ndarray, list[str], list[str]]:
     """
     annotators, rows = sorted({vote.annotator for vote in votes}), list(dict.fromkeys(vote.id for vote in votes))
     values = np.full((len(annotators), len(rows), len(LABELS)), np.nan)
-    first = {name: index for index, name in enumerate(annotators)}
-    second = {name: index for index, name in enumerate(rows)}
+    annotator_index = {name: index for index, name in enumerate(annotators)}
+    row_index = {name: index for index, name in enumerate(rows)}
     for vote in votes:
         if not vote.unsure:
-            values[first[vote.annotator], second[vote.id]] = 0
-            values[first[vote.annotator], second[vote.id], list(vote.labels)] = 1
+            values[annotator_index[vote.annotator], row_index[vote.id]] = 0
+            values[annotator_index[vote.annotator], row_index[vote.id], list(vote.labels)] = 1
     return values, annotators, rows
 
 

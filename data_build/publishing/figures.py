@@ -86,8 +86,8 @@ def co_occurrence(labels: Sequence[Sequence[int]], path: Path) -> None:
     for row in labels:
         for first in row:
             counts[first, list(row)] += 1
-    own = np.diag(counts).copy()
-    shares = 100 * counts / np.maximum(own, 1)[:, None]
+    totals = np.diag(counts).copy()
+    shares = 100 * counts / np.maximum(totals, 1)[:, None]
     np.fill_diagonal(shares, np.nan)
     figure = Figure(figsize=(10, 9), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)

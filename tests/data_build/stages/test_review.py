@@ -62,12 +62,14 @@ def running(build: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        for _ in range(300):
+        for _ in range(1200):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
             assert process.poll() is None
             time.sleep(0.1)
+        else:
+            pytest.fail("the app did not start within 120 s")
         yield f"http://127.0.0.1:{port}", process
     finally:
         process.kill()
