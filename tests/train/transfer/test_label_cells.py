@@ -209,9 +209,7 @@ NOT_UNDERSTOOD = [
 
 @pytest.mark.parametrize("value", NOT_UNDERSTOOD)
 def test_other_forms_are_never_no_label(value: Any) -> None:
-    with pytest.raises(
-        LabelCellError, match=r"; expected (labels|0 or 1 for each label, or only 'choices')$"
-    ) as error:
+    with pytest.raises(LabelCellError, match=r"; expected (labels|0 or 1 for each label, or only 'choices')$") as error:
         cell_labels(value, EKMAN.knows)
     assert "\n" not in str(error.value)
 
