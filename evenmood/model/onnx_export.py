@@ -97,8 +97,8 @@ def load_export(
     outputs = session.get_outputs()
     if "input_ids" not in inputs or any(name not in INPUTS for name in inputs) or len(outputs) != 1:
         raise ModelError(
-            f"{path}: inputs {', '.join(inputs):.100} and {len(outputs)} outputs; expected {', '.join(INPUTS)} and the "
-            "logits of a text classifier"
+            f"{path}: inputs {', '.join(inputs):.100} and {len(outputs)} outputs; expected inputs from "
+            f"{', '.join(INPUTS)}, and one output, the logits of a text classifier"
         )
     names = _labels(config, labels, outputs[0].shape, folder)
     chosen = dict.fromkeys(names, DEFAULT_THRESHOLD)

@@ -352,7 +352,7 @@ def test_text_files_and_column_names_in_other_cases(tmp_path: Path, model: Emoti
     (tmp_path / "in.txt").write_text('Thank you!\n\nI\'m scared\tof it, "very"', encoding="utf-8")
     rows = list(csv.DictReader(io.StringIO(evenmood("predict", tmp_path / "in.txt")[0])))
     assert [row["text"] for row in rows] == ["Thank you!", "", 'I\'m scared\tof it, "very"']
-    assert "write .csv" in evenmood("predict", tmp_path / "in.txt", tmp_path / "out.txt", code=2)[1]
+    assert "use .csv" in evenmood("predict", tmp_path / "in.txt", tmp_path / "out.txt", code=2)[1]
     for kind in ("csv", "jsonl"):
         source = tmp_path / f"in.{kind}"
         source.write_text("Text\nThank you!\n" if kind == "csv" else '{"TEXT": "Thank you!"}\n')

@@ -69,7 +69,7 @@ def test_what_is_in_the_cache_is_not_asked_about(small_data: Path, tmp_path: Pat
         path.write_text(content)
     options: list[str | Path] = ["fit", "--data", small_data, "--out", tmp_path / "m"]
     done = run_module("train", *options, HF_HUB_CACHE=str(tmp_path / "cache"), HF_HUB_OFFLINE="1")
-    assert "add --yes" not in done.stderr
+    assert "confirm it with --yes" not in done.stderr
     assert done.returncode == 1
 
 

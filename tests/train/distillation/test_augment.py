@@ -49,6 +49,6 @@ def test_file_for_a_teacher(small_data: Path, tiny_encoder: Path, tmp_path: Path
     assert len({clean(line) for line in lines}) == len(lines) > 100
     assert not own.intersection(map(clean, lines))
     again = run_command("train", "augment", *options, "--out", tmp_path / "a.txt")
-    assert (again.returncode, "add --overwrite" in again.stderr) == (2, True)
+    assert (again.returncode, "set --overwrite" in again.stderr) == (2, True)
     run_command("train", "augment", *options, "--out", tmp_path / "b.txt")
     assert (tmp_path / "b.txt").read_bytes() == (tmp_path / "a.txt").read_bytes()

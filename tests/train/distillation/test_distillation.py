@@ -189,7 +189,7 @@ def test_distil_with_everything(small_data: Path, tiny_encoder: Path, tmp_path: 
     card = (tmp_path / "model/README.md").read_text()
     assert "license: other" in card
     assert "| soft.parquet | | | not recorded |" in card
-    assert "are read in pieces" in card
+    assert "are split into pieces" in card
     missing = run_command(
         "train", "fit", "--data", small_data, "--out", tmp_path / "other", "--soft-targets", "no.parquet"
     )

@@ -212,7 +212,7 @@ def test_wrong_sources(tmp_path: Path, small_data: Path, arrays: Path) -> None:
         with pytest.raises(DataError, match=kind):
             parse_source(wrong)
     for wrong in (f"{small_data}=", f"{small_data}={arrays}", f"{small_data}={arrays}:"):
-        with pytest.raises(UsageError, match="names no array"):
+        with pytest.raises(UsageError, match="is not an array"):
             parse_source(wrong)
     with pytest.raises(UsageError, match="has no probabilities; set --teacher"):
         label([parse_source(str(small_data))], [], tmp_path / "out", str(small_data), told)

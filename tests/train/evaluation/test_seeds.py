@@ -60,7 +60,7 @@ def test_the_card_shows_them(two_seeds: tuple[Path, Path]) -> None:
     done = run_command("train", "seeds", first, second)
     assert done.returncode == 0, done.stderr
     assert (
-        "**2 models** of this configuration, with the seeds 0, 1, on the validation split"
+        "**Mean of 2 models** with this configuration (seeds 0, 1) on the validation split"
         in (first / "README.md").read_text()
     )
 

@@ -185,7 +185,7 @@ def test_what_is_trained_is_pushed_without_training(
         *("train", "remote", MODEL, "--data", str(small_data), "--epochs", "4", "--out", str(out)), *SMALL
     )
     assert done.returncode == 0, done.stderr
-    assert "trained already" in done.stderr
+    assert "already trained" in done.stderr
     assert set(hub.repositories) == {MODEL}
 
 

@@ -209,9 +209,7 @@ NOT_UNDERSTOOD = [
 
 @pytest.mark.parametrize("value", NOT_UNDERSTOOD)
 def test_other_forms_are_never_no_label(value: Any) -> None:
-    with pytest.raises(
-        LabelCellError, match=r"; expected (labels|0 or 1 for each label, or 'choices' alone)$"
-    ) as error:
+    with pytest.raises(LabelCellError, match=r"; expected (labels|0 or 1 for each label, or only 'choices')$") as error:
         cell_labels(value, EKMAN.knows)
     assert "\n" not in str(error.value)
 
@@ -264,7 +262,7 @@ def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
     done = run_command("train", "evaluate", DEFAULT_MODEL, "--data", path, "--mapping", "ekman")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert (
-        f"{path}, row 2: 'label' is {{'rating': 4}}; expected 0 or 1 for each label, or 'choices' alone" in done.stderr
+        f"{path}, row 2: 'label' is {{'rating': 4}}; expected 0 or 1 for each label, or only 'choices'" in done.stderr
     )
 
 
