@@ -20,21 +20,26 @@ export interface DownloadProgress {
 /** How a model is located and downloaded. */
 export interface SourceOptions {
   /** Branch, tag or commit of a model on the Hub; `main` by default. */
-  readonly revision?: string;
+  readonly revision?: string | undefined;
   /** Access token for private models on the Hub; HF_TOKEN in Node by default. */
-  readonly token?: string;
+  readonly token?: string | undefined;
   /** Address of the Hub; HF_ENDPOINT in Node, or https://huggingface.co. */
-  readonly endpoint?: string;
+  readonly endpoint?: string | undefined;
   /** Called as files arrive. */
-  readonly onProgress?: (progress: DownloadProgress) => void;
+  readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
   /** Cancels the download. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
-/** The bundled model: the only one in this package. */
-const BUNDLED = new URL("../model/", import.meta.url);
+/** Addresses of the bundled model, spelled out file by file: bundlers copy only what they find in this form. */
+const BUNDLED: Readonly<Record<ModelFile, () => URL>> = {
+  "emotions.json": () => new URL("../model/emotions.json", import.meta.url),
+  "tokenizer.json": () => new URL("../model/tokenizer.json", import.meta.url),
+  "model.onnx": () => new URL("../model/model.onnx", import.meta.url),
+};
 const HUB = "https://huggingface.co";
-const HUB_ID = /^[\w-][\w.-]*\/[\w.-]+$/;
+const HUB_ID = /^[\w-][\w.-]*\/(?!\.{1,2}$)[\w.-]+$/;
+const TOKEN = /^[\x21-\x7e]+$/;
 const ADDRESS = /^(?:https?|file|blob|data|chrome-extension|moz-extension):/;
 
 /**
@@ -44,8 +49,10 @@ const ADDRESS = /^(?:https?|file|blob|data|chrome-extension|moz-extension):/;
  * @throws ModelError - There is no such model, or it cannot be downloaded.
  */
 export async function readModel(model: string | URL | undefined, options: SourceOptions): Promise<ModelFiles> {
-  if (options.revision !== undefined && !options.revision.trim())
-    throw new UsageError("revision: expected a branch, tag or commit");
+  const { revision } = options;
+  if (revision !== undefined && (typeof revision !== "string" || !revision.trim())) {
+    throw new UsageError(`revision: expected a branch, tag or commit, not ${shownValue(revision)}`);
+  }
   const read = await reader(model, options);
   const contents = await Promise.all(MODEL_FILES.map(read));
   return Object.fromEntries(MODEL_FILES.map((file, index) => [file, contents[index]])) as unknown as ModelFiles;
@@ -55,13 +62,15 @@ async function reader(
   model: string | URL | undefined,
   options: SourceOptions,
 ): Promise<(file: ModelFile) => Promise<Uint8Array>> {
-  if (model === undefined || model === "fast") return at(BUNDLED, options);
+  if (model === undefined || model === "fast") return (file) => download(bundled(file), file, {}, options);
   if (model === "accurate") {
     throw new ModelError("accurate: this package has only the fast model; give the URL or the folder of a copy");
   }
   if (model instanceof URL) return at(model, options);
-  if (typeof model !== "string" || !model.trim()) throw new UsageError("model: expected a Hub id, a URL or a path");
-  if (ADDRESS.test(model)) return at(new URL(model), options);
+  if (typeof model !== "string" || !model.trim()) {
+    throw new UsageError(`model: expected a Hub id, a URL or a path, not ${shownValue(model)}`);
+  }
+  if (ADDRESS.test(model)) return at(parsedUrl("model", model), options);
   const folder = await local(model);
   if (folder) return at(folder, options);
   if (!HUB_ID.test(model)) {
@@ -69,9 +78,33 @@ async function reader(
   }
   const endpoint = (options.endpoint ?? settings.endpoint ?? HUB).replace(/\/+$/, "");
   const revision = encodeURIComponent(options.revision ?? "main");
-  const token = options.token ?? settings.token;
+  const token = (options.token ?? settings.token)?.trim();
+  // fetch would reject it with a message that shows the token.
+  if (token && !TOKEN.test(token)) throw new UsageError("token: expected printable ASCII characters without spaces");
   const headers = token ? { authorization: `Bearer ${token}` } : {};
-  return (file) => download(new URL(`${endpoint}/${model}/resolve/${revision}/${file}`), file, headers, options);
+  const base = parsedUrl("endpoint", `${endpoint}/${model}/resolve/${revision}/`);
+  return (file) => download(new URL(file, base), file, headers, options);
+}
+
+function bundled(file: ModelFile): URL {
+  try {
+    return BUNDLED[file]();
+  } catch {
+    // Bundles that are not ES modules have no `import.meta.url`.
+    throw new ModelError("the bundled model cannot be located in a script that is not an ES module; give its URL");
+  }
+}
+
+function parsedUrl(name: string, address: string): URL {
+  try {
+    return new URL(address);
+  } catch {
+    throw new UsageError(`${name}: expected a URL such as https://example.com/model, not ${address}`);
+  }
+}
+
+function shownValue(value: unknown): string {
+  return typeof value === "string" ? JSON.stringify(value) : String(value);
 }
 
 function at(folder: URL, options: SourceOptions): (file: ModelFile) => Promise<Uint8Array> {
@@ -97,26 +130,39 @@ async function download(
     }
   }
   const { signal, onProgress } = options;
+  const failed = (problem: string, error: unknown): unknown => {
+    if (signal?.aborted) return error;
+    const cause = (error as { cause?: { message?: string } }).cause?.message ?? String((error as Error).message);
+    return new ModelError(`${shown}: ${problem} (${cause})`);
+  };
   let response: Response;
   try {
     response = await fetch(address, { headers, ...(signal ? { signal } : {}) });
   } catch (error) {
-    if (signal?.aborted) throw error;
-    const cause = (error as { cause?: { message?: string } }).cause?.message ?? String((error as Error).message);
-    throw new ModelError(`${shown}: cannot be reached (${cause})`);
+    throw failed("cannot be reached", error);
   }
   if (!response.ok) throw new ModelError(`${shown}: ${refusal(response.status)}`);
-  return await received(response, (loaded, total) => onProgress?.({ file, loaded, total }));
+  return await received(
+    response,
+    (loaded, total) => onProgress?.({ file, loaded, total }),
+    (error) => failed("download interrupted", error),
+  );
 }
 
-async function received(response: Response, progress: (loaded: number, total?: number) => void): Promise<Uint8Array> {
+async function received(
+  response: Response,
+  progress: (loaded: number, total?: number) => void,
+  failed: (error: unknown) => unknown,
+): Promise<Uint8Array> {
   const encoded = response.headers.get("content-encoding");
   const length = Number(response.headers.get("content-length"));
   const total = encoded || !length ? undefined : length;
   const chunks: Uint8Array[] = [];
   let loaded = 0;
   const stream = response.body?.getReader();
-  for (let part = await stream?.read(); part && !part.done; part = await stream?.read()) {
+  for (;;) {
+    const part = await stream?.read().catch((error: unknown) => Promise.reject(failed(error)));
+    if (!part || part.done) break;
     chunks.push(part.value);
     loaded += part.value.length;
     progress(loaded, total);

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
+import { build } from "esbuild";
 import { EmotionClassifier, EvenmoodError, ModelError, UsageError } from "evenmood";
 
 const BUNDLED = fileURLToPath(new URL("../model/", import.meta.url));
@@ -132,6 +133,26 @@ test("folders that are no models", async () => {
   }
 });
 
+test("bundlers find the bundled model", async () => {
+  const source = readFileSync(new URL("../dist/source.js", import.meta.url), "utf8");
+  for (const file of FILES) assert.ok(source.includes(`new URL("../model/${file}", import.meta.url)`), file);
+  assert.equal(import.meta.resolve("evenmood/model/model.onnx"), pathToFileURL(join(BUNDLED, "model.onnx")).href);
+});
+
+test("a bundle that is not a module", async () => {
+  const built = await build({
+    entryPoints: [fileURLToPath(new URL("../dist/index.js", import.meta.url))],
+    bundle: true,
+    format: "iife",
+    globalName: "evenmood",
+    platform: "browser",
+    logLevel: "error",
+    write: false,
+  });
+  const load = new Function(`${built.outputFiles[0].text}; return evenmood.EmotionClassifier.fromPretrained();`);
+  await assert.rejects(load(), /the bundled model cannot be located .*; give its URL/);
+});
+
 test("a model on a web server, with progress", async () => {
   const server = createServer((request, response) => {
     const file = request.url.split("/").at(-1);
@@ -158,6 +179,71 @@ test("a model on a web server, with progress", async () => {
     server.closeAllConnections();
   }
   await assert.rejects(EmotionClassifier.fromPretrained(`${address}/models/mine`), /cannot be reached/);
+});
+
+test("a download that breaks off, and one that is canceled midway", async () => {
+  const server = createServer((request, response) => {
+    response.writeHead(200, { "content-length": 1000 }).write("{");
+    if (request.url.startsWith("/broken/")) setTimeout(() => response.destroy(), 20);
+  });
+  await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
+  const address = `http://127.0.0.1:${server.address().port}`;
+  try {
+    await assert.rejects(EmotionClassifier.fromPretrained(`${address}/broken`), (error) => {
+      assert.ok(error instanceof ModelError, String(error));
+      assert.match(error.message, /\/broken\/.*: download interrupted \(/);
+      return true;
+    });
+    const controller = new AbortController();
+    const onProgress = () => controller.abort();
+    await assert.rejects(
+      EmotionClassifier.fromPretrained(`${address}/slow`, { signal: controller.signal, onProgress }),
+      { name: "AbortError" },
+    );
+  } finally {
+    server.close();
+    server.closeAllConnections();
+  }
+});
+
+test("invalid places and options of a model", async () => {
+  const load = EmotionClassifier.fromPretrained;
+  await assert.rejects(load(null), new UsageError("model: expected a Hub id, a URL or a path, not null"));
+  await assert.rejects(load("http://"), /model: expected a URL such as .*, not http:/);
+  await assert.rejects(load("owner/.."), /not a Hub id/);
+  await assert.rejects(load("you/x", { revision: 5 }), /revision: expected a branch, tag or commit, not 5/);
+  await assert.rejects(load("you/x", { endpoint: "localhost" }), /endpoint: expected a URL/);
+  await assert.rejects(load("you/x", { endpoint: "http://127.0.0.1:9", token: "hf_se\ncret" }), (error) => {
+    assert.ok(error instanceof UsageError && !error.message.includes("cret"), String(error));
+    return true;
+  });
+});
+
+test("a token is not sent to the host that a file is redirected to", async () => {
+  const seen = [];
+  const serve = (handle) =>
+    new Promise((done) => {
+      const server = createServer(handle).listen(0, "127.0.0.1", () => done(server));
+    });
+  const storage = await serve((request, response) => {
+    seen.push(request.headers.authorization);
+    response.end(readFileSync(join(BUNDLED, request.url.slice(1))));
+  });
+  const hub = await serve((request, response) => {
+    seen.push(request.headers.authorization);
+    const location = `http://localhost:${storage.address().port}/${request.url.split("/").at(-1)}`;
+    response.writeHead(302, { location }).end();
+  });
+  try {
+    const endpoint = `http://127.0.0.1:${hub.address().port}`;
+    await EmotionClassifier.fromPretrained("you/private", { endpoint, token: " hf_secret\n" });
+    assert.deepEqual(seen.toSorted(), [...Array(3).fill("Bearer hf_secret"), ...Array(3).fill(undefined)]);
+  } finally {
+    for (const server of [hub, storage]) {
+      server.close();
+      server.closeAllConnections();
+    }
+  }
 });
 
 // A Hub on loopback, with a private model.
