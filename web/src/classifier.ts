@@ -6,7 +6,7 @@ import { type ModelInfo, parseInfo } from "./info.js";
 import { Network } from "./network.js";
 import { applyThresholds, MISSING, type Prediction, type WordWeight } from "./prediction.js";
 import type { Runtime } from "./runtime.js";
-import { type ModelFiles, readModel, type SourceOptions } from "./source.js";
+import { MODEL_FILES, type ModelFiles, readModel, type SourceOptions } from "./source.js";
 import { parseTokenizer } from "./text/tokenizer.js";
 
 /** Threshold of some labels, by name. */
@@ -21,7 +21,7 @@ export interface LoadOptions extends SourceOptions {
 /** Options of a prediction. */
 export interface PredictOptions {
   /** For this call only: one number for all labels, or thresholds that override those of the labels in it. */
-  readonly thresholds?: Thresholds | number;
+  readonly thresholds?: Thresholds | number | null | undefined;
 }
 
 /** Texts in a list; null and undefined are missing texts. */
@@ -60,10 +60,16 @@ export class EmotionClassifier {
    * @throws ModelError - A file is damaged, or does not match the others.
    */
   static async fromFiles(files: ModelFiles, options: Pick<LoadOptions, "runtime"> = {}): Promise<EmotionClassifier> {
+    for (const file of MODEL_FILES) {
+      if (!ArrayBuffer.isView(files?.[file])) throw new UsageError(`files: expected a Uint8Array as ${file}`);
+    }
     const decoder = new TextDecoder();
     const info = parseInfo(decoder.decode(files["emotions.json"]));
     const tokenizer = parseTokenizer(decoder.decode(files["tokenizer.json"]));
     const runtime = (options.runtime as Runtime | undefined) ?? (await defaultRuntime());
+    if (typeof runtime?.InferenceSession?.create !== "function" || typeof runtime.Tensor !== "function") {
+      throw new UsageError("runtime: expected the module onnxruntime-web or onnxruntime-node");
+    }
     const network = await Network.open(runtime, files["model.onnx"], info.labels.length, info.attention);
     return new EmotionClassifier(info, new Reader(tokenizer, network, info.maxLength, info.kind));
   }
@@ -89,9 +95,12 @@ export class EmotionClassifier {
   }
 
   set thresholds(thresholds: Thresholds) {
-    const missing = this.labels.find((label) => !(label in thresholds));
-    if (missing) throw new UsageError(`thresholds: no threshold of ${missing}; use setThresholds to change some`);
-    this.#thresholds = this.#checked(thresholds);
+    const checked = this.#checked(thresholds);
+    const missing = this.labels.find((label) => !Object.hasOwn(checked, label));
+    if (missing !== undefined) {
+      throw new UsageError(`thresholds: no threshold of ${missing}; use setThresholds to change some`);
+    }
+    this.#thresholds = checked;
   }
 
   /**
@@ -111,6 +120,7 @@ export class EmotionClassifier {
    */
   async predict(texts: string, options?: PredictOptions): Promise<Prediction>;
   async predict(texts: Texts, options?: PredictOptions): Promise<Prediction[]>;
+  async predict(texts: string | Texts, options?: PredictOptions): Promise<Prediction | Prediction[]>;
   async predict(texts: string | Texts, options: PredictOptions = {}): Promise<Prediction | Prediction[]> {
     const thresholds = this.#thresholdArray(options.thresholds);
     const given = checkedTexts(texts);
@@ -132,6 +142,7 @@ export class EmotionClassifier {
    */
   async predictProba(texts: string): Promise<Float32Array>;
   async predictProba(texts: Texts): Promise<Float32Array[]>;
+  async predictProba(texts: string | Texts): Promise<Float32Array | Float32Array[]>;
   async predictProba(texts: string | Texts): Promise<Float32Array | Float32Array[]> {
     const given = checkedTexts(texts);
     const reads = await this.#reader.read(given.filter((text) => text !== undefined));
@@ -177,16 +188,19 @@ export class EmotionClassifier {
     return await leaveOneOut(this.#reader, text, [column], ([fall]) => fall ?? 0);
   }
 
-  #thresholdArray(thresholds: Thresholds | number | undefined): Float32Array {
+  #thresholdArray(thresholds: PredictOptions["thresholds"]): Float32Array {
     if (typeof thresholds === "number") {
       const value = this.#checked({ [this.labels[0] as string]: thresholds })[this.labels[0] as string] as number;
       return new Float32Array(this.labels.length).fill(value);
     }
-    const chosen = thresholds === undefined ? this.#thresholds : { ...this.#thresholds, ...this.#checked(thresholds) };
+    const chosen = { ...this.#thresholds, ...this.#checked(thresholds ?? {}) };
     return Float32Array.from(this.labels, (label) => chosen[label] as number);
   }
 
   #checked(thresholds: Thresholds): Record<string, number> {
+    if (typeof thresholds !== "object" || thresholds === null || Array.isArray(thresholds)) {
+      throw new UsageError(`thresholds: expected an object of labels and numbers, not ${kindOf(thresholds)}`);
+    }
     for (const [label, value] of Object.entries(thresholds)) {
       if (!this.labels.includes(label)) throw this.#unknown(label);
       if (typeof value !== "number" || !(value >= 0 && value <= 1)) {

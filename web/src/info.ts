@@ -10,6 +10,7 @@ export interface ModelInfo {
 }
 
 const FORMAT_VERSION = 1;
+const LARGEST_MAX_LENGTH = 4096;
 
 /** Parse and check `emotions.json`. */
 export function parseInfo(content: string): ModelInfo {
@@ -26,6 +27,8 @@ export function parseInfo(content: string): ModelInfo {
   if (!Array.isArray(labels) || !labels.length || labels.some((label) => typeof label !== "string")) {
     throw new ModelError("emotions.json: labels: expected a list of names");
   }
+  const repeated = labels.find((label, index) => labels.indexOf(label) < index);
+  if (repeated !== undefined) throw new ModelError(`emotions.json: labels: ${repeated} appears more than once`);
   const given = (thresholds ?? {}) as Record<string, unknown>;
   for (const label of labels as string[]) {
     const value = given[label];
@@ -33,8 +36,10 @@ export function parseInfo(content: string): ModelInfo {
       throw new ModelError(`emotions.json: threshold of ${label}: expected a number from 0 to 1, not ${String(value)}`);
     }
   }
-  if (!Number.isInteger(maxLength) || (maxLength as number) < 1) {
-    throw new ModelError(`emotions.json: max_length: expected a positive integer, not ${String(maxLength)}`);
+  if (!Number.isInteger(maxLength) || (maxLength as number) < 2 || (maxLength as number) > LARGEST_MAX_LENGTH) {
+    throw new ModelError(
+      `emotions.json: max_length: expected an integer from 2 to ${LARGEST_MAX_LENGTH}, not ${String(maxLength)}`,
+    );
   }
   if (kind !== "bilstm" && kind !== "encoder") {
     throw new ModelError(`emotions.json: unknown kind ${String(kind)}; expected bilstm or encoder`);

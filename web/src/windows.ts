@@ -51,9 +51,13 @@ export function windowSpans(text: string, size: number, count: (text: string) =>
 export function combine(windows: readonly Float32Array[]): Float32Array {
   const labels = windows[0]?.length ?? 0;
   return Float32Array.from({ length: labels }, (_, label) => {
-    const values = windows.map((window) => window[label] as number);
-    const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-    return PEAK_SHARE * Math.max(...values) + (1 - PEAK_SHARE) * mean;
+    let [sum, peak] = [0, 0];
+    for (const window of windows) {
+      const value = window[label] as number;
+      sum += value;
+      peak = Math.max(peak, value);
+    }
+    return PEAK_SHARE * peak + (1 - PEAK_SHARE) * (sum / windows.length);
   });
 }
 

@@ -83,6 +83,9 @@ test("invalid arguments", async () => {
   assert.throws(() => {
     classifier.thresholds = { joy: 0.5 };
   }, /no threshold of admiration; use setThresholds/);
+  await assert.rejects(classifier.predict("a", { thresholds: [0.5] }), /expected an object of labels and numbers/);
+  assert.throws(() => classifier.setThresholds(), /expected an object of labels and numbers, not undefined/);
+  assert.deepEqual(await classifier.predict("a", { thresholds: null }), await classifier.predict("a"));
   assert.ok(new UsageError("") instanceof EvenmoodError);
 });
 
@@ -98,6 +101,35 @@ test("attention and leave-one-out", async () => {
   const changes = await classifier.leaveOneOut(text, "love");
   assert.equal(changes.toSorted((a, b) => b.weight - a.weight)[0].text, "love");
   assert.deepEqual(await classifier.explain(""), []);
+});
+
+test("labels with the names of JavaScript's own properties", async () => {
+  const emotions = JSON.parse(readFileSync(join(BUNDLED, "emotions.json"), "utf8"));
+  const odd = { admiration: "constructor", amusement: "__proto__" };
+  const renamed = (label) => odd[label] ?? label;
+  const thresholds = Object.fromEntries(
+    Object.entries(emotions.thresholds).map(([label, value]) => [renamed(label), value]),
+  );
+  const place = copy("odd", {
+    "emotions.json": JSON.stringify({ ...emotions, labels: emotions.labels.map(renamed), thresholds }),
+  });
+  const other = await EmotionClassifier.fromPretrained(place);
+  for (const text of ["What an admirable thing to do!", "haha, so funny"]) {
+    const { labels, probabilities } = await classifier.predict(text);
+    const found = await other.predict(text);
+    assert.deepEqual(found.labels, labels.map(renamed));
+    assert.deepEqual(Object.values(found.probabilities), Object.values(probabilities));
+  }
+  assert.equal(Object.getPrototypeOf(other.thresholds), Object.prototype);
+  const { constructor: _, ...rest } = other.thresholds;
+  assert.throws(() => {
+    other.thresholds = rest;
+  }, /no threshold of constructor/);
+});
+
+test("files and a runtime of the wrong kind", async () => {
+  await assert.rejects(EmotionClassifier.fromFiles(), new UsageError("files: expected a Uint8Array as emotions.json"));
+  await assert.rejects(EmotionClassifier.fromPretrained(undefined, { runtime: {} }), UsageError);
 });
 
 test("a folder, and a URL of one", async () => {
@@ -117,6 +149,12 @@ test("folders that are no models", async () => {
       copy("labels", { "emotions.json": JSON.stringify({ ...emotions, labels: ["joy"] }) }),
       /28 probabilities for the 1 /,
     ],
+    [
+      copy("twice", { "emotions.json": JSON.stringify({ ...emotions, labels: [...emotions.labels, "joy"] }) }),
+      /joy appears more than once/,
+    ],
+    [copy("length", { "emotions.json": JSON.stringify({ ...emotions, max_length: 1 }) }), /integer from 2 to 4096/],
+    [copy("null", { "tokenizer.json": "null" }), /tokenizer\.json: damaged .*; download or export/],
     [copy("onnx", { "model.onnx": "nothing" }), /model\.onnx: damaged or not an ONNX model/],
     [copy("tokenizer", { "tokenizer.json": '{"model": {"type": "BPE"}}' }), /unsupported model BPE/],
     [join(BUNDLED, "model.onnx"), /a file; give the folder/],

@@ -1,3 +1,4 @@
+import { ModelError } from "../errors.js";
 import type { Runtime } from "../runtime.js";
 
 /** Settings of the environment: a page has none. */
@@ -14,5 +15,13 @@ export async function local(path: string): Promise<URL | undefined> {
 
 /** onnxruntime's WebAssembly build. */
 export async function runtime(): Promise<Runtime> {
-  return (await import("onnxruntime-web/wasm")) as unknown as Runtime;
+  // Bundlers report a missing module by themselves, as `import` is outside `try`.
+  const load = async (): Promise<unknown> => await import("onnxruntime-web/wasm");
+  try {
+    return (await load()) as Runtime;
+  } catch (error) {
+    throw new ModelError(
+      `onnxruntime-web cannot be loaded (${(error as Error).message}); install it, or name it in the import map`,
+    );
+  }
 }

@@ -23,13 +23,32 @@ export async function local(path: string): Promise<URL | undefined> {
 
 /** onnxruntime: the native build if it is installed, or else WebAssembly. */
 export async function runtime(): Promise<Runtime> {
-  for (const name of ["onnxruntime-node", "onnxruntime-web"]) {
-    try {
-      const found = (await import(name)) as { default?: Runtime } & Runtime;
-      return found.default ?? found;
-    } catch (error) {
-      if ((error as { code?: string }).code !== "ERR_MODULE_NOT_FOUND") throw error;
-    }
+  const found = (await native()) ?? (await webAssembly());
+  if (!found) throw new ModelError("onnxruntime is not installed: npm install onnxruntime-node");
+  return found.default ?? found;
+}
+
+type Loaded = { readonly default?: Runtime } & Runtime;
+
+// Literal names inside `try`: bundlers then find the modules, and accept that one of them is missing.
+async function native(): Promise<Loaded | undefined> {
+  try {
+    return (await import("onnxruntime-node")) as unknown as Loaded;
+  } catch (error) {
+    return ignoreMissing(error);
   }
-  throw new ModelError("onnxruntime is not installed: npm install onnxruntime-node");
+}
+
+async function webAssembly(): Promise<Loaded | undefined> {
+  try {
+    return (await import("onnxruntime-web")) as unknown as Loaded;
+  } catch (error) {
+    return ignoreMissing(error);
+  }
+}
+
+function ignoreMissing(error: unknown): undefined {
+  // Bundlers and CommonJS loaders have a code without `ERR_`.
+  if (/MODULE_NOT_FOUND$/.test(String((error as { code?: string }).code))) return;
+  throw new ModelError(`onnxruntime cannot start: ${(error as Error).message}`);
 }

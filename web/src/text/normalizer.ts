@@ -33,7 +33,7 @@ const CLUSTER = new RegExp(
   "gvs",
 );
 const CHARACTER = /./gsu;
-const OUTER_SPACE = /^\p{White_Space}+|\p{White_Space}+$/gu;
+const SPACE = /\p{White_Space}/u;
 const CHINESE =
   /[\u4e00-\u9fff\u3400-\u4dbf\uf900-\ufaff\u{20000}-\u{2a6df}\u{2a700}-\u{2b73f}\u{2b740}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]/gu;
 
@@ -146,13 +146,12 @@ function lowercaseStep(): Step {
 }
 
 function stripStep(left: boolean, right: boolean): Step {
+  // Not a pattern that ends in `$`: it is quadratic in a long run of spaces inside the text.
   const bounds = (text: string): [number, number] => {
     let [start, end] = [0, text.length];
-    for (const match of text.matchAll(OUTER_SPACE)) {
-      if (match.index === 0 && left) start = match[0].length;
-      else if (match.index > 0 && right) end = match.index;
-    }
-    return [start, Math.max(start, end)];
+    while (left && start < end && SPACE.test(text[start] as string)) start++;
+    while (right && start < end && SPACE.test(text[end - 1] as string)) end--;
+    return [start, end];
   };
   return step(
     (text) => text.slice(...bounds(text)),

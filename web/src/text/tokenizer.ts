@@ -42,6 +42,9 @@ export interface TokenizedWord {
 }
 
 const CACHED_WORDS = 50_000;
+const LONGEST_CACHED = 60;
+/** Default of the `tokenizers` library. */
+const LONGEST_WORD = 100;
 
 /** Tokenizer of a `tokenizer.json`: the same token ids as the `tokenizers` library, for the parts that it supports. */
 export class Tokenizer {
@@ -67,7 +70,7 @@ export class Tokenizer {
     if (config.added_tokens?.length) throw new ModelError("tokenizer.json: added tokens are not supported");
     this.#vocabulary = new Map(Object.entries(model.vocab));
     this.#piecePrefix = model.type === "WordPiece" ? (model.continuing_subword_prefix ?? "##") : undefined;
-    this.#longestWord = model.max_input_chars_per_word ?? Number.POSITIVE_INFINITY;
+    this.#longestWord = model.max_input_chars_per_word ?? LONGEST_WORD;
     this.padId = this.#required("[PAD]");
     this.unknownId = this.#required(model.unk_token);
     this.#normalizer = new Normalizer(config.normalizer);
@@ -124,18 +127,20 @@ export class Tokenizer {
     const known = this.#cache.get(word);
     if (known) return known;
     const ids = this.#pieces(word) ?? [this.unknownId];
+    if (word.length > LONGEST_CACHED) return ids;
     if (this.#cache.size >= CACHED_WORDS) this.#cache = new Map();
-    this.#cache.set(word, ids);
+    // The key is a copy: a slice would keep its whole text in memory.
+    this.#cache.set(Array.from(word).join(""), ids);
     return ids;
   }
 
   /** The longest pieces that a word starts with, one after another; undefined for an unknown word. */
   #pieces(word: string): number[] | undefined {
-    const characters = Array.from(word);
     if (this.#piecePrefix === undefined) {
       const id = this.#vocabulary.get(word);
       return id === undefined ? undefined : [id];
     }
+    const characters = Array.from(word);
     if (characters.length > this.#longestWord) return undefined;
     const ids: number[] = [];
     for (let start = 0; start < characters.length; ) {
@@ -162,7 +167,12 @@ export function parseTokenizer(content: string): Tokenizer {
   } catch {
     throw new ModelError("tokenizer.json: not a JSON file; download or export the model again");
   }
-  return new Tokenizer(config);
+  try {
+    return new Tokenizer(config);
+  } catch (error) {
+    if (error instanceof ModelError) throw error;
+    throw new ModelError(`tokenizer.json: damaged (${(error as Error).message}); download or export the model again`);
+  }
 }
 
 /** Separators, one after another: a match is a part of its own, unless it is white space, which is dropped. */
