@@ -112,6 +112,52 @@ def test_a_new_visitor_downloads_the_model_once(web: Path, browser: Browser) -> 
     assert sum(received) < SITE_BYTES
 
 
+def test_a_new_deployment_replaces_the_cached_page(web: Path, browser: Browser, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    shutil.copytree(web / "site", site)
+    with served(site) as address:
+        context = browser.new_context()
+        first, second = context.new_page(), context.new_page()
+        open_page(first, address)
+        expect(first.get_by_text("It works offline from now on.")).to_be_visible(timeout=30_000)
+        for name, old, new in (
+            ("index.html", "<h1>evenmood</h1>", "<h1>evenmood, newer</h1>"),
+            ("service_worker.js", "evenmood-", "evenmood-newer-"),
+        ):
+            content = (site / name).read_text("utf-8")
+            assert old in content
+            (site / name).write_text(content.replace(old, new, 1), "utf-8")
+        open_page(second, address)
+        for _ in range(300):
+            if second.evaluate("async () => (await caches.keys()).join().startsWith('evenmood-newer-')"):
+                break
+            second.wait_for_timeout(100)
+        first.get_by_label("Text", exact=True).fill("Thank you!")
+        expect(first.locator("#sentence")).to_contain_text("gratitude")
+        context.set_offline(True)
+        open_page(second, address)
+        expect(second.get_by_role("heading", level=1)).to_have_text("evenmood, newer")
+        context.close()
+
+
+def test_a_long_paste_and_quick_typing_after_it(web: Path, browser: Browser) -> None:
+    with served(web / "site") as address:
+        page = browser.new_page()
+        open_page(page, address)
+        field = page.get_by_label("Text", exact=True)
+        text = "I love it, but I'm scared! " * 800
+        field.fill(text[:20_000])
+        expect(page.locator("#status")).to_contain_text("A text is cut at 20000 characters.", timeout=30_000)
+        answers = "globalThis.answers = 0; new MutationObserver(() => globalThis.answers++)"
+        page.evaluate(f"{answers}.observe(document.getElementById('words'), {{childList: true}})")
+        field.evaluate("field => field.setSelectionRange(0, 100)")
+        field.press("Delete")
+        field.press_sequentially("Oh wow", delay=20)
+        expect(page.locator("#words mark").first).to_have_text("Oh", timeout=30_000)
+        assert page.evaluate("answers") <= 3
+        page.close()
+
+
 def test_texts_about_self_harm(web: Path, browser: Browser) -> None:
     with served(web / "site") as address:
         page = browser.new_page()

@@ -14,6 +14,9 @@ const EXAMPLES = [
 declare const FILES: Readonly<Record<string, number>>;
 /** Query of their addresses, which changes with their content. */
 declare const QUERY: string;
+/** Milliseconds of an answer that does not hold up typing, and of a pause in the typing of a text that takes longer. */
+const QUICK = 50;
+const PAUSE = 300;
 const SELF_HARM = new RegExp(phrases.pattern, "i");
 
 const input = element("text") as HTMLTextAreaElement;
@@ -41,21 +44,33 @@ async function start(): Promise<void> {
   ort.env.wasm.numThreads = 1; // one text is answered faster on one
   const classifier = await EmotionClassifier.fromFiles(files, { runtime: ort });
   progress.hidden = true;
+  let took = 0;
   let latest = 0;
   const answer = async (): Promise<void> => {
     const number = ++latest;
     const text = input.value.trim();
     const began = performance.now();
-    const [prediction, words] = await Promise.all([classifier.predict(text), classifier.explain(text)]);
+    const prediction = await classifier.predict(text);
+    const words = await classifier.explain(text);
     if (number !== latest) return;
-    const took = performance.now() - began;
+    element("status").removeAttribute("role");
+    took = performance.now() - began;
     const quiet = SELF_HARM.test(text.replaceAll("’", "'").replace(/\s+/g, " "));
     show({ text, prediction, words, quiet }, classifier.thresholds);
+    const cut = input.value.length < input.maxLength ? "" : ` A text is cut at ${input.maxLength} characters.`;
     element("status").textContent = text
-      ? `Answered in ${Math.max(1, Math.round(took))} ms, in this browser.`
+      ? `Answered in ${Math.max(1, Math.round(took))} ms, in this browser.${cut}`
       : "Type a text.";
   };
-  input.addEventListener("input", () => void answer());
+  let pending: number | undefined;
+  input.addEventListener("input", () => {
+    // The model runs on the thread of the page: a long text waits for a pause in the typing.
+    clearTimeout(pending);
+    pending = setTimeout(
+      () => void answer().catch((error) => showError("The text cannot be analyzed (…).", error)),
+      took < QUICK ? 0 : PAUSE,
+    );
+  });
   await answer();
 }
 
@@ -92,15 +107,24 @@ function megabytes(bytes: number): string {
 
 async function keepOffline(): Promise<void> {
   if (!("serviceWorker" in navigator)) return;
-  await navigator.serviceWorker.register("service_worker.js");
+  try {
+    await navigator.serviceWorker.register("service_worker.js");
+  } catch {
+    return; // forbidden in some frames and private windows
+  }
   await navigator.serviceWorker.ready;
   element("offline").textContent = "It works offline from now on.";
+}
+
+function showError(message: string, error: unknown): void {
+  const status = element("status");
+  status.setAttribute("role", "alert");
+  status.textContent = message.replace("…", () => (error as Error).message);
+  console.error(error);
 }
 
 start().then(keepOffline, (error: unknown) => {
   downloads.abort();
   progress.hidden = true;
-  element("status").textContent =
-    `The model cannot be loaded (${(error as Error).message}); reload the page to try again.`;
-  console.error(error);
+  showError("The model cannot be loaded (…); reload the page to try again.", error);
 });
