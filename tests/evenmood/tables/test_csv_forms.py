@@ -57,7 +57,7 @@ FORMS: dict[str, tuple[bytes, Form, str]] = {
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_detected_said_and_written_back(tmp_path: Path, name: str) -> None:
+def test_detected_form_is_reported_and_kept(tmp_path: Path, name: str) -> None:
     given, form, said = FORMS[name]
     source, target = tmp_path / "in.csv", tmp_path / "out.csv"
     source.write_bytes(given)
