@@ -38,7 +38,7 @@ def test_every_command_that_starts_with_it_refuses(hub: HubServer, small_data: P
     assert not list(tmp_path.iterdir())
 
 
-def test_a_run_that_has_its_vectors_goes_on(hub: HubServer, small_data: Path, tmp_path: Path) -> None:
+def test_run_with_saved_vectors_resumes(hub: HubServer, small_data: Path, tmp_path: Path) -> None:
     """What is told then is that its options differ, which is found out later."""
     partial = tmp_path / "m.partial"
     partial.mkdir()

@@ -105,7 +105,7 @@ def test_teachers_and_arrays_are_averaged(tmp_path: Path, small_data: Path, tiny
 
 
 @pytest.mark.parametrize("writes", [0, 1, 2, 5])
-def test_a_run_that_is_stopped_goes_on(
+def test_interrupted_run_resumes(
     tmp_path: Path, small_data: Path, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch, writes: int
 ) -> None:
     """Stopped at any moment: what is written is not labelled again, and the file is that of an undisturbed run."""

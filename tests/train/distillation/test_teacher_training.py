@@ -53,7 +53,7 @@ def test_it_learns_and_is_a_teacher(trained: Path, config: TeacherConfig) -> Non
     assert (trained / "model.safetensors").stat().st_mode & 0o777 == 0o644
 
 
-def test_a_run_that_is_stopped_goes_on_as_if_it_had_not_been(
+def test_interrupted_training_resumes_with_equal_results(
     tmp_path: Path, trained: Path, config: TeacherConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped in the middle of the third epoch: the same history, and the same weights to the last bit."""

@@ -123,7 +123,7 @@ WRONG: dict[str, tuple[str, dict[str, object], str]] = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_who_may_not_is_told_so(hub: HubServer, token: str, classifier: EmotionClassifier, case: str) -> None:
+def test_denied_access_is_reported(hub: HubServer, token: str, classifier: EmotionClassifier, case: str) -> None:
     repo_id, options, expected = WRONG[case]
     with pytest.raises(HubError) as error:
         classifier.push_to_hub(repo_id, **options)  # type: ignore[arg-type]
