@@ -45,7 +45,7 @@ def test_run_with_saved_vectors_resumes(hub: HubServer, small_data: Path, tmp_pa
     (partial / "options.json").write_text('{"seed": 5}')
     (partial / "vectors.npy").touch()
     done = run_command("train", "fit", "--data", small_data, "--out", tmp_path / "m")
-    assert "an unfinished run with other" in done.stderr
+    assert "unfinished run with other" in done.stderr
     refused("fit", "--data", small_data, "--out", tmp_path / "m", "--restart")
     assert not hub.requests
     assert (partial / "vectors.npy").exists()

@@ -146,7 +146,7 @@ def test_interrupted_run_resumes(
     partial = tmp_path / "b.parquet.partial"
     assert [path.name for path in tmp_path.glob("*b.parquet*")] == [partial.name]
     assert len(list(partial.glob("*.parquet"))) == writes
-    with pytest.raises(UsageError, match=r"an unfinished run with other sources; .*--restart"):
+    with pytest.raises(UsageError, match=r"unfinished run with other sources; .*--restart"):
         label(sources[:1], [str(tiny_encoder)], tmp_path / "b.parquet", str(small_data), told)
     labelled[:] = [text for path in sorted(partial.glob("*.parquet")) for text in read_part(path)]
     run(tmp_path / "b.parquet")

@@ -76,7 +76,7 @@ def test_interrupted_training_resumes_with_equal_results(
         *[".safetensors"] * len(states(partial)),
     ]
     (partial / "part.safetensors").write_bytes(b"half")  # what a kill in the middle of writing leaves
-    with pytest.raises(UsageError, match=r"an unfinished run with other learning_rate, seed; .*--restart"):
+    with pytest.raises(UsageError, match=r"unfinished run with other learning_rate, seed; .*--restart"):
         train_teacher(replace(config, learning_rate=1e-3, seed=1), out, print)
     train_teacher(config, out, said.append)
     assert "resuming after epoch 2" in said

@@ -93,7 +93,7 @@ def test_killed_and_run_again_on_another_machine(with_data: HubServer, tmp_path:
     out, again = second.communicate(timeout=200)
     assert second.returncode == 0, again
     assert out == f"{hub.url}/{MODEL}\n"
-    assert "an unfinished run of" in again
+    assert "resuming the unfinished run of" in again
     after = int(re.search(r"resuming after epoch (\d)", again)[1])  # type: ignore[index]
     assert after >= 2
     assert f"epoch {after}/4" not in again

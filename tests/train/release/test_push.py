@@ -113,7 +113,7 @@ def test_three_files_of_a_folder_are_refused(hub: HubServer, token: str, folder:
 
 
 WRONG: dict[str, tuple[str, dict[str, object], str]] = {
-    "nobody": (NAME, {"token": False}, "log in"),
+    "nobody": (NAME, {"token": False}, "hf auth login"),
     "unknown token": (NAME, {"token": "hf_old"}, "HTTP 401"),
     "read-only token": (NAME, {"token": READER}, "HTTP 403"),
     "another's namespace": ("stranger/moods", {}, "HTTP 403"),
