@@ -38,7 +38,7 @@ def report(
         "results/dataset.json"
     ),
     document: Annotated[
-        Path, typer.Option(help="Markdown document; figures go to figures/dataset/ beside it", rich_help_panel=OUTPUT)
+        Path, typer.Option(help="Markdown document; its figures go to figures/dataset/", rich_help_panel=OUTPUT)
     ] = Path("docs/dataset.md"),
     generated: Annotated[
         Path | None,
