@@ -1,4 +1,4 @@
-"""Loading and saving: odd names of models, tokenizers that fail, folders that change, and several writers at once."""
+"""Loading and saving: unusual model names, invalid tokenizers, changed folders, concurrent writers."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""The model folder: what is wrong with one is said in a line, and a saved one is whole or absent."""
+"""The model folder: one-line errors for damaged folders, and atomic saving."""
 
 import json
 import shutil

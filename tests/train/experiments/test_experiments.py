@@ -1,4 +1,4 @@
-"""Statistics of the paper's experiments: resampling, and verdicts on made-up runs."""
+"""Statistics of the paper's experiments: resampling, and verdicts on synthetic runs."""
 
 import re
 from pathlib import Path
