@@ -1,4 +1,4 @@
-"""The classifier on the bundled model: predicting, thresholds, bad input, explaining. No test knows its answers."""
+"""The classifier with the bundled model: predictions, thresholds, invalid input, explanations; for any weights."""
 
 import math
 import subprocess

@@ -1,4 +1,4 @@
-"""The `evenmood` command: one text, tables of every format, and what wrong input says."""
+"""The `evenmood` command: single texts, tables in all formats, errors for invalid input."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""`evenmood.pipeline` beside `transformers.pipeline`: the same calls give the same shapes and names."""
+"""`evenmood.pipeline` compared with `transformers.pipeline`: the same calls return the same shapes and keys."""
 
 from collections.abc import Callable
 from pathlib import Path

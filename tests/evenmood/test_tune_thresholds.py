@@ -1,4 +1,4 @@
-"""Thresholds for texts of one's own."""
+"""Tuning thresholds on custom texts."""
 
 import pickle
 from typing import Any

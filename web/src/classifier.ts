@@ -90,7 +90,10 @@ export class EmotionClassifier {
 
   set thresholds(thresholds: Thresholds) {
     const missing = this.labels.find((label) => !(label in thresholds));
-    if (missing) throw new UsageError(`thresholds: no threshold of ${missing}; use setThresholds to change some`);
+    if (missing)
+      throw new UsageError(
+        `thresholds: no value for ${missing}; expected all labels (use setThresholds to change some)`,
+      );
     this.#thresholds = this.#checkThresholds(thresholds);
   }
 
@@ -184,10 +187,13 @@ export class EmotionClassifier {
 
   #thresholdArray(thresholds: Thresholds | number | undefined): Float32Array {
     if (typeof thresholds === "number") {
-      const value = this.#checkThresholds({ [this.labels[0] as string]: thresholds })[this.labels[0] as string] as number;
+      const value = this.#checkThresholds({ [this.labels[0] as string]: thresholds })[
+        this.labels[0] as string
+      ] as number;
       return new Float32Array(this.labels.length).fill(value);
     }
-    const merged = thresholds === undefined ? this.#thresholds : { ...this.#thresholds, ...this.#checkThresholds(thresholds) };
+    const merged =
+      thresholds === undefined ? this.#thresholds : { ...this.#thresholds, ...this.#checkThresholds(thresholds) };
     return Float32Array.from(this.labels, (label) => merged[label] as number);
   }
 

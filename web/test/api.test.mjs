@@ -81,7 +81,7 @@ test("invalid arguments", async () => {
   assert.throws(() => classifier.setThresholds({ joy: "0.5" }), UsageError);
   assert.throws(() => {
     classifier.thresholds = { joy: 0.5 };
-  }, /no threshold of admiration; use setThresholds/);
+  }, /no value for admiration; expected all labels \(use setThresholds/);
   assert.ok(new UsageError("") instanceof EvenmoodError);
 });
 
@@ -118,7 +118,7 @@ test("folders that are no models", async () => {
     ],
     [copy("onnx", { "model.onnx": "nothing" }), /model\.onnx: damaged or not an ONNX model/],
     [copy("tokenizer", { "tokenizer.json": '{"model": {"type": "BPE"}}' }), /unsupported model BPE/],
-    [join(BUNDLED, "model.onnx"), /a file; give the folder/],
+    [join(BUNDLED, "model.onnx"), /not a folder; expected the folder/],
     ["nowhere", /no such folder, and not a Hub id/],
     ["accurate", /only the fast model/],
   ];

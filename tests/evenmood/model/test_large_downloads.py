@@ -1,4 +1,4 @@
-"""Commands that would begin with a download of gigabytes ask first, or refuse where nobody can be asked."""
+"""Large downloads: commands ask for confirmation first, or fail without a terminal."""
 
 import os
 import select

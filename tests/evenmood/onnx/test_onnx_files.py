@@ -1,4 +1,4 @@
-"""ONNX files that point to other files: refused wherever the tensor hides, before a session is made."""
+"""ONNX files with external tensors: rejected before a session is created, wherever the tensor is."""
 
 import shutil
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""CSV as spreadsheets of other countries write it: what is detected, said on standard error, and written back."""
+"""CSV files from spreadsheets in other locales: detection, messages on standard error, round trips."""
 
 import csv
 import io

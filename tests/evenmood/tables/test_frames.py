@@ -1,4 +1,4 @@
-"""`predict_frame`: a frame in, a frame of the same kind out, with the columns that tables on disk get."""
+"""`predict_frame`: returns the type of its input, with the same columns as `evenmood predict`."""
 
 from pathlib import Path
 from typing import Any

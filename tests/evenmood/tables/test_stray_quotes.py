@@ -1,4 +1,4 @@
-"""Stray quotation marks: they cost their own row, or the rows that they swallowed are named."""
+"""Stray quotation marks: they invalidate only their own row, or the message lists the affected rows."""
 
 import gc
 import time

@@ -1,4 +1,4 @@
-"""Tables: what a round trip may not change or lose."""
+"""Round trips of tables: nothing is changed or lost."""
 
 import json
 import os

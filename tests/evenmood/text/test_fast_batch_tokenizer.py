@@ -1,4 +1,4 @@
-"""Batch tokenizing against the tokenizers library: the same ids, for whatever text."""
+"""Batch tokenizer: ids identical to those of the tokenizers library for any text."""
 
 import random
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""`train label`: soft targets from arrays and from teachers, what is left out, and what is refused."""
+"""`train label`: soft targets from arrays and teachers, dropped texts, invalid arguments."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""`train teacher`: a small encoder learns the labels, a stopped run goes on, and what comes out is a teacher."""
+"""`train teacher`: training a small encoder, resuming an interrupted run, using the result as a teacher."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""`python -m train ablate`: arms trained, killed and gone on with, and their report."""
+"""`python -m train ablate`: training, interruption, resuming, and the report."""
 
 import json
 import re

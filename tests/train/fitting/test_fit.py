@@ -1,4 +1,4 @@
-"""`python -m train`: fit, resume, evaluate, bundle, and what wrong input says."""
+"""`python -m train`: fit, resume, evaluate, bundle, and errors for invalid input."""
 
 import csv
 import json

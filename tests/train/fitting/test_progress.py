@@ -1,4 +1,4 @@
-"""Long steps of training say that they are going on."""
+"""Progress messages of long training steps."""
 
 import gzip
 import re

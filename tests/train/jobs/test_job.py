@@ -1,4 +1,4 @@
-"""Training on a rented machine: the job that is asked for, run here as it would run there, killed, and run again."""
+"""Training in a Hub job: the submitted job, run locally, interrupted, and resumed."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""`train fit --distribute`: one machine as four devices learns what one device learns."""
+"""`train fit --distribute`: four simulated devices give the same result as one."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Pushing a model to the Hub: the real client against the Hub on loopback, and what goes wrong on the way."""
+"""Pushing a model to the Hub: the real client with a Hub on loopback, and failures."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Scoring sets of other labels: what forms are read, what mappings mean, and what broken ones say."""
+"""Evaluation on data sets with other labels: formats, mappings, and errors."""
 
 import json
 from collections.abc import Callable

@@ -27,7 +27,7 @@ export interface NormalizerConfig {
 
 const ASCII = /^[\x00-\x7f]*$/;
 const NOT_NORMALIZED_RUN = new RegExp(`([${NOT_NORMALIZED}]+)`, "v");
-/** A character and everything that normalization may merge into it: marks, Hangul jamo, half-width voicing marks. */
+/** A character with what normalization may merge into it: combining marks, Hangul jamo, half-width voicing marks. */
 const CLUSTER = new RegExp(
   `[${NOT_NORMALIZED}]|.[[\\p{M}\\u1160-\\u11ff\\uff9e-\\uffdc]--[${NOT_NORMALIZED}]]*`,
   "gvs",

@@ -165,7 +165,7 @@ export function parseTokenizer(content: string): Tokenizer {
   return new Tokenizer(config);
 }
 
-/** Separators, one after another: a match is a part of its own, unless it is white space, which is dropped. */
+/** Patterns to split at, applied in order; a match becomes a part of its own, except whitespace, which is dropped. */
 function splits(config: PreTokenizerConfig): RegExp[] {
   switch (config.type) {
     case "Sequence":
