@@ -1,4 +1,4 @@
-# What the project can do, one word each; `make help` lists it. Every target sets up what it needs in .venv.
+# `make help` lists the targets. Each target installs its requirements in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -97,10 +97,10 @@ sample-report: $(VENV)/dev ## write docs/sample-report.html, from texts that wer
 bench-demo: $(VENV)/dev ## measure the demo under load: start, answers, a table, memory
 	$(BIN)/python -m benchmarks.demo results/demo.json
 
-bench: $(VENV)/dev ## evenmood beside its peers, in a quarter of an hour: make bench DATA=... (BENCH="--teacher ... --roberta ...")
+bench: $(VENV)/dev ## compare speed and memory with other models, in 15 minutes: make bench DATA=... (BENCH="--teacher ... --roberta ...")
 	$(BIN)/python -m benchmarks.bench results/bench.json --data $(DATA) $(BENCH)
 
-bench-web: $(VENV)/dev web web/bench/node_modules/.package-lock.json ## measure the npm package beside transformers.js: make bench-web DATA=...
+bench-web: $(VENV)/dev web web/bench/node_modules/.package-lock.json ## compare the npm package with transformers.js: make bench-web DATA=...
 	$(BIN)/python -m benchmarks.web results/web.json --data $(DATA)
 
 bench-quick: $(VENV)/dev ## fail if evenmood is slower than recorded, against its own unfolded graph

@@ -35,9 +35,9 @@ EXTRAS = {
     "eval": ["python -c 'import evenmood.evaluation.metrics as metrics; print(metrics.score)'"],
     "xlsx": ["evenmood predict comments.csv out.xlsx", "evenmood predict out.xlsx --emotions-only --proba"],
 }
-"""What each extra adds, as commands."""
+"""Commands that each extra enables."""
 SCORE_TOLERANCE = 0.02
-"""Between scores in a card and those of this machine, whose rounding of small integers may differ."""
+"""Maximum difference between scores in a card and on this machine, whose int8 rounding may differ."""
 
 
 class CheckError(Exception):
@@ -81,7 +81,7 @@ def _first(pattern: str, text: str) -> str:
 
 
 def documents() -> list[str]:
-    """Documents that differ from what the results files give."""
+    """Documents that are out of date with the results files."""
     from data_build.publishing import report
     from train.release import quality_log
 

@@ -1,1 +1,1 @@
-"""What is claimed about speed and memory, as commands that anybody can run."""
+"""Reproducible speed and memory benchmarks."""

@@ -210,7 +210,7 @@ def ratio(rounds: Sequence[dict[str, dict[str, float]]], name: str) -> dict[str,
 
 
 def roofline(work: Path) -> dict[str, float]:
-    """Throughput that the matrix products alone allow, measured in a separate process."""
+    """Upper bound on throughput from the matrix products alone, measured in a separate process."""
     command = [sys.executable, "-m", "benchmarks.roofline", str(work / "evenmood"), str(work / "texts.json")]
     one_thread = environment() | {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # per core
     done = subprocess.run(command, env=one_thread, capture_output=True, text=True, check=True)

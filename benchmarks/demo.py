@@ -1,4 +1,4 @@
-"""Demo under load: start time, tables, visitors, memory: `python -m benchmarks.demo results/demo.json`."""
+"""Load test of the demo: start time, tables, visitors, memory: `python -m benchmarks.demo results/demo.json`."""
 
 import json
 import platform
@@ -32,7 +32,7 @@ WORDS = PHRASES.split()
 
 @contextmanager
 def running() -> Iterator[tuple[str, int, float]]:
-    """Start the demo; yield its URL, process id, and the seconds from start to first answer."""
+    """Start the demo; yield its URL, process id, and the seconds from start to first prediction."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -58,7 +58,7 @@ def call(url: str, name: str, data: list[Any], visitor: str | None = None) -> An
 
 
 def ask(url: str, visitor: str | None = None) -> float:
-    """Seconds until a visitor sees the answer to a text (button Analyze)."""
+    """Seconds until a visitor sees the prediction for a text (button Analyze)."""
     started = time.monotonic()
     result, *_ = call(url, "show", [SENTENCE, "default", "attention"], visitor)
     if "gratitude" not in result:
@@ -122,7 +122,7 @@ def beside_a_table(url: str) -> dict[str, Any]:
 
 
 def timed(job: Callable[[], Any]) -> float:
-    """Seconds that a call takes."""
+    """Duration of a call, in seconds."""
     started = time.monotonic()
     job()
     return time.monotonic() - started

@@ -1,4 +1,4 @@
-"""Prepare the peers' models in a folder: RoBERTa, the bundled models, and the network in Keras and unfolded."""
+"""Prepare the models to compare: RoBERTa, the bundled models, and the network in Keras and as an unfolded graph."""
 
 import shutil
 from pathlib import Path
@@ -16,6 +16,8 @@ ROBERTA_WORDS = 50_265
 
 def prepare_ours(work: Path, network: str | None) -> None:
     """Write the bundled models, and the network in Keras and as an unfolded ONNX graph.
+
+    The unfolded graph keeps embedding and convolution as separate operators.
 
     Args:
         work: Folder to write to.
@@ -49,7 +51,7 @@ def prepare_ours(work: Path, network: str | None) -> None:
 
 
 def _quantize_lstm(work: Path) -> None:
-    """Write the bundled model with LSTM weights in int8, an alternative that docs/performance.md discusses."""
+    """Write the bundled model with LSTM weights in int8, for the comparison in docs/performance.md."""
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 

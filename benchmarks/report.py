@@ -1,4 +1,4 @@
-"""docs/performance.md and the README's table, from the results files."""
+"""Generate docs/performance.md and the README's speed table from the results files."""
 
 import json
 from pathlib import Path
@@ -21,13 +21,13 @@ OURS = {"evenmood": "default_model", "accurate": "accurate_model"}
 
 
 def results(name: str) -> dict[str, Any]:
-    """A results file."""
+    """Read a results file."""
     content: dict[str, Any] = json.loads((ROOT / "results" / f"{name}.json").read_text(encoding="utf-8"))
     return content
 
 
 def document() -> str:
-    """All of docs/performance.md."""
+    """Render docs/performance.md."""
     found = {name: results(file) for name, file in FILES.items()}
     for run in found["training"]["runs"]:
         for key in ("plain", "precision", "batch_size", "share_of_time_computing"):
@@ -49,9 +49,9 @@ def speeds() -> dict[str, float]:
 
 
 def table(bench: dict[str, Any], names: list[str]) -> str:
-    """The peers, a line each, the fastest last."""
+    """Format a Markdown table with one row per peer."""
     lines = [
-        "| | texts a second | one text: p50, p99 | start | memory | model | dependencies | macro-F1 |",
+        "| | texts per second | one text: p50, p99 | start | memory | model | dependencies | macro-F1 |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name in names:
@@ -72,21 +72,21 @@ def table(bench: dict[str, Any], names: list[str]) -> str:
 
 
 def readme_table() -> str:
-    """The peers that most people would use, and evenmood."""
+    """Format the README's table: the most widely used peers, and evenmood."""
     bench = results("bench")
     ratios = bench["ratios"]
     return (
         f"{table(bench, [name for name in IN_README if name in bench['peers']])}\n\n"
-        f"Raw strings in, labels out, on the {bench['texts']:,} test texts; {bench['machine']}. Within a run the fast "
-        f"model is {ratios['roberta_float32']['median']:,.0f} times as fast as RoBERTa-base\n"
-        f"in float32, and {ratios['roberta_int8']['median']:,.0f} times as fast as its int8 form; the accurate model "
+        f"Raw strings in, labels out, on the {bench['texts']:,} test texts; {bench['machine']}. Within one run, the "
+        f"fast model is {ratios['roberta_float32']['median']:,.0f} times as fast as RoBERTa-base\n"
+        f"in float32 and {ratios['roberta_int8']['median']:,.0f} times as fast as in int8; the accurate model is "
         f"{ratios['roberta_float32']['median'] / ratios['accurate']['median']:,.1f} and "
-        f"{ratios['roberta_int8']['median'] / ratios['accurate']['median']:,.1f} times."
+        f"{ratios['roberta_int8']['median'] / ratios['accurate']['median']:,.1f} times as fast."
     )
 
 
 def macro_f1(name: str) -> str:
-    """Macro-F1 on the test split with thresholds tuned, and where, and at 0.5; nothing where it was not measured."""
+    """Format macro-F1 on the test split with tuned thresholds and at 0.5; empty if not measured."""
     if name in OURS:
         test = results(OURS[name])["metrics"]["test"]
         where = "tuned on validation"
@@ -99,7 +99,7 @@ def macro_f1(name: str) -> str:
             next(row["macro_f1"] for row in rows if row["thresholds"].startswith("0.5") == plain)
             for plain in (False, True)
         )
-        return f"{tuned:.3f} tuned on test itself, {half:.3f} at 0.5, as published"
+        return f"{tuned:.3f} tuned on the test split, {half:.3f} at 0.5, as published"
     else:
         return ""
     tuned, half = (test[way]["macro_f1"]["value"] for way in ("tuned", "at_0.5"))

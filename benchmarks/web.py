@@ -1,4 +1,4 @@
-"""The npm package beside transformers.js, in Chromium and in Node: `make bench-web DATA=...`.
+"""The npm package compared with transformers.js, in Chromium and in Node: `make bench-web DATA=...`.
 
 transformers.js runs a RoBERTa of the size of SamLowe/roberta-base-go_emotions in int8; its weights are random, which
 takes the same time. Every peer starts in a new browser context without a cache, or in a new process, round by round.
@@ -36,7 +36,7 @@ THREADS = (1, 2)
 
 
 def main() -> None:
-    """Measure and write."""
+    """Measure, and write the results file."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.web", description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, help="results file to write")
     parser.add_argument("--data", required=True, help="data set: its test texts are read")
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def measure(data: str, rounds: int) -> dict[str, Any]:
-    """Timings of every peer, medians over rounds, and how far the answers in a browser differ from Python's."""
+    """Measure each peer (medians over rounds), and how much probabilities in a browser differ from Python."""
     texts = list(load_split(data, "test").texts)
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
@@ -137,7 +137,7 @@ def _medians(runs: list[dict[str, float]]) -> dict[str, float]:
 
 
 def _difference(root: Path, model: str, texts: list[str]) -> dict[str, float]:
-    """Absolute difference of probabilities between Chromium and Python, and the share of texts with other labels."""
+    """Absolute differences of probabilities from Python's, and share of texts with different labels, in Chromium."""
     with served(root, isolated=True) as address, chromium() as browser:
         page = browser.new_page()
         page.set_default_timeout(600_000)

@@ -1,4 +1,4 @@
-"""The table of results/web.json: the npm package beside transformers.js."""
+"""Format results/web.json as a table: the npm package compared with transformers.js."""
 
 import json
 from pathlib import Path
@@ -14,11 +14,11 @@ NAMES = {
 
 
 def web_table() -> str:
-    """The table as Markdown, with the conditions and the differences from Python in sentences after it."""
+    """Format the Markdown table, followed by the conditions and the differences from Python."""
     content = json.loads(RESULTS.read_text(encoding="utf-8"))
     rows = sorted(content["peers"], key=lambda row: (row["where"], list(NAMES).index(row["model"])))
     lines = [
-        "| | where | texts a second | one text: p50, p99 | start | downloaded |",
+        "| | where | texts per second | one text: p50, p99 | start | downloaded |",
         "|---|---|---|---|---|---|",
         *(_row(row) for row in rows),
     ]
@@ -26,13 +26,13 @@ def web_table() -> str:
     machine = content["machine"].split(", Python")[0]
     changed = f"{accurate['texts_with_other_labels']:.0%} of {accurate['texts']} texts"
     notes = (
-        f"{machine}; medians of {content['rounds']} rounds on GoEmotions test texts. Start: from nothing loaded to the "
-        "first answer, with files from this machine. RoBERTa has the size of SamLowe/roberta-base-go_emotions and "
-        "random weights, which take the same time.",
+        f"{machine}; medians of {content['rounds']} rounds on GoEmotions test texts. Start: from an empty page or "
+        "process to the first prediction, with local files. RoBERTa has the size of SamLowe/roberta-base-go_emotions "
+        "and random weights, which are as fast.",
         "Probabilities of the fast model in WebAssembly and in Python differ by at most "
         f"{fast['largest']:.0e}. Those of the accurate model differ by {accurate['mean']:.4f} on average and "
         f"{accurate['largest']:.2f} at most; {changed} get other labels.",
-        f"The static page takes {content['site_bytes'] / 1e6:.1f} MB in all. Measured with `make bench-web`.",
+        f"The static page takes {content['site_bytes'] / 1e6:.1f} MB in total. Measured with `make bench-web`.",
     )
     return "\n".join(lines) + "\n\n" + "\n\n".join(fill(note, 120) for note in notes)
 

@@ -1,4 +1,4 @@
-"""Machinery shared by all stages: a folder of shards from which a run resumes, a manifest, a lock, progress."""
+"""Framework of all stages: resumable output in shards, manifest, lock, progress messages."""
 
 import json
 import shutil
@@ -27,8 +27,6 @@ from evenmood.model.model_folder import write_text
 
 Log = Callable[[str], None]
 """Function called with each progress message."""
-Say = Log
-"""Alias for `publishing/report.py`."""
 PLAN_FILE, LOCK_FILE = "plan.json", ".lock"
 COUNTS = b"evenmood.counts"
 """Parquet metadata key of a shard's row counts; stored in the shard, so that both are written atomically."""
@@ -173,7 +171,7 @@ class BrokenRows:
             self.log("further malformed rows are counted but not listed")
 
     def take_pending(self) -> int:
-        """Number of rows added since the last call."""
+        """Return the number of rows added since the last call."""
         pending, self.pending = self.pending, 0
         return pending
 
@@ -187,7 +185,7 @@ def open_stage(
     Args:
         build: Build folder.
         name: Name of the stage.
-        inputs: Hash of each input; with the options, everything that the output depends on.
+        inputs: Hash of each input; the output depends only on the inputs and the options.
         options: Options of the stage.
         log: Called with each progress message.
         restart: Discard the output of an earlier run.

@@ -1,1 +1,1 @@
-"""Scripts that write the documents and their pictures."""
+"""Scripts that generate the documents, their images and the documentation site."""

@@ -1,4 +1,4 @@
-"""Write measured figures into README.md and generated documents: `python docs/build.py`; `--check` compares only."""
+"""Generate README.md's tables and the documents from results files: `python docs/build.py`; `--check` only compares."""
 
 import json
 import re
@@ -25,22 +25,22 @@ WRITTEN = ROOT / "docs/written.md"
 OURS = {"fast": "default_model", "accurate": "accurate_model"}
 """Results file of each bundled model."""
 PEERS = ("evenmood", "accurate")
-"""Name of each in results/bench.json."""
+"""Name of each bundled model in results/bench.json."""
 OTHERS = {
-    "minilm-goemotions": "MiniLM tuned on GoEmotions alone",
+    "minilm-goemotions": "MiniLM fine-tuned on GoEmotions only",
     "teacher-everyday": "the teacher of the fast model (MiniLM, 46 MB)",
-    "NRCLex": "NRCLex, a word list",
+    "NRCLex": "NRCLex, a word-emotion lexicon",
 }
-"""What README calls the others of results/everyday.json."""
+"""Title of each other model in results/everyday.json."""
 
 
 PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-"""A part of a page that is written here."""
+"""A generated part of a page."""
 
 
 def main() -> None:
-    """Write the documents anew, or compare."""
-    made = {
+    """Write the documents, or compare them with the results files."""
+    contents = {
         DOCUMENT: document(),
         DATASET: dataset.document_of(ROOT / "results/dataset.json"),
         EXPERIMENTS: experiments.document(ROOT / "results/experiments.json"),
@@ -48,21 +48,21 @@ def main() -> None:
     }
     for page in (README, *sorted((ROOT / "docs").rglob("*.md"))):
         text = page.read_text(encoding="utf-8")
-        if page not in made and PART.search(text):
-            made[page] = build(text)
+        if page not in contents and PART.search(text):
+            contents[page] = build(text)
     if "--check" not in sys.argv:
         speed_figure.draw(speeds())
     elif not speed_figure.is_current(speeds()):
         sys.exit(
             f"error: {speed_figure.FIGURE.relative_to(ROOT)} is out of date with the results files; run: make docs"
         )
-    for path, new in made.items():
+    for path, new in contents.items():
         old = path.read_text(encoding="utf-8") if path.exists() else ""
         if "--check" not in sys.argv:
             path.write_text(new, encoding="utf-8", newline="\n")
         elif old != new:
             name = path.relative_to(ROOT)
-            sys.exit(f"error: {name} is out of date with the results files, the code or the file tree; run: make docs")
+            sys.exit(f"error: {name} is out of date with the results files or the code; run: make docs")
 
 
 def build(text: str) -> str:
@@ -85,15 +85,15 @@ def build(text: str) -> str:
 
 
 def labels() -> str:
-    """Every label with its sentiment group and its basic emotion."""
+    """Table of the labels with their sentiment groups and basic emotions."""
     basic = {label: emotion for emotion, group in EKMAN.items() for label in group}
     rows = (_row(label, [GROUP_OF[label], basic[label]]) for label in LABELS)
     return "\n".join(["| label | sentiment group | basic emotion |", "|---|---|---|", *rows])
 
 
 def results() -> str:
-    """Both bundled models on both test sets, and published figures beside them."""
-    found = {
+    """Tables of both bundled models, and of other models, on both test sets."""
+    models = {
         name: json.loads((ROOT / f"results/{file}.json").read_text(encoding="utf-8")) for name, file in OURS.items()
     }
     published = json.loads((ROOT / "results/published.json").read_text(encoding="utf-8"))
@@ -104,27 +104,29 @@ def results() -> str:
         "| | `fast` (default) | `accurate` |",
         "|---|---|---|",
         "| use it for | many texts, one core | everyday texts, where errors cost more than time |",
-        _row("model size", [f"{sum(model['bytes'].values()) / 1e6:.1f} MB" for model in found.values()]),
+        _row("model size", [f"{sum(model['bytes'].values()) / 1e6:.1f} MB" for model in models.values()]),
         _row("texts per second, 2 cores", [f"{figure:,.0f}" for figure in speed]),
-        _row("GoEmotions test, macro-F1", [figure_text(_official(model)["macro_f1"]) for model in found.values()]),
-        _row("GoEmotions test, micro-F1", [figure_text(_official(model)["micro_f1"]) for model in found.values()]),
+        _row("GoEmotions test, macro-F1", [figure_text(_official(model)["macro_f1"]) for model in models.values()]),
+        _row("GoEmotions test, micro-F1", [figure_text(_official(model)["micro_f1"]) for model in models.values()]),
         _row(
             "GoEmotions test, macro ROC AUC",
-            [figure_text(_official(model)["macro_roc_auc"]) for model in found.values()],
+            [figure_text(_official(model)["macro_roc_auc"]) for model in models.values()],
         ),
-        _row("everyday test, macro-F1", [figure_text(model["everyday-test"]["macro_f1"]) for model in found.values()]),
+        _row("everyday test, macro-F1", [figure_text(model["everyday-test"]["macro_f1"]) for model in models.values()]),
         _row(
-            "everyday test, most probable label right",
-            [figure_text(model["everyday-test"]["first_label_right"]) for model in found.values()],
+            "everyday test, most probable label correct",
+            [figure_text(model["everyday-test"]["first_label_right"]) for model in models.values()],
         ),
-        _row("means over seeds, GoEmotions macro-F1", [_over_seeds(model, "figures") for model in found.values()]),
-        _row("means over seeds, everyday macro-F1", [_over_seeds(model, "everyday") for model in found.values()]),
+        _row(
+            "GoEmotions test, macro-F1, mean over seeds", [_over_seeds(model, "figures") for model in models.values()]
+        ),
+        _row("everyday test, macro-F1, mean over seeds", [_over_seeds(model, "everyday") for model in models.values()]),
         "",
         "GoEmotions: the official test split, 5,427 Reddit comments, thresholds tuned on its validation split.",
         "Everyday: 672 chats, reviews and tickets, written and annotated by language models, like some training texts.",
-        "Brackets are 95 % bootstrap intervals.",
+        "95 % bootstrap intervals in parentheses.",
         "",
-        "| everyday test, others | macro-F1 | most probable label right |",
+        "| everyday test, other models | macro-F1 | most probable label correct |",
         "|---|---|---|",
         *(
             _row(OTHERS[other["model"]], [figure_text(other["macro_f1"]), figure_text(other["first_label_right"])])
@@ -132,7 +134,7 @@ def results() -> str:
             if other["model"] in OTHERS
         ),
         "",
-        "| GoEmotions test, others, as published | macro-F1 | thresholds |",
+        "| GoEmotions test, other models, as published | macro-F1 | thresholds |",
         "|---|---|---|",
     ]
     lines += [
@@ -147,7 +149,7 @@ def _row(title: str, cells: Sequence[str]) -> str:
 
 
 def _official(model: Any) -> Any:
-    """Figures at the thresholds that were tuned on GoEmotions' validation split alone."""
+    """Metrics at thresholds tuned on GoEmotions' validation split only."""
     test = model["metrics"]["test"]
     return test.get("tuned_on_own_validation", test["tuned"])
 
@@ -158,16 +160,19 @@ def _over_seeds(model: Any, which: str) -> str:
 
 
 def demo() -> str:
-    """What the demo measured under load."""
+    """Results of the demo's load test, in sentences."""
     measured = json.loads((ROOT / "results/demo.json").read_text(encoding="utf-8"))
     table, many, memory = measured["beside_a_table"], measured["many"], measured["memory"]
+    start, alone = measured["start_to_first_answer_seconds"], table["table_seconds_alone"]
     return (
-        f"Measured on 2 cores (`make bench-demo`): {measured['start_to_first_answer_seconds']:.1f} s from start to "
-        f"first answer; {table['table_seconds_alone']:.0f} s for a table of {table['table_rows']:,} rows; beside it,\n"
-        f"{table['visitors']} visitors who send one text after another wait {table['p50_seconds']:.2f} s (median), "
-        f"{table['p95_seconds']:.2f} s (95th percentile); {many['requests']} requests of {many['clients']} clients:\n"
-        f"{many['errors']} errors; memory {memory['before_mb']} MB before and {memory['after_mb']} MB after "
-        f"{memory['requests']:,} requests of as many visitors."
+        f"Measured on 2 cores (`make bench-demo`): {start:.1f} s from start to first prediction; {alone:.0f} s for a "
+        f"table of {table['table_rows']:,} rows.\n"
+        f"While such a table is scored, {table['visitors']} visitors who send one text after another wait "
+        f"{table['p50_seconds']:.2f} s (median) or\n"
+        f"{table['p95_seconds']:.2f} s (95th percentile). {many['requests']} requests from {many['clients']} "
+        f"concurrent clients: {many['errors']} errors.\n"
+        f"Memory: {memory['before_mb']} MB before and {memory['after_mb']} MB after {memory['requests']:,} requests, "
+        "each from a new visitor."
     )
 
 

@@ -1,7 +1,7 @@
 """Build the documentation site: `python docs/build_site.py OUT`; the pages are in OUT/site.
 
-The pages of `docs/` are copied to OUT beside those that the code holds: the commands' options, the model cards, and the
-repository's own documents. Links between them are adapted; a link that leads nowhere fails.
+The site consists of the pages in `docs/`, the command reference generated from `--help`, the model cards, and the
+repository's other documents. Links between them are rewritten; a broken link is an error.
 """
 
 import os
@@ -24,13 +24,13 @@ OUTSIDE = {
     ROOT / "evenmood/default_model/README.md": "models/fast.md",
     ROOT / "evenmood/accurate_model/README.md": "models/accurate.md",
 }
-"""Page of the site for each document outside `docs/`; README's place is taken by index.md."""
+"""Page of the site for each document outside `docs/`; index.md replaces README."""
 LINK = re.compile(r"(\]\()([^)\s#]+)(#[^)\s]*)?(\))")
 FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 
 
 def main() -> None:
-    """Copy, generate, build, check."""
+    """Copy and generate the pages, build the site, and check it."""
     if len(sys.argv) != 2:
         sys.exit("usage: python docs/build_site.py OUT")
     out = Path(sys.argv[1]).resolve()
@@ -44,14 +44,14 @@ def main() -> None:
         check=False,
     )
     config = (out / "mkdocs.yml").read_text(encoding="utf-8")
-    found = [*site_check.nav_problems(config, out / "docs"), *site_check.problems(out / "site")]
-    for problem in found:
+    problems = [*site_check.nav_problems(config, out / "docs"), *site_check.problems(out / "site")]
+    for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
-    sys.exit(built.returncode or (1 if found else 0))
+    sys.exit(built.returncode or (1 if problems else 0))
 
 
 def stage(out: Path) -> None:
-    """Write all pages of the site, as Markdown, and what they show."""
+    """Write all pages of the site as Markdown, with their images."""
     shutil.copytree(DOCS, out, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     pages = {path: path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
     pages |= {path: page for path, page in OUTSIDE.items() if page}
@@ -59,13 +59,13 @@ def stage(out: Path) -> None:
         text = FRONT_MATTER.sub("", source.read_text(encoding="utf-8"))
         target = out / page
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(adapted(text, source, target, out), encoding="utf-8")
+        target.write_text(rewrite_links(text, source, target, out), encoding="utf-8")
     for page, text in command_pages.pages().items():
         (out / "reference" / page).write_text(text, encoding="utf-8")
 
 
-def adapted(text: str, source: Path, target: Path, out: Path) -> str:
-    """A page with links that are relative to its place on the site."""
+def rewrite_links(text: str, source: Path, target: Path, out: Path) -> str:
+    """Rewrite the links of a page for its place on the site."""
 
     def replace(match: re.Match[str]) -> str:
         before, link, anchor, after = match.groups()
@@ -87,7 +87,7 @@ def _moved(source: Path, link: str, target: Path, out: Path) -> str:
         place.parent.mkdir(exist_ok=True)
         shutil.copy(linked, place)
     else:
-        sys.exit(f"error: {source.relative_to(ROOT)} links to {link}, which the site does not have")
+        sys.exit(f"error: {source.relative_to(ROOT)} links to {link}, which is not on the site")
     return Path(os.path.relpath(place, target.parent)).as_posix()
 
 

@@ -1,4 +1,4 @@
-"""Pages of the site about the commands, from what their `--help` is made of."""
+"""Generate the command reference of the site from the commands' help."""
 
 import html
 import re
@@ -16,18 +16,18 @@ PROGRAMS = {
 }
 """Page and module of each program; the module has its `app`."""
 EXAMPLE = "Example: "
-"""How a help text's example begins."""
+"""Prefix of an example in a help text."""
 
 
 def pages() -> dict[str, str]:
-    """File name and Markdown of each page."""
+    """Generate the pages: Markdown by file name."""
     return {f"{page}.md": "\n".join(_program(name, module)) for name, (page, module) in PROGRAMS.items()}
 
 
 def _program(name: str, module: str) -> Iterator[str]:
     command: Any = typer.main.get_command(import_module(module).app)
     yield f"# `{name}`\n"
-    yield "Written from the command's `--help`.\n"
+    yield "Generated from the command's `--help`.\n"
     commands = getattr(command, "commands", None)
     if not commands:
         yield from _command(name, command)
@@ -66,7 +66,7 @@ def _help(text: str | None) -> Iterator[str]:
 
 
 def _text(text: str | None) -> str:
-    """Help as Markdown: code in backticks stays, the rest is taken literally."""
+    """Convert help to Markdown: keep code in backticks, and escape everything else."""
     parts = re.split(r"(`[^`]+`)", text or "")
     return "".join(part if part.startswith("`") else _literal(part) for part in parts)
 

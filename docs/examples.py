@@ -1,4 +1,4 @@
-"""Run the examples of a document, for what they print."""
+"""Run the examples in a document and capture their output."""
 
 import contextlib
 import io
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def python_output(before: str) -> str:
-    """What the last Python example of a text prints."""
+    """Output of the last Python example in a text."""
     code = re.findall(r"```python\n(.*?)```", before, re.DOTALL)[-1]
     printed = io.StringIO()
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), contextlib.redirect_stdout(printed):
@@ -22,7 +22,7 @@ def python_output(before: str) -> str:
 
 
 def shell_output(before: str) -> str:
-    """What the last shell example of a text prints."""
+    """Output of the last shell example in a text."""
     code = re.findall(r"```bash\n(.*?)```", before, re.DOTALL)[-1]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
@@ -31,7 +31,7 @@ def shell_output(before: str) -> str:
             ["bash", "-ec", code], cwd=folder, env=environment, capture_output=True, encoding="utf-8", check=False
         )
     if done.returncode:
-        sys.exit(f"error: an example of the documents failed: {done.stderr.strip()}")
+        sys.exit(f"error: an example in the documents failed: {done.stderr.strip()}")
     return _block(done.stdout)
 
 

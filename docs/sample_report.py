@@ -1,7 +1,7 @@
 """Write the sample report: `python docs/sample_report.py docs/sample-report.html`.
 
-The texts were written for this project. Their products and dates are invented here, so that there is something to
-compare: each product is talked about more in some moods, and one of them gets worse over the year.
+The texts were written for this project. This script invents their products and dates, with differences that the report
+can show: one product attracts more positive texts, one more negative texts, and the latter gets worse over the year.
 """
 
 import csv
@@ -32,18 +32,18 @@ NOTE = (
 
 
 def texts() -> list[tuple[str, str]]:
-    """Texts with the first label that their writers gave them."""
+    """Texts, each with the first of its labels."""
     rows = [row for row in parquet.read_table(WRITTEN).to_pylist() if row["domain"] in DOMAINS]
-    found = [(row["text"], row["labels"][0]) for row in rows]
+    labeled = [(row["text"], row["labels"][0]) for row in rows]
     for name in ("validation", "test", "long"):
         for line in (EVERYDAY / f"{name}.jsonl").read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
-            found.append((row["text"], row["labels"][0]))
-    return found
+            labeled.append((row["text"], row["labels"][0]))
+    return labeled
 
 
-def invented(text: str, label: str) -> tuple[str, date]:
-    """A product and a date, by the text's hash and its label's sentiment."""
+def invent(text: str, label: str) -> tuple[str, date]:
+    """Invent a product and a date from a text's hash and the sentiment of its label."""
     digest = hashlib.sha256(text.encode()).digest()
     product, place = PRODUCTS[digest[0] % len(PRODUCTS)], int.from_bytes(digest[1:4]) / 2**24
     sentiment = GROUP_OF[label]
@@ -59,7 +59,7 @@ def invented(text: str, label: str) -> tuple[str, date]:
 
 
 def main() -> None:
-    """Write the table into a temporary folder, and its report."""
+    """Write the table to a temporary folder, and the report about it."""
     if len(sys.argv) != 2:
         sys.exit("usage: python docs/sample_report.py OUT.html")
     with tempfile.TemporaryDirectory() as folder:
@@ -67,7 +67,7 @@ def main() -> None:
         with table.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["text", "product", "date"])
-            writer.writerows([text, *invented(text, label)] for text, label in texts())
+            writer.writerows([text, *invent(text, label)] for text, label in texts())
         columns = ["--time", "date", "--group", "product"]
         words = ["--title", "Sample: comments on five products", "--note", NOTE, "--day", "2026-11-26"]
         run(app, "evenmood", ["report", str(table), sys.argv[1], *columns, *words, "--overwrite"])

@@ -1,4 +1,4 @@
-"""Take a picture, or a recording, of the running demo in Chromium: `python docs/screenshot.py docs/demo.png`."""
+"""Take screenshots, or a recording, of the running demo in Chromium: `python docs/screenshot.py docs/demo.png`."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ SENTENCE = "Thanks for explaining, but I'm still confused."
 LETTER = (ROOT / "space" / "samples" / "letter.txt").read_text(encoding="utf-8").strip()
 TABS = ("analyse", "compare", "batch", "long", "about")
 SCREENS: tuple[tuple[str, int, Any], ...] = (("light", 1200, "light"), ("dark", 1200, "dark"), ("phone", 390, "light"))
-"""Name, width and color scheme of the pictures that `take_screens` writes."""
+"""Name, width and color scheme of the screenshots that `take_screens` writes."""
 NARROW, TALLEST, COLORS = 640, 2200, 64
 ON_A_PHONE = ("analyse", "batch", "long-text")
 CHROMIUM_FLAGS = [
@@ -40,7 +40,7 @@ def running_demo(
     python: str | Path = sys.executable,
     app: Path = ROOT / "space" / "app.py",
 ) -> Iterator[str]:
-    """Start the demo on a free port of loopback and give its address; it ends with the block. It takes no feedback."""
+    """Start the demo without feedback on a free loopback port; yield its URL, and stop it after the block."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -52,16 +52,16 @@ def running_demo(
 
 @contextmanager
 def running_process(command: list[Any], url: str, environment: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
-    """Start a server and wait until it answers; it ends with the block."""
-    with tempfile.TemporaryFile() as said:  # a pipe that nobody empties would stop the server once it is full
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said, env={**os.environ, **environment})
+    """Start a server, wait until it responds, and stop it after the block."""
+    with tempfile.TemporaryFile() as stderr:  # a full pipe that is not read would block the server
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr, env={**os.environ, **environment})
         try:
             deadline = time.monotonic() + 60
             while not _answers(url):
                 if process.poll() is not None or time.monotonic() > deadline:
                     process.kill()
-                    said.seek(0)
-                    sys.exit(f"error: the demo did not start: {said.read().decode()}")
+                    stderr.seek(0)
+                    sys.exit(f"error: the demo did not start: {stderr.read().decode()}")
                 time.sleep(0.02)
             yield process
         finally:
@@ -71,7 +71,7 @@ def running_process(command: list[Any], url: str, environment: dict[str, str]) -
 
 def _answers(url: str) -> bool:
     try:
-        urllib.request.urlopen(url, timeout=5).close()  # noqa: S310 - our own, on loopback
+        urllib.request.urlopen(url, timeout=5).close()  # noqa: S310 - our own server, on loopback
     except OSError:
         return False
     return True
@@ -79,7 +79,7 @@ def _answers(url: str) -> bool:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """The machine's own Chromium, driven by playwright."""
+    """Launch the installed Chromium with playwright."""
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
         sys.exit("error: chromium is not installed; on Debian: apt-get install chromium")
@@ -90,11 +90,11 @@ def chromium() -> Iterator[Browser]:
 
 
 def ask(page: Page, url: str, text: str) -> Any:
-    """Open the page, type a text, press the button, and wait for the bars."""
+    """Open the page, analyze a text, and wait for the result."""
     page.goto(url)
     page.wait_for_selector("#result .sentence")
     box = page.locator("#text textarea")
-    if box.input_value() != text:  # else the page has opened with this answer
+    if box.input_value() != text:  # otherwise the page already shows the result
         page.evaluate("document.querySelector('#result .sentence').dataset.old = ''")
         box.fill(text)
         page.locator("#analyse").click()
@@ -107,7 +107,7 @@ def ask(page: Page, url: str, text: str) -> Any:
 
 
 def open_tab(page: Page, number: int) -> None:
-    """Click a tab; on a narrow screen those that do not fit are in a menu."""
+    """Open a tab, from the overflow menu if it does not fit on a narrow screen."""
     page.wait_for_selector("#result .sentence", state="attached")
     tabs = page.get_by_role("tab")
     shown = [tabs.nth(place).get_attribute("data-tab-id") for place in range(tabs.count())]
@@ -120,7 +120,7 @@ def open_tab(page: Page, number: int) -> None:
 
 
 def choose_model(page: Page, title: str) -> None:
-    """Choose a model above the tabs: by the switch, or from the list behind its last place."""
+    """Select a model above the tabs: by the switch, or from the list behind its last option."""
     switch = page.locator("#switch label")
     names = switch.all_inner_texts()
     if title in names:
@@ -132,7 +132,7 @@ def choose_model(page: Page, title: str) -> None:
 
 
 def walk(page: Page, url: str) -> Iterator[str]:
-    """Use the page as a visitor, tab by tab; yields the name of each view once it is complete."""
+    """Visit the page tab by tab; yield the name of each view once it has loaded."""
     page.goto(url)
     page.wait_for_selector("#result .sentence")
     page.wait_for_timeout(300)
@@ -164,7 +164,7 @@ def walk(page: Page, url: str) -> Iterator[str]:
 
 
 def take_screens(browser: Browser, url: str, folder: Path) -> None:
-    """Write a picture of each tab on a desktop, in light and dark, and of some on a phone."""
+    """Take a screenshot of each tab on a desktop, in light and dark mode, and of some tabs on a phone."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, width, scheme in SCREENS:
         page = browser.new_page(viewport={"width": width, "height": 860}, color_scheme=scheme)
@@ -176,7 +176,7 @@ def take_screens(browser: Browser, url: str, folder: Path) -> None:
 
 
 def take_page_screens(browser: Browser, folder: Path) -> None:
-    """Write a picture of the sample report, and of the static page if it is built, in light, dark and on a phone."""
+    """Take screenshots of the sample report and the static page, in light and dark mode and on a phone."""
     if not (SITE / "index.html").is_file():
         sys.exit(f"error: {SITE}: not found; run: make web")
     with served(SITE) as static:
@@ -193,7 +193,7 @@ def take_page_screens(browser: Browser, folder: Path) -> None:
 
 
 def _save(page: Page, path: Path) -> None:
-    """Write a picture of the page, from its top, with few colors."""
+    """Save a screenshot of the page from its top, with a reduced palette."""
     from PIL import Image
 
     page.evaluate("window.scrollTo(0, 0)")
@@ -203,7 +203,7 @@ def _save(page: Page, path: Path) -> None:
 
 
 def record(page: Page, url: str, out: Path) -> None:
-    """Write a recording of a visit: a picture a step, some seconds each."""
+    """Record a visit as an animation with one frame per step."""
     from PIL import Image
 
     frames = []
@@ -215,16 +215,18 @@ def record(page: Page, url: str, out: Path) -> None:
 
     below = {"batch": (400, 1100), "long-text": (430,)}
     for name in walk(page, url):
-        if name != "about":  # no end of tables
+        if name != "about":  # a page of tables only
             for scroll in (0, *below.get(name, ())):
                 take(scroll)
     frames[0].save(out, save_all=True, append_images=frames[1:], duration=2500, loop=0, optimize=True)
 
 
 def main() -> None:
-    """Take the picture, the recording where the name ends in .gif, or all screens where it is a folder."""
+    """Take one screenshot (.png), a recording (.gif), or screenshots of all views (a folder)."""
     if len(sys.argv) != 2:
-        sys.exit("usage: python docs/screenshot.py OUT.png, OUT.gif for a recording, or a folder for a picture a tab")
+        sys.exit(
+            "usage: python docs/screenshot.py OUT (a .png file, a .gif file for a recording, or a folder for all views)"
+        )
     out = Path(sys.argv[1])
     with running_demo() as url, chromium() as browser:
         if not out.suffix:

@@ -1,4 +1,4 @@
-"""Check a built site: pages are in the navigation, links lead somewhere, and nothing is loaded from elsewhere."""
+"""Check a built site: all pages are in the navigation, no link is broken, and nothing is loaded from other hosts."""
 
 import re
 from collections.abc import Iterator
@@ -7,13 +7,13 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 LOADED = {"img": "src", "script": "src", "iframe": "src", "source": "src", "video": "src", "link": "href"}
-"""Attribute of each element that makes a browser load something."""
+"""Elements that load a resource, with the attribute that names it."""
 LINKS = ("canonical", "next", "prev")
 """Relations of `link` elements that load nothing."""
 
 
 class _Page(HTMLParser):
-    """What a page links to and loads, and its anchors."""
+    """Links, loaded resources and anchors of a page."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class _Page(HTMLParser):
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Collect the attributes that matter."""
+        """Collect anchors, links and loaded resources."""
         values = dict(attrs)
         self.anchors |= {value for name in ("id", "name") if (value := values.get(name))}
         if tag == "a" and (link := values.get("href")):
@@ -33,13 +33,13 @@ class _Page(HTMLParser):
 
 
 def problems(site: Path) -> Iterator[str]:
-    """What is wrong with a site, a line each."""
+    """Yield the problems of a site, one line each."""
     pages = {path: _Page(path) for path in sorted(site.rglob("*.html"))}
     for path, page in pages.items():
         name = path.relative_to(site)
         yield from (f"{name} loads {source}" for source in page.loaded if _is_external(source))
         for link in [*page.links, *page.loaded]:
-            if _is_external(link) or name.name == "404.html":  # its links begin at the server's root
+            if _is_external(link) or name.name == "404.html":  # its links are relative to the root of the server
                 continue
             parts = urlsplit(link)
             target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
@@ -50,7 +50,7 @@ def problems(site: Path) -> Iterator[str]:
 
 
 def nav_problems(config: str, docs: Path) -> Iterator[str]:
-    """Pages that the navigation lacks, and names in it that are no page."""
+    """Yield pages missing from the navigation, and navigation entries without a page."""
     listed = re.findall(r": ([\w/-]+\.md)$", config.partition("\nnav:")[2], re.MULTILINE)
     pages = {path.relative_to(docs).as_posix() for path in docs.rglob("*.md")}
     yield from (f"mkdocs.yml: {page} is not in nav" for page in sorted(pages - set(listed)))

@@ -1,4 +1,4 @@
-"""A web server on loopback for a folder of static files."""
+"""Serve a folder of static files on loopback."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ class _Handler(SimpleHTTPRequestHandler):
 
 @contextmanager
 def served(folder: Path, *, isolated: bool = False) -> Iterator[str]:
-    """Serve a folder; yield the address.
+    """Serve a folder in a thread; yield its URL.
 
     Args:
         folder: Folder to serve.

@@ -13,7 +13,7 @@ from evenmood.cli.command import run
 from evenmood.errors import HubError, ModelError, UsageError
 from evenmood.model import hub
 from evenmood.model.loading import BUNDLED
-from evenmood.model.model_folder import PREDICTING_FILES, whole_folder
+from evenmood.model.model_folder import PREDICTING_FILES, atomic_folder
 from space.static_page import build_static
 
 ROOT = Path(__file__).parent.parent
@@ -129,7 +129,7 @@ def deploy(
     if static and model:
         raise UsageError("--model is not available with --static: the page has the bundled model")
     if out is not None:
-        with whole_folder(out) as work:
+        with atomic_folder(out) as work:
             build_static(work) if static else build(work, repo, model)
         command = f"python -m http.server --directory {out}" if static else f"python {out}/app.py"
         print(f"{out}: written; nothing was uploaded; try it with: {command}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Benchmarks: figures, and a small run."""
+"""Benchmarks: their figures, and a small run."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The whole chain on the miniature, and that training reads what it wrote."""
+"""The complete data build on a miniature data set, and training on its output."""
 
 import json
 import shutil

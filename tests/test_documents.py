@@ -1,4 +1,4 @@
-"""Examples of README and the documents run, their commands exist, links lead somewhere, and the site builds."""
+"""README and documents: examples run, commands exist, links are valid, and the site builds."""
 
 import os
 import re

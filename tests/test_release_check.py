@@ -1,4 +1,4 @@
-"""`make release-check`: each disagreement is one line; what needs a package index runs there alone."""
+"""`make release-check`: one line per error; checks that need a package index only run there."""
 
 import importlib.util
 import json

@@ -11,7 +11,7 @@ import pytest
 
 from evenmood import EmotionClassifier, EvenmoodError, ModelError, UsageError
 from evenmood.model.model_folder import PREDICTING_FILES
-from evenmood.system.credentials import checked
+from evenmood.system.credentials import validate_secret
 from evenmood.system.redaction import redact, redact_stream
 from tests.commands import run_command
 from tests.conftest import DEFAULT_MODEL
@@ -195,7 +195,7 @@ def test_secrets_of_the_environment_are_redacted(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("OPENAI_API_KEY", "plain-password")
     monkeypatch.setenv("SOME_SECRET", "another password")
     assert redact("wrong: plain-password, another password") == "wrong: [redacted], [redacted]"
-    checked("  a.third-password\n", "token")
+    validate_secret("  a.third-password\n", "token")
     assert redact("not a.third-password") == "not [redacted]"
 
 

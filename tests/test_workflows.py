@@ -1,4 +1,4 @@
-"""The workflows call targets and commands that exist; hooks and workflows use the versions that were tried."""
+"""Workflows: their targets and commands exist, and hooks and workflows use the tested versions."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Annotation app: one text at a time, a key for each label; annotators do not see each other's votes."""
+"""Annotation app: one text at a time, with a keyboard shortcut per label; annotators do not see each other's votes."""
 
 import json
 from collections.abc import Iterator
@@ -134,7 +134,7 @@ def launch(votes: Votes, host: str, port: int | None) -> None:
 
 
 def _endpoints(votes: Votes) -> None:
-    """API of the app: /next, /vote and /undo, for the logged-in annotator."""
+    """Add the API endpoints /next, /vote and /undo, for the logged-in annotator."""
 
     def next_row(request: gr.Request) -> dict[str, Any]:
         return _public(votes.next(_user(request)))

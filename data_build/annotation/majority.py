@@ -18,7 +18,7 @@ class Item:
     Attributes:
         id: Id of the row.
         text: Text to label.
-        machine: Label numbers that the row had before the review.
+        machine: Predicted labels, as label numbers.
         counts: Votes for each of the 28 labels; empty except for adjudicators.
     """
 
@@ -30,7 +30,15 @@ class Item:
 
 @dataclass(frozen=True)
 class Vote:
-    """An annotator's labels of a row, as label numbers."""
+    """An annotator's vote on a row.
+
+    Attributes:
+        id: Id of the row.
+        annotator: Name of the annotator.
+        labels: Label numbers; empty if `unsure`.
+        unsure: Whether the annotator could not decide.
+        saw_machine: Whether the annotator had seen the predicted labels.
+    """
 
     id: str
     annotator: str
@@ -44,7 +52,7 @@ class Result:
     """Outcome of the votes on a row.
 
     Attributes:
-        labels: Label numbers; empty without an agreement.
+        labels: Label numbers; empty if `open`.
         counts: Votes for each of the 28 labels.
         resolution: `majority`, `adjudicated`, or `open` (a tie, or no label with a majority).
     """
@@ -55,7 +63,7 @@ class Result:
 
 
 def majority(votes: Sequence[Vote]) -> Result:
-    """Resolve votes: keep the labels given by more than half of the sure annotators.
+    """Resolve votes: keep the labels given by more than half of the annotators who were sure.
 
     The result is open on a tie, without a majority, or if fewer than half of the annotators were sure.
     """
@@ -68,7 +76,7 @@ def majority(votes: Sequence[Vote]) -> Result:
 
 
 def counts_of(votes: Sequence[Vote]) -> tuple[int, ...]:
-    """Number of sure annotators who gave each label."""
+    """Number of annotators who gave each label, without unsure ones."""
     return tuple(sum(label in vote.labels for vote in votes if not vote.unsure) for label in range(len(LABELS)))
 
 
@@ -85,5 +93,5 @@ def check_labels(labels: Iterable[int]) -> list[int]:
 
 
 def is_label(value: Any) -> bool:
-    """Whether a value is an `int` label number; values that merely convert to one are not."""
+    """Whether a value is a label number of type `int`, not just convertible to one."""
     return type(value) is int and 0 <= value < len(LABELS)

@@ -38,7 +38,7 @@ def report(
         "results/dataset.json"
     ),
     document: Annotated[
-        Path, typer.Option(help="Markdown document; figures go to figures/dataset/ beside it", rich_help_panel=OUTPUT)
+        Path, typer.Option(help="Markdown document; its figures go to figures/dataset/", rich_help_panel=OUTPUT)
     ] = Path("docs/dataset.md"),
     generated: Annotated[
         Path | None,
@@ -111,10 +111,10 @@ def publish(
     Log in first: run hf auth login, or set HF_TOKEN.
     """
     from data_build.publishing import publish as stage
-    from evenmood.model.model_folder import whole_folder
+    from evenmood.model.model_folder import atomic_folder
 
     if out is not None:
-        with whole_folder(out) as work:
+        with atomic_folder(out) as work:
             stage.prepare(build, work, repo, log, include_tweets=include_tweets)
         log(f"{out}: written; nothing was uploaded")
         return

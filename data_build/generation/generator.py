@@ -19,7 +19,7 @@ from data_build.generation.prompts import JSON_FORM, SYSTEM, Request
 from data_build.generation.reading import comments_in, lines_in, listed_in, schema
 from evenmood.errors import EvenmoodError, UsageError
 from evenmood.system import proxies
-from evenmood.system.credentials import checked
+from evenmood.system.credentials import validate_secret
 from evenmood.system.redaction import redact
 
 logger = logging.getLogger(__name__)
@@ -143,7 +143,7 @@ class Generator:
         api_key = os.environ.get("OPENAI_API_KEY", "").strip() or ("none" if base_url else None)
         if api_key is None:
             raise UsageError("no API key; set OPENAI_API_KEY, or use your own server with --base-url")
-        api_key = checked(api_key, "OPENAI_API_KEY")
+        api_key = validate_secret(api_key, "OPENAI_API_KEY")
         host = _host(base_url) if base_url else None
         local = host in proxies.LOOPBACK
         if not local and (problem := proxies.unusable()):
@@ -276,7 +276,7 @@ class Generator:
 def _header(variable: str) -> str | None:
     """Value of an environment variable that is sent as an HTTP header; None if unset."""
     value = os.environ.get(variable, "").strip()
-    return checked(value, variable) if value else None
+    return validate_secret(value, variable) if value else None
 
 
 def _content(choice: _Choice) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 import pydantic
 
 REASONING_ENDS = ("</think>", "</thinking>", "</thought>", "</reasoning>", "<|message|>")
-"""Markers before an answer: the end of the reasoning that some servers leave in the content, or a channel header."""
+"""Markers that precede the final answer: the end of reasoning that some servers include, or a channel header."""
 MAX_BRACKETS = 20
-"""Maximum number of brackets tried as the start of JSON."""
+"""Maximum number of brackets at which to try to parse JSON."""
 BRACKET = re.compile(r"[{\[]")
 MARKER = re.compile(r"(?:[-*•]|\d{1,3}[.)])\s*(?=\S)")
 FENCE = "```"
@@ -18,7 +18,7 @@ QUOTES = (('"', '"'), ("\u201c", "\u201d"))
 
 
 class Comments(pydantic.BaseModel):
-    """Schema of a chat model's answer."""
+    """Schema of a chat model's response."""
 
     comments: list[str]
 
@@ -27,20 +27,20 @@ COMMENT_LIST = pydantic.TypeAdapter(list[str])
 
 
 def without_reasoning(content: str) -> str:
-    """Strip a model's reasoning."""
+    """Remove a model's reasoning from its output."""
     for end in REASONING_ENDS:
         content = content.rpartition(end)[2]
     return content.strip()
 
 
 def comments_in(content: str) -> tuple[str, ...] | None:
-    """Extract comments from JSON, with or without reasoning, code fence or prose around it.
+    """Extract comments from JSON, ignoring reasoning, code fences and prose around it.
 
     Args:
         content: Output of the model.
 
     Returns:
-        The list in `comments`, or a bare list of strings; None if there is neither.
+        The list in the field `comments`, or a top-level list of strings; None if there is neither.
     """
     text = without_reasoning(content)
     end, broken = 0, False
@@ -83,5 +83,5 @@ def _unquote(line: str) -> str:
 
 
 def schema() -> dict[str, Any]:
-    """JSON schema of an answer."""
+    """JSON schema of a response."""
     return {**Comments.model_json_schema(), "additionalProperties": False}

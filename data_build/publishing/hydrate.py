@@ -12,7 +12,7 @@ from evenmood.data.splits import SPLITS
 from evenmood.data.tweets import read_tweets, tweet_text
 from evenmood.errors import DataError
 from evenmood.model import hub
-from evenmood.model.model_folder import check_target, whole_folder
+from evenmood.model.model_folder import atomic_folder, check_target
 
 
 def hydrate(
@@ -26,15 +26,15 @@ def hydrate(
     token: str | bool | None = None,
     overwrite: bool = False,
 ) -> int:
-    """Write `OUT/{train,validation,test}.parquet`, with the withheld texts that the user's copy contains.
+    """Write `OUT/{train,validation,test}.parquet`, with the withheld texts filled in from the user's copy.
 
-    A withheld text is identified by the hash of its cleaned form: of several tweets with the same cleaned text, the
+    A withheld text is identified by the hash of its cleaned form; if several tweets have the same cleaned text, the
     first one is used.
 
     Args:
-        source: Hub id of a published data set, or a folder of the same layout.
+        source: Hub id of a published data set, or a folder with the same layout.
         tweets: The user's copy of Sentiment140; see `read_tweets`.
-        out: Folder to write, atomically.
+        out: Folder to write atomically.
         log: Called with each progress message.
         configuration: Configuration to read.
         revision: Branch, tag or commit of the Hub repository.
@@ -42,7 +42,7 @@ def hydrate(
         overwrite: Overwrite an existing `out`.
 
     Returns:
-        Number of rows without a text; they are left out.
+        Number of rows dropped because their text was not found.
 
     Raises:
         DataError: The data set or the tweets cannot be read, or no text was found.
@@ -78,7 +78,7 @@ def hydrate(
             + (f"; {broken.total:,} malformed rows, the first: {broken.first}" if broken.total else "")
         )
     missing = 0
-    with whole_folder(out, overwrite) as work:
+    with atomic_folder(out, overwrite) as work:
         for name, table in tables.items():
             complete = _fill_in(table, texts)
             missing += table.num_rows - complete.num_rows

@@ -1,4 +1,4 @@
-"""Ninth stage: the manifests in one results file, figures, and the document that is written from both."""
+"""Ninth stage: collect the manifests in a results file, and write the figures and the document."""
 
 import json
 from collections import Counter
@@ -11,9 +11,19 @@ import pyarrow
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from data_build.publishing import figures
-from data_build.stage import Say
-from data_build.stages import balance, feedback, generate, goemotions, relabel, review, sentiment140, verify, written
-from data_build.stages import generated_rows as kept
+from data_build.stage import Log
+from data_build.stages import (
+    balance,
+    feedback,
+    generate,
+    generated_rows,
+    goemotions,
+    relabel,
+    review,
+    sentiment140,
+    verify,
+    written,
+)
 from evenmood import GROUP_OF, LABELS
 from evenmood.data.build_folder import MANIFEST_FILE, check_current, read_manifest, read_rows
 from evenmood.errors import DataError
@@ -23,11 +33,11 @@ from evenmood.text.normalization import clean
 
 TEMPLATE = Path(__file__).with_name("dataset_report.md.jinja")
 STARVED = 100
-"""Rows below which a gate is said to starve a label."""
+"""Number of rows below which a label counts as starved by a gate."""
 NOT_SHOWN = ("v1", "v2", "v3")
-"""Prompts whose plain-lines form told the model neither length nor point of view, although rows record both."""
+"""Prompt versions whose `lines` form omitted length and point of view, although the rows record both."""
 WORDS = 50
-"""Of the paper's figure 3."""
+"""Number of most frequent words to draw, as in the paper's figure 3."""
 STOP_WORDS = ENGLISH_STOP_WORDS | {
     "im",
     "dont",
@@ -43,20 +53,20 @@ STOP_WORDS = ENGLISH_STOP_WORDS | {
     "hes",
     "id",
 }
-"""English function words, which say nothing about a data set."""
+"""English function words, which are not informative."""
 
 
-def run(build: Path, say: Say, results: Path, document: Path, generated: Path | None = None) -> None:
-    """Write the results file, the figures beside the document, and the document.
+def run(build: Path, log: Log, results: Path, document: Path, generated: Path | None = None) -> None:
+    """Write the results file, the figures and the document.
 
-    Without the build folder, write the document again from the results file; figures stay as they are.
+    If the build folder does not exist, only the document is written, from the existing results file.
 
     Args:
         build: Build folder, with all stages up to `balance` finished.
-        say: Receives progress, a line at a time.
-        results: JSON file to write, or to read where there is no build folder.
-        document: Markdown file to write; its figures go into `figures/dataset/` beside it.
-        generated: Parquet file to write with the generated rows that were verified, for `generate --rows`.
+        log: Called with each progress message.
+        results: JSON file to write, or to read if there is no build folder.
+        document: Markdown file to write; its figures are written to `figures/dataset/` in the same folder.
+        generated: Parquet file to write the verified generated rows to, for `generate --rows`; default: none.
 
     Raises:
         DataError: A stage is missing, or there is neither a build folder nor a results file.
@@ -64,28 +74,28 @@ def run(build: Path, say: Say, results: Path, document: Path, generated: Path | 
     folder = document.parent / "figures" / "dataset"
     if not build.is_dir() and results.is_file() and generated is None:
         write_text(document, document_of(results))
-        say(f"{document} written from {results}; there is no build folder {build}")
+        log(f"{document} written from {results}; there is no build folder {build}")
         return
     try:
         content = collect(build)
-    except (KeyError, TypeError) as error:  # of another version of the stages, or changed by hand
+    except (KeyError, TypeError) as error:  # written by another version, or edited
         raise DataError(
-            f"{build}: a manifest lacks what the report needs ({error}); run the stages again with --restart"
+            f"{build}: a manifest lacks an entry required by the report ({error}); run the stages again with --restart"
         ) from None
     results.parent.mkdir(parents=True, exist_ok=True)
     write_text(results, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     draw(build, folder)
     write_text(document, rendered(content, folder.relative_to(document.parent).as_posix()))
     if generated is not None:
-        kept.keep(build, set(read_rows(build, verify.STAGE)["id"].to_pylist()), generated)
-    say(f"{document} and {results} written")
+        generated_rows.export_rows(build, set(read_rows(build, verify.STAGE)["id"].to_pylist()), generated)
+    log(f"{document} and {results} written")
 
 
 def document_of(results: Path) -> str:
-    """The document, from a results file.
+    """Render the document from a results file.
 
     Raises:
-        DataError: The file does not hold what the document needs.
+        DataError: The file is invalid, or lacks an entry.
     """
     try:
         return rendered(json.loads(results.read_text(encoding="utf-8")), "figures/dataset")
@@ -94,7 +104,7 @@ def document_of(results: Path) -> str:
 
 
 def rendered(content: Mapping[str, Any], figures_folder: str) -> str:
-    """The document, from the content of a results file and the path from the document to its figures."""
+    """Render the document from the content of a results file; `figures_folder` is relative to the document."""
     return cards.rendered(
         TEMPLATE,
         **{**content, "missing": sorted(((int(size), lacking) for size, lacking in content["missing"].items()))},
@@ -107,10 +117,10 @@ def rendered(content: Mapping[str, Any], figures_folder: str) -> str:
 
 
 def draw(build: Path, folder: Path) -> None:
-    """Write the figures of a build's balanced rows into a folder.
+    """Draw the figures of a build's balanced rows into a folder.
 
     Raises:
-        DataError: The stage `balance` is missing, or older than what it was made from.
+        DataError: The stage `balance` is missing, or older than its inputs.
     """
     check_current(build, balance.STAGE)
     manifest = read_manifest(build, balance.STAGE)
@@ -124,18 +134,18 @@ def draw(build: Path, folder: Path) -> None:
 
 
 def by_source(rows: pyarrow.Table) -> dict[str, dict[str, int]]:
-    """Rows per label of each source that there are rows of."""
-    found = {source: dict.fromkeys(LABELS, 0) for source in sorted(set(rows["source"].to_pylist()))}
+    """Number of rows with each label, for each source that occurs."""
+    counts = {source: dict.fromkeys(LABELS, 0) for source in sorted(set(rows["source"].to_pylist()))}
     for source, numbers in zip(rows["source"].to_pylist(), rows["labels"].to_pylist(), strict=True):
         for number in numbers:
-            found[source][LABELS[number]] += 1
-    return found
+            counts[source][LABELS[number]] += 1
+    return counts
 
 
 def stages_of(build: Path) -> list[str]:
-    """The stages that a build has gone through, in order."""
+    """Names of the finished stages of a build, in order."""
     review_stage = [review.STAGE] if review.source_of(build) == review.STAGE else []
-    made = [
+    later_stages = [
         *generate.rounds(build),
         *relabel.stages(build),
         verify.STAGE,
@@ -144,12 +154,12 @@ def stages_of(build: Path) -> list[str]:
         balance.STAGE,
     ]
     tweets = [sentiment140.STAGE] if (build / sentiment140.STAGE / MANIFEST_FILE).exists() else []
-    said = [feedback.STAGE] if (build / feedback.STAGE / MANIFEST_FILE).exists() else []
-    return [goemotions.STAGE, *tweets, *said, *written.stages(build), *made]
+    shared = [feedback.STAGE] if (build / feedback.STAGE / MANIFEST_FILE).exists() else []
+    return [goemotions.STAGE, *tweets, *shared, *written.stages(build), *later_stages]
 
 
 def collect(build: Path) -> dict[str, Any]:
-    """What the manifests say, in one object."""
+    """Collect the content of the results file from the manifests."""
     check_current(build, balance.STAGE)
     names = stages_of(build)
     manifests = {name: read_manifest(build, name) for name in (*names, relabel.OFFICIAL)}
@@ -186,9 +196,9 @@ def collect(build: Path) -> dict[str, Any]:
         "attempts": generate.attempts(build),
         "provenance": {
             "rows": len(recorded),
-            "not_recorded": kept.unrecorded(recorded),
-            "not_shown": sum(json.loads(told)["prompt"] in NOT_SHOWN for told in recorded),
-            "prompts": sorted({json.loads(told)["prompt"] for told in recorded}),
+            "not_recorded": generated_rows.unrecorded(recorded),
+            "not_shown": sum(json.loads(prompt)["prompt"] in NOT_SHOWN for prompt in recorded),
+            "prompts": sorted({json.loads(prompt)["prompt"] for prompt in recorded}),
         },
         "generators": sorted({row["generator"] for row in rows if row["source"] == "generated"}),
         "reviewed": sum(row["reviewed"] for row in rows),

@@ -1,4 +1,4 @@
-"""Stage `feedback`: labels that visitors of the demo gave and agreed to share."""
+"""Stage `feedback`: import texts and labels that visitors of the demo agreed to share."""
 
 import codecs
 import json
@@ -25,13 +25,12 @@ def run(build: Path, log: Log, source: str, *, limit: int | None = None, restart
     """Write the labeled rows, deduplicated, with unique ids.
 
     Malformed lines are counted and skipped. If two rows share an id, the hash of the text is appended to the second.
-
-    A visitor's labels count as one annotator's: `verify` keeps those that the teacher confirms.
+    A visitor counts as a single annotator: `verify` keeps only the labels that the teacher confirms.
 
     Args:
         build: Build folder.
         log: Called with each progress message.
-        source: Feedback folder of the demo, or Hub data set to which the demo uploads feedback.
+        source: Feedback folder of the demo, or the Hub data set to which it uploads feedback.
         limit: Rows to read; default: all.
         restart: Discard the output of an earlier run.
 
@@ -68,7 +67,7 @@ def _labeled_rows(lines: list[bytes]) -> tuple[list[dict[str, Any]], Counter[str
     for line in lines:
         row = _parse(line)
         if row is None:
-            counts["not a row"] += 1
+            counts["malformed"] += 1
         elif not row["labels"]:
             counts["no label given"] += 1
         elif not clean(row["text"]):

@@ -87,7 +87,7 @@ def unrecorded(prompt_ids: Iterable[str]) -> dict[str, int]:
     return {key: count for key, count in missing.items() if count}
 
 
-def keep(build: Path, names: set[str], path: Path) -> None:
+def export_rows(build: Path, names: set[str], path: Path) -> None:
     """Write the generated rows with these ids, as generated, to a file for `import_rows`."""
     generated = pyarrow.concat_tables([read_rows(build, name).select(COLUMNS) for name in generate.rounds(build)])
     selected = generated.filter(pyarrow.array([name in names for name in generated["id"].to_pylist()]))

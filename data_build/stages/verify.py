@@ -1,4 +1,4 @@
-"""Fifth stage: keep the labels that the teacher confirms, and drop texts of validation and test."""
+"""Fifth stage: keep the labels that the teacher confirms, and drop texts that leak validation or test texts."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -32,17 +32,19 @@ def run(
     limit: int | None = None,
     restart: bool = False,
 ) -> None:
-    """Write the rows with at least one label that passes the gate, with these labels.
+    """Write the rows that have at least one label that passes the gate; other labels are removed.
 
     Args:
         build: Build folder.
         log: Called with each progress message.
-        alignment: The gate. `probability`: the teacher's probability is at least `threshold` (as in the paper).
+        alignment: The gate, which decides which labels are kept.
+            `probability`: the teacher's probability is at least `threshold` (as in the paper).
             `precision`: it is at least the probability above which the teacher's precision on validation is at least
-            `threshold` with 95 % confidence. `intended`: for generated rows, the requested label is among the
-            teacher's two most probable labels and reaches the decision threshold tuned on validation (a second
-            requested label is kept if it reaches its own); for tweets, as `probability`. With every gate, feedback
-            rows keep the visitor's labels that reach the tuned thresholds.
+            `threshold` with 95 % confidence.
+            `intended`: for generated rows, the requested label is among the teacher's two most probable labels and
+            reaches the decision threshold tuned on validation (a second requested label is kept if it reaches its
+            own); for tweets, as `probability`.
+            With every gate, feedback rows keep the visitor's labels that reach the tuned thresholds.
         threshold: Minimum probability or precision, 0 to 1.
         limit: Rows to read; default: all.
         restart: Discard the output of an earlier run.
@@ -100,7 +102,7 @@ def gate_thresholds(build: Path, threshold: float) -> dict[str, np.ndarray]:
 
 
 def confirmed_labels(rows: pyarrow.Table, alignment: Alignment, thresholds: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Labels that pass the gate in each row: bool of shape (n, 28).
+    """Which labels pass the gate in each row: bool of shape (n, 28).
 
     Args:
         rows: Rows with teacher scores.
@@ -148,7 +150,7 @@ def _count(
     yields: Mapping[str, np.ndarray],
     yields_generated: Mapping[str, np.ndarray],
 ) -> None:
-    """Add the rows that pass each gate: tweets by confirmed label, generated rows by requested label."""
+    """Add the number of rows that pass each gate: tweets by confirmed label, generated rows by requested label."""
     scores = relabel.scores_of(rows)
     generated, tweets = _is_from(rows, "generated"), _is_from(rows, "sentiment140")
     for gate, values in thresholds.items():
@@ -167,7 +169,7 @@ def _is_from(rows: pyarrow.Table, source: str) -> np.ndarray:
 
 
 def _intended(rows: pyarrow.Table, generated: np.ndarray) -> np.ndarray:
-    """Requested label of each generated row: its first one."""
+    """Requested label of each generated row: its first label."""
     labels = rows["labels"].to_pylist()
     return np.array([labels[row][0] for row in np.flatnonzero(generated)])
 

@@ -14,7 +14,7 @@ from evenmood.errors import DataError, EvenmoodError, UsageError
 from evenmood.tables import scored
 from evenmood.tables.chunk import Chunk, has_column, once_each
 from evenmood.tables.parquet_tables import damaged
-from evenmood.tables.table_files import open_input, whole_file
+from evenmood.tables.table_files import atomic_file, open_input
 
 SHARE = 0.5
 """Share of a core or GPU requested by each actor. With one actor per core, those of a lost node still fit elsewhere."""
@@ -270,7 +270,7 @@ def write_file(
 
     number = written = missing = 0
     writer: Any = None
-    with whole_file(target, overwrite) as file:
+    with atomic_file(target, overwrite) as file:
         try:
             for piece, done in pieces:
                 writer = writer or parquet.ParquetWriter(file, piece.schema)

@@ -209,7 +209,10 @@ def _check_interface(model: OnnxFile, info: ModelInfo) -> None:
 
 
 def _check_size(metadata: Mapping[str, str], tokenizer: Tokenizer) -> int:
-    """Number of token ids in the metadata, which must match the tokenizer's; misspellings share the id of a word."""
+    """Check the number of token ids in the metadata against the tokenizer, and return it.
+
+    Misspellings in the vocabulary share the id of their word.
+    """
     rows = metadata.get(SIZE_KEY, "")
     size = int(rows) if rows.isdecimal() and len(rows) < 10 else 0
     if not size or tokenizer.id_to_token(size - 1) is None or tokenizer.id_to_token(size) is not None:

@@ -334,7 +334,7 @@ def check_target(target: Path, overwrite: bool = False) -> None:
 
 
 @contextmanager
-def whole_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
+def atomic_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
     """Yield a temporary folder that replaces the target at the end, or is removed on an error.
 
     If several processes write to one target, all succeed and the last one wins.

@@ -203,7 +203,7 @@ class PretrainedModel:
         if not str(folder).strip():
             raise UsageError("the folder name is empty; expected a folder to save to")
         target = expanded(folder, ModelError)
-        with SAVING, model_folder.whole_folder(target, overwrite) as work:
+        with SAVING, model_folder.atomic_folder(target, overwrite) as work:
             if not self._copy(self._folder, work):
                 logger.warning("%s now contains another model: saved without Keras files and card", self._folder)
         return target

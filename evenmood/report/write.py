@@ -12,7 +12,7 @@ from evenmood.report.counts import ScoredTexts, StreamCounts
 from evenmood.report.figures import Figures, figures_of
 from evenmood.report.page import About, page
 from evenmood.report.wording import findings, summary, verdict
-from evenmood.tables.table_files import whole_file
+from evenmood.tables.table_files import atomic_file
 
 
 def write_report(
@@ -44,8 +44,8 @@ def write_report(
     """
     counts = StreamCounts(list(thresholds), list(thresholds.values()), time_format)
     with ExitStack() as stack:  # open the files first: fail before scoring if they cannot be written
-        html = stack.enter_context(whole_file(target, overwrite))
-        numbers = stack.enter_context(whole_file(json_target, overwrite)) if json_target else None
+        html = stack.enter_context(atomic_file(target, overwrite))
+        numbers = stack.enter_context(atomic_file(json_target, overwrite)) if json_target else None
         for batch in batches:
             counts.add(batch)
         figures, text = finished(counts, about)

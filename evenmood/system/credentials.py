@@ -12,12 +12,12 @@ WELL_FORMED = re.compile(r"[!-~]+")
 QUOTES = "\"'`"
 
 
-def checked(secret: str, name: str) -> str:
-    """Validate a token or key, stripped of surrounding whitespace.
+def validate_secret(secret: str, name: str) -> str:
+    """Strip and validate a token or key, and register it for redaction in messages.
 
     Args:
         secret: The token or key.
-        name: Variable or argument that it comes from, for the error message.
+        name: Variable or argument that contains it, for the error message.
 
     Raises:
         UsageError: The value cannot be a token; the message gives the reason without showing it.
@@ -41,14 +41,14 @@ def hub_token(token: str | bool | None, implicit: bool = True) -> str | bool | N
     """Validate a `token` argument for huggingface_hub.
 
     Args:
-        token: A token; None or True for that of the environment, which is validated too; False for none.
-        implicit: Whether to validate the environment's token; False if no request is sent.
+        token: A token; None or True for the one in the environment, which is validated too; False for none.
+        implicit: Whether to validate a token from the environment; False if no request is sent.
 
     Raises:
         UsageError: The token is malformed, or neither a string nor a boolean.
     """
     if isinstance(token, str):
-        return checked(token, "token")
+        return validate_secret(token, "token")
     if token is not None and not isinstance(token, bool):
         raise UsageError(f"token must be a string, True, False or None, not {type(token).__name__}")
     if token is not False and implicit:
@@ -64,4 +64,4 @@ def check_environment() -> None:
     """
     name = next((name for name in HUB_TOKENS if os.environ.get(name)), None)
     if name and os.environ[name].strip():  # huggingface_hub ignores a blank token
-        checked(os.environ[name], name)
+        validate_secret(os.environ[name], name)

@@ -11,7 +11,7 @@ from evenmood.prediction import Prediction
 from evenmood.tables import excel_tables, parquet_tables
 from evenmood.tables import streams as tables
 from evenmood.tables.chunk import JsonRow, Row, encodable_names, has_column
-from evenmood.tables.table_files import open_seekable, whole_file
+from evenmood.tables.table_files import atomic_file, open_seekable
 from evenmood.tables.table_form import Form, form_to_write
 
 if TYPE_CHECKING:
@@ -304,7 +304,7 @@ def _predict_arrow(classifier: "EmotionClassifier", job: TableJob) -> Iterator[W
             kept = job.kept_of(table.schema.names)
             result, answers = arrow_with_emotions(classifier, table, job.column, job.chosen, job.proba, kept)
             if writer is None:
-                output = stack.enter_context(whole_file(job.target, job.overwrite))
+                output = stack.enter_context(atomic_file(job.target, job.overwrite))
                 writer = stack.enter_context(parquet.ParquetWriter(output, result.schema))
             writer.write_table(result)
             yield Written(len(table), done, answers.long_texts, answers.missing)

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, NoReturn
 from evenmood.errors import DataError, UsageError
 from evenmood.tables import excel_tables, parquet_tables
 from evenmood.tables.chunk import Chunk, JsonRow, Row, encodable_names
-from evenmood.tables.table_files import FORMATS, STREAM, open_input, open_seekable, whole_file
+from evenmood.tables.table_files import FORMATS, STREAM, atomic_file, open_input, open_seekable
 from evenmood.tables.table_form import Form, decoded_lines, read_form
 from evenmood.tables.text_tables import Complaint, TextTable, read_csv, read_jsonl, read_txt
 from evenmood.text.normalization import encodable
@@ -170,7 +170,7 @@ def write_rows(
         UsageError: The file exists and `overwrite` is false.
         DataError: A row does not match the table.
     """
-    with whole_file(name, overwrite) as file, _writer(file, kind, columns, schema, last, form) as write:
+    with atomic_file(name, overwrite) as file, _writer(file, kind, columns, schema, last, form) as write:
         yield write
 
 

@@ -60,7 +60,7 @@ def open_seekable(name: str) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def whole_file(name: str, overwrite: bool) -> Iterator[BinaryIO]:
+def atomic_file(name: str, overwrite: bool) -> Iterator[BinaryIO]:
     """Yield a file to write to, which replaces the target at the end or is removed on an error.
 
     Standard output (`-`), pipes, devices and file descriptors (`/dev/stdout`, `/dev/fd/3`) are written directly.

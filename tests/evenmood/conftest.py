@@ -1,4 +1,4 @@
-"""Tests that also train or measure are left out where `pip install --group train` has not been run."""
+"""Leave out tests that need training dependencies if these are not installed (`pip install --group train`)."""
 
 from importlib.util import find_spec
 

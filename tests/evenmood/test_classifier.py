@@ -1,4 +1,4 @@
-"""The classifier on the bundled model: predicting, thresholds, bad input, explaining. No test knows its answers."""
+"""The classifier with the bundled model: predictions, thresholds, invalid input, explanations; for any weights."""
 
 import math
 import subprocess
@@ -270,7 +270,7 @@ def nfd(text: str) -> str:
         ("  tabs\tand\nlines", ["tabs", "and", "lines"]),
     ],
 )
-def test_explained_words_stand_where_they_say(fast_model: EmotionClassifier, text: str, words: list[str]) -> None:
+def test_positions_of_explained_words(fast_model: EmotionClassifier, text: str, words: list[str]) -> None:
     explained = fast_model.explain(text)
     assert [word.text for word in explained] == words
     assert [text[word.start : word.end] for word in explained] == words

@@ -1,4 +1,4 @@
-"""The `evenmood` command: one text, tables of every format, and what wrong input says."""
+"""The `evenmood` command: single texts, tables in all formats, errors for invalid input."""
 
 import csv
 import io
@@ -55,7 +55,7 @@ def test_one_text(model: EmotionClassifier) -> None:
     assert evenmood("text", "predict")[0]
 
 
-def test_a_fallback_is_said(tmp_path: Path) -> None:
+def test_fallback_is_reported(tmp_path: Path) -> None:
     classifier = EmotionClassifier.from_pretrained()
     classifier.thresholds = dict.fromkeys(LABELS, 1.0)
     classifier.save_pretrained(tmp_path / "strict")

@@ -1,4 +1,4 @@
-"""The bundled model: small enough, whole, and as good as its results file says."""
+"""The bundled model: size, completeness, and metrics equal to its results file."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Explaining by leaving words out: what each word does to a label's probability."""
+"""Leave-one-out explanations: the effect of each word on a label's probability."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What Windows and macOS lack or do otherwise, simulated here; CI runs the library's tests there."""
+"""Differences of Windows and macOS, simulated; CI runs the library's tests there."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""One form of an answer: the object, its dictionary, the pipeline, the command and the columns of tables agree."""
+"""One format of predictions: object, dictionary, pipeline, command and table columns agree."""
 
 import json
 import pickle

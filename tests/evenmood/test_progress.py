@@ -1,4 +1,4 @@
-"""The progress bar of `evenmood predict` and `report`: on a terminal alone, with rows, rate and time."""
+"""The progress bar of `evenmood predict` and `report`: only on a terminal, with rows, rate and time."""
 
 import os
 import re

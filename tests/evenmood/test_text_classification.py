@@ -1,4 +1,4 @@
-"""`evenmood.pipeline` beside `transformers.pipeline`: the same calls give the same shapes and names."""
+"""`evenmood.pipeline` compared with `transformers.pipeline`: the same calls return the same shapes and keys."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -198,7 +198,7 @@ def test_with_the_shared_teacher(ours: Any) -> None:
         (lambda ours: ours(3), TypeError, "int"),
         (lambda ours: ours(["a", 3]), TypeError, "text 1 is 3"),
         (lambda ours: ours({"text": "a", "text_pair": "b"}), TypeError, "pairs"),
-        (lambda ours: ours([{"txt": "a"}]), TypeError, "None"),
+        (lambda ours: ours([{"txt": "a"}]), TypeError, "no key 'text'"),
     ],
 )
 def test_wrong_calls(ours: Any, call: Callable[[Any], Any], error: type[Exception], message: str) -> None:

@@ -1,4 +1,4 @@
-"""Thresholds held back where a label is rare, and the study that compares the ways to tune them."""
+"""Shrunk thresholds of rare labels, and the study that compares tuning methods."""
 
 import json
 import shutil

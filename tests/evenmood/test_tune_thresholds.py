@@ -1,4 +1,4 @@
-"""Thresholds for texts of one's own."""
+"""Tuning thresholds on custom texts."""
 
 import pickle
 from typing import Any
@@ -67,14 +67,14 @@ def test_no_other_threshold_is_better(model: EmotionClassifier) -> None:
 @pytest.mark.parametrize(
     ("texts", "labels", "options", "error", "message"),
     [
-        (TEXTS, NAMES[:2], {}, UsageError, "2 for 6 texts"),
+        (TEXTS, NAMES[:2], {}, UsageError, "2 items for 6 texts"),
         (TEXTS[:1], [["rage"]], {}, UsageError, "text 0: unknown label 'rage'"),
         (TEXTS[:1], np.zeros((1, 27)), {}, UsageError, r"shape \(1, 28\), not shape \(1, 27\)"),
         (TEXTS[:1], np.full((1, 28), 0.5), {}, UsageError, "expected 0 or 1"),
         ([], [], {}, UsageError, "no texts"),
         (TEXTS, NAMES, {"metric": "accuracy"}, UsageError, "expected a metric of f1, f0.5, f2"),
         (["a", None], ["joy", "joy"], {}, TypeError, "text 1 is missing"),
-        ("a", ["joy"], {}, TypeError, "list of texts"),
+        ("a", ["joy"], {}, TypeError, "list of strings"),
     ],
 )
 def test_what_is_refused(

@@ -1,4 +1,4 @@
-"""The wheel: what is in it, and that it predicts where nothing else is installed."""
+"""The wheel: its content, and prediction in an environment without anything else."""
 
 import ast
 import json

@@ -75,7 +75,7 @@ def test_formats_and_encodings(
         ("a.csv", b"", "a.csv: the file is empty"),
         ("a.csv", b" \n\n", "a.csv: the file is empty"),
         ("a.csv", b"\n\ntext\nx\n", "a.csv, line 1: empty; expected the column names"),
-        ("a.csv", "text\nx\n".encode("utf-32"), "neither UTF-8 nor Windows-1252 text"),
+        ("a.csv", "text\nx\n".encode("utf-32"), "the encoding is UTF-32; expected UTF-8 or Windows-1252"),
         ("a.csv", b"a" * 19_000_000, "a.csv, line 1: expected at most 200 column names"),
         ("a.csv", b",".join([b"a"] * 400) + b"\n", "a.csv, line 1: expected at most 200 column names"),
         ("a.jsonl", b"text,id\n1,2\n", "a.jsonl: no JSON object found"),
@@ -107,7 +107,7 @@ def test_malformed_rows_and_long_texts(tmp_path: Path, model: EmotionClassifier)
     ("content", "column", "expected"),
     [
         (b"id,text\n1,x\n", "words", "a.csv: no column 'words'; the columns are 'id', 'text'"),
-        (b"text,emotions\nx,y\n", "text", "a.csv: has a column 'emotions' already"),
+        (b"text,emotions\nx,y\n", "text", "a.csv already has a column 'emotions'"),
         (b"text,text\nx,y\n", "text", "a.csv: duplicate column 'text'"),
         (b"text,n\n1,2,3\n", "text", "a.csv: no row could be read; the first problem: a.csv, line 2: 3 cells"),
     ],

@@ -1,1 +1,1 @@
-"""Tests of the npm package: its Node tests against Python's answers, and its page in a browser."""
+"""Tests of the npm package: its Node tests compared with Python, and its page in a browser."""

@@ -1,4 +1,4 @@
-"""The npm package, built once; skipped where Node 20 or later is missing or its packages cannot be installed."""
+"""The npm package, built once; skipped without Node 20 or later, or if its packages cannot be installed."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The npm package in Node: its own tests, against Python's answers and the Hub on loopback."""
+"""The npm package in Node: its own tests, with reference results from Python and a Hub on loopback."""
 
 import json
 import os

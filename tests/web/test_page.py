@@ -1,4 +1,4 @@
-"""The npm package in a browser, and the static page: offline, and nothing leaves the browser."""
+"""The npm package in a browser, and the static page: offline use, and no data sent."""
 
 import json
 import re

@@ -15,7 +15,7 @@ from evenmood.data.teacher import Teacher, fingerprint
 from evenmood.errors import DataError, UsageError
 from evenmood.evaluation.metrics import score
 from evenmood.labels import LABELS
-from evenmood.model.model_folder import check_target, whole_folder, write_text
+from evenmood.model.model_folder import atomic_folder, check_target, write_text
 from evenmood.system.paths import expanded
 from evenmood.thresholds import tune_thresholds
 from train.distillation.encoder import EncoderRun, TeacherConfig, in_fold, load_encoder, quiet
@@ -75,7 +75,7 @@ def train_teacher(
             f"macro-F1 {entry['val_macro_f1']:.4f}{best}, {entry['seconds']:.0f} s"
         )
     run.load_state(checkpoint.epoch(checkpoint.best), weights_only=True)
-    with whole_folder(out, overwrite) as work:
+    with atomic_folder(out, overwrite) as work:
         with quiet():
             network.to("cpu", getattr(torch, config.weights)).save_pretrained(work)
             tokenizer.save_pretrained(work)

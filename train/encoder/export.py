@@ -23,8 +23,8 @@ from evenmood.model.model_folder import (
     TOKENIZER_FILE,
     TRAINING_FOLDER,
     ModelInfo,
+    atomic_folder,
     check_target,
-    whole_folder,
     write_info,
     write_text,
 )
@@ -85,7 +85,7 @@ def export(config: EncoderConfig, out: Path, log: Log, *, overwrite: bool = Fals
     validation = load_split(trained["data"], "validation")
     rows = ValidationRows.of(validation, everyday=bool(trained["extra"]))
     texts = _calibration_texts(config, trained)
-    with whole_folder(out, overwrite) as work:
+    with atomic_folder(out, overwrite) as work:
         (work / TRAINING_FOLDER).mkdir()
         tokenizer = _tokenizer(teacher)
         tokenizer.save(str(work / TOKENIZER_FILE))

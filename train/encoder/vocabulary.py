@@ -10,7 +10,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from evenmood.errors import DataError, UsageError
-from evenmood.model.model_folder import check_target, whole_folder, write_text
+from evenmood.model.model_folder import atomic_folder, check_target, write_text
 from evenmood.text.normalization import PAD, UNKNOWN, encodable
 from evenmood.text.symbols import MODIFIER, SYMBOL, name_of
 from train.distillation.encoder import quiet
@@ -62,7 +62,7 @@ def prune(base: str, samples: Sequence[Sequence[str]], size: int, out: Path, *, 
         network.set_input_embeddings(new)
     network.config.vocab_size = len(tokens_to_keep)
     network.config.pad_token_id = 0
-    with whole_folder(out, overwrite) as work, quiet():
+    with atomic_folder(out, overwrite) as work, quiet():
         network.to("cpu", torch.float16).save_pretrained(work)
         for path in work.glob("*.safetensors"):
             path.chmod(0o644)  # safetensors files are only readable by their owner

@@ -20,7 +20,7 @@ from evenmood.data.build_folder import CONFIGURATIONS, MANIFEST_FILE, OFFICIAL, 
 from evenmood.data.splits import Split, load_split
 from evenmood.errors import DataError, UsageError
 from evenmood.model.hub_files import located
-from evenmood.model.model_folder import INFO_FILE, TOKENIZER_FILE, TRAINING_FOLDER, whole_folder, write_text
+from evenmood.model.model_folder import INFO_FILE, TOKENIZER_FILE, TRAINING_FOLDER, atomic_folder, write_text
 from evenmood.text.normalization import clean, fit_tokenizer
 from train.config import TrainConfig
 from train.evaluation.everyday import load_everyday
@@ -210,7 +210,7 @@ def write_matched(build: Path, folder: Path, seed: int) -> None:
         }
     )
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with whole_folder(folder, overwrite=True) as work:
+    with atomic_folder(folder, overwrite=True) as work:
         parquet.write_table(table, work / "train.parquet")
         for split in ("validation", "test"):
             shutil.copyfile(build / OFFICIAL / f"{split}.parquet", work / f"{split}.parquet")

@@ -23,7 +23,7 @@ from evenmood.model.model_folder import (
     TOKENIZER_FILE,
     TRAINING_FOLDER,
     ModelInfo,
-    whole_folder,
+    atomic_folder,
     write_info,
     write_text,
 )
@@ -99,7 +99,7 @@ def fit(
     for label, positives in zip(LABELS, validation.labels.sum(axis=0), strict=True):
         if not positives:
             log(f"thresholds: {label} has no positive validation texts; using 0.5")
-    with whole_folder(out, overwrite) as work:
+    with atomic_folder(out, overwrite) as work:
         model.save(work, zipped=False)
         shutil.rmtree(work / "assets", ignore_errors=True)  # an empty folder that Keras may create
         export_onnx(model, work / ONNX_FILE, config.embedding_bits, tokenizer=stored_tokenizer)

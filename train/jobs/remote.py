@@ -15,7 +15,7 @@ from evenmood import EmotionClassifier
 from evenmood.errors import HubError, UsageError
 from evenmood.model import hub
 from evenmood.model.hub_files import check_hub_file
-from evenmood.model.model_folder import TRAINING_FOLDER, check_target, whole_folder
+from evenmood.model.model_folder import TRAINING_FOLDER, atomic_folder, check_target
 from evenmood.system.paths import expanded
 from train.config import TrainConfig
 from train.fitting.checkpoint import HISTORY_FILE, OPTIONS_FILE, Checkpoint
@@ -148,7 +148,7 @@ class Unfinished:
             return
         remote = hub.fetch(self.repo_id, ["*"])
         if epochs(remote) > epochs(self.folder) or not (self.folder / OPTIONS_FILE).exists():
-            with whole_folder(self.folder, overwrite=True) as work:
+            with atomic_folder(self.folder, overwrite=True) as work:
                 shutil.copytree(remote, work, ignore=shutil.ignore_patterns(".gitattributes"), dirs_exist_ok=True)
             self.log(f"resuming the unfinished run of {epochs(remote)} epochs from {self.repo_id}")
 

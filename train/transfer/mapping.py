@@ -93,7 +93,7 @@ def read_mapping(source: str) -> LabelMapping:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build an object, rejecting duplicate keys, of which json would keep the last."""
+    """Build an object from key-value pairs, rejecting duplicate keys; `json` silently keeps the last one."""
     content = dict(pairs)
     if len(content) < len(pairs):
         keys = [key for key, _ in pairs]

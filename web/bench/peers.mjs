@@ -1,4 +1,4 @@
-// What is compared: each peer loads a model and gives a function from texts to labels.
+// Models to compare: each peer loads a model and returns a function from texts to labels.
 
 /** Peers by name; `load` takes the address of the model and a number of threads. */
 export const PEERS = {
@@ -37,7 +37,7 @@ export const PEERS = {
 /**
  * Time a peer.
  *
- * @returns Milliseconds until the first answer, of each text alone, and of all texts together.
+ * @returns Milliseconds until the first prediction, for each text alone, and for all texts together.
  */
 export async function time(peer, model, threads, alone, together, runtime) {
   const began = performance.now();

@@ -1,4 +1,4 @@
-/** Sentiment groups of the 28 GoEmotions labels, with a sign beside the color, which not everybody can tell apart. */
+/** Sentiment groups of the 28 GoEmotions labels; each has a sign besides its color, for color-blind visitors. */
 export const GROUPS: Readonly<Record<string, readonly string[]>> = {
   positive: "admiration amusement approval caring desire excitement gratitude joy love optimism pride relief".split(
     " ",

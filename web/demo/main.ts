@@ -12,7 +12,7 @@ const EXAMPLES = [
 ];
 /** Files with their compressed sizes in bytes, for the progress bar; filled in by the build. */
 declare const FILES: Readonly<Record<string, number>>;
-/** Query of their addresses, which changes with their content. */
+/** Query string of their URLs, which changes with their content. */
 declare const QUERY: string;
 /** Milliseconds of an answer that does not hold up typing, and of a pause in the typing of a text that takes longer. */
 const QUICK = 50;
@@ -74,7 +74,7 @@ async function start(): Promise<void> {
   await answer();
 }
 
-/** Download a file of the page, which is stored compressed. */
+/** Download a file of the page and decompress it. */
 async function download(name: string): Promise<Uint8Array<ArrayBuffer>> {
   const response = await fetch(`${name}.gz${QUERY}`, { signal: downloads.signal });
   if (!response.ok || !response.body) throw new Error(`${name}: HTTP ${response.status}`);
@@ -86,7 +86,7 @@ async function download(name: string): Promise<Uint8Array<ArrayBuffer>> {
     report();
   }
   const content = new Blob(chunks as BlobPart[]);
-  // Some servers decompress on the way.
+  // Some servers send the file decompressed.
   const magic = new Uint8Array(await content.slice(0, 2).arrayBuffer());
   if (magic[0] !== 0x1f || magic[1] !== 0x8b) return new Uint8Array(await content.arrayBuffer());
   const decompressed = content.stream().pipeThrough(new DecompressionStream("gzip"));

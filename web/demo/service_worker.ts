@@ -1,5 +1,5 @@
 /// <reference lib="webworker" />
-// Keeps the page for use without a network: all files are cached once, and served from the cache.
+// Offline support: all files are cached once, and served from the cache.
 declare const self: ServiceWorkerGlobalScope;
 /** Name of the cache, which changes with the content, and the files in it; filled in by the build. */
 declare const VERSION: string;

@@ -1,16 +1,16 @@
 import type { Prediction, WordWeight } from "evenmood";
 import { EMOJI, grouped, groupOf, SIGNS } from "./labels.js";
 
-/** What is shown about a text. */
+/** Content of the page for a text. */
 export interface Answer {
   readonly text: string;
   readonly prediction: Prediction;
   readonly words: readonly WordWeight[];
-  /** Whether the text speaks of self-harm: then labels are plain, and a help line is shown. */
+  /** Whether the text mentions self-harm: labels are then plain, and a link to a helpline is shown. */
   readonly quiet: boolean;
 }
 
-/** Draw an answer. */
+/** Show the prediction for a text. */
 export function show(answer: Answer, thresholds: Readonly<Record<string, number>>): void {
   const { prediction, text, words, quiet } = answer;
   element("sentence").replaceChildren(...sentence(prediction, quiet));

@@ -9,26 +9,26 @@ import type { Runtime } from "./runtime.js";
 import { MODEL_FILES, type ModelFiles, readModel, type SourceOptions } from "./source.js";
 import { parseTokenizer } from "./text/tokenizer.js";
 
-/** Threshold of some labels, by name. */
+/** Decision thresholds by label name; labels may be left out. */
 export type Thresholds = Readonly<Record<string, number>>;
 
 /** Options of `EmotionClassifier.fromPretrained`. */
 export interface LoadOptions extends SourceOptions {
-  /** onnxruntime: the module `onnxruntime-web` or `onnxruntime-node`. By default the one that is installed. */
+  /** The module `onnxruntime-web` or `onnxruntime-node`; default: the one that is installed. */
   readonly runtime?: unknown;
 }
 
 /** Options of a prediction. */
 export interface PredictOptions {
-  /** For this call only: one number for all labels, or thresholds that override those of the labels in it. */
+  /** Thresholds for this call only: one number for all labels, or an object that overrides some labels. */
   readonly thresholds?: Thresholds | number | null | undefined;
 }
 
-/** Texts in a list; null and undefined are missing texts. */
+/** A list of texts; null and undefined are missing texts. */
 export type Texts = readonly (string | null | undefined)[];
 
 /**
- * Multi-label emotion classifier: a text in, labels with probabilities out.
+ * Multi-label emotion classifier: predicts labels with probabilities for texts.
  *
  * Create one with `EmotionClassifier.fromPretrained()`.
  */
@@ -46,18 +46,18 @@ export class EmotionClassifier {
   /**
    * Load a model.
    *
-   * @param model - Nothing or `"fast"` for the bundled model; a Hub id (`"you/evenmood"`), a URL or a path of a folder
-   *   with `model.onnx`, `tokenizer.json` and `emotions.json`.
-   * @throws ModelError - There is no such model, it cannot be downloaded, or it is damaged.
+   * @param model - Hub id (`"you/evenmood"`), or URL or path of a folder with `model.onnx`, `tokenizer.json` and
+   *   `emotions.json`; default: `"fast"`, the bundled model.
+   * @throws ModelError - The model does not exist, cannot be downloaded, or is damaged.
    */
   static async fromPretrained(model?: string | URL, options: LoadOptions = {}): Promise<EmotionClassifier> {
     return await EmotionClassifier.fromFiles(await readModel(model, options), options);
   }
 
   /**
-   * Load a model from the content of its files.
+   * Load a model from the contents of its files.
    *
-   * @throws ModelError - A file is damaged, or does not match the others.
+   * @throws ModelError - A file is damaged, or does not match the other files.
    */
   static async fromFiles(files: ModelFiles, options: Pick<LoadOptions, "runtime"> = {}): Promise<EmotionClassifier> {
     for (const file of MODEL_FILES) {
@@ -79,26 +79,28 @@ export class EmotionClassifier {
     return this.#info.labels;
   }
 
-  /** Tokens that the model reads at once; longer texts are read in windows. */
+  /** Maximum number of tokens per window; longer texts are split into windows. */
   get maxLength(): number {
     return this.#info.maxLength;
   }
 
-  /** Whether the network has attention, which `explain` then shows. */
+  /** Whether the network has attention weights for `explain`. */
   get hasAttention(): boolean {
     return this.#info.attention;
   }
 
-  /** Threshold of each label. Assign an object with all labels to replace them; `setThresholds` changes some. */
+  /** Decision threshold of each label; assign an object to replace all, use `setThresholds` to change some. */
   get thresholds(): Record<string, number> {
     return { ...this.#thresholds };
   }
 
   set thresholds(thresholds: Thresholds) {
-    const checked = this.#checked(thresholds);
+    const checked = this.#checkThresholds(thresholds);
     const missing = this.labels.find((label) => !Object.hasOwn(checked, label));
     if (missing !== undefined) {
-      throw new UsageError(`thresholds: no threshold of ${missing}; use setThresholds to change some`);
+      throw new UsageError(
+        `thresholds: no value for ${missing}; expected all labels (use setThresholds to change some)`,
+      );
     }
     this.#thresholds = checked;
   }
@@ -106,69 +108,71 @@ export class EmotionClassifier {
   /**
    * Change the thresholds of some labels.
    *
-   * @throws UsageError - An unknown label, or a threshold outside [0, 1].
+   * @throws UsageError - A label is unknown, or a threshold is outside [0, 1].
    */
   setThresholds(thresholds: Thresholds): void {
-    this.#thresholds = { ...this.#thresholds, ...this.#checked(thresholds) };
+    this.#thresholds = { ...this.#thresholds, ...this.#checkThresholds(thresholds) };
   }
 
   /**
-   * Assign to each text the labels whose probability reaches their threshold.
+   * Predict the labels of each text: those whose probability reaches their threshold.
    *
-   * @param texts - A string gives a prediction, a list gives a list; a missing text in it gets an empty prediction.
-   * @throws UsageError - Something is neither a string nor missing, a threshold is outside [0, 1], or a label unknown.
+   * @param texts - One text, or a list of texts; a missing text gets an empty prediction.
+   * @returns One prediction for a string, a list of predictions for a list.
+   * @throws UsageError - A text is not a string, a threshold is outside [0, 1], or a label is unknown.
    */
   async predict(texts: string, options?: PredictOptions): Promise<Prediction>;
   async predict(texts: Texts, options?: PredictOptions): Promise<Prediction[]>;
   async predict(texts: string | Texts, options?: PredictOptions): Promise<Prediction | Prediction[]>;
   async predict(texts: string | Texts, options: PredictOptions = {}): Promise<Prediction | Prediction[]> {
     const thresholds = this.#thresholdArray(options.thresholds);
-    const given = checkedTexts(texts);
-    const reads = await this.#reader.read(given.filter((text) => text !== undefined));
+    const checked = checkedTexts(texts);
+    const results = await this.#reader.read(checked.filter((text) => text !== undefined));
     let next = 0;
-    const predictions = given.map((text): Prediction => {
-      const read = text === undefined ? undefined : reads[next++];
-      if (!read) return MISSING;
-      const { probabilities, words, windows } = read;
+    const predictions = checked.map((text): Prediction => {
+      const result = text === undefined ? undefined : results[next++];
+      if (!result) return MISSING;
+      const { probabilities, words, windows } = result;
       return { ...applyThresholds(probabilities, thresholds, this.labels), words, windows };
     });
     return typeof texts === "string" ? (predictions[0] as Prediction) : predictions;
   }
 
   /**
-   * Probability of every label, in the order of `labels`.
+   * Predict the probability of every label, in the order of `labels`.
    *
-   * @param texts - A string gives an array, a list gives a list of arrays; that of a missing text is NaN.
+   * @param texts - One text, or a list of texts; the probabilities of a missing text are NaN.
+   * @returns One array for a string, a list of arrays for a list.
    */
   async predictProba(texts: string): Promise<Float32Array>;
   async predictProba(texts: Texts): Promise<Float32Array[]>;
   async predictProba(texts: string | Texts): Promise<Float32Array | Float32Array[]>;
   async predictProba(texts: string | Texts): Promise<Float32Array | Float32Array[]> {
-    const given = checkedTexts(texts);
-    const reads = await this.#reader.read(given.filter((text) => text !== undefined));
+    const checked = checkedTexts(texts);
+    const results = await this.#reader.read(checked.filter((text) => text !== undefined));
     let next = 0;
-    const rows = given.map((text) => {
-      const read = text === undefined ? undefined : reads[next++];
-      return read?.probabilities ?? new Float32Array(this.labels.length).fill(Number.NaN);
+    const rows = checked.map((text) => {
+      const result = text === undefined ? undefined : results[next++];
+      return result?.probabilities ?? new Float32Array(this.labels.length).fill(Number.NaN);
     });
     return typeof texts === "string" ? (rows[0] as Float32Array) : rows;
   }
 
   /**
-   * Share of each word in the answer; the weights sum to 1.
+   * Compute the weight of each word in a prediction; the weights sum to 1.
    *
-   * A network with attention gives the share of the attention on the word. An encoder is asked again without each
-   * word: the weight is the word's share of the change in the probabilities of the predicted labels.
+   * For a network with attention, a weight is the word's share of the attention. For an encoder, each word is left out
+   * in turn: a weight is the word's share of the change in the probabilities of the predicted labels.
    *
-   * @throws ModelError - A network without attention that is not an encoder.
+   * @throws ModelError - The model has no attention and is not an encoder.
    */
   async explain(text: string): Promise<WordWeight[]> {
     checkText(text, "explain");
     if (this.#info.kind === "encoder") {
       const { labels } = await this.predict(text);
       const columns = labels.map((label) => this.labels.indexOf(label));
-      const changes = await leaveOneOut(this.#reader, text, columns, (fall) =>
-        fall.reduce((sum, value) => sum + Math.abs(value), 0),
+      const changes = await leaveOneOut(this.#reader, text, columns, (decreases) =>
+        decreases.reduce((sum, value) => sum + Math.abs(value), 0),
       );
       return shares(changes);
     }
@@ -177,7 +181,10 @@ export class EmotionClassifier {
   }
 
   /**
-   * Fall of a label's probability when a word is left out, for each word: positive if the word speaks for the label.
+   * Compute how much each word contributes to the probability of a label.
+   *
+   * The weight of a word is the probability of the text minus that of the text without the word: positive if the word
+   * supports the label.
    *
    * @throws UsageError - The model has no such label.
    */
@@ -185,19 +192,21 @@ export class EmotionClassifier {
     checkText(text, "leaveOneOut");
     const column = this.labels.indexOf(label);
     if (column < 0) throw this.#unknown(label);
-    return await leaveOneOut(this.#reader, text, [column], ([fall]) => fall ?? 0);
+    return await leaveOneOut(this.#reader, text, [column], ([decrease]) => decrease ?? 0);
   }
 
   #thresholdArray(thresholds: PredictOptions["thresholds"]): Float32Array {
     if (typeof thresholds === "number") {
-      const value = this.#checked({ [this.labels[0] as string]: thresholds })[this.labels[0] as string] as number;
+      const value = this.#checkThresholds({ [this.labels[0] as string]: thresholds })[
+        this.labels[0] as string
+      ] as number;
       return new Float32Array(this.labels.length).fill(value);
     }
-    const chosen = { ...this.#thresholds, ...this.#checked(thresholds ?? {}) };
-    return Float32Array.from(this.labels, (label) => chosen[label] as number);
+    const merged = { ...this.#thresholds, ...this.#checkThresholds(thresholds ?? {}) };
+    return Float32Array.from(this.labels, (label) => merged[label] as number);
   }
 
-  #checked(thresholds: Thresholds): Record<string, number> {
+  #checkThresholds(thresholds: Thresholds): Record<string, number> {
     if (typeof thresholds !== "object" || thresholds === null || Array.isArray(thresholds)) {
       throw new UsageError(`thresholds: expected an object of labels and numbers, not ${kindOf(thresholds)}`);
     }

@@ -3,12 +3,12 @@ export class EvenmoodError extends Error {
   override name = "EvenmoodError";
 }
 
-/** A model that cannot be loaded: missing, damaged, or of an unsupported format. */
+/** A model cannot be loaded: it is missing, damaged, or in an unsupported format. */
 export class ModelError extends EvenmoodError {
   override name = "ModelError";
 }
 
-/** An invalid argument: an unknown label, a threshold outside [0, 1]. */
+/** An argument is invalid, such as an unknown label or a threshold outside [0, 1]. */
 export class UsageError extends EvenmoodError {
   override name = "UsageError";
 }

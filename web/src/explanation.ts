@@ -2,7 +2,7 @@ import { POOL_SIZE, padded, type Reader } from "./inference.js";
 import type { WordWeight } from "./prediction.js";
 import { combine } from "./windows.js";
 
-/** Symbols that are words by themselves: arrows, technical signs, emoji. */
+/** Symbols that count as words: arrows, technical signs, emoji. */
 const SYMBOL = "[\\u2190-\\u21ff\\u2300-\\u28ff\\u2b00-\\u2bff\\u{1f000}-\\u{1faff}]";
 /** An emoji, a word with its apostrophes, or a run of punctuation. */
 const ENCODER_WORD = new RegExp(
@@ -27,16 +27,16 @@ export async function attentionWeights(reader: Reader, text: string): Promise<Wo
 }
 
 /**
- * Change of the probabilities when a word is left out, for each word.
+ * Compute the change of probabilities when each word is left out.
  *
- * @param columns - Columns of the labels that count.
- * @param combined - Turns the fall of their probabilities into the weight.
+ * @param columns - Columns of the labels to compare.
+ * @param combined - Combines the decreases of their probabilities into the weight of a word.
  */
 export async function leaveOneOut(
   reader: Reader,
   text: string,
   columns: readonly number[],
-  combined: (fall: readonly number[]) => number,
+  combined: (decreases: readonly number[]) => number,
 ): Promise<WordWeight[]> {
   const spans = reader.windows(text);
   const parts = spans.map((span) => text.slice(...span));
@@ -51,14 +51,14 @@ export async function leaveOneOut(
       const changed = [...whole];
       changed[place] = pick((reads[index] as (typeof reads)[number]).probabilities, columns);
       const after = combine(changed);
-      const fall = Array.from(before, (value, column) => value - (after[column] as number));
-      add(found, word, (spans[place] as (typeof spans)[number])[0], combined(fall));
+      const decreases = Array.from(before, (value, column) => value - (after[column] as number));
+      add(found, word, (spans[place] as (typeof spans)[number])[0], combined(decreases));
     }
   }
   return [...found.values()];
 }
 
-/** Weights that sum to 1; equal ones if no word has a weight. */
+/** Normalize weights to sum to 1; equal weights if all are 0. */
 export function shares(words: readonly WordWeight[]): WordWeight[] {
   const total = words.reduce((sum, word) => sum + word.weight, 0);
   return words.map((word) => ({ ...word, weight: total ? word.weight / total : 1 / words.length }));
@@ -112,7 +112,7 @@ function encoderWords(reader: Reader, text: string): WordWeight[] {
   });
 }
 
-/** Widen a span over combining marks that follow it: the normalizer merged them into the letter before. */
+/** Widen a span over the combining marks after it, which the normalizer merged into the preceding letter. */
 function withMarks(text: string, end: number): number {
   for (let mark = MARK.exec(text.slice(end, end + 2)); mark; mark = MARK.exec(text.slice(end, end + 2))) {
     end += mark[0].length;
@@ -120,7 +120,7 @@ function withMarks(text: string, end: number): number {
   return end;
 }
 
-/** The span of a symbol that the normalizer shortened: all of `!!!`, of `:)`, of an emoji with its skin tone. */
+/** Widen a span to the whole symbol that the normalizer shortened: `!!!`, `:)`, an emoji with its skin tone. */
 function wholeSymbol(text: string, [start, end]: readonly [number, number], before: number): [number, number] {
   while (start > before) {
     const previous = lastCharacter(text.slice(0, start));
@@ -143,7 +143,7 @@ function pick(values: Float32Array, columns: readonly number[]): Float32Array {
   return Float32Array.from(columns, (column) => values[column] as number);
 }
 
-/** Add the weight of a word in the window that begins at `start`; windows overlap. */
+/** Add the weight of a word in the window that begins at `start`; overlapping windows add up. */
 function add(found: Map<number, WordWeight>, word: WordWeight, start: number, weight: number): void {
   const place = start + word.start;
   const total = weight + (found.get(place)?.weight ?? 0);

@@ -2,7 +2,7 @@ import type { Network } from "./network.js";
 import type { Tokenizer } from "./text/tokenizer.js";
 import { combine, type Span, windowSpans } from "./windows.js";
 
-/** Texts of similar length that go through the network at a time. */
+/** Maximum number of texts per batch; texts of a batch have similar lengths. */
 const BATCH_ROWS = 32;
 /** Time steps that the network's max pooling merges; a padded length is a multiple of it. */
 export const POOL_SIZE = 2;
@@ -14,7 +14,7 @@ export interface Read {
   readonly windows: number;
 }
 
-/** Tokenizer and network of a model with the number of tokens that it reads at once. */
+/** Tokenizer and network of a model, and its maximum length in tokens. */
 export class Reader {
   constructor(
     readonly tokenizer: Tokenizer,
@@ -23,12 +23,12 @@ export class Reader {
     readonly kind: "bilstm" | "encoder",
   ) {}
 
-  /** Number of tokens of a text, special tokens included. */
+  /** Number of tokens in a text, including special tokens. */
   count(text: string): number {
     return this.tokenizer.encode(text).length + this.tokenizer.prefix.length + this.tokenizer.suffix.length;
   }
 
-  /** Token ids of a text as the network takes them: with special tokens, and truncated. */
+  /** Input row of a text: its token ids, truncated, with special tokens. */
   row(ids: readonly number[]): number[] {
     const { prefix, suffix, unknownId } = this.tokenizer;
     const room = this.maxLength - prefix.length - suffix.length;
@@ -36,13 +36,13 @@ export class Reader {
     return row.length ? row : [unknownId];
   }
 
-  /** Windows of a text; one if it does not exceed the maximum length. */
+  /** Windows of a text; a single one if the text is within the maximum length. */
   windows(text: string): Span[] {
     if (this.count(text) <= this.maxLength) return [[0, text.length]];
     return windowSpans(text, this.maxLength, (part) => this.count(part));
   }
 
-  /** Probabilities of texts of any length. */
+  /** Predict texts of any length; long ones are split into windows. */
   async read(texts: readonly string[]): Promise<Read[]> {
     const parts: number[][] = [];
     const found = texts.map((text) => {
@@ -69,7 +69,7 @@ export class Reader {
     return ids.reduce((count, id) => count + Number(this.tokenizer.beginsWord(id)), 0);
   }
 
-  /** Probabilities of rows, in batches of similar length: no answer depends on padding. */
+  /** Predict rows in batches of similar length; the probabilities do not depend on padding. */
   async #probabilities(rows: readonly number[][]): Promise<Float32Array[]> {
     const order = rows.map((_, index) => index).sort((a, b) => length(rows, a) - length(rows, b) || a - b);
     const found: Float32Array[] = new Array(rows.length);
@@ -89,7 +89,7 @@ export class Reader {
   }
 }
 
-/** The next multiple of the pool size. */
+/** Round a length up to a multiple of the pool size. */
 export function padded(length: number): number {
   return Math.ceil(length / POOL_SIZE) * POOL_SIZE;
 }

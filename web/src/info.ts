@@ -1,6 +1,6 @@
 import { ModelError } from "./errors.js";
 
-/** Content of `emotions.json`, as far as it is read here. */
+/** Content of `emotions.json`: the fields used here. */
 export interface ModelInfo {
   readonly labels: readonly string[];
   readonly thresholds: Readonly<Record<string, number>>;
@@ -12,7 +12,7 @@ export interface ModelInfo {
 const FORMAT_VERSION = 1;
 const LARGEST_MAX_LENGTH = 4096;
 
-/** Parse and check `emotions.json`. */
+/** Parse and validate `emotions.json`. */
 export function parseInfo(content: string): ModelInfo {
   let raw: Record<string, unknown>;
   try {

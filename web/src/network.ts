@@ -1,7 +1,7 @@
 import { ModelError } from "./errors.js";
 import type { Runtime, Session } from "./runtime.js";
 
-/** An onnxruntime session: token ids in, probabilities out. */
+/** An onnxruntime session that converts token ids to probabilities. */
 export class Network {
   readonly #runtime: Runtime;
   readonly #session: Session;
@@ -16,7 +16,7 @@ export class Network {
   /**
    * Open a network and run it once.
    *
-   * @param labels - Number of its labels.
+   * @param labels - Number of labels.
    * @throws ModelError - onnxruntime cannot load it, or its inputs and outputs are not those of an evenmood model.
    */
   static async open(runtime: Runtime, content: Uint8Array, labels: number, attention: boolean): Promise<Network> {
@@ -38,10 +38,10 @@ export class Network {
   }
 
   /**
-   * Probabilities of some texts.
+   * Predict the probabilities of a batch of texts.
    *
    * @param rows - Token ids of each text.
-   * @param length - Length that they are padded to.
+   * @param length - Length to which the rows are padded.
    */
   async probabilities(rows: readonly (readonly number[])[], length: number, padId: number): Promise<Float32Array[]> {
     const { data, dims } = await this.#run("probabilities", rows, length, padId);
@@ -53,7 +53,7 @@ export class Network {
     return rows.map((_, row) => data.slice(row * this.#labels, (row + 1) * this.#labels));
   }
 
-  /** Attention weights of one text, one for each time step of the network. */
+  /** Compute the attention weight of each time step for one text. */
   async attention(row: readonly number[], length: number, padId: number): Promise<Float32Array> {
     return (await this.#run("attention", [row], length, padId)).data;
   }
@@ -63,14 +63,14 @@ export class Network {
     for (const [index, row] of rows.entries()) ids.set(row, index * length);
     const input = new this.#runtime.Tensor("int32", ids, [rows.length, length]);
     const found = (await this.#session.run({ input_ids: input }, [output]))[output];
-    if (!found) throw new ModelError(`model.onnx: gave no ${output}`);
+    if (!found) throw new ModelError(`model.onnx: missing output ${output}; export it again`);
     const data = found.data as Float32Array;
     if (!data.every(Number.isFinite)) throw new ModelError("model.onnx: gives values that are not numbers");
     return { data, dims: found.dims };
   }
 }
 
-/** Node's build calls its processor `cpu`, the browsers' build `wasm`. */
+/** The Node build names its execution provider `cpu`, the browser build `wasm`. */
 const PROVIDERS = typeof process === "object" && process.versions?.node ? ["cpu"] : ["wasm"];
 
 function firstLine(error: unknown): string {

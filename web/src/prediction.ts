@@ -5,7 +5,7 @@ export interface LabelScore {
   readonly threshold: number;
 }
 
-/** The labels of one text; plain data, the same fields as `Prediction.to_dict()` in Python. */
+/** The labels of one text, as a plain object with the fields of `Prediction.to_dict()` in Python. */
 export interface Prediction {
   /** Names of the labels, the most probable first. */
   readonly labels: readonly string[];
@@ -45,7 +45,7 @@ export const MISSING: Prediction = {
   windows: 0,
 };
 
-/** Labels whose probability reaches their threshold; the most probable one where none does. */
+/** Select the labels whose probability reaches their threshold, or the most probable one if none does. */
 export function applyThresholds(
   probabilities: Float32Array,
   thresholds: Float32Array,

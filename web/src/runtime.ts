@@ -1,4 +1,4 @@
-/** The parts of onnxruntime's JavaScript API that are used here; `onnxruntime-web` and `onnxruntime-node` have them. */
+/** The part of onnxruntime's JavaScript API used here, common to `onnxruntime-web` and `onnxruntime-node`. */
 export interface Runtime {
   readonly InferenceSession: {
     create(model: Uint8Array, options?: object): Promise<Session>;

@@ -1,33 +1,33 @@
 import { local, settings } from "#platform";
 import { ModelError, UsageError } from "./errors.js";
 
-/** Files that a model is loaded from. */
+/** Files of a model. */
 export const MODEL_FILES = ["emotions.json", "tokenizer.json", "model.onnx"] as const;
 
 /** Name of a file of a model. */
 export type ModelFile = (typeof MODEL_FILES)[number];
 
-/** Content of the files of a model. */
+/** Contents of the files of a model. */
 export type ModelFiles = Readonly<Record<ModelFile, Uint8Array>>;
 
-/** Progress of a download: bytes of one file; `total` is undefined where the server does not say. */
+/** Progress of a download: bytes of one file; `total` is undefined if the server does not send it. */
 export interface DownloadProgress {
   readonly file: ModelFile;
   readonly loaded: number;
   readonly total: number | undefined;
 }
 
-/** How a model is located and downloaded. */
+/** Options for locating and downloading a model. */
 export interface SourceOptions {
-  /** Branch, tag or commit of a model on the Hub; `main` by default. */
+  /** Branch, tag or commit of a model on the Hub; default: `main`. */
   readonly revision?: string | undefined;
-  /** Access token for private models on the Hub; HF_TOKEN in Node by default. */
+  /** Access token for private models on the Hub; default: HF_TOKEN in Node, none in browsers. */
   readonly token?: string | undefined;
-  /** Address of the Hub; HF_ENDPOINT in Node, or https://huggingface.co. */
+  /** URL of the Hub; default: HF_ENDPOINT in Node, otherwise https://huggingface.co. */
   readonly endpoint?: string | undefined;
-  /** Called as files arrive. */
+  /** Called with the progress of each file. */
   readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
-  /** Cancels the download. */
+  /** Signal that cancels the download. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -45,8 +45,8 @@ const ADDRESS = /^(?:https?|file|blob|data|chrome-extension|moz-extension):/;
 /**
  * Read the files of a model.
  *
- * @param model - Nothing or `fast` for the bundled model; a URL, a path, or a Hub id.
- * @throws ModelError - There is no such model, or it cannot be downloaded.
+ * @param model - URL, path or Hub id; default: `fast`, the bundled model.
+ * @throws ModelError - The model does not exist, or cannot be downloaded.
  */
 export async function readModel(model: string | URL | undefined, options: SourceOptions): Promise<ModelFiles> {
   const { revision } = options;

@@ -13,9 +13,9 @@ const WORD = /[^\p{White_Space}\x1c-\x1f]+/gv;
 /**
  * Split a text into overlapping windows at sentence boundaries.
  *
- * @param text - Any text.
- * @param size - Maximum tokens of a window.
- * @param count - Gives the number of tokens of a text.
+ * @param text - Text to split.
+ * @param size - Maximum number of tokens per window.
+ * @param count - Returns the number of tokens in a text.
  */
 export function windowSpans(text: string, size: number, count: (text: string) => number): Span[] {
   const parts: { span: Span; tokens: number }[] = [];
@@ -47,7 +47,7 @@ export function windowSpans(text: string, size: number, count: (text: string) =>
   return windows;
 }
 
-/** Probabilities of a text from those of its windows: between their mean and their maximum. */
+/** Combine the probabilities of windows: a weighted mean of their mean and their maximum. */
 export function combine(windows: readonly Float32Array[]): Float32Array {
   const labels = windows[0]?.length ?? 0;
   return Float32Array.from({ length: labels }, (_, label) => {

@@ -82,7 +82,7 @@ test("invalid arguments", async () => {
   assert.throws(() => classifier.setThresholds({ joy: "0.5" }), UsageError);
   assert.throws(() => {
     classifier.thresholds = { joy: 0.5 };
-  }, /no threshold of admiration; use setThresholds/);
+  }, /no value for admiration; expected all labels \(use setThresholds/);
   await assert.rejects(classifier.predict("a", { thresholds: [0.5] }), /expected an object of labels and numbers/);
   assert.throws(() => classifier.setThresholds(), /expected an object of labels and numbers, not undefined/);
   assert.deepEqual(await classifier.predict("a", { thresholds: null }), await classifier.predict("a"));
@@ -124,7 +124,7 @@ test("labels with the names of JavaScript's own properties", async () => {
   const { constructor: _, ...rest } = other.thresholds;
   assert.throws(() => {
     other.thresholds = rest;
-  }, /no threshold of constructor/);
+  }, /no value for constructor/);
 });
 
 test("files and a runtime of the wrong kind", async () => {
@@ -157,7 +157,7 @@ test("folders that are no models", async () => {
     [copy("null", { "tokenizer.json": "null" }), /tokenizer\.json: damaged .*; download or export/],
     [copy("onnx", { "model.onnx": "nothing" }), /model\.onnx: damaged or not an ONNX model/],
     [copy("tokenizer", { "tokenizer.json": '{"model": {"type": "BPE"}}' }), /unsupported model BPE/],
-    [join(BUNDLED, "model.onnx"), /a file; give the folder/],
+    [join(BUNDLED, "model.onnx"), /not a folder; expected the folder/],
     ["nowhere", /no such folder, and not a Hub id/],
     ["accurate", /only the fast model/],
   ];

@@ -230,7 +230,7 @@ def test_export_and_import_of_generated_rows(build: Path, server: OpenAIServer, 
     generate.run(build, print, "small", base_url=server.url, round_number=2, **OPTIONS)
     first, second = (read_rows(build, name).to_pylist() for name in generate.rounds(build))
     rows, attempts, requests_seen = [*first, *second], generate.attempts(build), server.seen
-    generated_rows.keep(build, {row["id"] for row in rows[::2]}, tmp_path / "generated.parquet")
+    generated_rows.export_rows(build, {row["id"] for row in rows[::2]}, tmp_path / "generated.parquet")
     with pytest.raises(UsageError, match="has further rounds"):
         generated_rows.import_rows(build, print, tmp_path / "generated.parquet", restart=True)
     shutil.rmtree(build / "generate-2")

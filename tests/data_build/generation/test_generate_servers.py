@@ -213,7 +213,7 @@ def test_a_run_without_accepted_texts_fails(build: Path, server: OpenAIServer) -
 
 def test_a_file_without_rows_is_rejected(build: Path, server: OpenAIServer, tmp_path: Path) -> None:
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
-    generated_rows.keep(build, set(), tmp_path / "empty.parquet")
+    generated_rows.export_rows(build, set(), tmp_path / "empty.parquet")
     with pytest.raises(DataError, match="not a valid file of generated rows"):
         generated_rows.import_rows(build, print, tmp_path / "empty.parquet", restart=True)
 

@@ -45,7 +45,7 @@ def test_accepted_and_dropped_rows(tmp_path: Path) -> None:
     assert read_manifest(tmp_path, "feedback")["dropped"] == {
         "no label given": 1,
         "no words": 1,
-        "not a row": 10,
+        "malformed": 10,
         "repeated": 1,
     }
 
@@ -82,7 +82,7 @@ def test_lines_that_are_not_utf_8_are_counted(tmp_path: Path) -> None:
     rows = stage_of(tmp_path, content.replace(b"}\n", b"}\r\n"))
     assert [row["text"] for row in rows] == ["the first", "the last"]
     manifest = read_manifest(tmp_path, "feedback")
-    assert (manifest["rows_in"], manifest["dropped"]) == (4, {"not a row": 2})
+    assert (manifest["rows_in"], manifest["dropped"]) == (4, {"malformed": 2})
 
 
 @pytest.mark.parametrize("character", ["\u2028", "\u2029", "\x85"])
@@ -125,4 +125,4 @@ def test_ids_start_with_the_source(tmp_path: Path) -> None:
 )
 def test_invalid_labels_ids_and_texts_are_dropped(tmp_path: Path, changes: dict[str, Any]) -> None:
     assert stage_of(tmp_path, line(**changes)) == []
-    assert read_manifest(tmp_path, "feedback")["dropped"] == {"not a row": 1}
+    assert read_manifest(tmp_path, "feedback")["dropped"] == {"malformed": 1}

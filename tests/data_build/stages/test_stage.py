@@ -1,4 +1,4 @@
-"""Machinery shared by the stages: shards, resuming, manifests, checksums, lock."""
+"""Framework of the stages: shards, resuming, manifests, checksums, lock."""
 
 import json
 import re

@@ -246,5 +246,5 @@ def test_a_manifest_without_an_entry_of_the_report(undisturbed: Undisturbed, tmp
     manifest = json.loads(path.read_text())
     del manifest["missing"]
     path.write_text(json.dumps(manifest))
-    with pytest.raises(DataError, match=r"lacks what the report needs \('missing'\); .*--restart"):
+    with pytest.raises(DataError, match=r"lacks an entry required by the report \('missing'\); .*--restart"):
         report.run(build, print, tmp_path / "dataset.json", tmp_path / "dataset.md")

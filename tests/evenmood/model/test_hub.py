@@ -113,7 +113,7 @@ def test_token(hub: HubServer, tmp_path: Path) -> None:
     assert refused["error"] == stale["error"] == nobody["error"] == "ModelError"
     assert "private" in refused["message"]
     assert "token" in stale["message"]
-    assert "log in" in nobody["message"]
+    assert "not logged in" in nobody["message"]
     assert not hub.sent
     assert load(hub.url, tmp_path, secret | {"token": TOKEN}) == [{"joy": 0.5}]
 

@@ -1,4 +1,4 @@
-"""Commands that would begin with a download of gigabytes ask first, or refuse where nobody can be asked."""
+"""Large downloads: commands ask for confirmation first, or fail without a terminal."""
 
 import os
 import select
@@ -38,14 +38,14 @@ def test_every_command_that_starts_with_it_refuses(hub: HubServer, small_data: P
     assert not list(tmp_path.iterdir())
 
 
-def test_a_run_that_has_its_vectors_goes_on(hub: HubServer, small_data: Path, tmp_path: Path) -> None:
+def test_run_with_saved_vectors_resumes(hub: HubServer, small_data: Path, tmp_path: Path) -> None:
     """What is told then is that its options differ, which is found out later."""
     partial = tmp_path / "m.partial"
     partial.mkdir()
     (partial / "options.json").write_text('{"seed": 5}')
     (partial / "vectors.npy").touch()
     done = run_command("train", "fit", "--data", small_data, "--out", tmp_path / "m")
-    assert "an unfinished run with other" in done.stderr
+    assert "unfinished run with other" in done.stderr
     refused("fit", "--data", small_data, "--out", tmp_path / "m", "--restart")
     assert not hub.requests
     assert (partial / "vectors.npy").exists()

@@ -1,4 +1,4 @@
-"""The model folder: what is wrong with one is said in a line, and a saved one is whole or absent."""
+"""The model folder: one-line errors for damaged folders, and atomic saving."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from evenmood import LABELS, EmotionClassifier, ModelError, UsageError
-from evenmood.model.model_folder import INFO_FILE, ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE, read_info, whole_folder
+from evenmood.model.model_folder import INFO_FILE, ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE, atomic_folder, read_info
 from evenmood.text.normalization import fit_tokenizer
 from tests.fakes.hub_repository import files_of
 
@@ -112,8 +112,8 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "truncated ONNX": (truncate, ONNX_FILE, "damaged"),
     "empty ONNX": (write(ONNX_FILE, ""), ONNX_FILE, "damaged"),
     "not ONNX": (write(ONNX_FILE, "version https://git-lfs.github.com/spec/v1\n"), ONNX_FILE, "damaged"),
-    "27 outputs": (write_onnx(columns=27), ONNX_FILE, "27 probabilities for the 28 labels"),
-    "no probabilities": (write_onnx(outputs=(ATTENTION,)), ONNX_FILE, "outputs probabilities"),
+    "27 outputs": (write_onnx(columns=27), ONNX_FILE, "27 output probabilities; expected 28"),
+    "no probabilities": (write_onnx(outputs=(ATTENTION,)), ONNX_FILE, "expected input_ids and probabilities"),
     "no attention": (write_onnx(outputs=(PROBABILITIES,)), ONNX_FILE, "attention"),
     "ONNX of another vocabulary": (write_onnx(vocabulary_size=7), ONNX_FILE, "vocabulary of 7"),
     "tokenizer of another vocabulary": (other_vocabulary, TOKENIZER_FILE, "has 6"),
@@ -184,7 +184,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "27 labels": (
         change(labels=list(LABELS[:27]), thresholds=lambda old: {label: old[label] for label in LABELS[:27]}),
         ONNX_FILE,
-        "28 probabilities for the 27 labels",
+        "28 output probabilities; expected 27",
     ),
     "length 0": (change(max_length=0), INFO_FILE, "max_length is 0"),
     "length a string": (change(max_length="30"), INFO_FILE, "max_length is '30'"),
@@ -281,13 +281,13 @@ def test_a_folder_that_is_in_use_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     before = contents(tmp_path)
     for name, overwrite in (("used", False), ("file", False), ("file", True)):
-        with pytest.raises(UsageError, match=name), whole_folder(tmp_path / name, overwrite):
+        with pytest.raises(UsageError, match=name), atomic_folder(tmp_path / name, overwrite):
             pytest.fail("must not get here")
     assert contents(tmp_path) == before
 
 
 @pytest.mark.parametrize("there", ["absent", "empty", "full", "link"])
-def test_a_whole_folder_takes_the_target_s_place(tmp_path: Path, there: str) -> None:
+def test_an_atomic_folder_replaces_the_target(tmp_path: Path, there: str) -> None:
     target = tmp_path / "target"
     if there == "link":
         (tmp_path / "elsewhere").mkdir()
@@ -296,7 +296,7 @@ def test_a_whole_folder_takes_the_target_s_place(tmp_path: Path, there: str) -> 
         target.mkdir()
     if there == "full":
         (target / "old").touch()
-    with whole_folder(target, overwrite=there in ("full", "link")) as work:
+    with atomic_folder(target, overwrite=there in ("full", "link")) as work:
         (work / "new").write_bytes(b"1")
         assert "new" not in files_of(target)
     assert files_of(target) == {"new": b"1"}
@@ -309,7 +309,7 @@ def test_an_error_leaves_no_trace(tmp_path: Path, there: bool) -> None:
         (tmp_path / "target").mkdir()
         (tmp_path / "target" / "old").write_bytes(b"0")
     before = contents(tmp_path)
-    with pytest.raises(FileNotFoundError), whole_folder(tmp_path / "target", overwrite=True) as work:
+    with pytest.raises(FileNotFoundError), atomic_folder(tmp_path / "target", overwrite=True) as work:
         (work / "new").write_bytes((tmp_path / "nowhere").read_bytes())
     assert contents(tmp_path) == before
 

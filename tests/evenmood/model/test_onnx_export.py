@@ -1,4 +1,4 @@
-"""`EmotionClassifier.from_onnx`: a text classifier that transformers made and torch exported, in optimum's layout."""
+"""`EmotionClassifier.from_onnx`: a transformers model exported by torch in optimum's layout."""
 
 import copy
 import json

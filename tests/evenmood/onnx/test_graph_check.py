@@ -1,4 +1,4 @@
-"""What runs is the graph that the export writes, and no other: a stranger's graph may ask for any amount of memory."""
+"""Graph validation: only the exported graph is run, since other graphs could allocate any amount of memory."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""ONNX files that point to other files: refused wherever the tensor hides, before a session is made."""
+"""ONNX files with external tensors: rejected before a session is created, wherever the tensor is."""
 
 import shutil
 from collections.abc import Callable
@@ -132,7 +132,7 @@ def test_a_teacher_that_does_not_run_is_one_line(tmp_path: Path, tiny_encoder: P
     for graph, message in (
         (b"damaged", "damaged"),
         (model.SerializeToString(), "damaged or not an ONNX model"),
-        (tiny_onnx().SerializeToString(), "2 outputs; expected"),
+        (tiny_onnx().SerializeToString(), "has the outputs probabilities, attention; expected"),
         (reshape.SerializeToString(), "fails"),
     ):
         (teacher_folder / ONNX_FILE).write_bytes(graph)

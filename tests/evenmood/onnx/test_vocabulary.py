@@ -1,4 +1,4 @@
-"""The digest that ties `model.onnx` to its `tokenizer.json`: written by the export, checked when a model is loaded."""
+"""The vocabulary digest that links `model.onnx` to `tokenizer.json`: written on export, checked on loading."""
 
 import json
 import shutil

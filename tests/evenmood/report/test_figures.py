@@ -1,4 +1,4 @@
-"""Figures by_label reports, compared with values computed by hand and by statsmodels."""
+"""Figures of reports, compared with values computed by hand and by statsmodels."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""CSV as spreadsheets of other countries write it: what is detected, said on standard error, and written back."""
+"""CSV files from spreadsheets in other locales: detection, messages on standard error, round trips."""
 
 import csv
 import io
@@ -57,7 +57,7 @@ FORMS: dict[str, tuple[bytes, Form, str]] = {
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_detected_said_and_written_back(tmp_path: Path, name: str) -> None:
+def test_detected_form_is_reported_and_kept(tmp_path: Path, name: str) -> None:
     given, form, said = FORMS[name]
     source, target = tmp_path / "in.csv", tmp_path / "out.csv"
     source.write_bytes(given)
@@ -113,7 +113,7 @@ def test_other_output_than_input(tmp_path: Path) -> None:
     assert parquet.read_table(tmp_path / "out.parquet")["text"].to_pylist() == [row[1] for row in ROWS[1:]]
     (tmp_path / "in.jsonl").write_text('{"text": "so 😱"}\n', encoding="utf-8")
     error = evenmood("predict", tmp_path / "in.jsonl", "-", "--format", "csv", "--output-encoding", "cp1252", code=1)[1]
-    assert "Windows-1252 has no '\\U0001f631'" in error
+    assert "Windows-1252 cannot encode '\\U0001f631'" in error
     assert "--output-encoding" in error
 
 

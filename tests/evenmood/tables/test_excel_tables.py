@@ -1,4 +1,4 @@
-"""Excel workbooks in and out: types are kept, texts stay texts, and cells that do not fit raise an error."""
+"""Excel workbooks: types are preserved, texts stay texts, and cells that do not fit raise an error."""
 
 import json
 import subprocess

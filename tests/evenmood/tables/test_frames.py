@@ -1,4 +1,4 @@
-"""`predict_frame`: a frame in, a frame of the same kind out, with the columns that tables on disk get."""
+"""`predict_frame`: returns the type of its input, with the same columns as `evenmood predict`."""
 
 from pathlib import Path
 from typing import Any
@@ -82,13 +82,13 @@ def test_the_same_columns_as_the_command(fast_model: EmotionClassifier, tmp_path
     ("data", "options", "error", "message"),
     [
         (pandas.DataFrame({"a": ["x"]}), {}, UsageError, "no column 'text'; the columns are a"),
-        (pandas.DataFrame([["x", "y"]], columns=["text", "text"]), {}, UsageError, "twice"),
+        (pandas.DataFrame([["x", "y"]], columns=["text", "text"]), {}, UsageError, "duplicate column"),
         (pandas.DataFrame({"text": ["x"], "emotions": ["y"]}), {}, UsageError, "'emotions' already"),
         (pandas.DataFrame({"text": ["x"]}), {"labels": ["rage"]}, UsageError, "'rage'"),
         (pandas.DataFrame({"text": ["x", 3]}), {}, TypeError, "text 1 is 3"),
         (polars.LazyFrame({"text": ["x"]}), {}, TypeError, "collect"),
-        ("a text", {}, TypeError, "not str"),
-        ({"text": ["x"]}, {}, TypeError, "not dict"),
+        ("a text", {}, TypeError, "of type str"),
+        ({"text": ["x"]}, {}, TypeError, "of type dict"),
     ],
 )
 def test_what_is_refused(

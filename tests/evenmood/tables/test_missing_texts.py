@@ -1,4 +1,4 @@
-"""Missing texts: an empty cell, null, NaN, `pandas.NA`. One rule: an empty answer, counted; `--strict` refuses."""
+"""Missing texts (empty cell, null, NaN, `pandas.NA`): an empty prediction and a count; `--strict` rejects them."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Stray quotation marks: they cost their own row, or the rows that they swallowed are named."""
+"""Stray quotation marks: they invalidate only their own row, or the message lists the affected rows."""
 
 import gc
 import time
@@ -45,7 +45,7 @@ def test_a_row_that_ends_with_too_many_cells(tmp_path: Path) -> None:
     )
 
 
-def test_a_well_formed_row_that_swallowed_others_is_told(tmp_path: Path) -> None:
+def test_well_formed_row_containing_others_is_reported(tmp_path: Path) -> None:
     lines = [*rows(2), 'x,"oops', *rows(1000, 3), 'y,oh"', *rows(2, 1003)]
     source = write(tmp_path / "in.csv", lines)
     printed, error = evenmood("predict", source, "--format", "jsonl")

@@ -1,4 +1,4 @@
-"""Files of tables: standard streams, pipes and descriptors, signals, leftovers of processes that were killed."""
+"""Files of tables: standard streams, pipes and descriptors, signals, leftovers of killed processes."""
 
 import json
 import os

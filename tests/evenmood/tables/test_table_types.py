@@ -1,4 +1,4 @@
-"""`evenmood predict` from format to format: no value changes its type, loses a digit, or disappears."""
+"""`evenmood predict` between formats: no value changes its type, loses a digit, or disappears."""
 
 import datetime
 import json

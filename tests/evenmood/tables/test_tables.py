@@ -1,4 +1,4 @@
-"""Tables: what a round trip may not change or lose."""
+"""Round trips of tables: nothing is changed or lost."""
 
 import json
 import os
@@ -92,7 +92,7 @@ def test_cells_that_tsv_cannot_hold(tmp_path: Path) -> None:
 
 
 def test_a_later_row_with_more_columns(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="a later row has 'new'"):
+    with pytest.raises(DataError, match="a later row has the key 'new'"):
         write(tmp_path / "t.csv", "csv", ["text"], [{"text": "a"}, {"text": "b", "new": 1}])
 
 

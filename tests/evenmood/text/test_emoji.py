@@ -1,4 +1,4 @@
-"""The bundled model reads emoji: alone, repeated, beside neutral words, in other skin tones."""
+"""Emoji in the bundled model: alone, repeated, after neutral words, with skin tones."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Batch tokenizing against the tokenizers library: the same ids, for whatever text."""
+"""Batch tokenizer: ids identical to those of the tokenizers library for any text."""
 
 import random
 from concurrent.futures import ThreadPoolExecutor
@@ -165,7 +165,7 @@ def test_a_foreign_normalizer_is_left_to_the_library(monkeypatch: pytest.MonkeyP
     assert sum(passed) == 200
 
 
-def test_the_store_of_words_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_word_cache_is_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch_tokenizer, "KEPT_WORDS", 30)
     tokenizer = load(symbols=True, pieces=120)
     texts = made_up(2_000, PARTS)

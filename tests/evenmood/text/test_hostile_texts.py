@@ -1,4 +1,4 @@
-"""Texts made to be slow: every pattern that a visitor's text meets takes time in proportion to its length."""
+"""Adversarial texts: every pattern applied to user input takes linear time."""
 
 import time
 from collections.abc import Callable

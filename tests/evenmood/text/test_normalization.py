@@ -1,4 +1,4 @@
-"""Cleaning and tokenizing: what a text becomes, whatever a person types."""
+"""Cleaning and tokenization of arbitrary texts."""
 
 import random
 import subprocess

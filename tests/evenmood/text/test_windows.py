@@ -1,4 +1,4 @@
-"""Texts longer than the model reads at once: windows that cover every word, and one answer."""
+"""Texts longer than the maximum length: windows that cover every word, and one prediction."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Texts for a teacher: what becomes of a text's words, which words are near, and the file."""
+"""Text augmentation: replaced and removed words, nearest words, the output file."""
 
 from pathlib import Path
 from random import Random

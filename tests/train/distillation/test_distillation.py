@@ -1,4 +1,4 @@
-"""Soft targets and what belongs to them: mixed targets, batches by length, vectors of an encoder, the log of runs."""
+"""Soft targets: blended targets, batches by length, encoder vectors, the log of runs."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""`train label`: soft targets from arrays and from teachers, what is left out, and what is refused."""
+"""`train label`: soft targets from arrays and teachers, dropped texts, invalid arguments."""
 
 import csv
 import json
@@ -105,7 +105,7 @@ def test_teachers_and_arrays_are_averaged(tmp_path: Path, small_data: Path, tiny
 
 
 @pytest.mark.parametrize("writes", [0, 1, 2, 5])
-def test_a_run_that_is_stopped_goes_on(
+def test_interrupted_run_resumes(
     tmp_path: Path, small_data: Path, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch, writes: int
 ) -> None:
     """Stopped at any moment: what is written is not labelled again, and the file is that of an undisturbed run."""
@@ -146,7 +146,7 @@ def test_a_run_that_is_stopped_goes_on(
     partial = tmp_path / "b.parquet.partial"
     assert [path.name for path in tmp_path.glob("*b.parquet*")] == [partial.name]
     assert len(list(partial.glob("*.parquet"))) == writes
-    with pytest.raises(UsageError, match=r"an unfinished run with other sources; .*--restart"):
+    with pytest.raises(UsageError, match=r"unfinished run with other sources; .*--restart"):
         label(sources[:1], [str(tiny_encoder)], tmp_path / "b.parquet", str(small_data), told)
     labelled[:] = [text for path in sorted(partial.glob("*.parquet")) for text in read_part(path)]
     run(tmp_path / "b.parquet")

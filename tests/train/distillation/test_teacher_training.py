@@ -1,4 +1,4 @@
-"""`train teacher`: a small encoder learns the labels, a stopped run goes on, and what comes out is a teacher."""
+"""`train teacher`: training a small encoder, resuming an interrupted run, using the result as a teacher."""
 
 import json
 import shutil
@@ -53,7 +53,7 @@ def test_it_learns_and_is_a_teacher(trained: Path, config: TeacherConfig) -> Non
     assert (trained / "model.safetensors").stat().st_mode & 0o777 == 0o644
 
 
-def test_a_run_that_is_stopped_goes_on_as_if_it_had_not_been(
+def test_interrupted_training_resumes_with_equal_results(
     tmp_path: Path, trained: Path, config: TeacherConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped in the middle of the third epoch: the same history, and the same weights to the last bit."""
@@ -76,7 +76,7 @@ def test_a_run_that_is_stopped_goes_on_as_if_it_had_not_been(
         *[".safetensors"] * len(states(partial)),
     ]
     (partial / "part.safetensors").write_bytes(b"half")  # what a kill in the middle of writing leaves
-    with pytest.raises(UsageError, match=r"an unfinished run with other learning_rate, seed; .*--restart"):
+    with pytest.raises(UsageError, match=r"unfinished run with other learning_rate, seed; .*--restart"):
         train_teacher(replace(config, learning_rate=1e-3, seed=1), out, print)
     train_teacher(config, out, said.append)
     assert "resuming after epoch 2" in said

@@ -1,4 +1,4 @@
-"""From a BERT encoder to an int8 model folder: `prune`, `teacher`, `encoder`, on made-up data."""
+"""From a BERT encoder to an int8 model folder: `prune`, `teacher`, `encoder`, on synthetic data."""
 
 import json
 import pickle

@@ -1,4 +1,4 @@
-"""The everyday benchmark: its texts, its figures, and training that is tuned on it too."""
+"""The everyday benchmark: its texts, its metrics, and tuning on it."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Perturbations, what the robustness suite counts, its texts, its command and its part of the card."""
+"""Robustness suite: perturbations, counts, texts, the command, and its section of the card."""
 
 import json
 import random

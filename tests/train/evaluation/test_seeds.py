@@ -1,4 +1,4 @@
-"""Means over seeds: they are those of the models' own figures, on texts as they are and on misspelt ones."""
+"""Means over seeds: equal to the means of the models' own metrics, on original and misspelled texts."""
 
 import json
 import shutil

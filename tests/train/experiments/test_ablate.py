@@ -1,4 +1,4 @@
-"""`python -m train ablate`: arms trained, killed and gone on with, and their report."""
+"""`python -m train ablate`: training, interruption, resuming, and the report."""
 
 import json
 import re
@@ -129,7 +129,7 @@ def test_models_lie_where_the_demo_looks(experiment: Path) -> None:
     assert sorted(path.name for path in (experiment / "models").glob("*.partial")) == []
 
 
-def test_matched_rows_are_as_many_and_drawn_anew(experiment: Path, build: Path) -> None:
+def test_matched_rows_are_equally_many_and_resampled(experiment: Path, build: Path) -> None:
     official = load_split(str(build / "goemotions"), "train")
     drawn = [load_split(str(experiment / f"models/data/matched-{seed}"), "train") for seed in (0, 1)]
     assert len(drawn[0]) == len(drawn[1]) == len(load_split(str(build), "train"))

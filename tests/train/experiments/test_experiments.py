@@ -1,4 +1,4 @@
-"""Statistics of the paper's experiments: resampling, and verdicts on made-up runs."""
+"""Statistics of the paper's experiments: resampling, and verdicts on synthetic runs."""
 
 import re
 from pathlib import Path
@@ -55,7 +55,7 @@ def verdicts(noise: dict[str, float], folder: Path | None = None) -> dict[str, d
         experiments.write(content, folder / "results.json", folder / "experiments.md")
         document = (folder / "experiments.md").read_text()
         assert "Runs stopped early" not in document
-        assert document.count("| most probable label right |") == 2
+        assert document.count("| most probable label correct |") == 2
         everyday = content["everyday"]
         assert everyday["arms"]["balanced"]["macro_f1"]["value"] > everyday["arms"]["matched"]["macro_f1"]["value"]
         assert everyday["comparisons"]["balanced - matched"]["macro_f1"]["low"] > 0

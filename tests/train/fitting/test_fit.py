@@ -1,4 +1,4 @@
-"""`python -m train`: fit, resume, evaluate, bundle, and what wrong input says."""
+"""`python -m train`: fit, resume, evaluate, bundle, and errors for invalid input."""
 
 import csv
 import json
@@ -118,7 +118,7 @@ def test_unfinished_run_with_other_options(data: Path, tmp_path: Path) -> None:
     (partial / "vectors.npy").touch()
     done = run_command("train", "fit", "--data", data, "--out", tmp_path / "m", *SMALL)
     assert done.returncode == 2
-    assert "an unfinished run with other" in done.stderr
+    assert "unfinished run with other" in done.stderr
     assert "--restart" in done.stderr
     assert partial.exists()
 

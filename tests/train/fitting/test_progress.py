@@ -1,4 +1,4 @@
-"""Long steps of training say that they are going on."""
+"""Progress messages of long training steps."""
 
 import gzip
 import re
@@ -24,7 +24,7 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "PAUSE", 0.02)
 
 
-def test_elapsed_time_is_said_until_the_step_ends() -> None:
+def test_elapsed_time_is_logged_until_the_step_ends() -> None:
     said: list[str] = []
     with elapsed(said.append, "vectors: training"):
         time.sleep(0.5)
@@ -37,7 +37,7 @@ def test_elapsed_time_is_said_until_the_step_ends() -> None:
         raise KeyError
 
 
-def test_the_share_of_items_is_said() -> None:
+def test_share_of_items_is_logged() -> None:
     said: list[str] = []
     for _ in counted(range(10), said.append, "encoding"):
         time.sleep(0.021)

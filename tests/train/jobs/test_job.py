@@ -1,4 +1,4 @@
-"""Training on a rented machine: the job that is asked for, run here as it would run there, killed, and run again."""
+"""Training in a Hub job: the submitted job, run locally, interrupted, and resumed."""
 
 import json
 import os
@@ -93,7 +93,7 @@ def test_killed_and_run_again_on_another_machine(with_data: HubServer, tmp_path:
     out, again = second.communicate(timeout=200)
     assert second.returncode == 0, again
     assert out == f"{hub.url}/{MODEL}\n"
-    assert "an unfinished run of" in again
+    assert "resuming the unfinished run of" in again
     after = int(re.search(r"resuming after epoch (\d)", again)[1])  # type: ignore[index]
     assert after >= 2
     assert f"epoch {after}/4" not in again
@@ -124,7 +124,7 @@ def unfinished_run(folder: Path, epochs: int) -> Path:
     return folder
 
 
-def test_training_goes_on_where_saving_fails(hub: HubServer, token: str, tmp_path: Path) -> None:
+def test_training_continues_if_saving_fails(hub: HubServer, token: str, tmp_path: Path) -> None:
     said: list[str] = []
     kept = Unfinished(MODEL, tmp_path / "model", said.append, save_minutes=1)
     folder = unfinished_run(tmp_path / "model.partial", 2)
@@ -137,7 +137,7 @@ def test_training_goes_on_where_saving_fails(hub: HubServer, token: str, tmp_pat
 
 
 @pytest.mark.parametrize(("here", "there", "expected"), [(None, 3, 3), (0, 3, 3), (2, 3, 3), (4, 3, 4)])
-def test_the_run_that_came_further_goes_on(
+def test_run_with_more_epochs_is_resumed(
     hub: HubServer, token: str, tmp_path: Path, here: int | None, there: int, expected: int
 ) -> None:
     Unfinished("moods", tmp_path / "a", print).save(unfinished_run(tmp_path / "a.partial", there))
@@ -169,7 +169,7 @@ def test_restart_forgets_it_at_once(hub: HubServer, token: str, tmp_path: Path) 
     assert "--restart" not in hub.jobs[0]["command"]
 
 
-def test_what_lies_at_out_is_not_lost(hub: HubServer, token: str, tmp_path: Path) -> None:
+def test_existing_output_is_not_lost(hub: HubServer, token: str, tmp_path: Path) -> None:
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "thesis.txt").write_text("mine")
     done = run_command("train", "remote", MODEL, "--data", DATA, "--out", tmp_path / "precious")

@@ -1,4 +1,4 @@
-"""`train fit --distribute`: one machine as four devices learns what one device learns."""
+"""`train fit --distribute`: four simulated devices give the same result as one."""
 
 import csv
 import json
@@ -87,7 +87,7 @@ def test_two_hosts_learn_the_same(one: Path, small_data: Path, tmp_path: Path) -
 
 
 @pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed")
-def test_hosts_that_stopped_at_different_epochs_are_told() -> None:
+def test_hosts_stopped_at_different_epochs_are_reported() -> None:
     script = (
         "import sys; from train.network.distribution import data_parallel, join_hosts\n"
         "join_hosts(True)\n"

@@ -1,4 +1,4 @@
-"""The weighted loss: Keras's own where all weigh the same, and weights that grow as labels get rarer."""
+"""The weighted loss: equal to Keras's own with equal weights; rarer labels have larger weights."""
 
 import keras
 import numpy as np

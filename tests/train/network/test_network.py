@@ -1,4 +1,4 @@
-"""The network: Keras against its ONNX export, and loading it without evenmood."""
+"""The network: Keras compared with its ONNX export, and loading without evenmood."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The model card: what the Hub reads of it, what a reader finds in it, and that a broken one is refused."""
+"""The model card: metadata for the Hub, content for readers, and rejection of an invalid card."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Pushing a model to the Hub: the real client against the Hub on loopback, and what goes wrong on the way."""
+"""Pushing a model to the Hub: the real client with a Hub on loopback, and failures."""
 
 import json
 import logging
@@ -113,7 +113,7 @@ def test_three_files_of_a_folder_are_refused(hub: HubServer, token: str, folder:
 
 
 WRONG: dict[str, tuple[str, dict[str, object], str]] = {
-    "nobody": (NAME, {"token": False}, "log in"),
+    "nobody": (NAME, {"token": False}, "hf auth login"),
     "unknown token": (NAME, {"token": "hf_old"}, "HTTP 401"),
     "read-only token": (NAME, {"token": READER}, "HTTP 403"),
     "another's namespace": ("stranger/moods", {}, "HTTP 403"),
@@ -123,7 +123,7 @@ WRONG: dict[str, tuple[str, dict[str, object], str]] = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_who_may_not_is_told_so(hub: HubServer, token: str, classifier: EmotionClassifier, case: str) -> None:
+def test_denied_access_is_reported(hub: HubServer, token: str, classifier: EmotionClassifier, case: str) -> None:
     repo_id, options, expected = WRONG[case]
     with pytest.raises(HubError) as error:
         classifier.push_to_hub(repo_id, **options)  # type: ignore[arg-type]

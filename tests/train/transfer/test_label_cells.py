@@ -1,4 +1,4 @@
-"""Label Studio's exports, and label cells of forms that are not understood."""
+"""Label Studio's exports, and label cells that cannot be parsed."""
 
 import csv
 import json

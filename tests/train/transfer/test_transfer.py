@@ -1,4 +1,4 @@
-"""Scoring sets of other labels: what forms are read, what mappings mean, and what broken ones say."""
+"""Evaluation on data sets with other labels: formats, mappings, and errors."""
 
 import json
 from collections.abc import Callable
@@ -230,7 +230,7 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
         assert note in text
 
 
-def test_tuning_is_on_other_rows_and_said(tmp_path: Path) -> None:
+def test_thresholds_are_tuned_on_other_rows_and_reported(tmp_path: Path) -> None:
     write_tsv(tmp_path / "data", rows=240)
     source, options = str(tmp_path / "data"), {"tune_split": "train"}
     figures = evaluate_transfer(str(DEFAULT_MODEL), source, "validation", "sentiment", **options)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Misspellings that the tokenizer's file holds: whose they are, and what they leave alone."""
+"""Misspellings in the vocabulary: the word they belong to, and what they leave unchanged."""
 
 import json
 from random import Random

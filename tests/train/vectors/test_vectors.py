@@ -1,4 +1,4 @@
-"""Word vectors: fastText's files against the fastText library itself."""
+"""Word vectors: reading fastText's files, compared with the fastText library."""
 
 import gzip
 import struct

@@ -1,14 +1,14 @@
 import { ModelError } from "../errors.js";
 import type { Runtime } from "../runtime.js";
 
-/** Settings of the environment: a page has none. */
+/** Settings from environment variables; a page has none. */
 export const settings: {
   readonly endpoint?: string;
   readonly token?: string;
   readonly readFile?: (address: URL) => Promise<Uint8Array>;
 } = {};
 
-/** URL of a path on the site of the page; undefined for what may be a Hub id. */
+/** URL of a path on the site of the page; undefined if it may be a Hub id. */
 export async function local(path: string): Promise<URL | undefined> {
   return /^\.{0,2}\//.test(path) ? new URL(path, globalThis.location.href) : undefined;
 }

@@ -3,7 +3,7 @@ import { pathToFileURL } from "node:url";
 import { ModelError } from "../errors.js";
 import type { Runtime } from "../runtime.js";
 
-/** Settings of the environment. */
+/** Settings from environment variables. */
 export const settings = {
   get endpoint(): string | undefined {
     return process.env.HF_ENDPOINT || undefined;
@@ -14,14 +14,14 @@ export const settings = {
   readFile: async (address: URL): Promise<Uint8Array> => new Uint8Array(await readFile(address)),
 };
 
-/** URL of a folder on this machine; undefined if there is none. */
+/** URL of a local folder; undefined if it does not exist. */
 export async function local(path: string): Promise<URL | undefined> {
   const found = await stat(path).catch(() => undefined);
-  if (found?.isFile()) throw new ModelError(`${path}: a file; give the folder that contains it`);
+  if (found?.isFile()) throw new ModelError(`${path}: not a folder; expected the folder that contains the model files`);
   return found ? pathToFileURL(`${path}/`) : undefined;
 }
 
-/** onnxruntime: the native build if it is installed, or else WebAssembly. */
+/** onnxruntime: the native build if it is installed, otherwise the WebAssembly build. */
 export async function runtime(): Promise<Runtime> {
   const found = (await native()) ?? (await webAssembly());
   if (!found) throw new ModelError("onnxruntime is not installed: npm install onnxruntime-node");

@@ -1,4 +1,4 @@
-/** A text with the span of the original text that each UTF-16 unit comes from. */
+/** A text that maps each of its UTF-16 units to a span of the original text. */
 export interface AlignedText {
   readonly text: string;
   readonly starts: readonly number[];
@@ -33,9 +33,9 @@ export function replaceAligned(source: AlignedText, pattern: RegExp, content: st
 /**
  * Replace each cluster of characters.
  *
- * @param clusters - Matches the clusters; together they are the whole text.
- * @param replacement - Gives what takes the place of a cluster; its characters are aligned with those of the cluster
- *   in order, and with the last one where there are more.
+ * @param clusters - Pattern of the clusters, which together cover the whole text.
+ * @param replacement - Returns the replacement of a cluster; its characters are aligned in order with those of the
+ *   cluster, and any further ones with the last.
  */
 export function mapAligned(
   source: AlignedText,

@@ -3,7 +3,7 @@ import { type AlignedText, aligned, mapAligned, replaceAligned, sliceAligned } f
 import { regularExpression } from "./pattern.js";
 import { BERT_ACCENTS, BERT_REMOVED, NOT_NORMALIZED } from "./unicode.js";
 
-/** A step of a normalizer, for a text and for a text that keeps its alignment. */
+/** A step of a normalizer, for plain and for aligned texts. */
 interface Step {
   (text: string): string;
   aligned(text: AlignedText): AlignedText;
@@ -27,7 +27,7 @@ export interface NormalizerConfig {
 
 const ASCII = /^[\x00-\x7f]*$/;
 const NOT_NORMALIZED_RUN = new RegExp(`([${NOT_NORMALIZED}]+)`, "v");
-/** A character with what normalization may merge into it: marks, Hangul jamo, half-width voicing marks. */
+/** A character with what normalization may merge into it: combining marks, Hangul jamo, half-width voicing marks. */
 const CLUSTER = new RegExp(
   `[${NOT_NORMALIZED}]|.[[\\p{M}\\u1160-\\u11ff\\uff9e-\\uffdc]--[${NOT_NORMALIZED}]]*`,
   "gvs",
@@ -37,7 +37,7 @@ const SPACE = /\p{White_Space}/u;
 const CHINESE =
   /[\u4e00-\u9fff\u3400-\u4dbf\uf900-\ufaff\u{20000}-\u{2a6df}\u{2a700}-\u{2b73f}\u{2b740}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]/gu;
 
-/** Normalizer of a `tokenizer.json`, equal to that of the `tokenizers` library. */
+/** Normalizer of a `tokenizer.json`, with output identical to the `tokenizers` library. */
 export class Normalizer {
   readonly #steps: readonly Step[];
 
@@ -133,14 +133,14 @@ function unicodeStep(form: Form): Step {
       const whole = normalize(text.text);
       if (whole === text.text) return text;
       const clusters = mapAligned(text, CLUSTER, normalize);
-      // Rare sequences compose across clusters: then the text itself matters more than the spans.
+      // Rare sequences compose across clusters; a correct text then takes precedence over exact spans.
       return clusters.text === whole ? clusters : mapAligned(text, /.+/gsu, normalize);
     },
   );
 }
 
 function lowercaseStep(): Step {
-  // Character by character, as the library does: a string's own lowercasing has a special case for a final sigma.
+  // Character by character, as the library does: String.prototype.toLowerCase treats a final sigma specially.
   const lower = (text: string): string => text.replaceAll("Σ", "σ").toLowerCase();
   return step(lower, (text) => mapAligned(text, CHARACTER, lower));
 }

@@ -9,8 +9,8 @@ const RESERVED = new Set("(){}/|");
 /**
  * Translate a pattern of `tokenizer.json` (Oniguruma syntax) to a global regular expression.
  *
- * `\w`, `\d`, `\s` and `\p{…}` match what they match in the `tokenizers` library, whatever version of Unicode the
- * engine has.
+ * `\w`, `\d`, `\s` and `\p{…}` match the same characters as in the `tokenizers` library, whatever Unicode version the
+ * engine implements.
  */
 export function regularExpression(pattern: string): RegExp {
   let depth = 0;
@@ -34,7 +34,7 @@ export function regularExpression(pattern: string): RegExp {
   }
 }
 
-/** The translation of the escape that a pattern begins with, and its length. */
+/** Translate the escape at the start of a pattern; returns the translation and the length of the escape. */
 function translateEscape(pattern: string): [string, number] {
   const property = /^\\p\{(\w+)\}/.exec(pattern);
   if (property) {

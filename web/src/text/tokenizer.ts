@@ -18,7 +18,7 @@ interface PostProcessorConfig {
   readonly special_tokens?: Readonly<Record<string, { readonly ids: readonly number[] }>>;
 }
 
-/** Content of a `tokenizer.json`, as far as it is read here. */
+/** Content of `tokenizer.json`: the fields used here. */
 export interface TokenizerConfig {
   readonly added_tokens?: readonly unknown[];
   readonly normalizer: NormalizerConfig | null;
@@ -106,7 +106,7 @@ export class Tokenizer {
     });
   }
 
-  /** Whether a token begins a word: a piece that continues one does not. */
+  /** Whether a token begins a word rather than continues one. */
   beginsWord(id: number): boolean {
     return !this.#continuing.has(id);
   }
@@ -134,7 +134,7 @@ export class Tokenizer {
     return ids;
   }
 
-  /** The longest pieces that a word starts with, one after another; undefined for an unknown word. */
+  /** Split a word into the longest matching pieces, from left to right; undefined for an unknown word. */
   #pieces(word: string): number[] | undefined {
     if (this.#piecePrefix === undefined) {
       const id = this.#vocabulary.get(word);
@@ -175,7 +175,7 @@ export function parseTokenizer(content: string): Tokenizer {
   }
 }
 
-/** Separators, one after another: a match is a part of its own, unless it is white space, which is dropped. */
+/** Patterns to split at, applied in order; a match becomes a part of its own, except whitespace, which is dropped. */
 function splits(config: PreTokenizerConfig): RegExp[] {
   switch (config.type) {
     case "Sequence":
