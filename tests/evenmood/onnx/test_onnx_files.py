@@ -133,7 +133,7 @@ def test_a_teacher_that_does_not_run_is_one_line(tmp_path: Path, tiny_encoder: P
         (b"damaged", "damaged"),
         (model.SerializeToString(), "damaged or not an ONNX model"),
         (tiny_onnx().SerializeToString(), "has the outputs probabilities, attention; expected"),
-        (reshape.SerializeToString(), "fails"),
+        (reshape.SerializeToString(), "failed to run"),
     ):
         (teacher_folder / ONNX_FILE).write_bytes(graph)
         with pytest.raises(DataError, match=message) as error:
