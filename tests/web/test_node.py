@@ -34,7 +34,8 @@ def test_the_tests_of_the_package(web: Path, reference_file: Path, hub: HubServe
     )
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr
     assert TOKEN not in done.stdout + done.stderr
-    assert re.search(r"pass 2\d\b", done.stdout), done.stdout
+    assert re.search(r"\bfail 0\b", done.stdout), done.stdout
+    assert re.search(r"\bskipped 2\b", done.stdout), "only what int8 kernels of WebAssembly rule out is skipped"
 
 
 def test_format_and_lint(web: Path) -> None:
@@ -46,7 +47,7 @@ def test_the_reference_is_large_enough(reference: dict[str, dict[str, list[objec
     assert len(set(fuzzed())) > 0.98 * FUZZED
     for name, answers in reference.items():
         assert len(answers["scored"]) == SCORED[name]
-        assert len(answers["texts"]) == len(answers["ids"]) > FUZZED + 1_000
+        assert len(answers["texts"]) == len(answers["ids"]) > FUZZED + 500
 
 
 def test_the_snippet_of_the_readme(web: Path, tmp_path: Path) -> None:

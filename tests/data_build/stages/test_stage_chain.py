@@ -228,7 +228,8 @@ def test_the_report_matches_the_manifests(undisturbed: Undisturbed, tmp_path: Pa
     for picture in re.findall(r"!\[[^]]+\]\(([^)]+)\)", text):
         assert (tmp_path / picture).stat().st_size > 10_000
     assert f"{content['rows']:,} rows were chosen" in text
-    missing = run_command("data_build", "report", tmp_path / "nothing")
+    absent = ("--results", tmp_path / "none.json", "--document", tmp_path / "none.md")
+    missing = run_command("data_build", "report", tmp_path / "nothing", *absent)
     assert (missing.returncode, missing.stderr.count("\n")) == (1, 1)
 
 

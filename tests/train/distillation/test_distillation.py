@@ -122,7 +122,7 @@ def test_encoder_vectors(tiny_encoder: Path, tmp_path: Path) -> None:
     beside = encode_words(tokenizer, run, ["so much anger now", "joy", "##ful"])
     np.testing.assert_allclose(beside[1], alone[0], atol=1e-5)  # padding changes nothing
     assert np.abs(beside[2] - encode_words(tokenizer, run, ["ful"])[0]).max() > 1e-3  # a piece of the encoder's own
-    with pytest.raises(DataError, match="vectors of size 16; expected --embedding-size 300"):
+    with pytest.raises(DataError, match="vectors of size 16; expected at least --embedding-size 300"):
         encoder_vectors(str(tiny_encoder), words, 300, print)
     with pytest.raises(DataError, match="cannot be loaded"):
         encoder_vectors(str(tmp_path / "nothing"), words, 4, print)
