@@ -153,7 +153,7 @@ def build() -> list[str]:
 
 
 def contents(files: Sequence[Path]) -> list[str]:
-    """Files that a distribution lacks, and links of its description that lead nowhere on the package index."""
+    """Find files missing from a distribution, and relative links in its description."""
     errors = []
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     for file in files:
@@ -177,14 +177,14 @@ def contents(files: Sequence[Path]) -> list[str]:
 
 
 def quickstart(commands: Path, folder: Path) -> None:
-    """Run README's commands and its Python examples in order, and compare the output that README shows.
+    """Run README's Python examples and commands, and compare the output with README's.
 
     Args:
         commands: Folder of the environment's commands.
         folder: Folder to run in.
 
     Raises:
-        CheckError: One fails or prints something else.
+        CheckError: An example fails, or its output differs.
     """
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     shown = re.findall(r"```python\n(.*?)```(?:\s|<!--.*?-->)*(?:```text\n(.*?)```)?", readme, re.DOTALL)
@@ -231,15 +231,15 @@ def installed(extra: str | None) -> list[str]:
 
 
 def _run(command: Sequence[str], folder: Path = ROOT) -> str:
-    """What a command prints.
+    """Run a command and return its output.
 
     Raises:
-        CheckError: It fails; the message ends with the last line that it printed.
+        CheckError: The command fails; the message ends with its last line of output.
     """
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=1800)
     if done.returncode:
-        said = (done.stdout + done.stderr).strip().splitlines() or [f"exit code {done.returncode}"]
-        reason = next((line for line in reversed(said) if "error" in line.lower()), said[-1])
+        lines = (done.stdout + done.stderr).strip().splitlines() or [f"exit code {done.returncode}"]
+        reason = next((line for line in reversed(lines) if "error" in line.lower()), lines[-1])
         shown = " ".join([Path(command[0]).name, *command[1:]])
         raise CheckError(f"{shown:.100}: {' '.join(reason.split())}")
     return done.stdout
@@ -250,14 +250,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Check what a release would publish.")
     parser.add_argument("--tag", help="Tag of the release, such as v1.2.3")
     parser.add_argument("--no-install", action="store_true", help="Build, but install nothing")
-    given = parser.parse_args()
+    options = parser.parse_args()
     checks: list[tuple[str, Callable[[], list[str]]]] = [
-        ("versions", lambda: versions(tag=given.tag)),
+        ("versions", lambda: versions(tag=options.tag)),
         ("figures in the documents", documents),
         ("models, cards and results", models),
         ("source distribution and wheel", build),
     ]
-    if not given.no_install:
+    if not options.no_install:
         checks.append(("wheel", lambda: installed(None)))
         checks += [(f"wheel[{extra}]", lambda extra=extra: installed(extra)) for extra in EXTRAS]  # type: ignore[misc]
     failed = 0

@@ -122,8 +122,8 @@ def _keras(work: Path) -> Predict:
 
     def predict(texts: list[str]) -> list[list[int]]:
         ids = encode(tokenizer, texts)
-        is_small = len(ids) <= 32  # as recommended in Keras's documentation of `predict`
-        probabilities = model.predict_on_batch(ids) if is_small else model.predict(ids, batch_size=256, verbose=0)
+        # `predict` has overhead per call, so Keras recommends other methods for a single batch.
+        probabilities = model.predict_on_batch(ids) if len(ids) <= 32 else model.predict(ids, batch_size=256, verbose=0)
         return [row.nonzero()[0].tolist() for row in np.asarray(probabilities) >= THRESHOLD]
 
     return predict

@@ -19,7 +19,7 @@ import numpy as np
 from benchmarks.arguments import benchmark, check_out
 from benchmarks.bench import machine, write
 from benchmarks.prepare import prepare_roberta
-from docs.screenshot import chromium
+from docs.screenshot import chromium, count_bytes
 from docs.static_server import served
 from evenmood import EmotionClassifier
 from evenmood.data.splits import load_split
@@ -95,10 +95,7 @@ def _in_browser(root: Path, model: str, peer: str, threads: int, inputs: dict[st
     with served(root, isolated=True) as address, chromium() as browser:
         context = browser.new_context()
         page = context.new_page()
-        session = context.new_cdp_session(page)
-        session.send("Network.enable")
-        received: list[float] = []
-        session.on("Network.loadingFinished", lambda event: received.append(event["encodedDataLength"]))
+        received = count_bytes(page)
         page.set_default_timeout(600_000)
         page.goto(f"{address}/web/bench/browser.html")
         page.wait_for_function("document.title === 'ready'")

@@ -89,6 +89,15 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+def count_bytes(page: Page) -> list[float]:
+    """Start to record a page's downloads; return the list of their sizes in bytes, compressed, which grows."""
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    received: list[float] = []
+    session.on("Network.loadingFinished", lambda event: received.append(event["encodedDataLength"]))
+    return received
+
+
 def ask(page: Page, url: str, text: str) -> Any:
     """Open the page, analyze a text, and wait for the result."""
     page.goto(url)

@@ -134,48 +134,27 @@ def deploy(
         command = f"python -m http.server --directory {out}" if static else f"python {out}/app.py"
         print(f"{out}: written; nothing was uploaded; try it with: {command}", file=sys.stderr)
         return
-    if static:
-        _deploy_static(repo, private)
-        return
     is_private = bool(model) and check_model(str(model))
 
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
-        build(work, repo, model)
+        build_static(work) if static else build(work, repo, model)
         upload = hub.upload(
             work,
             repo,
             message="Deploy evenmood",
-            replace=["evenmood/*", "space/*"],
+            replace=["*.gz", "*.js"] if static else ["evenmood/*", "space/*"],
             repo_type="space",
+            space_sdk="static" if static else "gradio",
             private=private,
         )
-    with hub.explained(f"{repo!r} on the Hub", HubError):
-        hub.retrying(lambda: set_model(upload.repo_id, model))
-    _print(upload)
-    if is_private:
-        print(f"{model} is private: add a secret HF_TOKEN with read access to the Space", file=sys.stderr)
-
-
-def _deploy_static(repo: str, private: bool | None) -> None:
-    with tempfile.TemporaryDirectory() as temporary:
-        work = Path(temporary)
-        build_static(work)
-        upload = hub.upload(
-            work,
-            repo,
-            message="Deploy evenmood in the browser",
-            replace=["*.gz", "*.js"],
-            repo_type="space",
-            space_sdk="static",
-            private=private,
-        )
-    _print(upload)
-
-
-def _print(upload: hub.Upload) -> None:
+    if not static:
+        with hub.explained(f"{repo!r} on the Hub", HubError):
+            hub.retrying(lambda: set_model(upload.repo_id, model))
     if not upload.changed:
         print(f"no changes since commit {upload.commit[:8]}: no new commit", file=sys.stderr)
+    if is_private:
+        print(f"{model} is private: add a secret HF_TOKEN with read access to the Space", file=sys.stderr)
     print(upload.url)
 
 

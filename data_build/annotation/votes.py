@@ -1,4 +1,4 @@
-"""SQLite storage of annotators, the queue of rows, votes and decisions."""
+"""Annotators, the queue of rows, votes and decisions."""
 
 import hashlib
 import json
@@ -6,45 +6,19 @@ import secrets
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from filelock import FileLock
-
+from data_build.annotation.database import create_database, open_database
 from data_build.annotation.majority import ANNOTATORS, Item, Result, Vote, check_labels, counts_of, majority
 from evenmood.errors import DataError, UsageError
 
 Task = Literal["review", "audit"]
-FILE, CREATION_LOCK = "votes.sqlite", ".votes.lock"
 RESERVATION_SECONDS = 30 * 60
 """How long a row stays reserved for an annotator to whom it was shown."""
 MIN_PASSPHRASE = 8
-SCHEMA = (
-    """CREATE TABLE IF NOT EXISTS people (
-  name TEXT PRIMARY KEY, salt BLOB NOT NULL, hash BLOB NOT NULL, adjudicator INTEGER NOT NULL
-)""",
-    """CREATE TABLE IF NOT EXISTS queue (
-  task TEXT, place INTEGER, id TEXT, text TEXT NOT NULL, text_hash TEXT NOT NULL, machine TEXT NOT NULL,
-  PRIMARY KEY (task, id)
-)""",
-    """CREATE TABLE IF NOT EXISTS shown (
-  task TEXT, id TEXT, annotator TEXT, since REAL NOT NULL, saw_machine INTEGER NOT NULL DEFAULT 0,
-  PRIMARY KEY (task, id, annotator)
-)""",
-    """CREATE TABLE IF NOT EXISTS votes (
-  task TEXT, id TEXT, text_hash TEXT, annotator TEXT, labels TEXT NOT NULL, unsure INTEGER NOT NULL,
-  saw_machine INTEGER NOT NULL, at REAL NOT NULL, PRIMARY KEY (task, id, text_hash, annotator)
-)""",
-    """CREATE TABLE IF NOT EXISTS decisions (
-  task TEXT, id TEXT, text_hash TEXT, adjudicator TEXT NOT NULL, labels TEXT NOT NULL, at REAL NOT NULL,
-  PRIMARY KEY (task, id, text_hash)
-)""",
-    "CREATE TABLE IF NOT EXISTS origins (task TEXT PRIMARY KEY, origin TEXT NOT NULL)",
-    "CREATE INDEX IF NOT EXISTS queue_place ON queue (task, place)",
-)
 
 
 class Votes:
@@ -56,42 +30,7 @@ class Votes:
         Raises:
             DataError: The file is empty or damaged.
         """
-        build.mkdir(parents=True, exist_ok=True)
-        self.path, self.task = build / FILE, task
-        with FileLock(build / CREATION_LOCK):  # while another process creates the file, it is briefly empty
-            if self.path.exists() and not self.path.stat().st_size:
-                raise self._damaged("the file is empty")
-            with self._open() as database:
-                for statement in SCHEMA:
-                    database.execute(statement)
-
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        """Open a connection with its own transaction; committed data survives a power failure."""
-        database = sqlite3.connect(self.path, timeout=30, isolation_level=None)
-        try:
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = FULL")
-            database.execute("BEGIN IMMEDIATE")
-            yield database
-            database.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            raise DataError(f"cannot use {self.path}: {error}") from None
-        except sqlite3.DatabaseError as error:
-            raise self._damaged(str(error)) from None
-        except BaseException:
-            if database.in_transaction:
-                database.execute("ROLLBACK")
-            raise
-        finally:
-            database.close()
-
-    def _damaged(self, reason: str) -> DataError:
-        build = self.path.parent
-        return DataError(
-            f"{self.path} is damaged ({reason}); restore a backup, or delete the file, import exported votes with: "
-            f"python -m data_build votes {build} --import FILE, and run: python -m data_build resolve {build} --restart"
-        )
+        self.path, self.task = create_database(build), task
 
     def add_annotator(self, name: str, passphrase: str, *, adjudicator: bool = False) -> None:
         """Add an annotator, or replace an annotator's passphrase.
@@ -106,7 +45,7 @@ class Votes:
                 f"the passphrase has {len(passphrase)} characters; choose one with at least {MIN_PASSPHRASE} characters"
             )
         salt = secrets.token_bytes(16)
-        with self._open() as database:
+        with open_database(self.path) as database:
             database.execute(
                 "INSERT OR REPLACE INTO people VALUES (?, ?, ?, ?)",
                 (name, salt, _hash(passphrase, salt), int(adjudicator)),
@@ -114,14 +53,14 @@ class Votes:
 
     def authenticate(self, name: str, passphrase: str) -> bool:
         """Whether the passphrase is the annotator's."""
-        with self._open() as database:
+        with open_database(self.path) as database:
             row = database.execute("SELECT salt, hash FROM people WHERE name = ?", (name,)).fetchone()
         salt, expected = row or (b"", b"")
         return secrets.compare_digest(_hash(passphrase, salt), expected)
 
     def annotators(self) -> dict[str, bool]:
         """Names of all annotators, and whether each is an adjudicator."""
-        with self._open() as database:
+        with open_database(self.path) as database:
             return {name: bool(flag) for name, flag in database.execute("SELECT name, adjudicator FROM people")}
 
     def set_queue(self, rows: Iterable[Mapping[str, Any]], origin: str = "") -> int:
@@ -149,7 +88,7 @@ class Votes:
             (self.task, place, row["id"], row["text"], row["text_hash"], json.dumps(row["labels"]))
             for place, row in enumerate(rows)
         ]
-        with self._open() as database:
+        with open_database(self.path) as database:
             before = dict(database.execute("SELECT id, text_hash FROM queue WHERE task = ?", (self.task,)))
             changed = [row["id"] for row in rows if before.get(row["id"], row["text_hash"]) != row["text_hash"]]
             # Annotators who were shown the previous text of an id have not seen the new one, nor its labels.
@@ -161,18 +100,18 @@ class Votes:
 
     def origin(self) -> str:
         """Hash of the manifest that the queue comes from; empty without a queue."""
-        with self._open() as database:
+        with open_database(self.path) as database:
             row = database.execute("SELECT origin FROM origins WHERE task = ?", (self.task,)).fetchone()
         return row[0] if row else ""
 
     def voted_rows(self) -> set[tuple[str, str]]:
         """Id and text hash of each row with a vote, in the queue or not."""
-        with self._open() as database:
+        with open_database(self.path) as database:
             return set(database.execute("SELECT DISTINCT id, text_hash FROM votes WHERE task = ?", (self.task,)))
 
     def text_hashes(self) -> dict[str, str]:
         """Text hash of each row in the queue, by id."""
-        with self._open() as database:
+        with open_database(self.path) as database:
             return dict(database.execute("SELECT id, text_hash FROM queue WHERE task = ?", (self.task,)))
 
     def next(self, annotator: str) -> Item | None:
@@ -188,7 +127,7 @@ class Votes:
             "since": now - RESERVATION_SECONDS,
             "needed": ANNOTATORS,
         }
-        with self._open() as database:
+        with open_database(self.path) as database:
             row = database.execute(
                 """
                 WITH own AS (SELECT votes.* FROM votes JOIN queue USING (task, id, text_hash) WHERE task = :task)
@@ -216,7 +155,7 @@ class Votes:
 
     def reveal(self, name: str, annotator: str) -> tuple[int, ...]:
         """Return the predicted labels of a row, and record that the annotator has seen them."""
-        with self._open() as database:
+        with open_database(self.path) as database:
             database.execute(
                 "UPDATE shown SET saw_machine = 1 WHERE task = ? AND id = ? AND annotator = ?",
                 (self.task, name, annotator),
@@ -231,7 +170,7 @@ class Votes:
             UsageError: The row is not in the queue, was not shown to the annotator, or has all its votes; or the vote
                 has neither labels nor `unsure`.
         """
-        with self._open() as database:
+        with open_database(self.path) as database:
             shown = database.execute(
                 "SELECT saw_machine FROM shown WHERE task = ? AND id = ? AND annotator = ?",
                 (self.task, vote.id, vote.annotator),
@@ -250,7 +189,7 @@ class Votes:
             UsageError: As in `vote`, except that rows need not have been shown; the message names the vote.
         """
         number = 0  # without votes, the loop sets nothing
-        with self._open() as database:
+        with open_database(self.path) as database:
             for number, vote in enumerate(votes, 1):
                 try:
                     self._store(database, vote)
@@ -284,7 +223,7 @@ class Votes:
 
     def undo(self, annotator: str) -> Item | None:
         """Delete an annotator's last vote and return its row; None without a vote to undo."""
-        with self._open() as database:
+        with open_database(self.path) as database:
             row = database.execute(
                 "SELECT id, text, machine, text_hash FROM votes JOIN queue USING (task, id, text_hash) WHERE task = ? "
                 "AND annotator = ? AND (id, text_hash) NOT IN (SELECT id, text_hash FROM decisions WHERE task = ?) "
@@ -302,7 +241,7 @@ class Votes:
 
     def progress(self, annotator: str) -> dict[str, int]:
         """Number of rows, of rows with all votes (`voted`), and of the annotator's votes (`mine`)."""
-        with self._open() as database:
+        with open_database(self.path) as database:
             rows, voted, own = database.execute(
                 """
                 SELECT (SELECT COUNT(*) FROM queue WHERE task = :task),
@@ -319,7 +258,7 @@ class Votes:
         """Return the first open row that the adjudicator has not voted on, with its vote counts."""
         own = {vote.id for vote in self.all_votes() if vote.annotator == adjudicator}
         ties = {name: result for name, result in self.results().items() if result.resolution == "open"}
-        with self._open() as database:
+        with open_database(self.path) as database:
             for name, text, machine in database.execute(
                 "SELECT id, text, machine FROM queue WHERE task = ? ORDER BY place", (self.task,)
             ):
@@ -343,7 +282,7 @@ class Votes:
         not_open = UsageError(f"row {name} has no tie to settle; choose another row")
         if result is None or result.resolution != "open":
             raise not_open
-        with self._open() as database:
+        with open_database(self.path) as database:
             inserted = database.execute(
                 "INSERT OR IGNORE INTO decisions VALUES (?, ?, ?, ?, ?, ?)",
                 (self.task, name, self._queued_hash(database, name), adjudicator, json.dumps(numbers), time.time()),
@@ -353,7 +292,7 @@ class Votes:
 
     def all_votes(self) -> list[Vote]:
         """All votes on rows in the queue, in queue order and by annotator."""
-        with self._open() as database:
+        with open_database(self.path) as database:
             rows = database.execute(
                 "SELECT id, annotator, labels, unsure, saw_machine FROM votes JOIN queue USING (task, id, text_hash) "
                 "WHERE task = ? ORDER BY place, annotator",
@@ -369,7 +308,7 @@ class Votes:
         by_row: dict[str, list[Vote]] = {}
         for vote in self.all_votes():
             by_row.setdefault(vote.id, []).append(vote)
-        with self._open() as database:
+        with open_database(self.path) as database:
             decisions = {
                 name: _labels(labels)
                 for name, labels in database.execute(
@@ -385,7 +324,7 @@ class Votes:
 
     def predicted_labels(self) -> dict[str, tuple[int, ...]]:
         """Labels of the queued rows before the review, by id."""
-        with self._open() as database:
+        with open_database(self.path) as database:
             rows = database.execute("SELECT id, machine FROM queue WHERE task = ? ORDER BY place", (self.task,))
             return {name: _labels(labels) for name, labels in rows}
 

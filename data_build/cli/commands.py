@@ -2,25 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
-INPUT, OUTPUT, MODEL, ADVANCED = "Input", "Output", "Model", "Advanced"
-"""Panels of options in `--help`."""
-
-
-class Commands(TyperGroup):
-    """Commands with rich `--help` panels; usage errors stay plain, one `Error: …` line each."""
-
-    def __init__(self, **settings: Any) -> None:
-        """Create the group; each command keeps the markup mode of the application."""
-        super().__init__(**{**settings, "rich_markup_mode": None})
-
+from evenmood.cli.help import ADVANCED, INPUT, CommandGroup
 
 app = typer.Typer(
-    cls=Commands,
+    cls=CommandGroup,
     help="Build, review and publish the data set.\n\nExample: python -m data_build goemotions data/build",
     no_args_is_help=True,
     add_completion=False,

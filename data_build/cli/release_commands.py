@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from data_build.cli.commands import ADVANCED, INPUT, OUTPUT, Build, Limit, Restart, Seed, app, log
+from data_build.cli.commands import Build, Limit, Restart, Seed, app, log
+from evenmood.cli.help import ADVANCED, INPUT, OUTPUT
 
 
 @app.command()

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from data_build.cli.commands import ADVANCED, INPUT, OUTPUT, Build, Limit, Restart, Seed, app, log
+from data_build.cli.commands import Build, Limit, Restart, Seed, app, log
+from evenmood.cli.help import ADVANCED, INPUT, OUTPUT
 
 Task = Annotated[Literal["review", "audit"], typer.Option(help="Task that the votes belong to", rich_help_panel=INPUT)]
 Host = Annotated[

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from data_build.cli.commands import ADVANCED, INPUT, MODEL, OUTPUT, TEACHER, Build, Limit, Restart, Seed, app, log
+from data_build.cli.commands import TEACHER, Build, Limit, Restart, Seed, app, log
+from evenmood.cli.help import ADVANCED, INPUT, MODEL, OUTPUT
 from evenmood.data.splits import GOEMOTIONS
 
 

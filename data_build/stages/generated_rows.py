@@ -31,7 +31,7 @@ def import_rows(build: Path, log: Log, source: Path, *, limit: int | None = None
     Args:
         build: Build folder.
         log: Called with each progress message.
-        source: Parquet file written by `keep`.
+        source: Parquet file written by `export_rows`.
         limit: Rows to import; default: all.
         restart: Discard the output of an earlier run.
 
@@ -39,6 +39,8 @@ def import_rows(build: Path, log: Log, source: Path, *, limit: int | None = None
         DataError: The file is not a valid file of generated rows.
         UsageError: The build has further rounds of `generate`.
     """
+    if not source.is_file():
+        raise DataError(f"file not found: {source}; expected a file that report --generated wrote")
     try:
         content = parquet.read_table(source)
         generated = rows.table(**{name: content[name] for name in COLUMNS})

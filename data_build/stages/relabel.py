@@ -13,6 +13,7 @@ from data_build.stages import feedback, generate, goemotions, sentiment140
 from evenmood import LABELS
 from evenmood.data.build_folder import MANIFEST_FILE, read_manifest, read_shard, read_shards
 from evenmood.data.teacher import TEACHER, Runtime, Teacher, fingerprint
+from evenmood.errors import UsageError
 from evenmood.model.model_folder import figure_text
 from evenmood.thresholds import tune_thresholds
 
@@ -60,7 +61,10 @@ def run(
 
     Raises:
         DataError: An earlier stage is unfinished, or the teacher cannot be loaded.
+        UsageError: There is a cluster address, but the engine is not `ray`.
     """
+    if engine == "local" and ray_address:
+        raise UsageError("--ray-address requires --engine ray")
     # The batch size is recorded because padding changes the last bits of the scores.
     options = {"teacher": _name(teacher), "runtime": runtime, "batch_size": batch_size}
     scorer = (

@@ -15,8 +15,9 @@ import pandas as pd
 import pyarrow
 
 from data_build.annotation import agreement
+from data_build.annotation.database import FILE
 from data_build.annotation.majority import ANNOTATORS, Result, Vote
-from data_build.annotation.votes import FILE, Task, Votes
+from data_build.annotation.votes import Task, Votes
 from data_build.stage import Log, input_hashes, open_stage
 from data_build.stages import verify
 from evenmood import LABELS

@@ -69,6 +69,9 @@ def test_what_is_packed(web: Path) -> None:
     assert {"dist/index.js", "dist/index.d.ts", "model/model.onnx", "README.md", "LICENSE", "package.json"} <= files
     assert not any(path.startswith(("src", "test", "demo", "site", "node_modules")) for path in files)
     assert packed["unpackedSize"] < 12e6
+    model = sum(entry["size"] for entry in packed["files"] if entry["path"].startswith("model/"))
+    for document in ("package.json", "README.md", "demo/space_card.md"):
+        assert f"{model / 1e6:.0f} MB" in (web / document).read_text("utf-8"), document
 
 
 def test_versions_agree(web: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Request, expect
 
+from docs.screenshot import count_bytes
 from docs.static_server import served
 from evenmood import GROUPS, EmotionClassifier
 from space.components.labels import EMOJI
@@ -102,10 +103,7 @@ def test_a_new_visitor_downloads_the_model_once(web: Path, browser: Browser) -> 
     with served(web / "site") as address:
         context = browser.new_context()
         page = context.new_page()
-        session = context.new_cdp_session(page)
-        session.send("Network.enable")
-        received: list[float] = []
-        session.on("Network.loadingFinished", lambda event: received.append(event["encodedDataLength"]))
+        received = count_bytes(page)
         open_page(page, address)
         expect(page.get_by_text("It works offline from now on.")).to_be_visible(timeout=30_000)
         context.close()

@@ -1,10 +1,10 @@
 import { runtime as defaultRuntime } from "#platform";
 import { ModelError, UsageError } from "./errors.js";
 import { attentionWeights, leaveOneOut, shares } from "./explanation.js";
-import { Reader } from "./inference.js";
+import { type Read, Reader } from "./inference.js";
 import { type ModelInfo, parseInfo } from "./info.js";
 import { Network } from "./network.js";
-import { applyThresholds, MISSING, type Prediction, type WordWeight } from "./prediction.js";
+import { applyThresholds, missingPrediction, type Prediction, type WordWeight } from "./prediction.js";
 import type { Runtime } from "./runtime.js";
 import { MODEL_FILES, type ModelFiles, readModel, type SourceOptions } from "./source.js";
 import { parseTokenizer } from "./text/tokenizer.js";
@@ -126,13 +126,9 @@ export class EmotionClassifier {
   async predict(texts: string | Texts, options?: PredictOptions): Promise<Prediction | Prediction[]>;
   async predict(texts: string | Texts, options: PredictOptions = {}): Promise<Prediction | Prediction[]> {
     const thresholds = this.#thresholdArray(options.thresholds);
-    const checked = checkedTexts(texts);
-    const results = await this.#reader.read(checked.filter((text) => text !== undefined));
-    let next = 0;
-    const predictions = checked.map((text): Prediction => {
-      const result = text === undefined ? undefined : results[next++];
-      if (!result) return MISSING;
-      const { probabilities, words, windows } = result;
+    const predictions = (await this.#read(texts)).map((read): Prediction => {
+      if (!read) return missingPrediction();
+      const { probabilities, words, windows } = read;
       return { ...applyThresholds(probabilities, thresholds, this.labels), words, windows };
     });
     return typeof texts === "string" ? (predictions[0] as Prediction) : predictions;
@@ -148,13 +144,8 @@ export class EmotionClassifier {
   async predictProba(texts: Texts): Promise<Float32Array[]>;
   async predictProba(texts: string | Texts): Promise<Float32Array | Float32Array[]>;
   async predictProba(texts: string | Texts): Promise<Float32Array | Float32Array[]> {
-    const checked = checkedTexts(texts);
-    const results = await this.#reader.read(checked.filter((text) => text !== undefined));
-    let next = 0;
-    const rows = checked.map((text) => {
-      const result = text === undefined ? undefined : results[next++];
-      return result?.probabilities ?? new Float32Array(this.labels.length).fill(Number.NaN);
-    });
+    const reads = await this.#read(texts);
+    const rows = reads.map((read) => read?.probabilities ?? new Float32Array(this.labels.length).fill(Number.NaN));
     return typeof texts === "string" ? (rows[0] as Float32Array) : rows;
   }
 
@@ -193,6 +184,13 @@ export class EmotionClassifier {
     const column = this.labels.indexOf(label);
     if (column < 0) throw this.#unknown(label);
     return await leaveOneOut(this.#reader, text, [column], ([decrease]) => decrease ?? 0);
+  }
+
+  /** Network output for each text; undefined for a missing text. */
+  async #read(texts: string | Texts): Promise<(Read | undefined)[]> {
+    const checked = checkedTexts(texts);
+    const reads = (await this.#reader.read(checked.filter((text) => text !== undefined))).values();
+    return checked.map((text) => (text === undefined ? undefined : reads.next().value));
   }
 
   #thresholdArray(thresholds: PredictOptions["thresholds"]): Float32Array {

@@ -39,6 +39,10 @@ export class Reader {
   /** Windows of a text; a single one if the text is within the maximum length. */
   windows(text: string): Span[] {
     if (this.count(text) <= this.maxLength) return [[0, text.length]];
+    return this.#split(text);
+  }
+
+  #split(text: string): Span[] {
     return windowSpans(text, this.maxLength, (part) => this.count(part));
   }
 
@@ -51,7 +55,7 @@ export class Reader {
       if (ids.length + this.tokenizer.prefix.length + this.tokenizer.suffix.length <= this.maxLength) {
         parts.push(this.row(ids));
       } else {
-        for (const span of this.windows(text)) parts.push(this.row(this.tokenizer.encode(text.slice(...span))));
+        for (const span of this.#split(text)) parts.push(this.row(this.tokenizer.encode(text.slice(...span))));
       }
       return { first, windows: parts.length - first, words: this.#wordCount(text, ids) };
     });

@@ -36,14 +36,9 @@ export interface WordWeight {
 }
 
 /** The prediction of a missing text. */
-export const MISSING: Prediction = {
-  labels: [],
-  scores: [],
-  fallback: false,
-  probabilities: {},
-  words: 0,
-  windows: 0,
-};
+export function missingPrediction(): Prediction {
+  return { labels: [], scores: [], fallback: false, probabilities: {}, words: 0, windows: 0 };
+}
 
 /** Select the labels whose probability reaches their threshold, or the most probable one if none does. */
 export function applyThresholds(

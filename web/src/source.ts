@@ -157,7 +157,7 @@ async function received(
   const encoded = response.headers.get("content-encoding");
   const length = Number(response.headers.get("content-length"));
   const total = encoded || !length ? undefined : length;
-  const chunks: Uint8Array[] = [];
+  const chunks: BlobPart[] = [];
   let loaded = 0;
   const stream = response.body?.getReader();
   for (;;) {
@@ -167,13 +167,7 @@ async function received(
     loaded += part.value.length;
     progress(loaded, total);
   }
-  const content = new Uint8Array(loaded);
-  let place = 0;
-  for (const chunk of chunks) {
-    content.set(chunk, place);
-    place += chunk.length;
-  }
-  return content;
+  return new Uint8Array(await new Blob(chunks).arrayBuffer());
 }
 
 function refusal(status: number): string {

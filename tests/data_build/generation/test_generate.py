@@ -248,8 +248,11 @@ def test_export_and_import_of_generated_rows(build: Path, server: OpenAIServer, 
     ids = [row["id"] for name in generate.rounds(build) for row in read_rows(build, name).to_pylist()]
     assert len(set(ids)) == len(ids) > len(rows)
     shutil.rmtree(build / "generate-2")
-    for path in (build / "goemotions" / "train.parquet", build / "nothing.parquet"):
-        with pytest.raises(DataError, match="not a valid file of generated rows"):
+    for path, message in (
+        (build / "goemotions" / "train.parquet", "not a valid file of generated rows"),
+        (build / "nothing.parquet", r"^file not found: .*nothing\.parquet; expected a file that report"),
+    ):
+        with pytest.raises(DataError, match=message):
             generated_rows.import_rows(build, print, path, restart=True)
     exported = parquet.read_table(tmp_path / "generated.parquet")
     label_99 = pyarrow.array([[99]] * exported.num_rows, exported["labels"].type)

@@ -10,6 +10,7 @@ import pytest
 from evenmood import LABELS, DataError
 from evenmood.data.teacher import Teacher, label_columns
 from evenmood.text.symbols import spell_out
+from tests.commands import run_command
 from tests.fakes.tiny_teacher import write_encoder
 
 TEXTS = ["thank you so much!", "", "joy " * 300, "🎉", "anger and grief", "\0"]
@@ -47,6 +48,11 @@ def test_a_teacher_with_27_labels(tmp_path: Path) -> None:
 def test_an_unknown_teacher(model: str) -> None:
     with pytest.raises(DataError, match=f"teacher '{model}' cannot be loaded"):
         Teacher(model)
+
+
+def test_a_cluster_address_without_a_cluster(tmp_path: Path) -> None:
+    done = run_command("data_build", "relabel", tmp_path, "--ray-address", "127.0.0.1:9")
+    assert (done.returncode, done.stderr) == (2, "error: --ray-address requires --engine ray\n")
 
 
 def test_the_onnx_runtime(tiny_encoder: Path, tmp_path: Path) -> None:

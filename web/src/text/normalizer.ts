@@ -114,10 +114,7 @@ function replaceStep(pattern: RegExp, content: string): Step {
 function surroundStep(pattern: RegExp): Step {
   return step(
     (text) => text.replace(pattern, " $& "),
-    (text) => {
-      const parts = mapAligned(text, CHARACTER, (character) => character.replace(pattern, " $& "));
-      return parts;
-    },
+    (text) => mapAligned(text, CHARACTER, (character) => character.replace(pattern, " $& ")),
   );
 }
 
