@@ -237,7 +237,8 @@ def test_threads_get_the_same_answers(model: EmotionClassifier) -> None:
 def test_any_string_gets_an_answer(model: EmotionClassifier, text: str) -> None:
     check(model.predict(text))
     np.testing.assert_allclose(model.predict_proba([TEXTS[0], text])[1], model.predict_proba(text), atol=1e-6)
-    words = model.explain(text)
+    # Without attention, explaining takes a prediction per word.
+    words = model.explain(text if model.has_attention else text[:1_000])
     assert not words or math.isclose(sum(word.weight for word in words), 1, abs_tol=1e-5)
 
 

@@ -13,6 +13,7 @@ import pytest
 from pyarrow import parquet
 
 from benchmarks.texts import made_up_texts
+from evenmood import LABELS
 from evenmood.tables import scored
 from tests.commands import run_command
 from tests.fakes.local_hub import run_module
@@ -214,6 +215,27 @@ def test_rows_without_a_text(cluster: list[str], tmp_path: Path) -> None:
         table = parquet.read_table(tmp_path / "out.parquet")
         assert [row is None for row in table["emotions"].to_pylist()] == [False, True, False, True]
         assert table.take([0, 2]) == here
+
+
+def test_the_accurate_model(cluster: list[str], tmp_path: Path) -> None:
+    parquet.write_table(pyarrow.table({"text": ["thank you", None, *made_up_texts(20)]}), tmp_path / "in.parquet")
+    command: list[str | Path] = ["evenmood", "predict", tmp_path / "in.parquet", tmp_path / "out.parquet", "--proba"]
+    tables = {}
+    for model, start, options in (
+        ("accurate", run_module, cluster),
+        ("accurate", run_command, []),
+        ("fast", run_command, []),
+    ):
+        done = start(*command, "--overwrite", "--model", model, *options)
+        assert done.returncode == 0, done.stderr
+        tables[model, len(options)] = parquet.read_table(tmp_path / "out.parquet")
+    local, ray, fast = tables["accurate", 0], tables["accurate", len(cluster)], tables["fast", 0]
+    assert ray.schema == local.schema
+    assert ray["emotions"] == local["emotions"]
+    for label in LABELS:
+        column = f"emotion_{label}"
+        np.testing.assert_allclose(ray[column].to_pylist()[2:], local[column].to_pylist()[2:], atol=1e-4)
+    assert fast["emotion_joy"] != local["emotion_joy"]
 
 
 def test_emotions_only(cluster: list[str], tmp_path: Path) -> None:
