@@ -172,6 +172,7 @@ $(VENV)/demo: $(SOURCES) | $(VENV)/pip
 	@touch $@
 
 $(VENV)/train: $(SOURCES) | $(VENV)/pip
+	@$(BIN)/python .ci/python_version.py training
 	$(PIP) --editable . --group train --group $(GPU)
 	@touch $@
 
@@ -184,6 +185,7 @@ $(VENV)/docs: $(SOURCES) | $(VENV)/pip
 	@touch $@
 
 $(VENV)/dev: $(SOURCES) | $(VENV)/pip
+	@$(BIN)/python .ci/python_version.py training
 	$(PIP) --editable ".[eval,parquet,ray,xlsx]" --group dev --group train --group $(GPU) --group data --group space
 	@touch $@
 

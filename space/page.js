@@ -36,6 +36,16 @@
   spoken.setAttribute("role", "status");
   document.querySelector("main").append(spoken);
 
+  // Show the page when its first result and the examples have their final size.
+  const main = document.querySelector("main");
+  const reveal = () => {
+    const examples = [...document.querySelectorAll(".gallery-item")].filter((item) => item.offsetParent);
+    if (!document.querySelector("#result .sentence") || !examples.length || examples.some((item) => item.offsetHeight < 20))
+      return requestAnimationFrame(reveal);
+    requestAnimationFrame(() => main.classList.add("ready"));
+  };
+  reveal();
+
   let selected = false;
   const update = () => {
     const text = document.querySelector("#text textarea");

@@ -133,6 +133,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A transformers sequence classifier with the 28 labels and random weights."""
+    pytest.importorskip("torch", reason="torch is not installed: pip install --group data")
     return write_encoder(tmp_path_factory.mktemp("encoder"), LABELS)
 
 

@@ -10,8 +10,13 @@ from tests.fakes.local_hub import REAL_TOKEN, run_module
 def test_the_tour_on_loopback() -> None:
     done = run_module("tests.hub_tour")
     assert done.returncode == 0, done.stdout + done.stderr
-    for sign in (r"\ngratitude [01]\.\d\d", r"\[\[\{'label': 'gratitude'", r"\d parameters\n", r"\[\('gratitude', [01]"):
-        assert re.search(sign, done.stdout), sign
+    for pattern in (
+        r"\ngratitude [01]\.\d\d",
+        r"\[\[\{'label': 'gratitude'",
+        r"\d parameters\n",
+        r"\[\('gratitude', [01]",
+    ):
+        assert re.search(pattern, done.stdout), pattern
     assert "hf_onlyThisHubKnowsIt" not in done.stdout + done.stderr
 
 

@@ -9,6 +9,9 @@ import pytest
 import evenmood
 from evenmood import LABELS, EmotionClassifier, ModelError, UsageError
 
+for package in ("datasets", "torch", "transformers"):
+    pytest.importorskip(package, reason=f"{package} is not installed: pip install --group data")
+
 TEXTS = ["Thank you so much!", "Oh no, that is terrible", "ok"]
 CALLS: dict[str, Callable[[Any], Any]] = {
     "one text": lambda classify: classify(TEXTS[0]),

@@ -145,6 +145,10 @@ def test_small_data_set_has_every_label(tmp_path: Path) -> None:
 def test_unknown_home_folder() -> None:
     with pytest.raises(DataError, match="'~nosuchuser/data': no such home folder"):
         load_split("~nosuchuser/data", "train")
+
+
+def test_unknown_home_folder_of_a_command() -> None:
+    pytest.importorskip("datasketch", reason="datasketch is not installed: pip install --group data")
     done = run_command("train", "label", "--texts", "~nosuchuser/a.txt", "--teacher", "x", "--out", "y.parquet")
     assert done.returncode == 1, done.stderr
     assert done.stderr.strip().count("\n") == 0
