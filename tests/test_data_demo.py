@@ -28,10 +28,10 @@ def test_the_miniature(demo: Path) -> None:
     assert set(found["rows_by_source"]) >= {"goemotions", "sentiment140", "generated"}
     assert min(found["label_counts_after"].values()) >= 7
     assert found["ratio_after"] <= 1.5
-    dropped = found["rejected_by_reason"]
+    dropped = found["dropped"]
     assert dropped["sentiment140"]["duplicate"] == 2
     assert dropped["sentiment140"]["not English"] >= 2
-    assert dropped["verify"]["equals a training text"] >= 2
+    assert dropped["verify"]["duplicate of a training text"] >= 2
     build = demo / "build"
     for row in read_rows(build, "balance").to_pylist():
         assert not row["reviewed"]
@@ -57,7 +57,7 @@ def test_the_miniature(demo: Path) -> None:
 
 def test_what_visitors_said_is_taken_where_the_teacher_agrees(demo: Path) -> None:
     build = demo / "build"
-    assert read_manifest(build, "feedback")["dropped"] == {"no label given": 1, "repeated": 1}
+    assert read_manifest(build, "feedback")["dropped"] == {"no label": 1, "duplicate": 1}
     (row,) = (row for row in read_rows(build, "verify").to_pylist() if row["source"] == "feedback")
     assert row["text"].startswith("I am so grateful")  # not what calls a thank-you grief, and no training text
     assert [LABELS[number] for number in row["labels"]] == ["gratitude"]

@@ -62,13 +62,13 @@ def measure(votes: Sequence[Vote]) -> dict[str, Any]:
     }
 
 
-def audit(right: int, rows: int) -> dict[str, Any]:
+def audit(correct: int, rows: int) -> dict[str, Any]:
     """Share of audited rows with correct labels, with its exact (Clopper-Pearson) 95 % confidence interval."""
-    low, high = proportion_confint(right, rows, method="beta") if rows else (0.0, 1.0)
+    low, high = proportion_confint(correct, rows, method="beta") if rows else (0.0, 1.0)
     return {
         "rows": rows,
-        "right": right,
-        "share": {"value": right / rows if rows else None, "low": float(low), "high": float(high)},
+        "correct": correct,
+        "share": {"value": correct / rows if rows else None, "low": float(low), "high": float(high)},
     }
 
 

@@ -258,7 +258,7 @@ def generate(
     if rows is not None:
         generated_rows.import_rows(build, log, rows, limit=limit, restart=restart)
         return
-    shortfall = stage.shortfall(build, round_number, restart) if for_shortfall else None
+    shortfall = stage.read_shortfall(build, round_number, restart) if for_shortfall else None
     stage.run(
         build,
         log,
@@ -269,7 +269,7 @@ def generate(
         omit=omit or (),
         samples=samples,
         limit=limit,
-        missing=shortfall,
+        shortfall=shortfall,
         round_number=round_number,
         concurrency=concurrency,
         timeout=timeout,

@@ -147,7 +147,7 @@ def co_occurring_labels(labels: Sequence[Sequence[int]], min_count: int = 5) -> 
 
 
 def plan(
-    missing: Mapping[str, int],
+    shortfall: Mapping[str, int],
     texts: Sequence[str],
     labels: Sequence[Sequence[int]],
     requests: int,
@@ -157,10 +157,10 @@ def plan(
     scores: np.ndarray | None = None,
     ids: Sequence[str | None] | None = None,
 ) -> list[Request]:
-    """Draw random requests: labels in proportion to their missing rows, everything else uniformly.
+    """Draw random requests: labels in proportion to their shortfall, everything else uniformly.
 
     Args:
-        missing: Rows that each label lacks; labels without missing rows are not requested.
+        shortfall: Rows that each label lacks; other labels are not requested.
         texts: Training texts, the source of examples.
         labels: Label numbers of the texts.
         requests: Number of requests.
@@ -171,7 +171,7 @@ def plan(
             with the highest probability; default: from all of them.
         ids: Ids of the texts, recorded with the requests.
     """
-    weights = np.array([missing.get(label, 0) for label in LABELS], float)
+    weights = np.array([shortfall.get(label, 0) for label in LABELS], float)
     if not weights.sum():
         return []
     neutral = LABELS.index("neutral")

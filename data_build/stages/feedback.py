@@ -69,11 +69,11 @@ def _labeled_rows(lines: list[bytes]) -> tuple[list[dict[str, Any]], Counter[str
         if row is None:
             counts["malformed"] += 1
         elif not row["labels"]:
-            counts["no label given"] += 1
+            counts["no label"] += 1
         elif not clean(row["text"]):
             counts["no words"] += 1
         elif row["text_hash"] in by_hash:
-            counts["repeated"] += 1
+            counts["duplicate"] += 1
         else:
             while row["id"] in ids:  # the review identifies rows by id
                 row["id"] += f":{row['text_hash']}"

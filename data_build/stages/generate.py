@@ -27,7 +27,7 @@ from data_build.stages import goemotions
 from evenmood import LABELS
 from evenmood.data import rows
 from evenmood.data.build_folder import MANIFEST_FILE, read_manifest, read_rows
-from evenmood.data.leakage import Known, shingles, similarity
+from evenmood.data.leakage import DuplicateIndex, shingles, similarity
 from evenmood.errors import UsageError
 from evenmood.text.normalization import clean
 
@@ -60,7 +60,7 @@ def run(
     omit: Collection[str] = (),
     samples: int = SAMPLES,
     limit: int | None = None,
-    missing: Mapping[str, int] | None = None,
+    shortfall: Mapping[str, int] | None = None,
     round_number: int = 1,
     concurrency: int = 8,
     timeout: float = 60.0,
@@ -84,7 +84,7 @@ def run(
         omit: Request parameters, out of `OPTIONAL`, that the server rejects.
         samples: Texts to request.
         limit: Trial: request only the first texts of the plan.
-        missing: Rows that each label lacks; default: the difference to the mean of all labels.
+        shortfall: Rows that each label lacks; default: the difference to the mean of all labels.
         round_number: 1, or the number after the last finished round; each round adds rows.
         concurrency: Concurrent requests.
         timeout: Timeout of a request, in seconds.
@@ -112,15 +112,15 @@ def run(
     official = read_rows(build, goemotions.STAGE, "train")
     texts, labels, ids = (official[name].to_pylist() for name in ("text", "labels", "id"))
     label_counts = np.bincount([label for row in labels for label in row], minlength=len(LABELS))
-    missing = dict(missing or below_mean(label_counts.tolist()))
+    shortfall = dict(shortfall or below_mean(label_counts.tolist()))
     has_scores = (build / OFFICIAL / MANIFEST_FILE).exists()
     scores = np.stack(read_rows(build, OFFICIAL, "train")["scores"].to_numpy()) if has_scores else None
-    if not any(missing.values()):
+    if not any(shortfall.values()):
         raise UsageError(f"{build}: no label lacks rows; there is nothing to generate")
     earlier_rows = [read_rows(build, name) for name in earlier]
     series = 1 + max([round_number - 1, *(_series(name) for table in earlier_rows for name in table["id"].to_pylist())])
     request_count = -(-samples // TEXTS_PER_REQUEST)
-    requests = plan(missing, texts, labels, request_count, TEXTS_PER_REQUEST, seed, series, scores, ids)
+    requests = plan(shortfall, texts, labels, request_count, TEXTS_PER_REQUEST, seed, series, scores, ids)
     words = sum(len(request.instruction().split()) for request in requests)
     estimate = (1.4 * words * prices[0] + samples * ESTIMATED_TOKENS_PER_TEXT * prices[1]) / 1e6
     log(f"{STAGE}: {len(requests):,} requests for {samples:,} texts, estimated cost {estimate:.2f} at these prices")
@@ -134,7 +134,14 @@ def run(
             f"the estimated cost of {estimate:.2f} exceeds --max-cost {max_cost:.2f}; "
             "reduce --samples or raise --max-cost"
         )
-    options = {"model": model, "mode": mode, "samples": samples, "missing": missing, "seed": seed, "prompt": PROMPT_ID}
+    options = {
+        "model": model,
+        "mode": mode,
+        "samples": samples,
+        "shortfall": shortfall,
+        "seed": seed,
+        "prompt": PROMPT_ID,
+    }
     if response_format not in (None, "json_schema"):
         options["response_format"] = response_format
     if omit:
@@ -151,7 +158,9 @@ def run(
             batch_answers = list(read_answers(stage.folder / batch.ANSWERS_FILE))
             if batch_answers and not any(answer.texts for answer in batch_answers):
                 raise unusable(batch_answers)
-        near_duplicates = Known(COPY_SIMILARITY, (text for table in earlier_rows for text in table["text"].to_pylist()))
+        near_duplicates = DuplicateIndex(
+            COPY_SIMILARITY, (text for table in earlier_rows for text in table["text"].to_pylist())
+        )
         trial = Trial(min(TRIAL_ANSWERS, len(requests), REQUESTS_PER_SHARD))
         done = 0
 
@@ -171,7 +180,7 @@ def run(
                 answers = request_answers(stage.folder, name, part, generator, concurrency, budget, trial, advance)
                 columns, by_label = _filter(part, answers, near_duplicates, generator, series, prices)
                 total = sum(by_label.values(), Counter[str]())
-                del total["kept"]
+                del total["accepted"]
                 stage.write(name, rows.table(**columns), total, by_label)
             done = (start + len(part)) * TEXTS_PER_REQUEST
         _check_rows(stage)
@@ -214,7 +223,7 @@ def rounds(build: Path) -> list[str]:
 
 
 def attempts(build: Path) -> dict[str, dict[str, int]]:
-    """Counts per label over all rounds: texts requested (`in`), dropped for each reason, and `kept`."""
+    """Counts per label over all rounds: texts requested (`in`), dropped for each reason, and `accepted`."""
     totals: dict[str, Counter[str]] = {}
     for name in rounds(build):
         for label, counts in read_manifest(build, name).get("by_label", {}).items():
@@ -229,19 +238,19 @@ def below_mean(counts: Iterable[int]) -> dict[str, int]:
     return {label: max(0, round(mean - count)) for label, count in zip(LABELS, counts, strict=True)}
 
 
-def shortfall(build: Path, round_number: int = 1, restart: bool = False) -> dict[str, int]:
+def read_shortfall(build: Path, round_number: int = 1, restart: bool = False) -> dict[str, int]:
     """Rows that each label lacks to the target of `balance`; a started round keeps the numbers it started with."""
     round_folder = build / round_name(round_number)
     if (round_folder / PLAN_FILE).exists() and not restart:
-        return dict(read_plan(round_folder)["options"].get("missing", {}))
+        return dict(read_plan(round_folder)["options"].get("shortfall", {}))
     manifest = read_manifest(build, "balance")
-    return dict(manifest["missing"][str(manifest["target"])])
+    return dict(manifest["shortfall"][str(manifest["target"])])
 
 
 def _filter(
     part: Sequence[Request],
     answers: Mapping[int, Answer],
-    near_duplicates: Known,
+    near_duplicates: DuplicateIndex,
     generator: Generator,
     series: int,
     prices: tuple[float, float],
@@ -261,18 +270,18 @@ def _filter(
         names_label = any(LABELS[label] in words for label in request.labels)
         if not MIN_WORDS <= len(words) <= MAX_WORDS:
             counts["too short or too long"] += 1
-        elif near_duplicates.equals(text):
-            counts["repeated"] += 1
+        elif near_duplicates.has_duplicate(text):
+            counts["duplicate"] += 1
         elif any(similarity(text_shingles, shingles(example)) >= COPY_SIMILARITY for example in request.examples):
-            counts["copies an example"] += 1
-        elif names_label and naming_counts[label] >= MAX_NAMING_SHARE * (counts["kept"] + 1):
+            counts["copy of an example"] += 1
+        elif names_label and naming_counts[label] >= MAX_NAMING_SHARE * (counts["accepted"] + 1):
             counts["names its label"] += 1
-        elif near_duplicates.nearly_equals(text):
-            counts["nearly repeated"] += 1
+        elif near_duplicates.has_near_duplicate(text):
+            counts["near-duplicate"] += 1
         else:
             near_duplicates.add(text)
             naming_counts[label] += names_label
-            counts["kept"] += 1
+            counts["accepted"] += 1
             answer = answers[request.number]
             tokens = [answer.prompt_tokens, answer.completion_tokens]
             provenance = {
@@ -314,6 +323,6 @@ def _texts(
         answer = answers[request.number]
         counts["in"] += request.texts
         if len(answer.texts) < request.texts:
-            counts[f"not answered: {answer.finish_reason}"] += request.texts - len(answer.texts)
+            counts[f"no answer: {answer.finish_reason}"] += request.texts - len(answer.texts)
         for number, text in enumerate(answer.texts):
             yield request, number, text

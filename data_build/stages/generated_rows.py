@@ -70,8 +70,8 @@ def import_rows(build: Path, log: Log, source: Path, *, limit: int | None = None
     with open_stage(build, generate.STAGE, input_hashes(build, goemotions.STAGE), options, log, restart) as stage:
         if not stage.finished:
             row_count = generated.num_rows
-            counts = sum(attempts.values(), Counter[str]()) or Counter({"in": row_count, "kept": row_count})
-            counts["fit, and not verified"] = counts.pop("kept") - row_count
+            counts = sum(attempts.values(), Counter[str]()) or Counter({"in": row_count, "accepted": row_count})
+            counts["accepted but not verified"] = counts.pop("accepted") - row_count
             imported = generated.slice(0, limit)
             counts["over the limit"] = row_count - imported.num_rows
             stage.write("part-00000", imported, counts, attempts or None)
@@ -82,8 +82,8 @@ def _invalid(source: Path, reason: str) -> DataError:
     return DataError(f"{source}: not a valid file of generated rows ({reason}); use one that report --generated wrote")
 
 
-def unrecorded(prompt_ids: Iterable[str]) -> dict[str, int]:
-    """Number of generated rows without each provenance key; keys that all rows have are left out."""
+def missing_keys(prompt_ids: Iterable[str]) -> dict[str, int]:
+    """Number of generated rows without each provenance key; keys that no row lacks are left out."""
     provenance = [json.loads(prompt_id) for prompt_id in prompt_ids]
     missing = {key: sum(entry.get(key) is None for entry in provenance) for key in PROVENANCE}
     return {key: count for key, count in missing.items() if count}

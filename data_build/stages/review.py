@@ -112,9 +112,9 @@ def _apply(
         if result is None:
             resolved.append(row)
         elif result.resolution == "open":
-            counts["waits for the adjudicator"] += 1
+            counts["not yet adjudicated"] += 1
         elif not result.labels:
-            counts["thrown out by the adjudicator"] += 1
+            counts["discarded by the adjudicator"] += 1
         else:
             review = {"votes": list(result.counts), "reviewed": True, "reviewed_by": "people"}
             resolved.append({**row, **review, "resolution": result.resolution, "labels": list(result.labels)})

@@ -80,7 +80,7 @@ def run(
                 hashes.update(int(digest, 16) for digest in written)
                 continue
             columns, counts = _filter(chunk, hashes, min_words, max_words)
-            counts.update({"in": malformed, "broken": malformed})
+            counts.update({"in": malformed, "malformed": malformed})
             stage.write(name, rows.table(**columns, source=[STAGE] * len(columns["id"])), counts)
             stage.progress(len(chunk), done, limit)
         if not done:

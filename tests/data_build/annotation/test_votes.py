@@ -142,7 +142,7 @@ def test_rows_get_the_labels_of_the_review(build: Path, votes: Votes) -> None:
     for name in ("sentiment140:3", "sentiment140:4"):
         assert (rows[name]["reviewed"], rows[name]["votes"], rows[name]["labels"]) == (False, None, [JOY])
     manifest = read_manifest(build, "resolve")
-    assert manifest["dropped"] == {"thrown out by the adjudicator": 1, "waits for the adjudicator": 1}
+    assert manifest["dropped"] == {"discarded by the adjudicator": 1, "not yet adjudicated": 1}
     assert manifest["agreement"]["votes"] == 18
     assert review.source_of(build) == "resolve"
     votes.decide("sentiment140:1", "Judge", [JOY])
@@ -240,7 +240,7 @@ def test_the_audit(build: Path) -> None:
     cast(votes, names[3], [JOY], [JOY], [GRIEF], [GRIEF], None)  # a tie counts as an error
     audit = review.audited(build)
     assert audit is not None
-    assert (audit["rows"], audit["right"], audit["share"]["value"]) == (4, 3, 0.75)
+    assert (audit["rows"], audit["correct"], audit["share"]["value"]) == (4, 3, 0.75)
     assert audit["share"]["low"] == pytest.approx(0.1941, abs=1e-4)  # exact interval of 3 out of 4
     assert audit["share"]["high"] == pytest.approx(0.9937, abs=1e-4)
     assert json.dumps(audit)

@@ -170,7 +170,7 @@ def test_malformed_answers_are_counted(build: Path, server: OpenAIServer, case: 
     server.fault = lambda handler: bad(handler, body)
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     dropped = read_manifest(build, "generate")["dropped"]
-    assert dropped[f"not answered: {reason}"] == 8
+    assert dropped[f"no answer: {reason}"] == 8
 
 
 def test_an_html_page_instead_of_a_completion(build: Path, server: OpenAIServer) -> None:
@@ -181,7 +181,7 @@ def test_an_html_page_instead_of_a_completion(build: Path, server: OpenAIServer)
 
     server.fault = page
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
-    assert read_manifest(build, "generate")["dropped"]["not answered: malformed"] == 8
+    assert read_manifest(build, "generate")["dropped"]["no answer: malformed"] == 8
 
 
 def test_saved_answers_without_token_counts(build: Path, server: OpenAIServer) -> None:

@@ -72,7 +72,7 @@ def test_other_answer_formats(build: Path, server: OpenAIServer) -> None:
 
     server.fault = other
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
-    assert not [reason for reason in read_manifest(build, "generate")["dropped"] if "not answered" in reason]
+    assert not [reason for reason in read_manifest(build, "generate")["dropped"] if "no answer" in reason]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_a_run_stops_when_no_answer_is_usable(build: Path, server: OpenAIServer,
     server.fault = lambda handler: False  # with a working server, the same command sends all requests
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     assert len(server.asked) == 8
-    assert not [reason for reason in read_manifest(build, "generate")["dropped"] if "not answered" in reason]
+    assert not [reason for reason in read_manifest(build, "generate")["dropped"] if "no answer" in reason]
 
 
 def test_the_command_fails_without_usable_answers(build: Path, server: OpenAIServer) -> None:
@@ -188,7 +188,7 @@ def test_a_run_continues_after_one_usable_answer(build: Path, server: OpenAIServ
     generate.run(build, print, "small", base_url=server.url, **{**OPTIONS, "concurrency": 1})
     manifest = read_manifest(build, "generate")
     assert manifest["rows_in"] == 64
-    assert manifest["dropped"]["not answered: malformed"] == 56
+    assert manifest["dropped"]["no answer: malformed"] == 56
     assert server.seen == 8
 
 

@@ -220,14 +220,14 @@ def test_the_report_matches_the_manifests(undisturbed: Undisturbed, tmp_path: Pa
     manifest = read_manifest(build, "balance")
     assert content["label_counts_after"] == manifest["label_counts_after"]
     assert content["rows"] == sum(content["rows_by_source"].values()) == manifest["rows_out"]
-    assert content["rejected_by_reason"]["verify"] == read_manifest(build, "verify")["dropped"]
+    assert content["dropped"]["verify"] == read_manifest(build, "verify")["dropped"]
     by_source = content["label_counts_by_source"].values()
     for label, count in content["label_counts_after"].items():
         assert sum(counts[label] for counts in by_source) == count
     text = (tmp_path / "dataset.md").read_text()
     for picture in re.findall(r"!\[[^]]+\]\(([^)]+)\)", text):
         assert (tmp_path / picture).stat().st_size > 10_000
-    assert f"{content['rows']:,} rows were chosen" in text
+    assert f"{content['rows']:,} rows were selected" in text
     absent = ("--results", tmp_path / "none.json", "--document", tmp_path / "none.md")
     missing = run_command("data_build", "report", tmp_path / "nothing", *absent)
     assert (missing.returncode, missing.stderr.count("\n")) == (1, 1)
@@ -245,7 +245,7 @@ def test_a_manifest_without_an_entry_of_the_report(undisturbed: Undisturbed, tmp
     build = Path(shutil.copytree(undisturbed.build, tmp_path / "build"))
     path = build / "balance" / "manifest.json"
     manifest = json.loads(path.read_text())
-    del manifest["missing"]
+    del manifest["shortfall"]
     path.write_text(json.dumps(manifest))
-    with pytest.raises(DataError, match=r"lacks an entry required by the report \('missing'\); .*--restart"):
+    with pytest.raises(DataError, match=r"lacks an entry required by the report \('shortfall'\); .*--restart"):
         report.run(build, print, tmp_path / "dataset.json", tmp_path / "dataset.md")
