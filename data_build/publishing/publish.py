@@ -128,7 +128,7 @@ def provenance(build: Path) -> dict[str, Any]:
         "evenness_after": manifest(BALANCE).get("evenness_after"),
         "target": manifest(BALANCE).get("target"),
         "agreement": manifest(review.STAGE).get("agreement"),
-        "audit": review.audited(build),
+        "audit": review.audit_result(build),
     }
 
 

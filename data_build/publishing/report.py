@@ -144,7 +144,7 @@ def by_source(rows: pyarrow.Table) -> dict[str, dict[str, int]]:
 
 def stages_of(build: Path) -> list[str]:
     """Names of the finished stages of a build, in order."""
-    review_stage = [review.STAGE] if review.source_of(build) == review.STAGE else []
+    review_stage = [review.STAGE] if review.source_stage(build) == review.STAGE else []
     later_stages = [
         *generate.rounds(build),
         *relabel.stages(build),
@@ -203,7 +203,7 @@ def collect(build: Path) -> dict[str, Any]:
         "generators": sorted({row["generator"] for row in rows if row["source"] == "generated"}),
         "reviewed": sum(row["reviewed"] for row in rows),
         "agreement": manifests.get(review.STAGE, {}).get("agreement"),
-        "audit": review.audited(build),
+        "audit": review.audit_result(build),
         "thresholds": verified["thresholds"],
         "teacher": {
             "name": manifests[relabel.OFFICIAL]["options"]["teacher"],

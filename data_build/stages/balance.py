@@ -56,7 +56,7 @@ def run(
     for option, value in (("--target", target), ("--ratio", ratio)):
         if value is not None and value < 1:
             raise UsageError(f"{option} is {value}; expected at least 1")
-    inputs = input_hashes(build, goemotions.STAGE, relabel.OFFICIAL, review.source_of(build), *written.stages(build))
+    inputs = input_hashes(build, goemotions.STAGE, relabel.OFFICIAL, review.source_stage(build), *written.stages(build))
     with open_stage(build, UNBALANCED, inputs, {"limit": limit}, log, restart) as stage:
         if not stage.finished:
             rows, dropped = deduplicated_rows(build)
@@ -111,7 +111,7 @@ def deduplicated_rows(build: Path) -> tuple[pyarrow.Table, Counter[str]]:
         source=[goemotions.STAGE] * len(texts),
         scores=official["scores"],
     )
-    added = [read_rows(build, name).cast(schema()) for name in (*written.stages(build), review.source_of(build))]
+    added = [read_rows(build, name).cast(schema()) for name in (*written.stages(build), review.source_stage(build))]
     rows = pyarrow.concat_tables([human, *added]).combine_chunks()
     source_numbers = [SOURCES.index(source) for source in rows["source"].to_pylist()]
     hashes, labels = rows["text_hash"].to_pylist(), rows["labels"].to_pylist()

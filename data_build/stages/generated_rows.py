@@ -18,7 +18,7 @@ from evenmood.errors import DataError, UsageError
 COLUMNS = ["id", "text", "labels", "source", "generator", "prompt_id"]
 """Columns of generated rows that do not depend on the teacher."""
 PROVENANCE = ("prompt", "mode", "intended", "topic", "register", "examples", "seed", "finish_reason", "tokens", "cost")
-"""Keys of the JSON in `prompt_id`, besides `length` and `view`; early rows lack some of them."""
+"""Keys of the JSON in `prompt_id`, besides `length` and `view`; rows of early prompt versions lack some of them."""
 ATTEMPTS = b"evenmood.attempts"
 """Parquet metadata key of `generate.attempts`."""
 
@@ -26,7 +26,7 @@ ATTEMPTS = b"evenmood.attempts"
 def import_rows(build: Path, log: Log, source: Path, *, limit: int | None = None, restart: bool = False) -> None:
     """Write the stage `generate` from rows of an earlier build, without requests.
 
-    The manifest repeats the counts of their generation: texts requested, and texts dropped for each reason.
+    The manifest contains the counts of the original generation: texts requested, and texts dropped for each reason.
 
     Args:
         build: Build folder.
@@ -59,8 +59,8 @@ def import_rows(build: Path, log: Log, source: Path, *, limit: int | None = None
         raise _invalid(source, "the file has no rows")
     if sources - {"generated"}:
         raise _invalid(source, f"source is {', '.join(sorted(sources))}; expected generated")
-    names = generated["id"].to_pylist()
-    if len(set(names)) < len(names) or not all(name.startswith("generated:") for name in names):
+    ids = generated["id"].to_pylist()
+    if len(set(ids)) < len(ids) or not all(row_id.startswith("generated:") for row_id in ids):
         raise _invalid(source, "expected unique ids that start with generated:")
     if unknown := {label for labels in generated["labels"].to_pylist() for label in labels} - set(range(len(LABELS))):
         raise _invalid(source, f"unknown label {min(unknown)}; expected numbers from 0 to {len(LABELS) - 1}")
@@ -89,10 +89,10 @@ def missing_keys(prompt_ids: Iterable[str]) -> dict[str, int]:
     return {key: count for key, count in missing.items() if count}
 
 
-def export_rows(build: Path, names: set[str], path: Path) -> None:
-    """Write the generated rows with these ids, as generated, to a file for `import_rows`."""
+def export_rows(build: Path, ids: set[str], path: Path) -> None:
+    """Write the generated rows with these ids, with the labels of their requests, to a file for `import_rows`."""
     generated = pyarrow.concat_tables([read_rows(build, name).select(COLUMNS) for name in generate.rounds(build)])
-    selected = generated.filter(pyarrow.array([name in names for name in generated["id"].to_pylist()]))
+    selected = generated.filter(pyarrow.array([row_id in ids for row_id in generated["id"].to_pylist()]))
     metadata = {ATTEMPTS: json.dumps(generate.attempts(build)).encode()}
     path.parent.mkdir(parents=True, exist_ok=True)
     parquet.write_table(selected.replace_schema_metadata(metadata), path, compression="zstd")

@@ -67,7 +67,7 @@ def run(
     Raises:
         DataError: A source cannot be read, lacks a column, or has an unknown label.
     """
-    inputs = {**input_hashes(build, goemotions.STAGE), "rows": sha256(_check_exists(rows))}
+    inputs = {**input_hashes(build, goemotions.STAGE), "rows": sha256(_require_file(rows))}
     options = {"extra": vars(extra) if extra else None, "limit": limit}
     with open_stage(build, STAGE, inputs, options, log, restart) as stage:
         if stage.finished:
@@ -136,7 +136,7 @@ def _build_rows(name: str, part: pyarrow.Table, numbers: Sequence[int]) -> pyarr
     domains = columns.get("domain", nulls)
     try:
         return table(
-            id=[f"{STAGE}:{own_id}" for own_id in columns.get("id", [f"{name}-{number}" for number in numbers])],
+            id=[f"{STAGE}:{source_id}" for source_id in columns.get("id", [f"{name}-{number}" for number in numbers])],
             text=columns["text"],
             text_hash=[text_hash(text) for text in columns["text"]],
             labels=[
@@ -165,7 +165,7 @@ def label_numbers(labels: Any, where: str, *, ordered: bool = False) -> list[int
 
     Args:
         labels: A label or a list of labels.
-        where: Position of the cell, for messages.
+        where: Position of the cell, for error messages.
         ordered: Keep the order of the cell; the default is ascending.
 
     Raises:
@@ -189,7 +189,7 @@ def read_file(path: Path, columns: Sequence[str] = ("text", "labels")) -> pyarro
         DataError: The file is missing or damaged, lacks a column, contains a null text, or has duplicate ids.
     """
     try:
-        rows = parquet.read_table(_check_exists(path))
+        rows = parquet.read_table(_require_file(path))
     except (pyarrow.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno:
             raise
@@ -216,7 +216,7 @@ def check_columns(rows: pyarrow.Table, columns: Sequence[str], source: str) -> N
         raise DataError(f"{source}, row {row}: the text is null; expected a string")
 
 
-def _check_exists(path: Path) -> Path:
+def _require_file(path: Path) -> Path:
     if not path.is_file():
         raise DataError(f"file not found: {path}; expected a Parquet file of written texts")
     return path
@@ -227,10 +227,10 @@ def _read(source: str, log: Log) -> pyarrow.Table:
         return read_file(Path(source), ())
     import datasets
 
-    from evenmood.data.splits import explained
+    from evenmood.data.splits import convert_hub_errors
 
     repository, _, configuration = source.partition(":")
-    with explained(f"file {source!r}"):
+    with convert_hub_errors(f"file {source!r}"):
         rows = hub.retrying(lambda: datasets.load_dataset(repository, configuration or None, split="train"))
     log(f"{source}: {len(rows):,} rows")
     content: pyarrow.Table = rows.with_format("arrow")[:]

@@ -51,7 +51,7 @@ def resolve(
         out: Parquet file to write.
         results: JSON file to write.
         log: Called with each progress message.
-        audit: Parquet file with `id` and `reasonable`: whether another annotator found a text's final labels reasonable.
+        audit: Parquet file with `id` and `reasonable`: whether another annotator found the final labels reasonable.
 
     Returns:
         Content of `results`.
@@ -228,7 +228,7 @@ def _read_votes(path: Path) -> dict[str, list[Vote]]:
                 f"expected GoEmotions labels separated by spaces, and one of the samples {', '.join(SAMPLES)}"
             )
         labels = tuple(LABELS.index(name) for name in names)
-        votes[row["sample"]].append(Vote(row["id"], row["annotator"], labels, unsure=False, saw_machine=False))
+        votes[row["sample"]].append(Vote(row["id"], row["annotator"], labels, unsure=False, saw_predictions=False))
     return votes
 
 

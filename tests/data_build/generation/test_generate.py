@@ -44,8 +44,8 @@ def test_every_text_is_accounted_for(build: Path, server: OpenAIServer, mode: An
         assert (provenance["tokens"], provenance["cost"], provenance["mode"]) == ([100, 50], 0.0, mode)
         assert provenance["intended"] == LABELS[row["labels"][0]]
         assert len(provenance["examples"]) == SHOTS
-        for own_id in provenance["examples"]:
-            assert row["labels"][0] in official[own_id]
+        for example_id in provenance["examples"]:
+            assert row["labels"][0] in official[example_id]
         assert row["text_hash"] == text_hash(row["text"])
         assert LABELS[row["labels"][0]] in SHORTFALL
     assert len({row["text_hash"] for row in rows}) == len(rows)

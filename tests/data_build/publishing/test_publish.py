@@ -186,7 +186,7 @@ def test_texts_of_tweets_are_withheld(hub: HubServer, token: str, built: Path) -
 
 def test_hydrate(hub: HubServer, token: str, built: Path, tmp_path: Path) -> None:
     publish(built, NAME, print)
-    with pytest.raises(DataError, match=r"withheld; join it .*hydrate"):
+    with pytest.raises(DataError, match=r"withheld; fill it in .*hydrate"):
         load_split(f"{NAME}:balanced", "train")
     own_copy = write_tweets(tmp_path / "tweets.csv", ["something else", *tweets()])
     out = tmp_path / "hydrated"

@@ -46,7 +46,7 @@ def test_the_three_alignments() -> None:
     scores[3, [pride, joy]] = 0.72, 0.2
     sources = ["sentiment140", *["generated"] * 3]
     unscored = table(id=list("abcd"), labels=[None, [pride], [pride], [pride, joy]], source=sources)
-    rows = relabel.with_scores(unscored, scores)
+    rows = relabel.add_scores(unscored, scores)
     base = np.full(len(LABELS), 0.7, np.float32)
     thresholds = {"probability": base, "precision": base + np.float32(0.06), "tuned": base - np.float32(0.55)}
 

@@ -1,4 +1,4 @@
-"""Written texts: resolved votes, deduplication, leakage checks, other data sets, invalid files."""
+"""The written texts: resolved votes, deduplication, leakage checks, similar data sets, invalid files."""
 
 import json
 from pathlib import Path
@@ -43,7 +43,9 @@ def write_votes(path: Path, labels_by_id: dict[str, list[str]], sample: str = "r
     return path
 
 
-def resolved(tmp_path: Path, data: Path, rows: Any, votes: dict[str, list[str]]) -> tuple[list[Any], dict[str, Any]]:
+def resolve_votes(
+    tmp_path: Path, data: Path, rows: Any, votes: dict[str, list[str]]
+) -> tuple[list[Any], dict[str, Any]]:
     messages: list[str] = []
     figures = resolve(
         [write_texts(tmp_path / "texts.jsonl", rows)],
@@ -63,7 +65,7 @@ def test_the_majority_decides(tmp_path: Path, small_data: Path) -> None:
         leave: ["anger", "anger disappointment", "disappointment anger", "disappointment", "sadness disappointment"],
         reading: ["sadness", "disappointment", "neutral", "grief", "embarrassment"],
     }
-    rows, figures = resolved(tmp_path, small_data, TEXTS, votes)
+    rows, figures = resolve_votes(tmp_path, small_data, TEXTS, votes)
     by_text = {row["text"]: row for row in rows}
     assert by_text[TEXTS[0][0]]["labels"] == ["love", "amusement"]  # the writer's main label stays first
     assert by_text[TEXTS[1][0]]["labels"] == ["anger", "disappointment"]
@@ -104,7 +106,7 @@ def test_duplicates_and_held_out_texts_are_dropped(tmp_path: Path, small_data: P
         ("😱", ["fear"]),
     ]
     more = [(held_out, ["joy"]), (benchmark, ["joy"]), (near, ["joy"]), *emoji]
-    rows, figures = resolved(tmp_path, small_data, [*TEXTS, *more], {})
+    rows, figures = resolve_votes(tmp_path, small_data, [*TEXTS, *more], {})
     assert [row["text"] for row in rows] == [text for text, _ in [*TEXTS, *emoji]]
     assert len({row["id"] for row in rows}) == len(rows)
     assert figures["dropped"]["duplicate of a held-out text"] == 2
@@ -138,7 +140,7 @@ def build(tmp_path: Path, small_data: Path) -> Path:
 
 def test_rows_record_their_provenance(build: Path, tmp_path: Path, small_data: Path) -> None:
     dog = symbol_hash(TEXTS[0][0])
-    resolved(tmp_path, small_data, TEXTS, {dog: ["love"] * 5})
+    resolve_votes(tmp_path, small_data, TEXTS, {dog: ["love"] * 5})
     written.run(build, lambda line: None, tmp_path / "train.parquet")
     rows = {row["text"]: row for row in read_rows(build, "written").to_pylist()}
     row = rows[TEXTS[0][0]]
@@ -160,14 +162,14 @@ def test_training_and_held_out_texts_are_dropped(build: Path, tmp_path: Path, sm
 
 def test_an_extra_data_set_is_added(build: Path, tmp_path: Path, hub: HubServer) -> None:
     own, other = tmp_path / "t.parquet", tmp_path / "other.parquet"
-    parquet.write_table(pyarrow.table({"text": ["one of ours"], "labels": [["joy"]]}), own)
-    parquet.write_table(pyarrow.table({"comment": ["one of theirs"], "emotion": ["grief"]}), other)
+    parquet.write_table(pyarrow.table({"text": ["a written text"], "labels": [["joy"]]}), own)
+    parquet.write_table(pyarrow.table({"comment": ["an extra text"], "emotion": ["grief"]}), other)
     hub.add("datasets/you/pillars", {"data/train-00000-of-00001.parquet": other.read_bytes()})
     written.run(build, lambda line: None, own, extra=Extra("you/pillars", "comment", "emotion"))
     rows = read_rows(build, "written").to_pylist()
     assert [(row["text"], row["labels"]) for row in rows] == [
-        ("one of theirs", [LABELS.index("grief")]),
-        ("one of ours", [LABELS.index("joy")]),
+        ("an extra text", [LABELS.index("grief")]),
+        ("a written text", [LABELS.index("joy")]),
     ]
 
 
