@@ -1,4 +1,4 @@
-"""Framework of all stages: resumable output in shards, manifest, lock, progress messages."""
+"""Framework of the stages: resumable output in shards, manifest, lock, progress messages."""
 
 import json
 import shutil
@@ -16,10 +16,10 @@ from pyarrow import parquet
 from evenmood.data.build_folder import (
     MANIFEST_FILE,
     check_current,
-    damaged,
+    convert_shard_errors,
+    damaged_error,
     read_manifest,
     read_record,
-    readable,
     sha256,
 )
 from evenmood.errors import UsageError
@@ -71,7 +71,7 @@ class Stage:
     @staticmethod
     def _read_counts(path: Path) -> tuple[int, Counter[str], dict[str, Any]]:
         """Number of rows of a shard, its counts, and its counts per label."""
-        with readable(path):
+        with convert_shard_errors(path):
             file = parquet.ParquetFile(path)
             metadata = file.schema_arrow.metadata or {}
         try:
@@ -81,7 +81,7 @@ class Stage:
                 json.loads(metadata.get(BY_LABEL, "{}")),
             )
         except (KeyError, ValueError):
-            raise damaged(path, "the metadata has no row counts") from None
+            raise damaged_error(path, "the metadata has no row counts") from None
 
     def write(
         self,
@@ -100,7 +100,9 @@ class Stage:
         """
         metadata = {**(table.schema.metadata or {}), COUNTS: json.dumps(dict(sorted(counts.items()))).encode()}
         if by_label is not None:
-            metadata[BY_LABEL] = json.dumps({label: dict(sorted(own.items())) for label, own in by_label.items()})
+            metadata[BY_LABEL] = json.dumps(
+                {label: dict(sorted(label_counts.items())) for label, label_counts in by_label.items()}
+            )
         part = self.folder / f".{name}.parquet.part"
         try:
             parquet.write_table(table.replace_schema_metadata(metadata), part)
@@ -122,17 +124,17 @@ class Stage:
             return
         self._last_progress = now
         rate = self._rows_this_run / (now - self._started)
-        left = f" of {total:,}, {(total - done) / rate:,.0f} s left" if total and rate else ""
-        self.log(f"{self.name}: {done:,} rows{left}, {rate:,.0f} rows/s")
+        remaining = f" of {total:,}, {(total - done) / rate:,.0f} s left" if total and rate else ""
+        self.log(f"{self.name}: {done:,} rows{remaining}, {rate:,.0f} rows/s")
 
-    def finish(self, **more: Any) -> dict[str, Any]:
-        """Write the manifest: rows in, rows out, rows dropped for each reason, shards and extra entries."""
+    def finish(self, **extra: Any) -> dict[str, Any]:
+        """Write the manifest: rows in, rows out, rows dropped for each reason, shards, and extra entries."""
         shards, counts, by_label = dict[str, dict[str, Any]](), Counter[str](), dict[str, Counter[str]]()
         for path in sorted(self.folder.glob("*.parquet")):
-            rows, shard_counts, label_counts = self._read_counts(path)
+            rows, shard_counts, shard_by_label = self._read_counts(path)
             counts += shard_counts
-            for label, own in label_counts.items():
-                by_label.setdefault(label, Counter()).update(own)
+            for label, label_counts in shard_by_label.items():
+                by_label.setdefault(label, Counter()).update(label_counts)
             shards[path.name] = {"rows": rows, "sha256": sha256(path), "in": shard_counts["in"]}
         rows_in = counts.pop("in", 0)
         manifest = {
@@ -146,14 +148,14 @@ class Stage:
                 if by_label
                 else {}
             ),
-            **more,
+            **extra,
         }
         write_text(self.folder / MANIFEST_FILE, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
         self.log(f"{self.name}: {manifest['rows_out']:,} of {rows_in:,} rows" + _summary(manifest["dropped"]))
         return manifest
 
 
-class BrokenRows:
+class MalformedRows:
     """Counter of a source's malformed rows; logs the first ones with their line numbers."""
 
     def __init__(self, log: Log) -> None:
@@ -161,7 +163,7 @@ class BrokenRows:
         self.log, self.total, self.pending, self.first = log, 0, 0, ""
 
     def add(self, message: str) -> None:
-        """Count a row; the message says what is wrong, and in which lines."""
+        """Count a row; the message contains the reason and the lines."""
         self.total += 1
         self.pending += 1
         self.first = self.first or message
@@ -202,12 +204,12 @@ def open_stage(
         plan = json.loads(json.dumps({"stage": name, "inputs": dict(inputs), "options": dict(options)}))
         path = folder / PLAN_FILE
         if path.exists():
-            before = read_plan(folder)
+            previous = read_plan(folder)
             changed = [
                 key
                 for part in ("inputs", "options")
-                for key in sorted({*before[part], *plan[part]})
-                if before[part].get(key) != plan[part].get(key)
+                for key in sorted({*previous[part], *plan[part]})
+                if previous[part].get(key) != plan[part].get(key)
             ]
             if changed:
                 raise UsageError(
@@ -235,7 +237,7 @@ def read_plan(folder: Path) -> dict[str, Any]:
 
 @contextmanager
 def build_lock(build: Path) -> Iterator[None]:
-    """Lock the build folder, so that two builds never write to it at once.
+    """Lock the build folder, so that only one process writes to it.
 
     Raises:
         UsageError: Another process holds the lock.

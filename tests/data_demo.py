@@ -24,27 +24,27 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("data/demo"), help="output folder; existing content is deleted"
     )
-    place = parser.parse_args().out
+    folder = parser.parse_args().out
     started = time.monotonic()
-    shutil.rmtree(place, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
     with OpenAIServer() as server:
         server.write = recombine
-        for command in commands(place, *prepare(place), server.url):
+        for command in commands(folder, *prepare(folder), server.url):
             print("$ python -m data_build", *command, flush=True)
             app(command, standalone_mode=False)
-    results = json.loads((place / "dataset.json").read_text(encoding="utf-8"))
-    print(f"{results['rows']} rows, by source: {results['rows_by_source']}; ratio {results['ratio_after']}")
-    print(f"done in {time.monotonic() - started:.0f} s: {place}/dataset.md, {place}/published")
+    results = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+    print(f"{results['rows']} rows, by source: {results['rows_by_source']}; label ratio {results['ratio_after']}")
+    print(f"done in {time.monotonic() - started:.0f} s: {folder}/dataset.md, {folder}/published")
 
 
-def prepare(place: Path) -> tuple[Path, Path, Path]:
+def prepare(folder: Path) -> tuple[Path, Path, Path]:
     """Write splits with the ratio 8:1:1, tweets, feedback, and a teacher trained on the training split.
 
     Returns:
         Folder of the splits, CSV file of the tweets, folder of the teacher.
     """
-    split, counts = place / "goemotions", dict.fromkeys(LABELS, 0)
-    split.mkdir(parents=True)
+    splits, counts = folder / "goemotions", dict.fromkeys(LABELS, 0)
+    splits.mkdir(parents=True)
     lines: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
     texts, labels = [], []
     for number, line in enumerate((MINIATURE / "emotions.txt").read_text(encoding="utf-8").splitlines()):
@@ -56,10 +56,10 @@ def prepare(place: Path) -> tuple[Path, Path, Path]:
             texts.append(text)
             labels.append(LABELS.index(label))
     for part, content in lines.items():
-        (split / f"{part}.tsv").write_text("".join(content), encoding="utf-8")
-    write_feedback(place / "feedback", texts)
+        (splits / f"{part}.tsv").write_text("".join(content), encoding="utf-8")
+    write_feedback(folder / "feedback", texts)
     tweets = (MINIATURE / "tweets.txt").read_text(encoding="utf-8").splitlines()
-    return split, write_tweets(place / "tweets.csv", tweets), train_teacher(place / "teacher", texts, labels)
+    return splits, write_tweets(folder / "tweets.csv", tweets), train_teacher(folder / "teacher", texts, labels)
 
 
 def write_feedback(folder: Path, texts: list[str]) -> None:
@@ -76,25 +76,25 @@ def write_feedback(folder: Path, texts: list[str]) -> None:
         store.add(feedback_row(classifier, "default", text, verdict, labels))
 
 
-def commands(place: Path, split: Path, tweets: Path, teacher: Path, url: str) -> list[list[str]]:
+def commands(folder: Path, splits: Path, tweets: Path, teacher: Path, url: str) -> list[list[str]]:
     """Commands of all stages, in order."""
-    build = str(place / "build")
-    label = ["relabel", build, "--teacher", str(teacher), "--evaluate"]
+    build = str(folder / "build")
+    relabel = ["relabel", build, "--teacher", str(teacher), "--evaluate"]
     target = ["--target", str(TARGET)]
     return [
-        ["goemotions", build, "--data", str(split), "--any-size"],
+        ["goemotions", build, "--data", str(splits), "--any-size"],
         ["sentiment140", build, "--tweets", str(tweets)],
-        ["feedback", build, "--rows", str(place / "feedback")],
-        label,
+        ["feedback", build, "--rows", str(folder / "feedback")],
+        relabel,
         ["verify", build, "--alignment", "intended"],
         ["balance", build, *target],
         ["generate", build, "--base-url", url, "--model", "recombines", "--samples", "400", "--for-shortfall"],
-        label,
+        relabel,
         ["verify", build, "--alignment", "intended", "--restart"],
         ["balance", build, *target, "--restart"],
-        ["report", build, "--results", str(place / "dataset.json"), "--document", str(place / "dataset.md")],
-        ["figures", build, "--out", str(place / "figures")],
-        ["publish", build, "demo/miniature", "--include-tweets", "--out", str(place / "published")],
+        ["report", build, "--results", str(folder / "dataset.json"), "--document", str(folder / "dataset.md")],
+        ["figures", build, "--out", str(folder / "figures")],
+        ["publish", build, "demo/miniature", "--include-tweets", "--out", str(folder / "published")],
     ]
 
 

@@ -17,7 +17,7 @@ FILLERS = ["the", "a", "this", "that", "it", "is", "was", "my", "your", "we", "t
 
 
 def write_tsv(folder: Path, rows: int = 300, seed: int = 0) -> Path:
-    """Write train, validation and test files with text, label numbers and id; some rows have two labels."""
+    """Write files for train, validation and test: text, label numbers and id; some rows have two labels."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = random.Random(seed)
     for split, count in (("train", rows), ("validation", rows // 3), ("test", rows // 3)):
@@ -60,10 +60,10 @@ def balanced_rows(official: Path) -> list[dict[str, Any]]:
         row = {"id": f"sentiment140:{1000 + number}", "text": tweet_text(raw), "source": "sentiment140"}
         rows.append(row | {"labels": [number % 28], "scores": scores})
     for number in range(28):
-        row = {"id": f"generated:{number}", "text": f"written sample {number}", "source": "generated"}
+        row = {"id": f"generated:{number}", "text": f"generated sample {number}", "source": "generated"}
         rows.append(row | {"labels": [number], "scores": scores, "generator": "small-model", "prompt_id": "v1"})
-    empty = dict.fromkeys(schema().names)
-    return [{**empty, "reviewed": False, "text_hash": text_hash(row["text"]), **row} for row in rows]
+    empty_row = dict.fromkeys(schema().names)
+    return [{**empty_row, "reviewed": False, "text_hash": text_hash(row["text"]), **row} for row in rows]
 
 
 def write_balance(build: Path, rows: list[dict[str, Any]]) -> None:

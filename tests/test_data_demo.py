@@ -17,31 +17,31 @@ from tests.fakes.local_hub import run_module
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("miniature") / "demo"
-    done = run_module("tests.data_demo", "--out", place)
+    folder = tmp_path_factory.mktemp("miniature") / "demo"
+    done = run_module("tests.data_demo", "--out", folder)
     assert done.returncode == 0, done.stdout + done.stderr
-    return place
+    return folder
 
 
 def test_the_miniature(demo: Path) -> None:
-    found = json.loads((demo / "dataset.json").read_text())
-    assert set(found["rows_by_source"]) >= {"goemotions", "sentiment140", "generated"}
-    assert min(found["label_counts_after"].values()) >= 7
-    assert found["ratio_after"] <= 1.5
-    dropped = found["rejected_by_reason"]
+    results = json.loads((demo / "dataset.json").read_text())
+    assert set(results["rows_by_source"]) >= {"goemotions", "sentiment140", "generated"}
+    assert min(results["label_counts_after"].values()) >= 7
+    assert results["ratio_after"] <= 1.5
+    dropped = results["dropped"]
     assert dropped["sentiment140"]["duplicate"] == 2
     assert dropped["sentiment140"]["not English"] >= 2
-    assert dropped["verify"]["equals a training text"] >= 2
+    assert dropped["verify"]["duplicate of a training text"] >= 2
     build = demo / "build"
     for row in read_rows(build, "balance").to_pylist():
         assert not row["reviewed"]
         assert (row["votes"] is None) == (row["source"] != "feedback")
         assert (row["source"] == "generated") == (row["generator"] == "recombines")
-    sent = read_manifest(build, "generate")
-    assert sent["rows_in"] == sent["rows_out"] + sum(sent["dropped"].values()) == 400
-    for name, size in (("train", found["rows"]), ("validation", 28), ("test", 28)):
+    manifest = read_manifest(build, "generate")
+    assert manifest["rows_in"] == manifest["rows_out"] + sum(manifest["dropped"].values()) == 400
+    for name, size in (("train", results["rows"]), ("validation", 28), ("test", 28)):
         assert len(load_split(f"{demo}/published:balanced", name).texts) == size
-    assert len({row["text_hash"] for row in read_rows(build, "balance").to_pylist()}) == found["rows"]
+    assert len({row["text_hash"] for row in read_rows(build, "balance").to_pylist()}) == results["rows"]
     text = (demo / "dataset.md").read_text()
     assert "This build used **--alignment intended**" in text
     assert "without English function words" in text
@@ -55,9 +55,9 @@ def test_the_miniature(demo: Path) -> None:
     assert "called *intended*" in (demo / "published" / "README.md").read_text()
 
 
-def test_what_visitors_said_is_taken_where_the_teacher_agrees(demo: Path) -> None:
+def test_feedback_is_kept_if_the_teacher_confirms_it(demo: Path) -> None:
     build = demo / "build"
-    assert read_manifest(build, "feedback")["dropped"] == {"no label given": 1, "repeated": 1}
+    assert read_manifest(build, "feedback")["dropped"] == {"no label": 1, "duplicate": 1}
     (row,) = (row for row in read_rows(build, "verify").to_pylist() if row["source"] == "feedback")
     assert row["text"].startswith("I am so grateful")  # not what calls a thank-you grief, and no training text
     assert [LABELS[number] for number in row["labels"]] == ["gratitude"]

@@ -62,26 +62,26 @@ def measure(votes: Sequence[Vote]) -> dict[str, Any]:
     }
 
 
-def audit(right: int, rows: int) -> dict[str, Any]:
+def audit(correct: int, rows: int) -> dict[str, Any]:
     """Share of audited rows with correct labels, with its exact (Clopper-Pearson) 95 % confidence interval."""
-    low, high = proportion_confint(right, rows, method="beta") if rows else (0.0, 1.0)
+    low, high = proportion_confint(correct, rows, method="beta") if rows else (0.0, 1.0)
     return {
         "rows": rows,
-        "right": right,
-        "share": {"value": right / rows if rows else None, "low": float(low), "high": float(high)},
+        "correct": correct,
+        "share": {"value": correct / rows if rows else None, "low": float(low), "high": float(high)},
     }
 
 
 def _alpha(values: np.ndarray) -> float | None:
-    """Krippendorff's alpha of an array of shape (annotators, rows); None unless rows with two votes have 0 and 1."""
-    voted_twice = (~np.isnan(values)).sum(axis=0) >= 2
-    if len(np.unique(values[:, voted_twice][~np.isnan(values[:, voted_twice])])) < 2:
+    """Krippendorff's alpha, shape (annotators, rows); None unless both 0 and 1 occur in rows with two votes."""
+    has_two_votes = (~np.isnan(values)).sum(axis=0) >= 2
+    if len(np.unique(values[:, has_two_votes][~np.isnan(values[:, has_two_votes])])) < 2:
         return None
     return _finite(krippendorff.alpha(reliability_data=values, level_of_measurement="nominal"))
 
 
 def _fleiss(values: np.ndarray) -> float | None:
-    """Fleiss' kappa over the rows on which all annotators were sure; None if they all carry the label, or none does."""
+    """Fleiss' kappa over the rows on which all annotators were sure; None if all votes are equal."""
     votes = (~np.isnan(values)).sum(axis=0)
     positive = np.nansum(values[:, votes == ANNOTATORS], axis=0)
     if not len(positive) or positive.sum() in (0, ANNOTATORS * len(positive)):
@@ -94,8 +94,8 @@ def _kappa_with_others(values: np.ndarray, annotator: int) -> float | None:
     others = np.delete(values, annotator, axis=0)
     votes = (~np.isnan(others)).sum(axis=0)
     share = np.nansum(others, axis=0) / np.maximum(votes, 1)
-    decided = ~np.isnan(values[annotator]) & (votes > 0) & (share != 0.5)
-    own, theirs = values[annotator][decided] > 0, share[decided] > 0.5
+    is_compared = ~np.isnan(values[annotator]) & (votes > 0) & (share != 0.5)
+    own, theirs = values[annotator][is_compared] > 0, share[is_compared] > 0.5
     if not len(own) or (own.all() and theirs.all()) or not (own.any() or theirs.any()):
         return None
     return _finite(cohen_kappa_score(own, theirs))

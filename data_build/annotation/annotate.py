@@ -14,32 +14,32 @@ from evenmood import LABELS
 from evenmood.errors import EvenmoodError, UsageError
 
 KEYS = "1234567890qwertyuiopasdfghjk"
-"""Shortcut of each label, in label order; none needs Shift."""
+"""Keyboard shortcut of each label, in label order; none requires Shift."""
 UNSURE, VOTE, UNDO = "z", "Enter", "Backspace"
 SCRIPT = Path(__file__).with_suffix(".js")
 DONE = "All done: there are no more texts for you. Thank you!"
-NO_TIES = "There are no ties for you to settle. Rows that you voted on go to another adjudicator."
+NO_TIES = "There are no ties for you to settle. Another adjudicator settles ties on rows that you voted on."
 
 
 def app(votes: Votes) -> gr.Blocks:
     """Create the page for one task; launch it with `auth=votes.authenticate`."""
     with gr.Blocks(title=f"evenmood: {votes.task}", analytics_enabled=False) as page:
-        name = gr.State("")
+        row_id = gr.State("")
         with gr.Tab("Annotate"), gr.Column(elem_classes="annotate"):
             progress = gr.Markdown()
             text = gr.Textbox(label="Text", interactive=False, lines=3)
-            chosen = _labels()
+            labels = _label_checkboxes()
             with gr.Row():
-                cast = gr.Button(f"Vote ({VOTE})", variant="primary", elem_classes="vote")
+                vote = gr.Button(f"Vote ({VOTE})", variant="primary", elem_classes="vote")
                 unsure = gr.Button(f"Unsure ({UNSURE})", elem_classes="unsure")
                 undo = gr.Button(f"Undo ({UNDO})", elem_classes="undo")
             with gr.Accordion("Show the predicted labels", open=False) as prediction:
-                machine = gr.Markdown()
+                predicted_labels = gr.Markdown()
         with gr.Tab("Adjudicate", visible=False) as adjudication, gr.Column(elem_classes="annotate"):
-            tie_name = gr.State("")
+            tie_id = gr.State("")
             tie_text = gr.Textbox(label="Text", interactive=False, lines=3)
             counts = gr.Textbox(label="Votes", interactive=False)
-            decision = _labels()
+            decision = _label_checkboxes()
             with gr.Row():
                 decide = gr.Button(f"Decide ({VOTE})", variant="primary", elem_classes="vote")
                 discard = gr.Button("Discard the row: no label fits")
@@ -47,8 +47,8 @@ def app(votes: Votes) -> gr.Blocks:
         def show(item: Item | None, annotator: str) -> list[Any]:
             progress = votes.progress(annotator)
             status = (
-                f"**{annotator}**: {progress['mine']:,} votes; "
-                f"{progress['voted']:,} of {progress['rows']:,} rows have all {ANNOTATORS} votes"
+                f"**{annotator}**: {progress['own_votes']:,} votes; "
+                f"{progress['complete_rows']:,} of {progress['rows']:,} rows have all {ANNOTATORS} votes"
             )
             return [item.id if item else "", item.text if item else DONE, [], status, "", gr.Accordion(open=False)]
 
@@ -104,17 +104,17 @@ def app(votes: Votes) -> gr.Blocks:
                     votes.decide(row, adjudicator, labels)
             return show_tie(adjudicator)
 
-        item_outputs = [name, text, chosen, progress, machine, prediction]
-        tie_outputs = [tie_name, tie_text, counts, decision]
+        item_outputs = [row_id, text, labels, progress, predicted_labels, prediction]
+        tie_outputs = [tie_id, tie_text, counts, decision]
         private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         page.load(start, None, [*item_outputs, adjudication], **private)
-        cast.click(submit, [name, chosen], item_outputs, **private)
-        unsure.click(submit_unsure, name, item_outputs, **private)
+        vote.click(submit, [row_id, labels], item_outputs, **private)
+        unsure.click(submit_unsure, row_id, item_outputs, **private)
         undo.click(undo_vote, None, item_outputs, **private)
-        prediction.expand(reveal, name, machine, **private)
+        prediction.expand(reveal, row_id, predicted_labels, **private)
         adjudication.select(open_adjudication, None, tie_outputs, **private)
-        decide.click(settle, [tie_name, decision], tie_outputs, **private)
-        discard.click(discard_row, tie_name, tie_outputs, **private)
+        decide.click(settle, [tie_id, decision], tie_outputs, **private)
+        discard.click(discard_row, tie_id, tie_outputs, **private)
         _endpoints(votes)
     return page
 
@@ -145,7 +145,7 @@ def _endpoints(votes: Votes) -> None:
                 f"unknown label {', '.join(unknown)}; expected one of: {', '.join(LABELS)}", print_exception=False
             )
         with _page_errors():
-            votes.vote(Vote(row, _user(request), tuple(map(LABELS.index, labels)), unsure, saw_machine=False))
+            votes.vote(Vote(row, _user(request), tuple(map(LABELS.index, labels)), unsure, saw_predictions=False))
         return votes.progress(_user(request))
 
     def undo_vote(request: gr.Request) -> dict[str, Any]:
@@ -156,7 +156,7 @@ def _endpoints(votes: Votes) -> None:
     gr.api(undo_vote, api_name="undo")
 
 
-def _labels() -> gr.CheckboxGroup:
+def _label_checkboxes() -> gr.CheckboxGroup:
     choices = [(f"{label} ({key})", number) for number, (label, key) in enumerate(zip(LABELS, KEYS, strict=True))]
     return gr.CheckboxGroup(choices, label="Labels: select all that the text expresses", elem_classes="labels")
 

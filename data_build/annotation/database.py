@@ -1,4 +1,4 @@
-"""The SQLite file of the annotation: its tables and transactions."""
+"""SQLite database of the annotation: schema and transactions."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -11,27 +11,27 @@ from evenmood.errors import DataError
 
 FILE, CREATION_LOCK = "votes.sqlite", ".votes.lock"
 SCHEMA = (
-    """CREATE TABLE IF NOT EXISTS people (
+    """CREATE TABLE IF NOT EXISTS annotators (
   name TEXT PRIMARY KEY, salt BLOB NOT NULL, hash BLOB NOT NULL, adjudicator INTEGER NOT NULL
 )""",
     """CREATE TABLE IF NOT EXISTS queue (
-  task TEXT, place INTEGER, id TEXT, text TEXT NOT NULL, text_hash TEXT NOT NULL, machine TEXT NOT NULL,
+  task TEXT, position INTEGER, id TEXT, text TEXT NOT NULL, text_hash TEXT NOT NULL, predicted TEXT NOT NULL,
   PRIMARY KEY (task, id)
 )""",
     """CREATE TABLE IF NOT EXISTS shown (
-  task TEXT, id TEXT, annotator TEXT, since REAL NOT NULL, saw_machine INTEGER NOT NULL DEFAULT 0,
+  task TEXT, id TEXT, annotator TEXT, shown_at REAL NOT NULL, saw_predictions INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (task, id, annotator)
 )""",
     """CREATE TABLE IF NOT EXISTS votes (
   task TEXT, id TEXT, text_hash TEXT, annotator TEXT, labels TEXT NOT NULL, unsure INTEGER NOT NULL,
-  saw_machine INTEGER NOT NULL, at REAL NOT NULL, PRIMARY KEY (task, id, text_hash, annotator)
+  saw_predictions INTEGER NOT NULL, created_at REAL NOT NULL, PRIMARY KEY (task, id, text_hash, annotator)
 )""",
     """CREATE TABLE IF NOT EXISTS decisions (
-  task TEXT, id TEXT, text_hash TEXT, adjudicator TEXT NOT NULL, labels TEXT NOT NULL, at REAL NOT NULL,
+  task TEXT, id TEXT, text_hash TEXT, adjudicator TEXT NOT NULL, labels TEXT NOT NULL, created_at REAL NOT NULL,
   PRIMARY KEY (task, id, text_hash)
 )""",
     "CREATE TABLE IF NOT EXISTS origins (task TEXT PRIMARY KEY, origin TEXT NOT NULL)",
-    "CREATE INDEX IF NOT EXISTS queue_place ON queue (task, place)",
+    "CREATE INDEX IF NOT EXISTS queue_position ON queue (task, position)",
 )
 
 

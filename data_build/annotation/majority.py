@@ -18,13 +18,13 @@ class Item:
     Attributes:
         id: Id of the row.
         text: Text to label.
-        machine: Predicted labels, as label numbers.
+        predicted: Predicted labels, as label numbers.
         counts: Votes for each of the 28 labels; empty except for adjudicators.
     """
 
     id: str
     text: str
-    machine: tuple[int, ...]
+    predicted: tuple[int, ...]
     counts: tuple[int, ...] = ()
 
 
@@ -37,14 +37,14 @@ class Vote:
         annotator: Name of the annotator.
         labels: Label numbers; empty if `unsure`.
         unsure: Whether the annotator could not decide.
-        saw_machine: Whether the annotator had seen the predicted labels.
+        saw_predictions: Whether the annotator had been shown the predicted labels.
     """
 
     id: str
     annotator: str
     labels: tuple[int, ...]
     unsure: bool
-    saw_machine: bool
+    saw_predictions: bool
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,12 @@ from evenmood.errors import DataError, UsageError
 
 Task = Literal["review", "audit"]
 RESERVATION_SECONDS = 30 * 60
-"""How long a row stays reserved for an annotator to whom it was shown."""
+"""Seconds for which a row stays reserved for an annotator to whom it was shown."""
 MIN_PASSPHRASE = 8
 
 
 class Votes:
-    """Votes of one task; several processes may use the file at once."""
+    """Votes of one task, in a SQLite file that several processes may use at once."""
 
     def __init__(self, build: Path, task: Task) -> None:
         """Open the file in the build folder, or create it.
@@ -47,21 +47,21 @@ class Votes:
         salt = secrets.token_bytes(16)
         with open_database(self.path) as database:
             database.execute(
-                "INSERT OR REPLACE INTO people VALUES (?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO annotators VALUES (?, ?, ?, ?)",
                 (name, salt, _hash(passphrase, salt), int(adjudicator)),
             )
 
     def authenticate(self, name: str, passphrase: str) -> bool:
-        """Whether the passphrase is the annotator's."""
+        """Whether the annotator exists and has this passphrase."""
         with open_database(self.path) as database:
-            row = database.execute("SELECT salt, hash FROM people WHERE name = ?", (name,)).fetchone()
+            row = database.execute("SELECT salt, hash FROM annotators WHERE name = ?", (name,)).fetchone()
         salt, expected = row or (b"", b"")
         return secrets.compare_digest(_hash(passphrase, salt), expected)
 
     def annotators(self) -> dict[str, bool]:
         """Names of all annotators, and whether each is an adjudicator."""
         with open_database(self.path) as database:
-            return {name: bool(flag) for name, flag in database.execute("SELECT name, adjudicator FROM people")}
+            return {name: bool(flag) for name, flag in database.execute("SELECT name, adjudicator FROM annotators")}
 
     def set_queue(self, rows: Iterable[Mapping[str, Any]], origin: str = "") -> int:
         """Replace the queue; existing votes on the same texts remain valid.
@@ -78,25 +78,27 @@ class Votes:
         """
         rows = list(rows)
         ids = Counter(row["id"] for row in rows)
-        if repeated := [name for name, count in ids.items() if count > 1]:
+        if repeated := [row_id for row_id, count in ids.items() if count > 1]:
             raise DataError(
                 f"duplicate ids among the rows to {self.task}: {repeated[0]!r}"
                 + (f" and {len(repeated) - 1:,} more" if len(repeated) > 1 else "")
                 + "; run the earlier stages again with --restart"
             )
-        content = [
-            (self.task, place, row["id"], row["text"], row["text_hash"], json.dumps(row["labels"]))
-            for place, row in enumerate(rows)
+        queue = [
+            (self.task, position, row["id"], row["text"], row["text_hash"], json.dumps(row["labels"]))
+            for position, row in enumerate(rows)
         ]
         with open_database(self.path) as database:
-            before = dict(database.execute("SELECT id, text_hash FROM queue WHERE task = ?", (self.task,)))
-            changed = [row["id"] for row in rows if before.get(row["id"], row["text_hash"]) != row["text_hash"]]
-            # Annotators who were shown the previous text of an id have not seen the new one, nor its labels.
-            database.executemany("DELETE FROM shown WHERE task = ? AND id = ?", [(self.task, name) for name in changed])
+            previous = dict(database.execute("SELECT id, text_hash FROM queue WHERE task = ?", (self.task,)))
+            changed = [row["id"] for row in rows if previous.get(row["id"], row["text_hash"]) != row["text_hash"]]
+            # Annotators who were shown the previous text of an id have seen neither its new text nor its new labels.
+            database.executemany(
+                "DELETE FROM shown WHERE task = ? AND id = ?", [(self.task, row_id) for row_id in changed]
+            )
             database.execute("DELETE FROM queue WHERE task = ?", (self.task,))
-            database.executemany("INSERT INTO queue VALUES (?, ?, ?, ?, ?, ?)", content)
+            database.executemany("INSERT INTO queue VALUES (?, ?, ?, ?, ?, ?)", queue)
             database.execute("INSERT OR REPLACE INTO origins VALUES (?, ?)", (self.task, origin))
-        return len(content)
+        return len(queue)
 
     def origin(self) -> str:
         """Hash of the manifest that the queue comes from; empty without a queue."""
@@ -124,16 +126,16 @@ class Votes:
         parameters = {
             "task": self.task,
             "annotator": annotator,
-            "since": now - RESERVATION_SECONDS,
+            "expired": now - RESERVATION_SECONDS,
             "needed": ANNOTATORS,
         }
         with open_database(self.path) as database:
             row = database.execute(
                 """
                 WITH own AS (SELECT votes.* FROM votes JOIN queue USING (task, id, text_hash) WHERE task = :task)
-                SELECT queue.id, text, machine FROM queue
-                LEFT JOIN shown AS mine
-                  ON mine.task = queue.task AND mine.id = queue.id AND mine.annotator = :annotator
+                SELECT queue.id, text, predicted FROM queue
+                LEFT JOIN shown AS own_shown
+                  ON own_shown.task = queue.task AND own_shown.id = queue.id AND own_shown.annotator = :annotator
                 WHERE queue.task = :task
                   AND NOT EXISTS (SELECT 1 FROM own WHERE own.id = queue.id AND own.annotator = :annotator)
                   AND NOT EXISTS (SELECT 1 FROM decisions WHERE decisions.task = :task AND decisions.id = queue.id
@@ -141,10 +143,10 @@ class Votes:
                   AND (
                     (SELECT COUNT(*) FROM own WHERE own.id = queue.id)
                     + (SELECT COUNT(*) FROM shown WHERE shown.task = :task AND shown.id = queue.id
-                       AND since > :since AND annotator != :annotator
+                       AND shown_at > :expired AND annotator != :annotator
                        AND NOT EXISTS (SELECT 1 FROM own WHERE own.id = shown.id AND own.annotator = shown.annotator))
                   ) < :needed
-                ORDER BY mine.since IS NULL, place LIMIT 1
+                ORDER BY own_shown.shown_at IS NULL, position LIMIT 1
                 """,
                 parameters,
             ).fetchone()
@@ -153,14 +155,16 @@ class Votes:
             self._reserve(database, row[0], annotator, now)
             return Item(row[0], row[1], _labels(row[2]))
 
-    def reveal(self, name: str, annotator: str) -> tuple[int, ...]:
+    def reveal(self, row_id: str, annotator: str) -> tuple[int, ...]:
         """Return the predicted labels of a row, and record that the annotator has seen them."""
         with open_database(self.path) as database:
             database.execute(
-                "UPDATE shown SET saw_machine = 1 WHERE task = ? AND id = ? AND annotator = ?",
-                (self.task, name, annotator),
+                "UPDATE shown SET saw_predictions = 1 WHERE task = ? AND id = ? AND annotator = ?",
+                (self.task, row_id, annotator),
             )
-            row = database.execute("SELECT machine FROM queue WHERE task = ? AND id = ?", (self.task, name)).fetchone()
+            row = database.execute(
+                "SELECT predicted FROM queue WHERE task = ? AND id = ?", (self.task, row_id)
+            ).fetchone()
             return _labels(row[0]) if row else ()
 
     def vote(self, vote: Vote) -> None:
@@ -172,10 +176,10 @@ class Votes:
         """
         with open_database(self.path) as database:
             shown = database.execute(
-                "SELECT saw_machine FROM shown WHERE task = ? AND id = ? AND annotator = ?",
+                "SELECT saw_predictions FROM shown WHERE task = ? AND id = ? AND annotator = ?",
                 (self.task, vote.id, vote.annotator),
             ).fetchone()
-            self._store(database, replace(vote, saw_machine=vote.saw_machine or bool(shown and shown[0])))
+            self._store(database, replace(vote, saw_predictions=vote.saw_predictions or bool(shown and shown[0])))
             if shown is None:
                 raise UsageError(f"row {vote.id} was not shown to {vote.annotator}; request the next row first")
 
@@ -186,9 +190,9 @@ class Votes:
             Number of votes.
 
         Raises:
-            UsageError: As in `vote`, except that rows need not have been shown; the message names the vote.
+            UsageError: As in `vote`, but rows need not have been shown; the message contains the number of the vote.
         """
-        number = 0  # without votes, the loop sets nothing
+        number = 0
         with open_database(self.path) as database:
             for number, vote in enumerate(votes, 1):
                 try:
@@ -210,24 +214,25 @@ class Votes:
         ).fetchone()
         if others >= ANNOTATORS:
             raise UsageError(f"row {vote.id} already has {ANNOTATORS} votes; it needs no more")
-        columns = (vote.annotator, json.dumps(labels), int(vote.unsure), int(vote.saw_machine), time.time())
+        columns = (vote.annotator, json.dumps(labels), int(vote.unsure), int(vote.saw_predictions), time.time())
         database.execute(
             "INSERT OR REPLACE INTO votes VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (self.task, vote.id, text_hash, *columns)
         )
 
-    def _reserve(self, database: sqlite3.Connection, name: str, annotator: str, now: float) -> None:
+    def _reserve(self, database: sqlite3.Connection, row_id: str, annotator: str, now: float) -> None:
         database.execute(
-            "INSERT INTO shown VALUES (?, ?, ?, ?, 0) ON CONFLICT DO UPDATE SET since = excluded.since",
-            (self.task, name, annotator, now),
+            "INSERT INTO shown VALUES (?, ?, ?, ?, 0) ON CONFLICT DO UPDATE SET shown_at = excluded.shown_at",
+            (self.task, row_id, annotator, now),
         )
 
     def undo(self, annotator: str) -> Item | None:
         """Delete an annotator's last vote and return its row; None without a vote to undo."""
         with open_database(self.path) as database:
             row = database.execute(
-                "SELECT id, text, machine, text_hash FROM votes JOIN queue USING (task, id, text_hash) WHERE task = ? "
-                "AND annotator = ? AND (id, text_hash) NOT IN (SELECT id, text_hash FROM decisions WHERE task = ?) "
-                "ORDER BY at DESC LIMIT 1",
+                "SELECT id, text, predicted, text_hash FROM votes JOIN queue USING (task, id, text_hash) "
+                "WHERE task = ? AND annotator = ? "
+                "AND (id, text_hash) NOT IN (SELECT id, text_hash FROM decisions WHERE task = ?) "
+                "ORDER BY created_at DESC LIMIT 1",
                 (self.task, annotator, self.task),
             ).fetchone()
             if row is None:
@@ -240,9 +245,9 @@ class Votes:
             return Item(row[0], row[1], _labels(row[2]))
 
     def progress(self, annotator: str) -> dict[str, int]:
-        """Number of rows, of rows with all votes (`voted`), and of the annotator's votes (`mine`)."""
+        """Number of rows, of rows with all votes, and of the annotator's own votes."""
         with open_database(self.path) as database:
-            rows, voted, own = database.execute(
+            rows, complete, own = database.execute(
                 """
                 SELECT (SELECT COUNT(*) FROM queue WHERE task = :task),
                   (SELECT COUNT(*) FROM (SELECT id FROM votes JOIN queue USING (task, id, text_hash) WHERE task = :task
@@ -252,22 +257,22 @@ class Votes:
                 """,
                 {"task": self.task, "annotator": annotator, "needed": ANNOTATORS},
             ).fetchone()
-        return {"rows": rows, "voted": voted, "mine": own}
+        return {"rows": rows, "complete_rows": complete, "own_votes": own}
 
     def next_tie(self, adjudicator: str) -> Item | None:
         """Return the first open row that the adjudicator has not voted on, with its vote counts."""
         own = {vote.id for vote in self.all_votes() if vote.annotator == adjudicator}
-        ties = {name: result for name, result in self.results().items() if result.resolution == "open"}
+        ties = {row_id: result for row_id, result in self.results().items() if result.resolution == "open"}
         with open_database(self.path) as database:
-            for name, text, machine in database.execute(
-                "SELECT id, text, machine FROM queue WHERE task = ? ORDER BY place", (self.task,)
+            for row_id, text, predicted in database.execute(
+                "SELECT id, text, predicted FROM queue WHERE task = ? ORDER BY position", (self.task,)
             ):
-                if name in ties and name not in own:
-                    return Item(name, text, _labels(machine), ties[name].counts)
+                if row_id in ties and row_id not in own:
+                    return Item(row_id, text, _labels(predicted), ties[row_id].counts)
         return None
 
-    def decide(self, name: str, adjudicator: str, labels: Sequence[int]) -> None:
-        """Store the adjudicator's labels of an open row; without labels the row is discarded.
+    def decide(self, row_id: str, adjudicator: str, labels: Sequence[int]) -> None:
+        """Store the adjudicator's labels of an open row; without labels, the row is discarded.
 
         Raises:
             UsageError: The row is unknown or not open, or the annotator is not an adjudicator.
@@ -278,14 +283,14 @@ class Votes:
                 f"{adjudicator} is not an adjudicator; add one with: "
                 f"python -m data_build annotator {self.path.parent} NAME --adjudicator"
             )
-        result = self.results().get(name)
-        not_open = UsageError(f"row {name} has no tie to settle; choose another row")
+        result = self.results().get(row_id)
+        not_open = UsageError(f"row {row_id} has no tie to settle; choose another row")
         if result is None or result.resolution != "open":
             raise not_open
         with open_database(self.path) as database:
             inserted = database.execute(
                 "INSERT OR IGNORE INTO decisions VALUES (?, ?, ?, ?, ?, ?)",
-                (self.task, name, self._queued_hash(database, name), adjudicator, json.dumps(numbers), time.time()),
+                (self.task, row_id, self._queued_hash(database, row_id), adjudicator, json.dumps(numbers), time.time()),
             )
             if not inserted.rowcount:  # another adjudicator decided in the meantime
                 raise not_open
@@ -294,13 +299,13 @@ class Votes:
         """All votes on rows in the queue, in queue order and by annotator."""
         with open_database(self.path) as database:
             rows = database.execute(
-                "SELECT id, annotator, labels, unsure, saw_machine FROM votes JOIN queue USING (task, id, text_hash) "
-                "WHERE task = ? ORDER BY place, annotator",
+                "SELECT id, annotator, labels, unsure, saw_predictions "
+                "FROM votes JOIN queue USING (task, id, text_hash) WHERE task = ? ORDER BY position, annotator",
                 (self.task,),
             )
             return [
-                Vote(name, annotator, _labels(labels), bool(unsure), bool(saw_machine))
-                for name, annotator, labels, unsure, saw_machine in rows
+                Vote(row_id, annotator, _labels(labels), bool(unsure), bool(saw_predictions))
+                for row_id, annotator, labels, unsure, saw_predictions in rows
             ]
 
     def results(self) -> dict[str, Result]:
@@ -310,33 +315,35 @@ class Votes:
             by_row.setdefault(vote.id, []).append(vote)
         with open_database(self.path) as database:
             decisions = {
-                name: _labels(labels)
-                for name, labels in database.execute(
+                row_id: _labels(labels)
+                for row_id, labels in database.execute(
                     "SELECT id, labels FROM decisions JOIN queue USING (task, id, text_hash) WHERE task = ?",
                     (self.task,),
                 )
             }
         return {
-            name: Result(decisions[name], counts_of(votes), "adjudicated") if name in decisions else majority(votes)
-            for name, votes in by_row.items()
+            row_id: Result(decisions[row_id], counts_of(votes), "adjudicated")
+            if row_id in decisions
+            else majority(votes)
+            for row_id, votes in by_row.items()
             if len(votes) >= ANNOTATORS
         }
 
     def predicted_labels(self) -> dict[str, tuple[int, ...]]:
         """Labels of the queued rows before the review, by id."""
         with open_database(self.path) as database:
-            rows = database.execute("SELECT id, machine FROM queue WHERE task = ? ORDER BY place", (self.task,))
-            return {name: _labels(labels) for name, labels in rows}
+            rows = database.execute("SELECT id, predicted FROM queue WHERE task = ? ORDER BY position", (self.task,))
+            return {row_id: _labels(labels) for row_id, labels in rows}
 
-    def _queued_hash(self, database: sqlite3.Connection, name: str) -> str:
+    def _queued_hash(self, database: sqlite3.Connection, row_id: str) -> str:
         """Text hash of a row in the queue.
 
         Raises:
             UsageError: The row is not in the queue.
         """
-        row = database.execute("SELECT text_hash FROM queue WHERE task = ? AND id = ?", (self.task, name)).fetchone()
+        row = database.execute("SELECT text_hash FROM queue WHERE task = ? AND id = ?", (self.task, row_id)).fetchone()
         if row is None:
-            raise UsageError(f"unknown row {name}: it is not in the {self.task} queue; use the id of a queued row")
+            raise UsageError(f"unknown row {row_id}: it is not in the {self.task} queue; use the id of a queued row")
         return str(row[0])
 
 

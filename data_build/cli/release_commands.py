@@ -43,14 +43,16 @@ def report(
     ] = Path("docs/dataset.md"),
     generated: Annotated[
         Path | None,
-        typer.Option(help="Parquet file for the verified generated rows (see generate --rows)", rich_help_panel=OUTPUT),
+        typer.Option(
+            help="Parquet file to write for generate --rows: the verified generated rows", rich_help_panel=OUTPUT
+        ),
     ] = None,
 ) -> None:
     """Write the results file, figures and document of a build.
 
-    Without the build folder, the document is written again from the results file alone.
-
     Example: python -m data_build report data/build --results dataset.json --document dataset.md
+
+    If the build folder does not exist, the document is generated from the results file.
     """
     from data_build.publishing import report as stage
 
@@ -81,7 +83,7 @@ def publish(
     include_tweets: Annotated[
         bool,
         typer.Option(
-            "--include-tweets", help="Publish the tweets' texts; Hub history keeps them", rich_help_panel=INPUT
+            "--include-tweets", help="Publish the texts of tweets; the Hub history keeps them", rich_help_panel=INPUT
         ),
     ] = False,
     private: Annotated[
@@ -147,7 +149,7 @@ def hydrate(
         bool, typer.Option("--overwrite", help="Overwrite an existing --out", rich_help_panel=OUTPUT)
     ] = False,
 ) -> None:
-    """Fill in the texts of withheld tweets.
+    """Fill in the withheld texts of tweets.
 
     Example: python -m data_build hydrate OWNER/NAME --tweets tweets.csv --out data/balanced
 

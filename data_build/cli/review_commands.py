@@ -31,7 +31,7 @@ def annotator(
             help="At least 8 characters",
         ),
     ],
-    adjudicator: Annotated[bool, typer.Option("--adjudicator", help="Allow this annotator to settle ties")] = False,
+    adjudicator: Annotated[bool, typer.Option("--adjudicator", help="Allow the annotator to settle ties")] = False,
 ) -> None:
     """Add an annotator, or change an annotator's passphrase.
 
@@ -48,11 +48,11 @@ def annotator(
 
 @app.command()
 def review(build: Build, limit: Limit = None, host: Host = "127.0.0.1", port: Port = None, seed: Seed = 0) -> None:
-    """Open the annotation app for the review.
+    """Open the annotation app to review the verified rows.
 
     Example: python -m data_build review data/build --limit 2000
 
-    Five annotators label each verified row.
+    Five annotators label each row.
     """
     from data_build.annotation import annotate
     from data_build.stages import review as stage
@@ -63,16 +63,16 @@ def review(build: Build, limit: Limit = None, host: Host = "127.0.0.1", port: Po
 @app.command()
 def audit(
     build: Build,
-    rows: Annotated[int, typer.Option(help="Random rows to check", min=1, rich_help_panel=INPUT)] = 1_000,
+    rows: Annotated[int, typer.Option(help="Random rows to audit", min=1, rich_help_panel=INPUT)] = 1_000,
     host: Host = "127.0.0.1",
     port: Port = None,
     seed: Seed = 0,
 ) -> None:
-    """Open the annotation app for the audit.
+    """Open the annotation app to audit random rows of the balanced set.
 
     Example: python -m data_build audit data/build --rows 1000
 
-    Annotators check random rows of the balanced set.
+    Five annotators label each row.
     """
     from data_build.annotation import annotate
     from data_build.stages import review as stage
@@ -106,7 +106,7 @@ def votes(
     if export is not None:
         log(f"{export}: {stage.export_votes(build, task, export):,} votes written")
     figures = agreement.measure(Votes(build, task).all_votes())
-    figures |= {"audit": stage.audited(build)} if task == "audit" else {}
+    figures |= {"audit": stage.audit_result(build)} if task == "audit" else {}
     print(json.dumps(figures, indent=1, ensure_ascii=False))
 
 

@@ -1,4 +1,4 @@
-"""Commands that read, label, generate and verify rows: goemotions to verify."""
+"""Commands that import, label, generate and verify rows: goemotions to verify."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -78,7 +78,7 @@ def written(
     build: Build,
     rows: Annotated[
         Path | None,
-        typer.Option(help="Parquet file of texts and labels; default: the included texts", rich_help_panel=INPUT),
+        typer.Option(help="Parquet file of texts and labels; default: the written texts", rich_help_panel=INPUT),
     ] = None,
     extra: Annotated[
         str | None,
@@ -89,7 +89,7 @@ def written(
     limit: Limit = None,
     restart: Restart = False,
 ) -> None:
-    """Import texts that language models wrote.
+    """Import the written texts: texts that language models wrote for training.
 
     Example: python -m data_build written data/build
     """
@@ -106,7 +106,7 @@ def resolve_written(
     ],
     votes: Annotated[Path, typer.Option(help="Votes (Parquet): id, annotator, labels, sample", rich_help_panel=INPUT)],
     data: Annotated[
-        str, typer.Option(help="Data set of held-out texts and of the control sample", rich_help_panel=INPUT)
+        str, typer.Option(help="Data set with the held-out texts and the control sample", rich_help_panel=INPUT)
     ] = GOEMOTIONS,
     audit: Annotated[
         Path | None,
@@ -119,11 +119,11 @@ def resolve_written(
         "results/written.json"
     ),
 ) -> None:
-    """Resolve annotator votes on written texts.
+    """Resolve the votes on the written texts.
 
     Example: python -m data_build resolve-written texts.jsonl --votes votes.parquet
 
-    Texts are deduplicated; annotated ones get the labels of the majority.
+    Texts are deduplicated; annotated texts get the labels of the majority.
     """
     from data_build.written.written_votes import resolve as write
 
@@ -143,7 +143,7 @@ def relabel(
     batch_size: Annotated[int, typer.Option(help="Texts per batch", rich_help_panel=MODEL)] = 64,
     evaluate: Annotated[
         bool,
-        typer.Option("--evaluate", help="Measure the teacher on validation and test", rich_help_panel=OUTPUT),
+        typer.Option("--evaluate", help="Evaluate the teacher on validation and test", rich_help_panel=OUTPUT),
     ] = False,
     engine: Annotated[
         Literal["local", "ray"], typer.Option(help="This process, or a Ray cluster", rich_help_panel=ADVANCED)
@@ -205,7 +205,7 @@ def generate(
         bool,
         typer.Option(
             "--for-shortfall",
-            help="Request the rows that each label lacks according to balance",
+            help="Request the rows that each label lacks for the target of balance",
             rich_help_panel=OUTPUT,
         ),
     ] = False,
@@ -258,7 +258,7 @@ def generate(
     if rows is not None:
         generated_rows.import_rows(build, log, rows, limit=limit, restart=restart)
         return
-    shortfall = stage.shortfall(build, round_number, restart) if for_shortfall else None
+    shortfall = stage.read_shortfall(build, round_number, restart) if for_shortfall else None
     stage.run(
         build,
         log,
@@ -269,7 +269,7 @@ def generate(
         omit=omit or (),
         samples=samples,
         limit=limit,
-        missing=shortfall,
+        shortfall=shortfall,
         round_number=round_number,
         concurrency=concurrency,
         timeout=timeout,
@@ -302,7 +302,7 @@ def verify(
 
     Example: python -m data_build verify data/build --alignment intended
 
-    Texts that equal or nearly equal a validation or test text are dropped.
+    Duplicates and near-duplicates of validation and test texts are dropped.
     """
     from data_build.stages import verify as stage
 

@@ -1,4 +1,4 @@
-"""Send a shard's requests concurrently, save each answer as it arrives, and stay within the budget."""
+"""Send the requests of a shard concurrently, save each answer as it arrives, and stay within the budget."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -33,7 +33,7 @@ class Budget:
         return (self.tokens["prompt"] * self._prices[0] + self.tokens["completion"] * self._prices[1]) / 1e6
 
     def allows_another(self, running: int) -> bool:
-        """Whether one more request fits the budget, if it and the running ones have the average cost."""
+        """Whether another request fits the budget, if it and the running ones have the average cost."""
         average = self.spent / self._answers if self._answers else 0.0
         return self._limit is None or self.spent + (running + 1) * average <= self._limit
 
@@ -45,10 +45,10 @@ class Budget:
 
 
 class Trial:
-    """Check of a run's first answers: until one is usable, none is saved, so that a later run requests them again."""
+    """Check of a run's first answers: none is saved until one is usable, so that a later run repeats the requests."""
 
     def __init__(self, limit: int) -> None:
-        """Set the number of unusable answers at which the run stops."""
+        """Set the number of unusable answers after which the run stops."""
         self._limit, self._unusable, self.passed = limit, list[Answer](), False
 
     def add(self, answer: Answer) -> list[Answer]:
@@ -63,18 +63,18 @@ class Trial:
             return [*earlier, answer]
         self._unusable.append(answer)
         if len(self._unusable) >= self._limit:
-            raise unusable(self._unusable)
+            raise unusable_error(self._unusable)
         return []
 
 
-def unusable(answers: Sequence[Answer]) -> GeneratorError:
-    """Error for answers without texts."""
+def unusable_error(answers: Sequence[Answer]) -> GeneratorError:
+    """Return the error for answers without texts."""
     reasons = Counter(answer.finish_reason for answer in answers)
     advice = "; for a reasoning model, use --omit max_completion_tokens" if set(reasons) == {"length"} else ""
     return GeneratorError(
         f"none of the first {len(answers)} answers is usable "
         f"({', '.join(f'{count} {reason}' for reason, count in reasons.items())}){advice}; "
-        f"the first answer begins: {answers[0].begins or '(empty)'}"
+        f"the first answer begins: {answers[0].excerpt or '(empty)'}"
     )
 
 
@@ -148,7 +148,7 @@ def request_answers(
                 failure = save(done) or failure
                 if failure:
                     generator.stop()
-        except BaseException:  # interrupted: wait for running requests, which are paid for
+        except BaseException:  # interrupted: wait for the running requests, which are paid for
             generator.stop()
             save(wait(running).done)
             raise

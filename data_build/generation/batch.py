@@ -1,4 +1,4 @@
-"""OpenAI Batch API: submit all requests, collect the answers later, in this process or another."""
+"""Client of the OpenAI Batch API: submit all requests, and collect the answers later, in this or another process."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_build.generation.generator import Answer, Generator, GeneratorError, explained, read_answers
+from data_build.generation.generator import Answer, Generator, GeneratorError, convert_api_errors, read_answers
 from data_build.generation.prompts import Request
 from evenmood.model.model_folder import write_text
 
@@ -17,11 +17,11 @@ MAX_REQUESTS, MAX_BYTES = 50_000, 190_000_000
 POLL_INTERVAL = 30.0
 """Seconds between two status requests."""
 MAX_BATCHES = 3
-"""Batches to which a request is added before the run fails: batches expire after 24 hours, finished or not."""
+"""Maximum batches per request: a batch expires after 24 hours, and its unanswered requests go into the next one."""
 RUNNING = ("validating", "in_progress", "finalizing")
 NO_REASON = "the endpoint gave no reason"
 CONTENT_KEY = "evenmood"
-"""Metadata key of a batch's content hash, with which a run killed during the submission finds its batch again."""
+"""Metadata key of a batch's content hash, by which a run finds a batch that a killed run has submitted."""
 
 
 def collect(
@@ -52,7 +52,7 @@ def collect(
             for error in _save(folder, _wait(submitted, generator, log), requests, generator, on_answer)
         ]
 
-    with explained():
+    with convert_api_errors():
         submitted = [name for name, state in _state(folder).items() if state == "submitted"]
         rejected = finish([generator.client.batches.retrieve(name) for name in submitted])
         for _ in range(MAX_BATCHES):
@@ -96,13 +96,13 @@ def _contents(requests: Sequence[Request], generator: Generator) -> Iterator[byt
 
 
 def _submit(folder: Path, content: bytes, generator: Generator, log: Callable[[str], None]) -> Any:
-    """Submit a batch, unless a killed run submitted it already without recording it."""
-    content_hash, recorded = hashlib.sha256(content).hexdigest(), _state(folder)
+    """Submit a batch, unless a killed run has submitted it without recording it."""
+    content_hash, state = hashlib.sha256(content).hexdigest(), _state(folder)
     unrecorded = (
         batch
         for batch in generator.client.batches.list(limit=100)
         if (batch.metadata or {}).get(CONTENT_KEY) == content_hash
-        and batch.id not in recorded
+        and batch.id not in state
         and batch.status in (*RUNNING, "completed")
     )
     batch = next(unrecorded, None)
@@ -114,7 +114,7 @@ def _submit(folder: Path, content: bytes, generator: Generator, log: Callable[[s
             completion_window="24h",
             metadata={CONTENT_KEY: content_hash},
         )
-    _write_state(folder, {**recorded, batch.id: "submitted"})
+    _write_state(folder, {**state, batch.id: "submitted"})
     count = len(content.splitlines())
     log(f"batch {batch.id} submitted: {count:,} requests; you can stop now and run the same command later")
     return batch
@@ -132,7 +132,7 @@ def _wait(batch: Any, generator: Generator, log: Callable[[str], None]) -> Any:
 def _save(
     folder: Path, batch: Any, requests: Sequence[Request], generator: Generator, on_answer: Callable[[Answer], None]
 ) -> list[str]:
-    """Save the answers of a finished batch, then mark it as collected; the reverse order could lose answers.
+    """Save the answers of a finished batch, and then mark it as collected; the reverse order could lose answers.
 
     Returns:
         Reasons for rejected requests; expired requests go into the next batch.

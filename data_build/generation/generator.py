@@ -1,4 +1,4 @@
-"""Client of the text generation endpoint: requests, retries and parsed answers."""
+"""Client of the text generation endpoint: requests, retries, parsed answers."""
 
 import json
 import logging
@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import openai
 import pydantic
 
+from data_build.generation.parsing import parse_json, parse_lines, parse_list, response_schema
 from data_build.generation.prompts import JSON_FORM, SYSTEM, Request
-from data_build.generation.reading import comments_in, lines_in, listed_in, schema
 from evenmood.errors import EvenmoodError, UsageError
 from evenmood.system import proxies
 from evenmood.system.credentials import validate_secret
@@ -25,23 +25,23 @@ from evenmood.system.redaction import redact
 logger = logging.getLogger(__name__)
 Mode = Literal["structured", "lines"]
 ResponseFormat = Literal["json_schema", "json_object", "text"]
-OPTIONAL = ("seed", "max_completion_tokens", "max_tokens", "temperature", "stop")
-"""Request parameters that can be omitted, since not every server supports them."""
+OPTIONAL_PARAMETERS = ("seed", "max_completion_tokens", "max_tokens", "temperature", "stop")
+"""Request parameters that can be omitted for servers that do not support them."""
 MAX_OUTAGE = 120.0
-"""Seconds without an answer to any request after which the run stops; rate limits last about a minute."""
+"""Seconds without an answer to any request before the run stops; rate limits last about a minute."""
 MAX_RETRY_DELAY = 20.0
 """Maximum seconds between two attempts, even if `Retry-After` is longer: the server may recover sooner."""
 BATCH_RETRIES = 12
 """Retries of requests to the Batch API."""
-TRANSIENT = (408, 409, 425, 429)
+RETRIED_STATUSES = (408, 409, 425, 429)
 """HTTP statuses to retry, besides 5xx."""
 MAX_TOKENS_PER_TEXT = 60
 """Completion token limit per requested text."""
-UNFINISHED = ("length", "max_tokens", "content_filter")
-"""Finish reasons of truncated answers; servers use various other values for complete ones, or none."""
+INCOMPLETE = ("length", "max_tokens", "content_filter")
+"""Finish reasons of incomplete answers; for complete ones, servers use various other values, or none."""
 EXCERPT_CHARS = 200
 """Maximum length of an answer or error quoted in a message."""
-PERMANENT = ("InvalidURL", "LocalProtocolError", "UnsupportedProtocol")
+PERMANENT_ERRORS = ("InvalidURL", "LocalProtocolError", "UnsupportedProtocol")
 """Transport exceptions that are not retried."""
 WARNING_INTERVAL = 10.0
 """Seconds between two warnings about a failing endpoint."""
@@ -75,7 +75,7 @@ class _Completion(pydantic.BaseModel):
 
 
 class GeneratorError(EvenmoodError):
-    """The endpoint cannot be used: for example an invalid API key, an unknown model or an exhausted quota."""
+    """The endpoint cannot be used: for example, an invalid API key, an unknown model, an exhausted quota."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Answer:
         finish_reason: `stop`, `length`, `content_filter`, `refused` or `malformed`, or the server's own value.
         prompt_tokens: Prompt tokens according to the server.
         completion_tokens: Completion tokens according to the server.
-        begins: First characters of an answer without texts.
+        excerpt: Beginning of an answer without texts.
     """
 
     number: int
@@ -96,7 +96,7 @@ class Answer:
     finish_reason: str
     prompt_tokens: int
     completion_tokens: int
-    begins: str = ""
+    excerpt: str = ""
 
     def to_line(self) -> str:
         """Serialize to one line of JSON."""
@@ -117,7 +117,7 @@ def read_answers(path: Path) -> Iterator[Answer]:
             try:
                 yield Answer.from_line(line)
             except (ValueError, TypeError, KeyError):
-                continue  # truncated when a run was killed; the request is sent again
+                continue  # truncated because the run was killed; the request is sent again
 
 
 class Generator:
@@ -189,7 +189,7 @@ class Generator:
             return {}
         parameter: dict[str, Any] = {"type": self.response_format}
         if self.response_format == "json_schema":
-            parameter["json_schema"] = {"name": "comments", "strict": True, "schema": schema()}
+            parameter["json_schema"] = {"name": "comments", "strict": True, "schema": response_schema()}
         return {"response_format": parameter}
 
     def seed_of(self, request: Request) -> int | None:
@@ -220,7 +220,7 @@ class Generator:
         client = self.client.with_options(max_retries=0)
         create = (client.chat if self.mode == "structured" else client).completions.with_raw_response.create
         first_failure, attempts = float("inf"), 0
-        with explained():
+        with convert_api_errors():
             while True:
                 try:
                     answer = self.parse(request, create(**self.body(request)).content)
@@ -254,22 +254,22 @@ class Generator:
         texts, reason = self._texts(choice) if choice else ((), "malformed")
         usage = completion.usage or _Usage()
         tokens = usage.prompt_tokens or 0, usage.completion_tokens or 0
-        begins = "" if texts else _excerpt((_content(choice) if choice else "") or body.decode("utf-8", "replace"))
-        return Answer(request.number, texts[: request.texts], reason, *tokens, begins)
+        excerpt = "" if texts else _excerpt((_content(choice) if choice else "") or body.decode("utf-8", "replace"))
+        return Answer(request.number, texts[: request.texts], reason, *tokens, excerpt)
 
     def _texts(self, choice: _Choice) -> tuple[tuple[str, ...], str]:
         """Texts and finish reason of a choice."""
         reason, content = choice.finish_reason or "stop", _content(choice)
         if self.mode == "lines":
-            lines = lines_in(content)
+            lines = parse_lines(content)
             return tuple(lines[:-1] if reason == "length" else lines), reason  # the last line is truncated
         if choice.message is not None and choice.message.refusal:
             return (), "refused"
-        if reason in UNFINISHED:
+        if reason in INCOMPLETE:
             return (), reason
-        texts = comments_in(content)
+        texts = parse_json(content)
         if texts is None and self.response_format == "text":
-            texts = listed_in(content)
+            texts = parse_list(content)
         return ((), "malformed") if texts is None else (texts, reason)
 
 
@@ -300,11 +300,11 @@ def _retry_delay(error: openai.APIError, attempts: int) -> float | None:
     """Seconds until the next attempt: `Retry-After`, or 0.5, 1, 2, 4, 8; None for permanent errors."""
     retry_after = ""
     if isinstance(error, openai.APIStatusError):
-        is_transient = error.status_code in TRANSIENT or error.status_code >= 500
+        is_transient = error.status_code in RETRIED_STATUSES or error.status_code >= 500
         if not is_transient or error.code == "insufficient_quota":
             return None
         retry_after = error.response.headers.get("Retry-After", "")
-    elif type(error.__cause__).__name__ in PERMANENT:
+    elif type(error.__cause__).__name__ in PERMANENT_ERRORS:
         return None
     is_number = retry_after.replace(".", "", 1).isdecimal()
     delay = float(retry_after) if is_number else min(8.0, 0.5 * 2.0**attempts)
@@ -312,7 +312,7 @@ def _retry_delay(error: openai.APIError, attempts: int) -> float | None:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
+def convert_api_errors() -> Iterator[None]:
     """Convert errors of the OpenAI client into `GeneratorError`."""
     try:
         yield
@@ -332,17 +332,17 @@ def _reason(error: openai.APIError) -> str:
 
 
 def _advice(error: openai.APIStatusError) -> str:
-    """Option to use if the server does not support a parameter."""
+    """Advice to use an option, if the server may not support a parameter."""
     message = str(error.message)
     if error.status_code not in (400, 404, 422):
         return ""
     if "response_format" in message or "json_schema" in message or "json_object" in message:
         return "; if the server does not support it, use --response-format json_object, or text"
-    parameter = next((name for name in OPTIONAL if name in message), None)
+    parameter = next((name for name in OPTIONAL_PARAMETERS if name in message), None)
     return f"; if the server does not support it, use --omit {parameter}" if parameter else ""
 
 
 def _excerpt(message: str) -> str:
-    """First characters of a server's message in one line; keys are redacted, since some servers repeat them."""
+    """Beginning of a server's message, in one line; keys are redacted, since some servers repeat them."""
     printable = "".join(char if char.isprintable() else " " for char in redact(str(message)))
     return " ".join(printable.split())[:EXCERPT_CHARS]

@@ -9,12 +9,12 @@ import numpy as np
 from evenmood import LABELS
 
 PROMPT_ID = "v4"
-"""Version of the prompts; change it with any word of this file that is sent to a model."""
+"""Version of the prompts; increase it with every change of a text that is sent to the model."""
 TOPICS = (
     *("work", "school", "family", "a friendship", "love", "health", "sport", "a game", "music", "a film", "food"),
     *("travel", "money", "a pet", "the weather", "politics", "technology", "a neighbour", "moving house", "an exam"),
 )
-OWN_TOPICS = {
+LABEL_TOPICS = {
     "grief": (
         *("the death of a mother", "the death of a father", "a husband who died", "a grandmother who passed away"),
         *("a dog that died", "a friend who was killed", "a funeral", "condolences to a family", "a child who died"),
@@ -26,15 +26,15 @@ OWN_TOPICS = {
         *("a storm that missed the town", "good news after a long wait", "an accident that nearly happened"),
     ),
 }
-"""Topics of labels that fit few of the general topics."""
+"""Topics of labels that fit few of `TOPICS`."""
 REGISTERS = ("casual", "plain", "slangy", "polite", "heated", "thoughtful")
 LENGTHS = ("about 6 words", "about 12 words", "about 20 words", "two short sentences")
 VIEWS = ("in the first person", "to another commenter", "about somebody else", "as a reply to news")
 SHOTS = 8
 """Examples per request, all from the training split."""
-SAME_EXAMPLES = 32
-"""Consecutive requests with the same examples of a label, so that servers can cache the prompt prefix."""
-MEANINGS = {
+REQUESTS_PER_EXAMPLES = 32
+"""Consecutive requests with the same examples for a label, so that servers can cache the prompt prefix."""
+DEFINITIONS = {
     "admiration": "respect for somebody, or for something well done",
     "amusement": "something is funny",
     "anger": "somebody is furious",
@@ -108,14 +108,14 @@ class Request:
         return " and ".join(LABELS[label] for label in self.labels)
 
     @property
-    def meanings(self) -> str:
+    def definitions(self) -> str:
         """Names and definitions of the labels, joined by "and"."""
-        return " and ".join(f"{LABELS[label]} ({MEANINGS[LABELS[label]]})" for label in self.labels)
+        return " and ".join(f"{LABELS[label]} ({DEFINITIONS[LABELS[label]]})" for label in self.labels)
 
     def instruction(self) -> str:
         """Prompt for a chat model."""
         return (
-            f"Comments that express {self.meanings}:\n{self._example_list()}\n\n"
+            f"Comments that express {self.definitions}:\n{self._example_list()}\n\n"
             f"Write {self.texts} more, different from these and from one another, {self.register}, {self.length} each, "
             f"{self.view}, about {self.topic}. Express {self.names} without naming it."
         )
@@ -123,7 +123,7 @@ class Request:
     def completion(self) -> str:
         """Prompt for a base model, which continues a list of examples and does not follow instructions."""
         return (
-            f"Comments that express {self.meanings}:\n{self._example_list()}\n\n"
+            f"Comments that express {self.definitions}:\n{self._example_list()}\n\n"
             f"{self.texts} {self.register} comments {self.view}, {self.length} each, about {self.topic}, that express "
             f"{self.names}:\n-"
         )
@@ -133,7 +133,7 @@ class Request:
 
 
 def co_occurring_labels(labels: Sequence[Sequence[int]], min_count: int = 5) -> dict[int, list[int]]:
-    """Labels that co-occur with each label in at least `min_count` rows of the training split."""
+    """Labels that co-occur with each label in at least `min_count` rows."""
     counts: dict[tuple[int, int], int] = {}
     for row in labels:
         for pair in combinations(sorted(row), 2):
@@ -147,7 +147,7 @@ def co_occurring_labels(labels: Sequence[Sequence[int]], min_count: int = 5) -> 
 
 
 def plan(
-    missing: Mapping[str, int],
+    shortfall: Mapping[str, int],
     texts: Sequence[str],
     labels: Sequence[Sequence[int]],
     requests: int,
@@ -157,10 +157,10 @@ def plan(
     scores: np.ndarray | None = None,
     ids: Sequence[str | None] | None = None,
 ) -> list[Request]:
-    """Draw random requests: labels in proportion to their missing rows, everything else uniformly.
+    """Draw random requests: labels in proportion to their shortfall, everything else uniformly.
 
     Args:
-        missing: Rows that each label lacks; labels without missing rows are not requested.
+        shortfall: Rows that each label lacks; other labels are not requested.
         texts: Training texts, the source of examples.
         labels: Label numbers of the texts.
         requests: Number of requests.
@@ -171,7 +171,7 @@ def plan(
             with the highest probability; default: from all of them.
         ids: Ids of the texts, recorded with the requests.
     """
-    weights = np.array([missing.get(label, 0) for label in LABELS], float)
+    weights = np.array([shortfall.get(label, 0) for label in LABELS], float)
     if not weights.sum():
         return []
     neutral = LABELS.index("neutral")
@@ -184,13 +184,13 @@ def plan(
         rng = np.random.default_rng([seed, round_number, number])
         label = int(rng.choice(len(LABELS), p=weights / weights.sum()))
         second = [int(rng.choice(partners[label]))] if partners[label] and rng.random() < 0.25 else []
-        example_rng = np.random.default_rng([seed, round_number, number // SAME_EXAMPLES, label])
+        example_rng = np.random.default_rng([seed, round_number, number // REQUESTS_PER_EXAMPLES, label])
         rows = example_rng.choice(examples[label], min(SHOTS, len(examples[label])), replace=False).tolist()
         planned.append(
             Request(
                 number=number,
                 labels=(label, *second),
-                topic=str(rng.choice(OWN_TOPICS.get(LABELS[label], TOPICS))),
+                topic=str(rng.choice(LABEL_TOPICS.get(LABELS[label], TOPICS))),
                 register=str(rng.choice(REGISTERS)),
                 length=str(rng.choice(LENGTHS)),
                 view=str(rng.choice(VIEWS)),

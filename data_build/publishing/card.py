@@ -76,13 +76,13 @@ def write_card(
         labels=LABELS,
         groups=GROUP_OF,
         include_tweets=include_tweets,
-        made=provenance,
+        provenance=provenance,
         withheld=train["text"].null_count,
         reviewed=sum(train["reviewed"].to_pylist()) if main == "balanced" else 0,
         generators=generators_of(train) if main == "balanced" else [],
         domains=[name for name, _ in Counter(written["domain"].to_pylist()).most_common(5)],
         writers=len(set(written["writer"].to_pylist())),
-        voted=written.num_rows - written["votes"].null_count,
+        annotated=written.num_rows - written["votes"].null_count,
         written_license=written_rows.LICENSE,
     )
     check_card(out)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow
 from pyarrow import parquet
 
-from data_build.stage import BrokenRows
+from data_build.stage import MalformedRows
 from evenmood.data.rows import text_hash
 from evenmood.data.splits import SPLITS
 from evenmood.data.tweets import read_tweets, tweet_text
@@ -62,8 +62,8 @@ def hydrate(
         if text is None
     }
     texts: dict[str, str] = {}
-    broken = BrokenRows(log)
-    for count, (_, raw) in enumerate(read_tweets(tweets, broken.add), 1):
+    malformed_rows = MalformedRows(log)
+    for count, (_, raw) in enumerate(read_tweets(tweets, malformed_rows.add), 1):
         text = tweet_text(raw)
         digest = text_hash(text)
         if digest in withheld:
@@ -75,7 +75,11 @@ def hydrate(
     if withheld and not texts:
         raise DataError(
             f"{tweets} contains none of the {len(withheld):,} withheld texts; expected a copy of Sentiment140"
-            + (f"; {broken.total:,} malformed rows, the first: {broken.first}" if broken.total else "")
+            + (
+                f"; {malformed_rows.total:,} malformed rows, the first: {malformed_rows.first}"
+                if malformed_rows.total
+                else ""
+            )
         )
     missing = 0
     with atomic_folder(out, overwrite) as work:
@@ -86,7 +90,7 @@ def hydrate(
     log(
         f"{out}: {len(texts):,} of {len(withheld):,} withheld texts filled in"
         + (f"; {missing:,} rows without a text left out" if missing else "")
-        + (f"; {broken.total:,} malformed rows in {tweets}" if broken.total else "")
+        + (f"; {malformed_rows.total:,} malformed rows in {tweets}" if malformed_rows.total else "")
     )
     return missing
 

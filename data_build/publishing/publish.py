@@ -1,4 +1,4 @@
-"""Last stage: upload the data set with its card to the Hub, in one commit."""
+"""Upload the data set and its card to the Hub, in one commit."""
 
 import tempfile
 from collections.abc import Callable, Mapping
@@ -44,7 +44,7 @@ def publish(
         build: Build folder with the finished stage `goemotions` and, optionally, `balance`.
         repo_id: `namespace/name`; created if missing.
         log: Called with each progress message.
-        include_tweets: Publish the texts of tweets, not only their hashes; the repository's history keeps them.
+        include_tweets: Publish the texts of tweets, not only their hashes; the history of the repository keeps them.
         drop_balanced: Delete the published configuration `balanced` if the build has none.
         private: Visibility of a new repository; None for the account's default.
         revision: Branch; created if missing.
@@ -116,7 +116,7 @@ def prepare(
 
 
 def provenance(build: Path) -> dict[str, Any]:
-    """Provenance of the balanced split from the manifests; entries that were not recorded are None."""
+    """Provenance of the balanced split from the manifests; entries that no manifest has are None."""
 
     def manifest(name: str) -> dict[str, Any]:
         return read_manifest(build, name) if (build / name / MANIFEST_FILE).exists() else {}
@@ -124,11 +124,11 @@ def provenance(build: Path) -> dict[str, Any]:
     return {
         "teacher": manifest(relabel.OFFICIAL).get("options", {}).get("teacher"),
         "gates": manifest(verify.STAGE).get("options"),
-        "evenness": manifest(BALANCE).get("evenness_after"),
-        "before": manifest(BALANCE).get("evenness_before"),
+        "evenness_before": manifest(BALANCE).get("evenness_before"),
+        "evenness_after": manifest(BALANCE).get("evenness_after"),
         "target": manifest(BALANCE).get("target"),
         "agreement": manifest(review.STAGE).get("agreement"),
-        "audit": review.audited(build),
+        "audit": review.audit_result(build),
     }
 
 
@@ -146,7 +146,7 @@ def features_of(configuration: str) -> datasets.Features:
 
 
 def with_provenance(official: pyarrow.Table) -> pyarrow.Table:
-    """Convert official rows to the row type of the build; columns that were not measured are null."""
+    """Convert official rows to the row schema of the build; columns without a value are null."""
     return table(
         **{name: official[name] for name in OFFICIAL_COLUMNS},
         text_hash=[text_hash(text) for text in official["text"].to_pylist()],

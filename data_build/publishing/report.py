@@ -1,4 +1,4 @@
-"""Ninth stage: collect the manifests in a results file, and write the figures and the document."""
+"""Write the results file, figures and document of a build, from its manifests."""
 
 import json
 from collections import Counter
@@ -32,12 +32,12 @@ from evenmood.model.model_folder import write_text
 from evenmood.text.normalization import clean
 
 TEMPLATE = Path(__file__).with_name("dataset_report.md.jinja")
-STARVED = 100
-"""Number of rows below which a label counts as starved by a gate."""
-NOT_SHOWN = ("v1", "v2", "v3")
+FEW_TWEETS = 100
+"""Number of tweets below which the report counts a label as lacking tweets."""
+PROMPTS_WITHOUT_STYLE = ("v1", "v2", "v3")
 """Prompt versions whose `lines` form omitted length and point of view, although the rows record both."""
 WORDS = 50
-"""Number of most frequent words to draw, as in the paper's figure 3."""
+"""Number of most frequent words in the figure, as in the paper's figure 3."""
 STOP_WORDS = ENGLISH_STOP_WORDS | {
     "im",
     "dont",
@@ -107,10 +107,10 @@ def rendered(content: Mapping[str, Any], figures_folder: str) -> str:
     """Render the document from the content of a results file; `figures_folder` is relative to the document."""
     return cards.rendered(
         TEMPLATE,
-        **{**content, "missing": sorted(((int(size), lacking) for size, lacking in content["missing"].items()))},
+        **{**content, "shortfall": sorted((int(size), lacking) for size, lacking in content["shortfall"].items())},
         labels=LABELS,
         groups=GROUP_OF,
-        starved_below=STARVED,
+        few_tweets_below=FEW_TWEETS,
         words=WORDS,
         figures=figures_folder,
     )
@@ -128,13 +128,13 @@ def draw(build: Path, folder: Path) -> None:
     counts = {"balanced": manifest["label_counts_after"], "GoEmotions": manifest["label_counts_before"]}
     figures.label_counts(counts, by_source(rows), folder / "labels.png")
     words = Counter(word for text in rows["text"].to_pylist() for word in clean(text).split())
-    frequent = [(word, count) for word, count in words.most_common() if word not in STOP_WORDS][:WORDS]
-    figures.word_counts(frequent, folder / "words.png")
+    frequent_words = [(word, count) for word, count in words.most_common() if word not in STOP_WORDS][:WORDS]
+    figures.word_counts(frequent_words, folder / "words.png")
     figures.co_occurrence(rows["labels"].to_pylist(), folder / "co-occurrence.png")
 
 
 def by_source(rows: pyarrow.Table) -> dict[str, dict[str, int]]:
-    """Number of rows with each label, for each source that occurs."""
+    """Number of rows with each label, by source."""
     counts = {source: dict.fromkeys(LABELS, 0) for source in sorted(set(rows["source"].to_pylist()))}
     for source, numbers in zip(rows["source"].to_pylist(), rows["labels"].to_pylist(), strict=True):
         for number in numbers:
@@ -144,7 +144,7 @@ def by_source(rows: pyarrow.Table) -> dict[str, dict[str, int]]:
 
 def stages_of(build: Path) -> list[str]:
     """Names of the finished stages of a build, in order."""
-    review_stage = [review.STAGE] if review.source_of(build) == review.STAGE else []
+    review_stage = [review.STAGE] if review.source_stage(build) == review.STAGE else []
     later_stages = [
         *generate.rounds(build),
         *relabel.stages(build),
@@ -153,9 +153,8 @@ def stages_of(build: Path) -> list[str]:
         balance.UNBALANCED,
         balance.STAGE,
     ]
-    tweets = [sentiment140.STAGE] if (build / sentiment140.STAGE / MANIFEST_FILE).exists() else []
-    shared = [feedback.STAGE] if (build / feedback.STAGE / MANIFEST_FILE).exists() else []
-    return [goemotions.STAGE, *tweets, *shared, *written.stages(build), *later_stages]
+    optional_stages = [name for name in (sentiment140.STAGE, feedback.STAGE) if (build / name / MANIFEST_FILE).exists()]
+    return [goemotions.STAGE, *optional_stages, *written.stages(build), *later_stages]
 
 
 def collect(build: Path) -> dict[str, Any]:
@@ -166,49 +165,53 @@ def collect(build: Path) -> dict[str, Any]:
     balanced, verified = manifests[balance.STAGE], manifests[verify.STAGE]
     table = read_rows(build, balance.STAGE)
     rows = table.select(["source", "labels", "generator", "reviewed"]).to_pylist()
-    recorded = [one for one in read_rows(build, verify.STAGE)["prompt_id"].to_pylist() if one]
-    measured = (build / relabel.EVALUATION / MANIFEST_FILE).exists()
-    evaluation = read_manifest(build, relabel.EVALUATION)["evaluation"] if measured else {}
-    shown = ("rows", "macro_f1", "micro_f1", "macro_roc_auc")
+    prompt_ids = [prompt_id for prompt_id in read_rows(build, verify.STAGE)["prompt_id"].to_pylist() if prompt_id]
+    prompts = [json.loads(prompt_id)["prompt"] for prompt_id in prompt_ids]
+    has_evaluation = (build / relabel.EVALUATION / MANIFEST_FILE).exists()
+    evaluation = read_manifest(build, relabel.EVALUATION)["evaluation"] if has_evaluation else {}
+    metrics = ("rows", "macro_f1", "micro_f1", "macro_roc_auc")
     return {
         "target": balanced["target"],
         "rows": balanced["rows_out"],
         "rows_by_source": dict(sorted(Counter(row["source"] for row in rows).items())),
         "labels_per_row": round(sum(len(row["labels"]) for row in rows) / len(rows), 3),
         "label_counts_before": balanced["label_counts_before"],
-        "label_counts_supply": balanced["label_counts_supply"],
+        "label_counts_available": balanced["label_counts_available"],
         "label_counts_after": balanced["label_counts_after"],
         "label_counts_by_source": by_source(table),
         "ratio_before": balanced["evenness_before"]["ratio"],
         "ratio_after": balanced["evenness_after"]["ratio"],
         "evenness_before": balanced["evenness_before"],
         "evenness_after": balanced["evenness_after"],
-        "missing": balanced["missing"],
-        "rejected_by_reason": {name: manifests[name]["dropped"] for name in names},
+        "shortfall": balanced["shortfall"],
+        "dropped": {name: manifests[name]["dropped"] for name in names},
         "stages": {name: {key: manifests[name][key] for key in ("options", "rows_in", "rows_out")} for name in names},
         "official_overlap": verified["official_overlap"],
-        "yields": verified["yields"],
-        "yields_generated": verified["yields_generated"],
-        "starved": {
-            gate: sum(count < STARVED for count in verified["yields"][gate].values())
+        "tweets_by_gate": verified["tweets_by_gate"],
+        "generated_by_gate": verified["generated_by_gate"],
+        "few_tweets": {
+            gate: sum(count < FEW_TWEETS for count in verified["tweets_by_gate"][gate].values())
             for gate in ("probability", "precision")
         },
         "attempts": generate.attempts(build),
         "provenance": {
-            "rows": len(recorded),
-            "not_recorded": generated_rows.unrecorded(recorded),
-            "not_shown": sum(json.loads(prompt)["prompt"] in NOT_SHOWN for prompt in recorded),
-            "prompts": sorted({json.loads(prompt)["prompt"] for prompt in recorded}),
+            "rows": len(prompt_ids),
+            "missing_keys": generated_rows.missing_keys(prompt_ids),
+            "style_not_in_prompt": sum(prompt in PROMPTS_WITHOUT_STYLE for prompt in prompts),
+            "prompt_versions": sorted(set(prompts)),
         },
         "generators": sorted({row["generator"] for row in rows if row["source"] == "generated"}),
         "reviewed": sum(row["reviewed"] for row in rows),
         "agreement": manifests.get(review.STAGE, {}).get("agreement"),
-        "audit": review.audited(build),
-        "cuts": verified["cuts"],
+        "audit": review.audit_result(build),
+        "thresholds": verified["thresholds"],
         "teacher": {
             "name": manifests[relabel.OFFICIAL]["options"]["teacher"],
-            "figures": {
-                split: {way: {name: evaluation[split][way][name] for name in shown} for way in ("tuned", "at_0.5")}
+            "metrics": {
+                split: {
+                    thresholds: {name: evaluation[split][thresholds][name] for name in metrics}
+                    for thresholds in ("tuned", "at_0.5")
+                }
                 for split in ("validation", "test")
                 if split in evaluation
             },

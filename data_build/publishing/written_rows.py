@@ -66,12 +66,12 @@ def read(held_out: Mapping[str, str], path: Path = written.ROWS) -> pyarrow.Tabl
     rows = written.read_file(path, ("id", "text", "labels", "writer_labels", "votes", "resolution", "writer", "domain"))
     cells = rows.to_pydict()
     count, hashes = rows.num_rows, [text_hash(text) for text in cells["text"]]
-    for own_id, digest in zip(cells["id"], hashes, strict=True):
+    for row_id, digest in zip(cells["id"], hashes, strict=True):
         if digest in held_out:
-            raise DataError(f"{path}: the text of {own_id} is also in the {held_out[digest]} split; remove the row")
+            raise DataError(f"{path}: the text of {row_id} is also in the {held_out[digest]} split; remove the row")
     columns = {
         **cells,
-        "id": [f"{written.STAGE}:{own_id}" for own_id in cells["id"]],
+        "id": [f"{written.STAGE}:{row_id}" for row_id in cells["id"]],
         "text_hash": hashes,
         **{
             name: [

@@ -1,4 +1,4 @@
-"""Eighth stage: select rows with an even distribution over the 28 labels from all rows, deduplicated."""
+"""Stage `balance`: deduplicate all rows, and select rows with an even label distribution."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ RATIO = 1.5
 TARGETS = (50, 100, 200, 300, 480, 700, 1000, 1500, 2000)
 """Targets, in rows per label, for which the manifest records the shortfall of each label."""
 RANKS = {"goemotions": 0, "written": 1, "feedback": 2, "sentiment140": 2, "generated": 3}
-"""Preference of each source, lowest first: human labels, texts by large models, teacher labels, generated texts."""
+"""Preference of each source, lowest first: human labels, written texts, teacher labels, generated texts."""
 HUMAN = 0
 """Rank of rows that people labeled."""
 
@@ -36,7 +36,7 @@ def run(
     seed: int = 0,
     restart: bool = False,
 ) -> None:
-    """Write all rows, deduplicated, and a selection of them with an even label distribution.
+    """Write all rows, deduplicated, and a selection with an even label distribution.
 
     Both are training splits of one shard, `BUILD:unbalanced` and `BUILD:balanced`; the second is shuffled.
 
@@ -56,36 +56,38 @@ def run(
     for option, value in (("--target", target), ("--ratio", ratio)):
         if value is not None and value < 1:
             raise UsageError(f"{option} is {value}; expected at least 1")
-    inputs = input_hashes(build, goemotions.STAGE, relabel.OFFICIAL, review.source_of(build), *written.stages(build))
+    inputs = input_hashes(build, goemotions.STAGE, relabel.OFFICIAL, review.source_stage(build), *written.stages(build))
     with open_stage(build, UNBALANCED, inputs, {"limit": limit}, log, restart) as stage:
         if not stage.finished:
             rows, dropped = deduplicated_rows(build)
-            stage.write("train-00000", rows.slice(0, limit), dropped + Counter(_over_limit(rows, limit)))
+            stage.write("train-00000", rows.slice(0, limit), dropped + Counter(_count_over_limit(rows, limit)))
             stage.finish()
     options = {"target": target, "ratio": ratio, "limit": limit, "seed": seed}
     inputs = input_hashes(build, goemotions.STAGE, UNBALANCED)
     with open_stage(build, STAGE, inputs, options, log, restart) as stage:
         if stage.finished:
             return
-        supply = read_rows(build, UNBALANCED).combine_chunks()
-        labels: list[list[int]] = supply["labels"].to_pylist()
-        ranks = np.array([RANKS[source] for source in supply["source"].to_pylist()])
+        candidates = read_rows(build, UNBALANCED).combine_chunks()
+        labels: list[list[int]] = candidates["labels"].to_pylist()
+        ranks = np.array([RANKS[source] for source in candidates["source"].to_pylist()])
         target = largest_target(labels, ranks, ratio, seed) if target is None else target
         selected = select(labels, ranks, target, ratio, seed)
         counts = label_counts(labels, selected)
-        rows = supply.take(pyarrow.array(np.random.default_rng(seed).permutation(selected)))
-        stage.write("train-00000", rows, {"in": supply.num_rows, "not needed": supply.num_rows - len(selected)})
+        rows = candidates.take(pyarrow.array(np.random.default_rng(seed).permutation(selected)))
+        stage.write(
+            "train-00000", rows, {"in": candidates.num_rows, "not selected": candidates.num_rows - len(selected)}
+        )
         official: list[list[int]] = read_rows(build, goemotions.STAGE, "train")["labels"].to_pylist()
         official_counts = label_counts(official, range(len(official)))
         targets = sorted({*TARGETS, target})
         stage.finish(
             target=target,
             label_counts_before=_by_label(official_counts),
-            label_counts_supply=_by_label(label_counts(labels, range(len(labels)))),
+            label_counts_available=_by_label(label_counts(labels, range(len(labels)))),
             label_counts_after=_by_label(counts),
             evenness_before=evenness(official_counts),
             evenness_after=evenness(counts),
-            missing={str(size): _by_label(shortfall(labels, ranks, size, ratio, seed)) for size in targets},
+            shortfall={str(size): _by_label(shortfall(labels, ranks, size, ratio, seed)) for size in targets},
         )
         log(f"{STAGE}: {min(counts):,} to {max(counts):,} rows per label, ratio {evenness(counts)['ratio']:.2f}")
 
@@ -93,14 +95,15 @@ def run(
 def deduplicated_rows(build: Path) -> tuple[pyarrow.Table, Counter[str]]:
     """All training rows, deduplicated by cleaned text, and the number of rows dropped for each reason.
 
-    Of several rows with the same cleaned text the first one is kept, even if the labels differ. The order is: official
-    training split, written texts, then the feedback, tweets and generated rows that passed verify and review.
+    The first row with a text is kept, even if later ones have other labels. The order is: official training split,
+    written texts, then the feedback, tweets and generated rows that passed verify and review.
     """
     official = read_rows(build, relabel.OFFICIAL, "train")
     texts = official["text"].to_pylist()
     human = table(
         id=[
-            f"{goemotions.STAGE}:{own_id or f'train-{row}'}" for row, own_id in enumerate(official["id"].to_pylist(), 1)
+            f"{goemotions.STAGE}:{source_id or f'train-{row}'}"
+            for row, source_id in enumerate(official["id"].to_pylist(), 1)
         ],
         text=texts,
         text_hash=[text_hash(text) for text in texts],
@@ -108,7 +111,7 @@ def deduplicated_rows(build: Path) -> tuple[pyarrow.Table, Counter[str]]:
         source=[goemotions.STAGE] * len(texts),
         scores=official["scores"],
     )
-    added = [read_rows(build, name).cast(schema()) for name in (*written.stages(build), review.source_of(build))]
+    added = [read_rows(build, name).cast(schema()) for name in (*written.stages(build), review.source_stage(build))]
     rows = pyarrow.concat_tables([human, *added]).combine_chunks()
     source_numbers = [SOURCES.index(source) for source in rows["source"].to_pylist()]
     hashes, labels = rows["text_hash"].to_pylist(), rows["labels"].to_pylist()
@@ -118,21 +121,21 @@ def deduplicated_rows(build: Path) -> tuple[pyarrow.Table, Counter[str]]:
             first_labels[hashes[row]] = labels[row]
             unique_rows.append(row)
             continue
-        conflict = " under other labels" if first_labels[hashes[row]] != labels[row] else ""
-        counts[f"{SOURCES[source_numbers[row]]} row repeats a text{conflict}"] += 1
+        conflict = " with other labels" if first_labels[hashes[row]] != labels[row] else ""
+        counts[f"duplicate {SOURCES[source_numbers[row]]} text{conflict}"] += 1
     return rows.take(pyarrow.array(unique_rows)), counts
 
 
-def _over_limit(rows: pyarrow.Table, limit: int | None) -> dict[str, int]:
+def _count_over_limit(rows: pyarrow.Table, limit: int | None) -> dict[str, int]:
     return {} if limit is None or limit >= rows.num_rows else {"over the limit": rows.num_rows - limit}
 
 
 def select(labels: Sequence[Sequence[int]], ranks: np.ndarray, target: int, ratio: float, seed: int) -> np.ndarray:
     """Select rows until each label has the target, starting with the rarest label.
 
-    Human rows come first, then the others by rank. Among non-human rows, those whose labels all lack human rows come
-    first, so that they never replace human rows. A row that would raise another label above the limit (`ratio` times
-    the count that the rarest label can reach) is skipped, unless it is human and its label would miss the target
+    Human rows come first, then the others by rank. Among non-human rows, those whose labels all have too few human rows
+    come first, so that they do not replace human rows. A row that would raise another label above the limit (`ratio`
+    times the count that the rarest label can reach) is skipped, unless it is human and its label would miss the target
     without it. Rows with a single label are not preferred: labels still co-occur.
 
     Args:
@@ -145,22 +148,22 @@ def select(labels: Sequence[Sequence[int]], ranks: np.ndarray, target: int, rati
     Returns:
         Row numbers, ascending.
     """
-    supply = label_counts(labels, range(len(labels)))
+    available = label_counts(labels, range(len(labels)))
     lacks_human_rows = label_counts(labels, np.flatnonzero(ranks == HUMAN)) < target
-    limit = max(target, int(ratio * min(target, supply.min())))
+    limit = max(target, int(ratio * min(target, available.min())))
     rows_with_label: list[list[int]] = [[] for _ in LABELS]
     for row in np.random.default_rng(seed).permutation(len(labels)).tolist():
         for label in labels[row]:
             rows_with_label[label].append(row)
     counts = np.zeros(len(LABELS), int)
     selected = np.zeros(len(labels), bool)
-    for label in np.argsort(supply, kind="stable").tolist():
+    for label in np.argsort(available, kind="stable").tolist():
         human, *others = (
             [row for row in rows_with_label[label] if ranks[row] == rank] for rank in range(max(RANKS.values()) + 1)
         )
-        for candidates in others:
-            candidates.sort(key=lambda row: not all(lacks_human_rows[labels[row]]))
-        for rows, ignore_limit in ((human, False), (human, True), *((candidates, False) for candidates in others)):
+        for rank_rows in others:
+            rank_rows.sort(key=lambda row: not all(lacks_human_rows[labels[row]]))
+        for rows, ignore_limit in ((human, False), (human, True), *((rank_rows, False) for rank_rows in others)):
             for row in rows:
                 if counts[label] >= target:
                     break
@@ -172,7 +175,7 @@ def select(labels: Sequence[Sequence[int]], ranks: np.ndarray, target: int, rati
 
 
 def largest_target(labels: Sequence[Sequence[int]], ranks: np.ndarray, ratio: float, seed: int) -> int:
-    """Largest target that every label reaches within the ratio; searched downwards from the rarest label's count."""
+    """Largest target that every label reaches within the ratio; searched downward from the rarest label's count."""
     target = int(label_counts(labels, range(len(labels))).min())
     while target > 1:
         counts = label_counts(labels, select(labels, ranks, target, ratio, seed))
@@ -185,14 +188,14 @@ def largest_target(labels: Sequence[Sequence[int]], ranks: np.ndarray, ratio: fl
 def shortfall(labels: Sequence[Sequence[int]], ranks: np.ndarray, target: int, ratio: float, seed: int) -> np.ndarray:
     """Rows that each label lacks after selecting for a target: shape (28,).
 
-    A label can fall short even if enough rows carry it, since rows above the limit of another label are skipped.
+    A label can fall short even if enough rows have it, since rows that exceed the limit of another label are skipped.
     """
     lacking: np.ndarray = target - label_counts(labels, select(labels, ranks, target, ratio, seed))
     return lacking.clip(min=0)
 
 
 def label_counts(labels: Sequence[Sequence[int]], rows: Any) -> np.ndarray:
-    """Number of the given rows that carry each label, shape (28,)."""
+    """Count the labels of the selected rows: shape (28,)."""
     return np.bincount([label for row in rows for label in labels[row]], minlength=len(LABELS))
 
 

@@ -69,11 +69,11 @@ def _labeled_rows(lines: list[bytes]) -> tuple[list[dict[str, Any]], Counter[str
         if row is None:
             counts["malformed"] += 1
         elif not row["labels"]:
-            counts["no label given"] += 1
+            counts["no label"] += 1
         elif not clean(row["text"]):
             counts["no words"] += 1
         elif row["text_hash"] in by_hash:
-            counts["repeated"] += 1
+            counts["duplicate"] += 1
         else:
             while row["id"] in ids:  # the review identifies rows by id
                 row["id"] += f":{row['text_hash']}"
@@ -86,17 +86,17 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     """Parse a line; None if it is malformed. The Hub data set may contain lines that the demo did not write."""
     try:
         fields = json.loads(line.decode("utf-8"))
-        text, labels, own_id = fields["text"], fields["labels"], fields["id"]
+        text, labels, source_id = fields["text"], fields["labels"], fields["id"]
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
-    own_id = str(own_id) if type(own_id) is int else own_id
-    if not isinstance(text, str) or not isinstance(own_id, str) or not own_id or not isinstance(labels, list):
+    source_id = str(source_id) if type(source_id) is int else source_id
+    if not isinstance(text, str) or not isinstance(source_id, str) or not source_id or not isinstance(labels, list):
         return None
     if not all(is_label(label) for label in labels):
         return None
-    text, own_id = encodable(text), encodable(own_id)
+    text, source_id = encodable(text), encodable(source_id)
     return {
-        "id": own_id if own_id.startswith(f"{STAGE}:") else f"{STAGE}:{own_id}",
+        "id": source_id if source_id.startswith(f"{STAGE}:") else f"{STAGE}:{source_id}",
         "text": text,
         "text_hash": rows.text_hash(text),
         "labels": sorted(set(labels)),

@@ -1,4 +1,4 @@
-"""Fourth stage: generate texts for rare labels with an OpenAI-compatible endpoint."""
+"""Stage `generate`: generate texts for rare labels with an OpenAI-compatible endpoint."""
 
 import json
 from collections import Counter
@@ -11,9 +11,9 @@ import numpy as np
 from pyarrow import parquet
 
 from data_build.generation import batch
-from data_build.generation.answers import Budget, Trial, request_answers, unusable
+from data_build.generation.answers import Budget, Trial, request_answers, unusable_error
 from data_build.generation.generator import (
-    OPTIONAL,
+    OPTIONAL_PARAMETERS,
     Answer,
     Generator,
     GeneratorError,
@@ -27,19 +27,19 @@ from data_build.stages import goemotions
 from evenmood import LABELS
 from evenmood.data import rows
 from evenmood.data.build_folder import MANIFEST_FILE, read_manifest, read_rows
-from evenmood.data.leakage import Known, shingles, similarity
+from evenmood.data.leakage import DuplicateIndex, shingles, similarity
 from evenmood.errors import UsageError
 from evenmood.text.normalization import clean
 
 STAGE = "generate"
 OFFICIAL = "relabel-official"
-"""Stage with the teacher's scores of the training split; if it is finished, the scores select the prompt examples."""
+"""Stage with the teacher's scores of the training split; if it is finished, examples are selected by score."""
 SAMPLES = 20_000
 """Texts to request, as in the paper."""
 TEXTS_PER_REQUEST = 8
 REQUESTS_PER_SHARD = 50
 TRIAL_ANSWERS = 5
-"""The run stops if none of this many first answers contains texts."""
+"""Number of first answers of which one must contain texts; otherwise the run stops."""
 MAX_NAMING_SHARE = 0.1
 """Maximum share of a label's texts that may contain the label's name."""
 COPY_SIMILARITY = 0.5
@@ -60,7 +60,7 @@ def run(
     omit: Collection[str] = (),
     samples: int = SAMPLES,
     limit: int | None = None,
-    missing: Mapping[str, int] | None = None,
+    shortfall: Mapping[str, int] | None = None,
     round_number: int = 1,
     concurrency: int = 8,
     timeout: float = 60.0,
@@ -81,10 +81,10 @@ def run(
         mode: `structured` (chat with JSON answers) or `lines` (completion with one text per line).
         response_format: Format of chat answers; default: `json_schema`. `json_object` and `text` are for servers
             without support for schemas or for the parameter.
-        omit: Request parameters, out of `OPTIONAL`, that the server rejects.
+        omit: Request parameters, out of `OPTIONAL_PARAMETERS`, that the server rejects.
         samples: Texts to request.
         limit: Trial: request only the first texts of the plan.
-        missing: Rows that each label lacks; default: the difference to the mean of all labels.
+        shortfall: Rows that each label lacks; default: the difference to the mean of all labels.
         round_number: 1, or the number after the last finished round; each round adds rows.
         concurrency: Concurrent requests.
         timeout: Timeout of a request, in seconds.
@@ -101,8 +101,8 @@ def run(
     """
     if mode == "lines" and response_format is not None:
         raise UsageError("--response-format requires --mode structured")
-    if unknown := [name for name in omit if name not in OPTIONAL]:
-        raise UsageError(f"--omit: unknown parameter {unknown[0]!r}; expected one of: {', '.join(OPTIONAL)}")
+    if unknown := [name for name in omit if name not in OPTIONAL_PARAMETERS]:
+        raise UsageError(f"--omit: unknown parameter {unknown[0]!r}; expected one of: {', '.join(OPTIONAL_PARAMETERS)}")
     samples = min(samples, limit or samples)
     earlier = [round_name(number) for number in range(1, round_number)]
     if max_cost is not None and not any(prices):
@@ -112,15 +112,15 @@ def run(
     official = read_rows(build, goemotions.STAGE, "train")
     texts, labels, ids = (official[name].to_pylist() for name in ("text", "labels", "id"))
     label_counts = np.bincount([label for row in labels for label in row], minlength=len(LABELS))
-    missing = dict(missing or below_mean(label_counts.tolist()))
+    shortfall = dict(shortfall or below_mean(label_counts.tolist()))
     has_scores = (build / OFFICIAL / MANIFEST_FILE).exists()
     scores = np.stack(read_rows(build, OFFICIAL, "train")["scores"].to_numpy()) if has_scores else None
-    if not any(missing.values()):
+    if not any(shortfall.values()):
         raise UsageError(f"{build}: no label lacks rows; there is nothing to generate")
     earlier_rows = [read_rows(build, name) for name in earlier]
     series = 1 + max([round_number - 1, *(_series(name) for table in earlier_rows for name in table["id"].to_pylist())])
     request_count = -(-samples // TEXTS_PER_REQUEST)
-    requests = plan(missing, texts, labels, request_count, TEXTS_PER_REQUEST, seed, series, scores, ids)
+    requests = plan(shortfall, texts, labels, request_count, TEXTS_PER_REQUEST, seed, series, scores, ids)
     words = sum(len(request.instruction().split()) for request in requests)
     estimate = (1.4 * words * prices[0] + samples * ESTIMATED_TOKENS_PER_TEXT * prices[1]) / 1e6
     log(f"{STAGE}: {len(requests):,} requests for {samples:,} texts, estimated cost {estimate:.2f} at these prices")
@@ -134,7 +134,14 @@ def run(
             f"the estimated cost of {estimate:.2f} exceeds --max-cost {max_cost:.2f}; "
             "reduce --samples or raise --max-cost"
         )
-    options = {"model": model, "mode": mode, "samples": samples, "missing": missing, "seed": seed, "prompt": PROMPT_ID}
+    options = {
+        "model": model,
+        "mode": mode,
+        "samples": samples,
+        "shortfall": shortfall,
+        "seed": seed,
+        "prompt": PROMPT_ID,
+    }
     if response_format not in (None, "json_schema"):
         options["response_format"] = response_format
     if omit:
@@ -150,8 +157,8 @@ def run(
             batch.collect(stage.folder, requests, generator, budget.add, log)
             batch_answers = list(read_answers(stage.folder / batch.ANSWERS_FILE))
             if batch_answers and not any(answer.texts for answer in batch_answers):
-                raise unusable(batch_answers)
-        near_duplicates = Known(COPY_SIMILARITY, (text for table in earlier_rows for text in table["text"].to_pylist()))
+                raise unusable_error(batch_answers)
+        index = DuplicateIndex(COPY_SIMILARITY, (text for table in earlier_rows for text in table["text"].to_pylist()))
         trial = Trial(min(TRIAL_ANSWERS, len(requests), REQUESTS_PER_SHARD))
         done = 0
 
@@ -166,12 +173,12 @@ def run(
             if stage.has(name):
                 trial.passed = True
                 for text in parquet.read_table(stage.shard(name), columns=["text"])["text"].to_pylist():
-                    near_duplicates.add(text)
+                    index.add(text)
             else:
                 answers = request_answers(stage.folder, name, part, generator, concurrency, budget, trial, advance)
-                columns, by_label = _filter(part, answers, near_duplicates, generator, series, prices)
+                columns, by_label = _filter(part, answers, index, generator, series, prices)
                 total = sum(by_label.values(), Counter[str]())
-                del total["kept"]
+                del total["accepted"]
                 stage.write(name, rows.table(**columns), total, by_label)
             done = (start + len(part)) * TEXTS_PER_REQUEST
         _check_rows(stage)
@@ -214,7 +221,7 @@ def rounds(build: Path) -> list[str]:
 
 
 def attempts(build: Path) -> dict[str, dict[str, int]]:
-    """Counts per label over all rounds: texts requested (`in`), dropped for each reason, and `kept`."""
+    """Counts per label over all rounds: texts requested (`in`), dropped for each reason, and `accepted`."""
     totals: dict[str, Counter[str]] = {}
     for name in rounds(build):
         for label, counts in read_manifest(build, name).get("by_label", {}).items():
@@ -229,50 +236,50 @@ def below_mean(counts: Iterable[int]) -> dict[str, int]:
     return {label: max(0, round(mean - count)) for label, count in zip(LABELS, counts, strict=True)}
 
 
-def shortfall(build: Path, round_number: int = 1, restart: bool = False) -> dict[str, int]:
-    """Rows that each label lacks to the target of `balance`; a started round keeps the numbers it started with."""
+def read_shortfall(build: Path, round_number: int = 1, restart: bool = False) -> dict[str, int]:
+    """Rows that each label lacks to reach the target of `balance`; an unfinished round keeps its initial numbers."""
     round_folder = build / round_name(round_number)
     if (round_folder / PLAN_FILE).exists() and not restart:
-        return dict(read_plan(round_folder)["options"].get("missing", {}))
+        return dict(read_plan(round_folder)["options"].get("shortfall", {}))
     manifest = read_manifest(build, "balance")
-    return dict(manifest["missing"][str(manifest["target"])])
+    return dict(manifest["shortfall"][str(manifest["target"])])
 
 
 def _filter(
     part: Sequence[Request],
     answers: Mapping[int, Answer],
-    near_duplicates: Known,
+    index: DuplicateIndex,
     generator: Generator,
     series: int,
     prices: tuple[float, float],
 ) -> tuple[dict[str, list[Any]], dict[str, Counter[str]]]:
     """Columns of the accepted texts, and the number of texts accepted and dropped for each reason, by intended label.
 
-    Tokens and cost in `prompt_id` are those of the whole request, which asked for several texts.
+    Tokens and cost in `prompt_id` are those of the whole request, for several texts.
     """
     by_label: dict[str, Counter[str]] = {}
     columns: dict[str, list[Any]] = {
         name: [] for name in ("id", "text", "text_hash", "labels", "source", "generator", "prompt_id")
     }
-    naming_counts = Counter[str]()
+    named_counts = Counter[str]()
     for request, number, text in _texts(part, answers, by_label):
         label = request.intended
         counts, words, text_shingles = by_label[label], clean(text).split(), shingles(text)
         names_label = any(LABELS[label] in words for label in request.labels)
         if not MIN_WORDS <= len(words) <= MAX_WORDS:
             counts["too short or too long"] += 1
-        elif near_duplicates.equals(text):
-            counts["repeated"] += 1
+        elif index.has_duplicate(text):
+            counts["duplicate"] += 1
         elif any(similarity(text_shingles, shingles(example)) >= COPY_SIMILARITY for example in request.examples):
-            counts["copies an example"] += 1
-        elif names_label and naming_counts[label] >= MAX_NAMING_SHARE * (counts["kept"] + 1):
+            counts["copy of an example"] += 1
+        elif names_label and named_counts[label] >= MAX_NAMING_SHARE * (counts["accepted"] + 1):
             counts["names its label"] += 1
-        elif near_duplicates.nearly_equals(text):
-            counts["nearly repeated"] += 1
+        elif index.has_near_duplicate(text):
+            counts["near-duplicate"] += 1
         else:
-            near_duplicates.add(text)
-            naming_counts[label] += names_label
-            counts["kept"] += 1
+            index.add(text)
+            named_counts[label] += names_label
+            counts["accepted"] += 1
             answer = answers[request.number]
             tokens = [answer.prompt_tokens, answer.completion_tokens]
             provenance = {
@@ -314,6 +321,6 @@ def _texts(
         answer = answers[request.number]
         counts["in"] += request.texts
         if len(answer.texts) < request.texts:
-            counts[f"not answered: {answer.finish_reason}"] += request.texts - len(answer.texts)
+            counts[f"no answer: {answer.finish_reason}"] += request.texts - len(answer.texts)
         for number, text in enumerate(answer.texts):
             yield request, number, text

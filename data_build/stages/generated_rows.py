@@ -18,7 +18,7 @@ from evenmood.errors import DataError, UsageError
 COLUMNS = ["id", "text", "labels", "source", "generator", "prompt_id"]
 """Columns of generated rows that do not depend on the teacher."""
 PROVENANCE = ("prompt", "mode", "intended", "topic", "register", "examples", "seed", "finish_reason", "tokens", "cost")
-"""Keys of the JSON in `prompt_id`, besides `length` and `view`; early rows lack some of them."""
+"""Keys of the JSON in `prompt_id`, besides `length` and `view`; rows of early prompt versions lack some of them."""
 ATTEMPTS = b"evenmood.attempts"
 """Parquet metadata key of `generate.attempts`."""
 
@@ -26,7 +26,7 @@ ATTEMPTS = b"evenmood.attempts"
 def import_rows(build: Path, log: Log, source: Path, *, limit: int | None = None, restart: bool = False) -> None:
     """Write the stage `generate` from rows of an earlier build, without requests.
 
-    The manifest repeats the counts of their generation: texts requested, and texts dropped for each reason.
+    The manifest contains the counts of the original generation: texts requested, and texts dropped for each reason.
 
     Args:
         build: Build folder.
@@ -59,8 +59,8 @@ def import_rows(build: Path, log: Log, source: Path, *, limit: int | None = None
         raise _invalid(source, "the file has no rows")
     if sources - {"generated"}:
         raise _invalid(source, f"source is {', '.join(sorted(sources))}; expected generated")
-    names = generated["id"].to_pylist()
-    if len(set(names)) < len(names) or not all(name.startswith("generated:") for name in names):
+    ids = generated["id"].to_pylist()
+    if len(set(ids)) < len(ids) or not all(row_id.startswith("generated:") for row_id in ids):
         raise _invalid(source, "expected unique ids that start with generated:")
     if unknown := {label for labels in generated["labels"].to_pylist() for label in labels} - set(range(len(LABELS))):
         raise _invalid(source, f"unknown label {min(unknown)}; expected numbers from 0 to {len(LABELS) - 1}")
@@ -70,8 +70,8 @@ def import_rows(build: Path, log: Log, source: Path, *, limit: int | None = None
     with open_stage(build, generate.STAGE, input_hashes(build, goemotions.STAGE), options, log, restart) as stage:
         if not stage.finished:
             row_count = generated.num_rows
-            counts = sum(attempts.values(), Counter[str]()) or Counter({"in": row_count, "kept": row_count})
-            counts["fit, and not verified"] = counts.pop("kept") - row_count
+            counts = sum(attempts.values(), Counter[str]()) or Counter({"in": row_count, "accepted": row_count})
+            counts["accepted but not verified"] = counts.pop("accepted") - row_count
             imported = generated.slice(0, limit)
             counts["over the limit"] = row_count - imported.num_rows
             stage.write("part-00000", imported, counts, attempts or None)
@@ -82,17 +82,17 @@ def _invalid(source: Path, reason: str) -> DataError:
     return DataError(f"{source}: not a valid file of generated rows ({reason}); use one that report --generated wrote")
 
 
-def unrecorded(prompt_ids: Iterable[str]) -> dict[str, int]:
-    """Number of generated rows without each provenance key; keys that all rows have are left out."""
+def missing_keys(prompt_ids: Iterable[str]) -> dict[str, int]:
+    """Number of generated rows without each provenance key; keys that no row lacks are left out."""
     provenance = [json.loads(prompt_id) for prompt_id in prompt_ids]
     missing = {key: sum(entry.get(key) is None for entry in provenance) for key in PROVENANCE}
     return {key: count for key, count in missing.items() if count}
 
 
-def export_rows(build: Path, names: set[str], path: Path) -> None:
-    """Write the generated rows with these ids, as generated, to a file for `import_rows`."""
+def export_rows(build: Path, ids: set[str], path: Path) -> None:
+    """Write the generated rows with these ids, with the labels of their requests, to a file for `import_rows`."""
     generated = pyarrow.concat_tables([read_rows(build, name).select(COLUMNS) for name in generate.rounds(build)])
-    selected = generated.filter(pyarrow.array([name in names for name in generated["id"].to_pylist()]))
+    selected = generated.filter(pyarrow.array([row_id in ids for row_id in generated["id"].to_pylist()]))
     metadata = {ATTEMPTS: json.dumps(generate.attempts(build)).encode()}
     path.parent.mkdir(parents=True, exist_ok=True)
     parquet.write_table(selected.replace_schema_metadata(metadata), path, compression="zstd")

@@ -1,4 +1,4 @@
-"""First stage: import the official GoEmotions splits, checked and unchanged."""
+"""Stage `goemotions`: import the official GoEmotions splits, checked and unchanged."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from evenmood.errors import DataError
 STAGE = "goemotions"
 SIZES = {"train": 43_410, "validation": 5_426, "test": 5_427}
 """Texts in the official splits, whose ratio is 8:1:1 (https://arxiv.org/abs/2005.00547)."""
-SHAPE = "8.0:1.0:1.0"
+SPLIT_RATIO = "8.0:1.0:1.0"
 SCHEMA = pyarrow.schema(
     [("text", pyarrow.string()), ("labels", pyarrow.list_(pyarrow.int64())), ("id", pyarrow.string())]
 )
@@ -45,13 +45,15 @@ def run(
                 f"{source}: {len(split):,} {name} texts; expected {SIZES[name]:,} as in GoEmotions; "
                 "use --any-size for other data"
             )
-        for own_id in filter(None, split.ids):
-            if own_id in split_of_id:
+        for source_id in filter(None, split.ids):
+            if source_id in split_of_id:
                 raise DataError(
-                    f"{source}: duplicate id {own_id!r}, in {split_of_id[own_id]} and {name}; make ids unique"
+                    f"{source}: duplicate id {source_id!r}, in {split_of_id[source_id]} and {name}; make ids unique"
                 )
-            split_of_id[own_id] = name
-    shape = ":".join(f"{10 * len(split) / max(1, sum(map(len, splits.values()))):.1f}" for split in splits.values())
+            split_of_id[source_id] = name
+    split_ratio = ":".join(
+        f"{10 * len(split) / max(1, sum(map(len, splits.values()))):.1f}" for split in splits.values()
+    )
     options = {"limit": limit, "source": Path(source).name if Path(source).is_dir() else source}
     with open_stage(build, STAGE, digests, options, log, restart) as stage:
         if stage.finished:
@@ -60,8 +62,13 @@ def run(
             match = "identical to" if digests[name] == OFFICIAL_DIGESTS[name] else "different from"
             log(f"{STAGE}: {len(split):,} {name} texts, {match} the official split")
             stage.write(name, _table(split), {"in": len(split)})
-        log(f"{STAGE}: train:validation:test is {shape}" + ("" if shape == SHAPE else f", officially {SHAPE}"))
-        stage.finish(shape=shape, official={name: digests[name] == OFFICIAL_DIGESTS[name] for name in SPLITS})
+        log(
+            f"{STAGE}: train:validation:test is {split_ratio}"
+            + ("" if split_ratio == SPLIT_RATIO else f"; expected {SPLIT_RATIO}")
+        )
+        stage.finish(
+            split_ratio=split_ratio, is_official={name: digests[name] == OFFICIAL_DIGESTS[name] for name in SPLITS}
+        )
 
 
 def _head(split: Split, rows: int) -> Split:

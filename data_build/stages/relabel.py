@@ -1,4 +1,4 @@
-"""Third stage: compute the teacher's 28 probabilities of every text, and measure the teacher."""
+"""Stage `relabel`: compute the teacher's probability of each label for every text, and evaluate the teacher."""
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -55,13 +55,13 @@ def run(
         runtime: See `Teacher`.
         batch_size: See `Teacher`.
         limit: Rows of each source to label; default: all.
-        evaluate: Measure the teacher on the official validation and test splits, as in the paper; a later run can add
+        evaluate: Evaluate the teacher on the official validation and test splits, as in the paper; a later run can add
             the evaluation.
         restart: Discard the output of an earlier run.
 
     Raises:
         DataError: An earlier stage is unfinished, or the teacher cannot be loaded.
-        UsageError: There is a cluster address, but the engine is not `ray`.
+        UsageError: A cluster address is set, but the engine is not `ray`.
     """
     if engine == "local" and ray_address:
         raise UsageError("--ray-address requires --engine ray")
@@ -82,7 +82,7 @@ def run(
         with open_stage(build, EVALUATION, evaluation_inputs, options, log, restart) as stage:
             if not stage.finished:
                 _score(stage, build, goemotions.STAGE, scorer, None, only=("test",))
-                stage.finish(evaluation=measure(build, log))
+                stage.finish(evaluation=evaluate_teacher(build, log))
     sources = _sources(build)
     if len(sources) > 1 and not (build / sentiment140.STAGE / MANIFEST_FILE).exists():
         sources.pop()  # tweets are optional if there are other sources
@@ -149,7 +149,7 @@ def _score(
             ((_, rows),) = read_shards(build, source, f"{name}.")
             ordered = [scores for _, scores in sorted(chunk_scores.pop(name).items())]
             stage.write(
-                prefix + name, with_scores(rows.slice(0, sizes[name]), np.concatenate(ordered)), {"in": sizes[name]}
+                prefix + name, add_scores(rows.slice(0, sizes[name]), np.concatenate(ordered)), {"in": sizes[name]}
             )
 
 
@@ -165,14 +165,14 @@ def _cluster_scorer(teacher: str, runtime: Runtime, batch_size: int, address: st
     return lambda chunks: cluster.scores(chunks, teacher, runtime, batch_size, address)
 
 
-def with_scores(rows: pyarrow.Table, scores: np.ndarray) -> pyarrow.Table:
+def add_scores(rows: pyarrow.Table, scores: np.ndarray) -> pyarrow.Table:
     """Add or replace the column `scores`: a probability per label."""
     column = pyarrow.array(list(scores), pyarrow.list_(pyarrow.float32()))
     index = rows.schema.get_field_index("scores")
     return rows.append_column("scores", column) if index < 0 else rows.set_column(index, "scores", column)
 
 
-def measure(build: Path, log: Log) -> dict[str, Any]:
+def evaluate_teacher(build: Path, log: Log) -> dict[str, Any]:
     """Metrics of the teacher on validation and test, at threshold 0.5 and at thresholds tuned on validation."""
     from evenmood.evaluation.metrics import score
 

@@ -1,6 +1,6 @@
-"""Sixth stage: resolve the votes of five annotators by majority.
+"""Stage `resolve`: resolve the votes of five annotators by majority.
 
-Annotators vote in the app (`annotation/annotate.py`); this module fills its queue, imports and exports votes, and
+Annotators vote in the app (`annotation/annotate.py`). This module fills its queue, imports and exports votes, and
 applies them to the rows.
 """
 
@@ -30,7 +30,7 @@ STAGE = "resolve"
 BALANCE = "balance"
 """Stage whose rows are audited."""
 AUDIT_ROWS = 1_000
-COLUMNS = ("id", "annotator", "labels", "unsure", "saw_machine")
+COLUMNS = ("id", "annotator", "labels", "unsure", "saw_predictions")
 
 
 def fill(build: Path, limit: int | None = None, seed: int = 0) -> Votes:
@@ -73,8 +73,8 @@ def _fill(build: Path, task: Task, stage: str, limit: int | None, seed: int) -> 
 def resolve(build: Path, log: Log, *, restart: bool = False) -> None:
     """Write the verified rows with the labels of the review.
 
-    A row with all its votes gets the labels of the majority or of the adjudicator; ties are left out until they are
-    settled. Rows with fewer votes stay unchanged, with `reviewed` false.
+    A row with five votes gets the labels of the majority or of the adjudicator; ties are dropped until they are
+    settled. Rows with fewer votes are unchanged, with `reviewed` false.
 
     Raises:
         DataError: The stage `verify` is unfinished, or there are no votes.
@@ -97,8 +97,8 @@ def resolve(build: Path, log: Log, *, restart: bool = False) -> None:
         stage.finish(agreement=agreement.measure(all_votes))
 
 
-def source_of(build: Path) -> str:
-    """Stage whose rows are balanced: this one after a review, otherwise `verify`."""
+def source_stage(build: Path) -> str:
+    """Stage whose rows `balance` reads: `resolve` if it is finished, otherwise `verify`."""
     return STAGE if (build / STAGE / MANIFEST_FILE).exists() else verify.STAGE
 
 
@@ -112,16 +112,16 @@ def _apply(
         if result is None:
             resolved.append(row)
         elif result.resolution == "open":
-            counts["waits for the adjudicator"] += 1
+            counts["not yet adjudicated"] += 1
         elif not result.labels:
-            counts["thrown out by the adjudicator"] += 1
+            counts["discarded by the adjudicator"] += 1
         else:
             review = {"votes": list(result.counts), "reviewed": True, "reviewed_by": "people"}
             resolved.append({**row, **review, "resolution": result.resolution, "labels": list(result.labels)})
     return pyarrow.Table.from_pylist(resolved, rows.schema), counts
 
 
-def audited(build: Path) -> dict[str, Any] | None:
+def audit_result(build: Path) -> dict[str, Any] | None:
     """Share of audited rows whose labels were all confirmed by the majority; ties count as errors.
 
     None without an audit of the current balanced set.
@@ -152,7 +152,7 @@ def export_votes(build: Path, task: Task, path: Path) -> int:
             "annotator": vote.annotator,
             "labels": " ".join(LABELS[label] for label in vote.labels),
             "unsure": vote.unsure,
-            "saw_machine": vote.saw_machine,
+            "saw_predictions": vote.saw_predictions,
         }
         for vote in Votes(build, task).all_votes()
     ]
@@ -185,7 +185,7 @@ def import_votes(build: Path, task: Task, path: Path) -> int:
             raise DataError(
                 f"{path}, vote {number}: unknown label {', '.join(unknown)}; expected one of: {', '.join(LABELS)}"
             )
-        flags = [_flag(row[name], f"{path}, vote {number}: {name}") for name in ("unsure", "saw_machine")]
+        flags = [_flag(row[name], f"{path}, vote {number}: {name}") for name in ("unsure", "saw_predictions")]
         votes.append(Vote(str(row["id"]), str(row["annotator"]), tuple(map(LABELS.index, names)), *flags))
     try:
         return Votes(build, task).import_votes(votes)

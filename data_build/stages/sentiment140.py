@@ -1,4 +1,4 @@
-"""Second stage: import English tweets from Sentiment140, cleaned and deduplicated."""
+"""Stage `sentiment140`: import English tweets from Sentiment140, cleaned and deduplicated."""
 
 from collections import Counter
 from functools import cache
@@ -8,7 +8,7 @@ from typing import Any
 
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-from data_build.stage import BrokenRows, Log, open_stage
+from data_build.stage import Log, MalformedRows, open_stage
 from evenmood.data import rows
 from evenmood.data.build_folder import read_shard, sha256
 from evenmood.data.tweets import read_hub, read_tweets, tweet_text
@@ -20,7 +20,7 @@ STAGE = "sentiment140"
 SENTIMENT140 = "stanfordnlp/sentiment140"
 SHARD_ROWS = 20_000
 MIN_WORDS, MAX_WORDS = 3, 60
-FOREIGN = 0.5
+MIN_FOREIGN_PROBABILITY = 0.5
 """Minimum probability of another language for a text to be dropped."""
 ENGLISH = ("en", "pcm")
 """Language codes treated as English: informal English is often misidentified as Nigerian Pidgin (pcm)."""
@@ -39,7 +39,7 @@ def run(
 ) -> None:
     """Write the tweets, one shard per `shard_rows` tweets read; memory holds one shard and an 8-byte hash per row.
 
-    Malformed rows are counted and their line numbers reported; a stray quotation mark can span several lines.
+    Malformed rows are counted, and their line numbers are logged; a stray quotation mark can span several lines.
 
     Args:
         build: Build folder.
@@ -65,27 +65,29 @@ def run(
     with open_stage(build, STAGE, inputs, options, log, restart) as stage:
         if stage.finished:
             return
-        broken = BrokenRows(log)
-        tweets = islice(read_tweets(path, broken.add) if is_file else read_hub(source, broken.add), limit)
+        malformed_rows = MalformedRows(log)
+        tweets = islice(
+            read_tweets(path, malformed_rows.add) if is_file else read_hub(source, malformed_rows.add), limit
+        )
         hashes: set[int] = set()
         done = 0
         number = -1
-        while (chunk := list(islice(tweets, shard_rows))) or broken.pending:
+        while (chunk := list(islice(tweets, shard_rows))) or malformed_rows.pending:
             number += 1
-            malformed = broken.take_pending()
+            malformed = malformed_rows.take_pending()
             name = f"part-{number:05}"
             done += len(chunk)
             if stage.has(name):
-                written = read_shard(stage.shard(name), ["text_hash"])["text_hash"].to_pylist()
-                hashes.update(int(digest, 16) for digest in written)
+                digests = read_shard(stage.shard(name), ["text_hash"])["text_hash"].to_pylist()
+                hashes.update(int(digest, 16) for digest in digests)
                 continue
             columns, counts = _filter(chunk, hashes, min_words, max_words)
-            counts.update({"in": malformed, "broken": malformed})
+            counts.update({"in": malformed, "malformed": malformed})
             stage.write(name, rows.table(**columns, source=[STAGE] * len(columns["id"])), counts)
             stage.progress(len(chunk), done, limit)
         if not done:
-            problem = f"; first malformed row: {broken.first}" if broken.first else ""
-            raise DataError(f"{source} contains no tweets; expected Sentiment140{problem}")
+            detail = f"; first malformed row: {malformed_rows.first}" if malformed_rows.first else ""
+            raise DataError(f"{source} contains no tweets; expected Sentiment140{detail}")
         stage.finish(source=source if not is_file else path.name)
 
 
@@ -94,10 +96,10 @@ def _identifier() -> LanguageIdentifier:
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
-def english(text: str) -> bool:
+def is_english(text: str) -> bool:
     """Whether a text is English, or its language is uncertain."""
     language, probability = _identifier().classify(text)
-    return language in ENGLISH or float(probability) < FOREIGN
+    return language in ENGLISH or float(probability) < MIN_FOREIGN_PROBABILITY
 
 
 def _filter(
@@ -106,14 +108,14 @@ def _filter(
     """Columns of the accepted rows, and the number of tweets dropped for each reason; updates `hashes`."""
     counts = Counter({"in": len(chunk)})
     columns: dict[str, list[Any]] = {"id": [], "text": [], "text_hash": []}
-    for own_id, raw in chunk:
+    for source_id, raw in chunk:
         text = tweet_text(raw)
         words = len(clean(text).split())
         if words < min_words:
             counts["too short"] += 1
         elif words > max_words:
             counts["too long"] += 1
-        elif not english(text):
+        elif not is_english(text):
             counts["not English"] += 1
         else:
             digest = rows.text_hash(text)
@@ -121,6 +123,6 @@ def _filter(
                 counts["duplicate"] += 1
                 continue
             hashes.add(int(digest, 16))
-            for name, value in (("id", f"{STAGE}:{own_id}"), ("text", text), ("text_hash", digest)):
+            for name, value in (("id", f"{STAGE}:{source_id}"), ("text", text), ("text_hash", digest)):
                 columns[name].append(value)
     return columns, counts

@@ -1,4 +1,4 @@
-"""Fifth stage: keep the labels that the teacher confirms, and drop texts that leak validation or test texts."""
+"""Stage `verify`: keep the labels that the teacher confirms, and drop texts that leak held-out texts."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from evenmood.data.rows import text_hash
 from evenmood.thresholds import tune_thresholds
 
 STAGE = "verify"
-ALIGNMENT = 0.7
+MIN_PROBABILITY = 0.7
 """Minimum teacher probability of a label, as in the paper."""
 Alignment = Literal["probability", "precision", "intended"]
 
@@ -28,22 +28,22 @@ def run(
     log: Log,
     *,
     alignment: Alignment = "probability",
-    threshold: float = ALIGNMENT,
+    threshold: float = MIN_PROBABILITY,
     limit: int | None = None,
     restart: bool = False,
 ) -> None:
-    """Write the rows that have at least one label that passes the gate; other labels are removed.
+    """Write the rows with at least one label that passes the gate, without their other labels.
 
     Args:
         build: Build folder.
         log: Called with each progress message.
-        alignment: The gate, which decides which labels are kept.
+        alignment: Gate that decides which labels are kept.
             `probability`: the teacher's probability is at least `threshold` (as in the paper).
-            `precision`: it is at least the probability above which the teacher's precision on validation is at least
-            `threshold` with 95 % confidence.
+            `precision`: the teacher's probability is at least the one above which its precision on validation is at
+            least `threshold` with 95 % confidence.
             `intended`: for generated rows, the requested label is among the teacher's two most probable labels and
-            reaches the decision threshold tuned on validation (a second requested label is kept if it reaches its
-            own); for tweets, as `probability`.
+            reaches its decision threshold tuned on validation (a second requested label is kept if it reaches its own
+            threshold); for tweets, as `probability`.
             With every gate, feedback rows keep the visitor's labels that reach the tuned thresholds.
         threshold: Minimum probability or precision, 0 to 1.
         limit: Rows to read; default: all.
@@ -62,32 +62,34 @@ def run(
         held_out = [text for split in ("validation", "test") for text in _texts(build, split)]
         leakage = Leakage(held_out)
         training_hashes = {text_hash(text) for text in _texts(build, "train")}
-        log(f"{STAGE}: checking for duplicates of {len(held_out):,} validation and test texts")
+        log(f"{STAGE}: checking for duplicates of {len(held_out):,} held-out texts (validation and test)")
         total, done = sum(read_manifest(build, source)["rows_out"] for source in sources), 0
         total = total if limit is None else min(limit, total)
-        yields = {gate: np.zeros(len(LABELS), int) for gate in thresholds}
-        yields_generated = {gate: np.zeros(len(LABELS), int) for gate in ("asked", "intended", *thresholds)}
+        tweets_by_gate = {gate: np.zeros(len(LABELS), int) for gate in thresholds}
+        generated_by_gate = {gate: np.zeros(len(LABELS), int) for gate in ("requested", "intended", *thresholds)}
         for name, shard in (shard for source in sources for shard in read_shards(build, source)):
             rows = shard.slice(0, total - done)
             if not rows.num_rows:
                 continue
             done += rows.num_rows
-            _count(rows, thresholds, yields, yields_generated)
+            _count_by_gate(rows, thresholds, tweets_by_gate, generated_by_gate)
             if not stage.has(name):
                 confirmed = confirmed_labels(rows, alignment, thresholds)
                 stage.write(name, *_filter(rows, confirmed, leakage, training_hashes))
                 stage.progress(rows.num_rows, done, total)
-        overlap = Counter(reason for text in _texts(build, "train") if (reason := leakage.reason(text)))
+        official_overlap = Counter(reason for text in _texts(build, "train") if (reason := leakage.reason(text)))
         stage.finish(
-            cuts={gate: _by_label(np.where(np.isinf(values), np.nan, values)) for gate, values in thresholds.items()},
-            yields={gate: _by_label(values) for gate, values in yields.items()},
-            yields_generated={gate: _by_label(values) for gate, values in yields_generated.items()},
-            official_overlap=dict(sorted(overlap.items())),
+            thresholds={
+                gate: _by_label(np.where(np.isinf(values), np.nan, values)) for gate, values in thresholds.items()
+            },
+            tweets_by_gate={gate: _by_label(values) for gate, values in tweets_by_gate.items()},
+            generated_by_gate={gate: _by_label(values) for gate, values in generated_by_gate.items()},
+            official_overlap=dict(sorted(official_overlap.items())),
         )
 
 
 def gate_thresholds(build: Path, threshold: float) -> dict[str, np.ndarray]:
-    """Minimum teacher probability of each label, per gate: float32 of shape (28,); infinity if the label never passes.
+    """Minimum teacher probability of each label, by gate: float32 of shape (28,); infinity if the label never passes.
 
     Args:
         build: Build folder, with the teacher's scores of the official splits.
@@ -129,11 +131,11 @@ def _filter(
     """Rows with a confirmed label and without leakage, and the number of rows dropped for each reason."""
     counts = Counter({"in": rows.num_rows})
     accepted = np.array(confirmed.any(axis=1))
-    counts["no label passes the gate"] = int((~accepted).sum())
+    counts["no confirmed label"] = int((~accepted).sum())
     texts = rows["text"].to_pylist()
     for row in np.flatnonzero(accepted):
         is_training_text = text_hash(texts[row]) in training_hashes
-        reason = "equals a training text" if is_training_text else leakage.reason(texts[row])
+        reason = "duplicate of a training text" if is_training_text else leakage.reason(texts[row])
         if reason:
             accepted[row] = False
             counts[reason] += 1
@@ -144,24 +146,25 @@ def _filter(
     return accepted_rows.set_column(rows.schema.get_field_index("labels"), "labels", labels), counts
 
 
-def _count(
+def _count_by_gate(
     rows: pyarrow.Table,
     thresholds: Mapping[str, np.ndarray],
-    yields: Mapping[str, np.ndarray],
-    yields_generated: Mapping[str, np.ndarray],
+    tweets_by_gate: Mapping[str, np.ndarray],
+    generated_by_gate: Mapping[str, np.ndarray],
 ) -> None:
     """Add the number of rows that pass each gate: tweets by confirmed label, generated rows by requested label."""
     scores = relabel.scores_of(rows)
     generated, tweets = _is_from(rows, "generated"), _is_from(rows, "sentiment140")
     for gate, values in thresholds.items():
-        yields[gate][:] += (scores[tweets] >= values).sum(axis=0)
+        tweets_by_gate[gate][:] += (scores[tweets] >= values).sum(axis=0)
     if generated.any():
-        own, intended = scores[generated], _intended(rows, generated)
-        passes = {gate: own[np.arange(len(own)), intended] >= values[intended] for gate, values in thresholds.items()}
-        passes["asked"] = np.ones(len(own), bool)
-        passes["intended"] = gates.passes_intended(own, intended, thresholds["tuned"])
+        generated_scores, intended = scores[generated], _intended(rows, generated)
+        intended_scores = generated_scores[np.arange(len(intended)), intended]
+        passes = {gate: intended_scores >= values[intended] for gate, values in thresholds.items()}
+        passes["requested"] = np.ones(len(intended), bool)
+        passes["intended"] = gates.passes_intended(generated_scores, intended, thresholds["tuned"])
         for gate, mask in passes.items():
-            np.add.at(yields_generated[gate], intended[mask], 1)
+            np.add.at(generated_by_gate[gate], intended[mask], 1)
 
 
 def _is_from(rows: pyarrow.Table, source: str) -> np.ndarray:

@@ -36,21 +36,21 @@ def scores(
             ray.put(pyarrow.table({"shard": [shard], "number": [number], "texts": [texts]}))
             for shard, number, texts in chunks
         ]
-        labeled = ray.data.from_arrow_refs(blocks).map_batches(
-            Labeler,
+        scored = ray.data.from_arrow_refs(blocks).map_batches(
+            TeacherActor,
             fn_constructor_args=(teacher, runtime, batch_size),
             batch_size=None,
             batch_format="pyarrow",
             **one_for_each_processor(ray, len(blocks), gpu=True),
         )
-        for batch in labeled.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+        for batch in scored.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
             for row in range(batch.num_rows):
                 scores = np.asarray(batch["scores"][row].values, np.float32).reshape(-1, len(evenmood.LABELS))
                 yield batch["shard"][row].as_py(), batch["number"][row].as_py(), scores
 
 
-class Labeler:
-    """Ray actor that loads the teacher with its first chunk, and labels chunks."""
+class TeacherActor:
+    """Ray actor that loads the teacher with its first chunk."""
 
     def __init__(self, teacher: str, runtime: Runtime, batch_size: int) -> None:
         """Store the arguments of `Teacher`."""

@@ -1,1 +1,1 @@
-"""Written texts, and the resolution of their annotators' votes."""
+"""The written texts, and the resolution of the votes on their labels."""

@@ -1,6 +1,7 @@
-"""Resolve annotator votes on written texts into the input file of stage `written`, and record statistics.
+"""Resolve the votes on the written texts, and write the input file of the stage `written`.
 
-The annotators are language models.
+The written texts are short English texts that language models wrote for training, and that other language models
+annotated.
 """
 
 import json
@@ -18,9 +19,9 @@ from statsmodels.stats.proportion import proportion_confint
 from data_build.annotation import agreement
 from data_build.annotation.majority import Vote, majority
 from data_build.stage import Log
-from data_build.stages.written import everyday_texts
+from data_build.stages.written import benchmark_texts
 from evenmood import LABELS
-from evenmood.data.leakage import NEAR, Known, Leakage
+from evenmood.data.leakage import NEAR_DUPLICATE, DuplicateIndex, Leakage
 from evenmood.data.rows import symbol_hash
 from evenmood.data.splits import Split, load_split
 from evenmood.errors import DataError
@@ -32,7 +33,7 @@ from evenmood.text.symbols import SYMBOL
 TEMPLATE = Path(__file__).with_name("written_report.md.jinja")
 SAMPLES = ("random", "contradicted", "control")
 WINDOW = 1000
-"""Window size, in words, for the type-token ratio: over the whole corpus it would mainly reflect corpus size."""
+"""Words per window of the type-token ratio, which over the whole corpus would mainly reflect the size of the corpus."""
 
 
 def resolve(
@@ -41,7 +42,7 @@ def resolve(
     """Write the texts with their final labels, and statistics.
 
     Annotated texts get the labels of the majority; other texts keep their writer's labels. Texts without a majority,
-    duplicates and texts similar to held-out ones are dropped. Ids are `symbol_hash`.
+    duplicates and near-duplicates, also of held-out texts, are dropped. A text's id is its `symbol_hash`.
 
     Args:
         texts: JSON Lines files with `text`, `labels` (main label first), `domain` and `writer`.
@@ -50,7 +51,7 @@ def resolve(
         out: Parquet file to write.
         results: JSON file to write.
         log: Called with each progress message.
-        audit: Parquet file with `id` and `reasonable`: another annotator's verdict on the final labels of random texts.
+        audit: Parquet file with `id` and `reasonable`: whether another annotator found the final labels reasonable.
 
     Returns:
         Content of `results`.
@@ -60,46 +61,46 @@ def resolve(
     """
     written = [row for path in texts for row in _read_texts(path)]
     held_out = {name: load_split(data, name) for name in ("validation", "test")}
-    sample_votes = _read_votes(votes)
-    leakage = Leakage([*(text for split in held_out.values() for text in split.texts), *everyday_texts()])
-    near_duplicates, counts, rows = Known(NEAR), Counter[str](), dict[str, dict[str, Any]]()
+    votes_by_sample = _read_votes(votes)
+    leakage = Leakage([*(text for split in held_out.values() for text in split.texts), *benchmark_texts()])
+    index, dropped, rows = DuplicateIndex(NEAR_DUPLICATE), Counter[str](), dict[str, dict[str, Any]]()
     for row in written:
-        name = symbol_hash(row["text"])
+        text_id = symbol_hash(row["text"])
         reason = leakage.reason(row["text"])
-        # Near-duplicate matching ignores emoji, so texts with emoji skip it.
+        # The index ignores emoji, so it is not used for texts with emoji.
         has_emoji = SYMBOL.search(row["text"])
-        if not reason and (name in rows or (not has_emoji and _is_duplicate(near_duplicates, row["text"]))):
-            reason = "repeats another text"
+        if not reason and (text_id in rows or (not has_emoji and _is_duplicate(index, row["text"]))):
+            reason = "duplicate or near-duplicate"
         if reason:
-            counts[reason] += 1
+            dropped[reason] += 1
             continue
-        near_duplicates.add(row["text"])
-        rows[name] = {**row, "id": name, "writer_labels": row["labels"], "votes": None, "resolution": None}
-    changed = Counter[str]()
+        index.add(row["text"])
+        rows[text_id] = {**row, "id": text_id, "writer_labels": row["labels"], "votes": None, "resolution": None}
+    label_changes = Counter[str]()
     for sample in ("random", "contradicted"):
-        for name, text_votes in _by_id(sample_votes[sample]).items():
-            if name in rows:
-                _apply(rows[name], text_votes, changed)
-    counts["no majority"] = sum(row["resolution"] == "open" for row in rows.values())
+        for text_id, text_votes in _by_id(votes_by_sample[sample]).items():
+            if text_id in rows:
+                _apply(rows[text_id], text_votes, label_changes)
+    dropped["no majority"] = sum(row["resolution"] == "open" for row in rows.values())
     resolved = [row for row in rows.values() if row["resolution"] != "open"]
     _write(out, resolved)
     writer_labels = {row["id"]: row["writer_labels"] for row in rows.values()}
     figures = {
-        "read": len(written),
-        "kept": len(resolved),
-        "dropped": dict(counts),
-        "annotators": len({vote.annotator for votes in sample_votes.values() for vote in votes}),
-        "votes_per_text": max((len(votes) for votes in _by_id(sample_votes["random"]).values()), default=0),
-        "annotated": {sample: len(_by_id(sample_votes[sample])) for sample in SAMPLES},
-        "annotated_and_kept": sum(row["votes"] is not None for row in resolved),
-        "changed": dict(changed),
-        "agreement": agreement.measure(sample_votes["random"]),
-        "annotators_and_writers": _agreement_with(sample_votes["random"], writer_labels),
-        "annotators_and_goemotions": _agreement_with(sample_votes["control"], _human_labels(held_out["validation"])),
+        "texts_in": len(written),
+        "texts_out": len(resolved),
+        "dropped": dict(dropped),
+        "annotators": len({vote.annotator for votes in votes_by_sample.values() for vote in votes}),
+        "votes_per_text": max((len(votes) for votes in _by_id(votes_by_sample["random"]).values()), default=0),
+        "annotated": {sample: len(_by_id(votes_by_sample[sample])) for sample in SAMPLES},
+        "annotated_texts_out": sum(row["votes"] is not None for row in resolved),
+        "label_changes": dict(label_changes),
+        "agreement": agreement.measure(votes_by_sample["random"]),
+        "annotators_and_writers": _agreement_with(votes_by_sample["random"], writer_labels),
+        "annotators_and_goemotions": _agreement_with(votes_by_sample["control"], _human_labels(held_out["validation"])),
         "audit": _audit(audit, {row["id"] for row in resolved}),
         "labels": _label_counts(resolved),
         "writers": dict(Counter(row["writer"] for row in resolved)),
-        "convergence": convergence(resolved),
+        "variety": variety(resolved),
     }
     write_text(results, json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
     size = out.stat().st_size / 1e6
@@ -107,17 +108,17 @@ def resolve(
     return figures
 
 
-def _is_duplicate(near_duplicates: Known, text: str) -> bool:
-    return near_duplicates.equals(text) or near_duplicates.nearly_equals(text)
+def _is_duplicate(index: DuplicateIndex, text: str) -> bool:
+    return index.has_duplicate(text) or index.has_near_duplicate(text)
 
 
 def document(results: Path) -> str:
-    """Content of docs/written.md, from the results file."""
+    """Render docs/written.md from the results file."""
     return cards.rendered(TEMPLATE, **json.loads(results.read_text(encoding="utf-8")))
 
 
-def convergence(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Measures of how similar the texts are to one another.
+def variety(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Measure how varied the texts are.
 
     Returns:
         `distinct_openings`: share of texts whose first three words are unique; `type_token_ratio`: mean share of
@@ -136,18 +137,18 @@ def convergence(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _audit(path: Path | None, names: set[str]) -> dict[str, Any] | None:
+def _audit(path: Path | None, ids: set[str]) -> dict[str, Any] | None:
     """Share of audited texts with reasonable labels, with its exact 95 % confidence interval."""
     if path is None:
         return None
     frame = _read_parquet(path, "an audit file", ["id", "reasonable"])
     if frame["reasonable"].dtype != bool or frame["id"].duplicated().any():
         raise DataError(f"{path}: not an audit file; expected unique ids, and true or false in the column reasonable")
-    frame = frame[frame["id"].isin(names)]
+    frame = frame[frame["id"].isin(ids)]
     return agreement.audit(int(frame["reasonable"].sum()), len(frame))
 
 
-def _apply(row: dict[str, Any], votes: Sequence[Vote], changed: Counter[str]) -> None:
+def _apply(row: dict[str, Any], votes: Sequence[Vote], label_changes: Counter[str]) -> None:
     """Set the labels of the majority; the writer's main label stays first if it has a majority."""
     result = majority(votes)
     row["votes"], row["resolution"] = list(result.counts), result.resolution
@@ -156,9 +157,9 @@ def _apply(row: dict[str, Any], votes: Sequence[Vote], changed: Counter[str]) ->
     writer_labels = row["writer_labels"]
     labels = sorted(result.labels, key=lambda label: (LABELS[label] != writer_labels[0], -result.counts[label]))
     row["labels"] = [LABELS[label] for label in labels]
-    changed["main label changed"] += writer_labels[0] not in row["labels"]
-    changed["a label added"] += bool(set(row["labels"]) - set(writer_labels))
-    changed["a label removed"] += bool(set(writer_labels) - set(row["labels"]))
+    label_changes["main label changed"] += writer_labels[0] not in row["labels"]
+    label_changes["label added"] += bool(set(row["labels"]) - set(writer_labels))
+    label_changes["label removed"] += bool(set(writer_labels) - set(row["labels"]))
 
 
 def _agreement_with(votes: Sequence[Vote], labels_by_id: Mapping[str, Sequence[str]]) -> dict[str, Any]:
@@ -188,8 +189,9 @@ def _human_labels(validation: Split) -> dict[str, list[str]]:
 
 
 def _label_counts(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
-    first, every = Counter(row["labels"][0] for row in rows), Counter(label for row in rows for label in row["labels"])
-    return {label: {"main": first[label], "all": every[label]} for label in LABELS}
+    main = Counter(row["labels"][0] for row in rows)
+    total = Counter(label for row in rows for label in row["labels"])
+    return {label: {"main": main[label], "all": total[label]} for label in LABELS}
 
 
 def _by_id(votes: Sequence[Vote]) -> dict[str, list[Vote]]:
@@ -226,7 +228,7 @@ def _read_votes(path: Path) -> dict[str, list[Vote]]:
                 f"expected GoEmotions labels separated by spaces, and one of the samples {', '.join(SAMPLES)}"
             )
         labels = tuple(LABELS.index(name) for name in names)
-        votes[row["sample"]].append(Vote(row["id"], row["annotator"], labels, unsure=False, saw_machine=False))
+        votes[row["sample"]].append(Vote(row["id"], row["annotator"], labels, unsure=False, saw_predictions=False))
     return votes
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 MANIFEST_FILE = "manifest.json"
-MANIFEST_PARTS: Mapping[str, type] = {
+MANIFEST_KEYS: Mapping[str, type] = {
     "inputs": dict,
     "options": dict,
     "rows_in": int,
@@ -23,7 +23,7 @@ MANIFEST_PARTS: Mapping[str, type] = {
 }
 """Required keys of a manifest, with their types; a stage may add more."""
 OFFICIAL = "goemotions"
-"""Stage with the official splits: one shard each for train, validation and test."""
+"""Stage with the official splits, one shard each."""
 CONFIGURATIONS = {"balanced": "balance", "unbalanced": "balance-unbalanced"}
 """Stage with the training rows of each configuration."""
 
@@ -42,16 +42,18 @@ def read_manifest(build: Path, name: str) -> dict[str, Any]:
     path = build / name / MANIFEST_FILE
     if not path.exists():
         state = "was not finished" if (build / name).is_dir() else "has not been run"
-        raise DataError(f"{build}: the stage {name} {state}; run: {_rerun(build, name).removesuffix(' --restart')}")
-    return read_record(path, MANIFEST_PARTS)
+        raise DataError(
+            f"{build}: the stage {name} {state}; run: {_restart_command(build, name).removesuffix(' --restart')}"
+        )
+    return read_record(path, MANIFEST_KEYS)
 
 
-def read_record(path: Path, parts: Mapping[str, type]) -> dict[str, Any]:
+def read_record(path: Path, required: Mapping[str, type]) -> dict[str, Any]:
     """Read a stage's plan or manifest: a JSON object.
 
     Args:
         path: File in the stage's folder.
-        parts: Required keys, each with the type of its value.
+        required: Required keys, each with the type of its value.
 
     Raises:
         DataError: The file is empty, truncated or damaged; the message names the command that rewrites it.
@@ -60,25 +62,27 @@ def read_record(path: Path, parts: Mapping[str, type]) -> dict[str, Any]:
         record: Any = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         reason = f"not JSON: {' '.join(str(error).split())[:100]}" if path.stat().st_size else "the file is empty"
-        raise damaged(path, reason) from None
+        raise damaged_error(path, reason) from None
     if not isinstance(record, dict):
-        raise damaged(path, "not a JSON object")
-    for key, kind in parts.items():
+        raise damaged_error(path, "not a JSON object")
+    for key, kind in required.items():
         if type(record.get(key)) is not kind:
-            raise damaged(path, f"{key!r} is {str(record[key])[:40]!r}" if key in record else f"missing key {key!r}")
+            raise damaged_error(
+                path, f"{key!r} is {str(record[key])[:40]!r}" if key in record else f"missing key {key!r}"
+            )
     for shard in record.get("shards", {}).values():
         if not isinstance(shard, dict) or type(shard.get("rows")) is not int or "sha256" not in shard:
-            raise damaged(path, f"invalid shard entry {str(shard)[:40]!r}")
+            raise damaged_error(path, f"invalid shard entry {str(shard)[:40]!r}")
     return record
 
 
-def damaged(path: Path, reason: str) -> DataError:
+def damaged_error(path: Path, reason: str) -> DataError:
     """Return the error for a damaged file of a stage, with the command that rewrites it."""
-    return DataError(f"{path} is damaged ({reason}); run: {_rerun(path.parent.parent, path.parent.name)}")
+    return DataError(f"{path} is damaged ({reason}); run: {_restart_command(path.parent.parent, path.parent.name)}")
 
 
 @contextmanager
-def readable(path: Path) -> Iterator[None]:
+def convert_shard_errors(path: Path) -> Iterator[None]:
     """Convert pyarrow's errors for a damaged shard into a `DataError` that names the command that rewrites it."""
     import pyarrow
 
@@ -88,11 +92,13 @@ def readable(path: Path) -> Iterator[None]:
         raise
     except (pyarrow.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
         if isinstance(error, FileNotFoundError):
-            raise DataError(f"{path} is missing; run: {_rerun(path.parent.parent, path.parent.name)}") from None
+            raise DataError(
+                f"{path} is missing; run: {_restart_command(path.parent.parent, path.parent.name)}"
+            ) from None
         if isinstance(error, OSError) and error.errno:  # an I/O error, not damaged content
             raise
         reason = " ".join(str(error).split())[:100] if path.stat().st_size else "the file is empty"
-        raise damaged(path, reason) from None
+        raise damaged_error(path, reason) from None
 
 
 def read_shard(path: Path, columns: Sequence[str] | None = None) -> "pyarrow.Table":
@@ -103,7 +109,7 @@ def read_shard(path: Path, columns: Sequence[str] | None = None) -> "pyarrow.Tab
     """
     from pyarrow import parquet
 
-    with readable(path):
+    with convert_shard_errors(path):
         rows = parquet.read_table(path, columns=columns)
         if columns is not None:
             rows = rows.select(columns)
@@ -117,7 +123,9 @@ def check_current(build: Path, name: str) -> None:
         if source != name and path.exists():  # a stage's raw input may share its name
             read_manifest(build, source)  # a damaged manifest also has another checksum: report the damage instead
             if sha256(path) != recorded:
-                raise DataError(f"{build}: {name} is older than its input {source}; run: {_rerun(build, name)}")
+                raise DataError(
+                    f"{build}: {name} is older than its input {source}; run: {_restart_command(build, name)}"
+                )
             check_current(build, source)
 
 
@@ -133,7 +141,7 @@ def read_shards(build: Path, name: str, prefix: str = "") -> Iterator[tuple[str,
         path = build / name / file
         if not path.is_file() or sha256(path) != entry["sha256"]:
             state = "differs from what the stage wrote" if path.is_file() else "is missing"
-            raise DataError(f"{path} {state}; run: {_rerun(build, name)}")
+            raise DataError(f"{path} {state}; run: {_restart_command(build, name)}")
         yield path.stem, read_shard(path).replace_schema_metadata(None)
 
 
@@ -147,11 +155,13 @@ def read_rows(build: Path, name: str, prefix: str = "") -> "pyarrow.Table":
 
     tables = [table for _, table in read_shards(build, name, prefix)]
     if not tables:
-        raise DataError(f"{build / name}: no shard {prefix}*.parquet in its manifest; run: {_rerun(build, name)}")
+        raise DataError(
+            f"{build / name}: no shard {prefix}*.parquet in its manifest; run: {_restart_command(build, name)}"
+        )
     return pyarrow.concat_tables(tables)
 
 
-def _rerun(build: Path, name: str) -> str:
+def _restart_command(build: Path, name: str) -> str:
     """Command that rewrites a stage's folder from scratch."""
     command, _, suffix = name.partition("-")
     option = f" --round {suffix}" if command == "generate" and suffix else ""

@@ -21,15 +21,15 @@ from evenmood.text.normalization import clean
 GOEMOTIONS = "google-research-datasets/go_emotions:simplified"
 SPLITS = ("train", "validation", "test")
 ALIASES = {"validation": ("validation", "dev", "valid")}
-"""Accepted file names of a split; the GoEmotions release names the validation file `dev.tsv`."""
+"""Accepted file names of a split; in the GoEmotions release, the validation file is `dev.tsv`."""
 SHARD = re.compile(r"[-_.]\d+(?:-of-(?P<count>\d+))?(?:-[0-9a-f]+)?$")
-"""Suffix of a file name after the split name, for a split in several files."""
+"""Suffix after the split name in the file names of a split with several files."""
 OFFICIAL_DIGESTS = {
     "train": "f43b2e7f52e149b0a35b766a2944c3c9eed2473f5e79f7f4116d0e3867b35633",
     "validation": "7131a663631b06dda27fcc114a94ce25637701edbf4d47017db3c297370fa1e1",
     "test": "eb4d6a86c2a81b7679f3e95d63c09869421c969238f2928bb21f150183e264b1",
 }
-"""`Split.digest` of the official GoEmotions splits, to recognize them whatever the source's name."""
+"""`Split.digest` of the official GoEmotions splits, to recognize them independently of the source's name."""
 
 
 Row = tuple[str, list[int], str | None]
@@ -127,25 +127,29 @@ def _read_build(build: Path, configuration: str, split: str) -> Iterator[Row]:
 
 def _read_folder(folder: Path, split: str) -> Iterator[Row]:
     names = ALIASES.get(split, (split,))
-    tables = [path for name in names if (path := folder / f"{name}.tsv").is_file()]
-    files = sorted({path for name in names for path in folder.rglob(f"{name}*.parquet")})  # "valid*" also matches both
-    kinds = sorted({(path.parent, SHARD.sub("", path.stem)) for path in files})
-    if len(tables) + len(kinds) > 1:
-        candidates = [path.name for path in tables]
-        candidates += [f"{(parent / name).relative_to(folder)}*.parquet" for parent, name in kinds]
+    tsv_files = [path for name in names if (path := folder / f"{name}.tsv").is_file()]
+    parquet_files = sorted(
+        {path for name in names for path in folder.rglob(f"{name}*.parquet")}
+    )  # "valid*" also matches both
+    data_sets = sorted({(path.parent, SHARD.sub("", path.stem)) for path in parquet_files})
+    if len(tsv_files) + len(data_sets) > 1:
+        candidates = [path.name for path in tsv_files]
+        candidates += [f"{(parent / name).relative_to(folder)}*.parquet" for parent, name in data_sets]
         raise DataError(
             f"{folder}: several candidates for the {split} split ({', '.join(candidates)}); name the folder of one "
             f"data set, or {folder}:CONFIGURATION if its card lists configurations"
         )
-    if tables:
-        return _read_tsv(tables[0])
-    if files:
-        counts = {int(match["count"] or len(files)) for path in files if (match := SHARD.search(path.stem))}
-        if counts - {len(files)}:
+    if tsv_files:
+        return _read_tsv(tsv_files[0])
+    if parquet_files:
+        counts = {
+            int(match["count"] or len(parquet_files)) for path in parquet_files if (match := SHARD.search(path.stem))
+        }
+        if counts - {len(parquet_files)}:
             raise DataError(
-                f"{folder}: the {split} split has {len(files)} files; expected {max(counts)} by their names"
+                f"{folder}: the {split} split has {len(parquet_files)} files; expected {max(counts)} by their names"
             )
-        return (row for path in files for row in _read_parquet(path))
+        return (row for path in parquet_files for row in _read_parquet(path))
     content = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "no files"
     raise DataError(f"{folder}: no {names[0]}.tsv or {names[0]}*.parquet; the folder contains {content}")
 
@@ -174,8 +178,8 @@ def _read_parquet(path: Path) -> Iterator[Row]:
         file = parquet.ParquetFile(path)
         missing = {"text", "labels"} - set(file.schema_arrow.names)
         if missing:
-            existing = ", ".join(file.schema.names)
-            raise DataError(f"{path}: no column {' and '.join(sorted(missing))}; the columns are {existing}")
+            column_names = ", ".join(file.schema.names)
+            raise DataError(f"{path}: no column {' and '.join(sorted(missing))}; the columns are {column_names}")
         number = 0
         columns = [name for name in ("text", "labels", "id", "text_hash") if name in file.schema_arrow.names]
         for batch in file.iter_batches(columns=columns):
@@ -190,12 +194,12 @@ def load_hub_split(source: str, split: str, missing: str) -> Any:
     """Load `namespace/name` or `namespace/name:configuration` as a `datasets.Dataset`.
 
     Raises:
-        DataError: The data set cannot be read; `missing` is as in `explained`.
+        DataError: The data set cannot be read; `missing` is as in `convert_hub_errors`.
     """
     import datasets
 
     repository, _, configuration = source.partition(":")
-    with explained(missing):
+    with convert_hub_errors(missing):
         return hub.retrying(lambda: datasets.load_dataset(repository, configuration or None, split=split))
 
 
@@ -209,11 +213,11 @@ def _read_hub(source: str, split: str) -> Iterator[Row]:
 
 
 @contextmanager
-def explained(missing: str) -> Iterator[None]:
+def convert_hub_errors(missing: str) -> Iterator[None]:
     """Convert exceptions raised while reading a Hub data set into one-line `DataError`s.
 
     Args:
-        missing: What the name could have meant locally and does not exist, such as `folder 'x'`.
+        missing: Local path that the name could also refer to and that does not exist, such as `folder 'x'`.
     """
     import datasets
     from huggingface_hub import errors as hub_errors
@@ -238,7 +242,7 @@ def explained(missing: str) -> Iterator[None]:
 def _row(row: dict[str, Any], where: str) -> Row:
     if row.get("text") is None and row.get("text_hash"):
         raise DataError(
-            f"{where}: the text is withheld; join it from your own copy of the tweets with: "
+            f"{where}: the text is withheld; fill it in from your own copy of the tweets with: "
             "python -m data_build hydrate DATA --tweets FILE --out FOLDER"
         )
     if not isinstance(row.get("text"), str):

@@ -29,8 +29,8 @@ class Teacher:
     def __init__(self, model: str, *, runtime: Runtime = "torch", batch_size: int = 64) -> None:
         """Load the model without running remote code and without unpickling.
 
-        An ONNX graph cannot read other files, but its use of memory and time is not limited: use models of authors
-        you trust.
+        An ONNX graph cannot read other files, but its memory and time are not limited: use models of authors you
+        trust.
 
         Args:
             model: Folder or Hub id of a transformers sequence classifier (with `model.onnx` or `onnx/model.onnx` for
@@ -42,14 +42,14 @@ class Teacher:
             DataError: The model cannot be loaded, or labels are missing; the message lists them.
         """
         self.model, self.batch_size = model, batch_size
-        self._own: EmotionClassifier | None = None
+        self._classifier: EmotionClassifier | None = None
         try:
             folder = local_folder(model, None)
         except ModelError as error:
             raise DataError(f"teacher {error}") from None
         if folder and (folder / INFO_FILE).is_file():
-            self._own = EmotionClassifier.from_pretrained(folder)
-            self._columns = label_columns(dict(enumerate(self._own.labels)), model)
+            self._classifier = EmotionClassifier.from_pretrained(folder)
+            self._columns = label_columns(dict(enumerate(self._classifier.labels)), model)
             return
         model = str(folder or model)
         from transformers import AutoConfig, AutoTokenizer
@@ -69,8 +69,8 @@ class Teacher:
         result = np.empty((len(texts), len(LABELS)), np.float32)
         if not texts:
             return result
-        if self._own:
-            return self._own.predict_proba(texts)[:, self._columns]
+        if self._classifier:
+            return self._classifier.predict_proba(texts)[:, self._columns]
         encoded = tokenize(self._tokenizer, texts, MAX_TOKENS)
         order = np.argsort([len(ids) for ids in encoded["input_ids"]], kind="stable")  # less padding per batch
         for start in range(0, len(order), self.batch_size):
@@ -87,11 +87,11 @@ def tokenize(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> Any:
     """Tokenize and truncate texts; emoji missing from the vocabulary are replaced with their names."""
 
     @functools.cache
-    def known(symbol: str) -> bool:
-        unknown = tokenizer.unk_token_id
-        return unknown is None or unknown not in tokenizer.encode(symbol, add_special_tokens=False)
+    def is_in_vocabulary(symbol: str) -> bool:
+        unknown_id = tokenizer.unk_token_id
+        return unknown_id is None or unknown_id not in tokenizer.encode(symbol, add_special_tokens=False)
 
-    return tokenizer([spell_out(text, known) for text in texts], truncation=True, max_length=max_tokens)
+    return tokenizer([spell_out(text, is_in_vocabulary) for text in texts], truncation=True, max_length=max_tokens)
 
 
 def label_columns(names: dict[int, str], model: str) -> list[int]:

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from evenmood.data.splits import explained
+from evenmood.data.splits import convert_hub_errors
 from evenmood.errors import DataError
 from evenmood.model import hub
 from evenmood.tables.csv_records import SUSPICIOUS_LINES, csv_records
 
 PARQUET_REVISION = "refs/convert/parquet"
 ORIGINAL_COLUMNS = 6
-"""Polarity, id, date, query, user and text; the original file has no header."""
-_REMOVED = re.compile(r"(?:https?://|www\.)\S+|(?<!\w)@\w+|^\s*RT\b[\s:]*|\bRT\s+(?=@)", re.IGNORECASE)
+"""Columns of the original file: polarity, id, date, query, user and text, without a header."""
+_NOISE = re.compile(r"(?:https?://|www\.)\S+|(?<!\w)@\w+|^\s*RT\b[\s:]*|\bRT\s+(?=@)", re.IGNORECASE)
 _SPACE = re.compile(r"\s+")
 
 
@@ -25,10 +25,10 @@ def tweet_text(raw: str) -> str:
     import ftfy
 
     repaired = ftfy.fix_text(html.unescape(raw))
-    return _SPACE.sub(" ", _REMOVED.sub(" ", repaired)).strip()
+    return _SPACE.sub(" ", _NOISE.sub(" ", repaired)).strip()
 
 
-def read_tweets(path: Path, on_bad: Callable[[str], None] | None = None) -> Iterator[tuple[str, str]]:
+def read_tweets(path: Path, on_invalid: Callable[[str], None] | None = None) -> Iterator[tuple[str, str]]:
     """Stream tweets from a CSV file: the id (or the row number, from 1) and the original text.
 
     A stray quotation mark invalidates only its row; reading resumes on the next line.
@@ -36,7 +36,7 @@ def read_tweets(path: Path, on_bad: Callable[[str], None] | None = None) -> Iter
     Args:
         path: CSV file with the six original columns and no header, or with a header that has a column `text`. Each
             line is UTF-8 or Latin-1.
-        on_bad: Called with an error message for each invalid row, which is skipped; None raises instead.
+        on_invalid: Called with an error message for each invalid row, which is skipped; None raises instead.
 
     Raises:
         DataError: The file does not exist, is empty or has no column of texts, or a row is invalid.
@@ -50,23 +50,23 @@ def read_tweets(path: Path, on_bad: Callable[[str], None] | None = None) -> Iter
             first = first.removeprefix("\ufeff")
             cells = next(csv.reader([first]))
             header = [name.strip().lower() for name in cells]
-            original = len(cells) == ORIGINAL_COLUMNS and cells[0].isdecimal()
+            is_original = len(cells) == ORIGINAL_COLUMNS and cells[0].isdecimal()
             if "text" in header:
-                text_at, id_at = header.index("text"), header.index("id") if "id" in header else None
-            elif original:
-                text_at, id_at = ORIGINAL_COLUMNS - 1, 1
+                text_column, id_column = header.index("text"), header.index("id") if "id" in header else None
+            elif is_original:
+                text_column, id_column = ORIGINAL_COLUMNS - 1, 1
             else:
                 raise DataError(
                     f"{path}: the first row is {','.join(cells)[:80]!r}; expected Sentiment140's six columns without a "
                     "header, or a header with the column text"
                 )
-            table = _Table(str(path), len(cells), text_at, on_bad or _refuse)
-            if original:
+            table = _Table(str(path), len(cells), text_column, on_invalid or _raise_data_error)
+            if is_original:
                 rows = table.rows(chain([first], (line for _, line in lines)), start)
             else:
                 rows = table.rows((line for _, line in lines), start + 1)
             for number, row in enumerate(rows, 1):
-                yield (str(number) if id_at is None else row[id_at]), row[text_at]
+                yield (str(number) if id_column is None else row[id_column]), row[text_column]
     except csv.Error as error:
         raise DataError(f"{path}: not CSV ({error})") from None
     except FileNotFoundError:
@@ -80,32 +80,36 @@ class _Table:
     Attributes:
         name: Name for error messages.
         columns: Number of cells per row.
-        text_at: Index of the text cell.
-        on_bad: As in `read_tweets`.
+        text_column: Index of the text cell.
+        on_invalid: As in `read_tweets`.
         numeric: Indices of other cells that are numbers in the first row; None before it is read.
     """
 
     name: str
     columns: int
-    text_at: int
-    on_bad: Callable[[str], None]
+    text_column: int
+    on_invalid: Callable[[str], None]
     numeric: list[int] | None = None
 
     def rows(self, lines: Iterable[str], start: int) -> Iterator[list[str]]:
         """Yield the cells of each row; `start` is the number of the first line."""
-        for number, cells, record in csv_records(self.name, lines, self.on_bad, columns=self.columns, first_line=start):
+        for number, cells, record in csv_records(
+            self.name, lines, self.on_invalid, columns=self.columns, first_line=start
+        ):
             if not cells:
                 continue
             if self.numeric is None:
-                self.numeric = [at for at, cell in enumerate(cells) if at != self.text_at and cell.strip().isdecimal()]
-            swallowed = record[1:]
-            if swallowed and self._are_rows(swallowed):
-                last = number + len(swallowed)
-                self.on_bad(
+                self.numeric = [
+                    at for at, cell in enumerate(cells) if at != self.text_column and cell.strip().isdecimal()
+                ]
+            enclosed = record[1:]
+            if enclosed and self._are_rows(enclosed):
+                last = number + len(enclosed)
+                self.on_invalid(
                     f"{self.name}, line {number}: a quotation mark encloses the rows to line {last}; "
                     f"reading resumed at line {number + 1}"
                 )
-                yield from self.rows(swallowed, number + 1)
+                yield from self.rows(enclosed, number + 1)
                 continue
             yield cells
 
@@ -117,21 +121,21 @@ class _Table:
         rows = [next(csv.reader([line]), []) for line in lines]
         if self.columns == 1 or any(len(cells) != self.columns for cells in rows):
             return False
-        alike = all(cells[at].strip().isdecimal() for cells in rows for at in self.numeric or ())
-        return len(rows) >= SUSPICIOUS_LINES or (bool(self.numeric) and alike)
+        has_numbers = all(cells[at].strip().isdecimal() for cells in rows for at in self.numeric or ())
+        return len(rows) >= SUSPICIOUS_LINES or (bool(self.numeric) and has_numbers)
 
 
-def _refuse(message: str) -> None:
+def _raise_data_error(message: str) -> None:
     raise DataError(message)
 
 
-def read_hub(source: str, on_bad: Callable[[str], None] | None = None) -> Iterator[tuple[str, str]]:
+def read_hub(source: str, on_invalid: Callable[[str], None] | None = None) -> Iterator[tuple[str, str]]:
     """Stream tweets from a Hub data set: the row number, from 1, and the text.
 
     Args:
         source: `namespace/name` or `namespace/name@revision`; the default revision is the Hub's Parquet conversion,
             since the original is a loading script.
-        on_bad: As in `read_tweets`, for rows without a text.
+        on_invalid: As in `read_tweets`, for rows without a text.
 
     Raises:
         DataError: The data set does not exist, is not accessible or has no column `text`, or a row is invalid.
@@ -140,7 +144,7 @@ def read_hub(source: str, on_bad: Callable[[str], None] | None = None) -> Iterat
 
     repo_id, _, revision = source.partition("@")
     try:
-        with explained(f"file {source!r}"):
+        with convert_hub_errors(f"file {source!r}"):
             stream = hub.retrying(
                 lambda: datasets.load_dataset(
                     repo_id, revision=revision or PARQUET_REVISION, split="train", streaming=True
@@ -148,7 +152,7 @@ def read_hub(source: str, on_bad: Callable[[str], None] | None = None) -> Iterat
             )
             for number, row in enumerate(stream, 1):
                 if not isinstance(row["text"], str):
-                    (on_bad or _refuse)(f"{source}, row {number}: text is {row['text']!r}, not a string")
+                    (on_invalid or _raise_data_error)(f"{source}, row {number}: text is {row['text']!r}, not a string")
                     continue
                 yield str(number), row["text"]
     except KeyError:

@@ -13,7 +13,7 @@ JOY, GRIEF, NEUTRAL = LABELS.index("joy"), LABELS.index("grief"), LABELS.index("
 def cast(votes: Votes, row: str, *labels_by_annotator: Any) -> None:
     """Cast one vote per annotator: label numbers, or None for unsure."""
     new_votes = [
-        Vote(row, name, tuple(labels or ()), labels is None, saw_machine=False)
+        Vote(row, name, tuple(labels or ()), labels is None, saw_predictions=False)
         for name, labels in zip([*ANNOTATORS, "Finn"], labels_by_annotator, strict=False)
     ]
     assert votes.import_votes(new_votes) == len(new_votes)

@@ -26,14 +26,14 @@ def test_every_row_gets_exactly_five_votes(votes: Votes) -> None:
     while active:
         shown = {name: item for name in active if (item := votes.next(name))}
         for name, item in shown.items():
-            votes.vote(Vote(item.id, name, (JOY,), unsure=False, saw_machine=False))
+            votes.vote(Vote(item.id, name, (JOY,), unsure=False, saw_predictions=False))
             assert name not in voters.setdefault(item.id, set())
             voters[item.id].add(name)
         active = list(shown)
     assert [len(names) for names in voters.values()] == [5] * 6
-    assert votes.progress("Ada")["voted"] == 6
+    assert votes.progress("Ada")["complete_rows"] == 6
     with pytest.raises(UsageError, match="already has 5 votes"):
-        votes.import_votes([Vote("sentiment140:0", "Hana", (JOY,), unsure=False, saw_machine=False)])
+        votes.import_votes([Vote("sentiment140:0", "Hana", (JOY,), unsure=False, saw_predictions=False)])
 
 
 def test_an_expired_reservation_releases_the_row(votes: Votes, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +51,7 @@ def test_an_expired_reservation_releases_the_row(votes: Votes, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    ("given", "labels", "resolution"),
+    ("row_votes", "labels", "resolution"),
     [
         ([[JOY], [JOY], [JOY], [GRIEF], [GRIEF]], (JOY,), "majority"),
         ([[JOY, GRIEF], [JOY, GRIEF], [JOY, GRIEF], [GRIEF], [NEUTRAL]], (JOY, GRIEF), "majority"),
@@ -62,11 +62,11 @@ def test_an_expired_reservation_releases_the_row(votes: Votes, monkeypatch: pyte
         ([None] * 5, (), "open"),
     ],
 )
-def test_majority(votes: Votes, given: list[Any], labels: tuple[int, ...], resolution: str) -> None:
-    cast(votes, "sentiment140:1", *given)
+def test_majority(votes: Votes, row_votes: list[Any], labels: tuple[int, ...], resolution: str) -> None:
+    cast(votes, "sentiment140:1", *row_votes)
     result = votes.results()["sentiment140:1"]
     assert (set(result.labels), result.resolution) == (set(labels), resolution)
-    assert result.counts[JOY] == sum(JOY in (row or ()) for row in given)
+    assert result.counts[JOY] == sum(JOY in (row or ()) for row in row_votes)
     assert majority(votes.all_votes()) == result
 
 
@@ -111,9 +111,9 @@ def test_bad_votes(votes: Votes) -> None:
         ("sentiment140:99", (JOY,), "unknown row sentiment140:99: it is not in the review queue"),
     ):
         with pytest.raises(UsageError, match=message):
-            votes.vote(Vote(row, "Ada", labels, unsure=False, saw_machine=False))
+            votes.vote(Vote(row, "Ada", labels, unsure=False, saw_predictions=False))
     with pytest.raises(UsageError, match="sentiment140:1 was not shown to Ada"):
-        votes.vote(Vote("sentiment140:1", "Ada", (JOY,), unsure=False, saw_machine=False))
+        votes.vote(Vote("sentiment140:1", "Ada", (JOY,), unsure=False, saw_predictions=False))
     assert votes.all_votes() == []
     with pytest.raises(UsageError, match="at least 8 characters"):
         votes.add_annotator("Ada", "short")
@@ -142,9 +142,9 @@ def test_rows_get_the_labels_of_the_review(build: Path, votes: Votes) -> None:
     for name in ("sentiment140:3", "sentiment140:4"):
         assert (rows[name]["reviewed"], rows[name]["votes"], rows[name]["labels"]) == (False, None, [JOY])
     manifest = read_manifest(build, "resolve")
-    assert manifest["dropped"] == {"thrown out by the adjudicator": 1, "waits for the adjudicator": 1}
+    assert manifest["dropped"] == {"discarded by the adjudicator": 1, "not yet adjudicated": 1}
     assert manifest["agreement"]["votes"] == 18
-    assert review.source_of(build) == "resolve"
+    assert review.source_stage(build) == "resolve"
     votes.decide("sentiment140:1", "Judge", [JOY])
     with pytest.raises(UsageError, match=r"a different votes; .*--restart"):
         review.resolve(build, print)
@@ -158,8 +158,8 @@ def test_no_votes(build: Path) -> None:
     Votes(build, "review").add_annotator("Ada", "a long passphrase")
     with pytest.raises(DataError, match="there are no votes"):
         review.resolve(build, print)
-    assert review.source_of(build) == "verify"
-    assert review.audited(build) is None
+    assert review.source_stage(build) == "verify"
+    assert review.audit_result(build) is None
     other = build / "other"
     shutil.copytree(build / "verify", other / "verify")
     with pytest.raises(UsageError, match="there are no annotators"):
@@ -198,8 +198,8 @@ def test_votes_record_revealed_labels(votes: Votes) -> None:
     item = votes.next("Ada")
     assert item is not None
     assert votes.reveal(item.id, "Ada") == (JOY,)
-    votes.vote(Vote(item.id, "Ada", (JOY,), unsure=False, saw_machine=False))
-    assert votes.all_votes()[0].saw_machine
+    votes.vote(Vote(item.id, "Ada", (JOY,), unsure=False, saw_predictions=False))
+    assert votes.all_votes()[0].saw_predictions
 
 
 def test_a_limit_keeps_rows_with_votes(build: Path, votes: Votes) -> None:
@@ -212,14 +212,14 @@ def test_a_limit_keeps_rows_with_votes(build: Path, votes: Votes) -> None:
 def test_agreement() -> None:
     def row_votes(row: int, *labels_by_annotator: tuple[int, ...] | None) -> list[Vote]:
         return [
-            Vote(str(row), name, labels or (), labels is None, saw_machine=False)
+            Vote(str(row), name, labels or (), labels is None, saw_predictions=False)
             for name, labels in zip(ANNOTATORS, labels_by_annotator, strict=True)
         ]
 
     unanimous = [vote for row in range(10) for vote in row_votes(row, *[(row % 2,)] * 5)]
     figures = agreement.measure(unanimous)
     assert figures["alpha"][LABELS[0]] == figures["kappa"][LABELS[0]] == 1
-    assert figures["alpha"]["grief"] is None  # no annotator gave it
+    assert figures["alpha"]["grief"] is None  # no annotator chose it
     assert figures["mean_alpha"] == 1
     assert {entry["kappa_with_others"] for entry in figures["annotators"].values()} == {1.0}
     divided = [vote for row in range(10) for vote in row_votes(row, (0,), (1,), (0,), (1,), None)]
@@ -238,15 +238,15 @@ def test_the_audit(build: Path) -> None:
     for name in names[:3]:
         cast(votes, name, *[[JOY]] * 5)
     cast(votes, names[3], [JOY], [JOY], [GRIEF], [GRIEF], None)  # a tie counts as an error
-    audit = review.audited(build)
+    audit = review.audit_result(build)
     assert audit is not None
-    assert (audit["rows"], audit["right"], audit["share"]["value"]) == (4, 3, 0.75)
+    assert (audit["rows"], audit["correct"], audit["share"]["value"]) == (4, 3, 0.75)
     assert audit["share"]["low"] == pytest.approx(0.1941, abs=1e-4)  # exact interval of 3 out of 4
     assert audit["share"]["high"] == pytest.approx(0.9937, abs=1e-4)
     assert json.dumps(audit)
     with open_stage(build, "balance", {}, {"target": 2}, print, restart=True) as stage:
         stage.finish()
-    assert review.audited(build) is None  # the audit was of another balanced set
+    assert review.audit_result(build) is None  # the audit was of another balanced set
 
 
 def test_the_queue_is_shuffled_and_reproducible(build: Path, votes: Votes) -> None:
@@ -292,16 +292,16 @@ def test_showing_a_text_does_not_show_other_texts_of_the_id(votes: Votes) -> Non
     votes.reveal(name, "Ada")
     refill(votes, name, "another text")
     with pytest.raises(UsageError, match="was not shown to Ada"):
-        votes.vote(Vote(name, "Ada", (JOY,), unsure=False, saw_machine=False))
+        votes.vote(Vote(name, "Ada", (JOY,), unsure=False, saw_predictions=False))
     assert votes.next("Ada") is not None
-    votes.vote(Vote(name, "Ada", (JOY,), unsure=False, saw_machine=False))
-    assert [vote.saw_machine for vote in votes.all_votes()] == [False]
+    votes.vote(Vote(name, "Ada", (JOY,), unsure=False, saw_predictions=False))
+    assert [vote.saw_predictions for vote in votes.all_votes()] == [False]
 
 
 @pytest.mark.parametrize("label", [3.9, "12", True, 28, -1, None])
 def test_invalid_label_numbers_are_rejected(votes: Votes, label: Any) -> None:
     with pytest.raises(UsageError, match="expected numbers from 0 to 27"):
-        votes.import_votes([Vote("sentiment140:1", "Ada", (label,), unsure=False, saw_machine=False)])
+        votes.import_votes([Vote("sentiment140:1", "Ada", (label,), unsure=False, saw_predictions=False)])
     assert votes.all_votes() == []
 
 

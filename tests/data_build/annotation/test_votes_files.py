@@ -24,7 +24,7 @@ def test_export_and_import(votes: Votes, build: Path, tmp_path: Path, ending: st
 
 
 def test_votes_that_cannot_be_imported(votes: Votes, build: Path, tmp_path: Path) -> None:
-    head = "id,annotator,labels,unsure,saw_machine\n"
+    head = "id,annotator,labels,unsure,saw_predictions\n"
     path = tmp_path / "votes.csv"
     good = "sentiment140:1,Ada,joy,False,False\n"
     for content, message in (
@@ -36,7 +36,7 @@ def test_votes_that_cannot_be_imported(votes: Votes, build: Path, tmp_path: Path
         (head + "sentiment140:1,Ada,joy,maybe,False\n", "vote 1: unsure is 'maybe'; expected true or false"),
         (head + "sentiment140:1,,joy,False,False\n", "vote 1: the annotator's name is empty"),
         (head + "sentiment140:1,Ada,,False,False\n", "vote 1: no label is selected"),
-        ("id,labels\n1,joy\n", "missing column annotator, unsure, saw_machine"),
+        ("id,labels\n1,joy\n", "missing column annotator, unsure, saw_predictions"),
         ("", "cannot read"),
         (head + good + good.replace("Ada", '"Ben') + good * 20, "line 3: .*quotation mark"),
         (head + good.replace("Ada", '"Ben') + good + good.replace("joy", 'joy"'), "line 2: "),

@@ -2,5 +2,5 @@
 
 from typing import Any
 
-MISSING = {"grief": 30, "relief": 10}
-OPTIONS: dict[str, Any] = {"samples": 64, "missing": MISSING, "concurrency": 4}
+SHORTFALL = {"grief": 30, "relief": 10}
+OPTIONS: dict[str, Any] = {"samples": 64, "shortfall": SHORTFALL, "concurrency": 4}

@@ -18,7 +18,7 @@ from evenmood import LABELS, DataError, UsageError
 from evenmood.data.build_folder import read_manifest, read_rows
 from evenmood.data.rows import text_hash
 from tests.commands import run_command
-from tests.data_build.generation import MISSING, OPTIONS
+from tests.data_build.generation import OPTIONS, SHORTFALL
 from tests.fakes.hub_repository import files_of
 from tests.fakes.openai_server import Handler, OpenAIServer
 
@@ -44,10 +44,10 @@ def test_every_text_is_accounted_for(build: Path, server: OpenAIServer, mode: An
         assert (provenance["tokens"], provenance["cost"], provenance["mode"]) == ([100, 50], 0.0, mode)
         assert provenance["intended"] == LABELS[row["labels"][0]]
         assert len(provenance["examples"]) == SHOTS
-        for own_id in provenance["examples"]:
-            assert row["labels"][0] in official[own_id]
+        for example_id in provenance["examples"]:
+            assert row["labels"][0] in official[example_id]
         assert row["text_hash"] == text_hash(row["text"])
-        assert LABELS[row["labels"][0]] in MISSING
+        assert LABELS[row["labels"][0]] in SHORTFALL
     assert len({row["text_hash"] for row in rows}) == len(rows)
     assert not list((build / "generate").glob("*.jsonl"))
 
@@ -151,7 +151,7 @@ def test_invalid_options(build: Path, server: OpenAIServer) -> None:
     with pytest.raises(UsageError, match="--max-cost requires --prices"):
         generate.run(build, print, "small", max_cost=1.0, **options)
     with pytest.raises(UsageError, match="no label lacks rows"):
-        generate.run(build, print, "small", **{**options, "missing": {"grief": 0}})
+        generate.run(build, print, "small", **{**options, "shortfall": {"grief": 0}})
     assert not server.seen
     assert not (build / "generate").exists()
 
@@ -168,10 +168,10 @@ def test_dry_run(build: Path, server: OpenAIServer) -> None:
 def test_the_plan() -> None:
     texts, labels = [f"text {n}" for n in range(100)], [[n % 28] if n % 5 else [16, 25] for n in range(100)]
     ids = [f"id {text}" for text in texts]
-    requests = plan(MISSING, texts, labels, 400, 8, seed=0, ids=ids)
-    assert requests == plan(MISSING, texts, labels, 400, 8, seed=0, ids=ids)
+    requests = plan(SHORTFALL, texts, labels, 400, 8, seed=0, ids=ids)
+    assert requests == plan(SHORTFALL, texts, labels, 400, 8, seed=0, ids=ids)
     first = Counter(LABELS[request.labels[0]] for request in requests)
-    assert set(first) == set(MISSING)
+    assert set(first) == set(SHORTFALL)
     assert 2 < first["grief"] / first["relief"] < 4
     for request in requests:
         assert all(example in texts for example in request.examples)
@@ -218,9 +218,9 @@ def test_further_rounds_add_rows(build: Path, server: OpenAIServer) -> None:
     assert len({row["id"] for row in (*first, *second)}) == len(first) + len(second)
     assert len({row["text_hash"] for row in (*first, *second)}) == len(first) + len(second)
     attempts = generate.attempts(build)
-    assert set(attempts) == set(MISSING)
+    assert set(attempts) == set(SHORTFALL)
     assert sum(counts["in"] for counts in attempts.values()) == 128
-    assert sum(counts["kept"] for counts in attempts.values()) == len(first) + len(second)
+    assert sum(counts["accepted"] for counts in attempts.values()) == len(first) + len(second)
     for counts in attempts.values():
         assert counts["in"] == sum(count for reason, count in counts.items() if reason != "in")
 
@@ -240,7 +240,7 @@ def test_export_and_import_of_generated_rows(build: Path, server: OpenAIServer, 
     assert server.seen == requests_seen
     manifest = read_manifest(build, "generate")
     assert manifest["rows_in"] == 128 == manifest["rows_out"] + sum(manifest["dropped"].values())
-    assert manifest["dropped"]["fit, and not verified"] == len(rows) - len(rows[::2])
+    assert manifest["dropped"]["accepted but not verified"] == len(rows) - len(rows[::2])
     generated_rows.import_rows(build, print, tmp_path / "generated.parquet", limit=3, restart=True)
     assert read_rows(build, "generate").to_pylist() == rows[:6:2]
     generated_rows.import_rows(build, print, tmp_path / "generated.parquet", restart=True)
@@ -268,8 +268,8 @@ def test_export_and_import_of_generated_rows(build: Path, server: OpenAIServer, 
 def test_missing_provenance_of_early_rows() -> None:
     complete = dict.fromkeys(generated_rows.PROVENANCE, 1)
     early = {name: value for name, value in complete.items() if name != "seed"}
-    assert generated_rows.unrecorded(map(json.dumps, (complete, early, early))) == {"seed": 2}
-    assert generated_rows.unrecorded([json.dumps(complete)]) == {}
+    assert generated_rows.missing_keys(map(json.dumps, (complete, early, early))) == {"seed": 2}
+    assert generated_rows.missing_keys([json.dumps(complete)]) == {}
 
 
 def test_the_limit_requests_the_start_of_the_plan(build: Path, server: OpenAIServer) -> None:
@@ -286,4 +286,4 @@ def test_near_duplicates_are_dropped(build: Path, server: OpenAIServer) -> None:
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     manifest = read_manifest(build, "generate")
     assert manifest["rows_out"] == 1
-    assert manifest["dropped"] == {"nearly repeated": 63}
+    assert manifest["dropped"] == {"near-duplicate": 63}

@@ -20,41 +20,41 @@ from tests.fakes.openai_server import Handler, OpenAIServer
 FAULTS: dict[str, Callable[[Handler], bool]] = {}
 
 
-def fault(function: Callable[[Handler], bool]) -> Callable[[Handler], bool]:
+def add_fault(function: Callable[[Handler], bool]) -> Callable[[Handler], bool]:
     FAULTS[function.__name__] = function
     return function
 
 
-@fault
+@add_fault
 def rate_limit(handler: Handler) -> bool:
     if handler.number <= 3:
         handler.answer({"error": {"message": "slow down"}}, 429, Retry_After="1")
     return handler.number <= 3
 
 
-@fault
+@add_fault
 def every_third_500(handler: Handler) -> bool:
     if handler.number % 3 == 0:
         handler.answer({"error": {"message": "oops"}}, 500)
     return handler.number % 3 == 0
 
 
-@fault
-def late(handler: Handler) -> bool:
+@add_fault
+def timeout(handler: Handler) -> bool:
     if handler.number == 2:
         time.sleep(3)
     return False
 
 
-@fault
-def cut(handler: Handler) -> bool:
+@add_fault
+def dropped_connection(handler: Handler) -> bool:
     if handler.number == 2:
         handler.close_connection = True
     return handler.number == 2
 
 
-@fault
-def for_hours(handler: Handler) -> bool:
+@add_fault
+def long_retry_after(handler: Handler) -> bool:
     """Send a longer Retry-After than necessary."""
     if handler.number <= 4:
         handler.answer({"error": {"message": "slow down"}}, 429, Retry_After="7200")
@@ -123,7 +123,7 @@ def test_a_rate_limit_of_a_minute(build: Path, server: OpenAIServer, pause: str)
     assert len(server.asked) == 8
 
 
-def bad(handler: Handler, body: Callable[[Handler], Any]) -> bool:
+def answer_first_with(handler: Handler, body: Callable[[Handler], Any]) -> bool:
     if handler.number == 1:
         handler.answer(body(handler))
     return handler.number == 1
@@ -132,11 +132,11 @@ def bad(handler: Handler, body: Callable[[Handler], Any]) -> bool:
 MALFORMED: dict[str, tuple[Callable[[Handler], Any], str]] = {
     "broken JSON": (lambda handler: _with_content(handler, '{"comments": ["a'), "malformed"),
     "another object": (lambda handler: _with_content(handler, '{"texts": []}'), "malformed"),
-    "cut off": (lambda handler: handler.owner.reply(True, ["a b c d"], "length"), "length"),
+    "truncated": (lambda handler: handler.owner.reply(True, ["a b c d"], "length"), "length"),
     "filtered": (lambda handler: handler.owner.reply(True, [], "content_filter"), "content_filter"),
     "no choice": (lambda handler: {**handler.owner.reply(True, []), "choices": []}, "malformed"),
     "refusal": (lambda handler: _refusal(handler), "refused"),
-    "a page": (lambda handler: b"<html>welcome to the proxy</html>", "malformed"),
+    "HTML": (lambda handler: b"<html>welcome to the proxy</html>", "malformed"),
     "a list": (lambda handler: [], "malformed"),
     "a string": (lambda handler: "fine", "malformed"),
     "nothing": (lambda handler: b"", "malformed"),
@@ -148,7 +148,7 @@ MALFORMED: dict[str, tuple[Callable[[Handler], Any], str]] = {
         "malformed",
     ),
     "no tokens": (lambda handler: {"choices": [], "usage": {}}, "malformed"),
-    "half a character": (lambda handler: _with_content(handler, '{"comments": ["\\ud800"]}'), "malformed"),
+    "lone surrogate": (lambda handler: _with_content(handler, '{"comments": ["\\ud800"]}'), "malformed"),
 }
 
 
@@ -167,10 +167,10 @@ def _refusal(handler: Handler) -> dict[str, Any]:
 @pytest.mark.parametrize("case", MALFORMED)
 def test_malformed_answers_are_counted(build: Path, server: OpenAIServer, case: str) -> None:
     body, reason = MALFORMED[case]
-    server.fault = lambda handler: bad(handler, body)
+    server.fault = lambda handler: answer_first_with(handler, body)
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     dropped = read_manifest(build, "generate")["dropped"]
-    assert dropped[f"not answered: {reason}"] == 8
+    assert dropped[f"no answer: {reason}"] == 8
 
 
 def test_an_html_page_instead_of_a_completion(build: Path, server: OpenAIServer) -> None:
@@ -181,7 +181,7 @@ def test_an_html_page_instead_of_a_completion(build: Path, server: OpenAIServer)
 
     server.fault = page
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
-    assert read_manifest(build, "generate")["dropped"]["not answered: malformed"] == 8
+    assert read_manifest(build, "generate")["dropped"]["no answer: malformed"] == 8
 
 
 def test_saved_answers_without_token_counts(build: Path, server: OpenAIServer) -> None:

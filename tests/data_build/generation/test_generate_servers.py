@@ -10,7 +10,7 @@ import pytest
 
 from data_build.generation import batch, generator
 from data_build.generation.generator import Generator, GeneratorError, read_answers
-from data_build.generation.reading import comments_in, lines_in, listed_in
+from data_build.generation.parsing import parse_json, parse_lines, parse_list
 from data_build.stages import generate, generated_rows
 from evenmood import DataError, UsageError
 from evenmood.data.build_folder import read_manifest, read_rows
@@ -20,21 +20,21 @@ from tests.fakes.hub_repository import files_of
 from tests.fakes.openai_server import Handler, OpenAIServer, nonsense
 
 WRAPPERS = {
-    "thinking": '<think>\nSome {{comments}}: ["no"]. {{"comments": ["a draft"]}}\n</think>\n\n{}',
-    "thinking that the template opened": "I should write.\n</think>{}",
-    "another word for it": "<reasoning>why</reasoning>{}",
-    "a channel": "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>{}",
-    "a fence": "```json\n{}\n```",
-    "a bare fence": "```\n{}\n```",
+    "reasoning": '<think>\nSome {{comments}}: ["no"]. {{"comments": ["a draft"]}}\n</think>\n\n{}',
+    "reasoning without a start tag": "I should write.\n</think>{}",
+    "another reasoning tag": "<reasoning>why</reasoning>{}",
+    "channel header": "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>{}",
+    "JSON code fence": "```json\n{}\n```",
+    "code fence": "```\n{}\n```",
     "prose": "Sure! Here [as asked] is the JSON:\n\n{}\n\nLet me know if you want {{more}}.",
-    "thinking and a fence": "<think>…</think>Here:\n```json\n{}\n```\nDone.",
-    "an end token": "{}<|im_end|>",
+    "reasoning and code fence": "<think>…</think>Here:\n```json\n{}\n```\nDone.",
+    "end token": "{}<|im_end|>",
     "white space": "\n\n  {}  \n",
-    "a byte-order mark": "\ufeff{}",
+    "byte order mark": "\ufeff{}",
 }
 
 
-def wrapping(wrapper: str) -> Callable[[Handler], bool]:
+def wrap_answers(wrapper: str) -> Callable[[Handler], bool]:
     """Wrap the server's answers."""
 
     def fault(handler: Handler) -> bool:
@@ -51,7 +51,7 @@ def wrapping(wrapper: str) -> Callable[[Handler], bool]:
 def test_wrappers_are_removed(build: Path, server: OpenAIServer, wrapper: str) -> None:
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     expected = files_of(build)
-    server.fault = wrapping(wrapper)
+    server.fault = wrap_answers(wrapper)
     generate.run(build, print, "small", base_url=server.url, restart=True, **OPTIONS)
     assert files_of(build) == expected
 
@@ -72,7 +72,7 @@ def test_other_answer_formats(build: Path, server: OpenAIServer) -> None:
 
     server.fault = other
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
-    assert not [reason for reason in read_manifest(build, "generate")["dropped"] if "not answered" in reason]
+    assert not [reason for reason in read_manifest(build, "generate")["dropped"] if "no answer" in reason]
 
 
 @pytest.mark.parametrize(
@@ -95,17 +95,17 @@ def test_other_answer_formats(build: Path, server: OpenAIServer) -> None:
     ],
 )
 def test_comments_in(content: str, comments: tuple[str, ...] | None) -> None:
-    assert comments_in(content) == comments
+    assert parse_json(content) == comments
 
 
 def test_lists_in_plain_text() -> None:
-    assert listed_in('Here you are:\n\n1. one fine day\n2) "two of us"\n\nEnjoy!') == ("one fine day", "two of us")
-    assert listed_in("- one\n* two") == ("one", "two")
-    assert listed_in("I'm sorry, I cannot help with that.") is None
-    assert lines_in("```\n- one\n2. two\n\nthree \n```") == ["one", "two", "three"]
+    assert parse_list('Here you are:\n\n1. one fine day\n2) "two of us"\n\nEnjoy!') == ("one fine day", "two of us")
+    assert parse_list("- one\n* two") == ("one", "two")
+    assert parse_list("I'm sorry, I cannot help with that.") is None
+    assert parse_lines("```\n- one\n2. two\n\nthree \n```") == ["one", "two", "three"]
 
 
-@pytest.mark.parametrize("read", [comments_in, listed_in, lines_in])
+@pytest.mark.parametrize("read", [parse_json, parse_list, parse_lines])
 def test_parsing_takes_linear_time(read: Callable[[str], Any]) -> None:
     for piece in ("{", "[", "1", "1. ", "- ", "</think>", "<think>", " ", "\n- a", "```", '{"a":'):
         for text in (piece * (40_000 // len(piece)), "a" + piece + " " * 40_000 + "b"):
@@ -116,7 +116,7 @@ def test_parsing_takes_linear_time(read: Callable[[str], Any]) -> None:
 
 PAGE = b"<!DOCTYPE html><html><head><title>Sign in to the hotel</title></head>" + b"<p>x</p>" * 100
 UNUSABLE: dict[str, tuple[Callable[[Handler], Any], str]] = {
-    "a page": (lambda handler: PAGE, "Sign in to the hotel"),
+    "HTML page": (lambda handler: PAGE, "Sign in to the hotel"),
     "an error with status 200": (
         lambda handler: {"error": {"message": "model 'small' is not loaded", "code": 503}},
         "model 'small' is not loaded",
@@ -125,11 +125,11 @@ UNUSABLE: dict[str, tuple[Callable[[Handler], Any], str]] = {
         lambda handler: chat_reply(handler, "I cannot write such comments. " * 50),
         "I cannot write such comments.",
     ),
-    "thinking alone": (
+    "only reasoning": (
         lambda handler: chat_reply(handler, "<think>" + "hm " * 500, "length"),
         "--omit max_completion_tokens",
     ),
-    "nothing": (lambda handler: b"", "(empty)"),
+    "empty body": (lambda handler: b"", "(empty)"),
 }
 
 
@@ -152,14 +152,14 @@ def test_a_run_stops_when_no_answer_is_usable(build: Path, server: OpenAIServer,
         generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     assert excerpt in str(error.value)
     assert "\n" not in str(error.value)
-    begins = str(error.value).partition("the first answer begins: ")[2]
-    assert len(begins) <= generator.EXCERPT_CHARS
+    quoted = str(error.value).partition("the first answer begins: ")[2]
+    assert len(quoted) <= generator.EXCERPT_CHARS
     assert server.seen < 8  # not the whole plan
     assert not (build / "generate" / "manifest.json").exists()
     server.fault = lambda handler: False  # with a working server, the same command sends all requests
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     assert len(server.asked) == 8
-    assert not [reason for reason in read_manifest(build, "generate")["dropped"] if "not answered" in reason]
+    assert not [reason for reason in read_manifest(build, "generate")["dropped"] if "no answer" in reason]
 
 
 def test_the_command_fails_without_usable_answers(build: Path, server: OpenAIServer) -> None:
@@ -179,16 +179,16 @@ def test_the_command_fails_without_usable_answers(build: Path, server: OpenAISer
 
 
 def test_a_run_continues_after_one_usable_answer(build: Path, server: OpenAIServer) -> None:
-    def mostly(handler: Handler) -> bool:
+    def fail_all_but_one(handler: Handler) -> bool:
         if handler.number != 4:
             handler.answer(PAGE)
         return handler.number != 4
 
-    server.fault = mostly
+    server.fault = fail_all_but_one
     generate.run(build, print, "small", base_url=server.url, **{**OPTIONS, "concurrency": 1})
     manifest = read_manifest(build, "generate")
     assert manifest["rows_in"] == 64
-    assert manifest["dropped"]["not answered: malformed"] == 56
+    assert manifest["dropped"]["no answer: malformed"] == 56
     assert server.seen == 8
 
 
@@ -218,7 +218,7 @@ def test_a_file_without_rows_is_rejected(build: Path, server: OpenAIServer, tmp_
         generated_rows.import_rows(build, print, tmp_path / "empty.parquet", restart=True)
 
 
-def refusing(*names: str) -> Callable[[Handler], bool]:
+def rejecting(*names: str) -> Callable[[Handler], bool]:
     """Reject some parameters, as some versions of vLLM, Ollama and LM Studio do."""
 
     def fault(handler: Handler) -> bool:
@@ -246,11 +246,11 @@ ADVICE: dict[str, tuple[list[str], str, list[str]]] = {
 @pytest.mark.parametrize("case", ADVICE)
 def test_a_server_with_fewer_parameters(build: Path, server: OpenAIServer, case: str) -> None:
     unknown, advice, options = ADVICE[case]
-    server.fault = refusing(*unknown)
+    server.fault = rejecting(*unknown)
     command: list[str | Path] = ["data_build", "generate", build, "--base-url", server.url, "--samples", "24"]
-    refused = run_command(*command)
-    assert refused.returncode == 1
-    assert advice in refused.stderr.splitlines()[-1]
+    rejected = run_command(*command)
+    assert rejected.returncode == 1
+    assert advice in rejected.stderr.splitlines()[-1]
     done = run_command(*command, *options, "--restart")
     assert done.returncode == 0, done.stderr
     assert read_rows(build, "generate").num_rows > 0
@@ -260,7 +260,7 @@ def test_a_server_with_fewer_parameters(build: Path, server: OpenAIServer, case:
 
 
 def test_completions_omit_parameters(build: Path, server: OpenAIServer) -> None:
-    server.fault = refusing("stop", "temperature", "max_tokens", "seed")
+    server.fault = rejecting("stop", "temperature", "max_tokens", "seed")
     options = {**OPTIONS, "base_url": server.url, "mode": "lines"}
     with pytest.raises(GeneratorError, match="--omit"):
         generate.run(build, print, "small", **options)
@@ -335,5 +335,5 @@ def test_answers_of_earlier_versions_are_read(tmp_path: Path) -> None:
     line = {"number": 3, "texts": ["a"], "finish_reason": "stop", "prompt_tokens": 1, "completion_tokens": 2}
     (tmp_path / "answers.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
     (answer,) = read_answers(tmp_path / "answers.jsonl")
-    assert (answer.texts, answer.begins) == (("a",), "")
+    assert (answer.texts, answer.excerpt) == (("a",), "")
     assert Generator("m", "http://127.0.0.1:9/v1", "lines", 1.0, 0).host == "127.0.0.1"

@@ -68,11 +68,12 @@ def test_load_dataset_reads_the_published_rows(hub: HubServer, token: str, built
     assert {name: len(split) for name, split in balanced.items()} == {"train": 144, "validation": 100, "test": 100}
     assert balanced["train"].features["labels"] == datasets.Sequence(datasets.ClassLabel(names=list(LABELS)))
     expected = balanced_rows(built / goemotions.STAGE)
-    got = balanced["train"].to_list()
-    for mine, theirs in zip(expected, got, strict=True):
-        assert theirs["scores"] == (None if mine["scores"] is None else pytest.approx(mine["scores"]))
-        assert {**theirs, "scores": None} == {**mine, "scores": None}
-    assert list(got[0]) == schema().names
+    published = balanced["train"].to_list()
+    for row, expected_row in zip(published, expected, strict=True):
+        scores = expected_row["scores"]
+        assert row["scores"] == (None if scores is None else pytest.approx(scores))
+        assert {**row, "scores": None} == {**expected_row, "scores": None}
+    assert list(published[0]) == schema().names
     unbalanced = datasets.load_dataset(NAME, "unbalanced", cache_dir=str(tmp_path))
     for name in SPLITS:
         official = parquet.read_table(built / goemotions.STAGE / f"{name}.parquet").to_pylist()
@@ -94,20 +95,20 @@ def test_the_written_texts_are_a_separate_configuration(
     labels = datasets.Sequence(datasets.ClassLabel(names=list(LABELS)))
     assert loaded["train"].features["labels"] == loaded["train"].features["writer_labels"] == labels
     source = parquet.read_table(written.ROWS).to_pylist()
-    got = loaded["train"].to_list()
-    assert len(got) == len(source)
-    for mine, theirs in zip(source, got, strict=True):
-        numbers = {name: [LABELS.index(label) for label in mine[name]] for name in ("labels", "writer_labels")}
-        assert theirs == {
-            **mine,
+    published = loaded["train"].to_list()
+    assert len(published) == len(source)
+    for row, source_row in zip(published, source, strict=True):
+        numbers = {name: [LABELS.index(label) for label in source_row[name]] for name in ("labels", "writer_labels")}
+        assert row == {
+            **source_row,
             **numbers,
-            "id": f"written:{mine['id']}",
-            "text_hash": text_hash(mine["text"]),
-            "reviewed_by": None if mine["votes"] is None else "model",
+            "id": f"written:{source_row['id']}",
+            "text_hash": text_hash(source_row["text"]),
+            "reviewed_by": None if source_row["votes"] is None else "model",
             "source": "written",
             "license": "CC-BY-4.0",
         }
-    (info,) = (one for one in datasets.get_dataset_infos(NAME).values() if one.config_name == "written")
+    (info,) = (info for info in datasets.get_dataset_infos(NAME).values() if info.config_name == "written")
     assert info.splits["train"].num_examples == len(source)
     assert load_split(f"{NAME}:written", "train").texts == [row["text"] for row in source]
 
@@ -120,14 +121,14 @@ def test_the_card_describes_the_written_texts(local: Path) -> None:
         "data_files": [{"split": "train", "path": "written/train-*.parquet"}],
     }
     rows = parquet.read_table(local / "written" / "train-00000-of-00001.parquet")
-    (info,) = (one for one in data["dataset_info"] if one["config_name"] == "written")
+    (info,) = (info for info in data["dataset_info"] if info["config_name"] == "written")
     assert [feature["name"] for feature in info["features"]] == rows.schema.names
     assert (info["splits"][0]["name"], info["splits"][0]["num_examples"]) == ("train", rows.num_rows)
     assert "machine-generated" in data["annotations_creators"]
     assert data["size_categories"] == ["10K<n<100K"]
     text = card.text
     assert f"| `written` | {rows.num_rows:,} | – | – |" in text
-    assert f"`written` contains {rows.num_rows:,} everyday texts" in text
+    assert f"`written` contains {rows.num_rows:,} written texts" in text
     assert f"{rows.num_rows - rows['votes'].null_count:,} texts were annotated by language models" in text
     assert "- **written**: texts and labels CC BY 4.0" in text
     assert f'load_dataset("{NAME}", "written", split="train")' in text
@@ -167,7 +168,7 @@ def _parquet(path: Path, rows: pyarrow.Table) -> Path:
 def test_texts_of_tweets_are_withheld(hub: HubServer, token: str, built: Path) -> None:
     publish(built, NAME, print)
     repository = hub.repositories[AT]
-    everything = b"".join(repository.files().values())
+    content = b"".join(repository.files().values())
     rows = rows_of(repository, "balanced/train-00000-of-00001.parquet")
     tweet_rows = [row for row in rows if row["source"] == "sentiment140"]
     assert len(tweet_rows) == 60
@@ -175,8 +176,8 @@ def test_texts_of_tweets_are_withheld(hub: HubServer, token: str, built: Path) -
         assert row["text"] is None
         assert row["text_hash"] == text_hash(tweet_text(raw))
         assert len(row["scores"]) == 28
-        assert raw.encode() not in everything
-        assert tweet_text(raw).encode() not in everything
+        assert raw.encode() not in content
+        assert tweet_text(raw).encode() not in content
     assert all(row["text"] for row in rows if row["source"] != "sentiment140")
     card = repository.files()["README.md"].decode()
     assert "The texts of 60 tweets are withheld" in card
@@ -185,7 +186,7 @@ def test_texts_of_tweets_are_withheld(hub: HubServer, token: str, built: Path) -
 
 def test_hydrate(hub: HubServer, token: str, built: Path, tmp_path: Path) -> None:
     publish(built, NAME, print)
-    with pytest.raises(DataError, match=r"withheld; join it .*hydrate"):
+    with pytest.raises(DataError, match=r"withheld; fill it in .*hydrate"):
         load_split(f"{NAME}:balanced", "train")
     own_copy = write_tweets(tmp_path / "tweets.csv", ["something else", *tweets()])
     out = tmp_path / "hydrated"

@@ -13,7 +13,7 @@ from evenmood import LABELS
 from evenmood.data.rows import schema, table, text_hash
 
 
-def supply(seed: int = 0, rows: int = 6000) -> tuple[list[list[int]], np.ndarray]:
+def candidates(seed: int = 0, rows: int = 6000) -> tuple[list[list[int]], np.ndarray]:
     """Rows with GoEmotions' imbalance, some with two labels; half of them human, a quarter tweets."""
     rng = np.random.default_rng(seed)
     shares = np.geomspace(1, 150, len(LABELS))
@@ -23,7 +23,7 @@ def supply(seed: int = 0, rows: int = 6000) -> tuple[list[list[int]], np.ndarray
 
 
 def test_counts_are_even() -> None:
-    labels, ranks = supply()
+    labels, ranks = candidates()
     before = label_counts(labels, range(len(labels)))
     target = largest_target(labels, ranks, 1.5, seed=0)
     selected = select(labels, ranks, target, 1.5, seed=0)
@@ -35,7 +35,7 @@ def test_counts_are_even() -> None:
 
 
 def test_human_rows_come_first_and_are_all_used_below_the_target() -> None:
-    labels, ranks = supply()
+    labels, ranks = candidates()
     target = 60
     selected = select(labels, ranks, target, 1.5, seed=0)
     is_selected = np.isin(np.arange(len(labels)), selected)
@@ -51,7 +51,7 @@ def test_human_rows_come_first_and_are_all_used_below_the_target() -> None:
 
 
 def test_the_shortfall_counts_selectable_rows() -> None:
-    labels, ranks = supply()
+    labels, ranks = candidates()
     available = label_counts(labels, range(len(labels)))
     for target in (20, 60, int(available.min()) + 20):
         after = label_counts(labels, select(labels, ranks, target, 1.0, seed=0))
@@ -95,30 +95,30 @@ def test_texts_are_deduplicated(monkeypatch: pytest.MonkeyPatch) -> None:
     assert unique.schema == schema()
     assert counts == {
         "in": 12,
-        "goemotions row repeats a text": 1,
-        "goemotions row repeats a text under other labels": 1,
-        "sentiment140 row repeats a text": 1,
-        "generated row repeats a text": 3,
-        "generated row repeats a text under other labels": 1,
+        "duplicate goemotions text": 1,
+        "duplicate goemotions text with other labels": 1,
+        "duplicate sentiment140 text": 1,
+        "duplicate generated text": 3,
+        "duplicate generated text with other labels": 1,
     }
 
 
 def test_labels_still_co_occur() -> None:
-    labels, ranks = supply()
+    labels, ranks = candidates()
     selected = select(labels, ranks, 60, 1.5, seed=0)
     before = np.mean([len(row) > 1 for row in labels])
     assert np.mean([len(labels[row]) > 1 for row in selected]) > 0.7 * before
 
 
 def test_the_seed_determines_the_selection() -> None:
-    labels, ranks = supply()
+    labels, ranks = candidates()
     first, same, other = (select(labels, ranks, 40, 1.5, seed) for seed in (1, 1, 2))
     assert first.tolist() == same.tolist()
     assert first.tolist() != other.tolist()
 
 
-def test_a_target_above_the_supply_selects_all_rows() -> None:
-    labels, ranks = supply(rows=500)
+def test_a_target_above_the_available_rows_selects_all_rows() -> None:
+    labels, ranks = candidates(rows=500)
     available = label_counts(labels, range(len(labels)))
     counts = label_counts(labels, select(labels, ranks, 10_000, 1e9, seed=0))
     assert counts.tolist() == available.tolist()

@@ -53,13 +53,13 @@ def test_losing_a_node(tmp_path: Path, tiny_encoder: Path, monkeypatch: pytest.M
     texts = [f"thank you so much for number {number} of the joy and anger" for number in range(400)]
     write_tsv(tmp_path / "tsv", rows=100)
     tweets = write_tweets(tmp_path / "tweets.csv", texts)
-    for name in ("here", "there"):
+    for name in ("local", "ray"):
         goemotions.run(tmp_path / name, print, str(tmp_path / "tsv"), any_size=True)
         sentiment140.run(tmp_path / name, print, str(tweets), shard_rows=40)
-    relabel.run(tmp_path / "here", print, str(tiny_encoder))
-    shutil.copytree(tmp_path / "here" / relabel.OFFICIAL, tmp_path / "there" / relabel.OFFICIAL)  # saves a start
+    relabel.run(tmp_path / "local", print, str(tiny_encoder))
+    shutil.copytree(tmp_path / "local" / relabel.OFFICIAL, tmp_path / "ray" / relabel.OFFICIAL)  # saves a start
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", SCRIPT, str(tmp_path / "there"), str(tiny_encoder)],
+        [sys.executable, "-W", "ignore", "-c", SCRIPT, str(tmp_path / "ray"), str(tiny_encoder)],
         cwd=ROOT,
         env={**os.environ, "RAY_worker_niceness": "0"},  # otherwise workers starve on a busy machine
         capture_output=True,
@@ -68,4 +68,4 @@ def test_losing_a_node(tmp_path: Path, tiny_encoder: Path, monkeypatch: pytest.M
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "a node lost after" in done.stdout
-    assert files_of(tmp_path / "there") == files_of(tmp_path / "here")
+    assert files_of(tmp_path / "ray") == files_of(tmp_path / "local")

@@ -43,10 +43,10 @@ def test_accepted_and_dropped_rows(tmp_path: Path) -> None:
     (row,) = read_rows(tmp_path, "feedback").to_pylist()
     assert (row["id"], row["source"], row["labels"], row["votes"][15]) == ("feedback:1", "feedback", [15], 1)
     assert read_manifest(tmp_path, "feedback")["dropped"] == {
-        "no label given": 1,
+        "no label": 1,
         "no words": 1,
         "malformed": 10,
-        "repeated": 1,
+        "duplicate": 1,
     }
 
 

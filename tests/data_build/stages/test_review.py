@@ -129,7 +129,7 @@ def test_authentication_and_error_messages(build: Path) -> None:
                 ada.predict(*arguments, api_name="/vote")
         row = ada.predict(api_name="/next")
         assert set(row) == {"id", "text"}  # no predicted labels, no votes of others
-        assert ada.predict(row["id"], [], True, api_name="/vote")["mine"] == 1
+        assert ada.predict(row["id"], [], True, api_name="/vote")["own_votes"] == 1
         assert ada.predict(api_name="/undo") == row
     assert Votes(build, "review").all_votes() == []
 
@@ -156,7 +156,7 @@ def test_keyboard_and_adjudication(build: Path) -> None:
         expect(text).not_to_have_value(first)
         (vote,) = votes.all_votes()
         assert [LABELS[label] for label in vote.labels] == [LABELS[26]]
-        assert not vote.saw_machine
+        assert not vote.saw_predictions
         page.wait_for_timeout(500)
         page.keyboard.press("Backspace")
         expect(text).to_have_value(first)
@@ -167,7 +167,7 @@ def test_keyboard_and_adjudication(build: Path) -> None:
         page.keyboard.press("z")
         expect(text).not_to_have_value(first)
         (vote,) = votes.all_votes()
-        assert (vote.unsure, vote.saw_machine) == (True, True)
+        assert (vote.unsure, vote.saw_predictions) == (True, True)
         expect(page.get_by_role("tab", name="Adjudicate")).to_be_hidden()
         take_screenshot(page, "review")
 

@@ -102,10 +102,10 @@ def test_a_stray_quote_affects_only_its_row(tmp_path: Path) -> None:
     messages: list[str] = []
     sentiment140.run(tmp_path, messages.append, str(tweets), shard_rows=300)
     manifest = read_manifest(tmp_path, "sentiment140")
-    assert (manifest["rows_in"], manifest["rows_out"], manifest["dropped"]) == (2_000, 1_998, {"broken": 2})
+    assert (manifest["rows_in"], manifest["rows_out"], manifest["dropped"]) == (2_000, 1_998, {"malformed": 2})
     assert "tweets.csv, line 6: " in messages[0]
     assert "tweets.csv, line 1001: 1 cells" in messages[1]
-    assert messages[-1].endswith("dropped: 2 broken")
+    assert messages[-1].endswith("dropped: 2 malformed")
     ids = [int(name.split(":")[1]) for name in read_rows(tmp_path, "sentiment140")["id"].to_pylist()]
     assert ids == [number for number in range(1, 2_001) if number not in (5, 1_000)]
 
@@ -116,7 +116,7 @@ def test_malformed_rows_are_counted_once(tmp_path: Path) -> None:
     messages: list[str] = []
     sentiment140.run(tmp_path / "a", messages.append, str(tweets), shard_rows=40)
     manifest = read_manifest(tmp_path / "a", "sentiment140")
-    assert (manifest["rows_in"], manifest["rows_out"], manifest["dropped"]) == (200, 117, {"broken": 83})
+    assert (manifest["rows_in"], manifest["rows_out"], manifest["dropped"]) == (200, 117, {"malformed": 83})
     sentiment140.run(tmp_path / "b", print, str(tweets), shard_rows=40)
     for name in ("manifest.json", "part-00001.parquet"):  # as if killed there
         (tmp_path / "b" / "sentiment140" / name).unlink()
@@ -129,7 +129,7 @@ def test_only_the_first_malformed_rows_are_listed(tmp_path: Path) -> None:
     tweets.write_text(lines(300, dict.fromkeys(range(2, 152), "a, b")))
     messages: list[str] = []
     sentiment140.run(tmp_path, messages.append, str(tweets))
-    assert read_manifest(tmp_path, "sentiment140")["dropped"] == {"broken": 150}
+    assert read_manifest(tmp_path, "sentiment140")["dropped"] == {"malformed": 150}
     assert messages[99:101] == [
         f"{tweets}, line 102: 3 cells, but the table has 2 columns",
         "further malformed rows are counted but not listed",
@@ -151,5 +151,5 @@ def test_a_hub_row_without_a_text_is_counted(hub: HubServer, tmp_path: Path) -> 
     hub.add("datasets/you/tweets", {"data/train-00000.parquet": file.getvalue()})
     messages: list[str] = []
     sentiment140.run(tmp_path, messages.append, "you/tweets@main")
-    assert read_manifest(tmp_path, "sentiment140")["dropped"] == {"broken": 1}
+    assert read_manifest(tmp_path, "sentiment140")["dropped"] == {"malformed": 1}
     assert messages[0] == "you/tweets@main, row 2: text is None, not a string"

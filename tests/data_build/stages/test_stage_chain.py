@@ -64,14 +64,14 @@ def run_chain(commands: list[list[str]]) -> "subprocess.Popen[str]":
     return subprocess.Popen([sys.executable, "-c", script], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
-def slow(_: Handler) -> bool:
+def delay_answer(_: Handler) -> bool:
     """Delay each answer, so that a build can be killed between two answers."""
     time.sleep(0.05)
     return False
 
 
 @dataclass
-class Undisturbed:
+class UninterruptedBuild:
     """A build that was not interrupted.
 
     Attributes:
@@ -86,62 +86,64 @@ class Undisturbed:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Iterator[Undisturbed]:
-    place = tmp_path_factory.mktemp("chain")
-    write_tsv(place / "tsv")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Iterator[UninterruptedBuild]:
+    folder = tmp_path_factory.mktemp("chain")
+    write_tsv(folder / "tsv")
     texts = [
         f"@you {word} and thank you so much {number}" for number in range(300) for word in ("joy", "anger", "grief")
     ]
-    tweets = write_tweets(place / "tweets.csv", texts)
+    tweets = write_tweets(folder / "tweets.csv", texts)
     with OpenAIServer() as server:
-        server.fault = slow
-        process = run_chain(chain(place / "build", tweets, tiny_encoder, server.url))
+        server.fault = delay_answer
+        process = run_chain(chain(folder / "build", tweets, tiny_encoder, server.url))
         output, _ = process.communicate(timeout=120)
         assert process.returncode == 0, output
         assert len(set(server.asked)) == len(server.asked) == REQUESTS
-        yield Undisturbed(tweets, place / "build", server)
+        yield UninterruptedBuild(tweets, folder / "build", server)
 
 
-def kill_and_resume(whole: Undisturbed, build: Path, teacher: Path, stage: str, part: float) -> dict[str, Any]:
-    """Kill a build during a stage, resume it, and compare it with the undisturbed one.
+def kill_and_resume(
+    reference: UninterruptedBuild, build: Path, teacher: Path, stage: str, fraction: float
+) -> dict[str, Any]:
+    """Kill a build during a stage, resume it, and compare it with the uninterrupted one.
 
-    The build is killed after a part of the stage's run time or, in `generate`, of its answers; earlier if the build
+    The build is killed after a fraction of the stage's run time or, in `generate`, of its answers; earlier if the build
     has finished by then.
     """
-    while (answered := killed(whole, build, teacher, stage, part)) is None:
+    while (answered := kill(reference, build, teacher, stage, fraction)) is None:
         shutil.rmtree(build)
-        part /= 2
+        fraction /= 2
     finished = [name for name in FOLDERS if (build / name / "manifest.json").exists()]
-    for command in chain(build, whole.tweets, teacher, whole.server.url):
+    for command in chain(build, reference.tweets, teacher, reference.server.url):
         done = run_command("data_build", *command)
         assert done.returncode == 0, done.stderr
     return {
-        "killed_after": finished[-1] if finished else "nothing",
-        "part_of_the_next_stage": round(part, 3),
-        "requests_answered_before": answered,
-        "requests_repeated": len(whole.server.asked) - len(set(whole.server.asked)),
-        "same_bytes": files_of(build) == files_of(whole.build),
+        "last_finished_stage": finished[-1] if finished else "nothing",
+        "fraction_of_next_stage": round(fraction, 3),
+        "requests_answered": answered,
+        "requests_repeated": len(reference.server.asked) - len(set(reference.server.asked)),
+        "identical": files_of(build) == files_of(reference.build),
     }
 
 
-def killed(whole: Undisturbed, build: Path, teacher: Path, stage: str, part: float) -> int | None:
+def kill(reference: UninterruptedBuild, build: Path, teacher: Path, stage: str, fraction: float) -> int | None:
     """Start a build and kill it; return the number of answered requests, or None if it had finished."""
-    end_times = [(whole.build / name / "manifest.json").stat().st_mtime for name in FOLDERS]
+    end_times = [(reference.build / name / "manifest.json").stat().st_mtime for name in FOLDERS]
     index = FOLDERS.index(stage)
-    whole.server.asked.clear()
-    process = run_chain(chain(build, whole.tweets, teacher, whole.server.url))
+    reference.server.asked.clear()
+    process = run_chain(chain(build, reference.tweets, teacher, reference.server.url))
 
     def wait_until(condition: Callable[[], bool]) -> None:
         while not condition() and process.poll() is None:
             time.sleep(0.002)
 
     if stage == "generate":
-        wait_until(lambda: len(whole.server.asked) >= 1 + part * (REQUESTS - CONCURRENCY - 1))
+        wait_until(lambda: len(reference.server.asked) >= 1 + fraction * (REQUESTS - CONCURRENCY - 1))
     else:
         wait_until(lambda: not index or (build / FOLDERS[index - 1] / "manifest.json").exists())
-        time.sleep(part * (end_times[index] - end_times[index - 1] if index else 1.0))
+        time.sleep(fraction * (end_times[index] - end_times[index - 1] if index else 1.0))
     process.send_signal(signal.SIGKILL)
-    answered = len(whole.server.asked)
+    answered = len(reference.server.asked)
     process.communicate()
     finished = process.returncode != -signal.SIGKILL or (build / FOLDERS[-1] / "manifest.json").exists()
     return None if finished else answered
@@ -149,39 +151,43 @@ def killed(whole: Undisturbed, build: Path, teacher: Path, stage: str, part: flo
 
 @pytest.mark.parametrize("stage", ["sentiment140", "generate", "verify"])
 def test_a_killed_and_resumed_build_is_byte_identical(
-    undisturbed: Undisturbed, tiny_encoder: Path, tmp_path: Path, stage: str
+    uninterrupted: UninterruptedBuild, tiny_encoder: Path, tmp_path: Path, stage: str
 ) -> None:
-    outcome = kill_and_resume(undisturbed, tmp_path / "build", tiny_encoder, stage, 0.5)
-    assert outcome["same_bytes"]
+    outcome = kill_and_resume(uninterrupted, tmp_path / "build", tiny_encoder, stage, 0.5)
+    assert outcome["identical"]
     assert outcome["requests_repeated"] <= CONCURRENCY
     if stage == "generate":
-        assert outcome["killed_after"] == "relabel"
-        assert 0 < outcome["requests_answered_before"] < REQUESTS
+        assert outcome["last_finished_stage"] == "relabel"
+        assert 0 < outcome["requests_answered"] < REQUESTS
 
 
 @pytest.mark.slow
-def test_killed_at_twenty_moments(undisturbed: Undisturbed, tiny_encoder: Path, tmp_path: Path) -> None:
+def test_twenty_killed_builds(uninterrupted: UninterruptedBuild, tiny_encoder: Path, tmp_path: Path) -> None:
     """Kill twenty builds, eight of them between answers of the generator; write results/killed.json."""
     rng = random.Random(0)
     stages = ["generate"] * 8 + [rng.choice([name for name in FOLDERS if name != "generate"]) for _ in range(12)]
     outcomes = [
-        kill_and_resume(undisturbed, tmp_path / str(number), tiny_encoder, stage, rng.random())
+        kill_and_resume(uninterrupted, tmp_path / str(number), tiny_encoder, stage, rng.random())
         for number, stage in enumerate(stages)
     ]
-    between = [outcome for outcome in outcomes if 0 < outcome["requests_answered_before"] < REQUESTS]
-    content = {"builds": len(outcomes), "same_bytes": sum(outcome["same_bytes"] for outcome in outcomes)}
-    content |= {"requests": REQUESTS, "requests_in_flight": CONCURRENCY, "killed_between_answers": len(between)}
+    killed_between_answers = [outcome for outcome in outcomes if 0 < outcome["requests_answered"] < REQUESTS]
+    content = {"builds": len(outcomes), "identical": sum(outcome["identical"] for outcome in outcomes)}
+    content |= {
+        "requests": REQUESTS,
+        "requests_in_flight": CONCURRENCY,
+        "killed_between_answers": len(killed_between_answers),
+    }
     content |= {"requests_repeated": sum(outcome["requests_repeated"] for outcome in outcomes)}
-    (ROOT / "results" / "killed.json").write_text(json.dumps({**content, "moments": outcomes}, indent=1) + "\n")
-    assert content["same_bytes"] == 20
-    assert len(between) >= 8
+    (ROOT / "results" / "killed.json").write_text(json.dumps({**content, "kills": outcomes}, indent=1) + "\n")
+    assert content["identical"] == 20
+    assert len(killed_between_answers) >= 8
     assert content["requests_repeated"] > 0
     assert all(outcome["requests_repeated"] <= CONCURRENCY for outcome in outcomes)
-    assert all(outcome["killed_after"] != FOLDERS[-1] for outcome in outcomes)
+    assert all(outcome["last_finished_stage"] != FOLDERS[-1] for outcome in outcomes)
 
 
-def test_the_chain_accounts_for_every_tweet(undisturbed: Undisturbed) -> None:
-    build = undisturbed.build
+def test_the_chain_accounts_for_every_tweet(uninterrupted: UninterruptedBuild) -> None:
+    build = uninterrupted.build
     rows = 0
     for name in ("sentiment140", "relabel", "generate", "relabel-generate", "verify", "balance-unbalanced"):
         manifest = read_manifest(build, name)
@@ -194,8 +200,10 @@ def test_the_chain_accounts_for_every_tweet(undisturbed: Undisturbed) -> None:
         assert read_manifest(build, name)["inputs"][source] == sha256(build / source / "manifest.json")
 
 
-def test_the_teacher_can_be_evaluated_later(undisturbed: Undisturbed, tiny_encoder: Path, tmp_path: Path) -> None:
-    build = Path(shutil.copytree(undisturbed.build, tmp_path / "build"))
+def test_the_teacher_can_be_evaluated_later(
+    uninterrupted: UninterruptedBuild, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    build = Path(shutil.copytree(uninterrupted.build, tmp_path / "build"))
     before = files_of(build)
     messages: list[str] = []
     relabel.run(build, messages.append, str(tiny_encoder), evaluate=True)
@@ -210,8 +218,8 @@ def test_the_teacher_can_be_evaluated_later(undisturbed: Undisturbed, tiny_encod
         relabel.run(build, print, str(tiny_encoder), batch_size=7)
 
 
-def test_the_report_matches_the_manifests(undisturbed: Undisturbed, tmp_path: Path) -> None:
-    build = undisturbed.build
+def test_the_report_matches_the_manifests(uninterrupted: UninterruptedBuild, tmp_path: Path) -> None:
+    build = uninterrupted.build
     done = run_command(
         *("data_build", "report", build, "--results", tmp_path / "dataset.json", "--document", tmp_path / "dataset.md")
     )
@@ -220,32 +228,34 @@ def test_the_report_matches_the_manifests(undisturbed: Undisturbed, tmp_path: Pa
     manifest = read_manifest(build, "balance")
     assert content["label_counts_after"] == manifest["label_counts_after"]
     assert content["rows"] == sum(content["rows_by_source"].values()) == manifest["rows_out"]
-    assert content["rejected_by_reason"]["verify"] == read_manifest(build, "verify")["dropped"]
+    assert content["dropped"]["verify"] == read_manifest(build, "verify")["dropped"]
     by_source = content["label_counts_by_source"].values()
     for label, count in content["label_counts_after"].items():
         assert sum(counts[label] for counts in by_source) == count
     text = (tmp_path / "dataset.md").read_text()
     for picture in re.findall(r"!\[[^]]+\]\(([^)]+)\)", text):
         assert (tmp_path / picture).stat().st_size > 10_000
-    assert f"{content['rows']:,} rows were chosen" in text
-    absent = ("--results", tmp_path / "none.json", "--document", tmp_path / "none.md")
-    missing = run_command("data_build", "report", tmp_path / "nothing", *absent)
-    assert (missing.returncode, missing.stderr.count("\n")) == (1, 1)
+    assert f"{content['rows']:,} rows were selected" in text
+    outputs = ("--results", tmp_path / "none.json", "--document", tmp_path / "none.md")
+    failed = run_command("data_build", "report", tmp_path / "nothing", *outputs)
+    assert (failed.returncode, failed.stderr.count("\n")) == (1, 1)
 
 
 @pytest.mark.parametrize("file", ["relabel-official/validation.parquet", "relabel/sentiment140-part-00000.parquet"])
-def test_the_error_of_a_later_stage_names_an_empty_shard(undisturbed: Undisturbed, tmp_path: Path, file: str) -> None:
-    build = Path(shutil.copytree(undisturbed.build, tmp_path / "build"))
+def test_the_error_of_a_later_stage_names_an_empty_shard(
+    uninterrupted: UninterruptedBuild, tmp_path: Path, file: str
+) -> None:
+    build = Path(shutil.copytree(uninterrupted.build, tmp_path / "build"))
     (build / file).write_bytes(b"")
     with pytest.raises(DataError, match=rf"{file} .*; run: python -m data_build relabel .* --restart"):
         verify.run(build, print, threshold=0.6, restart=True)
 
 
-def test_a_manifest_without_an_entry_of_the_report(undisturbed: Undisturbed, tmp_path: Path) -> None:
-    build = Path(shutil.copytree(undisturbed.build, tmp_path / "build"))
+def test_a_manifest_without_an_entry_of_the_report(uninterrupted: UninterruptedBuild, tmp_path: Path) -> None:
+    build = Path(shutil.copytree(uninterrupted.build, tmp_path / "build"))
     path = build / "balance" / "manifest.json"
     manifest = json.loads(path.read_text())
-    del manifest["missing"]
+    del manifest["shortfall"]
     path.write_text(json.dumps(manifest))
-    with pytest.raises(DataError, match=r"lacks an entry required by the report \('missing'\); .*--restart"):
+    with pytest.raises(DataError, match=r"lacks an entry required by the report \('shortfall'\); .*--restart"):
         report.run(build, print, tmp_path / "dataset.json", tmp_path / "dataset.md")

@@ -8,7 +8,7 @@ from data_build.stages import generate, relabel
 from data_build.stages.verify import Alignment, confirmed_labels
 from data_build.teacher.gates import passes_intended, precision_thresholds
 from evenmood import LABELS
-from evenmood.data.leakage import NEAR, Known, Leakage, shingles, similarity
+from evenmood.data.leakage import NEAR_DUPLICATE, DuplicateIndex, Leakage, shingles, similarity
 from evenmood.data.rows import table
 
 
@@ -46,7 +46,7 @@ def test_the_three_alignments() -> None:
     scores[3, [pride, joy]] = 0.72, 0.2
     sources = ["sentiment140", *["generated"] * 3]
     unscored = table(id=list("abcd"), labels=[None, [pride], [pride], [pride, joy]], source=sources)
-    rows = relabel.with_scores(unscored, scores)
+    rows = relabel.add_scores(unscored, scores)
     base = np.full(len(LABELS), 0.7, np.float32)
     thresholds = {"probability": base, "precision": base + np.float32(0.06), "tuned": base - np.float32(0.55)}
 
@@ -64,10 +64,10 @@ HELD_OUT = ["I really did not expect to see you here today my old friend", "ok t
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (HELD_OUT[0], "equals"),
-        (HELD_OUT[0].upper() + "!!!", "equals"),
-        ("OK, then.", "equals"),
-        ("I really did not expect to see you here today my old friend Bob", "nearly equals"),
+        (HELD_OUT[0], "duplicate"),
+        (HELD_OUT[0].upper() + "!!!", "duplicate"),
+        ("OK, then.", "duplicate"),
+        ("I really did not expect to see you here today my old friend Bob", "near-duplicate"),
         ("I really did not expect to see him here today my old friend", None),
         ("something else that nobody has ever said", None),
         ("ok", None),
@@ -75,10 +75,10 @@ HELD_OUT = ["I really did not expect to see you here today my old friend", "ok t
     ],
 )
 def test_leakage(text: str, reason: str | None) -> None:
-    assert Leakage(HELD_OUT).reason(text) == (f"{reason} a validation or test text" if reason else None)
+    assert Leakage(HELD_OUT).reason(text) == (f"{reason} of a held-out text" if reason else None)
 
 
-@pytest.mark.parametrize("near", [NEAR, generate.COPY_SIMILARITY])
+@pytest.mark.parametrize("near", [NEAR_DUPLICATE, generate.COPY_SIMILARITY])
 def test_near_duplicates_are_found(near: float) -> None:
     """At least 999 of 1,000 pairs just above the threshold, where an index misses most."""
     rng = np.random.default_rng(0)
@@ -92,9 +92,9 @@ def test_near_duplicates_are_found(near: float) -> None:
         first, second = " ".join(words), " ".join(other)
         if near <= similarity(shingles(first), shingles(second)) < near + 0.05:
             pairs.append((first, second))
-    near_duplicates = Known(near, [first for first, _ in pairs])
-    assert sum(near_duplicates.nearly_equals(second) for _, second in pairs) >= 0.999 * len(pairs)
-    assert not any(near_duplicates.nearly_equals(first.replace("w", "z")) for first, _ in pairs[:100])
+    near_duplicates = DuplicateIndex(near, [first for first, _ in pairs])
+    assert sum(near_duplicates.has_near_duplicate(second) for _, second in pairs) >= 0.999 * len(pairs)
+    assert not any(near_duplicates.has_near_duplicate(first.replace("w", "z")) for first, _ in pairs[:100])
 
 
 def test_shingles() -> None:

@@ -1,4 +1,4 @@
-"""Written texts: resolved votes, deduplication, leakage checks, other data sets, invalid files."""
+"""The written texts: resolved votes, deduplication, leakage checks, similar data sets, invalid files."""
 
 import json
 from pathlib import Path
@@ -43,7 +43,9 @@ def write_votes(path: Path, labels_by_id: dict[str, list[str]], sample: str = "r
     return path
 
 
-def resolved(tmp_path: Path, data: Path, rows: Any, votes: dict[str, list[str]]) -> tuple[list[Any], dict[str, Any]]:
+def resolve_votes(
+    tmp_path: Path, data: Path, rows: Any, votes: dict[str, list[str]]
+) -> tuple[list[Any], dict[str, Any]]:
     messages: list[str] = []
     figures = resolve(
         [write_texts(tmp_path / "texts.jsonl", rows)],
@@ -63,7 +65,7 @@ def test_the_majority_decides(tmp_path: Path, small_data: Path) -> None:
         leave: ["anger", "anger disappointment", "disappointment anger", "disappointment", "sadness disappointment"],
         reading: ["sadness", "disappointment", "neutral", "grief", "embarrassment"],
     }
-    rows, figures = resolved(tmp_path, small_data, TEXTS, votes)
+    rows, figures = resolve_votes(tmp_path, small_data, TEXTS, votes)
     by_text = {row["text"]: row for row in rows}
     assert by_text[TEXTS[0][0]]["labels"] == ["love", "amusement"]  # the writer's main label stays first
     assert by_text[TEXTS[1][0]]["labels"] == ["anger", "disappointment"]
@@ -72,7 +74,7 @@ def test_the_majority_decides(tmp_path: Path, small_data: Path) -> None:
     assert TEXTS[2][0] not in by_text
     assert by_text[TEXTS[3][0]]["votes"] is None
     assert figures["dropped"]["no majority"] == 1
-    assert figures["changed"] == {"main label changed": 0, "a label added": 1, "a label removed": 0}
+    assert figures["label_changes"] == {"main label changed": 0, "label added": 1, "label removed": 0}
     first = figures["annotators_and_writers"]["first_label"]["value"]
     assert first == pytest.approx((5 + 3 + 1) / 15, abs=1e-4)
     assert figures["labels"]["love"] == {"main": 1, "all": 1}
@@ -87,7 +89,7 @@ def test_an_audit_is_reported(tmp_path: Path, small_data: Path) -> None:
     verdicts.to_parquet(tmp_path / "audit.parquet")
     targets = (tmp_path / "t.parquet", tmp_path / "t.json")
     figures = resolve([texts], votes, str(small_data), *targets, lambda line: None, tmp_path / "audit.parquet")
-    assert (figures["audit"]["right"], figures["audit"]["rows"]) == (3, 4)
+    assert (figures["audit"]["correct"], figures["audit"]["rows"]) == (3, 4)
     assert figures["audit"]["share"]["low"] < 0.75 < figures["audit"]["share"]["high"]
     with pytest.raises(DataError, match="not an audit file"):
         resolve([texts], votes, str(small_data), *targets, lambda line: None, texts)
@@ -95,7 +97,7 @@ def test_an_audit_is_reported(tmp_path: Path, small_data: Path) -> None:
 
 def test_duplicates_and_held_out_texts_are_dropped(tmp_path: Path, small_data: Path) -> None:
     held_out = next(text for text in load_split(str(small_data), "test").texts if len(text.split()) > 3)
-    everyday = written.everyday_texts()[0]
+    benchmark = written.benchmark_texts()[0]
     near = "My brother got the all clear this morning."
     emoji = [
         ("see you tomorrow 😂", ["amusement"]),
@@ -103,12 +105,12 @@ def test_duplicates_and_held_out_texts_are_dropped(tmp_path: Path, small_data: P
         ("😡", ["anger"]),
         ("😱", ["fear"]),
     ]
-    more = [(held_out, ["joy"]), (everyday, ["joy"]), (near, ["joy"]), *emoji]
-    rows, figures = resolved(tmp_path, small_data, [*TEXTS, *more], {})
+    more = [(held_out, ["joy"]), (benchmark, ["joy"]), (near, ["joy"]), *emoji]
+    rows, figures = resolve_votes(tmp_path, small_data, [*TEXTS, *more], {})
     assert [row["text"] for row in rows] == [text for text, _ in [*TEXTS, *emoji]]
     assert len({row["id"] for row in rows}) == len(rows)
-    assert figures["dropped"]["equals a validation or test text"] == 2
-    assert figures["dropped"]["repeats another text"] == 1
+    assert figures["dropped"]["duplicate of a held-out text"] == 2
+    assert figures["dropped"]["duplicate or near-duplicate"] == 1
 
 
 def test_the_control_sample_is_reported_separately(tmp_path: Path, small_data: Path) -> None:
@@ -138,7 +140,7 @@ def build(tmp_path: Path, small_data: Path) -> Path:
 
 def test_rows_record_their_provenance(build: Path, tmp_path: Path, small_data: Path) -> None:
     dog = symbol_hash(TEXTS[0][0])
-    resolved(tmp_path, small_data, TEXTS, {dog: ["love"] * 5})
+    resolve_votes(tmp_path, small_data, TEXTS, {dog: ["love"] * 5})
     written.run(build, lambda line: None, tmp_path / "train.parquet")
     rows = {row["text"]: row for row in read_rows(build, "written").to_pylist()}
     row = rows[TEXTS[0][0]]
@@ -151,7 +153,7 @@ def test_rows_record_their_provenance(build: Path, tmp_path: Path, small_data: P
 
 def test_training_and_held_out_texts_are_dropped(build: Path, tmp_path: Path, small_data: Path) -> None:
     texts = [load_split(str(small_data), name).texts[0] for name in ("train", "validation")]
-    texts += [written.everyday_texts()[1], " ", "a fresh one about nothing much"]
+    texts += [written.benchmark_texts()[1], " ", "a fresh one about nothing much"]
     parquet.write_table(pyarrow.table({"text": texts, "labels": [["joy"]] * 5}), tmp_path / "t.parquet")
     written.run(build, lambda line: None, tmp_path / "t.parquet")
     assert read_rows(build, "written")["text"].to_pylist() == texts[-1:]
@@ -160,14 +162,14 @@ def test_training_and_held_out_texts_are_dropped(build: Path, tmp_path: Path, sm
 
 def test_an_extra_data_set_is_added(build: Path, tmp_path: Path, hub: HubServer) -> None:
     own, other = tmp_path / "t.parquet", tmp_path / "other.parquet"
-    parquet.write_table(pyarrow.table({"text": ["one of ours"], "labels": [["joy"]]}), own)
-    parquet.write_table(pyarrow.table({"comment": ["one of theirs"], "emotion": ["grief"]}), other)
+    parquet.write_table(pyarrow.table({"text": ["a written text"], "labels": [["joy"]]}), own)
+    parquet.write_table(pyarrow.table({"comment": ["an extra text"], "emotion": ["grief"]}), other)
     hub.add("datasets/you/pillars", {"data/train-00000-of-00001.parquet": other.read_bytes()})
     written.run(build, lambda line: None, own, extra=Extra("you/pillars", "comment", "emotion"))
     rows = read_rows(build, "written").to_pylist()
     assert [(row["text"], row["labels"]) for row in rows] == [
-        ("one of theirs", [LABELS.index("grief")]),
-        ("one of ours", [LABELS.index("joy")]),
+        ("an extra text", [LABELS.index("grief")]),
+        ("a written text", [LABELS.index("joy")]),
     ]
 
 
@@ -200,8 +202,8 @@ def test_balance_prefers_written_texts_to_machine_labeled_ones(
     unique, counts = balance.deduplicated_rows(build)
     assert unique["text"].to_pylist() == ["Thank you!", "my own text", "a sad tweet"]
     assert unique["source"].to_pylist() == ["goemotions", "written", "written"]
-    assert counts["written row repeats a text"] == 1
-    assert counts["sentiment140 row repeats a text under other labels"] == 1
+    assert counts["duplicate written text"] == 1
+    assert counts["duplicate sentiment140 text with other labels"] == 1
     labels = [[0]] * 9
     ranks = np.array([balance.RANKS[name] for name in ("sentiment140", "generated", "written") for _ in range(3)])
     assert balance.select(labels, ranks, 4, 1.5, seed=0)[-3:].tolist() == [6, 7, 8]
@@ -284,9 +286,9 @@ def test_invalid_votes_and_audits(tmp_path: Path, small_data: Path) -> None:
         resolve([texts], votes, str(small_data), *targets, print)
 
 
-def test_missing_everyday_texts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(written, "EVERYDAY", tmp_path)
-    with pytest.raises(DataError, match="no everyday texts"):
-        written.everyday_texts()
+def test_a_missing_benchmark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(written, "BENCHMARK", tmp_path)
+    with pytest.raises(DataError, match="no texts of the everyday benchmark"):
+        written.benchmark_texts()
     monkeypatch.undo()
-    assert len(written.everyday_texts()) > 1_000
+    assert len(written.benchmark_texts()) > 1_000

@@ -80,8 +80,8 @@ def test_three_sources_and_what_is_left_out(tmp_path: Path, small_data: Path, he
     assert (data["written"], data["dropped"]) == (len(train), {})
     assert tweets["dropped"] == {
         "empty after cleaning": 1,
-        "equals a validation or test text": 1,
-        "nearly equals a validation or test text": 1,
+        "duplicate of a held-out text": 1,
+        "near-duplicate of a held-out text": 1,
         "written already": 1,
     }
     assert table["dropped"] == {"written already": 1}

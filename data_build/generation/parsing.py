@@ -10,7 +10,7 @@ import pydantic
 REASONING_ENDS = ("</think>", "</thinking>", "</thought>", "</reasoning>", "<|message|>")
 """Markers that precede the final answer: the end of reasoning that some servers include, or a channel header."""
 MAX_BRACKETS = 20
-"""Maximum number of brackets at which to try to parse JSON."""
+"""Maximum number of brackets from which to try to parse JSON."""
 BRACKET = re.compile(r"[{\[]")
 MARKER = re.compile(r"(?:[-*•]|\d{1,3}[.)])\s*(?=\S)")
 FENCE = "```"
@@ -18,7 +18,7 @@ QUOTES = (('"', '"'), ("\u201c", "\u201d"))
 
 
 class Comments(pydantic.BaseModel):
-    """Schema of a chat model's response."""
+    """Schema of a chat answer."""
 
     comments: list[str]
 
@@ -26,14 +26,14 @@ class Comments(pydantic.BaseModel):
 COMMENT_LIST = pydantic.TypeAdapter(list[str])
 
 
-def without_reasoning(content: str) -> str:
+def strip_reasoning(content: str) -> str:
     """Remove a model's reasoning from its output."""
     for end in REASONING_ENDS:
         content = content.rpartition(end)[2]
     return content.strip()
 
 
-def comments_in(content: str) -> tuple[str, ...] | None:
+def parse_json(content: str) -> tuple[str, ...] | None:
     """Extract comments from JSON, ignoring reasoning, code fences and prose around it.
 
     Args:
@@ -42,46 +42,46 @@ def comments_in(content: str) -> tuple[str, ...] | None:
     Returns:
         The list in the field `comments`, or a top-level list of strings; None if there is neither.
     """
-    text = without_reasoning(content)
-    end, broken = 0, False
+    text = strip_reasoning(content)
+    end, has_broken_object = 0, False
     for match in islice(BRACKET.finditer(text), MAX_BRACKETS):
         if match.start() < end:
             continue  # inside a value that was rejected
         try:
             _, end = json.JSONDecoder().raw_decode(text, match.start())
         except (ValueError, RecursionError):
-            broken |= match[0] == "{"
+            has_broken_object |= match[0] == "{"
             continue
         value = text[match.start() : end]
         try:
             if match[0] == "{":
                 return tuple(Comments.model_validate_json(value).comments)
-            if not broken:
+            if not has_broken_object:
                 return tuple(COMMENT_LIST.validate_json(value))
         except pydantic.ValidationError:
             continue
     return None
 
 
-def listed_in(content: str) -> tuple[str, ...] | None:
+def parse_list(content: str) -> tuple[str, ...] | None:
     """Extract comments from a numbered or bulleted list; None if there is no such list."""
-    lines = [line.strip() for line in without_reasoning(content).splitlines()]
-    marked = [_unquote(MARKER.sub("", line, count=1)) for line in lines if MARKER.match(line)]
-    return tuple(marked) if len(marked) > 1 else None
+    lines = [line.strip() for line in strip_reasoning(content).splitlines()]
+    items = [_unquote(MARKER.sub("", line, count=1)) for line in lines if MARKER.match(line)]
+    return tuple(items) if len(items) > 1 else None
 
 
-def lines_in(content: str) -> list[str]:
+def parse_lines(content: str) -> list[str]:
     """Non-empty lines of a completion, without list markers and code fences."""
-    stripped = (line.strip() for line in without_reasoning(content).split("\n"))
+    stripped = (line.strip() for line in strip_reasoning(content).split("\n"))
     unmarked = (MARKER.sub("", line, count=1) if MARKER.match(line) else line for line in stripped)
     return [line for line in unmarked if line and not line.startswith(FENCE)]
 
 
 def _unquote(line: str) -> str:
-    quoted = any(len(line) > 1 and line[0] == first and line[-1] == last for first, last in QUOTES)
-    return line[1:-1].strip() if quoted else line
+    is_quoted = any(len(line) > 1 and line[0] == first and line[-1] == last for first, last in QUOTES)
+    return line[1:-1].strip() if is_quoted else line
 
 
-def schema() -> dict[str, Any]:
-    """JSON schema of a response."""
+def response_schema() -> dict[str, Any]:
+    """JSON schema of a chat answer."""
     return {**Comments.model_json_schema(), "additionalProperties": False}
