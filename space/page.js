@@ -40,19 +40,19 @@
   const main = document.querySelector("main");
   const reveal = () => {
     const examples = [...document.querySelectorAll(".gallery-item")].filter((item) => item.offsetParent);
-    if (!document.querySelector("#result .sentence") || !examples.length || examples.some((item) => item.offsetHeight < 20))
-      return requestAnimationFrame(reveal);
-    requestAnimationFrame(() => main.classList.add("ready"));
+    const laidOut = examples.length && examples.every((item) => item.offsetHeight > 20);
+    if (!document.querySelector("#result .sentence") || !laidOut) return requestAnimationFrame(reveal);
+    requestAnimationFrame(() => {
+      main.classList.add("ready");
+      const text = document.querySelector("#text textarea");  // which cannot have the focus while it is hidden
+      if (document.activeElement !== document.body) return;
+      text.focus({preventScroll: true});
+      text.select();  // typing replaces the sample
+    });
   };
   reveal();
 
-  let selected = false;
   const update = () => {
-    const text = document.querySelector("#text textarea");
-    if (text?.value && !selected) {
-      selected = true;
-      if (document.activeElement === text) text.select();  // typing replaces the sample
-    }
     for (const field of document.querySelectorAll("input.search-input:not([aria-label])"))
       field.setAttribute("aria-label", field.title || field.placeholder);
     for (const code of document.querySelectorAll('.cm-scroller[tabindex="-1"]')) code.tabIndex = 0;
