@@ -43,8 +43,8 @@ def over_seeds(
 ) -> dict[str, Any]:
     """Compute mean metrics of groups of models, each with one configuration and several seeds.
 
-    Intervals are from resampling texts, the same for all groups, and models within a group. If thresholds were also
-    tuned on everyday texts, those tuned only on the data set's validation split are used.
+    Intervals are from resampling texts, the same for all groups, and models within a group. For a model whose thresholds
+    were also tuned on the everyday benchmark, those tuned on the data set's validation split alone are used.
 
     Args:
         groups: Model folders by group; those of a group differ only in their seed.
