@@ -43,8 +43,8 @@ def over_seeds(
 ) -> dict[str, Any]:
     """Compute mean metrics of groups of models, each with one configuration and several seeds.
 
-    Intervals are from resampling texts, the same for all groups, and models within a group. For a model whose thresholds
-    were also tuned on the everyday benchmark, those tuned on the data set's validation split alone are used.
+    Intervals are from resampling texts, the same for all groups, and models within a group. If thresholds were tuned
+    on the everyday benchmark too, those tuned on the data set's validation split only are used.
 
     Args:
         groups: Model folders by group; those of a group differ only in their seed.
