@@ -99,7 +99,7 @@ def results() -> str:
     published = json.loads((ROOT / "results/published.json").read_text(encoding="utf-8"))
     others = json.loads((ROOT / "results/everyday.json").read_text(encoding="utf-8"))["models"]
     bench = json.loads((ROOT / "results/bench.json").read_text(encoding="utf-8"))["peers"]
-    speed = [bench[peer]["texts_a_second"]["median"] for peer in PEERS]
+    speed = [bench[peer]["texts_per_second"]["median"] for peer in PEERS]
     lines = [
         "| | `fast` (default) | `accurate` |",
         "|---|---|---|",
@@ -170,7 +170,7 @@ def demo() -> str:
     """Results of the demo's load test, in sentences."""
     measured = json.loads((ROOT / "results/demo.json").read_text(encoding="utf-8"))
     table, many, memory = measured["beside_a_table"], measured["many"], measured["memory"]
-    start, alone = measured["start_to_first_answer_seconds"], table["table_seconds_alone"]
+    start, alone = measured["start_to_first_prediction_seconds"], table["table_seconds_alone"]
     return (
         f"Measured on 2 cores (`make bench-demo`): {start:.1f} s from start to first prediction; {alone:.0f} s for a "
         f"table of {table['table_rows']:,} rows.\n"

@@ -185,8 +185,8 @@ def about_arm(name: str, runs: Sequence[Run]) -> dict[str, Any]:
         "epochs": [len(run.history) for run in runs],
         "best_epochs": [best_epoch(run) for run in runs],
         "stopped_early": stopped_early(runs),
-        "seconds_an_epoch": round(median(entry["seconds"] for entry in epochs), 1),
-        "minutes_a_run": round(sum(entry["seconds"] for entry in epochs) / len(runs) / 60, 1),
+        "seconds_per_epoch": round(median(entry["seconds"] for entry in epochs), 1),
+        "minutes_per_run": round(sum(entry["seconds"] for entry in epochs) / len(runs) / 60, 1),
         "losses": [[[entry["loss"], entry["val_loss"]] for entry in run.history] for run in runs],
     }
 

@@ -82,12 +82,12 @@ def test_three_sources_and_what_is_left_out(tmp_path: Path, small_data: Path, he
         "empty after cleaning": 1,
         "equals a validation or test text": 1,
         "nearly equals a validation or test text": 1,
-        "written already": 1,
+        "duplicate": 1,
     }
-    assert table["dropped"] == {"written already": 1}
+    assert table["dropped"] == {"duplicate": 1}
     assert [array["array"] for array in tweets["arrays"]] == ["lines", "more"]
     assert record["rows"] == len(texts)
-    assert any("tweets.csv: 2 of 3 texts; 1 written already" in line for line in said)
+    assert any("tweets.csv: 2 of 3 texts; 1 duplicate" in line for line in said)
     assert not list(tmp_path.glob("*.partial")) + list(tmp_path.glob(".*.part"))
 
 
