@@ -154,7 +154,7 @@ def test_interrupted_run_resumes(
     assert f"resuming {partial}" in said
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
     assert not partial.exists()
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="output exists"):
         run(tmp_path / "b.parquet")
 
 
