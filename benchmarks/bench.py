@@ -81,7 +81,7 @@ def bench(options: argparse.Namespace) -> dict[str, Any]:
             figures["dependencies_bytes"] = installed_size(PEERS[name].requires)
         ceiling = roofline(work)
         shares = profile(work / OURS, texts)
-    speed = peers[OURS]["texts_a_second"]["median"]
+    speed = peers[OURS]["texts_per_second"]["median"]
     return {
         "machine": machine(),
         "texts": len(texts),
@@ -92,9 +92,9 @@ def bench(options: argparse.Namespace) -> dict[str, Any]:
         "teacher": Path(options.teacher).name if options.teacher else None,
         "peers": peers,
         "ratios": {name: ratio(rounds, name) for name in names if name != OURS},
-        "moved_by_company": sensitivity,
+        "batch_sensitivity": sensitivity,
         "shares_of_network_time": shares,
-        "roofline": ceiling | {"times_slower": ceiling["texts_a_second"] / speed},
+        "roofline": ceiling | {"times_slower": ceiling["texts_per_second"] / speed},
     }
 
 
@@ -184,7 +184,7 @@ def run_peer(name: str, work: Path, file: Path) -> dict[str, float]:
     if done.returncode:
         sys.exit(f"error: {PEERS[name].title} failed:\n{done.stderr}")
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    print(f"{name}: {figures['texts_a_second']:,.0f} texts/s", file=sys.stderr)
+    print(f"{name}: {figures['texts_per_second']:,.0f} texts/s", file=sys.stderr)
     return figures
 
 
@@ -206,7 +206,7 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 
 def ratio(rounds: Sequence[dict[str, dict[str, float]]], name: str) -> dict[str, float]:
     """Ratio of evenmood's throughput to a peer's: median, minimum and maximum over the rounds."""
-    return spread([figures[OURS]["texts_a_second"] / figures[name]["texts_a_second"] for figures in rounds])
+    return spread([figures[OURS]["texts_per_second"] / figures[name]["texts_per_second"] for figures in rounds])
 
 
 def roofline(work: Path) -> dict[str, float]:

@@ -48,8 +48,8 @@ def call(url: str, name: str, data: list[Any], visitor: str | None = None) -> An
     """Call an endpoint or an event of the page, and return its last result; `visitor` is the session."""
     body = json.dumps({"data": data, **({"session_hash": visitor} if visitor else {})}).encode()
     request = urllib.request.Request(f"{url}/gradio_api/call/{name}", body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=120) as answer:
-        event = json.load(answer)["event_id"]
+    with urllib.request.urlopen(request, timeout=120) as response:
+        event = json.load(response)["event_id"]
     with urllib.request.urlopen(f"{url}/gradio_api/call/{name}/{event}", timeout=600) as stream:
         *_, event_line, data_line = (line for line in stream.read().decode().splitlines() if line)
     if event_line != "event: complete":
@@ -62,7 +62,7 @@ def ask(url: str, visitor: str | None = None) -> float:
     started = time.monotonic()
     result, *_ = call(url, "show", [SENTENCE, "default", "attention"], visitor)
     if "gratitude" not in result:
-        raise RuntimeError(f"wrong answer: {result[:200]}")
+        raise RuntimeError(f"unexpected prediction: {result[:200]}")
     return time.monotonic() - started
 
 
@@ -73,8 +73,8 @@ def upload(url: str, size: int = TABLE_ROWS) -> dict[str, Any]:
     head = '--edge\r\nContent-Disposition: form-data; name="files"; filename="table.csv"\r\n\r\n'
     body = f"{head}{content}\r\n--edge--\r\n".encode()
     kind = {"Content-Type": "multipart/form-data; boundary=edge"}
-    with urllib.request.urlopen(urllib.request.Request(f"{url}/gradio_api/upload", body, kind)) as answer:
-        (path,) = json.load(answer)
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/gradio_api/upload", body, kind)) as response:
+        (path,) = json.load(response)
     return {"path": path, "orig_name": "table.csv", "meta": {"_type": "gradio.FileData"}}
 
 
@@ -114,7 +114,7 @@ def beside_a_table(url: str) -> dict[str, Any]:
         "table_seconds_alone": round(alone, 1),
         "table_seconds_beside_visitors": round(job.result(), 1),
         "visitors": VISITORS,
-        "answers": len(waits),
+        "predictions": len(waits),
         "p50_seconds": round(statistics.median(waits), 3),
         "p95_seconds": round(waits[int(0.95 * len(waits))], 3),
         "longest_seconds": round(waits[-1], 3),
@@ -163,7 +163,7 @@ def main() -> None:
             starts.append(seconds)
     with running() as (url, pid, _):
         figures = {
-            "start_to_first_answer_seconds": round(statistics.median(starts), 2),
+            "start_to_first_prediction_seconds": round(statistics.median(starts), 2),
             "beside_a_table": beside_a_table(url),
             "many": many(url),
             "memory": memory(url, pid),

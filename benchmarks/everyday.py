@@ -1,6 +1,6 @@
-"""Other models on everyday texts: `python -m benchmarks.everyday results/everyday.json --teacher MODEL`.
+"""Other models on the everyday benchmark: `python -m benchmarks.everyday results/everyday.json --teacher MODEL`.
 
-Scores are on the test half; thresholds of teachers are tuned on the validation half. NRCLex counts words of the NRC
+Scores are on its test split; thresholds of teachers are tuned on its validation split. NRCLex counts words of the NRC
 emotion lexicon; its categories are mapped to `NRC_LABELS`, and texts without such words to neutral. It is included if
 installed (`pip install nrclex`). text2emotion is not included: it requires an NLTK download and an obsolete version of
 emoji.

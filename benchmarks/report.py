@@ -28,15 +28,15 @@ def results(name: str) -> dict[str, Any]:
 
 def document() -> str:
     """Render docs/performance.md."""
-    found = {name: results(file) for name, file in FILES.items()}
-    for run in found["training"]["runs"]:
+    figures = {name: results(file) for name, file in FILES.items()}
+    for run in figures["training"]["runs"]:
         for key in ("plain", "precision", "batch_size", "share_of_time_computing"):
             run.setdefault(key, None)
-    bench = found["bench"]
-    nodes = {workers: median(rates) for workers, rates in found["scaling"]["rows_a_second"].items()}
+    bench = figures["bench"]
+    nodes = {workers: median(rates) for workers, rates in figures["scaling"]["rows_per_second"].items()}
     return cards.rendered(
         TEMPLATE,
-        **found,
+        **figures,
         ours=bench["peers"]["evenmood"],
         two_nodes=nodes["2"] / nodes["1"],
         table=table(bench, list(bench["peers"])),
@@ -59,7 +59,7 @@ def table(bench: dict[str, Any], names: list[str]) -> str:
         title = f"**{peer['title']}**" if name in OURS else peer["title"]
         cells = [
             title,
-            f"{peer['texts_a_second']['median']:,.0f}",
+            f"{peer['texts_per_second']['median']:,.0f}",
             f"{peer['p50_ms']['median']:.2f} ms, {peer['p99_ms']['median']:.2f} ms",
             f"{peer['start_seconds']['median']:.2f} s",
             f"{peer['peak_memory_mb']['median']:,.0f} MB",
@@ -91,7 +91,7 @@ def macro_f1(name: str) -> str:
         test = results(OURS[name])["metrics"]["test"]
         where = "tuned on validation"
     elif name == "teacher":
-        test = results("dataset")["teacher"]["figures"]["test"]
+        test = results("dataset")["teacher"]["metrics"]["test"]
         where = "tuned on validation"
     elif name == "roberta_float32":
         rows = [row for row in results("published")["models"] if row["model"].startswith("SamLowe/")]
@@ -102,5 +102,5 @@ def macro_f1(name: str) -> str:
         return f"{tuned:.3f} tuned on the test split, {half:.3f} at 0.5, as published"
     else:
         return ""
-    tuned, half = (test[way]["macro_f1"]["value"] for way in ("tuned", "at_0.5"))
+    tuned, half = (test[kind]["macro_f1"]["value"] for kind in ("tuned", "at_0.5"))
     return f"{tuned:.3f} {where}, {half:.3f} at 0.5"

@@ -89,11 +89,11 @@ def main() -> None:
     rate, speed = fastest(lengths)
     content = {
         "cores": usable_cores(),
-        "texts_a_batch": BATCH_ROWS,
-        "operations_a_text": operations(lengths),
-        "tokens_a_text": sum(lengths) / len(lengths),
-        "operations_a_second": speed,
-        "texts_a_second": rate,
+        "texts_per_batch": BATCH_ROWS,
+        "operations_per_text": operations(lengths),
+        "tokens_per_text": sum(lengths) / len(lengths),
+        "operations_per_second": speed,
+        "texts_per_second": rate,
     }
     print(json.dumps(content))
 

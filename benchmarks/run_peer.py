@@ -31,8 +31,8 @@ def main() -> None:
     singles = [timed(predict, [text]) for text in texts[:SINGLE_TEXTS]]
     figures = {
         "start_seconds": start,
-        "texts_a_second": len(texts) / bulk,
-        "texts_a_second_first_pass": first_pass,
+        "texts_per_second": len(texts) / bulk,
+        "texts_per_second_first_pass": first_pass,
         "p50_ms": 1e3 * statistics.median(singles),
         "p99_ms": 1e3 * statistics.quantiles(singles, n=100, method="inclusive")[98],
         "peak_memory_mb": peak,

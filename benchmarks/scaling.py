@@ -78,7 +78,7 @@ def main() -> None:
         for _ in range(ROUNDS):
             for workers in WORKERS:
                 rates[str(workers)].append(round(run(workers, source)))
-    content: dict[str, Any] = {"machine": machine(), "rows": ROWS, "rows_a_second": rates}
+    content: dict[str, Any] = {"machine": machine(), "rows": ROWS, "rows_per_second": rates}
     write(out, content)
     draw(content, FIGURE)
 
@@ -90,16 +90,16 @@ def draw(content: dict[str, Any], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    rates = content["rows_a_second"]
+    rates = content["rows_per_second"]
     names = list(rates)
     medians = [statistics.median(rates[name]) for name in names]
     figure, axes = pyplot.subplots(figsize=(4.5, 3.2), layout="constrained")
-    axes.bar(names, medians, width=0.55, color="#4c78a8", label="median")
+    axes.bar(names, medians, width=0.55, color="#4c78a8", label="Median")
     for name in names:
         axes.scatter([name] * len(rates[name]), rates[name], color="black", s=14, zorder=3)
     ideal = [medians[0] * int(name) for name in names]
-    axes.plot(names, ideal, color="#888888", linestyle="--", marker="_", label="linear scaling")
-    axes.set(xlabel="single-core nodes", ylabel="rows per second", ylim=(0, 1.15 * max(*ideal, *medians)))
+    axes.plot(names, ideal, color="#888888", linestyle="--", marker="_", label="Linear scaling")
+    axes.set(xlabel="Single-core nodes", ylabel="Rows per second", ylim=(0, 1.15 * max(*ideal, *medians)))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.legend(frameon=False, loc="upper left")
     axes.spines[["top", "right"]].set_visible(False)

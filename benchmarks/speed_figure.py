@@ -12,22 +12,22 @@ RECORD = "Description"
 
 def rates(bench: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, float]:
     """Texts per second by title, slowest first; variants of evenmood's own networks are left out."""
-    shown = [peer for name, peer in bench["peers"].items() if name in ours or name.startswith(("roberta", "teacher"))]
-    found = {peer["title"]: float(peer["texts_a_second"]["median"]) for peer in shown}
-    return dict(sorted(found.items(), key=lambda item: item[1]))
+    peers = [peer for name, peer in bench["peers"].items() if name in ours or name.startswith(("roberta", "teacher"))]
+    by_title = {peer["title"]: float(peer["texts_per_second"]["median"]) for peer in peers}
+    return dict(sorted(by_title.items(), key=lambda item: item[1]))
 
 
-def is_current(shown: Mapping[str, float]) -> bool:
+def is_current(rates_by_title: Mapping[str, float]) -> bool:
     """Whether the figure was drawn from these rates."""
     from PIL import Image
 
     if not FIGURE.is_file():
         return False
     with Image.open(FIGURE) as image:
-        return bool(image.info.get(RECORD) == json.dumps(shown))
+        return bool(image.info.get(RECORD) == json.dumps(rates_by_title))
 
 
-def draw(shown: Mapping[str, float]) -> None:
+def draw(rates_by_title: Mapping[str, float]) -> None:
     """Draw the rates as bars on a logarithmic axis."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -35,11 +35,11 @@ def draw(shown: Mapping[str, float]) -> None:
     figure = Figure(figsize=(7, 2.8), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    colors = ["#30638e" if title.startswith("evenmood") else "#b0b7bf" for title in shown]
-    bars = axes.barh(list(shown), list(shown.values()), color=colors)
-    axes.bar_label(bars, [f"{rate:,.0f}" for rate in shown.values()], padding=4)
+    colors = ["#30638e" if title.startswith("evenmood") else "#b0b7bf" for title in rates_by_title]
+    bars = axes.barh(list(rates_by_title), list(rates_by_title.values()), color=colors)
+    axes.bar_label(bars, [f"{rate:,.0f}" for rate in rates_by_title.values()], padding=4)
     axes.set_xscale("log")
-    axes.set_xlim(10, 4 * max(shown.values()))
-    axes.set_xlabel("texts per second, logarithmic")
+    axes.set_xlim(10, 4 * max(rates_by_title.values()))
+    axes.set_xlabel("Texts per second (log scale)")
     axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(FIGURE, metadata={RECORD: json.dumps(shown)})
+    figure.savefig(FIGURE, metadata={RECORD: json.dumps(rates_by_title)})

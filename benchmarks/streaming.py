@@ -66,7 +66,7 @@ def main() -> None:
     content = {
         "rows": ROWS,
         "seconds": round(time.monotonic() - started, 1),
-        "rows_a_second": round(ROWS / (time.monotonic() - started)),
+        "rows_per_second": round(ROWS / (time.monotonic() - started)),
         "marks": marks,
         "peak_memory_mb": peak,
         "cores": os.cpu_count(),

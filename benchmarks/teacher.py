@@ -69,14 +69,14 @@ def main() -> None:
             rows.append(
                 {
                     "batch_size": size,
-                    "texts_a_second": round(len(texts) / seconds, 1),
+                    "texts_per_second": round(len(texts) / seconds, 1),
                     "share_of_peak": round(operations(tokens) / seconds / best, 3),
                 }
             )
             print(json.dumps(rows[-1]), file=sys.stderr)
     name = torch.cuda.get_device_name() if device == "cuda" else machine()
     precision = "bfloat16" if half else "float32"
-    write(out, {"device": name, "precision": precision, "peak_operations_a_second": best, "runs": rows})
+    write(out, {"device": name, "precision": precision, "peak_operations_per_second": best, "runs": rows})
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def measure(setting: dict[str, Any], data: str, card: str | None) -> dict[str, A
                 seconds = [float(row["seconds"]) for row in csv.DictReader(file)]
             info = json.loads((out / "emotions.json").read_text(encoding="utf-8"))
             figures = {"seconds": seconds, "macro_f1_validation": info["metrics"]["validation"]["macro_f1"]}
-    figures["seconds_an_epoch"] = statistics.median(figures["seconds"][1:])
+    figures["seconds_per_epoch"] = statistics.median(figures["seconds"][1:])
     if shares:
         figures["share_of_time_computing"] = statistics.mean(shares) / 100
     print(json.dumps(setting | figures), file=sys.stderr)

@@ -53,7 +53,7 @@ def main() -> None:
         "rows": ROWS,
         "kept": manifest["rows_out"],
         "seconds": round(seconds, 1),
-        "rows_a_second": round(ROWS / seconds),
+        "rows_per_second": round(ROWS / seconds),
         "peak_memory_bytes": peak,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
     }

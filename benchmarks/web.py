@@ -57,18 +57,18 @@ def measure(data: str, rounds: int) -> dict[str, Any]:
         for model, folder in BUNDLED.items():
             shutil.copytree(WEB.parent / "evenmood" / folder, root / "models" / model)
         _roberta(root, list(load_split(data, "train").texts))
-        found: dict[tuple[str, str], list[dict[str, float]]] = {}
+        runs_of: dict[tuple[str, str], list[dict[str, float]]] = {}
         for _ in range(rounds):
             for model, peer in PEERS.items():
                 inputs = {"alone": texts[: ALONE[model]], "together": texts[: TOGETHER[model]]}
                 for threads in THREADS:
                     place = f"Chromium, {threads} thread{'s' * (threads > 1)}"
-                    found.setdefault((model, place), []).append(_in_browser(root, model, peer, threads, inputs))
-                found.setdefault((model, "Node"), []).append(_in_node(root, model, peer, inputs))
+                    runs_of.setdefault((model, place), []).append(_in_browser(root, model, peer, threads, inputs))
+                runs_of.setdefault((model, "Node"), []).append(_in_node(root, model, peer, inputs))
         differences = {model: _difference(root, model, texts[:400]) for model in BUNDLED}
     rows = [
         {"model": model, "package": PEERS[model], "where": place} | _medians(runs)
-        for (model, place), runs in found.items()
+        for (model, place), runs in runs_of.items()
     ]
     return {
         "machine": machine(),
@@ -140,11 +140,11 @@ def _difference(root: Path, model: str, texts: list[str]) -> dict[str, float]:
         page.set_default_timeout(600_000)
         page.goto(f"{address}/web/test/browser.html")
         page.wait_for_function("document.title === 'ready'")
-        answer = page.evaluate(
+        result = page.evaluate(
             "([texts, model]) => probabilities(texts, 1, model)", [texts, f"{address}/models/{model}/"]
         )
     classifier = EmotionClassifier.from_pretrained(model)
-    theirs, ours = np.array(answer["rows"], np.float32), classifier.predict_proba(texts)
+    theirs, ours = np.array(result["rows"], np.float32), classifier.predict_proba(texts)
     pairs = zip(classifier.apply_thresholds(theirs), classifier.apply_thresholds(ours), strict=True)
     changed = sum(one.labels != other.labels for one, other in pairs)
     difference = np.abs(theirs - ours)

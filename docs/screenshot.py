@@ -57,7 +57,7 @@ def running_process(command: list[Any], url: str, environment: dict[str, str]) -
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr, env={**os.environ, **environment})
         try:
             deadline = time.monotonic() + 60
-            while not _answers(url):
+            while not _responds(url):
                 if process.poll() is not None or time.monotonic() > deadline:
                     process.kill()
                     stderr.seek(0)
@@ -69,7 +69,7 @@ def running_process(command: list[Any], url: str, environment: dict[str, str]) -
             process.wait()
 
 
-def _answers(url: str) -> bool:
+def _responds(url: str) -> bool:
     try:
         urllib.request.urlopen(url, timeout=5).close()  # noqa: S310 - our own server, on loopback
     except OSError:
@@ -146,7 +146,7 @@ def walk(page: Page, url: str) -> Iterator[str]:
     page.wait_for_selector("#result .sentence")
     page.wait_for_timeout(300)
     yield "analyse"
-    page.locator("#way label").nth(1).click()
+    page.locator("#method label").nth(1).click()
     page.wait_for_selector("#words mark.for.strong")
     yield "why"
     page.locator("#text textarea").fill(LETTER)
@@ -190,7 +190,7 @@ def take_page_screens(browser: Browser, folder: Path) -> None:
         sys.exit(f"error: {SITE}: not found; run: make web")
     with served(SITE) as static:
         for view, address, ready in (
-            ("static", static, "#answer:not([aria-busy])"),
+            ("static", static, "#prediction:not([aria-busy])"),
             ("report", (ROOT / "docs" / "sample-report.html").as_uri(), "h1"),
         ):
             for name, width, scheme in SCREENS:

@@ -31,13 +31,13 @@ def test_the_roofline_counts_the_products_of_the_bundled_network() -> None:
 
 def test_ratios_are_computed_within_rounds() -> None:
     rounds = [
-        {"evenmood": {"texts_a_second": 100.0}, "unfolded": {"texts_a_second": 20.0}},
-        {"evenmood": {"texts_a_second": 50.0}, "unfolded": {"texts_a_second": 5.0}},
-        {"evenmood": {"texts_a_second": 90.0}, "unfolded": {"texts_a_second": 30.0}},
+        {"evenmood": {"texts_per_second": 100.0}, "unfolded": {"texts_per_second": 20.0}},
+        {"evenmood": {"texts_per_second": 50.0}, "unfolded": {"texts_per_second": 5.0}},
+        {"evenmood": {"texts_per_second": 90.0}, "unfolded": {"texts_per_second": 30.0}},
     ]
     assert bench.ratio(rounds, "unfolded") == {"median": 5, "least": 3, "most": 10}
     figures = bench.summary([figures["evenmood"] for figures in rounds])
-    assert figures == {"texts_a_second": {"median": 90, "least": 50, "most": 100}}
+    assert figures == {"texts_per_second": {"median": 90, "least": 50, "most": 100}}
 
 
 def test_a_slowdown_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +55,7 @@ def test_a_small_run(tmp_path: Path) -> None:
     (figures,) = bench.run_rounds(tmp_path, synthetic[100:], synthetic[:100], names, 1)
     for name in names:
         assert set(figures[name]) == {
-            *("start_seconds", "texts_a_second", "texts_a_second_first_pass", "p50_ms", "p99_ms", "peak_memory_mb")
+            *("start_seconds", "texts_per_second", "texts_per_second_first_pass", "p50_ms", "p99_ms", "peak_memory_mb")
         }
         assert min(figures[name].values()) > 0
     shares = bench.profile(tmp_path / "evenmood", texts.made_up_texts(300))

@@ -1,1 +1,1 @@
-"""Components shared by the tabs: answers as HTML, texts in three languages, error messages."""
+"""Components shared by the tabs: predictions as HTML, texts in three languages, error messages."""

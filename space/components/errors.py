@@ -7,7 +7,7 @@ from html import escape
 import gradio as gr
 
 from evenmood.errors import EvenmoodError
-from space.components.answers import MAX_TEXT_CHARS
+from space.components.predictions import MAX_TEXT_CHARS
 from space.components.texts import translate
 
 

@@ -5,6 +5,6 @@ from typing import Any
 AT_LOAD: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
 """Settings of events during page load, which bypass Gradio's queue.
 
-The queue answers over a stream that the server closes after the last answer. A request sent before the browser notices
-the closed stream would never get its answer.
+The queue sends responses over a stream that the server closes after the last one. A request sent before the browser
+notices the closed stream would never get a response.
 """

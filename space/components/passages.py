@@ -6,9 +6,11 @@ from typing import Literal
 
 from evenmood.text.normalization import encodable
 
-Way = Literal["auto", "sentences", "turns"]
+SplitMode = Literal["auto", "sentences", "turns"]
 STAMP = r"(?:[\[(]?\d{1,4}[-./:]\d{1,2}[^A-Za-z<\n]{0,24}(?:[AaPp]\.?[Mm]\.?(?=\W))?[\])]? ?[-–]? ?)?"
-SPEAKER = re.compile(rf"^{STAMP}(?:<(?P<angle>[^<>\n]{{1,40}})>|(?P<name>[^\W\d_][\w .'-]{{0,39}}):) (?P<said>\S.*)$")
+SPEAKER = re.compile(
+    rf"^{STAMP}(?:<(?P<angle>[^<>\n]{{1,40}})>|(?P<name>[^\W\d_][\w .'-]{{0,39}}):) (?P<message>\S.*)$"
+)
 """A line of a chat log: an optional time, `<name>` or `name:`, and the message; words are separated by one space."""
 MAX_SENTENCE_WORDS = 60
 """Longer sentences are divided."""
@@ -24,25 +26,25 @@ class Passage:
     speaker: str = ""
 
 
-def split(text: str, way: Way = "auto") -> list[Passage]:
+def split(text: str, mode: SplitMode = "auto") -> list[Passage]:
     """Split a text into non-empty passages.
 
     Args:
         text: The text.
-        way: `sentences`; `turns`, one per line; or `auto`: turns if most lines name their speaker.
+        mode: `sentences`; `turns`, one per line; or `auto`: turns if most lines name their speaker.
     """
     text = encodable(text)
     # Repeated spaces would make the pattern backtrack in quadratic time.
     lines = [line for raw in text.splitlines() if (line := " ".join(raw.split()))]
     matches = [SPEAKER.match(line) for line in lines]
-    if way == "auto":
-        way = "turns" if len(lines) > 1 and sum(map(bool, matches)) >= MIN_SPEAKER_SHARE * len(lines) else "sentences"
-    if way == "sentences":
+    if mode == "auto":
+        mode = "turns" if len(lines) > 1 and sum(map(bool, matches)) >= MIN_SPEAKER_SHARE * len(lines) else "sentences"
+    if mode == "sentences":
         from sentencex import segment
 
         return [Passage(sentence.strip()) for sentence in segment("en", text) if sentence.strip()]
     return [
-        Passage(match["said"].strip(), (match["angle"] or match["name"]).strip()) if match else Passage(line.strip())
+        Passage(match["message"].strip(), (match["angle"] or match["name"]).strip()) if match else Passage(line.strip())
         for line, match in zip(lines, matches, strict=True)
     ]
 

@@ -8,7 +8,7 @@ TABLE = FOLDER / "reviews.csv"
 CHAT = (FOLDER / "chat.txt").read_text(encoding="utf-8").strip()
 LETTER = (FOLDER / "letter.txt").read_text(encoding="utf-8").strip()
 OPENING = "Thanks for explaining, but I'm still confused."
-"""Text that the page shows with its answer when it opens."""
+"""Text that the page shows with its prediction when it opens."""
 SENTENCES = [
     OPENING,
     "Thank you so much, you really made my day!",
@@ -18,4 +18,4 @@ SENTENCES = [
     "lol that is the funniest thing I've seen all week",
 ]
 IRONIC = "Oh great, another Monday."
-"""An ironic sentence to which the bundled models give different answers."""
+"""An ironic sentence for which the bundled models make different predictions."""

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from evenmood import Prediction
-from space.components.answers import Answer
 from space.components.labels import EMOJI, below_threshold, label_chips, note
+from space.components.predictions import PredictionDict
 from space.components.support import mentions_self_harm
 from space.components.texts import join_names, label_name, translate, translate_html
 
@@ -35,10 +35,10 @@ def figures_table(rows: Sequence[Sequence[str]], caption: str) -> str:
     return table(list(rows[0]), body, caption)
 
 
-def comparison(language: str, titles: tuple[str, str], answers: tuple[Answer, Answer]) -> str:
-    """Two answers side by side, predicted labels first; differences and fallbacks are marked."""
-    first, second = (set(answer["labels"]) for answer in answers)
-    above_threshold = [set() if answer["fallback"] else set(answer["labels"]) for answer in answers]
+def comparison(language: str, titles: tuple[str, str], predictions: tuple[PredictionDict, PredictionDict]) -> str:
+    """Two predictions side by side, predicted labels first; differences and fallbacks are marked."""
+    first, second = (set(prediction["labels"]) for prediction in predictions)
+    above_threshold = [set() if prediction["fallback"] else set(prediction["labels"]) for prediction in predictions]
 
     def marked_name(label: str) -> str:
         name = label_name(language, label)
@@ -50,30 +50,30 @@ def comparison(language: str, titles: tuple[str, str], answers: tuple[Answer, An
         if names
         else note(language, "compare_same")
     )
-    labels = list(dict.fromkeys([*answers[0]["probabilities"], *answers[1]["probabilities"]]))
+    labels = list(dict.fromkeys([*predictions[0]["probabilities"], *predictions[1]["probabilities"]]))
 
-    def value(answer: Answer, label: str) -> float | None:
-        return answer["probabilities"].get(label)
+    def value(prediction: PredictionDict, label: str) -> float | None:
+        return prediction["probabilities"].get(label)
 
     def key(label: str) -> tuple[bool, float]:
-        return label not in first | second, -max(value(answer, label) or 0.0 for answer in answers)
+        return label not in first | second, -max(value(prediction, label) or 0.0 for prediction in predictions)
 
     rows = []
     for label in sorted(labels, key=key):
-        values = [value(answer, label) for answer in answers]
+        values = [value(prediction, label) for prediction in predictions]
         models = [
             titles[index] if label in above_threshold[index] else below_threshold(language, titles[index])
             for index, predicted in enumerate((first, second))
             if label in predicted
         ]
-        given_by = join_names(language, models) if models else ""
+        predicted_by = join_names(language, models) if models else ""
         if len(models) == 1:
-            given_by = translate(language, "only", model=models[0])
+            predicted_by = translate(language, "only", model=models[0])
         elif label in above_threshold[0] & above_threshold[1]:
-            given_by = translate(language, "both")
+            predicted_by = translate(language, "both")
         change = "" if None in values else f"{(values[1] or 0) - (values[0] or 0):+.2f}"
         cells = "".join(
-            f'<td class="number{" given" if label in reached else ""}">'
+            f'<td class="number{" predicted" if label in reached else ""}">'
             f"{'–' if probability is None else f'{probability:.2f}'}</td>"
             for probability, reached in zip(values, above_threshold, strict=True)
         )
@@ -81,9 +81,14 @@ def comparison(language: str, titles: tuple[str, str], answers: tuple[Answer, An
         rows.append(
             f'<tr{differs}><th scope="row"><span class="face" aria-hidden="true">{EMOJI.get(label, "")}</span> '
             f"{escape(label_name(language, label))}{' ≠' if differs else ''}</th>{cells}"
-            f'<td class="number change">{change}</td><td class="who">{escape(given_by)}</td></tr>'
+            f'<td class="number change">{change}</td><td class="models">{escape(predicted_by)}</td></tr>'
         )
-    head = [translate(language, "label"), *titles, translate(language, "difference"), translate(language, "given_by")]
+    head = [
+        translate(language, "label"),
+        *titles,
+        translate(language, "difference"),
+        translate(language, "predicted_by"),
+    ]
     count, caption = max(len(first | second), MIN_COMPARED_LABELS), translate(language, "tab_compare")
     remaining = len(rows) - count
     summary = translate_html(language, "other_labels", count=remaining)
@@ -112,7 +117,7 @@ def passages_table(
         kind = ' class="differs"' if flag else ""
         rows.append(
             f'<tr{kind}><th scope="row">{"⚑ " if flag else ""}{number}</th><td class="chips">{chips}</td>'
-            f'<td class="number">{value:.2f}</td><td class="said">{speaker}{escape(passage.text)}</td></tr>'
+            f'<td class="number">{value:.2f}</td><td class="text">{speaker}{escape(passage.text)}</td></tr>'
         )
     head = [translate(language, key) for key in ("passage", "labels", "probability", "text")]
     return table(head, rows, translate(language, "tab_long"), "plain rows")
@@ -132,7 +137,7 @@ def rows_table(language: str, rows: Sequence[tuple[str, Sequence[str], bool, flo
         number = "" if value is None else f"{value:.2f}"
         body.append(
             f'<tr><td class="chips">{chips}</td><td class="number">{number}</td>'
-            f'<td class="said">{escape(text)}</td></tr>'
+            f'<td class="text">{escape(text)}</td></tr>'
         )
     head = [translate(language, key) for key in ("labels", "probability", "text")]
     return table(head, body, translate(language, "table"), "plain rows")

@@ -1,4 +1,4 @@
-"""HTML that explains an answer: words highlighted by weight, or the strongest passage of each label."""
+"""HTML that explains a prediction: words highlighted by weight, or the strongest passage of each label."""
 
 from collections.abc import Sequence
 from html import escape
@@ -18,14 +18,14 @@ MAX_HIGHLIGHTS = 8
 
 
 def words_html(language: str, text: str, words: Sequence[WordWeight], label: str | None, attention: bool = True) -> str:
-    """The text with each word highlighted by its weight: orange supports the label or answer, blue counts against it.
+    """The text with each word highlighted by its weight: orange for words that support the label, blue for the others.
 
     Args:
         language: Language of the page.
         text: The text.
         words: Words of the text with their weights.
-        label: Label that the weights refer to; None for the whole answer.
-        attention: Whether the weights of the whole answer are attention, or the effects of leaving words out.
+        label: Label that the weights refer to; None for the whole prediction.
+        attention: Whether the weights of the whole prediction are attention, or the effects of leaving words out.
     """
     if not words:
         return note(language, "no_words")

@@ -6,29 +6,29 @@ import gradio as gr
 
 from evenmood.errors import UsageError
 from evenmood.model.model_folder import read_info
-from space.components.answers import Answer, Word, analyze_text, analyze_texts, check_text, word_weights
 from space.components.errors import page_errors
 from space.components.passages import split
+from space.components.predictions import PredictionDict, Word, analyze_text, analyze_texts, check_text, word_weights
 from space.server.models import BUNDLED, Models
 
 MAX_TEXTS = 5_000
-"""Maximum number of texts in one call, which blocks other batches until it is answered."""
+"""Maximum number of texts in one call, which blocks other batches until it finishes."""
 
 
 class Comparison(TypedDict):
-    """Answers of two models, and the labels that only one of them gives, including fallbacks (see `fallback`)."""
+    """Predictions of two models, and labels that only one of them predicts, including fallbacks (see `fallback`)."""
 
-    first: Answer
-    second: Answer
+    first: PredictionDict
+    second: PredictionDict
     differ: list[str]
 
 
-class PassageAnswer(TypedDict):
-    """A passage of a long text, its speaker (empty if unknown), and the answer."""
+class PassagePrediction(TypedDict):
+    """A passage of a long text, its speaker (empty if unknown), and the prediction, in `answer`."""
 
     speaker: str
     text: str
-    answer: Answer
+    answer: PredictionDict
 
 
 class ModelChoice(TypedDict):
@@ -43,7 +43,7 @@ class ModelChoice(TypedDict):
 def add_endpoints(available: Models) -> None:
     """Add the endpoints to the current `gr.Blocks`."""
 
-    def analyse(text: str, model: str = "") -> Answer:
+    def analyse(text: str, model: str = "") -> PredictionDict:
         """Find the emotions in an English text: labels that reach their thresholds, most probable first.
 
         If no label reaches its threshold, `fallback` is true and `labels` contains only the most probable label.
@@ -56,19 +56,19 @@ def add_endpoints(available: Models) -> None:
             return analyze_text(available.get(model), text)
 
     def explain(text: str, label: str = "", model: str = "") -> list[Word]:
-        """Explain an answer: the position and weight of each word in the text.
+        """Explain a prediction: the position and weight of each word in the text.
 
         Args:
             text: The text, at most 20,000 characters.
             label: Label to explain: a word's weight is the drop of the label's probability without the word. Empty to
-                explain the whole answer: weights are attention, or, for `accurate`, the effects of leaving words out.
+                explain the whole prediction: weights are attention or, for `accurate`, effects of leaving words out.
             model: `fast` (the default), `accurate`, a name listed by `/models`, or the Hub id of an evenmood model.
         """
         with page_errors():
             return word_weights(available.get(model), check_text(text), label or None)
 
     def compare(text: str, first: str, second: str = BUNDLED) -> Comparison:
-        """Compare the answers of two models to a text.
+        """Compare the predictions of two models for a text.
 
         Args:
             text: The text, at most 20,000 characters.
@@ -76,12 +76,12 @@ def add_endpoints(available: Models) -> None:
             second: Second model.
         """
         with page_errors():
-            answers = [analyze_text(available.get(name), text) for name in (first, second)]
-        labels = [set(answer["labels"]) for answer in answers]
-        return {"first": answers[0], "second": answers[1], "differ": sorted(labels[0] ^ labels[1])}
+            predictions = [analyze_text(available.get(name), text) for name in (first, second)]
+        labels = [set(prediction["labels"]) for prediction in predictions]
+        return {"first": predictions[0], "second": predictions[1], "differ": sorted(labels[0] ^ labels[1])}
 
-    def batch(texts: list[str], model: str = "") -> list[Answer]:
-        """Find the emotions in many texts; the answers are in the order of the texts, as from `/analyse`.
+    def batch(texts: list[str], model: str = "") -> list[PredictionDict]:
+        """Find the emotions in many texts; returns a prediction for each text, in order, as from `/analyse`.
 
         Args:
             texts: At most 5,000 texts of at most 20,000 characters each; use several calls for more.
@@ -94,7 +94,7 @@ def add_endpoints(available: Models) -> None:
                 raise UsageError(f"{len(texts):,} texts; expected at most {MAX_TEXTS:,}; use several calls")
             return analyze_texts(available.get(model), [check_text(text) for text in texts])
 
-    def passages(text: str, model: str = "") -> list[PassageAnswer]:
+    def passages(text: str, model: str = "") -> list[PassagePrediction]:
         """Split a page or a chat log into sentences or turns, and find the emotions in each, as `/analyse` does.
 
         Args:
@@ -103,10 +103,10 @@ def add_endpoints(available: Models) -> None:
         """
         with page_errors():
             parts = split(check_text(text))
-            answers = analyze_texts(available.get(model), [part.text for part in parts])
+            predictions = analyze_texts(available.get(model), [part.text for part in parts])
         return [
-            {"speaker": part.speaker, "text": part.text, "answer": answer}
-            for part, answer in zip(parts, answers, strict=True)
+            {"speaker": part.speaker, "text": part.text, "answer": prediction}
+            for part, prediction in zip(parts, predictions, strict=True)
         ]
 
     def models() -> list[ModelChoice]:

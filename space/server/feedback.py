@@ -1,4 +1,4 @@
-"""Visitors' feedback on answers: stored only with consent, in a file that can be committed to a Hub data set."""
+"""Visitors' feedback on predictions: stored only with consent, in a file that can be committed to a Hub data set."""
 
 import json
 import os
@@ -15,9 +15,9 @@ from evenmood import LABELS, EmotionClassifier
 from evenmood.data.rows import text_hash
 from evenmood.errors import EvenmoodError, UsageError
 from evenmood.text.normalization import encodable
-from space.components.answers import analyze_text, check_text
 from space.components.errors import check_length, page_error
 from space.components.labels import note
+from space.components.predictions import analyze_text, check_text
 from space.components.texts import label_choices, language_of, localized
 from space.server.models import Models
 
@@ -94,10 +94,10 @@ def feedback_repository() -> str | None:
 def feedback_row(
     classifier: EmotionClassifier, model: str, text: str, verdict: str, labels: Sequence[str]
 ) -> dict[str, Any]:
-    """Feedback as a row: the columns of `evenmood.data.rows.schema`, and details of the answer in `feedback`.
+    """Feedback as a row: the columns of `evenmood.data.rows.schema`, and details of the prediction in `feedback`.
 
     Args:
-        classifier: Model that gave the answer.
+        classifier: The model that made the prediction.
         model: Name of the model.
         text: The text.
         verdict: `AGREE`: the model's labels are correct; `DISAGREE`: they are wrong; `CORRECT`: `labels` are correct.
@@ -107,8 +107,8 @@ def feedback_row(
         UsageError: A label is outside GoEmotions, or the text is too long.
     """
     text = encodable(check_text(text))
-    answer = analyze_text(classifier, text)
-    labels = {AGREE: answer["labels"], DISAGREE: []}.get(verdict, labels)
+    prediction = analyze_text(classifier, text)
+    labels = {AGREE: prediction["labels"], DISAGREE: []}.get(verdict, labels)
     unknown = [label for label in labels if label not in LABELS]
     if unknown:
         raise UsageError(f"unknown label {unknown[0]!r}; expected one of: {', '.join(LABELS)}")
@@ -129,15 +129,15 @@ def feedback_row(
         "feedback": {
             "verdict": verdict,
             "model": model,
-            "predicted": answer["labels"],
-            "probabilities": {label: round(value, 4) for label, value in answer["probabilities"].items()},
+            "predicted": prediction["labels"],
+            "probabilities": {label: round(value, 4) for label, value in prediction["probabilities"].items()},
             "day": datetime.now(UTC).date().isoformat(),
         },
     }
 
 
-def panel(models: Models, store: Store | None, text: gr.Textbox, answered: gr.State) -> None:
-    """Add the feedback form; `answered` contains the text and model of the current answer."""
+def panel(models: Models, store: Store | None, text: gr.Textbox, analyzed: gr.State) -> None:
+    """Add the feedback form; `analyzed` contains the text and model of the current prediction."""
     with gr.Accordion(localized("feedback"), open=False, elem_id="feedback"):
         if store is None:
             gr.Markdown(localized("feedback_off"))
@@ -155,18 +155,18 @@ def panel(models: Models, store: Store | None, text: gr.Textbox, answered: gr.St
         message = gr.HTML(elem_id="feedback-message")
 
     def save(
-        verdict: str, agreed: bool, content: str, answered: list[str], selected: Any, request: gr.Request
+        verdict: str, agreed: bool, content: str, analyzed: list[str], selected: Any, request: gr.Request
     ) -> list[Any]:
         language = language_of(request)
         check_length(language, content)
         if agreed is not True:  # other truthy values are not consent
             return [note(language, "feedback_no_consent"), gr.skip(), gr.skip()]
-        if not content.strip() or content != answered[0]:  # the text has changed since the answer
+        if not content.strip() or content != analyzed[0]:  # the text has changed since the prediction
             return [note(language, "feedback_no_text"), gr.skip(), gr.skip()]
         if verdict == CORRECT and not selected:
             return [note(language, "feedback_no_labels"), gr.skip(), gr.skip()]
         try:
-            row = feedback_row(models.get(answered[1]), models.title(answered[1]), content, verdict, selected)
+            row = feedback_row(models.get(analyzed[1]), models.title(analyzed[1]), content, verdict, selected)
             store.add(row)
         except EvenmoodError as error:
             raise page_error(str(error)) from None
@@ -177,16 +177,16 @@ def panel(models: Models, store: Store | None, text: gr.Textbox, answered: gr.St
 
     def handler(verdict: str) -> Any:
         def give_verdict(
-            agreed: bool, content: str, answered: list[str], selected: Any, request: gr.Request
+            agreed: bool, content: str, analyzed: list[str], selected: Any, request: gr.Request
         ) -> list[Any]:
-            return save(verdict, agreed, content, answered, selected, request)
+            return save(verdict, agreed, content, analyzed, selected, request)
 
         return give_verdict
 
     for button, verdict in ((right, AGREE), (wrong, DISAGREE), (send, CORRECT)):
         button.click(
             handler(verdict),
-            [consent, text, answered, labels],
+            [consent, text, analyzed, labels],
             [message, consent, labels],
             api_visibility="private",
             show_progress="hidden",

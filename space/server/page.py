@@ -24,7 +24,7 @@ class Page(gr.Blocks):  # type: ignore[misc]
         self.storage = storage
 
     async def process_api(self, block_fn: Any, inputs: list[Any], **context: Any) -> dict[str, Any]:
-        """Process a call; Gradio's own version answers `{"error": null}` to missing arguments and other failures.
+        """Process a call; Gradio's own version returns `{"error": null}` for missing arguments and other failures.
 
         Raises:
             gr.Error: The call failed; the error always has a message.
@@ -33,12 +33,12 @@ class Page(gr.Blocks):  # type: ignore[misc]
         if context.get("iterator") is None:  # with an iterator, the job has already read its inputs
             inputs = fill_defaults(function, inputs)
         try:
-            answer: dict[str, Any] = await super().process_api(function, inputs, **context)
+            response: dict[str, Any] = await super().process_api(function, inputs, **context)
         except gr.Error:
             raise
         except Exception as error:
             raise gr.Error("the server cannot process this request; check the types of the arguments") from error
-        return answer
+        return response
 
 
 def fill_defaults(function: Any, inputs: list[Any]) -> list[Any]:

@@ -20,7 +20,7 @@ from evenmood.report.write import finished
 from evenmood.tables import scored
 from evenmood.tables import streams as tables
 from evenmood.tables.chunk import Chunk, JsonRow
-from space.components.answers import MAX_TEXT_CHARS
+from space.components.predictions import MAX_TEXT_CHARS
 from space.table import worker
 from space.table.formulas import escape_formula
 from space.table.sources import Source, check_rows

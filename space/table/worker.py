@@ -18,7 +18,7 @@ except ModuleNotFoundError:  # not available on Windows
 
 ROOT = Path(__file__).resolve().parents[2]
 NICENESS = 10
-"""Niceness of workers, so that single texts are answered first."""
+"""Niceness of workers, so that single texts are processed first."""
 MAX_RESULT_BYTES = 100_000_000
 """Maximum size of a file written by a worker."""
 MAX_CPU_SECONDS = 3600

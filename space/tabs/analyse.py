@@ -1,4 +1,4 @@
-"""Tab Analyze: the labels of a text of any length, an explanation, and the answer as JSON and Python code."""
+"""Tab Analyze: the labels of a text of any length, an explanation, and the prediction as JSON and Python code."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,11 +9,11 @@ from evenmood import EmotionClassifier
 from evenmood.errors import UsageError
 from evenmood.text.normalization import encodable
 from space.components import samples
-from space.components.answer_view import all_labels, answer_html
-from space.components.answers import MAX_TEXT_CHARS, Answer, analyze_text, as_json, as_python
 from space.components.errors import page_errors
 from space.components.labels import note
 from space.components.passages import sentence_spans
+from space.components.prediction_view import all_labels, prediction_html
+from space.components.predictions import MAX_TEXT_CHARS, PredictionDict, analyze_text, as_json, as_python
 from space.components.texts import LANGUAGES, label_choices, language_of, localized, localized_html
 from space.components.words_view import passages_html, words_html
 from space.server import feedback
@@ -39,7 +39,7 @@ ANALYSE_LINK = """(linked) => { if (linked) document.querySelector("#analyse").c
 
 
 def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr.Dropdown, switched: Any) -> None:
-    """Create the tab, with the answer to the opening text.
+    """Create the tab, with the prediction for the opening text.
 
     Args:
         models: The models.
@@ -48,7 +48,7 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr
         model: Dropdown with the current model.
         switched: Event of the model switch.
     """
-    opening = opening_answer(models)
+    opening = opening_prediction(models)
     with gr.Row(elem_classes="sides"):
         with gr.Column(scale=5, min_width=300, elem_classes="side", elem_id="asking"):
             text = gr.Textbox(
@@ -76,9 +76,9 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr
             result = gr.HTML(opening["result"], elem_id="result")
             with gr.Column(elem_id="why") as why:
                 gr.Markdown(f"## {localized('why')}")
-                with gr.Row(elem_classes="ways") as choice:
-                    ways = [(localized("way_attention"), ATTENTION), (localized("way_left_out"), LEAVE_ONE_OUT)]
-                    way = gr.Radio(ways, value=ATTENTION, label=localized("way"), elem_id="way")
+                with gr.Row(elem_classes="methods") as methods:
+                    choices = [(localized("by_attention"), ATTENTION), (localized("by_effect"), LEAVE_ONE_OUT)]
+                    method = gr.Radio(choices, value=ATTENTION, label=localized("highlight"), elem_id="method")
                     label = gr.Dropdown(
                         label_choices(opening["order"]),
                         value=opening["order"][0],
@@ -99,11 +99,11 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr
                 code: dict[str, Any] = {"interactive": False, "max_lines": 12, "wrap_lines": True}
                 json_box = gr.Code(opening["json"], language="json", label="JSON", elem_id="as-json", **code)
                 python_box = gr.Code(opening["python"], language="python", label="Python", elem_id="as-python", **code)
-        answered = gr.State([samples.OPENING, BUNDLED])
-        feedback.panel(models, store, text, answered)
+        analyzed = gr.State([samples.OPENING, BUNDLED])
+        feedback.panel(models, store, text, analyzed)
 
-    def show(content: str, model_name: str, method: str, request: gr.Request) -> Iterator[list[Any]]:
-        """Show the answer; if the explanation takes seconds, show the answer before it."""
+    def show(content: str, model_name: str, by: str, request: gr.Request) -> Iterator[list[Any]]:
+        """Show the prediction and its explanation; if the explanation takes seconds, show the prediction first."""
         language = language_of(request)
         with page_errors():
             read, unread = cut(content)
@@ -112,29 +112,29 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr
                 yield [*empty, "", gr.Column(visible=False), "", "", ["", ""]]
                 return
             classifier = models.get(model_name)
-            answer = analyze_text(classifier, read)
-        first, by_passages = answer["labels"][0], explains_by_passages(classifier, answer, read)
-        labels_by_probability = _by_probability(answer)
+            prediction = analyze_text(classifier, read)
+        first, by_passages = prediction["labels"][0], explains_by_passages(classifier, prediction, read)
+        labels_by_probability = _by_probability(prediction)
         before = [
-            answer_html(language, classifier, answer, read, len(unread)),
+            prediction_html(language, classifier, prediction, read, len(unread)),
             gr.Column(visible=True),
             gr.Row(visible=not by_passages),
-            gr.Dropdown(label_choices(labels_by_probability, language), value=first, visible=method == LEAVE_ONE_OUT),
+            gr.Dropdown(label_choices(labels_by_probability, language), value=first, visible=by == LEAVE_ONE_OUT),
         ]
         after = [
-            all_labels(language, answer, classifier.thresholds),
+            all_labels(language, prediction, classifier.thresholds),
             gr.Column(visible=True),
-            as_json(answer),
+            as_json(prediction),
             as_python(content, models.for_python(model_name)),
             [content, model_name],
         ]
         if is_encoder(classifier) and not by_passages:
             yield [*before, note(language, "words_waiting"), *after]
         with page_errors():
-            explanation = _explanation(language, classifier, read, unread, method, first, by_passages)
+            explanation = _explanation(language, classifier, read, unread, by, first, by_passages)
         yield [*before, explanation, *after]
 
-    def explain_again(content: str, model_name: str, method: str, selected: str, request: gr.Request) -> list[Any]:
+    def explain_again(content: str, model_name: str, by: str, selected: str, request: gr.Request) -> list[Any]:
         language = language_of(request)
         with page_errors():
             read, unread = cut(content)
@@ -142,34 +142,34 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr
                 return [gr.skip(), ""]
             classifier = models.get(model_name)
             by_passages = explains_by_passages(classifier, analyze_text(classifier, read), read)
-            explanation = _explanation(language, classifier, read, unread, method, selected, by_passages)
-        return [gr.Dropdown(visible=method == LEAVE_ONE_OUT), explanation]
+            explanation = _explanation(language, classifier, read, unread, by, selected, by_passages)
+        return [gr.Dropdown(visible=by == LEAVE_ONE_OUT), explanation]
 
-    inputs = [text, model, way]
-    outputs = [result, why, choice, label, words, labels, more, json_box, python_box, answered]
+    inputs = [text, model, method]
+    outputs = [result, why, methods, label, words, labels, more, json_box, python_box, analyzed]
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     for event in (button.click, model.input, switched.then):
         event(show, inputs, outputs, **quiet, **({} if event == switched.then else {"trigger_mode": "always_last"}))
     examples.load_input_event.then(show, inputs, outputs, **quiet)
-    for event in (way.input, label.input):
-        event(explain_again, [text, model, way, label], [label, words], trigger_mode="always_last", **quiet)
+    for event in (method.input, label.input):
+        event(explain_again, [text, model, method, label], [label, words], trigger_mode="always_last", **quiet)
     share.click(None, [text, model], link, js=LINK)
     linked = gr.Checkbox(visible=False)
     link_read = page.load(None, None, [text, model, linked], js=READ_LINK)
     link_read.then(None, linked, None, js=ANALYSE_LINK)
 
 
-def opening_answer(models: Models) -> dict[str, Any]:
-    """Answer to the opening text: HTML in the browser's language, JSON, Python, and labels by probability."""
+def opening_prediction(models: Models) -> dict[str, Any]:
+    """Prediction for the opening text: HTML in the browser's language, JSON, Python, and labels by probability."""
     classifier, text = models.default, samples.OPENING
-    answer = analyze_text(classifier, text)
-    by_passages = explains_by_passages(classifier, answer, text)
-    first = answer["labels"][0]
+    prediction = analyze_text(classifier, text)
+    by_passages = explains_by_passages(classifier, prediction, text)
+    first = prediction["labels"][0]
     parts = {
         language: {
-            "result": answer_html(language, classifier, answer, text),
+            "result": prediction_html(language, classifier, prediction, text),
             "words": _explanation(language, classifier, text, "", ATTENTION, first, by_passages),
-            "labels": all_labels(language, answer, classifier.thresholds),
+            "labels": all_labels(language, prediction, classifier.thresholds),
         }
         for language in LANGUAGES
     }
@@ -177,8 +177,8 @@ def opening_answer(models: Models) -> dict[str, Any]:
         part: localized_html(f"opening_{part}", {language: parts[language][part] for language in LANGUAGES})
         for part in parts[LANGUAGES[0]]
     }
-    code = {"json": as_json(answer), "python": as_python(text, models.for_python(BUNDLED))}
-    return html | code | {"order": _by_probability(answer)}
+    code = {"json": as_json(prediction), "python": as_python(text, models.for_python(BUNDLED))}
+    return html | code | {"order": _by_probability(prediction)}
 
 
 def cut(text: object) -> tuple[str, str]:
@@ -197,14 +197,14 @@ def cut(text: object) -> tuple[str, str]:
     return text[:end], text[end:]
 
 
-def _by_probability(answer: Answer) -> list[str]:
+def _by_probability(prediction: PredictionDict) -> list[str]:
     """All labels, most probable first."""
-    return sorted(answer["probabilities"], key=lambda label: -answer["probabilities"][label])
+    return sorted(prediction["probabilities"], key=lambda label: -prediction["probabilities"][label])
 
 
-def explains_by_passages(classifier: EmotionClassifier, answer: Answer, text: str) -> bool:
+def explains_by_passages(classifier: EmotionClassifier, prediction: PredictionDict, text: str) -> bool:
     """Whether to explain by passages: the text has several windows, or too many words to explain in seconds."""
-    is_long = answer["windows"] > 1 or (is_encoder(classifier) and answer["words"] > MAX_EXPLAINED_WORDS)
+    is_long = prediction["windows"] > 1 or (is_encoder(classifier) and prediction["words"] > MAX_EXPLAINED_WORDS)
     return is_long and len(sentence_spans(text)) > 1
 
 

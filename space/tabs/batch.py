@@ -18,7 +18,7 @@ from space.table.results import FILE_ORDER, ORDERS, build_results, progress_bar,
 from space.table.uploads import Upload, inspect_upload
 
 AT_ONCE = 1
-"""Concurrent tables; further ones wait in the queue while single texts are answered."""
+"""Concurrent tables; further ones wait in the queue, while single texts are processed."""
 INSPECTED_AT_ONCE = 2
 """Concurrent inspections of uploads."""
 

@@ -1,4 +1,4 @@
-"""Tab Compare: the answers of two models to one text, side by side."""
+"""Tab Compare: the predictions of two models for one text, side by side."""
 
 from html import escape
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 import gradio as gr
 
 from space.components import samples
-from space.components.answer_view import sentence_html
-from space.components.answers import Answer, analyze_text
 from space.components.errors import check_length, page_errors
 from space.components.labels import note
+from space.components.prediction_view import sentence_html
+from space.components.predictions import PredictionDict, analyze_text
 from space.components.support import help_line, mentions_self_harm
 from space.components.tables import comparison
 from space.components.texts import LANGUAGES, language_of, localized, localized_html
@@ -17,7 +17,7 @@ from space.server.models import BUNDLED, Models
 
 
 def tab(models: Models) -> list[gr.Dropdown]:
-    """Create the tab, with the answers of both bundled models to a sample.
+    """Create the tab, with the predictions of both bundled models for a sample.
 
     Returns:
         Dropdowns of models, to be refreshed when the page is loaded.
@@ -62,9 +62,9 @@ def tab(models: Models) -> list[gr.Dropdown]:
         if (first or BUNDLED) == (second or BUNDLED):
             return [note(language, "compare_choose"), ""]
         with page_errors():
-            answers = analyze_text(models.get(first), content), analyze_text(models.get(second), content)
+            predictions = analyze_text(models.get(first), content), analyze_text(models.get(second), content)
         titles = models.title(first or BUNDLED), models.title(second or BUNDLED)
-        return list(_html(language, titles, answers, content).values())
+        return list(_html(language, titles, predictions, content).values())
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     button.click(show, [text, one, other], [sides, table], **quiet)
@@ -72,25 +72,27 @@ def tab(models: Models) -> list[gr.Dropdown]:
 
 
 def _opening(models: Models, second: str) -> dict[str, Any]:
-    """Answers to the sample, in the browser's language."""
+    """Predictions for the sample, in the browser's language."""
     text = samples.IRONIC
-    answers = analyze_text(models.default, text), analyze_text(models.get(second), text)
+    predictions = analyze_text(models.default, text), analyze_text(models.get(second), text)
     titles = models.title(BUNDLED), models.title(second)
-    html = {language: _html(language, titles, answers, text) for language in LANGUAGES}
+    html = {language: _html(language, titles, predictions, text) for language in LANGUAGES}
     return {
         part: localized_html(f"opening_compare_{part}", {language: html[language][part] for language in LANGUAGES})
         for part in ("sides", "table")
     }
 
 
-def _html(language: str, titles: tuple[str, str], answers: tuple[Answer, Answer], text: str) -> dict[str, str]:
+def _html(
+    language: str, titles: tuple[str, str], predictions: tuple[PredictionDict, PredictionDict], text: str
+) -> dict[str, str]:
     """HTML of both sentences side by side, and of the table of all labels."""
     quiet = mentions_self_harm(text)
     sides = "".join(
-        f"<section><h2>{escape(title)}</h2>{sentence_html(language, answer, quiet)}</section>"
-        for title, answer in zip(titles, answers, strict=True)
+        f"<section><h2>{escape(title)}</h2>{sentence_html(language, prediction, quiet)}</section>"
+        for title, prediction in zip(titles, predictions, strict=True)
     )
     return {
         "sides": (help_line(language) if quiet else "") + f'<div class="two">{sides}</div>',
-        "table": comparison(language, titles, answers),
+        "table": comparison(language, titles, predictions),
     }

@@ -39,9 +39,9 @@ def tab(models: Models, model: gr.Dropdown) -> None:
             chat = gr.Button(localized("sample_chat"), elem_id="long-chat")
             letter = gr.Button(localized("sample_letter"), elem_id="long-letter")
     with gr.Row(visible=False, elem_id="long-options") as options:
-        ways = [(localized(f"split_{way}"), way) for way in ("auto", "sentences", "turns")]
-        way = gr.Dropdown(ways, value="auto", label=localized("split"), elem_id="long-way", min_width=220)
-        lines = gr.Dropdown(
+        modes = [(localized(f"split_{mode}"), mode) for mode in ("auto", "sentences", "turns")]
+        split_mode = gr.Dropdown(modes, value="auto", label=localized("split"), elem_id="long-split", min_width=220)
+        series = gr.Dropdown(
             [*((localized(group), group) for group in ARC), *label_choices(models.default.labels)],
             value=list(ARC),
             multiselect=True,
@@ -61,23 +61,23 @@ def tab(models: Models, model: gr.Dropdown) -> None:
         table = gr.HTML(elem_id="long-table")
 
     def show(
-        content: str, split_way: Any, model_name: str, series: list[str], flags: list[str], request: gr.Request
+        content: str, mode: Any, model_name: str, shown: list[str], flags: list[str], request: gr.Request
     ) -> list[Any]:
         language = language_of(request)
         check_length(language, content)
-        passages = split(content, split_way)
+        passages = split(content, mode)
         if not passages:
             return [gr.skip(), gr.Column(visible=True), note(language, "write_something"), "", ""]
         with page_errors():
-            html = view(language, models.get(model_name), passages, series, flags)
+            html = view(language, models.get(model_name), passages, shown, flags)
         return [gr.Row(visible=True), gr.Column(visible=True), *html]
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    inputs, outputs = [text, way, model, lines, flagged], [options, results, summary, arc, table]
+    inputs, outputs = [text, split_mode, model, series, flagged], [options, results, summary, arc, table]
     button.click(show, inputs, outputs, **quiet)
     for sample, content in ((chat, samples.CHAT), (letter, samples.LETTER)):
         sample.click(lambda content=content: content, None, text, **quiet).then(show, inputs, outputs, **quiet)
-    for option in (way, lines, flagged):
+    for option in (split_mode, series, flagged):
         option.input(show, inputs, outputs, trigger_mode="always_last", **quiet)
 
 

@@ -19,7 +19,7 @@ pytestmark = [
 
 def test_the_answer_matches_the_model(demo: str, page: Page, model: EmotionClassifier) -> None:
     ask(page, demo, SENTENCE)
-    names = [name.split("\n")[0] for name in page.locator("#result .given .name").all_inner_texts()]
+    names = [name.split("\n")[0] for name in page.locator("#result .predicted .name").all_inner_texts()]
     assert names == model.predict(SENTENCE).labels
     assert page.locator("#result .chip").count() == len(names)
     assert page.locator("#all-labels .bar .tick").count() == len(LABELS)
@@ -29,7 +29,7 @@ def test_the_answer_matches_the_model(demo: str, page: Page, model: EmotionClass
     chips = page.locator("#result .sentence .chip").all_inner_texts()
     assert [chip.split()[-2:] for chip in chips] == [[s.label, f"{s.probability:.0%}"] for s in (first, second)]
     assert page.locator("#words mark").all_inner_texts() == [word.text for word in model.explain(SENTENCE)]
-    page.get_by_text("How reliable is this answer?").click()
+    page.get_by_text("How reliable is this prediction?").click()
     texts = model.info.metrics["test"]["per_label"][first.label]["support"]
     assert f"Measured on {texts} test texts" in page.locator("#result .quality").inner_text()
     for group in page.locator("#all-labels .group").all():
@@ -61,7 +61,7 @@ def test_a_link_restores_text_and_model(demo: str, page: Page) -> None:
     ask(page, demo, "Thank you & <b>good night</b> #1 ü")
     choose_model(page, "average")
     model_name = page.locator("#model input").input_value()
-    page.get_by_text("Use this answer in a program").click()
+    page.get_by_text("Use this prediction in a program").click()
     page.locator("#share").click()
     box = page.get_by_label("Link to this text and model")
     expect(box).to_have_value(re.compile("#text="))
@@ -93,7 +93,7 @@ def test_empty_text_examples_and_a_very_long_text(demo: str, page: Page) -> None
     page.wait_for_selector("text=Enter a text or choose an example.")
     page.get_by_text("I miss my grandmother").click()
     expect(page.locator("#text textarea")).to_have_value("I miss my grandmother every single day.")
-    page.wait_for_selector("#result .given")
+    page.wait_for_selector("#result .predicted")
     expect(page.locator("#spoken")).to_contain_text("sadness")
     page.locator("#text textarea").fill("word " * 5000)
     page.locator("#analyse").click()
@@ -101,13 +101,13 @@ def test_empty_text_examples_and_a_very_long_text(demo: str, page: Page) -> None
     page.locator("#text textarea").fill("")
     page.locator("#analyse").click()
     page.wait_for_selector("text=Enter a text or choose an example.")
-    for answer in ("#why", "#all-labels", "#use", "#feedback"):
-        expect(page.locator(answer)).not_to_be_visible()  # hidden without an answer
+    for part in ("#why", "#all-labels", "#use", "#feedback"):
+        expect(page.locator(part)).not_to_be_visible()  # hidden without a prediction
     page.locator("#text textarea").fill("word " * 50)
     page.locator("#analyse").click()
     page.locator("#text textarea").fill("— (.)")
     page.locator("#analyse").click()
-    page.wait_for_selector("text=There are no words in this text")
+    page.wait_for_selector("text=This text has no words")
 
 
 def test_feedback_needs_consent_each_time(
@@ -116,23 +116,23 @@ def test_feedback_needs_consent_each_time(
     (file,) = (tmp_path_factory.getbasetemp() / "feedback").glob("*.jsonl")
     before = file.read_text().splitlines()
     ask(page, demo, "Thank you for this lovely day")
-    page.get_by_text("Is this right?").click()
-    page.get_by_role("button", name="Yes, it is right").click()
-    page.wait_for_selector("text=Nothing was saved. Please tick the box to agree first.")
+    page.get_by_text("Is this correct?").click()
+    page.get_by_role("button", name="Yes, it is correct").click()
+    page.wait_for_selector("text=Nothing was saved. Please check the box to agree first.")
     page.get_by_label("I agree").check()
     page.get_by_role("button", name="Send these labels").click()
     page.wait_for_selector("text=Nothing was saved. Please choose at least one label.")
     assert file.read_text().splitlines() == before
     page.locator("#text textarea").fill("I hate it")
-    page.get_by_role("button", name="Yes, it is right").click()
+    page.get_by_role("button", name="Yes, it is correct").click()
     page.wait_for_selector("text=Nothing was saved. Please analyze a text first.")
     page.locator("#text textarea").fill("Thank you for this lovely day")
     assert file.read_text().splitlines() == before
-    page.get_by_role("button", name="Yes, it is right").click()
+    page.get_by_role("button", name="Yes, it is correct").click()
     page.wait_for_selector("text=Thank you! Your feedback was saved.")
     expect(page.get_by_label("I agree")).not_to_be_checked()
-    page.get_by_role("button", name="No, it is wrong").click()
-    page.wait_for_selector("text=Nothing was saved. Please tick the box to agree first.")
+    page.get_by_role("button", name="No, it is incorrect").click()
+    page.wait_for_selector("text=Nothing was saved. Please check the box to agree first.")
     (row,) = (json.loads(line) for line in file.read_text().splitlines()[len(before) :])
     assert row["text"] == "Thank you for this lovely day"
     assert [LABELS[number] for number in row["labels"]] == sorted(model.predict(row["text"]).labels, key=LABELS.index)
@@ -165,7 +165,7 @@ def test_the_switch_selects_the_other_model(demo: str, page: Page) -> None:
     choose_model(page, "accurate")
     first = accurate.predict(SENTENCE).scores[0]
     expect(page.locator("#result .sentence")).to_contain_text(f"{first.label} {first.probability:.0%}")
-    expect(page.locator("#words .note")).to_contain_text("the answer changes without the word", timeout=30_000)
+    expect(page.locator("#words .note")).to_contain_text("the prediction changes without the word", timeout=30_000)
     open_tab(page, 3)
     page.locator("#long-chat").click()
     page.wait_for_selector("#long-table table")
@@ -178,14 +178,14 @@ def test_a_long_text_is_explained_by_passages(demo: str, page: Page, model: Emot
     page.wait_for_selector("#result .sentence")
     page.locator("#text textarea").fill(LETTER)
     page.locator("#analyse").click()
-    expect(page.locator("#words .note")).to_contain_text("Read in 27 sentences")
+    expect(page.locator("#words .note")).to_contain_text("Split into 27 sentences")
     spans = sentence_spans(LETTER)
     gratitude = model.predict_proba([LETTER[slice(*span)] for span in spans])[:, LABELS.index("gratitude")]
     strongest = LETTER[slice(*spans[int(gratitude.argmax())])]
     mark = page.locator("#words mark.passage", has_text=strongest)
     expect(mark).to_have_count(1)
     assert "gratitude" in mark.locator("+ .chip").inner_text()
-    expect(page.locator("#way")).not_to_be_visible()
+    expect(page.locator("#method")).not_to_be_visible()
     page.locator("#words .jumps a", has_text="gratitude").click()
     expect(mark).to_be_in_viewport()
 

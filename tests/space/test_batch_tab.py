@@ -80,7 +80,7 @@ def test_a_table_can_be_stopped(demo: str, page: Page, tmp_path: Path) -> None:
     page.get_by_role("tab").nth(0).click()
     page.locator("#text textarea").fill("Thank you")
     page.locator("#analyse").click()
-    page.wait_for_selector("#result .given")
+    page.wait_for_selector("#result .predicted")
 
 
 @pytest.mark.parametrize(

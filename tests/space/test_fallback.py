@@ -17,9 +17,9 @@ from benchmarks.demo import call
 from docs.screenshot import choose_model, open_tab, running_demo
 from evenmood import EmotionClassifier
 from evenmood.model.model_folder import INFO_FILE, PREDICTING_FILES
-from space.components.answer_view import answer_html, label_bars, quality, sentence_html
-from space.components.answers import analyze_text, as_json
 from space.components.passages import Passage
+from space.components.prediction_view import label_bars, prediction_html, quality, sentence_html
+from space.components.predictions import analyze_text, as_json
 from space.components.tables import comparison
 from space.components.texts import LANGUAGES, translate
 from space.table import counts, scoring, sources
@@ -66,7 +66,7 @@ def test_chips_and_bars(strict: EmotionClassifier, model: EmotionClassifier, lan
     assert 'class="chip fallback positive"' in sentence_html(language, fallback)
     bars = label_bars(language, fallback, strict.thresholds)
     assert 'class="bar fallback"' in bars
-    assert 'class="bar given' not in bars
+    assert 'class="bar predicted' not in bars
     assert bars.count(below) >= 2  # on the page, and for screen readers
     assert "1.00" in bars  # the threshold
     usual = analyze_text(model, SENTENCE)
@@ -77,9 +77,9 @@ def test_chips_and_bars(strict: EmotionClassifier, model: EmotionClassifier, lan
 
 def test_a_fallback_has_no_measured_precision(strict: EmotionClassifier, model: EmotionClassifier) -> None:
     per_label = model.info.metrics["test"]["per_label"]
-    assert "right" in quality("en", analyze_text(model, SENTENCE), per_label)
+    assert "correct" in quality("en", analyze_text(model, SENTENCE), per_label)
     assert "do not apply here" in quality("en", analyze_text(strict, SENTENCE), per_label)
-    html = answer_html("en", strict, analyze_text(strict, SENTENCE), SENTENCE)
+    html = prediction_html("en", strict, analyze_text(strict, SENTENCE), SENTENCE)
     assert "No label reaches its threshold; the most likely one is gratitude" in html
 
 
@@ -95,7 +95,7 @@ def test_two_models(strict: EmotionClassifier, model: EmotionClassifier) -> None
     assert "strict (below its threshold) and usual" in html
     assert ">both<" not in html
     (row,) = (line for line in html.split("<tr") if "gratitude" in line.split("</th>")[0])
-    assert row.count('class="number given"') == 1  # not given by the strict model
+    assert row.count('class="number predicted"') == 1  # not predicted by the strict model
     other = comparison(
         "en", ("strict", "usual"), (analyze_text(strict, SENTENCE), analyze_text(model, "I am so angry!"))
     )
@@ -168,14 +168,14 @@ def test_the_page_outlines_fallbacks(strict_demo: str, browser: Browser, scheme:
     chip = style(page, "#result .chip")
     assert chip["fill"] == "rgba(0, 0, 0, 0)"
     assert (chip["line"], chip["width"]) == ("dashed", "2px")
-    assert page.locator("#result .given").count() == 0
+    assert page.locator("#result .predicted").count() == 0
     expect(page.locator("#result .bar.fallback")).to_contain_text("below its threshold")
     expect(page.locator("#spoken")).to_contain_text("No label reaches its threshold")
     if PICTURES:
         page.wait_for_timeout(500)
         page.screenshot(path=Path(PICTURES) / f"fallback-{scheme}.png")
     choose_model(page, "usual")
-    page.wait_for_selector("#result .given")
+    page.wait_for_selector("#result .predicted")
     solid = style(page, "#result .chip")
     assert (solid["fill"], solid["letters"]) == ("rgb(0, 105, 143)", "rgb(255, 255, 255)")
     if PICTURES:

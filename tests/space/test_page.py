@@ -45,7 +45,7 @@ def test_a_model_with_malformed_metrics(folder: Path, figure: Any) -> None:
     (folder / "emotions.json").write_text(json.dumps(info))
     html = about("en", {"odd": EmotionClassifier.from_pretrained(folder)})
     assert "odd" in html
-    assert "comes without measured results" in html
+    assert "has no measured results" in html
 
 
 def test_a_port_in_use() -> None:

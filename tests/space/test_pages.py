@@ -98,7 +98,7 @@ def test_loading_opens_no_stream(demo: str, page: Page) -> None:
     page.on("request", lambda request: streams.append(request.url) if "/queue/" in request.url else None)
     page.goto(demo)
     page.get_by_role("tab").last.click()
-    expect(page.get_by_text("How good it is at each label").first).to_be_visible()
+    expect(page.get_by_text("Results by label").first).to_be_visible()
     assert streams == []
     ask(page, demo, "Thank you so much!")
     assert streams  # streams are detected

@@ -185,14 +185,14 @@ def test_a_missing_text_has_an_empty_result(
     assert matrix.any(axis=1).tolist() == [True, False, True]
     result = tmp_path / "out" / scoring.PARQUET_FILE
     table, _ = results.rows_html("en", result, "text")
-    empty = '<tr><td class="chips"></td><td class="number"></td><td class="said"></td></tr>'
+    empty = '<tr><td class="chips"></td><td class="number"></td><td class="text"></td></tr>'
     assert table.split("<tbody>")[1].count(empty) == 1
     for order in results.ORDERS:
         table, _ = results.rows_html("en", result, "text", "", order)
         assert table.split("<tbody>")[1].count("<tr>") == 3
     for search, matches in (("HATE", 1), ("t", 2), (" ", 3), ("nothing like it", 0)):
         table, line = results.rows_html("en", result, "text", search=search)
-        assert table.count('<td class="said">') == matches
+        assert table.count('<td class="text">') == matches
         assert f"{matches} of {matches} rows" in line
 
 

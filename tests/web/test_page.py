@@ -40,7 +40,7 @@ def test_probabilities_in_a_browser(web: Path, browser: Browser, reference: Any,
 
 def open_page(page: Page, address: str) -> None:
     page.goto(address)
-    expect(page.locator("#answer:not([aria-busy])")).to_be_visible(timeout=30_000)
+    expect(page.locator("#prediction:not([aria-busy])")).to_be_visible(timeout=30_000)
 
 
 def test_the_page_answers_as_python_does(web: Path, browser: Browser, fast_model: EmotionClassifier) -> None:
@@ -58,7 +58,7 @@ def test_the_page_answers_as_python_does(web: Path, browser: Browser, fast_model
         expect(page.locator("#sentence")).to_contain_text("sadness")
         assert page.locator("#groups .bar").count() == len(fast_model.labels)
         page.get_by_label("Text", exact=True).fill("")
-        expect(page.locator("#status")).to_have_text("Type a text.")
+        expect(page.locator("#status")).to_have_text("Enter a text.")
         page.close()
 
 
@@ -145,7 +145,7 @@ def test_a_long_paste_and_quick_typing_after_it(web: Path, browser: Browser) -> 
         field = page.get_by_label("Text", exact=True)
         text = "I love it, but I'm scared! " * 800
         field.fill(text[:20_000])
-        expect(page.locator("#status")).to_contain_text("A text is cut at 20000 characters.", timeout=30_000)
+        expect(page.locator("#status")).to_contain_text("Texts are truncated at 20000 characters.", timeout=30_000)
         answers = "globalThis.answers = 0; new MutationObserver(() => globalThis.answers++)"
         page.evaluate(f"{answers}.observe(document.getElementById('words'), {{childList: true}})")
         field.evaluate("field => field.setSelectionRange(0, 100)")

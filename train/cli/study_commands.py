@@ -60,11 +60,11 @@ def seeds(
         content = over_seeds([folders, *([other] if other else [])], split, log, data=data, typos=typos)
     for group in content["groups"]:
         print(f"{', '.join(group['folders'])} on {split}, {content['rows']:,} texts")
-        for kind in ("figures", "misspelt", "drop"):  # keys of the results file
+        for kind in ("figures", "misspelled", "drop"):  # keys of the results file
             for name, figure in group.get(kind, {}).items():
                 print(f"  {'' if kind == 'figures' else kind + ' '}{name}: {figure_text(figure)}")
-    if "typos_kept" in content:
-        print(f"the first group's drop of macro-F1 is {figure_text(content['typos_kept'])} of the second's")
+    if "relative_drop" in content:
+        print(f"the first group's drop of macro-F1 is {figure_text(content['relative_drop'])} of the second's")
     keep(content, folders, out)
 
 

@@ -227,8 +227,8 @@ class EncoderRun:
             if (now := time.monotonic()) - last_message >= PAUSE:
                 last_message, rate = now, done / (now - began)
                 self._log(
-                    f"epoch {number}: {done:,} of {size:,} texts, {rate:,.0f} a second, {(size - done) / rate:,.0f} s "
-                    f"left, loss {total_loss / done:.4f}"
+                    f"epoch {number}: {done:,} of {size:,} texts, {rate:,.0f} per second, "
+                    f"{(size - done) / rate:,.0f} s left, loss {total_loss / done:.4f}"
                 )
         seconds = time.monotonic() - began
         entry: dict[str, Any] = {"epoch": number, "loss": total_loss / size}

@@ -138,7 +138,7 @@ def label(
         DataError: A source, an array or a teacher cannot be read.
     """
     if out.exists() and (out.is_dir() or not overwrite):
-        raise UsageError(f"{out} exists already; choose another file, or set --overwrite")
+        raise UsageError(f"output exists: {out} (use --overwrite)")
     unlabeled = [source.name for source in sources if not source.arrays and not teachers]
     if unlabeled or not sources:
         problem = f"{unlabeled[0]} has no probabilities" if unlabeled else "no texts given"
@@ -179,7 +179,7 @@ def label(
             here += len(chunk)
             if (now := time.monotonic()) - last_message >= PAUSE:
                 last_message, rate = now, here / (now - began)
-                log(f"{done:,} of {total:,} texts, {rate:,.0f} a second, {(total - done) / rate:,.0f} s left")
+                log(f"{done:,} of {total:,} texts, {rate:,.0f} per second, {(total - done) / rate:,.0f} s left")
     complete = _join(parts, out, record)
     shutil.rmtree(partial)
     for about in complete["sources"]:
@@ -224,7 +224,7 @@ class Gate:
     def _reason(self, text: str, digest: str) -> str | None:
         if digest == EMPTY:
             return "empty after cleaning"
-        return "written already" if digest in self._written else self._leakage.reason(text)
+        return "duplicate" if digest in self._written else self._leakage.reason(text)
 
 
 def _open_partial(out: Path, record: dict[str, Any], log: Log, restart: bool) -> Path:

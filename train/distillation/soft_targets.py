@@ -100,7 +100,7 @@ def load_extra(source: str, data: str, log: Callable[[str], None]) -> Split:
 
     Args:
         source: Data set with the training split, as in `load_split`.
-        data: Data set whose validation and test splits are held out, in addition to the everyday texts.
+        data: Data set whose validation and test splits are held out, in addition to the everyday benchmark.
         log: Called with the numbers of texts.
     """
     extra = load_split(source, "train")

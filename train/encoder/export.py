@@ -141,9 +141,9 @@ def _record(teacher: Path) -> dict[str, Any]:
 
 
 def _calibration_texts(config: EncoderConfig, trained: dict[str, Any]) -> list[str]:
-    draw = Random(config.seed)  # noqa: S311 - not for secrets
+    random = Random(config.seed)  # noqa: S311 - not for secrets
     sources = [load_split(source, "train").texts for source in (trained["data"], trained["extra"]) if source]
-    return [text for texts in sources for text in draw.sample(texts, min(config.calibration_texts, len(texts)))]
+    return [text for texts in sources for text in random.sample(texts, min(config.calibration_texts, len(texts)))]
 
 
 def _tokenizer(teacher: Path) -> Tokenizer:

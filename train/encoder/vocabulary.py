@@ -51,7 +51,7 @@ def prune(base: str, samples: Sequence[Sequence[str]], size: int, out: Path, *, 
     vocabulary: dict[str, int] = state["model"]["vocab"]
     tokenizer = Tokenizer.from_str(json.dumps(state))
     tokenizer.no_truncation()
-    tokens_to_keep = kept_tokens(tokenizer, vocabulary, samples, size)
+    tokens_to_keep = select_tokens(tokenizer, vocabulary, samples, size)
     # Rows of the base's table: one for each piece, several for the name of an emoji.
     pieces = [[vocabulary[token]] if token in vocabulary else _name_ids(tokenizer, token) for token in tokens_to_keep]
     old = network.get_input_embeddings()
@@ -72,7 +72,7 @@ def prune(base: str, samples: Sequence[Sequence[str]], size: int, out: Path, *, 
     return len(tokens_to_keep)
 
 
-def kept_tokens(
+def select_tokens(
     tokenizer: Tokenizer, vocabulary: dict[str, int], samples: Sequence[Sequence[str]], size: int
 ) -> list[str]:
     """Tokens of the pruned vocabulary in id order: special tokens, frequent pieces, single characters, emoji."""

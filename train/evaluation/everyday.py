@@ -1,7 +1,8 @@
-"""The everyday benchmark: short texts of all kinds, at least 12 per label.
+"""The everyday benchmark: held-out chats, reviews, tickets and diary lines, at least 12 per label.
 
 The split `validation` is for model selection, `test` for reporting, and `long` for choosing how the windows of long
-texts are combined. The texts were written and annotated by language models.
+texts are combined. Language models wrote and annotated the texts. The written texts, in data_build/written/, are the
+training texts of the same kinds; none of them equals or nearly equals a text of the benchmark.
 """
 
 import json

@@ -43,7 +43,7 @@ def peers(models: Sequence[str], data: str, split: str, log: Callable[[str], Non
 
     Returns:
         `data`, `split`, `rows` and `models`; for each model, `model`, `tuned` and `own_thresholds` on the data set, and
-        `everyday` with thresholds tuned on the everyday validation texts.
+        `everyday` with thresholds tuned on the benchmark's validation texts.
 
     Raises:
         DataError: A model lacks a label.

@@ -39,8 +39,8 @@ def perturbed(
     """
     stochastic: dict[str, Callable[[str, random.Random], str]] = {
         f"typos in {100 * SHARE:.0f} % of words": lambda text, generator: misspell(text, SHARE, generator),
-        f"{100 * SHARE:.0f} % of words stretched": lambda text, generator: elongate(text, SHARE, generator),
-        "emoji put in": lambda text, generator: with_emoji(text, emoji, generator),
+        f"{100 * SHARE:.0f} % of words elongated": lambda text, generator: elongate(text, SHARE, generator),
+        "emoji inserted": lambda text, generator: with_emoji(text, emoji, generator),
     }
     deterministic: dict[str, Callable[[str], str]] = {
         "UPPER CASE": str.upper,
@@ -80,9 +80,9 @@ def negation(classifier: EmotionClassifier, pairs: Sequence[Mapping[str, str]]) 
     """Measure whether negating a sentence lowers the probability of its label, and removes the label.
 
     Returns:
-        `pairs`, the number of pairs; `falls`, the share of pairs whose probability decreases; `given`, the number of
-        pairs whose original sentence has the label; `gone`, the share of these whose negated sentence does not; and
-        `pairs_kept`, the negated sentences that still have the label.
+        `pairs`, the number of pairs; `decreased`, the share of pairs whose probability decreases; `labeled`, the number
+        of pairs whose original sentence has the label; `removed`, the share of these whose negated sentence does not;
+        and `still_labeled`, the negated sentences that have the label.
     """
     columns = [classifier.labels.index(pair["label"]) for pair in pairs]
     sides = ("plain", "negated")
@@ -92,10 +92,10 @@ def negation(classifier: EmotionClassifier, pairs: Sequence[Mapping[str, str]]) 
     labeled, still_labeled = before >= thresholds, (before >= thresholds) & (after >= thresholds)
     return {
         "pairs": len(pairs),
-        "falls": float((after < before).mean()),
-        "given": int(labeled.sum()),
-        "gone": float((labeled & ~still_labeled).sum() / max(labeled.sum(), 1)),
-        "pairs_kept": [pair["negated"] for pair, still in zip(pairs, still_labeled, strict=True) if still],
+        "decreased": float((after < before).mean()),
+        "labeled": int(labeled.sum()),
+        "removed": float((labeled & ~still_labeled).sum() / max(labeled.sum(), 1)),
+        "still_labeled": [pair["negated"] for pair, still in zip(pairs, still_labeled, strict=True) if still],
     }
 
 
@@ -155,11 +155,13 @@ def swaps(
             furthest = max(members, key=lambda index: abs(each[index]["largest_shift"]))
             largest = {key: each[furthest][key] for key in ("largest_shift", "label")}
             by_group[name] |= largest | {"entry": entries[furthest][1]}
-    known = [all(word.known for word in classifier.leave_one_out(entry, classifier.labels[0])) for _, entry in entries]
+    in_vocabulary = [
+        all(word.known for word in classifier.leave_one_out(entry, classifier.labels[0])) for _, entry in entries
+    ]
     return {
         "templates": len(templates),
         "entries_count": len(entries),
-        "unknown": float(np.mean(np.logical_not(known))),
+        "unknown": float(np.mean(np.logical_not(in_vocabulary))),
         "mean_shift": float(np.abs(shifts.mean(axis=1)).mean()),
         "pairs_changed": float(np.nanmean(changed)),
         "groups": by_group,

@@ -81,8 +81,8 @@ def report(figures: Mapping[str, Any]) -> str:
     negated, ironic = figures["negation"], figures["sarcasm"]
     lines += [
         "",
-        f"negation: the label's probability decreases in {negated['falls']:.0%} of {negated['pairs']} pairs; the label "
-        f"is removed in {negated['gone']:.0%} of the {negated['given']} pairs whose original sentence has it",
+        f"negation: the label's probability decreases in {negated['decreased']:.0%} of {negated['pairs']} pairs; "
+        f"it is no longer predicted in {negated['removed']:.0%} of the {negated['labeled']} pairs in which it was",
         f"sarcasm: of {ironic['sentences']} sentences, {ironic['intended']:.0%} have only the intended group, "
         f"{ironic['both']:.0%} both, {ironic['literal']:.0%} only the literal one, {ironic['neither']:.0%} neither",
     ]

@@ -43,8 +43,8 @@ def over_seeds(
 ) -> dict[str, Any]:
     """Compute mean metrics of groups of models, each with one configuration and several seeds.
 
-    Intervals are from resampling texts, the same for all groups, and models within a group. If thresholds were also
-    tuned on everyday texts, those tuned only on the data set's validation split are used.
+    Intervals are from resampling texts, the same for all groups, and models within a group. If thresholds were tuned
+    on the everyday benchmark too, those tuned on the data set's validation split only are used.
 
     Args:
         groups: Model folders by group; those of a group differ only in their seed.
@@ -55,8 +55,8 @@ def over_seeds(
 
     Returns:
         `split`, `rows`, `typos`; `groups`, each with `folders`, `seeds`, `options`, `figures` and, with typos,
-        `misspelt` (metrics on misspelled texts) and `drop` (the differences), and `everyday` if available; and, for two
-        groups with typos, `typos_kept`, the first group's drop of macro-F1 relative to the second's.
+        `misspelled` (metrics on misspelled texts) and `drop` (the differences), and `everyday` if available; and, for
+        two groups with typos, `relative_drop`, the first group's drop of macro-F1 relative to the second's.
 
     Raises:
         DataError: Models of a group differ in more than the seed, or have the same seed.
@@ -93,13 +93,13 @@ def over_seeds(
         if misspelled:
             perturbed = _samples(group, rows, misspelled, weights, mix)
             drop = {name: samples[name] - perturbed[name] for name in samples if name != PER_LABEL}
-            entry |= {"misspelt": _figures(perturbed), "drop": {name: interval(drop[name]) for name in drop}}
+            entry |= {"misspelled": _figures(perturbed), "drop": {name: interval(drop[name]) for name in drop}}
             drops.append(drop["macro_f1"])
         if all((folder / TRAINING_FOLDER / OFFICIAL_THRESHOLDS).exists() for folder in group):
             entry["everyday"] = everyday.over_seeds(group, split)
         content["groups"].append(entry)
     if len(drops) == 2:
-        content["typos_kept"] = interval(drops[0] / drops[1])
+        content["relative_drop"] = interval(drops[0] / drops[1])
     return rounded(content, 5)  # type: ignore[no-any-return]
 
 

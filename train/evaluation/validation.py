@@ -10,7 +10,7 @@ from train.evaluation.everyday import load_everyday
 
 @dataclass(frozen=True)
 class ValidationRows:
-    """Rows for tuning thresholds and calibration: the validation split, plus the everyday texts if `extra` is set.
+    """Rows for tuning thresholds and calibration: the validation split, optionally with the everyday benchmark's.
 
     Both sets have equal weight. Ignored labels are treated as absent, with probability 0.
 

@@ -86,7 +86,7 @@ def collect(
         "machines": sorted({run.about["machine"] for run in runs}),
         "config": config,
         "vectors": {
-            "source": "self" if vectors else shown(runs[0].about["config"]["vectors"]),
+            "source": "self" if vectors else source_name(runs[0].about["config"]["vectors"]),
             "trained_here": vectors,
         },
         "arms": {
@@ -116,7 +116,7 @@ def collect(
     }
 
 
-def shown(vectors: str) -> str:
+def source_name(vectors: str) -> str:
     """Name of a source of vectors, without the folder of a file."""
     return Path(vectors).name if vectors.endswith((".bin", ".vec")) else vectors
 
@@ -155,7 +155,7 @@ def everyday(by_arm: Mapping[str, Sequence[Run]], mixes: Mapping[str, np.ndarray
 
 
 def best_epoch(run: Run) -> int:
-    """Epoch whose weights a run kept."""
+    """Best epoch of a run."""
     return int(min(run.history, key=lambda entry: entry["val_loss"])["epoch"])
 
 
@@ -185,8 +185,8 @@ def about_arm(name: str, runs: Sequence[Run]) -> dict[str, Any]:
         "epochs": [len(run.history) for run in runs],
         "best_epochs": [best_epoch(run) for run in runs],
         "stopped_early": stopped_early(runs),
-        "seconds_an_epoch": round(median(entry["seconds"] for entry in epochs), 1),
-        "minutes_a_run": round(sum(entry["seconds"] for entry in epochs) / len(runs) / 60, 1),
+        "seconds_per_epoch": round(median(entry["seconds"] for entry in epochs), 1),
+        "minutes_per_run": round(sum(entry["seconds"] for entry in epochs) / len(runs) / 60, 1),
         "losses": [[[entry["loss"], entry["val_loss"]] for entry in run.history] for run in runs],
     }
 

@@ -16,7 +16,7 @@ def token_counts(ids: np.ndarray) -> np.ndarray:
     return counts
 
 
-def cut_to_longest(ids: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def trim_padding(ids: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Truncate padding to the longest row, rounded up to a multiple of the pool size."""
     return ids[:, : -(-int(counts.max()) // POOL_SIZE) * POOL_SIZE]
 

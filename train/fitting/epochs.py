@@ -16,7 +16,7 @@ from evenmood.labels import LABELS
 from evenmood.text.normalization import POOL_SIZE, encode
 from train.config import TrainConfig
 from train.distillation.soft_targets import TrainingTexts
-from train.fitting.batches import cut_to_longest, epoch_batches, token_counts
+from train.fitting.batches import epoch_batches, token_counts, trim_padding
 from train.fitting.checkpoint import Checkpoint
 from train.network.backend import has_gpu
 from train.network.distribution import Devices, data_parallel
@@ -33,7 +33,7 @@ def train_network(
     validation: Sequence[Split],
     checkpoint: Checkpoint,
     log: Callable[[str], None],
-    keep: Callable[[Path], None],
+    on_checkpoint: Callable[[Path], None],
 ) -> keras.Model:
     """Train until the validation loss has not decreased for `patience` epochs.
 
@@ -48,7 +48,7 @@ def train_network(
         validation: Validation sets, whose mean loss counts.
         checkpoint: Checkpoint to resume from and save to.
         log: Called with progress messages.
-        keep: Called with the checkpoint folder after each epoch.
+        on_checkpoint: Called with the checkpoint folder after each epoch.
 
     Returns:
         The network of the best epoch, in float32.
@@ -74,8 +74,8 @@ def train_network(
             random = np.random.default_rng([config.seed, epoch])
             seed_dropout(model, random)
             if config.typos:
-                draw = Random(int(random.integers(2**31)))  # noqa: S311 - not for secrets
-                ids = encode(tokenizer, [misspell(text, config.typos, draw) for text in train_set.texts])
+                typo_random = Random(int(random.integers(2**31)))  # noqa: S311 - not for secrets
+                ids = encode(tokenizer, [misspell(text, config.typos, typo_random) for text in train_set.texts])
             counts = token_counts(ids)
             batches = epoch_batches(counts, config.batch_size, random)
             loss = run_epoch(model, ids, counts, train_set.targets, batches, devices)
@@ -90,7 +90,7 @@ def train_network(
                 "seconds": round(time.monotonic() - started, 1),
             }
             checkpoint.add_epoch(entry, model.save)
-            keep(checkpoint.folder)
+            on_checkpoint(checkpoint.folder)
             best = " (best so far)" if checkpoint.best_epoch == epoch else ""
             log(
                 f"epoch {epoch}/{config.epochs}: loss {entry['loss']:.4f}, "
@@ -143,7 +143,7 @@ def run_epoch(
     total, rows_seen = 0.0, 0
     for batch in batches:
         rows, shares = devices.share(batch)
-        batch_ids = cut_to_longest(ids[rows], counts[batch])  # the same length on every host
+        batch_ids = trim_padding(ids[rows], counts[batch])  # the same length on every host
         total += float(model.train_on_batch(batch_ids, targets[rows], sample_weight=shares)) * len(batch)
         rows_seen += len(batch)
     return total / rows_seen

@@ -54,7 +54,7 @@ def fit(
     *,
     overwrite: bool = False,
     restart: bool = False,
-    keep: Callable[[Path], None] = lambda folder: None,
+    on_checkpoint: Callable[[Path], None] = lambda folder: None,
 ) -> Path:
     """Train as configured and write the model folder atomically.
 
@@ -64,7 +64,7 @@ def fit(
         log: Called with progress messages.
         overwrite: Whether to replace an existing folder.
         restart: Whether to discard an unfinished run instead of resuming it.
-        keep: Called with the checkpoint folder after each saved step.
+        on_checkpoint: Called with the checkpoint folder after each saved step.
 
     Returns:
         `out`.
@@ -78,9 +78,9 @@ def fit(
     train, validation, train_set = read_data(config, log)
     make_deterministic(config.seed)
     tokenizer, vectors = checkpoint.vocabulary(*vocabulary_makers(config, train, train_set, log))
-    keep(checkpoint.folder)
+    on_checkpoint(checkpoint.folder)
     validation_sets = [validation, load_everyday("validation").split] if config.extra else [validation]
-    model = train_network(config, vectors, tokenizer, train_set, validation_sets, checkpoint, log, keep)
+    model = train_network(config, vectors, tokenizer, train_set, validation_sets, checkpoint, log, on_checkpoint)
 
     stored_tokenizer = tokenizer_json(tokenizer, config.misspellings, train_set.texts)
     reader = Tokenizer.from_str(stored_tokenizer)

@@ -223,7 +223,7 @@ def train(
         confirm_download(config.vectors, yes or (not restart and Checkpoint.has_vectors(out)))
         from train.fitting.fit import fit
 
-        fit(config, out, log, overwrite=overwrite, restart=restart, keep=unfinished.save)
+        fit(config, out, log, overwrite=overwrite, restart=restart, on_checkpoint=unfinished.save)
     if test:
         from train.evaluation.evaluate import evaluate
 

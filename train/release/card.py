@@ -137,11 +137,11 @@ def front_matter(folder: Path, splits: list[tuple[str, Any]], data: dict[str, An
         model_name=CARD_ID,
         eval_results=results,
         widget=widget,
-        **licence(classifier.info.trained_from, bool(data_id == GOEMOTIONS_ID)),
+        **license_metadata(classifier.info.trained_from, bool(data_id == GOEMOTIONS_ID)),
     )
 
 
-def licence(trained_from: Any, apache_data: bool) -> dict[str, Any]:
+def license_metadata(trained_from: Any, apache_data: bool) -> dict[str, Any]:
     """License of a model, which depends on the licenses of its word vectors and data.
 
     GoEmotions is Apache-2.0. The published fastText vectors are CC BY-SA 3.0, which applies to the embedding derived

@@ -18,14 +18,14 @@ def loss_curves(history: Sequence[dict[str, Any]], path: Path) -> None:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     epochs = [entry["epoch"] for entry in history]
-    axes.plot(epochs, [entry["loss"] for entry in history], "-o", color="#30638e", label="training", markersize=4)
+    axes.plot(epochs, [entry["loss"] for entry in history], "-o", color="#30638e", label="Training", markersize=4)
     validation = [entry["val_loss"] for entry in history]
-    axes.plot(epochs, validation, "--s", color="#d1495b", label="validation", markersize=4)
+    axes.plot(epochs, validation, "--s", color="#d1495b", label="Validation", markersize=4)
     best = min(range(len(epochs)), key=validation.__getitem__)
     axes.axvline(epochs[best], color="#888888", linewidth=1, linestyle=":")
-    axes.annotate(f"best: epoch {epochs[best]}", (epochs[best], max(validation)), (4, 0), textcoords="offset points")
-    axes.set_xlabel("epoch")
-    axes.set_ylabel("binary cross-entropy")
+    axes.annotate(f"Best: epoch {epochs[best]}", (epochs[best], max(validation)), (4, 0), textcoords="offset points")
+    axes.set_xlabel("Epoch")
+    axes.set_ylabel("Binary cross-entropy")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     axes.legend()
@@ -49,16 +49,16 @@ def arm_losses(arms: Mapping[str, Sequence[Sequence[Sequence[float]]]], path: Pa
     for axes, (title, runs) in zip(panels, arms.items(), strict=False):
         for number, run in enumerate(runs):
             epochs = range(1, len(run) + 1)
-            names = ("training", "validation") if number == 0 else (None, None)
+            names = ("Training", "Validation") if number == 0 else (None, None)
             axes.plot(epochs, [losses[0] for losses in run], "-", color="#30638e", linewidth=1, label=names[0])
             axes.plot(epochs, [losses[1] for losses in run], "--", color="#d1495b", linewidth=1, label=names[1])
             best = min(range(len(run)), key=lambda epoch: run[epoch][1])
             axes.plot(best + 1, run[best][1], "o", color="#d1495b", markersize=4)
         axes.set_title(title, fontsize=10)
-        axes.set_xlabel("epoch")
+        axes.set_xlabel("Epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
-    panels[0].set_ylabel("binary cross-entropy")
+    panels[0].set_ylabel("Binary cross-entropy")
     panels[0].legend(fontsize=8)
     figure.savefig(path)
 
@@ -71,19 +71,19 @@ def label_similarity(content: Mapping[str, Any], path: Path) -> None:
         path: PNG file to write.
     """
     labels, cosines = content["labels"], np.array(content["cosines"], float)
-    shown = np.where(np.eye(len(labels), dtype=bool), np.nan, cosines)  # hide the diagonal, which is 1
+    off_diagonal = np.where(np.eye(len(labels), dtype=bool), np.nan, cosines)  # hide the diagonal, which is 1
     figure = Figure(figsize=(8.2, 7.2), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    limit = float(np.nanmax(np.abs(shown))) if len(labels) > 1 else 1.0
-    image = axes.imshow(shown, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    limit = float(np.nanmax(np.abs(off_diagonal))) if len(labels) > 1 else 1.0
+    image = axes.imshow(off_diagonal, cmap="RdBu_r", vmin=-limit, vmax=limit)
     axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=8)
     axes.set_yticks(range(len(labels)), labels, fontsize=8)
     for place in range(1, len(labels)):
         if GROUP_OF[labels[place]] != GROUP_OF[labels[place - 1]]:
             axes.axhline(place - 0.5, color="black", linewidth=1)
             axes.axvline(place - 0.5, color="black", linewidth=1)
-    figure.colorbar(image, ax=axes, shrink=0.8, label="cosine similarity")
+    figure.colorbar(image, ax=axes, shrink=0.8, label="Cosine similarity")
     figure.savefig(path)
 
 
@@ -100,7 +100,7 @@ def label_differences(differences: Mapping[str, Mapping[str, Any]], path: Path) 
         axes.plot(differences[label]["value"], place, "o", color=color, markersize=4)
     axes.axvline(0, color="black", linewidth=1)
     axes.set_yticks(range(len(labels)), labels, fontsize=8)
-    axes.set_xlabel("difference in F1, 95 % interval")
+    axes.set_xlabel("Difference in F1 (95 % interval)")
     axes.grid(axis="x", alpha=0.3)
     figure.savefig(path)
 
@@ -126,7 +126,7 @@ def reliability(table: Sequence[dict[str, Any]], path: Path) -> None:
     figure = Figure(figsize=(5, 5), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    axes.plot([0, 1], [0, 1], ":", color="#888888", linewidth=1, label="perfect calibration")
+    axes.plot([0, 1], [0, 1], ":", color="#888888", linewidth=1, label="Perfect calibration")
     predicted, right = [row["probability"] for row in table], [row["right"] for row in table]
     below = [max(0, row["right"] - row["low"]) for row in table]  # rounding may make it negative
     above = [max(0, row["high"] - row["right"]) for row in table]
@@ -138,10 +138,10 @@ def reliability(table: Sequence[dict[str, Any]], path: Path) -> None:
         color="#30638e",
         markersize=4,
         capsize=3,
-        label="measured, 95 % interval",
+        label="Measured (95 % interval)",
     )
-    axes.set_xlabel("mean predicted probability")
-    axes.set_ylabel("share of positives")
+    axes.set_xlabel("Mean predicted probability")
+    axes.set_ylabel("Fraction of positives")
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
     axes.set_aspect("equal")

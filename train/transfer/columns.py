@@ -31,7 +31,7 @@ SAMPLE = 200
 HALF = 0.5
 """Minimum share of a column's cells that must look like labels."""
 _NUMBERS = re.compile(r"\[?\s*\d+(\s*[,;\s]\s*\d+)*\s*\]?")
-Knows = Callable[[str], bool]
+IsLabel = Callable[[str], bool]
 """Predicate for names that can be labels."""
 MISSING = frozenset({"na", "n/a", "nan", "null"})
 """Strings for missing values."""
@@ -52,7 +52,7 @@ class Columns:
         label: Column with all labels; None if there is a column per label.
         spread: Columns with 0 or 1 for one label each.
         certain: Those of `spread` that must contain 0 or 1, because their name is a label.
-        knows: Predicate for names that can be labels.
+        is_label: Predicate for names that can be labels.
         broken: Columns of `spread` that were found to contain something else.
     """
 
@@ -60,7 +60,7 @@ class Columns:
     label: str | None
     spread: list[str]
     certain: frozenset[str]
-    knows: Knows
+    is_label: IsLabel
     broken: set[str] = field(default_factory=set)
 
     @property
@@ -77,7 +77,7 @@ class Columns:
         """
         if self.label is not None:
             try:
-                return cell_labels(row.get(self.label), self.knows)
+                return cell_labels(row.get(self.label), self.is_label)
             except LabelCellError as error:
                 raise DataError(f"{where}: {self.label!r} is {error}") from None
         labels = []
@@ -101,7 +101,7 @@ class Columns:
 def choose_columns(
     rows: Sequence[Row],
     where: str,
-    knows: Knows,
+    is_label: IsLabel,
     text: str | None = None,
     labels: Sequence[str] | None = None,
 ) -> Columns:
@@ -119,21 +119,21 @@ def choose_columns(
     sample = rows[:SAMPLE]
     text = text or _by_name(names, TEXT_NAMES, labels or ()) or _longest(sample, names, labels or ())
     if text is None and len(names) == 2 and not labels:  # short texts: the column without labels
-        without = [name for name in names if _fit(sample, name, knows)[0] <= HALF]
+        without = [name for name in names if _fit(sample, name, is_label)[0] <= HALF]
         text = without[0] if len(without) == 1 else None
     if text is None:
         raise DataError(f"{where}: no column of texts found; {columns}; set --text-column")
     others = [name for name in names if name != text]
     if labels:
         spread = [] if len(labels) == 1 else list(labels)
-        return Columns(text, labels[0] if len(labels) == 1 else None, spread, frozenset(spread), knows)
+        return Columns(text, labels[0] if len(labels) == 1 else None, spread, frozenset(spread), is_label)
     named = [name for wanted in LABEL_NAMES for name in others if name.casefold() == wanted]
-    fits = {name: _fit(sample, name, knows) for name in others}
+    fits = {name: _fit(sample, name, is_label) for name in others}
     label = max(named, key=lambda name: fits[name], default=None)
     headless = all(name.isdecimal() for name in names)
-    spread = [] if headless else [name for name in others if knows(name)]
+    spread = [] if headless else [name for name in others if is_label(name)]
     if spread and (label is None or fits[label][0] < HALF):
-        return Columns(text, None, others, frozenset(spread), knows)
+        return Columns(text, None, others, frozenset(spread), is_label)
     if label is None:  # a column of numbers may be anything if it has a name
         share = 0 if headless else 1
         label = max((name for name in others if fits[name][share] > HALF), key=lambda name: fits[name], default=None)
@@ -141,34 +141,34 @@ def choose_columns(
         raise DataError(
             f"{where}: no column of labels found; {columns}; set --label-column (a,b,c for several columns of 0 and 1)"
         )
-    return Columns(text, label, [], frozenset(), knows)
+    return Columns(text, label, [], frozenset(), is_label)
 
 
-def _by_name(names: Sequence[str], wanted: Iterable[str], taken: Sequence[str]) -> str | None:
-    free = {name.casefold(): name for name in reversed(names) if name not in taken}
+def _by_name(names: Sequence[str], wanted: Iterable[str], excluded: Sequence[str]) -> str | None:
+    free = {name.casefold(): name for name in reversed(names) if name not in excluded}
     return next((free[name] for name in wanted if name in free), None)
 
 
-def _longest(rows: Sequence[Row], names: Sequence[str], taken: Sequence[str]) -> str | None:
+def _longest(rows: Sequence[Row], names: Sequence[str], excluded: Sequence[str]) -> str | None:
     """Column with the longest strings, if they have at least three words on average."""
     words = {
         name: sum(len(value.split()) for row in rows if isinstance(value := row.get(name), str)) / len(rows)
         for name in names
-        if name not in taken
+        if name not in excluded
     }
     best = max(words, key=lambda name: words[name], default=None)
     return best if best is not None and words[best] >= 3 else None
 
 
-def _fit(rows: Sequence[Row], name: str, knows: Knows) -> tuple[float, float, int]:
+def _fit(rows: Sequence[Row], name: str, is_label: IsLabel) -> tuple[float, float, int]:
     """Rate a column of labels: share of valid cells, share of cells with names, and few different values."""
-    cells = [_understood(row.get(name), knows) for row in rows]
-    known = sum(any(knows(label) for label in labels) for labels in cells)
+    cells = [_labels_or_empty(row.get(name), is_label) for row in rows]
+    known = sum(any(is_label(label) for label in labels) for labels in cells)
     numbers = sum(all(is_number(label) for label in labels) for labels in cells if labels)
     return (known + numbers) / len(rows), known / len(rows), -len({tuple(labels) for labels in cells})
 
 
-def layout_of(path: Path, knows: Knows) -> tuple[str, list[str] | None]:
+def layout_of(path: Path, is_label: IsLabel) -> tuple[str, list[str] | None]:
     """Detect the delimiter of a text table, and return column names "1", "2", … if it has no header.
 
     The first line is a row rather than a header if no cell is the name of a text column, and a column has labels or
@@ -186,7 +186,9 @@ def layout_of(path: Path, knows: Knows) -> tuple[str, list[str] | None]:
         rows = [_cells(line, mark) for line in lines if line]
         several = bool(rows) and len(rows[0]) > 1
         cells = {cell.strip().casefold() for cell in (rows[0] if rows else ())}
-        meaningful = bool(cells & {*TEXT_NAMES, *LABEL_NAMES}) or any(knows(cell) or is_number(cell) for cell in cells)
+        meaningful = bool(cells & {*TEXT_NAMES, *LABEL_NAMES}) or any(
+            is_label(cell) or is_number(cell) for cell in cells
+        )
         return several, several and meaningful, several and len({len(row) for row in rows}) == 1
 
     delimiter = max(order, key=fits)
@@ -194,7 +196,9 @@ def layout_of(path: Path, knows: Knows) -> tuple[str, list[str] | None]:
     if not rows or {cell.strip().casefold() for cell in rows[0]} & set(TEXT_NAMES):
         return delimiter, None
     for column in zip(*rows, strict=False):
-        if all(_is_label(cell, knows) for cell in column) or all(_NUMBERS.fullmatch(cell.strip()) for cell in column):
+        if all(_is_label(cell, is_label) for cell in column) or all(
+            _NUMBERS.fullmatch(cell.strip()) for cell in column
+        ):
             return delimiter, [str(number) for number in range(1, len(rows[0]) + 1)]
     return delimiter, None
 
@@ -208,17 +212,17 @@ def _cells(line: str, mark: str) -> list[str]:
         return []
 
 
-def _understood(cell: Any, knows: Knows) -> list[str]:
+def _labels_or_empty(cell: Any, is_label: IsLabel) -> list[str]:
     """Labels of a cell; empty if it cannot be parsed, as in columns without labels."""
     try:
-        return cell_labels(cell, knows)
+        return cell_labels(cell, is_label)
     except LabelCellError:
         return []
 
 
-def _is_label(cell: str, knows: Knows) -> bool:
-    labels = _understood(cell, knows)
-    return bool(labels) and all(knows(label) for label in labels)
+def _is_label(cell: str, is_label: IsLabel) -> bool:
+    labels = _labels_or_empty(cell, is_label)
+    return bool(labels) and all(is_label(label) for label in labels)
 
 
 class LabelCellError(ValueError):
@@ -236,7 +240,7 @@ def is_number(label: str) -> bool:
     return _NUMBER.fullmatch(label) is not None
 
 
-def cell_labels(value: Any, knows: Knows) -> list[str]:
+def cell_labels(value: Any, is_label: IsLabel) -> list[str]:
     """Parse the labels of a cell: a list, an object, a number, or a string.
 
     An object has 0 or 1 for each label, or the list `choices`, as in exports of Label Studio. Labels in a string are
@@ -248,47 +252,47 @@ def cell_labels(value: Any, knows: Knows) -> list[str]:
         LabelCellError: The cell has any other content.
     """
     if isinstance(value, Mapping):
-        return _object_labels(value, knows)
+        return _object_labels(value, is_label)
     if isinstance(value, LISTS):
-        return [label for entry in value for label in _entry_labels(entry, value, knows)]
+        return [label for entry in value for label in _entry_labels(entry, value, is_label)]
     if value is None or value != value:
         return []
     if isinstance(value, str):
-        return _string_labels(value, knows)
+        return _string_labels(value, is_label)
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         raise LabelCellError(value, type(value).__name__)
     return [_plain_number(str(value))]
 
 
-def _object_labels(value: Mapping[Any, Any], knows: Knows) -> list[str]:
+def _object_labels(value: Mapping[Any, Any], is_label: IsLabel) -> list[str]:
     """Labels of `{"choices": […]}`, or of an object with 0 or 1 per label; null, Arrow's absent key, is 0."""
     choices = value.get(CHOICES)
     if set(value) == {CHOICES} and (choices is None or isinstance(choices, (str, *LISTS))):
-        return cell_labels(choices, knows)
+        return cell_labels(choices, is_label)
     cells = {str(label): "" if cell is None else str(cell).strip() for label, cell in value.items()}
     if not set(cells.values()) <= {*YES, *NO}:
         raise LabelCellError(dict(value), expected=f"0 or 1 for each label, or only {CHOICES!r}")
     return [label for label, cell in cells.items() if cell in YES]
 
 
-def _entry_labels(entry: Any, whole: Any, knows: Knows) -> list[str]:
+def _entry_labels(entry: Any, whole: Any, is_label: IsLabel) -> list[str]:
     """Labels of an entry of a list, which has one or more."""
     if isinstance(entry, LISTS):
         raise LabelCellError(whole, "a list of lists")
-    labels = cell_labels(entry, knows)
+    labels = cell_labels(entry, is_label)
     if not labels:
         raise LabelCellError(whole, "a list with an empty entry")
     return labels
 
 
-def _string_labels(value: str, knows: Knows) -> list[str]:
+def _string_labels(value: str, is_label: IsLabel) -> list[str]:
     text = value.strip()
-    if not text or (text.casefold() in MISSING and not knows(text)):
+    if not text or (text.casefold() in MISSING and not is_label(text)):
         return []
-    if not knows(text):
+    if not is_label(text):
         parsed = _parsed(text)
         if parsed is not None:
-            return cell_labels(parsed, knows)
+            return cell_labels(parsed, is_label)
         if text[0] == "{":
             raise LabelCellError(value)
         if text[0] == "[" and text[-1] == "]":
@@ -297,7 +301,7 @@ def _string_labels(value: str, knows: Knows) -> list[str]:
                 return []
             if set(text) & set("[]{}"):
                 raise LabelCellError(value)
-    labels = _split(text, knows)
+    labels = _split(text, is_label)
     if not labels:
         raise LabelCellError(value)
     return labels
@@ -317,13 +321,13 @@ def _parsed(text: str) -> Any:
     return None
 
 
-def _split(text: str, knows: Knows) -> list[str]:
+def _split(text: str, is_label: IsLabel) -> list[str]:
     labels = []
-    for part in [text] if knows(_bare(text)) else re.split(r"[,;|]", text):
+    for part in [text] if is_label(_bare(text)) else re.split(r"[,;|]", text):
         name = _bare(part)
-        pieces = [name] if knows(name) else [_bare(piece) for piece in name.split()]
+        pieces = [name] if is_label(name) else [_bare(piece) for piece in name.split()]
         # Words that are not labels are one unknown label, which is reported as a whole: "not applicable".
-        whole = len(pieces) > 1 and not all(knows(piece) or is_number(piece) for piece in pieces)
+        whole = len(pieces) > 1 and not all(is_label(piece) or is_number(piece) for piece in pieces)
         labels += [name] if whole else pieces
     return [_plain_number(label) for label in labels if label]
 

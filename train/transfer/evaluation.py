@@ -17,7 +17,7 @@ from evenmood.model.model_folder import TRAINING_FOLDER, figure_text, write_text
 from evenmood.system.paths import expanded
 from evenmood.tables.table_files import check_output
 from evenmood.thresholds import tune_thresholds
-from train.transfer.labelled import Targets, only_scorable, read_targets
+from train.transfer.labeled import Targets, only_scorable, read_targets
 from train.transfer.mapping import LabelMapping, read_mapping
 
 SAMPLED_ROWS = 20_000_000
@@ -57,15 +57,15 @@ def evaluate_transfer(
     validation split this gives a higher macro-F1. In multi-label data, all labels that reach their threshold are
     predicted.
 
-    Thresholds are those of the model and the mapping, unless other rows are given for tuning.
+    Thresholds are those of the model and the mapping, unless other rows are specified for tuning.
 
     Args:
         model: Model folder or Hub id.
-        data: Data set as in `read_labelled`.
+        data: Data set as in `read_labeled`.
         split: Split of a folder or Hub data set.
         mapping: Mapping as in `read_mapping`.
-        text_column: As in `read_labelled`.
-        label_column: As in `read_labelled`.
+        text_column: As in `read_labeled`.
+        label_column: As in `read_labeled`.
         labels_are: Label set of names and numbers in the data: `mapping`, `goemotions`, or `auto`.
         all_labels: Whether to include labels without texts in predictions and averages.
         tune_split: Split to tune thresholds on (method `shrunk`), of `tune_data` or `data`.
@@ -152,7 +152,7 @@ def _scored_labels(targets: Targets, rules: LabelMapping, data: str, all_labels:
         raise DataError(f"{data}: nothing to score; no row has a label that the mapping does not ignore")
     if not scorable.any():
         raise DataError(f"{data}: nothing to score; all {len(targets.texts):,} rows have the same labels")
-    absent = [name for name, there in zip(rules.labels, present, strict=True) if not there]
+    absent = [name for name, is_present in zip(rules.labels, present, strict=True) if not is_present]
     if not absent or all_labels:
         return np.arange(len(present))
     targets.notes.append(f"excluded labels without rows: {', '.join(absent)} (--all-labels includes them)")

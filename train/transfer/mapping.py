@@ -46,7 +46,7 @@ class LabelMapping:
         """Label for a name in the data, ignoring case and surrounding spaces; None if unknown."""
         return self._names.get(plain(name))
 
-    def knows(self, name: str) -> bool:
+    def is_label(self, name: str) -> bool:
         """Whether a name can be a label of the data: in the mapping, ignored, or in GoEmotions."""
         return plain(name) in self._names or plain(name) in self._ignored or plain(name) in LABELS
 

@@ -23,7 +23,7 @@ FIRST_WORD = 2
 """First id of a word; lower ids are padding and the unknown word."""
 RANDOM_SCALE = 0.05
 """Maximum absolute value of random vectors, as in Keras's `uniform` initializer."""
-NEARLY_SAME, TWINS, MOST_ALIKE = 0.99, 5, 50
+NEAR_IDENTICAL, MIN_NEIGHBORS, MAX_FLAGGED = 0.99, 5, 50
 """Cosine of near-identical vectors, neighbors that flag a word, flagged words allowed (accented letters: about 20)."""
 BLOCK_ROWS = 2048
 LARGE_DOWNLOAD = 1_000_000_000
@@ -96,18 +96,18 @@ def check_distinct(words: Sequence[str], vectors: np.ndarray, source: str) -> No
         source: Source of the vectors, for the error message.
 
     Raises:
-        DataError: More than `MOST_ALIKE` words have nearly the same vector as at least `TWINS` others.
+        DataError: More than `MAX_FLAGGED` words have nearly the same vector as at least `MIN_NEIGHBORS` others.
     """
     units = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-    alike: list[int] = []
+    flagged: list[int] = []
     for start in range(0, len(units), BLOCK_ROWS):
-        twins = (units[start : start + BLOCK_ROWS] @ units.T > NEARLY_SAME).sum(axis=1) - 1
-        alike += (start + np.flatnonzero(twins >= TWINS)).tolist()
-    if len(alike) > MOST_ALIKE:
-        shown = ", ".join(words[row] for row in alike[:8])
+        neighbors = (units[start : start + BLOCK_ROWS] @ units.T > NEAR_IDENTICAL).sum(axis=1) - 1
+        flagged += (start + np.flatnonzero(neighbors >= MIN_NEIGHBORS)).tolist()
+    if len(flagged) > MAX_FLAGGED:
+        examples = ", ".join(words[row] for row in flagged[:8])
         raise DataError(
-            f"{source}: {len(alike):,} words have nearly the same vector (cosine above {NEARLY_SAME}): {shown}, …; "
-            "use another --vectors source, or drop these words with --min-frequency or --no-symbols"
+            f"{source}: {len(flagged):,} words have nearly the same vector (cosine above {NEAR_IDENTICAL}): "
+            f"{examples}, …; use another --vectors source, or drop these words with --min-frequency or --no-symbols"
         )
 
 

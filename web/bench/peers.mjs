@@ -24,12 +24,12 @@ export const PEERS = {
       device: runtime ? "cpu" : "wasm",
     });
     return async (texts) => {
-      const found = [];
+      const labels = [];
       for (let start = 0; start < texts.length; start += 32) {
         const rows = await classify(texts.slice(start, start + 32), { top_k: null });
-        found.push(...rows.map((scores) => scores.filter(({ score }) => score >= 0.5).map(({ label }) => label)));
+        labels.push(...rows.map((scores) => scores.filter(({ score }) => score >= 0.5).map((score) => score.label)));
       }
-      return found;
+      return labels;
     };
   },
 };

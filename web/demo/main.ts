@@ -14,7 +14,7 @@ const EXAMPLES = [
 declare const FILES: Readonly<Record<string, number>>;
 /** Query string of their URLs, which changes with their content. */
 declare const QUERY: string;
-/** Milliseconds of an answer that does not hold up typing, and of a pause in the typing of a text that takes longer. */
+/** Milliseconds up to which a prediction runs on every keystroke; slower ones wait for a pause in typing. */
 const QUICK = 50;
 const PAUSE = 300;
 const SELF_HARM = new RegExp(phrases.pattern, "i");
@@ -41,12 +41,12 @@ async function start(): Promise<void> {
   const contents = await Promise.all(names.map(download));
   const files = Object.fromEntries(names.map((name, index) => [name, contents[index]])) as unknown as ModelFiles;
   ort.env.wasm.wasmBinary = await wasm;
-  ort.env.wasm.numThreads = 1; // one text is answered faster on one
+  ort.env.wasm.numThreads = 1; // a single text is faster on one thread
   const classifier = await EmotionClassifier.fromFiles(files, { runtime: ort });
   progress.hidden = true;
   let took = 0;
   let latest = 0;
-  const answer = async (): Promise<void> => {
+  const update = async (): Promise<void> => {
     const number = ++latest;
     const text = input.value.trim();
     const began = performance.now();
@@ -57,21 +57,21 @@ async function start(): Promise<void> {
     took = performance.now() - began;
     const quiet = SELF_HARM.test(text.replaceAll("’", "'").replace(/\s+/g, " "));
     show({ text, prediction, words, quiet }, classifier.thresholds);
-    const cut = input.value.length < input.maxLength ? "" : ` A text is cut at ${input.maxLength} characters.`;
+    const cut = input.value.length < input.maxLength ? "" : ` Texts are truncated at ${input.maxLength} characters.`;
     element("status").textContent = text
-      ? `Answered in ${Math.max(1, Math.round(took))} ms, in this browser.${cut}`
-      : "Type a text.";
+      ? `Predicted in ${Math.max(1, Math.round(took))} ms, in this browser.${cut}`
+      : "Enter a text.";
   };
   let pending: number | undefined;
   input.addEventListener("input", () => {
     // The model runs on the thread of the page: a long text waits for a pause in the typing.
     clearTimeout(pending);
     pending = setTimeout(
-      () => void answer().catch((error) => showError("The text cannot be analyzed (…).", error)),
+      () => void update().catch((error) => showError("The text cannot be analyzed (…).", error)),
       took < QUICK ? 0 : PAUSE,
     );
   });
-  await answer();
+  await update();
 }
 
 /** Download a file of the page and decompress it. */

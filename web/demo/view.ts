@@ -1,8 +1,8 @@
 import type { Prediction, WordWeight } from "evenmood";
 import { EMOJI, grouped, groupOf, SIGNS } from "./labels.js";
 
-/** Content of the page for a text. */
-export interface Answer {
+/** A text with its prediction, as shown on the page. */
+export interface Analysis {
   readonly text: string;
   readonly prediction: Prediction;
   readonly words: readonly WordWeight[];
@@ -11,8 +11,8 @@ export interface Answer {
 }
 
 /** Show the prediction for a text. */
-export function show(answer: Answer, thresholds: Readonly<Record<string, number>>): void {
-  const { prediction, text, words, quiet } = answer;
+export function show(analysis: Analysis, thresholds: Readonly<Record<string, number>>): void {
+  const { prediction, text, words, quiet } = analysis;
   element("sentence").replaceChildren(...sentence(prediction, quiet));
   element("support").hidden = !quiet;
   element("bars").replaceChildren(
@@ -30,7 +30,7 @@ export function show(answer: Answer, thresholds: Readonly<Record<string, number>
     return section;
   });
   element("groups").replaceChildren(...columns(groups));
-  element("answer").removeAttribute("aria-busy");
+  element("prediction").removeAttribute("aria-busy");
 }
 
 /** Element of the page. */
@@ -43,7 +43,7 @@ export function element(id: string): HTMLElement {
 function sentence(prediction: Prediction, quiet: boolean): (Node | string)[] {
   const chips = prediction.scores.map(({ label, probability }) => chip(label, probability, prediction.fallback, quiet));
   const [first, ...others] = chips;
-  if (!first) return ["Nothing to read."];
+  if (!first) return ["No text."];
   if (prediction.fallback) return ["No label reaches its threshold; the most probable is ", first, "."];
   if (!others.length) return ["Most likely ", first, "."];
   return ["Most likely ", first, ", and also ", ...others.flatMap((one, place) => (place ? [", ", one] : [one])), "."];
@@ -61,8 +61,8 @@ function chip(label: string, probability: number, fallback: boolean, quiet: bool
   return found;
 }
 
-function bar(label: string, probability: number, threshold: number, given: boolean): HTMLElement {
-  const row = make("div", given ? "bar given" : "bar");
+function bar(label: string, probability: number, threshold: number, predicted: boolean): HTMLElement {
+  const row = make("div", predicted ? "bar predicted" : "bar");
   const track = make("span", "track");
   const fill = make("span", `fill ${groupOf(label)}`);
   fill.style.width = `${probability * 100}%`;
@@ -74,16 +74,16 @@ function bar(label: string, probability: number, threshold: number, given: boole
   return row;
 }
 
-/** The text with its words shaded by their weight, relative to the heaviest. */
+/** The text with each word shaded by its weight, relative to the highest weight. */
 function shaded(text: string, words: readonly WordWeight[]): (Node | string)[] {
-  const heaviest = Math.max(...words.map((word) => word.weight), Number.MIN_VALUE);
+  const highest = Math.max(...words.map((word) => word.weight), Number.MIN_VALUE);
   const parts: (Node | string)[] = [];
   let end = 0;
   for (const word of words) {
     if (word.start < end) continue;
     parts.push(text.slice(end, word.start));
     const mark = make("mark", "", text.slice(word.start, word.end));
-    mark.style.setProperty("--weight", (word.weight / heaviest).toFixed(3));
+    mark.style.setProperty("--weight", (word.weight / highest).toFixed(3));
     mark.title = percent(word.weight);
     parts.push(mark);
     end = word.end;
@@ -91,7 +91,7 @@ function shaded(text: string, words: readonly WordWeight[]): (Node | string)[] {
   return [...parts, text.slice(end)];
 }
 
-/** Positive and negative have a column each; the small groups share one. */
+/** One column each for positive and negative, and one for the small groups. */
 function columns(groups: readonly HTMLElement[]): HTMLElement[] {
   const last = make("div");
   last.append(...groups.slice(2));

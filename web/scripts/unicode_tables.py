@@ -1,9 +1,9 @@
-"""Write src/text/unicode.ts: the characters that the `tokenizers` library treats in a special way.
+"""Write src/text/unicode.ts: sets of characters with special handling in the `tokenizers` library.
 
     python web/scripts/unicode_tables.py
 
-JavaScript engines follow newer versions of Unicode than the tables compiled into `tokenizers`, and each engine
-another one. Token ids must not depend on the engine, so the sets are read from the library, character by character.
+JavaScript engines implement newer, different versions of Unicode than `tokenizers`. Token ids must not depend on the
+engine, so the sets are determined by passing each character through the library.
 """
 
 import unicodedata
@@ -30,12 +30,12 @@ def tables() -> str:
         "OTHER_SYMBOLS": ("`\\p{So}`", _matched(r"\p{So}")),
         "WORD": ("`\\w`", _matched(r"\w")),
         "NOT_NORMALIZED": (
-            "Characters that Unicode decomposes or reorders and the library does not",
+            "Characters that Unicode decomposes or reorders, but the library does not",
             _not_normalized(),
         ),
-        "BERT_REMOVED": ("What BERT's cleaning removes", _bert_removed()),
-        "BERT_PUNCTUATION": ("What BERT splits off as punctuation", _bert_punctuation()),
-        "BERT_ACCENTS": ("What BERT's accent stripping removes", _bert_accents()),
+        "BERT_REMOVED": ("Characters removed by BERT's text cleaning", _bert_removed()),
+        "BERT_PUNCTUATION": ("Characters that BERT splits off as punctuation", _bert_punctuation()),
+        "BERT_ACCENTS": ("Characters removed by BERT's accent stripping", _bert_accents()),
     }
     lines = ["// Written by scripts/unicode_tables.py: ranges of characters, as the inside of a character class."]
     for name, (comment, characters) in sets.items():
@@ -69,14 +69,17 @@ def _bert_punctuation() -> list[str]:
 
 
 def _not_normalized() -> list[str]:
-    """Found with the newest Unicode that the `unicodedata` of this Python and a current JavaScript engine have."""
+    """Characters in Python's `unicodedata`, plus `NEWER`, that the library normalizes differently."""
     nfkc, nfd = normalizers.NFKC().normalize_str, normalizers.NFD().normalize_str
-    known = {c for c in CHARACTERS if unicodedata.category(c) != "Cn"}
+    assigned = {c for c in CHARACTERS if unicodedata.category(c) != "Cn"}
     differ = {
-        c for c in known if unicodedata.normalize("NFKC", c) != nfkc(c) or unicodedata.normalize("NFD", c) != nfd(c)
+        c for c in assigned if unicodedata.normalize("NFKC", c) != nfkc(c) or unicodedata.normalize("NFD", c) != nfd(c)
     }
-    for character in known:
-        for text in (f"a\u0345{character}", f"a{character}\u0334"):  # classes 240 and 1: the last and the first
+    for character in assigned:
+        for text in (
+            f"a\u0345{character}",
+            f"a{character}\u0334",
+        ):  # combining classes 240 and 1, the last and the first
             if unicodedata.normalize("NFD", text) != nfd(text):
                 differ.add(character)
     return sorted(differ | set(NEWER))
@@ -101,11 +104,11 @@ def _literal(text: str) -> str:
 
 
 def _decoded(ranges: str) -> list[str]:
-    found: list[str] = []
+    characters: list[str] = []
     for part in ranges.split():
         first, _, last = part.partition("-")
-        found += map(chr, range(int(first, 16), int(last or first, 16) + 1))
-    return found
+        characters += map(chr, range(int(first, 16), int(last or first, 16) + 1))
+    return characters
 
 
 NEWER = _decoded(
@@ -113,7 +116,7 @@ NEWER = _decoded(
     "113ce-113d0 11f41-11f42 16121-16128 1612f 16d68-16d6a 1ccd6-1ccf9 1e030-1e06d 1e08f 1e4ec-1e4ef 1e5ee-1e5ef "
     "1e6e3 1e6e6 1e6ee-1e6ef 1e6f5"
 )
-"""Decomposed or reordered by Unicode 15 to 17, which Python 3.11's `unicodedata` does not know."""
+"""Characters added in Unicode 15 to 17, missing from Python 3.11's `unicodedata`, that are decomposed or reordered."""
 
 if __name__ == "__main__":
     main()

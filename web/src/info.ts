@@ -29,9 +29,9 @@ export function parseInfo(content: string): ModelInfo {
   }
   const repeated = labels.find((label, index) => labels.indexOf(label) < index);
   if (repeated !== undefined) throw new ModelError(`emotions.json: labels: ${repeated} appears more than once`);
-  const given = (thresholds ?? {}) as Record<string, unknown>;
+  const values = (thresholds ?? {}) as Record<string, unknown>;
   for (const label of labels as string[]) {
-    const value = given[label];
+    const value = values[label];
     if (typeof value !== "number" || !(value >= 0 && value <= 1)) {
       throw new ModelError(`emotions.json: threshold of ${label}: expected a number from 0 to 1, not ${String(value)}`);
     }
@@ -46,7 +46,7 @@ export function parseInfo(content: string): ModelInfo {
   }
   return {
     labels: labels as string[],
-    thresholds: given as Record<string, number>,
+    thresholds: values as Record<string, number>,
     maxLength: maxLength as number,
     attention: Boolean(attention),
     kind,

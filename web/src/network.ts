@@ -47,7 +47,7 @@ export class Network {
     const { data, dims } = await this.#run("probabilities", rows, length, padId);
     if (dims[1] !== this.#labels) {
       throw new ModelError(
-        `model.onnx: gives ${dims[1]} probabilities for the ${this.#labels} labels of emotions.json`,
+        `model.onnx: returns ${dims[1]} probabilities for the ${this.#labels} labels of emotions.json`,
       );
     }
     return rows.map((_, row) => data.slice(row * this.#labels, (row + 1) * this.#labels));
@@ -65,7 +65,7 @@ export class Network {
     const found = (await this.#session.run({ input_ids: input }, [output]))[output];
     if (!found) throw new ModelError(`model.onnx: missing output ${output}; export it again`);
     const data = found.data as Float32Array;
-    if (!data.every(Number.isFinite)) throw new ModelError("model.onnx: gives values that are not numbers");
+    if (!data.every(Number.isFinite)) throw new ModelError("model.onnx: returns values that are not numbers");
     return { data, dims: found.dims };
   }
 }

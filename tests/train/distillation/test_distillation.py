@@ -16,7 +16,7 @@ from tests.commands import run_command
 from tests.conftest import SMALL
 from train.config import TrainConfig
 from train.distillation.soft_targets import read_soft_targets, training_texts
-from train.fitting.batches import cut_to_longest, epoch_batches, token_counts
+from train.fitting.batches import epoch_batches, token_counts, trim_padding
 from train.vectors.encoder_vectors import encode_words, encoder_vectors, load_encoder
 from train.vectors.fasttext_files import read_vec
 from train.vectors.sources import load_vectors, write_vec
@@ -91,7 +91,7 @@ def test_batches_hold_every_row_once_and_little_padding() -> None:
         assert sorted(np.concatenate(batches).tolist()) == list(range(20_000))
         assert max(map(len, batches)) == 64
     assert not np.array_equal(first[0], second[0])
-    widths = [cut_to_longest(ids[rows], counts[rows]).shape[1] for rows in first]
+    widths = [trim_padding(ids[rows], counts[rows]).shape[1] for rows in first]
     assert all(width % 2 == 0 for width in widths)
     assert sum(w * len(rows) for w, rows in zip(widths, first, strict=True)) < 1.2 * lengths.sum()
     assert np.std([counts[rows].mean() for rows in first[:20]]) > 3  # short and long batches alternate

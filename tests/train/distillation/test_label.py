@@ -82,12 +82,12 @@ def test_three_sources_and_what_is_left_out(tmp_path: Path, small_data: Path, he
         "empty after cleaning": 1,
         "duplicate of a held-out text": 1,
         "near-duplicate of a held-out text": 1,
-        "written already": 1,
+        "duplicate": 1,
     }
-    assert table["dropped"] == {"written already": 1}
+    assert table["dropped"] == {"duplicate": 1}
     assert [array["array"] for array in tweets["arrays"]] == ["lines", "more"]
     assert record["rows"] == len(texts)
-    assert any("tweets.csv: 2 of 3 texts; 1 written already" in line for line in said)
+    assert any("tweets.csv: 2 of 3 texts; 1 duplicate" in line for line in said)
     assert not list(tmp_path.glob("*.partial")) + list(tmp_path.glob(".*.part"))
 
 
@@ -154,7 +154,7 @@ def test_interrupted_run_resumes(
     assert f"resuming {partial}" in said
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
     assert not partial.exists()
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="output exists"):
         run(tmp_path / "b.parquet")
 
 

@@ -121,10 +121,10 @@ def test_macro_f1_before_and_after(model: EmotionClassifier, average_folder: Pat
     for kind in ("UPPER CASE", "lower case"):  # cleaning undoes them
         assert figures["kinds"][kind]["texts_changed"] == 0
         assert figures["kinds"][kind]["change"]["value"] == pytest.approx(0, abs=1e-9)
-    assert figures["kinds"]["emoji put in"]["texts_changed"] > 0  # this model reads them
+    assert figures["kinds"]["emoji inserted"]["texts_changed"] > 0  # this model reads them
     plain = EmotionClassifier.from_pretrained(average_folder)  # and the paper's cleaning drops them
     kinds = perturbed(plain, ["one two", "three"], np.eye(2, 28), TEXTS["emoji"], seeds=1)["kinds"]
-    assert kinds["emoji put in"]["texts_changed"] == kinds["no punctuation"]["texts_changed"] == 0
+    assert kinds["emoji inserted"]["texts_changed"] == kinds["no punctuation"]["texts_changed"] == 0
 
 
 def test_negation_counts(model: EmotionClassifier) -> None:
@@ -134,10 +134,10 @@ def test_negation_counts(model: EmotionClassifier) -> None:
         {"label": "anger", "plain": "I am angry", "negated": "I am angry"},
     ]
     figures = negation(model, pairs)
-    assert (figures["pairs"], figures["given"]) == (3, 2)
-    assert figures["falls"] == pytest.approx(1 / 3)
-    assert figures["gone"] == 0.5
-    assert figures["pairs_kept"] == ["I am angry"]
+    assert (figures["pairs"], figures["labeled"]) == (3, 2)
+    assert figures["decreased"] == pytest.approx(1 / 3)
+    assert figures["removed"] == 0.5
+    assert figures["still_labeled"] == ["I am angry"]
 
 
 def test_swaps_are_against_the_mean_of_the_same_place(model: EmotionClassifier) -> None:

@@ -42,12 +42,12 @@ def test_a_mean_over_seeds_is_the_mean_of_their_figures(two_seeds: tuple[Path, P
     assert both["figures"]["macro_f1"]["value"] == pytest.approx((own(first) + own(second)) / 2, abs=1e-4)
     assert alone["figures"]["macro_f1"]["value"] == pytest.approx(own(first), abs=1e-4)
     for group in (both, alone):
-        figures, misspelt, drop = group["figures"], group["misspelt"], group["drop"]
+        figures, misspelled, drop = group["figures"], group["misspelled"], group["drop"]
         assert drop["macro_f1"]["value"] == pytest.approx(
-            figures["macro_f1"]["value"] - misspelt["macro_f1"]["value"], abs=1e-4
+            figures["macro_f1"]["value"] - misspelled["macro_f1"]["value"], abs=1e-4
         )
         assert figures["macro_f1"]["low"] < figures["macro_f1"]["value"] < figures["macro_f1"]["high"]
-    kept = content["typos_kept"]["value"]
+    kept = content["relative_drop"]["value"]
     assert kept == pytest.approx(both["drop"]["macro_f1"]["value"] / alone["drop"]["macro_f1"]["value"], rel=1e-2)
     assert "of the second's" in done.stdout
     assert content["rows"] == len(
@@ -86,6 +86,6 @@ def test_models_that_differ_in_more_than_the_seed(two_seeds: tuple[Path, Path], 
 def test_misspelling_is_the_same_for_every_model(two_seeds: tuple[Path, Path]) -> None:
     first, _ = two_seeds
     content = over_seeds([[first], [first]], "validation", lambda line: None, typos=0.5)
-    assert content["groups"][0]["misspelt"] == content["groups"][1]["misspelt"]
-    assert content["typos_kept"]["value"] == 1
-    assert np.isfinite(content["typos_kept"]["high"])
+    assert content["groups"][0]["misspelled"] == content["groups"][1]["misspelled"]
+    assert content["relative_drop"]["value"] == 1
+    assert np.isfinite(content["relative_drop"]["high"])

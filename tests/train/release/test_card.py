@@ -13,7 +13,7 @@ from evenmood.model.model_folder import CARD_FILE, INFO_FILE
 from tests.commands import run_command
 from tests.conftest import DEFAULT_MODEL
 from train.config import FASTTEXT
-from train.release.card import EXAMPLES, REQUIRED, check_card, hub_id, licence, write_card
+from train.release.card import EXAMPLES, REQUIRED, check_card, hub_id, license_metadata, write_card
 
 
 def test_it_survives_a_round_trip(evaluated_model: Path) -> None:
@@ -110,7 +110,7 @@ def test_license_depends_on_vectors_and_data(
     evaluated_model: Path, tmp_path: Path, vectors: str, corpus: tuple[str, ...], official: bool, expected: str
 ) -> None:
     trained: dict[str, Any] = {"vectors": vectors, "corpus": corpus}
-    assert licence(trained, official)["license"] == expected
+    assert license_metadata(trained, official)["license"] == expected
     folder = Path(shutil.copytree(evaluated_model, tmp_path / "model"))
     info = json.loads((folder / INFO_FILE).read_text())
     info["trained_from"] |= {"data": GOEMOTIONS if official else "you/own", "vectors": vectors, "corpus": list(corpus)}

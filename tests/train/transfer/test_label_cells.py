@@ -16,7 +16,7 @@ from tests.conftest import DEFAULT_MODEL
 from train.transfer.columns import LabelCellError, cell_labels
 from train.transfer.evaluation import evaluate_transfer
 from train.transfer.label_studio import without_annotations
-from train.transfer.labelled import LabelledSet, read_labelled, read_targets
+from train.transfer.labeled import LabeledSet, read_labeled, read_targets
 from train.transfer.mapping import read_mapping
 
 EKMAN = read_mapping("ekman")
@@ -111,7 +111,7 @@ def full_json_lines(folder: Path) -> Path:
     [json_min, json_min_lines, csv_export, printed_by_pandas, parquet_structs, full_json, full_json_lines],
 )
 def test_label_studios_exports(tmp_path: Path, write: Any) -> None:
-    found = read_labelled(str(write(tmp_path)), "test", EKMAN.knows)
+    found = read_labeled(str(write(tmp_path)), "test", EKMAN.is_label)
     assert found.texts == TEXTS
     assert found.labels == LABELS
     assert found.read_as == "text in 'text', labels in 'mood'"
@@ -132,7 +132,7 @@ def test_one_task_alone_and_several_annotators(tmp_path: Path) -> None:
     task = tasks()[1]
     del task["predictions"]
     (tmp_path / "one.json").write_text(json.dumps(task), encoding="utf-8")
-    assert read_labelled(str(tmp_path / "one.json"), "test", EKMAN.knows).labels == [["joy", "sadness"]]
+    assert read_labeled(str(tmp_path / "one.json"), "test", EKMAN.is_label).labels == [["joy", "sadness"]]
     task["annotations"].append(annotation(["fear"]))
     with pytest.raises(DataError, match="here: 2 annotations; expected one per text"):
         list(without_annotations([("here", task)]))
@@ -152,7 +152,7 @@ def test_other_annotations_are_refused(tmp_path: Path, annotations: list[Any], m
     path = tmp_path / "export.json"
     path.write_text(json.dumps([{"data": {"text": TEXTS[0]}, "annotations": annotations}]), encoding="utf-8")
     with pytest.raises(DataError, match=message):
-        read_labelled(str(path), "test", EKMAN.knows, label_column="mood")
+        read_labeled(str(path), "test", EKMAN.is_label, label_column="mood")
 
 
 @pytest.mark.parametrize(
@@ -173,8 +173,8 @@ def test_other_annotations_are_refused(tmp_path: Path, annotations: list[Any], m
         ({}, []),
     ],
 )
-def test_forms_that_are_understood(value: Any, labels: list[str]) -> None:
-    assert cell_labels(value, EKMAN.knows) == labels
+def test_forms_that_are_labels_or_empty(value: Any, labels: list[str]) -> None:
+    assert cell_labels(value, EKMAN.is_label) == labels
 
 
 NOT_UNDERSTOOD = [
@@ -210,7 +210,7 @@ NOT_UNDERSTOOD = [
 @pytest.mark.parametrize("value", NOT_UNDERSTOOD)
 def test_other_forms_are_never_no_label(value: Any) -> None:
     with pytest.raises(LabelCellError, match=r"; expected (labels|0 or 1 for each label, or only 'choices')$") as error:
-        cell_labels(value, EKMAN.knows)
+        cell_labels(value, EKMAN.is_label)
     assert "\n" not in str(error.value)
 
 
@@ -229,14 +229,14 @@ def test_rows_are_counted_in_their_own_file(tmp_path: Path) -> None:
         name = f"test-0000{shard}-of-00002.jsonl"
         (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     with pytest.raises(DataError, match=r"test-00001-of-00002\.jsonl, row 1: 'label' is \{'rating': 2\}"):
-        read_labelled(str(tmp_path), "test", EKMAN.knows)
+        read_labeled(str(tmp_path), "test", EKMAN.is_label)
 
 
 def test_a_line_of_tweetevals_labels_without_one(tmp_path: Path) -> None:
     (tmp_path / "test_text.txt").write_text("a\nb\n")
     (tmp_path / "test_labels.txt").write_text("0\n,\n")
     with pytest.raises(DataError, match=r"test_labels\.txt, line 2: ','; expected a label"):
-        read_labelled(str(tmp_path), "test", EKMAN.knows)
+        read_labeled(str(tmp_path), "test", EKMAN.is_label)
 
 
 def test_a_hub_data_set_names_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,14 +245,14 @@ def test_a_hub_data_set_names_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = datasets.Dataset.from_dict({"text": TEXTS[:2], "label": [["joy"], [""]]})
     monkeypatch.setattr(datasets, "load_dataset", lambda *arguments, **options: rows)
     with pytest.raises(DataError, match=r"you/moods, row 2: 'label' is \[''\]"):
-        read_labelled("you/moods", "test", EKMAN.knows)
+        read_labeled("you/moods", "test", EKMAN.is_label)
 
 
 def test_columns_that_are_no_labels_may_hold_anything(tmp_path: Path) -> None:
     rows = [{"text": t, "meta": {"a": [1]}, "mood": m} for t, m in zip(TEXTS, LABELS, strict=True)]
     path = tmp_path / "a.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    found: LabelledSet = read_labelled(str(path), "test", EKMAN.knows)
+    found: LabeledSet = read_labeled(str(path), "test", EKMAN.is_label)
     assert found.labels == LABELS
 
 
@@ -293,4 +293,4 @@ def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
     ],
 )
 def test_cells(value: Any, labels: list[str]) -> None:
-    assert cell_labels(value, EKMAN.knows) == labels
+    assert cell_labels(value, EKMAN.is_label) == labels

@@ -18,7 +18,7 @@ from tests.commands import run_command
 from tests.conftest import DEFAULT_MODEL
 from tests.small_data import write_tsv
 from train.transfer.evaluation import combined, evaluate_transfer, report, run_transfer
-from train.transfer.labelled import read_labelled, read_targets
+from train.transfer.labeled import read_labeled, read_targets
 from train.transfer.mapping import read_mapping
 
 ROWS = [
@@ -167,7 +167,7 @@ def test_goemotions_is_mapped_and_decided_as_the_model_does(
     """With the maximum, a group is given where one of its labels is: the figure follows from the model's own labels."""
     source = write_tsv(tmp_path / "data", rows=240) / file
     figures = evaluate_transfer(str(DEFAULT_MODEL), str(source), "validation", "ekman")
-    rows = read_labelled(str(tmp_path / "data"), "validation", str.isalpha)
+    rows = read_labeled(str(tmp_path / "data"), "validation", str.isalpha)
     above = model.predict_proba(rows.texts) >= np.array([model.thresholds[label] for label in LABELS], np.float32)
     groups = list(EKMAN.values())
     given = [[any(row[LABELS.index(name)] for name in group) for group in groups] for row in above]

@@ -1,13 +1,13 @@
-"""HTML of an answer: a sentence, bars, and the model's measured quality for the predicted labels."""
+"""HTML of a prediction: a sentence, bars, and the model's measured quality for the predicted labels."""
 
 from collections.abc import Mapping
 from html import escape
 from typing import Any
 
 from evenmood import EmotionClassifier
-from space.components.answers import Answer
 from space.components.charts import Bar, bar, label_groups
 from space.components.labels import SIGNS, chip, group_name, group_of, note
+from space.components.predictions import PredictionDict
 from space.components.support import help_line, mentions_self_harm
 from space.components.texts import join_names, label_name, translate, translate_html
 
@@ -17,13 +17,15 @@ MIN_SUPPORT = 30
 PUNCTUATION = tuple(".,;:。，、；")
 
 
-def answer_html(language: str, classifier: EmotionClassifier, answer: Answer, text: str, unread: int = 0) -> str:
-    """Complete answer to a text.
+def prediction_html(
+    language: str, classifier: EmotionClassifier, prediction: PredictionDict, text: str, unread: int = 0
+) -> str:
+    """Complete prediction for a text.
 
     Args:
         language: Language of the page.
-        classifier: Model that gave the answer.
-        answer: The answer.
+        classifier: Model that made the prediction.
+        prediction: The prediction.
         text: The part of the text that was read.
         unread: Number of characters that were not read.
     """
@@ -32,65 +34,66 @@ def answer_html(language: str, classifier: EmotionClassifier, answer: Answer, te
     per_label = test_metrics.get("per_label", {}) if isinstance(test_metrics, dict) else {}
     return (
         (note(language, "unread", read=f"{len(text):,}", rest=f"{unread:,}") if unread else "")
-        + sentence_html(language, answer, quiet)
+        + sentence_html(language, prediction, quiet)
         + (help_line(language) if quiet else "")
-        + label_bars(language, answer, classifier.thresholds)
+        + label_bars(language, prediction, classifier.thresholds)
         + f'<details class="measured"><summary>{translate_html(language, "quality")}</summary>'
-        + quality(language, answer, per_label)
+        + quality(language, prediction, per_label)
         + "</details>"
     )
 
 
-def plain_sentence(language: str, answer: Answer) -> str:
-    """The answer as a plain-text sentence."""
-    return _sentence(language, answer, [_label_with_probability(language, score) for score in answer["scores"]])
+def plain_sentence(language: str, prediction: PredictionDict) -> str:
+    """The prediction as a plain-text sentence."""
+    return _sentence(language, prediction, [_label_with_probability(language, score) for score in prediction["scores"]])
 
 
-def sentence_html(language: str, answer: Answer, quiet: bool = False) -> str:
-    """The answer as an HTML sentence with labels as chips; `quiet` omits emoji and colors."""
+def sentence_html(language: str, prediction: PredictionDict, quiet: bool = False) -> str:
+    """The prediction as an HTML sentence with labels as chips; `quiet` omits emoji and colors."""
     chips = [
-        chip(language, score["label"], score["probability"], answer["fallback"], quiet) for score in answer["scores"]
+        chip(language, score["label"], score["probability"], prediction["fallback"], quiet)
+        for score in prediction["scores"]
     ]
     placeholders = [f"\x00{number}\x00" for number in range(len(chips))]
-    html = escape(_sentence(language, answer, placeholders))
+    html = escape(_sentence(language, prediction, placeholders))
     for placeholder, chip_html in zip(placeholders, chips, strict=True):
         before, _, after = html.partition(placeholder)
         mark = after[:1] if after[:1] in PUNCTUATION else ""  # keep punctuation on the chip's line
         html = f'{before}<span class="unbroken">{chip_html}{mark}</span>{after[len(mark) :]}'
-    return f'<p class="sentence" data-spoken="{escape(plain_sentence(language, answer))}">{html}</p>'
+    return f'<p class="sentence" data-spoken="{escape(plain_sentence(language, prediction))}">{html}</p>'
 
 
-def label_bars(language: str, answer: Answer, thresholds: Mapping[str, float]) -> str:
+def label_bars(language: str, prediction: PredictionDict, thresholds: Mapping[str, float]) -> str:
     """Bars of the predicted labels with their thresholds; a fallback is marked as below its threshold."""
-    fallback = answer["fallback"]
-    key, kind = ("bar_fallback", " fallback") if fallback else ("bar", " given")
+    fallback = prediction["fallback"]
+    key, kind = ("bar_fallback", " fallback") if fallback else ("bar", " predicted")
     below = f"; {translate(language, 'below_threshold')}" if fallback else ""
     lines = "".join(
         bar(
             label_name(language, label),
             group_of(label),
-            _bar(language, answer, label, thresholds[label], key),
+            _bar(language, prediction, label, thresholds[label], key),
             f"{SIGNS[group_of(label)]} {group_name(language, label)}{below}",
             kind,
         )
-        for label in answer["labels"]
+        for label in prediction["labels"]
     )
     return f'<div class="bars">{lines}</div>{note(language, "threshold_note")}'
 
 
-def all_labels(language: str, answer: Answer, thresholds: Mapping[str, float]) -> str:
+def all_labels(language: str, prediction: PredictionDict, thresholds: Mapping[str, float]) -> str:
     """Bars of all labels by sentiment group, most probable first."""
-    labels = sorted(answer["probabilities"], key=lambda label: -answer["probabilities"][label])
-    bars = {label: _bar(language, answer, label, thresholds[label], "bar") for label in labels}
+    labels = sorted(prediction["probabilities"], key=lambda label: -prediction["probabilities"][label])
+    bars = {label: _bar(language, prediction, label, thresholds[label], "bar") for label in labels}
     return f"<h2>{translate_html(language, 'all_labels_title', count=len(labels))}</h2>{label_groups(language, bars)}"
 
 
-def quality(language: str, answer: Answer, per_label: Any) -> str:
+def quality(language: str, prediction: PredictionDict, per_label: Any) -> str:
     """Precision and recall of each predicted label on the test split; not defined for a fallback."""
-    if answer["fallback"]:
+    if prediction["fallback"]:
         return note(language, "quality_fallback")
     lines = []
-    for label in answer["labels"]:
+    for label in prediction["labels"]:
         try:
             row = per_label[label]
             line = translate_html(
@@ -110,8 +113,8 @@ def quality(language: str, answer: Answer, per_label: Any) -> str:
     return f'<ul class="quality">{"".join(lines)}</ul>'
 
 
-def _bar(language: str, answer: Answer, label: str, threshold: float, key: str) -> Bar:
-    value = answer["probabilities"][label]
+def _bar(language: str, prediction: PredictionDict, label: str, threshold: float, key: str) -> Bar:
+    value = prediction["probabilities"][label]
     description = translate(
         language,
         key,
@@ -120,7 +123,7 @@ def _bar(language: str, answer: Answer, label: str, threshold: float, key: str) 
         probability=f"{value:.2f}",
         threshold=f"{threshold:.2f}",
     )
-    is_predicted = label in answer["labels"] and not answer["fallback"]
+    is_predicted = label in prediction["labels"] and not prediction["fallback"]
     return Bar(value, f"{value:.0%}", description, threshold, strong=is_predicted)
 
 
@@ -128,9 +131,9 @@ def _label_with_probability(language: str, score: Any) -> str:
     return f"{label_name(language, score['label'])} ({score['probability']:.0%})"
 
 
-def _sentence(language: str, answer: Answer, names: list[str]) -> str:
+def _sentence(language: str, prediction: PredictionDict, names: list[str]) -> str:
     first, *more = names
-    if answer["fallback"]:
+    if prediction["fallback"]:
         return translate(language, "sentence_fallback", first=first)
     if not more:
         return translate(language, "sentence_one", labels=first)

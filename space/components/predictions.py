@@ -1,4 +1,4 @@
-"""Answers as JSON objects, whose types appear in the API page and the MCP tools."""
+"""Predictions as JSON objects, whose types appear in the API page and the MCP tools."""
 
 import json
 from typing import TypedDict, cast
@@ -18,7 +18,7 @@ class Score(TypedDict):
     threshold: float
 
 
-class Answer(TypedDict):
+class PredictionDict(TypedDict):
     """Prediction for a text, as `Prediction.to_dict` returns it: labels, most probable first, and all probabilities.
 
     If no label reaches its threshold, `fallback` is true and `labels` contains only the most probable label.
@@ -55,12 +55,12 @@ def check_text(text: object) -> str:
     return text
 
 
-def analyze_texts(classifier: EmotionClassifier, texts: list[str]) -> list[Answer]:
+def analyze_texts(classifier: EmotionClassifier, texts: list[str]) -> list[PredictionDict]:
     """Predict texts in one batch."""
-    return [cast(Answer, prediction.to_dict()) for prediction in classifier.predict(texts)]
+    return [cast(PredictionDict, prediction.to_dict()) for prediction in classifier.predict(texts)]
 
 
-def analyze_text(classifier: EmotionClassifier, text: str) -> Answer:
+def analyze_text(classifier: EmotionClassifier, text: str) -> PredictionDict:
     """Predict a text."""
     return analyze_texts(classifier, [check_text(text)])[0]
 
@@ -72,10 +72,10 @@ def word_weights(classifier: EmotionClassifier, text: str, label: str | None = N
         classifier: The model.
         text: The text.
         label: Label whose probability change is the weight when a word is left out; None for the weights of the whole
-            answer.
+            prediction.
 
     Raises:
-        ModelError: The model cannot explain the whole answer.
+        ModelError: The model cannot explain the whole prediction.
         UsageError: Unknown label.
     """
     weights = classifier.leave_one_out(text, label) if label else classifier.explain(text)
@@ -85,14 +85,14 @@ def word_weights(classifier: EmotionClassifier, text: str, label: str | None = N
     ]
 
 
-def as_json(answer: Answer) -> str:
-    """The answer as indented JSON, with probabilities rounded to four digits."""
-    rounded = json.loads(json.dumps(answer), parse_float=lambda digits: round(float(digits), 4))
+def as_json(prediction: PredictionDict) -> str:
+    """The prediction as indented JSON, with probabilities rounded to four digits."""
+    rounded = json.loads(json.dumps(prediction), parse_float=lambda digits: round(float(digits), 4))
     return json.dumps(rounded, indent=1, ensure_ascii=False)
 
 
 def as_python(text: str, model: str | None) -> str:
-    """Python code that gives the same answer; `model` is the argument of `from_pretrained`, None for the default."""
+    """Python code for the same prediction; `model` is the argument of `from_pretrained`, None for the default."""
     argument = repr(model) if model else ""
     return (
         "from evenmood import EmotionClassifier\n\n"

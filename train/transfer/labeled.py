@@ -17,7 +17,7 @@ from evenmood.labels import LABELS
 from evenmood.system.paths import expanded
 from evenmood.tables.streams import CHUNK_ROWS, read_chunks
 from evenmood.tables.table_files import FORMATS
-from train.transfer.columns import Columns, Knows, choose_columns, is_number, layout_of
+from train.transfer.columns import Columns, IsLabel, choose_columns, is_number, layout_of
 from train.transfer.label_studio import Row, is_task, without_annotations
 from train.transfer.mapping import LabelMapping
 
@@ -32,7 +32,7 @@ GOEMOTIONS_LINE = re.compile(r"[^\t]*\t\d+(,\d+)*(\t\w*)?\r?\n?")
 
 
 @dataclass
-class LabelledSet:
+class LabeledSet:
     """Texts with their original labels.
 
     Attributes:
@@ -62,13 +62,13 @@ class LabelledSet:
             self.without_text += 1
 
 
-def read_labelled(
+def read_labeled(
     source: str,
     split: str,
-    knows: Knows,
+    is_label: IsLabel,
     text_column: str | None = None,
     label_column: str | None = None,
-) -> LabelledSet:
+) -> LabeledSet:
     """Read labeled texts.
 
     Args:
@@ -77,7 +77,7 @@ def read_labelled(
             (`test_text.txt`, `test_labels.txt` and, optionally, `mapping.txt`); a GoEmotions data set, as in
             `load_split`; or a data set on the Hub.
         split: `train`, `validation` or `test`; a single file is read completely.
-        knows: Predicate for names that can be labels, to detect columns and to parse cells such as "no emotion".
+        is_label: Predicate for names that can be labels, to detect columns and to parse cells such as "no emotion".
         text_column: Column with the texts; None to detect it. A file without a header has columns 1, 2, ….
         label_column: Column with the labels, or several, comma-separated, with 0 or 1 each; None to detect them.
 
@@ -91,23 +91,23 @@ def read_labelled(
     if build_folder.is_build(path) or (build and build_folder.is_build(expanded(build))):
         return _goemotions(source, split)
     if path.is_file():
-        return _read_tables([path], path.name, knows, text_column, wanted)
+        return _read_tables([path], path.name, is_label, text_column, wanted)
     if not path.is_dir() and (path.suffix.lower() in ENDINGS or path.is_absolute() or source[:1] in ".~"):
         raise DataError(f"{source}: no such file or folder")
     if not path.is_dir():
-        return _read_hub(source, split, knows, text_column, wanted)
+        return _read_hub(source, split, is_label, text_column, wanted)
     for name in SPLIT_NAMES[split]:
         if (path / f"{name}_text.txt").is_file():
             return _read_tweeteval(path, name)
     files = _files(path, split)
     if files[0].suffix == ".tsv" and GOEMOTIONS_LINE.fullmatch(_first_line(files[0])):
         return _goemotions(source, split)
-    return _read_tables(files, f"{path.name}, {split}", knows, text_column, wanted)
+    return _read_tables(files, f"{path.name}, {split}", is_label, text_column, wanted)
 
 
-def _goemotions(source: str, split: str) -> LabelledSet:
+def _goemotions(source: str, split: str) -> LabeledSet:
     rows = load_split(source, split)
-    data_set = LabelledSet(f"{Path(source).name}, {split}", goemotions=True, read_as="GoEmotions' form")
+    data_set = LabeledSet(f"{Path(source).name}, {split}", goemotions=True, read_as="GoEmotions' form")
     for text, row in zip(rows.texts, rows.labels, strict=True):
         data_set.add(text, [LABELS[column] for column in row.nonzero()[0]])
     return data_set
@@ -142,9 +142,9 @@ def _files(folder: Path, split: str) -> list[Path]:
     )
 
 
-def _read_tweeteval(folder: Path, name: str) -> LabelledSet:
+def _read_tweeteval(folder: Path, name: str) -> LabeledSet:
     """Read TweetEval's format: files with a text per line, a label number per line, and the names of numbers."""
-    data_set = LabelledSet(
+    data_set = LabeledSet(
         f"{folder.name}, {name}", names=_numbered(folder / "mapping.txt"), read_as="TweetEval's format"
     )
     labels_file = folder / f"{name}_labels.txt"
@@ -182,14 +182,16 @@ def _lines(path: Path) -> list[str]:
 
 
 def _read_tables(
-    files: list[Path], name: str, knows: Knows, text_column: str | None, wanted: list[str] | None
-) -> LabelledSet:
+    files: list[Path], name: str, is_label: IsLabel, text_column: str | None, wanted: list[str] | None
+) -> LabeledSet:
     names: dict[str, dict[str, str]] = {}
-    rows = ((f"{path}, row {number}", row) for path in files for number, row in enumerate(_rows(path, knows, names), 1))
-    return _collect(without_annotations(rows), str(files[0]), name, names, knows, text_column, wanted)
+    rows = (
+        (f"{path}, row {number}", row) for path in files for number, row in enumerate(_rows(path, is_label, names), 1)
+    )
+    return _collect(without_annotations(rows), str(files[0]), name, names, is_label, text_column, wanted)
 
 
-def _rows(path: Path, knows: Knows, names: dict[str, dict[str, str]]) -> Iterator[Row]:
+def _rows(path: Path, is_label: IsLabel, names: dict[str, dict[str, str]]) -> Iterator[Row]:
     """Yield the rows of a file, and add the names of label numbers in its metadata to `names`."""
     suffix = path.suffix.lower()
     if suffix not in ENDINGS:
@@ -200,7 +202,7 @@ def _rows(path: Path, knows: Knows, names: dict[str, dict[str, str]]) -> Iterato
             yield from array
             return
     kind = {".json": "jsonl", ".txt": "csv"}.get(suffix) or FORMATS[suffix]
-    delimiter, header = layout_of(path, knows) if kind in ("csv", "tsv") else (",", None)
+    delimiter, header = layout_of(path, is_label) if kind in ("csv", "tsv") else (",", None)
     kind = "csv" if kind == "tsv" else kind  # CSV with a tab as the delimiter is TSV
     for chunk in read_chunks(str(path), kind, None, delimiter=delimiter, header=header, encoding=None):
         if chunk.schema is not None:
@@ -238,14 +240,16 @@ def _class_names(metadata: bytes | None) -> dict[str, dict[str, str]]:
     return class_names
 
 
-def _read_hub(source: str, split: str, knows: Knows, text_column: str | None, wanted: list[str] | None) -> LabelledSet:
+def _read_hub(
+    source: str, split: str, is_label: IsLabel, text_column: str | None, wanted: list[str] | None
+) -> LabeledSet:
     rows = load_hub_split(source, split, f"file or folder {source!r}")
     names = {}
     for column, feature in rows.features.items():
         class_names = getattr(getattr(feature, "feature", feature), "names", None)
         names[column] = {str(number): name for number, name in enumerate(class_names or [])}
     placed = ((f"{source}, row {number}", row) for number, row in enumerate(rows, 1))
-    return _collect(placed, source, f"{source}, {split}", names, knows, text_column, wanted)
+    return _collect(placed, source, f"{source}, {split}", names, is_label, text_column, wanted)
 
 
 def _collect(
@@ -253,17 +257,17 @@ def _collect(
     where: str,
     name: str,
     names: Mapping[str, Mapping[str, str]],
-    knows: Knows,
+    is_label: IsLabel,
     text_column: str | None,
     wanted: list[str] | None,
-) -> LabelledSet:
+) -> LabeledSet:
     """Choose columns by the first rows, then collect texts and labels of all rows."""
     stream = iter(rows)
     first = list(islice(stream, CHUNK_ROWS))
     if not first:
         raise DataError(f"{where}: no rows")
-    columns: Columns = choose_columns([row for _, row in first], where, knows, text_column, wanted)
-    data_set = LabelledSet(name, read_as=columns.described)
+    columns: Columns = choose_columns([row for _, row in first], where, is_label, text_column, wanted)
+    data_set = LabeledSet(name, read_as=columns.described)
     for place, row in chain(first, stream):
         text = row.get(columns.text)
         if text is not None and not isinstance(text, str):
@@ -309,7 +313,7 @@ def read_targets(
     Raises:
         DataError: The mapping does not mention a label, or label numbers have no names.
     """
-    rows = read_labelled(data, split, rules.knows, text_column, label_column)
+    rows = read_labeled(data, split, rules.is_label, text_column, label_column)
     counted = Counter(label for labels in rows.labels for label in labels)
     if not counted:
         raise DataError(f"{data}: no row has a label ({rows.read_as})")
@@ -338,7 +342,7 @@ def read_targets(
     return targets
 
 
-def _numbers_of_goemotions(rows: LabelledSet, counted: Mapping[str, int], rules: LabelMapping, data: str) -> bool:
+def _numbers_of_goemotions(rows: LabeledSet, counted: Mapping[str, int], rules: LabelMapping, data: str) -> bool:
     """Whether numbers without names are GoEmotions label indices: there are more of them than labels in the mapping."""
     nameless = [x for x in counted if is_number(x) and x not in rows.names and rules.find(x) is None]
     nameless = [label for label in nameless if not rules.ignores(label)]
@@ -354,7 +358,7 @@ def _numbers_of_goemotions(rows: LabelledSet, counted: Mapping[str, int], rules:
     )
 
 
-def _meaning(label: str, rows: LabelledSet, rules: LabelMapping, goemotions: bool) -> list[str] | None:
+def _meaning(label: str, rows: LabeledSet, rules: LabelMapping, goemotions: bool) -> list[str] | None:
     """Labels of the mapping for a label of the data; empty if it is ignored, None if it is not in the mapping."""
     if goemotions:
         name = LABELS[int(label)] if is_number(label) and 0 <= int(label) < len(LABELS) else label
