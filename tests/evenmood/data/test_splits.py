@@ -145,10 +145,10 @@ def test_small_data_set_has_every_label(tmp_path: Path) -> None:
 def test_unknown_home_folder() -> None:
     with pytest.raises(DataError, match="'~nosuchuser/data': no such home folder"):
         load_split("~nosuchuser/data", "train")
-    done = run_command("train", "label", "--texts", "~nosuchuser/a.txt", "--teacher", "x", "--out", "y.parquet")
-    assert done.returncode == 1, done.stderr
-    assert done.stderr.strip().count("\n") == 0
-    assert "no such home folder" in done.stderr
+    result = run_command("train", "label", "--texts", "~nosuchuser/a.txt", "--teacher", "x", "--out", "y.parquet")
+    assert result.returncode == 1, result.stderr
+    assert result.stderr.strip().count("\n") == 0
+    assert "no such home folder" in result.stderr
 
 
 @pytest.mark.parametrize("value", [3.9, 3.0, True])

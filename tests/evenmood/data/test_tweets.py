@@ -144,8 +144,8 @@ def test_optional_packages_are_imported_lazily_and_named_if_missing(monkeypatch:
         "import sys; from evenmood.data import teacher, tweets; print([m for m in sys.argv[1:] if m in sys.modules])"
     )
     heavy = ["ftfy", "torch", "transformers", "datasets"]
-    done = subprocess.run([sys.executable, "-c", program, *heavy], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    result = subprocess.run([sys.executable, "-c", program, *heavy], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
     monkeypatch.setitem(sys.modules, "ftfy", None)
     with pytest.raises(ModuleNotFoundError) as caught:
         tweet_text("so happy")

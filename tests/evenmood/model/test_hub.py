@@ -66,7 +66,7 @@ def load(url: str, home: Path, *calls: dict[str, Any], **environment: str | Path
         **environment,
     }
     home.mkdir(exist_ok=True)
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", CALLS],
         input=json.dumps(calls),
         capture_output=True,
@@ -76,10 +76,10 @@ def load(url: str, home: Path, *calls: dict[str, Any], **environment: str | Path
         cwd=home,
         env=clean | {name: str(value) for name, value in settings.items()},
     )
-    assert done.returncode == 0, done.stderr
+    assert result.returncode == 0, result.stderr
     for token in (TOKEN, STALE_TOKEN):
-        assert token not in done.stdout + done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+        assert token not in result.stdout + result.stderr
+    return [json.loads(line) for line in result.stdout.splitlines()]
 
 
 def test_only_the_files_that_predicting_needs_are_downloaded(hub: HubServer, tmp_path: Path) -> None:

@@ -22,10 +22,10 @@ TOLD = f"error: --vectors {FASTTEXT} is a download of 7.24 GB; confirm it with -
 
 
 def refused(*arguments: str | Path) -> None:
-    done = run_command("train", *arguments)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-    assert done.stderr.startswith(TOLD)
-    assert "--vectors self" in done.stderr
+    result = run_command("train", *arguments)
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1), result.stderr
+    assert result.stderr.startswith(TOLD)
+    assert "--vectors self" in result.stderr
 
 
 def test_every_command_that_starts_with_it_refuses(hub: HubServer, small_data: Path, tmp_path: Path) -> None:
@@ -44,8 +44,8 @@ def test_run_with_saved_vectors_resumes(hub: HubServer, small_data: Path, tmp_pa
     partial.mkdir()
     (partial / "options.json").write_text('{"seed": 5}')
     (partial / "vectors.npy").touch()
-    done = run_command("train", "fit", "--data", small_data, "--out", tmp_path / "m")
-    assert "unfinished run with other" in done.stderr
+    result = run_command("train", "fit", "--data", small_data, "--out", tmp_path / "m")
+    assert "unfinished run with other" in result.stderr
     refused("fit", "--data", small_data, "--out", tmp_path / "m", "--restart")
     assert not hub.requests
     assert (partial / "vectors.npy").exists()
@@ -53,9 +53,9 @@ def test_run_with_saved_vectors_resumes(hub: HubServer, small_data: Path, tmp_pa
 
 def test_with_yes_the_download_is_tried(small_data: Path, tmp_path: Path) -> None:
     options: list[str | Path] = ["fit", "--data", small_data, "--out", tmp_path / "m", "--yes"]
-    done = run_module("train", *options, HF_HUB_OFFLINE="1")
-    assert done.returncode == 1
-    assert f"vectors '{FASTTEXT}': neither a local .bin or .vec file nor a Hub repository" in done.stderr
+    result = run_module("train", *options, HF_HUB_OFFLINE="1")
+    assert result.returncode == 1
+    assert f"vectors '{FASTTEXT}': neither a local .bin or .vec file nor a Hub repository" in result.stderr
 
 
 def test_what_is_in_the_cache_is_not_asked_about(small_data: Path, tmp_path: Path) -> None:
@@ -68,20 +68,20 @@ def test_what_is_in_the_cache_is_not_asked_about(small_data: Path, tmp_path: Pat
         path.parent.mkdir(parents=True)
         path.write_text(content)
     options: list[str | Path] = ["fit", "--data", small_data, "--out", tmp_path / "m"]
-    done = run_module("train", *options, HF_HUB_CACHE=str(tmp_path / "cache"), HF_HUB_OFFLINE="1")
-    assert "confirm it with --yes" not in done.stderr
-    assert done.returncode == 1
+    result = run_module("train", *options, HF_HUB_CACHE=str(tmp_path / "cache"), HF_HUB_OFFLINE="1")
+    assert "confirm it with --yes" not in result.stderr
+    assert result.returncode == 1
 
 
 def test_remote_refuses_before_it_trains(hub: HubServer, token: str, small_data: Path, tmp_path: Path) -> None:
-    done = run_command("train", "remote", "you/moods", "--data", small_data, "--out", tmp_path / "m")
-    assert done.returncode == 2
-    assert done.stderr.startswith(TOLD)
+    result = run_command("train", "remote", "you/moods", "--data", small_data, "--out", tmp_path / "m")
+    assert result.returncode == 2
+    assert result.stderr.startswith(TOLD)
 
 
 def test_a_job_is_not_asked(hub: HubServer, token: str) -> None:
-    done = run_command("train", "job", "you/moods")
-    assert done.returncode == 0, done.stderr
+    result = run_command("train", "job", "you/moods")
+    assert result.returncode == 0, result.stderr
     assert "--yes" in hub.jobs[0]["command"]
 
 

@@ -77,10 +77,10 @@ def test_a_revision_is_never_ignored(folder: Path, hub: HubServer) -> None:
 
 @pytest.mark.parametrize("command", [["info"], ["text", "hello"]])
 def test_the_command_refuses_a_revision_of_the_default_model(command: list[str]) -> None:
-    done = run_command("evenmood", *command, "--revision", "v2")
-    assert done.returncode == 2
-    assert "the default model has no revision 'v2'" in done.stderr
-    assert "Traceback" not in done.stderr
+    result = run_command("evenmood", *command, "--revision", "v2")
+    assert result.returncode == 2
+    assert "the default model has no revision 'v2'" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -331,9 +331,11 @@ def test_a_save_that_fails_leaves_the_target_as_it_was(folder: Path, tmp_path: P
         shutil.copytree(folder, target)
         (target / "mark").touch()
     before = files_of(target) if there else None
-    done = subprocess.run([sys.executable, "-c", program, folder, target], capture_output=True, text=True, check=False)
-    assert done.returncode == (9 if program == KILLED else 1), done.stderr
-    assert ("File too large" in done.stderr) == (program == FULL_DISK)
+    result = subprocess.run(
+        [sys.executable, "-c", program, folder, target], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == (9 if program == KILLED else 1), result.stderr
+    assert ("File too large" in result.stderr) == (program == FULL_DISK)
     assert (files_of(target) if target.exists() else None) == before
     if program == FULL_DISK:
         assert sorted(path.name for path in tmp_path.iterdir()) == ["model", *(["saved"] if there else [])]

@@ -81,8 +81,8 @@ def test_training_and_export_write_the_digest(trained_model: Path, tmp_path: Pat
     written = metadata(trained_model)
     folder = Path(shutil.copytree(trained_model, tmp_path / "model"))
     without_digest(folder)
-    done = run_command("train", "export", folder)
-    assert done.returncode == 0, done.stderr
+    result = run_command("train", "export", folder)
+    assert result.returncode == 0, result.stderr
     assert metadata(folder) == written
     without_digest(folder)
     add_vocabulary_digest(folder)
