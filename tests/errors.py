@@ -159,16 +159,16 @@ def prepare(folder: Path) -> None:
         lines = [f"a {label} text of {split}\t{number}\t{split}{number}\n" for number, label in enumerate(LABELS)]
         (folder / "goemotions" / f"{split}.tsv").write_text("".join(lines), encoding="utf-8")
     HUB.clear()
-    done = run_command("data_build", "goemotions", folder / "build", "--data", folder / "goemotions", "--any-size")
-    assert done.returncode == 0, done.stderr
+    result = run_command("data_build", "goemotions", folder / "build", "--data", folder / "goemotions", "--any-size")
+    assert result.returncode == 0, result.stderr
 
 
 def message_of(command: str, code: int) -> str:
     """The message of a command that fails."""
     words = shlex.split(command)
-    done = run_command(*(words[2:] if words[0] == "python" else words))
-    assert done.returncode == code, f"{command}: exit code {done.returncode}: {done.stderr}"
-    (message,) = re.findall(r"^[Ee]rror: (.*)$", done.stderr, re.MULTILINE)
+    result = run_command(*(words[2:] if words[0] == "python" else words))
+    assert result.returncode == code, f"{command}: exit code {result.returncode}: {result.stderr}"
+    (message,) = re.findall(r"^[Ee]rror: (.*)$", result.stderr, re.MULTILINE)
     return str(message)
 
 

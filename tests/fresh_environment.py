@@ -20,8 +20,8 @@ def fresh_environment(folder: Path, *requirements: str | Path, constrained: bool
     if constrained:
         options += ["--constraint", str(ROOT / "constraints.txt")]
     command: list[str | Path] = [*map(str, pip), *options, *requirements]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode and any(sign in done.stdout + done.stderr for sign in NO_INDEX):
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode and any(sign in result.stdout + result.stderr for sign in NO_INDEX):
         pytest.skip("the package index cannot be reached")
-    assert done.returncode == 0, done.stderr
+    assert result.returncode == 0, result.stderr
     return commands

@@ -112,9 +112,9 @@ def test_the_recorded_run_meets_the_minimum_figures() -> None:
 )
 def test_invalid_arguments(tmp_path: Path, module: str, arguments: list[str], message: str) -> None:
     command = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
-    done = subprocess.run(
+    result = subprocess.run(
         command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60
     )
-    assert (done.returncode, message in done.stderr) == (2 if message else 0, True), done.stderr
-    assert "Traceback" not in done.stderr
+    assert (result.returncode, message in result.stderr) == (2 if message else 0, True), result.stderr
+    assert "Traceback" not in result.stderr
     assert list(tmp_path.iterdir()) == []

@@ -59,11 +59,11 @@ def test_python_snippets_run(
         goemotions.run(tmp_path, print, str(small_data), any_size=True)
         publish.publish(tmp_path, "you/even-emotions", print)
     environment = {**os.environ, "HF_HOME": str(tmp_path / "home")}
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", snippet.code], cwd=tmp_path, capture_output=True, text=True, check=False, env=environment
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout or "save_pretrained" in snippet.code
+    assert result.returncode == 0, result.stderr
+    assert result.stdout or "save_pretrained" in snippet.code
 
 
 @pytest.mark.parametrize("page", sorted({one.page for one in SHELL if re.search(r"^evenmood ", one.code, re.M)}))
@@ -76,10 +76,10 @@ def test_evenmood_commands_run(page: str, tmp_path: Path) -> None:
             made.unlink()
         table.to_csv(tmp_path / "comments.csv", index=False)
         shell = f'set -e -o pipefail; PATH="{Path(sys.executable).parent}:$PATH"; {command}'
-        done = subprocess.run(["bash", "-c", shell], cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{command}: {done.stderr}"
+        result = subprocess.run(["bash", "-c", shell], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, f"{command}: {result.stderr}"
         written = [path.name for path in tmp_path.iterdir() if path.name != "comments.csv"]
-        assert bool(done.stdout) is not bool(written), command
+        assert bool(result.stdout) is not bool(written), command
         assert all(name in command for name in written)
 
 
@@ -129,10 +129,10 @@ def test_pictures_and_links_exist(page: Path) -> None:
 
 @pytest.mark.skipif(find_spec("zensical") is None, reason="zensical is not installed: pip install --group docs")
 def test_the_site_builds_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "docs/build_site.py", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
     site = tmp_path / "site"
     assert (site / "search.json").stat().st_size > 100_000
     reference = (site / "reference/api.html").read_text(encoding="utf-8")

@@ -39,16 +39,16 @@ def streams(request: pytest.FixtureRequest) -> dict[str, str]:
 def test_a_text_and_its_bars(streams: dict[str, str], model: EmotionClassifier) -> None:
     """The text is read as UTF-8 even if Python decodes arguments as ASCII."""
     text = "I am so happy 😂"
-    done = run_raw("evenmood", text, "--proba", **streams)
-    assert (done.returncode, done.stderr) == (0, b"")
-    rows = [line.split() for line in done.stdout.splitlines()]
+    result = run_raw("evenmood", text, "--proba", **streams)
+    assert (result.returncode, result.stderr) == (0, b"")
+    rows = [line.split() for line in result.stdout.splitlines()]
     assert len(rows) == 28
     expected = dict(zip(model.labels, model.predict_proba([text])[0], strict=True))
     assert {row[0].decode(): float(row[1]) for row in rows} == {
         label: round(float(value), 2) for label, value in expected.items()
     }
-    assert b"####" in done.stdout
-    assert b"?" not in done.stdout
+    assert b"####" in result.stdout
+    assert b"?" not in result.stdout
 
 
 def test_json_is_the_same_json(streams: dict[str, str], tmp_path: Path) -> None:
@@ -61,9 +61,9 @@ def test_json_is_the_same_json(streams: dict[str, str], tmp_path: Path) -> None:
     info["trained_from"] = {**info["trained_from"], "data": ODD}
     (folder / "emotions.json").write_text(json.dumps(info), encoding="utf-8")
     for arguments in (("info", "--json"), ("text", "Thank you! 😂", "--json", "--proba")):
-        done = run_raw("evenmood", *arguments, "--model", str(folder), **streams)
-        assert done.returncode == 0, done.stderr
-        content = json.loads(done.stdout.decode(streams.get("PYTHONIOENCODING", "ascii").partition(":")[0]))
+        result = run_raw("evenmood", *arguments, "--model", str(folder), **streams)
+        assert result.returncode == 0, result.stderr
+        content = json.loads(result.stdout.decode(streams.get("PYTHONIOENCODING", "ascii").partition(":")[0]))
         if arguments[0] == "info":
             assert content["trained_from"]["data"] == ODD
 
@@ -71,9 +71,9 @@ def test_json_is_the_same_json(streams: dict[str, str], tmp_path: Path) -> None:
 def test_a_table_stays_utf8(streams: dict[str, str], tmp_path: Path) -> None:
     table = tmp_path / "in.csv"
     table.write_text(f"text,{ODD}\nThank you 😂,{ODD}\n", encoding="utf-8")
-    done = run_raw("evenmood", "predict", table, **streams)
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.decode("utf-8").splitlines()
+    result = run_raw("evenmood", "predict", table, **streams)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.decode("utf-8").splitlines()
     assert lines[0].startswith(f"text,{ODD},")
     assert lines[1].startswith(f"Thank you 😂,{ODD},")
 
@@ -94,28 +94,28 @@ def test_errors_are_one_line(streams: dict[str, str], tmp_path: Path, case: str)
     folder = Path.cwd()
     os.chdir(tmp_path)
     try:
-        done = run_raw(*ERRORS[case], redirect="</dev/null", PYTHONPATH=str(ROOT), **streams)
+        result = run_raw(*ERRORS[case], redirect="</dev/null", PYTHONPATH=str(ROOT), **streams)
     finally:
         os.chdir(folder)
-    assert done.returncode in (1, 2), done.stderr
-    assert b"Traceback" not in done.stderr
-    assert b"unexpected" not in done.stderr
-    assert done.stderr.splitlines()[-1].lower().startswith(b"error: ")
+    assert result.returncode in (1, 2), result.stderr
+    assert b"Traceback" not in result.stderr
+    assert b"unexpected" not in result.stderr
+    assert result.stderr.splitlines()[-1].lower().startswith(b"error: ")
 
 
 @pytest.mark.parametrize("module", ["evenmood", "train", "data_build", "space.deploy"])
 def test_a_closed_stream(module: str) -> None:
     """A closed standard output is an error if there are results to print; other streams may be closed."""
     for closed in ("2>&-", "<&-"):
-        done = run_raw(module, "--help", redirect=closed)
-        assert (done.returncode, done.stderr) == (0, b"")
-        assert b"Usage" in done.stdout
+        result = run_raw(module, "--help", redirect=closed)
+        assert (result.returncode, result.stderr) == (0, b"")
+        assert b"Usage" in result.stdout
     if module != "evenmood":
-        done = run_raw(module, "--help", redirect=">&-")
-        assert done.returncode == 1
-        assert done.stderr == b"error: standard output is closed; there is nowhere to print to\n"
-    done = run_raw(module, "--nothing", redirect=">&- 2>&-")
-    assert done.returncode == 2
+        result = run_raw(module, "--help", redirect=">&-")
+        assert result.returncode == 1
+        assert result.stderr == b"error: standard output is closed; there is nowhere to print to\n"
+    result = run_raw(module, "--nothing", redirect=">&- 2>&-")
+    assert result.returncode == 2
 
 
 def test_the_demo_starts(streams: dict[str, str], tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_the_demo_starts(streams: dict[str, str], tmp_path: Path) -> None:
 
 def test_errors_of_the_demo_are_one_line(streams: dict[str, str]) -> None:
     command = [sys.executable, str(ROOT / "space" / "app.py"), "--no-browser", "--model", f"/nowhere/{ODD}"]
-    done = subprocess.run(command, capture_output=True, env={**os.environ, **streams}, check=False, timeout=120)
-    assert done.returncode in (1, 2)
-    assert b"Traceback" not in done.stderr
-    assert done.stderr.splitlines()[-1].startswith(b"error: ")
+    result = subprocess.run(command, capture_output=True, env={**os.environ, **streams}, check=False, timeout=120)
+    assert result.returncode in (1, 2)
+    assert b"Traceback" not in result.stderr
+    assert result.stderr.splitlines()[-1].startswith(b"error: ")

@@ -98,17 +98,17 @@ def test_an_unreachable_proxy_is_named(tmp_path: Path) -> None:
 
 
 def test_a_push_names_the_variable(evaluated_model: Path, token: str) -> None:
-    done = run_module("train", "push", evaluated_model, "you/moods", ALL_PROXY=SOCKS)
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("error: ")
-    assert "ALL_PROXY" in done.stderr
-    assert "theProxyPassword" not in done.stderr
+    result = run_module("train", "push", evaluated_model, "you/moods", ALL_PROXY=SOCKS)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith("error: ")
+    assert "ALL_PROXY" in result.stderr
+    assert "theProxyPassword" not in result.stderr
 
 
 def test_offline_commands_ignore_the_proxy() -> None:
-    done = run_module("evenmood", "text", "Thank you!", ALL_PROXY=SOCKS)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("gratitude")
+    result = run_module("evenmood", "text", "Thank you!", ALL_PROXY=SOCKS)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("gratitude")
 
 
 @pytest.mark.parametrize("variable", ["ALL_PROXY", "http_proxy"])
@@ -152,7 +152,7 @@ def test_loopback_is_added_once_to_no_proxy(no_proxies: None) -> None:
     )
     environment = {"HTTPS_PROXY": "http://127.0.0.1:9", "no_proxy": "intranet, localhost", "PATH": ""}
     root = Path(__file__).parents[1]
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, cwd=root
     )
-    assert done.stdout.split() == ["intranet,localhost,127.0.0.1,::1"] * 2
+    assert result.stdout.split() == ["intranet,localhost,127.0.0.1,::1"] * 2

@@ -35,7 +35,7 @@ def test_the_readme_works_in_a_clean_shell(tmp_path: Path) -> None:
         script += block if language == "bash" else f"python <<'END'\n{block}END\n"
     script = re.sub(r"^make .*\n", "", script, flags=re.MULTILINE)  # tested by CI, in minutes
     kept = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or name == "SSL_CERT_FILE"}
-    done = subprocess.run(
+    result = subprocess.run(
         ["bash", "-c", script],
         cwd=tmp_path / "clone",
         capture_output=True,
@@ -43,16 +43,16 @@ def test_the_readme_works_in_a_clean_shell(tmp_path: Path) -> None:
         check=False,
         env={**kept, "HOME": str(tmp_path), "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"},
     )
-    if done.returncode and any(sign in done.stdout + done.stderr for sign in NO_INDEX):
+    if result.returncode and any(sign in result.stdout + result.stderr for sign in NO_INDEX):
         pytest.skip("the package index cannot be reached")
-    assert done.returncode == 0, done.stderr
+    assert result.returncode == 0, result.stderr
     assert (tmp_path / "clone" / "emotions.csv").is_file()
-    assert "gratitude" in done.stdout
+    assert "gratitude" in result.stdout
 
 
 def test_figures_output_and_file_tree_are_current() -> None:
-    done = subprocess.run([sys.executable, "docs/build.py", "--check"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    result = subprocess.run([sys.executable, "docs/build.py", "--check"], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
 
 
 def test_the_readme_is_short() -> None:

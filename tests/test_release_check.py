@@ -143,7 +143,7 @@ def test_the_command_exits_with_1(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(ROOT / name, tmp_path / name)
     command = [sys.executable, str(tmp_path / ".ci/release_check.py"), "--tag", "v9.8.7", "--no-install"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stdout.startswith("failed  versions  (0 s)\n")
-    assert done.stderr.startswith("error: tag: 'v9.8.7', expected 'v")
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stdout.startswith("failed  versions  (0 s)\n")
+    assert result.stderr.startswith("error: tag: 'v9.8.7', expected 'v")

@@ -33,10 +33,10 @@ def test_no_token_is_printed_logged_or_written(hub: HubServer, evaluated_model: 
 
     def run(expected: int, *arguments: str | Path, secret: str = TOKEN, **environment: str) -> None:
         for debug in ([], ["--debug"]) if expected else ([],):
-            done = run_module(*arguments, *debug, **{**place, **LOUD, "HF_TOKEN": secret, **environment})
-            assert done.returncode == expected, done.stderr
-            assert secret not in done.stdout + done.stderr
-            runs.append(done)
+            result = run_module(*arguments, *debug, **{**place, **LOUD, "HF_TOKEN": secret, **environment})
+            assert result.returncode == expected, result.stderr
+            assert secret not in result.stdout + result.stderr
+            runs.append(result)
 
     gone = {"HF_ENDPOINT": "http://127.0.0.1:9"}
     run(0, "train", "push", evaluated_model, "you/moods")
@@ -54,7 +54,7 @@ def test_no_token_is_printed_logged_or_written(hub: HubServer, evaluated_model: 
     run(1, "train", "push", evaluated_model, "you/moods")
     hub.fail("/commit/", status=403, times=2)
     run(1, "space.deploy", "you/third")
-    assert any("Traceback" in done.stderr for done in runs)
+    assert any("Traceback" in result.stderr for result in runs)
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert written
     for path in written:
@@ -68,9 +68,9 @@ def test_no_token_is_printed_logged_or_written(hub: HubServer, evaluated_model: 
 def test_there_is_no_token_option() -> None:
     """A token on the command line would appear in the shell history and the process list."""
     for module, command in (("train", "push"), ("data_build", "publish"), ("space.deploy", None)):
-        done: subprocess.CompletedProcess[str] = run_command(module, *([command] if command else []), "--help")
-        assert done.returncode == 0
-        assert "--token" not in done.stdout
+        result: subprocess.CompletedProcess[str] = run_command(module, *([command] if command else []), "--help")
+        assert result.returncode == 0
+        assert "--token" not in result.stdout
 
 
 AROUND = ["{}\n", "{}\r\n", " {} ", "\t{}\n\n", "\u00a0{}"]
@@ -135,9 +135,9 @@ def test_every_command_rejects_a_malformed_token(evaluated_model: Path, command:
         "text": ("evenmood", "text", "hi", "--model", "you/secret"),
         "hydrate": ("data_build", "hydrate", "you/data", "--tweets", tmp_path / "none", "--out", tmp_path / "out"),
     }
-    done = run_command(*arguments[command], HF_TOKEN=f"\u201c{TOKEN}\u201d")
-    assert done.returncode == 2, done.stderr
-    assert done.stderr.splitlines()[-1].startswith("error: HF_TOKEN: not a valid token")
+    result = run_command(*arguments[command], HF_TOKEN=f"\u201c{TOKEN}\u201d")
+    assert result.returncode == 2, result.stderr
+    assert result.stderr.splitlines()[-1].startswith("error: HF_TOKEN: not a valid token")
 
 
 def test_a_server_that_repeats_the_token(hub: HubServer, tmp_path: Path) -> None:
@@ -243,8 +243,8 @@ def test_an_unexpected_error_of_a_library_is_redacted(tmp_path: Path, debug: lis
         f"def app(*_, **__): raise RuntimeError('Illegal header value {TOKEN}')\n"
         f"run(app, 'x', {debug!r})"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "Illegal header value" in done.stderr
-    assert ("Traceback" in done.stderr) == bool(debug)
-    assert TOKEN not in done.stderr
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "Illegal header value" in result.stderr
+    assert ("Traceback" in result.stderr) == bool(debug)
+    assert TOKEN not in result.stderr

@@ -39,7 +39,7 @@ atexit.register(HUB.__exit__, None, None, None)
 
 def run_module(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run `python -m …`, and check that no token is printed."""
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", *map(str, arguments)],
         capture_output=True,
         text=True,
@@ -47,6 +47,6 @@ def run_module(*arguments: str | Path, **environment: str) -> subprocess.Complet
         check=False,
         timeout=300,
     )
-    assert TOKEN not in done.stdout + done.stderr
-    assert READER not in done.stdout + done.stderr
-    return done
+    assert TOKEN not in result.stdout + result.stderr
+    assert READER not in result.stdout + result.stderr
+    return result

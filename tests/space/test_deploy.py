@@ -35,9 +35,9 @@ def with_model(hub: HubServer, token: str) -> HubServer:
 
 
 def test_the_folder_is_uploaded_in_one_commit(with_model: HubServer) -> None:
-    done = run_module("space.deploy", NAME, "--model", MODEL, "--private")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == f"{with_model.url}/{AT}\n"
+    result = run_module("space.deploy", NAME, "--model", MODEL, "--private")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == f"{with_model.url}/{AT}\n"
     space = with_model.repositories[AT]
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "evenmood").rglob("*.py")}
     model = {f"evenmood/{folder}/{name}" for folder in BUNDLED.values() for name in PREDICTING_FILES}
@@ -72,8 +72,8 @@ def test_back_to_the_bundled_model(with_model: HubServer) -> None:
     assert run_module("space.deploy", NAME, "--model", MODEL).returncode == 0
     repository = with_model.repositories[AT]
     repository.commit({**repository.files(), "evenmood/old.py": b"", "mine.md": b"", "lib/mine.py": b""})
-    done = run_module("space.deploy", NAME)
-    assert done.returncode == 0, done.stderr
+    result = run_module("space.deploy", NAME)
+    assert result.returncode == 0, result.stderr
     assert repository.variables == {}
     assert b"preload_from_hub" not in repository.files()["README.md"]
     assert "evenmood/old.py" not in repository.files()
@@ -89,10 +89,10 @@ def test_errors(with_model: HubServer) -> None:
         ([NAME], {"HF_TOKEN": READER}, "403"),
         (["stranger/demo"], {}, "403"),
     ):
-        done = run_module("space.deploy", *arguments, **environment)
-        assert done.returncode == 1, done.stdout
-        assert done.stderr.count("\n") == 1
-        assert expected in done.stderr
+        result = run_module("space.deploy", *arguments, **environment)
+        assert result.returncode == 1, result.stdout
+        assert result.stderr.count("\n") == 1
+        assert expected in result.stderr
         assert AT not in with_model.repositories
     private = run_module("space.deploy", NAME, "--model", MODEL)
     assert "add a secret HF_TOKEN with read access" in private.stderr
@@ -102,34 +102,34 @@ def test_the_static_page(hub: HubServer, token: str, tmp_path: Path, monkeypatch
     site = tmp_path / "site"
     monkeypatch.setattr(static_page, "SITE", site)
     for arguments in ([], ["--out", str(tmp_path / "out")]):
-        done = run_command("space.deploy", NAME, "--static", *arguments)
-        assert done.returncode == 1
-        assert done.stderr == f"error: {site}: not found; run: make web\n"
+        result = run_command("space.deploy", NAME, "--static", *arguments)
+        assert result.returncode == 1
+        assert result.stderr == f"error: {site}: not found; run: make web\n"
     assert AT not in hub.repositories
     site.mkdir()
     for name in ("index.html", "app.js", "model.onnx.gz"):
         (site / name).write_bytes(name.encode())
-    done = run_command("space.deploy", NAME, "--static", "--private")
-    assert (done.returncode, done.stdout) == (0, f"{hub.url}/{AT}\n")
+    result = run_command("space.deploy", NAME, "--static", "--private")
+    assert (result.returncode, result.stdout) == (0, f"{hub.url}/{AT}\n")
     space = hub.repositories[AT]
     assert (space.sdk, space.private) == ("static", True)
     assert set(space.files()) - {".gitattributes"} == {"README.md", "index.html", "app.js", "model.onnx.gz"}
     assert SpaceCard(space.files()["README.md"].decode()).data.to_dict()["sdk"] == "static"
     assert "no changes since commit" in run_command("space.deploy", NAME, "--static").stderr
-    done = run_command("space.deploy", NAME, "--static", "--out", tmp_path / "out")
-    assert "python -m http.server" in done.stderr
+    result = run_command("space.deploy", NAME, "--static", "--out", tmp_path / "out")
+    assert "python -m http.server" in result.stderr
     assert (tmp_path / "out" / "app.js").read_bytes() == b"app.js"
-    done = run_command("space.deploy", NAME, "--static", "--model", MODEL)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "--model is not available with --static" in done.stderr
+    result = run_command("space.deploy", NAME, "--static", "--model", MODEL)
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "--model is not available with --static" in result.stderr
 
 
 @pytest.fixture(scope="module")
 def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
     """The Space's folder, and the Python of an environment with its requirements."""
     folder = tmp_path_factory.mktemp("space") / "app"
-    done = run_module("space.deploy", NAME, "--model", MODEL, "--out", folder)
-    assert done.returncode == 0, done.stderr
+    result = run_module("space.deploy", NAME, "--model", MODEL, "--out", folder)
+    assert result.returncode == 0, result.stderr
     gradio = f"gradio=={SpaceCard.load(folder / 'README.md').data.to_dict()['sdk_version']}"
     environment = tmp_path_factory.mktemp("venv")
     yield (

@@ -17,18 +17,18 @@ def test_many_visitors(demo: str) -> None:
 
 
 def test_texts_are_answered_while_a_table_is_scored(demo: str) -> None:
-    file, done, waits = upload(demo, ROWS), threading.Event(), []
+    file, result, waits = upload(demo, ROWS), threading.Event(), []
 
     def table() -> None:
         try:
             summary, *_ = call(demo, "score", [file, "", "default", "text", ""])
             assert f"{ROWS:,} rows in" in summary
         finally:
-            done.set()
+            result.set()
 
     with ThreadPoolExecutor(4) as pool:
         job = pool.submit(table)
-        while not done.is_set():
+        while not result.is_set():
             waits += list(pool.map(lambda number: ask(demo, f"visitor{number}"), range(3)))
         job.result()
     assert len(waits) >= 6

@@ -53,9 +53,9 @@ def test_a_port_in_use() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        done = run_app("--port", port)
-    assert done.returncode == 1
-    assert done.stderr == f"error: cannot listen on port {port} of 127.0.0.1; choose another port with --port\n"
+        result = run_app("--port", port)
+    assert result.returncode == 1
+    assert result.stderr == f"error: cannot listen on port {port} of 127.0.0.1; choose another port with --port\n"
 
 
 def test_it_starts_quickly_and_without_a_training_framework(tmp_path: Path) -> None:
@@ -65,10 +65,10 @@ def test_it_starts_quickly_and_without_a_training_framework(tmp_path: Path) -> N
         "demo = app['build_demo'](app['Models'](), None, app['Path'](sys.argv[1]))\n"
         "print([name for name in ('tensorflow', 'keras', 'torch', 'jax') if name in sys.modules])\n"
     )
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script, str(tmp_path)], capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == "[]"
+    assert result.stdout.strip() == "[]"
     started = time.monotonic()
     with running_demo():
         assert time.monotonic() - started < 20  # under 5 on an idle machine: results/demo.json
@@ -79,18 +79,18 @@ def test_an_invalid_model(tmp_path: Path, where: str) -> None:
     folder = tmp_path / "empty"
     folder.mkdir()
     options = [where, str(folder)] if where != "environment" else []
-    done = run_app(*options, **({"EVENMOOD_MODEL": str(folder)} if where == "environment" else {}))
-    assert done.returncode == 1
-    assert done.stderr.startswith(f"error: {folder}: not an evenmood model folder, model.onnx and")
-    assert len(done.stderr.splitlines()) == 1
+    result = run_app(*options, **({"EVENMOOD_MODEL": str(folder)} if where == "environment" else {}))
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"error: {folder}: not an evenmood model folder, model.onnx and")
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_an_invalid_feedback_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    done = run_app("--feedback", str(tmp_path / "file" / "folder"))
-    assert done.returncode == 1
-    assert "choose another folder with --feedback, or '' for none" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    result = run_app("--feedback", str(tmp_path / "file" / "folder"))
+    assert result.returncode == 1
+    assert "choose another folder with --feedback, or '' for none" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_translations_are_complete_and_have_the_same_placeholders() -> None:

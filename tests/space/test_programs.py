@@ -211,9 +211,9 @@ def snippet(language: str, of: str) -> str:
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_curl(demo: str) -> None:
     shell = snippet("bash", "gradio_api/call").replace("http://127.0.0.1:7860", demo)
-    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    event, data = done.stdout.strip().splitlines()
+    result = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    event, data = result.stdout.strip().splitlines()
     assert event == "event: complete"
     (answer,) = json.loads(data.removeprefix("data: "))
     assert answer["labels"][0] == "gratitude"

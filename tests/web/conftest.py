@@ -39,8 +39,8 @@ def node_version() -> int:
     """Node's major version; 0 without Node."""
     if shutil.which("node") is None:
         return 0
-    done = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True)
-    return int(done.stdout.removeprefix("v").split(".")[0])
+    result = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True)
+    return int(result.stdout.removeprefix("v").split(".")[0])
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ SNIPPET = re.compile(r"```js\n(.*?)```", re.DOTALL)
 def test_the_tests_of_the_package(web: Path, reference_file: Path, hub: HubServer, token: str) -> None:
     folder = EmotionClassifier.from_pretrained().folder
     hub.add("me/evenmood", {name: (folder / name).read_bytes() for name in PREDICTING_FILES}, private=True)
-    done = subprocess.run(
+    result = subprocess.run(
         ["node", "--test", "--test-reporter=spec", "test/"],
         cwd=web,
         capture_output=True,
@@ -32,15 +32,15 @@ def test_the_tests_of_the_package(web: Path, reference_file: Path, hub: HubServe
         },
         timeout=600,
     )
-    assert done.returncode == 0, done.stdout[-8000:] + done.stderr
-    assert TOKEN not in done.stdout + done.stderr
-    assert re.search(r"\bfail 0\b", done.stdout), done.stdout
-    assert re.search(r"\bskipped 2\b", done.stdout), "only what int8 kernels of WebAssembly rule out is skipped"
+    assert result.returncode == 0, result.stdout[-8000:] + result.stderr
+    assert TOKEN not in result.stdout + result.stderr
+    assert re.search(r"\bfail 0\b", result.stdout), result.stdout
+    assert re.search(r"\bskipped 2\b", result.stdout), "only what int8 kernels of WebAssembly rule out is skipped"
 
 
 def test_format_and_lint(web: Path) -> None:
-    done = subprocess.run(["npm", "run", "--silent", "check"], cwd=web, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    result = subprocess.run(["npm", "run", "--silent", "check"], cwd=web, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_the_reference_is_large_enough(reference: dict[str, dict[str, list[object]]]) -> None:
@@ -55,15 +55,15 @@ def test_the_snippet_of_the_readme(web: Path, tmp_path: Path) -> None:
     (tmp_path / "node_modules").mkdir()
     (tmp_path / "node_modules" / "evenmood").symlink_to(web)
     (tmp_path / "snippet.mjs").write_text(snippet)
-    done = subprocess.run(["node", "snippet.mjs"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    result = subprocess.run(["node", "snippet.mjs"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     expected = re.search(r"// (.*)", snippet)
     assert expected is not None
-    assert (done.stdout.strip(), done.stderr) == (expected[1], "")
+    assert (result.stdout.strip(), result.stderr) == (expected[1], "")
 
 
 def test_what_is_packed(web: Path) -> None:
-    done = subprocess.run(["npm", "pack", "--dry-run", "--json"], cwd=web, capture_output=True, text=True, check=True)
-    answer = json.loads(done.stdout)
+    result = subprocess.run(["npm", "pack", "--dry-run", "--json"], cwd=web, capture_output=True, text=True, check=True)
+    answer = json.loads(result.stdout)
     (packed,) = answer.values() if isinstance(answer, dict) else answer
     files = {entry["path"] for entry in packed["files"]}
     assert {"dist/index.js", "dist/index.d.ts", "model/model.onnx", "README.md", "LICENSE", "package.json"} <= files
