@@ -21,7 +21,7 @@ REAL_TOKEN = os.environ.get("HF_TOKEN")
 for name in [name for name in os.environ if name.startswith(("HF_", "HUGGING"))]:
     del os.environ[name]
 if "huggingface_hub" in sys.modules:
-    raise RuntimeError("huggingface_hub was imported before its settings were made; import tests.fakes.local_hub first")
+    raise RuntimeError("huggingface_hub was imported before HF_ENDPOINT was set; import tests.fakes.local_hub first")
 # The client reads these when it is imported, so no test reaches the real Hub or uses a stored login.
 HUB_ENVIRONMENT = {
     "HF_ENDPOINT": HUB.url,
