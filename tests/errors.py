@@ -1,4 +1,4 @@
-"""User-facing errors, each provoked: `python -m tests.errors` writes docs/reference/errors.md from their messages."""
+"""Trigger user-facing errors; `python -m tests.errors` writes their messages to docs/reference/errors.md."""
 
 import contextlib
 import io
@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.commands import run_command  # first: it points the Hub's client to a Hub on this machine
+from tests.commands import run_command  # first, because it sets HF_ENDPOINT
 from tests.fakes.local_hub import HUB
 
 import evenmood  # isort: skip
@@ -85,7 +85,7 @@ COMMANDS: dict[str, list[tuple[str, int]]] = {
         ("python -m space.deploy you/evenmood-demo --out folder", USAGE),
     ],
 }
-"""By program, each command with its exit code."""
+"""Commands with their exit codes, by program."""
 CALLS = [
     ('EmotionClassifier.from_pretrained("nope")', "ModelError"),
     ('EmotionClassifier.from_pretrained("you/nope")', "ModelError"),
@@ -108,7 +108,7 @@ CALLS = [
     ('classifier.save_pretrained("folder")', "UsageError"),
     ('classifier.push_to_hub("you/evenmood")', "ModelError"),
 ]
-"""Calls of the library, each with its exception; `classifier` is the default model."""
+"""Calls of the library with their exceptions; `classifier` is the default model."""
 
 
 def main() -> None:
@@ -118,24 +118,24 @@ def main() -> None:
 
 
 def document(text: str) -> str:
-    """The document with its tables written again."""
+    """Return the document with updated tables."""
     before, mark, rest = text.partition(MARK)
     _, end, after = rest.partition("<!-- end -->")
     return before + mark + "\n".join(tables()) + "\n" + end + after
 
 
 def tables() -> Iterator[str]:
-    """A table for each program and one for the library, a line each."""
+    """Yield the lines of a table for each program and one for the library."""
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         prepare(Path())
         for program, commands in COMMANDS.items():
             yield f"## `{program}`\n\n| command | exit code | message |\n|---|---|---|"
             for command, code in commands:
-                yield _row(command, str(code), message_of(command, code))
+                yield _row(command, str(code), message_of_command(command, code))
             yield ""
         yield "## Python\n\n| call | exception | message |\n|---|---|---|"
-        for call, kind in CALLS:
-            yield _row(call, f"`{kind}`", raised(call, kind))
+        for call, exception in CALLS:
+            yield _row(call, f"`{exception}`", message_of_call(call, exception))
 
 
 def prepare(folder: Path) -> None:
@@ -159,40 +159,40 @@ def prepare(folder: Path) -> None:
         lines = [f"a {label} text of {split}\t{number}\t{split}{number}\n" for number, label in enumerate(LABELS)]
         (folder / "goemotions" / f"{split}.tsv").write_text("".join(lines), encoding="utf-8")
     HUB.clear()
-    done = run_command("data_build", "goemotions", folder / "build", "--data", folder / "goemotions", "--any-size")
-    assert done.returncode == 0, done.stderr
+    result = run_command("data_build", "goemotions", folder / "build", "--data", folder / "goemotions", "--any-size")
+    assert result.returncode == 0, result.stderr
 
 
-def message_of(command: str, code: int) -> str:
-    """The message of a command that fails."""
-    words = shlex.split(command)
-    done = run_command(*(words[2:] if words[0] == "python" else words))
-    assert done.returncode == code, f"{command}: exit code {done.returncode}: {done.stderr}"
-    (message,) = re.findall(r"^[Ee]rror: (.*)$", done.stderr, re.MULTILINE)
+def message_of_command(command: str, code: int) -> str:
+    """Run a command that fails; return its error message."""
+    arguments = shlex.split(command)
+    result = run_command(*(arguments[2:] if arguments[0] == "python" else arguments))
+    assert result.returncode == code, f"{command}: exit code {result.returncode}: {result.stderr}"
+    (message,) = re.findall(r"^[Ee]rror: (.*)$", result.stderr, re.MULTILINE)
     return str(message)
 
 
-def raised(call: str, kind: str) -> str:
-    """The message of a call that fails."""
+def message_of_call(call: str, exception: str) -> str:
+    """Evaluate a call that raises an exception; return its message."""
     import pandas
 
-    values = {"EmotionClassifier": EmotionClassifier, "pandas": pandas}
-    values["classifier"] = EmotionClassifier.from_pretrained()
+    namespace = {"EmotionClassifier": EmotionClassifier, "pandas": pandas}
+    namespace["classifier"] = EmotionClassifier.from_pretrained()
     with contextlib.redirect_stderr(io.StringIO()):
         try:
-            exec(call, values)
+            exec(call, namespace)
         except Exception as error:
-            if type(error).__name__ == kind:
+            if type(error).__name__ == exception:
                 return str(error)
             raise
-    raise AssertionError(f"{call} raises nothing")
+    raise AssertionError(f"{call} raised no exception")
 
 
 def _row(action: str, outcome: str, message: str) -> str:
-    shown = re.sub(rf"{LABELS[0]}, {LABELS[1]}(, [a-z]+)*", f"{LABELS[0]}, {LABELS[1]}, …", " ".join(message.split()))
-    for place, name in ((f"{Path.cwd()}/", ""), (f"{PACKAGE}/", "evenmood/"), (HUB.url, "https://huggingface.co")):
-        shown = shown.replace(place, name)
-    return f"| `{action}` | {outcome} | {_literal(shown)} |"
+    text = re.sub(rf"{LABELS[0]}, {LABELS[1]}(, [a-z]+)*", f"{LABELS[0]}, {LABELS[1]}, …", " ".join(message.split()))
+    for path, name in ((f"{Path.cwd()}/", ""), (f"{PACKAGE}/", "evenmood/"), (HUB.url, "https://huggingface.co")):
+        text = text.replace(path, name)
+    return f"| `{action}` | {outcome} | {_literal(text)} |"
 
 
 def _literal(text: str) -> str:

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-NO_INDEX = ("NewConnectionError", "NameResolutionError", "ConnectTimeoutError", "ReadTimeoutError", "ProxyError")
+NETWORK_ERRORS = ("NewConnectionError", "NameResolutionError", "ConnectTimeoutError", "ReadTimeoutError", "ProxyError")
 
 
 def fresh_environment(folder: Path, *requirements: str | Path, constrained: bool = True) -> Path:
-    """Create an environment and return its folder of commands; skip the test if the index cannot be reached."""
+    """Create an environment and return its `bin` folder; skip the test if the package index cannot be reached."""
     venv.create(folder, with_pip=False)
     commands = folder / ("Scripts" if sys.platform == "win32" else "bin")
     pip = [sys.executable, "-m", "pip", "--python", commands / "python", "--disable-pip-version-check", "install"]
@@ -20,8 +20,8 @@ def fresh_environment(folder: Path, *requirements: str | Path, constrained: bool
     if constrained:
         options += ["--constraint", str(ROOT / "constraints.txt")]
     command: list[str | Path] = [*map(str, pip), *options, *requirements]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode and any(sign in done.stdout + done.stderr for sign in NO_INDEX):
-        pytest.skip("the package index cannot be reached")
-    assert done.returncode == 0, done.stderr
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode and any(error in result.stdout + result.stderr for error in NETWORK_ERRORS):
+        pytest.skip("package index not reachable")
+    assert result.returncode == 0, result.stderr
     return commands

@@ -14,10 +14,10 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("evenmood", "space", "train", "data_build")
 CALLS = ("compile", "match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer")
 ANCHORED = ("match", "fullmatch")
-LONG_ENOUGH = 50
+MIN_UPPER_BOUND = 50
 """Minimum upper bound of a repeat that is tested with long texts."""
 ENDS = ("", "!", "\n", "\0", "a", "é")
-MOST_TEXTS = 150
+MAX_TEXTS = 150
 
 
 @dataclass(frozen=True)
@@ -25,38 +25,38 @@ class Use:
     """A pattern and its use.
 
     Attributes:
-        place: File and line.
+        location: File and line.
         pattern: Compiled pattern.
         anchored: Whether it is matched only at the beginning of texts.
         kind: `re`, or `tokenizers` for patterns of that library.
     """
 
-    place: str
+    location: str
     pattern: re.Pattern[Any]
     anchored: bool
     kind: str
 
 
-def uses() -> tuple[list[Use], list[str]]:
-    """All patterns, and the places of those that cannot be evaluated statically."""
+def find_uses() -> tuple[list[Use], list[str]]:
+    """Return all patterns, and the locations of those that cannot be evaluated statically."""
     patterns, unknown = [], []
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in _sources()}
     methods = _methods(trees.values())
     for path, tree in trees.items():
         names = Names(tree, trees)
-        named = {id(node.value): node.targets[0].id for node in ast.walk(tree) if _names_value(node)}  # type: ignore[attr-defined]
+        variables = {id(node.value): node.targets[0].id for node in ast.walk(tree) if _names_value(node)}  # type: ignore[attr-defined]
         for node in ast.walk(tree):
             if not (isinstance(node, ast.Call) and node.args and (kind := _kind(node))):
                 continue
-            place = f"{path.relative_to(ROOT)}:{node.lineno}"
+            location = f"{path.relative_to(ROOT)}:{node.lineno}"
             try:
-                pattern = _evaluated(node, kind, names)
+                pattern = _compiled(node, kind, names)
             except (NameError, TypeError, KeyError, re.error):
-                unknown.append(place)
+                unknown.append(location)
                 continue
             name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
-            used = methods.get(named.get(id(node), ""), set()) if name == "compile" else {name}
-            patterns.append(Use(place, pattern, bool(used) and used <= set(ANCHORED), kind))
+            methods_used = methods.get(variables.get(id(node), ""), set()) if name == "compile" else {name}
+            patterns.append(Use(location, pattern, bool(methods_used) and methods_used <= set(ANCHORED), kind))
     return patterns, unknown
 
 
@@ -81,10 +81,10 @@ class Names(dict[str, Any]):
             if isinstance(node, ast.Import) and name in [alias.asname or alias.name for alias in node.names]:
                 return importlib.import_module(name)
             if isinstance(node, ast.ImportFrom) and name in [alias.asname or alias.name for alias in node.names]:
-                other = ROOT / f"{(node.module or '').replace('.', '/')}.py"
-                if other not in self.trees:
+                imported = ROOT / f"{(node.module or '').replace('.', '/')}.py"
+                if imported not in self.trees:
                     return getattr(importlib.import_module(node.module or ""), name)
-                return Names(self.trees[other], self.trees)[name]
+                return Names(self.trees[imported], self.trees)[name]
         raise KeyError(name)
 
 
@@ -105,7 +105,7 @@ def _names_value(node: ast.AST) -> bool:
 
 
 def _methods(trees: Any) -> dict[str, set[str]]:
-    """Methods called anywhere on each variable, by its name."""
+    """Return the methods called on each variable, by its name."""
     methods: dict[str, set[str]] = {}
     for tree in trees:
         for node in ast.walk(tree):
@@ -116,50 +116,50 @@ def _methods(trees: Any) -> dict[str, set[str]]:
     return methods
 
 
-def _evaluated(node: ast.Call, kind: str, names: Names) -> re.Pattern[Any]:
-    """Pattern of a call whose arguments are constants of its module."""
+def _compiled(node: ast.Call, kind: str, names: Names) -> re.Pattern[Any]:
+    """Compile the pattern of a call whose arguments are constants of its module."""
     keywords = {keyword.arg: keyword.value for keyword in node.keywords}
     name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
-    at = {"compile": 1, "sub": 4, "subn": 4, "split": 3}.get(name, 2)
-    flags = keywords.get("flags") or (node.args[at] if kind == "re" and len(node.args) > at else None)
+    position = {"compile": 1, "sub": 4, "subn": 4, "split": 3}.get(name, 2)
+    flags = keywords.get("flags") or (node.args[position] if kind == "re" and len(node.args) > position else None)
     return re.compile(_value(node.args[0], names), _value(flags, names) if flags else 0)
 
 
 def worst_texts(pattern: re.Pattern[Any], size: int) -> list[str]:
-    """Texts that repeat a part of the pattern and then do not match."""
+    """Return texts that repeat a part of the pattern and then fail to match."""
     tree = _parser.parse(
         pattern.pattern, pattern.flags & ~re.UNICODE if isinstance(pattern.pattern, bytes) else pattern.flags
     )
     texts: dict[str, None] = {}
-    for before, body in _pumps(list(tree), ""):
-        for part in dict.fromkeys([body, before + body, body + before, f"{body} ", f"{body}\n", f"{before}{body}!"]):
+    for prefix, body in _pumps(list(tree), ""):
+        for part in dict.fromkeys([body, prefix + body, body + prefix, f"{body} ", f"{body}\n", f"{prefix}{body}!"]):
             if part:
                 for end in ENDS:
-                    for start in dict.fromkeys(["", before]):
+                    for start in dict.fromkeys(["", prefix]):
                         texts[f"{start}{(part * (size // len(part) + 1))[:size]}{end}"] = None
-    return list(islice(texts, MOST_TEXTS))
+    return list(islice(texts, MAX_TEXTS))
 
 
-def _pumps(tree: list[Any], before: str) -> Iterator[tuple[str, str]]:
+def _pumps(tree: list[Any], prefix: str) -> Iterator[tuple[str, str]]:
     """Yield, for each repeat, an example of the text before it, and examples of its body."""
     for operation, argument in tree:
         name = str(operation)
         if name in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"):
-            _, most, body = argument
-            if most >= LONG_ENOUGH:
+            _, maximum, body = argument
+            if maximum >= MIN_UPPER_BOUND:
                 for sample in _samples(list(body)):
-                    yield before, sample
-            yield from _pumps(list(body), before)
+                    yield prefix, sample
+            yield from _pumps(list(body), prefix)
         elif name == "SUBPATTERN":
-            yield from _pumps(list(argument[3]), before)
+            yield from _pumps(list(argument[3]), prefix)
         elif name == "ATOMIC_GROUP":
-            yield from _pumps(list(argument), before)
+            yield from _pumps(list(argument), prefix)
         elif name in ("ASSERT", "ASSERT_NOT"):
-            yield from _pumps(list(argument[1]), before)
+            yield from _pumps(list(argument[1]), prefix)
         elif name == "BRANCH":
             for branch in argument[1]:
-                yield from _pumps(list(branch), before)
-        before += next(_samples([(operation, argument)]), "")
+                yield from _pumps(list(branch), prefix)
+        prefix += next(_samples([(operation, argument)]), "")
 
 
 def _samples(tree: list[Any]) -> Iterator[str]:
@@ -176,8 +176,8 @@ def _samples(tree: list[Any]) -> Iterator[str]:
         elif name == "IN":
             options.append(_of_class(argument))
         elif name in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"):
-            least, _, body = argument
-            options.append([sample * max(least, 1) for sample in islice(_samples(list(body)), 4)])
+            minimum, _, body = argument
+            options.append([sample * max(minimum, 1) for sample in islice(_samples(list(body)), 4)])
         elif name == "SUBPATTERN":
             options.append(list(islice(_samples(list(argument[3])), 6)))
         elif name == "ATOMIC_GROUP":
@@ -190,7 +190,7 @@ def _samples(tree: list[Any]) -> Iterator[str]:
 
 
 def _of_class(items: list[Any]) -> list[str]:
-    """Sample characters of a class."""
+    """Return sample characters of a class."""
     characters, negated = [], False
     for operation, argument in items:
         name = str(operation)

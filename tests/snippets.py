@@ -1,4 +1,4 @@
-"""The code blocks of README, CONTRIBUTING and the documents."""
+"""Code blocks of README, CONTRIBUTING and the documents."""
 
 import re
 from collections.abc import Iterator
@@ -16,9 +16,9 @@ class Snippet:
 
     Attributes:
         page: Path from the repository's root.
-        language: As the block says.
-        code: Its lines.
-        reason: Why tests do not run it, from a comment before the block: `<!-- not run: needs a network -->`.
+        language: Language of the block.
+        code: Source code.
+        reason: Why it is not run, from a comment before the block: `<!-- not run: needs a network -->`.
     """
 
     page: str
@@ -28,13 +28,13 @@ class Snippet:
 
     @property
     def commands(self) -> list[str]:
-        """Lines of a shell block, with continued lines joined, and without comments and assignments in front."""
+        """Commands of a shell block, with continued lines joined, without comments and leading assignments."""
         lines = [line for line in self.code.replace("\\\n", " ").splitlines() if not line.startswith("#")]
         return [re.sub(r"^(?:[A-Z_]+=\S+ )+", "", line.split("  #")[0].strip()) for line in lines]
 
 
 def snippets(language: str) -> list[Snippet]:
-    """All blocks of a language."""
+    """Return all blocks of a language."""
     return [snippet for page in PAGES for snippet in _blocks(page) if snippet.language == language]
 
 

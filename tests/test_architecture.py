@@ -13,16 +13,16 @@ PACKAGES = ("evenmood", "train", "data_build", "space")
 
 
 def modules() -> dict[str, Path]:
-    """All modules of the four packages; a package is represented by its `__init__`."""
+    """Return all modules of the four packages; the path of a package is its `__init__.py`."""
     paths = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
     return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
 
 
 def imports() -> dict[str, set[str]]:
-    """Modules of the project that each module imports, anywhere in its code."""
-    known = modules()
-    found = {}
-    for module, path in known.items():
+    """Return the modules of the project that each module imports, anywhere in its code."""
+    all_modules = modules()
+    graph = {}
+    for module, path in all_modules.items():
         names = set[str]()
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for_types = {id(node) for block in ast.walk(tree) if _is_for_types(block) for node in ast.walk(block)}
@@ -34,8 +34,8 @@ def imports() -> dict[str, set[str]]:
             elif isinstance(node, ast.ImportFrom):
                 assert not node.level, f"{path}: a relative import"
                 names |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
-        found[module] = {name for name in names if name in known and name != module}
-    return found
+        graph[module] = {name for name in names if name in all_modules and name != module}
+    return graph
 
 
 def _is_for_types(node: ast.AST) -> bool:
@@ -50,7 +50,7 @@ def find_cycle(graph: Mapping[str, set[str]]) -> list[str]:
     return []
 
 
-def test_cycles_are_found() -> None:
+def test_find_cycle() -> None:
     assert set(find_cycle({"a": {"b"}, "b": {"c"}, "c": {"a"}})) == {"a", "b", "c"}
 
 
@@ -67,29 +67,30 @@ def test_folders_have_no_import_cycles() -> None:
     for module, names in imports().items():
         folder = _folder(module)
         if folder:
-            own = {found for name in names if (found := _folder(name)) and found != folder}
-            graph.setdefault(folder, set()).update(own)
+            imported = {other for name in names if (other := _folder(name)) and other != folder}
+            graph.setdefault(folder, set()).update(imported)
     assert graph["train.cli"] >= {"train.fitting", "evenmood.model"}
     assert find_cycle(graph) == []
 
 
 def _folder(module: str) -> str | None:
-    """Sub-package of a module; None for top-level modules."""
+    """Return the subpackage of a module; None for top-level modules."""
     parts = module.split(".")
     return ".".join(parts[:2]) if (ROOT / parts[0] / parts[-1 if len(parts) == 1 else 1]).is_dir() else None
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_only_the_library_is_imported_by_others(package: str) -> None:
+def test_packages_import_only_the_library(package: str) -> None:
     used = {
         name.split(".")[0] for module, names in imports().items() if module.split(".")[0] == package for name in names
     }
     assert used <= {package, "evenmood"}
 
 
-def test_folders_match_the_document() -> None:
+def test_folders_match_the_documentation() -> None:
     document = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    described = set(re.findall(r"^\| `([\w/]+)/` \|", document, re.MULTILINE))
+    documented = set(re.findall(r"^\| `([\w/]+)/` \|", document, re.MULTILINE))
     packages = {path.parent.relative_to(ROOT).as_posix() for path in modules().values() if path.name == "__init__.py"}
-    tops = {path.name for path in ROOT.iterdir() if path.is_dir()} & {"benchmarks", "docs", "results", "tests", "web"}
-    assert described == packages | tops
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir()}
+    others = folders & {"benchmarks", "docs", "results", "tests", "web"}
+    assert documented == packages | others

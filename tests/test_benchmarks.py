@@ -19,7 +19,7 @@ from tests.conftest import DEFAULT_MODEL
 from tests.fresh_environment import ROOT
 
 
-def test_the_roofline_counts_the_products_of_the_bundled_network() -> None:
+def test_roofline_counts_operations_of_the_bundled_network() -> None:
     weights = {w.name: numpy_helper.to_array(w) for w in onnx.load(DEFAULT_MODEL / "model.onnx").graph.initializer}
     lstm = weights["lstm_w"].size + weights["lstm_r"].size
     layers = sum(weights[f"{name}_w"].size for name in ("dense", "logits"))
@@ -40,7 +40,7 @@ def test_ratios_are_computed_within_rounds() -> None:
     assert figures == {"texts_per_second": {"median": 90, "least": 50, "most": 100}}
 
 
-def test_a_slowdown_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slowdown_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "QUICK_RECORD", tmp_path / "record.json")
     (tmp_path / "record.json").write_text(json.dumps({"ratio": {"median": 5.0}}))
     bench.check_ratio({"median": 4.01, "least": 1, "most": 9})
@@ -48,7 +48,7 @@ def test_a_slowdown_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         bench.check_ratio({"median": 3.99, "least": 1, "most": 9})
 
 
-def test_a_small_run(tmp_path: Path) -> None:
+def test_small_run(tmp_path: Path) -> None:
     prepare_ours(tmp_path, None)
     names = ["unfolded", "evenmood"]
     synthetic = texts.made_up_texts(400)
@@ -80,14 +80,14 @@ def test_dependencies_are_counted_once() -> None:
 
 def test_usable_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    everything = inference.usable_cores()
-    assert everything >= 1
-    for value, cores in (("3", 3), ("0", everything), ("many", everything), ("", everything)):
+    default = inference.usable_cores()
+    assert default >= 1
+    for value, cores in (("3", 3), ("0", default), ("many", default), ("", default)):
         monkeypatch.setenv("OMP_NUM_THREADS", value)
         assert inference.usable_cores() == cores
 
 
-def test_the_recorded_run_meets_the_minimum_figures() -> None:
+def test_recorded_results_meet_the_minimum() -> None:
     recorded = report.results("bench")
     ours, ratios = recorded["peers"]["evenmood"], recorded["ratios"]
     assert ratios["roberta_float32"]["median"] >= 500
@@ -112,9 +112,9 @@ def test_the_recorded_run_meets_the_minimum_figures() -> None:
 )
 def test_invalid_arguments(tmp_path: Path, module: str, arguments: list[str], message: str) -> None:
     command = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
-    done = subprocess.run(
+    result = subprocess.run(
         command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60
     )
-    assert (done.returncode, message in done.stderr) == (2 if message else 0, True), done.stderr
-    assert "Traceback" not in done.stderr
+    assert (result.returncode, message in result.stderr) == (2 if message else 0, True), result.stderr
+    assert "Traceback" not in result.stderr
     assert list(tmp_path.iterdir()) == []

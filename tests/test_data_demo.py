@@ -17,10 +17,10 @@ from tests.fakes.local_hub import run_module
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("miniature") / "demo"
-    done = run_module("tests.data_demo", "--out", folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder
+    place = tmp_path_factory.mktemp("miniature") / "demo"
+    result = run_module("tests.data_demo", "--out", place)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return place
 
 
 def test_the_miniature(demo: Path) -> None:
@@ -82,11 +82,11 @@ def test_a_build_is_read_as_its_two_training_sets(demo: Path) -> None:
 def test_training_reads_a_build(demo: Path, tmp_path: Path, configuration: str) -> None:
     build = demo / "build"
     expected = read_manifest(build, "balance-unbalanced" if configuration else "balance")["rows_out"]
-    done = run_command(
+    result = run_command(
         "train", "fit", "--data", f"{build}{configuration}", "--out", tmp_path / "model", "--epochs", "1", *SMALL
     )
-    assert done.returncode == 0, done.stderr
-    assert f"data: {expected} training and 28 validation texts from {build}{configuration}" in done.stderr
+    assert result.returncode == 0, result.stderr
+    assert f"data: {expected} training and 28 validation texts from {build}{configuration}" in result.stderr
 
 
 def test_a_build_that_cannot_be_read(demo: Path, tmp_path: Path) -> None:

@@ -35,22 +35,22 @@ NOT_RUN = {
     ("docs/how-to/serve.md", "python"): 1,  # tests/space/test_programs.py runs it against a server
     ("docs/how-to/thresholds.md", "bash"): 1,
 }
-"""Blocks that carry a comment which excuses them from running."""
+"""Number of blocks with a `not run` comment, by page and language."""
 
 
-def name_of(snippet: Snippet) -> str:
+def page_of(snippet: Snippet) -> str:
     return snippet.page
 
 
-def of_program(program: str) -> list[str]:
+def commands_of(program: str) -> list[str]:
     return [command for command in COMMANDS if command == program or command.startswith(f"{program} ")]
 
 
-def test_few_snippets_are_excused() -> None:
-    assert Counter((one.page, one.language) for one in (*PYTHON, *SHELL) if one.reason) == NOT_RUN
+def test_skipped_snippets_are_listed() -> None:
+    assert Counter((snippet.page, snippet.language) for snippet in (*PYTHON, *SHELL) if snippet.reason) == NOT_RUN
 
 
-@pytest.mark.parametrize("snippet", [one for one in PYTHON if not one.reason], ids=name_of)
+@pytest.mark.parametrize("snippet", [snippet for snippet in PYTHON if not snippet.reason], ids=page_of)
 def test_python_snippets_run(
     snippet: Snippet, tmp_path: Path, hub: HubServer, token: str, evaluated_model: Path, small_data: Path
 ) -> None:
@@ -59,35 +59,37 @@ def test_python_snippets_run(
         goemotions.run(tmp_path, print, str(small_data), any_size=True)
         publish.publish(tmp_path, "you/even-emotions", print)
     environment = {**os.environ, "HF_HOME": str(tmp_path / "home")}
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", snippet.code], cwd=tmp_path, capture_output=True, text=True, check=False, env=environment
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout or "save_pretrained" in snippet.code
+    assert result.returncode == 0, result.stderr
+    assert result.stdout or "save_pretrained" in snippet.code
 
 
-@pytest.mark.parametrize("page", sorted({one.page for one in SHELL if re.search(r"^evenmood ", one.code, re.M)}))
+@pytest.mark.parametrize(
+    "page", sorted({snippet.page for snippet in SHELL if re.search(r"^evenmood ", snippet.code, re.M)})
+)
 def test_evenmood_commands_run(page: str, tmp_path: Path) -> None:
     rows = [[1, "Thank you!", "2026-01-05", "kettle"], [2, "Oh no", "2026-01-06", "toaster"]]
     table = pandas.DataFrame(rows, columns=["id", "text", "date", "product"])
-    blocks = [one for one in SHELL if one.page == page and not one.reason]
+    blocks = [snippet for snippet in SHELL if snippet.page == page and not snippet.reason]
     for command in (command for block in blocks for command in block.commands if re.search(r"\bevenmood ", command)):
-        for made in tmp_path.iterdir():
-            made.unlink()
+        for path in tmp_path.iterdir():
+            path.unlink()
         table.to_csv(tmp_path / "comments.csv", index=False)
         shell = f'set -e -o pipefail; PATH="{Path(sys.executable).parent}:$PATH"; {command}'
-        done = subprocess.run(["bash", "-c", shell], cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{command}: {done.stderr}"
-        written = [path.name for path in tmp_path.iterdir() if path.name != "comments.csv"]
-        assert bool(done.stdout) is not bool(written), command
-        assert all(name in command for name in written)
+        result = subprocess.run(["bash", "-c", shell], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, f"{command}: {result.stderr}"
+        created = [path.name for path in tmp_path.iterdir() if path.name != "comments.csv"]
+        assert bool(result.stdout) is not bool(created), command
+        assert all(name in command for name in created)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_commands_and_options_exist(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVENMOOD_PASSPHRASE", "a passphrase for the annotation app")
     app: Any = typer.main.get_command(import_module(PROGRAMS[program][1]).app)
-    lines = of_program(program)
+    lines = commands_of(program)
     assert lines
     for line in lines:
         words = shlex.split(re.split(r" [|>] ", line)[0])[len(program.split()) :]
@@ -103,7 +105,7 @@ def test_commands_and_options_exist(program: str, monkeypatch: pytest.MonkeyPatc
             command.make_context(name, rest, parent=context)
 
 
-@pytest.mark.parametrize("target", sorted({line.split()[1] for line in of_program("make")}))
+@pytest.mark.parametrize("target", sorted({line.split()[1] for line in commands_of("make")}))
 def test_make_targets_exist(target: str) -> None:
     assert re.search(rf"^{target}:.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 
@@ -118,8 +120,8 @@ def test_extras_and_groups_exist() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_pictures_and_links_exist(page: Path) -> None:
-    """On GitHub, where the pages are read as they are; pages that the site's build adds exist there alone."""
+def test_images_and_links_exist(page: Path) -> None:
+    """Links work on GitHub, except those to pages that only the website has."""
     text = page.read_text(encoding="utf-8")
     generated = {(ROOT / "docs/reference" / f"{name}.md").resolve() for name, _ in PROGRAMS.values()}
     for path in re.findall(r"\]\((?!\w+:)([^)#\s]+)(?:#[^)]*)?\)", text):
@@ -128,11 +130,11 @@ def test_pictures_and_links_exist(page: Path) -> None:
 
 
 @pytest.mark.skipif(find_spec("zensical") is None, reason="zensical is not installed: pip install --group docs")
-def test_the_site_builds_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
-    done = subprocess.run(
+def test_site_builds_without_external_resources(tmp_path: Path) -> None:
+    result = subprocess.run(
         [sys.executable, "docs/build_site.py", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
     site = tmp_path / "site"
     assert (site / "search.json").stat().st_size > 100_000
     reference = (site / "reference/api.html").read_text(encoding="utf-8")

@@ -20,14 +20,14 @@ STREAMS: dict[str, dict[str, str]] = {
     "latin-1, strict": {"PYTHONIOENCODING": "latin-1:strict"},
     "C locale": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
 }
-ODD = "naïve–名前😂"
+NAME = "naïve–名前😂"
 
 
 def run_raw(*arguments: str | Path, redirect: str = "", **environment: str) -> "subprocess.CompletedProcess[bytes]":
-    """Run `python -m …` in a shell, with redirections; the output as bytes."""
+    """Run `python -m …` in a shell with redirections; return the output as bytes."""
     command = ["sh", "-c", f'exec "$@" {redirect}', "sh", sys.executable, "-m", *map(str, arguments)]
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "LC_", "LANG"))}
-    return subprocess.run(command, capture_output=True, env={**clean, **environment}, check=False, timeout=120)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "LC_", "LANG"))}
+    return subprocess.run(command, capture_output=True, env={**inherited, **environment}, check=False, timeout=120)
 
 
 @pytest.fixture(params=STREAMS.values(), ids=list(STREAMS))
@@ -36,56 +36,56 @@ def streams(request: pytest.FixtureRequest) -> dict[str, str]:
     return environment
 
 
-def test_a_text_and_its_bars(streams: dict[str, str], model: EmotionClassifier) -> None:
+def test_text_with_bars(streams: dict[str, str], model: EmotionClassifier) -> None:
     """The text is read as UTF-8 even if Python decodes arguments as ASCII."""
     text = "I am so happy 😂"
-    done = run_raw("evenmood", text, "--proba", **streams)
-    assert (done.returncode, done.stderr) == (0, b"")
-    rows = [line.split() for line in done.stdout.splitlines()]
+    result = run_raw("evenmood", text, "--proba", **streams)
+    assert (result.returncode, result.stderr) == (0, b"")
+    rows = [line.split() for line in result.stdout.splitlines()]
     assert len(rows) == 28
     expected = dict(zip(model.labels, model.predict_proba([text])[0], strict=True))
     assert {row[0].decode(): float(row[1]) for row in rows} == {
         label: round(float(value), 2) for label, value in expected.items()
     }
-    assert b"####" in done.stdout
-    assert b"?" not in done.stdout
+    assert b"####" in result.stdout
+    assert b"?" not in result.stdout
 
 
-def test_json_is_the_same_json(streams: dict[str, str], tmp_path: Path) -> None:
-    folder = tmp_path / ODD
+def test_json_output(streams: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / NAME
     folder.mkdir()
     for path in DEFAULT_MODEL.iterdir():
         if path.is_file():
             (folder / path.name).write_bytes(path.read_bytes())
     info = json.loads((folder / "emotions.json").read_bytes())
-    info["trained_from"] = {**info["trained_from"], "data": ODD}
+    info["trained_from"] = {**info["trained_from"], "data": NAME}
     (folder / "emotions.json").write_text(json.dumps(info), encoding="utf-8")
     for arguments in (("info", "--json"), ("text", "Thank you! 😂", "--json", "--proba")):
-        done = run_raw("evenmood", *arguments, "--model", str(folder), **streams)
-        assert done.returncode == 0, done.stderr
-        content = json.loads(done.stdout.decode(streams.get("PYTHONIOENCODING", "ascii").partition(":")[0]))
+        result = run_raw("evenmood", *arguments, "--model", str(folder), **streams)
+        assert result.returncode == 0, result.stderr
+        content = json.loads(result.stdout.decode(streams.get("PYTHONIOENCODING", "ascii").partition(":")[0]))
         if arguments[0] == "info":
-            assert content["trained_from"]["data"] == ODD
+            assert content["trained_from"]["data"] == NAME
 
 
-def test_a_table_stays_utf8(streams: dict[str, str], tmp_path: Path) -> None:
+def test_tables_are_utf8(streams: dict[str, str], tmp_path: Path) -> None:
     table = tmp_path / "in.csv"
-    table.write_text(f"text,{ODD}\nThank you 😂,{ODD}\n", encoding="utf-8")
-    done = run_raw("evenmood", "predict", table, **streams)
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.decode("utf-8").splitlines()
-    assert lines[0].startswith(f"text,{ODD},")
-    assert lines[1].startswith(f"Thank you 😂,{ODD},")
+    table.write_text(f"text,{NAME}\nThank you 😂,{NAME}\n", encoding="utf-8")
+    result = run_raw("evenmood", "predict", table, **streams)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.decode("utf-8").splitlines()
+    assert lines[0].startswith(f"text,{NAME},")
+    assert lines[1].startswith(f"Thank you 😂,{NAME},")
 
 
 ERRORS: dict[str, tuple[str, ...]] = {
-    "evenmood": ("evenmood", "predict", f"{ODD}.csv"),
-    "a label": ("evenmood", "predict", "-", "--input-format", "csv", "--labels", ODD),
-    "an option": ("evenmood", "text", "hi", f"--{ODD}"),
-    "train": ("train", "evaluate", ODD),
-    "train's options": ("train", "fit", "--data", ODD, "--out", f"{ODD}-out", "--soft-targets", f"{ODD}.parquet"),
-    "data_build": ("data_build", "goemotions", f"{ODD}-build", "--data", ODD),
-    "deploy": ("space.deploy", ODD),
+    "evenmood": ("evenmood", "predict", f"{NAME}.csv"),
+    "label": ("evenmood", "predict", "-", "--input-format", "csv", "--labels", NAME),
+    "option": ("evenmood", "text", "hi", f"--{NAME}"),
+    "train": ("train", "evaluate", NAME),
+    "train options": ("train", "fit", "--data", NAME, "--out", f"{NAME}-out", "--soft-targets", f"{NAME}.parquet"),
+    "data_build": ("data_build", "goemotions", f"{NAME}-build", "--data", NAME),
+    "deploy": ("space.deploy", NAME),
 }
 
 
@@ -94,37 +94,37 @@ def test_errors_are_one_line(streams: dict[str, str], tmp_path: Path, case: str)
     folder = Path.cwd()
     os.chdir(tmp_path)
     try:
-        done = run_raw(*ERRORS[case], redirect="</dev/null", PYTHONPATH=str(ROOT), **streams)
+        result = run_raw(*ERRORS[case], redirect="</dev/null", PYTHONPATH=str(ROOT), **streams)
     finally:
         os.chdir(folder)
-    assert done.returncode in (1, 2), done.stderr
-    assert b"Traceback" not in done.stderr
-    assert b"unexpected" not in done.stderr
-    assert done.stderr.splitlines()[-1].lower().startswith(b"error: ")
+    assert result.returncode in (1, 2), result.stderr
+    assert b"Traceback" not in result.stderr
+    assert b"unexpected" not in result.stderr
+    assert result.stderr.splitlines()[-1].lower().startswith(b"error: ")
 
 
 @pytest.mark.parametrize("module", ["evenmood", "train", "data_build", "space.deploy"])
-def test_a_closed_stream(module: str) -> None:
+def test_closed_streams(module: str) -> None:
     """A closed standard output is an error if there are results to print; other streams may be closed."""
     for closed in ("2>&-", "<&-"):
-        done = run_raw(module, "--help", redirect=closed)
-        assert (done.returncode, done.stderr) == (0, b"")
-        assert b"Usage" in done.stdout
+        result = run_raw(module, "--help", redirect=closed)
+        assert (result.returncode, result.stderr) == (0, b"")
+        assert b"Usage" in result.stdout
     if module != "evenmood":
-        done = run_raw(module, "--help", redirect=">&-")
-        assert done.returncode == 1
-        assert done.stderr == b"error: standard output is closed; there is nowhere to print to\n"
-    done = run_raw(module, "--nothing", redirect=">&- 2>&-")
-    assert done.returncode == 2
+        result = run_raw(module, "--help", redirect=">&-")
+        assert result.returncode == 1
+        assert result.stderr == b"error: standard output is closed; there is nowhere to print to\n"
+    result = run_raw(module, "--nothing", redirect=">&- 2>&-")
+    assert result.returncode == 2
 
 
-def test_the_demo_starts(streams: dict[str, str], tmp_path: Path) -> None:
+def test_demo_starts(streams: dict[str, str], tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    url, place = f"http://127.0.0.1:{port}", tmp_path / ODD
-    place.mkdir()
-    options = ["--no-browser", "--port", str(port), "--feedback", "", "--trained", str(place)]
+    url, folder = f"http://127.0.0.1:{port}", tmp_path / NAME
+    folder.mkdir()
+    options = ["--no-browser", "--port", str(port), "--feedback", "", "--trained", str(folder)]
     command = [sys.executable, ROOT / "space" / "app.py", *options]
     environment = {**streams, "TMPDIR": str(tmp_path)}
     with running_process(command, url, environment), urllib.request.urlopen(url, timeout=10) as answer:
@@ -132,8 +132,8 @@ def test_the_demo_starts(streams: dict[str, str], tmp_path: Path) -> None:
 
 
 def test_errors_of_the_demo_are_one_line(streams: dict[str, str]) -> None:
-    command = [sys.executable, str(ROOT / "space" / "app.py"), "--no-browser", "--model", f"/nowhere/{ODD}"]
-    done = subprocess.run(command, capture_output=True, env={**os.environ, **streams}, check=False, timeout=120)
-    assert done.returncode in (1, 2)
-    assert b"Traceback" not in done.stderr
-    assert done.stderr.splitlines()[-1].startswith(b"error: ")
+    command = [sys.executable, str(ROOT / "space" / "app.py"), "--no-browser", "--model", f"/nowhere/{NAME}"]
+    result = subprocess.run(command, capture_output=True, env={**os.environ, **streams}, check=False, timeout=120)
+    assert result.returncode in (1, 2)
+    assert b"Traceback" not in result.stderr
+    assert result.stderr.splitlines()[-1].startswith(b"error: ")

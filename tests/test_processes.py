@@ -32,12 +32,14 @@ def tuned() -> EmotionClassifier:
     return classifier
 
 
-@pytest.mark.parametrize("again", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))], ids=["copy", "pickle"])
-def test_copies_give_the_same_answers(tuned: EmotionClassifier, again: Any) -> None:
-    other = again(tuned)
-    assert dict(other.thresholds) == dict(tuned.thresholds)
-    np.testing.assert_array_equal(other.predict_proba(TEXTS), tuned.predict_proba(TEXTS))
-    other.set_thresholds(joy=0.9)
+@pytest.mark.parametrize(
+    "make_copy", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))], ids=["copy", "pickle"]
+)
+def test_copies_return_equal_results(tuned: EmotionClassifier, make_copy: Any) -> None:
+    copied = make_copy(tuned)
+    assert dict(copied.thresholds) == dict(tuned.thresholds)
+    np.testing.assert_array_equal(copied.predict_proba(TEXTS), tuned.predict_proba(TEXTS))
+    copied.set_thresholds(joy=0.9)
     assert tuned.thresholds["joy"] == 0.01
 
 
@@ -52,7 +54,7 @@ def test_joblib(tuned: EmotionClassifier) -> None:
     assert [rows[0] for rows in results] == predict_labels(tuned, TEXTS)
 
 
-def test_a_pickled_hub_model_contains_no_token(folder: Path, hub: HubServer, token: str) -> None:
+def test_pickled_hub_model_contains_no_token(folder: Path, hub: HubServer, token: str) -> None:
     hub.add("you/model", files_of(folder))
     classifier = EmotionClassifier.from_pretrained("you/model", token=token)
     content = pickle.dumps(classifier)
@@ -61,7 +63,7 @@ def test_a_pickled_hub_model_contains_no_token(folder: Path, hub: HubServer, tok
 
 
 FRAME = pd.DataFrame({"id": [1, 2], "text": TEXTS})
-WRONG = {
+UNSUPPORTED = {
     "pandas": FRAME,
     "polars": polars.DataFrame({"id": [1, 2], "text": TEXTS}),
     "arrow": pyarrow.table({"id": [1, 2], "text": TEXTS}),
@@ -73,14 +75,14 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("given", WRONG.values(), ids=WRONG.keys())
-def test_inputs_that_do_not_iterate_over_texts_are_rejected(tuned: EmotionClassifier, given: Any) -> None:
+@pytest.mark.parametrize("value", UNSUPPORTED.values(), ids=UNSUPPORTED.keys())
+def test_unsupported_inputs_are_rejected(tuned: EmotionClassifier, value: Any) -> None:
     classify = pipeline("text-classification", model=tuned)
     for method in (tuned.predict, tuned.predict_proba, classify):
-        if method is classify and isinstance(given, dict):
+        if method is classify and isinstance(value, dict):
             continue  # for pipelines, a mapping with a text is one input, as in transformers
-        with pytest.raises(TypeError, match=r'df\["text"\]' if hasattr(given, "columns") else "expected a"):
-            method(given)
+        with pytest.raises(TypeError, match=r'df\["text"\]' if hasattr(value, "columns") else "expected a"):
+            method(value)
 
 
 def test_columns_are_accepted(tuned: EmotionClassifier) -> None:

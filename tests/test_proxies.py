@@ -12,7 +12,7 @@ from gradio_client.exceptions import AppError
 
 from docs.screenshot import SENTENCE, running_demo
 from evenmood.system import proxies
-from tests.evenmood.model.test_hub import GOOD, load, model_files
+from tests.evenmood.model.test_hub import GOOD, load_models, model_files
 from tests.fakes.hub_server import HubServer
 from tests.fakes.local_hub import run_module
 
@@ -36,12 +36,14 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("value", UNUSABLE.values(), ids=UNUSABLE)
 @pytest.mark.parametrize("name", ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "http_proxy"])
-def test_unusable_variables_are_named(no_proxies: None, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_unusable_variables_are_reported(
+    no_proxies: None, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
     monkeypatch.setenv(name, value)
-    problem = proxies.unusable()
-    assert problem is not None
-    assert name in problem
-    assert "theProxyPassword" not in problem
+    message = proxies.unusable()
+    assert message is not None
+    assert name in message
+    assert "theProxyPassword" not in message
 
 
 @pytest.mark.parametrize("value", ["http://127.0.0.1:9", "127.0.0.1:9", "https://user:pw@proxy.example:3128", "", None])
@@ -69,51 +71,51 @@ def test_unusable_matches_the_http_client(no_proxies: None, monkeypatch: pytest.
     assert proxies.unusable() is None
 
 
-def test_a_cached_model_needs_no_proxy(tmp_path: Path) -> None:
+def test_cached_model_needs_no_proxy(tmp_path: Path) -> None:
     with HubServer() as hub:
         hub.add(GOOD, model_files())
-        assert load(hub.url, tmp_path, {"model": GOOD}) == [{"joy": 0.5}]
+        assert load_models(hub.url, tmp_path, {"model": GOOD}) == [{"joy": 0.5}]
     calls = ({"model": GOOD}, {"model": GOOD, "local_files_only": True})
     url = "http://127.0.0.1:9"
-    assert load(url, tmp_path, *calls, ALL_PROXY=SOCKS, HF_HUB_OFFLINE="1") == [{"joy": 0.5}] * 2
-    assert load(url, tmp_path, *calls, ALL_PROXY=SOCKS) == [{"joy": 0.5}] * 2
-    other = {"model": "team/other"}
-    (offline,) = load(url, tmp_path, other, ALL_PROXY=SOCKS, HF_HUB_OFFLINE="1")
-    (online,) = load(url, tmp_path, other, ALL_PROXY=SOCKS)
+    assert load_models(url, tmp_path, *calls, ALL_PROXY=SOCKS, HF_HUB_OFFLINE="1") == [{"joy": 0.5}] * 2
+    assert load_models(url, tmp_path, *calls, ALL_PROXY=SOCKS) == [{"joy": 0.5}] * 2
+    not_cached = {"model": "team/other"}
+    (offline,) = load_models(url, tmp_path, not_cached, ALL_PROXY=SOCKS, HF_HUB_OFFLINE="1")
+    (online,) = load_models(url, tmp_path, not_cached, ALL_PROXY=SOCKS)
     assert offline["error"] == online["error"] == "ModelError"
     assert "HF_HUB_OFFLINE is set" in offline["message"]
     assert "ALL_PROXY" in online["message"]
-    for answer in (offline, online):
-        assert "token" not in answer["message"]
-        assert "theProxyPassword" not in answer["message"]
+    for result in (offline, online):
+        assert "token" not in result["message"]
+        assert "theProxyPassword" not in result["message"]
 
 
-def test_an_unreachable_proxy_is_named(tmp_path: Path) -> None:
+def test_unreachable_proxy_is_reported(tmp_path: Path) -> None:
     settings = {"HTTP_PROXY": "http://user:theProxyPassword@127.0.0.1:9", "NO_PROXY": ""}
-    (answer,) = load("http://hub.example", tmp_path, {"model": GOOD}, **settings)
-    assert answer["error"] == "ModelError"
-    assert "cannot be reached" in answer["message"]
-    assert "HTTP_PROXY" in answer["message"]
-    assert "theProxyPassword" not in answer["message"]
+    (result,) = load_models("http://hub.example", tmp_path, {"model": GOOD}, **settings)
+    assert result["error"] == "ModelError"
+    assert "cannot be reached" in result["message"]
+    assert "HTTP_PROXY" in result["message"]
+    assert "theProxyPassword" not in result["message"]
 
 
-def test_a_push_names_the_variable(evaluated_model: Path, token: str) -> None:
-    done = run_module("train", "push", evaluated_model, "you/moods", ALL_PROXY=SOCKS)
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("error: ")
-    assert "ALL_PROXY" in done.stderr
-    assert "theProxyPassword" not in done.stderr
+def test_push_reports_the_variable(evaluated_model: Path, token: str) -> None:
+    result = run_module("train", "push", evaluated_model, "you/moods", ALL_PROXY=SOCKS)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith("error: ")
+    assert "ALL_PROXY" in result.stderr
+    assert "theProxyPassword" not in result.stderr
 
 
 def test_offline_commands_ignore_the_proxy() -> None:
-    done = run_module("evenmood", "text", "Thank you!", ALL_PROXY=SOCKS)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("gratitude")
+    result = run_module("evenmood", "text", "Thank you!", ALL_PROXY=SOCKS)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("gratitude")
 
 
 @pytest.mark.parametrize("variable", ["ALL_PROXY", "http_proxy"])
-def test_the_demo_uses_no_proxy_for_itself(variable: str, tmp_path: Path) -> None:
-    """This includes Gradio's client in the demo's process, which answers MCP calls."""
+def test_demo_ignores_the_proxy_for_loopback(variable: str, tmp_path: Path) -> None:
+    """This includes the Gradio client in the demo process, which answers MCP calls."""
     value = SOCKS if variable == "ALL_PROXY" else "http://127.0.0.1:9"
     environment = {variable: value, "no_proxy": "", "NO_PROXY": "", "TMPDIR": str(tmp_path)}
     with running_demo(environment=environment) as url:
@@ -130,8 +132,8 @@ def test_the_demo_uses_no_proxy_for_itself(variable: str, tmp_path: Path) -> Non
             json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).encode(),
             {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"},
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            content = answer.read().decode()
+        with urllib.request.urlopen(request, timeout=30) as response:
+            content = response.read().decode()
         names = [
             tool["name"]
             for line in content.splitlines()
@@ -141,18 +143,18 @@ def test_the_demo_uses_no_proxy_for_itself(variable: str, tmp_path: Path) -> Non
         call["name"] = next(name for name in names if name.endswith("analyse"))
         payload = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": call}
         request.data = json.dumps(payload).encode()
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            assert "gratitude" in answer.read().decode()
+        with urllib.request.urlopen(request, timeout=30) as response:
+            assert "gratitude" in response.read().decode()
 
 
-def test_loopback_is_added_once_to_no_proxy(no_proxies: None) -> None:
+def test_loopback_is_added_to_no_proxy_once(no_proxies: None) -> None:
     code = (
         "import os; from evenmood.system import proxies; proxies.exempt_loopback(); proxies.exempt_loopback();"
         "print(os.environ['no_proxy'], os.environ['NO_PROXY'])"
     )
     environment = {"HTTPS_PROXY": "http://127.0.0.1:9", "no_proxy": "intranet, localhost", "PATH": ""}
     root = Path(__file__).parents[1]
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, cwd=root
     )
-    assert done.stdout.split() == ["intranet,localhost,127.0.0.1,::1"] * 2
+    assert result.stdout.split() == ["intranet,localhost,127.0.0.1,::1"] * 2

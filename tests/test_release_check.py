@@ -1,4 +1,4 @@
-"""`make release-check`: one line per error; checks that need a package index only run there."""
+"""`make release-check`, without the checks that need a package index: one line per error."""
 
 import importlib.util
 import json
@@ -40,7 +40,7 @@ def test_all_documents_have_the_same_version(check: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_another_version_is_reported(check: ModuleType, tree: Path, name: str) -> None:
+def test_other_version_is_reported(check: ModuleType, tree: Path, name: str) -> None:
     from evenmood import __version__
 
     short = __version__.rpartition(".")[0]
@@ -51,23 +51,23 @@ def test_another_version_is_reported(check: ModuleType, tree: Path, name: str) -
     assert any(error.startswith(name) for error in errors) or name == "evenmood/__init__.py"
 
 
-def test_the_npm_package_has_the_version_too(check: ModuleType, tree: Path) -> None:
+def test_version_of_the_npm_package(check: ModuleType, tree: Path) -> None:
     (tree / "web").mkdir()
     (tree / "web" / "package.json").write_text('{"version": "9.8.7"}', encoding="utf-8")
     (error,) = check.versions(tree)
     assert error.startswith("web/package.json: '9.8.7', expected ")
 
 
-def test_a_tag_needs_its_version_and_an_empty_unreleased_section(check: ModuleType, tree: Path) -> None:
+def test_tag_requires_its_version_and_no_unreleased_changes(check: ModuleType, tree: Path) -> None:
     from evenmood import __version__
 
     changelog = (tree / "CHANGELOG.md").read_text(encoding="utf-8")
-    head, _, rest = changelog.partition("## [Unreleased]\n")
+    header, _, rest = changelog.partition("## [Unreleased]\n")
     released = rest[rest.index("## [") :]
-    (tree / "CHANGELOG.md").write_text(f"{head}## [Unreleased]\n\n{released}", encoding="utf-8")
+    (tree / "CHANGELOG.md").write_text(f"{header}## [Unreleased]\n\n{released}", encoding="utf-8")
     assert check.versions(tree, f"v{__version__}") == []
     assert check.versions(tree, "v9.8.7") == [f"tag: 'v9.8.7', expected 'v{__version__}'"]
-    (tree / "CHANGELOG.md").write_text(f"{head}## [Unreleased]\n\n- New.\n\n{released}", encoding="utf-8")
+    (tree / "CHANGELOG.md").write_text(f"{header}## [Unreleased]\n\n- New.\n\n{released}", encoding="utf-8")
     (error,) = check.versions(tree, f"v{__version__}")
     assert error == "CHANGELOG.md: entries under Unreleased: '- New.', expected 'none'"
 
@@ -76,15 +76,15 @@ def test_models_cards_and_results_agree(check: ModuleType) -> None:
     assert check.models() == []
 
 
-def test_a_stale_card_and_stale_results_are_reported(check: ModuleType, tmp_path: Path) -> None:
+def test_outdated_card_and_results_are_reported(check: ModuleType, tmp_path: Path) -> None:
     folder, results = tmp_path / "default_model", tmp_path / "default_model.json"
     shutil.copytree(ROOT / "evenmood" / folder.name, folder)
-    recorded = json.loads((ROOT / "results" / results.name).read_text(encoding="utf-8"))
-    recorded["bytes"]["model.onnx"] += 1
-    recorded["thresholds"]["joy"] += 0.1
-    results.write_text(json.dumps(recorded), encoding="utf-8")
+    content = json.loads((ROOT / "results" / results.name).read_text(encoding="utf-8"))
+    content["bytes"]["model.onnx"] += 1
+    content["thresholds"]["joy"] += 0.1
+    results.write_text(json.dumps(content), encoding="utf-8")
     card = (folder / "README.md").read_text(encoding="utf-8")
-    card = re.sub(r"score: ([\d.]+)", lambda found: f"score: {float(found[1]) - 0.2:.3f}", card, count=1)
+    card = re.sub(r"score: ([\d.]+)", lambda match: f"score: {float(match[1]) - 0.2:.3f}", card, count=1)
     card = re.sub(r"evenmood \d+\.\d+\.\d+", "evenmood 9.8.7", card, count=1)
     (folder / "README.md").write_text(card, encoding="utf-8")
     *errors, scores = check.model(folder, results)
@@ -96,11 +96,11 @@ def test_a_stale_card_and_stale_results_are_reported(check: ModuleType, tmp_path
     assert scores.startswith("default_model/README.md: example scores differ from the model's by 0.")
 
 
-def test_documents_are_those_of_the_results_files(check: ModuleType) -> None:
+def test_documents_match_the_results_files(check: ModuleType) -> None:
     assert check.documents() == []
 
 
-def test_a_wheel_without_a_model_and_with_a_relative_link(check: ModuleType, tmp_path: Path) -> None:
+def test_invalid_wheel_is_reported(check: ModuleType, tmp_path: Path) -> None:
     path = tmp_path / "evenmood-1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as wheel:
         wheel.writestr("evenmood-1.0.dist-info/METADATA", "Name: evenmood\nProvides-Extra: ray\n\n[a](docs/a.md)\n")
@@ -112,16 +112,14 @@ def test_a_wheel_without_a_model_and_with_a_relative_link(check: ModuleType, tmp
     ]
 
 
-def test_every_extra_is_tried(check: ModuleType) -> None:
+def test_all_extras_are_checked(check: ModuleType) -> None:
     from evenmood.cli.command import EXTRAS
 
     assert set(check.EXTRAS) == set(EXTRAS.values())
 
 
-def test_readme_runs_and_another_output_is_reported(
-    check: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(check, "install", lambda commands, *requirements: None)  # all is installed here
+def test_quickstart_reports_other_output(check: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "install", lambda commands, *requirements: None)  # already installed
     commands = Path(sys.executable).parent
     check.quickstart(commands, tmp_path)
     assert (tmp_path / "emotions.csv").is_file()
@@ -131,19 +129,19 @@ def test_readme_runs_and_another_output_is_reported(
         check.quickstart(commands, tmp_path)
 
 
-def test_a_failed_command_is_one_line(check: ModuleType, tmp_path: Path) -> None:
+def test_failed_command_is_reported_in_one_line(check: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(check.CheckError, match=r"^python\S* -c .*: error: no label 'fury'$") as error:
         check._run([sys.executable, "-c", "import sys; sys.exit('a\\nerror: no label \\'fury\\'\\nend')"], tmp_path)
     assert "\n" not in str(error.value)
 
 
-def test_the_command_exits_with_1(tmp_path: Path) -> None:
-    """In a tree of its own, whose documents disagree."""
+def test_command_exits_with_1(tmp_path: Path) -> None:
+    """Run the script in a copy of the documents."""
     for name in (*DOCUMENTS, ".ci/release_check.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(ROOT / name, tmp_path / name)
     command = [sys.executable, str(tmp_path / ".ci/release_check.py"), "--tag", "v9.8.7", "--no-install"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stdout.startswith("failed  versions  (0 s)\n")
-    assert done.stderr.startswith("error: tag: 'v9.8.7', expected 'v")
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stdout.startswith("failed  versions  (0 s)\n")
+    assert result.stderr.startswith("error: tag: 'v9.8.7', expected 'v")

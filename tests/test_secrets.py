@@ -18,88 +18,89 @@ from tests.conftest import DEFAULT_MODEL
 from tests.fakes.hub_server import HubServer
 from tests.fakes.local_hub import READER, TOKEN, run_module
 
-OLD = "hf_aTokenThatHasExpired"
-LOUD = {"HF_HUB_VERBOSITY": "debug", "HF_DEBUG": "1", "DATASETS_VERBOSITY": "debug", "TRANSFORMERS_VERBOSITY": "debug"}
+EXPIRED = "hf_aTokenThatHasExpired"
+DEBUG = {"HF_HUB_VERBOSITY": "debug", "HF_DEBUG": "1"}
+DEBUG |= {"DATASETS_VERBOSITY": "debug", "TRANSFORMERS_VERBOSITY": "debug"}
 
 
 def test_no_token_is_printed_logged_or_written(hub: HubServer, evaluated_model: Path, tmp_path: Path) -> None:
-    predicting = {name: (DEFAULT_MODEL / name).read_bytes() for name in PREDICTING_FILES}
+    model_files = {name: (DEFAULT_MODEL / name).read_bytes() for name in PREDICTING_FILES}
     for name in ("you/secret", "you/hidden"):
-        hub.add(name, predicting, private=True)
-    place = {name: str(tmp_path / name.lower()) for name in ("HF_HOME", "TMPDIR", "XDG_CACHE_HOME")}
-    for folder in place.values():
+        hub.add(name, model_files, private=True)
+    folders = {name: str(tmp_path / name.lower()) for name in ("HF_HOME", "TMPDIR", "XDG_CACHE_HOME")}
+    for folder in folders.values():
         Path(folder).mkdir()
     runs = []
 
     def run(expected: int, *arguments: str | Path, secret: str = TOKEN, **environment: str) -> None:
         for debug in ([], ["--debug"]) if expected else ([],):
-            done = run_module(*arguments, *debug, **{**place, **LOUD, "HF_TOKEN": secret, **environment})
-            assert done.returncode == expected, done.stderr
-            assert secret not in done.stdout + done.stderr
-            runs.append(done)
+            result = run_module(*arguments, *debug, **{**folders, **DEBUG, "HF_TOKEN": secret, **environment})
+            assert result.returncode == expected, result.stderr
+            assert secret not in result.stdout + result.stderr
+            runs.append(result)
 
-    gone = {"HF_ENDPOINT": "http://127.0.0.1:9"}
+    unreachable = {"HF_ENDPOINT": "http://127.0.0.1:9"}
     run(0, "train", "push", evaluated_model, "you/moods")
     run(0, "evenmood", "text", "Thank you!", "--model", "you/secret")
     run(0, "space.deploy", "you/demo", "--model", "you/secret")
-    for secret in (READER, OLD):
+    for secret in (READER, EXPIRED):
         run(1, "train", "push", evaluated_model, "you/other", secret=secret)
-    run(1, "evenmood", "text", "Thank you!", "--model", "you/hidden", secret=OLD)
+    run(1, "evenmood", "text", "Thank you!", "--model", "you/hidden", secret=EXPIRED)
     run(1, "evenmood", "text", "Thank you!", "--model", "you/nothing")
     run(1, "train", "job", "stranger/moods", secret=READER)
-    run(1, "train", "push", evaluated_model, "you/moods", **gone)
+    run(1, "train", "push", evaluated_model, "you/moods", **unreachable)
     run(1, "data_build", "hydrate", "you/hidden-data", "--tweets", tmp_path / "none", "--out", tmp_path / "hydrated")
     run(1, "train", "remote", "stranger/moods", "--out", tmp_path / "model")
     hub.fail("validate-yaml", status=400, times=2)
     run(1, "train", "push", evaluated_model, "you/moods")
     hub.fail("/commit/", status=403, times=2)
     run(1, "space.deploy", "you/third")
-    assert any("Traceback" in done.stderr for done in runs)
-    written = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert written
-    for path in written:
+    assert any("Traceback" in result.stderr for result in runs)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert files
+    for path in files:
         content = path.read_bytes()
-        assert not [token for token in (TOKEN, READER, OLD) if token.encode() in content], path
+        assert not [token for token in (TOKEN, READER, EXPIRED) if token.encode() in content], path
     for name, repository in hub.repositories.items():
         for file, uploaded in repository.files().items():
             assert TOKEN.encode() not in uploaded, f"{name}/{file}"
 
 
-def test_there_is_no_token_option() -> None:
+def test_commands_have_no_token_option() -> None:
     """A token on the command line would appear in the shell history and the process list."""
     for module, command in (("train", "push"), ("data_build", "publish"), ("space.deploy", None)):
-        done: subprocess.CompletedProcess[str] = run_command(module, *([command] if command else []), "--help")
-        assert done.returncode == 0
-        assert "--token" not in done.stdout
+        result: subprocess.CompletedProcess[str] = run_command(module, *([command] if command else []), "--help")
+        assert result.returncode == 0
+        assert "--token" not in result.stdout
 
 
-AROUND = ["{}\n", "{}\r\n", " {} ", "\t{}\n\n", "\u00a0{}"]
-"""A token with white space around it, as read from a file or pasted."""
+WHITESPACE = ["{}\n", "{}\r\n", " {} ", "\t{}\n\n", "\u00a0{}"]
+"""Templates of a token with whitespace around it, as read from a file or pasted."""
 MALFORMED = {
     "typographic quotes": "\u201c{}\u201d",
     "quotes": '"{}"',
     "single quotes": "'{}'",
-    "another line": "{}\nhf_another",
-    "a word before": "Bearer {}",
-    "a control character": "{}\x01",
-    "a byte-order mark": "\ufeff{}",
-    "an ellipsis": "{}\u2026",
+    "second line": "{}\nhf_another",
+    "prefix": "Bearer {}",
+    "control character": "{}\x01",
+    "byte-order mark": "\ufeff{}",
+    "ellipsis": "{}\u2026",
 }
 
 
-@pytest.mark.parametrize("form", AROUND)
-def test_white_space_around_a_token_is_stripped(hub: HubServer, tmp_path: Path, form: str) -> None:
+@pytest.mark.parametrize("template", WHITESPACE)
+def test_whitespace_around_a_token_is_stripped(hub: HubServer, tmp_path: Path, template: str) -> None:
     hub.add("you/secret", {name: (DEFAULT_MODEL / name).read_bytes() for name in PREDICTING_FILES}, private=True)
-    model = EmotionClassifier.from_pretrained("you/secret", token=form.format(TOKEN), cache_dir=tmp_path)
+    model = EmotionClassifier.from_pretrained("you/secret", token=template.format(TOKEN), cache_dir=tmp_path)
     assert model.predict("Thank you!").labels == ["gratitude"]
 
 
-@pytest.mark.parametrize("form", MALFORMED.values(), ids=MALFORMED)
-def test_a_malformed_token_is_rejected_immediately(
-    hub: HubServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, form: str
+@pytest.mark.parametrize("template", MALFORMED.values(), ids=MALFORMED)
+def test_malformed_token_is_rejected_immediately(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, template: str
 ) -> None:
     start = time.monotonic()
-    malformed = form.format(TOKEN)
+    malformed = template.format(TOKEN)
     with pytest.raises(UsageError, match="not a valid token") as error:
         EmotionClassifier.from_pretrained("you/x", token=malformed)
     assert TOKEN not in str(error.value)
@@ -112,7 +113,7 @@ def test_a_malformed_token_is_rejected_immediately(
     assert time.monotonic() - start < 2
 
 
-def test_a_malformed_token_is_ignored_if_not_needed(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_malformed_token_is_ignored_if_not_needed(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "\u201chf_x\u201d")
     hub.add("you/model", {name: (DEFAULT_MODEL / name).read_bytes() for name in PREDICTING_FILES})
     EmotionClassifier.from_pretrained("you/model", token=False)
@@ -120,7 +121,7 @@ def test_a_malformed_token_is_ignored_if_not_needed(hub: HubServer, monkeypatch:
 
 
 @pytest.mark.parametrize("token", ["", "  ", 7, b"hf_theTokenThatNobodyMaySee", ["hf_theTokenThatNobodyMaySee"]])
-def test_invalid_token_types(token: object) -> None:
+def test_invalid_token_types_are_rejected(token: object) -> None:
     with pytest.raises(UsageError, match="token") as error:
         EmotionClassifier.from_pretrained("you/x", token=token)  # type: ignore[arg-type]
     assert TOKEN not in str(error.value)
@@ -135,18 +136,20 @@ def test_every_command_rejects_a_malformed_token(evaluated_model: Path, command:
         "text": ("evenmood", "text", "hi", "--model", "you/secret"),
         "hydrate": ("data_build", "hydrate", "you/data", "--tweets", tmp_path / "none", "--out", tmp_path / "out"),
     }
-    done = run_command(*arguments[command], HF_TOKEN=f"\u201c{TOKEN}\u201d")
-    assert done.returncode == 2, done.stderr
-    assert done.stderr.splitlines()[-1].startswith("error: HF_TOKEN: not a valid token")
+    result = run_command(*arguments[command], HF_TOKEN=f"\u201c{TOKEN}\u201d")
+    assert result.returncode == 2, result.stderr
+    assert result.stderr.splitlines()[-1].startswith("error: HF_TOKEN: not a valid token")
 
 
-def test_a_server_that_repeats_the_token(hub: HubServer, tmp_path: Path) -> None:
+def test_token_repeated_by_the_server_is_redacted(hub: HubServer, tmp_path: Path) -> None:
     """Sent tokens are redacted, even if they do not look like tokens."""
-    odd = "my-own-password-42"
-    hub.fail("/api/models/you/x", status=403, times=1, headers={"X-Error-Message": f"{odd} may not, nor hf_Other1234"})
+    password = "my-own-password-42"
+    hub.fail(
+        "/api/models/you/x", status=403, times=1, headers={"X-Error-Message": f"{password} may not, nor hf_Other1234"}
+    )
     with pytest.raises(ModelError, match="403") as error:
-        EmotionClassifier.from_pretrained("you/x", token=odd, cache_dir=tmp_path)
-    assert odd not in str(error.value)
+        EmotionClassifier.from_pretrained("you/x", token=password, cache_dir=tmp_path)
+    assert password not in str(error.value)
     assert "hf_Other1234" not in str(error.value)
 
 
@@ -163,7 +166,7 @@ TOKEN_PATTERNS = [
 
 
 @pytest.mark.parametrize("secret", TOKEN_PATTERNS)
-def test_texts_that_look_like_tokens_are_redacted(secret: str) -> None:
+def test_token_patterns_are_redacted(secret: str) -> None:
     for message in (
         "bad {}",
         "Illegal header value b'Bearer {}\\n'",
@@ -187,11 +190,11 @@ def test_texts_that_look_like_tokens_are_redacted(secret: str) -> None:
         "a bearer of bad news",
     ],
 )
-def test_other_texts_are_unchanged(message: str) -> None:
+def test_other_texts_are_not_redacted(message: str) -> None:
     assert redact(message) == message
 
 
-def test_secrets_of_the_environment_are_redacted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_in_the_environment_are_redacted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "plain-password")
     monkeypatch.setenv("SOME_SECRET", "another password")
     assert redact("wrong: plain-password, another password") == "wrong: [redacted], [redacted]"
@@ -215,7 +218,7 @@ def test_logs_and_tracebacks_are_redacted() -> None:
 
 
 def test_redaction_takes_linear_time() -> None:
-    """Measured with the worst input of each pattern."""
+    """Redact the worst-case input of each pattern."""
     for piece in (
         "hf_",
         "hf_a",
@@ -236,15 +239,15 @@ def test_redaction_takes_linear_time() -> None:
 
 
 @pytest.mark.parametrize("debug", [[], ["--debug"]], ids=["line", "debug"])
-def test_an_unexpected_error_of_a_library_is_redacted(tmp_path: Path, debug: list[str]) -> None:
+def test_unexpected_errors_are_redacted(tmp_path: Path, debug: list[str]) -> None:
     """Messages from other libraries are redacted too."""
     code = (
         "import sys; from evenmood.cli.command import run\n"
         f"def app(*_, **__): raise RuntimeError('Illegal header value {TOKEN}')\n"
         f"run(app, 'x', {debug!r})"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "Illegal header value" in done.stderr
-    assert ("Traceback" in done.stderr) == bool(debug)
-    assert TOKEN not in done.stderr
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "Illegal header value" in result.stderr
+    assert ("Traceback" in result.stderr) == bool(debug)
+    assert TOKEN not in result.stderr

@@ -12,33 +12,33 @@ import yaml
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-ELSEWHERE = {"docs-site", "web"}
+OTHER_TARGETS = {"docs-site", "web"}
 """Targets of the documentation site and the npm package."""
 
 
-def jobs(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"]
-    return found
+def read_jobs(path: Path) -> dict[str, Any]:
+    jobs: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"]
+    return jobs
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_targets_and_needed_jobs_exist(path: Path) -> None:
-    for name, job in jobs(path).items():
+    for name, job in read_jobs(path).items():
         needs = job.get("needs", [])
-        assert set([needs] if isinstance(needs, str) else needs) <= set(jobs(path)), name
+        assert set([needs] if isinstance(needs, str) else needs) <= set(read_jobs(path)), name
         assert "timeout-minutes" in job, name
         for step in job["steps"]:
             for target in re.findall(r"^(?:.*&& )?make ([a-z-]+)", step.get("run", ""), re.MULTILINE):
-                assert target in ELSEWHERE or re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target
+                assert target in OTHER_TARGETS or re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target
 
 
-def test_an_action_has_the_same_version_in_both() -> None:
+def test_actions_have_the_same_version_in_all_workflows() -> None:
     texts = [(ROOT / ".github" / "workflows" / name).read_text(encoding="utf-8") for name in ("ci.yml", "release.yml")]
-    used = {use for text in texts for use in re.findall(r"uses: (\S+)", text)}
-    assert len({use.split("@")[0] for use in used}) == len(used)
+    actions = {use for text in texts for use in re.findall(r"uses: (\S+)", text)}
+    assert len({use.split("@")[0] for use in actions}) == len(actions)
 
 
-def test_every_secret_and_variable_is_explained_at_the_top() -> None:
+def test_secrets_and_variables_are_documented() -> None:
     text = (ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
     comment = text[: text.index("name: release")]
     names = set(re.findall(r"(?:secrets|vars)\.(\w+)", text))

@@ -1,4 +1,4 @@
-"""Leave out tests that need training dependencies if these are not installed (`pip install --group train`)."""
+"""Skip tests that need the training dependencies if these are not installed (`pip install --group train`)."""
 
 from importlib.util import find_spec
 

@@ -1,4 +1,4 @@
-"""The classifier with the bundled model: predictions, thresholds, invalid input, explanations; for any weights."""
+"""The classifier with both bundled models: predictions, thresholds, invalid input, explanations."""
 
 import math
 import subprocess
@@ -22,7 +22,7 @@ TEXTS = [
     "Thanks a lot, that was very kind",
     "Why? What do you mean?",
 ]
-STRANGE = {
+UNUSUAL = {
     "empty": "",
     "white space": " \t\n",
     "only emoji": "\U0001f600\U0001f44d\U0001f3fd",
@@ -49,37 +49,37 @@ NOT_TEXTS = [
 
 @pytest.fixture
 def model(each_model: EmotionClassifier) -> EmotionClassifier:
-    """Both bundled models."""
+    """Each bundled model."""
     return each_model
 
 
 def many_texts(count: int) -> list[str]:
-    """Texts of 0 to 40 words, in no order of length."""
+    """Return texts of 0 to 40 words in random order of length."""
     words = ["happy", "sad", "angry", "thanks", "you", "this", "is", "very", "bad", "wow"]
-    draw = np.random.default_rng(0)
-    return [" ".join(draw.choice(words, size)) for size in draw.integers(0, 41, count)]
+    generator = np.random.default_rng(0)
+    return [" ".join(generator.choice(words, size)) for size in generator.integers(0, 41, count)]
 
 
-def check(prediction: Prediction, cut: float | None = None) -> None:
-    """Hold a prediction against what the docstring promises."""
+def check_prediction(prediction: Prediction, threshold: float | None = None) -> None:
+    """Check the guarantees in the docstring of `Prediction`."""
     probabilities = [score.probability for score in prediction.scores]
     assert probabilities == sorted(probabilities, reverse=True)
     assert len(set(prediction.labels)) == len(prediction.labels) >= 1
     assert set(prediction.labels) <= set(LABELS)
     assert all(0 <= p <= 1 for p in probabilities)
-    assert cut is None or {score.threshold for score in prediction.scores} == {cut}
+    assert threshold is None or {score.threshold for score in prediction.scores} == {threshold}
     assert all((s.probability >= s.threshold) != prediction.fallback for s in prediction.scores)
     assert not prediction.fallback or len(prediction.scores) == 1
 
 
-def test_a_string_gives_one_prediction(model: EmotionClassifier) -> None:
+def test_string_returns_one_prediction(model: EmotionClassifier) -> None:
     prediction = model.predict(TEXTS[0])
-    check(prediction)
+    check_prediction(prediction)
     assert [prediction] == model.predict([TEXTS[0]])
 
 
 @pytest.mark.parametrize("kind", [list, tuple, np.array], ids=["list", "tuple", "array"])
-def test_a_sequence_gives_a_list(fast_model: EmotionClassifier, kind: Any) -> None:
+def test_sequence_returns_a_list(fast_model: EmotionClassifier, kind: Any) -> None:
     assert fast_model.predict(kind(TEXTS)) == [fast_model.predict(text) for text in TEXTS]
 
 
@@ -89,38 +89,38 @@ def test_no_texts(model: EmotionClassifier) -> None:
     assert model.predict_proba([]).shape == (0, 28)
 
 
-def test_a_generator_is_streamed(fast_model: EmotionClassifier) -> None:
-    taken = []
+def test_generator_is_streamed(fast_model: EmotionClassifier) -> None:
+    read = []
 
     def source() -> Iterator[str]:
         for number in range(3 * STREAM_ROWS):
-            taken.append(number)
+            read.append(number)
             yield TEXTS[number % len(TEXTS)]
 
     predictions = fast_model.predict_stream(source())
-    assert not taken
-    first = next(predictions)
-    assert first == fast_model.predict(TEXTS[0])
-    assert len(taken) == STREAM_ROWS
+    assert not read
+    prediction = next(predictions)
+    assert prediction == fast_model.predict(TEXTS[0])
+    assert len(read) == STREAM_ROWS
     assert sum(1 for _ in predictions) == 3 * STREAM_ROWS - 1
 
 
-def test_a_stream_names_the_text_that_is_wrong(model: EmotionClassifier) -> None:
+def test_error_in_a_stream_has_the_index_of_the_text(model: EmotionClassifier) -> None:
     texts: Any = iter(["x"] * STREAM_ROWS + ["y", 3])
     with pytest.raises(TypeError, match=f"text {STREAM_ROWS + 1} is 3"):
         list(model.predict_stream(texts))
 
 
-@pytest.mark.parametrize(("cut", "labels"), [(0.0, 28), (0, 28), (1.0, 1), (1, 1)])
-def test_one_threshold_for_a_call(model: EmotionClassifier, cut: float, labels: int) -> None:
-    for prediction in model.predict(TEXTS, thresholds=cut):
-        check(prediction, cut)
+@pytest.mark.parametrize(("threshold", "labels"), [(0.0, 28), (0, 28), (1.0, 1), (1, 1)])
+def test_one_threshold_for_all_labels(model: EmotionClassifier, threshold: float, labels: int) -> None:
+    for prediction in model.predict(TEXTS, thresholds=threshold):
+        check_prediction(prediction, threshold)
         assert len(prediction.scores) == labels
-        assert prediction.fallback == (cut == 1)
+        assert prediction.fallback == (threshold == 1)
         assert str(prediction).endswith("(below its threshold)") == prediction.fallback
 
 
-def test_a_probability_equal_to_its_threshold_is_enough(model: EmotionClassifier) -> None:
+def test_probability_equal_to_the_threshold_is_predicted(model: EmotionClassifier) -> None:
     probabilities = model.predict_proba(TEXTS[0])
     top = int(probabilities.argmax())
     prediction = model.predict(TEXTS[0], thresholds=float(probabilities[top]))
@@ -128,7 +128,7 @@ def test_a_probability_equal_to_its_threshold_is_enough(model: EmotionClassifier
     assert not prediction.fallback
 
 
-def test_a_mapping_overrides_the_labels_in_it(model: EmotionClassifier) -> None:
+def test_mapping_overrides_thresholds_of_its_labels(model: EmotionClassifier) -> None:
     never = dict.fromkeys(LABELS, 1.0)
     prediction = model.predict(TEXTS[0], thresholds=never | {"grief": 0.0})
     assert prediction.labels == ["grief"]
@@ -136,7 +136,7 @@ def test_a_mapping_overrides_the_labels_in_it(model: EmotionClassifier) -> None:
     assert model.predict(TEXTS[0], thresholds={}) == model.predict(TEXTS[0])
 
 
-def test_thresholds_that_are_set_stay() -> None:
+def test_set_thresholds() -> None:
     model = EmotionClassifier.from_pretrained()
     before = dict(model.thresholds)
     model.set_thresholds(grief=0.0)
@@ -156,13 +156,13 @@ def test_thresholds_that_are_set_stay() -> None:
 
 
 @pytest.mark.parametrize("number", [np.float64(0), np.float32(0), np.int64(0)], ids=["float64", "float32", "int64"])
-def test_numpy_numbers_are_thresholds(model: EmotionClassifier, number: Any) -> None:
+def test_numpy_numbers_are_valid_thresholds(model: EmotionClassifier, number: Any) -> None:
     assert len(model.predict(TEXTS[0], thresholds=number).scores) == 28
     assert "joy" in model.predict(TEXTS[0], thresholds={"joy": number}).labels
 
 
 @pytest.mark.parametrize(
-    ("thresholds", "named"),
+    ("thresholds", "message"),
     [
         (1.3, "1.3"),
         (-0.1, "-0.1"),
@@ -179,21 +179,21 @@ def test_numpy_numbers_are_thresholds(model: EmotionClassifier, number: Any) -> 
         ({3: 0.5}, "3"),
     ],
 )
-def test_wrong_thresholds(model: EmotionClassifier, thresholds: Any, named: str) -> None:
+def test_invalid_thresholds_are_rejected(model: EmotionClassifier, thresholds: Any, message: str) -> None:
     with pytest.raises(UsageError) as error:
         model.predict(TEXTS[0], thresholds=thresholds)
-    assert named in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_wrong_thresholds_are_refused_before_a_stream_is_read(model: EmotionClassifier) -> None:
+def test_invalid_thresholds_are_rejected_before_reading_a_stream(model: EmotionClassifier) -> None:
     texts = iter(TEXTS)
     with pytest.raises(UsageError):
         model.predict_stream(texts, thresholds=1.3)
     assert next(texts) == TEXTS[0]
 
 
-def test_the_shape_of_probabilities(model: EmotionClassifier) -> None:
+def test_shape_of_probabilities(model: EmotionClassifier) -> None:
     for texts, shape in ((TEXTS[0], (28,)), (TEXTS[:1], (1, 28)), (TEXTS, (4, 28)), ("", (28,))):
         probabilities = model.predict_proba(texts)
         assert probabilities.shape == shape
@@ -202,40 +202,38 @@ def test_the_shape_of_probabilities(model: EmotionClassifier) -> None:
     assert model.labels == LABELS
 
 
-def test_a_text_s_probabilities_depend_on_no_other_text(
-    model: EmotionClassifier, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_probabilities_do_not_depend_on_the_batch(model: EmotionClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = 200
     monkeypatch.setattr(inference, "CHUNK_ROWS", rows)
     texts = many_texts(5 * rows + 30)
     assert rows > 2 * inference.BATCH_ROWS
-    together = model.predict_proba(texts)
-    assert together.std(axis=0).max() > 1e-4  # otherwise nothing could be mixed up
+    expected = model.predict_proba(texts)
+    assert expected.std(axis=0).max() > 1e-4  # otherwise rows could be swapped unnoticed
     order = np.random.default_rng(1).permutation(len(texts))
     shuffled = model.predict_proba([texts[index] for index in order])
-    np.testing.assert_allclose(shuffled, together[order], atol=1e-6)
+    np.testing.assert_allclose(shuffled, expected[order], atol=1e-6)
     for index in [*range(0, len(texts), 40), rows - 1, rows, len(texts) - 1]:
-        np.testing.assert_allclose(model.predict_proba(texts[index]), together[index], atol=1e-6)
+        np.testing.assert_allclose(model.predict_proba(texts[index]), expected[index], atol=1e-6)
 
 
-def test_decide_agrees_with_predict(model: EmotionClassifier) -> None:
+def test_apply_thresholds_matches_predict(model: EmotionClassifier) -> None:
     assert model.apply_thresholds(model.predict_proba(TEXTS), 0.3) == model.predict(TEXTS, 0.3)
     assert model.apply_thresholds(model.predict_proba([])) == []
 
 
-def test_threads_get_the_same_answers(model: EmotionClassifier) -> None:
+def test_threads_get_equal_results(model: EmotionClassifier) -> None:
     texts = many_texts(150)
     expected = model.predict_proba(texts)
     words = model.explain(TEXTS[0])
     with ThreadPoolExecutor(8) as pool:
-        for got in pool.map(lambda _: model.predict_proba(texts), range(16)):
-            np.testing.assert_allclose(got, expected, atol=1e-6)
-        assert all(got == words for got in pool.map(lambda _: model.explain(TEXTS[0]), range(16)))
+        for probabilities in pool.map(lambda _: model.predict_proba(texts), range(16)):
+            np.testing.assert_allclose(probabilities, expected, atol=1e-6)
+        assert all(explained == words for explained in pool.map(lambda _: model.explain(TEXTS[0]), range(16)))
 
 
-@pytest.mark.parametrize("text", STRANGE.values(), ids=STRANGE.keys())
-def test_any_string_gets_an_answer(model: EmotionClassifier, text: str) -> None:
-    check(model.predict(text))
+@pytest.mark.parametrize("text", UNUSUAL.values(), ids=UNUSUAL.keys())
+def test_unusual_strings_get_a_prediction(model: EmotionClassifier, text: str) -> None:
+    check_prediction(model.predict(text))
     np.testing.assert_allclose(model.predict_proba([TEXTS[0], text])[1], model.predict_proba(text), atol=1e-6)
     # Without attention, explaining takes a prediction per word.
     words = model.explain(text if model.has_attention else text[:1_000])
@@ -244,7 +242,7 @@ def test_any_string_gets_an_answer(model: EmotionClassifier, text: str) -> None:
 
 @pytest.mark.parametrize(("texts", "message"), NOT_TEXTS, ids=lambda value: type(value).__name__)
 @pytest.mark.parametrize("method", ["predict", "predict_proba"])
-def test_what_is_no_text_is_a_type_error(model: EmotionClassifier, method: str, texts: Any, message: str) -> None:
+def test_non_strings_raise_type_error(model: EmotionClassifier, method: str, texts: Any, message: str) -> None:
     with pytest.raises(TypeError, match=message):
         getattr(model, method)(texts)
 
@@ -280,26 +278,26 @@ def test_positions_of_explained_words(fast_model: EmotionClassifier, text: str, 
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 29, 30, 31, 500])
-def test_explain_lists_the_words_that_were_read(model: EmotionClassifier, count: int) -> None:
+def test_explain_returns_every_word(model: EmotionClassifier, count: int) -> None:
     words = model.explain("happy " * count)
     assert [word.start for word in words] == [6 * index for index in range(count)]
     assert math.isclose(sum(word.weight for word in words), 1, abs_tol=1e-5)
 
 
-def test_explain_knows_unknown_words(model: EmotionClassifier) -> None:
+def test_explain_marks_unknown_words(model: EmotionClassifier) -> None:
     assert [word.known for word in model.explain("happy \U00013000\U00013001")] == [True, False]
 
 
 @pytest.mark.parametrize("text", [None, 3, b"x", ["happy"]])
-def test_explain_takes_one_string(model: EmotionClassifier, text: Any) -> None:
+def test_explain_requires_one_string(model: EmotionClassifier, text: Any) -> None:
     with pytest.raises(TypeError, match="one string"):
         model.explain(text)
 
 
-def test_a_model_without_attention_predicts_and_does_not_explain(average_folder: Path) -> None:
+def test_model_without_attention_cannot_explain(average_folder: Path) -> None:
     model = EmotionClassifier.from_pretrained(average_folder)
     assert not model.has_attention
-    check(model.predict("one two unseen"))
+    check_prediction(model.predict("one two unseen"))
     with pytest.raises(ModelError, match="no attention"):
         model.explain("one two")
 
@@ -309,12 +307,12 @@ def test_repr(fast_model: EmotionClassifier) -> None:
     assert "default_model" in repr(fast_model)
 
 
-def test_predicting_imports_nothing_that_is_not_needed() -> None:
+def test_prediction_imports_no_heavy_modules() -> None:
     program = (
         "import sys, evenmood; evenmood.EmotionClassifier.from_pretrained().predict('hi');"
         "print([m for m in sys.argv[1:] if m in sys.modules])"
     )
     heavy = ["keras", "tensorflow", "torch", "pandas", "gradio", "sklearn", "huggingface_hub", "train", "onnx"]
     heavy += ["transformers", "ftfy", "datasketch", "pyarrow"]
-    done = subprocess.run([sys.executable, "-c", program, *heavy], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    result = subprocess.run([sys.executable, "-c", program, *heavy], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"

@@ -24,10 +24,10 @@ HEADER = ["id", "text", "emotions", "emotion_probabilities", "emotion_fallback"]
 
 def evenmood(*arguments: str | Path, stdin: bytes = b"", code: int = 0) -> tuple[str, str]:
     """Run the command and return what it printed to standard output and error."""
-    done = run_command("evenmood", *arguments, stdin=stdin)
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout, done.stderr
+    result = run_command("evenmood", *arguments, stdin=stdin)
+    assert result.returncode == code, result.stderr
+    assert "Traceback" not in result.stderr
+    return result.stdout, result.stderr
 
 
 def csv_bytes(rows: list[list[str]]) -> bytes:
@@ -48,9 +48,9 @@ def test_one_text(model: EmotionClassifier) -> None:
     assert printed.split()[0] == "gratitude"
     assert "threshold" in printed
     assert evenmood("Thank", "you", "so", "much!")[0] == printed
-    answer = json.loads(evenmood("Thank you so much!", "--json", "--proba")[0])
-    assert answer["labels"] == model.predict("Thank you so much!").labels
-    assert set(answer["probabilities"]) == set(LABELS)
+    content = json.loads(evenmood("Thank you so much!", "--json", "--proba")[0])
+    assert content["labels"] == model.predict("Thank you so much!").labels
+    assert set(content["probabilities"]) == set(LABELS)
     assert len(evenmood("x", "--proba")[0].splitlines()) >= 28
     assert evenmood("text", "predict")[0]
 
@@ -70,8 +70,8 @@ def test_help_version_and_info(tmp_path: Path) -> None:
     printed, _ = evenmood("info")
     assert all(label in printed for label in LABELS)
     assert "macro-F1 on test" in printed
-    about = json.loads(evenmood("info", "--json")[0])
-    assert about["labels"] == list(LABELS)
+    info = json.loads(evenmood("info", "--json")[0])
+    assert info["labels"] == list(LABELS)
     _, error = evenmood("info", tmp_path / "missing", code=1)
     assert error.startswith("error: ")
 
@@ -111,19 +111,19 @@ def test_formats_agree(kind: str, tmp_path: Path, model: EmotionClassifier) -> N
     rows = [json.loads(line) for line in target.read_text("utf-8").splitlines()]
     assert [row["text"] for row in rows] == texts
     # An empty cell is a missing text; JSON and Parquet have null for that.
-    given = [text or None if kind in ("csv", "tsv") else text for text in texts]
-    expected = [model.predict(text).labels if text is not None else None for text in given]
+    cells = [text or None if kind in ("csv", "tsv") else text for text in texts]
+    expected = [model.predict(text).labels if text is not None else None for text in cells]
     assert [row["emotions"] for row in rows] == expected
-    evenmood("predict", source, tmp_path / "back.parquet", "--proba")
-    back = parquet.read_table(tmp_path / "back.parquet")
-    assert back.num_rows == 4
-    assert back.schema.field("emotions").type == pyarrow.list_(pyarrow.string())
-    assert set(LABELS) == {name.removeprefix("emotion_") for name in back.column_names} & set(LABELS)
+    evenmood("predict", source, tmp_path / "out.parquet", "--proba")
+    table = parquet.read_table(tmp_path / "out.parquet")
+    assert table.num_rows == 4
+    assert table.schema.field("emotions").type == pyarrow.list_(pyarrow.string())
+    assert set(LABELS) == {name.removeprefix("emotion_") for name in table.column_names} & set(LABELS)
     if kind == "parquet":
-        assert back.schema.field("n").type == pyarrow.int16()
+        assert table.schema.field("n").type == pyarrow.int16()
 
 
-def test_chosen_labels_and_probabilities(table: Path, model: EmotionClassifier) -> None:
+def test_selected_labels_and_probabilities(table: Path, model: EmotionClassifier) -> None:
     printed, _ = evenmood("predict", table, "--labels", "joy,gratitude", "--proba")
     rows = list(csv.DictReader(io.StringIO(printed)))
     assert list(rows[0])[-2:] == ["emotion_joy", "emotion_gratitude"]
@@ -133,13 +133,13 @@ def test_chosen_labels_and_probabilities(table: Path, model: EmotionClassifier) 
     assert float(rows[0]["emotion_joy"]) == pytest.approx(probability, abs=1e-4)
 
 
-def test_a_long_stream_keeps_its_order(model: EmotionClassifier) -> None:
+def test_long_stream_keeps_its_order(model: EmotionClassifier) -> None:
     lines = [json.dumps({"text": f"thank you {i}", "i": i}) for i in range(20_000)]
     printed, _ = evenmood("predict", "-", "-", "--input-format", "jsonl", stdin="\n".join(lines).encode())
     assert [json.loads(line)["i"] for line in printed.splitlines()] == list(range(20_000))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="getrusage counts memory in kB on Linux alone")
+@pytest.mark.skipif(sys.platform != "linux", reason="getrusage counts memory in kB on Linux only")
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     script = (
         "import resource, sys; from evenmood.cli import commands as cli\n"
@@ -151,9 +151,9 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
         path = tmp_path / f"{rows}.csv"
         path.write_text("text\n" + "so happy to see you here again today my friend\n" * rows)
         command = [sys.executable, "-c", script, "predict", str(path), str(tmp_path / f"{rows}-out.csv")]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        peaks.append(int(done.stderr.split()[-1]))
-    assert peaks[1] - peaks[0] < 15_000  # kB; 27,000 rows more would be tens of MB as Python objects
+        result = subprocess.run(command, capture_output=True, text=True, check=True)
+        peaks.append(int(result.stderr.split()[-1]))
+    assert peaks[1] - peaks[0] < 15_000  # kB; 27,000 more rows would take tens of MB as Python objects
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
         ("in.xls", b"x", "unknown file extension; set --input-format", 2),
     ],
 )
-def test_bad_tables(tmp_path: Path, name: str, content: bytes, message: str, code: int) -> None:
+def test_invalid_tables_are_rejected(tmp_path: Path, name: str, content: bytes, message: str, code: int) -> None:
     (tmp_path / name).write_bytes(content)
     _, error = evenmood("predict", tmp_path / name, tmp_path / "out.csv", code=code)
     assert message in error
@@ -184,17 +184,17 @@ def test_bad_tables(tmp_path: Path, name: str, content: bytes, message: str, cod
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "rows", "bad"),
+    ("name", "content", "rows", "invalid"),
     [
         ("in.csv", b'id,text\n1,ok\n2\n3,fine\n4,"x"y\n5,caf\xe9\n6,last: \xc3\xa9\n', 3, 3),
         ("in.jsonl", b'{"text": "a"}\nnonsense\n{"text": 3}\n{"text": "b"}\n', 2, 2),
     ],
 )
-def test_skip_bad_counts(tmp_path: Path, name: str, content: bytes, rows: int, bad: int) -> None:
+def test_skip_bad_counts_invalid_rows(tmp_path: Path, name: str, content: bytes, rows: int, invalid: int) -> None:
     (tmp_path / name).write_bytes(content)
     printed, error = evenmood("predict", tmp_path / name, "--format", "jsonl", "--skip-bad")
     assert len(printed.splitlines()) == rows
-    assert error.startswith(f"skipped {bad} invalid rows of {rows + bad}; the first: ")
+    assert error.startswith(f"skipped {invalid} invalid rows of {rows + invalid}; the first: ")
 
 
 def test_header_only_and_very_long_fields(tmp_path: Path) -> None:
@@ -209,30 +209,30 @@ def test_header_only_and_very_long_fields(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
 def test_emotions_only(kind: str, table: Path, tmp_path: Path) -> None:
-    whole, out = tmp_path / f"whole.{kind}", tmp_path / f"out.{kind}"
-    evenmood("predict", table, whole)
+    full, out = tmp_path / f"all.{kind}", tmp_path / f"out.{kind}"
+    evenmood("predict", table, full)
     evenmood("predict", table, out, "--emotions-only", "--id", "ID")
-    assert _columns(out) == ["id", *HEADER[2:]]
+    assert column_names(out) == ["id", *HEADER[2:]]
     evenmood("predict", table, out, "--emotions-only", "--proba", "--labels", "joy", "--overwrite")
-    assert _columns(out) == [*HEADER[2:], "emotion_joy"]
-    evenmood("predict", whole, out, "--emotions-only", "--id", "id", "--overwrite")  # its own columns are replaced
-    assert _columns(out) == ["id", *HEADER[2:]]
+    assert column_names(out) == [*HEADER[2:], "emotion_joy"]
+    evenmood("predict", full, out, "--emotions-only", "--id", "id", "--overwrite")  # replaces existing columns
+    assert column_names(out) == ["id", *HEADER[2:]]
     assert "--id requires --emotions-only" in evenmood("predict", table, "--id", "id", code=2)[1]
     assert (
-        kind == "jsonl" or "no column 'key'" in evenmood("predict", whole, "--emotions-only", "--id", "key", code=2)[1]
+        kind == "jsonl" or "no column 'key'" in evenmood("predict", full, "--emotions-only", "--id", "key", code=2)[1]
     )
-    taken = evenmood("predict", whole, "--emotions-only", "--id", "emotions", code=2)[1]
-    assert "has a column 'emotions' already" in taken
+    error = evenmood("predict", full, "--emotions-only", "--id", "emotions", code=2)[1]
+    assert "has a column 'emotions' already" in error
 
 
-def _columns(path: Path) -> list[str]:
+def column_names(path: Path) -> list[str]:
     if path.suffix == ".parquet":
         return list(parquet.read_schema(path).names)
-    first = path.read_text(encoding="utf-8").splitlines()[0]
-    return list(json.loads(first)) if path.suffix == ".jsonl" else first.split(",")
+    line = path.read_text(encoding="utf-8").splitlines()[0]
+    return list(json.loads(line)) if path.suffix == ".jsonl" else line.split(",")
 
 
-def test_outputs_that_may_not_be_written(table: Path, tmp_path: Path) -> None:
+def test_invalid_outputs_are_rejected(table: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
     out.write_text("precious")
     _, error = evenmood("predict", table, out, code=2)
@@ -248,22 +248,22 @@ def test_outputs_that_may_not_be_written(table: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_standard_output_on_a_full_disk(table: Path) -> None:
+def test_full_disk_on_standard_output(table: Path) -> None:
     command = [sys.executable, "-m", "evenmood", "predict", str(table)]
-    with Path("/dev/full").open("wb") as full:
+    with Path("/dev/full").open("wb") as device:
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False, env=environment)
-    assert done.returncode == 1
-    assert done.stderr.decode() == "error: No space left on device\n"
+        result = subprocess.run(command, stdout=device, stderr=subprocess.PIPE, check=False, env=environment)
+    assert result.returncode == 1
+    assert result.stderr.decode() == "error: No space left on device\n"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs mount")
-def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+def test_full_disk_leaves_no_files(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True)
     if mounted.returncode:
-        pytest.skip("a small file system can be mounted by root alone")
+        pytest.skip("mounting a file system requires root")
     try:
         source = tmp_path / "in.csv"
         source.write_text("text\n" + "so happy\n" * 20_000)
@@ -276,10 +276,10 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to a single process")
-def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
+def test_interrupt_leaves_no_files(tmp_path: Path) -> None:
     source = tmp_path / "in.csv"
     source.write_text("text\n" + "so happy to be here\n" * 400_000)
-    # A shell's background job ignores interrupts, and hands that on to what it starts: pytest may be one.
+    # Background jobs of a shell, such as pytest, ignore SIGINT, and child processes inherit this.
     script = "import signal as s; s.signal(2, s.default_int_handler); from evenmood.cli.commands import main; main()"
     command = [sys.executable, "-c", script, "predict", str(source), str(tmp_path / "out.csv")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -293,26 +293,26 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
-def test_a_reader_that_has_seen_enough(table: Path) -> None:
+def test_closed_pipe_is_not_an_error(table: Path) -> None:
     rows = "text\n" + "so happy to be here\n" * 30_000
     command = f"'{sys.executable}' -m evenmood predict - --input-format csv | head -n 1"
-    done = subprocess.run(["bash", "-c", command], input=rows, capture_output=True, text=True, check=False)
-    assert done.stdout.startswith("text,")
-    assert done.stderr == ""
+    result = subprocess.run(["bash", "-c", command], input=rows, capture_output=True, text=True, check=False)
+    assert result.stdout.startswith("text,")
+    assert result.stderr == ""
 
 
-def test_a_missing_extra_is_named(table: Path, tmp_path: Path) -> None:
+def test_missing_extra_is_reported(table: Path, tmp_path: Path) -> None:
     (tmp_path / "block").mkdir()
     (tmp_path / "block" / "pyarrow.py").write_text("raise ModuleNotFoundError('no', name='pyarrow')\n")
-    done = run_module("evenmood", "predict", table, tmp_path / "out.parquet", PYTHONPATH=str(tmp_path / "block"))
-    assert done.returncode == 1
-    assert done.stderr == 'error: pyarrow is not installed; install it with: pip install "evenmood[parquet]"\n'
+    result = run_module("evenmood", "predict", table, tmp_path / "out.parquet", PYTHONPATH=str(tmp_path / "block"))
+    assert result.returncode == 1
+    assert result.stderr == 'error: pyarrow is not installed; install it with: pip install "evenmood[parquet]"\n'
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
-    done = run_command("evenmood", "info", tmp_path, "--debug")
-    assert done.returncode == 1
-    assert "Traceback" in done.stderr
+    result = run_command("evenmood", "info", tmp_path, "--debug")
+    assert result.returncode == 1
+    assert "Traceback" in result.stderr
 
 
 def test_texts_that_look_like_options() -> None:
@@ -322,14 +322,14 @@ def test_texts_that_look_like_options() -> None:
     assert json.loads(evenmood("-1 out of 10", "--json")[0])["labels"]
 
 
-def test_standard_input_is_a_text() -> None:
+def test_text_from_standard_input() -> None:
     expected, _ = evenmood("Thank you so much!")
     for arguments in ([], ["-"], ["text", "-"]):
         assert evenmood(*arguments, stdin=b"Thank you so much!\n")[0] == expected
     assert json.loads(evenmood("--json", stdin=b"Thank you so much!")[0])["labels"] == ["gratitude"]
 
 
-def test_a_mistyped_command_is_asked_about() -> None:
+def test_misspelled_command_is_suggested() -> None:
     for arguments in (["prediict", "x"], ["inf0"], ["predct", "in.csv", "out.csv"]):
         code = 0 if arguments == ["inf0"] else 2
         _, error = evenmood(*arguments, code=code)
@@ -338,7 +338,7 @@ def test_a_mistyped_command_is_asked_about() -> None:
     assert "threshold" in evenmood("predictions", "are", "hard")[0]
 
 
-def test_chosen_labels_that_no_text_has_give_an_empty_answer(tmp_path: Path) -> None:
+def test_texts_without_selected_labels_have_empty_cells(tmp_path: Path) -> None:
     source = tmp_path / "in.jsonl"
     source.write_text('{"text": "The meeting is on Monday."}\n{"text": "Thank you so much!"}\n')
     rows = [json.loads(line) for line in evenmood("predict", source, "--labels", "gratitude,anger")[0].splitlines()]
@@ -348,7 +348,7 @@ def test_chosen_labels_that_no_text_has_give_an_empty_answer(tmp_path: Path) -> 
     assert printed.splitlines()[1].endswith(",,,false")
 
 
-def test_text_files_and_column_names_in_other_cases(tmp_path: Path, model: EmotionClassifier) -> None:
+def test_text_files_and_case_insensitive_column_names(tmp_path: Path, model: EmotionClassifier) -> None:
     (tmp_path / "in.txt").write_text('Thank you!\n\nI\'m scared\tof it, "very"', encoding="utf-8")
     rows = list(csv.DictReader(io.StringIO(evenmood("predict", tmp_path / "in.txt")[0])))
     assert [row["text"] for row in rows] == ["Thank you!", "", 'I\'m scared\tof it, "very"']
@@ -370,7 +370,7 @@ def test_long_texts_are_counted(tmp_path: Path) -> None:
         assert error.endswith("were split into overlapping windows\n")
 
 
-def test_info_takes_a_model_either_way(folder: Path) -> None:
+def test_info_takes_the_model_as_argument_or_option(folder: Path) -> None:
     assert str(folder) in evenmood("info", "--model", folder)[0]
     assert evenmood("info", folder)[0] == evenmood("info", "--model", folder)[0]
     assert "expected one" in evenmood("info", folder, "--model", folder, code=2)[1]

@@ -33,17 +33,17 @@ cluster.PIECE_ROWS = 300
 machines = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
 node = machines.add_node(num_cpus=1)
 machines.wait_for_nodes()
-pieces = []
+shares = []
 write = cluster.write_file
 
 
 def write_and_lose_a_node(predicted, *arguments):
     def pieces_until_lost():
-        for piece, done in predicted:
-            pieces.append(done)
-            if len(pieces) == 3:
+        for piece, share in predicted:
+            shares.append(share)
+            if len(shares) == 3:
                 machines.remove_node(node, allow_graceful=False)
-            yield piece, done
+            yield piece, share
 
     return write(pieces_until_lost(), *arguments)
 
@@ -53,11 +53,11 @@ source, target = sys.argv[1:]
 cli.predict(source, target, proba=True, quiet=True, engine="ray", ray_address=machines.address, column="text",
             output_format=None, input_format=None)
 machines.shutdown()
-print(len(pieces), "pieces, node lost at", pieces[2])
+print(len(shares), "pieces, node lost at", shares[2])
 """
 
 
-def run(*command: str, timeout: int = 180) -> subprocess.CompletedProcess[str]:
+def run_python(*command: str, timeout: int = 180) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-W", "ignore", *command],
         cwd=ROOT,
@@ -82,7 +82,7 @@ cluster.shutdown()
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[list[str]]:
-    """Command-line options for a single-node cluster shared by the tests of this file."""
+    """Command-line options for a single-node cluster that the tests of this module share."""
     environment = {**os.environ, "RAY_worker_niceness": "0"}
     command = [sys.executable, "-W", "ignore", "-c", SERVE]
     with subprocess.Popen(
@@ -103,15 +103,15 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_lost_node_loses_no_rows(table: Path, tmp_path: Path) -> None:
-    here, there = tmp_path / "here.parquet", tmp_path / "there.parquet"
-    done = run_command("evenmood", "predict", table, here, "--proba")
-    assert done.returncode == 0, done.stderr
-    done = run("-c", SCRIPT, str(table), str(there))
-    assert done.returncode == 0, done.stderr[-3000:]
-    pieces, *_, lost_at = done.stdout.splitlines()[-1].split()
+    local, distributed = tmp_path / "local.parquet", tmp_path / "ray.parquet"
+    result = run_command("evenmood", "predict", table, local, "--proba")
+    assert result.returncode == 0, result.stderr
+    result = run_python("-c", SCRIPT, str(table), str(distributed))
+    assert result.returncode == 0, result.stderr[-3000:]
+    pieces, *_, lost_at = result.stdout.splitlines()[-1].split()
     assert int(pieces) > 6
     assert float(lost_at) < 0.7
-    expected, actual = parquet.read_table(here), parquet.read_table(there)
+    expected, actual = parquet.read_table(local), parquet.read_table(distributed)
     assert actual.schema == expected.schema
     for column in ("id", "text", "emotion_fallback"):
         assert actual[column] == expected[column]
@@ -134,22 +134,23 @@ def test_invalid_input_is_rejected_before_predicting(table: Path, tmp_path: Path
         (["--format", "csv"], 2, "--engine ray"),
     ]
     for options, code, message in cases:
-        done = run_module(*command, *options) if code == 1 else run_command(*command, *options)
-        assert (done.returncode, len(done.stderr.splitlines())) == (code, 1), done.stderr
-        assert message in done.stderr
-    done = run_command("evenmood", "predict", numbers, out, "--engine", "ray")
-    assert (done.returncode, done.stderr) == (1, f"error: {numbers}: column 'text' has type int64; expected strings\n")
-    twice = pyarrow.table([pyarrow.array(["a"]), pyarrow.array([1]), pyarrow.array([2])], names=["text", "x", "x"])
-    parquet.write_table(twice, numbers)
+        result = run_module(*command, *options) if code == 1 else run_command(*command, *options)
+        assert (result.returncode, len(result.stderr.splitlines())) == (code, 1), result.stderr
+        assert message in result.stderr
+    result = run_command("evenmood", "predict", numbers, out, "--engine", "ray")
+    assert result.returncode == 1
+    assert result.stderr == f"error: {numbers}: column 'text' has type int64; expected strings\n"
+    invalid = pyarrow.table([pyarrow.array(["a"]), pyarrow.array([1]), pyarrow.array([2])], names=["text", "x", "x"])
+    parquet.write_table(invalid, numbers)
     for engine in ("local", "ray"):
-        done = run_command("evenmood", "predict", numbers, out, "--engine", engine)
-        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-        assert f"{numbers}: duplicate column 'x'" in done.stderr
-        done = run_command("evenmood", "predict", "gone.parquet", out, "--engine", engine)
-        assert (done.returncode, done.stderr) == (2, "error: gone.parquet: no such file\n")
-    done = run_command("evenmood", "predict", table, out, "--ray-address", "127.0.0.1:9")
-    assert done.returncode == 2
-    assert "--engine ray" in done.stderr
+        result = run_command("evenmood", "predict", numbers, out, "--engine", engine)
+        assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+        assert f"{numbers}: duplicate column 'x'" in result.stderr
+        result = run_command("evenmood", "predict", "gone.parquet", out, "--engine", engine)
+        assert (result.returncode, result.stderr) == (2, "error: gone.parquet: no such file\n")
+    result = run_command("evenmood", "predict", table, out, "--ray-address", "127.0.0.1:9")
+    assert result.returncode == 2
+    assert "--engine ray" in result.stderr
     assert not out.exists()
 
 
@@ -161,12 +162,12 @@ def test_model_missing_on_a_node(cluster: list[str], table: Path) -> None:
         "{'model': '/nowhere/model', 'revision': None, 'chosen': ['joy'], 'proba': False}, sys.argv[2]))\n"
         "run(app, 'predict')"
     )
-    done = run("-c", script, str(table), cluster[-1])
-    assert done.returncode == 1
-    error = done.stderr.splitlines()[-1]
+    result = run_python("-c", script, str(table), cluster[-1])
+    assert result.returncode == 1
+    error = result.stderr.splitlines()[-1]
     assert error.startswith("error: a node of the Ray cluster failed (evenmood.errors.ModelError: '/nowhere/model' is")
     assert error.endswith("files and models must be available under the same path on every node")
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_damaged_page(cluster: list[str], tmp_path: Path) -> None:
@@ -176,9 +177,9 @@ def test_damaged_page(cluster: list[str], tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[4:200] = bytes(196)
     path.write_bytes(content)
-    done = run("-m", "evenmood", "predict", str(path), str(tmp_path / "out.parquet"), *cluster)
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith(f"error: {path}: not a Parquet file, or damaged (")
+    result = run_python("-m", "evenmood", "predict", str(path), str(tmp_path / "out.parquet"), *cluster)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith(f"error: {path}: not a Parquet file, or damaged (")
 
 
 def test_local_cluster_ignores_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,10 +187,10 @@ def test_local_cluster_ignores_the_environment(tmp_path: Path, monkeypatch: pyte
     texts = pyarrow.array(["thank you", "I am so sad", "thank you"])
     parquet.write_table(pyarrow.table({"text": texts.dictionary_encode()}), tmp_path / "in.parquet")
     tables = {}
-    for engine, start in (("local", run_command), ("ray", run_module)):
+    for engine, run in (("local", run_command), ("ray", run_module)):
         out = tmp_path / f"{engine}.parquet"
-        done = start("evenmood", "predict", tmp_path / "in.parquet", out, "--engine", engine, RAY_worker_niceness="0")
-        assert done.returncode == 0, done.stderr
+        result = run("evenmood", "predict", tmp_path / "in.parquet", out, "--engine", engine, RAY_worker_niceness="0")
+        assert result.returncode == 0, result.stderr
         tables[engine] = parquet.read_table(out)
     assert tables["ray"] == tables["local"]
     assert tables["ray"]["text"].type == texts.dictionary_encode().type
@@ -199,22 +200,22 @@ def test_rows_without_a_text(cluster: list[str], tmp_path: Path) -> None:
     texts = ["thank you", None, "I am so sad", None]
     parquet.write_table(pyarrow.table({"text": texts, "id": [0, 1, 2, 3]}), tmp_path / "in.parquet")
     command: list[str | Path] = ["evenmood", "predict", tmp_path / "in.parquet", tmp_path / "out.parquet"]
-    done = run_module(*command, *cluster, "--strict")
-    assert done.returncode == 1
-    assert "row 2: 'text' is None, not a string" in done.stderr.splitlines()[-1]  # preceded by Ray's own output, if any
+    result = run_module(*command, *cluster, "--strict")
+    assert result.returncode == 1
+    assert "row 2: 'text' is None, not a string" in result.stderr.splitlines()[-1]  # Ray may print lines before it
     assert not (tmp_path / "out.parquet").exists()
-    done = run_module(*command, *cluster, "--strict", "--skip-bad")
-    assert done.returncode == 0, done.stderr
-    assert "skipped 2 invalid rows of 4; the first:" in done.stderr
+    result = run_module(*command, *cluster, "--strict", "--skip-bad")
+    assert result.returncode == 0, result.stderr
+    assert "skipped 2 invalid rows of 4; the first:" in result.stderr
     assert parquet.read_table(tmp_path / "out.parquet")["id"].to_pylist() == [0, 2]
-    here = parquet.read_table(tmp_path / "out.parquet")
-    for done in (run_module(*command, *cluster, "--overwrite"), run_command(*command, "--overwrite")):
-        assert done.returncode == 0, done.stderr
-        # Ray may print output of its own first.
-        assert done.stderr.splitlines()[-1] == "2 of 4 rows have no text and got an empty prediction"
+    skipped = parquet.read_table(tmp_path / "out.parquet")
+    for result in (run_module(*command, *cluster, "--overwrite"), run_command(*command, "--overwrite")):
+        assert result.returncode == 0, result.stderr
+        # Ray may print lines before it.
+        assert result.stderr.splitlines()[-1] == "2 of 4 rows have no text and got an empty prediction"
         table = parquet.read_table(tmp_path / "out.parquet")
         assert [row is None for row in table["emotions"].to_pylist()] == [False, True, False, True]
-        assert table.take([0, 2]) == here
+        assert table.take([0, 2]) == skipped
 
 
 def test_the_accurate_model(cluster: list[str], tmp_path: Path) -> None:
@@ -240,34 +241,34 @@ def test_the_accurate_model(cluster: list[str], tmp_path: Path) -> None:
 
 def test_emotions_only(cluster: list[str], tmp_path: Path) -> None:
     texts = ["thank you", None, "I am so sad"]
-    rows = pyarrow.table({"text": texts, "id": ["a", "b", "c"], "emotions": ["its", "own", "column"]})
+    rows = pyarrow.table({"text": texts, "id": ["a", "b", "c"], "emotions": ["an", "existing", "column"]})
     parquet.write_table(rows, tmp_path / "in.parquet")
-    here, there = tmp_path / "here.parquet", tmp_path / "there.parquet"
+    local, distributed = tmp_path / "local.parquet", tmp_path / "ray.parquet"
     command: list[str | Path] = ["evenmood", "predict", tmp_path / "in.parquet"]
     for options, names in ((["--id", "ID"], ["id"]), (["--proba", "--labels", "joy"], [])):
-        for done in (
-            run_module(*command, there, *cluster, "--emotions-only", "--overwrite", *options),
-            run_command(*command, here, "--emotions-only", "--overwrite", *options),
+        for result in (
+            run_module(*command, distributed, *cluster, "--emotions-only", "--overwrite", *options),
+            run_command(*command, local, "--emotions-only", "--overwrite", *options),
         ):
-            assert done.returncode == 0, done.stderr
-            assert done.stderr.splitlines()[-1] == "1 of 3 rows have no text and got an empty prediction"
-        table = parquet.read_table(there)
-        assert table == parquet.read_table(here)
+            assert result.returncode == 0, result.stderr
+            assert result.stderr.splitlines()[-1] == "1 of 3 rows have no text and got an empty prediction"
+        table = parquet.read_table(distributed)
+        assert table == parquet.read_table(local)
         assert table.column_names[: len(names) + 3] == [*names, *scored.ADDED]
-    done = run_module(*command, there, *cluster, "--emotions-only", "--overwrite", "--strict", "--skip-bad")
-    assert "skipped 1 invalid rows of 3" in done.stderr.splitlines()[-1]
-    for column, problem in (("key", "no column 'key'"), ("emotions", "has a column 'emotions' already")):
-        done = run_command(*command, there, *cluster, "--overwrite", "--emotions-only", "--id", column)
-        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-        assert problem in done.stderr
+    result = run_module(*command, distributed, *cluster, "--emotions-only", "--overwrite", "--strict", "--skip-bad")
+    assert "skipped 1 invalid rows of 3" in result.stderr.splitlines()[-1]
+    for column, message in (("key", "no column 'key'"), ("emotions", "has a column 'emotions' already")):
+        result = run_command(*command, distributed, *cluster, "--overwrite", "--emotions-only", "--id", column)
+        assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+        assert message in result.stderr
 
 
 def test_empty_table(cluster: list[str], tmp_path: Path) -> None:
     parquet.write_table(pyarrow.table({"text": pyarrow.array([], pyarrow.string())}), tmp_path / "in.parquet")
     command: list[str | Path] = ["evenmood", "predict", tmp_path / "in.parquet"]
-    for done in (
+    for result in (
         run_module(*command, tmp_path / "ray.parquet", *cluster),
         run_command(*command, tmp_path / "local.parquet"),
     ):
-        assert done.returncode == 0, done.stderr
+        assert result.returncode == 0, result.stderr
     assert parquet.read_table(tmp_path / "ray.parquet") == parquet.read_table(tmp_path / "local.parquet")

@@ -25,28 +25,28 @@ def test_size() -> None:
     assert size["model.onnx"] == RESULTS["bytes"]["model.onnx"]
 
 
-def test_results_are_this_model_s(model: EmotionClassifier) -> None:
+def test_results_file_matches_the_model(model: EmotionClassifier) -> None:
     assert dict(model.thresholds) == RESULTS["thresholds"]
     for split in ("validation", "test"):
-        tuned, brief = RESULTS["metrics"][split]["tuned"], model.info.metrics[split]
-        assert set(brief["per_label"]) == set(LABELS)
+        tuned, metrics = RESULTS["metrics"][split]["tuned"], model.info.metrics[split]
+        assert set(metrics["per_label"]) == set(LABELS)
         for label in LABELS:
-            assert brief["per_label"][label] == pytest.approx(tuned["per_label"][label], abs=1e-4)
+            assert metrics["per_label"][label] == pytest.approx(tuned["per_label"][label], abs=1e-4)
         for name in ("macro_f1", "micro_f1", "macro_roc_auc"):
-            assert brief[name] == pytest.approx(tuned[name], abs=1e-4)
+            assert metrics[name] == pytest.approx(tuned[name], abs=1e-4)
 
 
-def test_it_is_good_enough() -> None:
+def test_metrics_meet_the_minimum() -> None:
     figures = RESULTS["metrics"]["test"]
-    for thresholds in ("tuned", "tuned_on_own_validation"):
-        assert figures[thresholds]["macro_f1"]["value"] >= 0.50
+    for method in ("tuned", "tuned_on_own_validation"):
+        assert figures[method]["macro_f1"]["value"] >= 0.50
     assert figures["tuned"]["rows"] == 5427
     assert RESULTS["everyday-test"]["first_label_right"]["value"] >= 0.60
     assert abs(RESULTS["storage"]["macro_f1_onnx"] - RESULTS["storage"]["macro_f1_keras"]) < STORAGE_LIMITS["bilstm"]
 
 
-def test_test_was_read_for_one_model_alone() -> None:
-    """Read again when the card came to have more intervals; another figure would mean another model."""
+def test_only_one_model_was_evaluated_on_the_test_split() -> None:
+    """Several evaluations are recorded, all with the same macro-F1."""
     assert len({entry["macro_f1"] for entry in RESULTS["evaluations"] if entry["split"] == "test"}) == 1
 
 
@@ -61,22 +61,22 @@ def test_test_was_read_for_one_model_alone() -> None:
         ("The train leaves at noon", "neutral"),
     ],
 )
-def test_plain_cases(model: EmotionClassifier, text: str, label: str) -> None:
+def test_simple_texts(model: EmotionClassifier, text: str, label: str) -> None:
     assert model.predict(text).labels[0] == label
 
 
-@pytest.mark.skipif(not GOEMOTIONS.is_dir(), reason="GoEmotions' files are not beside the checkout")
-def test_recorded_figures_are_reproduced_on_validation(model: EmotionClassifier) -> None:
+@pytest.mark.skipif(not GOEMOTIONS.is_dir(), reason="shared/data/goemotions not found next to the checkout")
+def test_validation_metrics_are_reproducible(model: EmotionClassifier) -> None:
     rows = load_split(str(GOEMOTIONS), "validation")
-    cuts = np.array([model.thresholds[label] for label in model.labels], np.float32)
-    figures = score(rows.labels, model.predict_proba(rows.texts), cuts, model.labels, resamples=0)
+    thresholds = np.array([model.thresholds[label] for label in model.labels], np.float32)
+    figures = score(rows.labels, model.predict_proba(rows.texts), thresholds, model.labels, resamples=0)
     recorded = RESULTS["metrics"]["validation"]["tuned"]
     assert figures["macro_f1"] == pytest.approx(recorded["macro_f1"]["value"], abs=1e-3)
     assert figures["micro_f1"] == pytest.approx(recorded["micro_f1"]["value"], abs=1e-3)
 
 
-def test_no_soft_target_is_of_validation_or_test() -> None:
-    """Every file of soft targets was made with the official data set's held-out texts kept out."""
+def test_soft_targets_exclude_held_out_texts() -> None:
+    """Every file of soft targets excludes the validation and test texts of GoEmotions."""
     assert RESULTS["soft-targets"]
     for file in RESULTS["soft-targets"]:
         assert file["teachers"]
@@ -85,20 +85,20 @@ def test_no_soft_target_is_of_validation_or_test() -> None:
             assert source["written"] == source["read"] - sum(source["dropped"].values())
 
 
-def test_three_seeds_on_test() -> None:
+def test_results_of_three_seeds() -> None:
     group = RESULTS["seeds"]["groups"][0]
     assert RESULTS["seeds"]["split"] == "test"
     assert group["seeds"] == [0, 1, 2]
     assert group["figures"]["macro_f1"]["low"] < group["figures"]["macro_f1"]["value"]
 
 
-@pytest.mark.parametrize("wrong", ["thnaks", "thankss", "thnks", "thamks"])
-def test_misspelt_words_are_read(model: EmotionClassifier, wrong: str) -> None:
-    assert model.predict(f"{wrong} a lot for this").labels == model.predict("thanks a lot for this").labels
-    assert all(word.known for word in model.explain(f"{wrong} a lot"))
+@pytest.mark.parametrize("misspelling", ["thnaks", "thankss", "thnks", "thamks"])
+def test_misspelled_words_are_known(model: EmotionClassifier, misspelling: str) -> None:
+    assert model.predict(f"{misspelling} a lot for this").labels == model.predict("thanks a lot for this").labels
+    assert all(word.known for word in model.explain(f"{misspelling} a lot"))
 
 
 @pytest.mark.parametrize("text", ["Great \U0001f602", "Really?", "Wow!", "see you :)"])
-def test_symbols_are_read(model: EmotionClassifier, text: str) -> None:
+def test_symbols_are_tokens(model: EmotionClassifier, text: str) -> None:
     words = [text[word.start : word.end] for word in model.explain(text)]
     assert len(words) > len(clean(text).split())

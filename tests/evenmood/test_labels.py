@@ -29,9 +29,9 @@ def test_group_sizes(group: str, size: int) -> None:
         (EKMAN, ["anger", "disgust", "fear", "joy", "sadness", "surprise", "neutral"]),
     ],
 )
-def test_every_label_is_in_exactly_one_part(mapping: Mapping[str, tuple[str, ...]], names: list[str]) -> None:
+def test_every_label_is_in_exactly_one_group(mapping: Mapping[str, tuple[str, ...]], names: list[str]) -> None:
     assert list(mapping) == names
-    assert sorted(label for part in mapping.values() for label in part) == sorted(LABELS)
+    assert sorted(label for group in mapping.values() for label in group) == sorted(LABELS)
 
 
 @pytest.mark.parametrize(
@@ -45,15 +45,15 @@ def test_every_label_is_in_exactly_one_part(mapping: Mapping[str, tuple[str, ...
         ("joy", set(GROUPS["positive"])),
     ],
 )
-def test_ekman_mapping_is_the_papers(emotion: str, labels: set[str]) -> None:
+def test_ekman_mapping_matches_the_paper(emotion: str, labels: set[str]) -> None:
     assert set(EKMAN[emotion]) == labels
 
 
-def test_group_of_is_the_groups_turned_round() -> None:
+def test_group_of_inverts_groups() -> None:
     assert dict(GROUP_OF) == {label: next(group for group in GROUPS if label in GROUPS[group]) for label in LABELS}
 
 
 @pytest.mark.parametrize("mapping", [GROUPS, EKMAN, GROUP_OF])
-def test_mappings_cannot_be_changed(mapping: Mapping[str, object]) -> None:
+def test_mappings_are_read_only(mapping: Mapping[str, object]) -> None:
     with pytest.raises(TypeError):
         mapping["joy"] = ()  # type: ignore[index]

@@ -1,4 +1,4 @@
-"""Differences of Windows and macOS, simulated; CI runs the library's tests there."""
+"""Simulated differences of Windows and macOS; CI also runs the tests of the library on both."""
 
 import errno
 import os
@@ -21,7 +21,7 @@ from evenmood.tables import table_files
 from tests.commands import run_command
 
 WITHOUT_FCNTL = "import sys; sys.modules['fcntl'] = None; from evenmood.cli.commands import main; main()"
-ENGLISH_WINDOWS = ["-X", "warn_default_encoding", "-W", "error::EncodingWarning:evenmood"]
+ENCODING_WARNINGS = ["-X", "warn_default_encoding", "-W", "error::EncodingWarning:evenmood"]
 
 
 @pytest.fixture
@@ -32,17 +32,17 @@ def table(tmp_path: Path) -> Path:
 
 
 def test_no_advisory_locks(table: Path, tmp_path: Path) -> None:
-    (tmp_path / ".out.csv.999999999.part").write_bytes(b"x")  # of a process that was killed
-    done = subprocess.run(
+    (tmp_path / ".out.csv.999999999.part").write_bytes(b"x")  # left behind by a killed process
+    result = subprocess.run(
         [sys.executable, "-c", WITHOUT_FCNTL, "predict", table, tmp_path / "out.csv"], capture_output=True, check=False
     )
-    assert (done.returncode, done.stderr) == (0, b"")
+    assert (result.returncode, result.stderr) == (0, b"")
     assert (tmp_path / "out.csv").read_bytes().startswith(b"text,emotions,")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.csv"]
 
 
-def test_no_process_is_ended_by_asking_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On Windows, `os.kill` with signal 0 ends a process; leftovers stay."""
+def test_leftovers_are_kept_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows, `os.kill` with signal 0 ends the process, so leftover files are kept."""
     part = tmp_path / ".out.csv.999999999.part"
     part.write_bytes(b"x")
     monkeypatch.setattr(table_files, "os", SimpleNamespace(name="nt"))  # without kill
@@ -65,7 +65,7 @@ def test_no_hangup_signal(monkeypatch: pytest.MonkeyPatch) -> None:
     reload(signals)
 
 
-def test_a_closed_pipe_is_no_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_closed_pipe_is_not_an_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def app(arguments: list[str], prog_name: str) -> None:
         raise OSError(errno.EINVAL, "Invalid argument")
 
@@ -80,32 +80,32 @@ def test_a_closed_pipe_is_no_error(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 
 @pytest.mark.parametrize("failures", [3, model_folder.TRIES])
-def test_a_folder_in_use_is_tried_again(folder: Path, failures: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Windows renames no folder in which somebody reads a file."""
-    rename, left = Path.rename, [failures]
-    before = (folder / "emotions.json").read_bytes()
+def test_saving_to_a_folder_in_use_is_retried(folder: Path, failures: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows cannot rename a folder with an open file."""
+    rename, remaining_failures = Path.rename, [failures]
+    info_before = (folder / "emotions.json").read_bytes()
 
-    def busy(path: Path, target: Path) -> Path:
-        if path == folder and left[0]:
-            left[0] -= 1
+    def rename_or_fail(path: Path, target: Path) -> Path:
+        if path == folder and remaining_failures[0]:
+            remaining_failures[0] -= 1
             raise PermissionError(errno.EACCES, "Access is denied", str(path))
         return rename(path, target)
 
     monkeypatch.setattr(model_folder, "PAUSE", 0)
     classifier = EmotionClassifier.from_pretrained(folder)
     classifier.set_thresholds(joy=0.77)
-    with patch.object(Path, "rename", busy):
+    with patch.object(Path, "rename", rename_or_fail):
         if failures < model_folder.TRIES:
             classifier.save_pretrained(folder, overwrite=True)
         else:
             with pytest.raises(PermissionError):
                 classifier.save_pretrained(folder, overwrite=True)
-    assert ((folder / "emotions.json").read_bytes() == before) == (failures == model_folder.TRIES)
+    assert ((folder / "emotions.json").read_bytes() == info_before) == (failures == model_folder.TRIES)
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "cp437", "utf-8"])
-def test_no_file_is_read_or_written_in_the_system_s_encoding(encoding: str, table: Path, tmp_path: Path) -> None:
+def test_files_are_utf8_regardless_of_the_locale(encoding: str, table: Path, tmp_path: Path) -> None:
     commands: list[list[str | Path]] = [
         ["info"],
         ["Thank you café!"],
@@ -113,18 +113,18 @@ def test_no_file_is_read_or_written_in_the_system_s_encoding(encoding: str, tabl
         ["report", table, tmp_path / "out.html"],
     ]
     for arguments in commands:
-        done = subprocess.run(
-            [sys.executable, *ENGLISH_WINDOWS, "-m", "evenmood", *arguments],
+        result = subprocess.run(
+            [sys.executable, *ENCODING_WARNINGS, "-m", "evenmood", *arguments],
             env={**os.environ, "PYTHONIOENCODING": encoding},
             capture_output=True,
             check=False,
         )
-        assert (done.returncode, done.stderr) == (0, b""), arguments
+        assert (result.returncode, result.stderr) == (0, b""), arguments
     assert "café" in (tmp_path / "out.jsonl").read_text(encoding="utf-8")
 
 
-def test_line_ends_of_tables_are_kept(table: Path, tmp_path: Path) -> None:
-    """A table is written in bytes: no system's line ends get into it."""
+def test_line_endings_of_tables_are_kept(table: Path, tmp_path: Path) -> None:
+    """Tables are written in binary mode, without newline translation."""
     assert run_command("evenmood", "predict", table, tmp_path / "out.csv").returncode == 0
     lines = (tmp_path / "out.csv").read_bytes().split(b"\n")
     assert [line[-1:] for line in lines] == [b"\r", b"\r", b""]

@@ -1,4 +1,4 @@
-"""One format of predictions: object, dictionary, pipeline, command and table columns agree."""
+"""Predictions as objects, dictionaries, pipeline results and table columns agree."""
 
 import json
 import pickle
@@ -16,11 +16,11 @@ TEXT = "Thank you so much, this made my day!"
 
 @pytest.fixture
 def model(each_model: EmotionClassifier) -> EmotionClassifier:
-    """Both bundled models."""
+    """Each bundled model."""
     return each_model
 
 
-def test_labels_are_names_and_scores_have_the_numbers(model: EmotionClassifier) -> None:
+def test_labels_match_scores(model: EmotionClassifier) -> None:
     prediction = model.predict(TEXT)
     assert prediction.labels == [score.label for score in prediction.scores]
     for score in prediction.scores:
@@ -28,15 +28,15 @@ def test_labels_are_names_and_scores_have_the_numbers(model: EmotionClassifier) 
         assert score.probability == prediction.probabilities[score.label]
 
 
-def test_probabilities_are_those_of_predict_proba(model: EmotionClassifier) -> None:
+def test_probabilities_match_predict_proba(model: EmotionClassifier) -> None:
     texts = [TEXT, "ok", "I'm scared"]
     for prediction, row in zip(model.predict(texts), model.predict_proba(texts), strict=True):
         assert prediction.probabilities == dict(zip(LABELS, row.tolist(), strict=True))
-    (some,) = model.apply_thresholds(model.predict_proba([TEXT]), only=["joy", "anger"])
-    assert list(some.probabilities) == ["joy", "anger"]
+    (selected,) = model.apply_thresholds(model.predict_proba([TEXT]), only=["joy", "anger"])
+    assert list(selected.probabilities) == ["joy", "anger"]
 
 
-def test_the_dictionary_is_ready_for_json(fast_model: EmotionClassifier) -> None:
+def test_to_dict_is_json_serializable(fast_model: EmotionClassifier) -> None:
     prediction = fast_model.predict(TEXT)
     content = json.loads(json.dumps(prediction.to_dict()))
     assert content == prediction.to_dict()
@@ -46,23 +46,23 @@ def test_the_dictionary_is_ready_for_json(fast_model: EmotionClassifier) -> None
     assert (content["fallback"], content["words"], content["windows"]) == (False, 9, 1)
 
 
-def test_every_form_says_the_same(model: EmotionClassifier) -> None:
+def test_pipeline_and_columns_match_the_prediction(model: EmotionClassifier) -> None:
     prediction = model.predict(TEXT)
-    piped = evenmood.pipeline(model=model, top_k=None)(TEXT)[0]
-    assert {score["label"]: score["score"] for score in piped} == prediction.probabilities
+    pipeline_scores = evenmood.pipeline(model=model, top_k=None)(TEXT)[0]
+    assert {score["label"]: score["score"] for score in pipeline_scores} == prediction.probabilities
     columns = columns_of(prediction, flat=False)
     assert columns["emotions"] == prediction.labels
     assert columns["emotion_fallback"] is prediction.fallback
 
 
-def test_predictions_compare_by_what_they_say(fast_model: EmotionClassifier) -> None:
+def test_equality_hash_and_pickle(fast_model: EmotionClassifier) -> None:
     assert fast_model.predict(TEXT) == fast_model.predict([TEXT, "another"])[0]
     assert fast_model.predict(TEXT) != fast_model.predict("I'm scared")
     assert len({fast_model.predict(TEXT), fast_model.predict(TEXT)}) == 1
     assert pickle.loads(pickle.dumps(fast_model.predict(TEXT))).probabilities == fast_model.predict(TEXT).probabilities
 
 
-def test_the_repr_is_readable(model: EmotionClassifier) -> None:
+def test_repr(model: EmotionClassifier) -> None:
     score = model.predict(TEXT).scores[0]
     assert repr(model.predict(TEXT)).startswith(f"Prediction({score.label}={score.probability:.2f}")
     assert repr(model.predict(TEXT, thresholds=1.0)).endswith("fallback=True)")
@@ -71,7 +71,7 @@ def test_the_repr_is_readable(model: EmotionClassifier) -> None:
     assert missing.to_dict()["probabilities"] == {}
 
 
-def test_labels_by_number_and_numbers_by_label(model: EmotionClassifier) -> None:
+def test_id2label_and_label2id(model: EmotionClassifier) -> None:
     assert model.id2label[3] == LABELS[3]
     assert [model.label2id[label] for label in LABELS] == list(range(28))
     assert model.predict_proba(TEXT)[model.label2id["gratitude"]] == np.float32(
@@ -80,24 +80,24 @@ def test_labels_by_number_and_numbers_by_label(model: EmotionClassifier) -> None
 
 
 @pytest.mark.parametrize(
-    ("error", "kind"), [(UsageError, ValueError), (DataError, ValueError), (ModelError, OSError), (HubError, OSError)]
+    ("error", "base"), [(UsageError, ValueError), (DataError, ValueError), (ModelError, OSError), (HubError, OSError)]
 )
-def test_errors_are_built_in_ones_too(error: type[EvenmoodError], kind: type[Exception]) -> None:
+def test_errors_subclass_built_in_exceptions(error: type[EvenmoodError], base: type[Exception]) -> None:
     raised = error("no model here; token hf_abcdefghijklmnopqrstuvwxyz01234567")
-    assert isinstance(raised, kind)
+    assert isinstance(raised, base)
     assert isinstance(raised, EvenmoodError)
     assert str(raised).startswith("no model here")
     assert "abcdef" not in str(raised)
     assert str(pickle.loads(pickle.dumps(raised))) == str(raised)
 
 
-def test_the_constructor_takes_a_folder(model: EmotionClassifier) -> None:
+def test_constructor_takes_a_folder(model: EmotionClassifier) -> None:
     assert EmotionClassifier(str(model.folder)).predict(TEXT) == model.predict(TEXT)
     with pytest.raises(OSError, match="from_pretrained"):
         EmotionClassifier("you/moods")
 
 
-def test_a_progress_bar_changes_nothing(
+def test_progress_bar_does_not_change_the_result(
     model: EmotionClassifier, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(inference, "CHUNK_ROWS", 300)
@@ -108,7 +108,7 @@ def test_a_progress_bar_changes_nothing(
     assert model.predict([], show_progress_bar=True) == []
 
 
-def test_iterators_have_a_method_of_their_own(model: EmotionClassifier) -> None:
+def test_iterators_require_predict_stream(model: EmotionClassifier) -> None:
     for call in (model.predict, model.predict_proba):
         with pytest.raises(TypeError, match="predict_stream"):
             call(iter([TEXT]))

@@ -19,40 +19,40 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
-def shown(*arguments: str | Path) -> str:
-    """What a command shows on a terminal of 100 columns, without the codes that move the cursor."""
-    ours, theirs = pty.openpty()
+def terminal_output(*arguments: str | Path) -> str:
+    """Run a command on a terminal with 100 columns; return its output without escape sequences."""
+    controller, terminal = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "evenmood", *arguments],
         stdout=subprocess.DEVNULL,
-        stderr=theirs,
+        stderr=terminal,
         env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
     )
-    os.close(theirs)
-    seen = b""
+    os.close(terminal)
+    output = b""
     while True:
         try:
-            part = os.read(ours, 1 << 16)
-        except OSError:  # Linux; elsewhere a closed terminal reads as empty
+            chunk = os.read(controller, 1 << 16)
+        except OSError:  # on Linux; other systems return b"" at the end
             break
-        if not part:
+        if not chunk:
             break
-        seen += part
-    os.close(ours)
-    assert process.wait(timeout=60) == 0, seen
-    return re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", seen.decode())
+        output += chunk
+    os.close(controller)
+    assert process.wait(timeout=60) == 0, output
+    return re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", output.decode())
 
 
 @pytest.mark.parametrize("command", ["predict", "report"])
-def test_rows_and_rate_are_shown_on_a_terminal(command: str, table: Path, tmp_path: Path) -> None:
-    text = shown(command, table, tmp_path / f"out.{'csv' if command == 'predict' else 'html'}")
+def test_progress_bar_on_a_terminal(command: str, table: Path, tmp_path: Path) -> None:
+    text = terminal_output(command, table, tmp_path / f"out.{'csv' if command == 'predict' else 'html'}")
     counts = re.findall(r"([\d,]+) rows, ([\d,]+) rows/s [^\r]*\d:\d\d:\d\d", text)
     rows, rate = (int(number.replace(",", "")) for number in counts[-1])
     assert rows == ROWS
     assert rate > 100
 
 
-def test_quiet_and_files_show_none(table: Path, tmp_path: Path) -> None:
-    assert shown("predict", table, tmp_path / "out.csv", "--quiet") == ""
-    done = subprocess.run([sys.executable, "-m", "evenmood", "predict", table], capture_output=True, check=True)
-    assert done.stderr == b""
+def test_no_progress_bar_with_quiet_or_without_a_terminal(table: Path, tmp_path: Path) -> None:
+    assert terminal_output("predict", table, tmp_path / "out.csv", "--quiet") == ""
+    result = subprocess.run([sys.executable, "-m", "evenmood", "predict", table], capture_output=True, check=True)
+    assert result.stderr == b""

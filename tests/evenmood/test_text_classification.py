@@ -22,10 +22,10 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "mapping": lambda classify: classify({"text": TEXTS[0]}),
     "list of mappings": lambda classify: classify([{"text": text} for text in TEXTS]),
     "generator": lambda classify: list(classify(text for text in TEXTS)),
-    "three best": lambda classify: classify(TEXTS, top_k=3),
-    "the best": lambda classify: classify(TEXTS[0], top_k=1),
-    "with a tokenizer's options": lambda classify: classify(TEXTS, truncation=True, max_length=16, batch_size=2),
-    "sigmoid asked for": lambda classify: classify(TEXTS, function_to_apply="sigmoid"),
+    "top three": lambda classify: classify(TEXTS, top_k=3),
+    "top one": lambda classify: classify(TEXTS[0], top_k=1),
+    "tokenizer options": lambda classify: classify(TEXTS, truncation=True, max_length=16, batch_size=2),
+    "explicit sigmoid": lambda classify: classify(TEXTS, function_to_apply="sigmoid"),
 }
 
 
@@ -37,15 +37,15 @@ def _column() -> Any:
 
 
 @pytest.fixture(scope="module")
-def theirs(tiny_encoder: Path) -> Any:
-    """A transformers pipeline on a small encoder with the 28 labels, saved and loaded as one from the Hub is."""
+def transformers_pipeline(tiny_encoder: Path) -> Any:
+    """A transformers pipeline with a small encoder that has the 28 labels."""
     import transformers
 
     return transformers.pipeline(task="text-classification", model=str(tiny_encoder), top_k=None)
 
 
 @pytest.fixture(scope="module")
-def ours(model: EmotionClassifier) -> Any:
+def pipeline(model: EmotionClassifier) -> Any:
     return evenmood.pipeline(task="text-classification", model=model, top_k=None)
 
 
@@ -59,10 +59,10 @@ def shape(result: Any) -> Any:
 
 
 @pytest.mark.parametrize("case", CALLS)
-def test_the_same_shape(theirs: Any, ours: Any, case: str) -> None:
-    expected, got = CALLS[case](theirs), CALLS[case](ours)
-    assert shape(got) == shape(expected)
-    rows = got if isinstance(got[0], list) else [got]
+def test_results_have_the_same_shape(transformers_pipeline: Any, pipeline: Any, case: str) -> None:
+    expected, actual = CALLS[case](transformers_pipeline), CALLS[case](pipeline)
+    assert shape(actual) == shape(expected)
+    rows = actual if isinstance(actual[0], list) else [actual]
     for row in rows:
         scores = [entry["score"] for entry in row]
         assert scores == sorted(scores, reverse=True)
@@ -70,35 +70,35 @@ def test_the_same_shape(theirs: Any, ours: Any, case: str) -> None:
 
 
 @pytest.mark.parametrize("case", CALLS)
-def test_the_same_defaults(tiny_encoder: Path, model: EmotionClassifier, case: str) -> None:
+def test_default_results_have_the_same_shape(tiny_encoder: Path, model: EmotionClassifier, case: str) -> None:
     import transformers
 
     expected = CALLS[case](transformers.pipeline("text-classification", model=str(tiny_encoder)))
-    got = CALLS[case](evenmood.pipeline("text-classification", model=model))
-    assert shape(got) == shape(expected)
+    actual = CALLS[case](evenmood.pipeline("text-classification", model=model))
+    assert shape(actual) == shape(expected)
 
 
-def test_it_streams_as_transformers_does(theirs: Any, ours: Any) -> None:
-    read = []
+def test_generator_is_streamed(transformers_pipeline: Any, pipeline: Any) -> None:
+    numbers = []
 
     def texts() -> Any:
         for number in range(5000):
-            read.append(number)
+            numbers.append(number)
             yield TEXTS[number % 3]
 
-    stream = ours(texts())
+    stream = pipeline(texts())
     assert not isinstance(stream, list)
-    assert not isinstance(theirs(text for text in TEXTS), list)
+    assert not isinstance(transformers_pipeline(text for text in TEXTS), list)
     next(iter(stream))
-    assert len(read) < 5000
+    assert len(numbers) < 5000
 
 
-def test_scores_are_the_classifiers(ours: Any, model: EmotionClassifier) -> None:
-    (row,) = ours(TEXTS[0])
+def test_scores_match_the_classifier(pipeline: Any, model: EmotionClassifier) -> None:
+    (row,) = pipeline(TEXTS[0])
     assert {entry["label"]: entry["score"] for entry in row} == dict(
         zip(LABELS, map(float, model.predict_proba(TEXTS[0])), strict=True)
     )
-    assert ours([]) == []
+    assert pipeline([]) == []
 
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -115,14 +115,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_options_that_transformers_takes(name: str, tiny_encoder: Path, model: EmotionClassifier) -> None:
+def test_options_of_transformers(name: str, tiny_encoder: Path, model: EmotionClassifier) -> None:
     import transformers
 
     options = OPTIONS[name]
-    theirs = transformers.pipeline(task="text-classification", model=str(tiny_encoder), **options)
-    ours = evenmood.pipeline(task="text-classification", model=model, **options)
+    transformers_pipeline = transformers.pipeline(task="text-classification", model=str(tiny_encoder), **options)
+    pipeline = evenmood.pipeline(task="text-classification", model=model, **options)
     for call in ("one text", "one text, top_k in the call", "list", "mapping", "generator"):
-        assert shape(CALLS[call](ours)) == shape(CALLS[call](theirs))
+        assert shape(CALLS[call](pipeline)) == shape(CALLS[call](transformers_pipeline))
 
 
 @pytest.mark.parametrize(
@@ -133,77 +133,81 @@ def test_options_that_transformers_takes(name: str, tiny_encoder: Path, model: E
         {"binary_output": False, "processor": None, "image_processor": None},
     ],
 )
-def test_options_of_no_consequence(options: dict[str, Any], ours: Any, model: EmotionClassifier) -> None:
-    assert evenmood.pipeline("text-classification", model=model, **options)(TEXTS) == [row[0] for row in ours(TEXTS)]
+def test_ignored_options(options: dict[str, Any], pipeline: Any, model: EmotionClassifier) -> None:
+    assert evenmood.pipeline("text-classification", model=model, **options)(TEXTS) == [
+        row[0] for row in pipeline(TEXTS)
+    ]
 
 
-def test_all_scores_as_transformers_4_gave_them(model: EmotionClassifier, ours: Any) -> None:
-    """`return_all_scores=True`: all labels in the model's order; False: one mapping per text. `top_k` goes first."""
-    every = evenmood.pipeline(model=model, return_all_scores=True)
-    (row,) = every(TEXTS[0])
+def test_return_all_scores_as_in_transformers_4(model: EmotionClassifier, pipeline: Any) -> None:
+    """With True, all labels in the order of the model; with False, one mapping per text. `top_k` takes precedence."""
+    all_scores = evenmood.pipeline(model=model, return_all_scores=True)
+    (row,) = all_scores(TEXTS[0])
     assert [entry["label"] for entry in row] == list(LABELS)
-    assert sorted(row, key=lambda entry: -entry["score"]) == ours(TEXTS[0])[0]
-    assert every(TEXTS) == ours(TEXTS, return_all_scores=True)
-    one = evenmood.pipeline(model=model, return_all_scores=False)
-    assert one(TEXTS[0]) == [ours(TEXTS[0])[0][0]]
-    assert one(TEXTS) == [row[0] for row in ours(TEXTS)]
-    assert list(one(text for text in TEXTS)) == one(TEXTS)
-    assert one({"text": TEXTS[0]}) == ours(TEXTS[0])[0][0]
-    both = evenmood.pipeline(model=model, return_all_scores=True, top_k=1)
-    assert both(TEXTS) == ours(TEXTS, top_k=1)
+    assert sorted(row, key=lambda entry: -entry["score"]) == pipeline(TEXTS[0])[0]
+    assert all_scores(TEXTS) == pipeline(TEXTS, return_all_scores=True)
+    best = evenmood.pipeline(model=model, return_all_scores=False)
+    assert best(TEXTS[0]) == [pipeline(TEXTS[0])[0][0]]
+    assert best(TEXTS) == [row[0] for row in pipeline(TEXTS)]
+    assert list(best(text for text in TEXTS)) == best(TEXTS)
+    assert best({"text": TEXTS[0]}) == pipeline(TEXTS[0])[0][0]
+    top_one = evenmood.pipeline(model=model, return_all_scores=True, top_k=1)
+    assert top_one(TEXTS) == pipeline(TEXTS, top_k=1)
 
 
-def test_where_downloads_are_kept_goes_to_the_loader(tmp_path: Path, hub: Any) -> None:
+def test_download_options_are_passed_to_the_loader(tmp_path: Path, hub: Any) -> None:
     for options in ({"local_files_only": True}, {"model_kwargs": {"local_files_only": True}}):
         with pytest.raises(ModelError, match="local_files_only is set"):
             evenmood.pipeline(model="you/moods", cache_dir=tmp_path, **options)
     assert not hub.requests
 
 
-def test_a_column_of_a_data_set_as_it_is(ours: Any) -> None:
+def test_data_set_column(pipeline: Any) -> None:
     import datasets
 
-    assert ours(datasets.Dataset.from_dict({"text": TEXTS})["text"]) == ours(TEXTS)
+    assert pipeline(datasets.Dataset.from_dict({"text": TEXTS})["text"]) == pipeline(TEXTS)
 
 
-def test_a_model_by_folder(folder: Path) -> None:
+def test_model_folder(folder: Path) -> None:
     assert evenmood.pipeline(model=folder, top_k=1)(["Thank you!"])[0][0]["label"] == "gratitude"
 
 
-def test_with_the_shared_teacher(ours: Any) -> None:
+def test_shared_teacher_has_the_same_shape(pipeline: Any) -> None:
     teacher = Path(__file__).parents[3] / "shared" / "teacher" / "minilm-goemotions"
     if not teacher.is_dir():
-        pytest.skip("the shared teacher is not on this machine")
+        pytest.skip("shared/teacher/minilm-goemotions not found next to the checkout")
     transformers = pytest.importorskip("transformers")
-    theirs = transformers.pipeline(task="text-classification", model=str(teacher), top_k=None)
-    got, expected = ours(TEXTS), theirs(TEXTS)
-    assert shape(got) == shape(expected)
-    assert [row[0]["label"] for row in got[:1]] == [row[0]["label"] for row in expected[:1]] == ["gratitude"]
+    transformers_pipeline = transformers.pipeline(task="text-classification", model=str(teacher), top_k=None)
+    actual, expected = pipeline(TEXTS), transformers_pipeline(TEXTS)
+    assert shape(actual) == shape(expected)
+    assert [row[0]["label"] for row in actual[:1]] == [row[0]["label"] for row in expected[:1]] == ["gratitude"]
 
 
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda ours: evenmood.pipeline("translation"), UsageError, "unsupported task"),
-        (lambda ours: evenmood.pipeline(top_k=0), UsageError, "top_k is 0"),
-        (lambda ours: ours("a", top_k="all"), UsageError, "top_k is 'all'"),
-        (lambda ours: ours("a", function_to_apply="softmax"), UsageError, "expected 'sigmoid'"),
-        (lambda ours: ours("a", colour="red"), TypeError, "'colour'"),
-        (lambda ours: evenmood.pipeline(colour="red"), TypeError, "'colour'"),
-        (lambda ours: evenmood.pipeline(function_to_apply="softmax"), UsageError, "expected 'sigmoid'"),
-        (lambda ours: evenmood.pipeline(top_k="all"), UsageError, "top_k is 'all'"),
-        (lambda ours: evenmood.pipeline(revision="v2"), UsageError, "the default model has no revision 'v2'"),
+        (lambda pipeline: evenmood.pipeline("translation"), UsageError, "unsupported task"),
+        (lambda pipeline: evenmood.pipeline(top_k=0), UsageError, "top_k is 0"),
+        (lambda pipeline: pipeline("a", top_k="all"), UsageError, "top_k is 'all'"),
+        (lambda pipeline: pipeline("a", function_to_apply="softmax"), UsageError, "expected 'sigmoid'"),
+        (lambda pipeline: pipeline("a", colour="red"), TypeError, "'colour'"),
+        (lambda pipeline: evenmood.pipeline(colour="red"), TypeError, "'colour'"),
+        (lambda pipeline: evenmood.pipeline(function_to_apply="softmax"), UsageError, "expected 'sigmoid'"),
+        (lambda pipeline: evenmood.pipeline(top_k="all"), UsageError, "top_k is 'all'"),
+        (lambda pipeline: evenmood.pipeline(revision="v2"), UsageError, "the default model has no revision 'v2'"),
         (
-            lambda ours: evenmood.pipeline(model=ours.classifier, revision="v2"),
+            lambda pipeline: evenmood.pipeline(model=pipeline.classifier, revision="v2"),
             UsageError,
             "no effect on a loaded classifier",
         ),
-        (lambda ours: ours(3), TypeError, "int"),
-        (lambda ours: ours(["a", 3]), TypeError, "text 1 is 3"),
-        (lambda ours: ours({"text": "a", "text_pair": "b"}), TypeError, "pairs"),
-        (lambda ours: ours([{"txt": "a"}]), TypeError, "no key 'text'"),
+        (lambda pipeline: pipeline(3), TypeError, "int"),
+        (lambda pipeline: pipeline(["a", 3]), TypeError, "text 1 is 3"),
+        (lambda pipeline: pipeline({"text": "a", "text_pair": "b"}), TypeError, "pairs"),
+        (lambda pipeline: pipeline([{"txt": "a"}]), TypeError, "no key 'text'"),
     ],
 )
-def test_wrong_calls(ours: Any, call: Callable[[Any], Any], error: type[Exception], message: str) -> None:
+def test_invalid_calls_are_rejected(
+    pipeline: Any, call: Callable[[Any], Any], error: type[Exception], message: str
+) -> None:
     with pytest.raises(error, match=message):
-        call(ours)
+        call(pipeline)

@@ -15,38 +15,38 @@ NAMES: list[Any] = ["gratitude", ["fear"], ["joy", "admiration"], "anger", ["gra
 
 @pytest.fixture
 def model(each_model: EmotionClassifier) -> EmotionClassifier:
-    """Both bundled models."""
+    """Each bundled model."""
     return each_model
 
 
-def test_names_and_arrays_give_the_same() -> None:
+def test_names_and_arrays_are_equivalent() -> None:
     model = EmotionClassifier.from_pretrained()
     before = dict(model.thresholds)
     array = np.zeros((len(TEXTS), 28))
     for row, names in enumerate(NAMES):
         for name in [names] if isinstance(names, str) else names:
             array[row, LABELS.index(name)] = 1
-    found = model.tune_thresholds(TEXTS, NAMES)
-    assert found == model.tune_thresholds(TEXTS, array)
+    tuned = model.tune_thresholds(TEXTS, NAMES)
+    assert tuned == model.tune_thresholds(TEXTS, array)
     assert dict(model.thresholds) == before
-    assert found.unchanged == tuple(
+    assert tuned.unchanged == tuple(
         label for label in LABELS if label not in ("gratitude", "fear", "joy", "admiration", "anger", "neutral")
     )
-    assert all(found[label] == before[label] for label in found.unchanged)
-    assert found.scores["grief"] is None
-    assert found.scores["gratitude"] == 1.0
-    model.thresholds = found
-    assert dict(model.thresholds) == dict(found)
-    assert repr(found).startswith("TunedThresholds(28 labels, mean f1 ")
-    copy = pickle.loads(pickle.dumps(found))
-    assert (copy, copy.scores, copy.unchanged) == (found, found.scores, found.unchanged)
+    assert all(tuned[label] == before[label] for label in tuned.unchanged)
+    assert tuned.scores["grief"] is None
+    assert tuned.scores["gratitude"] == 1.0
+    model.thresholds = tuned
+    assert dict(model.thresholds) == dict(tuned)
+    assert repr(tuned).startswith("TunedThresholds(28 labels, mean f1 ")
+    copy = pickle.loads(pickle.dumps(tuned))
+    assert (copy, copy.scores, copy.unchanged) == (tuned, tuned.scores, tuned.unchanged)
 
 
-def test_no_other_threshold_is_better(model: EmotionClassifier) -> None:
+def test_tuned_thresholds_are_optimal(model: EmotionClassifier) -> None:
     texts = made_up_texts(400)
     probabilities = model.predict_proba(texts)
     truth = np.random.default_rng(0).random(probabilities.shape) < probabilities
-    found = {
+    results = {
         metric: model.tune_thresholds(texts, truth, metric=metric, method="grid") for metric in ("f1", "f0.5", "f2")
     }
     column = int(truth.sum(axis=0).argmax())
@@ -56,12 +56,12 @@ def test_no_other_threshold_is_better(model: EmotionClassifier) -> None:
         hits = (predicted & truth[:, column]).sum()
         return float((1 + beta**2) * hits / max(predicted.sum() + beta**2 * truth[:, column].sum(), 1))
 
-    for metric, tuned in found.items():
+    for metric, tuned in results.items():
         beta = float(metric[1:])
         best = max(score(step / 100, beta) for step in range(1, 100))
         assert tuned.scores[LABELS[column]] == pytest.approx(best)
         assert score(tuned[LABELS[column]], beta) == pytest.approx(best)
-    assert found["f2"][LABELS[column]] <= found["f0.5"][LABELS[column]]
+    assert results["f2"][LABELS[column]] <= results["f0.5"][LABELS[column]]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_no_other_threshold_is_better(model: EmotionClassifier) -> None:
         ("a", ["joy"], {}, TypeError, "list of strings"),
     ],
 )
-def test_what_is_refused(
+def test_invalid_arguments_are_rejected(
     model: EmotionClassifier, texts: Any, labels: Any, options: Any, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):

@@ -50,7 +50,7 @@ class Fault:
     action: Callable[[], object] | None = None
 
     def matches(self, request: str) -> bool:
-        """Whether the request fails; if so, `times` is decremented."""
+        """Return whether the request fails; if so, decrement `times`."""
         if self.times < 1 or not re.search(self.request, request):
             return False
         self.times -= 1
@@ -104,11 +104,11 @@ class Repository:
         return sha
 
     def files(self, revision: str = "main") -> Files:
-        """Files of a revision."""
+        """Return the files of a revision."""
         return self.commits[self.resolve(revision)].files
 
     def history(self, revision: str = "main") -> list[str]:
-        """Commits of a revision, newest first."""
+        """Return the commits of a revision, newest first."""
         hashes: list[str] = []
         sha: str | None = self.resolve(revision)
         while sha is not None:
@@ -144,30 +144,30 @@ class Repository:
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    """Content of each file in a folder, by relative path."""
+    """Return the content of each file in a folder, by relative path."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def is_lfs(path: str, size: int) -> bool:
-    """Whether a file is stored as an LFS file."""
+    """Return whether a file is stored as an LFS file."""
     return size >= LFS_BYTES or path.endswith(LFS_SUFFIXES)
 
 
 def etag(path: str, content: bytes) -> str:
-    """Git blob hash, or SHA-256 of an LFS file; the client names its cached files after it."""
+    """Return the Git blob hash, or the SHA-256 of an LFS file; the client uses it to name cached files."""
     if is_lfs(path, len(content)):
         return hashlib.sha256(content).hexdigest()
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def entries(files: Files) -> list[dict[str, Any]]:
-    """Files and folders in the format of the Hub's API."""
-    listed = []
+    """Return files and folders in the format of the Hub's API."""
+    items = []
     for path, content in files.items():
         oid = etag(path, content)
         entry: dict[str, Any] = {"type": "file", "path": path, "size": len(content), "oid": oid}
         if is_lfs(path, len(content)):
             entry["lfs"] = {"oid": oid, "size": len(content), "pointerSize": 134}
-        listed.append(entry)
+        items.append(entry)
     folders = {parent.as_posix() for path in files for parent in PurePosixPath(path).parents} - {"."}
-    return listed + [{"type": "directory", "path": path, "size": 0, "oid": etag("", path.encode())} for path in folders]
+    return items + [{"type": "directory", "path": path, "size": 0, "oid": etag("", path.encode())} for path in folders]

@@ -63,9 +63,9 @@ class HubServer(LoopbackServer):
         self.repositories[repo_id] = repository
         return repository
 
-    def fail(self, request: str, **how: Any) -> None:
+    def fail(self, request: str, **options: Any) -> None:
         """Add a `Fault` for the next matching requests."""
-        self.faults.append(Fault(request, **how))
+        self.faults.append(Fault(request, **options))
 
     def clear(self) -> None:
         """Remove everything except the tokens."""
@@ -149,7 +149,7 @@ class Handler(BaseHTTPRequestHandler):
                         self.require_writer()
                     handler(self, repository, values)
                 else:
-                    if handler is not hub_writes.put_object:  # the address contains a capability
+                    if handler is not hub_writes.put_object:  # the URL contains a capability
                         self.require_writer()
                     handler(self, values)
                 return

@@ -1,4 +1,4 @@
-"""Routes of the fake Hub that change something."""
+"""Routes of the fake Hub that change its state."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Values = Mapping[str, str]
 LICENSES = {"apache-2.0", "mit", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "other"}
-"""Licenses on the Hub's list that the tests use."""
+"""Licenses accepted by the Hub that the tests use."""
 
 
 def whoami(handler: "Handler", values: Values) -> None:
@@ -27,16 +27,16 @@ def validate_yaml(handler: "Handler", values: Values) -> None:
     parts = payload["content"].split("---\n", 2)
     errors = []
     try:
-        front = yaml.safe_load(parts[1]) if payload["content"].startswith("---\n") and len(parts) == 3 else {}
+        metadata = yaml.safe_load(parts[1]) if payload["content"].startswith("---\n") and len(parts) == 3 else {}
     except yaml.YAMLError as error:
-        front, errors = {}, [str(error).replace("\n", " ")]
-    if isinstance(front, dict):
-        if front.get("license", "other") not in LICENSES:
+        metadata, errors = {}, [str(error).replace("\n", " ")]
+    if isinstance(metadata, dict):
+        if metadata.get("license", "other") not in LICENSES:
             errors.append('"license" must be one of the Hub\'s licenses')
-        for entry in front.get("model-index") or []:
+        for entry in metadata.get("model-index") or []:
             if not entry.get("name") or not all(result.get("metrics") for result in entry.get("results", [{}])):
                 errors.append('"model-index" needs a name, and metrics in each result')
-        if payload["repoType"] == "space" and front.get("sdk") not in ("gradio", "docker", "static"):
+        if payload["repoType"] == "space" and metadata.get("sdk") not in ("gradio", "docker", "static"):
             errors.append('"sdk" is required')
     else:
         errors.append("front matter must be an object")
@@ -75,8 +75,8 @@ def run_job(handler: "Handler", values: Values) -> None:
     """Record the job without running it."""
     payload = json.loads(handler.body)
     handler.hub.jobs.append(payload)
-    answer = {"id": f"job{len(handler.hub.jobs)}", "owner": {"id": "1", "name": values["namespace"], "type": "user"}}
-    handler.answer_json({**answer, **payload, "secrets": None, "status": {"stage": "RUNNING", "message": None}})
+    job = {"id": f"job{len(handler.hub.jobs)}", "owner": {"id": "1", "name": values["namespace"], "type": "user"}}
+    handler.answer_json({**job, **payload, "secrets": None, "status": {"stage": "RUNNING", "message": None}})
 
 
 def put_object(handler: "Handler", values: Values) -> None:
@@ -98,14 +98,14 @@ def batch(handler: "Handler", repository: Repository, values: Values) -> None:
 
 def preupload(handler: "Handler", repository: Repository, values: Values) -> None:
     current_files = repository.files(values["revision"])
-    answers = []
+    results = []
     for file in json.loads(handler.body)["files"]:
         path = file["path"]
-        answer = {"path": path, "uploadMode": "lfs" if is_lfs(path, file["size"]) else "regular", "shouldIgnore": False}
+        result = {"path": path, "uploadMode": "lfs" if is_lfs(path, file["size"]) else "regular", "shouldIgnore": False}
         if path in current_files:
-            answer["oid"] = etag(path, current_files[path])
-        answers.append(answer)
-    handler.answer_json({"files": answers})
+            result["oid"] = etag(path, current_files[path])
+        results.append(result)
+    handler.answer_json({"files": results})
 
 
 def commit(handler: "Handler", repository: Repository, values: Values) -> None:
@@ -113,8 +113,8 @@ def commit(handler: "Handler", repository: Repository, values: Values) -> None:
         create_pr = handler.query.get("create_pr") == "1"
         sha, ref = repository.apply(handler.body, values["revision"], create_pr, handler.hub.objects)
     address = f"{handler.hub.url}/{'/'.join(filter(None, [values['kind'], values['id']]))}"
-    request = {"pullRequestUrl": f"{address}/discussions/{ref.split('/')[-1]}"} if create_pr else {}
-    handler.answer_json({"success": True, "commitUrl": f"{address}/commit/{sha}", "commitOid": sha, **request})
+    pull_request = {"pullRequestUrl": f"{address}/discussions/{ref.split('/')[-1]}"} if create_pr else {}
+    handler.answer_json({"success": True, "commitUrl": f"{address}/commit/{sha}", "commitOid": sha, **pull_request})
 
 
 def branch(handler: "Handler", repository: Repository, values: Values) -> None:

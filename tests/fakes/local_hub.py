@@ -21,7 +21,7 @@ REAL_TOKEN = os.environ.get("HF_TOKEN")
 for name in [name for name in os.environ if name.startswith(("HF_", "HUGGING"))]:
     del os.environ[name]
 if "huggingface_hub" in sys.modules:
-    raise RuntimeError("huggingface_hub was imported before its settings were made; import tests.fakes.local_hub first")
+    raise RuntimeError("huggingface_hub was imported before HF_ENDPOINT was set; import tests.fakes.local_hub first")
 # The client reads these when it is imported, so no test reaches the real Hub or uses a stored login.
 HUB_ENVIRONMENT = {
     "HF_ENDPOINT": HUB.url,
@@ -39,7 +39,7 @@ atexit.register(HUB.__exit__, None, None, None)
 
 def run_module(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run `python -m …`, and check that no token is printed."""
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", *map(str, arguments)],
         capture_output=True,
         text=True,
@@ -47,6 +47,6 @@ def run_module(*arguments: str | Path, **environment: str) -> subprocess.Complet
         check=False,
         timeout=300,
     )
-    assert TOKEN not in done.stdout + done.stderr
-    assert READER not in done.stdout + done.stderr
-    return done
+    assert TOKEN not in result.stdout + result.stderr
+    assert READER not in result.stdout + result.stderr
+    return result

@@ -1,4 +1,4 @@
-"""Base class of servers on loopback, which run in a thread within a `with` block."""
+"""Base class of HTTP servers on loopback that run in a thread within a `with` block."""
 
 from http.server import HTTPServer
 from threading import Thread
@@ -7,7 +7,7 @@ from typing import Self
 
 
 class LoopbackServer:
-    """Starts and stops the HTTP server that a subclass creates."""
+    """Start and stop the HTTP server that a subclass creates."""
 
     _http: HTTPServer
     _thread: Thread
@@ -17,7 +17,7 @@ class LoopbackServer:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._http.shutdown()
         self._http.server_close()

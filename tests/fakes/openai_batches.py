@@ -60,7 +60,7 @@ class Batches:
         return self._batches[name]
 
     def listed(self) -> list[dict[str, Any]]:
-        """All batches, newest first."""
+        """Return all batches, newest first."""
         return list(self._batches.values())[::-1]
 
     def poll(self, name: str) -> dict[str, Any]:
@@ -77,12 +77,12 @@ class Batches:
         return batch
 
     def _answers(self, batch: dict[str, Any]) -> list[bytes]:
-        lines = []
+        results = []
         for number, line in enumerate(self.files[batch["input_file_id"]].decode().splitlines()):
             if number not in self.lost:
                 request = json.loads(line)
                 body = self.reply(request["body"], request["url"].endswith("/chat/completions"))
                 response = {"status_code": 200, "body": body}
-                answer = {"custom_id": request["custom_id"], "response": response, "error": None}
-                lines.append(json.dumps(answer).encode())
-        return lines[::-1]  # the real API does not guarantee an order either
+                result = {"custom_id": request["custom_id"], "response": response, "error": None}
+                results.append(json.dumps(result).encode())
+        return results[::-1]  # the real API does not guarantee an order either

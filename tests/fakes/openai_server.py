@@ -18,7 +18,7 @@ Writer = Callable[[str, int, random.Random], list[str]]
 
 
 def nonsense(prompt: str, count: int, rng: random.Random) -> list[str]:
-    """Texts of random words; the first one names its label, as some models often do."""
+    """Return texts of random words; the first names its label, as the texts of some models do."""
     label = next(name for name in LABELS if f"express {name}" in prompt)
     texts = [" ".join(rng.sample(WORDS, 8)) for _ in range(count)]
     return [f"I feel {label} and nothing else {' '.join(rng.sample(WORDS, 3))}", *texts[1:]]
@@ -28,12 +28,12 @@ class OpenAIServer(LoopbackServer):
     """The server; use it as a context manager.
 
     Attributes:
-        asked: Prompts of the answered requests, in order.
+        asked: Prompts of the requests, in order.
         seen: Number of requests.
-        completion_tokens: Completion tokens reported with each answer.
+        completion_tokens: Completion tokens reported in each response.
         batches: The Batch API.
-        write: Function that writes texts, from the prompt, their number and a random generator.
-        fault: Function called with the handler of each request; True if it has answered the request.
+        write: Function that returns texts; its arguments are the prompt, their number and a random generator.
+        fault: Function called with the handler of each request; returns True if it sent the response.
     """
 
     def __init__(self) -> None:
@@ -49,18 +49,18 @@ class OpenAIServer(LoopbackServer):
         self._http.owner = self  # type: ignore[attr-defined]
         self._thread = Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
 
-    def answered(self, asked: dict[str, Any], chat: bool) -> dict[str, Any]:
-        """Body of an answer, with the number of texts that the prompt asks for."""
-        prompt = asked["messages"][-1]["content"] if chat else asked["prompt"]
+    def answered(self, payload: dict[str, Any], chat: bool) -> dict[str, Any]:
+        """Return the response body, with the number of texts that the prompt requests."""
+        prompt = payload["messages"][-1]["content"] if chat else payload["prompt"]
         with self.lock:
             self.asked.append(prompt)
         count = re.search(r"Write (\d+)|^(\d+) \w+ comments", prompt, re.MULTILINE)
         assert count
-        rng = random.Random(f"{prompt}{asked.get('seed')}")
+        rng = random.Random(f"{prompt}{payload.get('seed')}")
         return self.reply(chat, self.write(prompt, int(count[1] or count[2]), rng))
 
     def reply(self, chat: bool, texts: list[str], reason: str = "stop") -> dict[str, Any]:
-        """Body of an answer with these texts."""
+        """Return a response body with these texts."""
         content = json.dumps({"comments": texts}) if chat else "\n- ".join(["", *texts])[3:]
         choice: dict[str, Any] = {"index": 0, "finish_reason": reason, "logprobs": None}
         choice |= {"message": {"role": "assistant", "content": content}} if chat else {"text": content}
@@ -108,14 +108,14 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.path.endswith("/files"):
             return self.answer(self.owner.batches.take_file(body))
-        asked = json.loads(body)
+        payload = json.loads(body)
         if self.path.endswith("/batches"):
-            return self.answer(self.owner.batches.submit(asked))
+            return self.answer(self.owner.batches.submit(payload))
         with self.owner.lock:
             self.owner.seen += 1
             self.number = self.owner.seen
-        self.asked = asked
+        self.asked = payload
         if self.owner.fault(self):
             return None
         chat = self.path.endswith("/chat/completions")
-        return self.answer(self.owner.answered(asked, chat))
+        return self.answer(self.owner.answered(payload, chat))

@@ -17,7 +17,7 @@ pytestmark = [
 ]
 
 
-def test_the_answer_matches_the_model(demo: str, page: Page, model: EmotionClassifier) -> None:
+def test_answer_matches_the_model(demo: str, page: Page, model: EmotionClassifier) -> None:
     ask(page, demo, SENTENCE)
     names = [name.split("\n")[0] for name in page.locator("#result .predicted .name").all_inner_texts()]
     assert names == model.predict(SENTENCE).labels
@@ -45,7 +45,7 @@ def test_the_answer_matches_the_model(demo: str, page: Page, model: EmotionClass
     assert change in str(page.locator("#words mark").last.get_attribute("title"))
 
 
-def test_live(demo: str, page: Page) -> None:
+def test_analysis_while_typing(demo: str, page: Page) -> None:
     page.goto(demo)
     page.wait_for_selector("#analyse")
     page.locator("#text textarea").fill("I hate")
@@ -57,7 +57,7 @@ def test_live(demo: str, page: Page) -> None:
     expect(page.locator("#result .sentence")).not_to_contain_text("confusion")
 
 
-def test_a_link_restores_text_and_model(demo: str, page: Page) -> None:
+def test_link_restores_text_and_model(demo: str, page: Page) -> None:
     ask(page, demo, "Thank you & <b>good night</b> #1 ü")
     choose_model(page, "average")
     model_name = page.locator("#model input").input_value()
@@ -66,23 +66,23 @@ def test_a_link_restores_text_and_model(demo: str, page: Page) -> None:
     box = page.get_by_label("Link to this text and model")
     expect(box).to_have_value(re.compile("#text="))
     link = box.input_value()
-    assert "#" not in page.url  # the text is only in the box, not in the address bar
+    assert "#" not in page.url  # the text is in the box, not in the address bar
     expect(page.locator("#as-json")).to_contain_text('"labels"')
     expect(page.locator("#as-python")).to_contain_text("EmotionClassifier.from_pretrained('./average")
     assert link.startswith(demo)
-    other = page.context.new_page()
-    requested: list[str] = []
-    other.on("request", lambda request: requested.append(request.url))
-    other.goto(link)
-    expect(other.locator("#words")).to_contain_text("cannot show how important each word is")
-    assert other.locator("#text textarea").input_value() == "Thank you & <b>good night</b> #1 ü"
-    expect(other.locator("#model input")).to_have_value(model_name)
-    assert other.url.split("?")[0].rstrip("/") == demo  # the text is not in the history either
-    assert not [url for url in requested if "good" in url.split("#")[0]]
-    broken = page.context.new_page()
-    broken.goto(f"{demo}/#text=Hello+there&model=./gone")
-    broken.wait_for_selector("text=choose one from the list")
-    expect(broken.locator("#text textarea")).to_have_value("Hello there")  # the text stays after an error
+    new_page = page.context.new_page()
+    urls: list[str] = []
+    new_page.on("request", lambda request: urls.append(request.url))
+    new_page.goto(link)
+    expect(new_page.locator("#words")).to_contain_text("cannot show how important each word is")
+    assert new_page.locator("#text textarea").input_value() == "Thank you & <b>good night</b> #1 ü"
+    expect(new_page.locator("#model input")).to_have_value(model_name)
+    assert new_page.url.split("?")[0].rstrip("/") == demo  # the text is not in the history either
+    assert not [url for url in urls if "good" in url.split("#")[0]]
+    invalid = page.context.new_page()
+    invalid.goto(f"{demo}/#text=Hello+there&model=./gone")
+    invalid.wait_for_selector("text=choose one from the list")
+    expect(invalid.locator("#text textarea")).to_have_value("Hello there")  # the text is kept after an error
 
 
 def test_empty_text_examples_and_a_very_long_text(demo: str, page: Page) -> None:
@@ -101,8 +101,8 @@ def test_empty_text_examples_and_a_very_long_text(demo: str, page: Page) -> None
     page.locator("#text textarea").fill("")
     page.locator("#analyse").click()
     page.wait_for_selector("text=Enter a text or choose an example.")
-    for part in ("#why", "#all-labels", "#use", "#feedback"):
-        expect(page.locator(part)).not_to_be_visible()  # hidden without a prediction
+    for section in ("#why", "#all-labels", "#use", "#feedback"):
+        expect(page.locator(section)).not_to_be_visible()  # hidden without a prediction
     page.locator("#text textarea").fill("word " * 50)
     page.locator("#analyse").click()
     page.locator("#text textarea").fill("— (.)")
@@ -110,7 +110,7 @@ def test_empty_text_examples_and_a_very_long_text(demo: str, page: Page) -> None
     page.wait_for_selector("text=This text has no words")
 
 
-def test_feedback_needs_consent_each_time(
+def test_feedback_requires_consent_each_time(
     demo: str, page: Page, tmp_path_factory: pytest.TempPathFactory, model: EmotionClassifier
 ) -> None:
     (file,) = (tmp_path_factory.getbasetemp() / "feedback").glob("*.jsonl")
@@ -139,8 +139,8 @@ def test_feedback_needs_consent_each_time(
     assert row["feedback"]["verdict"] == "agree"
 
 
-def test_the_page_opens_with_an_answer(demo: str, browser: Browser, model: EmotionClassifier) -> None:
-    """The page contains the answer to the sample, without a request."""
+def test_page_opens_with_an_answer(demo: str, browser: Browser, model: EmotionClassifier) -> None:
+    """The page contains the answer to the sample text; no request is needed."""
     requests: list[Request] = []
     for language, words in (("en-US", "Most likely"), ("es-ES", "Lo más probable"), ("zh-CN", "最可能")):
         context = browser.new_context(locale=language)
@@ -158,7 +158,7 @@ def test_the_page_opens_with_an_answer(demo: str, browser: Browser, model: Emoti
         context.close()
 
 
-def test_the_switch_selects_the_other_model(demo: str, page: Page) -> None:
+def test_switch_selects_the_other_model(demo: str, page: Page) -> None:
     accurate = EmotionClassifier.from_pretrained("accurate")
     page.goto(demo)
     page.wait_for_selector("#result .sentence")
@@ -173,7 +173,7 @@ def test_the_switch_selects_the_other_model(demo: str, page: Page) -> None:
     expect(page.locator("#long-table tbody tr").first).to_contain_text(f"{accurate.predict_proba([text]).max():.2f}")
 
 
-def test_a_long_text_is_explained_by_passages(demo: str, page: Page, model: EmotionClassifier) -> None:
+def test_long_text_is_explained_by_passages(demo: str, page: Page, model: EmotionClassifier) -> None:
     page.goto(demo)
     page.wait_for_selector("#result .sentence")
     page.locator("#text textarea").fill(LETTER)
@@ -190,11 +190,11 @@ def test_a_long_text_is_explained_by_passages(demo: str, page: Page, model: Emot
     expect(mark).to_be_in_viewport()
 
 
-def test_a_text_about_self_harm_gets_a_helpline(demo: str, browser: Browser) -> None:
+def test_text_about_self_harm_shows_a_helpline(demo: str, browser: Browser) -> None:
     context = browser.new_context(locale="es-ES")
     page = context.new_page()
-    requested: list[str] = []
-    page.on("request", lambda request: requested.append(request.url))
+    urls: list[str] = []
+    page.on("request", lambda request: urls.append(request.url))
     page.goto(demo)
     page.wait_for_selector("#result .sentence")
     page.locator("#text textarea").fill("Thank you all, you were lovely, but I want to kill myself")
@@ -204,5 +204,5 @@ def test_a_text_about_self_harm_gets_a_helpline(demo: str, browser: Browser) -> 
     assert page.locator("#result .chip").count() == 0
     assert page.locator("#result .quiet").count() > 0
     assert not re.search("[\U0001f300-\U0001faff]", page.locator("#result").inner_text())
-    assert all(url.startswith((demo, "data:", "blob:")) for url in requested)
+    assert all(url.startswith((demo, "data:", "blob:")) for url in urls)
     context.close()

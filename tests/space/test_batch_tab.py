@@ -16,7 +16,7 @@ pytestmark = [
 ]
 
 
-def test_a_table_from_upload_to_download(demo: str, page: Page, tmp_path: Path, model: EmotionClassifier) -> None:
+def test_upload_scoring_and_downloads(demo: str, page: Page, tmp_path: Path, model: EmotionClassifier) -> None:
     page.goto(demo)
     page.get_by_role("tab").nth(2).click()
     page.locator("#batch-run").click()
@@ -50,17 +50,17 @@ def test_a_table_from_upload_to_download(demo: str, page: Page, tmp_path: Path, 
     with page.expect_download() as report:
         page.locator("#batch-report").click()
     assert "gratitude" in Path(report.value.path()).read_text(encoding="utf-8")
-    with page.expect_download() as parquet:
+    with page.expect_download() as download:
         page.locator("#batch-parquet").click()
-    from pyarrow import parquet as files
+    from pyarrow import parquet
 
-    table = files.read_table(parquet.value.path())
+    table = parquet.read_table(download.value.path())
     assert table["Kommentar"][0].as_py() == "=Thank you 0"
     texts = table["Kommentar"].to_pylist()
     assert table["emotions"].to_pylist() == [prediction.labels for prediction in model.predict(texts)]
 
 
-def test_a_table_can_be_stopped(demo: str, page: Page, tmp_path: Path) -> None:
+def test_scoring_can_be_stopped(demo: str, page: Page, tmp_path: Path) -> None:
     page.goto(demo)
     page.get_by_role("tab").nth(2).click()
     path = tmp_path / "long.tsv"
@@ -92,7 +92,9 @@ def test_a_table_can_be_stopped(demo: str, page: Page, tmp_path: Path) -> None:
         ("large.csv", b"text\n" + b"a" * 20_100_000, "20|size"),
     ],
 )
-def test_invalid_files(demo: str, page: Page, tmp_path: Path, name: str, content: bytes, expected: str) -> None:
+def test_invalid_files_are_rejected(
+    demo: str, page: Page, tmp_path: Path, name: str, content: bytes, expected: str
+) -> None:
     page.goto(demo)
     page.get_by_role("tab").nth(2).click()
     (tmp_path / name).write_bytes(content)

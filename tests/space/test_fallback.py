@@ -28,7 +28,7 @@ from tests.conftest import DEFAULT_MODEL
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 SENTENCE = "Thank you so much!"
-PICTURES = os.environ.get("EVENMOOD_SCREENSHOTS")
+SCREENSHOTS = os.environ.get("EVENMOOD_SCREENSHOTS")
 """Optional folder for screenshots."""
 
 
@@ -67,15 +67,15 @@ def test_chips_and_bars(strict: EmotionClassifier, model: EmotionClassifier, lan
     bars = label_bars(language, fallback, strict.thresholds)
     assert 'class="bar fallback"' in bars
     assert 'class="bar predicted' not in bars
-    assert bars.count(below) >= 2  # on the page, and for screen readers
+    assert bars.count(below) >= 2  # visible and for screen readers
     assert "1.00" in bars  # the threshold
-    usual = analyze_text(model, SENTENCE)
-    html = sentence_html(language, usual) + label_bars(language, usual, model.thresholds)
+    default_answer = analyze_text(model, SENTENCE)
+    html = sentence_html(language, default_answer) + label_bars(language, default_answer, model.thresholds)
     assert "fallback" not in html
     assert below not in html
 
 
-def test_a_fallback_has_no_measured_precision(strict: EmotionClassifier, model: EmotionClassifier) -> None:
+def test_fallback_has_no_measured_precision(strict: EmotionClassifier, model: EmotionClassifier) -> None:
     per_label = model.info.metrics["test"]["per_label"]
     assert "correct" in quality("en", analyze_text(model, SENTENCE), per_label)
     assert "do not apply here" in quality("en", analyze_text(strict, SENTENCE), per_label)
@@ -83,24 +83,24 @@ def test_a_fallback_has_no_measured_precision(strict: EmotionClassifier, model: 
     assert "No label reaches its threshold; the most likely one is gratitude" in html
 
 
-def test_json(strict: EmotionClassifier) -> None:
+def test_fallback_in_json(strict: EmotionClassifier) -> None:
     answer = json.loads(as_json(analyze_text(strict, SENTENCE)))
     assert answer["fallback"] is True
     (score,) = answer["scores"]
     assert score["probability"] < score["threshold"] == 0.9999
 
 
-def test_two_models(strict: EmotionClassifier, model: EmotionClassifier) -> None:
+def test_comparison_of_two_models(strict: EmotionClassifier, model: EmotionClassifier) -> None:
     html = comparison("en", ("strict", "usual"), (analyze_text(strict, SENTENCE), analyze_text(model, SENTENCE)))
     assert "strict (below its threshold) and usual" in html
     assert ">both<" not in html
     (row,) = (line for line in html.split("<tr") if "gratitude" in line.split("</th>")[0])
     assert row.count('class="number predicted"') == 1  # not predicted by the strict model
-    other = comparison(
+    different = comparison(
         "en", ("strict", "usual"), (analyze_text(strict, SENTENCE), analyze_text(model, "I am so angry!"))
     )
-    assert "gratitude (below its threshold)" in other.split("<table")[0]
-    assert "only strict (below its threshold)" in other
+    assert "gratitude (below its threshold)" in different.split("<table")[0]
+    assert "only strict (below its threshold)" in different
 
 
 def test_passages(strict: EmotionClassifier, model: EmotionClassifier) -> None:
@@ -132,63 +132,63 @@ def test_tables_do_not_count_fallbacks(tmp_path: Path, strict: EmotionClassifier
         assert csv.count(str(bool(fallbacks)).lower()) == 2
 
 
-def test_the_endpoints(strict_demo: str) -> None:
+def test_endpoints(strict_demo: str) -> None:
     client = Client(strict_demo, verbose=False)
     answer = client.predict(SENTENCE, api_name="/analyse")
     assert answer["fallback"] is True
     assert answer["scores"][0]["probability"] < answer["scores"][0]["threshold"]
-    assert [one["fallback"] for one in client.predict([SENTENCE, ""], api_name="/batch")] == [True, True]
+    assert [result["fallback"] for result in client.predict([SENTENCE, ""], api_name="/batch")] == [True, True]
     assert client.predict(SENTENCE, api_name="/passages")[0]["answer"]["fallback"] is True
-    both = client.predict(SENTENCE, "default", "./usual", api_name="/compare")
-    assert (both["first"]["fallback"], both["second"]["fallback"]) == (True, False)
-    about: Any = client.view_api(return_format="dict")
-    assert "`fallback` is true" in about["named_endpoints"]["/analyse"]["description"]
+    compared = client.predict(SENTENCE, "default", "./usual", api_name="/compare")
+    assert (compared["first"]["fallback"], compared["second"]["fallback"]) == (True, False)
+    api: Any = client.view_api(return_format="dict")
+    assert "`fallback` is true" in api["named_endpoints"]["/analyse"]["description"]
     client.close()
     summary, *_ = call(strict_demo, "score", [None, f"{SENTENCE}\nI am so angry!", "default", None, ""])
     assert "In 2 rows, no label reaches its threshold" in summary
 
 
-def style(page: Page, selector: str) -> dict[str, str]:
-    found: dict[str, str] = page.locator(selector).first.evaluate(
+def computed_style(page: Page, selector: str) -> dict[str, str]:
+    properties: dict[str, str] = page.locator(selector).first.evaluate(
         "e => { const s = getComputedStyle(e); return {fill: s.backgroundColor, line: s.borderTopStyle,"
         " width: s.borderTopWidth, color: s.borderTopColor, letters: s.color} }"
     )
-    return found
+    return properties
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_outlines_fallbacks(strict_demo: str, browser: Browser, scheme: Any) -> None:
+def test_page_outlines_fallbacks(strict_demo: str, browser: Browser, scheme: Any) -> None:
     context = browser.new_context(viewport={"width": 1200, "height": 800}, color_scheme=scheme)
     page = context.new_page()
     page.goto(strict_demo)
     page.locator("#text textarea").fill(SENTENCE)
     page.locator("#analyse").click()
     expect(page.locator("#words")).to_contain_text(SENTENCE)
-    chip = style(page, "#result .chip")
+    chip = computed_style(page, "#result .chip")
     assert chip["fill"] == "rgba(0, 0, 0, 0)"
     assert (chip["line"], chip["width"]) == ("dashed", "2px")
     assert page.locator("#result .predicted").count() == 0
     expect(page.locator("#result .bar.fallback")).to_contain_text("below its threshold")
     expect(page.locator("#spoken")).to_contain_text("No label reaches its threshold")
-    if PICTURES:
+    if SCREENSHOTS:
         page.wait_for_timeout(500)
-        page.screenshot(path=Path(PICTURES) / f"fallback-{scheme}.png")
+        page.screenshot(path=Path(SCREENSHOTS) / f"fallback-{scheme}.png")
     choose_model(page, "usual")
     page.wait_for_selector("#result .predicted")
-    solid = style(page, "#result .chip")
+    solid = computed_style(page, "#result .chip")
     assert (solid["fill"], solid["letters"]) == ("rgb(0, 105, 143)", "rgb(255, 255, 255)")
-    if PICTURES:
+    if SCREENSHOTS:
         page.wait_for_timeout(500)
-        page.screenshot(path=Path(PICTURES) / f"solid-{scheme}.png")
+        page.screenshot(path=Path(SCREENSHOTS) / f"solid-{scheme}.png")
     page.locator("#switch label").first.click()
     page.wait_for_selector("#result .bar.fallback")
     open_tab(page, 3)
     page.locator("#long textarea").fill("Thank you so much! I am so angry about this.")
     page.locator("#long-run").click()
     page.wait_for_selector("#long-table .chip")
-    assert style(page, "#long-table .chip")["fill"] == "rgba(0, 0, 0, 0)"
-    if PICTURES:
+    assert computed_style(page, "#long-table .chip")["fill"] == "rgba(0, 0, 0, 0)"
+    if SCREENSHOTS:
         page.wait_for_timeout(800)
-        page.screenshot(path=Path(PICTURES) / f"passages-{scheme}.png", full_page=True)
+        page.screenshot(path=Path(SCREENSHOTS) / f"passages-{scheme}.png", full_page=True)
     context.close()

@@ -18,7 +18,7 @@ from tests.fakes.hub_server import HubServer
 TEXT = 'Thank you so much! <b>"x"</b>\nreally'
 
 
-def rows(path: Path) -> list[dict[str, object]]:
+def read_rows(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
@@ -36,9 +36,8 @@ def test_rows_have_the_format_of_the_data_set_build(model: EmotionClassifier) ->
     assert details["predicted"] == ["gratitude"]
     assert feedback_row(model, "default", "x", DISAGREE, ["joy"])["votes"] is None
     assert feedback_row(model, "default", "Thank you", AGREE, ["joy"])["labels"] == [LABELS.index("gratitude")]
-    assert (
-        feedback_row(model, "default", "x \ud83d", AGREE, [])["text"] == "x \ufffd"
-    )  # what no Parquet file could hold
+    surrogate = feedback_row(model, "default", "x \ud83d", AGREE, [])
+    assert surrogate["text"] == "x \ufffd"  # Parquet files cannot store lone surrogates
 
 
 def test_invalid_feedback_is_rejected(model: EmotionClassifier) -> None:
@@ -57,7 +56,7 @@ def test_concurrent_writes_lose_no_rows(tmp_path: Path, model: EmotionClassifier
 
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(add, range(400)))
-    stored = [row for store in stores for row in rows(store.path)]
+    stored = [row for store in stores for row in read_rows(store.path)]
     assert sorted(int(str(row["id"]).split(":")[1]) for row in stored) == list(range(400))
     assert {row["text"] for row in stored} == {TEXT}
     assert len({store.path for store in stores}) == 2
@@ -83,14 +82,16 @@ def test_commits_to_a_private_data_set(tmp_path: Path, hub: HubServer, token: st
     ("environment", "expected"),
     [
         ({}, None),
-        ({"HF_TOKEN": "x"}, None),  # a token on a user's own machine: nothing is sent without being asked for
+        ({"HF_TOKEN": "x"}, None),  # outside of Spaces, a token alone uploads nothing
         ({"SPACE_ID": "you/demo"}, None),
         ({"HF_TOKEN": "x", "SPACE_ID": "you/demo"}, "you/demo-feedback"),
         ({"HF_TOKEN": "x", "EVENMOOD_FEEDBACK_REPO": "you/feedback"}, "you/feedback"),
         ({"EVENMOOD_FEEDBACK_REPO": "you/feedback"}, None),
     ],
 )
-def test_repository(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: str | None) -> None:
+def test_feedback_repository(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: str | None
+) -> None:
     for name in ("HF_TOKEN", "SPACE_ID", feedback.REPO_VARIABLE):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():

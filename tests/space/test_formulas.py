@@ -1,4 +1,4 @@
-"""Cells of the demo's CSV: no formulas in any spreadsheet, and no collisions."""
+"""Escape formulas in the CSV downloads of the demo, without collisions."""
 
 import itertools
 import random
@@ -42,22 +42,22 @@ FORMULA = r"[\s\u200b\u2060\ufeff\u00ad\u200e\"]*[=+\-@\uff1d\uff0b\uff0d\uff20\
         (None, None),
     ],
 )
-def test_cells(cell: object, expected: object) -> None:
+def test_formula_cells_are_escaped(cell: object, expected: object) -> None:
     assert escape_formula(cell) == expected
 
 
-def test_no_formulas_and_no_collisions() -> None:
+def test_escaped_cells_are_unique_and_not_formulas() -> None:
     parts = ["=", "'", ";", "\n", "a", " ", "\u200b", "\uff0b"]
     cells = ["".join(cell) for length in range(5) for cell in itertools.product(parts, repeat=length)]
-    result = [escape_formula(cell) for cell in cells]
-    assert len(set(result)) == len(cells)
-    for cell in result:
+    escaped = [escape_formula(cell) for cell in cells]
+    assert len(set(escaped)) == len(cells)
+    for cell in escaped:
         for part in re.split("[;\t\r\n]", cell):
             assert not re.match(FORMULA, part), cell
 
 
 @pytest.mark.parametrize("cell", [" ", "\t", ";", "'", "; ", "a;", "=", ";=", "\u200b", "\n'"])
-def test_linear_time(cell: str) -> None:
+def test_escape_formula_takes_linear_time(cell: str) -> None:
     def seconds(length: int) -> float:
         text = cell * length + random.choice("xy")
         times = []

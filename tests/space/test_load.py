@@ -7,28 +7,28 @@ from benchmarks.demo import ask, call, upload
 
 ROWS = 15_000
 MAX_WAIT = 10.0
-"""Seconds on a busy machine; results/demo.json has the figures of an idle one."""
+"""Seconds, on a busy machine; see results/demo.json for an idle one."""
 
 
-def test_many_visitors(demo: str) -> None:
+def test_many_concurrent_visitors(demo: str) -> None:
     with ThreadPoolExecutor(50) as pool:
         waits = list(pool.map(lambda _: ask(demo), range(150)))
     assert len(waits) == 150  # an error would have been raised
 
 
 def test_texts_are_answered_while_a_table_is_scored(demo: str) -> None:
-    file, done, waits = upload(demo, ROWS), threading.Event(), []
+    file, finished, waits = upload(demo, ROWS), threading.Event(), []
 
-    def table() -> None:
+    def score_table() -> None:
         try:
             summary, *_ = call(demo, "score", [file, "", "default", "text", ""])
             assert f"{ROWS:,} rows in" in summary
         finally:
-            done.set()
+            finished.set()
 
     with ThreadPoolExecutor(4) as pool:
-        job = pool.submit(table)
-        while not done.is_set():
+        job = pool.submit(score_table)
+        while not finished.is_set():
             waits += list(pool.map(lambda number: ask(demo, f"visitor{number}"), range(3)))
         job.result()
     assert len(waits) >= 6

@@ -20,8 +20,8 @@ from tests.fakes.hub_server import HubServer
 FILES = {name: (DEFAULT_MODEL / name).read_bytes() for name in PREDICTING_FILES}
 
 
-def bomb() -> bytes:
-    """A small graph that would exhaust the memory."""
+def memory_bomb() -> bytes:
+    """Return a small graph that would exhaust the memory."""
     shape = onnx.helper.make_tensor("shape", onnx.TensorProto.INT64, [1], [5 * 10**8])
     node = onnx.helper.make_node("ConstantOfShape", ["shape"], ["probabilities"])
     output = onnx.helper.make_tensor_value_info("probabilities", onnx.TensorProto.FLOAT, [None, 28])
@@ -29,8 +29,8 @@ def bomb() -> bytes:
     return bytes(onnx.helper.make_model(graph).SerializeToString())
 
 
-def padded(amount: int | None) -> bytes:
-    """The bundled graph with a modified amount of padding; None: computed by another node."""
+def graph_with_padding(amount: int | None) -> bytes:
+    """Return the bundled graph with another amount of padding; None: computed by another node."""
     model = onnx.load_from_string(FILES[ONNX_FILE])
     (pad,) = (node for node in model.graph.node if node.op_type == "Pad")
     if amount is None:
@@ -46,7 +46,7 @@ def models() -> Models:
     return Models()
 
 
-def test_trained_models_appear_in_the_list(tmp_path: Path, average_folder: Path) -> None:
+def test_trained_models_are_listed(tmp_path: Path, average_folder: Path) -> None:
     models = Models(folders=[average_folder], trained=tmp_path / "models")
     assert [choice.name for choice in models.choices()] == [BUNDLED, "accurate", f"./{average_folder.name}"]
     for arm in ("balanced", "unbalanced", "unbalanced-average"):
@@ -63,29 +63,29 @@ def test_trained_models_appear_in_the_list(tmp_path: Path, average_folder: Path)
     assert not models.get("./ablation/balanced").has_attention
 
 
-def test_the_bundled_models_have_names(models: Models, folder: Path) -> None:
+def test_bundled_models_have_names(models: Models, folder: Path) -> None:
     assert [choice.title for choice in models.choices()] == ["fast", "accurate"]
     assert models.get("fast") is models.get("") is models.get(BUNDLED) is models.default
     assert models.get("accurate").info.kind == "encoder"
     assert models.second_choice() == "accurate"
-    other = Models(str(folder))
-    assert [choice.name for choice in other.choices()] == [BUNDLED, "fast", "accurate"]
-    assert other.get("fast").folder == models.default.folder != other.get("").folder
+    folder_models = Models(str(folder))
+    assert [choice.name for choice in folder_models.choices()] == [BUNDLED, "fast", "accurate"]
+    assert folder_models.get("fast").folder == models.default.folder != folder_models.get("").folder
 
 
-def test_a_retrained_model_is_reloaded(tmp_path: Path, folder: Path) -> None:
+def test_retrained_model_is_reloaded(tmp_path: Path, folder: Path) -> None:
     target = tmp_path / "models" / "mine"
     target.parent.mkdir()
     folder.rename(target)
     models = Models(trained=tmp_path / "models")
-    before = models.get("./mine")
-    assert models.get("./mine") is before
+    cached = models.get("./mine")
+    assert models.get("./mine") is cached
     info = json.loads((target / INFO_FILE).read_text())
     (target / INFO_FILE).write_text(json.dumps(info | {"thresholds": dict.fromkeys(info["labels"], 0.9)}))
     assert models.get("./mine").thresholds["joy"] == 0.9
 
 
-def test_the_error_for_a_damaged_folder_hides_its_path(tmp_path: Path, folder: Path) -> None:
+def test_error_for_a_damaged_folder_hides_its_path(tmp_path: Path, folder: Path) -> None:
     target = tmp_path / "models" / "mine"
     target.parent.mkdir()
     folder.rename(target)
@@ -101,7 +101,7 @@ def test_the_error_for_a_damaged_folder_hides_its_path(tmp_path: Path, folder: P
     assert str(tmp_path) not in str(error.value)
 
 
-def test_a_hub_model(models: Models, hub: HubServer, token: str) -> None:
+def test_hub_model(models: Models, hub: HubServer, token: str) -> None:
     hub.add("you/moods", FILES)
     classifier = models.get("you/moods")
     assert classifier.predict("Thank you!").labels == ["gratitude"]
@@ -123,19 +123,19 @@ def test_a_hub_model(models: Models, hub: HubServer, token: str) -> None:
             "'you/moods' on the Hub is not an evenmood model: model.onnx and tokenizer.json and",
         ),
         (FILES | {ONNX_FILE: b"x" * 100}, {}, "you/moods: model.onnx: damaged or not an ONNX model"),
-        (FILES | {ONNX_FILE: bomb()}, {}, "you/moods: model.onnx: not exported by evenmood"),
+        (FILES | {ONNX_FILE: memory_bomb()}, {}, "you/moods: model.onnx: not exported by evenmood"),
         (
-            FILES | {ONNX_FILE: padded(10**9)},
+            FILES | {ONNX_FILE: graph_with_padding(10**9)},
             {},
             "you/moods: model.onnx: not exported by evenmood",
         ),
         (
-            FILES | {ONNX_FILE: padded(-65)},
+            FILES | {ONNX_FILE: graph_with_padding(-65)},
             {},
             "you/moods: model.onnx: not exported by evenmood",
         ),
         (
-            FILES | {ONNX_FILE: padded(None)},
+            FILES | {ONNX_FILE: graph_with_padding(None)},
             {},
             "you/moods: model.onnx: not exported by evenmood",
         ),
@@ -153,7 +153,7 @@ def test_invalid_hub_models_are_rejected(
         models.get("you/moods")
 
 
-def test_a_large_model_is_rejected_before_the_download(
+def test_large_model_is_rejected_before_the_download(
     models: Models, hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.add("you/large", FILES)
@@ -176,16 +176,16 @@ def test_external_tensor_data_is_rejected(models: Models, hub: HubServer, tmp_pa
     assert "you/external/weights.bin" not in hub.sent
 
 
-def test_a_second_download_fails_immediately(models: Models, hub: HubServer) -> None:
+def test_second_download_fails_immediately(models: Models, hub: HubServer) -> None:
     hub.add("you/slow", FILES)
     hub.fail("resolve/.*model.onnx", delay=4.0)
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(models.get, "you/slow")
         time.sleep(1.0)
-        started = time.monotonic()
+        start = time.monotonic()
         with pytest.raises(ModelError, match="another model is being downloaded; try again"):
             models.get("you/other")
-        assert time.monotonic() - started < 2.5
+        assert time.monotonic() - start < 2.5
         assert slow.result().labels
 
 

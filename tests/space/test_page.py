@@ -1,4 +1,4 @@
-"""The demo as a process: start, network access, errors for invalid options, translations."""
+"""The demo: start, network access, errors for invalid options, translations."""
 
 import json
 import os
@@ -22,11 +22,11 @@ APP = ROOT / "space" / "app.py"
 
 def run_app(*options: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, str(APP), "--no-browser", *options]
-    given = {**os.environ, "EVENMOOD_FEEDBACK": "", **environment}
-    return subprocess.run(command, capture_output=True, text=True, env=given, check=False, timeout=60)
+    variables = {**os.environ, "EVENMOOD_FEEDBACK": "", **environment}
+    return subprocess.run(command, capture_output=True, text=True, env=variables, check=False, timeout=60)
 
 
-def test_the_server_makes_no_outgoing_requests() -> None:
+def test_server_makes_no_outgoing_requests() -> None:
     with socket.socket() as proxy:
         proxy.bind(("127.0.0.1", 0))
         proxy.listen()
@@ -40,7 +40,7 @@ def test_the_server_makes_no_outgoing_requests() -> None:
 
 
 @pytest.mark.parametrize("figure", [0.4, {"value": 0.4, "low": 0, "high": 1}])
-def test_a_model_with_malformed_metrics(folder: Path, figure: Any) -> None:
+def test_malformed_metrics_are_ignored(folder: Path, figure: Any) -> None:
     info = json.loads((folder / "emotions.json").read_text()) | {"metrics": {"test": {"macro_f1": figure}}}
     (folder / "emotions.json").write_text(json.dumps(info))
     html = about("en", {"odd": EmotionClassifier.from_pretrained(folder)})
@@ -48,49 +48,49 @@ def test_a_model_with_malformed_metrics(folder: Path, figure: Any) -> None:
     assert "has no measured results" in html
 
 
-def test_a_port_in_use() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = str(taken.getsockname()[1])
-        done = run_app("--port", port)
-    assert done.returncode == 1
-    assert done.stderr == f"error: cannot listen on port {port} of 127.0.0.1; choose another port with --port\n"
+def test_port_in_use_is_reported() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = str(listener.getsockname()[1])
+        result = run_app("--port", port)
+    assert result.returncode == 1
+    assert result.stderr == f"error: cannot listen on port {port} of 127.0.0.1; choose another port with --port\n"
 
 
-def test_it_starts_quickly_and_without_a_training_framework(tmp_path: Path) -> None:
+def test_demo_starts_quickly_without_training_frameworks(tmp_path: Path) -> None:
     script = (
         "import runpy, sys\n"
         f"app = runpy.run_path({str(APP)!r})\n"
         "demo = app['build_demo'](app['Models'](), None, app['Path'](sys.argv[1]))\n"
         "print([name for name in ('tensorflow', 'keras', 'torch', 'jax') if name in sys.modules])\n"
     )
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script, str(tmp_path)], capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == "[]"
-    started = time.monotonic()
+    assert result.stdout.strip() == "[]"
+    start = time.monotonic()
     with running_demo():
-        assert time.monotonic() - started < 20  # under 5 on an idle machine: results/demo.json
+        assert time.monotonic() - start < 20  # under 5 on an idle machine: results/demo.json
 
 
-@pytest.mark.parametrize("where", ["--model", "--folder", "environment"])
-def test_an_invalid_model(tmp_path: Path, where: str) -> None:
+@pytest.mark.parametrize("option", ["--model", "--folder", "environment"])
+def test_invalid_model_is_rejected(tmp_path: Path, option: str) -> None:
     folder = tmp_path / "empty"
     folder.mkdir()
-    options = [where, str(folder)] if where != "environment" else []
-    done = run_app(*options, **({"EVENMOOD_MODEL": str(folder)} if where == "environment" else {}))
-    assert done.returncode == 1
-    assert done.stderr.startswith(f"error: {folder}: not an evenmood model folder, model.onnx and")
-    assert len(done.stderr.splitlines()) == 1
+    options = [option, str(folder)] if option != "environment" else []
+    result = run_app(*options, **({"EVENMOOD_MODEL": str(folder)} if option == "environment" else {}))
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"error: {folder}: not an evenmood model folder, model.onnx and")
+    assert len(result.stderr.splitlines()) == 1
 
 
-def test_an_invalid_feedback_folder(tmp_path: Path) -> None:
+def test_invalid_feedback_folder_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    done = run_app("--feedback", str(tmp_path / "file" / "folder"))
-    assert done.returncode == 1
-    assert "choose another folder with --feedback, or '' for none" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    result = run_app("--feedback", str(tmp_path / "file" / "folder"))
+    assert result.returncode == 1
+    assert "choose another folder with --feedback, or '' for none" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_translations_are_complete_and_have_the_same_placeholders() -> None:
@@ -107,25 +107,25 @@ def test_translations_are_complete_and_have_the_same_placeholders() -> None:
         for key in english:
             if key != "names":
                 assert placeholders(texts[key]) == placeholders(english[key]), (language, key)
-                same = key in ("comma", "macro_f1", "micro_f1", "macro_roc_auc")
-                assert same or texts[key] != english[key], (language, key)
+                may_be_equal = key in ("comma", "macro_f1", "micro_f1", "macro_roc_auc")
+                assert may_be_equal or texts[key] != english[key], (language, key)
 
 
 def test_every_text_is_used() -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "space").rglob("*.py"))
-    built = ("split_", "sort_", "left_out", "legend_")  # keys composed in the code
+    prefixes = ("split_", "sort_", "left_out", "legend_")  # keys composed in the code
     for key in TEXTS["en"]:
-        assert f'"{key}"' in source or f"'{key}'" in source or key.startswith(built), key
+        assert f'"{key}"' in source or f"'{key}'" in source or key.startswith(prefixes), key
 
 
 def test_front_matter_and_requirements_match_the_project() -> None:
-    front = yaml.safe_load((ROOT / "space/README.md").read_text().split("---")[1])
+    metadata = yaml.safe_load((ROOT / "space/README.md").read_text().split("---")[1])
     constraints = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
-    assert front["sdk"] == "gradio"
-    assert front["sdk_version"] == constraints["gradio"]
-    assert front["python_version"] in ("3.11", "3.12", "3.13")
-    assert (ROOT / "space" / front["app_file"]).is_file()
-    assert len(front["short_description"]) <= 60
+    assert metadata["sdk"] == "gradio"
+    assert metadata["sdk_version"] == constraints["gradio"]
+    assert metadata["python_version"] in ("3.11", "3.12", "3.13")
+    assert (ROOT / "space" / metadata["app_file"]).is_file()
+    assert len(metadata["short_description"]) <= 60
     project = (ROOT / "pyproject.toml").read_text()
     for line in (ROOT / "space/requirements.txt").read_text().splitlines():
         assert f'"{line}",' in project

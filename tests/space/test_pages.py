@@ -17,46 +17,46 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed"),
 ]
 
-PICTURES = os.environ.get("EVENMOOD_SCREENSHOTS")
+SCREENSHOTS = os.environ.get("EVENMOOD_SCREENSHOTS")
 """Optional folder for screenshots."""
-EVIL = (
+HOSTILE = (
     "<img src=x onerror=\"window.hacked=1\"> <b id='bold'>love</b> ${window.hacked=1} {{7*7}} "
     "<script>window.hacked=1</script>"
 )
 
 
-def check_accessibility(page: Page, where: str) -> None:
+def check_accessibility(page: Page, name: str) -> None:
     violations = Axe().run(page).response["violations"]
     summary = [(entry["id"], [node["html"][:200] for node in entry["nodes"][:3]]) for entry in violations]
-    assert summary == [], where
+    assert summary == [], name
 
 
 @pytest.mark.parametrize(
     ("width", "scheme", "language"),
     [(1200, "light", "en-US"), (1440, "dark", "es-ES"), (390, "light", "zh-CN"), (360, "dark", "en-GB")],
 )
-def test_a_visit(demo: str, browser: Browser, width: int, scheme: Any, language: str) -> None:
+def test_all_tabs(demo: str, browser: Browser, width: int, scheme: Any, language: str) -> None:
     context = browser.new_context(
         viewport={"width": width, "height": 800}, color_scheme=scheme, locale=language, has_touch=width < 500
     )
     page = context.new_page()
-    requested: list[str] = []
+    urls: list[str] = []
     errors: list[str] = []
 
     def record(request: Request) -> None:
-        requested.append(request.url)
+        urls.append(request.url)
 
     page.on("request", record)
     page.on("pageerror", lambda error: errors.append(str(error)))
     for name in walk(page, demo):
         where = f"{name}-{width}-{scheme}-{language}"
-        if PICTURES:
-            page.screenshot(path=Path(PICTURES) / f"{where}.png", full_page=True)
+        if SCREENSHOTS:
+            page.screenshot(path=Path(SCREENSHOTS) / f"{where}.png", full_page=True)
         check_accessibility(page, where)
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), where
         assert "[object Object]" not in page.locator("body").inner_text(), where
         assert "evenmood_" not in page.locator("body").inner_text(), where
-    assert [url for url in requested if not url.startswith((demo, "data:", "blob:"))] == []
+    assert [url for url in urls if not url.startswith((demo, "data:", "blob:"))] == []
     assert errors == []
     stored = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
     assert "confused" not in stored
@@ -105,20 +105,20 @@ def test_loading_opens_no_stream(demo: str, page: Page) -> None:
 
 
 def test_text_is_never_html(demo: str, page: Page, tmp_path: Path) -> None:
-    ask(page, demo, EVIL)
+    ask(page, demo, HOSTILE)
     assert "<b id='bold'>" in page.locator("#words").inner_text()
     assert "${window.hacked=1} {{7*7}}" in page.locator("#words").inner_text()
     page.locator("#label").wait_for(state="hidden")
     page.get_by_role("tab").nth(1).click()
-    page.locator("#compare-text textarea").fill(EVIL)
+    page.locator("#compare-text textarea").fill(HOSTILE)
     page.locator("#compare").click()
     page.wait_for_selector("#compare-table table")
-    page.get_by_label("Second model").fill(EVIL)
+    page.get_by_label("Second model").fill(HOSTILE)
     page.keyboard.press("Enter")
     page.locator("#compare").click()
     page.wait_for_selector("text=choose one from the list")
     page.get_by_role("tab").nth(2).click()
-    header = EVIL.replace(",", "").replace('"', "'")
+    header = HOSTILE.replace(",", "").replace('"', "'")
     path = tmp_path / "<img src=x onerror=window.hacked=1>.csv"
     path.write_text(f"{header},when\n" + f"{header},{header}\n" * 3, encoding="utf-8")
     page.locator("#batch-file input[type=file]").set_input_files(path)
@@ -127,12 +127,12 @@ def test_text_is_never_html(demo: str, page: Page, tmp_path: Path) -> None:
     page.wait_for_selector("#batch-rows table")
     expect(page.locator("#batch-rows")).to_contain_text("<b id='bold'>")
     page.get_by_role("tab").nth(3).click()
-    page.locator("#long textarea").fill(f"<i>Ada</i>: {EVIL}\nAda: {EVIL}\nBen: {EVIL}")
+    page.locator("#long textarea").fill(f"<i>Ada</i>: {HOSTILE}\nAda: {HOSTILE}\nBen: {HOSTILE}")
     page.locator("#long-run").click()
     page.wait_for_selector("#long-table table")
     page.wait_for_timeout(500)
     assert page.evaluate("window.hacked") is None
-    for where in (
+    for selector in (
         "#words",
         "#compare-table",
         "#batch-rows",
@@ -141,20 +141,20 @@ def test_text_is_never_html(demo: str, page: Page, tmp_path: Path) -> None:
         "#long-table",
         ".toast-body",
     ):
-        assert page.locator(f"{where} img, {where} #bold, {where} script, {where} i").count() == 0, where
+        assert page.locator(f"{selector} img, {selector} #bold, {selector} script, {selector} i").count() == 0, selector
 
 
-def test_the_page_is_light(demo: str, page: Page) -> None:
+def test_page_loads_quickly_and_is_small(demo: str, page: Page) -> None:
     page.goto(demo)
     page.wait_for_selector("#result .sentence")
-    painted = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
-    assert painted < 6000  # under 1,500 on an idle machine
+    first_paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    assert first_paint < 6000  # under 1,500 on an idle machine
     space = Path(__file__).parents[2] / "space"
-    own = [*space.glob("page.*"), *space.glob("locales/*.json"), *space.glob("samples/*")]
-    assert sum(path.stat().st_size for path in own) < 100_000
+    assets = [*space.glob("page.*"), *space.glob("locales/*.json"), *space.glob("samples/*")]
+    assert sum(path.stat().st_size for path in assets) < 100_000
 
 
-def test_the_api_link_is_visible_on_phones(demo: str, browser: Browser) -> None:
+def test_api_link_is_visible_on_phones(demo: str, browser: Browser) -> None:
     context = browser.new_context(viewport={"width": 360, "height": 740})
     page = context.new_page()
     page.goto(demo)
@@ -162,11 +162,11 @@ def test_the_api_link_is_visible_on_phones(demo: str, browser: Browser) -> None:
     context.close()
 
 
-def test_javascript_gets_an_answer(demo: str, page: Page) -> None:
+def test_javascript_client_of_the_guide(demo: str, page: Page) -> None:
     page.goto(demo)
     page.wait_for_selector("#analyse")
     code = snippet("js", "fetch").replace("http://127.0.0.1:7860", demo)
-    logged = page.evaluate(
-        f"async () => {{ const said = [], console = {{log: (x) => said.push(x)}}; {code} return said; }}"
+    output = page.evaluate(
+        f"async () => {{ const lines = [], console = {{log: (x) => lines.push(x)}}; {code} return lines; }}"
     )
-    assert logged[0][0] == "gratitude"
+    assert output[0][0] == "gratitude"

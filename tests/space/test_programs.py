@@ -28,7 +28,7 @@ def client(demo: str) -> Iterator[Client]:
     client.close()
 
 
-def test_the_endpoint_matches_the_library(client: Client, model: EmotionClassifier) -> None:
+def test_endpoint_matches_the_library(client: Client, model: EmotionClassifier) -> None:
     answer = client.predict(SENTENCE, api_name="/analyse")
     expected = model.predict(SENTENCE)
     assert answer["labels"] == expected.labels
@@ -40,14 +40,14 @@ def test_the_endpoint_matches_the_library(client: Client, model: EmotionClassifi
 
 
 def test_endpoints_are_named_and_typed(client: Client) -> None:
-    about = client.view_api(return_format="dict")
-    assert list(about["named_endpoints"]) == ENDPOINTS
-    assert about["unnamed_endpoints"] == {}
-    for name, endpoint in about["named_endpoints"].items():
+    api = client.view_api(return_format="dict")
+    assert list(api["named_endpoints"]) == ENDPOINTS
+    assert api["unnamed_endpoints"] == {}
+    for name, endpoint in api["named_endpoints"].items():
         assert endpoint["description"], name
-        (returned,) = endpoint["returns"]
-        assert returned["type"]["type"] in ("object", "array"), name
-    analyse = about["named_endpoints"]["/analyse"]
+        (return_value,) = endpoint["returns"]
+        assert return_value["type"]["type"] in ("object", "array"), name
+    analyse = api["named_endpoints"]["/analyse"]
     assert analyse["parameters"][0]["type"] == {"type": "string"}
     score = analyse["returns"][0]["type"]["properties"]["scores"]["items"]
     assert score["required"] == ["label", "probability", "threshold"]
@@ -56,33 +56,33 @@ def test_endpoints_are_named_and_typed(client: Client) -> None:
 def test_explain(client: Client, model: EmotionClassifier) -> None:
     by_attention = client.predict(SENTENCE, "", api_name="/explain")
     assert [word["text"] for word in by_attention] == [word.text for word in model.explain(SENTENCE)]
-    left_out = client.predict(SENTENCE, "gratitude", api_name="/explain")
+    leave_one_out = client.predict(SENTENCE, "gratitude", api_name="/explain")
     expected = model.leave_one_out(SENTENCE, "gratitude")
-    assert [word["weight"] for word in left_out] == pytest.approx([word.weight for word in expected], abs=1e-6)
+    assert [word["weight"] for word in leave_one_out] == pytest.approx([word.weight for word in expected], abs=1e-6)
 
 
 def test_batch_passages_models_and_compare(client: Client, model: EmotionClassifier) -> None:
     texts = ["Thank you!", "", "I hate this", "x" * 20_000]
     answers = client.predict(texts, api_name="/batch")
-    assert [one["labels"] for one in answers] == [one.labels for one in model.predict(texts)]
-    talk = client.predict("Ada: I am so sorry!\nBen: Thank you!", api_name="/passages")
-    assert [(row["speaker"], row["answer"]["labels"][0]) for row in talk] == [
+    assert [answer["labels"] for answer in answers] == [prediction.labels for prediction in model.predict(texts)]
+    passages = client.predict("Ada: I am so sorry!\nBen: Thank you!", api_name="/passages")
+    assert [(row["speaker"], row["answer"]["labels"][0]) for row in passages] == [
         ("Ada", "remorse"),
         ("Ben", "gratitude"),
     ]
-    default, *others = client.predict(api_name="/models")
+    default, *other_models = client.predict(api_name="/models")
     assert default["name"] == "default"
     assert default["thresholds"]["joy"] == model.thresholds["joy"]
-    assert [one["title"] for one in (default, *others)][:2] == ["fast", "accurate"]
-    assert len(others) == 2  # the last one is the folder of --folder
-    for name in ("accurate", others[-1]["name"]):
+    assert [entry["title"] for entry in (default, *other_models)][:2] == ["fast", "accurate"]
+    assert len(other_models) == 2  # the last one is the folder of --folder
+    for name in ("accurate", other_models[-1]["name"]):
         answer = client.predict(SENTENCE, name, api_name="/analyse")
         assert answer["labels"] == client.predict([SENTENCE], name, api_name="/batch")[0]["labels"]
         assert answer["labels"] == client.predict(SENTENCE, name, api_name="/passages")[0]["answer"]["labels"]
         assert answer["labels"] == client.predict(SENTENCE, "default", name, api_name="/compare")["second"]["labels"]
     words = client.predict(SENTENCE, "", "accurate", api_name="/explain")
     assert sum(word["weight"] for word in words) == pytest.approx(1)
-    comparison = client.predict(SENTENCE, "default", others[-1]["name"], api_name="/compare")
+    comparison = client.predict(SENTENCE, "default", other_models[-1]["name"], api_name="/compare")
     assert comparison["first"]["labels"][0] == model.predict(SENTENCE).labels[0]
     labels = [set(comparison[side]["labels"]) for side in ("first", "second")]
     assert set(comparison["differ"]) == labels[0] ^ labels[1]
@@ -102,12 +102,12 @@ def test_batch_passages_models_and_compare(client: Client, model: EmotionClassif
         ("/compare", ["x", 5, "default"], "must be a name, not int"),
     ],
 )
-def test_errors_of_invalid_calls(client: Client, name: str, arguments: list[Any], expected: str) -> None:
+def test_invalid_calls_are_rejected(client: Client, name: str, arguments: list[Any], expected: str) -> None:
     with pytest.raises(Exception, match=expected):
         client.predict(*arguments, api_name=name)
 
 
-RAW = [
+REQUESTS = [
     ("passages", ["a \ud83d. b"], "complete"),
     ("analyse", ["a \ud83d"], "complete"),
     ("analyse", [None], "error"),
@@ -122,13 +122,13 @@ RAW = [
 ]
 
 
-@pytest.mark.parametrize(("name", "data", "event"), RAW)
-def test_every_request_is_answered(demo: str, name: str, data: list[Any], event: str) -> None:
+@pytest.mark.parametrize(("name", "data", "event"), REQUESTS)
+def test_every_request_gets_a_response(demo: str, name: str, data: list[Any], event: str) -> None:
     body = json.dumps({"data": data}).encode()
     request = urllib.request.Request(f"{demo}/gradio_api/call/{name}", body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=30) as answer:
-        number = json.load(answer)["event_id"]
-    with urllib.request.urlopen(f"{demo}/gradio_api/call/{name}/{number}", timeout=60) as stream:
+        event_id = json.load(answer)["event_id"]
+    with urllib.request.urlopen(f"{demo}/gradio_api/call/{name}/{event_id}", timeout=60) as stream:
         events = stream.read().decode()
     assert f"event: {event}" in events
     assert "root:" not in events
@@ -145,8 +145,8 @@ def call_endpoint(demo: str, route: str, data: list[Any]) -> tuple[str, Any]:
         except urllib.error.HTTPError as error:
             return "error", json.load(error)
     with urllib.request.urlopen(request, timeout=30) as answer:
-        number = json.load(answer)["event_id"]
-    with urllib.request.urlopen(f"{demo}/gradio_api/{route}/{number}", timeout=60) as stream:
+        event_id = json.load(answer)["event_id"]
+    with urllib.request.urlopen(f"{demo}/gradio_api/{route}/{event_id}", timeout=60) as stream:
         event, content = stream.read().decode().strip().splitlines()[-2:]
     return event.removeprefix("event: "), json.loads(content.removeprefix("data: "))
 
@@ -184,7 +184,7 @@ def test_default_arguments(demo: str, prefix: str, model: EmotionClassifier) -> 
 )
 def test_every_error_has_a_message(demo: str, prefix: str, name: str, data: list[Any], expected: str) -> None:
     event, content = call_endpoint(demo, f"{prefix}/{name}", data)
-    if event == "complete":  # what the page itself asks may be call_endpoint by doing nothing
+    if event == "complete":  # endpoints of the page may ignore invalid input
         assert name == "sorted_rows"
         return
     assert isinstance(content["error"], str)
@@ -201,26 +201,26 @@ def test_too_large_requests_are_rejected(demo: str) -> None:
         assert error.value.code == 413
 
 
-def snippet(language: str, of: str) -> str:
-    """Code of the guide in a language, found by a string that it contains."""
+def snippet(language: str, contains: str) -> str:
+    """Return the code block of docs/how-to/serve.md that contains a string."""
     guide = (ROOT / "docs" / "how-to" / "serve.md").read_text(encoding="utf-8")
-    (block,) = (block for block in re.findall(rf"```{language}\n(.*?)```", guide, re.DOTALL) if of in block)
+    (block,) = (block for block in re.findall(rf"```{language}\n(.*?)```", guide, re.DOTALL) if contains in block)
     return str(block)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_curl(demo: str) -> None:
     shell = snippet("bash", "gradio_api/call").replace("http://127.0.0.1:7860", demo)
-    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    event, data = done.stdout.strip().splitlines()
+    result = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    event, data = result.stdout.strip().splitlines()
     assert event == "event: complete"
     (answer,) = json.loads(data.removeprefix("data: "))
     assert answer["labels"][0] == "gratitude"
     assert list(answer["probabilities"]) == list(LABELS)
 
 
-def test_the_python_client_of_the_guide(demo: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_python_client_of_the_guide(demo: str, capsys: pytest.CaptureFixture[str]) -> None:
     code = snippet("python", "gradio_client").replace("http://127.0.0.1:7860", demo)
     exec(compile(code, "serve.md", "exec"), {})
     assert "gratitude" in capsys.readouterr().out
@@ -237,14 +237,14 @@ def test_mcp_tools(demo: str) -> None:
         ):
             await session.initialize()
             tools = await session.list_tools()
-            good = await session.call_tool("analyse", {"text": "Thank you so much!"})
-            return tools, good, await session.call_tool("analyse", {"text": "x" * 20_001})
+            valid_result = await session.call_tool("analyse", {"text": "Thank you so much!"})
+            return tools, valid_result, await session.call_tool("analyse", {"text": "x" * 20_001})
 
-    tools, good, bad = asyncio.run(call_tools())
+    tools, valid_result, invalid_result = asyncio.run(call_tools())
     by_name = {tool.name: tool for tool in tools.tools}
     assert set(by_name) == {name.strip("/") for name in ENDPOINTS}
     assert "most probable first" in by_name["analyse"].description
     assert by_name["batch"].inputSchema["properties"]["texts"]["type"] == "array"
-    assert ast.literal_eval(good.content[0].text)["labels"][0] == "gratitude"
-    assert bad.isError
-    assert "at most 20,000" in bad.content[0].text
+    assert ast.literal_eval(valid_result.content[0].text)["labels"][0] == "gratitude"
+    assert invalid_result.isError
+    assert "at most 20,000" in invalid_result.content[0].text

@@ -1,4 +1,4 @@
-"""Visitors' tables: formats and encodings, invalid files, safe downloads, timelines, passages."""
+"""Tables of visitors: formats and encodings, invalid files, safe downloads, timelines, passages."""
 
 import csv
 import json
@@ -19,14 +19,14 @@ from space.components.passages import Passage, split
 from space.table import counts, results, scoring, sources
 
 
-def read(tmp_path: Path, name: str, content: bytes) -> sources.Source:
+def open_upload(tmp_path: Path, name: str, content: bytes) -> sources.Source:
     path = tmp_path / "upload"
     path.write_bytes(content)
     (tmp_path / "work").mkdir(exist_ok=True)
     return sources.open_source(path, name, tmp_path / "work")
 
 
-def run(
+def score_upload(
     tmp_path: Path, source: sources.Source, column: str, model: EmotionClassifier
 ) -> tuple[scoring.Progress, list[dict[str, str]]]:
     out = tmp_path / "out"
@@ -52,10 +52,10 @@ def run(
 def test_formats_and_encodings(
     tmp_path: Path, model: EmotionClassifier, name: str, content: bytes, encoding: str | None
 ) -> None:
-    source = read(tmp_path, name, content)
+    source = open_upload(tmp_path, name, content)
     assert source.columns == ["id", "text"]
     assert source.encoding == encoding
-    progress, rows = run(tmp_path, source, "text", model)
+    progress, rows = score_upload(tmp_path, source, "text", model)
     assert [row["text"] for row in rows] == ["Thank you", "café"]
     assert rows[0]["emotions"] == "gratitude"
     assert progress.rows == 2
@@ -86,16 +86,16 @@ def test_formats_and_encodings(
         ("a.jsonl", b"{}\n" * 200_001, "a.jsonl: more than 200,000 rows"),
     ],
 )
-def test_invalid_files(tmp_path: Path, name: str, content: bytes, expected: str) -> None:
+def test_invalid_files_are_rejected(tmp_path: Path, name: str, content: bytes, expected: str) -> None:
     with pytest.raises(EvenmoodError) as error:
-        read(tmp_path, name, content)
+        open_upload(tmp_path, name, content)
     assert expected in str(error.value)
     assert str(tmp_path) not in str(error.value)
 
 
 def test_malformed_rows_and_long_texts(tmp_path: Path, model: EmotionClassifier) -> None:
-    source = read(tmp_path, "a.csv", b'text,n\nfine,1\na,b,c\n"open,2\n' + b"long " * 10_000 + b'",3\nlast,4\n')
-    progress, rows = run(tmp_path, source, "text", model)
+    source = open_upload(tmp_path, "a.csv", b'text,n\nfine,1\na,b,c\n"open,2\n' + b"long " * 10_000 + b'",3\nlast,4\n')
+    progress, rows = score_upload(tmp_path, source, "text", model)
     assert progress.bad == 1
     assert progress.first_bad == "a.csv, line 3: 3 cells, but the table has 2 columns"
     assert progress.cut == 1
@@ -112,33 +112,33 @@ def test_malformed_rows_and_long_texts(tmp_path: Path, model: EmotionClassifier)
         (b"text,n\n1,2,3\n", "text", "a.csv: no row could be read; the first problem: a.csv, line 2: 3 cells"),
     ],
 )
-def test_tables_that_cannot_be_scored(
+def test_invalid_tables_are_rejected(
     tmp_path: Path, model: EmotionClassifier, content: bytes, column: str, expected: str
 ) -> None:
-    source = read(tmp_path, "a.csv", content)
+    source = open_upload(tmp_path, "a.csv", content)
     with pytest.raises(EvenmoodError) as error:
-        run(tmp_path, source, column, model)
+        score_upload(tmp_path, source, column, model)
     assert str(error.value).startswith(expected)
 
 
 def test_formulas_are_escaped(tmp_path: Path, model: EmotionClassifier) -> None:
-    evil = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "=cmd|' /C calc'!A0", "plain", "'quoted"]
-    lines = [json.dumps({"text": text, "=key": text}) for text in evil]
-    source = read(tmp_path, "a.jsonl", "\n".join(lines).encode())
-    _, rows = run(tmp_path, source, "text", model)
-    for row, text in zip(rows, evil, strict=True):
+    texts = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "=cmd|' /C calc'!A0", "plain", "'quoted"]
+    lines = [json.dumps({"text": text, "=key": text}) for text in texts]
+    source = open_upload(tmp_path, "a.jsonl", "\n".join(lines).encode())
+    _, rows = score_upload(tmp_path, source, "text", model)
+    for row, text in zip(rows, texts, strict=True):
         expected = text if text in ("plain", "'quoted") else f"'{text}"
         assert row["text"] == row["'=key"] == expected
     cells = (tmp_path / "out" / "emotions.csv").read_text(encoding="utf-8").replace("\n", ",").split(",")
     assert not [cell for cell in cells if cell.strip('"').startswith(("=", "+", "-", "@"))]
     table = parquet.read_table(tmp_path / "out" / "emotions.parquet")
-    assert table["=key"].to_pylist() == evil  # unchanged in the Parquet file
+    assert table["=key"].to_pylist() == texts  # unchanged in the Parquet file
 
 
 def test_rows_with_different_keys_and_types(tmp_path: Path, model: EmotionClassifier) -> None:
     lines = [{"text": "a"}, {"text": "b", "n": [1, 2], "m": None}, {"text": 5}, {"n": 1}, {"text": "c", "m": {"x": 1}}]
-    source = read(tmp_path, "a.jsonl", "\n".join(map(json.dumps, lines)).encode())
-    progress, rows = run(tmp_path, source, "text", model)
+    source = open_upload(tmp_path, "a.jsonl", "\n".join(map(json.dumps, lines)).encode())
+    progress, rows = score_upload(tmp_path, source, "text", model)
     assert progress.bad == 2
     assert [(row["text"], row["n"], row["m"]) for row in rows] == [
         ("a", "", ""),
@@ -147,10 +147,10 @@ def test_rows_with_different_keys_and_types(tmp_path: Path, model: EmotionClassi
     ]
 
 
-@pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85", "\x0b"])
-def test_characters_that_do_not_end_a_line(tmp_path: Path, model: EmotionClassifier, sign: str) -> None:
-    source = read(
-        tmp_path, "a.jsonl", f'{{"text": "Thank{sign}you", "n\\ud83d": 1}}\n'.replace("\x0b", "\\u000b").encode()
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0b"])
+def test_unicode_line_separators_do_not_end_a_row(tmp_path: Path, model: EmotionClassifier, separator: str) -> None:
+    source = open_upload(
+        tmp_path, "a.jsonl", f'{{"text": "Thank{separator}you", "n\\ud83d": 1}}\n'.replace("\x0b", "\\u000b").encode()
     )
     assert source.columns == ["text", "n\ufffd"]
     (tmp_path / "out").mkdir()
@@ -158,8 +158,8 @@ def test_characters_that_do_not_end_a_line(tmp_path: Path, model: EmotionClassif
     assert (progress.rows, progress.bad) == (1, 0)
 
 
-def test_a_deeply_nested_cell(tmp_path: Path, model: EmotionClassifier) -> None:
-    source = read(tmp_path, "a.jsonl", b'{"text": "Thank you", "deep": ' + b"[" * 900 + b"]" * 900 + b"}\n")
+def test_deeply_nested_cell(tmp_path: Path, model: EmotionClassifier) -> None:
+    source = open_upload(tmp_path, "a.jsonl", b'{"text": "Thank you", "deep": ' + b"[" * 900 + b"]" * 900 + b"}\n")
     (tmp_path / "out").mkdir()
     *_, progress = scoring.score_in_process(source, "text", model.folder, tmp_path / "out")
     assert progress.rows == 1
@@ -173,47 +173,45 @@ def test_a_deeply_nested_cell(tmp_path: Path, model: EmotionClassifier) -> None:
         ("a.jsonl", b'{"text": "Thank you", "n": 1}\n{"text": null, "n": 2}\n{"text": "I hate it", "n": 3}\n'),
     ],
 )
-def test_a_missing_text_has_an_empty_result(
-    tmp_path: Path, model: EmotionClassifier, name: str, content: bytes
-) -> None:
-    progress, rows = run(tmp_path, read(tmp_path, name, content), "text", model)
+def test_missing_text_has_an_empty_result(tmp_path: Path, model: EmotionClassifier, name: str, content: bytes) -> None:
+    progress, rows = score_upload(tmp_path, open_upload(tmp_path, name, content), "text", model)
     assert (progress.rows, progress.missing, progress.bad) == (3, 1, 0)
     assert rows[1] == {"text": "", "n": "2", **dict.fromkeys(ADDED, "")}
-    output = parquet.read_table(tmp_path / "out" / "emotions.parquet")
-    assert output["emotions"].to_pylist()[1] is None
+    downloaded = parquet.read_table(tmp_path / "out" / "emotions.parquet")
+    assert downloaded["emotions"].to_pylist()[1] is None
     matrix = counts.label_matrix(tmp_path / "out" / scoring.PARQUET_FILE, model.labels)
     assert matrix.any(axis=1).tolist() == [True, False, True]
-    result = tmp_path / "out" / scoring.PARQUET_FILE
-    table, _ = results.rows_html("en", result, "text")
+    scored = tmp_path / "out" / scoring.PARQUET_FILE
+    table, _ = results.rows_html("en", scored, "text")
     empty = '<tr><td class="chips"></td><td class="number"></td><td class="text"></td></tr>'
     assert table.split("<tbody>")[1].count(empty) == 1
     for order in results.ORDERS:
-        table, _ = results.rows_html("en", result, "text", "", order)
+        table, _ = results.rows_html("en", scored, "text", "", order)
         assert table.split("<tbody>")[1].count("<tr>") == 3
     for search, matches in (("HATE", 1), ("t", 2), (" ", 3), ("nothing like it", 0)):
-        table, line = results.rows_html("en", result, "text", search=search)
+        table, summary = results.rows_html("en", scored, "text", search=search)
         assert table.count('<td class="text">') == matches
-        assert f"{matches} of {matches} rows" in line
+        assert f"{matches} of {matches} rows" in summary
 
 
-def test_column_names_that_differ_in_an_apostrophe(tmp_path: Path, model: EmotionClassifier) -> None:
-    source = read(tmp_path, "a.csv", b"text,=a,'=a,''=a\nThank you,1,2,3\n")
-    _, (row,) = run(tmp_path, source, "text", model)
+def test_column_names_that_differ_by_an_apostrophe(tmp_path: Path, model: EmotionClassifier) -> None:
+    source = open_upload(tmp_path, "a.csv", b"text,=a,'=a,''=a\nThank you,1,2,3\n")
+    _, (row,) = score_upload(tmp_path, source, "text", model)
     assert {name: value for name, value in row.items() if "=a" in name} == {"'=a": "1", "''=a": "2", "'''=a": "3"}
 
 
 def test_keys_with_invalid_characters(tmp_path: Path, model: EmotionClassifier) -> None:
-    source = read(tmp_path, "a.jsonl", b'{"text": "Thank you", "n\\ud83d": 1}\n')
-    _, (row,) = run(tmp_path, source, "text", model)
+    source = open_upload(tmp_path, "a.jsonl", b'{"text": "Thank you", "n\\ud83d": 1}\n')
+    _, (row,) = score_upload(tmp_path, source, "text", model)
     assert row["n\ufffd"] == "1"
 
 
 def test_pasted_lines(tmp_path: Path, model: EmotionClassifier) -> None:
-    _, rows = run(tmp_path, sources.pasted_source("Thank you\n\n  I hate it \n", tmp_path), "text", model)
+    _, rows = score_upload(tmp_path, sources.pasted_source("Thank you\n\n  I hate it \n", tmp_path), "text", model)
     assert [row["text"] for row in rows] == ["Thank you", "I hate it"]
     matrix = counts.label_matrix(tmp_path / "out" / scoring.PARQUET_FILE, model.labels)
     assert [[model.labels[n] for n in row.nonzero()[0]] for row in matrix] == [
-        sorted(one.labels, key=model.labels.index) for one in model.predict(["Thank you", "I hate it"])
+        sorted(prediction.labels, key=model.labels.index) for prediction in model.predict(["Thank you", "I hate it"])
     ]
     assert counts.co_occurrence(matrix).trace() == matrix.sum()
 
@@ -240,7 +238,7 @@ def test_timelines(cells: list[str], times: int) -> None:
     assert gratitude["rows"].sum() <= len(cells)
 
 
-def test_a_timeline_is_smoothed_and_ends_with_neutral() -> None:
+def test_timeline_is_smoothed_and_ends_with_neutral() -> None:
     cells = [f"2026-01-{day:02}" for day in (1, 2, 3, 3, 4, 5)]
     matrix = np.zeros((len(cells), len(LABELS)), bool)
     matrix[:, LABELS.index("neutral")] = True
@@ -261,7 +259,7 @@ def test_no_timeline_without_dates() -> None:
         assert counts.timeline(np.ones((2, len(LABELS)), bool), cells, LABELS) is None
 
 
-def test_a_worker_reports_its_progress(tmp_path: Path, model: EmotionClassifier) -> None:
+def test_worker_reports_progress(tmp_path: Path, model: EmotionClassifier) -> None:
     source = sources.pasted_source("Thank you so much\n" * 20_000, tmp_path)
     (tmp_path / "out").mkdir()
     reports = list(scoring.score_in_process(source, "text", model.folder, tmp_path / "out"))
@@ -276,15 +274,15 @@ def test_a_worker_reports_its_progress(tmp_path: Path, model: EmotionClassifier)
 def test_closing_the_iterator_ends_the_worker(tmp_path: Path, model: EmotionClassifier) -> None:
     source = sources.pasted_source("Thank you so much\n" * 150_000, tmp_path)
     (tmp_path / "out").mkdir()
-    before = children()
+    existing = child_processes()
     reports = scoring.score_in_process(source, "text", model.folder, tmp_path / "out")
     next(reports)
-    (child,) = children() - before
+    (child,) = child_processes() - existing
     reports.close()
     assert not Path(f"/proc/{child}").exists()
 
 
-def children() -> set[str]:
+def child_processes() -> set[str]:
     return set(Path(f"/proc/{os.getpid()}/task/{threading.get_native_id()}/children").read_text().split())
 
 
@@ -298,7 +296,7 @@ def children() -> set[str]:
     ],
 )
 def test_detected_columns(tmp_path: Path, header: str, text: str, date: str | None) -> None:
-    source = read(tmp_path, "a.csv", f"{header}\n1,a long text,2\n".encode())
+    source = open_upload(tmp_path, "a.csv", f"{header}\n1,a long text,2\n".encode())
     assert sources.text_column(source) == text
     assert sources.date_column(source) == date
 
@@ -314,14 +312,14 @@ def test_detected_columns(tmp_path: Path, header: str, text: str, date: str | No
         "10:02 <Ada> hello you",
     ],
 )
-def test_a_chat_log_is_split_into_turns(line: str) -> None:
+def test_chat_log_is_split_into_turns(line: str) -> None:
     assert split(f"{line}\n\n{line.replace('Ada', 'Ben Q.')}") == [
         Passage("hello you", "Ada"),
         Passage("hello you", "Ben Q."),
     ]
 
 
-def test_a_page_is_split_into_sentences() -> None:
+def test_page_is_split_into_sentences() -> None:
     page = "I met Dr. Smith at 5 p.m. yesterday. He was sad.\nNote: this is no chat!\n\nReally? Yes."
     assert [passage.text for passage in split(page)] == [
         "I met Dr. Smith at 5 p.m. yesterday.",
@@ -334,9 +332,9 @@ def test_a_page_is_split_into_sentences() -> None:
     assert split(" \n ") == split("", "turns") == []
 
 
-def test_the_report(tmp_path: Path, model: EmotionClassifier) -> None:
-    """The report of `evenmood report`, with a timeline if there is a date column."""
-    lines = [f"2026-0{1 + at % 6}-1{at % 9},{'Thank you!' if at % 2 else 'I hate <b>this</b>'}" for at in range(40)]
+def test_report(tmp_path: Path, model: EmotionClassifier) -> None:
+    """Scoring writes a report, with a timeline if there is a date column."""
+    lines = [f"2026-0{1 + i % 6}-1{i % 9},{'Thank you!' if i % 2 else 'I hate <b>this</b>'}" for i in range(40)]
     path = tmp_path / "comments.csv"
     path.write_text("\n".join(["date,text", *lines]), encoding="utf-8")
     source = sources.open_source(path, path.name, tmp_path)

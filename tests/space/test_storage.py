@@ -40,10 +40,10 @@ def demo_in(folder: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
 
 
 def upload(url: str, content: bytes, name: str = "a.csv") -> dict[str, Any]:
-    head = f'--edge\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'
-    kind = {"Content-Type": "multipart/form-data; boundary=edge"}
-    body = head.encode() + content + b"\r\n--edge--\r\n"
-    with urllib.request.urlopen(urllib.request.Request(f"{url}/gradio_api/upload", body, kind)) as answer:
+    header = f'--edge\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'
+    headers = {"Content-Type": "multipart/form-data; boundary=edge"}
+    body = header.encode() + content + b"\r\n--edge--\r\n"
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/gradio_api/upload", body, headers)) as answer:
         (path,) = json.load(answer)
     return {"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
 
@@ -52,16 +52,16 @@ def size_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def visit(url: str) -> None:
-    """Create all kinds of files: an upload, results, a Hub model, and a table that is still being scored."""
+def create_files(url: str) -> None:
+    """Create an upload, results, a Hub model, and a table that is still being scored."""
     file = upload(url, b"text\n" + b"Thank you\n" * 1000)
     summary, *_ = call(url, "score", [file, "", "default", "text", ""])
     assert "1,000 rows in" in summary
     call(url, "compare", ["Thank you", "default", "you/moods"])
-    long = upload(url, b"text\n" + b"Thank you all so very much indeed\n" * 150_000)
-    body = json.dumps({"data": [long, "", "default", "text", ""]}).encode()
-    kind = {"Content-Type": "application/json"}
-    request = urllib.request.Request(f"{url}/gradio_api/call/score", body, kind)
+    large_file = upload(url, b"text\n" + b"Thank you all so very much indeed\n" * 150_000)
+    body = json.dumps({"data": [large_file, "", "default", "text", ""]}).encode()
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"{url}/gradio_api/call/score", body, headers)
     with urllib.request.urlopen(request, timeout=120) as answer:
         event = json.load(answer)["event_id"]
     with urllib.request.urlopen(f"{url}/gradio_api/call/score/{event}", timeout=120) as stream:
@@ -70,45 +70,45 @@ def visit(url: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="requires Linux signals")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_a_terminated_demo_removes_its_files(tmp_path: Path, hub: HubServer, number: signal.Signals) -> None:
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_terminated_demo_removes_its_files(tmp_path: Path, hub: HubServer, signal_number: signal.Signals) -> None:
     hub.add("you/moods", FILES)
     with demo_in(tmp_path) as (url, process):
-        visit(url)
+        create_files(url)
         (folder,) = tmp_path.glob("evenmood-*")
         assert list(folder.glob("**/model.onnx"))
         assert list(folder.glob("**/emotions.csv"))
-        process.send_signal(number)
+        process.send_signal(signal_number)
         process.wait(timeout=30)
         assert list(tmp_path.glob("evenmood-*")) == []
         assert size_of(tmp_path) < 1000  # Gradio's own folder is empty
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="requires Linux signals")
-def test_the_next_demo_removes_files_of_a_killed_one(tmp_path: Path, hub: HubServer) -> None:
+def test_next_demo_removes_files_of_a_killed_demo(tmp_path: Path, hub: HubServer) -> None:
     hub.add("you/moods", FILES)
     with demo_in(tmp_path) as (url, process):
-        visit(url)
+        create_files(url)
         process.kill()
         process.wait()
     (killed,) = tmp_path.glob("evenmood-*")
     assert size_of(killed) > 1_000_000
-    (tmp_path / f"{PREFIX}somebody").mkdir()  # not locked yet
+    (tmp_path / f"{PREFIX}starting").mkdir()  # not locked yet
     (tmp_path / "other").mkdir()
     with demo_in(tmp_path):
-        (first,) = set(tmp_path.glob(f"{PREFIX}*")) - {tmp_path / f"{PREFIX}somebody"}
-        assert first != killed
+        (running,) = set(tmp_path.glob(f"{PREFIX}*")) - {tmp_path / f"{PREFIX}starting"}
+        assert running != killed
         assert not killed.exists()
         with demo_in(tmp_path):
-            assert (first / LOCK_FILE).is_file()  # its server is running
+            assert (running / LOCK_FILE).is_file()  # the server is running
             assert len(list(tmp_path.glob(f"{PREFIX}*"))) == 3
-    assert [path.name for path in tmp_path.glob("evenmood-*")] == [f"{PREFIX}somebody"]
+    assert [path.name for path in tmp_path.glob("evenmood-*")] == [f"{PREFIX}starting"]
     assert (tmp_path / "other").is_dir()
 
 
 def test_workers_end_with_the_server(tmp_path: Path) -> None:
     def workers() -> dict[int, int]:
-        """Process id and parent id of all workers, including those of other tests."""
+        """Return the parent ids of all workers by process id, including those of other tests."""
         output = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
         rows = [line.split(None, 2) for line in output.splitlines()[1:]]
         return {int(pid): int(parent) for pid, parent, args in rows if "-m space.table.scoring" in args}
@@ -122,16 +122,16 @@ def test_workers_end_with_the_server(tmp_path: Path) -> None:
         request = threading.Thread(target=score, args=(url, file))
         request.start()
         deadline = time.monotonic() + 30
-        own: list[int] = []
-        while not own and time.monotonic() < deadline:
+        pids: list[int] = []
+        while not pids and time.monotonic() < deadline:
             time.sleep(0.1)
-            own = [pid for pid, parent in workers().items() if parent == process.pid]
-        assert len(own) == 1
+            pids = [pid for pid, parent in workers().items() if parent == process.pid]
+        assert len(pids) == 1
         process.kill()
         process.wait()
         request.join()
         time.sleep(2)
-        assert own[0] not in workers()
+        assert pids[0] not in workers()
 
 
 def test_uploads_of_a_visitor_are_limited(tmp_path: Path) -> None:
@@ -152,29 +152,29 @@ def test_uploads_of_a_visitor_are_limited(tmp_path: Path) -> None:
 
 def test_downloads_are_stored_once(tmp_path: Path) -> None:
     with demo_in(tmp_path) as (url, _):
-        _, _, _, as_csv, *_ = call(url, "score", [None, "Thank you\nI hate it", "default", None, ""])
+        _, _, _, csv_update, *_ = call(url, "score", [None, "Thank you\nI hate it", "default", None, ""])
         assert len(list(tmp_path.rglob("emotions.csv"))) == 1
-        path = as_csv["value"]["path"] if "value" in as_csv else as_csv["path"]
+        path = csv_update["value"]["path"] if "value" in csv_update else csv_update["path"]
         with urllib.request.urlopen(f"{url}/gradio_api/file={path}") as answer:
             assert b"gratitude" in answer.read()
 
 
-def entry(storage: Storage, visitor: str | None, size: int, age: float) -> Path:
+def make_entry(storage: Storage, visitor: str | None, size: int, age: float) -> Path:
     path = storage.new_folder(visitor) if visitor else storage.folder / f"upload-{age}"
     path.mkdir(exist_ok=True)
     (path / "file").write_bytes(b"x" * size)
-    for one in (path / "file", path):
-        os.utime(one, (time.time() - age, time.time() - age))
+    for changed in (path / "file", path):
+        os.utime(changed, (time.time() - age, time.time() - age))
     return path
 
 
-def test_the_oldest_entries_are_removed_first(tmp_path: Path) -> None:
+def test_oldest_entries_are_removed_first(tmp_path: Path) -> None:
     storage = Storage(tmp_path / "kept", total=100_000, each=60_000)
-    old, new = entry(storage, "ada", 30_000, 50), entry(storage, "ada", 30_000, 10)
-    other = entry(storage, "ben", 20_000, 60)
+    old, new = make_entry(storage, "ada", 30_000, 50), make_entry(storage, "ada", 30_000, 10)
+    other = make_entry(storage, "ben", 20_000, 60)
     storage.clean()
     assert (old.exists(), new.exists(), other.exists()) == (False, True, True)  # Ada exceeds the limit, Ben does not
-    entries = [entry(storage, f"visitor{age}", 25_000, age) for age in (1, 2, 3, 4)]
+    entries = [make_entry(storage, f"visitor{age}", 25_000, age) for age in (1, 2, 3, 4)]
     storage.clean()
     assert [path.exists() for path in (*entries, new, other)] == [True, True, True, False, False, False]
     assert size_of(storage.folder) <= 100_000
@@ -182,19 +182,20 @@ def test_the_oldest_entries_are_removed_first(tmp_path: Path) -> None:
 
 def test_entries_in_use_are_kept(tmp_path: Path) -> None:
     storage = Storage(tmp_path / "kept", total=50_000)
-    used, new = entry(storage, None, 40_000, 100), entry(storage, "ben", 40_000, 1)
+    used, new = make_entry(storage, None, 40_000, 100), make_entry(storage, "ben", 40_000, 1)
     with storage.in_use(used / "file", None, tmp_path / "elsewhere"):
         storage.clean()
         assert used.exists()
     assert not new.exists()  # the only entry not in use
-    assert entry(storage, "ada", 40_000, 50).exists()
+    assert make_entry(storage, "ada", 40_000, 50).exists()
     storage.clean()
     assert used.exists()
 
 
 def test_expired_entries_are_removed(tmp_path: Path) -> None:
     storage = Storage(tmp_path / "kept")
-    old, new = entry(storage, None, 10, RETENTION_SECONDS + 5), entry(storage, None, 10, RETENTION_SECONDS - 60)
+    old = make_entry(storage, None, 10, RETENTION_SECONDS + 5)
+    new = make_entry(storage, None, 10, RETENTION_SECONDS - 60)
     storage.clean()
     assert (old.exists(), new.exists()) == (False, True)
 
@@ -209,11 +210,11 @@ def test_paths_outside_the_folder_are_never_removed(tmp_path: Path) -> None:
     assert storage.folder.exists()
 
 
-def test_the_address_of_a_visitor(monkeypatch: pytest.MonkeyPatch) -> None:
-    forged = {"x-forwarded-for": "1.2.3.4, 8.8.8.8, 10.0.0.7"}
+def test_address_of_a_visitor(monkeypatch: pytest.MonkeyPatch) -> None:
+    headers = {"x-forwarded-for": "1.2.3.4, 8.8.8.8, 10.0.0.7"}
     monkeypatch.delenv("SPACE_ID", raising=False)
-    assert visitor_of("127.0.0.1", forged) == "127.0.0.1"  # without a known proxy, the header could be forged
+    assert visitor_of("127.0.0.1", headers) == "127.0.0.1"  # without a known proxy, the header could be forged
     monkeypatch.setenv("SPACE_ID", "you/space")
-    assert visitor_of("10.0.0.7", forged) == "8.8.8.8"
+    assert visitor_of("10.0.0.7", headers) == "8.8.8.8"
     assert visitor_of("10.0.0.7", {}) == "10.0.0.7"
     assert visitor_of(None, {"x-forwarded-for": "nonsense"}) == "unknown"

@@ -6,7 +6,7 @@ from space.components.labels import chip
 from space.components.support import help_line, mentions_self_harm
 from space.components.texts import LANGUAGES
 
-FOUND = [
+SELF_HARM = [
     *(
         "I want to die.",
         "i just wanna die",
@@ -26,7 +26,7 @@ FOUND = [
     ),
     *("我想死", "我不想活了", "我想自杀", "他昨天开始伤害自己", "活着没意思"),
 ]
-NOT_FOUND = [
+OTHER_TEXTS = [
     *("this traffic is killing me", "I'm dying of laughter", "I nearly died laughing", "I'd kill for a coffee"),
     *("my feet are killing me", "she will kill me if I'm late", "I cut myself shaving", "I cut myself a slice of cake"),
     *(
@@ -43,23 +43,23 @@ NOT_FOUND = [
 ]
 
 
-@pytest.mark.parametrize("text", FOUND)
-def test_found(text: str) -> None:
+@pytest.mark.parametrize("text", SELF_HARM)
+def test_self_harm_is_detected(text: str) -> None:
     assert mentions_self_harm(text)
     assert mentions_self_harm(f"Hello there. {text} Bye.")
 
 
-@pytest.mark.parametrize("text", NOT_FOUND)
-def test_not_found(text: str) -> None:
+@pytest.mark.parametrize("text", OTHER_TEXTS)
+def test_figures_of_speech_are_not_detected(text: str) -> None:
     assert not mentions_self_harm(text)
 
 
-def test_very_long_texts() -> None:
+def test_very_long_text() -> None:
     assert not mentions_self_harm("i want to i wish i " * 50_000)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_helpline_and_quiet_chips(language: str) -> None:
+def test_helpline_and_quiet_chips(language: str) -> None:
     assert "findahelpline.com" in help_line(language)
     assert "🙏" in chip(language, "gratitude", 0.9)
     quiet = chip(language, "gratitude", 0.9, quiet=True)

@@ -31,17 +31,17 @@ def nested(depth: int) -> bytes:
 
 HOSTILE = {
     "one line": (b'{"text": "' + b"a" * 18_000_000 + b'"}\n', "line 1: more than 1,000,000 characters"),
-    "a late line": (b'{"text": "a"}\n' * 9 + b'{"text": "' + b"a" * 1_000_001 + b'"}', "line 10: more than 1,000,000"),
+    "later line": (b'{"text": "a"}\n' * 9 + b'{"text": "' + b"a" * 1_000_001 + b'"}', "line 10: more than 1,000,000"),
     "many cells": (b'{"text": [' + b"1," * 9_000_000 + b"1]}\n", "line 1: more than 1,000,000 characters"),
-    "deep": (nested(MAX_DEPTH + 1), "line 1: more than 900 levels of nesting"),
-    "deep and broken": (b'{"text": "a"}\n' + b"[" * 100_000, "line 2: more than 900 levels of nesting"),
+    "deep nesting": (nested(MAX_DEPTH + 1), "line 1: more than 900 levels of nesting"),
+    "deep and invalid": (b'{"text": "a"}\n' + b"[" * 100_000, "line 2: more than 900 levels of nesting"),
     "deep objects": (b'{"a":' * 2_000 + b"1" + b"}" * 2_000, "line 1: more than 900 levels of nesting"),
-    "a long key": (b'{"' + b"k" * 2_000 + b'": 1, "text": "a"}\n', "a column name has more than 1,000 characters"),
+    "long key": (b'{"' + b"k" * 2_000 + b'": 1, "text": "a"}\n', "a column name has more than 1,000 characters"),
 }
 
 
 @pytest.mark.parametrize(("content", "expected"), HOSTILE.values(), ids=HOSTILE)
-def test_lines_and_nesting_have_limits(tmp_path: Path, content: bytes, expected: str) -> None:
+def test_limits_on_lines_and_nesting(tmp_path: Path, content: bytes, expected: str) -> None:
     with pytest.raises(DataError) as error:
         inspect(tmp_path, "a.jsonl", content)
     assert str(error.value).startswith("a.jsonl")
@@ -51,15 +51,15 @@ def test_lines_and_nesting_have_limits(tmp_path: Path, content: bytes, expected:
 
 def test_uploads_within_the_limits(tmp_path: Path, model: EmotionClassifier) -> None:
     brackets = json.dumps({"text": 'Thank you "[{' + "[" * 5_000 + '\\" ' + "{" * 5_000}).encode()
-    long = json.dumps({"text": "é" * (MAX_LINE_CHARS - 20)}, ensure_ascii=False).encode()
-    result = inspect(tmp_path, "a.jsonl", b"\n".join([nested(MAX_DEPTH).strip(), brackets, long]))
+    long_line = json.dumps({"text": "é" * (MAX_LINE_CHARS - 20)}, ensure_ascii=False).encode()
+    result = inspect(tmp_path, "a.jsonl", b"\n".join([nested(MAX_DEPTH).strip(), brackets, long_line]))
     assert (result.source.columns, result.text_column, result.date_column) == (["text", "deep"], "text", None)
     (tmp_path / "out").mkdir()
     *_, progress = scoring.score_in_process(result.source, "text", model.folder, tmp_path / "out")
     assert (progress.rows, progress.bad) == (3, 0)
 
 
-def test_the_worker_matches_open_source(tmp_path: Path) -> None:
+def test_worker_matches_open_source(tmp_path: Path) -> None:
     content = "id;Kommentar;created_at\n1;café;2026-01-01\n".encode("windows-1252")
     result = inspect(tmp_path, "a.csv", content)
     source = sources.open_source(tmp_path / "upload", "a.csv", tmp_path)
@@ -67,12 +67,12 @@ def test_the_worker_matches_open_source(tmp_path: Path) -> None:
     assert (result.text_column, result.date_column) == (sources.text_column(source), sources.date_column(source))
 
 
-def test_an_expired_upload(tmp_path: Path) -> None:
+def test_expired_upload(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a\.csv: the upload has expired; upload the file again"):
         inspect_upload(tmp_path / "gone", "a.csv", tmp_path)
 
 
-def test_too_large_results(tmp_path: Path, model: EmotionClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_results_are_rejected(tmp_path: Path, model: EmotionClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of 200 columns adds a byte to each row, even if the row's line is short."""
     keys = json.dumps({f"key{n}": "" for n in range(199)} | {"text": "a"})
     lines = '{"text":"\\u0001"}\n' * 200
@@ -87,11 +87,11 @@ def test_too_large_results(tmp_path: Path, model: EmotionClassifier, monkeypatch
         list(worker.run("small", job | {"name": "a.jsonl"}, "a.jsonl"))
 
 
-def test_too_many_pasted_lines(demo: str) -> None:
-    started = time.monotonic()
+def test_pasted_lines_are_limited(demo: str) -> None:
+    start = time.monotonic()
     with pytest.raises(RuntimeError, match="more than 200,000 rows"):
         call(demo, "score", [None, "a\n" * 6_000_000, "default", None, ""])
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - start < 10
 
 
 def test_texts_are_answered_during_hostile_uploads(demo: str) -> None:
@@ -114,7 +114,7 @@ def upload_error(url: str, file: dict[str, Any]) -> str:
 
 
 def test_errors_keep_their_type(tmp_path: Path) -> None:
-    for name, kind in (("a.xlsx", UsageError), ("a.csv", DataError)):
+    for name, error_type in (("a.xlsx", UsageError), ("a.csv", DataError)):
         with pytest.raises(EvenmoodError) as error:
             inspect(tmp_path, name, b"")
-        assert type(error.value) is kind
+        assert type(error.value) is error_type

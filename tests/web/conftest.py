@@ -21,36 +21,36 @@ OLDEST_NODE = 20
 
 @pytest.fixture(scope="session")
 def web() -> Path:
-    """Folder of the built package."""
+    """The folder of the built package."""
     if shutil.which("npm") is None or node_version() < OLDEST_NODE:
         pytest.skip(f"Node {OLDEST_NODE} or later is not installed")
     with FileLock(WEB.parent / "build" / "web.lock"):
-        installed = subprocess.run(
+        install_result = subprocess.run(
             ["make", "web/node_modules/.package-lock.json"], cwd=ROOT, capture_output=True, text=True
         )
-        if installed.returncode:
-            pytest.skip(f"npm cannot install the packages of web/: {installed.stderr[-200:]}")
-        built = subprocess.run(["make", "web"], cwd=ROOT, capture_output=True, text=True)
-        assert built.returncode == 0, built.stdout + built.stderr
+        if install_result.returncode:
+            pytest.skip(f"npm cannot install the packages of web/: {install_result.stderr[-200:]}")
+        build_result = subprocess.run(["make", "web"], cwd=ROOT, capture_output=True, text=True)
+        assert build_result.returncode == 0, build_result.stdout + build_result.stderr
     return WEB
 
 
 def node_version() -> int:
-    """Node's major version; 0 without Node."""
+    """Return the major version of Node; 0 if it is not installed."""
     if shutil.which("node") is None:
         return 0
-    done = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True)
-    return int(done.stdout.removeprefix("v").split(".")[0])
+    result = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True)
+    return int(result.stdout.removeprefix("v").split(".")[0])
 
 
 @pytest.fixture(scope="session")
 def reference_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Python's answers, written once for all workers of a run."""
-    shared = tmp_path_factory.getbasetemp()
+    """The results of the Python library, written once for all workers of a run."""
+    folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    path = shared / "web-reference.json"
-    with FileLock(shared / "web-reference.lock"):
+        folder = folder.parent
+    path = folder / "web-reference.json"
+    with FileLock(folder / "web-reference.lock"):
         if not path.exists():
             main(path)
     return path
@@ -58,7 +58,7 @@ def reference_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def reference(reference_file: Path) -> Any:
-    """Content of the reference file."""
+    """The content of the reference file."""
     return json.loads(reference_file.read_text("utf-8"))
 
 

@@ -1,4 +1,4 @@
-"""Python's answers to real and to random texts, as a JSON file for the tests of the npm package.
+"""Write the results of the Python library for real and random texts as JSON, for the tests of the npm package.
 
 python -m tests.web.reference reference.json
 """
@@ -20,14 +20,14 @@ FUZZED = 10_000
 SCORED = {"fast": 2_000, "accurate": 400}
 LONG_TEXTS = {"fast": 84, "accurate": 10}
 EXPLAINED = {"fast": 100, "accurate": 20}
-"""Texts of each model; the encoder takes much longer."""
+"""Number of texts by model; the encoder takes much longer."""
 ROOT = Path(__file__).parents[2]
 EVERYDAY = ROOT / "train" / "evaluation" / "everyday"
 WRITTEN = ROOT / "data_build" / "written" / "train.parquet"
 GOEMOTIONS = ROOT.parent / "shared" / "data" / "goemotions"
 LATIN = [chr(code) for code in range(0xA0, 0x250)]
 ASSIGNED = [chr(code) for code in range(0x110000) if unicodedata.category(chr(code)) not in ("Cn", "Cs", "Co")]
-# What the normalizers treat in a special way, so that random texts have it often.
+# Characters that the normalizers handle specially; random texts contain them often.
 SPECIAL = [
     *"'’‘ʼ`´＇\u00ad\u200b\u200c\u200d\u2060\ufeff\ufe0e\ufe0f\u20e3!?….@#:=;-()[]/\\xXDpP<3\t\n\r\x1c\x85\xa0\u3000",
     *"ΣσςİıßẞŒÅéé́ﬁﬃ①½²Ⅻ가각ᄀ가ｶﾞガが한ไทยहिन्दी中文日本語ا\u0301\u0300\u0316\u0345\u0334",
@@ -49,11 +49,11 @@ SPECIAL = [
 
 def main(target: Path) -> None:
     """Write the reference file."""
-    target.write_text(json.dumps({name: answers(name) for name in ("fast", "accurate")}), "utf-8")
+    target.write_text(json.dumps({name: results(name) for name in ("fast", "accurate")}), "utf-8")
 
 
-def answers(name: str) -> dict[str, object]:
-    """Texts with token ids, probabilities and explanations of one bundled model."""
+def results(name: str) -> dict[str, object]:
+    """Return texts with token ids, predictions and explanations of one bundled model."""
     model = EmotionClassifier.from_pretrained(name)
     real = [*everyday(), *goemotions()]
     scored = [*long_texts()[: LONG_TEXTS[name]], *real, *written()][: SCORED[name]]
@@ -72,34 +72,34 @@ def answers(name: str) -> dict[str, object]:
 
 
 def everyday() -> list[str]:
-    """Everyday texts of validation and test."""
+    """Return the everyday texts of the validation and test splits."""
     return [text for split in ("validation", "test") for text in _texts(EVERYDAY / f"{split}.jsonl")]
 
 
 def long_texts() -> list[str]:
-    """Texts that are read in several windows."""
+    """Return texts that are split into several windows."""
     return _texts(EVERYDAY / "long.jsonl")
 
 
 def goemotions() -> list[str]:
-    """GoEmotions' test split; empty where the data is absent."""
+    """Return the test split of GoEmotions; empty if the data is missing."""
     return list(load_split(str(GOEMOTIONS), "test").texts) if GOEMOTIONS.is_dir() else []
 
 
 def written() -> list[str]:
-    """Written texts, which stand in for GoEmotions where it is absent."""
+    """Return the written texts, the fallback if GoEmotions is missing."""
     return pyarrow.parquet.read_table(WRITTEN, columns=["text"]).column("text").to_pylist()[: SCORED["fast"]]  # type: ignore[no-any-return]
 
 
 def fuzzed() -> list[str]:
-    """Random texts of characters of all scripts, the special ones often; the same each time."""
-    chance = random.Random(0)
-    return ["".join(_character(chance) for _ in range(chance.randint(1, 24))) for _ in range(FUZZED)]
+    """Return reproducible random texts with characters of all scripts, and many special ones."""
+    generator = random.Random(0)
+    return ["".join(_character(generator) for _ in range(generator.randint(1, 24))) for _ in range(FUZZED)]
 
 
-def _character(chance: random.Random) -> str:
-    pool: Sequence[str] = chance.choices((SPECIAL, string.ascii_letters, LATIN, ASSIGNED), (4, 3, 1, 2))[0]
-    return chance.choice(pool)
+def _character(generator: random.Random) -> str:
+    pool: Sequence[str] = generator.choices((SPECIAL, string.ascii_letters, LATIN, ASSIGNED), (4, 3, 1, 2))[0]
+    return generator.choice(pool)
 
 
 def _texts(path: Path) -> list[str]:
@@ -107,7 +107,7 @@ def _texts(path: Path) -> list[str]:
 
 
 def words(model: EmotionClassifier, text: str) -> list[dict[str, object]]:
-    """An explanation, with positions in UTF-16 units as JavaScript counts."""
+    """Return an explanation, with offsets in UTF-16 code units as in JavaScript."""
     return [
         {
             "text": word.text,

@@ -1,4 +1,4 @@
-"""The npm package in Node: its own tests, with reference results from Python and a Hub on loopback."""
+"""The npm package in Node: its tests, with reference results from Python and a fake Hub on loopback."""
 
 import json
 import os
@@ -15,10 +15,10 @@ from tests.web.reference import FUZZED, SCORED, fuzzed
 SNIPPET = re.compile(r"```js\n(.*?)```", re.DOTALL)
 
 
-def test_the_tests_of_the_package(web: Path, reference_file: Path, hub: HubServer, token: str) -> None:
+def test_node_tests_pass(web: Path, reference_file: Path, hub: HubServer, token: str) -> None:
     folder = EmotionClassifier.from_pretrained().folder
     hub.add("me/evenmood", {name: (folder / name).read_bytes() for name in PREDICTING_FILES}, private=True)
-    done = subprocess.run(
+    result = subprocess.run(
         ["node", "--test", "--test-reporter=spec", "test/"],
         cwd=web,
         capture_output=True,
@@ -32,44 +32,44 @@ def test_the_tests_of_the_package(web: Path, reference_file: Path, hub: HubServe
         },
         timeout=600,
     )
-    assert done.returncode == 0, done.stdout[-8000:] + done.stderr
-    assert TOKEN not in done.stdout + done.stderr
-    assert re.search(r"\bfail 0\b", done.stdout), done.stdout
-    assert re.search(r"\bskipped 2\b", done.stdout), "only what int8 kernels of WebAssembly rule out is skipped"
+    assert result.returncode == 0, result.stdout[-8000:] + result.stderr
+    assert TOKEN not in result.stdout + result.stderr
+    assert re.search(r"\bfail 0\b", result.stdout), result.stdout
+    assert re.search(r"\bskipped 2\b", result.stdout), "only tests that depend on int8 kernels are skipped"
 
 
 def test_format_and_lint(web: Path) -> None:
-    done = subprocess.run(["npm", "run", "--silent", "check"], cwd=web, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    result = subprocess.run(["npm", "run", "--silent", "check"], cwd=web, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_the_reference_is_large_enough(reference: dict[str, dict[str, list[object]]]) -> None:
+def test_reference_is_large_enough(reference: dict[str, dict[str, list[object]]]) -> None:
     assert len(set(fuzzed())) > 0.98 * FUZZED
-    for name, answers in reference.items():
-        assert len(answers["scored"]) == SCORED[name]
-        assert len(answers["texts"]) == len(answers["ids"]) > FUZZED + 500
+    for name, results in reference.items():
+        assert len(results["scored"]) == SCORED[name]
+        assert len(results["texts"]) == len(results["ids"]) > FUZZED + 500
 
 
-def test_the_snippet_of_the_readme(web: Path, tmp_path: Path) -> None:
+def test_snippet_of_the_readme(web: Path, tmp_path: Path) -> None:
     (snippet,) = SNIPPET.findall((web / "README.md").read_text("utf-8"))
     (tmp_path / "node_modules").mkdir()
     (tmp_path / "node_modules" / "evenmood").symlink_to(web)
     (tmp_path / "snippet.mjs").write_text(snippet)
-    done = subprocess.run(["node", "snippet.mjs"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    result = subprocess.run(["node", "snippet.mjs"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     expected = re.search(r"// (.*)", snippet)
     assert expected is not None
-    assert (done.stdout.strip(), done.stderr) == (expected[1], "")
+    assert (result.stdout.strip(), result.stderr) == (expected[1], "")
 
 
-def test_what_is_packed(web: Path) -> None:
-    done = subprocess.run(["npm", "pack", "--dry-run", "--json"], cwd=web, capture_output=True, text=True, check=True)
-    answer = json.loads(done.stdout)
-    (packed,) = answer.values() if isinstance(answer, dict) else answer
-    files = {entry["path"] for entry in packed["files"]}
+def test_packed_files(web: Path) -> None:
+    result = subprocess.run(["npm", "pack", "--dry-run", "--json"], cwd=web, capture_output=True, text=True, check=True)
+    output = json.loads(result.stdout)
+    (package,) = output.values() if isinstance(output, dict) else output
+    files = {entry["path"] for entry in package["files"]}
     assert {"dist/index.js", "dist/index.d.ts", "model/model.onnx", "README.md", "LICENSE", "package.json"} <= files
     assert not any(path.startswith(("src", "test", "demo", "site", "node_modules")) for path in files)
-    assert packed["unpackedSize"] < 12e6
-    model = sum(entry["size"] for entry in packed["files"] if entry["path"].startswith("model/"))
+    assert package["unpackedSize"] < 12e6
+    model = sum(entry["size"] for entry in package["files"] if entry["path"].startswith("model/"))
     for document in ("package.json", "README.md", "demo/space_card.md"):
         assert f"{model / 1e6:.0f} MB" in (web / document).read_text("utf-8"), document
 

@@ -23,19 +23,19 @@ SITE_BYTES = 14_000_000
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_probabilities_in_a_browser(web: Path, browser: Browser, reference: Any, threads: int) -> None:
+def test_probabilities_match_python(web: Path, browser: Browser, reference: Any, threads: int) -> None:
     scored = reference["fast"]["scored"]
     with served(web, isolated=threads > 1) as address:
         page = browser.new_page()
         page.goto(f"{address}/test/browser.html")
         expect(page).to_have_title("ready")
-        answer = page.evaluate(
+        results = page.evaluate(
             "([texts, threads]) => probabilities(texts, threads)", [[row["text"] for row in scored], threads]
         )
         page.close()
-    assert answer["isolated"] == (threads > 1)
+    assert results["isolated"] == (threads > 1)
     expected = np.array([list(row["probabilities"].values()) for row in scored])
-    assert np.abs(np.array(answer["rows"]) - expected).max() < 1e-4
+    assert np.abs(np.array(results["rows"]) - expected).max() < 1e-4
 
 
 def open_page(page: Page, address: str) -> None:
@@ -43,7 +43,7 @@ def open_page(page: Page, address: str) -> None:
     expect(page.locator("#prediction:not([aria-busy])")).to_be_visible(timeout=30_000)
 
 
-def test_the_page_answers_as_python_does(web: Path, browser: Browser, fast_model: EmotionClassifier) -> None:
+def test_page_matches_python(web: Path, browser: Browser, fast_model: EmotionClassifier) -> None:
     with served(web / "site") as address:
         page = browser.new_page()
         open_page(page, address)
@@ -62,22 +62,22 @@ def test_the_page_answers_as_python_does(web: Path, browser: Browser, fast_model
         page.close()
 
 
-def test_the_page_answers_within_100_ms(web: Path, browser: Browser) -> None:
+def test_page_answers_within_100_ms(web: Path, browser: Browser) -> None:
     with served(web / "site") as address:
         page = browser.new_page()
         open_page(page, address)
-        took = []
+        durations = []
         for text in ("I love it", "I love it, but", "I love it, but I'm scared") * 4:
             page.get_by_label("Text", exact=True).fill(text)
             expect(page.locator("#words")).to_have_text(text)
-            found = re.search(r"in (\d+) ms", page.inner_text("#status"))
-            assert found is not None
-            took.append(int(found[1]))
+            match = re.search(r"in (\d+) ms", page.inner_text("#status"))
+            assert match is not None
+            durations.append(int(match[1]))
         page.close()
-    assert np.median(took) < 100
+    assert np.median(durations) < 100
 
 
-def test_nothing_leaves_the_browser_and_it_works_offline(web: Path, browser: Browser) -> None:
+def test_page_sends_no_data_and_works_offline(web: Path, browser: Browser) -> None:
     requests: list[Request] = []
     with served(web / "site") as address:
         context = browser.new_context()
@@ -86,11 +86,11 @@ def test_nothing_leaves_the_browser_and_it_works_offline(web: Path, browser: Bro
         open_page(page, address)
         expect(page.get_by_text("It works offline from now on.")).to_be_visible(timeout=30_000)
         assert all(request.url.startswith((address, "blob:", "data:")) for request in requests)
-        loaded = len(requests)
+        request_count = len(requests)
         page.get_by_label("Text", exact=True).fill("A secret that stays here")
         expect(page.locator("#words")).to_have_text("A secret that stays here")
         page.wait_for_timeout(500)
-        assert len(requests) == loaded
+        assert len(requests) == request_count
         assert all(request.method == "GET" and "secret" not in request.url for request in requests)
         context.set_offline(True)
         open_page(page, address)
@@ -98,8 +98,8 @@ def test_nothing_leaves_the_browser_and_it_works_offline(web: Path, browser: Bro
         context.close()
 
 
-def test_a_new_visitor_downloads_the_model_once(web: Path, browser: Browser) -> None:
-    """The copy for offline use comes from the browser's cache."""
+def test_model_is_downloaded_once(web: Path, browser: Browser) -> None:
+    """The copy for offline use is taken from the browser cache."""
     with served(web / "site") as address:
         context = browser.new_context()
         page = context.new_page()
@@ -110,14 +110,14 @@ def test_a_new_visitor_downloads_the_model_once(web: Path, browser: Browser) -> 
     assert sum(received) < SITE_BYTES
 
 
-def test_a_new_deployment_replaces_the_cached_page(web: Path, browser: Browser, tmp_path: Path) -> None:
+def test_new_deployment_replaces_the_cached_page(web: Path, browser: Browser, tmp_path: Path) -> None:
     site = tmp_path / "site"
     shutil.copytree(web / "site", site)
     with served(site) as address:
         context = browser.new_context()
-        first, second = context.new_page(), context.new_page()
-        open_page(first, address)
-        expect(first.get_by_text("It works offline from now on.")).to_be_visible(timeout=30_000)
+        old_page, new_page = context.new_page(), context.new_page()
+        open_page(old_page, address)
+        expect(old_page.get_by_text("It works offline from now on.")).to_be_visible(timeout=30_000)
         for name, old, new in (
             ("index.html", "<h1>evenmood</h1>", "<h1>evenmood, newer</h1>"),
             ("service_worker.js", "evenmood-", "evenmood-newer-"),
@@ -125,20 +125,20 @@ def test_a_new_deployment_replaces_the_cached_page(web: Path, browser: Browser, 
             content = (site / name).read_text("utf-8")
             assert old in content
             (site / name).write_text(content.replace(old, new, 1), "utf-8")
-        open_page(second, address)
+        open_page(new_page, address)
         for _ in range(300):
-            if second.evaluate("async () => (await caches.keys()).join().startsWith('evenmood-newer-')"):
+            if new_page.evaluate("async () => (await caches.keys()).join().startsWith('evenmood-newer-')"):
                 break
-            second.wait_for_timeout(100)
-        first.get_by_label("Text", exact=True).fill("Thank you!")
-        expect(first.locator("#sentence")).to_contain_text("gratitude")
+            new_page.wait_for_timeout(100)
+        old_page.get_by_label("Text", exact=True).fill("Thank you!")
+        expect(old_page.locator("#sentence")).to_contain_text("gratitude")
         context.set_offline(True)
-        open_page(second, address)
-        expect(second.get_by_role("heading", level=1)).to_have_text("evenmood, newer")
+        open_page(new_page, address)
+        expect(new_page.get_by_role("heading", level=1)).to_have_text("evenmood, newer")
         context.close()
 
 
-def test_a_long_paste_and_quick_typing_after_it(web: Path, browser: Browser) -> None:
+def test_long_text_and_fast_typing(web: Path, browser: Browser) -> None:
     with served(web / "site") as address:
         page = browser.new_page()
         open_page(page, address)
@@ -146,8 +146,8 @@ def test_a_long_paste_and_quick_typing_after_it(web: Path, browser: Browser) -> 
         text = "I love it, but I'm scared! " * 800
         field.fill(text[:20_000])
         expect(page.locator("#status")).to_contain_text("Texts are truncated at 20000 characters.", timeout=30_000)
-        answers = "globalThis.answers = 0; new MutationObserver(() => globalThis.answers++)"
-        page.evaluate(f"{answers}.observe(document.getElementById('words'), {{childList: true}})")
+        observer = "globalThis.answers = 0; new MutationObserver(() => globalThis.answers++)"
+        page.evaluate(f"{observer}.observe(document.getElementById('words'), {{childList: true}})")
         field.evaluate("field => field.setSelectionRange(0, 100)")
         field.press("Delete")
         field.press_sequentially("Oh wow", delay=20)
@@ -156,7 +156,7 @@ def test_a_long_paste_and_quick_typing_after_it(web: Path, browser: Browser) -> 
         page.close()
 
 
-def test_texts_about_self_harm(web: Path, browser: Browser) -> None:
+def test_text_about_self_harm_shows_a_helpline(web: Path, browser: Browser) -> None:
     with served(web / "site") as address:
         page = browser.new_page()
         open_page(page, address)
@@ -167,7 +167,7 @@ def test_texts_about_self_harm(web: Path, browser: Browser) -> None:
         page.close()
 
 
-def test_a_model_that_cannot_be_loaded(web: Path, browser: Browser, tmp_path: Path) -> None:
+def test_failed_model_download_is_reported(web: Path, browser: Browser, tmp_path: Path) -> None:
     shutil.copytree(web / "site", tmp_path / "site")
     (tmp_path / "site" / "model.onnx.gz").unlink()
     with served(tmp_path / "site") as address:
@@ -181,7 +181,7 @@ def test_a_model_that_cannot_be_loaded(web: Path, browser: Browser, tmp_path: Pa
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1440])
-def test_the_page_is_accessible_and_fits(web: Path, browser: Browser, scheme: Any, width: int) -> None:
+def test_page_is_accessible_and_fits_the_screen(web: Path, browser: Browser, scheme: Any, width: int) -> None:
     with served(web / "site") as address:
         context = browser.new_context(
             color_scheme=scheme, viewport={"width": width, "height": 800}, bypass_csp=True, service_workers="block"
@@ -198,12 +198,12 @@ def test_the_page_is_accessible_and_fits(web: Path, browser: Browser, scheme: An
         context.close()
 
 
-def test_the_size_of_the_page(web: Path) -> None:
+def test_size_of_the_page(web: Path) -> None:
     assert sum(path.stat().st_size for path in (web / "site").iterdir()) < SITE_BYTES
 
 
-def test_labels_and_phrases_are_those_of_the_demo() -> None:
-    """The page has copies: it is built without Python."""
+def test_labels_and_phrases_match_the_demo() -> None:
+    """The page has copies, because it is built without Python."""
     source = (WEB / "demo" / "labels.ts").read_text("utf-8")
     for group, labels in GROUPS.items():
         assert re.search(rf'{group}:\s+(?:"{" ".join(labels)}"\.split|\["{labels[0]}"\])', source), group

@@ -77,9 +77,9 @@ def test_overlap_between_splits_is_found_by_cleaned_text(tmp_path: Path) -> None
 )
 def test_invalid_tsv(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "train.tsv").write_bytes(content)
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         load_split(str(tmp_path), "train")
-    assert message in str(caught.value)
+    assert message in str(error.value)
 
 
 def test_error_for_a_missing_split_lists_the_folder(tmp_path: Path) -> None:
@@ -115,9 +115,9 @@ def test_several_data_sets_in_a_folder_are_rejected(tmp_path: Path, files: list[
         parquet.write_table(pyarrow.table({"text": ["a"], "labels": [[1]]}), tmp_path / name)
     with pytest.raises(
         DataError, match=rf"several candidates for the train split \({candidates}\); name the folder"
-    ) as caught:
+    ) as error:
         load_split(str(tmp_path), "train")
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(error.value)
 
 
 def test_sharded_split_requires_every_shard(tmp_path: Path) -> None:

@@ -63,19 +63,19 @@ ORIGINAL = '"0","{0}","Mon Apr 06 22:19:45","NO_QUERY","me","{1}"\n'
 TABLE = "{0},{1}\n"
 
 
-def write_tweets(path: Path, form: str, broken: dict[int, str], rows: int = 40) -> list[tuple[str, str]]:
+def write_tweets(path: Path, row_format: str, broken: dict[int, str], rows: int = 40) -> list[tuple[str, str]]:
     """Write numbered tweets, replacing the texts in `broken`; return the intact rows."""
-    head = "id,text\n" if form == TABLE else ""
+    header = "id,text\n" if row_format == TABLE else ""
     texts = {number: f"tweet number {number}" for number in range(1, rows + 1)}
     path.write_text(
-        head + "".join(form.format(number, broken.get(number, text)) for number, text in texts.items()),
+        header + "".join(row_format.format(number, broken.get(number, text)) for number, text in texts.items()),
         encoding="utf-8",
     )
     return [(str(number), text) for number, text in texts.items() if number not in broken]
 
 
 @pytest.mark.parametrize(
-    ("form", "broken", "lines"),
+    ("row_format", "broken", "lines"),
     [
         (TABLE, {7: '"oh no'}, ["line 8"]),
         (TABLE, {7: '"oh no', 9: 'he errors "hi"'}, ["line 8"]),
@@ -89,10 +89,10 @@ def write_tweets(path: Path, form: str, broken: dict[int, str], rows: int = 40) 
     ],
 )
 def test_stray_quote_invalidates_only_its_row(
-    tmp_path: Path, form: str, broken: dict[int, str], lines: list[str]
+    tmp_path: Path, row_format: str, broken: dict[int, str], lines: list[str]
 ) -> None:
     path, errors = tmp_path / "tweets.csv", list[str]()
-    intact = write_tweets(path, form, broken)
+    intact = write_tweets(path, row_format, broken)
     assert [row for row in read_tweets(path, errors.append) if int(row[0]) not in broken] == intact
     assert len(errors) == len(lines)
     for message, line in zip(errors, lines, strict=True):
@@ -144,9 +144,9 @@ def test_optional_packages_are_imported_lazily_and_named_if_missing(monkeypatch:
         "import sys; from evenmood.data import teacher, tweets; print([m for m in sys.argv[1:] if m in sys.modules])"
     )
     heavy = ["ftfy", "torch", "transformers", "datasets"]
-    done = subprocess.run([sys.executable, "-c", program, *heavy], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    result = subprocess.run([sys.executable, "-c", program, *heavy], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
     monkeypatch.setitem(sys.modules, "ftfy", None)
-    with pytest.raises(ModuleNotFoundError) as caught:
+    with pytest.raises(ModuleNotFoundError) as error:
         tweet_text("so happy")
-    assert describe(caught.value) == (1, "ftfy is not installed; install it with: pip install --group data")
+    assert describe(error.value) == (1, "ftfy is not installed; install it with: pip install --group data")

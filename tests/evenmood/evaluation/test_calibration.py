@@ -1,4 +1,4 @@
-"""Calibration metrics by hand, and Platt scaling of known miscalibration."""
+"""Calibration metrics compared with values computed by hand, and Platt scaling of known miscalibration."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from train.release.figures import reliability as draw_reliability
 
 
 def sample_labels(count: int = 20_000, labels: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Random labels, and the true probabilities they were sampled with."""
+    """Return random labels, and the probabilities from which they were sampled."""
     random = np.random.default_rng(seed)
     true = 1 / (1 + np.exp(-random.normal(-1, 2, (count, labels))))
     return (random.random((count, labels)) < true).astype(np.float32), true.astype(np.float32)
@@ -33,11 +33,11 @@ def test_expected_calibration_error_by_hand() -> None:
     labels = np.array([[0], [1], [1], [1], [0]], np.float32)
     probabilities = np.array([[0.05], [0.05], [0.75], [0.78], [1.0]], np.float32)
     # Bins 0.0 (2 rows: share 0.5, mean 0.05), 0.7 (2 rows: share 1, mean 0.765) and 0.9 (1 row: share 0, mean 1).
-    by_hand = 2 / 5 * 0.45 + 2 / 5 * 0.235 + 1 / 5 * 1
-    assert expected_calibration_error(labels, probabilities) == pytest.approx([by_hand])
+    expected = 2 / 5 * 0.45 + 2 / 5 * 0.235 + 1 / 5 * 1
+    assert expected_calibration_error(labels, probabilities) == pytest.approx([expected])
     # Two bins of equal mass, split at the median 0.75: rows below it, and rows at or above it.
-    by_hand = 2 / 5 * 0.45 + 3 / 5 * abs(2 / 3 - (0.75 + 0.78 + 1) / 3)
-    assert expected_calibration_error(labels, probabilities, 2, equal_mass=True) == pytest.approx([by_hand])
+    expected = 2 / 5 * 0.45 + 3 / 5 * abs(2 / 3 - (0.75 + 0.78 + 1) / 3)
+    assert expected_calibration_error(labels, probabilities, 2, equal_mass=True) == pytest.approx([expected])
 
 
 def test_reliability_by_hand() -> None:
@@ -64,42 +64,42 @@ def test_true_probabilities_are_not_changed() -> None:
 
 def test_known_miscalibration_is_corrected() -> None:
     labels, true = sample_labels()
-    wrong = apply_platt(true, np.array([2.0, 0.5, 3.0]), np.array([0.5, -1.0, 0.0]))
-    slopes, offsets = fit_platt(labels[::2], wrong[::2])
-    corrected = apply_platt(wrong[1::2], slopes, offsets)
-    before, after = (expected_calibration_error(labels[1::2], p) for p in (wrong[1::2], corrected))
-    assert before.min() > 0.03
-    assert after.max() < 0.02
+    miscalibrated = apply_platt(true, np.array([2.0, 0.5, 3.0]), np.array([0.5, -1.0, 0.0]))
+    slopes, offsets = fit_platt(labels[::2], miscalibrated[::2])
+    corrected = apply_platt(miscalibrated[1::2], slopes, offsets)
+    error_before, error_after = (expected_calibration_error(labels[1::2], p) for p in (miscalibrated[1::2], corrected))
+    assert error_before.min() > 0.03
+    assert error_after.max() < 0.02
     assert np.abs(corrected - true[1::2]).max() < 0.05
     for label in range(3):
-        columns = labels[1::2, label], wrong[1::2, label], corrected[:, label]
+        columns = labels[1::2, label], miscalibrated[1::2, label], corrected[:, label]
         assert metrics.roc_auc_score(columns[0], columns[1]) == pytest.approx(
             metrics.roc_auc_score(columns[0], columns[2]), abs=1e-5
         )
 
 
-def test_fit_without_a_prior_is_maximum_likelihood() -> None:
+def test_fit_without_prior_is_maximum_likelihood() -> None:
     labels, true = sample_labels(500, 1)
-    wrong = apply_platt(true, np.array([2.0]), np.array([0.7]))
+    miscalibrated = apply_platt(true, np.array([2.0]), np.array([0.7]))
 
-    def loss(at: np.ndarray) -> float:
-        scores = at[0] * logit(wrong) + at[1]
+    def loss(parameters: np.ndarray) -> float:
+        scores = parameters[0] * logit(miscalibrated) + parameters[1]
         return float((np.logaddexp(0, scores) - labels * scores).sum())
 
     best = optimize.minimize(loss, [1.0, 0.0], method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-9}).x
-    slopes, offsets = fit_platt(labels, wrong, 1e6, 1e6)
+    slopes, offsets = fit_platt(labels, miscalibrated, 1e6, 1e6)
     assert [slopes[0], offsets[0]] == pytest.approx(best, abs=1e-3)
-    one = optimize.minimize_scalar(lambda slope: loss(np.array([slope, 0])), (0.1, 1)).x
-    assert fit_temperature(labels, wrong) == pytest.approx(one, abs=1e-4)
+    temperature = optimize.minimize_scalar(lambda slope: loss(np.array([slope, 0])), (0.1, 1)).x
+    assert fit_temperature(labels, miscalibrated) == pytest.approx(temperature, abs=1e-4)
 
 
 def test_prior_limits_labels_with_few_positives() -> None:
     labels, true = sample_labels(4000, 2)
-    few = labels.copy()
-    few[:, 1] = 0
-    few[np.argsort(true[:, 1])[:3], 1] = 1  # three positive rows: those with the lowest probability
-    slopes, _ = fit_platt(few, true)
-    free_slopes, _ = fit_platt(few, true, 1e6, 1e6)
+    rare = labels.copy()
+    rare[:, 1] = 0
+    rare[np.argsort(true[:, 1])[:3], 1] = 1  # only the three rows with the lowest probability are positive
+    slopes, _ = fit_platt(rare, true)
+    free_slopes, _ = fit_platt(rare, true, 1e6, 1e6)
     assert slopes[1] > 3 * free_slopes[1] > 0
     shared_slopes, no_offsets = fit_platt(labels, true, 0.0, 0.0)
     assert shared_slopes == pytest.approx(np.full(2, fit_temperature(labels, true)))
@@ -118,11 +118,11 @@ def test_scaled_output_layer_equals_apply_platt() -> None:
     assert apply_platt(plain, slopes, offsets) == pytest.approx(folded, abs=1e-5)
 
 
-@pytest.mark.parametrize("kind", [np.float16, np.float32])
-def test_extreme_probabilities_and_constant_labels(kind: type) -> None:
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_extreme_probabilities_and_constant_labels(dtype: type) -> None:
     labels, true = sample_labels(300, 5)
     labels[:, 1], labels[:, 2] = 0, 1
-    extreme: np.ndarray = np.round(true).astype(kind)  # only 0 and 1, some of them wrong
+    extreme: np.ndarray = np.round(true).astype(dtype)  # only 0 and 1, some of them wrong
     extreme[:, 4] = 0  # constant
     slopes, offsets = fit_platt(labels, extreme)
     assert slopes[1:3].tolist() == [1, 1]

@@ -18,7 +18,7 @@ def random_predictions(count: int = 400, labels: int = 28, seed: int = 0) -> tup
     return truth, np.round(np.clip(truth * 0.3 + random.random((count, labels)) * 0.7, 0, 1), 2).astype(np.float32)
 
 
-def test_by_hand() -> None:
+def test_metrics_computed_by_hand() -> None:
     truth = np.array([[1, 0], [1, 1], [0, 1]])
     probabilities = np.array([[0.9, 0.6], [0.2, 0.7], [0.1, 0.8]], np.float32)
     figures = score(truth, probabilities, np.array([0.5, 0.5]), ["a", "b"], resamples=0)
@@ -51,12 +51,12 @@ def test_labels_without_rows() -> None:
         figures = score(truth, probabilities, 0.5, LABELS, resamples=50)
     assert figures["per_label"][LABELS[3]]["support"] == 0
     assert figures["per_label"][LABELS[3]]["roc_auc"] is None
-    others = [label for label in range(28) if label != 3]
-    expected = metrics.roc_auc_score(truth[:, others], probabilities[:, others], average="macro")
+    present = [label for label in range(28) if label != 3]
+    expected = metrics.roc_auc_score(truth[:, present], probabilities[:, present], average="macro")
     assert figures["macro_roc_auc"]["value"] == pytest.approx(expected)
 
 
-def test_ranking_figures_equal_scikit_learn_under_weights() -> None:
+def test_weighted_ranking_figures_match_scikit_learn() -> None:
     truth, probabilities = random_predictions()
     weights = np.random.default_rng(1).integers(0, 4, (5, len(truth))).astype(np.float32)
     auc, precision = ranking_figures(truth[:, 0].astype(bool), probabilities[:, 0], weights)
@@ -66,23 +66,23 @@ def test_ranking_figures_equal_scikit_learn_under_weights() -> None:
         assert precision[row] == pytest.approx(metrics.average_precision_score(*args, sample_weight=weight), abs=1e-9)
 
 
-def test_intervals_equal_a_plain_bootstrap() -> None:
+def test_intervals_match_a_simple_bootstrap() -> None:
     truth, probabilities = random_predictions(200)
     figures = score(truth, probabilities, 0.5, LABELS, resamples=800)
     assert figures == score(truth, probabilities, 0.5, LABELS, resamples=800)
     random = np.random.default_rng(5)
-    plain = []
+    scores = []
     for _ in range(800):
         sample = random.integers(0, 200, 200)
-        plain.append(metrics.f1_score(truth[sample], probabilities[sample] >= 0.5, average="macro", zero_division=0))
-    low, high = np.percentile(plain, [2.5, 97.5])
+        scores.append(metrics.f1_score(truth[sample], probabilities[sample] >= 0.5, average="macro", zero_division=0))
+    low, high = np.percentile(scores, [2.5, 97.5])
     assert figures["macro_f1"]["low"] == pytest.approx(low, abs=0.01)
     assert figures["macro_f1"]["high"] == pytest.approx(high, abs=0.01)
     for name in ("macro_f1", "micro_f1", "macro_roc_auc", "macro_average_precision"):
         assert figures[name]["low"] < figures[name]["value"] < figures[name]["high"]
 
 
-def test_label_missing_from_a_sample_does_not_count() -> None:
+def test_labels_missing_from_a_sample_are_ignored() -> None:
     truth = np.eye(4)[[0, 0, 1, 1, 2, 2, 3, 3]]
     figures = score(truth, truth * 0.8, 0.5, LABELS[:4])
     for name in ("macro_f1", "macro_precision", "macro_recall"):
@@ -90,7 +90,7 @@ def test_label_missing_from_a_sample_does_not_count() -> None:
     assert (figures["per_label"][LABELS[0]]["f1_low"], figures["per_label"][LABELS[0]]["f1_high"]) == (1.0, 1.0)
 
 
-def test_thresholds_are_the_best_of_the_grid() -> None:
+def test_tuned_thresholds_are_the_best_of_the_grid() -> None:
     truth, probabilities = random_predictions()
     truth[:, 5] = 0
     thresholds = tune_thresholds(truth, probabilities)
@@ -104,7 +104,7 @@ def test_thresholds_are_the_best_of_the_grid() -> None:
         assert abs(thresholds[label] - 0.5) == pytest.approx(min(abs(threshold - 0.5) for threshold in best))
 
 
-def test_the_evaluate_module_loads_by_path() -> None:
+def test_evaluate_module_loads_by_path() -> None:
     truth, probabilities = random_predictions(100)
     module = evaluate.load("train/emotion_metrics.py")
     figures = module.compute(predictions=probabilities, references=truth.astype(int), thresholds=[0.4] * 28)

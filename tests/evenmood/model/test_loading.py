@@ -44,7 +44,7 @@ TEXT = "so happy for you"
         ("a/b/c", "neither a local folder nor a Hub id"),
     ],
 )
-def test_odd_names_of_models(name: str | Path, message: str, hub: HubServer) -> None:
+def test_invalid_model_names_are_rejected(name: str | Path, message: str, hub: HubServer) -> None:
     with pytest.raises(ModelError, match=message) as error:
         EmotionClassifier.from_pretrained(name)
     assert str(error.value).isprintable()
@@ -52,7 +52,7 @@ def test_odd_names_of_models(name: str | Path, message: str, hub: HubServer) -> 
     assert not hub.requests
 
 
-def test_an_empty_name_is_not_the_working_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_name_is_not_the_working_directory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     with pytest.raises(ModelError, match="not an evenmood model folder; expected"):
         EmotionClassifier.from_pretrained("")
@@ -65,7 +65,7 @@ def test_an_empty_name_is_not_the_working_folder(folder: Path, monkeypatch: pyte
     assert set(files_of(folder)) == set(PREDICTING_FILES)
 
 
-def test_a_revision_is_never_ignored(folder: Path, hub: HubServer) -> None:
+def test_revision_without_the_hub_is_rejected(folder: Path, hub: HubServer) -> None:
     with pytest.raises(UsageError, match="the default model has no revision 'v2'"):
         EmotionClassifier.from_pretrained(revision="v2")
     with pytest.raises(UsageError, match="is a local folder, which has no revision 'v2'"):
@@ -76,11 +76,11 @@ def test_a_revision_is_never_ignored(folder: Path, hub: HubServer) -> None:
 
 
 @pytest.mark.parametrize("command", [["info"], ["text", "hello"]])
-def test_the_command_refuses_a_revision_of_the_default_model(command: list[str]) -> None:
-    done = run_command("evenmood", *command, "--revision", "v2")
-    assert done.returncode == 2
-    assert "the default model has no revision 'v2'" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_command_rejects_a_revision_of_the_default_model(command: list[str]) -> None:
+    result = run_command("evenmood", *command, "--revision", "v2")
+    assert result.returncode == 2
+    assert "the default model has no revision 'v2'" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -91,21 +91,23 @@ def test_the_command_refuses_a_revision_of_the_default_model(command: list[str])
         ("x" * 5000, "File name too long"),
     ],
 )
-def test_odd_names_of_teachers(name: str, message: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_teacher_names_are_rejected(
+    name: str, message: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(folder)
     with pytest.raises(DataError, match=message):
         Teacher(name)
 
 
-def edit(**parts: Any) -> Callable[[dict[str, Any]], None]:
-    return lambda content: content.update(parts)
+def update_content(**fields: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda content: content.update(fields)
 
 
-def normalized_by(*steps: Any) -> Callable[[dict[str, Any]], None]:
-    return edit(normalizer={"type": "Sequence", "normalizers": list(steps)})
+def set_normalizer(*steps: Any) -> Callable[[dict[str, Any]], None]:
+    return update_content(normalizer={"type": "Sequence", "normalizers": list(steps)})
 
 
-def replacement(pattern: str, content: str) -> dict[str, Any]:
+def replace_step(pattern: str, content: str) -> dict[str, Any]:
     return {"type": "Replace", "pattern": {"Regex": pattern}, "content": content}
 
 
@@ -113,7 +115,7 @@ def add_word(number: int) -> Callable[[dict[str, Any]], None]:
     return lambda content: content["model"]["vocab"].update({"happy": number})
 
 
-ADDED = {"id": 7, "content": "joy", "single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+ADDED_TOKEN = {"id": 7, "content": "joy", "single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
 TEMPLATE = {
     "type": "TemplateProcessing",
     "single": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}],
@@ -121,34 +123,34 @@ TEMPLATE = {
     "special_tokens": {},
 }
 TOKENIZERS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
-    "an id out of range": (add_word(10**9), "'happy' has id 1000000000"),
-    "the first id out of range": (lambda content: add_word(size_of(content) + 5)(content), "'happy' has id"),
-    "an id of no number": (add_word(-1), "not a tokenizer"),
-    "a normalizer that panics": (normalized_by({"type": "Precompiled", "precompiled_charsmap": "AAAA"}), "Precompiled"),
-    "a normalizer of one step that panics": (
-        edit(normalizer={"type": "Precompiled", "precompiled_charsmap": "AAAA"}),
+    "id out of range": (add_word(10**9), "'happy' has id 1000000000"),
+    "first id out of range": (lambda content: add_word(size_of(content) + 5)(content), "'happy' has id"),
+    "negative id": (add_word(-1), "not a tokenizer"),
+    "panicking normalizer": (set_normalizer({"type": "Precompiled", "precompiled_charsmap": "AAAA"}), "Precompiled"),
+    "single panicking normalizer": (
+        update_content(normalizer={"type": "Precompiled", "precompiled_charsmap": "AAAA"}),
         "Precompiled",
     ),
-    "a normalizer of bytes": (normalized_by({"type": "ByteLevel"}), "unexpected normalizer ByteLevel"),
-    "a normalizer that makes texts longer": (normalized_by(replacement(".", "x" * 10**6)), "lengthens texts"),
-    "a normalizer that doubles texts": (normalized_by(*[replacement("(?=.)", "x")] * 30), "lengthens texts"),
-    "an invalid pattern": (normalized_by(replacement("(", "")), "not a tokenizer"),
-    "a splitter of bytes": (
-        edit(pre_tokenizer={"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True}),
+    "byte-level normalizer": (set_normalizer({"type": "ByteLevel"}), "unexpected normalizer ByteLevel"),
+    "lengthening normalizer": (set_normalizer(replace_step(".", "x" * 10**6)), "lengthens texts"),
+    "doubling normalizer": (set_normalizer(*[replace_step("(?=.)", "x")] * 30), "lengthens texts"),
+    "invalid pattern": (set_normalizer(replace_step("(", "")), "not a tokenizer"),
+    "byte-level pre-tokenizer": (
+        update_content(pre_tokenizer={"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True}),
         "unexpected pre-token",
     ),
-    "a post-processor that panics": (edit(post_processor=TEMPLATE), "unexpected post-processor"),
-    "added tokens": (edit(added_tokens=[ADDED | {"special": False}]), "added tokens"),
-    "a word with the id of padding": (add_word(0), "'happy' has id 0"),
-    "words of any length": (
+    "panicking post-processor": (update_content(post_processor=TEMPLATE), "unexpected post-processor"),
+    "added tokens": (update_content(added_tokens=[ADDED_TOKEN | {"special": False}]), "added tokens"),
+    "word with the id of padding": (add_word(0), "'happy' has id 0"),
+    "no limit on word length": (
         lambda content: content["model"].update(max_input_chars_per_word=10**9),
         "more than 60 characters",
     ),
-    "another model": (
-        edit(model={"type": "BPE", "vocab": {"[PAD]": 0, "[UNK]": 1}, "merges": []}),
+    "BPE model": (
+        update_content(model={"type": "BPE", "vocab": {"[PAD]": 0, "[UNK]": 1}, "merges": []}),
         "unexpected model BPE",
     ),
-    "no unknown word": (lambda content: content["model"].update(unk_token="[NONE]"), "'[NONE]'; expected [UNK]"),
+    "no unknown token": (lambda content: content["model"].update(unk_token="[NONE]"), "'[NONE]'; expected [UNK]"),
 }
 
 
@@ -158,7 +160,7 @@ def size_of(content: dict[str, Any]) -> int:
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
-def test_odd_tokenizers_are_refused(folder: Path, name: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_invalid_tokenizers_are_rejected(folder: Path, name: str, capfd: pytest.CaptureFixture[str]) -> None:
     change, message = TOKENIZERS[name]
     content = json.loads((folder / TOKENIZER_FILE).read_text(encoding="utf-8"))
     change(content)
@@ -171,18 +173,18 @@ def test_odd_tokenizers_are_refused(folder: Path, name: str, capfd: pytest.Captu
     assert "panicked" not in capfd.readouterr().err
 
 
-def test_a_pattern_that_gives_up_is_one_line(folder: Path) -> None:
-    """A regular expression that panics at some texts only is found by the text."""
+def test_failing_regular_expression_is_reported(folder: Path) -> None:
+    """A regular expression that fails on some texts only passes the check on loading."""
     content = json.loads((folder / TOKENIZER_FILE).read_text(encoding="utf-8"))
-    normalized_by(replacement("(a+)+$", ""))(content)
+    set_normalizer(replace_step("(a+)+$", ""))(content)
     (folder / TOKENIZER_FILE).write_text(json.dumps(content), encoding="utf-8")
     model = EmotionClassifier.from_pretrained(folder)
-    bad = "a" * 40 + "b"
+    text = "a" * 40 + "b"
     calls: list[Callable[[], Any]] = [
-        lambda: model.predict(bad),
-        lambda: model.predict([TEXT, bad] * 100),
-        lambda: model.explain(bad),
-        lambda: model.leave_one_out(bad, "joy"),
+        lambda: model.predict(text),
+        lambda: model.predict([TEXT, text] * 100),
+        lambda: model.explain(text),
+        lambda: model.leave_one_out(text, "joy"),
     ]
     for call in calls:
         with pytest.raises(ModelError, match="the model failed on this text") as error:
@@ -190,7 +192,7 @@ def test_a_pattern_that_gives_up_is_one_line(folder: Path) -> None:
         assert str(error.value).isprintable()
 
 
-def test_weights_that_are_no_numbers(folder: Path) -> None:
+def test_nan_weights_are_reported(folder: Path) -> None:
     model: Any = onnx.load(folder / ONNX_FILE)
     bias = next(tensor for tensor in model.graph.initializer if tensor.name == "logits_b")
     bias.CopyFrom(numpy_helper.from_array(np.full(28, np.nan, np.float32), "logits_b"))
@@ -200,22 +202,22 @@ def test_weights_that_are_no_numbers(folder: Path) -> None:
         damaged.predict(TEXT)
 
 
-def test_an_id_out_of_range_with_a_digest_that_fits(folder: Path) -> None:
-    """Whoever forges the digest too gets one line when a text has the word."""
+def test_out_of_range_id_with_a_matching_digest_is_reported(folder: Path) -> None:
+    """With a forged digest, the error is raised for texts with the word."""
     content = json.loads((folder / TOKENIZER_FILE).read_text(encoding="utf-8"))
     add_word(10**9)(content)
     (folder / TOKENIZER_FILE).write_text(json.dumps(content), encoding="utf-8")
-    add_digest_anew(folder)
+    renew_digest(folder)
     forged = EmotionClassifier.from_pretrained(folder)
     with pytest.raises(ModelError, match="the model failed on this text"):
         forged.predict(TEXT)
 
 
-def add_digest_anew(folder: Path) -> None:
+def renew_digest(folder: Path) -> None:
     model: Any = onnx.load(folder / ONNX_FILE)
-    kept = [entry for entry in model.metadata_props if not entry.key.endswith("sha256")]
+    entries = [entry for entry in model.metadata_props if not entry.key.endswith("sha256")]
     del model.metadata_props[:]
-    model.metadata_props.extend(kept)
+    model.metadata_props.extend(entries)
     (folder / ONNX_FILE).write_bytes(model.SerializeToString())
     assert add_vocabulary_digest(folder)
 
@@ -233,20 +235,20 @@ def remove_all(folder: Path) -> None:
     folder.rmdir()
 
 
-def other_model(folder: Path) -> None:
+def replace_model(folder: Path) -> None:
     change_bias(folder)
     fit_tokenizer(["other words"], min_frequency=1).save(str(folder / TOKENIZER_FILE))
     info = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
     (folder / INFO_FILE).write_text(json.dumps(info | {"max_length": 7}), encoding="utf-8")
 
 
-@pytest.mark.parametrize("change", [change_bias, other_model, remove_all])
-def test_what_was_loaded_is_saved(
+@pytest.mark.parametrize("change", [change_bias, replace_model, remove_all])
+def test_saving_after_the_folder_changed_saves_the_loaded_model(
     folder: Path, tmp_path: Path, change: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever has become of the folder: no mixture of two models, Keras's files of the later one included."""
+    """The saved folder never mixes two models, and has no Keras files of the new one."""
     (folder / "model.weights.h5").write_bytes(b"weights")
-    before = files_of(folder)
+    files_before = files_of(folder)
     model = EmotionClassifier.from_pretrained(folder)
     expected = model.predict_proba(TEXT)
     change(folder)
@@ -256,14 +258,14 @@ def test_what_was_loaded_is_saved(
     files = files_of(saved)
     assert set(files) == set(PREDICTING_FILES)
     assert {name: files[name] for name in (ONNX_FILE, TOKENIZER_FILE)} == {
-        name: before[name] for name in (ONNX_FILE, TOKENIZER_FILE)
+        name: files_before[name] for name in (ONNX_FILE, TOKENIZER_FILE)
     }
-    again = EmotionClassifier.from_pretrained(saved)
-    np.testing.assert_array_equal(again.predict_proba(TEXT), expected)
-    assert again.info == model.info
+    reloaded = EmotionClassifier.from_pretrained(saved)
+    np.testing.assert_array_equal(reloaded.predict_proba(TEXT), expected)
+    assert reloaded.info == model.info
 
 
-def test_saving_over_itself_twice_keeps_keras_s_files(folder: Path) -> None:
+def test_overwriting_the_source_folder_keeps_keras_files(folder: Path) -> None:
     (folder / "model.weights.h5").write_bytes(b"weights")
     model = EmotionClassifier.from_pretrained(folder)
     for threshold in (0.125, 0.25):
@@ -273,7 +275,7 @@ def test_saving_over_itself_twice_keeps_keras_s_files(folder: Path) -> None:
         assert (folder / "model.weights.h5").read_bytes() == b"weights"
 
 
-def test_a_changed_folder_is_not_pushed(folder: Path, hub: HubServer, token: str) -> None:
+def test_changed_folder_is_not_pushed(folder: Path, hub: HubServer, token: str) -> None:
     for name in ("config.json", "metadata.json", "model.weights.h5"):
         (folder / name).write_bytes(b"{}")
     (folder / "README.md").write_text("---\n---\n# Card\n", encoding="utf-8")
@@ -284,11 +286,11 @@ def test_a_changed_folder_is_not_pushed(folder: Path, hub: HubServer, token: str
     assert not hub.requests
 
 
-@pytest.mark.parametrize("there", [False, True], ids=["absent", "there"])
-def test_several_threads_save_to_one_folder(folder: Path, tmp_path: Path, there: bool) -> None:
+@pytest.mark.parametrize("exists", [False, True], ids=["new", "existing"])
+def test_threads_save_to_one_folder(folder: Path, tmp_path: Path, exists: bool) -> None:
     model = EmotionClassifier.from_pretrained(folder)
-    target = tmp_path / "place" / "saved"
-    if there:
+    target = tmp_path / "parent" / "saved"
+    if exists:
         model.save_pretrained(target)
     with ThreadPoolExecutor(8) as pool:
         for _ in range(3):
@@ -298,7 +300,7 @@ def test_several_threads_save_to_one_folder(folder: Path, tmp_path: Path, there:
     EmotionClassifier.from_pretrained(target)
 
 
-def test_several_threads_save_a_model_over_itself(folder: Path) -> None:
+def test_threads_overwrite_the_source_folder(folder: Path) -> None:
     (folder / "model.weights.h5").write_bytes(b"weights")
     model = EmotionClassifier.from_pretrained(folder)
     with ThreadPoolExecutor(3) as pool:
@@ -308,7 +310,7 @@ def test_several_threads_save_a_model_over_itself(folder: Path) -> None:
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
-def test_of_several_writers_that_may_not_overwrite_one_wins(tmp_path: Path) -> None:
+def test_only_one_writer_succeeds_without_overwrite(tmp_path: Path) -> None:
     def write(number: int) -> bool:
         try:
             with atomic_folder(tmp_path / "target") as work:
@@ -319,43 +321,43 @@ def test_of_several_writers_that_may_not_overwrite_one_wins(tmp_path: Path) -> N
 
     for _ in range(20):
         with ThreadPoolExecutor(8) as pool:
-            won = list(pool.map(write, range(8)))
-        assert sum(won) == 1
-        assert files_of(tmp_path / "target") == {"number": str(won.index(True)).encode()}
+            successes = list(pool.map(write, range(8)))
+        assert sum(successes) == 1
+        assert files_of(tmp_path / "target") == {"number": str(successes.index(True)).encode()}
         assert [path.name for path in tmp_path.iterdir()] == ["target"]
         shutil.rmtree(tmp_path / "target")
 
 
-SAVE_OFTEN = """
+SAVE_REPEATEDLY = """
 import sys
 from evenmood import EmotionClassifier
 model = EmotionClassifier.from_pretrained(sys.argv[1])
 for _ in range(10):
     model.save_pretrained(sys.argv[2], overwrite=True)
 """
-REPLACE_OFTEN = """
+REPLACE_REPEATEDLY = """
 import sys
 from pathlib import Path
 from evenmood.model.model_folder import atomic_folder
 for _ in range(200):
     with atomic_folder(Path(sys.argv[1]), overwrite=True) as work:
-        (work / "file").write_text("whole")
+        (work / "file").write_text("content")
 """
 
 
-def test_several_processes_save_to_one_folder(folder: Path, tmp_path: Path) -> None:
-    target = tmp_path / "place" / "saved"
-    command = [sys.executable, "-c", SAVE_OFTEN, str(folder), str(target)]
+def test_processes_save_to_one_folder(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "parent" / "saved"
+    command = [sys.executable, "-c", SAVE_REPEATEDLY, str(folder), str(target)]
     running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     assert [(process.communicate()[1], process.returncode) for process in running] == [("", 0)] * 3
     assert [path.name for path in target.parent.iterdir()] == ["saved"]
     EmotionClassifier.from_pretrained(target)
 
 
-def test_several_processes_replace_one_folder_all_the_time(tmp_path: Path) -> None:
-    target = tmp_path / "place" / "saved"
-    command = [sys.executable, "-c", REPLACE_OFTEN, str(target)]
+def test_processes_replace_one_folder(tmp_path: Path) -> None:
+    target = tmp_path / "parent" / "saved"
+    command = [sys.executable, "-c", REPLACE_REPEATEDLY, str(target)]
     running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     assert [(process.communicate()[1], process.returncode) for process in running] == [("", 0)] * 3
     assert [path.name for path in target.parent.iterdir()] == ["saved"]
-    assert files_of(target) == {"file": b"whole"}
+    assert files_of(target) == {"file": b"content"}

@@ -22,7 +22,7 @@ TEXTS = ["joy joy thank you", "anger so much!", "", "thank you " * 20]
 
 
 def write_export(source: Path, folder: Path, name: str = "onnx/model.onnx", inputs: int = 3) -> Path:
-    """Export a transformers classifier as optimum lays it out."""
+    """Export a transformers classifier in the layout of optimum."""
     import torch
     from transformers import AutoModelForSequenceClassification
 
@@ -31,14 +31,14 @@ def write_export(source: Path, folder: Path, name: str = "onnx/model.onnx", inpu
     ids = torch.ones(2, 5, dtype=torch.long)
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter that is being replaced, and of its tracer
+        warnings.simplefilter("ignore")  # deprecation and tracer warnings
         torch.onnx.export(
             network,
             (ids, torch.ones_like(ids), torch.zeros_like(ids))[:inputs],
             str(folder / name),
             input_names=names,
             output_names=["logits"],
-            dynamic_axes={one: {0: "texts", 1: "time"} for one in names} | {"logits": {0: "texts"}},
+            dynamic_axes={input_name: {0: "texts", 1: "time"} for input_name in names} | {"logits": {0: "texts"}},
             opset_version=17,
             dynamo=False,
         )
@@ -57,8 +57,8 @@ def export(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_export(source, tmp_path_factory.mktemp("export"))
 
 
-def expected(source: Path, texts: list[str]) -> np.ndarray:
-    """Probabilities by transformers itself."""
+def transformers_probabilities(source: Path, texts: list[str]) -> np.ndarray:
+    """Return the probabilities that transformers computes."""
     from transformers import pipeline
 
     classify = pipeline("text-classification", model=str(source), top_k=None, function_to_apply="sigmoid", device="cpu")
@@ -66,16 +66,16 @@ def expected(source: Path, texts: list[str]) -> np.ndarray:
     return np.array([[row[label] for label in LABELS] for row in rows], np.float32)
 
 
-def test_it_gives_what_transformers_gives(source: Path, export: Path) -> None:
+def test_probabilities_match_transformers(source: Path, export: Path) -> None:
     classifier = EmotionClassifier.from_onnx(export)
     assert classifier.labels == tuple(LABELS)
-    np.testing.assert_allclose(classifier.predict_proba(TEXTS), expected(source, TEXTS), atol=1e-5)
+    np.testing.assert_allclose(classifier.predict_proba(TEXTS), transformers_probabilities(source, TEXTS), atol=1e-5)
     assert dict(classifier.thresholds) == dict.fromkeys(LABELS, 0.5)
     assert classifier.info.kind == "onnx"
     assert set(classifier.file_sizes()) == {"onnx/model.onnx", "tokenizer.json", "config.json"}
 
 
-def test_labels_thresholds_and_length_can_be_given(export: Path) -> None:
+def test_labels_thresholds_and_max_length(export: Path) -> None:
     classifier = EmotionClassifier.from_onnx(
         export, labels=["a", "b", "c"], thresholds={"a": 0.2}, max_length=16, file_name="onnx/model.onnx"
     )
@@ -83,15 +83,15 @@ def test_labels_thresholds_and_length_can_be_given(export: Path) -> None:
     long_text = classifier.predict("thank you. " * 30)
     assert long_text.windows is not None
     assert long_text.windows > 1
-    for again in (pickle.loads(pickle.dumps(classifier)), copy.deepcopy(classifier)):
-        assert (again.labels, dict(again.thresholds)) == (classifier.labels, dict(classifier.thresholds))
-        assert (again.predict_proba(TEXTS) == classifier.predict_proba(TEXTS)).all()
+    for copied in (pickle.loads(pickle.dumps(classifier)), copy.deepcopy(classifier)):
+        assert (copied.labels, dict(copied.thresholds)) == (classifier.labels, dict(classifier.thresholds))
+        assert (copied.predict_proba(TEXTS) == classifier.predict_proba(TEXTS)).all()
     tuned = classifier.tune_thresholds(["joy", "anger"], [["a"], ["b"]])
     assert tuned.unchanged == ("c",)
     assert len(classifier.explain("thank you")) == 2
 
 
-def test_one_label_of_several_is_a_softmax(export: Path, tmp_path: Path) -> None:
+def test_single_label_model_uses_softmax(export: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(export, tmp_path / "single"))
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config["problem_type"] = "single_label_classification"
@@ -99,26 +99,26 @@ def test_one_label_of_several_is_a_softmax(export: Path, tmp_path: Path) -> None
     assert EmotionClassifier.from_onnx(folder).predict_proba(TEXTS).sum(axis=1) == pytest.approx(1, abs=1e-5)
 
 
-def test_it_comes_from_the_hub(hub: HubServer, export: Path, source: Path, token: str, tmp_path: Path) -> None:
-    """The quantized file is downloaded only where the plain one is missing."""
+def test_model_from_the_hub(hub: HubServer, export: Path, source: Path, token: str, tmp_path: Path) -> None:
+    """The quantized file is downloaded only if the plain one is missing."""
     from huggingface_hub import HfApi
 
     api = HfApi(endpoint=hub.url, token=token)
     api.create_repo("you/emotions-onnx")
     api.upload_folder(repo_id="you/emotions-onnx", folder_path=str(export))
     classifier = EmotionClassifier.from_onnx("you/emotions-onnx", cache_dir=tmp_path / "cache")
-    np.testing.assert_allclose(classifier.predict_proba(TEXTS), expected(source, TEXTS), atol=1e-5)
+    np.testing.assert_allclose(classifier.predict_proba(TEXTS), transformers_probabilities(source, TEXTS), atol=1e-5)
     with pytest.raises(ModelError, match="not an ONNX export"):
         EmotionClassifier.from_onnx("you/emotions-onnx", file_name="other.onnx", cache_dir=tmp_path / "cache")
 
 
-def without_labels(folder: Path) -> None:
+def remove_labels(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     del config["id2label"]
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
 
 
-def with_external_weights(folder: Path) -> None:
+def externalize_weights(folder: Path) -> None:
     import onnx
 
     model = onnx.load(folder / "onnx/model.onnx")
@@ -127,37 +127,37 @@ def with_external_weights(folder: Path) -> None:
     )
 
 
-def damaged(folder: Path) -> None:
+def damage_graph(folder: Path) -> None:
     path = folder / "onnx/model.onnx"
     path.write_bytes(path.read_bytes()[:1000])
 
 
-def damaged_tokenizer(folder: Path) -> None:
+def damage_tokenizer(folder: Path) -> None:
     (folder / "tokenizer.json").write_text("{}", encoding="utf-8")
 
 
-def no_config(folder: Path) -> None:
+def remove_config(folder: Path) -> None:
     (folder / "config.json").unlink()
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (without_labels, "pass labels="),
-        (with_external_weights, "external tensor data"),
-        (damaged, "damaged"),
-        (damaged_tokenizer, "not a tokenizer"),
-        (no_config, "config.json missing"),
+        (remove_labels, "pass labels="),
+        (externalize_weights, "external tensor data"),
+        (damage_graph, "damaged"),
+        (damage_tokenizer, "not a tokenizer"),
+        (remove_config, "config.json missing"),
     ],
 )
-def test_what_is_no_export_is_refused(change: Any, message: str, export: Path, tmp_path: Path) -> None:
+def test_invalid_exports_are_rejected(change: Any, message: str, export: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(export, tmp_path / "broken"))
     change(folder)
     with pytest.raises(ModelError, match=message):
         EmotionClassifier.from_onnx(folder)
 
 
-def test_wrong_arguments_are_refused(export: Path, tmp_path: Path) -> None:
+def test_invalid_arguments_are_rejected(export: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="2 labels"):
         EmotionClassifier.from_onnx(export, labels=["a", "b"])
     with pytest.raises(UsageError, match="unknown label"):
@@ -172,7 +172,7 @@ def test_wrong_arguments_are_refused(export: Path, tmp_path: Path) -> None:
 
 
 def test_memory_is_limited(export: Path, tmp_path: Path) -> None:
-    """A graph that allocates more than 4 GiB fails, and does not take the machine with it."""
+    """A graph that allocates more than 4 GiB raises an error."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 

@@ -33,7 +33,7 @@ def set_weight(model: Any, name: str, values: Any) -> None:
 
 
 def outer_product(model: Any) -> None:
-    """[N, 1] times [1, N] of words, added to nothing: a file of any size asks for any amount of memory."""
+    """Multiply [N, 1] by [1, N]: a small file that allocates any amount of memory."""
     for name, shape in (("column", (-1, 1)), ("row", (1, -1))):
         model.graph.initializer.append(numpy_helper.from_array(np.array(shape, np.int64), f"to_{name}"))
         model.graph.node.append(helper.make_node("Reshape", ["conv_relu", f"to_{name}"], [name]))
@@ -63,7 +63,7 @@ def other_domain(model: Any) -> None:
 
 
 def other_inputs(model: Any) -> None:
-    """Attention over attention: n steps become n squared."""
+    """Multiply the LSTM output by itself, which takes quadratic memory."""
     node(model, "context").input[0] = "bilstm"
 
 
@@ -76,7 +76,7 @@ def missing_attribute(model: Any) -> None:
 
 
 def other_width(model: Any) -> None:
-    """Fewer filters, and so a kernel over more words than the taps are."""
+    """Use fewer filters, so that the kernel covers more words than the taps."""
     weights = numpy_helper.to_array(initializer(model, "lstm_w"))
     set_weight(model, "lstm_w", weights[:, :, :32])
 
@@ -101,7 +101,7 @@ def additional_weight(model: Any) -> None:
     model.graph.initializer.append(numpy_helper.from_array(np.zeros(1, np.float32), "more"))
 
 
-def two_weights_of_one_name(model: Any) -> None:
+def duplicate_weight(model: Any) -> None:
     model.graph.initializer.append(numpy_helper.from_array(np.zeros((1 << 10), np.float32), "conv_b"))
 
 
@@ -136,7 +136,7 @@ def second_operator_set(model: Any) -> None:
 
 def function(model: Any) -> None:
     model.functions.append(
-        helper.make_function("", "Relu", ["x"], ["y"], [], [helper.make_opsetid("", 17)])  # in place of ONNX's own
+        helper.make_function("", "Relu", ["x"], ["y"], [], [helper.make_opsetid("", 17)])  # replaces the ONNX operator
     )
 
 
@@ -149,7 +149,7 @@ def many_operators(model: Any) -> None:
         model.graph.node.append(helper.make_node("Relu", ["conv_relu"], [f"more_{number}"]))
 
 
-STRANGE: list[Callable[[Any], None]] = [
+MODIFICATIONS: list[Callable[[Any], None]] = [
     outer_product,
     constant_of_shape,
     wide_padding,
@@ -165,7 +165,7 @@ STRANGE: list[Callable[[Any], None]] = [
     weight_of_other_type,
     shape_without_content,
     additional_weight,
-    two_weights_of_one_name,
+    duplicate_weight,
     missing_weight,
     typed_data,
     other_constant,
@@ -179,14 +179,14 @@ STRANGE: list[Callable[[Any], None]] = [
 ]
 
 
-@pytest.mark.parametrize("change", STRANGE)
-def test_another_graph_is_refused_before_anything_runs(
+@pytest.mark.parametrize("change", MODIFICATIONS)
+def test_modified_graph_is_rejected_before_running(
     folder: Path, change: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = onnx.load(folder / ONNX_FILE)
     change(model)
     (folder / ONNX_FILE).write_bytes(model.SerializeToString())
-    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *_: pytest.fail("a session was made"))
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *_: pytest.fail("a session was created"))
     with pytest.raises(ModelError, match="not exported by evenmood") as error:
         EmotionClassifier.from_pretrained(folder)
     message = str(error.value)
@@ -195,18 +195,18 @@ def test_another_graph_is_refused_before_anything_runs(
     assert len(message) < 300 + len(str(folder))
 
 
-def test_two_graphs_in_one_file_are_refused(folder: Path) -> None:
-    """Protobuf merges a message that appears twice: a check of one of them sees half of what would run."""
-    more = onnx.ModelProto()
-    more.graph.node.append(helper.make_node("Relu", ["conv_relu"], ["more"]))
-    content = (folder / ONNX_FILE).read_bytes() + more.SerializeToString()
+def test_duplicate_graph_is_rejected(folder: Path) -> None:
+    """Protobuf merges repeated messages, so checking only one of them would miss operators."""
+    extension = onnx.ModelProto()
+    extension.graph.node.append(helper.make_node("Relu", ["conv_relu"], ["more"]))
+    content = (folder / ONNX_FILE).read_bytes() + extension.SerializeToString()
     assert onnx.load_from_string(content).graph.node[-1].output[0] == "more"
     (folder / ONNX_FILE).write_bytes(content)
     with pytest.raises(ModelError, match="appears twice"):
         EmotionClassifier.from_pretrained(folder)
 
 
-def test_control_characters_of_a_graph_reach_no_terminal(folder: Path) -> None:
+def test_control_characters_are_escaped(folder: Path) -> None:
     model = onnx.load(folder / ONNX_FILE)
     node(model, "conv_relu").op_type = "\x1b]0;owned\x07" * 100
     (folder / ONNX_FILE).write_bytes(model.SerializeToString())
@@ -215,34 +215,34 @@ def test_control_characters_of_a_graph_reach_no_terminal(folder: Path) -> None:
     assert str(error.value).isprintable()
 
 
-def networks() -> Iterator[tuple[Any, int, bool | None, bool]]:
-    """Small networks of every form that the export writes: bits, whether folded, whether with attention."""
+def small_networks() -> Iterator[tuple[Any, int, bool | None, bool]]:
+    """Yield small networks with all export options: bits, folding, and the sign of the batch norm factor."""
     from train.network.backend import choose_backend
 
     choose_backend()
     from train.config import TrainConfig
     from train.network.network import build_network
 
-    draw = np.random.default_rng(0)
+    random = np.random.default_rng(0)
     poolings: tuple[Literal["attention", "average"], ...] = ("attention", "average")
     for pooling, width, negative in itertools.product(poolings, (1, 2, 3, 5), (False, True)):
         config = TrainConfig(
             pooling=pooling, embedding_size=6, filters=4, kernel_size=width, lstm_units=3, dense_units=5
         )
-        network = build_network(config, draw.normal(size=(11, 6)).astype(np.float32), 28)
+        network = build_network(config, random.normal(size=(11, 6)).astype(np.float32), 28)
         if negative:
             norm = network.get_layer("batch_norm")
-            gamma, *others = norm.get_weights()
-            norm.set_weights([-gamma, *others])
+            gamma, *rest = norm.get_weights()
+            norm.set_weights([-gamma, *rest])
         for bits, folded in itertools.product((32, 16, 8), (True, False, None)):
             yield network, bits, folded, negative
 
 
-def test_every_form_of_export_passes(tmp_path: Path) -> None:
+def test_all_exports_are_accepted(tmp_path: Path) -> None:
     from train.network.export import export_onnx
 
     count = 0
-    for network, bits, folded, negative in networks():
+    for network, bits, folded, negative in small_networks():
         export_onnx(network, tmp_path / ONNX_FILE, bits, folded)
         sizes = check_graph(read_onnx((tmp_path / ONNX_FILE).read_bytes()))
         assert (sizes.bits, sizes.signed, sizes.vocabulary, sizes.labels) == (bits, negative, 11, 28)
@@ -251,7 +251,7 @@ def test_every_form_of_export_passes(tmp_path: Path) -> None:
     assert count == 144
 
 
-def test_the_bundled_model_passes(model: EmotionClassifier) -> None:
+def test_bundled_model_is_accepted(model: EmotionClassifier) -> None:
     sizes = check_graph(read_onnx((model.folder / ONNX_FILE).read_bytes()))
     assert (sizes.labels, sizes.attention > 0) == (len(model.labels), model.has_attention)
 
@@ -261,8 +261,8 @@ def small_folder(average_folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(average_folder, tmp_path / "small"))
 
 
-def test_layers_that_need_too_much_memory_are_refused(small_folder: Path) -> None:
-    """Our own graph with a thousand times the filters, and texts of the full length: a file of 3 MB, 90 GB a batch."""
+def test_excessive_memory_is_rejected(small_folder: Path) -> None:
+    """A valid graph of 3 MB with 20,000 filters needs 90 GB per batch of long texts."""
     from train.network.backend import choose_backend
 
     choose_backend()

@@ -20,8 +20,8 @@ from tests.evenmood.model.test_model_folder import tiny_onnx
 SECRET = b"OPENAI_API_KEY=sk-secret-secret-secret-secret-secret-secret-secret-secret-secret-secret-secret-secret-12345"
 
 
-def stolen(name: str = "row", location: str = ".env") -> Any:
-    """A tensor of 28 numbers whose values are the first bytes of a file."""
+def external_tensor(name: str = "row", location: str = ".env") -> Any:
+    """Return a tensor whose 28 numbers are the first bytes of another file."""
     tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=[1, 28])
     tensor.data_location = TensorProto.EXTERNAL
     for key, value in {"location": location, "offset": "0", "length": "112"}.items():
@@ -30,20 +30,20 @@ def stolen(name: str = "row", location: str = ".env") -> Any:
 
 
 def as_initializer(model: Any) -> None:
-    model.graph.initializer[0].CopyFrom(stolen())
+    model.graph.initializer[0].CopyFrom(external_tensor())
 
 
 def as_attribute(model: Any) -> None:
-    model.graph.node.insert(0, helper.make_node("Constant", [], ["other"], value=stolen("value")))
+    model.graph.node.insert(0, helper.make_node("Constant", [], ["other"], value=external_tensor("value")))
 
 
 def as_list_of_tensors(model: Any) -> None:
-    model.graph.node[0].attribute.append(helper.make_attribute("strange", [stolen("value")]))
+    model.graph.node[0].attribute.append(helper.make_attribute("strange", [external_tensor("value")]))
 
 
 def in_a_subgraph(model: Any) -> None:
     inner = helper.make_graph([], "inner", [], [helper.make_tensor_value_info("a", TensorProto.FLOAT, [1, 28])])
-    inner.initializer.append(stolen("a"))
+    inner.initializer.append(external_tensor("a"))
     deeper = helper.make_graph(
         [helper.make_node("If", ["yes"], ["b"], then_branch=inner, else_branch=inner)], "deeper", [], []
     )
@@ -51,7 +51,7 @@ def in_a_subgraph(model: Any) -> None:
 
 
 def in_a_function(model: Any) -> None:
-    node = helper.make_node("Constant", [], ["y"], value=stolen("value"))
+    node = helper.make_node("Constant", [], ["y"], value=external_tensor("value"))
     model.functions.append(
         helper.make_function("mine", "Read", [], ["y"], [node], [helper.make_opsetid("", 17)])  # never called
     )
@@ -59,14 +59,14 @@ def in_a_function(model: Any) -> None:
 
 def in_a_sparse_tensor(model: Any) -> None:
     sparse = model.graph.sparse_initializer.add()
-    sparse.values.CopyFrom(stolen("sparse"))
+    sparse.values.CopyFrom(external_tensor("sparse"))
 
 
-def in_training_information(model: Any) -> None:
-    model.training_info.add().initialization.initializer.append(stolen("more"))
+def in_training_info(model: Any) -> None:
+    model.training_info.add().initialization.initializer.append(external_tensor("more"))
 
 
-def without_the_flag(model: Any) -> None:
+def without_data_location(model: Any) -> None:
     as_initializer(model)
     model.graph.initializer[0].ClearField("data_location")
 
@@ -78,13 +78,13 @@ PLACES = [
     in_a_subgraph,
     in_a_function,
     in_a_sparse_tensor,
-    in_training_information,
-    without_the_flag,
+    in_training_info,
+    without_data_location,
 ]
 
 
 @pytest.mark.parametrize("hide", PLACES)
-def test_a_tensor_in_another_file_is_refused(
+def test_external_tensors_are_rejected(
     hide: Callable[[Any], None], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = onnx.load(folder / ONNX_FILE)
@@ -92,15 +92,15 @@ def test_a_tensor_in_another_file_is_refused(
     (folder / ONNX_FILE).write_bytes(model.SerializeToString())
     (tmp_path / ".env").write_bytes(SECRET + b" " * 1000)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *_: pytest.fail("a session was made"))
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *_: pytest.fail("a session was created"))
     with pytest.raises(ModelError, match="external tensor data is not supported") as error:
         EmotionClassifier.from_pretrained(folder)
     assert str(tmp_path) not in str(error.value).replace(str(folder), "")
     assert "sk-secret" not in str(error.value)
 
 
-def test_the_secret_would_have_been_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the check is for: onnxruntime itself reads the file."""
+def test_onnxruntime_reads_external_tensors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the check, onnxruntime would read the file."""
     model = tiny_onnx()
     as_initializer(model)
     (tmp_path / ".env").write_bytes(SECRET + b" " * 1000)
@@ -110,7 +110,7 @@ def test_the_secret_would_have_been_read(tmp_path: Path, monkeypatch: pytest.Mon
     assert row.tobytes().startswith(SECRET[:100])
 
 
-def test_a_teacher_in_onnx_is_held_to_the_same(tmp_path: Path, tiny_encoder: Path) -> None:
+def test_teacher_with_external_tensors_is_rejected(tmp_path: Path, tiny_encoder: Path) -> None:
     model = tiny_onnx()
     as_initializer(model)
     teacher_folder = Path(shutil.copytree(tiny_encoder, tmp_path / "teacher"))
@@ -119,8 +119,8 @@ def test_a_teacher_in_onnx_is_held_to_the_same(tmp_path: Path, tiny_encoder: Pat
         Teacher(str(teacher_folder), runtime="onnx")
 
 
-def test_a_teacher_that_does_not_run_is_one_line(tmp_path: Path, tiny_encoder: Path) -> None:
-    """Any graph may be a teacher; where onnxruntime refuses it, or it gives more than logits, the error says so."""
+def test_invalid_teacher_graphs_are_reported(tmp_path: Path, tiny_encoder: Path) -> None:
+    """Teachers may have any graph; errors of onnxruntime and unexpected outputs are reported."""
     teacher_folder = Path(shutil.copytree(tiny_encoder, tmp_path / "teacher"))
     model = tiny_onnx(outputs=("probabilities",))
     model.graph.node[0].op_type = "NoSuchOperator"
@@ -142,7 +142,7 @@ def test_a_teacher_that_does_not_run_is_one_line(tmp_path: Path, tiny_encoder: P
 
 
 @pytest.mark.parametrize("prefix", [b"\x08\x09", b""])
-def test_other_formats_are_refused(prefix: bytes) -> None:
+def test_other_formats_are_rejected(prefix: bytes) -> None:
     with pytest.raises(ModelError):
         check_self_contained(b"\x1c\x00\x00\x00ORTM" + bytes(100))
     with pytest.raises(ModelError, match="damaged"):
@@ -151,16 +151,16 @@ def test_other_formats_are_refused(prefix: bytes) -> None:
         check_self_contained(prefix + b"\x3a\xff\xff\xff\xff\x0f")  # longer than the file
 
 
-def test_an_overlong_field_number_hides_nothing() -> None:
-    """C++ protobuf may drop the bits of a tag above the 32nd: field 7 written so is still the graph."""
-    graph = onnx.GraphProto(initializer=[stolen()]).SerializeToString()
+def test_overlong_field_number_is_not_ignored() -> None:
+    """C++ protobuf may ignore bits of a tag beyond the 32nd, so this field is still field 7, the graph."""
+    graph = onnx.GraphProto(initializer=[external_tensor()]).SerializeToString()
     size = bytes([len(graph) & 0x7F | 0x80, len(graph) >> 7])
     content = b"\xba\x80\x80\x80\x10" + size + graph
     with pytest.raises(ModelError, match="external tensor data"):
         check_self_contained(content)
 
 
-def test_deep_nesting_ends() -> None:
+def test_deep_nesting_is_handled() -> None:
     content = b""
     for _ in range(3000):  # graph in attribute in node in graph …
         content = _field(6, content)
@@ -168,15 +168,15 @@ def test_deep_nesting_ends() -> None:
     check_self_contained(_field(7, content))
 
 
-def test_our_models_pass(folder: Path) -> None:
+def test_bundled_model_is_accepted(folder: Path) -> None:
     check_self_contained((folder / ONNX_FILE).read_bytes())
     numpy_helper.to_array(onnx.load(folder / ONNX_FILE).graph.initializer[0])
 
 
 def _field(number: int, content: bytes) -> bytes:
-    size, rest = b"", len(content)
+    size, remaining = b"", len(content)
     while True:
-        size += bytes([rest & 0x7F | (0x80 if rest > 0x7F else 0)])
-        rest >>= 7
-        if not rest:
+        size += bytes([remaining & 0x7F | (0x80 if remaining > 0x7F else 0)])
+        remaining >>= 7
+        if not remaining:
             return bytes([number << 3 | 2]) + size + content

@@ -22,7 +22,7 @@ def metadata(folder: Path) -> dict[str, str]:
 
 
 def swap_words(folder: Path) -> None:
-    """Make it another model's tokenizer: the size of the vocabulary stays as it was."""
+    """Swap two words of the vocabulary, as in the tokenizer of another model of the same size."""
     content = json.loads((folder / TOKENIZER_FILE).read_text(encoding="utf-8"))
     words: dict[str, int] = content["model"]["vocab"]
     first, second = (next(word for word, number in words.items() if number == place) for place in (10, 11))
@@ -30,15 +30,15 @@ def swap_words(folder: Path) -> None:
     (folder / TOKENIZER_FILE).write_text(json.dumps(content), encoding="utf-8")
 
 
-def without_digest(folder: Path) -> None:
+def remove_digest(folder: Path) -> None:
     model: Any = onnx.load(folder / ONNX_FILE)
-    kept = [entry for entry in model.metadata_props if entry.key not in (FILE_KEY, VOCABULARY_KEY)]
+    entries = [entry for entry in model.metadata_props if entry.key not in (FILE_KEY, VOCABULARY_KEY)]
     del model.metadata_props[:]
-    model.metadata_props.extend(kept)
+    model.metadata_props.extend(entries)
     (folder / ONNX_FILE).write_bytes(model.SerializeToString())
 
 
-def test_a_tokenizer_of_another_model_is_refused(folder: Path) -> None:
+def test_tokenizer_of_another_model_is_rejected(folder: Path) -> None:
     add_vocabulary_digest(folder)
     swap_words(folder)
     with pytest.raises(ModelError, match="vocabulary differs from the one") as error:
@@ -47,7 +47,7 @@ def test_a_tokenizer_of_another_model_is_refused(folder: Path) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_the_same_vocabulary_in_another_form_loads(folder: Path, model: EmotionClassifier) -> None:
+def test_equal_vocabulary_in_another_order_loads(folder: Path, model: EmotionClassifier) -> None:
     add_vocabulary_digest(folder)
     content = json.loads((folder / TOKENIZER_FILE).read_text(encoding="utf-8"))
     content["model"]["vocab"] = dict(sorted(content["model"]["vocab"].items()))
@@ -57,14 +57,14 @@ def test_the_same_vocabulary_in_another_form_loads(folder: Path, model: EmotionC
     np.testing.assert_array_equal(loaded.predict_proba("so happy for you"), model.predict_proba("so happy for you"))
 
 
-def test_a_model_of_an_earlier_version_loads(folder: Path) -> None:
-    without_digest(folder)
+def test_model_without_digest_loads(folder: Path) -> None:
+    remove_digest(folder)
     assert VOCABULARY_KEY not in metadata(folder)
     EmotionClassifier.from_pretrained(folder)
 
 
-def test_adding_the_digest_changes_nothing_else(folder: Path, model: EmotionClassifier) -> None:
-    without_digest(folder)
+def test_adding_the_digest_keeps_other_metadata(folder: Path, model: EmotionClassifier) -> None:
+    remove_digest(folder)
     before = metadata(folder)
     assert add_vocabulary_digest(folder)
     after = metadata(folder)
@@ -78,15 +78,15 @@ def test_adding_the_digest_changes_nothing_else(folder: Path, model: EmotionClas
 
 
 def test_training_and_export_write_the_digest(trained_model: Path, tmp_path: Path) -> None:
-    written = metadata(trained_model)
+    expected = metadata(trained_model)
     folder = Path(shutil.copytree(trained_model, tmp_path / "model"))
-    without_digest(folder)
-    done = run_command("train", "export", folder)
-    assert done.returncode == 0, done.stderr
-    assert metadata(folder) == written
-    without_digest(folder)
+    remove_digest(folder)
+    result = run_command("train", "export", folder)
+    assert result.returncode == 0, result.stderr
+    assert metadata(folder) == expected
+    remove_digest(folder)
     add_vocabulary_digest(folder)
-    assert metadata(folder) == written
+    assert metadata(folder) == expected
     swap_words(folder)
     with pytest.raises(ModelError, match="vocabulary differs from the one"):
         EmotionClassifier.from_pretrained(folder)
@@ -95,7 +95,7 @@ def test_training_and_export_write_the_digest(trained_model: Path, tmp_path: Pat
 def test_bundling_adds_the_digest(evaluated_model: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(evaluated_model, tmp_path / "model"))
     expected = metadata(folder)
-    without_digest(folder)
+    remove_digest(folder)
     storage = json.loads((folder / "training" / "storage.json").read_text(encoding="utf-8"))
     storage["macro_f1_onnx"] = storage["macro_f1_keras"]
     (folder / "training" / "storage.json").write_text(json.dumps(storage), encoding="utf-8")

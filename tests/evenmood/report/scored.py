@@ -1,4 +1,4 @@
-"""Scored texts with chosen probabilities, for the tests of reports."""
+"""Scored texts with given probabilities, for the tests of reports."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,13 +23,13 @@ def batch(
 ) -> ScoredTexts:
     """Build a batch with these probabilities, and 0.01 for all other labels; None is a missing text."""
     probabilities = np.full((len(rows), len(LABELS)), 0.01, np.float32)
-    for at, row in enumerate(rows):
+    for i, row in enumerate(rows):
         if row is None:
-            probabilities[at] = np.nan
+            probabilities[i] = np.nan
         else:
             for label, value in row.items():
-                probabilities[at, LABELS.index(label)] = value
-    words = texts or [f"text {at}" for at in range(len(rows))]
+                probabilities[i, LABELS.index(label)] = value
+    words = texts or [f"text {i}" for i in range(len(rows))]
     batch_texts = [None if row is None else text for row, text in zip(rows, words, strict=True)]
     return ScoredTexts(batch_texts, probabilities, None if windows is None else np.array(windows), times, groups)
 
@@ -37,6 +37,6 @@ def batch(
 def figures(*batches: ScoredTexts, time_format: str | None = None) -> Figures:
     """Compute the figures of batches with thresholds of 0.5."""
     counts = StreamCounts(LABELS, list(HALF.values()), time_format)
-    for one in batches:
-        counts.add(one)
+    for scored_texts in batches:
+        counts.add(scored_texts)
     return figures_of(counts, {})

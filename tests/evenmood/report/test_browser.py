@@ -43,16 +43,16 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def page_on_disk(model: EmotionClassifier, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    texts = [TEXTS[at * at % len(TEXTS)] if at % 3 else TEXTS[at % len(TEXTS)] for at in range(600)]
-    read = model.read(texts)
-    times = [date(2026, 1, 1) + timedelta(days=at // 3) for at in range(600)]
+    texts = [TEXTS[i * i % len(TEXTS)] if i % 3 else TEXTS[i % len(TEXTS)] for i in range(600)]
+    scores = model.read(texts)
+    times = [date(2026, 1, 1) + timedelta(days=i // 3) for i in range(600)]
     groups = [
-        ("Kettle", HOSTILE, "A product with a very long name that goes on and on and on")[at % 3] for at in range(600)
+        ("Kettle", HOSTILE, "A product with a very long name that goes on and on and on")[i % 3] for i in range(600)
     ]
     out = tmp_path_factory.mktemp("report") / "report.html"
     about = About(HOSTILE, "bundled model", "1.2.3", "text", HOSTILE, note=HOSTILE)
     write_report(
-        str(out), [ScoredTexts(texts, read.probabilities, read.windows, times, groups)], model.thresholds, about
+        str(out), [ScoredTexts(texts, scores.probabilities, scores.windows, times, groups)], model.thresholds, about
     )
     return out
 

@@ -14,7 +14,7 @@ from tests.evenmood.report.scored import batch, figures
 JOY, ANGER, BOTH = {"joy": 0.9}, {"anger": 0.8}, {"joy": 0.7, "anger": 0.6}
 
 
-def test_intervals_match_the_published_ones() -> None:
+def test_intervals_match_published_values() -> None:
     # Newcombe 1998 (Statistics in Medicine 17), table I and table II(a), method 10.
     assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
     assert wilson(0, 20) == pytest.approx((0, 0.1611), abs=5e-5)
@@ -30,10 +30,10 @@ def test_intervals_match_the_published_ones() -> None:
     assert wilson(7, 45) == pytest.approx(statsmodels.proportion_confint(7, 45, method="wilson"))
 
 
-def test_counts_by_hand() -> None:
+def test_counts_computed_by_hand() -> None:
     rows = [JOY, BOTH, ANGER, ANGER, {"neutral": 0.9}, {"curiosity": 0.6}, {"fear": 0.48}, {"joy": 0.52}, None]
     result = figures(batch(rows, windows=[1, 3, 1, 1, 1, 1, 1, 1, 0]))
-    by_label = {one.label: one for one in result.emotions}
+    by_label = {emotion.label: emotion for emotion in result.emotions}
     assert (result.rows, result.missing, result.answered, result.long_texts) == (9, 1, 8, 1)
     assert (by_label["joy"].share.count, by_label["anger"].share.count, by_label["fear"].share.count) == (3, 3, 0)
     assert by_label["joy"].share == share_of(3, 8)
@@ -58,9 +58,9 @@ def test_examples_are_distinct_and_have_the_highest_scores() -> None:
     rows = [{"joy": value} for value in (0.6, 0.95, 0.7, 0.8, 0.95)] + [{"joy": 0.9, "anger": 0.85}, BOTH]
     texts = ["a", "best", "c", "d", "best", "very mixed", "mixed"]
     result = figures(batch(rows[:3], texts[:3]), batch(rows[3:], texts[3:]))
-    joy = next(one for one in result.emotions if one.label == "joy")
-    assert [one.text for one in joy.typical] == ["best", "d", "c"]
-    assert [one.text for one in joy.mixed] == ["very mixed", "mixed"]
+    joy = next(emotion for emotion in result.emotions if emotion.label == "joy")
+    assert [example.text for example in joy.typical] == ["best", "d", "c"]
+    assert [example.text for example in joy.mixed] == ["very mixed", "mixed"]
     assert joy.mixed[0].labels == [("joy", 0.9), ("anger", 0.85)]
 
 
@@ -70,24 +70,25 @@ def test_groups_are_compared_with_all_other_texts() -> None:
     result = figures(batch(rows, groups=groups))
     assert [(group.name, group.texts) for group in result.groups] == [("A", 100), ("B", 100), ("few", 2), ("", 1)]
     assert result.groups[0].emotions["joy"] == share_of(60, 100)
-    assert result.comparisons == 2 * (len(LABELS) + 3)  # groups that are large enough, labels and sentiments
-    first = next(one for one in result.contrasts if (one.group, one.what) == ("A", "joy"))
+    assert result.comparisons == 2 * (len(LABELS) + 3)  # large groups * (labels + sentiments)
+    joy_contrast = next(contrast for contrast in result.contrasts if (contrast.group, contrast.what) == ("A", "joy"))
     expected = difference_of(60, 100, 20, 103, simultaneous_z(result.comparisons))
-    assert first.difference == expected
-    assert first.outside == share_of(20, 103)
-    assert {one.what for one in result.contrasts} == {"joy", "anger", "positive emotions", "negative emotions"}
+    assert joy_contrast.difference == expected
+    assert joy_contrast.outside == share_of(20, 103)
+    names = {contrast.what for contrast in result.contrasts}
+    assert names == {"joy", "anger", "positive emotions", "negative emotions"}
 
 
 def test_equal_groups_have_no_significant_differences() -> None:
     rng = np.random.default_rng(1)
     rows = [JOY if value else ANGER for value in rng.random(2000) < 0.5]
-    result = figures(batch(rows, groups=[f"g{at % 5}" for at in range(2000)]))
+    result = figures(batch(rows, groups=[f"g{i % 5}" for i in range(2000)]))
     assert result.comparisons > 100
     assert result.contrasts == []
 
 
-def test_groups_above_the_limit_are_counted_together() -> None:
-    names = [f"g{at}" for at in range(MOST_GROUPS + 500)] + ["big"] * 30
+def test_groups_above_the_limit_are_merged() -> None:
+    names = [f"g{i}" for i in range(MOST_GROUPS + 500)] + ["big"] * 30
     result = figures(batch([JOY] * 30, groups=["big"] * 30), batch([JOY] * len(names), groups=names))
     assert result.more_groups
     assert len(result.groups) == SHOWN_GROUPS + 1
@@ -98,8 +99,8 @@ def test_groups_above_the_limit_are_counted_together() -> None:
 
 def test_significant_pairs() -> None:
     rows = [{"joy": 0.9, "love": 0.9}] * 50 + [JOY] * 50 + [{"love": 0.9}] * 50 + [ANGER] * 850
-    pair, *more = figures(batch(rows)).pairs
-    assert more == []
+    pair, *rest = figures(batch(rows)).pairs
+    assert rest == []
     assert (pair.first, pair.second, pair.texts) == ("joy", "love", 50)
     assert pair.expected == pytest.approx(10)  # 100 * 100 / 1000
     assert pair.lift == pytest.approx(5)
@@ -110,19 +111,19 @@ def test_significant_pairs() -> None:
 
 
 def test_timeline_and_changes() -> None:
-    times = [datetime(2026, 1 + at // 100, 1 + at % 28) for at in range(600)]
-    rows = [ANGER if at % 100 < 10 * (1 + at // 100) else JOY for at in range(600)]
+    times = [datetime(2026, 1 + i // 100, 1 + i % 28) for i in range(600)]
+    rows = [ANGER if i % 100 < 10 * (1 + i // 100) else JOY for i in range(600)]
     rows[0] = None  # type: ignore[call-overload]
     result = figures(batch(rows, times=times))
     assert result.timeline
     assert result.timeline.unit == "week"
     assert sum(int(period.counts[0]) for period in result.timeline.periods) == result.dated == 599
-    whats = {change.what: change for change in result.changes}
-    assert set(whats) == {"joy", "anger", "positive emotions", "negative emotions"}
-    assert whats["anger"].before.share == pytest.approx(0.15, abs=0.03)
-    assert whats["anger"].after.share == pytest.approx(0.55, abs=0.03)
-    alike = figures(batch([JOY, ANGER] * 300, times=times))
-    assert alike.changes == []
+    by_name = {change.what: change for change in result.changes}
+    assert set(by_name) == {"joy", "anger", "positive emotions", "negative emotions"}
+    assert by_name["anger"].before.share == pytest.approx(0.15, abs=0.03)
+    assert by_name["anger"].after.share == pytest.approx(0.55, abs=0.03)
+    constant = figures(batch([JOY, ANGER] * 300, times=times))
+    assert constant.changes == []
 
 
 @pytest.mark.parametrize("rows", [[], [None, None]])
@@ -131,4 +132,4 @@ def test_no_texts(rows: list[None]) -> None:
     assert (result.rows, result.answered, result.missing) == (len(rows), 0, len(rows))
     assert result.timeline is None
     assert [*result.groups, *result.pairs, *result.contrasts, *result.unsure] == []
-    assert all(one.share.share == 0 for one in result.emotions)
+    assert all(emotion.share.share == 0 for emotion in result.emotions)

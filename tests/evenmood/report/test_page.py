@@ -62,7 +62,7 @@ class Checker(HTMLParser):
             self.text.append(data)
 
 
-def checked(html: str) -> Checker:
+def check_page(html: str) -> Checker:
     page = Checker()
     page.feed(html)
     page.close()
@@ -79,12 +79,12 @@ def report(tmp_path: Path, *batches: ScoredTexts, about: About = ABOUT) -> tuple
     out, numbers = tmp_path / "report.html", tmp_path / "figures.json"
     write_report(str(out), batches, HALF, about, json_target=str(numbers), overwrite=True)
     html = out.read_text(encoding="utf-8")
-    return checked(html), html, json.loads(numbers.read_text(encoding="utf-8"))
+    return check_page(html), html, json.loads(numbers.read_text(encoding="utf-8"))
 
 
 def test_page_shows_the_figures(tmp_path: Path) -> None:
     rows = [JOY] * 70 + [ANGER] * 30
-    times = [date(2026, 1, 1) + timedelta(days=at) for at in range(100)]
+    times = [date(2026, 1, 1) + timedelta(days=i) for i in range(100)]
     about = replace(ABOUT, group_column="product", note="A note.", day=date(2026, 5, 4))
     page, html, figures = report(tmp_path, batch(rows, times=times, groups=["A"] * 70 + ["B"] * 30), about=about)
     text = " ".join(" ".join(page.text).split())
@@ -97,7 +97,7 @@ def test_page_shows_the_figures(tmp_path: Path) -> None:
     assert "evenmood 1.2.3" in text
     assert {"emotions", "time", "groups", "together", "texts", "doubts"} <= set(page.ids)
     assert figures["verdict"] == "Mostly positive"
-    joy = next(one for one in figures["emotions"] if one["label"] == "joy")
+    joy = next(emotion for emotion in figures["emotions"] if emotion["label"] == "joy")
     assert joy["share"] == {
         **{"count": 70, "total": 100, "share": 0.7},
         **{"low": pytest.approx(0.6042, abs=1e-4), "high": pytest.approx(0.7810, abs=1e-4)},
@@ -105,15 +105,15 @@ def test_page_shows_the_figures(tmp_path: Path) -> None:
     assert figures["timeline"]["unit"] == "week"
     assert sum(period["joy"] for period in figures["timeline"]["periods"]) == 70
     style = re.findall("<style>(.*?)</style>", html, re.DOTALL)
-    fingerprint = base64.b64encode(hashlib.sha256(style[0].encode()).digest()).decode()
-    assert f"default-src 'none'; style-src 'sha256-{fingerprint}'" in html
+    digest = base64.b64encode(hashlib.sha256(style[0].encode()).digest()).decode()
+    assert f"default-src 'none'; style-src 'sha256-{digest}'" in html
     assert "url(http" not in style[0]
     assert "@import" not in style[0]
 
 
 def test_every_chart_has_a_table(tmp_path: Path) -> None:
     rows = [{"joy": 0.9, "love": 0.9}] * 20 + [JOY] * 20 + [ANGER] * 60
-    times = [f"2026-{1 + at // 25:02}-01" for at in range(100)]
+    times = [f"2026-{1 + i // 25:02}-01" for i in range(100)]
     _, html, _ = report(tmp_path, batch(rows, times=times, groups=["A"] * 40 + ["B"] * 60))
     assert html.count("<figure") == 6
     summaries = re.findall(r"<summary>([^<]*), as a table</summary>", html)
@@ -124,10 +124,10 @@ def test_every_chart_has_a_table(tmp_path: Path) -> None:
 
 
 def test_hostile_content_is_escaped(tmp_path: Path) -> None:
-    rows, texts = [JOY, {"joy": 0.9, "anger": 0.8}, {"fear": 0.4}] * 30, [f"{HOSTILE} {at}" for at in range(90)]
-    groups = [f"{HOSTILE[:60]} {at % 3}" for at in range(90)]
+    rows, texts = [JOY, {"joy": 0.9, "anger": 0.8}, {"fear": 0.4}] * 30, [f"{HOSTILE} {i}" for i in range(90)]
+    groups = [f"{HOSTILE[:60]} {i % 3}" for i in range(90)]
     about = About(HOSTILE, HOSTILE, HOSTILE, text_column=HOSTILE, group_column=HOSTILE, note=HOSTILE)
-    times = [datetime(2026, 1, 1 + at % 20) if at % 2 else HOSTILE for at in range(90)]
+    times = [datetime(2026, 1, 1 + i % 20) if i % 2 else HOSTILE for i in range(90)]
     page, html, figures = report(tmp_path, batch(rows, texts, times, groups), about=about)
     assert "<script" not in html
     assert "onerror=&quot;" in html
@@ -143,7 +143,7 @@ def test_custom_labels(tmp_path: Path) -> None:
     probabilities[:, 0], probabilities[:20, 1] = 0.9, 0.8
     write_report(str(tmp_path / "out.html"), [ScoredTexts(["x"] * 40, probabilities)], thresholds, ABOUT)
     html = (tmp_path / "out.html").read_text(encoding="utf-8")
-    checked(html)
+    check_page(html)
     assert "&lt;b&gt;wild&lt;/b&gt;" in html
     assert "calm &amp; quiet" in html
 
@@ -167,16 +167,16 @@ def test_custom_labels(tmp_path: Path) -> None:
 def test_sparse_tables(batches: list[ScoredTexts], expected: str, tmp_path: Path) -> None:
     page, _, figures = report(tmp_path, *batches)
     assert expected in " ".join(" ".join(page.text).split())
-    assert figures["answered"] == sum(text is not None for one in batches for text in one.texts)
+    assert figures["answered"] == sum(text is not None for scored_texts in batches for text in scored_texts.texts)
 
 
 def test_failed_report_writes_no_file(tmp_path: Path) -> None:
-    def broken() -> Any:
+    def failing_batches() -> Any:
         yield batch([JOY])
         raise RuntimeError("the table ends here")
 
     with pytest.raises(RuntimeError):
-        write_report(str(tmp_path / "out.html"), broken(), HALF, ABOUT, json_target=str(tmp_path / "out.json"))
+        write_report(str(tmp_path / "out.html"), failing_batches(), HALF, ABOUT, json_target=str(tmp_path / "out.json"))
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "out.html").write_text("precious")
     with pytest.raises(UsageError, match="exists already"):

@@ -1,4 +1,4 @@
-"""The command `evenmood report`, run as a process."""
+"""The command `evenmood report`."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from pyarrow import parquet
 
 from evenmood import EmotionClassifier
-from tests.evenmood.report.test_page import checked
+from tests.evenmood.report.test_page import check_page
 from tests.evenmood.test_cli import evenmood
 
 TEXTS = ["Thank you so much!", "", "I am so angry at you", "I'm scared 😱", "The train leaves at five"] * 10
@@ -18,7 +18,7 @@ HEADER = "text,product,date\n"
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
     path = tmp_path / "comments.csv"
-    rows = [f'"{text}",{"AB"[at % 2]},2026-0{1 + at % 6}-11' for at, text in enumerate(TEXTS)]
+    rows = [f'"{text}",{"AB"[i % 2]},2026-0{1 + i % 6}-11' for i, text in enumerate(TEXTS)]
     path.write_text(HEADER + "\n".join(rows), encoding="utf-8")
     return path
 
@@ -29,17 +29,17 @@ def test_report_of_a_table(table: Path, tmp_path: Path, model: EmotionClassifier
         "report", table, out, "--time", "Date", "--group", "product", "--json", numbers, "--title", "<My> report"
     )
     assert error == "10 of 50 rows have no text and were skipped\n"
-    checked(out.read_text(encoding="utf-8"))
+    check_page(out.read_text(encoding="utf-8"))
     assert '<b dir="auto">&lt;My&gt; report</b>' in out.read_text(encoding="utf-8")
     figures = json.loads(numbers.read_text(encoding="utf-8"))
     assert (figures["rows"], figures["answered"], figures["dated"]) == (50, 40, 40)
     assert [(group["name"], group["texts"]) for group in figures["groups"]] == [("A", 20), ("B", 20)]
     predictions = model.predict([text for text in TEXTS if text])
-    counts = {one["label"]: one["share"]["count"] for one in figures["emotions"]}
+    counts = {emotion["label"]: emotion["share"]["count"] for emotion in figures["emotions"]}
     for label in model.labels:
-        assert counts[label] == sum(label in one.labels and not one.fallback for one in predictions)
+        assert counts[label] == sum(label in row.labels and not row.fallback for row in predictions)
     precision = model.info.metrics["test"]["per_label"]["joy"]["precision"]
-    assert next(one for one in figures["emotions"] if one["label"] == "joy")["precision"] == precision
+    assert next(emotion for emotion in figures["emotions"] if emotion["label"] == "joy")["precision"] == precision
 
 
 @pytest.mark.parametrize("kind", ["tsv", "jsonl", "parquet", "txt"])
@@ -55,18 +55,18 @@ def test_figures_do_not_depend_on_the_format(kind: str, tmp_path: Path) -> None:
     evenmood("report", source, tmp_path / "out.html", "--json", tmp_path / "out.json")
     figures = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
     assert (figures["rows"], figures["answered"]) == (50, 40)
-    gratitude = next(one for one in figures["emotions"] if one["label"] == "gratitude")
+    gratitude = next(emotion for emotion in figures["emotions"] if emotion["label"] == "gratitude")
     assert gratitude["share"]["count"] == 10
 
 
 def test_standard_input_and_output() -> None:
     printed, _ = evenmood("report", "-", "-", "--input-format", "txt", "--day", "2026-05-04", stdin=b"Thank you!\n")
-    checked(printed)
+    check_page(printed)
     assert "May 4, 2026" in printed
 
 
 @pytest.mark.parametrize(
-    ("arguments", "problem"),
+    ("arguments", "message"),
     [
         (["--column", "comment"], "no column 'comment'"),
         (["--time", "when"], "no column 'when'"),
@@ -81,13 +81,13 @@ def test_standard_input_and_output() -> None:
     ],
 )
 def test_invalid_arguments(
-    arguments: list[str], problem: str, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str], message: str, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
     _, error = evenmood("report", table.name, "report.html", *arguments, code=2)
     assert error.startswith("error: ")
-    assert problem in error
+    assert message in error
     assert len(error.splitlines()) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["comments.csv"]
 
@@ -98,7 +98,7 @@ def test_existing_report_is_not_overwritten(table: Path, tmp_path: Path) -> None
     assert "--overwrite" in evenmood("report", table, out, code=2)[1]
     assert out.read_text() == "precious"
     evenmood("report", table, out, "--overwrite")
-    checked(out.read_text(encoding="utf-8"))
+    check_page(out.read_text(encoding="utf-8"))
 
 
 def test_invalid_rows(table: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A report about many texts: bounded memory, small page, fast."""
+"""Reports on many texts: memory, page size and speed."""
 
 import time
 import tracemalloc
@@ -18,15 +18,15 @@ ROWS, BATCH = 200_000, 5000
 
 def batches(rows: int) -> Iterator[ScoredTexts]:
     rng = np.random.default_rng(0)
-    for first in range(0, rows, BATCH):
+    for start in range(0, rows, BATCH):
         probabilities = rng.beta(0.2, 4, (BATCH, len(LABELS))).astype(np.float32)
-        texts = [f"text {first + at} {'long ' * (at % 200)}" for at in range(BATCH)]
-        times = [datetime(2020, 1, 1) + timedelta(hours=int(at)) for at in rng.integers(0, 60_000, BATCH)]
-        groups = [f"group {at}" for at in rng.integers(0, 20_000, BATCH)]
+        texts = [f"text {start + i} {'long ' * (i % 200)}" for i in range(BATCH)]
+        times = [datetime(2020, 1, 1) + timedelta(hours=int(i)) for i in rng.integers(0, 60_000, BATCH)]
+        groups = [f"group {i}" for i in rng.integers(0, 20_000, BATCH)]
         yield ScoredTexts(texts, probabilities, np.ones(BATCH), times, groups)
 
 
-def peak(rows: int, target: Path) -> int:
+def peak_memory(rows: int, target: Path) -> int:
     tracemalloc.start()
     try:
         figures = write_report(str(target), batches(rows), HALF, ABOUT)
@@ -37,14 +37,14 @@ def peak(rows: int, target: Path) -> int:
 
 
 def test_memory_does_not_depend_on_the_number_of_rows(tmp_path: Path) -> None:
-    few = peak(20_000, tmp_path / "few.html")
-    many = peak(ROWS, tmp_path / "many.html")
-    assert many < few + 5_000_000
-    assert (tmp_path / "many.html").stat().st_size < 600_000
+    small = peak_memory(20_000, tmp_path / "small.html")
+    large = peak_memory(ROWS, tmp_path / "large.html")
+    assert large < small + 5_000_000
+    assert (tmp_path / "large.html").stat().st_size < 600_000
 
 
 def test_speed(tmp_path: Path) -> None:
-    ready = list(batches(50_000))
+    scored_texts = list(batches(50_000))
     start = time.perf_counter()
-    write_report(str(tmp_path / "out.html"), ready, HALF, ABOUT)
+    write_report(str(tmp_path / "out.html"), scored_texts, HALF, ABOUT)
     assert time.perf_counter() - start < 20  # about 2 s on an idle machine

@@ -49,12 +49,12 @@ def test_day_and_month_are_detected_from_most_cells() -> None:
     reader = DateReader()
     assert reader.read(["01/02/2026", "25/02/2026", "03/02/2026"])[0] == datetime(2026, 2, 1)
     assert (reader.form, reader.ambiguous) == ("day/month/year", False)
-    unclear = DateReader()
-    assert unclear.read(["01/02/2026", "x"]) == [datetime(2026, 1, 2), None]
-    assert unclear.ambiguous
-    explicit = DateReader("%d/%m/%Y")
-    assert explicit.read(["01/02/2026"]) == [datetime(2026, 2, 1)]
-    assert not explicit.ambiguous
+    ambiguous_reader = DateReader()
+    assert ambiguous_reader.read(["01/02/2026", "x"]) == [datetime(2026, 1, 2), None]
+    assert ambiguous_reader.ambiguous
+    format_reader = DateReader("%d/%m/%Y")
+    assert format_reader.read(["01/02/2026"]) == [datetime(2026, 2, 1)]
+    assert not format_reader.ambiguous
 
 
 def test_format_is_detected_from_the_first_batch_with_dates() -> None:
@@ -76,9 +76,9 @@ def test_invalid_format() -> None:
 def test_periods_fit_a_chart(days: int, unit: str) -> None:
     counts = TimeCounts()
     rng = np.random.default_rng(0)
-    times = [datetime(1980, 1, 1) + timedelta(days=float(at)) for at in rng.random(5000) * days]
-    for first in range(0, 5000, 500):
-        counts.add(times[first : first + 500], np.ones((500, 2), int))
+    times = [datetime(1980, 1, 1) + timedelta(days=float(i)) for i in rng.random(5000) * days]
+    for start in range(0, 5000, 500):
+        counts.add(times[start : start + 500], np.ones((500, 2), int))
         assert len(counts.counts) <= MOST_BUCKETS
     timeline = counts.timeline()
     assert timeline
@@ -97,15 +97,15 @@ def test_extreme_and_few_dates() -> None:
     timeline = counts.timeline()
     assert timeline
     assert len(timeline.periods) <= MOST_PERIODS
-    one = TimeCounts()
-    one.add([datetime(2026, 1, 1, 5), datetime(2026, 1, 1, 5, 10), None], np.zeros((3, 0), int))
-    assert one.timeline() is None
+    single = TimeCounts()
+    single.add([datetime(2026, 1, 1, 5), datetime(2026, 1, 1, 5, 10), None], np.zeros((3, 0), int))
+    assert single.timeline() is None
     assert TimeCounts().timeline() is None
 
 
 def test_outliers_do_not_stretch_the_chart() -> None:
     counts = TimeCounts()
-    times = [datetime(2026, 1, 1) + timedelta(days=at % 30) for at in range(3000)]
+    times = [datetime(2026, 1, 1) + timedelta(days=i % 30) for i in range(3000)]
     counts.add([datetime(1970, 1, 1), *times], np.zeros((3001, 0), int))
     timeline = counts.timeline()
     assert timeline

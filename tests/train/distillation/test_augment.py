@@ -10,12 +10,12 @@ from evenmood.text.normalization import clean
 from tests.commands import run_command
 from train.distillation.augment import REMOVED, REPLACED, nearest_words, vary
 
-NEAR = {"good": ["great"], "bad": ["awful"], "day": ["week"]}
+NEIGHBORS = {"good": ["great"], "bad": ["awful"], "day": ["week"]}
 
 
-def test_words_are_replaced_and_all_else_stays() -> None:
+def test_only_words_with_neighbors_are_replaced() -> None:
     random = Random(0)
-    texts = [vary("GOOD day, bad... zzz?! :)", NEAR, random) for _ in range(400)]
+    texts = [vary("GOOD day, bad... zzz?! :)", NEIGHBORS, random) for _ in range(400)]
     words = [word for text in texts for word in text.split()]
     assert set(words) == {"GOOD", "GREAT", "day,", "week,", "bad...", "awful...", "zzz?!", ":)"}
     share = sum(word in ("GREAT", "week,", "awful...") for word in words) / sum(
@@ -26,13 +26,13 @@ def test_words_are_replaced_and_all_else_stays() -> None:
     assert all(text for text in texts)
 
 
-def test_a_short_text_is_never_emptied() -> None:
+def test_short_text_is_never_emptied() -> None:
     random = Random(0)
-    assert {vary("Good", NEAR, random) for _ in range(200)} == {"Good", "Great"}
+    assert {vary("Good", NEIGHBORS, random) for _ in range(200)} == {"Good", "Great"}
     assert 0 < REMOVED < 1
 
 
-def test_nearest_words_are_those_of_highest_cosine() -> None:
+def test_nearest_words_have_the_highest_cosine_similarity() -> None:
     vectors = np.array([[1, 0], [2, 0.1], [0, 1], [0.1, 3], [-1, 0]])
     near = nearest_words(["a", "b", "c", "d", "e"], vectors, count=2)
     assert near["a"] == ["b", "d"]
@@ -40,15 +40,15 @@ def test_nearest_words_are_those_of_highest_cosine() -> None:
     assert "e" not in near["e"]
 
 
-def test_file_for_a_teacher(small_data: Path, tiny_encoder: Path, tmp_path: Path) -> None:
+def test_command_writes_new_texts(small_data: Path, tiny_encoder: Path, tmp_path: Path) -> None:
     options = ("--data", small_data, "--encoder", tiny_encoder, "--copies", "2")
-    done = run_command("train", "augment", *options, "--out", tmp_path / "a.txt")
-    assert done.returncode == 0, done.stderr
+    result = run_command("train", "augment", *options, "--out", tmp_path / "a.txt")
+    assert result.returncode == 0, result.stderr
     lines = (tmp_path / "a.txt").read_text(encoding="utf-8").splitlines()
-    own = {clean(text) for text in load_split(str(small_data), "train").texts}
+    train_texts = {clean(text) for text in load_split(str(small_data), "train").texts}
     assert len({clean(line) for line in lines}) == len(lines) > 100
-    assert not own.intersection(map(clean, lines))
-    again = run_command("train", "augment", *options, "--out", tmp_path / "a.txt")
-    assert (again.returncode, "set --overwrite" in again.stderr) == (2, True)
+    assert not train_texts.intersection(map(clean, lines))
+    second_run = run_command("train", "augment", *options, "--out", tmp_path / "a.txt")
+    assert (second_run.returncode, "set --overwrite" in second_run.stderr) == (2, True)
     run_command("train", "augment", *options, "--out", tmp_path / "b.txt")
     assert (tmp_path / "b.txt").read_bytes() == (tmp_path / "a.txt").read_bytes()

@@ -27,42 +27,42 @@ def write_soft(path: Path, texts: list[str], probabilities: np.ndarray) -> Path:
     return path
 
 
-def split(*texts: str) -> Split:
+def make_split(*texts: str) -> Split:
     labels = np.zeros((len(texts), len(LABELS)), np.float32)
     labels[np.arange(len(texts)), np.arange(len(texts))] = 1
     return Split(list(texts), labels, [None] * len(texts))
 
 
-def test_targets_are_mixed_and_held_texts_left_out(tmp_path: Path) -> None:
+def test_targets_are_mixed_and_held_out_texts_excluded(tmp_path: Path) -> None:
     soft = np.random.default_rng(0).uniform(size=(4, len(LABELS))).astype(np.float32)
     path = write_soft(tmp_path / "soft.parquet", ["Second one!", "third", "HELD out", "third?"], soft)
     config = TrainConfig(soft_targets=(str(path),), label_share=0.25)
-    said: list[str] = []
-    train = split("first", "second one")
-    learnt = training_texts(config, train, None, [split("held out")], said.append)
-    assert learnt.texts == ["first", "second one", "third"]
-    np.testing.assert_array_equal(learnt.targets[0], train.labels[0])
-    np.testing.assert_allclose(learnt.targets[1], 0.25 * train.labels[1] + 0.75 * soft[0], rtol=1e-6)
-    np.testing.assert_array_equal(learnt.targets[2], soft[1])
-    assert said == [
+    messages: list[str] = []
+    train = make_split("first", "second one")
+    training = training_texts(config, train, None, [make_split("held out")], messages.append)
+    assert training.texts == ["first", "second one", "third"]
+    np.testing.assert_array_equal(training.targets[0], train.labels[0])
+    np.testing.assert_allclose(training.targets[1], 0.25 * train.labels[1] + 0.75 * soft[0], rtol=1e-6)
+    np.testing.assert_array_equal(training.targets[2], soft[1])
+    assert messages == [
         "soft targets: 1 of 2 labeled texts",
         "soft targets: 1 unlabeled texts (1 validation or test texts excluded)",
     ]
-    assert train.labels.sum() == 2  # the split itself is not written into
-    assert training_texts(replace(config, soft_targets=()), train, None, [], said.append).texts == train.texts
+    assert train.labels.sum() == 2  # the split itself is unchanged
+    assert training_texts(replace(config, soft_targets=()), train, None, [], messages.append).texts == train.texts
 
 
-def test_repeats_and_the_training_split_s_own_frequencies() -> None:
-    train, extra = split("first", "second"), split("further")
+def test_repeats_do_not_change_label_frequencies() -> None:
+    train, extra = make_split("first", "second"), make_split("further")
     extra.labels[:] = 1
     config = TrainConfig(repeats=3, extra="further", extra_repeats=2)
-    learnt = training_texts(config, train, extra, [], lambda line: None)
-    assert learnt.texts == ["first", "second"] * 3 + ["further"] * 2
-    assert learnt.targets.shape == (8, len(LABELS))
-    np.testing.assert_allclose(learnt.frequencies, train.labels.mean(axis=0))  # further texts do not count
+    training = training_texts(config, train, extra, [], lambda line: None)
+    assert training.texts == ["first", "second"] * 3 + ["further"] * 2
+    assert training.targets.shape == (8, len(LABELS))
+    np.testing.assert_allclose(training.frequencies, train.labels.mean(axis=0))  # extra texts do not count
 
 
-def test_files_that_are_no_soft_targets(tmp_path: Path) -> None:
+def test_invalid_soft_targets_are_rejected(tmp_path: Path) -> None:
     good = np.full((2, len(LABELS)), 0.5)
     with pytest.raises(DataError, match=r"no-file\.parquet: no such file; write it with"):
         read_soft_targets(tmp_path / "no-file.parquet")
@@ -80,7 +80,7 @@ def test_files_that_are_no_soft_targets(tmp_path: Path) -> None:
         read_soft_targets(write_soft(tmp_path / "nan.parquet", ["a", "b"], good * np.nan))
 
 
-def test_batches_hold_every_row_once_and_little_padding() -> None:
+def test_batches_contain_every_row_once_with_little_padding() -> None:
     random = np.random.default_rng(0)
     lengths = random.integers(1, 31, 20_000)
     ids = np.where(np.arange(30) < lengths[:, None], 5, 0).astype(np.int32)
@@ -97,16 +97,16 @@ def test_batches_hold_every_row_once_and_little_padding() -> None:
     assert np.std([counts[rows].mean() for rows in first[:20]]) > 3  # short and long batches alternate
 
 
-def test_word_pieces_for_words_never_seen() -> None:
+def test_unseen_words_are_split_into_word_pieces() -> None:
     texts = ["happy sad happily sadly happiness sadness", "happy happy sad sad"] * 3
     words = fit_tokenizer(texts, min_frequency=1, max_length=8)
     pieces = fit_tokenizer(texts, min_frequency=1, max_length=8, pieces=60)
     assert pieces.encode("happy sadness").tokens == words.encode("happy sadness").tokens
     assert words.encode("saddily").tokens[0] == "[UNK]"
-    found = pieces.encode("Saddily, happy").tokens
-    assert found[0] == "sad"
-    assert found[1].startswith("##")
-    assert "[UNK]" not in found
+    tokens = pieces.encode("Saddily, happy").tokens
+    assert tokens[0] == "sad"
+    assert tokens[1].startswith("##")
+    assert "[UNK]" not in tokens
     assert pieces.encode("日本").tokens[0] == "[UNK]"
     assert fit_tokenizer(texts, min_frequency=1, max_words=2).get_vocab_size() == 4
     assert (encode(pieces, ["happy"])[0] == encode(words, ["happy"])[0]).all()
@@ -118,17 +118,17 @@ def test_encoder_vectors(tiny_encoder: Path, tmp_path: Path) -> None:
     assert vectors.shape == (5, 4)
     np.testing.assert_allclose(vectors.std(), 1, rtol=1e-5)
     tokenizer, run = load_encoder(str(tiny_encoder))
-    alone = encode_words(tokenizer, run, ["joy"])
-    beside = encode_words(tokenizer, run, ["so much anger now", "joy", "##ful"])
-    np.testing.assert_allclose(beside[1], alone[0], atol=1e-5)  # padding changes nothing
-    assert np.abs(beside[2] - encode_words(tokenizer, run, ["ful"])[0]).max() > 1e-3  # a piece of the encoder's own
+    single = encode_words(tokenizer, run, ["joy"])
+    batch = encode_words(tokenizer, run, ["so much anger now", "joy", "##ful"])
+    np.testing.assert_allclose(batch[1], single[0], atol=1e-5)  # padding does not change the output
+    assert np.abs(batch[2] - encode_words(tokenizer, run, ["ful"])[0]).max() > 1e-3  # "##ful" is not the word
     with pytest.raises(DataError, match="vectors of size 16; expected at least --embedding-size 300"):
         encoder_vectors(str(tiny_encoder), words, 300, print)
     with pytest.raises(DataError, match="cannot be loaded"):
         encoder_vectors(str(tmp_path / "nothing"), words, 4, print)
 
 
-def test_vec_files_are_read_as_they_were_written(tmp_path: Path) -> None:
+def test_vec_file_round_trip(tmp_path: Path) -> None:
     table = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
     words = ["[PAD]", "[UNK]", "joy", "##ful", "naïve"]
     write_vec(tmp_path / "v.vec", words, table)
@@ -137,17 +137,17 @@ def test_vec_files_are_read_as_they_were_written(tmp_path: Path) -> None:
     np.testing.assert_allclose(load_vectors(config, words, [], print)[2:], table[2:], rtol=1e-4)
 
 
-def test_distil_with_everything(small_data: Path, tiny_encoder: Path, tmp_path: Path) -> None:
-    """One run with all options beyond the paper's: it goes on where it stopped, and the export reads misspelt words."""
+def test_fit_with_all_distillation_options(small_data: Path, tiny_encoder: Path, tmp_path: Path) -> None:
+    """Train with all options beyond the paper's; the export splits unseen words into pieces."""
     train = load_split(str(small_data), "train")
     probabilities = np.clip(train.labels, 0.02, 0.9)
     texts = [*train.texts[:300], *(f"so {LABELS[n % 28]}ful here now" for n in range(60))]
-    soft = write_soft(tmp_path / "soft.parquet", texts, np.concatenate([probabilities[:300], probabilities[:60]]))
+    soft_file = write_soft(tmp_path / "soft.parquet", texts, np.concatenate([probabilities[:300], probabilities[:60]]))
     options: list[str | Path] = [
         *("--data", str(small_data), "--out", str(tmp_path / "model"), *SMALL, "--vectors", f"encoder:{tiny_encoder}"),
         *(
             "--soft-targets",
-            str(soft),
+            str(soft_file),
             "--vocabulary",
             "all",
             "--word-pieces",
@@ -161,9 +161,9 @@ def test_distil_with_everything(small_data: Path, tiny_encoder: Path, tmp_path: 
         *("--thresholds", "shrunk", "--misspellings", "10", "--label-weights", "rarity"),
         *("--log", tmp_path / "log.jsonl", "--note", "all options"),
     ]
-    done = run_command("train", "fit", *options)
-    assert done.returncode == 0, done.stderr
-    assert "soft targets: 300 of 400 labeled texts" in done.stderr
+    result = run_command("train", "fit", *options)
+    assert result.returncode == 0, result.stderr
+    assert "soft targets: 300 of 400 labeled texts" in result.stderr
     classifier = EmotionClassifier.from_pretrained(tmp_path / "model")
     words = classifier.explain("I feel joyfulness, zzz")
     assert [word.text for word in words] == ["I", "feel", "joyfulness", "zzz"]
@@ -175,14 +175,14 @@ def test_distil_with_everything(small_data: Path, tiny_encoder: Path, tmp_path: 
     assert entry["note"] == "all options"
     assert entry["options"]["word_pieces"] == 200
     assert "seed" not in entry["options"]
-    written = run_command("train", "log", "--log", tmp_path / "log.jsonl", "--out", tmp_path / "log.md")
-    assert written.returncode == 0, written.stderr
+    log_result = run_command("train", "log", "--log", tmp_path / "log.jsonl", "--out", tmp_path / "log.md")
+    assert log_result.returncode == 0, log_result.stderr
     assert "`--word-pieces 200`" in (tmp_path / "log.md").read_text()
     assert "| 1 | all options | 0." in (tmp_path / "log.md").read_text()
     with (tmp_path / "log.jsonl").open("a") as log:
         log.write('{"time": 1}\n')
-    broken = run_command("train", "log", "--log", tmp_path / "log.jsonl", "--out", tmp_path / "log.md")
-    assert (broken.returncode, broken.stderr) == (
+    invalid_log = run_command("train", "log", "--log", tmp_path / "log.jsonl", "--out", tmp_path / "log.md")
+    assert (invalid_log.returncode, invalid_log.stderr) == (
         1,
         f"error: {tmp_path / 'log.jsonl'}, line 2: not a run; expected a line written by fit --log\n",
     )
@@ -190,10 +190,10 @@ def test_distil_with_everything(small_data: Path, tiny_encoder: Path, tmp_path: 
     assert "license: other" in card
     assert "| soft.parquet | | | not recorded |" in card
     assert "are split into pieces" in card
-    missing = run_command(
+    missing_file = run_command(
         "train", "fit", "--data", small_data, "--out", tmp_path / "other", "--soft-targets", "no.parquet"
     )
-    assert (missing.returncode, missing.stderr.splitlines()[-1]) == (
+    assert (missing_file.returncode, missing_file.stderr.splitlines()[-1]) == (
         1,
         "error: no.parquet: no such file; write it with: python -m train label",
     )

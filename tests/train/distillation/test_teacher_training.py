@@ -21,7 +21,7 @@ from train.distillation.teacher import Checkpoint, train_teacher
 
 @pytest.fixture(scope="module")
 def config(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> TeacherConfig:
-    """A small BERT without a head, and options with which it learns the made-up data in seconds."""
+    """A small BERT without a head, and options that fit the synthetic data in seconds."""
     import transformers
 
     rows = load_split(str(small_data), "train")
@@ -38,7 +38,7 @@ def trained(config: TeacherConfig, tmp_path_factory: pytest.TempPathFactory) -> 
     return out
 
 
-def test_it_learns_and_is_a_teacher(trained: Path, config: TeacherConfig) -> None:
+def test_trained_encoder_is_a_teacher(trained: Path, config: TeacherConfig) -> None:
     record = json.loads((trained / "training.json").read_text(encoding="utf-8"))
     macro = [entry["val_macro_f1"] for entry in record["history"]]
     assert macro[-1] > max(0.4, 2 * macro[0])
@@ -47,8 +47,8 @@ def test_it_learns_and_is_a_teacher(trained: Path, config: TeacherConfig) -> Non
     rows = load_split(config.data, "validation")
     probabilities = Teacher(str(trained)).probabilities(rows.texts)
     assert record["validation"]["macro_f1"]["value"] == pytest.approx(max(macro), abs=0.05)  # float16 weights
-    first = [LABELS.index(label) for label in ("joy", "grief")]
-    assert probabilities[rows.labels[:, first[0]] > 0, first[0]].mean() > probabilities[:, first[1]].mean()
+    columns = [LABELS.index(label) for label in ("joy", "grief")]
+    assert probabilities[rows.labels[:, columns[0]] > 0, columns[0]].mean() > probabilities[:, columns[1]].mean()
     assert not {path.name for path in trained.iterdir()} & {"optimizer.pt", "pytorch_model.bin"}
     assert (trained / "model.safetensors").stat().st_mode & 0o777 == 0o644
 
@@ -56,16 +56,16 @@ def test_it_learns_and_is_a_teacher(trained: Path, config: TeacherConfig) -> Non
 def test_interrupted_training_resumes_with_equal_results(
     tmp_path: Path, trained: Path, config: TeacherConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stopped in the middle of the third epoch: the same history, and the same weights to the last bit."""
-    out, epoch, said = tmp_path / "teacher", EncoderRun.epoch, list[str]()
+    """A run interrupted in the third epoch ends with the same history and bit-identical weights."""
+    out, epoch, messages = tmp_path / "teacher", EncoderRun.epoch, list[str]()
 
-    def stopped(run: EncoderRun, number: int) -> dict[str, Any]:
+    def interrupted_epoch(run: EncoderRun, number: int) -> dict[str, Any]:
         if number == 3:
             raise KeyboardInterrupt
         return epoch(run, number)
 
     with monkeypatch.context() as patch:
-        patch.setattr(EncoderRun, "epoch", stopped)
+        patch.setattr(EncoderRun, "epoch", interrupted_epoch)
         with pytest.raises(KeyboardInterrupt):
             train_teacher(config, out, print)
     partial = tmp_path / "teacher.partial"
@@ -73,30 +73,30 @@ def test_interrupted_training_resumes_with_equal_results(
     assert sorted(path.suffix for path in partial.iterdir()) == [
         ".json",
         ".json",
-        *[".safetensors"] * len(states(partial)),
+        *[".safetensors"] * len(checkpoints(partial)),
     ]
-    (partial / "part.safetensors").write_bytes(b"half")  # what a kill in the middle of writing leaves
+    (partial / "part.safetensors").write_bytes(b"half")  # left behind by a process killed while writing
     with pytest.raises(UsageError, match=r"unfinished run with other learning_rate, seed; .*--restart"):
         train_teacher(replace(config, learning_rate=1e-3, seed=1), out, print)
-    train_teacher(config, out, said.append)
-    assert "resuming after epoch 2" in said
-    assert not [line for line in said if line.startswith(("epoch 1", "epoch 2"))]
+    train_teacher(config, out, messages.append)
+    assert "resuming after epoch 2" in messages
+    assert not [line for line in messages if line.startswith(("epoch 1", "epoch 2"))]
     assert (out / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
-    found, expected = (history(folder) for folder in (out, trained))
-    assert found == expected
+    resumed, expected = (read_history(folder) for folder in (out, trained))
+    assert resumed == expected
     assert not partial.exists()
 
 
-def states(partial: Path) -> list[Path]:
+def checkpoints(partial: Path) -> list[Path]:
     return list(partial.glob("*.safetensors"))
 
 
-def history(folder: Path) -> list[dict[str, Any]]:
+def read_history(folder: Path) -> list[dict[str, Any]]:
     entries = json.loads((folder / "training.json").read_text(encoding="utf-8"))["history"]
     return [{name: entry[name] for name in ("epoch", "loss", "val_loss", "val_macro_f1")} for entry in entries]
 
 
-def test_the_last_and_the_best_state_are_kept(tmp_path: Path, config: TeacherConfig) -> None:
+def test_last_and_best_checkpoints_are_kept(tmp_path: Path, config: TeacherConfig) -> None:
     import torch
 
     rows = load_split(config.data, "train")
@@ -104,10 +104,10 @@ def test_the_last_and_the_best_state_are_kept(tmp_path: Path, config: TeacherCon
     for epoch, macro in enumerate([0.1, 0.3, 0.2, 0.25], 1):
         checkpoint.add({"epoch": epoch, "val_macro_f1": macro}, {"network.a": torch.zeros(1)})
     assert checkpoint.best == 2
-    assert {path.name for path in states(checkpoint.folder)} == {"epoch-002.safetensors", "epoch-004.safetensors"}
+    assert {path.name for path in checkpoints(checkpoint.folder)} == {"epoch-002.safetensors", "epoch-004.safetensors"}
 
 
-def test_the_bias_is_the_prior_and_the_head_learns_faster(config: TeacherConfig) -> None:
+def test_bias_starts_at_the_prior_and_the_head_has_a_higher_learning_rate(config: TeacherConfig) -> None:
     rows = load_split(config.data, "train")
     network, tokenizer = load_encoder(config.base, rows.labels)
     run = EncoderRun(config, network, tokenizer, rows, {"validation": rows}, print)
@@ -116,12 +116,15 @@ def test_the_bias_is_the_prior_and_the_head_learns_faster(config: TeacherConfig)
     assert np.abs(run.validate("validation").mean(axis=0) - prior).mean() < 0.05
     body, head = run._optimizer.param_groups
     assert head["highest"] == 3 * body["highest"]
-    assert {id(one) for one in head["params"]} == {id(network.classifier.weight), id(network.classifier.bias)}
+    assert {id(parameter) for parameter in head["params"]} == {
+        id(network.classifier.weight),
+        id(network.classifier.bias),
+    }
     total = len(body["params"]) + len(head["params"])
     assert total == len(list(network.parameters()))
 
 
-def test_the_rate_rises_and_falls(config: TeacherConfig) -> None:
+def test_learning_rate_warms_up_and_decays(config: TeacherConfig) -> None:
     rows = load_split(config.data, "train")
     run = EncoderRun(
         replace(config, warmup=0.1), *load_encoder(config.base, rows.labels), rows, {"validation": rows}, print
@@ -134,7 +137,7 @@ def test_the_rate_rises_and_falls(config: TeacherConfig) -> None:
     assert 0 < factors[-1] < 0.01
 
 
-def test_batches_are_of_like_length_and_hold_every_row_once(
+def test_batches_group_similar_lengths_and_contain_every_row_once(
     config: TeacherConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(encoder, "POOL_BATCHES", 5)
@@ -151,13 +154,13 @@ def test_batches_are_of_like_length_and_hold_every_row_once(
 
 
 @pytest.mark.parametrize("base", ["nowhere/there", "/not/a/folder"])
-def test_no_such_encoder(base: str, config: TeacherConfig, tmp_path: Path) -> None:
+def test_missing_encoder_is_rejected(base: str, config: TeacherConfig, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=f"encoder '{base}' cannot be loaded"):
         train_teacher(replace(config, base=base), tmp_path / "out", print)
     assert not (tmp_path / "out").exists()
 
 
-def test_pickled_weights_are_refused(config: TeacherConfig, tmp_path: Path) -> None:
+def test_pickled_weights_are_rejected(config: TeacherConfig, tmp_path: Path) -> None:
     import torch
     from safetensors.torch import load_file
 
@@ -169,8 +172,8 @@ def test_pickled_weights_are_refused(config: TeacherConfig, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"epochs": 0}, {"learning_rate": float("nan")}, {"warmup": 1.0}, {"weight_decay": -1.0}]
+    "option", [{"epochs": 0}, {"learning_rate": float("nan")}, {"warmup": 1.0}, {"weight_decay": -1.0}]
 )
-def test_wrong_options(config: TeacherConfig, wrong: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match=f"--{next(iter(wrong)).replace('_', '-')}"):
-        replace(config, **wrong)
+def test_invalid_options_are_rejected(config: TeacherConfig, option: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=f"--{next(iter(option)).replace('_', '-')}"):
+        replace(config, **option)

@@ -65,51 +65,51 @@ def test_pruning_keeps_characters_and_adds_emoji(pruned: Path, small_data: Path,
     tokens = json.loads((pruned / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
     assert [tokens[token] for token in ("[PAD]", "[UNK]", "[CLS]", "[SEP]")] == [0, 1, 2, 3]
     assert {"a", "b", "😂", "🙏"} <= set(tokens)
-    assert "never" not in tokens  # no text has it
+    assert "never" not in tokens  # in no text
     with pytest.raises(UsageError, match="the number of characters and emoji"):
         prune(str(pruned), [["a"]], 100, tmp_path / "small")
     with pytest.raises(DataError, match="cannot be loaded"):
         prune(str(small_data), [["a"]], 5000, tmp_path / "small")
 
 
-def test_the_export_agrees_with_torch(accurate: Path, teacher: Path, classifier: EmotionClassifier) -> None:
-    """Platt scaling is monotone: a label's ranking of the texts is the same, but for rounding to 8 bits."""
+def test_export_matches_torch(accurate: Path, teacher: Path, classifier: EmotionClassifier) -> None:
+    """Platt scaling is monotone, so each label ranks the texts equally, apart from rounding to 8 bits."""
     record = json.loads((accurate / "training" / "quantization.json").read_text(encoding="utf-8"))
     validation = record["validation"]
     assert validation["macro_f1_float32"] > 0.4
     assert abs(validation["macro_f1_int8"] - validation["macro_f1_float32"]) < 0.05
     rows = load_split(json.loads((teacher / "training.json").read_text(encoding="utf-8"))["config"]["data"], "test")
-    ours, theirs = classifier.predict_proba(rows.texts), Teacher(str(teacher)).probabilities(rows.texts)
+    exported, original = classifier.predict_proba(rows.texts), Teacher(str(teacher)).probabilities(rows.texts)
     label = LABELS.index("joy")
-    assert np.corrcoef(ours[:, label].argsort().argsort(), theirs[:, label].argsort().argsort())[0, 1] > 0.95
+    assert np.corrcoef(exported[:, label].argsort().argsort(), original[:, label].argsort().argsort())[0, 1] > 0.95
     stored = {tensor.data_type for tensor in onnx.load(accurate / ONNX_FILE).graph.initializer if len(tensor.dims) > 1}
     assert {onnx.TensorProto.INT4, onnx.TensorProto.INT8} <= stored
 
 
-def test_a_text_does_not_depend_on_its_company(classifier: EmotionClassifier) -> None:
+def test_predictions_do_not_depend_on_the_batch(classifier: EmotionClassifier) -> None:
     texts = ["joy", "word " * 40, "grief and joy 😂", "", "[PAD] [SEP]", "x" * 300, *(["and so on"] * 60)]
-    together = classifier.predict_proba(texts)
-    alone = np.array([classifier.predict_proba(text) for text in texts])
-    assert np.abs(together - alone).max() < 1e-4
+    batched = classifier.predict_proba(texts)
+    single = np.array([classifier.predict_proba(text) for text in texts])
+    assert np.abs(batched - single).max() < 1e-4
     long_text = classifier.predict("joy and grief. " * 100)
     assert long_text.windows is not None
     assert long_text.windows > 1
 
 
-def test_it_explains_by_leaving_words_out(classifier: EmotionClassifier) -> None:
+def test_explain_uses_leave_one_out(classifier: EmotionClassifier) -> None:
     text = "So much joy, isn't it 😂"
     words = classifier.explain(text)
     assert [word.text for word in words] == ["So", "much", "joy", ",", "isn't", "it", "😂"]
     assert sum(word.weight for word in words) == pytest.approx(1)
     assert all(text[word.start : word.end] == word.text for word in words)
     assert classifier.explain("") == []
-    without = classifier.leave_one_out(text, "joy")
-    whole, left = classifier.predict_proba(text), classifier.predict_proba("So much  , isn't it 😂")
+    weights = classifier.leave_one_out(text, "joy")
+    full, without_word = classifier.predict_proba(text), classifier.predict_proba("So much  , isn't it 😂")
     column = LABELS.index("joy")
-    assert without[2].weight == pytest.approx(float(whole[column] - left[column]), abs=1e-5)
+    assert weights[2].weight == pytest.approx(float(full[column] - without_word[column]), abs=1e-5)
 
 
-def test_it_is_saved_pickled_and_described(classifier: EmotionClassifier, accurate: Path, tmp_path: Path) -> None:
+def test_encoder_is_pickled_and_saved(classifier: EmotionClassifier, accurate: Path, tmp_path: Path) -> None:
     copy = pickle.loads(pickle.dumps(classifier))
     assert (copy.predict_proba("joy") == classifier.predict_proba("joy")).all()
     classifier.save_pretrained(tmp_path / "copy")
@@ -146,7 +146,7 @@ def rename_output(model: Any) -> None:
         (rename_output, "expected input_ids and probabilities"),
     ],
 )
-def test_a_foreign_graph_is_refused(change: Any, message: str, classifier: EmotionClassifier, tmp_path: Path) -> None:
+def test_unexpected_graph_is_rejected(change: Any, message: str, classifier: EmotionClassifier, tmp_path: Path) -> None:
     folder = classifier.save_pretrained(tmp_path / "model")
     model = onnx.load(folder / ONNX_FILE)
     change(model)
@@ -155,7 +155,7 @@ def test_a_foreign_graph_is_refused(change: Any, message: str, classifier: Emoti
         EmotionClassifier(folder)
 
 
-def test_an_unknown_kind_is_refused(classifier: EmotionClassifier, tmp_path: Path) -> None:
+def test_invalid_info_is_rejected(classifier: EmotionClassifier, tmp_path: Path) -> None:
     folder = classifier.save_pretrained(tmp_path / "model")
     info = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
     (folder / INFO_FILE).write_text(json.dumps(info | {"kind": "gru"}), encoding="utf-8")
@@ -170,21 +170,21 @@ def test_an_unknown_kind_is_refused(classifier: EmotionClassifier, tmp_path: Pat
         EmotionClassifier(folder)
 
 
-def test_exports_that_cannot_be_are_refused(teacher: Path, tmp_path: Path, tiny_encoder: Path) -> None:
+def test_unsupported_teachers_are_rejected(teacher: Path, tmp_path: Path, tiny_encoder: Path) -> None:
     with pytest.raises(DataError, match="train teacher"):
         export(EncoderConfig(str(tiny_encoder)), tmp_path / "model", print)
-    whole = Path(shutil.copytree(teacher, tmp_path / "whole"))
-    state = json.loads((whole / "tokenizer.json").read_text(encoding="utf-8"))
-    state["model"]["vocab"] |= {"[UNK]": 4, "joy": 1}  # as BERT has it: no padding and unknown tokens at the start
-    (whole / "tokenizer.json").write_text(json.dumps(state), encoding="utf-8")
-    with pytest.raises(DataError, match="whole: the vocabulary is not pruned"):
-        export(EncoderConfig(str(whole)), tmp_path / "model", print)
+    unpruned = Path(shutil.copytree(teacher, tmp_path / "unpruned"))
+    state = json.loads((unpruned / "tokenizer.json").read_text(encoding="utf-8"))
+    state["model"]["vocab"] |= {"[UNK]": 4, "joy": 1}  # as in BERT, where these tokens are not at the start
+    (unpruned / "tokenizer.json").write_text(json.dumps(state), encoding="utf-8")
+    with pytest.raises(DataError, match="unpruned: the vocabulary is not pruned"):
+        export(EncoderConfig(str(unpruned)), tmp_path / "model", print)
     assert not (tmp_path / "model").exists()
 
 
 def test_int4_blocks_minimize_the_error() -> None:
     table = np.random.default_rng(0).normal(size=(50, 256)).astype(np.float32)
-    table[:, 0] = 8  # far from the rest: clipping it may pay
+    table[:, 0] = 8  # an outlier, where clipping reduces the error
     codes, scales = int4_blocks(table, 128)
     assert (codes.min(), codes.max()) == (-8, 7)
     blocks = table.reshape(50, 2, 128)
@@ -195,10 +195,10 @@ def test_int4_blocks_minimize_the_error() -> None:
     assert ((restored - blocks) ** 2).sum() < 0.9 * ((naive - blocks) ** 2).sum()
 
 
-def test_a_product_in_int4_is_the_product() -> None:
-    """onnxruntime reads the packed weights as they were meant."""
+def test_int4_product_matches_the_dequantized_product() -> None:
+    """onnxruntime unpacks the weights in the same order."""
     random = np.random.default_rng(0)
-    weights, given = (random.normal(size=shape).astype(np.float32) for shape in ((64, 8), (5, 64)))
+    weights, inputs = (random.normal(size=shape).astype(np.float32) for shape in ((64, 8), (5, 64)))
     graph = onnx.helper.make_graph(
         [onnx.helper.make_node("MatMul", ["x", "w"], ["y"], name="product")],
         "product",
@@ -209,7 +209,7 @@ def test_a_product_in_int4_is_the_product() -> None:
     opsets = [onnx.helper.make_opsetid("", OPSET), onnx.helper.make_opsetid(CONTRIBUTED, 1)]
     model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
     quantize_product(model, "product")
-    (found,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": given})
+    (outputs,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": inputs})
     codes, scales = int4_blocks(weights.T, 32)
     rounded = (codes.reshape(8, 2, 32) * scales[..., None]).reshape(8, 64).T
-    np.testing.assert_allclose(found, given @ rounded, atol=1e-4)
+    np.testing.assert_allclose(outputs, inputs @ rounded, atol=1e-4)

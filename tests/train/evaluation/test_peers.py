@@ -1,4 +1,4 @@
-"""`python -m train peers`: models of any origin on the same texts."""
+"""`python -m train peers`: models from any source, evaluated on the same texts."""
 
 import json
 from pathlib import Path
@@ -16,25 +16,25 @@ from train.evaluation.peers import open_model
 
 @pytest.fixture(scope="module")
 def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An export whose labels are in another order than ours."""
+    """An ONNX export with the labels in reverse order."""
     source = write_encoder(tmp_path_factory.mktemp("source"), LABELS[::-1])
     return write_export(source, tmp_path_factory.mktemp("export"))
 
 
-def test_bundled_models_and_exports_are_scored_alike(export: Path, small_data: Path, tmp_path: Path) -> None:
+def test_peers_command(export: Path, small_data: Path, tmp_path: Path) -> None:
     out = tmp_path / "peers.json"
-    done = run_command("train", "peers", "fast", str(export), "--data", str(small_data), "--out", str(out))
-    assert done.returncode == 0, done.stderr
-    found = json.loads(out.read_text(encoding="utf-8"))
-    fast, other = found["models"]
-    assert (fast["model"], other["model"]) == ("fast", export.name)
-    assert fast["everyday"]["macro_f1"]["value"] > 0.5 > other["everyday"]["macro_f1"]["value"]
-    assert set(fast["tuned"]) == set(other["own_thresholds"])
-    again = run_command("train", "peers", "fast", "--data", str(small_data), "--out", str(out))
-    assert again.returncode == 2
-    assert "use --overwrite" in again.stderr
+    result = run_command("train", "peers", "fast", str(export), "--data", str(small_data), "--out", str(out))
+    assert result.returncode == 0, result.stderr
+    content = json.loads(out.read_text(encoding="utf-8"))
+    fast, exported = content["models"]
+    assert (fast["model"], exported["model"]) == ("fast", export.name)
+    assert fast["everyday"]["macro_f1"]["value"] > 0.5 > exported["everyday"]["macro_f1"]["value"]
+    assert set(fast["tuned"]) == set(exported["own_thresholds"])
+    second_run = run_command("train", "peers", "fast", "--data", str(small_data), "--out", str(out))
+    assert second_run.returncode == 2
+    assert "use --overwrite" in second_run.stderr
 
 
-def test_what_is_neither_is_refused(tmp_path: Path) -> None:
+def test_unsupported_folder_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"emotions\.json.*as an ONNX export.*config\.json"):
         open_model(str(tmp_path))

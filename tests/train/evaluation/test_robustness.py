@@ -25,8 +25,8 @@ from train.release.card import write_card
 TEXTS = json.loads(TEXTS_FILE.read_text(encoding="utf-8"))
 
 
-def edits(before: str, after: str) -> str:
-    """Which kind of typing error makes one word of the other."""
+def edit_kind(before: str, after: str) -> str:
+    """Classify the typo that turns `before` into `after`: key, swap, drop, double, or `?` if it is none of these."""
     if len(after) == len(before):
         places = [i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b]
         if len(places) == 1:
@@ -39,54 +39,54 @@ def edits(before: str, after: str) -> str:
     return ("drop" if len(after) < len(before) else "double") if cut and len(longer) == len(shorter) + 1 else "?"
 
 
-def test_all_four_errors_are_as_likely() -> None:
-    draw = random.Random(0)
-    kinds = [edits("Wonderful", typo("Wonderful", draw)) for _ in range(2000)]
+def test_typo_kinds_are_equally_likely() -> None:
+    generator = random.Random(0)
+    kinds = [edit_kind("Wonderful", typo("Wonderful", generator)) for _ in range(2000)]
     counts = {kind: kinds.count(kind) / 2000 for kind in set(kinds)}
     assert set(counts) == {"swap", "drop", "double", "key"}
     assert all(0.2 < share < 0.3 for share in counts.values())
 
 
-def test_misspell_leaves_alone_what_is_no_word() -> None:
+def test_misspell_changes_only_words() -> None:
     text = "@friend (https://a.example/long) www.example.org [NAME]'s  I\tam\n12345 :-) ok"
     assert misspell(text, 1, random.Random(0)) == text
     assert misspell("so happy today", 0, random.Random(0)) == "so happy today"
     assert misspell("", 1, random.Random(0)) == ""
 
 
-def test_misspell_takes_its_share_and_keeps_white_space() -> None:
+def test_misspell_changes_the_requested_share_and_keeps_whitespace() -> None:
     text = "wonderful  evening\twith friends\n" * 500
     changed = misspell(text, 0.2, random.Random(0))
     assert re.findall(r"\s+", changed) == re.findall(r"\s+", text)
     share = np.mean([a != b for a, b in zip(text.split(), changed.split(), strict=True)])
     assert share == pytest.approx(0.2, abs=0.03)
-    assert all(edits(a, b) != "?" for a, b in zip(text.split(), changed.split(), strict=True) if a != b)
+    assert all(edit_kind(a, b) != "?" for a, b in zip(text.split(), changed.split(), strict=True) if a != b)
 
 
 @pytest.mark.parametrize("make", [random.Random, np.random.default_rng])
-def test_the_same_seed_gives_the_same_text(make: type[random.Random]) -> None:
+def test_misspell_is_reproducible(make: type[random.Random]) -> None:
     text = "this text is long enough to differ somewhere"
     assert misspell(text, 0.5, make(1)) == misspell(text, 0.5, make(1)) != misspell(text, 0.5, make(2))
 
 
 def test_typos_in_other_scripts() -> None:
-    draw = random.Random(0)
-    words = {typo("привет", draw) for _ in range(50)}
+    generator = random.Random(0)
+    words = {typo("привет", generator) for _ in range(50)}
     assert "привет" not in words
     assert len(words) > 5
-    assert typo("aaa", draw) != "aaa"
+    assert typo("aaa", generator) != "aaa"
 
 
 def test_other_perturbations() -> None:
-    draw = random.Random(0)
-    assert elongate("so happy @moo brrr", 1, draw) == "sooo happyyy @moo brrr"
+    generator = random.Random(0)
+    assert elongate("so happy @moo brrr", 1, generator) == "sooo happyyy @moo brrr"
     assert without_punctuation("Don't -- stop, [NAME]!") == "Dont stop NAME"
-    text = with_emoji("I am happy", TEXTS["emoji"], draw)
+    text = with_emoji("I am happy", TEXTS["emoji"], generator)
     assert text != "I am happy"
     assert clean(text) == "i am happy"
 
 
-def test_the_texts() -> None:
+def test_texts_are_valid() -> None:
     pairs, ironic = TEXTS["negation"], TEXTS["sarcasm"]
     assert len(pairs) >= 60
     assert len({pair["plain"] for pair in pairs}) == len(pairs)
@@ -101,33 +101,38 @@ def test_the_texts() -> None:
         assert all(len(set(members)) == len(members) >= 2 for members in TEXTS[part]["groups"].values())
 
 
-def test_macro_f1_before_and_after(model: EmotionClassifier, average_folder: Path) -> None:
+def test_macro_f1_of_perturbed_texts(model: EmotionClassifier, average_folder: Path) -> None:
     texts = ["I love this!", "I am so angry about it.", "Thank you, friend.", "What happened here?"] * 5
     truth = np.zeros((20, 28))
     truth[np.arange(20), [LABELS.index(name) for name in ("love", "anger", "gratitude", "curiosity")] * 5] = 1
     figures = perturbed(model, texts, truth, TEXTS["emoji"], seeds=2)
-    cuts = np.array([model.thresholds[label] for label in LABELS], np.float32)
-    expected = f1_score(truth, model.predict_proba(texts) >= cuts, average="macro", zero_division=0)
+    thresholds = np.array([model.thresholds[label] for label in LABELS], np.float32)
+    expected = f1_score(truth, model.predict_proba(texts) >= thresholds, average="macro", zero_division=0)
     assert figures["macro_f1"]["value"] == pytest.approx(expected)
-    draws = [random.Random(seed) for seed in range(2)]
-    typos = [[misspell(text, 0.2, draw) for text in texts] for draw in draws]
-    wanted = [f1_score(truth, model.predict_proba(t) >= cuts, average="macro", zero_division=0) for t in typos]
+    generators = [random.Random(seed) for seed in range(2)]
+    typos = [[misspell(text, 0.2, generator) for text in texts] for generator in generators]
+    misspelled_scores = [
+        f1_score(truth, model.predict_proba(t) >= thresholds, average="macro", zero_division=0) for t in typos
+    ]
     row = figures["kinds"]["typos in 20 % of words"]
-    assert row["seeds"] == pytest.approx(wanted)
-    assert row["change"]["value"] == pytest.approx(np.mean(wanted) - expected)
+    assert row["seeds"] == pytest.approx(misspelled_scores)
+    assert row["change"]["value"] == pytest.approx(np.mean(misspelled_scores) - expected)
     assert row["change"]["low"] <= row["change"]["value"] <= row["change"]["high"]
-    changed = [((model.predict_proba(t) >= cuts) != (model.predict_proba(texts) >= cuts)).any(axis=1) for t in typos]
+    changed = [
+        ((model.predict_proba(t) >= thresholds) != (model.predict_proba(texts) >= thresholds)).any(axis=1)
+        for t in typos
+    ]
     assert row["texts_changed"] == pytest.approx(np.mean(changed))
-    for kind in ("UPPER CASE", "lower case"):  # cleaning undoes them
+    for kind in ("UPPER CASE", "lower case"):  # undone by cleaning
         assert figures["kinds"][kind]["texts_changed"] == 0
         assert figures["kinds"][kind]["change"]["value"] == pytest.approx(0, abs=1e-9)
-    assert figures["kinds"]["emoji inserted"]["texts_changed"] > 0  # this model reads them
-    plain = EmotionClassifier.from_pretrained(average_folder)  # and the paper's cleaning drops them
-    kinds = perturbed(plain, ["one two", "three"], np.eye(2, 28), TEXTS["emoji"], seeds=1)["kinds"]
-    assert kinds["emoji inserted"]["texts_changed"] == kinds["no punctuation"]["texts_changed"] == 0
+    assert figures["kinds"]["emoji put in"]["texts_changed"] > 0  # this model encodes emoji
+    without_emoji = EmotionClassifier.from_pretrained(average_folder)  # the paper's cleaning drops emoji
+    kinds = perturbed(without_emoji, ["one two", "three"], np.eye(2, 28), TEXTS["emoji"], seeds=1)["kinds"]
+    assert kinds["emoji put in"]["texts_changed"] == kinds["no punctuation"]["texts_changed"] == 0
 
 
-def test_negation_counts(model: EmotionClassifier) -> None:
+def test_negation(model: EmotionClassifier) -> None:
     pairs = [
         {"label": "joy", "plain": "I am so happy today", "negated": "the train leaves at nine"},
         {"label": "joy", "plain": "the train leaves at nine", "negated": "I am so happy today"},
@@ -140,24 +145,24 @@ def test_negation_counts(model: EmotionClassifier) -> None:
     assert figures["still_labeled"] == ["I am angry"]
 
 
-def test_swaps_are_against_the_mean_of_the_same_place(model: EmotionClassifier) -> None:
+def test_swaps_are_compared_with_the_mean_of_their_template(model: EmotionClassifier) -> None:
     templates = ["I feel {} today.", "{} is what they are."]
     groups = {"one": ["happy", "angry"], "two": ["table", "tablecloths"]}
-    apart = swaps(model, templates, groups, across=False)
+    result = swaps(model, templates, groups, across=False)
     words = {word: model.predict_proba([t.format(word.capitalize()) for t in templates]) for word in groups["one"]}
     shift = (words["happy"] - words["angry"]).mean(axis=0) / 2
     column = int(np.abs(shift).argmax())
-    row = apart["entries"]["happy"]
+    row = result["entries"]["happy"]
     assert row["label"] == LABELS[column]
     assert row["largest_shift"] == pytest.approx(shift[column], abs=1e-6)
     assert row["mean_shift"] == pytest.approx(np.abs(shift).mean(), abs=1e-6)
     assert row["pairs_changed"] == 1
-    assert apart["groups"]["one"]["entry"] in groups["one"]
-    same = swaps(model, templates, {"same": ["qzxv", "vxzq"]}, across=True)
-    assert (same["mean_shift"], same["pairs_changed"]) == (0, 0) or same["unknown"] < 1
+    assert result["groups"]["one"]["entry"] in groups["one"]
+    unknown_words = swaps(model, templates, {"same": ["qzxv", "vxzq"]}, across=True)
+    assert (unknown_words["mean_shift"], unknown_words["pairs_changed"]) == (0, 0) or unknown_words["unknown"] < 1
 
 
-def test_sarcasm_counts(model: EmotionClassifier) -> None:
+def test_sarcasm(model: EmotionClassifier) -> None:
     rows = [
         {"literal": "joy", "intended": "anger", "text": "I hate you and I am angry"},
         {"literal": "joy", "intended": "anger", "text": "I am so happy"},
@@ -168,16 +173,16 @@ def test_sarcasm_counts(model: EmotionClassifier) -> None:
     assert figures["by_intended"]["positive"] == {"sentences": 1, "both": 0, "intended": 1, "literal": 0, "neither": 0}
 
 
-def test_it_goes_into_the_folder_and_the_card(tmp_path: Path) -> None:
+def test_results_are_added_to_the_folder_and_the_card(tmp_path: Path) -> None:
     folder = Path(shutil.copytree(DEFAULT_MODEL, tmp_path / "model"))
     for path in (folder / "training").glob("robustness.json"):
         path.unlink()
     write_card(folder)
     assert "## Robustness" not in (folder / "README.md").read_text()
-    before = (folder / "emotions.json").read_bytes()
+    info_before = (folder / "emotions.json").read_bytes()
     table = run_robustness(str(folder), str(write_tsv(tmp_path / "data", rows=150)), "validation", seeds=1)
     figures = json.loads((folder / "training" / "robustness.json").read_text())
-    assert (folder / "emotions.json").read_bytes() == before
+    assert (folder / "emotions.json").read_bytes() == info_before
     card = (folder / "README.md").read_text()
     row = figures["perturbed"]["kinds"]["typos in 20 % of words"]
     assert "## Robustness" in card
@@ -187,18 +192,18 @@ def test_it_goes_into_the_folder_and_the_card(tmp_path: Path) -> None:
     assert f"| negation, {len(TEXTS['negation'])} pairs" in card
 
 
-def test_the_command(tmp_path: Path) -> None:
+def test_command(tmp_path: Path) -> None:
     data, out = write_tsv(tmp_path / "data", rows=90), tmp_path / "figures.json"
     arguments = ("train", "robustness", DEFAULT_MODEL, "--data", data, "--out", out)
-    done = run_command(*arguments)
-    assert done.returncode == 0, done.stderr
-    assert "of 72 pairs" in done.stdout
+    result = run_command(*arguments)
+    assert result.returncode == 0, result.stderr
+    assert "of 72 pairs" in result.stdout
     assert json.loads(out.read_text())["data"]["rows"] == 30
-    done = run_command(*arguments)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "exists already" in done.stderr
+    result = run_command(*arguments)
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "exists already" in result.stderr
 
 
-def test_wrong_input(tmp_path: Path) -> None:
+def test_hub_model_requires_out(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="set --out"):
         run_robustness("you/moods", None, "validation")

@@ -33,7 +33,7 @@ Options = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A build folder with the official split and the balanced rows; beside it tweets, among them a test text."""
+    """A build folder with the official split and balanced rows, and a corpus of tweets that contains a test text."""
     folder = tmp_path_factory.mktemp("data") / "build"
     goemotions.run(folder, print, str(write_tsv(folder.parent / "tsv", rows=300)), any_size=True)
     write_balance(folder, balanced_rows(folder / goemotions.STAGE))
@@ -42,35 +42,35 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def command(build: Path, out: Path, *more: str | Path) -> list[str | Path]:
+def ablate_arguments(build: Path, out: Path, *extra: str | Path) -> list[str | Path]:
     options: list[str | Path] = ["--vectors", "self", "--corpus", build.parent / "tweets.txt", "--epochs", "2"]
-    written: list[str | Path] = ["--results", out / "experiments.json", "--document", out / "docs/experiments.md"]
-    return ["ablate", "--build", build, "--out", out / "models", *SMALL, *options, *written, *more]
+    outputs: list[str | Path] = ["--results", out / "experiments.json", "--document", out / "docs/experiments.md"]
+    return ["ablate", "--build", build, "--out", out / "models", *SMALL, *options, *outputs, *extra]
 
 
 @pytest.fixture(scope="module")
 def single(build: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One arm and one seed, trained by the command."""
     out = tmp_path_factory.mktemp("single")
-    done = run_command("train", *command(build, out, "--arms", "balanced", "--seeds", "1"))
-    assert done.returncode == 0, done.stderr
-    assert "run 1 of 1: balanced, seed 0" in done.stderr
-    assert "epoch 2/2" in done.stderr
+    result = run_command("train", *ablate_arguments(build, out, "--arms", "balanced", "--seeds", "1"))
+    assert result.returncode == 0, result.stderr
+    assert "run 1 of 1: balanced, seed 0" in result.stderr
+    assert "epoch 2/2" in result.stderr
     return out
 
 
-def configured(build: Path, single: Path, **change: Any) -> TrainConfig:
-    """What the command of `single` was given, or that with a change."""
+def train_config(build: Path, single: Path, **change: Any) -> TrainConfig:
+    """The configuration of the run in `single`, with changes."""
     run = read_run(single / "models", "balanced", 0)
     assert run
     corpus = (str(build.parent / "tweets.txt"),)
-    given: Any = {**run.about["config"], "vectors": "self", "corpus": corpus, **change}
-    settings: Options = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    options: Any = {**run.about["config"], "vectors": "self", "corpus": corpus, **change}
+    settings: Options = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
     return TrainConfig(**settings)
 
 
-def copying(single: Path, calls: list[Path], interrupted: int = 0) -> Any:
-    """In place of `fit`, which has tests of its own: a trained model again, with thresholds and losses of the run's."""
+def fake_fit(single: Path, calls: list[Path], interrupted: int = 0) -> Any:
+    """A replacement for `fit` that copies a trained model and draws thresholds and losses from the seed."""
 
     def fit(config: TrainConfig, folder: Path, log: Any) -> Path:
         calls.append(folder)
@@ -90,36 +90,36 @@ def copying(single: Path, calls: list[Path], interrupted: int = 0) -> Any:
 
 
 def run_all(build: Path, single: Path, out: Path, fit: Any, /, **change: Any) -> list[str]:
-    """The experiment of three arms and two seeds; returns the lines of progress."""
+    """Run three arms with two seeds; return the progress messages."""
     choose_backend()
     from train.experiments import ablate
 
-    said: list[str] = []
-    options: Options = {"build": build, "out": out / "models", "arms": TRAINED, "seeds": 2, "log": said.append}
-    options |= {"config": configured(build, single)}
+    messages: list[str] = []
+    options: Options = {"build": build, "out": out / "models", "arms": TRAINED, "seeds": 2, "log": messages.append}
+    options |= {"config": train_config(build, single)}
     options |= {"results": out / "experiments.json", "document": out / "docs/experiments.md", **change}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ablate, "fit", fit)
         ablate.ablate(**options)
-    return said
+    return messages
 
 
 @pytest.fixture(scope="module")
 def experiment(build: Path, single: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three arms and two seeds, interrupted in the third run and started again."""
+    """Three arms and two seeds, interrupted in the third run and resumed."""
     out = tmp_path_factory.mktemp("experiment")
     calls: list[Path] = []
     with pytest.raises(KeyboardInterrupt):
-        run_all(build, single, out, copying(single, calls, interrupted=3))
+        run_all(build, single, out, fake_fit(single, calls, interrupted=3))
     assert not (out / "experiments.json").exists()
-    said = run_all(build, single, out, copying(single, calls))
-    assert sum("already finished" in line for line in said) == 2
-    assert "run 6 of 6: matched, seed 1" in said
+    messages = run_all(build, single, out, fake_fit(single, calls))
+    assert sum("already finished" in line for line in messages) == 2
+    assert "run 6 of 6: matched, seed 1" in messages
     assert len(calls) == 7
     return out
 
 
-def test_models_lie_where_the_demo_looks(experiment: Path) -> None:
+def test_models_are_saved_where_the_demo_finds_them(experiment: Path) -> None:
     for arm in TRAINED:
         for folder in (experiment / "models" / arm, experiment / "models/seeds" / arm / "1"):
             config = json.loads((folder / "training/config.json").read_text())
@@ -129,20 +129,20 @@ def test_models_lie_where_the_demo_looks(experiment: Path) -> None:
     assert sorted(path.name for path in (experiment / "models").glob("*.partial")) == []
 
 
-def test_matched_rows_are_equally_many_and_resampled(experiment: Path, build: Path) -> None:
+def test_matched_rows_have_the_balanced_size_and_differ_by_seed(experiment: Path, build: Path) -> None:
     official = load_split(str(build / "goemotions"), "train")
-    drawn = [load_split(str(experiment / f"models/data/matched-{seed}"), "train") for seed in (0, 1)]
-    assert len(drawn[0]) == len(drawn[1]) == len(load_split(str(build), "train"))
-    assert set(drawn[0].ids) <= set(official.ids)
-    assert set(drawn[0].ids) != set(drawn[1].ids)
+    matched = [load_split(str(experiment / f"models/data/matched-{seed}"), "train") for seed in (0, 1)]
+    assert len(matched[0]) == len(matched[1]) == len(load_split(str(build), "train"))
+    assert set(matched[0].ids) <= set(official.ids)
+    assert set(matched[0].ids) != set(matched[1].ids)
     for split in ("validation", "test"):
-        held = load_split(str(experiment / "models/data/matched-1"), split)
-        assert held.digest() == load_split(str(build), split).digest()
+        held_out = load_split(str(experiment / "models/data/matched-1"), split)
+        assert held_out.digest() == load_split(str(build), split).digest()
 
 
-def test_vectors_are_shared_and_read_no_held_out_text(experiment: Path, build: Path) -> None:
+def test_vectors_exclude_held_out_texts(experiment: Path, build: Path) -> None:
     about = json.loads((experiment / "models/vectors.json").read_text())
-    assert about["tweets"] == len({clean(text) for text in tweets()})  # the test text among them is left out
+    assert about["tweets"] == len({clean(text) for text in tweets()})  # without the test text
     lines = (experiment / "models/vectors.vec").read_text().splitlines()
     words = {line.split(" ")[0] for line in lines[1:]}
     assert lines[0] == f"{len(lines) - 1} 16"
@@ -150,13 +150,13 @@ def test_vectors_are_shared_and_read_no_held_out_text(experiment: Path, build: P
     assert words == {word for text in texts for word in clean(text).split()}
 
 
-def test_interrupted_and_repeated_gives_the_same(experiment: Path, build: Path, single: Path, tmp_path: Path) -> None:
-    run_all(build, single, tmp_path, copying(single, []), arms=["matched"], seeds=1)
-    once, twice = (read_run(folder / "models", "matched", 0) for folder in (tmp_path, experiment))
-    assert once
-    assert twice
-    assert np.array_equal(once.probabilities, twice.probabilities)
-    assert np.array_equal(once.thresholds, twice.thresholds)
+def test_interrupted_experiment_has_equal_results(experiment: Path, build: Path, single: Path, tmp_path: Path) -> None:
+    run_all(build, single, tmp_path, fake_fit(single, []), arms=["matched"], seeds=1)
+    uninterrupted, resumed = (read_run(folder / "models", "matched", 0) for folder in (tmp_path, experiment))
+    assert uninterrupted
+    assert resumed
+    assert np.array_equal(uninterrupted.probabilities, resumed.probabilities)
+    assert np.array_equal(uninterrupted.thresholds, resumed.thresholds)
     figures = [
         json.loads((folder / "experiments.json").read_text())["arms"]["matched"] for folder in (tmp_path, experiment)
     ]
@@ -164,8 +164,8 @@ def test_interrupted_and_repeated_gives_the_same(experiment: Path, build: Path, 
 
 
 @pytest.mark.slow
-def test_killed_while_it_trains(single: Path, build: Path, tmp_path: Path) -> None:
-    arguments = command(build, tmp_path, "--seeds", "1", "--arms", "unbalanced", "--arms", "balanced")
+def test_killed_experiment_resumes_with_equal_results(single: Path, build: Path, tmp_path: Path) -> None:
+    arguments = ablate_arguments(build, tmp_path, "--seeds", "1", "--arms", "unbalanced", "--arms", "balanced")
     process = subprocess.Popen([sys.executable, "-m", "train", *map(str, arguments)], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 300
     while not (tmp_path / "models/unbalanced.partial/history.json").exists() and process.poll() is None:
@@ -174,27 +174,27 @@ def test_killed_while_it_trains(single: Path, build: Path, tmp_path: Path) -> No
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "models/unbalanced").exists()
-    done = run_command("train", *arguments)
-    assert done.returncode == 0, done.stderr
-    assert "balanced: already finished" in done.stderr
-    assert "resuming after epoch" in done.stderr
-    once, twice = (read_run(folder / "models", "balanced", 0) for folder in (single, tmp_path))
-    assert once
-    assert twice
-    assert np.array_equal(once.probabilities, twice.probabilities)
-    assert np.array_equal(once.label_vectors, twice.label_vectors, equal_nan=True)
-    again = read_run(tmp_path / "models", "unbalanced", 0)
-    done = run_command("train", *command(build, tmp_path / "new", "--seeds", "1", "--arms", "unbalanced"))
-    assert done.returncode == 0, done.stderr
-    undisturbed = read_run(tmp_path / "new/models", "unbalanced", 0)
-    assert again
-    assert undisturbed
-    # To the last bit is what the tests of `fit` ask for; here it would be another set of rows, or other vectors.
-    assert np.allclose(again.probabilities, undisturbed.probabilities, atol=1e-5)
-    assert np.array_equal(again.thresholds, undisturbed.thresholds)
+    result = run_command("train", *arguments)
+    assert result.returncode == 0, result.stderr
+    assert "balanced: already finished" in result.stderr
+    assert "resuming after epoch" in result.stderr
+    uninterrupted, resumed = (read_run(folder / "models", "balanced", 0) for folder in (single, tmp_path))
+    assert uninterrupted
+    assert resumed
+    assert np.array_equal(uninterrupted.probabilities, resumed.probabilities)
+    assert np.array_equal(uninterrupted.label_vectors, resumed.label_vectors, equal_nan=True)
+    resumed_unbalanced = read_run(tmp_path / "models", "unbalanced", 0)
+    result = run_command("train", *ablate_arguments(build, tmp_path / "new", "--seeds", "1", "--arms", "unbalanced"))
+    assert result.returncode == 0, result.stderr
+    new_unbalanced = read_run(tmp_path / "new/models", "unbalanced", 0)
+    assert resumed_unbalanced
+    assert new_unbalanced
+    # The tests of `fit` compare bit by bit; this comparison would fail with other rows or other vectors.
+    assert np.allclose(resumed_unbalanced.probabilities, new_unbalanced.probabilities, atol=1e-5)
+    assert np.array_equal(resumed_unbalanced.thresholds, new_unbalanced.thresholds)
 
 
-def test_a_trained_arm(single: Path, build: Path) -> None:
+def test_trained_arm(single: Path, build: Path) -> None:
     run = read_run(single / "models", "balanced", 0)
     assert run
     test = load_split(str(build), "test")
@@ -227,7 +227,7 @@ def test_results_and_document(experiment: Path, build: Path) -> None:
         image = (experiment / f"docs/figures/experiments/{figure}.png").read_bytes()
         assert image.startswith(b"\x89PNG")
         assert len(image) < 200_000
-    assert content["claims"]["balancing"]["sides"] == {}  # the arms with average pooling were not all trained
+    assert content["claims"]["balancing"]["sides"] == {}  # not all arms with average pooling were trained
     assert not re.search(r"\b(nan|None|Undefined)\b", document)
     assert "Too few arms were run to test the claims." in document
     assert "`epsilon` 1e-07" in document
@@ -254,17 +254,17 @@ def test_report_only(experiment: Path, build: Path, single: Path, tmp_path: Path
         ({"min_frequency": 2}, "was trained on other texts or with other options; choose another --out"),
     ],
 )
-def test_what_wrong_use_says(
+def test_invalid_arguments_are_rejected(
     experiment: Path, build: Path, single: Path, tmp_path: Path, change: Options, message: str
 ) -> None:
     options = {name: value for name, value in change.items() if name in ("arms", "seeds", "build", "report_only")}
-    config = configured(build, single, **{name: value for name, value in change.items() if name not in options})
+    config = train_config(build, single, **{name: value for name, value in change.items() if name not in options})
     with pytest.raises(EvenmoodError, match=re.escape(message)):
         run_all(build, single, tmp_path, None, **{"out": experiment / "models", "config": config, **options})
     assert not list(tmp_path.iterdir())
 
 
-def test_a_damaged_record_names_its_file(experiment: Path, tmp_path: Path) -> None:
+def test_damaged_record_is_rejected(experiment: Path, tmp_path: Path) -> None:
     shutil.copytree(experiment / "models/runs", tmp_path / "runs")
     (tmp_path / "runs/balanced-0.npz").write_bytes(b"PK")
     with pytest.raises(
@@ -273,8 +273,8 @@ def test_a_damaged_record_names_its_file(experiment: Path, tmp_path: Path) -> No
         read_run(tmp_path, "balanced", 0)
 
 
-def test_thresholds_are_tuned_by_the_papers_rule(single: Path) -> None:
-    """The command does not take the default of `fit`, which holds rare labels back."""
+def test_thresholds_are_tuned_by_the_rule_of_the_paper(single: Path) -> None:
+    """The command overrides `shrunk`, the default of `fit`."""
     run = read_run(single / "models", "balanced", 0)
     assert run
     assert run.about["config"]["thresholds"] == "grid"

@@ -17,8 +17,8 @@ from train.experiments import report as experiments
 from train.experiments.arms import DEFAULT_ARMS, Run
 
 
-def made_up(noise: dict[str, float], rows: int = 600, seeds: int = 3) -> tuple[list[Run], Split]:
-    """Runs whose probabilities are the truth and so much noise, and the test split."""
+def synthetic_runs(noise: dict[str, float], rows: int = 600, seeds: int = 3) -> tuple[list[Run], Split]:
+    """Return runs whose probabilities are the truth plus noise, by arm, and the test split."""
     random = np.random.default_rng(7)
     truth = random.random((rows, len(LABELS))) < 0.1
     test = Split([f"text {row}" for row in range(rows)], truth.astype(np.float32), [None] * rows)
@@ -33,23 +33,23 @@ def made_up(noise: dict[str, float], rows: int = 600, seeds: int = 3) -> tuple[l
                 "train": {"rows": 100},
                 "words": 10,
                 "label_words": {label: [label] for label in LABELS},
-                "machine": "made up",
+                "machine": "synthetic",
             }
             vectors = random.normal(size=(len(LABELS), 4)).astype(np.float32)
-            known = load_everyday("test").split.labels
-            everyday = (known - 0.6 * random.random(known.shape) - (0 if arm.startswith("b") else 0.1)).clip(0, 1)
+            labels = load_everyday("test").split.labels
+            everyday = (labels - 0.6 * random.random(labels.shape) - (0 if arm.startswith("b") else 0.1)).clip(0, 1)
             thresholds = np.full(len(LABELS), 0.5, np.float32)
             runs.append(Run(arm, seed, probabilities, thresholds, everyday, vectors, about))
     return runs, test
 
 
 def verdicts(noise: dict[str, float], folder: Path | None = None) -> dict[str, dict[str, str]]:
-    """Each claim's verdicts; the document, if a folder is given for it, repeats them."""
-    runs, test = made_up(noise)
+    """Return the verdicts of each claim; with `folder`, check that the written document has the same."""
+    runs, test = synthetic_runs(noise)
     overlap = Split(test.texts[:50], test.labels[:50], test.ids[:50])
     content = experiments.collect(runs, test, [overlap], None)
     assert content["test_rows_without_overlap"] == 550
-    judged = content["claims"]
+    reported = content["claims"]
     assert content["comparisons_without_stopped_early"] == {}
     if folder:
         experiments.write(content, folder / "results.json", folder / "experiments.md")
@@ -59,53 +59,53 @@ def verdicts(noise: dict[str, float], folder: Path | None = None) -> dict[str, d
         everyday = content["everyday"]
         assert everyday["arms"]["balanced"]["macro_f1"]["value"] > everyday["arms"]["matched"]["macro_f1"]["value"]
         assert everyday["comparisons"]["balanced - matched"]["macro_f1"]["low"] > 0
-        for claim in judged.values():
+        for claim in reported.values():
             part = document.split(f"### {claim['title']}\n")[1].split("\n#")[0]
-            found = re.findall(r"^Compared with .*: \*\*(.+)\*\*\.$", part, re.MULTILINE)
-            assert found == [side["verdicts"]["macro_f1"] for side in claim["sides"].values()]
+            written = re.findall(r"^Compared with .*: \*\*(.+)\*\*\.$", part, re.MULTILINE)
+            assert written == [side["verdicts"]["macro_f1"] for side in claim["sides"].values()]
     return {
-        name: {side: found["verdicts"]["macro_f1"] for side, found in claim["sides"].items()}
-        for name, claim in judged.items()
+        name: {side: comparison["verdicts"]["macro_f1"] for side, comparison in claim["sides"].items()}
+        for name, claim in reported.items()
     }
 
 
-def test_verdicts_where_balancing_helps_and_attention_does_nothing() -> None:
-    found = verdicts(dict.fromkeys(("unbalanced", "unbalanced-average", "matched", "matched-average"), 0.5))
-    assert found["balancing"] == {"full": "supported", "equal size": "supported"}
-    assert found["attention"] == dict.fromkeys(("full", "equal size"), "inconclusive")
-    assert found["both"] == dict.fromkeys(("full", "equal size"), "inconclusive")
+def test_verdicts_if_balancing_helps_and_attention_has_no_effect() -> None:
+    claim_verdicts = verdicts(dict.fromkeys(("unbalanced", "unbalanced-average", "matched", "matched-average"), 0.5))
+    assert claim_verdicts["balancing"] == {"full": "supported", "equal size": "supported"}
+    assert claim_verdicts["attention"] == dict.fromkeys(("full", "equal size"), "inconclusive")
+    assert claim_verdicts["both"] == dict.fromkeys(("full", "equal size"), "inconclusive")
 
 
-def test_verdicts_where_balancing_hurts_and_attention_helps(tmp_path: Path) -> None:
-    plain = {"unbalanced": 0.3, "unbalanced-average": 0.4, "matched": 0.6, "matched-average": 0.7}
-    found = verdicts({"balanced": 0.5, "balanced-average": 0.6, **plain}, tmp_path)
-    assert found["balancing"] == {"full": "not supported (scores worsened)", "equal size": "supported"}
-    assert found["attention"] == {"full": "supported", "equal size": "supported"}
-    assert found["both"] == {"full": "not supported (another arm scored higher)", "equal size": "supported"}
+def test_verdicts_if_balancing_hurts_and_attention_helps(tmp_path: Path) -> None:
+    noise = {"unbalanced": 0.3, "unbalanced-average": 0.4, "matched": 0.6, "matched-average": 0.7}
+    claim_verdicts = verdicts({"balanced": 0.5, "balanced-average": 0.6, **noise}, tmp_path)
+    assert claim_verdicts["balancing"] == {"full": "not supported (scores worsened)", "equal size": "supported"}
+    assert claim_verdicts["attention"] == {"full": "supported", "equal size": "supported"}
+    assert claim_verdicts["both"] == {"full": "not supported (another arm scored higher)", "equal size": "supported"}
 
 
-def test_no_difference_is_rarely_taken_for_one() -> None:
-    """Arms of equal quality: at most about one interval in twenty may miss 0."""
+def test_false_positive_rate_is_low() -> None:
+    """The 95 % intervals of two arms of equal quality exclude 0 in about one of twenty cases."""
     missed = total = 0
     for number in range(12):
         random = np.random.default_rng(number)
         truth = random.random((300, 4)) < 0.2
         rows = row_weights(300, 300)
-        draws = []
+        samples = []
         for arm in range(2):
             runs = [truth + random.normal(0, 0.5 + 0.05 * random.normal(), truth.shape) for _ in range(5)]
-            each = np.stack(
+            sample_scores = np.stack(
                 [run_samples(truth, scores, np.full(4, 0.5), rows, auc=False)["macro_f1"] for scores in runs]
             )
-            draws.append(np.einsum("bs,sb->b", seed_weights(5, 10 * number + arm, 300), each))
-        low, high = np.percentile((draws[0] - draws[1])[1:], [2.5, 97.5])
+            samples.append(np.einsum("bs,sb->b", seed_weights(5, 10 * number + arm, 300), sample_scores))
+        low, high = np.percentile((samples[0] - samples[1])[1:], [2.5, 97.5])
         missed += not low <= 0 <= high
         total += 1
     assert missed <= 2, f"{missed} of {total}"
 
 
-def test_runs_that_stopped_before_they_had_learnt_are_named_and_taken_out(tmp_path: Path) -> None:
-    runs, test = made_up({})
+def test_runs_stopped_early_are_reported_and_excluded(tmp_path: Path) -> None:
+    runs, test = synthetic_runs({})
     for run in runs:
         rising = run.arm == "matched" and run.seed == 1
         losses = [0.2, 0.3, 0.4, 0.5] if rising else [0.5, 0.4, 0.3, 0.2]
@@ -119,12 +119,12 @@ def test_runs_that_stopped_before_they_had_learnt_are_named_and_taken_out(tmp_pa
     assert [name for name, arm in content["arms"].items() if arm["stopped_early"]] == ["matched"]
     assert content["arms"]["matched"]["macro_f1_of_runs"][1] == 0
     pair = "balanced - matched"
-    with_it = content["comparisons"][pair]["figures"]["macro_f1"]
+    all_runs = content["comparisons"][pair]["figures"]["macro_f1"]
     without = content["comparisons_without_stopped_early"][pair]["figures"]["macro_f1"]
     mean = content["arms"]["balanced"]["figures"]["macro_f1"]["value"]
-    rest = [content["arms"]["matched"]["macro_f1_of_runs"][seed] for seed in (0, 2)]
-    assert without["value"] == pytest.approx(mean - np.mean(rest), abs=1e-6)
-    assert without["value"] < with_it["value"] - 0.1
+    other_scores = [content["arms"]["matched"]["macro_f1_of_runs"][seed] for seed in (0, 2)]
+    assert without["value"] == pytest.approx(mean - np.mean(other_scores), abs=1e-6)
+    assert without["value"] < all_runs["value"] - 0.1
     assert all("matched" in name for name in content["comparisons_without_stopped_early"])
     experiments.write(content, tmp_path / "results.json", tmp_path / "experiments.md")
     text = (tmp_path / "experiments.md").read_text()
@@ -134,7 +134,7 @@ def test_runs_that_stopped_before_they_had_learnt_are_named_and_taken_out(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("found", "best", "expected"),
+    ("outcomes", "best", "expected"),
     [
         (["improved", "improved"], False, "supported"),
         (["improved", "worsened"], False, "supported in 1 of 2 comparisons (scores worsened in the others)"),
@@ -150,18 +150,18 @@ def test_runs_that_stopped_before_they_had_learnt_are_named_and_taken_out(tmp_pa
         (["improved", "worsened"], True, "not supported (another arm scored higher)"),
     ],
 )
-def test_conclusions(found: list[str], best: bool, expected: str) -> None:
-    assert claims.conclusion(found, best) == expected
+def test_conclusion(outcomes: list[str], best: bool, expected: str) -> None:
+    assert claims.conclusion(outcomes, best) == expected
 
 
-def test_figures_are_those_of_the_metrics() -> None:
-    runs, test = made_up({}, rows=200, seeds=1)
+def test_bootstrap_figures_match_the_metrics() -> None:
+    runs, test = synthetic_runs({}, rows=200, seeds=1)
     run, truth, weights = runs[0], test.labels.astype(bool), row_weights(200, 40)
-    tied = np.round(run.probabilities, 1)  # rows of equal score
-    found = run_samples(truth, tied, run.thresholds, weights)
+    tied = np.round(run.probabilities, 1)  # rows with equal scores
+    figures = run_samples(truth, tied, run.thresholds, weights)
     expected = score(test.labels, tied, run.thresholds, LABELS, 0)
     for name in ("macro_f1", "micro_f1", "subset_accuracy", "macro_roc_auc"):
-        assert found[name][0] == pytest.approx(expected[name], abs=1e-6)
+        assert figures[name][0] == pytest.approx(expected[name], abs=1e-6)
     for column in range(3):
         auc, _ = ranking_figures(truth[:, column], tied[:, column], weights)
         assert weighted_auc(truth[:, column], tied[:, column], weights) == pytest.approx(auc)

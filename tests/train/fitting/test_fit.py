@@ -40,8 +40,8 @@ def model(trained_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return Path(shutil.copytree(trained_model, tmp_path_factory.mktemp("copy") / "model"))
 
 
-def figures(folder: Path) -> dict[str, object]:
-    """What must be the same for the same seed, data and machine."""
+def reproducible_files(folder: Path) -> dict[str, object]:
+    """Return everything that must be equal for the same seed, data and machine."""
     info = json.loads((folder / "emotions.json").read_text())
     return {
         "thresholds": info["thresholds"],
@@ -50,7 +50,7 @@ def figures(folder: Path) -> dict[str, object]:
     }
 
 
-def test_the_folder_is_whole(model: Path) -> None:
+def test_folder_is_complete(model: Path) -> None:
     files = {path.relative_to(model).as_posix() for path in model.rglob("*") if path.is_file()}
     assert files - {"training/metrics-test.json", "training/evaluations.jsonl"} == MODEL_FILES
     assert sorted(path.name for path in model.parent.iterdir()) == ["model"]
@@ -62,20 +62,20 @@ def test_the_folder_is_whole(model: Path) -> None:
     assert (config["beta_1"], config["beta_2"], config["epsilon"], config["dropout"]) == (0.9, 0.999, 1e-7, 0.5)
 
 
-def test_it_predicts_and_carries_its_figures(model: Path) -> None:
+def test_model_predicts_and_records_its_metrics(model: Path) -> None:
     classifier = EmotionClassifier.from_pretrained(model)
     assert classifier.predict_proba(["Joyful today!"]).shape == (1, 28)
-    brief = classifier.info.metrics["validation"]
-    assert set(brief["per_label"]) == set(LABELS)
-    assert brief["macro_f1"]["low"] <= brief["macro_f1"]["value"] <= brief["macro_f1"]["high"]
-    assert all(round(cut, 2) == cut for cut in classifier.thresholds.values())
+    metrics = classifier.info.metrics["validation"]
+    assert set(metrics["per_label"]) == set(LABELS)
+    assert metrics["macro_f1"]["low"] <= metrics["macro_f1"]["value"] <= metrics["macro_f1"]["high"]
+    assert all(round(threshold, 2) == threshold for threshold in classifier.thresholds.values())
     card = (model / "README.md").read_text()
     assert "| bilstm | Bidirectional | n × time × 16 |" in card
-    assert f"{brief['macro_f1']['value']:.3f}" in card
+    assert f"{metrics['macro_f1']['value']:.3f}" in card
 
 
-def test_the_cost_of_storage_is_not_that_of_long_texts(model: Path) -> None:
-    """Texts longer than the network reads at once are cut by Keras alone; 32 bits cost nothing."""
+def test_storage_difference_excludes_truncation(model: Path) -> None:
+    """Only Keras truncates texts longer than the maximum; without reduced precision the scores are equal."""
     storage = json.loads((model / "training/storage.json").read_text())
     assert storage["macro_f1_onnx"] == pytest.approx(storage["macro_f1_keras"], abs=1e-9)
     assert storage["largest_difference"] < 1e-5
@@ -85,14 +85,14 @@ def test_average_pooling_without_a_test_split(data: Path, tmp_path: Path) -> Non
     copy = tmp_path / "data"
     shutil.copytree(data, copy)
     (copy / "test.tsv").unlink()
-    done = run_command(
+    result = run_command(
         "train", "fit", "--data", copy, "--out", tmp_path / "m", "--epochs", "1", "--pooling", "average", *SMALL
     )
-    assert done.returncode == 0, done.stderr
+    assert result.returncode == 0, result.stderr
     assert not EmotionClassifier.from_pretrained(tmp_path / "m").has_attention
 
 
-def test_killed_and_resumed_gives_the_same(model: Path, data: Path, tmp_path: Path) -> None:
+def test_killed_run_resumes_with_equal_results(model: Path, data: Path, tmp_path: Path) -> None:
     out = tmp_path / "model"
     arguments = ["fit", "--data", str(data), "--out", str(out), "--epochs", "4", *SMALL]
     process = subprocess.Popen([sys.executable, "-m", "train", *arguments], stderr=subprocess.DEVNULL)
@@ -104,64 +104,64 @@ def test_killed_and_resumed_gives_the_same(model: Path, data: Path, tmp_path: Pa
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not out.exists()
-    done = run_module("train", *arguments)
-    assert done.returncode == 0, done.stderr
-    assert "resuming after epoch" in done.stderr
-    assert figures(out) == figures(model)
+    result = run_module("train", *arguments)
+    assert result.returncode == 0, result.stderr
+    assert "resuming after epoch" in result.stderr
+    assert reproducible_files(out) == reproducible_files(model)
     assert not (tmp_path / "model.partial").exists()
 
 
-def test_unfinished_run_with_other_options(data: Path, tmp_path: Path) -> None:
+def test_unfinished_run_with_other_options_is_rejected(data: Path, tmp_path: Path) -> None:
     partial = tmp_path / "m.partial"
     partial.mkdir()
     (partial / "options.json").write_text(json.dumps({"seed": 5}))
     (partial / "vectors.npy").touch()
-    done = run_command("train", "fit", "--data", data, "--out", tmp_path / "m", *SMALL)
-    assert done.returncode == 2
-    assert "unfinished run with other" in done.stderr
-    assert "--restart" in done.stderr
+    result = run_command("train", "fit", "--data", data, "--out", tmp_path / "m", *SMALL)
+    assert result.returncode == 2
+    assert "unfinished run with other" in result.stderr
+    assert "--restart" in result.stderr
     assert partial.exists()
 
 
 def test_evaluate_logs_every_run(model: Path) -> None:
     for count in (1, 2):
-        done = run_command("train", "evaluate", model, "--split", "test")
-        assert done.returncode == 0, done.stderr
-        assert "macro-F1" in done.stdout
+        result = run_command("train", "evaluate", model, "--split", "test")
+        assert result.returncode == 0, result.stderr
+        assert "macro-F1" in result.stdout
         log = (model / "training/evaluations.jsonl").read_text().splitlines()
         assert len(log) == count
         assert json.loads(log[-1])["split"] == "test"
-    written = json.loads((model / "training/metrics-test.json").read_text())
-    assert set(written) == {"tuned", "at_0.5", "tuned_without_overlap"}
+    metrics = json.loads((model / "training/metrics-test.json").read_text())
+    assert set(metrics) == {"tuned", "at_0.5", "tuned_without_overlap"}
     info = EmotionClassifier.from_pretrained(model).info
-    assert info.metrics["test"]["macro_f1"]["value"] == round(written["tuned"]["macro_f1"]["value"], 4)
+    assert info.metrics["test"]["macro_f1"]["value"] == round(metrics["tuned"]["macro_f1"]["value"], 4)
     assert "**Test split**" in (model / "README.md").read_text()
 
 
-def test_export_writes_what_fit_wrote(model: Path, tmp_path: Path) -> None:
+def test_export_matches_fit(model: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(model, tmp_path / "copy"))
     (folder / "model.onnx").unlink()
-    before = figures(model)
-    done = run_command("train", "export", folder)
-    assert done.returncode == 0, done.stderr
-    assert figures(folder) == before
+    expected = reproducible_files(model)
+    result = run_command("train", "export", folder)
+    assert result.returncode == 0, result.stderr
+    assert reproducible_files(folder) == expected
     weights = (folder / "model.weights.h5").read_bytes()
     (folder / "model.weights.h5").write_bytes(weights[: len(weights) // 2])
-    done = run_command("train", "export", folder)
-    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
-    assert "Keras cannot load the network, which may be damaged" in done.stderr
+    result = run_command("train", "export", folder)
+    assert (result.returncode, len(result.stderr.splitlines())) == (1, 1), result.stderr
+    assert "Keras cannot load the network, which may be damaged" in result.stderr
     assert not list(folder.glob("*.part"))
     (folder / "model.weights.h5").unlink()
-    done = run_command("train", "export", folder)
-    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
-    assert "model.weights.h5 missing" in done.stderr
+    result = run_command("train", "export", folder)
+    assert (result.returncode, len(result.stderr.splitlines())) == (1, 1), result.stderr
+    assert "model.weights.h5 missing" in result.stderr
 
 
 def test_bundle(model: Path, tmp_path: Path) -> None:
     assert run_command("train", "evaluate", model, "--split", "test").returncode == 0
     package, results = tmp_path / "package", tmp_path / "results.json"
-    done = run_command("train", "bundle", model, "--package", package, "--results", results)
-    assert done.returncode == 0, done.stderr
+    result = run_command("train", "bundle", model, "--package", package, "--results", results)
+    assert result.returncode == 0, result.stderr
     names = sorted(path.name for path in package.iterdir())
     assert names == ["README.md", "emotions.json", "model.onnx", "tokenizer.json", "training"]
     content = json.loads(results.read_text())
@@ -181,8 +181,8 @@ def test_other_backends(data: Path, tmp_path: Path, backend: str, precision: str
     if find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     options = ["--epochs", "1", "--precision", precision, *SMALL]
-    done = run_module("train", "fit", "--data", data, "--out", tmp_path / "m", *options, KERAS_BACKEND=backend)
-    assert done.returncode == 0, done.stderr
+    result = run_module("train", "fit", "--data", data, "--out", tmp_path / "m", *options, KERAS_BACKEND=backend)
+    assert result.returncode == 0, result.stderr
     storage = json.loads((tmp_path / "m/training/storage.json").read_text())
     assert storage["largest_difference"] < 1e-5
 
@@ -197,27 +197,29 @@ def test_other_backends(data: Path, tmp_path: Path, backend: str, precision: str
         (["--vectors", "missing.vec"], 1, "missing.vec: no such vectors file"),
     ],
 )
-def test_wrong_options(data: Path, tmp_path: Path, arguments: list[str], code: int, message: str) -> None:
-    done = run_command("train", "fit", "--data", data, "--out", tmp_path / "m", *SMALL, *arguments)
-    assert done.returncode == code
-    assert message in " ".join(done.stderr.split())
-    assert "Traceback" not in done.stderr
+def test_invalid_options_are_rejected(
+    data: Path, tmp_path: Path, arguments: list[str], code: int, message: str
+) -> None:
+    result = run_command("train", "fit", "--data", data, "--out", tmp_path / "m", *SMALL, *arguments)
+    assert result.returncode == code
+    assert message in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr
     assert not (tmp_path / "m").exists()
 
 
-def test_an_occupied_folder_is_refused_before_training(data: Path, tmp_path: Path) -> None:
+def test_existing_folder_is_rejected_before_training(data: Path, tmp_path: Path) -> None:
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "mine.txt").write_text("precious")
-    done = run_command("train", "fit", "--data", data, "--out", tmp_path / "m", *SMALL)
-    assert done.returncode == 2
+    result = run_command("train", "fit", "--data", data, "--out", tmp_path / "m", *SMALL)
+    assert result.returncode == 2
     assert (
-        done.stderr.strip()
+        result.stderr.strip()
         == f"error: {tmp_path / 'm'} exists already; choose another folder, or set overwrite (--overwrite)"
     )
     assert (tmp_path / "m" / "mine.txt").read_text() == "precious"
 
 
-def test_no_backend(data: Path, tmp_path: Path) -> None:
-    done = run_command("train", "fit", "--data", data, "--out", tmp_path / "m", *SMALL, KERAS_BACKEND="theano")
-    assert done.returncode == 1
-    assert "KERAS_BACKEND is 'theano', which is not installed" in done.stderr
+def test_unknown_backend_is_rejected(data: Path, tmp_path: Path) -> None:
+    result = run_command("train", "fit", "--data", data, "--out", tmp_path / "m", *SMALL, KERAS_BACKEND="theano")
+    assert result.returncode == 1
+    assert "KERAS_BACKEND is 'theano', which is not installed" in result.stderr

@@ -34,22 +34,22 @@ UNFINISHED = f"{MODEL}-unfinished"
 
 
 @pytest.fixture
-def with_data(hub: HubServer, token: str, small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> HubServer:
+def hub_with_data(hub: HubServer, token: str, small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> HubServer:
     """The small data set as Parquet on the Hub."""
     from data_build.publishing import publish
     from data_build.stages import goemotions
 
-    build = tmp_path_factory.mktemp("with-data") / "build"  # not in the data set's own folder, which others read
+    build = tmp_path_factory.mktemp("with-data") / "build"  # not in the folder of the data set, which other tests read
     goemotions.run(build, print, str(small_data), any_size=True)
     publish.publish(build, DATA, print)
     return hub
 
 
-def start(hub: HubServer, *options: str) -> list[str]:
-    """Ask for the job; return the command that the machine is to run."""
-    done = run_command("train", "job", MODEL, "--data", DATA, "--epochs", "4", "--test", *SMALL, *options)
-    assert done.returncode == 0, done.stderr
-    assert re.fullmatch(r"http\S+/jobs/you/job1\n", done.stdout)
+def submit(hub: HubServer, *options: str) -> list[str]:
+    """Submit the job; return the arguments of its script."""
+    result = run_command("train", "job", MODEL, "--data", DATA, "--epochs", "4", "--test", *SMALL, *options)
+    assert result.returncode == 0, result.stderr
+    assert re.fullmatch(r"http\S+/jobs/you/job1\n", result.stdout)
     (job,) = hub.jobs
     assert job["dockerImage"].startswith("ghcr.io/astral-sh/uv:")
     assert job["flavor"] == "t4-small"
@@ -66,57 +66,57 @@ def start(hub: HubServer, *options: str) -> list[str]:
     return command[3:]
 
 
-def machine(hub: HubServer, place: Path, arguments: list[str]) -> "subprocess.Popen[str]":
-    """A fresh machine: the mounted script, an empty folder, an empty cache, the secret."""
-    place.mkdir()
-    (place / "job.py").write_bytes(hub.repositories["datasets/you/evenmood-source"].files()["job.py"])
-    command = [sys.executable, "-I", str(place / "job.py"), *arguments, "--save-minutes", "0"]
-    settings: dict[str, Any] = {**os.environ, "HF_HOME": str(place / "home"), "HF_TOKEN": TOKEN}
-    return subprocess.Popen(command, cwd=place, env=settings, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+def run_machine(hub: HubServer, home: Path, arguments: list[str]) -> "subprocess.Popen[str]":
+    """Run the job's script as on a new machine: an empty folder, an empty cache, and the secret."""
+    home.mkdir()
+    (home / "job.py").write_bytes(hub.repositories["datasets/you/evenmood-source"].files()["job.py"])
+    command = [sys.executable, "-I", str(home / "job.py"), *arguments, "--save-minutes", "0"]
+    settings: dict[str, Any] = {**os.environ, "HF_HOME": str(home / "home"), "HF_TOKEN": TOKEN}
+    return subprocess.Popen(command, cwd=home, env=settings, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def test_killed_and_run_again_on_another_machine(with_data: HubServer, tmp_path: Path) -> None:
-    hub = with_data
-    arguments = start(hub)
-    first = machine(hub, tmp_path / "first", arguments)
+def test_killed_job_resumes_on_another_machine(hub_with_data: HubServer, tmp_path: Path) -> None:
+    hub = hub_with_data
+    arguments = submit(hub)
+    first = run_machine(hub, tmp_path / "first", arguments)
     deadline = time.monotonic() + 120
-    while not any(path.startswith("epoch-002") for path in unfinished(hub)):
+    while not any(path.startswith("epoch-002") for path in unfinished_files(hub)):
         assert first.poll() is None, first.communicate()[1]
         assert time.monotonic() < deadline
         time.sleep(0.02)
     first.send_signal(signal.SIGKILL)
-    _, said = first.communicate()
+    _, first_stderr = first.communicate()
     assert MODEL not in hub.repositories
     assert hub.repositories[UNFINISHED].private
 
-    second = machine(hub, tmp_path / "second", arguments)
-    out, again = second.communicate(timeout=200)
-    assert second.returncode == 0, again
-    assert out == f"{hub.url}/{MODEL}\n"
-    assert "resuming the unfinished run of" in again
-    after = int(re.search(r"resuming after epoch (\d)", again)[1])  # type: ignore[index]
-    assert after >= 2
-    assert f"epoch {after}/4" not in again
-    assert f"epoch {after + 1}/4" in again or after == 4
+    second = run_machine(hub, tmp_path / "second", arguments)
+    stdout, stderr = second.communicate(timeout=200)
+    assert second.returncode == 0, stderr
+    assert stdout == f"{hub.url}/{MODEL}\n"
+    assert "resuming the unfinished run of" in stderr
+    resumed_epoch = int(re.search(r"resuming after epoch (\d)", stderr)[1])  # type: ignore[index]
+    assert resumed_epoch >= 2
+    assert f"epoch {resumed_epoch}/4" not in stderr
+    assert f"epoch {resumed_epoch + 1}/4" in stderr or resumed_epoch == 4
     assert UNFINISHED not in hub.repositories
-    held = hub.repositories[MODEL].files()
-    assert set(KERAS_FILES) <= set(held)
-    assert b"split: test" in held["README.md"]
-    history = held["training/history.csv"].decode().splitlines()[1:]
+    files = hub.repositories[MODEL].files()
+    assert set(KERAS_FILES) <= set(files)
+    assert b"split: test" in files["README.md"]
+    history = files["training/history.csv"].decode().splitlines()[1:]
     assert [line.split(",")[0] for line in history] == list("1234")
     assert EmotionClassifier.from_pretrained(MODEL).info.trained_from["data"] == DATA
-    for text in (said, out, again):
+    for text in (first_stderr, stdout, stderr):
         assert TOKEN not in text
     for path in tmp_path.rglob("*"):
         assert not path.is_file() or TOKEN.encode() not in path.read_bytes(), path
 
 
-def unfinished(hub: HubServer) -> list[str]:
+def unfinished_files(hub: HubServer) -> list[str]:
     return list(hub.repositories[UNFINISHED].files()) if UNFINISHED in hub.repositories else []
 
 
-def unfinished_run(folder: Path, epochs: int) -> Path:
-    """What an interrupted run leaves, as far as it matters here."""
+def write_unfinished_run(folder: Path, epochs: int) -> Path:
+    """Write the relevant files of an interrupted run."""
     folder.mkdir(parents=True)
     (folder / "options.json").write_text("{}")
     (folder / "history.json").write_text(json.dumps([{"epoch": epoch} for epoch in range(epochs)]))
@@ -125,33 +125,33 @@ def unfinished_run(folder: Path, epochs: int) -> Path:
 
 
 def test_training_continues_if_saving_fails(hub: HubServer, token: str, tmp_path: Path) -> None:
-    said: list[str] = []
-    kept = Unfinished(MODEL, tmp_path / "model", said.append, save_minutes=1)
-    folder = unfinished_run(tmp_path / "model.partial", 2)
+    messages: list[str] = []
+    unfinished = Unfinished(MODEL, tmp_path / "model", messages.append, save_minutes=1)
+    folder = write_unfinished_run(tmp_path / "model.partial", 2)
     hub.fail(f"{UNFINISHED}/commit", status=403)
-    kept.save(folder)
-    assert "checkpoint not uploaded" in said[0]
-    kept.save(folder)
-    kept.save(folder)  # within the minute
+    unfinished.save(folder)
+    assert "checkpoint not uploaded" in messages[0]
+    unfinished.save(folder)
+    unfinished.save(folder)  # less than a minute later
     assert hub.requests[f"POST /api/models/{UNFINISHED}/commit/main"] == 2
 
 
-@pytest.mark.parametrize(("here", "there", "expected"), [(None, 3, 3), (0, 3, 3), (2, 3, 3), (4, 3, 4)])
+@pytest.mark.parametrize(("local_epochs", "hub_epochs", "expected"), [(None, 3, 3), (0, 3, 3), (2, 3, 3), (4, 3, 4)])
 def test_run_with_more_epochs_is_resumed(
-    hub: HubServer, token: str, tmp_path: Path, here: int | None, there: int, expected: int
+    hub: HubServer, token: str, tmp_path: Path, local_epochs: int | None, hub_epochs: int, expected: int
 ) -> None:
-    Unfinished("moods", tmp_path / "a", print).save(unfinished_run(tmp_path / "a.partial", there))
-    if here is not None:
-        unfinished_run(tmp_path / "b.partial", here)
-    other = Unfinished(MODEL, tmp_path / "b", print)  # a name alone is the token owner's
-    other.fetch()
-    assert epochs(other.folder) == expected
-    assert (other.folder / f"epoch-{expected:03}.keras").exists()
-    other.remove()
+    Unfinished("moods", tmp_path / "a", print).save(write_unfinished_run(tmp_path / "a.partial", hub_epochs))
+    if local_epochs is not None:
+        write_unfinished_run(tmp_path / "b.partial", local_epochs)
+    unfinished = Unfinished(MODEL, tmp_path / "b", print)  # a name without a namespace belongs to the token's owner
+    unfinished.fetch()
+    assert epochs(unfinished.folder) == expected
+    assert (unfinished.folder / f"epoch-{expected:03}.keras").exists()
+    unfinished.remove()
     assert not hub.repositories
 
 
-def test_what_is_no_unfinished_run_is_left_alone(hub: HubServer, token: str, tmp_path: Path) -> None:
+def test_other_repository_is_not_overwritten(hub: HubServer, token: str, tmp_path: Path) -> None:
     hub.add(UNFINISHED, {"novel.txt": b"chapter one"})
     for restart in (True, False):
         with pytest.raises(HubError, match="is not an unfinished run"):
@@ -161,31 +161,31 @@ def test_what_is_no_unfinished_run_is_left_alone(hub: HubServer, token: str, tmp
     assert hub.repositories[UNFINISHED].files() == {"novel.txt": b"chapter one"}
 
 
-def test_restart_forgets_it_at_once(hub: HubServer, token: str, tmp_path: Path) -> None:
-    Unfinished(MODEL, tmp_path / "a", print).save(unfinished_run(tmp_path / "a.partial", 3))
-    done = run_command("train", "job", MODEL, "--restart")
-    assert done.returncode == 0, done.stderr
+def test_restart_deletes_the_unfinished_run(hub: HubServer, token: str, tmp_path: Path) -> None:
+    Unfinished(MODEL, tmp_path / "a", print).save(write_unfinished_run(tmp_path / "a.partial", 3))
+    result = run_command("train", "job", MODEL, "--restart")
+    assert result.returncode == 0, result.stderr
     assert UNFINISHED not in hub.repositories
     assert "--restart" not in hub.jobs[0]["command"]
 
 
-def test_existing_output_is_not_lost(hub: HubServer, token: str, tmp_path: Path) -> None:
+def test_existing_output_is_not_overwritten(hub: HubServer, token: str, tmp_path: Path) -> None:
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "thesis.txt").write_text("mine")
-    done = run_command("train", "remote", MODEL, "--data", DATA, "--out", tmp_path / "precious")
-    assert (done.returncode, "exists already" in done.stderr) == (2, True)
+    result = run_command("train", "remote", MODEL, "--data", DATA, "--out", tmp_path / "precious")
+    assert (result.returncode, "exists already" in result.stderr) == (2, True)
     assert not hub.requests
 
 
-def test_what_is_trained_is_pushed_without_training(
+def test_trained_model_is_pushed_without_training(
     hub: HubServer, token: str, trained_model: Path, small_data: Path, tmp_path: Path
 ) -> None:
     out = shutil.copytree(trained_model, tmp_path / "model")
-    done = run_command(
+    result = run_command(
         *("train", "remote", MODEL, "--data", str(small_data), "--epochs", "4", "--out", str(out)), *SMALL
     )
-    assert done.returncode == 0, done.stderr
-    assert "already trained" in done.stderr
+    assert result.returncode == 0, result.stderr
+    assert "already trained" in result.stderr
     assert set(hub.repositories) == {MODEL}
 
 
@@ -199,52 +199,52 @@ def test_what_is_trained_is_pushed_without_training(
         ("--extra", "tests", "a remote job cannot read local files"),
     ],
 )
-def test_no_job_starts_without_its_files(hub: HubServer, token: str, option: str, value: str, message: str) -> None:
+def test_unavailable_files_are_rejected(hub: HubServer, token: str, option: str, value: str, message: str) -> None:
     hub.add("datasets/you/t", {"b.txt": b"two\n"})
-    done = run_command("train", "job", MODEL, "--data", DATA, option, value)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert option in done.stderr
-    assert message in done.stderr
+    result = run_command("train", "job", MODEL, "--data", DATA, option, value)
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert option in result.stderr
+    assert message in result.stderr
     assert not hub.jobs
 
 
 @pytest.mark.parametrize("configuration", ["", ":unbalanced"])
-def test_what_a_job_cannot_see(hub: HubServer, token: str, small_data: Path, configuration: str) -> None:
-    done = run_command("train", "job", MODEL, "--data", f"{small_data}{configuration}")
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "--data" in done.stderr
-    assert "a remote job cannot read local files" in done.stderr
+def test_local_data_is_rejected(hub: HubServer, token: str, small_data: Path, configuration: str) -> None:
+    result = run_command("train", "job", MODEL, "--data", f"{small_data}{configuration}")
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "--data" in result.stderr
+    assert "a remote job cannot read local files" in result.stderr
     assert not hub.requests
 
 
-def test_who_may_not_start_one(hub: HubServer) -> None:
-    stranger = run_command("train", "job", "stranger/moods", HF_TOKEN=TOKEN)
-    assert (stranger.returncode, "403" in stranger.stderr) == (1, True)
+def test_unauthorized_users_are_rejected(hub: HubServer) -> None:
+    other_user = run_command("train", "job", "stranger/moods", HF_TOKEN=TOKEN)
+    assert (other_user.returncode, "403" in other_user.stderr) == (1, True)
     assert not hub.jobs
-    nobody = run_command("train", "job", MODEL)
-    assert (nobody.returncode, "not logged in" in nobody.stderr) == (1, True)
-    reader = run_command("train", "job", MODEL, HF_TOKEN=READER)
-    assert (reader.returncode, "403" in reader.stderr) == (1, True)
+    logged_out = run_command("train", "job", MODEL)
+    assert (logged_out.returncode, "not logged in" in logged_out.stderr) == (1, True)
+    read_only = run_command("train", "job", MODEL, HF_TOKEN=READER)
+    assert (read_only.returncode, "403" in read_only.stderr) == (1, True)
     hub.fail("/api/jobs/", status=402)
-    poor = run_command("train", "job", MODEL, HF_TOKEN=TOKEN)
-    assert poor.returncode == 1
-    assert "402" in poor.stderr.splitlines()[-1]
+    without_credit = run_command("train", "job", MODEL, HF_TOKEN=TOKEN)
+    assert without_credit.returncode == 1
+    assert "402" in without_credit.stderr.splitlines()[-1]
 
 
-def test_the_script_needs_what_the_extras_bring() -> None:
+def test_script_dependencies_match_pyproject() -> None:
     content = tomllib.loads((ROOT / "pyproject.toml").read_text())
     project, groups = content["project"], content["dependency-groups"]
-    wanted = {line.split(";")[0].strip() for line in (*project["dependencies"], *groups["train"], *groups["gpu"])}
+    required = {line.split(";")[0].strip() for line in (*project["dependencies"], *groups["train"], *groups["gpu"])}
     script = (ROOT / "train" / "jobs" / "job.py").read_text()
-    found = re.search(r"(?m)^# /// script$\s(?P<content>(^#(| .*)$\s)+)^# ///$", script)  # PEP 723
-    assert found
-    lines = found["content"].splitlines()
+    block = re.search(r"(?m)^# /// script$\s(?P<content>(^#(| .*)$\s)+)^# ///$", script)  # PEP 723
+    assert block
+    lines = block["content"].splitlines()
     metadata = tomllib.loads("\n".join(line.removeprefix("# ").removeprefix("#") for line in lines))
-    assert set(metadata["dependencies"]) == wanted
+    assert set(metadata["dependencies"]) == required
     assert metadata["requires-python"] == project["requires-python"]
 
 
-def test_the_same_source_gives_the_same_archive(tmp_path: Path) -> None:
+def test_archive_is_reproducible(tmp_path: Path) -> None:
     first, second = archive(tmp_path / "a.tar.gz"), archive(tmp_path / "b.tar.gz")
     assert first.read_bytes() == second.read_bytes()
     shutil.unpack_archive(first, tmp_path / "out")
@@ -253,64 +253,64 @@ def test_the_same_source_gives_the_same_archive(tmp_path: Path) -> None:
 
 
 CORPUS = ("hf://datasets/you/t/a b.txt", "hf://datasets/you/t/b.txt")
-OTHER: dict[str, Any] = {"vectors": "self", "corpus": CORPUS, "pooling": "average"}
-"""Values that a field can have, where one that differs from the default cannot be made up."""
-OTHER |= {"soft_targets": ("hf://datasets/you/t/a.parquet", "hf://datasets/you/t/b.parquet"), "vocabulary": "all"}
-OTHER |= {"label_weights": "rarity", "decay": "cosine", "thresholds": "grid", "precision": "float32"}
-OTHER |= {"embedding_bits": 8, "max_length": 64, "data": "you/t:small", "extra": "you/more"}
+CHANGED: dict[str, Any] = {"vectors": "self", "corpus": CORPUS, "pooling": "average"}
+"""Valid values of fields for which `changed_value` cannot derive one from the default."""
+CHANGED |= {"soft_targets": ("hf://datasets/you/t/a.parquet", "hf://datasets/you/t/b.parquet"), "vocabulary": "all"}
+CHANGED |= {"label_weights": "rarity", "decay": "cosine", "thresholds": "grid", "precision": "float32"}
+CHANGED |= {"embedding_bits": 8, "max_length": 64, "data": "you/t:small", "extra": "you/more"}
 
 
-def other_value(field: "Field[Any]") -> Any:
+def changed_value(field: "Field[Any]") -> Any:
     default: Any = field.default
-    if field.name in OTHER:
-        return OTHER[field.name]
+    if field.name in CHANGED:
+        return CHANGED[field.name]
     if isinstance(default, bool):
         return not default
     return default / 2 + 0.1 if isinstance(default, float) else default + 1
 
 
-def received(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> tuple[TrainConfig, dict[str, Any]]:
-    """What the remote machine makes of a job's arguments."""
-    taken: list[tuple[TrainConfig, dict[str, Any]]] = []
+def parse_on_machine(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> tuple[TrainConfig, dict[str, Any]]:
+    """Return the configuration and options that the remote machine parses from a job's arguments."""
+    calls: list[tuple[TrainConfig, dict[str, Any]]] = []
 
-    def train(config: TrainConfig, *others: Any, **options: Any) -> Any:
-        taken.append((config, options))
+    def train(config: TrainConfig, *rest: Any, **options: Any) -> Any:
+        calls.append((config, options))
         return SimpleNamespace(url="")
 
     monkeypatch.setattr(remote, "train", train)
     import_module("train.__main__").app(["remote", *arguments], standalone_mode=False)
-    return taken[0]
+    return calls[0]
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(TrainConfig)])
-def test_every_field_arrives_on_the_machine(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    (field,) = (one for one in fields(TrainConfig) if one.name == name)
-    others = {"soft_targets": OTHER["soft_targets"]} if name == "vocabulary" else {}
-    config = TrainConfig(**{name: other_value(field), **others})
+def test_every_field_is_passed_to_the_machine(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    (field,) = (candidate for candidate in fields(TrainConfig) if candidate.name == name)
+    dependent = {"soft_targets": CHANGED["soft_targets"]} if name == "vocabulary" else {}
+    config = TrainConfig(**{name: changed_value(field), **dependent})
     assert config != TrainConfig()
-    assert received(monkeypatch, [MODEL, *flags_of(config)])[0] == config
+    assert parse_on_machine(monkeypatch, [MODEL, *flags_of(config)])[0] == config
     assert flags_of(TrainConfig()) == []
 
 
 @pytest.mark.parametrize(
     ("options", "test", "private"), [([], False, None), (["--test"], True, None), (["--test", "--private"], True, True)]
 )
-def test_every_option_arrives_on_the_machine(
+def test_every_option_is_passed_to_the_machine(
     hub: HubServer, token: str, monkeypatch: pytest.MonkeyPatch, options: list[str], test: bool, private: bool | None
 ) -> None:
     hub.add("datasets/you/t", {"a b.txt": b"one\n", "b.txt": b"two\n"})
     corpus = [word for name in CORPUS for word in ("--corpus", name)]
-    done = run_command("train", "job", MODEL, "--data", DATA, "--vectors", "self", *corpus, *options)
-    assert done.returncode == 0, done.stderr
+    result = run_command("train", "job", MODEL, "--data", DATA, "--vectors", "self", *corpus, *options)
+    assert result.returncode == 0, result.stderr
     (job,) = hub.jobs
     arguments = job["command"][3:]
     assert arguments[0] == "--source"
-    config, taken = received(monkeypatch, arguments[2:])
+    config, received = parse_on_machine(monkeypatch, arguments[2:])
     assert config == TrainConfig(data=DATA, vectors="self", corpus=CORPUS)
-    assert (taken["test"], taken["private"], taken["yes"], taken["restart"]) == (test, private, True, False)
+    assert (received["test"], received["private"], received["yes"], received["restart"]) == (test, private, True, False)
 
 
-def test_files_on_the_hub_are_read(hub: HubServer, token: str) -> None:
+def test_hub_files_are_downloaded(hub: HubServer, token: str) -> None:
     hub.add("datasets/you/t", {"b.txt": b"two\n"})
     assert located("hf://datasets/you/t/b.txt").read_bytes() == b"two\n"
     assert located("hf://datasets/you/t@main/b.txt").read_bytes() == b"two\n"

@@ -20,42 +20,42 @@ from train.network.distribution import even_batch
 
 QUICK = ["--epochs", "2", "--dropout", "0", "--max-length", "4"]
 XLA = "--xla_backend_optimization_level=0"
-"""Compile quickly: these runs compile longer than they train."""
+"""Compile without optimizations: compilation takes longer than training here."""
 DEVICES = "--xla_force_host_platform_device_count="
 
 
-def losses(folder: Path) -> list[tuple[float, float]]:
+def read_losses(folder: Path) -> list[tuple[float, float]]:
     with (folder / "training" / "history.csv").open(encoding="utf-8") as file:
         return [(float(row["loss"]), float(row["val_loss"])) for row in csv.DictReader(file)]
 
 
 @pytest.fixture(scope="module")
-def one(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def one_device(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder that JAX trained on one device."""
     if find_spec("jax") is None:
         pytest.skip("jax is not installed")
     out = tmp_path_factory.mktemp("jax") / "one"
     options: list[str | Path] = ["--data", small_data, *SMALL, *QUICK, "--out", out]
-    done = run_module("train", "fit", *options, KERAS_BACKEND="jax", XLA_FLAGS=XLA)
-    assert done.returncode == 0, done.stderr
+    result = run_module("train", "fit", *options, KERAS_BACKEND="jax", XLA_FLAGS=XLA)
+    assert result.returncode == 0, result.stderr
     return out
 
 
-def test_one_device_exports_what_it_learned(one: Path) -> None:
-    storage = json.loads((one / "training/storage.json").read_text())
+def test_onnx_export_matches_keras(one_device: Path) -> None:
+    storage = json.loads((one_device / "training/storage.json").read_text())
     assert storage["largest_difference"] < 1e-5
 
 
-def test_four_devices_learn_what_one_learns(one: Path, small_data: Path, tmp_path: Path) -> None:
+def test_four_devices_match_one_device(one_device: Path, small_data: Path, tmp_path: Path) -> None:
     options: list[str | Path] = ["--data", small_data, *SMALL, *QUICK, "--distribute", "--out", tmp_path / "four"]
-    done = run_module("train", "fit", *options, KERAS_BACKEND="jax", XLA_FLAGS=f"{XLA} {DEVICES}4")
-    assert done.returncode == 0, done.stderr
-    assert "4 devices on 1 hosts" in done.stderr
-    np.testing.assert_allclose(losses(tmp_path / "four"), losses(one), rtol=3e-3)
+    result = run_module("train", "fit", *options, KERAS_BACKEND="jax", XLA_FLAGS=f"{XLA} {DEVICES}4")
+    assert result.returncode == 0, result.stderr
+    assert "4 devices on 1 hosts" in result.stderr
+    np.testing.assert_allclose(read_losses(tmp_path / "four"), read_losses(one_device), rtol=3e-3)
 
 
-def on_two_hosts(*commands: list[str]) -> tuple[list[int], list[str]]:
-    """Run a command on each of two hosts of two devices; gives their exit codes, and what they said."""
+def run_on_two_hosts(*commands: list[str]) -> tuple[list[int], list[str]]:
+    """Run a command on each of two simulated hosts with two devices; return their exit codes and stderr."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -73,21 +73,21 @@ def on_two_hosts(*commands: list[str]) -> tuple[list[int], list[str]]:
         hosts.append(
             subprocess.Popen([sys.executable, *arguments], env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True)
         )
-    said = [host.communicate(timeout=300)[1] for host in hosts]
-    return [host.returncode for host in hosts], said
+    stderrs = [host.communicate(timeout=300)[1] for host in hosts]
+    return [host.returncode for host in hosts], stderrs
 
 
-def test_two_hosts_learn_the_same(one: Path, small_data: Path, tmp_path: Path) -> None:
+def test_two_hosts_match_one_device(one_device: Path, small_data: Path, tmp_path: Path) -> None:
     options = ["-m", "train", "fit", "--data", str(small_data), *SMALL, *QUICK, "--distribute", "--out"]
-    codes, said = on_two_hosts(*([*options, str(tmp_path / f"host{host}")] for host in range(2)))
-    assert codes == [0, 0], said
-    assert all("4 devices on 2 hosts" in lines for lines in said)
-    assert losses(tmp_path / "host0") == losses(tmp_path / "host1")
-    np.testing.assert_allclose(losses(tmp_path / "host0"), losses(one), rtol=3e-3)
+    codes, stderrs = run_on_two_hosts(*([*options, str(tmp_path / f"host{host}")] for host in range(2)))
+    assert codes == [0, 0], stderrs
+    assert all("4 devices on 2 hosts" in stderr for stderr in stderrs)
+    assert read_losses(tmp_path / "host0") == read_losses(tmp_path / "host1")
+    np.testing.assert_allclose(read_losses(tmp_path / "host0"), read_losses(one_device), rtol=3e-3)
 
 
 @pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed")
-def test_hosts_stopped_at_different_epochs_are_reported() -> None:
+def test_checkpoints_of_different_epochs_are_rejected() -> None:
     script = (
         "import sys; from train.network.distribution import data_parallel, join_hosts\n"
         "join_hosts(True)\n"
@@ -95,19 +95,19 @@ def test_hosts_stopped_at_different_epochs_are_reported() -> None:
         "    devices.agree_on(3)\n"
         "    devices.agree_on(int(sys.argv[1]))"
     )
-    codes, said = on_two_hosts(*(["-c", script, epoch] for epoch in ("4", "5")))
+    codes, stderrs = run_on_two_hosts(*(["-c", script, epoch] for epoch in ("4", "5")))
     assert codes == [1, 1]
-    for lines in said:
-        assert "the checkpoints of the hosts have the epochs 4, 5; expected the same: copy OUT.partial" in lines
+    for stderr in stderrs:
+        assert "the checkpoints of the hosts have the epochs 4, 5; expected the same: copy OUT.partial" in stderr
 
 
-def test_another_backend_is_refused(small_data: Path, tmp_path: Path) -> None:
-    done = run_command("train", "fit", "--data", small_data, *SMALL, "--distribute", "--out", tmp_path / "m")
-    assert done.returncode == 2
-    assert "--distribute with the Keras backend tensorflow; expected jax: set KERAS_BACKEND=jax" in done.stderr
+def test_other_backends_are_rejected(small_data: Path, tmp_path: Path) -> None:
+    result = run_command("train", "fit", "--data", small_data, *SMALL, "--distribute", "--out", tmp_path / "m")
+    assert result.returncode == 2
+    assert "--distribute with the Keras backend tensorflow; expected jax: set KERAS_BACKEND=jax" in result.stderr
 
 
-def test_an_uneven_batch() -> None:
+def test_uneven_batch_is_padded_with_weights() -> None:
     rows, weights = even_batch(np.array([7, 3, 9, 1]), 4)
     assert weights is None
     rows, weights = even_batch(np.array([7, 3, 9, 1, 5]), 4)

@@ -7,27 +7,29 @@ import pytest
 from train.network.losses import WeightedCrossentropy, rarity_weights
 
 TRUTH = np.array([[0, 1, 0.3], [1, 0, 0]], np.float32)
-GIVEN = np.array([[0.2, 0.9, 0.5], [0.6, 0.01, 1.0]], np.float32)
+PREDICTED = np.array([[0.2, 0.9, 0.5], [0.6, 0.01, 1.0]], np.float32)
 
 
-def test_equal_weights_are_the_plain_loss() -> None:
-    plain = float(keras.losses.BinaryCrossentropy()(TRUTH, GIVEN))
-    assert float(WeightedCrossentropy([1, 1, 1])(TRUTH, GIVEN)) == pytest.approx(plain, rel=1e-5)
+def test_equal_weights_match_keras() -> None:
+    plain = float(keras.losses.BinaryCrossentropy()(TRUTH, PREDICTED))
+    assert float(WeightedCrossentropy([1, 1, 1])(TRUTH, PREDICTED)) == pytest.approx(plain, rel=1e-5)
 
 
-def test_a_weight_is_a_labels() -> None:
-    entropy = -(TRUTH * np.log(GIVEN.clip(1e-7, 1 - 1e-7)) + (1 - TRUTH) * np.log(1 - GIVEN.clip(1e-7, 1 - 1e-7)))
+def test_weights_apply_per_label() -> None:
+    entropy = -(
+        TRUTH * np.log(PREDICTED.clip(1e-7, 1 - 1e-7)) + (1 - TRUTH) * np.log(1 - PREDICTED.clip(1e-7, 1 - 1e-7))
+    )
     expected = float((entropy * [3, 0, 0.5]).mean())
-    assert float(WeightedCrossentropy([3, 0, 0.5])(TRUTH, GIVEN)) == pytest.approx(expected, rel=1e-5)
+    assert float(WeightedCrossentropy([3, 0, 0.5])(TRUTH, PREDICTED)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_it_is_saved_with_an_unfinished_run() -> None:
+def test_loss_is_serializable() -> None:
     loss = WeightedCrossentropy([1, 2])
-    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
-    assert again.weights == [1, 2]
+    restored = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
+    assert restored.weights == [1, 2]
 
 
-def test_rare_labels_weigh_more() -> None:
+def test_rare_labels_have_larger_weights() -> None:
     weights = rarity_weights(np.array([0.25, 0.01, 0.0, 1e-4]))
     assert weights.mean() == pytest.approx(1)
     assert weights[1] / weights[0] == pytest.approx(5)

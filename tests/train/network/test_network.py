@@ -24,7 +24,7 @@ def token_ids() -> np.ndarray:
     return ids
 
 
-def trained_like(config: TrainConfig) -> keras.Model:
+def random_network(config: TrainConfig) -> keras.Model:
     """A network whose every weight is random, as after training: batch norm's and biases' too."""
     random = np.random.default_rng(0)
     keras.utils.set_random_seed(0)
@@ -32,21 +32,21 @@ def trained_like(config: TrainConfig) -> keras.Model:
     for layer in model.layers:
         noise = [random.normal(0, 0.1, weight.shape) for weight in layer.get_weights()]
         noise = [np.abs(values) for values in noise] if layer.name == "batch_norm" else noise
-        layer.set_weights([weight + more for weight, more in zip(layer.get_weights(), noise, strict=True)])
+        layer.set_weights([weight + offset for weight, offset in zip(layer.get_weights(), noise, strict=True)])
     return model
 
 
 @pytest.fixture(scope="module")
 def attention_model() -> keras.Model:
-    return trained_like(TrainConfig())
+    return random_network(TrainConfig())
 
 
-def run(path: Path, ids: np.ndarray) -> list[np.ndarray]:
+def run_onnx(path: Path, ids: np.ndarray) -> list[np.ndarray]:
     outputs: list[np.ndarray] = onnxruntime.InferenceSession(path).run(None, {"input_ids": ids})
     return outputs
 
 
-def test_the_paper_s_sizes(attention_model: keras.Model) -> None:
+def test_layer_sizes_match_the_paper(attention_model: keras.Model) -> None:
     shapes = {layer.name: tuple(layer.output.shape) for layer in attention_model.layers}
     assert shapes["embedding"] == (None, None, 300)
     assert shapes["conv"] == (None, None, 64)
@@ -63,11 +63,11 @@ def operators(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("folded", [True, False])
-def test_onnx_equals_keras(attention_model: keras.Model, tmp_path: Path, folded: bool) -> None:
+def test_onnx_matches_keras(attention_model: keras.Model, tmp_path: Path, folded: bool) -> None:
     ids = token_ids()
     export_onnx(attention_model, tmp_path / "m.onnx", folded=folded)
     assert ("Conv" in operators(tmp_path / "m.onnx")) == (not folded)
-    probabilities, attention = run(tmp_path / "m.onnx", ids)
+    probabilities, attention = run_onnx(tmp_path / "m.onnx", ids)
     expected = attention_model.predict(ids, verbose=0)
     assert expected.std() > 0.01
     assert np.abs(probabilities - expected).max() < 1e-5
@@ -79,60 +79,60 @@ def test_onnx_equals_keras(attention_model: keras.Model, tmp_path: Path, folded:
 
 
 @pytest.mark.parametrize("folded", [True, False])
-def test_a_negative_factor_of_batch_normalization(tmp_path: Path, folded: bool) -> None:
-    model = trained_like(TrainConfig())
+def test_negative_batch_norm_gamma(tmp_path: Path, folded: bool) -> None:
+    model = random_network(TrainConfig())
     layer = model.get_layer("batch_norm")
-    gamma, *others = layer.get_weights()
-    layer.set_weights([gamma * np.where(np.arange(len(gamma)) % 3, 1, -1), *others])
+    gamma, *rest = layer.get_weights()
+    layer.set_weights([gamma * np.where(np.arange(len(gamma)) % 3, 1, -1), *rest])
     export_onnx(model, tmp_path / "m.onnx", folded=folded)
-    probabilities, _ = run(tmp_path / "m.onnx", token_ids())
+    probabilities, _ = run_onnx(tmp_path / "m.onnx", token_ids())
     assert np.abs(probabilities - model.predict(token_ids(), verbose=0)).max() < 1e-5
 
 
-def test_a_wide_convolution_stays_an_operator(tmp_path: Path) -> None:
-    wide = TrainConfig(filters=48, kernel_size=4, embedding_size=16)  # an even kernel: Keras pads more behind
+def test_wide_convolution_is_not_folded_by_default(tmp_path: Path) -> None:
+    wide = TrainConfig(filters=48, kernel_size=4, embedding_size=16)  # even kernel: Keras pads more on the right
     model = build_network(wide, np.random.default_rng(0).normal(size=(50, 16)).astype(np.float32), 28)
     ids = np.where(token_ids() > 0, token_ids() % 49 + 1, 0).astype(np.int32)
     for folded, name in ((None, "m.onnx"), (True, "folded.onnx")):
         export_onnx(model, tmp_path / name, folded=folded)
-        assert np.abs(run(tmp_path / name, ids)[0] - model.predict(ids, verbose=0)).max() < 1e-5
+        assert np.abs(run_onnx(tmp_path / name, ids)[0] - model.predict(ids, verbose=0)).max() < 1e-5
     assert "Conv" in operators(tmp_path / "m.onnx")
     assert "Conv" not in operators(tmp_path / "folded.onnx")
 
 
 def test_average_pooling(tmp_path: Path) -> None:
-    model = trained_like(TrainConfig(pooling="average"))
+    model = random_network(TrainConfig(pooling="average"))
     export_onnx(model, tmp_path / "m.onnx")
-    outputs = run(tmp_path / "m.onnx", token_ids())
+    outputs = run_onnx(tmp_path / "m.onnx", token_ids())
     assert len(outputs) == 1
     assert np.abs(outputs[0] - model.predict(token_ids(), verbose=0)).max() < 1e-5
 
 
-def test_padding_changes_nothing(attention_model: keras.Model, tmp_path: Path) -> None:
+def test_padding_does_not_change_the_output(attention_model: keras.Model, tmp_path: Path) -> None:
     export_onnx(attention_model, tmp_path / "m.onnx")
     ids = token_ids()
-    whole, _ = run(tmp_path / "m.onnx", ids)
+    full, _ = run_onnx(tmp_path / "m.onnx", ids)
     for length in (1, 2, 5, 12):
         rows = np.flatnonzero(length >= LENGTHS)
-        short, _ = run(tmp_path / "m.onnx", ids[rows, : length + length % 2])
-        assert np.abs(short - whole[rows]).max() < 1e-6
+        short, _ = run_onnx(tmp_path / "m.onnx", ids[rows, : length + length % 2])
+        assert np.abs(short - full[rows]).max() < 1e-6
 
 
 @pytest.mark.parametrize("folded", [True, False])
 @pytest.mark.parametrize(("bits", "tolerance", "share"), [(16, 1e-3, 0.6), (8, 0.02, 0.4)])
-def test_smaller_embedding(
+def test_reduced_embedding_precision(
     attention_model: keras.Model, tmp_path: Path, bits: int, tolerance: float, share: float, folded: bool
 ) -> None:
     export_onnx(attention_model, tmp_path / "full.onnx", folded=folded)
     export_onnx(attention_model, tmp_path / "small.onnx", bits, folded)
-    full, small = (run(tmp_path / name, token_ids())[0] for name in ("full.onnx", "small.onnx"))
+    full, small = (run_onnx(tmp_path / name, token_ids())[0] for name in ("full.onnx", "small.onnx"))
     assert 0 < np.abs(full - small).max() < tolerance
     weights = VOCABULARY * 300 * 4
     saved = (tmp_path / "full.onnx").stat().st_size - (tmp_path / "small.onnx").stat().st_size
     assert saved > weights * (1 - share)
 
 
-def test_keras_loads_it_where_evenmood_is_absent(attention_model: keras.Model, tmp_path: Path) -> None:
+def test_keras_loads_the_network_without_evenmood(attention_model: keras.Model, tmp_path: Path) -> None:
     ids = token_ids()[:20]
     attention_model.save(tmp_path / "model", zipped=False)
     np.save(tmp_path / "ids.npy", ids)
@@ -146,7 +146,7 @@ def test_keras_loads_it_where_evenmood_is_absent(attention_model: keras.Model, t
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected, atol=1e-6)
 
 
-def test_prior_bias_starts_at_the_labels_frequencies() -> None:
+def test_prior_bias_matches_label_frequencies() -> None:
     frequencies = np.linspace(0.01, 0.4, 28)
     config = TrainConfig(prior_bias=True, embedding_size=8)
     model = build_network(config, np.zeros((10, 8), np.float32), 28, frequencies)

@@ -16,19 +16,19 @@ from train.config import FASTTEXT
 from train.release.card import EXAMPLES, REQUIRED, check_card, hub_id, license_metadata, write_card
 
 
-def test_it_survives_a_round_trip(evaluated_model: Path) -> None:
+def test_metadata_round_trip(evaluated_model: Path) -> None:
     for folder in (evaluated_model, DEFAULT_MODEL):
         data = ModelCard.load(folder / CARD_FILE).data
-        again = ModelCardData(**{key: value for key, value in data.to_dict().items() if key != "model-index"})
-        assert again.to_dict() == {key: value for key, value in data.to_dict().items() if key != "model-index"}
-        written = ModelCard.from_template(data, template_str="---\n{{ card_data }}\n---\n").data
-        assert written.to_dict() == data.to_dict()
+        parsed = ModelCardData(**{key: value for key, value in data.to_dict().items() if key != "model-index"})
+        assert parsed.to_dict() == {key: value for key, value in data.to_dict().items() if key != "model-index"}
+        rendered = ModelCard.from_template(data, template_str="---\n{{ card_data }}\n---\n").data
+        assert rendered.to_dict() == data.to_dict()
         for key, value in (("library_name", "keras"), ("pipeline_tag", "text-classification"), ("language", "en")):
             assert data.get(key) == value
         assert not [key for key in REQUIRED if not data.get(key)]
 
 
-def test_the_default_models_card() -> None:
+def test_card_of_the_default_model() -> None:
     card = ModelCard.load(DEFAULT_MODEL / CARD_FILE)
     assert card.data.datasets == ["google-research-datasets/go_emotions"]
     assert card.data.license == "other"
@@ -87,9 +87,9 @@ def test_malformed_card_is_rejected(evaluated_model: Path, tmp_path: Path, conte
     with pytest.raises(DataError, match=CARD_FILE) as error:
         check_card(folder)
     assert "\n" not in str(error.value)
-    done = run_command("train", "push", folder, "you/moods")
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "write it again with: python -m train evaluate" in done.stderr
+    result = run_command("train", "push", folder, "you/moods")
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert "write it again with: python -m train evaluate" in result.stderr
 
 
 GOEMOTIONS = "google-research-datasets/go_emotions:simplified"

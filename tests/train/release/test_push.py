@@ -1,4 +1,4 @@
-"""Pushing a model to the Hub: the real client with a Hub on loopback, and failures."""
+"""Push models with the real client to a fake Hub on loopback, with and without failures."""
 
 import json
 import logging
@@ -25,86 +25,86 @@ def classifier(evaluated_model: Path) -> EmotionClassifier:
     return EmotionClassifier.from_pretrained(evaluated_model)
 
 
-def test_the_whole_folder_in_one_commit(hub: HubServer, token: str, evaluated_model: Path, tmp_path: Path) -> None:
+def test_folder_is_pushed_in_one_commit(hub: HubServer, token: str, evaluated_model: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(evaluated_model, tmp_path / "model"))
     (folder / "notes.txt").write_text("mine")
     (folder / ".secret").write_text("mine")
-    made = EmotionClassifier.from_pretrained(folder).push_to_hub(NAME, private=True, commit_message="First")
+    result = EmotionClassifier.from_pretrained(folder).push_to_hub(NAME, private=True, commit_message="First")
     repository = hub.repositories[NAME]
-    held = repository.files()
-    assert set(held) - GIT == set(files_of(evaluated_model))
-    for name in set(held) - GIT - {CARD_FILE}:
-        assert held[name] == (evaluated_model / name).read_bytes(), name
-    assert b"OWNER/MODEL" not in held[CARD_FILE]
-    assert b'from_pretrained("you/moods")' in held[CARD_FILE]
+    files = repository.files()
+    assert set(files) - GIT == set(files_of(evaluated_model))
+    for name in set(files) - GIT - {CARD_FILE}:
+        assert files[name] == (evaluated_model / name).read_bytes(), name
+    assert b"OWNER/MODEL" not in files[CARD_FILE]
+    assert b'from_pretrained("you/moods")' in files[CARD_FILE]
     assert [repository.commits[sha].message for sha in repository.history()] == ["First", "initial commit"]
     assert repository.private
-    assert made.changed
-    assert made.commit == repository.refs["main"]
-    assert made.url == f"{hub.url}/{NAME}"
+    assert result.changed
+    assert result.commit == repository.refs["main"]
+    assert result.url == f"{hub.url}/{NAME}"
 
 
-def test_an_encoder_has_no_files_of_keras(hub: HubServer, token: str) -> None:
+def test_encoder_is_pushed_without_keras_files(hub: HubServer, token: str) -> None:
     EmotionClassifier.from_pretrained("accurate").push_to_hub(NAME)
     assert {*PREDICTING_FILES, CARD_FILE} <= set(hub.repositories[NAME].files())
     with pytest.raises(ModelError, match=r"model\.weights\.h5 missing"):
         EmotionClassifier.from_pretrained().push_to_hub("you/fast")
 
 
-def test_a_second_push_makes_no_commit(hub: HubServer, token: str, classifier: EmotionClassifier) -> None:
+def test_second_push_makes_no_commit(hub: HubServer, token: str, classifier: EmotionClassifier) -> None:
     first = classifier.push_to_hub(NAME)
     second = classifier.push_to_hub(NAME)
     assert (second.changed, second.commit) == (False, first.commit)
     assert hub.requests[f"{COMMIT}/main"] == 1
 
 
-def test_thresholds_set_later_go_along(hub: HubServer, token: str, evaluated_model: Path) -> None:
+def test_changed_thresholds_are_pushed(hub: HubServer, token: str, evaluated_model: Path) -> None:
     classifier = EmotionClassifier.from_pretrained(evaluated_model)
     before = classifier.thresholds["joy"]
     classifier.set_thresholds(joy=0.125)
     classifier.push_to_hub(NAME)
-    held = hub.repositories[NAME].files()
-    assert json.loads(held[INFO_FILE])["thresholds"]["joy"] == 0.125
-    assert f"changed since: joy 0.125 (was {before:g})" in held[CARD_FILE].decode()
+    files = hub.repositories[NAME].files()
+    assert json.loads(files[INFO_FILE])["thresholds"]["joy"] == 0.125
+    assert f"changed since: joy 0.125 (was {before:g})" in files[CARD_FILE].decode()
     assert EmotionClassifier.from_pretrained(NAME).thresholds["joy"] == 0.125
 
 
-def test_an_old_training_record_goes(hub: HubServer, token: str, classifier: EmotionClassifier) -> None:
+def test_old_training_record_is_deleted(hub: HubServer, token: str, classifier: EmotionClassifier) -> None:
     hub.add(NAME, {"training/old.png": b"", "mine.txt": b"kept", "model.onnx": b"old"})
     classifier.push_to_hub(NAME)
-    held = hub.repositories[NAME].files()
-    assert "training/old.png" not in held
-    assert held["mine.txt"] == b"kept"
-    assert len(held[ONNX_FILE]) > 100
+    files = hub.repositories[NAME].files()
+    assert "training/old.png" not in files
+    assert files["mine.txt"] == b"kept"
+    assert len(files[ONNX_FILE]) > 100
 
 
 def test_branch_and_pull_request(hub: HubServer, token: str, classifier: EmotionClassifier) -> None:
     hub.add(NAME, {"mine.txt": b"kept"})
     classifier.push_to_hub(NAME, revision="v2")
-    asked = classifier.push_to_hub(NAME, create_pr=True)
+    result = classifier.push_to_hub(NAME, create_pr=True)
     repository = hub.repositories[NAME]
     assert set(repository.files()) == {"mine.txt"}
     assert ONNX_FILE in repository.files("v2")
     assert ONNX_FILE in repository.files("refs/pr/1")
-    assert asked.url == f"{hub.url}/{NAME}/discussions/1"
+    assert result.url == f"{hub.url}/{NAME}/discussions/1"
     assert EmotionClassifier.from_pretrained(NAME, revision="refs/pr/1").labels == classifier.labels
 
 
-def test_three_files_fetch_the_others_from_where_they_came(
+def test_missing_files_are_copied_from_the_source_repository(
     hub: HubServer, token: str, classifier: EmotionClassifier
 ) -> None:
     first = classifier.push_to_hub(NAME)
     loaded = EmotionClassifier.from_pretrained(NAME)
     assert {path.name for path in loaded.folder.iterdir()} == set(PREDICTING_FILES)
-    other = dict(hub.repositories[NAME].files()) | {"config.json": b"another commit's"}
-    hub.repositories[NAME].commit(other)
+    changed_files = dict(hub.repositories[NAME].files()) | {"config.json": b"another commit's"}
+    hub.repositories[NAME].commit(changed_files)
     loaded.push_to_hub("team/copy")
     copied, original = hub.repositories["team/copy"].files(), hub.repositories[NAME].files(first.commit)
     assert set(copied) == set(original)
     assert copied["config.json"] == original["config.json"]
 
 
-def test_three_files_of_a_folder_are_refused(hub: HubServer, token: str, folder: Path) -> None:
+def test_incomplete_folder_is_rejected(hub: HubServer, token: str, folder: Path) -> None:
     with pytest.raises(ModelError) as error:
         EmotionClassifier.from_pretrained(folder).push_to_hub(NAME)
     for name in (str(folder), "config.json", "metadata.json", "model.weights.h5", CARD_FILE):
@@ -112,8 +112,8 @@ def test_three_files_of_a_folder_are_refused(hub: HubServer, token: str, folder:
     assert not hub.requests
 
 
-WRONG: dict[str, tuple[str, dict[str, object], str]] = {
-    "nobody": (NAME, {"token": False}, "hf auth login"),
+DENIED: dict[str, tuple[str, dict[str, object], str]] = {
+    "logged out": (NAME, {"token": False}, "hf auth login"),
     "unknown token": (NAME, {"token": "hf_old"}, "HTTP 401"),
     "read-only token": (NAME, {"token": READER}, "HTTP 403"),
     "another's namespace": ("stranger/moods", {}, "HTTP 403"),
@@ -122,9 +122,9 @@ WRONG: dict[str, tuple[str, dict[str, object], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", WRONG)
+@pytest.mark.parametrize("case", DENIED)
 def test_denied_access_is_reported(hub: HubServer, token: str, classifier: EmotionClassifier, case: str) -> None:
-    repo_id, options, expected = WRONG[case]
+    repo_id, options, expected = DENIED[case]
     with pytest.raises(HubError) as error:
         classifier.push_to_hub(repo_id, **options)  # type: ignore[arg-type]
     assert expected in str(error.value)
@@ -135,7 +135,7 @@ def test_denied_access_is_reported(hub: HubServer, token: str, classifier: Emoti
     assert not hub.repositories
 
 
-def test_a_card_that_the_hub_refuses(hub: HubServer, token: str, evaluated_model: Path, tmp_path: Path) -> None:
+def test_invalid_card_is_reported(hub: HubServer, token: str, evaluated_model: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(evaluated_model, tmp_path / "model"))
     card = (folder / CARD_FILE).read_text()
     (folder / CARD_FILE).write_text(card.replace("license: ", "license: my-own-", 1))
@@ -144,39 +144,39 @@ def test_a_card_that_the_hub_refuses(hub: HubServer, token: str, evaluated_model
     assert set(hub.repositories[NAME].files()) == GIT
 
 
-Break = Callable[[HubServer], None]
-FAULTS: dict[str, Break] = {
-    "500 at creating": lambda hub: hub.fail("POST /api/repos/create", status=500),
-    "500 at the card's check": lambda hub: hub.fail("POST /api/validate-yaml", status=500),
-    "500 at the file list": lambda hub: hub.fail("preupload", status=500),
-    "500 at a large file": lambda hub: hub.fail("PUT /lfs", status=500),
-    "500 at the commit": lambda hub: hub.fail("/commit/", status=500),
-    "rate limit": lambda hub: hub.fail("/commit/", status=429, headers={"Retry_After": "1"}),
-    "the Hub's own rate limit": lambda hub: hub.fail("/commit/", status=429, headers={"RateLimit": '"api";r=0;t=0'}),
-    "connection cut in a large file": lambda hub: hub.fail("PUT /lfs", cut_upload=1000),
-    "connection cut in the commit": lambda hub: hub.fail("/commit/", cut_upload=1000),
-    "answer to the commit lost": lambda hub: hub.fail("/commit/", cut=0),
-    "slow": lambda hub: hub.fail("/commit/", delay=1.5),
+Fault = Callable[[HubServer], None]
+FAULTS: dict[str, Fault] = {
+    "500 on create": lambda hub: hub.fail("POST /api/repos/create", status=500),
+    "500 on card validation": lambda hub: hub.fail("POST /api/validate-yaml", status=500),
+    "500 on preupload": lambda hub: hub.fail("preupload", status=500),
+    "500 on LFS upload": lambda hub: hub.fail("PUT /lfs", status=500),
+    "500 on commit": lambda hub: hub.fail("/commit/", status=500),
+    "Retry-After": lambda hub: hub.fail("/commit/", status=429, headers={"Retry_After": "1"}),
+    "RateLimit": lambda hub: hub.fail("/commit/", status=429, headers={"RateLimit": '"api";r=0;t=0'}),
+    "connection dropped in LFS upload": lambda hub: hub.fail("PUT /lfs", cut_upload=1000),
+    "connection dropped in commit": lambda hub: hub.fail("/commit/", cut_upload=1000),
+    "response to commit lost": lambda hub: hub.fail("/commit/", cut=0),
+    "slow response": lambda hub: hub.fail("/commit/", delay=1.5),
 }
 
 
 @pytest.mark.parametrize("case", FAULTS)
-def test_what_passes_is_tried_again(
+def test_transient_errors_are_retried(
     hub: HubServer, token: str, classifier: EmotionClassifier, case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("evenmood.model.hub.sleep", lambda seconds: None)
     FAULTS[case](hub)
-    made = classifier.push_to_hub(NAME)
+    result = classifier.push_to_hub(NAME)
     repository = hub.repositories[NAME]
-    assert repository.history() == [made.commit, repository.history()[-1]]  # one commit, whatever was repeated
+    assert repository.history() == [result.commit, repository.history()[-1]]  # one commit despite retries
     assert ONNX_FILE in repository.files()
-    assert made.changed
+    assert result.changed
 
 
 @pytest.mark.parametrize(
     ("headers", "wait"), [({"Retry_After": "2"}, 2), ({"RateLimit": '"api";r=0;t=1', "Retry_After": "9"}, 2)]
 )
-def test_the_wait_that_the_hub_asks_for(
+def test_retry_after_is_honored(
     hub: HubServer,
     token: str,
     classifier: EmotionClassifier,
@@ -191,7 +191,7 @@ def test_the_wait_that_the_hub_asks_for(
     assert "429" in caplog.text
 
 
-def test_a_pull_request_is_not_opened_twice(hub: HubServer, token: str, classifier: EmotionClassifier) -> None:
+def test_pull_request_is_not_opened_twice(hub: HubServer, token: str, classifier: EmotionClassifier) -> None:
     hub.add(NAME, {"mine.txt": b"kept"})
     hub.fail("/commit/", cut=0)
     with pytest.raises(HubError, match="may exist already"):
@@ -204,7 +204,7 @@ def test_a_pull_request_is_not_opened_twice(hub: HubServer, token: str, classifi
         classifier.push_to_hub(NAME, create_pr=True, revision="v2")
 
 
-def test_the_card_of_a_retuned_model_names_itself(hub: HubServer, token: str, classifier: EmotionClassifier) -> None:
+def test_card_of_a_retuned_model_has_its_own_id(hub: HubServer, token: str, classifier: EmotionClassifier) -> None:
     classifier.push_to_hub(NAME)
     measured = classifier.thresholds["joy"]
     for source, target, joy in ((NAME, "you/moods-tuned", 0.125), ("you/moods-tuned", "team/again", 0.25)):
@@ -213,8 +213,8 @@ def test_the_card_of_a_retuned_model_names_itself(hub: HubServer, token: str, cl
         loaded.push_to_hub(target)
         card = hub.repositories[target].files()[CARD_FILE].decode()
         assert source not in card.replace(target, "")
-        for form in (f'from_pretrained("{target}")', f'model="{target}"', f"hf://{target}", f"- name: {target}\n"):
-            assert form in card, form
+        for snippet in (f'from_pretrained("{target}")', f'model="{target}"', f"hf://{target}", f"- name: {target}\n"):
+            assert snippet in card, snippet
         assert card.count("changed since") == 1
         assert f"joy {joy:g} (was {measured:g})" in card
     loaded.set_thresholds(joy=measured)
@@ -222,18 +222,18 @@ def test_the_card_of_a_retuned_model_names_itself(hub: HubServer, token: str, cl
     assert "changed since" not in hub.repositories[NAME].files()[CARD_FILE].decode()
 
 
-def test_somebody_commits_in_between(hub: HubServer, token: str, classifier: EmotionClassifier) -> None:
-    theirs = hub.add(NAME, {"mine.txt": b"old"})
-    stale = theirs.refs["main"]
-    hub.fail("/commit/", action=lambda: theirs.commit({"mine.txt": b"new"}))
+def test_concurrent_commit_is_kept(hub: HubServer, token: str, classifier: EmotionClassifier) -> None:
+    repository = hub.add(NAME, {"mine.txt": b"old"})
+    first_commit = repository.refs["main"]
+    hub.fail("/commit/", action=lambda: repository.commit({"mine.txt": b"new"}))
     classifier.push_to_hub(NAME)
-    assert theirs.files()["mine.txt"] == b"new"
-    assert len(theirs.history()) == 3
-    assert theirs.history()[-1] == stale
+    assert repository.files()["mine.txt"] == b"new"
+    assert len(repository.history()) == 3
+    assert repository.history()[-1] == first_commit
     assert hub.requests[f"{COMMIT}/main"] == 2
 
 
-def test_a_cut_upload_leaves_the_last_whole_commit(
+def test_failed_upload_keeps_the_last_commit(
     hub: HubServer, token: str, classifier: EmotionClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("evenmood.model.hub.TRIES", 2)
@@ -245,27 +245,27 @@ def test_a_cut_upload_leaves_the_last_whole_commit(
     assert hub.repositories[NAME].refs["main"] == before
 
 
-def test_the_command(hub: HubServer, token: str, evaluated_model: Path) -> None:
-    done = run_command("train", "push", evaluated_model, NAME, "--private", "--message", "From the command")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == f"{hub.url}/{NAME}\n"
+def test_command(hub: HubServer, token: str, evaluated_model: Path) -> None:
+    result = run_command("train", "push", evaluated_model, NAME, "--private", "--message", "From the command")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == f"{hub.url}/{NAME}\n"
     repository = hub.repositories[NAME]
     assert repository.commits[repository.refs["main"]].message == "From the command"
-    again = run_command("train", "push", evaluated_model, NAME)
-    assert "no changes since commit" in again.stderr
+    second_run = run_command("train", "push", evaluated_model, NAME)
+    assert "no changes since commit" in second_run.stderr
     assert read_info(evaluated_model).labels == EmotionClassifier.from_pretrained(NAME).labels
 
 
 @pytest.mark.parametrize("debug", [[], ["--debug"]], ids=["line", "debug"])
-def test_the_command_without_the_right(hub: HubServer, evaluated_model: Path, debug: list[str]) -> None:
-    for held, expected in ((READER, "403"), ("hf_unknownToken", "401")):
-        done = run_command("train", "push", evaluated_model, NAME, *debug, HF_TOKEN=held)
-        assert done.returncode == 1
-        assert expected in done.stderr
-        assert held not in done.stdout + done.stderr
-        assert ("Traceback" in done.stderr) is bool(debug)
+def test_command_without_write_access(hub: HubServer, evaluated_model: Path, debug: list[str]) -> None:
+    for bad_token, expected in ((READER, "403"), ("hf_unknownToken", "401")):
+        result = run_command("train", "push", evaluated_model, NAME, *debug, HF_TOKEN=bad_token)
+        assert result.returncode == 1
+        assert expected in result.stderr
+        assert bad_token not in result.stdout + result.stderr
+        assert ("Traceback" in result.stderr) is bool(debug)
         if not debug:
-            assert done.stderr.count("\n") == 1
+            assert result.stderr.count("\n") == 1
     missing = run_command("train", "push", evaluated_model.parent, NAME, HF_TOKEN=TOKEN)
     assert missing.returncode == 1
     assert "model.onnx" in missing.stderr

@@ -1,4 +1,4 @@
-"""Data and vectors from the Hub: the real clients against a Hub on loopback."""
+"""Load data and vectors with the real clients from a fake Hub on loopback."""
 
 import io
 import json
@@ -43,7 +43,7 @@ dataset_info:
 """
 
 
-def python(script: str, hub: HubServer, home: Path) -> subprocess.CompletedProcess[str]:
+def run_python(script: str, hub: HubServer, home: Path) -> subprocess.CompletedProcess[str]:
     environment = {
         **os.environ,
         "HF_ENDPOINT": hub.url,
@@ -55,20 +55,20 @@ def python(script: str, hub: HubServer, home: Path) -> subprocess.CompletedProce
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=False)
 
 
-def table(texts: list[str], labels: list[list[int]]) -> bytes:
+def parquet_bytes(texts: list[str], labels: list[list[int]]) -> bytes:
     file = io.BytesIO()
     parquet.write_table(pyarrow.table({"text": texts, "labels": labels}), file)
     return file.getvalue()
 
 
-def test_a_data_set_by_its_id(tmp_path: Path) -> None:
-    # The label names stand in another order than ours: they are matched by name.
+def test_data_set_from_the_hub(tmp_path: Path) -> None:
+    # Labels are matched by name: their order differs from LABELS.
     names = "\n".join(f"          '{index}': {label}" for index, label in enumerate(reversed(LABELS)))
     files = {
         "README.md": README.format(names=names).encode(),
-        "raw/train.parquet": table(["raw"], [[0]]),
-        "simplified/train-00000-of-00001.parquet": table(["one", "two"], [[0, 27], [1]]),
-        "simplified/validation-00000-of-00001.parquet": table(["three"], [[2]]),
+        "raw/train.parquet": parquet_bytes(["raw"], [[0]]),
+        "simplified/train-00000-of-00001.parquet": parquet_bytes(["one", "two"], [[0, 27], [1]]),
+        "simplified/validation-00000-of-00001.parquet": parquet_bytes(["three"], [[2]]),
     }
     script = (
         "import json, sys\n"
@@ -83,9 +83,9 @@ def test_a_data_set_by_its_id(tmp_path: Path) -> None:
     )
     with HubServer() as hub:
         hub.add("datasets/team/moods", files)
-        done = python(script, hub, tmp_path)
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+        result = run_python(script, hub, tmp_path)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
     for line in lines[:2]:
         assert json.loads(line) == [["one", "two"], [["admiration", "neutral"], ["surprise"]]]
     assert len(lines) == 5
@@ -93,7 +93,7 @@ def test_a_data_set_by_its_id(tmp_path: Path) -> None:
         assert line.startswith(f"0 no local folder '{source}', and the Hub data set cannot be read: ")
 
 
-def test_vectors_by_their_id(tmp_path: Path) -> None:
+def test_vectors_from_the_hub(tmp_path: Path) -> None:
     (tmp_path / "corpus.txt").write_text("happy people are happy\n" * 20)
     model = fasttext.train_unsupervised(
         str(tmp_path / "corpus.txt"), dim=8, minCount=1, bucket=50, epoch=1, thread=1, verbose=0
@@ -106,20 +106,22 @@ def test_vectors_by_their_id(tmp_path: Path) -> None:
     )
     with HubServer() as hub:
         hub.add("team/vectors", {"model.bin": (tmp_path / "model.bin").read_bytes()})
-        done = python(script, hub, tmp_path / "home")
-    assert done.returncode == 0, done.stderr
-    first, second, vector = done.stdout.splitlines()
+        result = run_python(script, hub, tmp_path / "home")
+    assert result.returncode == 0, result.stderr
+    first, second, vector = result.stdout.splitlines()
     assert first.startswith("vectors: downloading team/vectors (0.00 GB, cached); --vectors self requires no download")
     assert second == "vectors: 1 of 1 words found in team/vectors"
     assert max(abs(a - b) for a, b in zip(json.loads(vector), model.get_word_vector("happy"), strict=True)) < 1e-6
 
 
-@pytest.mark.parametrize("how", [{"status": 500}, {"status": 429, "headers": {"Retry_After": "1"}}, {"cut_upload": 0}])
-def test_what_passes_is_tried_again(tmp_path: Path, how: dict[str, Any]) -> None:
-    files = {"train.parquet": table(["one"], [[0]])}
+@pytest.mark.parametrize(
+    "fault", [{"status": 500}, {"status": 429, "headers": {"Retry_After": "1"}}, {"cut_upload": 0}]
+)
+def test_transient_errors_are_retried(tmp_path: Path, fault: dict[str, Any]) -> None:
+    files = {"train.parquet": parquet_bytes(["one"], [[0]])}
     with HubServer() as hub:
         hub.add("datasets/team/moods", files)
-        hub.fail("GET /api/datasets/team/moods", **how)
+        hub.fail("GET /api/datasets/team/moods", **fault)
         script = "from evenmood.data.splits import load_split\nprint(load_split('team/moods', 'train').texts)\n"
-        done = python(script, hub, tmp_path)
-    assert done.stdout == "['one']\n", done.stderr
+        result = run_python(script, hub, tmp_path)
+    assert result.stdout == "['one']\n", result.stderr

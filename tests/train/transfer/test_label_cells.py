@@ -31,15 +31,15 @@ TEXTS = [
 ]
 
 
-def choice(labels: list[str]) -> Any:
-    """How JSON-MIN writes an answer: one choice is a string, several are an object."""
+def json_min_answer(labels: list[str]) -> Any:
+    """Return an answer as JSON-MIN writes it: one choice as a string, several as an object."""
     return labels[0] if len(labels) == 1 else {"choices": labels}
 
 
 def json_min(folder: Path) -> Path:
     rows = [
         {"id": number, "text": text, "annotator": 1, "annotation_id": number, "lead_time": 3.5}
-        | ({"mood": choice(labels)} if labels else {})
+        | ({"mood": json_min_answer(labels)} if labels else {})
         for number, (text, labels) in enumerate(zip(TEXTS, LABELS, strict=True), 1)
     ]
     path = folder / "export.json"
@@ -60,13 +60,13 @@ def csv_export(folder: Path) -> Path:
         writer = csv.writer(file)
         writer.writerow(["id", "text", "mood", "annotator"])
         for number, (text, labels) in enumerate(zip(TEXTS, LABELS, strict=True), 1):
-            cell = choice(labels) if labels else ""
+            cell = json_min_answer(labels) if labels else ""
             writer.writerow([number, text, cell if isinstance(cell, str) else json.dumps(cell), 1])
     return path
 
 
-def printed_by_pandas(folder: Path) -> Path:
-    """JSON-MIN read by pandas and written as CSV: objects as Python prints them."""
+def csv_from_pandas(folder: Path) -> Path:
+    """JSON-MIN read and written as CSV by pandas, with objects in Python syntax."""
     path = csv_export(folder)
     path.write_text(path.read_text().replace('""', "'"), encoding="utf-8")
     assert "{'choices': ['joy', 'sadness']}" in path.read_text()
@@ -79,9 +79,9 @@ def parquet_structs(folder: Path) -> Path:
     return folder / "export.parquet"
 
 
-def annotation(labels: list[str], **more: Any) -> dict[str, Any]:
+def annotation(labels: list[str], **extra: Any) -> dict[str, Any]:
     result = {"value": {"choices": labels}, "from_name": "mood", "to_name": "text", "type": "choices", "id": "x"}
-    return {"id": 1, "completed_by": 1, "result": [result] if labels else [], "was_cancelled": False, **more}
+    return {"id": 1, "completed_by": 1, "result": [result] if labels else [], "was_cancelled": False, **extra}
 
 
 def tasks() -> list[dict[str, Any]]:
@@ -93,7 +93,7 @@ def tasks() -> list[dict[str, Any]]:
 
 def full_json(folder: Path) -> Path:
     content = tasks()
-    content[0]["annotations"].append(annotation(["anger"], was_cancelled=True))  # a skipped one
+    content[0]["annotations"].append(annotation(["anger"], was_cancelled=True))  # skipped by the annotator
     content[3]["annotations"] = []
     path = folder / "export.json"
     path.write_text(json.dumps(content), encoding="utf-8")
@@ -108,27 +108,27 @@ def full_json_lines(folder: Path) -> Path:
 
 @pytest.mark.parametrize(
     "write",
-    [json_min, json_min_lines, csv_export, printed_by_pandas, parquet_structs, full_json, full_json_lines],
+    [json_min, json_min_lines, csv_export, csv_from_pandas, parquet_structs, full_json, full_json_lines],
 )
-def test_label_studios_exports(tmp_path: Path, write: Any) -> None:
-    found = read_labeled(str(write(tmp_path)), "test", EKMAN.is_label)
-    assert found.texts == TEXTS
-    assert found.labels == LABELS
-    assert found.read_as == "text in 'text', labels in 'mood'"
+def test_label_studio_exports(tmp_path: Path, write: Any) -> None:
+    data = read_labeled(str(write(tmp_path)), "test", EKMAN.is_label)
+    assert data.texts == TEXTS
+    assert data.labels == LABELS
+    assert data.read_as == "text in 'text', labels in 'mood'"
 
 
-def test_the_figures_count_every_choice(tmp_path: Path) -> None:
+def test_multiple_choices_are_evaluated(tmp_path: Path) -> None:
     plain = tmp_path / "plain.jsonl"
     rows = [{"text": text, "mood": labels} for text, labels in zip(TEXTS, LABELS, strict=True)]
     plain.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    right = evaluate_transfer(str(DEFAULT_MODEL), str(plain), "test", "ekman")
-    found = evaluate_transfer(str(DEFAULT_MODEL), str(json_min(tmp_path)), "test", "ekman")
-    assert found["macro_f1"] == right["macro_f1"]
-    assert found["per_label"]["sadness"]["support"] == 1
-    assert found["data"]["without_label"] == 1
+    expected = evaluate_transfer(str(DEFAULT_MODEL), str(plain), "test", "ekman")
+    figures = evaluate_transfer(str(DEFAULT_MODEL), str(json_min(tmp_path)), "test", "ekman")
+    assert figures["macro_f1"] == expected["macro_f1"]
+    assert figures["per_label"]["sadness"]["support"] == 1
+    assert figures["data"]["without_label"] == 1
 
 
-def test_one_task_alone_and_several_annotators(tmp_path: Path) -> None:
+def test_single_task_and_several_annotators(tmp_path: Path) -> None:
     task = tasks()[1]
     del task["predictions"]
     (tmp_path / "one.json").write_text(json.dumps(task), encoding="utf-8")
@@ -148,7 +148,7 @@ def test_one_task_alone_and_several_annotators(tmp_path: Path) -> None:
         ([{"result": [{"from_name": "mood", "value": {"rating": 3}}]}], r"row 1: 'mood' is \{'rating': 3\}; expected"),
     ],
 )
-def test_other_annotations_are_refused(tmp_path: Path, annotations: list[Any], message: str) -> None:
+def test_unsupported_annotations_are_rejected(tmp_path: Path, annotations: list[Any], message: str) -> None:
     path = tmp_path / "export.json"
     path.write_text(json.dumps([{"data": {"text": TEXTS[0]}, "annotations": annotations}]), encoding="utf-8")
     with pytest.raises(DataError, match=message):
@@ -173,11 +173,11 @@ def test_other_annotations_are_refused(tmp_path: Path, annotations: list[Any], m
         ({}, []),
     ],
 )
-def test_forms_that_are_labels_or_empty(value: Any, labels: list[str]) -> None:
+def test_supported_cells(value: Any, labels: list[str]) -> None:
     assert cell_labels(value, EKMAN.is_label) == labels
 
 
-NOT_UNDERSTOOD = [
+UNSUPPORTED = [
     {"labels": ["joy"]},
     {"choices": {"joy": 1}},
     {"choices": 3.5},
@@ -207,15 +207,15 @@ NOT_UNDERSTOOD = [
 ]
 
 
-@pytest.mark.parametrize("value", NOT_UNDERSTOOD)
-def test_other_forms_are_never_no_label(value: Any) -> None:
+@pytest.mark.parametrize("value", UNSUPPORTED)
+def test_unsupported_cells_are_rejected(value: Any) -> None:
     with pytest.raises(LabelCellError, match=r"; expected (labels|0 or 1 for each label, or only 'choices')$") as error:
         cell_labels(value, EKMAN.is_label)
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("value", [value for value in NOT_UNDERSTOOD if not isinstance(value, bytes)])
-def test_the_message_names_the_row(tmp_path: Path, value: Any) -> None:
+@pytest.mark.parametrize("value", [value for value in UNSUPPORTED if not isinstance(value, bytes)])
+def test_error_names_the_row(tmp_path: Path, value: Any) -> None:
     rows = [*({"text": text, "label": "joy"} for text in TEXTS), {"text": "And more", "label": value}]
     path = tmp_path / "a.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -223,7 +223,7 @@ def test_the_message_names_the_row(tmp_path: Path, value: Any) -> None:
         read_targets(str(path), "test", EKMAN)
 
 
-def test_rows_are_counted_in_their_own_file(tmp_path: Path) -> None:
+def test_error_names_the_row_of_the_shard(tmp_path: Path) -> None:
     for shard, label in enumerate(["joy", {"rating": 2}]):
         rows = [{"text": text, "label": label} for text in TEXTS[:2]]
         name = f"test-0000{shard}-of-00002.jsonl"
@@ -232,14 +232,14 @@ def test_rows_are_counted_in_their_own_file(tmp_path: Path) -> None:
         read_labeled(str(tmp_path), "test", EKMAN.is_label)
 
 
-def test_a_line_of_tweetevals_labels_without_one(tmp_path: Path) -> None:
+def test_tweeteval_line_without_a_label_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "test_text.txt").write_text("a\nb\n")
     (tmp_path / "test_labels.txt").write_text("0\n,\n")
     with pytest.raises(DataError, match=r"test_labels\.txt, line 2: ','; expected a label"):
         read_labeled(str(tmp_path), "test", EKMAN.is_label)
 
 
-def test_a_hub_data_set_names_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_names_the_row_of_a_hub_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
     import datasets
 
     rows = datasets.Dataset.from_dict({"text": TEXTS[:2], "label": [["joy"], [""]]})
@@ -248,21 +248,21 @@ def test_a_hub_data_set_names_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
         read_labeled("you/moods", "test", EKMAN.is_label)
 
 
-def test_columns_that_are_no_labels_may_hold_anything(tmp_path: Path) -> None:
+def test_other_columns_may_have_any_type(tmp_path: Path) -> None:
     rows = [{"text": t, "meta": {"a": [1]}, "mood": m} for t, m in zip(TEXTS, LABELS, strict=True)]
     path = tmp_path / "a.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    found: LabeledSet = read_labeled(str(path), "test", EKMAN.is_label)
-    assert found.labels == LABELS
+    data: LabeledSet = read_labeled(str(path), "test", EKMAN.is_label)
+    assert data.labels == LABELS
 
 
-def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
+def test_command_prints_one_line(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "a b c", "label": "joy"}\n{"text": "d e f", "label": {"rating": 4}}\n')
-    done = run_command("train", "evaluate", DEFAULT_MODEL, "--data", path, "--mapping", "ekman")
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    result = run_command("train", "evaluate", DEFAULT_MODEL, "--data", path, "--mapping", "ekman")
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
     assert (
-        f"{path}, row 2: 'label' is {{'rating': 4}}; expected 0 or 1 for each label, or only 'choices'" in done.stderr
+        f"{path}, row 2: 'label' is {{'rating': 4}}; expected 0 or 1 for each label, or only 'choices'" in result.stderr
     )
 
 
@@ -292,5 +292,5 @@ def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
         ("[]", []),
     ],
 )
-def test_cells(value: Any, labels: list[str]) -> None:
+def test_cell_labels(value: Any, labels: list[str]) -> None:
     assert cell_labels(value, EKMAN.is_label) == labels

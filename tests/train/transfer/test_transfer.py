@@ -33,54 +33,54 @@ NUMBERS = {"anger": 0, "joy": 1, "optimism": 2, "sadness": 3}
 EMOTIONS = read_mapping("tweet_emotion")
 
 
-def lines(path: Path, *rows: str) -> Path:
+def write_lines(path: Path, *rows: str) -> Path:
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")
     return path
 
 
-def spread(label: str) -> list[int]:
+def one_hot(label: str) -> list[int]:
     return [int(label == name) for name in NUMBERS]
 
 
 def csv_names(folder: Path) -> Path:
-    return lines(
+    return write_lines(
         folder / "a.csv", "id,Tweet,Emotion", *(f'{i},"{text}",{e.upper()}' for i, (text, e) in enumerate(ROWS))
     )
 
 
 def csv_semicolon(folder: Path) -> Path:
-    return lines(folder / "a.csv", "text;label", *(f"{text};{NUMBERS[emotion]}" for text, emotion in ROWS))
+    return write_lines(folder / "a.csv", "text;label", *(f"{text};{NUMBERS[emotion]}" for text, emotion in ROWS))
 
 
 def txt_without_header(folder: Path) -> Path:
-    return lines(folder / "a.txt", *(f"{text};{emotion}" for text, emotion in ROWS))
+    return write_lines(folder / "a.txt", *(f"{text};{emotion}" for text, emotion in ROWS))
 
 
 def tsv_without_header(folder: Path) -> Path:
-    return lines(folder / "a.tsv", *(f"{NUMBERS[emotion]}\t{text}" for text, emotion in ROWS))
+    return write_lines(folder / "a.tsv", *(f"{NUMBERS[emotion]}\t{text}" for text, emotion in ROWS))
 
 
 def two_columns_of_short_texts(folder: Path) -> Path:
-    return lines(folder / "a.csv", *(f"{text.split()[0]},{emotion}" for text, emotion in ROWS))
+    return write_lines(folder / "a.csv", *(f"{text.split()[0]},{emotion}" for text, emotion in ROWS))
 
 
 def semeval(folder: Path) -> Path:
-    head = "\t".join(("ID", "Tweet", *NUMBERS))
-    rows = ["\t".join((f"2018-{i}", text, *map(str, spread(e)))) for i, (text, e) in enumerate(ROWS)]
-    return lines(folder / "2018-E-c-En-test-gold.txt", head, *rows)
+    header = "\t".join(("ID", "Tweet", *NUMBERS))
+    rows = ["\t".join((f"2018-{i}", text, *map(str, one_hot(e)))) for i, (text, e) in enumerate(ROWS)]
+    return write_lines(folder / "2018-E-c-En-test-gold.txt", header, *rows)
 
 
 def jsonl(folder: Path) -> Path:
-    return lines(folder / "a.jsonl", *(json.dumps({"sentence": t, "emotions": [e]}) for t, e in ROWS))
+    return write_lines(folder / "a.jsonl", *(json.dumps({"sentence": t, "emotions": [e]}) for t, e in ROWS))
 
 
 def json_array(folder: Path) -> Path:
     rows = [{"content": text, "sentiment": NUMBERS[emotion]} for text, emotion in ROWS]
-    return lines(folder / "a.json", json.dumps({"data": rows}, indent=1))
+    return write_lines(folder / "a.json", json.dumps({"data": rows}, indent=1))
 
 
 def parquet_names(folder: Path) -> Path:
-    """As the datasets library writes it: names of the numbers in the schema, in another order than the mapping's."""
+    """Parquet from the datasets library, with label names in the schema, in another order than the mapping."""
     order = ["sadness", "optimism", "joy", "anger"]
     table = pyarrow.table({"text": [t for t, _ in ROWS], "label": [order.index(e) for _, e in ROWS]})
     features = {"text": {"_type": "Value"}, "label": {"names": order, "_type": "ClassLabel"}}
@@ -94,9 +94,9 @@ def parquet_names(folder: Path) -> Path:
 
 def tweeteval(folder: Path) -> Path:
     order = ["sadness", "anger", "joy", "optimism"]
-    lines(folder / "test_text.txt", *(text for text, _ in ROWS))
-    lines(folder / "test_labels.txt", *(str(order.index(emotion)) for _, emotion in ROWS))
-    lines(folder / "mapping.txt", *(f"{number}\t{name}" for number, name in enumerate(order)))
+    write_lines(folder / "test_text.txt", *(text for text, _ in ROWS))
+    write_lines(folder / "test_labels.txt", *(str(order.index(emotion)) for _, emotion in ROWS))
+    write_lines(folder / "mapping.txt", *(f"{number}\t{name}" for number, name in enumerate(order)))
     return folder
 
 
@@ -105,8 +105,8 @@ def folder_of_csv(folder: Path) -> Path:
     return folder
 
 
-def from_excel_abroad(folder: Path) -> Path:
-    """UTF-16 with a line that names the delimiter."""
+def csv_from_localized_excel(folder: Path) -> Path:
+    """UTF-16 with a first line that sets the delimiter."""
     path = csv_semicolon(folder)
     path.write_text("sep=;\n" + path.read_text(encoding="utf-8"), encoding="utf-16")
     return path
@@ -118,7 +118,7 @@ def lone_carriage_returns(folder: Path) -> Path:
     return path
 
 
-FORMS: list[Callable[[Path], Path]] = [
+FORMATS: list[Callable[[Path], Path]] = [
     csv_names,
     csv_semicolon,
     txt_without_header,
@@ -129,16 +129,16 @@ FORMS: list[Callable[[Path], Path]] = [
     parquet_names,
     tweeteval,
     folder_of_csv,
-    from_excel_abroad,
+    csv_from_localized_excel,
     lone_carriage_returns,
 ]
 
 
-@pytest.mark.parametrize("write", FORMS)
-def test_forms(tmp_path: Path, write: Callable[[Path], Path]) -> None:
-    found = read_targets(str(write(tmp_path)), "test", EMOTIONS)
-    assert found.texts == [text for text, _ in ROWS]
-    assert found.truth.astype(int).tolist() == [spread(emotion) for _, emotion in ROWS]
+@pytest.mark.parametrize("write", FORMATS)
+def test_formats(tmp_path: Path, write: Callable[[Path], Path]) -> None:
+    data = read_targets(str(write(tmp_path)), "test", EMOTIONS)
+    assert data.texts == [text for text, _ in ROWS]
+    assert data.truth.astype(int).tolist() == [one_hot(emotion) for _, emotion in ROWS]
 
 
 def test_windows_1252(tmp_path: Path) -> None:
@@ -148,12 +148,12 @@ def test_windows_1252(tmp_path: Path) -> None:
 
 
 def test_short_texts_beside_labels(tmp_path: Path) -> None:
-    found = read_targets(str(two_columns_of_short_texts(tmp_path)), "test", EMOTIONS)
-    assert found.texts == [text.split()[0] for text, _ in ROWS]
-    assert found.truth.astype(int).tolist() == [spread(emotion) for _, emotion in ROWS]
+    data = read_targets(str(two_columns_of_short_texts(tmp_path)), "test", EMOTIONS)
+    assert data.texts == [text.split()[0] for text, _ in ROWS]
+    assert data.truth.astype(int).tolist() == [one_hot(emotion) for _, emotion in ROWS]
 
 
-def test_shipped_mappings_are_goemotions_own() -> None:
+def test_bundled_mappings_match_goemotions() -> None:
     assert dict(read_mapping("ekman").labels) == dict(EKMAN)
     assert dict(read_mapping("sentiment").labels) == dict(GROUPS)
     used = [member for members in EMOTIONS.labels.values() for member in members]
@@ -161,23 +161,21 @@ def test_shipped_mappings_are_goemotions_own() -> None:
 
 
 @pytest.mark.parametrize("file", ["", "validation.tsv"])
-def test_goemotions_is_mapped_and_decided_as_the_model_does(
-    tmp_path: Path, model: EmotionClassifier, file: str
-) -> None:
-    """With the maximum, a group is given where one of its labels is: the figure follows from the model's own labels."""
+def test_goemotions_groups_follow_the_models_decisions(tmp_path: Path, model: EmotionClassifier, file: str) -> None:
+    """With `maximum`, a group is predicted if the model predicts any of its labels."""
     source = write_tsv(tmp_path / "data", rows=240) / file
     figures = evaluate_transfer(str(DEFAULT_MODEL), str(source), "validation", "ekman")
     rows = read_labeled(str(tmp_path / "data"), "validation", str.isalpha)
-    above = model.predict_proba(rows.texts) >= np.array([model.thresholds[label] for label in LABELS], np.float32)
+    decisions = model.predict_proba(rows.texts) >= np.array([model.thresholds[label] for label in LABELS], np.float32)
     groups = list(EKMAN.values())
-    given = [[any(row[LABELS.index(name)] for name in group) for group in groups] for row in above]
+    predicted = [[any(row[LABELS.index(name)] for name in group) for group in groups] for row in decisions]
     truth = [[any(name in labels for name in group) for group in groups] for labels in rows.labels]
     assert figures["multi_label"]
-    assert figures["macro_f1"]["value"] == pytest.approx(f1_score(truth, given, average="macro", zero_division=0))
+    assert figures["macro_f1"]["value"] == pytest.approx(f1_score(truth, predicted, average="macro", zero_division=0))
     assert "GoEmotions', and are mapped" in figures["data"]["read_as"]
 
 
-def test_single_label_takes_the_best(tmp_path: Path, model: EmotionClassifier) -> None:
+def test_single_label_data_uses_the_highest_score(tmp_path: Path, model: EmotionClassifier) -> None:
     figures = evaluate_transfer(str(DEFAULT_MODEL), str(csv_names(tmp_path)), "test", "tweet_emotion")
     scores = combined(model.predict_proba([text for text, _ in ROWS]), model, EMOTIONS)
     truth = [list(NUMBERS).index(emotion) for _, emotion in ROWS]
@@ -190,7 +188,7 @@ def test_single_label_takes_the_best(tmp_path: Path, model: EmotionClassifier) -
 
 
 def test_labels_without_rows_are_excluded_with_a_note(tmp_path: Path) -> None:
-    path = str(lines(tmp_path / "a.csv", "text,label", *(f'"{t}",{e}' for t, e in ROWS if e in ("joy", "anger"))))
+    path = str(write_lines(tmp_path / "a.csv", "text,label", *(f'"{t}",{e}' for t, e in ROWS if e in ("joy", "anger"))))
     figures = evaluate_transfer(str(DEFAULT_MODEL), path, "test", "tweet_emotion")
     assert set(figures["confusion"]) == {"anger", "joy"}
     assert "excluded labels without rows: optimism, sadness" in report(figures)
@@ -200,18 +198,18 @@ def test_labels_without_rows_are_excluded_with_a_note(tmp_path: Path) -> None:
 
 def test_noisy_or_and_thresholds(tmp_path: Path, model: EmotionClassifier) -> None:
     content = {"labels": {"good": ["joy", "love"], "bad": ["anger"]}, "combine": "noisy-or", "thresholds": {"bad": 0.9}}
-    lines(tmp_path / "m.json", json.dumps(content))
-    rules = read_mapping(str(tmp_path / "m.json"))
+    write_lines(tmp_path / "m.json", json.dumps(content))
+    mapping = read_mapping(str(tmp_path / "m.json"))
     probabilities = np.full((1, len(LABELS)), 0.0)
     for label in ("joy", "love"):
         probabilities[0, LABELS.index(label)] = model.thresholds[label]
-    assert combined(probabilities, model, rules)[0, 0] == pytest.approx(0.75, abs=1e-6)
-    data = lines(tmp_path / "a.csv", "text,good,bad", "I love this joy,1,0", "I hate you,0,1", "stone,0,0")
+    assert combined(probabilities, model, mapping)[0, 0] == pytest.approx(0.75, abs=1e-6)
+    data = write_lines(tmp_path / "a.csv", "text,good,bad", "I love this joy,1,0", "I hate you,0,1", "stone,0,0")
     figures = evaluate_transfer(str(DEFAULT_MODEL), str(data), "test", str(tmp_path / "m.json"))
     assert figures["thresholds"] == {"good": 0.5, "bad": 0.9}
 
 
-def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
+def test_dropped_rows_are_counted(tmp_path: Path) -> None:
     rows = [
         *(f'"{text}",{emotion}' for text, emotion in ROWS),
         "so scared,fear",
@@ -220,7 +218,7 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
         "x,",
     ]
     figures = evaluate_transfer(
-        str(DEFAULT_MODEL), str(lines(tmp_path / "a.csv", "text,label", *rows)), "test", "tweet_emotion"
+        str(DEFAULT_MODEL), str(write_lines(tmp_path / "a.csv", "text,label", *rows)), "test", "tweet_emotion"
     )
     counts = {key: value for key, value in figures["data"].items() if isinstance(value, int)}
     assert counts == {"rows_read": 10, "without_text": 1, "labels_ignored": 1, "without_label": 2, "several_labels": 1}
@@ -230,7 +228,7 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
         assert note in text
 
 
-def test_thresholds_are_tuned_on_other_rows_and_reported(tmp_path: Path) -> None:
+def test_tuned_thresholds_are_reported(tmp_path: Path) -> None:
     write_tsv(tmp_path / "data", rows=240)
     source, options = str(tmp_path / "data"), {"tune_split": "train"}
     figures = evaluate_transfer(str(DEFAULT_MODEL), source, "validation", "sentiment", **options)  # type: ignore[arg-type]
@@ -243,7 +241,7 @@ def test_thresholds_are_tuned_on_other_rows_and_reported(tmp_path: Path) -> None
         evaluate_transfer(str(DEFAULT_MODEL), file, "test", "tweet_emotion", tune_split="validation")
 
 
-def test_files_are_written_where_asked_alone(tmp_path: Path, folder: Path) -> None:
+def test_files_are_written_only_on_request(tmp_path: Path, folder: Path) -> None:
     data, out = str(csv_names(tmp_path)), tmp_path / "figures.json"
     before = {path: path.read_bytes() for path in folder.iterdir()}
     run_transfer(str(folder), data, "test", "tweet_emotion", {})
@@ -256,7 +254,7 @@ def test_files_are_written_where_asked_alone(tmp_path: Path, folder: Path) -> No
         run_transfer(str(folder), data, "test", "tweet_emotion", {}, out)
 
 
-TWO = ["text,label", "I am happy,joy", "I am angry,anger"]
+TWO_ROWS = ["text,label", "I am happy,joy", "I am angry,anger"]
 
 
 @pytest.mark.parametrize(
@@ -279,31 +277,31 @@ TWO = ["text,label", "I am happy,joy", "I am angry,anger"]
         ("a.jsonl", ['{"text": "a", "label": "joy"}', "{"], "line 2: not JSON"),
         ("a.jsonl", ['{"text": 5, "label": "joy"}'], "no column of texts|not a string"),
         ("a.json", ['{"a": 5}'], "no column of texts"),
-        ("a.parquet", ["nothing of the kind"], "not a Parquet file"),
+        ("a.parquet", ["not Parquet"], "not a Parquet file"),
         ("a.xls", ["x"], "expected one of: .csv, .tsv"),
     ],
 )
-def test_broken_data(tmp_path: Path, name: str, content: list[str], message: str) -> None:
-    path = lines(tmp_path / name, *content)
+def test_invalid_data_is_rejected(tmp_path: Path, name: str, content: list[str], message: str) -> None:
+    path = write_lines(tmp_path / name, *content)
     with pytest.raises(EvenmoodError, match=message) as error:
         evaluate_transfer(str(DEFAULT_MODEL), str(path), "test", "tweet_emotion")
     assert "\n" not in str(error.value)
 
 
-def test_broken_folders(tmp_path: Path) -> None:
+def test_invalid_folders_are_rejected(tmp_path: Path) -> None:
     def fails(message: str, split: str = "test") -> None:
         with pytest.raises(DataError, match=message):
             read_targets(str(tmp_path), split, EMOTIONS)
 
     fails("no test split; expected test_text.txt.*contains no files")
     tweeteval(tmp_path)
-    lines(tmp_path / "test_labels.txt", "0", "1")
+    write_lines(tmp_path / "test_labels.txt", "0", "1")
     fails("test_labels.txt: 2 lines; expected 6, as in test_text.txt")
     (tmp_path / "test_labels.txt").unlink()
     fails("test_labels.txt: no such file")
     fails("no validation split.*contains mapping.txt, test_text.txt", "validation")
-    lines(tmp_path / "train.csv", *TWO)
-    lines(tmp_path / "train.tsv", *TWO)
+    write_lines(tmp_path / "train.csv", *TWO_ROWS)
+    write_lines(tmp_path / "train.tsv", *TWO_ROWS)
     fails(r"several candidates for the train split \(train.csv, train.tsv", "train")
 
 
@@ -328,7 +326,7 @@ def test_broken_folders(tmp_path: Path) -> None:
         (None, "no such mapping file; expected a file or one of: ekman, sentiment, tweet_emotion"),
     ],
 )
-def test_broken_mappings(tmp_path: Path, content: str | None, message: str) -> None:
+def test_invalid_mappings_are_rejected(tmp_path: Path, content: str | None, message: str) -> None:
     path = tmp_path / "m.json"
     if content is not None:
         path.write_text(content)
@@ -337,37 +335,37 @@ def test_broken_mappings(tmp_path: Path, content: str | None, message: str) -> N
     assert "\n" not in str(error.value)
 
 
-def test_the_command(tmp_path: Path) -> None:
+def test_command(tmp_path: Path) -> None:
     data = csv_names(tmp_path)
-    done = run_command("train", "evaluate", DEFAULT_MODEL, "--data", data, "--mapping", "tweet_emotion")
-    assert done.returncode == 0, done.stderr
-    assert "macro-F1" in done.stdout
-    done = run_command("train", "evaluate", DEFAULT_MODEL, "--data", data, "--mapping", "moods")
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    done = run_command("train", "evaluate", DEFAULT_MODEL, "--save")
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "requires --mapping" in done.stderr
+    result = run_command("train", "evaluate", DEFAULT_MODEL, "--data", data, "--mapping", "tweet_emotion")
+    assert result.returncode == 0, result.stderr
+    assert "macro-F1" in result.stdout
+    result = run_command("train", "evaluate", DEFAULT_MODEL, "--data", data, "--mapping", "moods")
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    result = run_command("train", "evaluate", DEFAULT_MODEL, "--save")
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "requires --mapping" in result.stderr
 
 
-def test_a_hub_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names of label numbers come with the data set."""
+def test_hub_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Label names come from the features of the data set."""
     import datasets
 
     order = ["sadness", "optimism", "joy", "anger"]
     features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=order)})
     rows = {"text": [text for text, _ in ROWS], "label": [order.index(emotion) for _, emotion in ROWS]}
-    asked = []
+    calls = []
 
     def load(*arguments: Any, **options: Any) -> Any:
-        asked.append((*arguments, options))
+        calls.append((*arguments, options))
         return datasets.Dataset.from_dict(rows, features)
 
     monkeypatch.setattr(datasets, "load_dataset", load)
-    found = read_targets("you/moods:small", "test", EMOTIONS)
-    assert asked == [("you/moods", "small", {"split": "test"})]
-    assert found.truth.astype(int).tolist() == [spread(emotion) for _, emotion in ROWS]
+    data = read_targets("you/moods:small", "test", EMOTIONS)
+    assert calls == [("you/moods", "small", {"split": "test"})]
+    assert data.truth.astype(int).tolist() == [one_hot(emotion) for _, emotion in ROWS]
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_missing_file_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"moods.csv: no such file or folder$"):
         read_targets("moods.csv", "test", EMOTIONS)

@@ -1,4 +1,4 @@
-"""Word vectors: reading fastText's files, compared with the fastText library."""
+"""Word vectors: fastText files, read as the fastText library does."""
 
 import gzip
 import struct
@@ -49,7 +49,7 @@ def vec_file(path: Path, words: list[str], size: int = SIZE, header: str | None 
     return path
 
 
-def test_bin_equals_the_library(model: tuple[Path, Any]) -> None:
+def test_bin_matches_fasttext(model: tuple[Path, Any]) -> None:
     path, library = model
     table = read_bin(path, WORDS + UNSEEN, SIZE)
     for row, word in enumerate(WORDS + UNSEEN):
@@ -68,7 +68,7 @@ def test_bin_without_subwords(tmp_path: Path) -> None:
     assert np.isnan(table[1]).all()
 
 
-def test_vec_takes_the_wanted_rows(tmp_path: Path) -> None:
+def test_vec_reads_only_requested_words(tmp_path: Path) -> None:
     path = vec_file(tmp_path / "v.vec", ["joy", "other", "日本"])
     table = read_vec(path, ["日本", "missing", "joy"], SIZE)
     lines = path.read_text(encoding="utf-8").splitlines()
@@ -87,19 +87,22 @@ def test_vec_is_streamed(tmp_path: Path) -> None:
     assert peak < 1_000_000
 
 
-def broken(path: Path, line: int, text: str) -> None:
+def replace_line(path: Path, line: int, text: str) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     lines[line - 1] = text
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def test_vec_faults(tmp_path: Path) -> None:
+def test_invalid_vec_files_are_rejected(tmp_path: Path) -> None:
     path = tmp_path / "v.vec"
-    faults: list[tuple[Callable[[], object], str]] = [
+    cases: list[tuple[Callable[[], object], str]] = [
         (lambda: vec_file(path, WORDS, size=7), "vectors of size 7; expected --embedding-size 16"),
-        (lambda: broken(vec_file(path, WORDS), 3, "joy 0.1 0.2"), "line 3: invalid; expected a word and 16 numbers"),
         (
-            lambda: broken(vec_file(path, WORDS), 2, "happy" + " x" * 16),
+            lambda: replace_line(vec_file(path, WORDS), 3, "joy 0.1 0.2"),
+            "line 3: invalid; expected a word and 16 numbers",
+        ),
+        (
+            lambda: replace_line(vec_file(path, WORDS), 2, "happy" + " x" * 16),
             "line 2: invalid; expected a word and 16 numbers",
         ),
         (
@@ -110,88 +113,88 @@ def test_vec_faults(tmp_path: Path) -> None:
         (lambda: path.write_text(""), "the file is empty"),
         (lambda: path.unlink(), "no such vectors file"),
     ]
-    for spoil, message in faults:
-        spoil()
+    for write_invalid_file, message in cases:
+        write_invalid_file()
         config = TrainConfig(vectors=str(path), embedding_size=SIZE)
         with pytest.raises(DataError) as caught:
             load_vectors(config, ["[PAD]", "[UNK]", *WORDS], [], lambda line: None)
         assert message in str(caught.value)
 
 
-def test_bin_faults(model: tuple[Path, Any], tmp_path: Path) -> None:
-    whole = model[0].read_bytes()
+def test_invalid_bin_files_are_rejected(model: tuple[Path, Any], tmp_path: Path) -> None:
+    model_bytes = model[0].read_bytes()
     path = tmp_path / "m.bin"
-    quantized = bytearray(whole)
-    # The flag stands right before rows and columns of the input matrix, whose values fill the middle of the file.
+    quantized = bytearray(model_bytes)
+    # The flag directly precedes the row and column counts of the input matrix in the middle of the file.
     rows = struct.pack("<qq", len(model[1].words) + 500, SIZE)
-    quantized[whole.index(rows) - 1] = 1
+    quantized[model_bytes.index(rows) - 1] = 1
     for content, message in [
         (b"", "the file is empty"),
         (b"not fastText at all" * 10, "not a fastText model"),
-        (whole[:50], "damaged or truncated"),
-        (whole[:200], "damaged or truncated"),
-        (whole[: len(whole) // 3], "damaged or truncated"),
+        (model_bytes[:50], "damaged or truncated"),
+        (model_bytes[:200], "damaged or truncated"),
+        (model_bytes[: len(model_bytes) // 3], "damaged or truncated"),
         (bytes(quantized), "quantized"),
     ]:
         path.write_bytes(content)
         with pytest.raises(DataError, match=message):
             read_bin(path, WORDS, SIZE)
-    path.write_bytes(whole)
+    path.write_bytes(model_bytes)
     with pytest.raises(DataError, match="vectors of size 16; expected --embedding-size 300"):
         read_bin(path, WORDS, 300)
 
 
-def test_words_that_the_source_lacks(tmp_path: Path) -> None:
+def test_missing_words_get_random_vectors(tmp_path: Path) -> None:
     path = vec_file(tmp_path / "v.vec", WORDS)
-    lines: list[str] = []
+    messages: list[str] = []
     config = TrainConfig(vectors=str(path), embedding_size=SIZE)
     words = ["[PAD]", "[UNK]", "joy", "unheard", "happy"]
-    table = load_vectors(config, words, [], lines.append)
+    table = load_vectors(config, words, [], messages.append)
     assert table.shape == (5, SIZE)
     assert table.dtype == np.float32
     assert not table[0].any()
     np.testing.assert_allclose(table[1], table[[2, 4]].mean(axis=0), rtol=1e-5)
     assert np.isfinite(table).all()
     assert table[3].any()
-    assert lines == [f"vectors: 2 of 3 words found in {path}"]
-    np.testing.assert_array_equal(table, load_vectors(config, words, [], lines.append))
-    other = load_vectors(replace(config, seed=1), words, [], lines.append)
-    assert (other[3] != table[3]).any()
+    assert messages == [f"vectors: 2 of 3 words found in {path}"]
+    np.testing.assert_array_equal(table, load_vectors(config, words, [], messages.append))
+    other_seed = load_vectors(replace(config, seed=1), words, [], messages.append)
+    assert (other_seed[3] != table[3]).any()
     with pytest.raises(DataError, match="none of the 1 words"):
-        load_vectors(config, ["[PAD]", "[UNK]", "unheard"], [], lines.append)
+        load_vectors(config, ["[PAD]", "[UNK]", "unheard"], [], messages.append)
 
 
-def test_self_is_repeatable_and_takes_a_corpus(tmp_path: Path) -> None:
+def test_self_trained_vectors_are_reproducible_and_use_the_corpus(tmp_path: Path) -> None:
     corpus = tmp_path / "more.txt"
     corpus.write_text("more words about Gratitude!\n" * 20, encoding="utf-8")
     config = TrainConfig(vectors="self", embedding_size=SIZE, corpus=(str(corpus),), min_frequency=1)
     words = ["[PAD]", "[UNK]", "happy", "gratitude"]
-    first = load_vectors(config, words, TEXTS, lambda line: None)
-    np.testing.assert_array_equal(first, load_vectors(config, words, TEXTS, lambda line: None))
-    without = load_vectors(replace(config, corpus=()), words, TEXTS, lambda line: None)
-    assert (first[3] != without[3]).any()
+    table = load_vectors(config, words, TEXTS, lambda line: None)
+    np.testing.assert_array_equal(table, load_vectors(config, words, TEXTS, lambda line: None))
+    without_corpus = load_vectors(replace(config, corpus=()), words, TEXTS, lambda line: None)
+    assert (table[3] != without_corpus[3]).any()
     with pytest.raises(DataError, match="too short"):
         load_vectors(replace(config, corpus=(), min_frequency=2), words, ["once"], lambda line: None)
 
 
-def test_unknown_source() -> None:
+def test_unknown_source_is_rejected() -> None:
     with pytest.raises(DataError, match="--vectors self"):
         load_vectors(TrainConfig(vectors="no/such/thing"), ["[PAD]", "[UNK]", "a"], [], lambda line: None)
 
 
-def test_vectors_that_tell_many_words_apart_hardly_are_refused() -> None:
+def test_nearly_identical_vectors_are_rejected() -> None:
     random = np.random.default_rng(0)
     words, distinct = [f"word{number}" for number in range(400)], random.normal(size=(400, 30))
     check_distinct(words, distinct, "vectors")
-    alike = distinct.copy()
-    alike[100:160] = distinct[100] + random.normal(size=(60, 30)) / 100
+    similar = distinct.copy()
+    similar[100:160] = distinct[100] + random.normal(size=(60, 30)) / 100
     with pytest.raises(DataError, match=r"vectors: 60 words have nearly the same vector .*: word100, word101"):
-        check_distinct(words, alike, "vectors")
-    alike[:370] = distinct[:370]
-    check_distinct(words, alike, "vectors")  # a few such words are normal, accented letters for instance
+        check_distinct(words, similar, "vectors")
+    similar[:370] = distinct[:370]
+    check_distinct(words, similar, "vectors")  # a few such words are normal, such as accented letters
 
 
-def test_emoji_have_vectors_that_mean_something(tiny_encoder: Path) -> None:
+def test_emoji_have_distinct_vectors(tiny_encoder: Path) -> None:
     emoji = ["😂", "😭", "😡", "❤", "🎉"]
     vectors = encoder_vectors(str(tiny_encoder), [*emoji, "joy", "anger", "the", "fear"], None, print)
     units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -200,7 +203,7 @@ def test_emoji_have_vectors_that_mean_something(tiny_encoder: Path) -> None:
     assert spell_out("see you 😂", lambda symbol: symbol == "😂") == "see you 😂"
 
 
-def test_more_vectors_than_the_first_line_says(tmp_path: Path) -> None:
+def test_wrong_vector_count_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "more.vec"
     path.write_text("1 2\na 0.5 1\nb 1 2\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"2 vectors; expected 1 by its first line; correct that line"):
@@ -210,46 +213,50 @@ def test_more_vectors_than_the_first_line_says(tmp_path: Path) -> None:
         read_vec(path, ["<pad>", "<unk>", "a"], 2)
 
 
-def test_a_gzipped_file_of_vectors(tmp_path: Path) -> None:
+def test_gzipped_vec_file(tmp_path: Path) -> None:
     path = tmp_path / "small.vec.gz"
     content = gzip.compress(b"2 2\na 0.5 1\nb 1 2\n" + b"")
     path.write_bytes(content)
     config = TrainConfig(vectors=str(path), embedding_size=2)
-    found = load_vectors(config, ["<pad>", "<unk>", "a", "b"], [], lambda line: None)
-    np.testing.assert_array_equal(found[2:], np.array([[0.5, 1], [1, 2]], np.float32))
+    table = load_vectors(config, ["<pad>", "<unk>", "a", "b"], [], lambda line: None)
+    np.testing.assert_array_equal(table[2:], np.array([[0.5, 1], [1, 2]], np.float32))
     path.write_bytes(content[:-9])
     with pytest.raises(DataError, match=r"small\.vec\.gz: damaged or truncated"):
         load_vectors(config, ["<pad>", "<unk>", "a", "b"], [], lambda line: None)
-    path = path.rename(tmp_path / "small.vec")  # whatever its name
+    path = path.rename(tmp_path / "small.vec")  # compression is detected from the content
     path.write_bytes(content)
-    np.testing.assert_array_equal(read_vec(path, ["a", "b"], 2), found[2:])
+    np.testing.assert_array_equal(read_vec(path, ["a", "b"], 2), table[2:])
 
 
-def test_a_gzipped_model(model: tuple[Path, Any], tmp_path: Path) -> None:
-    whole = model[0].read_bytes()
+def test_gzipped_bin_file(model: tuple[Path, Any], tmp_path: Path) -> None:
+    model_bytes = model[0].read_bytes()
     path = tmp_path / "model.bin.gz"
-    path.write_bytes(gzip.compress(whole, 1))
+    path.write_bytes(gzip.compress(model_bytes, 1))
     np.testing.assert_array_equal(read_bin(path, WORDS + UNSEEN, SIZE), read_bin(model[0], WORDS + UNSEEN, SIZE))
     config = TrainConfig(vectors=str(path), embedding_size=SIZE)
     assert np.isfinite(load_vectors(config, ["<pad>", "<unk>", *WORDS], [], lambda line: None)).all()
     content = path.read_bytes()
     damaged = bytearray(content)
     damaged[len(content) // 2 :] = b"\xff" * len(damaged[len(content) // 2 :])
-    for broken_content in (content[: len(content) // 4], bytes(damaged), gzip.compress(whole[: len(whole) // 3])):
+    for broken_content in (
+        content[: len(content) // 4],
+        bytes(damaged),
+        gzip.compress(model_bytes[: len(model_bytes) // 3]),
+    ):
         path.write_bytes(broken_content)
         with pytest.raises(DataError, match=r"model\.bin\.gz: damaged or truncated"):
             read_bin(path, WORDS, SIZE)
 
 
-def test_a_large_dictionary_is_read_in_blocks(
+def test_large_dictionary_is_read_in_blocks(
     model: tuple[Path, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = read_bin(model[0], WORDS + UNSEEN, SIZE)
+    expected = read_bin(model[0], WORDS + UNSEEN, SIZE)
     monkeypatch.setattr(fasttext_files, "BLOCK_BYTES", 30)
-    np.testing.assert_array_equal(read_bin(model[0], WORDS + UNSEEN, SIZE), right)
+    np.testing.assert_array_equal(read_bin(model[0], WORDS + UNSEEN, SIZE), expected)
 
 
-def test_a_gzipped_corpus(tmp_path: Path) -> None:
+def test_gzipped_corpus(tmp_path: Path) -> None:
     text = "more words about Gratitude!\n" * 20
     words, tables = ["[PAD]", "[UNK]", "happy", "gratitude"], []
     for name, content in (("a.txt", text.encode()), ("a.txt.gz", gzip.compress(text.encode()))):
@@ -259,18 +266,18 @@ def test_a_gzipped_corpus(tmp_path: Path) -> None:
     np.testing.assert_array_equal(tables[0], tables[1])
 
 
-def test_a_large_download_is_confirmed(
+def test_large_download_needs_confirmation(
     hub: HubServer, token: str, monkeypatch: pytest.MonkeyPatch, small_data: Path, tmp_path: Path
 ) -> None:
     hub.add("you/vectors", {"model.bin": b"x" * 2000})
-    vectors.confirm_download("you/vectors", yes=False)  # small: nothing to ask
+    vectors.confirm_download("you/vectors", yes=False)  # small downloads need no confirmation
     monkeypatch.setattr(vectors, "LARGE_DOWNLOAD", 1000)
     vectors.confirm_download("you/vectors", yes=True)
-    for local in ("self", "random", "encoder:you/vectors", "some.vec", str(small_data), "nobody/nothing"):
-        vectors.confirm_download(local, yes=False)
+    for source in ("self", "random", "encoder:you/vectors", "some.vec", str(small_data), "nobody/nothing"):
+        vectors.confirm_download(source, yes=False)
     options = ["fit", "--data", str(small_data), "--vectors", "you/vectors", "--out", str(tmp_path / "model")]
     with pytest.raises(UsageError, match=r"a download of 0\.00 GB; confirm it with --yes, or .* --vectors self"):
         import_module("train.__main__").app(options, standalone_mode=False)
     assert not hub.sent["you/vectors/model.bin"]
     huggingface_hub.hf_hub_download("you/vectors", "model.bin")
-    vectors.confirm_download("you/vectors", yes=False)  # in the cache already
+    vectors.confirm_download("you/vectors", yes=False)  # cached
