@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks.arguments import benchmark, check_out
 from benchmarks.installed import installed_size
 from benchmarks.peers import PEERS, classifier_of
-from benchmarks.prepare import prepare_ours, prepare_roberta
+from benchmarks.prepare import prepare_evenmood, prepare_roberta
 from benchmarks.texts import made_up_texts
 
 ROUNDS, QUICK_ROUNDS = 5, 9
@@ -67,7 +67,7 @@ def bench(options: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         print("preparing the peers", file=sys.stderr)
-        prepare_ours(work, options.network)
+        prepare_evenmood(work, options.network)
         prepare_roberta(work, options.roberta, load_split(options.data, "train").texts)
         if options.teacher:
             shutil.copytree(options.teacher, work / "teacher")
@@ -146,7 +146,7 @@ def quick(out: Path | None) -> None:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
-        prepare_ours(work, None)
+        prepare_evenmood(work, None)
         texts = made_up_texts(2 * QUICK_TEXTS)
         rounds = run_rounds(work, texts[QUICK_TEXTS:], texts[:QUICK_TEXTS], [UNFOLDED, OURS], QUICK_ROUNDS)
     measured = ratio(rounds, UNFOLDED)

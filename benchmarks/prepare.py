@@ -14,7 +14,7 @@ ROBERTA_WORDS = 50_265
 """Vocabulary size of roberta-base."""
 
 
-def prepare_ours(work: Path, network: str | None) -> None:
+def prepare_evenmood(work: Path, network: str | None) -> None:
     """Write the bundled models, and the network in Keras and as an unfolded ONNX graph.
 
     The unfolded graph keeps embedding and convolution as separate operators.

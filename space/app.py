@@ -27,7 +27,7 @@ from fastapi.middleware import Middleware
 
 import space
 from evenmood.errors import EvenmoodError, HubError
-from evenmood.system.signals import cleaned_up
+from evenmood.system.signals import exit_on_termination
 from space.components.events import AT_LOAD
 from space.components.texts import I18N, localized
 from space.endpoints import api
@@ -174,7 +174,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def main() -> None:
     """Load the model and serve the page."""
     options = parse(sys.argv[1:])
-    with cleaned_up(), working_folder() as folder:
+    with exit_on_termination(), working_folder() as folder:
         try:
             models = Models(options.model or None, options.folder, options.trained, folder / "models")
             store = open_store(options.feedback)

@@ -13,7 +13,7 @@ from onnx import numpy_helper
 
 from benchmarks import bench, report, roofline, texts
 from benchmarks.installed import installed_size
-from benchmarks.prepare import prepare_ours
+from benchmarks.prepare import prepare_evenmood
 from evenmood.onnx import inference
 from tests.conftest import DEFAULT_MODEL
 from tests.fresh_environment import ROOT
@@ -49,7 +49,7 @@ def test_slowdown_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_small_run(tmp_path: Path) -> None:
-    prepare_ours(tmp_path, None)
+    prepare_evenmood(tmp_path, None)
     names = ["unfolded", "evenmood"]
     synthetic = texts.made_up_texts(400)
     (figures,) = bench.run_rounds(tmp_path, synthetic[100:], synthetic[:100], names, 1)

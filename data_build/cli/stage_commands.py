@@ -187,7 +187,9 @@ def generate(
     ] = None,
     mode: Annotated[
         Literal["structured", "lines"],
-        typer.Option(help="Chat with JSON answers, or completion with one text per line", rich_help_panel=MODEL),
+        typer.Option(
+            help="Chat completions in JSON, or text completions with one text per line", rich_help_panel=MODEL
+        ),
     ] = "structured",
     samples: Annotated[int, typer.Option(help="Texts to request", min=1, rich_help_panel=OUTPUT)] = 20_000,
     limit: Annotated[
@@ -230,7 +232,7 @@ def generate(
     ] = False,
     response_format: Annotated[
         Literal["json_schema", "json_object", "text"] | None,
-        typer.Option(help="Format of chat answers; default: json_schema", rich_help_panel=ADVANCED),
+        typer.Option(help="Format of chat completions; default: json_schema", rich_help_panel=ADVANCED),
     ] = None,
     omit: Annotated[
         list[str] | None,

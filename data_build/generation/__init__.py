@@ -1,1 +1,1 @@
-"""Text generation with an OpenAI-compatible endpoint: prompts, requests, answers, batches."""
+"""Text generation with an OpenAI-compatible endpoint: prompts, requests, completions, batches."""

@@ -1,4 +1,4 @@
-"""Client of the OpenAI Batch API: submit all requests, and collect the answers later, in this or another process."""
+"""Client of the OpenAI Batch API: submit all requests, and collect the results later, in this or another process."""
 
 import hashlib
 import json
@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_build.generation.generator import Answer, Generator, GeneratorError, convert_api_errors, read_answers
+from data_build.generation.generator import Completion, Generator, GeneratorError, convert_api_errors, read_completions
 from data_build.generation.prompts import Request
 from evenmood.model.model_folder import write_text
 
-ANSWERS_FILE, STATE_FILE = "answers-batch.jsonl", "batches.json"
+COMPLETIONS_FILE, STATE_FILE = "completions-batch.jsonl", "batches.json"
 MAX_REQUESTS, MAX_BYTES = 50_000, 190_000_000
 """Limits of a batch: 50,000 requests and 200 MB (https://platform.openai.com/docs/guides/batch)."""
 POLL_INTERVAL = 30.0
 """Seconds between two status requests."""
 MAX_BATCHES = 3
-"""Maximum batches per request: a batch expires after 24 hours, and its unanswered requests go into the next one."""
+"""Maximum batches per request: a batch expires after 24 hours, and its unfinished requests go into the next one."""
 RUNNING = ("validating", "in_progress", "finalizing")
 NO_REASON = "the endpoint gave no reason"
 CONTENT_KEY = "evenmood"
@@ -28,45 +28,46 @@ def collect(
     folder: Path,
     requests: Sequence[Request],
     generator: Generator,
-    on_answer: Callable[[Answer], None],
+    on_completion: Callable[[Completion], None],
     log: Callable[[str], None],
 ) -> None:
-    """Send all requests in batches, and append the answers to `ANSWERS_FILE`.
+    """Send all requests in batches, and append the completions to `COMPLETIONS_FILE`.
 
     Args:
         folder: Folder of the stage.
-        requests: Requests to answer.
+        requests: Requests to send.
         generator: Client of the endpoint.
-        on_answer: Called with each new answer.
+        on_completion: Called with each new completion.
         log: Called with each progress message.
 
     Raises:
-        GeneratorError: The endpoint rejects a batch or a request, or requests have no answer after several batches.
+        GeneratorError: The endpoint rejects a batch or a request, or requests have no response after several batches.
     """
 
     def finish(batches: Sequence[Any]) -> list[str]:
-        """Save the answers of all batches, and return the reasons for rejected requests."""
+        """Save the completions of all batches, and return the reasons for rejected requests."""
         return [
             error
             for submitted in batches
-            for error in _save(folder, _wait(submitted, generator, log), requests, generator, on_answer)
+            for error in _save(folder, _wait(submitted, generator, log), requests, generator, on_completion)
         ]
 
     with convert_api_errors():
         submitted = [name for name, state in _state(folder).items() if state == "submitted"]
         rejected = finish([generator.client.batches.retrieve(name) for name in submitted])
         for _ in range(MAX_BATCHES):
-            done = {answer.number for path in folder.glob("answers-*.jsonl") for answer in read_answers(path)}
+            paths = folder.glob("completions-*.jsonl")
+            done = {completion.number for path in paths for completion in read_completions(path)}
             pending = [request for request in requests if request.number not in done]
             if not pending:
                 return
             if rejected:
                 raise GeneratorError(
-                    f"{len(pending):,} requests have no answer; the endpoint rejected them: {rejected[0][:200]}"
+                    f"{len(pending):,} requests have no response; the endpoint rejected them: {rejected[0][:200]}"
                 )
             rejected = finish([_submit(folder, content, generator, log) for content in _contents(pending, generator)])
     raise GeneratorError(
-        f"{len(pending):,} requests have no answer after {MAX_BATCHES} batches; run the command again to resubmit them"
+        f"{len(pending):,} requests have no response after {MAX_BATCHES} batches; rerun the command to resubmit them"
     )
 
 
@@ -130,9 +131,13 @@ def _wait(batch: Any, generator: Generator, log: Callable[[str], None]) -> Any:
 
 
 def _save(
-    folder: Path, batch: Any, requests: Sequence[Request], generator: Generator, on_answer: Callable[[Answer], None]
+    folder: Path,
+    batch: Any,
+    requests: Sequence[Request],
+    generator: Generator,
+    on_completion: Callable[[Completion], None],
 ) -> list[str]:
-    """Save the answers of a finished batch, and then mark it as collected; the reverse order could lose answers.
+    """Save the completions of a finished batch, and then mark it as collected; the reverse order could lose some.
 
     Returns:
         Reasons for rejected requests; expired requests go into the next batch.
@@ -142,9 +147,9 @@ def _save(
     ]
     if batch.status == "failed" and not rejected:
         rejected = [f"batch {batch.id} failed; {NO_REASON}"]
-    done = {answer.number for answer in read_answers(folder / ANSWERS_FILE)}
+    done = {completion.number for completion in read_completions(folder / COMPLETIONS_FILE)}
     pending = {str(request.number): request for request in requests if request.number not in done}
-    with (folder / ANSWERS_FILE).open("a", encoding="utf-8") as answers_file:
+    with (folder / COMPLETIONS_FILE).open("a", encoding="utf-8") as completions_file:
         for file in filter(None, (batch.output_file_id, batch.error_file_id)):
             for line in generator.client.files.content(file).text.split("\n"):
                 if not line.strip():
@@ -153,9 +158,9 @@ def _save(
                 request, response = pending.get(result["custom_id"]), result.get("response") or {}
                 status, body = response.get("status_code"), response.get("body")
                 if status == 200 and request is not None:
-                    answer = generator.parse(request, json.dumps(body).encode())
-                    answers_file.write(answer.to_line())
-                    on_answer(answer)
+                    completion = generator.parse(request, json.dumps(body).encode())
+                    completions_file.write(completion.to_line())
+                    on_completion(completion)
                 elif status is not None and 400 <= status < 500 and status != 429:
                     rejected.append(f"HTTP {status}: {_message(body)}")
     _write_state(folder, {**_state(folder), batch.id: "collected"})

@@ -1,4 +1,4 @@
-"""Client of the text generation endpoint: requests, retries, parsed answers."""
+"""Client of the text generation endpoint: requests, retries, parsed completions."""
 
 import json
 import logging
@@ -28,7 +28,7 @@ ResponseFormat = Literal["json_schema", "json_object", "text"]
 OPTIONAL_PARAMETERS = ("seed", "max_completion_tokens", "max_tokens", "temperature", "stop")
 """Request parameters that can be omitted for servers that do not support them."""
 MAX_OUTAGE = 120.0
-"""Seconds without an answer to any request before the run stops; rate limits last about a minute."""
+"""Seconds without a successful response before the run stops; rate limits last about a minute."""
 MAX_RETRY_DELAY = 20.0
 """Maximum seconds between two attempts, even if `Retry-After` is longer: the server may recover sooner."""
 BATCH_RETRIES = 12
@@ -38,9 +38,9 @@ RETRIED_STATUSES = (408, 409, 425, 429)
 MAX_TOKENS_PER_TEXT = 60
 """Completion token limit per requested text."""
 INCOMPLETE = ("length", "max_tokens", "content_filter")
-"""Finish reasons of incomplete answers; for complete ones, servers use various other values, or none."""
+"""Finish reasons of truncated or filtered completions; for complete ones, servers use various other values, or none."""
 EXCERPT_CHARS = 200
-"""Maximum length of an answer or error quoted in a message."""
+"""Maximum length of a response or error quoted in a message."""
 PERMANENT_ERRORS = ("InvalidURL", "LocalProtocolError", "UnsupportedProtocol")
 """Transport exceptions that are not retried."""
 WARNING_INTERVAL = 10.0
@@ -67,7 +67,7 @@ class _Usage(pydantic.BaseModel):
     completion_tokens: int | None = None
 
 
-class _Completion(pydantic.BaseModel):
+class _ResponseBody(pydantic.BaseModel):
     """Fields used of a chat or text completion; servers may omit any of them."""
 
     choices: list[_Choice] | None = None
@@ -79,8 +79,8 @@ class GeneratorError(EvenmoodError):
 
 
 @dataclass(frozen=True)
-class Answer:
-    """Parsed answer to a request.
+class Completion:
+    """Parsed completion of a request.
 
     Attributes:
         number: Number of the request.
@@ -88,7 +88,7 @@ class Answer:
         finish_reason: `stop`, `length`, `content_filter`, `refused` or `malformed`, or the server's own value.
         prompt_tokens: Prompt tokens according to the server.
         completion_tokens: Completion tokens according to the server.
-        excerpt: Beginning of an answer without texts.
+        excerpt: Beginning of the response, if it contains no texts.
     """
 
     number: int
@@ -103,19 +103,19 @@ class Answer:
         return json.dumps(asdict(self), ensure_ascii=False) + "\n"
 
     @classmethod
-    def from_line(cls, line: str) -> "Answer":
+    def from_line(cls, line: str) -> "Completion":
         """Parse a line written by `to_line`."""
         content = json.loads(line)
         tokens = {name: content[name] or 0 for name in ("prompt_tokens", "completion_tokens")}
         return cls(**{**content, **tokens, "texts": tuple(content["texts"])})
 
 
-def read_answers(path: Path) -> Iterator[Answer]:
-    """Yield the answers in a JSON Lines file; a missing file has none."""
+def read_completions(path: Path) -> Iterator[Completion]:
+    """Yield the completions in a JSON Lines file; a missing file has none."""
     if path.exists():
         for line in path.read_text(encoding="utf-8").split("\n"):
             try:
-                yield Answer.from_line(line)
+                yield Completion.from_line(line)
             except (ValueError, TypeError, KeyError):
                 continue  # truncated because the run was killed; the request is sent again
 
@@ -159,7 +159,7 @@ class Generator:
             organization=_header("OPENAI_ORG_ID"),
             project=_header("OPENAI_PROJECT_ID"),
         )
-        self._last_answer = time.monotonic()
+        self._last_success = time.monotonic()
         self._last_warning = 0.0
         self._stopped = threading.Event()
 
@@ -173,9 +173,14 @@ class Generator:
         limit = MAX_TOKENS_PER_TEXT * request.texts
         content: dict[str, Any] = {"model": self.model, "seed": self.seed_of(request)}
         if self.mode == "lines":
-            content |= {"prompt": request.completion(), "max_tokens": limit, "stop": ["\n\n"], "temperature": 1.0}
+            content |= {
+                "prompt": request.completion_prompt(),
+                "max_tokens": limit,
+                "stop": ["\n\n"],
+                "temperature": 1.0,
+            }
         else:
-            prompt = request.instruction() + ("" if self.response_format == "json_schema" else JSON_FORM)
+            prompt = request.chat_prompt() + ("" if self.response_format == "json_schema" else JSON_FORM)
             content |= {
                 "messages": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": prompt}],
                 **self._response_format(),
@@ -209,13 +214,13 @@ class Generator:
         """Finish the running requests without further retries."""
         self._stopped.set()
 
-    def ask(self, request: Request) -> Answer:
-        """Send a request and parse its answer; a malformed answer has no texts.
+    def complete(self, request: Request) -> Completion:
+        """Send a request and parse its response; a malformed one has no texts.
 
-        Transient errors are retried as long as any request of this client was answered within `MAX_OUTAGE`.
+        Transient errors are retried as long as any request of this client succeeded within `MAX_OUTAGE`.
 
         Raises:
-            GeneratorError: The endpoint rejects the request, or has not answered any request for too long.
+            GeneratorError: The endpoint rejects the request, or no request has succeeded for too long.
         """
         client = self.client.with_options(max_retries=0)
         create = (client.chat if self.mode == "structured" else client).completions.with_raw_response.create
@@ -223,19 +228,19 @@ class Generator:
         with convert_api_errors():
             while True:
                 try:
-                    answer = self.parse(request, create(**self.body(request)).content)
+                    completion = self.parse(request, create(**self.body(request)).content)
                 except openai.APIError as error:
                     delay, attempts = _retry_delay(error, attempts), attempts + 1
                     first_failure = min(first_failure, time.monotonic())
-                    outage = time.monotonic() - max(first_failure, self._last_answer)
+                    outage = time.monotonic() - max(first_failure, self._last_success)
                     if delay is None or outage + delay > MAX_OUTAGE:
                         raise
                     self._warn(error, delay)
                     if self._stopped.wait(delay):
                         raise
                 else:
-                    self._last_answer = time.monotonic()
-                    return answer
+                    self._last_success = time.monotonic()
+                    return completion
 
     def _warn(self, error: openai.APIError, delay: float) -> None:
         """Log that the endpoint is failing, at most once per `WARNING_INTERVAL`."""
@@ -244,18 +249,18 @@ class Generator:
             self._last_warning = now
             logger.warning("generator error (%s); retrying in %.0f s", _reason(error), delay)
 
-    def parse(self, request: Request, body: bytes) -> Answer:
-        """Parse the body of a chat or text completion; an invalid one becomes a `malformed` answer."""
+    def parse(self, request: Request, body: bytes) -> Completion:
+        """Parse the body of a response; an invalid one becomes a `malformed` completion."""
         try:
-            completion = _Completion.model_validate_json(body)
+            response = _ResponseBody.model_validate_json(body)
         except pydantic.ValidationError:
-            return Answer(request.number, (), "malformed", 0, 0, _excerpt(body.decode("utf-8", "replace")))
-        choice = completion.choices[0] if completion.choices else None
+            return Completion(request.number, (), "malformed", 0, 0, _excerpt(body.decode("utf-8", "replace")))
+        choice = response.choices[0] if response.choices else None
         texts, reason = self._texts(choice) if choice else ((), "malformed")
-        usage = completion.usage or _Usage()
+        usage = response.usage or _Usage()
         tokens = usage.prompt_tokens or 0, usage.completion_tokens or 0
         excerpt = "" if texts else _excerpt((_content(choice) if choice else "") or body.decode("utf-8", "replace"))
-        return Answer(request.number, texts[: request.texts], reason, *tokens, excerpt)
+        return Completion(request.number, texts[: request.texts], reason, *tokens, excerpt)
 
     def _texts(self, choice: _Choice) -> tuple[tuple[str, ...], str]:
         """Texts and finish reason of a choice."""
@@ -319,7 +324,7 @@ def convert_api_errors() -> Iterator[None]:
     except openai.APIStatusError as error:
         raise GeneratorError(f"the generator rejected the request ({_reason(error)}){_advice(error)}") from None
     except openai.APIError as error:
-        raise GeneratorError(f"the generator does not answer ({_reason(error)}); try again later") from None
+        raise GeneratorError(f"no response from the generator ({_reason(error)}); try again later") from None
 
 
 def _reason(error: openai.APIError) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pydantic
 
 REASONING_ENDS = ("</think>", "</thinking>", "</thought>", "</reasoning>", "<|message|>")
-"""Markers that precede the final answer: the end of reasoning that some servers include, or a channel header."""
+"""Markers that precede the final output: the end of reasoning that some servers include, or a channel header."""
 MAX_BRACKETS = 20
 """Maximum number of brackets from which to try to parse JSON."""
 BRACKET = re.compile(r"[{\[]")
@@ -18,7 +18,7 @@ QUOTES = (('"', '"'), ("\u201c", "\u201d"))
 
 
 class Comments(pydantic.BaseModel):
-    """Schema of a chat answer."""
+    """Schema of a chat completion."""
 
     comments: list[str]
 
@@ -83,5 +83,5 @@ def _unquote(line: str) -> str:
 
 
 def response_schema() -> dict[str, Any]:
-    """JSON schema of a chat answer."""
+    """JSON schema of a chat completion."""
     return {**Comments.model_json_schema(), "additionalProperties": False}

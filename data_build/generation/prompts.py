@@ -112,7 +112,7 @@ class Request:
         """Names and definitions of the labels, joined by "and"."""
         return " and ".join(f"{LABELS[label]} ({DEFINITIONS[LABELS[label]]})" for label in self.labels)
 
-    def instruction(self) -> str:
+    def chat_prompt(self) -> str:
         """Prompt for a chat model."""
         return (
             f"Comments that express {self.definitions}:\n{self._example_list()}\n\n"
@@ -120,7 +120,7 @@ class Request:
             f"{self.view}, about {self.topic}. Express {self.names} without naming it."
         )
 
-    def completion(self) -> str:
+    def completion_prompt(self) -> str:
         """Prompt for a base model, which continues a list of examples and does not follow instructions."""
         return (
             f"Comments that express {self.definitions}:\n{self._example_list()}\n\n"

@@ -11,15 +11,15 @@ import numpy as np
 from pyarrow import parquet
 
 from data_build.generation import batch
-from data_build.generation.answers import Budget, Trial, request_answers, unusable_error
+from data_build.generation.completions import Budget, Trial, request_completions, unusable_error
 from data_build.generation.generator import (
     OPTIONAL_PARAMETERS,
-    Answer,
+    Completion,
     Generator,
     GeneratorError,
     Mode,
     ResponseFormat,
-    read_answers,
+    read_completions,
 )
 from data_build.generation.prompts import PROMPT_ID, Request, plan
 from data_build.stage import COUNTS, PLAN_FILE, Log, Stage, input_hashes, open_stage, read_plan
@@ -38,8 +38,8 @@ SAMPLES = 20_000
 """Texts to request, as in the paper."""
 TEXTS_PER_REQUEST = 8
 REQUESTS_PER_SHARD = 50
-TRIAL_ANSWERS = 5
-"""Number of first answers of which one must contain texts; otherwise the run stops."""
+TRIAL_COMPLETIONS = 5
+"""Number of first completions of which one must contain texts; otherwise the run stops."""
 MAX_NAMING_SHARE = 0.1
 """Maximum share of a label's texts that may contain the label's name."""
 COPY_SIMILARITY = 0.5
@@ -71,15 +71,15 @@ def run(
     seed: int = 0,
     restart: bool = False,
 ) -> None:
-    """Request texts, save each answer as it arrives, and write the texts that pass the filters.
+    """Request texts, save each completion as it arrives, and write the texts that pass the filters.
 
     Args:
         build: Build folder.
         log: Called with each progress message.
         model: Model name at the endpoint.
         base_url: Base URL of the endpoint; default: OpenAI.
-        mode: `structured` (chat with JSON answers) or `lines` (completion with one text per line).
-        response_format: Format of chat answers; default: `json_schema`. `json_object` and `text` are for servers
+        mode: `structured` (chat completions in JSON) or `lines` (text completions with one text per line).
+        response_format: Format of chat completions; default: `json_schema`. `json_object` and `text` are for servers
             without support for schemas or for the parameter.
         omit: Request parameters, out of `OPTIONAL_PARAMETERS`, that the server rejects.
         samples: Texts to request.
@@ -91,13 +91,13 @@ def run(
         prices: Prices per million prompt tokens and per million completion tokens.
         max_cost: Budget; the run stops before it is exceeded.
         dry_run: Log the first prompts and the estimated cost, and stop.
-        as_batch: Use the Batch API and wait for its answers; OpenAI charges half the price.
+        as_batch: Use the Batch API and wait for its results; OpenAI charges half the price.
         seed: Random seed of the plan, and of the model if it supports one.
-        restart: Discard the output of an earlier run of this round, including paid answers.
+        restart: Discard the output of an earlier run of this round, including paid completions.
 
     Raises:
         UsageError: The estimate exceeds `max_cost`, there is no API key, or an earlier round is unfinished.
-        GeneratorError: The endpoint fails, or no text passes the filters; answers received so far are saved.
+        GeneratorError: The endpoint fails, or no text passes the filters; completions received so far are saved.
     """
     if mode == "lines" and response_format is not None:
         raise UsageError("--response-format requires --mode structured")
@@ -121,12 +121,12 @@ def run(
     series = 1 + max([round_number - 1, *(_series(name) for table in earlier_rows for name in table["id"].to_pylist())])
     request_count = -(-samples // TEXTS_PER_REQUEST)
     requests = plan(shortfall, texts, labels, request_count, TEXTS_PER_REQUEST, seed, series, scores, ids)
-    words = sum(len(request.instruction().split()) for request in requests)
+    words = sum(len(request.chat_prompt().split()) for request in requests)
     estimate = (1.4 * words * prices[0] + samples * ESTIMATED_TOKENS_PER_TEXT * prices[1]) / 1e6
     log(f"{STAGE}: {len(requests):,} requests for {samples:,} texts, estimated cost {estimate:.2f} at these prices")
     if dry_run:
         for request in requests[:3]:
-            prompt = request.instruction() if mode == "structured" else request.completion()
+            prompt = request.chat_prompt() if mode == "structured" else request.completion_prompt()
             log(f"--- request {request.number}\n{prompt}")
         return
     if max_cost is not None and estimate > max_cost:
@@ -155,11 +155,11 @@ def run(
         budget = Budget(stage.folder, prices, max_cost)
         if as_batch:
             batch.collect(stage.folder, requests, generator, budget.add, log)
-            batch_answers = list(read_answers(stage.folder / batch.ANSWERS_FILE))
-            if batch_answers and not any(answer.texts for answer in batch_answers):
-                raise unusable_error(batch_answers)
+            batch_completions = list(read_completions(stage.folder / batch.COMPLETIONS_FILE))
+            if batch_completions and not any(completion.texts for completion in batch_completions):
+                raise unusable_error(batch_completions)
         index = DuplicateIndex(COPY_SIMILARITY, (text for table in earlier_rows for text in table["text"].to_pylist()))
-        trial = Trial(min(TRIAL_ANSWERS, len(requests), REQUESTS_PER_SHARD))
+        trial = Trial(min(TRIAL_COMPLETIONS, len(requests), REQUESTS_PER_SHARD))
         done = 0
 
         def advance() -> None:
@@ -175,15 +175,17 @@ def run(
                 for text in parquet.read_table(stage.shard(name), columns=["text"])["text"].to_pylist():
                     index.add(text)
             else:
-                answers = request_answers(stage.folder, name, part, generator, concurrency, budget, trial, advance)
-                columns, by_label = _filter(part, answers, index, generator, series, prices)
+                completions = request_completions(
+                    stage.folder, name, part, generator, concurrency, budget, trial, advance
+                )
+                columns, by_label = _filter(part, completions, index, generator, series, prices)
                 total = sum(by_label.values(), Counter[str]())
                 del total["accepted"]
                 stage.write(name, rows.table(**columns), total, by_label)
             done = (start + len(part)) * TEXTS_PER_REQUEST
         _check_rows(stage)
         stage.finish(endpoint=generator.host, cost=round(budget.spent, 4), tokens=budget.tokens)
-        for path in stage.folder.glob("answers-*.jsonl"):
+        for path in stage.folder.glob("completions-*.jsonl"):
             path.unlink()
         batch.clean_up(stage.folder)
 
@@ -247,7 +249,7 @@ def read_shortfall(build: Path, round_number: int = 1, restart: bool = False) ->
 
 def _filter(
     part: Sequence[Request],
-    answers: Mapping[int, Answer],
+    completions: Mapping[int, Completion],
     index: DuplicateIndex,
     generator: Generator,
     series: int,
@@ -262,7 +264,7 @@ def _filter(
         name: [] for name in ("id", "text", "text_hash", "labels", "source", "generator", "prompt_id")
     }
     named_counts = Counter[str]()
-    for request, number, text in _texts(part, answers, by_label):
+    for request, number, text in _texts(part, completions, by_label):
         label = request.intended
         counts, words, text_shingles = by_label[label], clean(text).split(), shingles(text)
         names_label = any(LABELS[label] in words for label in request.labels)
@@ -280,8 +282,8 @@ def _filter(
             index.add(text)
             named_counts[label] += names_label
             counts["accepted"] += 1
-            answer = answers[request.number]
-            tokens = [answer.prompt_tokens, answer.completion_tokens]
+            completion = completions[request.number]
+            tokens = [completion.prompt_tokens, completion.completion_tokens]
             provenance = {
                 "prompt": PROMPT_ID,
                 "mode": generator.mode,
@@ -294,7 +296,7 @@ def _filter(
                 "view": request.view,
                 "examples": request.example_ids,
                 "seed": generator.seed_of(request),
-                "finish_reason": answer.finish_reason,
+                "finish_reason": completion.finish_reason,
                 "tokens": tokens,
                 "cost": round((tokens[0] * prices[0] + tokens[1] * prices[1]) / 1e6, 6),
             }
@@ -313,14 +315,14 @@ def _filter(
 
 
 def _texts(
-    part: Sequence[Request], answers: Mapping[int, Answer], by_label: dict[str, Counter[str]]
+    part: Sequence[Request], completions: Mapping[int, Completion], by_label: dict[str, Counter[str]]
 ) -> Iterator[tuple[Request, int, str]]:
-    """Yield each text with its request and its number within the answer; count requested and missing texts."""
+    """Yield each text with its request and its number within the completion; count requested and missing texts."""
     for request in part:
         counts = by_label.setdefault(request.intended, Counter())
-        answer = answers[request.number]
+        completion = completions[request.number]
         counts["in"] += request.texts
-        if len(answer.texts) < request.texts:
-            counts[f"no answer: {answer.finish_reason}"] += request.texts - len(answer.texts)
-        for number, text in enumerate(answer.texts):
+        if len(completion.texts) < request.texts:
+            counts[f"not returned: {completion.finish_reason}"] += request.texts - len(completion.texts)
+        for number, text in enumerate(completion.texts):
             yield request, number, text

@@ -10,7 +10,7 @@ import pyarrow
 import data_build
 import evenmood
 from evenmood.data.teacher import Runtime, Teacher
-from evenmood.distributed.ray_cluster import joined, one_for_each_processor
+from evenmood.distributed.ray_cluster import connect, one_actor_per_processor
 
 
 def scores(
@@ -31,7 +31,7 @@ def scores(
     Yields:
         Shard name and number of a chunk, and its probabilities: float32 of shape (n, 28).
     """
-    with joined(address, [Path(data_build.__file__).parent]) as ray:
+    with connect(address, [Path(data_build.__file__).parent]) as ray:
         blocks = [
             ray.put(pyarrow.table({"shard": [shard], "number": [number], "texts": [texts]}))
             for shard, number, texts in chunks
@@ -41,7 +41,7 @@ def scores(
             fn_constructor_args=(teacher, runtime, batch_size),
             batch_size=None,
             batch_format="pyarrow",
-            **one_for_each_processor(ray, len(blocks), gpu=True),
+            **one_actor_per_processor(ray, len(blocks), gpu=True),
         )
         for batch in scored.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
             for row in range(batch.num_rows):

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from evenmood.errors import EvenmoodError, UsageError
 from evenmood.system import proxies
 from evenmood.system.redaction import redact_stream
-from evenmood.system.signals import cleaned_up
+from evenmood.system.signals import exit_on_termination
 
 DEBUG_FLAG = "--debug"
 INTERRUPTED = 130
@@ -90,7 +90,7 @@ def run(app: Callable[..., Any], prog_name: str, arguments: Sequence[str] | None
     proxies.exempt_loopback()
     if any(os.environ.get(name, "").upper() in YES for name in OFFLINE):
         proxies.set_aside()
-    with cleaned_up():
+    with exit_on_termination():
         try:
             app([argument for argument in command_line if argument != DEBUG_FLAG], prog_name=prog_name)
         except SystemExit as stop:  # raised by typer

@@ -26,7 +26,7 @@ DAMAGED = f"{DataError.__module__}.{DataError.__name__}: "
 
 
 @contextmanager
-def joined(address: str | None, packages: Sequence[Path] = ()) -> Iterator[Any]:
+def connect(address: str | None, packages: Sequence[Path] = ()) -> Iterator[Any]:
     """Join a Ray cluster, or start one on this machine; yields the module `ray`.
 
     Args:
@@ -91,7 +91,7 @@ def _check_address(address: str | None) -> None:
         ) from None
 
 
-def one_for_each_processor(ray: Any, pieces: int, gpu: bool) -> dict[str, Any]:
+def one_actor_per_processor(ray: Any, pieces: int, gpu: bool) -> dict[str, Any]:
     """Arguments of `map_batches` for one actor per core, or per GPU if the cluster has any.
 
     Args:
@@ -165,7 +165,7 @@ def predict_file(
         yield output_schema.empty_table(), 1.0
         return
     done = 0
-    with joined(address) as ray:
+    with connect(address) as ray:
         ray.data.DataContext.get_current().execution_options.preserve_order = True
         pieces = [
             ray.put(pyarrow.table({"group": [group], "first": [first]}))
@@ -178,7 +178,7 @@ def predict_file(
             fn_kwargs={"column": column, "schema": output_schema, "size": PIECE_ROWS},
             batch_size=None,
             batch_format="pyarrow",
-            **one_for_each_processor(ray, len(pieces), gpu=False),
+            **one_actor_per_processor(ray, len(pieces), gpu=False),
         )
         for piece in predicted.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
             done += piece.num_rows

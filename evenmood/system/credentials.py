@@ -4,7 +4,7 @@ import os
 import re
 
 from evenmood.errors import UsageError
-from evenmood.system.redaction import remember
+from evenmood.system.redaction import register_secret
 
 HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 """Environment variables read by huggingface_hub, in order of precedence."""
@@ -23,7 +23,7 @@ def validate_secret(secret: str, name: str) -> str:
         UsageError: The value cannot be a token; the message gives the reason without showing it.
     """
     stripped = secret.strip()
-    remember(stripped)
+    register_secret(stripped)
     if not stripped:
         problem = "empty"
     elif len(stripped.split()) > 1:

@@ -29,13 +29,13 @@ IN_PLACE = re.compile(
     )[^\s'"&@]+""",
     re.VERBOSE,
 )
-_remembered: set[str] = set()
+_registered: set[str] = set()
 
 
-def remember(secret: str) -> None:
+def register_secret(secret: str) -> None:
     """Register a secret to be redacted in every message of this process."""
     if len(secret) >= SHORTEST:
-        _remembered.add(secret)
+        _registered.add(secret)
 
 
 def redact(text: str) -> str:
@@ -43,7 +43,7 @@ def redact(text: str) -> str:
     from_environment = {
         value for name, value in os.environ.items() if SECRET_NAMES.search(name) and len(value) >= SHORTEST
     }
-    for secret in sorted(_remembered | from_environment, key=len, reverse=True):
+    for secret in sorted(_registered | from_environment, key=len, reverse=True):
         text = text.replace(secret, REDACTED)
     return TOKENS.sub(REDACTED, IN_PLACE.sub(lambda match: match["before"] + REDACTED, text))
 

@@ -10,7 +10,7 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasat
 
 
 @contextmanager
-def cleaned_up() -> Iterator[None]:
+def exit_on_termination() -> Iterator[None]:
     """Raise `SystemExit` in the block on SIGTERM or SIGHUP, so that `finally` clauses run; then re-raise the signal.
 
     Ignored signals (`nohup`) stay ignored. Works only in the main thread.

@@ -60,7 +60,7 @@ def test_no_hangup_signal(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as windows:
         windows.delattr(signal, "SIGHUP", raising=False)
         assert reload(signals).SIGNALS == (signal.SIGTERM,)
-        with signals.cleaned_up():
+        with signals.exit_on_termination():
             pass
     reload(signals)
 

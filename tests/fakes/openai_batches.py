@@ -1,26 +1,27 @@
-"""Batch API of the fake OpenAI server: uploaded files are answered after a few status requests."""
+"""Batch API of the fake OpenAI server: batches are completed after a few status requests."""
 
 import json
 import re
 from collections.abc import Callable
 from typing import Any
 
-Reply = Callable[[dict[str, Any], bool], dict[str, Any]]
+Complete = Callable[[dict[str, Any], bool], dict[str, Any]]
 
 
 class Batches:
     """Files and batches.
 
     Attributes:
-        reply: Function that answers the body of a request; its second argument is whether the request is a chat.
+        complete: Function that returns the response to a request body; its second argument is whether the request is a
+            chat.
         polls: Number of status requests until a batch ends.
         end: Final status of batches.
-        lost: Indices of requests of the first batch that get no answer.
+        lost: Indices of requests of the first batch that get no result.
         submitted: Ids of the requests of each batch.
     """
 
-    def __init__(self, reply: Reply) -> None:
-        self.reply, self.polls, self.end = reply, 2, "completed"
+    def __init__(self, complete: Complete) -> None:
+        self.complete, self.polls, self.end = complete, 2, "completed"
         self.lost: set[int] = set()
         self.submitted: list[list[str]] = []
         self.files: dict[str, bytes] = {}
@@ -72,17 +73,17 @@ class Batches:
             batch["errors"] = {"object": "list", "data": [{"code": "quota", "message": "you exceeded your quota"}]}
         elif self._remaining_polls[name] <= 0 and "output_file_id" not in batch:
             batch["output_file_id"] = f"out-{name}"
-            self.files[f"out-{name}"] = b"\n".join(self._answers(batch))
+            self.files[f"out-{name}"] = b"\n".join(self._results(batch))
             self.lost = set()
         return batch
 
-    def _answers(self, batch: dict[str, Any]) -> list[bytes]:
-        results = []
+    def _results(self, batch: dict[str, Any]) -> list[bytes]:
+        lines = []
         for number, line in enumerate(self.files[batch["input_file_id"]].decode().splitlines()):
             if number not in self.lost:
                 request = json.loads(line)
-                body = self.reply(request["body"], request["url"].endswith("/chat/completions"))
+                body = self.complete(request["body"], request["url"].endswith("/chat/completions"))
                 response = {"status_code": 200, "body": body}
                 result = {"custom_id": request["custom_id"], "response": response, "error": None}
-                results.append(json.dumps(result).encode())
-        return results[::-1]  # the real API does not guarantee an order either
+                lines.append(json.dumps(result).encode())
+        return lines[::-1]  # the real API does not guarantee an order either

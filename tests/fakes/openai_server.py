@@ -1,4 +1,4 @@
-"""Fake OpenAI-compatible server on loopback, with deterministic answers, for the real `openai` client."""
+"""Fake OpenAI-compatible server on loopback, with deterministic completions, for the real `openai` client."""
 
 import json
 import random
@@ -28,39 +28,39 @@ class OpenAIServer(LoopbackServer):
     """The server; use it as a context manager.
 
     Attributes:
-        asked: Prompts of the requests, in order.
-        seen: Number of requests.
-        completion_tokens: Completion tokens reported in each response.
+        prompts: Prompts of the completed requests, in order.
+        request_count: Number of requests, failed ones included.
+        completion_tokens: Completion tokens reported with each completion.
         batches: The Batch API.
-        write: Function that returns texts; its arguments are the prompt, their number and a random generator.
-        fault: Function called with the handler of each request; returns True if it sent the response.
+        write: Function that writes texts, from the prompt, their number and a random generator.
+        fault: Function called with the handler of each request; True if it has handled the request.
     """
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.seen = 0
+        self.prompts: list[str] = []
+        self.request_count = 0
         self.completion_tokens = 50
         self.fault: Fault = lambda handler: False
         self.write: Writer = nonsense
-        self.batches = Batches(self.answered)
+        self.batches = Batches(self.complete)
         self.lock = Lock()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._http.daemon_threads = True
         self._http.owner = self  # type: ignore[attr-defined]
         self._thread = Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
 
-    def answered(self, payload: dict[str, Any], chat: bool) -> dict[str, Any]:
-        """Return the response body, with the number of texts that the prompt requests."""
+    def complete(self, payload: dict[str, Any], chat: bool) -> dict[str, Any]:
+        """Response body for a request, with the number of texts that its prompt asks for."""
         prompt = payload["messages"][-1]["content"] if chat else payload["prompt"]
         with self.lock:
-            self.asked.append(prompt)
+            self.prompts.append(prompt)
         count = re.search(r"Write (\d+)|^(\d+) \w+ comments", prompt, re.MULTILINE)
         assert count
         rng = random.Random(f"{prompt}{payload.get('seed')}")
-        return self.reply(chat, self.write(prompt, int(count[1] or count[2]), rng))
+        return self.completion(chat, self.write(prompt, int(count[1] or count[2]), rng))
 
-    def reply(self, chat: bool, texts: list[str], reason: str = "stop") -> dict[str, Any]:
-        """Return a response body with these texts."""
+    def completion(self, chat: bool, texts: list[str], reason: str = "stop") -> dict[str, Any]:
+        """Body of a chat or text completion with these texts."""
         content = json.dumps({"comments": texts}) if chat else "\n- ".join(["", *texts])[3:]
         choice: dict[str, Any] = {"index": 0, "finish_reason": reason, "logprobs": None}
         choice |= {"message": {"role": "assistant", "content": content}} if chat else {"text": content}
@@ -87,7 +87,7 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Print nothing."""
 
-    def answer(self, content: Any, status: int = 200, **headers: str) -> None:
+    def respond(self, content: Any, status: int = 200, **headers: str) -> None:
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.send_response(status)
         for name, value in {"Content_Type": "application/json", "Content_Length": str(len(body)), **headers}.items():
@@ -98,24 +98,24 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         batches = self.owner.batches
         if self.path.split("?")[0].endswith("/batches"):
-            self.answer({"object": "list", "data": batches.listed(), "has_more": False})
+            self.respond({"object": "list", "data": batches.listed(), "has_more": False})
         elif "/batches/" in self.path:
-            self.answer(batches.poll(self.path.rsplit("/", 1)[1]))
+            self.respond(batches.poll(self.path.rsplit("/", 1)[1]))
         else:
-            self.answer(batches.files[self.path.split("/")[-2]])
+            self.respond(batches.files[self.path.split("/")[-2]])
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.path.endswith("/files"):
-            return self.answer(self.owner.batches.take_file(body))
+            return self.respond(self.owner.batches.take_file(body))
         payload = json.loads(body)
         if self.path.endswith("/batches"):
-            return self.answer(self.owner.batches.submit(payload))
+            return self.respond(self.owner.batches.submit(payload))
         with self.owner.lock:
-            self.owner.seen += 1
-            self.number = self.owner.seen
-        self.asked = payload
+            self.owner.request_count += 1
+            self.number = self.owner.request_count
+        self.payload = payload
         if self.owner.fault(self):
             return None
         chat = self.path.endswith("/chat/completions")
-        return self.answer(self.owner.answered(payload, chat))
+        return self.respond(self.owner.complete(payload, chat))

@@ -31,7 +31,7 @@ def test_every_text_is_accounted_for(build: Path, server: OpenAIServer, mode: An
     assert manifest["rows_in"] == 64 == len(rows) + sum(manifest["dropped"].values())
     assert manifest["dropped"]["names its label"] >= 2
     assert manifest["tokens"] == {"prompt": 800, "completion": 400}
-    assert len(server.asked) == 8
+    assert len(server.prompts) == 8
     assert manifest["endpoint"] == "127.0.0.1"
     training = read_rows(build, "goemotions", "train")
     official = dict(zip(training["id"].to_pylist(), training["labels"].to_pylist(), strict=True))
@@ -78,7 +78,7 @@ def test_batches_resume(build: Path, server: OpenAIServer, quick: None, monkeypa
     def die(*_: Any) -> None:
         raise Killed
 
-    # Killed before the submission is recorded, while waiting, and before the answers are saved.
+    # Killed before the submission is recorded, while waiting, and before the completions are saved.
     for function in ("_write_state", "_wait", "_save"):
         with monkeypatch.context() as broken:
             broken.setattr(batch, function, die)
@@ -101,35 +101,35 @@ def test_failed_and_expired_batches(
     server.batches.end = "failed"
     with pytest.raises(
         GeneratorError,
-        match=r"8 requests have no answer; the endpoint rejected them: batch batch_0 failed: you",
+        match=r"8 requests have no response; the endpoint rejected them: batch batch_0 failed: you",
     ):
         generate.run(build, print, "small", **options)
     server.batches.end = "expired"
-    monkeypatch.setattr(server.batches, "_answers", lambda made: [])
-    with pytest.raises(GeneratorError, match="8 requests have no answer after 3 batches"):
+    monkeypatch.setattr(server.batches, "_results", lambda batch: [])
+    with pytest.raises(GeneratorError, match="8 requests have no response after 3 batches"):
         generate.run(build, print, "small", **options)
 
 
-def test_answered_requests_are_not_repeated(build: Path, server: OpenAIServer) -> None:
+def test_completed_requests_are_not_repeated(build: Path, server: OpenAIServer) -> None:
     def fail(handler: Handler) -> bool:
         if handler.number > 6:
-            handler.answer({"error": {"message": "no such model"}}, 404)
+            handler.respond({"error": {"message": "no such model"}}, 404)
         return handler.number > 6
 
     server.fault = fail
     with pytest.raises(GeneratorError, match=r"HTTP 404.*no such model"):
         generate.run(build, print, "small", base_url=server.url, **OPTIONS)
-    assert len(server.asked) == 6
+    assert len(server.prompts) == 6
     server.fault = lambda handler: False
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
-    assert Counter(server.asked).most_common(1)[0][1] == 1
-    assert len(server.asked) == 8
+    assert Counter(server.prompts).most_common(1)[0][1] == 1
+    assert len(server.prompts) == 8
     assert read_manifest(build, "generate")["tokens"] == {"prompt": 800, "completion": 400}
 
 
 def test_an_unreachable_server(build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generator, "MAX_OUTAGE", 1.0)
-    with pytest.raises(GeneratorError, match="does not answer") as error:
+    with pytest.raises(GeneratorError, match="no response from the generator") as error:
         generate.run(build, print, "small", base_url="http://127.0.0.1:9/v1", **OPTIONS)
     assert "\n" not in str(error.value)
 
@@ -137,13 +137,13 @@ def test_an_unreachable_server(build: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_budget(build: Path, server: OpenAIServer) -> None:
     with pytest.raises(UsageError, match="exceeds --max-cost"):
         generate.run(build, print, "small", base_url=server.url, prices=(1e6, 1e6), max_cost=1.0, **OPTIONS)
-    assert not server.seen
+    assert not server.request_count
     server.completion_tokens = 5000  # more than estimated
     with pytest.raises(GeneratorError, match=r"--max-cost is exhausted \(cost so far: \d+\.\d\d\)"):
         generate.run(build, print, "small", base_url=server.url, prices=(0, 2e4), max_cost=33.0, **OPTIONS)
-    assert server.seen <= OPTIONS["concurrency"]
+    assert server.request_count <= OPTIONS["concurrency"]
     generate.run(build, print, "small", base_url=server.url, prices=(0, 2e4), max_cost=1000.0, **OPTIONS)
-    assert len(server.asked) == 8
+    assert len(server.prompts) == 8
 
 
 def test_invalid_options(build: Path, server: OpenAIServer) -> None:
@@ -152,7 +152,7 @@ def test_invalid_options(build: Path, server: OpenAIServer) -> None:
         generate.run(build, print, "small", max_cost=1.0, **options)
     with pytest.raises(UsageError, match="no label lacks rows"):
         generate.run(build, print, "small", **{**options, "shortfall": {"grief": 0}})
-    assert not server.seen
+    assert not server.request_count
     assert not (build / "generate").exists()
 
 
@@ -161,7 +161,7 @@ def test_dry_run(build: Path, server: OpenAIServer) -> None:
     generate.run(build, messages.append, "small", base_url=server.url, dry_run=True, **OPTIONS)
     assert "8 requests for 64 texts" in messages[0]
     assert "Express relief without naming it" in messages[1] + messages[2] + messages[3]
-    assert not server.seen
+    assert not server.request_count
     assert not (build / "generate").exists()
 
 
@@ -177,7 +177,7 @@ def test_the_plan() -> None:
         assert all(example in texts for example in request.examples)
         assert request.labels[1:] in ((), (25,))
         assert [f"id {example}" for example in request.examples] == list(request.example_ids)
-        for prompt in (request.instruction(), request.completion()):
+        for prompt in (request.chat_prompt(), request.completion_prompt()):
             for part in (request.topic, request.register, request.length, request.view, request.names):
                 assert part in prompt
     assert plan({}, texts, labels, 10, 8, seed=0) == []
@@ -188,7 +188,7 @@ def test_the_api_key_is_never_printed_or_stored(build: Path, server: OpenAIServe
     key = "sk-theKeyThatNobodyMaySee"
 
     def echo(handler: Handler) -> bool:
-        handler.answer({"error": {"message": f"wrong: {handler.headers['Authorization']}"}}, 401)
+        handler.respond({"error": {"message": f"wrong: {handler.headers['Authorization']}"}}, 401)
         return True
 
     server.fault = echo
@@ -229,7 +229,7 @@ def test_export_and_import_of_generated_rows(build: Path, server: OpenAIServer, 
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     generate.run(build, print, "small", base_url=server.url, round_number=2, **OPTIONS)
     first, second = (read_rows(build, name).to_pylist() for name in generate.rounds(build))
-    rows, attempts, requests_seen = [*first, *second], generate.attempts(build), server.seen
+    rows, attempts, requests_seen = [*first, *second], generate.attempts(build), server.request_count
     generated_rows.export_rows(build, {row["id"] for row in rows[::2]}, tmp_path / "generated.parquet")
     with pytest.raises(UsageError, match="has further rounds"):
         generated_rows.import_rows(build, print, tmp_path / "generated.parquet", restart=True)
@@ -237,7 +237,7 @@ def test_export_and_import_of_generated_rows(build: Path, server: OpenAIServer, 
     generated_rows.import_rows(build, print, tmp_path / "generated.parquet", restart=True)
     assert read_rows(build, "generate").to_pylist() == rows[::2]
     assert generate.attempts(build) == attempts
-    assert server.seen == requests_seen
+    assert server.request_count == requests_seen
     manifest = read_manifest(build, "generate")
     assert manifest["rows_in"] == 128 == manifest["rows_out"] + sum(manifest["dropped"].values())
     assert manifest["dropped"]["accepted but not verified"] == len(rows) - len(rows[::2])
@@ -274,15 +274,15 @@ def test_missing_provenance_of_early_rows() -> None:
 
 def test_the_limit_requests_the_start_of_the_plan(build: Path, server: OpenAIServer) -> None:
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
-    whole = set(server.asked)
+    whole = set(server.prompts)
     generate.run(build, print, "small", base_url=server.url, limit=24, restart=True, **OPTIONS)
-    assert set(server.asked[8:]) < whole
-    assert read_manifest(build, "generate")["rows_in"] == len(server.asked[8:]) * 8 == 24
+    assert set(server.prompts[8:]) < whole
+    assert read_manifest(build, "generate")["rows_in"] == len(server.prompts[8:]) * 8 == 24
 
 
 def test_near_duplicates_are_dropped(build: Path, server: OpenAIServer) -> None:
     story = "the old friend who came back said so much about it all over again and then"
-    server.write = lambda prompt, count, draw: [f"{story} {draw.randrange(10**6)}" for _ in range(count)]
+    server.write = lambda prompt, count, rng: [f"{story} {rng.randrange(10**6)}" for _ in range(count)]
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     manifest = read_manifest(build, "generate")
     assert manifest["rows_out"] == 1

@@ -40,7 +40,7 @@ def test_a_malformed_key_is_rejected_immediately(build: Path, server: OpenAIServ
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith(f"error: {variable}: not a valid token")
     assert KEY not in done.stdout + done.stderr
-    assert not server.seen
+    assert not server.request_count
     assert time.monotonic() - start < 30
 
 
@@ -55,7 +55,7 @@ def test_a_local_server_does_not_use_the_proxy(
     monkeypatch.setenv("NO_PROXY", "")
     monkeypatch.setenv("no_proxy", "")
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
-    assert len(server.asked) == 8
+    assert len(server.prompts) == 8
 
 
 def test_errors_of_remote_servers_name_the_proxy(build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +65,7 @@ def test_errors_of_remote_servers_name_the_proxy(build: Path, monkeypatch: pytes
     assert "theProxyPassword" not in done.stderr
     monkeypatch.setattr(generator, "MAX_OUTAGE", 0.5)
     monkeypatch.setenv("HTTP_PROXY", "http://user:theProxyPassword@127.0.0.1:9")
-    with pytest.raises(GeneratorError, match=r"does not answer.*HTTP_PROXY") as error:
+    with pytest.raises(GeneratorError, match=r"no response from the generator.*HTTP_PROXY") as error:
         generate.run(build, print, "small", base_url="http://llm.example/v1", restart=True, **OPTIONS)
     assert "theProxyPassword" not in str(error.value)
     messages: list[str] = []

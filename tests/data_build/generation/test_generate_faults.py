@@ -1,4 +1,4 @@
-"""Generation with a failing endpoint: transient errors do not change the rows, and no answer is lost."""
+"""Generation with a failing endpoint: transient errors do not change the rows, and no completion is lost."""
 
 import json
 import time
@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from data_build.generation import answers, generator
-from data_build.generation.generator import GeneratorError, read_answers
+from data_build.generation import completions, generator
+from data_build.generation.generator import GeneratorError, read_completions
 from data_build.stages import generate
 from evenmood.data.build_folder import read_manifest
 from tests.data_build.generation import OPTIONS
@@ -28,14 +28,14 @@ def add_fault(function: Callable[[Handler], bool]) -> Callable[[Handler], bool]:
 @add_fault
 def rate_limit(handler: Handler) -> bool:
     if handler.number <= 3:
-        handler.answer({"error": {"message": "slow down"}}, 429, Retry_After="1")
+        handler.respond({"error": {"message": "slow down"}}, 429, Retry_After="1")
     return handler.number <= 3
 
 
 @add_fault
 def every_third_500(handler: Handler) -> bool:
     if handler.number % 3 == 0:
-        handler.answer({"error": {"message": "oops"}}, 500)
+        handler.respond({"error": {"message": "oops"}}, 500)
     return handler.number % 3 == 0
 
 
@@ -57,7 +57,7 @@ def dropped_connection(handler: Handler) -> bool:
 def long_retry_after(handler: Handler) -> bool:
     """Send a longer Retry-After than necessary."""
     if handler.number <= 4:
-        handler.answer({"error": {"message": "slow down"}}, 429, Retry_After="7200")
+        handler.respond({"error": {"message": "slow down"}}, 429, Retry_After="7200")
     return handler.number <= 4
 
 
@@ -67,21 +67,21 @@ def test_transient_errors_do_not_change_the_rows(
 ) -> None:
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     expected = files_of(build)
-    server.fault, server.seen = FAULTS[name], 0
+    server.fault, server.request_count = FAULTS[name], 0
     monkeypatch.setattr(generator, "MAX_RETRY_DELAY", 1.0)
     generate.run(build, print, "small", base_url=server.url, timeout=2, restart=True, **OPTIONS)
     assert files_of(build) == expected
 
 
 def busy(seconds: float, pause: str) -> Callable[[Handler], bool]:
-    """Answer 429 for some seconds after the first request."""
+    """Respond with HTTP 429 for some seconds after the first request."""
     started: list[float] = []
 
     def fault(handler: Handler) -> bool:
         started.append(time.monotonic())
         is_busy = time.monotonic() - started[0] < seconds
         if is_busy:
-            handler.answer({"error": {"message": "slow down"}}, 429, Retry_After=pause)
+            handler.respond({"error": {"message": "slow down"}}, 429, Retry_After=pause)
         return is_busy
 
     return fault
@@ -93,8 +93,8 @@ def test_retries_are_limited_by_time_and_not_by_number(
     monkeypatch.setattr(generator, "MAX_OUTAGE", 4.0)
     server.fault = busy(3.0, "0.1")
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
-    assert server.seen > 60  # far more attempts per request than a fixed retry count would allow
-    assert len(server.asked) == 8
+    assert server.request_count > 60  # far more attempts per request than a fixed retry count would allow
+    assert len(server.prompts) == 8
 
 
 def test_a_permanent_rate_limit(build: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,13 +106,13 @@ def test_a_permanent_rate_limit(build: Path, server: OpenAIServer, monkeypatch: 
 
 def test_an_exhausted_quota_is_not_retried(build: Path, server: OpenAIServer) -> None:
     def exhausted(handler: Handler) -> bool:
-        handler.answer({"error": {"message": "you exceeded your quota", "code": "insufficient_quota"}}, 429)
+        handler.respond({"error": {"message": "you exceeded your quota", "code": "insufficient_quota"}}, 429)
         return True
 
     server.fault = exhausted
     with pytest.raises(GeneratorError, match="you exceeded your quota"):
         generate.run(build, print, "small", base_url=server.url, **OPTIONS)
-    assert server.seen <= OPTIONS["concurrency"]
+    assert server.request_count <= OPTIONS["concurrency"]
 
 
 @pytest.mark.slow
@@ -120,29 +120,29 @@ def test_an_exhausted_quota_is_not_retried(build: Path, server: OpenAIServer) ->
 def test_a_rate_limit_of_a_minute(build: Path, server: OpenAIServer, pause: str) -> None:
     server.fault = busy(60, pause)
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
-    assert len(server.asked) == 8
+    assert len(server.prompts) == 8
 
 
-def answer_first_with(handler: Handler, body: Callable[[Handler], Any]) -> bool:
+def respond_to_first_with(handler: Handler, body: Callable[[Handler], Any]) -> bool:
     if handler.number == 1:
-        handler.answer(body(handler))
+        handler.respond(body(handler))
     return handler.number == 1
 
 
 MALFORMED: dict[str, tuple[Callable[[Handler], Any], str]] = {
     "broken JSON": (lambda handler: _with_content(handler, '{"comments": ["a'), "malformed"),
     "another object": (lambda handler: _with_content(handler, '{"texts": []}'), "malformed"),
-    "truncated": (lambda handler: handler.owner.reply(True, ["a b c d"], "length"), "length"),
-    "filtered": (lambda handler: handler.owner.reply(True, [], "content_filter"), "content_filter"),
-    "no choice": (lambda handler: {**handler.owner.reply(True, []), "choices": []}, "malformed"),
+    "truncated": (lambda handler: handler.owner.completion(True, ["a b c d"], "length"), "length"),
+    "filtered": (lambda handler: handler.owner.completion(True, [], "content_filter"), "content_filter"),
+    "no choice": (lambda handler: {**handler.owner.completion(True, []), "choices": []}, "malformed"),
     "refusal": (lambda handler: _refusal(handler), "refused"),
     "HTML": (lambda handler: b"<html>welcome to the proxy</html>", "malformed"),
     "a list": (lambda handler: [], "malformed"),
     "a string": (lambda handler: "fine", "malformed"),
     "nothing": (lambda handler: b"", "malformed"),
     "bytes": (lambda handler: b"\xff\x00\xfe", "malformed"),
-    "an empty choice": (lambda handler: {**handler.owner.reply(True, []), "choices": [{}]}, "malformed"),
-    "a choice that is none": (lambda handler: {**handler.owner.reply(True, []), "choices": ["x"]}, "malformed"),
+    "an empty choice": (lambda handler: {**handler.owner.completion(True, []), "choices": [{}]}, "malformed"),
+    "a choice that is none": (lambda handler: {**handler.owner.completion(True, []), "choices": ["x"]}, "malformed"),
     "no message": (
         lambda handler: {"choices": [{"message": None, "finish_reason": "stop"}], "usage": None},
         "malformed",
@@ -153,54 +153,54 @@ MALFORMED: dict[str, tuple[Callable[[Handler], Any], str]] = {
 
 
 def _with_content(handler: Handler, content: str) -> dict[str, Any]:
-    reply = handler.owner.reply(True, [])
-    reply["choices"][0]["message"]["content"] = content
-    return reply
+    body = handler.owner.completion(True, [])
+    body["choices"][0]["message"]["content"] = content
+    return body
 
 
 def _refusal(handler: Handler) -> dict[str, Any]:
-    reply = handler.owner.reply(True, [])
-    reply["choices"][0]["message"] = {"role": "assistant", "content": None, "refusal": "I cannot"}
-    return reply
+    body = handler.owner.completion(True, [])
+    body["choices"][0]["message"] = {"role": "assistant", "content": None, "refusal": "I cannot"}
+    return body
 
 
 @pytest.mark.parametrize("case", MALFORMED)
-def test_malformed_answers_are_counted(build: Path, server: OpenAIServer, case: str) -> None:
+def test_malformed_completions_are_counted(build: Path, server: OpenAIServer, case: str) -> None:
     body, reason = MALFORMED[case]
-    server.fault = lambda handler: answer_first_with(handler, body)
+    server.fault = lambda handler: respond_to_first_with(handler, body)
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     dropped = read_manifest(build, "generate")["dropped"]
-    assert dropped[f"no answer: {reason}"] == 8
+    assert dropped[f"not returned: {reason}"] == 8
 
 
 def test_an_html_page_instead_of_a_completion(build: Path, server: OpenAIServer) -> None:
     def page(handler: Handler) -> bool:
         if handler.number == 1:
-            handler.answer(b"<html></html>", Content_Type="text/html")
+            handler.respond(b"<html></html>", Content_Type="text/html")
         return handler.number == 1
 
     server.fault = page
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
-    assert read_manifest(build, "generate")["dropped"]["no answer: malformed"] == 8
+    assert read_manifest(build, "generate")["dropped"]["not returned: malformed"] == 8
 
 
-def test_saved_answers_without_token_counts(build: Path, server: OpenAIServer) -> None:
+def test_saved_completions_without_token_counts(build: Path, server: OpenAIServer) -> None:
     def fail(handler: Handler) -> bool:
-        handler.answer({"error": {"message": "no such model"}}, 404)
+        handler.respond({"error": {"message": "no such model"}}, 404)
         return True
 
     server.fault = fail
     with pytest.raises(GeneratorError, match="HTTP 404"):
         generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     line = {"number": 0, "texts": [], "finish_reason": "malformed", "prompt_tokens": None, "completion_tokens": None}
-    (build / "generate" / "answers-part-00000.jsonl").write_text(json.dumps(line) + "\n")
+    (build / "generate" / "completions-part-00000.jsonl").write_text(json.dumps(line) + "\n")
     server.fault = lambda handler: False
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
-    assert len(server.asked) == 7
+    assert len(server.prompts) == 7
 
 
 @pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt])
-def test_answers_are_saved_after_an_unexpected_error(
+def test_completions_are_saved_after_an_unexpected_error(
     build: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]
 ) -> None:
     """One request raises an unexpected exception, or the run is interrupted, while three others are running."""
@@ -212,15 +212,15 @@ def test_answers_are_saved_after_an_unexpected_error(
     server.fault = late
     with monkeypatch.context() as broken:
         if kind is KeyboardInterrupt:
-            broken.setattr(answers, "wait", interrupted(wait))
+            broken.setattr(completions, "wait", interrupted(wait))
         else:
             broken.setattr(generator.Generator, "parse", fails_once(generator.Generator.parse))
         with pytest.raises(kind):
             generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     saved = 4 - (kind is RuntimeError)
-    assert len(list(read_answers(build / "generate" / "answers-part-00000.jsonl"))) == saved
+    assert len(list(read_completions(build / "generate" / "completions-part-00000.jsonl"))) == saved
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
-    assert len(server.asked) == 12 - saved
+    assert len(server.prompts) == 12 - saved
 
 
 def interrupted(wait: Callable[..., Any]) -> Callable[..., Any]:

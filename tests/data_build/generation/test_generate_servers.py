@@ -1,4 +1,4 @@
-"""Generation with other OpenAI-compatible servers: wrapped or unusable answers, unsupported parameters."""
+"""Generation with other OpenAI-compatible servers: wrapped or unusable completions, unsupported parameters."""
 
 import json
 import time
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from data_build.generation import batch, generator
-from data_build.generation.generator import Generator, GeneratorError, read_answers
+from data_build.generation.generator import Generator, GeneratorError, read_completions
 from data_build.generation.parsing import parse_json, parse_lines, parse_list
 from data_build.stages import generate, generated_rows
 from evenmood import DataError, UsageError
@@ -34,14 +34,14 @@ WRAPPERS = {
 }
 
 
-def wrap_answers(wrapper: str) -> Callable[[Handler], bool]:
-    """Wrap the server's answers."""
+def wrap_completions(wrapper: str) -> Callable[[Handler], bool]:
+    """Wrap the server's completions."""
 
     def fault(handler: Handler) -> bool:
-        reply = handler.owner.answered(handler.asked, True)
-        message = reply["choices"][0]["message"]
+        body = handler.owner.complete(handler.payload, True)
+        message = body["choices"][0]["message"]
         message["content"] = wrapper.format(message["content"])
-        handler.answer(reply)
+        handler.respond(body)
         return True
 
     return fault
@@ -51,28 +51,28 @@ def wrap_answers(wrapper: str) -> Callable[[Handler], bool]:
 def test_wrappers_are_removed(build: Path, server: OpenAIServer, wrapper: str) -> None:
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     expected = files_of(build)
-    server.fault = wrap_answers(wrapper)
+    server.fault = wrap_completions(wrapper)
     generate.run(build, print, "small", base_url=server.url, restart=True, **OPTIONS)
     assert files_of(build) == expected
 
 
-def test_other_answer_formats(build: Path, server: OpenAIServer) -> None:
+def test_other_completion_formats(build: Path, server: OpenAIServer) -> None:
     """A bare list, content in parts, finish reasons of other servers."""
 
     def other(handler: Handler) -> bool:
-        reply = handler.owner.answered(handler.asked, True)
-        choice = reply["choices"][0]
+        body = handler.owner.complete(handler.payload, True)
+        choice = body["choices"][0]
         content = choice["message"]["content"]
         choice["finish_reason"] = ["stop", None, "eos", "STOP"][handler.number % 4]
         if handler.number % 2:
             content = json.dumps(json.loads(content)["comments"])
         choice["message"]["content"] = [{"type": "text", "text": content}] if handler.number % 3 else content
-        handler.answer(reply)
+        handler.respond(body)
         return True
 
     server.fault = other
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
-    assert not [reason for reason in read_manifest(build, "generate")["dropped"] if "no answer" in reason]
+    assert not [reason for reason in read_manifest(build, "generate")["dropped"] if "not returned" in reason]
 
 
 @pytest.mark.parametrize(
@@ -122,87 +122,89 @@ UNUSABLE: dict[str, tuple[Callable[[Handler], Any], str]] = {
         "model 'small' is not loaded",
     ),
     "prose": (
-        lambda handler: chat_reply(handler, "I cannot write such comments. " * 50),
+        lambda handler: chat_completion(handler, "I cannot write such comments. " * 50),
         "I cannot write such comments.",
     ),
     "only reasoning": (
-        lambda handler: chat_reply(handler, "<think>" + "hm " * 500, "length"),
+        lambda handler: chat_completion(handler, "<think>" + "hm " * 500, "length"),
         "--omit max_completion_tokens",
     ),
     "empty body": (lambda handler: b"", "(empty)"),
 }
 
 
-def chat_reply(handler: Handler, content: str, reason: str = "stop") -> dict[str, Any]:
-    reply = handler.owner.reply(True, [], reason)
-    reply["choices"][0]["message"]["content"] = content
-    return reply
+def chat_completion(handler: Handler, content: str, reason: str = "stop") -> dict[str, Any]:
+    body = handler.owner.completion(True, [], reason)
+    body["choices"][0]["message"]["content"] = content
+    return body
 
 
 @pytest.mark.parametrize("case", UNUSABLE)
-def test_a_run_stops_when_no_answer_is_usable(build: Path, server: OpenAIServer, case: str) -> None:
+def test_a_run_stops_when_no_completion_is_usable(build: Path, server: OpenAIServer, case: str) -> None:
     body, excerpt = UNUSABLE[case]
 
     def always(handler: Handler) -> bool:
-        handler.answer(body(handler))
+        handler.respond(body(handler))
         return True
 
     server.fault = always
-    with pytest.raises(GeneratorError, match="none of the first 4 answers is usable") as error:
+    with pytest.raises(GeneratorError, match="none of the first 4 responses is usable") as error:
         generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     assert excerpt in str(error.value)
     assert "\n" not in str(error.value)
-    quoted = str(error.value).partition("the first answer begins: ")[2]
+    quoted = str(error.value).partition("the first response begins: ")[2]
     assert len(quoted) <= generator.EXCERPT_CHARS
-    assert server.seen < 8  # not the whole plan
+    assert server.request_count < 8  # not the whole plan
     assert not (build / "generate" / "manifest.json").exists()
     server.fault = lambda handler: False  # with a working server, the same command sends all requests
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
-    assert len(server.asked) == 8
-    assert not [reason for reason in read_manifest(build, "generate")["dropped"] if "no answer" in reason]
+    assert len(server.prompts) == 8
+    assert not [reason for reason in read_manifest(build, "generate")["dropped"] if "not returned" in reason]
 
 
-def test_the_command_fails_without_usable_answers(build: Path, server: OpenAIServer) -> None:
-    """With fewer requests than trial answers, all of them are unusable."""
+def test_the_command_fails_without_usable_completions(build: Path, server: OpenAIServer) -> None:
+    """There are fewer requests than trial completions, and none is usable."""
 
     def page(handler: Handler) -> bool:
-        handler.answer(b"\x1b[31m" + PAGE, Content_Type="text/html")
+        handler.respond(b"\x1b[31m" + PAGE, Content_Type="text/html")
         return True
 
     server.fault = page
     done = run_command("data_build", "generate", build, "--base-url", server.url, "--samples", "24")
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
-    assert last.startswith("error: none of the first 3 answers is usable (3 malformed)")
+    assert last.startswith("error: none of the first 3 responses is usable (3 malformed)")
     assert "Sign in to the hotel" in last
     assert "\x1b" not in last
 
 
-def test_a_run_continues_after_one_usable_answer(build: Path, server: OpenAIServer) -> None:
+def test_a_run_continues_after_one_usable_completion(build: Path, server: OpenAIServer) -> None:
     def fail_all_but_one(handler: Handler) -> bool:
         if handler.number != 4:
-            handler.answer(PAGE)
+            handler.respond(PAGE)
         return handler.number != 4
 
     server.fault = fail_all_but_one
     generate.run(build, print, "small", base_url=server.url, **{**OPTIONS, "concurrency": 1})
     manifest = read_manifest(build, "generate")
     assert manifest["rows_in"] == 64
-    assert manifest["dropped"]["no answer: malformed"] == 56
-    assert server.seen == 8
+    assert manifest["dropped"]["not returned: malformed"] == 56
+    assert server.request_count == 8
 
 
-def test_a_batch_without_a_usable_answer(build: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_without_a_usable_completion(
+    build: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(batch, "POLL_INTERVAL", 0.0)
-    monkeypatch.setattr(server.batches, "reply", lambda asked, chat: {"error": {"message": "not loaded"}})
-    with pytest.raises(GeneratorError, match=r"none of the first 8 answers is usable.*not loaded"):
+    monkeypatch.setattr(server.batches, "complete", lambda payload, chat: {"error": {"message": "not loaded"}})
+    with pytest.raises(GeneratorError, match=r"none of the first 8 responses is usable.*not loaded"):
         generate.run(build, print, "small", base_url=server.url, as_batch=True, **OPTIONS)
 
 
 def test_a_run_without_accepted_texts_fails(build: Path, server: OpenAIServer) -> None:
-    """All answers are well-formed, but no text passes the filters."""
-    server.write = lambda prompt, count, draw: ["short"] * count
-    for _ in range(2):  # the second run reads the saved answers
+    """All completions are well-formed, but no text passes the filters."""
+    server.write = lambda prompt, count, rng: ["short"] * count
+    for _ in range(2):  # the second run reads the saved completions
         with pytest.raises(GeneratorError, match=r"none of 64 texts passed the filters \(64 too short or too long\)"):
             generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     assert not (build / "generate" / "manifest.json").exists()
@@ -222,10 +224,10 @@ def rejecting(*names: str) -> Callable[[Handler], bool]:
     """Reject some parameters, as some versions of vLLM, Ollama and LM Studio do."""
 
     def fault(handler: Handler) -> bool:
-        response_format = handler.asked.get("response_format", {}).get("type")
-        unknown = [name for name in names if name in handler.asked or name == response_format]
+        response_format = handler.payload.get("response_format", {}).get("type")
+        unknown = [name for name in names if name in handler.payload or name == response_format]
         if unknown:
-            handler.answer({"error": {"message": f"Unrecognized request argument supplied: {unknown[0]}"}}, 400)
+            handler.respond({"error": {"message": f"Unrecognized request argument supplied: {unknown[0]}"}}, 400)
         return bool(unknown)
 
     return fault
@@ -272,17 +274,17 @@ def test_completions_omit_parameters(build: Path, server: OpenAIServer) -> None:
 def test_the_prompt_describes_the_json_format(build: Path, server: OpenAIServer, form: Any) -> None:
     """OpenAI rejects json_object unless the prompt contains "JSON", and the model needs to know the key."""
     generate.run(build, print, "small", base_url=server.url, response_format=form, **OPTIONS)
-    assert all('{"comments": [' in prompt and "JSON" in prompt for prompt in server.asked)
+    assert all('{"comments": [' in prompt and "JSON" in prompt for prompt in server.prompts)
     with pytest.raises(UsageError, match="an earlier run used a different response_format"):
         generate.run(build, print, "small", base_url=server.url, **OPTIONS)
 
 
-def test_lists_in_text_answers(build: Path, server: OpenAIServer) -> None:
+def test_lists_in_text_completions(build: Path, server: OpenAIServer) -> None:
     def listing(handler: Handler) -> bool:
-        reply = handler.owner.answered(handler.asked, True)
-        texts = json.loads(reply["choices"][0]["message"]["content"])["comments"]
+        body = handler.owner.complete(handler.payload, True)
+        texts = json.loads(body["choices"][0]["message"]["content"])["comments"]
         numbered = "\n".join(f"{number}. {text}" for number, text in enumerate(texts, 1))
-        handler.answer(chat_reply(handler, f"Here are the comments:\n\n{numbered}"))
+        handler.respond(chat_completion(handler, f"Here are the comments:\n\n{numbered}"))
         return True
 
     generate.run(build, print, "small", base_url=server.url, response_format="text", **OPTIONS)
@@ -318,7 +320,7 @@ def test_progress_messages_and_retry_warnings(
 
     def busy(handler: Handler) -> bool:
         if handler.number == 1:
-            handler.answer({"error": {"message": "slow down"}}, 429, Retry_After="0.1")
+            handler.respond({"error": {"message": "slow down"}}, 429, Retry_After="0.1")
         return handler.number == 1
 
     server.fault = busy
@@ -331,9 +333,9 @@ def test_progress_messages_and_retry_warnings(
     assert "retrying in" in caplog.text
 
 
-def test_answers_of_earlier_versions_are_read(tmp_path: Path) -> None:
+def test_completions_of_earlier_versions_are_read(tmp_path: Path) -> None:
     line = {"number": 3, "texts": ["a"], "finish_reason": "stop", "prompt_tokens": 1, "completion_tokens": 2}
-    (tmp_path / "answers.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
-    (answer,) = read_answers(tmp_path / "answers.jsonl")
-    assert (answer.texts, answer.excerpt) == (("a",), "")
+    (tmp_path / "completions.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
+    (completion,) = read_completions(tmp_path / "completions.jsonl")
+    assert (completion.texts, completion.excerpt) == (("a",), "")
     assert Generator("m", "http://127.0.0.1:9/v1", "lines", 1.0, 0).host == "127.0.0.1"

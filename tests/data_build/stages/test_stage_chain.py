@@ -64,8 +64,8 @@ def run_chain(commands: list[list[str]]) -> "subprocess.Popen[str]":
     return subprocess.Popen([sys.executable, "-c", script], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
-def delay_answer(_: Handler) -> bool:
-    """Delay each answer, so that a build can be killed between two answers."""
+def delay_completion(_: Handler) -> bool:
+    """Delay each completion, so that a build can be killed between two of them."""
     time.sleep(0.05)
     return False
 
@@ -94,11 +94,11 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) 
     ]
     tweets = write_tweets(folder / "tweets.csv", texts)
     with OpenAIServer() as server:
-        server.fault = delay_answer
+        server.fault = delay_completion
         process = run_chain(chain(folder / "build", tweets, tiny_encoder, server.url))
         output, _ = process.communicate(timeout=120)
         assert process.returncode == 0, output
-        assert len(set(server.asked)) == len(server.asked) == REQUESTS
+        assert len(set(server.prompts)) == len(server.prompts) == REQUESTS
         yield UninterruptedBuild(tweets, folder / "build", server)
 
 
@@ -107,10 +107,10 @@ def kill_and_resume(
 ) -> dict[str, Any]:
     """Kill a build during a stage, resume it, and compare it with the uninterrupted one.
 
-    The build is killed after a fraction of the stage's run time or, in `generate`, of its answers; earlier if the build
-    has finished by then.
+    The build is killed after a fraction of the stage's run time or, in `generate`, of its completions; earlier if the
+    build has finished by then.
     """
-    while (answered := kill(reference, build, teacher, stage, fraction)) is None:
+    while (completed := kill(reference, build, teacher, stage, fraction)) is None:
         shutil.rmtree(build)
         fraction /= 2
     finished = [name for name in FOLDERS if (build / name / "manifest.json").exists()]
@@ -120,17 +120,17 @@ def kill_and_resume(
     return {
         "last_finished_stage": finished[-1] if finished else "nothing",
         "fraction_of_next_stage": round(fraction, 3),
-        "requests_answered": answered,
-        "requests_repeated": len(reference.server.asked) - len(set(reference.server.asked)),
+        "requests_completed": completed,
+        "requests_repeated": len(reference.server.prompts) - len(set(reference.server.prompts)),
         "identical": files_of(build) == files_of(reference.build),
     }
 
 
 def kill(reference: UninterruptedBuild, build: Path, teacher: Path, stage: str, fraction: float) -> int | None:
-    """Start a build and kill it; return the number of answered requests, or None if it had finished."""
+    """Start a build and kill it; return the number of completed requests, or None if it had finished."""
     end_times = [(reference.build / name / "manifest.json").stat().st_mtime for name in FOLDERS]
     index = FOLDERS.index(stage)
-    reference.server.asked.clear()
+    reference.server.prompts.clear()
     process = run_chain(chain(build, reference.tweets, teacher, reference.server.url))
 
     def wait_until(condition: Callable[[], bool]) -> None:
@@ -138,15 +138,15 @@ def kill(reference: UninterruptedBuild, build: Path, teacher: Path, stage: str, 
             time.sleep(0.002)
 
     if stage == "generate":
-        wait_until(lambda: len(reference.server.asked) >= 1 + fraction * (REQUESTS - CONCURRENCY - 1))
+        wait_until(lambda: len(reference.server.prompts) >= 1 + fraction * (REQUESTS - CONCURRENCY - 1))
     else:
         wait_until(lambda: not index or (build / FOLDERS[index - 1] / "manifest.json").exists())
         time.sleep(fraction * (end_times[index] - end_times[index - 1] if index else 1.0))
     process.send_signal(signal.SIGKILL)
-    answered = len(reference.server.asked)
+    completed = len(reference.server.prompts)
     process.communicate()
     finished = process.returncode != -signal.SIGKILL or (build / FOLDERS[-1] / "manifest.json").exists()
-    return None if finished else answered
+    return None if finished else completed
 
 
 @pytest.mark.parametrize("stage", ["sentiment140", "generate", "verify"])
@@ -158,29 +158,29 @@ def test_a_killed_and_resumed_build_is_byte_identical(
     assert outcome["requests_repeated"] <= CONCURRENCY
     if stage == "generate":
         assert outcome["last_finished_stage"] == "relabel"
-        assert 0 < outcome["requests_answered"] < REQUESTS
+        assert 0 < outcome["requests_completed"] < REQUESTS
 
 
 @pytest.mark.slow
 def test_twenty_killed_builds(uninterrupted: UninterruptedBuild, tiny_encoder: Path, tmp_path: Path) -> None:
-    """Kill twenty builds, eight of them between answers of the generator; write results/killed.json."""
+    """Kill twenty builds, eight of them between completions of the generator; write results/killed.json."""
     rng = random.Random(0)
     stages = ["generate"] * 8 + [rng.choice([name for name in FOLDERS if name != "generate"]) for _ in range(12)]
     outcomes = [
         kill_and_resume(uninterrupted, tmp_path / str(number), tiny_encoder, stage, rng.random())
         for number, stage in enumerate(stages)
     ]
-    killed_between_answers = [outcome for outcome in outcomes if 0 < outcome["requests_answered"] < REQUESTS]
+    killed_between_completions = [outcome for outcome in outcomes if 0 < outcome["requests_completed"] < REQUESTS]
     content = {"builds": len(outcomes), "identical": sum(outcome["identical"] for outcome in outcomes)}
     content |= {
         "requests": REQUESTS,
         "requests_in_flight": CONCURRENCY,
-        "killed_between_answers": len(killed_between_answers),
+        "killed_between_completions": len(killed_between_completions),
     }
     content |= {"requests_repeated": sum(outcome["requests_repeated"] for outcome in outcomes)}
     (ROOT / "results" / "killed.json").write_text(json.dumps({**content, "kills": outcomes}, indent=1) + "\n")
     assert content["identical"] == 20
-    assert len(killed_between_answers) >= 8
+    assert len(killed_between_completions) >= 8
     assert content["requests_repeated"] > 0
     assert all(outcome["requests_repeated"] <= CONCURRENCY for outcome in outcomes)
     assert all(outcome["last_finished_stage"] != FOLDERS[-1] for outcome in outcomes)

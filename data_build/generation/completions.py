@@ -1,4 +1,4 @@
-"""Send the requests of a shard concurrently, save each answer as it arrives, and stay within the budget."""
+"""Send the requests of a shard concurrently, save each completion as it arrives, and stay within the budget."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -6,7 +6,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from data_build.generation import batch
-from data_build.generation.generator import Answer, Generator, GeneratorError, read_answers
+from data_build.generation.generator import Completion, Generator, GeneratorError, read_completions
 from data_build.generation.prompts import Request
 
 
@@ -14,18 +14,18 @@ class Budget:
     """Tokens and cost so far, including those of earlier runs."""
 
     def __init__(self, folder: Path, prices: tuple[float, float], limit: float | None) -> None:
-        """Sum up the answers of earlier runs.
+        """Add up the tokens of earlier runs.
 
         Args:
             folder: Folder of the stage.
             prices: Prices per million prompt tokens and per million completion tokens.
             limit: Maximum cost; None for no limit.
         """
-        self._prices, self._limit, self._answers = prices, limit, 0
+        self._prices, self._limit, self._completion_count = prices, limit, 0
         self.tokens = {"prompt": 0, "completion": 0}
-        for path in folder.glob("answers-*.jsonl"):
-            for answer in read_answers(path):
-                self.add(answer)
+        for path in folder.glob("completions-*.jsonl"):
+            for completion in read_completions(path):
+                self.add(completion)
 
     @property
     def spent(self) -> float:
@@ -34,51 +34,51 @@ class Budget:
 
     def allows_another(self, running: int) -> bool:
         """Whether another request fits the budget, if it and the running ones have the average cost."""
-        average = self.spent / self._answers if self._answers else 0.0
+        average = self.spent / self._completion_count if self._completion_count else 0.0
         return self._limit is None or self.spent + (running + 1) * average <= self._limit
 
-    def add(self, answer: Answer) -> None:
-        """Add the tokens of an answer."""
-        self._answers += 1
-        self.tokens["prompt"] += answer.prompt_tokens
-        self.tokens["completion"] += answer.completion_tokens
+    def add(self, completion: Completion) -> None:
+        """Add the tokens of a completion."""
+        self._completion_count += 1
+        self.tokens["prompt"] += completion.prompt_tokens
+        self.tokens["completion"] += completion.completion_tokens
 
 
 class Trial:
-    """Check of a run's first answers: none is saved until one is usable, so that a later run repeats the requests."""
+    """Check of a run's first completions: they are saved once one is usable, else a later run repeats the requests."""
 
     def __init__(self, limit: int) -> None:
-        """Set the number of unusable answers after which the run stops."""
-        self._limit, self._unusable, self.passed = limit, list[Answer](), False
+        """Set the number of unusable completions after which the run stops."""
+        self._limit, self._unusable, self.passed = limit, list[Completion](), False
 
-    def add(self, answer: Answer) -> list[Answer]:
-        """Check an answer, and return the answers to save.
+    def add(self, completion: Completion) -> list[Completion]:
+        """Check a completion, and return those to save.
 
         Raises:
-            GeneratorError: None of the first answers is usable.
+            GeneratorError: None of the first completions is usable.
         """
-        self.passed |= bool(answer.texts)
+        self.passed |= bool(completion.texts)
         if self.passed:
             earlier, self._unusable = self._unusable, []
-            return [*earlier, answer]
-        self._unusable.append(answer)
+            return [*earlier, completion]
+        self._unusable.append(completion)
         if len(self._unusable) >= self._limit:
             raise unusable_error(self._unusable)
         return []
 
 
-def unusable_error(answers: Sequence[Answer]) -> GeneratorError:
-    """Return the error for answers without texts."""
-    reasons = Counter(answer.finish_reason for answer in answers)
+def unusable_error(completions: Sequence[Completion]) -> GeneratorError:
+    """Return the error for completions without texts."""
+    reasons = Counter(completion.finish_reason for completion in completions)
     advice = "; for a reasoning model, use --omit max_completion_tokens" if set(reasons) == {"length"} else ""
     return GeneratorError(
-        f"none of the first {len(answers)} answers is usable "
+        f"none of the first {len(completions)} responses is usable "
         f"({', '.join(f'{count} {reason}' for reason, count in reasons.items())}){advice}; "
-        f"the first answer begins: {answers[0].excerpt or '(empty)'}"
+        f"the first response begins: {completions[0].excerpt or '(empty)'}"
     )
 
 
-def request_answers(
+def request_completions(
     folder: Path,
     name: str,
     part: Sequence[Request],
@@ -86,9 +86,9 @@ def request_answers(
     concurrency: int,
     budget: Budget,
     trial: Trial,
-    on_answer: Callable[[], None] = lambda: None,
-) -> dict[int, Answer]:
-    """Send the requests of a shard that have no answer yet; each answer is saved as it arrives.
+    on_completion: Callable[[], None] = lambda: None,
+) -> dict[int, Completion]:
+    """Send the requests of a shard that have no completion yet, and save each completion as it arrives.
 
     Args:
         folder: Folder of the stage.
@@ -97,38 +97,38 @@ def request_answers(
         generator: Client of the endpoint.
         concurrency: Concurrent requests.
         budget: Tokens and cost so far.
-        trial: Check of the first answers.
-        on_answer: Called after each new answer.
+        trial: Check of the first completions.
+        on_completion: Called after each new completion.
 
     Returns:
-        Answers by request number.
+        Completions by request number.
 
     Raises:
-        GeneratorError: The endpoint fails, the budget is exhausted, or no answer is usable; answers received so far are
-            saved.
+        GeneratorError: The endpoint fails, the budget is exhausted, or no completion is usable; completions received so
+            far are saved.
     """
-    path = folder / f"answers-{name}.jsonl"
-    answers = {answer.number: answer for answer in read_answers(folder / batch.ANSWERS_FILE)}
-    answers |= {answer.number: answer for answer in read_answers(path)}
-    trial.passed |= any(answer.texts for answer in answers.values())
-    pending = [request for request in part if request.number not in answers]
+    path = folder / f"completions-{name}.jsonl"
+    completions = {completion.number: completion for completion in read_completions(folder / batch.COMPLETIONS_FILE)}
+    completions |= {completion.number: completion for completion in read_completions(path)}
+    trial.passed |= any(completion.texts for completion in completions.values())
+    pending = [request for request in part if request.number not in completions]
     failure: BaseException | None = None
     with path.open("a", encoding="utf-8") as file, ThreadPoolExecutor(concurrency) as pool:
-        running: set[Future[Answer]] = set()
+        running: set[Future[Completion]] = set()
 
-        def save(done: Iterable[Future[Answer]]) -> BaseException | None:
-            """Save the answers; return the last error, if any."""
+        def save(done: Iterable[Future[Completion]]) -> BaseException | None:
+            """Save the completions; return the last error, if any."""
             failure = None
             for future in done:
                 if error := future.exception():
                     failure = error
                     continue
-                answer = future.result()
-                answers[answer.number] = answer
-                budget.add(answer)
-                on_answer()
+                completion = future.result()
+                completions[completion.number] = completion
+                budget.add(completion)
+                on_completion()
                 try:
-                    file.writelines(checked.to_line() for checked in trial.add(answer))
+                    file.writelines(checked.to_line() for checked in trial.add(completion))
                 except GeneratorError as error:
                     failure = error
                 file.flush()
@@ -143,7 +143,7 @@ def request_answers(
                             "raise --max-cost to continue"
                         )
                         break
-                    running.add(pool.submit(generator.ask, pending.pop(0)))
+                    running.add(pool.submit(generator.complete, pending.pop(0)))
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 failure = save(done) or failure
                 if failure:
@@ -154,4 +154,4 @@ def request_answers(
             raise
     if failure:
         raise failure
-    return answers
+    return completions
