@@ -28,7 +28,7 @@ def run_command(
     with (
         patch.dict(os.environ, environment),
         patch.object(sys, "argv", command),
-        patch.object(redaction, "_remembered", set()),  # forget the secrets of other tests
+        patch.object(redaction, "_registered", set()),  # forget the secrets of other tests
         patch.dict(proxies._set_aside),
         CliRunner().isolation(stdin) as (stdout, stderr, _),
     ):
