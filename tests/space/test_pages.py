@@ -10,6 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Request, expect
 
 from docs.screenshot import ask, open_tab, walk
+from tests.layout_shift import layout_shift, observe_layout_shift
 from tests.space.test_programs import snippet
 
 pytestmark = [
@@ -63,6 +64,18 @@ def test_all_tabs(demo: str, browser: Browser, width: int, scheme: Any, language
     expected = {"en": "Share of rows", "es": "Proporción de filas", "zh": "各标签所占行的比例"}[language[:2]]
     open_tab(page, 2)
     expect(page.get_by_text(expected).first).to_be_visible()
+    context.close()
+
+
+@pytest.mark.parametrize("width", [360, 1440])
+def test_nothing_moves_while_the_page_loads(demo: str, browser: Browser, width: int) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 800})
+    page = context.new_page()
+    observe_layout_shift(page)
+    page.goto(demo)
+    expect(page.locator("#result .sentence")).to_be_visible()
+    page.wait_for_timeout(1_000)
+    assert layout_shift(page) < 0.1
     context.close()
 
 

@@ -16,6 +16,7 @@ from docs.static_server import served
 from evenmood import GROUPS, EmotionClassifier
 from space.components.labels import EMOJI
 from space.components.support import PHRASES
+from tests.layout_shift import layout_shift, observe_layout_shift
 from tests.web.conftest import WEB
 
 pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
@@ -187,12 +188,11 @@ def test_page_is_accessible_and_fits_the_screen(web: Path, browser: Browser, sch
             color_scheme=scheme, viewport={"width": width, "height": 800}, bypass_csp=True, service_workers="block"
         )
         page = context.new_page()
-        shifts = "globalThis.shift = 0; new PerformanceObserver((list) => {for (const entry of list.getEntries()) "
-        page.add_init_script(f"{shifts} shift += entry.value;}}).observe({{type: 'layout-shift', buffered: true}})")
+        observe_layout_shift(page)
         open_page(page, address)
         page.wait_for_timeout(200)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        assert page.evaluate("shift") < 0.1
+        assert layout_shift(page) < 0.1
         results = Axe().run(page)
         assert results.violations_count == 0, results.generate_report()
         context.close()
