@@ -23,7 +23,7 @@ BUILT_AT_RUN_TIME = {
     "evenmood/model/model_folder.py": 1,
     "evenmood/text/normalization.py": 3,
     "space/table/formulas.py": 1,
-    "train/transfer/labelled.py": 1,
+    "train/transfer/labeled.py": 1,
 }
 """Patterns built at run time; `test_hostile_texts` tests the functions that use them."""
 

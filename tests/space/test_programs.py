@@ -175,7 +175,7 @@ def test_default_arguments(demo: str, prefix: str, model: EmotionClassifier) -> 
         ("analyse", [None], "must be a string, not NoneType"),
         ("analyse", [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}], "."),
         ("batch", [{"a": 1}], "must be a list of strings, not dict"),
-        ("show", [SENTENCE], "missing argument: model_name, method; show takes content, model_name, method"),
+        ("show", [SENTENCE], "missing argument: model_name, by; show takes content, model_name, by"),
         ("show", [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, "default", "attention"], "."),
         ("score", [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, "", "default", "", ""], "."),
         ("sorted_rows", [{}, []], "."),

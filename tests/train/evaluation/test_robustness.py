@@ -126,10 +126,10 @@ def test_macro_f1_of_perturbed_texts(model: EmotionClassifier, average_folder: P
     for kind in ("UPPER CASE", "lower case"):  # undone by cleaning
         assert figures["kinds"][kind]["texts_changed"] == 0
         assert figures["kinds"][kind]["change"]["value"] == pytest.approx(0, abs=1e-9)
-    assert figures["kinds"]["emoji put in"]["texts_changed"] > 0  # this model encodes emoji
+    assert figures["kinds"]["emoji inserted"]["texts_changed"] > 0  # this model encodes emoji
     without_emoji = EmotionClassifier.from_pretrained(average_folder)  # the paper's cleaning drops emoji
     kinds = perturbed(without_emoji, ["one two", "three"], np.eye(2, 28), TEXTS["emoji"], seeds=1)["kinds"]
-    assert kinds["emoji put in"]["texts_changed"] == kinds["no punctuation"]["texts_changed"] == 0
+    assert kinds["emoji inserted"]["texts_changed"] == kinds["no punctuation"]["texts_changed"] == 0
 
 
 def test_negation(model: EmotionClassifier) -> None:

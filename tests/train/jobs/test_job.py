@@ -241,7 +241,7 @@ def test_script_dependencies_match_pyproject() -> None:
     lines = block["content"].splitlines()
     metadata = tomllib.loads("\n".join(line.removeprefix("# ").removeprefix("#") for line in lines))
     assert set(metadata["dependencies"]) == required
-    assert metadata["requires-python"] == project["requires-python"]
+    assert metadata["requires-python"] == ">=3.11,<3.14"  # TensorFlow has no release for 3.14
 
 
 def test_archive_is_reproducible(tmp_path: Path) -> None:
