@@ -36,6 +36,12 @@ def streams(request: pytest.FixtureRequest) -> dict[str, str]:
     return environment
 
 
+@pytest.fixture(params=["ascii", "C locale"])
+def ascii_streams(request: pytest.FixtureRequest) -> dict[str, str]:
+    """The two environments without any non-ASCII character, for commands that take seconds to start."""
+    return STREAMS[request.param]
+
+
 def test_text_with_bars(streams: dict[str, str], model: EmotionClassifier) -> None:
     """The text is read as UTF-8 even if Python decodes arguments as ASCII."""
     text = "I am so happy 😂"
@@ -90,11 +96,11 @@ ERRORS: dict[str, tuple[str, ...]] = {
 
 
 @pytest.mark.parametrize("case", ERRORS)
-def test_errors_are_one_line(streams: dict[str, str], tmp_path: Path, case: str) -> None:
+def test_errors_are_one_line(ascii_streams: dict[str, str], tmp_path: Path, case: str) -> None:
     folder = Path.cwd()
     os.chdir(tmp_path)
     try:
-        result = run_raw(*ERRORS[case], redirect="</dev/null", PYTHONPATH=str(ROOT), **streams)
+        result = run_raw(*ERRORS[case], redirect="</dev/null", PYTHONPATH=str(ROOT), **ascii_streams)
     finally:
         os.chdir(folder)
     assert result.returncode in (1, 2), result.stderr
@@ -118,7 +124,7 @@ def test_closed_streams(module: str) -> None:
     assert result.returncode == 2
 
 
-def test_demo_starts(streams: dict[str, str], tmp_path: Path) -> None:
+def test_demo_starts(ascii_streams: dict[str, str], tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -126,14 +132,14 @@ def test_demo_starts(streams: dict[str, str], tmp_path: Path) -> None:
     folder.mkdir()
     options = ["--no-browser", "--port", str(port), "--feedback", "", "--trained", str(folder)]
     command = [sys.executable, ROOT / "space" / "app.py", *options]
-    environment = {**streams, "TMPDIR": str(tmp_path)}
+    environment = {**ascii_streams, "TMPDIR": str(tmp_path)}
     with running_process(command, url, environment), urllib.request.urlopen(url, timeout=10) as answer:
         assert answer.status == 200
 
 
-def test_errors_of_the_demo_are_one_line(streams: dict[str, str]) -> None:
+def test_errors_of_the_demo_are_one_line(ascii_streams: dict[str, str]) -> None:
     command = [sys.executable, str(ROOT / "space" / "app.py"), "--no-browser", "--model", f"/nowhere/{NAME}"]
-    result = subprocess.run(command, capture_output=True, env={**os.environ, **streams}, check=False, timeout=120)
+    result = subprocess.run(command, capture_output=True, env={**os.environ, **ascii_streams}, check=False, timeout=120)
     assert result.returncode in (1, 2)
     assert b"Traceback" not in result.stderr
     assert result.stderr.splitlines()[-1].startswith(b"error: ")
