@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.arguments import benchmark, check_out
 from benchmarks.installed import installed_size
-from benchmarks.peers import PEERS, classifier_of
+from benchmarks.peers import PEERS, load_classifier
 from benchmarks.prepare import prepare_evenmood, prepare_roberta
 from benchmarks.texts import made_up_texts
 
@@ -77,7 +77,7 @@ def bench(options: argparse.Namespace) -> dict[str, Any]:
         peers = {name: summary([figures[name] for figures in rounds]) for name in names}
         for name, figures in peers.items():
             figures["title"] = PEERS[name].title
-            figures["model_bytes"] = size_of(work / PEERS[name].model)
+            figures["model_bytes"] = model_size(work / PEERS[name].model)
             figures["dependencies_bytes"] = installed_size(PEERS[name].requires)
         ceiling = roofline(work)
         shares = profile(work / OURS, texts)
@@ -105,7 +105,7 @@ def batch_sensitivity(work: Path, texts: list[str]) -> dict[str, float]:
     permutation = np.random.default_rng(0).permutation(len(texts))
     differences = {}
     for name in (OURS, "int8"):
-        classifier = classifier_of(work, name)
+        classifier = load_classifier(work, name)
         batch = classifier.predict_proba([texts[row] for row in permutation])
         single = np.stack([classifier.predict_proba(texts[row]) for row in permutation[:SINGLE_TEXTS]])
         differences[name] = float(np.abs(batch[:SINGLE_TEXTS] - single).max())
@@ -180,10 +180,10 @@ def run_rounds(
 def run_peer(name: str, work: Path, file: Path) -> dict[str, float]:
     """Run a peer in its own process."""
     command = [sys.executable, "-m", "benchmarks.run_peer", name, str(work), str(file), str(time.time())]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"error: {PEERS[name].title} failed:\n{done.stderr}")
-    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    result = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    if result.returncode:
+        sys.exit(f"error: {PEERS[name].title} failed:\n{result.stderr}")
+    figures: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
     print(f"{name}: {figures['texts_per_second']:,.0f} texts/s", file=sys.stderr)
     return figures
 
@@ -213,12 +213,12 @@ def roofline(work: Path) -> dict[str, float]:
     """Upper bound on throughput from the matrix products alone, measured in a separate process."""
     command = [sys.executable, "-m", "benchmarks.roofline", str(work / "evenmood"), str(work / "texts.json")]
     one_thread = environment() | {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # per core
-    done = subprocess.run(command, env=one_thread, capture_output=True, text=True, check=True)
-    figures: dict[str, float] = json.loads(done.stdout)
+    result = subprocess.run(command, env=one_thread, capture_output=True, text=True, check=True)
+    figures: dict[str, float] = json.loads(result.stdout)
     return figures
 
 
-def size_of(path: Path) -> int:
+def model_size(path: Path) -> int:
     """Size of a file, or of the files of a model folder that prediction needs."""
     from evenmood.model.model_folder import PREDICTING_FILES
 

@@ -260,7 +260,7 @@ def input_hashes(build: Path, *names: str) -> dict[str, str]:
     """Hash of each stage's manifest, which contains the hashes of its shards.
 
     Raises:
-        DataError: A stage is unfinished, or one of its inputs has changed since it ran.
+        DataError: A stage is incomplete, or one of its inputs has changed since it ran.
     """
     for name in names:
         check_current(build, name)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from data_build.annotation.database import create_database, open_database
-from data_build.annotation.majority import ANNOTATORS, Item, Result, Vote, check_labels, counts_of, majority
+from data_build.annotation.majority import ANNOTATORS, Item, Result, Vote, check_labels, count_votes, majority
 from evenmood.errors import DataError, UsageError
 
 Task = Literal["review", "audit"]
@@ -322,7 +322,7 @@ class Votes:
                 )
             }
         return {
-            row_id: Result(decisions[row_id], counts_of(votes), "adjudicated")
+            row_id: Result(decisions[row_id], count_votes(votes), "adjudicated")
             if row_id in decisions
             else majority(votes)
             for row_id, votes in by_row.items()

@@ -77,7 +77,7 @@ class Request:
 
     Attributes:
         number: Number in the plan, from 0.
-        labels: Label numbers that the texts should express: the intended one, and optionally a second.
+        labels: Indices of the labels that the texts should express: the intended one, and optionally a second.
         topic: Topic.
         register: Tone.
         length: Length of each text, in words.
@@ -162,7 +162,7 @@ def plan(
     Args:
         shortfall: Rows that each label lacks; other labels are not requested.
         texts: Training texts, the source of examples.
-        labels: Label numbers of the texts.
+        labels: Label indices of the texts.
         requests: Number of requests.
         size: Texts per request.
         seed: Random seed.

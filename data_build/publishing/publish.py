@@ -51,7 +51,7 @@ def publish(
         create_pr: Open a pull request.
 
     Raises:
-        DataError: A stage is unfinished, or a row must not be published.
+        DataError: A stage is incomplete, or a row must not be published.
         HubError: No access, no network, or the Hub rejects the card.
     """
     with tempfile.TemporaryDirectory() as temporary:

@@ -50,7 +50,7 @@ def run(
         restart: Discard the output of an earlier run.
 
     Raises:
-        DataError: An earlier stage is unfinished.
+        DataError: An earlier stage is incomplete.
         UsageError: The target is below 1, or the ratio below 1.
     """
     for option, value in (("--target", target), ("--ratio", ratio)):
@@ -139,7 +139,7 @@ def select(labels: Sequence[Sequence[int]], ranks: np.ndarray, target: int, rati
     without it. Rows with a single label are not preferred: labels still co-occur.
 
     Args:
-        labels: Label numbers of each row.
+        labels: Label indices of each row.
         ranks: Rank of each row's source, see `RANKS`; shape (n,).
         target: Rows per label.
         ratio: See `run`.

@@ -29,11 +29,11 @@ def precision_thresholds(truth: np.ndarray, scores: np.ndarray, target: float) -
 
 
 def passes_intended(scores: np.ndarray, intended: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """Whether each row's intended label is among the teacher's top two labels and reaches its decision threshold.
+    """Return whether each row's intended label is among the teacher's top two and reaches its decision threshold.
 
     Args:
         scores: The teacher's probabilities, shape (n, labels).
-        intended: Label number of each row, shape (n,).
+        intended: Label index of each row, shape (n,).
         thresholds: Decision thresholds tuned on validation, shape (labels,).
 
     Returns:
