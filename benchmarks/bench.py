@@ -99,7 +99,7 @@ def bench(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def batch_sensitivity(work: Path, texts: list[str]) -> dict[str, float]:
-    """Maximum difference of a probability between single and batch prediction, with a float and an int8 LSTM."""
+    """Measure the maximum difference of a probability between single and batch prediction, by LSTM type."""
     import numpy as np
 
     permutation = np.random.default_rng(0).permutation(len(texts))
@@ -113,7 +113,7 @@ def batch_sensitivity(work: Path, texts: list[str]) -> dict[str, float]:
 
 
 def profile(folder: Path, texts: list[str]) -> dict[str, float]:
-    """Share of the network's time spent in each node of its graph, from the profile of onnxruntime."""
+    """Measure the share of the network's time spent in each node of its graph, from the profile of onnxruntime."""
     import onnxruntime
 
     from evenmood.model.loading import load_tokenizer
@@ -189,28 +189,28 @@ def run_peer(name: str, work: Path, file: Path) -> dict[str, float]:
 
 
 def environment() -> dict[str, str]:
-    """Environment of the measured processes: offline, without overrides of numpy's matrix product."""
+    """Return the environment of the measured processes: offline, without overrides of numpy's matrix product."""
     variables = {name: value for name, value in os.environ.items() if name not in BLAS_OVERRIDES}
     return variables | {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 
 
 def summary(rounds: Sequence[dict[str, float]]) -> dict[str, Any]:
-    """Median, minimum and maximum of each figure."""
+    """Return the median, minimum and maximum of each figure."""
     return {key: spread([figures[key] for figures in rounds]) for key in rounds[0]}
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """Median, minimum and maximum."""
+    """Return the median, minimum and maximum."""
     return {"median": statistics.median(values), "least": min(values), "most": max(values)}
 
 
 def ratio(rounds: Sequence[dict[str, dict[str, float]]], name: str) -> dict[str, float]:
-    """Ratio of evenmood's throughput to a peer's: median, minimum and maximum over the rounds."""
+    """Return the ratio of evenmood's throughput to a peer's: median, minimum and maximum over the rounds."""
     return spread([figures[OURS]["texts_per_second"] / figures[name]["texts_per_second"] for figures in rounds])
 
 
 def roofline(work: Path) -> dict[str, float]:
-    """Upper bound on throughput from the matrix products alone, measured in a separate process."""
+    """Return the upper bound on throughput from the matrix products alone, measured in a separate process."""
     command = [sys.executable, "-m", "benchmarks.roofline", str(work / "evenmood"), str(work / "texts.json")]
     one_thread = environment() | {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # per core
     result = subprocess.run(command, env=one_thread, capture_output=True, text=True, check=True)
@@ -219,7 +219,7 @@ def roofline(work: Path) -> dict[str, float]:
 
 
 def model_size(path: Path) -> int:
-    """Size of a file, or of the files of a model folder that prediction needs."""
+    """Return the size of a file, or of the files of a model folder that prediction needs."""
     from evenmood.model.model_folder import PREDICTING_FILES
 
     if path.is_file():
@@ -231,7 +231,7 @@ def model_size(path: Path) -> int:
 
 
 def machine() -> str:
-    """Description of the machine."""
+    """Describe the machine."""
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():

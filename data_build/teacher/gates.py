@@ -5,7 +5,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 
 def precision_thresholds(truth: np.ndarray, scores: np.ndarray, target: float) -> np.ndarray:
-    """Lowest probability of each label at which the teacher reaches a precision with 95 % confidence.
+    """Find the lowest probability of each label at which the teacher reaches a precision with 95 % confidence.
 
     The criterion is the lower bound of the Wilson interval of the precision among all texts at or above the threshold.
 
