@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.arguments import benchmark, check_out
 from benchmarks.installed import installed_size
-from benchmarks.peers import PEERS, classifier_of
+from benchmarks.peers import PEERS, load_classifier
 from benchmarks.prepare import prepare_evenmood, prepare_roberta
 from benchmarks.texts import made_up_texts
 
@@ -77,7 +77,7 @@ def bench(options: argparse.Namespace) -> dict[str, Any]:
         peers = {name: summary([figures[name] for figures in rounds]) for name in names}
         for name, figures in peers.items():
             figures["title"] = PEERS[name].title
-            figures["model_bytes"] = size_of(work / PEERS[name].model)
+            figures["model_bytes"] = model_size(work / PEERS[name].model)
             figures["dependencies_bytes"] = installed_size(PEERS[name].requires)
         ceiling = roofline(work)
         shares = profile(work / OURS, texts)
@@ -99,13 +99,13 @@ def bench(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def batch_sensitivity(work: Path, texts: list[str]) -> dict[str, float]:
-    """Maximum difference of a probability between single and batch prediction, with a float and an int8 LSTM."""
+    """Measure the maximum difference of a probability between single and batch prediction, by LSTM type."""
     import numpy as np
 
     permutation = np.random.default_rng(0).permutation(len(texts))
     differences = {}
     for name in (OURS, "int8"):
-        classifier = classifier_of(work, name)
+        classifier = load_classifier(work, name)
         batch = classifier.predict_proba([texts[row] for row in permutation])
         single = np.stack([classifier.predict_proba(texts[row]) for row in permutation[:SINGLE_TEXTS]])
         differences[name] = float(np.abs(batch[:SINGLE_TEXTS] - single).max())
@@ -113,7 +113,7 @@ def batch_sensitivity(work: Path, texts: list[str]) -> dict[str, float]:
 
 
 def profile(folder: Path, texts: list[str]) -> dict[str, float]:
-    """Share of the network's time spent in each node of its graph, from the profile of onnxruntime."""
+    """Measure the share of the network's time spent in each node of its graph, from the profile of onnxruntime."""
     import onnxruntime
 
     from evenmood.model.loading import load_tokenizer
@@ -180,46 +180,46 @@ def run_rounds(
 def run_peer(name: str, work: Path, file: Path) -> dict[str, float]:
     """Run a peer in its own process."""
     command = [sys.executable, "-m", "benchmarks.run_peer", name, str(work), str(file), str(time.time())]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"error: {PEERS[name].title} failed:\n{done.stderr}")
-    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    result = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    if result.returncode:
+        sys.exit(f"error: {PEERS[name].title} failed:\n{result.stderr}")
+    figures: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
     print(f"{name}: {figures['texts_per_second']:,.0f} texts/s", file=sys.stderr)
     return figures
 
 
 def environment() -> dict[str, str]:
-    """Environment of the measured processes: offline, without overrides of numpy's matrix product."""
+    """Return the environment of the measured processes: offline, without overrides of numpy's matrix product."""
     variables = {name: value for name, value in os.environ.items() if name not in BLAS_OVERRIDES}
     return variables | {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 
 
 def summary(rounds: Sequence[dict[str, float]]) -> dict[str, Any]:
-    """Median, minimum and maximum of each figure."""
+    """Return the median, minimum and maximum of each figure."""
     return {key: spread([figures[key] for figures in rounds]) for key in rounds[0]}
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """Median, minimum and maximum."""
+    """Return the median, minimum and maximum."""
     return {"median": statistics.median(values), "least": min(values), "most": max(values)}
 
 
 def ratio(rounds: Sequence[dict[str, dict[str, float]]], name: str) -> dict[str, float]:
-    """Ratio of evenmood's throughput to a peer's: median, minimum and maximum over the rounds."""
+    """Return the ratio of evenmood's throughput to a peer's: median, minimum and maximum over the rounds."""
     return spread([figures[OURS]["texts_per_second"] / figures[name]["texts_per_second"] for figures in rounds])
 
 
 def roofline(work: Path) -> dict[str, float]:
-    """Upper bound on throughput from the matrix products alone, measured in a separate process."""
+    """Return the upper bound on throughput from the matrix products alone, measured in a separate process."""
     command = [sys.executable, "-m", "benchmarks.roofline", str(work / "evenmood"), str(work / "texts.json")]
     one_thread = environment() | {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # per core
-    done = subprocess.run(command, env=one_thread, capture_output=True, text=True, check=True)
-    figures: dict[str, float] = json.loads(done.stdout)
+    result = subprocess.run(command, env=one_thread, capture_output=True, text=True, check=True)
+    figures: dict[str, float] = json.loads(result.stdout)
     return figures
 
 
-def size_of(path: Path) -> int:
-    """Size of a file, or of the files of a model folder that prediction needs."""
+def model_size(path: Path) -> int:
+    """Return the size of a file, or of the files of a model folder that prediction needs."""
     from evenmood.model.model_folder import PREDICTING_FILES
 
     if path.is_file():
@@ -231,7 +231,7 @@ def size_of(path: Path) -> int:
 
 
 def machine() -> str:
-    """Description of the machine."""
+    """Describe the machine."""
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():

@@ -58,7 +58,7 @@ def call(url: str, name: str, data: list[Any], visitor: str | None = None) -> An
 
 
 def ask(url: str, visitor: str | None = None) -> float:
-    """Seconds until a visitor sees the prediction for a text (button Analyze)."""
+    """Measure the seconds until a visitor sees the prediction for a text (button Analyze)."""
     started = time.monotonic()
     result, *_ = call(url, "show", [SENTENCE, "default", "attention"], visitor)
     if "gratitude" not in result:
@@ -79,13 +79,13 @@ def upload(url: str, size: int = TABLE_ROWS) -> dict[str, Any]:
 
 
 def resident(pid: int) -> float:
-    """Resident memory of a process, in MB."""
+    """Return the resident memory of a process, in MB."""
     lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
 
 def beside_a_table(url: str) -> dict[str, Any]:
-    """Response times for ten visitors while a table of 50,000 rows is scored."""
+    """Measure response times for ten visitors while a table of 50,000 rows is scored."""
     file = upload(url)
     done = threading.Event()
     waits: list[float] = []
@@ -122,7 +122,7 @@ def beside_a_table(url: str) -> dict[str, Any]:
 
 
 def timed(job: Callable[[], Any]) -> float:
-    """Duration of a call, in seconds."""
+    """Measure the duration of a call, in seconds."""
     started = time.monotonic()
     job()
     return time.monotonic() - started
@@ -146,7 +146,7 @@ def many(url: str) -> dict[str, Any]:
 
 
 def memory(url: str, pid: int) -> dict[str, Any]:
-    """Memory after 2,200 requests, and after 2,000 more, each in a new session."""
+    """Measure memory after 2,200 requests, and after 2,000 more, each in a new session."""
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: ask(url), range(WARM_UP)))
         before = resident(pid)

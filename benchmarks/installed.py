@@ -8,7 +8,7 @@ from packaging.utils import canonicalize_name
 
 
 def installed_size(names: tuple[str, ...]) -> int:
-    """Total size of the installed files, in bytes."""
+    """Return the total size of the installed files, in bytes."""
     counted: set[str] = set()
     pending = list(names)
     size = 0

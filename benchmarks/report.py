@@ -44,7 +44,7 @@ def document() -> str:
 
 
 def speeds() -> dict[str, float]:
-    """Texts per second of evenmood and of other models, for the figure."""
+    """Return the texts per second of evenmood and of other models, for the figure."""
     return speed_figure.rates(results("bench"), OURS)
 
 

@@ -19,7 +19,7 @@ ROUNDS = 5
 
 
 def shapes(rows: int, steps: int) -> list[tuple[int, int, int, int]]:
-    """Matrix products of the network for a batch: their number, rows, inner size and columns.
+    """Return the matrix products of the network for a batch: their number, rows, inner size and columns.
 
     The convolution is folded into the embedding table, so the products are those of the LSTM in both directions, the
     attention and the two dense layers.
@@ -34,7 +34,7 @@ def shapes(rows: int, steps: int) -> list[tuple[int, int, int, int]]:
 
 
 def operations(lengths: Sequence[int]) -> float:
-    """Mean number of floating-point operations per text, for texts with these numbers of tokens."""
+    """Return the mean number of floating-point operations per text, for texts with these numbers of tokens."""
     total = 0
     for length in lengths:
         steps = max(1, -(-length // POOL_SIZE))

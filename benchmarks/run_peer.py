@@ -41,14 +41,14 @@ def main() -> None:
 
 
 def timed(predict: Predict, texts: list[str]) -> float:
-    """Duration of a call, in seconds."""
+    """Measure the duration of a call, in seconds."""
     before = time.perf_counter()
     predict(texts)
     return time.perf_counter() - before
 
 
 def peak_memory() -> float:
-    """Peak memory of this process, in MB (Linux)."""
+    """Return the peak memory of this process, in MB (Linux)."""
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e6
 

@@ -1,6 +1,6 @@
 """Throughput of `evenmood predict --engine ray`: `python -m benchmarks.scaling results/scaling.json`.
 
-Measures one and two nodes of one core on this machine, without the start of the cluster and the loading of the model.
+Measures one and two single-core nodes on this machine, excluding cluster startup and model loading.
 """
 
 import json
@@ -23,17 +23,20 @@ FIGURE = Path("docs/figures/scaling.png")
 
 
 def predict(workers: int, source: str, target: str) -> None:
-    """Predict a file on a cluster of single-core nodes, and print the seconds after the first chunk."""
+    """Predict a file on a local cluster of single-core nodes.
+
+    Prints the number of rows and seconds after the first chunk as JSON.
+    """
     from ray.cluster_utils import Cluster
 
     from evenmood import EmotionClassifier
     from evenmood.distributed import ray_cluster as cluster
     from evenmood.tables import scored
 
-    machines = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    local_cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     for _ in range(workers - 1):
-        machines.add_node(num_cpus=1)
-    machines.wait_for_nodes()
+        local_cluster.add_node(num_cpus=1)
+    local_cluster.wait_for_nodes()
     labels = EmotionClassifier.from_pretrained().labels
     arguments = {"model": None, "revision": None, "chosen": labels, "proba": False}
     times: list[tuple[float, int]] = []
@@ -41,28 +44,28 @@ def predict(workers: int, source: str, target: str) -> None:
     def advance(count: int, _: float | None) -> None:
         times.append((time.monotonic(), count))
 
-    def refuse(message: str) -> None:
+    def raise_error(message: str) -> None:
         raise ValueError(message)
 
-    pieces = cluster.predict_file(source, "text", scored.ADDED, arguments, machines.address)
-    cluster.write_file(pieces, target, "text", source, refuse, advance, overwrite=True)
-    machines.shutdown()
+    pieces = cluster.predict_file(source, "text", scored.ADDED, arguments, local_cluster.address)
+    cluster.write_file(pieces, target, "text", source, raise_error, advance, overwrite=True)
+    local_cluster.shutdown()
     (first, before), (last, after) = times[0], times[-1]
     print(json.dumps({"rows": after - before, "seconds": last - first}))
 
 
 def run(workers: int, source: Path) -> float:
-    """Rows per second of a cluster, measured in a separate process."""
+    """Return the rows per second of a cluster, measured in a separate process."""
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks.scaling", str(workers), str(source), f"{source}.out"]
     variables = environment() | {"RAY_worker_niceness": "0"}
-    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
-    figures = json.loads(done.stdout.splitlines()[-1])
+    result = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
+    figures = json.loads(result.stdout.splitlines()[-1])
     print(f"{workers}: {figures['rows'] / figures['seconds']:,.0f} rows/s", file=sys.stderr)
     return float(figures["rows"] / figures["seconds"])
 
 
 def main() -> None:
-    """Measure each number of nodes in several rounds."""
+    """Measure throughput for each cluster size over several rounds."""
     if len(sys.argv) == 4:
         predict(int(sys.argv[1]), *sys.argv[2:])
         return
@@ -84,7 +87,7 @@ def main() -> None:
 
 
 def draw(content: dict[str, Any], path: Path) -> None:
-    """Draw the medians as bars, with the rate of each round and linear scaling."""
+    """Draw medians as bars, rounds as points, and linear scaling as a dashed line."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,4 +1,4 @@
-"""Figure of docs/performance.md: texts per second of evenmood and of other models."""
+"""Speed plot in docs/performance.md: texts per second of evenmood and of other models."""
 
 import json
 from collections.abc import Mapping
@@ -6,25 +6,27 @@ from pathlib import Path
 from typing import Any
 
 FIGURE = Path(__file__).parent.parent / "docs" / "figures" / "speed.png"
-RECORD = "Description"
-"""Field of the PNG file that holds the figures it was drawn from: pixels depend on fonts and versions."""
+RATES_FIELD = "Description"
+"""PNG metadata field with the plotted rates. Pixels cannot be compared: they vary with fonts and library versions."""
 
 
-def rates(bench: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, float]:
-    """Texts per second by title, slowest first; variants of evenmood's own networks are left out."""
-    peers = [peer for name, peer in bench["peers"].items() if name in ours or name.startswith(("roberta", "teacher"))]
+def rates(bench: Mapping[str, Any], shown_models: Mapping[str, Any]) -> dict[str, float]:
+    """Return texts per second by title, slowest first; variants of evenmood's own networks are left out."""
+    peers = [
+        peer for name, peer in bench["peers"].items() if name in shown_models or name.startswith(("roberta", "teacher"))
+    ]
     by_title = {peer["title"]: float(peer["texts_per_second"]["median"]) for peer in peers}
     return dict(sorted(by_title.items(), key=lambda item: item[1]))
 
 
 def is_current(rates_by_title: Mapping[str, float]) -> bool:
-    """Whether the figure was drawn from these rates."""
+    """Return whether the figure was drawn from these rates."""
     from PIL import Image
 
     if not FIGURE.is_file():
         return False
     with Image.open(FIGURE) as image:
-        return bool(image.info.get(RECORD) == json.dumps(rates_by_title))
+        return bool(image.info.get(RATES_FIELD) == json.dumps(rates_by_title))
 
 
 def draw(rates_by_title: Mapping[str, float]) -> None:
@@ -42,4 +44,4 @@ def draw(rates_by_title: Mapping[str, float]) -> None:
     axes.set_xlim(10, 4 * max(rates_by_title.values()))
     axes.set_xlabel("Texts per second (log scale)")
     axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(FIGURE, metadata={RECORD: json.dumps(rates_by_title)})
+    figure.savefig(FIGURE, metadata={RATES_FIELD: json.dumps(rates_by_title)})

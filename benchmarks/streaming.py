@@ -20,7 +20,7 @@ MARKS = (100_000, 1_000_000, 5_000_000, ROWS - 50_000)
 
 
 def lines() -> Iterator[bytes]:
-    """Lines of a CSV table; each text contains its row number, a word that never occurred before."""
+    """Yield the lines of a CSV table; each text contains its row number, a word that never occurred before."""
     yield b"id,text\n"
     for number, text in zip(range(ROWS), endless_texts(), strict=False):
         yield f'{number},"{text.replace(chr(34), "")} {number}"\n'.encode()
@@ -34,7 +34,7 @@ def feed(pipe: IO[bytes]) -> None:
 
 
 def status(pid: int, name: str) -> float:
-    """A memory figure of a process, in MB (Linux)."""
+    """Return a memory figure of a process, in MB (Linux)."""
     rows = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     return next(int(row.split()[1]) for row in rows if row.startswith(name)) * 1024 / 1e6
 

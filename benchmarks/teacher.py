@@ -23,13 +23,13 @@ PRODUCT = {"cuda": 8192, "cpu": 2048}
 
 
 def operations(tokens: list[int]) -> float:
-    """Floating-point operations of the encoder, including attention, for texts with these numbers of tokens."""
+    """Count the floating-point operations of the encoder, with attention, for texts with these numbers of tokens."""
     matrices = 2 * (4 * WIDTH * WIDTH + 2 * WIDTH * INNER)
     return float(sum(LAYERS * (count * matrices + 4 * count * count * WIDTH) for count in tokens))
 
 
 def peak(device: str, dtype: Any) -> float:
-    """Floating-point operations per second of one large matrix product."""
+    """Measure the floating-point operations per second of one large matrix product."""
     import torch
 
     size = PRODUCT[device]

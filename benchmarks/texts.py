@@ -20,5 +20,5 @@ def endless_texts(seed: int = 0) -> Iterator[str]:
 
 
 def made_up_texts(count: int) -> list[str]:
-    """The first `count` texts of `endless_texts`."""
+    """Return the first `count` texts of `endless_texts`."""
     return list(islice(endless_texts(), count))

@@ -143,7 +143,7 @@ def watch(card: str, process: subprocess.Popen[str], shares: list[float]) -> Non
 
 
 def name_of(card: str) -> str:
-    """Description of the GPU and CPU."""
+    """Describe the GPU and CPU."""
     done = subprocess.run(
         [card, "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, check=True
     )

@@ -25,7 +25,7 @@ _MAGIC, _VERSION = 793712314, 12
 
 
 def words() -> list[str]:
-    """Words of the file: those of the synthetic texts, and numbered ones."""
+    """Return the words of the file: those of the synthetic texts, and numbered ones."""
     real_words = sorted({word for text in made_up_texts(20_000) for word in clean(text).split()})
     return [*real_words, *(f"word{number}" for number in range(WORDS - len(real_words)))]
 

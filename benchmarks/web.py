@@ -57,18 +57,20 @@ def measure(data: str, rounds: int) -> dict[str, Any]:
         for model, folder in BUNDLED.items():
             shutil.copytree(WEB.parent / "evenmood" / folder, root / "models" / model)
         _roberta(root, list(load_split(data, "train").texts))
-        runs_of: dict[tuple[str, str], list[dict[str, float]]] = {}
+        runs_by_setting: dict[tuple[str, str], list[dict[str, float]]] = {}
         for _ in range(rounds):
             for model, peer in PEERS.items():
                 inputs = {"alone": texts[: ALONE[model]], "together": texts[: TOGETHER[model]]}
                 for threads in THREADS:
                     place = f"Chromium, {threads} thread{'s' * (threads > 1)}"
-                    runs_of.setdefault((model, place), []).append(_in_browser(root, model, peer, threads, inputs))
-                runs_of.setdefault((model, "Node"), []).append(_in_node(root, model, peer, inputs))
+                    runs_by_setting.setdefault((model, place), []).append(
+                        _in_browser(root, model, peer, threads, inputs)
+                    )
+                runs_by_setting.setdefault((model, "Node"), []).append(_in_node(root, model, peer, inputs))
         differences = {model: _difference(root, model, texts[:400]) for model in BUNDLED}
     rows = [
         {"model": model, "package": PEERS[model], "where": place} | _medians(runs)
-        for (model, place), runs in runs_of.items()
+        for (model, place), runs in runs_by_setting.items()
     ]
     return {
         "machine": machine(),
@@ -80,7 +82,7 @@ def measure(data: str, rounds: int) -> dict[str, Any]:
 
 
 def _roberta(root: Path, texts: list[str]) -> None:
-    """RoBERTa in the layout that transformers.js expects."""
+    """Write RoBERTa in the layout that transformers.js expects."""
     prepare_roberta(root, None, texts)
     target = root / "models" / "roberta"
     shutil.copytree(root / "roberta", target, ignore=shutil.ignore_patterns("*.safetensors"))
@@ -134,7 +136,7 @@ def _medians(runs: list[dict[str, float]]) -> dict[str, float]:
 
 
 def _difference(root: Path, model: str, texts: list[str]) -> dict[str, float]:
-    """Absolute differences of probabilities from Python's, and share of texts with different labels, in Chromium."""
+    """Compare Chromium's probabilities with Python's: absolute differences, and share of texts with other labels."""
     with served(root, isolated=True) as address, chromium() as browser:
         page = browser.new_page()
         page.set_default_timeout(600_000)

@@ -57,7 +57,7 @@ class Stage:
         return self.folder / f"{name}.parquet"
 
     def has(self, name: str) -> bool:
-        """Whether a shard has been written completely.
+        """Return whether a shard has been written completely.
 
         Raises:
             DataError: The file is damaged.
@@ -70,7 +70,7 @@ class Stage:
 
     @staticmethod
     def _read_counts(path: Path) -> tuple[int, Counter[str], dict[str, Any]]:
-        """Number of rows of a shard, its counts, and its counts per label."""
+        """Return the number of rows of a shard, its counts, and its counts per label."""
         with convert_shard_errors(path):
             file = parquet.ParquetFile(path)
             metadata = file.schema_arrow.metadata or {}
@@ -257,10 +257,10 @@ def build_lock(build: Path) -> Iterator[None]:
 
 
 def input_hashes(build: Path, *names: str) -> dict[str, str]:
-    """Hash of each stage's manifest, which contains the hashes of its shards.
+    """Return the hash of each stage's manifest, which contains the hashes of its shards.
 
     Raises:
-        DataError: A stage is unfinished, or one of its inputs has changed since it ran.
+        DataError: A stage is incomplete, or one of its inputs has changed since it ran.
     """
     for name in names:
         check_current(build, name)

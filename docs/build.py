@@ -44,7 +44,7 @@ def main() -> None:
         DOCUMENT: document(),
         DATASET: dataset.document_of(ROOT / "results/dataset.json"),
         EXPERIMENTS: experiments.document(ROOT / "results/experiments.json"),
-        WRITTEN: written_votes.document(ROOT / "results/written.json"),
+        WRITTEN: written_votes.render_document(ROOT / "results/written.json"),
     }
     for page in (README, *sorted((ROOT / "docs").rglob("*.md"))):
         text = page.read_text(encoding="utf-8")

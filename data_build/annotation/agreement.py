@@ -15,7 +15,7 @@ from evenmood import LABELS
 
 
 def matrix(votes: Sequence[Vote]) -> tuple[np.ndarray, list[str], list[str]]:
-    """Votes as an array of 0 and 1.
+    """Convert votes to an array of 0 and 1.
 
     Returns:
         float64 of shape (annotators, rows, 28), NaN where an annotator was unsure or did not vote; the annotators'
@@ -63,7 +63,7 @@ def measure(votes: Sequence[Vote]) -> dict[str, Any]:
 
 
 def audit(correct: int, rows: int) -> dict[str, Any]:
-    """Share of audited rows with correct labels, with its exact (Clopper-Pearson) 95 % confidence interval."""
+    """Return the share of audited rows with correct labels and its exact (Clopper-Pearson) 95 % interval."""
     low, high = proportion_confint(correct, rows, method="beta") if rows else (0.0, 1.0)
     return {
         "rows": rows,
@@ -73,7 +73,7 @@ def audit(correct: int, rows: int) -> dict[str, Any]:
 
 
 def _alpha(values: np.ndarray) -> float | None:
-    """Krippendorff's alpha, shape (annotators, rows); None unless both 0 and 1 occur in rows with two votes."""
+    """Compute Krippendorff's alpha, shape (annotators, rows); None unless both 0 and 1 occur in rows with two votes."""
     has_two_votes = (~np.isnan(values)).sum(axis=0) >= 2
     if len(np.unique(values[:, has_two_votes][~np.isnan(values[:, has_two_votes])])) < 2:
         return None
@@ -81,7 +81,7 @@ def _alpha(values: np.ndarray) -> float | None:
 
 
 def _fleiss(values: np.ndarray) -> float | None:
-    """Fleiss' kappa over the rows on which all annotators were sure; None if all votes are equal."""
+    """Compute Fleiss' kappa over the rows on which all annotators were sure; None if all votes are equal."""
     votes = (~np.isnan(values)).sum(axis=0)
     positive = np.nansum(values[:, votes == ANNOTATORS], axis=0)
     if not len(positive) or positive.sum() in (0, ANNOTATORS * len(positive)):
@@ -90,7 +90,7 @@ def _fleiss(values: np.ndarray) -> float | None:
 
 
 def _kappa_with_others(values: np.ndarray, annotator: int) -> float | None:
-    """Cohen's kappa of an annotator with the majority of the others over all labels, without ties."""
+    """Compute Cohen's kappa of an annotator with the majority of the others over all labels, without ties."""
     others = np.delete(values, annotator, axis=0)
     votes = (~np.isnan(others)).sum(axis=0)
     share = np.nansum(others, axis=0) / np.maximum(votes, 1)

@@ -1,4 +1,4 @@
-"""SQLite database of the annotation: schema and transactions."""
+"""SQLite annotation database: schema and transactions."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -43,7 +43,8 @@ def create_database(build: Path) -> Path:
     """
     build.mkdir(parents=True, exist_ok=True)
     path = build / FILE
-    with FileLock(build / CREATION_LOCK):  # while another process creates the file, it is briefly empty
+    # The file is briefly empty while another process creates it.
+    with FileLock(build / CREATION_LOCK):
         if path.exists() and not path.stat().st_size:
             raise _damaged(path, "the file is empty")
         with open_database(path) as database:
@@ -54,7 +55,7 @@ def create_database(build: Path) -> Path:
 
 @contextmanager
 def open_database(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a connection with its own transaction; committed data survives a power failure.
+    """Open a connection and run the block in one write transaction: commit on success, roll back on an exception.
 
     Raises:
         DataError: The file is locked or damaged.
@@ -81,6 +82,6 @@ def open_database(path: Path) -> Iterator[sqlite3.Connection]:
 def _damaged(path: Path, reason: str) -> DataError:
     build = path.parent
     return DataError(
-        f"{path} is damaged ({reason}); restore a backup, or delete the file, import exported votes with: "
-        f"python -m data_build votes {build} --import FILE, and run: python -m data_build resolve {build} --restart"
+        f"{path} is damaged ({reason}); restore a backup; without one, delete the file, then run: "
+        f"python -m data_build votes {build} --import FILE, and: python -m data_build resolve {build} --restart"
     )

@@ -1,4 +1,4 @@
-"""Votes on rows, and their resolution by majority."""
+"""Annotator votes and majority resolution."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class Item:
     Attributes:
         id: Id of the row.
         text: Text to label.
-        predicted: Predicted labels, as label numbers.
-        counts: Votes for each of the 28 labels; empty except for adjudicators.
+        predicted: Indices of the predicted labels.
+        counts: Number of votes for each of the 28 labels; empty except for adjudicators.
     """
 
     id: str
@@ -35,9 +35,9 @@ class Vote:
     Attributes:
         id: Id of the row.
         annotator: Name of the annotator.
-        labels: Label numbers; empty if `unsure`.
+        labels: Label indices; empty if `unsure`.
         unsure: Whether the annotator could not decide.
-        saw_predictions: Whether the annotator had been shown the predicted labels.
+        saw_predictions: Whether the annotator was shown the predicted labels.
     """
 
     id: str
@@ -52,9 +52,11 @@ class Result:
     """Outcome of the votes on a row.
 
     Attributes:
-        labels: Label numbers; empty if `open`.
-        counts: Votes for each of the 28 labels.
-        resolution: `majority`, `adjudicated`, or `open` (a tie, or no label with a majority).
+        labels: Indices of the labels with a majority, or of the adjudicator's labels. Do not use them if `resolution`
+            is `open`.
+        counts: Number of votes for each of the 28 labels.
+        resolution: `majority`, `adjudicated`, or `open` (a tie, no label with a majority, or too few annotators
+            who were sure).
     """
 
     labels: tuple[int, ...]
@@ -63,35 +65,35 @@ class Result:
 
 
 def majority(votes: Sequence[Vote]) -> Result:
-    """Resolve votes: keep the labels given by more than half of the annotators who were sure.
+    """Resolve votes: keep the labels chosen by more than half of the annotators who were sure.
 
     The result is open on a tie, without a majority, or if fewer than half of the annotators were sure.
     """
-    counts = counts_of(votes)
-    sure = sum(not vote.unsure for vote in votes)
-    labels = tuple(label for label, count in enumerate(counts) if 2 * count > sure)
-    tie = any(2 * count == sure for count in counts if count)
-    enough = 2 * sure > ANNOTATORS
-    return Result(labels, counts, "majority" if labels and enough and not tie else "open")
+    counts = count_votes(votes)
+    decided_votes = sum(not vote.unsure for vote in votes)
+    labels = tuple(label for label, count in enumerate(counts) if 2 * count > decided_votes)
+    tie = any(2 * count == decided_votes for count in counts if count)
+    has_quorum = 2 * decided_votes > ANNOTATORS
+    return Result(labels, counts, "majority" if labels and has_quorum and not tie else "open")
 
 
-def counts_of(votes: Sequence[Vote]) -> tuple[int, ...]:
-    """Number of annotators who gave each label, without unsure ones."""
+def count_votes(votes: Sequence[Vote]) -> tuple[int, ...]:
+    """Count the annotators who chose each label; unsure votes are excluded."""
     return tuple(sum(label in vote.labels for vote in votes if not vote.unsure) for label in range(len(LABELS)))
 
 
 def check_labels(labels: Iterable[int]) -> list[int]:
-    """Return the label numbers without duplicates, ascending.
+    """Return the label indices without duplicates, in ascending order.
 
     Raises:
-        UsageError: A value is not a label number; 3.9, "3" and True are not.
+        UsageError: A value is not an `int` in range. Floats, strings and Booleans are rejected.
     """
-    numbers = list(labels)
-    if not all(is_label(label) for label in numbers):
-        raise UsageError(f"invalid labels: {numbers}; expected numbers from 0 to {len(LABELS) - 1}")
-    return sorted(set(numbers))
+    indices = list(labels)
+    if not all(is_label(label) for label in indices):
+        raise UsageError(f"invalid labels: {indices}; expected numbers from 0 to {len(LABELS) - 1}")
+    return sorted(set(indices))
 
 
 def is_label(value: Any) -> bool:
-    """Whether a value is a label number of type `int`, not just convertible to one."""
+    """Return whether a value is a label index of type `int`, not just convertible to one."""
     return type(value) is int and 0 <= value < len(LABELS)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from data_build.annotation.database import create_database, open_database
-from data_build.annotation.majority import ANNOTATORS, Item, Result, Vote, check_labels, counts_of, majority
+from data_build.annotation.majority import ANNOTATORS, Item, Result, Vote, check_labels, count_votes, majority
 from evenmood.errors import DataError, UsageError
 
 Task = Literal["review", "audit"]
@@ -52,14 +52,14 @@ class Votes:
             )
 
     def authenticate(self, name: str, passphrase: str) -> bool:
-        """Whether the annotator exists and has this passphrase."""
+        """Return whether the annotator exists and has this passphrase."""
         with open_database(self.path) as database:
             row = database.execute("SELECT salt, hash FROM annotators WHERE name = ?", (name,)).fetchone()
         salt, expected = row or (b"", b"")
         return secrets.compare_digest(_hash(passphrase, salt), expected)
 
     def annotators(self) -> dict[str, bool]:
-        """Names of all annotators, and whether each is an adjudicator."""
+        """Return the names of all annotators, and whether each is an adjudicator."""
         with open_database(self.path) as database:
             return {name: bool(flag) for name, flag in database.execute("SELECT name, adjudicator FROM annotators")}
 
@@ -101,18 +101,18 @@ class Votes:
         return len(queue)
 
     def origin(self) -> str:
-        """Hash of the manifest that the queue comes from; empty without a queue."""
+        """Return the hash of the manifest that the queue comes from; empty if there is no queue."""
         with open_database(self.path) as database:
             row = database.execute("SELECT origin FROM origins WHERE task = ?", (self.task,)).fetchone()
         return row[0] if row else ""
 
     def voted_rows(self) -> set[tuple[str, str]]:
-        """Id and text hash of each row with a vote, in the queue or not."""
+        """Return the id and text hash of each row with a vote, in the queue or not."""
         with open_database(self.path) as database:
             return set(database.execute("SELECT DISTINCT id, text_hash FROM votes WHERE task = ?", (self.task,)))
 
     def text_hashes(self) -> dict[str, str]:
-        """Text hash of each row in the queue, by id."""
+        """Return the text hash of each row in the queue, by id."""
         with open_database(self.path) as database:
             return dict(database.execute("SELECT id, text_hash FROM queue WHERE task = ?", (self.task,)))
 
@@ -226,7 +226,7 @@ class Votes:
         )
 
     def undo(self, annotator: str) -> Item | None:
-        """Delete an annotator's last vote and return its row; None without a vote to undo."""
+        """Delete an annotator's last vote and return its row; None if there is no vote to undo."""
         with open_database(self.path) as database:
             row = database.execute(
                 "SELECT id, text, predicted, text_hash FROM votes JOIN queue USING (task, id, text_hash) "
@@ -245,7 +245,7 @@ class Votes:
             return Item(row[0], row[1], _labels(row[2]))
 
     def progress(self, annotator: str) -> dict[str, int]:
-        """Number of rows, of rows with all votes, and of the annotator's own votes."""
+        """Count the rows, the rows with all votes, and the annotator's own votes."""
         with open_database(self.path) as database:
             rows, complete, own = database.execute(
                 """
@@ -296,7 +296,7 @@ class Votes:
                 raise not_open
 
     def all_votes(self) -> list[Vote]:
-        """All votes on rows in the queue, in queue order and by annotator."""
+        """Return all votes on rows in the queue, in queue order and by annotator."""
         with open_database(self.path) as database:
             rows = database.execute(
                 "SELECT id, annotator, labels, unsure, saw_predictions "
@@ -309,7 +309,7 @@ class Votes:
             ]
 
     def results(self) -> dict[str, Result]:
-        """Outcome of each row with all its votes, by id."""
+        """Return the outcome of each row with all its votes, by id."""
         by_row: dict[str, list[Vote]] = {}
         for vote in self.all_votes():
             by_row.setdefault(vote.id, []).append(vote)
@@ -322,7 +322,7 @@ class Votes:
                 )
             }
         return {
-            row_id: Result(decisions[row_id], counts_of(votes), "adjudicated")
+            row_id: Result(decisions[row_id], count_votes(votes), "adjudicated")
             if row_id in decisions
             else majority(votes)
             for row_id, votes in by_row.items()
@@ -330,13 +330,13 @@ class Votes:
         }
 
     def predicted_labels(self) -> dict[str, tuple[int, ...]]:
-        """Labels of the queued rows before the review, by id."""
+        """Return the labels of the queued rows before the review, by id."""
         with open_database(self.path) as database:
             rows = database.execute("SELECT id, predicted FROM queue WHERE task = ? ORDER BY position", (self.task,))
             return {row_id: _labels(labels) for row_id, labels in rows}
 
     def _queued_hash(self, database: sqlite3.Connection, row_id: str) -> str:
-        """Text hash of a row in the queue.
+        """Return the text hash of a row in the queue.
 
         Raises:
             UsageError: The row is not in the queue.
@@ -348,7 +348,7 @@ class Votes:
 
 
 def _labels(cell: Any) -> tuple[int, ...]:
-    """Label numbers of a database cell; `sqlite3.DataError` if the cell is damaged."""
+    """Parse the label indices in a database cell; raise `sqlite3.DataError` if the cell is damaged."""
     try:
         return tuple(check_labels(json.loads(cell)))
     except (TypeError, ValueError, UsageError):

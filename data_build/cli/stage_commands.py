@@ -123,7 +123,7 @@ def resolve_written(
 
     Example: python -m data_build resolve-written texts.jsonl --votes votes.parquet
 
-    Texts are deduplicated; annotated texts get the labels of the majority.
+    Texts are deduplicated; annotated texts get the majority labels.
     """
     from data_build.written.written_votes import resolve as write
 

@@ -168,13 +168,13 @@ def _save(
 
 
 def _message(body: Any) -> str:
-    """Message of an error response."""
+    """Return the message of an error response."""
     error = body.get("error") if isinstance(body, dict) else None
     return str(error.get("message", NO_REASON) if isinstance(error, dict) else NO_REASON)
 
 
 def _state(folder: Path) -> dict[str, str]:
-    """State of each batch of the stage, by id: `submitted` or `collected`."""
+    """Read the state of each batch of the stage, by id: `submitted` or `collected`."""
     path = folder / STATE_FILE
     state: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return state

@@ -33,7 +33,7 @@ class Budget:
         return (self.tokens["prompt"] * self._prices[0] + self.tokens["completion"] * self._prices[1]) / 1e6
 
     def allows_another(self, running: int) -> bool:
-        """Whether another request fits the budget, if it and the running ones have the average cost."""
+        """Return whether another request fits the budget, if it and the running ones have the average cost."""
         average = self.spent / self._completion_count if self._completion_count else 0.0
         return self._limit is None or self.spent + (running + 1) * average <= self._limit
 

@@ -169,7 +169,7 @@ class Generator:
         return "/v1/chat/completions" if self.mode == "structured" else "/v1/completions"
 
     def body(self, request: Request) -> dict[str, Any]:
-        """JSON body of a request."""
+        """Return the JSON body of a request."""
         limit = MAX_TOKENS_PER_TEXT * request.texts
         content: dict[str, Any] = {"model": self.model, "seed": self.seed_of(request)}
         if self.mode == "lines":
@@ -189,7 +189,7 @@ class Generator:
         return {name: value for name, value in content.items() if name not in self.omit}
 
     def _response_format(self) -> dict[str, Any]:
-        """Parameter `response_format`; none for text, which is every server's default."""
+        """Return the parameter `response_format`; none for text, which is every server's default."""
         if self.response_format == "text":
             return {}
         parameter: dict[str, Any] = {"type": self.response_format}
@@ -198,7 +198,7 @@ class Generator:
         return {"response_format": parameter}
 
     def seed_of(self, request: Request) -> int | None:
-        """Seed sent with a request; None if omitted."""
+        """Return the seed sent with a request; None if omitted."""
         return None if "seed" in self.omit else self.seed + request.number
 
     @property
@@ -263,7 +263,7 @@ class Generator:
         return Completion(request.number, texts[: request.texts], reason, *tokens, excerpt)
 
     def _texts(self, choice: _Choice) -> tuple[tuple[str, ...], str]:
-        """Texts and finish reason of a choice."""
+        """Return the texts and finish reason of a choice."""
         reason, content = choice.finish_reason or "stop", _content(choice)
         if self.mode == "lines":
             lines = parse_lines(content)
@@ -279,13 +279,13 @@ class Generator:
 
 
 def _header(variable: str) -> str | None:
-    """Value of an environment variable that is sent as an HTTP header; None if unset."""
+    """Return the value of an environment variable that is sent as an HTTP header; None if unset."""
     value = os.environ.get(variable, "").strip()
     return validate_secret(value, variable) if value else None
 
 
 def _content(choice: _Choice) -> str:
-    """Text of a choice."""
+    """Return the text of a choice."""
     content = choice.message.content if choice.message else choice.text
     return "".join(part.text for part in content) if isinstance(content, list) else content or ""
 
@@ -302,7 +302,7 @@ def _host(base_url: str) -> str:
 
 
 def _retry_delay(error: openai.APIError, attempts: int) -> float | None:
-    """Seconds until the next attempt: `Retry-After`, or 0.5, 1, 2, 4, 8; None for permanent errors."""
+    """Return the seconds until the next attempt: `Retry-After`, or 0.5, 1, 2, 4, 8; None for permanent errors."""
     retry_after = ""
     if isinstance(error, openai.APIStatusError):
         is_transient = error.status_code in RETRIED_STATUSES or error.status_code >= 500
@@ -328,7 +328,7 @@ def convert_api_errors() -> Iterator[None]:
 
 
 def _reason(error: openai.APIError) -> str:
-    """Status and message of an error, in one line."""
+    """Return the status and message of an error, in one line."""
     if isinstance(error, openai.APIStatusError):
         return f"HTTP {error.status_code}: {_excerpt(error.message)}"
     cause = f": {error.__cause__}" if error.__cause__ and str(error.__cause__) else ""
@@ -337,7 +337,7 @@ def _reason(error: openai.APIError) -> str:
 
 
 def _advice(error: openai.APIStatusError) -> str:
-    """Advice to use an option, if the server may not support a parameter."""
+    """Suggest an option, if the server may not support a parameter."""
     message = str(error.message)
     if error.status_code not in (400, 404, 422):
         return ""
@@ -348,6 +348,6 @@ def _advice(error: openai.APIStatusError) -> str:
 
 
 def _excerpt(message: str) -> str:
-    """Beginning of a server's message, in one line; keys are redacted, since some servers repeat them."""
+    """Return the beginning of a server's message in one line, with keys redacted, since some servers repeat them."""
     printable = "".join(char if char.isprintable() else " " for char in redact(str(message)))
     return " ".join(printable.split())[:EXCERPT_CHARS]

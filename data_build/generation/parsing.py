@@ -71,7 +71,7 @@ def parse_list(content: str) -> tuple[str, ...] | None:
 
 
 def parse_lines(content: str) -> list[str]:
-    """Non-empty lines of a completion, without list markers and code fences."""
+    """Return the non-empty lines of a completion, without list markers and code fences."""
     stripped = (line.strip() for line in strip_reasoning(content).split("\n"))
     unmarked = (MARKER.sub("", line, count=1) if MARKER.match(line) else line for line in stripped)
     return [line for line in unmarked if line and not line.startswith(FENCE)]
@@ -83,5 +83,5 @@ def _unquote(line: str) -> str:
 
 
 def response_schema() -> dict[str, Any]:
-    """JSON schema of a chat completion."""
+    """Return the JSON schema of a chat completion."""
     return {**Comments.model_json_schema(), "additionalProperties": False}

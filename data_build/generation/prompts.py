@@ -77,7 +77,7 @@ class Request:
 
     Attributes:
         number: Number in the plan, from 0.
-        labels: Label numbers that the texts should express: the intended one, and optionally a second.
+        labels: Indices of the labels that the texts should express: the intended one, and optionally a second.
         topic: Topic.
         register: Tone.
         length: Length of each text, in words.
@@ -113,7 +113,7 @@ class Request:
         return " and ".join(f"{LABELS[label]} ({DEFINITIONS[LABELS[label]]})" for label in self.labels)
 
     def chat_prompt(self) -> str:
-        """Prompt for a chat model."""
+        """Return the prompt for a chat model."""
         return (
             f"Comments that express {self.definitions}:\n{self._example_list()}\n\n"
             f"Write {self.texts} more, different from these and from one another, {self.register}, {self.length} each, "
@@ -121,7 +121,7 @@ class Request:
         )
 
     def completion_prompt(self) -> str:
-        """Prompt for a base model, which continues a list of examples and does not follow instructions."""
+        """Return the prompt for a base model, which continues a list of examples and follows no instructions."""
         return (
             f"Comments that express {self.definitions}:\n{self._example_list()}\n\n"
             f"{self.texts} {self.register} comments {self.view}, {self.length} each, about {self.topic}, that express "
@@ -133,7 +133,7 @@ class Request:
 
 
 def co_occurring_labels(labels: Sequence[Sequence[int]], min_count: int = 5) -> dict[int, list[int]]:
-    """Labels that co-occur with each label in at least `min_count` rows."""
+    """Return the labels that co-occur with each label in at least `min_count` rows."""
     counts: dict[tuple[int, int], int] = {}
     for row in labels:
         for pair in combinations(sorted(row), 2):
@@ -160,9 +160,9 @@ def plan(
     """Draw random requests: labels in proportion to their shortfall, everything else uniformly.
 
     Args:
-        shortfall: Rows that each label lacks; other labels are not requested.
+        shortfall: Number of rows that each label needs; other labels are not requested.
         texts: Training texts, the source of examples.
-        labels: Label numbers of the texts.
+        labels: Label indices of the texts.
         requests: Number of requests.
         size: Texts per request.
         seed: Random seed.
@@ -203,7 +203,7 @@ def plan(
 
 
 def _examples(label: int, labels: Sequence[Sequence[int]], scores: np.ndarray | None) -> list[int]:
-    """Rows with a label, without other labels if there are enough; with scores, the half with the highest ones."""
+    """Return rows with a label, preferably without others; with scores, the half with the highest scores."""
     single = [row for row, row_labels in enumerate(labels) if list(row_labels) == [label]]
     rows = single if len(single) >= 2 * SHOTS else [row for row, numbers in enumerate(labels) if label in numbers]
     if scores is None or len(rows) < 2 * SHOTS:

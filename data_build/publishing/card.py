@@ -79,7 +79,7 @@ def write_card(
         provenance=provenance,
         withheld=train["text"].null_count,
         reviewed=sum(train["reviewed"].to_pylist()) if main == "balanced" else 0,
-        generators=generators_of(train) if main == "balanced" else [],
+        generators=generator_names(train) if main == "balanced" else [],
         domains=[name for name, _ in Counter(written["domain"].to_pylist()).most_common(5)],
         writers=len(set(written["writer"].to_pylist())),
         annotated=written.num_rows - written["votes"].null_count,
@@ -88,14 +88,14 @@ def write_card(
     check_card(out)
 
 
-def generators_of(rows: Any) -> list[str]:
-    """Names of the models that wrote the generated rows."""
+def generator_names(rows: Any) -> list[str]:
+    """Return the names of the models that wrote the generated rows."""
     pairs = zip(rows["generator"].to_pylist(), rows["source"].to_pylist(), strict=True)
     return sorted({generator for generator, source in pairs if source == "generated"})
 
 
 def label_counts(table: Any) -> dict[str, int]:
-    """Number of rows with each label."""
+    """Count the rows with each label."""
     counts = Counter(number for row in table["labels"].to_pylist() for number in row)
     return {label: counts[number] for number, label in enumerate(LABELS)}
 
@@ -103,7 +103,7 @@ def label_counts(table: Any) -> dict[str, int]:
 def front_matter(
     out: Path, repo_id: str, tables: Tables, features: Mapping[str, datasets.Features], by_source: Mapping[str, Any]
 ) -> DatasetCardData:
-    """YAML metadata of the card: https://huggingface.co/docs/hub/datasets-cards."""
+    """Return the YAML metadata of the card: https://huggingface.co/docs/hub/datasets-cards."""
     rows = max(sum(table.num_rows for table in splits.values()) for splits in tables.values())
     sources = [SOURCE_IDS[source] for source in by_source if source in SOURCE_IDS] or [SOURCE_IDS["goemotions"]]
     has_machine_texts = "generated" in by_source or written_rows.CONFIGURATION in tables

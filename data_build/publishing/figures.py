@@ -1,4 +1,4 @@
-"""Figures of the data set, readable without color."""
+"""Plots of the data set. Hatching distinguishes sources without color."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from evenmood import LABELS
 
-SHADES = {
+SOURCE_STYLES = {
     "goemotions": ("#30638e", ""),
     "feedback": ("#6a994e", ".."),
     "written": ("#9a8fbf", "\\\\"),
@@ -20,7 +20,7 @@ SHADES = {
 
 
 def ratio(counts: Mapping[str, int]) -> float:
-    """Ratio of the most frequent to the rarest label; a label without rows counts as one row."""
+    """Return the ratio of the most frequent to the rarest label; a label without rows counts as having one row."""
     return max(counts.values()) / max(1, min(counts.values()))
 
 
@@ -30,8 +30,9 @@ def label_counts(
     """Draw the number of rows per label, one panel per configuration (as figures 1 and 2 of the paper).
 
     Args:
-        counts: Rows per label of each training split, by panel title; `balanced` first, if there is one.
-        by_source: Rows per label of each source of the balanced split; empty without one.
+        counts: Rows per label of each training split, keyed by panel title; `balanced` first, if there is one. The last
+            entry orders the bars.
+        by_source: Rows per label of each source of the balanced split; empty if there is none.
         path: PNG file to write.
     """
     figure = Figure(figsize=(5 * len(counts) + 1, 7), dpi=110, layout="constrained")
@@ -42,9 +43,9 @@ def label_counts(
     for axes, (configuration, rows) in zip(panels, counts.items(), strict=True):
         parts = by_source if configuration == "balanced" else {"goemotions": rows}
         left = [0] * len(labels)
-        for source in (name for name in SHADES if name in parts):
+        for source in (name for name in SOURCE_STYLES if name in parts):
             part = parts[source]
-            color, hatch = SHADES[source]
+            color, hatch = SOURCE_STYLES[source]
             values = [part[label] for label in labels]
             axes.barh(labels, values, left=left, color=color, hatch=hatch, edgecolor="white", label=source)
             left = [start + value for start, value in zip(left, values, strict=True)]
@@ -52,7 +53,7 @@ def label_counts(
             axes.annotate(
                 f"{rows[label]:,}", (rows[label], position), (3, 0), textcoords="offset points", va="center", size=8
             )
-        axes.set_title(f"{configuration}: most / fewest = {ratio(rows):.1f}")
+        axes.set_title(f"{configuration}, largest / smallest label: {ratio(rows):.1f}")
         axes.set_xlabel("training rows with the label")
         axes.margins(x=0.12)
         for side in ("top", "right"):
@@ -64,12 +65,12 @@ def label_counts(
 
 
 def word_counts(words: Sequence[tuple[str, int]], path: Path) -> None:
-    """Draw the counts of the most frequent words, in two columns (as figure 3 of the paper)."""
+    """Draw the counts of the most frequent words as bars, in two panels (as figure 3 of the paper)."""
     figure = Figure(figsize=(9, 6), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     half = -(-len(words) // 2)
     for axes, part in zip(figure.subplots(1, 2, sharex=True), (words[:half], words[half:]), strict=True):
-        axes.barh([word for word, _ in part], [count for _, count in part], color=SHADES["goemotions"][0])
+        axes.barh([word for word, _ in part], [count for _, count in part], color=SOURCE_STYLES["goemotions"][0])
         axes.invert_yaxis()
         axes.set_xlabel("occurrences in the balanced training texts")
         axes.tick_params(axis="y", labelsize=9)
@@ -80,7 +81,7 @@ def word_counts(words: Sequence[tuple[str, int]], path: Path) -> None:
 
 
 def co_occurrence(labels: Sequence[Sequence[int]], path: Path) -> None:
-    """Draw the percentage of each label's rows that also carry each other label."""
+    """Draw, for each pair of labels, the percentage of rows with the first label that also have the second."""
     size = len(LABELS)
     counts = np.zeros((size, size))
     for row in labels:
@@ -96,8 +97,8 @@ def co_occurrence(labels: Sequence[Sequence[int]], path: Path) -> None:
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=top)
     axes.set_xticks(range(size), LABELS, rotation=90)
     axes.set_yticks(range(size), LABELS)
-    axes.set_ylabel("rows with this label …")
-    axes.set_xlabel("… that also carry this label, percent")
+    axes.set_ylabel("Label")
+    axes.set_xlabel("Also has label (%)")
     for first, second in np.argwhere(shares >= 1):
         shade = "white" if shares[first, second] > top * 0.6 else "black"
         axes.text(second, first, f"{shares[first, second]:.0f}", ha="center", va="center", size=6.5, color=shade)

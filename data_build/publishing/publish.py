@@ -51,7 +51,7 @@ def publish(
         create_pr: Open a pull request.
 
     Raises:
-        DataError: A stage is unfinished, or a row must not be published.
+        DataError: A stage is incomplete, or a row must not be published.
         HubError: No access, no network, or the Hub rejects the card.
     """
     with tempfile.TemporaryDirectory() as temporary:
@@ -103,7 +103,7 @@ def prepare(
     else:
         log(f"{build}: the stage {BALANCE} has not been run; publishing without the configuration balanced")
     tables["unbalanced"] = {name: rows.select(OFFICIAL_COLUMNS) for name, rows in official.items()}
-    tables[written_rows.CONFIGURATION] = {"train": written_rows.read(hashes_of(official))}
+    tables[written_rows.CONFIGURATION] = {"train": written_rows.read(held_out_splits(official))}
     for configuration, splits in tables.items():
         features = features_of(configuration)
         for name, rows in splits.items():
@@ -116,7 +116,7 @@ def prepare(
 
 
 def provenance(build: Path) -> dict[str, Any]:
-    """Provenance of the balanced split from the manifests; entries that no manifest has are None."""
+    """Return the provenance of the balanced split from the manifests; entries that no manifest has are None."""
 
     def manifest(name: str) -> dict[str, Any]:
         return read_manifest(build, name) if (build / name / MANIFEST_FILE).exists() else {}
@@ -133,7 +133,7 @@ def provenance(build: Path) -> dict[str, Any]:
 
 
 def features_of(configuration: str) -> datasets.Features:
-    """Columns of a configuration, as `datasets.Features`."""
+    """Return the columns of a configuration, as `datasets.Features`."""
     text = datasets.Value("string")
     labels = datasets.Sequence(datasets.ClassLabel(names=list(LABELS)))
     if configuration == written_rows.CONFIGURATION:
@@ -154,8 +154,8 @@ def with_provenance(official: pyarrow.Table) -> pyarrow.Table:
     )
 
 
-def hashes_of(official: Mapping[str, pyarrow.Table]) -> dict[str, str]:
-    """Split of each validation and test text, by `text_hash`."""
+def held_out_splits(official: Mapping[str, pyarrow.Table]) -> dict[str, str]:
+    """Map the `text_hash` of each validation and test text to its split."""
     return {text_hash(text): name for name in SPLITS[1:] for text in official[name]["text"].to_pylist()}
 
 
@@ -165,7 +165,7 @@ def check_rows(rows: pyarrow.Table, official: Mapping[str, pyarrow.Table]) -> No
     Raises:
         DataError: An added row has a validation or test text, two rows share an id, or a hash or label is wrong.
     """
-    held_out = hashes_of(official)
+    held_out = held_out_splits(official)
     ids: set[str] = set()
     for row in rows.select(["id", "text", "text_hash", "source", "labels"]).to_pylist():
         if row["source"] != goemotions.STAGE and row["text_hash"] in held_out:

@@ -104,7 +104,7 @@ def document_of(results: Path) -> str:
 
 
 def rendered(content: Mapping[str, Any], figures_folder: str) -> str:
-    """Render the document from the content of a results file; `figures_folder` is relative to the document."""
+    """Render the document from a parsed results file; `figures_folder` is relative to the document."""
     return cards.rendered(
         TEMPLATE,
         **{**content, "shortfall": sorted((int(size), lacking) for size, lacking in content["shortfall"].items())},
@@ -134,7 +134,7 @@ def draw(build: Path, folder: Path) -> None:
 
 
 def by_source(rows: pyarrow.Table) -> dict[str, dict[str, int]]:
-    """Number of rows with each label, by source."""
+    """Count the rows with each label, by source."""
     counts = {source: dict.fromkeys(LABELS, 0) for source in sorted(set(rows["source"].to_pylist()))}
     for source, numbers in zip(rows["source"].to_pylist(), rows["labels"].to_pylist(), strict=True):
         for number in numbers:
@@ -142,8 +142,8 @@ def by_source(rows: pyarrow.Table) -> dict[str, dict[str, int]]:
     return counts
 
 
-def stages_of(build: Path) -> list[str]:
-    """Names of the finished stages of a build, in order."""
+def finished_stages(build: Path) -> list[str]:
+    """Return the names of the finished stages of a build, in order."""
     review_stage = [review.STAGE] if review.source_stage(build) == review.STAGE else []
     later_stages = [
         *generate.rounds(build),
@@ -160,7 +160,7 @@ def stages_of(build: Path) -> list[str]:
 def collect(build: Path) -> dict[str, Any]:
     """Collect the content of the results file from the manifests."""
     check_current(build, balance.STAGE)
-    names = stages_of(build)
+    names = finished_stages(build)
     manifests = {name: read_manifest(build, name) for name in (*names, relabel.OFFICIAL)}
     balanced, verified = manifests[balance.STAGE], manifests[verify.STAGE]
     table = read_rows(build, balance.STAGE)

@@ -1,4 +1,4 @@
-"""Configuration `written` of the published data set: texts written by language models, with votes and writers."""
+"""The `written` configuration of the published data set: texts written by language models, with votes and writers."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,25 +13,25 @@ from evenmood.errors import DataError
 
 CONFIGURATION = "written"
 LICENSE = "CC-BY-4.0"
-"""SPDX identifier of the texts and labels; a column, so that rows keep their license when data sets are merged."""
+"""SPDX identifier. Stored as a column, so that rows keep their license when data sets are merged."""
 
 
 def features() -> datasets.Features:
-    """Columns of the configuration, as `datasets.Features`.
+    """Return the columns of the configuration, as `datasets.Features`.
 
     | column | description |
     |---|---|
-    | id | `written:` and a hash of the text including emoji, as in the other configurations |
+    | id | `written:` followed by a hash of the text, emoji included |
     | text | the text |
     | text_hash | `evenmood.data.rows.text_hash` of the text |
-    | labels | label numbers, main label first |
-    | writer_labels | label numbers that the text was written for, main label first |
-    | votes | votes for each of the 28 labels; null without votes |
+    | labels | label indices, main label first |
+    | writer_labels | label indices that the writer was asked to express, main label first |
+    | votes | votes for each of the 28 labels; null if there are none |
     | reviewed_by | `model` if there are votes, otherwise null |
     | resolution | `majority` if votes decided the labels; null if they are the writer's |
     | writer | pseudonym of the language model that wrote the text |
     | domain | requested kind of text |
-    | source | `written`, as in `balanced` |
+    | source | always `written` |
     | license | `LICENSE` |
     """
     text, labels = datasets.Value("string"), datasets.Sequence(datasets.ClassLabel(names=list(LABELS)))
@@ -57,7 +57,7 @@ def read(held_out: Mapping[str, str], path: Path = written.ROWS) -> pyarrow.Tabl
     """Read the rows of the configuration.
 
     Args:
-        held_out: Split of each validation and test text, by `text_hash`.
+        held_out: Maps the `text_hash` of each validation and test text to its split.
         path: Parquet file written by `written_votes.resolve`.
 
     Raises:
@@ -75,7 +75,7 @@ def read(held_out: Mapping[str, str], path: Path = written.ROWS) -> pyarrow.Tabl
         "text_hash": hashes,
         **{
             name: [
-                written.label_numbers(cell, f"{path}, row {row}: {name}", ordered=True)
+                written.label_indices(cell, f"{path}, row {row}: {name}", ordered=True)
                 for row, cell in enumerate(cells[name], 1)
             ]
             for name in ("labels", "writer_labels")

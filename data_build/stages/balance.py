@@ -43,14 +43,14 @@ def run(
     Args:
         build: Build folder.
         log: Called with each progress message.
-        target: Rows per label; default: the largest that every label reaches within the ratio.
+        target: Number of rows per label; default: the largest that every label reaches within the ratio.
         ratio: Maximum ratio of the most frequent to the rarest label.
-        limit: Rows to select from; default: all.
+        limit: Number of rows to select from; default: all.
         seed: Random seed.
         restart: Discard the output of an earlier run.
 
     Raises:
-        DataError: An earlier stage is unfinished.
+        DataError: An earlier stage is incomplete.
         UsageError: The target is below 1, or the ratio below 1.
     """
     for option, value in (("--target", target), ("--ratio", ratio)):
@@ -93,7 +93,7 @@ def run(
 
 
 def deduplicated_rows(build: Path) -> tuple[pyarrow.Table, Counter[str]]:
-    """All training rows, deduplicated by cleaned text, and the number of rows dropped for each reason.
+    """Return all training rows, deduplicated by cleaned text, and the number dropped for each reason.
 
     The first row with a text is kept, even if later ones have other labels. The order is: official training split,
     written texts, then the feedback, tweets and generated rows that passed verify and review.
@@ -139,9 +139,9 @@ def select(labels: Sequence[Sequence[int]], ranks: np.ndarray, target: int, rati
     without it. Rows with a single label are not preferred: labels still co-occur.
 
     Args:
-        labels: Label numbers of each row.
+        labels: Label indices of each row.
         ranks: Rank of each row's source, see `RANKS`; shape (n,).
-        target: Rows per label.
+        target: Number of rows per label.
         ratio: See `run`.
         seed: Random seed of the order of equally preferred rows.
 
@@ -175,7 +175,7 @@ def select(labels: Sequence[Sequence[int]], ranks: np.ndarray, target: int, rati
 
 
 def largest_target(labels: Sequence[Sequence[int]], ranks: np.ndarray, ratio: float, seed: int) -> int:
-    """Largest target that every label reaches within the ratio; searched downward from the rarest label's count."""
+    """Find the largest target that every label reaches within the ratio, downward from the rarest label's count."""
     target = int(label_counts(labels, range(len(labels))).min())
     while target > 1:
         counts = label_counts(labels, select(labels, ranks, target, ratio, seed))
@@ -186,7 +186,7 @@ def largest_target(labels: Sequence[Sequence[int]], ranks: np.ndarray, ratio: fl
 
 
 def shortfall(labels: Sequence[Sequence[int]], ranks: np.ndarray, target: int, ratio: float, seed: int) -> np.ndarray:
-    """Rows that each label lacks after selecting for a target: shape (28,).
+    """Count the rows that each label lacks after selecting for a target: shape (28,).
 
     A label can fall short even if enough rows have it, since rows that exceed the limit of another label are skipped.
     """
@@ -200,7 +200,7 @@ def label_counts(labels: Sequence[Sequence[int]], rows: Any) -> np.ndarray:
 
 
 def evenness(counts: np.ndarray) -> dict[str, float]:
-    """Measures of how even a label distribution is.
+    """Measure how even a label distribution is.
 
     Returns:
         `ratio`: largest to smallest count; `entropy`: normalized to 1 for equal counts; `mean_ir`: mean imbalance

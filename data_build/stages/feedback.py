@@ -31,7 +31,7 @@ def run(build: Path, log: Log, source: str, *, limit: int | None = None, restart
         build: Build folder.
         log: Called with each progress message.
         source: Feedback folder of the demo, or the Hub data set to which it uploads feedback.
-        limit: Rows to read; default: all.
+        limit: Number of rows to read; default: all.
         restart: Discard the output of an earlier run.
 
     Raises:
@@ -55,12 +55,12 @@ def run(build: Path, log: Log, source: str, *, limit: int | None = None, restart
 
 
 def _lines(path: Path) -> list[bytes]:
-    """Non-blank lines, split at line feeds only: a JSON string may contain U+2028."""
+    """Return the non-blank lines, split at line feeds only: a JSON string may contain U+2028."""
     return [line for line in path.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n") if line.strip()]
 
 
 def _labeled_rows(lines: list[bytes]) -> tuple[list[dict[str, Any]], Counter[str]]:
-    """Labeled rows, deduplicated, and the number of lines dropped for each reason."""
+    """Return the labeled rows, deduplicated, and the number of lines dropped for each reason."""
     counts = Counter({"in": len(lines)})
     by_hash: dict[str, dict[str, Any]] = {}
     ids: set[str] = set()

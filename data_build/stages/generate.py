@@ -33,20 +33,20 @@ from evenmood.text.normalization import clean
 
 STAGE = "generate"
 OFFICIAL = "relabel-official"
-"""Stage with the teacher's scores of the training split; if it is finished, examples are selected by score."""
+"""Stage with the teacher's scores for the training split; if it is finished, examples are selected by score."""
 SAMPLES = 20_000
-"""Texts to request, as in the paper."""
+"""Number of texts to request, as in the paper."""
 TEXTS_PER_REQUEST = 8
 REQUESTS_PER_SHARD = 50
 TRIAL_COMPLETIONS = 5
-"""Number of first completions of which one must contain texts; otherwise the run stops."""
+"""The run stops if none of this many initial completions contains texts."""
 MAX_NAMING_SHARE = 0.1
 """Maximum share of a label's texts that may contain the label's name."""
 COPY_SIMILARITY = 0.5
 """Minimum Jaccard similarity of word 3-shingles for a text to count as a copy of an example or an earlier text."""
 MIN_WORDS, MAX_WORDS = 3, 60
 ESTIMATED_TOKENS_PER_TEXT = 25
-"""Completion tokens per text, for the cost estimate."""
+"""Number of completion tokens per text, for the cost estimate."""
 
 
 def run(
@@ -81,12 +81,12 @@ def run(
         mode: `structured` (chat completions in JSON) or `lines` (text completions with one text per line).
         response_format: Format of chat completions; default: `json_schema`. `json_object` and `text` are for servers
             without support for schemas or for the parameter.
-        omit: Request parameters, out of `OPTIONAL_PARAMETERS`, that the server rejects.
-        samples: Texts to request.
-        limit: Trial: request only the first texts of the plan.
-        shortfall: Rows that each label lacks; default: the difference to the mean of all labels.
+        omit: Names from `OPTIONAL_PARAMETERS` to omit, because the server rejects them.
+        samples: Number of texts to request.
+        limit: Request at most this many texts, to try the settings.
+        shortfall: Number of rows that each label needs; defaults to the difference from the mean over labels.
         round_number: 1, or the number after the last finished round; each round adds rows.
-        concurrency: Concurrent requests.
+        concurrency: Number of concurrent requests.
         timeout: Timeout of a request, in seconds.
         prices: Prices per million prompt tokens and per million completion tokens.
         max_cost: Budget; the run stops before it is exceeded.
@@ -96,7 +96,7 @@ def run(
         restart: Discard the output of an earlier run of this round, including paid completions.
 
     Raises:
-        UsageError: The estimate exceeds `max_cost`, there is no API key, or an earlier round is unfinished.
+        UsageError: The estimate exceeds `max_cost`, there is no API key, or an earlier round is incomplete.
         GeneratorError: The endpoint fails, or no text passes the filters; completions received so far are saved.
     """
     if mode == "lines" and response_format is not None:
@@ -107,8 +107,8 @@ def run(
     earlier = [round_name(number) for number in range(1, round_number)]
     if max_cost is not None and not any(prices):
         raise UsageError("--max-cost requires --prices: prices per million prompt and completion tokens")
-    if unfinished := [name for name in earlier if not (build / name / MANIFEST_FILE).exists()]:
-        raise UsageError(f"{build}: {unfinished[0]} is unfinished; finish it before --round {round_number}")
+    if incomplete := [name for name in earlier if not (build / name / MANIFEST_FILE).exists()]:
+        raise UsageError(f"{build}: {incomplete[0]} is incomplete; complete it before --round {round_number}")
     official = read_rows(build, goemotions.STAGE, "train")
     texts, labels, ids = (official[name].to_pylist() for name in ("text", "labels", "id"))
     label_counts = np.bincount([label for row in labels for label in row], minlength=len(LABELS))
@@ -116,11 +116,13 @@ def run(
     has_scores = (build / OFFICIAL / MANIFEST_FILE).exists()
     scores = np.stack(read_rows(build, OFFICIAL, "train")["scores"].to_numpy()) if has_scores else None
     if not any(shortfall.values()):
-        raise UsageError(f"{build}: no label lacks rows; there is nothing to generate")
+        raise UsageError(f"{build}: no label needs more rows; there is nothing to generate")
     earlier_rows = [read_rows(build, name) for name in earlier]
-    series = 1 + max([round_number - 1, *(_series(name) for table in earlier_rows for name in table["id"].to_pylist())])
+    new_round = 1 + max(
+        [round_number - 1, *(_round_of_id(row_id) for table in earlier_rows for row_id in table["id"].to_pylist())]
+    )
     request_count = -(-samples // TEXTS_PER_REQUEST)
-    requests = plan(shortfall, texts, labels, request_count, TEXTS_PER_REQUEST, seed, series, scores, ids)
+    requests = plan(shortfall, texts, labels, request_count, TEXTS_PER_REQUEST, seed, new_round, scores, ids)
     words = sum(len(request.chat_prompt().split()) for request in requests)
     estimate = (1.4 * words * prices[0] + samples * ESTIMATED_TOKENS_PER_TEXT * prices[1]) / 1e6
     log(f"{STAGE}: {len(requests):,} requests for {samples:,} texts, estimated cost {estimate:.2f} at these prices")
@@ -168,7 +170,7 @@ def run(
             stage.progress(TEXTS_PER_REQUEST, done, samples)
 
         for start in range(0, len(requests), REQUESTS_PER_SHARD):
-            part = requests[start : start + REQUESTS_PER_SHARD]
+            shard_requests = requests[start : start + REQUESTS_PER_SHARD]
             name = f"part-{start // REQUESTS_PER_SHARD:05}"
             if stage.has(name):
                 trial.passed = True
@@ -176,13 +178,13 @@ def run(
                     index.add(text)
             else:
                 completions = request_completions(
-                    stage.folder, name, part, generator, concurrency, budget, trial, advance
+                    stage.folder, name, shard_requests, generator, concurrency, budget, trial, advance
                 )
-                columns, by_label = _filter(part, completions, index, generator, series, prices)
+                columns, by_label = _filter(shard_requests, completions, index, generator, new_round, prices)
                 total = sum(by_label.values(), Counter[str]())
                 del total["accepted"]
                 stage.write(name, rows.table(**columns), total, by_label)
-            done = (start + len(part)) * TEXTS_PER_REQUEST
+            done = (start + len(shard_requests)) * TEXTS_PER_REQUEST
         _check_rows(stage)
         stage.finish(endpoint=generator.host, cost=round(budget.spent, 4), tokens=budget.tokens)
         for path in stage.folder.glob("completions-*.jsonl"):
@@ -205,17 +207,17 @@ def _check_rows(stage: Stage) -> None:
 
 
 def round_name(number: int) -> str:
-    """Folder name of a round."""
+    """Return the folder name of a round."""
     return STAGE if number == 1 else f"{STAGE}-{number}"
 
 
-def _series(name: str) -> int:
-    """Round number in a row's id; imported rows may come from several rounds."""
-    return int(name.split(":")[1].split("-")[0])
+def _round_of_id(row_id: str) -> int:
+    """Return the round number in a row's id; imported rows may come from several rounds."""
+    return int(row_id.split(":")[1].split("-")[0])
 
 
 def rounds(build: Path) -> list[str]:
-    """Folder names of the finished rounds, in order."""
+    """Return the folder names of the finished rounds, in order."""
     names: list[str] = []
     while (build / (name := round_name(len(names) + 1)) / MANIFEST_FILE).exists():
         names.append(name)
@@ -223,7 +225,7 @@ def rounds(build: Path) -> list[str]:
 
 
 def attempts(build: Path) -> dict[str, dict[str, int]]:
-    """Counts per label over all rounds: texts requested (`in`), dropped for each reason, and `accepted`."""
+    """Sum the counts per label over all rounds: texts requested (`in`), dropped for each reason, and `accepted`."""
     totals: dict[str, Counter[str]] = {}
     for name in rounds(build):
         for label, counts in read_manifest(build, name).get("by_label", {}).items():
@@ -232,14 +234,14 @@ def attempts(build: Path) -> dict[str, dict[str, int]]:
 
 
 def below_mean(counts: Iterable[int]) -> dict[str, int]:
-    """Number of rows by which each label is below the mean."""
+    """Return the number of rows by which each label is below the mean."""
     counts = list(counts)
     mean = sum(counts) / len(counts)
     return {label: max(0, round(mean - count)) for label, count in zip(LABELS, counts, strict=True)}
 
 
 def read_shortfall(build: Path, round_number: int = 1, restart: bool = False) -> dict[str, int]:
-    """Rows that each label lacks to reach the target of `balance`; an unfinished round keeps its initial numbers."""
+    """Read the number of rows that each label needs for the target of `balance`; a started round keeps its own."""
     round_folder = build / round_name(round_number)
     if (round_folder / PLAN_FILE).exists() and not restart:
         return dict(read_plan(round_folder)["options"].get("shortfall", {}))
@@ -248,23 +250,23 @@ def read_shortfall(build: Path, round_number: int = 1, restart: bool = False) ->
 
 
 def _filter(
-    part: Sequence[Request],
+    requests: Sequence[Request],
     completions: Mapping[int, Completion],
     index: DuplicateIndex,
     generator: Generator,
-    series: int,
+    round_number: int,
     prices: tuple[float, float],
 ) -> tuple[dict[str, list[Any]], dict[str, Counter[str]]]:
-    """Columns of the accepted texts, and the number of texts accepted and dropped for each reason, by intended label.
+    """Return the columns of the accepted texts, and the number accepted and dropped for each reason, by intended label.
 
-    Tokens and cost in `prompt_id` are those of the whole request, for several texts.
+    The provenance in `prompt_id` gives tokens and cost of the whole request, not per text.
     """
     by_label: dict[str, Counter[str]] = {}
     columns: dict[str, list[Any]] = {
         name: [] for name in ("id", "text", "text_hash", "labels", "source", "generator", "prompt_id")
     }
     named_counts = Counter[str]()
-    for request, number, text in _texts(part, completions, by_label):
+    for request, number, text in _texts(requests, completions, by_label):
         label = request.intended
         counts, words, text_shingles = by_label[label], clean(text).split(), shingles(text)
         names_label = any(LABELS[label] in words for label in request.labels)
@@ -287,7 +289,7 @@ def _filter(
             provenance = {
                 "prompt": PROMPT_ID,
                 "mode": generator.mode,
-                "round": series,
+                "round": round_number,
                 "request": request.number,
                 "intended": request.intended,
                 "topic": request.topic,
@@ -301,7 +303,7 @@ def _filter(
                 "cost": round((tokens[0] * prices[0] + tokens[1] * prices[1]) / 1e6, 6),
             }
             values = (
-                f"generated:{series}-{request.number}-{number}",
+                f"generated:{round_number}-{request.number}-{number}",
                 text,
                 rows.text_hash(text),
                 list(request.labels),
@@ -315,10 +317,10 @@ def _filter(
 
 
 def _texts(
-    part: Sequence[Request], completions: Mapping[int, Completion], by_label: dict[str, Counter[str]]
+    requests: Sequence[Request], completions: Mapping[int, Completion], by_label: dict[str, Counter[str]]
 ) -> Iterator[tuple[Request, int, str]]:
     """Yield each text with its request and its number within the completion; count requested and missing texts."""
-    for request in part:
+    for request in requests:
         counts = by_label.setdefault(request.intended, Counter())
         completion = completions[request.number]
         counts["in"] += request.texts

@@ -32,7 +32,7 @@ def import_rows(build: Path, log: Log, source: Path, *, limit: int | None = None
         build: Build folder.
         log: Called with each progress message.
         source: Parquet file written by `export_rows`.
-        limit: Rows to import; default: all.
+        limit: Number of rows to import; default: all.
         restart: Discard the output of an earlier run.
 
     Raises:
@@ -83,7 +83,7 @@ def _invalid(source: Path, reason: str) -> DataError:
 
 
 def missing_keys(prompt_ids: Iterable[str]) -> dict[str, int]:
-    """Number of generated rows without each provenance key; keys that no row lacks are left out."""
+    """Count the generated rows without each provenance key; keys that no row lacks are left out."""
     provenance = [json.loads(prompt_id) for prompt_id in prompt_ids]
     missing = {key: sum(entry.get(key) is None for entry in provenance) for key in PROVENANCE}
     return {key: count for key, count in missing.items() if count}

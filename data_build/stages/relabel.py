@@ -1,4 +1,4 @@
-"""Stage `relabel`: compute the teacher's probability of each label for every text, and evaluate the teacher."""
+"""Stage `relabel`: compute the teacher's scores, a probability per label, for every text, and evaluate the teacher."""
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,9 +22,9 @@ Engine = Literal["local", "ray"]
 Chunk = tuple[str, int, list[str]]
 """Shard name, number within the shard, and texts."""
 Scorer = Callable[[Iterable[Chunk]], Iterable[tuple[str, int, np.ndarray]]]
-"""Function that yields the shard, number and probabilities of each chunk, in any order."""
+"""Function that yields the shard, number and scores of each chunk, in any order."""
 CHUNK_ROWS = 4096
-"""Texts per chunk; texts are sorted by length within a chunk."""
+"""Number of texts per chunk; texts are sorted by length within a chunk."""
 OFFICIAL = generate.OFFICIAL
 """Stage with the scores of the official training and validation splits, for `verify` and distillation."""
 EVALUATION = "relabel-test"
@@ -44,7 +44,10 @@ def run(
     evaluate: bool = False,
     restart: bool = False,
 ) -> None:
-    """Write the rows of `sentiment140`, `feedback` and each round of `generate` with the teacher's scores.
+    """Write the teacher's scores of the official splits and of the rows of the other sources.
+
+    The official training and validation splits are written to `relabel-official`; the other sources, `sentiment140`,
+    `feedback` and each round of `generate`, to a stage each.
 
     Args:
         build: Build folder.
@@ -54,18 +57,18 @@ def run(
         ray_address: Address of the cluster; default: start one on this machine.
         runtime: See `Teacher`.
         batch_size: See `Teacher`.
-        limit: Rows of each source to label; default: all.
+        limit: Number of rows to score of each source other than the official splits; default: all.
         evaluate: Evaluate the teacher on the official validation and test splits, as in the paper; a later run can add
             the evaluation.
         restart: Discard the output of an earlier run.
 
     Raises:
-        DataError: An earlier stage is unfinished, or the teacher cannot be loaded.
+        DataError: An earlier stage is incomplete, or the teacher cannot be loaded.
         UsageError: A cluster address is set, but the engine is not `ray`.
     """
     if engine == "local" and ray_address:
         raise UsageError("--ray-address requires --engine ray")
-    # The batch size is recorded because padding changes the last bits of the scores.
+    # The batch size is recorded because padding changes the least significant bits of the scores.
     options = {"teacher": _name(teacher), "runtime": runtime, "batch_size": batch_size}
     scorer = (
         _cluster_scorer(teacher, runtime, batch_size, ray_address)
@@ -75,13 +78,13 @@ def run(
     inputs = {**input_hashes(build, goemotions.STAGE), "teacher": fingerprint(teacher)}
     with open_stage(build, OFFICIAL, inputs, options, log, restart) as stage:
         if not stage.finished:
-            _score(stage, build, goemotions.STAGE, scorer, None, only=("train", "validation"))
+            _score(stage, build, goemotions.STAGE, scorer, None, splits=("train", "validation"))
             stage.finish()
     if evaluate:
         evaluation_inputs = {**inputs, **input_hashes(build, OFFICIAL)}
         with open_stage(build, EVALUATION, evaluation_inputs, options, log, restart) as stage:
             if not stage.finished:
-                _score(stage, build, goemotions.STAGE, scorer, None, only=("test",))
+                _score(stage, build, goemotions.STAGE, scorer, None, splits=("test",))
                 stage.finish(evaluation=evaluate_teacher(build, log))
     sources = _sources(build)
     if len(sources) > 1 and not (build / sentiment140.STAGE / MANIFEST_FILE).exists():
@@ -89,26 +92,26 @@ def run(
     for source in sources:
         source_inputs = {**inputs, **input_hashes(build, source)}
         source_options = {**options, "limit": limit}
-        with open_stage(build, stage_of(source), source_inputs, source_options, log, restart) as stage:
+        with open_stage(build, stage_name(source), source_inputs, source_options, log, restart) as stage:
             if not stage.finished:
                 _score(stage, build, source, scorer, limit, prefix=f"{source}-")
                 stage.finish()
 
 
 def _sources(build: Path) -> list[str]:
-    """Stages whose rows need scores: finished rounds of `generate`, finished `feedback`, `sentiment140`."""
+    """Return the stages whose rows need scores: finished rounds of `generate`, finished `feedback`, `sentiment140`."""
     has_feedback = (build / feedback.STAGE / MANIFEST_FILE).exists()
     return [*generate.rounds(build), *([feedback.STAGE] if has_feedback else []), sentiment140.STAGE]
 
 
-def stage_of(source: str) -> str:
-    """Stage with a source's rows and scores."""
+def stage_name(source: str) -> str:
+    """Return the name of the stage with a source's rows and scores."""
     return STAGE if source == sentiment140.STAGE else f"{STAGE}-{source}"
 
 
 def stages(build: Path) -> list[str]:
-    """Finished stages with scored rows, generated rows first."""
-    names = [stage_of(name) for name in _sources(build)]
+    """Return the finished stages with scored rows, generated rows first; `[STAGE]` if there are none."""
+    names = [stage_name(name) for name in _sources(build)]
     return [name for name in names if (build / name / MANIFEST_FILE).exists()] or [STAGE]
 
 
@@ -120,14 +123,14 @@ def _score(
     limit: int | None,
     *,
     prefix: str = "",
-    only: Sequence[str] = (),
+    splits: Sequence[str] = (),
 ) -> None:
     """Write a source's shards with the teacher's scores, each as soon as all its chunks are scored."""
     sizes: dict[str, int] = {}
     remaining = 10**12 if limit is None else limit
     for file, shard in read_manifest(build, source)["shards"].items():
         name = Path(file).stem
-        if remaining and (not only or name in only):
+        if remaining and (not splits or name in splits):
             sizes[name] = min(remaining, shard["rows"])
             remaining -= sizes[name]
     total = sum(sizes.values())
@@ -154,7 +157,7 @@ def _score(
 
 
 def _local_scorer(teacher: str, runtime: Runtime, batch_size: int) -> Scorer:
-    """Score in this process; the teacher is loaded with the first chunk, so that finished stages do not load it."""
+    """Score in this process. The teacher is loaded at the first chunk, so not for a finished stage."""
     load = functools.cache(lambda: Teacher(teacher, runtime=runtime, batch_size=batch_size))
     return lambda chunks: ((name, number, load().probabilities(texts)) for name, number, texts in chunks)
 
@@ -173,7 +176,7 @@ def add_scores(rows: pyarrow.Table, scores: np.ndarray) -> pyarrow.Table:
 
 
 def evaluate_teacher(build: Path, log: Log) -> dict[str, Any]:
-    """Metrics of the teacher on validation and test, at threshold 0.5 and at thresholds tuned on validation."""
+    """Compute the teacher's metrics on validation and test, at threshold 0.5 and at thresholds tuned on validation."""
     from evenmood.evaluation.metrics import score
 
     figures: dict[str, Any] = {}
@@ -194,17 +197,17 @@ def evaluate_teacher(build: Path, log: Log) -> dict[str, Any]:
 
 
 def official_scores(build: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and the teacher's probabilities of an official split, each float32 of shape (n, 28)."""
+    """Read the labels and the teacher's scores of an official split, each float32 of shape (n, 28)."""
     folder = build / (EVALUATION if split == "test" else OFFICIAL)
     rows = read_shard(folder / f"{split}.parquet", ["labels", "scores"])
     truth = np.zeros((rows.num_rows, len(LABELS)), np.float32)
-    for index, numbers in enumerate(rows["labels"].to_pylist()):
-        truth[index, numbers] = 1
-    return truth, scores_of(rows)
+    for row, indices in enumerate(rows["labels"].to_pylist()):
+        truth[row, indices] = 1
+    return truth, read_scores(rows)
 
 
-def scores_of(rows: pyarrow.Table) -> np.ndarray:
-    """Teacher probabilities of rows: float32 of shape (n, 28)."""
+def read_scores(rows: pyarrow.Table) -> np.ndarray:
+    """Read the teacher's scores of rows: float32 of shape (n, 28)."""
     return np.asarray(rows["scores"].combine_chunks().flatten(), np.float32).reshape(-1, len(LABELS))
 
 

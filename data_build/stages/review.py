@@ -36,8 +36,10 @@ COLUMNS = ("id", "annotator", "labels", "unsure", "saw_predictions")
 def fill(build: Path, limit: int | None = None, seed: int = 0) -> Votes:
     """Queue the verified rows for review, shuffled, so that a limited queue is a random sample.
 
+    Rows that already have votes stay in the queue beyond the limit.
+
     Raises:
-        DataError: The stage `verify` is unfinished.
+        DataError: The stage `verify` is incomplete.
         UsageError: There are no rows or no annotators.
     """
     return _fill(build, "review", verify.STAGE, limit, seed)
@@ -47,7 +49,7 @@ def fill_audit(build: Path, limit: int = AUDIT_ROWS, seed: int = 0) -> Votes:
     """Queue random rows of the balanced set for the audit.
 
     Raises:
-        DataError: The stage `balance` is unfinished.
+        DataError: The stage `balance` is incomplete.
         UsageError: There are no rows or no annotators.
     """
     return _fill(build, "audit", BALANCE, limit, seed)
@@ -56,7 +58,7 @@ def fill_audit(build: Path, limit: int = AUDIT_ROWS, seed: int = 0) -> Votes:
 def _fill(build: Path, task: Task, stage: str, limit: int | None, seed: int) -> Votes:
     rows = read_rows(build, stage)
     if not rows.num_rows:
-        raise UsageError(f"{build}: the stage {stage} has no rows to {task}; run it again with other options")
+        raise UsageError(f"{build}: the stage {stage} has no rows to {task}; run it again with different options")
     votes = Votes(build, task)
     if not votes.annotators():
         raise UsageError(f"{build}: there are no annotators; add one with: python -m data_build annotator {build} NAME")
@@ -73,11 +75,11 @@ def _fill(build: Path, task: Task, stage: str, limit: int | None, seed: int) -> 
 def resolve(build: Path, log: Log, *, restart: bool = False) -> None:
     """Write the verified rows with the labels of the review.
 
-    A row with five votes gets the labels of the majority or of the adjudicator; ties are dropped until they are
-    settled. Rows with fewer votes are unchanged, with `reviewed` false.
+    A row with five votes gets the majority labels or the adjudicator's; rows without a decision are left out until an
+    adjudicator decides. Rows with fewer votes are unchanged, with `reviewed` false.
 
     Raises:
-        DataError: The stage `verify` is unfinished, or there are no votes.
+        DataError: The stage `verify` is incomplete, or there are no votes.
     """
     no_votes = DataError(f"{build}: there are no votes; collect some with: python -m data_build review {build}")
     if not (build / FILE).exists():
@@ -98,7 +100,7 @@ def resolve(build: Path, log: Log, *, restart: bool = False) -> None:
 
 
 def source_stage(build: Path) -> str:
-    """Stage whose rows `balance` reads: `resolve` if it is finished, otherwise `verify`."""
+    """Return the stage whose rows `balance` reads: `resolve` if it is finished, otherwise `verify`."""
     return STAGE if (build / STAGE / MANIFEST_FILE).exists() else verify.STAGE
 
 
@@ -122,9 +124,9 @@ def _apply(
 
 
 def audit_result(build: Path) -> dict[str, Any] | None:
-    """Share of audited rows whose labels were all confirmed by the majority; ties count as errors.
+    """Return the share of audited rows whose labels were all confirmed by the majority; ties count as errors.
 
-    None without an audit of the current balanced set.
+    None if there is no audit of the current balanced set.
     """
     if not (build / FILE).exists() or not (build / BALANCE / MANIFEST_FILE).exists():
         return None
@@ -132,8 +134,8 @@ def audit_result(build: Path) -> dict[str, Any] | None:
     results, predicted = votes.results(), votes.predicted_labels()
     if not results or votes.origin() != sha256(build / BALANCE / MANIFEST_FILE):
         return None
-    settled = {name: set(result.labels) for name, result in results.items() if result.resolution != "open"}
-    correct = sum(set(predicted[name]) <= labels for name, labels in settled.items())
+    resolved = {name: set(result.labels) for name, result in results.items() if result.resolution != "open"}
+    correct = sum(set(predicted[name]) <= labels for name, labels in resolved.items())
     return agreement.audit(correct, len(results))
 
 
@@ -169,13 +171,16 @@ def export_votes(build: Path, task: Task, path: Path) -> int:
 
 
 def import_votes(build: Path, task: Task, path: Path) -> int:
-    """Import all votes of a file as `export_votes` writes it, or none.
+    """Import a file written by `export_votes`. If one vote is invalid, none is imported.
+
+    Existing votes of the same annotator on the same row are replaced.
 
     Returns:
         Number of votes.
 
     Raises:
-        DataError: The file cannot be read, lacks a column, or contains an unknown label or row.
+        DataError: The file cannot be read, lacks a column, or contains an invalid vote: an unknown label or row,
+            neither labels nor `unsure`, an empty annotator's name, or a sixth vote on a row.
         UsageError: Unknown file extension.
     """
     votes = []
@@ -201,7 +206,7 @@ def _flag(value: Any, where: str) -> bool:
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
-    """Rows of a file of votes, with all values as strings.
+    """Read the rows of a votes file, with all values as strings.
 
     Raises:
         DataError: The file cannot be read, or lacks a column.
@@ -221,17 +226,17 @@ def _read(path: Path) -> list[dict[str, Any]]:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    """Rows of a CSV file, as strings.
+    """Read the rows of a CSV file, as strings.
 
     Raises:
         DataError: A row is malformed, or an unclosed quotation mark spans several lines.
     """
 
-    def refuse(message: str) -> None:
+    def raise_error(message: str) -> None:
         raise DataError(message)
 
     with path.open(encoding="utf-8-sig", newline="") as lines:
-        records = csv_records(str(path), lines, refuse, on_doubt=refuse)
+        records = csv_records(str(path), lines, raise_error, on_doubt=raise_error)
         rows = [(start, list(cells)) for start, cells, _ in records if cells]
     if not rows:
         raise DataError(f"cannot read {path}: the file is empty")
@@ -243,5 +248,5 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 def _fingerprint(votes: list[Vote], results: dict[str, Result]) -> str:
     content = [[vote.id, vote.annotator, vote.labels, vote.unsure] for vote in votes]
-    settled = [[name, result.labels, result.resolution] for name, result in results.items()]
-    return hashlib.sha256(json.dumps([content, settled]).encode()).hexdigest()
+    resolved = [[name, result.labels, result.resolution] for name, result in results.items()]
+    return hashlib.sha256(json.dumps([content, resolved]).encode()).hexdigest()

@@ -45,10 +45,10 @@ def run(
         build: Build folder.
         log: Called with each progress message.
         source: CSV file as in `read_tweets`, or Hub id as in `read_hub`.
-        limit: Tweets to read; default: all.
-        min_words: Minimum words of a cleaned text.
-        max_words: Maximum words of a cleaned text.
-        shard_rows: Tweets read per shard.
+        limit: Number of tweets to read; default: all.
+        min_words: Minimum number of words of a cleaned text.
+        max_words: Maximum number of words of a cleaned text.
+        shard_rows: Number of tweets read per shard.
         restart: Discard the output of an earlier run.
 
     Raises:
@@ -97,7 +97,7 @@ def _identifier() -> LanguageIdentifier:
 
 
 def is_english(text: str) -> bool:
-    """Whether a text is English, or its language is uncertain."""
+    """Return whether a text is English, or its language is uncertain."""
     language, probability = _identifier().classify(text)
     return language in ENGLISH or float(probability) < MIN_FOREIGN_PROBABILITY
 
@@ -105,7 +105,7 @@ def is_english(text: str) -> bool:
 def _filter(
     chunk: list[tuple[str, str]], hashes: set[int], min_words: int, max_words: int
 ) -> tuple[dict[str, list[Any]], Counter[str]]:
-    """Columns of the accepted rows, and the number of tweets dropped for each reason; updates `hashes`."""
+    """Return the columns of the accepted rows, and the number of tweets dropped for each reason; updates `hashes`."""
     counts = Counter({"in": len(chunk)})
     columns: dict[str, list[Any]] = {"id": [], "text": [], "text_hash": []}
     for source_id, raw in chunk:

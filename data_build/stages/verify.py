@@ -46,11 +46,11 @@ def run(
             threshold); for tweets, as `probability`.
             With every gate, feedback rows keep the visitor's labels that reach the tuned thresholds.
         threshold: Minimum probability or precision, 0 to 1.
-        limit: Rows to read; default: all.
+        limit: Number of rows to read; default: all.
         restart: Discard the output of an earlier run.
 
     Raises:
-        DataError: An earlier stage is unfinished.
+        DataError: An earlier stage is incomplete.
     """
     sources = relabel.stages(build)
     inputs = input_hashes(build, goemotions.STAGE, relabel.OFFICIAL, *sources)
@@ -89,11 +89,14 @@ def run(
 
 
 def gate_thresholds(build: Path, threshold: float) -> dict[str, np.ndarray]:
-    """Minimum teacher probability of each label, by gate: float32 of shape (28,); infinity if the label never passes.
+    """Return the minimum teacher probability of each label, by gate.
 
     Args:
         build: Build folder, with the teacher's scores of the official splits.
         threshold: See `run`.
+
+    Returns:
+        float32 of shape (28,); infinity if the label never passes.
     """
     truth, scores = relabel.official_scores(build, "validation")
     return {
@@ -104,14 +107,14 @@ def gate_thresholds(build: Path, threshold: float) -> dict[str, np.ndarray]:
 
 
 def confirmed_labels(rows: pyarrow.Table, alignment: Alignment, thresholds: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Which labels pass the gate in each row: bool of shape (n, 28).
+    """Return which labels pass the gate in each row: bool of shape (n, 28).
 
     Args:
         rows: Rows with teacher scores.
         alignment: The gate, see `run`.
         thresholds: See `gate_thresholds`.
     """
-    scores = relabel.scores_of(rows)
+    scores = relabel.read_scores(rows)
     generated, feedback, labels = _is_from(rows, "generated"), _is_from(rows, "feedback"), rows["labels"].to_pylist()
     confirmed: np.ndarray = scores >= thresholds["probability" if alignment == "intended" else alignment]
     row_labels = np.zeros_like(confirmed)
@@ -128,7 +131,7 @@ def confirmed_labels(rows: pyarrow.Table, alignment: Alignment, thresholds: Mapp
 def _filter(
     rows: pyarrow.Table, confirmed: np.ndarray, leakage: Leakage, training_hashes: set[str]
 ) -> tuple[pyarrow.Table, Counter[str]]:
-    """Rows with a confirmed label and without leakage, and the number of rows dropped for each reason."""
+    """Return the rows with a confirmed label and without leakage, and the number of rows dropped for each reason."""
     counts = Counter({"in": rows.num_rows})
     accepted = np.array(confirmed.any(axis=1))
     counts["no confirmed label"] = int((~accepted).sum())
@@ -153,7 +156,7 @@ def _count_by_gate(
     generated_by_gate: Mapping[str, np.ndarray],
 ) -> None:
     """Add the number of rows that pass each gate: tweets by confirmed label, generated rows by requested label."""
-    scores = relabel.scores_of(rows)
+    scores = relabel.read_scores(rows)
     generated, tweets = _is_from(rows, "generated"), _is_from(rows, "sentiment140")
     for gate, values in thresholds.items():
         tweets_by_gate[gate][:] += (scores[tweets] >= values).sum(axis=0)
@@ -172,13 +175,13 @@ def _is_from(rows: pyarrow.Table, source: str) -> np.ndarray:
 
 
 def _intended(rows: pyarrow.Table, generated: np.ndarray) -> np.ndarray:
-    """Requested label of each generated row: its first label."""
+    """Return the requested label of each generated row: its first label."""
     labels = rows["labels"].to_pylist()
     return np.array([labels[row][0] for row in np.flatnonzero(generated)])
 
 
 def _by_label(values: np.ndarray) -> dict[str, Any]:
-    """Values by label name; NaN becomes None."""
+    """Return the values by label name; NaN becomes None."""
     is_integer = np.issubdtype(values.dtype, np.integer)
     cells = [int(value) if is_integer else None if np.isnan(value) else round(float(value), 4) for value in values]
     return dict(zip(LABELS, cells, strict=True))

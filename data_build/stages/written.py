@@ -35,7 +35,7 @@ class Extra:
     Attributes:
         source: Hub id (`namespace/name` or `namespace/name:configuration`), or Parquet file.
         text: Text column.
-        labels: Label column: a label name, a list of names, or label numbers in GoEmotions order.
+        labels: Label column: a label name, a list of names, or label indices in GoEmotions order.
     """
 
     source: str
@@ -61,7 +61,7 @@ def run(
         log: Called with each progress message.
         rows: Parquet file written by `written_votes.resolve`.
         extra: Similar published data set to add.
-        limit: Rows to read of each source; default: all.
+        limit: Number of rows to read of each source; default: all.
         restart: Discard the output of an earlier run.
 
     Raises:
@@ -88,12 +88,12 @@ def run(
 
 
 def stages(build: Path) -> tuple[str, ...]:
-    """Name of this stage, if it is finished."""
+    """Return the name of this stage, if it is finished."""
     return (STAGE,) if (build / STAGE / MANIFEST_FILE).exists() else ()
 
 
 def benchmark_texts() -> list[str]:
-    """Texts of the everyday benchmark.
+    """Read the texts of the everyday benchmark.
 
     Raises:
         DataError: The files are missing, so leakage into training cannot be checked.
@@ -140,7 +140,7 @@ def _build_rows(name: str, part: pyarrow.Table, numbers: Sequence[int]) -> pyarr
             text=columns["text"],
             text_hash=[text_hash(text) for text in columns["text"]],
             labels=[
-                label_numbers(labels, f"{name}, row {number + 1}")
+                label_indices(labels, f"{name}, row {number + 1}")
                 for labels, number in zip(columns["labels"], numbers, strict=True)
             ],
             source=[STAGE] * count,
@@ -160,8 +160,8 @@ def _build_rows(name: str, part: pyarrow.Table, numbers: Sequence[int]) -> pyarr
         ) from None
 
 
-def label_numbers(labels: Any, where: str, *, ordered: bool = False) -> list[int]:
-    """Convert the labels of a cell, names or numbers, to label numbers without duplicates.
+def label_indices(labels: Any, where: str, *, ordered: bool = False) -> list[int]:
+    """Convert the labels of a cell, names or indices, to label indices without duplicates.
 
     Args:
         labels: A label or a list of labels.
@@ -171,15 +171,15 @@ def label_numbers(labels: Any, where: str, *, ordered: bool = False) -> list[int
     Raises:
         DataError: A label is unknown, or the cell is empty.
     """
-    numbers = []
+    indices = []
     for label in labels if isinstance(labels, list) else [labels]:
-        number = LABELS.index(label) if label in LABELS else label
-        if not is_label(number):
+        index = LABELS.index(label) if label in LABELS else label
+        if not is_label(index):
             raise DataError(f"{where}: unknown label {label!r}; expected a label's name or a number from 0 to 27")
-        numbers.append(number)
-    if not numbers:
+        indices.append(index)
+    if not indices:
         raise DataError(f"{where}: no label; expected at least one")
-    return list(dict.fromkeys(numbers)) if ordered else sorted(set(numbers))
+    return list(dict.fromkeys(indices)) if ordered else sorted(set(indices))
 
 
 def read_file(path: Path, columns: Sequence[str] = ("text", "labels")) -> pyarrow.Table:

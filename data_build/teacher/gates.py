@@ -5,7 +5,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 
 def precision_thresholds(truth: np.ndarray, scores: np.ndarray, target: float) -> np.ndarray:
-    """Lowest probability of each label at which the teacher reaches a precision with 95 % confidence.
+    """Find the lowest probability of each label at which the teacher reaches a precision with 95 % confidence.
 
     The criterion is the lower bound of the Wilson interval of the precision among all texts at or above the threshold.
 
@@ -29,11 +29,11 @@ def precision_thresholds(truth: np.ndarray, scores: np.ndarray, target: float) -
 
 
 def passes_intended(scores: np.ndarray, intended: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """Whether each row's intended label is among the teacher's top two labels and reaches its decision threshold.
+    """Return whether each row's intended label is among the teacher's top two and reaches its decision threshold.
 
     Args:
         scores: The teacher's probabilities, shape (n, labels).
-        intended: Label number of each row, shape (n,).
+        intended: Label index of each row, shape (n,).
         thresholds: Decision thresholds tuned on validation, shape (labels,).
 
     Returns:

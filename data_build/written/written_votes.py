@@ -33,28 +33,29 @@ from evenmood.text.symbols import SYMBOL
 TEMPLATE = Path(__file__).with_name("written_report.md.jinja")
 SAMPLES = ("random", "contradicted", "control")
 WINDOW = 1000
-"""Words per window of the type-token ratio, which over the whole corpus would mainly reflect the size of the corpus."""
+"""Words per window of the type-token ratio. Over the whole corpus, the ratio would mostly reflect corpus size."""
 
 
 def resolve(
     texts: Sequence[Path], votes: Path, data: str, out: Path, results: Path, log: Log, audit: Path | None = None
 ) -> dict[str, Any]:
-    """Write the texts with their final labels, and statistics.
+    """Write the texts with their final labels, and a file of statistics.
 
-    Annotated texts get the labels of the majority; other texts keep their writer's labels. Texts without a majority,
-    duplicates and near-duplicates, also of held-out texts, are dropped. A text's id is its `symbol_hash`.
+    Annotated texts get the majority labels; other texts keep their writer's labels. Drop annotated texts without a
+    majority, and duplicates and near-duplicates, including those of held-out texts. A text's id is its `symbol_hash`.
 
     Args:
         texts: JSON Lines files with `text`, `labels` (main label first), `domain` and `writer`.
         votes: Parquet file with `id`, `annotator`, `labels` (names separated by spaces, main label first) and `sample`.
-        data: Data set whose validation and test texts are held out, and whose validation texts are the control sample.
+        data: Data set whose validation and test texts are held out, besides those of the everyday benchmark, and whose
+            validation texts are the control sample.
         out: Parquet file to write.
         results: JSON file to write.
         log: Called with each progress message.
         audit: Parquet file with `id` and `reasonable`: whether another annotator found the final labels reasonable.
 
     Returns:
-        Content of `results`.
+        Parsed `results`.
 
     Raises:
         DataError: A file cannot be read, or a row has an unknown label or sample.
@@ -112,7 +113,7 @@ def _is_duplicate(index: DuplicateIndex, text: str) -> bool:
     return index.has_duplicate(text) or index.has_near_duplicate(text)
 
 
-def document(results: Path) -> str:
+def render_document(results: Path) -> str:
     """Render docs/written.md from the results file."""
     return cards.rendered(TEMPLATE, **json.loads(results.read_text(encoding="utf-8")))
 
@@ -138,18 +139,18 @@ def variety(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _audit(path: Path | None, ids: set[str]) -> dict[str, Any] | None:
-    """Share of audited texts with reasonable labels, with its exact 95 % confidence interval."""
+    """Return the share of audited texts with reasonable labels, with its exact 95 % confidence interval."""
     if path is None:
         return None
     frame = _read_parquet(path, "an audit file", ["id", "reasonable"])
     if frame["reasonable"].dtype != bool or frame["id"].duplicated().any():
-        raise DataError(f"{path}: not an audit file; expected unique ids, and true or false in the column reasonable")
+        raise DataError(f"{path}: invalid audit file; expected unique ids and a Boolean column `reasonable`")
     frame = frame[frame["id"].isin(ids)]
     return agreement.audit(int(frame["reasonable"].sum()), len(frame))
 
 
 def _apply(row: dict[str, Any], votes: Sequence[Vote], label_changes: Counter[str]) -> None:
-    """Set the labels of the majority; the writer's main label stays first if it has a majority."""
+    """Apply the majority labels. The writer's main label stays first if it is among them."""
     result = majority(votes)
     row["votes"], row["resolution"] = list(result.counts), result.resolution
     if result.resolution == "open":
@@ -163,7 +164,7 @@ def _apply(row: dict[str, Any], votes: Sequence[Vote], label_changes: Counter[st
 
 
 def _agreement_with(votes: Sequence[Vote], labels_by_id: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Share of votes that include a text's first label, or any of its labels, with 95 % Wilson intervals.
+    """Return the share of votes that include a text's first label, or any of its labels, with 95 % Wilson intervals.
 
     Votes on the same text are not independent, so the intervals are too narrow.
     """
@@ -181,7 +182,7 @@ def _agreement_with(votes: Sequence[Vote], labels_by_id: Mapping[str, Sequence[s
 
 
 def _human_labels(validation: Split) -> dict[str, list[str]]:
-    """Labels of the control sample, by id."""
+    """Return the labels of the control sample, by id."""
     return {
         f"validation:{row}": [LABELS[label] for label in labels.nonzero()[0]]
         for row, labels in enumerate(validation.labels)
@@ -212,8 +213,8 @@ def _read_parquet(path: Path, kind: str, columns: list[str]) -> pd.DataFrame:
 
 
 def _read_votes(path: Path) -> dict[str, list[Vote]]:
-    """Votes by sample."""
-    frame = _read_parquet(path, "a file of votes", ["id", "annotator", "labels", "sample"])
+    """Read the votes, by sample."""
+    frame = _read_parquet(path, "a votes file", ["id", "annotator", "labels", "sample"])
     if (repeated := frame.duplicated(["id", "annotator", "sample"])).any():
         first = frame[repeated].iloc[0]
         raise DataError(
@@ -251,10 +252,12 @@ def _read_texts(path: Path) -> list[dict[str, Any]]:
                 "expected a JSON object with text, labels, domain and writer"
             ) from None
         if not labels or not set(labels) <= set(LABELS):
-            raise DataError(f"{path}, line {number}: unknown or no label in {labels}; expected GoEmotions labels")
+            raise DataError(f"{path}, line {number}: missing or unknown label in {labels}; expected GoEmotions labels")
         for name in ("text", "domain", "writer"):
             if not isinstance(row[name], str) or encodable(row[name]) != row[name]:
-                raise DataError(f"{path}, line {number}: {name} is {row[name]!r}; expected a string")
+                raise DataError(
+                    f"{path}, line {number}: {name} is {row[name]!r}; expected a string without lone surrogates"
+                )
     return rows
 
 

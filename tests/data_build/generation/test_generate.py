@@ -150,7 +150,7 @@ def test_invalid_options(build: Path, server: OpenAIServer) -> None:
     options = {**OPTIONS, "base_url": server.url}
     with pytest.raises(UsageError, match="--max-cost requires --prices"):
         generate.run(build, print, "small", max_cost=1.0, **options)
-    with pytest.raises(UsageError, match="no label lacks rows"):
+    with pytest.raises(UsageError, match="no label needs more rows"):
         generate.run(build, print, "small", **{**options, "shortfall": {"grief": 0}})
     assert not server.request_count
     assert not (build / "generate").exists()
@@ -209,7 +209,7 @@ def test_the_command_without_a_key(build: Path) -> None:
 
 
 def test_further_rounds_add_rows(build: Path, server: OpenAIServer) -> None:
-    with pytest.raises(UsageError, match="generate is unfinished; finish it before --round 2"):
+    with pytest.raises(UsageError, match="generate is incomplete; complete it before --round 2"):
         generate.run(build, print, "small", base_url=server.url, round_number=2, **OPTIONS)
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     generate.run(build, print, "small", base_url=server.url, round_number=2, **OPTIONS)

@@ -279,10 +279,10 @@ def test_invalid_votes_and_audits(tmp_path: Path, small_data: Path) -> None:
     ids = [symbol_hash(text) for text, _ in TEXTS]
     for audit in ({"id": ids, "reasonable": ["no"] * 4}, {"id": ids[:1] * 2, "reasonable": [True] * 2}):
         pd.DataFrame(audit).to_parquet(tmp_path / "audit.parquet")
-        with pytest.raises(DataError, match="not an audit file"):
+        with pytest.raises(DataError, match="invalid audit file"):
             resolve([texts], votes, str(small_data), *targets, print, tmp_path / "audit.parquet")
     texts.write_text(json.dumps({"text": 5, "labels": ["joy"], "domain": "", "writer": ""}))
-    with pytest.raises(DataError, match="line 1: text is 5; expected a string"):
+    with pytest.raises(DataError, match="line 1: text is 5; expected a string without lone surrogates"):
         resolve([texts], votes, str(small_data), *targets, print)
 
 
