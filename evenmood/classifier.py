@@ -259,7 +259,7 @@ class EmotionClassifier(PretrainedModel):
         return f"EmotionClassifier({len(self.labels)} labels, {tokens} {unit}, {self._folder})"
 
     def _threshold_array(self, thresholds: Mapping[str, float] | float | None) -> np.ndarray:
-        """Threshold per column, in float32 like probabilities: a float64 0.3 would exclude a float32 0.3."""
+        """Return the threshold of each column in float32: a float64 0.3 would exclude a float32 0.3."""
         if thresholds is None:
             chosen: Mapping[str, float] = self._thresholds
         elif isinstance(thresholds, Mapping):

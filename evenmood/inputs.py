@@ -13,7 +13,7 @@ MISSING_TYPES = ("NAType", "NaTType", "MaskedConstant")
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a value is missing: None, NaN, `pandas.NA`, `pandas.NaT`, `numpy.ma.masked`."""
+    """Return whether a value is missing: None, NaN, `pandas.NA`, `pandas.NaT`, `numpy.ma.masked`."""
     if value is None or type(value).__name__ in MISSING_TYPES:
         return True
     return isinstance(value, Number) and bool(value != value)

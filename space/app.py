@@ -85,7 +85,7 @@ def build_demo(models: Models, store: feedback.Store | None, folder: Path) -> Pa
 
 
 def theme() -> gr.Theme:
-    """System fonts, and colors with WCAG AA contrast."""
+    """Create a theme with system fonts, and colors with WCAG AA contrast."""
     return gr.themes.Default(
         primary_hue="emerald",
         font=["system-ui", "sans-serif"],
@@ -109,7 +109,7 @@ def theme() -> gr.Theme:
 
 
 def has_display() -> bool:
-    """Whether a graphical browser can be opened; otherwise a text browser might take over the terminal."""
+    """Return whether a graphical browser can be opened; otherwise a text browser might take over the terminal."""
     if "SPACE_ID" in os.environ:
         return False
     return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

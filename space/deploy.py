@@ -41,7 +41,7 @@ def build(out: Path, repo_id: str, model: str | None = None) -> None:
     Args:
         out: Folder to write to.
         repo_id: Id of the Space.
-        model: Hub id of the model to serve; default: the bundled model.
+        model: Hub id of the model to serve. Defaults to the bundled model.
     """
     from huggingface_hub import RepoCard
 
@@ -72,7 +72,7 @@ def _copy(path: Path, out: Path) -> None:
 
 
 def pinned(requirements: str) -> str:
-    """Requirements pinned to the versions in constraints.txt."""
+    """Return the requirements pinned to the versions in constraints.txt."""
     versions = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text("utf-8").split() if "==" in line)
     names = [re.split(r"[^\w-]", line)[0] for line in requirements.split()]
     return "".join(f"{name}=={versions[name]}\n" for name in names)

@@ -92,7 +92,7 @@ def _check_address(address: str | None) -> None:
 
 
 def one_actor_per_processor(ray: Any, pieces: int, gpu: bool) -> dict[str, Any]:
-    """Arguments of `map_batches` for one actor per core, or per GPU if the cluster has any.
+    """Return `map_batches` arguments for one actor per core, or per GPU if the cluster has any.
 
     Args:
         ray: The module `ray`.

@@ -34,7 +34,7 @@ def hub_file(name: str) -> HubFile:
 
 
 def located(name: str) -> Path:
-    """Local path of a file, downloaded to the cache if `name` is a Hub file URL.
+    """Return the local path of a file, downloaded to the cache if `name` is a Hub file URL.
 
     Raises:
         DataError: The file does not exist on the Hub, or the Hub cannot be reached.

@@ -124,7 +124,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 
 def bundled_folder(name: str = "fast") -> Path:
-    """Folder of a bundled model."""
+    """Return the folder of a bundled model."""
     return Path(str(resources.files("evenmood"))) / BUNDLED[name]
 
 

@@ -189,14 +189,14 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_figure(value: Any) -> bool:
-    """Whether a value is a number, with or without a confidence interval."""
+    """Return whether a value is a number, with or without a confidence interval."""
     if isinstance(value, dict):
         return all(_is_number(value.get(key)) for key in ("value", "low", "high"))
     return _is_number(value)
 
 
 def _is_row(value: Any) -> bool:
-    """Whether a value has the metrics of a label."""
+    """Return whether a value has the metrics of a label."""
     return isinstance(value, dict) and all(
         _is_number(value.get(key)) for key in ("support", "precision", "recall", "f1")
     )
@@ -235,7 +235,7 @@ def figure_text(figure: Any) -> str:
 
 
 def missing(folder: Path, names: list[str]) -> str:
-    """Error message for a folder that lacks files."""
+    """Return an error message for a folder that lacks files."""
     return f"{folder}: not an evenmood model folder, {' and '.join(names)} missing"
 
 

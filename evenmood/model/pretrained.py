@@ -149,7 +149,7 @@ class PretrainedModel:
         return self._folder
 
     def file_sizes(self) -> dict[str, int]:
-        """Size in bytes of each file required for prediction."""
+        """Return the size in bytes of each file required for prediction."""
         names = model_folder.PREDICTING_FILES
         if self._file_name is not None:
             names = (self._file_name, onnx_export.TOKENIZER_FILE, onnx_export.CONFIG_FILE)

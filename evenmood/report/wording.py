@@ -158,7 +158,7 @@ def findings(figures: Figures) -> list[Finding]:
 
 
 def amount(contrast: Contrast) -> str:
-    """Comparative for a contrast: `more`, `less` or `fewer`."""
+    """Return the comparative for a contrast: `more`, `less` or `fewer`."""
     if contrast.difference.difference > 0:
         return "more"
     return "fewer" if contrast.what.endswith(" emotions") else "less"

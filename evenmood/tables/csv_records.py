@@ -113,6 +113,6 @@ def _explained(error: csv.Error) -> str:
 
 
 def _like_rows(lines: list[str], columns: int, delimiter: str) -> float:
-    """Share of lines that are rows with the right number of cells."""
+    """Return the share of lines that are rows with the right number of cells."""
     rows = [cells for cells in csv.reader(lines, delimiter=delimiter) if cells]
     return sum(len(cells) == columns for cells in rows) / max(1, len(rows))

@@ -169,7 +169,7 @@ def _fits_number(value: Any) -> bool:
 
 
 def _fits_date(value: Any) -> bool:
-    """Whether Excel can represent a date or time: from 1900 on, without a time zone."""
+    """Return whether Excel can represent a date or time: from 1900 on, without a time zone."""
     if isinstance(value, datetime):
         return value.tzinfo is None and value.year >= 1900
     if isinstance(value, date):

@@ -91,7 +91,7 @@ def _python_rows(table: Any) -> list[Row]:
 
 
 def damaged(name: str, error: Exception) -> DataError:
-    """Error for a file that pyarrow cannot read."""
+    """Return an error for a file that pyarrow cannot read."""
     return DataError(f"{name}: not a Parquet file, or damaged ({str(error).splitlines()[0]})")
 
 
@@ -183,7 +183,7 @@ def _fitting() -> Iterator[None]:
 
 
 def _column(table: Any, field: Any) -> Any:
-    """Column of a table, converted to the type of a field; nulls if the table lacks it."""
+    """Return the column of a table, converted to the type of a field; nulls if the table lacks it."""
     import pyarrow
 
     if field.name not in table.schema.names:
@@ -203,7 +203,7 @@ def _inferred(values: list[Any]) -> Any:
 
 
 def _mixes_booleans(values: Iterable[Any], kind: Any) -> bool:
-    """Whether booleans are mixed with numbers, at any depth."""
+    """Return whether booleans are mixed with numbers, at any depth."""
     from pyarrow import types
 
     if types.is_floating(kind):

@@ -25,7 +25,7 @@ ADDED = ("emotions", f"{PREFIX}probabilities", f"{PREFIX}fallback")
 
 
 def columns_of(prediction: Prediction, flat: bool) -> dict[str, Any]:
-    """Values of the columns `ADDED` for a prediction; None in each for a missing text.
+    """Return the values of the columns `ADDED` for a prediction; None in each for a missing text.
 
     Args:
         prediction: Prediction of a row.
@@ -142,7 +142,7 @@ def check_free(source: str, columns: Sequence[str], added: Sequence[str]) -> Non
 
 
 def schema_with(chunk: "Chunk", kind: str, added: Sequence[str] = ADDED, kept: Sequence[str] | None = None) -> Any:
-    """Parquet schema of the output; None for JSON Lines and Excel input, whose schema the writer infers.
+    """Return the Parquet schema of the output; None for JSON Lines and Excel input, whose schema the writer infers.
 
     `kept` are the input columns to keep; None for all.
     """
@@ -159,7 +159,7 @@ def schema_with(chunk: "Chunk", kind: str, added: Sequence[str] = ADDED, kept: S
 
 
 def _arrow_type(name: str) -> Any:
-    """Arrow type of an output column."""
+    """Return the Arrow type of an output column."""
     import pyarrow
 
     kinds = (pyarrow.list_(pyarrow.string()), pyarrow.list_(pyarrow.float64()), pyarrow.bool_())
@@ -211,7 +211,7 @@ class TableJob:
         return added_names(self.chosen, self.proba)
 
     def kept_of(self, columns: Sequence[str]) -> list[str]:
-        """Input columns to write.
+        """Return the input columns to write.
 
         Raises:
             UsageError: A column to keep does not exist, or has the name of an output column.
@@ -267,7 +267,7 @@ def _predict_rows(classifier: "EmotionClassifier", job: TableJob) -> Iterator[Wr
 
 
 def texts_of(chunk: "Chunk", column: str, kind: str) -> list[str | None]:
-    """Texts of a chunk; None for null, and for an empty cell in formats without null."""
+    """Return the texts of a chunk; None for null, and for an empty cell in formats without null."""
     texts = [row[column] for row in chunk.rows]
     if kind in ("csv", "tsv", "txt"):
         return [text or None for text in texts]
@@ -311,5 +311,5 @@ def _predict_arrow(classifier: "EmotionClassifier", job: TableJob) -> Iterator[W
 
 
 def added_names(chosen: Sequence[str], proba: bool) -> list[str]:
-    """Names of the output columns."""
+    """Return the names of the output columns."""
     return [*ADDED, *(f"{PREFIX}{label}" for label in chosen if proba)]

@@ -269,7 +269,7 @@ def decoded_lines(file: BinaryIO, form: Form, any_line_end: bool) -> io.TextIOWr
 
 
 def broken_byte(line: str, form: Form) -> int | None:
-    """Index of the first invalid byte of a line; None if all are valid."""
+    """Return the index of the first invalid byte of a line; None if all are valid."""
     if line.isascii():
         return None
     try:

@@ -44,14 +44,14 @@ class TextTable:
     hint: str = "convert the file, for instance with iconv"
 
     def is_text(self, line: str, number: int) -> bool:
-        """Whether all bytes of a line are valid; calls `on_bad` if not."""
+        """Return whether all bytes of a line are valid; call `on_bad` if not."""
         at = broken_byte(line, self.form)
         if at is not None:
             self.on_bad(f"{self.name}, line {number}: not {self.form.encoding_name} at byte {at}; {self.hint}")
         return at is None
 
     def is_given(self, text: str, number: int) -> bool:
-        """Whether a text is valid; calls `on_bad` if it is empty but must not be."""
+        """Return whether a text is valid; call `on_bad` if it is empty but must not be."""
         if not text and not self.allow_empty:
             self.on_bad(f"{self.name}, line {number}: {self.column!r} is empty")
         return bool(text) or self.allow_empty

@@ -84,7 +84,7 @@ class Store:
 
 
 def feedback_repository() -> str | None:
-    """Hub data set for feedback; None without a token, or without a variable or Space that names it."""
+    """Return the Hub data set for feedback; None without a token, or without a variable or Space that names it."""
     if not os.environ.get("HF_TOKEN"):
         return None
     space = os.environ.get("SPACE_ID")
@@ -94,7 +94,7 @@ def feedback_repository() -> str | None:
 def feedback_row(
     classifier: EmotionClassifier, model: str, text: str, verdict: str, labels: Sequence[str]
 ) -> dict[str, Any]:
-    """Feedback as a row: the columns of `evenmood.data.rows.schema`, and details of the prediction in `feedback`.
+    """Return feedback as a row: the columns of `evenmood.data.rows.schema`, and prediction details in `feedback`.
 
     Args:
         classifier: The model that made the prediction.

@@ -115,7 +115,7 @@ def open_source(path: Path, name: str, work: Path) -> Source:
 
 
 def _first_rows(columns: list[str], cells: Iterator[list[str]]) -> list[dict[str, Any]]:
-    """The first rows; malformed ones are reported when the table is scored."""
+    """Read the first rows; malformed ones are reported when the table is scored."""
     rows: list[dict[str, Any]] = []
     try:
         rows.extend(dict(zip(columns, row, strict=False)) for row in islice(cells, SAMPLE_ROWS))
@@ -141,7 +141,7 @@ def pasted_source(lines: str, work: Path) -> Source:
 
 
 def _keys(lines: list[str], name: str) -> tuple[list[str], list[dict[str, Any]]]:
-    """All keys and the first rows of JSON Lines; malformed lines are reported when the table is scored."""
+    """Read all keys and the first rows of JSON Lines; malformed lines are reported when the table is scored."""
     keys: dict[str, None] = {}
     first: list[dict[str, Any]] = []
     for line in lines:
@@ -160,7 +160,7 @@ def _keys(lines: list[str], name: str) -> tuple[list[str], list[dict[str, Any]]]
 
 
 def text_column(source: Source) -> str:
-    """The likely text column: by its name, otherwise the column with the longest cells."""
+    """Detect the text column: by its name, otherwise the column with the longest cells."""
 
     def length(column: str) -> int:
         return sum(len(row[column]) for row in source.rows if isinstance(row.get(column), str))
@@ -169,7 +169,7 @@ def text_column(source: Source) -> str:
 
 
 def date_column(source: Source) -> str | None:
-    """The likely date column: by its name or its first cells; None if there is none."""
+    """Detect the date column by its name or its first cells; return None if there is none."""
 
     def has_dates(column: str) -> bool:
         return all(ISO_DATE.match(str(row.get(column, ""))) for row in source.rows)
@@ -179,7 +179,7 @@ def date_column(source: Source) -> str | None:
 
 
 def _find_by_name(columns: list[str], candidates: tuple[str, ...]) -> str | None:
-    """The first column whose name equals a candidate or contains one."""
+    """Find the first column whose name equals a candidate or contains one."""
     names = {column.strip().lower(): column for column in columns}
     exact = next((names[name] for name in candidates if name in names), None)
     return exact or next((column for name, column in names.items() if any(part in name for part in candidates)), None)

@@ -84,7 +84,7 @@ def check_lines(path: Path, name: str) -> None:
 
 
 def _depth(line: bytes) -> int:
-    """Maximum nesting depth of a line."""
+    """Return the maximum nesting depth of a line."""
     depth = max_depth = 0
     for match in _OPENING_OR_CLOSING.finditer(line):
         sign = match[0][:1]

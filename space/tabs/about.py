@@ -30,7 +30,7 @@ def tab(models: Models) -> None:
 
 
 def about(language: str, models: dict[str, EmotionClassifier]) -> str:
-    """Measured results: a chart of the first model, and folded tables; custom models may have no results."""
+    """Show the measured results: a chart of the first model, and folded tables; custom models may have none."""
     (title, classifier), *_ = models.items()
     name = note(language, "about_model", name=title)
     try:

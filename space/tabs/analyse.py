@@ -160,7 +160,7 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr
 
 
 def opening_prediction(models: Models) -> dict[str, Any]:
-    """Prediction for the opening text: HTML in the browser's language, JSON, Python, and labels by probability."""
+    """Predict the opening text: HTML in the browser's language, JSON, Python, and labels by probability."""
     classifier, text = models.default, samples.OPENING
     prediction = analyze_text(classifier, text)
     by_passages = explains_by_passages(classifier, prediction, text)
@@ -198,25 +198,25 @@ def cut(text: object) -> tuple[str, str]:
 
 
 def _by_probability(prediction: PredictionDict) -> list[str]:
-    """All labels, most probable first."""
+    """Return all labels, most probable first."""
     return sorted(prediction["probabilities"], key=lambda label: -prediction["probabilities"][label])
 
 
 def explains_by_passages(classifier: EmotionClassifier, prediction: PredictionDict, text: str) -> bool:
-    """Whether to explain by passages: the text has several windows, or too many words to explain in seconds."""
+    """Return whether to explain by passages: the text has several windows, or too many words to explain in seconds."""
     is_long = prediction["windows"] > 1 or (is_encoder(classifier) and prediction["words"] > MAX_EXPLAINED_WORDS)
     return is_long and len(sentence_spans(text)) > 1
 
 
 def is_encoder(classifier: EmotionClassifier) -> bool:
-    """Whether the model explains by leaving out words, with one prediction per word, instead of attention."""
+    """Return whether the model explains by leaving out words, with one prediction per word, instead of attention."""
     return classifier.info.kind == "encoder"
 
 
 def _explanation(
     language: str, classifier: EmotionClassifier, text: str, unread: str, method: str, label: str, by_passages: bool
 ) -> str:
-    """The text with highlighted passages if it is long, otherwise with highlighted words."""
+    """Render the text with highlighted passages if it is long, otherwise with highlighted words."""
     if by_passages:
         return passages_html(language, classifier, text, unread)
     if method == LEAVE_ONE_OUT:

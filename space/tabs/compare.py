@@ -72,7 +72,7 @@ def tab(models: Models) -> list[gr.Dropdown]:
 
 
 def _opening(models: Models, second: str) -> dict[str, Any]:
-    """Predictions for the sample, in the browser's language."""
+    """Predict the sample, and return the HTML in the browser's language."""
     text = samples.IRONIC
     predictions = analyze_text(models.default, text), analyze_text(models.get(second), text)
     titles = models.title(BUNDLED), models.title(second)
@@ -86,7 +86,7 @@ def _opening(models: Models, second: str) -> dict[str, Any]:
 def _html(
     language: str, titles: tuple[str, str], predictions: tuple[PredictionDict, PredictionDict], text: str
 ) -> dict[str, str]:
-    """HTML of both sentences side by side, and of the table of all labels."""
+    """Render both sentences side by side, and the table of all labels."""
     quiet = mentions_self_harm(text)
     sides = "".join(
         f"<section><h2>{escape(title)}</h2>{sentence_html(language, prediction, quiet)}</section>"

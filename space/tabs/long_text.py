@@ -84,7 +84,7 @@ def tab(models: Models, model: gr.Dropdown) -> None:
 def view(
     language: str, classifier: EmotionClassifier, passages: list[Passage], series: list[str], flags: list[str]
 ) -> list[str]:
-    """HTML of the summary, the chart and the table of passages.
+    """Render the summary, the chart and the table of passages.
 
     Args:
         language: Language of the page.
@@ -119,7 +119,7 @@ def view(
 
 
 def _panel(language: str, series: str, values: np.ndarray, tooltips: list[str]) -> Panel:
-    """Panel of a group or a label, with a column for each passage."""
+    """Create the panel of a group or a label, with a column for each passage."""
     if series in GROUPS:
         title, group = group_title(language, series), series
     else:
@@ -129,7 +129,7 @@ def _panel(language: str, series: str, values: np.ndarray, tooltips: list[str]) 
 
 
 def _values(classifier: EmotionClassifier, probabilities: np.ndarray, series: str) -> np.ndarray | None:
-    """Probability of a label, or the highest in a group, per passage; None if the model has no such label."""
+    """Return the probability of a label, or the highest in a group, per passage; None if there is no such label."""
     labels = [label for label in GROUPS.get(series, (series,)) if label in classifier.labels]
     if not labels:
         return None

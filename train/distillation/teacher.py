@@ -169,7 +169,7 @@ class Checkpoint:
         return int(max(self.history, key=macro_f1)["epoch"])
 
     def epoch(self, number: int) -> Path:
-        """Path of an epoch's state."""
+        """Return the path of an epoch's state."""
         return self.folder / f"epoch-{number:03}.safetensors"
 
     def add(self, entry: dict[str, Any], state: dict[str, Any]) -> None:

@@ -160,7 +160,7 @@ def _tokenizer(teacher: Path) -> Tokenizer:
 
 
 def _batches(reader: EncoderTokenizer, texts: Sequence[str]) -> list[np.ndarray]:
-    """Token ids of texts in batches of similar length."""
+    """Return the token ids of texts in batches of similar length."""
     ordered = sorted(texts, key=len)
     starts = range(0, len(ordered), BATCH_TEXTS)
     return [reader.encode([encodable(text) for text in ordered[at : at + BATCH_TEXTS]]).ids for at in starts]
@@ -192,7 +192,7 @@ def _calibrate_head(model: Any, labels: np.ndarray, probabilities: np.ndarray) -
 
 
 def _both(rows: ValidationRows, full: np.ndarray, small: np.ndarray, part: slice) -> dict[str, float]:
-    """Macro-F1 in float32 and quantized, each at its own best thresholds (method `grid`)."""
+    """Return macro-F1 in float32 and quantized, each at its own best thresholds (method `grid`)."""
     figures = {}
     for name, values in (("macro_f1_float32", full), ("macro_f1_int8", small)):
         labels, probabilities = rows.labels[part], rows.masked(values)[part]

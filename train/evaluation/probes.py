@@ -52,7 +52,7 @@ def perturbed(
     weights = row_weights(len(texts))
 
     def macro_f1(probabilities: np.ndarray) -> np.ndarray:
-        """Macro-F1 on the data and on each bootstrap sample: shape (1 + samples,)."""
+        """Compute macro-F1 on the data and on each bootstrap sample: shape (1 + samples,)."""
         return mean_over_labels(weighted_figures(truth, probabilities >= thresholds, weights)[0]["f1"])
 
     original = classifier.predict_proba(texts)

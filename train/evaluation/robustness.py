@@ -104,7 +104,7 @@ def report(figures: Mapping[str, Any]) -> str:
 
 
 def largest(entries: Mapping[str, Figures], count: int) -> list[tuple[str, Figures]]:
-    """Names or terms with the largest shift of a probability."""
+    """Return the names or terms with the largest shift of a probability."""
     return sorted(entries.items(), key=lambda item: -abs(item[1]["largest_shift"]))[:count]
 
 

@@ -126,7 +126,7 @@ def ablate(
 
 
 def row_sources(build: Path, rows: str) -> dict[str, int]:
-    """Training rows of an arm by source; empty if there is only one source."""
+    """Return the training rows of an arm by source; empty if there is only one source."""
     stage = {"balanced": "balance", "all": CONFIGURATIONS["unbalanced"]}.get(rows)
     if stage is None:
         return {}

@@ -150,7 +150,7 @@ def _by_name(names: Sequence[str], wanted: Iterable[str], excluded: Sequence[str
 
 
 def _longest(rows: Sequence[Row], names: Sequence[str], excluded: Sequence[str]) -> str | None:
-    """Column with the longest strings, if they have at least three words on average."""
+    """Return the column with the longest strings, if they have at least three words on average."""
     words = {
         name: sum(len(value.split()) for row in rows if isinstance(value := row.get(name), str)) / len(rows)
         for name in names
@@ -213,7 +213,7 @@ def _cells(line: str, mark: str) -> list[str]:
 
 
 def _labels_or_empty(cell: Any, is_label: IsLabel) -> list[str]:
-    """Labels of a cell; empty if it cannot be parsed, as in columns without labels."""
+    """Return the labels of a cell; empty if it cannot be parsed, as in columns without labels."""
     try:
         return cell_labels(cell, is_label)
     except LabelCellError:
@@ -236,7 +236,7 @@ class LabelCellError(ValueError):
 
 
 def is_number(label: str) -> bool:
-    """Whether a label is a number."""
+    """Return whether a label is a number."""
     return _NUMBER.fullmatch(label) is not None
 
 
@@ -265,7 +265,7 @@ def cell_labels(value: Any, is_label: IsLabel) -> list[str]:
 
 
 def _object_labels(value: Mapping[Any, Any], is_label: IsLabel) -> list[str]:
-    """Labels of `{"choices": […]}`, or of an object with 0 or 1 per label; null, Arrow's absent key, is 0."""
+    """Read labels of `{"choices": […]}`, or of an object with 0 or 1 per label; null, Arrow's absent key, is 0."""
     choices = value.get(CHOICES)
     if set(value) == {CHOICES} and (choices is None or isinstance(choices, (str, *LISTS))):
         return cell_labels(choices, is_label)
@@ -276,7 +276,7 @@ def _object_labels(value: Mapping[Any, Any], is_label: IsLabel) -> list[str]:
 
 
 def _entry_labels(entry: Any, whole: Any, is_label: IsLabel) -> list[str]:
-    """Labels of an entry of a list, which has one or more."""
+    """Return the labels of an entry of a list, which has one or more."""
     if isinstance(entry, LISTS):
         raise LabelCellError(whole, "a list of lists")
     labels = cell_labels(entry, is_label)

@@ -145,7 +145,7 @@ def _log_odds(values: np.ndarray) -> np.ndarray:
 
 
 def _scored_labels(targets: Targets, rules: LabelMapping, data: str, all_labels: bool) -> np.ndarray:
-    """Columns of labels that occur in the data; notes the others."""
+    """Return the columns of labels that occur in the data, and note the others."""
     present = np.asarray(targets.truth.any(axis=0))
     scorable = present & ~targets.truth.all(axis=0)
     if not len(targets.texts):
@@ -162,7 +162,7 @@ def _scored_labels(targets: Targets, rules: LabelMapping, data: str, all_labels:
 def _figures(
     truth: np.ndarray, scores: np.ndarray, thresholds: np.ndarray, names: Sequence[str], multi_label: bool
 ) -> dict[str, Any]:
-    """Metrics of `metrics.score` and, for single-label data, the confusion matrix."""
+    """Compute the metrics of `metrics.score` and, for single-label data, the confusion matrix."""
     resamples = int(min(SAMPLES, max(100, SAMPLED_ROWS // len(truth))))
     limits: Any = thresholds
     if not multi_label:

@@ -230,7 +230,7 @@ def _read_json(path: Path) -> list[Row] | None:
 
 
 def _class_names(metadata: bytes | None) -> dict[str, dict[str, str]]:
-    """Names of label numbers by column, from the metadata that the `datasets` library writes to Parquet."""
+    """Return the names of label numbers by column, from the metadata that the `datasets` library writes to Parquet."""
     class_names = {}
     features = json.loads(metadata or b"{}").get("info", {}).get("features", {})
     for column, feature in features.items() if isinstance(features, dict) else ():
@@ -343,7 +343,7 @@ def read_targets(
 
 
 def _numbers_of_goemotions(rows: LabeledSet, counted: Mapping[str, int], rules: LabelMapping, data: str) -> bool:
-    """Whether numbers without names are GoEmotions label indices: there are more of them than labels in the mapping."""
+    """Return whether numbers without names are GoEmotions label indices: the mapping has fewer labels."""
     nameless = [x for x in counted if is_number(x) and x not in rows.names and rules.find(x) is None]
     nameless = [label for label in nameless if not rules.ignores(label)]
     if not nameless:
@@ -359,7 +359,7 @@ def _numbers_of_goemotions(rows: LabeledSet, counted: Mapping[str, int], rules: 
 
 
 def _meaning(label: str, rows: LabeledSet, rules: LabelMapping, goemotions: bool) -> list[str] | None:
-    """Labels of the mapping for a label of the data; empty if it is ignored, None if it is not in the mapping."""
+    """Return the labels of the mapping for a label of the data; empty if it is ignored, None if it is not mapped."""
     if goemotions:
         name = LABELS[int(label)] if is_number(label) and 0 <= int(label) < len(LABELS) else label
         return rules.from_goemotions(name) or ([] if rules.ignores(name) else None)

@@ -43,19 +43,19 @@ class LabelMapping:
     thresholds: Mapping[str, float] = field(default_factory=dict)
 
     def find(self, name: str) -> str | None:
-        """Label for a name in the data, ignoring case and surrounding spaces; None if unknown."""
+        """Return the label for a name in the data, ignoring case and surrounding spaces; None if unknown."""
         return self._names.get(plain(name))
 
     def is_label(self, name: str) -> bool:
-        """Whether a name can be a label of the data: in the mapping, ignored, or in GoEmotions."""
+        """Return whether a name can be a label of the data: in the mapping, ignored, or in GoEmotions."""
         return plain(name) in self._names or plain(name) in self._ignored or plain(name) in LABELS
 
     def ignores(self, name: str) -> bool:
-        """Whether a label of the data is ignored."""
+        """Return whether a label of the data is ignored."""
         return plain(name) in self._ignored
 
     def from_goemotions(self, name: str) -> list[str]:
-        """Labels that comprise a GoEmotions label."""
+        """Return the labels that comprise a GoEmotions label."""
         return [label for label, members in self.labels.items() if plain(name) in members]
 
     @cached_property
