@@ -35,7 +35,7 @@ def predict(workers: int, source: str, target: str) -> None:
         machines.add_node(num_cpus=1)
     machines.wait_for_nodes()
     labels = EmotionClassifier.from_pretrained().labels
-    arguments = {"model": None, "revision": None, "chosen": labels, "proba": False}
+    arguments = {"model": None, "revision": None, "selected_labels": labels, "proba": False}
     times: list[tuple[float, int]] = []
 
     def advance(count: int, _: float | None) -> None:
@@ -44,7 +44,7 @@ def predict(workers: int, source: str, target: str) -> None:
     def refuse(message: str) -> None:
         raise ValueError(message)
 
-    pieces = cluster.predict_file(source, "text", scored.ADDED, arguments, machines.address)
+    pieces = cluster.predict_file(source, "text", scored.PREDICTION_COLUMNS, arguments, machines.address)
     cluster.write_file(pieces, target, "text", source, refuse, advance, overwrite=True)
     machines.shutdown()
     (first, before), (last, after) = times[0], times[-1]

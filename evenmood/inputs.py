@@ -19,7 +19,7 @@ def is_missing(value: Any) -> bool:
     return isinstance(value, Number) and bool(value != value)
 
 
-def checked_texts(texts: Any, first: int = 0) -> Sequence[str | None]:
+def check_texts(texts: Any, first: int = 0) -> Sequence[str | None]:
     """Validate texts and return them, with None for missing ones.
 
     Args:

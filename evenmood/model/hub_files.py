@@ -33,7 +33,7 @@ def hub_file(name: str) -> HubFile:
     return HubFile("dataset" if match[1] else "model", match[2], match[3], match[4])
 
 
-def located(name: str) -> Path:
+def locate(name: str) -> Path:
     """Return the local path of a file, downloaded to the cache if `name` is a Hub file URL.
 
     Raises:

@@ -36,7 +36,7 @@ class LoadedModel:
 
     Attributes:
         files: Content of the files required for prediction.
-        info: Content of `emotions.json`.
+        info: Parsed `emotions.json`.
         tokenizer: Converts texts to token ids.
         network: Converts token ids to probabilities.
     """

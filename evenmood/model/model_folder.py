@@ -43,7 +43,7 @@ CARD_ID = "OWNER/MODEL"
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """Content of `emotions.json`.
+    """Parsed `emotions.json`.
 
     Attributes:
         labels: Label of each output column.
@@ -264,7 +264,7 @@ def copy_model(
 
     Args:
         files: Content of the files required for prediction.
-        info: Content of `emotions.json`.
+        info: Parsed `emotions.json`.
         source: Folder from which the model was loaded.
         target: Folder to write to.
         thresholds: New threshold of each label.
@@ -345,16 +345,16 @@ def atomic_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
     check_target(target, overwrite)
     target = target.resolve()  # replace the target of a symbolic link, not the link
     target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    work.chmod(0o755)
+    work_folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    work_folder.chmod(0o755)
     try:
-        yield work
-        _move(work, target, overwrite)
+        yield work_folder
+        _move(work_folder, target, overwrite)
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(work_folder, ignore_errors=True)
 
 
-def _move(work: Path, target: Path, overwrite: bool) -> None:
+def _move(work_folder: Path, target: Path, overwrite: bool) -> None:
     """Replace a folder with another one; restore it if the move fails."""
     for attempt in range(TRIES):
         check_target(target, overwrite)
@@ -374,7 +374,7 @@ def _move(work: Path, target: Path, overwrite: bool) -> None:
                 with suppress(OSError):  # it does not exist, or another process wrote to it
                     target.rmdir()
             try:
-                work.rename(target)
+                work_folder.rename(target)
             except OSError as error:  # ENOTEMPTY and EEXIST: another process was faster
                 occupied = error.errno in (errno.ENOTEMPTY, errno.EEXIST) or target.exists()
                 if old.exists() and not occupied:

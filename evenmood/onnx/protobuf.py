@@ -86,25 +86,25 @@ class Message:
 
     def text(self, field: int) -> str:
         """Return the string value; empty if missing."""
-        return self._decoded(self.place(field))
+        return self._decode(self.place(field))
 
     def texts(self, field: int) -> list[str]:
         """Return the repeated string."""
-        return list(map(self._decoded, self.places(field)))
+        return list(map(self._decode, self.places(field)))
 
     def integer(self, field: int) -> int:
         """Return the int64 value; 0 if missing."""
-        return _signed(self.place(field)[0])
+        return _to_signed(self.place(field)[0])
 
     def integers(self, field: int) -> tuple[int, ...]:
         """Return the repeated int64, not packed."""
-        return tuple(_signed(value) for value, _ in self.places(field))
+        return tuple(_to_signed(value) for value, _ in self.places(field))
 
-    def _decoded(self, place: tuple[int, int]) -> str:
+    def _decode(self, place: tuple[int, int]) -> str:
         return self._content[slice(*place)].decode("utf-8", "replace")
 
 
-def _signed(value: int) -> int:
+def _to_signed(value: int) -> int:
     value &= (1 << 64) - 1
     return value - (1 << 64) if value >> 63 else value
 

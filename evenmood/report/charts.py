@@ -118,7 +118,7 @@ class Line:
     raw: np.ndarray
 
 
-def smoothed(kind: str, counts: np.ndarray, totals: np.ndarray) -> Line:
+def smooth(kind: str, counts: np.ndarray, totals: np.ndarray) -> Line:
     """Compute the moving average of the share per period, weighted by the number of texts."""
     weights = np.array(_SMOOTHING if len(counts) >= 2 * len(_SMOOTHING) else (1,), float)
     texts = _around(totals, weights)

@@ -50,10 +50,10 @@ def read_rows(
         book = openpyxl.load_workbook(file, read_only=True, data_only=True)
         if not book.worksheets:
             raise DataError(f"{name}: no sheet with cells")
-        chosen = _sheet(name, book.worksheets, sheet)
-        total = chosen.max_row
-        chosen.reset_dimensions()  # the stored dimensions are often wrong
-        cells = chosen.iter_rows(values_only=True)
+        worksheet = _sheet(name, book.worksheets, sheet)
+        total = worksheet.max_row
+        worksheet.reset_dimensions()  # the stored dimensions are often wrong
+        cells = worksheet.iter_rows(values_only=True)
         header = list(next(cells, ()))
     while header and header[-1] in (None, ""):
         header.pop()

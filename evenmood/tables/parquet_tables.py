@@ -146,7 +146,7 @@ def inferring_writer(file: BinaryIO, last: Sequence[str]) -> Iterator[Callable[[
             nonlocal merged
             names = list(dict.fromkeys(key for row in pending for key in row))
             with _fitting():
-                arrays = [_inferred([_encodable(row.get(name)) for row in pending]) for name in names]
+                arrays = [_infer_array([_encodable(row.get(name)) for row in pending]) for name in names]
                 table = pyarrow.table(dict(zip(encodable_names(names), arrays, strict=True)))
                 merged = pyarrow.unify_schemas([merged, table.schema], promote_options="permissive")
             offsets.append(spool.tell())
@@ -192,7 +192,7 @@ def _column(table: Any, field: Any) -> Any:
     return column if column.type == field.type else pyarrow.array(column.to_pylist(), field.type)
 
 
-def _inferred(values: list[Any]) -> Any:
+def _infer_array(values: list[Any]) -> Any:
     """Convert values to an Arrow array of the inferred type."""
     import pyarrow
 

@@ -24,12 +24,12 @@ I18N = gr.I18n(
 """Translations in the browser; the prefix of the keys avoids conflicts with Gradio's own, such as `file`."""
 
 
-def localized(key: str) -> Any:
+def localize(key: str) -> Any:
     """Return the text of a component, translated by the browser."""
     return I18N(f"evenmood_{key}")
 
 
-def localized_html(key: str, by_language: dict[str, str]) -> Any:
+def localize_html(key: str, by_language: dict[str, str]) -> Any:
     """Return the HTML of a component, which the browser selects by its language.
 
     Args:
@@ -38,7 +38,7 @@ def localized_html(key: str, by_language: dict[str, str]) -> Any:
     """
     for language, html in by_language.items():
         I18N.translations[language][f"evenmood_{key}"] = html
-    return localized(key)
+    return localize(key)
 
 
 def language_of(request: gr.Request | None) -> str:
@@ -85,6 +85,6 @@ def label_choices(labels: Iterable[str], language: str | None = None) -> list[tu
     def name(label: str) -> Any:
         if language:
             return label_name(language, label)
-        return localized(f"label_{label}") if label in translated else label
+        return localize(f"label_{label}") if label in translated else label
 
     return [(name(label), label) for label in labels]

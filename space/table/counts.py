@@ -19,7 +19,7 @@ def label_matrix(parquet: Path, labels: Sequence[str]) -> np.ndarray:
     import pyarrow.compute as pc
     from pyarrow import parquet as files
 
-    names, _, fallback = scored.ADDED
+    names, _, fallback = scored.PREDICTION_COLUMNS
     table = files.read_table(parquet, columns=[names, fallback])
     column = table[names].combine_chunks()
     matrix = np.zeros((len(column), len(labels)), bool)

@@ -59,7 +59,7 @@ def build_results(
     source: sources.Source,
     date_column: str,
     progress: scoring.Progress,
-    work: Path,
+    work_folder: Path,
 ) -> Results:
     """Render a scored table, except its rows.
 
@@ -69,9 +69,9 @@ def build_results(
         source: The table.
         date_column: Column of dates; empty for no timeline.
         progress: Final progress of the scoring.
-        work: Folder with the results.
+        work_folder: Folder with the results.
     """
-    parquet = work / scoring.PARQUET_FILE
+    parquet = work_folder / scoring.PARQUET_FILE
     matrix = counts.label_matrix(parquet, classifier.labels)
     co_occurrence = counts.co_occurrence(matrix)
     label_counts = dict(zip(classifier.labels, np.diag(co_occurrence).tolist(), strict=True))
@@ -151,7 +151,7 @@ def rows_html(
     import pyarrow.compute as pc
     from pyarrow import parquet as files
 
-    names_column, probabilities, fallback = scored.ADDED
+    names_column, probabilities, fallback = scored.PREDICTION_COLUMNS
     result = files.read_table(parquet, columns=[column, names_column, probabilities, fallback])
     if search.strip():
         result = result.filter(pc.match_substring(pc.fill_null(result[column], ""), search.strip(), ignore_case=True))

@@ -212,7 +212,7 @@ class EncoderRun:
         self.network.train()
         began = last_message = time.monotonic()
         done, total_loss, size = 0, 0.0, len(self._train)
-        for step, rows in enumerate(self._shuffled(np.random.default_rng([self._config.seed, number]))):
+        for step, rows in enumerate(self._shuffle(np.random.default_rng([self._config.seed, number]))):
             factor = self._factor((number - 1) * self._steps + step)
             for group in self._optimizer.param_groups:
                 group["lr"] = group["highest"] * factor
@@ -289,7 +289,7 @@ class EncoderRun:
         warmup = round(self._config.warmup * steps)
         return (step + 1) / warmup if step < warmup else (steps - step) / (steps - warmup)
 
-    def _shuffled(self, random: np.random.Generator) -> Iterator[np.ndarray]:
+    def _shuffle(self, random: np.random.Generator) -> Iterator[np.ndarray]:
         """Return the batches of rows of similar length, in random order."""
         size, lengths = self._config.batch_size, self._lengths("train")
         order = random.permutation(len(lengths))

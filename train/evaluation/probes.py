@@ -187,8 +187,8 @@ def sarcasm(classifier: EmotionClassifier, sentences: Sequence[Mapping[str, str]
             "both" if intended and literal else "intended" if intended else "literal" if literal else "neither"
         )
 
-    def shares(chosen: Sequence[str]) -> Figures:
-        return {"sentences": len(chosen), **{kind: chosen.count(kind) / max(len(chosen), 1) for kind in OUTCOMES}}
+    def shares(group: Sequence[str]) -> Figures:
+        return {"sentences": len(group), **{kind: group.count(kind) / max(len(group), 1) for kind in OUTCOMES}}
 
     groups = [GROUP_OF[sentence["intended"]] for sentence in sentences]
     by_group = {

@@ -92,7 +92,7 @@ def fit(
 
     if config.calibrate:
         calibrate_head(model, *tuned_on.repeated(probabilities_of(tuned_on.texts)))
-    probabilities = tuned_on.masked(probabilities_of(tuned_on.texts))
+    probabilities = tuned_on.mask(probabilities_of(tuned_on.texts))
     thresholds = tune_thresholds(tuned_on.labels, probabilities, config.thresholds, tuned_on.repeats)
     probabilities = probabilities[: len(validation)]
     official = tune_thresholds(validation.labels, probabilities, config.thresholds)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from evenmood.errors import DataError, UsageError
-from evenmood.tables.table_form import decoded_lines, read_form
+from evenmood.tables.table_form import decode_lines, read_form
 from train.transfer.label_studio import CHOICES, Row
 
 TEXT_NAMES = (
@@ -176,7 +176,7 @@ def layout_of(path: Path, is_label: IsLabel) -> tuple[str, list[str] | None]:
     """
     with path.open("rb") as file:
         form, remaining = read_form(file, str(path), "csv", None, None, [])
-        text = decoded_lines(remaining, form, any_line_end=True)
+        text = decode_lines(remaining, form, any_line_end=True)
         lines = [line.rstrip("\r\n") for line in islice(text, 2)]
         text.detach()
     order = "\t,;|" if path.suffix.lower() == ".tsv" else ",\t;|"
@@ -290,7 +290,7 @@ def _string_labels(value: str, is_label: IsLabel) -> list[str]:
     if not text or (text.casefold() in MISSING and not is_label(text)):
         return []
     if not is_label(text):
-        parsed = _parsed(text)
+        parsed = _parse(text)
         if parsed is not None:
             return cell_labels(parsed, is_label)
         if text[0] == "{":
@@ -307,7 +307,7 @@ def _string_labels(value: str, is_label: IsLabel) -> list[str]:
     return labels
 
 
-def _parsed(text: str) -> Any:
+def _parse(text: str) -> Any:
     """Parse a list or object in JSON, or an object in Python syntax; None for anything else.
 
     Lists in Python or numpy syntax are left to the caller, because `['joy' 'love']` is one string in Python.

@@ -145,7 +145,7 @@ def _files(folder: Path, split: str) -> list[Path]:
 def _read_tweeteval(folder: Path, name: str) -> LabeledSet:
     """Read TweetEval's format: files with a text per line, a label number per line, and the names of numbers."""
     data_set = LabeledSet(
-        f"{folder.name}, {name}", names=_numbered(folder / "mapping.txt"), read_as="TweetEval's format"
+        f"{folder.name}, {name}", names=_read_numbered_names(folder / "mapping.txt"), read_as="TweetEval's format"
     )
     labels_file = folder / f"{name}_labels.txt"
     texts, labels = _lines(folder / f"{name}_text.txt"), _lines(labels_file)
@@ -161,7 +161,7 @@ def _read_tweeteval(folder: Path, name: str) -> LabeledSet:
     return data_set
 
 
-def _numbered(path: Path) -> dict[str, str]:
+def _read_numbered_names(path: Path) -> dict[str, str]:
     """Read names of numbers from lines such as `0<tab>anger`."""
     names = {}
     for line in _lines(path) if path.is_file() else []:

@@ -31,7 +31,7 @@ class LabelMapping:
             the numbers from 0.
         ignore: Labels of the data to ignore.
         thresholds: Threshold of the combined score of each label, from 0 to 1; the default of 0.5 corresponds to the
-            model's thresholds (see `evaluation.combined`).
+            model's thresholds (see `evaluation.combine_probabilities`).
     """
 
     name: str
@@ -89,7 +89,7 @@ def read_mapping(source: str) -> LabelMapping:
         raise DataError(f"{source}: no such mapping file; expected a file or one of: {', '.join(shipped)}") from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON ({error})") from None
-    return _checked(path, content)
+    return _validate(path, content)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def _checked(path: Path, content: Any) -> LabelMapping:
+def _validate(path: Path, content: Any) -> LabelMapping:
     def need(valid: bool, message: str) -> None:
         if not valid:
             raise DataError(f"{path}: {message}")

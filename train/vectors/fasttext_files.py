@@ -41,7 +41,7 @@ def read_vec(path: Path, words: Sequence[str], size: int) -> np.ndarray:
     """
     row_of = {word.encode(): row for row, word in enumerate(words)}
     table = np.full((len(words), size), np.nan, np.float32)
-    with opened(path) as lines:
+    with open_file(path) as lines:
         rows = whole_lines(lines, path)
         header = next(rows, b"").split()
         if len(header) != 2 or not all(field.isdigit() for field in header):
@@ -86,7 +86,7 @@ def read_bin(path: Path, words: Sequence[str], size: int) -> np.ndarray:
         DataError: The file cannot be read, is damaged or quantized, or has another dimension.
     """
     damaged = f"{path}: damaged or truncated"
-    with opened(path) as file:
+    with open_file(path) as file:
         try:
             magic, version = _unpack(file, "<ii")
             if magic != _MAGIC or version != _VERSION:
@@ -203,7 +203,7 @@ def _hash(gram: bytes) -> int:
     return value
 
 
-def opened(path: Path) -> BinaryIO:
+def open_file(path: Path) -> BinaryIO:
     """Open a file for reading, decompressing gzip, which is detected by content.
 
     Raises:
