@@ -172,7 +172,7 @@ def layout_of(path: Path, is_label: IsLabel) -> tuple[str, list[str] | None]:
     """Detect the delimiter of a text table, and return column names "1", "2", … if it has no header.
 
     The first line is a row rather than a header if no cell is the name of a text column, and a column has labels or
-    label numbers in both of the first two lines.
+    label indices in both of the first two lines.
     """
     with path.open("rb") as file:
         form, remaining = read_form(file, str(path), "csv", None, None, [])

@@ -39,7 +39,7 @@ class LabeledSet:
         name: Name for messages.
         texts: n texts.
         labels: Labels of each text: names, or numbers as digits.
-        names: Names of label numbers in the data.
+        names: Names of label indices in the data.
         goemotions: Whether names and numbers are known to be those of GoEmotions.
         read_as: Description of the format.
         without_text: Number of rows skipped because their text is empty.
@@ -143,7 +143,7 @@ def _files(folder: Path, split: str) -> list[Path]:
 
 
 def _read_tweeteval(folder: Path, name: str) -> LabeledSet:
-    """Read TweetEval's format: files with a text per line, a label number per line, and the names of numbers."""
+    """Read TweetEval's format: files with a text per line, a label index per line, and the names of numbers."""
     data_set = LabeledSet(
         f"{folder.name}, {name}", names=_read_numbered_names(folder / "mapping.txt"), read_as="TweetEval's format"
     )
@@ -192,7 +192,7 @@ def _read_tables(
 
 
 def _rows(path: Path, is_label: IsLabel, names: dict[str, dict[str, str]]) -> Iterator[Row]:
-    """Yield the rows of a file, and add the names of label numbers in its metadata to `names`."""
+    """Yield the rows of a file, and add the names of label indices in its metadata to `names`."""
     suffix = path.suffix.lower()
     if suffix not in ENDINGS:
         raise DataError(f"{path}: unknown file extension; expected one of: {', '.join(ENDINGS)}")
@@ -230,7 +230,7 @@ def _read_json(path: Path) -> list[Row] | None:
 
 
 def _class_names(metadata: bytes | None) -> dict[str, dict[str, str]]:
-    """Return the names of label numbers by column, from the metadata that the `datasets` library writes to Parquet."""
+    """Return the names of label indices by column, from the metadata that the `datasets` library writes to Parquet."""
     class_names = {}
     features = json.loads(metadata or b"{}").get("info", {}).get("features", {})
     for column, feature in features.items() if isinstance(features, dict) else ():
@@ -311,7 +311,7 @@ def read_targets(
     """Read a labeled data set and convert its labels with a mapping.
 
     Raises:
-        DataError: The mapping does not mention a label, or label numbers have no names.
+        DataError: The mapping does not mention a label, or label indices have no names.
     """
     rows = read_labeled(data, split, rules.is_label, text_column, label_column)
     counted = Counter(label for labels in rows.labels for label in labels)
@@ -352,7 +352,7 @@ def _numbers_of_goemotions(rows: LabeledSet, counted: Mapping[str, int], rules: 
     if inside and len(counted) > len(rules.labels):
         return True
     raise DataError(
-        f"{data}: label numbers {', '.join(sorted(nameless, key=int)[:10])} have no names ({rows.read_as}); add names "
+        f"{data}: label indices {', '.join(sorted(nameless, key=int)[:10])} have no names ({rows.read_as}); add names "
         f'to the mapping, such as {{"names": {{"{min(nameless, key=int)}": "{next(iter(rules.labels))}"}}}}, '
         "or set --labels-are goemotions"
     )
