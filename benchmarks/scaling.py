@@ -38,7 +38,7 @@ def predict(workers: int, source: str, target: str) -> None:
         local_cluster.add_node(num_cpus=1)
     local_cluster.wait_for_nodes()
     labels = EmotionClassifier.from_pretrained().labels
-    arguments = {"model": None, "revision": None, "chosen": labels, "proba": False}
+    arguments = {"model": None, "revision": None, "selected_labels": labels, "proba": False}
     times: list[tuple[float, int]] = []
 
     def advance(count: int, _: float | None) -> None:
@@ -47,7 +47,7 @@ def predict(workers: int, source: str, target: str) -> None:
     def raise_error(message: str) -> None:
         raise ValueError(message)
 
-    pieces = cluster.predict_file(source, "text", scored.ADDED, arguments, local_cluster.address)
+    pieces = cluster.predict_file(source, "text", scored.PREDICTION_COLUMNS, arguments, local_cluster.address)
     cluster.write_file(pieces, target, "text", source, raise_error, advance, overwrite=True)
     local_cluster.shutdown()
     (first, before), (last, after) = times[0], times[-1]

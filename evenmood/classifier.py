@@ -8,7 +8,7 @@ import numpy as np
 
 from evenmood.errors import ModelError, UsageError
 from evenmood.explanation import attention_weights, leave_one_out, shares
-from evenmood.inputs import check_rows, checked_texts, multi_hot
+from evenmood.inputs import check_rows, check_texts, multi_hot
 from evenmood.model.pretrained import PretrainedModel
 from evenmood.onnx.inference import Read, read_rows
 from evenmood.prediction import Prediction, WordWeight, apply_thresholds
@@ -56,7 +56,7 @@ class EmotionClassifier(PretrainedModel):
         """
         if isinstance(texts, str):
             return self.read([texts]).probabilities.reshape(-1)
-        return self.read(checked_texts(texts), show_progress_bar).probabilities
+        return self.read(check_texts(texts), show_progress_bar).probabilities
 
     @overload
     def predict(  # type: ignore[overload-overlap]  # a string is a sequence of strings, to the type checker alone
@@ -96,7 +96,7 @@ class EmotionClassifier(PretrainedModel):
         array = self._threshold_array(thresholds)
         if isinstance(texts, str):
             return self._predictions([texts], array)[0]
-        return self._predictions(checked_texts(texts), array, show_progress_bar)
+        return self._predictions(check_texts(texts), array, show_progress_bar)
 
     def predict_stream(
         self, texts: Iterable[str | None], thresholds: Mapping[str, float] | float | None = None
@@ -149,10 +149,10 @@ class EmotionClassifier(PretrainedModel):
         """
         from evenmood.tables.frames import with_emotions
 
-        chosen = list(self.labels if labels is None else dict.fromkeys(labels))
-        if unknown := [label for label in chosen if label not in self.labels]:
+        selected_labels = list(self.labels if labels is None else dict.fromkeys(labels))
+        if unknown := [label for label in selected_labels if label not in self.labels]:
             raise UsageError(f"labels: unknown label {unknown[0]!r}; expected one of: {', '.join(self.labels)}")
-        return with_emotions(self, data, column, chosen, proba, show_progress_bar)
+        return with_emotions(self, data, column, selected_labels, proba, show_progress_bar)
 
     def apply_thresholds(
         self,
@@ -200,7 +200,7 @@ class EmotionClassifier(PretrainedModel):
         """
         if isinstance(texts, str):
             raise TypeError("texts is one string; expected a list of strings")
-        rows = checked_texts(texts)
+        rows = check_texts(texts)
         if missing := [index for index, text in enumerate(rows) if text is None]:
             raise TypeError(f"text {missing[0]} is missing; expected a string; remove it and its labels")
         truth = multi_hot(labels, self.labels, len(rows))
@@ -259,14 +259,14 @@ class EmotionClassifier(PretrainedModel):
         return f"EmotionClassifier({len(self.labels)} labels, {tokens} {unit}, {self._folder})"
 
     def _threshold_array(self, thresholds: Mapping[str, float] | float | None) -> np.ndarray:
-        """Threshold per column, in float32 like probabilities: a float64 0.3 would exclude a float32 0.3."""
+        """Return the threshold of each column in float32: a float64 0.3 would exclude a float32 0.3."""
         if thresholds is None:
-            chosen: Mapping[str, float] = self._thresholds
+            by_label: Mapping[str, float] = self._thresholds
         elif isinstance(thresholds, Mapping):
-            chosen = self._thresholds | self._checked(thresholds)
+            by_label = self._thresholds | self._check_thresholds(thresholds)
         else:
-            chosen = self._checked(dict.fromkeys(self.labels, thresholds))
-        return np.array([chosen[label] for label in self.labels], np.float32)
+            by_label = self._check_thresholds(dict.fromkeys(self.labels, thresholds))
+        return np.array([by_label[label] for label in self.labels], np.float32)
 
     def read(self, texts: Sequence[str | None], show_progress_bar: bool = False) -> Read:
         """Predict probabilities, and count words and windows, of n texts; a missing text (None) has NaN and zeros."""
@@ -281,5 +281,5 @@ class EmotionClassifier(PretrainedModel):
     def _stream(self, texts: Iterator[str | None], thresholds: np.ndarray) -> Iterator[Prediction]:
         first = 0
         while chunk := list(islice(texts, STREAM_ROWS)):
-            yield from self._predictions(checked_texts(chunk, first), thresholds)
+            yield from self._predictions(check_texts(chunk, first), thresholds)
             first += len(chunk)

@@ -14,7 +14,7 @@ from evenmood.text.windows import Span, combine, window_spans
 
 
 def attention_weights(network: Network, encoder: BatchTokenizer, text: str) -> list[WordWeight]:
-    """Share of the attention of each word; see `EmotionClassifier.explain`."""
+    """Return the share of the attention of each word; see `EmotionClassifier.explain`."""
     with model_errors():
         spans = _windows(encoder, text)
         read = [
@@ -74,7 +74,7 @@ def _add(weights: dict[int, WordWeight], word: WordWeight, start: int, weight: f
 
 
 def _windows(encoder: TextTokenizer, text: str) -> list[Span]:
-    """Spans of the windows of a text; a single one if it is within the maximum length."""
-    if encoder.encode([text]).tokens[0] <= encoder.max_length:
+    """Return the spans of the windows of a text; a single one if it is within the maximum length."""
+    if encoder.encode([text]).token_counts[0] <= encoder.max_length:
         return [(0, len(text))]
-    return window_spans(text, encoder.max_length, lambda parts: encoder.encode(parts).tokens)
+    return window_spans(text, encoder.max_length, lambda parts: encoder.encode(parts).token_counts)

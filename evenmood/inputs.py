@@ -13,13 +13,13 @@ MISSING_TYPES = ("NAType", "NaTType", "MaskedConstant")
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a value is missing: None, NaN, `pandas.NA`, `pandas.NaT`, `numpy.ma.masked`."""
+    """Return whether a value is missing: None, NaN, `pandas.NA`, `pandas.NaT`, `numpy.ma.masked`."""
     if value is None or type(value).__name__ in MISSING_TYPES:
         return True
     return isinstance(value, Number) and bool(value != value)
 
 
-def checked_texts(texts: Any, first: int = 0) -> Sequence[str | None]:
+def check_texts(texts: Any, first: int = 0) -> Sequence[str | None]:
     """Validate texts and return them, with None for missing ones.
 
     Args:

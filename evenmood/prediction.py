@@ -126,9 +126,9 @@ def apply_thresholds(
     rows, columns = np.nonzero(above)
     selected = probabilities[rows, columns]
     order = np.lexsort((-selected, rows))  # by row, then by falling probability, then by column
-    chosen = columns[order].tolist()
+    column_order = columns[order].tolist()
     rounded = [round(threshold, 6) for threshold in thresholds.tolist()]
-    names, limits = map(labels.__getitem__, chosen), map(rounded.__getitem__, chosen)
+    names, limits = map(labels.__getitem__, column_order), map(rounded.__getitem__, column_order)
     scores = list(map(LabelScore, names, selected[order].tolist(), limits))
     ends = np.cumsum(above.sum(axis=1)).tolist()
     parts = map(scores.__getitem__, map(slice, [0, *ends], ends))

@@ -160,7 +160,7 @@ def pipeline(
 
 
 def _form(options: dict[str, Any], default: _Form) -> _Form:
-    """Result format from the options of a call."""
+    """Return the result format for the options of a call."""
     unknown = sorted(set(options) - CALL_OPTIONS - {"top_k", "return_all_scores", "function_to_apply"})
     if unknown:
         raise TypeError(f"unknown option {unknown[0]!r}")
@@ -178,7 +178,7 @@ def _form(options: dict[str, Any], default: _Form) -> _Form:
 
 
 def _text(entry: Any) -> Any:
-    """Text of a mapping, or the entry itself, which the classifier validates."""
+    """Return the text of a mapping, or the entry itself, which the classifier validates."""
     if isinstance(entry, Mapping):
         if entry.get("text_pair") is not None:
             raise TypeError("text pairs are not supported; join the two texts")

@@ -29,7 +29,7 @@ import space
 from evenmood.errors import EvenmoodError, HubError
 from evenmood.system.signals import exit_on_termination
 from space.components.events import AT_LOAD
-from space.components.texts import I18N, localized
+from space.components.texts import I18N, localize
 from space.endpoints import api
 from space.server import feedback
 from space.server.folder import working_folder
@@ -62,18 +62,18 @@ def build_demo(models: Models, store: feedback.Store | None, folder: Path) -> Pa
     demo = Page(storage, title="evenmood", analytics_enabled=False, delete_cache=(600, RETENTION_SECONDS))
     with demo:
         with gr.Row(elem_id="head"):
-            gr.Markdown(f"# evenmood\n\n{localized('claim')}", elem_id="claim")
+            gr.Markdown(f"# evenmood\n\n{localize('claim')}", elem_id="claim")
             switch, model = choice.create(models)
         with gr.Tabs():
-            with gr.Tab(localized("tab_analyse"), id="analyse"):
+            with gr.Tab(localize("tab_analyse"), id="analyse"):
                 analyse.tab(models, store, demo, model, choice.connect(models, switch, model))
-            with gr.Tab(localized("tab_compare"), id="compare"):
+            with gr.Tab(localize("tab_compare"), id="compare"):
                 lists = [model, *compare.tab(models)]
-            with gr.Tab(localized("tab_batch"), id="batch"):
+            with gr.Tab(localize("tab_batch"), id="batch"):
                 batch.tab(models, storage, model)
-            with gr.Tab(localized("tab_long"), id="long"):
+            with gr.Tab(localize("tab_long"), id="long"):
                 long_text.tab(models, model)
-            with gr.Tab(localized("tab_about"), id="about"):
+            with gr.Tab(localize("tab_about"), id="about"):
                 about.tab(models)
 
         def list_models() -> list[gr.Dropdown]:
@@ -85,7 +85,7 @@ def build_demo(models: Models, store: feedback.Store | None, folder: Path) -> Pa
 
 
 def theme() -> gr.Theme:
-    """System fonts, and colors with WCAG AA contrast."""
+    """Create a theme with system fonts, and colors with WCAG AA contrast."""
     return gr.themes.Default(
         primary_hue="emerald",
         font=["system-ui", "sans-serif"],
@@ -109,7 +109,7 @@ def theme() -> gr.Theme:
 
 
 def has_display() -> bool:
-    """Whether a graphical browser can be opened; otherwise a text browser might take over the terminal."""
+    """Return whether a graphical browser can be opened; otherwise a text browser might take over the terminal."""
     if "SPACE_ID" in os.environ:
         return False
     return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -41,7 +41,7 @@ def build(out: Path, repo_id: str, model: str | None = None) -> None:
     Args:
         out: Folder to write to.
         repo_id: Id of the Space.
-        model: Hub id of the model to serve; default: the bundled model.
+        model: Hub id of the model to serve. Defaults to the bundled model.
     """
     from huggingface_hub import RepoCard
 
@@ -56,7 +56,9 @@ def build(out: Path, repo_id: str, model: str | None = None) -> None:
     models = [package / folder / name for folder in BUNDLED.values() for name in PREDICTING_FILES]
     for path in [*package.rglob("*.py"), *package.rglob("*.css"), package / "py.typed", *models]:
         _copy(path, out)
-    (out / "requirements.txt").write_text(pinned((out / "requirements.txt").read_text(encoding="utf-8")), "utf-8")
+    (out / "requirements.txt").write_text(
+        pin_requirements((out / "requirements.txt").read_text(encoding="utf-8")), "utf-8"
+    )
     card = RepoCard.load(out / "README.md", ignore_metadata_errors=False)
     if model:
         card.data["models"] = [model]
@@ -71,8 +73,8 @@ def _copy(path: Path, out: Path) -> None:
     shutil.copyfile(path, target)
 
 
-def pinned(requirements: str) -> str:
-    """Requirements pinned to the versions in constraints.txt."""
+def pin_requirements(requirements: str) -> str:
+    """Return the requirements pinned to the versions in constraints.txt."""
     versions = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text("utf-8").split() if "==" in line)
     names = [re.split(r"[^\w-]", line)[0] for line in requirements.split()]
     return "".join(f"{name}=={versions[name]}\n" for name in names)

@@ -17,7 +17,7 @@ INPUTS = """
 Args:
     predictions: Probabilities, a list of 28 per text.
     references: 0 or 1, a list of 28 per text.
-    thresholds: One number for all labels (default: 0.5) or a list of 28.
+    thresholds: One number for all labels, or a list of 28. Defaults to 0.5.
     resamples: Number of bootstrap samples for 95 % intervals; 0, the default, for none.
 """
 

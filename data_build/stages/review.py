@@ -236,7 +236,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
         raise DataError(message)
 
     with path.open(encoding="utf-8-sig", newline="") as lines:
-        records = csv_records(str(path), lines, raise_error, on_doubt=raise_error)
+        records = csv_records(str(path), lines, raise_error, on_suspicious_row=raise_error)
         rows = [(start, list(cells)) for start, cells, _ in records if cells]
     if not rows:
         raise DataError(f"cannot read {path}: the file is empty")

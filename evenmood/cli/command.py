@@ -57,7 +57,7 @@ def prepare_streams() -> None:
 
 
 def can_print(text: str) -> bool:
-    """Whether standard output can encode a text."""
+    """Return whether standard output can encode a text."""
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
@@ -114,7 +114,7 @@ def run(app: Callable[..., Any], prog_name: str, arguments: Sequence[str] | None
 
 
 def closed_pipe(error: Exception) -> bool:
-    """Whether the reader of a pipe has closed it; Windows reports an invalid argument, without a file name."""
+    """Return whether the reader of a pipe has closed it; Windows reports an invalid argument, without a file name."""
     if isinstance(error, BrokenPipeError):
         return True
     invalid = isinstance(error, OSError) and error.errno == errno.EINVAL and error.filename is None
@@ -138,7 +138,7 @@ def describe(error: Exception) -> tuple[int, str]:
 
 
 def remedy(module: str) -> str:
-    """Command that installs a missing module."""
+    """Return the command that installs a missing module."""
     if module in EXTRAS:
         return f'pip install "evenmood[{EXTRAS[module]}]"'
     group = next((name for name, modules in GROUPS.items() if module in modules), None)

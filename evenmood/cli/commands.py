@@ -67,7 +67,7 @@ def options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit")
     ] = False,
 ) -> None:
-    """Options of the command itself."""
+    """Return the options of the command itself."""
 
 
 @app.command("text")
@@ -212,8 +212,8 @@ def predict(
     if id_column is not None and not emotions_only:
         raise UsageError("--id requires --emotions-only; by default all columns are kept")
     classifier = load(model, revision)
-    chosen = _chosen(labels, classifier.labels)
-    added = scored.added_names(chosen, proba)
+    selected_labels = _parse_labels(labels, classifier.labels)
+    added = scored.added_names(selected_labels, proba)
     column = tables.find_column(source, kind, column, delimiter, encoding, sheet)
     kept = None
     if emotions_only:
@@ -222,25 +222,27 @@ def predict(
     bad, doubtful = Tally(), Tally()
     count = long_texts = missing = 0
     form: Form | None = None
-    on_bad = bad.add if skip_bad else tables.refuse
+    on_bad = bad.add if skip_bad else tables.raise_error
     with ExitStack() as stack:
         advance = progress_bar(stack, quiet)
         if engine == "ray":
             from evenmood.distributed import ray_cluster as cluster
 
             place = str(expanded(model).resolve()) if model and expanded(model).is_dir() else model
-            arguments = {"model": place, "revision": revision, "chosen": chosen, "proba": proba}
+            arguments = {"model": place, "revision": revision, "selected_labels": selected_labels, "proba": proba}
             pieces = cluster.predict_file(source, column, added, arguments, ray_address, kept)
             count, missing = cluster.write_file(pieces, target, column, source, on_bad, advance, overwrite, strict)
         else:
-            job = scored.TableJob(source, kind, target, out_kind, column, chosen, proba, on_bad, overwrite, strict)
+            job = scored.TableJob(
+                source, kind, target, out_kind, column, selected_labels, proba, on_bad, overwrite, strict
+            )
             job = replace(job, kept=kept)
-            job = replace(job, on_doubt=doubtful.add, encoding=encoding, delimiter=delimiter, sheet=sheet)
+            job = replace(job, on_suspicious_row=doubtful.add, encoding=encoding, delimiter=delimiter, sheet=sheet)
             job = replace(job, output_encoding=output_encoding, output_delimiter=output_delimiter)
             for part in scored.predict_table(classifier, job):
                 if part.form and form is None:
                     form = part.form
-                    if described := form.described(kind):
+                    if described := form.describe(kind):
                         print(f"{source}: read as {described}", file=sys.stderr)
                 count += part.rows
                 long_texts += part.long_texts
@@ -308,15 +310,15 @@ def info(
         print(line)
 
 
-def _chosen(labels: str | None, known: Sequence[str]) -> list[str]:
+def _parse_labels(labels: str | None, known: Sequence[str]) -> list[str]:
     if labels is None:
         return list(known)
-    chosen = list(dict.fromkeys(label.strip() for label in labels.split(",") if label.strip()))
-    unknown = [label for label in chosen if label not in known]
-    if unknown or not chosen:
+    selected_labels = list(dict.fromkeys(label.strip() for label in labels.split(",") if label.strip()))
+    unknown = [label for label in selected_labels if label not in known]
+    if unknown or not selected_labels:
         name = unknown[0] if unknown else labels
         raise UsageError(f"--labels: unknown label {name!r}; expected one of: {', '.join(known)}")
-    return chosen
+    return selected_labels
 
 
 def arguments_of(command_line: Sequence[str], piped: bool) -> list[str]:

@@ -125,7 +125,7 @@ def report(
                 source,
                 kind,
                 column,
-                bad.add if skip_bad else tables.refuse,
+                bad.add if skip_bad else tables.raise_error,
                 READ_ROWS,
                 delimiter,
                 encoding=encoding,

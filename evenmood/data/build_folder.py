@@ -29,7 +29,7 @@ CONFIGURATIONS = {"balanced": "balance", "unbalanced": "balance-unbalanced"}
 
 
 def is_build(folder: Path) -> bool:
-    """Whether a folder is a build folder, complete or not."""
+    """Return whether a folder is a build folder, complete or not."""
     return (folder / OFFICIAL / MANIFEST_FILE).is_file()
 
 
@@ -162,13 +162,13 @@ def read_rows(build: Path, name: str, prefix: str = "") -> "pyarrow.Table":
 
 
 def _restart_command(build: Path, name: str) -> str:
-    """Command that rewrites a stage's folder from scratch."""
+    """Return the command that rewrites a stage's folder from scratch."""
     command, _, suffix = name.partition("-")
     option = f" --round {suffix}" if command == "generate" and suffix else ""
     return f"python -m data_build {command} {build}{option} --restart"
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file's content."""
+    """Compute the SHA-256 of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

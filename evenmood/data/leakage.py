@@ -43,11 +43,11 @@ class DuplicateIndex:
             self._lsh.insert(key, _minhash(text_shingles))
 
     def has_duplicate(self, text: str) -> bool:
-        """Whether the index contains the same text after cleaning."""
+        """Return whether the index contains the same text after cleaning."""
         return text_hash(text) in self._hashes
 
     def has_near_duplicate(self, text: str) -> bool:
-        """Whether the index contains a near-duplicate of the text."""
+        """Return whether the index contains a near-duplicate of the text."""
         own = shingles(text)
         # The overlap with one text is at most the overlap with all: this skips the slow LSH query for most texts.
         if not own or len(own & self._all_shingles) / len(own) < self._min_similarity:
@@ -64,25 +64,25 @@ class Leakage:
         self._held_out = DuplicateIndex(NEAR_DUPLICATE, texts)
 
     def reason(self, text: str) -> str | None:
-        """Why a text must not be used for training; None if it may be used."""
+        """Return why a text must not be used for training; None if it may be used."""
         if self._held_out.has_duplicate(text):
             return "duplicate of a held-out text"
         return "near-duplicate of a held-out text" if self._held_out.has_near_duplicate(text) else None
 
 
 def similarity(first: frozenset[str], second: frozenset[str]) -> float:
-    """Jaccard similarity of two sets of shingles; 0 if either is empty."""
+    """Compute the Jaccard similarity of two sets of shingles; 0 if either is empty."""
     return len(first & second) / len(first | second) if first and second else 0.0
 
 
 def shingles(text: str) -> frozenset[str]:
-    """Word 3-shingles of the cleaned text; empty for fewer than three words."""
+    """Return the word 3-shingles of the cleaned text; empty for fewer than three words."""
     words = clean(text).split()
     return frozenset(" ".join(words[start : start + SHINGLE_WORDS]) for start in range(len(words) - SHINGLE_WORDS + 1))
 
 
 def _lsh_params(min_similarity: float) -> tuple[int, int]:
-    """Number of LSH bands and rows per band: the longest bands within `MAX_MISS_RATE` at the minimum similarity.
+    """Return the numbers of LSH bands and rows per band: the longest bands within `MAX_MISS_RATE`.
 
     Two texts of similarity s agree in a band of r rows with probability s^r (https://www.mmds.org, chapter 3).
     """

@@ -29,7 +29,7 @@ def symbol_hash(text: str) -> str:
 
 
 def schema() -> "pyarrow.Schema":
-    """Arrow schema of a row, as stored in Parquet.
+    """Return the Arrow schema of a row, as stored in Parquet.
 
     | column | content |
     |---|---|

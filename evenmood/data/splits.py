@@ -54,7 +54,7 @@ class Split:
         return len(self.texts)
 
     def digest(self) -> str:
-        """SHA-256 of texts and labels, independent of row order and source format."""
+        """Compute the SHA-256 of texts and labels, independent of row order and source format."""
         rows = (
             json.dumps([text, row.nonzero()[0].tolist()]) for text, row in zip(self.texts, self.labels, strict=True)
         )
@@ -112,7 +112,7 @@ def load_split(source: str, split: str) -> Split:
 
 
 def _read_build(build: Path, configuration: str, split: str) -> Iterator[Row]:
-    """Training rows of a configuration; validation and test are the official ones in every configuration."""
+    """Return the training rows of a configuration; validation and test are the official ones in every configuration."""
     stages = build_folder.CONFIGURATIONS
     if configuration not in stages:
         expected = " or ".join(f"{build}:{name}" for name in stages)

@@ -95,7 +95,7 @@ def tokenize(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> Any:
 
 
 def label_columns(names: dict[int, str], model: str) -> list[int]:
-    """Column of each GoEmotions label in a model's output, matched by name.
+    """Return the column of each GoEmotions label in a model's output, matched by name.
 
     Raises:
         DataError: The model lacks a label.
@@ -108,7 +108,7 @@ def label_columns(names: dict[int, str], model: str) -> list[int]:
 
 
 def torch_device() -> tuple[str, bool]:
-    """Device for torch, `cuda` or `cpu`, and whether it has native bfloat16."""
+    """Return the device for torch, `cuda` or `cpu`, and whether it has native bfloat16."""
     import torch
 
     if torch.cuda.is_available():

@@ -114,7 +114,7 @@ class _Table:
             yield cells
 
     def _are_rows(self, lines: list[str]) -> bool:
-        """Whether lines inside a cell look like rows: all cells are present, numeric where those of the first row are.
+        """Return whether lines inside a cell look like rows: all cells are present, and numeric if the first row's are.
 
         Without numeric cells, several lines are required: a line or two of prose may have as many commas.
         """

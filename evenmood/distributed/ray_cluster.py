@@ -92,7 +92,7 @@ def _check_address(address: str | None) -> None:
 
 
 def one_actor_per_processor(ray: Any, pieces: int, gpu: bool) -> dict[str, Any]:
-    """Arguments of `map_batches` for one actor per core, or per GPU if the cluster has any.
+    """Return `map_batches` arguments for one actor per core, or per GPU if the cluster has any.
 
     Args:
         ray: The module `ray`.
@@ -197,7 +197,7 @@ class Predictor:
         source: str,
         model: str | None,
         revision: str | None,
-        chosen: Sequence[str],
+        selected_labels: Sequence[str],
         proba: bool,
         kept: Sequence[str] | None,
     ) -> None:
@@ -207,7 +207,7 @@ class Predictor:
             source: Parquet file.
             model: As in `EmotionClassifier.from_pretrained`.
             revision: As in `EmotionClassifier.from_pretrained`.
-            chosen: Labels to choose from.
+            selected_labels: Labels to choose from.
             proba: Whether to add the probability of each label.
             kept: As in `predict_file`.
         """
@@ -215,7 +215,7 @@ class Predictor:
 
         self._classifier: EmotionClassifier | None = None
         self._model, self._revision = model, revision
-        self._chosen, self._proba, self._kept = list(chosen), proba, kept
+        self._selected_labels, self._proba, self._kept = list(selected_labels), proba, kept
         self._source, self._group, self._rows = source, -1, pyarrow.table({})
 
     def __call__(self, pieces: Any, column: str, schema: Any, size: int) -> Any:
@@ -237,7 +237,9 @@ class Predictor:
             except (pyarrow.ArrowException, OSError, ValueError) as error:
                 raise damaged(self._source, error) from None
         rows = self._rows.slice(piece["first"], size)
-        predicted, _ = scored.arrow_with_emotions(self._classifier, rows, column, self._chosen, self._proba, self._kept)
+        predicted, _ = scored.arrow_with_emotions(
+            self._classifier, rows, column, self._selected_labels, self._proba, self._kept
+        )
         return predicted.cast(schema)
 
 
@@ -274,7 +276,7 @@ def write_file(
         try:
             for piece, done in pieces:
                 writer = writer or parquet.ParquetWriter(file, piece.schema)
-                emotions = piece[scored.ADDED[0]]  # null where the text is, and always written
+                emotions = piece[scored.PREDICTION_COLUMNS[0]]  # null where the text is, and always written
                 if strict and emotions.null_count:
                     for row, null in enumerate(emotions.is_null().to_pylist(), number + 1):
                         if null:
@@ -283,7 +285,7 @@ def write_file(
                 piece = piece.filter(emotions.is_valid()) if strict and emotions.null_count else piece
                 writer.write_table(piece)
                 written += piece.num_rows
-                missing += piece[scored.ADDED[0]].null_count
+                missing += piece[scored.PREDICTION_COLUMNS[0]].null_count
                 advance(number, done)
         finally:
             if writer:

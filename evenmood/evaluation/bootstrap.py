@@ -9,13 +9,13 @@ SAMPLES = 1000
 
 
 def row_weights(rows: int, samples: int = SAMPLES, seed: int = 0) -> np.ndarray:
-    """Counts of each row in bootstrap samples: float32 of shape (1 + samples, rows); the first sample is the data."""
+    """Count each row in bootstrap samples: float32 of shape (1 + samples, rows); the first sample is the data."""
     counts = np.random.default_rng(seed).multinomial(rows, np.full(rows, 1 / rows), size=samples)
     return np.concatenate([np.ones((1, rows)), counts]).astype(np.float32)
 
 
 def seed_weights(seeds: int, stream: int = 0, samples: int = SAMPLES) -> np.ndarray:
-    """Weights of training runs in bootstrap samples: shape (1 + samples, seeds); rows sum to 1, the first is the mean.
+    """Return the weights of training runs in bootstrap samples: shape (1 + samples, seeds); rows sum to 1.
 
     Resampling n runs underestimates the variance of their mean by the factor (n - 1) / n, so the distances from the
     mean are scaled up accordingly. A single run has no variance to resample.
@@ -28,7 +28,7 @@ def seed_weights(seeds: int, stream: int = 0, samples: int = SAMPLES) -> np.ndar
 
 
 def interval(values: np.ndarray) -> dict[str, Any]:
-    """Value and 95 % interval of a metric: shape (1 + samples,), the value on the data followed by the samples'."""
+    """Return the value and 95 % interval of a metric: the value on the data, followed by the samples'."""
     if np.isnan(values[0]):
         return {"value": None, "low": None, "high": None}
     low, high = np.nanpercentile(values[1:], [2.5, 97.5])

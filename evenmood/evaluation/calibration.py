@@ -22,7 +22,7 @@ STEPS = 100
 
 
 def logit(probabilities: np.ndarray) -> np.ndarray:
-    """log(p / (1 - p)) in float64, finite also for 0 and 1."""
+    """Compute log(p / (1 - p)) in float64, finite also for 0 and 1."""
     clipped = np.clip(probabilities.astype(np.float64), EPSILON, 1 - EPSILON)
     return np.asarray(np.log(clipped) - np.log1p(-clipped))
 
@@ -106,7 +106,7 @@ def fit_platt(
 def expected_calibration_error(
     labels: np.ndarray, probabilities: np.ndarray, bins: int = BINS, equal_mass: bool = False
 ) -> np.ndarray:
-    """Expected calibration error of each label as a binary classifier.
+    """Compute the expected calibration error of each label as a binary classifier.
 
     The mean over rows of |share of positive rows - mean probability| in the row's bin: Naeini et al. 2015, "Obtaining
     Well Calibrated Probabilities Using Bayesian Binning"; per class as in Nixon et al. 2019
@@ -136,7 +136,7 @@ def expected_calibration_error(
 
 
 def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int = BINS) -> list[dict[str, Any]]:
-    """Reliability table over the predictions of all labels, in bins of equal width.
+    """Compute the reliability table over the predictions of all labels, in bins of equal width.
 
     Args:
         labels: 0 or 1, shape (n, labels).
@@ -195,7 +195,7 @@ def report(labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str]) 
 
 
 def wilson(successes: np.ndarray, trials: np.ndarray, z: float = 1.959964) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson score interval of a proportion (Wilson 1927), 95 % by default; (0, 1) without trials."""
+    """Compute the Wilson score interval of a proportion (Wilson 1927), 95 % by default; (0, 1) without trials."""
     count = np.maximum(trials, 1)
     share = successes / count
     center = (share + z**2 / (2 * count)) / (1 + z**2 / count)
@@ -205,18 +205,18 @@ def wilson(successes: np.ndarray, trials: np.ndarray, z: float = 1.959964) -> tu
 
 
 def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Mean negative log-likelihood of each label, in nats: shape (labels,)."""
+    """Compute the mean negative log-likelihood of each label, in nats: shape (labels,)."""
     logits = logit(probabilities)
     return np.asarray((np.logaddexp(0, logits) - labels * logits).mean(axis=0))
 
 
 def _bin(probabilities: np.ndarray, bins: int) -> np.ndarray:
-    """Index of the equal-width bin; bins include their lower edge, and the last one includes 1."""
+    """Return the index of the equal-width bin; bins include their lower edge, and the last one includes 1."""
     return np.minimum((probabilities * bins).astype(np.int64), bins - 1)
 
 
 def _both_classes(labels: np.ndarray) -> np.ndarray:
-    """Which labels have both positive and negative rows."""
+    """Return which labels have both positive and negative rows."""
     return np.asarray((labels > 0).any(axis=0) & (labels == 0).any(axis=0))
 
 

@@ -97,7 +97,7 @@ def _per_label(
 def _bootstrap(
     truth: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray, resamples: int, seed: int
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Averaged metrics, each of shape (resamples,), and per-label metrics, each of shape (resamples, labels)."""
+    """Compute averaged metrics of shape (resamples,), and per-label metrics of shape (resamples, labels)."""
     rows = len(truth)
     weights = row_weights(rows, resamples, seed)[1:]
     per_label, micro_f1 = weighted_figures(truth, predicted, weights)
@@ -116,7 +116,7 @@ def _bootstrap(
 def weighted_figures(
     truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Precision, recall and F1 under many row weightings, such as bootstrap samples.
+    """Return the precision, recall and F1 under many row weightings, such as bootstrap samples.
 
     Args:
         truth: bool of shape (n, labels).
@@ -140,14 +140,14 @@ def weighted_figures(
 
 
 def mean_over_labels(values: np.ndarray) -> np.ndarray:
-    """Mean over labels, ignoring NaN: from shape (resamples, labels) to (resamples,); NaN if all labels are NaN."""
+    """Average over labels, ignoring NaN: from shape (resamples, labels) to (resamples,); NaN if all labels are NaN."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # mean of an empty slice: a sample without positive rows
         return np.asarray(np.nanmean(values, axis=1))
 
 
 def ranking_figures(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """ROC AUC and average precision of one label under many row weightings.
+    """Compute the ROC AUC and average precision of one label under many row weightings.
 
     Equal to scikit-learn's metrics with `sample_weight`, which accept only one weighting at a time.
 

@@ -274,7 +274,7 @@ def retrying(call: Callable[[], T]) -> T:
 
 
 def _pause(error: BaseException, attempt: int) -> float | None:
-    """Seconds to wait before a retry; None for a permanent error."""
+    """Return the seconds to wait before a retry; None for a permanent error."""
     error = _cause(error)
     response = getattr(error, "response", None)
     if response is not None:
@@ -291,7 +291,7 @@ def _pause(error: BaseException, attempt: int) -> float | None:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """Root cause of a wrapped error: "nothing is cached" or "error while uploading" often hide a Hub error."""
+    """Return the root cause of an error: "nothing is cached" or "error while uploading" often hide a Hub error."""
     while getattr(error, "response", None) is None and not of_transport(error):
         cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         if cause is None:
@@ -301,7 +301,7 @@ def _cause(error: BaseException) -> BaseException:
 
 
 def of_transport(error: BaseException) -> bool:
-    """Whether an error was raised by the HTTP transport."""
+    """Return whether an error was raised by the HTTP transport."""
     names = type(error).__module__.split(".")[0], type(error).__name__
     return names[0] in TRANSPORTS or names[1] == "XetDownloadError"
 
@@ -366,7 +366,7 @@ def _short(message: str) -> str:
 
 
 def _through() -> str:
-    """Names of the proxy variables in use, for an error message."""
+    """Return the names of the proxy variables in use, for an error message."""
     names = proxies.used()
     return f" (proxy set by {', '.join(names)})" if names else ""
 

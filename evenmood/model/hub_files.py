@@ -33,8 +33,8 @@ def hub_file(name: str) -> HubFile:
     return HubFile("dataset" if match[1] else "model", match[2], match[3], match[4])
 
 
-def located(name: str) -> Path:
-    """Local path of a file, downloaded to the cache if `name` is a Hub file URL.
+def locate(name: str) -> Path:
+    """Return the local path of a file, downloaded to the cache if `name` is a Hub file URL.
 
     Raises:
         DataError: The file does not exist on the Hub, or the Hub cannot be reached.

@@ -36,7 +36,7 @@ class LoadedModel:
 
     Attributes:
         files: Content of the files required for prediction.
-        info: Content of `emotions.json`.
+        info: Parsed `emotions.json`.
         tokenizer: Converts texts to token ids.
         network: Converts token ids to probabilities.
     """
@@ -124,7 +124,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 
 def bundled_folder(name: str = "fast") -> Path:
-    """Folder of a bundled model."""
+    """Return the folder of a bundled model."""
     return Path(str(resources.files("evenmood"))) / BUNDLED[name]
 
 

@@ -43,7 +43,7 @@ CARD_ID = "OWNER/MODEL"
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """Content of `emotions.json`.
+    """Parsed `emotions.json`.
 
     Attributes:
         labels: Label of each output column.
@@ -189,14 +189,14 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_figure(value: Any) -> bool:
-    """Whether a value is a number, with or without a confidence interval."""
+    """Return whether a value is a number, with or without a confidence interval."""
     if isinstance(value, dict):
         return all(_is_number(value.get(key)) for key in ("value", "low", "high"))
     return _is_number(value)
 
 
 def _is_row(value: Any) -> bool:
-    """Whether a value has the metrics of a label."""
+    """Return whether a value has the metrics of a label."""
     return isinstance(value, dict) and all(
         _is_number(value.get(key)) for key in ("support", "precision", "recall", "f1")
     )
@@ -235,7 +235,7 @@ def figure_text(figure: Any) -> str:
 
 
 def missing(folder: Path, names: list[str]) -> str:
-    """Error message for a folder that lacks files."""
+    """Return an error message for a folder that lacks files."""
     return f"{folder}: not an evenmood model folder, {' and '.join(names)} missing"
 
 
@@ -264,7 +264,7 @@ def copy_model(
 
     Args:
         files: Content of the files required for prediction.
-        info: Content of `emotions.json`.
+        info: Parsed `emotions.json`.
         source: Folder from which the model was loaded.
         target: Folder to write to.
         thresholds: New threshold of each label.
@@ -345,16 +345,16 @@ def atomic_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
     check_target(target, overwrite)
     target = target.resolve()  # replace the target of a symbolic link, not the link
     target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    work.chmod(0o755)
+    work_folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    work_folder.chmod(0o755)
     try:
-        yield work
-        _move(work, target, overwrite)
+        yield work_folder
+        _move(work_folder, target, overwrite)
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(work_folder, ignore_errors=True)
 
 
-def _move(work: Path, target: Path, overwrite: bool) -> None:
+def _move(work_folder: Path, target: Path, overwrite: bool) -> None:
     """Replace a folder with another one; restore it if the move fails."""
     for attempt in range(TRIES):
         check_target(target, overwrite)
@@ -374,7 +374,7 @@ def _move(work: Path, target: Path, overwrite: bool) -> None:
                 with suppress(OSError):  # it does not exist, or another process wrote to it
                     target.rmdir()
             try:
-                work.rename(target)
+                work_folder.rename(target)
             except OSError as error:  # ENOTEMPTY and EEXIST: another process was faster
                 occupied = error.errno in (errno.ENOTEMPTY, errno.EEXIST) or target.exists()
                 if old.exists() and not occupied:

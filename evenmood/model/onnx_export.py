@@ -101,10 +101,10 @@ def load_export(
             f"{', '.join(INPUTS)}, and one output, the logits of a text classifier"
         )
     names = _labels(config, labels, outputs[0].shape, folder)
-    chosen = dict.fromkeys(names, DEFAULT_THRESHOLD)
+    thresholds_by_label = dict.fromkeys(names, DEFAULT_THRESHOLD)
     if thresholds is not None:
         by_label = thresholds if isinstance(thresholds, Mapping) else dict.fromkeys(names, thresholds)
-        chosen |= check_thresholds(by_label, names, "thresholds", UsageError)
+        thresholds_by_label |= check_thresholds(by_label, names, "thresholds", UsageError)
     size = _length(config, declared, max_length)
     pad_id = config.get("pad_token_id")
     activation: Activation = "softmax" if config.get("problem_type") == "single_label_classification" else "sigmoid"
@@ -116,7 +116,7 @@ def load_export(
         pad_id if isinstance(pad_id, int) else 0,
         activation,
     )
-    info = ModelInfo(names, chosen, size, attention=False, trained_from={}, kind="onnx")
+    info = ModelInfo(names, thresholds_by_label, size, attention=False, trained_from={}, kind="onnx")
     return LoadedModel({}, info, EncoderTokenizer(tokenizer, size, network.pad_id), network)
 
 

@@ -140,7 +140,7 @@ class PretrainedModel:
 
     @property
     def info(self) -> ModelInfo:
-        """Content of `emotions.json`: labels, length, origin, metrics."""
+        """Parsed `emotions.json`: labels, length, origin, metrics."""
         return self._info
 
     @property
@@ -149,7 +149,7 @@ class PretrainedModel:
         return self._folder
 
     def file_sizes(self) -> dict[str, int]:
-        """Size in bytes of each file required for prediction."""
+        """Return the size in bytes of each file required for prediction."""
         names = model_folder.PREDICTING_FILES
         if self._file_name is not None:
             names = (self._file_name, onnx_export.TOKENIZER_FILE, onnx_export.CONFIG_FILE)
@@ -167,7 +167,7 @@ class PretrainedModel:
 
     @thresholds.setter
     def thresholds(self, thresholds: Mapping[str, float]) -> None:
-        checked = self._checked(thresholds)
+        checked = self._check_thresholds(thresholds)
         missing = [label for label in self.labels if label not in checked]
         if missing:
             raise UsageError(
@@ -181,7 +181,7 @@ class PretrainedModel:
         Raises:
             UsageError: A label is unknown, or a threshold is not a number from 0 to 1.
         """
-        self._thresholds |= self._checked(thresholds)
+        self._thresholds |= self._check_thresholds(thresholds)
 
     def save_pretrained(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Save the model folder atomically, with the current thresholds.
@@ -271,7 +271,7 @@ class PretrainedModel:
                 "and pass thresholds= to from_onnx"
             )
 
-    def _checked(self, thresholds: Mapping[str, float]) -> dict[str, float]:
+    def _check_thresholds(self, thresholds: Mapping[str, float]) -> dict[str, float]:
         return model_folder.check_thresholds(thresholds, self.labels, "thresholds", UsageError)
 
 

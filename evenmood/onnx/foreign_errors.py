@@ -18,12 +18,12 @@ def model_errors() -> Iterator[None]:
 
 
 def is_foreign(error: BaseException) -> bool:
-    """Whether an error is from tokenizers, which raises bare `Exception` and Rust panics, or from onnxruntime."""
+    """Return whether tokenizers, which raises bare `Exception` and Rust panics, or onnxruntime raised an error."""
     kind = type(error)
     return kind is Exception or kind.__name__ == "PanicException" or kind.__module__.startswith("onnxruntime")
 
 
 def one_line(error: BaseException) -> str:
-    """Message of an error on one line, without control characters, truncated to 200 characters."""
+    """Return the message of an error on one line, without control characters, truncated to 200 characters."""
     message = "".join(character if character.isprintable() else " " for character in str(error))
     return " ".join(message.split())[:200]

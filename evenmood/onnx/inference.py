@@ -96,7 +96,7 @@ def _read_texts(network: Network, tokenizer: TextTokenizer, texts: Sequence[str]
         return first
     parts: list[str] = []
     for row in long_texts:
-        spans = window_spans(texts[row], tokenizer.max_length, lambda some: tokenizer.encode(some).tokens)
+        spans = window_spans(texts[row], tokenizer.max_length, lambda some: tokenizer.encode(some).token_counts)
         parts += [texts[row][slice(*span)] for span in spans]
         first.windows[row] = len(spans)
     probabilities = _read_beginnings(network, tokenizer, parts, columns).probabilities
@@ -123,8 +123,8 @@ def _read_beginnings(network: Network, tokenizer: TextTokenizer, texts: Sequence
     with ThreadPoolExecutor(helpers) if helpers > 0 else nullcontext() as pool:
         for first in range(0, len(texts), CHUNK_ROWS):
             encoded = tokenizer.encode(texts[first : first + CHUNK_ROWS])
-            words[first : first + CHUNK_ROWS] = encoded.words
-            windows[first : first + CHUNK_ROWS] += encoded.tokens > tokenizer.max_length
+            words[first : first + CHUNK_ROWS] = encoded.word_counts
+            windows[first : first + CHUNK_ROWS] += encoded.token_counts > tokenizer.max_length
             if len(texts) <= BATCH_ROWS:
                 output = network.probabilities(encoded.ids)
                 continue
@@ -149,7 +149,7 @@ def length_batches(ids: np.ndarray, pad_id: int = PAD_ID) -> list[Batch]:
 
 
 def attended_words(network: Network, tokenizer: Tokenizer, text: str, max_length: int) -> list[WordWeight]:
-    """Share of the network's attention of each word in a window."""
+    """Return the share of the network's attention of each word in a window."""
     words, word_of, ids = words_read(tokenizer, text)
     if not words:
         return []
@@ -166,7 +166,7 @@ def attended_words(network: Network, tokenizer: Tokenizer, text: str, max_length
 
 
 def usable_cores() -> int:
-    """Number of cores to use: OMP_NUM_THREADS if set, else all that this process may use."""
+    """Return the number of cores to use: OMP_NUM_THREADS if set, else all that this process may use."""
     threads = os.environ.get("OMP_NUM_THREADS", "")
     if threads.isdecimal() and int(threads):
         return int(threads)

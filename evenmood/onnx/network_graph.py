@@ -162,7 +162,7 @@ def _rows(graph: Graph, sizes: Sizes, columns: int, ids: str) -> str:
 
 
 def _lookup(graph: Graph, sizes: Sizes) -> str:
-    """Embedding and convolution folded into one table."""
+    """Add the embedding and convolution, folded into one table."""
     width, filters = sizes.width, sizes.filters
     before = padding_before(width)
     edges = graph.integers(before, 0, width - 1 - before, 0)
@@ -177,7 +177,7 @@ def _lookup(graph: Graph, sizes: Sizes) -> str:
 
 
 def _convolution(graph: Graph, sizes: Sizes) -> str:
-    """Embedding followed by convolution."""
+    """Add the embedding, followed by the convolution."""
     before = padding_before(sizes.width)
     rows = _rows(graph, sizes, sizes.embedding, "input_ids")
     rows = graph.node("Transpose", [rows], "conv_in", perm=(0, 2, 1))
@@ -187,7 +187,7 @@ def _convolution(graph: Graph, sizes: Sizes) -> str:
 
 
 def padding_before(width: int) -> int:
-    """Number of time steps that Keras's "same" padding adds before a text; an odd one is added after it."""
+    """Return the number of time steps that Keras's "same" padding adds before a text; an odd one is added after it."""
     return (width - 1) // 2
 
 

@@ -13,12 +13,12 @@ MOST_FIELDS = 1000
 
 
 def damaged() -> ModelError:
-    """Error for an invalid protobuf message."""
+    """Return an error for an invalid protobuf message."""
     return ModelError("damaged or not an ONNX model")
 
 
 def not_ours(reason: str) -> ModelError:
-    """Error for a model that evenmood did not export."""
+    """Return an error for a model that evenmood did not export."""
     return ModelError(f"not exported by evenmood: {reason}; export the model again")
 
 
@@ -81,30 +81,30 @@ class Message:
         return places[0] if places else (0, 0)
 
     def has(self, field: int) -> bool:
-        """Whether the field exists."""
+        """Return whether the field exists."""
         return field in self._fields
 
     def text(self, field: int) -> str:
-        """String value; empty if missing."""
-        return self._decoded(self.place(field))
+        """Return the string value; empty if missing."""
+        return self._decode(self.place(field))
 
     def texts(self, field: int) -> list[str]:
-        """Repeated string."""
-        return list(map(self._decoded, self.places(field)))
+        """Return the repeated string."""
+        return list(map(self._decode, self.places(field)))
 
     def integer(self, field: int) -> int:
-        """int64 value; 0 if missing."""
-        return _signed(self.place(field)[0])
+        """Return the int64 value; 0 if missing."""
+        return _to_signed(self.place(field)[0])
 
     def integers(self, field: int) -> tuple[int, ...]:
-        """Repeated int64, not packed."""
-        return tuple(_signed(value) for value, _ in self.places(field))
+        """Return the repeated int64, not packed."""
+        return tuple(_to_signed(value) for value, _ in self.places(field))
 
-    def _decoded(self, place: tuple[int, int]) -> str:
+    def _decode(self, place: tuple[int, int]) -> str:
         return self._content[slice(*place)].decode("utf-8", "replace")
 
 
-def _signed(value: int) -> int:
+def _to_signed(value: int) -> int:
     value &= (1 << 64) - 1
     return value - (1 << 64) if value >> 63 else value
 

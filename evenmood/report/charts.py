@@ -35,12 +35,12 @@ def escape(text: object) -> str:
 
 
 def fill(name: str) -> str:
-    """SVG attribute for the color and pattern of a sentiment or mood."""
+    """Return the SVG attribute for the color and pattern of a sentiment or mood."""
     return f'fill="{FILLS[name]}"' if name in FILLS else f'class="{name}"'
 
 
 def bar(value: float, low: float, high: float, largest: float, kind: str) -> str:
-    """Horizontal bar with its confidence interval as a whisker."""
+    """Draw a horizontal bar with its confidence interval as a whisker."""
     scale = 100 / largest if largest else 0
     return (
         '<svg class="bar" width="100%" height="16" aria-hidden="true" focusable="false">'
@@ -50,7 +50,7 @@ def bar(value: float, low: float, high: float, largest: float, kind: str) -> str
 
 
 def stacked(parts: Sequence[tuple[str, float]], height: int) -> str:
-    """Stacked bar of (kind, share) parts that add up to 1; `height` is in pixels."""
+    """Draw a stacked bar of (kind, share) parts that add up to 1; `height` is in pixels."""
     shapes, start = [], 0.0
     for kind, share in parts:
         if share > 0:
@@ -67,7 +67,7 @@ def stacked(parts: Sequence[tuple[str, float]], height: int) -> str:
 
 
 def swatch(kind: str) -> str:
-    """Legend swatch in the color and pattern of a sentiment or mood."""
+    """Draw a legend swatch in the color and pattern of a sentiment or mood."""
     return (
         '<svg class="swatch" width="14" height="14" aria-hidden="true" focusable="false">'
         f'<rect width="14" height="14" rx="3" {fill(kind)}/></svg>'
@@ -75,7 +75,7 @@ def swatch(kind: str) -> str:
 
 
 def difference(value: float, low: float, high: float, largest: float) -> str:
-    """Difference as a dot on its confidence interval, with zero in the middle."""
+    """Draw a difference as a dot on its confidence interval, with zero in the middle."""
 
     def at(number: float) -> str:
         return f"{50 + 50 * number / largest:.2f}%"
@@ -90,7 +90,7 @@ def difference(value: float, low: float, high: float, largest: float) -> str:
 
 
 def beside_chance(texts: float, expected: float, largest: float) -> str:
-    """Bar of an observed count, with a mark at the count expected by chance."""
+    """Draw a bar of an observed count, with a mark at the count expected by chance."""
     scale = 100 / largest if largest else 0
     return (
         '<svg class="bar" width="100%" height="16" aria-hidden="true" focusable="false">'
@@ -118,8 +118,8 @@ class Line:
     raw: np.ndarray
 
 
-def smoothed(kind: str, counts: np.ndarray, totals: np.ndarray) -> Line:
-    """Moving average of the share per period, weighted by the number of texts."""
+def smooth(kind: str, counts: np.ndarray, totals: np.ndarray) -> Line:
+    """Compute the moving average of the share per period, weighted by the number of texts."""
     weights = np.array(_SMOOTHING if len(counts) >= 2 * len(_SMOOTHING) else (1,), float)
     texts = _around(totals, weights)
     divisor = np.maximum(texts, 1e-9)
@@ -141,7 +141,7 @@ def _around(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def over_time(lines: Sequence[Line], largest: float, height: int, grid: Sequence[float]) -> str:
-    """Line chart over time, with confidence bands and horizontal grid lines."""
+    """Draw a line chart over time, with confidence bands and horizontal grid lines."""
     shapes = []
     for line in lines:
         shapes += [f'<path class="band {line.kind}" d="{_area(line, run, largest)}"/>' for run in _runs(line.shares)]
@@ -169,7 +169,7 @@ def over_time(lines: Sequence[Line], largest: float, height: int, grid: Sequence
 
 
 def columns(values: np.ndarray, height: int) -> str:
-    """Column chart with a column per period."""
+    """Draw a column chart with a column per period."""
     largest, width = max(1, int(values.max())), 100 / len(values)
     shapes = [
         f'<rect x="{at * width + width * 0.1:.3f}%" width="{width * 0.8:.3f}%" '
@@ -181,14 +181,14 @@ def columns(values: np.ndarray, height: int) -> str:
 
 
 def _runs(values: np.ndarray) -> list[range]:
-    """Index ranges of consecutive values that are not NaN."""
+    """Return the index ranges of consecutive values that are not NaN."""
     valid = np.concatenate([[False], ~np.isnan(values), [False]])
     edges = np.flatnonzero(valid[1:] != valid[:-1]).tolist()
     return [range(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _points(values: np.ndarray, run: Sequence[int], largest: float) -> list[str]:
-    """Coordinates of a run; a single period extends by half a step to each side."""
+    """Return the coordinates of a run; a single period extends by half a step to each side."""
     last = max(1, len(values) - 1)
     places = [(float(at), at) for at in run] if len(run) > 1 else [(run[0] - 0.5, run[0]), (run[0] + 0.5, run[0])]
     return [f"{1000 * x / last:.1f} {1000 * (1 - min(1.0, values[at] / largest)):.1f}" for x, at in places]

@@ -40,12 +40,12 @@ def over_time(figures: Figures) -> str:
     texts, feeling = values[:, 0], values[:, column["emotion"]]
     names = [period_name(period.start, timeline.unit) for period in timeline.periods]
     sentiments = [name for name in figures.sentiments if name != NEUTRAL]
-    lines = {name: charts.smoothed(name, values[:, column[f"group:{name}"]], feeling) for name in sentiments}
+    lines = {name: charts.smooth(name, values[:, column[f"group:{name}"]], feeling) for name in sentiments}
     ranked = sorted(
         (one for one in figures.emotions if one.label != NEUTRAL and one.share.count), key=lambda one: -one.share.count
     )[:SMALL_CHARTS]
     small = {
-        one.label: charts.smoothed(one.sentiment, values[:, column[one.label]], feeling)
+        one.label: charts.smooth(one.sentiment, values[:, column[one.label]], feeling)
         for one in sorted(ranked, key=lambda one: (list(figures.sentiments).index(one.sentiment), -one.share.count))
     }
     largest = _round_up(max([float(np.nanmax(line.high)) for line in small.values()], default=0.1))
@@ -57,7 +57,7 @@ def over_time(figures: Figures) -> str:
     )
     multiples = "".join(_chart(label.capitalize(), [line], largest, 90, names) for label, line in small.items())
     if NEUTRAL in column:
-        line = charts.smoothed(NEUTRAL, values[:, column[NEUTRAL]], texts)
+        line = charts.smooth(NEUTRAL, values[:, column[NEUTRAL]], texts)
         top = _round_up(float(np.nanmax(line.high)))
         multiples += _chart("Neutral, share of all texts", [line], top, 90, names, apart=True)
     shown = [*sentiments, *small]

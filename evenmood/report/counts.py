@@ -123,7 +123,7 @@ class StreamCounts:
             self._count_groups([group_name(batch.groups[row]) for row in answered.tolist()], measures)
 
     def _measure(self, predicted: np.ndarray) -> np.ndarray:
-        """Measures of each row, 0 or 1: int64 of shape (n, measures)."""
+        """Return the measures of each row, 0 or 1: int64 of shape (n, measures)."""
         has = {group: predicted[:, columns].any(axis=1) for group, columns in self._columns.items()}
         positive, negative = has["positive"], has["negative"]
         neither = ~(positive | negative)
@@ -190,6 +190,6 @@ class StreamCounts:
 
 
 def group_name(value: Any) -> str:
-    """Name of a group, truncated to `LONGEST_GROUP` characters; empty for a missing value."""
+    """Return the name of a group, truncated to `LONGEST_GROUP` characters; empty for a missing value."""
     name = "" if is_missing(value) else " ".join(str(value).split())
     return name if len(name) <= LONGEST_GROUP else f"{name[: LONGEST_GROUP - 1]}…"

@@ -110,7 +110,7 @@ Parse = Callable[[str], datetime | None]
 
 
 def _parsers() -> list[tuple[str, Parse]]:
-    """Name and parser of each format, in order of preference."""
+    """Return the name and parser of each format, in order of preference."""
     forms = [(name, day + clock) for day, name in _DAYS.items() for clock in _CLOCKS] + [
         (name, form) for form, name in _WHOLE.items()
     ]

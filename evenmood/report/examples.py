@@ -48,7 +48,7 @@ class BestTexts:
             if score <= floor:
                 break
             row = int(rows[at])
-            text = _shortened(texts[row] or "")
+            text = _shorten(texts[row] or "")
             if text not in self._best or self._best[text][0] < score:
                 self._best[text] = (score, details(row))
                 if len(self._best) > self._count:
@@ -65,7 +65,7 @@ class BestTexts:
         return min(score for score, _ in self._best.values()) if full else -np.inf
 
 
-def _shortened(text: str) -> str:
+def _shorten(text: str) -> str:
     """Collapse whitespace and truncate a text, preferably at a space."""
     words = " ".join(text[: 4 * LONGEST].split())
     if len(words) <= LONGEST and len(text) <= 4 * LONGEST:

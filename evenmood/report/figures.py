@@ -221,7 +221,7 @@ def _emotions(counts: StreamCounts, quality: Mapping[str, Any]) -> list[Emotion]
 
 
 def _changes(counts: StreamCounts, timeline: Timeline) -> list[Change]:
-    """Significant changes, largest first: of emotions among texts with an emotion, of neutral among all texts."""
+    """Return significant changes, largest first: emotions among texts with an emotion, neutral among all texts."""
     values = np.array([period.counts for period in timeline.periods])
     after = np.cumsum(values[:, 0])
     first, last = after <= after[-1] / 3, after - values[:, 0] >= after[-1] * 2 / 3
@@ -265,7 +265,7 @@ def _group(counts: StreamCounts, name: str | None, values: np.ndarray) -> Group:
 
 
 def _compared(counts: StreamCounts) -> list[tuple[str, int]]:
-    """Name and column of each measure compared over time and between groups; column 0 counts all texts."""
+    """Return the name and column of each measure compared over time and between groups; column 0 counts all texts."""
     at = {name: column for column, name in enumerate(counts.measures, 1)}
     sentiments = [name for name in counts.sentiments if name != NEUTRAL]
     return [
@@ -275,7 +275,7 @@ def _compared(counts: StreamCounts) -> list[tuple[str, int]]:
 
 
 def _contrasts(counts: StreamCounts, groups: list[Group]) -> tuple[list[Contrast], int]:
-    """Significant differences between a group and all other texts, largest first, and the number tested."""
+    """Return the significant differences between a group and all other texts, largest first, and the number tested."""
     compared = [group for group in groups if group.name and group.texts >= SMALLEST_GROUP]
     compared = [group for group in compared if counts.answered - group.texts >= SMALLEST_GROUP]
     comparisons = len(compared) * len(_compared(counts))
@@ -293,7 +293,7 @@ def _contrasts(counts: StreamCounts, groups: list[Group]) -> tuple[list[Contrast
 
 
 def _pairs(counts: StreamCounts) -> tuple[list[Pair], int]:
-    """Significantly associated pairs of emotions, strongest association (phi) first, and the number tested."""
+    """Return significantly associated pairs of emotions, strongest association (phi) first, and the number tested."""
     texts = counts.answered
     columns = [column for column, label in enumerate(counts.labels) if label != NEUTRAL and counts.totals[column]]
     compared = len(columns) * (len(columns) - 1) // 2

@@ -51,7 +51,7 @@ def share_of(count: float, total: float, z: float = Z95) -> Share:
 
 
 def wilson(count: float, total: float, z: float = Z95) -> tuple[float, float]:
-    """Bounds of the Wilson score interval; 0 and 1 if `total` is 0."""
+    """Return the bounds of the Wilson score interval; 0 and 1 if `total` is 0."""
     if not total:
         return 0.0, 1.0
     share, factor = count / total, z * z / total
@@ -61,7 +61,7 @@ def wilson(count: float, total: float, z: float = Z95) -> tuple[float, float]:
 
 
 def difference_of(count: float, total: float, other_count: float, other_total: float, z: float = Z95) -> Difference:
-    """Difference between the shares of two independent samples, with Newcombe's hybrid score interval.
+    """Compute the difference between the shares of two independent samples, with Newcombe's hybrid score interval.
 
     Source: Newcombe 1998, "Interval estimation for the difference between independent proportions", method 10.
     """
@@ -73,5 +73,5 @@ def difference_of(count: float, total: float, other_count: float, other_total: f
 
 
 def simultaneous_z(comparisons: int) -> float:
-    """Normal quantile for simultaneous 95 % intervals over a number of comparisons (Bonferroni)."""
+    """Compute the normal quantile for simultaneous 95 % intervals over a number of comparisons (Bonferroni)."""
     return NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / 2 / max(1, comparisons))

@@ -108,7 +108,7 @@ class TimeCounts:
         return Timeline(unit, periods, left_out)
 
     def _without_outliers(self) -> tuple[list[int], int]:
-        """Buckets in order without outliers, and the number of outlying texts."""
+        """Return the buckets in order without outliers, and the number of outlying texts."""
         buckets = sorted(self.counts)
         if len(buckets) < 3:
             return buckets, 0

@@ -57,7 +57,7 @@ def points(difference: float) -> str:
     return ("+" if value >= 0 else "−") + f"{abs(value):.{0 if abs(value) >= 10 else 1}f}"
 
 
-def listed(words: Sequence[str]) -> str:
+def join_words(words: Sequence[str]) -> str:
     """Join words with commas and `and`."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
@@ -122,7 +122,7 @@ def findings(figures: Figures) -> list[Finding]:
     ranked = sorted((one for one in figures.emotions if one.label != NEUTRAL), key=lambda one: -one.share.count)
     top = [one for one in ranked[:3] if one.share.count]
     if top:
-        names = listed([f"{one.label} ({percent(one.share.share)})" for one in top])
+        names = join_words([f"{one.label} ({percent(one.share.share)})" for one in top])
         verb = "The most frequent emotions are" if len(top) > 1 else "The most frequent emotion is"
         sentences.append(Finding(f"{verb} {names}.", "emotions"))
     if figures.timeline and figures.changes:
@@ -158,7 +158,7 @@ def findings(figures: Figures) -> list[Finding]:
 
 
 def amount(contrast: Contrast) -> str:
-    """Comparative for a contrast: `more`, `less` or `fewer`."""
+    """Return the comparative for a contrast: `more`, `less` or `fewer`."""
     if contrast.difference.difference > 0:
         return "more"
     return "fewer" if contrast.what.endswith(" emotions") else "less"

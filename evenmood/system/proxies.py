@@ -12,7 +12,7 @@ _set_aside: dict[str, str] = {}
 
 
 def used() -> list[str]:
-    """Names of the proxy variables that are set, in their original case."""
+    """Return the names of the proxy variables that are set, in their original case."""
     return [name for upper in NAMES for name in (upper.lower(), upper) if os.environ.get(name) or _set_aside.get(name)]
 
 

@@ -44,7 +44,7 @@ class JsonRow(dict[str, Any]):
                 at += 1
         return cells
 
-    def extended(self, more: Row) -> str:
+    def extend(self, more: Row) -> str:
         """Return the line with keys appended."""
         return f"{self.line[:-1].rstrip()}, {json.dumps(more, ensure_ascii=False)[1:]}"
 

@@ -26,7 +26,7 @@ def csv_records(
     delimiter: str = ",",
     quotes: bool = True,
     columns: int | None = None,
-    on_doubt: Callable[[str], None] = lambda message: None,
+    on_suspicious_row: Callable[[str], None] = lambda message: None,
     first_line: int = 1,
 ) -> Iterator[tuple[int, list[str], list[str]]]:
     """Stream the rows of a CSV file, recovering from malformed ones.
@@ -41,7 +41,7 @@ def csv_records(
         delimiter: Delimiter between cells.
         quotes: Whether cells may be quoted; tab-separated files often have no quotes.
         columns: Number of cells per row; None for that of the first row.
-        on_doubt: Called with a message for a well-formed row with a cell of many lines that look like rows.
+        on_suspicious_row: Called with a message for a well-formed row with a cell of many lines that look like rows.
         first_line: Number of the first line, for error messages.
 
     Yields:
@@ -79,7 +79,7 @@ def csv_records(
                     and columns > 1
                     and _like_rows(row[1:], columns, delimiter) == 1
                 ):
-                    on_doubt(
+                    on_suspicious_row(
                         f"{name}, lines {start} to {start + len(row) - 1}: one row, though each line looks like a row; "
                         "a quotation mark may be missing"
                     )
@@ -87,7 +87,7 @@ def csv_records(
                 continue
             problem = f"{len(cells)} cells, but the table has {columns} columns"
         except csv.Error as error:
-            problem = _explained(error)
+            problem = _explain(error)
         except _OpenQuoteError:
             problem = f"a quotation mark is still open after {LONGEST_ROW:,} lines"
         swallowed = row[1:]
@@ -106,13 +106,13 @@ def csv_records(
         reader = csv.reader(feed(), delimiter=delimiter, **quoting)
 
 
-def _explained(error: csv.Error) -> str:
+def _explain(error: csv.Error) -> str:
     """Explain an error message of `csv`."""
     message = str(error)
     return f"{message}: a quotation mark is never closed" if message == "unexpected end of data" else message
 
 
 def _like_rows(lines: list[str], columns: int, delimiter: str) -> float:
-    """Share of lines that are rows with the right number of cells."""
+    """Return the share of lines that are rows with the right number of cells."""
     rows = [cells for cells in csv.reader(lines, delimiter=delimiter) if cells]
     return sum(len(cells) == columns for cells in rows) / max(1, len(rows))

@@ -50,10 +50,10 @@ def read_rows(
         book = openpyxl.load_workbook(file, read_only=True, data_only=True)
         if not book.worksheets:
             raise DataError(f"{name}: no sheet with cells")
-        chosen = _sheet(name, book.worksheets, sheet)
-        total = chosen.max_row
-        chosen.reset_dimensions()  # the stored dimensions are often wrong
-        cells = chosen.iter_rows(values_only=True)
+        worksheet = _sheet(name, book.worksheets, sheet)
+        total = worksheet.max_row
+        worksheet.reset_dimensions()  # the stored dimensions are often wrong
+        cells = worksheet.iter_rows(values_only=True)
         header = list(next(cells, ()))
     while header and header[-1] in (None, ""):
         header.pop()
@@ -169,7 +169,7 @@ def _fits_number(value: Any) -> bool:
 
 
 def _fits_date(value: Any) -> bool:
-    """Whether Excel can represent a date or time: from 1900 on, without a time zone."""
+    """Return whether Excel can represent a date or time: from 1900 on, without a time zone."""
     if isinstance(value, datetime):
         return value.tzinfo is None and value.year >= 1900
     if isinstance(value, date):

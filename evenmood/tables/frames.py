@@ -5,20 +5,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evenmood.errors import UsageError
-from evenmood.inputs import checked_texts
-from evenmood.tables.scored import ADDED, added_names, arrow_with_emotions, check_free, emotions_of
+from evenmood.inputs import check_texts
+from evenmood.tables.scored import PREDICTION_COLUMNS, added_names, arrow_with_emotions, check_free, emotions_of
 
 if TYPE_CHECKING:
     from evenmood.classifier import EmotionClassifier
 
-EMOTIONS, PROBABILITIES, FALLBACK = ADDED
+EMOTIONS, PROBABILITIES, FALLBACK = PREDICTION_COLUMNS
 
 
 def with_emotions(
     classifier: "EmotionClassifier",
     data: Any,
     column: str,
-    chosen: list[str],
+    selected_labels: list[str],
     proba: bool,
     show_progress_bar: bool = False,
 ) -> Any:
@@ -38,12 +38,14 @@ def with_emotions(
         if column in names:
             raise UsageError(f"duplicate column {column!r}; rename one of them")
         raise UsageError(f"no column {column!r}; the columns are {', '.join(names):.400}")
-    check_free("the frame", names, added_names(chosen, proba))
+    check_free("the frame", names, added_names(selected_labels, proba))
     if library == "pyarrow":
-        return arrow_with_emotions(classifier, data, column, chosen, proba)[0]
-    texts = checked_texts(data[column].to_list())
-    rows = emotions_of(classifier, texts, chosen, proba, flat=False, show_progress_bar=show_progress_bar).columns
-    values = {name: [row[name] for row in rows] for name in added_names(chosen, proba)}
+        return arrow_with_emotions(classifier, data, column, selected_labels, proba)[0]
+    texts = check_texts(data[column].to_list())
+    rows = emotions_of(
+        classifier, texts, selected_labels, proba, flat=False, show_progress_bar=show_progress_bar
+    ).columns
+    values = {name: [row[name] for row in rows] for name in added_names(selected_labels, proba)}
     return _polars(data, values) if library == "polars" else _with_pandas(data, values)
 
 

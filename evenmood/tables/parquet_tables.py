@@ -91,7 +91,7 @@ def _python_rows(table: Any) -> list[Row]:
 
 
 def damaged(name: str, error: Exception) -> DataError:
-    """Error for a file that pyarrow cannot read."""
+    """Return an error for a file that pyarrow cannot read."""
     return DataError(f"{name}: not a Parquet file, or damaged ({str(error).splitlines()[0]})")
 
 
@@ -146,7 +146,7 @@ def inferring_writer(file: BinaryIO, last: Sequence[str]) -> Iterator[Callable[[
             nonlocal merged
             names = list(dict.fromkeys(key for row in pending for key in row))
             with _fitting():
-                arrays = [_inferred([_encodable(row.get(name)) for row in pending]) for name in names]
+                arrays = [_infer_array([_encodable(row.get(name)) for row in pending]) for name in names]
                 table = pyarrow.table(dict(zip(encodable_names(names), arrays, strict=True)))
                 merged = pyarrow.unify_schemas([merged, table.schema], promote_options="permissive")
             offsets.append(spool.tell())
@@ -183,7 +183,7 @@ def _fitting() -> Iterator[None]:
 
 
 def _column(table: Any, field: Any) -> Any:
-    """Column of a table, converted to the type of a field; nulls if the table lacks it."""
+    """Return the column of a table, converted to the type of a field; nulls if the table lacks it."""
     import pyarrow
 
     if field.name not in table.schema.names:
@@ -192,7 +192,7 @@ def _column(table: Any, field: Any) -> Any:
     return column if column.type == field.type else pyarrow.array(column.to_pylist(), field.type)
 
 
-def _inferred(values: list[Any]) -> Any:
+def _infer_array(values: list[Any]) -> Any:
     """Convert values to an Arrow array of the inferred type."""
     import pyarrow
 
@@ -203,7 +203,7 @@ def _inferred(values: list[Any]) -> Any:
 
 
 def _mixes_booleans(values: Iterable[Any], kind: Any) -> bool:
-    """Whether booleans are mixed with numbers, at any depth."""
+    """Return whether booleans are mixed with numbers, at any depth."""
     from pyarrow import types
 
     if types.is_floating(kind):

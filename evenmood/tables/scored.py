@@ -20,23 +20,27 @@ if TYPE_CHECKING:
 
 PREFIX = "emotion_"
 """Prefix of the names of output columns."""
-ADDED = ("emotions", f"{PREFIX}probabilities", f"{PREFIX}fallback")
+PREDICTION_COLUMNS = ("emotions", f"{PREFIX}probabilities", f"{PREFIX}fallback")
 """Output columns that are always written."""
 
 
 def columns_of(prediction: Prediction, flat: bool) -> dict[str, Any]:
-    """Values of the columns `ADDED` for a prediction; None in each for a missing text.
+    """Return the values of the columns `PREDICTION_COLUMNS` for a prediction; None in each for a missing text.
 
     Args:
         prediction: Prediction of a row.
         flat: Whether to join lists with semicolons, for formats without lists.
     """
     if prediction.missing:
-        return dict.fromkeys(ADDED)
+        return dict.fromkeys(PREDICTION_COLUMNS)
     numbers = [round(score.probability, 4) for score in prediction.scores]
     labels: Any = ";".join(prediction.labels) if flat else prediction.labels
     return dict(
-        zip(ADDED, (labels, ";".join(map(str, numbers)) if flat else numbers, prediction.fallback), strict=True)
+        zip(
+            PREDICTION_COLUMNS,
+            (labels, ";".join(map(str, numbers)) if flat else numbers, prediction.fallback),
+            strict=True,
+        )
     )
 
 
@@ -77,35 +81,35 @@ class Written:
 def emotions_of(
     classifier: "EmotionClassifier",
     texts: Sequence[str | None],
-    chosen: list[str],
+    selected_labels: list[str],
     proba: bool,
     flat: bool,
     show_progress_bar: bool = False,
 ) -> Answers:
     """Predict the output columns of texts.
 
-    If `chosen` is a subset of the labels and none of them reaches its threshold, the labels are empty: the most
-    probable label of a subset would be meaningless as a fallback.
+    If `selected_labels` is a subset of the labels and none of them reaches its threshold, the labels are empty: the
+    most probable label of a subset would be meaningless as a fallback.
 
     Args:
         classifier: The classifier.
         texts: n texts; None for a missing text.
-        chosen: Labels to predict.
+        selected_labels: Labels to predict.
         proba: Whether to add the probability of each label.
         flat: Whether to join lists with semicolons, for formats without lists.
         show_progress_bar: As in `EmotionClassifier.predict`.
     """
-    columns = [classifier.labels.index(label) for label in chosen]
+    columns = [classifier.labels.index(label) for label in selected_labels]
     read = classifier.read(texts, show_progress_bar)
     results = []
-    predictions = classifier.apply_thresholds(read.probabilities, only=chosen)
+    predictions = classifier.apply_thresholds(read.probabilities, only=selected_labels)
     for values, prediction in zip(read.probabilities[:, columns].tolist(), predictions, strict=True):
-        if prediction.fallback and len(chosen) < len(classifier.labels):
+        if prediction.fallback and len(selected_labels) < len(classifier.labels):
             prediction = Prediction((), fallback=False)
         more = columns_of(prediction, flat)
         if proba:
             shown = [None if prediction.missing else round(value, 4) for value in values]
-            more |= {f"{PREFIX}{label}": value for label, value in zip(chosen, shown, strict=True)}
+            more |= {f"{PREFIX}{label}": value for label, value in zip(selected_labels, shown, strict=True)}
         results.append(more)
     return Answers(results, int((read.windows > 1).sum()), int((read.windows == 0).sum()))
 
@@ -114,7 +118,7 @@ def arrow_with_emotions(
     classifier: "EmotionClassifier",
     table: Any,
     column: str,
-    chosen: list[str],
+    selected_labels: list[str],
     proba: bool,
     kept: Sequence[str] | None = None,
 ) -> tuple[Any, Answers]:
@@ -125,10 +129,10 @@ def arrow_with_emotions(
     import pyarrow
 
     texts = [None if is_missing(text) else text for text in table[column].to_pylist()]
-    answers = emotions_of(classifier, texts, chosen, proba, flat=False)
+    answers = emotions_of(classifier, texts, selected_labels, proba, flat=False)
     if kept is not None:
         table = table.select(kept)
-    for name in added_names(chosen, proba):
+    for name in added_names(selected_labels, proba):
         values = pyarrow.array([row[name] for row in answers.columns], _arrow_type(name))
         table = table.append_column(name, values)
     return table, answers
@@ -141,8 +145,10 @@ def check_free(source: str, columns: Sequence[str], added: Sequence[str]) -> Non
         raise UsageError(f"{source}: has a column {conflicts[0]!r} already; rename or drop it first")
 
 
-def schema_with(chunk: "Chunk", kind: str, added: Sequence[str] = ADDED, kept: Sequence[str] | None = None) -> Any:
-    """Parquet schema of the output; None for JSON Lines and Excel input, whose schema the writer infers.
+def schema_with(
+    chunk: "Chunk", kind: str, added: Sequence[str] = PREDICTION_COLUMNS, kept: Sequence[str] | None = None
+) -> Any:
+    """Return the Parquet schema of the output; None for JSON Lines and Excel input, whose schema the writer infers.
 
     `kept` are the input columns to keep; None for all.
     """
@@ -159,11 +165,11 @@ def schema_with(chunk: "Chunk", kind: str, added: Sequence[str] = ADDED, kept: S
 
 
 def _arrow_type(name: str) -> Any:
-    """Arrow type of an output column."""
+    """Return the Arrow type of an output column."""
     import pyarrow
 
     kinds = (pyarrow.list_(pyarrow.string()), pyarrow.list_(pyarrow.float64()), pyarrow.bool_())
-    return dict(zip(ADDED, kinds, strict=True)).get(name, pyarrow.float64())
+    return dict(zip(PREDICTION_COLUMNS, kinds, strict=True)).get(name, pyarrow.float64())
 
 
 @dataclass(frozen=True)
@@ -176,13 +182,13 @@ class TableJob:
         target: Output file, or `-`.
         target_format: As in `tables.write_rows`.
         column: Column with the texts.
-        chosen: Labels to predict.
+        selected_labels: Labels to predict.
         proba: Whether to add the probability of each label.
         on_bad: As in `tables.read_chunks`.
         overwrite: Whether to replace an existing file.
         strict: Whether a row without a text is invalid; otherwise it gets an empty prediction.
         kept: Input columns to write before the output columns; None for all.
-        on_doubt: As in `tables.read_chunks`.
+        on_suspicious_row: As in `tables.read_chunks`.
         encoding, delimiter, sheet: As in `tables.read_chunks`.
         output_encoding, output_delimiter: For CSV and TSV; None for those of an input of the same format.
     """
@@ -192,13 +198,13 @@ class TableJob:
     target: str
     target_format: str
     column: str
-    chosen: list[str]
+    selected_labels: list[str]
     proba: bool
     on_bad: Callable[[str], None]
     overwrite: bool = False
     strict: bool = False
     kept: Sequence[str] | None = None
-    on_doubt: Callable[[str], None] = tables.ignore
+    on_suspicious_row: Callable[[str], None] = tables.ignore
     encoding: str | None = None
     delimiter: str | None = None
     sheet: str | None = None
@@ -208,10 +214,10 @@ class TableJob:
     @property
     def added(self) -> list[str]:
         """Names of the output columns."""
-        return added_names(self.chosen, self.proba)
+        return added_names(self.selected_labels, self.proba)
 
     def kept_of(self, columns: Sequence[str]) -> list[str]:
-        """Input columns to write.
+        """Return the input columns to write.
 
         Raises:
             UsageError: A column to keep does not exist, or has the name of an output column.
@@ -246,17 +252,17 @@ def _predict_rows(classifier: "EmotionClassifier", job: TableJob) -> Iterator[Wr
             encoding=job.encoding,
             allow_null=not job.strict,
             allow_empty=not job.strict,
-            on_doubt=job.on_doubt,
+            on_suspicious_row=job.on_suspicious_row,
             sheet=job.sheet,
         ):
             names = job.kept_of(chunk.columns)
             if write is None:
                 write = stack.enter_context(_writer(job, chunk, names))
             texts = texts_of(chunk, job.column, job.source_format)
-            answers = emotions_of(classifier, texts, job.chosen, job.proba, flat)
+            answers = emotions_of(classifier, texts, job.selected_labels, job.proba, flat)
             if job.source_format == job.target_format == "jsonl" and job.kept is None:
                 lines = cast(list[JsonRow], chunk.rows)
-                write([JsonRow({}, row.extended(one)) for row, one in zip(lines, answers.columns, strict=True)])
+                write([JsonRow({}, row.extend(one)) for row, one in zip(lines, answers.columns, strict=True)])
             else:
                 rows = (row.cells() if as_text and isinstance(row, JsonRow) else row for row in chunk.rows)
                 if job.kept is not None:
@@ -267,7 +273,7 @@ def _predict_rows(classifier: "EmotionClassifier", job: TableJob) -> Iterator[Wr
 
 
 def texts_of(chunk: "Chunk", column: str, kind: str) -> list[str | None]:
-    """Texts of a chunk; None for null, and for an empty cell in formats without null."""
+    """Return the texts of a chunk; None for null, and for an empty cell in formats without null."""
     texts = [row[column] for row in chunk.rows]
     if kind in ("csv", "tsv", "txt"):
         return [text or None for text in texts]
@@ -302,7 +308,7 @@ def _predict_arrow(classifier: "EmotionClassifier", job: TableJob) -> Iterator[W
             job.source, file, job.column, job.on_bad, size, allow_null=not job.strict
         ):
             kept = job.kept_of(table.schema.names)
-            result, answers = arrow_with_emotions(classifier, table, job.column, job.chosen, job.proba, kept)
+            result, answers = arrow_with_emotions(classifier, table, job.column, job.selected_labels, job.proba, kept)
             if writer is None:
                 output = stack.enter_context(atomic_file(job.target, job.overwrite))
                 writer = stack.enter_context(parquet.ParquetWriter(output, result.schema))
@@ -310,6 +316,6 @@ def _predict_arrow(classifier: "EmotionClassifier", job: TableJob) -> Iterator[W
             yield Written(len(table), done, answers.long_texts, answers.missing)
 
 
-def added_names(chosen: Sequence[str], proba: bool) -> list[str]:
-    """Names of the output columns."""
-    return [*ADDED, *(f"{PREFIX}{label}" for label in chosen if proba)]
+def added_names(selected_labels: Sequence[str], proba: bool) -> list[str]:
+    """Return the names of the output columns."""
+    return [*PREDICTION_COLUMNS, *(f"{PREFIX}{label}" for label in selected_labels if proba)]

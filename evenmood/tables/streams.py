@@ -13,8 +13,8 @@ from evenmood.errors import DataError, UsageError
 from evenmood.tables import excel_tables, parquet_tables
 from evenmood.tables.chunk import Chunk, JsonRow, Row, encodable_names
 from evenmood.tables.table_files import FORMATS, STREAM, atomic_file, open_input, open_seekable
-from evenmood.tables.table_form import Form, decoded_lines, read_form
-from evenmood.tables.text_tables import Complaint, TextTable, read_csv, read_jsonl, read_txt
+from evenmood.tables.table_form import Form, decode_lines, read_form
+from evenmood.tables.text_tables import ErrorHandler, TextTable, read_csv, read_jsonl, read_txt
 from evenmood.text.normalization import encodable
 
 CHUNK_ROWS = 1000
@@ -40,7 +40,7 @@ def format_of(name: str, given: str | None, flag: str) -> str:
     return kind
 
 
-def refuse(message: str) -> NoReturn:
+def raise_error(message: str) -> NoReturn:
     """Raise `DataError`: the default handler of invalid rows."""
     raise DataError(message)
 
@@ -53,7 +53,7 @@ def read_chunks(
     name: str,
     kind: str,
     column: str | None,
-    on_bad: Complaint = refuse,
+    on_bad: ErrorHandler = raise_error,
     size: int = CHUNK_ROWS,
     delimiter: str | None = ",",
     header: Sequence[str] | None = None,
@@ -61,7 +61,7 @@ def read_chunks(
     encoding: str | None = "utf-8",
     allow_null: bool = False,
     allow_empty: bool = True,
-    on_doubt: Complaint = ignore,
+    on_suspicious_row: ErrorHandler = ignore,
     sheet: str | None = None,
 ) -> Iterator[Chunk]:
     """Read a table in chunks; an empty table yields one empty chunk.
@@ -77,7 +77,7 @@ def read_chunks(
         encoding: Python codec of text formats; None detects UTF-8, UTF-16 and Windows-1252.
         allow_null: Whether the text may be null in JSON Lines and Parquet; otherwise such rows are invalid.
         allow_empty: Whether the text may be empty in CSV, TSV, Excel and plain text; otherwise such rows are invalid.
-        on_doubt: Called with a message for a CSV row that probably contains several rows (a stray quotation mark).
+        on_suspicious_row: Called with a message for a CSV row that probably contains several rows (a stray quote).
         sheet: Sheet of an `xlsx` file; None for the first.
 
     Raises:
@@ -99,8 +99,8 @@ def read_chunks(
         form, file = read_form(opened, name, kind, encoding, delimiter, names)
         if delimiter == "\t":  # TSV has no quoting
             form = replace(form, quotes=False)
-        lines = decoded_lines(file, form, any_line_end=kind in ("csv", "tsv"))
-        table = TextTable(name, lines, form, column, on_bad, on_doubt, allow_null, allow_empty)
+        lines = decode_lines(file, form, any_line_end=kind in ("csv", "tsv"))
+        table = TextTable(name, lines, form, column, on_bad, on_suspicious_row, allow_null, allow_empty)
         if encoding is None:
             table = replace(table, hint=f"{table.hint}, or set --encoding")
         try:
@@ -128,7 +128,7 @@ def read_chunks(
 
 
 def _excel_chunks(
-    name: str, file: BinaryIO, column: str | None, on_bad: Complaint, size: int, allow_empty: bool, sheet: str | None
+    name: str, file: BinaryIO, column: str | None, on_bad: ErrorHandler, size: int, allow_empty: bool, sheet: str | None
 ) -> Iterator[Chunk]:
     columns, rows = excel_tables.read_rows(name, file, column, sheet)
     chunk: list[Row] = []

@@ -64,7 +64,7 @@ def atomic_file(name: str, overwrite: bool) -> Iterator[BinaryIO]:
     """Yield a file to write to, which replaces the target at the end or is removed on an error.
 
     Standard output (`-`), pipes, devices and file descriptors (`/dev/stdout`, `/dev/fd/3`) are written directly.
-    Unfinished files of killed processes in the same folder are removed first.
+    Temporary files of killed processes in the same folder are removed first.
 
     Raises:
         UsageError: The file exists and `overwrite` is false, or standard output is closed.
@@ -115,7 +115,7 @@ def check_output(name: str, overwrite: bool) -> None:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove unfinished files of processes that no longer run, of this file and of other tables in its folder."""
+    """Remove temporary files of processes that no longer run, of this file and of other tables in its folder."""
     for part in path.parent.glob(".*.part"):
         match = _PART.fullmatch(part.name)
         if not match or not part.is_file() or part.is_symlink():
@@ -126,7 +126,7 @@ def remove_leftovers(path: Path) -> None:
 
 
 def _runs(pid: int) -> bool:
-    """Whether a process exists; True if unknown."""
+    """Return whether a process exists; True if unknown."""
     if os.name != "posix":  # os.kill would end the process on Windows
         return True
     try:
@@ -139,14 +139,14 @@ def _runs(pid: int) -> bool:
 
 
 def _mark_in_use(file: BinaryIO) -> None:
-    """Lock an unfinished file for `_in_use`; on file systems without locks only the process id counts."""
+    """Lock a temporary file for `_in_use`; on file systems without locks only the process id counts."""
     if fcntl:
         with suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _in_use(part: Path) -> bool:
-    """Whether any process, possibly on another machine, holds the lock of an unfinished file."""
+    """Return whether any process, possibly on another machine, holds the lock of a temporary file."""
     if not fcntl:
         return False
     try:

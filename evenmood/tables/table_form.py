@@ -65,7 +65,7 @@ class Form:
         """Byte order mark; empty if the file has none."""
         return next(mark for mark, name in BYTE_ORDER_MARKS if name == self.encoding) if self.mark else b""
 
-    def described(self, kind: str) -> str:
+    def describe(self, kind: str) -> str:
         """Describe deviations from UTF-8 with commas (tabs in TSV) and LF or CR LF; empty without any."""
         parts = [] if self.encoding == "utf-8" else [self.encoding_name]
         if self.delimiter != ("\t" if kind == "tsv" else ",") and kind in ("csv", "tsv"):
@@ -256,7 +256,7 @@ def _rows(text: str, delimiter: str) -> list[list[str]]:
     return rows[:-1] if 1 < len(rows) < HEAD_ROWS and not text.endswith(("\n", "\r")) else rows
 
 
-def decoded_lines(file: BinaryIO, form: Form, any_line_end: bool) -> io.TextIOWrapper:
+def decode_lines(file: BinaryIO, form: Form, any_line_end: bool) -> io.TextIOWrapper:
     """Decode the lines of a file; invalid bytes become lone surrogates (see `broken_byte`).
 
     Args:
@@ -269,7 +269,7 @@ def decoded_lines(file: BinaryIO, form: Form, any_line_end: bool) -> io.TextIOWr
 
 
 def broken_byte(line: str, form: Form) -> int | None:
-    """Index of the first invalid byte of a line; None if all are valid."""
+    """Return the index of the first invalid byte of a line; None if all are valid."""
     if line.isascii():
         return None
     try:

@@ -13,7 +13,7 @@ from evenmood.tables.table_form import Form, broken_byte
 
 TEXT_COLUMN = "text"
 """Column of plain text, which has one text per line."""
-Complaint = Callable[[str], None]
+ErrorHandler = Callable[[str], None]
 """Callback with an error message for a row."""
 
 
@@ -27,7 +27,7 @@ class TextTable:
         form: Encoding and layout.
         column: Required column of strings; None for no check.
         on_bad: Called for each invalid row; if it returns, the row is skipped.
-        on_doubt: Called for each row that probably contains several rows.
+        on_suspicious_row: Called for each row that probably contains several rows.
         allow_null: Whether the text may be null in JSON Lines.
         allow_empty: Whether the text may be empty in other formats.
         hint: What to do about invalid bytes, for error messages.
@@ -37,21 +37,21 @@ class TextTable:
     lines: TextIOWrapper
     form: Form
     column: str | None
-    on_bad: Complaint
-    on_doubt: Complaint
+    on_bad: ErrorHandler
+    on_suspicious_row: ErrorHandler
     allow_null: bool
     allow_empty: bool
     hint: str = "convert the file, for instance with iconv"
 
     def is_text(self, line: str, number: int) -> bool:
-        """Whether all bytes of a line are valid; calls `on_bad` if not."""
+        """Return whether all bytes of a line are valid; call `on_bad` if not."""
         at = broken_byte(line, self.form)
         if at is not None:
             self.on_bad(f"{self.name}, line {number}: not {self.form.encoding_name} at byte {at}; {self.hint}")
         return at is None
 
     def is_given(self, text: str, number: int) -> bool:
-        """Whether a text is valid; calls `on_bad` if it is empty but must not be."""
+        """Return whether a text is valid; call `on_bad` if it is empty but must not be."""
         if not text and not self.allow_empty:
             self.on_bad(f"{self.name}, line {number}: {self.column!r} is empty")
         return bool(text) or self.allow_empty
@@ -74,7 +74,7 @@ def read_csv(table: TextTable, names: Sequence[str] | None = None) -> tuple[list
         delimiter=form.delimiter,
         quotes=form.quotes,
         columns=len(names) if names is not None else None,
-        on_doubt=table.on_doubt,
+        on_suspicious_row=table.on_suspicious_row,
         first_line=first,
     )
     if names is None:

@@ -45,7 +45,7 @@ class EncoderTokenizer:
         return Encoded(ids, tokens, words)
 
     def words(self, text: str) -> list[WordWeight]:
-        """Words of a text, with weight 0, independent of word pieces."""
+        """Return the words of a text, with weight 0, independent of word pieces."""
         spans = [match.span() for match in _WORD.finditer(text)]
         parts = [encodable(text[start:end]) for start, end in spans]
         encodings = self.tokenizer.encode_batch(parts, add_special_tokens=False)
@@ -56,7 +56,7 @@ class EncoderTokenizer:
 
 
 def _ending(tokenizer: Tokenizer) -> list[int]:
-    """Ids of the special tokens after a text."""
+    """Return the ids of the special tokens after a text."""
     plain = tokenizer.encode("a", add_special_tokens=False).ids
     whole = tokenizer.encode("a").ids
     start = next((at for at in range(len(whole)) if whole[at : at + len(plain)] == plain), 0)

@@ -30,8 +30,8 @@ from evenmood.text.normalization import (
 )
 from evenmood.text.spans import words_read
 
-KEPT_WORDS = 100_000
-"""Number of cached words at which the cache is reset."""
+MAX_CACHED_WORDS = 100_000
+"""Number of cached words above which the cache is cleared."""
 END_OF_TEXT = -1
 
 # Characters that the normalizer treats like these ASCII characters.
@@ -39,7 +39,7 @@ _LIKE_ASCII = {"’": "'", "‘": "`", "“": '"', "”": '"', "…": "...", "�
 # Non-ASCII bytes encode symbols that are not ASCII: the emoji of an emoticon, the ellipsis, and the end of a text.
 _EMOJI = {emoji: bytes([0x80 + number]) for number, emoji in enumerate(EMOTICONS)}
 _ELLIPSIS, _END = b"\xa0", b"\xff"
-# `EMOTICONS` in one pattern that begins with a set of characters, for which `re` has a fast scan.
+# All `EMOTICONS` in one pattern. It starts with a character class, which `re` scans fast.
 _EMOTICON = re.compile(
     rb"[:=;xX<](?:(?<=[:=])(?:(?P<cry>'-?[(\[])|(?P<smile>-?[)\]])|(?P<frown>-?[(\[])|(?P<doubt>-?[/\\](?![/\\])))"
     rb"|(?<=;)(?P<wink>-?[)\]])|(?P<laugh>(?<=[:=;])-?D(?!\w)|(?<=[xX])(?<!\w[xX])D(?!\w))"
@@ -48,18 +48,18 @@ _EMOTICON = re.compile(
 _BYTE_OF = dict(
     zip(("cry", "smile", "frown", "wink", "laugh", "tongue", "doubt", "heart"), _EMOJI.values(), strict=True)
 )
-# Possible beginnings of a URL are marked first: searching for a string, then a rare byte, is faster than for h and w.
+# Mark possible URL starts: two literal searches and a scan for a rare byte are faster than a scan for every h and w.
 _MARK = b"\xa1"
-_ADDRESS = re.compile(rb"\xa1(?:https?://|(?<!\w\xa1)www\.(?=[\xa1\w]))\S+")
+_URL = re.compile(rb"\xa1(?:https?://|(?<!\w\xa1)www\.(?=[\xa1\w]))\S+")
 _MENTION = re.compile(rb"@(?<!\w@)\w+")
 _RUNS = (re.compile(rb"\.\.+"), _ELLIPSIS), (re.compile(rb"!!+"), b"!"), (re.compile(rb"\?\?+"), b"?")
 _SYMBOLS = (b"!", b"?", _ELLIPSIS, *_EMOJI.values())
 _LOWER = bytes(range(256)).lower()
-_INSIDE_WORDS = b"'`"
+_DELETED_CHARACTERS = b"'`"
 
 
 def _spaces(kept: bytes) -> bytes:
-    """Table for `bytes.translate` that replaces all bytes except letters, digits and `kept` with spaces."""
+    """Return a table for `bytes.translate` that replaces all bytes except letters, digits and `kept` with spaces."""
     return bytes(byte if (chr(byte).isalnum() and byte < 128) or byte in kept else 0x20 for byte in range(256))
 
 
@@ -71,7 +71,7 @@ class _Words(dict[bytes, int]):
     """Cache of word ids; a word of several pieces has the value -2 minus its index in `pieces`."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        """Start with the markers only."""
+        """Initialize the cache with the end-of-text marker and the symbols."""
         super().__init__({_END: END_OF_TEXT})
         self.pieces: list[list[int]] = []
         self._model: Any = tokenizer.model
@@ -99,28 +99,28 @@ class _Words(dict[bytes, int]):
 
 @dataclass(frozen=True)
 class Encoded:
-    """Token ids of some texts.
+    """Token ids of a batch of texts.
 
     Attributes:
         ids: int32 of shape (n, time steps), padded on the right, truncated to the maximum length.
-        tokens: Number of tokens of each text before truncation: shape (n,).
-        words: Number of words of each text before truncation: shape (n,); a word may be several tokens.
+        token_counts: Number of tokens of each text before truncation: shape (n,).
+        word_counts: Number of words of each text before truncation: shape (n,); a word may span several tokens.
     """
 
     ids: np.ndarray
-    tokens: np.ndarray
-    words: np.ndarray
+    token_counts: np.ndarray
+    word_counts: np.ndarray
 
 
 class BatchTokenizer:
-    """Tokenizer with the output of `normalization.encode`, faster if `normalization.fit_tokenizer` built it."""
+    """The output equals that of `normalization.encode`; faster for tokenizers built by `fit_tokenizer`."""
 
     def __init__(self, tokenizer: Tokenizer, max_length: int) -> None:
-        """Wrap a tokenizer without truncation and padding; `max_length` is in tokens."""
+        """Wrap a tokenizer that neither truncates nor pads; `max_length` is in tokens."""
         self.tokenizer = tokenizer
         self.max_length = max_length
         state = (tokenizer.normalizer.__getstate__(), tokenizer.pre_tokenizer.__getstate__())
-        known = [(normalizer(kept).__getstate__(), splitter(kept).__getstate__()) for kept in (False, True)]
+        known = [(normalizer(symbols).__getstate__(), splitter(symbols).__getstate__()) for symbols in (False, True)]
         self._symbols = known.index(state) == 1 if state in known else None
         self._words = _Words(tokenizer)
 
@@ -133,26 +133,26 @@ class BatchTokenizer:
             texts = [text.replace("\n", " ") for text in texts]
             joined = "\n".join(texts)
         if not joined.isascii():
-            for character, ascii_one in _LIKE_ASCII.items():
-                joined = joined.replace(character, ascii_one)
+            for character, ascii_character in _LIKE_ASCII.items():
+                joined = joined.replace(character, ascii_character)
         if joined.isascii():
-            return self._padded(*self._tokens(joined))
+            return self._pad(*self._tokens(joined))
         rows = joined.split("\n")
-        plain = np.fromiter(map(str.isascii, rows), bool, len(rows))
-        others = self._encode_slowly(list(compress(texts, ~plain)))
-        if not plain.any():
+        is_ascii = np.fromiter(map(str.isascii, rows), bool, len(rows))
+        others = self._encode_slowly(list(compress(texts, ~is_ascii)))
+        if not is_ascii.any():
             return others
-        fast = self._padded(*self._tokens("\n".join(compress(rows, plain))))
+        fast = self._pad(*self._tokens("\n".join(compress(rows, is_ascii))))
         merged = np.full((len(texts), max(fast.ids.shape[1], others.ids.shape[1])), PAD_ID, np.int32)
-        merged[plain, : fast.ids.shape[1]] = fast.ids
-        merged[~plain, : others.ids.shape[1]] = others.ids
-        tokens, words = np.empty(len(texts), np.int64), np.empty(len(texts), np.int64)
-        tokens[plain], tokens[~plain] = fast.tokens, others.tokens
-        words[plain], words[~plain] = fast.words, others.words
-        return Encoded(merged, tokens, words)
+        merged[is_ascii, : fast.ids.shape[1]] = fast.ids
+        merged[~is_ascii, : others.ids.shape[1]] = others.ids
+        token_counts, word_counts = np.empty(len(texts), np.int64), np.empty(len(texts), np.int64)
+        token_counts[is_ascii], token_counts[~is_ascii] = fast.token_counts, others.token_counts
+        word_counts[is_ascii], word_counts[~is_ascii] = fast.word_counts, others.word_counts
+        return Encoded(merged, token_counts, word_counts)
 
     def words(self, text: str) -> list[WordWeight]:
-        """Words that the network reads, with weight 0."""
+        """Return the words that the network reads, with weight 0."""
         return words_read(self.tokenizer, text)[0]
 
     def _encode_slowly(self, texts: Sequence[str]) -> Encoded:
@@ -163,9 +163,9 @@ class BatchTokenizer:
         if not rows:
             return Encoded(np.empty((0, 0), np.int32), counts, counts)
         ids = np.fromiter(chain.from_iterable(rows), np.int32, int(counts.sum()))
-        begun = np.concatenate([[0], np.cumsum(self._begins_word[ids])])
+        word_starts = np.concatenate([[0], np.cumsum(self._begins_word[ids])])
         ends = np.cumsum(counts)
-        return self._padded(ids, counts, begun[ends] - begun[ends - counts])
+        return self._pad(ids, counts, word_starts[ends] - word_starts[ends - counts])
 
     @cached_property
     def _begins_word(self) -> np.ndarray:
@@ -175,45 +175,48 @@ class BatchTokenizer:
         return np.array([not (token or "").startswith(PIECE) for token in tokens])
 
     def _tokens(self, joined: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Tokenize ASCII texts joined with line feeds: all token ids, and the numbers of tokens and words per text."""
+        """Tokenize ASCII texts joined with line feeds.
+
+        Return the token ids of all texts, and the token and word counts of each.
+        """
         content = joined.encode("ascii") + b"\n"
         if self._symbols:
             content = _EMOTICON.sub(lambda match: _BYTE_OF[str(match.lastgroup)], content)
-        content = content.translate(_LOWER, _INSIDE_WORDS)
-        for beginning in (b"http", b"www."):
-            content = content.replace(beginning, _MARK + beginning)
-        content = _MENTION.sub(b" ", _ADDRESS.sub(b" ", content).replace(_MARK, b""))
+        content = content.translate(_LOWER, _DELETED_CHARACTERS)
+        for start in (b"http", b"www."):
+            content = content.replace(start, _MARK + start)
+        content = _MENTION.sub(b" ", _URL.sub(b" ", content).replace(_MARK, b""))
         if self._symbols:
-            for run, one in _RUNS:
-                content = run.sub(one, content)
+            for pattern, replacement in _RUNS:
+                content = pattern.sub(replacement, content)
             for symbol in _SYMBOLS:
                 content = content.replace(symbol, b" %b " % symbol)
         content = content.replace(b"\n", b" %b " % _END)
         split = content.translate(_WORDS_AND_SYMBOLS if self._symbols else _WORDS).split()
-        words = self._words  # another thread may reset the cache
+        words = self._words  # another thread may clear the cache
         ids = np.fromiter(map(words.__getitem__, split), np.int32, len(split))
         ends = np.flatnonzero(ids == END_OF_TEXT)
         word_counts = np.diff(ends, prepend=-1) - 1
-        several = np.flatnonzero(ids < END_OF_TEXT)
-        if len(several):
-            pieces = [words.pieces[place] for place in (END_OF_TEXT - 1 - ids[several]).tolist()]
+        multi_piece = np.flatnonzero(ids < END_OF_TEXT)
+        if len(multi_piece):
+            pieces = [words.pieces[place] for place in (END_OF_TEXT - 1 - ids[multi_piece]).tolist()]
             counts = np.ones(len(ids), np.int64)
-            counts[several] = [len(piece) for piece in pieces]
-            spread = np.repeat(ids, counts)
-            spread[spread < END_OF_TEXT] = [number for piece in pieces for number in piece]
-            ids = spread
+            counts[multi_piece] = [len(piece) for piece in pieces]
+            expanded = np.repeat(ids, counts)
+            expanded[expanded < END_OF_TEXT] = [number for piece in pieces for number in piece]
+            ids = expanded
             ends = np.flatnonzero(ids == END_OF_TEXT)
-        if len(words) > KEPT_WORDS:
+        if len(words) > MAX_CACHED_WORDS:
             self._words = _Words(self.tokenizer)
         return np.delete(ids, ends), np.diff(ends, prepend=-1) - 1, word_counts
 
-    def _padded(self, ids: np.ndarray, counts: np.ndarray, words: np.ndarray) -> Encoded:
-        """Pad to one row per text; a text without tokens is one unknown token, as in `normalization.encode`."""
+    def _pad(self, ids: np.ndarray, counts: np.ndarray, words: np.ndarray) -> Encoded:
+        """Pad to one row per text; a text without tokens becomes one unknown token, as in `normalization.encode`."""
         lengths = np.minimum(counts, self.max_length)
         longest = max(int(lengths.max()), 1)
         rows = np.full((len(counts), -(-longest // POOL_SIZE) * POOL_SIZE), PAD_ID, np.int32)
         column = np.arange(len(ids)) - np.repeat(np.cumsum(counts) - counts, counts)
-        kept = column < self.max_length
-        rows[np.repeat(np.arange(len(counts)), counts)[kept], column[kept]] = ids[kept]
+        within = column < self.max_length
+        rows[np.repeat(np.arange(len(counts)), counts)[within], column[within]] = ids[within]
         rows[counts == 0, 0] = UNKNOWN_ID
         return Encoded(rows, counts, words)

@@ -18,9 +18,9 @@ MAX_LENGTH = 30
 POOL_SIZE = 2
 """Time steps that max pooling merges into one; padded lengths are a multiple of it."""
 
-# Characters removed inside words without leaving a space: apostrophes of all kinds ("don't" is one word), soft hyphens,
+# Characters deleted inside words without leaving a space: apostrophes of all kinds ("don't" is one word), soft hyphens,
 # joiners, variation selectors, the combining enclosing keycap.
-_INSIDE_WORDS = Regex(r"['’‘ʼ`´＇\u00ad\u200b-\u200d\u2060\ufeff\ufe00-\ufe0f\u20e3]")
+_DELETED_CHARACTERS = Regex(r"['’‘ʼ`´＇\u00ad\u200b-\u200d\u2060\ufeff\ufe00-\ufe0f\u20e3]")
 
 EMOTICONS = {
     "\U0001f622": r"[:=]['’]-?[(\[]",  # :'(
@@ -50,13 +50,13 @@ def normalizer(symbols: bool) -> normalizers.Normalizer:
     return normalizers.Sequence(
         [
             *(emoticons if symbols else []),
-            normalizers.Replace(_INSIDE_WORDS, ""),  # first, because NFKC turns ´ into a space and a mark
+            normalizers.Replace(_DELETED_CHARACTERS, ""),  # first, because NFKC turns ´ into a space and a mark
             normalizers.NFKC(),  # full-width forms, ligatures, styled letters, combining marks
             normalizers.Lowercase(),
             normalizers.NFKC(),  # lowercasing may decompose characters again
             normalizers.Replace(Regex(r"(?:https?://|(?<!\w)www\.(?=\w))\S+"), " "),
             normalizers.Replace(Regex(r"(?<!\w)@\w+"), " "),
-            normalizers.Replace(_INSIDE_WORDS, ""),  # again, because NFKC creates some
+            normalizers.Replace(_DELETED_CHARACTERS, ""),  # again, because NFKC creates some
             *(collapsed if symbols else []),
             # A combining mark belongs to the preceding letter (Hindi, Thai); without one it is a remnant of an emoji.
             normalizers.Replace(

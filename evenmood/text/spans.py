@@ -10,7 +10,7 @@ from evenmood.text.normalization import UNKNOWN_ID, encodable
 
 
 def words_read(tokenizer: Tokenizer, text: str) -> tuple[list[WordWeight], list[int], list[int]]:
-    """Words that the network reads, with weight 0; index of the word of each token; and token ids."""
+    """Return the words that the network reads, with weight 0, the word index of each token, and the token ids."""
     encoding = tokenizer.encode(encodable(text))
     word_of = [number for number in encoding.word_ids if number is not None]
     words: list[WordWeight] = []

@@ -41,5 +41,5 @@ def spell_out(text: str, known: Callable[[str], bool] = lambda symbol: False) ->
 
 
 def name_of(symbol: str) -> str:
-    """Lower-case name of a symbol; empty if it has none."""
+    """Return the lower-case name of a symbol; empty if it has none."""
     return NAMES.get(symbol) or unicodedata.name(symbol, "").lower()

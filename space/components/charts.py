@@ -47,7 +47,7 @@ class Panel:
         values: Heights.
         number: Text beside the title.
         tooltips: Tooltip of each value.
-        positions: Horizontal position of each value, 0 to 1; default: evenly spaced.
+        positions: Horizontal position of each value, 0 to 1. Defaults to even spacing.
     """
 
     title: str
@@ -59,7 +59,7 @@ class Panel:
 
 
 def bar(name: str, group: str, content: Bar, remark: str = "", kind: str = "") -> str:
-    """HTML of a bar between its name and its number."""
+    """Render a bar between its name and its number."""
     description = escape(content.description)
     tick = "" if content.tick is None else f'<span class="tick" style="left:{_percent(content.tick)}"></span>'
     if content.interval:
@@ -76,7 +76,7 @@ def bar(name: str, group: str, content: Bar, remark: str = "", kind: str = "") -
 
 
 def label_groups(language: str, bars: dict[str, Bar]) -> str:
-    """Bars grouped by sentiment, in the order of `bars`."""
+    """Render bars grouped by sentiment, in the order of `bars`."""
     blocks = {
         group: f'<section class="group"><h3><span class="sign {group}" aria-hidden="true">{SIGNS[group]}</span> '
         f"{escape(group_title(language, group))}</h3>"
@@ -90,7 +90,7 @@ def label_groups(language: str, bars: dict[str, Bar]) -> str:
 
 
 def panel_row(panels: Sequence[Panel], top: float, ends: tuple[str, str], columns: bool = False) -> str:
-    """Small charts with the same scale, side by side.
+    """Render small charts with the same scale, side by side.
 
     Args:
         panels: The charts.
@@ -134,7 +134,7 @@ def panel_row(panels: Sequence[Panel], top: float, ends: tuple[str, str], column
 
 
 def heat_map(language: str, labels: Sequence[str], counts: np.ndarray) -> str:
-    """Heat map of co-occurring labels; the diagonal shows the count of each label.
+    """Render a heat map of co-occurring labels; the diagonal shows the count of each label.
 
     Args:
         language: Language of the label names.
@@ -160,7 +160,7 @@ def heat_map(language: str, labels: Sequence[str], counts: np.ndarray) -> str:
 
 
 def count_bars(language: str, counts: dict[str, int], rows: int) -> dict[str, Bar]:
-    """Bars of the number of rows with each label, most frequent first; the longest bar has full length."""
+    """Render bars of the number of rows with each label, most frequent first; the longest has full length."""
     highest = max(counts.values(), default=0) or 1
     return {
         label: Bar(count / highest, f"{count / max(rows, 1):.0%}", f"{label_name(language, label)}: {count:,}")

@@ -12,7 +12,7 @@ from space.components.texts import translate
 
 
 def page_error(message: str) -> gr.Error:
-    """Gradio error with a one-line message, escaped because Gradio renders messages as HTML."""
+    """Return a Gradio error with a one-line message, escaped because Gradio renders messages as HTML."""
     return gr.Error(escape(" ".join(message.split()), quote=False), print_exception=False)
 
 

@@ -19,33 +19,33 @@ NOTE = '<p class="note">{}</p>'
 
 
 def group_of(label: str) -> str:
-    """Sentiment group of a label; `neutral` for labels outside GoEmotions."""
+    """Return the sentiment group of a label; `neutral` for labels outside GoEmotions."""
     return GROUP_OF.get(label, "neutral")
 
 
 def group_title(language: str, group: str) -> str:
-    """Name of a sentiment group in a language."""
+    """Return the name of a sentiment group in a language."""
     return translate(language, "neutral_group" if group == "neutral" else group)
 
 
 def group_name(language: str, label: str) -> str:
-    """Name of a label's sentiment group in a language."""
+    """Return the name of a label's sentiment group in a language."""
     return group_title(language, group_of(label))
 
 
 def by_group(labels: list[str]) -> dict[str, list[str]]:
-    """Labels by sentiment group, in their order; empty groups are left out."""
+    """Return the labels by sentiment group, in their order; empty groups are left out."""
     groups = {group: [label for label in labels if group_of(label) == group] for group in (*GROUPS, "neutral")}
     return {group: members for group, members in groups.items() if members}
 
 
 def note(language: str, key: str, **values: object) -> str:
-    """A note in small print."""
+    """Render a note in small print."""
     return NOTE.format(translate_html(language, key, **values))
 
 
 def chip(language: str, label: str, value: float | None = None, fallback: bool = False, quiet: bool = False) -> str:
-    """A label in its group's color; a fallback has an outline instead.
+    """Render a label in its group's color; a fallback has an outline instead.
 
     Args:
         language: Language of the label name.
@@ -64,18 +64,18 @@ def chip(language: str, label: str, value: float | None = None, fallback: bool =
 
 
 def below_threshold(language: str, name: str) -> str:
-    """Name of a label or model, followed by "below its threshold"."""
+    """Return the name of a label or model, followed by "below its threshold"."""
     return translate(language, "named_below", name=name)
 
 
 def label_chips(language: str, labels: Sequence[str], fallback: bool, quiet: bool = False) -> str:
-    """Chips of a text's labels; a fallback is marked as below its threshold."""
+    """Render a text's labels as chips; a fallback is marked as below its threshold."""
     chips = " ".join(chip(language, label, None, fallback, quiet) for label in labels)
     below = f" <small>{translate_html(language, 'below_threshold')}</small>" if fallback else ""
     return chips + below
 
 
 def names_of(language: str, labels: Sequence[str], fallback: bool) -> str:
-    """Names of a text's labels in one line; a fallback is marked as below its threshold."""
+    """List a text's labels in one line; a fallback is marked as below its threshold."""
     names = ", ".join(label_name(language, label) for label in labels)
     return below_threshold(language, names) if fallback else names

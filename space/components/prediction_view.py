@@ -20,7 +20,7 @@ PUNCTUATION = tuple(".,;:。，、；")
 def prediction_html(
     language: str, classifier: EmotionClassifier, prediction: PredictionDict, text: str, unread: int = 0
 ) -> str:
-    """Complete prediction for a text.
+    """Render the complete prediction for a text.
 
     Args:
         language: Language of the page.
@@ -44,12 +44,12 @@ def prediction_html(
 
 
 def plain_sentence(language: str, prediction: PredictionDict) -> str:
-    """The prediction as a plain-text sentence."""
+    """Describe the prediction in a plain-text sentence."""
     return _sentence(language, prediction, [_label_with_probability(language, score) for score in prediction["scores"]])
 
 
 def sentence_html(language: str, prediction: PredictionDict, quiet: bool = False) -> str:
-    """The prediction as an HTML sentence with labels as chips; `quiet` omits emoji and colors."""
+    """Describe the prediction in an HTML sentence with labels as chips; `quiet` omits emoji and colors."""
     chips = [
         chip(language, score["label"], score["probability"], prediction["fallback"], quiet)
         for score in prediction["scores"]
@@ -64,7 +64,7 @@ def sentence_html(language: str, prediction: PredictionDict, quiet: bool = False
 
 
 def label_bars(language: str, prediction: PredictionDict, thresholds: Mapping[str, float]) -> str:
-    """Bars of the predicted labels with their thresholds; a fallback is marked as below its threshold."""
+    """Render bars of the predicted labels with their thresholds; a fallback is marked as below its threshold."""
     fallback = prediction["fallback"]
     key, kind = ("bar_fallback", " fallback") if fallback else ("bar", " predicted")
     below = f"; {translate(language, 'below_threshold')}" if fallback else ""
@@ -82,14 +82,14 @@ def label_bars(language: str, prediction: PredictionDict, thresholds: Mapping[st
 
 
 def all_labels(language: str, prediction: PredictionDict, thresholds: Mapping[str, float]) -> str:
-    """Bars of all labels by sentiment group, most probable first."""
+    """Render bars of all labels by sentiment group, most probable first."""
     labels = sorted(prediction["probabilities"], key=lambda label: -prediction["probabilities"][label])
     bars = {label: _bar(language, prediction, label, thresholds[label], "bar") for label in labels}
     return f"<h2>{translate_html(language, 'all_labels_title', count=len(labels))}</h2>{label_groups(language, bars)}"
 
 
 def quality(language: str, prediction: PredictionDict, per_label: Any) -> str:
-    """Precision and recall of each predicted label on the test split; not defined for a fallback."""
+    """Compute the precision and recall of each predicted label on the test split; not defined for a fallback."""
     if prediction["fallback"]:
         return note(language, "quality_fallback")
     lines = []

@@ -66,7 +66,7 @@ def analyze_text(classifier: EmotionClassifier, text: str) -> PredictionDict:
 
 
 def word_weights(classifier: EmotionClassifier, text: str, label: str | None = None) -> list[Word]:
-    """Weights of the words in a text.
+    """Return the weights of the words in a text.
 
     Args:
         classifier: The model.
@@ -86,13 +86,13 @@ def word_weights(classifier: EmotionClassifier, text: str, label: str | None = N
 
 
 def as_json(prediction: PredictionDict) -> str:
-    """The prediction as indented JSON, with probabilities rounded to four digits."""
+    """Format the prediction as indented JSON, with probabilities rounded to four digits."""
     rounded = json.loads(json.dumps(prediction), parse_float=lambda digits: round(float(digits), 4))
     return json.dumps(rounded, indent=1, ensure_ascii=False)
 
 
 def as_python(text: str, model: str | None) -> str:
-    """Python code for the same prediction; `model` is the argument of `from_pretrained`, None for the default."""
+    """Return Python code for the prediction; `model` is the argument of `from_pretrained`, None for the default."""
     argument = repr(model) if model else ""
     return (
         "from evenmood import EmotionClassifier\n\n"

@@ -57,11 +57,11 @@ PHRASES = re.compile("|".join((*_ENGLISH, *_SPANISH, *_CHINESE)), re.IGNORECASE)
 
 
 def mentions_self_harm(text: str) -> bool:
-    """Whether the writer of a text expresses a wish to die or to hurt themselves."""
+    """Return whether the writer of a text expresses a wish to die or to hurt themselves."""
     return bool(PHRASES.search(" ".join(text.replace("’", "'").split())))
 
 
 def help_line(language: str) -> str:
-    """HTML with the link to a helpline, in the page's language."""
+    """Render the link to a helpline, in the page's language."""
     link = f'<a href="{HELPLINE_URL}" target="_blank" rel="noopener noreferrer">findahelpline.com</a>'
     return f'<p class="support">{translate_html(language, "support")} {link}</p>'

@@ -17,7 +17,7 @@ MIN_COMPARED_LABELS = 6
 
 
 def table(head: Sequence[str], rows: Sequence[str], caption: str, kind: str = "plain") -> str:
-    """A scrollable table; `head` is plain text, `rows` are HTML."""
+    """Render a scrollable table; `head` is plain text, `rows` are HTML."""
     cells = "".join(f'<th scope="col"><span>{escape(cell)}</span></th>' if cell else "<td></td>" for cell in head)
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table class="{kind}">'
@@ -26,7 +26,7 @@ def table(head: Sequence[str], rows: Sequence[str], caption: str, kind: str = "p
 
 
 def figures_table(rows: Sequence[Sequence[str]], caption: str) -> str:
-    """A table of text and numbers; the first row is the header."""
+    """Render a table of text and numbers; the first row is the header."""
     body = [
         f'<tr><th scope="row">{escape(row[0])}</th>'
         f"{''.join(f'<td class=number>{escape(cell)}</td>' for cell in row[1:])}</tr>"
@@ -36,7 +36,7 @@ def figures_table(rows: Sequence[Sequence[str]], caption: str) -> str:
 
 
 def comparison(language: str, titles: tuple[str, str], predictions: tuple[PredictionDict, PredictionDict]) -> str:
-    """Two predictions side by side, predicted labels first; differences and fallbacks are marked."""
+    """Render two predictions side by side, predicted labels first; differences and fallbacks are marked."""
     first, second = (set(prediction["labels"]) for prediction in predictions)
     above_threshold = [set() if prediction["fallback"] else set(prediction["labels"]) for prediction in predictions]
 
@@ -107,7 +107,7 @@ def passages_table(
     highest: np.ndarray,
     flagged: Sequence[bool],
 ) -> str:
-    """Passages with their labels and highest probability; flagged ones are marked by a sign and a color."""
+    """Render passages with their labels and highest probability; flagged ones have a sign and a color."""
     rows = []
     for number, (passage, prediction, value, flag) in enumerate(
         zip(passages, predictions, highest, flagged, strict=True), 1
@@ -124,7 +124,7 @@ def passages_table(
 
 
 def rows_table(language: str, rows: Sequence[tuple[str, Sequence[str], bool, float | None]]) -> str:
-    """Rows of a visitor's table.
+    """Render the rows of a visitor's table.
 
     Args:
         language: Language of the page.

@@ -18,7 +18,7 @@ MAX_HIGHLIGHTS = 8
 
 
 def words_html(language: str, text: str, words: Sequence[WordWeight], label: str | None, attention: bool = True) -> str:
-    """The text with each word highlighted by its weight: orange for words that support the label, blue for the others.
+    """Highlight each word by its weight: orange for words that support the label, blue for the others.
 
     Args:
         language: Language of the page.
@@ -53,7 +53,7 @@ def words_html(language: str, text: str, words: Sequence[WordWeight], label: str
 
 
 def passages_html(language: str, classifier: EmotionClassifier, text: str, unread: str = "") -> str:
-    """A long text with the strongest passage of each label highlighted.
+    """Highlight the strongest passage of each label in a long text.
 
     Args:
         language: Language of the page.
@@ -99,7 +99,7 @@ def passages_html(language: str, classifier: EmotionClassifier, text: str, unrea
 def strongest_passages(
     classifier: EmotionClassifier, probabilities: np.ndarray, predictions: Sequence[Prediction]
 ) -> dict[str, int]:
-    """Number of the passage in which each label is most probable; most frequent labels first.
+    """Return the number of the passage in which each label is most probable; most frequent labels first.
 
     Labels that reach their threshold in no passage are left out, and so is neutral.
     """
@@ -113,6 +113,6 @@ def strongest_passages(
 
 
 def _word_list(language: str, words: Sequence[WordWeight]) -> str:
-    """The weights as a list of numbers, for visitors who cannot use tooltips."""
+    """Render the weights as a list of numbers, for visitors who cannot use tooltips."""
     lines = "".join(f"<li>{escape(word.text)}: {word.weight:+.3f}</li>" for word in words)
     return f"<details><summary>{translate_html(language, 'word_list')}</summary><ol>{lines}</ol></details>"

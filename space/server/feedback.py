@@ -18,7 +18,7 @@ from evenmood.text.normalization import encodable
 from space.components.errors import check_length, page_error
 from space.components.labels import note
 from space.components.predictions import analyze_text, check_text
-from space.components.texts import label_choices, language_of, localized
+from space.components.texts import label_choices, language_of, localize
 from space.server.models import Models
 
 REPO_VARIABLE = "EVENMOOD_FEEDBACK_REPO"
@@ -84,7 +84,7 @@ class Store:
 
 
 def feedback_repository() -> str | None:
-    """Hub data set for feedback; None without a token, or without a variable or Space that names it."""
+    """Return the Hub data set for feedback; None without a token, or without a variable or Space that names it."""
     if not os.environ.get("HF_TOKEN"):
         return None
     space = os.environ.get("SPACE_ID")
@@ -94,7 +94,7 @@ def feedback_repository() -> str | None:
 def feedback_row(
     classifier: EmotionClassifier, model: str, text: str, verdict: str, labels: Sequence[str]
 ) -> dict[str, Any]:
-    """Feedback as a row: the columns of `evenmood.data.rows.schema`, and details of the prediction in `feedback`.
+    """Return feedback as a row: the columns of `evenmood.data.rows.schema`, and prediction details in `feedback`.
 
     Args:
         classifier: The model that made the prediction.
@@ -138,20 +138,20 @@ def feedback_row(
 
 def panel(models: Models, store: Store | None, text: gr.Textbox, analyzed: gr.State) -> None:
     """Add the feedback form; `analyzed` contains the text and model of the current prediction."""
-    with gr.Accordion(localized("feedback"), open=False, elem_id="feedback"):
+    with gr.Accordion(localize("feedback"), open=False, elem_id="feedback"):
         if store is None:
-            gr.Markdown(localized("feedback_off"))
+            gr.Markdown(localize("feedback_off"))
             return
-        gr.Markdown(localized("feedback_note"))
-        consent = gr.Checkbox(label=localized("consent"), elem_id="consent")
+        gr.Markdown(localize("feedback_note"))
+        consent = gr.Checkbox(label=localize("consent"), elem_id="consent")
         with gr.Row():
-            right = gr.Button(localized("feedback_agree"))
-            wrong = gr.Button(localized("feedback_disagree"))
+            right = gr.Button(localize("feedback_agree"))
+            wrong = gr.Button(localize("feedback_disagree"))
         with gr.Row(equal_height=True):
             labels = gr.Dropdown(
-                label_choices(LABELS), value=[], multiselect=True, label=localized("feedback_labels"), scale=3
+                label_choices(LABELS), value=[], multiselect=True, label=localize("feedback_labels"), scale=3
             )
-            send = gr.Button(localized("feedback_correct"))
+            send = gr.Button(localize("feedback_correct"))
         message = gr.HTML(elem_id="feedback-message")
 
     def save(

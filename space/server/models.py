@@ -48,10 +48,10 @@ class Models:
     """Models by name, loaded on first use.
 
     Args:
-        default: Folder or Hub id of the default model; default: the bundled model.
+        default: Folder or Hub id of the default model. Defaults to the bundled model.
         folders: Further model folders.
         trained: Folder that is searched for models each time the list is shown, so that new models appear.
-        downloads: Folder for Hub models; default: the system's temporary folder.
+        downloads: Folder for Hub models. Defaults to the system's temporary folder.
     """
 
     def __init__(
@@ -74,13 +74,13 @@ class Models:
         self._lock, self._fetching = threading.Lock(), threading.Lock()
 
     def bundled(self) -> list[Choice]:
-        """The default model, and the other bundled models."""
+        """Return the default model, and the other bundled models."""
         first = Choice(BUNDLED, self.default_title)
         others = [ACCURATE] if self._default is None else [FAST, ACCURATE]
         return [first, *(Choice(name, name, bundled_folder(name)) for name in others)]
 
     def choices(self) -> list[Choice]:
-        """Current list of models: bundled models, further folders, trained models."""
+        """Return the current list of models: bundled models, further folders, trained models."""
         choices = [*self.bundled(), *self._named]
         root = self._trained
         for info in sorted([*root.glob(f"*/{INFO_FILE}"), *root.glob(f"*/*/{INFO_FILE}")]) if root else []:
@@ -92,20 +92,20 @@ class Models:
         return list({choice.name: choice for choice in reversed(choices)}.values())[::-1]
 
     def titles(self) -> list[tuple[str, str]]:
-        """Title and name of each model, as choices of a dropdown."""
+        """Return the title and name of each model, as choices of a dropdown."""
         return [(choice.title, choice.name) for choice in self.choices()]
 
     def title(self, name: str | None) -> str:
-        """Title of a model on the page."""
+        """Return the title of a model on the page."""
         name = name or BUNDLED
         return next((choice.title for choice in self.choices() if choice.name == name), name)
 
     def second_choice(self) -> str:
-        """Name of the model initially compared with the default: the next one in the list."""
+        """Return the name of the model initially compared with the default: the next one in the list."""
         return self.choices()[1].name
 
     def for_python(self, name: str | None) -> str | None:
-        """Argument of `from_pretrained` for a model; None for the bundled model."""
+        """Return the argument of `from_pretrained` for a model; None for the bundled model."""
         return self.default_id if (name or BUNDLED) == BUNDLED else str(name)
 
     def get(self, name: str | None) -> EmotionClassifier:
@@ -173,7 +173,7 @@ def _cache(cached: OrderedDict[str, Any], name: str, value: Any, evict: Callable
 
 
 def _is_complete(folder: Path) -> bool:
-    """Whether a folder contains a complete model; unfinished and damaged models are not listed."""
+    """Return whether a folder contains a complete model; incomplete and damaged models are not listed."""
     try:
         read_info(folder)
     except EvenmoodError:
@@ -219,7 +219,7 @@ def _open_folder(folder: Path, name: str) -> EmotionClassifier:
 
 
 def _display_name(model: str | None) -> str:
-    """Title of the default model; for a folder its name, without the path on the server."""
+    """Return the title of the default model; for a folder its name, without the path on the server."""
     if not model:
         return FAST
     return Path(model).resolve().name if Path(model).is_dir() else model

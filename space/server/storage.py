@@ -115,7 +115,7 @@ class Storage:
         return parts[0] if parts else None
 
     def _entries(self) -> Iterator[tuple[float, str, int]]:
-        """Modification time, name and size of each entry."""
+        """Return the modification time, name and size of each entry."""
         for path in self.folder.iterdir():
             with suppress(FileNotFoundError):
                 files = [path, *path.rglob("*")] if path.is_dir() else [path]
@@ -134,7 +134,7 @@ def _remove(path: Path) -> None:
 
 
 def visitor_of(host: str | None, headers: Mapping[str, str]) -> str:
-    """Address of a visitor: the connection's or, on a Space, the last public address in `X-Forwarded-For`."""
+    """Return a visitor's address: the connection's or, on a Space, the last public address in `X-Forwarded-For`."""
     if "SPACE_ID" in os.environ:
         for value in reversed(headers.get("x-forwarded-for", "").split(",")):
             with suppress(ValueError):

@@ -14,12 +14,12 @@ SMOOTHING_PERIODS = 3
 
 
 def label_matrix(parquet: Path, labels: Sequence[str]) -> np.ndarray:
-    """Labels that reach their thresholds in each row of a result, without fallbacks: bool of shape (rows, labels)."""
+    """Return the labels that reach their thresholds in each row, without fallbacks: bool of shape (rows, labels)."""
     import pyarrow
     import pyarrow.compute as pc
     from pyarrow import parquet as files
 
-    names, _, fallback = scored.ADDED
+    names, _, fallback = scored.PREDICTION_COLUMNS
     table = files.read_table(parquet, columns=[names, fallback])
     column = table[names].combine_chunks()
     matrix = np.zeros((len(column), len(labels)), bool)
@@ -30,14 +30,14 @@ def label_matrix(parquet: Path, labels: Sequence[str]) -> np.ndarray:
 
 
 def co_occurrence(matrix: np.ndarray) -> np.ndarray:
-    """Number of rows with both labels, int of shape (labels, labels); the diagonal has the rows of each label."""
+    """Count the rows with both labels: int of shape (labels, labels); the diagonal has the rows of each label."""
     numbers = matrix.astype(np.int32)
     counts: np.ndarray = numbers.T @ numbers
     return counts
 
 
 def timeline(matrix: np.ndarray, cells: Sequence[str], labels: Sequence[str], max_labels: int = 6) -> Any:
-    """Share of rows with each of the most frequent labels by hour, day, week or month; neutral comes last.
+    """Return the share of rows with each of the most frequent labels by hour, day, week or month; neutral comes last.
 
     Shares are averaged over the rows of a period and its two neighbors.
 

@@ -39,7 +39,7 @@ def _escape_run(match: re.Match[str]) -> str:
 
 @cache
 def _pattern() -> re.Pattern[str]:
-    """A run of separators, quotes and invisible characters, and the sign after it; matches in linear time."""
+    """Match a run of separators, quotes and invisible characters, and the sign after it, in linear time."""
     signs, invisible = [], []
     for code in (*range(0x10000), *range(0xE0000, 0xE1000)):
         character = chr(code)

@@ -32,7 +32,7 @@ class Results:
 
 
 def progress_html(language: str, progress: scoring.Progress) -> str:
-    """Rows processed, share, rate and remaining time."""
+    """Render the rows processed, share, rate and remaining time."""
     rate = progress.rows / max(progress.seconds, 1e-3)
     left = "?" if not progress.done else duration(progress.seconds * (1 - progress.done) / progress.done)
     share = "?" if progress.done is None else f"{progress.done:.0%}"
@@ -41,14 +41,14 @@ def progress_html(language: str, progress: scoring.Progress) -> str:
 
 
 def progress_bar(share: float | None, line: str) -> str:
-    """A progress bar with a line of text below; None for an unknown share."""
+    """Render a progress bar with a line of text below; `share` is None if it is unknown."""
     value = "" if share is None else f' value="{min(share, 1.0):.3f}"'
     text = escape(line)
     return f'<progress max="1"{value} aria-label="{text}"></progress>{labels.NOTE.format(text)}'
 
 
 def duration(seconds: float) -> str:
-    """Human-readable duration: `42 s`, `3 min 5 s`."""
+    """Format a duration: `42 s`, `3 min 5 s`."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
@@ -59,9 +59,9 @@ def build_results(
     source: sources.Source,
     date_column: str,
     progress: scoring.Progress,
-    work: Path,
+    work_folder: Path,
 ) -> Results:
-    """HTML of a scored table, except its rows.
+    """Render a scored table, except its rows.
 
     Args:
         language: Language of the page.
@@ -69,9 +69,9 @@ def build_results(
         source: The table.
         date_column: Column of dates; empty for no timeline.
         progress: Final progress of the scoring.
-        work: Folder with the results.
+        work_folder: Folder with the results.
     """
-    parquet = work / scoring.PARQUET_FILE
+    parquet = work_folder / scoring.PARQUET_FILE
     matrix = counts.label_matrix(parquet, classifier.labels)
     co_occurrence = counts.co_occurrence(matrix)
     label_counts = dict(zip(classifier.labels, np.diag(co_occurrence).tolist(), strict=True))
@@ -98,7 +98,7 @@ def build_results(
 
 
 def timeline(language: str, table: Any) -> str:
-    """A chart for each label of a timeline, with the same scale, and a table with the same figures."""
+    """Render a chart for each label of a timeline, with the same scale, and a table with the same figures."""
     times = sorted(table["time"].unique())
     names = [
         f"{time:%Y-%m-%d %H:%M}" if times[-1] - times[0] < np.timedelta64(3, "D") else f"{time:%Y-%m-%d}"
@@ -127,7 +127,7 @@ def timeline(language: str, table: Any) -> str:
 
 
 def read_column(parquet: Path, name: str) -> list[str]:
-    """Cells of a column of a result."""
+    """Read the cells of a column of a result."""
     from pyarrow import parquet as files
 
     cells: list[str] = files.read_table(parquet, columns=[name])[name].to_pylist()
@@ -137,7 +137,7 @@ def read_column(parquet: Path, name: str) -> list[str]:
 def rows_html(
     language: str, parquet: Path, column: str, label: str = "", order: str = FILE_ORDER, search: str = ""
 ) -> tuple[str, str]:
-    """The first rows of a result as HTML, and a note with their number.
+    """Render the first rows of a result, and a note with their number.
 
     Args:
         language: Language of the page.
@@ -151,7 +151,7 @@ def rows_html(
     import pyarrow.compute as pc
     from pyarrow import parquet as files
 
-    names_column, probabilities, fallback = scored.ADDED
+    names_column, probabilities, fallback = scored.PREDICTION_COLUMNS
     result = files.read_table(parquet, columns=[column, names_column, probabilities, fallback])
     if search.strip():
         result = result.filter(pc.match_substring(pc.fill_null(result[column], ""), search.strip(), ignore_case=True))
@@ -177,7 +177,7 @@ def rows_html(
 
 
 def _sentence(language: str, classifier: EmotionClassifier, matrix: np.ndarray, label_counts: dict[str, int]) -> str:
-    """Summary: the most frequent emotions, and the shares of rows with a positive or negative one."""
+    """Summarize the most frequent emotions, and the shares of rows with a positive or negative one."""
     rows = max(len(matrix), 1)
     emotions = [label for label in label_counts if label != "neutral" and label_counts[label]]
     if not emotions:
@@ -203,7 +203,7 @@ def _sentence(language: str, classifier: EmotionClassifier, matrix: np.ndarray, 
 
 
 def _notes(language: str, source: sources.Source, progress: scoring.Progress) -> str:
-    """Notes on run time, encoding, skipped rows, truncated texts, fallbacks and missing texts."""
+    """Return notes on run time, encoding, skipped rows, truncated texts, fallbacks and missing texts."""
     rate = f"{progress.rows / max(progress.seconds, 1e-3):,.0f}"
     lines = [
         labels.note(language, "batch_done", rows=f"{progress.rows:,}", seconds=f"{progress.seconds:.1f}", rate=rate)

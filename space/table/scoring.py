@@ -111,8 +111,8 @@ def score(
     """
     import pyarrow
 
-    names = [*source.columns, *scored.ADDED]
-    conflicts = [name for name in scored.ADDED if name in source.columns]
+    names = [*source.columns, *scored.PREDICTION_COLUMNS]
+    conflicts = [name for name in scored.PREDICTION_COLUMNS if name in source.columns]
     if conflicts:
         raise UsageError(f"{source.name} already has a column {conflicts[0]!r}; rename or remove it")
     schema = scored.schema_with(Chunk(source.columns, []), "csv")

@@ -12,7 +12,7 @@ from typing import Any
 
 from evenmood.errors import DataError, UsageError
 from evenmood.tables.table_files import FORMATS
-from evenmood.tables.table_form import decoded_lines, read_form
+from evenmood.tables.table_form import decode_lines, read_form
 from evenmood.tables.text_tables import TEXT_COLUMN
 from evenmood.text.normalization import encodable
 
@@ -52,13 +52,13 @@ class Source:
     encoding: str | None = None
 
 
-def open_source(path: Path, name: str, work: Path) -> Source:
+def open_source(path: Path, name: str, work_folder: Path) -> Source:
     """Detect the format of an upload by its file extension, and its encoding and delimiter by its content.
 
     Args:
         path: The upload.
         name: File name of the upload.
-        work: Folder for a copy in UTF-8.
+        work_folder: Folder for a copy in UTF-8.
 
     Raises:
         UsageError: The format is not supported, or the file is too large.
@@ -81,14 +81,14 @@ def open_source(path: Path, name: str, work: Path) -> Source:
     form, body = read_form(io.BytesIO(content), name, kind, None, None, TEXT_COLUMNS)
     if b"\0" in content[:HEAD_BYTES] and not form.encoding.startswith("utf-16"):
         raise DataError(f"{name}: not a text file, despite its extension; save it as {kind.upper()}")
-    lines = decoded_lines(body, form, any_line_end=kind in ("csv", "tsv"))
+    lines = decode_lines(body, form, any_line_end=kind in ("csv", "tsv"))
     try:
         text = lines.read()
     except UnicodeDecodeError as error:
         raise DataError(f"{name}: not {form.encoding_name} ({error.reason}); save it as UTF-8") from None
     encoding = None if form.encoding == "utf-8" else form.encoding_name.title()
     if encoding:
-        path = work / f"source{Path(name).suffix.lower()}"
+        path = work_folder / f"source{Path(name).suffix.lower()}"
         with path.open("w", encoding="utf-8", errors=lines.errors, newline="") as copy:
             copy.write(text)  # invalid characters stay, and are reported when the row is read
     if kind == "jsonl":
@@ -115,7 +115,7 @@ def open_source(path: Path, name: str, work: Path) -> Source:
 
 
 def _first_rows(columns: list[str], cells: Iterator[list[str]]) -> list[dict[str, Any]]:
-    """The first rows; malformed ones are reported when the table is scored."""
+    """Read the first rows; malformed ones are reported when the table is scored."""
     rows: list[dict[str, Any]] = []
     try:
         rows.extend(dict(zip(columns, row, strict=False)) for row in islice(cells, SAMPLE_ROWS))
@@ -124,7 +124,7 @@ def _first_rows(columns: list[str], cells: Iterator[list[str]]) -> list[dict[str
     return rows
 
 
-def pasted_source(lines: str, work: Path) -> Source:
+def open_pasted_text(lines: str, work_folder: Path) -> Source:
     """Convert pasted lines to a table with the column `text`.
 
     Raises:
@@ -132,7 +132,7 @@ def pasted_source(lines: str, work: Path) -> Source:
     """
     if len(lines.encode("utf-8", "replace")) > MAX_FILE_BYTES:
         raise UsageError(f"the pasted text is larger than {MAX_FILE_BYTES // 10**6} MB; shorten it")
-    path = work / "pasted.jsonl"
+    path = work_folder / "pasted.jsonl"
     with path.open("w", encoding="utf-8") as file:
         for line in lines.split("\n"):
             if line.strip():
@@ -141,7 +141,7 @@ def pasted_source(lines: str, work: Path) -> Source:
 
 
 def _keys(lines: list[str], name: str) -> tuple[list[str], list[dict[str, Any]]]:
-    """All keys and the first rows of JSON Lines; malformed lines are reported when the table is scored."""
+    """Read all keys and the first rows of JSON Lines; malformed lines are reported when the table is scored."""
     keys: dict[str, None] = {}
     first: list[dict[str, Any]] = []
     for line in lines:
@@ -160,7 +160,7 @@ def _keys(lines: list[str], name: str) -> tuple[list[str], list[dict[str, Any]]]
 
 
 def text_column(source: Source) -> str:
-    """The likely text column: by its name, otherwise the column with the longest cells."""
+    """Detect the text column: by its name, otherwise the column with the longest cells."""
 
     def length(column: str) -> int:
         return sum(len(row[column]) for row in source.rows if isinstance(row.get(column), str))
@@ -169,7 +169,7 @@ def text_column(source: Source) -> str:
 
 
 def date_column(source: Source) -> str | None:
-    """The likely date column: by its name or its first cells; None if there is none."""
+    """Detect the date column by its name or its first cells; return None if there is none."""
 
     def has_dates(column: str) -> bool:
         return all(ISO_DATE.match(str(row.get(column, ""))) for row in source.rows)
@@ -179,7 +179,7 @@ def date_column(source: Source) -> str | None:
 
 
 def _find_by_name(columns: list[str], candidates: tuple[str, ...]) -> str | None:
-    """The first column whose name equals a candidate or contains one."""
+    """Find the first column whose name equals a candidate or contains one."""
     names = {column.strip().lower(): column for column in columns}
     exact = next((names[name] for name in candidates if name in names), None)
     return exact or next((column for name, column in names.items() if any(part in name for part in candidates)), None)

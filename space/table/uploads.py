@@ -33,13 +33,13 @@ class Upload:
     date_column: str | None
 
 
-def inspect_upload(path: Path, name: str, work: Path) -> Upload:
+def inspect_upload(path: Path, name: str, work_folder: Path) -> Upload:
     """Inspect an upload as `sources.open_source` does, without parsing anything in this process.
 
     Args:
         path: The upload.
         name: File name of the upload.
-        work: Folder for a copy in UTF-8.
+        work_folder: Folder for a copy in UTF-8.
 
     Raises:
         UsageError: The format is not supported, or the file is too large.
@@ -48,7 +48,7 @@ def inspect_upload(path: Path, name: str, work: Path) -> Upload:
     """
     if not path.is_file():
         raise DataError(f"{name}: the upload has expired; upload the file again")
-    job = {"path": str(path), "name": name, "work": str(work)}
+    job = {"path": str(path), "name": name, "work_folder": str(work_folder)}
     (report,) = worker.run("space.table.uploads", job, name)
     source = sources.Source(**report["source"] | {"path": Path(report["source"]["path"])})
     return Upload(source, report["text_column"], report["date_column"])
@@ -58,7 +58,7 @@ def _inspect(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
     path, name = Path(job["path"]), job["name"]
     if sources.KINDS.get(Path(name).suffix.lower()) == "jsonl":
         check_lines(path, name)
-    source = sources.open_source(path, name, Path(job["work"]))
+    source = sources.open_source(path, name, Path(job["work_folder"]))
     if max(map(len, source.columns)) > MAX_NAME_CHARS:
         raise DataError(f"{name}: a column name has more than {MAX_NAME_CHARS:,} characters; shorten it")
     yield {
@@ -84,7 +84,7 @@ def check_lines(path: Path, name: str) -> None:
 
 
 def _depth(line: bytes) -> int:
-    """Maximum nesting depth of a line."""
+    """Return the maximum nesting depth of a line."""
     depth = max_depth = 0
     for match in _OPENING_OR_CLOSING.finditer(line):
         sign = match[0][:1]

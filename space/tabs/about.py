@@ -9,7 +9,7 @@ from evenmood.model.model_folder import figure_text
 from space.components.charts import Bar, label_groups
 from space.components.labels import EMOJI, note
 from space.components.tables import figures_table
-from space.components.texts import LANGUAGES, label_name, localized, localized_html, translate, translate_html
+from space.components.texts import LANGUAGES, label_name, localize, localize_html, translate, translate_html
 from space.server.models import Models
 
 AVERAGED = ("macro_f1", "micro_f1", "macro_roc_auc", "macro_average_precision", "subset_accuracy")
@@ -21,16 +21,16 @@ def tab(models: Models) -> None:
     bundled = {choice.title: models.get(choice.name) for choice in models.bundled()}
     html = {language: about(language, bundled) for language in LANGUAGES}
     with gr.Column(elem_classes="card"):
-        gr.Markdown(localized("about_what"))
-        gr.HTML(localized_html("about_figures_html", html), elem_id="about-figures")
+        gr.Markdown(localize("about_what"))
+        gr.HTML(localize_html("about_figures_html", html), elem_id="about-figures")
     limits = {language: translate(language, "limits", max_length=classifier.info.max_length) for language in LANGUAGES}
     with gr.Column(elem_classes="card"):
-        gr.Markdown(localized_html("limits_text", limits), elem_id="limits")
-        gr.Markdown(f"[{localized('api_link')}](?view=api)", elem_id="api-link")
+        gr.Markdown(localize_html("limits_text", limits), elem_id="limits")
+        gr.Markdown(f"[{localize('api_link')}](?view=api)", elem_id="api-link")
 
 
 def about(language: str, models: dict[str, EmotionClassifier]) -> str:
-    """Measured results: a chart of the first model, and folded tables; custom models may have no results."""
+    """Show the measured results: a chart of the first model, and folded tables; custom models may have none."""
     (title, classifier), *_ = models.items()
     name = note(language, "about_model", name=title)
     try:
@@ -56,12 +56,12 @@ def about(language: str, models: dict[str, EmotionClassifier]) -> str:
     return (
         f"<h2>{translate_html(language, 'about_per_label')}</h2>{name}{label_groups(language, bars)}"
         + note(language, "about_chart_note")
-        + _folded(language, "about_figures", [[translate(language, "metric"), *metrics], *averages], source)
-        + _folded(language, "about_table", [head, *rows], note(language, "about_per_label_note"), "about-per-label")
+        + _details(language, "about_figures", [[translate(language, "metric"), *metrics], *averages], source)
+        + _details(language, "about_table", [head, *rows], note(language, "about_per_label_note"), "about-per-label")
     )
 
 
-def _folded(language: str, title: str, rows: list[list[str]], below: str, element_id: str = "") -> str:
+def _details(language: str, title: str, rows: list[list[str]], below: str, element_id: str = "") -> str:
     table = figures_table(rows, translate(language, title))
     attribute = f' id="{element_id}"' if element_id else ""
     return f"<details{attribute}><summary>{translate_html(language, title)}</summary>{table}{below}</details>"

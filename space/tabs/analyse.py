@@ -14,7 +14,7 @@ from space.components.labels import note
 from space.components.passages import sentence_spans
 from space.components.prediction_view import all_labels, prediction_html
 from space.components.predictions import MAX_TEXT_CHARS, PredictionDict, analyze_text, as_json, as_python
-from space.components.texts import LANGUAGES, label_choices, language_of, localized, localized_html
+from space.components.texts import LANGUAGES, label_choices, language_of, localize, localize_html
 from space.components.words_view import passages_html, words_html
 from space.server import feedback
 from space.server.models import BUNDLED, Models
@@ -53,21 +53,21 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr
         with gr.Column(scale=5, min_width=300, elem_classes="side", elem_id="asking"):
             text = gr.Textbox(
                 samples.OPENING,
-                label=localized("text"),
+                label=localize("text"),
                 lines=4,
                 max_lines=14,
-                placeholder=localized("text_hint"),
+                placeholder=localize("text_hint"),
                 autofocus=True,
                 elem_id="text",
                 buttons=[],
             )
             with gr.Row(elem_classes="actions"):
-                button = gr.Button(localized("analyse"), variant="primary", elem_classes="go", elem_id="analyse")
-                gr.Checkbox(label=localized("live"), elem_id="live", container=False)  # used by page.js
+                button = gr.Button(localize("analyse"), variant="primary", elem_classes="go", elem_id="analyse")
+                gr.Checkbox(label=localize("live"), elem_id="live", container=False)  # used by page.js
             examples = gr.Examples(
                 [*samples.SENTENCES[1:], samples.LETTER],
                 text,
-                label=localized("examples"),
+                label=localize("examples"),
                 api_visibility="private",
                 cache_examples=False,
                 elem_id="examples",
@@ -75,14 +75,14 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr
         with gr.Column(scale=7, min_width=300, elem_classes="card"):
             result = gr.HTML(opening["result"], elem_id="result")
             with gr.Column(elem_id="why") as why:
-                gr.Markdown(f"## {localized('why')}")
+                gr.Markdown(f"## {localize('why')}")
                 with gr.Row(elem_classes="methods") as methods:
-                    choices = [(localized("by_attention"), ATTENTION), (localized("by_effect"), LEAVE_ONE_OUT)]
-                    method = gr.Radio(choices, value=ATTENTION, label=localized("highlight"), elem_id="method")
+                    choices = [(localize("by_attention"), ATTENTION), (localize("by_effect"), LEAVE_ONE_OUT)]
+                    method = gr.Radio(choices, value=ATTENTION, label=localize("highlight"), elem_id="method")
                     label = gr.Dropdown(
                         label_choices(opening["order"]),
                         value=opening["order"][0],
-                        label=localized("label"),
+                        label=localize("label"),
                         visible=False,
                         elem_id="label",
                     )
@@ -90,11 +90,9 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr
     with gr.Column() as more:
         with gr.Column(elem_classes="card"):
             labels = gr.HTML(opening["labels"], elem_id="all-labels")
-        with gr.Accordion(localized("use"), open=False, elem_id="use"):
-            share = gr.Button(localized("share"), elem_id="share")
-            link = gr.Textbox(
-                label=localized("share_link"), info=localized("share_note"), interactive=False, buttons=[]
-            )
+        with gr.Accordion(localize("use"), open=False, elem_id="use"):
+            share = gr.Button(localize("share"), elem_id="share")
+            link = gr.Textbox(label=localize("share_link"), info=localize("share_note"), interactive=False, buttons=[])
             with gr.Row():
                 code: dict[str, Any] = {"interactive": False, "max_lines": 12, "wrap_lines": True}
                 json_box = gr.Code(opening["json"], language="json", label="JSON", elem_id="as-json", **code)
@@ -160,7 +158,7 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr
 
 
 def opening_prediction(models: Models) -> dict[str, Any]:
-    """Prediction for the opening text: HTML in the browser's language, JSON, Python, and labels by probability."""
+    """Predict the opening text: HTML in the browser's language, JSON, Python, and labels by probability."""
     classifier, text = models.default, samples.OPENING
     prediction = analyze_text(classifier, text)
     by_passages = explains_by_passages(classifier, prediction, text)
@@ -174,7 +172,7 @@ def opening_prediction(models: Models) -> dict[str, Any]:
         for language in LANGUAGES
     }
     html = {
-        part: localized_html(f"opening_{part}", {language: parts[language][part] for language in LANGUAGES})
+        part: localize_html(f"opening_{part}", {language: parts[language][part] for language in LANGUAGES})
         for part in parts[LANGUAGES[0]]
     }
     code = {"json": as_json(prediction), "python": as_python(text, models.for_python(BUNDLED))}
@@ -198,25 +196,25 @@ def cut(text: object) -> tuple[str, str]:
 
 
 def _by_probability(prediction: PredictionDict) -> list[str]:
-    """All labels, most probable first."""
+    """Return all labels, most probable first."""
     return sorted(prediction["probabilities"], key=lambda label: -prediction["probabilities"][label])
 
 
 def explains_by_passages(classifier: EmotionClassifier, prediction: PredictionDict, text: str) -> bool:
-    """Whether to explain by passages: the text has several windows, or too many words to explain in seconds."""
+    """Return whether to explain by passages: the text has several windows, or too many words to explain in seconds."""
     is_long = prediction["windows"] > 1 or (is_encoder(classifier) and prediction["words"] > MAX_EXPLAINED_WORDS)
     return is_long and len(sentence_spans(text)) > 1
 
 
 def is_encoder(classifier: EmotionClassifier) -> bool:
-    """Whether the model explains by leaving out words, with one prediction per word, instead of attention."""
+    """Return whether the model explains by leaving out words, with one prediction per word, instead of attention."""
     return classifier.info.kind == "encoder"
 
 
 def _explanation(
     language: str, classifier: EmotionClassifier, text: str, unread: str, method: str, label: str, by_passages: bool
 ) -> str:
-    """The text with highlighted passages if it is long, otherwise with highlighted words."""
+    """Render the text with highlighted passages if it is long, otherwise with highlighted words."""
     if by_passages:
         return passages_html(language, classifier, text, unread)
     if method == LEAVE_ONE_OUT:

@@ -10,7 +10,7 @@ import gradio as gr
 from space.components import samples
 from space.components.errors import page_error, page_errors
 from space.components.labels import NOTE, note
-from space.components.texts import label_choices, language_of, localized, translate
+from space.components.texts import label_choices, language_of, localize, translate
 from space.server.models import Models
 from space.server.storage import RETENTION_SECONDS, Storage, visitor_of
 from space.table import scoring, sources
@@ -33,37 +33,37 @@ def tab(models: Models, storage: Storage, model: gr.Dropdown) -> None:
 
     with gr.Row(elem_classes="sides"):
         with gr.Column(min_width=280, elem_classes="side"):
-            file = gr.File(label=localized("file"), file_types=[*sources.KINDS], elem_id="batch-file", height=150)
-            gr.HTML(NOTE.format(localized("file_limits")), padding=False)
+            file = gr.File(label=localize("file"), file_types=[*sources.KINDS], elem_id="batch-file", height=150)
+            gr.HTML(NOTE.format(localize("file_limits")), padding=False)
         with gr.Column(min_width=280, elem_classes="side"):
-            pasted = gr.Textbox(label=localized("pasted"), lines=5, max_lines=8, elem_id="batch-pasted", buttons=[])
+            pasted = gr.Textbox(label=localize("pasted"), lines=5, max_lines=8, elem_id="batch-pasted", buttons=[])
     with gr.Row(visible=False, elem_id="batch-columns") as columns:
         # Custom values, because expired sessions know only the initial choices, without those of the upload.
         custom: dict[str, Any] = {"allow_custom_value": True}
-        column = gr.Dropdown([], label=localized("column"), elem_id="batch-column", **custom)
-        no_dates = [(localized("no_dates"), "")]
-        date = gr.Dropdown(no_dates, value="", label=localized("date_column"), elem_id="batch-date", **custom)
+        column = gr.Dropdown([], label=localize("column"), elem_id="batch-column", **custom)
+        no_dates = [(localize("no_dates"), "")]
+        date = gr.Dropdown(no_dates, value="", label=localize("date_column"), elem_id="batch-date", **custom)
     with gr.Row(elem_classes="actions"):
-        run = gr.Button(localized("run"), variant="primary", elem_classes="go", elem_id="batch-run")
-        sample = gr.Button(localized("sample_table"), elem_id="batch-sample")
-        stop = gr.Button(localized("stop"), visible=False, elem_id="batch-stop")
+        run = gr.Button(localize("run"), variant="primary", elem_classes="go", elem_id="batch-run")
+        sample = gr.Button(localize("sample_table"), elem_id="batch-sample")
+        stop = gr.Button(localize("stop"), visible=False, elem_id="batch-stop")
     progress = gr.HTML(elem_id="batch-progress")
     with gr.Column(visible=False, elem_id="batch-results", elem_classes="card") as results:
         with gr.Row(elem_classes="downloads"):
-            as_report = gr.DownloadButton(localized("download_report"), elem_id="batch-report", size="sm")
-            as_csv = gr.DownloadButton(localized("download_csv"), elem_id="batch-csv", size="sm")
-            as_parquet = gr.DownloadButton(localized("download_parquet"), elem_id="batch-parquet", size="sm")
-        gr.HTML(NOTE.format(localized("download_note")), padding=False)
+            as_report = gr.DownloadButton(localize("download_report"), elem_id="batch-report", size="sm")
+            as_csv = gr.DownloadButton(localize("download_csv"), elem_id="batch-csv", size="sm")
+            as_parquet = gr.DownloadButton(localize("download_parquet"), elem_id="batch-parquet", size="sm")
+        gr.HTML(NOTE.format(localize("download_note")), padding=False)
         distribution = gr.HTML(elem_id="batch-distribution")
         timeline = gr.HTML(elem_id="batch-timeline")
         heat = gr.HTML(elem_id="batch-heat")
-        gr.Markdown(f"## {localized('table')}")
-        choices = [(localized("all_labels"), ""), *label_choices(models.default.labels)]
+        gr.Markdown(f"## {localize('table')}")
+        choices = [(localize("all_labels"), ""), *label_choices(models.default.labels)]
         with gr.Row():
-            with_label = gr.Dropdown(choices, value="", label=localized("show_label"), elem_id="batch-label")
-            orders = [(localized(f"sort_{by}"), by) for by in ORDERS]
-            order = gr.Dropdown(orders, value=FILE_ORDER, label=localized("sort"), elem_id="batch-order")
-            search = gr.Textbox(label=localized("search"), elem_id="batch-search", max_lines=1)
+            with_label = gr.Dropdown(choices, value="", label=localize("show_label"), elem_id="batch-label")
+            orders = [(localize(f"sort_{by}"), by) for by in ORDERS]
+            order = gr.Dropdown(orders, value=FILE_ORDER, label=localize("sort"), elem_id="batch-order")
+            search = gr.Textbox(label=localize("search"), elem_id="batch-search", max_lines=1)
         rows = gr.HTML(elem_id="batch-rows")
         rows_note = gr.HTML()
     result = gr.State([], time_to_live=RETENTION_SECONDS, delete_callback=remove_result)
@@ -90,8 +90,8 @@ def tab(models: Models, storage: Storage, model: gr.Dropdown) -> None:
         no_dates = (translate(language, "no_dates"), "")
         if not path:
             return [gr.Row(visible=False), gr.Dropdown([], value=None), gr.Dropdown([no_dates], value=""), ""]
-        with page_errors(), storage.in_use(Path(path)), tempfile.TemporaryDirectory() as work:
-            upload = inspect_upload(Path(path), Path(path).name, Path(work))
+        with page_errors(), storage.in_use(Path(path)), tempfile.TemporaryDirectory() as work_folder:
+            upload = inspect_upload(Path(path), Path(path).name, Path(work_folder))
         source = upload.source
         dates = [no_dates, *((name, name) for name in source.columns)]
         names = ", ".join(source.columns[:20]) + (" …" if len(source.columns) > 20 else "")
@@ -112,34 +112,38 @@ def tab(models: Models, storage: Storage, model: gr.Dropdown) -> None:
         unchanged = [gr.skip()] * (len(outputs) - 3)
         if not path and not str(lines or "").strip():
             raise page_error(translate(language, "batch_empty"))
-        work = storage.new_folder(visitor_of(request.client.host if request.client else None, request.headers))
+        work_folder = storage.new_folder(visitor_of(request.client.host if request.client else None, request.headers))
         complete = False
         try:
-            with page_errors(), storage.in_use(work, Path(path) if path else None):
+            with page_errors(), storage.in_use(work_folder, Path(path) if path else None):
                 waiting = progress_bar(0.0, translate(language, "batch_waiting"))
                 yield [waiting, gr.Column(visible=False), gr.Button(visible=True), *unchanged]
                 remove_result(previous)
                 classifier = models.get(name)
-                upload = inspect_upload(Path(path), Path(path).name, work) if path else _pasted(lines, work)
+                upload = (
+                    inspect_upload(Path(path), Path(path).name, work_folder)
+                    if path
+                    else _store_pasted_text(lines, work_folder)
+                )
                 source = upload.source
                 text_column = texts if path and texts else upload.text_column
                 date_column = dates if path else ""
                 progress = scoring.Progress()
                 for progress in scoring.score_in_process(
-                    source, text_column, classifier.folder, work, date_column or None
+                    source, text_column, classifier.folder, work_folder, date_column or None
                 ):
                     yield [progress_html(language, progress), gr.skip(), gr.skip(), *unchanged]
-                html = build_results(language, classifier, source, date_column, progress, work)
-                table = rows_html(language, work / scoring.PARQUET_FILE, text_column)
+                html = build_results(language, classifier, source, date_column, progress, work_folder)
+                table = rows_html(language, work_folder / scoring.PARQUET_FILE, text_column)
             complete = True
             storage.clean()
             yield [
                 html.summary,
                 gr.Column(visible=True),
                 gr.Button(visible=False),
-                gr.DownloadButton(value=work / scoring.REPORT_FILE),
-                gr.DownloadButton(value=work / scoring.CSV_FILE),
-                gr.DownloadButton(value=work / scoring.PARQUET_FILE),
+                gr.DownloadButton(value=work_folder / scoring.REPORT_FILE),
+                gr.DownloadButton(value=work_folder / scoring.CSV_FILE),
+                gr.DownloadButton(value=work_folder / scoring.PARQUET_FILE),
                 gr.Dropdown(value=""),
                 gr.Dropdown(value=FILE_ORDER),
                 "",
@@ -147,14 +151,14 @@ def tab(models: Models, storage: Storage, model: gr.Dropdown) -> None:
                 html.distribution,
                 html.timeline,
                 html.co_occurrence,
-                [str(work), text_column],
+                [str(work_folder), text_column],
             ]
         except gr.Error:
             yield ["", gr.skip(), gr.Button(visible=False), *unchanged]  # removes the progress bar
             raise
         finally:
             if not complete:
-                storage.remove(work)
+                storage.remove(work_folder)
 
     def sorted_rows(label: str, by: str, query: str, result: list[str], request: gr.Request) -> list[Any]:
         """Filter and sort the rows of the last table."""
@@ -184,7 +188,7 @@ def tab(models: Models, storage: Storage, model: gr.Dropdown) -> None:
         event(sorted_rows, [with_label, order, search, result], [rows, rows_note], **quiet)
 
 
-def _pasted(lines: str, work: Path) -> Upload:
+def _store_pasted_text(lines: str, work_folder: Path) -> Upload:
     """Convert pasted lines to an upload with the column `text`."""
     sources.check_rows(lines.count("\n"), "pasted lines")
-    return Upload(sources.pasted_source(lines, work), "text", None)
+    return Upload(sources.open_pasted_text(lines, work_folder), "text", None)

@@ -4,7 +4,7 @@ from typing import Any
 
 import gradio as gr
 
-from space.components.texts import localized
+from space.components.texts import localize
 from space.server.models import BUNDLED, Models
 
 OTHER = "other"
@@ -16,13 +16,13 @@ def create(models: Models) -> tuple[gr.Radio, gr.Dropdown]:
     with gr.Column(elem_id="choice", min_width=260):
         positions = [(choice.title, choice.name) for choice in models.bundled()]
         switch = gr.Radio(
-            [*positions, (localized("other_model"), OTHER)], value=BUNDLED, label=localized("model"), elem_id="switch"
+            [*positions, (localize("other_model"), OTHER)], value=BUNDLED, label=localize("model"), elem_id="switch"
         )
         model = gr.Dropdown(
             models.titles(),
             value=BUNDLED,
-            label=localized("another_model"),
-            info=localized("model_hint"),
+            label=localize("another_model"),
+            info=localize("model_hint"),
             allow_custom_value=True,
             visible=False,
             elem_id="model",

@@ -12,7 +12,7 @@ from space.components.prediction_view import sentence_html
 from space.components.predictions import PredictionDict, analyze_text
 from space.components.support import help_line, mentions_self_harm
 from space.components.tables import comparison
-from space.components.texts import LANGUAGES, language_of, localized, localized_html
+from space.components.texts import LANGUAGES, language_of, localize, localize_html
 from space.server.models import BUNDLED, Models
 
 
@@ -26,15 +26,15 @@ def tab(models: Models) -> list[gr.Dropdown]:
     opening = _opening(models, second)
     with gr.Column(elem_classes="side"):
         text = gr.Textbox(
-            samples.IRONIC, label=localized("text"), lines=2, max_lines=8, elem_id="compare-text", buttons=[]
+            samples.IRONIC, label=localize("text"), lines=2, max_lines=8, elem_id="compare-text", buttons=[]
         )
         with gr.Row():
             one, other = (
                 gr.Dropdown(
                     models.titles(),
                     value=value,
-                    label=localized(key),
-                    info=localized("model_hint"),
+                    label=localize(key),
+                    info=localize("model_hint"),
                     allow_custom_value=True,
                     min_width=250,
                     elem_id=key.replace("_", "-"),
@@ -42,11 +42,11 @@ def tab(models: Models) -> list[gr.Dropdown]:
                 for key, value in (("model_a", BUNDLED), ("model_b", second))
             )
         with gr.Row(elem_classes="actions"):
-            button = gr.Button(localized("compare"), variant="primary", elem_classes="go", elem_id="compare")
+            button = gr.Button(localize("compare"), variant="primary", elem_classes="go", elem_id="compare")
         gr.Examples(
             [samples.IRONIC, samples.OPENING, samples.SENTENCES[3]],
             text,
-            label=localized("examples"),
+            label=localize("examples"),
             api_visibility="private",
             cache_examples=False,
         )
@@ -72,13 +72,13 @@ def tab(models: Models) -> list[gr.Dropdown]:
 
 
 def _opening(models: Models, second: str) -> dict[str, Any]:
-    """Predictions for the sample, in the browser's language."""
+    """Predict the sample, and return the HTML in the browser's language."""
     text = samples.IRONIC
     predictions = analyze_text(models.default, text), analyze_text(models.get(second), text)
     titles = models.title(BUNDLED), models.title(second)
     html = {language: _html(language, titles, predictions, text) for language in LANGUAGES}
     return {
-        part: localized_html(f"opening_compare_{part}", {language: html[language][part] for language in LANGUAGES})
+        part: localize_html(f"opening_compare_{part}", {language: html[language][part] for language in LANGUAGES})
         for part in ("sides", "table")
     }
 
@@ -86,7 +86,7 @@ def _opening(models: Models, second: str) -> dict[str, Any]:
 def _html(
     language: str, titles: tuple[str, str], predictions: tuple[PredictionDict, PredictionDict], text: str
 ) -> dict[str, str]:
-    """HTML of both sentences side by side, and of the table of all labels."""
+    """Render both sentences side by side, and the table of all labels."""
     quiet = mentions_self_harm(text)
     sides = "".join(
         f"<section><h2>{escape(title)}</h2>{sentence_html(language, prediction, quiet)}</section>"

@@ -13,7 +13,7 @@ from space.components.labels import group_of, group_title, names_of, note
 from space.components.passages import Passage, split
 from space.components.support import help_line, mentions_self_harm
 from space.components.tables import passages_table
-from space.components.texts import label_choices, label_name, language_of, localized, translate
+from space.components.texts import label_choices, label_name, language_of, localize, translate
 from space.server.models import Models
 
 ARC = ("positive", "negative", "ambiguous")
@@ -27,32 +27,32 @@ def tab(models: Models, model: gr.Dropdown) -> None:
     """Create the tab; `model` is the dropdown with the current model."""
     with gr.Column(elem_classes="side"):
         text = gr.Textbox(
-            label=localized("long_text"),
-            placeholder=localized("long_hint"),
+            label=localize("long_text"),
+            placeholder=localize("long_hint"),
             lines=6,
             max_lines=14,
             elem_id="long",
             buttons=[],
         )
         with gr.Row(elem_classes="actions"):
-            button = gr.Button(localized("analyse"), variant="primary", elem_classes="go", elem_id="long-run")
-            chat = gr.Button(localized("sample_chat"), elem_id="long-chat")
-            letter = gr.Button(localized("sample_letter"), elem_id="long-letter")
+            button = gr.Button(localize("analyse"), variant="primary", elem_classes="go", elem_id="long-run")
+            chat = gr.Button(localize("sample_chat"), elem_id="long-chat")
+            letter = gr.Button(localize("sample_letter"), elem_id="long-letter")
     with gr.Row(visible=False, elem_id="long-options") as options:
-        modes = [(localized(f"split_{mode}"), mode) for mode in ("auto", "sentences", "turns")]
-        split_mode = gr.Dropdown(modes, value="auto", label=localized("split"), elem_id="long-split", min_width=220)
+        modes = [(localize(f"split_{mode}"), mode) for mode in ("auto", "sentences", "turns")]
+        split_mode = gr.Dropdown(modes, value="auto", label=localize("split"), elem_id="long-split", min_width=220)
         series = gr.Dropdown(
-            [*((localized(group), group) for group in ARC), *label_choices(models.default.labels)],
+            [*((localize(group), group) for group in ARC), *label_choices(models.default.labels)],
             value=list(ARC),
             multiselect=True,
-            label=localized("arc"),
+            label=localize("arc"),
             min_width=260,
         )
         flagged = gr.Dropdown(
             label_choices(models.default.labels),
             value=list(FLAGGED),
             multiselect=True,
-            label=localized("watch"),
+            label=localize("watch"),
             min_width=260,
         )
     with gr.Column(visible=False, elem_classes="card", elem_id="long-results") as results:
@@ -84,7 +84,7 @@ def tab(models: Models, model: gr.Dropdown) -> None:
 def view(
     language: str, classifier: EmotionClassifier, passages: list[Passage], series: list[str], flags: list[str]
 ) -> list[str]:
-    """HTML of the summary, the chart and the table of passages.
+    """Render the summary, the chart and the table of passages.
 
     Args:
         language: Language of the page.
@@ -119,7 +119,7 @@ def view(
 
 
 def _panel(language: str, series: str, values: np.ndarray, tooltips: list[str]) -> Panel:
-    """Panel of a group or a label, with a column for each passage."""
+    """Create the panel of a group or a label, with a column for each passage."""
     if series in GROUPS:
         title, group = group_title(language, series), series
     else:
@@ -129,7 +129,7 @@ def _panel(language: str, series: str, values: np.ndarray, tooltips: list[str]) 
 
 
 def _values(classifier: EmotionClassifier, probabilities: np.ndarray, series: str) -> np.ndarray | None:
-    """Probability of a label, or the highest in a group, per passage; None if the model has no such label."""
+    """Return the probability of a label, or the highest in a group, per passage; None if there is no such label."""
     labels = [label for label in GROUPS.get(series, (series,)) if label in classifier.labels]
     if not labels:
         return None

@@ -118,7 +118,7 @@ def test_passages(strict: EmotionClassifier, model: EmotionClassifier) -> None:
 
 
 def test_tables_do_not_count_fallbacks(tmp_path: Path, strict: EmotionClassifier, model: EmotionClassifier) -> None:
-    source = sources.pasted_source(f"{SENTENCE}\nI am so angry!\n", tmp_path)
+    source = sources.open_pasted_text(f"{SENTENCE}\nI am so angry!\n", tmp_path)
     for classifier, fallbacks in ((strict, 2), (model, 0)):
         out = tmp_path / f"out{fallbacks}"
         out.mkdir()

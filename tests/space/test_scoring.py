@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from evenmood import LABELS, EmotionClassifier
 from evenmood.errors import EvenmoodError
-from evenmood.tables.scored import ADDED
+from evenmood.tables.scored import PREDICTION_COLUMNS
 from space.components.passages import Passage, split
 from space.table import counts, results, scoring, sources
 
@@ -60,7 +60,7 @@ def test_formats_and_encodings(
     assert rows[0]["emotions"] == "gratitude"
     assert progress.rows == 2
     table = parquet.read_table(tmp_path / "out" / "emotions.parquet")
-    assert table.column_names == ["id", "text", *ADDED]
+    assert table.column_names == ["id", "text", *PREDICTION_COLUMNS]
     assert table["emotions"].to_pylist()[0] == ["gratitude"]
 
 
@@ -176,7 +176,7 @@ def test_deeply_nested_cell(tmp_path: Path, model: EmotionClassifier) -> None:
 def test_missing_text_has_an_empty_result(tmp_path: Path, model: EmotionClassifier, name: str, content: bytes) -> None:
     progress, rows = score_upload(tmp_path, open_upload(tmp_path, name, content), "text", model)
     assert (progress.rows, progress.missing, progress.bad) == (3, 1, 0)
-    assert rows[1] == {"text": "", "n": "2", **dict.fromkeys(ADDED, "")}
+    assert rows[1] == {"text": "", "n": "2", **dict.fromkeys(PREDICTION_COLUMNS, "")}
     downloaded = parquet.read_table(tmp_path / "out" / "emotions.parquet")
     assert downloaded["emotions"].to_pylist()[1] is None
     matrix = counts.label_matrix(tmp_path / "out" / scoring.PARQUET_FILE, model.labels)
@@ -207,7 +207,7 @@ def test_keys_with_invalid_characters(tmp_path: Path, model: EmotionClassifier) 
 
 
 def test_pasted_lines(tmp_path: Path, model: EmotionClassifier) -> None:
-    _, rows = score_upload(tmp_path, sources.pasted_source("Thank you\n\n  I hate it \n", tmp_path), "text", model)
+    _, rows = score_upload(tmp_path, sources.open_pasted_text("Thank you\n\n  I hate it \n", tmp_path), "text", model)
     assert [row["text"] for row in rows] == ["Thank you", "I hate it"]
     matrix = counts.label_matrix(tmp_path / "out" / scoring.PARQUET_FILE, model.labels)
     assert [[model.labels[n] for n in row.nonzero()[0]] for row in matrix] == [
@@ -260,7 +260,7 @@ def test_no_timeline_without_dates() -> None:
 
 
 def test_worker_reports_progress(tmp_path: Path, model: EmotionClassifier) -> None:
-    source = sources.pasted_source("Thank you so much\n" * 20_000, tmp_path)
+    source = sources.open_pasted_text("Thank you so much\n" * 20_000, tmp_path)
     (tmp_path / "out").mkdir()
     reports = list(scoring.score_in_process(source, "text", model.folder, tmp_path / "out"))
     assert [report.rows for report in reports] == sorted({report.rows for report in reports} | {20_000})
@@ -272,7 +272,7 @@ def test_worker_reports_progress(tmp_path: Path, model: EmotionClassifier) -> No
 
 @pytest.mark.skipif(sys.platform != "linux", reason="requires /proc")
 def test_closing_the_iterator_ends_the_worker(tmp_path: Path, model: EmotionClassifier) -> None:
-    source = sources.pasted_source("Thank you so much\n" * 150_000, tmp_path)
+    source = sources.open_pasted_text("Thank you so much\n" * 150_000, tmp_path)
     (tmp_path / "out").mkdir()
     existing = child_processes()
     reports = scoring.score_in_process(source, "text", model.folder, tmp_path / "out")

@@ -289,7 +289,7 @@ def bundle(
 
 
 def read_brief(folder: Path, split: str) -> Any:
-    """Metrics of a split in `emotions.json`."""
+    """Read the metrics of a split from `emotions.json`."""
     from evenmood.model.model_folder import read_info
 
     return read_info(folder).metrics[split]

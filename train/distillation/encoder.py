@@ -100,7 +100,7 @@ def parse_fold(fold: str) -> tuple[int, int]:
 
 
 def in_fold(text: str, fold: str) -> bool:
-    """Whether a text is in the held-out part of a fold, by its hash."""
+    """Return whether a text is in the held-out part of a fold, by its hash."""
     number, parts = parse_fold(fold)
     return int(text_hash(text), 16) % parts == number - 1
 
@@ -212,7 +212,7 @@ class EncoderRun:
         self.network.train()
         began = last_message = time.monotonic()
         done, total_loss, size = 0, 0.0, len(self._train)
-        for step, rows in enumerate(self._shuffled(np.random.default_rng([self._config.seed, number]))):
+        for step, rows in enumerate(self._shuffle(np.random.default_rng([self._config.seed, number]))):
             factor = self._factor((number - 1) * self._steps + step)
             for group in self._optimizer.param_groups:
                 group["lr"] = group["highest"] * factor
@@ -262,7 +262,7 @@ class EncoderRun:
         return probabilities
 
     def state(self) -> dict[str, Any]:
-        """Weights and optimizer moments by name, to resume training from."""
+        """Return the weights and optimizer moments by name, to resume training from."""
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
         for number, moments in self._optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in moments.items()}
@@ -284,13 +284,13 @@ class EncoderRun:
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": moments})
 
     def _factor(self, step: int) -> float:
-        """Learning rate at a step, counted from 0, relative to the peak."""
+        """Return the learning rate at a step, counted from 0, relative to the peak."""
         steps = self._steps * self._config.epochs
         warmup = round(self._config.warmup * steps)
         return (step + 1) / warmup if step < warmup else (steps - step) / (steps - warmup)
 
-    def _shuffled(self, random: np.random.Generator) -> Iterator[np.ndarray]:
-        """Batches of rows of similar length, in random order."""
+    def _shuffle(self, random: np.random.Generator) -> Iterator[np.ndarray]:
+        """Return the batches of rows of similar length, in random order."""
         size, lengths = self._config.batch_size, self._lengths("train")
         order = random.permutation(len(lengths))
         batches = []

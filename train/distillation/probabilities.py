@@ -83,7 +83,7 @@ def read_array(array: Array, rows: int, source: str) -> np.ndarray:
 
 
 def mean(arrays: list[np.ndarray]) -> np.ndarray:
-    """Mean of arrays of equal shape: float32."""
+    """Return the mean of arrays of equal shape: float32."""
     total = np.zeros(arrays[0].shape, np.float32)
     for array in arrays:
         total += array

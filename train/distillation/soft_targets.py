@@ -14,7 +14,7 @@ from evenmood.data.rows import symbol_hash
 from evenmood.data.splits import Split, load_split
 from evenmood.errors import DataError
 from evenmood.labels import LABELS
-from evenmood.model.hub_files import located
+from evenmood.model.hub_files import locate
 from evenmood.model.model_folder import write_text
 from train.config import TrainConfig
 from train.evaluation.everyday import load_everyday
@@ -66,7 +66,7 @@ def training_texts(
     labeled = [(train, config.label_share, config.repeats)]
     if extra:
         labeled.append((extra, config.extra_label_share, config.extra_repeats))
-    files = [read_soft_targets(located(name)) for name in config.soft_targets]
+    files = [read_soft_targets(locate(name)) for name in config.soft_targets]
     texts = [text for part, _ in files for text in part]
     soft = np.concatenate([np.empty((0, len(LABELS)), np.float32), *(part for _, part in files)])
     places: dict[str, int] = {}
@@ -118,8 +118,8 @@ def load_extra(source: str, data: str, log: Callable[[str], None]) -> Split:
 def check_soft_targets(config: TrainConfig) -> None:
     """Raise `DataError` if a file of soft targets is missing, before reading any data."""
     for name in config.soft_targets:
-        if not located(name).exists():
-            raise _missing(located(name))
+        if not locate(name).exists():
+            raise _missing(locate(name))
 
 
 def _missing(path: Path) -> DataError:
@@ -153,7 +153,7 @@ def record_soft_targets(config: TrainConfig, training: Path) -> None:
     """Record the sources and teachers of a model's soft targets in its training folder."""
     files = []
     for name in config.soft_targets:
-        path = located(name)
+        path = locate(name)
         record = (parquet.read_schema(path).metadata or {}).get(RECORD)
         files.append({"file": path.name, **(json.loads(record) if record else {})})
     write_text(training / SOFT_TARGETS_FILE, json.dumps(files, indent=1) + "\n")

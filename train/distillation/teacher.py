@@ -120,13 +120,13 @@ def training_split(config: TeacherConfig, log: Log) -> Split:
     if not config.extra:
         return Split(train.texts, labels, train.ids)
     extra = load_extra(config.extra, config.data, log)
-    chosen = [row for row, text in enumerate(extra.texts) if not (config.fold and in_fold(text, config.fold))]
-    log(f"extra: {len(chosen):,} texts, {config.extra_repeats} times")
-    chosen *= config.extra_repeats
+    extra_rows = [row for row, text in enumerate(extra.texts) if not (config.fold and in_fold(text, config.fold))]
+    log(f"extra: {len(extra_rows):,} texts, {config.extra_repeats} times")
+    extra_rows *= config.extra_repeats
     return Split(
-        [*train.texts, *(extra.texts[row] for row in chosen)],
-        np.concatenate([labels, extra.labels[chosen]]).astype(np.float32),
-        [*train.ids, *(extra.ids[row] for row in chosen)],
+        [*train.texts, *(extra.texts[row] for row in extra_rows)],
+        np.concatenate([labels, extra.labels[extra_rows]]).astype(np.float32),
+        [*train.ids, *(extra.ids[row] for row in extra_rows)],
     )
 
 
@@ -169,7 +169,7 @@ class Checkpoint:
         return int(max(self.history, key=macro_f1)["epoch"])
 
     def epoch(self, number: int) -> Path:
-        """Path of an epoch's state."""
+        """Return the path of an epoch's state."""
         return self.folder / f"epoch-{number:03}.safetensors"
 
     def add(self, entry: dict[str, Any], state: dict[str, Any]) -> None:

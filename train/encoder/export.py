@@ -108,7 +108,7 @@ def export(config: EncoderConfig, out: Path, log: Log, *, overwrite: bool = Fals
         info = ModelInfo(tuple(LABELS), dict.fromkeys(LABELS, 0.5), MAX_TOKENS, False, stored, kind="encoder")
         write_info(work, info)
         quantized = EmotionClassifier(work).predict_proba(rows.texts)
-        thresholds = tune_thresholds(rows.labels, rows.masked(quantized), "shrunk", repeats=rows.repeats)
+        thresholds = tune_thresholds(rows.labels, rows.mask(quantized), "shrunk", repeats=rows.repeats)
         official = tune_thresholds(validation.labels, quantized[: len(validation)], "shrunk")
         write_info(work, replace(info, thresholds=_by_label(thresholds)))
         write_text(work / TRAINING_FOLDER / OFFICIAL_THRESHOLDS, json.dumps(_by_label(official), indent=1) + "\n")
@@ -160,7 +160,7 @@ def _tokenizer(teacher: Path) -> Tokenizer:
 
 
 def _batches(reader: EncoderTokenizer, texts: Sequence[str]) -> list[np.ndarray]:
-    """Token ids of texts in batches of similar length."""
+    """Return the token ids of texts in batches of similar length."""
     ordered = sorted(texts, key=len)
     starts = range(0, len(ordered), BATCH_TEXTS)
     return [reader.encode([encodable(text) for text in ordered[at : at + BATCH_TEXTS]]).ids for at in starts]
@@ -192,10 +192,10 @@ def _calibrate_head(model: Any, labels: np.ndarray, probabilities: np.ndarray) -
 
 
 def _both(rows: ValidationRows, full: np.ndarray, small: np.ndarray, part: slice) -> dict[str, float]:
-    """Macro-F1 in float32 and quantized, each at its own best thresholds (method `grid`)."""
+    """Return macro-F1 in float32 and quantized, each at its own best thresholds (method `grid`)."""
     figures = {}
     for name, values in (("macro_f1_float32", full), ("macro_f1_int8", small)):
-        labels, probabilities = rows.labels[part], rows.masked(values)[part]
+        labels, probabilities = rows.labels[part], rows.mask(values)[part]
         predicted = probabilities >= tune_thresholds(labels, probabilities)
         figures[name] = float(f1_score(labels, predicted, average="macro", zero_division=0))
     return figures

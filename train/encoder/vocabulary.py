@@ -75,7 +75,7 @@ def prune(base: str, samples: Sequence[Sequence[str]], size: int, out: Path, *, 
 def select_tokens(
     tokenizer: Tokenizer, vocabulary: dict[str, int], samples: Sequence[Sequence[str]], size: int
 ) -> list[str]:
-    """Tokens of the pruned vocabulary in id order: special tokens, frequent pieces, single characters, emoji."""
+    """Select the tokens to keep in id order: special tokens, frequent pieces, single characters, emoji."""
     share: Counter[str] = Counter()
     symbols: set[str] = set()
     for texts in samples:

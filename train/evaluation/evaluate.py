@@ -64,7 +64,7 @@ def evaluate(folder: Path, split: str, data: str | None = None) -> dict[str, Any
 
 
 def is_own(folder: Path, split: str, rows: Split) -> bool:
-    """Whether rows from another source equal those of the model's data set."""
+    """Return whether rows from another source equal those of the model's data set."""
     path = folder / TRAINING_FOLDER / DATA_FILE
     record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     official = record.get("train", {}).get("digest") == OFFICIAL_DIGESTS["train"]

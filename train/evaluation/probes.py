@@ -52,7 +52,7 @@ def perturbed(
     weights = row_weights(len(texts))
 
     def macro_f1(probabilities: np.ndarray) -> np.ndarray:
-        """Macro-F1 on the data and on each bootstrap sample: shape (1 + samples,)."""
+        """Compute macro-F1 on the data and on each bootstrap sample: shape (1 + samples,)."""
         return mean_over_labels(weighted_figures(truth, probabilities >= thresholds, weights)[0]["f1"])
 
     original = classifier.predict_proba(texts)
@@ -187,8 +187,8 @@ def sarcasm(classifier: EmotionClassifier, sentences: Sequence[Mapping[str, str]
             "both" if intended and literal else "intended" if intended else "literal" if literal else "neither"
         )
 
-    def shares(chosen: Sequence[str]) -> Figures:
-        return {"sentences": len(chosen), **{kind: chosen.count(kind) / max(len(chosen), 1) for kind in OUTCOMES}}
+    def shares(group: Sequence[str]) -> Figures:
+        return {"sentences": len(group), **{kind: group.count(kind) / max(len(group), 1) for kind in OUTCOMES}}
 
     groups = [GROUP_OF[sentence["intended"]] for sentence in sentences]
     by_group = {

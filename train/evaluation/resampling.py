@@ -60,7 +60,7 @@ def run_samples(
 
 
 def weighted_auc(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """ROC AUC of one label under many row weightings: the weighted share of correctly ordered pairs.
+    """Compute the ROC AUC of one label under many row weightings: the weighted share of correctly ordered pairs.
 
     Equal to `evenmood.evaluation.metrics.ranking_figures`, but faster if few rows are positive.
 

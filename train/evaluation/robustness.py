@@ -55,7 +55,7 @@ def run_robustness(
         "sarcasm": sarcasm(classifier, texts["sarcasm"]),
         "hard": hard_sentences(classifier, json.loads(HARD_FILE.read_text(encoding="utf-8"))),
     }
-    figures = _rounded(figures)
+    figures = _round(figures)
     content = json.dumps(figures, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     if out is not None:
         write_text(out, content)
@@ -104,7 +104,7 @@ def report(figures: Mapping[str, Any]) -> str:
 
 
 def largest(entries: Mapping[str, Figures], count: int) -> list[tuple[str, Figures]]:
-    """Names or terms with the largest shift of a probability."""
+    """Return the names or terms with the largest shift of a probability."""
     return sorted(entries.items(), key=lambda item: -abs(item[1]["largest_shift"]))[:count]
 
 
@@ -118,9 +118,9 @@ def _shift(row: Figures) -> str:
     return f"{row['mean_shift']:.4f}, at most {row['label']} {row['largest_shift']:+.3f}{by}"
 
 
-def _rounded(value: Any) -> Any:
+def _round(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _rounded(entry) for key, entry in value.items()}
+        return {key: _round(entry) for key, entry in value.items()}
     if isinstance(value, list):
-        return [_rounded(entry) for entry in value]
+        return [_round(entry) for entry in value]
     return round(value, 5) + 0.0 if isinstance(value, float) else value  # + 0.0: no negative zero

@@ -63,7 +63,7 @@ def study(folder: Path, data: str | None = None, repeats: int = REPEATS) -> dict
 def compare_thresholds(
     labels: np.ndarray, probabilities: np.ndarray, parts: int, repeats: int = REPEATS, resamples: int = SAMPLES
 ) -> dict[str, Any]:
-    """Cross-validated macro-F1 of each method of `tune_thresholds`, and its difference from `grid`.
+    """Compute the cross-validated macro-F1 of each method of `tune_thresholds`, and its difference from `grid`.
 
     Each repetition has new folds, whose predictions are scored together, because a mean over folds is biased if a fold
     has few positive rows (Forman and Scholz 2010, "Apples-to-Apples in Cross-Validation Studies"). Results are means
@@ -97,7 +97,7 @@ def compare_thresholds(
 def compare_calibration(
     labels: np.ndarray, probabilities: np.ndarray, parts: int, repeats: int = REPEATS
 ) -> dict[str, dict[str, float]]:
-    """Cross-validated `log_loss`, `ece` and `ece_equal_mass`, means over labels, of each calibration method."""
+    """Cross-validate each calibration method: `log_loss`, `ece` and `ece_equal_mass`, means over labels."""
     figures = {}
     for name, calibrate in CALIBRATIONS.items():
         results = []

@@ -41,7 +41,7 @@ class ValidationRows:
             np.concatenate([ones, np.full(len(benchmark.split), factor)]),
         )
 
-    def masked(self, probabilities: np.ndarray) -> np.ndarray:
+    def mask(self, probabilities: np.ndarray) -> np.ndarray:
         """Set the probabilities of ignored labels to 0."""
         return np.where(self.ignored, np.float32(0), probabilities)
 
@@ -49,5 +49,5 @@ class ValidationRows:
         """Repeat labels and masked probabilities by the weights of their rows."""
         return (
             np.repeat(self.labels, self.repeats, axis=0),
-            np.repeat(self.masked(probabilities), self.repeats, axis=0),
+            np.repeat(self.mask(probabilities), self.repeats, axis=0),
         )

@@ -26,7 +26,7 @@ Rule = Callable[[np.ndarray], np.ndarray]
 
 
 def rules() -> dict[str, Rule]:
-    """Rules to compare: weights of the maximum (0 is the mean, 1 the maximum), and only the first window."""
+    """Return the rules to compare: weights of the maximum (0 is the mean, 1 the maximum), and only the first window."""
     shares: dict[str, Rule] = {f"{share:.0%} maximum": partial(combine, peak_share=share) for share in PEAK_SHARES}
     return {"first window": lambda windows: windows[0], **shares}
 
@@ -83,7 +83,8 @@ def _windows(classifier: EmotionClassifier, texts: Sequence[str]) -> list[np.nda
     """Predict the windows of each text."""
     tokenizer = BatchTokenizer(Tokenizer.from_file(str(classifier.folder / TOKENIZER_FILE)), classifier.info.max_length)
     spans = [
-        window_spans(text, classifier.info.max_length, lambda some: tokenizer.encode(some).tokens) for text in texts
+        window_spans(text, classifier.info.max_length, lambda some: tokenizer.encode(some).token_counts)
+        for text in texts
     ]
     parts = [text[slice(*span)] for text, text_spans in zip(texts, spans, strict=True) for span in text_spans]
     ends = np.cumsum([len(text_spans) for text_spans in spans])[:-1]

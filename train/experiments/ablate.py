@@ -19,7 +19,7 @@ from evenmood import LABELS, EmotionClassifier
 from evenmood.data.build_folder import CONFIGURATIONS, MANIFEST_FILE, OFFICIAL, is_build, read_manifest, read_rows
 from evenmood.data.splits import Split, load_split
 from evenmood.errors import DataError, UsageError
-from evenmood.model.hub_files import located
+from evenmood.model.hub_files import locate
 from evenmood.model.model_folder import INFO_FILE, TOKENIZER_FILE, TRAINING_FOLDER, atomic_folder, write_text
 from evenmood.text.normalization import clean, fit_tokenizer
 from train.config import TrainConfig
@@ -90,17 +90,17 @@ def ablate(
     official = build / OFFICIAL
     read_manifest(build, OFFICIAL)
     test = load_split(str(official), "test")
-    chosen = [name for name in ARMS if name in arms]
+    selected = [name for name in ARMS if name in arms]
     if not report_only:
         shared = replace(config, vectors=shared_vectors(config, build, out, log), corpus=())
         planned = [
-            (name, seed) for seed in range(seeds) for name in chosen
+            (name, seed) for seed in range(seeds) for name in selected
         ]  # the first seed of every arm before the second
         for number, (name, seed) in enumerate(planned, 1):
             log(f"run {number} of {len(planned)}: {name}, seed {seed}")
             train_arm(name, seed, shared, build, out, test, log)
     runs = []
-    for name in chosen:
+    for name in selected:
         for seed in range(seeds):
             run = read_run(out, name, seed)
             if run is None:
@@ -119,14 +119,14 @@ def ablate(
         load_split(str(official), "validation"),
     ]
     log("statistics: resampling test rows and seeds")
-    sources = {name: row_sources(build, ARMS[name].rows) for name in chosen}
+    sources = {name: row_sources(build, ARMS[name].rows) for name in selected}
     content = experiments.collect(runs, test, earlier, vectors, sources)
     experiments.write(content, results, document)
     log(f"wrote {document} and {results}")
 
 
 def row_sources(build: Path, rows: str) -> dict[str, int]:
-    """Training rows of an arm by source; empty if there is only one source."""
+    """Return the training rows of an arm by source; empty if there is only one source."""
     stage = {"balanced": "balance", "all": CONFIGURATIONS["unbalanced"]}.get(rows)
     if stage is None:
         return {}
@@ -236,7 +236,7 @@ def shared_vectors(config: TrainConfig, build: Path, out: Path, log: Log) -> str
         tweets += read_rows(build, "sentiment140")["text"].to_pylist()
     for name in config.corpus:
         try:
-            tweets += located(name).read_text(encoding="utf-8", errors="replace").split("\n")
+            tweets += locate(name).read_text(encoding="utf-8", errors="replace").split("\n")
         except OSError as error:
             raise DataError(f"{name}: cannot be read ({error.strerror})") from None
     held_out = {clean(text) for split in ("validation", "test") for text in load_split(sources[0], split).texts}

@@ -75,7 +75,7 @@ class Run:
 
 
 def model_folder(out: Path, arm: str, seed: int) -> Path:
-    """Model folder of a run: OUT/ARM for the first seed, where the demo finds it, else OUT/seeds/ARM/SEED."""
+    """Return the model folder of a run: OUT/ARM for the first seed (shown in the demo), else OUT/seeds/ARM/SEED."""
     return out / arm if seed == 0 else out / "seeds" / arm / str(seed)
 
 

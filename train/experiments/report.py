@@ -117,7 +117,7 @@ def collect(
 
 
 def source_name(vectors: str) -> str:
-    """Name of a source of vectors, without the folder of a file."""
+    """Return the name of a source of vectors, without the folder of a file."""
     return Path(vectors).name if vectors.endswith((".bin", ".vec")) else vectors
 
 
@@ -155,12 +155,12 @@ def everyday(by_arm: Mapping[str, Sequence[Run]], mixes: Mapping[str, np.ndarray
 
 
 def best_epoch(run: Run) -> int:
-    """Best epoch of a run."""
+    """Return the best epoch of a run."""
     return int(min(run.history, key=lambda entry: entry["val_loss"])["epoch"])
 
 
 def stopped_early(runs: Sequence[Run]) -> list[int]:
-    """Seeds of runs that early stopping ended too soon, determined without test labels.
+    """Return the seeds of runs that early stopping ended too soon, determined without test labels.
 
     With few steps per epoch, the validation loss may increase for `patience` epochs at the beginning. A run stopped too
     soon if its best epoch is before a third of the arm's median best epoch.
@@ -170,7 +170,7 @@ def stopped_early(runs: Sequence[Run]) -> list[int]:
 
 
 def per_run(runs: Sequence[Run], truth: np.ndarray) -> list[float]:
-    """Macro-F1 of each run."""
+    """Return the macro-F1 of each run."""
     once = np.ones((1, len(truth)), np.float32)
     return [float(run_samples(truth, r.probabilities, r.thresholds, once, auc=False)["macro_f1"][0]) for r in runs]
 
@@ -192,14 +192,14 @@ def about_arm(name: str, runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def intervals(samples: BootstrapSamples) -> dict[str, Any]:
-    """Value and interval of each averaged metric."""
+    """Return the value and interval of each averaged metric."""
     return {
         name: interval(samples[name].clip(0, 1)) for name in FIGURES if name in samples
     }  # scaled bootstrap samples may be outside [0, 1]
 
 
 def single_emotions(runs: Sequence[Run], test: Split, samples: BootstrapSamples) -> dict[str, Any]:
-    """Mean precision, recall, F1 and ROC AUC of each label over the runs of an arm."""
+    """Compute the mean precision, recall, F1 and ROC AUC of each label over the runs of an arm."""
     scored = [score(test.labels, run.probabilities, run.thresholds, LABELS, resamples=0)["per_label"] for run in runs]
     table = {}
     for row, label in enumerate(LABELS):
@@ -219,7 +219,7 @@ def single_emotions(runs: Sequence[Run], test: Split, samples: BootstrapSamples)
 
 
 def label_vectors(run: Run) -> dict[str, Any]:
-    """Cosine similarities between labels in a run's embedding, in the order of the figure, with summaries."""
+    """Compute cosine similarities between labels in a run's embedding, in the order of the figure, with summaries."""
     with_vector = np.flatnonzero(~np.isnan(run.label_vectors).any(axis=1))
     vectors = run.label_vectors[with_vector]
     units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -59,7 +59,7 @@ class Checkpoint:
 
     @staticmethod
     def has_vectors(out: Path) -> bool:
-        """Whether the checkpoint of a model folder already has word vectors."""
+        """Return whether the checkpoint of a model folder already has word vectors."""
         return (_folder_of(out) / VECTORS_FILE).exists()
 
     @property
@@ -67,7 +67,7 @@ class Checkpoint:
         return self.folder / VECTORS_FILE
 
     def network(self, epoch: int) -> Path:
-        """Path of an epoch's network."""
+        """Return the path of an epoch's network."""
         return self.folder / f"epoch-{epoch:03}.keras"
 
     def add_epoch(self, entry: dict[str, Any], save: Callable[[Path], None]) -> None:

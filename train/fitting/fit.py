@@ -92,7 +92,7 @@ def fit(
 
     if config.calibrate:
         calibrate_head(model, *tuned_on.repeated(probabilities_of(tuned_on.texts)))
-    probabilities = tuned_on.masked(probabilities_of(tuned_on.texts))
+    probabilities = tuned_on.mask(probabilities_of(tuned_on.texts))
     thresholds = tune_thresholds(tuned_on.labels, probabilities, config.thresholds, tuned_on.repeats)
     probabilities = probabilities[: len(validation)]
     official = tune_thresholds(validation.labels, probabilities, config.thresholds)
@@ -168,7 +168,7 @@ def read_data(config: TrainConfig, log: Log) -> tuple[Split, Split, TrainingText
 def vocabulary_makers(
     config: TrainConfig, train: Split, train_set: TrainingTexts, log: Log
 ) -> tuple[Callable[[], Tokenizer], Callable[[Tokenizer], np.ndarray]]:
-    """Functions that build the tokenizer and load its word vectors."""
+    """Return the functions that build the tokenizer and load its word vectors."""
     texts = train_set.texts if config.vocabulary == "all" else train.texts
     return (
         lambda: fit_tokenizer(
@@ -184,7 +184,7 @@ def vocabulary_makers(
 
 
 def in_single_window(folder: Path, texts: list[str]) -> np.ndarray:
-    """Which texts fit into one window: bool of shape (n,)."""
+    """Return which texts fit into one window: bool of shape (n,)."""
     single: np.ndarray = EmotionClassifier.from_pretrained(folder).read(texts).windows == 1
     return single
 
@@ -198,13 +198,13 @@ def calibrate_head(model: keras.Model, labels: np.ndarray, probabilities: np.nda
 
 
 def words_by_id(tokenizer: Any) -> list[str]:
-    """Vocabulary in the order of its ids."""
+    """Return the vocabulary in the order of its ids."""
     vocabulary = tokenizer.get_vocab()
     return sorted(vocabulary, key=vocabulary.__getitem__)
 
 
 def layer_table(model: keras.Model) -> list[dict[str, Any]]:
-    """Name, type, output shape and parameter count of each layer named in `build_network`."""
+    """Return the name, type, output shape and parameter count of each layer named in `build_network`."""
     return [
         {
             "name": layer.name,

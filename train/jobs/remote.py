@@ -46,7 +46,7 @@ def archive(out: Path) -> Path:
 
 
 def flags_of(config: TrainConfig) -> list[str]:
-    """Command-line flags of a configuration, without defaults."""
+    """Return the command-line flags of a configuration, without defaults."""
     flags = []
     for field in fields(config):
         value, name = getattr(config, field.name), field.name.replace("_", "-")
@@ -172,7 +172,7 @@ class Unfinished:
 
 
 def epochs(folder: Path) -> int:
-    """Number of finished epochs of an unfinished run."""
+    """Return the number of completed epochs of an unfinished run."""
     path = folder / HISTORY_FILE
     return len(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else 0
 

@@ -27,7 +27,7 @@ def choose_backend() -> str:
 
 
 def has_gpu() -> bool:
-    """Whether the backend has a GPU."""
+    """Return whether the backend has a GPU."""
     backend = os.environ["KERAS_BACKEND"]
     if backend == "tensorflow":
         import tensorflow

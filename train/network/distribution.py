@@ -23,7 +23,7 @@ class Devices:
     host: int = 0
 
     def share(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Rows of a batch for this host, and their weights in the loss; see `even_batch`."""
+        """Return the rows of a batch for this host, and their weights in the loss; see `even_batch`."""
         rows, weights = even_batch(batch, self.count)
         size = len(rows) // self.hosts
         part = slice(self.host * size, (self.host + 1) * size)

@@ -47,7 +47,7 @@ def export_onnx(
         folded = width * filters <= FOLDED_GROWTH * size
     vectors = layers["embedding"][0].astype(np.float64)
     vectors[PAD_ID] = 0  # padding is masked with zeros
-    weights, spread = (_folded if folded else _unfolded)(vectors, kernel, embedding_bits)
+    weights, spread = (_fold if folded else _unfold)(vectors, kernel, embedding_bits)
     weights |= {"conv_b": bias / spread, "norm_sign": sign} | _bilstm(layers["bilstm"], spread, shift)
     for name, layer in (("dense", "dense"), ("logits", "probabilities")):
         weights[f"{name}_w"], weights[f"{name}_b"] = layers[layer]
@@ -117,7 +117,7 @@ def _table(table: np.ndarray, bits: int) -> Weights:
     return {"table": np.rint(table / scales), "scales": scales}
 
 
-def _folded(vectors: np.ndarray, kernel: np.ndarray, bits: int) -> tuple[Weights, np.ndarray]:
+def _fold(vectors: np.ndarray, kernel: np.ndarray, bits: int) -> tuple[Weights, np.ndarray]:
     """Fold embedding and convolution into one table; also returns the divisor of each filter."""
     width, size, filters = kernel.shape
     table = vectors @ kernel.transpose(1, 0, 2).reshape(size, width * filters)
@@ -127,8 +127,8 @@ def _folded(vectors: np.ndarray, kernel: np.ndarray, bits: int) -> tuple[Weights
     return _table(table / np.tile(spread, width), bits), spread
 
 
-def _unfolded(vectors: np.ndarray, kernel: np.ndarray, bits: int) -> tuple[Weights, np.ndarray]:
-    """Keep embedding and convolution separate; returns the same as `_folded`."""
+def _unfold(vectors: np.ndarray, kernel: np.ndarray, bits: int) -> tuple[Weights, np.ndarray]:
+    """Keep embedding and convolution separate; returns the same as `_fold`."""
     # The convolution is linear in each dimension, so its kernel can undo the divisor.
     spread = np.maximum(vectors.std(axis=0), 1e-12) if bits == 8 else np.ones(vectors.shape[1])
     weights = _table(vectors / spread, bits) | {"conv_w": (kernel * spread[:, None]).transpose(2, 1, 0)}

@@ -99,7 +99,7 @@ def write_card(folder: Path) -> None:
 
 
 def front_matter(folder: Path, splits: list[tuple[str, Any]], data: dict[str, Any]) -> ModelCardData:
-    """Metadata of the card for the Hub: https://huggingface.co/docs/hub/model-cards."""
+    """Return the metadata of the card for the Hub: https://huggingface.co/docs/hub/model-cards."""
     classifier = EmotionClassifier.from_pretrained(folder)
     source = classifier.info.trained_from["data"]
     results = [
@@ -142,7 +142,7 @@ def front_matter(folder: Path, splits: list[tuple[str, Any]], data: dict[str, An
 
 
 def license_metadata(trained_from: Any, apache_data: bool) -> dict[str, Any]:
-    """License of a model, which depends on the licenses of its word vectors and data.
+    """Return the license of a model, which depends on the licenses of its word vectors and data.
 
     GoEmotions is Apache-2.0. The published fastText vectors are CC BY-SA 3.0, which applies to the embedding derived
     from them (https://fasttext.cc/docs/en/crawl-vectors.html). The licenses of other vectors and data are unknown.
@@ -159,13 +159,13 @@ def license_metadata(trained_from: Any, apache_data: bool) -> dict[str, Any]:
 
 
 def official(source: str, split: str, data: dict[str, Any]) -> bool:
-    """Whether a split of a model's training data is the official GoEmotions split, by its digest."""
+    """Return whether a split of a model's training data is the official GoEmotions split, by its digest."""
     matches: bool = data.get(split, {}).get("digest") == OFFICIAL_DIGESTS[split]
     return matches or source == GOEMOTIONS
 
 
 def hub_id(source: str) -> str | None:
-    """Hub id in the name of a data set; None for a folder."""
+    """Return the Hub id in the name of a data set; None for a folder."""
     match = re.fullmatch(r"([\w.-]+/[\w.-]+)(:[\w.-]+)?", source)
     return match[1] if match and not Path(source).exists() and source.split("/")[0] not in (".", "..", "data") else None
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from evenmood.errors import DataError, UsageError
-from evenmood.tables.table_form import decoded_lines, read_form
+from evenmood.tables.table_form import decode_lines, read_form
 from train.transfer.label_studio import CHOICES, Row
 
 TEXT_NAMES = (
@@ -150,7 +150,7 @@ def _by_name(names: Sequence[str], wanted: Iterable[str], excluded: Sequence[str
 
 
 def _longest(rows: Sequence[Row], names: Sequence[str], excluded: Sequence[str]) -> str | None:
-    """Column with the longest strings, if they have at least three words on average."""
+    """Return the column with the longest strings, if they have at least three words on average."""
     words = {
         name: sum(len(value.split()) for row in rows if isinstance(value := row.get(name), str)) / len(rows)
         for name in names
@@ -172,11 +172,11 @@ def layout_of(path: Path, is_label: IsLabel) -> tuple[str, list[str] | None]:
     """Detect the delimiter of a text table, and return column names "1", "2", … if it has no header.
 
     The first line is a row rather than a header if no cell is the name of a text column, and a column has labels or
-    label numbers in both of the first two lines.
+    label indices in both of the first two lines.
     """
     with path.open("rb") as file:
         form, remaining = read_form(file, str(path), "csv", None, None, [])
-        text = decoded_lines(remaining, form, any_line_end=True)
+        text = decode_lines(remaining, form, any_line_end=True)
         lines = [line.rstrip("\r\n") for line in islice(text, 2)]
         text.detach()
     order = "\t,;|" if path.suffix.lower() == ".tsv" else ",\t;|"
@@ -213,7 +213,7 @@ def _cells(line: str, mark: str) -> list[str]:
 
 
 def _labels_or_empty(cell: Any, is_label: IsLabel) -> list[str]:
-    """Labels of a cell; empty if it cannot be parsed, as in columns without labels."""
+    """Return the labels of a cell; empty if it cannot be parsed, as in columns without labels."""
     try:
         return cell_labels(cell, is_label)
     except LabelCellError:
@@ -236,7 +236,7 @@ class LabelCellError(ValueError):
 
 
 def is_number(label: str) -> bool:
-    """Whether a label is a number."""
+    """Return whether a label is a number."""
     return _NUMBER.fullmatch(label) is not None
 
 
@@ -265,7 +265,7 @@ def cell_labels(value: Any, is_label: IsLabel) -> list[str]:
 
 
 def _object_labels(value: Mapping[Any, Any], is_label: IsLabel) -> list[str]:
-    """Labels of `{"choices": […]}`, or of an object with 0 or 1 per label; null, Arrow's absent key, is 0."""
+    """Read labels of `{"choices": […]}`, or of an object with 0 or 1 per label; null, Arrow's absent key, is 0."""
     choices = value.get(CHOICES)
     if set(value) == {CHOICES} and (choices is None or isinstance(choices, (str, *LISTS))):
         return cell_labels(choices, is_label)
@@ -276,7 +276,7 @@ def _object_labels(value: Mapping[Any, Any], is_label: IsLabel) -> list[str]:
 
 
 def _entry_labels(entry: Any, whole: Any, is_label: IsLabel) -> list[str]:
-    """Labels of an entry of a list, which has one or more."""
+    """Return the labels of an entry of a list, which has one or more."""
     if isinstance(entry, LISTS):
         raise LabelCellError(whole, "a list of lists")
     labels = cell_labels(entry, is_label)
@@ -290,7 +290,7 @@ def _string_labels(value: str, is_label: IsLabel) -> list[str]:
     if not text or (text.casefold() in MISSING and not is_label(text)):
         return []
     if not is_label(text):
-        parsed = _parsed(text)
+        parsed = _parse(text)
         if parsed is not None:
             return cell_labels(parsed, is_label)
         if text[0] == "{":
@@ -307,7 +307,7 @@ def _string_labels(value: str, is_label: IsLabel) -> list[str]:
     return labels
 
 
-def _parsed(text: str) -> Any:
+def _parse(text: str) -> Any:
     """Parse a list or object in JSON, or an object in Python syntax; None for anything else.
 
     Lists in Python or numpy syntax are left to the caller, because `['joy' 'love']` is one string in Python.

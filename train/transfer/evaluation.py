@@ -52,10 +52,10 @@ def evaluate_transfer(
     """Evaluate a model on a labeled data set, in the labels of a mapping.
 
     In single-label data, the predicted label is the one with the highest combined score relative to its threshold.
-    Scores are relative to the model's thresholds (see `combined`) because these differ by a factor of fifty: 0.02 may
-    be a high probability for a rare label, and a low one for a frequent label. On single-label rows of GoEmotions'
-    validation split this gives a higher macro-F1. In multi-label data, all labels that reach their threshold are
-    predicted.
+    Scores are relative to the model's thresholds (see `combine_probabilities`) because these differ by a factor of
+    fifty: 0.02 may be a high probability for a rare label, and a low one for a frequent label. On single-label rows of
+    GoEmotions' validation split this gives a higher macro-F1. In multi-label data, all labels that reach their
+    threshold are predicted.
 
     Thresholds are those of the model and the mapping, unless other rows are specified for tuning.
 
@@ -87,7 +87,7 @@ def evaluate_transfer(
     multi_label = bool(label_counts.max() > 1) if rules.multi_label is None else rules.multi_label
     targets = only_scorable(targets, multi_label)
     columns = _scored_labels(targets, rules, data, all_labels)
-    scores = combined(classifier.predict_proba(targets.texts), classifier, rules)
+    scores = combine_probabilities(classifier.predict_proba(targets.texts), classifier, rules)
     names = list(rules.labels)
     thresholds = np.array([rules.thresholds.get(name, NEUTRAL_SCORE) for name in names])
     tuned_on = None
@@ -100,7 +100,7 @@ def evaluate_transfer(
         shared = sum(text in scored_texts for text in tuning.texts)
         if shared:
             targets.notes.append(f"{shared:,} texts are used both for tuning thresholds and for scoring")
-        values = combined(classifier.predict_proba(tuning.texts), classifier, rules)
+        values = combine_probabilities(classifier.predict_proba(tuning.texts), classifier, rules)
         thresholds = tune_thresholds(tuning.truth.astype(np.float32), values, "shrunk").astype(float)
         tuned_on = f"{place}, {part}"
     truth, scores, thresholds = targets.truth[:, columns], scores[:, columns], thresholds[columns]
@@ -119,7 +119,7 @@ def evaluate_transfer(
     return figures
 
 
-def combined(probabilities: np.ndarray, classifier: EmotionClassifier, rules: LabelMapping) -> np.ndarray:
+def combine_probabilities(probabilities: np.ndarray, classifier: EmotionClassifier, rules: LabelMapping) -> np.ndarray:
     """Combine probabilities to scores of the mapping's labels: float64 in (0, 1), shape (n, labels of the mapping).
 
     The log odds of each GoEmotions label are relative to those of its threshold, so that a score of 0.5 is a
@@ -134,8 +134,10 @@ def combined(probabilities: np.ndarray, classifier: EmotionClassifier, rules: La
         missing = [member for member in members if member not in classifier.labels]
         if missing:
             raise DataError(f"{rules.name}: {label!r} requires {missing[0]!r}, which is not a label of the model")
-        chosen = relative[:, [classifier.labels.index(member) for member in members]]
-        columns.append(chosen.max(axis=1) if rules.combine == "maximum" else 1 - np.prod(1 - chosen, axis=1))
+        member_scores = relative[:, [classifier.labels.index(member) for member in members]]
+        columns.append(
+            member_scores.max(axis=1) if rules.combine == "maximum" else 1 - np.prod(1 - member_scores, axis=1)
+        )
     return np.stack(columns, axis=1)
 
 
@@ -145,7 +147,7 @@ def _log_odds(values: np.ndarray) -> np.ndarray:
 
 
 def _scored_labels(targets: Targets, rules: LabelMapping, data: str, all_labels: bool) -> np.ndarray:
-    """Columns of labels that occur in the data; notes the others."""
+    """Return the columns of labels that occur in the data, and note the others."""
     present = np.asarray(targets.truth.any(axis=0))
     scorable = present & ~targets.truth.all(axis=0)
     if not len(targets.texts):
@@ -162,7 +164,7 @@ def _scored_labels(targets: Targets, rules: LabelMapping, data: str, all_labels:
 def _figures(
     truth: np.ndarray, scores: np.ndarray, thresholds: np.ndarray, names: Sequence[str], multi_label: bool
 ) -> dict[str, Any]:
-    """Metrics of `metrics.score` and, for single-label data, the confusion matrix."""
+    """Compute the metrics of `metrics.score` and, for single-label data, the confusion matrix."""
     resamples = int(min(SAMPLES, max(100, SAMPLED_ROWS // len(truth))))
     limits: Any = thresholds
     if not multi_label:

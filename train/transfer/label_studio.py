@@ -11,7 +11,7 @@ CHOICES = "choices"
 
 
 def is_task(row: Row) -> bool:
-    """Whether a row is a task of the JSON export: `{"data": {…}, "annotations": […]}`."""
+    """Return whether a row is a task of the JSON export: `{"data": {…}, "annotations": […]}`."""
     return isinstance(row.get("data"), Mapping) and isinstance(row.get("annotations"), list)
 
 
@@ -39,7 +39,7 @@ def without_annotations(rows: Iterable[tuple[str, Row]]) -> Iterator[tuple[str, 
 
 
 def _answers(annotation: Any, where: str) -> dict[str, Any]:
-    """Answers by name of the question; the choices of several results are merged."""
+    """Return the answers by name of the question; the choices of several results are merged."""
     results = annotation.get("result") if isinstance(annotation, Mapping) else None
     if not isinstance(results, list):
         raise DataError(f"{where}: an annotation has no list of results; expected Label Studio's JSON export")

@@ -39,7 +39,7 @@ class LabeledSet:
         name: Name for messages.
         texts: n texts.
         labels: Labels of each text: names, or numbers as digits.
-        names: Names of label numbers in the data.
+        names: Names of label indices in the data.
         goemotions: Whether names and numbers are known to be those of GoEmotions.
         read_as: Description of the format.
         without_text: Number of rows skipped because their text is empty.
@@ -143,9 +143,9 @@ def _files(folder: Path, split: str) -> list[Path]:
 
 
 def _read_tweeteval(folder: Path, name: str) -> LabeledSet:
-    """Read TweetEval's format: files with a text per line, a label number per line, and the names of numbers."""
+    """Read TweetEval's format: files with a text per line, a label index per line, and the names of numbers."""
     data_set = LabeledSet(
-        f"{folder.name}, {name}", names=_numbered(folder / "mapping.txt"), read_as="TweetEval's format"
+        f"{folder.name}, {name}", names=_read_numbered_names(folder / "mapping.txt"), read_as="TweetEval's format"
     )
     labels_file = folder / f"{name}_labels.txt"
     texts, labels = _lines(folder / f"{name}_text.txt"), _lines(labels_file)
@@ -161,7 +161,7 @@ def _read_tweeteval(folder: Path, name: str) -> LabeledSet:
     return data_set
 
 
-def _numbered(path: Path) -> dict[str, str]:
+def _read_numbered_names(path: Path) -> dict[str, str]:
     """Read names of numbers from lines such as `0<tab>anger`."""
     names = {}
     for line in _lines(path) if path.is_file() else []:
@@ -192,7 +192,7 @@ def _read_tables(
 
 
 def _rows(path: Path, is_label: IsLabel, names: dict[str, dict[str, str]]) -> Iterator[Row]:
-    """Yield the rows of a file, and add the names of label numbers in its metadata to `names`."""
+    """Yield the rows of a file, and add the names of label indices in its metadata to `names`."""
     suffix = path.suffix.lower()
     if suffix not in ENDINGS:
         raise DataError(f"{path}: unknown file extension; expected one of: {', '.join(ENDINGS)}")
@@ -230,7 +230,7 @@ def _read_json(path: Path) -> list[Row] | None:
 
 
 def _class_names(metadata: bytes | None) -> dict[str, dict[str, str]]:
-    """Names of label numbers by column, from the metadata that the `datasets` library writes to Parquet."""
+    """Return the names of label indices by column, from the metadata that the `datasets` library writes to Parquet."""
     class_names = {}
     features = json.loads(metadata or b"{}").get("info", {}).get("features", {})
     for column, feature in features.items() if isinstance(features, dict) else ():
@@ -311,7 +311,7 @@ def read_targets(
     """Read a labeled data set and convert its labels with a mapping.
 
     Raises:
-        DataError: The mapping does not mention a label, or label numbers have no names.
+        DataError: The mapping does not mention a label, or label indices have no names.
     """
     rows = read_labeled(data, split, rules.is_label, text_column, label_column)
     counted = Counter(label for labels in rows.labels for label in labels)
@@ -343,7 +343,7 @@ def read_targets(
 
 
 def _numbers_of_goemotions(rows: LabeledSet, counted: Mapping[str, int], rules: LabelMapping, data: str) -> bool:
-    """Whether numbers without names are GoEmotions label indices: there are more of them than labels in the mapping."""
+    """Return whether numbers without names are GoEmotions label indices: the mapping has fewer labels."""
     nameless = [x for x in counted if is_number(x) and x not in rows.names and rules.find(x) is None]
     nameless = [label for label in nameless if not rules.ignores(label)]
     if not nameless:
@@ -352,14 +352,14 @@ def _numbers_of_goemotions(rows: LabeledSet, counted: Mapping[str, int], rules: 
     if inside and len(counted) > len(rules.labels):
         return True
     raise DataError(
-        f"{data}: label numbers {', '.join(sorted(nameless, key=int)[:10])} have no names ({rows.read_as}); add names "
+        f"{data}: label indices {', '.join(sorted(nameless, key=int)[:10])} have no names ({rows.read_as}); add names "
         f'to the mapping, such as {{"names": {{"{min(nameless, key=int)}": "{next(iter(rules.labels))}"}}}}, '
         "or set --labels-are goemotions"
     )
 
 
 def _meaning(label: str, rows: LabeledSet, rules: LabelMapping, goemotions: bool) -> list[str] | None:
-    """Labels of the mapping for a label of the data; empty if it is ignored, None if it is not in the mapping."""
+    """Return the labels of the mapping for a label of the data; empty if it is ignored, None if it is not mapped."""
     if goemotions:
         name = LABELS[int(label)] if is_number(label) and 0 <= int(label) < len(LABELS) else label
         return rules.from_goemotions(name) or ([] if rules.ignores(name) else None)

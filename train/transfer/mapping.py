@@ -31,7 +31,7 @@ class LabelMapping:
             the numbers from 0.
         ignore: Labels of the data to ignore.
         thresholds: Threshold of the combined score of each label, from 0 to 1; the default of 0.5 corresponds to the
-            model's thresholds (see `evaluation.combined`).
+            model's thresholds (see `evaluation.combine_probabilities`).
     """
 
     name: str
@@ -43,19 +43,19 @@ class LabelMapping:
     thresholds: Mapping[str, float] = field(default_factory=dict)
 
     def find(self, name: str) -> str | None:
-        """Label for a name in the data, ignoring case and surrounding spaces; None if unknown."""
+        """Return the label for a name in the data, ignoring case and surrounding spaces; None if unknown."""
         return self._names.get(plain(name))
 
     def is_label(self, name: str) -> bool:
-        """Whether a name can be a label of the data: in the mapping, ignored, or in GoEmotions."""
+        """Return whether a name can be a label of the data: in the mapping, ignored, or in GoEmotions."""
         return plain(name) in self._names or plain(name) in self._ignored or plain(name) in LABELS
 
     def ignores(self, name: str) -> bool:
-        """Whether a label of the data is ignored."""
+        """Return whether a label of the data is ignored."""
         return plain(name) in self._ignored
 
     def from_goemotions(self, name: str) -> list[str]:
-        """Labels that comprise a GoEmotions label."""
+        """Return the labels that comprise a GoEmotions label."""
         return [label for label, members in self.labels.items() if plain(name) in members]
 
     @cached_property
@@ -89,7 +89,7 @@ def read_mapping(source: str) -> LabelMapping:
         raise DataError(f"{source}: no such mapping file; expected a file or one of: {', '.join(shipped)}") from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON ({error})") from None
-    return _checked(path, content)
+    return _validate(path, content)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def _checked(path: Path, content: Any) -> LabelMapping:
+def _validate(path: Path, content: Any) -> LabelMapping:
     def need(valid: bool, message: str) -> None:
         if not valid:
             raise DataError(f"{path}: {message}")

@@ -81,7 +81,7 @@ def load_encoder(model: str) -> tuple[Any, Callable[[dict[str, np.ndarray]], np.
 def encode_words(
     tokenizer: Any, run: Callable[[dict[str, np.ndarray]], np.ndarray], words: Sequence[str]
 ) -> np.ndarray:
-    """Mean hidden state over the tokens of each word: float32 of shape (n, hidden)."""
+    """Compute the mean hidden state over the tokens of each word: float32 of shape (n, hidden)."""
     vocabulary = tokenizer.get_vocab()
     inside, whole = tokenizer.encode("a", add_special_tokens=False), tokenizer.encode("a")
     before = whole.index(inside[0])

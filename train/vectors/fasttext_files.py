@@ -21,12 +21,12 @@ _MAGIC, _VERSION = 793712314, 12
 
 
 def is_vectors_file(path: Path) -> bool:
-    """Whether a file has an extension of vectors."""
+    """Return whether a file has an extension of vectors."""
     return path.name.lower().endswith(ENDINGS)
 
 
 def is_bin(path: Path) -> bool:
-    """Whether a file has the extension of a binary model."""
+    """Return whether a file has the extension of a binary model."""
     return path.name.lower().removesuffix(".gz").endswith(".bin")
 
 
@@ -41,7 +41,7 @@ def read_vec(path: Path, words: Sequence[str], size: int) -> np.ndarray:
     """
     row_of = {word.encode(): row for row, word in enumerate(words)}
     table = np.full((len(words), size), np.nan, np.float32)
-    with opened(path) as lines:
+    with open_file(path) as lines:
         rows = whole_lines(lines, path)
         header = next(rows, b"").split()
         if len(header) != 2 or not all(field.isdigit() for field in header):
@@ -86,7 +86,7 @@ def read_bin(path: Path, words: Sequence[str], size: int) -> np.ndarray:
         DataError: The file cannot be read, is damaged or quantized, or has another dimension.
     """
     damaged = f"{path}: damaged or truncated"
-    with opened(path) as file:
+    with open_file(path) as file:
         try:
             magic, version = _unpack(file, "<ii")
             if magic != _MAGIC or version != _VERSION:
@@ -132,7 +132,7 @@ def _unpack(file: BinaryIO, fields: str) -> tuple[Any, ...]:
 
 
 def _word_ids(file: BinaryIO, entries: int, words: Sequence[str]) -> dict[int, int]:
-    """Dictionary entry by index of each word that has one; leaves the file after the dictionary."""
+    """Return the dictionary entry by index of each word that has one, and leave the file after the dictionary."""
     row_of = {word.encode(): row for row, word in enumerate(words)}
     ids = {}
     block, begin, position = b"", file.tell(), 0  # the block, its offset in the file, and the position in it
@@ -164,7 +164,7 @@ def _check_end(file: BinaryIO, start: int, length: int) -> None:
 
 
 def _means(file: BinaryIO, start: int, size: int, members: list[tuple[int, int]], count: int) -> np.ndarray:
-    """Mean of the file's rows for each row of the table, normalized to length 1; reads in file order."""
+    """Compute the mean of the file's rows for each row of the table, normalized to length 1; reads in file order."""
     sums = np.zeros((count, size))
     if not members:
         return np.full((count, size), np.nan, np.float32)
@@ -195,7 +195,7 @@ def _ngrams(word: str, shortest: int, longest: int) -> list[bytes]:
 
 
 def _hash(gram: bytes) -> int:
-    """FNV-1a with fastText's sign extension of bytes above 127."""
+    """Compute the FNV-1a hash with fastText's sign extension of bytes above 127."""
     value = 2166136261
     for byte in gram:
         value ^= byte if byte < 128 else byte | 0xFFFFFF00
@@ -203,7 +203,7 @@ def _hash(gram: bytes) -> int:
     return value
 
 
-def opened(path: Path) -> BinaryIO:
+def open_file(path: Path) -> BinaryIO:
     """Open a file for reading, decompressing gzip, which is detected by content.
 
     Raises:

@@ -11,13 +11,13 @@ import typer
 
 from evenmood.errors import DataError, EvenmoodError, UsageError
 from evenmood.model import hub
-from evenmood.model.hub_files import located
+from evenmood.model.hub_files import locate
 from evenmood.system.paths import expanded
 from evenmood.text.normalization import PAD_ID, UNKNOWN_ID, clean
 from train.config import FASTTEXT, TrainConfig
 from train.progress import elapsed
 from train.vectors.encoder_vectors import ENCODER, encoder_vectors
-from train.vectors.fasttext_files import is_bin, is_vectors_file, opened, read_bin, read_vec, whole_lines
+from train.vectors.fasttext_files import is_bin, is_vectors_file, open_file, read_bin, read_vec, whole_lines
 
 FIRST_WORD = 2
 """First id of a word; lower ids are padding and the unknown word."""
@@ -140,8 +140,8 @@ def _train(config: TrainConfig, words: Sequence[str], texts: Sequence[str], log:
         with corpus.open("w", encoding="utf-8") as lines:
             lines.writelines(clean(text) + "\n" for text in texts)
             for name in config.corpus:
-                path = located(name)
-                with opened(path) as more:
+                path = locate(name)
+                with open_file(path) as more:
                     lines.writelines(clean(line.decode("utf-8", "replace")) + "\n" for line in whole_lines(more, path))
         own_progress = sys.stderr is not None and sys.stderr.isatty()  # the library's progress line
         try:  # the library's seed is fixed, so that vectors do not depend on --seed

@@ -13,7 +13,7 @@ from evenmood import LABELS, EmotionClassifier, UsageError
 from tests.commands import run_command
 
 TEXTS = ["Thank you so much!", None, "I'm scared of the dark", ""]
-ADDED = ["emotions", "emotion_probabilities", "emotion_fallback"]
+PREDICTION_COLUMNS = ["emotions", "emotion_probabilities", "emotion_fallback"]
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def model(each_model: EmotionClassifier) -> EmotionClassifier:
 def test_a_pandas_frame_keeps_its_index_and_columns(model: EmotionClassifier) -> None:
     frame = pandas.DataFrame({"id": [1, 2, 3, 4], "comment": TEXTS}, index=[7, 7, "x", 0])
     found = model.predict_frame(frame, column="comment")
-    assert list(found.columns) == ["id", "comment", *ADDED]
+    assert list(found.columns) == ["id", "comment", *PREDICTION_COLUMNS]
     assert list(found.index) == [7, 7, "x", 0]
     assert list(frame.columns) == ["id", "comment"]
     assert found["emotions"].iloc[0] == model.predict("Thank you so much!").labels
@@ -43,17 +43,17 @@ def test_a_missing_value_is_answered_by_one(model: EmotionClassifier, missing: A
 def test_columns_of_labels(model: EmotionClassifier) -> None:
     frame = pandas.DataFrame({"text": ["Thank you so much!", "I'm scared"]})
     every = model.predict_frame(frame, proba=True)
-    assert list(every.columns) == ["text", *ADDED, *(f"emotion_{label}" for label in LABELS)]
+    assert list(every.columns) == ["text", *PREDICTION_COLUMNS, *(f"emotion_{label}" for label in LABELS)]
     assert every["emotion_fear"].to_numpy() == pytest.approx(model.predict_proba(frame["text"])[:, 14], abs=1e-4)
     some = model.predict_frame(frame, labels=["gratitude", "joy"], proba=True)
-    assert list(some.columns) == ["text", *ADDED, "emotion_gratitude", "emotion_joy"]
+    assert list(some.columns) == ["text", *PREDICTION_COLUMNS, "emotion_gratitude", "emotion_joy"]
     assert some["emotions"].tolist() == [["gratitude"], []]
 
 
 def test_a_polars_frame(model: EmotionClassifier) -> None:
     found = model.predict_frame(polars.DataFrame({"id": [1, 2, 3, 4], "text": TEXTS}), proba=True)
     assert isinstance(found, polars.DataFrame)
-    assert found.columns[:5] == ["id", "text", *ADDED]
+    assert found.columns[:5] == ["id", "text", *PREDICTION_COLUMNS]
     assert found["emotions"].dtype == polars.List(polars.String)
     assert found["emotions"].to_list()[:2] == [model.predict("Thank you so much!").labels, None]
     assert found["emotion_joy"].null_count() == 1
@@ -61,12 +61,12 @@ def test_a_polars_frame(model: EmotionClassifier) -> None:
 
 
 def test_series_lists_and_arrow_tables(model: EmotionClassifier) -> None:
-    assert list(model.predict_frame(pandas.Series(TEXTS, name="said")).columns) == ["said", *ADDED]
-    assert model.predict_frame(polars.Series("said", TEXTS)).columns == ["said", *ADDED]
+    assert list(model.predict_frame(pandas.Series(TEXTS, name="said")).columns) == ["said", *PREDICTION_COLUMNS]
+    assert model.predict_frame(polars.Series("said", TEXTS)).columns == ["said", *PREDICTION_COLUMNS]
     listed = model.predict_frame(TEXTS)
-    assert list(listed.columns) == ["text", *ADDED]
+    assert list(listed.columns) == ["text", *PREDICTION_COLUMNS]
     assert listed["emotions"].iloc[1] is None
-    assert model.predict_frame(pyarrow.table({"text": TEXTS})).schema.names == ["text", *ADDED]
+    assert model.predict_frame(pyarrow.table({"text": TEXTS})).schema.names == ["text", *PREDICTION_COLUMNS]
 
 
 def test_the_same_columns_as_the_command(fast_model: EmotionClassifier, tmp_path: Path) -> None:

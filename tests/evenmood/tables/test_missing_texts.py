@@ -15,7 +15,7 @@ from pyarrow import parquet
 
 import evenmood as library
 from evenmood import EmotionClassifier
-from evenmood.tables.scored import ADDED
+from evenmood.tables.scored import PREDICTION_COLUMNS
 from tests.evenmood.test_cli import evenmood
 
 REPORT = "2 of 4 rows have no text and got an empty prediction\n"
@@ -51,7 +51,7 @@ def test_every_format_gives_an_empty_answer(tmp_path: Path, kind: str, model: Em
     for target in ("csv", "tsv", "jsonl", "parquet"):
         out = tmp_path / f"out.{target}"
         assert evenmood("predict", source, out, "--proba", "--model", model.folder)[1] == REPORT
-        added = (*ADDED, "emotion_joy")
+        added = (*PREDICTION_COLUMNS, "emotion_joy")
         if target == "parquet":
             rows = parquet.read_table(out).to_pylist()
         elif target == "jsonl":

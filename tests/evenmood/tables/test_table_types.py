@@ -11,7 +11,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from evenmood.tables.scored import ADDED
+from evenmood.tables.scored import PREDICTION_COLUMNS
 from tests.evenmood.test_cli import evenmood
 
 
@@ -38,7 +38,7 @@ def test_integers_become_decimals_where_a_later_row_needs_it(tmp_path: Path) -> 
 def test_a_column_that_comes_late_is_there(tmp_path: Path) -> None:
     table, _ = to_parquet(tmp_path, many([{"text": "ok", "late": "x"}], count=1500))
     assert table["late"].to_pylist()[-2:] == [None, "x"]
-    assert table.schema.names == ["text", "late", *ADDED]
+    assert table.schema.names == ["text", "late", *PREDICTION_COLUMNS]
 
 
 def test_a_nested_key_that_comes_late_is_there(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_parquet_columns_stay_arrows(tmp_path: Path) -> None:
     parquet.write_table(table, tmp_path / "in.parquet", row_group_size=2)
     evenmood("predict", tmp_path / "in.parquet", tmp_path / "out.parquet")
     before, after = (parquet.read_table(tmp_path / name) for name in ("in.parquet", "out.parquet"))
-    assert after.schema.names == [*columns, *ADDED]
+    assert after.schema.names == [*columns, *PREDICTION_COLUMNS]
     assert after.schema.metadata == before.schema.metadata
     for name in columns:
         assert after.schema.field(name) == before.schema.field(name)

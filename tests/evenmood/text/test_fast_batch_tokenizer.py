@@ -170,7 +170,7 @@ def test_unknown_normalizer_takes_the_slow_path(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_word_cache_is_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_tokenizer, "KEPT_WORDS", 30)
+    monkeypatch.setattr(batch_tokenizer, "MAX_CACHED_WORDS", 30)
     tokenizer = make_tokenizer(symbols=True, pieces=120)
     texts = random_texts(2_000, PARTS)
     fast = BatchTokenizer(unlimited(tokenizer), 12)
@@ -198,6 +198,6 @@ def test_tokens_and_words_are_counted_before_truncation(tokenizer: Tokenizer, te
     encoding = untruncated.encode(text)
     for texts in ([text], [text, "a", text, "é"]):
         encoded = BatchTokenizer(untruncated, 12).encode(texts)
-        assert encoded.tokens[0] == len(encoding.ids)
-        assert encoded.words[0] == len(set(encoding.word_ids)), encoding.tokens
+        assert encoded.token_counts[0] == len(encoding.ids)
+        assert encoded.word_counts[0] == len(set(encoding.word_ids)), encoding.tokens
         assert encoded.ids.shape[1] <= 12

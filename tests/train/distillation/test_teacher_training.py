@@ -143,14 +143,12 @@ def test_batches_group_similar_lengths_and_contain_every_row_once(
     monkeypatch.setattr(encoder, "POOL_BATCHES", 5)
     rows = load_split(config.data, "train")
     run = EncoderRun(config, *load_encoder(config.base, rows.labels), rows, {"validation": rows}, print)
-    batches = list(run._shuffled(np.random.default_rng(0)))
+    batches = list(run._shuffle(np.random.default_rng(0)))
     assert sorted(np.concatenate(batches).tolist()) == list(range(len(rows)))
     lengths = run._lengths("train")
     spread = np.mean([np.ptp(lengths[batch]) for batch in batches])
     assert spread < 0.5 * np.ptp(lengths)
-    assert [batch.tolist() for batch in batches] != [
-        batch.tolist() for batch in run._shuffled(np.random.default_rng(1))
-    ]
+    assert [batch.tolist() for batch in batches] != [batch.tolist() for batch in run._shuffle(np.random.default_rng(1))]
 
 
 @pytest.mark.parametrize("base", ["nowhere/there", "/not/a/folder"])

@@ -69,7 +69,7 @@ def test_validation_sets_have_equal_total_weight() -> None:
     labels = np.zeros((3360, 28), np.float32)
     rows = ValidationRows.of(Split(["a"] * 3360, labels, [None] * 3360), everyday=True)
     assert rows.repeats[:3360].sum() == rows.repeats[3360:].sum() == 3360
-    masked = rows.masked(np.ones(rows.labels.shape, np.float32))
+    masked = rows.mask(np.ones(rows.labels.shape, np.float32))
     assert (masked[rows.ignored] == 0).all()
     assert masked[~rows.ignored].all()
     official_only = ValidationRows.of(Split(["a"] * 3360, labels, [None] * 3360), everyday=False)

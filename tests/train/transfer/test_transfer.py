@@ -17,7 +17,7 @@ from evenmood.labels import EKMAN, GROUPS
 from tests.commands import run_command
 from tests.conftest import DEFAULT_MODEL
 from tests.small_data import write_tsv
-from train.transfer.evaluation import combined, evaluate_transfer, report, run_transfer
+from train.transfer.evaluation import combine_probabilities, evaluate_transfer, report, run_transfer
 from train.transfer.labeled import read_labeled, read_targets
 from train.transfer.mapping import read_mapping
 
@@ -177,7 +177,7 @@ def test_goemotions_groups_follow_the_models_decisions(tmp_path: Path, model: Em
 
 def test_single_label_data_uses_the_highest_score(tmp_path: Path, model: EmotionClassifier) -> None:
     figures = evaluate_transfer(str(DEFAULT_MODEL), str(csv_names(tmp_path)), "test", "tweet_emotion")
-    scores = combined(model.predict_proba([text for text, _ in ROWS]), model, EMOTIONS)
+    scores = combine_probabilities(model.predict_proba([text for text, _ in ROWS]), model, EMOTIONS)
     truth = [list(NUMBERS).index(emotion) for _, emotion in ROWS]
     chosen = scores.argmax(axis=1).tolist()
     assert not figures["multi_label"]
@@ -203,7 +203,7 @@ def test_noisy_or_and_thresholds(tmp_path: Path, model: EmotionClassifier) -> No
     probabilities = np.full((1, len(LABELS)), 0.0)
     for label in ("joy", "love"):
         probabilities[0, LABELS.index(label)] = model.thresholds[label]
-    assert combined(probabilities, model, mapping)[0, 0] == pytest.approx(0.75, abs=1e-6)
+    assert combine_probabilities(probabilities, model, mapping)[0, 0] == pytest.approx(0.75, abs=1e-6)
     data = write_lines(tmp_path / "a.csv", "text,good,bad", "I love this joy,1,0", "I hate you,0,1", "stone,0,0")
     figures = evaluate_transfer(str(DEFAULT_MODEL), str(data), "test", str(tmp_path / "m.json"))
     assert figures["thresholds"] == {"good": 0.5, "bad": 0.9}
@@ -273,7 +273,7 @@ TWO_ROWS = ["text,label", "I am happy,joy", "I am angry,anger"]
         ("a.csv", ["text,joy,anger", "I am,1,0", "I,2,0"], "row 2: 'joy' is '2'; expected 0 or 1"),
         ("a.csv", ["text,joy,anger", "I am,NONE,NONE"], "'joy' is 'NONE'; expected 0 or 1"),
         ("a.csv", ["text,label", "I am,joy", "a,b,c"], "line 3: 3 cells, but the table has 2 columns"),
-        ("a.csv", ["text,label", "I am,7", "a,1"], "label numbers 7 have no names"),
+        ("a.csv", ["text,label", "I am,7", "a,1"], "label indices 7 have no names"),
         ("a.jsonl", ['{"text": "a", "label": "joy"}', "{"], "line 2: not JSON"),
         ("a.jsonl", ['{"text": 5, "label": "joy"}'], "no column of texts|not a string"),
         ("a.json", ['{"a": 5}'], "no column of texts"),
