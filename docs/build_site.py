@@ -25,6 +25,7 @@ OUTSIDE = {
     ROOT / "evenmood/accurate_model/README.md": "models/accurate.md",
 }
 """Page of the site for each document outside `docs/`; index.md replaces README."""
+SITE = "https://evenmood.github.io/evenmood/docs/"
 LINK = re.compile(r"(\]\()([^)\s#]+)(#[^)\s]*)?(\))")
 FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 
@@ -69,6 +70,9 @@ def rewrite_links(text: str, source: Path, target: Path, out: Path) -> str:
 
     def replace(match: re.Match[str]) -> str:
         before, link, anchor, after = match.groups()
+        if link.startswith(SITE):  # a generated page, which does not exist on GitHub
+            page = out / link.removeprefix(SITE).replace(".html", ".md")
+            return f"{before}{Path(os.path.relpath(page, target.parent)).as_posix()}{anchor or ''}{after}"
         if re.match(r"[a-z]+:", link):
             return match[0]
         return f"{before}{_moved(source, link, target, out)}{anchor or ''}{after}"

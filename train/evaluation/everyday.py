@@ -161,7 +161,7 @@ def table(result: Mapping[str, Any]) -> str:
     titles = {
         "macro_f1": "macro-F1",
         "micro_f1": "micro-F1",
-        "first_label_right": "most probable label correct",
+        "first_label_right": "top-1 accuracy",
         "macro_roc_auc": "macro ROC AUC",
     }
     lines = [f"everyday: {result['rows']:,} texts"]

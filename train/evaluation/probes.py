@@ -33,13 +33,13 @@ def perturbed(
         seeds: Number of repetitions of random perturbations, which are averaged.
 
     Returns:
-        `macro_f1` of the original texts, and `kinds`: for each perturbation `macro_f1` and its `change`, both with 95 %
+        `macro_f1` of the original texts, and `kinds`: for each perturbation `macro_f1` and its `change`, both with 95%
         intervals from the same bootstrap samples; `seeds`, macro-F1 per repetition; and `texts_changed`, the share of
         texts with other predicted labels.
     """
     stochastic: dict[str, Callable[[str, random.Random], str]] = {
-        f"typos in {100 * SHARE:.0f} % of words": lambda text, generator: misspell(text, SHARE, generator),
-        f"{100 * SHARE:.0f} % of words elongated": lambda text, generator: elongate(text, SHARE, generator),
+        f"typos in {100 * SHARE:.0f}% of words": lambda text, generator: misspell(text, SHARE, generator),
+        f"{100 * SHARE:.0f}% of words elongated": lambda text, generator: elongate(text, SHARE, generator),
         "emoji inserted": lambda text, generator: with_emoji(text, emoji, generator),
     }
     deterministic: dict[str, Callable[[str], str]] = {

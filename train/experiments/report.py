@@ -29,7 +29,7 @@ IMAGES = "figures/experiments"
 EVERYDAY_FIGURES = {
     "macro_f1": "macro-F1",
     "micro_f1": "micro-F1",
-    "first_label_right": "most probable label correct",
+    "first_label_right": "top-1 accuracy",
 }
 PUBLISHED, DEFAULT_MODEL = ROOT / "results/published.json", ROOT / "results/default_model.json"
 SHARED = ("data", "pooling", "seed", "vectors", "corpus", "soft_targets")

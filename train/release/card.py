@@ -177,7 +177,7 @@ def check_card(folder: Path) -> None:
 
 
 def _interval(figure: Any) -> str:
-    return f" (95 % interval {figure['low']:.3f} to {figure['high']:.3f})" if isinstance(figure, dict) else ""
+    return f" (95% interval {figure['low']:.3f} to {figure['high']:.3f})" if isinstance(figure, dict) else ""
 
 
 def _value(figure: Any) -> float:

@@ -114,7 +114,7 @@ def test_macro_f1_of_perturbed_texts(model: EmotionClassifier, average_folder: P
     misspelled_scores = [
         f1_score(truth, model.predict_proba(t) >= thresholds, average="macro", zero_division=0) for t in typos
     ]
-    row = figures["kinds"]["typos in 20 % of words"]
+    row = figures["kinds"]["typos in 20% of words"]
     assert row["seeds"] == pytest.approx(misspelled_scores)
     assert row["change"]["value"] == pytest.approx(np.mean(misspelled_scores) - expected)
     assert row["change"]["low"] <= row["change"]["value"] <= row["change"]["high"]
@@ -184,10 +184,10 @@ def test_results_are_added_to_the_folder_and_the_card(tmp_path: Path) -> None:
     figures = json.loads((folder / "training" / "robustness.json").read_text())
     assert (folder / "emotions.json").read_bytes() == info_before
     card = (folder / "README.md").read_text()
-    row = figures["perturbed"]["kinds"]["typos in 20 % of words"]
+    row = figures["perturbed"]["kinds"]["typos in 20% of words"]
     assert "## Robustness" in card
     for text in (card, table):
-        assert "typos in 20 % of words" in text
+        assert "typos in 20% of words" in text
         assert f"{row['macro_f1']['value']:.3f}" in text
     assert f"| negation, {len(TEXTS['negation'])} pairs" in card
 

@@ -55,7 +55,7 @@ def verdicts(noise: dict[str, float], folder: Path | None = None) -> dict[str, d
         experiments.write(content, folder / "results.json", folder / "experiments.md")
         document = (folder / "experiments.md").read_text()
         assert "Runs stopped early" not in document
-        assert document.count("| most probable label correct |") == 2
+        assert document.count("| top-1 accuracy |") == 2
         everyday = content["everyday"]
         assert everyday["arms"]["balanced"]["macro_f1"]["value"] > everyday["arms"]["matched"]["macro_f1"]["value"]
         assert everyday["comparisons"]["balanced - matched"]["macro_f1"]["low"] > 0

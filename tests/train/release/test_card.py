@@ -39,7 +39,7 @@ def test_card_of_the_default_model() -> None:
     assert set(by_name) == {"macro-F1", "micro-F1", "macro ROC AUC", "subset accuracy"}
     macro = by_name["macro-F1"]
     assert macro.metric_value == figures["macro_f1"]["value"]
-    assert f"({figures['macro_f1']['low']:.3f} to" in (macro.metric_name or "").replace("95 % interval ", "")
+    assert f"({figures['macro_f1']['low']:.3f} to" in (macro.metric_name or "").replace("95% interval ", "")
     assert (macro.dataset_type, macro.dataset_config) == ("google-research-datasets/go_emotions", "simplified")
     assert macro.dataset_split == "test"
     widget = card.data.get("widget")
