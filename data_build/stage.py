@@ -268,5 +268,5 @@ def input_hashes(build: Path, *names: str) -> dict[str, str]:
 
 
 def _summary(dropped: Mapping[str, int]) -> str:
-    parts = [f"{count:,} {reason}" for reason, count in dropped.items() if count]
+    parts = [f"{count:,} ({reason})" for reason, count in dropped.items() if count]
     return f"; dropped: {', '.join(parts)}" if parts else ""

@@ -36,9 +36,11 @@
   spoken.setAttribute("role", "status");
   document.querySelector("main").append(spoken);
 
-  // Show the page when its first result and the examples have their final size.
+  // Show the page when its first result and the examples have their final size; page.css shows it after 4 s.
   const main = document.querySelector("main");
+  const deadline = performance.now() + 4000;
   const reveal = () => {
+    if (performance.now() > deadline) return;
     const examples = [...document.querySelectorAll(".gallery-item")].filter((item) => item.offsetParent);
     const laidOut = examples.length && examples.every((item) => item.offsetHeight > 20);
     if (!document.querySelector("#result .sentence") || !laidOut) return requestAnimationFrame(reveal);

@@ -17,8 +17,8 @@ from evenmood.model.model_folder import TRAINING_FOLDER, figure_text, write_text
 from evenmood.system.paths import expanded
 from evenmood.tables.table_files import check_output
 from evenmood.thresholds import tune_thresholds
-from train.transfer.labeled import Targets, only_scorable, read_targets
 from train.transfer.mapping import LabelMapping, read_mapping
+from train.transfer.targets import Targets, only_scorable, read_targets
 
 SAMPLED_ROWS = 20_000_000
 """Maximum total number of rows in bootstrap samples: large data sets have fewer samples, but at least 100."""

@@ -16,8 +16,9 @@ from tests.conftest import DEFAULT_MODEL
 from train.transfer.columns import LabelCellError, cell_labels
 from train.transfer.evaluation import evaluate_transfer
 from train.transfer.label_studio import without_annotations
-from train.transfer.labeled import LabeledSet, read_labeled, read_targets
+from train.transfer.labeled import LabeledSet, read_labeled
 from train.transfer.mapping import read_mapping
+from train.transfer.targets import read_targets
 
 EKMAN = read_mapping("ekman")
 LABELS = [["joy"], ["joy", "sadness"], ["anger"], [], ["fear", "surprise"], ["disgust"]]

@@ -18,8 +18,9 @@ from tests.commands import run_command
 from tests.conftest import DEFAULT_MODEL
 from tests.small_data import write_tsv
 from train.transfer.evaluation import combine_probabilities, evaluate_transfer, report, run_transfer
-from train.transfer.labeled import read_labeled, read_targets
+from train.transfer.labeled import read_labeled
 from train.transfer.mapping import read_mapping
+from train.transfer.targets import read_targets
 
 ROWS = [
     ("I am so happy today, what a joy", "joy"),
