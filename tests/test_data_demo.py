@@ -43,7 +43,7 @@ def test_the_miniature(demo: Path) -> None:
         assert len(load_split(f"{demo}/published:balanced", name).texts) == size
     assert len({row["text_hash"] for row in read_rows(build, "balance").to_pylist()}) == results["rows"]
     text = (demo / "dataset.md").read_text()
-    assert "This build used **--alignment intended**" in text
+    assert "This build used `--alignment intended`" in text
     assert "without English function words" in text
     again = run_command(
         *("data_build", "report", demo / "no-build", "--results", demo / "dataset.json"),

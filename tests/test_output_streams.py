@@ -36,7 +36,10 @@ def streams(request: pytest.FixtureRequest) -> dict[str, str]:
     return environment
 
 
-@pytest.fixture(params=["ascii", "C locale"])
+ASCII_STREAMS = ("ascii", "C locale")
+
+
+@pytest.fixture(params=ASCII_STREAMS)
 def ascii_streams(request: pytest.FixtureRequest) -> dict[str, str]:
     """The two environments without any non-ASCII character, for commands that take seconds to start."""
     return STREAMS[request.param]
@@ -95,12 +98,20 @@ ERRORS: dict[str, tuple[str, ...]] = {
 }
 
 
-@pytest.mark.parametrize("case", ERRORS)
-def test_errors_are_one_line(ascii_streams: dict[str, str], tmp_path: Path, case: str) -> None:
+@pytest.mark.parametrize(
+    ("environment", "case"),
+    [
+        (environment, case)
+        for environment in STREAMS
+        for case, (program, *_) in ERRORS.items()
+        if program == "evenmood" or environment in ASCII_STREAMS
+    ],
+)
+def test_errors_are_one_line(environment: str, tmp_path: Path, case: str) -> None:
     folder = Path.cwd()
     os.chdir(tmp_path)
     try:
-        result = run_raw(*ERRORS[case], redirect="</dev/null", PYTHONPATH=str(ROOT), **ascii_streams)
+        result = run_raw(*ERRORS[case], redirect="</dev/null", PYTHONPATH=str(ROOT), **STREAMS[environment])
     finally:
         os.chdir(folder)
     assert result.returncode in (1, 2), result.stderr

@@ -67,7 +67,7 @@ def options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit")
     ] = False,
 ) -> None:
-    """Return the options of the command itself."""
+    """Define the options of the command itself."""
 
 
 @app.command("text")

@@ -112,7 +112,7 @@ def load_split(source: str, split: str) -> Split:
 
 
 def _read_build(build: Path, configuration: str, split: str) -> Iterator[Row]:
-    """Return the training rows of a configuration; validation and test are the official ones in every configuration."""
+    """Yield the training rows of a configuration; validation and test are the official ones in every configuration."""
     stages = build_folder.CONFIGURATIONS
     if configuration not in stages:
         expected = " or ".join(f"{build}:{name}" for name in stages)

@@ -115,7 +115,7 @@ class Storage:
         return parts[0] if parts else None
 
     def _entries(self) -> Iterator[tuple[float, str, int]]:
-        """Return the modification time, name and size of each entry."""
+        """Yield the modification time, name and size of each entry."""
         for path in self.folder.iterdir():
             with suppress(FileNotFoundError):
                 files = [path, *path.rglob("*")] if path.is_dir() else [path]

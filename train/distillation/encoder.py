@@ -290,7 +290,7 @@ class EncoderRun:
         return (step + 1) / warmup if step < warmup else (steps - step) / (steps - warmup)
 
     def _shuffle(self, random: np.random.Generator) -> Iterator[np.ndarray]:
-        """Return the batches of rows of similar length, in random order."""
+        """Yield batches of rows of similar length, in random order."""
         size, lengths = self._config.batch_size, self._lengths("train")
         order = random.permutation(len(lengths))
         batches = []
