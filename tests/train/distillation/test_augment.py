@@ -49,6 +49,6 @@ def test_command_writes_new_texts(small_data: Path, tiny_encoder: Path, tmp_path
     assert len({clean(line) for line in lines}) == len(lines) > 100
     assert not train_texts.intersection(map(clean, lines))
     second_run = run_command("train", "augment", *options, "--out", tmp_path / "a.txt")
-    assert (second_run.returncode, "set --overwrite" in second_run.stderr) == (2, True)
+    assert (second_run.returncode, "use --overwrite" in second_run.stderr) == (2, True)
     run_command("train", "augment", *options, "--out", tmp_path / "b.txt")
     assert (tmp_path / "b.txt").read_bytes() == (tmp_path / "a.txt").read_bytes()
