@@ -188,11 +188,9 @@ def evaluate(
     print(f"{split}: {metrics['tuned']['rows']:,} texts, tuned thresholds | thresholds of 0.5")
     for name, title in AVERAGES:
         print(f"{title:24} {figure_text(metrics['tuned'][name]):24} | {figure_text(metrics['at_0.5'][name])}")
-    without_overlap = metrics.get("tuned_without_overlap")
-    if without_overlap:
-        print(
-            f"macro-F1 {figure_text(without_overlap['macro_f1'])} on the {without_overlap['rows']:,} texts not in an earlier split"
-        )
+    disjoint = metrics.get("tuned_without_overlap")
+    if disjoint:
+        print(f"macro-F1 {figure_text(disjoint['macro_f1'])} on the {disjoint['rows']:,} texts not in an earlier split")
 
 
 @app.command()

@@ -21,7 +21,7 @@ OFFICIAL_THRESHOLDS = "thresholds-official.json"
 """File with thresholds tuned only on the data set's validation split, for models whose thresholds use more texts."""
 DATA_FILE = "data.json"
 """File with the size, digest and label counts of each split that was used for training or evaluation."""
-BRIEF = ("rows", "subset_accuracy", "micro_f1", "macro_f1", "macro_roc_auc", "macro_average_precision")
+MAIN_METRICS = ("rows", "subset_accuracy", "micro_f1", "macro_f1", "macro_roc_auc", "macro_average_precision")
 """Averaged metrics in `emotions.json`, which also has the metrics per label."""
 
 
@@ -139,6 +139,6 @@ def write_metrics(
     write_text(training / f"calibration-{split}.json", json.dumps(rounded(calibrated, 6), indent=1) + "\n")
     plots.reliability(calibrated["reliability"], training / f"calibration-{split}.png")
     if update_info:
-        main_metrics = rounded({name: metrics["tuned"][name] for name in (*BRIEF, "per_label")})
+        main_metrics = rounded({name: metrics["tuned"][name] for name in (*MAIN_METRICS, "per_label")})
         write_info(folder, replace(info, metrics={**info.metrics, split: main_metrics}))
     return metrics
