@@ -191,7 +191,7 @@ def label(
 
 
 class TextFilter:
-    """Selects the texts to write, without duplicates and official validation or test texts."""
+    """Filter that drops duplicates, and official validation and test texts."""
 
     def __init__(self, official: str) -> None:
         """Set the data set whose validation and test texts are excluded."""

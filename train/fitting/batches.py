@@ -17,7 +17,7 @@ def token_counts(ids: np.ndarray) -> np.ndarray:
 
 
 def trim_padding(ids: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Truncate padding to the longest row, rounded up to a multiple of the pool size."""
+    """Trim padding to the length of the longest row, rounded up to a multiple of the pool size."""
     return ids[:, : -(-int(counts.max()) // POOL_SIZE) * POOL_SIZE]
 
 

@@ -107,7 +107,7 @@ def _meaning(label: str, rows: LabeledSet, rules: LabelMapping, goemotions: bool
 
 
 def only_scorable(targets: Targets, multi_label: bool) -> Targets:
-    """Select rows that can be scored (in single-label data, those with one label), noting the others."""
+    """Select rows that can be scored (in single-label data, those with one label), and note the others."""
     label_counts = targets.truth.sum(axis=1)
     if multi_label:
         _note(

@@ -21,7 +21,7 @@ _MAGIC, _VERSION = 793712314, 12
 
 
 def is_vectors_file(path: Path) -> bool:
-    """Return whether a file has an extension of vectors."""
+    """Return whether a file has the extension of a vectors file."""
     return path.name.lower().endswith(ENDINGS)
 
 
@@ -164,7 +164,7 @@ def _check_end(file: BinaryIO, start: int, length: int) -> None:
 
 
 def _means(file: BinaryIO, start: int, size: int, members: list[tuple[int, int]], count: int) -> np.ndarray:
-    """Compute the mean of the file's rows for each row of the table, normalized to length 1; reads in file order."""
+    """Compute the normalized mean of the file's rows for each row of the table; the file is read in order."""
     sums = np.zeros((count, size))
     if not members:
         return np.full((count, size), np.nan, np.float32)
