@@ -131,7 +131,7 @@ def training_split(config: TeacherConfig, log: Log) -> Split:
 
 
 class Checkpoint:
-    """The checkpoint folder `OUT.partial`: options, history, and states of the last and the best epoch (without pickle)."""
+    """The checkpoint folder `OUT.partial`: options, history, and states of the last and the best epoch."""
 
     def __init__(self, out: Path, config: TeacherConfig, train: Split, restart: bool) -> None:
         """Open or create the folder.
