@@ -20,7 +20,7 @@ from evenmood import EmotionClassifier
 from evenmood.data.teacher import Teacher
 from evenmood.labels import LABELS
 from evenmood.thresholds import tune_thresholds
-from train.evaluation.everyday import figures, load_everyday, table
+from train.evaluation.everyday import compute_metrics, load_everyday, table
 
 NRC_LABELS = {
     "anger": "anger",
@@ -73,7 +73,7 @@ def main() -> None:
         if thresholds is None:
             probabilities = np.where(validation.ignored, np.float32(0), scores(validation.split.texts))
             thresholds = tune_thresholds(validation.split.labels, probabilities, "shrunk")
-        results = figures(test, scores(test.split.texts), thresholds)
+        results = compute_metrics(test, scores(test.split.texts), thresholds)
         print(f"{title}\n{table(results)}\n")
         models.append({"model": title, **{name: results[name] for name in results if name != "per_label"}})
     write(arguments.out, {"split": "test", "texts": len(test.split), "models": models})

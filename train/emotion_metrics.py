@@ -15,10 +15,10 @@ and F1, ROC AUC and average precision, and precision, recall and F1 per label.
 """
 INPUTS = """
 Args:
-    predictions: Probabilities, a list of 28 per text.
-    references: 0 or 1, a list of 28 per text.
+    predictions: Probabilities: for each text, a list of 28.
+    references: Labels, 0 or 1: for each text, a list of 28.
     thresholds: One number for all labels, or a list of 28. Defaults to 0.5.
-    resamples: Number of bootstrap samples for 95 % intervals; 0, the default, for none.
+    resamples: Number of bootstrap samples for 95% intervals. Defaults to 0, for no intervals.
 """
 
 

@@ -9,30 +9,30 @@ from types import MappingProxyType
 import numpy as np
 
 RandomGenerator = random.Random | np.random.Generator
-"""A random generator of Python or numpy; both have `random()`, uniform in [0, 1)."""
+"""A random generator of Python or numpy; both have a method `random()`, uniform in [0, 1)."""
 SHORTEST = 3
 """Minimum number of letters of a word to misspell."""
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _VOWEL = re.compile(r"[aeiouy](?=[^aeiouy]*$)", re.IGNORECASE)
 _APOSTROPHES = "'’‘ʼ`´"
 _WORD = re.compile(rf"\S{{{SHORTEST},}}")
-# GoEmotions' masks are not typed by people; mentions and links are removed by the cleaning.
+# The masks of GoEmotions are not typed by people; cleaning removes mentions and links.
 _EXEMPT = re.compile(r"\W*(?:@|https?://|www\.|\[[A-Z]+\])", re.IGNORECASE)
 
 
 def _adjacent_keys() -> dict[str, str]:
-    """Adjacent keys of each letter on a QWERTY keyboard, whose rows are shifted by about half a key each."""
-    near: dict[str, str] = {}
+    """Return the adjacent keys of each letter on a QWERTY keyboard, whose rows are offset by about half a key."""
+    adjacent: dict[str, str] = {}
     for number, row in enumerate(_ROWS):
-        for place, letter in enumerate(row):
-            keys = row[max(place - 1, 0) : place] + row[place + 1 : place + 2]
+        for index, letter in enumerate(row):
+            keys = row[max(index - 1, 0) : index] + row[index + 1 : index + 2]
             if number > 0:
-                keys += _ROWS[number - 1][place : place + 2]
+                keys += _ROWS[number - 1][index : index + 2]
             if number + 1 < len(_ROWS):
-                keys += _ROWS[number + 1][max(place - 1, 0) : place + 1]
-            near[letter] = keys
-            near[letter.upper()] = keys.upper()
-    return near
+                keys += _ROWS[number + 1][max(index - 1, 0) : index + 1]
+            adjacent[letter] = keys
+            adjacent[letter.upper()] = keys.upper()
+    return adjacent
 
 
 ADJACENT_KEYS: Mapping[str, str] = MappingProxyType(_adjacent_keys())
@@ -48,37 +48,36 @@ def misspell(text: str, share: float, random: RandomGenerator) -> str:
     Args:
         text: Any text.
         share: Probability of a typo in each word, in [0, 1].
-        random: Random generator; the same state gives the same text.
+        random: Random generator; the same state produces the same text.
     """
     uniform = random.random
 
-    def replaced(match: re.Match[str]) -> str:
+    def replace_word(match: re.Match[str]) -> str:
         return typo(match[0], random) if uniform() < share else match[0]
 
-    return _WORD.sub(replaced, text)
+    return _WORD.sub(replace_word, text)
 
 
 def typo(word: str, random: RandomGenerator) -> str:
     """Insert one typo into a word, unless `misspell` exempts it."""
-    letters = [place for place, character in enumerate(word) if character.isalpha()]
+    letters = [index for index, character in enumerate(word) if character.isalpha()]
     if len(letters) < SHORTEST or _EXEMPT.match(word):
         return word
     kind = int(random.random() * 4)
-    place = letters[int(random.random() * len(letters))]
-    letter = word[place]
+    index = letters[int(random.random() * len(letters))]
+    letter = word[index]
     if kind == 0:
-        swaps = [at for at in letters if word[at + 1 : at + 2].isalpha() and word[at] != word[at + 1]]
+        swaps = [i for i in letters if word[i + 1 : i + 2].isalpha() and word[i] != word[i + 1]]
         if swaps:
-            at = swaps[int(random.random() * len(swaps))]
-            return word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+            i = swaps[int(random.random() * len(swaps))]
+            return word[:i] + word[i + 1] + word[i] + word[i + 2 :]
     elif kind == 1:
-        return word[:place] + word[place + 1 :]
+        return word[:index] + word[index + 1 :]
     elif kind == 2 and letter in ADJACENT_KEYS:
         keys = ADJACENT_KEYS[letter]
-        return word[:place] + keys[int(random.random() * len(keys))] + word[place + 1 :]
-    return (
-        word[:place] + letter + word[place:]
-    )  # double the letter; also if it has no adjacent key or cannot be swapped
+        return word[:index] + keys[int(random.random() * len(keys))] + word[index + 1 :]
+    # Double the letter, also if it has no adjacent key or no letters can be swapped.
+    return word[:index] + letter + word[index:]
 
 
 def elongate(text: str, share: float, random: RandomGenerator) -> str:

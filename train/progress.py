@@ -1,4 +1,4 @@
-"""Progress messages for long steps: elapsed time, and share of items done."""
+"""Progress messages for long steps: elapsed time, and share of completed items."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,11 +14,11 @@ PAUSE = 15.0
 
 @contextmanager
 def elapsed(log: Log, step: str) -> Iterator[None]:
-    """Log the elapsed time of the block every `PAUSE` seconds, from a thread."""
-    started, done = time.monotonic(), Event()
+    """Log the time elapsed in the block every `PAUSE` seconds, from a thread."""
+    started, stop = time.monotonic(), Event()
 
     def report() -> None:
-        while not done.wait(PAUSE):
+        while not stop.wait(PAUSE):
             log(f"{step}: {time.monotonic() - started:,.0f} s")
 
     thread = Thread(target=report, daemon=True)
@@ -26,16 +26,16 @@ def elapsed(log: Log, step: str) -> Iterator[None]:
     try:
         yield
     finally:
-        done.set()
+        stop.set()
         thread.join()
 
 
-def counted(items: Sequence[Item], log: Log, step: str) -> Iterator[Item]:
-    """Yield items, and log the share done every `PAUSE` seconds."""
+def with_progress(items: Sequence[Item], log: Log, step: str) -> Iterator[Item]:
+    """Yield items, and log the share of completed items every `PAUSE` seconds."""
     last = time.monotonic()
-    for done, item in enumerate(items):
+    for count, item in enumerate(items):
         now = time.monotonic()
         if now - last >= PAUSE:
-            log(f"{step}: {done / len(items):.0%}")
+            log(f"{step}: {count / len(items):.0%}")
             last = now
         yield item

@@ -61,10 +61,10 @@ def config_flags(command: Any, without: tuple[str, ...] = ()) -> Any:
         without: Fields that the command sets itself.
     """
     helps = dict(re.findall(r"^ {4,8}(\w+): (.+)$", inspect.cleandoc(TrainConfig.__doc__ or ""), re.MULTILINE))
-    own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    parameters = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
     panels = {name: panel for panel, names in PANELS.items() for name in names}
-    flags, offered = [], [field for field in fields(TrainConfig) if field.name not in without]
-    for field in offered:
+    flags, own_fields = [], [field for field in fields(TrainConfig) if field.name not in without]
+    for field in own_fields:
         kind = list[str] if get_origin(field.type) is tuple else field.type
         default = list(field.default) if isinstance(field.default, tuple) else field.default
         names = [f"--{field.name.replace('_', '-')}"]
@@ -75,12 +75,12 @@ def config_flags(command: Any, without: tuple[str, ...] = ()) -> Any:
         flags.append(inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=option))
 
     def with_flags(**options: Any) -> None:
-        values = {field.name: options.pop(field.name) for field in offered}
+        values = {field.name: options.pop(field.name) for field in own_fields}
         values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
         command(**options, config=TrainConfig(**values))
 
     with_flags.__name__, with_flags.__doc__ = command.__name__, command.__doc__
-    parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in own if p.name != "config"] + flags
+    parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in parameters if p.name != "config"] + flags
     with_flags.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     with_flags.__annotations__ = {p.name: p.annotation for p in parameters}
     return with_flags

@@ -49,8 +49,8 @@ def fit(
         from train.release.quality_log import add_run
 
         add_run(out, config, note, run_log)
-    figures = read_brief(out, "validation")
-    log(f"{out}: validation macro-F1 {figures['macro_f1']['value']:.3f}, micro-F1 {figures['micro_f1']['value']:.3f}")
+    metrics = read_metrics(out, "validation")
+    log(f"{out}: validation macro-F1 {metrics['macro_f1']['value']:.3f}, micro-F1 {metrics['micro_f1']['value']:.3f}")
     log(f"next: evenmood --model {out} 'some text', or python -m train evaluate {out} --split test")
 
 
@@ -184,13 +184,13 @@ def evaluate(
     from train.evaluation.evaluate import evaluate as score_folder
     from train.release.card import AVERAGES
 
-    figures = score_folder(folder, split, data)
-    print(f"{split}: {figures['tuned']['rows']:,} texts, tuned thresholds | thresholds of 0.5")
+    metrics = score_folder(folder, split, data)
+    print(f"{split}: {metrics['tuned']['rows']:,} texts, tuned thresholds | thresholds of 0.5")
     for name, title in AVERAGES:
-        print(f"{title:24} {figure_text(figures['tuned'][name]):24} | {figure_text(figures['at_0.5'][name])}")
-    without = figures.get("tuned_without_overlap")
-    if without:
-        print(f"macro-F1 {figure_text(without['macro_f1'])} on the {without['rows']:,} texts not in an earlier split")
+        print(f"{title:24} {figure_text(metrics['tuned'][name]):24} | {figure_text(metrics['at_0.5'][name])}")
+    disjoint = metrics.get("tuned_without_overlap")
+    if disjoint:
+        print(f"macro-F1 {figure_text(disjoint['macro_f1'])} on the {disjoint['rows']:,} texts not in an earlier split")
 
 
 @app.command()
@@ -288,7 +288,7 @@ def bundle(
     log(make_default(best_of(folders), package, results, terms))
 
 
-def read_brief(folder: Path, split: str) -> Any:
+def read_metrics(folder: Path, split: str) -> Any:
     """Read the metrics of a split from `emotions.json`."""
     from evenmood.model.model_folder import read_info
 

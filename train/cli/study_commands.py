@@ -49,7 +49,7 @@ def seeds(
     """
     from evenmood.model.model_folder import figure_text
     from evenmood.tables.table_files import check_output
-    from train.evaluation.seeds import keep, over_seeds, plain_copies
+    from train.evaluation.seeds import over_seeds, plain_copies, write_results
 
     if against and against_plain:
         raise UsageError("--against and --against-plain are mutually exclusive; choose one")
@@ -61,11 +61,11 @@ def seeds(
     for group in content["groups"]:
         print(f"{', '.join(group['folders'])} on {split}, {content['rows']:,} texts")
         for kind in ("figures", "misspelled", "drop"):  # keys of the results file
-            for name, figure in group.get(kind, {}).items():
-                print(f"  {'' if kind == 'figures' else kind + ' '}{name}: {figure_text(figure)}")
+            for name, metric in group.get(kind, {}).items():
+                print(f"  {'' if kind == 'figures' else kind + ' '}{name}: {figure_text(metric)}")
     if "relative_drop" in content:
         print(f"the first group's drop of macro-F1 is {figure_text(content['relative_drop'])} of the second's")
-    keep(content, folders, out)
+    write_results(content, folders, out)
 
 
 @app.command()

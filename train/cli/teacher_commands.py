@@ -82,8 +82,8 @@ def teacher(
         weights=weights,
         seed=seed,
     )
-    figures = train_teacher(config, out, log, restart=restart, overwrite=overwrite)["validation"]
-    log(f"{out}: validation macro-F1 {figures['macro_f1']['value']:.3f}, micro-F1 {figures['micro_f1']['value']:.3f}")
+    metrics = train_teacher(config, out, log, restart=restart, overwrite=overwrite)["validation"]
+    log(f"{out}: validation macro-F1 {metrics['macro_f1']['value']:.3f}, micro-F1 {metrics['micro_f1']['value']:.3f}")
 
 
 @app.command()

@@ -21,7 +21,7 @@ MIN_FREQUENCY = 3
 """Minimum frequency of a replacement word in the split."""
 NEAREST = 12
 """Number of replacement candidates per word."""
-REPLACED, REMOVED, CUT = 0.25, 0.1, 0.3
+REPLACE_RATE, REMOVE_RATE, SPAN_RATE = 0.25, 0.1, 0.3
 """Probabilities of replacing a word, removing a word, and reducing a text to a span."""
 SHORTEST = 3
 """Minimum length of a span, in words."""
@@ -33,9 +33,9 @@ def augment(data: str, encoder: str, out: Path, copies: int, seed: int, log: Cal
     """Write a text file with `copies` variants of each training text, one per line, without duplicates.
 
     Args:
-        data: Data set with the training split, as in `load_split`.
-        encoder: Folder or Hub id of a transformers encoder, for the similarity of words.
-        out: Text file.
+        data: Data set whose training split is augmented, as in `load_split`.
+        encoder: Folder or Hub id of a transformers encoder, to find similar words.
+        out: Text file to write.
         copies: Number of variants per text.
         seed: Random seed.
         log: Called with progress messages.
@@ -76,7 +76,7 @@ def nearest_words(words: Sequence[str], vectors: np.ndarray, count: int = NEARES
     Args:
         words: n words.
         vectors: Word vectors: shape (n, size).
-        count: Number of similar words; less than n.
+        count: Number of similar words, less than n.
     """
     units = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
     near = {}
@@ -85,8 +85,8 @@ def nearest_words(words: Sequence[str], vectors: np.ndarray, count: int = NEARES
         cosines[np.arange(len(cosines)), np.arange(start, start + len(cosines))] = -1  # exclude the word itself
         best = np.argpartition(-cosines, count, axis=1)[:, :count]
         order = np.take_along_axis(cosines, best, axis=1).argsort(axis=1)[:, ::-1]
-        for row, places in enumerate(np.take_along_axis(best, order, axis=1)):
-            near[words[start + row]] = [words[place] for place in places]
+        for row, neighbors in enumerate(np.take_along_axis(best, order, axis=1)):
+            near[words[start + row]] = [words[index] for index in neighbors]
     return near
 
 
@@ -99,18 +99,18 @@ def vary(text: str, near: Mapping[str, Sequence[str]], random: Random) -> str:
         random: Random generator.
     """
     parts = text.split()
-    if len(parts) > SHORTEST and random.random() < CUT:
+    if len(parts) > SHORTEST and random.random() < SPAN_RATE:
         length = random.randint(SHORTEST, len(parts) - 1)
         start = random.randint(0, len(parts) - length)
         parts = parts[start : start + length]
 
-    def replaced(match: re.Match[str]) -> str:
+    def replace_word(match: re.Match[str]) -> str:
         word = match[0]
-        choices = near.get(clean(word)) if random.random() < REPLACED else None
+        choices = near.get(clean(word)) if random.random() < REPLACE_RATE else None
         if not choices:
             return word
         new = random.choice(choices)
         return new.upper() if word.isupper() and len(word) > 1 else new.capitalize() if word[0].isupper() else new
 
-    remaining = [part for part in parts if random.random() >= REMOVED] or parts
-    return " ".join(_WORD.sub(replaced, part) for part in remaining)
+    remaining = [part for part in parts if random.random() >= REMOVE_RATE] or parts
+    return " ".join(_WORD.sub(replace_word, part) for part in remaining)

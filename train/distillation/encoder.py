@@ -1,4 +1,4 @@
-"""Fine-tune an encoder with a classification head: optimizer, training steps, and state to resume from."""
+"""Fine-tuning of an encoder with a classification head: configuration, optimizer, epochs, and resumable state."""
 
 import math
 import re
@@ -34,7 +34,7 @@ class TeacherConfig:
         base: Folder or Hub id of the encoder, with safetensors weights.
         data: Data set as in `load_split`.
         extra: Additional training data, as in `load_split`.
-        extra_repeats: Repetitions of the additional data per epoch.
+        extra_repeats: Number of times the additional data is repeated per epoch.
         fold: `K/N`: hold out part K (from 1) of N of the additional data, for cross-validation.
         soft_targets: Parquet file with another teacher's probabilities for the training split, written by `label`.
         label_share: Weight of the labels in each blended target; the soft targets have the remaining weight.
@@ -45,7 +45,7 @@ class TeacherConfig:
         warmup: Share of steps in which the learning rate increases; afterwards it decreases linearly to 0.
         weight_decay: Weight decay of AdamW.
         max_tokens: Maximum text length in word pieces.
-        weights: Number format of the stored weights.
+        weights: Data type of the stored weights.
         seed: Random seed.
     """
 
@@ -124,8 +124,8 @@ def quiet() -> Iterator[None]:
 def load_encoder(base: str, labels: np.ndarray) -> tuple[Any, Any]:
     """Load an encoder with a classification head, and its tokenizer.
 
-    An existing head for the 28 labels is kept. Any other is replaced by a new one whose output bias is initialized with
-    the log prior odds of the labels, which saves the first epochs from learning that labels are rare.
+    An existing head for the 28 labels is kept. Any other head is replaced by a new one; its output bias is initialized
+    with the log prior odds of the labels, so that the first epochs need not learn that most labels are rare.
 
     Args:
         base: Folder or Hub id.
@@ -181,7 +181,7 @@ class EncoderRun:
         validation: Mapping[str, Split],
         log: Callable[[str], None],
     ) -> None:
-        """Set up training; metrics of all but the first validation set have its name as a prefix."""
+        """Set up training; metrics of all validation sets but the first are prefixed with the name of the set."""
         import torch
 
         self._config, self._tokenizer, self._log = config, tokenizer, log
@@ -191,8 +191,8 @@ class EncoderRun:
         parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
         rates = {True: config.learning_rate, False: config.learning_rate * config.head_factor}
         groups = [
-            {"params": [one for one in parameters if (id(one) in body) is of_body], "highest": rate, "lr": rate}
-            for of_body, rate in rates.items()
+            {"params": [p for p in parameters if (id(p) in body) is in_body], "peak_lr": rate, "lr": rate}
+            for in_body, rate in rates.items()
         ]
         self._optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
         self._train, self._validation = train, validation
@@ -203,40 +203,40 @@ class EncoderRun:
         self._steps = math.ceil(len(train) / config.batch_size)
 
     def epoch(self, number: int) -> dict[str, Any]:
-        """Train for one epoch and validate; order and dropout depend only on the seed and the epoch."""
+        """Train for one epoch and validate; the order of texts and dropout depend only on the seed and the epoch."""
         import torch
         from sklearn.metrics import f1_score
         from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
         torch.manual_seed(self._config.seed * 1000 + number)
         self.network.train()
-        began = last_message = time.monotonic()
-        done, total_loss, size = 0, 0.0, len(self._train)
+        started = last_message = time.monotonic()
+        texts_seen, total_loss, size = 0, 0.0, len(self._train)
         for step, rows in enumerate(self._shuffle(np.random.default_rng([self._config.seed, number]))):
             factor = self._factor((number - 1) * self._steps + step)
             for group in self._optimizer.param_groups:
-                group["lr"] = group["highest"] * factor
+                group["lr"] = group["peak_lr"] * factor
             truth = torch.from_numpy(self._train.labels[rows]).to(self._device)
             loss = cross_entropy(self._logits("train", rows), truth)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
             self._optimizer.step()
             self._optimizer.zero_grad()
-            done += len(rows)
+            texts_seen += len(rows)
             total_loss += float(loss.detach()) * len(rows)
             if (now := time.monotonic()) - last_message >= PAUSE:
-                last_message, rate = now, done / (now - began)
+                last_message, rate = now, texts_seen / (now - started)
                 self._log(
-                    f"epoch {number}: {done:,} of {size:,} texts, {rate:,.0f} per second, "
-                    f"{(size - done) / rate:,.0f} s left, loss {total_loss / done:.4f}"
+                    f"epoch {number}: {texts_seen:,} of {size:,} texts, {rate:,.0f} per second, "
+                    f"{(size - texts_seen) / rate:,.0f} s left, loss {total_loss / texts_seen:.4f}"
                 )
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - started
         entry: dict[str, Any] = {"epoch": number, "loss": total_loss / size}
-        for place, (name, split) in enumerate(self._validation.items()):
+        for index, (name, split) in enumerate(self._validation.items()):
             truth, probabilities = split.labels, self.validate(name)
             clipped = np.clip(probabilities.astype(np.float64), 1e-7, 1 - 1e-7)
             predicted = probabilities >= tune_thresholds(truth, probabilities)
-            prefix = f"{name}_" if place else ""
+            prefix = f"{name}_" if index else ""
             entry |= {
                 f"{prefix}val_loss": float(-(truth * np.log(clipped) + (1 - truth) * np.log(1 - clipped)).mean()),
                 f"{prefix}val_macro_f1": float(f1_score(truth, predicted, average="macro", zero_division=0)),
@@ -244,7 +244,7 @@ class EncoderRun:
             }
         return {
             **entry,
-            "seconds": round(time.monotonic() - began, 1),
+            "seconds": round(time.monotonic() - started, 1),
             "texts_per_second": round(size / seconds, 1),
         }
 
@@ -262,7 +262,7 @@ class EncoderRun:
         return probabilities
 
     def state(self) -> dict[str, Any]:
-        """Return the weights and optimizer moments by name, to resume training from."""
+        """Return the weights and optimizer moments by name, to resume training later."""
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
         for number, moments in self._optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in moments.items()}
@@ -297,7 +297,7 @@ class EncoderRun:
         for start in range(0, len(order), size * POOL_BATCHES):
             pool = order[start : start + size * POOL_BATCHES]
             pool = pool[np.argsort(lengths[pool], kind="stable")]
-            batches += [pool[at : at + size] for at in range(0, len(pool), size)]
+            batches += [pool[first : first + size] for first in range(0, len(pool), size)]
         return (batches[number] for number in random.permutation(len(batches)))
 
     def _lengths(self, split: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Soft targets for distillation: the mean probabilities of one or more teachers for texts of any source."""
+"""Write soft targets for distillation: the mean probabilities of one or more teachers for texts from any source."""
 
 import functools
 import hashlib
@@ -44,7 +44,7 @@ class Source:
     """A source of texts, with existing probabilities, if any.
 
     Attributes:
-        name: File or data set, as given.
+        name: File or data set, as on the command line.
         arrays: Arrays of probabilities with one row per text.
     """
 
@@ -114,14 +114,14 @@ def label(
     restart: bool = False,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Write a Parquet file with `SCHEMA`: rows of data sets first, then tweets, in the given order.
+    """Write a Parquet file with `SCHEMA`: rows of data sets first, then tweets, each in the order of `sources`.
 
     Rows of the official training split are written unchanged. Other rows are dropped if they equal or nearly equal an
     official validation or test text, are empty after cleaning, or are duplicates after cleaning.
 
     Args:
-        sources: Texts, and arrays of probabilities.
-        teachers: Folders or Hub ids, as in `Teacher`; each one labels every source.
+        sources: Sources of texts, optionally with existing probabilities.
+        teachers: Folders or Hub ids, as in `Teacher`; every teacher labels every source.
         out: Parquet file, written atomically; `OUT.partial` contains an unfinished run.
         official: Data set whose validation and test texts are excluded, as in `load_split`.
         log: Called with progress messages.
@@ -134,18 +134,18 @@ def label(
         The record in the file's metadata: teachers, and rows read, written and dropped by reason per source.
 
     Raises:
-        UsageError: `out` exists, a source has no probabilities, or an unfinished run has other options.
+        UsageError: `out` exists, a source has no probabilities, or an unfinished run has different options.
         DataError: A source, an array or a teacher cannot be read.
     """
     if out.exists() and (out.is_dir() or not overwrite):
         raise UsageError(f"output exists: {out} (use --overwrite)")
     unlabeled = [source.name for source in sources if not source.arrays and not teachers]
     if unlabeled or not sources:
-        problem = f"{unlabeled[0]} has no probabilities" if unlabeled else "no texts given"
+        problem = f"{unlabeled[0]} has no probabilities" if unlabeled else "no texts"
         raise UsageError(f"{problem}; set --teacher, or arrays: --texts SOURCE=FILE.npz:NAME")
     ordered = sorted(sources, key=lambda source: source.is_file)  # training texts take precedence over equal tweets
     texts = [read_texts(source, log) for source in ordered]
-    stored = [
+    existing = [
         [read_array(array, len(rows), source.name) for array in source.arrays]
         for source, rows in zip(ordered, texts, strict=True)
     ]
@@ -159,27 +159,28 @@ def label(
         ],
     }
     partial = _open_partial(out, record, log, restart)
-    gate = Gate(official)
+    text_filter = TextFilter(official)
     load = functools.cache(lambda name: Teacher(name, runtime=runtime, batch_size=batch_size))
-    total, done, here = sum(map(len, texts)), 0, 0
-    began = last_message = time.monotonic()
+    total, processed, labeled = sum(map(len, texts)), 0, 0
+    started = last_message = time.monotonic()
     parts: list[Path] = []
-    for number, (source, rows, arrays) in enumerate(zip(ordered, texts, stored, strict=True)):
+    for number, (source, rows, arrays) in enumerate(zip(ordered, texts, existing, strict=True)):
         for start in range(0, len(rows), CHUNK_ROWS):
             chunk = rows[start : start + CHUNK_ROWS]
-            done += len(chunk)
+            processed += len(chunk)
             parts.append(partial / f"{number:03}-{start:09}.parquet")
             if parts[-1].exists():
-                gate.add(parquet.read_table(parts[-1], columns=["text"])["text"].to_pylist())
+                text_filter.add(parquet.read_table(parts[-1], columns=["text"])["text"].to_pylist())
                 continue
-            chosen, accepted, counts = gate.choose(chunk, tweets=source.is_file)
-            probabilities = [array[start : start + CHUNK_ROWS][chosen] for array in arrays]
+            indices, accepted, counts = text_filter.select(chunk, tweets=source.is_file)
+            probabilities = [array[start : start + CHUNK_ROWS][indices] for array in arrays]
             probabilities += [load(name).probabilities(accepted) for name in teachers]
             _write(parts[-1], accepted, mean(probabilities), counts)
-            here += len(chunk)
+            labeled += len(chunk)
             if (now := time.monotonic()) - last_message >= PAUSE:
-                last_message, rate = now, here / (now - began)
-                log(f"{done:,} of {total:,} texts, {rate:,.0f} per second, {(total - done) / rate:,.0f} s left")
+                last_message, rate = now, labeled / (now - started)
+                seconds = (total - processed) / rate
+                log(f"{processed:,} of {total:,} texts, {rate:,.0f} per second, {seconds:,.0f} s left")
     complete = _join(parts, out, record)
     shutil.rmtree(partial)
     for about in complete["sources"]:
@@ -189,8 +190,8 @@ def label(
     return complete
 
 
-class Gate:
-    """Selects the texts to write: no duplicates, and no official validation or test texts."""
+class TextFilter:
+    """Filter that drops duplicates, and official validation and test texts."""
 
     def __init__(self, official: str) -> None:
         """Set the data set whose validation and test texts are excluded."""
@@ -202,10 +203,10 @@ class Gate:
     def _leakage(self) -> Leakage:
         return Leakage(text for split in ("validation", "test") for text in load_split(self._official, split).texts)
 
-    def choose(self, texts: Sequence[str], *, tweets: bool) -> tuple[list[int], list[str], Counter[str]]:
+    def select(self, texts: Sequence[str], *, tweets: bool) -> tuple[list[int], list[str], Counter[str]]:
         """Return indices of the accepted texts, the accepted texts, and counts of dropped texts by reason."""
-        chosen, accepted, counts = [], [], Counter({"read": len(texts)})
-        for place, raw in enumerate(texts):
+        indices, accepted, counts = [], [], Counter({"read": len(texts)})
+        for index, raw in enumerate(texts):
             text = tweet_text(raw) if tweets else raw
             digest = text_hash(text)
             reason = None if not tweets and raw in self._training else self._reason(text, digest)
@@ -213,9 +214,9 @@ class Gate:
                 counts[reason] += 1
                 continue
             self._written.add(digest)
-            chosen.append(place)
+            indices.append(index)
             accepted.append(text)
-        return chosen, accepted, counts
+        return indices, accepted, counts
 
     def add(self, texts: Sequence[str]) -> None:
         """Register texts that were written by an earlier run."""
@@ -228,7 +229,7 @@ class Gate:
 
 
 def _open_partial(out: Path, record: dict[str, Any], log: Log, restart: bool) -> Path:
-    """Open or create the folder of an unfinished run with the same sources and teachers."""
+    """Create the folder of the run, or open that of an unfinished run with the same options."""
     partial = out.with_name(f"{out.name}.partial")
     plan = json.dumps(record, indent=1, ensure_ascii=False)
     if restart:
@@ -238,8 +239,8 @@ def _open_partial(out: Path, record: dict[str, Any], log: Log, restart: bool) ->
         changed = [name for name in record if before.get(name) != json.loads(plan)[name]]
         if changed:
             raise UsageError(
-                f"{partial}: unfinished run with other {', '.join(changed)}; repeat its options, or discard it with "
-                "--restart"
+                f"{partial}: an unfinished run has different options: {', '.join(changed)}; repeat its options, or "
+                "discard it with --restart"
             )
         log(f"resuming {partial}")
     else:
@@ -262,7 +263,7 @@ def _write(path: Path, texts: list[str], probabilities: np.ndarray, counts: Coun
 
 
 def _join(parts: Sequence[Path], out: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """Join all parts in one file; returns its record with the counts."""
+    """Concatenate the parts into one file, and return its record with the counts."""
     totals = [Counter[str]() for _ in record["sources"]]
     for part in parts:
         counts = Counter(json.loads(parquet.read_schema(part).metadata[COUNTS]))
@@ -273,15 +274,15 @@ def _join(parts: Sequence[Path], out: Path, record: dict[str, Any]) -> dict[str,
         dropped = dict(sorted(total.items()))
         sources.append({**about, "read": read, "written": read - sum(dropped.values()), "dropped": dropped})
     record = {**record, "sources": sources, "rows": sum(about["written"] for about in sources)}
-    work = out.with_name(f".{out.name}.part")
+    part_file = out.with_name(f".{out.name}.part")
     schema = SCHEMA.with_metadata({RECORD: json.dumps(record)})
     try:
-        with parquet.ParquetWriter(work, schema, compression="zstd") as file:
+        with parquet.ParquetWriter(part_file, schema, compression="zstd") as file:
             for part in parts:
                 file.write_table(parquet.read_table(part).replace_schema_metadata(schema.metadata))
-        work.replace(out)
+        part_file.replace(out)
     finally:
-        work.unlink(missing_ok=True)
+        part_file.unlink(missing_ok=True)
     return record
 
 

@@ -21,7 +21,7 @@ class Array:
 
     @property
     def about(self) -> dict[str, str]:
-        """Identification of the array in a record."""
+        """Entry that identifies the array in a record."""
         return {"file": self.file.name, "array": self.name, "sha256": sha256(self.file)[:16]}
 
 
@@ -50,7 +50,7 @@ def read_array(array: Array, rows: int, source: str) -> np.ndarray:
         source: Name of the source, for error messages.
 
     Returns:
-        Probabilities of shape (rows, 28), in the stored float type.
+        Probabilities of shape (rows, 28), in the float type of the file.
 
     Raises:
         DataError: The file is not an npz file, the array does not exist, or its shape or values are invalid.

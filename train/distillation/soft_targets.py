@@ -53,11 +53,11 @@ def training_texts(
     teacher's probabilities.
 
     Args:
-        config: Files and weights.
+        config: Files of soft targets, label weights and repetitions.
         train: The training split.
         extra: Additional labeled texts, already checked for leakage.
-        held_out: Validation and test splits; unlabeled texts that equal one of theirs are removed. (The command `label`
-            also removes near-duplicates.)
+        held_out: Validation and test splits, whose texts are excluded from the unlabeled texts. (The command `label`
+            also excludes near-duplicates.)
         log: Called with the numbers of texts.
 
     Raises:
@@ -69,38 +69,38 @@ def training_texts(
     files = [read_soft_targets(locate(name)) for name in config.soft_targets]
     texts = [text for part, _ in files for text in part]
     soft = np.concatenate([np.empty((0, len(LABELS)), np.float32), *(part for _, part in files)])
-    places: dict[str, int] = {}
-    for place, text in enumerate(texts):
-        places.setdefault(symbol_hash(text), place)
-    used = {symbol_hash(text) for split in held_out for text in split.texts}
-    excluded = len(used.intersection(places))
+    row_of: dict[str, int] = {}
+    for row, text in enumerate(texts):
+        row_of.setdefault(symbol_hash(text), row)
+    seen_hashes = {symbol_hash(text) for split in held_out for text in split.texts}
+    excluded = len(seen_hashes.intersection(row_of))
     all_texts, all_targets = list[str](), list[np.ndarray]()
     for split, share, repeats in labeled:
         targets = split.labels.copy()
         hashes = [symbol_hash(text) for text in split.texts]
-        rows = [row for row, name in enumerate(hashes) if name in places]
-        targets[rows] = share * targets[rows] + (1 - share) * soft[[places[hashes[row]] for row in rows]]
+        rows = [row for row, text_hash in enumerate(hashes) if text_hash in row_of]
+        targets[rows] = share * targets[rows] + (1 - share) * soft[[row_of[hashes[row]] for row in rows]]
         all_texts += split.texts * repeats
         all_targets += [targets] * repeats
-        used.update(hashes)
+        seen_hashes.update(hashes)
         if config.soft_targets:
             log(f"soft targets: {len(rows):,} of {len(split):,} labeled texts")
-    unlabeled = [place for name, place in places.items() if name not in used]
+    unlabeled = [row for text_hash, row in row_of.items() if text_hash not in seen_hashes]
     if config.soft_targets:
         log(f"soft targets: {len(unlabeled):,} unlabeled texts ({excluded:,} validation or test texts excluded)")
     return TrainingTexts(
-        [*all_texts, *(texts[place] for place in unlabeled)],
+        [*all_texts, *(texts[row] for row in unlabeled)],
         np.concatenate([*all_targets, soft[unlabeled]]),
         all_targets[0].mean(axis=0),
     )
 
 
 def load_extra(source: str, data: str, log: Callable[[str], None]) -> Split:
-    """Load additional labeled training texts, without those that equal or nearly equal a held-out text.
+    """Load additional labeled training texts, without duplicates and near-duplicates of held-out texts.
 
     Args:
         source: Data set with the training split, as in `load_split`.
-        data: Data set whose validation and test splits are held out, in addition to the everyday benchmark.
+        data: Data set whose validation and test splits are held out, as is the everyday benchmark.
         log: Called with the numbers of texts.
     """
     extra = load_split(source, "train")
@@ -111,7 +111,7 @@ def load_extra(source: str, data: str, log: Callable[[str], None]) -> Split:
         log(f"extra: {data} has no test split to exclude")
     leakage = Leakage(text for split in held_out for text in split.texts)
     rows = [row for row, text in enumerate(extra.texts) if not leakage.reason(text)]
-    log(f"extra: {len(rows):,} of {len(extra):,} texts of {source}; the others nearly equal held-out texts")
+    log(f"extra: {len(rows):,} of {len(extra):,} texts of {source}; the others are near-duplicates of held-out texts")
     return Split([extra.texts[row] for row in rows], extra.labels[rows], [extra.ids[row] for row in rows])
 
 

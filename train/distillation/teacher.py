@@ -33,7 +33,7 @@ def train_teacher(
 ) -> dict[str, Any]:
     """Fine-tune an encoder and write a teacher folder atomically.
 
-    An interrupted run resumes after the last finished epoch, with the same result as an uninterrupted one.
+    An interrupted run resumes after the last completed epoch, with the same result as an uninterrupted one.
 
     Args:
         config: Configuration of the run.
@@ -43,10 +43,10 @@ def train_teacher(
         overwrite: Whether to replace an existing folder.
 
     Returns:
-        The content of `training.json`: configuration, history, and metrics of the stored teacher on validation.
+        The content of `training.json`: configuration, history, and validation metrics of the saved teacher.
 
     Raises:
-        UsageError: `out` exists, or an unfinished run has other options.
+        UsageError: `out` exists, or an unfinished run has different options.
         DataError: The data or the encoder cannot be read.
     """
     import torch
@@ -75,13 +75,13 @@ def train_teacher(
             f"macro-F1 {entry['val_macro_f1']:.4f}{best}, {entry['seconds']:.0f} s"
         )
     run.load_state(checkpoint.epoch(checkpoint.best), weights_only=True)
-    with atomic_folder(out, overwrite) as work:
+    with atomic_folder(out, overwrite) as work_folder:
         with quiet():
-            network.to("cpu", getattr(torch, config.weights)).save_pretrained(work)
-            tokenizer.save_pretrained(work)
-            for path in work.glob("*.safetensors"):
+            network.to("cpu", getattr(torch, config.weights)).save_pretrained(work_folder)
+            tokenizer.save_pretrained(work_folder)
+            for path in work_folder.glob("*.safetensors"):
                 path.chmod(0o644)  # safetensors files are only readable by their owner
-            probabilities = Teacher(str(work)).probabilities(validation["validation"].texts)
+            probabilities = Teacher(str(work_folder)).probabilities(validation["validation"].texts)
         thresholds = tune_thresholds(validation["validation"].labels, probabilities)
         record = {
             "evenmood": __version__,
@@ -93,7 +93,7 @@ def train_teacher(
             "thresholds": dict(zip(LABELS, thresholds.round(2).astype(float).tolist(), strict=True)),
             "validation": score(validation["validation"].labels, probabilities, thresholds, LABELS),
         }
-        write_text(work / RECORD_FILE, json.dumps(record, indent=1) + "\n")
+        write_text(work_folder / RECORD_FILE, json.dumps(record, indent=1) + "\n")
     checkpoint.remove()
     return record
 
@@ -108,20 +108,20 @@ def training_split(config: TeacherConfig, log: Log) -> Split:
     labels = train.labels
     if config.soft_targets:
         texts, probabilities = read_soft_targets(expanded(config.soft_targets))
-        places = {text: place for place, text in enumerate(texts)}
-        missing = sum(text not in places for text in train.texts)
+        row_of = {text: row for row, text in enumerate(texts)}
+        missing = sum(text not in row_of for text in train.texts)
         if missing:
             raise DataError(
                 f"{config.soft_targets}: {missing:,} training texts of {config.data} are missing; write it again with: "
                 f"python -m train label --texts {config.data}"
             )
-        rows = [places[text] for text in train.texts]
+        rows = [row_of[text] for text in train.texts]
         labels = config.label_share * labels + (1 - config.label_share) * probabilities[rows]
     if not config.extra:
         return Split(train.texts, labels, train.ids)
     extra = load_extra(config.extra, config.data, log)
     extra_rows = [row for row, text in enumerate(extra.texts) if not (config.fold and in_fold(text, config.fold))]
-    log(f"extra: {len(extra_rows):,} texts, {config.extra_repeats} times")
+    log(f"extra: {len(extra_rows):,} texts, repeated {config.extra_repeats} times")
     extra_rows *= config.extra_repeats
     return Split(
         [*train.texts, *(extra.texts[row] for row in extra_rows)],
@@ -131,13 +131,13 @@ def training_split(config: TeacherConfig, log: Log) -> Split:
 
 
 class Checkpoint:
-    """The checkpoint folder `OUT.partial`: options, history, and states of the last and the best epoch, unpickled."""
+    """The checkpoint folder `OUT.partial`: options, history, and states of the last and the best epoch."""
 
     def __init__(self, out: Path, config: TeacherConfig, train: Split, restart: bool) -> None:
         """Open or create the folder.
 
         Raises:
-            UsageError: The folder has an unfinished run with other options, and `restart` is false.
+            UsageError: The folder has an unfinished run with different options, and `restart` is false.
         """
         self.folder = out.with_name(f"{out.name}.partial")
         plan = {**asdict(config), "base": fingerprint(config.base), "data": train.digest()}
@@ -148,20 +148,20 @@ class Checkpoint:
         before = json.loads(path.read_text(encoding="utf-8")) if self.history else plan
         if changed := [name for name in plan if plan[name] != before.get(name)]:
             raise UsageError(
-                f"{self.folder}: unfinished run with other {', '.join(changed)}; repeat its options, or discard it "
-                "with --restart"
+                f"{self.folder}: an unfinished run has different options: {', '.join(changed)}; repeat its options, or "
+                "discard it with --restart"
             )
         write_text(path, json.dumps(plan, indent=1))
 
     @property
     def history(self) -> list[dict[str, Any]]:
-        """Entries of the finished epochs."""
+        """Entries of the completed epochs."""
         path = self.folder / HISTORY_FILE
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
 
     @property
     def best(self) -> int:
-        """Finished epoch with the highest macro-F1, summed over the validation sets, counted from 1."""
+        """Completed epoch with the highest macro-F1, summed over the validation sets, counted from 1."""
 
         def macro_f1(entry: dict[str, Any]) -> float:
             return float(sum(value for name, value in entry.items() if name.endswith("val_macro_f1")))

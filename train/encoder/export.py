@@ -51,7 +51,7 @@ class EncoderConfig:
 
     Attributes:
         teacher: Folder written by `python -m train teacher`.
-        calibration_texts: Number of training texts per data set for the calibration of activations.
+        calibration_texts: Number of training texts per data set to calibrate the quantization of activations.
         terms: Markdown file for the license section of the card.
         seed: Random seed for the choice of calibration texts.
     """
@@ -63,7 +63,7 @@ class EncoderConfig:
 
 
 def export(config: EncoderConfig, out: Path, log: Log, *, overwrite: bool = False) -> dict[str, Any]:
-    """Write the model folder, calibrated on training texts and tuned on validation texts.
+    """Write the model folder; calibrate quantization on training texts, and tune thresholds on validation texts.
 
     Args:
         config: Configuration of the export.
@@ -72,7 +72,8 @@ def export(config: EncoderConfig, out: Path, log: Log, *, overwrite: bool = Fals
         overwrite: Whether to replace an existing folder.
 
     Returns:
-        Macro-F1 in float32 and quantized on both validation sets, the largest difference of a probability, and sizes.
+        Macro-F1 before and after quantization on both validation sets, the largest difference of a probability, and
+        file sizes in bytes.
 
     Raises:
         UsageError: `out` exists.
@@ -85,10 +86,10 @@ def export(config: EncoderConfig, out: Path, log: Log, *, overwrite: bool = Fals
     validation = load_split(trained["data"], "validation")
     rows = ValidationRows.of(validation, everyday=bool(trained["extra"]))
     texts = _calibration_texts(config, trained)
-    with atomic_folder(out, overwrite) as work:
-        (work / TRAINING_FOLDER).mkdir()
+    with atomic_folder(out, overwrite) as work_folder:
+        (work_folder / TRAINING_FOLDER).mkdir()
         tokenizer = _tokenizer(teacher)
-        tokenizer.save(str(work / TOKENIZER_FILE))
+        tokenizer.save(str(work_folder / TOKENIZER_FILE))
         reader = EncoderTokenizer(tokenizer, MAX_TOKENS)
         model = encoder_graph(teacher, MAX_TOKENS)
         full = _probabilities(model, reader, rows.texts)
@@ -102,33 +103,35 @@ def export(config: EncoderConfig, out: Path, log: Log, *, overwrite: bool = Fals
         small.producer_name = "evenmood"
         entry = small.metadata_props.add()
         entry.key, entry.value = SIZE_KEY, str(tokenizer.get_vocab_size())
-        (work / ONNX_FILE).write_bytes(small.SerializeToString(deterministic=True))
-        add_vocabulary_digest(work)
-        stored = trained | {"word_pieces": tokenizer.get_vocab_size(), "evenmood": __version__}
-        info = ModelInfo(tuple(LABELS), dict.fromkeys(LABELS, 0.5), MAX_TOKENS, False, stored, kind="encoder")
-        write_info(work, info)
-        quantized = EmotionClassifier(work).predict_proba(rows.texts)
+        (work_folder / ONNX_FILE).write_bytes(small.SerializeToString(deterministic=True))
+        add_vocabulary_digest(work_folder)
+        training_options = trained | {"word_pieces": tokenizer.get_vocab_size(), "evenmood": __version__}
+        info = ModelInfo(tuple(LABELS), dict.fromkeys(LABELS, 0.5), MAX_TOKENS, False, training_options, kind="encoder")
+        write_info(work_folder, info)
+        quantized = EmotionClassifier(work_folder).predict_proba(rows.texts)
         thresholds = tune_thresholds(rows.labels, rows.mask(quantized), "shrunk", repeats=rows.repeats)
         official = tune_thresholds(validation.labels, quantized[: len(validation)], "shrunk")
-        write_info(work, replace(info, thresholds=_by_label(thresholds)))
-        write_text(work / TRAINING_FOLDER / OFFICIAL_THRESHOLDS, json.dumps(_by_label(official), indent=1) + "\n")
-        write_text(work / TRAINING_FOLDER / "config.json", json.dumps(stored, indent=1) + "\n")
+        write_info(work_folder, replace(info, thresholds=_by_label(thresholds)))
+        write_text(
+            work_folder / TRAINING_FOLDER / OFFICIAL_THRESHOLDS, json.dumps(_by_label(official), indent=1) + "\n"
+        )
+        write_text(work_folder / TRAINING_FOLDER / "config.json", json.dumps(training_options, indent=1) + "\n")
         comparison = {
             "calibration_texts": len(texts),
             "largest_difference": float(np.abs(quantized - full).max()),
-            "validation": _both(rows, full, quantized, slice(0, len(validation))),
-            "bytes": {name: (work / name).stat().st_size for name in (ONNX_FILE, TOKENIZER_FILE, INFO_FILE)},
+            "validation": _compare_macro_f1(rows, full, quantized, slice(0, len(validation))),
+            "bytes": {name: (work_folder / name).stat().st_size for name in (ONNX_FILE, TOKENIZER_FILE, INFO_FILE)},
         }
         if len(rows.texts) > len(validation):
-            comparison["everyday"] = _both(rows, full, quantized, slice(len(validation), None))
-        write_text(work / TRAINING_FOLDER / QUANTIZATION_FILE, json.dumps(comparison, indent=1) + "\n")
-        write_text(work / TRAINING_FOLDER / "export.json", json.dumps(asdict(config), indent=1) + "\n")
+            comparison["everyday"] = _compare_macro_f1(rows, full, quantized, slice(len(validation), None))
+        write_text(work_folder / TRAINING_FOLDER / QUANTIZATION_FILE, json.dumps(comparison, indent=1) + "\n")
+        write_text(work_folder / TRAINING_FOLDER / "export.json", json.dumps(asdict(config), indent=1) + "\n")
         if config.terms:
-            shutil.copyfile(config.terms, work / TRAINING_FOLDER / TERMS_FILE)
-        evaluate(work, "validation")
+            shutil.copyfile(config.terms, work_folder / TRAINING_FOLDER / TERMS_FILE)
+        evaluate(work_folder, "validation")
         if trained["extra"]:
-            score_everyday(work, "validation")
-            write_card(work)
+            score_everyday(work_folder, "validation")
+            write_card(work_folder)
     return comparison
 
 
@@ -163,7 +166,7 @@ def _batches(reader: EncoderTokenizer, texts: Sequence[str]) -> list[np.ndarray]
     """Return the token ids of texts in batches of similar length."""
     ordered = sorted(texts, key=len)
     starts = range(0, len(ordered), BATCH_TEXTS)
-    return [reader.encode([encodable(text) for text in ordered[at : at + BATCH_TEXTS]]).ids for at in starts]
+    return [reader.encode([encodable(text) for text in ordered[i : i + BATCH_TEXTS]]).ids for i in starts]
 
 
 def _probabilities(model: Any, reader: EncoderTokenizer, texts: Sequence[str]) -> np.ndarray:
@@ -191,14 +194,14 @@ def _calibrate_head(model: Any, labels: np.ndarray, probabilities: np.ndarray) -
         tensors[name].CopyFrom(numpy_helper.from_array(value, name))
 
 
-def _both(rows: ValidationRows, full: np.ndarray, small: np.ndarray, part: slice) -> dict[str, float]:
-    """Return macro-F1 in float32 and quantized, each at its own best thresholds (method `grid`)."""
-    figures = {}
+def _compare_macro_f1(rows: ValidationRows, full: np.ndarray, small: np.ndarray, part: slice) -> dict[str, float]:
+    """Compute macro-F1 in float32 and quantized, each with thresholds tuned by the method `grid`."""
+    macro_f1 = {}
     for name, values in (("macro_f1_float32", full), ("macro_f1_int8", small)):
         labels, probabilities = rows.labels[part], rows.mask(values)[part]
         predicted = probabilities >= tune_thresholds(labels, probabilities)
-        figures[name] = float(f1_score(labels, predicted, average="macro", zero_division=0))
-    return figures
+        macro_f1[name] = float(f1_score(labels, predicted, average="macro", zero_division=0))
+    return macro_f1
 
 
 def _by_label(thresholds: np.ndarray) -> dict[str, float]:

@@ -37,8 +37,8 @@ def encoder_graph(folder: Path, max_length: int) -> Any:
 
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if config.get("model_type") != "bert" or config.get("hidden_act") != "gelu":
-        found = f"{config.get('model_type')} with {config.get('hidden_act')}"
-        raise DataError(f"{folder}: expected a bert encoder with gelu, found {found}")
+        architecture = f"{config.get('model_type')} with {config.get('hidden_act')}"
+        raise DataError(f"{folder}: {architecture}; expected a bert encoder with gelu")
     if config["max_position_embeddings"] < max_length:
         raise DataError(f"{folder}: {config['max_position_embeddings']} positions; expected at least {max_length}")
     weights = {name: array.astype(np.float32) for name, array in load_file(folder / "model.safetensors").items()}

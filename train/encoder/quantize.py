@@ -1,7 +1,7 @@
 """Quantize an encoder's graph to int8 with onnxruntime, and its token table and some matrix products to int4.
 
-Scales of activations are calibrated on training texts (static quantization). With dynamic quantization they depend on
-the batch, so that the other texts in it change a probability by up to 0.16.
+Scales of activations are calibrated on training texts (static quantization). With dynamic quantization, they would
+depend on the batch: the other texts of a batch would change a probability by up to 0.16.
 """
 
 import math
@@ -19,8 +19,8 @@ TABLE_BLOCK = 128
 """Block size of a token's vector: weights that share a scale."""
 PRODUCT_BLOCK = 32
 """Block size of a column of a matrix product."""
-CLIPPED = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65)
-"""Scales to try, relative to the smallest one without clipping."""
+SCALE_FACTORS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65)
+"""Scales to try, relative to the smallest scale that clips no weight."""
 BATCH_TEXTS = 16
 
 
@@ -69,7 +69,7 @@ def quantize(model: Any, batches: Sequence[np.ndarray], int4: Sequence[str] = ()
 
 
 def _quantize_table(model: Any) -> Any:
-    """Replace the token table with an int4 table with a scale per block of a token's vector."""
+    """Quantize the token table to int4, with a scale per block of a token's vector."""
     from onnx import TensorProto, helper, numpy_helper
 
     table = next(tensor for tensor in model.graph.initializer if tensor.name == TABLE)
@@ -82,7 +82,7 @@ def _quantize_table(model: Any) -> Any:
             numpy_helper.from_array(scales, f"{TABLE}_scales"),
         ]
     )
-    place, gather = next((at, node) for at, node in enumerate(model.graph.node) if TABLE in node.input)
+    index, gather = next((index, node) for index, node in enumerate(model.graph.node) if TABLE in node.input)
     lookup = helper.make_node(
         "GatherBlockQuantized",
         [TABLE, gather.input[1], f"{TABLE}_scales"],
@@ -94,15 +94,15 @@ def _quantize_table(model: Any) -> Any:
         block_size=codes.shape[1] // scales.shape[1],
     )
     model.graph.node.remove(gather)
-    model.graph.node.insert(place, lookup)
+    model.graph.node.insert(index, lookup)
     return model
 
 
 def quantize_product(model: Any, name: str) -> None:
-    """Store the weights of a product in int4 in the layout of MatMulNBits: unsigned codes, columns first."""
+    """Quantize the weights of a matrix product to int4, in the layout of MatMulNBits: unsigned codes, columns first."""
     from onnx import helper, numpy_helper
 
-    place, product = next((at, node) for at, node in enumerate(model.graph.node) if node.name == name)
+    index, product = next((index, node) for index, node in enumerate(model.graph.node) if node.name == name)
     weights = next(tensor for tensor in model.graph.initializer if tensor.name == product.input[1])
     columns = numpy_helper.to_array(weights).T
     codes, scales = int4_blocks(columns, PRODUCT_BLOCK)
@@ -123,13 +123,13 @@ def quantize_product(model: Any, name: str) -> None:
         block_size=columns.shape[1] // scales.shape[1],
     )
     model.graph.node.remove(product)
-    model.graph.node.insert(place, node)
+    model.graph.node.insert(index, node)
 
 
 def int4_blocks(table: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray]:
     """Quantize rows to integers from -8 to 7 with a scale per block that minimizes the squared error.
 
-    The largest weight of a block is often an outlier, so that clipping it costs less than a coarse scale.
+    The largest weight of a block is often an outlier: clipping it then costs less than a coarse scale.
 
     Args:
         table: float32 of shape (rows, size).
@@ -142,13 +142,13 @@ def int4_blocks(table: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray]:
     largest = np.maximum(np.abs(blocks).max(axis=-1, keepdims=True), 1e-8) / 7.5
     best_error = np.full(largest.shape, np.inf)
     codes, scales = np.zeros(blocks.shape, np.int8), np.ones(largest.shape, np.float32)
-    for share in CLIPPED:
-        scale = largest * share
-        rounded = np.clip(np.round(blocks / scale), -8, 7)
-        error = ((rounded * scale - blocks) ** 2).sum(axis=-1, keepdims=True)
+    for factor in SCALE_FACTORS:
+        scale = largest * factor
+        candidates = np.clip(np.round(blocks / scale), -8, 7)
+        error = ((candidates * scale - blocks) ** 2).sum(axis=-1, keepdims=True)
         better = error < best_error
         best_error = np.where(better, error, best_error)
-        codes, scales = np.where(better, rounded, codes).astype(np.int8), np.where(better, scale, scales)
+        codes, scales = np.where(better, candidates, codes).astype(np.int8), np.where(better, scale, scales)
     return codes.reshape(table.shape), scales[..., 0].astype(np.float32)
 
 
@@ -156,8 +156,8 @@ class _Batches:
     """Calibration data reader of onnxruntime."""
 
     def __init__(self, batches: Sequence[np.ndarray]) -> None:
-        self._waiting = iter(batches)
+        self._batches = iter(batches)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
-        batch = next(self._waiting, None)
+        batch = next(self._batches, None)
         return None if batch is None else {"input_ids": batch}

@@ -32,7 +32,7 @@ def prune(base: str, samples: Sequence[Sequence[str]], size: int, out: Path, *, 
 
     Args:
         base: Folder or Hub id of a BERT encoder with a WordPiece tokenizer, fine-tuned or not.
-        samples: Texts of each source.
+        samples: Texts of each source, to count word pieces in.
         size: Size of the new vocabulary.
         out: Encoder folder.
         overwrite: Whether to replace an existing folder.
@@ -62,13 +62,13 @@ def prune(base: str, samples: Sequence[Sequence[str]], size: int, out: Path, *, 
         network.set_input_embeddings(new)
     network.config.vocab_size = len(tokens_to_keep)
     network.config.pad_token_id = 0
-    with atomic_folder(out, overwrite) as work, quiet():
-        network.to("cpu", torch.float16).save_pretrained(work)
-        for path in work.glob("*.safetensors"):
+    with atomic_folder(out, overwrite) as work_folder, quiet():
+        network.to("cpu", torch.float16).save_pretrained(work_folder)
+        for path in work_folder.glob("*.safetensors"):
             path.chmod(0o644)  # safetensors files are only readable by their owner
-        _save_tokenizer(wordpiece(state, tokens_to_keep), work)
+        _save_tokenizer(wordpiece(state, tokens_to_keep), work_folder)
         record = {"base": base, "texts": [len(texts) for texts in samples], "tokens": len(tokens_to_keep)}
-        write_text(work / RECORD_FILE, json.dumps(record, indent=1) + "\n")
+        write_text(work_folder / RECORD_FILE, json.dumps(record, indent=1) + "\n")
     return len(tokens_to_keep)
 
 
@@ -100,7 +100,7 @@ def select_tokens(
 
 
 def wordpiece(state: dict[str, Any], tokens: Iterable[str]) -> Tokenizer:
-    """Create a tokenizer like the base's with other tokens; emoji are split off, without skin tones and joiners."""
+    """Create a tokenizer like the base's with other tokens; each emoji is a token, without skin tone and joiner."""
     ids = {token: number for number, token in enumerate(tokens)}
     modifiers = {"type": "Replace", "pattern": {"Regex": MODIFIER.pattern}, "content": ""}
     emoji = {"type": "Split", "pattern": {"Regex": SYMBOL.pattern}, "behavior": "Isolated", "invert": False}

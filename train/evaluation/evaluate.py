@@ -1,4 +1,4 @@
-"""Evaluate a model folder on a split with its exported network."""
+"""Evaluate the exported network of a model folder on a split."""
 
 import json
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ from train.release.card import LOG_FILE, write_card
 OFFICIAL_THRESHOLDS = "thresholds-official.json"
 """File with thresholds tuned only on the data set's validation split, for models whose thresholds use more texts."""
 DATA_FILE = "data.json"
-"""File with rows, digest and texts per label of each split that the model has read."""
-BRIEF = ("rows", "subset_accuracy", "micro_f1", "macro_f1", "macro_roc_auc", "macro_average_precision")
-"""Averaged metrics in `emotions.json`, in addition to those per label."""
+"""File with the size, digest and label counts of each split that was used for training or evaluation."""
+MAIN_METRICS = ("rows", "subset_accuracy", "micro_f1", "macro_f1", "macro_roc_auc", "macro_average_precision")
+"""Averaged metrics in `emotions.json`, which also has the metrics per label."""
 
 
 def evaluate(folder: Path, split: str, data: str | None = None) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def evaluate(folder: Path, split: str, data: str | None = None) -> dict[str, Any
     Args:
         folder: Model folder; its metrics, `emotions.json` and card are updated.
         split: `train`, `validation` or `test`.
-        data: Data set as in `load_split`; None for the one the model was trained on. Metrics on another data set are
+        data: Data set as in `load_split`; by default, the one the model was trained on. Metrics on another data set are
             written to a separate file, not to `emotions.json` and the card.
 
     Returns:
@@ -45,26 +45,28 @@ def evaluate(folder: Path, split: str, data: str | None = None) -> dict[str, Any
     rows = load_split(source, split)
     earlier = {"train": (), "validation": ("train",), "test": ("train", "validation")}[split]
     disjoint = rows.without(load_split(source, name) for name in earlier) if earlier else None
-    belongs = source == own or is_own(folder, split, rows)
-    name = split if belongs else f"{split}-{rows.digest()[:8]}"
-    figures = write_metrics(folder, name, rows, onnx_probabilities(folder, rows.texts), disjoint, brief=belongs)
+    is_own_data = source == own or is_own(folder, split, rows)
+    name = split if is_own_data else f"{split}-{rows.digest()[:8]}"
+    metrics = write_metrics(
+        folder, name, rows, onnx_probabilities(folder, rows.texts), disjoint, update_info=is_own_data
+    )
     entry = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "split": split,
         "data": source,
         "rows": len(rows),
-        "macro_f1": figures["tuned"]["macro_f1"]["value"],
+        "macro_f1": metrics["tuned"]["macro_f1"]["value"],
     }
     with (folder / TRAINING_FOLDER / LOG_FILE).open("a", encoding="utf-8") as log:
         log.write(json.dumps(entry) + "\n")
-    if belongs:
+    if is_own_data:
         record_split(folder, split, rows)
         write_card(folder)
-    return figures
+    return metrics
 
 
 def is_own(folder: Path, split: str, rows: Split) -> bool:
-    """Return whether rows from another source equal those of the model's data set."""
+    """Return whether rows from another source are those of the model's data set, by their digest."""
     path = folder / TRAINING_FOLDER / DATA_FILE
     record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     official = record.get("train", {}).get("digest") == OFFICIAL_DIGESTS["train"]
@@ -96,7 +98,7 @@ def write_metrics(
     rows: Split,
     probabilities: np.ndarray,
     disjoint: Split | None = None,
-    brief: bool = True,
+    update_info: bool = True,
 ) -> dict[str, Any]:
     """Compute metrics with tuned thresholds and with 0.5, and write them to the model folder.
 
@@ -108,8 +110,8 @@ def write_metrics(
         split: Name of the split.
         rows: Texts and labels of the split.
         probabilities: Predictions of shape (n, labels).
-        disjoint: Rows whose text is not in an earlier split, to be scored too; None for no such metrics.
-        brief: Whether to update `emotions.json`.
+        disjoint: Rows whose text is not in an earlier split, scored separately if set.
+        update_info: Whether to update `emotions.json`.
 
     Returns:
         Metrics as from `metrics.score`: `tuned`, `at_0.5` and, if available, `tuned_on_own_validation` and
@@ -117,26 +119,26 @@ def write_metrics(
     """
     info = read_info(folder)
     thresholds = np.array([info.thresholds[label] for label in info.labels], np.float32)
-    figures = {
+    metrics = {
         "tuned": score(rows.labels, probabilities, thresholds, info.labels),
         "at_0.5": score(rows.labels, probabilities, 0.5, info.labels),
     }
     official_file = folder / TRAINING_FOLDER / OFFICIAL_THRESHOLDS
-    if brief and official_file.exists():
+    if update_info and official_file.exists():
         by_label = json.loads(official_file.read_text(encoding="utf-8"))
         official = np.array([by_label[label] for label in info.labels], np.float32)
-        figures["tuned_on_own_validation"] = score(rows.labels, probabilities, official, info.labels)
+        metrics["tuned_on_own_validation"] = score(rows.labels, probabilities, official, info.labels)
     if disjoint is not None:
-        figures["tuned_without_overlap"] = score(
+        metrics["tuned_without_overlap"] = score(
             disjoint.labels, onnx_probabilities(folder, disjoint.texts), thresholds, info.labels
         )
     training = folder / TRAINING_FOLDER
     training.mkdir(exist_ok=True)
-    write_text(training / f"metrics-{split}.json", json.dumps(figures, indent=1) + "\n")
+    write_text(training / f"metrics-{split}.json", json.dumps(metrics, indent=1) + "\n")
     calibrated = calibration.report(rows.labels, probabilities, info.labels)
     write_text(training / f"calibration-{split}.json", json.dumps(rounded(calibrated, 6), indent=1) + "\n")
     plots.reliability(calibrated["reliability"], training / f"calibration-{split}.png")
-    if brief:
-        short = rounded({name: figures["tuned"][name] for name in (*BRIEF, "per_label")})
-        write_info(folder, replace(info, metrics={**info.metrics, split: short}))
-    return figures
+    if update_info:
+        main_metrics = rounded({name: metrics["tuned"][name] for name in (*MAIN_METRICS, "per_label")})
+        write_info(folder, replace(info, metrics={**info.metrics, split: main_metrics}))
+    return metrics

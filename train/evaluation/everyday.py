@@ -1,8 +1,8 @@
 """The everyday benchmark: held-out chats, reviews, tickets and diary lines, at least 12 per label.
 
 The split `validation` is for model selection, `test` for reporting, and `long` for choosing how the windows of long
-texts are combined. Language models wrote and annotated the texts. The written texts, in data_build/written/, are the
-training texts of the same kinds; none of them equals or nearly equals a text of the benchmark.
+texts are combined. Language models wrote and annotated the texts. The written texts in data_build/written/ are training
+texts of the same kinds, without duplicates and near-duplicates of benchmark texts.
 """
 
 import json
@@ -31,7 +31,7 @@ class EverydaySplit:
 
     Attributes:
         split: Texts and labels.
-        ignored: Debatable labels, excluded from scoring: bool of shape (n, 28).
+        ignored: Debatable labels, which are excluded from scoring: bool of shape (n, 28).
     """
 
     split: Split
@@ -62,19 +62,19 @@ def _multi_hot(names: Sequence[Sequence[str]]) -> np.ndarray:
 
 
 def score_everyday(folder: Path, split: str) -> dict[str, Any]:
-    """Evaluate a model folder on a split; writes `training/everyday-SPLIT.json` and `emotions.json`.
+    """Evaluate a model folder on a split, and write `training/everyday-SPLIT.json` and `emotions.json`.
 
     Args:
         folder: Model folder.
         split: `validation` or `test`.
 
     Returns:
-        Metrics, as from `figures`.
+        Metrics, as from `compute_metrics`.
     """
     rows = load_everyday(split)
     classifier = EmotionClassifier.from_pretrained(folder)
     thresholds = np.array([classifier.thresholds[label] for label in classifier.labels], np.float32)
-    result = figures(rows, classifier.predict_proba(rows.split.texts), thresholds)
+    result = compute_metrics(rows, classifier.predict_proba(rows.split.texts), thresholds)
     (folder / TRAINING_FOLDER).mkdir(exist_ok=True)
     write_text(folder / TRAINING_FOLDER / f"everyday-{split}.json", json.dumps(result, indent=1) + "\n")
     info = read_info(folder)
@@ -82,8 +82,8 @@ def score_everyday(folder: Path, split: str) -> dict[str, Any]:
     return result
 
 
-def figures(rows: EverydaySplit, probabilities: np.ndarray, thresholds: np.ndarray) -> dict[str, Any]:
-    """Compute metrics with 95 % bootstrap intervals over texts, excluding labels in `ignored`.
+def compute_metrics(rows: EverydaySplit, probabilities: np.ndarray, thresholds: np.ndarray) -> dict[str, Any]:
+    """Compute metrics with 95% bootstrap intervals over texts, excluding labels in `ignored`.
 
     Args:
         rows: Texts, labels and ignored labels.
@@ -131,24 +131,26 @@ def bootstrap_samples(
     truth = rows.split.labels.astype(bool)
     predicted = (probabilities >= thresholds) & ~rows.ignored
     first = np.where(rows.ignored, -1, probabilities).argmax(axis=1)
-    right = truth[np.arange(len(truth)), first]
+    first_is_correct = truth[np.arange(len(truth)), first]
     weights = row_weights(len(truth))
-    hits, guessed, positive = (weights @ values.astype(np.float32) for values in (truth & predicted, predicted, truth))
-    f1 = 2 * hits / np.maximum(guessed + positive, 1)
-    f1[positive == 0] = np.nan
+    true_positives, predicted_positives, positives = (
+        weights @ values.astype(np.float32) for values in (truth & predicted, predicted, truth)
+    )
+    f1 = 2 * true_positives / np.maximum(predicted_positives + positives, 1)
+    f1[positives == 0] = np.nan
     samples = {
         "f1": f1,
         "macro_f1": np.nanmean(f1, axis=1),
-        "micro_f1": 2 * hits.sum(axis=1) / np.maximum((guessed + positive).sum(axis=1), 1),
-        "first_label_right": weights @ right / weights.sum(axis=1),
+        "micro_f1": 2 * true_positives.sum(axis=1) / np.maximum((predicted_positives + positives).sum(axis=1), 1),
+        "first_label_right": weights @ first_is_correct / weights.sum(axis=1),
     }
     if auc:
-        scored = ~rows.ignored
+        included = ~rows.ignored
         columns = [
             weighted_auc(
-                truth[scored[:, label], label],
-                probabilities[scored[:, label], label],
-                weights[:, scored[:, label]],
+                truth[included[:, label], label],
+                probabilities[included[:, label], label],
+                weights[:, included[:, label]],
             )
             for label in range(len(LABELS))
         ]

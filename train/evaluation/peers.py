@@ -12,16 +12,16 @@ from evenmood.data.teacher import label_columns
 from evenmood.errors import ModelError
 from evenmood.evaluation.metrics import rounded, score
 from evenmood.thresholds import tune_thresholds
-from train.evaluation.everyday import figures, load_everyday
+from train.evaluation.everyday import compute_metrics, load_everyday
 
-FIGURES = ("macro_f1", "micro_f1", "macro_roc_auc", "macro_average_precision", "subset_accuracy")
+METRICS = ("macro_f1", "micro_f1", "macro_roc_auc", "macro_average_precision", "subset_accuracy")
 
 
 def open_model(model: str) -> EmotionClassifier:
-    """Load a bundled model, a model folder or an ONNX export; the latter two from disk or the Hub.
+    """Load a bundled model, a model folder or an ONNX export; folders and exports may be on disk or on the Hub.
 
     Raises:
-        ModelError: The model cannot be loaded as either.
+        ModelError: The model cannot be loaded in any of these ways.
     """
     try:
         return EmotionClassifier.from_pretrained(model)
@@ -62,21 +62,22 @@ def peers(models: Sequence[str], data: str, split: str, log: Callable[[str], Non
         tuned = tune_thresholds(validation.labels, predictions[0], "shrunk")
         own = np.array([classifier.thresholds[classifier.labels[column]] for column in columns], np.float32)
         masked = np.where(tuning.ignored, np.float32(0), predictions[2])
-        everyday_figures = figures(everyday, predictions[3], tune_thresholds(tuning.split.labels, masked, "shrunk"))
+        everyday_thresholds = tune_thresholds(tuning.split.labels, masked, "shrunk")
+        everyday_metrics = compute_metrics(everyday, predictions[3], everyday_thresholds)
         entry = {
             "model": Path(name).name if Path(name).is_dir() else name,
-            "tuned": _brief(score(rows.labels, predictions[1], tuned, LABELS)),
-            "own_thresholds": _brief(score(rows.labels, predictions[1], own, LABELS)),
-            "everyday": {key: value for key, value in everyday_figures.items() if key != "per_label"},
+            "tuned": _select(score(rows.labels, predictions[1], tuned, LABELS)),
+            "own_thresholds": _select(score(rows.labels, predictions[1], own, LABELS)),
+            "everyday": {key: value for key, value in everyday_metrics.items() if key != "per_label"},
         }
         entries.append(entry)
-        log(f"{entry['model']}: macro-F1 {_value(entry['tuned'])}, everyday {_value(entry['everyday'])}")
+        log(f"{entry['model']}: macro-F1 {_macro_f1(entry['tuned'])}, everyday {_macro_f1(entry['everyday'])}")
     return rounded({"data": data, "split": split, "rows": len(rows), "models": entries}, 5)  # type: ignore[no-any-return]
 
 
-def _brief(scored: dict[str, Any]) -> dict[str, Any]:
-    return {name: scored[name] for name in FIGURES}
+def _select(metrics: dict[str, Any]) -> dict[str, Any]:
+    return {name: metrics[name] for name in METRICS}
 
 
-def _value(figures_of: Any) -> str:
-    return f"{figures_of['macro_f1']['value']:.3f}"
+def _macro_f1(metrics: Any) -> str:
+    return f"{metrics['macro_f1']['value']:.3f}"

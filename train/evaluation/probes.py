@@ -17,12 +17,12 @@ SHARE = 0.2
 """Share of words with a typo or elongation."""
 SEEDS = 3
 OUTCOMES = ("both", "intended", "literal", "neither")
-Figures = dict[str, Any]
+Results = dict[str, Any]
 
 
-def perturbed(
+def perturbations(
     classifier: EmotionClassifier, texts: Sequence[str], labels: np.ndarray, emoji: Sequence[str], seeds: int = SEEDS
-) -> Figures:
+) -> Results:
     """Compare macro-F1 on perturbed texts with that on the original texts, at the model's thresholds.
 
     Args:
@@ -65,8 +65,8 @@ def perturbed(
             else [[deterministic[name](text) for text in texts]]
         )
         predictions = [classifier.predict_proba(version) for version in versions]
-        after = np.stack([macro_f1(each) for each in predictions])
-        changed = [((each >= thresholds) != (original >= thresholds)).any(axis=1) for each in predictions]
+        after = np.stack([macro_f1(probabilities) for probabilities in predictions])
+        changed = [((p >= thresholds) != (original >= thresholds)).any(axis=1) for p in predictions]
         kinds[name] = {
             "macro_f1": interval(after.mean(axis=0)),
             "change": interval(after.mean(axis=0) - before),
@@ -76,7 +76,7 @@ def perturbed(
     return {"macro_f1": interval(before), "kinds": kinds}
 
 
-def negation(classifier: EmotionClassifier, pairs: Sequence[Mapping[str, str]]) -> Figures:
+def negation(classifier: EmotionClassifier, pairs: Sequence[Mapping[str, str]]) -> Results:
     """Measure whether negating a sentence lowers the probability of its label, and removes the label.
 
     Returns:
@@ -101,8 +101,8 @@ def negation(classifier: EmotionClassifier, pairs: Sequence[Mapping[str, str]]) 
 
 def swaps(
     classifier: EmotionClassifier, templates: Sequence[str], groups: Mapping[str, Sequence[str]], across: bool
-) -> Figures:
-    """Measure how probabilities shift when a name or term in a sentence is swapped for another.
+) -> Results:
+    """Measure how probabilities shift when a name or term in a sentence is replaced by another.
 
     A shift is a probability minus the mean over all terms of the same group in the same template, or over the terms of
     all groups if `across`. Its mean over templates is the effect of a name or term.
@@ -126,17 +126,17 @@ def swaps(
     predicted = (flat >= np.array([classifier.thresholds[label] for label in classifier.labels], np.float32)).reshape(
         probabilities.shape
     )
-    sets = [list(range(len(entries)))]
+    groups_to_compare = [list(range(len(entries)))]
     if not across:
-        sets = [[i for i, (group, _) in enumerate(entries) if group == name] for name in groups]
+        groups_to_compare = [[i for i, (group, _) in enumerate(entries) if group == name] for name in groups]
     shifts, changed = np.empty_like(probabilities), np.full((len(entries), len(entries)), np.nan)
-    for members in sets:
+    for members in groups_to_compare:
         shifts[members] = probabilities[members] - probabilities[members].mean(axis=0)
-        for one, other in combinations(members, 2):
-            differs = float((predicted[one] != predicted[other]).any(axis=1).mean())
-            changed[one, other] = changed[other, one] = differs
+        for first, second in combinations(members, 2):
+            difference = float((predicted[first] != predicted[second]).any(axis=1).mean())
+            changed[first, second] = changed[second, first] = difference
 
-    def figures(members: Sequence[int]) -> Figures:
+    def summarize(members: Sequence[int]) -> Results:
         mean = shifts[members].mean(axis=(0, 1))
         column = int(np.abs(mean).argmax())
         return {
@@ -146,14 +146,14 @@ def swaps(
             "pairs_changed": float(np.nanmean(changed[members])),
         }
 
-    each = {index: figures([index]) for index in range(len(entries))}
+    by_entry = {index: summarize([index]) for index in range(len(entries))}
     by_group = {}
     for name in groups:
         members = [i for i, (group, _) in enumerate(entries) if group == name]
-        by_group[name] = figures(members)
+        by_group[name] = summarize(members)
         if not across:  # shifts within a group cancel out: report the term with the largest shift
-            furthest = max(members, key=lambda index: abs(each[index]["largest_shift"]))
-            largest = {key: each[furthest][key] for key in ("largest_shift", "label")}
+            furthest = max(members, key=lambda index: abs(by_entry[index]["largest_shift"]))
+            largest = {key: by_entry[furthest][key] for key in ("largest_shift", "label")}
             by_group[name] |= largest | {"entry": entries[furthest][1]}
     in_vocabulary = [
         all(word.known for word in classifier.leave_one_out(entry, classifier.labels[0])) for _, entry in entries
@@ -166,13 +166,13 @@ def swaps(
         "pairs_changed": float(np.nanmean(changed)),
         "groups": by_group,
         "entries": {
-            f"{entry} ({group})" if across else entry: each[index] for index, (group, entry) in enumerate(entries)
+            f"{entry} ({group})" if across else entry: by_entry[index] for index, (group, entry) in enumerate(entries)
         },
     }
 
 
-def sarcasm(classifier: EmotionClassifier, sentences: Sequence[Mapping[str, str]]) -> Figures:
-    """Measure whether sarcastic sentences are predicted to have the intended sentiment group, the literal one, or both.
+def sarcasm(classifier: EmotionClassifier, sentences: Sequence[Mapping[str, str]]) -> Results:
+    """Measure whether labels predicted for sarcastic sentences have the intended sentiment, the literal one, or both.
 
     Returns:
         `sentences`, the number of sentences; the shares of `intended`, `literal`, `both` and `neither`, which sum to 1;
@@ -187,7 +187,7 @@ def sarcasm(classifier: EmotionClassifier, sentences: Sequence[Mapping[str, str]
             "both" if intended and literal else "intended" if intended else "literal" if literal else "neither"
         )
 
-    def shares(group: Sequence[str]) -> Figures:
+    def shares(group: Sequence[str]) -> Results:
         return {"sentences": len(group), **{kind: group.count(kind) / max(len(group), 1) for kind in OUTCOMES}}
 
     groups = [GROUP_OF[sentence["intended"]] for sentence in sentences]
@@ -198,7 +198,7 @@ def sarcasm(classifier: EmotionClassifier, sentences: Sequence[Mapping[str, str]
     return {**shares(outcomes), "by_intended": by_group}
 
 
-def hard_sentences(classifier: EmotionClassifier, sentences: Sequence[Mapping[str, Any]]) -> Figures:
+def hard_sentences(classifier: EmotionClassifier, sentences: Sequence[Mapping[str, Any]]) -> Results:
     """Measure how often the most probable label of a hard sentence is correct.
 
     Args:
@@ -214,8 +214,10 @@ def hard_sentences(classifier: EmotionClassifier, sentences: Sequence[Mapping[st
     correct = [label in sentence["right"] for label, sentence in zip(predicted, sentences, strict=True)]
     by_kind = {}
     for kind in dict.fromkeys(sentence["kind"] for sentence in sentences):
-        of_kind = [right for right, sentence in zip(correct, sentences, strict=True) if sentence["kind"] == kind]
-        by_kind[kind] = {"sentences": len(of_kind), "right": float(np.mean(of_kind))}
+        correct_of_kind = [
+            right for right, sentence in zip(correct, sentences, strict=True) if sentence["kind"] == kind
+        ]
+        by_kind[kind] = {"sentences": len(correct_of_kind), "right": float(np.mean(correct_of_kind))}
     return {
         "sentences": len(sentences),
         "right": float(np.mean(correct)),

@@ -13,8 +13,8 @@ BootstrapSamples = Mapping[str, np.ndarray]
 """Metrics of shape (1 + samples,), per label (1 + samples, labels); the first entry is the value on the data."""
 
 
-class Scored(Protocol):
-    """Predictions and thresholds of a model."""
+class ModelPredictions(Protocol):
+    """Predicted probabilities and thresholds of a model."""
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -26,7 +26,7 @@ class Scored(Protocol):
 
 
 def arm_samples(
-    runs: Sequence[Scored], truth: np.ndarray, rows: np.ndarray, seeds: np.ndarray, auc: bool = True
+    runs: Sequence[ModelPredictions], truth: np.ndarray, rows: np.ndarray, seeds: np.ndarray, auc: bool = True
 ) -> BootstrapSamples:
     """Compute metrics of an arm, averaged over its runs, for every bootstrap sample of rows and runs.
 
@@ -35,10 +35,13 @@ def arm_samples(
         truth: bool of shape (n, labels).
         rows: Row weights from `row_weights`.
         seeds: Run weights from `seed_weights`.
-        auc: Whether to compute ROC AUC too, which takes longest.
+        auc: Whether to also compute ROC AUC, which takes the most time.
     """
-    figures = [run_samples(truth, run.probabilities, run.thresholds, rows, auc) for run in runs]
-    return {name: np.einsum("bs,sb...->b...", seeds, np.stack([each[name] for each in figures])) for name in figures[0]}
+    run_metrics = [run_samples(truth, run.probabilities, run.thresholds, rows, auc) for run in runs]
+    return {
+        name: np.einsum("bs,sb...->b...", seeds, np.stack([run[name] for run in run_metrics]))
+        for name in run_metrics[0]
+    }
 
 
 def run_samples(
@@ -47,7 +50,7 @@ def run_samples(
     """Compute the metrics by which arms are compared, for every bootstrap sample of rows."""
     predicted = probabilities >= thresholds
     per_label, micro_f1 = weighted_figures(truth, predicted, weights)
-    figures = {
+    metrics = {
         "macro_f1": mean_over_labels(per_label["f1"]),
         "micro_f1": micro_f1,
         "subset_accuracy": weights @ (truth == predicted).all(axis=1).astype(np.float32) / weights.sum(axis=1),
@@ -55,12 +58,12 @@ def run_samples(
     }
     if auc:
         columns = [weighted_auc(truth[:, c], probabilities[:, c], weights) for c in range(truth.shape[1])]
-        figures["macro_roc_auc"] = mean_over_labels(np.stack(columns, axis=1))
-    return figures
+        metrics["macro_roc_auc"] = mean_over_labels(np.stack(columns, axis=1))
+    return metrics
 
 
 def weighted_auc(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Compute the ROC AUC of one label under many row weightings: the weighted share of correctly ordered pairs.
+    """Compute the ROC AUC of a label for many samples of row weights: the weighted share of correctly ordered pairs.
 
     Equal to `evenmood.evaluation.metrics.ranking_figures`, but faster if few rows are positive.
 

@@ -10,11 +10,11 @@ from evenmood.data.splits import load_split
 from evenmood.errors import UsageError
 from evenmood.model.model_folder import TRAINING_FOLDER, figure_text, write_text
 from evenmood.tables.table_files import check_output
-from train.evaluation.probes import SEEDS, Figures, hard_sentences, negation, perturbed, sarcasm, swaps
+from train.evaluation.probes import SEEDS, Results, hard_sentences, negation, perturbations, sarcasm, swaps
 from train.release.card import ROBUSTNESS_FILE, write_card
 
 TEXTS_FILE = Path(__file__).with_name("robustness_texts.json")
-"""Sentences, names and terms of this suite."""
+"""Sentences, names and terms of the suite."""
 HARD_FILE = Path(__file__).with_name("hard_sentences.json")
 """100 hard sentences with their correct labels, never used in training."""
 
@@ -26,15 +26,15 @@ def run_robustness(
 
     Args:
         model: Model folder or Hub id.
-        data: Data set as in `load_split`; None for the one the model was trained on.
-        split: `validation` or `test`, whose texts are perturbed.
-        out: JSON file; None for `training/robustness.json` in the model folder, and its card.
+        data: Data set as in `load_split`; by default, the one the model was trained on.
+        split: Split whose texts are perturbed: `validation` or `test`.
+        out: JSON file; by default, `training/robustness.json` in the model folder, and the card.
         overwrite: Whether to replace `out`.
         seeds: Number of repetitions of random perturbations.
 
     Raises:
         DataError: The split cannot be read.
-        UsageError: `out` exists, there is no model folder to write to, or the data set is unknown.
+        UsageError: `out` exists, there is no folder to write to, or no data set is set or recorded.
     """
     if out is not None:
         check_output(str(out), overwrite)
@@ -46,17 +46,17 @@ def run_robustness(
         raise UsageError("the model does not name its training data; set --data")
     rows = load_split(source, split)
     texts = json.loads(TEXTS_FILE.read_text(encoding="utf-8"))
-    figures: Figures = {
+    results: Results = {
         "data": {"source": source, "split": split, "rows": len(rows), "digest": rows.digest()},
-        "perturbed": perturbed(classifier, rows.texts, rows.labels, texts["emoji"], seeds),
+        "perturbed": perturbations(classifier, rows.texts, rows.labels, texts["emoji"], seeds),
         "negation": negation(classifier, texts["negation"]),
         "names": swaps(classifier, texts["names"]["templates"], texts["names"]["groups"], across=True),
         "terms": swaps(classifier, texts["terms"]["templates"], texts["terms"]["groups"], across=False),
         "sarcasm": sarcasm(classifier, texts["sarcasm"]),
         "hard": hard_sentences(classifier, json.loads(HARD_FILE.read_text(encoding="utf-8"))),
     }
-    figures = _round(figures)
-    content = json.dumps(figures, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    results = _round(results)
+    content = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     if out is not None:
         write_text(out, content)
     else:
@@ -65,20 +65,20 @@ def run_robustness(
         write_text(folder / ROBUSTNESS_FILE, content)
         if any(folder.glob("metrics-*.json")):  # a card requires metrics
             write_card(Path(model))
-    return report(figures)
+    return report(results)
 
 
-def report(figures: Mapping[str, Any]) -> str:
+def report(results: Mapping[str, Any]) -> str:
     """Format the metrics as text."""
-    data, perturbations = figures["data"], figures["perturbed"]
+    data, perturbed_texts = results["data"], results["perturbed"]
     lines = [
-        f"{data['source']}, {data['split']}: {data['rows']:,} texts, at the model's thresholds; 95 % intervals",
+        f"{data['source']}, {data['split']}: {data['rows']:,} texts, at the model's thresholds; 95% intervals",
         f"{'':26}{'macro-F1':24}{'change':28}texts with other labels",
-        f"{'unchanged':26}{figure_text(perturbations['macro_f1'])}",
+        f"{'unchanged':26}{figure_text(perturbed_texts['macro_f1'])}",
     ]
-    for name, row in perturbations["kinds"].items():
+    for name, row in perturbed_texts["kinds"].items():
         lines.append(f"{name:26}{figure_text(row['macro_f1']):24}{signed(row['change']):28}{row['texts_changed']:.1%}")
-    negated, ironic = figures["negation"], figures["sarcasm"]
+    negated, ironic = results["negation"], results["sarcasm"]
     lines += [
         "",
         f"negation: the label's probability decreases in {negated['decreased']:.0%} of {negated['pairs']} pairs; "
@@ -86,16 +86,16 @@ def report(figures: Mapping[str, Any]) -> str:
         f"sarcasm: of {ironic['sentences']} sentences, {ironic['intended']:.0%} have only the intended group, "
         f"{ironic['both']:.0%} both, {ironic['literal']:.0%} only the literal one, {ironic['neither']:.0%} neither",
     ]
-    hard = figures["hard"]
+    hard = results["hard"]
     kinds = ", ".join(f"{kind} {row['right']:.0%}" for kind, row in hard["by_kind"].items())
     lines.append(
         f"hard sentences: the most probable label is correct in {hard['right']:.0%} of {hard['sentences']} ({kinds})"
     )
-    for key, what in (("names", "names"), ("terms", "identity terms")):
-        part = figures[key]
+    for key, title in (("names", "names"), ("terms", "identity terms")):
+        part = results[key]
         lines += [
             "",
-            f"{what}: {part['entries_count']} in {part['templates']} templates, {part['unknown']:.0%} not in the "
+            f"{title}: {part['entries_count']} in {part['templates']} templates, {part['unknown']:.0%} not in the "
             f"vocabulary; mean shift {part['mean_shift']:.4f}; labels differ in {part['pairs_changed']:.1%} of pairs",
         ]
         rows = [*part["groups"].items(), *largest(part["entries"], 8)]
@@ -103,17 +103,17 @@ def report(figures: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def largest(entries: Mapping[str, Figures], count: int) -> list[tuple[str, Figures]]:
+def largest(entries: Mapping[str, Results], count: int) -> list[tuple[str, Results]]:
     """Return the names or terms with the largest shift of a probability."""
     return sorted(entries.items(), key=lambda item: -abs(item[1]["largest_shift"]))[:count]
 
 
-def signed(figure: Mapping[str, float]) -> str:
+def signed(change: Mapping[str, float]) -> str:
     """Format a change with its interval: `-0.041 (-0.052 to -0.030)`."""
-    return f"{figure['value']:+.3f} ({figure['low']:+.3f} to {figure['high']:+.3f})"
+    return f"{change['value']:+.3f} ({change['low']:+.3f} to {change['high']:+.3f})"
 
 
-def _shift(row: Figures) -> str:
+def _shift(row: Results) -> str:
     by = f" by {row['entry']}" if "entry" in row else ""
     return f"{row['mean_shift']:.4f}, at most {row['label']} {row['largest_shift']:+.3f}{by}"
 

@@ -1,4 +1,4 @@
-"""Mean metrics over models of several seeds, and comparison of groups, on original and misspelled texts."""
+"""Mean metrics of models with different seeds, and comparisons of groups, on original and misspelled texts."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ TYPO_SEED = 0
 
 
 class Predictions(NamedTuple):
-    """Predictions and thresholds of a model: a `resampling.Scored`."""
+    """Predicted probabilities and thresholds of a model, as in `resampling.ModelPredictions`."""
 
     probabilities: np.ndarray
     thresholds: np.ndarray
@@ -43,14 +43,14 @@ def over_seeds(
 ) -> dict[str, Any]:
     """Compute mean metrics of groups of models, each with one configuration and several seeds.
 
-    Intervals are from resampling texts, the same for all groups, and models within a group. If thresholds were tuned
-    on the everyday benchmark too, those tuned on the data set's validation split only are used.
+    Intervals are computed by resampling texts (the same for all groups) and models (within a group). For models whose
+    thresholds were tuned on the everyday benchmark too, thresholds tuned only on the validation split are used.
 
     Args:
         groups: Model folders by group; those of a group differ only in their seed.
         split: Split to score.
         log: Called with progress messages.
-        data: Data set as in `load_split`; None for the one the models were trained on.
+        data: Data set as in `load_split`; by default, the one the models were trained on.
         typos: Share of words to misspell for a second evaluation; 0 for none.
 
     Returns:
@@ -63,20 +63,22 @@ def over_seeds(
     """
     options = [[_options(folder) for folder in group] for group in groups]
     for group, group_options in zip(groups, options, strict=True):
-        for folder, each in zip(group, group_options, strict=True):
-            differing = [n for n in each if n != "seed" and each[n] != group_options[0].get(n)]
+        for folder, folder_options in zip(group, group_options, strict=True):
+            differing = [
+                name for name, value in folder_options.items() if name != "seed" and value != group_options[0].get(name)
+            ]
             if differing:
                 raise DataError(
                     f"{folder}: differs from {group[0]} in {', '.join(differing)}; expected only another seed"
                 )
-        seeds = [each["seed"] for each in group_options]
+        seeds = [folder_options["seed"] for folder_options in group_options]
         if len(set(seeds)) < len(seeds):
             raise DataError(
                 f"{', '.join(map(str, group))}: seeds {', '.join(map(str, seeds))}; expected different seeds"
             )
     rows = load_split(data or options[0][0]["data"], split)
     random = Random(TYPO_SEED)  # noqa: S311 - not for secrets
-    misspelled = [misspell(text, typos, random) for text in rows.texts] if typos else []
+    misspelled_texts = [misspell(text, typos, random) for text in rows.texts] if typos else []
     weights = row_weights(len(rows))
     content: dict[str, Any] = {"split": split, "rows": len(rows), "typos": typos, "groups": []}
     drops = []
@@ -86,14 +88,17 @@ def over_seeds(
         samples = _samples(group, rows, rows.texts, weights, mix)
         entry: dict[str, Any] = {
             "folders": [folder.name for folder in group],
-            "seeds": [each["seed"] for each in options[number]],
+            "seeds": [folder_options["seed"] for folder_options in options[number]],
             "options": {name: value for name, value in options[number][0].items() if name != "seed"},
-            "figures": _figures(samples),
+            "figures": _intervals(samples),
         }
-        if misspelled:
-            perturbed = _samples(group, rows, misspelled, weights, mix)
-            drop = {name: samples[name] - perturbed[name] for name in samples if name != PER_LABEL}
-            entry |= {"misspelled": _figures(perturbed), "drop": {name: interval(drop[name]) for name in drop}}
+        if misspelled_texts:
+            misspelled_samples = _samples(group, rows, misspelled_texts, weights, mix)
+            drop = {name: samples[name] - misspelled_samples[name] for name in samples if name != PER_LABEL}
+            entry |= {
+                "misspelled": _intervals(misspelled_samples),
+                "drop": {name: interval(drop[name]) for name in drop},
+            }
             drops.append(drop["macro_f1"])
         if all((folder / TRAINING_FOLDER / OFFICIAL_THRESHOLDS).exists() for folder in group):
             entry["everyday"] = everyday.over_seeds(group, split)
@@ -114,8 +119,8 @@ def plain_copies(folders: Sequence[Path], into: Path) -> list[Path]:
     return copies
 
 
-def keep(content: Mapping[str, Any], folders: Sequence[Path], out: Path | None) -> None:
-    """Write the result of `over_seeds` to a file, or to model folders and their cards."""
+def write_results(content: Mapping[str, Any], folders: Sequence[Path], out: Path | None) -> None:
+    """Write the result of `over_seeds` to `out`, or to the model folders and their cards."""
     text = json.dumps(content, indent=1) + "\n"
     if out:
         write_text(out, text)
@@ -135,15 +140,15 @@ def _options(folder: Path) -> dict[str, Any]:
 def _samples(
     group: Sequence[Path], rows: Split, texts: Sequence[str], weights: np.ndarray, mix: np.ndarray
 ) -> BootstrapSamples:
-    scored = []
+    predictions = []
     for folder in group:
         classifier = EmotionClassifier.from_pretrained(folder)
         official = folder / TRAINING_FOLDER / OFFICIAL_THRESHOLDS
         by_label = json.loads(official.read_text(encoding="utf-8")) if official.exists() else classifier.thresholds
         thresholds = np.array([by_label[label] for label in classifier.labels], np.float32)
-        scored.append(Predictions(classifier.predict_proba(texts), thresholds))
-    return arm_samples(scored, rows.labels > 0, weights, mix)
+        predictions.append(Predictions(classifier.predict_proba(texts), thresholds))
+    return arm_samples(predictions, rows.labels > 0, weights, mix)
 
 
-def _figures(samples: BootstrapSamples) -> dict[str, Any]:
+def _intervals(samples: BootstrapSamples) -> dict[str, Any]:
     return {name: interval(values.clip(0, 1)) for name, values in samples.items() if name != PER_LABEL}

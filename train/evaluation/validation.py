@@ -1,4 +1,4 @@
-"""Validation rows for tuning thresholds and calibration."""
+"""Validation rows for tuning thresholds and calibrating probabilities."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,9 @@ from train.evaluation.everyday import load_everyday
 
 @dataclass(frozen=True)
 class ValidationRows:
-    """Rows for tuning thresholds and calibration: the validation split, optionally with the everyday benchmark's.
+    """Rows of the validation split and, optionally, of the everyday benchmark.
 
-    Both sets have equal weight. Ignored labels are treated as absent, with probability 0.
+    Both sets have equal total weight. Ignored labels are treated as absent, with probability 0.
 
     Attributes:
         texts: n texts.

@@ -20,23 +20,24 @@ from train.evaluation.everyday import EverydaySplit, bootstrap_samples, load_eve
 SPLIT = "long"
 """Split with texts of several hundred words, used only for this choice."""
 PEAK_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-FIGURES = ("macro_f1", "first_label_right", "macro_roc_auc")
+"""Weights of the maximum; the rest is the weight of the mean."""
+METRICS = ("macro_f1", "first_label_right", "macro_roc_auc")
 Rule = Callable[[np.ndarray], np.ndarray]
 """Function from the probabilities of windows, shape (windows, 28), to those of the text, shape (28,)."""
 
 
 def rules() -> dict[str, Rule]:
-    """Return the rules to compare: weights of the maximum (0 is the mean, 1 the maximum), and only the first window."""
+    """Return the rules to compare: mixtures of mean and maximum, and the first window only."""
     shares: dict[str, Rule] = {f"{share:.0%} maximum": partial(combine, peak_share=share) for share in PEAK_SHARES}
     return {"first window": lambda windows: windows[0], **shares}
 
 
 def study(folders: Sequence[Path], rows: EverydaySplit | None = None) -> dict[str, Any]:
-    """Evaluate each rule on long texts: means over the models, with intervals from resampling texts.
+    """Evaluate each rule on long texts: mean metrics of the models, with intervals from resampling texts.
 
     Args:
         folders: Model folders that differ only in their seed.
-        rows: Texts and labels; None for the long texts of the everyday benchmark.
+        rows: Texts and labels; by default, the long texts of the everyday benchmark.
 
     Returns:
         `texts`; `windows`, the mean number per text; and `rules`, with `macro_f1`, `first_label_right` and
@@ -59,7 +60,9 @@ def study(folders: Sequence[Path], rows: EverydaySplit | None = None) -> dict[st
         "samples": SAMPLES,
         "windows": round(float(np.mean(counts)), 2),
         "rules": {
-            name: {figure: rounded(interval(np.mean([one[figure] for one in models], axis=0))) for figure in FIGURES}
+            name: {
+                metric: rounded(interval(np.mean([model[metric] for model in models], axis=0))) for metric in METRICS
+            }
             for name, models in samples.items()
         },
     }
@@ -73,8 +76,8 @@ def write_study(content: dict[str, Any], out: Path) -> None:
 def table(content: dict[str, Any]) -> str:
     """Format the results as text."""
     lines = [f"{content['texts']} long texts, {content['windows']} windows each"]
-    for name, figures in content["rules"].items():
-        values = ", ".join(f"{figure.replace('_', ' ')} {figure_text(figures[figure])}" for figure in FIGURES)
+    for name, metrics in content["rules"].items():
+        values = ", ".join(f"{metric.replace('_', ' ')} {figure_text(metrics[metric])}" for metric in METRICS)
         lines.append(f"{name:14} {values}")
     return "\n".join(lines)
 
@@ -83,7 +86,7 @@ def _windows(classifier: EmotionClassifier, texts: Sequence[str]) -> list[np.nda
     """Predict the windows of each text."""
     tokenizer = BatchTokenizer(Tokenizer.from_file(str(classifier.folder / TOKENIZER_FILE)), classifier.info.max_length)
     spans = [
-        window_spans(text, classifier.info.max_length, lambda some: tokenizer.encode(some).token_counts)
+        window_spans(text, classifier.info.max_length, lambda part: tokenizer.encode(part).token_counts)
         for text in texts
     ]
     parts = [text[slice(*span)] for text, text_spans in zip(texts, spans, strict=True) for span in text_spans]

@@ -1,4 +1,4 @@
-"""Run the paper's experiments: train all arms over several seeds, resuming finished runs."""
+"""Run the paper's experiments: train all arms with several seeds, and resume if interrupted."""
 
 import csv
 import json
@@ -47,7 +47,7 @@ LABEL_WORDS = {
     "realization": ("realize", "realized", "realise", "realised"),
     "remorse": ("remorseful", "regret"),
 }
-"""Words whose mean vector represents a label that is not in the vocabulary; chosen before any result."""
+"""Words whose mean vector represents a label that is not in the vocabulary; chosen before any results were known."""
 
 
 def ablate(
@@ -66,7 +66,7 @@ def ablate(
 
     Args:
         build: Build folder with the stages `goemotions` and `balance`.
-        out: Folder of the models and records; finished runs are kept, and an unfinished one is resumed.
+        out: Folder of the models and records; finished runs are skipped, and an unfinished run is resumed.
         config: Configuration shared by all arms; data, pooling and seed are set per arm.
         log: Called with progress messages.
         arms: Names in `ARMS`.
@@ -76,14 +76,14 @@ def ablate(
         report_only: Whether to recompute the statistics of finished runs without training.
 
     Raises:
-        UsageError: An arm is unknown, `seeds` is below 1, or `out` has runs with other options.
+        UsageError: An arm is unknown, `seeds` is below 1, or `out` has runs with different options.
         DataError: The build lacks a stage, or, with `report_only`, a run is not finished.
     """
     if seeds < 1:
         raise UsageError(f"--seeds is {seeds}; expected at least 1")
     unknown = [name for name in arms if name not in ARMS]
     if unknown or not arms:
-        problem = f"unknown arm {', '.join(unknown)}" if unknown else "no arms given"
+        problem = f"unknown arm {', '.join(unknown)}" if unknown else "no arms"
         raise UsageError(f"--arms: {problem}; expected any of: {', '.join(ARMS)}")
     if not is_build(build):
         raise DataError(f"{build}: not a build folder; create one with: make data BUILD={build}")
@@ -93,11 +93,9 @@ def ablate(
     selected = [name for name in ARMS if name in arms]
     if not report_only:
         shared = replace(config, vectors=shared_vectors(config, build, out, log), corpus=())
-        planned = [
-            (name, seed) for seed in range(seeds) for name in selected
-        ]  # the first seed of every arm before the second
-        for number, (name, seed) in enumerate(planned, 1):
-            log(f"run {number} of {len(planned)}: {name}, seed {seed}")
+        schedule = [(name, seed) for seed in range(seeds) for name in selected]  # the first seed of every arm first
+        for number, (name, seed) in enumerate(schedule, 1):
+            log(f"run {number} of {len(schedule)}: {name}, seed {seed}")
             train_arm(name, seed, shared, build, out, test, log)
     runs = []
     for name in selected:
@@ -107,7 +105,7 @@ def ablate(
                 raise DataError(f"{out}: the run {name}, seed {seed} is not finished; leave out --report-only")
             if run.about["test"]["digest"] != test.digest():
                 raise DataError(
-                    f"{out}: the run {name}, seed {seed} was scored on another test split than that of {official}; "
+                    f"{out}: the run {name}, seed {seed} was scored on a test split other than that of {official}; "
                     "choose another --out"
                 )
             runs.append(run)
@@ -131,23 +129,23 @@ def row_sources(build: Path, rows: str) -> dict[str, int]:
     if stage is None:
         return {}
     counts = read_rows(build, stage)["source"].value_counts().to_pylist()
-    return {str(each["values"]): int(each["counts"]) for each in counts}
+    return {str(entry["values"]): int(entry["counts"]) for entry in counts}
 
 
 def train_arm(name: str, seed: int, shared: TrainConfig, build: Path, out: Path, test: Split, log: Log) -> None:
-    """Train or resume one run of an arm, and save its record; a finished run is kept."""
+    """Train or resume one run of an arm, and save its record; a finished run is skipped."""
     rows = ARMS[name].rows
     sources = {"balanced": str(build), "unbalanced": str(build / OFFICIAL), "all": f"{build}:unbalanced"}
     data = sources.get(rows) or str(out / "data" / f"matched-{seed}")
     config = replace(shared, data=data, pooling=ARMS[name].pooling, seed=seed)
-    finished, folder = read_run(out, name, seed), model_folder(out, name, seed)
-    if rows == "matched" and not finished:
+    finished_run, folder = read_run(out, name, seed), model_folder(out, name, seed)
+    if rows == "matched" and not finished_run:
         write_matched(build, Path(data), seed)
     train = load_split(data, "train")
-    if finished:
-        _check_same(out, finished.about["config"], config)
-        if finished.about["train"]["digest"] != train.digest():
-            raise UsageError(f"{out}: contains runs on other rows than {data}; choose another --out")
+    if finished_run:
+        _check_same(out, finished_run.about["config"], config)
+        if finished_run.about["train"]["digest"] != train.digest():
+            raise UsageError(f"{out}: contains runs on rows other than those of {data}; choose another --out")
         log(f"{folder}: already finished")
         return
     if (folder / INFO_FILE).is_file():
@@ -165,13 +163,13 @@ def record(name: str, seed: int, folder: Path, config: TrainConfig, train: Split
     vocabulary = Tokenizer.from_file(str(folder / TOKENIZER_FILE)).get_vocab()
     embedding = keras.saving.load_model(folder).get_layer("embedding").get_weights()[0]
     vectors = np.full((len(LABELS), embedding.shape[1]), np.nan, np.float32)
-    used: dict[str, list[str]] = {}
+    label_words: dict[str, list[str]] = {}
     for row, label in enumerate(LABELS):
-        used[label] = [word for word in LABEL_WORDS.get(label, ()) if word in vocabulary]
+        label_words[label] = [word for word in LABEL_WORDS.get(label, ()) if word in vocabulary]
         if label in vocabulary:
-            used[label] = [label]
-        if used[label]:
-            vectors[row] = embedding[[vocabulary[word] for word in used[label]]].mean(axis=0)
+            label_words[label] = [label]
+        if label_words[label]:
+            vectors[row] = embedding[[vocabulary[word] for word in label_words[label]]].mean(axis=0)
     with (folder / TRAINING_FOLDER / "history.csv").open(encoding="utf-8") as lines:
         history = [
             {key: int(value) if key == "epoch" else float(value) for key, value in line.items()}
@@ -183,7 +181,7 @@ def record(name: str, seed: int, folder: Path, config: TrainConfig, train: Split
         "train": {"rows": len(train), "digest": train.digest()},
         "test": {"rows": len(test), "digest": test.digest()},
         "words": len(vocabulary),
-        "label_words": used,
+        "label_words": label_words,
         "machine": machine(),
     }
     everyday = classifier.predict_proba(load_everyday("test").split.texts)
@@ -191,7 +189,7 @@ def record(name: str, seed: int, folder: Path, config: TrainConfig, train: Split
 
 
 def write_matched(build: Path, folder: Path, seed: int) -> None:
-    """Write a data set with as many random rows of the official training split as the balanced data has."""
+    """Write a random sample of the official training split with as many rows as the balanced data."""
     import pyarrow
     from pyarrow import parquet
 
@@ -210,20 +208,20 @@ def write_matched(build: Path, folder: Path, seed: int) -> None:
         }
     )
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_folder(folder, overwrite=True) as work:
-        parquet.write_table(table, work / "train.parquet")
+    with atomic_folder(folder, overwrite=True) as work_folder:
+        parquet.write_table(table, work_folder / "train.parquet")
         for split in ("validation", "test"):
-            shutil.copyfile(build / OFFICIAL / f"{split}.parquet", work / f"{split}.parquet")
+            shutil.copyfile(build / OFFICIAL / f"{split}.parquet", work_folder / f"{split}.parquet")
 
 
 def shared_vectors(config: TrainConfig, build: Path, out: Path, log: Log) -> str:
-    """Return the `vectors` of all arms; for `self`, the path of a file that is trained once.
+    """Return the `vectors` option of all arms; for `self`, the path of a file with vectors that are trained once.
 
     Vectors are trained on all distinct training texts of the build, its tweets and `config.corpus`, except texts that
     equal a validation or test text. The file has all words of the training texts; each arm uses its own vocabulary.
 
     Raises:
-        UsageError: `out` has vectors of other texts or options.
+        UsageError: `out` has vectors trained on other texts or with other options.
     """
     if config.vectors != "self":
         return config.vectors
@@ -270,10 +268,11 @@ def machine() -> str:
 
 
 def _check_same(out: Path, before: dict[str, Any], config: TrainConfig) -> None:
-    """Raise `UsageError` if an earlier run has other options, ignoring options added since."""
-    now = json.loads(json.dumps(asdict(config)))
-    changed = sorted(name for name in before if name in now and before[name] != now[name])
+    """Raise `UsageError` if an earlier run has different options, ignoring options added since."""
+    options = json.loads(json.dumps(asdict(config)))
+    changed = sorted(name for name in before if name in options and before[name] != options[name])
     if changed:
         raise UsageError(
-            f"{out}: contains runs with other {', '.join(changed)}; repeat their options, or choose another --out"
+            f"{out}: contains runs with different options: {', '.join(changed)}; repeat their options, or choose "
+            "another --out"
         )

@@ -70,7 +70,7 @@ class Run:
 
     @property
     def history(self) -> list[dict[str, float]]:
-        """Entries of the epochs: `epoch`, `loss`, `val_loss`, `seconds`."""
+        """Entry of each epoch: `epoch`, `loss`, `val_loss`, `seconds`."""
         return self.about["history"]  # type: ignore[no-any-return]
 
 
@@ -97,7 +97,7 @@ def write_run(out: Path, run: Run) -> None:
 
 
 def read_run(out: Path, arm: str, seed: int) -> Run | None:
-    """Read the record of a run; None if the run is not finished.
+    """Read the record of a run; return None if the run is not finished.
 
     Raises:
         DataError: The record is damaged.

@@ -8,7 +8,7 @@ from evenmood.evaluation.bootstrap import interval
 from train.evaluation.resampling import BootstrapSamples
 from train.experiments.arms import ARMS
 
-FIGURES = {
+METRICS = {
     "macro_f1": "macro-F1",
     "micro_f1": "micro-F1",
     "macro_roc_auc": "macro ROC AUC",
@@ -19,12 +19,12 @@ IMPROVED, WORSENED, NEITHER = "improved", "worsened", "no significant difference
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of the paper, and the pairs of arms that test it, by type of counterpart."""
+    """A claim of the paper, and the pairs of arms that test it, by type of comparison."""
 
     title: str
     pairs: Mapping[str, tuple[tuple[str, str], ...]]
     best: bool = False
-    """Whether the claim is that the first arm is better than every other arm."""
+    """Whether the first arm is claimed to be better than every other arm."""
 
 
 BOTH, AVERAGE, PLAIN, PLAIN_AVERAGE, EQUAL, EQUAL_AVERAGE, ALL = ARMS
@@ -59,7 +59,7 @@ LABEL_PAIRS = ((BOTH, PLAIN), (BOTH, EQUAL), (BOTH, AVERAGE))
 
 def compare(first: BootstrapSamples, second: BootstrapSamples) -> dict[str, Any]:
     """Compute the differences between two arms with the same bootstrap samples, and a verdict for each metric."""
-    differences = {name: interval(first[name] - second[name]) for name in FIGURES if name in first}
+    differences = {name: interval(first[name] - second[name]) for name in METRICS if name in first}
     return {"figures": {name: value | {"verdict": verdict(value)} for name, value in differences.items()}}
 
 
@@ -71,14 +71,14 @@ def verdict(difference: Mapping[str, Any]) -> str:
 
 
 def judge(claim: Claim, comparisons: Mapping[str, Any]) -> dict[str, Any]:
-    """Judge a claim for each metric and type of counterpart."""
+    """Judge a claim for each metric and type of comparison."""
     sides = {}
     for side, required in claim.pairs.items():
         pairs = [f"{a} - {b}" for a, b in required if f"{a} - {b}" in comparisons]
         if len(pairs) == len(required):
             conclusions = {
                 name: conclusion([comparisons[pair]["figures"][name]["verdict"] for pair in pairs], claim.best)
-                for name in FIGURES
+                for name in METRICS
             }
             sides[side] = {"pairs": pairs, "verdicts": conclusions}
     return {"title": claim.title, "sides": sides}

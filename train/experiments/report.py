@@ -19,21 +19,21 @@ from evenmood.text.normalization import clean
 from train.evaluation.everyday import bootstrap_samples, load_everyday
 from train.evaluation.resampling import PER_LABEL, BootstrapSamples, arm_samples, run_samples
 from train.experiments.arms import ARMS, Run
-from train.experiments.claims import BESIDES, BOTH, CLAIMS, FIGURES, LABEL_PAIRS, compare, judge
+from train.experiments.claims import BESIDES, BOTH, CLAIMS, LABEL_PAIRS, METRICS, compare, judge
 from train.release import figures
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = Path(__file__).with_name("experiments.md.jinja")
 IMAGES = "figures/experiments"
 """Folder of the figures, next to the document."""
-EVERYDAY_FIGURES = {
+EVERYDAY_METRICS = {
     "macro_f1": "macro-F1",
     "micro_f1": "micro-F1",
     "first_label_right": "top-1 accuracy",
 }
 PUBLISHED, DEFAULT_MODEL = ROOT / "results/published.json", ROOT / "results/default_model.json"
 SHARED = ("data", "pooling", "seed", "vectors", "corpus", "soft_targets")
-"""Options not listed as shared by all arms: the first three differ between arms, the others are shown separately."""
+"""Options that are not listed as shared: the first three differ between arms, the others are shown separately."""
 
 
 def collect(
@@ -49,7 +49,7 @@ def collect(
         runs: Finished runs, the same number for each arm.
         test: The test split.
         earlier: Splits whose texts are excluded from the test split for metrics without overlap.
-        vectors: Record of shared vectors trained for the experiments; None for other vectors.
+        vectors: Record of the shared vectors, if they were trained for the experiments.
         sources: Training rows by source, for arms with several sources.
     """
     earlier_texts = {clean(text) for split in earlier for text in split.texts}
@@ -59,20 +59,21 @@ def collect(
     truth = test.labels.astype(bool)
     mixes = {name: seed_weights(seeds, list(ARMS).index(name)) for name in by_arm}
     rows = row_weights(len(test))
-    samples = {name: arm_samples(own, truth, rows, mixes[name]) for name, own in by_arm.items()}
-    without = without_rows(by_arm, truth, disjoint, mixes)
-    trained = {
-        name: [run for run in own if run.seed not in stopped_early(own)] for name, own in by_arm.items()
-    }  # without runs that stopped early
-    samples_of_trained = {
+    samples = {name: arm_samples(arm_runs, truth, rows, mixes[name]) for name, arm_runs in by_arm.items()}
+    samples_without_overlap = subset_samples(by_arm, truth, disjoint, mixes)
+    regular_runs = {
+        name: [run for run in arm_runs if run.seed not in stopped_early(arm_runs)] for name, arm_runs in by_arm.items()
+    }
+    regular_samples = {
         name: samples[name]
-        if len(own) == seeds
-        else arm_samples(own, truth, rows, seed_weights(len(own), list(ARMS).index(name)))
-        for name, own in trained.items()
+        if len(arm_runs) == seeds
+        else arm_samples(arm_runs, truth, rows, seed_weights(len(arm_runs), list(ARMS).index(name)))
+        for name, arm_runs in regular_runs.items()
     }
     pairs = dict.fromkeys(pair for claim in CLAIMS.values() for side in claim.pairs.values() for pair in side)
     comparisons = {
-        f"{a} - {b}": compare(samples[a], samples[b]) | {"without_overlap": compare(without[a], without[b])["figures"]}
+        f"{a} - {b}": compare(samples[a], samples[b])
+        | {"without_overlap": compare(samples_without_overlap[a], samples_without_overlap[b])["figures"]}
         for a, b in (*pairs, *BESIDES)
         if a in by_arm and b in by_arm
     }
@@ -90,16 +91,16 @@ def collect(
             "trained_here": vectors,
         },
         "arms": {
-            name: about_arm(name, own)
-            | {"sources": dict((sources or {}).get(name, {})), "macro_f1_of_runs": per_run(own, truth)}
-            | {"figures": intervals(samples[name]), "without_overlap": intervals(without[name])}
-            for name, own in by_arm.items()
+            name: about_arm(name, arm_runs)
+            | {"sources": dict((sources or {}).get(name, {})), "macro_f1_of_runs": per_run(arm_runs, truth)}
+            | {"figures": intervals(samples[name]), "without_overlap": intervals(samples_without_overlap[name])}
+            for name, arm_runs in by_arm.items()
         },
         "comparisons": comparisons,
         "comparisons_without_stopped_early": {
-            f"{a} - {b}": compare(samples_of_trained[a], samples_of_trained[b])
+            f"{a} - {b}": compare(regular_samples[a], regular_samples[b])
             for a, b in pairs
-            if a in by_arm and b in by_arm and len(trained[a]) + len(trained[b]) < 2 * seeds
+            if a in by_arm and b in by_arm and len(regular_runs[a]) + len(regular_runs[b]) < 2 * seeds
         },
         "claims": {name: judge(claim, comparisons) for name, claim in CLAIMS.items()},
         "label_differences": {
@@ -121,33 +122,34 @@ def source_name(vectors: str) -> str:
     return Path(vectors).name if vectors.endswith((".bin", ".vec")) else vectors
 
 
-def without_rows(
+def subset_samples(
     by_arm: Mapping[str, Sequence[Run]], truth: np.ndarray, included: np.ndarray, mixes: Mapping[str, np.ndarray]
 ) -> dict[str, BootstrapSamples]:
     """Compute the metrics of each arm, except ROC AUC, on a subset of the test rows."""
     rows = row_weights(int(included.sum()))
-    part = {
-        name: [replace(run, probabilities=run.probabilities[included]) for run in own] for name, own in by_arm.items()
+    subset = {
+        name: [replace(run, probabilities=run.probabilities[included]) for run in arm_runs]
+        for name, arm_runs in by_arm.items()
     }
-    return {name: arm_samples(own, truth[included], rows, mixes[name], auc=False) for name, own in part.items()}
+    return {name: arm_samples(runs, truth[included], rows, mixes[name], auc=False) for name, runs in subset.items()}
 
 
 def everyday(by_arm: Mapping[str, Sequence[Run]], mixes: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Compute the metrics of each arm on the everyday test texts, and the effect of balancing on them."""
+    """Compute the metrics of each arm on the everyday test texts, and the effect of balancing."""
     rows = load_everyday("test")
     samples: dict[str, BootstrapSamples] = {}
     for name, runs in by_arm.items():
-        own = [bootstrap_samples(rows, run.everyday, run.thresholds, auc=False) for run in runs]
+        run_metrics = [bootstrap_samples(rows, run.everyday, run.thresholds, auc=False) for run in runs]
         samples[name] = {
-            figure: np.einsum("bs,sb->b", mixes[name], np.stack([each[figure] for each in own]))
-            for figure in EVERYDAY_FIGURES
+            metric: np.einsum("bs,sb->b", mixes[name], np.stack([values[metric] for values in run_metrics]))
+            for metric in EVERYDAY_METRICS
         }
     pairs = [pair for side in CLAIMS["balancing"].pairs.values() for pair in side]
     return {
         "rows": len(rows.split),
-        "arms": {name: {figure: interval(values) for figure, values in own.items()} for name, own in samples.items()},
+        "arms": {name: {metric: interval(values) for metric, values in arm.items()} for name, arm in samples.items()},
         "comparisons": {
-            f"{a} - {b}": {figure: interval(samples[a][figure] - samples[b][figure]) for figure in EVERYDAY_FIGURES}
+            f"{a} - {b}": {metric: interval(samples[a][metric] - samples[b][metric]) for metric in EVERYDAY_METRICS}
             for a, b in pairs
             if a in by_arm and b in by_arm
         },
@@ -160,19 +162,19 @@ def best_epoch(run: Run) -> int:
 
 
 def stopped_early(runs: Sequence[Run]) -> list[int]:
-    """Return the seeds of runs that early stopping ended too soon, determined without test labels.
+    """Return the seeds of runs that early stopping ended too soon, as determined without test labels.
 
-    With few steps per epoch, the validation loss may increase for `patience` epochs at the beginning. A run stopped too
-    soon if its best epoch is before a third of the arm's median best epoch.
+    With few steps per epoch, the validation loss may increase for `patience` epochs at the beginning. A run ended too
+    soon if its best epoch is less than a third of the arm's median best epoch.
     """
-    middle = median(best_epoch(run) for run in runs)
-    return [run.seed for run in runs if best_epoch(run) < middle / 3]
+    median_epoch = median(best_epoch(run) for run in runs)
+    return [run.seed for run in runs if best_epoch(run) < median_epoch / 3]
 
 
 def per_run(runs: Sequence[Run], truth: np.ndarray) -> list[float]:
     """Return the macro-F1 of each run."""
-    once = np.ones((1, len(truth)), np.float32)
-    return [float(run_samples(truth, r.probabilities, r.thresholds, once, auc=False)["macro_f1"][0]) for r in runs]
+    weights = np.ones((1, len(truth)), np.float32)
+    return [float(run_samples(truth, r.probabilities, r.thresholds, weights, auc=False)["macro_f1"][0]) for r in runs]
 
 
 def about_arm(name: str, runs: Sequence[Run]) -> dict[str, Any]:
@@ -193,25 +195,26 @@ def about_arm(name: str, runs: Sequence[Run]) -> dict[str, Any]:
 
 def intervals(samples: BootstrapSamples) -> dict[str, Any]:
     """Return the value and interval of each averaged metric."""
-    return {
-        name: interval(samples[name].clip(0, 1)) for name in FIGURES if name in samples
-    }  # scaled bootstrap samples may be outside [0, 1]
+    # Scaled bootstrap samples may be outside [0, 1].
+    return {name: interval(samples[name].clip(0, 1)) for name in METRICS if name in samples}
 
 
 def single_emotions(runs: Sequence[Run], test: Split, samples: BootstrapSamples) -> dict[str, Any]:
     """Compute the mean precision, recall, F1 and ROC AUC of each label over the runs of an arm."""
-    scored = [score(test.labels, run.probabilities, run.thresholds, LABELS, resamples=0)["per_label"] for run in runs]
+    run_metrics = [
+        score(test.labels, run.probabilities, run.thresholds, LABELS, resamples=0)["per_label"] for run in runs
+    ]
     table = {}
     for row, label in enumerate(LABELS):
         means = {
             name: None
-            if any(each[label][name] is None for each in scored)
-            else np.mean([e[label][name] for e in scored])
+            if any(metrics[label][name] is None for metrics in run_metrics)
+            else np.mean([metrics[label][name] for metrics in run_metrics])
             for name in ("precision", "recall", "roc_auc")
         }
         means = {name: None if value is None else float(value) for name, value in means.items()}
         table[label] = {
-            "support": scored[0][label]["support"],
+            "support": run_metrics[0][label]["support"],
             **means,
             "f1": interval(samples[PER_LABEL][:, row].clip(0, 1)),
         }
@@ -219,7 +222,7 @@ def single_emotions(runs: Sequence[Run], test: Split, samples: BootstrapSamples)
 
 
 def label_vectors(run: Run) -> dict[str, Any]:
-    """Compute cosine similarities between labels in a run's embedding, in the order of the figure, with summaries."""
+    """Compute cosine similarities of labels in a run's embedding, in the order of the figure, and summarize them."""
     with_vector = np.flatnonzero(~np.isnan(run.label_vectors).any(axis=1))
     vectors = run.label_vectors[with_vector]
     units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -227,17 +230,17 @@ def label_vectors(run: Run) -> dict[str, Any]:
     names = [LABELS[row] for row in with_vector]
     order = [names.index(label) for label in figures.grouped_order(names, cosines)]
     upper = [(a, b) for a in range(len(names)) for b in range(a)]
-    within: dict[str, list[float]] = {}
+    by_group: dict[str, list[float]] = {}
     for a, b in upper:
         pair = " and ".join(sorted({GROUP_OF[names[a]], GROUP_OF[names[b]]}))
-        within.setdefault(pair, []).append(float(cosines[a, b]))
+        by_group.setdefault(pair, []).append(float(cosines[a, b]))
     return {
         "arm": run.arm,
         "labels": [names[row] for row in order],
         "cosines": cosines[np.ix_(order, order)].tolist(),
         "left_out": [label for label in LABELS if label not in names],
         "stand_ins": {n: words for n in names if (words := run.about["label_words"][n]) != [n]},
-        "mean_by_group": {pair: float(np.mean(values)) for pair, values in sorted(within.items())},
+        "mean_by_group": {pair: float(np.mean(values)) for pair, values in sorted(by_group.items())},
         "nearest": [
             [names[b], names[a], float(cosines[a, b])] for a, b in sorted(upper, key=lambda pair: -cosines[pair])[:5]
         ],
@@ -265,8 +268,8 @@ def document(results: Path) -> str:
         TEMPLATE,
         **json.loads(results.read_text(encoding="utf-8")),
         titles={name: arm.title for name, arm in ARMS.items()},
-        figure_titles=FIGURES,
-        everyday_titles=EVERYDAY_FIGURES,
+        metric_titles=METRICS,
+        everyday_titles=EVERYDAY_METRICS,
         groups=GROUP_OF,
         published=json.loads(PUBLISHED.read_text(encoding="utf-8"))["models"],
         bundled=json.loads(DEFAULT_MODEL.read_text(encoding="utf-8"))["metrics"]["test"],

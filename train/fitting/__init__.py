@@ -1,1 +1,1 @@
-"""Training runs: data, epochs, batches, checkpoints, and writing the model folder."""
+"""Training runs: data, batches, epochs, checkpoints, and the model folder."""

@@ -7,17 +7,17 @@ import numpy as np
 from evenmood.text.normalization import PAD_ID, POOL_SIZE
 
 GROUP_BATCHES = 50
-"""Batches whose texts are sampled together and then sorted by length; with fewer, batches would be less random."""
+"""Number of batches whose texts are sampled together and sorted by length; fewer would make batches less random."""
 
 
 def token_counts(ids: np.ndarray) -> np.ndarray:
-    """Count the tokens of each row that are not padding: from shape (n, time) to (n,)."""
+    """Count the tokens of each row without padding: from shape (n, time) to (n,)."""
     counts: np.ndarray = (ids != PAD_ID).sum(axis=1)
     return counts
 
 
 def trim_padding(ids: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Truncate padding to the longest row, rounded up to a multiple of the pool size."""
+    """Trim padding to the length of the longest row, rounded up to a multiple of the pool size."""
     return ids[:, : -(-int(counts.max()) // POOL_SIZE) * POOL_SIZE]
 
 

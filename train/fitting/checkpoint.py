@@ -1,4 +1,4 @@
-"""Checkpoints of a training run, from which the same command resumes after an interruption."""
+"""Checkpoints, from which an interrupted training run resumes when the same command is run again."""
 
 import json
 import shutil
@@ -15,8 +15,6 @@ from evenmood.model.model_folder import write_text
 from train.config import TrainConfig
 
 OPTIONS_FILE, HISTORY_FILE = "options.json", "history.json"
-
-
 VECTORS_FILE = "vectors.npy"
 
 
@@ -27,7 +25,7 @@ class Checkpoint:
         """Open or create `OUT.partial`.
 
         Raises:
-            UsageError: The folder has an unfinished run with other options, and `restart` is false.
+            UsageError: The folder has an unfinished run with different options, and `restart` is false.
         """
         self.folder = _folder_of(out)
         if restart:
@@ -40,7 +38,7 @@ class Checkpoint:
             changed = sorted(name for name in options if options[name] != before.get(name, getattr(TrainConfig, name)))
             if changed:
                 raise UsageError(
-                    f"{self.folder}: unfinished run with other {', '.join(changed)}; "
+                    f"{self.folder}: an unfinished run has different options: {', '.join(changed)}; "
                     "repeat its options, or discard it with --restart"
                 )
         else:
@@ -48,13 +46,13 @@ class Checkpoint:
 
     @property
     def history(self) -> list[dict[str, Any]]:
-        """Entries of the finished epochs: `epoch`, `loss`, `val_loss`, `seconds`."""
+        """Entries of the completed epochs: `epoch`, `loss`, `val_loss`, `seconds`."""
         path = self.folder / HISTORY_FILE
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
 
     @property
     def best_epoch(self) -> int:
-        """Finished epoch with the lowest validation loss, counted from 1; 0 before the first."""
+        """Completed epoch with the lowest validation loss, counted from 1; 0 before the first."""
         return min(self.history, key=lambda entry: entry["val_loss"], default={"epoch": 0})["epoch"]
 
     @staticmethod

@@ -37,15 +37,15 @@ def train_network(
 ) -> keras.Model:
     """Train until the validation loss has not decreased for `patience` epochs.
 
-    The order of rows, dropout and typos of an epoch depend only on the seed and the epoch, so that a resumed run gives
-    the same result as an uninterrupted one. (Except on torch, whose dropout has its own random state.)
+    The order of rows, dropout and typos of an epoch depend only on the seed and the epoch, so that a resumed run has
+    the same result as an uninterrupted one (except with torch, whose dropout has its own random state).
 
     Args:
         config: Configuration of the run.
         vectors: Word vectors: float32 of shape (vocabulary, embedding_size).
         tokenizer: Tokenizer of the vocabulary.
         train_set: Training texts and targets.
-        validation: Validation sets, whose mean loss counts.
+        validation: Validation sets; early stopping uses the mean of their losses.
         checkpoint: Checkpoint to resume from and save to.
         log: Called with progress messages.
         on_checkpoint: Called with the checkpoint folder after each epoch.
@@ -56,18 +56,18 @@ def train_network(
     with precision(config.precision), data_parallel(config.distribute) as devices:
         if config.distribute:
             log(f"distribute: {devices.count} devices on {devices.hosts} hosts")
-        finished = len(checkpoint.history)
-        devices.agree_on(finished)
-        if finished:
-            model = keras.saving.load_model(checkpoint.network(finished))
-            log(f"resuming after epoch {finished}")
+        completed_epochs = len(checkpoint.history)
+        devices.agree_on(completed_epochs)
+        if completed_epochs:
+            model = keras.saving.load_model(checkpoint.network(completed_epochs))
+            log(f"resuming after epoch {completed_epochs}")
         else:
             model = build_network(config, vectors, len(LABELS), train_set.targets.mean(axis=0))
             compile_network(model, config, train_set)
         trace_any_shape(model)
         ids = encode(tokenizer, train_set.texts)
         validation_ids = [encode(tokenizer, split.texts) for split in validation]
-        for epoch in range(finished + 1, config.epochs + 1):
+        for epoch in range(completed_epochs + 1, config.epochs + 1):
             if epoch > checkpoint.best_epoch + config.patience:
                 break
             started = time.monotonic()
@@ -116,7 +116,7 @@ def precision(policy: str) -> Iterator[None]:
 
 
 def seed_dropout(model: keras.Model, random: np.random.Generator) -> None:
-    """Seed the random state of each dropout layer, which Keras does not save."""
+    """Seed each dropout layer, whose random state Keras does not save."""
     for layer in model.layers:
         if hasattr(layer, "seed_generator"):
             layer.seed_generator.state.assign(random.integers(2**31, size=2))

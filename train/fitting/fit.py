@@ -64,13 +64,13 @@ def fit(
         log: Called with progress messages.
         overwrite: Whether to replace an existing folder.
         restart: Whether to discard an unfinished run instead of resuming it.
-        on_checkpoint: Called with the checkpoint folder after each saved step.
+        on_checkpoint: Called with the checkpoint folder after each save.
 
     Returns:
         `out`.
 
     Raises:
-        UsageError: `out` exists, or an unfinished run has other options.
+        UsageError: `out` exists, or an unfinished run has different options.
         DataError: The data or the vectors cannot be read.
     """
     join_hosts(config.distribute)
@@ -84,26 +84,26 @@ def fit(
 
     stored_tokenizer = tokenizer_json(tokenizer, config.misspellings, train_set.texts)
     reader = Tokenizer.from_str(stored_tokenizer)
-    tuned_on = ValidationRows.of(validation, everyday=bool(config.extra))
+    tuning_rows = ValidationRows.of(validation, everyday=bool(config.extra))
 
     def probabilities_of(texts: list[str]) -> np.ndarray:
         probabilities: np.ndarray = model.predict(encode(reader, texts), batch_size=1024, verbose=0)
         return probabilities
 
     if config.calibrate:
-        calibrate_head(model, *tuned_on.repeated(probabilities_of(tuned_on.texts)))
-    probabilities = tuned_on.mask(probabilities_of(tuned_on.texts))
-    thresholds = tune_thresholds(tuned_on.labels, probabilities, config.thresholds, tuned_on.repeats)
+        calibrate_head(model, *tuning_rows.repeated(probabilities_of(tuning_rows.texts)))
+    probabilities = tuning_rows.mask(probabilities_of(tuning_rows.texts))
+    thresholds = tune_thresholds(tuning_rows.labels, probabilities, config.thresholds, tuning_rows.repeats)
     probabilities = probabilities[: len(validation)]
     official = tune_thresholds(validation.labels, probabilities, config.thresholds)
     for label, positives in zip(LABELS, validation.labels.sum(axis=0), strict=True):
         if not positives:
             log(f"thresholds: {label} has no positive validation texts; using 0.5")
-    with atomic_folder(out, overwrite) as work:
-        model.save(work, zipped=False)
-        shutil.rmtree(work / "assets", ignore_errors=True)  # an empty folder that Keras may create
-        export_onnx(model, work / ONNX_FILE, config.embedding_bits, tokenizer=stored_tokenizer)
-        (work / TOKENIZER_FILE).write_text(stored_tokenizer, encoding="utf-8")
+    with atomic_folder(out, overwrite) as work_folder:
+        model.save(work_folder, zipped=False)
+        shutil.rmtree(work_folder / "assets", ignore_errors=True)  # an empty folder that Keras may create
+        export_onnx(model, work_folder / ONNX_FILE, config.embedding_bits, tokenizer=stored_tokenizer)
+        (work_folder / TOKENIZER_FILE).write_text(stored_tokenizer, encoding="utf-8")
         info = ModelInfo(
             labels=LABELS,
             thresholds={label: round(float(value), 2) for label, value in zip(LABELS, thresholds, strict=True)},
@@ -111,37 +111,37 @@ def fit(
             attention=config.pooling == "attention",
             trained_from={"evenmood": __version__, **asdict(config)},
         )
-        write_info(work, info)
-        training = work / TRAINING_FOLDER
+        write_info(work_folder, info)
+        training = work_folder / TRAINING_FOLDER
         training.mkdir()
         (training / "config.json").write_text(json.dumps(asdict(config), indent=1) + "\n", encoding="utf-8")
         if config.extra:
-            rounded = {label: round(float(value), 2) for label, value in zip(LABELS, official, strict=True)}
-            write_text(training / OFFICIAL_THRESHOLDS, json.dumps(rounded, indent=1) + "\n")
+            by_label = {label: round(float(value), 2) for label, value in zip(LABELS, official, strict=True)}
+            write_text(training / OFFICIAL_THRESHOLDS, json.dumps(by_label, indent=1) + "\n")
         (training / "layers.json").write_text(json.dumps(layer_table(model), indent=1) + "\n", encoding="utf-8")
         with (training / "history.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, ["epoch", "loss", "val_loss", "seconds"])
             writer.writeheader()
             writer.writerows(checkpoint.history)
         figures.loss_curves(checkpoint.history, training / "loss.png")
-        stored = onnx_probabilities(work, validation.texts)
-        single = in_single_window(work, validation.texts)  # Keras truncates longer texts, model.onnx does not
-        truth, exact, rounded_off = validation.labels[single], probabilities[single], stored[single]
+        onnx_predictions = onnx_probabilities(work_folder, validation.texts)
+        single = in_single_window(work_folder, validation.texts)  # Keras truncates longer texts, model.onnx does not
+        truth, before, after = validation.labels[single], probabilities[single], onnx_predictions[single]
         storage = {
             "bits": config.embedding_bits,
-            "macro_f1_keras": score(truth, exact, thresholds, LABELS, 0)["macro_f1"],
-            "macro_f1_onnx": score(truth, rounded_off, thresholds, LABELS, 0)["macro_f1"],
-            "largest_difference": float(np.abs(rounded_off - exact).max()),
+            "macro_f1_keras": score(truth, before, thresholds, LABELS, 0)["macro_f1"],
+            "macro_f1_onnx": score(truth, after, thresholds, LABELS, 0)["macro_f1"],
+            "largest_difference": float(np.abs(after - before).max()),
         }
         (training / "storage.json").write_text(json.dumps(storage, indent=1) + "\n", encoding="utf-8")
         for split, rows in (("train", train), ("validation", validation)):
-            record_split(work, split, rows)
+            record_split(work_folder, split, rows)
         if config.soft_targets:
             record_soft_targets(config, training)
-        write_metrics(work, "validation", validation, stored)
+        write_metrics(work_folder, "validation", validation, onnx_predictions)
         if config.extra:
-            score_everyday(work, "validation")
-        write_card(work)
+            score_everyday(work_folder, "validation")
+        write_card(work_folder)
     checkpoint.remove()
     return out
 
@@ -149,7 +149,7 @@ def fit(
 def read_data(config: TrainConfig, log: Log) -> tuple[Split, Split, TrainingTexts]:
     """Read the training and validation splits, and build the training texts and targets.
 
-    The test split is only read to remove its texts from soft targets.
+    The test split is read only to exclude its texts from the soft targets.
     """
     train, validation = load_split(config.data, "train"), load_split(config.data, "validation")
     log(f"data: {len(train):,} training and {len(validation):,} validation texts from {config.data}")
@@ -168,7 +168,7 @@ def read_data(config: TrainConfig, log: Log) -> tuple[Split, Split, TrainingText
 def vocabulary_makers(
     config: TrainConfig, train: Split, train_set: TrainingTexts, log: Log
 ) -> tuple[Callable[[], Tokenizer], Callable[[Tokenizer], np.ndarray]]:
-    """Return the functions that build the tokenizer and load its word vectors."""
+    """Return a function that builds the tokenizer, and a function that loads its word vectors."""
     texts = train_set.texts if config.vocabulary == "all" else train.texts
     return (
         lambda: fit_tokenizer(
@@ -184,7 +184,7 @@ def vocabulary_makers(
 
 
 def in_single_window(folder: Path, texts: list[str]) -> np.ndarray:
-    """Return which texts fit into one window: bool of shape (n,)."""
+    """Return whether each text fits in one window: bool of shape (n,)."""
     single: np.ndarray = EmotionClassifier.from_pretrained(folder).read(texts).windows == 1
     return single
 

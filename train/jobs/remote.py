@@ -24,11 +24,11 @@ from train.jobs.job import ARCHIVE
 ROOT = Path(__file__).parents[2]
 SOURCE_REPO = "evenmood-source"
 IMAGE = "ghcr.io/astral-sh/uv:python3.12-bookworm"
-"""The image of `hf jobs uv run`; CUDA libraries are installed with TensorFlow, the driver is on the machine."""
+"""The image of `hf jobs uv run`; TensorFlow installs the CUDA libraries, and the machine has the driver."""
 MOUNT = "/source"
 SOURCES = ("evenmood/**/*.py", "train/**/*.py", "train/**/*.jinja", "train/evaluation/**/*.json*")
 ATTEMPTS = 3
-"""Maximum number of attempts of a job; each one resumes the previous."""
+"""Maximum number of attempts of a job; each attempt resumes the previous one."""
 
 
 def archive(out: Path) -> Path:
@@ -46,7 +46,7 @@ def archive(out: Path) -> Path:
 
 
 def flags_of(config: TrainConfig) -> list[str]:
-    """Return the command-line flags of a configuration, without defaults."""
+    """Return the command-line options of a configuration that differ from the defaults."""
     flags = []
     for field in fields(config):
         value, name = getattr(config, field.name), field.name.replace("_", "-")
@@ -55,8 +55,8 @@ def flags_of(config: TrainConfig) -> list[str]:
         if isinstance(value, bool):
             flags.append(f"--{name}" if value else f"--no-{name}")
         else:
-            for one in value if isinstance(value, tuple) else (value,):
-                flags += [f"--{name}", str(one)]
+            for item in value if isinstance(value, tuple) else (value,):
+                flags += [f"--{name}", str(item)]
     return flags
 
 
@@ -69,7 +69,7 @@ def start(
     options: Sequence[str],
     restart: bool = False,
 ) -> str:
-    """Upload the source to the user's account, start a Hub job that trains and pushes, and return the URL of the job.
+    """Upload the source to the user's account, start a Hub job that trains and pushes, and return its URL.
 
     Args:
         config: Configuration of the run; data and vectors must be on the Hub.
@@ -78,7 +78,7 @@ def start(
         flavor: Hardware, as listed by `hf jobs hardware`.
         timeout: Maximum duration of the job, such as `3h`.
         options: Additional flags of `python -m train remote`.
-        restart: Whether to discard an unfinished run now; later attempts of the job resume.
+        restart: Whether to discard an unfinished run first; further attempts of the job resume.
 
     Raises:
         UsageError: The configuration refers to a local file or folder.
@@ -87,8 +87,8 @@ def start(
     from huggingface_hub import HfApi, Volume, get_token
 
     for name, value in (("--data", config.data), ("--extra", config.extra), ("--vectors", config.vectors)):
-        places = (value, value.rpartition(":")[0], value.removeprefix("encoder:"))
-        if any(place and expanded(place).exists() for place in places):
+        candidates = (value, value.rpartition(":")[0], value.removeprefix("encoder:"))
+        if any(path and expanded(path).exists() for path in candidates):
             raise UsageError(f"{name} {value}: a remote job cannot read local files; pass a Hub id")
     token = get_token()
     if token is None:
@@ -100,10 +100,10 @@ def start(
     if restart:
         unfinished.remove()
     with tempfile.TemporaryDirectory() as temporary:
-        work = Path(temporary)
-        archive(work / ARCHIVE)
-        shutil.copyfile(Path(__file__).with_name("job.py"), work / "job.py")
-        source = hub.upload(work, SOURCE_REPO, message="Upload source", repo_type="dataset", private=True)
+        source_folder = Path(temporary)
+        archive(source_folder / ARCHIVE)
+        shutil.copyfile(Path(__file__).with_name("job.py"), source_folder / "job.py")
+        source = hub.upload(source_folder, SOURCE_REPO, message="Upload source", repo_type="dataset", private=True)
     log(f"source: {source.url}, commit {source.commit[:8]}")
     arguments = ["--source", f"{source.repo_id}@{source.commit}", repo_id, *options, *flags_of(config)]
     with hub.explained(f"a job on {flavor}", HubError):
@@ -132,7 +132,7 @@ class Unfinished:
 
         self.folder = out.with_name(out.name + ".partial")
         self.log, self.pause = log, save_minutes * 60
-        self.saved = time.monotonic() - self.pause
+        self._last_upload = time.monotonic() - self.pause
         name = f"{repo_id}-unfinished"
         with hub.explained(f"{name!r} on the Hub", HubError):
             api = HfApi()
@@ -148,20 +148,22 @@ class Unfinished:
             return
         remote = hub.fetch(self.repo_id, ["*"])
         if epochs(remote) > epochs(self.folder) or not (self.folder / OPTIONS_FILE).exists():
-            with atomic_folder(self.folder, overwrite=True) as work:
-                shutil.copytree(remote, work, ignore=shutil.ignore_patterns(".gitattributes"), dirs_exist_ok=True)
+            with atomic_folder(self.folder, overwrite=True) as work_folder:
+                shutil.copytree(
+                    remote, work_folder, ignore=shutil.ignore_patterns(".gitattributes"), dirs_exist_ok=True
+                )
             self.log(f"resuming the unfinished run of {epochs(remote)} epochs from {self.repo_id}")
 
     def save(self, folder: Path) -> None:
         """Upload the folder in one commit, unless the last upload is recent; a failure does not stop training."""
-        if time.monotonic() - self.saved < self.pause:
+        if time.monotonic() - self._last_upload < self.pause:
             return
         try:
             hub.upload(folder, self.repo_id, message="Save unfinished run", replace=["*.keras"], private=True)
         except HubError as error:
             self.log(f"checkpoint not uploaded: {error}")
             return
-        self.saved = time.monotonic()
+        self._last_upload = time.monotonic()
 
     def remove(self) -> None:
         """Delete the repository."""
@@ -198,7 +200,7 @@ def train(
         out: Model folder.
         log: Called with progress messages.
         test: Whether to evaluate on the test split too.
-        private: Whether a new model repository is private; that of the unfinished run always is.
+        private: Whether a new model repository is private; the repository of the unfinished run always is.
         save_minutes: Minimum time between checkpoint uploads, in minutes.
         restart: Whether to discard an unfinished run instead of resuming it.
         overwrite: Whether to replace an existing folder.
@@ -208,12 +210,12 @@ def train(
         UsageError: `out` exists and `overwrite` is false, or a large download was not confirmed.
         HubError: Access is denied, or the Hub cannot be reached.
     """
-    trained = out / TRAINING_FOLDER / "config.json"
-    finished = trained.exists() and json.loads(trained.read_text("utf-8")) == json.loads(json.dumps(asdict(config)))
-    if not finished:
+    path = out / TRAINING_FOLDER / "config.json"
+    is_trained = path.exists() and json.loads(path.read_text("utf-8")) == json.loads(json.dumps(asdict(config)))
+    if not is_trained:
         check_target(out, overwrite)
     unfinished = Unfinished(repo_id, out, log, save_minutes)
-    if finished:
+    if is_trained:
         log(f"{out}: already trained with these options")
     else:
         if not restart:

@@ -11,7 +11,7 @@ import numpy as np
 from evenmood.errors import UsageError
 
 HOSTS = "KERAS_DISTRIBUTION_JOB_ADDRESSES"
-"""Keras's environment variable with the hosts; see also KERAS_DISTRIBUTION_NUM_PROCESSES and _PROCESS_ID."""
+"""Environment variable of Keras with the hosts; see also KERAS_DISTRIBUTION_NUM_PROCESSES and _PROCESS_ID."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def data_parallel(distribute: bool) -> Iterator[Devices]:
 def even_batch(rows: np.ndarray, devices: int) -> tuple[np.ndarray, np.ndarray | None]:
     """Pad a batch with repeated rows of weight 0, so that devices can share it evenly.
 
-    Batch normalization includes the repeated rows, which occur only in the last batches of an epoch.
+    Batch normalization includes the repeated rows; they occur only in the last batches of an epoch.
 
     Returns:
         Row indices, whose number is a multiple of `devices`; and their weights in the loss, or None if all are equal.

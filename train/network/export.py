@@ -28,8 +28,8 @@ def export_onnx(
 ) -> None:
     """Export a network built by `build_network`; `network_graph` documents its interface.
 
-    Embedding and convolution are linear, so their product can be folded into one table: a row has the contribution of a
-    word to each time step within the kernel, and the convolution becomes lookups and additions. The scale of batch
+    Embedding and convolution are linear, so their product can be folded into one table: a row contains the contribution
+    of a word to each time step of the kernel, and the convolution becomes lookups and additions. The scale of batch
     normalization is folded into the table (a positive factor commutes with the ReLU), its shift into the bias of the
     LSTM.
 
@@ -37,8 +37,8 @@ def export_onnx(
         model: The Keras network, of any backend.
         path: File to write.
         embedding_bits: Bits per weight of the table: 32, 16 (float16) or 8 (symmetric, a scale per word and column).
-        folded: Whether to fold embedding and convolution; None to fold if the table is at most twice the embedding.
-        tokenizer: Content of `tokenizer.json`, whose digest is added to the metadata; None for no digest.
+        folded: Whether to fold embedding and convolution; by default, if the table is at most twice the embedding.
+        tokenizer: Content of `tokenizer.json`; if set, its digest is added to the metadata.
     """
     layers = {layer.name: [np.asarray(w) for w in layer.get_weights()] for layer in model.layers}
     kernel, bias, sign, shift = _with_norm(layers)
@@ -98,7 +98,7 @@ def _tensor(name: str, tensor: Tensor, weights: Weights) -> onnx.TensorProto:
 
 
 def _with_norm(layers: Layers) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Fold the magnitude of batch normalization's scale into kernel (width, in, out) and bias; returns signs and shift.
+    """Fold the magnitude of batch normalization's scale into the convolution; return kernel, bias, signs and shift.
 
     Max pooling commutes with a shift, but not with a negative factor.
     """
@@ -118,7 +118,7 @@ def _table(table: np.ndarray, bits: int) -> Weights:
 
 
 def _fold(vectors: np.ndarray, kernel: np.ndarray, bits: int) -> tuple[Weights, np.ndarray]:
-    """Fold embedding and convolution into one table; also returns the divisor of each filter."""
+    """Fold embedding and convolution into one table; also return the divisor of each filter."""
     width, size, filters = kernel.shape
     table = vectors @ kernel.transpose(1, 0, 2).reshape(size, width * filters)
     # With a common scale, a channel with small values would be rounded to zero.
@@ -128,7 +128,7 @@ def _fold(vectors: np.ndarray, kernel: np.ndarray, bits: int) -> tuple[Weights, 
 
 
 def _unfold(vectors: np.ndarray, kernel: np.ndarray, bits: int) -> tuple[Weights, np.ndarray]:
-    """Keep embedding and convolution separate; returns the same as `_fold`."""
+    """Keep embedding and convolution separate; return values as in `_fold`."""
     # The convolution is linear in each dimension, so its kernel can undo the divisor.
     spread = np.maximum(vectors.std(axis=0), 1e-12) if bits == 8 else np.ones(vectors.shape[1])
     weights = _table(vectors / spread, bits) | {"conv_w": (kernel * spread[:, None]).transpose(2, 1, 0)}
@@ -138,8 +138,8 @@ def _unfold(vectors: np.ndarray, kernel: np.ndarray, bits: int) -> tuple[Weights
 def _bilstm(weights: list[np.ndarray], spread: np.ndarray, shift: np.ndarray) -> Weights:
     """Convert LSTM weights from Keras's gate order (input, forget, cell, output) to ONNX's (i, o, f, c).
 
-    The kernel undoes the divisors of the filters, and the bias includes the shift of batch normalization; neither
-    affects the ReLU and the pooling before.
+    The kernel undoes the divisors of the filters, and the bias includes the shift of batch normalization; both
+    can be applied after the ReLU and the pooling.
     """
     units = weights[1].shape[0]
 

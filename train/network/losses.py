@@ -10,7 +10,7 @@ from keras import ops
 SMALLEST = 1e-7
 """Minimum distance of probabilities from 0 and 1, as in Keras's cross-entropy."""
 RAREST = 1e-4
-"""Minimum frequency of a label used for its weight."""
+"""Minimum label frequency from which a weight is computed."""
 
 
 @keras.saving.register_keras_serializable(package="evenmood")

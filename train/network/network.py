@@ -18,8 +18,8 @@ def build_network(
     """Build the network.
 
     Embedding, convolution, batch normalization, max pooling, bidirectional LSTM, attention (or temporal average
-    pooling), dense layer with dropout, sigmoid. Padding is masked from the LSTM on, so that probabilities do not depend
-    on it.
+    pooling), dense layer with dropout, sigmoid. From the LSTM on, padding is masked, so that it does not affect the
+    probabilities.
 
     Args:
         config: Hyperparameters.

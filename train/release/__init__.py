@@ -1,1 +1,1 @@
-"""Release of models: card, figures, bundling, and the quality log."""
+"""Release of models: card, figures, bundling, and the log of runs."""

@@ -52,7 +52,7 @@ def bundle(folder: Path, package: Path, results: Path, terms: Path | None = None
         terms: Markdown file for the license section of the card.
 
     Returns:
-        A summary in one line.
+        A one-line summary.
 
     Raises:
         DataError: The folder lacks validation or test metrics, is too large, or lost too much accuracy by quantization.
@@ -90,25 +90,25 @@ def bundle(folder: Path, package: Path, results: Path, terms: Path | None = None
     if (training / "history.csv").is_file():
         content["history"] = (training / "history.csv").read_text(encoding="utf-8").splitlines()
     splits = [f"{name}-{split}.json" for name in ("calibration", "everyday") for split in metrics]
-    stored = ("storage.json", QUANTIZATION_FILE, "layers.json")
-    for file in (*stored, *splits, ROBUSTNESS_FILE, SEEDS_FILE, SOFT_TARGETS_FILE):
+    records = ("storage.json", QUANTIZATION_FILE, "layers.json")
+    for file in (*records, *splits, ROBUSTNESS_FILE, SEEDS_FILE, SOFT_TARGETS_FILE):
         if (training / file).is_file():
             content[file.removesuffix(".json")] = json.loads((training / file).read_text(encoding="utf-8"))
     results.parent.mkdir(parents=True, exist_ok=True)
     write_text(results, json.dumps(rounded(content, 6), indent=1) + "\n")
-    return f"{package}: {sum(size.values()) / 1e6:.1f} MB; figures in {results}"
+    return f"{package}: {sum(size.values()) / 1e6:.1f} MB; results in {results}"
 
 
 def _quantization_loss(folder: Path) -> float:
-    """Change of validation macro-F1 by quantization."""
+    """Return the change of validation macro-F1 by quantization."""
     encoder = read_info(folder).kind == "encoder"
     path = folder / TRAINING_FOLDER / (QUANTIZATION_FILE if encoder else "storage.json")
     if not path.is_file():
         raise DataError(f"{path} is missing; expected a model folder written by: python -m train fit or encoder")
-    stored = json.loads(path.read_text(encoding="utf-8"))
+    content = json.loads(path.read_text(encoding="utf-8"))
     if encoder:
-        return float(stored["validation"]["macro_f1_int8"] - stored["validation"]["macro_f1_float32"])
-    return float(stored["macro_f1_onnx"] - stored["macro_f1_keras"])
+        return float(content["validation"]["macro_f1_int8"] - content["validation"]["macro_f1_float32"])
+    return float(content["macro_f1_onnx"] - content["macro_f1_keras"])
 
 
 def _metrics(folder: Path, split: str) -> Any:

@@ -63,7 +63,7 @@ def write_card(folder: Path) -> None:
     data = _read(training / "data.json") or {}
     history = training / "history.csv"
     splits = [
-        (split, figures) for split in ("validation", "test") if (figures := _read(training / f"metrics-{split}.json"))
+        (split, metrics) for split in ("validation", "test") if (metrics := _read(training / f"metrics-{split}.json"))
     ]
     cards.render(
         TEMPLATES[info.kind],
@@ -84,9 +84,9 @@ def write_card(folder: Path) -> None:
         losses=history.read_text(encoding="utf-8").splitlines()[1:] if history.exists() else [],
         robustness=_read(training / ROBUSTNESS_FILE),
         everyday=[
-            (split, figures)
+            (split, metrics)
             for split in ("validation", "test")
-            if (figures := _read(training / f"everyday-{split}.json"))
+            if (metrics := _read(training / f"everyday-{split}.json"))
         ],
         seeds=_read(training / SEEDS_FILE),
         soft_targets=_read(training / SOFT_TARGETS_FILE),
@@ -99,7 +99,7 @@ def write_card(folder: Path) -> None:
 
 
 def front_matter(folder: Path, splits: list[tuple[str, Any]], data: dict[str, Any]) -> ModelCardData:
-    """Return the metadata of the card for the Hub: https://huggingface.co/docs/hub/model-cards."""
+    """Return the card's metadata for the Hub: https://huggingface.co/docs/hub/model-cards."""
     classifier = EmotionClassifier.from_pretrained(folder)
     source = classifier.info.trained_from["data"]
     results = [
@@ -111,10 +111,10 @@ def front_matter(folder: Path, splits: list[tuple[str, Any]], data: dict[str, An
             dataset_config=GOEMOTIONS_CONFIG if official(source, split, data) else None,
             dataset_split=split,
             metric_type=kind,
-            metric_name=f"{title}, thresholds tuned on validation{_interval(figures['tuned'][name])}",
-            metric_value=round(_value(figures["tuned"][name]), 4),
+            metric_name=f"{title}, thresholds tuned on validation{_interval(metrics['tuned'][name])}",
+            metric_value=round(_value(metrics["tuned"][name]), 4),
         )
-        for split, figures in splits[-1:]
+        for split, metrics in splits[-1:]
         for name, title in AVERAGES
         if (kind := INDEXED.get(name))
     ]
@@ -159,13 +159,13 @@ def license_metadata(trained_from: Any, apache_data: bool) -> dict[str, Any]:
 
 
 def official(source: str, split: str, data: dict[str, Any]) -> bool:
-    """Return whether a split of a model's training data is the official GoEmotions split, by its digest."""
+    """Return whether a split of a model's data is the official GoEmotions split, by its digest."""
     matches: bool = data.get(split, {}).get("digest") == OFFICIAL_DIGESTS[split]
     return matches or source == GOEMOTIONS
 
 
 def hub_id(source: str) -> str | None:
-    """Return the Hub id in the name of a data set; None for a folder."""
+    """Return the Hub id in the name of a data set, or None for a folder."""
     match = re.fullmatch(r"([\w.-]+/[\w.-]+)(:[\w.-]+)?", source)
     return match[1] if match and not Path(source).exists() and source.split("/")[0] not in (".", "..", "data") else None
 
@@ -176,12 +176,12 @@ def check_card(folder: Path) -> None:
     cards.check(folder / CARD_FILE, ModelCard, (*REQUIRED, "model-index"), remedy)
 
 
-def _interval(figure: Any) -> str:
-    return f" (95% interval {figure['low']:.3f} to {figure['high']:.3f})" if isinstance(figure, dict) else ""
+def _interval(metric: Any) -> str:
+    return f" (95% interval {metric['low']:.3f} to {metric['high']:.3f})" if isinstance(metric, dict) else ""
 
 
-def _value(figure: Any) -> float:
-    return float(figure["value"] if isinstance(figure, dict) else figure)
+def _value(metric: Any) -> float:
+    return float(metric["value"] if isinstance(metric, dict) else metric)
 
 
 def _read(path: Path) -> Any:

@@ -79,10 +79,10 @@ def label_similarity(content: Mapping[str, Any], path: Path) -> None:
     image = axes.imshow(off_diagonal, cmap="RdBu_r", vmin=-limit, vmax=limit)
     axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=8)
     axes.set_yticks(range(len(labels)), labels, fontsize=8)
-    for place in range(1, len(labels)):
-        if GROUP_OF[labels[place]] != GROUP_OF[labels[place - 1]]:
-            axes.axhline(place - 0.5, color="black", linewidth=1)
-            axes.axvline(place - 0.5, color="black", linewidth=1)
+    for row in range(1, len(labels)):
+        if GROUP_OF[labels[row]] != GROUP_OF[labels[row - 1]]:
+            axes.axhline(row - 0.5, color="black", linewidth=1)
+            axes.axvline(row - 0.5, color="black", linewidth=1)
     figure.colorbar(image, ax=axes, shrink=0.8, label="Cosine similarity")
     figure.savefig(path)
 
@@ -93,14 +93,14 @@ def label_differences(differences: Mapping[str, Mapping[str, Any]], path: Path) 
     figure = Figure(figsize=(6, 6.4), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    for place, label in enumerate(labels):
+    for row, label in enumerate(labels):
         low, high = differences[label]["low"], differences[label]["high"]
         color = "#2e7d4f" if low > 0 else "#d1495b" if high < 0 else "#888888"
-        axes.plot([low, high], [place, place], color=color, linewidth=2)
-        axes.plot(differences[label]["value"], place, "o", color=color, markersize=4)
+        axes.plot([low, high], [row, row], color=color, linewidth=2)
+        axes.plot(differences[label]["value"], row, "o", color=color, markersize=4)
     axes.axvline(0, color="black", linewidth=1)
     axes.set_yticks(range(len(labels)), labels, fontsize=8)
-    axes.set_xlabel("Difference in F1 (95 % interval)")
+    axes.set_xlabel("Difference in F1 (95% interval)")
     axes.grid(axis="x", alpha=0.3)
     figure.savefig(path)
 
@@ -138,7 +138,7 @@ def reliability(table: Sequence[dict[str, Any]], path: Path) -> None:
         color="#30638e",
         markersize=4,
         capsize=3,
-        label="Measured (95 % interval)",
+        label="Measured (95% interval)",
     )
     axes.set_xlabel("Mean predicted probability")
     axes.set_ylabel("Fraction of positives")

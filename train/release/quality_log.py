@@ -1,4 +1,4 @@
-"""Development log of runs with their validation metrics, and the document that lists them."""
+"""Log of training runs with their validation metrics, and the document that lists them."""
 
 import json
 from dataclasses import asdict
@@ -13,7 +13,7 @@ from evenmood.model.model_folder import PREDICTING_FILES, TRAINING_FOLDER
 from train.config import PAPER, TrainConfig
 
 TEMPLATE = Path(__file__).with_name("quality_log.md.jinja")
-FIGURES = ("macro_f1", "micro_f1", "macro_roc_auc", "macro_average_precision")
+METRICS = ("macro_f1", "micro_f1", "macro_roc_auc", "macro_average_precision")
 """Validation metrics in the log, which never uses the test split."""
 
 
@@ -40,7 +40,7 @@ def add_run(folder: Path, config: TrainConfig, note: str, log: Path) -> None:
         "validation_loss": min(losses),
         "seconds": sum(float(row[3]) for row in history),
         "bytes": sum((folder / name).stat().st_size for name in PREDICTING_FILES),
-        **{name: metrics[name] for name in FIGURES},
+        **{name: metrics[name] for name in METRICS},
     }
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as file:
@@ -48,7 +48,7 @@ def add_run(folder: Path, config: TrainConfig, note: str, log: Path) -> None:
 
 
 def write_document(log: Path, document: Path) -> int:
-    """Write the document of all runs, and return their number.
+    """Write the document with all runs, and return their number.
 
     Raises:
         DataError: The log does not exist, or a line is invalid.
@@ -64,7 +64,7 @@ def write_document(log: Path, document: Path) -> int:
             run = json.loads(line)
         except ValueError:
             raise DataError(f"{log}, line {number}: not JSON") from None
-        if not isinstance(run, dict) or not {"note", "options", "epochs", *FIGURES} <= set(run):
+        if not isinstance(run, dict) or not {"note", "options", "epochs", *METRICS} <= set(run):
             raise DataError(f"{log}, line {number}: not a run; expected a line written by fit --log")
         runs.append(run)
     if document.is_dir():

@@ -49,11 +49,11 @@ class Columns:
 
     Attributes:
         text: Column with the texts.
-        label: Column with all labels; None if there is a column per label.
+        label: Column with all labels, or None if there is a column per label.
         spread: Columns with 0 or 1 for one label each.
         certain: Those of `spread` that must contain 0 or 1, because their name is a label.
         is_label: Predicate for names that can be labels.
-        broken: Columns of `spread` that were found to contain something else.
+        broken: Columns of `spread` that contain other values.
     """
 
     text: str
@@ -105,7 +105,7 @@ def choose_columns(
     text: str | None = None,
     labels: Sequence[str] | None = None,
 ) -> Columns:
-    """Choose the columns by name or, failing that, by the content of the first rows.
+    """Choose the columns by name, or else by the content of the first rows.
 
     Raises:
         UsageError: A requested column does not exist.
@@ -119,15 +119,15 @@ def choose_columns(
     sample = rows[:SAMPLE]
     text = text or _by_name(names, TEXT_NAMES, labels or ()) or _longest(sample, names, labels or ())
     if text is None and len(names) == 2 and not labels:  # short texts: the column without labels
-        without = [name for name in names if _fit(sample, name, is_label)[0] <= HALF]
-        text = without[0] if len(without) == 1 else None
+        text_columns = [name for name in names if _fit(sample, name, is_label)[0] <= HALF]
+        text = text_columns[0] if len(text_columns) == 1 else None
     if text is None:
-        raise DataError(f"{where}: no column of texts found; {columns}; set --text-column")
+        raise DataError(f"{where}: no text column found; {columns}; set --text-column")
     others = [name for name in names if name != text]
     if labels:
         spread = [] if len(labels) == 1 else list(labels)
         return Columns(text, labels[0] if len(labels) == 1 else None, spread, frozenset(spread), is_label)
-    named = [name for wanted in LABEL_NAMES for name in others if name.casefold() == wanted]
+    named = [name for candidate in LABEL_NAMES for name in others if name.casefold() == candidate]
     fits = {name: _fit(sample, name, is_label) for name in others}
     label = max(named, key=lambda name: fits[name], default=None)
     headless = all(name.isdecimal() for name in names)
@@ -139,14 +139,14 @@ def choose_columns(
         label = max((name for name in others if fits[name][share] > HALF), key=lambda name: fits[name], default=None)
     if label is None:
         raise DataError(
-            f"{where}: no column of labels found; {columns}; set --label-column (a,b,c for several columns of 0 and 1)"
+            f"{where}: no label column found; {columns}; set --label-column (a,b,c for several columns of 0 and 1)"
         )
     return Columns(text, label, [], frozenset(), is_label)
 
 
-def _by_name(names: Sequence[str], wanted: Iterable[str], excluded: Sequence[str]) -> str | None:
+def _by_name(names: Sequence[str], candidates: Iterable[str], excluded: Sequence[str]) -> str | None:
     free = {name.casefold(): name for name in reversed(names) if name not in excluded}
-    return next((free[name] for name in wanted if name in free), None)
+    return next((free[name] for name in candidates if name in free), None)
 
 
 def _longest(rows: Sequence[Row], names: Sequence[str], excluded: Sequence[str]) -> str | None:
@@ -161,7 +161,7 @@ def _longest(rows: Sequence[Row], names: Sequence[str], excluded: Sequence[str])
 
 
 def _fit(rows: Sequence[Row], name: str, is_label: IsLabel) -> tuple[float, float, int]:
-    """Rate a column of labels: share of valid cells, share of cells with names, and few different values."""
+    """Rate a label column: share of valid cells, share of cells with names, and negative number of distinct values."""
     cells = [_labels_or_empty(row.get(name), is_label) for row in rows]
     known = sum(any(is_label(label) for label in labels) for labels in cells)
     numbers = sum(all(is_number(label) for label in labels) for labels in cells if labels)
@@ -226,7 +226,7 @@ def _is_label(cell: str, is_label: IsLabel) -> bool:
 
 
 class LabelCellError(ValueError):
-    """A cell of labels cannot be parsed; the message shows it on one line."""
+    """A label cell cannot be parsed; the message shows it on one line."""
 
     def __init__(self, value: Any, kind: str = "", expected: str = "labels") -> None:
         """Create the error from the cell, its type, and the expected content."""
@@ -265,7 +265,7 @@ def cell_labels(value: Any, is_label: IsLabel) -> list[str]:
 
 
 def _object_labels(value: Mapping[Any, Any], is_label: IsLabel) -> list[str]:
-    """Read labels of `{"choices": […]}`, or of an object with 0 or 1 per label; null, Arrow's absent key, is 0."""
+    """Read labels of `{"choices": […]}`, or of an object with 0 or 1 per label; null (an absent key in Arrow) is 0."""
     choices = value.get(CHOICES)
     if set(value) == {CHOICES} and (choices is None or isinstance(choices, (str, *LISTS))):
         return cell_labels(choices, is_label)
@@ -276,7 +276,7 @@ def _object_labels(value: Mapping[Any, Any], is_label: IsLabel) -> list[str]:
 
 
 def _entry_labels(entry: Any, whole: Any, is_label: IsLabel) -> list[str]:
-    """Return the labels of an entry of a list, which has one or more."""
+    """Return the labels of a list entry; every entry must have at least one."""
     if isinstance(entry, LISTS):
         raise LabelCellError(whole, "a list of lists")
     labels = cell_labels(entry, is_label)
@@ -310,7 +310,7 @@ def _string_labels(value: str, is_label: IsLabel) -> list[str]:
 def _parse(text: str) -> Any:
     """Parse a list or object in JSON, or an object in Python syntax; None for anything else.
 
-    Lists in Python or numpy syntax are left to the caller, because `['joy' 'love']` is one string in Python.
+    Lists in Python or numpy syntax are parsed by the caller, because `['joy' 'love']` is one string in Python.
     """
     readers = {"{": (json.loads, ast.literal_eval), "[": (json.loads,)}
     for read in readers.get(text[0], ()):
@@ -326,7 +326,7 @@ def _split(text: str, is_label: IsLabel) -> list[str]:
     for part in [text] if is_label(_bare(text)) else re.split(r"[,;|]", text):
         name = _bare(part)
         pieces = [name] if is_label(name) else [_bare(piece) for piece in name.split()]
-        # Words that are not labels are one unknown label, which is reported as a whole: "not applicable".
+        # Several words that are not labels form one unknown label, such as "not applicable".
         whole = len(pieces) > 1 and not all(is_label(piece) or is_number(piece) for piece in pieces)
         labels += [name] if whole else pieces
     return [_plain_number(label) for label in labels if label]

@@ -52,12 +52,12 @@ def evaluate_transfer(
     """Evaluate a model on a labeled data set, in the labels of a mapping.
 
     In single-label data, the predicted label is the one with the highest combined score relative to its threshold.
-    Scores are relative to the model's thresholds (see `combine_probabilities`) because these differ by a factor of
-    fifty: 0.02 may be a high probability for a rare label, and a low one for a frequent label. On single-label rows of
-    GoEmotions' validation split this gives a higher macro-F1. In multi-label data, all labels that reach their
-    threshold are predicted.
+    Scores are relative to the model's thresholds (see `combine_probabilities`) because these differ by up to a factor
+    of fifty: 0.02 may be a high probability for a rare label, and a low one for a frequent label. On the single-label
+    rows of GoEmotions' validation split, relative scores result in a higher macro-F1. In multi-label data, all labels
+    that reach their threshold are predicted.
 
-    Thresholds are those of the model and the mapping, unless other rows are specified for tuning.
+    Thresholds are those of the model and the mapping, unless `tune_split` or `tune_data` is set.
 
     Args:
         model: Model folder or Hub id.
@@ -86,26 +86,27 @@ def evaluate_transfer(
     label_counts = targets.truth.sum(axis=1)
     multi_label = bool(label_counts.max() > 1) if rules.multi_label is None else rules.multi_label
     targets = only_scorable(targets, multi_label)
-    columns = _scored_labels(targets, rules, data, all_labels)
+    columns = _included_labels(targets, rules, data, all_labels)
     scores = combine_probabilities(classifier.predict_proba(targets.texts), classifier, rules)
     names = list(rules.labels)
     thresholds = np.array([rules.thresholds.get(name, NEUTRAL_SCORE) for name in names])
     tuned_on = None
     if tune_split or tune_data:
-        place, part = tune_data or data, tune_split or split
-        if expanded(place).resolve() == expanded(data).resolve() and (part == split or Path(place).is_file()):
+        tuning_data, tuning_split = tune_data or data, tune_split or split
+        same_data = expanded(tuning_data).resolve() == expanded(data).resolve()
+        if same_data and (tuning_split == split or Path(tuning_data).is_file()):
             raise UsageError("thresholds would be tuned on the rows to be scored; choose another split or file")
-        tuning = only_scorable(read_targets(place, part, *options), multi_label)
+        tuning = only_scorable(read_targets(tuning_data, tuning_split, *options), multi_label)
         scored_texts = set(targets.texts)
         shared = sum(text in scored_texts for text in tuning.texts)
         if shared:
             targets.notes.append(f"{shared:,} texts are used both for tuning thresholds and for scoring")
         values = combine_probabilities(classifier.predict_proba(tuning.texts), classifier, rules)
         thresholds = tune_thresholds(tuning.truth.astype(np.float32), values, "shrunk").astype(float)
-        tuned_on = f"{place}, {part}"
+        tuned_on = f"{tuning_data}, {tuning_split}"
     truth, scores, thresholds = targets.truth[:, columns], scores[:, columns], thresholds[columns]
-    figures = _figures(truth, scores, thresholds, [names[column] for column in columns], multi_label)
-    figures |= {
+    results = _compute_metrics(truth, scores, thresholds, [names[column] for column in columns], multi_label)
+    results |= {
         "model": model,
         "data": targets.counts | {"name": targets.name, "source": data, "read_as": targets.read_as},
         "mapping": rules.name,
@@ -116,15 +117,15 @@ def evaluate_transfer(
         "tuned_on": tuned_on,
         "notes": targets.notes,
     }
-    return figures
+    return results
 
 
 def combine_probabilities(probabilities: np.ndarray, classifier: EmotionClassifier, rules: LabelMapping) -> np.ndarray:
-    """Combine probabilities to scores of the mapping's labels: float64 in (0, 1), shape (n, labels of the mapping).
+    """Combine probabilities into scores of the mapping's labels: float64 in (0, 1), shape (n, labels of the mapping).
 
-    The log odds of each GoEmotions label are relative to those of its threshold, so that a score of 0.5 is a
-    probability at the threshold. The score of a label is the maximum over its members, or noisy-or. With the maximum,
-    a score of at least 0.5 means that the model predicts one of the members.
+    The log odds of each GoEmotions label are relative to those of its threshold, so that a score of 0.5 corresponds to
+    a probability equal to the threshold. The score of a label is the maximum or the noisy-or of its members' scores.
+    With the maximum, a score of at least 0.5 means that the model predicts one of the members.
     """
     thresholds = np.array([classifier.thresholds[label] for label in classifier.labels])
     odds = _log_odds(probabilities.astype(np.float64)) - _log_odds(thresholds)
@@ -146,8 +147,8 @@ def _log_odds(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.log(clipped / (1 - clipped)))
 
 
-def _scored_labels(targets: Targets, rules: LabelMapping, data: str, all_labels: bool) -> np.ndarray:
-    """Return the columns of labels that occur in the data, and note the others."""
+def _included_labels(targets: Targets, rules: LabelMapping, data: str, all_labels: bool) -> np.ndarray:
+    """Return the columns of labels that occur in the data (or all, if `all_labels`), and note the excluded ones."""
     present = np.asarray(targets.truth.any(axis=0))
     scorable = present & ~targets.truth.all(axis=0)
     if not len(targets.texts):
@@ -161,7 +162,7 @@ def _scored_labels(targets: Targets, rules: LabelMapping, data: str, all_labels:
     return np.flatnonzero(present)
 
 
-def _figures(
+def _compute_metrics(
     truth: np.ndarray, scores: np.ndarray, thresholds: np.ndarray, names: Sequence[str], multi_label: bool
 ) -> dict[str, Any]:
     """Compute the metrics of `metrics.score` and, for single-label data, the confusion matrix."""
@@ -169,63 +170,62 @@ def _figures(
     limits: Any = thresholds
     if not multi_label:
         # Scores relative to thresholds, so that the highest one is predicted; ties go to the first label.
-        odds = _log_odds(scores) - _log_odds(thresholds) - EDGE * np.arange(len(names))
-        scores = odds
+        scores = _log_odds(scores) - _log_odds(thresholds) - EDGE * np.arange(len(names))
         limits = scores.max(axis=1, keepdims=True)  # a threshold per row that only the highest score reaches
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)  # a metric that is undefined in all samples
-        figures = score(truth, scores, limits, names, resamples)
-    figures["resamples"] = resamples
+        metrics = score(truth, scores, limits, names, resamples)
+    metrics["resamples"] = resamples
     if not multi_label:
         table = np.zeros((len(names), len(names)), int)
         np.add.at(table, (truth.argmax(axis=1), scores.argmax(axis=1)), 1)
-        figures["confusion"] = {
+        metrics["confusion"] = {
             name: dict(zip(names, row.tolist(), strict=True)) for name, row in zip(names, table, strict=True)
         }
-    return figures
+    return metrics
 
 
-def report(figures: Mapping[str, Any]) -> str:
+def report(results: Mapping[str, Any]) -> str:
     """Format the results as text."""
-    data, names = figures["data"], list(figures["per_label"])
+    data, names = results["data"], list(results["per_label"])
     titles = dict(AVERAGES)
-    if not figures["multi_label"]:  # micro-F1 and subset accuracy both equal accuracy
+    if not results["multi_label"]:  # micro-F1 and subset accuracy both equal accuracy
         titles["micro_f1"] = "accuracy (micro-F1)"
         del titles["subset_accuracy"]
-    kind = "any of" if figures["multi_label"] else "one of"
-    rule = "all labels that reach their threshold" if figures["multi_label"] else "highest score relative to thresholds"
-    tuned = f"tuned on {figures['tuned_on']}" if figures["tuned_on"] else "of the model and the mapping"
+    kind = "any of" if results["multi_label"] else "one of"
+    rule = "all labels that reach their threshold" if results["multi_label"] else "highest score relative to thresholds"
+    tuned = f"tuned on {results['tuned_on']}" if results["tuned_on"] else "of the model and the mapping"
     lines = [
-        f"{data['name']}: {figures['rows']:,} texts, {kind} {len(names)} labels, by mapping "
-        f"{figures['mapping']} ({figures['combine']})",
+        f"{data['name']}: {results['rows']:,} texts, {kind} {len(names)} labels, by mapping "
+        f"{results['mapping']} ({results['combine']})",
         f"read: {data['read_as']}",
-        *(f"note: {note}" for note in figures["notes"]),
+        *(f"note: {note}" for note in results["notes"]),
         f"decision: {rule}; thresholds {tuned}",
         "",
-        *(f"{title:24} {_figure(figures[name])}" for name, title in titles.items()),
+        *(f"{title:24} {_format(results[name])}" for name, title in titles.items()),
         "",
     ]
     width = max(12, *map(len, names)) + 1
     lines.append(f"{'label':{width}}{'texts':>8}{'precision':>11}{'recall':>8}  {'F1':21}{'ROC AUC':>8}")
-    for name, row in figures["per_label"].items():
+    for name, row in results["per_label"].items():
         f1 = figure_text({"value": row["f1"], "low": row["f1_low"], "high": row["f1_high"]})
         auc = "" if row["roc_auc"] is None else f"{row['roc_auc']:.3f}"
         lines.append(
             f"{name:{width}}{row['support']:>8,}{row['precision']:>11.3f}{row['recall']:>8.3f}  {f1:21}{auc:>8}"
         )
-    if not figures["multi_label"]:
+    if not results["multi_label"]:
         cell = max(8, *map(len, names)) + 1
         lines += ["", "confusion (rows: the data's label, columns: the model's)"]
         lines.append(" " * width + "".join(f"{name:>{cell}}" for name in names))
-        for name, counts in figures["confusion"].items():
+        for name, counts in results["confusion"].items():
             lines.append(f"{name:{width}}" + "".join(f"{counts[other]:>{cell},}" for other in names))
     return "\n".join(lines)
 
 
-def _figure(figure: Any) -> str:
+def _format(metric: Any) -> str:
     """Format a metric; a dash if it is undefined."""
-    value = figure["value"] if isinstance(figure, dict) else figure
-    return "-" if value is None else figure_text(figure)
+    value = metric["value"] if isinstance(metric, dict) else metric
+    return "-" if value is None else figure_text(metric)
 
 
 def run_transfer(
@@ -242,11 +242,11 @@ def run_transfer(
 
     Args:
         model: As in `evaluate_transfer`.
-        data: As in `evaluate_transfer`; None for the data set the model was trained on.
+        data: As in `evaluate_transfer`; by default, the data set the model was trained on.
         split: As in `evaluate_transfer`.
         mapping: As in `evaluate_transfer`.
         options: Other arguments of `evaluate_transfer`.
-        json_file: JSON file for the results; None for none.
+        json_file: JSON file to write the results to, if any.
         overwrite: Whether to replace an existing file.
         save: Whether to also write `training/transfer-MAPPING-DATA.json` in the model folder.
 
@@ -261,16 +261,16 @@ def run_transfer(
         data = str(EmotionClassifier.from_pretrained(model).info.trained_from.get("data", ""))
         if not data:
             raise UsageError("the model does not name its training data; set --data")
-    figures = _without_nan(evaluate_transfer(model, data, split, mapping, **options))
-    text = json.dumps(figures, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    results = _without_nan(evaluate_transfer(model, data, split, mapping, **options))
+    text = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     if json_file is not None:
         write_text(json_file, text)
     if save:
-        name = "-".join((figures["mapping"], Path(data).stem, split))
+        name = "-".join((results["mapping"], Path(data).stem, split))
         folder = Path(model) / TRAINING_FOLDER
         folder.mkdir(exist_ok=True)
         write_text(folder / f"transfer-{re.sub(r'[^a-zA-Z0-9_.-]+', '-', name)}.json", text)
-    return report(figures)
+    return report(results)
 
 
 def _without_nan(value: Any) -> Any:

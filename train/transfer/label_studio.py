@@ -21,7 +21,7 @@ def without_annotations(rows: Iterable[tuple[str, Row]]) -> Iterator[tuple[str, 
     Cancelled annotations are ignored; a task without annotations has no labels.
 
     Args:
-        rows: Location of each row, for error messages, and the row.
+        rows: Rows with their locations, for error messages.
 
     Raises:
         DataError: A task has several annotations, or a malformed one.
@@ -30,7 +30,7 @@ def without_annotations(rows: Iterable[tuple[str, Row]]) -> Iterator[tuple[str, 
         if not is_task(row):
             yield where, row
             continue
-        annotations = [one for one in row["annotations"] if not (isinstance(one, Mapping) and one.get("was_cancelled"))]
+        annotations = [a for a in row["annotations"] if not (isinstance(a, Mapping) and a.get("was_cancelled"))]
         if len(annotations) > 1:
             raise DataError(
                 f"{where}: {len(annotations)} annotations; expected one per text; export one, or use data_build review"
@@ -39,7 +39,7 @@ def without_annotations(rows: Iterable[tuple[str, Row]]) -> Iterator[tuple[str, 
 
 
 def _answers(annotation: Any, where: str) -> dict[str, Any]:
-    """Return the answers by name of the question; the choices of several results are merged."""
+    """Return the answers by question name; the choices of several results are merged."""
     results = annotation.get("result") if isinstance(annotation, Mapping) else None
     if not isinstance(results, list):
         raise DataError(f"{where}: an annotation has no list of results; expected Label Studio's JSON export")

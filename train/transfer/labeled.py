@@ -17,7 +17,7 @@ from evenmood.tables.table_files import FORMATS
 from train.transfer.columns import Columns, IsLabel, choose_columns, layout_of
 from train.transfer.label_studio import Row, is_task, without_annotations
 
-Placed = tuple[str, Row]
+LocatedRow = tuple[str, Row]
 """Location of a row, for error messages, and the row."""
 SPLIT_NAMES = {"train": ("train", "training"), "validation": (*ALIASES["validation"], "val"), "test": ("test",)}
 """Names of each split in data sets."""
@@ -36,7 +36,7 @@ class LabeledSet:
         texts: n texts.
         labels: Labels of each text: names, or numbers as digits.
         names: Names of label indices in the data.
-        goemotions: Whether names and numbers are known to be those of GoEmotions.
+        goemotions: Whether the names and numbers are known to be those of GoEmotions.
         read_as: Description of the format.
         without_text: Number of rows skipped because their text is empty.
     """
@@ -73,37 +73,37 @@ def read_labeled(
             (`test_text.txt`, `test_labels.txt` and, optionally, `mapping.txt`); a GoEmotions data set, as in
             `load_split`; or a data set on the Hub.
         split: `train`, `validation` or `test`; a single file is read completely.
-        is_label: Predicate for names that can be labels, to detect columns and to parse cells such as "no emotion".
-        text_column: Column with the texts; None to detect it. A file without a header has columns 1, 2, ….
-        label_column: Column with the labels, or several, comma-separated, with 0 or 1 each; None to detect them.
+        is_label: Predicate for names that can be labels, to detect columns and parse cells such as "no emotion".
+        text_column: Column with the texts; detected by default. A file without a header has columns 1, 2, ….
+        label_column: Column with the labels, or several columns of 0 and 1, separated by commas; detected by default.
 
     Raises:
         DataError: The data does not exist or cannot be read, or a cell of labels cannot be parsed.
         UsageError: A requested column does not exist.
     """
-    wanted = None if label_column is None else [name.strip() for name in label_column.split(",")]
+    label_columns = None if label_column is None else [name.strip() for name in label_column.split(",")]
     path = expanded(source)
     build = source.rpartition(":")[0]
     if build_folder.is_build(path) or (build and build_folder.is_build(expanded(build))):
         return _goemotions(source, split)
     if path.is_file():
-        return _read_tables([path], path.name, is_label, text_column, wanted)
+        return _read_tables([path], path.name, is_label, text_column, label_columns)
     if not path.is_dir() and (path.suffix.lower() in ENDINGS or path.is_absolute() or source[:1] in ".~"):
         raise DataError(f"{source}: no such file or folder")
     if not path.is_dir():
-        return _read_hub(source, split, is_label, text_column, wanted)
+        return _read_hub(source, split, is_label, text_column, label_columns)
     for name in SPLIT_NAMES[split]:
         if (path / f"{name}_text.txt").is_file():
             return _read_tweeteval(path, name)
     files = _files(path, split)
     if files[0].suffix == ".tsv" and GOEMOTIONS_LINE.fullmatch(_first_line(files[0])):
         return _goemotions(source, split)
-    return _read_tables(files, f"{path.name}, {split}", is_label, text_column, wanted)
+    return _read_tables(files, f"{path.name}, {split}", is_label, text_column, label_columns)
 
 
 def _goemotions(source: str, split: str) -> LabeledSet:
     rows = load_split(source, split)
-    data_set = LabeledSet(f"{Path(source).name}, {split}", goemotions=True, read_as="GoEmotions' form")
+    data_set = LabeledSet(f"{Path(source).name}, {split}", goemotions=True, read_as="GoEmotions' format")
     for text, row in zip(rows.texts, rows.labels, strict=True):
         data_set.add(text, [LABELS[column] for column in row.nonzero()[0]])
     return data_set
@@ -115,7 +115,7 @@ def _first_line(path: Path) -> str:
 
 
 def _files(folder: Path, split: str) -> list[Path]:
-    """Find the files of a split: named after it, beginning with it, or with it between other words."""
+    """Find the files of a split: their names are the split, begin with it, or contain it as a word."""
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
     names = "|".join(SPLIT_NAMES[split])
     for pattern in (rf"({names})", rf"({names})[^a-z].*", rf".*[^a-z]({names})([^a-z].*)?"):
@@ -139,9 +139,9 @@ def _files(folder: Path, split: str) -> list[Path]:
 
 
 def _read_tweeteval(folder: Path, name: str) -> LabeledSet:
-    """Read TweetEval's format: files with a text per line, a label index per line, and the names of numbers."""
+    """Read TweetEval's format: a file with a text per line, a file with label indices, and a file with label names."""
     data_set = LabeledSet(
-        f"{folder.name}, {name}", names=_read_numbered_names(folder / "mapping.txt"), read_as="TweetEval's format"
+        f"{folder.name}, {name}", names=_read_label_names(folder / "mapping.txt"), read_as="TweetEval's format"
     )
     labels_file = folder / f"{name}_labels.txt"
     texts, labels = _lines(folder / f"{name}_text.txt"), _lines(labels_file)
@@ -157,8 +157,8 @@ def _read_tweeteval(folder: Path, name: str) -> LabeledSet:
     return data_set
 
 
-def _read_numbered_names(path: Path) -> dict[str, str]:
-    """Read names of numbers from lines such as `0<tab>anger`."""
+def _read_label_names(path: Path) -> dict[str, str]:
+    """Read label names by index from lines such as `0<tab>anger`."""
     names = {}
     for line in _lines(path) if path.is_file() else []:
         number, _, name = line.partition("\t") if "\t" in line else line.partition(" ")
@@ -178,13 +178,13 @@ def _lines(path: Path) -> list[str]:
 
 
 def _read_tables(
-    files: list[Path], name: str, is_label: IsLabel, text_column: str | None, wanted: list[str] | None
+    files: list[Path], name: str, is_label: IsLabel, text_column: str | None, label_columns: list[str] | None
 ) -> LabeledSet:
     names: dict[str, dict[str, str]] = {}
     rows = (
         (f"{path}, row {number}", row) for path in files for number, row in enumerate(_rows(path, is_label, names), 1)
     )
-    return _collect(without_annotations(rows), str(files[0]), name, names, is_label, text_column, wanted)
+    return _collect(without_annotations(rows), str(files[0]), name, names, is_label, text_column, label_columns)
 
 
 def _rows(path: Path, is_label: IsLabel, names: dict[str, dict[str, str]]) -> Iterator[Row]:
@@ -207,7 +207,7 @@ def _rows(path: Path, is_label: IsLabel, names: dict[str, dict[str, str]]) -> It
 
 
 def _read_json(path: Path) -> list[Row] | None:
-    """Read a JSON array of objects, or an object with one such array; None for JSON Lines."""
+    """Read a JSON array of objects, or an object with one such array; return None for JSON Lines."""
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -237,38 +237,38 @@ def _class_names(metadata: bytes | None) -> dict[str, dict[str, str]]:
 
 
 def _read_hub(
-    source: str, split: str, is_label: IsLabel, text_column: str | None, wanted: list[str] | None
+    source: str, split: str, is_label: IsLabel, text_column: str | None, label_columns: list[str] | None
 ) -> LabeledSet:
     rows = load_hub_split(source, split, f"file or folder {source!r}")
     names = {}
     for column, feature in rows.features.items():
         class_names = getattr(getattr(feature, "feature", feature), "names", None)
         names[column] = {str(number): name for number, name in enumerate(class_names or [])}
-    placed = ((f"{source}, row {number}", row) for number, row in enumerate(rows, 1))
-    return _collect(placed, source, f"{source}, {split}", names, is_label, text_column, wanted)
+    located_rows = ((f"{source}, row {number}", row) for number, row in enumerate(rows, 1))
+    return _collect(located_rows, source, f"{source}, {split}", names, is_label, text_column, label_columns)
 
 
 def _collect(
-    rows: Iterable[Placed],
+    rows: Iterable[LocatedRow],
     where: str,
     name: str,
     names: Mapping[str, Mapping[str, str]],
     is_label: IsLabel,
     text_column: str | None,
-    wanted: list[str] | None,
+    label_columns: list[str] | None,
 ) -> LabeledSet:
     """Choose columns by the first rows, then collect texts and labels of all rows."""
     stream = iter(rows)
     first = list(islice(stream, CHUNK_ROWS))
     if not first:
         raise DataError(f"{where}: no rows")
-    columns: Columns = choose_columns([row for _, row in first], where, is_label, text_column, wanted)
+    columns: Columns = choose_columns([row for _, row in first], where, is_label, text_column, label_columns)
     data_set = LabeledSet(name, read_as=columns.described)
-    for place, row in chain(first, stream):
+    for location, row in chain(first, stream):
         text = row.get(columns.text)
         if text is not None and not isinstance(text, str):
-            raise DataError(f"{place}: {columns.text!r} is {text!r:.40}, not a string")
-        data_set.add(text or "", columns.labels_of(row, place))
+            raise DataError(f"{location}: {columns.text!r} is {text!r:.40}, not a string")
+        data_set.add(text or "", columns.labels_of(row, location))
     data_set.names = names.get(columns.label or "", {})
     if columns.spread:  # columns with other values than 0 and 1 are not labels
         data_set.labels = [columns.only_labels(labels) for labels in data_set.labels]

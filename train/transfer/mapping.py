@@ -24,9 +24,9 @@ class LabelMapping:
     Attributes:
         name: Name of the file without its extension.
         labels: GoEmotions labels that each label of the data set comprises, in the order of the columns.
-        multi_label: Whether texts may have several labels; None, the default, if this depends on the data.
-        combine: How to combine the scores of a label's GoEmotions labels: `maximum`, the default, or `noisy-or`, the
-            probability of at least one of them if they were independent, 1 - (1 - a)(1 - b)…
+        multi_label: Whether texts may have several labels; by default, detected from the data.
+        combine: How to combine the scores of a label's GoEmotions labels: `maximum` (the default), or `noisy-or`, the
+            probability that at least one applies if they are independent: 1 - (1 - a)(1 - b)…
         names: Aliases of labels in the data: numbers (`"0": "anger"`) and other names (`"happy": "joy"`). A list names
             the numbers from 0.
         ignore: Labels of the data to ignore.
@@ -43,7 +43,7 @@ class LabelMapping:
     thresholds: Mapping[str, float] = field(default_factory=dict)
 
     def find(self, name: str) -> str | None:
-        """Return the label for a name in the data, ignoring case and surrounding spaces; None if unknown."""
+        """Return the label for a name in the data, ignoring case and surrounding spaces, or None if it is unknown."""
         return self._names.get(plain(name))
 
     def is_label(self, name: str) -> bool:
@@ -81,18 +81,18 @@ def read_mapping(source: str) -> LabelMapping:
     Raises:
         DataError: The file does not exist, is not JSON, or has an invalid entry.
     """
-    shipped = sorted(path.stem for path in FOLDER.glob("*.json"))
-    path = FOLDER / f"{source}.json" if source in shipped else expanded(source)
+    available = sorted(path.stem for path in FOLDER.glob("*.json"))
+    path = FOLDER / f"{source}.json" if source in available else expanded(source)
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
+        content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_unique_keys)
     except (FileNotFoundError, IsADirectoryError):
-        raise DataError(f"{source}: no such mapping file; expected a file or one of: {', '.join(shipped)}") from None
+        raise DataError(f"{source}: no such mapping file; expected a file or one of: {', '.join(available)}") from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON ({error})") from None
     return _validate(path, content)
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Build an object from key-value pairs, rejecting duplicate keys; `json` silently keeps the last one."""
     content = dict(pairs)
     if len(content) < len(pairs):
@@ -102,47 +102,50 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _validate(path: Path, content: Any) -> LabelMapping:
-    def need(valid: bool, message: str) -> None:
+    def require(valid: bool, message: str) -> None:
         if not valid:
             raise DataError(f"{path}: {message}")
 
-    need(isinstance(content, dict), f"{type(content).__name__}; expected a JSON object")
+    require(isinstance(content, dict), f"{type(content).__name__}; expected a JSON object")
     unknown = [key for key in content if key not in KEYS]
-    need(not unknown, f"unknown entry {unknown[:1]}; expected one of: {', '.join(KEYS)}")
+    require(not unknown, f"unknown entry {unknown[:1]}; expected one of: {', '.join(KEYS)}")
     labels = content.get("labels")
-    need(
+    require(
         isinstance(labels, dict) and len(labels) > 0,
         '"labels" must map labels to lists of GoEmotions labels, such as {"anger": ["anger", "annoyance"]}',
     )
     for label, members in labels.items():
-        need(plain(label) != "", "a label has an empty name")
-        need(
+        require(plain(label) != "", "a label has an empty name")
+        require(
             _strings(members) and len(members) > 0,
             f'{label!r} requires a list of GoEmotions labels; list labels without a counterpart under "ignore"',
         )
-        wrong = [member for member in members if member not in LABELS]
-        need(not wrong, f"{label!r} has the unknown GoEmotions label {wrong[:1]}; expected any of: {', '.join(LABELS)}")
+        unknown_members = [member for member in members if member not in LABELS]
+        require(
+            not unknown_members,
+            f"{label!r} has the unknown GoEmotions label {unknown_members[:1]}; expected any of: {', '.join(LABELS)}",
+        )
     multi_label, combine = content.get("multi_label"), content.get("combine", COMBINE[0])
-    need(multi_label in (None, True, False), f'"multi_label" is {multi_label!r}; expected true, false or no entry')
-    need(combine in COMBINE, f'"combine" is {combine!r}; expected {" or ".join(COMBINE)}')
+    require(multi_label in (None, True, False), f'"multi_label" is {multi_label!r}; expected true, false or no entry')
+    require(combine in COMBINE, f'"combine" is {combine!r}; expected {" or ".join(COMBINE)}')
     names, ignore = content.get("names", {}), content.get("ignore", [])
     if _strings(names):
         names = {str(number): label for number, label in enumerate(names)}
-    need(
+    require(
         isinstance(names, dict) and _strings(list(names.values())),
         '"names" must map names to labels, or be a list of labels',
     )
-    need(_strings(ignore), '"ignore" must be a list of names')
+    require(_strings(ignore), '"ignore" must be a list of names')
     thresholds = content.get("thresholds", {})
-    need(isinstance(thresholds, dict), '"thresholds" must map labels to numbers')
-    for entry, used in (("names", names.values()), ("thresholds", thresholds)):
-        strange = [label for label in used if label not in labels]
-        need(not strange, f'"{entry}" has {strange[:1]}, which is not in "labels"')
+    require(isinstance(thresholds, dict), '"thresholds" must map labels to numbers')
+    for entry, entry_labels in (("names", names.values()), ("thresholds", thresholds)):
+        unknown_labels = [label for label in entry_labels if label not in labels]
+        require(not unknown_labels, f'"{entry}" has {unknown_labels[:1]}, which is not in "labels"')
     for label, value in thresholds.items():
         valid = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1
-        need(valid, f"the threshold of {label!r} is {value!r}; expected a number between 0 and 1")
-    both = {plain(name) for name in ignore} & {plain(name) for name in (*labels, *names)}
-    need(not both, f"{sorted(both)[:1]} is both a label and ignored; remove one")
+        require(valid, f"the threshold of {label!r} is {value!r}; expected a number between 0 and 1")
+    conflicts = {plain(name) for name in ignore} & {plain(name) for name in (*labels, *names)}
+    require(not conflicts, f"{sorted(conflicts)[:1]} is both a label and ignored; remove one")
     return LabelMapping(
         path.stem,
         {label: tuple(dict.fromkeys(members)) for label, members in labels.items()},

@@ -48,16 +48,18 @@ def read_targets(
         DataError: The mapping does not mention a label, or label indices have no names.
     """
     rows = read_labeled(data, split, rules.is_label, text_column, label_column)
-    counted = Counter(label for labels in rows.labels for label in labels)
-    if not counted:
+    label_counts = Counter(label for labels in rows.labels for label in labels)
+    if not label_counts:
         raise DataError(f"{data}: no row has a label ({rows.read_as})")
-    goemotions = rows.goemotions or labels_are == "goemotions" or _numbers_of_goemotions(rows, counted, rules, data)
+    goemotions = (
+        rows.goemotions or labels_are == "goemotions" or _numbers_of_goemotions(rows, label_counts, rules, data)
+    )
     goemotions = goemotions and labels_are != "mapping"
-    meanings = {label: _meaning(label, rows, rules, goemotions) for label in counted}
+    meanings = {label: _meaning(label, rows, rules, goemotions) for label in label_counts}
     unknown = [label for label, meaning in meanings.items() if meaning is None]
     if unknown:
-        frequent = sorted(unknown, key=lambda label: -counted[label])[:10]
-        names = ", ".join(f"{label!r} ({counted[label]:,})" for label in frequent)
+        frequent = sorted(unknown, key=lambda label: -label_counts[label])[:10]
+        names = ", ".join(f"{label!r} ({label_counts[label]:,})" for label in frequent)
         raise DataError(
             f"{data}: labels missing from mapping {rules.name}: {names}"
             f'{f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""}; add each to its "labels", '
@@ -71,19 +73,19 @@ def read_targets(
     read_as = rows.read_as + ("; labels are GoEmotions', and are mapped too" if goemotions else "")
     targets = Targets(rows.name, rows.texts, truth, read_as, counts={"rows_read": len(rows.texts) + rows.without_text})
     _note(targets, "without_text", rows.without_text, "without a text were skipped")
-    ignored = sum(counted[label] for label, meaning in meanings.items() if not meaning)
+    ignored = sum(label_counts[label] for label, meaning in meanings.items() if not meaning)
     _note(targets, "labels_ignored", ignored, "labels were ignored, as set in the mapping", "")
     return targets
 
 
-def _numbers_of_goemotions(rows: LabeledSet, counted: Mapping[str, int], rules: LabelMapping, data: str) -> bool:
-    """Return whether numbers without names are GoEmotions label indices: the mapping has fewer labels."""
-    nameless = [x for x in counted if is_number(x) and x not in rows.names and rules.find(x) is None]
+def _numbers_of_goemotions(rows: LabeledSet, label_counts: Mapping[str, int], rules: LabelMapping, data: str) -> bool:
+    """Return whether numbers without names are GoEmotions label indices, because the mapping has fewer labels."""
+    nameless = [x for x in label_counts if is_number(x) and x not in rows.names and rules.find(x) is None]
     nameless = [label for label in nameless if not rules.ignores(label)]
     if not nameless:
         return False
-    inside = all(is_number(label) and 0 <= int(label) < len(LABELS) for label in counted)
-    if inside and len(counted) > len(rules.labels):
+    in_range = all(is_number(label) and 0 <= int(label) < len(LABELS) for label in label_counts)
+    if in_range and len(label_counts) > len(rules.labels):
         return True
     raise DataError(
         f"{data}: label indices {', '.join(sorted(nameless, key=int)[:10])} have no names ({rows.read_as}); add names "
@@ -93,7 +95,7 @@ def _numbers_of_goemotions(rows: LabeledSet, counted: Mapping[str, int], rules: 
 
 
 def _meaning(label: str, rows: LabeledSet, rules: LabelMapping, goemotions: bool) -> list[str] | None:
-    """Return the labels of the mapping for a label of the data; empty if it is ignored, None if it is not mapped."""
+    """Return the mapping's labels for a label of the data: empty if it is ignored, None if it is not mapped."""
     if goemotions:
         name = LABELS[int(label)] if is_number(label) and 0 <= int(label) < len(LABELS) else label
         return rules.from_goemotions(name) or ([] if rules.ignores(name) else None)
@@ -105,7 +107,7 @@ def _meaning(label: str, rows: LabeledSet, rules: LabelMapping, goemotions: bool
 
 
 def only_scorable(targets: Targets, multi_label: bool) -> Targets:
-    """Select rows that can be scored (in single-label data, those with one label), noting the others."""
+    """Select rows that can be scored (in single-label data, those with one label), and note the others."""
     label_counts = targets.truth.sum(axis=1)
     if multi_label:
         _note(
@@ -129,7 +131,7 @@ def only_scorable(targets: Targets, multi_label: bool) -> Targets:
     return targets
 
 
-def _note(targets: Targets, key: str, count: int, what: str, of: str = " rows") -> None:
+def _note(targets: Targets, key: str, count: int, message: str, unit: str = " rows") -> None:
     if count:
         targets.counts[key] = count
-        targets.notes.append(f"{count:,}{of} {what}")
+        targets.notes.append(f"{count:,}{unit} {message}")

@@ -11,7 +11,7 @@ import numpy as np
 from evenmood.errors import DataError
 from evenmood.text.normalization import PIECE
 from evenmood.text.symbols import spell_out
-from train.progress import counted
+from train.progress import with_progress
 
 ENCODER = "encoder:"
 BATCH_WORDS = 128
@@ -27,8 +27,8 @@ def encoder_vectors(model: str, words: Sequence[str], size: int | None, log: Cal
 
     Args:
         model: Folder or Hub id.
-        words: Words by falling frequency, and pieces that begin with `##`.
-        size: Size of a vector, at most that of the encoder; None for the encoder's.
+        words: Words in descending order of frequency, and pieces, which begin with `##`.
+        size: Size of a vector, at most that of the encoder's; None for the encoder's size.
         log: Called with progress messages.
 
     Returns:
@@ -39,8 +39,8 @@ def encoder_vectors(model: str, words: Sequence[str], size: int | None, log: Cal
     """
     tokenizer, run = load_encoder(model)
     order = np.argsort([len(word) for word in words], kind="stable")  # less padding per batch
-    parts = [order[start : start + BATCH_WORDS] for start in range(0, len(words), BATCH_WORDS)]
-    steps = counted(parts, log, f"vectors: encoding {len(words):,} words")
+    batches = [order[start : start + BATCH_WORDS] for start in range(0, len(words), BATCH_WORDS)]
+    steps = with_progress(batches, log, f"vectors: encoding {len(words):,} words")
     hidden = np.concatenate([encode_words(tokenizer, run, [words[row] for row in rows]) for rows in steps])
     hidden = hidden[np.argsort(order)]
     size = size or hidden.shape[1]
@@ -57,7 +57,7 @@ def encoder_vectors(model: str, words: Sequence[str], size: int | None, log: Cal
 
 
 def load_encoder(model: str) -> tuple[Any, Callable[[dict[str, np.ndarray]], np.ndarray]]:
-    """Load a transformers encoder: its tokenizer, and a function from a batch to the last hidden states."""
+    """Load a transformers encoder; return its tokenizer, and a function from a batch to the last hidden states."""
     import torch
     from transformers import AutoModel, AutoTokenizer
 
@@ -87,12 +87,12 @@ def encode_words(
     before = whole.index(inside[0])
     rows = []
     for word in words:
-        # A WordPiece encoder may have the continuation as a token; any other encoder reads its letters.
+        # A WordPiece encoder may have the piece as a token; any other encoder reads its letters.
         if word.startswith(PIECE) and word in vocabulary:
             rows.append([vocabulary[word]])
         else:
             letters = tokenizer.encode(spell_out(word.removeprefix(PIECE)), add_special_tokens=False)
             rows.append(letters[:LONGEST] or [tokenizer.unk_token_id])
-    framed = [[*whole[:before], *row, *whole[before + len(inside) :]] for row in rows]
-    states = run(dict(tokenizer.pad({"input_ids": framed}, return_tensors="np")))
+    sequences = [[*whole[:before], *row, *whole[before + len(inside) :]] for row in rows]
+    states = run(dict(tokenizer.pad({"input_ids": sequences}, return_tensors="np")))
     return np.stack([states[i, before : before + len(row)].mean(axis=0) for i, row in enumerate(rows)])

@@ -21,7 +21,7 @@ _MAGIC, _VERSION = 793712314, 12
 
 
 def is_vectors_file(path: Path) -> bool:
-    """Return whether a file has an extension of vectors."""
+    """Return whether a file has the extension of a vectors file."""
     return path.name.lower().endswith(ENDINGS)
 
 
@@ -31,7 +31,7 @@ def is_bin(path: Path) -> bool:
 
 
 def read_vec(path: Path, words: Sequence[str], size: int) -> np.ndarray:
-    """Read the vectors of words from a text file, optionally gzipped, keeping only these in memory.
+    """Read the vectors of words from a text file, optionally gzipped, without loading the other vectors.
 
     Returns:
         float32 of shape (len(words), size); NaN for words that the file lacks.
@@ -71,7 +71,7 @@ def read_vec(path: Path, words: Sequence[str], size: int) -> np.ndarray:
 
 
 def read_bin(path: Path, words: Sequence[str], size: int) -> np.ndarray:
-    """Read the vectors of words from a binary model, as the library's `get_word_vector`, without loading the file.
+    """Read the vectors of words from a binary model, without loading it; equal to the library's `get_word_vector`.
 
     The vector of a word is the mean of its row and the rows of its character n-grams (only the latter if the file lacks
     the word), normalized to length 1 as in fasttext-community; the archived original does not normalize. A gzipped
@@ -80,7 +80,7 @@ def read_bin(path: Path, words: Sequence[str], size: int) -> np.ndarray:
     Format: `Args`, `Dictionary` and `DenseMatrix` of https://github.com/facebookresearch/fastText
 
     Returns:
-        float32 of shape (len(words), size); NaN for words without row and n-grams.
+        float32 of shape (len(words), size); NaN for words without a row and n-grams.
 
     Raises:
         DataError: The file cannot be read, is damaged or quantized, or has another dimension.
@@ -95,11 +95,11 @@ def read_bin(path: Path, words: Sequence[str], size: int) -> np.ndarray:
             _check_size(path, dimension, size)
             entries, word_count, _, _, pruned = _unpack(file, "<iiiqq")
             if pruned > 0:
-                raise DataError(f"{path}: a pruned (quantized) model; expected the full one")
+                raise DataError(f"{path}: a pruned (quantized) model; expected a full model")
             ids = _word_ids(file, entries, words)
             quantized, rows, columns = _unpack(file, "<?qq")
             if quantized:
-                raise DataError(f"{path}: a quantized model (.ftz); expected the full one")
+                raise DataError(f"{path}: a quantized model (.ftz); expected a full model (.bin)")
             start = file.tell()
             if columns != size or rows < 0:
                 raise DataError(damaged)
@@ -132,7 +132,7 @@ def _unpack(file: BinaryIO, fields: str) -> tuple[Any, ...]:
 
 
 def _word_ids(file: BinaryIO, entries: int, words: Sequence[str]) -> dict[int, int]:
-    """Return the dictionary entry by index of each word that has one, and leave the file after the dictionary."""
+    """Return the dictionary entry of each word, by index, and position the file after the dictionary."""
     row_of = {word.encode(): row for row, word in enumerate(words)}
     ids = {}
     block, begin, position = b"", file.tell(), 0  # the block, its offset in the file, and the position in it
@@ -164,7 +164,7 @@ def _check_end(file: BinaryIO, start: int, length: int) -> None:
 
 
 def _means(file: BinaryIO, start: int, size: int, members: list[tuple[int, int]], count: int) -> np.ndarray:
-    """Compute the mean of the file's rows for each row of the table, normalized to length 1; reads in file order."""
+    """Compute the normalized mean of the file's rows for each row of the table; the file is read in order."""
     sums = np.zeros((count, size))
     if not members:
         return np.full((count, size), np.nan, np.float32)

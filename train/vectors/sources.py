@@ -24,12 +24,15 @@ FIRST_WORD = 2
 RANDOM_SCALE = 0.05
 """Maximum absolute value of random vectors, as in Keras's `uniform` initializer."""
 NEAR_IDENTICAL, MIN_NEIGHBORS, MAX_FLAGGED = 0.99, 5, 50
-"""Cosine of near-identical vectors, neighbors that flag a word, flagged words allowed (accented letters: about 20)."""
+"""Minimum cosine of near-identical vectors, how many flag a word, and allowed number of flagged words.
+
+About 20 words are flagged in a usual vocabulary: accented letters.
+"""
 BLOCK_ROWS = 2048
 LARGE_DOWNLOAD = 1_000_000_000
 """Minimum size of a download that requires confirmation, in bytes."""
 KNOWN_SIZES = {FASTTEXT: 7_240_000_000}
-"""Approximate size of known downloads in bytes, for when the Hub cannot be reached."""
+"""Approximate sizes of known downloads in bytes, used if the Hub cannot be reached."""
 SELF_EPOCHS = 10
 SELF_BUCKETS = 200_000
 """Number of n-gram buckets; fastText's default of 2,000,000 takes 2.4 GB at 300 dimensions, mostly unused here."""
@@ -48,7 +51,7 @@ def load_vectors(
 
     Returns:
         float32 of shape (len(words), embedding_size): zeros for padding, the mean vector for the unknown word, and
-        random vectors with the same standard deviation for words that the source lacks.
+        random vectors with the same standard deviation for words without a vector in the source.
 
     Raises:
         DataError: The source does not exist, is damaged, or has another dimension.
@@ -72,8 +75,8 @@ def load_vectors(
     known[:FIRST_WORD] = False
     if not known.any():
         raise DataError(
-            f"{config.vectors}: none of the {len(words) - FIRST_WORD} words of the training texts found; choose other "
-            "--vectors"
+            f"{config.vectors}: none of the {len(words) - FIRST_WORD} words of the training texts has a vector; choose "
+            "other --vectors"
         )
     missing = np.flatnonzero(~known)
     table[missing] = random.normal(0, table[known].std(), (len(missing), size))
@@ -83,7 +86,9 @@ def load_vectors(
     if config.vectors.startswith(
         ENCODER
     ):  # fastText's n-gram vectors are similar for "hahaha" and "hahahaha", as intended
-        check_distinct([word for word, one in zip(words, known, strict=True) if one], table[known], config.vectors)
+        check_distinct(
+            [word for word, is_known in zip(words, known, strict=True) if is_known], table[known], config.vectors
+        )
     return table
 
 

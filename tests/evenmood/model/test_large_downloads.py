@@ -44,7 +44,7 @@ def test_run_with_saved_vectors_resumes(hub: HubServer, small_data: Path, tmp_pa
     (partial / "options.json").write_text('{"seed": 5}')
     (partial / "vectors.npy").touch()
     result = run_command("train", "fit", "--data", small_data, "--out", tmp_path / "m")
-    assert "unfinished run with other" in result.stderr
+    assert "an unfinished run has different options: " in result.stderr
     check_rejected("fit", "--data", small_data, "--out", tmp_path / "m", "--restart")
     assert not hub.requests
     assert (partial / "vectors.npy").exists()

@@ -122,8 +122,8 @@ def test_window_study_matches_the_classifier(fast_model: EmotionClassifier, tmp_
     thresholds = np.array([fast_model.thresholds[label] for label in LABELS], np.float32)
     expected = bootstrap_samples(rows, fast_model.predict_proba(texts), thresholds)
     selected = content["rules"][f"{PEAK_SHARE:.0%} maximum"]
-    for figure in window_study.FIGURES:
-        assert selected[figure]["value"] == pytest.approx(expected[figure][0], abs=1e-4)
+    for metric in window_study.METRICS:
+        assert selected[metric]["value"] == pytest.approx(expected[metric][0], abs=1e-4)
     assert content["rules"]["first window"]["first_label_right"]["value"] < 1  # without gratitude
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from evenmood.data.splits import load_split
 from evenmood.text.normalization import clean
 from tests.commands import run_command
-from train.distillation.augment import REMOVED, REPLACED, nearest_words, vary
+from train.distillation.augment import REMOVE_RATE, REPLACE_RATE, nearest_words, vary
 
 NEIGHBORS = {"good": ["great"], "bad": ["awful"], "day": ["week"]}
 
@@ -21,7 +21,7 @@ def test_only_words_with_neighbors_are_replaced() -> None:
     share = sum(word in ("GREAT", "week,", "awful...") for word in words) / sum(
         word not in ("zzz?!", ":)") for word in words
     )
-    assert abs(share - REPLACED) < 0.04
+    assert abs(share - REPLACE_RATE) < 0.04
     assert any(len(text.split()) < 5 for text in texts)
     assert all(text for text in texts)
 
@@ -29,7 +29,7 @@ def test_only_words_with_neighbors_are_replaced() -> None:
 def test_short_text_is_never_emptied() -> None:
     random = Random(0)
     assert {vary("Good", NEIGHBORS, random) for _ in range(200)} == {"Good", "Great"}
-    assert 0 < REMOVED < 1
+    assert 0 < REMOVE_RATE < 1
 
 
 def test_nearest_words_have_the_highest_cosine_similarity() -> None:

@@ -22,7 +22,7 @@ from train.vectors.fasttext_files import read_vec
 from train.vectors.sources import load_vectors, write_vec
 
 
-def write_soft(path: Path, texts: list[str], probabilities: np.ndarray) -> Path:
+def write_soft_targets(path: Path, texts: list[str], probabilities: np.ndarray) -> Path:
     parquet.write_table(pyarrow.table({"text": texts, "probabilities": list(probabilities.astype(np.float32))}), path)
     return path
 
@@ -35,7 +35,7 @@ def make_split(*texts: str) -> Split:
 
 def test_targets_are_mixed_and_held_out_texts_excluded(tmp_path: Path) -> None:
     soft = np.random.default_rng(0).uniform(size=(4, len(LABELS))).astype(np.float32)
-    path = write_soft(tmp_path / "soft.parquet", ["Second one!", "third", "HELD out", "third?"], soft)
+    path = write_soft_targets(tmp_path / "soft.parquet", ["Second one!", "third", "HELD out", "third?"], soft)
     config = TrainConfig(soft_targets=(str(path),), label_share=0.25)
     messages: list[str] = []
     train = make_split("first", "second one")
@@ -73,11 +73,11 @@ def test_invalid_soft_targets_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="probabilities"):
         read_soft_targets(tmp_path / "short.parquet")
     with pytest.raises(DataError, match="28 probabilities in each row"):
-        read_soft_targets(write_soft(tmp_path / "few.parquet", ["a", "b"], good[:, :27]))
+        read_soft_targets(write_soft_targets(tmp_path / "few.parquet", ["a", "b"], good[:, :27]))
     with pytest.raises(DataError, match="outside 0 to 1"):
-        read_soft_targets(write_soft(tmp_path / "high.parquet", ["a", "b"], good * 3))
+        read_soft_targets(write_soft_targets(tmp_path / "high.parquet", ["a", "b"], good * 3))
     with pytest.raises(DataError, match="outside 0 to 1"):
-        read_soft_targets(write_soft(tmp_path / "nan.parquet", ["a", "b"], good * np.nan))
+        read_soft_targets(write_soft_targets(tmp_path / "nan.parquet", ["a", "b"], good * np.nan))
 
 
 def test_batches_contain_every_row_once_with_little_padding() -> None:
@@ -142,7 +142,9 @@ def test_fit_with_all_distillation_options(small_data: Path, tiny_encoder: Path,
     train = load_split(str(small_data), "train")
     probabilities = np.clip(train.labels, 0.02, 0.9)
     texts = [*train.texts[:300], *(f"so {LABELS[n % 28]}ful here now" for n in range(60))]
-    soft_file = write_soft(tmp_path / "soft.parquet", texts, np.concatenate([probabilities[:300], probabilities[:60]]))
+    soft_file = write_soft_targets(
+        tmp_path / "soft.parquet", texts, np.concatenate([probabilities[:300], probabilities[:60]])
+    )
     options: list[str | Path] = [
         *("--data", str(small_data), "--out", str(tmp_path / "model"), *SMALL, "--vectors", f"encoder:{tiny_encoder}"),
         *(

@@ -112,25 +112,25 @@ def test_interrupted_run_resumes(
     (tmp_path / "tweets.txt").write_text("\n".join(f"tweet {n} of {n % 40}" for n in range(90)), encoding="utf-8")
     sources = [parse_source(str(tmp_path / "tweets.txt")), parse_source(f"{small_data}")]
     monkeypatch.setattr(command, "CHUNK_ROWS", 100)
-    labelled: list[str] = []
+    labeled_texts: list[str] = []
 
-    class Counting:
+    class CountingTeacher:
         def __init__(self, *arguments: object, **named: object) -> None:
             pass
 
         def probabilities(self, texts: list[str]) -> np.ndarray:
-            labelled.extend(texts)
+            labeled_texts.extend(texts)
             return np.full((len(texts), 28), len(texts) / 1000, np.float32)
 
-    monkeypatch.setattr(command, "Teacher", Counting)
+    monkeypatch.setattr(command, "Teacher", CountingTeacher)
     messages: list[str] = []
 
     def run(out: Path) -> None:
         label(sources, [str(tiny_encoder)], out, str(small_data), messages.append)
 
     run(tmp_path / "a.parquet")
-    uninterrupted = list(labelled)
-    labelled.clear()
+    uninterrupted = list(labeled_texts)
+    labeled_texts.clear()
     remaining = iter(range(writes))
     replace = Path.replace
 
@@ -146,11 +146,11 @@ def test_interrupted_run_resumes(
     partial = tmp_path / "b.parquet.partial"
     assert [path.name for path in tmp_path.glob("*b.parquet*")] == [partial.name]
     assert len(list(partial.glob("*.parquet"))) == writes
-    with pytest.raises(UsageError, match=r"unfinished run with other sources; .*--restart"):
+    with pytest.raises(UsageError, match=r"an unfinished run has different options: sources; .*--restart"):
         label(sources[:1], [str(tiny_encoder)], tmp_path / "b.parquet", str(small_data), ignore_progress)
-    labelled[:] = [text for path in sorted(partial.glob("*.parquet")) for text in read_part(path)]
+    labeled_texts[:] = [text for path in sorted(partial.glob("*.parquet")) for text in read_part(path)]
     run(tmp_path / "b.parquet")
-    assert labelled == uninterrupted
+    assert labeled_texts == uninterrupted
     assert f"resuming {partial}" in messages
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
     assert not partial.exists()

@@ -28,7 +28,7 @@ from train.encoder.vocabulary import prune
 
 
 @pytest.fixture(scope="module")
-def pruned(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pruned_encoder(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     texts = load_split(str(small_data), "train").texts
     words = sorted({word for text in texts for word in clean(text).split()})
     base = write_encoder(
@@ -40,50 +40,59 @@ def pruned(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def teacher(pruned: Path, small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def teacher(pruned_encoder: Path, small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("teacher") / "teacher"
     config = TeacherConfig(
-        str(pruned), str(small_data), epochs=6, batch_size=16, learning_rate=4e-3, head_factor=3, weights="float32"
+        str(pruned_encoder),
+        str(small_data),
+        epochs=6,
+        batch_size=16,
+        learning_rate=4e-3,
+        head_factor=3,
+        weights="float32",
     )
     train_teacher(config, out, print)
     return out
 
 
 @pytest.fixture(scope="module")
-def accurate(teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def accurate_model(teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("accurate") / "model"
     export(EncoderConfig(str(teacher), calibration_texts=64), out, print)
     return out
 
 
 @pytest.fixture(scope="module")
-def classifier(accurate: Path) -> EmotionClassifier:
-    return EmotionClassifier.from_pretrained(accurate)
+def classifier(accurate_model: Path) -> EmotionClassifier:
+    return EmotionClassifier.from_pretrained(accurate_model)
 
 
-def test_pruning_keeps_characters_and_adds_emoji(pruned: Path, small_data: Path, tmp_path: Path) -> None:
-    tokens = json.loads((pruned / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
+def test_pruning_keeps_characters_and_adds_emoji(pruned_encoder: Path, small_data: Path, tmp_path: Path) -> None:
+    tokens = json.loads((pruned_encoder / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
     assert [tokens[token] for token in ("[PAD]", "[UNK]", "[CLS]", "[SEP]")] == [0, 1, 2, 3]
     assert {"a", "b", "😂", "🙏"} <= set(tokens)
     assert "never" not in tokens  # in no text
     with pytest.raises(UsageError, match="the number of characters and emoji"):
-        prune(str(pruned), [["a"]], 100, tmp_path / "small")
+        prune(str(pruned_encoder), [["a"]], 100, tmp_path / "small")
     with pytest.raises(DataError, match="cannot be loaded"):
         prune(str(small_data), [["a"]], 5000, tmp_path / "small")
 
 
-def test_export_matches_torch(accurate: Path, teacher: Path, classifier: EmotionClassifier) -> None:
+def test_export_matches_torch(accurate_model: Path, teacher: Path, classifier: EmotionClassifier) -> None:
     """Platt scaling is monotone, so each label ranks the texts equally, apart from rounding to 8 bits."""
-    record = json.loads((accurate / "training" / "quantization.json").read_text(encoding="utf-8"))
+    record = json.loads((accurate_model / "training" / "quantization.json").read_text(encoding="utf-8"))
     validation = record["validation"]
     assert validation["macro_f1_float32"] > 0.4
     assert abs(validation["macro_f1_int8"] - validation["macro_f1_float32"]) < 0.05
     rows = load_split(json.loads((teacher / "training.json").read_text(encoding="utf-8"))["config"]["data"], "test")
-    exported, original = classifier.predict_proba(rows.texts), Teacher(str(teacher)).probabilities(rows.texts)
-    label = LABELS.index("joy")
-    assert np.corrcoef(exported[:, label].argsort().argsort(), original[:, label].argsort().argsort())[0, 1] > 0.95
-    stored = {tensor.data_type for tensor in onnx.load(accurate / ONNX_FILE).graph.initializer if len(tensor.dims) > 1}
-    assert {onnx.TensorProto.INT4, onnx.TensorProto.INT8} <= stored
+    column = LABELS.index("joy")
+    exported_joy = classifier.predict_proba(rows.texts)[:, column]
+    original_joy = Teacher(str(teacher)).probabilities(rows.texts)[:, column]
+    assert np.corrcoef(exported_joy.argsort().argsort(), original_joy.argsort().argsort())[0, 1] > 0.95
+    weight_types = {
+        tensor.data_type for tensor in onnx.load(accurate_model / ONNX_FILE).graph.initializer if len(tensor.dims) > 1
+    }
+    assert {onnx.TensorProto.INT4, onnx.TensorProto.INT8} <= weight_types
 
 
 def test_predictions_do_not_depend_on_the_batch(classifier: EmotionClassifier) -> None:
@@ -109,14 +118,14 @@ def test_explain_uses_leave_one_out(classifier: EmotionClassifier) -> None:
     assert weights[2].weight == pytest.approx(float(full[column] - without_word[column]), abs=1e-5)
 
 
-def test_encoder_is_pickled_and_saved(classifier: EmotionClassifier, accurate: Path, tmp_path: Path) -> None:
+def test_encoder_is_pickled_and_saved(classifier: EmotionClassifier, accurate_model: Path, tmp_path: Path) -> None:
     copy = pickle.loads(pickle.dumps(classifier))
     assert (copy.predict_proba("joy") == classifier.predict_proba("joy")).all()
     classifier.save_pretrained(tmp_path / "copy")
     assert EmotionClassifier(tmp_path / "copy").info.kind == "encoder"
     assert not classifier.has_attention
     assert "tokens" in repr(classifier)
-    card = (accurate / "README.md").read_text(encoding="utf-8")
+    card = (accurate_model / "README.md").read_text(encoding="utf-8")
     assert "library_name: onnxruntime" in card
     assert "BERT encoder" in card
 

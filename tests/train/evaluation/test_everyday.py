@@ -15,7 +15,7 @@ from tests.commands import run_command
 from tests.conftest import SMALL
 from train.distillation.encoder import TeacherConfig, in_fold
 from train.distillation.teacher import training_split
-from train.evaluation.everyday import EverydaySplit, figures, load_everyday, over_seeds
+from train.evaluation.everyday import EverydaySplit, compute_metrics, load_everyday, over_seeds
 from train.evaluation.validation import ValidationRows
 
 JOY, LOVE = LABELS.index("joy"), LABELS.index("love")
@@ -51,11 +51,11 @@ def test_ignored_labels_do_not_affect_the_metrics() -> None:
     probabilities = np.full((40, 28), 0.01, np.float32)
     probabilities[:20, JOY] = 0.9
     probabilities[20:, LOVE] = 0.9
-    probabilities[:10, LOVE] = 0.95  # the most probable label of the first ten rows: wrong, but defensible
-    labels, defended = [JOY] * 20 + [LOVE] * 20, [(row, LOVE) for row in range(10)]
+    probabilities[:10, LOVE] = 0.95  # the most probable label of the first ten rows: incorrect, but debatable
+    labels, debatable = [JOY] * 20 + [LOVE] * 20, [(row, LOVE) for row in range(10)]
     thresholds = np.full(28, 0.5, np.float32)
-    strict = figures(small_split(labels, []), probabilities, thresholds)
-    lenient = figures(small_split(labels, defended), probabilities, thresholds)
+    strict = compute_metrics(small_split(labels, []), probabilities, thresholds)
+    lenient = compute_metrics(small_split(labels, debatable), probabilities, thresholds)
     assert strict["first_label_right"]["value"] == 0.75
     assert strict["per_label"]["love"] == pytest.approx(0.8)
     assert lenient["first_label_right"]["value"] == 1

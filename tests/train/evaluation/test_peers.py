@@ -26,10 +26,10 @@ def test_peers_command(export: Path, small_data: Path, tmp_path: Path) -> None:
     result = run_command("train", "peers", "fast", str(export), "--data", str(small_data), "--out", str(out))
     assert result.returncode == 0, result.stderr
     content = json.loads(out.read_text(encoding="utf-8"))
-    fast, exported = content["models"]
-    assert (fast["model"], exported["model"]) == ("fast", export.name)
-    assert fast["everyday"]["macro_f1"]["value"] > 0.5 > exported["everyday"]["macro_f1"]["value"]
-    assert set(fast["tuned"]) == set(exported["own_thresholds"])
+    fast, onnx_export = content["models"]
+    assert (fast["model"], onnx_export["model"]) == ("fast", export.name)
+    assert fast["everyday"]["macro_f1"]["value"] > 0.5 > onnx_export["everyday"]["macro_f1"]["value"]
+    assert set(fast["tuned"]) == set(onnx_export["own_thresholds"])
     second_run = run_command("train", "peers", "fast", "--data", str(small_data), "--out", str(out))
     assert second_run.returncode == 2
     assert "use --overwrite" in second_run.stderr

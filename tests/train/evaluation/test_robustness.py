@@ -17,7 +17,7 @@ from evenmood.text.normalization import clean
 from tests.commands import run_command
 from tests.conftest import DEFAULT_MODEL
 from tests.small_data import write_tsv
-from train.evaluation.probes import negation, perturbed, sarcasm, swaps
+from train.evaluation.probes import negation, perturbations, sarcasm, swaps
 from train.evaluation.robustness import TEXTS_FILE, run_robustness
 from train.perturb import ADJACENT_KEYS, elongate, misspell, typo, with_emoji, without_punctuation
 from train.release.card import write_card
@@ -28,15 +28,16 @@ TEXTS = json.loads(TEXTS_FILE.read_text(encoding="utf-8"))
 def edit_kind(before: str, after: str) -> str:
     """Classify the typo that turns `before` into `after`: key, swap, drop, double, or `?` if it is none of these."""
     if len(after) == len(before):
-        places = [i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b]
-        if len(places) == 1:
-            return "key" if after[places[0]] in ADJACENT_KEYS[before[places[0]]] else "?"
-        first, second = places
-        swapped = before[:first] + before[second] + before[first] + before[second + 1 :]
-        return "swap" if second == first + 1 and swapped == after else "?"
+        indices = [i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b]
+        if len(indices) == 1:
+            return "key" if after[indices[0]] in ADJACENT_KEYS[before[indices[0]]] else "?"
+        first, second = indices
+        after_swap = before[:first] + before[second] + before[first] + before[second + 1 :]
+        return "swap" if second == first + 1 and after_swap == after else "?"
     longer, shorter = sorted((before, after), key=len, reverse=True)
-    cut = any(longer[:i] + longer[i + 1 :] == shorter for i in range(len(longer)))
-    return ("drop" if len(after) < len(before) else "double") if cut and len(longer) == len(shorter) + 1 else "?"
+    if len(longer) != len(shorter) + 1 or shorter not in (longer[:i] + longer[i + 1 :] for i in range(len(longer))):
+        return "?"
+    return "drop" if len(after) < len(before) else "double"
 
 
 def test_typo_kinds_are_equally_likely() -> None:
@@ -105,16 +106,16 @@ def test_macro_f1_of_perturbed_texts(model: EmotionClassifier, average_folder: P
     texts = ["I love this!", "I am so angry about it.", "Thank you, friend.", "What happened here?"] * 5
     truth = np.zeros((20, 28))
     truth[np.arange(20), [LABELS.index(name) for name in ("love", "anger", "gratitude", "curiosity")] * 5] = 1
-    figures = perturbed(model, texts, truth, TEXTS["emoji"], seeds=2)
+    results = perturbations(model, texts, truth, TEXTS["emoji"], seeds=2)
     thresholds = np.array([model.thresholds[label] for label in LABELS], np.float32)
     expected = f1_score(truth, model.predict_proba(texts) >= thresholds, average="macro", zero_division=0)
-    assert figures["macro_f1"]["value"] == pytest.approx(expected)
+    assert results["macro_f1"]["value"] == pytest.approx(expected)
     generators = [random.Random(seed) for seed in range(2)]
     typos = [[misspell(text, 0.2, generator) for text in texts] for generator in generators]
     misspelled_scores = [
         f1_score(truth, model.predict_proba(t) >= thresholds, average="macro", zero_division=0) for t in typos
     ]
-    row = figures["kinds"]["typos in 20% of words"]
+    row = results["kinds"]["typos in 20% of words"]
     assert row["seeds"] == pytest.approx(misspelled_scores)
     assert row["change"]["value"] == pytest.approx(np.mean(misspelled_scores) - expected)
     assert row["change"]["low"] <= row["change"]["value"] <= row["change"]["high"]
@@ -124,11 +125,11 @@ def test_macro_f1_of_perturbed_texts(model: EmotionClassifier, average_folder: P
     ]
     assert row["texts_changed"] == pytest.approx(np.mean(changed))
     for kind in ("UPPER CASE", "lower case"):  # undone by cleaning
-        assert figures["kinds"][kind]["texts_changed"] == 0
-        assert figures["kinds"][kind]["change"]["value"] == pytest.approx(0, abs=1e-9)
-    assert figures["kinds"]["emoji inserted"]["texts_changed"] > 0  # this model encodes emoji
+        assert results["kinds"][kind]["texts_changed"] == 0
+        assert results["kinds"][kind]["change"]["value"] == pytest.approx(0, abs=1e-9)
+    assert results["kinds"]["emoji inserted"]["texts_changed"] > 0  # this model encodes emoji
     without_emoji = EmotionClassifier.from_pretrained(average_folder)  # the paper's cleaning drops emoji
-    kinds = perturbed(without_emoji, ["one two", "three"], np.eye(2, 28), TEXTS["emoji"], seeds=1)["kinds"]
+    kinds = perturbations(without_emoji, ["one two", "three"], np.eye(2, 28), TEXTS["emoji"], seeds=1)["kinds"]
     assert kinds["emoji inserted"]["texts_changed"] == kinds["no punctuation"]["texts_changed"] == 0
 
 
@@ -138,11 +139,11 @@ def test_negation(model: EmotionClassifier) -> None:
         {"label": "joy", "plain": "the train leaves at nine", "negated": "I am so happy today"},
         {"label": "anger", "plain": "I am angry", "negated": "I am angry"},
     ]
-    figures = negation(model, pairs)
-    assert (figures["pairs"], figures["labeled"]) == (3, 2)
-    assert figures["decreased"] == pytest.approx(1 / 3)
-    assert figures["removed"] == 0.5
-    assert figures["still_labeled"] == ["I am angry"]
+    results = negation(model, pairs)
+    assert (results["pairs"], results["labeled"]) == (3, 2)
+    assert results["decreased"] == pytest.approx(1 / 3)
+    assert results["removed"] == 0.5
+    assert results["still_labeled"] == ["I am angry"]
 
 
 def test_swaps_are_compared_with_the_mean_of_their_template(model: EmotionClassifier) -> None:
@@ -168,9 +169,9 @@ def test_sarcasm(model: EmotionClassifier) -> None:
         {"literal": "joy", "intended": "anger", "text": "I am so happy"},
         {"literal": "anger", "intended": "joy", "text": "I am so happy"},
     ]
-    figures = sarcasm(model, rows)
-    assert (figures["intended"], figures["literal"]) == (pytest.approx(2 / 3), pytest.approx(1 / 3))
-    assert figures["by_intended"]["positive"] == {"sentences": 1, "both": 0, "intended": 1, "literal": 0, "neither": 0}
+    results = sarcasm(model, rows)
+    assert (results["intended"], results["literal"]) == (pytest.approx(2 / 3), pytest.approx(1 / 3))
+    assert results["by_intended"]["positive"] == {"sentences": 1, "both": 0, "intended": 1, "literal": 0, "neither": 0}
 
 
 def test_results_are_added_to_the_folder_and_the_card(tmp_path: Path) -> None:
@@ -181,10 +182,10 @@ def test_results_are_added_to_the_folder_and_the_card(tmp_path: Path) -> None:
     assert "## Robustness" not in (folder / "README.md").read_text()
     info_before = (folder / "emotions.json").read_bytes()
     table = run_robustness(str(folder), str(write_tsv(tmp_path / "data", rows=150)), "validation", seeds=1)
-    figures = json.loads((folder / "training" / "robustness.json").read_text())
+    results = json.loads((folder / "training" / "robustness.json").read_text())
     assert (folder / "emotions.json").read_bytes() == info_before
     card = (folder / "README.md").read_text()
-    row = figures["perturbed"]["kinds"]["typos in 20% of words"]
+    row = results["perturbed"]["kinds"]["typos in 20% of words"]
     assert "## Robustness" in card
     for text in (card, table):
         assert "typos in 20% of words" in text
@@ -193,7 +194,7 @@ def test_results_are_added_to_the_folder_and_the_card(tmp_path: Path) -> None:
 
 
 def test_command(tmp_path: Path) -> None:
-    data, out = write_tsv(tmp_path / "data", rows=90), tmp_path / "figures.json"
+    data, out = write_tsv(tmp_path / "data", rows=90), tmp_path / "results.json"
     arguments = ("train", "robustness", DEFAULT_MODEL, "--data", data, "--out", out)
     result = run_command(*arguments)
     assert result.returncode == 0, result.stderr

@@ -44,11 +44,11 @@ def test_mean_over_seeds(two_seeds: tuple[Path, Path], tmp_path: Path) -> None:
     )
     assert single["figures"]["macro_f1"]["value"] == pytest.approx(tuned_macro_f1(first), abs=1e-4)
     for group in (pair, single):
-        figures, misspelled, drop = group["figures"], group["misspelled"], group["drop"]
+        original, misspelled, drop = group["figures"], group["misspelled"], group["drop"]
         assert drop["macro_f1"]["value"] == pytest.approx(
-            figures["macro_f1"]["value"] - misspelled["macro_f1"]["value"], abs=1e-4
+            original["macro_f1"]["value"] - misspelled["macro_f1"]["value"], abs=1e-4
         )
-        assert figures["macro_f1"]["low"] < figures["macro_f1"]["value"] < figures["macro_f1"]["high"]
+        assert original["macro_f1"]["low"] < original["macro_f1"]["value"] < original["macro_f1"]["high"]
     ratio = content["relative_drop"]["value"]
     assert ratio == pytest.approx(pair["drop"]["macro_f1"]["value"] / single["drop"]["macro_f1"]["value"], rel=1e-2)
     assert "of the second's" in result.stdout
@@ -79,9 +79,9 @@ def test_models_with_other_options_are_rejected(two_seeds: tuple[Path, Path], tm
         over_seeds([[tmp_path]], "validation", print)
     with pytest.raises(DataError, match="seeds 0, 0; expected different seeds"):
         over_seeds([[first, first]], "validation", print)
-    (tmp_path / "kept.json").write_text("mine")
-    result = run_command("train", "seeds", first, second, "--out", tmp_path / "kept.json")
-    assert (result.returncode, (tmp_path / "kept.json").read_text()) == (2, "mine")
+    (tmp_path / "existing.json").write_text("mine")
+    result = run_command("train", "seeds", first, second, "--out", tmp_path / "existing.json")
+    assert (result.returncode, (tmp_path / "existing.json").read_text()) == (2, "mine")
     assert "exists already; choose another name, or replace it with --overwrite" in result.stderr
 
 

@@ -27,7 +27,7 @@ from train.config import TrainConfig
 from train.experiments.arms import ARMS, read_run
 from train.network.backend import choose_backend
 
-TRAINED = ("balanced", "unbalanced", "matched")
+ARM_NAMES = ("balanced", "unbalanced", "matched")
 Options = dict[str, Any]
 
 
@@ -95,7 +95,7 @@ def run_all(build: Path, single: Path, out: Path, fit: Any, /, **change: Any) ->
     from train.experiments import ablate
 
     messages: list[str] = []
-    options: Options = {"build": build, "out": out / "models", "arms": TRAINED, "seeds": 2, "log": messages.append}
+    options: Options = {"build": build, "out": out / "models", "arms": ARM_NAMES, "seeds": 2, "log": messages.append}
     options |= {"config": train_config(build, single)}
     options |= {"results": out / "experiments.json", "document": out / "docs/experiments.md", **change}
     with pytest.MonkeyPatch.context() as patch:
@@ -120,7 +120,7 @@ def experiment(build: Path, single: Path, tmp_path_factory: pytest.TempPathFacto
 
 
 def test_models_are_saved_where_the_demo_finds_them(experiment: Path) -> None:
-    for arm in TRAINED:
+    for arm in ARM_NAMES:
         for folder in (experiment / "models" / arm, experiment / "models/seeds" / arm / "1"):
             config = json.loads((folder / "training/config.json").read_text())
             assert config["pooling"] == ARMS[arm].pooling
@@ -131,10 +131,10 @@ def test_models_are_saved_where_the_demo_finds_them(experiment: Path) -> None:
 
 def test_matched_rows_have_the_balanced_size_and_differ_by_seed(experiment: Path, build: Path) -> None:
     official = load_split(str(build / "goemotions"), "train")
-    matched = [load_split(str(experiment / f"models/data/matched-{seed}"), "train") for seed in (0, 1)]
-    assert len(matched[0]) == len(matched[1]) == len(load_split(str(build), "train"))
-    assert set(matched[0].ids) <= set(official.ids)
-    assert set(matched[0].ids) != set(matched[1].ids)
+    matched_splits = [load_split(str(experiment / f"models/data/matched-{seed}"), "train") for seed in (0, 1)]
+    assert len(matched_splits[0]) == len(matched_splits[1]) == len(load_split(str(build), "train"))
+    assert set(matched_splits[0].ids) <= set(official.ids)
+    assert set(matched_splits[0].ids) != set(matched_splits[1].ids)
     for split in ("validation", "test"):
         held_out = load_split(str(experiment / "models/data/matched-1"), split)
         assert held_out.digest() == load_split(str(build), split).digest()
@@ -152,15 +152,15 @@ def test_vectors_exclude_held_out_texts(experiment: Path, build: Path) -> None:
 
 def test_interrupted_experiment_has_equal_results(experiment: Path, build: Path, single: Path, tmp_path: Path) -> None:
     run_all(build, single, tmp_path, fake_fit(single, []), arms=["matched"], seeds=1)
-    uninterrupted, resumed = (read_run(folder / "models", "matched", 0) for folder in (tmp_path, experiment))
-    assert uninterrupted
-    assert resumed
-    assert np.array_equal(uninterrupted.probabilities, resumed.probabilities)
-    assert np.array_equal(uninterrupted.thresholds, resumed.thresholds)
-    figures = [
+    uninterrupted_run, resumed_run = (read_run(folder / "models", "matched", 0) for folder in (tmp_path, experiment))
+    assert uninterrupted_run
+    assert resumed_run
+    assert np.array_equal(uninterrupted_run.probabilities, resumed_run.probabilities)
+    assert np.array_equal(uninterrupted_run.thresholds, resumed_run.thresholds)
+    arm_results = [
         json.loads((folder / "experiments.json").read_text())["arms"]["matched"] for folder in (tmp_path, experiment)
     ]
-    assert figures[0]["losses"][0] == figures[1]["losses"][0]
+    assert arm_results[0]["losses"][0] == arm_results[1]["losses"][0]
 
 
 @pytest.mark.slow
@@ -178,11 +178,11 @@ def test_killed_experiment_resumes_with_equal_results(single: Path, build: Path,
     assert result.returncode == 0, result.stderr
     assert "balanced: already finished" in result.stderr
     assert "resuming after epoch" in result.stderr
-    uninterrupted, resumed = (read_run(folder / "models", "balanced", 0) for folder in (single, tmp_path))
-    assert uninterrupted
-    assert resumed
-    assert np.array_equal(uninterrupted.probabilities, resumed.probabilities)
-    assert np.array_equal(uninterrupted.label_vectors, resumed.label_vectors, equal_nan=True)
+    uninterrupted_run, resumed_run = (read_run(folder / "models", "balanced", 0) for folder in (single, tmp_path))
+    assert uninterrupted_run
+    assert resumed_run
+    assert np.array_equal(uninterrupted_run.probabilities, resumed_run.probabilities)
+    assert np.array_equal(uninterrupted_run.label_vectors, resumed_run.label_vectors, equal_nan=True)
     resumed_unbalanced = read_run(tmp_path / "models", "unbalanced", 0)
     result = run_command("train", *ablate_arguments(build, tmp_path / "new", "--seeds", "1", "--arms", "unbalanced"))
     assert result.returncode == 0, result.stderr
@@ -214,7 +214,7 @@ def test_trained_arm(single: Path, build: Path) -> None:
 def test_results_and_document(experiment: Path, build: Path) -> None:
     content = json.loads((experiment / "experiments.json").read_text())
     assert content["seeds"] == 2
-    assert set(content["arms"]) == set(TRAINED)
+    assert set(content["arms"]) == set(ARM_NAMES)
     assert content["arms"]["balanced"]["train_rows"] == len(load_split(str(build), "train"))
     run = read_run(experiment / "models", "balanced", 1)
     assert run
@@ -246,11 +246,14 @@ def test_report_only(experiment: Path, build: Path, single: Path, tmp_path: Path
     ("change", "message"),
     [
         ({"arms": ["best"]}, "unknown arm best; expected any of: balanced, "),
-        ({"arms": []}, "no arms given; expected any of"),
+        ({"arms": []}, "no arms; expected any of"),
         ({"seeds": 0}, "--seeds is 0; expected at least 1"),
         ({"build": Path("nowhere")}, "nowhere: not a build folder"),
         ({"report_only": True, "seeds": 3}, "the run balanced, seed 2 is not finished; leave out --report-only"),
-        ({"filters": 9}, "contains runs with other filters; repeat their options, or choose another --out"),
+        (
+            {"filters": 9},
+            "contains runs with different options: filters; repeat their options, or choose another --out",
+        ),
         ({"min_frequency": 2}, "was trained on other texts or with other options; choose another --out"),
     ],
 )

@@ -49,7 +49,7 @@ def verdicts(noise: dict[str, float], folder: Path | None = None) -> dict[str, d
     overlap = Split(test.texts[:50], test.labels[:50], test.ids[:50])
     content = experiments.collect(runs, test, [overlap], None)
     assert content["test_rows_without_overlap"] == 550
-    reported = content["claims"]
+    claim_results = content["claims"]
     assert content["comparisons_without_stopped_early"] == {}
     if folder:
         experiments.write(content, folder / "results.json", folder / "experiments.md")
@@ -59,13 +59,13 @@ def verdicts(noise: dict[str, float], folder: Path | None = None) -> dict[str, d
         everyday = content["everyday"]
         assert everyday["arms"]["balanced"]["macro_f1"]["value"] > everyday["arms"]["matched"]["macro_f1"]["value"]
         assert everyday["comparisons"]["balanced - matched"]["macro_f1"]["low"] > 0
-        for claim in reported.values():
+        for claim in claim_results.values():
             part = document.split(f"### {claim['title']}\n")[1].split("\n#")[0]
-            written = re.findall(r"^Compared with .*: \*\*(.+)\*\*\.$", part, re.MULTILINE)
-            assert written == [side["verdicts"]["macro_f1"] for side in claim["sides"].values()]
+            document_verdicts = re.findall(r"^Compared with .*: \*\*(.+)\*\*\.$", part, re.MULTILINE)
+            assert document_verdicts == [side["verdicts"]["macro_f1"] for side in claim["sides"].values()]
     return {
         name: {side: comparison["verdicts"]["macro_f1"] for side, comparison in claim["sides"].items()}
-        for name, claim in reported.items()
+        for name, claim in claim_results.items()
     }
 
 
@@ -85,8 +85,8 @@ def test_verdicts_if_balancing_hurts_and_attention_helps(tmp_path: Path) -> None
 
 
 def test_false_positive_rate_is_low() -> None:
-    """The 95 % intervals of two arms of equal quality exclude 0 in about one of twenty cases."""
-    missed = total = 0
+    """The 95% intervals of two arms of equal quality exclude 0 in about one of twenty cases."""
+    false_positives = total = 0
     for number in range(12):
         random = np.random.default_rng(number)
         truth = random.random((300, 4)) < 0.2
@@ -99,9 +99,9 @@ def test_false_positive_rate_is_low() -> None:
             )
             samples.append(np.einsum("bs,sb->b", seed_weights(5, 10 * number + arm, 300), sample_scores))
         low, high = np.percentile((samples[0] - samples[1])[1:], [2.5, 97.5])
-        missed += not low <= 0 <= high
+        false_positives += not low <= 0 <= high
         total += 1
-    assert missed <= 2, f"{missed} of {total}"
+    assert false_positives <= 2, f"{false_positives} of {total}"
 
 
 def test_runs_stopped_early_are_reported_and_excluded(tmp_path: Path) -> None:
@@ -154,17 +154,17 @@ def test_conclusion(outcomes: list[str], best: bool, expected: str) -> None:
     assert claims.conclusion(outcomes, best) == expected
 
 
-def test_bootstrap_figures_match_the_metrics() -> None:
+def test_bootstrap_samples_match_the_metrics() -> None:
     runs, test = synthetic_runs({}, rows=200, seeds=1)
     run, truth, weights = runs[0], test.labels.astype(bool), row_weights(200, 40)
-    tied = np.round(run.probabilities, 1)  # rows with equal scores
-    figures = run_samples(truth, tied, run.thresholds, weights)
-    expected = score(test.labels, tied, run.thresholds, LABELS, 0)
+    probabilities = np.round(run.probabilities, 1)  # rows with equal scores
+    samples = run_samples(truth, probabilities, run.thresholds, weights)
+    expected = score(test.labels, probabilities, run.thresholds, LABELS, 0)
     for name in ("macro_f1", "micro_f1", "subset_accuracy", "macro_roc_auc"):
-        assert figures[name][0] == pytest.approx(expected[name], abs=1e-6)
+        assert samples[name][0] == pytest.approx(expected[name], abs=1e-6)
     for column in range(3):
-        auc, _ = ranking_figures(truth[:, column], tied[:, column], weights)
-        assert weighted_auc(truth[:, column], tied[:, column], weights) == pytest.approx(auc)
+        auc, _ = ranking_figures(truth[:, column], probabilities[:, column], weights)
+        assert weighted_auc(truth[:, column], probabilities[:, column], weights) == pytest.approx(auc)
 
 
 def test_seed_weights() -> None:

@@ -118,7 +118,7 @@ def test_unfinished_run_with_other_options_is_rejected(data: Path, tmp_path: Pat
     (partial / "vectors.npy").touch()
     result = run_command("train", "fit", "--data", data, "--out", tmp_path / "m", *SMALL)
     assert result.returncode == 2
-    assert "unfinished run with other" in result.stderr
+    assert "an unfinished run has different options: " in result.stderr
     assert "--restart" in result.stderr
     assert partial.exists()
 

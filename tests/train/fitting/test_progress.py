@@ -11,7 +11,7 @@ import pytest
 
 from train import progress
 from train.config import TrainConfig
-from train.progress import counted, elapsed
+from train.progress import elapsed, with_progress
 from train.vectors.encoder_vectors import encoder_vectors
 from train.vectors.sources import load_vectors
 
@@ -39,10 +39,10 @@ def test_elapsed_time_is_logged_until_the_step_ends() -> None:
 
 def test_share_of_items_is_logged() -> None:
     messages: list[str] = []
-    for _ in counted(range(10), messages.append, "encoding"):
+    for _ in with_progress(range(10), messages.append, "encoding"):
         time.sleep(0.021)
     assert messages == [f"encoding: {share}%" for share in range(10, 100, 10)]
-    assert list(counted([1, 2], messages.append, "fast")) == [1, 2]
+    assert list(with_progress([1, 2], messages.append, "fast")) == [1, 2]
 
 
 def test_training_vectors_logs_elapsed_time() -> None:

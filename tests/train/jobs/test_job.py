@@ -253,17 +253,17 @@ def test_archive_is_reproducible(tmp_path: Path) -> None:
 
 
 CORPUS = ("hf://datasets/you/t/a b.txt", "hf://datasets/you/t/b.txt")
-CHANGED: dict[str, Any] = {"vectors": "self", "corpus": CORPUS, "pooling": "average"}
+VALUES: dict[str, Any] = {"vectors": "self", "corpus": CORPUS, "pooling": "average"}
 """Valid values of fields for which `changed_value` cannot derive one from the default."""
-CHANGED |= {"soft_targets": ("hf://datasets/you/t/a.parquet", "hf://datasets/you/t/b.parquet"), "vocabulary": "all"}
-CHANGED |= {"label_weights": "rarity", "decay": "cosine", "thresholds": "grid", "precision": "float32"}
-CHANGED |= {"embedding_bits": 8, "max_length": 64, "data": "you/t:small", "extra": "you/more"}
+VALUES |= {"soft_targets": ("hf://datasets/you/t/a.parquet", "hf://datasets/you/t/b.parquet"), "vocabulary": "all"}
+VALUES |= {"label_weights": "rarity", "decay": "cosine", "thresholds": "grid", "precision": "float32"}
+VALUES |= {"embedding_bits": 8, "max_length": 64, "data": "you/t:small", "extra": "you/more"}
 
 
 def changed_value(field: "Field[Any]") -> Any:
     default: Any = field.default
-    if field.name in CHANGED:
-        return CHANGED[field.name]
+    if field.name in VALUES:
+        return VALUES[field.name]
     if isinstance(default, bool):
         return not default
     return default / 2 + 0.1 if isinstance(default, float) else default + 1
@@ -285,7 +285,7 @@ def parse_on_machine(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> t
 @pytest.mark.parametrize("name", [field.name for field in fields(TrainConfig)])
 def test_every_field_is_passed_to_the_machine(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     (field,) = (candidate for candidate in fields(TrainConfig) if candidate.name == name)
-    dependent = {"soft_targets": CHANGED["soft_targets"]} if name == "vocabulary" else {}
+    dependent = {"soft_targets": VALUES["soft_targets"]} if name == "vocabulary" else {}
     config = TrainConfig(**{name: changed_value(field), **dependent})
     assert config != TrainConfig()
     assert parse_on_machine(monkeypatch, [MODEL, *flags_of(config)])[0] == config
@@ -305,9 +305,9 @@ def test_every_option_is_passed_to_the_machine(
     (job,) = hub.jobs
     arguments = job["command"][3:]
     assert arguments[0] == "--source"
-    config, received = parse_on_machine(monkeypatch, arguments[2:])
+    config, values = parse_on_machine(monkeypatch, arguments[2:])
     assert config == TrainConfig(data=DATA, vectors="self", corpus=CORPUS)
-    assert (received["test"], received["private"], received["yes"], received["restart"]) == (test, private, True, False)
+    assert (values["test"], values["private"], values["yes"], values["restart"]) == (test, private, True, False)
 
 
 def test_hub_files_are_downloaded(hub: HubServer, token: str) -> None:

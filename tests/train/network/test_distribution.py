@@ -34,7 +34,7 @@ def one_device(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """A model folder that JAX trained on one device."""
     if find_spec("jax") is None:
         pytest.skip("jax is not installed")
-    out = tmp_path_factory.mktemp("jax") / "one"
+    out = tmp_path_factory.mktemp("jax") / "model"
     options: list[str | Path] = ["--data", small_data, *SMALL, *QUICK, "--out", out]
     result = run_module("train", "fit", *options, KERAS_BACKEND="jax", XLA_FLAGS=XLA)
     assert result.returncode == 0, result.stderr

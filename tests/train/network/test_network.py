@@ -128,8 +128,8 @@ def test_reduced_embedding_precision(
     full, small = (run_onnx(tmp_path / name, token_ids())[0] for name in ("full.onnx", "small.onnx"))
     assert 0 < np.abs(full - small).max() < tolerance
     weights = VOCABULARY * 300 * 4
-    saved = (tmp_path / "full.onnx").stat().st_size - (tmp_path / "small.onnx").stat().st_size
-    assert saved > weights * (1 - share)
+    bytes_saved = (tmp_path / "full.onnx").stat().st_size - (tmp_path / "small.onnx").stat().st_size
+    assert bytes_saved > weights * (1 - share)
 
 
 def test_keras_loads_the_network_without_evenmood(attention_model: keras.Model, tmp_path: Path) -> None:

@@ -19,10 +19,10 @@ from train.release.card import EXAMPLES, REQUIRED, check_card, hub_id, license_m
 def test_metadata_round_trip(evaluated_model: Path) -> None:
     for folder in (evaluated_model, DEFAULT_MODEL):
         data = ModelCard.load(folder / CARD_FILE).data
-        parsed = ModelCardData(**{key: value for key, value in data.to_dict().items() if key != "model-index"})
-        assert parsed.to_dict() == {key: value for key, value in data.to_dict().items() if key != "model-index"}
-        rendered = ModelCard.from_template(data, template_str="---\n{{ card_data }}\n---\n").data
-        assert rendered.to_dict() == data.to_dict()
+        loaded = ModelCardData(**{key: value for key, value in data.to_dict().items() if key != "model-index"})
+        assert loaded.to_dict() == {key: value for key, value in data.to_dict().items() if key != "model-index"}
+        card_data = ModelCard.from_template(data, template_str="---\n{{ card_data }}\n---\n").data
+        assert card_data.to_dict() == data.to_dict()
         for key, value in (("library_name", "keras"), ("pipeline_tag", "text-classification"), ("language", "en")):
             assert data.get(key) == value
         assert not [key for key in REQUIRED if not data.get(key)]
@@ -34,12 +34,12 @@ def test_card_of_the_default_model() -> None:
     assert card.data.license == "other"
     assert "collected\nfor research" in card.text
     assert card.data.eval_results
-    figures = json.loads((DEFAULT_MODEL / INFO_FILE).read_text())["metrics"]["test"]
+    metrics = json.loads((DEFAULT_MODEL / INFO_FILE).read_text())["metrics"]["test"]
     by_name = {result.metric_name.split(",")[0]: result for result in card.data.eval_results if result.metric_name}
     assert set(by_name) == {"macro-F1", "micro-F1", "macro ROC AUC", "subset accuracy"}
     macro = by_name["macro-F1"]
-    assert macro.metric_value == figures["macro_f1"]["value"]
-    assert f"({figures['macro_f1']['low']:.3f} to" in (macro.metric_name or "").replace("95% interval ", "")
+    assert macro.metric_value == metrics["macro_f1"]["value"]
+    assert f"({metrics['macro_f1']['low']:.3f} to" in (macro.metric_name or "").replace("95% interval ", "")
     assert (macro.dataset_type, macro.dataset_config) == ("google-research-datasets/go_emotions", "simplified")
     assert macro.dataset_split == "test"
     widget = card.data.get("widget")
@@ -50,17 +50,17 @@ def test_card_of_the_default_model() -> None:
 
 def test_label_table_and_headings(evaluated_model: Path) -> None:
     text = (evaluated_model / CARD_FILE).read_text()
-    figures = json.loads((evaluated_model / "training" / "metrics-test.json").read_text())["tuned"]["per_label"]
+    metrics = json.loads((evaluated_model / "training" / "metrics-test.json").read_text())["tuned"]["per_label"]
     thresholds = json.loads((evaluated_model / INFO_FILE).read_text())["thresholds"]
     rows = {cells[1].strip(): cells for line in text.splitlines() if len(cells := line.split("|")) == 10}
     for label in LABELS:
         cells = [cell.strip() for cell in rows[label]]
-        assert cells[4] == str(figures[label]["support"])
+        assert cells[4] == str(metrics[label]["support"])
         assert cells[5] == f"{thresholds[label]:.2f}"
         for cell, name in zip(cells[6:9], ("precision", "recall", "f1"), strict=True):
-            low, high = figures[label][f"{name}_low"], figures[label][f"{name}_high"]
+            low, high = metrics[label][f"{name}_low"], metrics[label][f"{name}_high"]
             assert low - 1e-9 <= high
-            assert cell == f"{figures[label][name]:.3f} ({low:.3f} to {high:.3f})"
+            assert cell == f"{metrics[label][name]:.3f} ({low:.3f} to {high:.3f})"
     for heading in ("Use", "Evaluation", "Training", "Intended use", "Limits and known biases", "License", "Citation"):
         assert f"\n## {heading}\n" in text
     assert "![Loss curves](training/loss.png)" in text
@@ -109,8 +109,8 @@ GOEMOTIONS = "google-research-datasets/go_emotions:simplified"
 def test_license_depends_on_vectors_and_data(
     evaluated_model: Path, tmp_path: Path, vectors: str, corpus: tuple[str, ...], official: bool, expected: str
 ) -> None:
-    trained: dict[str, Any] = {"vectors": vectors, "corpus": corpus}
-    assert license_metadata(trained, official)["license"] == expected
+    trained_from: dict[str, Any] = {"vectors": vectors, "corpus": corpus}
+    assert license_metadata(trained_from, official)["license"] == expected
     folder = Path(shutil.copytree(evaluated_model, tmp_path / "model"))
     info = json.loads((folder / INFO_FILE).read_text())
     info["trained_from"] |= {"data": GOEMOTIONS if official else "you/own", "vectors": vectors, "corpus": list(corpus)}

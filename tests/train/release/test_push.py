@@ -70,16 +70,16 @@ def test_changed_thresholds_are_pushed(hub: HubServer, token: str, evaluated_mod
 
 
 def test_old_training_record_is_deleted(hub: HubServer, token: str, classifier: EmotionClassifier) -> None:
-    hub.add(NAME, {"training/old.png": b"", "mine.txt": b"kept", "model.onnx": b"old"})
+    hub.add(NAME, {"training/old.png": b"", "mine.txt": b"unchanged", "model.onnx": b"old"})
     classifier.push_to_hub(NAME)
     files = hub.repositories[NAME].files()
     assert "training/old.png" not in files
-    assert files["mine.txt"] == b"kept"
+    assert files["mine.txt"] == b"unchanged"
     assert len(files[ONNX_FILE]) > 100
 
 
 def test_branch_and_pull_request(hub: HubServer, token: str, classifier: EmotionClassifier) -> None:
-    hub.add(NAME, {"mine.txt": b"kept"})
+    hub.add(NAME, {"mine.txt": b"unchanged"})
     classifier.push_to_hub(NAME, revision="v2")
     result = classifier.push_to_hub(NAME, create_pr=True)
     repository = hub.repositories[NAME]
@@ -99,9 +99,9 @@ def test_missing_files_are_copied_from_the_source_repository(
     changed_files = dict(hub.repositories[NAME].files()) | {"config.json": b"another commit's"}
     hub.repositories[NAME].commit(changed_files)
     loaded.push_to_hub("team/copy")
-    copied, original = hub.repositories["team/copy"].files(), hub.repositories[NAME].files(first.commit)
-    assert set(copied) == set(original)
-    assert copied["config.json"] == original["config.json"]
+    copied_files, source_files = hub.repositories["team/copy"].files(), hub.repositories[NAME].files(first.commit)
+    assert set(copied_files) == set(source_files)
+    assert copied_files["config.json"] == source_files["config.json"]
 
 
 def test_incomplete_folder_is_rejected(hub: HubServer, token: str, folder: Path) -> None:
@@ -192,12 +192,12 @@ def test_retry_after_is_honored(
 
 
 def test_pull_request_is_not_opened_twice(hub: HubServer, token: str, classifier: EmotionClassifier) -> None:
-    hub.add(NAME, {"mine.txt": b"kept"})
+    hub.add(NAME, {"mine.txt": b"unchanged"})
     hub.fail("/commit/", cut=0)
     with pytest.raises(HubError, match="may exist already"):
         classifier.push_to_hub(NAME, create_pr=True)
     assert [ref for ref in hub.repositories[NAME].refs if ref.startswith("refs/pr/")] == ["refs/pr/1"]
-    hub.repositories[NAME].commit({"mine.txt": b"kept"}, "refs/pr/1")
+    hub.repositories[NAME].commit({"mine.txt": b"unchanged"}, "refs/pr/1")
     assert classifier.push_to_hub(NAME, revision="refs/pr/1").changed
     assert ONNX_FILE in hub.repositories[NAME].files("refs/pr/1")
     with pytest.raises(UsageError, match=r"requires .main. or no revision"):
@@ -206,7 +206,7 @@ def test_pull_request_is_not_opened_twice(hub: HubServer, token: str, classifier
 
 def test_card_of_a_retuned_model_has_its_own_id(hub: HubServer, token: str, classifier: EmotionClassifier) -> None:
     classifier.push_to_hub(NAME)
-    measured = classifier.thresholds["joy"]
+    original_threshold = classifier.thresholds["joy"]
     for source, target, joy in ((NAME, "you/moods-tuned", 0.125), ("you/moods-tuned", "team/again", 0.25)):
         loaded = EmotionClassifier.from_pretrained(source)
         loaded.set_thresholds(joy=joy)
@@ -216,8 +216,8 @@ def test_card_of_a_retuned_model_has_its_own_id(hub: HubServer, token: str, clas
         for snippet in (f'from_pretrained("{target}")', f'model="{target}"', f"hf://{target}", f"- name: {target}\n"):
             assert snippet in card, snippet
         assert card.count("changed since") == 1
-        assert f"joy {joy:g} (was {measured:g})" in card
-    loaded.set_thresholds(joy=measured)
+        assert f"joy {joy:g} (was {original_threshold:g})" in card
+    loaded.set_thresholds(joy=original_threshold)
     loaded.push_to_hub(NAME)
     assert "changed since" not in hub.repositories[NAME].files()[CARD_FILE].decode()
 
@@ -266,6 +266,6 @@ def test_command_without_write_access(hub: HubServer, evaluated_model: Path, deb
         assert ("Traceback" in result.stderr) is bool(debug)
         if not debug:
             assert result.stderr.count("\n") == 1
-    missing = run_command("train", "push", evaluated_model.parent, NAME, HF_TOKEN=TOKEN)
-    assert missing.returncode == 1
-    assert "model.onnx" in missing.stderr
+    result = run_command("train", "push", evaluated_model.parent, NAME, HF_TOKEN=TOKEN)
+    assert result.returncode == 1
+    assert "model.onnx" in result.stderr

@@ -123,17 +123,17 @@ def test_multiple_choices_are_evaluated(tmp_path: Path) -> None:
     rows = [{"text": text, "mood": labels} for text, labels in zip(TEXTS, LABELS, strict=True)]
     plain.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     expected = evaluate_transfer(str(DEFAULT_MODEL), str(plain), "test", "ekman")
-    figures = evaluate_transfer(str(DEFAULT_MODEL), str(json_min(tmp_path)), "test", "ekman")
-    assert figures["macro_f1"] == expected["macro_f1"]
-    assert figures["per_label"]["sadness"]["support"] == 1
-    assert figures["data"]["without_label"] == 1
+    results = evaluate_transfer(str(DEFAULT_MODEL), str(json_min(tmp_path)), "test", "ekman")
+    assert results["macro_f1"] == expected["macro_f1"]
+    assert results["per_label"]["sadness"]["support"] == 1
+    assert results["data"]["without_label"] == 1
 
 
 def test_single_task_and_several_annotators(tmp_path: Path) -> None:
     task = tasks()[1]
     del task["predictions"]
-    (tmp_path / "one.json").write_text(json.dumps(task), encoding="utf-8")
-    assert read_labeled(str(tmp_path / "one.json"), "test", EKMAN.is_label).labels == [["joy", "sadness"]]
+    (tmp_path / "task.json").write_text(json.dumps(task), encoding="utf-8")
+    assert read_labeled(str(tmp_path / "task.json"), "test", EKMAN.is_label).labels == [["joy", "sadness"]]
     task["annotations"].append(annotation(["fear"]))
     with pytest.raises(DataError, match="here: 2 annotations; expected one per text"):
         list(without_annotations([("here", task)]))

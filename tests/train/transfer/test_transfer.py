@@ -157,44 +157,44 @@ def test_short_texts_beside_labels(tmp_path: Path) -> None:
 def test_bundled_mappings_match_goemotions() -> None:
     assert dict(read_mapping("ekman").labels) == dict(EKMAN)
     assert dict(read_mapping("sentiment").labels) == dict(GROUPS)
-    used = [member for members in EMOTIONS.labels.values() for member in members]
-    assert sorted([*used, *EMOTIONS.ignore]) == sorted(LABELS)
+    mapped_labels = [member for members in EMOTIONS.labels.values() for member in members]
+    assert sorted([*mapped_labels, *EMOTIONS.ignore]) == sorted(LABELS)
 
 
 @pytest.mark.parametrize("file", ["", "validation.tsv"])
 def test_goemotions_groups_follow_the_models_decisions(tmp_path: Path, model: EmotionClassifier, file: str) -> None:
     """With `maximum`, a group is predicted if the model predicts any of its labels."""
     source = write_tsv(tmp_path / "data", rows=240) / file
-    figures = evaluate_transfer(str(DEFAULT_MODEL), str(source), "validation", "ekman")
+    results = evaluate_transfer(str(DEFAULT_MODEL), str(source), "validation", "ekman")
     rows = read_labeled(str(tmp_path / "data"), "validation", str.isalpha)
     decisions = model.predict_proba(rows.texts) >= np.array([model.thresholds[label] for label in LABELS], np.float32)
     groups = list(EKMAN.values())
     predicted = [[any(row[LABELS.index(name)] for name in group) for group in groups] for row in decisions]
     truth = [[any(name in labels for name in group) for group in groups] for labels in rows.labels]
-    assert figures["multi_label"]
-    assert figures["macro_f1"]["value"] == pytest.approx(f1_score(truth, predicted, average="macro", zero_division=0))
-    assert "GoEmotions', and are mapped" in figures["data"]["read_as"]
+    assert results["multi_label"]
+    assert results["macro_f1"]["value"] == pytest.approx(f1_score(truth, predicted, average="macro", zero_division=0))
+    assert "GoEmotions', and are mapped" in results["data"]["read_as"]
 
 
 def test_single_label_data_uses_the_highest_score(tmp_path: Path, model: EmotionClassifier) -> None:
-    figures = evaluate_transfer(str(DEFAULT_MODEL), str(csv_names(tmp_path)), "test", "tweet_emotion")
+    results = evaluate_transfer(str(DEFAULT_MODEL), str(csv_names(tmp_path)), "test", "tweet_emotion")
     scores = combine_probabilities(model.predict_proba([text for text, _ in ROWS]), model, EMOTIONS)
     truth = [list(NUMBERS).index(emotion) for _, emotion in ROWS]
-    chosen = scores.argmax(axis=1).tolist()
-    assert not figures["multi_label"]
-    assert figures["macro_f1"]["value"] == pytest.approx(f1_score(truth, chosen, average="macro"))
-    assert figures["micro_f1"]["value"] == figures["subset_accuracy"]["value"] == np.mean(np.equal(truth, chosen))
-    assert sum(sum(row.values()) for row in figures["confusion"].values()) == len(ROWS)
-    assert "confusion" in report(figures)
+    predicted = scores.argmax(axis=1).tolist()
+    assert not results["multi_label"]
+    assert results["macro_f1"]["value"] == pytest.approx(f1_score(truth, predicted, average="macro"))
+    assert results["micro_f1"]["value"] == results["subset_accuracy"]["value"] == np.mean(np.equal(truth, predicted))
+    assert sum(sum(row.values()) for row in results["confusion"].values()) == len(ROWS)
+    assert "confusion" in report(results)
 
 
 def test_labels_without_rows_are_excluded_with_a_note(tmp_path: Path) -> None:
     path = str(write_lines(tmp_path / "a.csv", "text,label", *(f'"{t}",{e}' for t, e in ROWS if e in ("joy", "anger"))))
-    figures = evaluate_transfer(str(DEFAULT_MODEL), path, "test", "tweet_emotion")
-    assert set(figures["confusion"]) == {"anger", "joy"}
-    assert "excluded labels without rows: optimism, sadness" in report(figures)
-    figures = evaluate_transfer(str(DEFAULT_MODEL), path, "test", "tweet_emotion", all_labels=True)
-    assert set(figures["confusion"]) == set(NUMBERS)
+    results = evaluate_transfer(str(DEFAULT_MODEL), path, "test", "tweet_emotion")
+    assert set(results["confusion"]) == {"anger", "joy"}
+    assert "excluded labels without rows: optimism, sadness" in report(results)
+    results = evaluate_transfer(str(DEFAULT_MODEL), path, "test", "tweet_emotion", all_labels=True)
+    assert set(results["confusion"]) == set(NUMBERS)
 
 
 def test_noisy_or_and_thresholds(tmp_path: Path, model: EmotionClassifier) -> None:
@@ -206,8 +206,8 @@ def test_noisy_or_and_thresholds(tmp_path: Path, model: EmotionClassifier) -> No
         probabilities[0, LABELS.index(label)] = model.thresholds[label]
     assert combine_probabilities(probabilities, model, mapping)[0, 0] == pytest.approx(0.75, abs=1e-6)
     data = write_lines(tmp_path / "a.csv", "text,good,bad", "I love this joy,1,0", "I hate you,0,1", "stone,0,0")
-    figures = evaluate_transfer(str(DEFAULT_MODEL), str(data), "test", str(tmp_path / "m.json"))
-    assert figures["thresholds"] == {"good": 0.5, "bad": 0.9}
+    results = evaluate_transfer(str(DEFAULT_MODEL), str(data), "test", str(tmp_path / "m.json"))
+    assert results["thresholds"] == {"good": 0.5, "bad": 0.9}
 
 
 def test_dropped_rows_are_counted(tmp_path: Path) -> None:
@@ -218,13 +218,13 @@ def test_dropped_rows_are_counted(tmp_path: Path) -> None:
         ",joy",
         "x,",
     ]
-    figures = evaluate_transfer(
+    results = evaluate_transfer(
         str(DEFAULT_MODEL), str(write_lines(tmp_path / "a.csv", "text,label", *rows)), "test", "tweet_emotion"
     )
-    counts = {key: value for key, value in figures["data"].items() if isinstance(value, int)}
+    counts = {key: value for key, value in results["data"].items() if isinstance(value, int)}
     assert counts == {"rows_read": 10, "without_text": 1, "labels_ignored": 1, "without_label": 2, "several_labels": 1}
-    assert figures["rows"] == len(ROWS)
-    text = report(figures)
+    assert results["rows"] == len(ROWS)
+    text = report(results)
     for note in ("1 rows without a text", "2 rows have none", "1 rows have several"):
         assert note in text
 
@@ -232,9 +232,9 @@ def test_dropped_rows_are_counted(tmp_path: Path) -> None:
 def test_tuned_thresholds_are_reported(tmp_path: Path) -> None:
     write_tsv(tmp_path / "data", rows=240)
     source, options = str(tmp_path / "data"), {"tune_split": "train"}
-    figures = evaluate_transfer(str(DEFAULT_MODEL), source, "validation", "sentiment", **options)  # type: ignore[arg-type]
-    assert figures["tuned_on"] == f"{source}, train"
-    assert f"tuned on {source}, train" in report(figures)
+    results = evaluate_transfer(str(DEFAULT_MODEL), source, "validation", "sentiment", **options)  # type: ignore[arg-type]
+    assert results["tuned_on"] == f"{source}, train"
+    assert f"tuned on {source}, train" in report(results)
     with pytest.raises(UsageError, match="rows to be scored"):
         evaluate_transfer(str(DEFAULT_MODEL), source, "train", "sentiment", tune_split="train")
     file = str(csv_names(tmp_path))
@@ -243,13 +243,13 @@ def test_tuned_thresholds_are_reported(tmp_path: Path) -> None:
 
 
 def test_files_are_written_only_on_request(tmp_path: Path, folder: Path) -> None:
-    data, out = str(csv_names(tmp_path)), tmp_path / "figures.json"
+    data, out = str(csv_names(tmp_path)), tmp_path / "results.json"
     before = {path: path.read_bytes() for path in folder.iterdir()}
     run_transfer(str(folder), data, "test", "tweet_emotion", {})
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
     run_transfer(str(folder), data, "test", "tweet_emotion", {}, out, save=True)
-    saved = folder / "training" / "transfer-tweet_emotion-a-test.json"
-    assert json.loads(saved.read_text()) == json.loads(out.read_text())
+    results_file = folder / "training" / "transfer-tweet_emotion-a-test.json"
+    assert json.loads(results_file.read_text()) == json.loads(out.read_text())
     assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
     with pytest.raises(UsageError, match="exists already"):
         run_transfer(str(folder), data, "test", "tweet_emotion", {}, out)
@@ -269,15 +269,15 @@ TWO_ROWS = ["text,label", "I am happy,joy", "I am angry,anger"]
         ("a.csv", ["text,label", "I am happy,joy", "So glad,joy"], "rows have the same labels"),
         ("a.csv", ["text,label", "I am happy,", "So glad,"], "no row has a label"),
         ("a.csv", ["text,label"], "no rows"),
-        ("a.csv", ["words,feeling", "I am,x"], "no column of texts found; the columns are 'words', 'feeling'"),
-        ("a.csv", ["text,rating", "I am,x"], "no column of labels found; the columns are 'text', 'rating'"),
+        ("a.csv", ["words,feeling", "I am,x"], "no text column found; the columns are 'words', 'feeling'"),
+        ("a.csv", ["text,rating", "I am,x"], "no label column found; the columns are 'text', 'rating'"),
         ("a.csv", ["text,joy,anger", "I am,1,0", "I,2,0"], "row 2: 'joy' is '2'; expected 0 or 1"),
         ("a.csv", ["text,joy,anger", "I am,NONE,NONE"], "'joy' is 'NONE'; expected 0 or 1"),
         ("a.csv", ["text,label", "I am,joy", "a,b,c"], "line 3: 3 cells, but the table has 2 columns"),
         ("a.csv", ["text,label", "I am,7", "a,1"], "label indices 7 have no names"),
         ("a.jsonl", ['{"text": "a", "label": "joy"}', "{"], "line 2: not JSON"),
-        ("a.jsonl", ['{"text": 5, "label": "joy"}'], "no column of texts|not a string"),
-        ("a.json", ['{"a": 5}'], "no column of texts"),
+        ("a.jsonl", ['{"text": 5, "label": "joy"}'], "no text column|not a string"),
+        ("a.json", ['{"a": 5}'], "no text column"),
         ("a.parquet", ["not Parquet"], "not a Parquet file"),
         ("a.xls", ["x"], "expected one of: .csv, .tsv"),
     ],

@@ -37,7 +37,7 @@ def test_only_the_most_frequent_words_get_misspellings() -> None:
 
 
 def test_all_typos_of_training_are_covered() -> None:
-    covered, generator = set(misspellings("wonder")), Random(0)
-    generated = {misspell("wonder", 1, generator) for _ in range(2000)}
-    assert generated <= covered | {"wonder"}
-    assert len(generated) > 30
+    known_typos, generator = set(misspellings("wonder")), Random(0)
+    typos = {misspell("wonder", 1, generator) for _ in range(2000)}
+    assert typos <= known_typos | {"wonder"}
+    assert len(typos) > 30

@@ -116,25 +116,25 @@ def test_invalid_vec_files_are_rejected(tmp_path: Path) -> None:
     for write_invalid_file, message in cases:
         write_invalid_file()
         config = TrainConfig(vectors=str(path), embedding_size=SIZE)
-        with pytest.raises(DataError) as caught:
+        with pytest.raises(DataError) as error:
             load_vectors(config, ["[PAD]", "[UNK]", *WORDS], [], lambda line: None)
-        assert message in str(caught.value)
+        assert message in str(error.value)
 
 
 def test_invalid_bin_files_are_rejected(model: tuple[Path, Any], tmp_path: Path) -> None:
     model_bytes = model[0].read_bytes()
     path = tmp_path / "m.bin"
-    quantized = bytearray(model_bytes)
+    quantized_bytes = bytearray(model_bytes)
     # The flag directly precedes the row and column counts of the input matrix in the middle of the file.
     rows = struct.pack("<qq", len(model[1].words) + 500, SIZE)
-    quantized[model_bytes.index(rows) - 1] = 1
+    quantized_bytes[model_bytes.index(rows) - 1] = 1
     for content, message in [
         (b"", "the file is empty"),
         (b"not fastText at all" * 10, "not a fastText model"),
         (model_bytes[:50], "damaged or truncated"),
         (model_bytes[:200], "damaged or truncated"),
         (model_bytes[: len(model_bytes) // 3], "damaged or truncated"),
-        (bytes(quantized), "quantized"),
+        (bytes(quantized_bytes), "quantized"),
     ]:
         path.write_bytes(content)
         with pytest.raises(DataError, match=message):
@@ -236,11 +236,11 @@ def test_gzipped_bin_file(model: tuple[Path, Any], tmp_path: Path) -> None:
     config = TrainConfig(vectors=str(path), embedding_size=SIZE)
     assert np.isfinite(load_vectors(config, ["<pad>", "<unk>", *WORDS], [], lambda line: None)).all()
     content = path.read_bytes()
-    damaged = bytearray(content)
-    damaged[len(content) // 2 :] = b"\xff" * len(damaged[len(content) // 2 :])
+    damaged_bytes = bytearray(content)
+    damaged_bytes[len(content) // 2 :] = b"\xff" * len(damaged_bytes[len(content) // 2 :])
     for broken_content in (
         content[: len(content) // 4],
-        bytes(damaged),
+        bytes(damaged_bytes),
         gzip.compress(model_bytes[: len(model_bytes) // 3]),
     ):
         path.write_bytes(broken_content)
