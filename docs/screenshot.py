@@ -83,6 +83,7 @@ def chromium() -> Iterator[Browser]:
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
         sys.exit("error: chromium is not installed; on Debian: apt-get install chromium")
+    expect.set_options(timeout=20_000)  # milliseconds; the default of 5,000 is too short on a busy machine
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
         yield browser
