@@ -17,9 +17,9 @@ from evenmood import EmotionClassifier
 from evenmood.data.splits import load_split
 
 FUZZED = 10_000
-SCORED = {"fast": 2_000, "accurate": 400}
-LONG_TEXTS = {"fast": 84, "accurate": 10}
-EXPLAINED = {"fast": 100, "accurate": 20}
+SCORED = {"fast": 2_000, "accurate": 150}
+LONG_TEXTS = {"fast": 84, "accurate": 5}
+EXPLAINED = {"fast": 100, "accurate": 10}
 """Number of texts by model; the encoder takes much longer."""
 ROOT = Path(__file__).parents[2]
 EVERYDAY = ROOT / "train" / "evaluation" / "everyday"
