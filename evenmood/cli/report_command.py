@@ -157,7 +157,7 @@ def report(
             day=day.date() if day else date.today(),
             metrics=classifier.info.metrics,
         )
-        figures = write_report(
+        statistics = write_report(
             target,
             batches(),
             classifier.thresholds,
@@ -166,9 +166,9 @@ def report(
             time_format=time_format,
             overwrite=overwrite,
         )
-    if figures.missing:
-        print(f"{figures.missing:,} of {figures.rows:,} rows have no text and were skipped", file=sys.stderr)
-    if figures.undated:
-        print(f"{figures.undated:,} of {figures.answered:,} texts have no valid date", file=sys.stderr)
+    if statistics.missing:
+        print(f"{statistics.missing:,} of {statistics.rows:,} rows have no text and were skipped", file=sys.stderr)
+    if statistics.undated:
+        print(f"{statistics.undated:,} of {statistics.answered:,} texts have no valid date", file=sys.stderr)
     if bad.count:
         print(f"skipped {bad.count:,} invalid rows; the first: {bad.first}", file=sys.stderr)

@@ -13,7 +13,7 @@ from evenmood.report.examples import BestTexts
 from evenmood.report.periods import TimeCounts
 
 NEAR = 0.05
-"""Maximum distance of a probability that is near its threshold."""
+"""Maximum distance from the threshold for a probability to count as near it."""
 MOST_GROUPS = 1000
 """Maximum number of groups counted separately; later ones are counted together."""
 LONGEST_GROUP = 80
@@ -37,9 +37,9 @@ class ScoredTexts:
     Attributes:
         texts: n texts; None for a missing text.
         probabilities: Shape (n, labels); NaN in the row of a missing text.
-        windows: Number of windows of each text, from `EmotionClassifier.read`; None if unknown.
-        times: Date of each text, in any format; None if there are no dates.
-        groups: Group of each text; None if texts are not grouped.
+        windows: Number of windows of each text, from `EmotionClassifier.read`, if known.
+        times: Date of each text, in any format, if there are dates.
+        groups: Group of each text, if texts are grouped.
     """
 
     texts: Sequence[str | None]
@@ -68,7 +68,7 @@ class StreamCounts:
         Args:
             labels: Label of each column of the probabilities.
             thresholds: Decision threshold of each label.
-            time_format: `strptime` format of the dates; None detects it.
+            time_format: `strptime` format of the dates; by default, it is detected.
         """
         self.labels, self.thresholds = tuple(labels), np.array(thresholds, np.float32)
         group_of = {label: GROUP_OF.get(label, OTHER) for label in labels}
@@ -149,9 +149,9 @@ class StreamCounts:
         self.higher += (probabilities >= self.thresholds + np.float32(NEAR)).sum(axis=0)
 
     def _count_groups(self, names: Sequence[str], measures: np.ndarray) -> None:
-        unique_names, where = np.unique(np.array(names, dtype=object), return_inverse=True)
+        unique_names, group_indices = np.unique(np.array(names, dtype=object), return_inverse=True)
         sums = np.zeros((len(unique_names), len(self.uncounted_groups)), np.int64)
-        np.add.at(sums, where, np.insert(measures, 0, 1, axis=1))
+        np.add.at(sums, group_indices, np.insert(measures, 0, 1, axis=1))
         for name, counts in zip(unique_names.tolist(), sums, strict=True):
             if name in self.by_group:
                 self.by_group[name] += counts

@@ -7,13 +7,13 @@ from datetime import date, datetime, timedelta
 import numpy as np
 
 MOST_BUCKETS = 2000
-"""Maximum number of buckets; above it, buckets are merged to the next coarser unit."""
+"""Maximum number of buckets; if exceeded, buckets are merged into the next coarser unit."""
 MOST_PERIODS = 60
 """Maximum number of periods of a chart."""
 OUTLYING = 0.005
-"""Maximum share of texts at each end of the time range that count as outliers if all others are close together."""
+"""Maximum share of texts at each end of the time range to treat as outliers, if all others are close together."""
 CLOSE = 0.1
-"""Maximum share of the time range for texts that count as close together."""
+"""Maximum share of the time range that texts close together span."""
 _COUNTED: tuple[tuple[str, Callable[[datetime], int]], ...] = (
     ("hour", lambda time: time.toordinal() * 24 + time.hour),
     ("day", lambda time: time.toordinal()),
@@ -51,7 +51,7 @@ class Timeline:
     Attributes:
         unit: `hour`, `day`, `week`, `month`, `quarter`, `year`, `10 years` or `200 years`.
         periods: All periods from first to last, including empty ones.
-        left_out: Number of outliers, which are in no period.
+        left_out: Number of outliers, which belong to no period.
     """
 
     unit: str
@@ -94,17 +94,17 @@ class TimeCounts:
         if len(buckets) < 2:
             return None
         starts = [_start(self._unit, bucket) for bucket in buckets]
-        for unit, index, start in _PERIODS:  # noqa: B007 - used below
-            if unit in _FROM[self._unit] and index(starts[-1]) - index(starts[0]) < MOST_PERIODS:
+        for unit, index_of, start_of in _PERIODS:  # noqa: B007 - used below
+            if unit in _FROM[self._unit] and index_of(starts[-1]) - index_of(starts[0]) < MOST_PERIODS:
                 break
         sums: dict[int, np.ndarray] = {}
-        for begin, bucket in zip(starts, buckets, strict=True):
-            place = index(begin)
-            sums[place] = sums[place] + self.counts[bucket] if place in sums else self.counts[bucket]
+        for start, bucket in zip(starts, buckets, strict=True):
+            index = index_of(start)
+            sums[index] = sums[index] + self.counts[bucket] if index in sums else self.counts[bucket]
         first, last, empty = min(sums), max(sums), np.zeros_like(next(iter(sums.values())))
         if first == last:
             return None
-        periods = [Period(start(place), sums.get(place, empty)) for place in range(first, last + 1)]
+        periods = [Period(start_of(index), sums.get(index, empty)) for index in range(first, last + 1)]
         return Timeline(unit, periods, left_out)
 
     def _without_outliers(self) -> tuple[list[int], int]:
@@ -138,20 +138,20 @@ def _year_start(year: int) -> datetime:
 
 
 def _every(years: int) -> tuple[str, Callable[[datetime], int], Callable[[int], datetime]]:
-    return f"{years} years", lambda time: time.year // years, lambda place: _year_start(place * years)
+    return f"{years} years", lambda time: time.year // years, lambda index: _year_start(index * years)
 
 
 _PERIODS: tuple[tuple[str, Callable[[datetime], int], Callable[[int], datetime]], ...] = (
-    ("hour", _COUNTED[0][1], lambda place: _start(0, place)),
+    ("hour", _COUNTED[0][1], lambda index: _start(0, index)),
     ("day", _COUNTED[1][1], datetime.fromordinal),
-    ("week", lambda time: (time.toordinal() - 1) // 7, lambda place: datetime.fromordinal(place * 7 + 1)),
+    ("week", lambda time: (time.toordinal() - 1) // 7, lambda index: datetime.fromordinal(index * 7 + 1)),
     ("month", _COUNTED[2][1], _month_start),
-    ("quarter", lambda time: _COUNTED[2][1](time) // 3, lambda place: _month_start(place * 3)),
+    ("quarter", lambda time: _COUNTED[2][1](time) // 3, lambda index: _month_start(index * 3)),
     ("year", _COUNTED[3][1], _year_start),
     _every(10),
     _every(200),
 )
-"""Units of a chart, each with functions from a time to its period index and from an index to the period's start."""
+"""Units of a chart, each with functions that convert a time to its period index and an index to the period's start."""
 _YEARS = {unit for unit, _, _ in _PERIODS[5:]}
 _FROM = (
     {unit for unit, _, _ in _PERIODS},

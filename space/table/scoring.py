@@ -16,7 +16,7 @@ from evenmood.errors import DataError, UsageError
 from evenmood.model.loading import BUNDLED
 from evenmood.report.counts import ScoredTexts, StreamCounts
 from evenmood.report.page import About
-from evenmood.report.write import finished
+from evenmood.report.write import render_report
 from evenmood.tables import scored
 from evenmood.tables import streams as tables
 from evenmood.tables.chunk import Chunk, JsonRow
@@ -144,7 +144,7 @@ def score(
         raise DataError(f"{source.name}: {str(error).splitlines()[0]}") from None
     name = next((name for name, folder in BUNDLED.items() if folder == classifier.folder.name), classifier.folder.name)
     about = About(source.name, name, __version__, column, day=date.today(), metrics=classifier.info.metrics)
-    (out / REPORT_FILE).write_text(finished(counts, about)[1], encoding="utf-8")
+    (out / REPORT_FILE).write_text(render_report(counts, about)[1], encoding="utf-8")
     if not progress.rows:
         problem = f"; the first problem: {progress.first_bad}" if progress.bad else ""
         raise DataError(f"{source.name}: no row could be read{problem}")
