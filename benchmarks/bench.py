@@ -220,11 +220,11 @@ def roofline(work: Path) -> dict[str, float]:
 
 def model_size(path: Path) -> int:
     """Return the size of a file, or of the files of a model folder that prediction needs."""
-    from evenmood.model.model_folder import PREDICTING_FILES
+    from evenmood.model.model_folder import PREDICTION_FILES
 
     if path.is_file():
         return path.stat().st_size
-    files = [path / name for name in PREDICTING_FILES if (path / name).is_file()]
+    files = [path / name for name in PREDICTION_FILES if (path / name).is_file()]
     return sum(file.stat().st_size for file in files if (path / "emotions.json").exists()) or sum(
         file.stat().st_size for file in path.rglob("*") if file.is_file()
     )

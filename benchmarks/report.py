@@ -34,7 +34,7 @@ def document() -> str:
             run.setdefault(key, None)
     bench = figures["bench"]
     nodes = {workers: median(rates) for workers, rates in figures["scaling"]["rows_per_second"].items()}
-    return cards.rendered(
+    return cards.render_template(
         TEMPLATE,
         **figures,
         ours=bench["peers"]["evenmood"],

@@ -126,7 +126,7 @@ def open_store(folder: str) -> feedback.Store | None:
     repo = feedback.feedback_repository()
     if repo:
         try:
-            with hub.explained(f"{repo!r} on the Hub", HubError):
+            with hub.convert_errors(f"{repo!r} on the Hub", HubError):
                 return feedback.Store(Path(folder), repo)
         except EvenmoodError as error:
             sys.stderr.write(f"feedback is stored only on this disk: {error}\n")

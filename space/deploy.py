@@ -13,7 +13,7 @@ from evenmood.cli.command import run
 from evenmood.errors import HubError, ModelError, UsageError
 from evenmood.model import hub
 from evenmood.model.loading import BUNDLED
-from evenmood.model.model_folder import PREDICTING_FILES, atomic_folder
+from evenmood.model.model_folder import PREDICTION_FILES, atomic_folder
 from space.static_page import build_static
 
 ROOT = Path(__file__).parent.parent
@@ -53,7 +53,7 @@ def build(out: Path, repo_id: str, model: str | None = None) -> None:
     for name in IMAGES:
         _copy(ROOT / name, out)
     package = ROOT / "evenmood"
-    models = [package / folder / name for folder in BUNDLED.values() for name in PREDICTING_FILES]
+    models = [package / folder / name for folder in BUNDLED.values() for name in PREDICTION_FILES]
     for path in [*package.rglob("*.py"), *package.rglob("*.css"), package / "py.typed", *models]:
         _copy(path, out)
     (out / "requirements.txt").write_text(
@@ -62,7 +62,7 @@ def build(out: Path, repo_id: str, model: str | None = None) -> None:
     card = RepoCard.load(out / "README.md", ignore_metadata_errors=False)
     if model:
         card.data["models"] = [model]
-        card.data["preload_from_hub"] = [f"{model} {','.join(PREDICTING_FILES)}"]
+        card.data["preload_from_hub"] = [f"{model} {','.join(PREDICTION_FILES)}"]
     card.text = card.text.replace(ID_PLACEHOLDER, repo_id)
     card.save(out / "README.md")
 
@@ -88,9 +88,9 @@ def check_model(model: str) -> bool:
     """
     from huggingface_hub import HfApi
 
-    with hub.explained(f"{model!r} on the Hub", ModelError):
+    with hub.convert_errors(f"{model!r} on the Hub", ModelError):
         info: Any = hub.retrying(lambda: HfApi().model_info(model))
-    missing = [name for name in PREDICTING_FILES if name not in {entry.rfilename for entry in info.siblings or []}]
+    missing = [name for name in PREDICTION_FILES if name not in {entry.rfilename for entry in info.siblings or []}]
     if missing:
         raise ModelError(
             f"{model!r} on the Hub: not an evenmood model, {' and '.join(missing)} missing; "
@@ -151,7 +151,7 @@ def deploy(
             private=private,
         )
     if not static:
-        with hub.explained(f"{repo!r} on the Hub", HubError):
+        with hub.convert_errors(f"{repo!r} on the Hub", HubError):
             hub.retrying(lambda: set_model(upload.repo_id, model))
     if not upload.changed:
         print(f"no changes since commit {upload.commit[:8]}: no new commit", file=sys.stderr)

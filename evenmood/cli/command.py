@@ -132,7 +132,7 @@ def describe(error: Exception) -> tuple[int, str]:
         return 1, f"{module} is not installed; install it with: {remedy(module)}"
     if isinstance(error, OSError) and error.strerror:
         return 1, f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    if "proxy" in str(error).lower() and (problem := proxies.unusable()):
+    if "proxy" in str(error).lower() and (problem := proxies.find_problem()):
         return 1, f"the network cannot be reached: {problem}"
     return 1, f"{type(error).__name__}: {' '.join(str(error).split())} (unexpected; {DEBUG_FLAG} shows the traceback)"
 

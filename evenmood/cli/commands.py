@@ -32,7 +32,7 @@ from evenmood.cli.options import (
 )
 from evenmood.cli.report_command import report
 from evenmood.errors import UsageError
-from evenmood.system.paths import expanded
+from evenmood.system.paths import expand_home
 
 app = typer.Typer(
     cls=CommandGroup,
@@ -228,7 +228,7 @@ def predict(
         if engine == "ray":
             from evenmood.distributed import ray_cluster as cluster
 
-            place = str(expanded(model).resolve()) if model and expanded(model).is_dir() else model
+            place = str(expand_home(model).resolve()) if model and expand_home(model).is_dir() else model
             arguments = {"model": place, "revision": revision, "selected_labels": selected_labels, "proba": proba}
             pieces = cluster.predict_file(source, column, added, arguments, ray_address, kept)
             count, missing = cluster.write_file(pieces, target, column, source, on_bad, advance, overwrite, strict)
@@ -284,11 +284,11 @@ def info(
         print_json({**asdict(about), "bytes": classifier.file_sizes()})
         return
     from evenmood.labels import GROUP_OF
-    from evenmood.model.model_folder import figure_text
+    from evenmood.model.model_folder import format_metric
 
     split = next((name for name in ("test", "validation") if name in about.metrics), None)
-    figures: Any = about.metrics[split] if split else {}
-    per_label = figures.get("per_label", {})
+    metrics: Any = about.metrics[split] if split else {}
+    per_label = metrics.get("per_label", {})
     size = sum(classifier.file_sizes().values()) / 1e6
     network = "attention" if about.attention else "average over time" if about.kind == "bilstm" else about.kind
     print(f"{classifier.folder}: {size:.1f} MB, {len(about.labels)} labels, {about.max_length} tokens, {network}")
@@ -296,8 +296,8 @@ def info(
         if key in about.trained_from:
             print(f"trained {'with evenmood' if key == 'evenmood' else 'from ' + key}: {about.trained_from[key]}")
     for key, title in (("macro_f1", "macro-F1"), ("micro_f1", "micro-F1"), ("macro_roc_auc", "macro ROC AUC")):
-        if key in figures:
-            print(f"{title} on {split}: {figure_text(figures[key])}")
+        if key in metrics:
+            print(f"{title} on {split}: {format_metric(metrics[key])}")
     print(
         f"\n{'label':16}{'group':11}{'threshold':>9}"
         + (f"{'texts':>8}{'precision':>11}{'recall':>8}{'F1':>7}" * bool(per_label))

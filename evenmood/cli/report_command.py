@@ -45,7 +45,7 @@ def report(
         typer.Option(help="Column with the groups to compare, such as product or country", rich_help_panel=INPUT),
     ] = None,
     json_file: Annotated[
-        str | None, typer.Option("--json", help="Also write the figures to this JSON file", rich_help_panel=OUTPUT)
+        str | None, typer.Option("--json", help="Also write the statistics to this JSON file", rich_help_panel=OUTPUT)
     ] = None,
     title: Annotated[
         str | None, typer.Option(help="Title of the page; default: the name of IN", rich_help_panel=OUTPUT)

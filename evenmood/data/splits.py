@@ -15,7 +15,7 @@ from evenmood.data import build_folder
 from evenmood.errors import DataError
 from evenmood.labels import LABELS
 from evenmood.model import hub
-from evenmood.system.paths import expanded
+from evenmood.system.paths import expand_home
 from evenmood.text.normalization import clean
 
 GOEMOTIONS = "google-research-datasets/go_emotions:simplified"
@@ -86,12 +86,12 @@ def load_split(source: str, split: str) -> Split:
     """
     if split not in SPLITS:
         raise DataError(f"unknown split {split!r}; expected one of: {', '.join(SPLITS)}")
-    folder = expanded(source)
+    folder = expand_home(source)
     build, _, configuration = source.rpartition(":")
     if build_folder.is_build(folder):
         split_rows = _read_build(folder, "balanced", split)
-    elif build and build_folder.is_build(expanded(build)):
-        split_rows = _read_build(expanded(build), configuration, split)
+    elif build and build_folder.is_build(expand_home(build)):
+        split_rows = _read_build(expand_home(build), configuration, split)
     elif folder.is_dir():
         split_rows = _read_folder(folder, split)
     elif folder.is_file():

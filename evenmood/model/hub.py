@@ -11,7 +11,7 @@ from time import sleep
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from evenmood.errors import EvenmoodError, HubError, ModelError, UsageError
-from evenmood.model.model_folder import CARD_FILE, KERAS_FILES, PREDICTING_FILES, TRAINING_FOLDER
+from evenmood.model.model_folder import CARD_FILE, KERAS_FILES, PREDICTION_FILES, TRAINING_FOLDER
 from evenmood.system import credentials, proxies
 from evenmood.system.redaction import redact
 
@@ -27,7 +27,7 @@ TRIES = 4
 LONGEST_WAIT = 300.0
 """Maximum pause in seconds: rate limits have windows of five minutes (https://huggingface.co/docs/hub/rate-limits)."""
 TRANSIENT = (408, 412, 429, 500, 502, 503, 504)
-"""HTTP statuses of transient errors; 412 means that another commit was made in the meantime."""
+"""HTTP statuses of transient errors; 412 means that the repository has a new commit."""
 PERMANENT = ("ConnectError", "InvalidURL", "LocalProtocolError", "UnsupportedProtocol")
 """Transport exceptions that are not retried."""
 TRANSPORTS = ("httpx2", "httpx", "requests")
@@ -64,8 +64,8 @@ def download(
     Args:
         repo_id: `namespace/name`.
         revision: Branch, tag or commit.
-        token: Hub token; None for that of the environment or the login, False for none.
-        cache_dir: Cache folder; None for the default of huggingface_hub.
+        token: Hub token; by default, that of the environment or the login. False for none.
+        cache_dir: Cache folder; by default, that of huggingface_hub.
         local_files_only: Whether to use only cached files.
         whole: Whether to download the whole model folder rather than only the files required for prediction.
 
@@ -77,14 +77,14 @@ def download(
     more = (*KERAS_FILES, CARD_FILE, f"{TRAINING_FOLDER}/*") if whole else ()
     folder = fetch(
         repo_id,
-        [*PREDICTING_FILES, *more],
+        [*PREDICTION_FILES, *more],
         revision=revision,
         token=token,
         cache_dir=cache_dir,
         local_files_only=local_files_only,
         kind=ModelError,
     )
-    missing = [name for name in PREDICTING_FILES if not (folder / name).is_file()]
+    missing = [name for name in PREDICTION_FILES if not (folder / name).is_file()]
     if missing:
         raise ModelError(f"{_at(repo_id, revision)}: not an evenmood model, {' and '.join(missing)} missing")
     return folder
@@ -116,14 +116,14 @@ def fetch(
         check_id(repo_id)
     except UsageError:
         raise kind(f"{repo_id!r} is neither a local folder nor a Hub id (namespace/name)") from None
-    # Offline, no HTTP client is created: it would validate the proxies of the environment.
+    # When offline, do not create an HTTP client: it would validate the proxies of the environment.
     offline = next(
         (
             reason
             for reason in (
                 "local_files_only is set" if local_files_only else None,
                 "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else None,
-                proxies.unusable(),
+                proxies.find_problem(),
             )
             if reason
         ),
@@ -143,7 +143,7 @@ def fetch(
             allow_patterns=list(patterns),
         )
 
-    with _translated(at, kind):
+    with _convert_errors(at, kind):
         try:
             return Path(snapshot() if offline else retrying(snapshot))
         except hub_errors.GatedRepoError:
@@ -191,20 +191,20 @@ def upload(
 ) -> Upload:
     """Upload a folder in one commit; the repository is created if it does not exist.
 
-    The commit names its parent; if another commit is made in the meantime, the upload is retried on top of it. After a
-    failure the repository is unchanged. (`HfApi.upload_folder` may split a folder into several commits.)
+    The commit names its parent; if the branch has a new commit in the meantime, the upload is retried on top of
+    it. After a failure, the repository is unchanged. (`HfApi.upload_folder` may split a folder into several commits.)
 
     Args:
         folder: Folder to upload.
-        repo_id: `namespace/name`, or only a name for the owner of the token.
+        repo_id: `namespace/name`, or only the name to use the namespace of the token's owner.
         message: Commit message.
         replace: Patterns of repository files to delete if they are not in the folder.
         repo_type: `model`, `dataset` or `space`.
         space_sdk: What a new Space runs: `gradio`, or `static` for a page without a server.
-        private: Whether a new repository is private; None for the account's default.
+        private: Whether a new repository is private; by default, as set in the account.
         revision: Branch, created if it does not exist, or `refs/pr/N` for an existing pull request.
         create_pr: Whether to open a pull request instead of committing to the branch.
-        token: Hub token; None for that of the environment or the login.
+        token: Hub token; by default, that of the environment or the login.
         prepare: Called with the client and the full repository id before the commit.
 
     Raises:
@@ -217,23 +217,23 @@ def upload(
         raise UsageError(f"revision is {revision!r}; a pull request requires 'main' or no revision")
     api = HfApi(token=credentials.hub_token(token))
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    first: list[str] = []
+    first_parent: list[str] = []
     sdk = space_sdk if repo_type == "space" else None
 
     def commit() -> Upload:
-        where = api.create_repo(repo_id, repo_type=repo_type, private=private, space_sdk=sdk, exist_ok=True)
-        place: dict[str, Any] = {"repo_id": where.repo_id, "repo_type": repo_type}
+        repo = api.create_repo(repo_id, repo_type=repo_type, private=private, space_sdk=sdk, exist_ok=True)
+        target: dict[str, Any] = {"repo_id": repo.repo_id, "repo_type": repo_type}
         if revision is not None and not revision.startswith("refs/") and not create_pr:
-            api.create_branch(**place, branch=revision, exist_ok=True)
-        prepare(api, where.repo_id)
-        before: Any = api.repo_info(**place, revision=revision)
+            api.create_branch(**target, branch=revision, exist_ok=True)
+        prepare(api, repo.repo_id)
+        before: Any = api.repo_info(**target, revision=revision)
         existing = [entry.rfilename for entry in before.siblings or []]
         stale = [name for name in existing if name not in names and any(fnmatch(name, pattern) for pattern in replace)]
         added = [CommitOperationAdd(name, folder / name) for name in names]
-        first.append(before.sha)
+        first_parent.append(before.sha)
         try:
             info = api.create_commit(
-                **place,
+                **target,
                 operations=[*added, *(CommitOperationDelete(name) for name in stale)],
                 commit_message=message,
                 revision=revision,
@@ -245,15 +245,15 @@ def upload(
                 advice = "the pull request may exist already: check before you retry"
                 raise HubError(f"{repo_id!r} on the Hub: {_reason(error)}; {advice}") from None
             raise
-        # Compared with the state before the first try, whose response may have been lost.
-        return Upload(where.repo_id, info.pr_url or str(where), info.oid, info.oid != first[0])
+        # Compare with the commit before the first attempt, whose response may have been lost.
+        return Upload(repo.repo_id, info.pr_url or str(repo), info.oid, info.oid != first_parent[0])
 
-    with explained(f"{repo_id!r} on the Hub", HubError):
+    with convert_errors(f"{repo_id!r} on the Hub", HubError):
         return retrying(commit)
 
 
 def retrying(call: Callable[[], T]) -> T:
-    """Retry a call after transient errors, honoring `Retry-After`, else after 1, 2 and 4 seconds.
+    """Call a function, and retry after transient errors: after the time in `Retry-After`, or after 1, 2 and 4 seconds.
 
     Raises:
         HubError: A proxy variable of the environment is invalid.
@@ -310,7 +310,7 @@ def _check_proxies(at: str, kind: type[EvenmoodError]) -> None:
     """Raise an error that names the proxy variable if it is invalid."""
     from huggingface_hub import constants
 
-    problem = proxies.unusable()
+    problem = proxies.find_problem()
     if problem and not constants.HF_HUB_OFFLINE:
         raise kind(f"{at}: {problem}")
 
@@ -322,15 +322,15 @@ def _check_header(error: Exception) -> None:
 
 
 @contextmanager
-def explained(at: str, kind: type[EvenmoodError]) -> Iterator[None]:
+def convert_errors(at: str, kind: type[EvenmoodError]) -> Iterator[None]:
     """Convert exceptions of huggingface_hub to one-line errors of the class `kind`, with advice."""
     _check_proxies(at, kind)
-    with _translated(at, kind):
+    with _convert_errors(at, kind):
         yield
 
 
 @contextmanager
-def _translated(at: str, kind: type[EvenmoodError]) -> Iterator[None]:
+def _convert_errors(at: str, kind: type[EvenmoodError]) -> Iterator[None]:
     from huggingface_hub import errors as hub_errors
 
     try:
@@ -367,7 +367,7 @@ def _short(message: str) -> str:
 
 def _through() -> str:
     """Return the names of the proxy variables in use, for an error message."""
-    names = proxies.used()
+    names = proxies.variables_in_use()
     return f" (proxy set by {', '.join(names)})" if names else ""
 
 
@@ -382,7 +382,7 @@ def _advice(error: BaseException) -> str:
     if status in (403, 404):
         return "check the name and the token's write permission"
     if status == 412:
-        return "others are committing to it at the same time; retry later"
+        return "the repository is being changed by other commits; retry later"
     if type(error).__name__ == "ConnectError":
         return f"the Hub cannot be reached{_through()}; check the network"
     return "retry later, or check the token"

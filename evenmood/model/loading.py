@@ -17,7 +17,7 @@ from evenmood.onnx.network import Network, open_session
 from evenmood.onnx.onnx_files import OnnxFile, check_self_contained, read_onnx
 from evenmood.onnx.tokenizer_check import check_components, check_content
 from evenmood.onnx.vocabulary import SIZE_KEY, check_vocabulary
-from evenmood.system.paths import expanded
+from evenmood.system.paths import expand_home
 from evenmood.text.encoder_tokenizer import EncoderTokenizer
 from evenmood.text.fast_batch_tokenizer import BatchTokenizer
 from evenmood.text.normalization import PAD, PAD_ID, UNKNOWN, UNKNOWN_ID
@@ -152,7 +152,7 @@ def local_folder(model: str | Path | None, revision: str | None) -> Path | None:
             f"{model!r:.40} is not an evenmood model folder; expected a folder, a Hub id, or no name for the default"
         )
     try:
-        folder = expanded(model, ModelError)
+        folder = expand_home(model, ModelError)
         if folder.is_dir():
             if revision is not None:
                 raise UsageError(f"{folder} is a local folder, which has no revision {revision!r:.100}")

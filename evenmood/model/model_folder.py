@@ -21,7 +21,7 @@ TOKENIZER_FILE = "tokenizer.json"
 INFO_FILE = "emotions.json"
 CARD_FILE = "README.md"
 TRAINING_FOLDER = "training"
-PREDICTING_FILES = (ONNX_FILE, TOKENIZER_FILE, INFO_FILE)
+PREDICTION_FILES = (ONNX_FILE, TOKENIZER_FILE, INFO_FILE)
 """Files required for prediction; `from_pretrained` downloads these and the wheel carries them."""
 NETWORK_FILES = (ONNX_FILE, TOKENIZER_FILE)
 """Files that identify a network; thresholds and metrics in `emotions.json` may change."""
@@ -168,19 +168,17 @@ def _metrics_fault(metrics: Any) -> str | None:
     """Describe what is wrong with `metrics`, which maps splits to numbers, numbers with intervals, or `per_label`."""
     if not isinstance(metrics, dict):
         return "metrics must be an object"
-    for split, figures in metrics.items():
-        if not isinstance(figures, dict) or not _printable(split):
-            return f"metrics of {_shown(split)} are {_shown(figures)}; expected an object"
-        for name, figure in figures.items():
+    for split, split_metrics in metrics.items():
+        if not isinstance(split_metrics, dict) or not _printable(split):
+            return f"metrics of {_shown(split)} are {_shown(split_metrics)}; expected an object"
+        for name, value in split_metrics.items():
             if name != "per_label":
-                valid = _is_figure(figure)
-            elif valid := isinstance(figure, dict):
+                valid = _is_metric(value)
+            elif valid := isinstance(value, dict):
                 strict = split in ("validation", "test")  # other splits may have a single number per label
-                valid = all(
-                    _is_row(row) or (not strict and (row is None or _is_number(row))) for row in figure.values()
-                )
+                valid = all(_is_row(row) or (not strict and (row is None or _is_number(row))) for row in value.values())
             if not valid:
-                return f"metrics of {_shown(split)}: {_shown(name)} is {_shown(figure)}; expected numbers"
+                return f"metrics of {_shown(split)}: {_shown(name)} is {_shown(value)}; expected numbers"
     return None
 
 
@@ -188,7 +186,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)  # NaN for a label without rows
 
 
-def _is_figure(value: Any) -> bool:
+def _is_metric(value: Any) -> bool:
     """Return whether a value is a number, with or without a confidence interval."""
     if isinstance(value, dict):
         return all(_is_number(value.get(key)) for key in ("value", "low", "high"))
@@ -227,11 +225,11 @@ def write_text(path: Path, text: str) -> None:
         part.unlink(missing_ok=True)
 
 
-def figure_text(figure: Any) -> str:
+def format_metric(metric: Any) -> str:
     """Format a metric with its interval, if any: `0.412 (0.398 to 0.425)`."""
-    if isinstance(figure, dict):
-        return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
-    return f"{figure:.3f}"
+    if isinstance(metric, dict):
+        return f"{metric['value']:.3f} ({metric['low']:.3f} to {metric['high']:.3f})"
+    return f"{metric:.3f}"
 
 
 def missing(folder: Path, names: list[str]) -> str:
@@ -239,14 +237,14 @@ def missing(folder: Path, names: list[str]) -> str:
     return f"{folder}: not an evenmood model folder, {' and '.join(names)} missing"
 
 
-def check_files(folder: Path, names: Sequence[str] = PREDICTING_FILES) -> None:
+def check_files(folder: Path, names: Sequence[str] = PREDICTION_FILES) -> None:
     """Raise `ModelError` if a file is missing; by default, of those required for prediction."""
     absent = [name for name in names if not (folder / name).is_file()]
     if absent:
         raise ModelError(missing(folder, absent))
 
 
-def read_files(folder: Path, names: Sequence[str] = PREDICTING_FILES) -> dict[str, bytes]:
+def read_files(folder: Path, names: Sequence[str] = PREDICTION_FILES) -> dict[str, bytes]:
     """Read files of a model folder; raise `ModelError` if any is missing."""
     check_files(folder, names)
     try:

@@ -12,7 +12,7 @@ from evenmood.errors import ModelError, UsageError
 from evenmood.model import hub, model_folder, onnx_export
 from evenmood.model.loading import BUNDLED, LoadedModel, bundled_folder, load_model, local_folder
 from evenmood.model.model_folder import ModelInfo
-from evenmood.system.paths import expanded
+from evenmood.system.paths import expand_home
 
 logger = logging.getLogger(__name__)
 SAVING = Lock()
@@ -36,7 +36,7 @@ class PretrainedModel:
         Raises:
             ModelError: The folder does not exist, or a file is missing, damaged, or inconsistent with the others.
         """
-        folder = expanded(folder, ModelError)
+        folder = expand_home(folder, ModelError)
         if not folder.is_dir():
             raise ModelError(f"no folder {str(folder)!r:.100}; for a Hub id, use EmotionClassifier.from_pretrained")
         self._take(load_model(folder), folder)
@@ -123,7 +123,7 @@ class PretrainedModel:
             ModelError: The model does not exist, is not accessible, or is not such an export.
             UsageError: Labels, thresholds or length do not match the network.
         """
-        local = expanded(model, ModelError)
+        local = expand_home(model, ModelError)
         place = local if local.is_dir() else model
         folder, name = onnx_export.find(place, file_name, revision, token, cache_dir, local_files_only)
         classifier = cls.__new__(cls)
@@ -150,7 +150,7 @@ class PretrainedModel:
 
     def file_sizes(self) -> dict[str, int]:
         """Return the size in bytes of each file required for prediction."""
-        names = model_folder.PREDICTING_FILES
+        names = model_folder.PREDICTION_FILES
         if self._file_name is not None:
             names = (self._file_name, onnx_export.TOKENIZER_FILE, onnx_export.CONFIG_FILE)
         return {name: (self._folder / name).stat().st_size for name in names}
@@ -202,7 +202,7 @@ class PretrainedModel:
         self._check_own("saved")
         if not str(folder).strip():
             raise UsageError("the folder name is empty; expected a folder to save to")
-        target = expanded(folder, ModelError)
+        target = expand_home(folder, ModelError)
         with SAVING, model_folder.atomic_folder(target, overwrite) as work:
             if not self._copy(self._folder, work):
                 logger.warning("%s now contains another model: saved without Keras files and card", self._folder)

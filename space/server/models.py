@@ -14,7 +14,7 @@ from evenmood import EmotionClassifier
 from evenmood.errors import EvenmoodError, ModelError
 from evenmood.model import hub
 from evenmood.model.loading import bundled_folder
-from evenmood.model.model_folder import INFO_FILE, PREDICTING_FILES, read_info
+from evenmood.model.model_folder import INFO_FILE, PREDICTION_FILES, read_info
 
 BUNDLED = "default"
 """Name of the default model in the API."""
@@ -178,7 +178,7 @@ def _is_complete(folder: Path) -> bool:
         read_info(folder)
     except EvenmoodError:
         return False
-    return all((folder / name).is_file() for name in PREDICTING_FILES)
+    return all((folder / name).is_file() for name in PREDICTION_FILES)
 
 
 def _check_on_hub(name: str) -> str:
@@ -190,18 +190,18 @@ def _check_on_hub(name: str) -> str:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import RepositoryNotFoundError
 
-    with hub.explained(f"{name!r} on the Hub", ModelError):
+    with hub.convert_errors(f"{name!r} on the Hub", ModelError):
         try:
             info: Any = HfApi(token=False).model_info(name, files_metadata=True, timeout=10)
         except RepositoryNotFoundError:  # or gated
             raise ModelError(f"no public model {name!r} on the Hub; check the name") from None
     sizes = {entry.rfilename: entry.size or 0 for entry in info.siblings or []}
-    missing = [file for file in PREDICTING_FILES if file not in sizes]
+    missing = [file for file in PREDICTION_FILES if file not in sizes]
     if missing:
         raise ModelError(
             f"{name!r} on the Hub is not an evenmood model: {' and '.join(missing)} missing; choose another model"
         )
-    size = sum(sizes[file] for file in PREDICTING_FILES)
+    size = sum(sizes[file] for file in PREDICTION_FILES)
     if size > MAX_MODEL_BYTES:
         raise ModelError(
             f"{name!r} on the Hub has {size / 1e6:.0f} MB; expected at most {MAX_MODEL_BYTES / 1e6:.0f} MB; "

@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 
 from evenmood import EmotionClassifier
-from evenmood.model.model_folder import figure_text
+from evenmood.model.model_folder import format_metric
 from space.components.charts import Bar, label_groups
 from space.components.labels import EMOJI, note
 from space.components.tables import figures_table
@@ -44,7 +44,7 @@ def about(language: str, models: dict[str, EmotionClassifier]) -> str:
         averages = [
             [
                 translate(language, key),
-                *(figure_text(figures[key]) if key in figures else "–" for figures in metrics.values()),
+                *(format_metric(figures[key]) if key in figures else "–" for figures in metrics.values()),
             ]
             for key in AVERAGED
             if key in test

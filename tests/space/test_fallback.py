@@ -16,7 +16,7 @@ from pyarrow import parquet
 from benchmarks.demo import call
 from docs.screenshot import choose_model, open_tab, running_demo
 from evenmood import EmotionClassifier
-from evenmood.model.model_folder import INFO_FILE, PREDICTING_FILES
+from evenmood.model.model_folder import INFO_FILE, PREDICTION_FILES
 from space.components.passages import Passage
 from space.components.prediction_view import label_bars, prediction_html, quality, sentence_html
 from space.components.predictions import analyze_text, as_json
@@ -36,7 +36,7 @@ SCREENSHOTS = os.environ.get("EVENMOOD_SCREENSHOTS")
 def strict_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundled model with unreachable thresholds."""
     folder = tmp_path_factory.mktemp("strict")
-    for name in PREDICTING_FILES:
+    for name in PREDICTION_FILES:
         shutil.copyfile(DEFAULT_MODEL / name, folder / name)
     info = json.loads((folder / INFO_FILE).read_text())
     (folder / INFO_FILE).write_text(json.dumps(info | {"thresholds": dict.fromkeys(info["labels"], 0.9999)}))
@@ -53,7 +53,7 @@ def strict_demo(strict_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
     """The demo with the strict and the bundled model."""
     trained = tmp_path_factory.mktemp("trained")
     (trained / "usual").mkdir()
-    for name in PREDICTING_FILES:
+    for name in PREDICTION_FILES:
         shutil.copyfile(DEFAULT_MODEL / name, trained / "usual" / name)
     with running_demo("--model", str(strict_folder), "--trained", str(trained)) as url:
         yield url

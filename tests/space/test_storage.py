@@ -18,14 +18,14 @@ import pytest
 
 from benchmarks.demo import call
 from docs.screenshot import ROOT, running_process
-from evenmood.model.model_folder import PREDICTING_FILES
+from evenmood.model.model_folder import PREDICTION_FILES
 from space.server.folder import LOCK_FILE, PREFIX
 from space.server.storage import MAX_VISITOR_BYTES, RETENTION_SECONDS, Storage, visitor_of
 from space.table.sources import MAX_FILE_BYTES
 from tests.conftest import DEFAULT_MODEL
 from tests.fakes.hub_server import HubServer
 
-FILES = {name: (DEFAULT_MODEL / name).read_bytes() for name in PREDICTING_FILES}
+FILES = {name: (DEFAULT_MODEL / name).read_bytes() for name in PREDICTION_FILES}
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from evenmood.evaluation.calibration import (
     fit_temperature,
     log_loss,
 )
-from evenmood.evaluation.metrics import mean_over_labels, rounded, weighted_figures
+from evenmood.evaluation.metrics import mean_over_labels, round_floats, weighted_metrics
 from evenmood.model.model_folder import TRAINING_FOLDER, read_info, write_text
 from evenmood.thresholds import Method, tune_thresholds
 from train.evaluation.evaluate import onnx_probabilities
@@ -56,7 +56,7 @@ def study(folder: Path, data: str | None = None, repeats: int = REPEATS) -> dict
         figures["thresholds"][f"{parts}-fold"] = compare_thresholds(rows.labels, probabilities, parts, repeats)
         figures["calibration"][f"{parts}-fold"] = compare_calibration(rows.labels, probabilities, parts, repeats)
     (folder / TRAINING_FOLDER).mkdir(exist_ok=True)
-    write_text(folder / TRAINING_FOLDER / STUDY_FILE, json.dumps(rounded(figures, 6), indent=1) + "\n")
+    write_text(folder / TRAINING_FOLDER / STUDY_FILE, json.dumps(round_floats(figures, 6), indent=1) + "\n")
     return figures
 
 
@@ -84,7 +84,7 @@ def compare_thresholds(
             for held_out in range(parts):
                 thresholds = tune_thresholds(labels[fold != held_out], probabilities[fold != held_out], method)
                 predicted[fold == held_out] = probabilities[fold == held_out] >= thresholds
-            scored, _ = weighted_figures(truth, predicted, weights)
+            scored, _ = weighted_metrics(truth, predicted, weights)
             samples[method].append(mean_over_labels(scored["f1"]))
     means = {method: np.mean(values, axis=0) for method, values in samples.items()}
     figures = {}

@@ -12,7 +12,7 @@ import typer
 from evenmood.errors import DataError, EvenmoodError, UsageError
 from evenmood.model import hub
 from evenmood.model.hub_files import locate
-from evenmood.system.paths import expanded
+from evenmood.system.paths import expand_home
 from evenmood.text.normalization import PAD_ID, UNKNOWN_ID, clean
 from train.config import FASTTEXT, TrainConfig
 from train.progress import elapsed
@@ -162,7 +162,7 @@ def _train(config: TrainConfig, words: Sequence[str], texts: Sequence[str], log:
 
 
 def _locate(source: str, log: Callable[[str], None]) -> Path:
-    path = expanded(source)
+    path = expand_home(source)
     if is_vectors_file(path):
         if not path.is_file():
             raise DataError(f"{source}: no such vectors file")
@@ -196,7 +196,7 @@ def confirm_download(source: str, yes: bool) -> None:
         UsageError: There is no terminal to ask on.
         typer.Abort: The user declined.
     """
-    path = expanded(source)
+    path = expand_home(source)
     local = source in ("self", "random") or source.startswith(ENCODER) or is_vectors_file(path) or path.exists()
     if yes or local:
         return

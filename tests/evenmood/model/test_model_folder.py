@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from evenmood import LABELS, EmotionClassifier, ModelError, UsageError
-from evenmood.model.model_folder import INFO_FILE, ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE, atomic_folder, read_info
+from evenmood.model.model_folder import INFO_FILE, ONNX_FILE, PREDICTION_FILES, TOKENIZER_FILE, atomic_folder, read_info
 from evenmood.text.normalization import fit_tokenizer
 from tests.fakes.hub_repository import files_of
 
@@ -108,7 +108,7 @@ def rename_word(old: str, new: str) -> Callable[[Path], object]:
 
 
 FAULTS: dict[str, tuple[Callable[[Path], object], str, str]] = {
-    **{f"no {name}": (remove(name), name, "missing") for name in PREDICTING_FILES},
+    **{f"no {name}": (remove(name), name, "missing") for name in PREDICTION_FILES},
     "truncated ONNX": (truncate_onnx, ONNX_FILE, "damaged"),
     "empty ONNX": (write_file(ONNX_FILE, ""), ONNX_FILE, "damaged"),
     "not ONNX": (write_file(ONNX_FILE, "version https://git-lfs.github.com/spec/v1\n"), ONNX_FILE, "damaged"),
@@ -164,17 +164,17 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "metrics of a split a number": (set_metrics(test=3), INFO_FILE, "metrics of 'test' are 3"),
     "metrics of a split a list": (set_metrics(validation=[1]), INFO_FILE, "metrics of 'validation' are [1]"),
     "metrics of a split null": (set_metrics(test=None), INFO_FILE, "metrics of 'test' are None"),
-    "figure a string": (set_metrics(test={"macro_f1": "high\x1b"}), INFO_FILE, "'macro_f1' is 'high"),
-    "figure without interval": (set_metrics(test={"macro_f1": {"value": 1}}), INFO_FILE, "'macro_f1' is {"),
-    "figure with invalid interval": (
+    "metric a string": (set_metrics(test={"macro_f1": "high\x1b"}), INFO_FILE, "'macro_f1' is 'high"),
+    "metric without interval": (set_metrics(test={"macro_f1": {"value": 1}}), INFO_FILE, "'macro_f1' is {"),
+    "metric with invalid interval": (
         set_metrics(test={"macro_f1": {"value": 1, "low": "0", "high": 1}}),
         INFO_FILE,
         "'macro_f1' is {",
     ),
-    "figures per label a list": (set_metrics(test={"per_label": [1]}), INFO_FILE, "'per_label' is [1]"),
-    "figures of a label a number": (set_metrics(test={"per_label": {"joy": 0.5}}), INFO_FILE, "'per_label' is"),
-    "label figures incomplete": (set_metrics(test={"per_label": {"joy": {"f1": 0.5}}}), INFO_FILE, "'per_label' is"),
-    "figures of a label strings": (
+    "metrics per label a list": (set_metrics(test={"per_label": [1]}), INFO_FILE, "'per_label' is [1]"),
+    "metrics of a label a number": (set_metrics(test={"per_label": {"joy": 0.5}}), INFO_FILE, "'per_label' is"),
+    "label metrics incomplete": (set_metrics(test={"per_label": {"joy": {"f1": 0.5}}}), INFO_FILE, "'per_label' is"),
+    "metrics of a label strings": (
         set_metrics(validation={"per_label": {"joy": ROW | {"support": "3"}}}),
         INFO_FILE,
         "'per_label' is",
@@ -216,7 +216,7 @@ def test_missing_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ModelError, match="file is a file"):
         EmotionClassifier.from_pretrained(tmp_path / "file")
-    with pytest.raises(ModelError, match=" and ".join(PREDICTING_FILES)):
+    with pytest.raises(ModelError, match=" and ".join(PREDICTION_FILES)):
         EmotionClassifier.from_pretrained(tmp_path)
 
 
@@ -266,7 +266,7 @@ def test_model_overwrites_its_own_folder(folder: Path) -> None:
     model.set_thresholds(joy=0.125)
     model.save_pretrained(folder, overwrite=True)
     assert read_info(folder).thresholds["joy"] == 0.125
-    assert set(files_of(folder)) == set(PREDICTING_FILES)
+    assert set(files_of(folder)) == set(PREDICTION_FILES)
 
 
 def read_tree(root: Path) -> dict[str, bytes]:
