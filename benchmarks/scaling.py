@@ -31,7 +31,7 @@ def predict(workers: int, source: str, target: str) -> None:
 
     from evenmood import EmotionClassifier
     from evenmood.distributed import ray_cluster as cluster
-    from evenmood.tables import scored
+    from evenmood.tables import emotion_columns
 
     local_cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     for _ in range(workers - 1):
@@ -47,7 +47,7 @@ def predict(workers: int, source: str, target: str) -> None:
     def raise_error(message: str) -> None:
         raise ValueError(message)
 
-    pieces = cluster.predict_file(source, "text", scored.PREDICTION_COLUMNS, arguments, local_cluster.address)
+    pieces = cluster.predict_file(source, "text", emotion_columns.PREDICTION_COLUMNS, arguments, local_cluster.address)
     cluster.write_file(pieces, target, "text", source, raise_error, advance, overwrite=True)
     local_cluster.shutdown()
     (first, before), (last, after) = times[0], times[-1]

@@ -1,4 +1,4 @@
-"""Tune per-label thresholds by grid search, maximizing F1 (the paper's section on thresholds)."""
+"""Tune per-label thresholds by grid search, maximizing F1 (see the paper's section on thresholds)."""
 
 from collections.abc import Mapping
 from typing import Literal, get_args
@@ -19,7 +19,7 @@ DEFAULT = 0.5
 PRIOR_POSITIVES = 100
 """Number of positive rows at which observed labels and calibrated probabilities have equal weight; cross-validated."""
 SUPPORTED = 0.05
-"""Minimum calibrated probability at a threshold below 0.5 of the method `shrunk`."""
+"""Minimum calibrated probability at a threshold below 0.5, for the method `shrunk`."""
 
 
 class TunedThresholds(dict[str, float]):
@@ -49,7 +49,7 @@ class TunedThresholds(dict[str, float]):
         return type(self), (dict(self), self.metric, self.scores)
 
 
-def tuned(
+def tune_and_score(
     truth: np.ndarray,
     probabilities: np.ndarray,
     current: Mapping[str, float],
@@ -125,8 +125,8 @@ def tune_thresholds(
         slopes, offsets = fit_platt(labels, probabilities)
         weight = positives / (positives + PRIOR_POSITIVES)
         share = weight * labels + (1 - weight) * apply_platt(probabilities, slopes, offsets)
-        each = np.broadcast_to(GRID[:, None], supported.shape)
-        supported = (apply_platt(each, slopes, offsets) >= SUPPORTED) | (each >= DEFAULT)
+        grid = np.broadcast_to(GRID[:, None], supported.shape)
+        supported = (apply_platt(grid, slopes, offsets) >= SUPPORTED) | (grid >= DEFAULT)
     relevant = share.sum(axis=0)
     # F-beta = (1 + b²) tp / (predicted + b² positives), for every threshold of the grid.
     f1 = np.zeros((len(GRID), labels.shape[1]))

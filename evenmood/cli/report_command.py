@@ -86,7 +86,7 @@ def report(
     from evenmood.report.write import write_report
     from evenmood.tables import streams as tables
     from evenmood.tables.chunk import has_column
-    from evenmood.tables.scored import texts_of
+    from evenmood.tables.emotion_columns import texts_of
     from evenmood.tables.table_files import STREAM, check_output
     from evenmood.tables.table_form import check_delimiter, check_encoding
 
@@ -145,7 +145,7 @@ def report(
                     [row.get(group) for row in chunk.rows] if group else None,
                 )
                 rows += len(texts)
-                advance(rows, chunk.done)
+                advance(rows, chunk.share_read)
 
         about = About(
             title=title or (Path(source).name if source != STREAM else "standard input"),

@@ -37,7 +37,7 @@ def read_manifest(build: Path, name: str) -> dict[str, Any]:
     """Read the manifest of a finished stage.
 
     Raises:
-        DataError: The stage has not been run or is incomplete, or the manifest is damaged.
+        DataError: The stage has not been run, is incomplete, or has a damaged manifest.
     """
     path = build / name / MANIFEST_FILE
     if not path.exists():

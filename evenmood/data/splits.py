@@ -128,9 +128,8 @@ def _read_build(build: Path, configuration: str, split: str) -> Iterator[Row]:
 def _read_folder(folder: Path, split: str) -> Iterator[Row]:
     names = ALIASES.get(split, (split,))
     tsv_files = [path for name in names if (path := folder / f"{name}.tsv").is_file()]
-    parquet_files = sorted(
-        {path for name in names for path in folder.rglob(f"{name}*.parquet")}
-    )  # "valid*" also matches both
+    # A set, because "valid*" also matches "validation*".
+    parquet_files = sorted({path for name in names for path in folder.rglob(f"{name}*.parquet")})
     data_sets = sorted({(path.parent, SHARD.sub("", path.stem)) for path in parquet_files})
     if len(tsv_files) + len(data_sets) > 1:
         candidates = [path.name for path in tsv_files]
@@ -217,7 +216,7 @@ def convert_hub_errors(missing: str) -> Iterator[None]:
     """Convert exceptions raised while reading a Hub data set into one-line `DataError`s.
 
     Args:
-        missing: Local path that the name could also refer to and that does not exist, such as `folder 'x'`.
+        missing: The local path that the name could also refer to, and that does not exist, such as `folder 'x'`.
     """
     import datasets
     from huggingface_hub import errors as hub_errors

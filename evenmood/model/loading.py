@@ -1,4 +1,4 @@
-"""Load a model folder, with consistency checks between network, tokenizer and `emotions.json`."""
+"""Load a model folder, and check that network, tokenizer and `emotions.json` are consistent."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -83,7 +83,7 @@ def _load_bilstm(folder: Path, files: dict[str, bytes], info: ModelInfo) -> Load
 
 
 def _load_encoder(folder: Path, files: dict[str, bytes], info: ModelInfo) -> LoadedModel:
-    """Load an encoder, whose operators are checked and whose memory is limited instead of checking each size."""
+    """Load an encoder: its operators are checked, and its memory is limited instead of checking each size."""
     tokenizer = _tokenizer(files[TOKENIZER_FILE], folder / TOKENIZER_FILE, check_encoder_tokenizer)
     path = folder / ONNX_FILE
     try:
@@ -132,7 +132,7 @@ def local_folder(model: str | Path | None, revision: str | None) -> Path | None:
     """Resolve the name of a model to a local folder; None for a Hub id.
 
     Args:
-        model: None or a bundled name, a folder, or a Hub id.
+        model: A bundled name, a folder, or a Hub id; None for the default model.
         revision: Revision, which only a Hub id can have.
 
     Raises:
@@ -188,9 +188,9 @@ def _tokenizer(content: bytes, path: Path, check: Callable[[Tokenizer], None]) -
         if not (is_foreign(error) or isinstance(error, UnicodeDecodeError)):
             raise
         raise ModelError(f"{path}: not a tokenizer ({one_line(error)}); download or export the model again") from None
-    for token, number in ((PAD, PAD_ID), (UNKNOWN, UNKNOWN_ID)):
-        if tokenizer.token_to_id(token) != number:
-            raise ModelError(f"{path}: {token} must have id {number}")
+    for token, token_id in ((PAD, PAD_ID), (UNKNOWN, UNKNOWN_ID)):
+        if tokenizer.token_to_id(token) != token_id:
+            raise ModelError(f"{path}: {token} must have id {token_id}")
     return tokenizer
 
 

@@ -22,7 +22,7 @@ INFO_FILE = "emotions.json"
 CARD_FILE = "README.md"
 TRAINING_FOLDER = "training"
 PREDICTION_FILES = (ONNX_FILE, TOKENIZER_FILE, INFO_FILE)
-"""Files required for prediction; `from_pretrained` downloads these and the wheel carries them."""
+"""Files required for prediction: those that `from_pretrained` downloads and the wheel contains."""
 NETWORK_FILES = (ONNX_FILE, TOKENIZER_FILE)
 """Files that identify a network; thresholds and metrics in `emotions.json` may change."""
 KERAS_FILES = ("config.json", "metadata.json", "model.weights.h5")
@@ -30,13 +30,13 @@ KERAS_FILES = ("config.json", "metadata.json", "model.weights.h5")
 FORMAT_VERSION = 1
 Kind = Literal["bilstm", "encoder", "onnx"]
 KINDS = ("bilstm", "encoder")
-"""Files allowed in a model folder."""
+"""Kinds of networks that a model folder can contain."""
 NOTE_START = "**The thresholds below were measured;"
 NOTE = re.compile(rf"\n{re.escape(NOTE_START)}.*\n")
 TRIES = 100
-"""Maximum number of tries to move a folder into place while other processes write to the same target."""
+"""Maximum number of attempts to move a folder into place while other processes write to the same target."""
 PAUSE = 0.01
-"""Seconds between tries while a folder is in use."""
+"""Seconds between attempts while a folder is in use."""
 CARD_ID = "OWNER/MODEL"
 """Placeholder in the card of a model that is not on the Hub yet."""
 
@@ -53,7 +53,7 @@ class ModelInfo:
         trained_from: Data, vectors and configuration of the training.
         metrics: Metrics by split, per label and averaged.
         format_version: Version of the format.
-        kind: `bilstm`, the network of `python -m train fit`; `encoder`, that of `python -m train encoder`; or `onnx`,
+        kind: `bilstm`, a network of `python -m train fit`; `encoder`, one of `python -m train encoder`; or `onnx`,
             another program's export, which is not stored in this format.
     """
 
@@ -79,7 +79,7 @@ def check_thresholds(
         kind: Exception class.
 
     Raises:
-        EvenmoodError: Of the class `kind`: a label is unknown, or a threshold is not a number in [0, 1].
+        EvenmoodError: A label is unknown, or a threshold is not a number in [0, 1]; `kind` sets the class.
     """
     checked = {}
     for label, value in thresholds.items():
@@ -104,7 +104,7 @@ def read_info(folder: Path) -> ModelInfo:
 
 
 def parse_info(data: bytes, path: Path) -> ModelInfo:
-    """Validate the content of `emotions.json`; `path` is for error messages. Raises the errors of `read_info`."""
+    """Validate the content of `emotions.json`; `path` is for error messages. Raises the same errors as `read_info`."""
     try:
         content = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
@@ -256,7 +256,7 @@ def read_files(folder: Path, names: Sequence[str] = PREDICTION_FILES) -> dict[st
 def copy_model(
     files: Mapping[str, bytes], info: ModelInfo, source: Path, target: Path, thresholds: Mapping[str, float]
 ) -> bool:
-    """Write a loaded model with other thresholds; its card lists those that differ from the measured ones.
+    """Write a loaded model with new thresholds; its card lists those that differ from the measured ones.
 
     Keras files, card and training record are copied from `source` if it still contains the same network.
 
@@ -291,10 +291,10 @@ def copy_model(
 
 
 def _with_note(card: str, before: Mapping[str, float], after: Mapping[str, float]) -> str:
-    """Add a note to a card on thresholds that differ from the measured ones; it replaces an earlier note."""
-    earlier = NOTE.search(card)
-    noted = dict(re.findall(r"\b(\w++) [^\s(]++ \(was ([\d.e-]+)\)", earlier[0])) if earlier else {}
-    measured = {label: float(noted.get(label, value)) for label, value in before.items()}
+    """Add a note to a card on thresholds that differ from the measured ones, replacing an earlier note."""
+    note = NOTE.search(card)
+    original = dict(re.findall(r"\b(\w++) [^\s(]++ \(was ([\d.e-]+)\)", note[0])) if note else {}
+    measured = {label: float(original.get(label, value)) for label, value in before.items()}
     changed = [
         f"{label} {after[label]:g} (was {measured[label]:g})" for label in before if after[label] != measured[label]
     ]
@@ -310,8 +310,8 @@ def name_in_card(folder: Path, repo_id: str) -> None:
     """Replace the repository named in the card with the one that the model is pushed to."""
     card = folder / CARD_FILE
     text = card.read_text(encoding="utf-8")
-    named = re.search(r"^model-index:\n- name: (\S+)$", text, re.MULTILINE)
-    for name in {CARD_ID, named[1] if named else CARD_ID}:
+    match = re.search(r"^model-index:\n- name: (\S+)$", text, re.MULTILINE)
+    for name in {CARD_ID, match[1] if match else CARD_ID}:
         text = re.sub(rf"(?<![\w./-]){re.escape(name)}(?![\w/-])", repo_id, text)
         text = text.replace(f'hf://{name}"', f'hf://{repo_id}"')
     write_text(card, text)
@@ -356,20 +356,20 @@ def _move(work_folder: Path, target: Path, overwrite: bool) -> None:
     """Replace a folder with another one; restore it if the move fails."""
     for attempt in range(TRIES):
         check_target(target, overwrite)
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}-old-", dir=target.parent) as place:
-            old = Path(place) / "model"
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}-old-", dir=target.parent) as temporary:
+            old = Path(temporary) / "model"
             if overwrite:
                 try:
                     target.rename(old)
                 except FileNotFoundError:
                     pass
-                except PermissionError:  # on Windows also while somebody reads a file in it
+                except PermissionError:  # on Windows, also while another process reads one of its files
                     if attempt == TRIES - 1:
                         raise
                     sleep(PAUSE)
                     continue
             else:
-                with suppress(OSError):  # it does not exist, or another process wrote to it
+                with suppress(OSError):  # the folder does not exist, or another process wrote to it
                     target.rmdir()
             try:
                 work_folder.rename(target)

@@ -12,7 +12,7 @@ MOST_FIELDS = 1000
 """Maximum number of fields per message; an export has fewer than a hundred operators, weights and constants."""
 
 
-def damaged() -> ModelError:
+def damaged_error() -> ModelError:
     """Return an error for an invalid protobuf message."""
     return ModelError("damaged or not an ONNX model")
 
@@ -37,9 +37,9 @@ def fields(content: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, i
         elif kind in (FIXED64, FIXED32):
             size = 8 if kind == FIXED64 else 4
         else:  # groups, which ONNX has never used
-            raise damaged()
+            raise damaged_error()
         if at + size > end:
-            raise damaged()
+            raise damaged_error()
         yield field, kind, at, at + size
         at += size
 
@@ -69,16 +69,16 @@ class Message:
                 raise not_ours(f"more than {MOST_FIELDS} entries in {name}")
             self._fields.setdefault(field, []).append((kind, start, stop))
 
-    def places(self, field: int) -> list[tuple[int, int]]:
-        """Start and end of each value of a repeated field of strings or messages."""
+    def spans(self, field: int) -> list[tuple[int, int]]:
+        """Return the start and end of each value of a repeated field of strings or messages."""
         return [(start, stop) for _, start, stop in self._fields.get(field, [])]
 
-    def place(self, field: int) -> tuple[int, int]:
-        """Start and end of the value of a field; an empty span if it is missing."""
-        places = self.places(field)
-        if len(places) > 1:  # protobuf would use the last one, or merge them
+    def span(self, field: int) -> tuple[int, int]:
+        """Return the start and end of the value of a field; an empty span if it is missing."""
+        spans = self.spans(field)
+        if len(spans) > 1:  # protobuf would use the last one, or merge them
             raise not_ours(f"field {field} appears twice in {self._name}")
-        return places[0] if places else (0, 0)
+        return spans[0] if spans else (0, 0)
 
     def has(self, field: int) -> bool:
         """Return whether the field exists."""
@@ -86,22 +86,22 @@ class Message:
 
     def text(self, field: int) -> str:
         """Return the string value; empty if missing."""
-        return self._decode(self.place(field))
+        return self._decode(self.span(field))
 
     def texts(self, field: int) -> list[str]:
         """Return the repeated string."""
-        return list(map(self._decode, self.places(field)))
+        return list(map(self._decode, self.spans(field)))
 
     def integer(self, field: int) -> int:
         """Return the int64 value; 0 if missing."""
-        return _to_signed(self.place(field)[0])
+        return _to_signed(self.span(field)[0])
 
     def integers(self, field: int) -> tuple[int, ...]:
         """Return the repeated int64, not packed."""
-        return tuple(_to_signed(value) for value, _ in self.places(field))
+        return tuple(_to_signed(value) for value, _ in self.spans(field))
 
-    def _decode(self, place: tuple[int, int]) -> str:
-        return self._content[slice(*place)].decode("utf-8", "replace")
+    def _decode(self, span: tuple[int, int]) -> str:
+        return self._content[slice(*span)].decode("utf-8", "replace")
 
 
 def _to_signed(value: int) -> int:
@@ -117,4 +117,4 @@ def _varint(content: bytes, at: int, end: int) -> tuple[int, int]:
         at, shift = at + 1, shift + 7
         if byte < 0x80:
             return value, at
-    raise damaged()
+    raise damaged_error()

@@ -61,10 +61,10 @@ def check_components(tokenizer: Tokenizer) -> None:
 
 def steps(component: Any) -> Iterator[dict[str, Any]]:
     """Yield the steps of a normalizer or pre-tokenizer, with sequences flattened."""
-    waiting = [] if component is None else [json.loads(component.__getstate__())]
-    while waiting:
-        step = waiting.pop()
+    pending = [] if component is None else [json.loads(component.__getstate__())]
+    while pending:
+        step = pending.pop()
         if step["type"] == "Sequence":
-            waiting += step.get("normalizers") or step.get("pretokenizers") or []
+            pending += step.get("normalizers") or step.get("pretokenizers") or []
         else:
             yield step

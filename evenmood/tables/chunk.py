@@ -62,14 +62,14 @@ class Chunk:
         columns: Column names in order; for JSON Lines, the keys of the chunk's rows.
         rows: Values by column; strings in text formats.
         schema: Arrow schema; only for Parquet.
-        done: Share of the input read so far, from 0 to 1; None if its size is unknown.
+        share_read: Share of the input read so far, from 0 to 1; None if its size is unknown.
         form: Encoding and layout of the file; only for text formats.
     """
 
     columns: list[str]
     rows: list[Row]
     schema: Any = None
-    done: float | None = None
+    share_read: float | None = None
     form: "Form | None" = field(default=None, compare=False)
 
 
@@ -79,7 +79,7 @@ def has_column(column: str | None, columns: Sequence[str], name: str) -> None:
         raise UsageError(f"{name}: no column {column!r}; the columns are {', '.join(map(repr, columns)) or 'none'}")
 
 
-def once_each(columns: Sequence[str], name: str) -> None:
+def check_distinct(columns: Sequence[str], name: str) -> None:
     """Raise `DataError` if two columns of a table have the same name."""
     duplicates = sorted({column for column in columns if columns.count(column) > 1})
     if duplicates:

@@ -31,7 +31,7 @@ from evenmood.text.normalization import (
 from evenmood.text.spans import words_read
 
 MAX_CACHED_WORDS = 100_000
-"""Number of cached words above which the cache is cleared."""
+"""Number of cached words at which the cache is cleared."""
 END_OF_TEXT = -1
 
 # Characters that the normalizer treats like these ASCII characters.
@@ -58,9 +58,9 @@ _LOWER = bytes(range(256)).lower()
 _DELETED_CHARACTERS = b"'`"
 
 
-def _spaces(kept: bytes) -> bytes:
-    """Return a table for `bytes.translate` that replaces all bytes except letters, digits and `kept` with spaces."""
-    return bytes(byte if (chr(byte).isalnum() and byte < 128) or byte in kept else 0x20 for byte in range(256))
+def _spaces(allowed: bytes) -> bytes:
+    """Return a table for `bytes.translate` that replaces all bytes except letters, digits and `allowed` with spaces."""
+    return bytes(byte if (chr(byte).isalnum() and byte < 128) or byte in allowed else 0x20 for byte in range(256))
 
 
 _WORDS = _spaces(_END)
@@ -113,7 +113,7 @@ class Encoded:
 
 
 class BatchTokenizer:
-    """The output equals that of `normalization.encode`; faster for tokenizers built by `fit_tokenizer`."""
+    """Tokenizer with the same output as `normalization.encode`; faster for tokenizers built by `fit_tokenizer`."""
 
     def __init__(self, tokenizer: Tokenizer, max_length: int) -> None:
         """Wrap a tokenizer that neither truncates nor pads; `max_length` is in tokens."""
@@ -199,12 +199,12 @@ class BatchTokenizer:
         word_counts = np.diff(ends, prepend=-1) - 1
         multi_piece = np.flatnonzero(ids < END_OF_TEXT)
         if len(multi_piece):
-            pieces = [words.pieces[place] for place in (END_OF_TEXT - 1 - ids[multi_piece]).tolist()]
+            pieces = [words.pieces[index] for index in (END_OF_TEXT - 1 - ids[multi_piece]).tolist()]
             counts = np.ones(len(ids), np.int64)
             counts[multi_piece] = [len(piece) for piece in pieces]
-            expanded = np.repeat(ids, counts)
-            expanded[expanded < END_OF_TEXT] = [number for piece in pieces for number in piece]
-            ids = expanded
+            expanded_ids = np.repeat(ids, counts)
+            expanded_ids[expanded_ids < END_OF_TEXT] = [number for piece in pieces for number in piece]
+            ids = expanded_ids
             ends = np.flatnonzero(ids == END_OF_TEXT)
         if len(words) > MAX_CACHED_WORDS:
             self._words = _Words(self.tokenizer)

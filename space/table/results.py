@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from evenmood import GROUPS, EmotionClassifier
-from evenmood.tables import scored
+from evenmood.tables import emotion_columns
 from space.components import charts, labels, tables
 from space.components.texts import join_names, label_name, translate, translate_html
 from space.table import counts, scoring, sources
@@ -34,10 +34,11 @@ class Results:
 def progress_html(language: str, progress: scoring.Progress) -> str:
     """Render the rows processed, share, rate and remaining time."""
     rate = progress.rows / max(progress.seconds, 1e-3)
-    left = "?" if not progress.done else duration(progress.seconds * (1 - progress.done) / progress.done)
-    share = "?" if progress.done is None else f"{progress.done:.0%}"
+    share_read = progress.share_read
+    left = duration(progress.seconds * (1 - share_read) / share_read) if share_read else "?"
+    share = "?" if share_read is None else f"{share_read:.0%}"
     line = translate(language, "batch_progress", done=f"{progress.rows:,}", share=share, rate=f"{rate:,.0f}", left=left)
-    return progress_bar(progress.done, line)
+    return progress_bar(share_read, line)
 
 
 def progress_bar(share: float | None, line: str) -> str:
@@ -151,7 +152,7 @@ def rows_html(
     import pyarrow.compute as pc
     from pyarrow import parquet as files
 
-    names_column, probabilities, fallback = scored.PREDICTION_COLUMNS
+    names_column, probabilities, fallback = emotion_columns.PREDICTION_COLUMNS
     result = files.read_table(parquet, columns=[column, names_column, probabilities, fallback])
     if search.strip():
         result = result.filter(pc.match_substring(pc.fill_null(result[column], ""), search.strip(), ignore_case=True))

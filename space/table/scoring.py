@@ -17,7 +17,7 @@ from evenmood.model.loading import BUNDLED
 from evenmood.report.counts import ScoredTexts, StreamCounts
 from evenmood.report.page import About
 from evenmood.report.write import render_report
-from evenmood.tables import scored
+from evenmood.tables import emotion_columns
 from evenmood.tables import streams as tables
 from evenmood.tables.chunk import Chunk, JsonRow
 from space.components.predictions import MAX_TEXT_CHARS
@@ -43,7 +43,7 @@ class Progress:
         fallbacks: Rows in which no label reaches its threshold.
         bad: Malformed rows, which are skipped.
         first_bad: Error of the first malformed row.
-        done: Share of the input that has been read, 0 to 1; None if unknown.
+        share_read: Share of the input read so far, 0 to 1; None if unknown.
         seconds: Seconds since the model was loaded.
     """
 
@@ -53,7 +53,7 @@ class Progress:
     fallbacks: int = 0
     bad: int = 0
     first_bad: str = ""
-    done: float | None = 0.0
+    share_read: float | None = 0.0
     seconds: float = 0.0
 
 
@@ -111,11 +111,11 @@ def score(
     """
     import pyarrow
 
-    names = [*source.columns, *scored.PREDICTION_COLUMNS]
-    conflicts = [name for name in scored.PREDICTION_COLUMNS if name in source.columns]
+    names = [*source.columns, *emotion_columns.PREDICTION_COLUMNS]
+    conflicts = [name for name in emotion_columns.PREDICTION_COLUMNS if name in source.columns]
     if conflicts:
         raise UsageError(f"{source.name} already has a column {conflicts[0]!r}; rename or remove it")
-    schema = scored.schema_with(Chunk(source.columns, []), "csv")
+    schema = emotion_columns.schema_with(Chunk(source.columns, []), "csv")
     progress, started = Progress(), time.monotonic()
     counts = StreamCounts(list(classifier.labels), list(classifier.thresholds.values()))
 
@@ -136,7 +136,7 @@ def score(
                 scored_texts = _score_chunk(chunk, source, column, classifier, write_csv, write_parquet, progress)
                 times = [row.get(dates) for row in chunk.rows] if dates in source.columns else None
                 counts.add(replace(scored_texts, times=times))
-                progress.done, progress.seconds = chunk.done, time.monotonic() - started
+                progress.share_read, progress.seconds = chunk.share_read, time.monotonic() - started
                 yield progress
     except (DataError, UsageError) as error:
         raise type(error)(str(error).replace(str(source.path), source.name)) from None
@@ -170,14 +170,15 @@ def _score_chunk(
     progress.fallbacks += sum(prediction.fallback for prediction in predictions)
     cells = [row.cells() if isinstance(row, JsonRow) else row for row in chunk.rows]
     rows = [{name: tables.cell(row.get(name)) for name in source.columns} for row in cells]
-    write_parquet([row | scored.columns_of(one, flat=False) for row, one in zip(rows, predictions, strict=True)])
+    pairs = list(zip(rows, predictions, strict=True))
+    write_parquet([row | emotion_columns.columns_of(prediction, flat=False) for row, prediction in pairs])
     write_csv(
         [
             {
                 escape_formula(name): escape_formula(value)
-                for name, value in (row | scored.columns_of(one, flat=True)).items()
+                for name, value in (row | emotion_columns.columns_of(prediction, flat=True)).items()
             }
-            for row, one in zip(rows, predictions, strict=True)
+            for row, prediction in pairs
         ]
     )
     progress.rows += len(texts)

@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from benchmarks.texts import made_up_texts
 from evenmood import LABELS
-from evenmood.tables import scored
+from evenmood.tables import emotion_columns
 from tests.commands import run_command
 from tests.fakes.local_hub import run_module
 from tests.fresh_environment import ROOT
@@ -156,9 +156,9 @@ def test_invalid_input_is_rejected_before_predicting(table: Path, tmp_path: Path
 
 def test_model_missing_on_a_node(cluster: list[str], table: Path) -> None:
     script = (
-        "import sys; from evenmood.distributed import ray_cluster as cluster; from evenmood.tables import scored\n"
-        "from evenmood.cli.command import run\n"
-        "def app(*arguments, **options): list(cluster.predict_file(sys.argv[1], 'text', scored.PREDICTION_COLUMNS, "
+        "import sys; from evenmood.distributed import ray_cluster as cluster\n"
+        "from evenmood.cli.command import run; from evenmood.tables.emotion_columns import PREDICTION_COLUMNS\n"
+        "def app(*arguments, **options): list(cluster.predict_file(sys.argv[1], 'text', PREDICTION_COLUMNS, "
         "{'model': '/nowhere/model', 'revision': None, 'selected_labels': ['joy'], 'proba': False}, sys.argv[2]))\n"
         "run(app, 'predict')"
     )
@@ -254,7 +254,7 @@ def test_emotions_only(cluster: list[str], tmp_path: Path) -> None:
             assert result.stderr.splitlines()[-1] == "1 of 3 rows have no text and got an empty prediction"
         table = parquet.read_table(distributed)
         assert table == parquet.read_table(local)
-        assert table.column_names[: len(names) + 3] == [*names, *scored.PREDICTION_COLUMNS]
+        assert table.column_names[: len(names) + 3] == [*names, *emotion_columns.PREDICTION_COLUMNS]
     result = run_module(*command, distributed, *cluster, "--emotions-only", "--overwrite", "--strict", "--skip-bad")
     assert "skipped 1 invalid rows of 3" in result.stderr.splitlines()[-1]
     for column, message in (("key", "no column 'key'"), ("emotions", "has a column 'emotions' already")):

@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from evenmood import LABELS, EmotionClassifier
 from evenmood.errors import EvenmoodError
-from evenmood.tables.scored import PREDICTION_COLUMNS
+from evenmood.tables.emotion_columns import PREDICTION_COLUMNS
 from space.components.passages import Passage, split
 from space.table import counts, results, scoring, sources
 
@@ -264,7 +264,7 @@ def test_worker_reports_progress(tmp_path: Path, model: EmotionClassifier) -> No
     (tmp_path / "out").mkdir()
     reports = list(scoring.score_in_process(source, "text", model.folder, tmp_path / "out"))
     assert [report.rows for report in reports] == sorted({report.rows for report in reports} | {20_000})
-    assert reports[-1].done == 1.0
+    assert reports[-1].share_read == 1.0
     (tmp_path / "other").mkdir()
     with pytest.raises(EvenmoodError, match="no key 'words'; the keys are 'text'"):
         list(scoring.score_in_process(source, "words", model.folder, tmp_path / "other"))

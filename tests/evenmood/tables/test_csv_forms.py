@@ -117,7 +117,7 @@ def test_other_output_than_input(tmp_path: Path) -> None:
     assert "--output-encoding" in error
 
 
-def test_what_is_given_is_not_detected(tmp_path: Path) -> None:
+def test_explicit_options_are_not_detected(tmp_path: Path) -> None:
     source = tmp_path / "in.csv"
     source.write_bytes("id|text\n1|Привет\n".encode("cp1251"))
     printed, error = evenmood("predict", source, "--encoding", "windows-1251", "--format", "jsonl")

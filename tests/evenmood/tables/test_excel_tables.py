@@ -138,9 +138,9 @@ def test_rows_are_streamed(tmp_path: Path) -> None:
             write([{"text": f"text {first + at}", "n": at} for at in range(1000)])
     chunks = list(read_chunks(str(tmp_path / "in.xlsx"), "xlsx", "text"))
     assert [len(chunk.rows) for chunk in chunks] == [1000] * 5
-    assert {chunk.done for chunk in chunks} == {None}  # a streamed workbook does not say how long it is
+    assert {chunk.share_read for chunk in chunks} == {None}  # a streamed workbook does not say how long it is
     known = read_chunks(str(workbook(tmp_path / "sized.xlsx", [["text"], *[["a"]] * 2500])), "xlsx", "text")
-    shares = [chunk.done for chunk in known]
+    shares = [chunk.share_read for chunk in known]
     assert len(shares) > 1
     assert None not in shares
     assert shares == sorted(share for share in shares if share is not None)

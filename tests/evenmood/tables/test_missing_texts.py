@@ -15,7 +15,7 @@ from pyarrow import parquet
 
 import evenmood as library
 from evenmood import EmotionClassifier
-from evenmood.tables.scored import PREDICTION_COLUMNS
+from evenmood.tables.emotion_columns import PREDICTION_COLUMNS
 from tests.evenmood.test_cli import evenmood
 
 REPORT = "2 of 4 rows have no text and got an empty prediction\n"

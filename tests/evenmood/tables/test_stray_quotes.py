@@ -26,8 +26,8 @@ def test_a_thousand_rows_are_not_swallowed(tmp_path: Path, end: str) -> None:
     lines = [*rows(10), 'x,"oops', *rows(1000, 11), *last, *rows(10, 1011)]
     source = write(tmp_path / "in.csv", lines)
     printed, error = evenmood("predict", source, "--skip-bad")
-    kept = [line.split(",")[0] for line in printed.splitlines()[1:]]
-    assert kept == [str(number) for number in range(1, 1021)]
+    ids = [line.split(",")[0] for line in printed.splitlines()[1:]]
+    assert ids == [str(number) for number in range(1, 1021)]
     assert error.startswith(
         f"skipped {1 + len(last)} invalid rows of {1021 + len(last):,}; the first: {source}, line 12: "
     )

@@ -11,7 +11,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from evenmood.tables.scored import PREDICTION_COLUMNS
+from evenmood.tables.emotion_columns import PREDICTION_COLUMNS
 from tests.evenmood.test_cli import evenmood
 
 

@@ -52,7 +52,7 @@ def test_chunks_know_how_far_they_are(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"text\n" + b"some words\n" * 2500)
     chunks = list(read_chunks(str(tmp_path / "t.csv"), "csv", "text"))
     assert [len(chunk.rows) for chunk in chunks] == [1000, 1000, 500]
-    shares = [chunk.done or 0 for chunk in chunks]
+    shares = [chunk.share_read or 0 for chunk in chunks]
     assert shares == sorted(shares)
     assert shares[-1] == 1
 
