@@ -277,8 +277,8 @@ class EmotionClassifier(PretrainedModel):
     def _predictions(
         self, texts: Sequence[str | None], thresholds: np.ndarray, show_progress_bar: bool = False
     ) -> list[Prediction]:
-        read = self.read(texts, show_progress_bar)
-        return apply_thresholds(read.probabilities, thresholds, self.labels, read.words, read.windows)
+        output = self.read(texts, show_progress_bar)
+        return apply_thresholds(output.probabilities, thresholds, self.labels, output.words, output.windows)
 
     def _stream(self, texts: Iterator[str | None], thresholds: np.ndarray) -> Iterator[Prediction]:
         first = 0

@@ -49,14 +49,14 @@ def leave_one_out(
         parts = [text[slice(*span)] for span in spans]
         words_of = [encoder.words(part) for part in parts]
     whole = predict_proba(parts)[:, columns]
-    before = combine(whole)
+    combined = combine(whole)
     weights: dict[int, WordWeight] = {}
     for index, ((start, _), part) in enumerate(zip(spans, parts, strict=True)):
         without = [f"{part[: word.start]} {part[word.end :]}" for word in words_of[index]]
         for word, reduced in zip(words_of[index], predict_proba(without)[:, columns], strict=True):
-            changed = whole.copy()
-            changed[index] = reduced
-            _add(weights, word, start, weight_of(before - combine(changed)))
+            probabilities = whole.copy()
+            probabilities[index] = reduced
+            _add(weights, word, start, weight_of(combined - combine(probabilities)))
     return list(weights.values())
 
 

@@ -145,8 +145,8 @@ def pipeline(
         raise UsageError(f"unsupported task {task!r}; expected 'text-classification'")
     for name in LOAD_OPTIONS:
         options.pop(name, None)
-    more = {**options, **(options.pop("model_kwargs", None) or {})}
-    loading = {name: more[name] for name in ("cache_dir", "local_files_only") if name in more}
+    all_options = {**options, **(options.pop("model_kwargs", None) or {})}
+    loading = {name: all_options[name] for name in ("cache_dir", "local_files_only") if name in all_options}
     for name in loading:
         options.pop(name, None)
     auth_token = options.pop("use_auth_token", None)

@@ -36,8 +36,8 @@ class TunedThresholds(dict[str, float]):
         """Store the thresholds and scores of all labels."""
         super().__init__(thresholds)
         self.metric, self.scores = metric, dict(scores)
-        known = [score for score in scores.values() if score is not None]
-        self.mean = float(np.mean(known)) if known else 0.0
+        defined = [score for score in scores.values() if score is not None]
+        self.mean = float(np.mean(defined)) if defined else 0.0
         self.unchanged = tuple(label for label, score in scores.items() if score is None)
 
     def __repr__(self) -> str:
@@ -83,7 +83,7 @@ def tune_and_score(
     scores = (1 + beta**2) * hits / np.maximum(predicted.sum(axis=0) + beta**2 * positives, 1)
     columns = list(zip(current.items(), positives.tolist(), new_thresholds.tolist(), scores.tolist(), strict=True))
     return TunedThresholds(
-        {label: round(new, 2) if count else before for (label, before), count, new, _ in columns},
+        {label: round(new, 2) if count else previous for (label, previous), count, new, _ in columns},
         metric,
         {label: score if count else None for (label, _), count, _, score in columns},
     )

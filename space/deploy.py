@@ -18,10 +18,10 @@ from space.static_page import build_static
 
 ROOT = Path(__file__).parent.parent
 FILES = ("app.py", "requirements.txt", "README.md")
-PIECES = ("**/*.py", "page.*", "locales/*.json", "samples/*")
+SOURCE_PATTERNS = ("**/*.py", "page.*", "locales/*.json", "samples/*")
 """Files in `space/` that the app imports or reads."""
 NOT_UPLOADED = ("app.py", "deploy.py", "static_page.py")
-"""Files in `space/` that go elsewhere, or are for deployment only."""
+"""Files in `space/` that are copied elsewhere, or are needed for deployment only."""
 IMAGES = ("docs/demo.png",)
 """Images in the Space's card."""
 VARIABLE = "EVENMOOD_MODEL"
@@ -35,8 +35,8 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 def build(out: Path, repo_id: str, model: str | None = None) -> None:
     """Write the Space's files: the app, `space/`, and `evenmood/` with both bundled models, with pinned requirements.
 
-    While a Space installs its requirements, it can read only requirements.txt; therefore the packages are files beside
-    the app, not a wheel.
+    While a Space installs its requirements, only requirements.txt is available; therefore the packages are files next
+    to the app, not a wheel.
 
     Args:
         out: Folder to write to.
@@ -47,7 +47,7 @@ def build(out: Path, repo_id: str, model: str | None = None) -> None:
 
     for name in FILES:
         shutil.copyfile(ROOT / "space" / name, out / name)
-    for path in sorted(path for pattern in PIECES for path in (ROOT / "space").glob(pattern)):
+    for path in sorted(path for pattern in SOURCE_PATTERNS for path in (ROOT / "space").glob(pattern)):
         if path.name not in NOT_UPLOADED:
             _copy(path, out)
     for name in IMAGES:
@@ -131,18 +131,18 @@ def deploy(
     if static and model:
         raise UsageError("--model is not available with --static: the page has the bundled model")
     if out is not None:
-        with atomic_folder(out) as work:
-            build_static(work) if static else build(work, repo, model)
+        with atomic_folder(out) as work_folder:
+            build_static(work_folder) if static else build(work_folder, repo, model)
         command = f"python -m http.server --directory {out}" if static else f"python {out}/app.py"
         print(f"{out}: written; nothing was uploaded; try it with: {command}", file=sys.stderr)
         return
     is_private = bool(model) and check_model(str(model))
 
     with tempfile.TemporaryDirectory() as temporary:
-        work = Path(temporary)
-        build_static(work) if static else build(work, repo, model)
+        work_folder = Path(temporary)
+        build_static(work_folder) if static else build(work_folder, repo, model)
         upload = hub.upload(
-            work,
+            work_folder,
             repo,
             message="Deploy evenmood",
             replace=["*.gz", "*.js"] if static else ["evenmood/*", "space/*"],

@@ -96,9 +96,9 @@ def classify(
     if as_json:
         print_json(prediction.to_dict())
         return
-    shown = sorted(by_label, key=by_label.__getitem__, reverse=True) if proba else prediction.labels
-    width, block = max(map(len, shown)), "█" if can_print("█") else "#"
-    for label in shown:
+    shown_labels = sorted(by_label, key=by_label.__getitem__, reverse=True) if proba else prediction.labels
+    width, block = max(map(len, shown_labels)), "█" if can_print("█") else "#"
+    for label in shown_labels:
         bar = block * round(by_label[label] * 20)
         mark = "*" if proba and label in prediction.labels else " " if proba else ""
         print(f"{label:{width}} {by_label[label]:5.2f} {mark} {bar:20} threshold {classifier.thresholds[label]:.2f}")
@@ -310,14 +310,14 @@ def info(
         print(line)
 
 
-def _parse_labels(labels: str | None, known: Sequence[str]) -> list[str]:
+def _parse_labels(labels: str | None, model_labels: Sequence[str]) -> list[str]:
     if labels is None:
-        return list(known)
+        return list(model_labels)
     selected_labels = list(dict.fromkeys(label.strip() for label in labels.split(",") if label.strip()))
-    unknown = [label for label in selected_labels if label not in known]
+    unknown = [label for label in selected_labels if label not in model_labels]
     if unknown or not selected_labels:
         name = unknown[0] if unknown else labels
-        raise UsageError(f"--labels: unknown label {name!r}; expected one of: {', '.join(known)}")
+        raise UsageError(f"--labels: unknown label {name!r}; expected one of: {', '.join(model_labels)}")
     return selected_labels
 
 

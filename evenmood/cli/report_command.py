@@ -136,11 +136,11 @@ def report(
                     for name in (time, group):
                         has_column(name, chunk.columns, source)
                 texts = texts_of(chunk, column, kind)
-                read = classifier.read(texts)
+                output = classifier.read(texts)
                 yield ScoredTexts(
                     texts,
-                    read.probabilities,
-                    read.windows,
+                    output.probabilities,
+                    output.windows,
                     [row.get(time) for row in chunk.rows] if time else None,
                     [row.get(group) for row in chunk.rows] if group else None,
                 )

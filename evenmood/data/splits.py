@@ -62,7 +62,7 @@ class Split:
 
     def without(self, others: Iterable["Split"]) -> "Split":
         """Return the rows whose cleaned text does not occur in the other splits."""
-        other_texts = {clean(text) for other in others for text in other.texts}
+        other_texts = {clean(text) for split in others for text in split.texts}
         rows = [row for row, text in enumerate(self.texts) if clean(text) not in other_texts]
         return Split([self.texts[row] for row in rows], self.labels[rows], [self.ids[row] for row in rows])
 

@@ -272,7 +272,7 @@ def write_file(
     """
     from pyarrow import parquet
 
-    number = written = missing = 0
+    number = rows_written = missing = 0
     writer: Any = None
     with atomic_file(target, overwrite) as file:
         try:
@@ -286,10 +286,10 @@ def write_file(
                 number += piece.num_rows
                 piece = piece.filter(emotions.is_valid()) if strict and emotions.null_count else piece
                 writer.write_table(piece)
-                written += piece.num_rows
+                rows_written += piece.num_rows
                 missing += piece[emotion_columns.PREDICTION_COLUMNS[0]].null_count
                 advance(number, share)
         finally:
             if writer:
                 writer.close()
-    return written, missing
+    return rows_written, missing

@@ -74,10 +74,10 @@ def download(
             is cached, or a file is missing.
         UsageError: The token is malformed.
     """
-    more = (*KERAS_FILES, CARD_FILE, f"{TRAINING_FOLDER}/*") if whole else ()
+    extra_patterns = (*KERAS_FILES, CARD_FILE, f"{TRAINING_FOLDER}/*") if whole else ()
     folder = fetch(
         repo_id,
-        [*PREDICTION_FILES, *more],
+        [*PREDICTION_FILES, *extra_patterns],
         revision=revision,
         token=token,
         cache_dir=cache_dir,
@@ -226,19 +226,19 @@ def upload(
         if revision is not None and not revision.startswith("refs/") and not create_pr:
             api.create_branch(**target, branch=revision, exist_ok=True)
         prepare(api, repo.repo_id)
-        before: Any = api.repo_info(**target, revision=revision)
-        existing = [entry.rfilename for entry in before.siblings or []]
+        parent: Any = api.repo_info(**target, revision=revision)
+        existing = [entry.rfilename for entry in parent.siblings or []]
         stale = [name for name in existing if name not in names and any(fnmatch(name, pattern) for pattern in replace)]
-        added = [CommitOperationAdd(name, folder / name) for name in names]
-        first_parent.append(before.sha)
+        additions = [CommitOperationAdd(name, folder / name) for name in names]
+        first_parent.append(parent.sha)
         try:
             info = api.create_commit(
                 **target,
-                operations=[*added, *(CommitOperationDelete(name) for name in stale)],
+                operations=[*additions, *(CommitOperationDelete(name) for name in stale)],
                 commit_message=message,
                 revision=revision,
                 create_pr=create_pr,
-                parent_commit=before.sha,
+                parent_commit=parent.sha,
             )
         except Exception as error:
             if create_pr and of_transport(_cause(error)):

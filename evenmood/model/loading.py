@@ -204,8 +204,8 @@ def _check_interface(model: OnnxFile, info: ModelInfo) -> None:
         )
     columns = outputs["probabilities"].shape[-1:]
     if columns != (len(info.labels),):
-        shown = f"{columns[0]!a:.20}" if columns else "no"
-        raise ModelError(f"{shown} output probabilities; expected {len(info.labels)}, the labels of {INFO_FILE}")
+        count = f"{columns[0]!a:.20}" if columns else "no"
+        raise ModelError(f"{count} output probabilities; expected {len(info.labels)}, the labels of {INFO_FILE}")
 
 
 def _check_size(metadata: Mapping[str, str], tokenizer: Tokenizer) -> int:
@@ -217,6 +217,6 @@ def _check_size(metadata: Mapping[str, str], tokenizer: Tokenizer) -> int:
     size = int(rows) if rows.isdecimal() and len(rows) < 10 else 0
     if not size or tokenizer.id_to_token(size - 1) is None or tokenizer.id_to_token(size) is not None:
         actual = len(set(tokenizer.get_vocab().values()))
-        shown = size or f"{rows!a:.20}"
-        raise ModelError(f"exported for a vocabulary of {shown} words, but {TOKENIZER_FILE} has {actual}")
+        recorded_size = size or f"{rows!a:.20}"
+        raise ModelError(f"exported for a vocabulary of {recorded_size} words, but {TOKENIZER_FILE} has {actual}")
     return size

@@ -290,20 +290,22 @@ def copy_model(
     return same
 
 
-def _with_note(card: str, before: Mapping[str, float], after: Mapping[str, float]) -> str:
+def _with_note(card: str, old_thresholds: Mapping[str, float], new_thresholds: Mapping[str, float]) -> str:
     """Add a note to a card on thresholds that differ from the measured ones, replacing an earlier note."""
     note = NOTE.search(card)
     original = dict(re.findall(r"\b(\w++) [^\s(]++ \(was ([\d.e-]+)\)", note[0])) if note else {}
-    measured = {label: float(original.get(label, value)) for label, value in before.items()}
-    changed = [
-        f"{label} {after[label]:g} (was {measured[label]:g})" for label in before if after[label] != measured[label]
+    measured_thresholds = {label: float(original.get(label, value)) for label, value in old_thresholds.items()}
+    changes = [
+        f"{label} {new_thresholds[label]:g} (was {measured_thresholds[label]:g})"
+        for label in old_thresholds
+        if new_thresholds[label] != measured_thresholds[label]
     ]
     card = NOTE.sub("", card)
-    if not changed:
+    if not changes:
         return card
     head, heading, tail = card.partition("\n# ")
     title, _, body = tail.partition("\n")
-    return f"{head}{heading}{title}\n\n{NOTE_START} changed since: {', '.join(changed)}.**\n{body}"
+    return f"{head}{heading}{title}\n\n{NOTE_START} changed since: {', '.join(changes)}.**\n{body}"
 
 
 def name_in_card(folder: Path, repo_id: str) -> None:

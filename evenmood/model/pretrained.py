@@ -41,15 +41,15 @@ class PretrainedModel:
             raise ModelError(f"no folder {str(folder)!r:.100}; for a Hub id, use EmotionClassifier.from_pretrained")
         self._take(load_model(folder), folder)
 
-    def _take(self, loaded: LoadedModel, folder: Path, file_name: str | None = None) -> None:
+    def _take(self, model: LoadedModel, folder: Path, file_name: str | None = None) -> None:
         self._folder = folder
         self._file_name = file_name  # network file of another program's export
-        self._loaded = loaded
+        self._loaded = model
         self._origin: Origin | None = None
         self._token: str | bool | None = None
-        self._info = loaded.info
+        self._info = model.info
         self._thresholds = dict(self._info.thresholds)
-        self._encoder = loaded.tokenizer
+        self._encoder = model.tokenizer
 
     @classmethod
     def from_pretrained(

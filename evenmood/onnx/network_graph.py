@@ -108,8 +108,8 @@ class Graph:
 
     def integers(self, *values: int) -> str:
         """Add a constant of integers, such as axes, shapes or limits; equal constants share a name."""
-        shown = ["end" if value == END else str(value) for value in values]
-        return self.constant("int_" + "_".join(shown), values, np.int64)
+        parts = ["end" if value == END else str(value) for value in values]
+        return self.constant("int_" + "_".join(parts), values, np.int64)
 
     def node(self, operator: str, inputs: Sequence[str], output: str, **attributes: Attribute) -> str:
         """Add an operator and return its output's name."""

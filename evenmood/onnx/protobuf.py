@@ -22,26 +22,26 @@ def not_ours(reason: str) -> ModelError:
     return ModelError(f"not exported by evenmood: {reason}; export the model again")
 
 
-def fields(content: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+def fields(content: bytes, position: int, end: int) -> Iterator[tuple[int, int, int, int]]:
     """Yield number, wire type, and start and end of the value of each field; for a varint, its value twice."""
-    while at < end:
-        tag, at = _varint(content, at, end)
+    while position < end:
+        tag, position = _varint(content, position, end)
         tag &= 0xFFFFFFFF  # like protobuf, which ignores higher bits
         field, kind = tag >> 3, tag & 7
         if kind == VARINT:
-            value, at = _varint(content, at, end)
+            value, position = _varint(content, position, end)
             yield field, kind, value, value
             continue
         if kind == BYTES:
-            size, at = _varint(content, at, end)
+            size, position = _varint(content, position, end)
         elif kind in (FIXED64, FIXED32):
             size = 8 if kind == FIXED64 else 4
         else:  # groups, which ONNX has never used
             raise damaged_error()
-        if at + size > end:
+        if position + size > end:
             raise damaged_error()
-        yield field, kind, at, at + size
-        at += size
+        yield field, kind, position, position + size
+        position += size
 
 
 class Message:
@@ -109,12 +109,12 @@ def _to_signed(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
-def _varint(content: bytes, at: int, end: int) -> tuple[int, int]:
+def _varint(content: bytes, position: int, end: int) -> tuple[int, int]:
     value = shift = 0
-    while at < end and shift < 70:
-        byte = content[at]
+    while position < end and shift < 70:
+        byte = content[position]
         value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
+        position, shift = position + 1, shift + 7
         if byte < 0x80:
-            return value, at
+            return value, position
     raise damaged_error()

@@ -45,12 +45,12 @@ def check_components(tokenizer: Tokenizer) -> None:
         raise ModelError(f"words of more than {LONGEST_WORD} characters are allowed, which takes quadratic time")
     if tokenizer.post_processor is not None or tokenizer.get_added_tokens_decoder():
         raise ModelError("unexpected post-processor or added tokens")
-    known = [json.dumps(step) for step in steps(normalizer(symbols=True))]
+    own_steps = [json.dumps(step) for step in steps(normalizer(symbols=True))]
     insertions = 0
     for step in steps(tokenizer.normalizer):
         if step["type"] not in NORMALIZERS:
             raise ModelError(f"unexpected normalizer {step['type']}")
-        if step["type"] == "Replace" and step["content"] and json.dumps(step) not in known:
+        if step["type"] == "Replace" and step["content"] and json.dumps(step) not in own_steps:
             insertions += 1
             if len(step["content"]) > 1 or insertions > MOST_INSERTIONS:
                 raise ModelError("the normalizer lengthens texts")

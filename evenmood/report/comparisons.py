@@ -62,7 +62,7 @@ def over_time(statistics: Statistics) -> str:
         line = charts.smooth(NEUTRAL, values[:, column[NEUTRAL]], texts)
         top = _round_up(float(np.nanmax(line.high)))
         multiples += _chart("Neutral, share of all texts", [line], top, 90, names, apart=True)
-    shown = [*sentiments, *small]
+    shown_names = [*sentiments, *small]
     rows = [
         (
             name,
@@ -71,7 +71,7 @@ def over_time(statistics: Statistics) -> str:
                 percent(values[index, column.get(f"group:{key}", column.get(key, 0))] / feeling[index])
                 if feeling[index]
                 else "–"
-                for key in shown
+                for key in shown_names
             ),
             percent(values[index, column[NEUTRAL]] / texts[index]) if NEUTRAL in column and texts[index] else "–",
         )
@@ -109,7 +109,7 @@ def over_time(statistics: Statistics) -> str:
             (
                 f"{timeline.unit.capitalize()} from",
                 "Texts",
-                *(SENTIMENT_NAMES.get(name, name) for name in shown),
+                *(SENTIMENT_NAMES.get(name, name) for name in shown_names),
                 "Neutral",
             ),
             rows,
@@ -135,13 +135,13 @@ def _chart(
         f'<span class="key">{charts.swatch(line.kind)}{SENTIMENT_NAMES[line.kind]} <b>{percent(_last(line))}</b></span>'
         for line in lines
     )
-    now = (
+    latest = (
         f'<span class="keys">{keys}</span>' if legend else f'<span class="range">now {percent(_last(lines[0]))}</span>'
     )
     grid = (0.0, largest / 2, largest)
     marks = "".join(f"<span>{percent(value)}</span>" for value in reversed(grid))
     return (
-        f'<div class="chart{" apart" if apart else ""}"><h3>{escape(title)} {now}</h3>'
+        f'<div class="chart{" apart" if apart else ""}"><h3>{escape(title)} {latest}</h3>'
         f'<div class="plot"><div class="axis" aria-hidden="true">{marks}</div>'
         f"{charts.over_time(lines, largest, height, grid)}</div>{_ends(names)}</div>"
     )
@@ -175,14 +175,16 @@ def groups(statistics: Statistics, column: str) -> str:
         f"Moods of the texts of each <i>{name}</i>, and how it differs from all other texts.{limit_note} "
         f"Groups of fewer than {SMALLEST_GROUP} texts are not compared."
     )
-    shown = statistics.contrasts[:SHOWN_CONTRASTS]
-    largest = max((max(abs(contrast.difference.low), abs(contrast.difference.high)) for contrast in shown), default=1)
-    items = "".join(_contrast_row(contrast, largest) for contrast in shown)
+    shown_contrasts = statistics.contrasts[:SHOWN_CONTRASTS]
+    largest = max(
+        (max(abs(contrast.difference.low), abs(contrast.difference.high)) for contrast in shown_contrasts), default=1
+    )
+    items = "".join(_contrast_row(contrast, largest) for contrast in shown_contrasts)
     count = f"{statistics.comparisons:,}"
     if items:
         more = (
             f"; the {SHOWN_CONTRASTS} largest of {len(statistics.contrasts)}"
-            if len(statistics.contrasts) > len(shown)
+            if len(statistics.contrasts) > len(shown_contrasts)
             else ""
         )
         differences = (

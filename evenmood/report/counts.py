@@ -97,11 +97,11 @@ class StreamCounts:
     def add(self, batch: ScoredTexts) -> None:
         """Count a batch."""
         self.rows += len(batch.texts)
-        answered = np.flatnonzero(~np.isnan(batch.probabilities).any(axis=1))
-        texts = [batch.texts[row] for row in answered.tolist()]
-        probabilities = batch.probabilities[answered]
+        present = np.flatnonzero(~np.isnan(batch.probabilities).any(axis=1))
+        texts = [batch.texts[row] for row in present.tolist()]
+        probabilities = batch.probabilities[present]
         if batch.windows is not None:
-            self.long_texts += int((np.asarray(batch.windows)[answered] > 1).sum())
+            self.long_texts += int((np.asarray(batch.windows)[present] > 1).sum())
         predicted = probabilities >= self.thresholds
         measures = self._measure(predicted)
         self.answered += len(texts)
@@ -114,13 +114,13 @@ class StreamCounts:
         self._collect_examples(texts, probabilities, predicted)
         if batch.times is not None:
             self.has_times = True
-            times = self.dates.read([batch.times[row] for row in answered.tolist()])
+            times = self.dates.read([batch.times[row] for row in present.tolist()])
             self.dated += sum(time is not None for time in times)
             self.undated += sum(time is None for time in times)
             self.by_time.add(times, measures)
         if batch.groups is not None:
             self.has_groups = True
-            self._count_groups([group_name(batch.groups[row]) for row in answered.tolist()], measures)
+            self._count_groups([group_name(batch.groups[row]) for row in present.tolist()], measures)
 
     def _measure(self, predicted: np.ndarray) -> np.ndarray:
         """Return the measures of each row, 0 or 1: int64 of shape (n, measures)."""
@@ -175,10 +175,10 @@ class StreamCounts:
             rows = np.flatnonzero(predicted[:, column])
             if not len(rows):
                 continue
-            own, others = probabilities[rows, column], probabilities[rows].copy()
-            others[:, column] = 0
-            self.typical[column].add(texts, rows, own - others.max(axis=1), labels_of)
-            feelings = np.where(predicted[rows], others, 0)
+            own, other_labels = probabilities[rows, column], probabilities[rows].copy()
+            other_labels[:, column] = 0
+            self.typical[column].add(texts, rows, own - other_labels.max(axis=1), labels_of)
+            feelings = np.where(predicted[rows], other_labels, 0)
             if NEUTRAL in self.labels:
                 feelings[:, self.labels.index(NEUTRAL)] = 0
             both = np.minimum(own, feelings.max(axis=1)) if label != NEUTRAL else np.zeros(len(rows))

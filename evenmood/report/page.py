@@ -98,12 +98,12 @@ def _header(statistics: Statistics, about: About) -> str:
 def _examples(statistics: Statistics) -> str:
     ranked = sorted(statistics.emotions, key=lambda emotion: (emotion.label == NEUTRAL, -emotion.share.count))
     with_examples = [emotion for emotion in ranked if emotion.typical]
-    shown = "".join(_emotion_texts(emotion, index < OPEN_EMOTIONS) for index, emotion in enumerate(with_examples))
+    items = "".join(_emotion_texts(emotion, index < OPEN_EMOTIONS) for index, emotion in enumerate(with_examples))
     lead = (
         "For each emotion, texts that express it most clearly, and texts that express it together with another one. "
         f"Numbers are probabilities; texts are truncated to {LONGEST} characters."
     )
-    return section("texts", "Typical and mixed texts", lead, f'<div class="voices">{shown}</div>')
+    return section("texts", "Typical and mixed texts", lead, f'<div class="voices">{items}</div>')
 
 
 def _emotion_texts(emotion: Emotion, expanded: bool) -> str:

@@ -79,8 +79,8 @@ class TimeCounts:
         keys, where = np.unique([key(time) for time in times if time is not None], return_inverse=True)
         sums = np.zeros((len(keys), columns.shape[1] + 1), np.int64)
         np.add.at(sums, where, np.insert(columns[rows], 0, 1, axis=1))
-        for bucket, more in zip(keys.tolist(), sums, strict=True):
-            self.counts[bucket] = self.counts[bucket] + more if bucket in self.counts else more
+        for bucket, counts in zip(keys.tolist(), sums, strict=True):
+            self.counts[bucket] = self.counts[bucket] + counts if bucket in self.counts else counts
         while len(self.counts) > MOST_BUCKETS and self._unit < len(_COARSER):
             coarser = _COARSER[self._unit]
             self.counts, finer, self._unit = {}, self.counts, self._unit + 1
@@ -113,8 +113,8 @@ class TimeCounts:
         if len(buckets) < 3:
             return buckets, 0
         texts = np.array([self.counts[bucket][0] for bucket in buckets])
-        after = np.cumsum(texts)
-        inner = (after > OUTLYING * after[-1]) & (after - texts < (1 - OUTLYING) * after[-1])
+        cumulative = np.cumsum(texts)
+        inner = (cumulative > OUTLYING * cumulative[-1]) & (cumulative - texts < (1 - OUTLYING) * cumulative[-1])
         inliers = [bucket for bucket, inside in zip(buckets, inner, strict=True) if inside]
         if len(inliers) < 2 or inliers[-1] - inliers[0] > CLOSE * (buckets[-1] - buckets[0]):
             return buckets, 0

@@ -156,7 +156,7 @@ def doubts(statistics: Statistics) -> str:
             "A small change would add or remove it.",
         ),
     ]
-    shown = "".join(f"<li><b>{percent(share)}</b> {what}<small>{why}</small></li>" for share, what, why in tiles)
+    items = "".join(f"<li><b>{percent(share)}</b> {what}<small>{why}</small></li>" for share, what, why in tiles)
     counts = [
         (
             statistics.long_texts,
@@ -165,7 +165,7 @@ def doubts(statistics: Statistics) -> str:
         ),
         (statistics.missing, "rows without a text", "They are excluded from all statistics."),
     ]
-    shown += "".join(f"<li><b>{count:,}</b> {what}<small>{why}</small></li>" for count, what, why in counts)
+    items += "".join(f"<li><b>{count:,}</b> {what}<small>{why}</small></li>" for count, what, why in counts)
     examples = "".join(
         f'<li><blockquote dir="auto">{escape(example.text)}</blockquote>'
         f'<span class="range">best guess: {escape(example.labels[0][0])} {example.labels[0][1]:.2f}</span></li>'
@@ -191,7 +191,7 @@ def doubts(statistics: Statistics) -> str:
         "doubts",
         "Uncertain predictions",
         "Shares are estimates: besides sampling variation, the model is uncertain about some texts.",
-        f'<ul class="tiles">{shown}</ul>',
+        f'<ul class="tiles">{items}</ul>',
         table("How much the shares depend on the thresholds", header, rows),
         least,
     )

@@ -223,8 +223,8 @@ def _emotions(counts: StreamCounts, quality: Mapping[str, Any]) -> list[Emotion]
 def _changes(counts: StreamCounts, timeline: Timeline) -> list[Change]:
     """Return significant changes, largest first: emotions among texts with an emotion, neutral among all texts."""
     values = np.array([period.counts for period in timeline.periods])
-    after = np.cumsum(values[:, 0])
-    first, last = after <= after[-1] / 3, after - values[:, 0] >= after[-1] * 2 / 3
+    cumulative = np.cumsum(values[:, 0])
+    first, last = cumulative <= cumulative[-1] / 3, cumulative - values[:, 0] >= cumulative[-1] * 2 / 3
     first[0] = last[-1] = True
     early, late = values[first].sum(axis=0), values[last].sum(axis=0)
     if (first & last).any() or min(early[0], late[0]) < SMALLEST_GROUP:
@@ -236,20 +236,20 @@ def _changes(counts: StreamCounts, timeline: Timeline) -> list[Change]:
         total = 0 if what == NEUTRAL else base
         change = difference_of(late[column], late[total], early[column], early[total], z)
         if change.significant:
-            before, now = (share_of(sums[column], sums[total]) for sums in (early, late))
-            changes.append(Change(what, before, now, change))
+            before, after = (share_of(sums[column], sums[total]) for sums in (early, late))
+            changes.append(Change(what, before, after, change))
     return sorted(changes, key=lambda change: -abs(change.change.difference))
 
 
 def _groups(counts: StreamCounts) -> list[Group]:
     ordered = sorted(counts.by_group.items(), key=lambda item: (item[0] == "", -item[1][0]))
     named = [(name, values) for name, values in ordered if name]
-    shown: list[tuple[str | None, np.ndarray]] = [*named[:SHOWN_GROUPS]]
+    shown_groups: list[tuple[str | None, np.ndarray]] = [*named[:SHOWN_GROUPS]]
     other_groups = sum((values for _, values in named[SHOWN_GROUPS:]), counts.uncounted_groups)
     if other_groups[0]:
-        shown.append((None, other_groups))
-    shown += [(name, values) for name, values in ordered if not name]
-    return [_group(counts, name, values) for name, values in shown]
+        shown_groups.append((None, other_groups))
+    shown_groups += [(name, values) for name, values in ordered if not name]
+    return [_group(counts, name, values) for name, values in shown_groups]
 
 
 def _group(counts: StreamCounts, name: str | None, values: np.ndarray) -> Group:

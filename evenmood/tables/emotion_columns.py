@@ -100,18 +100,18 @@ def emotions_of(
         show_progress_bar: As in `EmotionClassifier.predict`.
     """
     columns = [classifier.labels.index(label) for label in selected_labels]
-    read = classifier.read(texts, show_progress_bar)
-    results = []
-    predictions = classifier.apply_thresholds(read.probabilities, only=selected_labels)
-    for values, prediction in zip(read.probabilities[:, columns].tolist(), predictions, strict=True):
+    network_output = classifier.read(texts, show_progress_bar)
+    rows = []
+    predictions = classifier.apply_thresholds(network_output.probabilities, only=selected_labels)
+    for values, prediction in zip(network_output.probabilities[:, columns].tolist(), predictions, strict=True):
         if prediction.fallback and len(selected_labels) < len(classifier.labels):
             prediction = Prediction((), fallback=False)
-        more = columns_of(prediction, flat)
+        row = columns_of(prediction, flat)
         if proba:
-            shown = [None if prediction.missing else round(value, 4) for value in values]
-            more |= {f"{PREFIX}{label}": value for label, value in zip(selected_labels, shown, strict=True)}
-        results.append(more)
-    return OutputRows(results, int((read.windows > 1).sum()), int((read.windows == 0).sum()))
+            rounded_values = [None if prediction.missing else round(value, 4) for value in values]
+            row |= {f"{PREFIX}{label}": value for label, value in zip(selected_labels, rounded_values, strict=True)}
+        rows.append(row)
+    return OutputRows(rows, int((network_output.windows > 1).sum()), int((network_output.windows == 0).sum()))
 
 
 def arrow_with_emotions(

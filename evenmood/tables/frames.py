@@ -73,8 +73,8 @@ def _polars(data: Any, values: dict[str, list[Any]]) -> Any:
         PROBABILITIES: polars.List(polars.Float64),
         FALLBACK: polars.Boolean,
     }
-    added = [polars.Series(name, cells, kinds.get(name, polars.Float64)) for name, cells in values.items()]
-    return data.with_columns(added)
+    series = [polars.Series(name, cells, kinds.get(name, polars.Float64)) for name, cells in values.items()]
+    return data.with_columns(series)
 
 
 def _pandas() -> Any:

@@ -93,10 +93,10 @@ def read_chunks(
         with open_seekable(name) as seekable:
             yield from _excel_chunks(name, seekable, column, on_bad, size, allow_empty, sheet)
         return
-    with open_input(name) as opened:
-        total = 0 if name == STREAM else os.fstat(opened.fileno()).st_size
+    with open_input(name) as input_file:
+        total = 0 if name == STREAM else os.fstat(input_file.fileno()).st_size
         names = [column] if column else []
-        form, file = read_form(opened, name, kind, encoding, delimiter, names)
+        form, file = read_form(input_file, name, kind, encoding, delimiter, names)
         if delimiter == "\t":  # TSV has no quoting
             form = replace(form, quotes=False)
         lines = decode_lines(file, form, any_line_end=kind in ("csv", "tsv"))

@@ -86,9 +86,9 @@ class _Words(dict[bytes, int]):
         return word_id
 
     def _look_up(self, word: str) -> int:
-        known = self._model.token_to_id(word) if len(word) <= LONGEST_WORD else None
-        if known is not None:  # ten times faster than tokenizing it
-            return int(known)
+        word_id = self._model.token_to_id(word) if len(word) <= LONGEST_WORD else None
+        if word_id is not None:  # ten times faster than tokenizing it
+            return int(word_id)
         ids = [token.id for token in self._model.tokenize(word)]
         if len(ids) == 1:
             return int(ids[0])
@@ -120,8 +120,10 @@ class BatchTokenizer:
         self.tokenizer = tokenizer
         self.max_length = max_length
         state = (tokenizer.normalizer.__getstate__(), tokenizer.pre_tokenizer.__getstate__())
-        known = [(normalizer(symbols).__getstate__(), splitter(symbols).__getstate__()) for symbols in (False, True)]
-        self._symbols = known.index(state) == 1 if state in known else None
+        known_states = [
+            (normalizer(symbols).__getstate__(), splitter(symbols).__getstate__()) for symbols in (False, True)
+        ]
+        self._symbols = known_states.index(state) == 1 if state in known_states else None
         self._words = _Words(tokenizer)
 
     def encode(self, texts: Sequence[str]) -> Encoded:
@@ -139,16 +141,16 @@ class BatchTokenizer:
             return self._pad(*self._tokens(joined))
         rows = joined.split("\n")
         is_ascii = np.fromiter(map(str.isascii, rows), bool, len(rows))
-        others = self._encode_slowly(list(compress(texts, ~is_ascii)))
+        slow = self._encode_slowly(list(compress(texts, ~is_ascii)))
         if not is_ascii.any():
-            return others
+            return slow
         fast = self._pad(*self._tokens("\n".join(compress(rows, is_ascii))))
-        merged = np.full((len(texts), max(fast.ids.shape[1], others.ids.shape[1])), PAD_ID, np.int32)
+        merged = np.full((len(texts), max(fast.ids.shape[1], slow.ids.shape[1])), PAD_ID, np.int32)
         merged[is_ascii, : fast.ids.shape[1]] = fast.ids
-        merged[~is_ascii, : others.ids.shape[1]] = others.ids
+        merged[~is_ascii, : slow.ids.shape[1]] = slow.ids
         token_counts, word_counts = np.empty(len(texts), np.int64), np.empty(len(texts), np.int64)
-        token_counts[is_ascii], token_counts[~is_ascii] = fast.token_counts, others.token_counts
-        word_counts[is_ascii], word_counts[~is_ascii] = fast.word_counts, others.word_counts
+        token_counts[is_ascii], token_counts[~is_ascii] = fast.token_counts, slow.token_counts
+        word_counts[is_ascii], word_counts[~is_ascii] = fast.word_counts, slow.word_counts
         return Encoded(merged, token_counts, word_counts)
 
     def words(self, text: str) -> list[WordWeight]:

@@ -49,7 +49,7 @@ class Models:
 
     Args:
         default: Folder or Hub id of the default model. Defaults to the bundled model.
-        folders: Further model folders.
+        folders: Additional model folders.
         trained: Folder that is searched for models each time the list is shown, so that new models appear.
         downloads: Folder for Hub models. Defaults to the system's temporary folder.
     """
@@ -80,7 +80,7 @@ class Models:
         return [first, *(Choice(name, name, bundled_folder(name)) for name in others)]
 
     def choices(self) -> list[Choice]:
-        """Return the current list of models: bundled models, further folders, trained models."""
+        """Return the current list of models: bundled models, additional folders, trained models."""
         choices = [*self.bundled(), *self._named]
         root = self._trained
         for info in sorted([*root.glob(f"*/{INFO_FILE}"), *root.glob(f"*/*/{INFO_FILE}")]) if root else []:
@@ -185,7 +185,7 @@ def _check_on_hub(name: str) -> str:
     """Check that a Hub model is public, an evenmood model and small; return its commit.
 
     Raises:
-        ModelError: The model is not.
+        ModelError: The model is private, too large, or not an evenmood model.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import RepositoryNotFoundError

@@ -38,7 +38,7 @@ class Progress:
 
     Attributes:
         rows: Scored rows.
-        cut: Rows with truncated texts.
+        truncated: Rows with truncated texts.
         missing: Rows without text.
         fallbacks: Rows in which no label reaches its threshold.
         bad: Malformed rows, which are skipped.
@@ -48,7 +48,7 @@ class Progress:
     """
 
     rows: int = 0
-    cut: int = 0
+    truncated: int = 0
     missing: int = 0
     fallbacks: int = 0
     bad: int = 0
@@ -162,11 +162,11 @@ def _score_chunk(
     texts = [row[column] for row in chunk.rows]
     if source.kind != "jsonl":  # in formats without null, an empty cell is a missing text, as in `evenmood predict`
         texts = [text or None for text in texts]
-    progress.cut += sum(len(text or "") > MAX_TEXT_CHARS for text in texts)
+    progress.truncated += sum(len(text or "") > MAX_TEXT_CHARS for text in texts)
     progress.missing += texts.count(None)
     texts = [text and text[:MAX_TEXT_CHARS] for text in texts]
-    read = classifier.read(texts)
-    predictions = classifier.apply_thresholds(read.probabilities)
+    output = classifier.read(texts)
+    predictions = classifier.apply_thresholds(output.probabilities)
     progress.fallbacks += sum(prediction.fallback for prediction in predictions)
     cells = [row.cells() if isinstance(row, JsonRow) else row for row in chunk.rows]
     rows = [{name: tables.cell(row.get(name)) for name in source.columns} for row in cells]
@@ -182,7 +182,7 @@ def _score_chunk(
         ]
     )
     progress.rows += len(texts)
-    return ScoredTexts(texts, read.probabilities, read.windows)
+    return ScoredTexts(texts, output.probabilities, output.windows)
 
 
 if __name__ == "__main__":

@@ -227,8 +227,8 @@ def test_the_accurate_model(cluster: list[str], tmp_path: Path) -> None:
         ("accurate", run_command, []),
         ("fast", run_command, []),
     ):
-        done = start(*command, "--overwrite", "--model", model, *options)
-        assert done.returncode == 0, done.stderr
+        result = start(*command, "--overwrite", "--model", model, *options)
+        assert result.returncode == 0, result.stderr
         tables[model, len(options)] = parquet.read_table(tmp_path / "out.parquet")
     local, ray, fast = tables["accurate", 0], tables["accurate", len(cluster)], tables["fast", 0]
     assert ray.schema == local.schema

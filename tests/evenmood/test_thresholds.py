@@ -134,15 +134,15 @@ def test_fit_uses_the_selected_threshold_method(trained_model: Path, small_data:
     )
     assert result.returncode == 0, result.stderr
     rows = load_split(str(small_data), "validation")
-    saved = {}
+    by_method = {}
     for folder, method in ((trained_model, "shrunk"), (out, "grid")):
         assert json.loads((folder / "training/config.json").read_text())["thresholds"] == method
         ids = encode(Tokenizer.from_file(str(folder / "tokenizer.json")), rows.texts)
         probabilities = keras.saving.load_model(folder).predict(ids, batch_size=1024, verbose=0)
         thresholds = tune_thresholds(rows.labels, probabilities, method)  # type: ignore[arg-type]
-        saved[method] = np.array(list(json.loads((folder / "emotions.json").read_text())["thresholds"].values()))
-        np.testing.assert_allclose(saved[method], thresholds, atol=0.001)
-    assert (saved["grid"] != saved["shrunk"]).any()
+        by_method[method] = np.array(list(json.loads((folder / "emotions.json").read_text())["thresholds"].values()))
+        np.testing.assert_allclose(by_method[method], thresholds, atol=0.001)
+    assert (by_method["grid"] != by_method["shrunk"]).any()
 
 
 def test_defaults_differ_from_the_paper_only_in_thresholds() -> None:

@@ -148,12 +148,12 @@ def test_space_runs_with_only_its_requirements(
     with running_demo(environment=settings, python=python, app=folder / "app.py") as url:
         client = Client(url, verbose=False)
         try:
-            answer = client.predict(TEXT, api_name="/analyse")
+            prediction = client.predict(TEXT, api_name="/analyse")
         finally:
             client.close()
-    assert answer["labels"][0] == "gratitude"
+    assert prediction["labels"][0] == "gratitude"
     expected = dict(zip(model.labels, map(float, model.predict_proba(TEXT)), strict=True))
-    assert answer["probabilities"] == pytest.approx(expected)
-    assert "joy" not in answer["labels"]  # because of the Hub model's threshold
+    assert prediction["probabilities"] == pytest.approx(expected)
+    assert "joy" not in prediction["labels"]  # because of the Hub model's threshold
     assert set(hub_with_model.sent) == {f"{MODEL}/{name}" for name in PREDICTION_FILES}
     assert set(files_of(folder)) == files_before

@@ -84,9 +84,9 @@ def test_fallback_has_no_measured_precision(strict: EmotionClassifier, model: Em
 
 
 def test_fallback_in_json(strict: EmotionClassifier) -> None:
-    answer = json.loads(as_json(analyze_text(strict, SENTENCE)))
-    assert answer["fallback"] is True
-    (score,) = answer["scores"]
+    prediction = json.loads(as_json(analyze_text(strict, SENTENCE)))
+    assert prediction["fallback"] is True
+    (score,) = prediction["scores"]
     assert score["probability"] < score["threshold"] == 0.9999
 
 
@@ -134,9 +134,9 @@ def test_tables_do_not_count_fallbacks(tmp_path: Path, strict: EmotionClassifier
 
 def test_endpoints(strict_demo: str) -> None:
     client = Client(strict_demo, verbose=False)
-    answer = client.predict(SENTENCE, api_name="/analyse")
-    assert answer["fallback"] is True
-    assert answer["scores"][0]["probability"] < answer["scores"][0]["threshold"]
+    prediction = client.predict(SENTENCE, api_name="/analyse")
+    assert prediction["fallback"] is True
+    assert prediction["scores"][0]["probability"] < prediction["scores"][0]["threshold"]
     assert [result["fallback"] for result in client.predict([SENTENCE, ""], api_name="/batch")] == [True, True]
     assert client.predict(SENTENCE, api_name="/passages")[0]["answer"]["fallback"] is True
     compared = client.predict(SENTENCE, "default", "./usual", api_name="/compare")

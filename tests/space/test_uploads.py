@@ -16,7 +16,7 @@ from space.table.uploads import MAX_DEPTH, MAX_LINE_CHARS, Upload, inspect_uploa
 from tests.space.test_storage import upload
 
 MAX_WAIT = 4.0
-"""Seconds to answer a text during four hostile uploads, on a busy machine."""
+"""Maximum seconds to analyze a text during four hostile uploads, on a busy machine."""
 
 
 def inspect(tmp_path: Path, name: str, content: bytes) -> Upload:

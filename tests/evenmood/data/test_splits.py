@@ -149,10 +149,10 @@ def test_unknown_home_folder() -> None:
 
 def test_unknown_home_folder_of_a_command() -> None:
     pytest.importorskip("datasketch", reason="datasketch is not installed: pip install --group data")
-    done = run_command("train", "label", "--texts", "~nosuchuser/a.txt", "--teacher", "x", "--out", "y.parquet")
-    assert done.returncode == 1, done.stderr
-    assert done.stderr.strip().count("\n") == 0
-    assert "no such home folder" in done.stderr
+    result = run_command("train", "label", "--texts", "~nosuchuser/a.txt", "--teacher", "x", "--out", "y.parquet")
+    assert result.returncode == 1, result.stderr
+    assert result.stderr.strip().count("\n") == 0
+    assert "no such home folder" in result.stderr
 
 
 @pytest.mark.parametrize("value", [3.9, 3.0, True])

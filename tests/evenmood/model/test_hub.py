@@ -131,11 +131,11 @@ def test_token_from_the_environment(hub: HubServer, tmp_path: Path) -> None:
 
 def test_local_files_only(hub: HubServer, tmp_path: Path) -> None:
     offline = {"model": GOOD, "local_files_only": True}
-    not_cached, loaded, cached = load_models(hub.url, tmp_path, offline, {"model": GOOD}, offline)
+    not_cached, online, cached = load_models(hub.url, tmp_path, offline, {"model": GOOD}, offline)
     assert not_cached["error"] == "ModelError"
     assert GOOD in not_cached["message"]
     assert "local_files_only" in not_cached["message"]
-    assert loaded == cached == {"joy": 0.5}
+    assert online == cached == {"joy": 0.5}
 
 
 def test_cached_model_loads_without_the_hub(tmp_path: Path) -> None:

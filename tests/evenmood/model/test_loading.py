@@ -253,14 +253,14 @@ def test_saving_after_the_folder_changed_saves_the_loaded_model(
     expected = model.predict_proba(TEXT)
     change(folder)
     with caplog.at_level(logging.WARNING):
-        saved = model.save_pretrained(tmp_path / "saved")
+        saved_folder = model.save_pretrained(tmp_path / "saved")
     assert "now contains another model" in caplog.text
-    files = files_of(saved)
+    files = files_of(saved_folder)
     assert set(files) == set(PREDICTION_FILES)
     assert {name: files[name] for name in (ONNX_FILE, TOKENIZER_FILE)} == {
         name: files_before[name] for name in (ONNX_FILE, TOKENIZER_FILE)
     }
-    reloaded = EmotionClassifier.from_pretrained(saved)
+    reloaded = EmotionClassifier.from_pretrained(saved_folder)
     np.testing.assert_array_equal(reloaded.predict_proba(TEXT), expected)
     assert reloaded.info == model.info
 
@@ -313,8 +313,8 @@ def test_threads_overwrite_the_source_folder(folder: Path) -> None:
 def test_only_one_writer_succeeds_without_overwrite(tmp_path: Path) -> None:
     def write(number: int) -> bool:
         try:
-            with atomic_folder(tmp_path / "target") as work:
-                (work / "number").write_text(str(number), encoding="utf-8")
+            with atomic_folder(tmp_path / "target") as work_folder:
+                (work_folder / "number").write_text(str(number), encoding="utf-8")
         except UsageError:
             return False
         return True
@@ -340,8 +340,8 @@ import sys
 from pathlib import Path
 from evenmood.model.model_folder import atomic_folder
 for _ in range(200):
-    with atomic_folder(Path(sys.argv[1]), overwrite=True) as work:
-        (work / "file").write_text("content")
+    with atomic_folder(Path(sys.argv[1]), overwrite=True) as work_folder:
+        (work_folder / "file").write_text("content")
 """
 
 

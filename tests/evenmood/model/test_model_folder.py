@@ -247,18 +247,18 @@ def test_save_round_trip(folder: Path, tmp_path: Path) -> None:
     model = EmotionClassifier.from_pretrained(folder)
     model.set_thresholds(joy=0.125, grief=1)
     target = model.save_pretrained(tmp_path / "a" / "b")
-    measured = EmotionClassifier.from_pretrained(folder).thresholds
+    thresholds = EmotionClassifier.from_pretrained(folder).thresholds
     reloaded = EmotionClassifier.from_pretrained(str(target))
     assert dict(reloaded.thresholds) == dict(model.thresholds)
     assert reloaded.thresholds["joy"] == 0.125
     assert (reloaded.labels, reloaded.info.trained_from) == (model.labels, model.info.trained_from)
     np.testing.assert_array_equal(reloaded.predict_proba(TEXT), model.predict_proba(TEXT))
-    saved, original = files_of(target), files_of(folder)
-    del original["private-notes.txt"], original[INFO_FILE], saved[INFO_FILE], original["README.md"]
-    changes = f"grief 1 (was {measured['grief']:g}), joy 0.125 (was {measured['joy']:g})"
+    files, originals = files_of(target), files_of(folder)
+    del originals["private-notes.txt"], originals[INFO_FILE], files[INFO_FILE], originals["README.md"]
+    changes = f"grief 1 (was {thresholds['grief']:g}), joy 0.125 (was {thresholds['joy']:g})"
     note = f"**The thresholds below were measured; changed since: {changes}.**"
-    assert saved.pop("README.md").decode() == f"---\n---\n# Card\n\n{note}\n\nAs measured.\n"
-    assert saved == original
+    assert files.pop("README.md").decode() == f"---\n---\n# Card\n\n{note}\n\nAs measured.\n"
+    assert files == originals
 
 
 def test_model_overwrites_its_own_folder(folder: Path) -> None:
@@ -296,8 +296,8 @@ def test_atomic_folder_replaces_the_target(tmp_path: Path, state: str) -> None:
         target.mkdir()
     if state == "full":
         (target / "old").touch()
-    with atomic_folder(target, overwrite=state in ("full", "link")) as work:
-        (work / "new").write_bytes(b"1")
+    with atomic_folder(target, overwrite=state in ("full", "link")) as work_folder:
+        (work_folder / "new").write_bytes(b"1")
         assert "new" not in files_of(target)
     assert files_of(target) == {"new": b"1"}
     assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == []
@@ -309,8 +309,8 @@ def test_atomic_folder_leaves_nothing_after_an_error(tmp_path: Path, exists: boo
         (tmp_path / "target").mkdir()
         (tmp_path / "target" / "old").write_bytes(b"0")
     files_before = read_tree(tmp_path)
-    with pytest.raises(FileNotFoundError), atomic_folder(tmp_path / "target", overwrite=True) as work:
-        (work / "new").write_bytes((tmp_path / "nowhere").read_bytes())
+    with pytest.raises(FileNotFoundError), atomic_folder(tmp_path / "target", overwrite=True) as work_folder:
+        (work_folder / "new").write_bytes((tmp_path / "nowhere").read_bytes())
     assert read_tree(tmp_path) == files_before
 
 

@@ -92,8 +92,8 @@ def test_values_that_excel_lacks(tmp_path: Path) -> None:
     values: list[Any] = [10**17, float("nan"), {"a": [1]}, date(1850, 1, 1), DAY.astimezone(), "x" * 32_767]
     with write_rows(str(tmp_path / "out.xlsx"), "xlsx", ["v"]) as write:
         write([{"v": value} for value in values])
-    found = [row[0] for row in cells(tmp_path / "out.xlsx")][1:]
-    assert found == [str(10**17), "nan", '{"a": [1]}', "1850-01-01", str(DAY.astimezone()), "x" * 32_767]
+    values_read = [row[0] for row in cells(tmp_path / "out.xlsx")][1:]
+    assert values_read == [str(10**17), "nan", '{"a": [1]}', "1850-01-01", str(DAY.astimezone()), "x" * 32_767]
     too_long = write_rows(str(tmp_path / "no.xlsx"), "xlsx", ["v"])
     with pytest.raises(DataError, match="row 2: 'v' has 32,768 characters"), too_long as write:
         write([{"v": "x" * 32_768}])
@@ -135,12 +135,12 @@ def test_what_is_no_workbook(content: bytes, tmp_path: Path) -> None:
 def test_rows_are_streamed(tmp_path: Path) -> None:
     with write_rows(str(tmp_path / "in.xlsx"), "xlsx", ["text", "n"]) as write:
         for first in range(0, 5000, 1000):
-            write([{"text": f"text {first + at}", "n": at} for at in range(1000)])
+            write([{"text": f"text {first + number}", "n": number} for number in range(1000)])
     chunks = list(read_chunks(str(tmp_path / "in.xlsx"), "xlsx", "text"))
     assert [len(chunk.rows) for chunk in chunks] == [1000] * 5
-    assert {chunk.share_read for chunk in chunks} == {None}  # a streamed workbook does not say how long it is
-    known = read_chunks(str(workbook(tmp_path / "sized.xlsx", [["text"], *[["a"]] * 2500])), "xlsx", "text")
-    shares = [chunk.share_read for chunk in known]
+    assert {chunk.share_read for chunk in chunks} == {None}  # a streamed workbook does not store its size
+    sized_chunks = read_chunks(str(workbook(tmp_path / "sized.xlsx", [["text"], *[["a"]] * 2500])), "xlsx", "text")
+    shares = [chunk.share_read for chunk in sized_chunks]
     assert len(shares) > 1
     assert None not in shares
     assert shares == sorted(share for share in shares if share is not None)
@@ -151,8 +151,8 @@ def test_rows_are_streamed(tmp_path: Path) -> None:
 
 def test_a_report_of_a_workbook(table: Path, tmp_path: Path) -> None:
     evenmood("report", table, tmp_path / "out.html", "--time", "date", "--json", tmp_path / "out.json")
-    found = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
-    assert (found["answered"], found["missing"], found["dated"]) == (3, 1, 2)
+    report = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert (report["answered"], report["missing"], report["dated"]) == (3, 1, 2)
 
 
 def test_another_sheet(table: Path, tmp_path: Path) -> None:
@@ -182,6 +182,6 @@ def test_the_error_names_the_extra(table: Path, tmp_path: Path) -> None:
         "from evenmood.cli.commands import main; main()"
     )
     command = [sys.executable, "-c", code, "predict", str(table), str(tmp_path / "out.csv")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr == 'error: openpyxl is not installed; install it with: pip install "evenmood[xlsx]"\n'
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr == 'error: openpyxl is not installed; install it with: pip install "evenmood[xlsx]"\n'

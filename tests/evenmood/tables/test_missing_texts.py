@@ -19,7 +19,7 @@ from evenmood.tables.emotion_columns import PREDICTION_COLUMNS
 from tests.evenmood.test_cli import evenmood
 
 REPORT = "2 of 4 rows have no text and got an empty prediction\n"
-GIVEN = ["Thank you!", None, "I'm scared", None]
+TEXTS = ["Thank you!", None, "I'm scared", None]
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def table(folder: Path, kind: str) -> Path:
         lines = ['{"text": "Thank you!"}', '{"text": null}', '{"text": "I\'m scared"}', '{"text": null}']
         path.write_text("\n".join(lines))
     else:
-        parquet.write_table(pyarrow.table({"text": GIVEN}), path)
+        parquet.write_table(pyarrow.table({"text": TEXTS}), path)
     return path
 
 
@@ -51,7 +51,7 @@ def test_every_format_gives_an_empty_answer(tmp_path: Path, kind: str, model: Em
     for target in ("csv", "tsv", "jsonl", "parquet"):
         out = tmp_path / f"out.{target}"
         assert evenmood("predict", source, out, "--proba", "--model", model.folder)[1] == REPORT
-        added = (*PREDICTION_COLUMNS, "emotion_joy")
+        output_columns = (*PREDICTION_COLUMNS, "emotion_joy")
         if target == "parquet":
             rows = parquet.read_table(out).to_pylist()
         elif target == "jsonl":
@@ -59,7 +59,7 @@ def test_every_format_gives_an_empty_answer(tmp_path: Path, kind: str, model: Em
         else:
             rows = list(csv.DictReader(io.StringIO(out.read_text()), delimiter="\t" if target == "tsv" else ","))
         for row in (rows[1], rows[3]):
-            assert [row[name] for name in added] == [None if target in ("jsonl", "parquet") else ""] * 4
+            assert [row[name] for name in output_columns] == [None if target in ("jsonl", "parquet") else ""] * 4
         for row in (rows[0], rows[2]):
             names = row["emotions"].split(";") if target in ("csv", "tsv") else row["emotions"]
             assert names == model.predict(row["text"]).labels
@@ -123,12 +123,16 @@ MISSING: dict[str, Any] = {
 def test_a_missing_text_has_an_empty_prediction(model: EmotionClassifier, name: str) -> None:
     texts = ["Thank you!", MISSING[name], "I'm scared"]
     for predictions in (model.predict(texts), list(model.predict_stream(iter(texts)))):
-        assert [one.missing for one in predictions] == [False, True, False]
+        assert [prediction.missing for prediction in predictions] == [False, True, False]
         assert (predictions[1].scores, predictions[1].labels, predictions[1].fallback) == ((), [], False)
         assert (predictions[1].words, predictions[1].windows) == (0, 0)
-        for found, alone in zip(predictions[::2], model.predict([texts[0], texts[2]]), strict=True):
-            assert (found.labels, found.words, found.windows) == (alone.labels, alone.words, alone.windows)
-            assert found.probabilities == pytest.approx(alone.probabilities, abs=1e-6)
+        for prediction, expected in zip(predictions[::2], model.predict([texts[0], texts[2]]), strict=True):
+            assert (prediction.labels, prediction.words, prediction.windows) == (
+                expected.labels,
+                expected.words,
+                expected.windows,
+            )
+            assert prediction.probabilities == pytest.approx(expected.probabilities, abs=1e-6)
     probabilities = model.predict_proba(texts)
     assert np.isnan(probabilities).all(axis=1).tolist() == [False, True, False]
     assert model.apply_thresholds(probabilities)[1].missing
@@ -137,21 +141,21 @@ def test_a_missing_text_has_an_empty_prediction(model: EmotionClassifier, name: 
 
 @pytest.mark.parametrize("dtype", ["str", "object", "string", "category"])
 def test_a_pandas_column(model: EmotionClassifier, dtype: str) -> None:
-    column = pandas.Series(GIVEN, dtype=dtype)
-    assert [one.missing for one in model.predict(column)] == [False, True, False, True]
+    column = pandas.Series(TEXTS, dtype=dtype)
+    assert [prediction.missing for prediction in model.predict(column)] == [False, True, False, True]
 
 
-def test_nothing_but_missing_texts_and_an_empty_one(model: EmotionClassifier) -> None:
+def test_only_missing_texts_and_an_empty_text(model: EmotionClassifier) -> None:
     missing: list[Any] = [None, float("nan")]
-    assert [one.missing for one in model.predict(missing)] == [True, True]
+    assert [prediction.missing for prediction in model.predict(missing)] == [True, True]
     assert model.predict_proba([None]).shape == (1, 28)
-    assert not model.predict([""])[0].missing  # a text, though an empty one
+    assert not model.predict([""])[0].missing  # an empty text is not missing
     with pytest.raises(TypeError, match="text 1 is 3"):
         model.predict([None, 3])  # type: ignore[list-item]
 
 
-def test_the_pipeline_gives_no_scores() -> None:
+def test_pipeline_returns_no_scores() -> None:
     classify = library.pipeline(top_k=2)
-    found = classify(["Thank you!", None, {"text": float("nan")}])
-    assert [len(scores) for scores in found] == [2, 0, 0]
+    results = classify(["Thank you!", None, {"text": float("nan")}])
+    assert [len(scores) for scores in results] == [2, 0, 0]
     assert classify(["Thank you!", None], return_all_scores=False)[1] in ({}, [])

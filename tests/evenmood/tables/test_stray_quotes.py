@@ -103,12 +103,12 @@ def test_linear_time(line: str) -> None:
 def test_a_quotation_mark_that_is_open_for_very_long() -> None:
     bad: list[str] = []
     lines = ["id,text\n", '1,"oops\n', *("2,ok\n" for _ in range(25_000)), '3,"\n', "4,last\n"]
-    found = [cells for _, cells, _ in csv_records("t", lines, bad.append)]
-    assert len(found) == 1 + 25_000 + 1
+    records = [cells for _, cells, _ in csv_records("t", lines, bad.append)]
+    assert len(records) == 1 + 25_000 + 1
     assert [message.split(":")[0] for message in bad] == ["t, line 2", "t, line 25003"]
 
 
 def test_records_know_their_lines() -> None:
     lines = ['a,"b\n', 'c"\n', "\n", "1,2\n"]
-    found = [(number, list(cells)) for number, cells, _ in csv_records("t", lines, list[str]().append)]
-    assert found == [(1, ["a", "b\nc"]), (3, []), (4, ["1", "2"])]
+    records = [(number, list(cells)) for number, cells, _ in csv_records("t", lines, list[str]().append)]
+    assert records == [(1, ["a", "b\nc"]), (3, []), (4, ["1", "2"])]
