@@ -77,7 +77,7 @@ def emotions(statistics: Statistics) -> str:
     lead = (
         f"Share of the {texts_of(statistics.answered)} with each emotion; a text may have several "
         f"({percent(statistics.several.share)} do). The thin line is the 95% interval of the share in the population "
-        "from which these texts are a sample."
+        "from which these texts were sampled."
     )
     note = (
         '<p class="note">* On the model’s test set: precision is the share of correct predictions among all '
