@@ -21,7 +21,7 @@ def prepare_evenmood(work_folder: Path, network: str | None) -> None:
 
     Args:
         work_folder: Folder to write to.
-        network: Model folder with Keras files of the bundled model; default: random weights, which are as fast.
+        network: Model folder with Keras files of the bundled model; by default, random weights, which are as fast.
     """
     from train.network.backend import choose_backend
 
@@ -145,7 +145,7 @@ def _quantize(model: Any, work_folder: Path) -> None:
     names = ["input_ids", "attention_mask"]
     sizes = {name: {0: "n", 1: "time"} for name in names} | {"logits": {0: "n"}}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the deprecated exporter needs no further packages
+        warnings.simplefilter("ignore")  # the deprecated exporter needs no other packages
         torch.onnx.export(
             Logits(),
             (ids, mask),

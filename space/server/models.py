@@ -23,7 +23,7 @@ FAST, ACCURATE = "fast", "accurate"
 MAX_MODEL_BYTES = 50_000_000
 """Maximum size of a Hub model; the bundled models have 6 to 14 MB."""
 MAX_CACHED_MODELS = 3
-"""Hub models kept on disk and in memory; a further model replaces the least recently used one."""
+"""Maximum number of Hub models on disk and in memory; another one replaces the least recently used."""
 DOWNLOAD_WAIT_SECONDS = 1
 """Maximum wait for another visitor's download, so that waiting requests do not block the queue."""
 ARMS = {
@@ -48,10 +48,10 @@ class Models:
     """Models by name, loaded on first use.
 
     Args:
-        default: Folder or Hub id of the default model. Defaults to the bundled model.
+        default: Folder or Hub id of the default model; by default, the bundled model.
         folders: Additional model folders.
         trained: Folder that is searched for models each time the list is shown, so that new models appear.
-        downloads: Folder for Hub models. Defaults to the system's temporary folder.
+        downloads: Folder for Hub models; by default, the system's temporary folder.
     """
 
     def __init__(

@@ -218,7 +218,7 @@ def test_rows_without_a_text(cluster: list[str], tmp_path: Path) -> None:
         assert table.take([0, 2]) == skipped
 
 
-def test_the_accurate_model(cluster: list[str], tmp_path: Path) -> None:
+def test_accurate_model(cluster: list[str], tmp_path: Path) -> None:
     parquet.write_table(pyarrow.table({"text": ["thank you", None, *made_up_texts(20)]}), tmp_path / "in.parquet")
     command: list[str | Path] = ["evenmood", "predict", tmp_path / "in.parquet", tmp_path / "out.parquet", "--proba"]
     tables = {}

@@ -17,7 +17,7 @@ pytestmark = [
 ]
 
 
-def test_answer_matches_the_model(demo: str, page: Page, model: EmotionClassifier) -> None:
+def test_prediction_matches_the_model(demo: str, page: Page, model: EmotionClassifier) -> None:
     ask(page, demo, SENTENCE)
     names = [name.split("\n")[0] for name in page.locator("#result .predicted .name").all_inner_texts()]
     assert names == model.predict(SENTENCE).labels
@@ -139,7 +139,7 @@ def test_feedback_requires_consent_each_time(
     assert row["feedback"]["verdict"] == "agree"
 
 
-def test_page_opens_with_an_answer(demo: str, browser: Browser, model: EmotionClassifier) -> None:
+def test_page_opens_with_a_prediction(demo: str, browser: Browser, model: EmotionClassifier) -> None:
     """The page contains the prediction for the sample text; no request is needed."""
     requests: list[Request] = []
     for language, words in (("en-US", "Most likely"), ("es-ES", "Lo más probable"), ("zh-CN", "最可能")):

@@ -54,7 +54,7 @@ def test_other_splits_are_not_read(tmp_path: Path) -> None:
     assert len(load_split(str(tmp_path), "train")) == 300
 
 
-def test_overlap_between_splits_is_found_by_cleaned_text(tmp_path: Path) -> None:
+def test_overlap_between_splits_is_detected_by_cleaned_text(tmp_path: Path) -> None:
     (tmp_path / "train.tsv").write_text("Thank you!\t15\ta\nOther\t27\tb\n", "utf-8")
     (tmp_path / "test.tsv").write_text("thank YOU\t15\tc\nnew\t0\td\n", "utf-8")
     test, train = load_split(str(tmp_path), "test"), load_split(str(tmp_path), "train")

@@ -85,7 +85,7 @@ def test_detected_form_is_reported_and_kept(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_the_demo_reads_the_same(tmp_path: Path, name: str) -> None:
+def test_demo_detects_the_same_form(tmp_path: Path, name: str) -> None:
     (tmp_path / "upload").write_bytes(FORMS[name][0])
     source = sources.open_source(tmp_path / "upload", "a.csv", tmp_path)
     assert (source.columns, source.delimiter) == (ROWS[0], FORMS[name][1].delimiter)
@@ -94,7 +94,7 @@ def test_the_demo_reads_the_same(tmp_path: Path, name: str) -> None:
         assert [list(row.values()) for chunk in chunks for row in chunk.rows] == ROWS[1:]
 
 
-def test_other_output_than_input(tmp_path: Path) -> None:
+def test_output_options_override_the_input_form(tmp_path: Path) -> None:
     source = tmp_path / "in.csv"
     source.write_bytes(FORMS["cp1252"][0])
     command = ("predict", source, tmp_path / "out.csv", "--overwrite")
@@ -145,7 +145,7 @@ def test_explicit_options_are_not_detected(tmp_path: Path) -> None:
         (("--encoding", "utf-8", "--input-format", "parquet"), "--encoding is for csv and tsv and jsonl and txt"),
     ],
 )
-def test_options_that_are_wrong(tmp_path: Path, options: tuple[str, ...], message: str) -> None:
+def test_invalid_options_are_rejected(tmp_path: Path, options: tuple[str, ...], message: str) -> None:
     (tmp_path / "in.csv").write_text("text\na\n")
     error = evenmood("predict", tmp_path / "in.csv", *options, code=2)[1]
     assert message in error
@@ -153,7 +153,7 @@ def test_options_that_are_wrong(tmp_path: Path, options: tuple[str, ...], messag
 
 
 @pytest.mark.parametrize(
-    ("given", "delimiter"),
+    ("text", "delimiter"),
     [
         ("text\na;b\n", ","),
         ('"a;b",text\n1,2\n', ","),
@@ -163,7 +163,7 @@ def test_options_that_are_wrong(tmp_path: Path, options: tuple[str, ...], messag
         ("id\ttext\n1\thi, you; there\n", "\t"),
     ],
 )
-def test_delimiters(tmp_path: Path, text: str, delimiter: str) -> None:
+def test_delimiters_are_detected(tmp_path: Path, text: str, delimiter: str) -> None:
     (tmp_path / "in.csv").write_text(text)
     form, _ = read_form(io.BytesIO(text.encode()), "in.csv", "csv", None, None, ["text"])
     assert form.delimiter == delimiter
@@ -186,7 +186,7 @@ def test_encodings_of_large_files(tmp_path: Path) -> None:
     assert encoding(b"undefined in Windows-1252: \x81\n") == "utf-8"
 
 
-def test_a_pipe_whose_first_block_is_ascii(tmp_path: Path) -> None:
+def test_pipe_with_an_ascii_first_block(tmp_path: Path) -> None:
     table = b"text\n" + b"nothing but ASCII\n" * 10_000 + "café\n".encode()
     command = [sys.executable, "-m", "evenmood", "predict", "-", "--input-format", "csv"]
     result = subprocess.run(command, input=table, capture_output=True, check=True)
@@ -198,7 +198,7 @@ def test_a_pipe_whose_first_block_is_ascii(tmp_path: Path) -> None:
     )
 
 
-def test_broken_utf_16(tmp_path: Path) -> None:
+def test_invalid_utf_16(tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     path.write_bytes("text\nok\nhalf an emoji ".encode("utf-16") + b"\x3d\xd8" + "\nlast\n".encode("utf-16-le"))
     printed, error = evenmood("predict", path, "--format", "jsonl", "--skip-bad")
@@ -208,7 +208,7 @@ def test_broken_utf_16(tmp_path: Path) -> None:
     assert "not UTF-16" in evenmood("predict", path, code=1)[1]
 
 
-def test_json_lines_and_texts_in_other_encodings(tmp_path: Path) -> None:
+def test_json_lines_and_plain_text_in_other_encodings(tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_bytes('{"text": "Thank you, café"}\n'.encode("utf-16"))
     (tmp_path / "in.txt").write_bytes("Thank you, café\rI'm scared\r".encode("cp1252"))
     for name, count in (("in.jsonl", 1), ("in.txt", 2)):

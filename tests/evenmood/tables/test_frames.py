@@ -22,7 +22,7 @@ def model(each_model: EmotionClassifier) -> EmotionClassifier:
     return each_model
 
 
-def test_a_pandas_frame_keeps_its_index_and_columns(model: EmotionClassifier) -> None:
+def test_pandas_frame_keeps_its_index_and_columns(model: EmotionClassifier) -> None:
     frame = pandas.DataFrame({"id": [1, 2, 3, 4], "comment": TEXTS}, index=[7, 7, "x", 0])
     result = model.predict_frame(frame, column="comment")
     assert list(result.columns) == ["id", "comment", *PREDICTION_COLUMNS]
@@ -50,7 +50,7 @@ def test_columns_of_labels(model: EmotionClassifier) -> None:
     assert subset["emotions"].tolist() == [["gratitude"], []]
 
 
-def test_a_polars_frame(model: EmotionClassifier) -> None:
+def test_polars_frame(model: EmotionClassifier) -> None:
     result = model.predict_frame(polars.DataFrame({"id": [1, 2, 3, 4], "text": TEXTS}), proba=True)
     assert isinstance(result, polars.DataFrame)
     assert result.columns[:5] == ["id", "text", *PREDICTION_COLUMNS]
@@ -69,7 +69,7 @@ def test_series_lists_and_arrow_tables(model: EmotionClassifier) -> None:
     assert model.predict_frame(pyarrow.table({"text": TEXTS})).schema.names == ["text", *PREDICTION_COLUMNS]
 
 
-def test_the_same_columns_as_the_command(fast_model: EmotionClassifier, tmp_path: Path) -> None:
+def test_columns_match_the_command(fast_model: EmotionClassifier, tmp_path: Path) -> None:
     table = pyarrow.table({"text": ["Thank you so much!", None, "I'm scared"]})
     parquet.write_table(table, tmp_path / "in.parquet")
     result = run_command("evenmood", "predict", tmp_path / "in.parquet", tmp_path / "out.parquet", "--proba", "--quiet")
@@ -91,7 +91,7 @@ def test_the_same_columns_as_the_command(fast_model: EmotionClassifier, tmp_path
         ({"text": ["x"]}, {}, TypeError, "of type dict"),
     ],
 )
-def test_what_is_refused(
+def test_invalid_frames_are_rejected(
     model: EmotionClassifier, data: Any, options: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):

@@ -46,7 +46,9 @@ def table(folder: Path, kind: str) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "txt", "jsonl", "parquet"])
-def test_every_format_gives_an_empty_answer(tmp_path: Path, kind: str, model: EmotionClassifier) -> None:
+def test_missing_texts_have_empty_predictions_in_every_format(
+    tmp_path: Path, kind: str, model: EmotionClassifier
+) -> None:
     source = table(tmp_path, kind)
     for target in ("csv", "tsv", "jsonl", "parquet"):
         out = tmp_path / f"out.{target}"
@@ -75,7 +77,7 @@ def test_every_format_gives_an_empty_answer(tmp_path: Path, kind: str, model: Em
         ("parquet", "row 2: 'text' is None, not a string"),
     ],
 )
-def test_strict_refuses(tmp_path: Path, kind: str, where: str) -> None:
+def test_strict_rejects_missing_texts(tmp_path: Path, kind: str, where: str) -> None:
     source = table(tmp_path, kind)
     out = tmp_path / "out.jsonl"
     assert evenmood("predict", source, out, "--strict", code=1)[1] == f"error: {source}, {where}\n"
@@ -85,7 +87,7 @@ def test_strict_refuses(tmp_path: Path, kind: str, where: str) -> None:
     assert len(out.read_text().splitlines()) == 2
 
 
-def test_what_is_no_text_is_still_refused(tmp_path: Path) -> None:
+def test_non_strings_are_rejected(tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text('{"text": null}\n{"text": 3}\n')
     assert "line 2: 'text' is 3, not a string" in evenmood("predict", tmp_path / "in.jsonl", code=1)[1]
     parquet.write_table(pyarrow.table({"text": [1.5, None]}), tmp_path / "in.parquet")
@@ -100,7 +102,7 @@ def test_nan_in_json_lines(tmp_path: Path) -> None:
     assert printed.splitlines()[2].startswith("Thank you!,gratitude")
 
 
-def test_a_column_without_any_text(tmp_path: Path) -> None:
+def test_column_without_texts(tmp_path: Path) -> None:
     for column in (pyarrow.nulls(2), pyarrow.array([float("nan"), None])):
         parquet.write_table(pyarrow.table({"text": column}), tmp_path / "in.parquet")
         error = evenmood("predict", tmp_path / "in.parquet", tmp_path / "out.parquet", "--overwrite")[1]
@@ -120,7 +122,7 @@ MISSING: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", MISSING)
-def test_a_missing_text_has_an_empty_prediction(model: EmotionClassifier, name: str) -> None:
+def test_missing_text_has_an_empty_prediction(model: EmotionClassifier, name: str) -> None:
     texts = ["Thank you!", MISSING[name], "I'm scared"]
     for predictions in (model.predict(texts), list(model.predict_stream(iter(texts)))):
         assert [prediction.missing for prediction in predictions] == [False, True, False]
@@ -140,7 +142,7 @@ def test_a_missing_text_has_an_empty_prediction(model: EmotionClassifier, name: 
 
 
 @pytest.mark.parametrize("dtype", ["str", "object", "string", "category"])
-def test_a_pandas_column(model: EmotionClassifier, dtype: str) -> None:
+def test_pandas_column_with_missing_texts(model: EmotionClassifier, dtype: str) -> None:
     column = pandas.Series(TEXTS, dtype=dtype)
     assert [prediction.missing for prediction in model.predict(column)] == [False, True, False, True]
 

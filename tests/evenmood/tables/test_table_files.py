@@ -57,7 +57,7 @@ def test_closed_standard_streams(table: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("overwrite", ["", "--overwrite"])
-def test_outputs_that_are_no_files(table: Path, tmp_path: Path, overwrite: str) -> None:
+def test_special_files_are_written_directly(table: Path, tmp_path: Path, overwrite: str) -> None:
     options = f"--format csv {overwrite}"
     expected = shell(f"{COMMAND} predict {table}").stdout
     assert expected.startswith(HEADER)
@@ -98,16 +98,16 @@ def start(tmp_path: Path, rows: int = 400_000) -> "subprocess.Popen[str]":
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
-def test_a_signal_leaves_nothing(tmp_path: Path, name: str) -> None:
+def test_signals_leave_no_files(tmp_path: Path, name: str) -> None:
     process = start(tmp_path)
     process.send_signal(getattr(signal, name))
-    process.send_signal(signal.SIGHUP)  # as systemd does, at once
+    process.send_signal(signal.SIGHUP)  # systemd sends both at once
     _, error = process.communicate(timeout=30)
     assert (process.returncode in (-getattr(signal, name), -signal.SIGHUP), error) == (True, "")
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
 
 
-def test_nohup_stays_nohup(tmp_path: Path) -> None:
+def test_ignored_hangup_stays_ignored(tmp_path: Path) -> None:
     source = tmp_path / "in.csv"
     source.write_text("text\n" + "so happy to be here\n" * 60_000)
     process = subprocess.Popen(["bash", "-c", f"trap '' HUP; exec {COMMAND} predict {source} {tmp_path}/out.csv"])
@@ -117,16 +117,16 @@ def test_nohup_stays_nohup(tmp_path: Path) -> None:
     assert (tmp_path / "out.csv").exists()
 
 
-def test_leftovers_of_dead_processes_are_swept(table: Path, tmp_path: Path) -> None:
+def test_leftovers_of_dead_processes_are_removed(table: Path, tmp_path: Path) -> None:
     process = start(tmp_path)
     process.kill()
     process.communicate()
     (part,) = tmp_path.glob(".out.csv.*.part")
     leftovers = {
         ".other.jsonl.999999999.part": False,  # another table of a dead process
-        f".out.csv.{os.getpid()}.part": True,  # a process that runs
+        f".out.csv.{os.getpid()}.part": True,  # a running process
         f".out.csv.{process.pid}0.part.csv": True,
-        ".film.mkv.999999999.part": True,  # another program's
+        ".film.mkv.999999999.part": True,  # of another program
         ".out.csv.part": True,
         ".locked.csv.999999999.part": True,  # a process on another machine
     }
@@ -140,7 +140,7 @@ def test_leftovers_of_dead_processes_are_swept(table: Path, tmp_path: Path) -> N
     assert {name: (tmp_path / name).exists() for name in leftovers} == leftovers
 
 
-def test_columns_that_no_file_tells_apart(tmp_path: Path) -> None:
+def test_column_names_that_become_equal_when_encoded(tmp_path: Path) -> None:
     source = tmp_path / "in.jsonl"
     source.write_text('{"text": "a", "n\\ud800": 1, "d": {}}\n')
     for kind in ("csv", "tsv", "jsonl"):
