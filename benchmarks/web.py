@@ -148,7 +148,7 @@ def _difference(root: Path, model: str, texts: list[str]) -> dict[str, float]:
     classifier = EmotionClassifier.from_pretrained(model)
     in_browser, in_python = np.array(result["rows"], np.float32), classifier.predict_proba(texts)
     pairs = zip(classifier.apply_thresholds(in_browser), classifier.apply_thresholds(in_python), strict=True)
-    changed = sum(browser.labels != python.labels for browser, python in pairs)
+    changed = sum(first.labels != second.labels for first, second in pairs)
     difference = np.abs(in_browser - in_python)
     return {
         "texts": len(texts),

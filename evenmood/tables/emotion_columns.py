@@ -318,8 +318,8 @@ def _predict_arrow(classifier: "EmotionClassifier", job: TableJob) -> Iterator[C
                 classifier, table, job.column, job.selected_labels, job.proba, input_columns
             )
             if writer is None:
-                output = stack.enter_context(atomic_file(job.target, job.overwrite))
-                writer = stack.enter_context(parquet.ParquetWriter(output, result.schema))
+                output_file = stack.enter_context(atomic_file(job.target, job.overwrite))
+                writer = stack.enter_context(parquet.ParquetWriter(output_file, result.schema))
             writer.write_table(result)
             yield ChunkProgress(len(table), share_read, output.long_texts, output.missing)
 

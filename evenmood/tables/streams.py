@@ -198,7 +198,7 @@ def find_column(
         if kind == "csv" and delimiter is None:
             delimiter = read_form(file, name, kind, encoding, None, [column])[0].delimiter
     columns = next(read_chunks(name, kind, None, ignore, 1, delimiter, encoding=encoding, sheet=sheet)).columns
-    matches = [name for name in columns if name.casefold() == column.casefold()]
+    matches = [candidate for candidate in columns if candidate.casefold() == column.casefold()]
     return matches[0] if column not in columns and len(matches) == 1 else column
 
 
