@@ -232,7 +232,7 @@ def convert_hub_errors(missing: str) -> Iterator[None]:
             ConnectionError,
             ValueError,
         )
-        if not isinstance(error, expected) and not hub.of_transport(error):
+        if not isinstance(error, expected) and not hub.is_transport_error(error):
             raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(f"no local {missing}, and the Hub data set cannot be read: {reason}") from None

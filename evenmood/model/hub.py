@@ -86,7 +86,7 @@ def download(
     )
     missing = [name for name in PREDICTION_FILES if not (folder / name).is_file()]
     if missing:
-        raise ModelError(f"{_at(repo_id, revision)}: not an evenmood model, {' and '.join(missing)} missing")
+        raise ModelError(f"{_location(repo_id, revision)}: not an evenmood model, {' and '.join(missing)} missing")
     return folder
 
 
@@ -111,7 +111,7 @@ def fetch(
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub import errors as hub_errors
 
-    at = _at(repo_id, revision)
+    location = _location(repo_id, revision)
     try:
         check_id(repo_id)
     except UsageError:
@@ -143,21 +143,21 @@ def fetch(
             allow_patterns=list(patterns),
         )
 
-    with _convert_errors(at, kind):
+    with _convert_errors(location, kind):
         try:
             return Path(snapshot() if offline else retrying(snapshot))
         except hub_errors.GatedRepoError:
-            raise kind(f"{at}: access is gated; request it on the model page and run: hf auth login") from None
+            raise kind(f"{location}: access is gated; request it on the model page and run: hf auth login") from None
         except hub_errors.RepositoryNotFoundError:
             raise kind(
                 f"no local folder {repo_id!r}, and no such repository on the Hub, or it is private; "
                 "check the name, or run: hf auth login"
             ) from None
         except hub_errors.LocalEntryNotFoundError as error:
-            reason = offline or f"the Hub cannot be reached{_through()}"
+            reason = offline or f"the Hub cannot be reached{_proxy_hint()}"
             if isinstance(error.__cause__, hub_errors.HfHubHTTPError):
                 reason = f"the Hub rejected the request (HTTP {error.__cause__.response.status_code})"
-            raise kind(f"no local folder {repo_id!r}, {at} is not cached, and {reason}") from None
+            raise kind(f"no local folder {repo_id!r}, {location} is not cached, and {reason}") from None
 
 
 def check_id(repo_id: str) -> None:
@@ -171,7 +171,7 @@ def check_id(repo_id: str) -> None:
         raise UsageError(f"{repo_id!r} is not a Hub id; expected namespace/name") from None
 
 
-def _at(repo_id: str, revision: str | None) -> str:
+def _location(repo_id: str, revision: str | None) -> str:
     return f"{repo_id!r} on the Hub" + (f" at revision {revision!r}" if revision else "")
 
 
@@ -241,7 +241,7 @@ def upload(
                 parent_commit=parent.sha,
             )
         except Exception as error:
-            if create_pr and of_transport(_cause(error)):
+            if create_pr and is_transport_error(_cause(error)):
                 advice = "the pull request may exist already: check before you retry"
                 raise HubError(f"{repo_id!r} on the Hub: {_reason(error)}; {advice}") from None
             raise
@@ -287,12 +287,12 @@ def _pause(error: BaseException, attempt: int) -> float | None:
         return min(float(retry_after), LONGEST_WAIT) if retry_after.isdecimal() else 2.0**attempt
     if type(error).__name__ in PERMANENT:
         return None
-    return 2.0**attempt if of_transport(error) else None
+    return 2.0**attempt if is_transport_error(error) else None
 
 
 def _cause(error: BaseException) -> BaseException:
     """Return the root cause of an error: "nothing is cached" or "error while uploading" often hide a Hub error."""
-    while getattr(error, "response", None) is None and not of_transport(error):
+    while getattr(error, "response", None) is None and not is_transport_error(error):
         cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         if cause is None:
             break
@@ -300,19 +300,19 @@ def _cause(error: BaseException) -> BaseException:
     return error
 
 
-def of_transport(error: BaseException) -> bool:
+def is_transport_error(error: BaseException) -> bool:
     """Return whether an error was raised by the HTTP transport."""
     names = type(error).__module__.split(".")[0], type(error).__name__
     return names[0] in TRANSPORTS or names[1] == "XetDownloadError"
 
 
-def _check_proxies(at: str, kind: type[EvenmoodError]) -> None:
+def _check_proxies(location: str, kind: type[EvenmoodError]) -> None:
     """Raise an error that names the proxy variable if it is invalid."""
     from huggingface_hub import constants
 
     problem = proxies.find_problem()
     if problem and not constants.HF_HUB_OFFLINE:
-        raise kind(f"{at}: {problem}")
+        raise kind(f"{location}: {problem}")
 
 
 def _check_header(error: Exception) -> None:
@@ -322,15 +322,15 @@ def _check_header(error: Exception) -> None:
 
 
 @contextmanager
-def convert_errors(at: str, kind: type[EvenmoodError]) -> Iterator[None]:
+def convert_errors(location: str, kind: type[EvenmoodError]) -> Iterator[None]:
     """Convert exceptions of huggingface_hub to one-line errors of the class `kind`, with advice."""
-    _check_proxies(at, kind)
-    with _convert_errors(at, kind):
+    _check_proxies(location, kind)
+    with _convert_errors(location, kind):
         yield
 
 
 @contextmanager
-def _convert_errors(at: str, kind: type[EvenmoodError]) -> Iterator[None]:
+def _convert_errors(location: str, kind: type[EvenmoodError]) -> Iterator[None]:
     from huggingface_hub import errors as hub_errors
 
     try:
@@ -338,18 +338,18 @@ def _convert_errors(at: str, kind: type[EvenmoodError]) -> Iterator[None]:
     except EvenmoodError:
         raise
     except hub_errors.HFValidationError:
-        raise kind(f"{at}: not a Hub id; expected namespace/name") from None
+        raise kind(f"{location}: not a Hub id; expected namespace/name") from None
     except hub_errors.RevisionNotFoundError:
-        raise kind(f"{at}: no such revision") from None
+        raise kind(f"{location}: no such revision") from None
     except hub_errors.LocalTokenNotFoundError:
-        raise kind(f"{at}: not logged in; set HF_TOKEN or run: hf auth login") from None
+        raise kind(f"{location}: not logged in; set HF_TOKEN or run: hf auth login") from None
     except hub_errors.HfHubHTTPError as error:
-        raise kind(f"{at}: the Hub rejected the request ({_reason(error)}); {_advice(error)}") from None
+        raise kind(f"{location}: the Hub rejected the request ({_reason(error)}); {_advice(error)}") from None
     except Exception as error:
-        if isinstance(error, OSError) and error.filename and not of_transport(error):
+        if isinstance(error, OSError) and error.filename and not is_transport_error(error):
             raise  # an error of the disk, not of the Hub
         _check_header(error)
-        raise kind(f"{at}: {_reason(error)}; {_advice(error)}") from None
+        raise kind(f"{location}: {_reason(error)}; {_advice(error)}") from None
 
 
 def _reason(error: BaseException) -> str:
@@ -357,15 +357,15 @@ def _reason(error: BaseException) -> str:
     response = getattr(error, "response", None)
     if response is not None:
         message = getattr(error, "server_message", None)
-        return f"HTTP {response.status_code}" + (f": {_short(message)}" if message else "")
-    return f"{type(error).__name__}: {_short(str(error))}"
+        return f"HTTP {response.status_code}" + (f": {_truncate(message)}" if message else "")
+    return f"{type(error).__name__}: {_truncate(str(error))}"
 
 
-def _short(message: str) -> str:
+def _truncate(message: str) -> str:
     return " ".join(redact(message).split())[:200]  # redact first: a truncated token would not be recognized
 
 
-def _through() -> str:
+def _proxy_hint() -> str:
     """Return the names of the proxy variables in use, for an error message."""
     names = proxies.variables_in_use()
     return f" (proxy set by {', '.join(names)})" if names else ""
@@ -384,5 +384,5 @@ def _advice(error: BaseException) -> str:
     if status == 412:
         return "the repository is being changed by other commits; retry later"
     if type(error).__name__ == "ConnectError":
-        return f"the Hub cannot be reached{_through()}; check the network"
+        return f"the Hub cannot be reached{_proxy_hint()}; check the network"
     return "retry later, or check the token"

@@ -22,7 +22,7 @@ from evenmood.text.encoder_tokenizer import EncoderTokenizer
 from evenmood.text.fast_batch_tokenizer import BatchTokenizer
 from evenmood.text.normalization import PAD, PAD_ID, UNKNOWN, UNKNOWN_ID
 
-MOST_BYTES = 1 << 31
+MAX_BYTES = 1 << 31
 """Maximum memory of a batch of texts of maximum length, in bytes."""
 BUNDLED = {"fast": "default_model", "accurate": "accurate_model"}
 """Folder of each bundled model. The names cannot be Hub ids, which contain a slash."""
@@ -72,10 +72,10 @@ def _load_bilstm(folder: Path, files: dict[str, bytes], info: ModelInfo) -> Load
     if sizes.vocabulary != size:
         raise ModelError(f"{path}: the embedding has {sizes.vocabulary} rows; expected {size}, the vocabulary size")
     required = 4 * sizes.floats_per_token * info.max_length * BATCH_ROWS
-    if required > MOST_BYTES:
+    if required > MAX_BYTES:
         raise ModelError(
             f"{path}: a batch of texts of {info.max_length} tokens would take {required / 1e9:.1f} GB of memory; "
-            f"at most {MOST_BYTES / 1e9:.1f} GB are allowed"
+            f"at most {MAX_BYTES / 1e9:.1f} GB are allowed"
         )
     check_vocabulary(model.metadata, size, files[TOKENIZER_FILE], folder / TOKENIZER_FILE)
     network = Network(open_session(files[ONNX_FILE], path))

@@ -9,7 +9,7 @@ from evenmood.onnx.protobuf import BYTES, Message, fields, not_ours
 from evenmood.onnx.tokenizer_check import steps
 from evenmood.text.normalization import LONGEST_WORD, UNKNOWN
 
-MOST_BYTES = 64 << 20
+MAX_BYTES = 64 << 20
 """Maximum size of `model.onnx` in bytes: several times that of the largest supported encoder."""
 OPERATORS = (
     "Add",
@@ -60,8 +60,8 @@ def check_operators(content: bytes) -> None:
     Raises:
         ModelError: The graph has any of these, or the file is too large.
     """
-    if len(content) > MOST_BYTES:
-        raise ModelError(f"{len(content) / 1e6:.0f} MB; at most {MOST_BYTES / 1e6:.0f} MB are allowed")
+    if len(content) > MAX_BYTES:
+        raise ModelError(f"{len(content) / 1e6:.0f} MB; at most {MAX_BYTES / 1e6:.0f} MB are allowed")
     for field, kind, begin, end in fields(content, 0, len(content)):
         if field == _FUNCTIONS:
             raise not_ours("it has functions")

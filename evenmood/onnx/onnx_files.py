@@ -27,7 +27,7 @@ _FIELDS: dict[str, dict[int, str]] = {
     "tensor": {},
 }
 """Fields of each message that may contain a tensor."""
-MOST_FIELDS = 2_000_000
+MAX_FIELDS = 2_000_000
 """Maximum number of fields to check; a transformer of several hundred megabytes has about ten thousand."""
 _ORT_FORMAT = b"ORTM"
 """Magic bytes, at offset 4, of onnxruntime's own format, which also supports external data."""
@@ -47,8 +47,8 @@ def check_self_contained(content: bytes) -> None:
         nested = _FIELDS[message]
         for field, kind, begin, stop in fields(content, start, end):
             count += 1
-            if count > MOST_FIELDS:
-                raise ModelError(f"more than {MOST_FIELDS:,} entries")
+            if count > MAX_FIELDS:
+                raise ModelError(f"more than {MAX_FIELDS:,} entries")
             if message == "tensor" and (field == _EXTERNAL_DATA or (field == _DATA_LOCATION and begin)):
                 raise ModelError("external tensor data is not supported; re-export the model with all weights embedded")
             if kind == BYTES and field in nested:

@@ -8,7 +8,7 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 """Wire types."""
 Field = tuple[int, int, int]
 """Wire type, and start and end of the value; for a varint, its value twice."""
-MOST_FIELDS = 1000
+MAX_FIELDS = 1000
 """Maximum number of fields per message; an export has fewer than a hundred operators, weights and constants."""
 
 
@@ -65,8 +65,8 @@ class Message:
         for count, (field, kind, start, stop) in enumerate(fields(content, begin, end)):
             if expected.get(field) != kind:
                 raise not_ours(f"unexpected field {field} in {name}")
-            if count == MOST_FIELDS:
-                raise not_ours(f"more than {MOST_FIELDS} entries in {name}")
+            if count == MAX_FIELDS:
+                raise not_ours(f"more than {MAX_FIELDS} entries in {name}")
             self._fields.setdefault(field, []).append((kind, start, stop))
 
     def spans(self, field: int) -> list[tuple[int, int]]:

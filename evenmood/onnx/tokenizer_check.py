@@ -15,7 +15,7 @@ from evenmood.text.normalization import LONGEST_WORD, UNKNOWN, normalizer
 MODELS = ("WordLevel", "WordPiece")
 NORMALIZERS = ("Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Replace", "Strip", "StripAccents")
 SPLITTERS = ("Split", "WhitespaceSplit")
-MOST_INSERTIONS = 8
+MAX_INSERTIONS = 8
 """Maximum number of replacements, besides those of the current normalizer, that insert a character: each may double a
 text."""
 
@@ -52,7 +52,7 @@ def check_components(tokenizer: Tokenizer) -> None:
             raise ModelError(f"unexpected normalizer {step['type']}")
         if step["type"] == "Replace" and step["content"] and json.dumps(step) not in own_steps:
             insertions += 1
-            if len(step["content"]) > 1 or insertions > MOST_INSERTIONS:
+            if len(step["content"]) > 1 or insertions > MAX_INSERTIONS:
                 raise ModelError("the normalizer lengthens texts")
     for step in steps(tokenizer.pre_tokenizer):
         if step["type"] not in SPLITTERS:

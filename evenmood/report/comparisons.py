@@ -4,7 +4,7 @@ import numpy as np
 
 from evenmood.report import charts
 from evenmood.report.charts import escape
-from evenmood.report.counts import MOODS, MOST_GROUPS, NEUTRAL
+from evenmood.report.counts import MAX_GROUPS, MOODS, NEUTRAL
 from evenmood.report.sections import section, table
 from evenmood.report.statistics import SHOWN_GROUPS, SMALLEST_GROUP, Contrast, Group, Statistics
 from evenmood.report.wording import (
@@ -167,7 +167,7 @@ def groups(statistics: Statistics, column: str) -> str:
     )
     limit_note = ""
     if statistics.group_count > SHOWN_GROUPS:
-        values = f"more than {MOST_GROUPS:,}" if statistics.more_groups else f"{statistics.group_count:,}"
+        values = f"more than {MAX_GROUPS:,}" if statistics.more_groups else f"{statistics.group_count:,}"
         limit_note = (
             f" There are {values} values; the {SHOWN_GROUPS} most frequent are shown, and all others as one group."
         )

@@ -14,7 +14,7 @@ from evenmood.report.periods import TimeCounts
 
 NEAR = 0.05
 """Maximum distance from the threshold for a probability to count as near it."""
-MOST_GROUPS = 1000
+MAX_GROUPS = 1000
 """Maximum number of groups counted separately; later ones are counted together."""
 LONGEST_GROUP = 80
 """Maximum length of a group name, in characters."""
@@ -155,7 +155,7 @@ class StreamCounts:
         for name, counts in zip(unique_names.tolist(), sums, strict=True):
             if name in self.by_group:
                 self.by_group[name] += counts
-            elif len(self.by_group) < MOST_GROUPS:
+            elif len(self.by_group) < MAX_GROUPS:
                 self.by_group[name] = counts
             else:
                 self.uncounted_groups += counts

@@ -6,9 +6,9 @@ from datetime import date, datetime, timedelta
 
 import numpy as np
 
-MOST_BUCKETS = 2000
+MAX_BUCKETS = 2000
 """Maximum number of buckets; if exceeded, buckets are merged into the next coarser unit."""
-MOST_PERIODS = 60
+MAX_PERIODS = 60
 """Maximum number of periods of a chart."""
 OUTLYING = 0.005
 """Maximum share of texts at each end of the time range to treat as outliers, if all others are close together."""
@@ -60,7 +60,7 @@ class Timeline:
 
 
 class TimeCounts:
-    """Counts by time, in at most `MOST_BUCKETS` buckets."""
+    """Counts by time, in at most `MAX_BUCKETS` buckets."""
 
     def __init__(self) -> None:
         self._unit, self.counts = 0, dict[int, np.ndarray]()
@@ -81,7 +81,7 @@ class TimeCounts:
         np.add.at(sums, where, np.insert(columns[rows], 0, 1, axis=1))
         for bucket, counts in zip(keys.tolist(), sums, strict=True):
             self.counts[bucket] = self.counts[bucket] + counts if bucket in self.counts else counts
-        while len(self.counts) > MOST_BUCKETS and self._unit < len(_COARSER):
+        while len(self.counts) > MAX_BUCKETS and self._unit < len(_COARSER):
             coarser = _COARSER[self._unit]
             self.counts, finer, self._unit = {}, self.counts, self._unit + 1
             for bucket, counts in finer.items():
@@ -89,13 +89,13 @@ class TimeCounts:
                 self.counts[merged] = self.counts[merged] + counts if merged in self.counts else counts
 
     def timeline(self) -> Timeline | None:
-        """Return the finest timeline of at most `MOST_PERIODS` periods; None for fewer than two periods."""
+        """Return the finest timeline of at most `MAX_PERIODS` periods; None for fewer than two periods."""
         buckets, left_out = self._without_outliers()
         if len(buckets) < 2:
             return None
         starts = [_start(self._unit, bucket) for bucket in buckets]
         for unit, index_of, start_of in _PERIODS:  # noqa: B007 - used below
-            if unit in _FROM[self._unit] and index_of(starts[-1]) - index_of(starts[0]) < MOST_PERIODS:
+            if unit in _FROM[self._unit] and index_of(starts[-1]) - index_of(starts[0]) < MAX_PERIODS:
                 break
         sums: dict[int, np.ndarray] = {}
         for start, bucket in zip(starts, buckets, strict=True):

@@ -8,7 +8,7 @@ from evenmood.report.counts import NEUTRAL
 from evenmood.report.intervals import Share, wilson
 from evenmood.report.statistics import Contrast, Statistics
 
-MOST_FINDINGS = 4
+MAX_FINDINGS = 4
 MOOD_NAMES = {
     "positive": "Positive",
     "mixed": "Positive and negative",
@@ -154,7 +154,7 @@ def findings(statistics: Statistics) -> list[Finding]:
                 "together",
             )
         )
-    return sentences[:MOST_FINDINGS]
+    return sentences[:MAX_FINDINGS]
 
 
 def amount(contrast: Contrast) -> str:

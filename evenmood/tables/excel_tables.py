@@ -16,9 +16,9 @@ from evenmood.errors import DataError, UsageError
 from evenmood.tables.chunk import Row, check_distinct, has_column
 from evenmood.text.normalization import encodable
 
-MOST_ROWS = 1_048_576
+MAX_ROWS = 1_048_576
 """Maximum number of rows of a sheet, including the header."""
-MOST_CHARACTERS = 32_767
+MAX_CHARACTERS = 32_767
 """Maximum length of a cell, in characters."""
 LARGEST_INTEGER = 10**15
 """Excel numbers have 15 digits; larger integers are written as text."""
@@ -118,8 +118,8 @@ def row_writer(file: BinaryIO, columns: Sequence[str]) -> Iterator[Callable[[lis
         nonlocal count
         for row in rows:
             count += 1
-            if count > MOST_ROWS:
-                raise DataError(f"more than {MOST_ROWS:,} rows, the limit of an Excel sheet; write CSV or Parquet")
+            if count > MAX_ROWS:
+                raise DataError(f"more than {MAX_ROWS:,} rows, the limit of an Excel sheet; write CSV or Parquet")
             if extra := row.keys() - column_names:
                 raise DataError(
                     f"a later row has the key {sorted(extra)[0]!r}, which the first lacks; write JSON Lines"
@@ -147,9 +147,9 @@ def _cell(sheet: Any, value: Any, row: int, column: str) -> Any:
         return value
     structured = isinstance(value, (dict, list))
     text = json.dumps(value, ensure_ascii=False, default=str) if structured else str(value)
-    if len(text) > MOST_CHARACTERS:
+    if len(text) > MAX_CHARACTERS:
         raise DataError(
-            f"row {row}: {column!r} has {len(text):,} characters; the limit of an Excel cell is {MOST_CHARACTERS:,}; "
+            f"row {row}: {column!r} has {len(text):,} characters; the limit of an Excel cell is {MAX_CHARACTERS:,}; "
             "write CSV or Parquet"
         )
     cell = WriteOnlyCell(sheet)

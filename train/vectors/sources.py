@@ -178,7 +178,7 @@ def _locate(source: str, log: Callable[[str], None]) -> Path:
         return Path(hub.retrying(lambda: hf_hub_download(source, "model.bin")))
     except Exception as error:
         expected = (hub_errors.HfHubHTTPError, hub_errors.HFValidationError, hub_errors.EntryNotFoundError, OSError)
-        if not isinstance(error, expected) and not hub.of_transport(error):
+        if not isinstance(error, expected) and not hub.is_transport_error(error):
             raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(
@@ -211,7 +211,7 @@ def confirm_download(source: str, yes: bool) -> None:
     except EvenmoodError:
         raise
     except Exception as error:  # reported when the vectors are loaded
-        if not isinstance(error, (OSError, ValueError)) and not hub.of_transport(error):
+        if not isinstance(error, (OSError, ValueError)) and not hub.is_transport_error(error):
             raise
         return
     if size < LARGE_DOWNLOAD:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from evenmood import LABELS
-from evenmood.report.counts import MOST_GROUPS
+from evenmood.report.counts import MAX_GROUPS
 from evenmood.report.intervals import Z95, difference_of, share_of, simultaneous_z, wilson
 from evenmood.report.statistics import SHOWN_GROUPS
 from tests.evenmood.report.batches import batch, report_statistics
@@ -88,7 +88,7 @@ def test_equal_groups_have_no_significant_differences() -> None:
 
 
 def test_groups_above_the_limit_are_merged() -> None:
-    names = [f"g{i}" for i in range(MOST_GROUPS + 500)] + ["big"] * 30
+    names = [f"g{i}" for i in range(MAX_GROUPS + 500)] + ["big"] * 30
     result = report_statistics(batch([JOY] * 30, groups=["big"] * 30), batch([JOY] * len(names), groups=names))
     assert result.more_groups
     assert len(result.groups) == SHOWN_GROUPS + 1
