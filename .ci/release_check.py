@@ -107,12 +107,12 @@ def models() -> list[str]:
 
 def model(folder: Path, results: Path) -> list[str]:
     """Differences between a bundled model, its card and its results file."""
-    from evenmood.model.model_folder import CARD_FILE, PREDICTING_FILES, read_info
+    from evenmood.model.model_folder import CARD_FILE, PREDICTION_FILES, read_info
     from train.release.card import write_card
 
     errors = []
     info, recorded = read_info(folder), json.loads(results.read_text(encoding="utf-8"))
-    if {name: (folder / name).stat().st_size for name in PREDICTING_FILES} != recorded["bytes"]:
+    if {name: (folder / name).stat().st_size for name in PREDICTION_FILES} != recorded["bytes"]:
         errors.append(f"{results.name}: the sizes of files are not those of {folder.name}")
     differences = {abs(value - recorded["thresholds"].get(label, 1)) for label, value in info.thresholds.items()}
     if max(differences) > 1e-6:  # results files have six digits

@@ -65,22 +65,22 @@ def bench(options: argparse.Namespace) -> dict[str, Any]:
 
     texts, warm_up = (load_split(options.data, split).texts for split in ("test", "validation"))
     with tempfile.TemporaryDirectory() as temporary:
-        work = Path(temporary)
+        work_folder = Path(temporary)
         print("preparing the peers", file=sys.stderr)
-        prepare_evenmood(work, options.network)
-        prepare_roberta(work, options.roberta, load_split(options.data, "train").texts)
+        prepare_evenmood(work_folder, options.network)
+        prepare_roberta(work_folder, options.roberta, load_split(options.data, "train").texts)
         if options.teacher:
-            shutil.copytree(options.teacher, work / "teacher")
-        sensitivity = batch_sensitivity(work, warm_up)
-        names = [name for name, peer in PEERS.items() if (work / peer.model).exists()]
-        rounds = run_rounds(work, texts, warm_up, names, options.rounds)
-        peers = {name: summary([figures[name] for figures in rounds]) for name in names}
-        for name, figures in peers.items():
-            figures["title"] = PEERS[name].title
-            figures["model_bytes"] = model_size(work / PEERS[name].model)
-            figures["dependencies_bytes"] = installed_size(PEERS[name].requires)
-        ceiling = roofline(work)
-        shares = profile(work / OURS, texts)
+            shutil.copytree(options.teacher, work_folder / "teacher")
+        sensitivity = batch_sensitivity(work_folder, warm_up)
+        names = [name for name, peer in PEERS.items() if (work_folder / peer.model).exists()]
+        rounds = run_rounds(work_folder, texts, warm_up, names, options.rounds)
+        peers = {name: summary([results[name] for results in rounds]) for name in names}
+        for name, peer in peers.items():
+            peer["title"] = PEERS[name].title
+            peer["model_bytes"] = model_size(work_folder / PEERS[name].model)
+            peer["dependencies_bytes"] = installed_size(PEERS[name].requires)
+        ceiling = roofline(work_folder)
+        shares = profile(work_folder / OURS, texts)
     speed = peers[OURS]["texts_per_second"]["median"]
     return {
         "machine": machine(),
@@ -98,14 +98,14 @@ def bench(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def batch_sensitivity(work: Path, texts: list[str]) -> dict[str, float]:
+def batch_sensitivity(work_folder: Path, texts: list[str]) -> dict[str, float]:
     """Measure the maximum difference of a probability between single and batch prediction, by LSTM type."""
     import numpy as np
 
     permutation = np.random.default_rng(0).permutation(len(texts))
     differences = {}
     for name in (OURS, "int8"):
-        classifier = load_classifier(work, name)
+        classifier = load_classifier(work_folder, name)
         batch = classifier.predict_proba([texts[row] for row in permutation])
         single = np.stack([classifier.predict_proba(texts[row]) for row in permutation[:SINGLE_TEXTS]])
         differences[name] = float(np.abs(batch[:SINGLE_TEXTS] - single).max())
@@ -131,13 +131,14 @@ def profile(folder: Path, texts: list[str]) -> dict[str, float]:
     for batch, _ in length_batches(tokenizer.encode(texts).ids):
         session.run(["probabilities"], {"input_ids": batch})
     events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-    spent: dict[str, float] = {}
+    durations: dict[str, float] = {}
     for event in events:
         if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
             name = event["name"].removesuffix("_kernel_time")
-            spent[name] = spent.get(name, 0) + event["dur"]
-    total = sum(spent.values())
-    return {name: round(spent[name] / total, 3) for name in sorted(spent, key=spent.__getitem__, reverse=True)[:6]}
+            durations[name] = durations.get(name, 0) + event["dur"]
+    total = sum(durations.values())
+    longest = sorted(durations, key=durations.__getitem__, reverse=True)[:6]
+    return {name: round(durations[name] / total, 3) for name in longest}
 
 
 def quick(out: Path | None) -> None:
@@ -145,10 +146,10 @@ def quick(out: Path | None) -> None:
     if hasattr(os, "sched_setaffinity"):  # use one core: the ratio depends on the number of cores
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     with tempfile.TemporaryDirectory() as temporary:
-        work = Path(temporary)
-        prepare_evenmood(work, None)
+        work_folder = Path(temporary)
+        prepare_evenmood(work_folder, None)
         texts = made_up_texts(2 * QUICK_TEXTS)
-        rounds = run_rounds(work, texts[QUICK_TEXTS:], texts[:QUICK_TEXTS], [UNFOLDED, OURS], QUICK_ROUNDS)
+        rounds = run_rounds(work_folder, texts[QUICK_TEXTS:], texts[:QUICK_TEXTS], [UNFOLDED, OURS], QUICK_ROUNDS)
     measured = ratio(rounds, UNFOLDED)
     if out:
         write(out, {"machine": machine(), "texts": QUICK_TEXTS, "rounds": QUICK_ROUNDS, "ratio": measured})
@@ -169,23 +170,23 @@ def check_ratio(measured: dict[str, float]) -> None:
 
 
 def run_rounds(
-    work: Path, texts: Sequence[str], warm_up: Sequence[str], names: Sequence[str], rounds: int
+    work_folder: Path, texts: Sequence[str], warm_up: Sequence[str], names: Sequence[str], rounds: int
 ) -> list[dict[str, dict[str, float]]]:
     """Run each peer once per round, so that slow phases of the machine affect all peers."""
-    file = work / "texts.json"
+    file = work_folder / "texts.json"
     file.write_text(json.dumps({"texts": texts, "warm_up": warm_up}), encoding="utf-8")
-    return [{name: run_peer(name, work, file) for name in names} for _ in range(rounds)]
+    return [{name: run_peer(name, work_folder, file) for name in names} for _ in range(rounds)]
 
 
-def run_peer(name: str, work: Path, file: Path) -> dict[str, float]:
+def run_peer(name: str, work_folder: Path, file: Path) -> dict[str, float]:
     """Run a peer in its own process."""
-    command = [sys.executable, "-m", "benchmarks.run_peer", name, str(work), str(file), str(time.time())]
+    command = [sys.executable, "-m", "benchmarks.run_peer", name, str(work_folder), str(file), str(time.time())]
     result = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     if result.returncode:
         sys.exit(f"error: {PEERS[name].title} failed:\n{result.stderr}")
-    figures: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
-    print(f"{name}: {figures['texts_per_second']:,.0f} texts/s", file=sys.stderr)
-    return figures
+    measurements: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
+    print(f"{name}: {measurements['texts_per_second']:,.0f} texts/s", file=sys.stderr)
+    return measurements
 
 
 def environment() -> dict[str, str]:
@@ -195,8 +196,8 @@ def environment() -> dict[str, str]:
 
 
 def summary(rounds: Sequence[dict[str, float]]) -> dict[str, Any]:
-    """Return the median, minimum and maximum of each figure."""
-    return {key: spread([figures[key] for figures in rounds]) for key in rounds[0]}
+    """Return the median, minimum and maximum of each measurement."""
+    return {key: spread([results[key] for results in rounds]) for key in rounds[0]}
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
@@ -206,25 +207,26 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 
 def ratio(rounds: Sequence[dict[str, dict[str, float]]], name: str) -> dict[str, float]:
     """Return the ratio of evenmood's throughput to a peer's: median, minimum and maximum over the rounds."""
-    return spread([figures[OURS]["texts_per_second"] / figures[name]["texts_per_second"] for figures in rounds])
+    return spread([results[OURS]["texts_per_second"] / results[name]["texts_per_second"] for results in rounds])
 
 
-def roofline(work: Path) -> dict[str, float]:
+def roofline(work_folder: Path) -> dict[str, float]:
     """Return the upper bound on throughput from the matrix products alone, measured in a separate process."""
-    command = [sys.executable, "-m", "benchmarks.roofline", str(work / "evenmood"), str(work / "texts.json")]
+    files = [str(work_folder / "evenmood"), str(work_folder / "texts.json")]
+    command = [sys.executable, "-m", "benchmarks.roofline", *files]
     one_thread = environment() | {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # per core
     result = subprocess.run(command, env=one_thread, capture_output=True, text=True, check=True)
-    figures: dict[str, float] = json.loads(result.stdout)
-    return figures
+    measurements: dict[str, float] = json.loads(result.stdout)
+    return measurements
 
 
 def model_size(path: Path) -> int:
     """Return the size of a file, or of the files of a model folder that prediction needs."""
-    from evenmood.model.model_folder import PREDICTING_FILES
+    from evenmood.model.model_folder import PREDICTION_FILES
 
     if path.is_file():
         return path.stat().st_size
-    files = [path / name for name in PREDICTING_FILES if (path / name).is_file()]
+    files = [path / name for name in PREDICTION_FILES if (path / name).is_file()]
     return sum(file.stat().st_size for file in files if (path / "emotions.json").exists()) or sum(
         file.stat().st_size for file in path.rglob("*") if file.is_file()
     )

@@ -87,7 +87,7 @@ def resident(pid: int) -> float:
 def beside_a_table(url: str) -> dict[str, Any]:
     """Measure response times for ten visitors while a table of 50,000 rows is scored."""
     file = upload(url)
-    done = threading.Event()
+    finished = threading.Event()
     waits: list[float] = []
 
     def table() -> float:
@@ -96,10 +96,10 @@ def beside_a_table(url: str) -> dict[str, Any]:
             call(url, "score", [file, "", "default", "text", ""])
             return time.monotonic() - started
         finally:
-            done.set()
+            finished.set()
 
     def visit(visitor: str) -> None:
-        while not done.is_set():
+        while not finished.is_set():
             waits.append(ask(url, visitor))
 
     alone = timed(lambda: call(url, "score", [file, "", "default", "text", ""]))
@@ -128,12 +128,12 @@ def timed(job: Callable[[], Any]) -> float:
     return time.monotonic() - started
 
 
-def many(url: str) -> dict[str, Any]:
+def concurrent_clients(url: str) -> dict[str, Any]:
     """Send 200 requests from 50 concurrent clients, each in a new session."""
     errors = 0
     waits: list[float] = []
 
-    def one(_: int) -> None:
+    def send(_: int) -> None:
         nonlocal errors
         try:
             waits.append(ask(url))
@@ -141,7 +141,7 @@ def many(url: str) -> dict[str, Any]:
             errors += 1
 
     with ThreadPoolExecutor(CLIENTS) as pool:
-        list(pool.map(one, range(REQUESTS)))
+        list(pool.map(send, range(REQUESTS)))
     return {"clients": CLIENTS, "requests": REQUESTS, "errors": errors, "longest_seconds": round(max(waits), 2)}
 
 
@@ -162,14 +162,14 @@ def main() -> None:
         with running() as (_, _, seconds):
             starts.append(seconds)
     with running() as (url, pid, _):
-        figures = {
+        results = {
             "start_to_first_prediction_seconds": round(statistics.median(starts), 2),
             "beside_a_table": beside_a_table(url),
-            "many": many(url),
+            "many": concurrent_clients(url),
             "memory": memory(url, pid),
             "machine": f"{platform.machine()}, Python {platform.python_version()}",
         }
-    text = json.dumps(figures, indent=1) + "\n"
+    text = json.dumps(results, indent=1) + "\n"
     out.write_text(text, encoding="utf-8")
     print(text)
 

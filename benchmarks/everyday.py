@@ -52,7 +52,7 @@ def nrclex_scores(texts: Sequence[str]) -> np.ndarray:
 
 
 def main() -> None:
-    """Score each model, and write the figures."""
+    """Score each model, and write the metrics."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("out", type=Path, help="results file (JSON) to write")
     parser.add_argument("--teacher", action="append", default=[], help="folder or Hub id of a teacher; repeatable")

@@ -14,14 +14,14 @@ ROBERTA_WORDS = 50_265
 """Vocabulary size of roberta-base."""
 
 
-def prepare_evenmood(work: Path, network: str | None) -> None:
+def prepare_evenmood(work_folder: Path, network: str | None) -> None:
     """Write the bundled models, and the network in Keras and as an unfolded ONNX graph.
 
     The unfolded graph keeps embedding and convolution as separate operators.
 
     Args:
-        work: Folder to write to.
-        network: Model folder with Keras files of the bundled model; default: random weights, which are as fast.
+        work_folder: Folder to write to.
+        network: Model folder with Keras files of the bundled model; by default, random weights, which are as fast.
     """
     from train.network.backend import choose_backend
 
@@ -34,8 +34,8 @@ def prepare_evenmood(work: Path, network: str | None) -> None:
     from train.network.network import build_network
 
     for model, name in (("fast", "evenmood"), ("accurate", "accurate")):
-        shutil.copytree(bundled_folder(model), work / name)
-    tokenizer = work / "evenmood" / TOKENIZER_FILE
+        shutil.copytree(bundled_folder(model), work_folder / name)
+    tokenizer = work_folder / "evenmood" / TOKENIZER_FILE
     if network:
         model = keras.saving.load_model(network)
     else:
@@ -43,20 +43,20 @@ def prepare_evenmood(work: Path, network: str | None) -> None:
         keras.utils.set_random_seed(0)
         vectors = np.random.default_rng(0).normal(0, 0.1, (words, TrainConfig.embedding_size)).astype(np.float32)
         model = build_network(TrainConfig(), vectors, len(LABELS))
-    model.save(work / "keras", zipped=False)
-    (work / "unfolded").mkdir()
-    export_onnx(model, work / "unfolded" / ONNX_FILE, folded=False)
-    shutil.copyfile(tokenizer, work / "unfolded" / TOKENIZER_FILE)
-    _quantize_lstm(work)
+    model.save(work_folder / "keras", zipped=False)
+    (work_folder / "unfolded").mkdir()
+    export_onnx(model, work_folder / "unfolded" / ONNX_FILE, folded=False)
+    shutil.copyfile(tokenizer, work_folder / "unfolded" / TOKENIZER_FILE)
+    _quantize_lstm(work_folder)
 
 
-def _quantize_lstm(work: Path) -> None:
+def _quantize_lstm(work_folder: Path) -> None:
     """Write the bundled model with LSTM weights in int8, for the comparison in docs/performance.md."""
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    shutil.copytree(work / "evenmood", work / "int8")
-    source, target = work / "evenmood" / ONNX_FILE, work / "int8" / ONNX_FILE
+    shutil.copytree(work_folder / "evenmood", work_folder / "int8")
+    source, target = work_folder / "evenmood" / ONNX_FILE, work_folder / "int8" / ONNX_FILE
     quantize_dynamic(source, target, op_types_to_quantize=["LSTM"], per_channel=True, weight_type=QuantType.QInt8)
     model = onnx.load(target)
     if not model.metadata_props:  # the quantizer may drop them
@@ -64,16 +64,16 @@ def _quantize_lstm(work: Path) -> None:
     target.write_bytes(model.SerializeToString())
 
 
-def prepare_roberta(work: Path, source: str | None, texts: list[str]) -> None:
+def prepare_roberta(work_folder: Path, source: str | None, texts: list[str]) -> None:
     """Write RoBERTa-base for torch and as int8 ONNX; see `save_roberta` for the arguments."""
-    _quantize(save_roberta(work, source, texts), work)
+    _quantize(save_roberta(work_folder, source, texts), work_folder)
 
 
-def save_roberta(work: Path, source: str | None, texts: list[str]) -> Any:
+def save_roberta(work_folder: Path, source: str | None, texts: list[str]) -> Any:
     """Save RoBERTa-base in the folder `roberta`, and return the model.
 
     Args:
-        work: Folder to write to.
+        work_folder: Folder to write to.
         source: Folder or Hub id of a fine-tuned RoBERTa. By default the weights are random, which are as fast, and a
             byte-level BPE tokenizer of the same size is fitted to the texts, with no more tokens per text.
         texts: Training texts.
@@ -96,8 +96,8 @@ def save_roberta(work: Path, source: str | None, texts: list[str]) -> Any:
             problem_type="multi_label_classification",
         )
         model = AutoModelForSequenceClassification.from_config(config, attn_implementation="eager")
-    model.eval().save_pretrained(work / "roberta")
-    tokenizer.save_pretrained(work / "roberta")
+    model.eval().save_pretrained(work_folder / "roberta")
+    tokenizer.save_pretrained(work_folder / "roberta")
     return model
 
 
@@ -120,7 +120,7 @@ def _byte_pair_encoding(texts: list[str]) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=byte_pairs._tokenizer, **special)
 
 
-def _quantize(model: Any, work: Path) -> None:
+def _quantize(model: Any, work_folder: Path) -> None:
     """Export with torch and quantize dynamically, with and without operators fused by onnxruntime's optimizer."""
     import warnings
 
@@ -145,24 +145,27 @@ def _quantize(model: Any, work: Path) -> None:
     names = ["input_ids", "attention_mask"]
     sizes = {name: {0: "n", 1: "time"} for name in names} | {"logits": {0: "n"}}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the deprecated exporter needs no further packages
+        warnings.simplefilter("ignore")  # the deprecated exporter needs no other packages
         torch.onnx.export(
             Logits(),
             (ids, mask),
-            str(work / "roberta.onnx"),
+            str(work_folder / "roberta.onnx"),
             input_names=names,
             output_names=["logits"],
             dynamic_axes=sizes,
             dynamo=False,
             opset_version=17,
         )
-    quantize_dynamic(work / "roberta.onnx", work / "roberta-int8.onnx", weight_type=QuantType.QInt8)
+    quantize_dynamic(work_folder / "roberta.onnx", work_folder / "roberta-int8.onnx", weight_type=QuantType.QInt8)
     heads, width = model.config.num_attention_heads, model.config.hidden_size
-    fused = optimizer.optimize_model(str(work / "roberta.onnx"), "bert", num_heads=heads, hidden_size=width)
-    fused.save_model_to_file(str(work / "roberta.onnx"))
+    fused = optimizer.optimize_model(str(work_folder / "roberta.onnx"), "bert", num_heads=heads, hidden_size=width)
+    fused.save_model_to_file(str(work_folder / "roberta.onnx"))
     # The quantizer does not know the output types of fused operators.
     unknown = {"DefaultTensorType": onnx.TensorProto.FLOAT}
     quantize_dynamic(
-        work / "roberta.onnx", work / "roberta-fused.onnx", weight_type=QuantType.QInt8, extra_options=unknown
+        work_folder / "roberta.onnx",
+        work_folder / "roberta-fused.onnx",
+        weight_type=QuantType.QInt8,
+        extra_options=unknown,
     )
-    (work / "roberta.onnx").unlink()
+    (work_folder / "roberta.onnx").unlink()

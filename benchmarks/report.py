@@ -28,15 +28,15 @@ def results(name: str) -> dict[str, Any]:
 
 def document() -> str:
     """Render docs/performance.md."""
-    figures = {name: results(file) for name, file in FILES.items()}
-    for run in figures["training"]["runs"]:
+    measurements = {name: results(file) for name, file in FILES.items()}
+    for run in measurements["training"]["runs"]:
         for key in ("plain", "precision", "batch_size", "share_of_time_computing"):
             run.setdefault(key, None)
-    bench = figures["bench"]
-    nodes = {workers: median(rates) for workers, rates in figures["scaling"]["rows_per_second"].items()}
-    return cards.rendered(
+    bench = measurements["bench"]
+    nodes = {workers: median(rates) for workers, rates in measurements["scaling"]["rows_per_second"].items()}
+    return cards.render_template(
         TEMPLATE,
-        **figures,
+        **measurements,
         ours=bench["peers"]["evenmood"],
         two_nodes=nodes["2"] / nodes["1"],
         table=table(bench, list(bench["peers"])),
@@ -44,7 +44,7 @@ def document() -> str:
 
 
 def speeds() -> dict[str, float]:
-    """Return the texts per second of evenmood and of other models, for the figure."""
+    """Return the texts per second of evenmood and of other models, for the plot."""
     return speed_figure.rates(results("bench"), OURS)
 
 

@@ -50,14 +50,14 @@ def fastest(lengths: Sequence[int]) -> tuple[float, float]:
     """
     steps = max(1, round(sum(-(-length // POOL_SIZE) for length in lengths) / len(lengths)))
     batch = shapes(BATCH_ROWS, steps)
-    work = [(times, _matrix(n, k), _matrix(k, m), np.empty((n, m), np.float32)) for times, n, k, m in batch]
+    products = [(times, _matrix(n, k), _matrix(k, m), np.empty((n, m), np.float32)) for times, n, k, m in batch]
     batch_operations = sum(2 * times * n * k * m for times, n, k, m in batch)
     repeats = 100
 
     def core(_: int) -> None:
-        own_work = [(times, left, right, out.copy()) for times, left, right, out in work]
+        own_products = [(times, left, right, out.copy()) for times, left, right, out in products]
         for _ in range(repeats):
-            for times, left, right, out in own_work:
+            for times, left, right, out in own_products:
                 for _ in range(times):
                     np.matmul(left, right, out=out)
 

@@ -15,11 +15,11 @@ SINGLE_TEXTS = 200
 
 
 def main() -> None:
-    """Predict one text, warm-up texts, all texts, and texts one by one; print the figures."""
-    name, folder, file, started = sys.argv[1:]
+    """Predict one text, warm-up texts, all texts, and texts one by one; print the measurements."""
+    name, folder, file, start_time = sys.argv[1:]
     predict = PEERS[name].load(Path(folder))
     predict([FIRST])
-    start = time.time() - float(started)
+    start = time.time() - float(start_time)
     content = json.loads(Path(file).read_text(encoding="utf-8"))
     texts, warm_up = content["texts"], content["warm_up"]
     # Warm up for about one second.
@@ -29,7 +29,7 @@ def main() -> None:
     bulk = timed(predict, texts)
     peak = peak_memory()
     singles = [timed(predict, [text]) for text in texts[:SINGLE_TEXTS]]
-    figures = {
+    measurements = {
         "start_seconds": start,
         "texts_per_second": len(texts) / bulk,
         "texts_per_second_first_pass": first_pass,
@@ -37,14 +37,14 @@ def main() -> None:
         "p99_ms": 1e3 * statistics.quantiles(singles, n=100, method="inclusive")[98],
         "peak_memory_mb": peak,
     }
-    print(json.dumps(figures))
+    print(json.dumps(measurements))
 
 
 def timed(predict: Predict, texts: list[str]) -> float:
     """Measure the duration of a call, in seconds."""
-    before = time.perf_counter()
+    started = time.perf_counter()
     predict(texts)
-    return time.perf_counter() - before
+    return time.perf_counter() - started
 
 
 def peak_memory() -> float:

@@ -31,7 +31,7 @@ def predict(workers: int, source: str, target: str) -> None:
 
     from evenmood import EmotionClassifier
     from evenmood.distributed import ray_cluster as cluster
-    from evenmood.tables import scored
+    from evenmood.tables import emotion_columns
 
     local_cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     for _ in range(workers - 1):
@@ -47,11 +47,11 @@ def predict(workers: int, source: str, target: str) -> None:
     def raise_error(message: str) -> None:
         raise ValueError(message)
 
-    pieces = cluster.predict_file(source, "text", scored.PREDICTION_COLUMNS, arguments, local_cluster.address)
+    pieces = cluster.predict_file(source, "text", emotion_columns.PREDICTION_COLUMNS, arguments, local_cluster.address)
     cluster.write_file(pieces, target, "text", source, raise_error, advance, overwrite=True)
     local_cluster.shutdown()
-    (first, before), (last, after) = times[0], times[-1]
-    print(json.dumps({"rows": after - before, "seconds": last - first}))
+    (first, rows_before), (last, rows_after) = times[0], times[-1]
+    print(json.dumps({"rows": rows_after - rows_before, "seconds": last - first}))
 
 
 def run(workers: int, source: Path) -> float:
@@ -59,9 +59,9 @@ def run(workers: int, source: Path) -> float:
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks.scaling", str(workers), str(source), f"{source}.out"]
     variables = environment() | {"RAY_worker_niceness": "0"}
     result = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
-    figures = json.loads(result.stdout.splitlines()[-1])
-    print(f"{workers}: {figures['rows'] / figures['seconds']:,.0f} rows/s", file=sys.stderr)
-    return float(figures["rows"] / figures["seconds"])
+    measurements = json.loads(result.stdout.splitlines()[-1])
+    print(f"{workers}: {measurements['rows'] / measurements['seconds']:,.0f} rows/s", file=sys.stderr)
+    return float(measurements["rows"] / measurements["seconds"])
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ def rates(bench: Mapping[str, Any], shown_models: Mapping[str, Any]) -> dict[str
 
 
 def is_current(rates_by_title: Mapping[str, float]) -> bool:
-    """Return whether the figure was drawn from these rates."""
+    """Return whether the plot was drawn from these rates."""
     from PIL import Image
 
     if not FIGURE.is_file():

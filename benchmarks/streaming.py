@@ -34,7 +34,7 @@ def feed(pipe: IO[bytes]) -> None:
 
 
 def status(pid: int, name: str) -> float:
-    """Return a memory figure of a process, in MB (Linux)."""
+    """Return a memory statistic of a process, in MB (Linux)."""
     rows = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     return next(int(row.split()[1]) for row in rows if row.startswith(name)) * 1024 / 1e6
 

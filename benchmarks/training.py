@@ -74,17 +74,17 @@ def measure(setting: dict[str, Any], data: str, card: str | None) -> dict[str, A
         if process.returncode:
             sys.exit(f"error: {setting} failed:\n{stderr}")
         if setting.get("plain"):
-            figures: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
+            measurements: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
         else:
             with (out / "training" / "history.csv").open(encoding="utf-8") as file:
                 seconds = [float(row["seconds"]) for row in csv.DictReader(file)]
             info = json.loads((out / "emotions.json").read_text(encoding="utf-8"))
-            figures = {"seconds": seconds, "macro_f1_validation": info["metrics"]["validation"]["macro_f1"]}
-    figures["seconds_per_epoch"] = statistics.median(figures["seconds"][1:])
+            measurements = {"seconds": seconds, "macro_f1_validation": info["metrics"]["validation"]["macro_f1"]}
+    measurements["seconds_per_epoch"] = statistics.median(measurements["seconds"][1:])
     if shares:
-        figures["share_of_time_computing"] = statistics.mean(shares) / 100
-    print(json.dumps(setting | figures), file=sys.stderr)
-    return setting | figures
+        measurements["share_of_time_computing"] = statistics.mean(shares) / 100
+    print(json.dumps(setting | measurements), file=sys.stderr)
+    return setting | measurements
 
 
 def plain_keras(data: str, out: Path) -> None:
@@ -137,17 +137,17 @@ def watch(card: str, process: subprocess.Popen[str], shares: list[float]) -> Non
     """Record the utilization of the GPU every half second."""
     command = [card, "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
     while process.poll() is None:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        shares += [float(line) for line in done.stdout.split() if line.isdecimal()][:1]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        shares += [float(line) for line in result.stdout.split() if line.isdecimal()][:1]
         time.sleep(0.5)
 
 
 def name_of(card: str) -> str:
     """Describe the GPU and CPU."""
-    done = subprocess.run(
+    result = subprocess.run(
         [card, "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, check=True
     )
-    return f"{done.stdout.splitlines()[0]}, {os.cpu_count()} cores"
+    return f"{result.stdout.splitlines()[0]}, {os.cpu_count()} cores"
 
 
 if __name__ == "__main__":

@@ -38,16 +38,16 @@ def write_tweets(path: Path, rows: int) -> None:
 
 
 def main() -> None:
-    """Generate tweets, run the stage in its own process, and write the figures."""
+    """Generate tweets, run the stage in its own process, and write the results."""
     out = results_file(__doc__)
     with tempfile.TemporaryDirectory() as temporary:
-        place = Path(temporary)
-        write_tweets(place / "tweets.csv", ROWS)
+        folder = Path(temporary)
+        write_tweets(folder / "tweets.csv", ROWS)
         started = time.monotonic()
-        command = ["-m", "data_build", "sentiment140", str(place / "build"), "--tweets", str(place / "tweets.csv")]
+        command = ["-m", "data_build", "sentiment140", str(folder / "build"), "--tweets", str(folder / "tweets.csv")]
         subprocess.run([sys.executable, *command], check=True)
         seconds = time.monotonic() - started
-        manifest = read_manifest(place / "build", "sentiment140")
+        manifest = read_manifest(folder / "build", "sentiment140")
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024  # kilobytes on Linux
     content = {
         "rows": ROWS,

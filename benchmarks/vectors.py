@@ -51,16 +51,16 @@ def write_matrix(file: BinaryIO, rows: int) -> None:
 
 
 def read(path: Path) -> None:
-    """Read the vectors of a vocabulary, and print the figures."""
+    """Read the vectors of a vocabulary, and print the measurements."""
     from train.vectors.fasttext_files import read_bin
 
     step = WORDS // VOCABULARY
-    wanted = ["[PAD]", "[UNK]", *words()[::step]]
+    requested_words = ["[PAD]", "[UNK]", *words()[::step]]
     before = peak_memory()
     started = time.monotonic()
-    table = read_bin(path, wanted, SIZE)
+    table = read_bin(path, requested_words, SIZE)
     content = {
-        "words_wanted": len(wanted) - 2,
+        "words_wanted": len(requested_words) - 2,
         "words_found": int((~np.isnan(table[2:]).any(axis=1)).sum()),
         "seconds": round(time.monotonic() - started, 1),
         "peak_memory_mb_before": round(before),
@@ -70,7 +70,7 @@ def read(path: Path) -> None:
 
 
 def main() -> None:
-    """Create the file, read it in a separate process, and write the figures."""
+    """Create the file, read it in a separate process, and write the measurements."""
     if sys.argv[-1].endswith(".bin"):  # the measured process
         read(Path(sys.argv[-1]))
         return
@@ -79,8 +79,8 @@ def main() -> None:
         path = Path(temporary) / "model.bin"
         write_model(path)
         command = [sys.executable, "-m", "benchmarks.vectors", str(path)]
-        done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
-        content = {"bytes": path.stat().st_size} | json.loads(done.stdout.splitlines()[-1]) | {"machine": machine()}
+        result = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
+        content = {"bytes": path.stat().st_size} | json.loads(result.stdout.splitlines()[-1]) | {"machine": machine()}
     write(out, content)
 
 

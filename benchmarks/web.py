@@ -62,15 +62,15 @@ def measure(data: str, rounds: int) -> dict[str, Any]:
             for model, peer in PEERS.items():
                 inputs = {"alone": texts[: ALONE[model]], "together": texts[: TOGETHER[model]]}
                 for threads in THREADS:
-                    place = f"Chromium, {threads} thread{'s' * (threads > 1)}"
-                    runs_by_setting.setdefault((model, place), []).append(
+                    environment = f"Chromium, {threads} thread{'s' * (threads > 1)}"
+                    runs_by_setting.setdefault((model, environment), []).append(
                         _in_browser(root, model, peer, threads, inputs)
                     )
                 runs_by_setting.setdefault((model, "Node"), []).append(_in_node(root, model, peer, inputs))
         differences = {model: _difference(root, model, texts[:400]) for model in BUNDLED}
     rows = [
-        {"model": model, "package": PEERS[model], "where": place} | _medians(runs)
-        for (model, place), runs in runs_by_setting.items()
+        {"model": model, "package": PEERS[model], "where": environment} | _medians(runs)
+        for (model, environment), runs in runs_by_setting.items()
     ]
     return {
         "machine": machine(),
@@ -106,11 +106,11 @@ def _in_browser(root: Path, model: str, peer: str, threads: int, inputs: dict[st
             [peer, f"{address}/models/{model}/", threads, inputs["alone"], inputs["together"]],
         )
         context.close()
-    return _figures(timing, len(inputs["together"])) | {"megabytes": sum(received) / 1e6}
+    return _summarize(timing, len(inputs["together"])) | {"megabytes": sum(received) / 1e6}
 
 
 def _in_node(root: Path, model: str, peer: str, inputs: dict[str, list[str]]) -> dict[str, float]:
-    done = subprocess.run(
+    result = subprocess.run(
         ["node", "bench/node.mjs", peer, f"{root}/models/{model}/"],
         cwd=WEB,
         input=json.dumps(inputs),
@@ -119,10 +119,10 @@ def _in_node(root: Path, model: str, peer: str, inputs: dict[str, list[str]]) ->
         check=True,
         env={name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")},
     )
-    return _figures(json.loads(done.stdout.splitlines()[-1]), len(inputs["together"]))
+    return _summarize(json.loads(result.stdout.splitlines()[-1]), len(inputs["together"]))
 
 
-def _figures(timing: dict[str, Any], texts: int) -> dict[str, float]:
+def _summarize(timing: dict[str, Any], texts: int) -> dict[str, float]:
     return {
         "start_s": timing["start"] / 1000,
         "p50_ms": float(np.percentile(timing["each"], 50)),
@@ -146,10 +146,10 @@ def _difference(root: Path, model: str, texts: list[str]) -> dict[str, float]:
             "([texts, model]) => probabilities(texts, 1, model)", [texts, f"{address}/models/{model}/"]
         )
     classifier = EmotionClassifier.from_pretrained(model)
-    theirs, ours = np.array(result["rows"], np.float32), classifier.predict_proba(texts)
-    pairs = zip(classifier.apply_thresholds(theirs), classifier.apply_thresholds(ours), strict=True)
-    changed = sum(one.labels != other.labels for one, other in pairs)
-    difference = np.abs(theirs - ours)
+    in_browser, in_python = np.array(result["rows"], np.float32), classifier.predict_proba(texts)
+    pairs = zip(classifier.apply_thresholds(in_browser), classifier.apply_thresholds(in_python), strict=True)
+    changed = sum(first.labels != second.labels for first, second in pairs)
+    difference = np.abs(in_browser - in_python)
     return {
         "texts": len(texts),
         "largest": float(difference.max()),

@@ -14,7 +14,7 @@ from data_build.publishing import report as dataset
 from data_build.written import written_votes
 from docs.examples import python_output, shell_output
 from evenmood import EKMAN, GROUP_OF, LABELS
-from evenmood.model.model_folder import figure_text
+from evenmood.model.model_folder import format_metric
 from train.experiments import report as experiments
 
 ROOT = Path(__file__).parent.parent
@@ -106,19 +106,19 @@ def results() -> str:
         "| use it for | many texts, one core | chats, reviews and tickets, where accuracy matters more than speed |",
         _row("model size", [f"{sum(model['bytes'].values()) / 1e6:.1f} MB" for model in models.values()]),
         _row("texts per second, on 2 cores", [f"{rate:,.0f}" for rate in speed]),
-        _row("GoEmotions test, macro-F1", [figure_text(_official(model)["macro_f1"]) for model in models.values()]),
-        _row("GoEmotions test, micro-F1", [figure_text(_official(model)["micro_f1"]) for model in models.values()]),
+        _row("GoEmotions test, macro-F1", [format_metric(_official(model)["macro_f1"]) for model in models.values()]),
+        _row("GoEmotions test, micro-F1", [format_metric(_official(model)["micro_f1"]) for model in models.values()]),
         _row(
             "GoEmotions test, macro ROC AUC",
-            [figure_text(_official(model)["macro_roc_auc"]) for model in models.values()],
+            [format_metric(_official(model)["macro_roc_auc"]) for model in models.values()],
         ),
         _row(
             "everyday benchmark, macro-F1",
-            [figure_text(model["everyday-test"]["macro_f1"]) for model in models.values()],
+            [format_metric(model["everyday-test"]["macro_f1"]) for model in models.values()],
         ),
         _row(
             "everyday benchmark, top-1 accuracy",
-            [figure_text(model["everyday-test"]["first_label_right"]) for model in models.values()],
+            [format_metric(model["everyday-test"]["first_label_right"]) for model in models.values()],
         ),
         _row(
             "GoEmotions test, macro-F1, mean over seeds", [_over_seeds(model, "figures") for model in models.values()]
@@ -137,7 +137,7 @@ def results() -> str:
         "| everyday benchmark, other models | macro-F1 | top-1 accuracy |",
         "|---|---|---|",
         *(
-            _row(OTHERS[other["model"]], [figure_text(other["macro_f1"]), figure_text(other["first_label_right"])])
+            _row(OTHERS[other["model"]], [format_metric(other["macro_f1"]), format_metric(other["first_label_right"])])
             for other in others
             if other["model"] in OTHERS
         ),
@@ -164,7 +164,7 @@ def _official(model: Any) -> Any:
 
 def _over_seeds(model: Any, which: str) -> str:
     group = model["seeds"]["groups"][0]
-    return f"{figure_text(group[which]['macro_f1'])}, {len(group['folders'])} seeds"
+    return f"{format_metric(group[which]['macro_f1'])}, {len(group['folders'])} seeds"
 
 
 def demo() -> str:

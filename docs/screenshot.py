@@ -169,7 +169,7 @@ def walk(page: Page, url: str) -> Iterator[str]:
     page.wait_for_timeout(300)
     yield "long-text"
     open_tab(page, 4)
-    page.wait_for_selector("#about-figures .groups")
+    page.wait_for_selector("#about-metrics .groups")
     yield "about"
 
 

@@ -13,14 +13,14 @@ from evenmood.model.pretrained import PretrainedModel
 from evenmood.onnx.inference import Read, read_rows
 from evenmood.prediction import Prediction, WordWeight, apply_thresholds
 from evenmood.text.encoder_tokenizer import EncoderTokenizer
-from evenmood.thresholds import Method, Metric, TunedThresholds, tuned
+from evenmood.thresholds import Method, Metric, TunedThresholds, tune_and_score
 
 STREAM_ROWS = 1024
 """Number of texts that `predict_stream` reads ahead."""
 
 
 class EmotionClassifier(PretrainedModel):
-    """Multi-label emotion classifier: predicts labels with probabilities for texts.
+    """Multi-label emotion classifier: predicts the labels of texts, with probabilities.
 
     Create it with `EmotionClassifier.from_pretrained()`.
     """
@@ -59,7 +59,7 @@ class EmotionClassifier(PretrainedModel):
         return self.read(check_texts(texts), show_progress_bar).probabilities
 
     @overload
-    def predict(  # type: ignore[overload-overlap]  # a string is a sequence of strings, to the type checker alone
+    def predict(  # type: ignore[overload-overlap]  # to the type checker, a string is a sequence of strings
         self, texts: str, thresholds: Mapping[str, float] | float | None = None, *, show_progress_bar: bool = False
     ) -> Prediction: ...
     @overload
@@ -136,7 +136,7 @@ class EmotionClassifier(PretrainedModel):
         Args:
             data: A pandas or polars frame or series, an Arrow table, or a list of texts, which becomes a pandas frame.
             column: Column with the texts.
-            labels: Labels to predict; None for all.
+            labels: Labels to predict; by default, all.
             proba: Whether to add a column with the probability of each label.
             show_progress_bar: Whether to show a progress bar on standard error.
 
@@ -165,7 +165,7 @@ class EmotionClassifier(PretrainedModel):
         Args:
             probabilities: Result of `predict_proba`; a row of NaN becomes an empty prediction.
             thresholds: As in `predict`.
-            only: Labels to predict; None for all.
+            only: Labels to predict; by default, all.
         """
         columns = [self.labels.index(label) for label in (self.labels if only is None else only)]
         array = self._threshold_array(thresholds)[columns]
@@ -179,7 +179,7 @@ class EmotionClassifier(PretrainedModel):
         metric: Metric = "f1",
         method: Method = "shrunk",
     ) -> TunedThresholds:
-        """Find the best thresholds for your own labeled texts, without changing those of the classifier.
+        """Find the best thresholds for labeled texts, without changing those of the classifier.
 
         To use the result, assign it: `classifier.thresholds = classifier.tune_thresholds(texts, labels)`. Do not
         evaluate the model on the same texts afterwards.
@@ -191,8 +191,8 @@ class EmotionClassifier(PretrainedModel):
             method: `shrunk` regularizes the thresholds of labels with few texts; `grid` takes the best one per label.
 
         Returns:
-            Threshold of every label, and the scores on these texts. A label without texts keeps its threshold and is
-            listed in `unchanged`.
+            The threshold of every label, and the scores on these texts. A label without texts keeps its threshold and
+            is listed in `unchanged`.
 
         Raises:
             UsageError: There are no texts, the numbers of texts and labels differ, or a label is unknown.
@@ -204,7 +204,7 @@ class EmotionClassifier(PretrainedModel):
         if missing := [index for index, text in enumerate(rows) if text is None]:
             raise TypeError(f"text {missing[0]} is missing; expected a string; remove it and its labels")
         truth = multi_hot(labels, self.labels, len(rows))
-        return tuned(truth, self.read(rows).probabilities, self._thresholds, metric, method)
+        return tune_and_score(truth, self.read(rows).probabilities, self._thresholds, metric, method)
 
     def explain(self, text: str) -> list[WordWeight]:
         """Compute the weight of each word in a prediction; weights sum to 1.
@@ -229,7 +229,9 @@ class EmotionClassifier(PretrainedModel):
         if isinstance(self._encoder, EncoderTokenizer):
             columns = [self.labels.index(label) for label in self.predict(text).labels]
             return shares(
-                leave_one_out(self.predict_proba, self._encoder, text, columns, lambda fall: float(np.abs(fall).sum()))
+                leave_one_out(
+                    self.predict_proba, self._encoder, text, columns, lambda decrease: float(np.abs(decrease).sum())
+                )
             )
         if not self.has_attention:
             raise ModelError("this model has no attention weights to explain a prediction; use leave_one_out instead")
@@ -251,7 +253,7 @@ class EmotionClassifier(PretrainedModel):
         if label not in self.labels:
             raise UsageError(f"unknown label {label!r}; expected one of: {', '.join(self.labels)}")
         columns = [self.labels.index(label)]
-        return leave_one_out(self.predict_proba, self._encoder, text, columns, lambda fall: float(fall[0]))
+        return leave_one_out(self.predict_proba, self._encoder, text, columns, lambda decrease: float(decrease[0]))
 
     def __repr__(self) -> str:
         tokens = self._encoder.tokenizer.get_vocab_size()
@@ -269,14 +271,14 @@ class EmotionClassifier(PretrainedModel):
         return np.array([by_label[label] for label in self.labels], np.float32)
 
     def read(self, texts: Sequence[str | None], show_progress_bar: bool = False) -> Read:
-        """Predict probabilities, and count words and windows, of n texts; a missing text (None) has NaN and zeros."""
+        """Predict the probabilities of n texts, and count words and windows; a missing text has NaN and zeros."""
         return read_rows(self._loaded.network, self._encoder, texts, len(self.labels), show_progress_bar)
 
     def _predictions(
         self, texts: Sequence[str | None], thresholds: np.ndarray, show_progress_bar: bool = False
     ) -> list[Prediction]:
-        read = self.read(texts, show_progress_bar)
-        return apply_thresholds(read.probabilities, thresholds, self.labels, read.words, read.windows)
+        output = self.read(texts, show_progress_bar)
+        return apply_thresholds(output.probabilities, thresholds, self.labels, output.words, output.windows)
 
     def _stream(self, texts: Iterator[str | None], thresholds: np.ndarray) -> Iterator[Prediction]:
         first = 0

@@ -14,15 +14,15 @@ from evenmood.text.windows import Span, combine, window_spans
 
 
 def attention_weights(network: Network, encoder: BatchTokenizer, text: str) -> list[WordWeight]:
-    """Return the share of the attention of each word; see `EmotionClassifier.explain`."""
+    """Compute the share of the attention of each word; see `EmotionClassifier.explain`."""
     with model_errors():
         spans = _windows(encoder, text)
-        read = [
+        words_by_window = [
             (start, attended_words(network, encoder.tokenizer, text[start:end], encoder.max_length))
             for start, end in spans
         ]
     weights: dict[int, WordWeight] = {}
-    for start, words in read:
+    for start, words in words_by_window:
         for word in words:
             _add(weights, word, start, word.weight / len(spans))
     return list(weights.values())
@@ -35,7 +35,7 @@ def leave_one_out(
     columns: Sequence[int],
     weight_of: Callable[[np.ndarray], float],
 ) -> list[WordWeight]:
-    """Change of probabilities when each word is removed.
+    """Compute the change of probabilities when each word is removed.
 
     Args:
         predict_proba: Returns the probabilities of texts within the model's maximum length.
@@ -49,14 +49,14 @@ def leave_one_out(
         parts = [text[slice(*span)] for span in spans]
         words_of = [encoder.words(part) for part in parts]
     whole = predict_proba(parts)[:, columns]
-    before = combine(whole)
+    combined = combine(whole)
     weights: dict[int, WordWeight] = {}
-    for place, ((start, _), part) in enumerate(zip(spans, parts, strict=True)):
-        without = [f"{part[: word.start]} {part[word.end :]}" for word in words_of[place]]
-        for word, reduced in zip(words_of[place], predict_proba(without)[:, columns], strict=True):
-            changed = whole.copy()
-            changed[place] = reduced
-            _add(weights, word, start, weight_of(before - combine(changed)))
+    for index, ((start, _), part) in enumerate(zip(spans, parts, strict=True)):
+        without = [f"{part[: word.start]} {part[word.end :]}" for word in words_of[index]]
+        for word, reduced in zip(words_of[index], predict_proba(without)[:, columns], strict=True):
+            probabilities = whole.copy()
+            probabilities[index] = reduced
+            _add(weights, word, start, weight_of(combined - combine(probabilities)))
     return list(weights.values())
 
 
@@ -68,13 +68,13 @@ def shares(words: Sequence[WordWeight]) -> list[WordWeight]:
 
 def _add(weights: dict[int, WordWeight], word: WordWeight, start: int, weight: float) -> None:
     """Add the weight of a word in the window that begins at `start`; overlapping windows add up."""
-    earlier = weights.get(start + word.start)
-    weight += earlier.weight if earlier else 0
+    previous = weights.get(start + word.start)
+    weight += previous.weight if previous else 0
     weights[start + word.start] = replace(word, start=start + word.start, end=start + word.end, weight=weight)
 
 
 def _windows(encoder: TextTokenizer, text: str) -> list[Span]:
-    """Return the spans of the windows of a text; a single one if it is within the maximum length."""
+    """Return the spans of the windows of a text; only one if the text is within the maximum length."""
     if encoder.encode([text]).token_counts[0] <= encoder.max_length:
         return [(0, len(text))]
     return window_spans(text, encoder.max_length, lambda parts: encoder.encode(parts).token_counts)

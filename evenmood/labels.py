@@ -85,7 +85,7 @@ EKMAN: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "neutral": ("neutral",),
     }
 )
-"""Ekman's six basic emotions and neutral, each with the labels that GoEmotions maps to it."""
+"""Labels that GoEmotions maps to each of Ekman's six basic emotions and to neutral."""
 
 GROUP_OF: Mapping[str, str] = MappingProxyType({label: group for group, labels in GROUPS.items() for label in labels})
 """Sentiment group of each label."""

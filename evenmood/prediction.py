@@ -25,7 +25,7 @@ class Prediction:
         scores: Labels whose probability reaches their threshold, most probable first, with both values. Empty only for
             a missing text.
         fallback: Whether no label reached its threshold; `scores` then contains only the most probable label.
-        words: Number of words in the text; None if the prediction was made from probabilities alone.
+        words: Number of words in the text; None if the prediction was created from probabilities.
         windows: Number of windows the text was split into: 1 unless it exceeds the model's maximum length, 0 for a
             missing text.
     """
@@ -85,13 +85,14 @@ MISSING = Prediction((), fallback=False, words=0, windows=0)
 
 @dataclass(frozen=True, slots=True)
 class WordWeight:
-    """A word read by the network, its position in the original text and its weight.
+    """A word that the network reads, its position in the original text and its weight.
 
     Attributes:
         text: The word as written in the original text.
         start: Index of its first character.
         end: Index after its last character.
-        weight: Share of the attention, from 0 to 1; from `leave_one_out`, a change of probability from -1 to 1.
+        weight: Share of the attention or of the change in probability, from 0 to 1; from `leave_one_out`, the change of
+            a probability, from -1 to 1.
         known: Whether the vocabulary covers the word, whole or in pieces.
     """
 
@@ -115,8 +116,8 @@ def apply_thresholds(
         probabilities: float32 of shape (n, labels); a row of NaN, for a missing text, gets no label.
         thresholds: float32 of shape (labels,).
         labels: Label of each column.
-        words: Number of words of each text, shape (n,); None if unknown.
-        windows: Number of windows of each text, shape (n,); None if unknown.
+        words: Number of words of each text, shape (n,), if known.
+        windows: Number of windows of each text, shape (n,), if known.
     """
     above = probabilities >= thresholds
     missing = np.isnan(probabilities).any(axis=1)
@@ -125,10 +126,10 @@ def apply_thresholds(
         above[fallback, probabilities[fallback].argmax(axis=1)] = True
     rows, columns = np.nonzero(above)
     selected = probabilities[rows, columns]
-    order = np.lexsort((-selected, rows))  # by row, then by falling probability, then by column
+    order = np.lexsort((-selected, rows))  # by row, then by descending probability, then by column
     column_order = columns[order].tolist()
-    rounded = [round(threshold, 6) for threshold in thresholds.tolist()]
-    names, limits = map(labels.__getitem__, column_order), map(rounded.__getitem__, column_order)
+    rounded_thresholds = [round(threshold, 6) for threshold in thresholds.tolist()]
+    names, limits = map(labels.__getitem__, column_order), map(rounded_thresholds.__getitem__, column_order)
     scores = list(map(LabelScore, names, selected[order].tolist(), limits))
     ends = np.cumsum(above.sum(axis=1)).tolist()
     parts = map(scores.__getitem__, map(slice, [0, *ends], ends))

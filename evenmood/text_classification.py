@@ -36,8 +36,9 @@ class _Form(NamedTuple):
     """Format of the result for one text.
 
     Attributes:
-        top_k: Number of labels, most probable first; None for all.
-        legacy: The format of transformers without `top_k`: all labels in the model's order, or one without a list.
+        top_k: Number of labels, most probable first; None means all.
+        legacy: Whether the format is that of transformers without `top_k`: all labels in the model's order, or one
+            label that is not in a list.
     """
 
     top_k: int | None = None
@@ -60,7 +61,7 @@ class TextClassificationPipeline:
 
     @property
     def top_k(self) -> int | None:
-        """Default number of labels per text; None for all."""
+        """Default number of labels per text; None means all."""
         return self._form.top_k
 
     def __call__(self, inputs: Any, **options: Any) -> Any:
@@ -124,11 +125,11 @@ def pipeline(
 
     Args:
         task: `text-classification`, or its alias `sentiment-analysis`.
-        model: None for the bundled default, a folder, a Hub id, or a loaded classifier.
-        top_k: Number of labels per text, most probable first; None for all 28. By default only the most probable
-            label, not in a list.
+        model: A folder, a Hub id, or a loaded classifier; by default, the bundled model.
+        top_k: Number of labels per text, most probable first; None means all 28. By default, only the most
+            probable label, not in a list.
         revision: Branch, tag or commit of the Hub repository.
-        token: Hub token; None for that of the environment or the login, False for none.
+        token: Hub token; by default, that of the environment or the login. False for none.
         options: Other arguments of transformers' pipeline. `return_all_scores` without `top_k`: True for all labels in
             the model's order, False for only the most probable one, not in a list. `function_to_apply` must be
             `sigmoid`. `cache_dir` and `local_files_only`, also within `model_kwargs`, and `use_auth_token`, an older
@@ -144,8 +145,8 @@ def pipeline(
         raise UsageError(f"unsupported task {task!r}; expected 'text-classification'")
     for name in LOAD_OPTIONS:
         options.pop(name, None)
-    more = {**options, **(options.pop("model_kwargs", None) or {})}
-    loading = {name: more[name] for name in ("cache_dir", "local_files_only") if name in more}
+    all_options = {**options, **(options.pop("model_kwargs", None) or {})}
+    loading = {name: all_options[name] for name in ("cache_dir", "local_files_only") if name in all_options}
     for name in loading:
         options.pop(name, None)
     auth_token = options.pop("use_auth_token", None)

@@ -1,4 +1,4 @@
-"""Tune per-label thresholds by grid search, maximizing F1 (the paper's section on thresholds)."""
+"""Tune per-label thresholds by grid search, maximizing F1 (see the paper's section on thresholds)."""
 
 from collections.abc import Mapping
 from typing import Literal, get_args
@@ -19,7 +19,7 @@ DEFAULT = 0.5
 PRIOR_POSITIVES = 100
 """Number of positive rows at which observed labels and calibrated probabilities have equal weight; cross-validated."""
 SUPPORTED = 0.05
-"""Minimum calibrated probability at a threshold below 0.5 of the method `shrunk`."""
+"""Minimum calibrated probability at a threshold below 0.5, for the method `shrunk`."""
 
 
 class TunedThresholds(dict[str, float]):
@@ -36,8 +36,8 @@ class TunedThresholds(dict[str, float]):
         """Store the thresholds and scores of all labels."""
         super().__init__(thresholds)
         self.metric, self.scores = metric, dict(scores)
-        known = [score for score in scores.values() if score is not None]
-        self.mean = float(np.mean(known)) if known else 0.0
+        defined = [score for score in scores.values() if score is not None]
+        self.mean = float(np.mean(defined)) if defined else 0.0
         self.unchanged = tuple(label for label, score in scores.items() if score is None)
 
     def __repr__(self) -> str:
@@ -49,7 +49,7 @@ class TunedThresholds(dict[str, float]):
         return type(self), (dict(self), self.metric, self.scores)
 
 
-def tuned(
+def tune_and_score(
     truth: np.ndarray,
     probabilities: np.ndarray,
     current: Mapping[str, float],
@@ -83,7 +83,7 @@ def tuned(
     scores = (1 + beta**2) * hits / np.maximum(predicted.sum(axis=0) + beta**2 * positives, 1)
     columns = list(zip(current.items(), positives.tolist(), new_thresholds.tolist(), scores.tolist(), strict=True))
     return TunedThresholds(
-        {label: round(new, 2) if count else before for (label, before), count, new, _ in columns},
+        {label: round(new, 2) if count else previous for (label, previous), count, new, _ in columns},
         metric,
         {label: score if count else None for (label, _), count, _, score in columns},
     )
@@ -125,8 +125,8 @@ def tune_thresholds(
         slopes, offsets = fit_platt(labels, probabilities)
         weight = positives / (positives + PRIOR_POSITIVES)
         share = weight * labels + (1 - weight) * apply_platt(probabilities, slopes, offsets)
-        each = np.broadcast_to(GRID[:, None], supported.shape)
-        supported = (apply_platt(each, slopes, offsets) >= SUPPORTED) | (each >= DEFAULT)
+        grid = np.broadcast_to(GRID[:, None], supported.shape)
+        supported = (apply_platt(grid, slopes, offsets) >= SUPPORTED) | (grid >= DEFAULT)
     relevant = share.sum(axis=0)
     # F-beta = (1 + b²) tp / (predicted + b² positives), for every threshold of the grid.
     f1 = np.zeros((len(GRID), labels.shape[1]))

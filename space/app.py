@@ -39,13 +39,13 @@ from space.server.storage import RETENTION_SECONDS, Storage, WatchUploads
 from space.table.sources import MAX_FILE_BYTES
 from space.tabs import about, analyse, batch, choice, compare, long_text
 
-PIECES = Path(space.__file__).parent
+PACKAGE = Path(space.__file__).parent
 AT_ONCE = 4
-"""Concurrent requests per event, sized for two cores."""
+"""Number of concurrent requests per event, for two cores."""
 MAX_QUEUE = 200
-"""Requests in the queue; further ones get an error and can be retried."""
+"""Maximum number of requests in the queue; others get an error and can be retried."""
 MAX_SESSIONS = 200
-"""Sessions whose state, such as dropdown choices, is kept; older ones are reset."""
+"""Maximum number of sessions with stored state, such as dropdown choices; older ones are reset."""
 FOOTER = (
     "<style>footer .show-api {display: flex !important} "
     "footer .divider, footer .show-api-divider {display: none}</style>"
@@ -126,7 +126,7 @@ def open_store(folder: str) -> feedback.Store | None:
     repo = feedback.feedback_repository()
     if repo:
         try:
-            with hub.explained(f"{repo!r} on the Hub", HubError):
+            with hub.convert_errors(f"{repo!r} on the Hub", HubError):
                 return feedback.Store(Path(folder), repo)
         except EvenmoodError as error:
             sys.stderr.write(f"feedback is stored only on this disk: {error}\n")
@@ -207,8 +207,8 @@ def serve(demo: Page, options: argparse.Namespace) -> None:
             "i18n": I18N,
             "theme": theme(),
             "head": FOOTER,
-            "css_paths": PIECES / "page.css",
-            "js": (PIECES / "page.js").read_text(encoding="utf-8"),
+            "css_paths": PACKAGE / "page.css",
+            "js": (PACKAGE / "page.js").read_text(encoding="utf-8"),
         }
         demo.storage.clean_regularly()
         demo.queue(default_concurrency_limit=AT_ONCE, max_size=MAX_QUEUE).launch(**settings)

@@ -13,15 +13,15 @@ from evenmood.cli.command import run
 from evenmood.errors import HubError, ModelError, UsageError
 from evenmood.model import hub
 from evenmood.model.loading import BUNDLED
-from evenmood.model.model_folder import PREDICTING_FILES, atomic_folder
+from evenmood.model.model_folder import PREDICTION_FILES, atomic_folder
 from space.static_page import build_static
 
 ROOT = Path(__file__).parent.parent
 FILES = ("app.py", "requirements.txt", "README.md")
-PIECES = ("**/*.py", "page.*", "locales/*.json", "samples/*")
+SOURCE_PATTERNS = ("**/*.py", "page.*", "locales/*.json", "samples/*")
 """Files in `space/` that the app imports or reads."""
 NOT_UPLOADED = ("app.py", "deploy.py", "static_page.py")
-"""Files in `space/` that go elsewhere, or are for deployment only."""
+"""Files in `space/` that are copied elsewhere, or are needed for deployment only."""
 IMAGES = ("docs/demo.png",)
 """Images in the Space's card."""
 VARIABLE = "EVENMOOD_MODEL"
@@ -35,25 +35,25 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 def build(out: Path, repo_id: str, model: str | None = None) -> None:
     """Write the Space's files: the app, `space/`, and `evenmood/` with both bundled models, with pinned requirements.
 
-    While a Space installs its requirements, it can read only requirements.txt; therefore the packages are files beside
-    the app, not a wheel.
+    While a Space installs its requirements, only requirements.txt is available; therefore the packages are files next
+    to the app, not a wheel.
 
     Args:
         out: Folder to write to.
         repo_id: Id of the Space.
-        model: Hub id of the model to serve. Defaults to the bundled model.
+        model: Hub id of the model to serve; by default, the bundled model.
     """
     from huggingface_hub import RepoCard
 
     for name in FILES:
         shutil.copyfile(ROOT / "space" / name, out / name)
-    for path in sorted(path for pattern in PIECES for path in (ROOT / "space").glob(pattern)):
+    for path in sorted(path for pattern in SOURCE_PATTERNS for path in (ROOT / "space").glob(pattern)):
         if path.name not in NOT_UPLOADED:
             _copy(path, out)
     for name in IMAGES:
         _copy(ROOT / name, out)
     package = ROOT / "evenmood"
-    models = [package / folder / name for folder in BUNDLED.values() for name in PREDICTING_FILES]
+    models = [package / folder / name for folder in BUNDLED.values() for name in PREDICTION_FILES]
     for path in [*package.rglob("*.py"), *package.rglob("*.css"), package / "py.typed", *models]:
         _copy(path, out)
     (out / "requirements.txt").write_text(
@@ -62,7 +62,7 @@ def build(out: Path, repo_id: str, model: str | None = None) -> None:
     card = RepoCard.load(out / "README.md", ignore_metadata_errors=False)
     if model:
         card.data["models"] = [model]
-        card.data["preload_from_hub"] = [f"{model} {','.join(PREDICTING_FILES)}"]
+        card.data["preload_from_hub"] = [f"{model} {','.join(PREDICTION_FILES)}"]
     card.text = card.text.replace(ID_PLACEHOLDER, repo_id)
     card.save(out / "README.md")
 
@@ -88,9 +88,9 @@ def check_model(model: str) -> bool:
     """
     from huggingface_hub import HfApi
 
-    with hub.explained(f"{model!r} on the Hub", ModelError):
+    with hub.convert_errors(f"{model!r} on the Hub", ModelError):
         info: Any = hub.retrying(lambda: HfApi().model_info(model))
-    missing = [name for name in PREDICTING_FILES if name not in {entry.rfilename for entry in info.siblings or []}]
+    missing = [name for name in PREDICTION_FILES if name not in {entry.rfilename for entry in info.siblings or []}]
     if missing:
         raise ModelError(
             f"{model!r} on the Hub: not an evenmood model, {' and '.join(missing)} missing; "
@@ -131,18 +131,18 @@ def deploy(
     if static and model:
         raise UsageError("--model is not available with --static: the page has the bundled model")
     if out is not None:
-        with atomic_folder(out) as work:
-            build_static(work) if static else build(work, repo, model)
+        with atomic_folder(out) as work_folder:
+            build_static(work_folder) if static else build(work_folder, repo, model)
         command = f"python -m http.server --directory {out}" if static else f"python {out}/app.py"
         print(f"{out}: written; nothing was uploaded; try it with: {command}", file=sys.stderr)
         return
     is_private = bool(model) and check_model(str(model))
 
     with tempfile.TemporaryDirectory() as temporary:
-        work = Path(temporary)
-        build_static(work) if static else build(work, repo, model)
+        work_folder = Path(temporary)
+        build_static(work_folder) if static else build(work_folder, repo, model)
         upload = hub.upload(
-            work,
+            work_folder,
             repo,
             message="Deploy evenmood",
             replace=["*.gz", "*.js"] if static else ["evenmood/*", "space/*"],
@@ -151,7 +151,7 @@ def deploy(
             private=private,
         )
     if not static:
-        with hub.explained(f"{repo!r} on the Hub", HubError):
+        with hub.convert_errors(f"{repo!r} on the Hub", HubError):
             hub.retrying(lambda: set_model(upload.repo_id, model))
     if not upload.changed:
         print(f"no changes since commit {upload.commit[:8]}: no new commit", file=sys.stderr)

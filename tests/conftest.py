@@ -13,7 +13,7 @@ from filelock import FileLock
 from docs.screenshot import running_demo
 from evenmood import LABELS, EmotionClassifier
 from evenmood.model.loading import BUNDLED
-from evenmood.model.model_folder import ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE, ModelInfo, write_info
+from evenmood.model.model_folder import ONNX_FILE, PREDICTION_FILES, TOKENIZER_FILE, ModelInfo, write_info
 from evenmood.text.normalization import fit_tokenizer
 from tests.commands import run_command
 from tests.fakes.hub_server import HubServer
@@ -143,7 +143,7 @@ def folder(tmp_path: Path) -> Path:
     """A copy of the bundled model that tests may damage."""
     target = tmp_path / "model"
     target.mkdir()
-    for name in PREDICTING_FILES:
+    for name in PREDICTION_FILES:
         shutil.copyfile(DEFAULT_MODEL / name, target / name)
     return target
 

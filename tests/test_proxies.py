@@ -40,7 +40,7 @@ def test_unusable_variables_are_reported(
     no_proxies: None, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    message = proxies.unusable()
+    message = proxies.find_problem()
     assert message is not None
     assert name in message
     assert "theProxyPassword" not in message
@@ -50,11 +50,11 @@ def test_unusable_variables_are_reported(
 def test_usable_variables(no_proxies: None, monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
     if value is not None:
         monkeypatch.setenv("ALL_PROXY", value)
-    assert proxies.unusable() is None
+    assert proxies.find_problem() is None
 
 
 def test_unusable_matches_the_http_client(no_proxies: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`unusable` reports exactly the values that the HTTP client of the Hub rejects."""
+    """`find_problem` reports exactly the values that the HTTP client of the Hub rejects."""
     import httpx2
 
     for value in (*UNUSABLE.values(), "socks5://127.0.0.1:9", "http://127.0.0.1:9", "127.0.0.1:9"):
@@ -64,11 +64,11 @@ def test_unusable_matches_the_http_client(no_proxies: None, monkeypatch: pytest.
             rejected = False
         except (ValueError, ImportError, httpx2.InvalidURL):
             rejected = True
-        assert rejected == bool(proxies.unusable()) or value == "http://", value
+        assert rejected == bool(proxies.find_problem()) or value == "http://", value
     monkeypatch.setenv("ALL_PROXY", SOCKS)
     monkeypatch.setenv("NO_PROXY", "*")
     httpx2.Client().close()
-    assert proxies.unusable() is None
+    assert proxies.find_problem() is None
 
 
 def test_cached_model_needs_no_proxy(tmp_path: Path) -> None:

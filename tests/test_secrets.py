@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from evenmood import EmotionClassifier, EvenmoodError, ModelError, UsageError
-from evenmood.model.model_folder import PREDICTING_FILES
+from evenmood.model.model_folder import PREDICTION_FILES
 from evenmood.system.credentials import validate_secret
 from evenmood.system.redaction import redact, redact_stream
 from tests.commands import run_command
@@ -24,7 +24,7 @@ DEBUG |= {"DATASETS_VERBOSITY": "debug", "TRANSFORMERS_VERBOSITY": "debug"}
 
 
 def test_no_token_is_printed_logged_or_written(hub: HubServer, evaluated_model: Path, tmp_path: Path) -> None:
-    model_files = {name: (DEFAULT_MODEL / name).read_bytes() for name in PREDICTING_FILES}
+    model_files = {name: (DEFAULT_MODEL / name).read_bytes() for name in PREDICTION_FILES}
     for name in ("you/secret", "you/hidden"):
         hub.add(name, model_files, private=True)
     folders = {name: str(tmp_path / name.lower()) for name in ("HF_HOME", "TMPDIR", "XDG_CACHE_HOME")}
@@ -91,7 +91,7 @@ MALFORMED = {
 
 @pytest.mark.parametrize("template", WHITESPACE)
 def test_whitespace_around_a_token_is_stripped(hub: HubServer, tmp_path: Path, template: str) -> None:
-    hub.add("you/secret", {name: (DEFAULT_MODEL / name).read_bytes() for name in PREDICTING_FILES}, private=True)
+    hub.add("you/secret", {name: (DEFAULT_MODEL / name).read_bytes() for name in PREDICTION_FILES}, private=True)
     model = EmotionClassifier.from_pretrained("you/secret", token=template.format(TOKEN), cache_dir=tmp_path)
     assert model.predict("Thank you!").labels == ["gratitude"]
 
@@ -116,7 +116,7 @@ def test_malformed_token_is_rejected_immediately(
 
 def test_malformed_token_is_ignored_if_not_needed(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "\u201chf_x\u201d")
-    hub.add("you/model", {name: (DEFAULT_MODEL / name).read_bytes() for name in PREDICTING_FILES})
+    hub.add("you/model", {name: (DEFAULT_MODEL / name).read_bytes() for name in PREDICTION_FILES})
     EmotionClassifier.from_pretrained("you/model", token=False)
     EmotionClassifier.from_pretrained("you/model", local_files_only=True)
 

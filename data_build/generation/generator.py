@@ -146,7 +146,7 @@ class Generator:
         api_key = validate_secret(api_key, "OPENAI_API_KEY")
         host = _host(base_url) if base_url else None
         local = host in proxies.LOOPBACK
-        if not local and (problem := proxies.unusable()):
+        if not local and (problem := proxies.find_problem()):
             raise GeneratorError(f"cannot connect to the generator: {problem}")
         self.model, self.mode, self.seed = model, mode, seed
         self.response_format, self.omit = response_format, frozenset(omit)
@@ -332,7 +332,7 @@ def _reason(error: openai.APIError) -> str:
     if isinstance(error, openai.APIStatusError):
         return f"HTTP {error.status_code}: {_excerpt(error.message)}"
     cause = f": {error.__cause__}" if error.__cause__ and str(error.__cause__) else ""
-    variables = proxies.used()
+    variables = proxies.variables_in_use()
     return _excerpt(error.message.rstrip(".") + cause) + (f", proxy from {', '.join(variables)}" if variables else "")
 
 

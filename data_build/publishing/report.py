@@ -105,7 +105,7 @@ def document_of(results: Path) -> str:
 
 def rendered(content: Mapping[str, Any], figures_folder: str) -> str:
     """Render the document from a parsed results file; `figures_folder` is relative to the document."""
-    return cards.rendered(
+    return cards.render_template(
         TEMPLATE,
         **{**content, "shortfall": sorted((int(size), lacking) for size, lacking in content["shortfall"].items())},
         labels=LABELS,

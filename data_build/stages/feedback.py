@@ -13,7 +13,7 @@ from evenmood.data import rows
 from evenmood.data.build_folder import sha256
 from evenmood.errors import DataError
 from evenmood.model import hub
-from evenmood.system.paths import expanded
+from evenmood.system.paths import expand_home
 from evenmood.text.normalization import clean, encodable
 
 STAGE = "feedback"
@@ -37,7 +37,7 @@ def run(build: Path, log: Log, source: str, *, limit: int | None = None, restart
     Raises:
         DataError: There are no feedback files.
     """
-    folder = expanded(source)
+    folder = expand_home(source)
     if not folder.is_dir():
         folder = hub.fetch(source, [f"data/{PATTERN}"], "dataset", kind=DataError) / "data"
     files = sorted(folder.glob(PATTERN))

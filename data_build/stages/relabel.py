@@ -14,7 +14,7 @@ from evenmood import LABELS
 from evenmood.data.build_folder import MANIFEST_FILE, read_manifest, read_shard, read_shards
 from evenmood.data.teacher import TEACHER, Runtime, Teacher, fingerprint
 from evenmood.errors import UsageError
-from evenmood.model.model_folder import figure_text
+from evenmood.model.model_folder import format_metric
 from evenmood.thresholds import tune_thresholds
 
 STAGE = "relabel"
@@ -192,7 +192,7 @@ def evaluate_teacher(build: Path, log: Log) -> dict[str, Any]:
         }
         metrics = ("macro_f1", "macro-F1"), ("micro_f1", "micro-F1"), ("macro_roc_auc", "macro ROC AUC")
         tuned = figures[split]["tuned"]
-        log(f"teacher on {split}: " + ", ".join(f"{title} {figure_text(tuned[name])}" for name, title in metrics))
+        log(f"teacher on {split}: " + ", ".join(f"{title} {format_metric(tuned[name])}" for name, title in metrics))
     return figures
 
 

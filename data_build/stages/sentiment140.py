@@ -13,7 +13,7 @@ from evenmood.data import rows
 from evenmood.data.build_folder import read_shard, sha256
 from evenmood.data.tweets import read_hub, read_tweets, tweet_text
 from evenmood.errors import DataError
-from evenmood.system.paths import expanded
+from evenmood.system.paths import expand_home
 from evenmood.text.normalization import clean
 
 STAGE = "sentiment140"
@@ -54,7 +54,7 @@ def run(
     Raises:
         DataError: The source cannot be read, or contains no tweets.
     """
-    path = expanded(source)
+    path = expand_home(source)
     if path.is_dir():
         raise DataError(f"{source} is a folder; expected the path of a CSV file, or a Hub id")
     is_file = path.is_file() or path.suffix == ".csv"

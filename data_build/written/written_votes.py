@@ -115,7 +115,7 @@ def _is_duplicate(index: DuplicateIndex, text: str) -> bool:
 
 def render_document(results: Path) -> str:
     """Render docs/written.md from the results file."""
-    return cards.rendered(TEMPLATE, **json.loads(results.read_text(encoding="utf-8")))
+    return cards.render_template(TEMPLATE, **json.loads(results.read_text(encoding="utf-8")))
 
 
 def variety(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def print_json(content: Any) -> None:
 
 
 def as_utf8(argument: str) -> str:
-    """Decode an argument as UTF-8 if Python could not: in the C locale it only accepts ASCII."""
+    """Decode an argument as UTF-8 if Python did not: in the C locale, it decodes only ASCII."""
     if any("\udc80" <= char <= "\udcff" for char in argument):
         return os.fsencode(argument).decode("utf-8", "replace")
     return argument
@@ -114,7 +114,7 @@ def run(app: Callable[..., Any], prog_name: str, arguments: Sequence[str] | None
 
 
 def closed_pipe(error: Exception) -> bool:
-    """Return whether the reader of a pipe has closed it; Windows reports an invalid argument, without a file name."""
+    """Return whether an error means that the reader closed the pipe; Windows reports EINVAL without a file name."""
     if isinstance(error, BrokenPipeError):
         return True
     invalid = isinstance(error, OSError) and error.errno == errno.EINVAL and error.filename is None
@@ -122,7 +122,7 @@ def closed_pipe(error: Exception) -> bool:
 
 
 def describe(error: Exception) -> tuple[int, str]:
-    """Exit code and one-line message of an error."""
+    """Return the exit code and one-line message of an error."""
     if isinstance(error, EvenmoodError):
         return 2 if isinstance(error, UsageError) else 1, " ".join(str(error).split())
     if isinstance(error, UnsupportedOperation) and sys.__stdout__ is None:
@@ -132,7 +132,7 @@ def describe(error: Exception) -> tuple[int, str]:
         return 1, f"{module} is not installed; install it with: {remedy(module)}"
     if isinstance(error, OSError) and error.strerror:
         return 1, f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    if "proxy" in str(error).lower() and (problem := proxies.unusable()):
+    if "proxy" in str(error).lower() and (problem := proxies.find_problem()):
         return 1, f"the network cannot be reached: {problem}"
     return 1, f"{type(error).__name__}: {' '.join(str(error).split())} (unexpected; {DEBUG_FLAG} shows the traceback)"
 

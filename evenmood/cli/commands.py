@@ -32,7 +32,7 @@ from evenmood.cli.options import (
 )
 from evenmood.cli.report_command import report
 from evenmood.errors import UsageError
-from evenmood.system.paths import expanded
+from evenmood.system.paths import expand_home
 
 app = typer.Typer(
     cls=CommandGroup,
@@ -96,9 +96,9 @@ def classify(
     if as_json:
         print_json(prediction.to_dict())
         return
-    shown = sorted(by_label, key=by_label.__getitem__, reverse=True) if proba else prediction.labels
-    width, block = max(map(len, shown)), "█" if can_print("█") else "#"
-    for label in shown:
+    shown_labels = sorted(by_label, key=by_label.__getitem__, reverse=True) if proba else prediction.labels
+    width, block = max(map(len, shown_labels)), "█" if can_print("█") else "#"
+    for label in shown_labels:
         bar = block * round(by_label[label] * 20)
         mark = "*" if proba and label in prediction.labels else " " if proba else ""
         print(f"{label:{width}} {by_label[label]:5.2f} {mark} {bar:20} threshold {classifier.thresholds[label]:.2f}")
@@ -179,7 +179,7 @@ def predict(
     They are empty (CSV) or null (JSON Lines, Parquet) in rows without a text.
     The table is streamed, so its size is not limited.
     """
-    from evenmood.tables import scored
+    from evenmood.tables import emotion_columns
     from evenmood.tables import streams as tables
     from evenmood.tables.table_files import STANDARD_OUTPUT, STREAM, check_output
     from evenmood.tables.table_form import Form, check_delimiter, check_encoding
@@ -213,13 +213,13 @@ def predict(
         raise UsageError("--id requires --emotions-only; by default all columns are kept")
     classifier = load(model, revision)
     selected_labels = _parse_labels(labels, classifier.labels)
-    added = scored.added_names(selected_labels, proba)
+    output_columns = emotion_columns.output_columns_of(selected_labels, proba)
     column = tables.find_column(source, kind, column, delimiter, encoding, sheet)
-    kept = None
+    input_columns = None
     if emotions_only:
         ids = [] if id_column is None else [id_column]
-        kept = [tables.find_column(source, kind, name, delimiter, encoding, sheet) for name in ids]
-    bad, doubtful = Tally(), Tally()
+        input_columns = [tables.find_column(source, kind, name, delimiter, encoding, sheet) for name in ids]
+    bad, suspicious = Tally(), Tally()
     count = long_texts = missing = 0
     form: Form | None = None
     on_bad = bad.add if skip_bad else tables.raise_error
@@ -228,33 +228,33 @@ def predict(
         if engine == "ray":
             from evenmood.distributed import ray_cluster as cluster
 
-            place = str(expanded(model).resolve()) if model and expanded(model).is_dir() else model
-            arguments = {"model": place, "revision": revision, "selected_labels": selected_labels, "proba": proba}
-            pieces = cluster.predict_file(source, column, added, arguments, ray_address, kept)
+            model_name = str(expand_home(model).resolve()) if model and expand_home(model).is_dir() else model
+            arguments = {"model": model_name, "revision": revision, "selected_labels": selected_labels, "proba": proba}
+            pieces = cluster.predict_file(source, column, output_columns, arguments, ray_address, input_columns)
             count, missing = cluster.write_file(pieces, target, column, source, on_bad, advance, overwrite, strict)
         else:
-            job = scored.TableJob(
+            job = emotion_columns.TableJob(
                 source, kind, target, out_kind, column, selected_labels, proba, on_bad, overwrite, strict
             )
-            job = replace(job, kept=kept)
-            job = replace(job, on_suspicious_row=doubtful.add, encoding=encoding, delimiter=delimiter, sheet=sheet)
+            job = replace(job, input_columns=input_columns)
+            job = replace(job, on_suspicious_row=suspicious.add, encoding=encoding, delimiter=delimiter, sheet=sheet)
             job = replace(job, output_encoding=output_encoding, output_delimiter=output_delimiter)
-            for part in scored.predict_table(classifier, job):
-                if part.form and form is None:
-                    form = part.form
+            for progress in emotion_columns.predict_table(classifier, job):
+                if progress.form and form is None:
+                    form = progress.form
                     if described := form.describe(kind):
                         print(f"{source}: read as {described}", file=sys.stderr)
-                count += part.rows
-                long_texts += part.long_texts
-                missing += part.missing
-                advance(count, part.done)
+                count += progress.rows
+                long_texts += progress.long_texts
+                missing += progress.missing
+                advance(count, progress.share_read)
     if long_texts:
         size = classifier.info.max_length
         print(f"{long_texts:,} texts with more than {size} tokens were split into overlapping windows", file=sys.stderr)
     if missing:
         print(f"{missing:,} of {count:,} rows have no text and got an empty prediction", file=sys.stderr)
-    if doubtful.count:
-        print(f"{doubtful.count:,} rows may contain several rows; the first: {doubtful.first}", file=sys.stderr)
+    if suspicious.count:
+        print(f"{suspicious.count:,} rows may contain several rows; the first: {suspicious.first}", file=sys.stderr)
     if bad.count:
         print(f"skipped {bad.count:,} invalid rows of {count + bad.count:,}; the first: {bad.first}", file=sys.stderr)
 
@@ -277,18 +277,18 @@ def info(
     """
     check_stdout()
     if name and model:
-        raise UsageError(f"two models given, {name!r} and --model {model!r}; expected one")
+        raise UsageError(f"two models: {name!r} and --model {model!r}; expected one")
     classifier = load(name or model, revision)
     about = classifier.info
     if as_json:
         print_json({**asdict(about), "bytes": classifier.file_sizes()})
         return
     from evenmood.labels import GROUP_OF
-    from evenmood.model.model_folder import figure_text
+    from evenmood.model.model_folder import format_metric
 
     split = next((name for name in ("test", "validation") if name in about.metrics), None)
-    figures: Any = about.metrics[split] if split else {}
-    per_label = figures.get("per_label", {})
+    metrics: Any = about.metrics[split] if split else {}
+    per_label = metrics.get("per_label", {})
     size = sum(classifier.file_sizes().values()) / 1e6
     network = "attention" if about.attention else "average over time" if about.kind == "bilstm" else about.kind
     print(f"{classifier.folder}: {size:.1f} MB, {len(about.labels)} labels, {about.max_length} tokens, {network}")
@@ -296,8 +296,8 @@ def info(
         if key in about.trained_from:
             print(f"trained {'with evenmood' if key == 'evenmood' else 'from ' + key}: {about.trained_from[key]}")
     for key, title in (("macro_f1", "macro-F1"), ("micro_f1", "micro-F1"), ("macro_roc_auc", "macro ROC AUC")):
-        if key in figures:
-            print(f"{title} on {split}: {figure_text(figures[key])}")
+        if key in metrics:
+            print(f"{title} on {split}: {format_metric(metrics[key])}")
     print(
         f"\n{'label':16}{'group':11}{'threshold':>9}"
         + (f"{'texts':>8}{'precision':>11}{'recall':>8}{'F1':>7}" * bool(per_label))
@@ -310,14 +310,14 @@ def info(
         print(line)
 
 
-def _parse_labels(labels: str | None, known: Sequence[str]) -> list[str]:
+def _parse_labels(labels: str | None, model_labels: Sequence[str]) -> list[str]:
     if labels is None:
-        return list(known)
+        return list(model_labels)
     selected_labels = list(dict.fromkeys(label.strip() for label in labels.split(",") if label.strip()))
-    unknown = [label for label in selected_labels if label not in known]
+    unknown = [label for label in selected_labels if label not in model_labels]
     if unknown or not selected_labels:
         name = unknown[0] if unknown else labels
-        raise UsageError(f"--labels: unknown label {name!r}; expected one of: {', '.join(known)}")
+        raise UsageError(f"--labels: unknown label {name!r}; expected one of: {', '.join(model_labels)}")
     return selected_labels
 
 

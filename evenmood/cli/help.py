@@ -1,4 +1,4 @@
-"""Help of all commands: panels of options, and a group whose usage errors stay on one line."""
+"""Help of all commands: panels of options, and a command group with one-line usage errors."""
 
 from typing import Any
 

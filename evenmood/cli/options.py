@@ -70,9 +70,9 @@ def check_stdout() -> None:
 
 
 def progress_bar(stack: ExitStack, quiet: bool) -> Any:
-    """Create a progress bar on a terminal; returns a function to call with the rows done and the share of the input."""
+    """Create a progress bar on a terminal; return a function to call with the rows and the share of the input read."""
     if quiet or not sys.stderr.isatty():
-        return lambda count, done: None
+        return lambda count, share_read: None
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -81,8 +81,8 @@ def progress_bar(stack: ExitStack, quiet: bool) -> Any:
     progress = stack.enter_context(Progress(*columns, console=Console(stderr=True)))
     task = progress.add_task("", total=None, rows=0, rate=0.0)
 
-    def advance(count: int, done: float | None) -> None:
+    def advance(count: int, share_read: float | None) -> None:
         rate = count / max(progress.tasks[0].elapsed or 0, 1e-3)
-        progress.update(task, rows=count, rate=rate, completed=done or 0, total=None if done is None else 1)
+        progress.update(task, rows=count, rate=rate, completed=share_read or 0, total=None if share_read is None else 1)
 
     return advance

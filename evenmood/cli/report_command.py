@@ -45,7 +45,7 @@ def report(
         typer.Option(help="Column with the groups to compare, such as product or country", rich_help_panel=INPUT),
     ] = None,
     json_file: Annotated[
-        str | None, typer.Option("--json", help="Also write the figures to this JSON file", rich_help_panel=OUTPUT)
+        str | None, typer.Option("--json", help="Also write the statistics to this JSON file", rich_help_panel=OUTPUT)
     ] = None,
     title: Annotated[
         str | None, typer.Option(help="Title of the page; default: the name of IN", rich_help_panel=OUTPUT)
@@ -86,7 +86,7 @@ def report(
     from evenmood.report.write import write_report
     from evenmood.tables import streams as tables
     from evenmood.tables.chunk import has_column
-    from evenmood.tables.scored import texts_of
+    from evenmood.tables.emotion_columns import texts_of
     from evenmood.tables.table_files import STREAM, check_output
     from evenmood.tables.table_form import check_delimiter, check_encoding
 
@@ -136,16 +136,16 @@ def report(
                     for name in (time, group):
                         has_column(name, chunk.columns, source)
                 texts = texts_of(chunk, column, kind)
-                read = classifier.read(texts)
+                output = classifier.read(texts)
                 yield ScoredTexts(
                     texts,
-                    read.probabilities,
-                    read.windows,
+                    output.probabilities,
+                    output.windows,
                     [row.get(time) for row in chunk.rows] if time else None,
                     [row.get(group) for row in chunk.rows] if group else None,
                 )
                 rows += len(texts)
-                advance(rows, chunk.done)
+                advance(rows, chunk.share_read)
 
         about = About(
             title=title or (Path(source).name if source != STREAM else "standard input"),
@@ -157,7 +157,7 @@ def report(
             day=day.date() if day else date.today(),
             metrics=classifier.info.metrics,
         )
-        figures = write_report(
+        statistics = write_report(
             target,
             batches(),
             classifier.thresholds,
@@ -166,9 +166,9 @@ def report(
             time_format=time_format,
             overwrite=overwrite,
         )
-    if figures.missing:
-        print(f"{figures.missing:,} of {figures.rows:,} rows have no text and were skipped", file=sys.stderr)
-    if figures.undated:
-        print(f"{figures.undated:,} of {figures.answered:,} texts have no valid date", file=sys.stderr)
+    if statistics.missing:
+        print(f"{statistics.missing:,} of {statistics.rows:,} rows have no text and were skipped", file=sys.stderr)
+    if statistics.undated:
+        print(f"{statistics.undated:,} of {statistics.answered:,} texts have no valid date", file=sys.stderr)
     if bad.count:
         print(f"skipped {bad.count:,} invalid rows; the first: {bad.first}", file=sys.stderr)

@@ -37,7 +37,7 @@ def read_manifest(build: Path, name: str) -> dict[str, Any]:
     """Read the manifest of a finished stage.
 
     Raises:
-        DataError: The stage has not been run or is incomplete, or the manifest is damaged.
+        DataError: The stage has not been run, is incomplete, or has a damaged manifest.
     """
     path = build / name / MANIFEST_FILE
     if not path.exists():
@@ -118,11 +118,11 @@ def read_shard(path: Path, columns: Sequence[str] | None = None) -> "pyarrow.Tab
 
 def check_current(build: Path, name: str) -> None:
     """Raise `DataError` if a stage, or any stage it depends on, is older than its inputs."""
-    for source, recorded in read_manifest(build, name)["inputs"].items():
+    for source, checksum in read_manifest(build, name)["inputs"].items():
         path = build / source / MANIFEST_FILE
         if source != name and path.exists():  # a stage's raw input may share its name
             read_manifest(build, source)  # a damaged manifest also has another checksum: report the damage instead
-            if sha256(path) != recorded:
+            if sha256(path) != checksum:
                 raise DataError(
                     f"{build}: {name} is older than its input {source}; run: {_restart_command(build, name)}"
                 )

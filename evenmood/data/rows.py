@@ -17,13 +17,13 @@ HASH_BYTES = 8
 
 
 def text_hash(text: str) -> str:
-    """Hash of the cleaned text (of its symbols if it has no words): 16 hexadecimal digits."""
+    """Hash the cleaned text (or its symbols if it has no words) to 16 hexadecimal digits."""
     content = clean(text) or encodable("".join(text.split()))
     return blake2b(content.encode(), digest_size=HASH_BYTES).hexdigest()
 
 
 def symbol_hash(text: str) -> str:
-    """Hash of the cleaned text and its emoji, for models that read emoji (`symbols`): 16 hexadecimal digits."""
+    """Hash the cleaned text and its emoji to 16 hexadecimal digits, for models that read emoji (`symbols`)."""
     content = "\0".join([clean(text), *SYMBOL.findall(encodable(text))])
     return blake2b(content.encode(), digest_size=HASH_BYTES).hexdigest()
 

@@ -15,7 +15,7 @@ from evenmood.data import build_folder
 from evenmood.errors import DataError
 from evenmood.labels import LABELS
 from evenmood.model import hub
-from evenmood.system.paths import expanded
+from evenmood.system.paths import expand_home
 from evenmood.text.normalization import clean
 
 GOEMOTIONS = "google-research-datasets/go_emotions:simplified"
@@ -62,7 +62,7 @@ class Split:
 
     def without(self, others: Iterable["Split"]) -> "Split":
         """Return the rows whose cleaned text does not occur in the other splits."""
-        other_texts = {clean(text) for other in others for text in other.texts}
+        other_texts = {clean(text) for split in others for text in split.texts}
         rows = [row for row, text in enumerate(self.texts) if clean(text) not in other_texts]
         return Split([self.texts[row] for row in rows], self.labels[rows], [self.ids[row] for row in rows])
 
@@ -86,12 +86,12 @@ def load_split(source: str, split: str) -> Split:
     """
     if split not in SPLITS:
         raise DataError(f"unknown split {split!r}; expected one of: {', '.join(SPLITS)}")
-    folder = expanded(source)
+    folder = expand_home(source)
     build, _, configuration = source.rpartition(":")
     if build_folder.is_build(folder):
         split_rows = _read_build(folder, "balanced", split)
-    elif build and build_folder.is_build(expanded(build)):
-        split_rows = _read_build(expanded(build), configuration, split)
+    elif build and build_folder.is_build(expand_home(build)):
+        split_rows = _read_build(expand_home(build), configuration, split)
     elif folder.is_dir():
         split_rows = _read_folder(folder, split)
     elif folder.is_file():
@@ -128,9 +128,8 @@ def _read_build(build: Path, configuration: str, split: str) -> Iterator[Row]:
 def _read_folder(folder: Path, split: str) -> Iterator[Row]:
     names = ALIASES.get(split, (split,))
     tsv_files = [path for name in names if (path := folder / f"{name}.tsv").is_file()]
-    parquet_files = sorted(
-        {path for name in names for path in folder.rglob(f"{name}*.parquet")}
-    )  # "valid*" also matches both
+    # A set, because "valid*" also matches "validation*".
+    parquet_files = sorted({path for name in names for path in folder.rglob(f"{name}*.parquet")})
     data_sets = sorted({(path.parent, SHARD.sub("", path.stem)) for path in parquet_files})
     if len(tsv_files) + len(data_sets) > 1:
         candidates = [path.name for path in tsv_files]
@@ -217,7 +216,7 @@ def convert_hub_errors(missing: str) -> Iterator[None]:
     """Convert exceptions raised while reading a Hub data set into one-line `DataError`s.
 
     Args:
-        missing: Local path that the name could also refer to and that does not exist, such as `folder 'x'`.
+        missing: The local path that the name could also refer to, and that does not exist, such as `folder 'x'`.
     """
     import datasets
     from huggingface_hub import errors as hub_errors
@@ -233,7 +232,7 @@ def convert_hub_errors(missing: str) -> Iterator[None]:
             ConnectionError,
             ValueError,
         )
-        if not isinstance(error, expected) and not hub.of_transport(error):
+        if not isinstance(error, expected) and not hub.is_transport_error(error):
             raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(f"no local {missing}, and the Hub data set cannot be read: {reason}") from None

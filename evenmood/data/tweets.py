@@ -24,8 +24,8 @@ def tweet_text(raw: str) -> str:
     """Clean a tweet: unescape HTML entities, fix mojibake, and remove mentions, URLs and retweet marks."""
     import ftfy
 
-    repaired = ftfy.fix_text(html.unescape(raw))
-    return _SPACE.sub(" ", _NOISE.sub(" ", repaired)).strip()
+    fixed_text = ftfy.fix_text(html.unescape(raw))
+    return _SPACE.sub(" ", _NOISE.sub(" ", fixed_text)).strip()
 
 
 def read_tweets(path: Path, on_invalid: Callable[[str], None] | None = None) -> Iterator[tuple[str, str]]:
@@ -36,7 +36,7 @@ def read_tweets(path: Path, on_invalid: Callable[[str], None] | None = None) -> 
     Args:
         path: CSV file with the six original columns and no header, or with a header that has a column `text`. Each
             line is UTF-8 or Latin-1.
-        on_invalid: Called with an error message for each invalid row, which is skipped; None raises instead.
+        on_invalid: Called with an error message for each invalid row, which is skipped; by default, an error is raised.
 
     Raises:
         DataError: The file does not exist, is empty or has no column of texts, or a row is invalid.
@@ -82,7 +82,7 @@ class _Table:
         columns: Number of cells per row.
         text_column: Index of the text cell.
         on_invalid: As in `read_tweets`.
-        numeric: Indices of other cells that are numbers in the first row; None before it is read.
+        numeric: Indices of other cells that are numbers in the first row; None until it has been read.
     """
 
     name: str
@@ -100,28 +100,28 @@ class _Table:
                 continue
             if self.numeric is None:
                 self.numeric = [
-                    at for at, cell in enumerate(cells) if at != self.text_column and cell.strip().isdecimal()
+                    index for index, cell in enumerate(cells) if index != self.text_column and cell.strip().isdecimal()
                 ]
-            enclosed = record[1:]
-            if enclosed and self._are_rows(enclosed):
-                last = number + len(enclosed)
+            enclosed_lines = record[1:]
+            if enclosed_lines and self._are_rows(enclosed_lines):
+                last = number + len(enclosed_lines)
                 self.on_invalid(
                     f"{self.name}, line {number}: a quotation mark encloses the rows to line {last}; "
                     f"reading resumed at line {number + 1}"
                 )
-                yield from self.rows(enclosed, number + 1)
+                yield from self.rows(enclosed_lines, number + 1)
                 continue
             yield cells
 
     def _are_rows(self, lines: list[str]) -> bool:
-        """Return whether lines inside a cell look like rows: all cells are present, and numeric if the first row's are.
+        """Return whether lines inside a cell look like rows: with all cells, and numbers where the first row has some.
 
         Without numeric cells, several lines are required: a line or two of prose may have as many commas.
         """
         rows = [next(csv.reader([line]), []) for line in lines]
         if self.columns == 1 or any(len(cells) != self.columns for cells in rows):
             return False
-        has_numbers = all(cells[at].strip().isdecimal() for cells in rows for at in self.numeric or ())
+        has_numbers = all(cells[index].strip().isdecimal() for cells in rows for index in self.numeric or ())
         return len(rows) >= SUSPICIOUS_LINES or (bool(self.numeric) and has_numbers)
 
 

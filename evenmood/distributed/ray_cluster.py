@@ -11,15 +11,15 @@ from typing import Any
 import evenmood
 from evenmood.classifier import EmotionClassifier
 from evenmood.errors import DataError, EvenmoodError, UsageError
-from evenmood.tables import scored
-from evenmood.tables.chunk import Chunk, has_column, once_each
-from evenmood.tables.parquet_tables import damaged
+from evenmood.tables import emotion_columns
+from evenmood.tables.chunk import Chunk, check_distinct, has_column
+from evenmood.tables.parquet_tables import damaged_error
 from evenmood.tables.table_files import atomic_file, open_input
 
 SHARE = 0.5
-"""Share of a core or GPU requested by each actor. With one actor per core, those of a lost node still fit elsewhere."""
+"""Share of a core or GPU requested by each actor, so that the actors of a lost node fit on other nodes."""
 PIECE_ROWS = 10_000
-"""Rows that an actor predicts at a time; it keeps the whole row group of its piece in memory."""
+"""Number of rows that an actor predicts at a time; it keeps the whole row group of its piece in memory."""
 CONNECT_SECONDS = 5
 DAMAGED = f"{DataError.__module__}.{DataError.__name__}: "
 """Prefix of a `DataError` in the text of a Ray error."""
@@ -30,7 +30,7 @@ def connect(address: str | None, packages: Sequence[Path] = ()) -> Iterator[Any]
     """Join a Ray cluster, or start one on this machine; yields the module `ray`.
 
     Args:
-        address: Address of the cluster; None starts a local one.
+        address: Address of the cluster; by default, a local one is started.
         packages: Folders of Python packages that the nodes need in addition to evenmood.
 
     Raises:
@@ -47,7 +47,7 @@ def connect(address: str | None, packages: Sequence[Path] = ()) -> Iterator[Any]
     own_package = Path(evenmood.__file__).parent
     try:
         ray.init(
-            address=address or "local",  # without an address, Ray joins any cluster it finds
+            address=address or "local",  # without an address, Ray would join any cluster it finds
             runtime_env={"py_modules": [str(own_package), *map(str, packages)]},
             log_to_driver=False,
             logging_level=logging.ERROR,
@@ -113,12 +113,12 @@ def one_actor_per_processor(ray: Any, pieces: int, gpu: bool) -> dict[str, Any]:
 def predict_file(
     source: str,
     column: str,
-    added: Sequence[str],
+    output_columns: Sequence[str],
     arguments: dict[str, Any],
     address: str | None,
-    kept: Sequence[str] | None = None,
+    input_columns: Sequence[str] | None = None,
 ) -> Iterator[tuple[Any, float]]:
-    """Predict the emotions of a Parquet file, in order; yields Arrow tables and the share of rows done.
+    """Predict the emotions of a Parquet file, in order; yields Arrow tables and the share of rows predicted.
 
     Pieces of a lost node are predicted again on another one. The file, and the model unless it is on the Hub, must be
     available under the same path on every node.
@@ -126,14 +126,14 @@ def predict_file(
     Args:
         source: Parquet file.
         column: Column with the texts.
-        added: Names of the output columns.
+        output_columns: Names of the output columns.
         arguments: Arguments of `Predictor`.
         address: Address of the cluster; None starts a local one.
-        kept: Input columns to write before the output columns; None for all.
+        input_columns: Input columns to write before the output columns; by default, all of them.
 
     Yields:
-        Arrow tables with the kept input columns and the output columns, which are null for a null text, and the share
-        of rows done so far.
+        Arrow tables with the input and the output columns, which are null for a null text, and the share
+        of rows predicted so far.
 
     Raises:
         DataError: The file is damaged, or the column does not contain strings.
@@ -149,22 +149,24 @@ def predict_file(
     except EvenmoodError:
         raise
     except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise damaged(source, error) from None
+        raise damaged_error(source, error) from None
     schema = metadata.schema.to_arrow_schema()
-    once_each(schema.names, source)
-    for name in (column, *(kept or ())):
+    check_distinct(schema.names, source)
+    for name in (column, *(input_columns or ())):
         has_column(name, schema.names, source)
-    scored.check_free(source, schema.names if kept is None else kept, added)
+    emotion_columns.check_free(source, schema.names if input_columns is None else input_columns, output_columns)
     kind = schema.field(column).type
     if pyarrow.types.is_dictionary(kind):
         kind = kind.value_type
     if kind not in (pyarrow.string(), pyarrow.large_string(), pyarrow.string_view(), pyarrow.null()):
         raise DataError(f"{source}: column {column!r} has type {kind}; expected strings")
-    output_schema = scored.schema_with(Chunk(schema.names, [], schema), "parquet", added, kept)
+    output_schema = emotion_columns.schema_with(
+        Chunk(schema.names, [], schema), "parquet", output_columns, input_columns
+    )
     if metadata.num_rows == 0:
         yield output_schema.empty_table(), 1.0
         return
-    done = 0
+    rows_predicted = 0
     with connect(address) as ray:
         ray.data.DataContext.get_current().execution_options.preserve_order = True
         pieces = [
@@ -174,15 +176,15 @@ def predict_file(
         ]
         predicted = ray.data.from_arrow_refs(pieces).map_batches(
             Predictor,
-            fn_constructor_kwargs=arguments | {"source": str(Path(source).resolve()), "kept": kept},
+            fn_constructor_kwargs=arguments | {"source": str(Path(source).resolve()), "input_columns": input_columns},
             fn_kwargs={"column": column, "schema": output_schema, "size": PIECE_ROWS},
             batch_size=None,
             batch_format="pyarrow",
             **one_actor_per_processor(ray, len(pieces), gpu=False),
         )
         for piece in predicted.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-            done += piece.num_rows
-            yield piece.cast(output_schema), done / metadata.num_rows
+            rows_predicted += piece.num_rows
+            yield piece.cast(output_schema), rows_predicted / metadata.num_rows
 
 
 class Predictor:
@@ -199,7 +201,7 @@ class Predictor:
         revision: str | None,
         selected_labels: Sequence[str],
         proba: bool,
-        kept: Sequence[str] | None,
+        input_columns: Sequence[str] | None,
     ) -> None:
         """Store the arguments.
 
@@ -209,17 +211,17 @@ class Predictor:
             revision: As in `EmotionClassifier.from_pretrained`.
             selected_labels: Labels to choose from.
             proba: Whether to add the probability of each label.
-            kept: As in `predict_file`.
+            input_columns: As in `predict_file`.
         """
         import pyarrow
 
         self._classifier: EmotionClassifier | None = None
         self._model, self._revision = model, revision
-        self._selected_labels, self._proba, self._kept = list(selected_labels), proba, kept
+        self._selected_labels, self._proba, self._input_columns = list(selected_labels), proba, input_columns
         self._source, self._group, self._rows = source, -1, pyarrow.table({})
 
     def __call__(self, pieces: Any, column: str, schema: Any, size: int) -> Any:
-        """Return the kept input columns and the output columns of pieces of the file."""
+        """Return the input and output columns of pieces of the file."""
         import pyarrow
 
         return pyarrow.concat_tables([self._predict(piece, column, schema, size) for piece in pieces.to_pylist()])
@@ -235,10 +237,10 @@ class Predictor:
             try:
                 self._group, self._rows = piece["group"], file.read_row_group(piece["group"])
             except (pyarrow.ArrowException, OSError, ValueError) as error:
-                raise damaged(self._source, error) from None
+                raise damaged_error(self._source, error) from None
         rows = self._rows.slice(piece["first"], size)
-        predicted, _ = scored.arrow_with_emotions(
-            self._classifier, rows, column, self._selected_labels, self._proba, self._kept
+        predicted, _ = emotion_columns.arrow_with_emotions(
+            self._classifier, rows, column, self._selected_labels, self._proba, self._input_columns
         )
         return predicted.cast(schema)
 
@@ -261,22 +263,22 @@ def write_file(
         column: Column with the texts.
         source: Input file, for error messages.
         on_bad: Called with an error message for each invalid row; if it returns, the row is skipped.
-        advance: Called with the number and the share of rows done.
+        advance: Called with the number and the share of rows processed.
         overwrite: Whether to replace an existing file.
         strict: Whether a row without a text is invalid.
 
     Returns:
-        The number of rows written, and of those among them that have no text.
+        The number of rows written, and the number of those without a text.
     """
     from pyarrow import parquet
 
-    number = written = missing = 0
+    number = rows_written = missing = 0
     writer: Any = None
     with atomic_file(target, overwrite) as file:
         try:
-            for piece, done in pieces:
+            for piece, share in pieces:
                 writer = writer or parquet.ParquetWriter(file, piece.schema)
-                emotions = piece[scored.PREDICTION_COLUMNS[0]]  # null where the text is, and always written
+                emotions = piece[emotion_columns.PREDICTION_COLUMNS[0]]  # null where the text is, and always written
                 if strict and emotions.null_count:
                     for row, null in enumerate(emotions.is_null().to_pylist(), number + 1):
                         if null:
@@ -284,10 +286,10 @@ def write_file(
                 number += piece.num_rows
                 piece = piece.filter(emotions.is_valid()) if strict and emotions.null_count else piece
                 writer.write_table(piece)
-                written += piece.num_rows
-                missing += piece[scored.PREDICTION_COLUMNS[0]].null_count
-                advance(number, done)
+                rows_written += piece.num_rows
+                missing += piece[emotion_columns.PREDICTION_COLUMNS[0]].null_count
+                advance(number, share)
         finally:
             if writer:
                 writer.close()
-    return written, missing
+    return rows_written, missing

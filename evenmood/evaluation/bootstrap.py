@@ -28,7 +28,7 @@ def seed_weights(seeds: int, stream: int = 0, samples: int = SAMPLES) -> np.ndar
 
 
 def interval(values: np.ndarray) -> dict[str, Any]:
-    """Return the value and 95 % interval of a metric: the value on the data, followed by the samples'."""
+    """Return the value and 95% interval of a metric: the value on the data, followed by the samples'."""
     if np.isnan(values[0]):
         return {"value": None, "low": None, "high": None}
     low, high = np.nanpercentile(values[1:], [2.5, 97.5])

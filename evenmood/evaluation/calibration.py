@@ -52,8 +52,8 @@ def scale_head(
 def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """Fit one slope for all labels by maximum likelihood: temperature scaling with temperature 1 / slope.
 
-    Guo et al. 2017, "On Calibration of Modern Neural Networks" (https://arxiv.org/abs/1706.04599), with a sigmoid per
-    label instead of the softmax.
+    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks" (https://arxiv.org/abs/1706.04599), with a
+    sigmoid per label instead of the softmax.
 
     Args:
         labels: 0 or 1, shape (n, labels).
@@ -86,8 +86,8 @@ def fit_platt(
     Args:
         labels: 0 or 1, shape (n, labels).
         probabilities: Shape (n, labels), any float type.
-        slope_deviation: Standard deviation of the prior on the log slope; 0 for the same slope for all labels.
-        offset_deviation: Standard deviation of the prior on the shift, in logits; 0 for no shift.
+        slope_deviation: Standard deviation of the prior on the log slope; 0 gives all labels the same slope.
+        offset_deviation: Standard deviation of the prior on the shift, in logits; 0 disables the shift.
 
     Returns:
         Positive slopes and offsets: float64 of shape (labels,); 1 and 0 for a label with only positive or only negative
@@ -108,8 +108,8 @@ def expected_calibration_error(
 ) -> np.ndarray:
     """Compute the expected calibration error of each label as a binary classifier.
 
-    The mean over rows of |share of positive rows - mean probability| in the row's bin: Naeini et al. 2015, "Obtaining
-    Well Calibrated Probabilities Using Bayesian Binning"; per class as in Nixon et al. 2019
+    The error is the mean over rows of |share of positive rows - mean probability| in the row's bin: Naeini et al. 2015,
+    "Obtaining Well Calibrated Probabilities Using Bayesian Binning"; per class as in Nixon et al. 2019
     (https://arxiv.org/abs/1904.01685). For a rare label nearly all probabilities are close to 0, where equal-mass bins
     resolve more than equal-width bins. On finite data the error is above 0 even for true probabilities.
 
@@ -127,10 +127,10 @@ def expected_calibration_error(
         column = probabilities[:, label].astype(np.float64)
         if equal_mass:
             edges = np.unique(np.quantile(column, np.arange(1, bins) / bins))
-            where = np.searchsorted(edges, column, side="right")
+            bin_indices = np.searchsorted(edges, column, side="right")
         else:
-            where = _bin(column, bins)
-        gap = np.bincount(where, weights=labels[:, label] - column)  # rows * (share - mean) of each bin
+            bin_indices = _bin(column, bins)
+        gap = np.bincount(bin_indices, weights=labels[:, label] - column)  # rows * (share - mean) of each bin
         errors[label] = np.abs(gap).sum() / len(column)
     return errors
 
@@ -145,12 +145,12 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int = BINS)
 
     Returns:
         A row per non-empty bin: `from`, `to`, number of `predictions`, mean `probability`, share of positives `right`,
-        and the 95 % Wilson interval of that share, `low` and `high`.
+        and the 95% Wilson interval of that share, `low` and `high`.
     """
-    where = _bin(probabilities.astype(np.float64), bins).ravel()
-    count = np.bincount(where, minlength=bins)
-    right = np.bincount(where, weights=labels.ravel(), minlength=bins)
-    mass = np.bincount(where, weights=probabilities.ravel().astype(np.float64), minlength=bins)
+    bin_indices = _bin(probabilities.astype(np.float64), bins).ravel()
+    count = np.bincount(bin_indices, minlength=bins)
+    right = np.bincount(bin_indices, weights=labels.ravel(), minlength=bins)
+    mass = np.bincount(bin_indices, weights=probabilities.ravel().astype(np.float64), minlength=bins)
     low, high = wilson(right, count)
     return [
         {
@@ -185,9 +185,9 @@ def report(labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str]) 
     }
     return {
         "rows": len(labels),
-        **{figure: float(values.mean()) for figure, values in errors.items()},
+        **{metric: float(values.mean()) for metric, values in errors.items()},
         "per_label": {
-            name: {figure: float(values[label]) for figure, values in errors.items()}
+            name: {metric: float(values[label]) for metric, values in errors.items()}
             for label, name in enumerate(names)
         },
         "reliability": reliability(labels, probabilities),
@@ -195,7 +195,7 @@ def report(labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str]) 
 
 
 def wilson(successes: np.ndarray, trials: np.ndarray, z: float = 1.959964) -> tuple[np.ndarray, np.ndarray]:
-    """Compute the Wilson score interval of a proportion (Wilson 1927), 95 % by default; (0, 1) without trials."""
+    """Compute the Wilson score interval of a proportion (Wilson 1927), 95% by default; (0, 1) without trials."""
     count = np.maximum(trials, 1)
     share = successes / count
     center = (share + z**2 / (2 * count)) / (1 + z**2 / count)
@@ -211,7 +211,7 @@ def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
 
 
 def _bin(probabilities: np.ndarray, bins: int) -> np.ndarray:
-    """Return the index of the equal-width bin; bins include their lower edge, and the last one includes 1."""
+    """Return the index of the equal-width bin of each probability; bins include their lower edge, the last also 1."""
     return np.minimum((probabilities * bins).astype(np.int64), bins - 1)
 
 
@@ -229,7 +229,7 @@ def _fit(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit `sigmoid(exp(s) * (logit - pivot) + pivot + c)` by Fisher scoring, for all labels at once.
 
-    A step that increases the loss is halved. An infinite deviation leaves a parameter free, a deviation of 0 fixes it.
+    A step that increases the loss is halved. An infinite deviation leaves a parameter free; a deviation of 0 fixes it.
     """
     weight = (spread := _sigmoid(logits)) * (1 - spread)
     # Around the weighted mean logit, slope and shift are nearly independent, so that each prior affects only one.
@@ -238,36 +238,37 @@ def _fit(
     precision = np.array([1 / max(d, 1e-6) ** 2 for d in (slope_deviation, offset_deviation)])[:, None]
     target = np.array([center, 0.0])[:, None]
 
-    def loss(at: np.ndarray) -> np.ndarray:
-        scores = np.exp(at[0]) * distance + pivot + at[1]
+    def loss(parameters: np.ndarray) -> np.ndarray:
+        scores = np.exp(parameters[0]) * distance + pivot + parameters[1]
         likelihood = (np.logaddexp(0, scores) - labels * scores).sum(axis=0)
-        return np.asarray(likelihood + (precision * (at - target) ** 2).sum(axis=0) / 2)
+        return np.asarray(likelihood + (precision * (parameters - target) ** 2).sum(axis=0) / 2)
 
-    at = np.repeat(target, logits.shape[1], axis=1)
-    now = loss(at)
+    parameters = np.repeat(target, logits.shape[1], axis=1)
+    current_loss = loss(parameters)
     for _ in range(STEPS):
-        slope = np.exp(at[0])
-        predicted = _sigmoid(slope * distance + pivot + at[1])
+        slope = np.exp(parameters[0])
+        predicted = _sigmoid(slope * distance + pivot + parameters[1])
         weight = predicted * (1 - predicted)
         by_slope = slope * distance  # derivative of the score by the log slope; the one by the shift is 1
         gradient = np.array([((predicted - labels) * by_slope).sum(axis=0), (predicted - labels).sum(axis=0)])
-        gradient += precision * (at - target)
+        gradient += precision * (parameters - target)
         a = (weight * by_slope**2).sum(axis=0) + precision[0] + 1e-9
         b = (weight * by_slope).sum(axis=0)
         d = weight.sum(axis=0) + precision[1] + 1e-9
         step = np.array([d * gradient[0] - b * gradient[1], a * gradient[1] - b * gradient[0]]) / (a * d - b**2)
         step = np.clip(step, -1, 1)
-        size = np.ones(len(now))
+        size = np.ones(len(current_loss))
         for _ in range(30):
-            after = loss(at - size * step)
-            worse = after > now
+            new_loss = loss(parameters - size * step)
+            worse = new_loss > current_loss
             if not worse.any():
                 break
             size[worse] /= 2
-        better = after <= now
-        at = np.where(better, at - size * step, at)
-        gain, now = now - np.where(better, after, now), np.where(better, after, now)
-        if gain.max() < 1e-9 * max(1.0, float(now.max())):
+        better = new_loss <= current_loss
+        parameters = np.where(better, parameters - size * step, parameters)
+        lower_loss = np.where(better, new_loss, current_loss)
+        gain, current_loss = current_loss - lower_loss, lower_loss
+        if gain.max() < 1e-9 * max(1.0, float(current_loss.max())):
             break
-    slopes = np.exp(at[0])
-    return slopes, pivot * (1 - slopes) + at[1]
+    slopes = np.exp(parameters[0])
+    return slopes, pivot * (1 - slopes) + parameters[1]

@@ -1,4 +1,4 @@
-"""Multi-label metrics with 95 % bootstrap intervals, based on scikit-learn."""
+"""Multi-label metrics with 95% bootstrap intervals, based on scikit-learn."""
 
 import warnings
 from collections.abc import Sequence
@@ -32,19 +32,19 @@ def score(
         thresholds: Shape (labels,), or one value for all labels; a label is predicted if its probability is at least
             its threshold.
         names: Label names.
-        resamples: Number of bootstrap samples; 0 for no intervals.
+        resamples: Number of bootstrap samples; 0 disables the intervals.
         seed: Random seed of the bootstrap.
 
     Returns:
-        `rows`, `subset_accuracy`, `hamming_loss`; `precision`, `recall` and `f1`, each prefixed with `micro_`,
-        `macro_` and `weighted_`; `roc_auc` and `average_precision`, prefixed with `macro_` and `micro_`; `per_label`,
-        metrics by label name. Averages with an interval are objects with `value`, `low` and `high`. A label without
-        positive rows has F1 0, as in scikit-learn with `zero_division=0`, and is excluded from ROC AUC and average
-        precision.
+        `rows`, `subset_accuracy` and `hamming_loss`; `precision`, `recall` and `f1`, each prefixed with `micro_`,
+        `macro_` and `weighted_`; `roc_auc` and `average_precision`, prefixed with `macro_` and `micro_`; and
+        `per_label`, the metrics of each label. Averages with an interval are objects with `value`, `low` and `high`. A
+        label without positive rows has F1 0, as in scikit-learn with `zero_division=0`, and is excluded from ROC AUC
+        and average precision.
     """
     truth = labels.astype(bool)
     predicted = probabilities >= np.asarray(thresholds, probabilities.dtype)
-    figures: dict[str, Any] = {
+    results: dict[str, Any] = {
         "rows": len(truth),
         "subset_accuracy": float(metrics.accuracy_score(truth, predicted)),
         "hamming_loss": float(metrics.hamming_loss(truth, predicted)),
@@ -52,7 +52,7 @@ def score(
     for average in ("micro", "macro", "weighted"):
         values = metrics.precision_recall_fscore_support(truth, predicted, average=average, zero_division=0)
         for name, value in zip(("precision", "recall", "f1"), values, strict=False):
-            figures[f"{average}_{name}"] = float(value)
+            results[f"{average}_{name}"] = float(value)
     ranked = np.flatnonzero(truth.any(axis=0) & ~truth.all(axis=0))
     for average in ("macro", "micro"):
         for name, function in (
@@ -60,17 +60,17 @@ def score(
             ("average_precision", metrics.average_precision_score),
         ):
             value = function(truth[:, ranked], probabilities[:, ranked], average=average) if len(ranked) else np.nan
-            figures[f"{average}_{name}"] = float(value)
-    figures["per_label"] = _per_label(truth, predicted, probabilities, names)
+            results[f"{average}_{name}"] = float(value)
+    results["per_label"] = _per_label(truth, predicted, probabilities, names)
     if resamples:
         averaged, per_label = _bootstrap(truth, predicted, probabilities, resamples, seed)
         for name, values in averaged.items():
             low, high = np.nanpercentile(values, [2.5, 97.5])
-            figures[name] = {"value": figures[name], "low": float(low), "high": float(high)}
-        for figure, values in per_label.items():
+            results[name] = {"value": results[name], "low": float(low), "high": float(high)}
+        for metric, values in per_label.items():
             for name, low, high in zip(names, *np.nanpercentile(values, [2.5, 97.5], axis=0), strict=True):
-                figures["per_label"][name] |= {f"{figure}_low": float(low), f"{figure}_high": float(high)}
-    return figures
+                results["per_label"][name] |= {f"{metric}_low": float(low), f"{metric}_high": float(high)}
+    return results
 
 
 def _per_label(
@@ -80,9 +80,7 @@ def _per_label(
     table = {}
     for index, (name, precision, recall, f1, support) in enumerate(zip(names, *columns, strict=True)):
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", UndefinedMetricWarning
-            )  # without positive rows the AUC is NaN: null in JSON
+            warnings.simplefilter("ignore", UndefinedMetricWarning)  # without positive rows, the AUC is NaN
             auc = float(metrics.roc_auc_score(truth[:, index], probabilities[:, index])) if support else np.nan
         table[name] = {
             "support": int(support),
@@ -100,12 +98,12 @@ def _bootstrap(
     """Compute averaged metrics of shape (resamples,), and per-label metrics of shape (resamples, labels)."""
     rows = len(truth)
     weights = row_weights(rows, resamples, seed)[1:]
-    per_label, micro_f1 = weighted_figures(truth, predicted, weights)
-    columns = range(truth.shape[1])
-    auc, precision = zip(*(ranking_figures(truth[:, c], probabilities[:, c], weights) for c in columns), strict=True)
+    per_label, micro_f1 = weighted_metrics(truth, predicted, weights)
+    columns = zip(truth.T, probabilities.T, strict=True)
+    auc, precision = zip(*(weighted_ranking_metrics(*column, weights) for column in columns), strict=True)
     averaged = {
         "subset_accuracy": weights @ (truth == predicted).all(axis=1).astype(np.float32) / rows,
-        **{f"macro_{figure}": mean_over_labels(values) for figure, values in per_label.items()},
+        **{f"macro_{metric}": mean_over_labels(values) for metric, values in per_label.items()},
         "micro_f1": micro_f1,
         "macro_roc_auc": mean_over_labels(np.stack(auc, axis=1)),
         "macro_average_precision": mean_over_labels(np.stack(precision, axis=1)),
@@ -113,10 +111,10 @@ def _bootstrap(
     return averaged, per_label
 
 
-def weighted_figures(
+def weighted_metrics(
     truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Return the precision, recall and F1 under many row weightings, such as bootstrap samples.
+    """Compute precision, recall and F1 under many row weightings, such as bootstrap samples.
 
     Args:
         truth: bool of shape (n, labels).
@@ -136,7 +134,7 @@ def weighted_figures(
         "f1": 2 * hits / np.maximum(positive + actual, 1),
     }
     micro_f1 = 2 * hits.sum(axis=1) / np.maximum(positive.sum(axis=1) + actual.sum(axis=1), 1)
-    return {figure: np.where(absent, np.nan, values) for figure, values in per_label.items()}, micro_f1
+    return {metric: np.where(absent, np.nan, values) for metric, values in per_label.items()}, micro_f1
 
 
 def mean_over_labels(values: np.ndarray) -> np.ndarray:
@@ -146,7 +144,9 @@ def mean_over_labels(values: np.ndarray) -> np.ndarray:
         return np.asarray(np.nanmean(values, axis=1))
 
 
-def ranking_figures(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def weighted_ranking_metrics(
+    truth: np.ndarray, scores: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Compute the ROC AUC and average precision of one label under many row weightings.
 
     Equal to scikit-learn's metrics with `sample_weight`, which accept only one weighting at a time.
@@ -170,10 +170,10 @@ def ranking_figures(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) 
         return auc, (precision * positive).sum(axis=1) / above[:, -1]
 
 
-def rounded(figures: Any, decimals: int = 4) -> Any:
+def round_floats(content: Any, decimals: int = 4) -> Any:
     """Round all floats in nested objects and lists."""
-    if isinstance(figures, dict):
-        return {name: rounded(value, decimals) for name, value in figures.items()}
-    if isinstance(figures, list):
-        return [rounded(value, decimals) for value in figures]
-    return round(figures, decimals) if isinstance(figures, float) else figures
+    if isinstance(content, dict):
+        return {name: round_floats(value, decimals) for name, value in content.items()}
+    if isinstance(content, list):
+        return [round_floats(value, decimals) for value in content]
+    return round(content, decimals) if isinstance(content, float) else content

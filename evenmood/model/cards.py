@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evenmood.errors import DataError
-from evenmood.model.model_folder import figure_text, write_text
+from evenmood.model.model_folder import format_metric, write_text
 
 if TYPE_CHECKING:
     from huggingface_hub import DatasetCard, ModelCard
@@ -15,10 +15,10 @@ CARD_FILE = "README.md"
 
 def render(template: Path, card: Path, /, **values: Any) -> None:
     """Render a Jinja template and write the card."""
-    write_text(card, rendered(template, **values))
+    write_text(card, render_template(template, **values))
 
 
-def rendered(template: Path, /, **values: Any) -> str:
+def render_template(template: Path, /, **values: Any) -> str:
     """Render a Jinja template; an undefined variable raises `jinja2.UndefinedError`."""
     import jinja2
 
@@ -26,9 +26,9 @@ def rendered(template: Path, /, **values: Any) -> str:
         loader=jinja2.FileSystemLoader(template.parent),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - Markdown, from our own figures
+        autoescape=False,  # noqa: S701 - Markdown, from our own metrics
     )
-    environment.filters["interval"] = figure_text
+    environment.filters["interval"] = format_metric
     return environment.get_template(template.name).render(**values)
 
 

@@ -11,7 +11,7 @@ from time import sleep
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from evenmood.errors import EvenmoodError, HubError, ModelError, UsageError
-from evenmood.model.model_folder import CARD_FILE, KERAS_FILES, PREDICTING_FILES, TRAINING_FOLDER
+from evenmood.model.model_folder import CARD_FILE, KERAS_FILES, PREDICTION_FILES, TRAINING_FOLDER
 from evenmood.system import credentials, proxies
 from evenmood.system.redaction import redact
 
@@ -27,7 +27,7 @@ TRIES = 4
 LONGEST_WAIT = 300.0
 """Maximum pause in seconds: rate limits have windows of five minutes (https://huggingface.co/docs/hub/rate-limits)."""
 TRANSIENT = (408, 412, 429, 500, 502, 503, 504)
-"""HTTP statuses of transient errors; 412 means that another commit was made in the meantime."""
+"""HTTP statuses of transient errors; 412 means that the repository has a new commit."""
 PERMANENT = ("ConnectError", "InvalidURL", "LocalProtocolError", "UnsupportedProtocol")
 """Transport exceptions that are not retried."""
 TRANSPORTS = ("httpx2", "httpx", "requests")
@@ -64,8 +64,8 @@ def download(
     Args:
         repo_id: `namespace/name`.
         revision: Branch, tag or commit.
-        token: Hub token; None for that of the environment or the login, False for none.
-        cache_dir: Cache folder; None for the default of huggingface_hub.
+        token: Hub token; by default, that of the environment or the login. False for none.
+        cache_dir: Cache folder; by default, that of huggingface_hub.
         local_files_only: Whether to use only cached files.
         whole: Whether to download the whole model folder rather than only the files required for prediction.
 
@@ -74,19 +74,19 @@ def download(
             is cached, or a file is missing.
         UsageError: The token is malformed.
     """
-    more = (*KERAS_FILES, CARD_FILE, f"{TRAINING_FOLDER}/*") if whole else ()
+    extra_patterns = (*KERAS_FILES, CARD_FILE, f"{TRAINING_FOLDER}/*") if whole else ()
     folder = fetch(
         repo_id,
-        [*PREDICTING_FILES, *more],
+        [*PREDICTION_FILES, *extra_patterns],
         revision=revision,
         token=token,
         cache_dir=cache_dir,
         local_files_only=local_files_only,
         kind=ModelError,
     )
-    missing = [name for name in PREDICTING_FILES if not (folder / name).is_file()]
+    missing = [name for name in PREDICTION_FILES if not (folder / name).is_file()]
     if missing:
-        raise ModelError(f"{_at(repo_id, revision)}: not an evenmood model, {' and '.join(missing)} missing")
+        raise ModelError(f"{_location(repo_id, revision)}: not an evenmood model, {' and '.join(missing)} missing")
     return folder
 
 
@@ -111,19 +111,19 @@ def fetch(
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub import errors as hub_errors
 
-    at = _at(repo_id, revision)
+    location = _location(repo_id, revision)
     try:
         check_id(repo_id)
     except UsageError:
         raise kind(f"{repo_id!r} is neither a local folder nor a Hub id (namespace/name)") from None
-    # Offline, no HTTP client is created: it would validate the proxies of the environment.
+    # When offline, do not create an HTTP client: it would validate the proxies of the environment.
     offline = next(
         (
             reason
             for reason in (
                 "local_files_only is set" if local_files_only else None,
                 "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else None,
-                proxies.unusable(),
+                proxies.find_problem(),
             )
             if reason
         ),
@@ -143,21 +143,21 @@ def fetch(
             allow_patterns=list(patterns),
         )
 
-    with _translated(at, kind):
+    with _convert_errors(location, kind):
         try:
             return Path(snapshot() if offline else retrying(snapshot))
         except hub_errors.GatedRepoError:
-            raise kind(f"{at}: access is gated; request it on the model page and run: hf auth login") from None
+            raise kind(f"{location}: access is gated; request it on the model page and run: hf auth login") from None
         except hub_errors.RepositoryNotFoundError:
             raise kind(
                 f"no local folder {repo_id!r}, and no such repository on the Hub, or it is private; "
                 "check the name, or run: hf auth login"
             ) from None
         except hub_errors.LocalEntryNotFoundError as error:
-            reason = offline or f"the Hub cannot be reached{_through()}"
+            reason = offline or f"the Hub cannot be reached{_proxy_hint()}"
             if isinstance(error.__cause__, hub_errors.HfHubHTTPError):
                 reason = f"the Hub rejected the request (HTTP {error.__cause__.response.status_code})"
-            raise kind(f"no local folder {repo_id!r}, {at} is not cached, and {reason}") from None
+            raise kind(f"no local folder {repo_id!r}, {location} is not cached, and {reason}") from None
 
 
 def check_id(repo_id: str) -> None:
@@ -171,7 +171,7 @@ def check_id(repo_id: str) -> None:
         raise UsageError(f"{repo_id!r} is not a Hub id; expected namespace/name") from None
 
 
-def _at(repo_id: str, revision: str | None) -> str:
+def _location(repo_id: str, revision: str | None) -> str:
     return f"{repo_id!r} on the Hub" + (f" at revision {revision!r}" if revision else "")
 
 
@@ -191,20 +191,20 @@ def upload(
 ) -> Upload:
     """Upload a folder in one commit; the repository is created if it does not exist.
 
-    The commit names its parent; if another commit is made in the meantime, the upload is retried on top of it. After a
-    failure the repository is unchanged. (`HfApi.upload_folder` may split a folder into several commits.)
+    The commit names its parent; if the branch has a new commit in the meantime, the upload is retried on top of
+    it. After a failure, the repository is unchanged. (`HfApi.upload_folder` may split a folder into several commits.)
 
     Args:
         folder: Folder to upload.
-        repo_id: `namespace/name`, or only a name for the owner of the token.
+        repo_id: `namespace/name`, or only the name to use the namespace of the token's owner.
         message: Commit message.
         replace: Patterns of repository files to delete if they are not in the folder.
         repo_type: `model`, `dataset` or `space`.
         space_sdk: What a new Space runs: `gradio`, or `static` for a page without a server.
-        private: Whether a new repository is private; None for the account's default.
+        private: Whether a new repository is private; by default, as set in the account.
         revision: Branch, created if it does not exist, or `refs/pr/N` for an existing pull request.
         create_pr: Whether to open a pull request instead of committing to the branch.
-        token: Hub token; None for that of the environment or the login.
+        token: Hub token; by default, that of the environment or the login.
         prepare: Called with the client and the full repository id before the commit.
 
     Raises:
@@ -217,43 +217,43 @@ def upload(
         raise UsageError(f"revision is {revision!r}; a pull request requires 'main' or no revision")
     api = HfApi(token=credentials.hub_token(token))
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    first: list[str] = []
+    first_parent: list[str] = []
     sdk = space_sdk if repo_type == "space" else None
 
     def commit() -> Upload:
-        where = api.create_repo(repo_id, repo_type=repo_type, private=private, space_sdk=sdk, exist_ok=True)
-        place: dict[str, Any] = {"repo_id": where.repo_id, "repo_type": repo_type}
+        repo = api.create_repo(repo_id, repo_type=repo_type, private=private, space_sdk=sdk, exist_ok=True)
+        target: dict[str, Any] = {"repo_id": repo.repo_id, "repo_type": repo_type}
         if revision is not None and not revision.startswith("refs/") and not create_pr:
-            api.create_branch(**place, branch=revision, exist_ok=True)
-        prepare(api, where.repo_id)
-        before: Any = api.repo_info(**place, revision=revision)
-        existing = [entry.rfilename for entry in before.siblings or []]
+            api.create_branch(**target, branch=revision, exist_ok=True)
+        prepare(api, repo.repo_id)
+        parent: Any = api.repo_info(**target, revision=revision)
+        existing = [entry.rfilename for entry in parent.siblings or []]
         stale = [name for name in existing if name not in names and any(fnmatch(name, pattern) for pattern in replace)]
-        added = [CommitOperationAdd(name, folder / name) for name in names]
-        first.append(before.sha)
+        additions = [CommitOperationAdd(name, folder / name) for name in names]
+        first_parent.append(parent.sha)
         try:
             info = api.create_commit(
-                **place,
-                operations=[*added, *(CommitOperationDelete(name) for name in stale)],
+                **target,
+                operations=[*additions, *(CommitOperationDelete(name) for name in stale)],
                 commit_message=message,
                 revision=revision,
                 create_pr=create_pr,
-                parent_commit=before.sha,
+                parent_commit=parent.sha,
             )
         except Exception as error:
-            if create_pr and of_transport(_cause(error)):
+            if create_pr and is_transport_error(_cause(error)):
                 advice = "the pull request may exist already: check before you retry"
                 raise HubError(f"{repo_id!r} on the Hub: {_reason(error)}; {advice}") from None
             raise
-        # Compared with the state before the first try, whose response may have been lost.
-        return Upload(where.repo_id, info.pr_url or str(where), info.oid, info.oid != first[0])
+        # Compare with the commit before the first attempt, whose response may have been lost.
+        return Upload(repo.repo_id, info.pr_url or str(repo), info.oid, info.oid != first_parent[0])
 
-    with explained(f"{repo_id!r} on the Hub", HubError):
+    with convert_errors(f"{repo_id!r} on the Hub", HubError):
         return retrying(commit)
 
 
 def retrying(call: Callable[[], T]) -> T:
-    """Retry a call after transient errors, honoring `Retry-After`, else after 1, 2 and 4 seconds.
+    """Call a function, and retry after transient errors: after the time in `Retry-After`, or after 1, 2 and 4 seconds.
 
     Raises:
         HubError: A proxy variable of the environment is invalid.
@@ -287,12 +287,12 @@ def _pause(error: BaseException, attempt: int) -> float | None:
         return min(float(retry_after), LONGEST_WAIT) if retry_after.isdecimal() else 2.0**attempt
     if type(error).__name__ in PERMANENT:
         return None
-    return 2.0**attempt if of_transport(error) else None
+    return 2.0**attempt if is_transport_error(error) else None
 
 
 def _cause(error: BaseException) -> BaseException:
     """Return the root cause of an error: "nothing is cached" or "error while uploading" often hide a Hub error."""
-    while getattr(error, "response", None) is None and not of_transport(error):
+    while getattr(error, "response", None) is None and not is_transport_error(error):
         cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         if cause is None:
             break
@@ -300,19 +300,19 @@ def _cause(error: BaseException) -> BaseException:
     return error
 
 
-def of_transport(error: BaseException) -> bool:
+def is_transport_error(error: BaseException) -> bool:
     """Return whether an error was raised by the HTTP transport."""
     names = type(error).__module__.split(".")[0], type(error).__name__
     return names[0] in TRANSPORTS or names[1] == "XetDownloadError"
 
 
-def _check_proxies(at: str, kind: type[EvenmoodError]) -> None:
+def _check_proxies(location: str, kind: type[EvenmoodError]) -> None:
     """Raise an error that names the proxy variable if it is invalid."""
     from huggingface_hub import constants
 
-    problem = proxies.unusable()
+    problem = proxies.find_problem()
     if problem and not constants.HF_HUB_OFFLINE:
-        raise kind(f"{at}: {problem}")
+        raise kind(f"{location}: {problem}")
 
 
 def _check_header(error: Exception) -> None:
@@ -322,15 +322,15 @@ def _check_header(error: Exception) -> None:
 
 
 @contextmanager
-def explained(at: str, kind: type[EvenmoodError]) -> Iterator[None]:
+def convert_errors(location: str, kind: type[EvenmoodError]) -> Iterator[None]:
     """Convert exceptions of huggingface_hub to one-line errors of the class `kind`, with advice."""
-    _check_proxies(at, kind)
-    with _translated(at, kind):
+    _check_proxies(location, kind)
+    with _convert_errors(location, kind):
         yield
 
 
 @contextmanager
-def _translated(at: str, kind: type[EvenmoodError]) -> Iterator[None]:
+def _convert_errors(location: str, kind: type[EvenmoodError]) -> Iterator[None]:
     from huggingface_hub import errors as hub_errors
 
     try:
@@ -338,18 +338,18 @@ def _translated(at: str, kind: type[EvenmoodError]) -> Iterator[None]:
     except EvenmoodError:
         raise
     except hub_errors.HFValidationError:
-        raise kind(f"{at}: not a Hub id; expected namespace/name") from None
+        raise kind(f"{location}: not a Hub id; expected namespace/name") from None
     except hub_errors.RevisionNotFoundError:
-        raise kind(f"{at}: no such revision") from None
+        raise kind(f"{location}: no such revision") from None
     except hub_errors.LocalTokenNotFoundError:
-        raise kind(f"{at}: not logged in; set HF_TOKEN or run: hf auth login") from None
+        raise kind(f"{location}: not logged in; set HF_TOKEN or run: hf auth login") from None
     except hub_errors.HfHubHTTPError as error:
-        raise kind(f"{at}: the Hub rejected the request ({_reason(error)}); {_advice(error)}") from None
+        raise kind(f"{location}: the Hub rejected the request ({_reason(error)}); {_advice(error)}") from None
     except Exception as error:
-        if isinstance(error, OSError) and error.filename and not of_transport(error):
+        if isinstance(error, OSError) and error.filename and not is_transport_error(error):
             raise  # an error of the disk, not of the Hub
         _check_header(error)
-        raise kind(f"{at}: {_reason(error)}; {_advice(error)}") from None
+        raise kind(f"{location}: {_reason(error)}; {_advice(error)}") from None
 
 
 def _reason(error: BaseException) -> str:
@@ -357,17 +357,17 @@ def _reason(error: BaseException) -> str:
     response = getattr(error, "response", None)
     if response is not None:
         message = getattr(error, "server_message", None)
-        return f"HTTP {response.status_code}" + (f": {_short(message)}" if message else "")
-    return f"{type(error).__name__}: {_short(str(error))}"
+        return f"HTTP {response.status_code}" + (f": {_truncate(message)}" if message else "")
+    return f"{type(error).__name__}: {_truncate(str(error))}"
 
 
-def _short(message: str) -> str:
+def _truncate(message: str) -> str:
     return " ".join(redact(message).split())[:200]  # redact first: a truncated token would not be recognized
 
 
-def _through() -> str:
+def _proxy_hint() -> str:
     """Return the names of the proxy variables in use, for an error message."""
-    names = proxies.used()
+    names = proxies.variables_in_use()
     return f" (proxy set by {', '.join(names)})" if names else ""
 
 
@@ -382,7 +382,7 @@ def _advice(error: BaseException) -> str:
     if status in (403, 404):
         return "check the name and the token's write permission"
     if status == 412:
-        return "others are committing to it at the same time; retry later"
+        return "the repository is being changed by other commits; retry later"
     if type(error).__name__ == "ConnectError":
-        return f"the Hub cannot be reached{_through()}; check the network"
+        return f"the Hub cannot be reached{_proxy_hint()}; check the network"
     return "retry later, or check the token"

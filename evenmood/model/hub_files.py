@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from evenmood.errors import DataError, UsageError
 from evenmood.model import hub
-from evenmood.system.paths import expanded
+from evenmood.system.paths import expand_home
 
 SCHEME = "hf://"
 FORM = re.compile(r"hf://(datasets/)?([\w.-]+/[\w.-]+?)(?:@([^/@]+))?/(.+)")
@@ -40,11 +40,11 @@ def locate(name: str) -> Path:
         DataError: The file does not exist on the Hub, or the Hub cannot be reached.
     """
     if not name.startswith(SCHEME):
-        return expanded(name)
+        return expand_home(name)
     from huggingface_hub import hf_hub_download
 
     kind, repo_id, revision, path = hub_file(name)
-    with hub.explained(name, DataError):
+    with hub.convert_errors(name, DataError):
         return Path(hub.retrying(lambda: hf_hub_download(repo_id, path, repo_type=kind, revision=revision)))
 
 
@@ -58,7 +58,7 @@ def check_hub_file(option: str, name: str) -> None:
     from huggingface_hub import HfApi
 
     kind, repo_id, revision, path = hub_file(name)
-    with hub.explained(name, DataError):
+    with hub.convert_errors(name, DataError):
         exists = hub.retrying(lambda: HfApi().file_exists(repo_id, path, repo_type=kind, revision=revision))
     if not exists:
         raise UsageError(f"{option} {name}: no such file on the Hub")

@@ -1,4 +1,4 @@
-"""Load a model folder, with consistency checks between network, tokenizer and `emotions.json`."""
+"""Load a model folder, and check that network, tokenizer and `emotions.json` are consistent."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from evenmood.onnx.network import Network, open_session
 from evenmood.onnx.onnx_files import OnnxFile, check_self_contained, read_onnx
 from evenmood.onnx.tokenizer_check import check_components, check_content
 from evenmood.onnx.vocabulary import SIZE_KEY, check_vocabulary
-from evenmood.system.paths import expanded
+from evenmood.system.paths import expand_home
 from evenmood.text.encoder_tokenizer import EncoderTokenizer
 from evenmood.text.fast_batch_tokenizer import BatchTokenizer
 from evenmood.text.normalization import PAD, PAD_ID, UNKNOWN, UNKNOWN_ID
 
-MOST_BYTES = 1 << 31
+MAX_BYTES = 1 << 31
 """Maximum memory of a batch of texts of maximum length, in bytes."""
 BUNDLED = {"fast": "default_model", "accurate": "accurate_model"}
 """Folder of each bundled model. The names cannot be Hub ids, which contain a slash."""
@@ -72,10 +72,10 @@ def _load_bilstm(folder: Path, files: dict[str, bytes], info: ModelInfo) -> Load
     if sizes.vocabulary != size:
         raise ModelError(f"{path}: the embedding has {sizes.vocabulary} rows; expected {size}, the vocabulary size")
     required = 4 * sizes.floats_per_token * info.max_length * BATCH_ROWS
-    if required > MOST_BYTES:
+    if required > MAX_BYTES:
         raise ModelError(
             f"{path}: a batch of texts of {info.max_length} tokens would take {required / 1e9:.1f} GB of memory; "
-            f"at most {MOST_BYTES / 1e9:.1f} GB are allowed"
+            f"at most {MAX_BYTES / 1e9:.1f} GB are allowed"
         )
     check_vocabulary(model.metadata, size, files[TOKENIZER_FILE], folder / TOKENIZER_FILE)
     network = Network(open_session(files[ONNX_FILE], path))
@@ -83,7 +83,7 @@ def _load_bilstm(folder: Path, files: dict[str, bytes], info: ModelInfo) -> Load
 
 
 def _load_encoder(folder: Path, files: dict[str, bytes], info: ModelInfo) -> LoadedModel:
-    """Load an encoder, whose operators are checked and whose memory is limited instead of checking each size."""
+    """Load an encoder: its operators are checked, and its memory is limited instead of checking each size."""
     tokenizer = _tokenizer(files[TOKENIZER_FILE], folder / TOKENIZER_FILE, check_encoder_tokenizer)
     path = folder / ONNX_FILE
     try:
@@ -132,7 +132,7 @@ def local_folder(model: str | Path | None, revision: str | None) -> Path | None:
     """Resolve the name of a model to a local folder; None for a Hub id.
 
     Args:
-        model: None or a bundled name, a folder, or a Hub id.
+        model: A bundled name, a folder, or a Hub id; None for the default model.
         revision: Revision, which only a Hub id can have.
 
     Raises:
@@ -152,7 +152,7 @@ def local_folder(model: str | Path | None, revision: str | None) -> Path | None:
             f"{model!r:.40} is not an evenmood model folder; expected a folder, a Hub id, or no name for the default"
         )
     try:
-        folder = expanded(model, ModelError)
+        folder = expand_home(model, ModelError)
         if folder.is_dir():
             if revision is not None:
                 raise UsageError(f"{folder} is a local folder, which has no revision {revision!r:.100}")
@@ -188,9 +188,9 @@ def _tokenizer(content: bytes, path: Path, check: Callable[[Tokenizer], None]) -
         if not (is_foreign(error) or isinstance(error, UnicodeDecodeError)):
             raise
         raise ModelError(f"{path}: not a tokenizer ({one_line(error)}); download or export the model again") from None
-    for token, number in ((PAD, PAD_ID), (UNKNOWN, UNKNOWN_ID)):
-        if tokenizer.token_to_id(token) != number:
-            raise ModelError(f"{path}: {token} must have id {number}")
+    for token, token_id in ((PAD, PAD_ID), (UNKNOWN, UNKNOWN_ID)):
+        if tokenizer.token_to_id(token) != token_id:
+            raise ModelError(f"{path}: {token} must have id {token_id}")
     return tokenizer
 
 
@@ -204,8 +204,8 @@ def _check_interface(model: OnnxFile, info: ModelInfo) -> None:
         )
     columns = outputs["probabilities"].shape[-1:]
     if columns != (len(info.labels),):
-        shown = f"{columns[0]!a:.20}" if columns else "no"
-        raise ModelError(f"{shown} output probabilities; expected {len(info.labels)}, the labels of {INFO_FILE}")
+        count = f"{columns[0]!a:.20}" if columns else "no"
+        raise ModelError(f"{count} output probabilities; expected {len(info.labels)}, the labels of {INFO_FILE}")
 
 
 def _check_size(metadata: Mapping[str, str], tokenizer: Tokenizer) -> int:
@@ -217,6 +217,6 @@ def _check_size(metadata: Mapping[str, str], tokenizer: Tokenizer) -> int:
     size = int(rows) if rows.isdecimal() and len(rows) < 10 else 0
     if not size or tokenizer.id_to_token(size - 1) is None or tokenizer.id_to_token(size) is not None:
         actual = len(set(tokenizer.get_vocab().values()))
-        shown = size or f"{rows!a:.20}"
-        raise ModelError(f"exported for a vocabulary of {shown} words, but {TOKENIZER_FILE} has {actual}")
+        recorded_size = size or f"{rows!a:.20}"
+        raise ModelError(f"exported for a vocabulary of {recorded_size} words, but {TOKENIZER_FILE} has {actual}")
     return size

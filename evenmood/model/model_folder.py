@@ -21,8 +21,8 @@ TOKENIZER_FILE = "tokenizer.json"
 INFO_FILE = "emotions.json"
 CARD_FILE = "README.md"
 TRAINING_FOLDER = "training"
-PREDICTING_FILES = (ONNX_FILE, TOKENIZER_FILE, INFO_FILE)
-"""Files required for prediction; `from_pretrained` downloads these and the wheel carries them."""
+PREDICTION_FILES = (ONNX_FILE, TOKENIZER_FILE, INFO_FILE)
+"""Files required for prediction: those that `from_pretrained` downloads and the wheel contains."""
 NETWORK_FILES = (ONNX_FILE, TOKENIZER_FILE)
 """Files that identify a network; thresholds and metrics in `emotions.json` may change."""
 KERAS_FILES = ("config.json", "metadata.json", "model.weights.h5")
@@ -30,13 +30,13 @@ KERAS_FILES = ("config.json", "metadata.json", "model.weights.h5")
 FORMAT_VERSION = 1
 Kind = Literal["bilstm", "encoder", "onnx"]
 KINDS = ("bilstm", "encoder")
-"""Files allowed in a model folder."""
+"""Kinds of networks that a model folder can contain."""
 NOTE_START = "**The thresholds below were measured;"
 NOTE = re.compile(rf"\n{re.escape(NOTE_START)}.*\n")
 TRIES = 100
-"""Maximum number of tries to move a folder into place while other processes write to the same target."""
+"""Maximum number of attempts to move a folder into place while other processes write to the same target."""
 PAUSE = 0.01
-"""Seconds between tries while a folder is in use."""
+"""Seconds between attempts while a folder is in use."""
 CARD_ID = "OWNER/MODEL"
 """Placeholder in the card of a model that is not on the Hub yet."""
 
@@ -53,7 +53,7 @@ class ModelInfo:
         trained_from: Data, vectors and configuration of the training.
         metrics: Metrics by split, per label and averaged.
         format_version: Version of the format.
-        kind: `bilstm`, the network of `python -m train fit`; `encoder`, that of `python -m train encoder`; or `onnx`,
+        kind: `bilstm`, a network of `python -m train fit`; `encoder`, one of `python -m train encoder`; or `onnx`,
             another program's export, which is not stored in this format.
     """
 
@@ -79,7 +79,7 @@ def check_thresholds(
         kind: Exception class.
 
     Raises:
-        EvenmoodError: Of the class `kind`: a label is unknown, or a threshold is not a number in [0, 1].
+        EvenmoodError: A label is unknown, or a threshold is not a number in [0, 1]; `kind` sets the class.
     """
     checked = {}
     for label, value in thresholds.items():
@@ -104,7 +104,7 @@ def read_info(folder: Path) -> ModelInfo:
 
 
 def parse_info(data: bytes, path: Path) -> ModelInfo:
-    """Validate the content of `emotions.json`; `path` is for error messages. Raises the errors of `read_info`."""
+    """Validate the content of `emotions.json`; `path` is for error messages. Raises the same errors as `read_info`."""
     try:
         content = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
@@ -168,19 +168,17 @@ def _metrics_fault(metrics: Any) -> str | None:
     """Describe what is wrong with `metrics`, which maps splits to numbers, numbers with intervals, or `per_label`."""
     if not isinstance(metrics, dict):
         return "metrics must be an object"
-    for split, figures in metrics.items():
-        if not isinstance(figures, dict) or not _printable(split):
-            return f"metrics of {_shown(split)} are {_shown(figures)}; expected an object"
-        for name, figure in figures.items():
+    for split, split_metrics in metrics.items():
+        if not isinstance(split_metrics, dict) or not _printable(split):
+            return f"metrics of {_shown(split)} are {_shown(split_metrics)}; expected an object"
+        for name, value in split_metrics.items():
             if name != "per_label":
-                valid = _is_figure(figure)
-            elif valid := isinstance(figure, dict):
+                valid = _is_metric(value)
+            elif valid := isinstance(value, dict):
                 strict = split in ("validation", "test")  # other splits may have a single number per label
-                valid = all(
-                    _is_row(row) or (not strict and (row is None or _is_number(row))) for row in figure.values()
-                )
+                valid = all(_is_row(row) or (not strict and (row is None or _is_number(row))) for row in value.values())
             if not valid:
-                return f"metrics of {_shown(split)}: {_shown(name)} is {_shown(figure)}; expected numbers"
+                return f"metrics of {_shown(split)}: {_shown(name)} is {_shown(value)}; expected numbers"
     return None
 
 
@@ -188,7 +186,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)  # NaN for a label without rows
 
 
-def _is_figure(value: Any) -> bool:
+def _is_metric(value: Any) -> bool:
     """Return whether a value is a number, with or without a confidence interval."""
     if isinstance(value, dict):
         return all(_is_number(value.get(key)) for key in ("value", "low", "high"))
@@ -227,11 +225,11 @@ def write_text(path: Path, text: str) -> None:
         part.unlink(missing_ok=True)
 
 
-def figure_text(figure: Any) -> str:
+def format_metric(metric: Any) -> str:
     """Format a metric with its interval, if any: `0.412 (0.398 to 0.425)`."""
-    if isinstance(figure, dict):
-        return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
-    return f"{figure:.3f}"
+    if isinstance(metric, dict):
+        return f"{metric['value']:.3f} ({metric['low']:.3f} to {metric['high']:.3f})"
+    return f"{metric:.3f}"
 
 
 def missing(folder: Path, names: list[str]) -> str:
@@ -239,14 +237,14 @@ def missing(folder: Path, names: list[str]) -> str:
     return f"{folder}: not an evenmood model folder, {' and '.join(names)} missing"
 
 
-def check_files(folder: Path, names: Sequence[str] = PREDICTING_FILES) -> None:
+def check_files(folder: Path, names: Sequence[str] = PREDICTION_FILES) -> None:
     """Raise `ModelError` if a file is missing; by default, of those required for prediction."""
     absent = [name for name in names if not (folder / name).is_file()]
     if absent:
         raise ModelError(missing(folder, absent))
 
 
-def read_files(folder: Path, names: Sequence[str] = PREDICTING_FILES) -> dict[str, bytes]:
+def read_files(folder: Path, names: Sequence[str] = PREDICTION_FILES) -> dict[str, bytes]:
     """Read files of a model folder; raise `ModelError` if any is missing."""
     check_files(folder, names)
     try:
@@ -258,7 +256,7 @@ def read_files(folder: Path, names: Sequence[str] = PREDICTING_FILES) -> dict[st
 def copy_model(
     files: Mapping[str, bytes], info: ModelInfo, source: Path, target: Path, thresholds: Mapping[str, float]
 ) -> bool:
-    """Write a loaded model with other thresholds; its card lists those that differ from the measured ones.
+    """Write a loaded model with new thresholds; its card lists those that differ from the measured ones.
 
     Keras files, card and training record are copied from `source` if it still contains the same network.
 
@@ -292,28 +290,30 @@ def copy_model(
     return same
 
 
-def _with_note(card: str, before: Mapping[str, float], after: Mapping[str, float]) -> str:
-    """Add a note to a card on thresholds that differ from the measured ones; it replaces an earlier note."""
-    earlier = NOTE.search(card)
-    noted = dict(re.findall(r"\b(\w++) [^\s(]++ \(was ([\d.e-]+)\)", earlier[0])) if earlier else {}
-    measured = {label: float(noted.get(label, value)) for label, value in before.items()}
-    changed = [
-        f"{label} {after[label]:g} (was {measured[label]:g})" for label in before if after[label] != measured[label]
+def _with_note(card: str, old_thresholds: Mapping[str, float], new_thresholds: Mapping[str, float]) -> str:
+    """Add a note to a card on thresholds that differ from the measured ones, replacing an earlier note."""
+    note = NOTE.search(card)
+    original = dict(re.findall(r"\b(\w++) [^\s(]++ \(was ([\d.e-]+)\)", note[0])) if note else {}
+    measured_thresholds = {label: float(original.get(label, value)) for label, value in old_thresholds.items()}
+    changes = [
+        f"{label} {new_thresholds[label]:g} (was {measured_thresholds[label]:g})"
+        for label in old_thresholds
+        if new_thresholds[label] != measured_thresholds[label]
     ]
     card = NOTE.sub("", card)
-    if not changed:
+    if not changes:
         return card
     head, heading, tail = card.partition("\n# ")
     title, _, body = tail.partition("\n")
-    return f"{head}{heading}{title}\n\n{NOTE_START} changed since: {', '.join(changed)}.**\n{body}"
+    return f"{head}{heading}{title}\n\n{NOTE_START} changed since: {', '.join(changes)}.**\n{body}"
 
 
 def name_in_card(folder: Path, repo_id: str) -> None:
     """Replace the repository named in the card with the one that the model is pushed to."""
     card = folder / CARD_FILE
     text = card.read_text(encoding="utf-8")
-    named = re.search(r"^model-index:\n- name: (\S+)$", text, re.MULTILINE)
-    for name in {CARD_ID, named[1] if named else CARD_ID}:
+    match = re.search(r"^model-index:\n- name: (\S+)$", text, re.MULTILINE)
+    for name in {CARD_ID, match[1] if match else CARD_ID}:
         text = re.sub(rf"(?<![\w./-]){re.escape(name)}(?![\w/-])", repo_id, text)
         text = text.replace(f'hf://{name}"', f'hf://{repo_id}"')
     write_text(card, text)
@@ -358,20 +358,20 @@ def _move(work_folder: Path, target: Path, overwrite: bool) -> None:
     """Replace a folder with another one; restore it if the move fails."""
     for attempt in range(TRIES):
         check_target(target, overwrite)
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}-old-", dir=target.parent) as place:
-            old = Path(place) / "model"
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}-old-", dir=target.parent) as temporary:
+            old = Path(temporary) / "model"
             if overwrite:
                 try:
                     target.rename(old)
                 except FileNotFoundError:
                     pass
-                except PermissionError:  # on Windows also while somebody reads a file in it
+                except PermissionError:  # on Windows, also while another process reads one of its files
                     if attempt == TRIES - 1:
                         raise
                     sleep(PAUSE)
                     continue
             else:
-                with suppress(OSError):  # it does not exist, or another process wrote to it
+                with suppress(OSError):  # the folder does not exist, or another process wrote to it
                     target.rmdir()
             try:
                 work_folder.rename(target)

@@ -76,9 +76,9 @@ def load_export(
     Args:
         folder: Folder with `config.json`, `tokenizer.json` and the network.
         file_name: Name of the network file.
-        labels: Label of each output; None for `id2label` in `config.json`.
-        thresholds: Threshold of each label, or one for all; the default is 0.5.
-        max_length: Maximum length in tokens; None for that of tokenizer and configuration, at most 512.
+        labels: Label of each output; by default, those in `id2label` of `config.json`.
+        thresholds: Threshold of each label, or one for all labels; 0.5 by default.
+        max_length: Maximum length in tokens; by default, that of tokenizer and configuration, at most 512.
 
     Raises:
         ModelError: A file is damaged, has external weights, or is inconsistent with the others.
@@ -168,9 +168,9 @@ def _length(config: Mapping[str, Any], declared: int | None, max_length: int | N
     positions = config.get("max_position_embeddings")
     # RoBERTa's positions start at the padding id plus one.
     offset = 2 if config.get("model_type") in ("roberta", "xlm-roberta", "camembert") else 0
-    most = positions - offset if isinstance(positions, int) and positions > offset else LONGEST
+    limit = positions - offset if isinstance(positions, int) and positions > offset else LONGEST
     if max_length is not None:
-        if not 8 <= max_length <= most:
-            raise UsageError(f"max_length is {max_length}; expected 8 to {most}")
+        if not 8 <= max_length <= limit:
+            raise UsageError(f"max_length is {max_length}; expected 8 to {limit}")
         return max_length
-    return max(8, min(declared or LONGEST, most, LONGEST))
+    return max(8, min(declared or LONGEST, limit, LONGEST))

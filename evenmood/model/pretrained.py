@@ -12,7 +12,7 @@ from evenmood.errors import ModelError, UsageError
 from evenmood.model import hub, model_folder, onnx_export
 from evenmood.model.loading import BUNDLED, LoadedModel, bundled_folder, load_model, local_folder
 from evenmood.model.model_folder import ModelInfo
-from evenmood.system.paths import expanded
+from evenmood.system.paths import expand_home
 
 logger = logging.getLogger(__name__)
 SAVING = Lock()
@@ -36,20 +36,20 @@ class PretrainedModel:
         Raises:
             ModelError: The folder does not exist, or a file is missing, damaged, or inconsistent with the others.
         """
-        folder = expanded(folder, ModelError)
+        folder = expand_home(folder, ModelError)
         if not folder.is_dir():
             raise ModelError(f"no folder {str(folder)!r:.100}; for a Hub id, use EmotionClassifier.from_pretrained")
         self._take(load_model(folder), folder)
 
-    def _take(self, loaded: LoadedModel, folder: Path, file_name: str | None = None) -> None:
+    def _take(self, model: LoadedModel, folder: Path, file_name: str | None = None) -> None:
         self._folder = folder
         self._file_name = file_name  # network file of another program's export
-        self._loaded = loaded
+        self._loaded = model
         self._origin: Origin | None = None
         self._token: str | bool | None = None
-        self._info = loaded.info
+        self._info = model.info
         self._thresholds = dict(self._info.thresholds)
-        self._encoder = loaded.tokenizer
+        self._encoder = model.tokenizer
 
     @classmethod
     def from_pretrained(
@@ -67,8 +67,8 @@ class PretrainedModel:
             model: `fast` or None for the bundled default; `accurate` for the other bundled model; a folder; or a Hub id
                 (`namespace/name`). Bundled names take precedence over folders, and folders over Hub ids.
             revision: Branch, tag or commit of the Hub repository.
-            token: Hub token; None for that of the environment or the login, False for none.
-            cache_dir: Cache folder; None for the default of huggingface_hub.
+            token: Hub token; by default, that of the environment or the login. False for none.
+            cache_dir: Cache folder; by default, that of huggingface_hub.
             local_files_only: Whether to use only cached files.
 
         Raises:
@@ -109,23 +109,23 @@ class PretrainedModel:
 
         Args:
             model: Folder or Hub id.
-            labels: Label of each output; None for `id2label`.
-            thresholds: Threshold of each label, or one for all; the default is 0.5.
-            max_length: Maximum length in tokens; longer texts are split into windows. None for the model's own, at most
-                512.
-            file_name: Network file, such as `onnx/model_quantized.onnx`; None for the first one that exists.
+            labels: Label of each output; by default, those in `id2label`.
+            thresholds: Threshold of each label, or one for all labels; 0.5 by default.
+            max_length: Maximum length in tokens; longer texts are split into windows. By default, the model's own, at
+                most 512.
+            file_name: Network file, such as `onnx/model_quantized.onnx`; by default, the first one that exists.
             revision: Branch, tag or commit of the Hub repository.
-            token: Hub token; None for that of the environment or the login, False for none.
-            cache_dir: Cache folder; None for the default of huggingface_hub.
+            token: Hub token; by default, that of the environment or the login. False for none.
+            cache_dir: Cache folder; by default, that of huggingface_hub.
             local_files_only: Whether to use only cached files.
 
         Raises:
             ModelError: The model does not exist, is not accessible, or is not such an export.
             UsageError: Labels, thresholds or length do not match the network.
         """
-        local = expanded(model, ModelError)
-        place = local if local.is_dir() else model
-        folder, name = onnx_export.find(place, file_name, revision, token, cache_dir, local_files_only)
+        local = expand_home(model, ModelError)
+        source = local if local.is_dir() else model
+        folder, name = onnx_export.find(source, file_name, revision, token, cache_dir, local_files_only)
         classifier = cls.__new__(cls)
         classifier._take(onnx_export.load_export(folder, name, labels, thresholds, max_length), folder, name)
         return classifier
@@ -134,9 +134,9 @@ class PretrainedModel:
         """Support pickling and deep copies by loading the model again; a token is never included."""
         if self._file_name is not None:
             arguments = (self._folder, self._file_name, self.labels, dict(self._thresholds), self._info.max_length)
-            return _reopened, (type(self), *arguments)
+            return _reopen, (type(self), *arguments)
         bundled = next((name for name in BUNDLED if self._folder == bundled_folder(name)), None)
-        return _rebuilt, (type(self), bundled or self._folder, dict(self._thresholds), self._origin)
+        return _rebuild, (type(self), bundled or self._folder, dict(self._thresholds), self._origin)
 
     @property
     def info(self) -> ModelInfo:
@@ -150,7 +150,7 @@ class PretrainedModel:
 
     def file_sizes(self) -> dict[str, int]:
         """Return the size in bytes of each file required for prediction."""
-        names = model_folder.PREDICTING_FILES
+        names = model_folder.PREDICTION_FILES
         if self._file_name is not None:
             names = (self._file_name, onnx_export.TOKENIZER_FILE, onnx_export.CONFIG_FILE)
         return {name: (self._folder / name).stat().st_size for name in names}
@@ -202,9 +202,9 @@ class PretrainedModel:
         self._check_own("saved")
         if not str(folder).strip():
             raise UsageError("the folder name is empty; expected a folder to save to")
-        target = expanded(folder, ModelError)
-        with SAVING, model_folder.atomic_folder(target, overwrite) as work:
-            if not self._copy(self._folder, work):
+        target = expand_home(folder, ModelError)
+        with SAVING, model_folder.atomic_folder(target, overwrite) as work_folder:
+            if not self._copy(self._folder, work_folder):
                 logger.warning("%s now contains another model: saved without Keras files and card", self._folder)
         return target
 
@@ -228,11 +228,11 @@ class PretrainedModel:
 
         Args:
             repo_id: `namespace/name`; created if it does not exist.
-            private: Whether a new repository is private; None for the account's default.
+            private: Whether a new repository is private; by default, as set in the account.
             revision: Branch; created if it does not exist.
             commit_message: Commit message.
             create_pr: Whether to open a pull request instead of committing to the branch.
-            token: Hub token; None for that of the environment or the login.
+            token: Hub token; by default, that of the environment or the login.
 
         Returns:
             Repository, URL and commit of the upload.
@@ -244,16 +244,18 @@ class PretrainedModel:
         self._check_own("pushed")
         source = self._folder
         if self._origin:
-            pushing = token if self._token is None else self._token
-            source = hub.download(self._origin.model, self._origin.commit, pushing, self._origin.cache_dir, whole=True)
+            download_token = token if self._token is None else self._token
+            source = hub.download(
+                self._origin.model, self._origin.commit, download_token, self._origin.cache_dir, whole=True
+            )
         keras_files = model_folder.KERAS_FILES if self.info.kind == "bilstm" else ()
         model_folder.check_files(source, (*keras_files, model_folder.CARD_FILE))
         with tempfile.TemporaryDirectory() as temporary:
-            work = Path(temporary)
-            if not self._copy(source, work):
+            work_folder = Path(temporary)
+            if not self._copy(source, work_folder):
                 raise ModelError(f"{source} has changed since the model was loaded; load the model again")
             return hub.upload(
-                work,
+                work_folder,
                 repo_id,
                 message=commit_message,
                 replace=[f"{model_folder.TRAINING_FOLDER}/*"],
@@ -261,7 +263,7 @@ class PretrainedModel:
                 revision=revision,
                 create_pr=create_pr,
                 token=token,
-                prepare=lambda api, full_id: model_folder.name_in_card(work, full_id),
+                prepare=lambda api, full_id: model_folder.name_in_card(work_folder, full_id),
             )
 
     def _check_own(self, action: str) -> None:
@@ -275,11 +277,11 @@ class PretrainedModel:
         return model_folder.check_thresholds(thresholds, self.labels, "thresholds", UsageError)
 
 
-def _rebuilt(
-    kind: type[PretrainedModel], place: Path | str, thresholds: dict[str, float], origin: Origin | None
+def _rebuild(
+    kind: type[PretrainedModel], model: Path | str, thresholds: dict[str, float], origin: Origin | None
 ) -> PretrainedModel:
     """Load a classifier again, from the Hub if its folder does not exist on this machine."""
-    folder = bundled_folder(place) if isinstance(place, str) else place
+    folder = bundled_folder(model) if isinstance(model, str) else model
     if origin and not folder.is_dir():
         classifier = kind.from_pretrained(origin.model, revision=origin.commit)
     else:
@@ -289,7 +291,7 @@ def _rebuilt(
     return classifier
 
 
-def _reopened(
+def _reopen(
     kind: type[PretrainedModel], folder: Path, file_name: str, labels: tuple[str, ...], thresholds: Any, length: int
 ) -> PretrainedModel:
     """Load another program's export again."""

@@ -9,7 +9,7 @@ from evenmood.onnx.protobuf import BYTES, Message, fields, not_ours
 from evenmood.onnx.tokenizer_check import steps
 from evenmood.text.normalization import LONGEST_WORD, UNKNOWN
 
-MOST_BYTES = 64 << 20
+MAX_BYTES = 64 << 20
 """Maximum size of `model.onnx` in bytes: several times that of the largest supported encoder."""
 OPERATORS = (
     "Add",
@@ -55,13 +55,13 @@ _FUNCTIONS, _SUBGRAPHS = 25, (6, 11)
 
 
 def check_operators(content: bytes) -> None:
-    """Reject a graph with other operators, functions or subgraphs.
+    """Reject a graph with operators other than `OPERATORS`, with functions or with subgraphs.
 
     Raises:
-        ModelError: The graph has one, or the file is too large.
+        ModelError: The graph has any of these, or the file is too large.
     """
-    if len(content) > MOST_BYTES:
-        raise ModelError(f"{len(content) / 1e6:.0f} MB; at most {MOST_BYTES / 1e6:.0f} MB are allowed")
+    if len(content) > MAX_BYTES:
+        raise ModelError(f"{len(content) / 1e6:.0f} MB; at most {MAX_BYTES / 1e6:.0f} MB are allowed")
     for field, kind, begin, end in fields(content, 0, len(content)):
         if field == _FUNCTIONS:
             raise not_ours("it has functions")
@@ -78,8 +78,8 @@ def _check_nodes(content: bytes, begin: int, end: int) -> None:
         name = f"{domain}.{node.text(4)}" if domain not in ("", "ai.onnx") else node.text(4)
         if name not in OPERATORS:
             raise not_ours(f"unexpected operator {name!a:.60}")
-        for place in node.places(5):
-            if any(inner in _SUBGRAPHS for inner, _, _, _ in fields(content, *place)):
+        for span in node.spans(5):
+            if any(inner in _SUBGRAPHS for inner, _, _, _ in fields(content, *span)):
                 raise not_ours(f"operator {name} has a subgraph")
 
 

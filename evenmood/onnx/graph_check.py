@@ -19,10 +19,10 @@ def check_graph(file: OnnxFile) -> Sizes:
         raise not_ours(f"IR version and operator set are {file.versions}; expected {(IR_VERSION, OPSET)}")
     sizes = _sizes(file)
     expected = network_graph(sizes)
-    for place, (node, expected_node) in enumerate(zip(file.nodes, expected.nodes, strict=False)):
+    for index, (node, expected_node) in enumerate(zip(file.nodes, expected.nodes, strict=False)):
         if node != expected_node:
             raise not_ours(
-                f"operator {place} is {node.operator!r:.40} or has other inputs, outputs or attributes than the "
+                f"operator {index} is {node.operator!r:.40} or has other inputs, outputs or attributes than the "
                 f"expected {expected_node.operator}"
             )
     if len(file.nodes) != len(expected.nodes):

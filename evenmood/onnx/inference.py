@@ -20,9 +20,9 @@ from evenmood.text.spans import words_read
 from evenmood.text.windows import combine, window_spans
 
 CHUNK_ROWS = 8192
-"""Texts that are tokenized and sorted by length at a time, which bounds the memory."""
+"""Number of texts that are tokenized and sorted by length at a time, to limit memory."""
 BATCH_ROWS = 32
-"""Texts per batch: as many as fit into a core's cache."""
+"""Number of texts per batch: as many as fit into a core's cache."""
 
 TextTokenizer = BatchTokenizer | EncoderTokenizer
 Batch = tuple[np.ndarray, np.ndarray]
@@ -51,7 +51,7 @@ def read_rows(
     columns: int,
     show_progress_bar: bool = False,
 ) -> Read:
-    """Like `read_texts`, but texts may be missing: None has probabilities of NaN, and 0 words and windows."""
+    """Predict like `read_texts`, but allow missing texts: None has probabilities of NaN, and 0 words and windows."""
     if show_progress_bar:
         from tqdm.auto import tqdm
 
@@ -96,7 +96,7 @@ def _read_texts(network: Network, tokenizer: TextTokenizer, texts: Sequence[str]
         return first
     parts: list[str] = []
     for row in long_texts:
-        spans = window_spans(texts[row], tokenizer.max_length, lambda some: tokenizer.encode(some).token_counts)
+        spans = window_spans(texts[row], tokenizer.max_length, lambda parts: tokenizer.encode(parts).token_counts)
         parts += [texts[row][slice(*span)] for span in spans]
         first.windows[row] = len(spans)
     probabilities = _read_beginnings(network, tokenizer, parts, columns).probabilities
@@ -149,7 +149,7 @@ def length_batches(ids: np.ndarray, pad_id: int = PAD_ID) -> list[Batch]:
 
 
 def attended_words(network: Network, tokenizer: Tokenizer, text: str, max_length: int) -> list[WordWeight]:
-    """Return the share of the network's attention of each word in a window."""
+    """Compute the share of the network's attention of each word in a window."""
     words, word_of, ids = words_read(tokenizer, text)
     if not words:
         return []
@@ -166,7 +166,7 @@ def attended_words(network: Network, tokenizer: Tokenizer, text: str, max_length
 
 
 def usable_cores() -> int:
-    """Return the number of cores to use: OMP_NUM_THREADS if set, else all that this process may use."""
+    """Return the number of cores to use: OMP_NUM_THREADS if set, otherwise all that this process may use."""
     threads = os.environ.get("OMP_NUM_THREADS", "")
     if threads.isdecimal() and int(threads):
         return int(threads)

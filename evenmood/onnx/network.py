@@ -19,7 +19,7 @@ from evenmood.onnx.foreign_errors import one_line
 from evenmood.text.normalization import PAD_ID
 
 Activation = Literal["sigmoid", "softmax"]
-MOST_MEMORY = 4 << 30
+MAX_MEMORY = 4 << 30
 """Maximum memory in bytes of all networks with arbitrary operators in a process."""
 _LIMITING, _limited = Lock(), False
 
@@ -67,7 +67,7 @@ def open_session(content: bytes, path: Path, *, limited: bool = False) -> onnxru
     Args:
         content: A validated ONNX model.
         path: Path of the model, for error messages.
-        limited: Whether to limit memory to `MOST_MEMORY`, for graphs of unknown size.
+        limited: Whether to limit memory to `MAX_MEMORY`, for graphs of unknown size.
 
     Raises:
         ModelError: onnxruntime cannot load it.
@@ -94,6 +94,6 @@ def _limit_memory() -> None:
         if not _limited:
             kind = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
             info = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
-            arena = onnxruntime.OrtArenaCfg({"max_mem": MOST_MEMORY, "arena_extend_strategy": 1})
+            arena = onnxruntime.OrtArenaCfg({"max_mem": MAX_MEMORY, "arena_extend_strategy": 1})
             onnxruntime.create_and_register_allocator(info, arena)
             _limited = True

@@ -1,7 +1,8 @@
 """The graph of `model.onnx`, operator by operator: the only one that is exported and loaded.
 
-An arbitrary graph could use any amount of memory and time; because only this graph is accepted, models from untrusted
+An arbitrary graph could use any amount of memory and time. Since only this graph is accepted, models from untrusted
 sources can be loaded.
+
 Operators: https://onnx.ai/onnx/operators/
 """
 
@@ -107,8 +108,8 @@ class Graph:
 
     def integers(self, *values: int) -> str:
         """Add a constant of integers, such as axes, shapes or limits; equal constants share a name."""
-        shown = ["end" if value == END else str(value) for value in values]
-        return self.constant("int_" + "_".join(shown), values, np.int64)
+        parts = ["end" if value == END else str(value) for value in values]
+        return self.constant("int_" + "_".join(parts), values, np.int64)
 
     def node(self, operator: str, inputs: Sequence[str], output: str, **attributes: Attribute) -> str:
         """Add an operator and return its output's name."""
@@ -187,17 +188,17 @@ def _convolution(graph: Graph, sizes: Sizes) -> str:
 
 
 def padding_before(width: int) -> int:
-    """Return the number of time steps that Keras's "same" padding adds before a text; an odd one is added after it."""
+    """Return the number of time steps that Keras's "same" padding adds before a text: half of all, rounded down."""
     return (width - 1) // 2
 
 
 def _lengths(graph: Graph) -> tuple[str, str]:
-    """Mask of the time steps after pooling, float (n, steps), and the number of real steps, int32 (n,)."""
+    """Add the mask of the time steps after pooling, float (n, steps), and the number of real steps, int32 (n,)."""
     is_word = graph.node("Greater", ["ids_by_time", graph.constant("pad", PAD_ID, np.int32)], "is_word")
     real = graph.node("Cast", [is_word], "is_word_int", to=_INT32)
     words = graph.node("ReduceSum", [real, graph.integers(0)], "word_count", keepdims=0)
-    rounded = graph.node("Add", [words, graph.constant("pool_less_1", POOL_SIZE - 1, np.int32)], "word_count_up")
-    steps = graph.node("Div", [rounded, graph.constant("pool_size", POOL_SIZE, np.int32)], "step_count")
+    rounded_up = graph.node("Add", [words, graph.constant("pool_less_1", POOL_SIZE - 1, np.int32)], "word_count_up")
+    steps = graph.node("Div", [rounded_up, graph.constant("pool_size", POOL_SIZE, np.int32)], "step_count")
     first = graph.every(POOL_SIZE, 0, real, "step_is_real")  # padding is at the end: check a step's first token
     by_row = graph.node("Transpose", [first], "step_is_real_by_row", perm=(1, 0))
     return graph.node("Cast", [by_row], "step_mask", to=_FLOAT), steps
@@ -211,7 +212,7 @@ def _bilstm(graph: Graph, hidden: str, steps: str, sizes: Sizes) -> str:
         graph.weight("lstm_b", 2, 8 * units),
     ]
     hidden = graph.node("LSTM", [hidden, *weights, steps], "lstm", hidden_size=units, direction="bidirectional")
-    hidden = graph.node("Transpose", [hidden], "lstm_by_row", perm=(2, 0, 1, 3))  # it was (steps, 2, n, units)
+    hidden = graph.node("Transpose", [hidden], "lstm_by_row", perm=(2, 0, 1, 3))  # from (steps, 2, n, units)
     return graph.node("Reshape", [hidden, graph.integers(0, 0, 2 * units)], "bilstm")
 
 

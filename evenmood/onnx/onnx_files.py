@@ -12,7 +12,7 @@ import numpy as np
 
 from evenmood.errors import ModelError
 from evenmood.onnx.network_graph import Node, Tensor, Value
-from evenmood.onnx.protobuf import BYTES, VARINT, Message, damaged, fields, not_ours
+from evenmood.onnx.protobuf import BYTES, VARINT, Message, damaged_error, fields, not_ours
 
 _DATA_LOCATION, _EXTERNAL_DATA = 14, 13
 """Fields of TensorProto."""
@@ -27,7 +27,7 @@ _FIELDS: dict[str, dict[int, str]] = {
     "tensor": {},
 }
 """Fields of each message that may contain a tensor."""
-MOST_FIELDS = 2_000_000
+MAX_FIELDS = 2_000_000
 """Maximum number of fields to check; a transformer of several hundred megabytes has about ten thousand."""
 _ORT_FORMAT = b"ORTM"
 """Magic bytes, at offset 4, of onnxruntime's own format, which also supports external data."""
@@ -41,18 +41,18 @@ def check_self_contained(content: bytes) -> None:
     """
     if content[4:8] == _ORT_FORMAT:
         raise ModelError("onnxruntime's own format; expected ONNX")
-    waiting, count = [("model", 0, len(content))], 0
-    while waiting:  # no recursion: a malicious file may be nested to any depth
-        message, start, end = waiting.pop()
-        inside = _FIELDS[message]
+    pending, count = [("model", 0, len(content))], 0
+    while pending:  # no recursion: a malicious file may be nested to any depth
+        message, start, end = pending.pop()
+        nested = _FIELDS[message]
         for field, kind, begin, stop in fields(content, start, end):
             count += 1
-            if count > MOST_FIELDS:
-                raise ModelError(f"more than {MOST_FIELDS:,} entries")
+            if count > MAX_FIELDS:
+                raise ModelError(f"more than {MAX_FIELDS:,} entries")
             if message == "tensor" and (field == _EXTERNAL_DATA or (field == _DATA_LOCATION and begin)):
                 raise ModelError("external tensor data is not supported; re-export the model with all weights embedded")
-            if kind == BYTES and field in inside:
-                waiting.append((inside[field], begin, stop))
+            if kind == BYTES and field in nested:
+                pending.append((nested[field], begin, stop))
 
 
 @dataclass(frozen=True)
@@ -88,28 +88,28 @@ def read_onnx(content: bytes) -> OnnxFile:
     """Parse operators, weights and interface, without copying the values of weights.
 
     Raises:
-        ModelError: The file is damaged, or has something that evenmood does not export: functions, subgraphs, sparse
-            tensors, weights whose size does not match their shape.
+        ModelError: The file is damaged, or has unsupported elements: functions, subgraphs, sparse tensors, or weights
+            whose size does not match their shape.
     """
     if any(_MODEL.get(field) != kind for field, kind, _, _ in fields(content, 0, len(content))):
-        raise damaged()
+        raise damaged_error()
     model = Message(content, 0, len(content), "the model", {field: _MODEL[field] for field in (*range(1, 9), 14)})
     if not model.has(7):
-        raise damaged()
-    graph = Message(content, *model.place(7), "the graph", dict.fromkeys((1, 2, 5, 10, 11, 12), BYTES))
-    tensors = [_tensor(content, *place) for place in graph.places(5)]
+        raise damaged_error()
+    graph = Message(content, *model.span(7), "the graph", dict.fromkeys((1, 2, 5, 10, 11, 12), BYTES))
+    tensors = [_tensor(content, *span) for span in graph.spans(5)]
     if len(dict(tensors)) < len(tensors):
         raise not_ours("two weights have the same name")
-    operators = Message(content, *model.place(8), "the operator set", {1: BYTES, 2: VARINT})
+    operators = Message(content, *model.span(8), "the operator set", {1: BYTES, 2: VARINT})
     if operators.text(1):
         raise not_ours(f"unknown operator set {operators.text(1)!r:.40}")
-    metadata = [Message(content, *place, "metadata", {1: BYTES, 2: BYTES}) for place in model.places(14)]
+    metadata = [Message(content, *span, "metadata", {1: BYTES, 2: BYTES}) for span in model.spans(14)]
     return OnnxFile(
         versions=(model.integer(1), operators.integer(2)),
-        nodes=[_node(content, *place) for place in graph.places(1)],
+        nodes=[_node(content, *span) for span in graph.spans(1)],
         tensors=dict(tensors),
-        inputs=[_value(content, *place) for place in graph.places(11)],
-        outputs=[_value(content, *place) for place in graph.places(12)],
+        inputs=[_value(content, *span) for span in graph.spans(11)],
+        outputs=[_value(content, *span) for span in graph.spans(12)],
         metadata={entry.text(1): entry.text(2) for entry in metadata},
     )
 
@@ -118,7 +118,7 @@ def _node(content: bytes, begin: int, end: int) -> Node:
     node = Message(content, begin, end, "an operator", dict.fromkeys((1, 2, 3, 4, 5, 6, 7), BYTES))
     if node.text(7):
         raise not_ours(f"operator in an unknown domain {node.text(7)!r:.40}")
-    attributes = dict(_attribute(content, *place) for place in node.places(5))
+    attributes = dict(_attribute(content, *span) for span in node.spans(5))
     return Node(node.text(4), tuple(node.texts(1)), tuple(node.texts(2)), attributes)
 
 
@@ -139,7 +139,7 @@ def _tensor(content: bytes, begin: int, end: int) -> tuple[str, Tensor]:
     kinds = {1: VARINT, 2: VARINT, 8: BYTES, 9: BYTES, 12: BYTES}
     tensor = Message(content, begin, end, "a weight", kinds)
     name, shape, dtype = tensor.text(8), tensor.integers(1), _DTYPES.get(tensor.integer(2))
-    start, stop = tensor.place(9)
+    start, stop = tensor.span(9)
     if dtype is None or min(shape, default=0) < 0 or math.prod(shape) * np.dtype(dtype).itemsize != stop - start:
         raise not_ours(f"weight {name!r:.40} has {stop - start} bytes, which do not match its type and shape")
     return name, Tensor(np.dtype(dtype), shape, content[start:stop] if stop - start <= 64 else None)
@@ -147,10 +147,10 @@ def _tensor(content: bytes, begin: int, end: int) -> tuple[str, Tensor]:
 
 def _value(content: bytes, begin: int, end: int) -> Value:
     value = Message(content, begin, end, "an input or output", {1: BYTES, 2: BYTES, 3: BYTES})
-    kind = Message(content, *value.place(2), "a type", {1: BYTES, 6: BYTES})
-    tensor = Message(content, *kind.place(1), "a tensor's type", {1: VARINT, 2: BYTES})
-    shape = Message(content, *tensor.place(2), "a shape", {1: BYTES})
-    axes = [Message(content, *place, "an axis", {1: VARINT, 2: BYTES, 3: BYTES}) for place in shape.places(1)]
+    kind = Message(content, *value.span(2), "a type", {1: BYTES, 6: BYTES})
+    tensor = Message(content, *kind.span(1), "a tensor's type", {1: VARINT, 2: BYTES})
+    shape = Message(content, *tensor.span(2), "a shape", {1: BYTES})
+    axes = [Message(content, *span, "an axis", {1: VARINT, 2: BYTES, 3: BYTES}) for span in shape.spans(1)]
     dtype = _DTYPES.get(tensor.integer(1))
     return Value(
         value.text(1),

@@ -8,11 +8,11 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 """Wire types."""
 Field = tuple[int, int, int]
 """Wire type, and start and end of the value; for a varint, its value twice."""
-MOST_FIELDS = 1000
+MAX_FIELDS = 1000
 """Maximum number of fields per message; an export has fewer than a hundred operators, weights and constants."""
 
 
-def damaged() -> ModelError:
+def damaged_error() -> ModelError:
     """Return an error for an invalid protobuf message."""
     return ModelError("damaged or not an ONNX model")
 
@@ -22,26 +22,26 @@ def not_ours(reason: str) -> ModelError:
     return ModelError(f"not exported by evenmood: {reason}; export the model again")
 
 
-def fields(content: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+def fields(content: bytes, position: int, end: int) -> Iterator[tuple[int, int, int, int]]:
     """Yield number, wire type, and start and end of the value of each field; for a varint, its value twice."""
-    while at < end:
-        tag, at = _varint(content, at, end)
+    while position < end:
+        tag, position = _varint(content, position, end)
         tag &= 0xFFFFFFFF  # like protobuf, which ignores higher bits
         field, kind = tag >> 3, tag & 7
         if kind == VARINT:
-            value, at = _varint(content, at, end)
+            value, position = _varint(content, position, end)
             yield field, kind, value, value
             continue
         if kind == BYTES:
-            size, at = _varint(content, at, end)
+            size, position = _varint(content, position, end)
         elif kind in (FIXED64, FIXED32):
             size = 8 if kind == FIXED64 else 4
         else:  # groups, which ONNX has never used
-            raise damaged()
-        if at + size > end:
-            raise damaged()
-        yield field, kind, at, at + size
-        at += size
+            raise damaged_error()
+        if position + size > end:
+            raise damaged_error()
+        yield field, kind, position, position + size
+        position += size
 
 
 class Message:
@@ -65,20 +65,20 @@ class Message:
         for count, (field, kind, start, stop) in enumerate(fields(content, begin, end)):
             if expected.get(field) != kind:
                 raise not_ours(f"unexpected field {field} in {name}")
-            if count == MOST_FIELDS:
-                raise not_ours(f"more than {MOST_FIELDS} entries in {name}")
+            if count == MAX_FIELDS:
+                raise not_ours(f"more than {MAX_FIELDS} entries in {name}")
             self._fields.setdefault(field, []).append((kind, start, stop))
 
-    def places(self, field: int) -> list[tuple[int, int]]:
-        """Start and end of each value of a repeated field of strings or messages."""
+    def spans(self, field: int) -> list[tuple[int, int]]:
+        """Return the start and end of each value of a repeated field of strings or messages."""
         return [(start, stop) for _, start, stop in self._fields.get(field, [])]
 
-    def place(self, field: int) -> tuple[int, int]:
-        """Start and end of the value of a field; an empty span if it is missing."""
-        places = self.places(field)
-        if len(places) > 1:  # protobuf would use the last one, or merge them
+    def span(self, field: int) -> tuple[int, int]:
+        """Return the start and end of the value of a field; an empty span if it is missing."""
+        spans = self.spans(field)
+        if len(spans) > 1:  # protobuf would use the last one, or merge them
             raise not_ours(f"field {field} appears twice in {self._name}")
-        return places[0] if places else (0, 0)
+        return spans[0] if spans else (0, 0)
 
     def has(self, field: int) -> bool:
         """Return whether the field exists."""
@@ -86,22 +86,22 @@ class Message:
 
     def text(self, field: int) -> str:
         """Return the string value; empty if missing."""
-        return self._decode(self.place(field))
+        return self._decode(self.span(field))
 
     def texts(self, field: int) -> list[str]:
         """Return the repeated string."""
-        return list(map(self._decode, self.places(field)))
+        return list(map(self._decode, self.spans(field)))
 
     def integer(self, field: int) -> int:
         """Return the int64 value; 0 if missing."""
-        return _to_signed(self.place(field)[0])
+        return _to_signed(self.span(field)[0])
 
     def integers(self, field: int) -> tuple[int, ...]:
         """Return the repeated int64, not packed."""
-        return tuple(_to_signed(value) for value, _ in self.places(field))
+        return tuple(_to_signed(value) for value, _ in self.spans(field))
 
-    def _decode(self, place: tuple[int, int]) -> str:
-        return self._content[slice(*place)].decode("utf-8", "replace")
+    def _decode(self, span: tuple[int, int]) -> str:
+        return self._content[slice(*span)].decode("utf-8", "replace")
 
 
 def _to_signed(value: int) -> int:
@@ -109,12 +109,12 @@ def _to_signed(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
-def _varint(content: bytes, at: int, end: int) -> tuple[int, int]:
+def _varint(content: bytes, position: int, end: int) -> tuple[int, int]:
     value = shift = 0
-    while at < end and shift < 70:
-        byte = content[at]
+    while position < end and shift < 70:
+        byte = content[position]
         value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
+        position, shift = position + 1, shift + 7
         if byte < 0x80:
-            return value, at
-    raise damaged()
+            return value, position
+    raise damaged_error()

@@ -15,7 +15,7 @@ from evenmood.text.normalization import LONGEST_WORD, UNKNOWN, normalizer
 MODELS = ("WordLevel", "WordPiece")
 NORMALIZERS = ("Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Replace", "Strip", "StripAccents")
 SPLITTERS = ("Split", "WhitespaceSplit")
-MOST_INSERTIONS = 8
+MAX_INSERTIONS = 8
 """Maximum number of replacements, besides those of the current normalizer, that insert a character: each may double a
 text."""
 
@@ -45,14 +45,14 @@ def check_components(tokenizer: Tokenizer) -> None:
         raise ModelError(f"words of more than {LONGEST_WORD} characters are allowed, which takes quadratic time")
     if tokenizer.post_processor is not None or tokenizer.get_added_tokens_decoder():
         raise ModelError("unexpected post-processor or added tokens")
-    known = [json.dumps(step) for step in steps(normalizer(symbols=True))]
+    own_steps = [json.dumps(step) for step in steps(normalizer(symbols=True))]
     insertions = 0
     for step in steps(tokenizer.normalizer):
         if step["type"] not in NORMALIZERS:
             raise ModelError(f"unexpected normalizer {step['type']}")
-        if step["type"] == "Replace" and step["content"] and json.dumps(step) not in known:
+        if step["type"] == "Replace" and step["content"] and json.dumps(step) not in own_steps:
             insertions += 1
-            if len(step["content"]) > 1 or insertions > MOST_INSERTIONS:
+            if len(step["content"]) > 1 or insertions > MAX_INSERTIONS:
                 raise ModelError("the normalizer lengthens texts")
     for step in steps(tokenizer.pre_tokenizer):
         if step["type"] not in SPLITTERS:
@@ -61,10 +61,10 @@ def check_components(tokenizer: Tokenizer) -> None:
 
 def steps(component: Any) -> Iterator[dict[str, Any]]:
     """Yield the steps of a normalizer or pre-tokenizer, with sequences flattened."""
-    waiting = [] if component is None else [json.loads(component.__getstate__())]
-    while waiting:
-        step = waiting.pop()
+    pending = [] if component is None else [json.loads(component.__getstate__())]
+    while pending:
+        step = pending.pop()
         if step["type"] == "Sequence":
-            waiting += step.get("normalizers") or step.get("pretokenizers") or []
+            pending += step.get("normalizers") or step.get("pretokenizers") or []
         else:
             yield step

@@ -1,1 +1,1 @@
-"""Reports about scored texts: an HTML page and its figures as JSON; see `evenmood.report.write.write_report`."""
+"""Reports about scored texts: an HTML page and its statistics as JSON; see `evenmood.report.write.write_report`."""

@@ -30,7 +30,7 @@ _SMOOTHING = (1, 2, 3, 2, 1)
 
 
 def escape(text: object) -> str:
-    """Escape text for HTML, replacing control characters and what UTF-8 cannot encode with U+FFFD."""
+    """Escape text for HTML, replacing control characters and lone surrogates with U+FFFD."""
     return html_escape(encodable(_CONTROLS.sub("\ufffd", str(text))))
 
 
@@ -77,15 +77,15 @@ def swatch(kind: str) -> str:
 def difference(value: float, low: float, high: float, largest: float) -> str:
     """Draw a difference as a dot on its confidence interval, with zero in the middle."""
 
-    def at(number: float) -> str:
+    def position(number: float) -> str:
         return f"{50 + 50 * number / largest:.2f}%"
 
     kind = "more" if value > 0 else "less"
     return (
         '<svg class="difference" width="100%" height="18" aria-hidden="true" focusable="false">'
         '<line class="zero" x1="50%" x2="50%" y1="0" y2="18"/>'
-        f'<line class="range {kind}" x1="{at(low)}" x2="{at(high)}" y1="9" y2="9"/>'
-        f'<circle class="{kind}" cx="{at(value)}" cy="9" r="5"/></svg>'
+        f'<line class="range {kind}" x1="{position(low)}" x2="{position(high)}" y1="9" y2="9"/>'
+        f'<circle class="{kind}" cx="{position(value)}" cy="9" r="5"/></svg>'
     )
 
 
@@ -105,7 +105,7 @@ class Line:
 
     Attributes:
         kind: Sentiment, for the color.
-        shares: Smoothed shares; NaN without texts.
+        shares: Smoothed shares; NaN for periods without texts.
         low: Lower ends of the confidence intervals.
         high: Upper ends of the confidence intervals.
         raw: Shares before smoothing.
@@ -127,11 +127,11 @@ def smooth(kind: str, counts: np.ndarray, totals: np.ndarray) -> Line:
     effective = np.where(texts > 0, divisor**2 / np.maximum(_around(totals, weights**2), 1e-9), 1)
     # Wilson interval with Kish's effective sample size, because periods are weighted.
     z = 1.96
-    middle = (shares + z * z / effective / 2) / (1 + z * z / effective)
-    spread = np.sqrt(shares * (1 - shares) / effective + z * z / effective**2 / 4)
-    half = z * spread / (1 + z * z / effective)
+    center = (shares + z * z / effective / 2) / (1 + z * z / effective)
+    deviation = np.sqrt(shares * (1 - shares) / effective + z * z / effective**2 / 4)
+    half_width = z * deviation / (1 + z * z / effective)
     raw = np.where(totals > 0, counts / np.maximum(totals, 1), np.nan)
-    return Line(kind, shares, np.clip(middle - half, 0, 1), np.clip(middle + half, 0, 1), raw)
+    return Line(kind, shares, np.clip(center - half_width, 0, 1), np.clip(center + half_width, 0, 1), raw)
 
 
 def _around(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -150,10 +150,10 @@ def over_time(lines: Sequence[Line], largest: float, height: int, grid: Sequence
             f'<path class="line {line.kind}" d="{_path(line.shares, run, largest)}"/>' for run in _runs(line.shares)
         ]
     dots = [
-        f'<circle class="dot {line.kind}" cx="{100 * at / max(1, len(line.raw) - 1):.2f}%" '
+        f'<circle class="dot {line.kind}" cx="{100 * index / max(1, len(line.raw) - 1):.2f}%" '
         f'cy="{100 * (1 - share / largest):.2f}%" r="1.5"/>'
         for line in lines
-        for at, share in enumerate(line.raw.tolist())
+        for index, share in enumerate(line.raw.tolist())
         if share == share and share <= largest
     ]
     rules = [
@@ -172,9 +172,9 @@ def columns(values: np.ndarray, height: int) -> str:
     """Draw a column chart with a column per period."""
     largest, width = max(1, int(values.max())), 100 / len(values)
     shapes = [
-        f'<rect x="{at * width + width * 0.1:.3f}%" width="{width * 0.8:.3f}%" '
+        f'<rect x="{index * width + width * 0.1:.3f}%" width="{width * 0.8:.3f}%" '
         f'y="{height * (1 - value / largest):.2f}" height="{height * value / largest:.2f}"/>'
-        for at, value in enumerate(values.tolist())
+        for index, value in enumerate(values.tolist())
     ]
     size = f'width="100%" height="{height}"'
     return f'<svg class="columns" {size} aria-hidden="true" focusable="false">{"".join(shapes)}</svg>'
@@ -190,8 +190,11 @@ def _runs(values: np.ndarray) -> list[range]:
 def _points(values: np.ndarray, run: Sequence[int], largest: float) -> list[str]:
     """Return the coordinates of a run; a single period extends by half a step to each side."""
     last = max(1, len(values) - 1)
-    places = [(float(at), at) for at in run] if len(run) > 1 else [(run[0] - 0.5, run[0]), (run[0] + 0.5, run[0])]
-    return [f"{1000 * x / last:.1f} {1000 * (1 - min(1.0, values[at] / largest)):.1f}" for x, at in places]
+    if len(run) > 1:
+        points = [(float(index), index) for index in run]
+    else:
+        points = [(run[0] - 0.5, run[0]), (run[0] + 0.5, run[0])]
+    return [f"{1000 * x / last:.1f} {1000 * (1 - min(1.0, values[index] / largest)):.1f}" for x, index in points]
 
 
 def _path(values: np.ndarray, run: range, largest: float) -> str:

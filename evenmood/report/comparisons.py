@@ -4,9 +4,9 @@ import numpy as np
 
 from evenmood.report import charts
 from evenmood.report.charts import escape
-from evenmood.report.counts import MOODS, MOST_GROUPS, NEUTRAL
-from evenmood.report.figures import SHOWN_GROUPS, SMALLEST_GROUP, Figures, Group
+from evenmood.report.counts import MAX_GROUPS, MOODS, NEUTRAL
 from evenmood.report.sections import section, table
+from evenmood.report.statistics import SHOWN_GROUPS, SMALLEST_GROUP, Contrast, Group, Statistics
 from evenmood.report.wording import (
     MOOD_NAMES,
     OTHER_VALUES,
@@ -25,31 +25,33 @@ SMALL_CHARTS = 6
 """Number of emotions with a separate chart over time."""
 
 
-def over_time(figures: Figures) -> str:
+def over_time(statistics: Statistics) -> str:
     """Render the section on emotions over time."""
-    undated = f" {texts_of(figures.undated)} have no date that can be read." if figures.undated else ""
-    form = f" Dates are read as {escape(figures.date_form)}." if figures.date_form else ""
-    if figures.date_form_ambiguous:
+    undated = f" {texts_of(statistics.undated)} have no valid date." if statistics.undated else ""
+    form = f" Dates are read as {escape(statistics.date_form)}." if statistics.date_form else ""
+    if statistics.date_form_ambiguous:
         form += " Day and month are ambiguous: set the format with <code>--time-format</code>."
-    timeline = figures.timeline
+    timeline = statistics.timeline
     if timeline is None:
-        problem = "All dates fall into one period" if figures.dated else "No text has a date that can be read"
+        problem = "All dates fall into one period" if statistics.dated else "No text has a valid date"
         return section("time", "Over time", f"{problem}, so nothing can be shown over time.{undated}{form}")
     values = np.array([period.counts for period in timeline.periods], float)
-    column = {name: at for at, name in enumerate(figures.measures, 1)}
+    column = {name: index for index, name in enumerate(statistics.measures, 1)}
     texts, feeling = values[:, 0], values[:, column["emotion"]]
     names = [period_name(period.start, timeline.unit) for period in timeline.periods]
-    sentiments = [name for name in figures.sentiments if name != NEUTRAL]
+    sentiments = [name for name in statistics.sentiments if name != NEUTRAL]
     lines = {name: charts.smooth(name, values[:, column[f"group:{name}"]], feeling) for name in sentiments}
-    ranked = sorted(
-        (one for one in figures.emotions if one.label != NEUTRAL and one.share.count), key=lambda one: -one.share.count
-    )[:SMALL_CHARTS]
+    present = [emotion for emotion in statistics.emotions if emotion.label != NEUTRAL and emotion.share.count]
+    most_frequent = sorted(present, key=lambda emotion: -emotion.share.count)[:SMALL_CHARTS]
     small = {
-        one.label: charts.smooth(one.sentiment, values[:, column[one.label]], feeling)
-        for one in sorted(ranked, key=lambda one: (list(figures.sentiments).index(one.sentiment), -one.share.count))
+        emotion.label: charts.smooth(emotion.sentiment, values[:, column[emotion.label]], feeling)
+        for sentiment in statistics.sentiments
+        for emotion in most_frequent
+        if emotion.sentiment == sentiment
     }
     largest = _round_up(max([float(np.nanmax(line.high)) for line in small.values()], default=0.1))
-    figure = _chart("Sentiments, share of texts with an emotion", list(lines.values()), 1.0, 200, names, legend=True)
+    title = "Sentiments, share of texts with an emotion"
+    main_chart = _chart(title, list(lines.values()), 1.0, 200, names, legend=True)
     volume = (
         f'<div class="chart"><h3>Texts per {escape(timeline.unit)} '
         f'<span class="range">up to {int(texts.max()):,}</span></h3>'
@@ -60,20 +62,20 @@ def over_time(figures: Figures) -> str:
         line = charts.smooth(NEUTRAL, values[:, column[NEUTRAL]], texts)
         top = _round_up(float(np.nanmax(line.high)))
         multiples += _chart("Neutral, share of all texts", [line], top, 90, names, apart=True)
-    shown = [*sentiments, *small]
+    shown_names = [*sentiments, *small]
     rows = [
         (
             name,
-            f"{int(texts[at]):,}",
+            f"{int(texts[index]):,}",
             *(
-                percent(values[at, column.get(f"group:{key}", column.get(key, 0))] / feeling[at])
-                if feeling[at]
+                percent(values[index, column.get(f"group:{key}", column.get(key, 0))] / feeling[index])
+                if feeling[index]
                 else "–"
-                for key in shown
+                for key in shown_names
             ),
-            percent(values[at, column[NEUTRAL]] / texts[at]) if NEUTRAL in column and texts[at] else "–",
+            percent(values[index, column[NEUTRAL]] / texts[index]) if NEUTRAL in column and texts[index] else "–",
         )
-        for at, name in enumerate(names)
+        for index, name in enumerate(names)
     ]
     outlying = (
         f" {texts_of(timeline.left_out)} dated far before or after all others are not shown."
@@ -87,7 +89,7 @@ def over_time(figures: Figures) -> str:
     changes = "".join(
         f"<li><b>{escape(change.what)}</b> {points(change.change.difference)} points "
         f'<span class="range">{percent(change.before.share)} → {percent(change.after.share)}</span></li>'
-        for change in figures.changes[:8]
+        for change in statistics.changes[:8]
     )
     summary = (
         f'<p class="note">Significant changes from the first third of the texts to the last:</p><ul class="changes">'
@@ -99,7 +101,7 @@ def over_time(figures: Figures) -> str:
         "time",
         "Over time",
         lead,
-        f'<figure class="timeline" aria-label="Emotions over time">{figure}{volume}'
+        f'<figure class="timeline" aria-label="Emotions over time">{main_chart}{volume}'
         f'<div class="multiples">{multiples}</div></figure>',
         summary,
         table(
@@ -107,7 +109,7 @@ def over_time(figures: Figures) -> str:
             (
                 f"{timeline.unit.capitalize()} from",
                 "Texts",
-                *(SENTIMENT_NAMES.get(name, name) for name in shown),
+                *(SENTIMENT_NAMES.get(name, name) for name in shown_names),
                 "Neutral",
             ),
             rows,
@@ -133,13 +135,13 @@ def _chart(
         f'<span class="key">{charts.swatch(line.kind)}{SENTIMENT_NAMES[line.kind]} <b>{percent(_last(line))}</b></span>'
         for line in lines
     )
-    now = (
+    latest = (
         f'<span class="keys">{keys}</span>' if legend else f'<span class="range">now {percent(_last(lines[0]))}</span>'
     )
     grid = (0.0, largest / 2, largest)
     marks = "".join(f"<span>{percent(value)}</span>" for value in reversed(grid))
     return (
-        f'<div class="chart{" apart" if apart else ""}"><h3>{escape(title)} {now}</h3>'
+        f'<div class="chart{" apart" if apart else ""}"><h3>{escape(title)} {latest}</h3>'
         f'<div class="plot"><div class="axis" aria-hidden="true">{marks}</div>'
         f"{charts.over_time(lines, largest, height, grid)}</div>{_ends(names)}</div>"
     )
@@ -154,58 +156,57 @@ def _ends(names: list[str]) -> str:
     return f'<div class="ends" aria-hidden="true"><span>{escape(names[0])}</span><span>{escape(names[-1])}</span></div>'
 
 
-def groups(figures: Figures, column: str) -> str:
+def groups(statistics: Statistics, column: str) -> str:
     """Render the section on groups, and how each differs from all other texts."""
     name = escape(column)
-    if not figures.groups:
+    if not statistics.groups:
         return section("groups", f"By {name}", "No text has a value in this column.")
-    rows = "".join(_group_row(group) for group in figures.groups)
-    legend = "".join(f"<li>{charts.swatch(mood)}{MOOD_NAMES[mood]}</li>" for mood in MOODS if figures.moods[mood].count)
-    capped = ""
-    if figures.group_count > SHOWN_GROUPS:
-        many = f"more than {MOST_GROUPS:,}" if figures.more_groups else f"{figures.group_count:,}"
-        capped = f" There are {many} values; the {SHOWN_GROUPS} most frequent are shown, and all others as one group."
+    rows = "".join(_group_row(group) for group in statistics.groups)
+    legend = "".join(
+        f"<li>{charts.swatch(mood)}{MOOD_NAMES[mood]}</li>" for mood in MOODS if statistics.moods[mood].count
+    )
+    limit_note = ""
+    if statistics.group_count > SHOWN_GROUPS:
+        values = f"more than {MAX_GROUPS:,}" if statistics.more_groups else f"{statistics.group_count:,}"
+        limit_note = (
+            f" There are {values} values; the {SHOWN_GROUPS} most frequent are shown, and all others as one group."
+        )
     lead = (
-        f"Moods of the texts of each <i>{name}</i>, and how it differs from all other texts.{capped} "
+        f"Moods of the texts of each <i>{name}</i>, and how it differs from all other texts.{limit_note} "
         f"Groups of fewer than {SMALLEST_GROUP} texts are not compared."
     )
-    shown = figures.contrasts[:SHOWN_CONTRASTS]
-    largest = max((max(abs(one.difference.low), abs(one.difference.high)) for one in shown), default=1)
-    items = "".join(
-        f'<li><span class="who"><b>{escape(one.group)}</b> {amount(one)} '
-        f"{escape(one.what)}</span>"
-        f"{charts.difference(one.difference.difference, one.difference.low, one.difference.high, largest)}"
-        f'<span class="value">{points(one.difference.difference)}</span>'
-        f'<span class="range">{percent(one.inside.share)} here, {percent(one.outside.share)} elsewhere</span></li>'
-        for one in shown
+    shown_contrasts = statistics.contrasts[:SHOWN_CONTRASTS]
+    largest = max(
+        (max(abs(contrast.difference.low), abs(contrast.difference.high)) for contrast in shown_contrasts), default=1
     )
-    count = f"{figures.comparisons:,}"
+    items = "".join(_contrast_row(contrast, largest) for contrast in shown_contrasts)
+    count = f"{statistics.comparisons:,}"
     if items:
         more = (
-            f"; the {SHOWN_CONTRASTS} largest of {len(figures.contrasts)}"
-            if len(figures.contrasts) > len(shown)
+            f"; the {SHOWN_CONTRASTS} largest of {len(statistics.contrasts)}"
+            if len(statistics.contrasts) > len(shown_contrasts)
             else ""
         )
-        contrast = (
+        differences = (
             '<h3>Significant differences</h3><p class="note">Percentage points compared with all other texts'
             f"{more}. {count} differences were tested; intervals are Bonferroni-corrected to 95% for all of them."
             f'</p><figure aria-label="Significant differences"><ul class="contrasts">{items}</ul></figure>'
         )
-    elif figures.comparisons:
-        contrast = (
+    elif statistics.comparisons:
+        differences = (
             f'<p class="note">None of the {count} differences between a group and all other texts is statistically '
             "significant.</p>"
         )
     else:
-        contrast = '<p class="note">There is nothing to compare: fewer than two groups are large enough.</p>'
+        differences = '<p class="note">There is nothing to compare: fewer than two groups are large enough.</p>'
     return section(
         "groups",
         f"By {name}",
         lead,
         f'<figure aria-label="Moods by group"><ul class="legend">{legend}</ul><ul class="groups">{rows}</ul></figure>',
-        contrast,
-        _contrast_table(figures) if figures.contrasts else "",
-        _group_table(figures),
+        differences,
+        _contrast_table(statistics) if statistics.contrasts else "",
+        _group_table(statistics),
     )
 
 
@@ -221,32 +222,42 @@ def _group_row(group: Group) -> str:
     )
 
 
-def _contrast_table(figures: Figures) -> str:
+def _contrast_row(contrast: Contrast, largest: float) -> str:
+    change = contrast.difference
+    return (
+        f'<li><span class="who"><b>{escape(contrast.group)}</b> {amount(contrast)} {escape(contrast.what)}</span>'
+        f"{charts.difference(change.difference, change.low, change.high, largest)}"
+        f'<span class="value">{points(change.difference)}</span><span class="range">'
+        f"{percent(contrast.inside.share)} here, {percent(contrast.outside.share)} elsewhere</span></li>"
+    )
+
+
+def _contrast_table(statistics: Statistics) -> str:
     rows = [
         (
-            one.group,
-            one.what,
-            percent(one.inside.share),
-            percent(one.outside.share),
-            points(one.difference.difference),
-            f"{points(one.difference.low)} to {points(one.difference.high)}",
+            contrast.group,
+            contrast.what,
+            percent(contrast.inside.share),
+            percent(contrast.outside.share),
+            points(contrast.difference.difference),
+            f"{points(contrast.difference.low)} to {points(contrast.difference.high)}",
         )
-        for one in figures.contrasts
+        for contrast in statistics.contrasts
     ]
     header = ("Group", "Emotion", "Here", "Elsewhere", "Points", "95% interval, simultaneous")
     return table("Significant differences, as a table", header, rows)
 
 
-def _group_table(figures: Figures) -> str:
-    ranked = sorted(figures.emotions, key=lambda one: -one.share.count)
-    header = ("Group", "Texts", *(MOOD_NAMES[mood] for mood in MOODS), *(one.label for one in ranked))
+def _group_table(statistics: Statistics) -> str:
+    ranked = sorted(statistics.emotions, key=lambda emotion: -emotion.share.count)
+    header = ("Group", "Texts", *(MOOD_NAMES[mood] for mood in MOODS), *(emotion.label for emotion in ranked))
     rows = [
         (
             _group_name(group),
             f"{group.texts:,}",
             *(percent(group.moods[mood].share) for mood in MOODS),
-            *(with_interval(group.emotions[one.label]) for one in ranked),
+            *(with_interval(group.emotions[emotion.label]) for emotion in ranked),
         )
-        for group in figures.groups
+        for group in statistics.groups
     ]
     return table("All shares of each group, as a table", header, rows)

@@ -13,8 +13,8 @@ from evenmood.report.examples import BestTexts
 from evenmood.report.periods import TimeCounts
 
 NEAR = 0.05
-"""Maximum distance of a probability that is near its threshold."""
-MOST_GROUPS = 1000
+"""Maximum distance from the threshold for a probability to count as near it."""
+MAX_GROUPS = 1000
 """Maximum number of groups counted separately; later ones are counted together."""
 LONGEST_GROUP = 80
 """Maximum length of a group name, in characters."""
@@ -37,9 +37,9 @@ class ScoredTexts:
     Attributes:
         texts: n texts; None for a missing text.
         probabilities: Shape (n, labels); NaN in the row of a missing text.
-        windows: Number of windows of each text, from `EmotionClassifier.read`; None if unknown.
-        times: Date of each text, in any format; None if there are no dates.
-        groups: Group of each text; None if texts are not grouped.
+        windows: Number of windows of each text, from `EmotionClassifier.read`, if known.
+        times: Date of each text, in any format, if there are dates.
+        groups: Group of each text, if texts are grouped.
     """
 
     texts: Sequence[str | None]
@@ -68,7 +68,7 @@ class StreamCounts:
         Args:
             labels: Label of each column of the probabilities.
             thresholds: Decision threshold of each label.
-            time_format: `strptime` format of the dates; None detects it.
+            time_format: `strptime` format of the dates; by default, it is detected.
         """
         self.labels, self.thresholds = tuple(labels), np.array(thresholds, np.float32)
         group_of = {label: GROUP_OF.get(label, OTHER) for label in labels}
@@ -97,11 +97,11 @@ class StreamCounts:
     def add(self, batch: ScoredTexts) -> None:
         """Count a batch."""
         self.rows += len(batch.texts)
-        answered = np.flatnonzero(~np.isnan(batch.probabilities).any(axis=1))
-        texts = [batch.texts[row] for row in answered.tolist()]
-        probabilities = batch.probabilities[answered]
+        present = np.flatnonzero(~np.isnan(batch.probabilities).any(axis=1))
+        texts = [batch.texts[row] for row in present.tolist()]
+        probabilities = batch.probabilities[present]
         if batch.windows is not None:
-            self.long_texts += int((np.asarray(batch.windows)[answered] > 1).sum())
+            self.long_texts += int((np.asarray(batch.windows)[present] > 1).sum())
         predicted = probabilities >= self.thresholds
         measures = self._measure(predicted)
         self.answered += len(texts)
@@ -114,13 +114,13 @@ class StreamCounts:
         self._collect_examples(texts, probabilities, predicted)
         if batch.times is not None:
             self.has_times = True
-            times = self.dates.read([batch.times[row] for row in answered.tolist()])
+            times = self.dates.read([batch.times[row] for row in present.tolist()])
             self.dated += sum(time is not None for time in times)
             self.undated += sum(time is None for time in times)
             self.by_time.add(times, measures)
         if batch.groups is not None:
             self.has_groups = True
-            self._count_groups([group_name(batch.groups[row]) for row in answered.tolist()], measures)
+            self._count_groups([group_name(batch.groups[row]) for row in present.tolist()], measures)
 
     def _measure(self, predicted: np.ndarray) -> np.ndarray:
         """Return the measures of each row, 0 or 1: int64 of shape (n, measures)."""
@@ -149,13 +149,13 @@ class StreamCounts:
         self.higher += (probabilities >= self.thresholds + np.float32(NEAR)).sum(axis=0)
 
     def _count_groups(self, names: Sequence[str], measures: np.ndarray) -> None:
-        unique_names, where = np.unique(np.array(names, dtype=object), return_inverse=True)
+        unique_names, group_indices = np.unique(np.array(names, dtype=object), return_inverse=True)
         sums = np.zeros((len(unique_names), len(self.uncounted_groups)), np.int64)
-        np.add.at(sums, where, np.insert(measures, 0, 1, axis=1))
+        np.add.at(sums, group_indices, np.insert(measures, 0, 1, axis=1))
         for name, counts in zip(unique_names.tolist(), sums, strict=True):
             if name in self.by_group:
                 self.by_group[name] += counts
-            elif len(self.by_group) < MOST_GROUPS:
+            elif len(self.by_group) < MAX_GROUPS:
                 self.by_group[name] = counts
             else:
                 self.uncounted_groups += counts
@@ -175,10 +175,10 @@ class StreamCounts:
             rows = np.flatnonzero(predicted[:, column])
             if not len(rows):
                 continue
-            own, others = probabilities[rows, column], probabilities[rows].copy()
-            others[:, column] = 0
-            self.typical[column].add(texts, rows, own - others.max(axis=1), labels_of)
-            feelings = np.where(predicted[rows], others, 0)
+            own, other_labels = probabilities[rows, column], probabilities[rows].copy()
+            other_labels[:, column] = 0
+            self.typical[column].add(texts, rows, own - other_labels.max(axis=1), labels_of)
+            feelings = np.where(predicted[rows], other_labels, 0)
             if NEUTRAL in self.labels:
                 feelings[:, self.labels.index(NEUTRAL)] = 0
             both = np.minimum(own, feelings.max(axis=1)) if label != NEUTRAL else np.zeros(len(rows))

@@ -1,4 +1,4 @@
-"""Parse a column of dates in the format of most of its first cells."""
+"""Parse a column of dates; the format is the one that fits most of its first cells."""
 
 import math
 import re
@@ -58,12 +58,12 @@ class DateReader:
     """Parses dates; the format is detected from the first batch with dates.
 
     Attributes:
-        form: The format in words, or `time_format`; None before a date has been read.
-        ambiguous: Whether all dates of that batch are also valid with day and month swapped.
+        form: Description of the format, or `time_format`; None until a date has been read.
+        ambiguous: Whether all dates of the first batch are also valid with day and month swapped.
     """
 
     def __init__(self, time_format: str | None = None) -> None:
-        """Set the `strptime` format; None detects it.
+        """Set the `strptime` format; by default, it is detected.
 
         Raises:
             UsageError: The format is invalid.

@@ -43,11 +43,11 @@ class BestTexts:
             details: Function that returns the labels of a row.
         """
         floor = self._floor()
-        for at in np.argsort(-scores, kind="stable").tolist():
-            score = float(scores[at])
+        for index in np.argsort(-scores, kind="stable").tolist():
+            score = float(scores[index])
             if score <= floor:
                 break
-            row = int(rows[at])
+            row = int(rows[index])
             text = _shorten(texts[row] or "")
             if text not in self._best or self._best[text][0] < score:
                 self._best[text] = (score, details(row))

@@ -10,7 +10,7 @@ Z95 = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
 
 @dataclass(frozen=True)
 class Share:
-    """A share with its 95 % interval.
+    """A share with its 95% interval.
 
     Attributes:
         count: Number of texts counted.
@@ -55,9 +55,9 @@ def wilson(count: float, total: float, z: float = Z95) -> tuple[float, float]:
     if not total:
         return 0.0, 1.0
     share, factor = count / total, z * z / total
-    middle = (share + factor / 2) / (1 + factor)
+    center = (share + factor / 2) / (1 + factor)
     half = z / (1 + factor) * math.sqrt(share * (1 - share) / total + factor / total / 4)
-    return (0.0 if count == 0 else max(0.0, middle - half)), (1.0 if count == total else min(1.0, middle + half))
+    return (0.0 if count == 0 else max(0.0, center - half)), (1.0 if count == total else min(1.0, center + half))
 
 
 def difference_of(count: float, total: float, other_count: float, other_total: float, z: float = Z95) -> Difference:
@@ -65,13 +65,13 @@ def difference_of(count: float, total: float, other_count: float, other_total: f
 
     Source: Newcombe 1998, "Interval estimation for the difference between independent proportions", method 10.
     """
-    one, other = share_of(count, total, z), share_of(other_count, other_total, z)
-    between = one.share - other.share
-    low = between - math.hypot(one.share - one.low, other.high - other.share)
-    high = between + math.hypot(one.high - one.share, other.share - other.low)
-    return Difference(between, max(-1.0, low), min(1.0, high))
+    first, second = share_of(count, total, z), share_of(other_count, other_total, z)
+    difference = first.share - second.share
+    low = difference - math.hypot(first.share - first.low, second.high - second.share)
+    high = difference + math.hypot(first.high - first.share, second.share - second.low)
+    return Difference(difference, max(-1.0, low), min(1.0, high))
 
 
 def simultaneous_z(comparisons: int) -> float:
-    """Compute the normal quantile for simultaneous 95 % intervals over a number of comparisons (Bonferroni)."""
+    """Compute the normal quantile for simultaneous 95% intervals over a number of comparisons (Bonferroni)."""
     return NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / 2 / max(1, comparisons))

@@ -13,8 +13,8 @@ from evenmood.report.charts import escape
 from evenmood.report.comparisons import groups, over_time
 from evenmood.report.counts import NEAR, NEUTRAL
 from evenmood.report.examples import LONGEST, Example
-from evenmood.report.figures import Emotion, Figures
 from evenmood.report.sections import doubts, emotions, mood_bar, section, table, together
+from evenmood.report.statistics import Emotion, Statistics
 from evenmood.report.wording import findings, percent, period_name, summary, texts_of, verdict
 
 OPEN_EMOTIONS = 6
@@ -29,10 +29,10 @@ class About:
         title: Title of the page, such as the file name.
         model: Name of the model.
         version: evenmood version.
-        text_column: Column with the texts; None for input without columns.
-        group_column: Column by which texts are grouped; None without groups.
-        note: Notice at the top of the page; None for none.
-        day: Date of the report; None for none.
+        text_column: Column with the texts, if the input has columns.
+        group_column: Column by which texts are grouped, if any.
+        note: Notice at the top of the page.
+        day: Date of the report; by default, none is shown.
         metrics: Metrics of the model, as in `ModelInfo.metrics`.
     """
 
@@ -46,19 +46,19 @@ class About:
     metrics: Mapping[str, Any] = field(default_factory=dict)
 
 
-def page(figures: Figures, about: About) -> str:
+def page(statistics: Statistics, about: About) -> str:
     """Render a report as HTML."""
     style = resources.files("evenmood.report").joinpath("style.css").read_text(encoding="utf-8")
     fingerprint = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{fingerprint}'; base-uri 'none'; form-action 'none'"
     parts = []
-    if figures.answered:
-        parts = [emotions(figures)]
-        if figures.has_times:
-            parts.append(over_time(figures))
-        if figures.has_groups:
-            parts.append(groups(figures, about.group_column or "group"))
-        parts += [together(figures), _examples(figures), doubts(figures)]
+    if statistics.answered:
+        parts = [emotions(statistics)]
+        if statistics.has_times:
+            parts.append(over_time(statistics))
+        if statistics.has_groups:
+            parts.append(groups(statistics, about.group_column or "group"))
+        parts += [together(statistics), _examples(statistics), doubts(statistics)]
     content = "\n".join(parts)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -67,50 +67,52 @@ def page(figures: Figures, about: About) -> str:
         '<meta name="color-scheme" content="light dark">\n<meta name="referrer" content="no-referrer">\n'
         f'<meta name="generator" content="evenmood {escape(about.version)}">\n'
         f"<title>{escape(about.title)} – emotions</title>\n<style>{style}</style>\n</head>\n<body>\n{charts.PATTERNS}\n"
-        f"{_header(figures, about)}\n<main>\n{content}\n</main>\n"
-        f"{_footer(figures, about)}\n</body>\n</html>\n"
+        f"{_header(statistics, about)}\n<main>\n{content}\n</main>\n"
+        f"{_footer(statistics, about)}\n</body>\n</html>\n"
     )
 
 
-def _header(figures: Figures, about: About) -> str:
-    facts = [texts_of(figures.answered)]
-    if figures.timeline:
-        first, last = (figures.timeline.periods[at].start for at in (0, -1))
-        facts.append(" to ".join(period_name(time, figures.timeline.unit) for time in (first, last)))
-    if figures.group_count:
-        many = f"more than {figures.group_count:,}" if figures.more_groups else f"{figures.group_count:,}"
-        facts.append(f"{many} values of {about.group_column or 'group'}")
+def _header(statistics: Statistics, about: About) -> str:
+    facts = [texts_of(statistics.answered)]
+    if statistics.timeline:
+        first, last = (statistics.timeline.periods[index].start for index in (0, -1))
+        facts.append(" to ".join(period_name(time, statistics.timeline.unit) for time in (first, last)))
+    if statistics.group_count:
+        prefix = "more than " if statistics.more_groups else ""
+        facts.append(f"{prefix}{statistics.group_count:,} values of {about.group_column or 'group'}")
     if about.day:
         facts.append(f"reported {about.day:%B} {about.day.day}, {about.day.year}")
     note = f'<p class="notice">{escape(about.note)}</p>' if about.note else ""
-    items = "".join(f'<li><a href="#{one.section}">{escape(one.text)}</a></li>' for one in findings(figures))
-    moods = mood_bar(figures) if figures.answered else ""
+    items = "".join(
+        f'<li><a href="#{finding.section}">{escape(finding.text)}</a></li>' for finding in findings(statistics)
+    )
+    moods = mood_bar(statistics) if statistics.answered else ""
     list_of_findings = f'<ul class="findings">{items}</ul>' if items else ""
     return (
         f'<header><p class="source"><b dir="auto">{escape(about.title)}</b><span>{escape(" · ".join(facts))}</span></p>'
-        f"<h1>{escape(verdict(figures))}</h1>"
-        f'<p class="summary">{escape(summary(figures))}</p>{moods}{list_of_findings}{note}</header>'
+        f"<h1>{escape(verdict(statistics))}</h1>"
+        f'<p class="summary">{escape(summary(statistics))}</p>{moods}{list_of_findings}{note}</header>'
     )
 
 
-def _examples(figures: Figures) -> str:
-    ranked = sorted(figures.emotions, key=lambda one: (one.label == NEUTRAL, -one.share.count))
-    with_examples = [one for one in ranked if one.typical]
-    shown = "".join(_emotion_texts(one, at < OPEN_EMOTIONS) for at, one in enumerate(with_examples))
+def _examples(statistics: Statistics) -> str:
+    ranked = sorted(statistics.emotions, key=lambda emotion: (emotion.label == NEUTRAL, -emotion.share.count))
+    with_examples = [emotion for emotion in ranked if emotion.typical]
+    items = "".join(_emotion_texts(emotion, index < OPEN_EMOTIONS) for index, emotion in enumerate(with_examples))
     lead = (
         "For each emotion, texts that express it most clearly, and texts that express it together with another one. "
         f"Numbers are probabilities; texts are truncated to {LONGEST} characters."
     )
-    return section("texts", "Typical and mixed texts", lead, f'<div class="voices">{shown}</div>')
+    return section("texts", "Typical and mixed texts", lead, f'<div class="voices">{items}</div>')
 
 
-def _emotion_texts(one: Emotion, expanded: bool) -> str:
-    mixed = f"<h3>Mixed</h3>{_quotes(one.mixed)}" if one.mixed else ""
-    name = f"{charts.swatch(one.sentiment)}{escape(one.label.capitalize())}"
+def _emotion_texts(emotion: Emotion, expanded: bool) -> str:
+    mixed = f"<h3>Mixed</h3>{_quotes(emotion.mixed)}" if emotion.mixed else ""
+    name = f"{charts.swatch(emotion.sentiment)}{escape(emotion.label.capitalize())}"
     return (
         f"<details{' open' if expanded else ''}><summary>{name} "
-        f'<span class="range">{percent(one.share.share)}</span></summary>'
-        f'<div class="both"><div><h3>Typical</h3>{_quotes(one.typical)}</div><div>{mixed}</div></div></details>'
+        f'<span class="range">{percent(emotion.share.share)}</span></summary>'
+        f'<div class="both"><div><h3>Typical</h3>{_quotes(emotion.typical)}</div><div>{mixed}</div></div></details>'
     )
 
 
@@ -123,7 +125,7 @@ def _quote(example: Example) -> str:
     return f'<li><blockquote dir="auto">{escape(example.text)}</blockquote><span class="range">{labels}</span></li>'
 
 
-def _footer(figures: Figures, about: About) -> str:
+def _footer(statistics: Statistics, about: About) -> str:
     macro_f1 = about.metrics.get("test", {}).get("macro_f1", {})
     quality = (
         f" Its macro-F1 on its test set (Reddit comments) is {macro_f1['value']:.2f}."
@@ -131,7 +133,7 @@ def _footer(figures: Figures, about: About) -> str:
         else ""
     )
     column = f" Texts are read from the column <b>{escape(about.text_column)}</b>." if about.text_column else ""
-    rows = [(one.label, f"{one.threshold:.2f}") for one in figures.emotions]
+    rows = [(emotion.label, f"{emotion.threshold:.2f}") for emotion in statistics.emotions]
     return (
         "<footer><h2>How to read this report</h2><ul>"
         f"<li>A text has an emotion if the model’s probability reaches the emotion’s threshold.{column}</li>"

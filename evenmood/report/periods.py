@@ -6,14 +6,14 @@ from datetime import date, datetime, timedelta
 
 import numpy as np
 
-MOST_BUCKETS = 2000
-"""Maximum number of buckets; above it, buckets are merged to the next coarser unit."""
-MOST_PERIODS = 60
+MAX_BUCKETS = 2000
+"""Maximum number of buckets; if exceeded, buckets are merged into the next coarser unit."""
+MAX_PERIODS = 60
 """Maximum number of periods of a chart."""
 OUTLYING = 0.005
-"""Maximum share of texts at each end of the time range that count as outliers if all others are close together."""
+"""Maximum share of texts at each end of the time range to treat as outliers, if all others are close together."""
 CLOSE = 0.1
-"""Maximum share of the time range for texts that count as close together."""
+"""Maximum share of the time range that texts close together span."""
 _COUNTED: tuple[tuple[str, Callable[[datetime], int]], ...] = (
     ("hour", lambda time: time.toordinal() * 24 + time.hour),
     ("day", lambda time: time.toordinal()),
@@ -51,7 +51,7 @@ class Timeline:
     Attributes:
         unit: `hour`, `day`, `week`, `month`, `quarter`, `year`, `10 years` or `200 years`.
         periods: All periods from first to last, including empty ones.
-        left_out: Number of outliers, which are in no period.
+        left_out: Number of outliers, which belong to no period.
     """
 
     unit: str
@@ -60,7 +60,7 @@ class Timeline:
 
 
 class TimeCounts:
-    """Counts by time, in at most `MOST_BUCKETS` buckets."""
+    """Counts by time, in at most `MAX_BUCKETS` buckets."""
 
     def __init__(self) -> None:
         self._unit, self.counts = 0, dict[int, np.ndarray]()
@@ -79,9 +79,9 @@ class TimeCounts:
         keys, where = np.unique([key(time) for time in times if time is not None], return_inverse=True)
         sums = np.zeros((len(keys), columns.shape[1] + 1), np.int64)
         np.add.at(sums, where, np.insert(columns[rows], 0, 1, axis=1))
-        for bucket, more in zip(keys.tolist(), sums, strict=True):
-            self.counts[bucket] = self.counts[bucket] + more if bucket in self.counts else more
-        while len(self.counts) > MOST_BUCKETS and self._unit < len(_COARSER):
+        for bucket, counts in zip(keys.tolist(), sums, strict=True):
+            self.counts[bucket] = self.counts[bucket] + counts if bucket in self.counts else counts
+        while len(self.counts) > MAX_BUCKETS and self._unit < len(_COARSER):
             coarser = _COARSER[self._unit]
             self.counts, finer, self._unit = {}, self.counts, self._unit + 1
             for bucket, counts in finer.items():
@@ -89,22 +89,22 @@ class TimeCounts:
                 self.counts[merged] = self.counts[merged] + counts if merged in self.counts else counts
 
     def timeline(self) -> Timeline | None:
-        """Return the finest timeline of at most `MOST_PERIODS` periods; None for fewer than two periods."""
+        """Return the finest timeline of at most `MAX_PERIODS` periods; None for fewer than two periods."""
         buckets, left_out = self._without_outliers()
         if len(buckets) < 2:
             return None
         starts = [_start(self._unit, bucket) for bucket in buckets]
-        for unit, index, start in _PERIODS:  # noqa: B007 - used below
-            if unit in _FROM[self._unit] and index(starts[-1]) - index(starts[0]) < MOST_PERIODS:
+        for unit, index_of, start_of in _PERIODS:  # noqa: B007 - used below
+            if unit in _FROM[self._unit] and index_of(starts[-1]) - index_of(starts[0]) < MAX_PERIODS:
                 break
         sums: dict[int, np.ndarray] = {}
-        for begin, bucket in zip(starts, buckets, strict=True):
-            place = index(begin)
-            sums[place] = sums[place] + self.counts[bucket] if place in sums else self.counts[bucket]
+        for start, bucket in zip(starts, buckets, strict=True):
+            index = index_of(start)
+            sums[index] = sums[index] + self.counts[bucket] if index in sums else self.counts[bucket]
         first, last, empty = min(sums), max(sums), np.zeros_like(next(iter(sums.values())))
         if first == last:
             return None
-        periods = [Period(start(place), sums.get(place, empty)) for place in range(first, last + 1)]
+        periods = [Period(start_of(index), sums.get(index, empty)) for index in range(first, last + 1)]
         return Timeline(unit, periods, left_out)
 
     def _without_outliers(self) -> tuple[list[int], int]:
@@ -113,8 +113,8 @@ class TimeCounts:
         if len(buckets) < 3:
             return buckets, 0
         texts = np.array([self.counts[bucket][0] for bucket in buckets])
-        after = np.cumsum(texts)
-        inner = (after > OUTLYING * after[-1]) & (after - texts < (1 - OUTLYING) * after[-1])
+        cumulative = np.cumsum(texts)
+        inner = (cumulative > OUTLYING * cumulative[-1]) & (cumulative - texts < (1 - OUTLYING) * cumulative[-1])
         inliers = [bucket for bucket, inside in zip(buckets, inner, strict=True) if inside]
         if len(inliers) < 2 or inliers[-1] - inliers[0] > CLOSE * (buckets[-1] - buckets[0]):
             return buckets, 0
@@ -138,20 +138,20 @@ def _year_start(year: int) -> datetime:
 
 
 def _every(years: int) -> tuple[str, Callable[[datetime], int], Callable[[int], datetime]]:
-    return f"{years} years", lambda time: time.year // years, lambda place: _year_start(place * years)
+    return f"{years} years", lambda time: time.year // years, lambda index: _year_start(index * years)
 
 
 _PERIODS: tuple[tuple[str, Callable[[datetime], int], Callable[[int], datetime]], ...] = (
-    ("hour", _COUNTED[0][1], lambda place: _start(0, place)),
+    ("hour", _COUNTED[0][1], lambda index: _start(0, index)),
     ("day", _COUNTED[1][1], datetime.fromordinal),
-    ("week", lambda time: (time.toordinal() - 1) // 7, lambda place: datetime.fromordinal(place * 7 + 1)),
+    ("week", lambda time: (time.toordinal() - 1) // 7, lambda index: datetime.fromordinal(index * 7 + 1)),
     ("month", _COUNTED[2][1], _month_start),
-    ("quarter", lambda time: _COUNTED[2][1](time) // 3, lambda place: _month_start(place * 3)),
+    ("quarter", lambda time: _COUNTED[2][1](time) // 3, lambda index: _month_start(index * 3)),
     ("year", _COUNTED[3][1], _year_start),
     _every(10),
     _every(200),
 )
-"""Units of a chart, each with functions from a time to its period index and from an index to the period's start."""
+"""Units of a chart, each with functions that convert a time to its period index and an index to the period's start."""
 _YEARS = {unit for unit, _, _ in _PERIODS[5:]}
 _FROM = (
     {unit for unit, _, _ in _PERIODS},

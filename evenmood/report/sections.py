@@ -1,11 +1,11 @@
-"""Sections of the report page, each with a chart and a table of the same figures."""
+"""Sections of the report page, each with a chart and a table of the same values."""
 
 from collections.abc import Iterable, Sequence
 
 from evenmood.report import charts
 from evenmood.report.charts import escape
 from evenmood.report.counts import MOODS, NEAR
-from evenmood.report.figures import Emotion, Figures
+from evenmood.report.statistics import Emotion, Statistics
 from evenmood.report.wording import MOOD_NAMES, SENTIMENT_NAMES, interval, percent, texts_of, times
 
 
@@ -31,17 +31,17 @@ def table(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -
     )
 
 
-def mood_bar(figures: Figures) -> str:
+def mood_bar(statistics: Statistics) -> str:
     """Render the moods of all texts as a stacked bar with a legend."""
-    parts = [(mood, figures.moods[mood].share) for mood in MOODS]
+    parts = [(mood, statistics.moods[mood].share) for mood in MOODS]
     legend = "".join(
-        f"<li>{charts.swatch(mood)}<b>{percent(figures.moods[mood].share)}</b> {MOOD_NAMES[mood]}</li>"
+        f"<li>{charts.swatch(mood)}<b>{percent(statistics.moods[mood].share)}</b> {MOOD_NAMES[mood]}</li>"
         for mood in MOODS
-        if figures.moods[mood].count
+        if statistics.moods[mood].count
     )
     rows = [
         (MOOD_NAMES[mood], f"{share.count:,}", percent(share.share), interval(share.low, share.high))
-        for mood, share in figures.moods.items()
+        for mood, share in statistics.moods.items()
     ]
     return (
         f'<figure class="moods" aria-label="Texts by mood">{charts.stacked(parts, 44)}<ul class="legend">{legend}</ul>'
@@ -49,33 +49,35 @@ def mood_bar(figures: Figures) -> str:
     )
 
 
-def emotions(figures: Figures) -> str:
+def emotions(statistics: Statistics) -> str:
     """Render the section on the share of each emotion, by sentiment."""
-    largest = max((one.share.high for one in figures.emotions), default=0) or 1
+    largest = max((emotion.share.high for emotion in statistics.emotions), default=0) or 1
     panels = []
-    for sentiment, share in figures.sentiments.items():
-        members = [one for one in figures.emotions if one.sentiment == sentiment]
-        rows = "".join(_emotion_row(one, largest) for one in sorted(members, key=lambda one: -one.share.count))
+    for sentiment, share in statistics.sentiments.items():
+        members = [emotion for emotion in statistics.emotions if emotion.sentiment == sentiment]
+        rows = "".join(
+            _emotion_row(emotion, largest) for emotion in sorted(members, key=lambda emotion: -emotion.share.count)
+        )
         title = f"{charts.swatch(sentiment)}{SENTIMENT_NAMES[sentiment]} <b>{percent(share.share)}</b>"
         note = f'<span class="range">{interval(share.low, share.high)}</span>'
         panels.append(f'<div class="panel {sentiment}-panel"><h3>{title} {note}</h3><ul class="bars">{rows}</ul></div>')
     rows_of_table = [
         (
-            one.label,
-            SENTIMENT_NAMES[one.sentiment].lower(),
-            f"{one.share.count:,}",
-            percent(one.share.share),
-            interval(one.share.low, one.share.high),
-            "–" if one.precision is None else f"{one.precision:.2f}",
-            "–" if one.recall is None else f"{one.recall:.2f}",
+            emotion.label,
+            SENTIMENT_NAMES[emotion.sentiment].lower(),
+            f"{emotion.share.count:,}",
+            percent(emotion.share.share),
+            interval(emotion.share.low, emotion.share.high),
+            "–" if emotion.precision is None else f"{emotion.precision:.2f}",
+            "–" if emotion.recall is None else f"{emotion.recall:.2f}",
         )
-        for one in sorted(figures.emotions, key=lambda one: -one.share.count)
+        for emotion in sorted(statistics.emotions, key=lambda emotion: -emotion.share.count)
     ]
     header = ("Emotion", "Sentiment", "Texts", "Share", "95% interval", "Precision*", "Recall*")
     lead = (
-        f"Share of the {texts_of(figures.answered)} with each emotion; a text may have several "
-        f"({percent(figures.several.share)} do). The thin line is the 95% interval of the share in the population that "
-        "these texts are a sample of."
+        f"Share of the {texts_of(statistics.answered)} with each emotion; a text may have several "
+        f"({percent(statistics.several.share)} do). The thin line is the 95% interval of the share in the population "
+        "from which these texts were sampled."
     )
     note = (
         '<p class="note">* On the model’s test set: precision is the share of correct predictions among all '
@@ -92,35 +94,35 @@ def emotions(figures: Figures) -> str:
     )
 
 
-def _emotion_row(one: Emotion, largest: float) -> str:
-    share = one.share
-    chart = charts.bar(share.share, share.low, share.high, largest, one.sentiment)
+def _emotion_row(emotion: Emotion, largest: float) -> str:
+    share = emotion.share
+    chart = charts.bar(share.share, share.low, share.high, largest, emotion.sentiment)
     return (
-        f'<li><span class="name">{escape(one.label)}</span>{chart}<span class="value">{percent(share.share)}</span>'
+        f'<li><span class="name">{escape(emotion.label)}</span>{chart}<span class="value">{percent(share.share)}</span>'
         f'<span class="range">{interval(share.low, share.high)}</span></li>'
     )
 
 
-def together(figures: Figures) -> str:
+def together(statistics: Statistics) -> str:
     """Render the section on emotions that occur together more often than expected by chance."""
     title = "Emotions that occur together"
-    if not figures.pairs:
+    if not statistics.pairs:
         lead = "No two emotions occur together significantly more often than expected by chance."
         return section("together", title, lead)
-    largest = max(pair.texts for pair in figures.pairs)
+    largest = max(pair.texts for pair in statistics.pairs)
     rows = "".join(
         f'<li><span class="name">{escape(pair.first)} + {escape(pair.second)}</span>'
         f"{charts.beside_chance(pair.texts, pair.expected, largest)}"
         f'<span class="value">{times(pair.lift)}</span>'
         f'<span class="range">{pair.texts:,} for {pair.expected:,.1f}</span></li>'
-        for pair in figures.pairs
+        for pair in statistics.pairs
     )
     lead = (
         "Number of texts with both emotions; the mark is the number expected by chance, if the two were independent. "
         "The strongest associations come first."
     )
     note = (
-        f'<p class="note">{figures.pairs_compared:,} pairs were tested; those shown are significantly more frequent '
+        f'<p class="note">{statistics.pairs_compared:,} pairs were tested; those shown are significantly more frequent '
         "than expected by chance (95%, Bonferroni-corrected).</p>"
     )
     header = ("Emotions", "Texts", "Expected by chance", "Ratio", "95% interval, simultaneous")
@@ -132,7 +134,7 @@ def together(figures: Figures) -> str:
             f"{pair.lift:.1f}",
             f"{pair.low:.1f}–{pair.high:.1f}",
         )
-        for pair in figures.pairs
+        for pair in statistics.pairs
     ]
     return section(
         "together",
@@ -144,38 +146,42 @@ def together(figures: Figures) -> str:
     )
 
 
-def doubts(figures: Figures) -> str:
+def doubts(statistics: Statistics) -> str:
     """Render the section on uncertain predictions."""
     tiles = [
-        (figures.no_label.share, "of texts reach no threshold", "They count as having no clear emotion."),
-        (figures.near.share, f"have a label within {NEAR} of its threshold", "A small change would add or remove it."),
+        (statistics.no_label.share, "of texts reach no threshold", "They count as having no clear emotion."),
+        (
+            statistics.near.share,
+            f"have a label within {NEAR} of its threshold",
+            "A small change would add or remove it.",
+        ),
     ]
-    shown = "".join(f"<li><b>{percent(share)}</b> {what}<small>{why}</small></li>" for share, what, why in tiles)
+    items = "".join(f"<li><b>{percent(share)}</b> {what}<small>{why}</small></li>" for share, what, why in tiles)
     counts = [
         (
-            figures.long_texts,
+            statistics.long_texts,
             "long texts read in overlapping windows",
             "Their probabilities blend those of the windows.",
         ),
-        (figures.missing, "rows without a text", "They are excluded from all figures."),
+        (statistics.missing, "rows without a text", "They are excluded from all statistics."),
     ]
-    shown += "".join(f"<li><b>{count:,}</b> {what}<small>{why}</small></li>" for count, what, why in counts)
+    items += "".join(f"<li><b>{count:,}</b> {what}<small>{why}</small></li>" for count, what, why in counts)
     examples = "".join(
         f'<li><blockquote dir="auto">{escape(example.text)}</blockquote>'
         f'<span class="range">best guess: {escape(example.labels[0][0])} {example.labels[0][1]:.2f}</span></li>'
-        for example in figures.unsure
+        for example in statistics.unsure
     )
     least = f'<h3>Least certain predictions</h3><ul class="quotes">{examples}</ul>' if examples else ""
     rows = [
         (
-            one.label,
-            f"{one.threshold:.2f}",
-            percent(one.if_higher),
-            percent(one.share.share),
-            percent(one.if_lower),
-            f"{one.near:,}",
+            emotion.label,
+            f"{emotion.threshold:.2f}",
+            percent(emotion.if_higher),
+            percent(emotion.share.share),
+            percent(emotion.if_lower),
+            f"{emotion.near:,}",
         )
-        for one in figures.emotions
+        for emotion in statistics.emotions
     ]
     header = (
         *("Emotion", "Threshold", f"Share, thresholds {NEAR} higher", "Share"),
@@ -185,7 +191,7 @@ def doubts(figures: Figures) -> str:
         "doubts",
         "Uncertain predictions",
         "Shares are estimates: besides sampling variation, the model is uncertain about some texts.",
-        f'<ul class="tiles">{shown}</ul>',
+        f'<ul class="tiles">{items}</ul>',
         table("How much the shares depend on the thresholds", header, rows),
         least,
     )

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from evenmood.report.counts import NEUTRAL
-from evenmood.report.figures import Contrast, Figures
 from evenmood.report.intervals import Share, wilson
+from evenmood.report.statistics import Contrast, Statistics
 
-MOST_FINDINGS = 4
+MAX_FINDINGS = 4
 MOOD_NAMES = {
     "positive": "Positive",
     "mixed": "Positive and negative",
@@ -37,7 +37,7 @@ class Finding:
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """Format a share as a percentage, with one decimal below 10 % and none above."""
+    """Format a share as a percentage, with one decimal below 10% and none above."""
     value = 100 * share
     if 0 < value < 0.1:
         return "<0.1%"
@@ -80,15 +80,15 @@ def period_name(start: datetime, unit: str) -> str:
     return f"{start.year}" if unit == "year" else f"{start.year}–{start.year + int(unit.split()[0]) - 1}"
 
 
-def verdict(figures: Figures) -> str:
+def verdict(statistics: Statistics) -> str:
     """Summarize the prevailing emotions in a few words."""
-    if not figures.answered:
+    if not statistics.answered:
         return "There are no texts to report on"
-    moods = figures.moods
+    moods = statistics.moods
     plain = {name: moods[name].count for name in ("positive", "negative")}
     clear = sum(plain.values())
     low, high = wilson(plain["positive"], clear)
-    if clear < figures.answered / 4:
+    if clear < statistics.answered / 4:
         largest = max(moods, key=lambda name: moods[name].count)
         return {
             NEUTRAL: "Mostly neutral",
@@ -105,28 +105,28 @@ def verdict(figures: Figures) -> str:
     return f"More {winner} than {other}"
 
 
-def summary(figures: Figures) -> str:
+def summary(statistics: Statistics) -> str:
     """Summarize the moods in one sentence, shown below the verdict."""
-    if not figures.answered:
-        return "No row of the table has a text." if figures.rows else "The table has no rows."
-    moods = figures.moods
+    if not statistics.answered:
+        return "No row of the table has a text." if statistics.rows else "The table has no rows."
+    moods = statistics.moods
     return (
-        f"{percent(moods['positive'].share)} of the {texts_of(figures.answered)} express only positive emotions, "
+        f"{percent(moods['positive'].share)} of the {texts_of(statistics.answered)} express only positive emotions, "
         f"{percent(moods['negative'].share)} only negative ones and {percent(moods['mixed'].share)} both."
     )
 
 
-def findings(figures: Figures) -> list[Finding]:
+def findings(statistics: Statistics) -> list[Finding]:
     """Select the key findings, most general first."""
     sentences = []
-    ranked = sorted((one for one in figures.emotions if one.label != NEUTRAL), key=lambda one: -one.share.count)
-    top = [one for one in ranked[:3] if one.share.count]
+    present = [emotion for emotion in statistics.emotions if emotion.label != NEUTRAL and emotion.share.count]
+    top = sorted(present, key=lambda emotion: -emotion.share.count)[:3]
     if top:
-        names = join_words([f"{one.label} ({percent(one.share.share)})" for one in top])
+        names = join_words([f"{emotion.label} ({percent(emotion.share.share)})" for emotion in top])
         verb = "The most frequent emotions are" if len(top) > 1 else "The most frequent emotion is"
         sentences.append(Finding(f"{verb} {names}.", "emotions"))
-    if figures.timeline and figures.changes:
-        change = figures.changes[0]
+    if statistics.timeline and statistics.changes:
+        change = statistics.changes[0]
         base = "all texts" if change.what == NEUTRAL else "texts with an emotion"
         verb = "rose" if change.change.difference > 0 else "fell"
         sentences.append(
@@ -136,17 +136,17 @@ def findings(figures: Figures) -> list[Finding]:
                 "time",
             )
         )
-    if figures.contrasts:
-        one = figures.contrasts[0]
+    if statistics.contrasts:
+        contrast = statistics.contrasts[0]
         sentences.append(
             Finding(
-                f"{one.group} stands out with {amount(one)} {one.what}: {percent(one.inside.share)} of its texts, "
-                f"{percent(one.outside.share)} of all others.",
+                f"{contrast.group} stands out with {amount(contrast)} {contrast.what}: "
+                f"{percent(contrast.inside.share)} of its texts, {percent(contrast.outside.share)} of all others.",
                 "groups",
             )
         )
-    if figures.pairs:
-        pair = figures.pairs[0]
+    if statistics.pairs:
+        pair = statistics.pairs[0]
         sentences.append(
             Finding(
                 f"{pair.first.capitalize()} and {pair.second} occur together {times(pair.lift)} as often as expected "
@@ -154,7 +154,7 @@ def findings(figures: Figures) -> list[Finding]:
                 "together",
             )
         )
-    return sentences[:MOST_FINDINGS]
+    return sentences[:MAX_FINDINGS]
 
 
 def amount(contrast: Contrast) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from evenmood.errors import DataError, EvenmoodError
 
 
-def expanded(path: str | Path, error: type[EvenmoodError] = DataError) -> Path:
+def expand_home(path: str | Path, error: type[EvenmoodError] = DataError) -> Path:
     """Expand `~` in a path; raise `error` if it names an unknown user."""
     try:
         return Path(path).expanduser()

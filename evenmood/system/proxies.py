@@ -11,19 +11,19 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _set_aside: dict[str, str] = {}
 
 
-def used() -> list[str]:
+def variables_in_use() -> list[str]:
     """Return the names of the proxy variables that are set, in their original case."""
     return [name for upper in NAMES for name in (upper.lower(), upper) if os.environ.get(name) or _set_aside.get(name)]
 
 
-def unusable() -> str | None:
+def find_problem() -> str | None:
     """Describe the first proxy variable that HTTP clients reject; None if all are valid.
 
     One invalid variable makes every client fail, even for addresses that its proxy does not apply to.
     """
     if "*" in (part.strip() for part in _exempt().split(",")):
         return None
-    for name in used():
+    for name in variables_in_use():
         if problem := _problem(os.environ.get(name) or _set_aside[name]):
             return f"the proxy in {name} cannot be used: {problem}"
     return None
@@ -52,7 +52,7 @@ def _problem(value: str) -> str | None:
 def exempt_loopback() -> None:
     """Bypass proxies for loopback addresses in this process and its children."""
     hosts = [part.strip() for part in _exempt().split(",") if part.strip()]
-    if used() and "*" not in hosts:
+    if variables_in_use() and "*" not in hosts:
         exempt = ",".join([*hosts, *(host for host in LOOPBACK if host not in hosts)])
         os.environ.update(no_proxy=exempt, NO_PROXY=exempt)
 
@@ -60,9 +60,9 @@ def exempt_loopback() -> None:
 def set_aside() -> None:
     """Remove invalid proxy variables from the environment, so that a process that works offline can start.
 
-    `unusable` still reports them, for operations that need the network.
+    `find_problem` still reports them, for operations that need the network.
     """
-    if unusable():
-        for name in used():
+    if find_problem():
+        for name in variables_in_use():
             if name in os.environ and _problem(os.environ[name]):
                 _set_aside[name] = os.environ.pop(name)

@@ -22,14 +22,14 @@ def exit_on_termination() -> Iterator[None]:
         if len(received) == 1:  # a second signal (systemd sends one) must not interrupt the cleanup
             raise SystemExit(128 + number)
 
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    for number, handler in before.items():
+    previous_handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    for number, handler in previous_handlers.items():
         if handler == signal.SIG_DFL:
             signal.signal(number, stop)
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in previous_handlers.items():
             signal.signal(number, handler)
         if received:  # die from the signal, so that the parent process sees it
             os.kill(os.getpid(), received[0])

@@ -33,25 +33,26 @@ class JsonRow(dict[str, Any]):
 
         Lone surrogates in keys become U+FFFD, as in `encodable_names`.
         """
-        cells, at = {}, 1
-        while (at := self._skip(at)) and self.line[at] != "}":
-            key, at = _DECODER.raw_decode(self.line, at)
-            start = self._skip(self._skip(at) + 1)
-            value, at = _DECODER.raw_decode(self.line, start)
-            cells[encodable(key)] = value if isinstance(value, str) else "" if value is None else self.line[start:at]
-            at = self._skip(at)
-            if self.line[at] == ",":
-                at += 1
+        cells, position = {}, 1
+        while (position := self._skip(position)) and self.line[position] != "}":
+            key, position = _DECODER.raw_decode(self.line, position)
+            start = self._skip(self._skip(position) + 1)
+            value, position = _DECODER.raw_decode(self.line, start)
+            text = self.line[start:position]
+            cells[encodable(key)] = value if isinstance(value, str) else "" if value is None else text
+            position = self._skip(position)
+            if self.line[position] == ",":
+                position += 1
         return cells
 
-    def extend(self, more: Row) -> str:
+    def extend(self, values: Row) -> str:
         """Return the line with keys appended."""
-        return f"{self.line[:-1].rstrip()}, {json.dumps(more, ensure_ascii=False)[1:]}"
+        return f"{self.line[:-1].rstrip()}, {json.dumps(values, ensure_ascii=False)[1:]}"
 
-    def _skip(self, at: int) -> int:
-        while self.line[at] in _SPACE:
-            at += 1
-        return at
+    def _skip(self, position: int) -> int:
+        while self.line[position] in _SPACE:
+            position += 1
+        return position
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,14 @@ class Chunk:
         columns: Column names in order; for JSON Lines, the keys of the chunk's rows.
         rows: Values by column; strings in text formats.
         schema: Arrow schema; only for Parquet.
-        done: Share of the input read so far, from 0 to 1; None if its size is unknown.
+        share_read: Share of the input read so far, from 0 to 1; None if its size is unknown.
         form: Encoding and layout of the file; only for text formats.
     """
 
     columns: list[str]
     rows: list[Row]
     schema: Any = None
-    done: float | None = None
+    share_read: float | None = None
     form: "Form | None" = field(default=None, compare=False)
 
 
@@ -79,7 +80,7 @@ def has_column(column: str | None, columns: Sequence[str], name: str) -> None:
         raise UsageError(f"{name}: no column {column!r}; the columns are {', '.join(map(repr, columns)) or 'none'}")
 
 
-def once_each(columns: Sequence[str], name: str) -> None:
+def check_distinct(columns: Sequence[str], name: str) -> None:
     """Raise `DataError` if two columns of a table have the same name."""
     duplicates = sorted({column for column in columns if columns.count(column) > 1})
     if duplicates:

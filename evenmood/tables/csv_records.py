@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 LONGEST_ROW = 10_000
-"""Maximum number of lines of a row: a quotation mark that is still open then is a stray one."""
+"""Maximum number of lines of a row: a quotation mark still open after that many lines is a stray one."""
 SUSPICIOUS_LINES = 5
 """Minimum number of lines in a cell that look like rows for a stray quotation mark to be likely."""
 
@@ -40,7 +40,7 @@ def csv_records(
         on_bad: Called with an error message for each malformed row; if it returns, the row is skipped.
         delimiter: Delimiter between cells.
         quotes: Whether cells may be quoted; tab-separated files often have no quotes.
-        columns: Number of cells per row; None for that of the first row.
+        columns: Number of cells per row; by default, that of the first row.
         on_suspicious_row: Called with a message for a well-formed row with a cell of many lines that look like rows.
         first_line: Number of the first line, for error messages.
 
@@ -48,12 +48,12 @@ def csv_records(
         Number of the row's first line; its cells; and its lines, in a list that is reused for the next row.
     """
     quoting: dict[str, Any] = {"strict": True} if quotes else {"quoting": csv.QUOTE_NONE}
-    source, again = iter(lines), deque[str]()
+    source, pending = iter(lines), deque[str]()
     row: list[str] = []
 
     def feed() -> Iterator[str]:
-        while again:
-            line = again.popleft()
+        while pending:
+            line = pending.popleft()
             row.append(line)
             yield line
         for line in source:
@@ -62,10 +62,10 @@ def csv_records(
                 raise _OpenQuoteError
             yield line
 
-    reader, before = csv.reader(feed(), delimiter=delimiter, **quoting), first_line
+    reader, next_line = csv.reader(feed(), delimiter=delimiter, **quoting), first_line
     while True:
         row.clear()
-        start = before + reader.line_num
+        start = next_line + reader.line_num
         try:
             cells = next(reader, None)
             if cells is None:
@@ -90,19 +90,19 @@ def csv_records(
             problem = _explain(error)
         except _OpenQuoteError:
             problem = f"a quotation mark is still open after {LONGEST_ROW:,} lines"
-        swallowed = row[1:]
-        if not swallowed:
+        enclosed_lines = row[1:]
+        if not enclosed_lines:
             on_bad(f"{name}, line {start}: {problem}")
             continue
-        last = start + len(swallowed)
-        resumes = columns is not None and _like_rows(swallowed, columns, delimiter) >= 0.5
+        last = start + len(enclosed_lines)
+        resumes = columns is not None and _like_rows(enclosed_lines, columns, delimiter) >= 0.5
         on_bad(
             f"{name}, line {start}: {problem}; the row extends to line {last}"
             + (f"; reading resumed at line {start + 1}" if resumes else "")
         )
         # A generator that raised an error or reached the end of the file is exhausted: create a new one.
-        again.extendleft(reversed(swallowed if resumes else []))
-        before = start + (1 if resumes else len(row))
+        pending.extendleft(reversed(enclosed_lines if resumes else []))
+        next_line = start + (1 if resumes else len(row))
         reader = csv.reader(feed(), delimiter=delimiter, **quoting)
 
 

@@ -13,12 +13,12 @@ from io import BytesIO
 from typing import Any, BinaryIO
 
 from evenmood.errors import DataError, UsageError
-from evenmood.tables.chunk import Row, has_column, once_each
+from evenmood.tables.chunk import Row, check_distinct, has_column
 from evenmood.text.normalization import encodable
 
-MOST_ROWS = 1_048_576
+MAX_ROWS = 1_048_576
 """Maximum number of rows of a sheet, including the header."""
-MOST_CHARACTERS = 32_767
+MAX_CHARACTERS = 32_767
 """Maximum length of a cell, in characters."""
 LARGEST_INTEGER = 10**15
 """Excel numbers have 15 digits; larger integers are written as text."""
@@ -37,8 +37,8 @@ def read_rows(
     Args:
         name: File name, for error messages.
         file: Seekable file.
-        column: Required column; None for no check.
-        sheet: Name of the sheet, ignoring case; None for the first.
+        column: Required column; None disables the check.
+        sheet: Name of the sheet, ignoring case; by default, the first.
 
     Raises:
         DataError: The file is not a workbook, is damaged, or has no header.
@@ -46,7 +46,7 @@ def read_rows(
     """
     import openpyxl
 
-    with _readable(name):
+    with _convert_errors(name):
         book = openpyxl.load_workbook(file, read_only=True, data_only=True)
         if not book.worksheets:
             raise DataError(f"{name}: no sheet with cells")
@@ -61,29 +61,29 @@ def read_rows(
         book.close()
         raise DataError(f"{name}: empty; expected a header with the column names")
     letter = openpyxl.utils.get_column_letter
-    names = [letter(at) if cell in (None, "") else str(cell) for at, cell in enumerate(header, 1)]
-    once_each(names, name)
+    names = [letter(number) if cell in (None, "") else str(cell) for number, cell in enumerate(header, 1)]
+    check_distinct(names, name)
     has_column(column, names, name)
 
     def rows() -> Iterator[tuple[Row, float | None]]:
         with closing(book):
             number = 1
             while True:
-                with _readable(name):
+                with _convert_errors(name):
                     values = next(cells, None)
                 if values is None:
                     return
                 number += 1
                 if any(value is not None for value in values[: len(names)]):
                     padded = [*values, *[None] * (len(names) - len(values))]
-                    done = min(1.0, number / total) if total else None
-                    yield dict(zip(names, padded[: len(names)], strict=True)), done
+                    share_read = min(1.0, number / total) if total else None
+                    yield dict(zip(names, padded[: len(names)], strict=True)), share_read
 
     return names, rows()
 
 
 def _sheet(name: str, sheets: Sequence[Any], title: str | None) -> Any:
-    """Find a sheet by name, ignoring case as Excel does; None for the first."""
+    """Find a sheet by name, ignoring case as Excel does; by default, the first."""
     matches = [sheet for sheet in sheets if title is None or sheet.title.casefold() == title.casefold()]
     if not matches:
         raise UsageError(f"{name}: no sheet {title!r}; the sheets are {', '.join(repr(s.title) for s in sheets)}")
@@ -118,8 +118,8 @@ def row_writer(file: BinaryIO, columns: Sequence[str]) -> Iterator[Callable[[lis
         nonlocal count
         for row in rows:
             count += 1
-            if count > MOST_ROWS:
-                raise DataError(f"more than {MOST_ROWS:,} rows, the limit of an Excel sheet; write CSV or Parquet")
+            if count > MAX_ROWS:
+                raise DataError(f"more than {MAX_ROWS:,} rows, the limit of an Excel sheet; write CSV or Parquet")
             if extra := row.keys() - column_names:
                 raise DataError(
                     f"a later row has the key {sorted(extra)[0]!r}, which the first lacks; write JSON Lines"
@@ -131,10 +131,10 @@ def row_writer(file: BinaryIO, columns: Sequence[str]) -> Iterator[Callable[[lis
     except BaseException:
         sheet.close()  # otherwise its generator raises when it is garbage-collected
         raise
-    packed = BytesIO() if not file.seekable() else file
-    book.save(packed)
-    if packed is not file and isinstance(packed, BytesIO):
-        file.write(packed.getbuffer())
+    buffer = BytesIO() if not file.seekable() else file
+    book.save(buffer)
+    if buffer is not file and isinstance(buffer, BytesIO):
+        file.write(buffer.getbuffer())
 
 
 def _cell(sheet: Any, value: Any, row: int, column: str) -> Any:
@@ -147,9 +147,9 @@ def _cell(sheet: Any, value: Any, row: int, column: str) -> Any:
         return value
     structured = isinstance(value, (dict, list))
     text = json.dumps(value, ensure_ascii=False, default=str) if structured else str(value)
-    if len(text) > MOST_CHARACTERS:
+    if len(text) > MAX_CHARACTERS:
         raise DataError(
-            f"row {row}: {column!r} has {len(text):,} characters; the limit of an Excel cell is {MOST_CHARACTERS:,}; "
+            f"row {row}: {column!r} has {len(text):,} characters; the limit of an Excel cell is {MAX_CHARACTERS:,}; "
             "write CSV or Parquet"
         )
     cell = WriteOnlyCell(sheet)
@@ -178,7 +178,7 @@ def _fits_date(value: Any) -> bool:
 
 
 @contextmanager
-def _readable(name: str) -> Iterator[None]:
+def _convert_errors(name: str) -> Iterator[None]:
     """Convert openpyxl's errors for invalid files to a one-line `DataError`."""
     from openpyxl.utils.exceptions import InvalidFileException
 

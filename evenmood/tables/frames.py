@@ -6,7 +6,13 @@ import numpy as np
 
 from evenmood.errors import UsageError
 from evenmood.inputs import check_texts
-from evenmood.tables.scored import PREDICTION_COLUMNS, added_names, arrow_with_emotions, check_free, emotions_of
+from evenmood.tables.emotion_columns import (
+    PREDICTION_COLUMNS,
+    arrow_with_emotions,
+    check_free,
+    emotions_of,
+    output_columns_of,
+)
 
 if TYPE_CHECKING:
     from evenmood.classifier import EmotionClassifier
@@ -38,14 +44,12 @@ def with_emotions(
         if column in names:
             raise UsageError(f"duplicate column {column!r}; rename one of them")
         raise UsageError(f"no column {column!r}; the columns are {', '.join(names):.400}")
-    check_free("the frame", names, added_names(selected_labels, proba))
+    check_free("the frame", names, output_columns_of(selected_labels, proba))
     if library == "pyarrow":
         return arrow_with_emotions(classifier, data, column, selected_labels, proba)[0]
     texts = check_texts(data[column].to_list())
-    rows = emotions_of(
-        classifier, texts, selected_labels, proba, flat=False, show_progress_bar=show_progress_bar
-    ).columns
-    values = {name: [row[name] for row in rows] for name in added_names(selected_labels, proba)}
+    rows = emotions_of(classifier, texts, selected_labels, proba, flat=False, show_progress_bar=show_progress_bar).rows
+    values = {name: [row[name] for row in rows] for name in output_columns_of(selected_labels, proba)}
     return _polars(data, values) if library == "polars" else _with_pandas(data, values)
 
 
@@ -69,8 +73,8 @@ def _polars(data: Any, values: dict[str, list[Any]]) -> Any:
         PROBABILITIES: polars.List(polars.Float64),
         FALLBACK: polars.Boolean,
     }
-    added = [polars.Series(name, cells, kinds.get(name, polars.Float64)) for name, cells in values.items()]
-    return data.with_columns(added)
+    series = [polars.Series(name, cells, kinds.get(name, polars.Float64)) for name, cells in values.items()]
+    return data.with_columns(series)
 
 
 def _pandas() -> Any:

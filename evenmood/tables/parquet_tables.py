@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 from evenmood.errors import DataError, EvenmoodError
 from evenmood.inputs import is_missing
-from evenmood.tables.chunk import Chunk, Row, encodable_names, has_column, once_each
+from evenmood.tables.chunk import Chunk, Row, check_distinct, encodable_names, has_column
 from evenmood.text.normalization import encodable
 
 GROUP_ROWS = 20_000
@@ -27,13 +27,13 @@ def read_tables(
     Args:
         name: File name, for error messages.
         file: Seekable file.
-        column: Required column of strings; None for no check.
+        column: Required column of strings; None disables the check.
         on_bad: Called with an error message for each row whose text is not a string; if it returns, the row is skipped.
         size: Maximum number of rows per table.
         allow_null: Whether the text may be null or NaN.
 
     Raises:
-        DataError: The file is damaged, or a column name is duplicate.
+        DataError: The file is damaged, or two columns have the same name.
         UsageError: The column does not exist.
     """
     import pyarrow
@@ -42,7 +42,7 @@ def read_tables(
     try:
         source = parquet.ParquetFile(file)
         schema, total, number = source.schema_arrow, source.metadata.num_rows, 0
-        once_each(schema.names, name)
+        check_distinct(schema.names, name)
         has_column(column, schema.names, name)
         if total == 0:
             yield schema.empty_table(), 1.0
@@ -51,8 +51,8 @@ def read_tables(
             texts = table[column].to_pylist() if column is not None else []
             valid = [isinstance(text, str) or (allow_null and is_missing(text)) for text in texts]
             if not all(valid):
-                for row, (text, good) in enumerate(zip(texts, valid, strict=True), number + 1):
-                    if not good:
+                for row, (text, is_valid) in enumerate(zip(texts, valid, strict=True), number + 1):
+                    if not is_valid:
                         on_bad(f"{name}, row {row}: {column!r} is {text!r:.40}, not a string")
                 table = table.filter(pyarrow.array(valid))
             number += batch.num_rows
@@ -60,13 +60,13 @@ def read_tables(
     except EvenmoodError:
         raise
     except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise damaged(name, error) from None
+        raise damaged_error(name, error) from None
 
 
 def as_chunks(tables: Iterable[tuple[Any, float]]) -> Iterator[Chunk]:
     """Convert the output of `read_tables` to chunks of Python rows."""
-    for table, done in tables:
-        yield Chunk(table.schema.names, _python_rows(table), table.schema, done)
+    for table, share_read in tables:
+        yield Chunk(table.schema.names, _python_rows(table), table.schema, share_read)
 
 
 def _python_rows(table: Any) -> list[Row]:
@@ -90,7 +90,7 @@ def _python_rows(table: Any) -> list[Row]:
     return rows
 
 
-def damaged(name: str, error: Exception) -> DataError:
+def damaged_error(name: str, error: Exception) -> DataError:
     """Return an error for a file that pyarrow cannot read."""
     return DataError(f"{name}: not a Parquet file, or damaged ({str(error).splitlines()[0]})")
 
@@ -102,7 +102,7 @@ def row_writer(file: BinaryIO, columns: Sequence[str], schema: Any) -> Iterator[
     from pyarrow import parquet
 
     pending: list[Row] = []
-    with _fitting(), parquet.ParquetWriter(file, schema) as writer:
+    with _convert_errors(), parquet.ParquetWriter(file, schema) as writer:
 
         def flush() -> None:
             writer.write_table(pyarrow.Table.from_pylist(pending, schema=schema))
@@ -111,7 +111,7 @@ def row_writer(file: BinaryIO, columns: Sequence[str], schema: Any) -> Iterator[
         def write(rows: list[Row]) -> None:
             pending.extend({column: _encodable(row.get(column)) for column in columns} for row in rows)
             if len(pending) >= GROUP_ROWS:
-                with _fitting():
+                with _convert_errors():
                     flush()
 
         yield write
@@ -145,7 +145,7 @@ def inferring_writer(file: BinaryIO, last: Sequence[str]) -> Iterator[Callable[[
         def flush() -> None:
             nonlocal merged
             names = list(dict.fromkeys(key for row in pending for key in row))
-            with _fitting():
+            with _convert_errors():
                 arrays = [_infer_array([_encodable(row.get(name)) for row in pending]) for name in names]
                 table = pyarrow.table(dict(zip(encodable_names(names), arrays, strict=True)))
                 merged = pyarrow.unify_schemas([merged, table.schema], promote_options="permissive")
@@ -164,7 +164,7 @@ def inferring_writer(file: BinaryIO, last: Sequence[str]) -> Iterator[Callable[[
             flush()
         first = [field for field in merged if field.name not in last]
         schema = pyarrow.schema([*first, *(merged.field(name) for name in last if name in merged.names)])
-        with _fitting(), parquet.ParquetWriter(file, schema) as writer:
+        with _convert_errors(), parquet.ParquetWriter(file, schema) as writer:
             for offset in offsets:
                 spool.seek(offset)
                 group = ipc.open_stream(spool).read_all()
@@ -172,7 +172,7 @@ def inferring_writer(file: BinaryIO, last: Sequence[str]) -> Iterator[Callable[[
 
 
 @contextmanager
-def _fitting() -> Iterator[None]:
+def _convert_errors() -> Iterator[None]:
     import pyarrow
 
     try:

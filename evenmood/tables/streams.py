@@ -21,20 +21,20 @@ CHUNK_ROWS = 1000
 TSV_FORM = Form(delimiter="\t", quotes=False)
 
 
-def format_of(name: str, given: str | None, flag: str) -> str:
-    """Format of a file, as given or by its extension.
+def format_of(name: str, requested: str | None, flag: str) -> str:
+    """Return the format of a file: the requested one, or that of its extension.
 
     Args:
         name: File name, or `-`.
-        given: Explicit format; None to use the extension.
+        requested: Explicit format; by default, that of the extension.
         flag: Option that sets the format, for the error message.
 
     Raises:
         UsageError: The format is unknown.
     """
-    if given is None and name == STREAM:
+    if requested is None and name == STREAM:
         raise UsageError(f"{flag} is required for standard input or output; expected one of: {', '.join(_names())}")
-    kind = given or FORMATS.get(Path(name).suffix.lower())
+    kind = requested or FORMATS.get(Path(name).suffix.lower())
     if kind not in _names():
         raise UsageError(f"{name}: unknown file extension; set {flag} to one of: {', '.join(_names())}")
     return kind
@@ -69,16 +69,16 @@ def read_chunks(
     Args:
         name: File name, or `-` for standard input.
         kind: `csv`, `tsv`, `jsonl`, `parquet`, `xlsx`, or `txt` (one text per line, in the column `text`).
-        column: Required column of strings; None for no check.
+        column: Required column of strings; None disables the check.
         on_bad: Called with an error message for each invalid row; if it returns, the row is skipped.
         size: Maximum number of rows per chunk.
-        delimiter: Delimiter of a CSV file; None detects it.
+        delimiter: Delimiter of a CSV file; None to detect it.
         header: Column names of a text file without a header.
-        encoding: Python codec of text formats; None detects UTF-8, UTF-16 and Windows-1252.
+        encoding: Python codec of text formats; None to detect UTF-8, UTF-16 and Windows-1252.
         allow_null: Whether the text may be null in JSON Lines and Parquet; otherwise such rows are invalid.
         allow_empty: Whether the text may be empty in CSV, TSV, Excel and plain text; otherwise such rows are invalid.
         on_suspicious_row: Called with a message for a CSV row that probably contains several rows (a stray quote).
-        sheet: Sheet of an `xlsx` file; None for the first.
+        sheet: Sheet of an `xlsx` file; by default, the first.
 
     Raises:
         DataError: The file cannot be read.
@@ -93,10 +93,10 @@ def read_chunks(
         with open_seekable(name) as seekable:
             yield from _excel_chunks(name, seekable, column, on_bad, size, allow_empty, sheet)
         return
-    with open_input(name) as opened:
-        total = 0 if name == STREAM else os.fstat(opened.fileno()).st_size
+    with open_input(name) as input_file:
+        total = 0 if name == STREAM else os.fstat(input_file.fileno()).st_size
         names = [column] if column else []
-        form, file = read_form(opened, name, kind, encoding, delimiter, names)
+        form, file = read_form(input_file, name, kind, encoding, delimiter, names)
         if delimiter == "\t":  # TSV has no quoting
             form = replace(form, quotes=False)
         lines = decode_lines(file, form, any_line_end=kind in ("csv", "tsv"))
@@ -116,11 +116,11 @@ def read_chunks(
             for row in rows:
                 chunk.append(row)
                 if len(chunk) == size:
-                    done = file.tell() / total if total else None
-                    yield Chunk(columns or _keys(chunk), chunk, done=done, form=form)
+                    share_read = file.tell() / total if total else None
+                    yield Chunk(columns or _keys(chunk), chunk, share_read=share_read, form=form)
                     chunk, empty = [], False
             if chunk or empty:
-                yield Chunk(columns or _keys(chunk), chunk, done=1.0, form=form)
+                yield Chunk(columns or _keys(chunk), chunk, share_read=1.0, form=form)
         except UnicodeDecodeError as error:
             raise DataError(f"{name}: not {form.encoding_name} ({error.reason}); {table.hint}") from None
         finally:
@@ -133,16 +133,16 @@ def _excel_chunks(
     columns, rows = excel_tables.read_rows(name, file, column, sheet)
     chunk: list[Row] = []
     empty = True
-    for number, (row, done) in enumerate(rows, 1):
+    for number, (row, share_read) in enumerate(rows, 1):
         if column is not None and not allow_empty and excel_tables.text_of(row[column]) is None:
             on_bad(f"{name}, row {number} (not counting blank rows): {column!r} is empty")
             continue
         chunk.append(row)
         if len(chunk) == size:
-            yield Chunk(columns, chunk, done=done)
+            yield Chunk(columns, chunk, share_read=share_read)
             chunk, empty = [], False
     if chunk or empty:
-        yield Chunk(columns, chunk, done=1.0)
+        yield Chunk(columns, chunk, share_read=1.0)
 
 
 @contextmanager
@@ -161,10 +161,10 @@ def write_rows(
         name: File name, or `-` for standard output.
         kind: `csv`, `tsv`, `jsonl`, `parquet` or `xlsx`.
         columns: Column names in order; JSON Lines, and Parquet without a schema, use the keys of the rows.
-        schema: Arrow schema for Parquet; None infers it from all rows.
+        schema: Arrow schema for Parquet; by default, it is inferred from all rows.
         overwrite: Whether to replace an existing file.
         last: Columns to place after all others if the schema is inferred.
-        form: Encoding and layout of CSV or TSV; None for UTF-8 with commas or tabs.
+        form: Encoding and layout of CSV or TSV; by default, UTF-8 with commas or tabs.
 
     Raises:
         UsageError: The file exists and `overwrite` is false.
@@ -190,16 +190,16 @@ def find_column(
     encoding: str | None = "utf-8",
     sheet: str | None = None,
 ) -> str:
-    """Find a column by name; if it does not exist, by name ignoring case, if only one matches."""
+    """Find a column by name, or by name ignoring case if the name does not exist and only one column matches."""
     if name == STREAM or not Path(name).is_file():
         return column
-    # The delimiter is chosen by the column's presence, ignoring case.
+    # Detection prefers the delimiter with which the column exists, ignoring case.
     with open_input(name) as file:
         if kind == "csv" and delimiter is None:
             delimiter = read_form(file, name, kind, encoding, None, [column])[0].delimiter
     columns = next(read_chunks(name, kind, None, ignore, 1, delimiter, encoding=encoding, sheet=sheet)).columns
-    alike = [one for one in columns if one.casefold() == column.casefold()]
-    return alike[0] if column not in columns and len(alike) == 1 else column
+    matches = [candidate for candidate in columns if candidate.casefold() == column.casefold()]
+    return matches[0] if column not in columns and len(matches) == 1 else column
 
 
 @contextmanager
@@ -243,7 +243,7 @@ def _csv_writer(file: BinaryIO, form: Form, columns: Sequence[str]) -> Callable[
             return file.write(encodable(text).removesuffix("\r\n").encode(encoding) + line_end)
 
     quoting: dict[str, Any] = {} if form.quotes else {"quoting": csv.QUOTE_NONE, "quotechar": None}
-    # The line terminator determines which characters are quoted: both CR and LF. `Encoder` then writes the form's own.
+    # The line terminator determines which characters are quoted: both CR and LF. `Encoder` replaces it with the form's.
     writer = csv.writer(Encoder(), lineterminator="\r\n", delimiter=form.delimiter, **quoting)
     file.write(form.byte_order_mark)
     if form.sep_line:

@@ -74,8 +74,8 @@ def atomic_file(name: str, overwrite: bool) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    if opened := _DESCRIPTOR.fullmatch(name):
-        with os.fdopen(os.dup(int(opened[1])), "wb") as file:  # opening it by name would truncate a file
+    if descriptor := _DESCRIPTOR.fullmatch(name):
+        with os.fdopen(os.dup(int(descriptor[1])), "wb") as file:  # opening it by name would truncate a file
             yield file
         return
     if Path(name).exists() and not Path(name).is_file():  # a pipe or a device cannot be replaced
@@ -120,8 +120,8 @@ def remove_leftovers(path: Path) -> None:
         match = _PART.fullmatch(part.name)
         if not match or not part.is_file() or part.is_symlink():
             continue
-        ours = match["name"] == path.name or Path(match["name"]).suffix.lower() in FORMATS
-        if ours and not _runs(int(match["pid"])) and not _in_use(part):
+        is_table = match["name"] == path.name or Path(match["name"]).suffix.lower() in FORMATS
+        if is_table and not _runs(int(match["pid"])) and not _in_use(part):
             part.unlink(missing_ok=True)
 
 

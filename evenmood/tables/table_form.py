@@ -20,7 +20,7 @@ BLOCK_BYTES = 1_000_000
 HEAD_ROWS = 50
 """Number of rows to detect the delimiter from."""
 SINGLE_BYTE = "cp1252"
-"""Assumed encoding of text that is not Unicode: the one of Excel in Western Europe and America."""
+"""Assumed encoding of text that is not Unicode: that of Excel in Western Europe and America."""
 BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark is a prefix of it
@@ -125,9 +125,9 @@ def read_form(
         file: File open for reading, at its beginning.
         name: File name, for error messages.
         kind: `csv`, `tsv`, `jsonl` or `txt`.
-        encoding: Python codec; None detects UTF-8, UTF-16 and Windows-1252.
-        delimiter: Delimiter of a CSV file; None detects it.
-        columns: Names of which the table probably has one, to detect the delimiter.
+        encoding: Python codec; None to detect UTF-8, UTF-16 and Windows-1252.
+        delimiter: Delimiter of a CSV file; None to detect it.
+        columns: Likely column names, to detect the delimiter.
 
     Returns:
         The form, and the file positioned after the byte order mark and the `sep=` line.
@@ -179,7 +179,7 @@ def _head(file: BinaryIO, size: int) -> bytes:
 
 
 def _encoding(head: bytes, requested: str | None, name: str) -> tuple[Form, int]:
-    """Detect the encoding by byte order mark or by UTF-16's zero bytes; returns the length of the mark too."""
+    """Detect the encoding by its byte order mark or by UTF-16's zero bytes; return the length of the mark too."""
     family = (requested or "").replace("-sig", "")
     for mark, encoding in BYTE_ORDER_MARKS:
         if head.startswith(mark) and (requested is None or encoding.startswith(family)):
@@ -190,8 +190,8 @@ def _encoding(head: bytes, requested: str | None, name: str) -> tuple[Form, int]
         return Form({"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}.get(requested, requested)), 0
     pairs = len(head) // 2
     zeros = [head[offset : pairs * 2 : 2].count(0) for offset in (0, 1)]
-    for encoding, (few, many) in (("utf-16-le", zeros), ("utf-16-be", zeros[::-1])):
-        if pairs and many > 0.6 * pairs and few < 0.1 * pairs:
+    for encoding, (low_count, high_count) in (("utf-16-le", zeros), ("utf-16-be", zeros[::-1])):
+        if pairs and high_count > 0.6 * pairs and low_count < 0.1 * pairs:
             return Form(encoding), 0
     return Form(), 0
 
@@ -203,8 +203,8 @@ def _byte_encoding(head: bytes, file: BinaryIO | None) -> str:
         block = file.read(BLOCK_BYTES) if file else b""
         if not block:
             return "utf-8"
-    ended = len(block) < (BLOCK_BYTES if file else HEAD_BYTES)  # otherwise it may end within a character
-    text = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode(block, final=ended)
+    complete = len(block) < (BLOCK_BYTES if file else HEAD_BYTES)  # otherwise it may end within a character
+    text = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode(block, final=complete)
     if len(_NOT_UTF8.findall(text)) <= 3 * len(_UNICODE.findall(text)):
         return "utf-8"
     try:
@@ -215,7 +215,7 @@ def _byte_encoding(head: bytes, file: BinaryIO | None) -> str:
 
 
 def _layout(form: Form, text: str, kind: str, delimiter: str | None, columns: Sequence[str]) -> tuple[Form, int]:
-    """Detect delimiter, quotes and line ends by the first rows; returns the length of a `sep=` line too."""
+    """Detect delimiter, quotes and line ends from the first rows; return the length of a `sep=` line too."""
     sep = _SEP_LINE.match(text) if kind == "csv" else None
     skipped = sep.end() if sep else 0
     end = re.search(r"\r\n|\r|\n", text)
@@ -240,8 +240,8 @@ def _delimiter(text: str, columns: Sequence[str]) -> str:
     def fits(mark: str) -> tuple[bool, bool, float, int]:
         rows = _rows(text, mark) or [[]]
         width = len(rows[0])
-        alike = sum(len(row) == width for row in rows) / len(rows)
-        return any(cell.strip().casefold() in expected for cell in rows[0]), width > 1, alike, width
+        share = sum(len(row) == width for row in rows) / len(rows)
+        return any(cell.strip().casefold() in expected for cell in rows[0]), width > 1, share, width
 
     return max(DELIMITERS, key=fits)
 

@@ -7,7 +7,7 @@ from io import TextIOWrapper
 
 from evenmood.errors import DataError
 from evenmood.inputs import is_missing
-from evenmood.tables.chunk import JsonRow, Row, has_column, once_each
+from evenmood.tables.chunk import JsonRow, Row, check_distinct, has_column
 from evenmood.tables.csv_records import csv_records
 from evenmood.tables.table_form import Form, broken_byte
 
@@ -25,7 +25,7 @@ class TextTable:
         name: File name, for error messages.
         lines: Lines from the header on.
         form: Encoding and layout.
-        column: Required column of strings; None for no check.
+        column: Required column of strings; None disables the check.
         on_bad: Called for each invalid row; if it returns, the row is skipped.
         on_suspicious_row: Called for each row that probably contains several rows.
         allow_null: Whether the text may be null in JSON Lines.
@@ -45,13 +45,13 @@ class TextTable:
 
     def is_text(self, line: str, number: int) -> bool:
         """Return whether all bytes of a line are valid; call `on_bad` if not."""
-        at = broken_byte(line, self.form)
-        if at is not None:
-            self.on_bad(f"{self.name}, line {number}: not {self.form.encoding_name} at byte {at}; {self.hint}")
-        return at is None
+        position = broken_byte(line, self.form)
+        if position is not None:
+            self.on_bad(f"{self.name}, line {number}: not {self.form.encoding_name} at byte {position}; {self.hint}")
+        return position is None
 
-    def is_given(self, text: str, number: int) -> bool:
-        """Return whether a text is valid; call `on_bad` if it is empty but must not be."""
+    def is_allowed(self, text: str, number: int) -> bool:
+        """Return whether a text may be used; call `on_bad` if it is empty and must not be."""
         if not text and not self.allow_empty:
             self.on_bad(f"{self.name}, line {number}: {self.column!r} is empty")
         return bool(text) or self.allow_empty
@@ -82,13 +82,13 @@ def read_csv(table: TextTable, names: Sequence[str] | None = None) -> tuple[list
         if not header:
             raise DataError(f"{table.name}: empty; expected a header with the column names")
         strict = replace(table, on_bad=on_bad)
-        if all(strict.is_text(line, number + at) for at, line in enumerate(lines)):
+        if all(strict.is_text(line, number + offset) for offset, line in enumerate(lines)):
             header_read = True
     else:
         header = list(names)
-    once_each(header, table.name)
+    check_distinct(header, table.name)
     has_column(table.column, header, table.name)
-    text_at = None if table.column is None else header.index(table.column)
+    text_index = None if table.column is None else header.index(table.column)
 
     def rows() -> Iterator[Row]:
         for number, cells, lines in records:
@@ -97,9 +97,9 @@ def read_csv(table: TextTable, names: Sequence[str] | None = None) -> tuple[list
                     continue
                 cells = [""]
             ascii_line = len(lines) == 1 and lines[0].isascii()  # fast path for the usual case
-            if not ascii_line and not all(table.is_text(line, number + at) for at, line in enumerate(lines)):
+            if not ascii_line and not all(table.is_text(line, number + offset) for offset, line in enumerate(lines)):
                 continue
-            if text_at is None or cells[text_at] or table.is_given(cells[text_at], number):
+            if text_index is None or cells[text_index] or table.is_allowed(cells[text_index], number):
                 yield dict(zip(header, cells, strict=True))
 
     return header, rows()
@@ -112,7 +112,7 @@ def read_txt(table: TextTable) -> tuple[list[str], Iterator[Row]]:
     def rows() -> Iterator[Row]:
         for number, line in enumerate(table.lines, 1):
             text = line.rstrip("\r\n")
-            if table.is_text(line, number) and table.is_given(text, number):
+            if table.is_text(line, number) and table.is_allowed(text, number):
                 yield {TEXT_COLUMN: text}
 
     return [TEXT_COLUMN], rows()

@@ -59,5 +59,5 @@ def _ending(tokenizer: Tokenizer) -> list[int]:
     """Return the ids of the special tokens after a text."""
     plain = tokenizer.encode("a", add_special_tokens=False).ids
     whole = tokenizer.encode("a").ids
-    start = next((at for at in range(len(whole)) if whole[at : at + len(plain)] == plain), 0)
+    start = next((index for index in range(len(whole)) if whole[index : index + len(plain)] == plain), 0)
     return list(whole[start + len(plain) :])

@@ -31,7 +31,7 @@ from evenmood.text.normalization import (
 from evenmood.text.spans import words_read
 
 MAX_CACHED_WORDS = 100_000
-"""Number of cached words above which the cache is cleared."""
+"""Number of cached words at which the cache is cleared."""
 END_OF_TEXT = -1
 
 # Characters that the normalizer treats like these ASCII characters.
@@ -58,9 +58,9 @@ _LOWER = bytes(range(256)).lower()
 _DELETED_CHARACTERS = b"'`"
 
 
-def _spaces(kept: bytes) -> bytes:
-    """Return a table for `bytes.translate` that replaces all bytes except letters, digits and `kept` with spaces."""
-    return bytes(byte if (chr(byte).isalnum() and byte < 128) or byte in kept else 0x20 for byte in range(256))
+def _spaces(allowed: bytes) -> bytes:
+    """Return a table for `bytes.translate` that replaces all bytes except letters, digits and `allowed` with spaces."""
+    return bytes(byte if (chr(byte).isalnum() and byte < 128) or byte in allowed else 0x20 for byte in range(256))
 
 
 _WORDS = _spaces(_END)
@@ -86,9 +86,9 @@ class _Words(dict[bytes, int]):
         return word_id
 
     def _look_up(self, word: str) -> int:
-        known = self._model.token_to_id(word) if len(word) <= LONGEST_WORD else None
-        if known is not None:  # ten times faster than tokenizing it
-            return int(known)
+        word_id = self._model.token_to_id(word) if len(word) <= LONGEST_WORD else None
+        if word_id is not None:  # ten times faster than tokenizing it
+            return int(word_id)
         ids = [token.id for token in self._model.tokenize(word)]
         if len(ids) == 1:
             return int(ids[0])
@@ -113,15 +113,17 @@ class Encoded:
 
 
 class BatchTokenizer:
-    """The output equals that of `normalization.encode`; faster for tokenizers built by `fit_tokenizer`."""
+    """Tokenizer with the same output as `normalization.encode`; faster for tokenizers built by `fit_tokenizer`."""
 
     def __init__(self, tokenizer: Tokenizer, max_length: int) -> None:
         """Wrap a tokenizer that neither truncates nor pads; `max_length` is in tokens."""
         self.tokenizer = tokenizer
         self.max_length = max_length
         state = (tokenizer.normalizer.__getstate__(), tokenizer.pre_tokenizer.__getstate__())
-        known = [(normalizer(symbols).__getstate__(), splitter(symbols).__getstate__()) for symbols in (False, True)]
-        self._symbols = known.index(state) == 1 if state in known else None
+        known_states = [
+            (normalizer(symbols).__getstate__(), splitter(symbols).__getstate__()) for symbols in (False, True)
+        ]
+        self._symbols = known_states.index(state) == 1 if state in known_states else None
         self._words = _Words(tokenizer)
 
     def encode(self, texts: Sequence[str]) -> Encoded:
@@ -139,16 +141,16 @@ class BatchTokenizer:
             return self._pad(*self._tokens(joined))
         rows = joined.split("\n")
         is_ascii = np.fromiter(map(str.isascii, rows), bool, len(rows))
-        others = self._encode_slowly(list(compress(texts, ~is_ascii)))
+        slow = self._encode_slowly(list(compress(texts, ~is_ascii)))
         if not is_ascii.any():
-            return others
+            return slow
         fast = self._pad(*self._tokens("\n".join(compress(rows, is_ascii))))
-        merged = np.full((len(texts), max(fast.ids.shape[1], others.ids.shape[1])), PAD_ID, np.int32)
+        merged = np.full((len(texts), max(fast.ids.shape[1], slow.ids.shape[1])), PAD_ID, np.int32)
         merged[is_ascii, : fast.ids.shape[1]] = fast.ids
-        merged[~is_ascii, : others.ids.shape[1]] = others.ids
+        merged[~is_ascii, : slow.ids.shape[1]] = slow.ids
         token_counts, word_counts = np.empty(len(texts), np.int64), np.empty(len(texts), np.int64)
-        token_counts[is_ascii], token_counts[~is_ascii] = fast.token_counts, others.token_counts
-        word_counts[is_ascii], word_counts[~is_ascii] = fast.word_counts, others.word_counts
+        token_counts[is_ascii], token_counts[~is_ascii] = fast.token_counts, slow.token_counts
+        word_counts[is_ascii], word_counts[~is_ascii] = fast.word_counts, slow.word_counts
         return Encoded(merged, token_counts, word_counts)
 
     def words(self, text: str) -> list[WordWeight]:
@@ -199,12 +201,12 @@ class BatchTokenizer:
         word_counts = np.diff(ends, prepend=-1) - 1
         multi_piece = np.flatnonzero(ids < END_OF_TEXT)
         if len(multi_piece):
-            pieces = [words.pieces[place] for place in (END_OF_TEXT - 1 - ids[multi_piece]).tolist()]
+            pieces = [words.pieces[index] for index in (END_OF_TEXT - 1 - ids[multi_piece]).tolist()]
             counts = np.ones(len(ids), np.int64)
             counts[multi_piece] = [len(piece) for piece in pieces]
-            expanded = np.repeat(ids, counts)
-            expanded[expanded < END_OF_TEXT] = [number for piece in pieces for number in piece]
-            ids = expanded
+            expanded_ids = np.repeat(ids, counts)
+            expanded_ids[expanded_ids < END_OF_TEXT] = [number for piece in pieces for number in piece]
+            ids = expanded_ids
             ends = np.flatnonzero(ids == END_OF_TEXT)
         if len(words) > MAX_CACHED_WORDS:
             self._words = _Words(self.tokenizer)

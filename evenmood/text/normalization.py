@@ -40,9 +40,9 @@ the replacement character U+FFFD."""
 
 def normalizer(symbols: bool) -> normalizers.Normalizer:
     """Create the normalizer; with `symbols`, keep symbols, collapse runs of one, and convert emoticons to emoji."""
-    kept = _SYMBOLS if symbols else ""
+    allowed = _SYMBOLS if symbols else ""
     emoticons = [normalizers.Replace(Regex(pattern), emoji) for emoji, pattern in EMOTICONS.items()]
-    collapsed = [
+    collapse_runs = [
         normalizers.Replace(Regex(r"\.{2,}|\u2026+"), "\u2026"),  # NFKC expands an ellipsis to three dots
         normalizers.Replace(Regex("!{2,}"), "!"),
         normalizers.Replace(Regex(r"\?{2,}"), "?"),
@@ -57,10 +57,10 @@ def normalizer(symbols: bool) -> normalizers.Normalizer:
             normalizers.Replace(Regex(r"(?:https?://|(?<!\w)www\.(?=\w))\S+"), " "),
             normalizers.Replace(Regex(r"(?<!\w)@\w+"), " "),
             normalizers.Replace(_DELETED_CHARACTERS, ""),  # again, because NFKC creates some
-            *(collapsed if symbols else []),
+            *(collapse_runs if symbols else []),
             # A combining mark belongs to the preceding letter (Hindi, Thai); without one it is a remnant of an emoji.
             normalizers.Replace(
-                Regex(rf"(?:[^\p{{L}}\p{{N}}\p{{M}}{kept}]|(?<![\p{{L}}\p{{N}}\p{{M}}])\p{{M}}+)+"), " "
+                Regex(rf"(?:[^\p{{L}}\p{{N}}\p{{M}}{allowed}]|(?<![\p{{L}}\p{{N}}\p{{M}}])\p{{M}}+)+"), " "
             ),
             normalizers.NFC(),
             normalizers.Strip(),
@@ -119,14 +119,14 @@ def fit_tokenizer(
         texts: Original training texts; never validation or test texts.
         min_frequency: Minimum frequency of a word in the vocabulary.
         max_length: Length to which texts are truncated or padded on the right, in tokens.
-        max_words: Maximum number of words; None for no limit.
+        max_words: Maximum number of words; unlimited by default.
         pieces: Approximate number of word pieces to add; words outside the vocabulary are then split greedily into the
             longest pieces (Schuster and Nakajima 2012) instead of becoming `[UNK]`.
         symbols: Whether `!`, `?`, the ellipsis and emoji are words, and emoticons such as `:)` become emoji. `clean`
             and the paper remove them all.
 
     Returns:
-        A tokenizer with the ids 0 for padding, 1 for unknown words, then words by falling frequency, then pieces.
+        A tokenizer with the ids 0 for padding, 1 for unknown words, then words by descending frequency, then pieces.
     """
     cleaning, splitting = normalizer(symbols), splitter(symbols)
     cleaned = (cleaning.normalize_str(encodable(text)) for text in texts)
@@ -158,9 +158,9 @@ def _pieces(words: Iterable[str], count: int) -> list[str]:
     # The trainer breaks ties by character ids and assigns them in random order unless they are given.
     characters = Counter(character for word in words for character in word)
     alphabet = set(sorted(characters, key=lambda c: (-characters[c], c))[:PIECE_ALPHABET])
-    numbered = [*sorted(alphabet), *(PIECE + character for character in sorted(alphabet))]
+    initial_tokens = [*sorted(alphabet), *(PIECE + character for character in sorted(alphabet))]
     trainer = trainers.WordPieceTrainer(
-        vocab_size=count, special_tokens=numbered, continuing_subword_prefix=PIECE, show_progress=False
+        vocab_size=count, special_tokens=initial_tokens, continuing_subword_prefix=PIECE, show_progress=False
     )
     learner.train_from_iterator([word for word in words if alphabet.issuperset(word)], trainer)
     vocabulary = learner.get_vocab()

@@ -25,9 +25,9 @@ def words_read(tokenizer: Tokenizer, text: str) -> tuple[list[WordWeight], list[
     return words, word_of, list(encoding.ids)
 
 
-def _whole_symbol(text: str, start: int, end: int, before: int) -> tuple[int, int]:
+def _whole_symbol(text: str, start: int, end: int, minimum: int) -> tuple[int, int]:
     """Widen a span to the whole symbol that the tokenizer normalized: `!!!`, `:)`, an emoji with its skin tone."""
-    while start > before and not (text[start - 1].isalnum() or text[start - 1].isspace()):
+    while start > minimum and not (text[start - 1].isalnum() or text[start - 1].isspace()):
         start -= 1
     while text[end - 1] in "!?." and text[end : end + 1] == text[end - 1]:  # repeated emoji are separate words
         end += 1

@@ -28,16 +28,18 @@ MODIFIER = re.compile("[\ufe00-\ufe0f\u200d\U0001f3fb-\U0001f3ff]")
 """Variation selectors, joiners and skin tones, which are removed."""
 
 
-def spell_out(text: str, known: Callable[[str], bool] = lambda symbol: False) -> str:
-    """Replace symbols with their names, except those accepted by `known`.
+def spell_out(text: str, is_known: Callable[[str], bool] = lambda symbol: False) -> str:
+    """Replace symbols with their names, except those accepted by `is_known`.
 
     Args:
         text: Any text.
-        known: Whether a symbol is in an encoder's vocabulary.
+        is_known: Returns whether a symbol is in an encoder's vocabulary.
     """
     if text.isascii():
         return text
-    return SYMBOL.sub(lambda match: match[0] if known(match[0]) else f" {name_of(match[0])} ", MODIFIER.sub("", text))
+    return SYMBOL.sub(
+        lambda match: match[0] if is_known(match[0]) else f" {name_of(match[0])} ", MODIFIER.sub("", text)
+    )
 
 
 def name_of(symbol: str) -> str:

@@ -43,9 +43,9 @@ def window_spans(text: str, size: int, count: Callable[[Sequence[str]], np.ndarr
             last += 1
             continue
         windows.append((parts[first][0][0], parts[last - 1][0][1]))
-        before = parts[last - 1][1]
-        repeats = last - first > 1 and before <= size // OVERLAP and before + parts[last][1] <= size
-        first, total = (last - 1, before) if repeats else (last, 0)
+        last_tokens = parts[last - 1][1]
+        repeats = last - first > 1 and last_tokens <= size // OVERLAP and last_tokens + parts[last][1] <= size
+        first, total = (last - 1, last_tokens) if repeats else (last, 0)
     if parts:
         windows.append((parts[first][0][0], parts[-1][0][1]))
     return windows

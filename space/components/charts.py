@@ -21,7 +21,7 @@ class Bar:
     """Content of a bar.
 
     Attributes:
-        value: Length, 0 to 1.
+        value: Length, from 0 to 1.
         number: Text beside the bar.
         description: Tooltip and text for screen readers.
         tick: Position of a tick, such as a threshold, 0 to 1.
@@ -47,7 +47,7 @@ class Panel:
         values: Heights.
         number: Text beside the title.
         tooltips: Tooltip of each value.
-        positions: Horizontal position of each value, 0 to 1. Defaults to even spacing.
+        positions: Horizontal position of each value, from 0 to 1; by default, values are evenly spaced.
     """
 
     title: str
@@ -96,7 +96,7 @@ def panel_row(panels: Sequence[Panel], top: float, ends: tuple[str, str], column
         panels: The charts.
         top: Value at the upper edge of all charts.
         ends: Names of the first and last value.
-        columns: Draw a column for each value (passages) instead of an area (time).
+        columns: Whether to draw a column for each value (passages) instead of an area (time).
     """
     top = top or 1.0
     figures = []

@@ -50,7 +50,7 @@ def chip(language: str, label: str, value: float | None = None, fallback: bool =
     Args:
         language: Language of the label name.
         label: The label.
-        value: Probability to show; None for none.
+        value: Probability to show, if any.
         fallback: Whether the label is below its threshold.
         quiet: Show only the name, without color, sign and emoji, for texts about self-harm.
     """

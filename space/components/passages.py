@@ -13,7 +13,7 @@ SPEAKER = re.compile(
 )
 """A line of a chat log: an optional time, `<name>` or `name:`, and the message; words are separated by one space."""
 MAX_SENTENCE_WORDS = 60
-"""Longer sentences are divided."""
+"""Maximum number of words in a sentence; longer ones are divided."""
 MIN_SPEAKER_SHARE = 0.6
 """Minimum share of lines with a speaker for a text to count as a chat log."""
 
@@ -50,7 +50,7 @@ def split(text: str, mode: SplitMode = "auto") -> list[Passage]:
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
-    """Start and end of each sentence; line breaks end a sentence, and very long sentences are divided."""
+    """Return the start and end of each sentence; line breaks end a sentence, and very long sentences are divided."""
     from sentencex import segment
 
     spans, start = [], 0

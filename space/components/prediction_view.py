@@ -12,13 +12,13 @@ from space.components.support import help_line, mentions_self_harm
 from space.components.texts import join_names, label_name, translate, translate_html
 
 MIN_SUPPORT = 30
-"""Test texts below which a figure is marked as unreliable."""
+"""Number of test texts below which the metrics of a label are marked as unreliable."""
 
 PUNCTUATION = tuple(".,;:。，、；")
 
 
 def prediction_html(
-    language: str, classifier: EmotionClassifier, prediction: PredictionDict, text: str, unread: int = 0
+    language: str, classifier: EmotionClassifier, prediction: PredictionDict, text: str, unread_chars: int = 0
 ) -> str:
     """Render the complete prediction for a text.
 
@@ -27,13 +27,13 @@ def prediction_html(
         classifier: Model that made the prediction.
         prediction: The prediction.
         text: The part of the text that was read.
-        unread: Number of characters that were not read.
+        unread_chars: Number of characters that were not read.
     """
     quiet = mentions_self_harm(text)
     test_metrics = classifier.info.metrics.get("test")
     per_label = test_metrics.get("per_label", {}) if isinstance(test_metrics, dict) else {}
     return (
-        (note(language, "unread", read=f"{len(text):,}", rest=f"{unread:,}") if unread else "")
+        (note(language, "unread", read=f"{len(text):,}", rest=f"{unread_chars:,}") if unread_chars else "")
         + sentence_html(language, prediction, quiet)
         + (help_line(language) if quiet else "")
         + label_bars(language, prediction, classifier.thresholds)
@@ -89,7 +89,7 @@ def all_labels(language: str, prediction: PredictionDict, thresholds: Mapping[st
 
 
 def quality(language: str, prediction: PredictionDict, per_label: Any) -> str:
-    """Compute the precision and recall of each predicted label on the test split; not defined for a fallback."""
+    """Render the precision and recall of each predicted label on the test split; a fallback has none."""
     if prediction["fallback"]:
         return note(language, "quality_fallback")
     lines = []

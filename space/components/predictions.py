@@ -71,12 +71,12 @@ def word_weights(classifier: EmotionClassifier, text: str, label: str | None = N
     Args:
         classifier: The model.
         text: The text.
-        label: Label whose probability change is the weight when a word is left out; None for the weights of the whole
-            prediction.
+        label: Label to explain: a word's weight is the change of the label's probability without the word. By default,
+            the whole prediction is explained.
 
     Raises:
         ModelError: The model cannot explain the whole prediction.
-        UsageError: Unknown label.
+        UsageError: The label is unknown.
     """
     weights = classifier.leave_one_out(text, label) if label else classifier.explain(text)
     return [
@@ -87,12 +87,12 @@ def word_weights(classifier: EmotionClassifier, text: str, label: str | None = N
 
 def as_json(prediction: PredictionDict) -> str:
     """Format the prediction as indented JSON, with probabilities rounded to four digits."""
-    rounded = json.loads(json.dumps(prediction), parse_float=lambda digits: round(float(digits), 4))
-    return json.dumps(rounded, indent=1, ensure_ascii=False)
+    rounded_prediction = json.loads(json.dumps(prediction), parse_float=lambda digits: round(float(digits), 4))
+    return json.dumps(rounded_prediction, indent=1, ensure_ascii=False)
 
 
 def as_python(text: str, model: str | None) -> str:
-    """Return Python code for the prediction; `model` is the argument of `from_pretrained`, None for the default."""
+    """Return Python code for the prediction; `model` is the argument of `from_pretrained`, if any."""
     argument = repr(model) if model else ""
     return (
         "from evenmood import EmotionClassifier\n\n"

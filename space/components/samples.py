@@ -8,7 +8,7 @@ TABLE = FOLDER / "reviews.csv"
 CHAT = (FOLDER / "chat.txt").read_text(encoding="utf-8").strip()
 LETTER = (FOLDER / "letter.txt").read_text(encoding="utf-8").strip()
 OPENING = "Thanks for explaining, but I'm still confused."
-"""Text that the page shows with its prediction when it opens."""
+"""Text that the page initially shows with its prediction."""
 SENTENCES = [
     OPENING,
     "Thank you so much, you really made my day!",

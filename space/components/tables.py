@@ -1,4 +1,4 @@
-"""Tables as HTML: figures, comparison of two models, passages, rows. Visitors' text is always escaped."""
+"""Tables as HTML: values, comparison of two models, passages, rows. Visitors' text is always escaped."""
 
 from collections.abc import Sequence
 from html import escape
@@ -25,7 +25,7 @@ def table(head: Sequence[str], rows: Sequence[str], caption: str, kind: str = "p
     )
 
 
-def figures_table(rows: Sequence[Sequence[str]], caption: str) -> str:
+def values_table(rows: Sequence[Sequence[str]], caption: str) -> str:
     """Render a table of text and numbers; the first row is the header."""
     body = [
         f'<tr><th scope="row">{escape(row[0])}</th>'

@@ -77,8 +77,8 @@ def label_choices(labels: Iterable[str], language: str | None = None) -> list[tu
 
     Args:
         labels: The labels.
-        language: Language of the names. If None, the browser translates them. Responses of event handlers need a
-            language, since Gradio's HTTP API cannot send translations.
+        language: Language of the names; by default, the browser translates them. Responses of event handlers need
+            a language, since Gradio's HTTP API cannot send translations.
     """
     translated = TEXTS[LANGUAGES[0]]["names"]
 

@@ -52,14 +52,14 @@ def words_html(language: str, text: str, words: Sequence[WordWeight], label: str
     return f'<div class="words">{"".join(pieces)}{escape(text[end:])}</div>{below}'
 
 
-def passages_html(language: str, classifier: EmotionClassifier, text: str, unread: str = "") -> str:
+def passages_html(language: str, classifier: EmotionClassifier, text: str, rest: str = "") -> str:
     """Highlight the strongest passage of each label in a long text.
 
     Args:
         language: Language of the page.
         classifier: The model.
         text: The part of the text that was read.
-        unread: The part that was not read.
+        rest: The part that was not read.
     """
     spans = sentence_spans(text)
     probabilities = classifier.predict_proba([text[slice(*span)] for span in spans])
@@ -82,9 +82,9 @@ def passages_html(language: str, classifier: EmotionClassifier, text: str, unrea
         )
         pieces.append(f'<mark class="passage" id="passage-{number}">{escape(text[start:stop])}</mark>{chips}')
     pieces.append(escape(text[end:]))
-    if unread:
-        more = "…" if len(unread) > MAX_UNREAD_CHARS else ""
-        pieces.append(f'<span class="unread">{escape(unread[:MAX_UNREAD_CHARS])}{more}</span>')
+    if rest:
+        ellipsis = "…" if len(rest) > MAX_UNREAD_CHARS else ""
+        pieces.append(f'<span class="unread">{escape(rest[:MAX_UNREAD_CHARS])}{ellipsis}</span>')
     key = "passages_marked" if strongest else "passages_none"
     links = " ".join(
         f'<a href="#passage-{number}">{chip(language, label, quiet=quiet)}</a>'

@@ -111,14 +111,14 @@ def add_endpoints(available: Models) -> None:
 
     def models() -> list[ModelChoice]:
         """List the models that the endpoints accept; the first one is the default."""
-        listed: list[ModelChoice] = []
+        entries: list[ModelChoice] = []
         for choice in available.choices():
             info = available.default.info if choice.folder is None else read_info(choice.folder)
             thresholds = dict(available.default.thresholds if choice.folder is None else info.thresholds)
-            listed.append(
+            entries.append(
                 {"name": choice.name, "title": choice.title, "labels": list(info.labels), "thresholds": thresholds}
             )
-        return listed
+        return entries
 
     gr.api(analyse, api_name="analyse")
     gr.api(explain, api_name="explain")

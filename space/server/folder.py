@@ -23,7 +23,7 @@ UNLOCKED_SECONDS = 86_400
 def working_folder() -> Iterator[Path]:
     """Create a folder for all temporary files of this process and its children; it is removed afterwards."""
     remove_leftovers()
-    before = tempfile.tempdir, os.environ.get("TMPDIR")
+    previous = tempfile.tempdir, os.environ.get("TMPDIR")
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     lock = FileLock(folder / LOCK_FILE, timeout=0)
     lock.acquire()
@@ -34,10 +34,10 @@ def working_folder() -> Iterator[Path]:
         yield folder
     finally:
         worker.stop_all()
-        tempfile.tempdir = before[0]
+        tempfile.tempdir = previous[0]
         os.environ.pop("TMPDIR")
-        if before[1] is not None:
-            os.environ["TMPDIR"] = before[1]
+        if previous[1] is not None:
+            os.environ["TMPDIR"] = previous[1]
         for path in folder.iterdir():
             if path.name != LOCK_FILE:
                 shutil.rmtree(path, ignore_errors=True)

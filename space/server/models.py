@@ -14,7 +14,7 @@ from evenmood import EmotionClassifier
 from evenmood.errors import EvenmoodError, ModelError
 from evenmood.model import hub
 from evenmood.model.loading import bundled_folder
-from evenmood.model.model_folder import INFO_FILE, PREDICTING_FILES, read_info
+from evenmood.model.model_folder import INFO_FILE, PREDICTION_FILES, read_info
 
 BUNDLED = "default"
 """Name of the default model in the API."""
@@ -23,7 +23,7 @@ FAST, ACCURATE = "fast", "accurate"
 MAX_MODEL_BYTES = 50_000_000
 """Maximum size of a Hub model; the bundled models have 6 to 14 MB."""
 MAX_CACHED_MODELS = 3
-"""Hub models kept on disk and in memory; a further model replaces the least recently used one."""
+"""Maximum number of Hub models on disk and in memory; another one replaces the least recently used."""
 DOWNLOAD_WAIT_SECONDS = 1
 """Maximum wait for another visitor's download, so that waiting requests do not block the queue."""
 ARMS = {
@@ -48,10 +48,10 @@ class Models:
     """Models by name, loaded on first use.
 
     Args:
-        default: Folder or Hub id of the default model. Defaults to the bundled model.
-        folders: Further model folders.
+        default: Folder or Hub id of the default model; by default, the bundled model.
+        folders: Additional model folders.
         trained: Folder that is searched for models each time the list is shown, so that new models appear.
-        downloads: Folder for Hub models. Defaults to the system's temporary folder.
+        downloads: Folder for Hub models; by default, the system's temporary folder.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Models:
         return [first, *(Choice(name, name, bundled_folder(name)) for name in others)]
 
     def choices(self) -> list[Choice]:
-        """Return the current list of models: bundled models, further folders, trained models."""
+        """Return the current list of models: bundled models, additional folders, trained models."""
         choices = [*self.bundled(), *self._named]
         root = self._trained
         for info in sorted([*root.glob(f"*/{INFO_FILE}"), *root.glob(f"*/*/{INFO_FILE}")]) if root else []:
@@ -178,30 +178,30 @@ def _is_complete(folder: Path) -> bool:
         read_info(folder)
     except EvenmoodError:
         return False
-    return all((folder / name).is_file() for name in PREDICTING_FILES)
+    return all((folder / name).is_file() for name in PREDICTION_FILES)
 
 
 def _check_on_hub(name: str) -> str:
     """Check that a Hub model is public, an evenmood model and small; return its commit.
 
     Raises:
-        ModelError: The model is not.
+        ModelError: The model is private, too large, or not an evenmood model.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import RepositoryNotFoundError
 
-    with hub.explained(f"{name!r} on the Hub", ModelError):
+    with hub.convert_errors(f"{name!r} on the Hub", ModelError):
         try:
             info: Any = HfApi(token=False).model_info(name, files_metadata=True, timeout=10)
         except RepositoryNotFoundError:  # or gated
             raise ModelError(f"no public model {name!r} on the Hub; check the name") from None
     sizes = {entry.rfilename: entry.size or 0 for entry in info.siblings or []}
-    missing = [file for file in PREDICTING_FILES if file not in sizes]
+    missing = [file for file in PREDICTION_FILES if file not in sizes]
     if missing:
         raise ModelError(
             f"{name!r} on the Hub is not an evenmood model: {' and '.join(missing)} missing; choose another model"
         )
-    size = sum(sizes[file] for file in PREDICTING_FILES)
+    size = sum(sizes[file] for file in PREDICTION_FILES)
     if size > MAX_MODEL_BYTES:
         raise ModelError(
             f"{name!r} on the Hub has {size / 1e6:.0f} MB; expected at most {MAX_MODEL_BYTES / 1e6:.0f} MB; "

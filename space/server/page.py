@@ -24,7 +24,7 @@ class Page(gr.Blocks):  # type: ignore[misc]
         self.storage = storage
 
     async def process_api(self, block_fn: Any, inputs: list[Any], **context: Any) -> dict[str, Any]:
-        """Process a call; Gradio's own version returns `{"error": null}` for missing arguments and other failures.
+        """Process a call; Gradio's implementation returns `{"error": null}` for missing arguments and other failures.
 
         Raises:
             gr.Error: The call failed; the error always has a message.

@@ -15,7 +15,7 @@ from typing import Any
 from anyio import to_thread
 
 RETENTION_SECONDS = 3600
-"""How long uploads and results are kept."""
+"""Time after which uploads and results are removed."""
 MAX_TOTAL_BYTES = 2_000_000_000
 """Maximum size of all uploads and results; at most half of the disk space that is free at the start."""
 MAX_VISITOR_BYTES = 300_000_000
@@ -41,7 +41,7 @@ class Storage:
         self.folder = folder.resolve()
         self.total, self.each = min(total, shutil.disk_usage(folder).free // 2), each
         self._visitors: dict[str, str] = {}
-        self._used: list[str] = []
+        self._entries_in_use: list[str] = []
         self._lock = threading.Lock()
 
     def new_folder(self, visitor: str) -> Path:
@@ -60,13 +60,13 @@ class Storage:
         """Protect the entries of these paths within the block; afterwards they count as the newest."""
         entries = [entry for path in paths if path and (entry := self._entry(path))]
         with self._lock:
-            self._used += entries
+            self._entries_in_use += entries
         try:
             yield
         finally:
             with self._lock:
                 for entry in entries:
-                    self._used.remove(entry)
+                    self._entries_in_use.remove(entry)
                     with suppress(FileNotFoundError):
                         os.utime(self.folder / entry)
 
@@ -86,7 +86,7 @@ class Storage:
                 exceeds_limit = total_size > self.total or (
                     visitor is not None and size_of_visitor[visitor] > self.each
                 )
-                if (is_expired or exceeds_limit) and name not in self._used:
+                if (is_expired or exceeds_limit) and name not in self._entries_in_use:
                     _remove(self.folder / name)
                     total_size -= size
                     if visitor is not None:

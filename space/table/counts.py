@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from evenmood.tables import scored
+from evenmood.tables import emotion_columns
 
 SMOOTHING_PERIODS = 3
 """Window of the moving average, in periods."""
@@ -19,7 +19,7 @@ def label_matrix(parquet: Path, labels: Sequence[str]) -> np.ndarray:
     import pyarrow.compute as pc
     from pyarrow import parquet as files
 
-    names, _, fallback = scored.PREDICTION_COLUMNS
+    names, _, fallback = emotion_columns.PREDICTION_COLUMNS
     table = files.read_table(parquet, columns=[names, fallback])
     column = table[names].combine_chunks()
     matrix = np.zeros((len(column), len(labels)), bool)

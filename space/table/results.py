@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from evenmood import GROUPS, EmotionClassifier
-from evenmood.tables import scored
+from evenmood.tables import emotion_columns
 from space.components import charts, labels, tables
 from space.components.texts import join_names, label_name, translate, translate_html
 from space.table import counts, scoring, sources
@@ -34,10 +34,13 @@ class Results:
 def progress_html(language: str, progress: scoring.Progress) -> str:
     """Render the rows processed, share, rate and remaining time."""
     rate = progress.rows / max(progress.seconds, 1e-3)
-    left = "?" if not progress.done else duration(progress.seconds * (1 - progress.done) / progress.done)
-    share = "?" if progress.done is None else f"{progress.done:.0%}"
-    line = translate(language, "batch_progress", done=f"{progress.rows:,}", share=share, rate=f"{rate:,.0f}", left=left)
-    return progress_bar(progress.done, line)
+    share_read = progress.share_read
+    remaining = duration(progress.seconds * (1 - share_read) / share_read) if share_read else "?"
+    share = "?" if share_read is None else f"{share_read:.0%}"
+    line = translate(
+        language, "batch_progress", done=f"{progress.rows:,}", share=share, rate=f"{rate:,.0f}", left=remaining
+    )
+    return progress_bar(share_read, line)
 
 
 def progress_bar(share: float | None, line: str) -> str:
@@ -98,7 +101,7 @@ def build_results(
 
 
 def timeline(language: str, table: Any) -> str:
-    """Render a chart for each label of a timeline, with the same scale, and a table with the same figures."""
+    """Render a chart for each label of a timeline, with the same scale, and a table with the same values."""
     times = sorted(table["time"].unique())
     names = [
         f"{time:%Y-%m-%d %H:%M}" if times[-1] - times[0] < np.timedelta64(3, "D") else f"{time:%Y-%m-%d}"
@@ -121,7 +124,7 @@ def timeline(language: str, table: Any) -> str:
         charts.panel_row(panels, top, (names[0], names[-1]))
         + labels.note(language, "timeline_note", top=f"{top:.0%}")
         + f"<details><summary>{translate_html(language, 'as_table')}</summary>"
-        + tables.figures_table([head, *rows], translate(language, "timeline"))
+        + tables.values_table([head, *rows], translate(language, "timeline"))
         + "</details>"
     )
 
@@ -151,7 +154,7 @@ def rows_html(
     import pyarrow.compute as pc
     from pyarrow import parquet as files
 
-    names_column, probabilities, fallback = scored.PREDICTION_COLUMNS
+    names_column, probabilities, fallback = emotion_columns.PREDICTION_COLUMNS
     result = files.read_table(parquet, columns=[column, names_column, probabilities, fallback])
     if search.strip():
         result = result.filter(pc.match_substring(pc.fill_null(result[column], ""), search.strip(), ignore_case=True))
@@ -213,7 +216,7 @@ def _notes(language: str, source: sources.Source, progress: scoring.Progress) ->
     if progress.bad:
         lines.append(labels.note(language, "batch_bad", count=f"{progress.bad:,}", first=progress.first_bad))
     for key, count in (
-        ("batch_cut", progress.cut),
+        ("batch_truncated", progress.truncated),
         ("batch_fallback", progress.fallbacks),
         ("batch_missing", progress.missing),
     ):

@@ -16,8 +16,8 @@ from evenmood.errors import DataError, UsageError
 from evenmood.model.loading import BUNDLED
 from evenmood.report.counts import ScoredTexts, StreamCounts
 from evenmood.report.page import About
-from evenmood.report.write import finished
-from evenmood.tables import scored
+from evenmood.report.write import render_report
+from evenmood.tables import emotion_columns
 from evenmood.tables import streams as tables
 from evenmood.tables.chunk import Chunk, JsonRow
 from space.components.predictions import MAX_TEXT_CHARS
@@ -38,22 +38,22 @@ class Progress:
 
     Attributes:
         rows: Scored rows.
-        cut: Rows with truncated texts.
+        truncated: Rows with truncated texts.
         missing: Rows without text.
         fallbacks: Rows in which no label reaches its threshold.
         bad: Malformed rows, which are skipped.
         first_bad: Error of the first malformed row.
-        done: Share of the input that has been read, 0 to 1; None if unknown.
+        share_read: Share of the input read so far, 0 to 1; None if unknown.
         seconds: Seconds since the model was loaded.
     """
 
     rows: int = 0
-    cut: int = 0
+    truncated: int = 0
     missing: int = 0
     fallbacks: int = 0
     bad: int = 0
     first_bad: str = ""
-    done: float | None = 0.0
+    share_read: float | None = 0.0
     seconds: float = 0.0
 
 
@@ -111,11 +111,11 @@ def score(
     """
     import pyarrow
 
-    names = [*source.columns, *scored.PREDICTION_COLUMNS]
-    conflicts = [name for name in scored.PREDICTION_COLUMNS if name in source.columns]
+    names = [*source.columns, *emotion_columns.PREDICTION_COLUMNS]
+    conflicts = [name for name in emotion_columns.PREDICTION_COLUMNS if name in source.columns]
     if conflicts:
         raise UsageError(f"{source.name} already has a column {conflicts[0]!r}; rename or remove it")
-    schema = scored.schema_with(Chunk(source.columns, []), "csv")
+    schema = emotion_columns.schema_with(Chunk(source.columns, []), "csv")
     progress, started = Progress(), time.monotonic()
     counts = StreamCounts(list(classifier.labels), list(classifier.thresholds.values()))
 
@@ -136,7 +136,7 @@ def score(
                 scored_texts = _score_chunk(chunk, source, column, classifier, write_csv, write_parquet, progress)
                 times = [row.get(dates) for row in chunk.rows] if dates in source.columns else None
                 counts.add(replace(scored_texts, times=times))
-                progress.done, progress.seconds = chunk.done, time.monotonic() - started
+                progress.share_read, progress.seconds = chunk.share_read, time.monotonic() - started
                 yield progress
     except (DataError, UsageError) as error:
         raise type(error)(str(error).replace(str(source.path), source.name)) from None
@@ -144,7 +144,7 @@ def score(
         raise DataError(f"{source.name}: {str(error).splitlines()[0]}") from None
     name = next((name for name, folder in BUNDLED.items() if folder == classifier.folder.name), classifier.folder.name)
     about = About(source.name, name, __version__, column, day=date.today(), metrics=classifier.info.metrics)
-    (out / REPORT_FILE).write_text(finished(counts, about)[1], encoding="utf-8")
+    (out / REPORT_FILE).write_text(render_report(counts, about)[1], encoding="utf-8")
     if not progress.rows:
         problem = f"; the first problem: {progress.first_bad}" if progress.bad else ""
         raise DataError(f"{source.name}: no row could be read{problem}")
@@ -162,26 +162,27 @@ def _score_chunk(
     texts = [row[column] for row in chunk.rows]
     if source.kind != "jsonl":  # in formats without null, an empty cell is a missing text, as in `evenmood predict`
         texts = [text or None for text in texts]
-    progress.cut += sum(len(text or "") > MAX_TEXT_CHARS for text in texts)
+    progress.truncated += sum(len(text or "") > MAX_TEXT_CHARS for text in texts)
     progress.missing += texts.count(None)
     texts = [text and text[:MAX_TEXT_CHARS] for text in texts]
-    read = classifier.read(texts)
-    predictions = classifier.apply_thresholds(read.probabilities)
+    output = classifier.read(texts)
+    predictions = classifier.apply_thresholds(output.probabilities)
     progress.fallbacks += sum(prediction.fallback for prediction in predictions)
     cells = [row.cells() if isinstance(row, JsonRow) else row for row in chunk.rows]
     rows = [{name: tables.cell(row.get(name)) for name in source.columns} for row in cells]
-    write_parquet([row | scored.columns_of(one, flat=False) for row, one in zip(rows, predictions, strict=True)])
+    pairs = list(zip(rows, predictions, strict=True))
+    write_parquet([row | emotion_columns.columns_of(prediction, flat=False) for row, prediction in pairs])
     write_csv(
         [
             {
                 escape_formula(name): escape_formula(value)
-                for name, value in (row | scored.columns_of(one, flat=True)).items()
+                for name, value in (row | emotion_columns.columns_of(prediction, flat=True)).items()
             }
-            for row, one in zip(rows, predictions, strict=True)
+            for row, prediction in pairs
         ]
     )
     progress.rows += len(texts)
-    return ScoredTexts(texts, read.probabilities, read.windows)
+    return ScoredTexts(texts, output.probabilities, output.windows)
 
 
 if __name__ == "__main__":

@@ -77,13 +77,13 @@ def stop_all() -> None:
         process.wait()
 
 
-def serve(work: Callable[[dict[str, Any]], Iterator[dict[str, Any]]]) -> None:
+def serve(run_job: Callable[[dict[str, Any]], Iterator[dict[str, Any]]]) -> None:
     """Read a job from standard input, and write its reports to standard output, one JSON object per line."""
     job = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _limit()
     try:
-        for report in work(job):
+        for report in run_job(job):
             _write(report)
     except EvenmoodError as error:
         _write({"error": str(error), "usage": isinstance(error, UsageError)})

@@ -5,10 +5,10 @@ from typing import Any
 import gradio as gr
 
 from evenmood import EmotionClassifier
-from evenmood.model.model_folder import figure_text
+from evenmood.model.model_folder import format_metric
 from space.components.charts import Bar, label_groups
 from space.components.labels import EMOJI, note
-from space.components.tables import figures_table
+from space.components.tables import values_table
 from space.components.texts import LANGUAGES, label_name, localize, localize_html, translate, translate_html
 from space.server.models import Models
 
@@ -22,7 +22,7 @@ def tab(models: Models) -> None:
     html = {language: about(language, bundled) for language in LANGUAGES}
     with gr.Column(elem_classes="card"):
         gr.Markdown(localize("about_what"))
-        gr.HTML(localize_html("about_figures_html", html), elem_id="about-figures")
+        gr.HTML(localize_html("about_metrics_html", html), elem_id="about-metrics")
     limits = {language: translate(language, "limits", max_length=classifier.info.max_length) for language in LANGUAGES}
     with gr.Column(elem_classes="card"):
         gr.Markdown(localize_html("limits_text", limits), elem_id="limits")
@@ -39,12 +39,12 @@ def about(language: str, models: dict[str, EmotionClassifier]) -> str:
         by_f1 = sorted(classifier.labels, key=lambda label: -float(per_label[label]["f1"]))
         bars = {label: _bar(language, label, per_label[label]) for label in by_f1}
         rows = [_row(language, classifier, label, per_label[label]) for label in classifier.labels]
-        source = note(language, "about_figures_note", rows=f"{test['rows']:,}", split="test")
+        source = note(language, "about_averages_note", rows=f"{test['rows']:,}", split="test")
         metrics = {name: model.info.metrics["test"] for name, model in models.items()}
         averages = [
             [
                 translate(language, key),
-                *(figure_text(figures[key]) if key in figures else "–" for figures in metrics.values()),
+                *(format_metric(row[key]) if key in row else "–" for row in metrics.values()),
             ]
             for key in AVERAGED
             if key in test
@@ -56,13 +56,13 @@ def about(language: str, models: dict[str, EmotionClassifier]) -> str:
     return (
         f"<h2>{translate_html(language, 'about_per_label')}</h2>{name}{label_groups(language, bars)}"
         + note(language, "about_chart_note")
-        + _details(language, "about_figures", [[translate(language, "metric"), *metrics], *averages], source)
+        + _details(language, "about_averages", [[translate(language, "metric"), *metrics], *averages], source)
         + _details(language, "about_table", [head, *rows], note(language, "about_per_label_note"), "about-per-label")
     )
 
 
 def _details(language: str, title: str, rows: list[list[str]], below: str, element_id: str = "") -> str:
-    table = figures_table(rows, translate(language, title))
+    table = values_table(rows, translate(language, title))
     attribute = f' id="{element_id}"' if element_id else ""
     return f"<details{attribute}><summary>{translate_html(language, title)}</summary>{table}{below}</details>"
 

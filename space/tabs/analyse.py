@@ -87,7 +87,7 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr
                         elem_id="label",
                     )
                 words = gr.HTML(opening["words"], elem_id="words")
-    with gr.Column() as more:
+    with gr.Column() as details:
         with gr.Column(elem_classes="card"):
             labels = gr.HTML(opening["labels"], elem_id="all-labels")
         with gr.Accordion(localize("use"), open=False, elem_id="use"):
@@ -104,22 +104,22 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr
         """Show the prediction and its explanation; if the explanation takes seconds, show the prediction first."""
         language = language_of(request)
         with page_errors():
-            read, unread = cut(content)
-            if not read.strip():
+            beginning, rest = split_at_limit(content)
+            if not beginning.strip():
                 empty = [note(language, "write_something"), gr.Column(visible=False), gr.skip(), gr.skip(), ""]
                 yield [*empty, "", gr.Column(visible=False), "", "", ["", ""]]
                 return
             classifier = models.get(model_name)
-            prediction = analyze_text(classifier, read)
-        first, by_passages = prediction["labels"][0], explains_by_passages(classifier, prediction, read)
+            prediction = analyze_text(classifier, beginning)
+        first, by_passages = prediction["labels"][0], explains_by_passages(classifier, prediction, beginning)
         labels_by_probability = _by_probability(prediction)
-        before = [
-            prediction_html(language, classifier, prediction, read, len(unread)),
+        first_outputs = [
+            prediction_html(language, classifier, prediction, beginning, len(rest)),
             gr.Column(visible=True),
             gr.Row(visible=not by_passages),
             gr.Dropdown(label_choices(labels_by_probability, language), value=first, visible=by == LEAVE_ONE_OUT),
         ]
-        after = [
+        last_outputs = [
             all_labels(language, prediction, classifier.thresholds),
             gr.Column(visible=True),
             as_json(prediction),
@@ -127,24 +127,24 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr
             [content, model_name],
         ]
         if is_encoder(classifier) and not by_passages:
-            yield [*before, note(language, "words_waiting"), *after]
+            yield [*first_outputs, note(language, "words_waiting"), *last_outputs]
         with page_errors():
-            explanation = _explanation(language, classifier, read, unread, by, first, by_passages)
-        yield [*before, explanation, *after]
+            explanation = _explanation(language, classifier, beginning, rest, by, first, by_passages)
+        yield [*first_outputs, explanation, *last_outputs]
 
     def explain_again(content: str, model_name: str, by: str, selected: str, request: gr.Request) -> list[Any]:
         language = language_of(request)
         with page_errors():
-            read, unread = cut(content)
-            if not read.strip():
+            beginning, rest = split_at_limit(content)
+            if not beginning.strip():
                 return [gr.skip(), ""]
             classifier = models.get(model_name)
-            by_passages = explains_by_passages(classifier, analyze_text(classifier, read), read)
-            explanation = _explanation(language, classifier, read, unread, by, selected, by_passages)
+            by_passages = explains_by_passages(classifier, analyze_text(classifier, beginning), beginning)
+            explanation = _explanation(language, classifier, beginning, rest, by, selected, by_passages)
         return [gr.Dropdown(visible=by == LEAVE_ONE_OUT), explanation]
 
     inputs = [text, model, method]
-    outputs = [result, why, methods, label, words, labels, more, json_box, python_box, analyzed]
+    outputs = [result, why, methods, label, words, labels, details, json_box, python_box, analyzed]
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     for event in (button.click, model.input, switched.then):
         event(show, inputs, outputs, **quiet, **({} if event == switched.then else {"trigger_mode": "always_last"}))
@@ -179,7 +179,7 @@ def opening_prediction(models: Models) -> dict[str, Any]:
     return html | code | {"order": _by_probability(prediction)}
 
 
-def cut(text: object) -> tuple[str, str]:
+def split_at_limit(text: object) -> tuple[str, str]:
     """Split a text at the maximum length, into the part to read and the rest.
 
     Raises:
@@ -212,11 +212,11 @@ def is_encoder(classifier: EmotionClassifier) -> bool:
 
 
 def _explanation(
-    language: str, classifier: EmotionClassifier, text: str, unread: str, method: str, label: str, by_passages: bool
+    language: str, classifier: EmotionClassifier, text: str, rest: str, method: str, label: str, by_passages: bool
 ) -> str:
     """Render the text with highlighted passages if it is long, otherwise with highlighted words."""
     if by_passages:
-        return passages_html(language, classifier, text, unread)
+        return passages_html(language, classifier, text, rest)
     if method == LEAVE_ONE_OUT:
         return words_html(language, text, classifier.leave_one_out(text, label), label)
     if not classifier.has_attention and not is_encoder(classifier):

@@ -18,9 +18,9 @@ from space.table.results import FILE_ORDER, ORDERS, build_results, progress_bar,
 from space.table.uploads import Upload, inspect_upload
 
 AT_ONCE = 1
-"""Concurrent tables; further ones wait in the queue, while single texts are processed."""
+"""Number of tables scored at the same time; others wait in the queue, while single texts are processed."""
 INSPECTED_AT_ONCE = 2
-"""Concurrent inspections of uploads."""
+"""Number of uploads inspected at the same time."""
 
 
 def tab(models: Models, storage: Storage, model: gr.Dropdown) -> None:
@@ -38,7 +38,7 @@ def tab(models: Models, storage: Storage, model: gr.Dropdown) -> None:
         with gr.Column(min_width=280, elem_classes="side"):
             pasted = gr.Textbox(label=localize("pasted"), lines=5, max_lines=8, elem_id="batch-pasted", buttons=[])
     with gr.Row(visible=False, elem_id="batch-columns") as columns:
-        # Custom values, because expired sessions know only the initial choices, without those of the upload.
+        # Allow custom values, because expired sessions have only the initial choices, not those of the upload.
         custom: dict[str, Any] = {"allow_custom_value": True}
         column = gr.Dropdown([], label=localize("column"), elem_id="batch-column", **custom)
         no_dates = [(localize("no_dates"), "")]
@@ -85,7 +85,7 @@ def tab(models: Models, storage: Storage, model: gr.Dropdown) -> None:
     ]
 
     def look(path: str | None, request: gr.Request) -> list[Any]:
-        """List an upload's columns, and select those that probably hold texts and dates."""
+        """List an upload's columns, and select those that probably contain texts and dates."""
         language = language_of(request)
         no_dates = (translate(language, "no_dates"), "")
         if not path:
@@ -174,13 +174,13 @@ def tab(models: Models, storage: Storage, model: gr.Dropdown) -> None:
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     job: dict[str, Any] = {"concurrency_limit": AT_ONCE, "concurrency_id": "tables", "trigger_mode": "once", **quiet}
-    inspected = [columns, column, date, progress]
+    upload_outputs = [columns, column, date, progress]
     inputs = [file, pasted, model, column, date, result]
     for event in (file.upload, file.clear):
-        event(look, file, inspected, concurrency_limit=INSPECTED_AT_ONCE, **quiet)
+        event(look, file, upload_outputs, concurrency_limit=INSPECTED_AT_ONCE, **quiet)
     by_button = run.click(score, inputs, outputs, **job)
-    loaded = sample.click(load_sample, None, file, **quiet)
-    by_sample = loaded.then(look, file, inspected, concurrency_limit=INSPECTED_AT_ONCE, **quiet).then(
+    sample_loaded = sample.click(load_sample, None, file, **quiet)
+    by_sample = sample_loaded.then(look, file, upload_outputs, concurrency_limit=INSPECTED_AT_ONCE, **quiet).then(
         score, inputs, outputs, api_name="score_sample", **job
     )
     stop.click(stopped, None, [progress, stop], cancels=[by_button, by_sample], **quiet)

@@ -29,7 +29,7 @@ def tab(models: Models) -> list[gr.Dropdown]:
             samples.IRONIC, label=localize("text"), lines=2, max_lines=8, elem_id="compare-text", buttons=[]
         )
         with gr.Row():
-            one, other = (
+            first_model, second_model = (
                 gr.Dropdown(
                     models.titles(),
                     value=value,
@@ -67,8 +67,8 @@ def tab(models: Models) -> list[gr.Dropdown]:
         return list(_html(language, titles, predictions, content).values())
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    button.click(show, [text, one, other], [sides, table], **quiet)
-    return [one, other]
+    button.click(show, [text, first_model, second_model], [sides, table], **quiet)
+    return [first_model, second_model]
 
 
 def _opening(models: Models, second: str) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def tab(models: Models, model: gr.Dropdown) -> None:
         table = gr.HTML(elem_id="long-table")
 
     def show(
-        content: str, mode: Any, model_name: str, shown: list[str], flags: list[str], request: gr.Request
+        content: str, mode: Any, model_name: str, selected_series: list[str], flags: list[str], request: gr.Request
     ) -> list[Any]:
         language = language_of(request)
         check_length(language, content)
@@ -69,7 +69,7 @@ def tab(models: Models, model: gr.Dropdown) -> None:
         if not passages:
             return [gr.skip(), gr.Column(visible=True), note(language, "write_something"), "", ""]
         with page_errors():
-            html = view(language, models.get(model_name), passages, shown, flags)
+            html = view(language, models.get(model_name), passages, selected_series, flags)
         return [gr.Row(visible=True), gr.Column(visible=True), *html]
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}

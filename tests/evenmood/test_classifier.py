@@ -90,18 +90,18 @@ def test_no_texts(model: EmotionClassifier) -> None:
 
 
 def test_generator_is_streamed(fast_model: EmotionClassifier) -> None:
-    read = []
+    numbers_read = []
 
     def source() -> Iterator[str]:
         for number in range(3 * STREAM_ROWS):
-            read.append(number)
+            numbers_read.append(number)
             yield TEXTS[number % len(TEXTS)]
 
     predictions = fast_model.predict_stream(source())
-    assert not read
+    assert not numbers_read
     prediction = next(predictions)
     assert prediction == fast_model.predict(TEXTS[0])
-    assert len(read) == STREAM_ROWS
+    assert len(numbers_read) == STREAM_ROWS
     assert sum(1 for _ in predictions) == 3 * STREAM_ROWS - 1
 
 
@@ -138,21 +138,21 @@ def test_mapping_overrides_thresholds_of_its_labels(model: EmotionClassifier) ->
 
 def test_set_thresholds() -> None:
     model = EmotionClassifier.from_pretrained()
-    before = dict(model.thresholds)
+    original = dict(model.thresholds)
     model.set_thresholds(grief=0.0)
-    assert dict(model.thresholds) == before | {"grief": 0.0}
+    assert dict(model.thresholds) == original | {"grief": 0.0}
     assert "grief" in model.predict(TEXTS[0]).labels
     with pytest.raises(UsageError, match="'rage'"):
         model.set_thresholds(joy=0.1, rage=0.1)
     with pytest.raises(UsageError, match=r"none for admiration, .*set_thresholds"):
         model.thresholds = {"joy": 0.1}
-    assert dict(model.thresholds) == before | {"grief": 0.0}
+    assert dict(model.thresholds) == original | {"grief": 0.0}
     model.thresholds = dict.fromkeys(LABELS, 0.4)
     assert set(model.thresholds.values()) == {0.4}
-    model.thresholds = before | {"grief": 0.0}
+    model.thresholds = original | {"grief": 0.0}
     with pytest.raises(TypeError):
         model.thresholds["joy"] = 0.0
-    assert dict(EmotionClassifier.from_pretrained().thresholds) == before
+    assert dict(EmotionClassifier.from_pretrained().thresholds) == original
 
 
 @pytest.mark.parametrize("number", [np.float64(0), np.float32(0), np.int64(0)], ids=["float64", "float32", "int64"])
@@ -228,7 +228,7 @@ def test_threads_get_equal_results(model: EmotionClassifier) -> None:
     with ThreadPoolExecutor(8) as pool:
         for probabilities in pool.map(lambda _: model.predict_proba(texts), range(16)):
             np.testing.assert_allclose(probabilities, expected, atol=1e-6)
-        assert all(explained == words for explained in pool.map(lambda _: model.explain(TEXTS[0]), range(16)))
+        assert all(result == words for result in pool.map(lambda _: model.explain(TEXTS[0]), range(16)))
 
 
 @pytest.mark.parametrize("text", UNUSUAL.values(), ids=UNUSUAL.keys())
@@ -270,11 +270,11 @@ def nfd(text: str) -> str:
     ],
 )
 def test_positions_of_explained_words(fast_model: EmotionClassifier, text: str, words: list[str]) -> None:
-    explained = fast_model.explain(text)
-    assert [word.text for word in explained] == words
-    assert [text[word.start : word.end] for word in explained] == words
-    assert all(0 <= word.weight <= 1 for word in explained)
-    assert math.isclose(sum(word.weight for word in explained), 1, abs_tol=1e-5)
+    weights = fast_model.explain(text)
+    assert [word.text for word in weights] == words
+    assert [text[word.start : word.end] for word in weights] == words
+    assert all(0 <= word.weight <= 1 for word in weights)
+    assert math.isclose(sum(word.weight for word in weights), 1, abs_tol=1e-5)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 29, 30, 31, 500])

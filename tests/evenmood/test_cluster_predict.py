@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from benchmarks.texts import made_up_texts
 from evenmood import LABELS
-from evenmood.tables import scored
+from evenmood.tables import emotion_columns
 from tests.commands import run_command
 from tests.fakes.local_hub import run_module
 from tests.fresh_environment import ROOT
@@ -156,9 +156,9 @@ def test_invalid_input_is_rejected_before_predicting(table: Path, tmp_path: Path
 
 def test_model_missing_on_a_node(cluster: list[str], table: Path) -> None:
     script = (
-        "import sys; from evenmood.distributed import ray_cluster as cluster; from evenmood.tables import scored\n"
-        "from evenmood.cli.command import run\n"
-        "def app(*arguments, **options): list(cluster.predict_file(sys.argv[1], 'text', scored.PREDICTION_COLUMNS, "
+        "import sys; from evenmood.distributed import ray_cluster as cluster\n"
+        "from evenmood.cli.command import run; from evenmood.tables.emotion_columns import PREDICTION_COLUMNS\n"
+        "def app(*arguments, **options): list(cluster.predict_file(sys.argv[1], 'text', PREDICTION_COLUMNS, "
         "{'model': '/nowhere/model', 'revision': None, 'selected_labels': ['joy'], 'proba': False}, sys.argv[2]))\n"
         "run(app, 'predict')"
     )
@@ -218,7 +218,7 @@ def test_rows_without_a_text(cluster: list[str], tmp_path: Path) -> None:
         assert table.take([0, 2]) == skipped
 
 
-def test_the_accurate_model(cluster: list[str], tmp_path: Path) -> None:
+def test_accurate_model(cluster: list[str], tmp_path: Path) -> None:
     parquet.write_table(pyarrow.table({"text": ["thank you", None, *made_up_texts(20)]}), tmp_path / "in.parquet")
     command: list[str | Path] = ["evenmood", "predict", tmp_path / "in.parquet", tmp_path / "out.parquet", "--proba"]
     tables = {}
@@ -227,8 +227,8 @@ def test_the_accurate_model(cluster: list[str], tmp_path: Path) -> None:
         ("accurate", run_command, []),
         ("fast", run_command, []),
     ):
-        done = start(*command, "--overwrite", "--model", model, *options)
-        assert done.returncode == 0, done.stderr
+        result = start(*command, "--overwrite", "--model", model, *options)
+        assert result.returncode == 0, result.stderr
         tables[model, len(options)] = parquet.read_table(tmp_path / "out.parquet")
     local, ray, fast = tables["accurate", 0], tables["accurate", len(cluster)], tables["fast", 0]
     assert ray.schema == local.schema
@@ -258,7 +258,9 @@ def test_emotions_only(cluster: list[str], tmp_path: Path) -> None:
             assert message in result.stderr.splitlines()[-1]
         table = parquet.read_table(distributed)
         assert table == parquet.read_table(local)
-        assert table.column_names[: len(names) + 3] == [*names, *scored.PREDICTION_COLUMNS]
+        assert table.column_names[: len(names) + 3] == [*names, *emotion_columns.PREDICTION_COLUMNS]
+    result = run_module(*command, distributed, *cluster, "--emotions-only", "--overwrite", "--strict", "--skip-bad")
+    assert "skipped 1 invalid rows of 3" in result.stderr.splitlines()[-1]
     for column, message in (("key", "no column 'key'"), ("emotions", "has a column 'emotions' already")):
         result = run_command(*command, distributed, *cluster, "--overwrite", "--emotions-only", "--id", column)
         assert (result.returncode, result.stderr.count("\n")) == (2, 1)

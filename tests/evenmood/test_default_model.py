@@ -9,7 +9,7 @@ import pytest
 from evenmood import LABELS, EmotionClassifier
 from evenmood.data.splits import load_split
 from evenmood.evaluation.metrics import score
-from evenmood.model.model_folder import PREDICTING_FILES
+from evenmood.model.model_folder import PREDICTION_FILES
 from evenmood.text.normalization import clean
 from train.release.bundle import SIZE_LIMITS, STORAGE_LIMITS
 
@@ -20,7 +20,7 @@ GOEMOTIONS = ROOT.parent / "shared" / "data" / "goemotions"
 
 
 def test_size() -> None:
-    size = {name: (PACKAGE / name).stat().st_size for name in PREDICTING_FILES}
+    size = {name: (PACKAGE / name).stat().st_size for name in PREDICTION_FILES}
     assert sum(size.values()) <= SIZE_LIMITS["bilstm"]
     assert size["model.onnx"] == RESULTS["bytes"]["model.onnx"]
 
@@ -37,10 +37,10 @@ def test_results_file_matches_the_model(model: EmotionClassifier) -> None:
 
 
 def test_metrics_meet_the_minimum() -> None:
-    figures = RESULTS["metrics"]["test"]
+    results = RESULTS["metrics"]["test"]
     for method in ("tuned", "tuned_on_own_validation"):
-        assert figures[method]["macro_f1"]["value"] >= 0.50
-    assert figures["tuned"]["rows"] == 5427
+        assert results[method]["macro_f1"]["value"] >= 0.50
+    assert results["tuned"]["rows"] == 5427
     assert RESULTS["everyday-test"]["first_label_right"]["value"] >= 0.60
     assert abs(RESULTS["storage"]["macro_f1_onnx"] - RESULTS["storage"]["macro_f1_keras"]) < STORAGE_LIMITS["bilstm"]
 
@@ -69,10 +69,10 @@ def test_simple_texts(model: EmotionClassifier, text: str, label: str) -> None:
 def test_validation_metrics_are_reproducible(model: EmotionClassifier) -> None:
     rows = load_split(str(GOEMOTIONS), "validation")
     thresholds = np.array([model.thresholds[label] for label in model.labels], np.float32)
-    figures = score(rows.labels, model.predict_proba(rows.texts), thresholds, model.labels, resamples=0)
-    recorded = RESULTS["metrics"]["validation"]["tuned"]
-    assert figures["macro_f1"] == pytest.approx(recorded["macro_f1"]["value"], abs=1e-3)
-    assert figures["micro_f1"] == pytest.approx(recorded["micro_f1"]["value"], abs=1e-3)
+    results = score(rows.labels, model.predict_proba(rows.texts), thresholds, model.labels, resamples=0)
+    expected = RESULTS["metrics"]["validation"]["tuned"]
+    assert results["macro_f1"] == pytest.approx(expected["macro_f1"]["value"], abs=1e-3)
+    assert results["micro_f1"] == pytest.approx(expected["micro_f1"]["value"], abs=1e-3)
 
 
 def test_soft_targets_exclude_held_out_texts() -> None:

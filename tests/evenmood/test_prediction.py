@@ -9,7 +9,7 @@ import pytest
 import evenmood
 from evenmood import LABELS, DataError, EmotionClassifier, EvenmoodError, HubError, ModelError, UsageError
 from evenmood.onnx import inference
-from evenmood.tables.scored import columns_of
+from evenmood.tables.emotion_columns import columns_of
 
 TEXT = "Thank you so much, this made my day!"
 

@@ -47,9 +47,9 @@ def test_shrunk_thresholds_improve_f1_of_rare_labels() -> None:
 def test_thresholds_of_calibrated_probabilities_are_half_the_f1() -> None:
     labels, probabilities = synthetic_rows(50_000, 0.05, 0, labels=4)
     thresholds = tune_thresholds(labels, probabilities, "shrunk")
-    figures = score(labels, probabilities, thresholds, list("abcd"), 0)["per_label"]
+    results = score(labels, probabilities, thresholds, list("abcd"), 0)["per_label"]
     for threshold, name in zip(thresholds, "abcd", strict=True):
-        assert threshold == pytest.approx(figures[name]["f1"] / 2, abs=0.05)
+        assert threshold == pytest.approx(results[name]["f1"] / 2, abs=0.05)
 
 
 def test_shrunk_thresholds_maximize_the_weighted_f1() -> None:
@@ -88,26 +88,26 @@ def test_folds_are_stratified_by_label() -> None:
 def test_threshold_study_on_synthetic_rows() -> None:
     labels, true = synthetic_rows(600, 0.02, 0, labels=8)
     miscalibrated = apply_platt(true, np.full(8, 2.0), np.zeros(8))
-    figures = compare_thresholds(labels, miscalibrated, 2, repeats=3, resamples=100)
-    assert figures["grid"]["difference"] == {"value": 0, "low": 0, "high": 0}
-    difference = figures["shrunk"]["difference"]
-    assert difference["value"] == pytest.approx(figures["shrunk"]["macro_f1"] - figures["grid"]["macro_f1"])
+    results = compare_thresholds(labels, miscalibrated, 2, repeats=3, resamples=100)
+    assert results["grid"]["difference"] == {"value": 0, "low": 0, "high": 0}
+    difference = results["shrunk"]["difference"]
+    assert difference["value"] == pytest.approx(results["shrunk"]["macro_f1"] - results["grid"]["macro_f1"])
     assert difference["low"] < difference["value"] < difference["high"]
     methods = compare_calibration(labels, miscalibrated, 2, repeats=2)
     assert list(methods) == ["none", "temperature", "platt", "isotonic"]
     assert methods["platt"]["log_loss"] < methods["none"]["log_loss"]
     assert methods["temperature"]["log_loss"] < methods["none"]["log_loss"]
-    assert compare_thresholds(labels, miscalibrated, 2, 3, 100) == figures
+    assert compare_thresholds(labels, miscalibrated, 2, 3, 100) == results
 
 
 def test_command_and_card(small_data: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(DEFAULT_MODEL, tmp_path / "model"))
     result = run_command("train", "thresholds", folder, "--data", small_data, "--repeats", "2")
     assert result.returncode == 0, result.stderr
-    figures = json.loads((folder / "training" / "thresholds.json").read_text())
-    assert set(figures["thresholds"]) == set(figures["calibration"]) == {"2-fold", "5-fold"}
-    assert not figures["calibrated"]  # the model was calibrated on other rows
-    assert f"shrunk       {figures['thresholds']['5-fold']['shrunk']['macro_f1']:.4f}" in result.stdout
+    results = json.loads((folder / "training" / "thresholds.json").read_text())
+    assert set(results["thresholds"]) == set(results["calibration"]) == {"2-fold", "5-fold"}
+    assert not results["calibrated"]  # the model was calibrated on other rows
+    assert f"shrunk       {results['thresholds']['5-fold']['shrunk']['macro_f1']:.4f}" in result.stdout
     for name in ("metrics-test.json", "calibration-test.json"):
         (folder / "training" / name).unlink(missing_ok=True)
     write_card(folder)
@@ -134,15 +134,15 @@ def test_fit_uses_the_selected_threshold_method(trained_model: Path, small_data:
     )
     assert result.returncode == 0, result.stderr
     rows = load_split(str(small_data), "validation")
-    saved = {}
+    by_method = {}
     for folder, method in ((trained_model, "shrunk"), (out, "grid")):
         assert json.loads((folder / "training/config.json").read_text())["thresholds"] == method
         ids = encode(Tokenizer.from_file(str(folder / "tokenizer.json")), rows.texts)
         probabilities = keras.saving.load_model(folder).predict(ids, batch_size=1024, verbose=0)
         thresholds = tune_thresholds(rows.labels, probabilities, method)  # type: ignore[arg-type]
-        saved[method] = np.array(list(json.loads((folder / "emotions.json").read_text())["thresholds"].values()))
-        np.testing.assert_allclose(saved[method], thresholds, atol=0.001)
-    assert (saved["grid"] != saved["shrunk"]).any()
+        by_method[method] = np.array(list(json.loads((folder / "emotions.json").read_text())["thresholds"].values()))
+        np.testing.assert_allclose(by_method[method], thresholds, atol=0.001)
+    assert (by_method["grid"] != by_method["shrunk"]).any()
 
 
 def test_defaults_differ_from_the_paper_only_in_thresholds() -> None:

@@ -21,18 +21,18 @@ def model(each_model: EmotionClassifier) -> EmotionClassifier:
 
 def test_names_and_arrays_are_equivalent() -> None:
     model = EmotionClassifier.from_pretrained()
-    before = dict(model.thresholds)
+    original = dict(model.thresholds)
     array = np.zeros((len(TEXTS), 28))
     for row, names in enumerate(NAMES):
         for name in [names] if isinstance(names, str) else names:
             array[row, LABELS.index(name)] = 1
     tuned = model.tune_thresholds(TEXTS, NAMES)
     assert tuned == model.tune_thresholds(TEXTS, array)
-    assert dict(model.thresholds) == before
+    assert dict(model.thresholds) == original
     assert tuned.unchanged == tuple(
         label for label in LABELS if label not in ("gratitude", "fear", "joy", "admiration", "anger", "neutral")
     )
-    assert all(tuned[label] == before[label] for label in tuned.unchanged)
+    assert all(tuned[label] == original[label] for label in tuned.unchanged)
     assert tuned.scores["grief"] is None
     assert tuned.scores["gratitude"] == 1.0
     model.thresholds = tuned

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from evenmood.model.loading import BUNDLED
-from evenmood.model.model_folder import PREDICTING_FILES
+from evenmood.model.model_folder import PREDICTION_FILES
 from tests.conftest import DEFAULT_MODEL
 from tests.fresh_environment import ROOT, fresh_environment
 
@@ -29,7 +29,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_wheel_contains_only_the_library_and_its_models(wheel: Path) -> None:
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "evenmood").rglob("*.py")}
     modules = {name for name in modules if not name.startswith("evenmood/data/")}
-    models = [{f"evenmood/{folder}/{name}" for name in PREDICTING_FILES} for folder in BUNDLED.values()]
+    models = [{f"evenmood/{folder}/{name}" for name in PREDICTION_FILES} for folder in BUNDLED.values()]
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
         sizes = {entry.filename: entry.file_size for entry in archive.infolist()}

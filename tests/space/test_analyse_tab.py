@@ -1,4 +1,4 @@
-"""Tab Analyze in a browser: answers, words, passages, links, feedback."""
+"""Tab Analyze in a browser: predictions, words, passages, links, feedback."""
 
 import json
 import re
@@ -17,7 +17,7 @@ pytestmark = [
 ]
 
 
-def test_answer_matches_the_model(demo: str, page: Page, model: EmotionClassifier) -> None:
+def test_prediction_matches_the_model(demo: str, page: Page, model: EmotionClassifier) -> None:
     ask(page, demo, SENTENCE)
     names = [name.split("\n")[0] for name in page.locator("#result .predicted .name").all_inner_texts()]
     assert names == model.predict(SENTENCE).labels
@@ -50,7 +50,7 @@ def test_analysis_while_typing(demo: str, page: Page) -> None:
     page.wait_for_selector("#analyse")
     page.locator("#text textarea").fill("I hate")
     page.wait_for_timeout(1200)
-    assert "confusion" in page.locator("#result .sentence").inner_text()  # the answer to the sample
+    assert "confusion" in page.locator("#result .sentence").inner_text()  # the prediction for the sample
     page.get_by_label("Analyze while typing").check()
     page.locator("#text textarea").press_sequentially(" this")
     expect(page.locator("#words")).to_contain_text("I hate this")
@@ -139,8 +139,8 @@ def test_feedback_requires_consent_each_time(
     assert row["feedback"]["verdict"] == "agree"
 
 
-def test_page_opens_with_an_answer(demo: str, browser: Browser, model: EmotionClassifier) -> None:
-    """The page contains the answer to the sample text; no request is needed."""
+def test_page_opens_with_a_prediction(demo: str, browser: Browser, model: EmotionClassifier) -> None:
+    """The page contains the prediction for the sample text; no request is needed."""
     requests: list[Request] = []
     for language, words in (("en-US", "Most likely"), ("es-ES", "Lo más probable"), ("zh-CN", "最可能")):
         context = browser.new_context(locale=language)

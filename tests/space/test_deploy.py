@@ -11,7 +11,7 @@ from huggingface_hub import SpaceCard
 from docs.screenshot import running_demo
 from evenmood import EmotionClassifier
 from evenmood.model.loading import BUNDLED
-from evenmood.model.model_folder import INFO_FILE, PREDICTING_FILES
+from evenmood.model.model_folder import INFO_FILE, PREDICTION_FILES
 from space import static_page
 from tests.commands import run_command
 from tests.conftest import DEFAULT_MODEL
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::R
 
 @pytest.fixture
 def hub_with_model(hub: HubServer, token: str) -> HubServer:
-    files = {name: (DEFAULT_MODEL / name).read_bytes() for name in PREDICTING_FILES}
+    files = {name: (DEFAULT_MODEL / name).read_bytes() for name in PREDICTION_FILES}
     files[INFO_FILE] = files[INFO_FILE].replace(b'"joy": 0.', b'"joy": 0.9')
     hub.add(MODEL, files)
     return hub
@@ -40,7 +40,7 @@ def test_folder_is_uploaded_in_one_commit(hub_with_model: HubServer) -> None:
     assert result.stdout == f"{hub_with_model.url}/{REPOSITORY}\n"
     space = hub_with_model.repositories[REPOSITORY]
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "evenmood").rglob("*.py")}
-    model = {f"evenmood/{folder}/{name}" for folder in BUNDLED.values() for name in PREDICTING_FILES}
+    model = {f"evenmood/{folder}/{name}" for folder in BUNDLED.values() for name in PREDICTION_FILES}
     files = {str(path.relative_to(ROOT)) for path in (ROOT / "space").rglob("*.py")} - {
         "space/app.py",
         "space/deploy.py",
@@ -148,12 +148,12 @@ def test_space_runs_with_only_its_requirements(
     with running_demo(environment=settings, python=python, app=folder / "app.py") as url:
         client = Client(url, verbose=False)
         try:
-            answer = client.predict(TEXT, api_name="/analyse")
+            prediction = client.predict(TEXT, api_name="/analyse")
         finally:
             client.close()
-    assert answer["labels"][0] == "gratitude"
+    assert prediction["labels"][0] == "gratitude"
     expected = dict(zip(model.labels, map(float, model.predict_proba(TEXT)), strict=True))
-    assert answer["probabilities"] == pytest.approx(expected)
-    assert "joy" not in answer["labels"]  # because of the Hub model's threshold
-    assert set(hub_with_model.sent) == {f"{MODEL}/{name}" for name in PREDICTING_FILES}
+    assert prediction["probabilities"] == pytest.approx(expected)
+    assert "joy" not in prediction["labels"]  # because of the Hub model's threshold
+    assert set(hub_with_model.sent) == {f"{MODEL}/{name}" for name in PREDICTION_FILES}
     assert set(files_of(folder)) == files_before

@@ -16,7 +16,7 @@ from pyarrow import parquet
 from benchmarks.demo import call
 from docs.screenshot import choose_model, open_tab, running_demo
 from evenmood import EmotionClassifier
-from evenmood.model.model_folder import INFO_FILE, PREDICTING_FILES
+from evenmood.model.model_folder import INFO_FILE, PREDICTION_FILES
 from space.components.passages import Passage
 from space.components.prediction_view import label_bars, prediction_html, quality, sentence_html
 from space.components.predictions import analyze_text, as_json
@@ -36,7 +36,7 @@ SCREENSHOTS = os.environ.get("EVENMOOD_SCREENSHOTS")
 def strict_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundled model with unreachable thresholds."""
     folder = tmp_path_factory.mktemp("strict")
-    for name in PREDICTING_FILES:
+    for name in PREDICTION_FILES:
         shutil.copyfile(DEFAULT_MODEL / name, folder / name)
     info = json.loads((folder / INFO_FILE).read_text())
     (folder / INFO_FILE).write_text(json.dumps(info | {"thresholds": dict.fromkeys(info["labels"], 0.9999)}))
@@ -53,7 +53,7 @@ def strict_demo(strict_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
     """The demo with the strict and the bundled model."""
     trained = tmp_path_factory.mktemp("trained")
     (trained / "usual").mkdir()
-    for name in PREDICTING_FILES:
+    for name in PREDICTION_FILES:
         shutil.copyfile(DEFAULT_MODEL / name, trained / "usual" / name)
     with running_demo("--model", str(strict_folder), "--trained", str(trained)) as url:
         yield url
@@ -84,9 +84,9 @@ def test_fallback_has_no_measured_precision(strict: EmotionClassifier, model: Em
 
 
 def test_fallback_in_json(strict: EmotionClassifier) -> None:
-    answer = json.loads(as_json(analyze_text(strict, SENTENCE)))
-    assert answer["fallback"] is True
-    (score,) = answer["scores"]
+    prediction = json.loads(as_json(analyze_text(strict, SENTENCE)))
+    assert prediction["fallback"] is True
+    (score,) = prediction["scores"]
     assert score["probability"] < score["threshold"] == 0.9999
 
 
@@ -134,9 +134,9 @@ def test_tables_do_not_count_fallbacks(tmp_path: Path, strict: EmotionClassifier
 
 def test_endpoints(strict_demo: str) -> None:
     client = Client(strict_demo, verbose=False)
-    answer = client.predict(SENTENCE, api_name="/analyse")
-    assert answer["fallback"] is True
-    assert answer["scores"][0]["probability"] < answer["scores"][0]["threshold"]
+    prediction = client.predict(SENTENCE, api_name="/analyse")
+    assert prediction["fallback"] is True
+    assert prediction["scores"][0]["probability"] < prediction["scores"][0]["threshold"]
     assert [result["fallback"] for result in client.predict([SENTENCE, ""], api_name="/batch")] == [True, True]
     assert client.predict(SENTENCE, api_name="/passages")[0]["answer"]["fallback"] is True
     compared = client.predict(SENTENCE, "default", "./usual", api_name="/compare")

@@ -56,9 +56,9 @@ def test_concurrent_writes_lose_no_rows(tmp_path: Path, model: EmotionClassifier
 
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(add, range(400)))
-    stored = [row for store in stores for row in read_rows(store.path)]
-    assert sorted(int(str(row["id"]).split(":")[1]) for row in stored) == list(range(400))
-    assert {row["text"] for row in stored} == {TEXT}
+    rows = [row for store in stores for row in read_rows(store.path)]
+    assert sorted(int(str(row["id"]).split(":")[1]) for row in rows) == list(range(400))
+    assert {row["text"] for row in rows} == {TEXT}
     assert len({store.path for store in stores}) == 2
 
 

@@ -1,4 +1,4 @@
-"""The demo under load: no errors with many visitors, and texts are answered while a table is scored."""
+"""The demo under load: no errors with many visitors, and texts are analyzed while a table is scored."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,7 @@ def test_many_concurrent_visitors(demo: str) -> None:
     assert len(waits) == 150  # an error would have been raised
 
 
-def test_texts_are_answered_while_a_table_is_scored(demo: str) -> None:
+def test_texts_are_analyzed_while_a_table_is_scored(demo: str) -> None:
     file, finished, waits = upload(demo, ROWS), threading.Event(), []
 
     def score_table() -> None:

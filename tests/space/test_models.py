@@ -11,13 +11,13 @@ import onnx
 import pytest
 
 from evenmood.errors import ModelError
-from evenmood.model.model_folder import INFO_FILE, ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE
+from evenmood.model.model_folder import INFO_FILE, ONNX_FILE, PREDICTION_FILES, TOKENIZER_FILE
 from space.server import models as server_models
 from space.server.models import BUNDLED, MAX_CACHED_MODELS, Models
 from tests.conftest import DEFAULT_MODEL
 from tests.fakes.hub_server import HubServer
 
-FILES = {name: (DEFAULT_MODEL / name).read_bytes() for name in PREDICTING_FILES}
+FILES = {name: (DEFAULT_MODEL / name).read_bytes() for name in PREDICTION_FILES}
 
 
 def memory_bomb() -> bytes:
@@ -52,7 +52,7 @@ def test_trained_models_are_listed(tmp_path: Path, average_folder: Path) -> None
     for arm in ("balanced", "unbalanced", "unbalanced-average"):
         target = tmp_path / "models" / "ablation" / arm
         target.mkdir(parents=True)
-        for name in PREDICTING_FILES:
+        for name in PREDICTION_FILES:
             shutil.copyfile(average_folder / name, target / name)
     (tmp_path / "models" / "unfinished").mkdir()
     (tmp_path / "models" / "unfinished" / INFO_FILE).write_text("{}")
@@ -91,7 +91,7 @@ def test_error_for_a_damaged_folder_hides_its_path(tmp_path: Path, folder: Path)
     folder.rename(target)
     (target / ONNX_FILE).write_bytes(b"nothing")
     (tmp_path / "models" / "damaged").mkdir()
-    for name in PREDICTING_FILES:
+    for name in PREDICTION_FILES:
         (tmp_path / "models" / "damaged" / name).write_bytes(b"nothing")
     models = Models(trained=tmp_path / "models")
     assert [choice.name for choice in models.choices()] == [BUNDLED, "accurate", "./mine"]
@@ -107,7 +107,7 @@ def test_hub_model(models: Models, hub: HubServer, token: str) -> None:
     assert classifier.predict("Thank you!").labels == ["gratitude"]
     assert models.get(" you/moods ") is classifier  # downloaded once
     assert "you/moods" not in dict(models.titles()).values()  # visitors do not see each other's models
-    assert sorted(hub.sent) == sorted(f"you/moods/{name}" for name in PREDICTING_FILES)
+    assert sorted(hub.sent) == sorted(f"you/moods/{name}" for name in PREDICTION_FILES)
     assert hub.requests
     assert not hub.authorized  # the server's token is not used
 

@@ -39,9 +39,9 @@ def test_server_makes_no_outgoing_requests() -> None:
                 proxy.accept()
 
 
-@pytest.mark.parametrize("figure", [0.4, {"value": 0.4, "low": 0, "high": 1}])
-def test_malformed_metrics_are_ignored(folder: Path, figure: Any) -> None:
-    info = json.loads((folder / "emotions.json").read_text()) | {"metrics": {"test": {"macro_f1": figure}}}
+@pytest.mark.parametrize("metric", [0.4, {"value": 0.4, "low": 0, "high": 1}])
+def test_malformed_metrics_are_ignored(folder: Path, metric: Any) -> None:
+    info = json.loads((folder / "emotions.json").read_text()) | {"metrics": {"test": {"macro_f1": metric}}}
     (folder / "emotions.json").write_text(json.dumps(info))
     html = about("en", {"odd": EmotionClassifier.from_pretrained(folder)})
     assert "odd" in html

@@ -64,8 +64,8 @@ def test_all_tabs(demo: str, browser: Browser, width: int, scheme: Any, language
         assert "evenmood_" not in page.locator("body").inner_text(), where
     assert [url for url in urls if not url.startswith((demo, "data:", "blob:"))] == []
     assert errors == []
-    stored = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
-    assert "confused" not in stored
+    storage = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
+    assert "confused" not in storage
     expected = {"en": "Share of rows", "es": "Proporción de filas", "zh": "各标签所占行的比例"}[language[:2]]
     open_tab(page, 2)
     expect(page.get_by_text(expected).first).to_be_visible()

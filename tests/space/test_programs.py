@@ -29,13 +29,13 @@ def client(demo: str) -> Iterator[Client]:
 
 
 def test_endpoint_matches_the_library(client: Client, model: EmotionClassifier) -> None:
-    answer = client.predict(SENTENCE, api_name="/analyse")
+    prediction = client.predict(SENTENCE, api_name="/analyse")
     expected = model.predict(SENTENCE)
-    assert answer["labels"] == expected.labels
-    assert answer["scores"][0]["probability"] == pytest.approx(expected.scores[0].probability)
-    assert answer["scores"][0]["threshold"] == pytest.approx(expected.scores[0].threshold)
-    assert answer["fallback"] is expected.fallback
-    assert list(answer["probabilities"]) == list(LABELS)
+    assert prediction["labels"] == expected.labels
+    assert prediction["scores"][0]["probability"] == pytest.approx(expected.scores[0].probability)
+    assert prediction["scores"][0]["threshold"] == pytest.approx(expected.scores[0].threshold)
+    assert prediction["fallback"] is expected.fallback
+    assert list(prediction["probabilities"]) == list(LABELS)
     assert client.predict(["", "a"], api_name="/batch")[0]["fallback"] is model.predict("").fallback
 
 
@@ -63,8 +63,10 @@ def test_explain(client: Client, model: EmotionClassifier) -> None:
 
 def test_batch_passages_models_and_compare(client: Client, model: EmotionClassifier) -> None:
     texts = ["Thank you!", "", "I hate this", "x" * 20_000]
-    answers = client.predict(texts, api_name="/batch")
-    assert [answer["labels"] for answer in answers] == [prediction.labels for prediction in model.predict(texts)]
+    predictions = client.predict(texts, api_name="/batch")
+    assert [prediction["labels"] for prediction in predictions] == [
+        prediction.labels for prediction in model.predict(texts)
+    ]
     passages = client.predict("Ada: I am so sorry!\nBen: Thank you!", api_name="/passages")
     assert [(row["speaker"], row["answer"]["labels"][0]) for row in passages] == [
         ("Ada", "remorse"),
@@ -76,10 +78,10 @@ def test_batch_passages_models_and_compare(client: Client, model: EmotionClassif
     assert [entry["title"] for entry in (default, *other_models)][:2] == ["fast", "accurate"]
     assert len(other_models) == 2  # the last one is the folder of --folder
     for name in ("accurate", other_models[-1]["name"]):
-        answer = client.predict(SENTENCE, name, api_name="/analyse")
-        assert answer["labels"] == client.predict([SENTENCE], name, api_name="/batch")[0]["labels"]
-        assert answer["labels"] == client.predict(SENTENCE, name, api_name="/passages")[0]["answer"]["labels"]
-        assert answer["labels"] == client.predict(SENTENCE, "default", name, api_name="/compare")["second"]["labels"]
+        labels = client.predict(SENTENCE, name, api_name="/analyse")["labels"]
+        assert labels == client.predict([SENTENCE], name, api_name="/batch")[0]["labels"]
+        assert labels == client.predict(SENTENCE, name, api_name="/passages")[0]["answer"]["labels"]
+        assert labels == client.predict(SENTENCE, "default", name, api_name="/compare")["second"]["labels"]
     words = client.predict(SENTENCE, "", "accurate", api_name="/explain")
     assert sum(word["weight"] for word in words) == pytest.approx(1)
     comparison = client.predict(SENTENCE, "default", other_models[-1]["name"], api_name="/compare")
@@ -126,8 +128,8 @@ REQUESTS = [
 def test_every_request_gets_a_response(demo: str, name: str, data: list[Any], event: str) -> None:
     body = json.dumps({"data": data}).encode()
     request = urllib.request.Request(f"{demo}/gradio_api/call/{name}", body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        event_id = json.load(answer)["event_id"]
+    with urllib.request.urlopen(request, timeout=30) as response:
+        event_id = json.load(response)["event_id"]
     with urllib.request.urlopen(f"{demo}/gradio_api/call/{name}/{event_id}", timeout=60) as stream:
         events = stream.read().decode()
     assert f"event: {event}" in events
@@ -140,12 +142,12 @@ def call_endpoint(demo: str, route: str, data: list[Any]) -> tuple[str, Any]:
     request = urllib.request.Request(f"{demo}/gradio_api/{route}", body, {"Content-Type": "application/json"})
     if not route.startswith("call"):
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                return "complete", json.load(answer)["data"]
+            with urllib.request.urlopen(request, timeout=60) as response:
+                return "complete", json.load(response)["data"]
         except urllib.error.HTTPError as error:
             return "error", json.load(error)
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        event_id = json.load(answer)["event_id"]
+    with urllib.request.urlopen(request, timeout=30) as response:
+        event_id = json.load(response)["event_id"]
     with urllib.request.urlopen(f"{demo}/gradio_api/{route}/{event_id}", timeout=60) as stream:
         event, content = stream.read().decode().strip().splitlines()[-2:]
     return event.removeprefix("event: "), json.loads(content.removeprefix("data: "))
@@ -215,9 +217,9 @@ def test_curl(demo: str) -> None:
     assert result.returncode == 0, result.stderr
     event, data = result.stdout.strip().splitlines()
     assert event == "event: complete"
-    (answer,) = json.loads(data.removeprefix("data: "))
-    assert answer["labels"][0] == "gratitude"
-    assert list(answer["probabilities"]) == list(LABELS)
+    (prediction,) = json.loads(data.removeprefix("data: "))
+    assert prediction["labels"][0] == "gratitude"
+    assert list(prediction["probabilities"]) == list(LABELS)
 
 
 def test_python_client_of_the_guide(demo: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from evenmood import LABELS, EmotionClassifier
 from evenmood.errors import EvenmoodError
-from evenmood.tables.scored import PREDICTION_COLUMNS
+from evenmood.tables.emotion_columns import PREDICTION_COLUMNS
 from space.components.passages import Passage, split
 from space.table import counts, results, scoring, sources
 
@@ -98,7 +98,7 @@ def test_malformed_rows_and_long_texts(tmp_path: Path, model: EmotionClassifier)
     progress, rows = score_upload(tmp_path, source, "text", model)
     assert progress.bad == 1
     assert progress.first_bad == "a.csv, line 3: 3 cells, but the table has 2 columns"
-    assert progress.cut == 1
+    assert progress.truncated == 1
     assert [row["n"] for row in rows] == ["1", "3", "4"]
     assert len(rows[1]["text"]) > 50_000  # the download has the complete text
 
@@ -181,15 +181,15 @@ def test_missing_text_has_an_empty_result(tmp_path: Path, model: EmotionClassifi
     assert downloaded["emotions"].to_pylist()[1] is None
     matrix = counts.label_matrix(tmp_path / "out" / scoring.PARQUET_FILE, model.labels)
     assert matrix.any(axis=1).tolist() == [True, False, True]
-    scored = tmp_path / "out" / scoring.PARQUET_FILE
-    table, _ = results.rows_html("en", scored, "text")
+    path = tmp_path / "out" / scoring.PARQUET_FILE
+    table, _ = results.rows_html("en", path, "text")
     empty = '<tr><td class="chips"></td><td class="number"></td><td class="text"></td></tr>'
     assert table.split("<tbody>")[1].count(empty) == 1
     for order in results.ORDERS:
-        table, _ = results.rows_html("en", scored, "text", "", order)
+        table, _ = results.rows_html("en", path, "text", "", order)
         assert table.split("<tbody>")[1].count("<tr>") == 3
     for search, matches in (("HATE", 1), ("t", 2), (" ", 3), ("nothing like it", 0)):
-        table, summary = results.rows_html("en", scored, "text", search=search)
+        table, summary = results.rows_html("en", path, "text", search=search)
         assert table.count('<td class="text">') == matches
         assert f"{matches} of {matches} rows" in summary
 
@@ -264,7 +264,7 @@ def test_worker_reports_progress(tmp_path: Path, model: EmotionClassifier) -> No
     (tmp_path / "out").mkdir()
     reports = list(scoring.score_in_process(source, "text", model.folder, tmp_path / "out"))
     assert [report.rows for report in reports] == sorted({report.rows for report in reports} | {20_000})
-    assert reports[-1].done == 1.0
+    assert reports[-1].share_read == 1.0
     (tmp_path / "other").mkdir()
     with pytest.raises(EvenmoodError, match="no key 'words'; the keys are 'text'"):
         list(scoring.score_in_process(source, "words", model.folder, tmp_path / "other"))

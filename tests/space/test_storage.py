@@ -18,14 +18,14 @@ import pytest
 
 from benchmarks.demo import call
 from docs.screenshot import ROOT, running_process
-from evenmood.model.model_folder import PREDICTING_FILES
+from evenmood.model.model_folder import PREDICTION_FILES
 from space.server.folder import LOCK_FILE, PREFIX
 from space.server.storage import MAX_VISITOR_BYTES, RETENTION_SECONDS, Storage, visitor_of
 from space.table.sources import MAX_FILE_BYTES
 from tests.conftest import DEFAULT_MODEL
 from tests.fakes.hub_server import HubServer
 
-FILES = {name: (DEFAULT_MODEL / name).read_bytes() for name in PREDICTING_FILES}
+FILES = {name: (DEFAULT_MODEL / name).read_bytes() for name in PREDICTION_FILES}
 
 
 @contextlib.contextmanager
@@ -43,8 +43,8 @@ def upload(url: str, content: bytes, name: str = "a.csv") -> dict[str, Any]:
     header = f'--edge\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'
     headers = {"Content-Type": "multipart/form-data; boundary=edge"}
     body = header.encode() + content + b"\r\n--edge--\r\n"
-    with urllib.request.urlopen(urllib.request.Request(f"{url}/gradio_api/upload", body, headers)) as answer:
-        (path,) = json.load(answer)
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/gradio_api/upload", body, headers)) as response:
+        (path,) = json.load(response)
     return {"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
 
 
@@ -62,8 +62,8 @@ def create_files(url: str) -> None:
     body = json.dumps({"data": [large_file, "", "default", "text", ""]}).encode()
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(f"{url}/gradio_api/call/score", body, headers)
-    with urllib.request.urlopen(request, timeout=120) as answer:
-        event = json.load(answer)["event_id"]
+    with urllib.request.urlopen(request, timeout=120) as response:
+        event = json.load(response)["event_id"]
     with urllib.request.urlopen(f"{url}/gradio_api/call/score/{event}", timeout=120) as stream:
         while b"rows per second" not in stream.readline():
             pass
@@ -157,21 +157,21 @@ def test_downloads_are_stored_once(tmp_path: Path) -> None:
         _, _, _, csv_update, *_ = call(url, "score", [None, "Thank you\nI hate it", "default", None, ""])
         assert len(list(tmp_path.rglob("emotions.csv"))) == 1
         path = csv_update["value"]["path"] if "value" in csv_update else csv_update["path"]
-        with urllib.request.urlopen(f"{url}/gradio_api/file={path}") as answer:
-            assert b"gratitude" in answer.read()
+        with urllib.request.urlopen(f"{url}/gradio_api/file={path}") as response:
+            assert b"gratitude" in response.read()
 
 
 def make_entry(storage: Storage, visitor: str | None, size: int, age: float) -> Path:
     path = storage.new_folder(visitor) if visitor else storage.folder / f"upload-{age}"
     path.mkdir(exist_ok=True)
     (path / "file").write_bytes(b"x" * size)
-    for changed in (path / "file", path):
-        os.utime(changed, (time.time() - age, time.time() - age))
+    for entry in (path / "file", path):
+        os.utime(entry, (time.time() - age, time.time() - age))
     return path
 
 
 def test_oldest_entries_are_removed_first(tmp_path: Path) -> None:
-    storage = Storage(tmp_path / "kept", total=100_000, each=60_000)
+    storage = Storage(tmp_path / "storage", total=100_000, each=60_000)
     old, new = make_entry(storage, "ada", 30_000, 50), make_entry(storage, "ada", 30_000, 10)
     other = make_entry(storage, "ben", 20_000, 60)
     storage.clean()
@@ -183,19 +183,19 @@ def test_oldest_entries_are_removed_first(tmp_path: Path) -> None:
 
 
 def test_entries_in_use_are_kept(tmp_path: Path) -> None:
-    storage = Storage(tmp_path / "kept", total=50_000)
-    used, new = make_entry(storage, None, 40_000, 100), make_entry(storage, "ben", 40_000, 1)
-    with storage.in_use(used / "file", None, tmp_path / "elsewhere"):
+    storage = Storage(tmp_path / "storage", total=50_000)
+    entry, new = make_entry(storage, None, 40_000, 100), make_entry(storage, "ben", 40_000, 1)
+    with storage.in_use(entry / "file", None, tmp_path / "elsewhere"):
         storage.clean()
-        assert used.exists()
+        assert entry.exists()
     assert not new.exists()  # the only entry not in use
     assert make_entry(storage, "ada", 40_000, 50).exists()
     storage.clean()
-    assert used.exists()
+    assert entry.exists()
 
 
 def test_expired_entries_are_removed(tmp_path: Path) -> None:
-    storage = Storage(tmp_path / "kept")
+    storage = Storage(tmp_path / "storage")
     old = make_entry(storage, None, 10, RETENTION_SECONDS + 5)
     new = make_entry(storage, None, 10, RETENTION_SECONDS - 60)
     storage.clean()
@@ -203,7 +203,7 @@ def test_expired_entries_are_removed(tmp_path: Path) -> None:
 
 
 def test_paths_outside_the_folder_are_never_removed(tmp_path: Path) -> None:
-    storage = Storage(tmp_path / "kept")
+    storage = Storage(tmp_path / "storage")
     (tmp_path / "mine").write_text("x")
     for path in (tmp_path / "mine", storage.folder, storage.folder / ".." / "mine", Path("/")):
         storage.set_owner(path, "ada")

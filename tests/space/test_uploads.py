@@ -16,7 +16,7 @@ from space.table.uploads import MAX_DEPTH, MAX_LINE_CHARS, Upload, inspect_uploa
 from tests.space.test_storage import upload
 
 MAX_WAIT = 4.0
-"""Seconds to answer a text during four hostile uploads, on a busy machine."""
+"""Maximum seconds to analyze a text during four hostile uploads, on a busy machine."""
 
 
 def inspect(tmp_path: Path, name: str, content: bytes) -> Upload:
@@ -94,7 +94,7 @@ def test_pasted_lines_are_limited(demo: str) -> None:
     assert time.monotonic() - start < 10
 
 
-def test_texts_are_answered_during_hostile_uploads(demo: str) -> None:
+def test_texts_are_analyzed_during_hostile_uploads(demo: str) -> None:
     line = b'{"text": "a", "n": [' + b"1," * 9_000_000 + b"1]}\n"
     files = [upload(demo, line + b'{"text": "%d"}' % number, "a.jsonl") for number in range(4)]
     ask(demo)

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from evenmood import EmotionClassifier
-from evenmood.model.model_folder import PREDICTING_FILES
+from evenmood.model.model_folder import PREDICTION_FILES
 from tests.fakes.hub_server import HubServer
 from tests.fakes.local_hub import TOKEN
 from tests.web.reference import FUZZED, SCORED, fuzzed
@@ -17,7 +17,7 @@ SNIPPET = re.compile(r"```js\n(.*?)```", re.DOTALL)
 
 def test_node_tests_pass(web: Path, reference_file: Path, hub: HubServer, token: str) -> None:
     folder = EmotionClassifier.from_pretrained().folder
-    hub.add("me/evenmood", {name: (folder / name).read_bytes() for name in PREDICTING_FILES}, private=True)
+    hub.add("me/evenmood", {name: (folder / name).read_bytes() for name in PREDICTION_FILES}, private=True)
     result = subprocess.run(
         ["node", "--test", "--test-reporter=spec", "test/"],
         cwd=web,

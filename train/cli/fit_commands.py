@@ -180,17 +180,17 @@ def evaluate(
     }
     if unsupported := [name for name, value in transfer_options.items() if value]:
         raise UsageError(f"{unsupported[0]} requires --mapping")
-    from evenmood.model.model_folder import figure_text
+    from evenmood.model.model_folder import format_metric
     from train.evaluation.evaluate import evaluate as score_folder
     from train.release.card import AVERAGES
 
     metrics = score_folder(folder, split, data)
     print(f"{split}: {metrics['tuned']['rows']:,} texts, tuned thresholds | thresholds of 0.5")
     for name, title in AVERAGES:
-        print(f"{title:24} {figure_text(metrics['tuned'][name]):24} | {figure_text(metrics['at_0.5'][name])}")
-    disjoint = metrics.get("tuned_without_overlap")
-    if disjoint:
-        print(f"macro-F1 {figure_text(disjoint['macro_f1'])} on the {disjoint['rows']:,} texts not in an earlier split")
+        print(f"{title:24} {format_metric(figures['tuned'][name]):24} | {format_metric(figures['at_0.5'][name])}")
+    without = figures.get("tuned_without_overlap")
+    if without:
+        print(f"macro-F1 {format_metric(without['macro_f1'])} on the {without['rows']:,} texts not in an earlier split")
 
 
 @app.command()

@@ -47,7 +47,7 @@ def seeds(
 
     Example: python -m train seeds models/seed-0 models/seed-1 models/seed-2
     """
-    from evenmood.model.model_folder import figure_text
+    from evenmood.model.model_folder import format_metric
     from evenmood.tables.table_files import check_output
     from train.evaluation.seeds import over_seeds, plain_copies, write_results
 
@@ -61,11 +61,11 @@ def seeds(
     for group in content["groups"]:
         print(f"{', '.join(group['folders'])} on {split}, {content['rows']:,} texts")
         for kind in ("figures", "misspelled", "drop"):  # keys of the results file
-            for name, metric in group.get(kind, {}).items():
-                print(f"  {'' if kind == 'figures' else kind + ' '}{name}: {figure_text(metric)}")
+            for name, figure in group.get(kind, {}).items():
+                print(f"  {'' if kind == 'figures' else kind + ' '}{name}: {format_metric(figure)}")
     if "relative_drop" in content:
-        print(f"the first group's drop of macro-F1 is {figure_text(content['relative_drop'])} of the second's")
-    write_results(content, folders, out)
+        print(f"the first group's drop of macro-F1 is {format_metric(content['relative_drop'])} of the second's")
+    keep(content, folders, out)
 
 
 @app.command()

@@ -23,7 +23,7 @@ from evenmood.data.tweets import read_tweets, tweet_text
 from evenmood.errors import DataError, UsageError
 from evenmood.labels import LABELS
 from evenmood.model.model_folder import write_text
-from evenmood.system.paths import expanded
+from evenmood.system.paths import expand_home
 from train.distillation.probabilities import Array, mean, parse_array, read_array
 from train.distillation.soft_targets import RECORD
 
@@ -54,7 +54,7 @@ class Source:
     @property
     def is_file(self) -> bool:
         """Whether the source is a file of tweets rather than a data set."""
-        return expanded(self.name).is_file()
+        return expand_home(self.name).is_file()
 
 
 def parse_source(argument: str) -> Source:
@@ -64,8 +64,8 @@ def parse_source(argument: str) -> Source:
         UsageError: An array is malformed.
         DataError: A file does not exist.
     """
-    name, equals, arrays = (argument, "", "") if expanded(argument).exists() else argument.partition("=")
-    path = expanded(name)
+    name, equals, arrays = (argument, "", "") if expand_home(argument).exists() else argument.partition("=")
+    path = expand_home(name)
     if not path.exists() and path.suffix in (".csv", ".txt"):
         raise DataError(f"{name}: no such file")  # it cannot be a Hub id
     return Source(name, tuple(map(parse_array, arrays.split("+"))) if equals else ())
@@ -83,7 +83,7 @@ def read_texts(source: Source, log: Log = print) -> list[str]:
     """
     if not source.is_file:
         return load_split(source.name, "train").texts
-    path = expanded(source.name)
+    path = expand_home(source.name)
     if path.suffix.lower() == ".csv":
         broken: list[str] = []
         texts = [raw for _, raw in read_tweets(path, broken.append)]
@@ -291,4 +291,4 @@ def _digest(texts: Sequence[str]) -> str:
 
 
 def _short(name: str) -> str:
-    return Path(name).name if expanded(name).exists() else name
+    return Path(name).name if expand_home(name).exists() else name

@@ -9,7 +9,7 @@ import numpy as np
 from evenmood.data.build_folder import sha256
 from evenmood.errors import DataError, EvenmoodError, UsageError
 from evenmood.labels import LABELS
-from evenmood.system.paths import expanded
+from evenmood.system.paths import expand_home
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def parse_array(argument: str) -> Array:
     file, _, name = argument.rpartition(":")
     if not file or not name:
         raise UsageError(f"{argument!r} is not an array; expected FILE.npz:NAME")
-    path = expanded(file)
+    path = expand_home(file)
     if not path.is_file():
         raise DataError(f"{file}: no such file")
     return Array(path, name)

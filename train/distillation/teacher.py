@@ -16,7 +16,7 @@ from evenmood.errors import DataError, UsageError
 from evenmood.evaluation.metrics import score
 from evenmood.labels import LABELS
 from evenmood.model.model_folder import atomic_folder, check_target, write_text
-from evenmood.system.paths import expanded
+from evenmood.system.paths import expand_home
 from evenmood.thresholds import tune_thresholds
 from train.distillation.encoder import EncoderRun, TeacherConfig, in_fold, load_encoder, quiet
 from train.distillation.soft_targets import load_extra, read_soft_targets
@@ -107,9 +107,9 @@ def training_split(config: TeacherConfig, log: Log) -> Split:
     train = load_split(config.data, "train")
     labels = train.labels
     if config.soft_targets:
-        texts, probabilities = read_soft_targets(expanded(config.soft_targets))
-        row_of = {text: row for row, text in enumerate(texts)}
-        missing = sum(text not in row_of for text in train.texts)
+        texts, probabilities = read_soft_targets(expand_home(config.soft_targets))
+        places = {text: place for place, text in enumerate(texts)}
+        missing = sum(text not in places for text in train.texts)
         if missing:
             raise DataError(
                 f"{config.soft_targets}: {missing:,} training texts of {config.data} are missing; write it again with: "

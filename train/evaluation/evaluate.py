@@ -12,7 +12,7 @@ import numpy as np
 from evenmood import LABELS, EmotionClassifier
 from evenmood.data.splits import OFFICIAL_DIGESTS, Split, load_split
 from evenmood.evaluation import calibration
-from evenmood.evaluation.metrics import rounded, score
+from evenmood.evaluation.metrics import round_floats, score
 from evenmood.model.model_folder import TRAINING_FOLDER, read_info, write_info, write_text
 from train.release import figures as plots
 from train.release.card import LOG_FILE, write_card
@@ -136,9 +136,9 @@ def write_metrics(
     training.mkdir(exist_ok=True)
     write_text(training / f"metrics-{split}.json", json.dumps(metrics, indent=1) + "\n")
     calibrated = calibration.report(rows.labels, probabilities, info.labels)
-    write_text(training / f"calibration-{split}.json", json.dumps(rounded(calibrated, 6), indent=1) + "\n")
+    write_text(training / f"calibration-{split}.json", json.dumps(round_floats(calibrated, 6), indent=1) + "\n")
     plots.reliability(calibrated["reliability"], training / f"calibration-{split}.png")
-    if update_info:
-        main_metrics = rounded({name: metrics["tuned"][name] for name in (*MAIN_METRICS, "per_label")})
-        write_info(folder, replace(info, metrics={**info.metrics, split: main_metrics}))
-    return metrics
+    if brief:
+        short = round_floats({name: figures["tuned"][name] for name in (*BRIEF, "per_label")})
+        write_info(folder, replace(info, metrics={**info.metrics, split: short}))
+    return figures

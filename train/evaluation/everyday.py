@@ -17,9 +17,9 @@ from evenmood.classifier import EmotionClassifier
 from evenmood.data.splits import Split
 from evenmood.errors import DataError
 from evenmood.evaluation.bootstrap import interval, row_weights, seed_weights
-from evenmood.evaluation.metrics import mean_over_labels, rounded
+from evenmood.evaluation.metrics import mean_over_labels, round_floats
 from evenmood.labels import LABELS
-from evenmood.model.model_folder import TRAINING_FOLDER, figure_text, read_info, write_info, write_text
+from evenmood.model.model_folder import TRAINING_FOLDER, format_metric, read_info, write_info, write_text
 from train.evaluation.resampling import weighted_auc
 
 FOLDER = Path(__file__).parent / "everyday"
@@ -98,7 +98,7 @@ def compute_metrics(rows: EverydaySplit, probabilities: np.ndarray, thresholds: 
     per_label = samples.pop("f1")[0]
     return {
         "rows": len(rows.split),
-        **{name: rounded(interval(values)) for name, values in samples.items()},
+        **{name: round_floats(interval(values)) for name, values in samples.items()},
         "per_label": {label: round(float(value), 4) for label, value in zip(LABELS, per_label, strict=True)},
     }
 
@@ -115,7 +115,7 @@ def over_seeds(folders: Sequence[Path], split: str) -> dict[str, Any]:
     content: dict[str, Any] = {"rows": len(rows.split)}
     for name in ("macro_f1", "micro_f1", "first_label_right", "macro_roc_auc"):
         values = np.stack([run[name] for run in runs], axis=1)
-        content[name] = rounded(interval((values * mix).sum(axis=1)))
+        content[name] = round_floats(interval((values * mix).sum(axis=1)))
     return content
 
 
@@ -167,4 +167,4 @@ def table(result: Mapping[str, Any]) -> str:
         "macro_roc_auc": "macro ROC AUC",
     }
     lines = [f"everyday: {result['rows']:,} texts"]
-    return "\n".join([*lines, *(f"{title:24} {figure_text(result[name])}" for name, title in titles.items())])
+    return "\n".join([*lines, *(f"{title:24} {format_metric(result[name])}" for name, title in titles.items())])

@@ -10,7 +10,7 @@ from evenmood import LABELS, EmotionClassifier
 from evenmood.data.splits import load_split
 from evenmood.data.teacher import label_columns
 from evenmood.errors import ModelError
-from evenmood.evaluation.metrics import rounded, score
+from evenmood.evaluation.metrics import round_floats, score
 from evenmood.thresholds import tune_thresholds
 from train.evaluation.everyday import compute_metrics, load_everyday
 
@@ -71,8 +71,8 @@ def peers(models: Sequence[str], data: str, split: str, log: Callable[[str], Non
             "everyday": {key: value for key, value in everyday_metrics.items() if key != "per_label"},
         }
         entries.append(entry)
-        log(f"{entry['model']}: macro-F1 {_macro_f1(entry['tuned'])}, everyday {_macro_f1(entry['everyday'])}")
-    return rounded({"data": data, "split": split, "rows": len(rows), "models": entries}, 5)  # type: ignore[no-any-return]
+        log(f"{entry['model']}: macro-F1 {_value(entry['tuned'])}, everyday {_value(entry['everyday'])}")
+    return round_floats({"data": data, "split": split, "rows": len(rows), "models": entries}, 5)  # type: ignore[no-any-return]
 
 
 def _select(metrics: dict[str, Any]) -> dict[str, Any]:

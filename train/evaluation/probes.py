@@ -9,7 +9,7 @@ import numpy as np
 
 from evenmood import EmotionClassifier
 from evenmood.evaluation.bootstrap import interval, row_weights
-from evenmood.evaluation.metrics import mean_over_labels, weighted_figures
+from evenmood.evaluation.metrics import mean_over_labels, weighted_metrics
 from evenmood.labels import GROUP_OF
 from train.perturb import elongate, misspell, with_emoji, without_punctuation
 
@@ -53,7 +53,7 @@ def perturbations(
 
     def macro_f1(probabilities: np.ndarray) -> np.ndarray:
         """Compute macro-F1 on the data and on each bootstrap sample: shape (1 + samples,)."""
-        return mean_over_labels(weighted_figures(truth, probabilities >= thresholds, weights)[0]["f1"])
+        return mean_over_labels(weighted_metrics(truth, probabilities >= thresholds, weights)[0]["f1"])
 
     original = classifier.predict_proba(texts)
     before = macro_f1(original)

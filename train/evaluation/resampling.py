@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from evenmood.evaluation.metrics import mean_over_labels, weighted_figures
+from evenmood.evaluation.metrics import mean_over_labels, weighted_metrics
 
 PER_LABEL = "per_label_f1"
 
@@ -49,8 +49,8 @@ def run_samples(
 ) -> dict[str, np.ndarray]:
     """Compute the metrics by which arms are compared, for every bootstrap sample of rows."""
     predicted = probabilities >= thresholds
-    per_label, micro_f1 = weighted_figures(truth, predicted, weights)
-    metrics = {
+    per_label, micro_f1 = weighted_metrics(truth, predicted, weights)
+    figures = {
         "macro_f1": mean_over_labels(per_label["f1"]),
         "micro_f1": micro_f1,
         "subset_accuracy": weights @ (truth == predicted).all(axis=1).astype(np.float32) / weights.sum(axis=1),
@@ -65,7 +65,7 @@ def run_samples(
 def weighted_auc(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Compute the ROC AUC of a label for many samples of row weights: the weighted share of correctly ordered pairs.
 
-    Equal to `evenmood.evaluation.metrics.ranking_figures`, but faster if few rows are positive.
+    Equal to `evenmood.evaluation.metrics.weighted_ranking_metrics`, but faster if few rows are positive.
 
     Returns:
         Shape (samples,); NaN where a sample has no positive or no negative row.

@@ -8,7 +8,7 @@ from typing import Any
 from evenmood import EmotionClassifier
 from evenmood.data.splits import load_split
 from evenmood.errors import UsageError
-from evenmood.model.model_folder import TRAINING_FOLDER, figure_text, write_text
+from evenmood.model.model_folder import TRAINING_FOLDER, format_metric, write_text
 from evenmood.tables.table_files import check_output
 from train.evaluation.probes import SEEDS, Results, hard_sentences, negation, perturbations, sarcasm, swaps
 from train.release.card import ROBUSTNESS_FILE, write_card
@@ -74,11 +74,13 @@ def report(results: Mapping[str, Any]) -> str:
     lines = [
         f"{data['source']}, {data['split']}: {data['rows']:,} texts, at the model's thresholds; 95% intervals",
         f"{'':26}{'macro-F1':24}{'change':28}texts with other labels",
-        f"{'unchanged':26}{figure_text(perturbed_texts['macro_f1'])}",
+        f"{'unchanged':26}{format_metric(perturbations['macro_f1'])}",
     ]
-    for name, row in perturbed_texts["kinds"].items():
-        lines.append(f"{name:26}{figure_text(row['macro_f1']):24}{signed(row['change']):28}{row['texts_changed']:.1%}")
-    negated, ironic = results["negation"], results["sarcasm"]
+    for name, row in perturbations["kinds"].items():
+        lines.append(
+            f"{name:26}{format_metric(row['macro_f1']):24}{signed(row['change']):28}{row['texts_changed']:.1%}"
+        )
+    negated, ironic = figures["negation"], figures["sarcasm"]
     lines += [
         "",
         f"negation: the label's probability decreases in {negated['decreased']:.0%} of {negated['pairs']} pairs; "

@@ -13,7 +13,7 @@ from evenmood import EmotionClassifier
 from evenmood.data.splits import Split, load_split
 from evenmood.errors import DataError
 from evenmood.evaluation.bootstrap import interval, row_weights, seed_weights
-from evenmood.evaluation.metrics import rounded
+from evenmood.evaluation.metrics import round_floats
 from evenmood.model.model_folder import TOKENIZER_FILE, TRAINING_FOLDER, write_text
 from train.evaluation import everyday
 from train.evaluation.evaluate import OFFICIAL_THRESHOLDS
@@ -105,7 +105,7 @@ def over_seeds(
         content["groups"].append(entry)
     if len(drops) == 2:
         content["relative_drop"] = interval(drops[0] / drops[1])
-    return rounded(content, 5)  # type: ignore[no-any-return]
+    return round_floats(content, 5)  # type: ignore[no-any-return]
 
 
 def plain_copies(folders: Sequence[Path], into: Path) -> list[Path]:

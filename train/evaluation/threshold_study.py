@@ -17,7 +17,7 @@ from evenmood.evaluation.calibration import (
     fit_temperature,
     log_loss,
 )
-from evenmood.evaluation.metrics import mean_over_labels, rounded, weighted_figures
+from evenmood.evaluation.metrics import mean_over_labels, round_floats, weighted_metrics
 from evenmood.model.model_folder import TRAINING_FOLDER, read_info, write_text
 from evenmood.thresholds import Method, tune_thresholds
 from train.evaluation.evaluate import onnx_probabilities
@@ -56,8 +56,8 @@ def study(folder: Path, data: str | None = None, repeats: int = REPEATS) -> dict
         results["thresholds"][f"{folds}-fold"] = compare_thresholds(rows.labels, probabilities, folds, repeats)
         results["calibration"][f"{folds}-fold"] = compare_calibration(rows.labels, probabilities, folds, repeats)
     (folder / TRAINING_FOLDER).mkdir(exist_ok=True)
-    write_text(folder / TRAINING_FOLDER / STUDY_FILE, json.dumps(rounded(results, 6), indent=1) + "\n")
-    return results
+    write_text(folder / TRAINING_FOLDER / STUDY_FILE, json.dumps(round_floats(figures, 6), indent=1) + "\n")
+    return figures
 
 
 def compare_thresholds(
@@ -84,8 +84,8 @@ def compare_thresholds(
             for held_out in range(folds):
                 thresholds = tune_thresholds(labels[fold != held_out], probabilities[fold != held_out], method)
                 predicted[fold == held_out] = probabilities[fold == held_out] >= thresholds
-            metrics, _ = weighted_figures(truth, predicted, weights)
-            samples[method].append(mean_over_labels(metrics["f1"]))
+            scored, _ = weighted_metrics(truth, predicted, weights)
+            samples[method].append(mean_over_labels(scored["f1"]))
     means = {method: np.mean(values, axis=0) for method, values in samples.items()}
     results = {}
     for method in methods:

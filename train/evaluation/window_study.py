@@ -11,8 +11,8 @@ from tokenizers import Tokenizer
 
 from evenmood.classifier import EmotionClassifier
 from evenmood.evaluation.bootstrap import SAMPLES, interval
-from evenmood.evaluation.metrics import rounded
-from evenmood.model.model_folder import TOKENIZER_FILE, figure_text, write_text
+from evenmood.evaluation.metrics import round_floats
+from evenmood.model.model_folder import TOKENIZER_FILE, format_metric, write_text
 from evenmood.text.fast_batch_tokenizer import BatchTokenizer
 from evenmood.text.windows import combine, window_spans
 from train.evaluation.everyday import EverydaySplit, bootstrap_samples, load_everyday
@@ -61,7 +61,7 @@ def study(folders: Sequence[Path], rows: EverydaySplit | None = None) -> dict[st
         "windows": round(float(np.mean(counts)), 2),
         "rules": {
             name: {
-                metric: rounded(interval(np.mean([model[metric] for model in models], axis=0))) for metric in METRICS
+                figure: round_floats(interval(np.mean([one[figure] for one in models], axis=0))) for figure in FIGURES
             }
             for name, models in samples.items()
         },
@@ -76,8 +76,8 @@ def write_study(content: dict[str, Any], out: Path) -> None:
 def table(content: dict[str, Any]) -> str:
     """Format the results as text."""
     lines = [f"{content['texts']} long texts, {content['windows']} windows each"]
-    for name, metrics in content["rules"].items():
-        values = ", ".join(f"{metric.replace('_', ' ')} {figure_text(metrics[metric])}" for metric in METRICS)
+    for name, figures in content["rules"].items():
+        values = ", ".join(f"{figure.replace('_', ' ')} {format_metric(figures[figure])}" for figure in FIGURES)
         lines.append(f"{name:14} {values}")
     return "\n".join(lines)
 

@@ -12,7 +12,7 @@ import numpy as np
 from evenmood import GROUP_OF, LABELS
 from evenmood.data.splits import Split
 from evenmood.evaluation.bootstrap import SAMPLES, interval, row_weights, seed_weights
-from evenmood.evaluation.metrics import rounded, score
+from evenmood.evaluation.metrics import round_floats, score
 from evenmood.model import cards
 from evenmood.model.model_folder import write_text
 from evenmood.text.normalization import clean
@@ -249,7 +249,7 @@ def label_vectors(run: Run) -> dict[str, Any]:
 
 def write(content: dict[str, Any], results: Path, path: Path) -> None:
     """Write the results file, the figures and the document."""
-    content = rounded(content) | {"config": content["config"]}
+    content = round_floats(content) | {"config": content["config"]}
     results.parent.mkdir(parents=True, exist_ok=True)
     write_text(results, json.dumps(content, indent=1) + "\n")
     folder = path.parent / IMAGES
@@ -264,7 +264,7 @@ def write(content: dict[str, Any], results: Path, path: Path) -> None:
 
 def document(results: Path) -> str:
     """Render the document from a results file and the metrics of the bundled and published models."""
-    return cards.rendered(
+    return cards.render_template(
         TEMPLATE,
         **json.loads(results.read_text(encoding="utf-8")),
         titles={name: arm.title for name, arm in ARMS.items()},

@@ -16,7 +16,7 @@ from evenmood.errors import HubError, UsageError
 from evenmood.model import hub
 from evenmood.model.hub_files import check_hub_file
 from evenmood.model.model_folder import TRAINING_FOLDER, atomic_folder, check_target
-from evenmood.system.paths import expanded
+from evenmood.system.paths import expand_home
 from train.config import TrainConfig
 from train.fitting.checkpoint import HISTORY_FILE, OPTIONS_FILE, Checkpoint
 from train.jobs.job import ARCHIVE
@@ -87,8 +87,8 @@ def start(
     from huggingface_hub import HfApi, Volume, get_token
 
     for name, value in (("--data", config.data), ("--extra", config.extra), ("--vectors", config.vectors)):
-        candidates = (value, value.rpartition(":")[0], value.removeprefix("encoder:"))
-        if any(path and expanded(path).exists() for path in candidates):
+        places = (value, value.rpartition(":")[0], value.removeprefix("encoder:"))
+        if any(place and expand_home(place).exists() for place in places):
             raise UsageError(f"{name} {value}: a remote job cannot read local files; pass a Hub id")
     token = get_token()
     if token is None:
@@ -106,7 +106,7 @@ def start(
         source = hub.upload(source_folder, SOURCE_REPO, message="Upload source", repo_type="dataset", private=True)
     log(f"source: {source.url}, commit {source.commit[:8]}")
     arguments = ["--source", f"{source.repo_id}@{source.commit}", repo_id, *options, *flags_of(config)]
-    with hub.explained(f"a job on {flavor}", HubError):
+    with hub.convert_errors(f"a job on {flavor}", HubError):
         job = HfApi().run_job(
             image=IMAGE,
             command=["uv", "run", f"{MOUNT}/job.py", *arguments],
@@ -134,7 +134,7 @@ class Unfinished:
         self.log, self.pause = log, save_minutes * 60
         self._last_upload = time.monotonic() - self.pause
         name = f"{repo_id}-unfinished"
-        with hub.explained(f"{name!r} on the Hub", HubError):
+        with hub.convert_errors(f"{name!r} on the Hub", HubError):
             api = HfApi()
             self.repo_id = hub.retrying(lambda: api.create_repo(name, private=True, exist_ok=True)).repo_id
             files = set(hub.retrying(lambda: api.list_repo_files(self.repo_id))) - {".gitattributes"}
@@ -169,7 +169,7 @@ class Unfinished:
         """Delete the repository."""
         from huggingface_hub import HfApi
 
-        with hub.explained(f"{self.repo_id!r} on the Hub", HubError):
+        with hub.convert_errors(f"{self.repo_id!r} on the Hub", HubError):
             hub.retrying(lambda: HfApi().delete_repo(self.repo_id, missing_ok=True))
 
 

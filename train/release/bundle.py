@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from evenmood.errors import DataError
-from evenmood.evaluation.metrics import rounded
-from evenmood.model.model_folder import CARD_FILE, PREDICTING_FILES, TRAINING_FOLDER, check_files, read_info, write_text
+from evenmood.evaluation.metrics import round_floats
+from evenmood.model.model_folder import CARD_FILE, PREDICTION_FILES, TRAINING_FOLDER, check_files, read_info, write_text
 from train.network.onnx_metadata import add_vocabulary_digest
 from train.release.card import (
     LOG_FILE,
@@ -62,7 +62,7 @@ def bundle(folder: Path, package: Path, results: Path, terms: Path | None = None
     add_vocabulary_digest(folder)
     training = folder / TRAINING_FOLDER
     metrics = {split: _metrics(folder, split) for split in ("validation", "test")}
-    size = {name: (folder / name).stat().st_size for name in PREDICTING_FILES}
+    size = {name: (folder / name).stat().st_size for name in PREDICTION_FILES}
     kind = read_info(folder).kind
     if sum(size.values()) > SIZE_LIMITS[kind]:
         raise DataError(f"{folder}: {sum(size.values()):,} bytes; expected at most {SIZE_LIMITS[kind]:,}")
@@ -76,7 +76,7 @@ def bundle(folder: Path, package: Path, results: Path, terms: Path | None = None
         write_card(folder)
     package.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(package / TRAINING_FOLDER, ignore_errors=True)  # remove files of an earlier model
-    for name in (*PREDICTING_FILES, CARD_FILE):
+    for name in (*PREDICTION_FILES, CARD_FILE):
         shutil.copyfile(folder / name, package / name)
     shutil.copytree(training, package / TRAINING_FOLDER)
     info = read_info(folder)
@@ -95,8 +95,8 @@ def bundle(folder: Path, package: Path, results: Path, terms: Path | None = None
         if (training / file).is_file():
             content[file.removesuffix(".json")] = json.loads((training / file).read_text(encoding="utf-8"))
     results.parent.mkdir(parents=True, exist_ok=True)
-    write_text(results, json.dumps(rounded(content, 6), indent=1) + "\n")
-    return f"{package}: {sum(size.values()) / 1e6:.1f} MB; results in {results}"
+    write_text(results, json.dumps(round_floats(content, 6), indent=1) + "\n")
+    return f"{package}: {sum(size.values()) / 1e6:.1f} MB; figures in {results}"
 
 
 def _quantization_loss(folder: Path) -> float:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from evenmood.errors import DataError, UsageError
-from evenmood.evaluation.metrics import rounded
+from evenmood.evaluation.metrics import round_floats
 from evenmood.model.cards import render
-from evenmood.model.model_folder import PREDICTING_FILES, TRAINING_FOLDER
+from evenmood.model.model_folder import PREDICTION_FILES, TRAINING_FOLDER
 from train.config import PAPER, TrainConfig
 
 TEMPLATE = Path(__file__).with_name("quality_log.md.jinja")
@@ -39,12 +39,12 @@ def add_run(folder: Path, config: TrainConfig, note: str, log: Path) -> None:
         "best_epoch": losses.index(min(losses)) + 1,
         "validation_loss": min(losses),
         "seconds": sum(float(row[3]) for row in history),
-        "bytes": sum((folder / name).stat().st_size for name in PREDICTING_FILES),
-        **{name: metrics[name] for name in METRICS},
+        "bytes": sum((folder / name).stat().st_size for name in PREDICTION_FILES),
+        **{name: metrics[name] for name in FIGURES},
     }
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(rounded(entry, 5)) + "\n")
+        file.write(json.dumps(round_floats(entry, 5)) + "\n")
 
 
 def write_document(log: Path, document: Path) -> int:

@@ -13,8 +13,8 @@ from evenmood import EmotionClassifier
 from evenmood.errors import DataError, UsageError
 from evenmood.evaluation.bootstrap import SAMPLES
 from evenmood.evaluation.metrics import score
-from evenmood.model.model_folder import TRAINING_FOLDER, figure_text, write_text
-from evenmood.system.paths import expanded
+from evenmood.model.model_folder import TRAINING_FOLDER, format_metric, write_text
+from evenmood.system.paths import expand_home
 from evenmood.tables.table_files import check_output
 from evenmood.thresholds import tune_thresholds
 from train.transfer.mapping import LabelMapping, read_mapping
@@ -92,9 +92,8 @@ def evaluate_transfer(
     thresholds = np.array([rules.thresholds.get(name, NEUTRAL_SCORE) for name in names])
     tuned_on = None
     if tune_split or tune_data:
-        tuning_data, tuning_split = tune_data or data, tune_split or split
-        same_data = expanded(tuning_data).resolve() == expanded(data).resolve()
-        if same_data and (tuning_split == split or Path(tuning_data).is_file()):
+        place, part = tune_data or data, tune_split or split
+        if expand_home(place).resolve() == expand_home(data).resolve() and (part == split or Path(place).is_file()):
             raise UsageError("thresholds would be tuned on the rows to be scored; choose another split or file")
         tuning = only_scorable(read_targets(tuning_data, tuning_split, *options), multi_label)
         scored_texts = set(targets.texts)
@@ -207,8 +206,8 @@ def report(results: Mapping[str, Any]) -> str:
     ]
     width = max(12, *map(len, names)) + 1
     lines.append(f"{'label':{width}}{'texts':>8}{'precision':>11}{'recall':>8}  {'F1':21}{'ROC AUC':>8}")
-    for name, row in results["per_label"].items():
-        f1 = figure_text({"value": row["f1"], "low": row["f1_low"], "high": row["f1_high"]})
+    for name, row in figures["per_label"].items():
+        f1 = format_metric({"value": row["f1"], "low": row["f1_low"], "high": row["f1_high"]})
         auc = "" if row["roc_auc"] is None else f"{row['roc_auc']:.3f}"
         lines.append(
             f"{name:{width}}{row['support']:>8,}{row['precision']:>11.3f}{row['recall']:>8.3f}  {f1:21}{auc:>8}"
@@ -224,8 +223,8 @@ def report(results: Mapping[str, Any]) -> str:
 
 def _format(metric: Any) -> str:
     """Format a metric; a dash if it is undefined."""
-    value = metric["value"] if isinstance(metric, dict) else metric
-    return "-" if value is None else figure_text(metric)
+    value = figure["value"] if isinstance(figure, dict) else figure
+    return "-" if value is None else format_metric(figure)
 
 
 def run_transfer(

@@ -11,7 +11,7 @@ from evenmood.data import build_folder
 from evenmood.data.splits import ALIASES, load_hub_split, load_split
 from evenmood.errors import DataError
 from evenmood.labels import LABELS
-from evenmood.system.paths import expanded
+from evenmood.system.paths import expand_home
 from evenmood.tables.streams import CHUNK_ROWS, read_chunks
 from evenmood.tables.table_files import FORMATS
 from train.transfer.columns import Columns, IsLabel, choose_columns, layout_of
@@ -81,10 +81,10 @@ def read_labeled(
         DataError: The data does not exist or cannot be read, or a cell of labels cannot be parsed.
         UsageError: A requested column does not exist.
     """
-    label_columns = None if label_column is None else [name.strip() for name in label_column.split(",")]
-    path = expanded(source)
+    wanted = None if label_column is None else [name.strip() for name in label_column.split(",")]
+    path = expand_home(source)
     build = source.rpartition(":")[0]
-    if build_folder.is_build(path) or (build and build_folder.is_build(expanded(build))):
+    if build_folder.is_build(path) or (build and build_folder.is_build(expand_home(build))):
         return _goemotions(source, split)
     if path.is_file():
         return _read_tables([path], path.name, is_label, text_column, label_columns)

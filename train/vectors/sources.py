@@ -12,7 +12,7 @@ import typer
 from evenmood.errors import DataError, EvenmoodError, UsageError
 from evenmood.model import hub
 from evenmood.model.hub_files import locate
-from evenmood.system.paths import expanded
+from evenmood.system.paths import expand_home
 from evenmood.text.normalization import PAD_ID, UNKNOWN_ID, clean
 from train.config import FASTTEXT, TrainConfig
 from train.progress import elapsed
@@ -167,7 +167,7 @@ def _train(config: TrainConfig, words: Sequence[str], texts: Sequence[str], log:
 
 
 def _locate(source: str, log: Callable[[str], None]) -> Path:
-    path = expanded(source)
+    path = expand_home(source)
     if is_vectors_file(path):
         if not path.is_file():
             raise DataError(f"{source}: no such vectors file")
@@ -183,7 +183,7 @@ def _locate(source: str, log: Callable[[str], None]) -> Path:
         return Path(hub.retrying(lambda: hf_hub_download(source, "model.bin")))
     except Exception as error:
         expected = (hub_errors.HfHubHTTPError, hub_errors.HFValidationError, hub_errors.EntryNotFoundError, OSError)
-        if not isinstance(error, expected) and not hub.of_transport(error):
+        if not isinstance(error, expected) and not hub.is_transport_error(error):
             raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(
@@ -201,7 +201,7 @@ def confirm_download(source: str, yes: bool) -> None:
         UsageError: There is no terminal to ask on.
         typer.Abort: The user declined.
     """
-    path = expanded(source)
+    path = expand_home(source)
     local = source in ("self", "random") or source.startswith(ENCODER) or is_vectors_file(path) or path.exists()
     if yes or local:
         return
@@ -216,7 +216,7 @@ def confirm_download(source: str, yes: bool) -> None:
     except EvenmoodError:
         raise
     except Exception as error:  # reported when the vectors are loaded
-        if not isinstance(error, (OSError, ValueError)) and not hub.of_transport(error):
+        if not isinstance(error, (OSError, ValueError)) and not hub.is_transport_error(error):
             raise
         return
     if size < LARGE_DOWNLOAD:

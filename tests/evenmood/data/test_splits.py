@@ -54,7 +54,7 @@ def test_other_splits_are_not_read(tmp_path: Path) -> None:
     assert len(load_split(str(tmp_path), "train")) == 300
 
 
-def test_overlap_between_splits_is_found_by_cleaned_text(tmp_path: Path) -> None:
+def test_overlap_between_splits_is_detected_by_cleaned_text(tmp_path: Path) -> None:
     (tmp_path / "train.tsv").write_text("Thank you!\t15\ta\nOther\t27\tb\n", "utf-8")
     (tmp_path / "test.tsv").write_text("thank YOU\t15\tc\nnew\t0\td\n", "utf-8")
     test, train = load_split(str(tmp_path), "test"), load_split(str(tmp_path), "train")
@@ -149,10 +149,10 @@ def test_unknown_home_folder() -> None:
 
 def test_unknown_home_folder_of_a_command() -> None:
     pytest.importorskip("datasketch", reason="datasketch is not installed: pip install --group data")
-    done = run_command("train", "label", "--texts", "~nosuchuser/a.txt", "--teacher", "x", "--out", "y.parquet")
-    assert done.returncode == 1, done.stderr
-    assert done.stderr.strip().count("\n") == 0
-    assert "no such home folder" in done.stderr
+    result = run_command("train", "label", "--texts", "~nosuchuser/a.txt", "--teacher", "x", "--out", "y.parquet")
+    assert result.returncode == 1, result.stderr
+    assert result.stderr.strip().count("\n") == 0
+    assert "no such home folder" in result.stderr
 
 
 @pytest.mark.parametrize("value", [3.9, 3.0, True])

@@ -146,11 +146,11 @@ def test_slope_is_positive_for_an_inverted_label() -> None:
     assert np.isfinite(offsets).all()
 
 
-def test_report_and_figure(tmp_path: Path) -> None:
+def test_report_and_diagram(tmp_path: Path) -> None:
     labels, true = sample_labels(1000, 28)
-    figures = calibration.report(labels, true, LABELS)
-    assert list(figures["per_label"]) == list(LABELS)
-    assert figures["ece"] == pytest.approx(np.mean([row["ece"] for row in figures["per_label"].values()]))
-    assert figures["log_loss"] == pytest.approx(metrics.log_loss(labels.ravel(), true.ravel()), abs=1e-4)
-    draw_reliability(figures["reliability"], tmp_path / "reliability.png")
+    results = calibration.report(labels, true, LABELS)
+    assert list(results["per_label"]) == list(LABELS)
+    assert results["ece"] == pytest.approx(np.mean([row["ece"] for row in results["per_label"].values()]))
+    assert results["log_loss"] == pytest.approx(metrics.log_loss(labels.ravel(), true.ravel()), abs=1e-4)
+    draw_reliability(results["reliability"], tmp_path / "reliability.png")
     assert (tmp_path / "reliability.png").read_bytes().startswith(b"\x89PNG")

@@ -8,7 +8,7 @@ import pytest
 from sklearn import metrics
 
 from evenmood import LABELS
-from evenmood.evaluation.metrics import ranking_figures, score
+from evenmood.evaluation.metrics import score, weighted_ranking_metrics
 from evenmood.thresholds import GRID, tune_thresholds
 
 
@@ -21,26 +21,26 @@ def random_predictions(count: int = 400, labels: int = 28, seed: int = 0) -> tup
 def test_metrics_computed_by_hand() -> None:
     truth = np.array([[1, 0], [1, 1], [0, 1]])
     probabilities = np.array([[0.9, 0.6], [0.2, 0.7], [0.1, 0.8]], np.float32)
-    figures = score(truth, probabilities, np.array([0.5, 0.5]), ["a", "b"], resamples=0)
-    assert figures["rows"] == 3
-    assert figures["subset_accuracy"] == pytest.approx(1 / 3)
-    assert figures["hamming_loss"] == pytest.approx(2 / 6)
-    assert figures["per_label"]["a"] == {
+    results = score(truth, probabilities, np.array([0.5, 0.5]), ["a", "b"], resamples=0)
+    assert results["rows"] == 3
+    assert results["subset_accuracy"] == pytest.approx(1 / 3)
+    assert results["hamming_loss"] == pytest.approx(2 / 6)
+    assert results["per_label"]["a"] == {
         "support": 2,
         "precision": 1.0,
         "recall": 0.5,
         "f1": pytest.approx(2 / 3),
         "roc_auc": 1.0,
     }
-    assert figures["per_label"]["b"]["precision"] == pytest.approx(2 / 3)
-    assert figures["macro_f1"] == pytest.approx((2 / 3 + 0.8) / 2)
-    assert figures["micro_f1"] == pytest.approx(2 * 3 / (4 + 4))
+    assert results["per_label"]["b"]["precision"] == pytest.approx(2 / 3)
+    assert results["macro_f1"] == pytest.approx((2 / 3 + 0.8) / 2)
+    assert results["micro_f1"] == pytest.approx(2 * 3 / (4 + 4))
 
 
 def test_probability_equal_to_its_threshold_is_predicted() -> None:
     truth, probabilities = np.array([[1, 0], [0, 1]]), np.array([[0.3, 0.2], [0.2, 0.3]], np.float32)
-    figures = score(truth, probabilities, np.array([0.3, 0.3]), ["a", "b"], resamples=0)
-    assert figures["subset_accuracy"] == 1
+    results = score(truth, probabilities, np.array([0.3, 0.3]), ["a", "b"], resamples=0)
+    assert results["subset_accuracy"] == 1
 
 
 def test_labels_without_rows() -> None:
@@ -48,18 +48,18 @@ def test_labels_without_rows() -> None:
     truth[:, 3] = 0
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figures = score(truth, probabilities, 0.5, LABELS, resamples=50)
-    assert figures["per_label"][LABELS[3]]["support"] == 0
-    assert figures["per_label"][LABELS[3]]["roc_auc"] is None
+        results = score(truth, probabilities, 0.5, LABELS, resamples=50)
+    assert results["per_label"][LABELS[3]]["support"] == 0
+    assert results["per_label"][LABELS[3]]["roc_auc"] is None
     present = [label for label in range(28) if label != 3]
     expected = metrics.roc_auc_score(truth[:, present], probabilities[:, present], average="macro")
-    assert figures["macro_roc_auc"]["value"] == pytest.approx(expected)
+    assert results["macro_roc_auc"]["value"] == pytest.approx(expected)
 
 
-def test_weighted_ranking_figures_match_scikit_learn() -> None:
+def test_weighted_ranking_metrics_match_scikit_learn() -> None:
     truth, probabilities = random_predictions()
     weights = np.random.default_rng(1).integers(0, 4, (5, len(truth))).astype(np.float32)
-    auc, precision = ranking_figures(truth[:, 0].astype(bool), probabilities[:, 0], weights)
+    auc, precision = weighted_ranking_metrics(truth[:, 0].astype(bool), probabilities[:, 0], weights)
     for row, weight in enumerate(weights):
         args = truth[:, 0], probabilities[:, 0]
         assert auc[row] == pytest.approx(metrics.roc_auc_score(*args, sample_weight=weight), abs=1e-9)
@@ -68,26 +68,26 @@ def test_weighted_ranking_figures_match_scikit_learn() -> None:
 
 def test_intervals_match_a_simple_bootstrap() -> None:
     truth, probabilities = random_predictions(200)
-    figures = score(truth, probabilities, 0.5, LABELS, resamples=800)
-    assert figures == score(truth, probabilities, 0.5, LABELS, resamples=800)
+    results = score(truth, probabilities, 0.5, LABELS, resamples=800)
+    assert results == score(truth, probabilities, 0.5, LABELS, resamples=800)
     random = np.random.default_rng(5)
     scores = []
     for _ in range(800):
         sample = random.integers(0, 200, 200)
         scores.append(metrics.f1_score(truth[sample], probabilities[sample] >= 0.5, average="macro", zero_division=0))
     low, high = np.percentile(scores, [2.5, 97.5])
-    assert figures["macro_f1"]["low"] == pytest.approx(low, abs=0.01)
-    assert figures["macro_f1"]["high"] == pytest.approx(high, abs=0.01)
+    assert results["macro_f1"]["low"] == pytest.approx(low, abs=0.01)
+    assert results["macro_f1"]["high"] == pytest.approx(high, abs=0.01)
     for name in ("macro_f1", "micro_f1", "macro_roc_auc", "macro_average_precision"):
-        assert figures[name]["low"] < figures[name]["value"] < figures[name]["high"]
+        assert results[name]["low"] < results[name]["value"] < results[name]["high"]
 
 
 def test_labels_missing_from_a_sample_are_ignored() -> None:
     truth = np.eye(4)[[0, 0, 1, 1, 2, 2, 3, 3]]
-    figures = score(truth, truth * 0.8, 0.5, LABELS[:4])
+    results = score(truth, truth * 0.8, 0.5, LABELS[:4])
     for name in ("macro_f1", "macro_precision", "macro_recall"):
-        assert figures[name] == {"value": 1.0, "low": 1.0, "high": 1.0}
-    assert (figures["per_label"][LABELS[0]]["f1_low"], figures["per_label"][LABELS[0]]["f1_high"]) == (1.0, 1.0)
+        assert results[name] == {"value": 1.0, "low": 1.0, "high": 1.0}
+    assert (results["per_label"][LABELS[0]]["f1_low"], results["per_label"][LABELS[0]]["f1_high"]) == (1.0, 1.0)
 
 
 def f1_of(truth: np.ndarray, predicted: np.ndarray) -> float:
@@ -112,5 +112,5 @@ def test_tuned_thresholds_are_the_best_of_the_grid() -> None:
 def test_evaluate_module_loads_by_path() -> None:
     truth, probabilities = random_predictions(100)
     module = evaluate.load("train/emotion_metrics.py")
-    figures = module.compute(predictions=probabilities, references=truth.astype(int), thresholds=[0.4] * 28)
-    assert figures == score(truth, probabilities, np.full(28, 0.4, np.float32), LABELS, resamples=0)
+    results = module.compute(predictions=probabilities, references=truth.astype(int), thresholds=[0.4] * 28)
+    assert results == score(truth, probabilities, np.full(28, 0.4, np.float32), LABELS, resamples=0)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from evenmood.model.model_folder import INFO_FILE, ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE
+from evenmood.model.model_folder import INFO_FILE, ONNX_FILE, PREDICTION_FILES, TOKENIZER_FILE
 from tests.conftest import DEFAULT_MODEL
 from tests.fakes.hub_repository import Files
 from tests.fakes.hub_server import HubServer
@@ -39,7 +39,7 @@ def model_files(joy: float = 0.5) -> dict[str, bytes]:
     info = json.loads((DEFAULT_MODEL / INFO_FILE).read_bytes())
     info["thresholds"]["joy"] = joy
     unused_files = {"model.weights.h5": bytes(3_000_000), "README.md": b"card", "training/model.onnx": b"not this one"}
-    predicting = {name: (DEFAULT_MODEL / name).read_bytes() for name in PREDICTING_FILES}
+    predicting = {name: (DEFAULT_MODEL / name).read_bytes() for name in PREDICTION_FILES}
     return predicting | {INFO_FILE: json.dumps(info).encode()} | unused_files
 
 
@@ -87,7 +87,7 @@ def test_only_the_files_for_prediction_are_downloaded(hub: HubServer, tmp_path: 
     by_commit = {"model": GOOD, "revision": repository.refs["main"]}
     assert load_models(hub.url, tmp_path, {"model": GOOD}, {"model": GOOD}, by_commit) == [{"joy": 0.5}] * 3
     files = model_files()
-    assert hub.sent == {f"{GOOD}/{name}": len(files[name]) for name in PREDICTING_FILES}  # each only once
+    assert hub.sent == {f"{GOOD}/{name}": len(files[name]) for name in PREDICTION_FILES}  # each only once
 
 
 def test_revision_and_cache_dir(hub: HubServer, tmp_path: Path) -> None:
@@ -131,11 +131,11 @@ def test_token_from_the_environment(hub: HubServer, tmp_path: Path) -> None:
 
 def test_local_files_only(hub: HubServer, tmp_path: Path) -> None:
     offline = {"model": GOOD, "local_files_only": True}
-    not_cached, loaded, cached = load_models(hub.url, tmp_path, offline, {"model": GOOD}, offline)
+    not_cached, online, cached = load_models(hub.url, tmp_path, offline, {"model": GOOD}, offline)
     assert not_cached["error"] == "ModelError"
     assert GOOD in not_cached["message"]
     assert "local_files_only" in not_cached["message"]
-    assert loaded == cached == {"joy": 0.5}
+    assert online == cached == {"joy": 0.5}
 
 
 def test_cached_model_loads_without_the_hub(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_incomplete_download_is_not_loaded(hub: HubServer, tmp_path: Path) -> No
 def test_local_folder_takes_precedence_over_the_hub(hub: HubServer, tmp_path: Path) -> None:
     folder = tmp_path / "team" / "model"
     folder.mkdir(parents=True)
-    for name in PREDICTING_FILES:
+    for name in PREDICTION_FILES:
         (folder / name).write_bytes(model_files(joy=0.125)[name])
     assert load_models(hub.url, tmp_path, {"model": GOOD}) == [{"joy": 0.125}]
     assert not hub.requests
@@ -206,7 +206,7 @@ ERRORS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "no such revision": ({"model": GOOD, "revision": "v9"}, [GOOD, "'v9'", "no such revision"]),
     "no such commit": ({"model": GOOD, "revision": "0" * 40}, [GOOD, "0" * 40, "no such revision"]),
     "no tokenizer": ({"model": "team/no-tokenizer"}, ["team/no-tokenizer", f"{TOKENIZER_FILE} missing"]),
-    "other framework": ({"model": "team/bert"}, ["team/bert", " and ".join(PREDICTING_FILES), "missing"]),
+    "other framework": ({"model": "team/bert"}, ["team/bert", " and ".join(PREDICTION_FILES), "missing"]),
     "damaged": ({"model": "team/damaged"}, [ONNX_FILE, "damaged"]),
     "gated": ({"model": "team/gated"}, ["team/gated", "gated"]),
     "server error": ({"model": "team/broken"}, ["team/broken", "500"]),

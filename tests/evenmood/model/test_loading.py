@@ -17,7 +17,7 @@ from onnx import numpy_helper
 
 from evenmood import DataError, EmotionClassifier, EvenmoodError, ModelError, UsageError
 from evenmood.data.teacher import Teacher
-from evenmood.model.model_folder import INFO_FILE, ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE, atomic_folder
+from evenmood.model.model_folder import INFO_FILE, ONNX_FILE, PREDICTION_FILES, TOKENIZER_FILE, atomic_folder
 from evenmood.text.normalization import fit_tokenizer
 from tests.commands import run_command
 from tests.fakes.hub_repository import files_of
@@ -62,7 +62,7 @@ def test_empty_name_is_not_the_working_directory(folder: Path, monkeypatch: pyte
             model.save_pretrained(name, overwrite=True)
     with pytest.raises(EvenmoodError, match="no such home folder"):
         model.save_pretrained("~nosuchuser/model")
-    assert set(files_of(folder)) == set(PREDICTING_FILES)
+    assert set(files_of(folder)) == set(PREDICTION_FILES)
 
 
 def test_revision_without_the_hub_is_rejected(folder: Path, hub: HubServer) -> None:
@@ -253,14 +253,14 @@ def test_saving_after_the_folder_changed_saves_the_loaded_model(
     expected = model.predict_proba(TEXT)
     change(folder)
     with caplog.at_level(logging.WARNING):
-        saved = model.save_pretrained(tmp_path / "saved")
+        saved_folder = model.save_pretrained(tmp_path / "saved")
     assert "now contains another model" in caplog.text
-    files = files_of(saved)
-    assert set(files) == set(PREDICTING_FILES)
+    files = files_of(saved_folder)
+    assert set(files) == set(PREDICTION_FILES)
     assert {name: files[name] for name in (ONNX_FILE, TOKENIZER_FILE)} == {
         name: files_before[name] for name in (ONNX_FILE, TOKENIZER_FILE)
     }
-    reloaded = EmotionClassifier.from_pretrained(saved)
+    reloaded = EmotionClassifier.from_pretrained(saved_folder)
     np.testing.assert_array_equal(reloaded.predict_proba(TEXT), expected)
     assert reloaded.info == model.info
 
@@ -306,15 +306,15 @@ def test_threads_overwrite_the_source_folder(folder: Path) -> None:
     with ThreadPoolExecutor(3) as pool:
         running = [pool.submit(model.save_pretrained, folder, overwrite=True) for _ in range(9)]
         assert [future.result() for future in running] == [folder] * 9
-    assert set(files_of(folder)) == {*PREDICTING_FILES, "model.weights.h5"}
+    assert set(files_of(folder)) == {*PREDICTION_FILES, "model.weights.h5"}
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
 def test_only_one_writer_succeeds_without_overwrite(tmp_path: Path) -> None:
     def write(number: int) -> bool:
         try:
-            with atomic_folder(tmp_path / "target") as work:
-                (work / "number").write_text(str(number), encoding="utf-8")
+            with atomic_folder(tmp_path / "target") as work_folder:
+                (work_folder / "number").write_text(str(number), encoding="utf-8")
         except UsageError:
             return False
         return True
@@ -340,8 +340,8 @@ import sys
 from pathlib import Path
 from evenmood.model.model_folder import atomic_folder
 for _ in range(200):
-    with atomic_folder(Path(sys.argv[1]), overwrite=True) as work:
-        (work / "file").write_text("content")
+    with atomic_folder(Path(sys.argv[1]), overwrite=True) as work_folder:
+        (work_folder / "file").write_text("content")
 """
 
 

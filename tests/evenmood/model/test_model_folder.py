@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from evenmood import LABELS, EmotionClassifier, ModelError, UsageError
-from evenmood.model.model_folder import INFO_FILE, ONNX_FILE, PREDICTING_FILES, TOKENIZER_FILE, atomic_folder, read_info
+from evenmood.model.model_folder import INFO_FILE, ONNX_FILE, PREDICTION_FILES, TOKENIZER_FILE, atomic_folder, read_info
 from evenmood.text.normalization import fit_tokenizer
 from tests.fakes.hub_repository import files_of
 
@@ -108,7 +108,7 @@ def rename_word(old: str, new: str) -> Callable[[Path], object]:
 
 
 FAULTS: dict[str, tuple[Callable[[Path], object], str, str]] = {
-    **{f"no {name}": (remove(name), name, "missing") for name in PREDICTING_FILES},
+    **{f"no {name}": (remove(name), name, "missing") for name in PREDICTION_FILES},
     "truncated ONNX": (truncate_onnx, ONNX_FILE, "damaged"),
     "empty ONNX": (write_file(ONNX_FILE, ""), ONNX_FILE, "damaged"),
     "not ONNX": (write_file(ONNX_FILE, "version https://git-lfs.github.com/spec/v1\n"), ONNX_FILE, "damaged"),
@@ -164,17 +164,17 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "metrics of a split a number": (set_metrics(test=3), INFO_FILE, "metrics of 'test' are 3"),
     "metrics of a split a list": (set_metrics(validation=[1]), INFO_FILE, "metrics of 'validation' are [1]"),
     "metrics of a split null": (set_metrics(test=None), INFO_FILE, "metrics of 'test' are None"),
-    "figure a string": (set_metrics(test={"macro_f1": "high\x1b"}), INFO_FILE, "'macro_f1' is 'high"),
-    "figure without interval": (set_metrics(test={"macro_f1": {"value": 1}}), INFO_FILE, "'macro_f1' is {"),
-    "figure with invalid interval": (
+    "metric a string": (set_metrics(test={"macro_f1": "high\x1b"}), INFO_FILE, "'macro_f1' is 'high"),
+    "metric without interval": (set_metrics(test={"macro_f1": {"value": 1}}), INFO_FILE, "'macro_f1' is {"),
+    "metric with invalid interval": (
         set_metrics(test={"macro_f1": {"value": 1, "low": "0", "high": 1}}),
         INFO_FILE,
         "'macro_f1' is {",
     ),
-    "figures per label a list": (set_metrics(test={"per_label": [1]}), INFO_FILE, "'per_label' is [1]"),
-    "figures of a label a number": (set_metrics(test={"per_label": {"joy": 0.5}}), INFO_FILE, "'per_label' is"),
-    "label figures incomplete": (set_metrics(test={"per_label": {"joy": {"f1": 0.5}}}), INFO_FILE, "'per_label' is"),
-    "figures of a label strings": (
+    "metrics per label a list": (set_metrics(test={"per_label": [1]}), INFO_FILE, "'per_label' is [1]"),
+    "metrics of a label a number": (set_metrics(test={"per_label": {"joy": 0.5}}), INFO_FILE, "'per_label' is"),
+    "label metrics incomplete": (set_metrics(test={"per_label": {"joy": {"f1": 0.5}}}), INFO_FILE, "'per_label' is"),
+    "metrics of a label strings": (
         set_metrics(validation={"per_label": {"joy": ROW | {"support": "3"}}}),
         INFO_FILE,
         "'per_label' is",
@@ -216,7 +216,7 @@ def test_missing_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ModelError, match="file is a file"):
         EmotionClassifier.from_pretrained(tmp_path / "file")
-    with pytest.raises(ModelError, match=" and ".join(PREDICTING_FILES)):
+    with pytest.raises(ModelError, match=" and ".join(PREDICTION_FILES)):
         EmotionClassifier.from_pretrained(tmp_path)
 
 
@@ -247,18 +247,18 @@ def test_save_round_trip(folder: Path, tmp_path: Path) -> None:
     model = EmotionClassifier.from_pretrained(folder)
     model.set_thresholds(joy=0.125, grief=1)
     target = model.save_pretrained(tmp_path / "a" / "b")
-    measured = EmotionClassifier.from_pretrained(folder).thresholds
+    thresholds = EmotionClassifier.from_pretrained(folder).thresholds
     reloaded = EmotionClassifier.from_pretrained(str(target))
     assert dict(reloaded.thresholds) == dict(model.thresholds)
     assert reloaded.thresholds["joy"] == 0.125
     assert (reloaded.labels, reloaded.info.trained_from) == (model.labels, model.info.trained_from)
     np.testing.assert_array_equal(reloaded.predict_proba(TEXT), model.predict_proba(TEXT))
-    saved, original = files_of(target), files_of(folder)
-    del original["private-notes.txt"], original[INFO_FILE], saved[INFO_FILE], original["README.md"]
-    changes = f"grief 1 (was {measured['grief']:g}), joy 0.125 (was {measured['joy']:g})"
+    files, originals = files_of(target), files_of(folder)
+    del originals["private-notes.txt"], originals[INFO_FILE], files[INFO_FILE], originals["README.md"]
+    changes = f"grief 1 (was {thresholds['grief']:g}), joy 0.125 (was {thresholds['joy']:g})"
     note = f"**The thresholds below were measured; changed since: {changes}.**"
-    assert saved.pop("README.md").decode() == f"---\n---\n# Card\n\n{note}\n\nAs measured.\n"
-    assert saved == original
+    assert files.pop("README.md").decode() == f"---\n---\n# Card\n\n{note}\n\nAs measured.\n"
+    assert files == originals
 
 
 def test_model_overwrites_its_own_folder(folder: Path) -> None:
@@ -266,7 +266,7 @@ def test_model_overwrites_its_own_folder(folder: Path) -> None:
     model.set_thresholds(joy=0.125)
     model.save_pretrained(folder, overwrite=True)
     assert read_info(folder).thresholds["joy"] == 0.125
-    assert set(files_of(folder)) == set(PREDICTING_FILES)
+    assert set(files_of(folder)) == set(PREDICTION_FILES)
 
 
 def read_tree(root: Path) -> dict[str, bytes]:
@@ -296,8 +296,8 @@ def test_atomic_folder_replaces_the_target(tmp_path: Path, state: str) -> None:
         target.mkdir()
     if state == "full":
         (target / "old").touch()
-    with atomic_folder(target, overwrite=state in ("full", "link")) as work:
-        (work / "new").write_bytes(b"1")
+    with atomic_folder(target, overwrite=state in ("full", "link")) as work_folder:
+        (work_folder / "new").write_bytes(b"1")
         assert "new" not in files_of(target)
     assert files_of(target) == {"new": b"1"}
     assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == []
@@ -309,8 +309,8 @@ def test_atomic_folder_leaves_nothing_after_an_error(tmp_path: Path, exists: boo
         (tmp_path / "target").mkdir()
         (tmp_path / "target" / "old").write_bytes(b"0")
     files_before = read_tree(tmp_path)
-    with pytest.raises(FileNotFoundError), atomic_folder(tmp_path / "target", overwrite=True) as work:
-        (work / "new").write_bytes((tmp_path / "nowhere").read_bytes())
+    with pytest.raises(FileNotFoundError), atomic_folder(tmp_path / "target", overwrite=True) as work_folder:
+        (work_folder / "new").write_bytes((tmp_path / "nowhere").read_bytes())
     assert read_tree(tmp_path) == files_before
 
 

@@ -25,7 +25,7 @@ def swap_words(folder: Path) -> None:
     """Swap two words of the vocabulary, as in the tokenizer of another model of the same size."""
     content = json.loads((folder / TOKENIZER_FILE).read_text(encoding="utf-8"))
     words: dict[str, int] = content["model"]["vocab"]
-    first, second = (next(word for word, number in words.items() if number == place) for place in (10, 11))
+    first, second = (next(word for word, number in words.items() if number == word_id) for word_id in (10, 11))
     words[first], words[second] = words[second], words[first]
     (folder / TOKENIZER_FILE).write_text(json.dumps(content), encoding="utf-8")
 
@@ -53,8 +53,8 @@ def test_equal_vocabulary_in_another_order_loads(folder: Path, model: EmotionCla
     content["model"]["vocab"] = dict(sorted(content["model"]["vocab"].items()))
     content["padding"] = None
     (folder / TOKENIZER_FILE).write_text(json.dumps(content, indent=3), encoding="utf-8")
-    loaded = EmotionClassifier.from_pretrained(folder)
-    np.testing.assert_array_equal(loaded.predict_proba("so happy for you"), model.predict_proba("so happy for you"))
+    reloaded = EmotionClassifier.from_pretrained(folder)
+    np.testing.assert_array_equal(reloaded.predict_proba("so happy for you"), model.predict_proba("so happy for you"))
 
 
 def test_model_without_digest_loads(folder: Path) -> None:
@@ -65,16 +65,16 @@ def test_model_without_digest_loads(folder: Path) -> None:
 
 def test_adding_the_digest_keeps_other_metadata(folder: Path, model: EmotionClassifier) -> None:
     remove_digest(folder)
-    before = metadata(folder)
+    old_metadata = metadata(folder)
     assert add_vocabulary_digest(folder)
-    after = metadata(folder)
-    assert before == {key: value for key, value in after.items() if key in before}
-    assert len(after[VOCABULARY_KEY]) == 64
+    new_metadata = metadata(folder)
+    assert old_metadata == {key: value for key, value in new_metadata.items() if key in old_metadata}
+    assert len(new_metadata[VOCABULARY_KEY]) == 64
     content = (folder / ONNX_FILE).read_bytes()
     assert not add_vocabulary_digest(folder)
     assert (folder / ONNX_FILE).read_bytes() == content
-    loaded = EmotionClassifier.from_pretrained(folder)
-    np.testing.assert_array_equal(loaded.predict_proba("so happy for you"), model.predict_proba("so happy for you"))
+    reloaded = EmotionClassifier.from_pretrained(folder)
+    np.testing.assert_array_equal(reloaded.predict_proba("so happy for you"), model.predict_proba("so happy for you"))
 
 
 def test_training_and_export_write_the_digest(trained_model: Path, tmp_path: Path) -> None:

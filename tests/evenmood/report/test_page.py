@@ -1,4 +1,4 @@
-"""The report page: valid HTML for any texts, and the figures as JSON."""
+"""The report page: valid HTML for any texts, and the statistics as JSON."""
 
 import base64
 import hashlib
@@ -17,7 +17,7 @@ from evenmood.errors import UsageError
 from evenmood.report.counts import ScoredTexts
 from evenmood.report.page import About
 from evenmood.report.write import write_report
-from tests.evenmood.report.scored import ABOUT, HALF, batch
+from tests.evenmood.report.batches import ABOUT, HALF, batch
 
 HOSTILE = (
     '</style></title></blockquote><script>window.hacked=1</script><img src=x onerror="window.hacked=1"> \' " & '
@@ -76,17 +76,17 @@ def check_page(html: str) -> Checker:
 
 
 def report(tmp_path: Path, *batches: ScoredTexts, about: About = ABOUT) -> tuple[Checker, str, Any]:
-    out, numbers = tmp_path / "report.html", tmp_path / "figures.json"
+    out, numbers = tmp_path / "report.html", tmp_path / "statistics.json"
     write_report(str(out), batches, HALF, about, json_target=str(numbers), overwrite=True)
     html = out.read_text(encoding="utf-8")
     return check_page(html), html, json.loads(numbers.read_text(encoding="utf-8"))
 
 
-def test_page_shows_the_figures(tmp_path: Path) -> None:
+def test_page_shows_the_statistics(tmp_path: Path) -> None:
     rows = [JOY] * 70 + [ANGER] * 30
     times = [date(2026, 1, 1) + timedelta(days=i) for i in range(100)]
     about = replace(ABOUT, group_column="product", note="A note.", day=date(2026, 5, 4))
-    page, html, figures = report(tmp_path, batch(rows, times=times, groups=["A"] * 70 + ["B"] * 30), about=about)
+    page, html, statistics = report(tmp_path, batch(rows, times=times, groups=["A"] * 70 + ["B"] * 30), about=about)
     text = " ".join(" ".join(page.text).split())
     assert "Mostly positive" in text
     assert "70% of the 100 texts express only positive emotions, 30% only negative ones and 0% both." in text
@@ -96,14 +96,14 @@ def test_page_shows_the_figures(tmp_path: Path) -> None:
     assert "reported May 4, 2026" in text
     assert "evenmood 1.2.3" in text
     assert {"emotions", "time", "groups", "together", "texts", "doubts"} <= set(page.ids)
-    assert figures["verdict"] == "Mostly positive"
-    joy = next(emotion for emotion in figures["emotions"] if emotion["label"] == "joy")
+    assert statistics["verdict"] == "Mostly positive"
+    joy = next(emotion for emotion in statistics["emotions"] if emotion["label"] == "joy")
     assert joy["share"] == {
         **{"count": 70, "total": 100, "share": 0.7},
         **{"low": pytest.approx(0.6042, abs=1e-4), "high": pytest.approx(0.7810, abs=1e-4)},
     }
-    assert figures["timeline"]["unit"] == "week"
-    assert sum(period["joy"] for period in figures["timeline"]["periods"]) == 70
+    assert statistics["timeline"]["unit"] == "week"
+    assert sum(period["joy"] for period in statistics["timeline"]["periods"]) == 70
     style = re.findall("<style>(.*?)</style>", html, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(style[0].encode()).digest()).decode()
     assert f"default-src 'none'; style-src 'sha256-{digest}'" in html
@@ -128,12 +128,12 @@ def test_hostile_content_is_escaped(tmp_path: Path) -> None:
     groups = [f"{HOSTILE[:60]} {i % 3}" for i in range(90)]
     about = About(HOSTILE, HOSTILE, HOSTILE, text_column=HOSTILE, group_column=HOSTILE, note=HOSTILE)
     times = [datetime(2026, 1, 1 + i % 20) if i % 2 else HOSTILE for i in range(90)]
-    page, html, figures = report(tmp_path, batch(rows, texts, times, groups), about=about)
+    page, html, statistics = report(tmp_path, batch(rows, texts, times, groups), about=about)
     assert "<script" not in html
     assert "onerror=&quot;" in html
     assert "\x00" not in html
     assert "\ud800" not in html
-    assert figures["title"].encode("utf-8", "surrogatepass")
+    assert statistics["title"].encode("utf-8", "surrogatepass")
     assert any("window.hacked=1" in part for part in page.text)
 
 
@@ -154,7 +154,7 @@ def test_custom_labels(tmp_path: Path) -> None:
         ([], "The table has no rows."),
         ([batch([])], "The table has no rows."),
         ([batch([None, None], times=[1, 2], groups=[1, 2])], "No row of the table has a text."),
-        ([batch([JOY] * 3, times=["x", "", None])], "No text has a date that can be read"),
+        ([batch([JOY] * 3, times=["x", "", None])], "No text has a valid date"),
         ([batch([JOY] * 3, times=["2026-01-01"] * 3)], "All dates fall into one period"),
         ([batch([JOY] * 30, groups=["A"] * 30)], "fewer than two groups are large enough"),
         ([batch([JOY] * 3, groups=[None, "", "A"])], "No value"),
@@ -165,9 +165,9 @@ def test_custom_labels(tmp_path: Path) -> None:
     ],
 )
 def test_sparse_tables(batches: list[ScoredTexts], expected: str, tmp_path: Path) -> None:
-    page, _, figures = report(tmp_path, *batches)
+    page, _, statistics = report(tmp_path, *batches)
     assert expected in " ".join(" ".join(page.text).split())
-    assert figures["answered"] == sum(text is not None for scored_texts in batches for text in scored_texts.texts)
+    assert statistics["answered"] == sum(text is not None for scored_texts in batches for text in scored_texts.texts)
 
 
 def test_failed_report_writes_no_file(tmp_path: Path) -> None:

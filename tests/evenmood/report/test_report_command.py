@@ -24,26 +24,26 @@ def table(tmp_path: Path) -> Path:
 
 
 def test_report_of_a_table(table: Path, tmp_path: Path, model: EmotionClassifier) -> None:
-    out, numbers = tmp_path / "report.html", tmp_path / "figures.json"
+    out, numbers = tmp_path / "report.html", tmp_path / "statistics.json"
     _, error = evenmood(
         "report", table, out, "--time", "Date", "--group", "product", "--json", numbers, "--title", "<My> report"
     )
     assert error == "10 of 50 rows have no text and were skipped\n"
     check_page(out.read_text(encoding="utf-8"))
     assert '<b dir="auto">&lt;My&gt; report</b>' in out.read_text(encoding="utf-8")
-    figures = json.loads(numbers.read_text(encoding="utf-8"))
-    assert (figures["rows"], figures["answered"], figures["dated"]) == (50, 40, 40)
-    assert [(group["name"], group["texts"]) for group in figures["groups"]] == [("A", 20), ("B", 20)]
+    statistics = json.loads(numbers.read_text(encoding="utf-8"))
+    assert (statistics["rows"], statistics["answered"], statistics["dated"]) == (50, 40, 40)
+    assert [(group["name"], group["texts"]) for group in statistics["groups"]] == [("A", 20), ("B", 20)]
     predictions = model.predict([text for text in TEXTS if text])
-    counts = {emotion["label"]: emotion["share"]["count"] for emotion in figures["emotions"]}
+    counts = {emotion["label"]: emotion["share"]["count"] for emotion in statistics["emotions"]}
     for label in model.labels:
         assert counts[label] == sum(label in row.labels and not row.fallback for row in predictions)
     precision = model.info.metrics["test"]["per_label"]["joy"]["precision"]
-    assert next(emotion for emotion in figures["emotions"] if emotion["label"] == "joy")["precision"] == precision
+    assert next(emotion for emotion in statistics["emotions"] if emotion["label"] == "joy")["precision"] == precision
 
 
 @pytest.mark.parametrize("kind", ["tsv", "jsonl", "parquet", "txt"])
-def test_figures_do_not_depend_on_the_format(kind: str, tmp_path: Path) -> None:
+def test_statistics_do_not_depend_on_the_format(kind: str, tmp_path: Path) -> None:
     texts = [text or None for text in TEXTS]
     source = tmp_path / f"in.{kind}"
     if kind == "parquet":
@@ -53,9 +53,9 @@ def test_figures_do_not_depend_on_the_format(kind: str, tmp_path: Path) -> None:
     else:
         source.write_text("text\n" * (kind == "tsv") + "\n".join(TEXTS) + "\n", encoding="utf-8")
     evenmood("report", source, tmp_path / "out.html", "--json", tmp_path / "out.json")
-    figures = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
-    assert (figures["rows"], figures["answered"]) == (50, 40)
-    gratitude = next(emotion for emotion in figures["emotions"] if emotion["label"] == "gratitude")
+    statistics = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert (statistics["rows"], statistics["answered"]) == (50, 40)
+    gratitude = next(emotion for emotion in statistics["emotions"] if emotion["label"] == "gratitude")
     assert gratitude["share"]["count"] == 10
 
 
@@ -75,7 +75,7 @@ def test_standard_input_and_output() -> None:
         (["--time", "date", "--time-format", "%Q"], "--time-format '%Q'"),
         (["--json", "report.html"], "are the same file"),
         (["--json", "comments.csv"], "is the input file"),
-        (["--json", "no/figures.json"], "no such folder"),
+        (["--json", "no/statistics.json"], "no such folder"),
         (["--delimiter", "ab"], "--delimiter 'ab'"),
         (["--input-format", "jsonl", "--delimiter", ";"], "--delimiter is for csv"),
     ],

@@ -11,7 +11,7 @@ import numpy as np
 from evenmood import LABELS
 from evenmood.report.counts import ScoredTexts
 from evenmood.report.write import write_report
-from tests.evenmood.report.scored import ABOUT, HALF
+from tests.evenmood.report.batches import ABOUT, HALF
 
 ROWS, BATCH = 200_000, 5000
 
@@ -29,8 +29,8 @@ def batches(rows: int) -> Iterator[ScoredTexts]:
 def peak_memory(rows: int, target: Path) -> int:
     tracemalloc.start()
     try:
-        figures = write_report(str(target), batches(rows), HALF, ABOUT)
-        assert figures.answered == rows
+        statistics = write_report(str(target), batches(rows), HALF, ABOUT)
+        assert statistics.answered == rows
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -7,7 +7,7 @@ import pytest
 
 from evenmood.errors import UsageError
 from evenmood.report.dates import DateReader, check_format
-from evenmood.report.periods import MOST_BUCKETS, MOST_PERIODS, TimeCounts
+from evenmood.report.periods import MAX_BUCKETS, MAX_PERIODS, TimeCounts
 
 NOON = datetime(2026, 3, 25, 12, 30)
 
@@ -79,11 +79,11 @@ def test_periods_fit_a_chart(days: int, unit: str) -> None:
     times = [datetime(1980, 1, 1) + timedelta(days=float(i)) for i in rng.random(5000) * days]
     for start in range(0, 5000, 500):
         counts.add(times[start : start + 500], np.ones((500, 2), int))
-        assert len(counts.counts) <= MOST_BUCKETS
+        assert len(counts.counts) <= MAX_BUCKETS
     timeline = counts.timeline()
     assert timeline
     assert timeline.unit == unit
-    assert 2 <= len(timeline.periods) <= MOST_PERIODS + 1
+    assert 2 <= len(timeline.periods) <= MAX_PERIODS + 1
     total = sum(period.counts for period in timeline.periods)
     assert total.tolist() == [5000 - timeline.left_out] * 3  # type: ignore[union-attr]
     starts = [period.start for period in timeline.periods]
@@ -96,7 +96,7 @@ def test_extreme_and_few_dates() -> None:
     counts.add([datetime(1, 1, 1), datetime(9999, 12, 31), datetime(5000, 5, 5)], np.zeros((3, 0), int))
     timeline = counts.timeline()
     assert timeline
-    assert len(timeline.periods) <= MOST_PERIODS
+    assert len(timeline.periods) <= MAX_PERIODS
     single = TimeCounts()
     single.add([datetime(2026, 1, 1, 5), datetime(2026, 1, 1, 5, 10), None], np.zeros((3, 0), int))
     assert single.timeline() is None

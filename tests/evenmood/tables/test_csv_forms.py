@@ -18,10 +18,10 @@ from tests.evenmood.test_cli import evenmood
 ROWS = [["id", "text"], ["1", "Thank you, café!"], ["2", 'I\'m scared; "very"']]
 
 
-def content(delimiter: str = ",", line_end: str = "\r\n", before: str = "") -> str:
+def content(delimiter: str = ",", line_end: str = "\r\n", prefix: str = "") -> str:
     text = io.StringIO()
     csv.writer(text, delimiter=delimiter, lineterminator=line_end).writerows(ROWS)
-    return before + text.getvalue()
+    return prefix + text.getvalue()
 
 
 FORMS: dict[str, tuple[bytes, Form, str]] = {
@@ -31,11 +31,11 @@ FORMS: dict[str, tuple[bytes, Form, str]] = {
     "semicolons": (content(";").encode(), Form(delimiter=";", line_end="\r\n"), "semicolon as delimiter"),
     "vertical bars": (content("|").encode(), Form(delimiter="|", line_end="\r\n"), "vertical bar as delimiter"),
     "sep": (
-        content(";", before="sep=;\r\n").encode(),
+        content(";", prefix="sep=;\r\n").encode(),
         Form(delimiter=";", line_end="\r\n", sep_line=True),
         "semicolon as delimiter",
     ),
-    "sep of commas": (content(",", before="sep=,\r\n").encode(), Form(line_end="\r\n", sep_line=True), ""),
+    "sep of commas": (content(",", prefix="sep=,\r\n").encode(), Form(line_end="\r\n", sep_line=True), ""),
     "cp1252": (
         content(";").encode("cp1252"),
         Form("cp1252", delimiter=";", line_end="\r\n"),
@@ -58,35 +58,34 @@ FORMS: dict[str, tuple[bytes, Form, str]] = {
 
 @pytest.mark.parametrize("name", FORMS)
 def test_detected_form_is_reported_and_kept(tmp_path: Path, name: str) -> None:
-    given, form, said = FORMS[name]
+    source_bytes, form, description = FORMS[name]
     source, target = tmp_path / "in.csv", tmp_path / "out.csv"
-    source.write_bytes(given)
+    source.write_bytes(source_bytes)
     chunks = list(read_chunks(str(source), "csv", "text", delimiter=None, encoding=None))
     assert chunks[0].form == form
     assert [list(row.values()) for row in chunks[0].rows] == ROWS[1:]
-    assert evenmood("predict", source, target)[1] == (f"{source}: read as {said}\n" if said else "")
-    written = target.read_bytes()
-    assert written.startswith(form.byte_order_mark)
-    text = written[len(form.byte_order_mark) :].decode(form.encoding)
+    assert evenmood("predict", source, target)[1] == (f"{source}: read as {description}\n" if description else "")
+    output = target.read_bytes()
+    assert output.startswith(form.byte_order_mark)
+    text = output[len(form.byte_order_mark) :].decode(form.encoding)
     assert text.startswith(f"sep={form.delimiter}{form.line_end}") == form.sep_line
     text = text.split(form.line_end, 1)[1] if form.sep_line else text
     assert text.count(form.line_end) == len(ROWS)
     rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=form.delimiter))
     assert [row[:2] for row in rows] == ROWS
     assert rows[1][2] == "gratitude"
-    # What was written is read again in the same form; a pipe as a file is.
-    (target,) = (tmp_path / "again.csv",)
+    # The form of a pipe is detected as well.
     printed = subprocess.run(
         [sys.executable, "-m", "evenmood", "predict", "-", "--input-format", "csv"],
-        input=given,
+        input=source_bytes,
         capture_output=True,
         check=True,
     )
-    assert printed.stdout == written
+    assert printed.stdout == output
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_the_demo_reads_the_same(tmp_path: Path, name: str) -> None:
+def test_demo_detects_the_same_form(tmp_path: Path, name: str) -> None:
     (tmp_path / "upload").write_bytes(FORMS[name][0])
     source = sources.open_source(tmp_path / "upload", "a.csv", tmp_path)
     assert (source.columns, source.delimiter) == (ROWS[0], FORMS[name][1].delimiter)
@@ -95,7 +94,7 @@ def test_the_demo_reads_the_same(tmp_path: Path, name: str) -> None:
         assert [list(row.values()) for chunk in chunks for row in chunk.rows] == ROWS[1:]
 
 
-def test_other_output_than_input(tmp_path: Path) -> None:
+def test_output_options_override_the_input_form(tmp_path: Path) -> None:
     source = tmp_path / "in.csv"
     source.write_bytes(FORMS["cp1252"][0])
     command = ("predict", source, tmp_path / "out.csv", "--overwrite")
@@ -117,7 +116,7 @@ def test_other_output_than_input(tmp_path: Path) -> None:
     assert "--output-encoding" in error
 
 
-def test_what_is_given_is_not_detected(tmp_path: Path) -> None:
+def test_explicit_options_are_not_detected(tmp_path: Path) -> None:
     source = tmp_path / "in.csv"
     source.write_bytes("id|text\n1|Привет\n".encode("cp1251"))
     printed, error = evenmood("predict", source, "--encoding", "windows-1251", "--format", "jsonl")
@@ -146,7 +145,7 @@ def test_what_is_given_is_not_detected(tmp_path: Path) -> None:
         (("--encoding", "utf-8", "--input-format", "parquet"), "--encoding is for csv and tsv and jsonl and txt"),
     ],
 )
-def test_options_that_are_wrong(tmp_path: Path, options: tuple[str, ...], message: str) -> None:
+def test_invalid_options_are_rejected(tmp_path: Path, options: tuple[str, ...], message: str) -> None:
     (tmp_path / "in.csv").write_text("text\na\n")
     error = evenmood("predict", tmp_path / "in.csv", *options, code=2)[1]
     assert message in error
@@ -154,7 +153,7 @@ def test_options_that_are_wrong(tmp_path: Path, options: tuple[str, ...], messag
 
 
 @pytest.mark.parametrize(
-    ("given", "delimiter"),
+    ("text", "delimiter"),
     [
         ("text\na;b\n", ","),
         ('"a;b",text\n1,2\n', ","),
@@ -164,9 +163,9 @@ def test_options_that_are_wrong(tmp_path: Path, options: tuple[str, ...], messag
         ("id\ttext\n1\thi, you; there\n", "\t"),
     ],
 )
-def test_delimiters(tmp_path: Path, given: str, delimiter: str) -> None:
-    (tmp_path / "in.csv").write_text(given)
-    form, _ = read_form(io.BytesIO(given.encode()), "in.csv", "csv", None, None, ["text"])
+def test_delimiters_are_detected(tmp_path: Path, text: str, delimiter: str) -> None:
+    (tmp_path / "in.csv").write_text(text)
+    form, _ = read_form(io.BytesIO(text.encode()), "in.csv", "csv", None, None, ["text"])
     assert form.delimiter == delimiter
     assert evenmood("predict", tmp_path / "in.csv", "--format", "jsonl")[0].count("emotions") == 1
 
@@ -187,19 +186,19 @@ def test_encodings_of_large_files(tmp_path: Path) -> None:
     assert encoding(b"undefined in Windows-1252: \x81\n") == "utf-8"
 
 
-def test_a_pipe_whose_first_block_is_ascii(tmp_path: Path) -> None:
-    given = b"text\n" + b"nothing but ASCII\n" * 10_000 + "café\n".encode()
+def test_pipe_with_an_ascii_first_block(tmp_path: Path) -> None:
+    table = b"text\n" + b"nothing but ASCII\n" * 10_000 + "café\n".encode()
     command = [sys.executable, "-m", "evenmood", "predict", "-", "--input-format", "csv"]
-    done = subprocess.run(command, input=given, capture_output=True, check=True)
-    assert done.stdout.decode().splitlines()[-1].startswith("café,")
-    done = subprocess.run(command, input=given + b"caf\xe9\n", capture_output=True, check=False)
-    assert done.returncode == 1
+    result = subprocess.run(command, input=table, capture_output=True, check=True)
+    assert result.stdout.decode().splitlines()[-1].startswith("café,")
+    result = subprocess.run(command, input=table + b"caf\xe9\n", capture_output=True, check=False)
+    assert result.returncode == 1
     assert "line 10003: not UTF-8 at byte 3; convert the file, for instance with iconv, or set --encoding" in (
-        done.stderr.decode()
+        result.stderr.decode()
     )
 
 
-def test_broken_utf_16(tmp_path: Path) -> None:
+def test_invalid_utf_16(tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     path.write_bytes("text\nok\nhalf an emoji ".encode("utf-16") + b"\x3d\xd8" + "\nlast\n".encode("utf-16-le"))
     printed, error = evenmood("predict", path, "--format", "jsonl", "--skip-bad")
@@ -209,7 +208,7 @@ def test_broken_utf_16(tmp_path: Path) -> None:
     assert "not UTF-16" in evenmood("predict", path, code=1)[1]
 
 
-def test_json_lines_and_texts_in_other_encodings(tmp_path: Path) -> None:
+def test_json_lines_and_plain_text_in_other_encodings(tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_bytes('{"text": "Thank you, café"}\n'.encode("utf-16"))
     (tmp_path / "in.txt").write_bytes("Thank you, café\rI'm scared\r".encode("cp1252"))
     for name, count in (("in.jsonl", 1), ("in.txt", 2)):

@@ -44,7 +44,7 @@ def table(tmp_path: Path) -> Path:
     return workbook(tmp_path / "in.xlsx", rows)
 
 
-def test_types_are_kept_from_excel_to_excel(table: Path, tmp_path: Path) -> None:
+def test_excel_round_trip_preserves_types(table: Path, tmp_path: Path) -> None:
     _, error = evenmood("predict", table, tmp_path / "out.xlsx", "--proba")
     assert error == "1 of 4 rows have no text and got an empty prediction\n"
     header, *rows = cells(tmp_path / "out.xlsx")
@@ -88,19 +88,19 @@ def test_texts_never_become_formulas(tmp_path: Path) -> None:
     assert (sheet["B1"].value, sheet["B1"].data_type, sheet["B2"].value) == ("=n", "s", 5)
 
 
-def test_values_that_excel_lacks(tmp_path: Path) -> None:
+def test_values_without_an_excel_type_become_text(tmp_path: Path) -> None:
     values: list[Any] = [10**17, float("nan"), {"a": [1]}, date(1850, 1, 1), DAY.astimezone(), "x" * 32_767]
     with write_rows(str(tmp_path / "out.xlsx"), "xlsx", ["v"]) as write:
         write([{"v": value} for value in values])
-    found = [row[0] for row in cells(tmp_path / "out.xlsx")][1:]
-    assert found == [str(10**17), "nan", '{"a": [1]}', "1850-01-01", str(DAY.astimezone()), "x" * 32_767]
+    values_read = [row[0] for row in cells(tmp_path / "out.xlsx")][1:]
+    assert values_read == [str(10**17), "nan", '{"a": [1]}', "1850-01-01", str(DAY.astimezone()), "x" * 32_767]
     too_long = write_rows(str(tmp_path / "no.xlsx"), "xlsx", ["v"])
     with pytest.raises(DataError, match="row 2: 'v' has 32,768 characters"), too_long as write:
         write([{"v": "x" * 32_768}])
     assert not (tmp_path / "no.xlsx").exists()
 
 
-def test_what_a_sheet_may_look_like(tmp_path: Path) -> None:
+def test_unusual_sheets(tmp_path: Path) -> None:
     path = workbook(tmp_path / "in.xlsx", [["text", None, 2026, "", None], ["a", "b"], ["c", "d", "e", "f", "g"]])
     (chunk,) = read_chunks(str(path), "xlsx", "text")
     assert chunk.columns == ["text", "B", "2026"]
@@ -118,14 +118,14 @@ def test_what_a_sheet_may_look_like(tmp_path: Path) -> None:
     assert "row 2 (not counting blank rows): 'text' is empty" in evenmood("predict", blank, "--strict", code=1)[1]
 
 
-def test_formulas_are_read_as_their_values(tmp_path: Path) -> None:
+def test_formulas_are_read_as_values(tmp_path: Path) -> None:
     path = workbook(tmp_path / "in.xlsx", [["text", "n"], ["Thank you", "=1+1"]])
     (chunk,) = read_chunks(str(path), "xlsx", "text")
-    assert chunk.rows == [{"text": "Thank you", "n": None}]  # no program has computed it yet
+    assert chunk.rows == [{"text": "Thank you", "n": None}]  # not computed yet
 
 
 @pytest.mark.parametrize("content", [b"", b"text\nThank you\n", b"PK\x03\x04 cut", b"PK\x05\x06" + bytes(18)])
-def test_what_is_no_workbook(content: bytes, tmp_path: Path) -> None:
+def test_invalid_workbooks_are_rejected(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "in.xlsx"
     path.write_bytes(content)
     _, error = evenmood("predict", path, tmp_path / "out.csv", code=1)
@@ -135,12 +135,12 @@ def test_what_is_no_workbook(content: bytes, tmp_path: Path) -> None:
 def test_rows_are_streamed(tmp_path: Path) -> None:
     with write_rows(str(tmp_path / "in.xlsx"), "xlsx", ["text", "n"]) as write:
         for first in range(0, 5000, 1000):
-            write([{"text": f"text {first + at}", "n": at} for at in range(1000)])
+            write([{"text": f"text {first + number}", "n": number} for number in range(1000)])
     chunks = list(read_chunks(str(tmp_path / "in.xlsx"), "xlsx", "text"))
     assert [len(chunk.rows) for chunk in chunks] == [1000] * 5
-    assert {chunk.done for chunk in chunks} == {None}  # a streamed workbook does not say how long it is
-    known = read_chunks(str(workbook(tmp_path / "sized.xlsx", [["text"], *[["a"]] * 2500])), "xlsx", "text")
-    shares = [chunk.done for chunk in known]
+    assert {chunk.share_read for chunk in chunks} == {None}  # a streamed workbook does not store its size
+    sized_chunks = read_chunks(str(workbook(tmp_path / "sized.xlsx", [["text"], *[["a"]] * 2500])), "xlsx", "text")
+    shares = [chunk.share_read for chunk in sized_chunks]
     assert len(shares) > 1
     assert None not in shares
     assert shares == sorted(share for share in shares if share is not None)
@@ -149,13 +149,13 @@ def test_rows_are_streamed(tmp_path: Path) -> None:
     assert len(printed.splitlines()) == 5001
 
 
-def test_a_report_of_a_workbook(table: Path, tmp_path: Path) -> None:
+def test_report_of_a_workbook(table: Path, tmp_path: Path) -> None:
     evenmood("report", table, tmp_path / "out.html", "--time", "date", "--json", tmp_path / "out.json")
-    found = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
-    assert (found["answered"], found["missing"], found["dated"]) == (3, 1, 2)
+    report = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert (report["answered"], report["missing"], report["dated"]) == (3, 1, 2)
 
 
-def test_another_sheet(table: Path, tmp_path: Path) -> None:
+def test_sheet_option(table: Path, tmp_path: Path) -> None:
     path, out = tmp_path / "two.xlsx", tmp_path / "out.html"
     book = openpyxl.load_workbook(table)
     book.create_sheet("2026 Q1").append(["Comment", "day"])
@@ -176,12 +176,12 @@ def test_another_sheet(table: Path, tmp_path: Path) -> None:
     )
 
 
-def test_the_error_names_the_extra(table: Path, tmp_path: Path) -> None:
+def test_missing_extra_is_named(table: Path, tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['openpyxl'] = None; sys.argv = ['evenmood', *sys.argv[1:]]\n"
         "from evenmood.cli.commands import main; main()"
     )
     command = [sys.executable, "-c", code, "predict", str(table), str(tmp_path / "out.csv")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr == 'error: openpyxl is not installed; install it with: pip install "evenmood[xlsx]"\n'
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr == 'error: openpyxl is not installed; install it with: pip install "evenmood[xlsx]"\n'

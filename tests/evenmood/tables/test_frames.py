@@ -22,60 +22,60 @@ def model(each_model: EmotionClassifier) -> EmotionClassifier:
     return each_model
 
 
-def test_a_pandas_frame_keeps_its_index_and_columns(model: EmotionClassifier) -> None:
+def test_pandas_frame_keeps_its_index_and_columns(model: EmotionClassifier) -> None:
     frame = pandas.DataFrame({"id": [1, 2, 3, 4], "comment": TEXTS}, index=[7, 7, "x", 0])
-    found = model.predict_frame(frame, column="comment")
-    assert list(found.columns) == ["id", "comment", *PREDICTION_COLUMNS]
-    assert list(found.index) == [7, 7, "x", 0]
+    result = model.predict_frame(frame, column="comment")
+    assert list(result.columns) == ["id", "comment", *PREDICTION_COLUMNS]
+    assert list(result.index) == [7, 7, "x", 0]
     assert list(frame.columns) == ["id", "comment"]
-    assert found["emotions"].iloc[0] == model.predict("Thank you so much!").labels
-    assert found["emotions"].iloc[1] is None
-    assert found["emotion_fallback"].isna().tolist() == [False, True, False, False]
+    assert result["emotions"].iloc[0] == model.predict("Thank you so much!").labels
+    assert result["emotions"].iloc[1] is None
+    assert result["emotion_fallback"].isna().tolist() == [False, True, False, False]
 
 
 @pytest.mark.parametrize("missing", [None, float("nan"), pandas.NA])
-def test_a_missing_value_is_answered_by_one(model: EmotionClassifier, missing: Any) -> None:
-    found = model.predict_frame(pandas.DataFrame({"text": ["Thank you", missing]}, dtype=object), proba=True)
-    assert found["emotions"].tolist() == [["gratitude"], None]
-    assert found["emotion_joy"].isna().tolist() == [False, True]
+def test_missing_values_have_missing_predictions(model: EmotionClassifier, missing: Any) -> None:
+    result = model.predict_frame(pandas.DataFrame({"text": ["Thank you", missing]}, dtype=object), proba=True)
+    assert result["emotions"].tolist() == [["gratitude"], None]
+    assert result["emotion_joy"].isna().tolist() == [False, True]
 
 
 def test_columns_of_labels(model: EmotionClassifier) -> None:
     frame = pandas.DataFrame({"text": ["Thank you so much!", "I'm scared"]})
-    every = model.predict_frame(frame, proba=True)
-    assert list(every.columns) == ["text", *PREDICTION_COLUMNS, *(f"emotion_{label}" for label in LABELS)]
-    assert every["emotion_fear"].to_numpy() == pytest.approx(model.predict_proba(frame["text"])[:, 14], abs=1e-4)
-    some = model.predict_frame(frame, labels=["gratitude", "joy"], proba=True)
-    assert list(some.columns) == ["text", *PREDICTION_COLUMNS, "emotion_gratitude", "emotion_joy"]
-    assert some["emotions"].tolist() == [["gratitude"], []]
+    full = model.predict_frame(frame, proba=True)
+    assert list(full.columns) == ["text", *PREDICTION_COLUMNS, *(f"emotion_{label}" for label in LABELS)]
+    assert full["emotion_fear"].to_numpy() == pytest.approx(model.predict_proba(frame["text"])[:, 14], abs=1e-4)
+    subset = model.predict_frame(frame, labels=["gratitude", "joy"], proba=True)
+    assert list(subset.columns) == ["text", *PREDICTION_COLUMNS, "emotion_gratitude", "emotion_joy"]
+    assert subset["emotions"].tolist() == [["gratitude"], []]
 
 
-def test_a_polars_frame(model: EmotionClassifier) -> None:
-    found = model.predict_frame(polars.DataFrame({"id": [1, 2, 3, 4], "text": TEXTS}), proba=True)
-    assert isinstance(found, polars.DataFrame)
-    assert found.columns[:5] == ["id", "text", *PREDICTION_COLUMNS]
-    assert found["emotions"].dtype == polars.List(polars.String)
-    assert found["emotions"].to_list()[:2] == [model.predict("Thank you so much!").labels, None]
-    assert found["emotion_joy"].null_count() == 1
+def test_polars_frame(model: EmotionClassifier) -> None:
+    result = model.predict_frame(polars.DataFrame({"id": [1, 2, 3, 4], "text": TEXTS}), proba=True)
+    assert isinstance(result, polars.DataFrame)
+    assert result.columns[:5] == ["id", "text", *PREDICTION_COLUMNS]
+    assert result["emotions"].dtype == polars.List(polars.String)
+    assert result["emotions"].to_list()[:2] == [model.predict("Thank you so much!").labels, None]
+    assert result["emotion_joy"].null_count() == 1
     assert model.predict_frame(polars.DataFrame({"text": []}, schema={"text": polars.String})).height == 0
 
 
 def test_series_lists_and_arrow_tables(model: EmotionClassifier) -> None:
-    assert list(model.predict_frame(pandas.Series(TEXTS, name="said")).columns) == ["said", *PREDICTION_COLUMNS]
-    assert model.predict_frame(polars.Series("said", TEXTS)).columns == ["said", *PREDICTION_COLUMNS]
-    listed = model.predict_frame(TEXTS)
-    assert list(listed.columns) == ["text", *PREDICTION_COLUMNS]
-    assert listed["emotions"].iloc[1] is None
+    assert list(model.predict_frame(pandas.Series(TEXTS, name="comment")).columns) == ["comment", *PREDICTION_COLUMNS]
+    assert model.predict_frame(polars.Series("comment", TEXTS)).columns == ["comment", *PREDICTION_COLUMNS]
+    from_list = model.predict_frame(TEXTS)
+    assert list(from_list.columns) == ["text", *PREDICTION_COLUMNS]
+    assert from_list["emotions"].iloc[1] is None
     assert model.predict_frame(pyarrow.table({"text": TEXTS})).schema.names == ["text", *PREDICTION_COLUMNS]
 
 
-def test_the_same_columns_as_the_command(fast_model: EmotionClassifier, tmp_path: Path) -> None:
+def test_columns_match_the_command(fast_model: EmotionClassifier, tmp_path: Path) -> None:
     table = pyarrow.table({"text": ["Thank you so much!", None, "I'm scared"]})
     parquet.write_table(table, tmp_path / "in.parquet")
-    done = run_command("evenmood", "predict", tmp_path / "in.parquet", tmp_path / "out.parquet", "--proba", "--quiet")
-    assert done.returncode == 0, done.stderr
-    written = parquet.read_table(tmp_path / "out.parquet")
-    assert fast_model.predict_frame(polars.from_arrow(table), proba=True).to_dicts() == written.to_pylist()
+    result = run_command("evenmood", "predict", tmp_path / "in.parquet", tmp_path / "out.parquet", "--proba", "--quiet")
+    assert result.returncode == 0, result.stderr
+    output = parquet.read_table(tmp_path / "out.parquet")
+    assert fast_model.predict_frame(polars.from_arrow(table), proba=True).to_dicts() == output.to_pylist()
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_the_same_columns_as_the_command(fast_model: EmotionClassifier, tmp_path
         ({"text": ["x"]}, {}, TypeError, "of type dict"),
     ],
 )
-def test_what_is_refused(
+def test_invalid_frames_are_rejected(
     model: EmotionClassifier, data: Any, options: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):

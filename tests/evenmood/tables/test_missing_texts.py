@@ -15,11 +15,11 @@ from pyarrow import parquet
 
 import evenmood as library
 from evenmood import EmotionClassifier
-from evenmood.tables.scored import PREDICTION_COLUMNS
+from evenmood.tables.emotion_columns import PREDICTION_COLUMNS
 from tests.evenmood.test_cli import evenmood
 
 REPORT = "2 of 4 rows have no text and got an empty prediction\n"
-GIVEN = ["Thank you!", None, "I'm scared", None]
+TEXTS = ["Thank you!", None, "I'm scared", None]
 
 
 @pytest.fixture
@@ -41,17 +41,19 @@ def table(folder: Path, kind: str) -> Path:
         lines = ['{"text": "Thank you!"}', '{"text": null}', '{"text": "I\'m scared"}', '{"text": null}']
         path.write_text("\n".join(lines))
     else:
-        parquet.write_table(pyarrow.table({"text": GIVEN}), path)
+        parquet.write_table(pyarrow.table({"text": TEXTS}), path)
     return path
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "txt", "jsonl", "parquet"])
-def test_every_format_gives_an_empty_answer(tmp_path: Path, kind: str, model: EmotionClassifier) -> None:
+def test_missing_texts_have_empty_predictions_in_every_format(
+    tmp_path: Path, kind: str, model: EmotionClassifier
+) -> None:
     source = table(tmp_path, kind)
     for target in ("csv", "tsv", "jsonl", "parquet"):
         out = tmp_path / f"out.{target}"
         assert evenmood("predict", source, out, "--proba", "--model", model.folder)[1] == REPORT
-        added = (*PREDICTION_COLUMNS, "emotion_joy")
+        output_columns = (*PREDICTION_COLUMNS, "emotion_joy")
         if target == "parquet":
             rows = parquet.read_table(out).to_pylist()
         elif target == "jsonl":
@@ -59,7 +61,7 @@ def test_every_format_gives_an_empty_answer(tmp_path: Path, kind: str, model: Em
         else:
             rows = list(csv.DictReader(io.StringIO(out.read_text()), delimiter="\t" if target == "tsv" else ","))
         for row in (rows[1], rows[3]):
-            assert [row[name] for name in added] == [None if target in ("jsonl", "parquet") else ""] * 4
+            assert [row[name] for name in output_columns] == [None if target in ("jsonl", "parquet") else ""] * 4
         for row in (rows[0], rows[2]):
             names = row["emotions"].split(";") if target in ("csv", "tsv") else row["emotions"]
             assert names == model.predict(row["text"]).labels
@@ -75,7 +77,7 @@ def test_every_format_gives_an_empty_answer(tmp_path: Path, kind: str, model: Em
         ("parquet", "row 2: 'text' is None, not a string"),
     ],
 )
-def test_strict_refuses(tmp_path: Path, kind: str, where: str) -> None:
+def test_strict_rejects_missing_texts(tmp_path: Path, kind: str, where: str) -> None:
     source = table(tmp_path, kind)
     out = tmp_path / "out.jsonl"
     assert evenmood("predict", source, out, "--strict", code=1)[1] == f"error: {source}, {where}\n"
@@ -85,7 +87,7 @@ def test_strict_refuses(tmp_path: Path, kind: str, where: str) -> None:
     assert len(out.read_text().splitlines()) == 2
 
 
-def test_what_is_no_text_is_still_refused(tmp_path: Path) -> None:
+def test_non_strings_are_rejected(tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text('{"text": null}\n{"text": 3}\n')
     assert "line 2: 'text' is 3, not a string" in evenmood("predict", tmp_path / "in.jsonl", code=1)[1]
     parquet.write_table(pyarrow.table({"text": [1.5, None]}), tmp_path / "in.parquet")
@@ -100,7 +102,7 @@ def test_nan_in_json_lines(tmp_path: Path) -> None:
     assert printed.splitlines()[2].startswith("Thank you!,gratitude")
 
 
-def test_a_column_without_any_text(tmp_path: Path) -> None:
+def test_column_without_texts(tmp_path: Path) -> None:
     for column in (pyarrow.nulls(2), pyarrow.array([float("nan"), None])):
         parquet.write_table(pyarrow.table({"text": column}), tmp_path / "in.parquet")
         error = evenmood("predict", tmp_path / "in.parquet", tmp_path / "out.parquet", "--overwrite")[1]
@@ -120,15 +122,19 @@ MISSING: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", MISSING)
-def test_a_missing_text_has_an_empty_prediction(model: EmotionClassifier, name: str) -> None:
+def test_missing_text_has_an_empty_prediction(model: EmotionClassifier, name: str) -> None:
     texts = ["Thank you!", MISSING[name], "I'm scared"]
     for predictions in (model.predict(texts), list(model.predict_stream(iter(texts)))):
-        assert [one.missing for one in predictions] == [False, True, False]
+        assert [prediction.missing for prediction in predictions] == [False, True, False]
         assert (predictions[1].scores, predictions[1].labels, predictions[1].fallback) == ((), [], False)
         assert (predictions[1].words, predictions[1].windows) == (0, 0)
-        for found, alone in zip(predictions[::2], model.predict([texts[0], texts[2]]), strict=True):
-            assert (found.labels, found.words, found.windows) == (alone.labels, alone.words, alone.windows)
-            assert found.probabilities == pytest.approx(alone.probabilities, abs=1e-6)
+        for prediction, expected in zip(predictions[::2], model.predict([texts[0], texts[2]]), strict=True):
+            assert (prediction.labels, prediction.words, prediction.windows) == (
+                expected.labels,
+                expected.words,
+                expected.windows,
+            )
+            assert prediction.probabilities == pytest.approx(expected.probabilities, abs=1e-6)
     probabilities = model.predict_proba(texts)
     assert np.isnan(probabilities).all(axis=1).tolist() == [False, True, False]
     assert model.apply_thresholds(probabilities)[1].missing
@@ -136,22 +142,22 @@ def test_a_missing_text_has_an_empty_prediction(model: EmotionClassifier, name: 
 
 
 @pytest.mark.parametrize("dtype", ["str", "object", "string", "category"])
-def test_a_pandas_column(model: EmotionClassifier, dtype: str) -> None:
-    column = pandas.Series(GIVEN, dtype=dtype)
-    assert [one.missing for one in model.predict(column)] == [False, True, False, True]
+def test_pandas_column_with_missing_texts(model: EmotionClassifier, dtype: str) -> None:
+    column = pandas.Series(TEXTS, dtype=dtype)
+    assert [prediction.missing for prediction in model.predict(column)] == [False, True, False, True]
 
 
-def test_nothing_but_missing_texts_and_an_empty_one(model: EmotionClassifier) -> None:
+def test_only_missing_texts_and_an_empty_text(model: EmotionClassifier) -> None:
     missing: list[Any] = [None, float("nan")]
-    assert [one.missing for one in model.predict(missing)] == [True, True]
+    assert [prediction.missing for prediction in model.predict(missing)] == [True, True]
     assert model.predict_proba([None]).shape == (1, 28)
-    assert not model.predict([""])[0].missing  # a text, though an empty one
+    assert not model.predict([""])[0].missing  # an empty text is not missing
     with pytest.raises(TypeError, match="text 1 is 3"):
         model.predict([None, 3])  # type: ignore[list-item]
 
 
-def test_the_pipeline_gives_no_scores() -> None:
+def test_pipeline_returns_no_scores() -> None:
     classify = library.pipeline(top_k=2)
-    found = classify(["Thank you!", None, {"text": float("nan")}])
-    assert [len(scores) for scores in found] == [2, 0, 0]
+    results = classify(["Thank you!", None, {"text": float("nan")}])
+    assert [len(scores) for scores in results] == [2, 0, 0]
     assert classify(["Thank you!", None], return_all_scores=False)[1] in ({}, [])

@@ -21,13 +21,13 @@ def write(path: Path, lines: list[str]) -> Path:
 
 
 @pytest.mark.parametrize("end", ["never closed", "another stray", "closed by accident"])
-def test_a_thousand_rows_are_not_swallowed(tmp_path: Path, end: str) -> None:
+def test_stray_quote_does_not_swallow_later_rows(tmp_path: Path, end: str) -> None:
     last = {"never closed": [], "another stray": ['x,"oops again'], "closed by accident": ['x,"a" b']}[end]
     lines = [*rows(10), 'x,"oops', *rows(1000, 11), *last, *rows(10, 1011)]
     source = write(tmp_path / "in.csv", lines)
     printed, error = evenmood("predict", source, "--skip-bad")
-    kept = [line.split(",")[0] for line in printed.splitlines()[1:]]
-    assert kept == [str(number) for number in range(1, 1021)]
+    ids = [line.split(",")[0] for line in printed.splitlines()[1:]]
+    assert ids == [str(number) for number in range(1, 1021)]
     assert error.startswith(
         f"skipped {1 + len(last)} invalid rows of {1021 + len(last):,}; the first: {source}, line 12: "
     )
@@ -35,7 +35,7 @@ def test_a_thousand_rows_are_not_swallowed(tmp_path: Path, end: str) -> None:
     assert "line 12" in evenmood("predict", source, code=1)[1]
 
 
-def test_a_row_that_ends_with_too_many_cells(tmp_path: Path) -> None:
+def test_stray_quote_closed_in_a_row_with_too_many_cells(tmp_path: Path) -> None:
     lines = [*rows(2), 'x,"oops', *rows(100, 3), '103,so",y', *rows(2, 104)]
     printed, error = evenmood("predict", write(tmp_path / "in.csv", lines), "--skip-bad")
     assert [line.split(",")[0] for line in printed.splitlines()[1:]] == [str(n) for n in range(1, 106) if n != 103]
@@ -53,14 +53,14 @@ def test_well_formed_row_containing_others_is_reported(tmp_path: Path) -> None:
     assert f"1 rows may contain several rows; the first: {source}, lines 4 to 1005: one row, though each line" in error
 
 
-def test_cells_of_many_lines_are_nothing_special(tmp_path: Path) -> None:
+def test_multi_line_cells_are_valid(tmp_path: Path) -> None:
     letters = ['"Dear Bob,\nhow are you?\nI said:\n- yes, and\n- no, or\n\n- maybe.\nBye,\nAda"'] * 50
     source = write(tmp_path / "in.csv", [f"{number},{letter}" for number, letter in enumerate(letters)])
     printed, error = evenmood("predict", source, "--format", "jsonl")
     assert (len(printed.splitlines()), error) == (50, "")
 
 
-def test_a_broken_cell_of_many_lines_is_one_bad_row(tmp_path: Path) -> None:
+def test_malformed_multi_line_cell_is_one_bad_row(tmp_path: Path) -> None:
     letter = '1,"Dear Bob\nI said\nhello\nand "no" to\nyou"'
     source = write(tmp_path / "in.csv", ["0,ok", letter, "2,ok", "3,ok"])
     bad: list[str] = []
@@ -69,7 +69,7 @@ def test_a_broken_cell_of_many_lines_is_one_bad_row(tmp_path: Path) -> None:
     assert bad[0].startswith(f"{source}, line 3: ',' expected after '\"'; the row extends to line 6")
 
 
-def test_rows_of_many_lines_after_a_stray_quote(tmp_path: Path) -> None:
+def test_multi_line_rows_after_a_stray_quote(tmp_path: Path) -> None:
     lines = ['x,"oops', *(f'{number},"first\nsecond\nthird"' for number in range(20))]
     printed, error = evenmood("predict", write(tmp_path / "in.csv", lines), "--skip-bad", "--format", "jsonl")
     assert len(printed.splitlines()) == 20
@@ -88,7 +88,7 @@ def test_linear_time(line: str) -> None:
     def seconds(count: int) -> float:
         bad: list[str] = []
         gc.collect()
-        gc.disable()  # collecting what the tests before have left would count
+        gc.disable()  # collecting the garbage of earlier tests would take time
         try:
             start = time.process_time()
             list(csv_records("t", ["id,text\n", *[f"{line}\n"] * count], bad.append))
@@ -100,15 +100,15 @@ def test_linear_time(line: str) -> None:
     assert seconds(40_000) < 400 * max(seconds(1_000), 1e-3)
 
 
-def test_a_quotation_mark_that_is_open_for_very_long() -> None:
+def test_very_long_unclosed_quote() -> None:
     bad: list[str] = []
     lines = ["id,text\n", '1,"oops\n', *("2,ok\n" for _ in range(25_000)), '3,"\n', "4,last\n"]
-    found = [cells for _, cells, _ in csv_records("t", lines, bad.append)]
-    assert len(found) == 1 + 25_000 + 1
+    records = [cells for _, cells, _ in csv_records("t", lines, bad.append)]
+    assert len(records) == 1 + 25_000 + 1
     assert [message.split(":")[0] for message in bad] == ["t, line 2", "t, line 25003"]
 
 
-def test_records_know_their_lines() -> None:
+def test_records_include_line_numbers() -> None:
     lines = ['a,"b\n', 'c"\n', "\n", "1,2\n"]
-    found = [(number, list(cells)) for number, cells, _ in csv_records("t", lines, list[str]().append)]
-    assert found == [(1, ["a", "b\nc"]), (3, []), (4, ["1", "2"])]
+    records = [(number, list(cells)) for number, cells, _ in csv_records("t", lines, list[str]().append)]
+    assert records == [(1, ["a", "b\nc"]), (3, []), (4, ["1", "2"])]

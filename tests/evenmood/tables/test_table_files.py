@@ -28,9 +28,9 @@ def table(tmp_path: Path) -> Path:
 
 
 def shell(script: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(["bash", "-c", script], input=stdin, capture_output=True, text=True, check=False)
-    assert "Traceback" not in done.stderr
-    return done
+    result = subprocess.run(["bash", "-c", script], input=stdin, capture_output=True, text=True, check=False)
+    assert "Traceback" not in result.stderr
+    return result
 
 
 def test_closed_standard_streams(table: Path, tmp_path: Path) -> None:
@@ -41,46 +41,46 @@ def test_closed_standard_streams(table: Path, tmp_path: Path) -> None:
         "text x",
         "info",
     ):
-        done = shell(f"{COMMAND} {arguments} >&-")
-        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
-        assert "standard output is closed" in done.stderr
-    done = shell(f"{COMMAND} predict - --input-format csv <&-")
-    assert (done.returncode, done.stderr) == (2, "error: standard input is closed; expected a file name\n")
+        result = shell(f"{COMMAND} {arguments} >&-")
+        assert (result.returncode, len(result.stderr.splitlines())) == (2, 1), result.stderr
+        assert "standard output is closed" in result.stderr
+    result = shell(f"{COMMAND} predict - --input-format csv <&-")
+    assert (result.returncode, result.stderr) == (2, "error: standard input is closed; expected a file name\n")
     out = tmp_path / "out.csv"
     for closed in (">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"):
-        done = shell(f"{COMMAND} predict {table} {out} --overwrite {closed}")
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        result = shell(f"{COMMAND} predict {table} {out} --overwrite {closed}")
+        assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
         assert out.read_text().startswith(f"{HEADER}\nThank you!,gratitude,")
     table.write_text('id,text\n1,a\n2,""\n3\n', encoding="utf-8")
-    done = shell(f"{COMMAND} predict {table} --skip-bad 2>&-")  # what is said must not reach the table
-    assert (done.returncode, len(done.stdout.splitlines())) == (0, 3)
+    result = shell(f"{COMMAND} predict {table} --skip-bad 2>&-")  # messages must not be written to the table
+    assert (result.returncode, len(result.stdout.splitlines())) == (0, 3)
 
 
 @pytest.mark.parametrize("overwrite", ["", "--overwrite"])
-def test_outputs_that_are_no_files(table: Path, tmp_path: Path, overwrite: str) -> None:
+def test_special_files_are_written_directly(table: Path, tmp_path: Path, overwrite: str) -> None:
     options = f"--format csv {overwrite}"
     expected = shell(f"{COMMAND} predict {table}").stdout
     assert expected.startswith(HEADER)
     for target in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", ">(cat)"):
-        done = shell(f"{COMMAND} predict {table} {target} {options} | cat")
-        assert (done.stdout, done.stderr) == (expected, ""), target
+        result = shell(f"{COMMAND} predict {table} {target} {options} | cat")
+        assert (result.stdout, result.stderr) == (expected, ""), target
     assert shell(f"{COMMAND} predict {table} /dev/null {options}").returncode == 0
     out = tmp_path / "log"
     out.write_text("before\n")
     for target in ("/dev/stdout", "/dev/fd/3"):
-        done = shell(f"{COMMAND} predict {table} {target} {options} 3>>{out} >>{out}")
-        assert (done.returncode, done.stderr) == (0, "")
+        result = shell(f"{COMMAND} predict {table} {target} {options} 3>>{out} >>{out}")
+        assert (result.returncode, result.stderr) == (0, "")
     assert out.read_text() == f"before\n{expected}{expected}"
     assert "no such file descriptor" in shell(f"{COMMAND} predict {table} /dev/fd/77 {options}").stderr
-    done = shell(f"{COMMAND} predict {table} /dev/stdout --format parquet {overwrite} | wc -c")
-    assert int(done.stdout) > 500
+    result = shell(f"{COMMAND} predict {table} /dev/stdout --format parquet {overwrite} | wc -c")
+    assert int(result.stdout) > 500
 
 
 def test_parquet_from_a_pipe(tmp_path: Path) -> None:
     parquet.write_table(pyarrow.table({"text": ["Thank you!"]}), tmp_path / "in.parquet")
     command = f"{COMMAND} predict <(cat {tmp_path}/in.parquet) - --input-format parquet --format csv"
-    done = shell(command)
-    assert done.stdout.startswith(f"{HEADER}\nThank you!,gratitude"), done.stderr
+    result = shell(command)
+    assert result.stdout.startswith(f"{HEADER}\nThank you!,gratitude"), result.stderr
 
 
 def wait_for_part(folder: Path, process: "subprocess.Popen[str]") -> None:
@@ -98,16 +98,16 @@ def start(tmp_path: Path, rows: int = 400_000) -> "subprocess.Popen[str]":
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
-def test_a_signal_leaves_nothing(tmp_path: Path, name: str) -> None:
+def test_signals_leave_no_files(tmp_path: Path, name: str) -> None:
     process = start(tmp_path)
     process.send_signal(getattr(signal, name))
-    process.send_signal(signal.SIGHUP)  # as systemd does, at once
+    process.send_signal(signal.SIGHUP)  # systemd sends both at once
     _, error = process.communicate(timeout=30)
     assert (process.returncode in (-getattr(signal, name), -signal.SIGHUP), error) == (True, "")
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
 
 
-def test_nohup_stays_nohup(tmp_path: Path) -> None:
+def test_ignored_hangup_stays_ignored(tmp_path: Path) -> None:
     source = tmp_path / "in.csv"
     source.write_text("text\n" + "so happy to be here\n" * 60_000)
     process = subprocess.Popen(["bash", "-c", f"trap '' HUP; exec {COMMAND} predict {source} {tmp_path}/out.csv"])
@@ -117,30 +117,30 @@ def test_nohup_stays_nohup(tmp_path: Path) -> None:
     assert (tmp_path / "out.csv").exists()
 
 
-def test_leftovers_of_dead_processes_are_swept(table: Path, tmp_path: Path) -> None:
+def test_leftovers_of_dead_processes_are_removed(table: Path, tmp_path: Path) -> None:
     process = start(tmp_path)
     process.kill()
     process.communicate()
     (part,) = tmp_path.glob(".out.csv.*.part")
-    others = {
+    leftovers = {
         ".other.jsonl.999999999.part": False,  # another table of a dead process
-        f".out.csv.{os.getpid()}.part": True,  # a process that runs
+        f".out.csv.{os.getpid()}.part": True,  # a running process
         f".out.csv.{process.pid}0.part.csv": True,
-        ".film.mkv.999999999.part": True,  # another program's
+        ".film.mkv.999999999.part": True,  # of another program
         ".out.csv.part": True,
         ".locked.csv.999999999.part": True,  # a process on another machine
     }
-    for name in others:
+    for name in leftovers:
         (tmp_path / name).write_text("x")
     table.write_text("text\nThank you!\n", encoding="utf-8")
     with (tmp_path / ".locked.csv.999999999.part").open("a") as locked:
         fcntl.flock(locked, fcntl.LOCK_EX)
         assert run_module("evenmood", "predict", table, tmp_path / "out.csv").returncode == 0  # not this process
     assert not part.exists()
-    assert {name: (tmp_path / name).exists() for name in others} == others
+    assert {name: (tmp_path / name).exists() for name in leftovers} == leftovers
 
 
-def test_columns_that_no_file_tells_apart(tmp_path: Path) -> None:
+def test_column_names_that_become_equal_when_encoded(tmp_path: Path) -> None:
     source = tmp_path / "in.jsonl"
     source.write_text('{"text": "a", "n\\ud800": 1, "d": {}}\n')
     for kind in ("csv", "tsv", "jsonl"):
@@ -149,12 +149,12 @@ def test_columns_that_no_file_tells_apart(tmp_path: Path) -> None:
     assert (row["n\ud800"], row["d"]) == (1, {})
     error = evenmood("predict", source, tmp_path / "out.parquet", code=1)[1]
     assert "do not fit one Parquet schema" in error  # Parquet has no empty struct
-    for more in ('"n\\ud800": 1, "n\\ud801": 2', '"d": {"n\\ud800": 1, "n\\ud801": 2}'):
-        source.write_text(f'{{"text": "a", {more}}}\n')
+    for keys in ('"n\\ud800": 1, "n\\ud801": 2', '"d": {"n\\ud800": 1, "n\\ud801": 2}'):
+        source.write_text(f'{{"text": "a", {keys}}}\n')
         for kind in ("csv", "parquet"):
             out = tmp_path / f"out.{kind}"
-            if kind == "csv" and '"d"' in more:
-                continue  # the cell holds the JSON as it is written
+            if kind == "csv" and '"d"' in keys:
+                continue  # the cell contains the original JSON
             error = evenmood("predict", source, out, code=1)[1]
             assert "'n\\ud800' and 'n\\ud801'" in error
             assert not out.exists()

@@ -11,7 +11,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from evenmood.tables.scored import PREDICTION_COLUMNS
+from evenmood.tables.emotion_columns import PREDICTION_COLUMNS
 from tests.evenmood.test_cli import evenmood
 
 
@@ -20,7 +20,7 @@ def jsonl(path: Path, rows: list[Any]) -> Path:
     return path
 
 
-def many(last: list[Any], count: int = 20_001, **cells: Any) -> list[Any]:
+def repeated_rows(last: list[Any], count: int = 20_001, **cells: Any) -> list[Any]:
     return [*({"text": "ok", **cells} for _ in range(count)), *last]
 
 
@@ -30,24 +30,24 @@ def to_parquet(tmp_path: Path, rows: list[Any], code: int = 0) -> tuple[Any, str
     return (parquet.read_table(target) if target.exists() else None), error
 
 
-def test_integers_become_decimals_where_a_later_row_needs_it(tmp_path: Path) -> None:
-    table, _ = to_parquet(tmp_path, many([{"text": "ok", "n": 1.5}], n=1))
+def test_integers_become_floats_if_a_later_row_has_one(tmp_path: Path) -> None:
+    table, _ = to_parquet(tmp_path, repeated_rows([{"text": "ok", "n": 1.5}], n=1))
     assert table["n"].to_pylist()[-2:] == [1.0, 1.5]
 
 
-def test_a_column_that_comes_late_is_there(tmp_path: Path) -> None:
-    table, _ = to_parquet(tmp_path, many([{"text": "ok", "late": "x"}], count=1500))
+def test_column_missing_from_early_rows_is_written(tmp_path: Path) -> None:
+    table, _ = to_parquet(tmp_path, repeated_rows([{"text": "ok", "late": "x"}], count=1500))
     assert table["late"].to_pylist()[-2:] == [None, "x"]
     assert table.schema.names == ["text", "late", *PREDICTION_COLUMNS]
 
 
-def test_a_nested_key_that_comes_late_is_there(tmp_path: Path) -> None:
-    table, _ = to_parquet(tmp_path, many([{"text": "ok", "d": {"b": [1]}}], d={"a": 1}))
+def test_nested_key_missing_from_early_rows_is_written(tmp_path: Path) -> None:
+    table, _ = to_parquet(tmp_path, repeated_rows([{"text": "ok", "d": {"b": [1]}}], d={"a": 1}))
     assert table["d"].to_pylist()[-2:] == [{"a": 1, "b": None}, {"a": None, "b": [1]}]
 
 
-def test_standard_input_is_read_as_a_file_is(tmp_path: Path) -> None:
-    rows = many([{"text": "ok", "n": 0.5, "late": True}], n=3)
+def test_schema_of_standard_input_is_inferred_from_all_rows(tmp_path: Path) -> None:
+    rows = repeated_rows([{"text": "ok", "n": 0.5, "late": True}], n=3)
     content = jsonl(tmp_path / "in.jsonl", rows).read_bytes()
     evenmood("predict", "-", tmp_path / "out.parquet", "--input-format", "jsonl", stdin=content)
     table = parquet.read_table(tmp_path / "out.parquet")
@@ -57,14 +57,14 @@ def test_standard_input_is_read_as_a_file_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "last", [{"n": "one"}, {"n": True}, {"n": 2**53 + 1, "m": 0.5}, {"n": 2**80}, {"n": {"a": 1}}, {"e": {}}]
 )
-def test_what_no_schema_holds_is_refused(tmp_path: Path, last: dict[str, Any]) -> None:
-    rows = many([{"text": "ok", **last}], count=3, n=0.5)
+def test_incompatible_later_rows_are_rejected(tmp_path: Path, last: dict[str, Any]) -> None:
+    rows = repeated_rows([{"text": "ok", **last}], count=3, n=0.5)
     table, error = to_parquet(tmp_path, rows, code=1)
     assert table is None
     assert "do not fit one Parquet schema" in error
 
 
-def test_parquet_columns_stay_arrows(tmp_path: Path) -> None:
+def test_parquet_to_parquet_preserves_types(tmp_path: Path) -> None:
     categories = ["low", "mid", "high", "never used"]
     n = 3
     columns = {
@@ -86,19 +86,19 @@ def test_parquet_columns_stay_arrows(tmp_path: Path) -> None:
     table = pyarrow.table(columns).replace_schema_metadata({"mine": "kept"})
     parquet.write_table(table, tmp_path / "in.parquet", row_group_size=2)
     evenmood("predict", tmp_path / "in.parquet", tmp_path / "out.parquet")
-    before, after = (parquet.read_table(tmp_path / name) for name in ("in.parquet", "out.parquet"))
-    assert after.schema.names == [*columns, *PREDICTION_COLUMNS]
-    assert after.schema.metadata == before.schema.metadata
+    source, output = (parquet.read_table(tmp_path / name) for name in ("in.parquet", "out.parquet"))
+    assert output.schema.names == [*columns, *PREDICTION_COLUMNS]
+    assert output.schema.metadata == source.schema.metadata
     for name in columns:
-        assert after.schema.field(name) == before.schema.field(name)
-        assert after[name].equals(before[name]), name
-    assert after["ordered"].type.ordered
-    assert after["ordered"].chunk(0).dictionary.to_pylist() == categories
-    assert len(after) == n
-    assert after["emotions"].to_pylist()[0] == ["gratitude"]
+        assert output.schema.field(name) == source.schema.field(name)
+        assert output[name].equals(source[name]), name
+    assert output["ordered"].type.ordered
+    assert output["ordered"].chunk(0).dictionary.to_pylist() == categories
+    assert len(output) == n
+    assert output["emotions"].to_pylist()[0] == ["gratitude"]
 
 
-def test_a_pandas_frame_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_pandas_frame_round_trip(tmp_path: Path) -> None:
     grades = pandas.Categorical(["b", "a"], categories=["c", "b", "a"], ordered=True)
     frame = pandas.DataFrame({"text": ["ok", "Thank you"], "grade": grades}, index=pandas.Index([7, 9], name="key"))
     frame.to_parquet(tmp_path / "in.parquet")
@@ -107,7 +107,7 @@ def test_a_pandas_frame_comes_back_as_it_was(tmp_path: Path) -> None:
     pandas.testing.assert_frame_equal(again[["text", "grade"]], frame)
 
 
-def test_missing_texts_of_parquet_can_be_left_out(tmp_path: Path) -> None:
+def test_missing_texts_of_parquet_can_be_skipped(tmp_path: Path) -> None:
     table = pyarrow.table({"text": ["a", None, "b"], "n": pyarrow.array([1, 2, 3], pyarrow.int16())})
     parquet.write_table(table, tmp_path / "in.parquet")
     command = ("predict", tmp_path / "in.parquet", tmp_path / "out.parquet", "--strict")
@@ -119,7 +119,7 @@ def test_missing_texts_of_parquet_can_be_left_out(tmp_path: Path) -> None:
     assert again["n"].type == pyarrow.int16()
 
 
-def test_times_that_python_cannot_hold_reach_text_formats(tmp_path: Path) -> None:
+def test_times_without_a_python_type_are_written_as_text(tmp_path: Path) -> None:
     columns = {
         "text": ["ok"],
         "time": pyarrow.array([1], pyarrow.time64("ns")),
@@ -129,8 +129,8 @@ def test_times_that_python_cannot_hold_reach_text_formats(tmp_path: Path) -> Non
     parquet.write_table(pyarrow.table(columns), tmp_path / "in.parquet")
     for kind in ("csv", "jsonl"):
         printed, _ = evenmood("predict", tmp_path / "in.parquet", "-", "--format", kind)
-        for shown in ("00:00:00.000000001", "10000-01-01", "2020-01-02"):
-            assert shown in printed
+        for text in ("00:00:00.000000001", "10000-01-01", "2020-01-02"):
+            assert text in printed
 
 
 LINE = (
@@ -138,7 +138,7 @@ LINE = (
 )
 
 
-def test_json_cells_stay_as_they_are_written(tmp_path: Path) -> None:
+def test_json_lines_are_written_unchanged(tmp_path: Path) -> None:
     source = jsonl(tmp_path / "in.jsonl", [LINE, ' {"text" : "\\ud83d\\ude00 \\ud800" }  '])
     first, second = evenmood("predict", source, "-")[0].splitlines()
     assert first.startswith(LINE[:-1] + ', "emotions": ["gratitude"]')
@@ -146,7 +146,7 @@ def test_json_cells_stay_as_they_are_written(tmp_path: Path) -> None:
     assert json.loads(first)["emotion_fallback"] is False
 
 
-def test_json_numbers_reach_csv_as_they_are_written(tmp_path: Path) -> None:
+def test_json_numbers_are_unchanged_in_csv(tmp_path: Path) -> None:
     source = jsonl(tmp_path / "in.jsonl", [LINE, LINE.replace("-0", "null").replace("1e400", "true")])
     header, first, second = evenmood("predict", source, "-", "--format", "tsv")[0].splitlines()
     assert header.split("\t")[:6] == ["a", "b", "c", "d", "k", "text"]

@@ -101,12 +101,12 @@ def test_probabilities_do_not_depend_on_the_batch(model: EmotionClassifier) -> N
 
 def test_explain_covers_a_long_text(fast_model: EmotionClassifier) -> None:
     text = "The meeting is on the second floor. " * 30 + "Thank you so much!"
-    explained = fast_model.explain(text)
-    assert [text[word.start : word.end] for word in explained] == [word.text for word in explained]
-    assert len(explained) == len(text.split()) + 1
-    assert sum(word.weight for word in explained) == pytest.approx(1, abs=1e-4)
+    weights = fast_model.explain(text)
+    assert [text[word.start : word.end] for word in weights] == [word.text for word in weights]
+    assert len(weights) == len(text.split()) + 1
+    assert sum(word.weight for word in weights) == pytest.approx(1, abs=1e-4)
     leave_one_out = fast_model.leave_one_out(text, "gratitude")
-    assert [word.start for word in leave_one_out] == [word.start for word in explained]
+    assert [word.start for word in leave_one_out] == [word.start for word in weights]
     assert max(leave_one_out, key=lambda word: word.weight).text in ("Thank", "you")
 
 

@@ -9,7 +9,7 @@ import pytest
 from evenmood import LABELS
 from evenmood.data.splits import Split
 from evenmood.evaluation.bootstrap import row_weights, seed_weights
-from evenmood.evaluation.metrics import ranking_figures, score
+from evenmood.evaluation.metrics import score, weighted_ranking_metrics
 from train.evaluation.everyday import load_everyday
 from train.evaluation.resampling import run_samples, weighted_auc
 from train.experiments import claims
@@ -163,8 +163,8 @@ def test_bootstrap_samples_match_the_metrics() -> None:
     for name in ("macro_f1", "micro_f1", "subset_accuracy", "macro_roc_auc"):
         assert samples[name][0] == pytest.approx(expected[name], abs=1e-6)
     for column in range(3):
-        auc, _ = ranking_figures(truth[:, column], probabilities[:, column], weights)
-        assert weighted_auc(truth[:, column], probabilities[:, column], weights) == pytest.approx(auc)
+        auc, _ = weighted_ranking_metrics(truth[:, column], tied[:, column], weights)
+        assert weighted_auc(truth[:, column], tied[:, column], weights) == pytest.approx(auc)
 
 
 def test_seed_weights() -> None:

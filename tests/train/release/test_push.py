@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from evenmood import EmotionClassifier, HubError, ModelError, UsageError
-from evenmood.model.model_folder import CARD_FILE, INFO_FILE, ONNX_FILE, PREDICTING_FILES, read_info
+from evenmood.model.model_folder import CARD_FILE, INFO_FILE, ONNX_FILE, PREDICTION_FILES, read_info
 from tests.commands import run_command
 from tests.fakes.hub_repository import files_of
 from tests.fakes.hub_server import HubServer
@@ -46,7 +46,7 @@ def test_folder_is_pushed_in_one_commit(hub: HubServer, token: str, evaluated_mo
 
 def test_encoder_is_pushed_without_keras_files(hub: HubServer, token: str) -> None:
     EmotionClassifier.from_pretrained("accurate").push_to_hub(NAME)
-    assert {*PREDICTING_FILES, CARD_FILE} <= set(hub.repositories[NAME].files())
+    assert {*PREDICTION_FILES, CARD_FILE} <= set(hub.repositories[NAME].files())
     with pytest.raises(ModelError, match=r"model\.weights\.h5 missing"):
         EmotionClassifier.from_pretrained().push_to_hub("you/fast")
 
@@ -95,7 +95,7 @@ def test_missing_files_are_copied_from_the_source_repository(
 ) -> None:
     first = classifier.push_to_hub(NAME)
     loaded = EmotionClassifier.from_pretrained(NAME)
-    assert {path.name for path in loaded.folder.iterdir()} == set(PREDICTING_FILES)
+    assert {path.name for path in loaded.folder.iterdir()} == set(PREDICTION_FILES)
     changed_files = dict(hub.repositories[NAME].files()) | {"config.json": b"another commit's"}
     hub.repositories[NAME].commit(changed_files)
     loaded.push_to_hub("team/copy")

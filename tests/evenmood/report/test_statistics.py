@@ -1,4 +1,4 @@
-"""Figures of reports, compared with values computed by hand and by statsmodels."""
+"""Statistics of reports, compared with values computed by hand and by statsmodels."""
 
 from datetime import datetime
 
@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from evenmood import LABELS
-from evenmood.report.counts import MOST_GROUPS
-from evenmood.report.figures import SHOWN_GROUPS
+from evenmood.report.counts import MAX_GROUPS
 from evenmood.report.intervals import Z95, difference_of, share_of, simultaneous_z, wilson
-from tests.evenmood.report.scored import batch, figures
+from evenmood.report.statistics import SHOWN_GROUPS
+from tests.evenmood.report.batches import batch, report_statistics
 
 JOY, ANGER, BOTH = {"joy": 0.9}, {"anger": 0.8}, {"joy": 0.7, "anger": 0.6}
 
@@ -32,7 +32,7 @@ def test_intervals_match_published_values() -> None:
 
 def test_counts_computed_by_hand() -> None:
     rows = [JOY, BOTH, ANGER, ANGER, {"neutral": 0.9}, {"curiosity": 0.6}, {"fear": 0.48}, {"joy": 0.52}, None]
-    result = figures(batch(rows, windows=[1, 3, 1, 1, 1, 1, 1, 1, 0]))
+    result = report_statistics(batch(rows, windows=[1, 3, 1, 1, 1, 1, 1, 1, 0]))
     by_label = {emotion.label: emotion for emotion in result.emotions}
     assert (result.rows, result.missing, result.answered, result.long_texts) == (9, 1, 8, 1)
     assert (by_label["joy"].share.count, by_label["anger"].share.count, by_label["fear"].share.count) == (3, 3, 0)
@@ -57,7 +57,7 @@ def test_counts_computed_by_hand() -> None:
 def test_examples_are_distinct_and_have_the_highest_scores() -> None:
     rows = [{"joy": value} for value in (0.6, 0.95, 0.7, 0.8, 0.95)] + [{"joy": 0.9, "anger": 0.85}, BOTH]
     texts = ["a", "best", "c", "d", "best", "very mixed", "mixed"]
-    result = figures(batch(rows[:3], texts[:3]), batch(rows[3:], texts[3:]))
+    result = report_statistics(batch(rows[:3], texts[:3]), batch(rows[3:], texts[3:]))
     joy = next(emotion for emotion in result.emotions if emotion.label == "joy")
     assert [example.text for example in joy.typical] == ["best", "d", "c"]
     assert [example.text for example in joy.mixed] == ["very mixed", "mixed"]
@@ -67,7 +67,7 @@ def test_examples_are_distinct_and_have_the_highest_scores() -> None:
 def test_groups_are_compared_with_all_other_texts() -> None:
     rows = [JOY] * 60 + [ANGER] * 40 + [JOY] * 20 + [ANGER] * 80 + [ANGER] * 3
     groups = ["A"] * 100 + ["B"] * 100 + ["few"] * 2 + [None]
-    result = figures(batch(rows, groups=groups))
+    result = report_statistics(batch(rows, groups=groups))
     assert [(group.name, group.texts) for group in result.groups] == [("A", 100), ("B", 100), ("few", 2), ("", 1)]
     assert result.groups[0].emotions["joy"] == share_of(60, 100)
     assert result.comparisons == 2 * (len(LABELS) + 3)  # large groups * (labels + sentiments)
@@ -82,14 +82,14 @@ def test_groups_are_compared_with_all_other_texts() -> None:
 def test_equal_groups_have_no_significant_differences() -> None:
     rng = np.random.default_rng(1)
     rows = [JOY if value else ANGER for value in rng.random(2000) < 0.5]
-    result = figures(batch(rows, groups=[f"g{i % 5}" for i in range(2000)]))
+    result = report_statistics(batch(rows, groups=[f"g{i % 5}" for i in range(2000)]))
     assert result.comparisons > 100
     assert result.contrasts == []
 
 
 def test_groups_above_the_limit_are_merged() -> None:
-    names = [f"g{i}" for i in range(MOST_GROUPS + 500)] + ["big"] * 30
-    result = figures(batch([JOY] * 30, groups=["big"] * 30), batch([JOY] * len(names), groups=names))
+    names = [f"g{i}" for i in range(MAX_GROUPS + 500)] + ["big"] * 30
+    result = report_statistics(batch([JOY] * 30, groups=["big"] * 30), batch([JOY] * len(names), groups=names))
     assert result.more_groups
     assert len(result.groups) == SHOWN_GROUPS + 1
     assert (result.groups[0].name, result.groups[0].texts) == ("big", 60)
@@ -99,7 +99,7 @@ def test_groups_above_the_limit_are_merged() -> None:
 
 def test_significant_pairs() -> None:
     rows = [{"joy": 0.9, "love": 0.9}] * 50 + [JOY] * 50 + [{"love": 0.9}] * 50 + [ANGER] * 850
-    pair, *rest = figures(batch(rows)).pairs
+    pair, *rest = report_statistics(batch(rows)).pairs
     assert rest == []
     assert (pair.first, pair.second, pair.texts) == ("joy", "love", 50)
     assert pair.expected == pytest.approx(10)  # 100 * 100 / 1000
@@ -107,14 +107,14 @@ def test_significant_pairs() -> None:
     low, high = wilson(50, 1000, simultaneous_z(3))
     assert (pair.low, pair.high) == pytest.approx((low * 100, high * 100))
     independent = [{"joy": 0.9, "love": 0.9}] * 25 + [JOY] * 25 + [{"love": 0.9}] * 25 + [ANGER] * 25
-    assert figures(batch(independent)).pairs == []
+    assert report_statistics(batch(independent)).pairs == []
 
 
 def test_timeline_and_changes() -> None:
     times = [datetime(2026, 1 + i // 100, 1 + i % 28) for i in range(600)]
     rows = [ANGER if i % 100 < 10 * (1 + i // 100) else JOY for i in range(600)]
     rows[0] = None  # type: ignore[call-overload]
-    result = figures(batch(rows, times=times))
+    result = report_statistics(batch(rows, times=times))
     assert result.timeline
     assert result.timeline.unit == "week"
     assert sum(int(period.counts[0]) for period in result.timeline.periods) == result.dated == 599
@@ -122,13 +122,13 @@ def test_timeline_and_changes() -> None:
     assert set(by_name) == {"joy", "anger", "positive emotions", "negative emotions"}
     assert by_name["anger"].before.share == pytest.approx(0.15, abs=0.03)
     assert by_name["anger"].after.share == pytest.approx(0.55, abs=0.03)
-    constant = figures(batch([JOY, ANGER] * 300, times=times))
+    constant = report_statistics(batch([JOY, ANGER] * 300, times=times))
     assert constant.changes == []
 
 
 @pytest.mark.parametrize("rows", [[], [None, None]])
 def test_no_texts(rows: list[None]) -> None:
-    result = figures(batch(rows, times=rows, groups=rows))
+    result = report_statistics(batch(rows, times=rows, groups=rows))
     assert (result.rows, result.answered, result.missing) == (len(rows), 0, len(rows))
     assert result.timeline is None
     assert [*result.groups, *result.pairs, *result.contrasts, *result.unsure] == []

@@ -7,8 +7,8 @@ import numpy as np
 
 from evenmood import LABELS
 from evenmood.report.counts import ScoredTexts, StreamCounts
-from evenmood.report.figures import Figures, figures_of
 from evenmood.report.page import About
+from evenmood.report.statistics import Statistics, compute_statistics
 
 HALF = dict.fromkeys(LABELS, 0.5)
 ABOUT = About(title="comments.csv", model="bundled model", version="1.2.3", text_column="text")
@@ -34,9 +34,9 @@ def batch(
     return ScoredTexts(batch_texts, probabilities, None if windows is None else np.array(windows), times, groups)
 
 
-def figures(*batches: ScoredTexts, time_format: str | None = None) -> Figures:
-    """Compute the figures of batches with thresholds of 0.5."""
+def report_statistics(*batches: ScoredTexts, time_format: str | None = None) -> Statistics:
+    """Compute the statistics of batches with thresholds of 0.5."""
     counts = StreamCounts(LABELS, list(HALF.values()), time_format)
     for scored_texts in batches:
         counts.add(scored_texts)
-    return figures_of(counts, {})
+    return compute_statistics(counts, {})

@@ -25,7 +25,7 @@ PREDICTION_COLUMNS = ("emotions", f"{PREFIX}probabilities", f"{PREFIX}fallback")
 
 
 def columns_of(prediction: Prediction, flat: bool) -> dict[str, Any]:
-    """Return the values of the columns `PREDICTION_COLUMNS` for a prediction; None in each for a missing text.
+    """Return the values of `PREDICTION_COLUMNS` for a prediction; all are None for a missing text.
 
     Args:
         prediction: Prediction of a row.
@@ -45,34 +45,34 @@ def columns_of(prediction: Prediction, flat: bool) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Answers:
+class OutputRows:
     """Output columns of a batch of texts.
 
     Attributes:
-        columns: Values by column for each text; None for a missing text.
+        rows: Output columns of each text by name; the values are None for a missing text.
         long_texts: Number of texts that were split into windows.
         missing: Number of missing texts.
     """
 
-    columns: list[dict[str, Any]]
+    rows: list[dict[str, Any]]
     long_texts: int
     missing: int
 
 
 @dataclass(frozen=True)
-class Written:
-    """Progress after a chunk of a table was written.
+class ChunkProgress:
+    """Progress after writing a chunk of a table.
 
     Attributes:
         rows: Number of rows in the chunk.
-        done: Share of the input read so far; None if its size is unknown.
+        share_read: Share of the input read so far; None if its size is unknown.
         long_texts: Number of texts that were split into windows.
         missing: Number of rows without a text.
         form: Encoding and layout of the input; only for text formats.
     """
 
     rows: int
-    done: float | None
+    share_read: float | None
     long_texts: int
     missing: int
     form: Form | None = None
@@ -85,7 +85,7 @@ def emotions_of(
     proba: bool,
     flat: bool,
     show_progress_bar: bool = False,
-) -> Answers:
+) -> OutputRows:
     """Predict the output columns of texts.
 
     If `selected_labels` is a subset of the labels and none of them reaches its threshold, the labels are empty: the
@@ -100,18 +100,18 @@ def emotions_of(
         show_progress_bar: As in `EmotionClassifier.predict`.
     """
     columns = [classifier.labels.index(label) for label in selected_labels]
-    read = classifier.read(texts, show_progress_bar)
-    results = []
-    predictions = classifier.apply_thresholds(read.probabilities, only=selected_labels)
-    for values, prediction in zip(read.probabilities[:, columns].tolist(), predictions, strict=True):
+    network_output = classifier.read(texts, show_progress_bar)
+    rows = []
+    predictions = classifier.apply_thresholds(network_output.probabilities, only=selected_labels)
+    for values, prediction in zip(network_output.probabilities[:, columns].tolist(), predictions, strict=True):
         if prediction.fallback and len(selected_labels) < len(classifier.labels):
             prediction = Prediction((), fallback=False)
-        more = columns_of(prediction, flat)
+        row = columns_of(prediction, flat)
         if proba:
-            shown = [None if prediction.missing else round(value, 4) for value in values]
-            more |= {f"{PREFIX}{label}": value for label, value in zip(selected_labels, shown, strict=True)}
-        results.append(more)
-    return Answers(results, int((read.windows > 1).sum()), int((read.windows == 0).sum()))
+            rounded_values = [None if prediction.missing else round(value, 4) for value in values]
+            row |= {f"{PREFIX}{label}": value for label, value in zip(selected_labels, rounded_values, strict=True)}
+        rows.append(row)
+    return OutputRows(rows, int((network_output.windows > 1).sum()), int((network_output.windows == 0).sum()))
 
 
 def arrow_with_emotions(
@@ -120,46 +120,49 @@ def arrow_with_emotions(
     column: str,
     selected_labels: list[str],
     proba: bool,
-    kept: Sequence[str] | None = None,
-) -> tuple[Any, Answers]:
+    input_columns: Sequence[str] | None = None,
+) -> tuple[Any, OutputRows]:
     """Add the output columns to an Arrow table; they are null in rows without a text.
 
-    `kept` are the input columns to keep; None for all.
+    `input_columns` are the input columns to write; by default, all of them.
     """
     import pyarrow
 
     texts = [None if is_missing(text) else text for text in table[column].to_pylist()]
-    answers = emotions_of(classifier, texts, selected_labels, proba, flat=False)
-    if kept is not None:
-        table = table.select(kept)
-    for name in added_names(selected_labels, proba):
-        values = pyarrow.array([row[name] for row in answers.columns], _arrow_type(name))
+    output = emotions_of(classifier, texts, selected_labels, proba, flat=False)
+    if input_columns is not None:
+        table = table.select(input_columns)
+    for name in output_columns_of(selected_labels, proba):
+        values = pyarrow.array([row[name] for row in output.rows], _arrow_type(name))
         table = table.append_column(name, values)
-    return table, answers
+    return table, output
 
 
-def check_free(source: str, columns: Sequence[str], added: Sequence[str]) -> None:
+def check_free(source: str, columns: Sequence[str], output_columns: Sequence[str]) -> None:
     """Raise `UsageError` if a table already has an output column."""
-    conflicts = [name for name in added if name in columns]
+    conflicts = [name for name in output_columns if name in columns]
     if conflicts:
         raise UsageError(f"{source}: has a column {conflicts[0]!r} already; rename or drop it first")
 
 
 def schema_with(
-    chunk: "Chunk", kind: str, added: Sequence[str] = PREDICTION_COLUMNS, kept: Sequence[str] | None = None
+    chunk: "Chunk",
+    kind: str,
+    output_columns: Sequence[str] = PREDICTION_COLUMNS,
+    input_columns: Sequence[str] | None = None,
 ) -> Any:
     """Return the Parquet schema of the output; None for JSON Lines and Excel input, whose schema the writer infers.
 
-    `kept` are the input columns to keep; None for all.
+    `input_columns` are the input columns to write; by default, all of them.
     """
     import pyarrow
 
     if kind in ("jsonl", "xlsx"):
         return None
     schema = chunk.schema or pyarrow.schema([(name, pyarrow.string()) for name in chunk.columns])
-    if kept is not None:
-        schema = pyarrow.schema([schema.field(name) for name in kept], metadata=schema.metadata)
-    for name in added:
+    if input_columns is not None:
+        schema = pyarrow.schema([schema.field(name) for name in input_columns], metadata=schema.metadata)
+    for name in output_columns:
         schema = schema.append(pyarrow.field(name, _arrow_type(name)))
     return schema
 
@@ -187,10 +190,10 @@ class TableJob:
         on_bad: As in `tables.read_chunks`.
         overwrite: Whether to replace an existing file.
         strict: Whether a row without a text is invalid; otherwise it gets an empty prediction.
-        kept: Input columns to write before the output columns; None for all.
+        input_columns: Input columns to write before the output columns; by default, all of them.
         on_suspicious_row: As in `tables.read_chunks`.
         encoding, delimiter, sheet: As in `tables.read_chunks`.
-        output_encoding, output_delimiter: For CSV and TSV; None for those of an input of the same format.
+        output_encoding, output_delimiter: For CSV and TSV; by default, those of an input of the same format.
     """
 
     source: str
@@ -203,7 +206,7 @@ class TableJob:
     on_bad: Callable[[str], None]
     overwrite: bool = False
     strict: bool = False
-    kept: Sequence[str] | None = None
+    input_columns: Sequence[str] | None = None
     on_suspicious_row: Callable[[str], None] = tables.ignore
     encoding: str | None = None
     delimiter: str | None = None
@@ -212,25 +215,26 @@ class TableJob:
     output_delimiter: str | None = None
 
     @property
-    def added(self) -> list[str]:
+    def output_columns(self) -> list[str]:
         """Names of the output columns."""
-        return added_names(self.selected_labels, self.proba)
+        return output_columns_of(self.selected_labels, self.proba)
 
-    def kept_of(self, columns: Sequence[str]) -> list[str]:
+    def input_columns_of(self, columns: Sequence[str]) -> list[str]:
         """Return the input columns to write.
 
         Raises:
             UsageError: A column to keep does not exist, or has the name of an output column.
         """
-        if self.kept is not None and self.source_format != "jsonl":  # rows of JSON Lines may have different keys
-            for name in self.kept:
+        # Rows of JSON Lines may have different keys.
+        if self.input_columns is not None and self.source_format != "jsonl":
+            for name in self.input_columns:
                 has_column(name, columns, self.source)
-        names = [name for name in columns if self.kept is None or name in self.kept]
-        check_free(self.source, names, self.added)
+        names = [name for name in columns if self.input_columns is None or name in self.input_columns]
+        check_free(self.source, names, self.output_columns)
         return names
 
 
-def predict_table(classifier: "EmotionClassifier", job: TableJob) -> Iterator[Written]:
+def predict_table(classifier: "EmotionClassifier", job: TableJob) -> Iterator[ChunkProgress]:
     """Stream a table, adding emotion columns; yields the progress after each chunk.
 
     From Parquet to Parquet, columns remain Arrow arrays, so that types and values are unchanged.
@@ -239,7 +243,7 @@ def predict_table(classifier: "EmotionClassifier", job: TableJob) -> Iterator[Wr
     return (_predict_arrow if both_parquet else _predict_rows)(classifier, job)
 
 
-def _predict_rows(classifier: "EmotionClassifier", job: TableJob) -> Iterator[Written]:
+def _predict_rows(classifier: "EmotionClassifier", job: TableJob) -> Iterator[ChunkProgress]:
     flat, as_text = job.target_format in ("csv", "tsv", "xlsx"), job.target_format in ("csv", "tsv")
     with ExitStack() as stack:
         write = None
@@ -255,21 +259,21 @@ def _predict_rows(classifier: "EmotionClassifier", job: TableJob) -> Iterator[Wr
             on_suspicious_row=job.on_suspicious_row,
             sheet=job.sheet,
         ):
-            names = job.kept_of(chunk.columns)
+            names = job.input_columns_of(chunk.columns)
             if write is None:
                 write = stack.enter_context(_writer(job, chunk, names))
             texts = texts_of(chunk, job.column, job.source_format)
-            answers = emotions_of(classifier, texts, job.selected_labels, job.proba, flat)
-            if job.source_format == job.target_format == "jsonl" and job.kept is None:
+            output = emotions_of(classifier, texts, job.selected_labels, job.proba, flat)
+            if job.source_format == job.target_format == "jsonl" and job.input_columns is None:
                 lines = cast(list[JsonRow], chunk.rows)
-                write([JsonRow({}, row.extend(one)) for row, one in zip(lines, answers.columns, strict=True)])
+                write([JsonRow({}, row.extend(values)) for row, values in zip(lines, output.rows, strict=True)])
             else:
                 rows = (row.cells() if as_text and isinstance(row, JsonRow) else row for row in chunk.rows)
-                if job.kept is not None:
-                    kept = set(encodable_names(names)) | set(names)
-                    rows = ({name: value for name, value in row.items() if name in kept} for row in rows)
-                write([{**row, **added} for row, added in zip(rows, answers.columns, strict=True)])
-            yield Written(len(chunk.rows), chunk.done, answers.long_texts, answers.missing, chunk.form)
+                if job.input_columns is not None:
+                    allowed_names = set(encodable_names(names)) | set(names)
+                    rows = ({name: value for name, value in row.items() if name in allowed_names} for row in rows)
+                write([{**row, **values} for row, values in zip(rows, output.rows, strict=True)])
+            yield ChunkProgress(len(chunk.rows), chunk.share_read, output.long_texts, output.missing, chunk.form)
 
 
 def texts_of(chunk: "Chunk", column: str, kind: str) -> list[str | None]:
@@ -282,11 +286,13 @@ def texts_of(chunk: "Chunk", column: str, kind: str) -> list[str | None]:
     return [None if is_missing(text) else text for text in texts]
 
 
-def _writer(job: TableJob, chunk: "Chunk", kept: Sequence[str]) -> AbstractContextManager[Callable[[list[Row]], None]]:
+def _writer(
+    job: TableJob, chunk: "Chunk", input_columns: Sequence[str]
+) -> AbstractContextManager[Callable[[list[Row]], None]]:
     """Create the writer of a job, given its first chunk and the input columns to write."""
-    names, schema, form = [*kept, *job.added], None, None
+    names, schema, form = [*input_columns, *job.output_columns], None, None
     if job.target_format == "parquet":
-        schema = schema_with(chunk, job.source_format, job.added, kept)
+        schema = schema_with(chunk, job.source_format, job.output_columns, input_columns)
     elif job.target_format == "xlsx":
         names = encodable_names(names)
     elif job.target_format in ("csv", "tsv"):
@@ -294,28 +300,30 @@ def _writer(job: TableJob, chunk: "Chunk", kept: Sequence[str]) -> AbstractConte
         form = form or (tables.TSV_FORM if job.target_format == "tsv" else Form())
         form = form_to_write(form, job.target_format, job.output_encoding, job.output_delimiter)
         names = encodable_names(names)
-    return tables.write_rows(job.target, job.target_format, names, schema, job.overwrite, job.added, form)
+    return tables.write_rows(job.target, job.target_format, names, schema, job.overwrite, job.output_columns, form)
 
 
-def _predict_arrow(classifier: "EmotionClassifier", job: TableJob) -> Iterator[Written]:
+def _predict_arrow(classifier: "EmotionClassifier", job: TableJob) -> Iterator[ChunkProgress]:
     from pyarrow import parquet
 
     with ExitStack() as stack:
         file = stack.enter_context(open_seekable(job.source))
         writer = None
         size = parquet_tables.GROUP_ROWS
-        for table, done in parquet_tables.read_tables(
+        for table, share_read in parquet_tables.read_tables(
             job.source, file, job.column, job.on_bad, size, allow_null=not job.strict
         ):
-            kept = job.kept_of(table.schema.names)
-            result, answers = arrow_with_emotions(classifier, table, job.column, job.selected_labels, job.proba, kept)
+            input_columns = job.input_columns_of(table.schema.names)
+            result, output = arrow_with_emotions(
+                classifier, table, job.column, job.selected_labels, job.proba, input_columns
+            )
             if writer is None:
-                output = stack.enter_context(atomic_file(job.target, job.overwrite))
-                writer = stack.enter_context(parquet.ParquetWriter(output, result.schema))
+                output_file = stack.enter_context(atomic_file(job.target, job.overwrite))
+                writer = stack.enter_context(parquet.ParquetWriter(output_file, result.schema))
             writer.write_table(result)
-            yield Written(len(table), done, answers.long_texts, answers.missing)
+            yield ChunkProgress(len(table), share_read, output.long_texts, output.missing)
 
 
-def added_names(selected_labels: Sequence[str], proba: bool) -> list[str]:
+def output_columns_of(selected_labels: Sequence[str], proba: bool) -> list[str]:
     """Return the names of the output columns."""
     return [*PREDICTION_COLUMNS, *(f"{PREFIX}{label}" for label in selected_labels if proba)]

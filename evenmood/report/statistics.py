@@ -1,4 +1,4 @@
-"""Compute the figures of a report from its counts."""
+"""Compute the statistics of a report from its counts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ SHOWN_PAIRS = 12
 
 @dataclass(frozen=True)
 class Emotion:
-    """Figures of one label.
+    """Statistics of one label.
 
     Attributes:
         label, sentiment: The label and its sentiment group.
@@ -107,13 +107,13 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Figures:
-    """All figures of a report.
+class Statistics:
+    """All statistics of a report.
 
     Attributes:
         rows, missing, long_texts: Number of rows, of rows without a text, and of texts read in several windows.
         answered: Number of predicted texts: the denominator of the shares.
-        emotions: Figures of each label, in the model's order.
+        emotions: Statistics of each label, in the model's order.
         sentiments: Share of texts with at least one label of each sentiment group.
         moods: Share of texts per mood; adds up to 1.
         with_emotion, several: Share of texts with a label other than neutral, and with more than one.
@@ -156,8 +156,8 @@ class Figures:
     pairs_compared: int
 
 
-def figures_of(counts: StreamCounts, quality: Mapping[str, Any]) -> Figures:
-    """Compute the figures.
+def compute_statistics(counts: StreamCounts, quality: Mapping[str, Any]) -> Statistics:
+    """Compute the statistics.
 
     Args:
         counts: Counts over all texts.
@@ -168,7 +168,7 @@ def figures_of(counts: StreamCounts, quality: Mapping[str, Any]) -> Figures:
     groups = _groups(counts)
     contrasts, comparisons = _contrasts(counts, groups)
     pairs, pairs_compared = _pairs(counts)
-    return Figures(
+    return Statistics(
         rows=counts.rows,
         missing=counts.rows - texts,
         long_texts=counts.long_texts,
@@ -223,8 +223,8 @@ def _emotions(counts: StreamCounts, quality: Mapping[str, Any]) -> list[Emotion]
 def _changes(counts: StreamCounts, timeline: Timeline) -> list[Change]:
     """Return significant changes, largest first: emotions among texts with an emotion, neutral among all texts."""
     values = np.array([period.counts for period in timeline.periods])
-    after = np.cumsum(values[:, 0])
-    first, last = after <= after[-1] / 3, after - values[:, 0] >= after[-1] * 2 / 3
+    cumulative = np.cumsum(values[:, 0])
+    first, last = cumulative <= cumulative[-1] / 3, cumulative - values[:, 0] >= cumulative[-1] * 2 / 3
     first[0] = last[-1] = True
     early, late = values[first].sum(axis=0), values[last].sum(axis=0)
     if (first & last).any() or min(early[0], late[0]) < SMALLEST_GROUP:
@@ -236,20 +236,20 @@ def _changes(counts: StreamCounts, timeline: Timeline) -> list[Change]:
         total = 0 if what == NEUTRAL else base
         change = difference_of(late[column], late[total], early[column], early[total], z)
         if change.significant:
-            before, now = (share_of(sums[column], sums[total]) for sums in (early, late))
-            changes.append(Change(what, before, now, change))
-    return sorted(changes, key=lambda one: -abs(one.change.difference))
+            before, after = (share_of(sums[column], sums[total]) for sums in (early, late))
+            changes.append(Change(what, before, after, change))
+    return sorted(changes, key=lambda change: -abs(change.change.difference))
 
 
 def _groups(counts: StreamCounts) -> list[Group]:
     ordered = sorted(counts.by_group.items(), key=lambda item: (item[0] == "", -item[1][0]))
     named = [(name, values) for name, values in ordered if name]
-    shown: list[tuple[str | None, np.ndarray]] = [*named[:SHOWN_GROUPS]]
+    shown_groups: list[tuple[str | None, np.ndarray]] = [*named[:SHOWN_GROUPS]]
     other_groups = sum((values for _, values in named[SHOWN_GROUPS:]), counts.uncounted_groups)
     if other_groups[0]:
-        shown.append((None, other_groups))
-    shown += [(name, values) for name, values in ordered if not name]
-    return [_group(counts, name, values) for name, values in shown]
+        shown_groups.append((None, other_groups))
+    shown_groups += [(name, values) for name, values in ordered if not name]
+    return [_group(counts, name, values) for name, values in shown_groups]
 
 
 def _group(counts: StreamCounts, name: str | None, values: np.ndarray) -> Group:
@@ -265,12 +265,12 @@ def _group(counts: StreamCounts, name: str | None, values: np.ndarray) -> Group:
 
 
 def _compared(counts: StreamCounts) -> list[tuple[str, int]]:
-    """Return the name and column of each measure compared over time and between groups; column 0 counts all texts."""
-    at = {name: column for column, name in enumerate(counts.measures, 1)}
+    """Return the name and column of each measure to compare over time and between groups; column 0 counts all texts."""
+    column_of = {name: column for column, name in enumerate(counts.measures, 1)}
     sentiments = [name for name in counts.sentiments if name != NEUTRAL]
     return [
-        *((f"{name} emotions", at[f"group:{name}"]) for name in sentiments),
-        *((label, at[label]) for label in counts.labels),
+        *((f"{name} emotions", column_of[f"group:{name}"]) for name in sentiments),
+        *((label, column_of[label]) for label in counts.labels),
     ]
 
 
@@ -289,7 +289,7 @@ def _contrasts(counts: StreamCounts, groups: list[Group]) -> tuple[list[Contrast
             if difference.significant:
                 outside = share_of(elsewhere, other_texts)
                 contrasts.append(Contrast(group.name or "", what, inside, outside, difference))
-    return sorted(contrasts, key=lambda one: -abs(one.difference.difference)), comparisons
+    return sorted(contrasts, key=lambda contrast: -abs(contrast.difference.difference)), comparisons
 
 
 def _pairs(counts: StreamCounts) -> tuple[list[Pair], int]:
@@ -298,15 +298,15 @@ def _pairs(counts: StreamCounts) -> tuple[list[Pair], int]:
     columns = [column for column, label in enumerate(counts.labels) if label != NEUTRAL and counts.totals[column]]
     compared = len(columns) * (len(columns) - 1) // 2
     z, pairs = simultaneous_z(compared), []
-    for place, first in enumerate(columns):
-        for second in columns[place + 1 :]:
+    for index, first in enumerate(columns):
+        for second in columns[index + 1 :]:
             both = int(counts.pairs[first, second])
-            one, other = int(counts.totals[first]) / texts, int(counts.totals[second]) / texts
-            low, high = (end / (one * other) for end in wilson(both, texts, z))
+            first_share, second_share = int(counts.totals[first]) / texts, int(counts.totals[second]) / texts
+            low, high = (end / (first_share * second_share) for end in wilson(both, texts, z))
             if both and low > 1:
-                spread = np.sqrt(one * (1 - one) * other * (1 - other))
-                phi = (both / texts - one * other) / max(float(spread), 1e-12)
-                expected = one * other * texts
+                spread = np.sqrt(first_share * (1 - first_share) * second_share * (1 - second_share))
+                phi = (both / texts - first_share * second_share) / max(float(spread), 1e-12)
+                expected = first_share * second_share * texts
                 pair = Pair(counts.labels[first], counts.labels[second], both, expected, both / expected, low, high)
                 pairs.append((phi, pair))
     pairs.sort(key=lambda item: -item[0])
