@@ -187,10 +187,12 @@ def evaluate(
     metrics = score_folder(folder, split, data)
     print(f"{split}: {metrics['tuned']['rows']:,} texts, tuned thresholds | thresholds of 0.5")
     for name, title in AVERAGES:
-        print(f"{title:24} {format_metric(figures['tuned'][name]):24} | {format_metric(figures['at_0.5'][name])}")
-    without = figures.get("tuned_without_overlap")
-    if without:
-        print(f"macro-F1 {format_metric(without['macro_f1'])} on the {without['rows']:,} texts not in an earlier split")
+        print(f"{title:24} {format_metric(metrics['tuned'][name]):24} | {format_metric(metrics['at_0.5'][name])}")
+    disjoint = metrics.get("tuned_without_overlap")
+    if disjoint:
+        print(
+            f"macro-F1 {format_metric(disjoint['macro_f1'])} on the {disjoint['rows']:,} texts not in an earlier split"
+        )
 
 
 @app.command()

@@ -61,11 +61,11 @@ def seeds(
     for group in content["groups"]:
         print(f"{', '.join(group['folders'])} on {split}, {content['rows']:,} texts")
         for kind in ("figures", "misspelled", "drop"):  # keys of the results file
-            for name, figure in group.get(kind, {}).items():
-                print(f"  {'' if kind == 'figures' else kind + ' '}{name}: {format_metric(figure)}")
+            for name, metric in group.get(kind, {}).items():
+                print(f"  {'' if kind == 'figures' else kind + ' '}{name}: {format_metric(metric)}")
     if "relative_drop" in content:
         print(f"the first group's drop of macro-F1 is {format_metric(content['relative_drop'])} of the second's")
-    keep(content, folders, out)
+    write_results(content, folders, out)
 
 
 @app.command()

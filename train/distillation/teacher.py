@@ -108,8 +108,8 @@ def training_split(config: TeacherConfig, log: Log) -> Split:
     labels = train.labels
     if config.soft_targets:
         texts, probabilities = read_soft_targets(expand_home(config.soft_targets))
-        places = {text: place for place, text in enumerate(texts)}
-        missing = sum(text not in places for text in train.texts)
+        row_of = {text: row for row, text in enumerate(texts)}
+        missing = sum(text not in row_of for text in train.texts)
         if missing:
             raise DataError(
                 f"{config.soft_targets}: {missing:,} training texts of {config.data} are missing; write it again with: "

@@ -138,7 +138,7 @@ def write_metrics(
     calibrated = calibration.report(rows.labels, probabilities, info.labels)
     write_text(training / f"calibration-{split}.json", json.dumps(round_floats(calibrated, 6), indent=1) + "\n")
     plots.reliability(calibrated["reliability"], training / f"calibration-{split}.png")
-    if brief:
-        short = round_floats({name: figures["tuned"][name] for name in (*BRIEF, "per_label")})
-        write_info(folder, replace(info, metrics={**info.metrics, split: short}))
-    return figures
+    if update_info:
+        main_metrics = round_floats({name: metrics["tuned"][name] for name in (*MAIN_METRICS, "per_label")})
+        write_info(folder, replace(info, metrics={**info.metrics, split: main_metrics}))
+    return metrics

@@ -71,7 +71,7 @@ def peers(models: Sequence[str], data: str, split: str, log: Callable[[str], Non
             "everyday": {key: value for key, value in everyday_metrics.items() if key != "per_label"},
         }
         entries.append(entry)
-        log(f"{entry['model']}: macro-F1 {_value(entry['tuned'])}, everyday {_value(entry['everyday'])}")
+        log(f"{entry['model']}: macro-F1 {_macro_f1(entry['tuned'])}, everyday {_macro_f1(entry['everyday'])}")
     return round_floats({"data": data, "split": split, "rows": len(rows), "models": entries}, 5)  # type: ignore[no-any-return]
 
 

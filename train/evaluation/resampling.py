@@ -50,7 +50,7 @@ def run_samples(
     """Compute the metrics by which arms are compared, for every bootstrap sample of rows."""
     predicted = probabilities >= thresholds
     per_label, micro_f1 = weighted_metrics(truth, predicted, weights)
-    figures = {
+    metrics = {
         "macro_f1": mean_over_labels(per_label["f1"]),
         "micro_f1": micro_f1,
         "subset_accuracy": weights @ (truth == predicted).all(axis=1).astype(np.float32) / weights.sum(axis=1),

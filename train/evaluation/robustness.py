@@ -74,13 +74,13 @@ def report(results: Mapping[str, Any]) -> str:
     lines = [
         f"{data['source']}, {data['split']}: {data['rows']:,} texts, at the model's thresholds; 95% intervals",
         f"{'':26}{'macro-F1':24}{'change':28}texts with other labels",
-        f"{'unchanged':26}{format_metric(perturbations['macro_f1'])}",
+        f"{'unchanged':26}{format_metric(perturbed_texts['macro_f1'])}",
     ]
-    for name, row in perturbations["kinds"].items():
+    for name, row in perturbed_texts["kinds"].items():
         lines.append(
             f"{name:26}{format_metric(row['macro_f1']):24}{signed(row['change']):28}{row['texts_changed']:.1%}"
         )
-    negated, ironic = figures["negation"], figures["sarcasm"]
+    negated, ironic = results["negation"], results["sarcasm"]
     lines += [
         "",
         f"negation: the label's probability decreases in {negated['decreased']:.0%} of {negated['pairs']} pairs; "

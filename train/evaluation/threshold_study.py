@@ -56,8 +56,8 @@ def study(folder: Path, data: str | None = None, repeats: int = REPEATS) -> dict
         results["thresholds"][f"{folds}-fold"] = compare_thresholds(rows.labels, probabilities, folds, repeats)
         results["calibration"][f"{folds}-fold"] = compare_calibration(rows.labels, probabilities, folds, repeats)
     (folder / TRAINING_FOLDER).mkdir(exist_ok=True)
-    write_text(folder / TRAINING_FOLDER / STUDY_FILE, json.dumps(round_floats(figures, 6), indent=1) + "\n")
-    return figures
+    write_text(folder / TRAINING_FOLDER / STUDY_FILE, json.dumps(round_floats(results, 6), indent=1) + "\n")
+    return results
 
 
 def compare_thresholds(
@@ -84,8 +84,8 @@ def compare_thresholds(
             for held_out in range(folds):
                 thresholds = tune_thresholds(labels[fold != held_out], probabilities[fold != held_out], method)
                 predicted[fold == held_out] = probabilities[fold == held_out] >= thresholds
-            scored, _ = weighted_metrics(truth, predicted, weights)
-            samples[method].append(mean_over_labels(scored["f1"]))
+            metrics, _ = weighted_metrics(truth, predicted, weights)
+            samples[method].append(mean_over_labels(metrics["f1"]))
     means = {method: np.mean(values, axis=0) for method, values in samples.items()}
     results = {}
     for method in methods:

@@ -61,7 +61,8 @@ def study(folders: Sequence[Path], rows: EverydaySplit | None = None) -> dict[st
         "windows": round(float(np.mean(counts)), 2),
         "rules": {
             name: {
-                figure: round_floats(interval(np.mean([one[figure] for one in models], axis=0))) for figure in FIGURES
+                metric: round_floats(interval(np.mean([model[metric] for model in models], axis=0)))
+                for metric in METRICS
             }
             for name, models in samples.items()
         },
@@ -76,8 +77,8 @@ def write_study(content: dict[str, Any], out: Path) -> None:
 def table(content: dict[str, Any]) -> str:
     """Format the results as text."""
     lines = [f"{content['texts']} long texts, {content['windows']} windows each"]
-    for name, figures in content["rules"].items():
-        values = ", ".join(f"{figure.replace('_', ' ')} {format_metric(figures[figure])}" for figure in FIGURES)
+    for name, metrics in content["rules"].items():
+        values = ", ".join(f"{metric.replace('_', ' ')} {format_metric(metrics[metric])}" for metric in METRICS)
         lines.append(f"{name:14} {values}")
     return "\n".join(lines)
 

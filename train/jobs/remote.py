@@ -87,8 +87,8 @@ def start(
     from huggingface_hub import HfApi, Volume, get_token
 
     for name, value in (("--data", config.data), ("--extra", config.extra), ("--vectors", config.vectors)):
-        places = (value, value.rpartition(":")[0], value.removeprefix("encoder:"))
-        if any(place and expand_home(place).exists() for place in places):
+        candidates = (value, value.rpartition(":")[0], value.removeprefix("encoder:"))
+        if any(path and expand_home(path).exists() for path in candidates):
             raise UsageError(f"{name} {value}: a remote job cannot read local files; pass a Hub id")
     token = get_token()
     if token is None:

@@ -96,7 +96,7 @@ def bundle(folder: Path, package: Path, results: Path, terms: Path | None = None
             content[file.removesuffix(".json")] = json.loads((training / file).read_text(encoding="utf-8"))
     results.parent.mkdir(parents=True, exist_ok=True)
     write_text(results, json.dumps(round_floats(content, 6), indent=1) + "\n")
-    return f"{package}: {sum(size.values()) / 1e6:.1f} MB; figures in {results}"
+    return f"{package}: {sum(size.values()) / 1e6:.1f} MB; results in {results}"
 
 
 def _quantization_loss(folder: Path) -> float:

@@ -40,7 +40,7 @@ def add_run(folder: Path, config: TrainConfig, note: str, log: Path) -> None:
         "validation_loss": min(losses),
         "seconds": sum(float(row[3]) for row in history),
         "bytes": sum((folder / name).stat().st_size for name in PREDICTION_FILES),
-        **{name: metrics[name] for name in FIGURES},
+        **{name: metrics[name] for name in METRICS},
     }
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as file:

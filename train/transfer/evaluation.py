@@ -92,8 +92,9 @@ def evaluate_transfer(
     thresholds = np.array([rules.thresholds.get(name, NEUTRAL_SCORE) for name in names])
     tuned_on = None
     if tune_split or tune_data:
-        place, part = tune_data or data, tune_split or split
-        if expand_home(place).resolve() == expand_home(data).resolve() and (part == split or Path(place).is_file()):
+        tuning_data, tuning_split = tune_data or data, tune_split or split
+        same_data = expand_home(tuning_data).resolve() == expand_home(data).resolve()
+        if same_data and (tuning_split == split or Path(tuning_data).is_file()):
             raise UsageError("thresholds would be tuned on the rows to be scored; choose another split or file")
         tuning = only_scorable(read_targets(tuning_data, tuning_split, *options), multi_label)
         scored_texts = set(targets.texts)
@@ -206,7 +207,7 @@ def report(results: Mapping[str, Any]) -> str:
     ]
     width = max(12, *map(len, names)) + 1
     lines.append(f"{'label':{width}}{'texts':>8}{'precision':>11}{'recall':>8}  {'F1':21}{'ROC AUC':>8}")
-    for name, row in figures["per_label"].items():
+    for name, row in results["per_label"].items():
         f1 = format_metric({"value": row["f1"], "low": row["f1_low"], "high": row["f1_high"]})
         auc = "" if row["roc_auc"] is None else f"{row['roc_auc']:.3f}"
         lines.append(
@@ -223,8 +224,8 @@ def report(results: Mapping[str, Any]) -> str:
 
 def _format(metric: Any) -> str:
     """Format a metric; a dash if it is undefined."""
-    value = figure["value"] if isinstance(figure, dict) else figure
-    return "-" if value is None else format_metric(figure)
+    value = metric["value"] if isinstance(metric, dict) else metric
+    return "-" if value is None else format_metric(metric)
 
 
 def run_transfer(

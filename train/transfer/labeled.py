@@ -81,7 +81,7 @@ def read_labeled(
         DataError: The data does not exist or cannot be read, or a cell of labels cannot be parsed.
         UsageError: A requested column does not exist.
     """
-    wanted = None if label_column is None else [name.strip() for name in label_column.split(",")]
+    label_columns = None if label_column is None else [name.strip() for name in label_column.split(",")]
     path = expand_home(source)
     build = source.rpartition(":")[0]
     if build_folder.is_build(path) or (build and build_folder.is_build(expand_home(build))):

@@ -81,8 +81,8 @@ def read_mapping(source: str) -> LabelMapping:
     Raises:
         DataError: The file does not exist, is not JSON, or has an invalid entry.
     """
-    shipped = sorted(path.stem for path in FOLDER.glob("*.json"))
-    path = FOLDER / f"{source}.json" if source in shipped else expand_home(source)
+    available = sorted(path.stem for path in FOLDER.glob("*.json"))
+    path = FOLDER / f"{source}.json" if source in available else expand_home(source)
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_unique_keys)
     except (FileNotFoundError, IsADirectoryError):

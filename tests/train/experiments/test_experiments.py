@@ -163,8 +163,8 @@ def test_bootstrap_samples_match_the_metrics() -> None:
     for name in ("macro_f1", "micro_f1", "subset_accuracy", "macro_roc_auc"):
         assert samples[name][0] == pytest.approx(expected[name], abs=1e-6)
     for column in range(3):
-        auc, _ = weighted_ranking_metrics(truth[:, column], tied[:, column], weights)
-        assert weighted_auc(truth[:, column], tied[:, column], weights) == pytest.approx(auc)
+        auc, _ = weighted_ranking_metrics(truth[:, column], probabilities[:, column], weights)
+        assert weighted_auc(truth[:, column], probabilities[:, column], weights) == pytest.approx(auc)
 
 
 def test_seed_weights() -> None:
