@@ -90,7 +90,7 @@ def documents() -> list[str]:
     if done.returncode:
         errors.append(done.stderr.strip().removeprefix("error: "))
     content = json.loads((ROOT / "results/dataset.json").read_text(encoding="utf-8"))
-    if report.rendered(content, "figures/dataset") != (ROOT / "docs/dataset.md").read_text(encoding="utf-8"):
+    if report.render(content, "figures/dataset") != (ROOT / "docs/dataset.md").read_text(encoding="utf-8"):
         errors.append("docs/dataset.md differs from results/dataset.json; run: python -m data_build report")
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder) / "log.md"

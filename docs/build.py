@@ -42,7 +42,7 @@ def main() -> None:
     """Write the documents, or compare them with the results files."""
     contents = {
         DOCUMENT: document(),
-        DATASET: dataset.document_of(ROOT / "results/dataset.json"),
+        DATASET: dataset.render_document(ROOT / "results/dataset.json"),
         EXPERIMENTS: experiments.document(ROOT / "results/experiments.json"),
         WRITTEN: written_votes.render_document(ROOT / "results/written.json"),
     }

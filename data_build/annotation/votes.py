@@ -22,7 +22,7 @@ MIN_PASSPHRASE = 8
 
 
 class Votes:
-    """Votes of one task, in a SQLite file that several processes may use at once."""
+    """Votes of one task, in a SQLite file that several processes can use concurrently."""
 
     def __init__(self, build: Path, task: Task) -> None:
         """Open the file in the build folder, or create it.
@@ -67,8 +67,8 @@ class Votes:
         """Replace the queue; existing votes on the same texts remain valid.
 
         Args:
-            rows: `id`, `text`, `text_hash` and `labels` of each row, in the order of annotation.
-            origin: Hash of the manifest that the rows come from.
+            rows: `id`, `text`, `text_hash` and `labels` of each row, in annotation order.
+            origin: Hash of the manifest of the stage that the rows come from.
 
         Returns:
             Number of rows in the queue.
@@ -101,7 +101,7 @@ class Votes:
         return len(queue)
 
     def origin(self) -> str:
-        """Return the hash of the manifest that the queue comes from; empty if there is no queue."""
+        """Return the `origin` of the queue; empty if there is no queue."""
         with open_database(self.path) as database:
             row = database.execute("SELECT origin FROM origins WHERE task = ?", (self.task,)).fetchone()
         return row[0] if row else ""
@@ -190,7 +190,7 @@ class Votes:
             Number of votes.
 
         Raises:
-            UsageError: As in `vote`, but rows need not have been shown; the message contains the number of the vote.
+            UsageError: As for `vote`, except that rows need not have been shown; the message names the vote's number.
         """
         number = 0
         with open_database(self.path) as database:
@@ -226,7 +226,7 @@ class Votes:
         )
 
     def undo(self, annotator: str) -> Item | None:
-        """Delete an annotator's last vote and return its row; None if there is no vote to undo."""
+        """Delete an annotator's last vote and return its row; None if there is none."""
         with open_database(self.path) as database:
             row = database.execute(
                 "SELECT id, text, predicted, text_hash FROM votes JOIN queue USING (task, id, text_hash) "
@@ -247,7 +247,7 @@ class Votes:
     def progress(self, annotator: str) -> dict[str, int]:
         """Count the rows, the rows with all votes, and the annotator's own votes."""
         with open_database(self.path) as database:
-            rows, complete, own = database.execute(
+            rows, complete_rows, own_votes = database.execute(
                 """
                 SELECT (SELECT COUNT(*) FROM queue WHERE task = :task),
                   (SELECT COUNT(*) FROM (SELECT id FROM votes JOIN queue USING (task, id, text_hash) WHERE task = :task
@@ -257,7 +257,7 @@ class Votes:
                 """,
                 {"task": self.task, "annotator": annotator, "needed": ANNOTATORS},
             ).fetchone()
-        return {"rows": rows, "complete_rows": complete, "own_votes": own}
+        return {"rows": rows, "complete_rows": complete_rows, "own_votes": own_votes}
 
     def next_tie(self, adjudicator: str) -> Item | None:
         """Return the first open row that the adjudicator has not voted on, with its vote counts."""
@@ -272,12 +272,12 @@ class Votes:
         return None
 
     def decide(self, row_id: str, adjudicator: str, labels: Sequence[int]) -> None:
-        """Store the adjudicator's labels of an open row; without labels, the row is discarded.
+        """Store the adjudicator's labels for an open row; without labels, the row is discarded.
 
         Raises:
             UsageError: The row is unknown or not open, or the annotator is not an adjudicator.
         """
-        numbers = check_labels(labels)
+        indices = check_labels(labels)
         if not self.annotators().get(adjudicator):
             raise UsageError(
                 f"{adjudicator} is not an adjudicator; add one with: "
@@ -290,7 +290,7 @@ class Votes:
         with open_database(self.path) as database:
             inserted = database.execute(
                 "INSERT OR IGNORE INTO decisions VALUES (?, ?, ?, ?, ?, ?)",
-                (self.task, row_id, self._queued_hash(database, row_id), adjudicator, json.dumps(numbers), time.time()),
+                (self.task, row_id, self._queued_hash(database, row_id), adjudicator, json.dumps(indices), time.time()),
             )
             if not inserted.rowcount:  # another adjudicator decided in the meantime
                 raise not_open
@@ -309,7 +309,7 @@ class Votes:
             ]
 
     def results(self) -> dict[str, Result]:
-        """Return the outcome of each row with all its votes, by id."""
+        """Return the result of each row that has all its votes, by id."""
         by_row: dict[str, list[Vote]] = {}
         for vote in self.all_votes():
             by_row.setdefault(vote.id, []).append(vote)

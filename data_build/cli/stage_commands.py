@@ -291,7 +291,8 @@ def verify(
     alignment: Annotated[
         Literal["probability", "precision", "intended"],
         typer.Option(
-            help="Gate: teacher probability, teacher precision on validation, or agreement with the requested label",
+            help="Acceptance rule: teacher probability, teacher precision on validation, or agreement with the "
+            "requested label",
             rich_help_panel=MODEL,
         ),
     ] = "probability",

@@ -1,4 +1,4 @@
-"""Client of the OpenAI Batch API: submit all requests, and collect the results later, in this or another process."""
+"""Client for the OpenAI Batch API: submit all requests, and collect the results later, in this or another process."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ MAX_BATCHES = 3
 RUNNING = ("validating", "in_progress", "finalizing")
 NO_REASON = "the endpoint gave no reason"
 CONTENT_KEY = "evenmood"
-"""Metadata key of a batch's content hash, by which a run finds a batch that a killed run has submitted."""
+"""Metadata key of a batch's content hash, which identifies a batch that an interrupted run submitted."""
 
 
 def collect(
@@ -36,7 +36,7 @@ def collect(
     Args:
         folder: Folder of the stage.
         requests: Requests to send.
-        generator: Client of the endpoint.
+        generator: Client for the endpoint.
         on_completion: Called with each new completion.
         log: Called with each progress message.
 
@@ -57,8 +57,8 @@ def collect(
         rejected = finish([generator.client.batches.retrieve(name) for name in submitted])
         for _ in range(MAX_BATCHES):
             paths = folder.glob("completions-*.jsonl")
-            done = {completion.number for path in paths for completion in read_completions(path)}
-            pending = [request for request in requests if request.number not in done]
+            completed = {completion.number for path in paths for completion in read_completions(path)}
+            pending = [request for request in requests if request.number not in completed]
             if not pending:
                 return
             if rejected:
@@ -97,7 +97,7 @@ def _contents(requests: Sequence[Request], generator: Generator) -> Iterator[byt
 
 
 def _submit(folder: Path, content: bytes, generator: Generator, log: Callable[[str], None]) -> Any:
-    """Submit a batch, unless a killed run has submitted it without recording it."""
+    """Submit a batch, unless an interrupted run submitted it without recording it."""
     content_hash, state = hashlib.sha256(content).hexdigest(), _state(folder)
     unrecorded = (
         batch
@@ -137,7 +137,7 @@ def _save(
     generator: Generator,
     on_completion: Callable[[Completion], None],
 ) -> list[str]:
-    """Save the completions of a finished batch, and then mark it as collected; the reverse order could lose some.
+    """Save the completions of a finished batch, then mark it as collected; the reverse order could lose completions.
 
     Returns:
         Reasons for rejected requests; expired requests go into the next batch.
@@ -147,8 +147,8 @@ def _save(
     ]
     if batch.status == "failed" and not rejected:
         rejected = [f"batch {batch.id} failed; {NO_REASON}"]
-    done = {completion.number for completion in read_completions(folder / COMPLETIONS_FILE)}
-    pending = {str(request.number): request for request in requests if request.number not in done}
+    completed = {completion.number for completion in read_completions(folder / COMPLETIONS_FILE)}
+    pending = {str(request.number): request for request in requests if request.number not in completed}
     with (folder / COMPLETIONS_FILE).open("a", encoding="utf-8") as completions_file:
         for file in filter(None, (batch.output_file_id, batch.error_file_id)):
             for line in generator.client.files.content(file).text.split("\n"):

@@ -22,7 +22,7 @@ from evenmood.model import hub
 
 BALANCE = review.BALANCE
 """Stage whose rows are the balanced training split."""
-WITHHELD = "sentiment140"
+WITHHELD_SOURCE = "sentiment140"
 """Source of tweets, whose texts are withheld by default."""
 OFFICIAL_COLUMNS = ("text", "labels", "id")
 
@@ -46,7 +46,7 @@ def publish(
         log: Called with each progress message.
         include_tweets: Publish the texts of tweets, not only their hashes; the history of the repository keeps them.
         drop_balanced: Delete the published configuration `balanced` if the build has none.
-        private: Visibility of a new repository; None for the account's default.
+        private: Visibility of a new repository; by default, the account's.
         revision: Branch; created if missing.
         create_pr: Open a pull request.
 
@@ -54,9 +54,9 @@ def publish(
         DataError: A stage is incomplete, or a row must not be published.
         HubError: No access, no network, or the Hub rejects the card.
     """
-    with tempfile.TemporaryDirectory() as temporary:
-        work = Path(temporary)
-        tables = prepare(build, work, repo_id, log, include_tweets=include_tweets)
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        tables = prepare(build, out, repo_id, log, include_tweets=include_tweets)
 
         def check(api: HfApi, full_id: str) -> None:
             info: Any = api.dataset_info(full_id, revision=None if create_pr else revision)
@@ -68,7 +68,7 @@ def publish(
                 )
 
         return hub.upload(
-            work,
+            out,
             repo_id,
             message="Upload data set",
             replace=["balanced/*", "unbalanced/*", "written/*", "figures/*"],
@@ -116,14 +116,14 @@ def prepare(
 
 
 def provenance(build: Path) -> dict[str, Any]:
-    """Return the provenance of the balanced split from the manifests; entries that no manifest has are None."""
+    """Return the provenance of the balanced split from the manifests; entries missing from the manifests are None."""
 
     def manifest(name: str) -> dict[str, Any]:
         return read_manifest(build, name) if (build / name / MANIFEST_FILE).exists() else {}
 
     return {
         "teacher": manifest(relabel.OFFICIAL).get("options", {}).get("teacher"),
-        "gates": manifest(verify.STAGE).get("options"),
+        "acceptance_rule": manifest(verify.STAGE).get("options"),
         "evenness_before": manifest(BALANCE).get("evenness_before"),
         "evenness_after": manifest(BALANCE).get("evenness_after"),
         "target": manifest(BALANCE).get("target"),
@@ -187,7 +187,7 @@ def check_rows(rows: pyarrow.Table, official: Mapping[str, pyarrow.Table]) -> No
 def withhold(rows: pyarrow.Table) -> pyarrow.Table:
     """Set the texts of tweets to null."""
     texts = [
-        None if source == WITHHELD else text
+        None if source == WITHHELD_SOURCE else text
         for text, source in zip(rows["text"].to_pylist(), rows["source"].to_pylist(), strict=True)
     ]
     index = rows.schema.get_field_index("text")

@@ -37,7 +37,7 @@ FEW_TWEETS = 100
 PROMPTS_WITHOUT_STYLE = ("v1", "v2", "v3")
 """Prompt versions whose `lines` form omitted length and point of view, although the rows record both."""
 WORDS = 50
-"""Number of most frequent words in the figure, as in the paper's figure 3."""
+"""Number of words in the figure of the most frequent words, as in figure 3 of the paper."""
 STOP_WORDS = ENGLISH_STOP_WORDS | {
     "im",
     "dont",
@@ -53,7 +53,7 @@ STOP_WORDS = ENGLISH_STOP_WORDS | {
     "hes",
     "id",
 }
-"""English function words, which are not informative."""
+"""English function words, which are left out of the figure."""
 
 
 def run(build: Path, log: Log, results: Path, document: Path, generated: Path | None = None) -> None:
@@ -66,14 +66,14 @@ def run(build: Path, log: Log, results: Path, document: Path, generated: Path | 
         log: Called with each progress message.
         results: JSON file to write, or to read if there is no build folder.
         document: Markdown file to write; its figures are written to `figures/dataset/` in the same folder.
-        generated: Parquet file to write the verified generated rows to, for `generate --rows`; default: none.
+        generated: Parquet file for exporting the verified generated rows, for `generate --rows`; not exported if None.
 
     Raises:
         DataError: A stage is missing, or there is neither a build folder nor a results file.
     """
     folder = document.parent / "figures" / "dataset"
     if not build.is_dir() and results.is_file() and generated is None:
-        write_text(document, document_of(results))
+        write_text(document, render_document(results))
         log(f"{document} written from {results}; there is no build folder {build}")
         return
     try:
@@ -85,25 +85,25 @@ def run(build: Path, log: Log, results: Path, document: Path, generated: Path | 
     results.parent.mkdir(parents=True, exist_ok=True)
     write_text(results, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     draw(build, folder)
-    write_text(document, rendered(content, folder.relative_to(document.parent).as_posix()))
+    write_text(document, render(content, folder.relative_to(document.parent).as_posix()))
     if generated is not None:
         generated_rows.export_rows(build, set(read_rows(build, verify.STAGE)["id"].to_pylist()), generated)
     log(f"{document} and {results} written")
 
 
-def document_of(results: Path) -> str:
+def render_document(results: Path) -> str:
     """Render the document from a results file.
 
     Raises:
         DataError: The file is invalid, or lacks an entry.
     """
     try:
-        return rendered(json.loads(results.read_text(encoding="utf-8")), "figures/dataset")
+        return render(json.loads(results.read_text(encoding="utf-8")), "figures/dataset")
     except (ValueError, KeyError, TypeError, jinja2.UndefinedError) as error:
         raise DataError(f"{results}: not a results file of this version ({error}); run the report on a build") from None
 
 
-def rendered(content: Mapping[str, Any], figures_folder: str) -> str:
+def render(content: Mapping[str, Any], figures_folder: str) -> str:
     """Render the document from a parsed results file; `figures_folder` is relative to the document."""
     return cards.rendered(
         TEMPLATE,
@@ -190,8 +190,8 @@ def collect(build: Path) -> dict[str, Any]:
         "tweets_by_gate": verified["tweets_by_gate"],
         "generated_by_gate": verified["generated_by_gate"],
         "few_tweets": {
-            gate: sum(count < FEW_TWEETS for count in verified["tweets_by_gate"][gate].values())
-            for gate in ("probability", "precision")
+            rule: sum(count < FEW_TWEETS for count in verified["tweets_by_gate"][rule].values())
+            for rule in ("probability", "precision")
         },
         "attempts": generate.attempts(build),
         "provenance": {

@@ -19,9 +19,9 @@ STAGE, UNBALANCED = CONFIGURATIONS["balanced"], CONFIGURATIONS["unbalanced"]
 RATIO = 1.5
 """Default maximum ratio of the most frequent to the rarest label."""
 TARGETS = (50, 100, 200, 300, 480, 700, 1000, 1500, 2000)
-"""Targets, in rows per label, for which the manifest records the shortfall of each label."""
+"""Targets in rows per label; the manifest records each label's shortfall for them."""
 RANKS = {"goemotions": 0, "written": 1, "feedback": 2, "sentiment140": 2, "generated": 3}
-"""Preference of each source, lowest first: human labels, written texts, teacher labels, generated texts."""
+"""Rank of each source; lower ranks are preferred: human labels, written texts, teacher labels, generated texts."""
 HUMAN = 0
 """Rank of rows that people labeled."""
 
@@ -43,9 +43,9 @@ def run(
     Args:
         build: Build folder.
         log: Called with each progress message.
-        target: Number of rows per label; default: the largest that every label reaches within the ratio.
+        target: Number of rows per label; by default, the largest that every label reaches within the ratio.
         ratio: Maximum ratio of the most frequent to the rarest label.
-        limit: Number of rows to select from; default: all.
+        limit: Maximum number of rows to select from; by default, all.
         seed: Random seed.
         restart: Discard the output of an earlier run.
 
@@ -95,7 +95,7 @@ def run(
 def deduplicated_rows(build: Path) -> tuple[pyarrow.Table, Counter[str]]:
     """Return all training rows, deduplicated by cleaned text, and the number dropped for each reason.
 
-    The first row with a text is kept, even if later ones have other labels. The order is: official training split,
+    Only the first row with a text is kept, even if later ones have other labels. The order is: official training split,
     written texts, then the feedback, tweets and generated rows that passed verify and review.
     """
     official = read_rows(build, relabel.OFFICIAL, "train")
@@ -200,7 +200,7 @@ def label_counts(labels: Sequence[Sequence[int]], rows: Any) -> np.ndarray:
 
 
 def evenness(counts: np.ndarray) -> dict[str, float]:
-    """Measure how even a label distribution is.
+    """Measure the evenness of a label distribution.
 
     Returns:
         `ratio`: largest to smallest count; `entropy`: normalized to 1 for equal counts; `mean_ir`: mean imbalance

@@ -24,7 +24,7 @@ ATTEMPTS = b"evenmood.attempts"
 
 
 def import_rows(build: Path, log: Log, source: Path, *, limit: int | None = None, restart: bool = False) -> None:
-    """Write the stage `generate` from rows of an earlier build, without requests.
+    """Write the stage `generate` from rows of an earlier build, without sending requests.
 
     The manifest contains the counts of the original generation: texts requested, and texts dropped for each reason.
 
@@ -32,7 +32,7 @@ def import_rows(build: Path, log: Log, source: Path, *, limit: int | None = None
         build: Build folder.
         log: Called with each progress message.
         source: Parquet file written by `export_rows`.
-        limit: Number of rows to import; default: all.
+        limit: Maximum number of rows to import; by default, all.
         restart: Discard the output of an earlier run.
 
     Raises:
@@ -83,14 +83,14 @@ def _invalid(source: Path, reason: str) -> DataError:
 
 
 def missing_keys(prompt_ids: Iterable[str]) -> dict[str, int]:
-    """Count the generated rows without each provenance key; keys that no row lacks are left out."""
+    """Count the generated rows that lack a provenance key, by key; keys that no row lacks are omitted."""
     provenance = [json.loads(prompt_id) for prompt_id in prompt_ids]
-    missing = {key: sum(entry.get(key) is None for entry in provenance) for key in PROVENANCE}
-    return {key: count for key, count in missing.items() if count}
+    missing_counts = {key: sum(entry.get(key) is None for entry in provenance) for key in PROVENANCE}
+    return {key: count for key, count in missing_counts.items() if count}
 
 
 def export_rows(build: Path, ids: set[str], path: Path) -> None:
-    """Write the generated rows with these ids, with the labels of their requests, to a file for `import_rows`."""
+    """Write the generated rows with these ids and the labels of their requests to a file for `import_rows`."""
     generated = pyarrow.concat_tables([read_rows(build, name).select(COLUMNS) for name in generate.rounds(build)])
     selected = generated.filter(pyarrow.array([row_id in ids for row_id in generated["id"].to_pylist()]))
     metadata = {ATTEMPTS: json.dumps(generate.attempts(build)).encode()}

@@ -64,19 +64,19 @@ def _fill(build: Path, task: Task, stage: str, limit: int | None, seed: int) -> 
         raise UsageError(f"{build}: there are no annotators; add one with: python -m data_build annotator {build} NAME")
     permutation = np.random.default_rng(seed).permutation(rows.num_rows)
     shuffled = rows.select(["id", "text", "text_hash", "labels"]).take(permutation).to_pylist()
-    voted = votes.voted_rows()
-    queued = shuffled[:limit]
-    beyond_limit = shuffled[len(queued) :] if task == "review" else []
-    with_votes = [row for row in beyond_limit if (row["id"], row["text_hash"]) in voted]
-    votes.set_queue([*queued, *with_votes], sha256(build / stage / MANIFEST_FILE))
+    voted_rows = votes.voted_rows()
+    rows_within_limit = shuffled[:limit]
+    beyond_limit = shuffled[len(rows_within_limit) :] if task == "review" else []
+    rows_with_votes = [row for row in beyond_limit if (row["id"], row["text_hash"]) in voted_rows]
+    votes.set_queue([*rows_within_limit, *rows_with_votes], sha256(build / stage / MANIFEST_FILE))
     return votes
 
 
 def resolve(build: Path, log: Log, *, restart: bool = False) -> None:
     """Write the verified rows with the labels of the review.
 
-    A row with five votes gets the majority labels or the adjudicator's; rows without a decision are left out until an
-    adjudicator decides. Rows with fewer votes are unchanged, with `reviewed` false.
+    A row with five votes gets the majority labels or the adjudicator's labels; ties are left out until an adjudicator
+    settles them. Rows with fewer votes are unchanged, with `reviewed` false.
 
     Raises:
         DataError: The stage `verify` is incomplete, or there are no votes.

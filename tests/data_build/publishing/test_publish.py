@@ -205,7 +205,7 @@ def test_hydrate_from_a_folder_with_half_of_the_tweets(local: Path, tmp_path: Pa
     half = write_tweets(tmp_path / "half.csv", tweets()[:30])
     messages: list[str] = []
     assert hydrate(str(local), half, tmp_path / "out", messages.append) == 30
-    assert "30 of 60 withheld texts filled in; 30 rows without a text left out" in messages[-1]
+    assert "30 of 60 withheld texts filled in; 30 rows dropped (text not found)" in messages[-1]
     assert len(load_split(str(tmp_path / "out"), "train")) == 114
 
 
@@ -216,7 +216,7 @@ def test_hydrate_from_tweets_with_a_stray_quote(local: Path, tmp_path: Path) -> 
     assert hydrate(str(local), own_copy, tmp_path / "out", messages.append) == 1
     assert messages[0].startswith(f"{own_copy}, line 8: ")
     assert messages[-1].endswith(
-        f"59 of 60 withheld texts filled in; 1 rows without a text left out; 1 malformed rows in {own_copy}"
+        f"59 of 60 withheld texts filled in; 1 rows dropped (text not found); 1 malformed rows in {own_copy}"
     )
 
 
