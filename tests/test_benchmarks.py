@@ -1,4 +1,4 @@
-"""Benchmarks: their figures, and a small run."""
+"""Benchmarks: a small run, and the recorded results."""
 
 import json
 import os
@@ -36,8 +36,8 @@ def test_ratios_are_computed_within_rounds() -> None:
         {"evenmood": {"texts_per_second": 90.0}, "unfolded": {"texts_per_second": 30.0}},
     ]
     assert bench.ratio(rounds, "unfolded") == {"median": 5, "least": 3, "most": 10}
-    figures = bench.summary([figures["evenmood"] for figures in rounds])
-    assert figures == {"texts_per_second": {"median": 90, "least": 50, "most": 100}}
+    summary = bench.summary([measurements["evenmood"] for measurements in rounds])
+    assert summary == {"texts_per_second": {"median": 90, "least": 50, "most": 100}}
 
 
 def test_slowdown_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,12 +52,12 @@ def test_small_run(tmp_path: Path) -> None:
     prepare_evenmood(tmp_path, None)
     names = ["unfolded", "evenmood"]
     synthetic = texts.made_up_texts(400)
-    (figures,) = bench.run_rounds(tmp_path, synthetic[100:], synthetic[:100], names, 1)
+    (measurements,) = bench.run_rounds(tmp_path, synthetic[100:], synthetic[:100], names, 1)
     for name in names:
-        assert set(figures[name]) == {
+        assert set(measurements[name]) == {
             *("start_seconds", "texts_per_second", "texts_per_second_first_pass", "p50_ms", "p99_ms", "peak_memory_mb")
         }
-        assert min(figures[name].values()) > 0
+        assert min(measurements[name].values()) > 0
     shares = bench.profile(tmp_path / "evenmood", texts.made_up_texts(300))
     assert next(iter(shares)) == "lstm"
     assert 0.3 < shares["lstm"] < sum(shares.values()) <= 1

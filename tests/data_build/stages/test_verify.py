@@ -80,14 +80,14 @@ def test_leakage(text: str, reason: str | None) -> None:
 
 @pytest.mark.parametrize("near", [NEAR_DUPLICATE, generate.COPY_SIMILARITY])
 def test_near_duplicates_are_found(near: float) -> None:
-    """At least 999 of 1,000 pairs just above the threshold, where an index misses most."""
+    """At least 999 of 1,000 pairs just above the threshold, where an index is most likely to miss some."""
     rng = np.random.default_rng(0)
     pairs: list[tuple[str, str]] = []
     while len(pairs) < 1000:
         words = [f"w{number}" for number in rng.integers(0, 10**9, size=rng.integers(12, 40))]
         other = list(words)
-        for place in rng.integers(0, len(words), size=rng.integers(1, 4)):
-            other[place] = f"x{rng.integers(0, 10**9)}"
+        for index in rng.integers(0, len(words), size=rng.integers(1, 4)):
+            other[index] = f"x{rng.integers(0, 10**9)}"
         other += [f"y{number}" for number in rng.integers(0, 10**9, size=rng.integers(0, 3))]
         first, second = " ".join(words), " ".join(other)
         if near <= similarity(shingles(first), shingles(second)) < near + 0.05:
