@@ -96,10 +96,10 @@ def _kappa_with_others(values: np.ndarray, annotator: int) -> float | None:
     votes = (~np.isnan(others)).sum(axis=0)
     share = np.nansum(others, axis=0) / np.maximum(votes, 1)
     is_compared = ~np.isnan(values[annotator]) & (votes > 0) & (share != 0.5)
-    own, theirs = values[annotator][is_compared] > 0, share[is_compared] > 0.5
-    if not len(own) or (own.all() and theirs.all()) or not (own.any() or theirs.any()):
+    own, majority = values[annotator][is_compared] > 0, share[is_compared] > 0.5
+    if not len(own) or (own.all() and majority.all()) or not (own.any() or majority.any()):
         return None
-    return _finite(cohen_kappa_score(own, theirs))
+    return _finite(cohen_kappa_score(own, majority))
 
 
 def _finite(value: float) -> float | None:

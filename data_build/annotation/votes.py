@@ -78,10 +78,10 @@ class Votes:
         """
         rows = list(rows)
         ids = Counter(row["id"] for row in rows)
-        if repeated := [row_id for row_id, count in ids.items() if count > 1]:
+        if duplicate_ids := [row_id for row_id, count in ids.items() if count > 1]:
             raise DataError(
-                f"duplicate ids among the rows to {self.task}: {repeated[0]!r}"
-                + (f" and {len(repeated) - 1:,} more" if len(repeated) > 1 else "")
+                f"duplicate ids among the rows to {self.task}: {duplicate_ids[0]!r}"
+                + (f" and {len(duplicate_ids) - 1:,} more" if len(duplicate_ids) > 1 else "")
                 + "; run the earlier stages again with --restart"
             )
         queue = [
@@ -89,11 +89,13 @@ class Votes:
             for position, row in enumerate(rows)
         ]
         with open_database(self.path) as database:
-            previous = dict(database.execute("SELECT id, text_hash FROM queue WHERE task = ?", (self.task,)))
-            changed = [row["id"] for row in rows if previous.get(row["id"], row["text_hash"]) != row["text_hash"]]
+            earlier_hashes = dict(database.execute("SELECT id, text_hash FROM queue WHERE task = ?", (self.task,)))
+            changed_ids = [
+                row["id"] for row in rows if earlier_hashes.get(row["id"], row["text_hash"]) != row["text_hash"]
+            ]
             # Annotators who were shown the previous text of an id have seen neither its new text nor its new labels.
             database.executemany(
-                "DELETE FROM shown WHERE task = ? AND id = ?", [(self.task, row_id) for row_id in changed]
+                "DELETE FROM shown WHERE task = ? AND id = ?", [(self.task, row_id) for row_id in changed_ids]
             )
             database.execute("DELETE FROM queue WHERE task = ?", (self.task,))
             database.executemany("INSERT INTO queue VALUES (?, ?, ?, ?, ?, ?)", queue)

@@ -48,24 +48,24 @@ def collect(
         """Save the completions of all batches, and return the reasons for rejected requests."""
         return [
             error
-            for submitted in batches
-            for error in _save(folder, _wait(submitted, generator, log), requests, generator, on_completion)
+            for batch in batches
+            for error in _save(folder, _wait(batch, generator, log), requests, generator, on_completion)
         ]
 
     with convert_api_errors():
-        submitted = [name for name, state in _state(folder).items() if state == "submitted"]
-        rejected = finish([generator.client.batches.retrieve(name) for name in submitted])
+        submitted_ids = [name for name, state in _state(folder).items() if state == "submitted"]
+        rejections = finish([generator.client.batches.retrieve(name) for name in submitted_ids])
         for _ in range(MAX_BATCHES):
             paths = folder.glob("completions-*.jsonl")
-            completed = {completion.number for path in paths for completion in read_completions(path)}
-            pending = [request for request in requests if request.number not in completed]
+            completed_numbers = {completion.number for path in paths for completion in read_completions(path)}
+            pending = [request for request in requests if request.number not in completed_numbers]
             if not pending:
                 return
-            if rejected:
+            if rejections:
                 raise GeneratorError(
-                    f"{len(pending):,} requests have no response; the endpoint rejected them: {rejected[0][:200]}"
+                    f"{len(pending):,} requests have no response; the endpoint rejected them: {rejections[0][:200]}"
                 )
-            rejected = finish([_submit(folder, content, generator, log) for content in _contents(pending, generator)])
+            rejections = finish([_submit(folder, content, generator, log) for content in _contents(pending, generator)])
     raise GeneratorError(
         f"{len(pending):,} requests have no response after {MAX_BATCHES} batches; rerun the command to resubmit them"
     )
@@ -99,14 +99,14 @@ def _contents(requests: Sequence[Request], generator: Generator) -> Iterator[byt
 def _submit(folder: Path, content: bytes, generator: Generator, log: Callable[[str], None]) -> Any:
     """Submit a batch, unless an interrupted run submitted it without recording it."""
     content_hash, state = hashlib.sha256(content).hexdigest(), _state(folder)
-    unrecorded = (
+    unrecorded_batches = (
         batch
         for batch in generator.client.batches.list(limit=100)
         if (batch.metadata or {}).get(CONTENT_KEY) == content_hash
         and batch.id not in state
         and batch.status in (*RUNNING, "completed")
     )
-    batch = next(unrecorded, None)
+    batch = next(unrecorded_batches, None)
     if batch is None:
         file = generator.client.files.create(file=("requests.jsonl", content), purpose="batch")
         batch = generator.client.batches.create(
@@ -142,13 +142,13 @@ def _save(
     Returns:
         Reasons for rejected requests; expired requests go into the next batch.
     """
-    rejected = [
+    rejections = [
         f"batch {batch.id} failed: {error.message}" for error in (batch.errors.data if batch.errors else None) or []
     ]
-    if batch.status == "failed" and not rejected:
-        rejected = [f"batch {batch.id} failed; {NO_REASON}"]
-    completed = {completion.number for completion in read_completions(folder / COMPLETIONS_FILE)}
-    pending = {str(request.number): request for request in requests if request.number not in completed}
+    if batch.status == "failed" and not rejections:
+        rejections = [f"batch {batch.id} failed; {NO_REASON}"]
+    completed_numbers = {completion.number for completion in read_completions(folder / COMPLETIONS_FILE)}
+    pending = {str(request.number): request for request in requests if request.number not in completed_numbers}
     with (folder / COMPLETIONS_FILE).open("a", encoding="utf-8") as completions_file:
         for file in filter(None, (batch.output_file_id, batch.error_file_id)):
             for line in generator.client.files.content(file).text.split("\n"):
@@ -162,9 +162,9 @@ def _save(
                     completions_file.write(completion.to_line())
                     on_completion(completion)
                 elif status is not None and 400 <= status < 500 and status != 429:
-                    rejected.append(f"HTTP {status}: {_message(body)}")
+                    rejections.append(f"HTTP {status}: {_message(body)}")
     _write_state(folder, {**_state(folder), batch.id: "collected"})
-    return rejected
+    return rejections
 
 
 def _message(body: Any) -> str:

@@ -59,8 +59,8 @@ class Trial:
         """
         self.passed |= bool(completion.texts)
         if self.passed:
-            earlier, self._unusable = self._unusable, []
-            return [*earlier, completion]
+            earlier_completions, self._unusable = self._unusable, []
+            return [*earlier_completions, completion]
         self._unusable.append(completion)
         if len(self._unusable) >= self._limit:
             raise unusable_error(self._unusable)

@@ -55,7 +55,7 @@ def hydrate(
     else:
         folder = Path(source) / configuration
     tables = {name: _read(folder, name) for name in SPLITS}
-    withheld = {
+    withheld_hashes = {
         digest
         for table in tables.values()
         for digest, text in zip(table["text_hash"].to_pylist(), table["text"].to_pylist(), strict=True)
@@ -66,15 +66,15 @@ def hydrate(
     for count, (_, raw) in enumerate(read_tweets(tweets, malformed_rows.add), 1):
         text = tweet_text(raw)
         digest = text_hash(text)
-        if digest in withheld:
+        if digest in withheld_hashes:
             texts.setdefault(digest, text)
         if count % 200_000 == 0:
-            log(f"{count:,} tweets read, {len(texts):,} of {len(withheld):,} texts found")
-        if len(texts) == len(withheld):
+            log(f"{count:,} tweets read, {len(texts):,} of {len(withheld_hashes):,} texts found")
+        if len(texts) == len(withheld_hashes):
             break
-    if withheld and not texts:
+    if withheld_hashes and not texts:
         raise DataError(
-            f"{tweets} contains none of the {len(withheld):,} withheld texts; expected a copy of Sentiment140"
+            f"{tweets} contains none of the {len(withheld_hashes):,} withheld texts; expected a copy of Sentiment140"
             + (
                 f"; {malformed_rows.total:,} malformed rows, the first: {malformed_rows.first}"
                 if malformed_rows.total
@@ -88,7 +88,7 @@ def hydrate(
             dropped_rows += table.num_rows - complete_rows.num_rows
             parquet.write_table(complete_rows, temporary_folder / f"{name}.parquet")
     log(
-        f"{out}: {len(texts):,} of {len(withheld):,} withheld texts filled in"
+        f"{out}: {len(texts):,} of {len(withheld_hashes):,} withheld texts filled in"
         + (f"; {dropped_rows:,} rows dropped (text not found)" if dropped_rows else "")
         + (f"; {malformed_rows.total:,} malformed rows in {tweets}" if malformed_rows.total else "")
     )

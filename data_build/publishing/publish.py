@@ -60,8 +60,8 @@ def publish(
 
         def check(api: HfApi, full_id: str) -> None:
             info: Any = api.dataset_info(full_id, revision=None if create_pr else revision)
-            published = {entry.rfilename.split("/")[0] for entry in info.siblings or []}
-            if "balanced" in published and "balanced" not in tables and not drop_balanced:
+            published_folders = {entry.rfilename.split("/")[0] for entry in info.siblings or []}
+            if "balanced" in published_folders and "balanced" not in tables and not drop_balanced:
                 raise DataError(
                     f"{full_id} has the configuration balanced, but {build} does not; run balance, or delete the "
                     "configuration with --drop-balanced"
@@ -94,12 +94,12 @@ def prepare(
     tables: dict[str, dict[str, Any]] = {}
     if (build / BALANCE).is_dir():
         check_current(build, BALANCE)
-        balanced = read_rows(build, BALANCE).select(schema().names)
-        check_rows(balanced, official)
+        balanced_rows = read_rows(build, BALANCE).select(schema().names)
+        check_rows(balanced_rows, official)
         if not include_tweets:
-            balanced = withhold(balanced)
+            balanced_rows = withhold(balanced_rows)
         held_out = {name: with_provenance(official[name]) for name in SPLITS[1:]}
-        tables["balanced"] = {"train": balanced, **held_out}
+        tables["balanced"] = {"train": balanced_rows, **held_out}
     else:
         log(f"{build}: the stage {BALANCE} has not been run; publishing without the configuration balanced")
     tables["unbalanced"] = {name: rows.select(OFFICIAL_COLUMNS) for name, rows in official.items()}

@@ -162,7 +162,7 @@ def collect(build: Path) -> dict[str, Any]:
     check_current(build, balance.STAGE)
     names = finished_stages(build)
     manifests = {name: read_manifest(build, name) for name in (*names, relabel.OFFICIAL)}
-    balanced, verified = manifests[balance.STAGE], manifests[verify.STAGE]
+    balance_manifest, verify_manifest = manifests[balance.STAGE], manifests[verify.STAGE]
     table = read_rows(build, balance.STAGE)
     rows = table.select(["source", "labels", "generator", "reviewed"]).to_pylist()
     prompt_ids = [prompt_id for prompt_id in read_rows(build, verify.STAGE)["prompt_id"].to_pylist() if prompt_id]
@@ -171,26 +171,26 @@ def collect(build: Path) -> dict[str, Any]:
     evaluation = read_manifest(build, relabel.EVALUATION)["evaluation"] if has_evaluation else {}
     metrics = ("rows", "macro_f1", "micro_f1", "macro_roc_auc")
     return {
-        "target": balanced["target"],
-        "rows": balanced["rows_out"],
+        "target": balance_manifest["target"],
+        "rows": balance_manifest["rows_out"],
         "rows_by_source": dict(sorted(Counter(row["source"] for row in rows).items())),
         "labels_per_row": round(sum(len(row["labels"]) for row in rows) / len(rows), 3),
-        "label_counts_before": balanced["label_counts_before"],
-        "label_counts_available": balanced["label_counts_available"],
-        "label_counts_after": balanced["label_counts_after"],
+        "label_counts_before": balance_manifest["label_counts_before"],
+        "label_counts_available": balance_manifest["label_counts_available"],
+        "label_counts_after": balance_manifest["label_counts_after"],
         "label_counts_by_source": by_source(table),
-        "ratio_before": balanced["evenness_before"]["ratio"],
-        "ratio_after": balanced["evenness_after"]["ratio"],
-        "evenness_before": balanced["evenness_before"],
-        "evenness_after": balanced["evenness_after"],
-        "shortfall": balanced["shortfall"],
+        "ratio_before": balance_manifest["evenness_before"]["ratio"],
+        "ratio_after": balance_manifest["evenness_after"]["ratio"],
+        "evenness_before": balance_manifest["evenness_before"],
+        "evenness_after": balance_manifest["evenness_after"],
+        "shortfall": balance_manifest["shortfall"],
         "dropped": {name: manifests[name]["dropped"] for name in names},
         "stages": {name: {key: manifests[name][key] for key in ("options", "rows_in", "rows_out")} for name in names},
-        "official_overlap": verified["official_overlap"],
-        "tweets_by_gate": verified["tweets_by_gate"],
-        "generated_by_gate": verified["generated_by_gate"],
+        "official_overlap": verify_manifest["official_overlap"],
+        "tweets_by_gate": verify_manifest["tweets_by_gate"],
+        "generated_by_gate": verify_manifest["generated_by_gate"],
         "few_tweets": {
-            rule: sum(count < FEW_TWEETS for count in verified["tweets_by_gate"][rule].values())
+            rule: sum(count < FEW_TWEETS for count in verify_manifest["tweets_by_gate"][rule].values())
             for rule in ("probability", "precision")
         },
         "attempts": generate.attempts(build),
@@ -204,7 +204,7 @@ def collect(build: Path) -> dict[str, Any]:
         "reviewed": sum(row["reviewed"] for row in rows),
         "agreement": manifests.get(review.STAGE, {}).get("agreement"),
         "audit": review.audit_result(build),
-        "thresholds": verified["thresholds"],
+        "thresholds": verify_manifest["thresholds"],
         "teacher": {
             "name": manifests[relabel.OFFICIAL]["options"]["teacher"],
             "metrics": {

@@ -104,11 +104,11 @@ def run(
     if unknown := [name for name in omit if name not in OPTIONAL_PARAMETERS]:
         raise UsageError(f"--omit: unknown parameter {unknown[0]!r}; expected one of: {', '.join(OPTIONAL_PARAMETERS)}")
     samples = min(samples, limit or samples)
-    earlier = [round_name(number) for number in range(1, round_number)]
+    earlier_rounds = [round_name(number) for number in range(1, round_number)]
     if max_cost is not None and not any(prices):
         raise UsageError("--max-cost requires --prices: prices per million prompt and completion tokens")
-    if incomplete := [name for name in earlier if not (build / name / MANIFEST_FILE).exists()]:
-        raise UsageError(f"{build}: {incomplete[0]} is incomplete; complete it before --round {round_number}")
+    if incomplete_rounds := [name for name in earlier_rounds if not (build / name / MANIFEST_FILE).exists()]:
+        raise UsageError(f"{build}: {incomplete_rounds[0]} is incomplete; complete it before --round {round_number}")
     official = read_rows(build, goemotions.STAGE, "train")
     texts, labels, ids = (official[name].to_pylist() for name in ("text", "labels", "id"))
     label_counts = np.bincount([label for row in labels for label in row], minlength=len(LABELS))
@@ -117,7 +117,7 @@ def run(
     scores = np.stack(read_rows(build, OFFICIAL, "train")["scores"].to_numpy()) if has_scores else None
     if not any(shortfall.values()):
         raise UsageError(f"{build}: no label needs more rows; there is nothing to generate")
-    earlier_rows = [read_rows(build, name) for name in earlier]
+    earlier_rows = [read_rows(build, name) for name in earlier_rounds]
     new_round = 1 + max(
         [round_number - 1, *(_round_of_id(row_id) for table in earlier_rows for row_id in table["id"].to_pylist())]
     )
@@ -148,7 +148,7 @@ def run(
         options["response_format"] = response_format
     if omit:
         options["omit"] = sorted(set(omit))
-    inputs = input_hashes(build, goemotions.STAGE, *([OFFICIAL] if has_scores else []), *earlier)
+    inputs = input_hashes(build, goemotions.STAGE, *([OFFICIAL] if has_scores else []), *earlier_rounds)
     with open_stage(build, round_name(round_number), inputs, options, log, restart) as stage, ExitStack() as stack:
         if stage.finished:
             return

@@ -108,19 +108,19 @@ def _apply(
     rows: pyarrow.Table, results: dict[str, Result], text_hashes: dict[str, str]
 ) -> tuple[pyarrow.Table, Counter[str]]:
     counts = Counter({"in": rows.num_rows})
-    resolved = []
+    resolved_rows = []
     for row in rows.to_pylist():
         result = results.get(row["id"]) if text_hashes.get(row["id"]) == row["text_hash"] else None
         if result is None:
-            resolved.append(row)
+            resolved_rows.append(row)
         elif result.resolution == "open":
             counts["not yet adjudicated"] += 1
         elif not result.labels:
             counts["discarded by the adjudicator"] += 1
         else:
             review = {"votes": list(result.counts), "reviewed": True, "reviewed_by": "people"}
-            resolved.append({**row, **review, "resolution": result.resolution, "labels": list(result.labels)})
-    return pyarrow.Table.from_pylist(resolved, rows.schema), counts
+            resolved_rows.append({**row, **review, "resolution": result.resolution, "labels": list(result.labels)})
+    return pyarrow.Table.from_pylist(resolved_rows, rows.schema), counts
 
 
 def audit_result(build: Path) -> dict[str, Any] | None:
@@ -131,11 +131,11 @@ def audit_result(build: Path) -> dict[str, Any] | None:
     if not (build / FILE).exists() or not (build / BALANCE / MANIFEST_FILE).exists():
         return None
     votes = Votes(build, "audit")
-    results, predicted = votes.results(), votes.predicted_labels()
+    results, predicted_labels = votes.results(), votes.predicted_labels()
     if not results or votes.origin() != sha256(build / BALANCE / MANIFEST_FILE):
         return None
-    resolved = {name: set(result.labels) for name, result in results.items() if result.resolution != "open"}
-    correct = sum(set(predicted[name]) <= labels for name, labels in resolved.items())
+    labels_by_row = {name: set(result.labels) for name, result in results.items() if result.resolution != "open"}
+    correct = sum(set(predicted_labels[name]) <= labels for name, labels in labels_by_row.items())
     return agreement.audit(correct, len(results))
 
 
@@ -248,5 +248,5 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 def _fingerprint(votes: list[Vote], results: dict[str, Result]) -> str:
     content = [[vote.id, vote.annotator, vote.labels, vote.unsure] for vote in votes]
-    resolved = [[name, result.labels, result.resolution] for name, result in results.items()]
-    return hashlib.sha256(json.dumps([content, resolved]).encode()).hexdigest()
+    decisions = [[name, result.labels, result.resolution] for name, result in results.items()]
+    return hashlib.sha256(json.dumps([content, decisions]).encode()).hexdigest()

@@ -74,7 +74,7 @@ def run(
         number = -1
         while (chunk := list(islice(tweets, shard_rows))) or malformed_rows.pending:
             number += 1
-            malformed = malformed_rows.take_pending()
+            malformed_count = malformed_rows.take_pending()
             name = f"part-{number:05}"
             processed_rows += len(chunk)
             if stage.has(name):
@@ -82,7 +82,7 @@ def run(
                 hashes.update(int(digest, 16) for digest in digests)
                 continue
             columns, counts = _filter(chunk, hashes, min_words, max_words)
-            counts.update({"in": malformed, "malformed": malformed})
+            counts.update({"in": malformed_count, "malformed": malformed_count})
             stage.write(name, rows.table(**columns, source=[STAGE] * len(columns["id"])), counts)
             stage.progress(len(chunk), processed_rows, limit)
         if not processed_rows:

@@ -115,18 +115,21 @@ def confirmed_labels(rows: pyarrow.Table, alignment: Alignment, thresholds: Mapp
         thresholds: See `rule_thresholds`.
     """
     scores = relabel.read_scores(rows)
-    generated, feedback, labels = _is_from(rows, "generated"), _is_from(rows, "feedback"), rows["labels"].to_pylist()
+    is_generated, is_feedback = _is_from(rows, "generated"), _is_from(rows, "feedback")
+    labels = rows["labels"].to_pylist()
     confirmed: np.ndarray = scores >= thresholds["probability" if alignment == "intended" else alignment]
     row_labels = np.zeros_like(confirmed)
-    for row in np.flatnonzero(generated | feedback):
+    for row in np.flatnonzero(is_generated | is_feedback):
         row_labels[row, labels[row]] = True
     # Feedback needs two votes: the visitor's and the teacher's.
-    confirmed[feedback] = row_labels[feedback] & (scores[feedback] >= thresholds["tuned"])
-    if alignment == "intended" and generated.any():
+    confirmed[is_feedback] = row_labels[is_feedback] & (scores[is_feedback] >= thresholds["tuned"])
+    if alignment == "intended" and is_generated.any():
         accepted = acceptance_rules.accepted_by_intended(
-            scores[generated], _intended(rows, generated), thresholds["tuned"]
+            scores[is_generated], _intended(rows, is_generated), thresholds["tuned"]
         )
-        confirmed[generated] = row_labels[generated] & (scores[generated] >= thresholds["tuned"]) & accepted[:, None]
+        confirmed[is_generated] = (
+            row_labels[is_generated] & (scores[is_generated] >= thresholds["tuned"]) & accepted[:, None]
+        )
     return confirmed
 
 
@@ -159,11 +162,11 @@ def _count_by_rule(
 ) -> None:
     """Add the number of rows that each rule accepts: tweets by confirmed label, generated rows by requested label."""
     scores = relabel.read_scores(rows)
-    generated, tweets = _is_from(rows, "generated"), _is_from(rows, "sentiment140")
+    is_generated, is_tweet = _is_from(rows, "generated"), _is_from(rows, "sentiment140")
     for rule, values in thresholds.items():
-        tweets_by_rule[rule][:] += (scores[tweets] >= values).sum(axis=0)
-    if generated.any():
-        generated_scores, intended = scores[generated], _intended(rows, generated)
+        tweets_by_rule[rule][:] += (scores[is_tweet] >= values).sum(axis=0)
+    if is_generated.any():
+        generated_scores, intended = scores[is_generated], _intended(rows, is_generated)
         intended_scores = generated_scores[np.arange(len(intended)), intended]
         accepted = {rule: intended_scores >= values[intended] for rule, values in thresholds.items()}
         accepted["requested"] = np.ones(len(intended), bool)
@@ -176,10 +179,10 @@ def _is_from(rows: pyarrow.Table, source: str) -> np.ndarray:
     return np.array([value == source for value in rows["source"].to_pylist()], bool)
 
 
-def _intended(rows: pyarrow.Table, generated: np.ndarray) -> np.ndarray:
+def _intended(rows: pyarrow.Table, is_generated: np.ndarray) -> np.ndarray:
     """Return the requested label of each generated row: its first label."""
     labels = rows["labels"].to_pylist()
-    return np.array([labels[row][0] for row in np.flatnonzero(generated)])
+    return np.array([labels[row][0] for row in np.flatnonzero(is_generated)])
 
 
 def _by_label(values: np.ndarray) -> dict[str, Any]:

@@ -112,7 +112,7 @@ def _write(stage: Stage, name: str, source: pyarrow.Table, leakage: Leakage, has
     for number, start in enumerate(range(0, max(source.num_rows, 1), SHARD_ROWS)):
         part = source.slice(start, SHARD_ROWS)
         shard = f"{name}-{number:05}"
-        counts, accepted = Counter({"in": part.num_rows}), list[int]()
+        counts, accepted_indices = Counter({"in": part.num_rows}), list[int]()
         for row, text in enumerate(part["text"].to_pylist()):
             text_id = symbol_hash(text)
             reason = "empty" if not text.strip() else "duplicate" if text_id in hashes else leakage.reason(text)
@@ -120,11 +120,11 @@ def _write(stage: Stage, name: str, source: pyarrow.Table, leakage: Leakage, has
                 counts[reason] += 1
                 continue
             hashes.add(text_id)
-            accepted.append(row)
+            accepted_indices.append(row)
         processed_rows += part.num_rows
         if not stage.has(shard):
-            accepted_rows = part.take(pyarrow.array(accepted, pyarrow.int64()))
-            stage.write(shard, _build_rows(name, accepted_rows, [start + row for row in accepted]), counts)
+            accepted_rows = part.take(pyarrow.array(accepted_indices, pyarrow.int64()))
+            stage.write(shard, _build_rows(name, accepted_rows, [start + row for row in accepted_indices]), counts)
         stage.progress(part.num_rows, processed_rows, source.num_rows)
 
 
@@ -197,9 +197,9 @@ def read_file(path: Path, columns: Sequence[str] = ("text", "labels")) -> pyarro
         raise DataError(f"{path}: damaged, or not a Parquet file ({reason}); use another file") from None
     check_columns(rows, columns, str(path))
     if "id" in rows.schema.names:
-        repeated = [name for name, count in Counter(rows["id"].to_pylist()).items() if count > 1]
-        if repeated:
-            raise DataError(f"{path}: duplicate id {repeated[0]!r}; make ids unique")
+        duplicate_ids = [name for name, count in Counter(rows["id"].to_pylist()).items() if count > 1]
+        if duplicate_ids:
+            raise DataError(f"{path}: duplicate id {duplicate_ids[0]!r}; make ids unique")
     return rows
 
 
