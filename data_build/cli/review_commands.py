@@ -63,7 +63,7 @@ def review(build: Build, limit: Limit = None, host: Host = "127.0.0.1", port: Po
 @app.command()
 def audit(
     build: Build,
-    rows: Annotated[int, typer.Option(help="Random rows to audit", min=1, rich_help_panel=INPUT)] = 1_000,
+    rows: Annotated[int, typer.Option(help="Number of random rows to audit", min=1, rich_help_panel=INPUT)] = 1_000,
     host: Host = "127.0.0.1",
     port: Port = None,
     seed: Seed = 0,

@@ -68,7 +68,7 @@ class _Usage(pydantic.BaseModel):
 
 
 class _ResponseBody(pydantic.BaseModel):
-    """The fields used of a chat or text completion; servers may omit any of them."""
+    """Fields read from a chat or text completion; servers may omit any of them."""
 
     choices: list[_Choice] | None = None
     usage: _Usage | None = None

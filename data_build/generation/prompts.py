@@ -26,7 +26,7 @@ LABEL_TOPICS = {
         *("a storm that missed the town", "good news after a long wait", "an accident that nearly happened"),
     ),
 }
-"""Topics for labels that few of `TOPICS` fit."""
+"""Topics for labels to which few of `TOPICS` apply."""
 REGISTERS = ("casual", "plain", "slangy", "polite", "heated", "thoughtful")
 LENGTHS = ("about 6 words", "about 12 words", "about 20 words", "two short sentences")
 VIEWS = ("in the first person", "to another commenter", "about somebody else", "as a reply to news")

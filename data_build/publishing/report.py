@@ -53,7 +53,7 @@ STOP_WORDS = ENGLISH_STOP_WORDS | {
     "hes",
     "id",
 }
-"""English function words, which are left out of the figure."""
+"""English function words, which are excluded from the figure."""
 
 
 def run(build: Path, log: Log, results: Path, document: Path, generated: Path | None = None) -> None:
