@@ -1,4 +1,4 @@
-"""Benchmarks: a small run, and the recorded results."""
+"""Benchmarks: their results, and a small run."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def test_ratios_are_computed_within_rounds() -> None:
         {"evenmood": {"texts_per_second": 90.0}, "unfolded": {"texts_per_second": 30.0}},
     ]
     assert bench.ratio(rounds, "unfolded") == {"median": 5, "least": 3, "most": 10}
-    summary = bench.summary([measurements["evenmood"] for measurements in rounds])
+    summary = bench.summary([results["evenmood"] for results in rounds])
     assert summary == {"texts_per_second": {"median": 90, "least": 50, "most": 100}}
 
 
@@ -52,12 +52,12 @@ def test_small_run(tmp_path: Path) -> None:
     prepare_evenmood(tmp_path, None)
     names = ["unfolded", "evenmood"]
     synthetic = texts.made_up_texts(400)
-    (measurements,) = bench.run_rounds(tmp_path, synthetic[100:], synthetic[:100], names, 1)
+    (results,) = bench.run_rounds(tmp_path, synthetic[100:], synthetic[:100], names, 1)
     for name in names:
-        assert set(measurements[name]) == {
+        assert set(results[name]) == {
             *("start_seconds", "texts_per_second", "texts_per_second_first_pass", "p50_ms", "p99_ms", "peak_memory_mb")
         }
-        assert min(measurements[name].values()) > 0
+        assert min(results[name].values()) > 0
     shares = bench.profile(tmp_path / "evenmood", texts.made_up_texts(300))
     assert next(iter(shares)) == "lstm"
     assert 0.3 < shares["lstm"] < sum(shares.values()) <= 1
@@ -88,17 +88,17 @@ def test_usable_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_recorded_results_meet_the_minimum() -> None:
-    recorded = report.results("bench")
-    ours, ratios = recorded["peers"]["evenmood"], recorded["ratios"]
+    bench_results = report.results("bench")
+    ours, ratios = bench_results["peers"]["evenmood"], bench_results["ratios"]
     assert ratios["roberta_float32"]["median"] >= 500
     assert ratios["roberta_int8"]["median"] >= 100
     assert ours["p50_ms"]["median"] <= 0.2
     assert ours["start_seconds"]["median"] <= 0.4
     assert ours["model_bytes"] <= 12e6
     assert ours["peak_memory_mb"]["median"] <= 200
-    assert recorded["roofline"]["times_slower"] <= 2
-    assert recorded["roofline"]["cores"] == int(recorded["machine"].split(" cores")[0].split()[-1])
-    assert recorded["rounds"] >= 5
+    assert bench_results["roofline"]["times_slower"] <= 2
+    assert bench_results["roofline"]["cores"] == int(bench_results["machine"].split(" cores")[0].split()[-1])
+    assert bench_results["rounds"] >= 5
 
 
 @pytest.mark.parametrize(
