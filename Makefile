@@ -34,7 +34,7 @@ STUDENT := $(FIT) --repeats 3 --max-length 128 --vectors encoder:$(EVERYDAY) --e
   $(patsubst %,--soft-targets data/soft-%.parquet,goemotions $(if $(TWEETS_TO_LABEL),tweets) varied written-varied written)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest test-web check train web data data-demo docs docs-site hub-tour teacher everyday-teacher soft-targets default-model accurate-model screenshot sample-report bench-demo bench bench-quick bench-web release-check clean
+.PHONY: help demo test test-slow test-lowest test-web check train web data data-demo docs docs-site hub-tour teacher everyday-teacher soft-targets default-model accurate-model screenshot sample-report bench-demo bench bench-quick bench-web release-check clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -42,8 +42,11 @@ help: ## list the targets
 demo: $(VENV)/demo ## open the demo on the bundled model, offline
 	$(BIN)/python space/app.py
 
-test: $(VENV)/dev ## run all tests, two files at a time
+test: $(VENV)/dev ## run the tests, two files at a time
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+test-slow: $(VENV)/dev ## run the tests that take minutes, and further variants of others
+	$(BIN)/python -m pytest -m slow
 
 test-lowest: $(BIN)/python ## run the library's tests with the lowest versions that it allows
 	$(BIN)/python tests/lowest_versions.py

@@ -1,12 +1,14 @@
 """Shared fixtures: a fake Hub, the bundled models and copies of them, and small networks trained during the tests."""
 
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from docs.screenshot import running_demo
 from evenmood import LABELS, EmotionClassifier
@@ -93,7 +95,17 @@ SMALL = [
 @pytest.fixture(scope="session")
 def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small data set in GoEmotions' TSV format."""
-    return write_tsv(tmp_path_factory.mktemp("data"), rows=400)
+    return made_once("small-data", lambda folder: write_tsv(folder, rows=400), tmp_path_factory)
+
+
+def made_once(name: str, make: Callable[[Path], object], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file or folder that all workers of a run share; the first one that needs it makes it."""
+    base = tmp_path_factory.getbasetemp()
+    path = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with FileLock(f"{path}.lock"):
+        if not path.exists():
+            make(path)
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -102,22 +114,28 @@ def trained_model(small_data: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
     It is trained in a separate process, since TensorFlow's earlier work in this process could change the last bits.
     """
-    out = tmp_path_factory.mktemp("fit") / "model"
-    done = run_module("train", "fit", "--data", small_data, "--out", out, "--epochs", "4", *SMALL)
-    assert done.returncode == 0, done.stderr
-    assert "epoch 4/4" in done.stderr
-    assert "validation macro-F1" in done.stderr
-    return out
+
+    def train(out: Path) -> None:
+        result = run_module("train", "fit", "--data", small_data, "--out", out, "--epochs", "4", *SMALL)
+        assert result.returncode == 0, result.stderr
+        assert "epoch 4/4" in result.stderr
+        assert "validation macro-F1" in result.stderr
+
+    return made_once("trained-model", train, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def evaluated_model(trained_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The trained model with metrics of the test split; tests that write to the folder copy it first."""
-    folder = tmp_path_factory.mktemp("evaluated") / "model"
-    shutil.copytree(trained_model, folder)
-    done = run_command("train", "evaluate", folder, "--split", "test")
-    assert done.returncode == 0, done.stderr
-    return folder
+
+    def evaluate(out: Path) -> None:
+        part = out.with_name("evaluated-model.part")
+        shutil.copytree(trained_model, part)
+        result = run_command("train", "evaluate", part, "--split", "test")
+        assert result.returncode == 0, result.stderr
+        part.rename(out)
+
+    return made_once("evaluated-model", evaluate, tmp_path_factory)
 
 
 @pytest.fixture

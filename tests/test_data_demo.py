@@ -78,7 +78,7 @@ def test_both_training_sets_of_a_build_can_be_loaded(demo: Path) -> None:
             assert load_split(source, name).digest() == load_split(str(demo / "goemotions"), name).digest()
 
 
-@pytest.mark.parametrize("configuration", ["", ":unbalanced"])
+@pytest.mark.parametrize("configuration", [pytest.param("", marks=pytest.mark.slow), ":unbalanced"])
 def test_training_on_a_build(demo: Path, tmp_path: Path, configuration: str) -> None:
     build = demo / "build"
     expected = read_manifest(build, "balance-unbalanced" if configuration else "balance")["rows_out"]

@@ -34,7 +34,12 @@ def check_accessibility(page: Page, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("width", "scheme", "language"),
-    [(1200, "light", "en-US"), (1440, "dark", "es-ES"), (390, "light", "zh-CN"), (360, "dark", "en-GB")],
+    [
+        (1440, "light", "es-ES"),
+        (360, "dark", "zh-CN"),
+        pytest.param(1200, "dark", "en-US", marks=pytest.mark.slow),
+        pytest.param(390, "light", "en-GB", marks=pytest.mark.slow),
+    ],
 )
 def test_all_tabs(demo: str, browser: Browser, width: int, scheme: Any, language: str) -> None:
     context = browser.new_context(

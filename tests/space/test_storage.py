@@ -70,7 +70,9 @@ def create_files(url: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="requires Linux signals")
-@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize(
+    "signal_number", [signal.SIGTERM, signal.SIGINT, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)]
+)
 def test_terminated_demo_removes_its_files(tmp_path: Path, hub: HubServer, signal_number: signal.Signals) -> None:
     hub.add("you/moods", FILES)
     with demo_in(tmp_path) as (url, process):

@@ -1,7 +1,6 @@
 """The npm package, built once; skipped without Node 20 or later, or if its packages cannot be installed."""
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from filelock import FileLock
 from playwright.sync_api import Browser
 
 from docs.screenshot import chromium
+from tests.conftest import made_once
 from tests.web.reference import ROOT, main
 
 WEB = ROOT / "web"
@@ -46,14 +46,7 @@ def node_version() -> int:
 @pytest.fixture(scope="session")
 def reference_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results of the Python library, written once for all workers of a run."""
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
-    path = folder / "web-reference.json"
-    with FileLock(folder / "web-reference.lock"):
-        if not path.exists():
-            main(path)
-    return path
+    return made_once("web-reference.json", main, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

@@ -149,7 +149,9 @@ def kill(reference: UninterruptedBuild, build: Path, teacher: Path, stage: str, 
     return None if has_finished else completed_requests
 
 
-@pytest.mark.parametrize("stage", ["sentiment140", "generate", "verify"])
+@pytest.mark.parametrize(
+    "stage", ["generate", *(pytest.param(stage, marks=pytest.mark.slow) for stage in ("sentiment140", "verify"))]
+)
 def test_a_killed_and_resumed_build_is_byte_identical(
     uninterrupted: UninterruptedBuild, tiny_encoder: Path, tmp_path: Path, stage: str
 ) -> None:

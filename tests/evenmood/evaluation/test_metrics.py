@@ -90,6 +90,11 @@ def test_labels_missing_from_a_sample_are_ignored() -> None:
     assert (figures["per_label"][LABELS[0]]["f1_low"], figures["per_label"][LABELS[0]]["f1_high"]) == (1.0, 1.0)
 
 
+def f1_of(truth: np.ndarray, predicted: np.ndarray) -> float:
+    """F1 by its definition, much faster than `sklearn.metrics.f1_score` for one label."""
+    return float(2 * (truth * predicted).sum() / (truth.sum() + predicted.sum()))
+
+
 def test_tuned_thresholds_are_the_best_of_the_grid() -> None:
     truth, probabilities = random_predictions()
     truth[:, 5] = 0
@@ -98,7 +103,7 @@ def test_tuned_thresholds_are_the_best_of_the_grid() -> None:
         if label == 5:
             assert thresholds[label] == 0.5
             continue
-        f1 = {threshold: metrics.f1_score(truth[:, label], probabilities[:, label] >= threshold) for threshold in GRID}
+        f1 = {threshold: f1_of(truth[:, label], probabilities[:, label] >= threshold) for threshold in GRID}
         best = [threshold for threshold, value in f1.items() if value >= max(f1.values()) - 1e-12]
         assert f1[thresholds[label]] == pytest.approx(max(f1.values()))
         assert abs(thresholds[label] - 0.5) == pytest.approx(min(abs(threshold - 0.5) for threshold in best))

@@ -84,7 +84,9 @@ def test_job_confirms_the_download(hub: HubServer, token: str) -> None:
     assert "--yes" in hub.jobs[0]["command"]
 
 
-@pytest.mark.parametrize("answer", ["n\n", "\n", "\x04"])
+@pytest.mark.parametrize(
+    "answer", ["\n", *(pytest.param(answer, marks=pytest.mark.slow) for answer in ("n\n", "\x04"))]
+)
 def test_declined_prompt_aborts(small_data: Path, tmp_path: Path, answer: str) -> None:
     controller, terminal = pty.openpty()
     command = [sys.executable, "-m", "train", "fit", "--data", str(small_data), "--out", str(tmp_path / "m")]

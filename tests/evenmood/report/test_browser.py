@@ -57,7 +57,14 @@ def page_on_disk(model: EmotionClassifier, tmp_path_factory: pytest.TempPathFact
     return out
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (360, "dark"), (800, "dark"), (1440, "light")])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (360, "dark"),
+        (1440, "light"),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in ((360, "light"), (800, "dark"))),
+    ],
+)
 def test_report_opened_from_disk(browser: Browser, page_on_disk: Path, width: int, scheme: Any) -> None:
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page = context.new_page()

@@ -77,6 +77,7 @@ def run_on_two_hosts(*commands: list[str]) -> tuple[list[int], list[str]]:
     return [host.returncode for host in hosts], stderrs
 
 
+@pytest.mark.slow
 def test_two_hosts_match_one_device(one_device: Path, small_data: Path, tmp_path: Path) -> None:
     options = ["-m", "train", "fit", "--data", str(small_data), *SMALL, *QUICK, "--distribute", "--out"]
     codes, stderrs = run_on_two_hosts(*([*options, str(tmp_path / f"host{host}")] for host in range(2)))
