@@ -207,8 +207,8 @@ def _save(page: Page, path: Path) -> None:
 
     page.evaluate("window.scrollTo(0, 0)")
     image = Image.open(BytesIO(page.screenshot(full_page=True)))
-    image = image.crop((0, 0, image.width, min(image.height, TALLEST)))
-    image.convert("P", palette=Image.Palette.ADAPTIVE, colors=COLORS).save(path, optimize=True)
+    top = image.crop((0, 0, image.width, min(image.height, TALLEST)))
+    top.convert("P", palette=Image.Palette.ADAPTIVE, colors=COLORS).save(path, optimize=True)
 
 
 def record(page: Page, url: str, out: Path) -> None:
