@@ -1,7 +1,7 @@
-"""Check what a release would publish: `make release-check`, in about ten minutes; needs a package index.
+"""Check what a release would publish: `make release-check`; takes about ten minutes and needs a package index.
 
-Versions and figures agree in every document; the source distribution and the wheel build and have valid metadata; the
-wheel, without extras and with each of them, runs README's quickstart in a fresh environment.
+The checks: versions and results agree in all documents; the source distribution and the wheel build and have valid
+metadata; the wheel, without extras and with each of them, runs README's quickstart in a fresh environment.
 """
 
 import argparse
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DIST = ROOT / "dist"
 MODELS = ("default_model", "accurate_model")
 TABLE = "id,text,date,product\n1,Thank you!,2026-01-05,kettle\n2,Oh no,2026-01-06,toaster\n"
-"""The table of README's commands: comments.csv."""
+"""Content of comments.csv, which README's commands read."""
 EXTRAS = {
     "parquet": ["evenmood predict comments.csv out.parquet", "evenmood predict out.parquet --emotions-only --proba"],
     "ray": [
@@ -41,18 +41,18 @@ SCORE_TOLERANCE = 0.02
 
 
 class CheckError(Exception):
-    """A failed check, in one line."""
+    """A failed check; the message is one line."""
 
 
 def versions(root: Path = ROOT, tag: str | None = None) -> list[str]:
-    """Differences between the package's version and those in the documents and the tag."""
+    """Return differences between the package's version and those in the documents and the tag."""
     text = {
         name: (root / name).read_text(encoding="utf-8")
         for name in ("evenmood/__init__.py", "CHANGELOG.md", "CITATION.cff", "SECURITY.md", "docs/sample-report.html")
     }
     version = _first(r'^__version__ = "(.+)"$', text["evenmood/__init__.py"])
     day = _first(rf"^## \[{re.escape(version)}\] - (\d{{4}}-\d\d-\d\d)$", text["CHANGELOG.md"])
-    expected = {
+    comparisons = {
         "CHANGELOG.md: latest version": (_first(r"^## \[(\d.*?)\]", text["CHANGELOG.md"]), version),
         "CHANGELOG.md: link": (_first(r"^\[Unreleased\]: .*/v(.+)\.\.\.HEAD$", text["CHANGELOG.md"]), version),
         "CITATION.cff: version": (_first(r"^version: (.+)$", text["CITATION.cff"]), version),
@@ -65,74 +65,79 @@ def versions(root: Path = ROOT, tag: str | None = None) -> list[str]:
     }
     if (root / "web/package.json").is_file():
         package = json.loads((root / "web/package.json").read_text(encoding="utf-8"))
-        expected["web/package.json"] = (package["version"], version)
+        comparisons["web/package.json"] = (package["version"], version)
     if tag is not None:
-        expected["tag"] = (tag, f"v{version}")
-        expected["CHANGELOG.md: entries under Unreleased"] = (
+        comparisons["tag"] = (tag, f"v{version}")
+        comparisons["CHANGELOG.md: entries under Unreleased"] = (
             _first(r"^## \[Unreleased\]\s*((?s:.*?))\s*^## \[", text["CHANGELOG.md"]) or "none",
             "none",
         )
-    return [f"{name}: {found!r}, expected {wanted!r}" for name, (found, wanted) in expected.items() if found != wanted]
+    return [
+        f"{name}: {actual!r}, expected {expected!r}"
+        for name, (actual, expected) in comparisons.items()
+        if actual != expected
+    ]
 
 
 def _first(pattern: str, text: str) -> str:
-    found = re.search(pattern, text, re.MULTILINE)
-    return found[1] if found else ""
+    """Return the first group of the first match; empty if there is none."""
+    match = re.search(pattern, text, re.MULTILINE)
+    return match[1] if match else ""
 
 
 def documents() -> list[str]:
-    """Documents that are out of date with the results files."""
+    """Return errors about documents that are out of date with the results files."""
     from data_build.publishing import report
     from train.release import quality_log
 
     errors = []
-    done = subprocess.run([sys.executable, "docs/build.py", "--check"], cwd=ROOT, capture_output=True, text=True)
-    if done.returncode:
-        errors.append(done.stderr.strip().removeprefix("error: "))
+    result = subprocess.run([sys.executable, "docs/build.py", "--check"], cwd=ROOT, capture_output=True, text=True)
+    if result.returncode:
+        errors.append(result.stderr.strip().removeprefix("error: "))
     content = json.loads((ROOT / "results/dataset.json").read_text(encoding="utf-8"))
-    if report.rendered(content, "figures/dataset") != (ROOT / "docs/dataset.md").read_text(encoding="utf-8"):
+    if report.render(content, "figures/dataset") != (ROOT / "docs/dataset.md").read_text(encoding="utf-8"):
         errors.append("docs/dataset.md differs from results/dataset.json; run: python -m data_build report")
     with tempfile.TemporaryDirectory() as folder:
-        written = Path(folder) / "log.md"
-        quality_log.write_document(ROOT / "results/quality-log.jsonl", written)
-        if written.read_bytes() != (ROOT / "docs/quality-log.md").read_bytes():
+        document = Path(folder) / "log.md"
+        quality_log.write_document(ROOT / "results/quality-log.jsonl", document)
+        if document.read_bytes() != (ROOT / "docs/quality-log.md").read_bytes():
             errors.append("docs/quality-log.md differs from results/quality-log.jsonl; run: python -m train log")
     return errors
 
 
 def models() -> list[str]:
-    """Differences between bundled models, their cards and their results files."""
+    """Return differences between the bundled models, their cards and their results files."""
     return [error for name in MODELS for error in model(ROOT / "evenmood" / name, ROOT / f"results/{name}.json")]
 
 
 def model(folder: Path, results: Path) -> list[str]:
-    """Differences between a bundled model, its card and its results file."""
+    """Return differences between a bundled model, its card and its results file."""
     from evenmood.model.model_folder import CARD_FILE, PREDICTION_FILES, read_info
     from train.release.card import write_card
 
     errors = []
-    info, recorded = read_info(folder), json.loads(results.read_text(encoding="utf-8"))
-    if {name: (folder / name).stat().st_size for name in PREDICTION_FILES} != recorded["bytes"]:
-        errors.append(f"{results.name}: the sizes of files are not those of {folder.name}")
-    differences = {abs(value - recorded["thresholds"].get(label, 1)) for label, value in info.thresholds.items()}
+    info, content = read_info(folder), json.loads(results.read_text(encoding="utf-8"))
+    if {name: (folder / name).stat().st_size for name in PREDICTION_FILES} != content["bytes"]:
+        errors.append(f"{results.name}: file sizes differ from those in {folder.name}")
+    differences = {abs(value - content["thresholds"].get(label, 1)) for label, value in info.thresholds.items()}
     if max(differences) > 1e-6:  # results files have six digits
-        errors.append(f"{results.name}: the thresholds are not those of {folder.name}")
-    with tempfile.TemporaryDirectory() as place:
-        again = Path(place) / folder.name
-        shutil.copytree(folder, again)
-        write_card(again)
-        old, new = ((one / CARD_FILE).read_text(encoding="utf-8") for one in (folder, again))
-    (old_widget, old_rest), (new_widget, new_rest) = _card_parts(old), _card_parts(new)
-    if old_rest != new_rest:
-        errors.append(f"{folder.name}/{CARD_FILE}: figures or version are not those of the model's training record")
-    moved = [abs(score - new_widget[key]) for key, score in old_widget.items() if key in new_widget] or [1.0]
-    if max(moved) > SCORE_TOLERANCE:
-        errors.append(f"{folder.name}/{CARD_FILE}: example scores differ from the model's by {max(moved):.3f}")
+        errors.append(f"{results.name}: thresholds differ from those in {folder.name}")
+    with tempfile.TemporaryDirectory() as temporary:
+        model_copy = Path(temporary) / folder.name
+        shutil.copytree(folder, model_copy)
+        write_card(model_copy)
+        old_card, new_card = ((path / CARD_FILE).read_text(encoding="utf-8") for path in (folder, model_copy))
+    (old_scores, old_numbers), (new_scores, new_numbers) = _card_parts(old_card), _card_parts(new_card)
+    if old_numbers != new_numbers:
+        errors.append(f"{folder.name}/{CARD_FILE}: metrics or version differ from those in the model's training record")
+    differences = {abs(score - new_scores[key]) for key, score in old_scores.items() if key in new_scores} or {1.0}
+    if max(differences) > SCORE_TOLERANCE:
+        errors.append(f"{folder.name}/{CARD_FILE}: example scores differ from the model's by {max(differences):.3f}")
     return errors
 
 
 def _card_parts(card: str) -> tuple[dict[tuple[str, str], float], list[str]]:
-    """Scores of a card's examples by text and label, and the other figures in it."""
+    """Return the scores of a card's examples, by text and label, and all other decimal numbers in it."""
     widget = _first(r"^widget:\n((?s:.*?))^\w", card)
     scores = {}
     for example in widget.split("- text: ")[1:]:
@@ -142,10 +147,10 @@ def _card_parts(card: str) -> tuple[dict[tuple[str, str], float], list[str]]:
 
 
 def build() -> list[str]:
-    """Build both distributions; errors of their metadata and content."""
+    """Build both distributions; return errors in their metadata and content."""
     DIST.mkdir(exist_ok=True)
-    for old in DIST.glob("evenmood-*"):
-        old.unlink()
+    for old_file in DIST.glob("evenmood-*"):
+        old_file.unlink()
     _run([sys.executable, "-m", "build", "--outdir", str(DIST), str(ROOT)])
     files = sorted(DIST.glob("evenmood-*"))
     _run([sys.executable, "-m", "twine", "check", "--strict", *map(str, files)])
@@ -153,7 +158,7 @@ def build() -> list[str]:
 
 
 def contents(files: Sequence[Path]) -> list[str]:
-    """Find files missing from a distribution, and relative links in its description."""
+    """Return errors about missing files, wrong extras, and relative links in the descriptions of distributions."""
     errors = []
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     for file in files:
@@ -161,17 +166,17 @@ def contents(files: Sequence[Path]) -> list[str]:
             with zipfile.ZipFile(file) as wheel:
                 names = wheel.namelist()
                 (name,) = (name for name in names if name.endswith(".dist-info/METADATA"))
-                about = HeaderParser().parsestr(wheel.read(name).decode())
+                metadata = HeaderParser().parsestr(wheel.read(name).decode())
         else:
             with tarfile.open(file) as source:
                 names = [name.partition("/")[2] for name in source.getnames()]
                 content = source.extractfile(f"{file.name.removesuffix('.tar.gz')}/PKG-INFO")
-                about = HeaderParser().parsestr(content.read().decode() if content else "")
+                metadata = HeaderParser().parsestr(content.read().decode() if content else "")
         absent = [f"evenmood/{model}/model.onnx" for model in MODELS if f"evenmood/{model}/model.onnx" not in names]
         errors += [f"{file.name}: {name} is missing" for name in absent]
-        if set(about.get_all("Provides-Extra", [])) != set(project["optional-dependencies"]):
-            errors.append(f"{file.name}: extras are not those of pyproject.toml")
-        relative = re.findall(r"\]\((?!https?:|#)([^)]+)\)", str(about.get_payload()))
+        if set(metadata.get_all("Provides-Extra", [])) != set(project["optional-dependencies"]):
+            errors.append(f"{file.name}: extras differ from those in pyproject.toml")
+        relative = re.findall(r"\]\((?!https?:|#)([^)]+)\)", str(metadata.get_payload()))
         errors += [f"{file.name}: the description has a relative link to {link}" for link in relative[:1]]
     return errors
 
@@ -187,19 +192,19 @@ def quickstart(commands: Path, folder: Path) -> None:
         CheckError: An example fails, or its output differs.
     """
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    shown = re.findall(r"```python\n(.*?)```(?:\s|<!--.*?-->)*(?:```text\n(.*?)```)?", readme, re.DOTALL)
-    for number, (code, output) in enumerate(shown, 1):
-        if number == 2:  # README installs it for the examples after the first
+    examples = re.findall(r"```python\n(.*?)```(?:\s|<!--.*?-->)*(?:```text\n(.*?)```)?", readme, re.DOTALL)
+    for number, (code, output) in enumerate(examples, 1):
+        if number == 2:  # README requires pandas from the second example on
             install(commands, "pandas")
-        printed = _run([str(commands / "python"), "-W", "ignore", "-c", code], folder)
-        if output and printed != output:
-            raise CheckError(f"README.md: example {number} printed {printed!r}, not {output!r}")
+        actual_output = _run([str(commands / "python"), "-W", "ignore", "-c", code], folder)
+        if output and actual_output != output:
+            raise CheckError(f"README.md: example {number} printed {actual_output!r}; expected {output!r}")
     blocks = "".join(re.findall(r"```bash\n(.*?)```", readme, re.DOTALL))
     run_all([line for line in blocks.splitlines() if line.startswith("evenmood ")], commands, folder)
 
 
 def run_all(lines: Sequence[str], commands: Path, folder: Path) -> None:
-    """Run commands of an environment in a folder that has a table."""
+    """Write the table to a folder, and run commands of an environment there."""
     (folder / "comments.csv").write_text(TABLE, encoding="utf-8")
     for line in lines:
         program, *arguments = shlex.split(line, comments=True)
@@ -212,21 +217,21 @@ def install(commands: Path, *requirements: str) -> None:
     _run([*pip, "install", "--quiet", *requirements])
 
 
-def installed(extra: str | None) -> list[str]:
-    """Install the wheel into a fresh environment, with an extra or without, and try it."""
+def run_wheel(extra: str | None) -> list[str]:
+    """Install the wheel into a fresh environment, with or without an extra; return errors of running it."""
     (wheel,) = DIST.glob("evenmood-*.whl")
-    with tempfile.TemporaryDirectory() as place:
-        work = Path(place) / "work"
-        work.mkdir()
-        venv.create(Path(place) / "venv", with_pip=False)
-        commands = Path(place) / "venv" / ("Scripts" if sys.platform == "win32" else "bin")
+    with tempfile.TemporaryDirectory() as temporary:
+        work_folder = Path(temporary) / "work"
+        work_folder.mkdir()
+        venv.create(Path(temporary) / "venv", with_pip=False)
+        commands = Path(temporary) / "venv" / ("Scripts" if sys.platform == "win32" else "bin")
         install(commands, f"{wheel}[{extra}]" if extra else str(wheel))
-        found = _run([str(commands / "evenmood"), "--version"], work).strip()
-        if found != wheel.name.split("-")[1]:
-            return [f"{wheel.name}: evenmood --version says {found}"]
-        quickstart(commands, work)
+        version = _run([str(commands / "evenmood"), "--version"], work_folder).strip()
+        if version != wheel.name.split("-")[1]:
+            return [f"{wheel.name}: evenmood --version prints {version}"]
+        quickstart(commands, work_folder)
         if extra:
-            run_all(EXTRAS[extra], commands, work)
+            run_all(EXTRAS[extra], commands, work_folder)
     return []
 
 
@@ -236,31 +241,31 @@ def _run(command: Sequence[str], folder: Path = ROOT) -> str:
     Raises:
         CheckError: The command fails; the message ends with its last line of output.
     """
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=1800)
-    if done.returncode:
-        lines = (done.stdout + done.stderr).strip().splitlines() or [f"exit code {done.returncode}"]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=1800)
+    if result.returncode:
+        lines = (result.stdout + result.stderr).strip().splitlines() or [f"exit code {result.returncode}"]
         reason = next((line for line in reversed(lines) if "error" in line.lower()), lines[-1])
-        shown = " ".join([Path(command[0]).name, *command[1:]])
-        raise CheckError(f"{shown:.100}: {' '.join(reason.split())}")
-    return done.stdout
+        command_line = " ".join([Path(command[0]).name, *command[1:]])
+        raise CheckError(f"{command_line:.100}: {' '.join(reason.split())}")
+    return result.stdout
 
 
 def main() -> None:
-    """Run all checks, and exit 1 if one failed."""
+    """Run all checks; exit with 1 if one fails."""
     parser = argparse.ArgumentParser(description="Check what a release would publish.")
     parser.add_argument("--tag", help="Tag of the release, such as v1.2.3")
-    parser.add_argument("--no-install", action="store_true", help="Build, but install nothing")
+    parser.add_argument("--no-install", action="store_true", help="Do not install the wheel")
     options = parser.parse_args()
     checks: list[tuple[str, Callable[[], list[str]]]] = [
         ("versions", lambda: versions(tag=options.tag)),
-        ("figures in the documents", documents),
+        ("results in the documents", documents),
         ("models, cards and results", models),
         ("source distribution and wheel", build),
     ]
     if not options.no_install:
-        checks.append(("wheel", lambda: installed(None)))
-        checks += [(f"wheel[{extra}]", lambda extra=extra: installed(extra)) for extra in EXTRAS]  # type: ignore[misc]
-    failed = 0
+        checks.append(("wheel", lambda: run_wheel(None)))
+        checks += [(f"wheel[{extra}]", lambda extra=extra: run_wheel(extra)) for extra in EXTRAS]  # type: ignore[misc]
+    failures = 0
     for name, check in checks:
         started = time.monotonic()
         try:
@@ -270,8 +275,8 @@ def main() -> None:
         print(f"{'failed' if errors else 'ok':6}  {name}  ({time.monotonic() - started:.0f} s)", flush=True)
         for error in errors:
             print(f"error: {error}", file=sys.stderr, flush=True)
-        failed += bool(errors)
-    sys.exit(1 if failed else 0)
+        failures += bool(errors)
+    sys.exit(1 if failures else 0)
 
 
 if __name__ == "__main__":

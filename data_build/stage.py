@@ -1,4 +1,4 @@
-"""Framework of the stages: resumable output in shards, manifest, lock, progress messages."""
+"""Framework for the stages: resumable output in shards, manifests, a lock, progress messages."""
 
 import json
 import shutil
@@ -33,13 +33,13 @@ COUNTS = b"evenmood.counts"
 BY_LABEL = b"evenmood.counts-by-label"
 """Parquet metadata key of a shard's row counts per label."""
 MAX_REPORTED = 100
-"""Malformed rows reported individually."""
+"""Maximum number of malformed rows reported individually."""
 PROGRESS_INTERVAL = 5.0
 """Seconds between two progress messages."""
 
 
 class Stage:
-    """Output folder of a running stage; see `open_stage`."""
+    """Output folder of a stage; see `open_stage`."""
 
     def __init__(self, folder: Path, plan: dict[str, Any], log: Log) -> None:
         """Open a folder that already contains its plan."""
@@ -90,7 +90,7 @@ class Stage:
         counts: Mapping[str, int],
         by_label: Mapping[str, Mapping[str, int]] | None = None,
     ) -> None:
-        """Write a shard atomically: to a temporary file, which is then renamed.
+        """Write a shard atomically: write a temporary file, then rename it.
 
         Args:
             name: Name of the shard.
@@ -103,32 +103,32 @@ class Stage:
             metadata[BY_LABEL] = json.dumps(
                 {label: dict(sorted(label_counts.items())) for label, label_counts in by_label.items()}
             )
-        part = self.folder / f".{name}.parquet.part"
+        temporary = self.folder / f".{name}.parquet.part"
         try:
-            parquet.write_table(table.replace_schema_metadata(metadata), part)
-            part.replace(self.shard(name))
+            parquet.write_table(table.replace_schema_metadata(metadata), temporary)
+            temporary.replace(self.shard(name))
         finally:
-            part.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
-    def progress(self, new: int, done: int, total: int | None) -> None:
-        """Log the rows done, the rate and the remaining time, at most once per `PROGRESS_INTERVAL`.
+    def progress(self, new_rows: int, processed_rows: int, total: int | None) -> None:
+        """Log the processed rows, the rate and the remaining time, at most once per `PROGRESS_INTERVAL`.
 
         Args:
-            new: Rows processed since the last call.
-            done: Rows processed in total, including those of earlier runs.
+            new_rows: Rows processed since the last call.
+            processed_rows: Rows processed in total, including those of earlier runs.
             total: Number of rows, if known.
         """
-        self._rows_this_run += new
+        self._rows_this_run += new_rows
         now = time.monotonic()
         if now - self._last_progress < PROGRESS_INTERVAL:
             return
         self._last_progress = now
         rate = self._rows_this_run / (now - self._started)
-        remaining = f" of {total:,}, {(total - done) / rate:,.0f} s left" if total and rate else ""
-        self.log(f"{self.name}: {done:,} rows{remaining}, {rate:,.0f} rows/s")
+        remaining = f" of {total:,}, {(total - processed_rows) / rate:,.0f} s left" if total and rate else ""
+        self.log(f"{self.name}: {processed_rows:,} rows{remaining}, {rate:,.0f} rows/s")
 
     def finish(self, **extra: Any) -> dict[str, Any]:
-        """Write the manifest: rows in, rows out, rows dropped for each reason, shards, and extra entries."""
+        """Write the manifest: rows read and written, rows dropped for each reason, shards, and extra entries."""
         shards, counts, by_label = dict[str, dict[str, Any]](), Counter[str](), dict[str, Counter[str]]()
         for path in sorted(self.folder.glob("*.parquet")):
             rows, shard_counts, shard_by_label = self._read_counts(path)
@@ -163,7 +163,7 @@ class MalformedRows:
         self.log, self.total, self.pending, self.first = log, 0, 0, ""
 
     def add(self, message: str) -> None:
-        """Count a row; the message contains the reason and the lines."""
+        """Count a row; the message states the reason and the line numbers."""
         self.total += 1
         self.pending += 1
         self.first = self.first or message
@@ -204,22 +204,22 @@ def open_stage(
         plan = json.loads(json.dumps({"stage": name, "inputs": dict(inputs), "options": dict(options)}))
         path = folder / PLAN_FILE
         if path.exists():
-            previous = read_plan(folder)
-            changed = [
+            earlier_plan = read_plan(folder)
+            changed_keys = [
                 key
-                for part in ("inputs", "options")
-                for key in sorted({*previous[part], *plan[part]})
-                if previous[part].get(key) != plan[part].get(key)
+                for section in ("inputs", "options")
+                for key in sorted({*earlier_plan[section], *plan[section]})
+                if earlier_plan[section].get(key) != plan[section].get(key)
             ]
-            if changed:
+            if changed_keys:
                 raise UsageError(
-                    f"{folder}: an earlier run used a different {', '.join(changed)}; "
+                    f"{folder}: an earlier run used a different {', '.join(changed_keys)}; "
                     "use the same values, or --restart to start over"
                 )
         else:
             write_text(path, json.dumps(plan, indent=1, ensure_ascii=False) + "\n")
-        for part in folder.glob(".*.part"):
-            part.unlink()
+        for unfinished_shard in folder.glob(".*.part"):
+            unfinished_shard.unlink()
         stage = Stage(folder, plan, log)
         if stage.finished:
             log(f"{name}: already finished, {read_manifest(build, name)['rows_out']:,} rows (use --restart to redo it)")
@@ -227,7 +227,7 @@ def open_stage(
 
 
 def read_plan(folder: Path) -> dict[str, Any]:
-    """Read the `inputs` and `options` with which a stage was started.
+    """Read the `inputs` and `options` that a stage was started with.
 
     Raises:
         DataError: The file is damaged.

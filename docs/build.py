@@ -35,14 +35,14 @@ OTHERS = {
 
 
 PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-"""A generated part of a page."""
+"""Generated part of a page."""
 
 
 def main() -> None:
     """Write the documents, or compare them with the results files."""
     contents = {
         DOCUMENT: document(),
-        DATASET: dataset.document_of(ROOT / "results/dataset.json"),
+        DATASET: dataset.render_document(ROOT / "results/dataset.json"),
         EXPERIMENTS: experiments.document(ROOT / "results/experiments.json"),
         WRITTEN: written_votes.render_document(ROOT / "results/written.json"),
     }
@@ -56,17 +56,17 @@ def main() -> None:
         sys.exit(
             f"error: {speed_figure.FIGURE.relative_to(ROOT)} is out of date with the results files; run: make docs"
         )
-    for path, new in contents.items():
-        old = path.read_text(encoding="utf-8") if path.exists() else ""
+    for path, new_text in contents.items():
+        old_text = path.read_text(encoding="utf-8") if path.exists() else ""
         if "--check" not in sys.argv:
-            path.write_text(new, encoding="utf-8", newline="\n")
-        elif old != new:
+            path.write_text(new_text, encoding="utf-8", newline="\n")
+        elif old_text != new_text:
             name = path.relative_to(ROOT)
             sys.exit(f"error: {name} is out of date with the results files or the code; run: make docs")
 
 
 def build(text: str) -> str:
-    """Fill every generated part of a page."""
+    """Replace the content of all generated parts of a page."""
     parts: dict[str, Callable[[str], str]] = {
         "output": python_output,
         "shell": shell_output,
@@ -169,16 +169,16 @@ def _over_seeds(model: Any, which: str) -> str:
 
 def demo() -> str:
     """Results of the demo's load test, in sentences."""
-    measured = json.loads((ROOT / "results/demo.json").read_text(encoding="utf-8"))
-    table, many, memory = measured["beside_a_table"], measured["many"], measured["memory"]
-    start, alone = measured["start_to_first_prediction_seconds"], table["table_seconds_alone"]
+    measurements = json.loads((ROOT / "results/demo.json").read_text(encoding="utf-8"))
+    table, load, memory = measurements["beside_a_table"], measurements["many"], measurements["memory"]
+    start, table_seconds = measurements["start_to_first_prediction_seconds"], table["table_seconds_alone"]
     return (
-        f"Measured on 2 cores (`make bench-demo`): {start:.1f} s from start to first prediction; {alone:.0f} s for a "
-        f"table of {table['table_rows']:,} rows.\n"
+        f"Measured on 2 cores (`make bench-demo`): {start:.1f} s from start to first prediction; "
+        f"{table_seconds:.0f} s for a table of {table['table_rows']:,} rows.\n"
         f"While such a table is scored, {table['visitors']} visitors who send one text after another wait "
         f"{table['p50_seconds']:.2f} s (median) or\n"
-        f"{table['p95_seconds']:.2f} s (95th percentile). {many['requests']} requests from {many['clients']} "
-        f"concurrent clients: {many['errors']} errors.\n"
+        f"{table['p95_seconds']:.2f} s (95th percentile). {load['requests']} requests from {load['clients']} "
+        f"concurrent clients: {load['errors']} errors.\n"
         f"Memory: {memory['before_mb']} MB before and {memory['after_mb']} MB after {memory['requests']:,} requests, "
         "each from a new visitor."
     )

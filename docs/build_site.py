@@ -38,7 +38,7 @@ def main() -> None:
     shutil.rmtree(out, ignore_errors=True)
     stage(out / "docs")
     shutil.copy(ROOT / "mkdocs.yml", out)
-    built = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "zensical", "build", "--strict"],
         cwd=out,
         env={**os.environ, "PYTHONPATH": str(ROOT)},  # the docstrings of this checkout
@@ -48,7 +48,7 @@ def main() -> None:
     problems = [*site_check.nav_problems(config, out / "docs"), *site_check.problems(out / "site")]
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
-    sys.exit(built.returncode or (1 if problems else 0))
+    sys.exit(result.returncode or (1 if problems else 0))
 
 
 def stage(out: Path) -> None:
@@ -66,7 +66,7 @@ def stage(out: Path) -> None:
 
 
 def rewrite_links(text: str, source: Path, target: Path, out: Path) -> str:
-    """Rewrite the links of a page for its place on the site."""
+    """Rewrite the links of a page for its location on the site."""
 
     def replace(match: re.Match[str]) -> str:
         before, link, anchor, after = match.groups()
@@ -75,24 +75,25 @@ def rewrite_links(text: str, source: Path, target: Path, out: Path) -> str:
             return f"{before}{Path(os.path.relpath(page, target.parent)).as_posix()}{anchor or ''}{after}"
         if re.match(r"[a-z]+:", link):
             return match[0]
-        return f"{before}{_moved(source, link, target, out)}{anchor or ''}{after}"
+        return f"{before}{_site_path(source, link, target, out)}{anchor or ''}{after}"
 
     return LINK.sub(replace, text)
 
 
-def _moved(source: Path, link: str, target: Path, out: Path) -> str:
-    linked = (source.parent / link).resolve()
-    if linked in OUTSIDE:
-        place = out / (OUTSIDE[linked] or "index.md")
-    elif linked.is_relative_to(DOCS):
-        place = out / linked.relative_to(DOCS)
-    elif linked.suffix == ".png" and linked.is_file():
-        place = target.with_suffix("") / linked.name
-        place.parent.mkdir(exist_ok=True)
-        shutil.copy(linked, place)
+def _site_path(source: Path, link: str, target: Path, out: Path) -> str:
+    """Return the relative path of a linked file on the site; copy it if it is an image outside `docs/`."""
+    linked_file = (source.parent / link).resolve()
+    if linked_file in OUTSIDE:
+        path = out / (OUTSIDE[linked_file] or "index.md")
+    elif linked_file.is_relative_to(DOCS):
+        path = out / linked_file.relative_to(DOCS)
+    elif linked_file.suffix == ".png" and linked_file.is_file():
+        path = target.with_suffix("") / linked_file.name
+        path.parent.mkdir(exist_ok=True)
+        shutil.copy(linked_file, path)
     else:
         sys.exit(f"error: {source.relative_to(ROOT)} links to {link}, which is not on the site")
-    return Path(os.path.relpath(place, target.parent)).as_posix()
+    return Path(os.path.relpath(path, target.parent)).as_posix()
 
 
 if __name__ == "__main__":

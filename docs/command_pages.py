@@ -14,7 +14,7 @@ PROGRAMS = {
     "python -m data_build": ("data-build", "data_build.__main__"),
     "python -m space.deploy": ("space-deploy", "space.deploy"),
 }
-"""Page and module of each program; the module has its `app`."""
+"""Page and module of each program; the module defines its `app`."""
 EXAMPLE = "Example: "
 """Prefix of an example in a help text."""
 
@@ -33,10 +33,10 @@ def _program(name: str, module: str) -> Iterator[str]:
         yield from _command(name, command)
         return
     yield from _help(command.help)
-    for word, subcommand in commands.items():
+    for subcommand_name, subcommand in commands.items():
         if not subcommand.hidden:
-            yield f"## {word}\n"
-            yield from _command(f"{name} {word}", subcommand)
+            yield f"## {subcommand_name}\n"
+            yield from _command(f"{name} {subcommand_name}", subcommand)
 
 
 def _command(name: str, command: Any) -> Iterator[str]:

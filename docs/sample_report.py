@@ -32,34 +32,34 @@ NOTE = (
 
 
 def texts() -> list[tuple[str, str]]:
-    """Texts, each with the first of its labels."""
+    """Return the texts, each with its first label."""
     rows = [row for row in parquet.read_table(WRITTEN).to_pylist() if row["domain"] in DOMAINS]
-    labeled = [(row["text"], row["labels"][0]) for row in rows]
+    labeled_texts = [(row["text"], row["labels"][0]) for row in rows]
     for name in ("validation", "test", "long"):
         for line in (EVERYDAY / f"{name}.jsonl").read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
-            labeled.append((row["text"], row["labels"][0]))
-    return labeled
+            labeled_texts.append((row["text"], row["labels"][0]))
+    return labeled_texts
 
 
 def invent(text: str, label: str) -> tuple[str, date]:
     """Invent a product and a date from a text's hash and the sentiment of its label."""
     digest = hashlib.sha256(text.encode()).digest()
-    product, place = PRODUCTS[digest[0] % len(PRODUCTS)], int.from_bytes(digest[1:4]) / 2**24
+    product, part_of_year = PRODUCTS[digest[0] % len(PRODUCTS)], int.from_bytes(digest[1:4]) / 2**24
     sentiment = GROUP_OF[label]
     if product == LIKED and sentiment == "negative" and digest[4] < 110:
         product = DISLIKED
     if product == DISLIKED and sentiment == "positive" and digest[5] < 110:
         product = LIKED
     if product == DISLIKED and sentiment == "negative":
-        place **= 0.4  # later in the year
+        part_of_year **= 0.4  # later in the year
     if label in ("joy", "excitement", "love", "surprise"):
-        place = place**0.6 if digest[6] < 128 else place
-    return product, FIRST_DAY + timedelta(days=int(place * DAYS))
+        part_of_year = part_of_year**0.6 if digest[6] < 128 else part_of_year
+    return product, FIRST_DAY + timedelta(days=int(part_of_year * DAYS))
 
 
 def main() -> None:
-    """Write the table to a temporary folder, and the report about it."""
+    """Write the table to a temporary folder, and the report on it."""
     if len(sys.argv) != 2:
         sys.exit("usage: python docs/sample_report.py OUT.html")
     with tempfile.TemporaryDirectory() as folder:
@@ -69,8 +69,8 @@ def main() -> None:
             writer.writerow(["text", "product", "date"])
             writer.writerows([text, *invent(text, label)] for text, label in texts())
         columns = ["--time", "date", "--group", "product"]
-        words = ["--title", "Sample: comments on five products", "--note", NOTE, "--day", "2026-11-26"]
-        run(app, "evenmood", ["report", str(table), sys.argv[1], *columns, *words, "--overwrite"])
+        title_options = ["--title", "Sample: comments on five products", "--note", NOTE, "--day", "2026-11-26"]
+        run(app, "evenmood", ["report", str(table), sys.argv[1], *columns, *title_options, "--overwrite"])
 
 
 if __name__ == "__main__":

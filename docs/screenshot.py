@@ -1,4 +1,4 @@
-"""Take screenshots, or a recording, of the running demo in Chromium: `python docs/screenshot.py docs/demo.png`."""
+"""Take screenshots or a recording of the running demo in Chromium: `python docs/screenshot.py docs/demo.png`."""
 
 import os
 import shutil
@@ -53,7 +53,7 @@ def running_demo(
 @contextmanager
 def running_process(command: list[Any], url: str, environment: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
     """Start a server, wait until it responds, and stop it after the block."""
-    with tempfile.TemporaryFile() as stderr:  # a full pipe that is not read would block the server
+    with tempfile.TemporaryFile() as stderr:  # an unread pipe would block the server once it is full
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr, env={**os.environ, **environment})
         try:
             deadline = time.monotonic() + 60
@@ -91,12 +91,12 @@ def chromium() -> Iterator[Browser]:
 
 
 def count_bytes(page: Page) -> list[float]:
-    """Start to record a page's downloads; return the list of their sizes in bytes, compressed, which grows."""
+    """Record a page's downloads; return a list to which the compressed size in bytes of each is appended."""
     session = page.context.new_cdp_session(page)
     session.send("Network.enable")
-    received: list[float] = []
-    session.on("Network.loadingFinished", lambda event: received.append(event["encodedDataLength"]))
-    return received
+    sizes: list[float] = []
+    session.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
+    return sizes
 
 
 def ask(page: Page, url: str, text: str) -> Any:
@@ -120,13 +120,13 @@ def open_tab(page: Page, number: int) -> None:
     """Open a tab, from the overflow menu if it does not fit on a narrow screen."""
     page.wait_for_selector("#result .sentence", state="attached")
     tabs = page.get_by_role("tab")
-    shown = [tabs.nth(place).get_attribute("data-tab-id") for place in range(tabs.count())]
-    if TABS[number] in shown:
-        tabs.nth(shown.index(TABS[number])).click()
+    visible_tabs = [tabs.nth(index).get_attribute("data-tab-id") for index in range(tabs.count())]
+    if TABS[number] in visible_tabs:
+        tabs.nth(visible_tabs.index(TABS[number])).click()
         return
     page.locator(".overflow-menu > button").click()
-    hidden = [name for name in TABS if name not in shown]
-    page.locator(".overflow-dropdown button").nth(hidden.index(TABS[number])).click()
+    hidden_tabs = [name for name in TABS if name not in visible_tabs]
+    page.locator(".overflow-dropdown button").nth(hidden_tabs.index(TABS[number])).click()
 
 
 def choose_model(page: Page, title: str) -> None:
@@ -207,9 +207,9 @@ def _save(page: Page, path: Path) -> None:
     from PIL import Image
 
     page.evaluate("window.scrollTo(0, 0)")
-    whole = Image.open(BytesIO(page.screenshot(full_page=True)))
-    picture = whole.crop((0, 0, whole.width, min(whole.height, TALLEST)))
-    picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=COLORS).save(path, optimize=True)
+    image = Image.open(BytesIO(page.screenshot(full_page=True)))
+    top = image.crop((0, 0, image.width, min(image.height, TALLEST)))
+    top.convert("P", palette=Image.Palette.ADAPTIVE, colors=COLORS).save(path, optimize=True)
 
 
 def record(page: Page, url: str, out: Path) -> None:

@@ -30,7 +30,7 @@ def served(folder: Path, *, isolated: bool = False) -> Iterator[str]:
 
     Args:
         folder: Folder to serve.
-        isolated: Whether pages are cross-origin isolated, which threads in WebAssembly require.
+        isolated: Make pages cross-origin isolated, as threads in WebAssembly require.
     """
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, directory=str(folder), isolated=isolated))
     Thread(target=server.serve_forever, daemon=True).start()

@@ -1,4 +1,4 @@
-"""Build a miniature data set: `make data-demo`, with 300 rows, a tiny teacher and an endpoint on loopback."""
+"""Build a miniature data set with 300 rows, a tiny teacher and an endpoint on loopback: `make data-demo`."""
 
 import argparse
 import json
@@ -50,13 +50,13 @@ def prepare(folder: Path) -> tuple[Path, Path, Path]:
     for number, line in enumerate((MINIATURE / "emotions.txt").read_text(encoding="utf-8").splitlines()):
         label, text = line.split(": ", 1)
         counts[label] += 1
-        part = {7: "validation", 8: "test"}.get(counts[label], "train")
-        lines[part].append(f"{text}\t{LABELS.index(label)}\trow{number}\n")
-        if part == "train":
+        split = {7: "validation", 8: "test"}.get(counts[label], "train")
+        lines[split].append(f"{text}\t{LABELS.index(label)}\trow{number}\n")
+        if split == "train":
             texts.append(text)
             labels.append(LABELS.index(label))
-    for part, content in lines.items():
-        (splits / f"{part}.tsv").write_text("".join(content), encoding="utf-8")
+    for split, content in lines.items():
+        (splits / f"{split}.tsv").write_text("".join(content), encoding="utf-8")
     write_feedback(folder / "feedback", texts)
     tweets = (MINIATURE / "tweets.txt").read_text(encoding="utf-8").splitlines()
     return splits, write_tweets(folder / "tweets.csv", tweets), train_teacher(folder / "teacher", texts, labels)
@@ -77,7 +77,7 @@ def write_feedback(folder: Path, texts: list[str]) -> None:
 
 
 def commands(folder: Path, splits: Path, tweets: Path, teacher: Path, url: str) -> list[list[str]]:
-    """Commands of all stages, in order."""
+    """Return the commands of all stages, in order."""
     build = str(folder / "build")
     relabel = ["relabel", build, "--teacher", str(teacher), "--evaluate"]
     target = ["--target", str(TARGET)]

@@ -1,4 +1,4 @@
-"""Cumulative layout shift of a page in Chromium."""
+"""Measure the cumulative layout shift of a page in Chromium."""
 
 from playwright.sync_api import Page
 
@@ -11,10 +11,10 @@ new PerformanceObserver((list) => {
 
 
 def observe_layout_shift(page: Page) -> None:
-    """Start measuring with the next navigation of the page."""
+    """Start measuring at the next navigation of the page."""
     page.add_init_script(OBSERVE)
 
 
 def layout_shift(page: Page) -> float:
-    """Sum of the layout shifts since navigation; below 0.1 is good (web.dev/articles/cls)."""
+    """Return the sum of the layout shifts since navigation; below 0.1 is good (web.dev/articles/cls)."""
     return float(page.evaluate("shift"))

@@ -1,6 +1,7 @@
 """Run the library's tests with the lowest versions that pyproject.toml allows: `make test-lowest`.
 
-They are installed in a separate environment in `build/`; other packages that the tests need are the latest.
+They are installed in a separate environment in `build/`, with the latest versions of the other packages that the
+tests need.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Collect all regular expressions in the source code, and create worst-case texts for each."""
+"""Collect all regular expressions in the source code, and create worst-case texts for them."""
 
 import ast
 import importlib
@@ -15,19 +15,19 @@ PACKAGES = ("evenmood", "space", "train", "data_build")
 CALLS = ("compile", "match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer")
 ANCHORED = ("match", "fullmatch")
 MIN_UPPER_BOUND = 50
-"""Minimum upper bound of a repeat that is tested with long texts."""
+"""Minimum upper bound of the repeats that are tested with long texts."""
 ENDS = ("", "!", "\n", "\0", "a", "é")
 MAX_TEXTS = 150
 
 
 @dataclass(frozen=True)
 class Use:
-    """A pattern and its use.
+    """A pattern and how it is used.
 
     Attributes:
         location: File and line.
         pattern: Compiled pattern.
-        anchored: Whether it is matched only at the beginning of texts.
+        anchored: Whether it is only matched at the beginning of texts.
         kind: `re`, or `tokenizers` for patterns of that library.
     """
 
@@ -44,13 +44,13 @@ def find_uses() -> tuple[list[Use], list[str]]:
     methods = _methods(trees.values())
     for path, tree in trees.items():
         names = Names(tree, trees)
-        variables = {id(node.value): node.targets[0].id for node in ast.walk(tree) if _names_value(node)}  # type: ignore[attr-defined]
+        variables = {id(node.value): node.targets[0].id for node in ast.walk(tree) if _assigns_to_a_name(node)}  # type: ignore[attr-defined]
         for node in ast.walk(tree):
             if not (isinstance(node, ast.Call) and node.args and (kind := _kind(node))):
                 continue
             location = f"{path.relative_to(ROOT)}:{node.lineno}"
             try:
-                pattern = _compiled(node, kind, names)
+                pattern = _compile(node, kind, names)
             except (NameError, TypeError, KeyError, re.error):
                 unknown.append(location)
                 continue
@@ -100,7 +100,7 @@ def _kind(node: ast.Call) -> str | None:
     return "tokenizers" if name == "Regex" else None
 
 
-def _names_value(node: ast.AST) -> bool:
+def _assigns_to_a_name(node: ast.AST) -> bool:
     return isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)
 
 
@@ -116,7 +116,7 @@ def _methods(trees: Any) -> dict[str, set[str]]:
     return methods
 
 
-def _compiled(node: ast.Call, kind: str, names: Names) -> re.Pattern[Any]:
+def _compile(node: ast.Call, kind: str, names: Names) -> re.Pattern[Any]:
     """Compile the pattern of a call whose arguments are constants of its module."""
     keywords = {keyword.arg: keyword.value for keyword in node.keywords}
     name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
@@ -125,7 +125,7 @@ def _compiled(node: ast.Call, kind: str, names: Names) -> re.Pattern[Any]:
     return re.compile(_value(node.args[0], names), _value(flags, names) if flags else 0)
 
 
-def worst_texts(pattern: re.Pattern[Any], size: int) -> list[str]:
+def worst_case_texts(pattern: re.Pattern[Any], size: int) -> list[str]:
     """Return texts that repeat a part of the pattern and then fail to match."""
     tree = _parser.parse(
         pattern.pattern, pattern.flags & ~re.UNICODE if isinstance(pattern.pattern, bytes) else pattern.flags
@@ -174,7 +174,7 @@ def _samples(tree: list[Any]) -> Iterator[str]:
         elif name == "ANY":
             options.append(["a", " "])
         elif name == "IN":
-            options.append(_of_class(argument))
+            options.append(_class_samples(argument))
         elif name in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"):
             minimum, _, body = argument
             options.append([sample * max(minimum, 1) for sample in islice(_samples(list(body)), 4)])
@@ -189,8 +189,8 @@ def _samples(tree: list[Any]) -> Iterator[str]:
         yield "".join(option[index % len(option)] for option in options)
 
 
-def _of_class(items: list[Any]) -> list[str]:
-    """Return sample characters of a class."""
+def _class_samples(items: list[Any]) -> list[str]:
+    """Return sample characters of a character class."""
     characters, negated = [], False
     for operation, argument in items:
         name = str(operation)

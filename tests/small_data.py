@@ -34,7 +34,7 @@ def write_tsv(folder: Path, rows: int = 300, seed: int = 0) -> Path:
 
 
 def tweets(rows: int = 60) -> list[str]:
-    """Synthetic tweets with mentions, links and entities, as in Sentiment140."""
+    """Return synthetic tweets with mentions, links and entities, as in Sentiment140."""
     return [
         f"@user{row} I feel {LABELS[row % 28]}ful &amp; tweet number {row} http://t.co/{row}" for row in range(rows)
     ]
@@ -49,7 +49,7 @@ def write_tweets(path: Path, texts: list[str]) -> Path:
 
 
 def balanced_rows(official: Path) -> list[dict[str, Any]]:
-    """Rows as the stage `balance` writes them: official rows, labeled tweets, generated rows."""
+    """Return rows as the stage `balance` writes them: official rows, labeled tweets, generated rows."""
     scores = [round(0.01 * number, 2) for number in range(28)]
     rows = []
     for row in parquet.read_table(official / "train.parquet").slice(0, 56).to_pylist():

@@ -18,7 +18,7 @@ class Snippet:
         page: Path from the repository's root.
         language: Language of the block.
         code: Source code.
-        reason: Why it is not run, from a comment before the block: `<!-- not run: needs a network -->`.
+        reason: Reason for not running it, from a comment before the block: `<!-- not run: needs a network -->`.
     """
 
     page: str
@@ -28,7 +28,7 @@ class Snippet:
 
     @property
     def commands(self) -> list[str]:
-        """Commands of a shell block, with continued lines joined, without comments and leading assignments."""
+        """Commands of a shell block: continuation lines are joined, comments and leading assignments removed."""
         lines = [line for line in self.code.replace("\\\n", " ").splitlines() if not line.startswith("#")]
         return [re.sub(r"^(?:[A-Z_]+=\S+ )+", "", line.split("  #")[0].strip()) for line in lines]
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from tokenizers import Regex, normalizers
 
-from tests.patterns import Use, find_uses, worst_texts
+from tests.patterns import Use, find_uses, worst_case_texts
 
 SHORT, LONG = 1_000, 20_000
 MAX_RATIO = 60
-"""Maximum ratio of times for a text 20 times as long; a quadratic pattern takes 400 times as long."""
+"""Maximum ratio of run times for a text that is 20 times as long; a quadratic pattern takes 400 times as long."""
 NEGLIGIBLE = 0.03
-"""Seconds; shorter times are ignored, since they are inexact."""
+"""Seconds; shorter run times are ignored, since they are inexact."""
 SLOW = 1.0
 """Seconds; longer measurements are not repeated."""
 PATTERNS, UNKNOWN = find_uses()
@@ -50,7 +50,7 @@ def seconds(call: Callable[[Any], object], text: Any) -> float:
 def slow_text(use: Use, call: Callable[[Any], object]) -> str | None:
     """Return a text for which the pattern takes more than linear time, or None."""
     encode = (lambda text: text.encode()) if isinstance(use.pattern.pattern, bytes) else (lambda text: text)
-    for short, long in zip(worst_texts(use.pattern, SHORT), worst_texts(use.pattern, LONG), strict=False):
+    for short, long in zip(worst_case_texts(use.pattern, SHORT), worst_case_texts(use.pattern, LONG), strict=False):
         duration = seconds(call, encode(long))
         if duration > NEGLIGIBLE and duration > MAX_RATIO * seconds(call, encode(short)):
             return f"{long[:40]!r}…{long[-10:]!r}: {duration:.2f} s"

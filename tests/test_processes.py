@@ -26,7 +26,7 @@ def predict_labels(classifier: EmotionClassifier, texts: list[str]) -> list[list
 
 
 @pytest.fixture
-def tuned() -> EmotionClassifier:
+def tuned_classifier() -> EmotionClassifier:
     classifier = EmotionClassifier.from_pretrained()
     classifier.set_thresholds(joy=0.01)
     return classifier
@@ -35,23 +35,25 @@ def tuned() -> EmotionClassifier:
 @pytest.mark.parametrize(
     "make_copy", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))], ids=["copy", "pickle"]
 )
-def test_copies_return_equal_results(tuned: EmotionClassifier, make_copy: Any) -> None:
-    copied = make_copy(tuned)
-    assert dict(copied.thresholds) == dict(tuned.thresholds)
-    np.testing.assert_array_equal(copied.predict_proba(TEXTS), tuned.predict_proba(TEXTS))
-    copied.set_thresholds(joy=0.9)
-    assert tuned.thresholds["joy"] == 0.01
+def test_copies_return_equal_results(tuned_classifier: EmotionClassifier, make_copy: Any) -> None:
+    classifier_copy = make_copy(tuned_classifier)
+    assert dict(classifier_copy.thresholds) == dict(tuned_classifier.thresholds)
+    np.testing.assert_array_equal(classifier_copy.predict_proba(TEXTS), tuned_classifier.predict_proba(TEXTS))
+    classifier_copy.set_thresholds(joy=0.9)
+    assert tuned_classifier.thresholds["joy"] == 0.01
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_process_pools(tuned: EmotionClassifier, method: str) -> None:
+def test_process_pools(tuned_classifier: EmotionClassifier, method: str) -> None:
     with ProcessPoolExecutor(1, multiprocessing.get_context(method)) as pool:
-        assert pool.submit(predict_labels, tuned, TEXTS).result(timeout=60) == predict_labels(tuned, TEXTS)
+        assert pool.submit(predict_labels, tuned_classifier, TEXTS).result(timeout=60) == predict_labels(
+            tuned_classifier, TEXTS
+        )
 
 
-def test_joblib(tuned: EmotionClassifier) -> None:
-    results = joblib.Parallel(n_jobs=2)(joblib.delayed(predict_labels)(tuned, [text]) for text in TEXTS)
-    assert [rows[0] for rows in results] == predict_labels(tuned, TEXTS)
+def test_joblib(tuned_classifier: EmotionClassifier) -> None:
+    results = joblib.Parallel(n_jobs=2)(joblib.delayed(predict_labels)(tuned_classifier, [text]) for text in TEXTS)
+    assert [rows[0] for rows in results] == predict_labels(tuned_classifier, TEXTS)
 
 
 def test_pickled_hub_model_contains_no_token(folder: Path, hub: HubServer, token: str) -> None:
@@ -76,17 +78,17 @@ UNSUPPORTED = {
 
 
 @pytest.mark.parametrize("value", UNSUPPORTED.values(), ids=UNSUPPORTED.keys())
-def test_unsupported_inputs_are_rejected(tuned: EmotionClassifier, value: Any) -> None:
-    classify = pipeline("text-classification", model=tuned)
-    for method in (tuned.predict, tuned.predict_proba, classify):
+def test_unsupported_inputs_are_rejected(tuned_classifier: EmotionClassifier, value: Any) -> None:
+    classify = pipeline("text-classification", model=tuned_classifier)
+    for method in (tuned_classifier.predict, tuned_classifier.predict_proba, classify):
         if method is classify and isinstance(value, dict):
             continue  # for pipelines, a mapping with a text is one input, as in transformers
         with pytest.raises(TypeError, match=r'df\["text"\]' if hasattr(value, "columns") else "expected a"):
             method(value)
 
 
-def test_columns_are_accepted(tuned: EmotionClassifier) -> None:
-    expected = tuned.predict(TEXTS)
+def test_columns_are_accepted(tuned_classifier: EmotionClassifier) -> None:
+    expected = tuned_classifier.predict(TEXTS)
     columns: list[Any] = [FRAME["text"], polars.Series(TEXTS), np.array(TEXTS), tuple(TEXTS)]
     for column in columns:
-        assert tuned.predict(column) == expected
+        assert tuned_classifier.predict(column) == expected

@@ -17,7 +17,7 @@ from tests.fakes.hub_server import HubServer
 from tests.fakes.local_hub import run_module
 
 SOCKS = "socks://user:theProxyPassword@127.0.0.1:9/"
-"""Value of ALL_PROXY in GNOME; Python's HTTP clients do not support the scheme."""
+"""ALL_PROXY as GNOME sets it; Python's HTTP clients do not support the scheme."""
 UNUSABLE = {
     "unknown scheme": SOCKS,
     "no host": "http://",
@@ -115,7 +115,7 @@ def test_offline_commands_ignore_the_proxy() -> None:
 
 @pytest.mark.parametrize("variable", ["ALL_PROXY", "http_proxy"])
 def test_demo_ignores_the_proxy_for_loopback(variable: str, tmp_path: Path) -> None:
-    """This includes the Gradio client in the demo process, which answers MCP calls."""
+    """This includes the Gradio client in the demo process, which handles MCP calls."""
     value = SOCKS if variable == "ALL_PROXY" else "http://127.0.0.1:9"
     environment = {variable: value, "no_proxy": "", "NO_PROXY": "", "TMPDIR": str(tmp_path)}
     with running_demo(environment=environment) as url:

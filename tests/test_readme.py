@@ -1,4 +1,4 @@
-"""The README works in a clean shell, is short, and has current figures and versions."""
+"""The README works in a clean shell, is short, and has current results and versions."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""`make release-check`, without the checks that need a package index: one line per error."""
+"""`make release-check`: errors in one line each; checks that need a package index are not run."""
 
 import importlib.util
 import json
@@ -28,7 +28,7 @@ def check() -> ModuleType:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A copy of the documents that name the version."""
+    """A copy of the documents that contain the version."""
     for name in DOCUMENTS:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(ROOT / name, tmp_path / name)
@@ -89,9 +89,9 @@ def test_outdated_card_and_results_are_reported(check: ModuleType, tmp_path: Pat
     (folder / "README.md").write_text(card, encoding="utf-8")
     *errors, scores = check.model(folder, results)
     assert errors == [
-        "default_model.json: the sizes of files are not those of default_model",
-        "default_model.json: the thresholds are not those of default_model",
-        "default_model/README.md: figures or version are not those of the model's training record",
+        "default_model.json: file sizes differ from those in default_model",
+        "default_model.json: thresholds differ from those in default_model",
+        "default_model/README.md: metrics or version differ from those in the model's training record",
     ]
     assert scores.startswith("default_model/README.md: example scores differ from the model's by 0.")
 
@@ -107,7 +107,7 @@ def test_invalid_wheel_is_reported(check: ModuleType, tmp_path: Path) -> None:
     assert check.contents([path]) == [
         f"{path.name}: evenmood/default_model/model.onnx is missing",
         f"{path.name}: evenmood/accurate_model/model.onnx is missing",
-        f"{path.name}: extras are not those of pyproject.toml",
+        f"{path.name}: extras differ from those in pyproject.toml",
         f"{path.name}: the description has a relative link to docs/a.md",
     ]
 
@@ -118,14 +118,16 @@ def test_all_extras_are_checked(check: ModuleType) -> None:
     assert set(check.EXTRAS) == set(EXTRAS.values())
 
 
-def test_quickstart_reports_other_output(check: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quickstart_reports_different_output(
+    check: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(check, "install", lambda commands, *requirements: None)  # already installed
     commands = Path(sys.executable).parent
     check.quickstart(commands, tmp_path)
     assert (tmp_path / "emotions.csv").is_file()
     (tmp_path / "README.md").write_text("```python\nprint(1)\n```\n\n<!-- x -->\n```text\n2\n```\n", encoding="utf-8")
     monkeypatch.setattr(check, "ROOT", tmp_path)
-    with pytest.raises(check.CheckError, match=r"example 1 printed '1\\n', not '2\\n'"):
+    with pytest.raises(check.CheckError, match=r"example 1 printed '1\\n'; expected '2\\n'"):
         check.quickstart(commands, tmp_path)
 
 

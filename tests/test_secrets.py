@@ -143,7 +143,7 @@ def test_every_command_rejects_a_malformed_token(evaluated_model: Path, command:
 
 
 def test_token_repeated_by_the_server_is_redacted(hub: HubServer, tmp_path: Path) -> None:
-    """Sent tokens are redacted, even if they do not look like tokens."""
+    """Tokens that were sent are redacted, even if they do not look like tokens."""
     password = "my-own-password-42"
     hub.fail(
         "/api/models/you/x", status=403, times=1, headers={"X-Error-Message": f"{password} may not, nor hf_Other1234"}

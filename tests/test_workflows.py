@@ -1,4 +1,4 @@
-"""Workflows: their targets and commands exist, and hooks and workflows use the tested versions."""
+"""Workflows: targets and jobs exist, and hooks and workflows use the same versions."""
 
 import re
 import subprocess

@@ -1,1 +1,1 @@
-"""Annotation: the app, votes, majority, inter-annotator agreement."""
+"""Annotation: the app, votes, majority resolution, inter-annotator agreement."""

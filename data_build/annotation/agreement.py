@@ -36,9 +36,10 @@ def measure(votes: Sequence[Vote]) -> dict[str, Any]:
     """Compute inter-annotator agreement.
 
     Returns:
-        `alpha`: Krippendorff's alpha for nominal data, per label; `kappa`: Fleiss' kappa per label, over rows with
-        five sure annotators; the means of both; `annotators`: number of votes and of unsure votes of each annotator,
-        and Cohen's kappa with the majority of the others. Undefined figures (too few votes, or no variation) are None.
+        `alpha`: Krippendorff's alpha for nominal data, per label; `kappa`: Fleiss' kappa per label, over rows on
+        which all five annotators were sure; the means of both; `annotators`: each annotator's number of votes and of
+        unsure votes, and Cohen's kappa with the majority of the others. Undefined values (too few votes, or no
+        variation) are None.
     """
     values, annotators, rows = matrix(votes)
     labels = range(len(LABELS))
@@ -63,7 +64,7 @@ def measure(votes: Sequence[Vote]) -> dict[str, Any]:
 
 
 def audit(correct: int, rows: int) -> dict[str, Any]:
-    """Return the share of audited rows with correct labels and its exact (Clopper-Pearson) 95 % interval."""
+    """Return the share of audited rows with correct labels and its exact (Clopper-Pearson) 95% interval."""
     low, high = proportion_confint(correct, rows, method="beta") if rows else (0.0, 1.0)
     return {
         "rows": rows,
@@ -81,7 +82,7 @@ def _alpha(values: np.ndarray) -> float | None:
 
 
 def _fleiss(values: np.ndarray) -> float | None:
-    """Compute Fleiss' kappa over the rows on which all annotators were sure; None if all votes are equal."""
+    """Compute Fleiss' kappa over the rows on which all annotators were sure; None if all votes are the same."""
     votes = (~np.isnan(values)).sum(axis=0)
     positive = np.nansum(values[:, votes == ANNOTATORS], axis=0)
     if not len(positive) or positive.sum() in (0, ANNOTATORS * len(positive)):
@@ -90,15 +91,15 @@ def _fleiss(values: np.ndarray) -> float | None:
 
 
 def _kappa_with_others(values: np.ndarray, annotator: int) -> float | None:
-    """Compute Cohen's kappa of an annotator with the majority of the others over all labels, without ties."""
+    """Compute Cohen's kappa of an annotator with the majority of the others over all labels, excluding ties."""
     others = np.delete(values, annotator, axis=0)
     votes = (~np.isnan(others)).sum(axis=0)
     share = np.nansum(others, axis=0) / np.maximum(votes, 1)
     is_compared = ~np.isnan(values[annotator]) & (votes > 0) & (share != 0.5)
-    own, theirs = values[annotator][is_compared] > 0, share[is_compared] > 0.5
-    if not len(own) or (own.all() and theirs.all()) or not (own.any() or theirs.any()):
+    own, majority = values[annotator][is_compared] > 0, share[is_compared] > 0.5
+    if not len(own) or (own.all() and majority.all()) or not (own.any() or majority.any()):
         return None
-    return _finite(cohen_kappa_score(own, theirs))
+    return _finite(cohen_kappa_score(own, majority))
 
 
 def _finite(value: float) -> float | None:

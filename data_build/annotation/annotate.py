@@ -17,8 +17,8 @@ KEYS = "1234567890qwertyuiopasdfghjk"
 """Keyboard shortcut of each label, in label order; none requires Shift."""
 UNSURE, VOTE, UNDO = "z", "Enter", "Backspace"
 SCRIPT = Path(__file__).with_suffix(".js")
-DONE = "All done: there are no more texts for you. Thank you!"
-NO_TIES = "There are no ties for you to settle. Another adjudicator settles ties on rows that you voted on."
+NO_TEXTS = "All done: there are no more texts for you. Thank you!"
+NO_TIES = "There are no ties for you to settle. Ties on rows that you voted on are settled by another adjudicator."
 
 
 def app(votes: Votes) -> gr.Blocks:
@@ -50,14 +50,14 @@ def app(votes: Votes) -> gr.Blocks:
                 f"**{annotator}**: {progress['own_votes']:,} votes; "
                 f"{progress['complete_rows']:,} of {progress['rows']:,} rows have all {ANNOTATORS} votes"
             )
-            return [item.id if item else "", item.text if item else DONE, [], status, "", gr.Accordion(open=False)]
+            return [item.id if item else "", item.text if item else NO_TEXTS, [], status, "", gr.Accordion(open=False)]
 
         def show_tie(adjudicator: str) -> list[Any]:
             item = votes.next_tie(adjudicator) if votes.annotators().get(adjudicator) else None
             if item is None:
                 return ["", NO_TIES, "", []]
-            voted = sorted(((count, LABELS[label]) for label, count in enumerate(item.counts) if count), reverse=True)
-            return [item.id, item.text, ", ".join(f"{label} {count}" for count, label in voted) or "none", []]
+            ranking = sorted(((count, LABELS[label]) for label, count in enumerate(item.counts) if count), reverse=True)
+            return [item.id, item.text, ", ".join(f"{label} {count}" for count, label in ranking) or "none", []]
 
         def open_adjudication(request: gr.Request) -> list[Any]:
             return show_tie(_user(request))

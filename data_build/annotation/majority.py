@@ -19,7 +19,7 @@ class Item:
         id: Id of the row.
         text: Text to label.
         predicted: Indices of the predicted labels.
-        counts: Number of votes for each of the 28 labels; empty except for adjudicators.
+        counts: Number of votes for each of the 28 labels; only for adjudicators, otherwise empty.
     """
 
     id: str
@@ -70,10 +70,10 @@ def majority(votes: Sequence[Vote]) -> Result:
     The result is open on a tie, without a majority, or if fewer than half of the annotators were sure.
     """
     counts = count_votes(votes)
-    decided_votes = sum(not vote.unsure for vote in votes)
-    labels = tuple(label for label, count in enumerate(counts) if 2 * count > decided_votes)
-    tie = any(2 * count == decided_votes for count in counts if count)
-    has_quorum = 2 * decided_votes > ANNOTATORS
+    sure_votes = sum(not vote.unsure for vote in votes)
+    labels = tuple(label for label, count in enumerate(counts) if 2 * count > sure_votes)
+    tie = any(2 * count == sure_votes for count in counts if count)
+    has_quorum = 2 * sure_votes > ANNOTATORS
     return Result(labels, counts, "majority" if labels and has_quorum and not tie else "open")
 
 

@@ -22,7 +22,7 @@ MIN_PASSPHRASE = 8
 
 
 class Votes:
-    """Votes of one task, in a SQLite file that several processes may use at once."""
+    """Votes of one task, in a SQLite file that several processes can use concurrently."""
 
     def __init__(self, build: Path, task: Task) -> None:
         """Open the file in the build folder, or create it.
@@ -67,8 +67,8 @@ class Votes:
         """Replace the queue; existing votes on the same texts remain valid.
 
         Args:
-            rows: `id`, `text`, `text_hash` and `labels` of each row, in the order of annotation.
-            origin: Hash of the manifest that the rows come from.
+            rows: `id`, `text`, `text_hash` and `labels` of each row, in annotation order.
+            origin: Hash of the manifest of the stage that the rows come from.
 
         Returns:
             Number of rows in the queue.
@@ -78,10 +78,10 @@ class Votes:
         """
         rows = list(rows)
         ids = Counter(row["id"] for row in rows)
-        if repeated := [row_id for row_id, count in ids.items() if count > 1]:
+        if duplicate_ids := [row_id for row_id, count in ids.items() if count > 1]:
             raise DataError(
-                f"duplicate ids among the rows to {self.task}: {repeated[0]!r}"
-                + (f" and {len(repeated) - 1:,} more" if len(repeated) > 1 else "")
+                f"duplicate ids among the rows to {self.task}: {duplicate_ids[0]!r}"
+                + (f" and {len(duplicate_ids) - 1:,} more" if len(duplicate_ids) > 1 else "")
                 + "; run the earlier stages again with --restart"
             )
         queue = [
@@ -89,11 +89,13 @@ class Votes:
             for position, row in enumerate(rows)
         ]
         with open_database(self.path) as database:
-            previous = dict(database.execute("SELECT id, text_hash FROM queue WHERE task = ?", (self.task,)))
-            changed = [row["id"] for row in rows if previous.get(row["id"], row["text_hash"]) != row["text_hash"]]
+            earlier_hashes = dict(database.execute("SELECT id, text_hash FROM queue WHERE task = ?", (self.task,)))
+            changed_ids = [
+                row["id"] for row in rows if earlier_hashes.get(row["id"], row["text_hash"]) != row["text_hash"]
+            ]
             # Annotators who were shown the previous text of an id have seen neither its new text nor its new labels.
             database.executemany(
-                "DELETE FROM shown WHERE task = ? AND id = ?", [(self.task, row_id) for row_id in changed]
+                "DELETE FROM shown WHERE task = ? AND id = ?", [(self.task, row_id) for row_id in changed_ids]
             )
             database.execute("DELETE FROM queue WHERE task = ?", (self.task,))
             database.executemany("INSERT INTO queue VALUES (?, ?, ?, ?, ?, ?)", queue)
@@ -101,7 +103,7 @@ class Votes:
         return len(queue)
 
     def origin(self) -> str:
-        """Return the hash of the manifest that the queue comes from; empty if there is no queue."""
+        """Return the `origin` of the queue; empty if there is no queue."""
         with open_database(self.path) as database:
             row = database.execute("SELECT origin FROM origins WHERE task = ?", (self.task,)).fetchone()
         return row[0] if row else ""
@@ -190,7 +192,7 @@ class Votes:
             Number of votes.
 
         Raises:
-            UsageError: As in `vote`, but rows need not have been shown; the message contains the number of the vote.
+            UsageError: As for `vote`, except that rows need not have been shown; the message names the vote's number.
         """
         number = 0
         with open_database(self.path) as database:
@@ -226,7 +228,7 @@ class Votes:
         )
 
     def undo(self, annotator: str) -> Item | None:
-        """Delete an annotator's last vote and return its row; None if there is no vote to undo."""
+        """Delete an annotator's last vote and return its row; None if there is none."""
         with open_database(self.path) as database:
             row = database.execute(
                 "SELECT id, text, predicted, text_hash FROM votes JOIN queue USING (task, id, text_hash) "
@@ -247,7 +249,7 @@ class Votes:
     def progress(self, annotator: str) -> dict[str, int]:
         """Count the rows, the rows with all votes, and the annotator's own votes."""
         with open_database(self.path) as database:
-            rows, complete, own = database.execute(
+            rows, complete_rows, own_votes = database.execute(
                 """
                 SELECT (SELECT COUNT(*) FROM queue WHERE task = :task),
                   (SELECT COUNT(*) FROM (SELECT id FROM votes JOIN queue USING (task, id, text_hash) WHERE task = :task
@@ -257,7 +259,7 @@ class Votes:
                 """,
                 {"task": self.task, "annotator": annotator, "needed": ANNOTATORS},
             ).fetchone()
-        return {"rows": rows, "complete_rows": complete, "own_votes": own}
+        return {"rows": rows, "complete_rows": complete_rows, "own_votes": own_votes}
 
     def next_tie(self, adjudicator: str) -> Item | None:
         """Return the first open row that the adjudicator has not voted on, with its vote counts."""
@@ -272,12 +274,12 @@ class Votes:
         return None
 
     def decide(self, row_id: str, adjudicator: str, labels: Sequence[int]) -> None:
-        """Store the adjudicator's labels of an open row; without labels, the row is discarded.
+        """Store the adjudicator's labels for an open row; without labels, the row is discarded.
 
         Raises:
             UsageError: The row is unknown or not open, or the annotator is not an adjudicator.
         """
-        numbers = check_labels(labels)
+        indices = check_labels(labels)
         if not self.annotators().get(adjudicator):
             raise UsageError(
                 f"{adjudicator} is not an adjudicator; add one with: "
@@ -290,7 +292,7 @@ class Votes:
         with open_database(self.path) as database:
             inserted = database.execute(
                 "INSERT OR IGNORE INTO decisions VALUES (?, ?, ?, ?, ?, ?)",
-                (self.task, row_id, self._queued_hash(database, row_id), adjudicator, json.dumps(numbers), time.time()),
+                (self.task, row_id, self._queued_hash(database, row_id), adjudicator, json.dumps(indices), time.time()),
             )
             if not inserted.rowcount:  # another adjudicator decided in the meantime
                 raise not_open
@@ -309,7 +311,7 @@ class Votes:
             ]
 
     def results(self) -> dict[str, Result]:
-        """Return the outcome of each row with all its votes, by id."""
+        """Return the result of each row that has all its votes, by id."""
         by_row: dict[str, list[Vote]] = {}
         for vote in self.all_votes():
             by_row.setdefault(vote.id, []).append(vote)

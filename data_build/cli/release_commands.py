@@ -66,7 +66,7 @@ def figures(
         "docs/figures/dataset"
     ),
 ) -> None:
-    """Draw the figures of the balanced rows.
+    """Draw the figures for the balanced rows.
 
     Example: python -m data_build figures data/build --out figures
     """
@@ -117,8 +117,8 @@ def publish(
     from evenmood.model.model_folder import atomic_folder
 
     if out is not None:
-        with atomic_folder(out) as work:
-            stage.prepare(build, work, repo, log, include_tweets=include_tweets)
+        with atomic_folder(out) as folder:
+            stage.prepare(build, folder, repo, log, include_tweets=include_tweets)
         log(f"{out}: written; nothing was uploaded")
         return
     upload = stage.publish(

@@ -63,7 +63,7 @@ def review(build: Build, limit: Limit = None, host: Host = "127.0.0.1", port: Po
 @app.command()
 def audit(
     build: Build,
-    rows: Annotated[int, typer.Option(help="Random rows to audit", min=1, rich_help_panel=INPUT)] = 1_000,
+    rows: Annotated[int, typer.Option(help="Number of random rows to audit", min=1, rich_help_panel=INPUT)] = 1_000,
     host: Host = "127.0.0.1",
     port: Port = None,
     seed: Seed = 0,
@@ -105,9 +105,9 @@ def votes(
         log(f"{import_file}: {stage.import_votes(build, task, import_file):,} votes imported")
     if export is not None:
         log(f"{export}: {stage.export_votes(build, task, export):,} votes written")
-    figures = agreement.measure(Votes(build, task).all_votes())
-    figures |= {"audit": stage.audit_result(build)} if task == "audit" else {}
-    print(json.dumps(figures, indent=1, ensure_ascii=False))
+    statistics = agreement.measure(Votes(build, task).all_votes())
+    statistics |= {"audit": stage.audit_result(build)} if task == "audit" else {}
+    print(json.dumps(statistics, indent=1, ensure_ascii=False))
 
 
 @app.command()

@@ -40,8 +40,12 @@ def sentiment140(
         typer.Option(help="CSV file (six columns, or a header with text), or Hub id", rich_help_panel=INPUT),
     ] = "stanfordnlp/sentiment140",
     limit: Limit = None,
-    min_words: Annotated[int, typer.Option(help="Minimum words of a cleaned tweet", rich_help_panel=ADVANCED)] = 3,
-    max_words: Annotated[int, typer.Option(help="Maximum words of a cleaned tweet", rich_help_panel=ADVANCED)] = 60,
+    min_words: Annotated[
+        int, typer.Option(help="Minimum length of a cleaned tweet, words", rich_help_panel=ADVANCED)
+    ] = 3,
+    max_words: Annotated[
+        int, typer.Option(help="Maximum length of a cleaned tweet, words", rich_help_panel=ADVANCED)
+    ] = 60,
     restart: Restart = False,
 ) -> None:
     """Import cleaned, deduplicated tweets.
@@ -201,13 +205,13 @@ def generate(
         ),
     ] = None,
     round_number: Annotated[
-        int, typer.Option("--round", help="Number of the round; each adds rows", min=1, rich_help_panel=OUTPUT)
+        int, typer.Option("--round", help="Round number; each round adds rows", min=1, rich_help_panel=OUTPUT)
     ] = 1,
     for_shortfall: Annotated[
         bool,
         typer.Option(
             "--for-shortfall",
-            help="Request the rows that each label lacks for the target of balance",
+            help="Request the rows that labels lack for the target of balance",
             rich_help_panel=OUTPUT,
         ),
     ] = False,
@@ -291,7 +295,8 @@ def verify(
     alignment: Annotated[
         Literal["probability", "precision", "intended"],
         typer.Option(
-            help="Gate: teacher probability, teacher precision on validation, or agreement with the requested label",
+            help="Acceptance rule: teacher probability, teacher precision on validation, or agreement with the "
+            "requested label",
             rich_help_panel=MODEL,
         ),
     ] = "probability",

@@ -1,4 +1,4 @@
-"""Client of the OpenAI Batch API: submit all requests, and collect the results later, in this or another process."""
+"""Client for the OpenAI Batch API: submit all requests, and collect the results later, in this or another process."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ MAX_BATCHES = 3
 RUNNING = ("validating", "in_progress", "finalizing")
 NO_REASON = "the endpoint gave no reason"
 CONTENT_KEY = "evenmood"
-"""Metadata key of a batch's content hash, by which a run finds a batch that a killed run has submitted."""
+"""Metadata key of a batch's content hash, which identifies a batch that an interrupted run submitted."""
 
 
 def collect(
@@ -36,7 +36,7 @@ def collect(
     Args:
         folder: Folder of the stage.
         requests: Requests to send.
-        generator: Client of the endpoint.
+        generator: Client for the endpoint.
         on_completion: Called with each new completion.
         log: Called with each progress message.
 
@@ -48,24 +48,24 @@ def collect(
         """Save the completions of all batches, and return the reasons for rejected requests."""
         return [
             error
-            for submitted in batches
-            for error in _save(folder, _wait(submitted, generator, log), requests, generator, on_completion)
+            for batch in batches
+            for error in _save(folder, _wait(batch, generator, log), requests, generator, on_completion)
         ]
 
     with convert_api_errors():
-        submitted = [name for name, state in _state(folder).items() if state == "submitted"]
-        rejected = finish([generator.client.batches.retrieve(name) for name in submitted])
+        submitted_ids = [name for name, state in _state(folder).items() if state == "submitted"]
+        rejections = finish([generator.client.batches.retrieve(name) for name in submitted_ids])
         for _ in range(MAX_BATCHES):
             paths = folder.glob("completions-*.jsonl")
-            done = {completion.number for path in paths for completion in read_completions(path)}
-            pending = [request for request in requests if request.number not in done]
+            completed_numbers = {completion.number for path in paths for completion in read_completions(path)}
+            pending = [request for request in requests if request.number not in completed_numbers]
             if not pending:
                 return
-            if rejected:
+            if rejections:
                 raise GeneratorError(
-                    f"{len(pending):,} requests have no response; the endpoint rejected them: {rejected[0][:200]}"
+                    f"{len(pending):,} requests have no response; the endpoint rejected them: {rejections[0][:200]}"
                 )
-            rejected = finish([_submit(folder, content, generator, log) for content in _contents(pending, generator)])
+            rejections = finish([_submit(folder, content, generator, log) for content in _contents(pending, generator)])
     raise GeneratorError(
         f"{len(pending):,} requests have no response after {MAX_BATCHES} batches; rerun the command to resubmit them"
     )
@@ -97,16 +97,16 @@ def _contents(requests: Sequence[Request], generator: Generator) -> Iterator[byt
 
 
 def _submit(folder: Path, content: bytes, generator: Generator, log: Callable[[str], None]) -> Any:
-    """Submit a batch, unless a killed run has submitted it without recording it."""
+    """Submit a batch, unless an interrupted run submitted it without recording it."""
     content_hash, state = hashlib.sha256(content).hexdigest(), _state(folder)
-    unrecorded = (
+    unrecorded_batches = (
         batch
         for batch in generator.client.batches.list(limit=100)
         if (batch.metadata or {}).get(CONTENT_KEY) == content_hash
         and batch.id not in state
         and batch.status in (*RUNNING, "completed")
     )
-    batch = next(unrecorded, None)
+    batch = next(unrecorded_batches, None)
     if batch is None:
         file = generator.client.files.create(file=("requests.jsonl", content), purpose="batch")
         batch = generator.client.batches.create(
@@ -137,18 +137,18 @@ def _save(
     generator: Generator,
     on_completion: Callable[[Completion], None],
 ) -> list[str]:
-    """Save the completions of a finished batch, and then mark it as collected; the reverse order could lose some.
+    """Save the completions of a finished batch, then mark it as collected; the reverse order could lose completions.
 
     Returns:
         Reasons for rejected requests; expired requests go into the next batch.
     """
-    rejected = [
+    rejections = [
         f"batch {batch.id} failed: {error.message}" for error in (batch.errors.data if batch.errors else None) or []
     ]
-    if batch.status == "failed" and not rejected:
-        rejected = [f"batch {batch.id} failed; {NO_REASON}"]
-    done = {completion.number for completion in read_completions(folder / COMPLETIONS_FILE)}
-    pending = {str(request.number): request for request in requests if request.number not in done}
+    if batch.status == "failed" and not rejections:
+        rejections = [f"batch {batch.id} failed; {NO_REASON}"]
+    completed_numbers = {completion.number for completion in read_completions(folder / COMPLETIONS_FILE)}
+    pending = {str(request.number): request for request in requests if request.number not in completed_numbers}
     with (folder / COMPLETIONS_FILE).open("a", encoding="utf-8") as completions_file:
         for file in filter(None, (batch.output_file_id, batch.error_file_id)):
             for line in generator.client.files.content(file).text.split("\n"):
@@ -162,9 +162,9 @@ def _save(
                     completions_file.write(completion.to_line())
                     on_completion(completion)
                 elif status is not None and 400 <= status < 500 and status != 429:
-                    rejected.append(f"HTTP {status}: {_message(body)}")
+                    rejections.append(f"HTTP {status}: {_message(body)}")
     _write_state(folder, {**_state(folder), batch.id: "collected"})
-    return rejected
+    return rejections
 
 
 def _message(body: Any) -> str:

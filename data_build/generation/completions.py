@@ -19,7 +19,7 @@ class Budget:
         Args:
             folder: Folder of the stage.
             prices: Prices per million prompt tokens and per million completion tokens.
-            limit: Maximum cost; None for no limit.
+            limit: Maximum cost; unlimited if None.
         """
         self._prices, self._limit, self._completion_count = prices, limit, 0
         self.tokens = {"prompt": 0, "completion": 0}
@@ -33,7 +33,7 @@ class Budget:
         return (self.tokens["prompt"] * self._prices[0] + self.tokens["completion"] * self._prices[1]) / 1e6
 
     def allows_another(self, running: int) -> bool:
-        """Return whether another request fits the budget, if it and the running ones have the average cost."""
+        """Return whether the budget allows another request, if it and the running requests cost the average."""
         average = self.spent / self._completion_count if self._completion_count else 0.0
         return self._limit is None or self.spent + (running + 1) * average <= self._limit
 
@@ -45,7 +45,7 @@ class Budget:
 
 
 class Trial:
-    """Check of a run's first completions: they are saved once one is usable, else a later run repeats the requests."""
+    """Hold back a run's first completions until one is usable; if none is, a later run repeats the requests."""
 
     def __init__(self, limit: int) -> None:
         """Set the number of unusable completions after which the run stops."""
@@ -59,8 +59,8 @@ class Trial:
         """
         self.passed |= bool(completion.texts)
         if self.passed:
-            earlier, self._unusable = self._unusable, []
-            return [*earlier, completion]
+            earlier_completions, self._unusable = self._unusable, []
+            return [*earlier_completions, completion]
         self._unusable.append(completion)
         if len(self._unusable) >= self._limit:
             raise unusable_error(self._unusable)
@@ -81,7 +81,7 @@ def unusable_error(completions: Sequence[Completion]) -> GeneratorError:
 def request_completions(
     folder: Path,
     name: str,
-    part: Sequence[Request],
+    requests: Sequence[Request],
     generator: Generator,
     concurrency: int,
     budget: Budget,
@@ -93,8 +93,8 @@ def request_completions(
     Args:
         folder: Folder of the stage.
         name: Name of the shard.
-        part: Requests of the shard.
-        generator: Client of the endpoint.
+        requests: Requests of the shard.
+        generator: Client for the endpoint.
         concurrency: Concurrent requests.
         budget: Tokens and cost so far.
         trial: Check of the first completions.
@@ -111,15 +111,15 @@ def request_completions(
     completions = {completion.number: completion for completion in read_completions(folder / batch.COMPLETIONS_FILE)}
     completions |= {completion.number: completion for completion in read_completions(path)}
     trial.passed |= any(completion.texts for completion in completions.values())
-    pending = [request for request in part if request.number not in completions]
+    pending = [request for request in requests if request.number not in completions]
     failure: BaseException | None = None
     with path.open("a", encoding="utf-8") as file, ThreadPoolExecutor(concurrency) as pool:
         running: set[Future[Completion]] = set()
 
-        def save(done: Iterable[Future[Completion]]) -> BaseException | None:
+        def save(futures: Iterable[Future[Completion]]) -> BaseException | None:
             """Save the completions; return the last error, if any."""
             failure = None
-            for future in done:
+            for future in futures:
                 if error := future.exception():
                     failure = error
                     continue
@@ -144,11 +144,11 @@ def request_completions(
                         )
                         break
                     running.add(pool.submit(generator.complete, pending.pop(0)))
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                failure = save(done) or failure
+                finished_requests, running = wait(running, return_when=FIRST_COMPLETED)
+                failure = save(finished_requests) or failure
                 if failure:
                     generator.stop()
-        except BaseException:  # interrupted: wait for the running requests, which are paid for
+        except BaseException:  # interrupted: wait for the running requests, since they are paid for
             generator.stop()
             save(wait(running).done)
             raise

@@ -1,4 +1,4 @@
-"""Client of the text generation endpoint: requests, retries, parsed completions."""
+"""Client for the text generation endpoint: requests, retries, parsed completions."""
 
 import json
 import logging
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 Mode = Literal["structured", "lines"]
 ResponseFormat = Literal["json_schema", "json_object", "text"]
 OPTIONAL_PARAMETERS = ("seed", "max_completion_tokens", "max_tokens", "temperature", "stop")
-"""Request parameters that can be omitted for servers that do not support them."""
+"""Request parameters that can be omitted, for servers that do not support them."""
 MAX_OUTAGE = 120.0
 """Seconds without a successful response before the run stops; rate limits last about a minute."""
 MAX_RETRY_DELAY = 20.0
@@ -38,7 +38,7 @@ RETRIED_STATUSES = (408, 409, 425, 429)
 MAX_TOKENS_PER_TEXT = 60
 """Completion token limit per requested text."""
 INCOMPLETE = ("length", "max_tokens", "content_filter")
-"""Finish reasons of truncated or filtered completions; for complete ones, servers use various other values, or none."""
+"""Finish reasons of truncated or filtered completions; for complete ones, servers send various values, or none."""
 EXCERPT_CHARS = 200
 """Maximum length of a response or error quoted in a message."""
 PERMANENT_ERRORS = ("InvalidURL", "LocalProtocolError", "UnsupportedProtocol")
@@ -68,14 +68,14 @@ class _Usage(pydantic.BaseModel):
 
 
 class _ResponseBody(pydantic.BaseModel):
-    """Fields used of a chat or text completion; servers may omit any of them."""
+    """Fields read from a chat or text completion; servers may omit any of them."""
 
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
 
 
 class GeneratorError(EvenmoodError):
-    """The endpoint cannot be used: for example, an invalid API key, an unknown model, an exhausted quota."""
+    """The endpoint cannot be used: for example, the API key is invalid, the model unknown or the quota exhausted."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def read_completions(path: Path) -> Iterator[Completion]:
 
 
 class Generator:
-    """A client of an OpenAI-compatible endpoint."""
+    """Client for an OpenAI-compatible endpoint."""
 
     def __init__(
         self,
@@ -215,7 +215,7 @@ class Generator:
         self._stopped.set()
 
     def complete(self, request: Request) -> Completion:
-        """Send a request and parse its response; a malformed one has no texts.
+        """Send a request and parse its response; a malformed response yields no texts.
 
         Transient errors are retried as long as any request of this client succeeded within `MAX_OUTAGE`.
 
@@ -328,7 +328,7 @@ def convert_api_errors() -> Iterator[None]:
 
 
 def _reason(error: openai.APIError) -> str:
-    """Return the status and message of an error, in one line."""
+    """Return the status and message of an error as one line."""
     if isinstance(error, openai.APIStatusError):
         return f"HTTP {error.status_code}: {_excerpt(error.message)}"
     cause = f": {error.__cause__}" if error.__cause__ and str(error.__cause__) else ""
@@ -348,6 +348,6 @@ def _advice(error: openai.APIStatusError) -> str:
 
 
 def _excerpt(message: str) -> str:
-    """Return the beginning of a server's message in one line, with keys redacted, since some servers repeat them."""
+    """Return the beginning of a server's message as one line, with keys redacted, since some servers repeat them."""
     printable = "".join(char if char.isprintable() else " " for char in redact(str(message)))
     return " ".join(printable.split())[:EXCERPT_CHARS]

@@ -26,14 +26,14 @@ LABEL_TOPICS = {
         *("a storm that missed the town", "good news after a long wait", "an accident that nearly happened"),
     ),
 }
-"""Topics of labels that fit few of `TOPICS`."""
+"""Topics for labels to which few of `TOPICS` apply."""
 REGISTERS = ("casual", "plain", "slangy", "polite", "heated", "thoughtful")
 LENGTHS = ("about 6 words", "about 12 words", "about 20 words", "two short sentences")
 VIEWS = ("in the first person", "to another commenter", "about somebody else", "as a reply to news")
 SHOTS = 8
-"""Examples per request, all from the training split."""
+"""Number of examples per request, all from the training split."""
 REQUESTS_PER_EXAMPLES = 32
-"""Consecutive requests with the same examples for a label, so that servers can cache the prompt prefix."""
+"""Number of consecutive requests with the same examples for a label, so that servers can cache the prompt prefix."""
 DEFINITIONS = {
     "admiration": "respect for somebody, or for something well done",
     "amusement": "something is funny",
@@ -73,7 +73,7 @@ JSON_FORM = ' Answer with a JSON object of this form, and nothing else: {"commen
 
 @dataclass(frozen=True)
 class Request:
-    """A request to the generator; its attributes are recorded with the generated rows.
+    """A request to the generator, whose attributes are recorded with the generated rows.
 
     Attributes:
         number: Number in the plan, from 0.
@@ -83,7 +83,7 @@ class Request:
         length: Length of each text, in words.
         view: Point of view.
         examples: Training texts with the intended label, without other labels if there are enough.
-        example_ids: Ids of the examples, None if unknown.
+        example_ids: Ids of the examples; None if unknown.
         texts: Number of texts to write.
     """
 
@@ -168,7 +168,7 @@ def plan(
         seed: Random seed.
         round_number: Number of the round; each has different requests.
         scores: The teacher's probabilities of the texts, shape (n, 28): examples come from the half of a label's texts
-            with the highest probability; default: from all of them.
+            with the highest probability; by default, from all of them.
         ids: Ids of the texts, recorded with the requests.
     """
     weights = np.array([shortfall.get(label, 0) for label in LABELS], float)
@@ -179,14 +179,14 @@ def plan(
         label: [other for other in others if other != neutral] for label, others in co_occurring_labels(labels).items()
     }
     examples = [_examples(label, labels, scores) for label in range(len(LABELS))]
-    planned = []
+    planned_requests = []
     for number in range(requests):
         rng = np.random.default_rng([seed, round_number, number])
         label = int(rng.choice(len(LABELS), p=weights / weights.sum()))
         second = [int(rng.choice(partners[label]))] if partners[label] and rng.random() < 0.25 else []
         example_rng = np.random.default_rng([seed, round_number, number // REQUESTS_PER_EXAMPLES, label])
         rows = example_rng.choice(examples[label], min(SHOTS, len(examples[label])), replace=False).tolist()
-        planned.append(
+        planned_requests.append(
             Request(
                 number=number,
                 labels=(label, *second),
@@ -199,7 +199,7 @@ def plan(
                 texts=size,
             )
         )
-    return planned
+    return planned_requests
 
 
 def _examples(label: int, labels: Sequence[Sequence[int]], scores: np.ndarray | None) -> list[int]:

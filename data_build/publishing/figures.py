@@ -27,12 +27,12 @@ def ratio(counts: Mapping[str, int]) -> float:
 def label_counts(
     counts: Mapping[str, Mapping[str, int]], by_source: Mapping[str, Mapping[str, int]], path: Path
 ) -> None:
-    """Draw the number of rows per label, one panel per configuration (as figures 1 and 2 of the paper).
+    """Draw the number of rows per label, one panel per configuration (like figures 1 and 2 of the paper).
 
     Args:
-        counts: Rows per label of each training split, keyed by panel title; `balanced` first, if there is one. The last
-            entry orders the bars.
-        by_source: Rows per label of each source of the balanced split; empty if there is none.
+        counts: Rows per label of each training split, keyed by panel title; `balanced` first, if there is one. The
+            bars are in the order of the last entry.
+        by_source: Rows per label of each source of the balanced split; empty if there is no balanced split.
         path: PNG file to write.
     """
     figure = Figure(figsize=(5 * len(counts) + 1, 7), dpi=110, layout="constrained")
@@ -65,7 +65,7 @@ def label_counts(
 
 
 def word_counts(words: Sequence[tuple[str, int]], path: Path) -> None:
-    """Draw the counts of the most frequent words as bars, in two panels (as figure 3 of the paper)."""
+    """Draw the counts of the most frequent words as bars, in two panels (like figure 3 of the paper)."""
     figure = Figure(figsize=(9, 6), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     half = -(-len(words) // 2)

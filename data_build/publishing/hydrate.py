@@ -38,7 +38,7 @@ def hydrate(
         log: Called with each progress message.
         configuration: Configuration to read.
         revision: Branch, tag or commit of the Hub repository.
-        token: Hub token; default: HF_TOKEN or the stored login.
+        token: Hub token; by default, HF_TOKEN or the stored login.
         overwrite: Overwrite an existing `out`.
 
     Returns:
@@ -55,7 +55,7 @@ def hydrate(
     else:
         folder = Path(source) / configuration
     tables = {name: _read(folder, name) for name in SPLITS}
-    withheld = {
+    withheld_hashes = {
         digest
         for table in tables.values()
         for digest, text in zip(table["text_hash"].to_pylist(), table["text"].to_pylist(), strict=True)
@@ -66,43 +66,43 @@ def hydrate(
     for count, (_, raw) in enumerate(read_tweets(tweets, malformed_rows.add), 1):
         text = tweet_text(raw)
         digest = text_hash(text)
-        if digest in withheld:
+        if digest in withheld_hashes:
             texts.setdefault(digest, text)
         if count % 200_000 == 0:
-            log(f"{count:,} tweets read, {len(texts):,} of {len(withheld):,} texts found")
-        if len(texts) == len(withheld):
+            log(f"{count:,} tweets read, {len(texts):,} of {len(withheld_hashes):,} texts found")
+        if len(texts) == len(withheld_hashes):
             break
-    if withheld and not texts:
+    if withheld_hashes and not texts:
         raise DataError(
-            f"{tweets} contains none of the {len(withheld):,} withheld texts; expected a copy of Sentiment140"
+            f"{tweets} contains none of the {len(withheld_hashes):,} withheld texts; expected a copy of Sentiment140"
             + (
                 f"; {malformed_rows.total:,} malformed rows, the first: {malformed_rows.first}"
                 if malformed_rows.total
                 else ""
             )
         )
-    missing = 0
-    with atomic_folder(out, overwrite) as work:
+    dropped_rows = 0
+    with atomic_folder(out, overwrite) as temporary_folder:
         for name, table in tables.items():
-            complete = _fill_in(table, texts)
-            missing += table.num_rows - complete.num_rows
-            parquet.write_table(complete, work / f"{name}.parquet")
+            complete_rows = _fill_in(table, texts)
+            dropped_rows += table.num_rows - complete_rows.num_rows
+            parquet.write_table(complete_rows, temporary_folder / f"{name}.parquet")
     log(
-        f"{out}: {len(texts):,} of {len(withheld):,} withheld texts filled in"
-        + (f"; {missing:,} rows without a text left out" if missing else "")
+        f"{out}: {len(texts):,} of {len(withheld_hashes):,} withheld texts filled in"
+        + (f"; {dropped_rows:,} rows dropped (text not found)" if dropped_rows else "")
         + (f"; {malformed_rows.total:,} malformed rows in {tweets}" if malformed_rows.total else "")
     )
-    return missing
+    return dropped_rows
 
 
-def _fill_in(table: pyarrow.Table, withheld: dict[str, str]) -> pyarrow.Table:
+def _fill_in(table: pyarrow.Table, texts_by_hash: dict[str, str]) -> pyarrow.Table:
     """Fill in withheld texts by hash, and drop rows that still have none."""
     texts = [
-        withheld.get(digest) if text is None else text
+        texts_by_hash.get(digest) if text is None else text
         for digest, text in zip(table["text_hash"].to_pylist(), table["text"].to_pylist(), strict=True)
     ]
-    filled = table.set_column(table.schema.get_field_index("text"), "text", pyarrow.array(texts, pyarrow.string()))
-    return filled.filter(pyarrow.array([text is not None for text in texts], pyarrow.bool_()))
+    rows = table.set_column(table.schema.get_field_index("text"), "text", pyarrow.array(texts, pyarrow.string()))
+    return rows.filter(pyarrow.array([text is not None for text in texts], pyarrow.bool_()))
 
 
 def _read(folder: Path, split: str) -> pyarrow.Table:
@@ -115,10 +115,10 @@ def _read(folder: Path, split: str) -> pyarrow.Table:
         empty = [path.name for path in files if not path.stat().st_size]
         reason = f"{empty[0]} is empty" if empty else " ".join(str(error).split())[:200]
         raise DataError(f"cannot read {folder}/{split}*.parquet ({reason}); download the data set again") from None
-    missing = {"text", "text_hash"} - set(table.column_names)
-    if missing:
+    missing_columns = {"text", "text_hash"} - set(table.column_names)
+    if missing_columns:
         raise DataError(
-            f"{folder}: no column {' and '.join(sorted(missing))}; use a configuration with withheld texts, "
+            f"{folder}: no column {' and '.join(sorted(missing_columns))}; use a configuration with withheld texts, "
             "such as balanced"
         )
     return table

@@ -22,7 +22,7 @@ from evenmood.model import hub
 
 BALANCE = review.BALANCE
 """Stage whose rows are the balanced training split."""
-WITHHELD = "sentiment140"
+WITHHELD_SOURCE = "sentiment140"
 """Source of tweets, whose texts are withheld by default."""
 OFFICIAL_COLUMNS = ("text", "labels", "id")
 
@@ -46,7 +46,7 @@ def publish(
         log: Called with each progress message.
         include_tweets: Publish the texts of tweets, not only their hashes; the history of the repository keeps them.
         drop_balanced: Delete the published configuration `balanced` if the build has none.
-        private: Visibility of a new repository; None for the account's default.
+        private: Visibility of a new repository; by default, the account's.
         revision: Branch; created if missing.
         create_pr: Open a pull request.
 
@@ -54,21 +54,21 @@ def publish(
         DataError: A stage is incomplete, or a row must not be published.
         HubError: No access, no network, or the Hub rejects the card.
     """
-    with tempfile.TemporaryDirectory() as temporary:
-        work = Path(temporary)
-        tables = prepare(build, work, repo_id, log, include_tweets=include_tweets)
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        tables = prepare(build, out, repo_id, log, include_tweets=include_tweets)
 
         def check(api: HfApi, full_id: str) -> None:
             info: Any = api.dataset_info(full_id, revision=None if create_pr else revision)
-            published = {entry.rfilename.split("/")[0] for entry in info.siblings or []}
-            if "balanced" in published and "balanced" not in tables and not drop_balanced:
+            published_folders = {entry.rfilename.split("/")[0] for entry in info.siblings or []}
+            if "balanced" in published_folders and "balanced" not in tables and not drop_balanced:
                 raise DataError(
                     f"{full_id} has the configuration balanced, but {build} does not; run balance, or delete the "
                     "configuration with --drop-balanced"
                 )
 
         return hub.upload(
-            work,
+            out,
             repo_id,
             message="Upload data set",
             replace=["balanced/*", "unbalanced/*", "written/*", "figures/*"],
@@ -94,12 +94,12 @@ def prepare(
     tables: dict[str, dict[str, Any]] = {}
     if (build / BALANCE).is_dir():
         check_current(build, BALANCE)
-        balanced = read_rows(build, BALANCE).select(schema().names)
-        check_rows(balanced, official)
+        balanced_rows = read_rows(build, BALANCE).select(schema().names)
+        check_rows(balanced_rows, official)
         if not include_tweets:
-            balanced = withhold(balanced)
+            balanced_rows = withhold(balanced_rows)
         held_out = {name: with_provenance(official[name]) for name in SPLITS[1:]}
-        tables["balanced"] = {"train": balanced, **held_out}
+        tables["balanced"] = {"train": balanced_rows, **held_out}
     else:
         log(f"{build}: the stage {BALANCE} has not been run; publishing without the configuration balanced")
     tables["unbalanced"] = {name: rows.select(OFFICIAL_COLUMNS) for name, rows in official.items()}
@@ -116,14 +116,14 @@ def prepare(
 
 
 def provenance(build: Path) -> dict[str, Any]:
-    """Return the provenance of the balanced split from the manifests; entries that no manifest has are None."""
+    """Return the provenance of the balanced split from the manifests; entries missing from the manifests are None."""
 
     def manifest(name: str) -> dict[str, Any]:
         return read_manifest(build, name) if (build / name / MANIFEST_FILE).exists() else {}
 
     return {
         "teacher": manifest(relabel.OFFICIAL).get("options", {}).get("teacher"),
-        "gates": manifest(verify.STAGE).get("options"),
+        "acceptance_rule": manifest(verify.STAGE).get("options"),
         "evenness_before": manifest(BALANCE).get("evenness_before"),
         "evenness_after": manifest(BALANCE).get("evenness_after"),
         "target": manifest(BALANCE).get("target"),
@@ -187,7 +187,7 @@ def check_rows(rows: pyarrow.Table, official: Mapping[str, pyarrow.Table]) -> No
 def withhold(rows: pyarrow.Table) -> pyarrow.Table:
     """Set the texts of tweets to null."""
     texts = [
-        None if source == WITHHELD else text
+        None if source == WITHHELD_SOURCE else text
         for text, source in zip(rows["text"].to_pylist(), rows["source"].to_pylist(), strict=True)
     ]
     index = rows.schema.get_field_index("text")

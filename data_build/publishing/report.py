@@ -37,7 +37,7 @@ FEW_TWEETS = 100
 PROMPTS_WITHOUT_STYLE = ("v1", "v2", "v3")
 """Prompt versions whose `lines` form omitted length and point of view, although the rows record both."""
 WORDS = 50
-"""Number of most frequent words in the figure, as in the paper's figure 3."""
+"""Number of words in the figure of the most frequent words, as in figure 3 of the paper."""
 STOP_WORDS = ENGLISH_STOP_WORDS | {
     "im",
     "dont",
@@ -53,7 +53,7 @@ STOP_WORDS = ENGLISH_STOP_WORDS | {
     "hes",
     "id",
 }
-"""English function words, which are not informative."""
+"""English function words, which are excluded from the figure."""
 
 
 def run(build: Path, log: Log, results: Path, document: Path, generated: Path | None = None) -> None:
@@ -66,14 +66,14 @@ def run(build: Path, log: Log, results: Path, document: Path, generated: Path | 
         log: Called with each progress message.
         results: JSON file to write, or to read if there is no build folder.
         document: Markdown file to write; its figures are written to `figures/dataset/` in the same folder.
-        generated: Parquet file to write the verified generated rows to, for `generate --rows`; default: none.
+        generated: Parquet file for exporting the verified generated rows, for `generate --rows`; not exported if None.
 
     Raises:
         DataError: A stage is missing, or there is neither a build folder nor a results file.
     """
     folder = document.parent / "figures" / "dataset"
     if not build.is_dir() and results.is_file() and generated is None:
-        write_text(document, document_of(results))
+        write_text(document, render_document(results))
         log(f"{document} written from {results}; there is no build folder {build}")
         return
     try:
@@ -85,25 +85,25 @@ def run(build: Path, log: Log, results: Path, document: Path, generated: Path | 
     results.parent.mkdir(parents=True, exist_ok=True)
     write_text(results, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     draw(build, folder)
-    write_text(document, rendered(content, folder.relative_to(document.parent).as_posix()))
+    write_text(document, render(content, folder.relative_to(document.parent).as_posix()))
     if generated is not None:
         generated_rows.export_rows(build, set(read_rows(build, verify.STAGE)["id"].to_pylist()), generated)
     log(f"{document} and {results} written")
 
 
-def document_of(results: Path) -> str:
+def render_document(results: Path) -> str:
     """Render the document from a results file.
 
     Raises:
         DataError: The file is invalid, or lacks an entry.
     """
     try:
-        return rendered(json.loads(results.read_text(encoding="utf-8")), "figures/dataset")
+        return render(json.loads(results.read_text(encoding="utf-8")), "figures/dataset")
     except (ValueError, KeyError, TypeError, jinja2.UndefinedError) as error:
         raise DataError(f"{results}: not a results file of this version ({error}); run the report on a build") from None
 
 
-def rendered(content: Mapping[str, Any], figures_folder: str) -> str:
+def render(content: Mapping[str, Any], figures_folder: str) -> str:
     """Render the document from a parsed results file; `figures_folder` is relative to the document."""
     return cards.render_template(
         TEMPLATE,
@@ -162,7 +162,7 @@ def collect(build: Path) -> dict[str, Any]:
     check_current(build, balance.STAGE)
     names = finished_stages(build)
     manifests = {name: read_manifest(build, name) for name in (*names, relabel.OFFICIAL)}
-    balanced, verified = manifests[balance.STAGE], manifests[verify.STAGE]
+    balance_manifest, verify_manifest = manifests[balance.STAGE], manifests[verify.STAGE]
     table = read_rows(build, balance.STAGE)
     rows = table.select(["source", "labels", "generator", "reviewed"]).to_pylist()
     prompt_ids = [prompt_id for prompt_id in read_rows(build, verify.STAGE)["prompt_id"].to_pylist() if prompt_id]
@@ -171,27 +171,27 @@ def collect(build: Path) -> dict[str, Any]:
     evaluation = read_manifest(build, relabel.EVALUATION)["evaluation"] if has_evaluation else {}
     metrics = ("rows", "macro_f1", "micro_f1", "macro_roc_auc")
     return {
-        "target": balanced["target"],
-        "rows": balanced["rows_out"],
+        "target": balance_manifest["target"],
+        "rows": balance_manifest["rows_out"],
         "rows_by_source": dict(sorted(Counter(row["source"] for row in rows).items())),
         "labels_per_row": round(sum(len(row["labels"]) for row in rows) / len(rows), 3),
-        "label_counts_before": balanced["label_counts_before"],
-        "label_counts_available": balanced["label_counts_available"],
-        "label_counts_after": balanced["label_counts_after"],
+        "label_counts_before": balance_manifest["label_counts_before"],
+        "label_counts_available": balance_manifest["label_counts_available"],
+        "label_counts_after": balance_manifest["label_counts_after"],
         "label_counts_by_source": by_source(table),
-        "ratio_before": balanced["evenness_before"]["ratio"],
-        "ratio_after": balanced["evenness_after"]["ratio"],
-        "evenness_before": balanced["evenness_before"],
-        "evenness_after": balanced["evenness_after"],
-        "shortfall": balanced["shortfall"],
+        "ratio_before": balance_manifest["evenness_before"]["ratio"],
+        "ratio_after": balance_manifest["evenness_after"]["ratio"],
+        "evenness_before": balance_manifest["evenness_before"],
+        "evenness_after": balance_manifest["evenness_after"],
+        "shortfall": balance_manifest["shortfall"],
         "dropped": {name: manifests[name]["dropped"] for name in names},
         "stages": {name: {key: manifests[name][key] for key in ("options", "rows_in", "rows_out")} for name in names},
-        "official_overlap": verified["official_overlap"],
-        "tweets_by_gate": verified["tweets_by_gate"],
-        "generated_by_gate": verified["generated_by_gate"],
+        "official_overlap": verify_manifest["official_overlap"],
+        "tweets_by_gate": verify_manifest["tweets_by_gate"],
+        "generated_by_gate": verify_manifest["generated_by_gate"],
         "few_tweets": {
-            gate: sum(count < FEW_TWEETS for count in verified["tweets_by_gate"][gate].values())
-            for gate in ("probability", "precision")
+            rule: sum(count < FEW_TWEETS for count in verify_manifest["tweets_by_gate"][rule].values())
+            for rule in ("probability", "precision")
         },
         "attempts": generate.attempts(build),
         "provenance": {
@@ -204,7 +204,7 @@ def collect(build: Path) -> dict[str, Any]:
         "reviewed": sum(row["reviewed"] for row in rows),
         "agreement": manifests.get(review.STAGE, {}).get("agreement"),
         "audit": review.audit_result(build),
-        "thresholds": verified["thresholds"],
+        "thresholds": verify_manifest["thresholds"],
         "teacher": {
             "name": manifests[relabel.OFFICIAL]["options"]["teacher"],
             "metrics": {

@@ -19,9 +19,9 @@ STAGE, UNBALANCED = CONFIGURATIONS["balanced"], CONFIGURATIONS["unbalanced"]
 RATIO = 1.5
 """Default maximum ratio of the most frequent to the rarest label."""
 TARGETS = (50, 100, 200, 300, 480, 700, 1000, 1500, 2000)
-"""Targets, in rows per label, for which the manifest records the shortfall of each label."""
+"""Targets in rows per label; the manifest records each label's shortfall for them."""
 RANKS = {"goemotions": 0, "written": 1, "feedback": 2, "sentiment140": 2, "generated": 3}
-"""Preference of each source, lowest first: human labels, written texts, teacher labels, generated texts."""
+"""Rank of each source; lower ranks are preferred: human labels, written texts, teacher labels, generated texts."""
 HUMAN = 0
 """Rank of rows that people labeled."""
 
@@ -43,9 +43,9 @@ def run(
     Args:
         build: Build folder.
         log: Called with each progress message.
-        target: Number of rows per label; default: the largest that every label reaches within the ratio.
+        target: Number of rows per label; by default, the largest that every label reaches within the ratio.
         ratio: Maximum ratio of the most frequent to the rarest label.
-        limit: Number of rows to select from; default: all.
+        limit: Maximum number of rows to select from; by default, all.
         seed: Random seed.
         restart: Discard the output of an earlier run.
 
@@ -71,11 +71,11 @@ def run(
         labels: list[list[int]] = candidates["labels"].to_pylist()
         ranks = np.array([RANKS[source] for source in candidates["source"].to_pylist()])
         target = largest_target(labels, ranks, ratio, seed) if target is None else target
-        selected = select(labels, ranks, target, ratio, seed)
-        counts = label_counts(labels, selected)
-        rows = candidates.take(pyarrow.array(np.random.default_rng(seed).permutation(selected)))
+        selected_rows = select(labels, ranks, target, ratio, seed)
+        counts = label_counts(labels, selected_rows)
+        rows = candidates.take(pyarrow.array(np.random.default_rng(seed).permutation(selected_rows)))
         stage.write(
-            "train-00000", rows, {"in": candidates.num_rows, "not selected": candidates.num_rows - len(selected)}
+            "train-00000", rows, {"in": candidates.num_rows, "not selected": candidates.num_rows - len(selected_rows)}
         )
         official: list[list[int]] = read_rows(build, goemotions.STAGE, "train")["labels"].to_pylist()
         official_counts = label_counts(official, range(len(official)))
@@ -95,12 +95,12 @@ def run(
 def deduplicated_rows(build: Path) -> tuple[pyarrow.Table, Counter[str]]:
     """Return all training rows, deduplicated by cleaned text, and the number dropped for each reason.
 
-    The first row with a text is kept, even if later ones have other labels. The order is: official training split,
+    Only the first row with a text is kept, even if later ones have other labels. The order is: official training split,
     written texts, then the feedback, tweets and generated rows that passed verify and review.
     """
     official = read_rows(build, relabel.OFFICIAL, "train")
     texts = official["text"].to_pylist()
-    human = table(
+    human_rows = table(
         id=[
             f"{goemotions.STAGE}:{source_id or f'train-{row}'}"
             for row, source_id in enumerate(official["id"].to_pylist(), 1)
@@ -111,8 +111,10 @@ def deduplicated_rows(build: Path) -> tuple[pyarrow.Table, Counter[str]]:
         source=[goemotions.STAGE] * len(texts),
         scores=official["scores"],
     )
-    added = [read_rows(build, name).cast(schema()) for name in (*written.stages(build), review.source_stage(build))]
-    rows = pyarrow.concat_tables([human, *added]).combine_chunks()
+    sources = (*written.stages(build), review.source_stage(build))
+    rows = pyarrow.concat_tables(
+        [human_rows, *(read_rows(build, name).cast(schema()) for name in sources)]
+    ).combine_chunks()
     source_numbers = [SOURCES.index(source) for source in rows["source"].to_pylist()]
     hashes, labels = rows["text_hash"].to_pylist(), rows["labels"].to_pylist()
     counts, first_labels, unique_rows = Counter({"in": rows.num_rows}), dict[str, list[int]](), []
@@ -156,7 +158,7 @@ def select(labels: Sequence[Sequence[int]], ranks: np.ndarray, target: int, rati
         for label in labels[row]:
             rows_with_label[label].append(row)
     counts = np.zeros(len(LABELS), int)
-    selected = np.zeros(len(labels), bool)
+    is_selected = np.zeros(len(labels), bool)
     for label in np.argsort(available, kind="stable").tolist():
         human, *others = (
             [row for row in rows_with_label[label] if ranks[row] == rank] for rank in range(max(RANKS.values()) + 1)
@@ -168,10 +170,10 @@ def select(labels: Sequence[Sequence[int]], ranks: np.ndarray, target: int, rati
                 if counts[label] >= target:
                     break
                 exceeds_limit = any(counts[other] >= limit for other in labels[row] if other != label)
-                if not selected[row] and (ignore_limit or not exceeds_limit):
-                    selected[row] = True
+                if not is_selected[row] and (ignore_limit or not exceeds_limit):
+                    is_selected[row] = True
                     counts[list(labels[row])] += 1
-    return np.flatnonzero(selected)
+    return np.flatnonzero(is_selected)
 
 
 def largest_target(labels: Sequence[Sequence[int]], ranks: np.ndarray, ratio: float, seed: int) -> int:
@@ -200,7 +202,7 @@ def label_counts(labels: Sequence[Sequence[int]], rows: Any) -> np.ndarray:
 
 
 def evenness(counts: np.ndarray) -> dict[str, float]:
-    """Measure how even a label distribution is.
+    """Measure the evenness of a label distribution.
 
     Returns:
         `ratio`: largest to smallest count; `entropy`: normalized to 1 for equal counts; `mean_ir`: mean imbalance

@@ -31,7 +31,7 @@ def run(build: Path, log: Log, source: str, *, limit: int | None = None, restart
         build: Build folder.
         log: Called with each progress message.
         source: Feedback folder of the demo, or the Hub data set to which it uploads feedback.
-        limit: Number of rows to read; default: all.
+        limit: Maximum number of rows to read; by default, all.
         restart: Discard the output of an earlier run.
 
     Raises:

@@ -39,14 +39,14 @@ SAMPLES = 20_000
 TEXTS_PER_REQUEST = 8
 REQUESTS_PER_SHARD = 50
 TRIAL_COMPLETIONS = 5
-"""The run stops if none of this many initial completions contains texts."""
+"""Number of initial completions; the run stops if none of them contains texts."""
 MAX_NAMING_SHARE = 0.1
 """Maximum share of a label's texts that may contain the label's name."""
 COPY_SIMILARITY = 0.5
 """Minimum Jaccard similarity of word 3-shingles for a text to count as a copy of an example or an earlier text."""
 MIN_WORDS, MAX_WORDS = 3, 60
 ESTIMATED_TOKENS_PER_TEXT = 25
-"""Number of completion tokens per text, for the cost estimate."""
+"""Estimated completion tokens per text, for the cost estimate."""
 
 
 def run(
@@ -77,21 +77,21 @@ def run(
         build: Build folder.
         log: Called with each progress message.
         model: Model name at the endpoint.
-        base_url: Base URL of the endpoint; default: OpenAI.
+        base_url: Base URL of the endpoint; by default, OpenAI's.
         mode: `structured` (chat completions in JSON) or `lines` (text completions with one text per line).
-        response_format: Format of chat completions; default: `json_schema`. `json_object` and `text` are for servers
-            without support for schemas or for the parameter.
-        omit: Names from `OPTIONAL_PARAMETERS` to omit, because the server rejects them.
+        response_format: Format of chat completions; by default, `json_schema`. Use `json_object` or `text` for servers
+            that do not support schemas or the parameter itself.
+        omit: Parameters from `OPTIONAL_PARAMETERS` that the server rejects.
         samples: Number of texts to request.
-        limit: Request at most this many texts, to try the settings.
-        shortfall: Number of rows that each label needs; defaults to the difference from the mean over labels.
-        round_number: 1, or the number after the last finished round; each round adds rows.
+        limit: Maximum number of texts to request, for a trial run.
+        shortfall: Number of rows that each label needs; by default, the difference from the mean over labels.
+        round_number: Number of the round, from 1; each round adds rows.
         concurrency: Number of concurrent requests.
         timeout: Timeout of a request, in seconds.
         prices: Prices per million prompt tokens and per million completion tokens.
-        max_cost: Budget; the run stops before it is exceeded.
+        max_cost: Budget; the run stops before exceeding it.
         dry_run: Log the first prompts and the estimated cost, and stop.
-        as_batch: Use the Batch API and wait for its results; OpenAI charges half the price.
+        as_batch: Use the Batch API, at half the price with OpenAI, and wait for its results.
         seed: Random seed of the plan, and of the model if it supports one.
         restart: Discard the output of an earlier run of this round, including paid completions.
 
@@ -104,11 +104,11 @@ def run(
     if unknown := [name for name in omit if name not in OPTIONAL_PARAMETERS]:
         raise UsageError(f"--omit: unknown parameter {unknown[0]!r}; expected one of: {', '.join(OPTIONAL_PARAMETERS)}")
     samples = min(samples, limit or samples)
-    earlier = [round_name(number) for number in range(1, round_number)]
+    earlier_rounds = [round_name(number) for number in range(1, round_number)]
     if max_cost is not None and not any(prices):
         raise UsageError("--max-cost requires --prices: prices per million prompt and completion tokens")
-    if incomplete := [name for name in earlier if not (build / name / MANIFEST_FILE).exists()]:
-        raise UsageError(f"{build}: {incomplete[0]} is incomplete; complete it before --round {round_number}")
+    if incomplete_rounds := [name for name in earlier_rounds if not (build / name / MANIFEST_FILE).exists()]:
+        raise UsageError(f"{build}: {incomplete_rounds[0]} is incomplete; complete it before --round {round_number}")
     official = read_rows(build, goemotions.STAGE, "train")
     texts, labels, ids = (official[name].to_pylist() for name in ("text", "labels", "id"))
     label_counts = np.bincount([label for row in labels for label in row], minlength=len(LABELS))
@@ -117,7 +117,7 @@ def run(
     scores = np.stack(read_rows(build, OFFICIAL, "train")["scores"].to_numpy()) if has_scores else None
     if not any(shortfall.values()):
         raise UsageError(f"{build}: no label needs more rows; there is nothing to generate")
-    earlier_rows = [read_rows(build, name) for name in earlier]
+    earlier_rows = [read_rows(build, name) for name in earlier_rounds]
     new_round = 1 + max(
         [round_number - 1, *(_round_of_id(row_id) for table in earlier_rows for row_id in table["id"].to_pylist())]
     )
@@ -148,7 +148,7 @@ def run(
         options["response_format"] = response_format
     if omit:
         options["omit"] = sorted(set(omit))
-    inputs = input_hashes(build, goemotions.STAGE, *([OFFICIAL] if has_scores else []), *earlier)
+    inputs = input_hashes(build, goemotions.STAGE, *([OFFICIAL] if has_scores else []), *earlier_rounds)
     with open_stage(build, round_name(round_number), inputs, options, log, restart) as stage, ExitStack() as stack:
         if stage.finished:
             return
@@ -162,12 +162,12 @@ def run(
                 raise unusable_error(batch_completions)
         index = DuplicateIndex(COPY_SIMILARITY, (text for table in earlier_rows for text in table["text"].to_pylist()))
         trial = Trial(min(TRIAL_COMPLETIONS, len(requests), REQUESTS_PER_SHARD))
-        done = 0
+        processed_rows = 0
 
         def advance() -> None:
-            nonlocal done
-            done += TEXTS_PER_REQUEST
-            stage.progress(TEXTS_PER_REQUEST, done, samples)
+            nonlocal processed_rows
+            processed_rows += TEXTS_PER_REQUEST
+            stage.progress(TEXTS_PER_REQUEST, processed_rows, samples)
 
         for start in range(0, len(requests), REQUESTS_PER_SHARD):
             shard_requests = requests[start : start + REQUESTS_PER_SHARD]
@@ -184,7 +184,7 @@ def run(
                 total = sum(by_label.values(), Counter[str]())
                 del total["accepted"]
                 stage.write(name, rows.table(**columns), total, by_label)
-            done = (start + len(shard_requests)) * TEXTS_PER_REQUEST
+            processed_rows = (start + len(shard_requests)) * TEXTS_PER_REQUEST
         _check_rows(stage)
         stage.finish(endpoint=generator.host, cost=round(budget.spent, 4), tokens=budget.tokens)
         for path in stage.folder.glob("completions-*.jsonl"):
@@ -241,7 +241,7 @@ def below_mean(counts: Iterable[int]) -> dict[str, int]:
 
 
 def read_shortfall(build: Path, round_number: int = 1, restart: bool = False) -> dict[str, int]:
-    """Read the number of rows that each label needs for the target of `balance`; a started round keeps its own."""
+    """Read the number of rows that each label needs for the target of `balance`, or that of a round in progress."""
     round_folder = build / round_name(round_number)
     if (round_folder / PLAN_FILE).exists() and not restart:
         return dict(read_plan(round_folder)["options"].get("shortfall", {}))

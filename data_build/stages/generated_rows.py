@@ -24,7 +24,7 @@ ATTEMPTS = b"evenmood.attempts"
 
 
 def import_rows(build: Path, log: Log, source: Path, *, limit: int | None = None, restart: bool = False) -> None:
-    """Write the stage `generate` from rows of an earlier build, without requests.
+    """Write the stage `generate` from rows of an earlier build, without sending requests.
 
     The manifest contains the counts of the original generation: texts requested, and texts dropped for each reason.
 
@@ -32,7 +32,7 @@ def import_rows(build: Path, log: Log, source: Path, *, limit: int | None = None
         build: Build folder.
         log: Called with each progress message.
         source: Parquet file written by `export_rows`.
-        limit: Number of rows to import; default: all.
+        limit: Maximum number of rows to import; by default, all.
         restart: Discard the output of an earlier run.
 
     Raises:
@@ -43,8 +43,8 @@ def import_rows(build: Path, log: Log, source: Path, *, limit: int | None = None
         raise DataError(f"file not found: {source}; expected a file that report --generated wrote")
     try:
         content = parquet.read_table(source)
-        generated = rows.table(**{name: content[name] for name in COLUMNS})
-        texts, sources = generated["text"].to_pylist(), set(generated["source"].to_pylist())
+        table = rows.table(**{name: content[name] for name in COLUMNS})
+        texts, sources = table["text"].to_pylist(), set(table["source"].to_pylist())
         attempts = {
             label: Counter(counts)
             for label, counts in json.loads((content.schema.metadata or {}).get(ATTEMPTS, b"{}")).items()
@@ -59,22 +59,22 @@ def import_rows(build: Path, log: Log, source: Path, *, limit: int | None = None
         raise _invalid(source, "the file has no rows")
     if sources - {"generated"}:
         raise _invalid(source, f"source is {', '.join(sorted(sources))}; expected generated")
-    ids = generated["id"].to_pylist()
+    ids = table["id"].to_pylist()
     if len(set(ids)) < len(ids) or not all(row_id.startswith("generated:") for row_id in ids):
         raise _invalid(source, "expected unique ids that start with generated:")
-    if unknown := {label for labels in generated["labels"].to_pylist() for label in labels} - set(range(len(LABELS))):
+    if unknown := {label for labels in table["labels"].to_pylist() for label in labels} - set(range(len(LABELS))):
         raise _invalid(source, f"unknown label {min(unknown)}; expected numbers from 0 to {len(LABELS) - 1}")
     hashes = pyarrow.array([rows.text_hash(text) for text in texts])
-    generated = generated.set_column(generated.schema.get_field_index("text_hash"), "text_hash", hashes)
+    table = table.set_column(table.schema.get_field_index("text_hash"), "text_hash", hashes)
     options = {"rows": sha256(source), "limit": limit}
     with open_stage(build, generate.STAGE, input_hashes(build, goemotions.STAGE), options, log, restart) as stage:
         if not stage.finished:
-            row_count = generated.num_rows
+            row_count = table.num_rows
             counts = sum(attempts.values(), Counter[str]()) or Counter({"in": row_count, "accepted": row_count})
             counts["accepted but not verified"] = counts.pop("accepted") - row_count
-            imported = generated.slice(0, limit)
-            counts["over the limit"] = row_count - imported.num_rows
-            stage.write("part-00000", imported, counts, attempts or None)
+            imported_rows = table.slice(0, limit)
+            counts["over the limit"] = row_count - imported_rows.num_rows
+            stage.write("part-00000", imported_rows, counts, attempts or None)
             stage.finish()
 
 
@@ -83,16 +83,16 @@ def _invalid(source: Path, reason: str) -> DataError:
 
 
 def missing_keys(prompt_ids: Iterable[str]) -> dict[str, int]:
-    """Count the generated rows without each provenance key; keys that no row lacks are left out."""
+    """Count the generated rows that lack a provenance key, by key; keys that no row lacks are omitted."""
     provenance = [json.loads(prompt_id) for prompt_id in prompt_ids]
-    missing = {key: sum(entry.get(key) is None for entry in provenance) for key in PROVENANCE}
-    return {key: count for key, count in missing.items() if count}
+    missing_counts = {key: sum(entry.get(key) is None for entry in provenance) for key in PROVENANCE}
+    return {key: count for key, count in missing_counts.items() if count}
 
 
 def export_rows(build: Path, ids: set[str], path: Path) -> None:
-    """Write the generated rows with these ids, with the labels of their requests, to a file for `import_rows`."""
-    generated = pyarrow.concat_tables([read_rows(build, name).select(COLUMNS) for name in generate.rounds(build)])
-    selected = generated.filter(pyarrow.array([row_id in ids for row_id in generated["id"].to_pylist()]))
+    """Write the generated rows with these ids and the labels of their requests to a file for `import_rows`."""
+    table = pyarrow.concat_tables([read_rows(build, name).select(COLUMNS) for name in generate.rounds(build)])
+    selected_rows = table.filter(pyarrow.array([row_id in ids for row_id in table["id"].to_pylist()]))
     metadata = {ATTEMPTS: json.dumps(generate.attempts(build)).encode()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    parquet.write_table(selected.replace_schema_metadata(metadata), path, compression="zstd")
+    parquet.write_table(selected_rows.replace_schema_metadata(metadata), path, compression="zstd")

@@ -47,24 +47,24 @@ def run(
     """Write the teacher's scores of the official splits and of the rows of the other sources.
 
     The official training and validation splits are written to `relabel-official`; the other sources, `sentiment140`,
-    `feedback` and each round of `generate`, to a stage each.
+    `feedback` and each round of `generate`, each to its own stage.
 
     Args:
         build: Build folder.
         log: Called with each progress message.
         teacher: See `Teacher`.
         engine: `local`, or `ray` for a cluster; the results are the same.
-        ray_address: Address of the cluster; default: start one on this machine.
+        ray_address: Address of the cluster; by default, one is started on this machine.
         runtime: See `Teacher`.
         batch_size: See `Teacher`.
-        limit: Number of rows to score of each source other than the official splits; default: all.
-        evaluate: Evaluate the teacher on the official validation and test splits, as in the paper; a later run can add
-            the evaluation.
+        limit: Maximum number of rows to score per source other than the official splits; by default, all.
+        evaluate: Evaluate the teacher on the official validation and test splits, as in the paper; can be added by a
+            later run.
         restart: Discard the output of an earlier run.
 
     Raises:
         DataError: An earlier stage is incomplete, or the teacher cannot be loaded.
-        UsageError: A cluster address is set, but the engine is not `ray`.
+        UsageError: `ray_address` is set, but the engine is not `ray`.
     """
     if engine == "local" and ray_address:
         raise UsageError("--ray-address requires --engine ray")
@@ -125,7 +125,7 @@ def _score(
     prefix: str = "",
     splits: Sequence[str] = (),
 ) -> None:
-    """Write a source's shards with the teacher's scores, each as soon as all its chunks are scored."""
+    """Write a source's shards with the teacher's scores, each once all its chunks are scored."""
     sizes: dict[str, int] = {}
     remaining = 10**12 if limit is None else limit
     for file, shard in read_manifest(build, source)["shards"].items():
@@ -134,7 +134,7 @@ def _score(
             sizes[name] = min(remaining, shard["rows"])
             remaining -= sizes[name]
     total = sum(sizes.values())
-    done = sum(rows for name, rows in sizes.items() if stage.has(prefix + name))
+    processed_rows = sum(rows for name, rows in sizes.items() if stage.has(prefix + name))
 
     def chunks() -> Iterator[Chunk]:
         for name, rows in read_shards(build, source):
@@ -146,8 +146,8 @@ def _score(
     chunk_scores: dict[str, dict[int, np.ndarray]] = {}
     for name, number, scores in scorer(chunks()):
         chunk_scores.setdefault(name, {})[number] = scores
-        done += len(scores)
-        stage.progress(len(scores), done, total)
+        processed_rows += len(scores)
+        stage.progress(len(scores), processed_rows, total)
         if sum(map(len, chunk_scores[name].values())) == sizes[name]:
             ((_, rows),) = read_shards(build, source, f"{name}.")
             ordered = [scores for _, scores in sorted(chunk_scores.pop(name).items())]
@@ -157,7 +157,7 @@ def _score(
 
 
 def _local_scorer(teacher: str, runtime: Runtime, batch_size: int) -> Scorer:
-    """Score in this process. The teacher is loaded at the first chunk, so not for a finished stage."""
+    """Score in this process. The teacher is loaded with the first chunk, and therefore not for a finished stage."""
     load = functools.cache(lambda: Teacher(teacher, runtime=runtime, batch_size=batch_size))
     return lambda chunks: ((name, number, load().probabilities(texts)) for name, number, texts in chunks)
 
@@ -179,21 +179,24 @@ def evaluate_teacher(build: Path, log: Log) -> dict[str, Any]:
     """Compute the teacher's metrics on validation and test, at threshold 0.5 and at thresholds tuned on validation."""
     from evenmood.evaluation.metrics import score
 
-    figures: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
     thresholds = np.full(len(LABELS), 0.5, np.float32)
     for split in ("validation", "test"):
         truth, scores = official_scores(build, split)
         if split == "validation":
             thresholds = tune_thresholds(truth, scores)
-            figures["thresholds"] = dict(zip(LABELS, thresholds.round(2).astype(float).tolist(), strict=True))
-        figures[split] = {
+            metrics["thresholds"] = dict(zip(LABELS, thresholds.round(2).astype(float).tolist(), strict=True))
+        metrics[split] = {
             "tuned": score(truth, scores, thresholds, LABELS),
             "at_0.5": score(truth, scores, 0.5, LABELS),
         }
-        metrics = ("macro_f1", "macro-F1"), ("micro_f1", "micro-F1"), ("macro_roc_auc", "macro ROC AUC")
-        tuned = figures[split]["tuned"]
-        log(f"teacher on {split}: " + ", ".join(f"{title} {format_metric(tuned[name])}" for name, title in metrics))
-    return figures
+        titles = ("macro_f1", "macro-F1"), ("micro_f1", "micro-F1"), ("macro_roc_auc", "macro ROC AUC")
+        tuned_metrics = metrics[split]["tuned"]
+        log(
+            f"teacher on {split}: "
+            + ", ".join(f"{title} {format_metric(tuned_metrics[name])}" for name, title in titles)
+        )
+    return metrics
 
 
 def official_scores(build: Path, split: str) -> tuple[np.ndarray, np.ndarray]:

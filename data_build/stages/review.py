@@ -64,19 +64,19 @@ def _fill(build: Path, task: Task, stage: str, limit: int | None, seed: int) -> 
         raise UsageError(f"{build}: there are no annotators; add one with: python -m data_build annotator {build} NAME")
     permutation = np.random.default_rng(seed).permutation(rows.num_rows)
     shuffled = rows.select(["id", "text", "text_hash", "labels"]).take(permutation).to_pylist()
-    voted = votes.voted_rows()
-    queued = shuffled[:limit]
-    beyond_limit = shuffled[len(queued) :] if task == "review" else []
-    with_votes = [row for row in beyond_limit if (row["id"], row["text_hash"]) in voted]
-    votes.set_queue([*queued, *with_votes], sha256(build / stage / MANIFEST_FILE))
+    voted_rows = votes.voted_rows()
+    rows_within_limit = shuffled[:limit]
+    beyond_limit = shuffled[len(rows_within_limit) :] if task == "review" else []
+    rows_with_votes = [row for row in beyond_limit if (row["id"], row["text_hash"]) in voted_rows]
+    votes.set_queue([*rows_within_limit, *rows_with_votes], sha256(build / stage / MANIFEST_FILE))
     return votes
 
 
 def resolve(build: Path, log: Log, *, restart: bool = False) -> None:
     """Write the verified rows with the labels of the review.
 
-    A row with five votes gets the majority labels or the adjudicator's; rows without a decision are left out until an
-    adjudicator decides. Rows with fewer votes are unchanged, with `reviewed` false.
+    A row with five votes gets the majority labels or the adjudicator's labels; ties are left out until an adjudicator
+    settles them. Rows with fewer votes are unchanged, with `reviewed` false.
 
     Raises:
         DataError: The stage `verify` is incomplete, or there are no votes.
@@ -108,19 +108,19 @@ def _apply(
     rows: pyarrow.Table, results: dict[str, Result], text_hashes: dict[str, str]
 ) -> tuple[pyarrow.Table, Counter[str]]:
     counts = Counter({"in": rows.num_rows})
-    resolved = []
+    resolved_rows = []
     for row in rows.to_pylist():
         result = results.get(row["id"]) if text_hashes.get(row["id"]) == row["text_hash"] else None
         if result is None:
-            resolved.append(row)
+            resolved_rows.append(row)
         elif result.resolution == "open":
             counts["not yet adjudicated"] += 1
         elif not result.labels:
             counts["discarded by the adjudicator"] += 1
         else:
             review = {"votes": list(result.counts), "reviewed": True, "reviewed_by": "people"}
-            resolved.append({**row, **review, "resolution": result.resolution, "labels": list(result.labels)})
-    return pyarrow.Table.from_pylist(resolved, rows.schema), counts
+            resolved_rows.append({**row, **review, "resolution": result.resolution, "labels": list(result.labels)})
+    return pyarrow.Table.from_pylist(resolved_rows, rows.schema), counts
 
 
 def audit_result(build: Path) -> dict[str, Any] | None:
@@ -131,11 +131,11 @@ def audit_result(build: Path) -> dict[str, Any] | None:
     if not (build / FILE).exists() or not (build / BALANCE / MANIFEST_FILE).exists():
         return None
     votes = Votes(build, "audit")
-    results, predicted = votes.results(), votes.predicted_labels()
+    results, predicted_labels = votes.results(), votes.predicted_labels()
     if not results or votes.origin() != sha256(build / BALANCE / MANIFEST_FILE):
         return None
-    resolved = {name: set(result.labels) for name, result in results.items() if result.resolution != "open"}
-    correct = sum(set(predicted[name]) <= labels for name, labels in resolved.items())
+    labels_by_row = {name: set(result.labels) for name, result in results.items() if result.resolution != "open"}
+    correct = sum(set(predicted_labels[name]) <= labels for name, labels in labels_by_row.items())
     return agreement.audit(correct, len(results))
 
 
@@ -248,5 +248,5 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 def _fingerprint(votes: list[Vote], results: dict[str, Result]) -> str:
     content = [[vote.id, vote.annotator, vote.labels, vote.unsure] for vote in votes]
-    resolved = [[name, result.labels, result.resolution] for name, result in results.items()]
-    return hashlib.sha256(json.dumps([content, resolved]).encode()).hexdigest()
+    decisions = [[name, result.labels, result.resolution] for name, result in results.items()]
+    return hashlib.sha256(json.dumps([content, decisions]).encode()).hexdigest()

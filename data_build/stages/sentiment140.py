@@ -39,13 +39,13 @@ def run(
 ) -> None:
     """Write the tweets, one shard per `shard_rows` tweets read; memory holds one shard and an 8-byte hash per row.
 
-    Malformed rows are counted, and their line numbers are logged; a stray quotation mark can span several lines.
+    Malformed rows are counted, and their line numbers are logged; an unclosed quotation mark can span several lines.
 
     Args:
         build: Build folder.
         log: Called with each progress message.
         source: CSV file as in `read_tweets`, or Hub id as in `read_hub`.
-        limit: Number of tweets to read; default: all.
+        limit: Maximum number of tweets to read; by default, all.
         min_words: Minimum number of words of a cleaned text.
         max_words: Maximum number of words of a cleaned text.
         shard_rows: Number of tweets read per shard.
@@ -70,22 +70,22 @@ def run(
             read_tweets(path, malformed_rows.add) if is_file else read_hub(source, malformed_rows.add), limit
         )
         hashes: set[int] = set()
-        done = 0
+        processed_rows = 0
         number = -1
         while (chunk := list(islice(tweets, shard_rows))) or malformed_rows.pending:
             number += 1
-            malformed = malformed_rows.take_pending()
+            malformed_count = malformed_rows.take_pending()
             name = f"part-{number:05}"
-            done += len(chunk)
+            processed_rows += len(chunk)
             if stage.has(name):
                 digests = read_shard(stage.shard(name), ["text_hash"])["text_hash"].to_pylist()
                 hashes.update(int(digest, 16) for digest in digests)
                 continue
             columns, counts = _filter(chunk, hashes, min_words, max_words)
-            counts.update({"in": malformed, "malformed": malformed})
+            counts.update({"in": malformed_count, "malformed": malformed_count})
             stage.write(name, rows.table(**columns, source=[STAGE] * len(columns["id"])), counts)
-            stage.progress(len(chunk), done, limit)
-        if not done:
+            stage.progress(len(chunk), processed_rows, limit)
+        if not processed_rows:
             detail = f"; first malformed row: {malformed_rows.first}" if malformed_rows.first else ""
             raise DataError(f"{source} contains no tweets; expected Sentiment140{detail}")
         stage.finish(source=source if not is_file else path.name)

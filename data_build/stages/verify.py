@@ -1,4 +1,4 @@
-"""Stage `verify`: keep the labels that the teacher confirms, and drop texts that leak held-out texts."""
+"""Stage `verify`: keep the labels that the teacher confirms, and drop duplicates of held-out texts."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ import pyarrow
 
 from data_build.stage import Log, input_hashes, open_stage
 from data_build.stages import goemotions, relabel
-from data_build.teacher import gates
+from data_build.teacher import acceptance_rules
 from evenmood import LABELS
 from evenmood.data.build_folder import read_manifest, read_rows, read_shards
 from evenmood.data.leakage import Leakage
@@ -32,21 +32,21 @@ def run(
     limit: int | None = None,
     restart: bool = False,
 ) -> None:
-    """Write the rows with at least one label that passes the gate, without their other labels.
+    """Write the rows with at least one accepted label, without their other labels.
 
     Args:
         build: Build folder.
         log: Called with each progress message.
-        alignment: Gate that decides which labels are kept.
+        alignment: Acceptance rule, which decides the labels that a row keeps.
             `probability`: the teacher's probability is at least `threshold` (as in the paper).
             `precision`: the teacher's probability is at least the one above which its precision on validation is at
-            least `threshold` with 95 % confidence.
+            least `threshold` with 95% confidence.
             `intended`: for generated rows, the requested label is among the teacher's two most probable labels and
             reaches its decision threshold tuned on validation (a second requested label is kept if it reaches its own
-            threshold); for tweets, as `probability`.
-            With every gate, feedback rows keep the visitor's labels that reach the tuned thresholds.
+            threshold); for tweets, same as `probability`.
+            With every rule, feedback rows keep the visitor's labels that reach the tuned thresholds.
         threshold: Minimum probability or precision, 0 to 1.
-        limit: Number of rows to read; default: all.
+        limit: Maximum number of rows to read; by default, all.
         restart: Discard the output of an earlier run.
 
     Raises:
@@ -58,73 +58,78 @@ def run(
     with open_stage(build, STAGE, inputs, options, log, restart) as stage:
         if stage.finished:
             return
-        thresholds = gate_thresholds(build, threshold)
+        thresholds = rule_thresholds(build, threshold)
         held_out = [text for split in ("validation", "test") for text in _texts(build, split)]
         leakage = Leakage(held_out)
         training_hashes = {text_hash(text) for text in _texts(build, "train")}
         log(f"{STAGE}: checking for duplicates of {len(held_out):,} held-out texts (validation and test)")
-        total, done = sum(read_manifest(build, source)["rows_out"] for source in sources), 0
+        total, processed_rows = sum(read_manifest(build, source)["rows_out"] for source in sources), 0
         total = total if limit is None else min(limit, total)
-        tweets_by_gate = {gate: np.zeros(len(LABELS), int) for gate in thresholds}
-        generated_by_gate = {gate: np.zeros(len(LABELS), int) for gate in ("requested", "intended", *thresholds)}
+        tweets_by_rule = {rule: np.zeros(len(LABELS), int) for rule in thresholds}
+        generated_by_rule = {rule: np.zeros(len(LABELS), int) for rule in ("requested", "intended", *thresholds)}
         for name, shard in (shard for source in sources for shard in read_shards(build, source)):
-            rows = shard.slice(0, total - done)
+            rows = shard.slice(0, total - processed_rows)
             if not rows.num_rows:
                 continue
-            done += rows.num_rows
-            _count_by_gate(rows, thresholds, tweets_by_gate, generated_by_gate)
+            processed_rows += rows.num_rows
+            _count_by_rule(rows, thresholds, tweets_by_rule, generated_by_rule)
             if not stage.has(name):
                 confirmed = confirmed_labels(rows, alignment, thresholds)
                 stage.write(name, *_filter(rows, confirmed, leakage, training_hashes))
-                stage.progress(rows.num_rows, done, total)
+                stage.progress(rows.num_rows, processed_rows, total)
         official_overlap = Counter(reason for text in _texts(build, "train") if (reason := leakage.reason(text)))
         stage.finish(
             thresholds={
-                gate: _by_label(np.where(np.isinf(values), np.nan, values)) for gate, values in thresholds.items()
+                rule: _by_label(np.where(np.isinf(values), np.nan, values)) for rule, values in thresholds.items()
             },
-            tweets_by_gate={gate: _by_label(values) for gate, values in tweets_by_gate.items()},
-            generated_by_gate={gate: _by_label(values) for gate, values in generated_by_gate.items()},
+            tweets_by_gate={rule: _by_label(values) for rule, values in tweets_by_rule.items()},
+            generated_by_gate={rule: _by_label(values) for rule, values in generated_by_rule.items()},
             official_overlap=dict(sorted(official_overlap.items())),
         )
 
 
-def gate_thresholds(build: Path, threshold: float) -> dict[str, np.ndarray]:
-    """Return the minimum teacher probability of each label, by gate.
+def rule_thresholds(build: Path, threshold: float) -> dict[str, np.ndarray]:
+    """Return the minimum teacher probability of each label, by acceptance rule.
 
     Args:
         build: Build folder, with the teacher's scores of the official splits.
         threshold: See `run`.
 
     Returns:
-        float32 of shape (28,); infinity if the label never passes.
+        float32 of shape (28,); infinity if the label is never accepted.
     """
     truth, scores = relabel.official_scores(build, "validation")
     return {
         "probability": np.full(len(LABELS), threshold, np.float32),
-        "precision": gates.precision_thresholds(truth, scores, threshold),
+        "precision": acceptance_rules.precision_thresholds(truth, scores, threshold),
         "tuned": tune_thresholds(truth, scores),
     }
 
 
 def confirmed_labels(rows: pyarrow.Table, alignment: Alignment, thresholds: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return which labels pass the gate in each row: bool of shape (n, 28).
+    """Return which labels of each row are accepted: bool of shape (n, 28).
 
     Args:
         rows: Rows with teacher scores.
-        alignment: The gate, see `run`.
-        thresholds: See `gate_thresholds`.
+        alignment: Acceptance rule, see `run`.
+        thresholds: See `rule_thresholds`.
     """
     scores = relabel.read_scores(rows)
-    generated, feedback, labels = _is_from(rows, "generated"), _is_from(rows, "feedback"), rows["labels"].to_pylist()
+    is_generated, is_feedback = _is_from(rows, "generated"), _is_from(rows, "feedback")
+    labels = rows["labels"].to_pylist()
     confirmed: np.ndarray = scores >= thresholds["probability" if alignment == "intended" else alignment]
     row_labels = np.zeros_like(confirmed)
-    for row in np.flatnonzero(generated | feedback):
+    for row in np.flatnonzero(is_generated | is_feedback):
         row_labels[row, labels[row]] = True
     # Feedback needs two votes: the visitor's and the teacher's.
-    confirmed[feedback] = row_labels[feedback] & (scores[feedback] >= thresholds["tuned"])
-    if alignment == "intended" and generated.any():
-        passes = gates.passes_intended(scores[generated], _intended(rows, generated), thresholds["tuned"])
-        confirmed[generated] = row_labels[generated] & (scores[generated] >= thresholds["tuned"]) & passes[:, None]
+    confirmed[is_feedback] = row_labels[is_feedback] & (scores[is_feedback] >= thresholds["tuned"])
+    if alignment == "intended" and is_generated.any():
+        accepted = acceptance_rules.accepted_by_intended(
+            scores[is_generated], _intended(rows, is_generated), thresholds["tuned"]
+        )
+        confirmed[is_generated] = (
+            row_labels[is_generated] & (scores[is_generated] >= thresholds["tuned"]) & accepted[:, None]
+        )
     return confirmed
 
 
@@ -149,35 +154,35 @@ def _filter(
     return accepted_rows.set_column(rows.schema.get_field_index("labels"), "labels", labels), counts
 
 
-def _count_by_gate(
+def _count_by_rule(
     rows: pyarrow.Table,
     thresholds: Mapping[str, np.ndarray],
-    tweets_by_gate: Mapping[str, np.ndarray],
-    generated_by_gate: Mapping[str, np.ndarray],
+    tweets_by_rule: Mapping[str, np.ndarray],
+    generated_by_rule: Mapping[str, np.ndarray],
 ) -> None:
-    """Add the number of rows that pass each gate: tweets by confirmed label, generated rows by requested label."""
+    """Add the number of rows that each rule accepts: tweets by confirmed label, generated rows by requested label."""
     scores = relabel.read_scores(rows)
-    generated, tweets = _is_from(rows, "generated"), _is_from(rows, "sentiment140")
-    for gate, values in thresholds.items():
-        tweets_by_gate[gate][:] += (scores[tweets] >= values).sum(axis=0)
-    if generated.any():
-        generated_scores, intended = scores[generated], _intended(rows, generated)
+    is_generated, is_tweet = _is_from(rows, "generated"), _is_from(rows, "sentiment140")
+    for rule, values in thresholds.items():
+        tweets_by_rule[rule][:] += (scores[is_tweet] >= values).sum(axis=0)
+    if is_generated.any():
+        generated_scores, intended = scores[is_generated], _intended(rows, is_generated)
         intended_scores = generated_scores[np.arange(len(intended)), intended]
-        passes = {gate: intended_scores >= values[intended] for gate, values in thresholds.items()}
-        passes["requested"] = np.ones(len(intended), bool)
-        passes["intended"] = gates.passes_intended(generated_scores, intended, thresholds["tuned"])
-        for gate, mask in passes.items():
-            np.add.at(generated_by_gate[gate], intended[mask], 1)
+        accepted = {rule: intended_scores >= values[intended] for rule, values in thresholds.items()}
+        accepted["requested"] = np.ones(len(intended), bool)
+        accepted["intended"] = acceptance_rules.accepted_by_intended(generated_scores, intended, thresholds["tuned"])
+        for rule, mask in accepted.items():
+            np.add.at(generated_by_rule[rule], intended[mask], 1)
 
 
 def _is_from(rows: pyarrow.Table, source: str) -> np.ndarray:
     return np.array([value == source for value in rows["source"].to_pylist()], bool)
 
 
-def _intended(rows: pyarrow.Table, generated: np.ndarray) -> np.ndarray:
+def _intended(rows: pyarrow.Table, is_generated: np.ndarray) -> np.ndarray:
     """Return the requested label of each generated row: its first label."""
     labels = rows["labels"].to_pylist()
-    return np.array([labels[row][0] for row in np.flatnonzero(generated)])
+    return np.array([labels[row][0] for row in np.flatnonzero(is_generated)])
 
 
 def _by_label(values: np.ndarray) -> dict[str, Any]:

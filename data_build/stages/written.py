@@ -1,4 +1,4 @@
-"""Stage `written`: import the written texts, which language models wrote for training, or a similar data set."""
+"""Stage `written`: import the written texts, which language models wrote for training, and similar data sets."""
 
 import json
 from collections import Counter
@@ -52,16 +52,16 @@ def run(
     limit: int | None = None,
     restart: bool = False,
 ) -> None:
-    """Write the texts without duplicates, and without duplicates and near-duplicates of held-out texts.
+    """Write the texts, deduplicated and without duplicates or near-duplicates of held-out texts.
 
-    Held out are GoEmotions' validation and test splits and the everyday benchmark.
+    Held-out texts are those of GoEmotions' validation and test splits and of the everyday benchmark.
 
     Args:
         build: Build folder.
         log: Called with each progress message.
         rows: Parquet file written by `written_votes.resolve`.
         extra: Similar published data set to add.
-        limit: Number of rows to read of each source; default: all.
+        limit: Maximum number of rows to read per source; by default, all.
         restart: Discard the output of an earlier run.
 
     Raises:
@@ -88,7 +88,7 @@ def run(
 
 
 def stages(build: Path) -> tuple[str, ...]:
-    """Return the name of this stage, if it is finished."""
+    """Return the name of this stage if it is finished, otherwise nothing."""
     return (STAGE,) if (build / STAGE / MANIFEST_FILE).exists() else ()
 
 
@@ -108,11 +108,11 @@ def benchmark_texts() -> list[str]:
 
 def _write(stage: Stage, name: str, source: pyarrow.Table, leakage: Leakage, hashes: set[str]) -> None:
     """Write the shards of a source; `hashes` are those of all earlier texts and are updated."""
-    done = 0
+    processed_rows = 0
     for number, start in enumerate(range(0, max(source.num_rows, 1), SHARD_ROWS)):
         part = source.slice(start, SHARD_ROWS)
         shard = f"{name}-{number:05}"
-        counts, accepted = Counter({"in": part.num_rows}), list[int]()
+        counts, accepted_indices = Counter({"in": part.num_rows}), list[int]()
         for row, text in enumerate(part["text"].to_pylist()):
             text_id = symbol_hash(text)
             reason = "empty" if not text.strip() else "duplicate" if text_id in hashes else leakage.reason(text)
@@ -120,16 +120,16 @@ def _write(stage: Stage, name: str, source: pyarrow.Table, leakage: Leakage, has
                 counts[reason] += 1
                 continue
             hashes.add(text_id)
-            accepted.append(row)
-        done += part.num_rows
+            accepted_indices.append(row)
+        processed_rows += part.num_rows
         if not stage.has(shard):
-            accepted_rows = part.take(pyarrow.array(accepted, pyarrow.int64()))
-            stage.write(shard, _build_rows(name, accepted_rows, [start + row for row in accepted]), counts)
-        stage.progress(part.num_rows, done, source.num_rows)
+            accepted_rows = part.take(pyarrow.array(accepted_indices, pyarrow.int64()))
+            stage.write(shard, _build_rows(name, accepted_rows, [start + row for row in accepted_indices]), counts)
+        stage.progress(part.num_rows, processed_rows, source.num_rows)
 
 
 def _build_rows(name: str, part: pyarrow.Table, numbers: Sequence[int]) -> pyarrow.Table:
-    """Convert rows of a source to the row type of the build; `numbers` are the row numbers in the source, from 0."""
+    """Convert rows of a source to the row schema of the build; `numbers` are the row numbers in the source, from 0."""
     columns = {column: part[column].to_pylist() for column in part.schema.names}
     count, nulls = part.num_rows, [None] * part.num_rows
     votes = columns.get("votes", nulls)
@@ -166,7 +166,7 @@ def label_indices(labels: Any, where: str, *, ordered: bool = False) -> list[int
     Args:
         labels: A label or a list of labels.
         where: Position of the cell, for error messages.
-        ordered: Keep the order of the cell; the default is ascending.
+        ordered: Keep the order of the cell; by default, sort the indices.
 
     Raises:
         DataError: A label is unknown, or the cell is empty.
@@ -197,9 +197,9 @@ def read_file(path: Path, columns: Sequence[str] = ("text", "labels")) -> pyarro
         raise DataError(f"{path}: damaged, or not a Parquet file ({reason}); use another file") from None
     check_columns(rows, columns, str(path))
     if "id" in rows.schema.names:
-        repeated = [name for name, count in Counter(rows["id"].to_pylist()).items() if count > 1]
-        if repeated:
-            raise DataError(f"{path}: duplicate id {repeated[0]!r}; make ids unique")
+        duplicate_ids = [name for name, count in Counter(rows["id"].to_pylist()).items() if count > 1]
+        if duplicate_ids:
+            raise DataError(f"{path}: duplicate id {duplicate_ids[0]!r}; make ids unique")
     return rows
 
 
@@ -238,7 +238,7 @@ def _read(source: str, log: Log) -> pyarrow.Table:
 
 
 def _replace_numbers(rows: pyarrow.Table, features: Any) -> pyarrow.Table:
-    """Replace the data set's own class numbers by their names."""
+    """Replace the data set's own class numbers with their names."""
     for column, feature in features.items():
         names = getattr(getattr(feature, "feature", feature), "names", None)
         if names:

@@ -1,1 +1,1 @@
-"""Teacher labels: probabilities computed on a Ray cluster, and the gates that turn them into labels."""
+"""Teacher labels: probabilities computed on a Ray cluster, and the acceptance rules that turn them into labels."""

@@ -18,7 +18,7 @@ def scores(
 ) -> Iterator[tuple[str, int, np.ndarray]]:
     """Compute the teacher's probabilities of chunks of texts, in any order.
 
-    Chunks and batches are the same as without a cluster, and so are the probabilities. The teacher must be a Hub id, or
+    Chunks, batches and probabilities are the same as without a cluster. The teacher must be a Hub id, or
     a folder with the same path on every node.
 
     Args:
@@ -26,7 +26,7 @@ def scores(
         teacher: See `Teacher`.
         runtime: See `Teacher`.
         batch_size: See `Teacher`.
-        address: Address of the cluster; default: start one on this machine.
+        address: Address of the cluster; by default, one is started on this machine.
 
     Yields:
         Shard name and number of a chunk, and its probabilities: float32 of shape (n, 28).
@@ -36,21 +36,21 @@ def scores(
             ray.put(pyarrow.table({"shard": [shard], "number": [number], "texts": [texts]}))
             for shard, number, texts in chunks
         ]
-        scored = ray.data.from_arrow_refs(blocks).map_batches(
+        scored_chunks = ray.data.from_arrow_refs(blocks).map_batches(
             TeacherActor,
             fn_constructor_args=(teacher, runtime, batch_size),
             batch_size=None,
             batch_format="pyarrow",
             **one_actor_per_processor(ray, len(blocks), gpu=True),
         )
-        for batch in scored.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+        for batch in scored_chunks.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
             for row in range(batch.num_rows):
                 scores = np.asarray(batch["scores"][row].values, np.float32).reshape(-1, len(evenmood.LABELS))
                 yield batch["shard"][row].as_py(), batch["number"][row].as_py(), scores
 
 
 class TeacherActor:
-    """Ray actor that loads the teacher with its first chunk."""
+    """Ray actor that loads the teacher when it receives its first chunk."""
 
     def __init__(self, teacher: str, runtime: Runtime, batch_size: int) -> None:
         """Store the arguments of `Teacher`."""
@@ -58,7 +58,7 @@ class TeacherActor:
         self._teacher: Teacher | None = None
 
     def __call__(self, batch: Any) -> Any:
-        """Replace the texts of each chunk by their flattened probabilities."""
+        """Replace the texts of each chunk with their flattened probabilities."""
         self._teacher = self._teacher or Teacher(**self._arguments)
         scores = [self._teacher.probabilities(texts).ravel() for texts in batch["texts"].to_pylist()]
         column = pyarrow.array(scores, pyarrow.list_(pyarrow.float32()))

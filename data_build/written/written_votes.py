@@ -41,8 +41,9 @@ def resolve(
 ) -> dict[str, Any]:
     """Write the texts with their final labels, and a file of statistics.
 
-    Annotated texts get the majority labels; other texts keep their writer's labels. Drop annotated texts without a
-    majority, and duplicates and near-duplicates, including those of held-out texts. A text's id is its `symbol_hash`.
+    Annotated texts get the majority labels; other texts keep their writer's labels. Annotated texts without a majority
+    are dropped, as are duplicates and near-duplicates, including those of held-out texts. A text's id is its
+    `symbol_hash`.
 
     Args:
         texts: JSON Lines files with `text`, `labels` (main label first), `domain` and `writer`.
@@ -55,17 +56,17 @@ def resolve(
         audit: Parquet file with `id` and `reasonable`: whether another annotator found the final labels reasonable.
 
     Returns:
-        Parsed `results`.
+        Statistics, as written to `results`.
 
     Raises:
         DataError: A file cannot be read, or a row has an unknown label or sample.
     """
-    written = [row for path in texts for row in _read_texts(path)]
+    written_rows = [row for path in texts for row in _read_texts(path)]
     held_out = {name: load_split(data, name) for name in ("validation", "test")}
     votes_by_sample = _read_votes(votes)
     leakage = Leakage([*(text for split in held_out.values() for text in split.texts), *benchmark_texts()])
     index, dropped, rows = DuplicateIndex(NEAR_DUPLICATE), Counter[str](), dict[str, dict[str, Any]]()
-    for row in written:
+    for row in written_rows:
         text_id = symbol_hash(row["text"])
         reason = leakage.reason(row["text"])
         # The index ignores emoji, so it is not used for texts with emoji.
@@ -83,30 +84,30 @@ def resolve(
             if text_id in rows:
                 _apply(rows[text_id], text_votes, label_changes)
     dropped["no majority"] = sum(row["resolution"] == "open" for row in rows.values())
-    resolved = [row for row in rows.values() if row["resolution"] != "open"]
-    _write(out, resolved)
+    resolved_rows = [row for row in rows.values() if row["resolution"] != "open"]
+    _write(out, resolved_rows)
     writer_labels = {row["id"]: row["writer_labels"] for row in rows.values()}
-    figures = {
-        "texts_in": len(written),
-        "texts_out": len(resolved),
+    statistics = {
+        "texts_in": len(written_rows),
+        "texts_out": len(resolved_rows),
         "dropped": dict(dropped),
         "annotators": len({vote.annotator for votes in votes_by_sample.values() for vote in votes}),
         "votes_per_text": max((len(votes) for votes in _by_id(votes_by_sample["random"]).values()), default=0),
         "annotated": {sample: len(_by_id(votes_by_sample[sample])) for sample in SAMPLES},
-        "annotated_texts_out": sum(row["votes"] is not None for row in resolved),
+        "annotated_texts_out": sum(row["votes"] is not None for row in resolved_rows),
         "label_changes": dict(label_changes),
         "agreement": agreement.measure(votes_by_sample["random"]),
         "annotators_and_writers": _agreement_with(votes_by_sample["random"], writer_labels),
         "annotators_and_goemotions": _agreement_with(votes_by_sample["control"], _human_labels(held_out["validation"])),
-        "audit": _audit(audit, {row["id"] for row in resolved}),
-        "labels": _label_counts(resolved),
-        "writers": dict(Counter(row["writer"] for row in resolved)),
-        "variety": variety(resolved),
+        "audit": _audit(audit, {row["id"] for row in resolved_rows}),
+        "labels": _label_counts(resolved_rows),
+        "writers": dict(Counter(row["writer"] for row in resolved_rows)),
+        "variety": variety(resolved_rows),
     }
-    write_text(results, json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
+    write_text(results, json.dumps(statistics, indent=1, ensure_ascii=False) + "\n")
     size = out.stat().st_size / 1e6
-    log(f"{out}: {len(resolved):,} of {len(written):,} texts, {size:.1f} MB; statistics: {results}")
-    return figures
+    log(f"{out}: {len(resolved_rows):,} of {len(written_rows):,} texts, {size:.1f} MB; statistics: {results}")
+    return statistics
 
 
 def _is_duplicate(index: DuplicateIndex, text: str) -> bool:
@@ -119,27 +120,27 @@ def render_document(results: Path) -> str:
 
 
 def variety(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Measure how varied the texts are.
+    """Measure the variety of the texts.
 
     Returns:
         `distinct_openings`: share of texts whose first three words are unique; `type_token_ratio`: mean share of
         distinct words in windows of `WINDOW` words; `words`: quantiles of the text lengths in words.
     """
-    cleaned = [clean(row["text"]).split() for row in rows]
-    openings = Counter(tuple(words[:3]) for words in cleaned)
-    corpus = [word for words in cleaned for word in words]
+    words_by_text = [clean(row["text"]).split() for row in rows]
+    openings = Counter(tuple(words[:3]) for words in words_by_text)
+    corpus = [word for words in words_by_text for word in words]
     windows = [corpus[start : start + WINDOW] for start in range(0, len(corpus) - WINDOW + 1, WINDOW)]
     return {
         "distinct_openings": round(sum(count == 1 for count in openings.values()) / max(len(rows), 1), 4),
         "type_token_ratio": round(float(np.mean([len(set(window)) / WINDOW for window in windows])), 4)
         if windows
         else None,
-        "words": np.quantile([len(words) for words in cleaned], [0, 0.1, 0.25, 0.5, 0.75, 0.9, 1]).tolist(),
+        "words": np.quantile([len(words) for words in words_by_text], [0, 0.1, 0.25, 0.5, 0.75, 0.9, 1]).tolist(),
     }
 
 
 def _audit(path: Path | None, ids: set[str]) -> dict[str, Any] | None:
-    """Return the share of audited texts with reasonable labels, with its exact 95 % confidence interval."""
+    """Return the share of audited texts with reasonable labels, with its exact 95% confidence interval."""
     if path is None:
         return None
     frame = _read_parquet(path, "an audit file", ["id", "reasonable"])
@@ -164,7 +165,7 @@ def _apply(row: dict[str, Any], votes: Sequence[Vote], label_changes: Counter[st
 
 
 def _agreement_with(votes: Sequence[Vote], labels_by_id: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Return the share of votes that include a text's first label, or any of its labels, with 95 % Wilson intervals.
+    """Return the share of votes that include a text's first label, or any of its labels, with 95% Wilson intervals.
 
     Votes on the same text are not independent, so the intervals are too narrow.
     """
@@ -173,8 +174,8 @@ def _agreement_with(votes: Sequence[Vote], labels_by_id: Mapping[str, Sequence[s
     ]
     shares: dict[str, Any] = {"votes": len(pairs)}
     for name, hits in (
-        ("first_label", sum(labels[0] in voted for voted, labels in pairs)),
-        ("any_label", sum(bool(voted & set(labels)) for voted, labels in pairs)),
+        ("first_label", sum(labels[0] in voted_labels for voted_labels, labels in pairs)),
+        ("any_label", sum(bool(voted_labels & set(labels)) for voted_labels, labels in pairs)),
     ):
         low, high = proportion_confint(hits, len(pairs), method="wilson") if pairs else (0.0, 1.0)
         shares[name] = {"value": round(hits / max(len(pairs), 1), 4), "low": round(low, 4), "high": round(high, 4)}
@@ -215,8 +216,8 @@ def _read_parquet(path: Path, kind: str, columns: list[str]) -> pd.DataFrame:
 def _read_votes(path: Path) -> dict[str, list[Vote]]:
     """Read the votes, by sample."""
     frame = _read_parquet(path, "a votes file", ["id", "annotator", "labels", "sample"])
-    if (repeated := frame.duplicated(["id", "annotator", "sample"])).any():
-        first = frame[repeated].iloc[0]
+    if (is_duplicate := frame.duplicated(["id", "annotator", "sample"])).any():
+        first = frame[is_duplicate].iloc[0]
         raise DataError(
             f"{path}: {first['annotator']} voted on {first['id']} more than once; keep one vote per annotator and text"
         )
@@ -276,6 +277,8 @@ def _write(out: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         ]
     )
     out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f".{out.name}.part")
-    parquet.write_table(pyarrow.Table.from_pylist(list(rows), schema), part, compression="zstd", compression_level=19)
-    part.replace(out)
+    temporary = out.with_name(f".{out.name}.part")
+    parquet.write_table(
+        pyarrow.Table.from_pylist(list(rows), schema), temporary, compression="zstd", compression_level=19
+    )
+    temporary.replace(out)

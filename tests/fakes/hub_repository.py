@@ -27,7 +27,7 @@ class RefusedError(Exception):
 
 @dataclass
 class Fault:
-    """A simulated fault of the next matching requests.
+    """A simulated fault, which affects the next matching requests.
 
     Attributes:
         request: Regular expression, searched in `METHOD path`.
@@ -35,8 +35,9 @@ class Fault:
         status: HTTP status of the response.
         headers: Headers of the response (`{"Retry_After": "1"}`).
         delay: Seconds before the response.
-        cut: Close the connection after this many bytes of the response; the request is processed.
-        cut_upload: Close the connection after this many bytes of the request body; the request is not processed.
+        cut: Number of response bytes after which the connection is closed; the request is processed.
+        cut_upload: Number of bytes of the request body after which the connection is closed; the request is not
+            processed.
         action: Called before the request is processed, to simulate a concurrent change.
     """
 
@@ -74,7 +75,7 @@ class Repository:
         commits: Commits by hash.
         refs: Commit hash of each branch, tag and pull request.
         private: Whether reading requires a token.
-        gated: Whether nobody can read its files, except their list.
+        gated: Whether its files can be listed but not read.
         sdk: SDK of a Space.
         variables: Variables of a Space.
     """

@@ -22,7 +22,7 @@ Values = Mapping[str, str]
 
 
 class HubServer(LoopbackServer):
-    """The server; use it as a context manager, and point `HF_ENDPOINT` to `url`.
+    """Fake Hub; use it as a context manager, and set `HF_ENDPOINT` to `url`.
 
     Attributes:
         repositories: Repositories by id (`namespace/name`, `datasets/namespace/name` or `spaces/namespace/name`).
@@ -93,8 +93,8 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Print nothing."""
 
-    def answer(self, content: bytes = b"", status: int = 200, file: str = "", **headers: str) -> None:
-        """Send a response; its bytes are counted as `file`."""
+    def respond(self, content: bytes = b"", status: int = 200, file: str = "", **headers: str) -> None:
+        """Send a response; its bytes are counted for `file`."""
         self.send_response(status)
         for name, value in {"Content_Length": str(len(content)), **headers}.items():
             self.send_header(name.replace("_", "-"), value)
@@ -107,8 +107,8 @@ class Handler(BaseHTTPRequestHandler):
                     self.hub.sent[file] += len(content)
             self.wfile.write(content)
 
-    def answer_json(self, content: Any, status: int = 200) -> None:
-        self.answer(json.dumps(content).encode(), status, Content_Type="application/json")
+    def respond_json(self, content: Any, status: int = 200) -> None:
+        self.respond(json.dumps(content).encode(), status, Content_Type="application/json")
 
     def handle_request(self) -> None:
         path = urlsplit(self.path).path
@@ -133,10 +133,10 @@ class Handler(BaseHTTPRequestHandler):
             if fault and fault.status is not None:
                 raise RefusedError(fault.status, message="simulated fault", **fault.headers)
             self.route(path)
-        except RefusedError as refused:
+        except RefusedError as error:
             # As on the Hub, headers contain the error code and message.
-            error = {"X_Error_Code": refused.code, "X_Error_Message": refused.message}
-            self.answer(b"{}", refused.status, **error, **refused.headers)
+            headers = {"X_Error_Code": error.code, "X_Error_Message": error.message, **error.headers}
+            self.respond(b"{}", error.status, **headers)
 
     def route(self, path: str) -> None:
         for methods, pattern, handler in ROUTES:
@@ -144,12 +144,12 @@ class Handler(BaseHTTPRequestHandler):
             if match and self.command in methods.split():
                 values = {name: unquote(value or "") for name, value in match.groupdict().items()}
                 if "id" in values:
-                    repository = self.readable("/".join(filter(None, [values.get("kind"), values["id"]])))
+                    repository = self.readable_repository("/".join(filter(None, [values.get("kind"), values["id"]])))
                     if handler.__module__ == hub_writes.__name__:
                         self.require_writer()
                     handler(self, repository, values)
                 else:
-                    if handler is not hub_writes.put_object:  # the URL contains a capability
+                    if handler is not hub_writes.put_object:  # the URL itself grants access
                         self.require_writer()
                     handler(self, values)
                 return
@@ -168,7 +168,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.token in self.hub.readers and self.command != "GET":
             raise RefusedError(403, message="You don't have the rights to write with this token")
 
-    def readable(self, repo_id: str) -> Repository:
+    def readable_repository(self, repo_id: str) -> Repository:
         """Return the repository; raise `RefusedError` if it is missing or not readable."""
         repository = self.hub.repositories.get(repo_id)
         if self.token and self.token not in (*self.hub.tokens, *self.hub.readers):
@@ -182,7 +182,7 @@ def info(handler: Handler, repository: Repository, values: Values) -> None:
     sha = repository.resolve(values.get("revision") or "main")
     siblings = [{"rfilename": path, "size": len(content)} for path, content in repository.files(sha).items()]
     fields = {"id": values["id"], "sha": sha, "private": repository.private, "siblings": siblings}
-    handler.answer_json({**fields, "tags": [], "downloads": 0, "likes": 0, "sdk": repository.sdk})
+    handler.respond_json({**fields, "tags": [], "downloads": 0, "likes": 0, "sdk": repository.sdk})
 
 
 def tree(handler: Handler, repository: Repository, values: Values) -> None:
@@ -190,18 +190,18 @@ def tree(handler: Handler, repository: Repository, values: Values) -> None:
     prefix = f"{values['folder']}/" if values["folder"] else ""
     recursive = handler.query.get("recursive", "").lower() == "true"
     inside = [(entry["path"].removeprefix(prefix), entry) for entry in all_entries if entry["path"].startswith(prefix)]
-    handler.answer_json([entry for path, entry in inside if recursive or "/" not in path])
+    handler.respond_json([entry for path, entry in inside if recursive or "/" not in path])
 
 
 def paths_info(handler: Handler, repository: Repository, values: Values) -> None:
     paths = parse_qs(handler.body.decode()).get("paths", [])
-    handler.answer_json([entry for entry in entries(repository.files(values["revision"])) if entry["path"] in paths])
+    handler.respond_json([entry for entry in entries(repository.files(values["revision"])) if entry["path"] in paths])
 
 
 def refs(handler: Handler, repository: Repository, values: Values) -> None:
     heads = [(name, sha) for name, sha in repository.refs.items() if not name.startswith("refs/")]
     branches = [{"name": name, "ref": f"refs/heads/{name}", "targetCommit": sha} for name, sha in heads]
-    handler.answer_json({"branches": branches, "tags": [], "converts": []})
+    handler.respond_json({"branches": branches, "tags": [], "converts": []})
 
 
 def commits(handler: Handler, repository: Repository, values: Values) -> None:
@@ -215,7 +215,7 @@ def commits(handler: Handler, repository: Repository, values: Values) -> None:
         }
         for sha in repository.history(values["revision"])
     ]
-    handler.answer_json(history)
+    handler.respond_json(history)
 
 
 def resolve(handler: Handler, repository: Repository, values: Values) -> None:
@@ -232,7 +232,7 @@ def resolve(handler: Handler, repository: Repository, values: Values) -> None:
         start, end = int(byte_range[1]), min(int(byte_range[2] or size - 1), size - 1)
         content, status = content[start : end + 1], 206
         headers["Content_Range"] = f"bytes {start}-{end}/{size}"
-    handler.answer(content, status, name, **headers)
+    handler.respond(content, status, name, **headers)
 
 
 _ID = r"(?P<id>[^/]+(?:/[^/]+)?)"

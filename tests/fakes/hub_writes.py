@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 Values = Mapping[str, str]
 LICENSES = {"apache-2.0", "mit", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "other"}
-"""Licenses accepted by the Hub that the tests use."""
+"""Licenses that the tests use and the Hub accepts."""
 
 
 def whoami(handler: "Handler", values: Values) -> None:
-    handler.answer_json({"type": "user", "name": "you", "orgs": [{"name": "team"}], "auth": {"type": "access_token"}})
+    handler.respond_json({"type": "user", "name": "you", "orgs": [{"name": "team"}], "auth": {"type": "access_token"}})
 
 
 def validate_yaml(handler: "Handler", values: Values) -> None:
@@ -41,7 +41,7 @@ def validate_yaml(handler: "Handler", values: Values) -> None:
     else:
         errors.append("front matter must be an object")
     report = {"errors": [{"message": error} for error in errors], "warnings": []}
-    handler.answer_json(report, 400 if errors else 200)
+    handler.respond_json(report, 400 if errors else 200)
 
 
 def _full_id(payload: Mapping[str, Any]) -> str:
@@ -58,17 +58,17 @@ def create(handler: "Handler", values: Values) -> None:
     address = {"url": f"{handler.hub.url}/{repo_id}"}
     with handler.hub.lock:
         if repo_id in handler.hub.repositories:
-            handler.answer_json(address, 409)
+            handler.respond_json(address, 409)
             return
         private = payload.get("visibility") == "private" or bool(payload.get("private"))
         handler.hub.add(repo_id, {".gitattributes": b"*.onnx filter=lfs\n"}, private=private, sdk=payload.get("sdk"))
-    handler.answer_json(address)
+    handler.respond_json(address)
 
 
 def delete(handler: "Handler", values: Values) -> None:
     if handler.hub.repositories.pop(_full_id(json.loads(handler.body)), None) is None:
         raise RefusedError(404, "RepoNotFound", "Repository not found")
-    handler.answer()
+    handler.respond()
 
 
 def run_job(handler: "Handler", values: Values) -> None:
@@ -76,14 +76,14 @@ def run_job(handler: "Handler", values: Values) -> None:
     payload = json.loads(handler.body)
     handler.hub.jobs.append(payload)
     job = {"id": f"job{len(handler.hub.jobs)}", "owner": {"id": "1", "name": values["namespace"], "type": "user"}}
-    handler.answer_json({**job, **payload, "secrets": None, "status": {"stage": "RUNNING", "message": None}})
+    handler.respond_json({**job, **payload, "secrets": None, "status": {"stage": "RUNNING", "message": None}})
 
 
 def put_object(handler: "Handler", values: Values) -> None:
     if hashlib.sha256(handler.body).hexdigest() != values["oid"]:
         raise RefusedError(400, message="the content does not have this hash")
     handler.hub.objects[values["oid"]] = handler.body
-    handler.answer()
+    handler.respond()
 
 
 def batch(handler: "Handler", repository: Repository, values: Values) -> None:
@@ -93,7 +93,7 @@ def batch(handler: "Handler", repository: Repository, values: Values) -> None:
         if payload["oid"] not in handler.hub.objects:
             entry["actions"] = {"upload": {"href": f"{handler.hub.url}/lfs/{payload['oid']}"}}
         objects.append(entry)
-    handler.answer_json({"transfer": "basic", "objects": objects})
+    handler.respond_json({"transfer": "basic", "objects": objects})
 
 
 def preupload(handler: "Handler", repository: Repository, values: Values) -> None:
@@ -105,7 +105,7 @@ def preupload(handler: "Handler", repository: Repository, values: Values) -> Non
         if path in current_files:
             result["oid"] = etag(path, current_files[path])
         results.append(result)
-    handler.answer_json({"files": results})
+    handler.respond_json({"files": results})
 
 
 def commit(handler: "Handler", repository: Repository, values: Values) -> None:
@@ -114,7 +114,7 @@ def commit(handler: "Handler", repository: Repository, values: Values) -> None:
         sha, ref = repository.apply(handler.body, values["revision"], create_pr, handler.hub.objects)
     address = f"{handler.hub.url}/{'/'.join(filter(None, [values['kind'], values['id']]))}"
     pull_request = {"pullRequestUrl": f"{address}/discussions/{ref.split('/')[-1]}"} if create_pr else {}
-    handler.answer_json({"success": True, "commitUrl": f"{address}/commit/{sha}", "commitOid": sha, **pull_request})
+    handler.respond_json({"success": True, "commitUrl": f"{address}/commit/{sha}", "commitOid": sha, **pull_request})
 
 
 def branch(handler: "Handler", repository: Repository, values: Values) -> None:
@@ -123,7 +123,7 @@ def branch(handler: "Handler", repository: Repository, values: Values) -> None:
     if values["revision"] in repository.refs:
         raise RefusedError(409, message="Reference already exists")
     repository.refs[values["revision"]] = repository.resolve("main")
-    handler.answer_json({})
+    handler.respond_json({})
 
 
 def variables(handler: "Handler", repository: Repository, values: Values) -> None:
@@ -133,4 +133,4 @@ def variables(handler: "Handler", repository: Repository, values: Values) -> Non
         repository.variables[payload["key"]] = payload["value"]
     elif handler.command == "DELETE":
         del repository.variables[payload["key"]]
-    handler.answer_json({key: {"key": key, "value": value} for key, value in repository.variables.items()})
+    handler.respond_json({key: {"key": key, "value": value} for key, value in repository.variables.items()})

@@ -1,4 +1,4 @@
-"""The fake Hub shared by all tests, and processes that use it; must be imported before any client of the Hub."""
+"""The fake Hub shared by all tests, and processes that use it; import this before any client of the Hub."""
 
 import atexit
 import os

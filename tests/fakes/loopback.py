@@ -1,4 +1,4 @@
-"""Base class of HTTP servers on loopback that run in a thread within a `with` block."""
+"""Base class for HTTP servers on loopback that run in a thread during a `with` block."""
 
 from http.server import HTTPServer
 from threading import Thread
@@ -7,7 +7,7 @@ from typing import Self
 
 
 class LoopbackServer:
-    """Start and stop the HTTP server that a subclass creates."""
+    """Context manager that runs the HTTP server created by a subclass."""
 
     _http: HTTPServer
     _thread: Thread

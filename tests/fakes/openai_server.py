@@ -25,15 +25,15 @@ def nonsense(prompt: str, count: int, rng: random.Random) -> list[str]:
 
 
 class OpenAIServer(LoopbackServer):
-    """The server; use it as a context manager.
+    """Fake server; use it as a context manager.
 
     Attributes:
         prompts: Prompts of the completed requests, in order.
-        request_count: Number of requests, failed ones included.
+        request_count: Number of requests, including failed ones.
         completion_tokens: Completion tokens reported with each completion.
         batches: The Batch API.
-        write: Function that writes texts, from the prompt, their number and a random generator.
-        fault: Function called with the handler of each request; True if it has handled the request.
+        write: Function that returns texts, called with the prompt, their number and a random generator.
+        fault: Function called with the handler of each request; returns whether it has handled the request.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class OpenAIServer(LoopbackServer):
         self._thread = Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
 
     def complete(self, payload: dict[str, Any], chat: bool) -> dict[str, Any]:
-        """Response body for a request, with the number of texts that its prompt asks for."""
+        """Return the response body for a request, with the number of texts that its prompt asks for."""
         prompt = payload["messages"][-1]["content"] if chat else payload["prompt"]
         with self.lock:
             self.prompts.append(prompt)
@@ -60,7 +60,7 @@ class OpenAIServer(LoopbackServer):
         return self.completion(chat, self.write(prompt, int(count[1] or count[2]), rng))
 
     def completion(self, chat: bool, texts: list[str], reason: str = "stop") -> dict[str, Any]:
-        """Body of a chat or text completion with these texts."""
+        """Return the body of a chat or text completion with these texts."""
         content = json.dumps({"comments": texts}) if chat else "\n- ".join(["", *texts])[3:]
         choice: dict[str, Any] = {"index": 0, "finish_reason": reason, "logprobs": None}
         choice |= {"message": {"role": "assistant", "content": content}} if chat else {"text": content}
@@ -70,7 +70,7 @@ class OpenAIServer(LoopbackServer):
 
     @property
     def url(self) -> str:
-        """The base URL."""
+        """Base URL of the API."""
         return f"http://127.0.0.1:{self._http.server_port}/v1"
 
 
@@ -98,7 +98,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         batches = self.owner.batches
         if self.path.split("?")[0].endswith("/batches"):
-            self.respond({"object": "list", "data": batches.listed(), "has_more": False})
+            self.respond({"object": "list", "data": batches.newest_first(), "has_more": False})
         elif "/batches/" in self.path:
             self.respond(batches.poll(self.path.rsplit("/", 1)[1]))
         else:
@@ -107,7 +107,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.path.endswith("/files"):
-            return self.respond(self.owner.batches.take_file(body))
+            return self.respond(self.owner.batches.store_file(body))
         payload = json.loads(body)
         if self.path.endswith("/batches"):
             return self.respond(self.owner.batches.submit(payload))

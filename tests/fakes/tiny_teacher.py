@@ -64,7 +64,7 @@ def train_teacher(folder: Path, texts: Sequence[str], labels: Sequence[int], ste
     tokenizer = transformers.BertTokenizerFast.from_pretrained(folder)
     batch = tokenizer(list(texts), padding=True, return_tensors="pt")
     truth = torch.nn.functional.one_hot(torch.tensor(labels), len(LABELS)).float()
-    weight = torch.full((len(LABELS),), 5.0)  # compensates for one positive label in 28
+    weight = torch.full((len(LABELS),), 5.0)  # compensates for having only one positive label of 28
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
     for _ in range(steps):
         loss = torch.nn.functional.binary_cross_entropy_with_logits(network(**batch).logits, truth, pos_weight=weight)

@@ -1,4 +1,4 @@
-"""Helpers of the tests of votes."""
+"""Helpers for the tests of votes."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of votes."""
+"""Fixtures for the tests of votes."""
 
 from pathlib import Path
 

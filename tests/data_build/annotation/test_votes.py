@@ -21,15 +21,15 @@ from tests.data_build.annotation import ANNOTATORS, GRIEF, JOY, NEUTRAL, cast
 
 
 def test_every_row_gets_exactly_five_votes(votes: Votes) -> None:
-    active = [*ANNOTATORS, "Finn", "Gus"]
+    active_annotators = [*ANNOTATORS, "Finn", "Gus"]
     voters: dict[str, set[str]] = {}
-    while active:
-        shown = {name: item for name in active if (item := votes.next(name))}
-        for name, item in shown.items():
+    while active_annotators:
+        shown_items = {name: item for name in active_annotators if (item := votes.next(name))}
+        for name, item in shown_items.items():
             votes.vote(Vote(item.id, name, (JOY,), unsure=False, saw_predictions=False))
             assert name not in voters.setdefault(item.id, set())
             voters[item.id].add(name)
-        active = list(shown)
+        active_annotators = list(shown_items)
     assert [len(names) for names in voters.values()] == [5] * 6
     assert votes.progress("Ada")["complete_rows"] == 6
     with pytest.raises(UsageError, match="already has 5 votes"):
@@ -58,7 +58,7 @@ def test_an_expired_reservation_releases_the_row(votes: Votes, monkeypatch: pyte
         ([[JOY], [JOY], [GRIEF], [GRIEF], [NEUTRAL]], (), "open"),  # no label has a majority
         ([[JOY], [JOY], [GRIEF], [GRIEF], None], (), "open"),  # a tie
         ([[JOY], [JOY], [JOY], None, None], (JOY,), "majority"),
-        ([[JOY], [JOY], None, None, None], (JOY,), "open"),  # most of them were unsure
+        ([[JOY], [JOY], None, None, None], (JOY,), "open"),  # most annotators were unsure
         ([None] * 5, (), "open"),
     ],
 )
@@ -86,7 +86,7 @@ def test_undo(votes: Votes) -> None:
     assert votes.undo("Ben") is None
 
 
-def test_the_adjudicator_settles(votes: Votes) -> None:
+def test_the_adjudicator_settles_ties(votes: Votes) -> None:
     votes.add_annotator("Judge", "long enough", adjudicator=True)
     cast(votes, "sentiment140:1", [JOY], [JOY], [GRIEF], [GRIEF], None)
     item = votes.next_tie("Judge")
@@ -104,7 +104,7 @@ def test_the_adjudicator_settles(votes: Votes) -> None:
     assert votes.next_tie("Judge") is None
 
 
-def test_bad_votes(votes: Votes) -> None:
+def test_invalid_votes_are_rejected(votes: Votes) -> None:
     for row, labels, message in (
         ("sentiment140:1", (), "no label is selected"),
         ("sentiment140:1", (28,), "expected numbers from 0 to 27"),
@@ -217,16 +217,16 @@ def test_agreement() -> None:
         ]
 
     unanimous = [vote for row in range(10) for vote in row_votes(row, *[(row % 2,)] * 5)]
-    figures = agreement.measure(unanimous)
-    assert figures["alpha"][LABELS[0]] == figures["kappa"][LABELS[0]] == 1
-    assert figures["alpha"]["grief"] is None  # no annotator chose it
-    assert figures["mean_alpha"] == 1
-    assert {entry["kappa_with_others"] for entry in figures["annotators"].values()} == {1.0}
+    statistics = agreement.measure(unanimous)
+    assert statistics["alpha"][LABELS[0]] == statistics["kappa"][LABELS[0]] == 1
+    assert statistics["alpha"]["grief"] is None  # no annotator chose it
+    assert statistics["mean_alpha"] == 1
+    assert {entry["kappa_with_others"] for entry in statistics["annotators"].values()} == {1.0}
     divided = [vote for row in range(10) for vote in row_votes(row, (0,), (1,), (0,), (1,), None)]
-    figures = agreement.measure(divided)
-    assert figures["alpha"][LABELS[0]] < 0
-    assert figures["kappa"][LABELS[0]] is None  # no row with five sure annotators
-    assert figures["annotators"]["Eve"] == {"votes": 10, "unsure": 10, "kappa_with_others": None}
+    statistics = agreement.measure(divided)
+    assert statistics["alpha"][LABELS[0]] < 0
+    assert statistics["kappa"][LABELS[0]] is None  # there is no row on which all five annotators were sure
+    assert statistics["annotators"]["Eve"] == {"votes": 10, "unsure": 10, "kappa_with_others": None}
     assert agreement.measure([])["mean_alpha"] is None
 
 
@@ -246,7 +246,7 @@ def test_the_audit(build: Path) -> None:
     assert json.dumps(audit)
     with open_stage(build, "balance", {}, {"target": 2}, print, restart=True) as stage:
         stage.finish()
-    assert review.audit_result(build) is None  # the audit was of another balanced set
+    assert review.audit_result(build) is None  # the audit is of an earlier balanced set
 
 
 def test_the_queue_is_shuffled_and_reproducible(build: Path, votes: Votes) -> None:
@@ -257,7 +257,7 @@ def test_the_queue_is_shuffled_and_reproducible(build: Path, votes: Votes) -> No
 
 
 def refill(votes: Votes, row: str, text: str) -> None:
-    """Replace the text of an id, as a stage that was run again may do."""
+    """Replace the text of an id, as rerunning a stage may do."""
     votes.set_queue([{"id": row, "text": text, "text_hash": text_hash(text), "labels": [JOY]}])
 
 

@@ -1,4 +1,4 @@
-"""Files of votes: export, import, damage."""
+"""Exported, imported and damaged votes."""
 
 import sqlite3
 from pathlib import Path
@@ -11,37 +11,37 @@ from evenmood import DataError, UsageError
 from tests.data_build.annotation import ANNOTATORS, GRIEF, JOY, NEUTRAL, cast
 
 
-@pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_export_and_import(votes: Votes, build: Path, tmp_path: Path, ending: str) -> None:
+@pytest.mark.parametrize("extension", ["csv", "parquet"])
+def test_export_and_import(votes: Votes, build: Path, tmp_path: Path, extension: str) -> None:
     cast(votes, "sentiment140:1", [JOY, GRIEF], None, [NEUTRAL])
-    before, path = votes.all_votes(), tmp_path / f"votes.{ending}"
+    exported_votes, path = votes.all_votes(), tmp_path / f"votes.{extension}"
     assert review.export_votes(build, "review", path) == 3
     for name in ANNOTATORS:
         votes.undo(name)
     assert votes.all_votes() == []
     assert review.import_votes(build, "review", path) == 3
-    assert votes.all_votes() == before
+    assert votes.all_votes() == exported_votes
 
 
 def test_votes_that_cannot_be_imported(votes: Votes, build: Path, tmp_path: Path) -> None:
-    head = "id,annotator,labels,unsure,saw_predictions\n"
+    header = "id,annotator,labels,unsure,saw_predictions\n"
     path = tmp_path / "votes.csv"
-    good = "sentiment140:1,Ada,joy,False,False\n"
+    valid_row = "sentiment140:1,Ada,joy,False,False\n"
     for content, message in (
         (
-            head + good + "sentiment140:1,Ben,glee,False,False\n",
+            header + valid_row + "sentiment140:1,Ben,glee,False,False\n",
             "vote 2: unknown label glee; expected one of",
         ),
-        (head + good + "sentiment140:77,Ben,joy,False,False\n", "vote 2: unknown row sentiment140:77"),
-        (head + "sentiment140:1,Ada,joy,maybe,False\n", "vote 1: unsure is 'maybe'; expected true or false"),
-        (head + "sentiment140:1,,joy,False,False\n", "vote 1: the annotator's name is empty"),
-        (head + "sentiment140:1,Ada,,False,False\n", "vote 1: no label is selected"),
+        (header + valid_row + "sentiment140:77,Ben,joy,False,False\n", "vote 2: unknown row sentiment140:77"),
+        (header + "sentiment140:1,Ada,joy,maybe,False\n", "vote 1: unsure is 'maybe'; expected true or false"),
+        (header + "sentiment140:1,,joy,False,False\n", "vote 1: the annotator's name is empty"),
+        (header + "sentiment140:1,Ada,,False,False\n", "vote 1: no label is selected"),
         ("id,labels\n1,joy\n", "missing column annotator, unsure, saw_predictions"),
         ("", "cannot read"),
-        (head + good + good.replace("Ada", '"Ben') + good * 20, "line 3: .*quotation mark"),
-        (head + good.replace("Ada", '"Ben') + good + good.replace("joy", 'joy"'), "line 2: "),
-        (head + good.replace("Ada", '"A\nB"'), "line 2: a cell spans several lines"),
-        (head + good.replace("Ada", "Ada,Ben"), "line 2: 6 cells, but the table has 5 columns"),
+        (header + valid_row + valid_row.replace("Ada", '"Ben') + valid_row * 20, "line 3: .*quotation mark"),
+        (header + valid_row.replace("Ada", '"Ben') + valid_row + valid_row.replace("joy", 'joy"'), "line 2: "),
+        (header + valid_row.replace("Ada", '"A\nB"'), "line 2: a cell spans several lines"),
+        (header + valid_row.replace("Ada", "Ada,Ben"), "line 2: 6 cells, but the table has 5 columns"),
     ):
         path.write_text(content)
         with pytest.raises(DataError, match=message):
@@ -52,7 +52,7 @@ def test_votes_that_cannot_be_imported(votes: Votes, build: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database at all, however long it may be" * 200])
-def test_an_emptied_or_overwritten_database(build: Path, votes: Votes, content: bytes) -> None:
+def test_an_empty_or_overwritten_database(build: Path, votes: Votes, content: bytes) -> None:
     cast(votes, "sentiment140:1", [JOY])
     votes.path.write_bytes(content)
     with pytest.raises(DataError, match=r"votes\.sqlite is damaged .*votes .*--import FILE.* resolve .*--restart"):

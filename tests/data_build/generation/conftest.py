@@ -1,4 +1,4 @@
-"""Fixtures of the generation tests."""
+"""Fixtures for the generation tests."""
 
 from pathlib import Path
 

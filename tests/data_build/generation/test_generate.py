@@ -53,40 +53,40 @@ def test_every_text_is_accounted_for(build: Path, server: OpenAIServer, mode: An
 
 
 class Killed(BaseException):
-    """Simulates `kill -9` at a given point."""
+    """Simulate `kill -9` at a given point."""
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def fast_polling(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "POLL_INTERVAL", 0.0)
 
 
 @pytest.mark.parametrize("mode", ["structured", "lines"])
-def test_batches_give_the_same_rows(build: Path, server: OpenAIServer, quick: None, mode: Any) -> None:
+def test_batches_return_the_same_rows(build: Path, server: OpenAIServer, fast_polling: None, mode: Any) -> None:
     options = {**OPTIONS, "mode": mode, "base_url": server.url}
     generate.run(build, print, "small", **options)
     expected = files_of(build)
     generate.run(build, print, "small", as_batch=True, restart=True, **options)
     assert files_of(build) == expected
-    assert [len(names) for names in server.batches.submitted] == [8]
+    assert [len(names) for names in server.batches.submitted_ids] == [8]
 
 
-def test_batches_resume(build: Path, server: OpenAIServer, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_resume(build: Path, server: OpenAIServer, fast_polling: None, monkeypatch: pytest.MonkeyPatch) -> None:
     options = {**OPTIONS, "as_batch": True, "base_url": server.url}
-    server.batches.lost = {1, 5}  # expired requests go into a second batch
+    server.batches.lost_requests = {1, 5}  # expired requests go into a second batch
 
-    def die(*_: Any) -> None:
+    def kill(*_: Any) -> None:
         raise Killed
 
     # Killed before the submission is recorded, while waiting, and before the completions are saved.
     for function in ("_write_state", "_wait", "_save"):
         with monkeypatch.context() as broken:
-            broken.setattr(batch, function, die)
+            broken.setattr(batch, function, kill)
             with pytest.raises(Killed):
                 generate.run(build, print, "small", **options)
-        assert len(server.batches.submitted) == 1
+        assert len(server.batches.submitted_ids) == 1
     generate.run(build, print, "small", **options)
-    assert [len(names) for names in server.batches.submitted] == [8, 2]
+    assert [len(names) for names in server.batches.submitted_ids] == [8, 2]
     assert read_manifest(build, "generate")["tokens"] == {"prompt": 800, "completion": 400}
     assert sorted(path.name for path in (build / "generate").iterdir() if path.suffix != ".parquet") == [
         "manifest.json",
@@ -95,16 +95,16 @@ def test_batches_resume(build: Path, server: OpenAIServer, quick: None, monkeypa
 
 
 def test_failed_and_expired_batches(
-    build: Path, server: OpenAIServer, quick: None, monkeypatch: pytest.MonkeyPatch
+    build: Path, server: OpenAIServer, fast_polling: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = {**OPTIONS, "as_batch": True, "base_url": server.url}
-    server.batches.end = "failed"
+    server.batches.final_status = "failed"
     with pytest.raises(
         GeneratorError,
         match=r"8 requests have no response; the endpoint rejected them: batch batch_0 failed: you",
     ):
         generate.run(build, print, "small", **options)
-    server.batches.end = "expired"
+    server.batches.final_status = "expired"
     monkeypatch.setattr(server.batches, "_results", lambda batch: [])
     with pytest.raises(GeneratorError, match="8 requests have no response after 3 batches"):
         generate.run(build, print, "small", **options)
@@ -170,9 +170,9 @@ def test_the_plan() -> None:
     ids = [f"id {text}" for text in texts]
     requests = plan(SHORTFALL, texts, labels, 400, 8, seed=0, ids=ids)
     assert requests == plan(SHORTFALL, texts, labels, 400, 8, seed=0, ids=ids)
-    first = Counter(LABELS[request.labels[0]] for request in requests)
-    assert set(first) == set(SHORTFALL)
-    assert 2 < first["grief"] / first["relief"] < 4
+    label_counts = Counter(LABELS[request.labels[0]] for request in requests)
+    assert set(label_counts) == set(SHORTFALL)
+    assert 2 < label_counts["grief"] / label_counts["relief"] < 4
     for request in requests:
         assert all(example in texts for example in request.examples)
         assert request.labels[1:] in ((), (25,))
@@ -193,19 +193,19 @@ def test_the_api_key_is_never_printed_or_stored(build: Path, server: OpenAIServe
 
     server.fault = echo
     options = ["--base-url", server.url, "--samples", "8", *debug]
-    done = run_command("data_build", "generate", build, *options, OPENAI_API_KEY=key)
-    assert done.returncode == 1
-    assert "HTTP 401" in done.stderr
-    assert key not in done.stdout + done.stderr
+    result = run_command("data_build", "generate", build, *options, OPENAI_API_KEY=key)
+    assert result.returncode == 1
+    assert "HTTP 401" in result.stderr
+    assert key not in result.stdout + result.stderr
     for path in build.rglob("*"):
         assert not path.is_file() or key.encode() not in path.read_bytes(), path
 
 
 def test_the_command_without_a_key(build: Path) -> None:
-    done = run_command("data_build", "generate", build, OPENAI_API_KEY="")
-    assert done.returncode in (1, 2)
-    assert "OPENAI_API_KEY" in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("error: ")
+    result = run_command("data_build", "generate", build, OPENAI_API_KEY="")
+    assert result.returncode in (1, 2)
+    assert "OPENAI_API_KEY" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("error: ")
 
 
 def test_further_rounds_add_rows(build: Path, server: OpenAIServer) -> None:
@@ -229,7 +229,7 @@ def test_export_and_import_of_generated_rows(build: Path, server: OpenAIServer, 
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     generate.run(build, print, "small", base_url=server.url, round_number=2, **OPTIONS)
     first, second = (read_rows(build, name).to_pylist() for name in generate.rounds(build))
-    rows, attempts, requests_seen = [*first, *second], generate.attempts(build), server.request_count
+    rows, attempts, request_count = [*first, *second], generate.attempts(build), server.request_count
     generated_rows.export_rows(build, {row["id"] for row in rows[::2]}, tmp_path / "generated.parquet")
     with pytest.raises(UsageError, match="has further rounds"):
         generated_rows.import_rows(build, print, tmp_path / "generated.parquet", restart=True)
@@ -237,7 +237,7 @@ def test_export_and_import_of_generated_rows(build: Path, server: OpenAIServer, 
     generated_rows.import_rows(build, print, tmp_path / "generated.parquet", restart=True)
     assert read_rows(build, "generate").to_pylist() == rows[::2]
     assert generate.attempts(build) == attempts
-    assert server.request_count == requests_seen
+    assert server.request_count == request_count
     manifest = read_manifest(build, "generate")
     assert manifest["rows_in"] == 128 == manifest["rows_out"] + sum(manifest["dropped"].values())
     assert manifest["dropped"]["accepted but not verified"] == len(rows) - len(rows[::2])
@@ -256,27 +256,29 @@ def test_export_and_import_of_generated_rows(build: Path, server: OpenAIServer, 
             generated_rows.import_rows(build, print, path, restart=True)
     exported = parquet.read_table(tmp_path / "generated.parquet")
     label_99 = pyarrow.array([[99]] * exported.num_rows, exported["labels"].type)
-    for wrong in (
+    for table in (
         pyarrow.concat_tables([exported, exported]),  # duplicate ids
         exported.set_column(exported.schema.get_field_index("labels"), "labels", label_99),
     ):
-        parquet.write_table(wrong, build / "wrong.parquet")
+        parquet.write_table(table, build / "wrong.parquet")
         with pytest.raises(DataError, match="not a valid file of generated rows"):
             generated_rows.import_rows(build, print, build / "wrong.parquet", restart=True)
 
 
 def test_missing_provenance_of_early_rows() -> None:
-    complete = dict.fromkeys(generated_rows.PROVENANCE, 1)
-    early = {name: value for name, value in complete.items() if name != "seed"}
-    assert generated_rows.missing_keys(map(json.dumps, (complete, early, early))) == {"seed": 2}
-    assert generated_rows.missing_keys([json.dumps(complete)]) == {}
+    complete_provenance = dict.fromkeys(generated_rows.PROVENANCE, 1)
+    early_provenance = {name: value for name, value in complete_provenance.items() if name != "seed"}
+    assert generated_rows.missing_keys(map(json.dumps, (complete_provenance, early_provenance, early_provenance))) == {
+        "seed": 2
+    }
+    assert generated_rows.missing_keys([json.dumps(complete_provenance)]) == {}
 
 
 def test_the_limit_requests_the_start_of_the_plan(build: Path, server: OpenAIServer) -> None:
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
-    whole = set(server.prompts)
+    all_prompts = set(server.prompts)
     generate.run(build, print, "small", base_url=server.url, limit=24, restart=True, **OPTIONS)
-    assert set(server.prompts[8:]) < whole
+    assert set(server.prompts[8:]) < all_prompts
     assert read_manifest(build, "generate")["rows_in"] == len(server.prompts[8:]) * 8 == 24
 
 

@@ -36,10 +36,10 @@ def test_white_space_around_a_key(
 @pytest.mark.parametrize("form", ["\u201c{}\u201d", "{}\nsk-more", "'{}'", "{}\u2026", "{}\x01"])
 def test_a_malformed_key_is_rejected_immediately(build: Path, server: OpenAIServer, variable: str, form: str) -> None:
     start = time.monotonic()
-    done = run_command("data_build", "generate", build, "--base-url", server.url, **{variable: form.format(KEY)})
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith(f"error: {variable}: not a valid token")
-    assert KEY not in done.stdout + done.stderr
+    result = run_command("data_build", "generate", build, "--base-url", server.url, **{variable: form.format(KEY)})
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].startswith(f"error: {variable}: not a valid token")
+    assert KEY not in result.stdout + result.stderr
     assert not server.request_count
     assert time.monotonic() - start < 30
 
@@ -59,10 +59,10 @@ def test_a_local_server_does_not_use_the_proxy(
 
 
 def test_errors_of_remote_servers_name_the_proxy(build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = run_command("data_build", "generate", build, OPENAI_API_KEY=KEY, ALL_PROXY=SOCKS)
-    assert done.returncode == 1
-    assert re.search(r"^error: .*ALL_PROXY.*socks://", done.stderr, re.MULTILINE)
-    assert "theProxyPassword" not in done.stderr
+    result = run_command("data_build", "generate", build, OPENAI_API_KEY=KEY, ALL_PROXY=SOCKS)
+    assert result.returncode == 1
+    assert re.search(r"^error: .*ALL_PROXY.*socks://", result.stderr, re.MULTILINE)
+    assert "theProxyPassword" not in result.stderr
     monkeypatch.setattr(generator, "MAX_OUTAGE", 0.5)
     monkeypatch.setenv("HTTP_PROXY", "http://user:theProxyPassword@127.0.0.1:9")
     with pytest.raises(GeneratorError, match=r"no response from the generator.*HTTP_PROXY") as error:

@@ -55,7 +55,7 @@ def dropped_connection(handler: Handler) -> bool:
 
 @add_fault
 def long_retry_after(handler: Handler) -> bool:
-    """Send a longer Retry-After than necessary."""
+    """Send a Retry-After that is longer than necessary."""
     if handler.number <= 4:
         handler.respond({"error": {"message": "slow down"}}, 429, Retry_After="7200")
     return handler.number <= 4
@@ -73,7 +73,7 @@ def test_transient_errors_do_not_change_the_rows(
     assert files_of(build) == expected
 
 
-def busy(seconds: float, pause: str) -> Callable[[Handler], bool]:
+def rate_limited(seconds: float, pause: str) -> Callable[[Handler], bool]:
     """Respond with HTTP 429 for some seconds after the first request."""
     started: list[float] = []
 
@@ -91,7 +91,7 @@ def test_retries_are_limited_by_time_and_not_by_number(
     build: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(generator, "MAX_OUTAGE", 4.0)
-    server.fault = busy(3.0, "0.1")
+    server.fault = rate_limited(3.0, "0.1")
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     assert server.request_count > 60  # far more attempts per request than a fixed retry count would allow
     assert len(server.prompts) == 8
@@ -99,7 +99,7 @@ def test_retries_are_limited_by_time_and_not_by_number(
 
 def test_a_permanent_rate_limit(build: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generator, "MAX_OUTAGE", 1.0)
-    server.fault = busy(3600, "0.2")
+    server.fault = rate_limited(3600, "0.2")
     with pytest.raises(GeneratorError, match=r"HTTP 429.*slow down"):
         generate.run(build, print, "small", base_url=server.url, **OPTIONS)
 
@@ -118,7 +118,7 @@ def test_an_exhausted_quota_is_not_retried(build: Path, server: OpenAIServer) ->
 @pytest.mark.slow
 @pytest.mark.parametrize("pause", ["1", "45", ""])
 def test_a_rate_limit_of_a_minute(build: Path, server: OpenAIServer, pause: str) -> None:
-    server.fault = busy(60, pause)
+    server.fault = rate_limited(60, pause)
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     assert len(server.prompts) == 8
 
@@ -203,13 +203,13 @@ def test_saved_completions_without_token_counts(build: Path, server: OpenAIServe
 def test_completions_are_saved_after_an_unexpected_error(
     build: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]
 ) -> None:
-    """One request raises an unexpected exception, or the run is interrupted, while three others are running."""
+    """One request raises an unexpected exception, or the run is interrupted, while three others are in flight."""
 
-    def late(handler: Handler) -> bool:
+    def respond_late(handler: Handler) -> bool:
         time.sleep(0.3)
         return False
 
-    server.fault = late
+    server.fault = respond_late
     with monkeypatch.context() as broken:
         if kind is KeyboardInterrupt:
             broken.setattr(completions, "wait", interrupted(wait))
@@ -217,10 +217,10 @@ def test_completions_are_saved_after_an_unexpected_error(
             broken.setattr(generator.Generator, "parse", fails_once(generator.Generator.parse))
         with pytest.raises(kind):
             generate.run(build, print, "small", base_url=server.url, **OPTIONS)
-    saved = 4 - (kind is RuntimeError)
-    assert len(list(read_completions(build / "generate" / "completions-part-00000.jsonl"))) == saved
+    saved_count = 4 - (kind is RuntimeError)
+    assert len(list(read_completions(build / "generate" / "completions-part-00000.jsonl"))) == saved_count
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
-    assert len(server.prompts) == 12 - saved
+    assert len(server.prompts) == 12 - saved_count
 
 
 def interrupted(wait: Callable[..., Any]) -> Callable[..., Any]:

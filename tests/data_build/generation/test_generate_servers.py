@@ -94,7 +94,7 @@ def test_other_completion_formats(build: Path, server: OpenAIServer) -> None:
         ('{"comments":' * 100_000, None),
     ],
 )
-def test_comments_in(content: str, comments: tuple[str, ...] | None) -> None:
+def test_comments_are_extracted(content: str, comments: tuple[str, ...] | None) -> None:
     assert parse_json(content) == comments
 
 
@@ -152,8 +152,8 @@ def test_a_run_stops_when_no_completion_is_usable(build: Path, server: OpenAISer
         generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     assert excerpt in str(error.value)
     assert "\n" not in str(error.value)
-    quoted = str(error.value).partition("the first response begins: ")[2]
-    assert len(quoted) <= generator.EXCERPT_CHARS
+    excerpt_in_message = str(error.value).partition("the first response begins: ")[2]
+    assert len(excerpt_in_message) <= generator.EXCERPT_CHARS
     assert server.request_count < 8  # not the whole plan
     assert not (build / "generate" / "manifest.json").exists()
     server.fault = lambda handler: False  # with a working server, the same command sends all requests
@@ -170,12 +170,12 @@ def test_the_command_fails_without_usable_completions(build: Path, server: OpenA
         return True
 
     server.fault = page
-    done = run_command("data_build", "generate", build, "--base-url", server.url, "--samples", "24")
-    assert done.returncode == 1
-    last = done.stderr.splitlines()[-1]
-    assert last.startswith("error: none of the first 3 responses is usable (3 malformed)")
-    assert "Sign in to the hotel" in last
-    assert "\x1b" not in last
+    result = run_command("data_build", "generate", build, "--base-url", server.url, "--samples", "24")
+    assert result.returncode == 1
+    message = result.stderr.splitlines()[-1]
+    assert message.startswith("error: none of the first 3 responses is usable (3 malformed)")
+    assert "Sign in to the hotel" in message
+    assert "\x1b" not in message
 
 
 def test_a_run_continues_after_one_usable_completion(build: Path, server: OpenAIServer) -> None:
@@ -220,7 +220,7 @@ def test_a_file_without_rows_is_rejected(build: Path, server: OpenAIServer, tmp_
         generated_rows.import_rows(build, print, tmp_path / "empty.parquet", restart=True)
 
 
-def rejecting(*names: str) -> Callable[[Handler], bool]:
+def reject_parameters(*names: str) -> Callable[[Handler], bool]:
     """Reject some parameters, as some versions of vLLM, Ollama and LM Studio do."""
 
     def fault(handler: Handler) -> bool:
@@ -248,13 +248,13 @@ ADVICE: dict[str, tuple[list[str], str, list[str]]] = {
 @pytest.mark.parametrize("case", ADVICE)
 def test_a_server_with_fewer_parameters(build: Path, server: OpenAIServer, case: str) -> None:
     unknown, advice, options = ADVICE[case]
-    server.fault = rejecting(*unknown)
+    server.fault = reject_parameters(*unknown)
     command: list[str | Path] = ["data_build", "generate", build, "--base-url", server.url, "--samples", "24"]
-    rejected = run_command(*command)
-    assert rejected.returncode == 1
-    assert advice in rejected.stderr.splitlines()[-1]
-    done = run_command(*command, *options, "--restart")
-    assert done.returncode == 0, done.stderr
+    result = run_command(*command)
+    assert result.returncode == 1
+    assert advice in result.stderr.splitlines()[-1]
+    result = run_command(*command, *options, "--restart")
+    assert result.returncode == 0, result.stderr
     assert read_rows(build, "generate").num_rows > 0
     if "seed" in options:
         provenance = json.loads(read_rows(build, "generate")["prompt_id"].to_pylist()[0])
@@ -262,7 +262,7 @@ def test_a_server_with_fewer_parameters(build: Path, server: OpenAIServer, case:
 
 
 def test_completions_omit_parameters(build: Path, server: OpenAIServer) -> None:
-    server.fault = rejecting("stop", "temperature", "max_tokens", "seed")
+    server.fault = reject_parameters("stop", "temperature", "max_tokens", "seed")
     options = {**OPTIONS, "base_url": server.url, "mode": "lines"}
     with pytest.raises(GeneratorError, match="--omit"):
         generate.run(build, print, "small", **options)
@@ -305,9 +305,9 @@ def test_lists_in_text_completions(build: Path, server: OpenAIServer) -> None:
     ],
 )
 def test_invalid_options(build: Path, options: list[str], message: str) -> None:
-    done = run_command("data_build", "generate", build, "--base-url", "http://127.0.0.1:9/v1", *options)
-    assert done.returncode == 2, done.stderr
-    assert message in done.stderr
+    result = run_command("data_build", "generate", build, "--base-url", "http://127.0.0.1:9/v1", *options)
+    assert result.returncode == 2, result.stderr
+    assert message in result.stderr
 
 
 def test_progress_messages_and_retry_warnings(

@@ -1,4 +1,4 @@
-"""Publishing: upload and download with the real clients and a Hub on loopback; withheld tweets."""
+"""Publishing: upload and download with the real clients and a fake Hub; withheld tweets."""
 
 import io
 import shutil
@@ -31,7 +31,7 @@ AT = f"datasets/{NAME}"
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def build_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A build folder with the finished stages goemotions and balance."""
     build = tmp_path_factory.mktemp("build")
     goemotions.run(build, print, str(write_tsv(build / "tsv")), any_size=True)
@@ -40,17 +40,17 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def local(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def local(build_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files to upload."""
     out = tmp_path_factory.mktemp("local")
-    prepare(built, out, NAME, print)
+    prepare(build_folder, out, NAME, print)
     return out
 
 
 @pytest.fixture
-def build(built: Path, tmp_path: Path) -> Path:
+def build(build_folder: Path, tmp_path: Path) -> Path:
     """A copy of the build that tests may change."""
-    return Path(shutil.copytree(built, tmp_path / "build"))
+    return Path(shutil.copytree(build_folder, tmp_path / "build"))
 
 
 def command(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -62,21 +62,21 @@ def rows_of(repository: Any, path: str) -> list[dict[str, Any]]:
     return rows
 
 
-def test_load_dataset_reads_the_published_rows(hub: HubServer, token: str, built: Path, tmp_path: Path) -> None:
-    publish(built, NAME, print, include_tweets=True)
+def test_load_dataset_reads_the_published_rows(hub: HubServer, token: str, build_folder: Path, tmp_path: Path) -> None:
+    publish(build_folder, NAME, print, include_tweets=True)
     balanced = datasets.load_dataset(NAME, cache_dir=str(tmp_path))  # the default configuration
     assert {name: len(split) for name, split in balanced.items()} == {"train": 144, "validation": 100, "test": 100}
     assert balanced["train"].features["labels"] == datasets.Sequence(datasets.ClassLabel(names=list(LABELS)))
-    expected = balanced_rows(built / goemotions.STAGE)
-    published = balanced["train"].to_list()
-    for row, expected_row in zip(published, expected, strict=True):
+    expected = balanced_rows(build_folder / goemotions.STAGE)
+    published_rows = balanced["train"].to_list()
+    for row, expected_row in zip(published_rows, expected, strict=True):
         scores = expected_row["scores"]
         assert row["scores"] == (None if scores is None else pytest.approx(scores))
         assert {**row, "scores": None} == {**expected_row, "scores": None}
-    assert list(published[0]) == schema().names
+    assert list(published_rows[0]) == schema().names
     unbalanced = datasets.load_dataset(NAME, "unbalanced", cache_dir=str(tmp_path))
     for name in SPLITS:
-        official = parquet.read_table(built / goemotions.STAGE / f"{name}.parquet").to_pylist()
+        official = parquet.read_table(build_folder / goemotions.STAGE / f"{name}.parquet").to_pylist()
         assert unbalanced[name].to_list() == official
         if name != "train":
             assert balanced[name].select_columns(["text", "labels", "id"]).to_list() == official
@@ -87,17 +87,18 @@ def test_load_dataset_reads_the_published_rows(hub: HubServer, token: str, built
 
 
 def test_the_written_texts_are_a_separate_configuration(
-    hub: HubServer, token: str, built: Path, tmp_path: Path
+    hub: HubServer, token: str, build_folder: Path, tmp_path: Path
 ) -> None:
-    publish(built, NAME, print)
-    loaded = datasets.load_dataset(NAME, "written", cache_dir=str(tmp_path))
-    assert list(loaded) == ["train"]
+    publish(build_folder, NAME, print)
+    written_texts = datasets.load_dataset(NAME, "written", cache_dir=str(tmp_path))
+    assert list(written_texts) == ["train"]
     labels = datasets.Sequence(datasets.ClassLabel(names=list(LABELS)))
-    assert loaded["train"].features["labels"] == loaded["train"].features["writer_labels"] == labels
+    assert written_texts["train"].features["labels"] == labels
+    assert written_texts["train"].features["writer_labels"] == labels
     source = parquet.read_table(written.ROWS).to_pylist()
-    published = loaded["train"].to_list()
-    assert len(published) == len(source)
-    for row, source_row in zip(published, source, strict=True):
+    published_rows = written_texts["train"].to_list()
+    assert len(published_rows) == len(source)
+    for row, source_row in zip(published_rows, source, strict=True):
         numbers = {name: [LABELS.index(label) for label in source_row[name]] for name in ("labels", "writer_labels")}
         assert row == {
             **source_row,
@@ -165,8 +166,8 @@ def _parquet(path: Path, rows: pyarrow.Table) -> Path:
     return path
 
 
-def test_texts_of_tweets_are_withheld(hub: HubServer, token: str, built: Path) -> None:
-    publish(built, NAME, print)
+def test_texts_of_tweets_are_withheld(hub: HubServer, token: str, build_folder: Path) -> None:
+    publish(build_folder, NAME, print)
     repository = hub.repositories[AT]
     content = b"".join(repository.files().values())
     rows = rows_of(repository, "balanced/train-00000-of-00001.parquet")
@@ -184,28 +185,28 @@ def test_texts_of_tweets_are_withheld(hub: HubServer, token: str, built: Path) -
     assert f"python -m data_build hydrate {NAME}" in card
 
 
-def test_hydrate(hub: HubServer, token: str, built: Path, tmp_path: Path) -> None:
-    publish(built, NAME, print)
+def test_hydrate(hub: HubServer, token: str, build_folder: Path, tmp_path: Path) -> None:
+    publish(build_folder, NAME, print)
     with pytest.raises(DataError, match=r"withheld; fill it in .*hydrate"):
         load_split(f"{NAME}:balanced", "train")
     own_copy = write_tweets(tmp_path / "tweets.csv", ["something else", *tweets()])
     out = tmp_path / "hydrated"
-    done = run_command("data_build", "hydrate", NAME, "--tweets", own_copy, "--out", out)
-    assert done.returncode == 0, done.stderr
-    assert "60 of 60 withheld texts filled in" in done.stderr
-    expected = [row["text"] for row in balanced_rows(built / goemotions.STAGE)]
+    result = run_command("data_build", "hydrate", NAME, "--tweets", own_copy, "--out", out)
+    assert result.returncode == 0, result.stderr
+    assert "60 of 60 withheld texts filled in" in result.stderr
+    expected = [row["text"] for row in balanced_rows(build_folder / goemotions.STAGE)]
     assert load_split(str(out), "train").texts == expected
     for name in SPLITS[1:]:
-        assert load_split(str(out), name).digest() == load_split(str(built / "tsv"), name).digest()
-    again = run_command("data_build", "hydrate", NAME, "--tweets", own_copy, "--out", out)
-    assert (again.returncode, "exists already" in again.stderr) == (2, True)
+        assert load_split(str(out), name).digest() == load_split(str(build_folder / "tsv"), name).digest()
+    result = run_command("data_build", "hydrate", NAME, "--tweets", own_copy, "--out", out)
+    assert (result.returncode, "exists already" in result.stderr) == (2, True)
 
 
 def test_hydrate_from_a_folder_with_half_of_the_tweets(local: Path, tmp_path: Path) -> None:
     half = write_tweets(tmp_path / "half.csv", tweets()[:30])
     messages: list[str] = []
     assert hydrate(str(local), half, tmp_path / "out", messages.append) == 30
-    assert "30 of 60 withheld texts filled in; 30 rows without a text left out" in messages[-1]
+    assert "30 of 60 withheld texts filled in; 30 rows dropped (text not found)" in messages[-1]
     assert len(load_split(str(tmp_path / "out"), "train")) == 114
 
 
@@ -216,7 +217,7 @@ def test_hydrate_from_tweets_with_a_stray_quote(local: Path, tmp_path: Path) -> 
     assert hydrate(str(local), own_copy, tmp_path / "out", messages.append) == 1
     assert messages[0].startswith(f"{own_copy}, line 8: ")
     assert messages[-1].endswith(
-        f"59 of 60 withheld texts filled in; 1 rows without a text left out; 1 malformed rows in {own_copy}"
+        f"59 of 60 withheld texts filled in; 1 rows dropped (text not found); 1 malformed rows in {own_copy}"
     )
 
 
@@ -240,9 +241,9 @@ def test_wrong_tweets(local: Path, tmp_path: Path, content: str | None, message:
 
 
 def test_one_commit_per_change(hub: HubServer, token: str, build: Path) -> None:
-    done = command(build, NAME, "--private")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == f"{hub.url}/{AT}\n"
+    result = command(build, NAME, "--private")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == f"{hub.url}/{AT}\n"
     repository = hub.repositories[AT]
     assert repository.private
     assert set(repository.files()) - {".gitattributes"} == {
@@ -250,12 +251,12 @@ def test_one_commit_per_change(hub: HubServer, token: str, build: Path) -> None:
         *(f"{config}/{name}-00000-of-00001.parquet" for config in ("balanced", "unbalanced") for name in SPLITS),
         "written/train-00000-of-00001.parquet",
     }
-    again = command(build, NAME)
-    assert "no changes since commit" in again.stderr
+    result = command(build, NAME)
+    assert "no changes since commit" in result.stderr
     assert len(repository.history()) == 2
     shutil.rmtree(build / "balance")
-    refused = command(build, NAME)
-    assert (refused.returncode, "has the configuration balanced" in refused.stderr) == (1, True)
+    result = command(build, NAME)
+    assert (result.returncode, "has the configuration balanced" in result.stderr) == (1, True)
     assert len(repository.history()) == 2
     messages: list[str] = []
     publish(build, NAME, messages.append, drop_balanced=True)
@@ -285,7 +286,7 @@ def test_the_card(local: Path, tmp_path: Path) -> None:
             check_card(tmp_path / key)
 
 
-WRONG: dict[str, tuple[dict[str, Any], str]] = {
+INVALID_ROWS: dict[str, tuple[dict[str, Any], str]] = {
     "a test text": ({"text": None, "text_hash": None}, "the text is also in the test split; run verify"),
     "duplicate id": ({"id": "generated:0"}, "duplicate row id generated:0"),
     "wrong hash": ({"text_hash": "0" * 16}, "text_hash does not match the text"),
@@ -294,9 +295,9 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", WRONG)
+@pytest.mark.parametrize("case", INVALID_ROWS)
 def test_rows_that_must_not_be_published(build: Path, tmp_path: Path, case: str) -> None:
-    change, message = WRONG[case]
+    change, message = INVALID_ROWS[case]
     rows = balanced_rows(build / goemotions.STAGE)
     if case == "a test text":
         text = load_split(str(build / "tsv"), "test").texts[3].upper()
@@ -306,37 +307,37 @@ def test_rows_that_must_not_be_published(build: Path, tmp_path: Path, case: str)
         prepare(build, tmp_path / "out", NAME, print)
 
 
-def test_wrong_builds(hub: HubServer, tmp_path: Path, built: Path) -> None:
-    out = command(built, NAME, "--out", tmp_path / "out")
-    assert (out.returncode, out.stdout) == (0, "")
-    assert "nothing was uploaded" in out.stderr
+def test_out_skips_the_upload_and_errors_are_reported(hub: HubServer, tmp_path: Path, build_folder: Path) -> None:
+    result = command(build_folder, NAME, "--out", tmp_path / "out")
+    assert (result.returncode, result.stdout) == (0, "")
+    assert "nothing was uploaded" in result.stderr
     assert not hub.requests
-    empty = command(tmp_path, NAME)
-    assert (empty.returncode, empty.stderr.count("\n")) == (1, 1)
-    assert "run: python -m data_build goemotions" in empty.stderr
-    refused = command(built, NAME, HF_TOKEN=READER)
-    assert refused.returncode == 1
-    assert "403" in refused.stderr.splitlines()[-1]
+    result = command(tmp_path, NAME)
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert "run: python -m data_build goemotions" in result.stderr
+    result = command(build_folder, NAME, HF_TOKEN=READER)
+    assert result.returncode == 1
+    assert "403" in result.stderr.splitlines()[-1]
 
 
 def test_the_official_split_is_checked(tmp_path: Path) -> None:
-    small = write_tsv(tmp_path / "tsv")
+    splits = write_tsv(tmp_path / "tsv")
     with pytest.raises(DataError, match="300 train texts; expected 43,410 as in GoEmotions; use --any-size"):
-        goemotions.run(tmp_path, print, str(small))
-    lines = (small / "test.tsv").read_text().splitlines()
-    (small / "test.tsv").write_text("\n".join([*lines[:-1], lines[-1].replace("test99", "train7")]))
+        goemotions.run(tmp_path, print, str(splits))
+    lines = (splits / "test.tsv").read_text().splitlines()
+    (splits / "test.tsv").write_text("\n".join([*lines[:-1], lines[-1].replace("test99", "train7")]))
     with pytest.raises(DataError, match="duplicate id 'train7', in train and test"):
-        goemotions.run(tmp_path, print, str(small), any_size=True)
+        goemotions.run(tmp_path, print, str(splits), any_size=True)
     assert not (tmp_path / goemotions.STAGE).exists()
 
 
 def test_the_real_official_split(tmp_path: Path) -> None:
-    real = Path(__file__).parents[4] / "shared" / "data" / "goemotions"
-    if not real.is_dir():
+    official = Path(__file__).parents[4] / "shared" / "data" / "goemotions"
+    if not official.is_dir():
         pytest.skip("the official splits are not available")
     messages: list[str] = []
-    goemotions.run(tmp_path, messages.append, str(real))
+    goemotions.run(tmp_path, messages.append, str(official))
     assert [line.rpartition(", ")[2] for line in messages[:3]] == ["identical to the official split"] * 3
-    lines = (real / "test.tsv").read_text(encoding="utf-8").splitlines()
-    written = parquet.read_table(tmp_path / goemotions.STAGE / "test.parquet").to_pylist()
-    assert [f"{row['text']}\t{','.join(map(str, row['labels']))}\t{row['id']}" for row in written] == lines
+    lines = (official / "test.tsv").read_text(encoding="utf-8").splitlines()
+    rows = parquet.read_table(tmp_path / goemotions.STAGE / "test.parquet").to_pylist()
+    assert [f"{row['text']}\t{','.join(map(str, row['labels']))}\t{row['id']}" for row in rows] == lines

@@ -28,23 +28,23 @@ build, teacher = Path(sys.argv[1]), sys.argv[2]
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
 node = cluster.add_node(num_cpus=1)
 cluster.wait_for_nodes()
-lost = []
+shards_before_loss = []
 write = Stage.write
 
 
 def write_and_lose(self, name, *rest):
     write(self, name, *rest)
-    if self.name == "relabel" and not lost:
+    if self.name == "relabel" and not shards_before_loss:
         print(time.monotonic() - start)
         cluster.remove_node(node, allow_graceful=False)
-        lost.append(name)
+        shards_before_loss.append(name)
 
 
 Stage.write = write_and_lose
 relabel.run(build, print, teacher, engine="ray", ray_address=cluster.address)
-assert lost, "no node was lost"
+assert shards_before_loss, "no node was lost"
 cluster.shutdown()
-print(time.monotonic() - start, "s; labeled, and a node lost after", *lost)
+print(time.monotonic() - start, "s; labeled, and a node lost after", *shards_before_loss)
 """
 
 
@@ -58,7 +58,7 @@ def test_losing_a_node(tmp_path: Path, tiny_encoder: Path, monkeypatch: pytest.M
         sentiment140.run(tmp_path / name, print, str(tweets), shard_rows=40)
     relabel.run(tmp_path / "local", print, str(tiny_encoder))
     shutil.copytree(tmp_path / "local" / relabel.OFFICIAL, tmp_path / "ray" / relabel.OFFICIAL)  # saves a start
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", SCRIPT, str(tmp_path / "ray"), str(tiny_encoder)],
         cwd=ROOT,
         env={**os.environ, "RAY_worker_niceness": "0"},  # otherwise workers starve on a busy machine
@@ -66,6 +66,6 @@ def test_losing_a_node(tmp_path: Path, tiny_encoder: Path, monkeypatch: pytest.M
         text=True,
         timeout=180,
     )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "a node lost after" in done.stdout
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert "a node lost after" in result.stdout
     assert files_of(tmp_path / "ray") == files_of(tmp_path / "local")

@@ -24,8 +24,8 @@ def test_probabilities_match_transformers(tiny_encoder: Path) -> None:
     )
     scores = Teacher(str(tiny_encoder), batch_size=2).probabilities(TEXTS)
     assert scores.shape == (len(TEXTS), 28)
-    for row, answer in zip(scores, pipeline([spell_out(text) for text in TEXTS]), strict=True):
-        expected = {entry["label"]: entry["score"] for entry in answer}
+    for row, prediction in zip(scores, pipeline([spell_out(text) for text in TEXTS]), strict=True):
+        expected = {entry["label"]: entry["score"] for entry in prediction}
         np.testing.assert_allclose(row, [expected[label] for label in LABELS], atol=0.02)  # bfloat16
 
 
@@ -51,8 +51,8 @@ def test_an_unknown_teacher(model: str) -> None:
 
 
 def test_a_cluster_address_without_a_cluster(tmp_path: Path) -> None:
-    done = run_command("data_build", "relabel", tmp_path, "--ray-address", "127.0.0.1:9")
-    assert (done.returncode, done.stderr) == (2, "error: --ray-address requires --engine ray\n")
+    result = run_command("data_build", "relabel", tmp_path, "--ray-address", "127.0.0.1:9")
+    assert (result.returncode, result.stderr) == (2, "error: --ray-address requires --engine ray\n")
 
 
 def test_the_onnx_runtime(tiny_encoder: Path, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_the_onnx_runtime(tiny_encoder: Path, tmp_path: Path) -> None:
     ones = torch.ones(2, 5, dtype=torch.long)
     names = ["input_ids", "attention_mask", "token_type_ids"]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own
+        warnings.simplefilter("ignore")  # warnings of the exporter
         torch.onnx.export(
             network,
             tuple(ones for _ in names),
@@ -83,7 +83,7 @@ def test_the_onnx_runtime(tiny_encoder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_shared_teachers_figures() -> None:
+def test_metrics_of_the_shared_teacher() -> None:
     shared = Path(__file__).parents[4] / "shared"
     if not (shared / "teacher" / "minilm-goemotions").is_dir():
         pytest.skip("the shared teacher is not available")
@@ -93,5 +93,5 @@ def test_the_shared_teachers_figures() -> None:
 
     rows = load_split(str(shared / "data" / "goemotions"), "validation")
     scores = Teacher(str(shared / "teacher" / "minilm-goemotions")).probabilities(rows.texts)
-    figures = score(rows.labels, scores, tune_thresholds(rows.labels, scores), LABELS, 0)
-    assert figures["macro_f1"] == pytest.approx(0.551, abs=0.004)
+    metrics = score(rows.labels, scores, tune_thresholds(rows.labels, scores), LABELS, 0)
+    assert metrics["macro_f1"] == pytest.approx(0.551, abs=0.004)

@@ -51,9 +51,9 @@ def build(tmp_path: Path) -> Path:
 @contextmanager
 def running(build: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
     """Start the app with its command; yield its URL and process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    with socket.socket() as free_socket:
+        free_socket.bind(("127.0.0.1", 0))
+        port = free_socket.getsockname()[1]
     process = subprocess.Popen(
         [sys.executable, "-m", "data_build", "review", str(build), "--port", str(port)],
         cwd=ROOT,
@@ -80,35 +80,35 @@ def client(url: str, name: str) -> Client:
     return Client(url, auth=(name, PASSPHRASE), verbose=False)
 
 
-def vote_on_all(url: str, name: str, acknowledged: list[tuple[str, str]]) -> None:
-    """Vote as one annotator until no rows are left, or the server is gone."""
+def vote_on_all(url: str, name: str, acknowledged_votes: list[tuple[str, str]]) -> None:
+    """Vote as one annotator until no rows are left or the server is killed."""
     app = client(url, name)
     label = LABELS[ANNOTATORS.index(name) % 3]
     while row := app.predict(api_name="/next"):
         app.predict(row["id"], [label], False, api_name="/vote")
-        acknowledged.append((row["id"], name))
+        acknowledged_votes.append((row["id"], name))
 
 
 def test_concurrent_annotators_and_a_killed_server_lose_no_votes(build: Path) -> None:
-    acknowledged: list[tuple[str, str]] = []
+    acknowledged_votes: list[tuple[str, str]] = []
 
     with running(build) as (url, process), ThreadPoolExecutor(5) as pool:
-        voting = [pool.submit(vote_on_all, url, name, acknowledged) for name in ANNOTATORS]
-        while len(acknowledged) < 20:
-            assert not any(future.done() for future in voting), [future.exception() for future in voting]
+        futures = [pool.submit(vote_on_all, url, name, acknowledged_votes) for name in ANNOTATORS]
+        while len(acknowledged_votes) < 20:
+            assert not any(future.done() for future in futures), [future.exception() for future in futures]
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        assert any(future.exception() for future in voting), "the server was killed after the last vote"
-    stored = {(vote.id, vote.annotator) for vote in Votes(build, "review").all_votes()}
-    assert set(acknowledged) <= stored
-    assert len(stored) < 5 * ROWS, "the server was killed after the last vote"
+        assert any(future.exception() for future in futures), "the server was killed after the last vote"
+    stored_votes = {(vote.id, vote.annotator) for vote in Votes(build, "review").all_votes()}
+    assert set(acknowledged_votes) <= stored_votes
+    assert len(stored_votes) < 5 * ROWS, "the server was killed after the last vote"
 
     with running(build) as (url, _), ThreadPoolExecutor(5) as pool:
-        list(pool.map(lambda name: vote_on_all(url, name, acknowledged), ANNOTATORS))
+        list(pool.map(lambda name: vote_on_all(url, name, acknowledged_votes), ANNOTATORS))
     votes = Votes(build, "review").all_votes()
     assert len(votes) == 5 * ROWS == len({(vote.id, vote.annotator) for vote in votes})
-    assert len(acknowledged) == len(set(acknowledged))
+    assert len(acknowledged_votes) == len(set(acknowledged_votes))
     assert len(Votes(build, "review").results()) == ROWS
 
 
@@ -161,7 +161,7 @@ def test_keyboard_and_adjudication(build: Path) -> None:
         page.keyboard.press("Backspace")
         expect(text).to_have_value(first)
         assert votes.all_votes() == []
-        page.wait_for_timeout(500)  # the page ignores a key pressed too soon after another
+        page.wait_for_timeout(500)  # the page ignores a key press too soon after another
         page.get_by_role("button", name="Show the predicted labels").click()
         expect(page.get_by_text(re.compile("^(" + "|".join(LABELS) + ")$"))).to_be_visible()
         page.keyboard.press("z")
@@ -190,7 +190,7 @@ def test_keyboard_and_adjudication(build: Path) -> None:
 
 
 def log_in(page: Any, url: str, name: str) -> None:
-    """Log in with the form of the page."""
+    """Log in with the form on the page."""
     page.goto(url)
     page.get_by_label("username").fill(name)
     page.get_by_label("password").fill(PASSPHRASE)
@@ -205,13 +205,13 @@ def take_screenshot(page: Any, name: str) -> None:
 
 
 def test_commands(build: Path, tmp_path: Path) -> None:
-    done = run_command("data_build", "annotator", build, "Finn", EVENMOOD_PASSPHRASE="short")
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    done = run_command("data_build", "annotator", build, "Finn", "--adjudicator", EVENMOOD_PASSPHRASE=PASSPHRASE)
-    assert done.returncode == 0, done.stderr
+    result = run_command("data_build", "annotator", build, "Finn", EVENMOOD_PASSPHRASE="short")
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    result = run_command("data_build", "annotator", build, "Finn", "--adjudicator", EVENMOOD_PASSPHRASE=PASSPHRASE)
+    assert result.returncode == 0, result.stderr
     assert Votes(build, "review").annotators()["Finn"]
-    assert PASSPHRASE not in done.stdout + done.stderr
-    done = run_command("data_build", "votes", build, "--export", tmp_path / "votes.csv")
-    assert '"votes": 0' in done.stdout
-    done = run_command("data_build", "review", tmp_path / "nothing")
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert PASSPHRASE not in result.stdout + result.stderr
+    result = run_command("data_build", "votes", build, "--export", tmp_path / "votes.csv")
+    assert '"votes": 0' in result.stdout
+    result = run_command("data_build", "review", tmp_path / "nothing")
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)

@@ -1,4 +1,4 @@
-"""Framework of the stages: shards, resuming, manifests, checksums, lock."""
+"""Framework for the stages: shards, resuming, manifests, checksums, lock."""
 
 import json
 import re
@@ -20,7 +20,7 @@ from tests.small_data import write_tsv
 ROWS = pyarrow.table({"text": ["a", "b", "c"]})
 
 
-def build_one(build: Path, shards: int = 2, **options: object) -> None:
+def run_first_stage(build: Path, shards: int = 2, **options: object) -> None:
     with open_stage(build, "first", {"source": "x"}, options, print) as stage:
         for number in range(shards):
             name = f"part-{number:05}"
@@ -30,7 +30,7 @@ def build_one(build: Path, shards: int = 2, **options: object) -> None:
 
 
 def test_the_manifest_accounts_for_every_row(tmp_path: Path) -> None:
-    build_one(tmp_path, seed=1)
+    run_first_stage(tmp_path, seed=1)
     manifest = read_manifest(tmp_path, "first")
     assert (manifest["rows_in"], manifest["rows_out"], manifest["dropped"]) == (10, 6, {"too short": 4})
     assert manifest["options"] == {"seed": 1}
@@ -41,18 +41,18 @@ def test_the_manifest_accounts_for_every_row(tmp_path: Path) -> None:
 
 
 def test_a_finished_stage_is_not_run_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    build_one(tmp_path)
-    before = files_of(tmp_path)
+    run_first_stage(tmp_path)
+    files = files_of(tmp_path)
     with open_stage(tmp_path, "first", {"source": "x"}, {}, print) as stage:
         assert stage.finished
     assert "already finished, 6 rows" in capsys.readouterr().out
-    assert files_of(tmp_path) == before
+    assert files_of(tmp_path) == files
 
 
 def test_different_options_or_inputs_are_rejected(tmp_path: Path) -> None:
-    build_one(tmp_path, seed=1)
-    for inputs, options, named in (({"source": "y"}, {"seed": 1}, "source"), ({"source": "x"}, {"seed": 2}, "seed")):
-        with pytest.raises(UsageError, match=f"an earlier run used a different {named}; .*--restart"):
+    run_first_stage(tmp_path, seed=1)
+    for inputs, options, name in (({"source": "y"}, {"seed": 1}, "source"), ({"source": "x"}, {"seed": 2}, "seed")):
+        with pytest.raises(UsageError, match=f"an earlier run used a different {name}; .*--restart"):
             open_stage(tmp_path, "first", inputs, options, print).__enter__()
     with open_stage(tmp_path, "first", {"source": "y"}, {}, print, restart=True) as stage:
         assert not stage.finished
@@ -70,7 +70,7 @@ def test_shards_are_written_atomically(tmp_path: Path) -> None:
 
 
 def test_a_shard_with_another_checksum(tmp_path: Path) -> None:
-    build_one(tmp_path)
+    run_first_stage(tmp_path)
     shard = tmp_path / "first" / "part-00001.parquet"
     parquet.write_table(pyarrow.table({"text": ["forged"]}), shard)
     with pytest.raises(DataError, match=r"part-00001.parquet differs from what the stage wrote; run: .* --restart"):
@@ -89,27 +89,27 @@ def test_an_unfinished_stage(tmp_path: Path) -> None:
         input_hashes(tmp_path, "first")
 
 
-BROKEN = {
-    "emptied": b"",
-    "cut short": b'{"stage": "first", "inputs": {"so',
+DAMAGED = {
+    "empty": b"",
+    "truncated": b'{"stage": "first", "inputs": {"so',
     "not UTF-8": b'{"stage": "caf\xe9"}',
     "not an object": b"[1]",
     "another object": b"{}",
 }
 
 
-@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
-def test_a_broken_plan_or_manifest(tmp_path: Path, content: bytes) -> None:
-    build_one(tmp_path)
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_plan_or_manifest(tmp_path: Path, content: bytes) -> None:
+    run_first_stage(tmp_path)
     with open_stage(tmp_path, "second", input_hashes(tmp_path, "first"), {}, print) as stage:
         stage.write("part-00000", ROWS, {"in": 3})
         stage.finish()
     for file in ("plan.json", "manifest.json"):
         path = tmp_path / "first" / file
-        before = path.read_bytes()
+        original_content = path.read_bytes()
         path.write_bytes(content)
         with pytest.raises(DataError, match=rf"first/{file} is damaged \(.*\); run: .* first .* --restart"):
-            build_one(tmp_path)
+            run_first_stage(tmp_path)
         if file == "manifest.json":  # a damaged manifest does not count as changed
             with pytest.raises(DataError, match=rf"first/{file} is damaged"):
                 check_current(tmp_path, "second")
@@ -117,20 +117,20 @@ def test_a_broken_plan_or_manifest(tmp_path: Path, content: bytes) -> None:
                 read_rows(tmp_path, "first")
         with open_stage(tmp_path, "first", {"source": "x"}, {}, print, restart=True) as stage:
             assert not stage.finished
-        build_one(tmp_path)
-        path.write_bytes(before)
+        run_first_stage(tmp_path)
+        path.write_bytes(original_content)
 
 
 def test_a_manifest_with_invalid_shards(tmp_path: Path) -> None:
-    build_one(tmp_path)
+    run_first_stage(tmp_path)
     path = tmp_path / "first" / "manifest.json"
-    whole = json.loads(path.read_text())
+    manifest = json.loads(path.read_text())
     invalid: list[Any] = [{"part-00000.parquet": None}, {"part-00000.parquet": {"rows": "3"}}, [], None]
     for shards in invalid:
-        path.write_text(json.dumps({**whole, "shards": shards}))
+        path.write_text(json.dumps({**manifest, "shards": shards}))
         with pytest.raises(DataError, match=r"manifest.json is damaged .*--restart"):
             read_rows(tmp_path, "first")
-    path.write_text(json.dumps({**whole, "shards": {}}))
+    path.write_text(json.dumps({**manifest, "shards": {}}))
     with pytest.raises(DataError, match=r"first: no shard .*--restart"):
         read_rows(tmp_path, "first")
 
@@ -139,7 +139,7 @@ def test_a_manifest_with_invalid_shards(tmp_path: Path) -> None:
     "content", [b"", b"PAR1 cut short", None], ids=["empty", "truncated", "written by another program"]
 )
 def test_resuming_with_a_damaged_shard(tmp_path: Path, content: bytes | None) -> None:
-    build_one(tmp_path)
+    run_first_stage(tmp_path)
     (tmp_path / "first" / "manifest.json").unlink()  # as if the run had been killed
     shard = tmp_path / "first" / "part-00001.parquet"
     if content is None:
@@ -147,7 +147,7 @@ def test_resuming_with_a_damaged_shard(tmp_path: Path, content: bytes | None) ->
     else:
         shard.write_bytes(content)
     with pytest.raises(DataError, match=r"part-00001.parquet is damaged \(.*\); run: .* first .* --restart"):
-        build_one(tmp_path)
+        run_first_stage(tmp_path)
     with (
         open_stage(tmp_path, "first", {"source": "x"}, {}, print) as stage,
         pytest.raises(DataError, match=r"part-00001.parquet is damaged"),
@@ -166,42 +166,42 @@ def test_the_error_for_a_damaged_file_names_the_command(tmp_path: Path) -> None:
             open_stage(tmp_path, folder, {}, {}, print).__enter__()
 
 
-def test_a_broken_plan_on_the_command_line(tmp_path: Path) -> None:
+def test_a_damaged_plan_on_the_command_line(tmp_path: Path) -> None:
     arguments = ("data_build", "goemotions", tmp_path, "--data", write_tsv(tmp_path / "tsv"), "--any-size")
     assert run_command(*arguments).returncode == 0
     (tmp_path / "goemotions" / "plan.json").write_bytes(b"")
-    done = run_command(*arguments)
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "goemotions/plan.json is damaged (the file is empty)" in done.stderr
+    result = run_command(*arguments)
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert "goemotions/plan.json is damaged (the file is empty)" in result.stderr
     assert run_command(*arguments, "--restart").returncode == 0
 
 
 def test_a_concurrent_build_is_rejected(tmp_path: Path) -> None:
     with build_lock(tmp_path):
-        done = run_command("data_build", "goemotions", tmp_path, "--data", write_tsv(tmp_path / "tsv"), "--any-size")
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "another build is running in this folder" in done.stderr
-    build_one(tmp_path)
+        result = run_command("data_build", "goemotions", tmp_path, "--data", write_tsv(tmp_path / "tsv"), "--any-size")
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "another build is running in this folder" in result.stderr
+    run_first_stage(tmp_path)
 
 
 def test_a_full_disk_loses_no_shard(tmp_path: Path) -> None:
-    small = tmp_path / "small"
-    small.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=200k", "none", small], check=False, capture_output=True
+    small_disk = tmp_path / "small"
+    small_disk.mkdir()
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=200k", "none", small_disk], check=False, capture_output=True
     )
-    if mounted.returncode:
+    if mount.returncode:
         pytest.skip("cannot mount a small file system")
     try:
-        big = pyarrow.table({"text": [f"{number:0100}{hash(number * 7919)}" for number in range(20_000)]})
-        with open_stage(small, "first", {}, {}, print) as stage:
+        large_table = pyarrow.table({"text": [f"{number:0100}{hash(number * 7919)}" for number in range(20_000)]})
+        with open_stage(small_disk, "first", {}, {}, print) as stage:
             stage.write("part-00000", ROWS, {"in": 3})
             with pytest.raises(OSError, match="No space left"):
-                stage.write("part-00001", big, {"in": 20_000})
-        with open_stage(small, "first", {}, {}, print) as stage:
+                stage.write("part-00001", large_table, {"in": 20_000})
+        with open_stage(small_disk, "first", {}, {}, print) as stage:
             assert stage.has("part-00000")
             assert not stage.has("part-00001")
             stage.write("part-00001", ROWS, {"in": 3})
             assert stage.finish()["rows_out"] == 6
     finally:
-        subprocess.run(["umount", small], check=True)
+        subprocess.run(["umount", small_disk], check=True)

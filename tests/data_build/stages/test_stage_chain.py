@@ -41,7 +41,7 @@ FOLDERS = [
 
 
 def chain(build: Path, tweets: Path, teacher: Path, url: str) -> list[list[str]]:
-    """Commands of all stages without human review."""
+    """Return the commands of all stages, without human review."""
     relabel = ["relabel", str(build), "--teacher", str(teacher)]
     generate = ["generate", str(build), "--base-url", url, "--model", "small", "--samples", "160"]
     return [
@@ -105,22 +105,22 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) 
 def kill_and_resume(
     reference: UninterruptedBuild, build: Path, teacher: Path, stage: str, fraction: float
 ) -> dict[str, Any]:
-    """Kill a build during a stage, resume it, and compare it with the uninterrupted one.
+    """Kill a build during a stage, resume it, and compare it with the uninterrupted build.
 
     The build is killed after a fraction of the stage's run time or, in `generate`, of its completions; earlier if the
-    build has finished by then.
+    build finishes before that.
     """
-    while (completed := kill(reference, build, teacher, stage, fraction)) is None:
+    while (completed_requests := kill(reference, build, teacher, stage, fraction)) is None:
         shutil.rmtree(build)
         fraction /= 2
-    finished = [name for name in FOLDERS if (build / name / "manifest.json").exists()]
+    finished_stages = [name for name in FOLDERS if (build / name / "manifest.json").exists()]
     for command in chain(build, reference.tweets, teacher, reference.server.url):
-        done = run_command("data_build", *command)
-        assert done.returncode == 0, done.stderr
+        result = run_command("data_build", *command)
+        assert result.returncode == 0, result.stderr
     return {
-        "last_finished_stage": finished[-1] if finished else "nothing",
+        "last_finished_stage": finished_stages[-1] if finished_stages else "nothing",
         "fraction_of_next_stage": round(fraction, 3),
-        "requests_completed": completed,
+        "requests_completed": completed_requests,
         "requests_repeated": len(reference.server.prompts) - len(set(reference.server.prompts)),
         "identical": files_of(build) == files_of(reference.build),
     }
@@ -143,10 +143,10 @@ def kill(reference: UninterruptedBuild, build: Path, teacher: Path, stage: str, 
         wait_until(lambda: not index or (build / FOLDERS[index - 1] / "manifest.json").exists())
         time.sleep(fraction * (end_times[index] - end_times[index - 1] if index else 1.0))
     process.send_signal(signal.SIGKILL)
-    completed = len(reference.server.prompts)
+    completed_requests = len(reference.server.prompts)
     process.communicate()
-    finished = process.returncode != -signal.SIGKILL or (build / FOLDERS[-1] / "manifest.json").exists()
-    return None if finished else completed
+    has_finished = process.returncode != -signal.SIGKILL or (build / FOLDERS[-1] / "manifest.json").exists()
+    return None if has_finished else completed_requests
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_the_teacher_can_be_evaluated_later(
     uninterrupted: UninterruptedBuild, tiny_encoder: Path, tmp_path: Path
 ) -> None:
     build = Path(shutil.copytree(uninterrupted.build, tmp_path / "build"))
-    before = files_of(build)
+    files = files_of(build)
     messages: list[str] = []
     relabel.run(build, messages.append, str(tiny_encoder), evaluate=True)
     assert [line.split(":")[0] for line in messages if "macro-F1" in line] == [
@@ -214,7 +214,7 @@ def test_the_teacher_can_be_evaluated_later(
         "teacher on test",
     ]
     check_current(build, "balance")
-    assert {name: content for name, content in files_of(build).items() if "relabel-test" not in str(name)} == before
+    assert {name: content for name, content in files_of(build).items() if "relabel-test" not in str(name)} == files
     assert set(read_manifest(build, "relabel-test")["evaluation"]) == {"thresholds", "validation", "test"}
     with pytest.raises(UsageError, match="an earlier run used a different batch_size"):
         relabel.run(build, print, str(tiny_encoder), batch_size=7)
@@ -222,10 +222,10 @@ def test_the_teacher_can_be_evaluated_later(
 
 def test_the_report_matches_the_manifests(uninterrupted: UninterruptedBuild, tmp_path: Path) -> None:
     build = uninterrupted.build
-    done = run_command(
+    result = run_command(
         *("data_build", "report", build, "--results", tmp_path / "dataset.json", "--document", tmp_path / "dataset.md")
     )
-    assert done.returncode == 0, done.stderr
+    assert result.returncode == 0, result.stderr
     content = json.loads((tmp_path / "dataset.json").read_text())
     manifest = read_manifest(build, "balance")
     assert content["label_counts_after"] == manifest["label_counts_after"]
@@ -235,12 +235,12 @@ def test_the_report_matches_the_manifests(uninterrupted: UninterruptedBuild, tmp
     for label, count in content["label_counts_after"].items():
         assert sum(counts[label] for counts in by_source) == count
     text = (tmp_path / "dataset.md").read_text()
-    for picture in re.findall(r"!\[[^]]+\]\(([^)]+)\)", text):
-        assert (tmp_path / picture).stat().st_size > 10_000
+    for image in re.findall(r"!\[[^]]+\]\(([^)]+)\)", text):
+        assert (tmp_path / image).stat().st_size > 10_000
     assert f"{content['rows']:,} rows were selected" in text
     outputs = ("--results", tmp_path / "none.json", "--document", tmp_path / "none.md")
-    failed = run_command("data_build", "report", tmp_path / "nothing", *outputs)
-    assert (failed.returncode, failed.stderr.count("\n")) == (1, 1)
+    result = run_command("data_build", "report", tmp_path / "nothing", *outputs)
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
 
 
 @pytest.mark.parametrize("file", ["relabel-official/validation.parquet", "relabel/sentiment140-part-00000.parquet"])
@@ -253,7 +253,7 @@ def test_the_error_of_a_later_stage_names_an_empty_shard(
         verify.run(build, print, threshold=0.6, restart=True)
 
 
-def test_a_manifest_without_an_entry_of_the_report(uninterrupted: UninterruptedBuild, tmp_path: Path) -> None:
+def test_a_manifest_lacks_an_entry_of_the_report(uninterrupted: UninterruptedBuild, tmp_path: Path) -> None:
     build = Path(shutil.copytree(uninterrupted.build, tmp_path / "build"))
     path = build / "balance" / "manifest.json"
     manifest = json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""Gates: accepted teacher labels, and no leakage of held-out texts."""
+"""Acceptance rules, and no leakage of held-out texts."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from data_build.stages import generate, relabel
 from data_build.stages.verify import Alignment, confirmed_labels
-from data_build.teacher.gates import passes_intended, precision_thresholds
+from data_build.teacher.acceptance_rules import accepted_by_intended, precision_thresholds
 from evenmood import LABELS
 from evenmood.data.leakage import NEAR_DUPLICATE, DuplicateIndex, Leakage, shingles, similarity
 from evenmood.data.rows import table
@@ -32,12 +32,12 @@ def test_a_label_without_sufficient_precision_has_no_threshold() -> None:
 
 def test_the_intended_label_is_in_the_top_two_and_reaches_its_threshold() -> None:
     scores = np.array([[0.9, 0.5, 0.1], [0.9, 0.5, 0.6], [0.2, 0.1, 0.05], [0.5, 0.5, 0.5]])
-    passes = passes_intended(scores, np.array([1, 1, 0, 2]), np.array([0.3, 0.3, 0.3]))
-    assert passes.tolist() == [True, False, False, True]
+    accepted = accepted_by_intended(scores, np.array([1, 1, 0, 2]), np.array([0.3, 0.3, 0.3]))
+    assert accepted.tolist() == [True, False, False, True]
 
 
 def test_the_three_alignments() -> None:
-    """A tweet and three generated rows: pride passes only `intended`; pride is third; pride and a second label."""
+    """A tweet and three generated rows: pride accepted only by `intended`; pride third; pride and a second label."""
     pride, joy, love = (LABELS.index(label) for label in ("pride", "joy", "love"))
     scores = np.zeros((4, len(LABELS)), np.float32)
     scores[0, [pride, joy]] = 0.6, 0.75
@@ -80,14 +80,14 @@ def test_leakage(text: str, reason: str | None) -> None:
 
 @pytest.mark.parametrize("near", [NEAR_DUPLICATE, generate.COPY_SIMILARITY])
 def test_near_duplicates_are_found(near: float) -> None:
-    """At least 999 of 1,000 pairs just above the threshold, where an index misses most."""
+    """At least 999 of 1,000 pairs just above the threshold, where an index is most likely to miss some."""
     rng = np.random.default_rng(0)
     pairs: list[tuple[str, str]] = []
     while len(pairs) < 1000:
         words = [f"w{number}" for number in rng.integers(0, 10**9, size=rng.integers(12, 40))]
         other = list(words)
-        for place in rng.integers(0, len(words), size=rng.integers(1, 4)):
-            other[place] = f"x{rng.integers(0, 10**9)}"
+        for index in rng.integers(0, len(words), size=rng.integers(1, 4)):
+            other[index] = f"x{rng.integers(0, 10**9)}"
         other += [f"y{number}" for number in rng.integers(0, 10**9, size=rng.integers(0, 3))]
         first, second = " ".join(words), " ".join(other)
         if near <= similarity(shingles(first), shingles(second)) < near + 0.05:

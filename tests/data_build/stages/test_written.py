@@ -1,4 +1,4 @@
-"""The written texts: resolved votes, deduplication, leakage checks, similar data sets, invalid files."""
+"""The written texts: majority votes, deduplication, leakage checks, similar data sets, invalid files."""
 
 import json
 from pathlib import Path
@@ -47,7 +47,7 @@ def resolve_votes(
     tmp_path: Path, data: Path, rows: Any, votes: dict[str, list[str]]
 ) -> tuple[list[Any], dict[str, Any]]:
     messages: list[str] = []
-    figures = resolve(
+    statistics = resolve(
         [write_texts(tmp_path / "texts.jsonl", rows)],
         write_votes(tmp_path / "votes.parquet", votes),
         str(data),
@@ -55,7 +55,7 @@ def resolve_votes(
         tmp_path / "written.json",
         messages.append,
     )
-    return parquet.read_table(tmp_path / "train.parquet").to_pylist(), figures
+    return parquet.read_table(tmp_path / "train.parquet").to_pylist(), statistics
 
 
 def test_the_majority_decides(tmp_path: Path, small_data: Path) -> None:
@@ -65,7 +65,7 @@ def test_the_majority_decides(tmp_path: Path, small_data: Path) -> None:
         leave: ["anger", "anger disappointment", "disappointment anger", "disappointment", "sadness disappointment"],
         reading: ["sadness", "disappointment", "neutral", "grief", "embarrassment"],
     }
-    rows, figures = resolve_votes(tmp_path, small_data, TEXTS, votes)
+    rows, statistics = resolve_votes(tmp_path, small_data, TEXTS, votes)
     by_text = {row["text"]: row for row in rows}
     assert by_text[TEXTS[0][0]]["labels"] == ["love", "amusement"]  # the writer's main label stays first
     assert by_text[TEXTS[1][0]]["labels"] == ["anger", "disappointment"]
@@ -73,12 +73,12 @@ def test_the_majority_decides(tmp_path: Path, small_data: Path) -> None:
     assert by_text[TEXTS[1][0]]["votes"][LABELS.index("disappointment")] == 4
     assert TEXTS[2][0] not in by_text
     assert by_text[TEXTS[3][0]]["votes"] is None
-    assert figures["dropped"]["no majority"] == 1
-    assert figures["label_changes"] == {"main label changed": 0, "label added": 1, "label removed": 0}
-    first = figures["annotators_and_writers"]["first_label"]["value"]
-    assert first == pytest.approx((5 + 3 + 1) / 15, abs=1e-4)
-    assert figures["labels"]["love"] == {"main": 1, "all": 1}
-    assert json.loads((tmp_path / "written.json").read_text()) == figures
+    assert statistics["dropped"]["no majority"] == 1
+    assert statistics["label_changes"] == {"main label changed": 0, "label added": 1, "label removed": 0}
+    first_label = statistics["annotators_and_writers"]["first_label"]["value"]
+    assert first_label == pytest.approx((5 + 3 + 1) / 15, abs=1e-4)
+    assert statistics["labels"]["love"] == {"main": 1, "all": 1}
+    assert json.loads((tmp_path / "written.json").read_text()) == statistics
 
 
 def test_an_audit_is_reported(tmp_path: Path, small_data: Path) -> None:
@@ -88,9 +88,9 @@ def test_an_audit_is_reported(tmp_path: Path, small_data: Path) -> None:
     verdicts = pd.DataFrame({"id": [*ids, "dropped"], "reasonable": [True, True, True, False, False]})
     verdicts.to_parquet(tmp_path / "audit.parquet")
     targets = (tmp_path / "t.parquet", tmp_path / "t.json")
-    figures = resolve([texts], votes, str(small_data), *targets, lambda line: None, tmp_path / "audit.parquet")
-    assert (figures["audit"]["correct"], figures["audit"]["rows"]) == (3, 4)
-    assert figures["audit"]["share"]["low"] < 0.75 < figures["audit"]["share"]["high"]
+    statistics = resolve([texts], votes, str(small_data), *targets, lambda line: None, tmp_path / "audit.parquet")
+    assert (statistics["audit"]["correct"], statistics["audit"]["rows"]) == (3, 4)
+    assert statistics["audit"]["share"]["low"] < 0.75 < statistics["audit"]["share"]["high"]
     with pytest.raises(DataError, match="not an audit file"):
         resolve([texts], votes, str(small_data), *targets, lambda line: None, texts)
 
@@ -106,11 +106,11 @@ def test_duplicates_and_held_out_texts_are_dropped(tmp_path: Path, small_data: P
         ("😱", ["fear"]),
     ]
     more = [(held_out, ["joy"]), (benchmark, ["joy"]), (near, ["joy"]), *emoji]
-    rows, figures = resolve_votes(tmp_path, small_data, [*TEXTS, *more], {})
+    rows, statistics = resolve_votes(tmp_path, small_data, [*TEXTS, *more], {})
     assert [row["text"] for row in rows] == [text for text, _ in [*TEXTS, *emoji]]
     assert len({row["id"] for row in rows}) == len(rows)
-    assert figures["dropped"]["duplicate of a held-out text"] == 2
-    assert figures["dropped"]["duplicate or near-duplicate"] == 1
+    assert statistics["dropped"]["duplicate of a held-out text"] == 2
+    assert statistics["dropped"]["duplicate or near-duplicate"] == 1
 
 
 def test_the_control_sample_is_reported_separately(tmp_path: Path, small_data: Path) -> None:
@@ -118,9 +118,11 @@ def test_the_control_sample_is_reported_separately(tmp_path: Path, small_data: P
     human = LABELS[int(validation.labels[3].nonzero()[0][0])]
     texts = write_texts(tmp_path / "texts.jsonl", TEXTS)
     votes = write_votes(tmp_path / "votes.parquet", {"validation:3": [human] * 4 + ["grief"]}, "control")
-    figures = resolve([texts], votes, str(small_data), tmp_path / "t.parquet", tmp_path / "t.json", lambda line: None)
-    assert figures["annotators_and_goemotions"]["any_label"]["value"] == (1 if human == "grief" else 0.8)
-    assert figures["annotators_and_writers"]["votes"] == 0
+    statistics = resolve(
+        [texts], votes, str(small_data), tmp_path / "t.parquet", tmp_path / "t.json", lambda line: None
+    )
+    assert statistics["annotators_and_goemotions"]["any_label"]["value"] == (1 if human == "grief" else 0.8)
+    assert statistics["annotators_and_writers"]["votes"] == 0
 
 
 @pytest.mark.parametrize("line", ["{}", "[1]", '{"text": "a", "labels": ["glee"], "domain": "", "writer": ""}', "{"])

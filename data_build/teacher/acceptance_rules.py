@@ -1,11 +1,11 @@
-"""Gates that decide which teacher labels to accept."""
+"""Rules that decide which of the teacher's labels to accept."""
 
 import numpy as np
 from statsmodels.stats.proportion import proportion_confint
 
 
 def precision_thresholds(truth: np.ndarray, scores: np.ndarray, target: float) -> np.ndarray:
-    """Find the lowest probability of each label at which the teacher reaches a precision with 95 % confidence.
+    """Find the lowest probability of each label at which the teacher reaches a precision with 95% confidence.
 
     The criterion is the lower bound of the Wilson interval of the precision among all texts at or above the threshold.
 
@@ -15,7 +15,7 @@ def precision_thresholds(truth: np.ndarray, scores: np.ndarray, target: float) -
         target: Precision, 0 to 1.
 
     Returns:
-        float32 of shape (labels,); infinity if no probability reaches the precision.
+        float32 of shape (labels,); infinity if the label never reaches the precision.
     """
     thresholds = np.full(truth.shape[1], np.inf, np.float32)
     predicted = np.arange(1, len(truth) + 1)
@@ -28,7 +28,7 @@ def precision_thresholds(truth: np.ndarray, scores: np.ndarray, target: float) -
     return thresholds
 
 
-def passes_intended(scores: np.ndarray, intended: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+def accepted_by_intended(scores: np.ndarray, intended: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
     """Return whether each row's intended label is among the teacher's top two and reaches its decision threshold.
 
     Args:
@@ -40,7 +40,7 @@ def passes_intended(scores: np.ndarray, intended: np.ndarray, thresholds: np.nda
         bool of shape (n,).
     """
     rows = np.arange(len(scores))
-    own = scores[rows, intended]
-    higher = (scores > own[:, None]).sum(axis=1)
-    passes: np.ndarray = (higher < 2) & (own >= thresholds[intended])
-    return passes
+    intended_scores = scores[rows, intended]
+    higher = (scores > intended_scores[:, None]).sum(axis=1)
+    accepted: np.ndarray = (higher < 2) & (intended_scores >= thresholds[intended])
+    return accepted
