@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
@@ -104,7 +105,9 @@ def made_once(name: str, make: Callable[[Path], object], tmp_path_factory: pytes
     path = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
     with FileLock(f"{path}.lock"):
         if not path.exists():
-            make(path)
+            with tempfile.TemporaryDirectory(dir=path.parent) as temporary:  # no partial result if `make` fails
+                make(Path(temporary) / name)
+                (Path(temporary) / name).rename(path)
     return path
 
 
@@ -129,11 +132,9 @@ def evaluated_model(trained_model: Path, tmp_path_factory: pytest.TempPathFactor
     """The trained model with metrics of the test split; tests that write to the folder copy it first."""
 
     def evaluate(out: Path) -> None:
-        part = out.with_name("evaluated-model.part")
-        shutil.copytree(trained_model, part)
-        result = run_command("train", "evaluate", part, "--split", "test")
+        shutil.copytree(trained_model, out)
+        result = run_command("train", "evaluate", out, "--split", "test")
         assert result.returncode == 0, result.stderr
-        part.rename(out)
 
     return made_once("evaluated-model", evaluate, tmp_path_factory)
 

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -34,14 +33,11 @@ def run_raw(*arguments: str | Path, redirect: str = "", **environment: str) -> "
 RARE = "latin-1, strict"
 
 
-def stream_parameters() -> list[Any]:
-    return [
-        pytest.param(environment, id=name, marks=[pytest.mark.slow] if name == RARE else [])
-        for name, environment in STREAMS.items()
-    ]
+def marks_of(environment: str) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.slow] if environment == RARE else []
 
 
-@pytest.fixture(params=stream_parameters())
+@pytest.fixture(params=[pytest.param(STREAMS[name], id=name, marks=marks_of(name)) for name in STREAMS])
 def streams(request: pytest.FixtureRequest) -> dict[str, str]:
     environment: dict[str, str] = request.param
     return environment
@@ -112,10 +108,10 @@ ERRORS: dict[str, tuple[str, ...]] = {
 @pytest.mark.parametrize(
     ("environment", "case"),
     [
-        (environment, case)
+        pytest.param(environment, case, marks=marks_of(environment))
         for environment in STREAMS
         for case, (program, *_) in ERRORS.items()
-        if (program == "evenmood" and environment != RARE) or environment in ASCII_STREAMS
+        if program == "evenmood" or environment in ASCII_STREAMS
     ],
 )
 def test_errors_are_one_line(environment: str, tmp_path: Path, case: str) -> None:

@@ -257,7 +257,7 @@ def test_command(hub: HubServer, token: str, evaluated_model: Path) -> None:
 
 
 @pytest.mark.parametrize("debug", [[], ["--debug"]], ids=["line", "debug"])
-def test_command_without_write_access(hub: HubServer, evaluated_model: Path, debug: list[str]) -> None:
+def test_command_without_write_access(hub: HubServer, evaluated_model: Path, tmp_path: Path, debug: list[str]) -> None:
     for bad_token, expected in ((READER, "403"), ("hf_unknownToken", "401")):
         result = run_command("train", "push", evaluated_model, NAME, *debug, HF_TOKEN=bad_token)
         assert result.returncode == 1
@@ -266,6 +266,6 @@ def test_command_without_write_access(hub: HubServer, evaluated_model: Path, deb
         assert ("Traceback" in result.stderr) is bool(debug)
         if not debug:
             assert result.stderr.count("\n") == 1
-    result = run_command("train", "push", evaluated_model.parent, NAME, HF_TOKEN=TOKEN)
+    result = run_command("train", "push", tmp_path, NAME, HF_TOKEN=TOKEN)
     assert result.returncode == 1
     assert "model.onnx" in result.stderr
