@@ -24,7 +24,8 @@ test("the cache of words does not keep whole texts in memory", () => {
   const tokenizer = parseTokenizer(readFileSync(new URL("../model/tokenizer.json", import.meta.url), "utf8"));
   collect();
   const before = process.memoryUsage().heapUsed;
-  for (let index = 0; index < 1000; index++) tokenizer.encode(`extraordinary${index} ${`${"word".repeat(15)} `.repeat(500)}`);
+  for (let index = 0; index < 1000; index++)
+    tokenizer.encode(`extraordinary${index} ${`${"word".repeat(15)} `.repeat(500)}`);
   collect();
   assert.ok(process.memoryUsage().heapUsed - before < 10e6);
 });
