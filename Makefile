@@ -79,7 +79,7 @@ data: $(VENV)/data ## build the data set, but for the review: make data DATA=...
 data-demo: $(VENV)/dev ## build the data set from a bundled miniature, offline, all stages, in a minute
 	$(BIN)/python -m tests.data_demo
 
-docs: $(VENV)/dev ## write measured figures, the output of examples and error messages into README.md and docs/
+docs: $(VENV)/dev ## write measured results, the output of examples and error messages into README.md and docs/
 	$(BIN)/python docs/build.py
 	$(BIN)/python -m tests.errors
 

@@ -83,7 +83,7 @@ def readme_table() -> str:
         f"in float32 and {ratios['roberta_int8']['median']:,.0f} times as fast as in int8; the accurate model is "
         f"{ratios['roberta_float32']['median'] / ratios['accurate']['median']:,.1f} and "
         f"{ratios['roberta_int8']['median'] / ratios['accurate']['median']:,.1f} times as fast.\n"
-        "The shipped thresholds are tuned on the validation sets of GoEmotions and of the everyday benchmark."
+        "The default thresholds are tuned on the validation sets of GoEmotions and of the everyday benchmark."
     )
 
 
@@ -91,7 +91,7 @@ def macro_f1(name: str) -> str:
     """Format macro-F1 on the test split with tuned thresholds and at 0.5; empty if not measured."""
     if name in OURS:
         test = results(OURS[name])["metrics"]["test"]
-        where = "with the shipped thresholds"
+        where = "with the default thresholds"
     elif name == "teacher":
         test = results("dataset")["teacher"]["metrics"]["test"]
         where = "tuned on GoEmotions validation"

@@ -130,7 +130,7 @@ def results() -> str:
         "",
         "GoEmotions: the official test split, 5,427 Reddit comments; thresholds tuned on its validation split only.",
         "Everyday benchmark: 672 held-out chats, reviews and tickets, written and annotated by language models, like",
-        "the written texts in the training data; shipped thresholds, tuned on the validation sets of GoEmotions and",
+        "the written texts in the training data; default thresholds, tuned on the validation sets of GoEmotions and",
         "of this benchmark. Top-1 accuracy is the share of texts whose most probable label is correct.",
         "95% bootstrap intervals in parentheses.",
         "",

@@ -9,7 +9,7 @@ from typing import Any
 # No telemetry; the libraries read these variables when they are imported.
 os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_DISABLE_TELEMETRY="1")
 ROOT = Path(__file__).resolve().parent
-if not (ROOT / "space").is_dir():  # in a checkout; on a Space, the packages are beside this file
+if not (ROOT / "space").is_dir():  # in a checkout; on a Space, the packages are next to this file
     ROOT = ROOT.parent
 sys.path.insert(0, str(ROOT))
 

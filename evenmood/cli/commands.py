@@ -130,7 +130,7 @@ def predict(
     emotions_only: Annotated[
         bool,
         typer.Option(
-            "--emotions-only", help="Write only the added columns and the --id column", rich_help_panel=OUTPUT
+            "--emotions-only", help="Write only the output columns and the --id column", rich_help_panel=OUTPUT
         ),
     ] = False,
     id_column: Annotated[

@@ -22,7 +22,7 @@ class Bar:
 
     Attributes:
         value: Length, from 0 to 1.
-        number: Text beside the bar.
+        number: Text next to the bar.
         description: Tooltip and text for screen readers.
         tick: Position of a tick, such as a threshold, 0 to 1.
         interval: Ends of an interval around the value.
@@ -45,7 +45,7 @@ class Panel:
         title: Title of the chart.
         group: Sentiment group, which determines the color.
         values: Heights.
-        number: Text beside the title.
+        number: Text next to the title.
         tooltips: Tooltip of each value.
         positions: Horizontal position of each value, from 0 to 1; by default, values are evenly spaced.
     """
