@@ -81,7 +81,7 @@ def upload(url: str, size: int = TABLE_ROWS) -> dict[str, Any]:
 def resident(pid: int) -> float:
     """Return the resident memory of a process, in MB."""
     lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) * 1024 / 1e6
 
 
 def beside_a_table(url: str) -> dict[str, Any]:

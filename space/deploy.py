@@ -41,7 +41,7 @@ def build(out: Path, repo_id: str, model: str | None = None) -> None:
     Args:
         out: Folder to write to.
         repo_id: Id of the Space.
-        model: Hub id of the model to serve; by default, the bundled model.
+        model: Hub id of the model to serve; None for the default model.
     """
     from huggingface_hub import RepoCard
 

@@ -36,7 +36,7 @@ SCHEMA = (
 
 
 def create_database(build: Path) -> Path:
-    """Create the file in the build folder if it does not exist, and return its path.
+    """Create the annotation database in the build folder if it does not exist, and return its path.
 
     Raises:
         DataError: The file is empty or damaged.
@@ -58,7 +58,7 @@ def open_database(path: Path) -> Iterator[sqlite3.Connection]:
     """Open a connection and run the block in one write transaction: commit on success, roll back on an exception.
 
     Raises:
-        DataError: The file is locked or damaged.
+        DataError: The file is locked, read-only or corrupt, or the disk is full.
     """
     database = sqlite3.connect(path, timeout=30, isolation_level=None)
     try:
@@ -82,6 +82,8 @@ def open_database(path: Path) -> Iterator[sqlite3.Connection]:
 def _damaged(path: Path, reason: str) -> DataError:
     build = path.parent
     return DataError(
-        f"{path} is damaged ({reason}); restore a backup; without one, delete the file, then run: "
-        f"python -m data_build votes {build} --import FILE, and: python -m data_build resolve {build} --restart"
+        f"{path} is corrupt ({reason}); restore a backup; without one, delete the file, add the annotators "
+        f"(python -m data_build annotator {build} NAME), refill the queue (python -m data_build review {build}), "
+        f"import the exported votes (python -m data_build votes {build} --import FILE), and run: "
+        f"python -m data_build resolve {build} --restart"
     )

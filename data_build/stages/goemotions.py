@@ -27,7 +27,8 @@ def run(
         log: Called with each progress message.
         source: As in `evenmood.data.splits.load_split`.
         any_size: Accept splits that differ in size from the official ones: a sample, or your own data.
-        limit: Maximum number of training texts to read, an eighth of it for validation and test each; by default, all.
+        limit: Maximum number of training texts to read; validation and test get an eighth of it each, rounded up. By
+            default, all texts are read.
         restart: Discard the output of an earlier run.
 
     Raises:

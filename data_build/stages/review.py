@@ -36,7 +36,7 @@ COLUMNS = ("id", "annotator", "labels", "unsure", "saw_predictions")
 def fill(build: Path, limit: int | None = None, seed: int = 0) -> Votes:
     """Queue the verified rows for review, shuffled, so that a limited queue is a random sample.
 
-    Rows that already have votes stay in the queue beyond the limit.
+    Rows with votes are queued even beyond the limit.
 
     Raises:
         DataError: The stage `verify` is incomplete.
@@ -75,8 +75,9 @@ def _fill(build: Path, task: Task, stage: str, limit: int | None, seed: int) -> 
 def resolve(build: Path, log: Log, *, restart: bool = False) -> None:
     """Write the verified rows with the labels of the review.
 
-    A row with five votes gets the majority labels or the adjudicator's labels; ties are left out until an adjudicator
-    settles them. Rows with fewer votes are unchanged, with `reviewed` false.
+    A row with five votes gets the majority labels or the adjudicator's labels. Rows without a clear majority (ties, no
+    majority, too few sure annotators) are left out until an adjudicator decides; rows adjudicated to no label are
+    dropped. Rows with fewer votes are unchanged, with `reviewed` false.
 
     Raises:
         DataError: The stage `verify` is incomplete, or there are no votes.
@@ -124,9 +125,10 @@ def _apply(
 
 
 def audit_result(build: Path) -> dict[str, Any] | None:
-    """Return the share of audited rows whose labels were all confirmed by the majority; ties count as errors.
+    """Evaluate the audit: a row is correct if the majority confirmed all its labels; ties count as errors.
 
-    None if there is no audit of the current balanced set.
+    Returns:
+        `rows`, `correct` and `share` as in `agreement.audit`; None if there is no audit of the current balanced set.
     """
     if not (build / FILE).exists() or not (build / BALANCE / MANIFEST_FILE).exists():
         return None
@@ -180,7 +182,7 @@ def import_votes(build: Path, task: Task, path: Path) -> int:
 
     Raises:
         DataError: The file cannot be read, lacks a column, or contains an invalid vote: an unknown label or row,
-            neither labels nor `unsure`, an empty annotator's name, or a sixth vote on a row.
+            neither labels nor `unsure`, no annotator, or a sixth vote on a row.
         UsageError: Unknown file extension.
     """
     votes = []

@@ -30,7 +30,7 @@ def connect(address: str | None, packages: Sequence[Path] = ()) -> Iterator[Any]
     """Join a Ray cluster, or start one on this machine; yields the module `ray`.
 
     Args:
-        address: Address of the cluster; by default, a local one is started.
+        address: Address of the cluster; None starts a local one.
         packages: Folders of Python packages that the nodes need in addition to evenmood.
 
     Raises:

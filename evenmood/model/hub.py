@@ -382,7 +382,7 @@ def _advice(error: BaseException) -> str:
     if status in (403, 404):
         return "check the name and the token's write permission"
     if status == 412:
-        return "the repository is being changed by other commits; retry later"
+        return "the repository is receiving other commits; retry later"
     if type(error).__name__ == "ConnectError":
         return f"the Hub cannot be reached{_proxy_hint()}; check the network"
     return "retry later, or check the token"

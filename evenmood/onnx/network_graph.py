@@ -188,7 +188,7 @@ def _convolution(graph: Graph, sizes: Sizes) -> str:
 
 
 def padding_before(width: int) -> int:
-    """Return the number of time steps that Keras's "same" padding adds before a text: half of all, rounded down."""
+    """Return the time steps that Keras's "same" padding adds before a text: half of the padding, rounded down."""
     return (width - 1) // 2
 
 

@@ -11,7 +11,7 @@ from evenmood.tables.chunk import Chunk, Row, check_distinct, encodable_names, h
 from evenmood.text.normalization import encodable
 
 GROUP_ROWS = 20_000
-"""Rows per row group; a group per chunk would be slow to read."""
+"""Minimum number of rows per row group, except the last; a group per chunk would be slow to read."""
 
 
 def read_tables(
@@ -70,7 +70,7 @@ def as_chunks(tables: Iterable[tuple[Any, float]]) -> Iterator[Chunk]:
 
 
 def _python_rows(table: Any) -> list[Row]:
-    """Convert to dictionaries; times that Python types cannot represent become text."""
+    """Convert to dictionaries; values that Python's types cannot represent become strings, or integers if durations."""
     import pyarrow
     from pyarrow import types
 
@@ -120,15 +120,15 @@ def row_writer(file: BinaryIO, columns: Sequence[str], schema: Any) -> Iterator[
 
 
 @contextmanager
-def inferring_writer(file: BinaryIO, last: Sequence[str]) -> Iterator[Callable[[list[Row]], None]]:
-    """Write rows with a schema inferred from all of them, without changing any value.
+def inferring_writer(file: BinaryIO, trailing_columns: Sequence[str]) -> Iterator[Callable[[list[Row]], None]]:
+    """Write rows with a schema inferred from all of them; lone surrogates become U+FFFD.
 
     Row groups are buffered in a temporary file, each with the schema of its rows. At the end the schemas are unified
-    (integers and decimals become decimals, objects get the union of keys), and the groups are written.
+    (integers and floats are promoted to floats, objects get the union of keys), and the groups are written.
 
     Args:
         file: Output file.
-        last: Columns to place after all others.
+        trailing_columns: Columns to place after all others.
 
     Raises:
         DataError: No Parquet type can represent all values of a column.
@@ -162,8 +162,8 @@ def inferring_writer(file: BinaryIO, last: Sequence[str]) -> Iterator[Callable[[
         yield write
         if pending:
             flush()
-        first = [field for field in merged if field.name not in last]
-        schema = pyarrow.schema([*first, *(merged.field(name) for name in last if name in merged.names)])
+        first = [field for field in merged if field.name not in trailing_columns]
+        schema = pyarrow.schema([*first, *(merged.field(name) for name in trailing_columns if name in merged.names)])
         with _convert_errors(), parquet.ParquetWriter(file, schema) as writer:
             for offset in offsets:
                 spool.seek(offset)

@@ -48,7 +48,7 @@ class Models:
     """Models by name, loaded on first use.
 
     Args:
-        default: Folder or Hub id of the default model; by default, the bundled model.
+        default: Folder or Hub id of the default model; None for the default model of evenmood.
         folders: Additional model folders.
         trained: Folder that is searched for models each time the list is shown, so that new models appear.
         downloads: Folder for Hub models; by default, the system's temporary folder.

@@ -55,7 +55,8 @@ def test_votes_that_cannot_be_imported(votes: Votes, build: Path, tmp_path: Path
 def test_an_empty_or_overwritten_database(build: Path, votes: Votes, content: bytes) -> None:
     cast(votes, "sentiment140:1", [JOY])
     votes.path.write_bytes(content)
-    with pytest.raises(DataError, match=r"votes\.sqlite is damaged .*votes .*--import FILE.* resolve .*--restart"):
+    steps = r"annotator .* NAME.* review .*votes .*--import FILE.* resolve .*--restart"
+    with pytest.raises(DataError, match=rf"votes\.sqlite is corrupt .*{steps}"):
         review.resolve(build, print)
     assert votes.path.read_bytes() == content
 
