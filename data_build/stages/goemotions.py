@@ -36,7 +36,9 @@ def run(
     """
     splits = {name: load_split(source, name) for name in SPLITS}
     if limit is not None:
-        splits = {name: _head(split, limit if name == "train" else -(-limit // 8)) for name, split in splits.items()}
+        splits = {
+            name: _truncate_split(split, limit if name == "train" else -(-limit // 8)) for name, split in splits.items()
+        }
         any_size = True
     digests = {name: split.digest() for name, split in splits.items()}
     split_of_id: dict[str, str] = {}
@@ -72,7 +74,7 @@ def run(
         )
 
 
-def _head(split: Split, rows: int) -> Split:
+def _truncate_split(split: Split, rows: int) -> Split:
     return Split(split.texts[:rows], split.labels[:rows], split.ids[:rows])
 
 

@@ -33,7 +33,7 @@ AUDIT_ROWS = 1_000
 COLUMNS = ("id", "annotator", "labels", "unsure", "saw_predictions")
 
 
-def fill(build: Path, limit: int | None = None, seed: int = 0) -> Votes:
+def fill_review_queue(build: Path, limit: int | None = None, seed: int = 0) -> Votes:
     """Queue the verified rows for review, shuffled, so that a limited queue is a random sample.
 
     Rows with votes are queued even beyond the limit.
@@ -42,20 +42,20 @@ def fill(build: Path, limit: int | None = None, seed: int = 0) -> Votes:
         DataError: The stage `verify` is incomplete.
         UsageError: There are no rows or no annotators.
     """
-    return _fill(build, "review", verify.STAGE, limit, seed)
+    return _fill_queue(build, "review", verify.STAGE, limit, seed)
 
 
-def fill_audit(build: Path, limit: int = AUDIT_ROWS, seed: int = 0) -> Votes:
+def fill_audit_queue(build: Path, limit: int = AUDIT_ROWS, seed: int = 0) -> Votes:
     """Queue random rows of the balanced set for the audit.
 
     Raises:
         DataError: The stage `balance` is incomplete.
         UsageError: There are no rows or no annotators.
     """
-    return _fill(build, "audit", BALANCE, limit, seed)
+    return _fill_queue(build, "audit", BALANCE, limit, seed)
 
 
-def _fill(build: Path, task: Task, stage: str, limit: int | None, seed: int) -> Votes:
+def _fill_queue(build: Path, task: Task, stage: str, limit: int | None, seed: int) -> Votes:
     rows = read_rows(build, stage)
     if not rows.num_rows:
         raise UsageError(f"{build}: the stage {stage} has no rows to {task}; run it again with different options")

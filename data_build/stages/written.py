@@ -232,7 +232,7 @@ def _read(source: str, log: Log) -> pyarrow.Table:
 
     repository, _, configuration = source.partition(":")
     with convert_hub_errors(f"file {source!r}"):
-        rows = hub.retrying(lambda: datasets.load_dataset(repository, configuration or None, split="train"))
+        rows = hub.retry(lambda: datasets.load_dataset(repository, configuration or None, split="train"))
     log(f"{source}: {len(rows):,} rows")
     content: pyarrow.Table = rows.with_format("arrow")[:]
     return _replace_numbers(content, rows.features)

@@ -12,7 +12,7 @@ import evenmood
 from evenmood.classifier import EmotionClassifier
 from evenmood.errors import DataError, EvenmoodError, UsageError
 from evenmood.tables import emotion_columns
-from evenmood.tables.chunk import Chunk, check_distinct, has_column
+from evenmood.tables.chunk import Chunk, check_column, check_distinct
 from evenmood.tables.parquet_tables import damaged_error
 from evenmood.tables.table_files import atomic_file, open_input
 
@@ -153,7 +153,7 @@ def predict_file(
     schema = metadata.schema.to_arrow_schema()
     check_distinct(schema.names, source)
     for name in (column, *(input_columns or ())):
-        has_column(name, schema.names, source)
+        check_column(name, schema.names, source)
     emotion_columns.check_free(source, schema.names if input_columns is None else input_columns, output_columns)
     kind = schema.field(column).type
     if pyarrow.types.is_dictionary(kind):

@@ -57,7 +57,7 @@ def find(
             token=token,
             cache_dir=cache_dir,
             local_files_only=local_files_only,
-            kind=ModelError,
+            error_class=ModelError,
         )
         if (folder / name).is_file():
             return find(folder, name)

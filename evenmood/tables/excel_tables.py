@@ -13,7 +13,7 @@ from io import BytesIO
 from typing import Any, BinaryIO
 
 from evenmood.errors import DataError, UsageError
-from evenmood.tables.chunk import Row, check_distinct, has_column
+from evenmood.tables.chunk import Row, check_column, check_distinct
 from evenmood.text.normalization import encodable
 
 MAX_ROWS = 1_048_576
@@ -63,7 +63,7 @@ def read_rows(
     letter = openpyxl.utils.get_column_letter
     names = [letter(number) if cell in (None, "") else str(cell) for number, cell in enumerate(header, 1)]
     check_distinct(names, name)
-    has_column(column, names, name)
+    check_column(column, names, name)
 
     def rows() -> Iterator[tuple[Row, float | None]]:
         with closing(book):

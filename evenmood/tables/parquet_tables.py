@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 from evenmood.errors import DataError, EvenmoodError
 from evenmood.inputs import is_missing
-from evenmood.tables.chunk import Chunk, Row, check_distinct, encodable_names, has_column
+from evenmood.tables.chunk import Chunk, Row, check_column, check_distinct, encodable_names
 from evenmood.text.normalization import encodable
 
 GROUP_ROWS = 20_000
@@ -43,7 +43,7 @@ def read_tables(
         source = parquet.ParquetFile(file)
         schema, total, number = source.schema_arrow, source.metadata.num_rows, 0
         check_distinct(schema.names, name)
-        has_column(column, schema.names, name)
+        check_column(column, schema.names, name)
         if total == 0:
             yield schema.empty_table(), 1.0
         for batch in source.iter_batches(batch_size=size):

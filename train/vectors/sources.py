@@ -181,9 +181,9 @@ def _locate(source: str, log: Callable[[str], None]) -> Path:
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
     try:
-        size = hub.retrying(lambda: get_hf_file_metadata(hf_hub_url(source, "model.bin"))).size or 0
+        size = hub.retry(lambda: get_hf_file_metadata(hf_hub_url(source, "model.bin"))).size or 0
         log(f"vectors: downloading {source} ({size / 1e9:.2f} GB, cached); --vectors self requires no download")
-        return Path(hub.retrying(lambda: hf_hub_download(source, "model.bin")))
+        return Path(hub.retry(lambda: hf_hub_download(source, "model.bin")))
     except Exception as error:
         expected = (hub_errors.HfHubHTTPError, hub_errors.HFValidationError, hub_errors.EntryNotFoundError, OSError)
         if not isinstance(error, expected) and not hub.is_transport_error(error):
@@ -216,7 +216,7 @@ def confirm_download(source: str, yes: bool) -> None:
             return
         size = KNOWN_SIZES.get(source)
         if size is None:
-            size = hub.retrying(lambda: get_hf_file_metadata(hf_hub_url(source, "model.bin"))).size or 0
+            size = hub.retry(lambda: get_hf_file_metadata(hf_hub_url(source, "model.bin"))).size or 0
     except EvenmoodError:
         raise
     except Exception as error:  # reported when the vectors are loaded
