@@ -187,7 +187,7 @@ def read_file(path: Path, columns: Sequence[str] = ("text", "labels")) -> pyarro
     """Read a Parquet file of texts and labels.
 
     Raises:
-        DataError: The file is missing or damaged, lacks a column, contains a null text, or has duplicate ids.
+        DataError: The file is missing or corrupt, lacks a column, contains a null text, or has duplicate ids.
     """
     try:
         rows = parquet.read_table(_require_file(path))
@@ -195,7 +195,7 @@ def read_file(path: Path, columns: Sequence[str] = ("text", "labels")) -> pyarro
         if isinstance(error, OSError) and error.errno:
             raise
         reason = " ".join(str(error).split())[:200] if path.stat().st_size else "the file is empty"
-        raise DataError(f"{path}: damaged, or not a Parquet file ({reason}); use another file") from None
+        raise DataError(f"{path}: corrupt, or not a Parquet file ({reason}); use another file") from None
     check_columns(rows, columns, str(path))
     if "id" in rows.schema.names:
         duplicate_ids = [name for name, count in Counter(rows["id"].to_pylist()).items() if count > 1]

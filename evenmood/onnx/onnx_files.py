@@ -12,7 +12,7 @@ import numpy as np
 
 from evenmood.errors import ModelError
 from evenmood.onnx.network_graph import Node, Tensor, Value
-from evenmood.onnx.protobuf import BYTES, VARINT, Message, damaged_error, fields, not_ours
+from evenmood.onnx.protobuf import BYTES, VARINT, Message, corrupt_file_error, fields, not_ours
 
 _DATA_LOCATION, _EXTERNAL_DATA = 14, 13
 """Fields of TensorProto."""
@@ -88,14 +88,14 @@ def read_onnx(content: bytes) -> OnnxFile:
     """Parse operators, weights and interface, without copying the values of weights.
 
     Raises:
-        ModelError: The file is damaged, or has unsupported elements: functions, subgraphs, sparse tensors, or weights
+        ModelError: The file is corrupt, or has unsupported elements: functions, subgraphs, sparse tensors, or weights
             whose size does not match their shape.
     """
     if any(_MODEL.get(field) != kind for field, kind, _, _ in fields(content, 0, len(content))):
-        raise damaged_error()
+        raise corrupt_file_error()
     model = Message(content, 0, len(content), "the model", {field: _MODEL[field] for field in (*range(1, 9), 14)})
     if not model.has(7):
-        raise damaged_error()
+        raise corrupt_file_error()
     graph = Message(content, *model.span(7), "the graph", dict.fromkeys((1, 2, 5, 10, 11, 12), BYTES))
     tensors = [_tensor(content, *span) for span in graph.spans(5)]
     if len(dict(tensors)) < len(tensors):

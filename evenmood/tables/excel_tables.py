@@ -41,7 +41,7 @@ def read_rows(
         sheet: Name of the sheet, ignoring case; by default, the first.
 
     Raises:
-        DataError: The file is not a workbook, is damaged, or has no header.
+        DataError: The file is not a workbook, is corrupt, or has no header.
         UsageError: The sheet or column does not exist; the message lists those that do.
     """
     import openpyxl
@@ -188,4 +188,4 @@ def _convert_errors(name: str) -> Iterator[None]:
         if isinstance(error, (DataError, UsageError)):
             raise
         detail = " ".join(str(error).split())[:120]
-        raise DataError(f"{name}: not an Excel workbook (.xlsx), or damaged ({detail})") from None
+        raise DataError(f"{name}: not an Excel workbook (.xlsx), or corrupt ({detail})") from None

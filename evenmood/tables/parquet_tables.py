@@ -33,7 +33,7 @@ def read_tables(
         allow_null: Whether the text may be null or NaN.
 
     Raises:
-        DataError: The file is damaged, or two columns have the same name.
+        DataError: The file is corrupt, or two columns have the same name.
         UsageError: The column does not exist.
     """
     import pyarrow
@@ -60,7 +60,7 @@ def read_tables(
     except EvenmoodError:
         raise
     except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise damaged_error(name, error) from None
+        raise corrupt_file_error(name, error) from None
 
 
 def as_chunks(tables: Iterable[tuple[Any, float]]) -> Iterator[Chunk]:
@@ -90,9 +90,9 @@ def _python_rows(table: Any) -> list[Row]:
     return rows
 
 
-def damaged_error(name: str, error: Exception) -> DataError:
+def corrupt_file_error(name: str, error: Exception) -> DataError:
     """Return an error for a file that pyarrow cannot read."""
-    return DataError(f"{name}: not a Parquet file, or damaged ({str(error).splitlines()[0]})")
+    return DataError(f"{name}: not a Parquet file, or corrupt ({str(error).splitlines()[0]})")
 
 
 @contextmanager

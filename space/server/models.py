@@ -173,7 +173,7 @@ def _cache(cached: OrderedDict[str, Any], name: str, value: Any, evict: Callable
 
 
 def _is_complete(folder: Path) -> bool:
-    """Return whether a folder contains a complete model; incomplete and damaged models are not listed."""
+    """Return whether a folder contains a complete model; incomplete and corrupt models are not listed."""
     try:
         read_info(folder)
     except EvenmoodError:

@@ -1,4 +1,4 @@
-"""Exported, imported and damaged votes."""
+"""Exported, imported and corrupt votes."""
 
 import sqlite3
 from pathlib import Path
@@ -61,10 +61,10 @@ def test_an_empty_or_overwritten_database(build: Path, votes: Votes, content: by
     assert votes.path.read_bytes() == content
 
 
-def test_a_database_with_a_damaged_cell(build: Path, votes: Votes) -> None:
+def test_a_database_with_a_corrupt_cell(build: Path, votes: Votes) -> None:
     cast(votes, "sentiment140:1", [JOY])
     for cell in ("", "[3.9]", "5"):
         with sqlite3.connect(votes.path) as database:
             database.execute("UPDATE votes SET labels = ?", (cell,))
-        with pytest.raises(DataError, match=r"votes\.sqlite is damaged \(invalid labels"):
+        with pytest.raises(DataError, match=r"votes\.sqlite is corrupt \(invalid labels"):
             review.resolve(build, print)
