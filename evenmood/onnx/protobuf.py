@@ -4,8 +4,14 @@ from collections.abc import Iterator
 
 from evenmood.errors import ModelError
 
-VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
-"""Wire types."""
+VARINT = 0
+"""Wire type of a variable-length integer."""
+FIXED64 = 1
+"""Wire type of 8 bytes."""
+BYTES = 2
+"""Wire type of a length-prefixed byte string."""
+FIXED32 = 5
+"""Wire type of 4 bytes."""
 Field = tuple[int, int, int]
 """Wire type, and start and end of the value; for a varint, its value twice."""
 MAX_FIELDS = 1000

@@ -18,8 +18,10 @@ from evenmood.model.model_folder import INFO_FILE, PREDICTION_FILES, read_info
 
 BUNDLED = "default"
 """Name of the default model in the API."""
-FAST, ACCURATE = "fast", "accurate"
-"""Names and titles of the bundled models, which `from_pretrained` accepts."""
+FAST = "fast"
+"""Name and title of the fast bundled model, which `from_pretrained` accepts."""
+ACCURATE = "accurate"
+"""Name and title of the accurate bundled model, which `from_pretrained` accepts."""
 MAX_MODEL_BYTES = 50_000_000
 """Maximum size of a Hub model; the bundled models have 6 to 14 MB."""
 MAX_CACHED_MODELS = 3
@@ -31,7 +33,7 @@ ARMS = {
     "unbalanced": "unbalanced, attention",
     "unbalanced-average": "unbalanced, without attention",
 }
-"""Titles of the folders with the paper's three experiment arms."""
+"""Titles of the folders with the three experiment arms of the paper (arXiv 2511.14073)."""
 HUB_ID = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}", re.ASCII)
 
 

@@ -1,4 +1,4 @@
-"""Arms of the paper's experiments, and records of finished runs."""
+"""Arms of the experiments of the paper (arXiv 2511.14073), and records of finished runs."""
 
 import json
 from collections.abc import Mapping

@@ -51,7 +51,7 @@ test("probabilities", async () => {
   assert.ok(missing.every(Number.isNaN));
 });
 
-test("a text without words is read as one unknown word", async () => {
+test("a text without words is read as one unknown token", async () => {
   const prediction = await classifier.predict("   ");
   assert.equal(prediction.words, 0);
   assert.equal(prediction.labels.length, 1);

@@ -276,7 +276,7 @@ def test_large_download_needs_confirmation(
     for source in ("self", "random", "encoder:you/vectors", "some.vec", str(small_data), "nobody/nothing"):
         vectors.confirm_download(source, yes=False)
     options = ["fit", "--data", str(small_data), "--vectors", "you/vectors", "--out", str(tmp_path / "model")]
-    with pytest.raises(UsageError, match=r"a download of 0\.00 GB; confirm it with --yes, or .* --vectors self"):
+    with pytest.raises(UsageError, match=r"requires a 0\.00 GB download; confirm it with --yes, or .* --vectors self"):
         import_module("train.__main__").app(options, standalone_mode=False)
     assert not hub.sent["you/vectors/model.bin"]
     huggingface_hub.hf_hub_download("you/vectors", "model.bin")
