@@ -33,7 +33,7 @@ MIN_SHARE = 0.8
 """`--quick` fails below this share of the recorded ratio."""
 OURS, UNFOLDED = "evenmood", "unfolded"
 BLAS_OVERRIDES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-"""Variables that make numpy's matrix product behave as on another processor."""
+"""Variables that make numpy's matmul behave as on another processor."""
 
 
 def main() -> None:
@@ -190,7 +190,7 @@ def run_peer(name: str, work_folder: Path, file: Path) -> dict[str, float]:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of the measured processes: offline, without overrides of numpy's matrix product."""
+    """Return the environment of the measured processes: offline, without overrides of numpy's matmul."""
     variables = {name: value for name, value in os.environ.items() if name not in BLAS_OVERRIDES}
     return variables | {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 
@@ -211,7 +211,7 @@ def ratio(rounds: Sequence[dict[str, dict[str, float]]], name: str) -> dict[str,
 
 
 def roofline(work_folder: Path) -> dict[str, float]:
-    """Return the upper bound on throughput from the matrix products alone, measured in a separate process."""
+    """Return the upper bound on throughput from the matmuls alone, measured in a separate process."""
     files = [str(work_folder / "evenmood"), str(work_folder / "texts.json")]
     command = [sys.executable, "-m", "benchmarks.roofline", *files]
     one_thread = environment() | {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # per core

@@ -21,9 +21,12 @@ SENTENCE = "Thanks for explaining, but I'm still confused."
 STARTS = 5
 VISITORS = 10
 TABLE_ROWS = 50_000
-CLIENTS, REQUESTS = 50, 200
-WARM_UP, MEASURED = 2_200, 2_000
-"""Requests before and during the memory measurement; Gradio caches the messages of 2,000 sessions."""
+CLIENTS = 50
+REQUESTS = 200
+WARM_UP = 2_200
+"""Requests before the memory measurement; Gradio caches the messages of 2,000 sessions."""
+MEASURED = 2_000
+"""Requests during the memory measurement."""
 PHRASES = (
     "thank you so much i am happy sad angry about this day it was the best worst thing ever why did they do that lol"
 )
@@ -31,7 +34,7 @@ WORDS = PHRASES.split()
 
 
 @contextmanager
-def running() -> Iterator[tuple[str, int, float]]:
+def run_demo() -> Iterator[tuple[str, int, float]]:
     """Start the demo; yield its URL, process id, and the seconds from start to first prediction."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -57,7 +60,7 @@ def call(url: str, name: str, data: list[Any], visitor: str | None = None) -> An
     return json.loads(data_line.removeprefix("data: "))
 
 
-def ask(url: str, visitor: str | None = None) -> float:
+def time_prediction(url: str, visitor: str | None = None) -> float:
     """Measure the seconds until a visitor sees the prediction for a text (button Analyze)."""
     started = time.monotonic()
     result, *_ = call(url, "show", [SENTENCE, "default", "attention"], visitor)
@@ -78,13 +81,13 @@ def upload(url: str, size: int = TABLE_ROWS) -> dict[str, Any]:
     return {"path": path, "orig_name": "table.csv", "meta": {"_type": "gradio.FileData"}}
 
 
-def resident(pid: int) -> float:
+def resident_memory(pid: int) -> float:
     """Return the resident memory of a process, in MB."""
     lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) * 1024 / 1e6
 
 
-def beside_a_table(url: str) -> dict[str, Any]:
+def measure_during_scoring(url: str) -> dict[str, Any]:
     """Measure response times for ten visitors while a table of 50,000 rows is scored."""
     file = upload(url)
     finished = threading.Event()
@@ -100,9 +103,9 @@ def beside_a_table(url: str) -> dict[str, Any]:
 
     def visit(visitor: str) -> None:
         while not finished.is_set():
-            waits.append(ask(url, visitor))
+            waits.append(time_prediction(url, visitor))
 
-    alone = timed(lambda: call(url, "score", [file, "", "default", "text", ""]))
+    alone = measure_seconds(lambda: call(url, "score", [file, "", "default", "text", ""]))
     with ThreadPoolExecutor(VISITORS + 1) as pool:
         job = pool.submit(table)
         visitors = [pool.submit(visit, f"visitor{number}") for number in range(VISITORS)]
@@ -121,7 +124,7 @@ def beside_a_table(url: str) -> dict[str, Any]:
     }
 
 
-def timed(job: Callable[[], Any]) -> float:
+def measure_seconds(job: Callable[[], Any]) -> float:
     """Measure the duration of a call, in seconds."""
     started = time.monotonic()
     job()
@@ -136,7 +139,7 @@ def concurrent_clients(url: str) -> dict[str, Any]:
     def send(_: int) -> None:
         nonlocal errors
         try:
-            waits.append(ask(url))
+            waits.append(time_prediction(url))
         except (OSError, RuntimeError):
             errors += 1
 
@@ -148,10 +151,10 @@ def concurrent_clients(url: str) -> dict[str, Any]:
 def memory(url: str, pid: int) -> dict[str, Any]:
     """Measure memory after 2,200 requests, and after 2,000 more, each in a new session."""
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: ask(url), range(WARM_UP)))
-        before = resident(pid)
-        list(pool.map(lambda _: ask(url), range(MEASURED)))
-    return {"requests": MEASURED, "before_mb": round(before), "after_mb": round(resident(pid))}
+        list(pool.map(lambda _: time_prediction(url), range(WARM_UP)))
+        before = resident_memory(pid)
+        list(pool.map(lambda _: time_prediction(url), range(MEASURED)))
+    return {"requests": MEASURED, "before_mb": round(before), "after_mb": round(resident_memory(pid))}
 
 
 def main() -> None:
@@ -159,12 +162,12 @@ def main() -> None:
     out = results_file(__doc__)
     starts = []
     for _ in range(STARTS):
-        with running() as (_, _, seconds):
+        with run_demo() as (_, _, seconds):
             starts.append(seconds)
-    with running() as (url, pid, _):
+    with run_demo() as (url, pid, _):
         results = {
             "start_to_first_prediction_seconds": round(statistics.median(starts), 2),
-            "beside_a_table": beside_a_table(url),
+            "beside_a_table": measure_during_scoring(url),
             "many": concurrent_clients(url),
             "memory": memory(url, pid),
             "machine": f"{platform.machine()}, Python {platform.python_version()}",

@@ -1,4 +1,4 @@
-"""Roofline of the network: the throughput of its matrix products alone on this machine."""
+"""Roofline of the network: the throughput of its matmuls alone on this machine."""
 
 import json
 import sys
@@ -19,9 +19,9 @@ ROUNDS = 5
 
 
 def shapes(rows: int, steps: int) -> list[tuple[int, int, int, int]]:
-    """Return the matrix products of the network for a batch: their number, rows, inner size and columns.
+    """Return the matmuls of the network for a batch: their number, rows, inner size and columns.
 
-    The convolution is folded into the embedding table, so the products are those of the LSTM in both directions, the
+    The convolution is folded into the embedding table, so the matmuls are those of the LSTM in both directions, the
     attention and the two dense layers.
     """
     return [
@@ -33,8 +33,8 @@ def shapes(rows: int, steps: int) -> list[tuple[int, int, int, int]]:
     ]
 
 
-def operations(lengths: Sequence[int]) -> float:
-    """Return the mean number of floating-point operations per text, for texts with these numbers of tokens."""
+def flops_per_text(lengths: Sequence[int]) -> float:
+    """Return the mean number of floating-point operations per text, for texts of these token lengths."""
     total = 0
     for length in lengths:
         steps = max(1, -(-length // POOL_SIZE))
@@ -42,8 +42,8 @@ def operations(lengths: Sequence[int]) -> float:
     return total / len(lengths)
 
 
-def fastest(lengths: Sequence[int]) -> tuple[float, float]:
-    """Measure the matrix products of a batch with numpy, on all cores.
+def measure_matmul_throughput(lengths: Sequence[int]) -> tuple[float, float]:
+    """Measure the matmuls of a batch with numpy, on all cores, for texts of these token lengths.
 
     Returns:
         Texts per second, and floating-point operations per second.
@@ -65,7 +65,7 @@ def fastest(lengths: Sequence[int]) -> tuple[float, float]:
     with ThreadPoolExecutor(cores) as pool:
         seconds = min(_timed(lambda: list(pool.map(core, range(cores)))) for _ in range(ROUNDS))
     speed = cores * repeats * batch_operations / seconds
-    return speed / operations(lengths), speed
+    return speed / flops_per_text(lengths), speed
 
 
 def _matrix(rows: int, columns: int) -> np.ndarray:
@@ -86,11 +86,11 @@ def main() -> None:
     tokenizer.no_padding()
     texts = json.loads(Path(file).read_text(encoding="utf-8"))["texts"]
     lengths = [len(encoding.ids) for encoding in tokenizer.encode_batch_fast(texts)]
-    rate, speed = fastest(lengths)
+    rate, speed = measure_matmul_throughput(lengths)
     content = {
         "cores": usable_cores(),
         "texts_per_batch": BATCH_ROWS,
-        "operations_per_text": operations(lengths),
+        "operations_per_text": flops_per_text(lengths),
         "tokens_per_text": sum(lengths) / len(lengths),
         "operations_per_second": speed,
         "texts_per_second": rate,

@@ -23,9 +23,9 @@ FIGURE = Path("docs/figures/scaling.png")
 
 
 def predict(workers: int, source: str, target: str) -> None:
-    """Predict a file on a local cluster of single-core nodes.
+    """Predict a file on a local cluster of single-core nodes, and print the throughput as JSON.
 
-    Prints the number of rows and seconds after the first chunk as JSON.
+    The JSON has the number of rows and of seconds after the first chunk.
     """
     from ray.cluster_utils import Cluster
 

@@ -1,7 +1,7 @@
 """Throughput of relabeling with RoBERTa-base on the GPU or CPU: `python -m benchmarks.teacher results/teacher.json`.
 
-`share_of_peak` relates the operations on tokens, without padding, to the speed of a large matrix product in the same
-precision.
+`share_of_peak` is the ratio of the floating-point operations per second, without those on padding, to the throughput
+of a large matmul in the same precision.
 """
 
 import json
@@ -16,20 +16,22 @@ from benchmarks.bench import machine, write
 from benchmarks.prepare import save_roberta
 from benchmarks.texts import made_up_texts
 
-LAYERS, WIDTH, INNER = 12, 768, 3072
+LAYERS = 12
+WIDTH = 768
+INNER = 3072
 BATCH_SIZES = {"cuda": (256, 1024, 4096), "cpu": (32, 128)}
 TEXTS = {"cuda": 200_000, "cpu": 1_000}
 PRODUCT = {"cuda": 8192, "cpu": 2048}
 
 
 def operations(tokens: list[int]) -> float:
-    """Count the floating-point operations of the encoder, with attention, for texts with these numbers of tokens."""
+    """Count the floating-point operations of the encoder, with attention, for texts of these token lengths."""
     matrices = 2 * (4 * WIDTH * WIDTH + 2 * WIDTH * INNER)
     return float(sum(LAYERS * (count * matrices + 4 * count * count * WIDTH) for count in tokens))
 
 
 def peak(device: str, dtype: Any) -> float:
-    """Measure the floating-point operations per second of one large matrix product."""
+    """Measure the floating-point operations per second of one large matmul."""
     import torch
 
     size = PRODUCT[device]

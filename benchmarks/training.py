@@ -1,7 +1,8 @@
 """Seconds per training epoch on the GPU or CPU: `python -m benchmarks.training results/training.json --data DATA`.
 
-Compares `train fit` in the paper's configuration, with random vectors, to plain Keras: `model.fit` on texts padded to
-30 tokens. Each setting runs in its own process; the result is the median without the first epoch, which compiles.
+Compares `train fit` in the configuration of the paper (arXiv 2511.14073), with random vectors, to plain Keras:
+`model.fit` on texts padded to 30 tokens. Each setting runs in its own process; the result is the median without the
+first epoch, which compiles.
 """
 
 import argparse

@@ -17,8 +17,12 @@ from benchmarks.run_peer import peak_memory
 from benchmarks.texts import made_up_texts
 from evenmood.text.normalization import clean
 
-WORDS, BUCKETS, SIZE = 2_000_000, 2_000_000, 300
-"""Size of `facebook/fasttext-en-vectors`."""
+WORDS = 2_000_000
+"""Number of words of `facebook/fasttext-en-vectors`."""
+BUCKETS = 2_000_000
+"""Number of its n-gram buckets."""
+SIZE = 300
+"""Size of its vectors."""
 VOCABULARY = 26_000
 BLOCK_ROWS = 20_000
 _MAGIC, _VERSION = 793712314, 12

@@ -17,7 +17,7 @@ from evenmood.data.build_folder import (
     MANIFEST_FILE,
     check_current,
     convert_shard_errors,
-    damaged_error,
+    corrupt_file_error,
     read_manifest,
     read_record,
     sha256,
@@ -60,7 +60,7 @@ class Stage:
         """Return whether a shard has been written completely.
 
         Raises:
-            DataError: The file is damaged.
+            DataError: The file is corrupt.
         """
         path = self.shard(name)
         if not path.exists():
@@ -81,7 +81,7 @@ class Stage:
                 json.loads(metadata.get(BY_LABEL, "{}")),
             )
         except (KeyError, ValueError):
-            raise damaged_error(path, "the metadata has no row counts") from None
+            raise corrupt_file_error(path, "the metadata has no row counts") from None
 
     def write(
         self,
@@ -194,7 +194,7 @@ def open_stage(
 
     Raises:
         UsageError: The build folder is locked, or an earlier run had different inputs or options.
-        DataError: The output of an earlier run is damaged.
+        DataError: The output of an earlier run is corrupt.
     """
     with build_lock(build):
         folder = build / name
@@ -230,7 +230,7 @@ def read_plan(folder: Path) -> dict[str, Any]:
     """Read the `inputs` and `options` that a stage was started with.
 
     Raises:
-        DataError: The file is damaged.
+        DataError: The file is corrupt.
     """
     return read_record(folder / PLAN_FILE, {"inputs": dict, "options": dict})
 

@@ -19,7 +19,7 @@ class UsageError(EvenmoodError, ValueError):
 
 
 class ModelError(EvenmoodError, OSError):
-    """A model folder or Hub repository cannot be found, is damaged, or is not an evenmood model."""
+    """A model folder or Hub repository cannot be found, is corrupt, or is not an evenmood model."""
 
 
 class HubError(EvenmoodError, OSError):

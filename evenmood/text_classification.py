@@ -125,7 +125,7 @@ def pipeline(
 
     Args:
         task: `text-classification`, or its alias `sentiment-analysis`.
-        model: A folder, a Hub id, or a loaded classifier; by default, the bundled model.
+        model: A folder, a Hub id, or a loaded classifier; None for the default model.
         top_k: Number of labels per text, most probable first; None means all 28. By default, only the most
             probable label, not in a list.
         revision: Branch, tag or commit of the Hub repository.

@@ -1,4 +1,4 @@
-"""Tune per-label thresholds by grid search, maximizing F1 (see the paper's section on thresholds)."""
+"""Tune per-label thresholds by grid search, maximizing F1 (see the paper, arXiv 2511.14073, section on thresholds)."""
 
 from collections.abc import Mapping
 from typing import Literal, get_args

@@ -41,7 +41,7 @@ def build(out: Path, repo_id: str, model: str | None = None) -> None:
     Args:
         out: Folder to write to.
         repo_id: Id of the Space.
-        model: Hub id of the model to serve; by default, the bundled model.
+        model: Hub id of the model to serve; None for the default model.
     """
     from huggingface_hub import RepoCard
 
@@ -89,7 +89,7 @@ def check_model(model: str) -> bool:
     from huggingface_hub import HfApi
 
     with hub.convert_errors(f"{model!r} on the Hub", ModelError):
-        info: Any = hub.retrying(lambda: HfApi().model_info(model))
+        info: Any = hub.retry(lambda: HfApi().model_info(model))
     missing = [name for name in PREDICTION_FILES if name not in {entry.rfilename for entry in info.siblings or []}]
     if missing:
         raise ModelError(
@@ -152,7 +152,7 @@ def deploy(
         )
     if not static:
         with hub.convert_errors(f"{repo!r} on the Hub", HubError):
-            hub.retrying(lambda: set_model(upload.repo_id, model))
+            hub.retry(lambda: set_model(upload.repo_id, model))
     if not upload.changed:
         print(f"no changes since commit {upload.commit[:8]}: no new commit", file=sys.stderr)
     if is_private:

@@ -33,31 +33,31 @@ def main() -> None:
     options = parser.parse_args()
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="evenmood-tour-") as temporary:
-        place = Path(temporary)
-        home = {"HF_HOME": str(place / "home")}
+        folder = Path(temporary)
+        home = {"HF_HOME": str(folder / "home")}
         if options.real:
             if not REAL_TOKEN:
                 sys.exit("error: --real requires HF_TOKEN; set it to a token with write access")
-            tour(place, {**home, "HF_TOKEN": REAL_TOKEN}, f"-tour-{token_hex(3)}")
+            tour(folder, {**home, "HF_TOKEN": REAL_TOKEN}, f"-tour-{token_hex(3)}")
         else:
             with HubServer(tokens=[LOCAL_TOKEN]) as hub:
                 print(f"Using a fake Hub at {hub.url}; nothing is sent over the network.")
-                tour(place, {**HUB_ENVIRONMENT, "HF_ENDPOINT": hub.url, **home, "HF_TOKEN": LOCAL_TOKEN}, "")
+                tour(folder, {**HUB_ENVIRONMENT, "HF_ENDPOINT": hub.url, **home, "HF_TOKEN": LOCAL_TOKEN}, "")
     print(f"\nDone in {time.monotonic() - started:.0f} s.")
 
 
-def tour(place: Path, settings: dict[str, str], suffix: str) -> None:
+def tour(folder: Path, settings: dict[str, str], suffix: str) -> None:
     """Run all steps in a folder."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0", "PYTHONWARNINGS": "ignore"}
     environment = {**clean, "NO_PROXY": "127.0.0.1", "PYTHONPATH": str(ROOT), **quiet, **settings}
 
     def run(words: list[str]) -> str:
-        done = subprocess.run(words, cwd=place, env=environment, stdout=subprocess.PIPE, text=True, check=False)
-        print(done.stdout, end="", flush=True)
-        if done.returncode:
-            sys.exit(f"error: the step failed with exit code {done.returncode}")
-        return done.stdout
+        result = subprocess.run(words, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+        print(result.stdout, end="", flush=True)
+        if result.returncode:
+            sys.exit(f"error: the step failed with exit code {result.returncode}")
+        return result.stdout
 
     def command(line: str) -> str:
         print(f"\n$ {line}", flush=True)
@@ -74,7 +74,7 @@ def tour(place: Path, settings: dict[str, str], suffix: str) -> None:
     whose = "import huggingface_hub; print(huggingface_hub.whoami()['name'])"
     you = snippet(whose).strip() if suffix else "you"
     data, model, space = (f"{you}/{name}{suffix}" for name in ("even-emotions", "moods", "moods-demo"))
-    build = place / "build"
+    build = folder / "build"
     write_tsv(build / "tsv", rows=2000)
     try:
         title("Publish a synthetic data set; tweets are published as hashes")
@@ -83,7 +83,7 @@ def tour(place: Path, settings: dict[str, str], suffix: str) -> None:
         command(f"python -m data_build publish build {data} --private")
         snippet(f"from datasets import load_dataset\nprint(load_dataset({data!r}, 'balanced'))")
         title("Fill in the tweets from a copy of Sentiment140")
-        write_tweets(place / "tweets.csv", tweets())
+        write_tweets(folder / "tweets.csv", tweets())
         command(f"python -m data_build hydrate {data} --tweets tweets.csv --out hydrated")
         title("Train a small network on the data set from the Hub, and evaluate it on the test split")
         command(f"python -m train fit --data {data}:unbalanced --out moods {SMALL}")
@@ -114,10 +114,10 @@ def tour(place: Path, settings: dict[str, str], suffix: str) -> None:
         )
         title("Deploy the demo, start the files of the Space, and call its API")
         command(f"python -m space.deploy {space} --model {model} --private")
-        folder = snippet(
+        space_folder = snippet(
             f"from huggingface_hub import snapshot_download\nprint(snapshot_download({space!r}, repo_type='space'))"
         ).strip()
-        with running_demo(environment={**settings, "EVENMOOD_MODEL": model}, app=Path(folder) / "app.py") as url:
+        with running_demo(environment={**settings, "EVENMOOD_MODEL": model}, app=Path(space_folder) / "app.py") as url:
             snippet(
                 "from gradio_client import Client\n"
                 f"answer = Client({url!r}, verbose=False).predict({SENTENCE!r}, api_name='/analyse')\n"

@@ -25,8 +25,8 @@ def test_roofline_counts_operations_of_the_bundled_network() -> None:
     layers = sum(weights[f"{name}_w"].size for name in ("dense", "logits"))
     for length, steps in ((1, 1), (2, 1), (14, 7), (30, 15)):
         expected = 2 * (steps * (lstm + weights["attention_w"].size) + layers)
-        assert roofline.operations([length]) == expected
-    assert roofline.operations([2, 14]) == (roofline.operations([2]) + roofline.operations([14])) / 2
+        assert roofline.flops_per_text([length]) == expected
+    assert roofline.flops_per_text([2, 14]) == (roofline.flops_per_text([2]) + roofline.flops_per_text([14])) / 2
 
 
 def test_ratios_are_computed_within_rounds() -> None:

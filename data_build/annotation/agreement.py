@@ -64,7 +64,11 @@ def measure(votes: Sequence[Vote]) -> dict[str, Any]:
 
 
 def audit(correct: int, rows: int) -> dict[str, Any]:
-    """Return the share of audited rows with correct labels and its exact (Clopper-Pearson) 95% interval."""
+    """Compute the share of audited rows with correct labels.
+
+    Returns:
+        `rows`, `correct`, and `share`: its `value`, and its exact (Clopper-Pearson) 95% interval from `low` to `high`.
+    """
     low, high = proportion_confint(correct, rows, method="beta") if rows else (0.0, 1.0)
     return {
         "rows": rows,

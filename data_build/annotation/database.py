@@ -36,17 +36,17 @@ SCHEMA = (
 
 
 def create_database(build: Path) -> Path:
-    """Create the file in the build folder if it does not exist, and return its path.
+    """Create the annotation database in the build folder if it does not exist, and return its path.
 
     Raises:
-        DataError: The file is empty or damaged.
+        DataError: The file is empty or corrupt.
     """
     build.mkdir(parents=True, exist_ok=True)
     path = build / FILE
     # The file is briefly empty while another process creates it.
     with FileLock(build / CREATION_LOCK):
         if path.exists() and not path.stat().st_size:
-            raise _damaged(path, "the file is empty")
+            raise _corrupt_file_error(path, "the file is empty")
         with open_database(path) as database:
             for statement in SCHEMA:
                 database.execute(statement)
@@ -58,7 +58,7 @@ def open_database(path: Path) -> Iterator[sqlite3.Connection]:
     """Open a connection and run the block in one write transaction: commit on success, roll back on an exception.
 
     Raises:
-        DataError: The file is locked or damaged.
+        DataError: The file is locked, read-only or corrupt, or the disk is full.
     """
     database = sqlite3.connect(path, timeout=30, isolation_level=None)
     try:
@@ -70,7 +70,7 @@ def open_database(path: Path) -> Iterator[sqlite3.Connection]:
     except sqlite3.OperationalError as error:
         raise DataError(f"cannot use {path}: {error}") from None
     except sqlite3.DatabaseError as error:
-        raise _damaged(path, str(error)) from None
+        raise _corrupt_file_error(path, str(error)) from None
     except BaseException:
         if database.in_transaction:
             database.execute("ROLLBACK")
@@ -79,9 +79,11 @@ def open_database(path: Path) -> Iterator[sqlite3.Connection]:
         database.close()
 
 
-def _damaged(path: Path, reason: str) -> DataError:
+def _corrupt_file_error(path: Path, reason: str) -> DataError:
     build = path.parent
     return DataError(
-        f"{path} is damaged ({reason}); restore a backup; without one, delete the file, then run: "
-        f"python -m data_build votes {build} --import FILE, and: python -m data_build resolve {build} --restart"
+        f"{path} is corrupt ({reason}); restore a backup; without one, delete the file, add the annotators "
+        f"(python -m data_build annotator {build} NAME), refill the queue (python -m data_build review {build}), "
+        f"import the exported votes (python -m data_build votes {build} --import FILE), and run: "
+        f"python -m data_build resolve {build} --restart"
     )

@@ -8,7 +8,7 @@ from evenmood import LABELS
 from evenmood.errors import UsageError
 
 ANNOTATORS = 5
-"""Annotators per row, as in the paper."""
+"""Annotators per row, as in the paper (arXiv 2511.14073)."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class Votes:
         """Open the file in the build folder, or create it.
 
         Raises:
-            DataError: The file is empty or damaged.
+            DataError: The file is empty or corrupt.
         """
         self.path, self.task = create_database(build), task
 
@@ -350,7 +350,7 @@ class Votes:
 
 
 def _labels(cell: Any) -> tuple[int, ...]:
-    """Parse the label indices in a database cell; raise `sqlite3.DataError` if the cell is damaged."""
+    """Parse the label indices in a database cell; raise `sqlite3.DataError` if the cell is corrupt."""
     try:
         return tuple(check_labels(json.loads(cell)))
     except (TypeError, ValueError, UsageError):

@@ -57,7 +57,7 @@ def review(build: Build, limit: Limit = None, host: Host = "127.0.0.1", port: Po
     from data_build.annotation import annotate
     from data_build.stages import review as stage
 
-    annotate.launch(stage.fill(build, limit, seed), host, port)
+    annotate.launch(stage.fill_review_queue(build, limit, seed), host, port)
 
 
 @app.command()
@@ -77,7 +77,7 @@ def audit(
     from data_build.annotation import annotate
     from data_build.stages import review as stage
 
-    annotate.launch(stage.fill_audit(build, rows, seed), host, port)
+    annotate.launch(stage.fill_audit_queue(build, rows, seed), host, port)
 
 
 @app.command()

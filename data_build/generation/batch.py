@@ -12,8 +12,10 @@ from data_build.generation.prompts import Request
 from evenmood.model.model_folder import write_text
 
 COMPLETIONS_FILE, STATE_FILE = "completions-batch.jsonl", "batches.json"
-MAX_REQUESTS, MAX_BYTES = 50_000, 190_000_000
-"""Limits of a batch: 50,000 requests and 200 MB (https://platform.openai.com/docs/guides/batch)."""
+MAX_REQUESTS = 50_000
+"""Maximum number of requests per batch (https://platform.openai.com/docs/guides/batch)."""
+MAX_BYTES = 190_000_000
+"""Maximum size of a batch file; the limit of the API is 200 MB."""
 POLL_INTERVAL = 30.0
 """Seconds between two status requests."""
 MAX_BATCHES = 3

@@ -18,7 +18,7 @@ QUOTES = (('"', '"'), ("\u201c", "\u201d"))
 
 
 class Comments(pydantic.BaseModel):
-    """Schema of a chat completion."""
+    """Schema of the JSON that the model returns."""
 
     comments: list[str]
 
@@ -64,7 +64,7 @@ def parse_json(content: str) -> tuple[str, ...] | None:
 
 
 def parse_list(content: str) -> tuple[str, ...] | None:
-    """Extract comments from a numbered or bulleted list; None if there is no such list."""
+    """Extract comments from a numbered or bulleted list; None if it has fewer than two items."""
     lines = [line.strip() for line in strip_reasoning(content).splitlines()]
     items = [_unquote(MARKER.sub("", line, count=1)) for line in lines if MARKER.match(line)]
     return tuple(items) if len(items) > 1 else None
@@ -83,5 +83,5 @@ def _unquote(line: str) -> str:
 
 
 def response_schema() -> dict[str, Any]:
-    """Return the JSON schema of a chat completion."""
+    """Return the schema of the JSON that the model returns."""
     return {**Comments.model_json_schema(), "additionalProperties": False}

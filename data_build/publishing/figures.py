@@ -27,7 +27,7 @@ def ratio(counts: Mapping[str, int]) -> float:
 def label_counts(
     counts: Mapping[str, Mapping[str, int]], by_source: Mapping[str, Mapping[str, int]], path: Path
 ) -> None:
-    """Draw the number of rows per label, one panel per configuration (like figures 1 and 2 of the paper).
+    """Draw the number of rows per label, one panel per configuration (cf. figures 1, 2 of the paper, arXiv 2511.14073).
 
     Args:
         counts: Rows per label of each training split, keyed by panel title; `balanced` first, if there is one. The

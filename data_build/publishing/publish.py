@@ -46,7 +46,7 @@ def publish(
         log: Called with each progress message.
         include_tweets: Publish the texts of tweets, not only their hashes; the history of the repository keeps them.
         drop_balanced: Delete the published configuration `balanced` if the build has none.
-        private: Visibility of a new repository; by default, the account's.
+        private: Whether a new repository is private; by default, as set in the account.
         revision: Branch; created if missing.
         create_pr: Open a pull request.
 

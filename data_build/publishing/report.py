@@ -37,7 +37,7 @@ FEW_TWEETS = 100
 PROMPTS_WITHOUT_STYLE = ("v1", "v2", "v3")
 """Prompt versions whose `lines` form omitted length and point of view, although the rows record both."""
 WORDS = 50
-"""Number of words in the figure of the most frequent words, as in figure 3 of the paper."""
+"""Number of words in the figure of the most frequent words, as in figure 3 of the paper (arXiv 2511.14073)."""
 STOP_WORDS = ENGLISH_STOP_WORDS | {
     "im",
     "dont",

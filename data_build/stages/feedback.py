@@ -39,7 +39,7 @@ def run(build: Path, log: Log, source: str, *, limit: int | None = None, restart
     """
     folder = expand_home(source)
     if not folder.is_dir():
-        folder = hub.fetch(source, [f"data/{PATTERN}"], "dataset", kind=DataError) / "data"
+        folder = hub.fetch(source, [f"data/{PATTERN}"], "dataset", error_class=DataError) / "data"
     files = sorted(folder.glob(PATTERN))
     if not files:
         raise DataError(f"{source}: no feedback found; expected files named {PATTERN}")

@@ -35,7 +35,7 @@ STAGE = "generate"
 OFFICIAL = "relabel-official"
 """Stage with the teacher's scores for the training split; if it is finished, examples are selected by score."""
 SAMPLES = 20_000
-"""Number of texts to request, as in the paper."""
+"""Number of texts to request, as in the paper (arXiv 2511.14073)."""
 TEXTS_PER_REQUEST = 8
 REQUESTS_PER_SHARD = 50
 TRIAL_COMPLETIONS = 5

@@ -27,7 +27,8 @@ def run(
         log: Called with each progress message.
         source: As in `evenmood.data.splits.load_split`.
         any_size: Accept splits that differ in size from the official ones: a sample, or your own data.
-        limit: Maximum number of training texts to read, an eighth of it for validation and test each; by default, all.
+        limit: Maximum number of training texts to read; validation and test get an eighth of it each, rounded up. By
+            default, all texts are read.
         restart: Discard the output of an earlier run.
 
     Raises:
@@ -35,7 +36,9 @@ def run(
     """
     splits = {name: load_split(source, name) for name in SPLITS}
     if limit is not None:
-        splits = {name: _head(split, limit if name == "train" else -(-limit // 8)) for name, split in splits.items()}
+        splits = {
+            name: _truncate_split(split, limit if name == "train" else -(-limit // 8)) for name, split in splits.items()
+        }
         any_size = True
     digests = {name: split.digest() for name, split in splits.items()}
     split_of_id: dict[str, str] = {}
@@ -71,7 +74,7 @@ def run(
         )
 
 
-def _head(split: Split, rows: int) -> Split:
+def _truncate_split(split: Split, rows: int) -> Split:
     return Split(split.texts[:rows], split.labels[:rows], split.ids[:rows])
 
 

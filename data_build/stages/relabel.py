@@ -1,4 +1,7 @@
-"""Stage `relabel`: compute the teacher's scores, a probability per label, for every text, and evaluate the teacher."""
+"""Stage `relabel`: compute the teacher's scores, a probability per label, and evaluate the teacher.
+
+Scored are the official splits, tweets, feedback and generated texts.
+"""
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -46,8 +49,8 @@ def run(
 ) -> None:
     """Write the teacher's scores of the official splits and of the rows of the other sources.
 
-    The official training and validation splits are written to `relabel-official`; the other sources, `sentiment140`,
-    `feedback` and each round of `generate`, each to its own stage.
+    The official training and validation splits are written to the stage `relabel-official`. The other sources,
+    `sentiment140`, `feedback` and each round of `generate`, are written to one stage each.
 
     Args:
         build: Build folder.
@@ -58,8 +61,8 @@ def run(
         runtime: See `Teacher`.
         batch_size: See `Teacher`.
         limit: Maximum number of rows to score per source other than the official splits; by default, all.
-        evaluate: Evaluate the teacher on the official validation and test splits, as in the paper; can be added by a
-            later run.
+        evaluate: Also score the official test split, and evaluate the teacher on validation and test, as in the paper
+            (arXiv 2511.14073). A later run can add the evaluation.
         restart: Discard the output of an earlier run.
 
     Raises:
@@ -157,7 +160,7 @@ def _score(
 
 
 def _local_scorer(teacher: str, runtime: Runtime, batch_size: int) -> Scorer:
-    """Score in this process. The teacher is loaded with the first chunk, and therefore not for a finished stage."""
+    """Score in this process. The teacher is loaded lazily, with the first chunk: finished stages do not need it."""
     load = functools.cache(lambda: Teacher(teacher, runtime=runtime, batch_size=batch_size))
     return lambda chunks: ((name, number, load().probabilities(texts)) for name, number, texts in chunks)
 

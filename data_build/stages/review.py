@@ -33,29 +33,29 @@ AUDIT_ROWS = 1_000
 COLUMNS = ("id", "annotator", "labels", "unsure", "saw_predictions")
 
 
-def fill(build: Path, limit: int | None = None, seed: int = 0) -> Votes:
+def fill_review_queue(build: Path, limit: int | None = None, seed: int = 0) -> Votes:
     """Queue the verified rows for review, shuffled, so that a limited queue is a random sample.
 
-    Rows that already have votes stay in the queue beyond the limit.
+    Rows with votes are queued even beyond the limit.
 
     Raises:
         DataError: The stage `verify` is incomplete.
         UsageError: There are no rows or no annotators.
     """
-    return _fill(build, "review", verify.STAGE, limit, seed)
+    return _fill_queue(build, "review", verify.STAGE, limit, seed)
 
 
-def fill_audit(build: Path, limit: int = AUDIT_ROWS, seed: int = 0) -> Votes:
+def fill_audit_queue(build: Path, limit: int = AUDIT_ROWS, seed: int = 0) -> Votes:
     """Queue random rows of the balanced set for the audit.
 
     Raises:
         DataError: The stage `balance` is incomplete.
         UsageError: There are no rows or no annotators.
     """
-    return _fill(build, "audit", BALANCE, limit, seed)
+    return _fill_queue(build, "audit", BALANCE, limit, seed)
 
 
-def _fill(build: Path, task: Task, stage: str, limit: int | None, seed: int) -> Votes:
+def _fill_queue(build: Path, task: Task, stage: str, limit: int | None, seed: int) -> Votes:
     rows = read_rows(build, stage)
     if not rows.num_rows:
         raise UsageError(f"{build}: the stage {stage} has no rows to {task}; run it again with different options")
@@ -75,8 +75,9 @@ def _fill(build: Path, task: Task, stage: str, limit: int | None, seed: int) -> 
 def resolve(build: Path, log: Log, *, restart: bool = False) -> None:
     """Write the verified rows with the labels of the review.
 
-    A row with five votes gets the majority labels or the adjudicator's labels; ties are left out until an adjudicator
-    settles them. Rows with fewer votes are unchanged, with `reviewed` false.
+    A row with five votes gets the majority labels or the adjudicator's labels. Rows without a clear majority (ties, no
+    majority, too few sure annotators) are left out until an adjudicator decides; rows adjudicated to no label are
+    dropped. Rows with fewer votes are unchanged, with `reviewed` false.
 
     Raises:
         DataError: The stage `verify` is incomplete, or there are no votes.
@@ -124,9 +125,10 @@ def _apply(
 
 
 def audit_result(build: Path) -> dict[str, Any] | None:
-    """Return the share of audited rows whose labels were all confirmed by the majority; ties count as errors.
+    """Evaluate the audit: a row is correct if the majority confirmed all its labels; ties count as errors.
 
-    None if there is no audit of the current balanced set.
+    Returns:
+        `rows`, `correct` and `share` as in `agreement.audit`; None if there is no audit of the current balanced set.
     """
     if not (build / FILE).exists() or not (build / BALANCE / MANIFEST_FILE).exists():
         return None
@@ -180,7 +182,7 @@ def import_votes(build: Path, task: Task, path: Path) -> int:
 
     Raises:
         DataError: The file cannot be read, lacks a column, or contains an invalid vote: an unknown label or row,
-            neither labels nor `unsure`, an empty annotator's name, or a sixth vote on a row.
+            neither labels nor `unsure`, no annotator, or a sixth vote on a row.
         UsageError: Unknown file extension.
     """
     votes = []

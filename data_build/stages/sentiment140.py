@@ -37,8 +37,9 @@ def run(
     shard_rows: int = SHARD_ROWS,
     restart: bool = False,
 ) -> None:
-    """Write the tweets, one shard per `shard_rows` tweets read; memory holds one shard and an 8-byte hash per row.
+    """Write the tweets, one shard per `shard_rows` tweets read.
 
+    Memory holds one shard, and a 64-bit hash (in a set) per accepted row.
     Malformed rows are counted, and their line numbers are logged; an unclosed quotation mark can span several lines.
 
     Args:

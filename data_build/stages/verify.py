@@ -19,7 +19,7 @@ from evenmood.thresholds import tune_thresholds
 
 STAGE = "verify"
 MIN_PROBABILITY = 0.7
-"""Minimum teacher probability of a label, as in the paper."""
+"""Minimum teacher probability of a label, as in the paper (arXiv 2511.14073)."""
 Alignment = Literal["probability", "precision", "intended"]
 
 

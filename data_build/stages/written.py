@@ -1,4 +1,4 @@
-"""Stage `written`: import the written texts, which language models wrote for training, and similar data sets."""
+"""Stage `written`: import texts that language models wrote for training, and similar data sets."""
 
 import json
 from collections import Counter
@@ -33,9 +33,10 @@ class Extra:
     """A similar published data set.
 
     Attributes:
-        source: Hub id (`namespace/name` or `namespace/name:configuration`), or Parquet file.
+        source: Hub id (`namespace/name` or `namespace/name:configuration`), of which the split `train` is read, or
+            Parquet file.
         text: Text column.
-        labels: Label column: a label name, a list of names, or label indices in GoEmotions order.
+        labels: Label column: a label name, a label index in GoEmotions order, or a list of these.
     """
 
     source: str
@@ -156,12 +157,12 @@ def _build_rows(name: str, part: pyarrow.Table, numbers: Sequence[int]) -> pyarr
         where = f"{name}, rows {numbers[0] + 1:,} to {numbers[-1] + 1:,}" if numbers else name
         reason = " ".join(str(error).split())[:200]
         raise DataError(
-            f"{where}: a column has the wrong type ({reason}); expected a file that resolve-written wrote"
+            f"{where}: a column has the wrong type ({reason}); expected a file written by resolve-written"
         ) from None
 
 
 def label_indices(labels: Any, where: str, *, ordered: bool = False) -> list[int]:
-    """Convert the labels of a cell, names or indices, to label indices without duplicates.
+    """Convert the labels of a cell (names or indices) to unique label indices.
 
     Args:
         labels: A label or a list of labels.
@@ -175,7 +176,7 @@ def label_indices(labels: Any, where: str, *, ordered: bool = False) -> list[int
     for label in labels if isinstance(labels, list) else [labels]:
         index = LABELS.index(label) if label in LABELS else label
         if not is_label(index):
-            raise DataError(f"{where}: unknown label {label!r}; expected a label's name or a number from 0 to 27")
+            raise DataError(f"{where}: unknown label {label!r}; expected a label name or an index from 0 to 27")
         indices.append(index)
     if not indices:
         raise DataError(f"{where}: no label; expected at least one")
@@ -186,7 +187,7 @@ def read_file(path: Path, columns: Sequence[str] = ("text", "labels")) -> pyarro
     """Read a Parquet file of texts and labels.
 
     Raises:
-        DataError: The file is missing or damaged, lacks a column, contains a null text, or has duplicate ids.
+        DataError: The file is missing or corrupt, lacks a column, contains a null text, or has duplicate ids.
     """
     try:
         rows = parquet.read_table(_require_file(path))
@@ -194,7 +195,7 @@ def read_file(path: Path, columns: Sequence[str] = ("text", "labels")) -> pyarro
         if isinstance(error, OSError) and error.errno:
             raise
         reason = " ".join(str(error).split())[:200] if path.stat().st_size else "the file is empty"
-        raise DataError(f"{path}: damaged, or not a Parquet file ({reason}); use another file") from None
+        raise DataError(f"{path}: corrupt, or not a Parquet file ({reason}); use another file") from None
     check_columns(rows, columns, str(path))
     if "id" in rows.schema.names:
         duplicate_ids = [name for name, count in Counter(rows["id"].to_pylist()).items() if count > 1]
@@ -231,14 +232,14 @@ def _read(source: str, log: Log) -> pyarrow.Table:
 
     repository, _, configuration = source.partition(":")
     with convert_hub_errors(f"file {source!r}"):
-        rows = hub.retrying(lambda: datasets.load_dataset(repository, configuration or None, split="train"))
+        rows = hub.retry(lambda: datasets.load_dataset(repository, configuration or None, split="train"))
     log(f"{source}: {len(rows):,} rows")
     content: pyarrow.Table = rows.with_format("arrow")[:]
     return _replace_numbers(content, rows.features)
 
 
 def _replace_numbers(rows: pyarrow.Table, features: Any) -> pyarrow.Table:
-    """Replace the data set's own class numbers with their names."""
+    """Replace class indices of the data set with class names."""
     for column, feature in features.items():
         names = getattr(getattr(feature, "feature", feature), "names", None)
         if names:

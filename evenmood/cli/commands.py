@@ -46,8 +46,10 @@ app = typer.Typer(
 )
 COMMANDS = ("text", "predict", "report", "info")
 Format = Literal["csv", "tsv", "jsonl", "parquet", "xlsx"]
-FLAGS, WITH_VALUE = ("--proba", "--json", "--help"), ("--model", "--revision")
-"""Options of `evenmood text`, without and with a value."""
+FLAGS = ("--proba", "--json", "--help")
+"""Options of `evenmood text` without a value."""
+WITH_VALUE = ("--model", "--revision")
+"""Options of `evenmood text` with a value."""
 OPTION = re.compile(r"--[a-z][a-z-]*(=.*)?")
 SIMILAR = 0.85
 """Minimum difflib ratio at which a word is treated as a mistyped command."""

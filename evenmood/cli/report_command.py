@@ -85,7 +85,7 @@ def report(
     from evenmood.report.page import About
     from evenmood.report.write import write_report
     from evenmood.tables import streams as tables
-    from evenmood.tables.chunk import has_column
+    from evenmood.tables.chunk import check_column
     from evenmood.tables.emotion_columns import texts_of
     from evenmood.tables.table_files import STREAM, check_output
     from evenmood.tables.table_form import check_delimiter, check_encoding
@@ -134,7 +134,7 @@ def report(
             ):
                 if kind != "jsonl":  # rows of JSON Lines may have different keys
                     for name in (time, group):
-                        has_column(name, chunk.columns, source)
+                        check_column(name, chunk.columns, source)
                 texts = texts_of(chunk, column, kind)
                 output = classifier.read(texts)
                 yield ScoredTexts(

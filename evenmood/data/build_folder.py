@@ -37,7 +37,7 @@ def read_manifest(build: Path, name: str) -> dict[str, Any]:
     """Read the manifest of a finished stage.
 
     Raises:
-        DataError: The stage has not been run, is incomplete, or has a damaged manifest.
+        DataError: The stage has not been run, is incomplete, or has a corrupt manifest.
     """
     path = build / name / MANIFEST_FILE
     if not path.exists():
@@ -56,34 +56,34 @@ def read_record(path: Path, required: Mapping[str, type]) -> dict[str, Any]:
         required: Required keys, each with the type of its value.
 
     Raises:
-        DataError: The file is empty, truncated or damaged; the message names the command that rewrites it.
+        DataError: The file is empty, truncated or corrupt; the message names the command that rewrites it.
     """
     try:
         record: Any = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         reason = f"not JSON: {' '.join(str(error).split())[:100]}" if path.stat().st_size else "the file is empty"
-        raise damaged_error(path, reason) from None
+        raise corrupt_file_error(path, reason) from None
     if not isinstance(record, dict):
-        raise damaged_error(path, "not a JSON object")
+        raise corrupt_file_error(path, "not a JSON object")
     for key, kind in required.items():
         if type(record.get(key)) is not kind:
-            raise damaged_error(
+            raise corrupt_file_error(
                 path, f"{key!r} is {str(record[key])[:40]!r}" if key in record else f"missing key {key!r}"
             )
     for shard in record.get("shards", {}).values():
         if not isinstance(shard, dict) or type(shard.get("rows")) is not int or "sha256" not in shard:
-            raise damaged_error(path, f"invalid shard entry {str(shard)[:40]!r}")
+            raise corrupt_file_error(path, f"invalid shard entry {str(shard)[:40]!r}")
     return record
 
 
-def damaged_error(path: Path, reason: str) -> DataError:
-    """Return the error for a damaged file of a stage, with the command that rewrites it."""
-    return DataError(f"{path} is damaged ({reason}); run: {_restart_command(path.parent.parent, path.parent.name)}")
+def corrupt_file_error(path: Path, reason: str) -> DataError:
+    """Return the error for a corrupt file of a stage, with the command that rewrites it."""
+    return DataError(f"{path} is corrupt ({reason}); run: {_restart_command(path.parent.parent, path.parent.name)}")
 
 
 @contextmanager
 def convert_shard_errors(path: Path) -> Iterator[None]:
-    """Convert pyarrow's errors for a damaged shard into a `DataError` that names the command that rewrites it."""
+    """Convert pyarrow's errors for a corrupt shard into a `DataError` that names the command that rewrites it."""
     import pyarrow
 
     try:
@@ -95,17 +95,17 @@ def convert_shard_errors(path: Path) -> Iterator[None]:
             raise DataError(
                 f"{path} is missing; run: {_restart_command(path.parent.parent, path.parent.name)}"
             ) from None
-        if isinstance(error, OSError) and error.errno:  # an I/O error, not damaged content
+        if isinstance(error, OSError) and error.errno:  # an I/O error, not corrupt content
             raise
         reason = " ".join(str(error).split())[:100] if path.stat().st_size else "the file is empty"
-        raise damaged_error(path, reason) from None
+        raise corrupt_file_error(path, reason) from None
 
 
 def read_shard(path: Path, columns: Sequence[str] | None = None) -> "pyarrow.Table":
     """Read a shard without verifying its checksum.
 
     Raises:
-        DataError: The file is missing or damaged, or lacks a column.
+        DataError: The file is missing or corrupt, or lacks a column.
     """
     from pyarrow import parquet
 
@@ -121,7 +121,7 @@ def check_current(build: Path, name: str) -> None:
     for source, checksum in read_manifest(build, name)["inputs"].items():
         path = build / source / MANIFEST_FILE
         if source != name and path.exists():  # a stage's raw input may share its name
-            read_manifest(build, source)  # a damaged manifest also has another checksum: report the damage instead
+            read_manifest(build, source)  # a corrupt manifest also has another checksum: report the corruption instead
             if sha256(path) != checksum:
                 raise DataError(
                     f"{build}: {name} is older than its input {source}; run: {_restart_command(build, name)}"

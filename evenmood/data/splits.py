@@ -199,7 +199,7 @@ def load_hub_split(source: str, split: str, missing: str) -> Any:
 
     repository, _, configuration = source.partition(":")
     with convert_hub_errors(missing):
-        return hub.retrying(lambda: datasets.load_dataset(repository, configuration or None, split=split))
+        return hub.retry(lambda: datasets.load_dataset(repository, configuration or None, split=split))
 
 
 def _read_hub(source: str, split: str) -> Iterator[Row]:

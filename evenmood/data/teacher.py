@@ -153,7 +153,7 @@ def _onnx_runner(model: str) -> Any:
     try:
         session = onnxruntime.InferenceSession(content, providers=onnxruntime.get_available_providers())
     except Exception as error:  # onnxruntime's exceptions share no public base class
-        raise DataError(f"teacher {model!r}: {path.name}: damaged or not an ONNX model ({one_line(error)})") from None
+        raise DataError(f"teacher {model!r}: {path.name}: corrupt or not an ONNX model ({one_line(error)})") from None
     if len(session.get_outputs()) != 1:
         outputs = ", ".join(output.name for output in session.get_outputs())
         raise DataError(f"teacher {model!r}: {path.name} has the outputs {outputs:.100}; expected only the logits")

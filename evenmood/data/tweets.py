@@ -145,7 +145,7 @@ def read_hub(source: str, on_invalid: Callable[[str], None] | None = None) -> It
     repo_id, _, revision = source.partition("@")
     try:
         with convert_hub_errors(f"file {source!r}"):
-            stream = hub.retrying(
+            stream = hub.retry(
                 lambda: datasets.load_dataset(
                     repo_id, revision=revision or PARQUET_REVISION, split="train", streaming=True
                 )

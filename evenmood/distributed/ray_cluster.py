@@ -12,8 +12,8 @@ import evenmood
 from evenmood.classifier import EmotionClassifier
 from evenmood.errors import DataError, EvenmoodError, UsageError
 from evenmood.tables import emotion_columns
-from evenmood.tables.chunk import Chunk, check_distinct, has_column
-from evenmood.tables.parquet_tables import damaged_error
+from evenmood.tables.chunk import Chunk, check_column, check_distinct
+from evenmood.tables.parquet_tables import corrupt_file_error
 from evenmood.tables.table_files import atomic_file, open_input
 
 SHARE = 0.5
@@ -21,7 +21,7 @@ SHARE = 0.5
 PIECE_ROWS = 10_000
 """Number of rows that an actor predicts at a time; it keeps the whole row group of its piece in memory."""
 CONNECT_SECONDS = 5
-DAMAGED = f"{DataError.__module__}.{DataError.__name__}: "
+DATA_ERROR_PREFIX = f"{DataError.__module__}.{DataError.__name__}: "
 """Prefix of a `DataError` in the text of a Ray error."""
 
 
@@ -30,13 +30,13 @@ def connect(address: str | None, packages: Sequence[Path] = ()) -> Iterator[Any]
     """Join a Ray cluster, or start one on this machine; yields the module `ray`.
 
     Args:
-        address: Address of the cluster; by default, a local one is started.
+        address: Address of the cluster; None starts a local one.
         packages: Folders of Python packages that the nodes need in addition to evenmood.
 
     Raises:
         UsageError: The address is a Ray Client address.
         EvenmoodError: There is no cluster at the address, or a node failed.
-        DataError: A node found a damaged file.
+        DataError: A node found a corrupt file.
     """
     import ray.data
 
@@ -64,8 +64,8 @@ def connect(address: str | None, packages: Sequence[Path] = ()) -> Iterator[Any]
     except ray.exceptions.RayError as error:
         lines = str(error).strip().splitlines()  # includes the remote traceback and hints by Ray
         reason = next((line for line in reversed(lines) if re.match(r"[\w.]+Error: ", line)), lines[-1])
-        if reason.startswith(DAMAGED):
-            raise DataError(reason.removeprefix(DAMAGED)) from error
+        if reason.startswith(DATA_ERROR_PREFIX):
+            raise DataError(reason.removeprefix(DATA_ERROR_PREFIX)) from error
         raise EvenmoodError(
             f"a node of the Ray cluster failed ({reason}); "
             "files and models must be available under the same path on every node"
@@ -136,7 +136,7 @@ def predict_file(
         of rows predicted so far.
 
     Raises:
-        DataError: The file is damaged, or the column does not contain strings.
+        DataError: The file is corrupt, or the column does not contain strings.
         UsageError: The file has no such column, or already has an output column.
         EvenmoodError: The cluster cannot be used.
     """
@@ -149,11 +149,11 @@ def predict_file(
     except EvenmoodError:
         raise
     except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise damaged_error(source, error) from None
+        raise corrupt_file_error(source, error) from None
     schema = metadata.schema.to_arrow_schema()
     check_distinct(schema.names, source)
     for name in (column, *(input_columns or ())):
-        has_column(name, schema.names, source)
+        check_column(name, schema.names, source)
     emotion_columns.check_free(source, schema.names if input_columns is None else input_columns, output_columns)
     kind = schema.field(column).type
     if pyarrow.types.is_dictionary(kind):
@@ -237,7 +237,7 @@ class Predictor:
             try:
                 self._group, self._rows = piece["group"], file.read_row_group(piece["group"])
             except (pyarrow.ArrowException, OSError, ValueError) as error:
-                raise damaged_error(self._source, error) from None
+                raise corrupt_file_error(self._source, error) from None
         rows = self._rows.slice(piece["first"], size)
         predicted, _ = emotion_columns.arrow_with_emotions(
             self._classifier, rows, column, self._selected_labels, self._proba, self._input_columns

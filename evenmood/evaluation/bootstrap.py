@@ -1,4 +1,4 @@
-"""Bootstrap samples as row weights, so that one matrix product evaluates all samples."""
+"""Bootstrap samples as row weights, so that one matmul evaluates all samples."""
 
 from typing import Any
 

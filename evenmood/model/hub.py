@@ -82,7 +82,7 @@ def download(
         token=token,
         cache_dir=cache_dir,
         local_files_only=local_files_only,
-        kind=ModelError,
+        error_class=ModelError,
     )
     missing = [name for name in PREDICTION_FILES if not (folder / name).is_file()]
     if missing:
@@ -99,13 +99,13 @@ def fetch(
     token: str | bool | None = None,
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
-    kind: type[EvenmoodError] = HubError,
+    error_class: type[EvenmoodError] = HubError,
 ) -> Path:
     """Download the files of a repository that match patterns to the Hub cache and return their folder.
 
     Raises:
         HubError: The repository or revision does not exist, access is denied, or the Hub cannot be reached and nothing
-            is cached; `kind` sets another exception class.
+            is cached; `error_class` sets another exception class.
         UsageError: The token is malformed.
     """
     from huggingface_hub import constants, snapshot_download
@@ -115,7 +115,7 @@ def fetch(
     try:
         check_id(repo_id)
     except UsageError:
-        raise kind(f"{repo_id!r} is neither a local folder nor a Hub id (namespace/name)") from None
+        raise error_class(f"{repo_id!r} is neither a local folder nor a Hub id (namespace/name)") from None
     # When offline, do not create an HTTP client: it would validate the proxies of the environment.
     offline = next(
         (
@@ -143,13 +143,15 @@ def fetch(
             allow_patterns=list(patterns),
         )
 
-    with _convert_errors(location, kind):
+    with _convert_errors(location, error_class):
         try:
-            return Path(snapshot() if offline else retrying(snapshot))
+            return Path(snapshot() if offline else retry(snapshot))
         except hub_errors.GatedRepoError:
-            raise kind(f"{location}: access is gated; request it on the model page and run: hf auth login") from None
+            raise error_class(
+                f"{location}: access is gated; request it on the model page and run: hf auth login"
+            ) from None
         except hub_errors.RepositoryNotFoundError:
-            raise kind(
+            raise error_class(
                 f"no local folder {repo_id!r}, and no such repository on the Hub, or it is private; "
                 "check the name, or run: hf auth login"
             ) from None
@@ -157,7 +159,7 @@ def fetch(
             reason = offline or f"the Hub cannot be reached{_proxy_hint()}"
             if isinstance(error.__cause__, hub_errors.HfHubHTTPError):
                 reason = f"the Hub rejected the request (HTTP {error.__cause__.response.status_code})"
-            raise kind(f"no local folder {repo_id!r}, {location} is not cached, and {reason}") from None
+            raise error_class(f"no local folder {repo_id!r}, {location} is not cached, and {reason}") from None
 
 
 def check_id(repo_id: str) -> None:
@@ -249,10 +251,10 @@ def upload(
         return Upload(repo.repo_id, info.pr_url or str(repo), info.oid, info.oid != first_parent[0])
 
     with convert_errors(f"{repo_id!r} on the Hub", HubError):
-        return retrying(commit)
+        return retry(commit)
 
 
-def retrying(call: Callable[[], T]) -> T:
+def retry(call: Callable[[], T]) -> T:
     """Call a function, and retry after transient errors: after the time in `Retry-After`, or after 1, 2 and 4 seconds.
 
     Raises:
@@ -306,13 +308,13 @@ def is_transport_error(error: BaseException) -> bool:
     return names[0] in TRANSPORTS or names[1] == "XetDownloadError"
 
 
-def _check_proxies(location: str, kind: type[EvenmoodError]) -> None:
+def _check_proxies(location: str, error_class: type[EvenmoodError]) -> None:
     """Raise an error that names the proxy variable if it is invalid."""
     from huggingface_hub import constants
 
     problem = proxies.find_problem()
     if problem and not constants.HF_HUB_OFFLINE:
-        raise kind(f"{location}: {problem}")
+        raise error_class(f"{location}: {problem}")
 
 
 def _check_header(error: Exception) -> None:
@@ -322,15 +324,15 @@ def _check_header(error: Exception) -> None:
 
 
 @contextmanager
-def convert_errors(location: str, kind: type[EvenmoodError]) -> Iterator[None]:
-    """Convert exceptions of huggingface_hub to one-line errors of the class `kind`, with advice."""
-    _check_proxies(location, kind)
-    with _convert_errors(location, kind):
+def convert_errors(location: str, error_class: type[EvenmoodError]) -> Iterator[None]:
+    """Convert exceptions of huggingface_hub to one-line errors of the class `error_class`, with advice."""
+    _check_proxies(location, error_class)
+    with _convert_errors(location, error_class):
         yield
 
 
 @contextmanager
-def _convert_errors(location: str, kind: type[EvenmoodError]) -> Iterator[None]:
+def _convert_errors(location: str, error_class: type[EvenmoodError]) -> Iterator[None]:
     from huggingface_hub import errors as hub_errors
 
     try:
@@ -338,18 +340,18 @@ def _convert_errors(location: str, kind: type[EvenmoodError]) -> Iterator[None]:
     except EvenmoodError:
         raise
     except hub_errors.HFValidationError:
-        raise kind(f"{location}: not a Hub id; expected namespace/name") from None
+        raise error_class(f"{location}: not a Hub id; expected namespace/name") from None
     except hub_errors.RevisionNotFoundError:
-        raise kind(f"{location}: no such revision") from None
+        raise error_class(f"{location}: no such revision") from None
     except hub_errors.LocalTokenNotFoundError:
-        raise kind(f"{location}: not logged in; set HF_TOKEN or run: hf auth login") from None
+        raise error_class(f"{location}: not logged in; set HF_TOKEN or run: hf auth login") from None
     except hub_errors.HfHubHTTPError as error:
-        raise kind(f"{location}: the Hub rejected the request ({_reason(error)}); {_advice(error)}") from None
+        raise error_class(f"{location}: the Hub rejected the request ({_reason(error)}); {_advice(error)}") from None
     except Exception as error:
         if isinstance(error, OSError) and error.filename and not is_transport_error(error):
             raise  # an error of the disk, not of the Hub
         _check_header(error)
-        raise kind(f"{location}: {_reason(error)}; {_advice(error)}") from None
+        raise error_class(f"{location}: {_reason(error)}; {_advice(error)}") from None
 
 
 def _reason(error: BaseException) -> str:
@@ -382,7 +384,7 @@ def _advice(error: BaseException) -> str:
     if status in (403, 404):
         return "check the name and the token's write permission"
     if status == 412:
-        return "the repository is being changed by other commits; retry later"
+        return "the repository is receiving other commits; retry later"
     if type(error).__name__ == "ConnectError":
         return f"the Hub cannot be reached{_proxy_hint()}; check the network"
     return "retry later, or check the token"

@@ -45,7 +45,7 @@ def locate(name: str) -> Path:
 
     kind, repo_id, revision, path = hub_file(name)
     with hub.convert_errors(name, DataError):
-        return Path(hub.retrying(lambda: hf_hub_download(repo_id, path, repo_type=kind, revision=revision)))
+        return Path(hub.retry(lambda: hf_hub_download(repo_id, path, repo_type=kind, revision=revision)))
 
 
 def check_hub_file(option: str, name: str) -> None:
@@ -59,6 +59,6 @@ def check_hub_file(option: str, name: str) -> None:
 
     kind, repo_id, revision, path = hub_file(name)
     with hub.convert_errors(name, DataError):
-        exists = hub.retrying(lambda: HfApi().file_exists(repo_id, path, repo_type=kind, revision=revision))
+        exists = hub.retry(lambda: HfApi().file_exists(repo_id, path, repo_type=kind, revision=revision))
     if not exists:
         raise UsageError(f"{option} {name}: no such file on the Hub")

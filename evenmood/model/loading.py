@@ -51,7 +51,7 @@ def load_model(folder: Path) -> LoadedModel:
     """Load a folder with `model.onnx`, `tokenizer.json` and `emotions.json`.
 
     Raises:
-        ModelError: A file is missing, damaged, or inconsistent with the others.
+        ModelError: A file is missing, corrupt, or inconsistent with the others.
     """
     files = read_files(folder)
     info = parse_info(files[INFO_FILE], folder / INFO_FILE)
@@ -117,7 +117,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     """Load `tokenizer.json`, without truncation and padding.
 
     Raises:
-        ModelError: The file is missing, damaged, or has components that evenmood does not use.
+        ModelError: The file is missing, corrupt, or has components that evenmood does not use.
     """
     content = read_files(folder, [TOKENIZER_FILE])[TOKENIZER_FILE]
     return _tokenizer(content, folder / TOKENIZER_FILE, check_components)

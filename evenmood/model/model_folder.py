@@ -68,7 +68,7 @@ class ModelInfo:
 
 
 def check_thresholds(
-    thresholds: Mapping[str, float], labels: tuple[str, ...], where: str, kind: type[EvenmoodError] = ModelError
+    thresholds: Mapping[str, float], labels: tuple[str, ...], where: str, error_class: type[EvenmoodError] = ModelError
 ) -> dict[str, float]:
     """Validate thresholds and return them as floats.
 
@@ -76,20 +76,20 @@ def check_thresholds(
         thresholds: Threshold by label.
         labels: Labels of the model.
         where: Source of the thresholds, for error messages.
-        kind: Exception class.
+        error_class: Exception class.
 
     Raises:
-        EvenmoodError: A label is unknown, or a threshold is not a number in [0, 1]; `kind` sets the class.
+        EvenmoodError: A label is unknown, or a threshold is not a number in [0, 1]; `error_class` sets the class.
     """
     checked = {}
     for label, value in thresholds.items():
         if label not in labels:
             expected = f"{', '.join(labels):.400}"
-            raise kind(f"{where}: threshold for unknown label {label!r:.60}; expected one of: {expected}")
+            raise error_class(f"{where}: threshold for unknown label {label!r:.60}; expected one of: {expected}")
         is_number = isinstance(value, Real) and not isinstance(value, bool)
         if not is_number or not 0 <= value <= 1:  # also rejects NaN
             shown = " ".join(f"{value!r:.40}".split())
-            raise kind(f"{where}: threshold of {label!r} is {shown}; expected a number from 0 to 1")
+            raise error_class(f"{where}: threshold of {label!r} is {shown}; expected a number from 0 to 1")
         checked[label] = float(value)
     return checked
 

@@ -57,7 +57,7 @@ def find(
             token=token,
             cache_dir=cache_dir,
             local_files_only=local_files_only,
-            kind=ModelError,
+            error_class=ModelError,
         )
         if (folder / name).is_file():
             return find(folder, name)
@@ -81,7 +81,7 @@ def load_export(
         max_length: Maximum length in tokens; by default, that of tokenizer and configuration, at most 512.
 
     Raises:
-        ModelError: A file is damaged, has external weights, or is inconsistent with the others.
+        ModelError: A file is corrupt, has external weights, or is inconsistent with the others.
         UsageError: Labels, thresholds or length do not match the network.
     """
     config = _config(folder / CONFIG_FILE)

@@ -34,7 +34,7 @@ class PretrainedModel:
         """Load a folder with `model.onnx`, `tokenizer.json` and `emotions.json`.
 
         Raises:
-            ModelError: The folder does not exist, or a file is missing, damaged, or inconsistent with the others.
+            ModelError: The folder does not exist, or a file is missing, corrupt, or inconsistent with the others.
         """
         folder = expand_home(folder, ModelError)
         if not folder.is_dir():

@@ -85,7 +85,7 @@ def read_texts(network: Network, tokenizer: TextTokenizer, texts: Sequence[str],
     with model_errors():
         read = _read_texts(network, tokenizer, texts, columns)
     if not np.isfinite(read.probabilities).all():
-        raise ModelError("the network returned NaN or infinite probabilities: its weights are damaged")
+        raise ModelError("the network returned NaN or infinite probabilities: its weights are corrupt")
     return read
 
 

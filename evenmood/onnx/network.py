@@ -83,7 +83,7 @@ def open_session(content: bytes, path: Path, *, limited: bool = False) -> onnxru
         return onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no public base class
         raise ModelError(
-            f"{path}: damaged or not an ONNX model ({one_line(error)}); download or export it again"
+            f"{path}: corrupt or not an ONNX model ({one_line(error)}); download or export it again"
         ) from None
 
 

@@ -20,8 +20,10 @@ IR_VERSION = 9
 END = np.iinfo(np.int64).max
 MASKED = -1e4
 """Added to the attention score of a padded step: it becomes 0 in the softmax, and fits into float16."""
-_FLOAT, _INT32 = 1, 6
-"""ONNX type numbers for Cast."""
+_FLOAT = 1
+"""ONNX type number of float32, for Cast."""
+_INT32 = 6
+"""ONNX type number of int32, for Cast."""
 
 Attribute = int | str | tuple[int, ...]
 
@@ -188,7 +190,7 @@ def _convolution(graph: Graph, sizes: Sizes) -> str:
 
 
 def padding_before(width: int) -> int:
-    """Return the number of time steps that Keras's "same" padding adds before a text: half of all, rounded down."""
+    """Return the time steps that Keras's "same" padding adds before a text: half of the padding, rounded down."""
     return (width - 1) // 2
 
 

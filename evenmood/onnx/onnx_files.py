@@ -12,10 +12,12 @@ import numpy as np
 
 from evenmood.errors import ModelError
 from evenmood.onnx.network_graph import Node, Tensor, Value
-from evenmood.onnx.protobuf import BYTES, VARINT, Message, damaged_error, fields, not_ours
+from evenmood.onnx.protobuf import BYTES, VARINT, Message, corrupt_file_error, fields, not_ours
 
-_DATA_LOCATION, _EXTERNAL_DATA = 14, 13
-"""Fields of TensorProto."""
+_EXTERNAL_DATA = 13
+"""Field `external_data` of TensorProto."""
+_DATA_LOCATION = 14
+"""Field `data_location` of TensorProto."""
 _FIELDS: dict[str, dict[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -78,8 +80,12 @@ class OnnxFile:
 
 _MODEL = {1: VARINT, 5: VARINT} | dict.fromkeys((2, 3, 4, 6, 7, 8, 14, 20, 25, 26), BYTES)
 """All fields of ModelProto."""
-_INT, _STRING, _INTS = 2, 3, 7
-"""Types of attributes."""
+_INT = 2
+"""Attribute type INT."""
+_STRING = 3
+"""Attribute type STRING."""
+_INTS = 7
+"""Attribute type INTS."""
 _DTYPES = {1: np.float32, 3: np.int8, 6: np.int32, 7: np.int64, 10: np.float16}
 """Types of tensors."""
 
@@ -88,14 +94,14 @@ def read_onnx(content: bytes) -> OnnxFile:
     """Parse operators, weights and interface, without copying the values of weights.
 
     Raises:
-        ModelError: The file is damaged, or has unsupported elements: functions, subgraphs, sparse tensors, or weights
+        ModelError: The file is corrupt, or has unsupported elements: functions, subgraphs, sparse tensors, or weights
             whose size does not match their shape.
     """
     if any(_MODEL.get(field) != kind for field, kind, _, _ in fields(content, 0, len(content))):
-        raise damaged_error()
+        raise corrupt_file_error()
     model = Message(content, 0, len(content), "the model", {field: _MODEL[field] for field in (*range(1, 9), 14)})
     if not model.has(7):
-        raise damaged_error()
+        raise corrupt_file_error()
     graph = Message(content, *model.span(7), "the graph", dict.fromkeys((1, 2, 5, 10, 11, 12), BYTES))
     tensors = [_tensor(content, *span) for span in graph.spans(5)]
     if len(dict(tensors)) < len(tensors):

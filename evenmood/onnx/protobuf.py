@@ -4,17 +4,23 @@ from collections.abc import Iterator
 
 from evenmood.errors import ModelError
 
-VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
-"""Wire types."""
+VARINT = 0
+"""Wire type of a variable-length integer."""
+FIXED64 = 1
+"""Wire type of 8 bytes."""
+BYTES = 2
+"""Wire type of a length-prefixed byte string."""
+FIXED32 = 5
+"""Wire type of 4 bytes."""
 Field = tuple[int, int, int]
 """Wire type, and start and end of the value; for a varint, its value twice."""
 MAX_FIELDS = 1000
 """Maximum number of fields per message; an export has fewer than a hundred operators, weights and constants."""
 
 
-def damaged_error() -> ModelError:
+def corrupt_file_error() -> ModelError:
     """Return an error for an invalid protobuf message."""
-    return ModelError("damaged or not an ONNX model")
+    return ModelError("corrupt or not an ONNX model")
 
 
 def not_ours(reason: str) -> ModelError:
@@ -37,9 +43,9 @@ def fields(content: bytes, position: int, end: int) -> Iterator[tuple[int, int, 
         elif kind in (FIXED64, FIXED32):
             size = 8 if kind == FIXED64 else 4
         else:  # groups, which ONNX has never used
-            raise damaged_error()
+            raise corrupt_file_error()
         if position + size > end:
-            raise damaged_error()
+            raise corrupt_file_error()
         yield field, kind, position, position + size
         position += size
 
@@ -58,7 +64,7 @@ class Message:
             expected: Wire type of each allowed field.
 
         Raises:
-            ModelError: The message has an unexpected field or too many fields, or is damaged.
+            ModelError: The message has an unexpected field or too many fields, or is corrupt.
         """
         self._content, self._name = content, name
         self._fields: dict[int, list[Field]] = {}
@@ -117,4 +123,4 @@ def _varint(content: bytes, position: int, end: int) -> tuple[int, int]:
         position, shift = position + 1, shift + 7
         if byte < 0x80:
             return value, position
-    raise damaged_error()
+    raise corrupt_file_error()

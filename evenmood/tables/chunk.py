@@ -74,7 +74,7 @@ class Chunk:
     form: "Form | None" = field(default=None, compare=False)
 
 
-def has_column(column: str | None, columns: Sequence[str], name: str) -> None:
+def check_column(column: str | None, columns: Sequence[str], name: str) -> None:
     """Raise `UsageError` if a table has no such column; the message lists the columns."""
     if column is not None and column not in columns:
         raise UsageError(f"{name}: no column {column!r}; the columns are {', '.join(map(repr, columns)) or 'none'}")

@@ -10,7 +10,7 @@ from evenmood.inputs import is_missing
 from evenmood.prediction import Prediction
 from evenmood.tables import excel_tables, parquet_tables
 from evenmood.tables import streams as tables
-from evenmood.tables.chunk import JsonRow, Row, encodable_names, has_column
+from evenmood.tables.chunk import JsonRow, Row, check_column, encodable_names
 from evenmood.tables.table_files import atomic_file, open_seekable
 from evenmood.tables.table_form import Form, form_to_write
 
@@ -228,7 +228,7 @@ class TableJob:
         # Rows of JSON Lines may have different keys.
         if self.input_columns is not None and self.source_format != "jsonl":
             for name in self.input_columns:
-                has_column(name, columns, self.source)
+                check_column(name, columns, self.source)
         names = [name for name in columns if self.input_columns is None or name in self.input_columns]
         check_free(self.source, names, self.output_columns)
         return names

@@ -13,7 +13,7 @@ from io import BytesIO
 from typing import Any, BinaryIO
 
 from evenmood.errors import DataError, UsageError
-from evenmood.tables.chunk import Row, check_distinct, has_column
+from evenmood.tables.chunk import Row, check_column, check_distinct
 from evenmood.text.normalization import encodable
 
 MAX_ROWS = 1_048_576
@@ -41,7 +41,7 @@ def read_rows(
         sheet: Name of the sheet, ignoring case; by default, the first.
 
     Raises:
-        DataError: The file is not a workbook, is damaged, or has no header.
+        DataError: The file is not a workbook, is corrupt, or has no header.
         UsageError: The sheet or column does not exist; the message lists those that do.
     """
     import openpyxl
@@ -63,7 +63,7 @@ def read_rows(
     letter = openpyxl.utils.get_column_letter
     names = [letter(number) if cell in (None, "") else str(cell) for number, cell in enumerate(header, 1)]
     check_distinct(names, name)
-    has_column(column, names, name)
+    check_column(column, names, name)
 
     def rows() -> Iterator[tuple[Row, float | None]]:
         with closing(book):
@@ -188,4 +188,4 @@ def _convert_errors(name: str) -> Iterator[None]:
         if isinstance(error, (DataError, UsageError)):
             raise
         detail = " ".join(str(error).split())[:120]
-        raise DataError(f"{name}: not an Excel workbook (.xlsx), or damaged ({detail})") from None
+        raise DataError(f"{name}: not an Excel workbook (.xlsx), or corrupt ({detail})") from None

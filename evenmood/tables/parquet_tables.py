@@ -7,11 +7,11 @@ from typing import Any, BinaryIO
 
 from evenmood.errors import DataError, EvenmoodError
 from evenmood.inputs import is_missing
-from evenmood.tables.chunk import Chunk, Row, check_distinct, encodable_names, has_column
+from evenmood.tables.chunk import Chunk, Row, check_column, check_distinct, encodable_names
 from evenmood.text.normalization import encodable
 
 GROUP_ROWS = 20_000
-"""Rows per row group; a group per chunk would be slow to read."""
+"""Minimum number of rows per row group, except the last; a group per chunk would be slow to read."""
 
 
 def read_tables(
@@ -33,7 +33,7 @@ def read_tables(
         allow_null: Whether the text may be null or NaN.
 
     Raises:
-        DataError: The file is damaged, or two columns have the same name.
+        DataError: The file is corrupt, or two columns have the same name.
         UsageError: The column does not exist.
     """
     import pyarrow
@@ -43,7 +43,7 @@ def read_tables(
         source = parquet.ParquetFile(file)
         schema, total, number = source.schema_arrow, source.metadata.num_rows, 0
         check_distinct(schema.names, name)
-        has_column(column, schema.names, name)
+        check_column(column, schema.names, name)
         if total == 0:
             yield schema.empty_table(), 1.0
         for batch in source.iter_batches(batch_size=size):
@@ -60,7 +60,7 @@ def read_tables(
     except EvenmoodError:
         raise
     except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise damaged_error(name, error) from None
+        raise corrupt_file_error(name, error) from None
 
 
 def as_chunks(tables: Iterable[tuple[Any, float]]) -> Iterator[Chunk]:
@@ -70,7 +70,7 @@ def as_chunks(tables: Iterable[tuple[Any, float]]) -> Iterator[Chunk]:
 
 
 def _python_rows(table: Any) -> list[Row]:
-    """Convert to dictionaries; times that Python types cannot represent become text."""
+    """Convert to dictionaries; values that Python's types cannot represent become strings, or integers if durations."""
     import pyarrow
     from pyarrow import types
 
@@ -90,9 +90,9 @@ def _python_rows(table: Any) -> list[Row]:
     return rows
 
 
-def damaged_error(name: str, error: Exception) -> DataError:
+def corrupt_file_error(name: str, error: Exception) -> DataError:
     """Return an error for a file that pyarrow cannot read."""
-    return DataError(f"{name}: not a Parquet file, or damaged ({str(error).splitlines()[0]})")
+    return DataError(f"{name}: not a Parquet file, or corrupt ({str(error).splitlines()[0]})")
 
 
 @contextmanager
@@ -120,15 +120,15 @@ def row_writer(file: BinaryIO, columns: Sequence[str], schema: Any) -> Iterator[
 
 
 @contextmanager
-def inferring_writer(file: BinaryIO, last: Sequence[str]) -> Iterator[Callable[[list[Row]], None]]:
-    """Write rows with a schema inferred from all of them, without changing any value.
+def inferring_writer(file: BinaryIO, trailing_columns: Sequence[str]) -> Iterator[Callable[[list[Row]], None]]:
+    """Write rows with a schema inferred from all of them; lone surrogates become U+FFFD.
 
     Row groups are buffered in a temporary file, each with the schema of its rows. At the end the schemas are unified
-    (integers and decimals become decimals, objects get the union of keys), and the groups are written.
+    (integers and floats are promoted to floats, objects get the union of keys), and the groups are written.
 
     Args:
         file: Output file.
-        last: Columns to place after all others.
+        trailing_columns: Columns to place after all others.
 
     Raises:
         DataError: No Parquet type can represent all values of a column.
@@ -162,8 +162,8 @@ def inferring_writer(file: BinaryIO, last: Sequence[str]) -> Iterator[Callable[[
         yield write
         if pending:
             flush()
-        first = [field for field in merged if field.name not in last]
-        schema = pyarrow.schema([*first, *(merged.field(name) for name in last if name in merged.names)])
+        first = [field for field in merged if field.name not in trailing_columns]
+        schema = pyarrow.schema([*first, *(merged.field(name) for name in trailing_columns if name in merged.names)])
         with _convert_errors(), parquet.ParquetWriter(file, schema) as writer:
             for offset in offsets:
                 spool.seek(offset)

@@ -26,7 +26,7 @@ def format_of(name: str, requested: str | None, flag: str) -> str:
 
     Args:
         name: File name, or `-`.
-        requested: Explicit format; by default, that of the extension.
+        requested: Explicit format; None for that of the extension.
         flag: Option that sets the format, for the error message.
 
     Raises:

@@ -7,7 +7,7 @@ from io import TextIOWrapper
 
 from evenmood.errors import DataError
 from evenmood.inputs import is_missing
-from evenmood.tables.chunk import JsonRow, Row, check_distinct, has_column
+from evenmood.tables.chunk import JsonRow, Row, check_column, check_distinct
 from evenmood.tables.csv_records import csv_records
 from evenmood.tables.table_form import Form, broken_byte
 
@@ -87,7 +87,7 @@ def read_csv(table: TextTable, names: Sequence[str] | None = None) -> tuple[list
     else:
         header = list(names)
     check_distinct(header, table.name)
-    has_column(table.column, header, table.name)
+    check_column(table.column, header, table.name)
     text_index = None if table.column is None else header.index(table.column)
 
     def rows() -> Iterator[Row]:
@@ -107,7 +107,7 @@ def read_csv(table: TextTable, names: Sequence[str] | None = None) -> tuple[list
 
 def read_txt(table: TextTable) -> tuple[list[str], Iterator[Row]]:
     """Read plain text with one text per line."""
-    has_column(table.column, [TEXT_COLUMN], table.name)
+    check_column(table.column, [TEXT_COLUMN], table.name)
 
     def rows() -> Iterator[Row]:
         for number, line in enumerate(table.lines, 1):

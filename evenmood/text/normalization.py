@@ -14,7 +14,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, tr
 PAD, UNKNOWN = "[PAD]", "[UNK]"
 PAD_ID, UNKNOWN_ID = 0, 1
 MAX_LENGTH = 30
-"""Default maximum length in tokens (the paper's section on pre-processing)."""
+"""Default maximum length in tokens (the section on pre-processing of the paper, arXiv 2511.14073)."""
 POOL_SIZE = 2
 """Time steps that max pooling merges into one; padded lengths are a multiple of it."""
 
@@ -126,7 +126,7 @@ def fit_tokenizer(
             and the paper remove them all.
 
     Returns:
-        A tokenizer with the ids 0 for padding, 1 for unknown words, then words by descending frequency, then pieces.
+        A tokenizer with the ids 0 for padding, 1 for the unknown token, then words by descending frequency, and pieces.
     """
     cleaning, splitting = normalizer(symbols), splitter(symbols)
     cleaned = (cleaning.normalize_str(encodable(text)) for text in texts)

@@ -18,8 +18,10 @@ from evenmood.model.model_folder import INFO_FILE, PREDICTION_FILES, read_info
 
 BUNDLED = "default"
 """Name of the default model in the API."""
-FAST, ACCURATE = "fast", "accurate"
-"""Names and titles of the bundled models, which `from_pretrained` accepts."""
+FAST = "fast"
+"""Name and title of the fast bundled model, which `from_pretrained` accepts."""
+ACCURATE = "accurate"
+"""Name and title of the accurate bundled model, which `from_pretrained` accepts."""
 MAX_MODEL_BYTES = 50_000_000
 """Maximum size of a Hub model; the bundled models have 6 to 14 MB."""
 MAX_CACHED_MODELS = 3
@@ -31,7 +33,7 @@ ARMS = {
     "unbalanced": "unbalanced, attention",
     "unbalanced-average": "unbalanced, without attention",
 }
-"""Titles of the folders with the paper's three experiment arms."""
+"""Titles of the folders with the three experiment arms of the paper (arXiv 2511.14073)."""
 HUB_ID = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}", re.ASCII)
 
 
@@ -48,7 +50,7 @@ class Models:
     """Models by name, loaded on first use.
 
     Args:
-        default: Folder or Hub id of the default model; by default, the bundled model.
+        default: Folder or Hub id of the default model; None for the default model of evenmood.
         folders: Additional model folders.
         trained: Folder that is searched for models each time the list is shown, so that new models appear.
         downloads: Folder for Hub models; by default, the system's temporary folder.
@@ -173,7 +175,7 @@ def _cache(cached: OrderedDict[str, Any], name: str, value: Any, evict: Callable
 
 
 def _is_complete(folder: Path) -> bool:
-    """Return whether a folder contains a complete model; incomplete and damaged models are not listed."""
+    """Return whether a folder contains a complete model; incomplete and corrupt models are not listed."""
     try:
         read_info(folder)
     except EvenmoodError:

@@ -3,7 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from benchmarks.demo import ask, call, upload
+from benchmarks.demo import call, time_prediction, upload
 
 ROWS = 15_000
 MAX_WAIT = 10.0
@@ -12,7 +12,7 @@ MAX_WAIT = 10.0
 
 def test_many_concurrent_visitors(demo: str) -> None:
     with ThreadPoolExecutor(50) as pool:
-        waits = list(pool.map(lambda _: ask(demo), range(150)))
+        waits = list(pool.map(lambda _: time_prediction(demo), range(150)))
     assert len(waits) == 150  # an error would have been raised
 
 
@@ -29,7 +29,7 @@ def test_texts_are_analyzed_while_a_table_is_scored(demo: str) -> None:
     with ThreadPoolExecutor(4) as pool:
         job = pool.submit(score_table)
         while not finished.is_set():
-            waits += list(pool.map(lambda number: ask(demo, f"visitor{number}"), range(3)))
+            waits += list(pool.map(lambda number: time_prediction(demo, f"visitor{number}"), range(3)))
         job.result()
     assert len(waits) >= 6
     assert max(waits) < MAX_WAIT

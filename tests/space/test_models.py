@@ -85,19 +85,19 @@ def test_retrained_model_is_reloaded(tmp_path: Path, folder: Path) -> None:
     assert models.get("./mine").thresholds["joy"] == 0.9
 
 
-def test_error_for_a_damaged_folder_hides_its_path(tmp_path: Path, folder: Path) -> None:
+def test_error_for_a_corrupt_folder_hides_its_path(tmp_path: Path, folder: Path) -> None:
     target = tmp_path / "models" / "mine"
     target.parent.mkdir()
     folder.rename(target)
     (target / ONNX_FILE).write_bytes(b"nothing")
-    (tmp_path / "models" / "damaged").mkdir()
+    (tmp_path / "models" / "corrupt").mkdir()
     for name in PREDICTION_FILES:
-        (tmp_path / "models" / "damaged" / name).write_bytes(b"nothing")
+        (tmp_path / "models" / "corrupt" / name).write_bytes(b"nothing")
     models = Models(trained=tmp_path / "models")
     assert [choice.name for choice in models.choices()] == [BUNDLED, "accurate", "./mine"]
     with pytest.raises(ModelError) as error:
         models.get("./mine")
-    assert str(error.value).startswith("./mine: model.onnx: damaged")
+    assert str(error.value).startswith("./mine: model.onnx: corrupt")
     assert str(tmp_path) not in str(error.value)
 
 
@@ -122,7 +122,7 @@ def test_hub_model(models: Models, hub: HubServer, token: str) -> None:
             {},
             "'you/moods' on the Hub is not an evenmood model: model.onnx and tokenizer.json and",
         ),
-        (FILES | {ONNX_FILE: b"x" * 100}, {}, "you/moods: model.onnx: damaged or not an ONNX model"),
+        (FILES | {ONNX_FILE: b"x" * 100}, {}, "you/moods: model.onnx: corrupt or not an ONNX model"),
         (FILES | {ONNX_FILE: memory_bomb()}, {}, "you/moods: model.onnx: not exported by evenmood"),
         (
             FILES | {ONNX_FILE: graph_with_padding(10**9)},

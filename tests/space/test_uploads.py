@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.demo import ask, call
+from benchmarks.demo import call, time_prediction
 from evenmood import EmotionClassifier
 from evenmood.errors import DataError, EvenmoodError, UsageError
 from space.table import scoring, sources, worker
@@ -97,12 +97,12 @@ def test_pasted_lines_are_limited(demo: str) -> None:
 def test_texts_are_analyzed_during_hostile_uploads(demo: str) -> None:
     line = b'{"text": "a", "n": [' + b"1," * 9_000_000 + b"1]}\n"
     files = [upload(demo, line + b'{"text": "%d"}' % number, "a.jsonl") for number in range(4)]
-    ask(demo)
+    time_prediction(demo)
     with ThreadPoolExecutor(4) as pool:
         jobs = [pool.submit(upload_error, demo, file) for file in files]
         waits = []
         while not all(job.done() for job in jobs):
-            waits.append(ask(demo))
+            waits.append(time_prediction(demo))
         assert all("more than 1,000,000 characters" in job.result() for job in jobs)
     assert max(waits) < MAX_WAIT
 

@@ -215,7 +215,7 @@ def export(folder: Annotated[Path, typer.Argument(help="Model folder with Keras 
     try:
         network = keras.saving.load_model(folder)
     except Exception as error:  # a truncated file raises various exceptions of Keras and h5py
-        raise DataError(f"{folder}: Keras cannot load the network, which may be damaged ({error})") from error
+        raise DataError(f"{folder}: Keras cannot load the network, which may be corrupt ({error})") from error
     try:
         export_onnx(network, part, bits, tokenizer=(folder / TOKENIZER_FILE).read_text(encoding="utf-8"))
     except BaseException:

@@ -21,8 +21,12 @@ MIN_FREQUENCY = 3
 """Minimum frequency of a replacement word in the split."""
 NEAREST = 12
 """Number of replacement candidates per word."""
-REPLACE_RATE, REMOVE_RATE, SPAN_RATE = 0.25, 0.1, 0.3
-"""Probabilities of replacing a word, removing a word, and reducing a text to a span."""
+REPLACE_RATE = 0.25
+"""Probability of replacing a word."""
+REMOVE_RATE = 0.1
+"""Probability of removing a word."""
+SPAN_RATE = 0.3
+"""Probability of reducing a text to a span."""
 SHORTEST = 3
 """Minimum length of a span, in words."""
 BLOCK = 2048

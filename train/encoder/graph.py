@@ -17,7 +17,7 @@ CONTRIBUTED = "com.microsoft"
 def encoder_graph(folder: Path, max_length: int) -> Any:
     """Build the graph of a fine-tuned encoder in float32.
 
-    Query, key and value are computed by one matrix product, and attention by one operator. The mask is derived from the
+    Query, key and value are computed by one matmul, and attention by one operator. The mask is derived from the
     ids, whose padding is 0. All segment ids are 0, so their embedding is folded into the position embeddings.
 
     Args:

@@ -1,4 +1,4 @@
-"""Quantize an encoder's graph to int8 with onnxruntime, and its token table and some matrix products to int4.
+"""Quantize an encoder's graph to int8 with onnxruntime, and its token table and some matmuls to int4.
 
 Scales of activations are calibrated on training texts (static quantization). With dynamic quantization, they would
 depend on the batch: the other texts of a batch would change a probability by up to 0.16.
@@ -18,14 +18,14 @@ TABLE = "word_table"
 TABLE_BLOCK = 128
 """Block size of a token's vector: weights that share a scale."""
 PRODUCT_BLOCK = 32
-"""Block size of a column of a matrix product."""
+"""Block size of a column of a matmul."""
 SCALE_FACTORS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65)
 """Scales to try, relative to the smallest scale that clips no weight."""
 BATCH_TEXTS = 16
 
 
 def quantize(model: Any, batches: Sequence[np.ndarray], int4: Sequence[str] = ()) -> Any:
-    """Quantize matrix products statically to int8, and the token table to int4.
+    """Quantize matmuls statically to int8, and the token table to int4.
 
     Args:
         model: The `onnx.ModelProto` of `encoder_graph`.
@@ -99,7 +99,7 @@ def _quantize_table(model: Any) -> Any:
 
 
 def quantize_product(model: Any, name: str) -> None:
-    """Quantize the weights of a matrix product to int4, in the layout of MatMulNBits: unsigned codes, columns first."""
+    """Quantize the weights of a matmul to int4, in the layout of MatMulNBits: unsigned codes, columns first."""
     from onnx import helper, numpy_helper
 
     index, product = next((index, node) for index, node in enumerate(model.graph.node) if node.name == name)

@@ -1,1 +1,1 @@
-"""The paper's experiments: arms, ablation, claims, report."""
+"""Experiments of the paper (arXiv 2511.14073): arms, ablation, claims, report."""

@@ -1,4 +1,4 @@
-"""Run the paper's experiments: train all arms with several seeds, and resume if interrupted."""
+"""Run the experiments of the paper (arXiv 2511.14073): train all arms with several seeds, and resume if interrupted."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Arms of the paper's experiments, and records of finished runs."""
+"""Arms of the experiments of the paper (arXiv 2511.14073), and records of finished runs."""
 
 import json
 from collections.abc import Mapping
@@ -100,7 +100,7 @@ def read_run(out: Path, arm: str, seed: int) -> Run | None:
     """Read the record of a run; return None if the run is not finished.
 
     Raises:
-        DataError: The record is damaged.
+        DataError: The record is corrupt.
     """
     arrays, about = _files(out, arm, seed)
     if not about.is_file():
@@ -117,7 +117,7 @@ def read_run(out: Path, arm: str, seed: int) -> Run | None:
                 json.loads(about.read_text(encoding="utf-8")),
             )
     except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{arrays}: damaged ({error}); delete {about} and run the same command again") from None
+        raise DataError(f"{arrays}: corrupt ({error}); delete {about} and run the same command again") from None
 
 
 def _files(out: Path, arm: str, seed: int) -> tuple[Path, Path]:

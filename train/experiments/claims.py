@@ -1,4 +1,4 @@
-"""The paper's claims, the pairs of arms that test them, and verdicts."""
+"""Claims of the paper (arXiv 2511.14073), the pairs of arms that test them, and verdicts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

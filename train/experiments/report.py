@@ -1,4 +1,4 @@
-"""Report of the paper's experiments: metrics of the arms, differences, and verdicts on the claims."""
+"""Report of the experiments of the paper (arXiv 2511.14073): metrics of the arms, differences, verdicts."""
 
 import json
 from collections.abc import Mapping, Sequence

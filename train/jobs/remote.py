@@ -136,8 +136,8 @@ class Unfinished:
         name = f"{repo_id}-unfinished"
         with hub.convert_errors(f"{name!r} on the Hub", HubError):
             api = HfApi()
-            self.repo_id = hub.retrying(lambda: api.create_repo(name, private=True, exist_ok=True)).repo_id
-            files = set(hub.retrying(lambda: api.list_repo_files(self.repo_id))) - {".gitattributes"}
+            self.repo_id = hub.retry(lambda: api.create_repo(name, private=True, exist_ok=True)).repo_id
+            files = set(hub.retry(lambda: api.list_repo_files(self.repo_id))) - {".gitattributes"}
         if files and OPTIONS_FILE not in files:
             raise HubError(f"{self.repo_id!r} on the Hub is not an unfinished run; rename it, or push to another name")
         self.exists = bool(files)
@@ -170,7 +170,7 @@ class Unfinished:
         from huggingface_hub import HfApi
 
         with hub.convert_errors(f"{self.repo_id!r} on the Hub", HubError):
-            hub.retrying(lambda: HfApi().delete_repo(self.repo_id, missing_ok=True))
+            hub.retry(lambda: HfApi().delete_repo(self.repo_id, missing_ok=True))
 
 
 def epochs(folder: Path) -> int:

@@ -1,1 +1,1 @@
-"""The paper's network: layers, losses, backend, distribution, export to ONNX."""
+"""Network of the paper (arXiv 2511.14073): layers, losses, backend, distribution, export to ONNX."""

@@ -10,7 +10,7 @@ from keras import ops
 SMALLEST = 1e-7
 """Minimum distance of probabilities from 0 and 1, as in Keras's cross-entropy."""
 RAREST = 1e-4
-"""Minimum label frequency from which a weight is computed."""
+"""Lower limit of a label's frequency in the computation of its weight; rarer labels count as this frequent."""
 
 
 @keras.saving.register_keras_serializable(package="evenmood")

@@ -1,4 +1,4 @@
-"""The paper's network, built only from stock Keras layers and `keras.ops`.
+"""Network of the paper (arXiv 2511.14073), built only from stock Keras layers and `keras.ops`.
 
 `keras.saving.load_model` can therefore load a saved model without evenmood.
 """

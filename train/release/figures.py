@@ -1,4 +1,4 @@
-"""Plots of training runs and of the paper's experiments."""
+"""Plots of training runs and of the experiments of the paper (arXiv 2511.14073)."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

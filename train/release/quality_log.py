@@ -18,7 +18,7 @@ METRICS = ("macro_f1", "micro_f1", "macro_roc_auc", "macro_average_precision")
 
 
 def add_run(folder: Path, config: TrainConfig, note: str, log: Path) -> None:
-    """Add a finished run to the log: options that differ from the paper's, and validation metrics.
+    """Add a finished run to the log: options that differ from the paper's (arXiv 2511.14073), and validation metrics.
 
     Args:
         folder: Model folder written by `fit`.

@@ -28,7 +28,7 @@ def encoder_vectors(model: str, words: Sequence[str], size: int | None, log: Cal
     Args:
         model: Folder or Hub id.
         words: Words in descending order of frequency, and pieces, which begin with `##`.
-        size: Size of a vector, at most that of the encoder's; None for the encoder's size.
+        size: Size of a vector, at most the encoder's; None for the encoder's size.
         log: Called with progress messages.
 
     Returns:

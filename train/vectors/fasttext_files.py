@@ -37,7 +37,7 @@ def read_vec(path: Path, words: Sequence[str], size: int) -> np.ndarray:
         float32 of shape (len(words), size); NaN for words that the file lacks.
 
     Raises:
-        DataError: The file cannot be read, is damaged, or has another dimension.
+        DataError: The file cannot be read, is corrupt, or has another dimension.
     """
     row_of = {word.encode(): row for row, word in enumerate(words)}
     table = np.full((len(words), size), np.nan, np.float32)
@@ -83,9 +83,9 @@ def read_bin(path: Path, words: Sequence[str], size: int) -> np.ndarray:
         float32 of shape (len(words), size); NaN for words without a row and n-grams.
 
     Raises:
-        DataError: The file cannot be read, is damaged or quantized, or has another dimension.
+        DataError: The file cannot be read, is corrupt or quantized, or has another dimension.
     """
-    damaged = f"{path}: damaged or truncated"
+    message = f"{path}: corrupt or truncated"
     with open_file(path) as file:
         try:
             magic, version = _unpack(file, "<ii")
@@ -102,7 +102,7 @@ def read_bin(path: Path, words: Sequence[str], size: int) -> np.ndarray:
                 raise DataError(f"{path}: a quantized model (.ftz); expected a full model (.bin)")
             start = file.tell()
             if columns != size or rows < 0:
-                raise DataError(damaged)
+                raise DataError(message)
             if not isinstance(file, gzip.GzipFile):
                 _check_end(file, start, rows * columns * 4)
             members: list[tuple[int, int]] = []  # (row of the file, row of the table)
@@ -115,7 +115,7 @@ def read_bin(path: Path, words: Sequence[str], size: int) -> np.ndarray:
             if isinstance(file, gzip.GzipFile):  # last, because a stream can only move forward efficiently
                 _check_end(file, start, rows * columns * 4)
         except (EOFError, gzip.BadGzipFile, zlib.error):
-            raise DataError(damaged) from None
+            raise DataError(message) from None
     return table
 
 
@@ -228,12 +228,12 @@ def whole_lines(file: BinaryIO, path: Path) -> Iterator[bytes]:
     """Yield the lines of a file that may be gzipped.
 
     Raises:
-        DataError: The gzipped file is damaged or truncated.
+        DataError: The gzipped file is corrupt or truncated.
     """
     try:
         yield from file
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{path}: damaged or truncated ({error})") from None
+        raise DataError(f"{path}: corrupt or truncated ({error})") from None
 
 
 def _check_size(path: Path, dimension: int, size: int) -> None:

@@ -20,19 +20,20 @@ from train.vectors.encoder_vectors import ENCODER, encoder_vectors
 from train.vectors.fasttext_files import is_bin, is_vectors_file, open_file, read_bin, read_vec, whole_lines
 
 FIRST_WORD = 2
-"""First id of a word; lower ids are padding and the unknown word."""
+"""First id of a word; lower ids are `[PAD]` and `[UNK]`."""
 RANDOM_SCALE = 0.05
 """Maximum absolute value of random vectors, as in Keras's `uniform` initializer."""
-NEAR_IDENTICAL, MIN_NEIGHBORS, MAX_FLAGGED = 0.99, 5, 50
-"""Minimum cosine of near-identical vectors, how many flag a word, and allowed number of flagged words.
-
-About 20 words are flagged in a usual vocabulary: accented letters.
-"""
+NEAR_IDENTICAL = 0.99
+"""Cosine above which two vectors are nearly identical."""
+MIN_NEIGHBORS = 5
+"""Minimum number of other words with a nearly identical vector for a word to be flagged."""
+MAX_FLAGGED = 50
+"""Maximum number of flagged words; a usual vocabulary has about 20, all with accented letters."""
 BLOCK_ROWS = 2048
 LARGE_DOWNLOAD = 1_000_000_000
 """Minimum size of a download that requires confirmation, in bytes."""
 KNOWN_SIZES = {FASTTEXT: 7_240_000_000}
-"""Approximate sizes of known downloads in bytes, used if the Hub cannot be reached."""
+"""Approximate sizes in bytes; the Hub is not queried for these."""
 SELF_EPOCHS = 10
 SELF_BUCKETS = 200_000
 """Number of n-gram buckets; fastText's default of 2,000,000 takes 2.4 GB at 300 dimensions, mostly unused here."""
@@ -45,16 +46,18 @@ def load_vectors(
 
     Args:
         config: Source, size and seed.
-        words: Vocabulary by id; the first two entries are padding and the unknown word.
+        words: Vocabulary by id; the first two entries are `[PAD]` and `[UNK]`.
         texts: Training texts, for the source `self`.
         log: Called with progress messages.
 
     Returns:
-        float32 of shape (len(words), embedding_size): zeros for padding, the mean vector for the unknown word, and
-        random vectors with the same standard deviation for words without a vector in the source.
+        float32 of shape (len(words), embedding_size), with zeros for `[PAD]`. For the source `random`, all other
+        vectors are uniformly distributed. For other sources, `[UNK]` gets the mean vector, and words without a vector
+        get normally distributed ones with the standard deviation of the vectors in the source.
 
     Raises:
-        DataError: The source does not exist, is damaged, or has another dimension.
+        DataError: The source does not exist, is corrupt, has another dimension, has a vector for none of the words, or
+            has nearly identical vectors for many of them; or the training texts are too short for `self`.
     """
     size = config.embedding_size
     random = np.random.default_rng(config.seed)
@@ -93,7 +96,7 @@ def load_vectors(
 
 
 def check_distinct(words: Sequence[str], vectors: np.ndarray, source: str) -> None:
-    """Reject vectors that are nearly identical for many words, which an encoder's tokenizer cannot represent.
+    """Reject vectors that are nearly identical for many words, because the encoder's tokenizer cannot represent them.
 
     Args:
         words: n words.
@@ -121,7 +124,7 @@ def write_vec(path: Path, words: Sequence[str], table: np.ndarray) -> None:
 
     Args:
         path: File to write.
-        words: Vocabulary, of which padding and the unknown word are not written.
+        words: Vocabulary by id; `[PAD]` and `[UNK]` are omitted.
         table: Vectors of shape (len(words), size).
     """
     part = path.with_name(path.name + ".part")
@@ -146,10 +149,10 @@ def _train(config: TrainConfig, words: Sequence[str], texts: Sequence[str], log:
             lines.writelines(clean(text) + "\n" for text in texts)
             for name in config.corpus:
                 path = locate(name)
-                with open_file(path) as more:
-                    lines.writelines(clean(line.decode("utf-8", "replace")) + "\n" for line in whole_lines(more, path))
-        own_progress = sys.stderr is not None and sys.stderr.isatty()  # the library's progress line
-        try:  # the library's seed is fixed, so that vectors do not depend on --seed
+                with open_file(path) as file:
+                    lines.writelines(clean(line.decode("utf-8", "replace")) + "\n" for line in whole_lines(file, path))
+        own_progress = sys.stderr is not None and sys.stderr.isatty()  # fastText's progress line
+        try:  # fastText's seed is fixed: vectors do not depend on --seed
             with nullcontext() if own_progress else elapsed(log, "vectors: training"):
                 model = fasttext.train_unsupervised(
                     str(corpus),
@@ -178,9 +181,9 @@ def _locate(source: str, log: Callable[[str], None]) -> Path:
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
     try:
-        size = hub.retrying(lambda: get_hf_file_metadata(hf_hub_url(source, "model.bin"))).size or 0
+        size = hub.retry(lambda: get_hf_file_metadata(hf_hub_url(source, "model.bin"))).size or 0
         log(f"vectors: downloading {source} ({size / 1e9:.2f} GB, cached); --vectors self requires no download")
-        return Path(hub.retrying(lambda: hf_hub_download(source, "model.bin")))
+        return Path(hub.retry(lambda: hf_hub_download(source, "model.bin")))
     except Exception as error:
         expected = (hub_errors.HfHubHTTPError, hub_errors.HFValidationError, hub_errors.EntryNotFoundError, OSError)
         if not isinstance(error, expected) and not hub.is_transport_error(error):
@@ -195,7 +198,8 @@ def _locate(source: str, log: Callable[[str], None]) -> Path:
 def confirm_download(source: str, yes: bool) -> None:
     """Ask for confirmation of a large download of vectors, unless `yes`.
 
-    Files, cached downloads and unreachable repositories require no confirmation.
+    Local files, cached files, downloads below `LARGE_DOWNLOAD` and repositories of unknown size require no
+    confirmation.
 
     Raises:
         UsageError: There is no terminal to ask on.
@@ -212,7 +216,7 @@ def confirm_download(source: str, yes: bool) -> None:
             return
         size = KNOWN_SIZES.get(source)
         if size is None:
-            size = hub.retrying(lambda: get_hf_file_metadata(hf_hub_url(source, "model.bin"))).size or 0
+            size = hub.retry(lambda: get_hf_file_metadata(hf_hub_url(source, "model.bin"))).size or 0
     except EvenmoodError:
         raise
     except Exception as error:  # reported when the vectors are loaded
@@ -221,7 +225,7 @@ def confirm_download(source: str, yes: bool) -> None:
         return
     if size < LARGE_DOWNLOAD:
         return
-    download = f"--vectors {source} is a download of {size / 1e9:.2f} GB"
+    download = f"--vectors {source} requires a {size / 1e9:.2f} GB download"
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty()):
         raise UsageError(
             f"{download}; confirm it with --yes, or train vectors on the training texts with --vectors self"

@@ -48,7 +48,7 @@ export class EmotionClassifier {
    *
    * @param model - Hub id (`"you/evenmood"`), or URL or path of a folder with `model.onnx`, `tokenizer.json` and
    *   `emotions.json`; default: `"fast"`, the bundled model.
-   * @throws ModelError - The model does not exist, cannot be downloaded, or is damaged.
+   * @throws ModelError - The model does not exist, cannot be downloaded, or is corrupt.
    */
   static async fromPretrained(model?: string | URL, options: LoadOptions = {}): Promise<EmotionClassifier> {
     return await EmotionClassifier.fromFiles(await readModel(model, options), options);
@@ -57,7 +57,7 @@ export class EmotionClassifier {
   /**
    * Load a model from the contents of its files.
    *
-   * @throws ModelError - A file is damaged, or does not match the other files.
+   * @throws ModelError - A file is corrupt, or does not match the other files.
    */
   static async fromFiles(files: ModelFiles, options: Pick<LoadOptions, "runtime"> = {}): Promise<EmotionClassifier> {
     for (const file of MODEL_FILES) {

@@ -3,7 +3,7 @@ export class EvenmoodError extends Error {
   override name = "EvenmoodError";
 }
 
-/** A model cannot be loaded: it is missing, damaged, or in an unsupported format. */
+/** A model cannot be loaded: it is missing, corrupt, or in an unsupported format. */
 export class ModelError extends EvenmoodError {
   override name = "ModelError";
 }

@@ -26,7 +26,7 @@ export class Network {
     } catch (error) {
       const reason = firstLine(error);
       if (reason.includes("backend")) throw new ModelError(`onnxruntime cannot start: ${reason}`);
-      throw new ModelError(`model.onnx: damaged or not an ONNX model (${reason}); download it again`);
+      throw new ModelError(`model.onnx: corrupt or not an ONNX model (${reason}); download it again`);
     }
     const outputs = attention ? ["probabilities", "attention"] : ["probabilities"];
     if (session.inputNames.join() !== "input_ids" || outputs.some((name) => !session.outputNames.includes(name))) {

@@ -51,7 +51,7 @@ test("probabilities", async () => {
   assert.ok(missing.every(Number.isNaN));
 });
 
-test("a text without words is read as one unknown word", async () => {
+test("a text without words is read as one unknown token", async () => {
   const prediction = await classifier.predict("   ");
   assert.equal(prediction.words, 0);
   assert.equal(prediction.labels.length, 1);
@@ -154,8 +154,8 @@ test("folders that are no models", async () => {
       /joy appears more than once/,
     ],
     [copy("length", { "emotions.json": JSON.stringify({ ...emotions, max_length: 1 }) }), /integer from 2 to 4096/],
-    [copy("null", { "tokenizer.json": "null" }), /tokenizer\.json: damaged .*; download or export/],
-    [copy("onnx", { "model.onnx": "nothing" }), /model\.onnx: damaged or not an ONNX model/],
+    [copy("null", { "tokenizer.json": "null" }), /tokenizer\.json: corrupt .*; download or export/],
+    [copy("onnx", { "model.onnx": "nothing" }), /model\.onnx: corrupt or not an ONNX model/],
     [copy("tokenizer", { "tokenizer.json": '{"model": {"type": "BPE"}}' }), /unsupported model BPE/],
     [join(BUNDLED, "model.onnx"), /not a folder; expected the folder/],
     ["nowhere", /no such folder, and not a Hub id/],

@@ -32,4 +32,4 @@ def build(tmp_path: Path) -> Path:
 @pytest.fixture
 def votes(build: Path) -> Votes:
     Votes(build, "review").add_annotator("Ada", "a long passphrase")
-    return review.fill(build)
+    return review.fill_review_queue(build)

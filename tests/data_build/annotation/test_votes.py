@@ -163,7 +163,7 @@ def test_no_votes(build: Path) -> None:
     other = build / "other"
     shutil.copytree(build / "verify", other / "verify")
     with pytest.raises(UsageError, match="there are no annotators"):
-        review.fill(other)
+        review.fill_review_queue(other)
 
 
 def test_votes_belong_to_texts(build: Path, votes: Votes) -> None:
@@ -178,7 +178,7 @@ def test_votes_belong_to_texts(build: Path, votes: Votes) -> None:
         stage.finish()
     review.resolve(build, print)  # the queue still has the previous texts
     assert not any(row["reviewed"] for row in read_rows(build, "resolve").to_pylist())
-    assert review.fill(build).results() == {}
+    assert review.fill_review_queue(build).results() == {}
 
 
 def test_a_stage_older_than_its_input_is_rejected(build: Path, votes: Votes) -> None:
@@ -205,7 +205,7 @@ def test_votes_record_revealed_labels(votes: Votes) -> None:
 def test_a_limit_keeps_rows_with_votes(build: Path, votes: Votes) -> None:
     names = list(votes.predicted_labels())
     cast(votes, names[-1], *[[GRIEF]] * 5)
-    assert set(review.fill(build, limit=1).predicted_labels()) == {names[0], names[-1]}
+    assert set(review.fill_review_queue(build, limit=1).predicted_labels()) == {names[0], names[-1]}
     assert set(Votes(build, "review").results()) == {names[-1]}
 
 
@@ -232,7 +232,7 @@ def test_agreement() -> None:
 
 def test_the_audit(build: Path) -> None:
     Votes(build, "audit").add_annotator("Ada", "a long passphrase")
-    votes = review.fill_audit(build, 5, seed=1)
+    votes = review.fill_audit_queue(build, 5, seed=1)
     names = list(votes.predicted_labels())
     assert len(names) == 5
     for name in names[:3]:
@@ -250,10 +250,10 @@ def test_the_audit(build: Path) -> None:
 
 
 def test_the_queue_is_shuffled_and_reproducible(build: Path, votes: Votes) -> None:
-    first = list(review.fill(build, seed=3).predicted_labels())
+    first = list(review.fill_review_queue(build, seed=3).predicted_labels())
     assert first != sorted(first)
-    assert list(review.fill(build, seed=3).predicted_labels()) == first
-    assert list(review.fill(build, limit=2, seed=3).predicted_labels()) == first[:2]
+    assert list(review.fill_review_queue(build, seed=3).predicted_labels()) == first
+    assert list(review.fill_review_queue(build, limit=2, seed=3).predicted_labels()) == first[:2]
 
 
 def refill(votes: Votes, row: str, text: str) -> None:

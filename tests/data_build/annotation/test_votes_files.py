@@ -1,4 +1,4 @@
-"""Exported, imported and damaged votes."""
+"""Exported, imported and corrupt votes."""
 
 import sqlite3
 from pathlib import Path
@@ -55,15 +55,16 @@ def test_votes_that_cannot_be_imported(votes: Votes, build: Path, tmp_path: Path
 def test_an_empty_or_overwritten_database(build: Path, votes: Votes, content: bytes) -> None:
     cast(votes, "sentiment140:1", [JOY])
     votes.path.write_bytes(content)
-    with pytest.raises(DataError, match=r"votes\.sqlite is damaged .*votes .*--import FILE.* resolve .*--restart"):
+    steps = r"annotator .* NAME.* review .*votes .*--import FILE.* resolve .*--restart"
+    with pytest.raises(DataError, match=rf"votes\.sqlite is corrupt .*{steps}"):
         review.resolve(build, print)
     assert votes.path.read_bytes() == content
 
 
-def test_a_database_with_a_damaged_cell(build: Path, votes: Votes) -> None:
+def test_a_database_with_a_corrupt_cell(build: Path, votes: Votes) -> None:
     cast(votes, "sentiment140:1", [JOY])
     for cell in ("", "[3.9]", "5"):
         with sqlite3.connect(votes.path) as database:
             database.execute("UPDATE votes SET labels = ?", (cell,))
-        with pytest.raises(DataError, match=r"votes\.sqlite is damaged \(invalid labels"):
+        with pytest.raises(DataError, match=r"votes\.sqlite is corrupt \(invalid labels"):
             review.resolve(build, print)

@@ -151,7 +151,7 @@ def test_a_written_text_in_a_held_out_split_is_not_published(build: Path, tmp_pa
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", r"\(the file is empty\)"), (b"PAR1", "damaged, or not a Parquet file"), (None, "no column 'id'")],
+    [(b"", r"\(the file is empty\)"), (b"PAR1", "corrupt, or not a Parquet file"), (None, "no column 'id'")],
 )
 def test_an_unreadable_file_of_written_texts(tmp_path: Path, content: bytes | None, message: str) -> None:
     path = _parquet(tmp_path / "t.parquet", pyarrow.table({"text": ["a"]}))

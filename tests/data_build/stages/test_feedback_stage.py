@@ -106,7 +106,7 @@ def test_duplicate_ids_are_made_unique(tmp_path: Path) -> None:
         stage.write("part-00000", read_rows(tmp_path, "feedback"), {"in": 5})
         stage.finish()
     Votes(tmp_path, "review").add_annotator("Ada", "a long passphrase")
-    assert len(review.fill(tmp_path).text_hashes()) == 5
+    assert len(review.fill_review_queue(tmp_path).text_hashes()) == 5
 
 
 def test_ids_start_with_the_source(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_an_unfinished_stage(tmp_path: Path) -> None:
         input_hashes(tmp_path, "first")
 
 
-DAMAGED = {
+CORRUPT = {
     "empty": b"",
     "truncated": b'{"stage": "first", "inputs": {"so',
     "not UTF-8": b'{"stage": "caf\xe9"}',
@@ -98,8 +98,8 @@ DAMAGED = {
 }
 
 
-@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
-def test_a_damaged_plan_or_manifest(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize("content", CORRUPT.values(), ids=CORRUPT)
+def test_a_corrupt_plan_or_manifest(tmp_path: Path, content: bytes) -> None:
     run_first_stage(tmp_path)
     with open_stage(tmp_path, "second", input_hashes(tmp_path, "first"), {}, print) as stage:
         stage.write("part-00000", ROWS, {"in": 3})
@@ -108,12 +108,12 @@ def test_a_damaged_plan_or_manifest(tmp_path: Path, content: bytes) -> None:
         path = tmp_path / "first" / file
         original_content = path.read_bytes()
         path.write_bytes(content)
-        with pytest.raises(DataError, match=rf"first/{file} is damaged \(.*\); run: .* first .* --restart"):
+        with pytest.raises(DataError, match=rf"first/{file} is corrupt \(.*\); run: .* first .* --restart"):
             run_first_stage(tmp_path)
-        if file == "manifest.json":  # a damaged manifest does not count as changed
-            with pytest.raises(DataError, match=rf"first/{file} is damaged"):
+        if file == "manifest.json":  # a corrupt manifest does not count as changed
+            with pytest.raises(DataError, match=rf"first/{file} is corrupt"):
                 check_current(tmp_path, "second")
-            with pytest.raises(DataError, match=rf"first/{file} is damaged"):
+            with pytest.raises(DataError, match=rf"first/{file} is corrupt"):
                 read_rows(tmp_path, "first")
         with open_stage(tmp_path, "first", {"source": "x"}, {}, print, restart=True) as stage:
             assert not stage.finished
@@ -128,7 +128,7 @@ def test_a_manifest_with_invalid_shards(tmp_path: Path) -> None:
     invalid: list[Any] = [{"part-00000.parquet": None}, {"part-00000.parquet": {"rows": "3"}}, [], None]
     for shards in invalid:
         path.write_text(json.dumps({**manifest, "shards": shards}))
-        with pytest.raises(DataError, match=r"manifest.json is damaged .*--restart"):
+        with pytest.raises(DataError, match=r"manifest.json is corrupt .*--restart"):
             read_rows(tmp_path, "first")
     path.write_text(json.dumps({**manifest, "shards": {}}))
     with pytest.raises(DataError, match=r"first: no shard .*--restart"):
@@ -138,7 +138,7 @@ def test_a_manifest_with_invalid_shards(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"PAR1 cut short", None], ids=["empty", "truncated", "written by another program"]
 )
-def test_resuming_with_a_damaged_shard(tmp_path: Path, content: bytes | None) -> None:
+def test_resuming_with_a_corrupt_shard(tmp_path: Path, content: bytes | None) -> None:
     run_first_stage(tmp_path)
     (tmp_path / "first" / "manifest.json").unlink()  # as if the run had been killed
     shard = tmp_path / "first" / "part-00001.parquet"
@@ -146,16 +146,16 @@ def test_resuming_with_a_damaged_shard(tmp_path: Path, content: bytes | None) ->
         parquet.write_table(ROWS, shard)
     else:
         shard.write_bytes(content)
-    with pytest.raises(DataError, match=r"part-00001.parquet is damaged \(.*\); run: .* first .* --restart"):
+    with pytest.raises(DataError, match=r"part-00001.parquet is corrupt \(.*\); run: .* first .* --restart"):
         run_first_stage(tmp_path)
     with (
         open_stage(tmp_path, "first", {"source": "x"}, {}, print) as stage,
-        pytest.raises(DataError, match=r"part-00001.parquet is damaged"),
+        pytest.raises(DataError, match=r"part-00001.parquet is corrupt"),
     ):
         stage.finish()
 
 
-def test_the_error_for_a_damaged_file_names_the_command(tmp_path: Path) -> None:
+def test_the_error_for_a_corrupt_file_names_the_command(tmp_path: Path) -> None:
     for folder, command in (
         ("generate-2", "generate {} --round 2 --restart"),
         ("relabel-generate-2", "relabel {} --restart"),
@@ -166,13 +166,13 @@ def test_the_error_for_a_damaged_file_names_the_command(tmp_path: Path) -> None:
             open_stage(tmp_path, folder, {}, {}, print).__enter__()
 
 
-def test_a_damaged_plan_on_the_command_line(tmp_path: Path) -> None:
+def test_a_corrupt_plan_on_the_command_line(tmp_path: Path) -> None:
     arguments = ("data_build", "goemotions", tmp_path, "--data", write_tsv(tmp_path / "tsv"), "--any-size")
     assert run_command(*arguments).returncode == 0
     (tmp_path / "goemotions" / "plan.json").write_bytes(b"")
     result = run_command(*arguments)
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)
-    assert "goemotions/plan.json is damaged (the file is empty)" in result.stderr
+    assert "goemotions/plan.json is corrupt (the file is empty)" in result.stderr
     assert run_command(*arguments, "--restart").returncode == 0
 
 

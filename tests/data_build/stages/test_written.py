@@ -255,13 +255,13 @@ def test_invalid_rows(build: Path, tmp_path: Path, rows: dict[str, Any], message
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 cut short"])
-def test_a_damaged_parquet_file(build: Path, tmp_path: Path, content: bytes) -> None:
+def test_a_corrupt_parquet_file(build: Path, tmp_path: Path, content: bytes) -> None:
     own, broken = tmp_path / "t.parquet", tmp_path / "broken.parquet"
     parquet.write_table(pyarrow.table({"text": ["one"], "labels": [["joy"]]}), own)
     broken.write_bytes(content)
-    with pytest.raises(DataError, match=r"broken.parquet: damaged, or not a Parquet file"):
+    with pytest.raises(DataError, match=r"broken.parquet: corrupt, or not a Parquet file"):
         written.run(build, lambda line: None, broken)
-    with pytest.raises(DataError, match=r"broken.parquet: damaged, or not a Parquet file"):
+    with pytest.raises(DataError, match=r"broken.parquet: corrupt, or not a Parquet file"):
         written.run(build, lambda line: None, own, extra=Extra(str(broken)), restart=True)
 
 

@@ -207,7 +207,7 @@ ERRORS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "no such commit": ({"model": GOOD, "revision": "0" * 40}, [GOOD, "0" * 40, "no such revision"]),
     "no tokenizer": ({"model": "team/no-tokenizer"}, ["team/no-tokenizer", f"{TOKENIZER_FILE} missing"]),
     "other framework": ({"model": "team/bert"}, ["team/bert", " and ".join(PREDICTION_FILES), "missing"]),
-    "damaged": ({"model": "team/damaged"}, [ONNX_FILE, "damaged"]),
+    "corrupt": ({"model": "team/corrupt"}, [ONNX_FILE, "corrupt"]),
     "gated": ({"model": "team/gated"}, ["team/gated", "gated"]),
     "server error": ({"model": "team/broken"}, ["team/broken", "500"]),
     "forbidden": ({"model": "team/forbidden"}, ["team/forbidden", "403"]),
@@ -229,7 +229,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
         hub.add(GOOD, model_files())
         hub.add("team/no-tokenizer", files_without(TOKENIZER_FILE))
         hub.add("team/bert", {"config.json": b"{}", "pytorch_model.bin": b"pickle"})
-        hub.add("team/damaged", model_files() | {ONNX_FILE: b"damaged"})
+        hub.add("team/corrupt", model_files() | {ONNX_FILE: b"corrupt"})
         hub.add("team/gated", model_files(), gated=True)
         for name in ("broken", "forbidden", "portal", "dropped"):
             hub.add(f"team/{name}", model_files())

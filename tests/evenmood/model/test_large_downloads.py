@@ -18,7 +18,7 @@ from train.config import FASTTEXT
 pty = pytest.importorskip("pty", reason="needs a POSIX terminal")
 WITHOUT_VECTORS = SMALL[2:]
 OFFLINE = {"HF_ENDPOINT": "http://127.0.0.1:9", "http_proxy": "", "https_proxy": ""}
-MESSAGE = f"error: --vectors {FASTTEXT} is a download of 7.24 GB; confirm it with --yes, or train vectors on the"
+MESSAGE = f"error: --vectors {FASTTEXT} requires a 7.24 GB download; confirm it with --yes, or train vectors on the"
 
 
 def check_rejected(*arguments: str | Path) -> None:
@@ -101,7 +101,7 @@ def test_declined_prompt_aborts(small_data: Path, tmp_path: Path, answer: str) -
                 output += os.read(controller, 4096).decode()
             except OSError:  # the process has ended
                 break
-    assert f"--vectors {FASTTEXT} is a download of 7.24 GB (--vectors self requires none). Start it? [y/N]" in output
+    assert f"--vectors {FASTTEXT} requires a 7.24 GB download (--vectors self requires none). Start it? [y/N]" in output
     os.write(controller, answer.encode())
     assert process.wait(60) == 1
     os.close(controller)

@@ -197,9 +197,9 @@ def test_nan_weights_are_reported(folder: Path) -> None:
     bias = next(tensor for tensor in model.graph.initializer if tensor.name == "logits_b")
     bias.CopyFrom(numpy_helper.from_array(np.full(28, np.nan, np.float32), "logits_b"))
     (folder / ONNX_FILE).write_bytes(model.SerializeToString())
-    damaged = EmotionClassifier.from_pretrained(folder)
+    corrupt = EmotionClassifier.from_pretrained(folder)
     with pytest.raises(ModelError, match="NaN or infinite"):
-        damaged.predict(TEXT)
+        corrupt.predict(TEXT)
 
 
 def test_out_of_range_id_with_a_matching_digest_is_reported(folder: Path) -> None:

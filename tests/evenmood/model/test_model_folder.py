@@ -1,4 +1,4 @@
-"""The model folder: one-line errors for damaged folders, and atomic saving."""
+"""The model folder: one-line errors for corrupt folders, and atomic saving."""
 
 import json
 import shutil
@@ -109,9 +109,9 @@ def rename_word(old: str, new: str) -> Callable[[Path], object]:
 
 FAULTS: dict[str, tuple[Callable[[Path], object], str, str]] = {
     **{f"no {name}": (remove(name), name, "missing") for name in PREDICTION_FILES},
-    "truncated ONNX": (truncate_onnx, ONNX_FILE, "damaged"),
-    "empty ONNX": (write_file(ONNX_FILE, ""), ONNX_FILE, "damaged"),
-    "not ONNX": (write_file(ONNX_FILE, "version https://git-lfs.github.com/spec/v1\n"), ONNX_FILE, "damaged"),
+    "truncated ONNX": (truncate_onnx, ONNX_FILE, "corrupt"),
+    "empty ONNX": (write_file(ONNX_FILE, ""), ONNX_FILE, "corrupt"),
+    "not ONNX": (write_file(ONNX_FILE, "version https://git-lfs.github.com/spec/v1\n"), ONNX_FILE, "corrupt"),
     "27 outputs": (write_onnx(columns=27), ONNX_FILE, "27 output probabilities; expected 28"),
     "no probabilities": (write_onnx(outputs=(ATTENTION,)), ONNX_FILE, "expected input_ids and probabilities"),
     "no attention": (write_onnx(outputs=(PROBABILITIES,)), ONNX_FILE, "attention"),
@@ -194,7 +194,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str, str]] = {
 
 
 @pytest.mark.parametrize(("damage", "file", "cause"), FAULTS.values(), ids=FAULTS.keys())
-def test_damaged_folder_is_reported_with_the_cause(
+def test_corrupt_folder_is_reported_with_the_cause(
     folder: Path, damage: Callable[[Path], object], file: str, cause: str
 ) -> None:
     damage(folder)

@@ -145,7 +145,7 @@ def remove_config(folder: Path) -> None:
     [
         (remove_labels, "pass labels="),
         (externalize_weights, "external tensor data"),
-        (damage_graph, "damaged"),
+        (damage_graph, "corrupt"),
         (damage_tokenizer, "not a tokenizer"),
         (remove_config, "config.json missing"),
     ],

@@ -130,8 +130,8 @@ def test_invalid_teacher_graphs_are_reported(tmp_path: Path, tiny_encoder: Path)
     reshape.graph.output[0].CopyFrom(helper.make_tensor_value_info("impossible", TensorProto.INT64, [1]))
     reshape.graph.initializer.append(numpy_helper.from_array(np.array([1], np.int64), "one"))
     for graph, message in (
-        (b"damaged", "damaged"),
-        (model.SerializeToString(), "damaged or not an ONNX model"),
+        (b"corrupt", "corrupt"),
+        (model.SerializeToString(), "corrupt or not an ONNX model"),
         (tiny_onnx().SerializeToString(), "has the outputs probabilities, attention; expected"),
         (reshape.SerializeToString(), "failed to run"),
     ):
@@ -145,9 +145,9 @@ def test_invalid_teacher_graphs_are_reported(tmp_path: Path, tiny_encoder: Path)
 def test_other_formats_are_rejected(prefix: bytes) -> None:
     with pytest.raises(ModelError):
         check_self_contained(b"\x1c\x00\x00\x00ORTM" + bytes(100))
-    with pytest.raises(ModelError, match="damaged"):
+    with pytest.raises(ModelError, match="corrupt"):
         check_self_contained(prefix + b"\x3b\x3c")  # a group
-    with pytest.raises(ModelError, match="damaged"):
+    with pytest.raises(ModelError, match="corrupt"):
         check_self_contained(prefix + b"\x3a\xff\xff\xff\xff\x0f")  # longer than the file
 
 

@@ -129,7 +129,7 @@ def test_invalid_workbooks_are_rejected(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "in.xlsx"
     path.write_bytes(content)
     _, error = evenmood("predict", path, tmp_path / "out.csv", code=1)
-    assert "in.xlsx: not an Excel workbook (.xlsx), or damaged" in error
+    assert "in.xlsx: not an Excel workbook (.xlsx), or corrupt" in error
 
 
 def test_rows_are_streamed(tmp_path: Path) -> None:

@@ -267,11 +267,11 @@ def test_invalid_arguments_are_rejected(
     assert not list(tmp_path.iterdir())
 
 
-def test_damaged_record_is_rejected(experiment: Path, tmp_path: Path) -> None:
+def test_corrupt_record_is_rejected(experiment: Path, tmp_path: Path) -> None:
     shutil.copytree(experiment / "models/runs", tmp_path / "runs")
     (tmp_path / "runs/balanced-0.npz").write_bytes(b"PK")
     with pytest.raises(
-        DataError, match=r"balanced-0.npz: damaged .* delete .*balanced-0.json and run the same command"
+        DataError, match=r"balanced-0.npz: corrupt .* delete .*balanced-0.json and run the same command"
     ):
         read_run(tmp_path, "balanced", 0)
 

@@ -149,7 +149,7 @@ def test_export_matches_fit(model: Path, tmp_path: Path) -> None:
     (folder / "model.weights.h5").write_bytes(weights[: len(weights) // 2])
     result = run_command("train", "export", folder)
     assert (result.returncode, len(result.stderr.splitlines())) == (1, 1), result.stderr
-    assert "Keras cannot load the network, which may be damaged" in result.stderr
+    assert "Keras cannot load the network, which may be corrupt" in result.stderr
     assert not list(folder.glob("*.part"))
     (folder / "model.weights.h5").unlink()
     result = run_command("train", "export", folder)

@@ -131,9 +131,9 @@ def test_invalid_bin_files_are_rejected(model: tuple[Path, Any], tmp_path: Path)
     for content, message in [
         (b"", "the file is empty"),
         (b"not fastText at all" * 10, "not a fastText model"),
-        (model_bytes[:50], "damaged or truncated"),
-        (model_bytes[:200], "damaged or truncated"),
-        (model_bytes[: len(model_bytes) // 3], "damaged or truncated"),
+        (model_bytes[:50], "corrupt or truncated"),
+        (model_bytes[:200], "corrupt or truncated"),
+        (model_bytes[: len(model_bytes) // 3], "corrupt or truncated"),
         (bytes(quantized_bytes), "quantized"),
     ]:
         path.write_bytes(content)
@@ -221,7 +221,7 @@ def test_gzipped_vec_file(tmp_path: Path) -> None:
     table = load_vectors(config, ["<pad>", "<unk>", "a", "b"], [], lambda line: None)
     np.testing.assert_array_equal(table[2:], np.array([[0.5, 1], [1, 2]], np.float32))
     path.write_bytes(content[:-9])
-    with pytest.raises(DataError, match=r"small\.vec\.gz: damaged or truncated"):
+    with pytest.raises(DataError, match=r"small\.vec\.gz: corrupt or truncated"):
         load_vectors(config, ["<pad>", "<unk>", "a", "b"], [], lambda line: None)
     path = path.rename(tmp_path / "small.vec")  # compression is detected from the content
     path.write_bytes(content)
@@ -236,15 +236,15 @@ def test_gzipped_bin_file(model: tuple[Path, Any], tmp_path: Path) -> None:
     config = TrainConfig(vectors=str(path), embedding_size=SIZE)
     assert np.isfinite(load_vectors(config, ["<pad>", "<unk>", *WORDS], [], lambda line: None)).all()
     content = path.read_bytes()
-    damaged_bytes = bytearray(content)
-    damaged_bytes[len(content) // 2 :] = b"\xff" * len(damaged_bytes[len(content) // 2 :])
+    corrupt_bytes = bytearray(content)
+    corrupt_bytes[len(content) // 2 :] = b"\xff" * len(corrupt_bytes[len(content) // 2 :])
     for broken_content in (
         content[: len(content) // 4],
-        bytes(damaged_bytes),
+        bytes(corrupt_bytes),
         gzip.compress(model_bytes[: len(model_bytes) // 3]),
     ):
         path.write_bytes(broken_content)
-        with pytest.raises(DataError, match=r"model\.bin\.gz: damaged or truncated"):
+        with pytest.raises(DataError, match=r"model\.bin\.gz: corrupt or truncated"):
             read_bin(path, WORDS, SIZE)
 
 
@@ -276,7 +276,7 @@ def test_large_download_needs_confirmation(
     for source in ("self", "random", "encoder:you/vectors", "some.vec", str(small_data), "nobody/nothing"):
         vectors.confirm_download(source, yes=False)
     options = ["fit", "--data", str(small_data), "--vectors", "you/vectors", "--out", str(tmp_path / "model")]
-    with pytest.raises(UsageError, match=r"a download of 0\.00 GB; confirm it with --yes, or .* --vectors self"):
+    with pytest.raises(UsageError, match=r"requires a 0\.00 GB download; confirm it with --yes, or .* --vectors self"):
         import_module("train.__main__").app(options, standalone_mode=False)
     assert not hub.sent["you/vectors/model.bin"]
     huggingface_hub.hf_hub_download("you/vectors", "model.bin")

@@ -171,7 +171,7 @@ export function parseTokenizer(content: string): Tokenizer {
     return new Tokenizer(config);
   } catch (error) {
     if (error instanceof ModelError) throw error;
-    throw new ModelError(`tokenizer.json: damaged (${(error as Error).message}); download or export the model again`);
+    throw new ModelError(`tokenizer.json: corrupt (${(error as Error).message}); download or export the model again`);
   }
 }
 
