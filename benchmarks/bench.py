@@ -22,7 +22,7 @@ from benchmarks.arguments import benchmark, check_out
 from benchmarks.installed import installed_size
 from benchmarks.peers import PEERS, load_classifier
 from benchmarks.prepare import prepare_evenmood, prepare_roberta
-from benchmarks.texts import made_up_texts
+from benchmarks.texts import synthetic_texts
 
 ROUNDS, QUICK_ROUNDS = 5, 9
 QUICK_TEXTS = 20_000
@@ -148,7 +148,7 @@ def quick(out: Path | None) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         work_folder = Path(temporary)
         prepare_evenmood(work_folder, None)
-        texts = made_up_texts(2 * QUICK_TEXTS)
+        texts = synthetic_texts(2 * QUICK_TEXTS)
         rounds = run_rounds(work_folder, texts[QUICK_TEXTS:], texts[:QUICK_TEXTS], [UNFOLDED, OURS], QUICK_ROUNDS)
     measured = ratio(rounds, UNFOLDED)
     if out:

@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.arguments import benchmark, results_file
 from benchmarks.bench import machine, write
 from benchmarks.prepare import save_roberta
-from benchmarks.texts import made_up_texts
+from benchmarks.texts import synthetic_texts
 
 LAYERS = 12
 WIDTH = 768
@@ -55,7 +55,7 @@ def main() -> None:
     from evenmood.data.teacher import Teacher, torch_device
 
     device, half = torch_device()
-    texts = made_up_texts(TEXTS[device])
+    texts = synthetic_texts(TEXTS[device])
     best = peak(device, torch.bfloat16 if half else torch.float32)
     with tempfile.TemporaryDirectory() as temporary:
         save_roberta(Path(temporary), None, texts[:50_000])

@@ -19,6 +19,6 @@ def endless_texts(seed: int = 0) -> Iterator[str]:
         yield " ".join(first[: rng.randint(1, len(first))] + second[-rng.randint(1, len(second)) :])
 
 
-def made_up_texts(count: int) -> list[str]:
+def synthetic_texts(count: int) -> list[str]:
     """Return the first `count` texts of `endless_texts`."""
     return list(islice(endless_texts(), count))

@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.arguments import benchmark, results_file
 from benchmarks.bench import environment, machine, write
 from benchmarks.run_peer import peak_memory
-from benchmarks.texts import made_up_texts
+from benchmarks.texts import synthetic_texts
 from evenmood.text.normalization import clean
 
 WORDS = 2_000_000
@@ -30,7 +30,7 @@ _MAGIC, _VERSION = 793712314, 12
 
 def words() -> list[str]:
     """Return the words of the file: those of the synthetic texts, and numbered ones."""
-    real_words = sorted({word for text in made_up_texts(20_000) for word in clean(text).split()})
+    real_words = sorted({word for text in synthetic_texts(20_000) for word in clean(text).split()})
     return [*real_words, *(f"word{number}" for number in range(WORDS - len(real_words)))]
 
 

@@ -51,23 +51,23 @@ def test_slowdown_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_small_run(tmp_path: Path) -> None:
     prepare_evenmood(tmp_path, None)
     names = ["unfolded", "evenmood"]
-    synthetic = texts.made_up_texts(400)
+    synthetic = texts.synthetic_texts(400)
     (results,) = bench.run_rounds(tmp_path, synthetic[100:], synthetic[:100], names, 1)
     for name in names:
         assert set(results[name]) == {
             *("start_seconds", "texts_per_second", "texts_per_second_first_pass", "p50_ms", "p99_ms", "peak_memory_mb")
         }
         assert min(results[name].values()) > 0
-    shares = bench.profile(tmp_path / "evenmood", texts.made_up_texts(300))
+    shares = bench.profile(tmp_path / "evenmood", texts.synthetic_texts(300))
     assert next(iter(shares)) == "lstm"
     assert 0.3 < shares["lstm"] < sum(shares.values()) <= 1
-    sensitivity = bench.batch_sensitivity(tmp_path, texts.made_up_texts(300))
+    sensitivity = bench.batch_sensitivity(tmp_path, texts.synthetic_texts(300))
     assert sensitivity["evenmood"] < 1e-6 < sensitivity["int8"]
 
 
 def test_synthetic_texts_are_reproducible_and_of_typical_length() -> None:
-    synthetic = texts.made_up_texts(2_000)
-    assert synthetic == texts.made_up_texts(2_000)
+    synthetic = texts.synthetic_texts(2_000)
+    assert synthetic == texts.synthetic_texts(2_000)
     assert len(set(synthetic)) > 1_900
     assert 8 < np.mean([len(text.split()) for text in synthetic]) < 16
 

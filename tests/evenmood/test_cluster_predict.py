@@ -12,7 +12,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from benchmarks.texts import made_up_texts
+from benchmarks.texts import synthetic_texts
 from evenmood import LABELS
 from evenmood.tables import emotion_columns
 from tests.commands import run_command
@@ -97,7 +97,7 @@ def cluster() -> Iterator[list[str]]:
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("table") / "texts.parquet"
-    rows = pyarrow.table({"id": [f"row {number}" for number in range(ROWS)], "text": made_up_texts(ROWS)})
+    rows = pyarrow.table({"id": [f"row {number}" for number in range(ROWS)], "text": synthetic_texts(ROWS)})
     parquet.write_table(rows, path, row_group_size=500)
     return path
 
@@ -170,16 +170,16 @@ def test_model_missing_on_a_node(cluster: list[str], table: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_damaged_page(cluster: list[str], tmp_path: Path) -> None:
+def test_corrupt_page(cluster: list[str], tmp_path: Path) -> None:
     """The metadata at the end of the file is intact: only the node that reads the rows detects the damage."""
     path = tmp_path / "in.parquet"
-    parquet.write_table(pyarrow.table({"text": made_up_texts(2_000)}), path, compression=None, use_dictionary=False)
+    parquet.write_table(pyarrow.table({"text": synthetic_texts(2_000)}), path, compression=None, use_dictionary=False)
     content = bytearray(path.read_bytes())
     content[4:200] = bytes(196)
     path.write_bytes(content)
     result = run_python("-m", "evenmood", "predict", str(path), str(tmp_path / "out.parquet"), *cluster)
     assert result.returncode == 1
-    assert result.stderr.splitlines()[-1].startswith(f"error: {path}: not a Parquet file, or damaged (")
+    assert result.stderr.splitlines()[-1].startswith(f"error: {path}: not a Parquet file, or corrupt (")
 
 
 def test_local_cluster_ignores_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +219,7 @@ def test_rows_without_a_text(cluster: list[str], tmp_path: Path) -> None:
 
 
 def test_accurate_model(cluster: list[str], tmp_path: Path) -> None:
-    parquet.write_table(pyarrow.table({"text": ["thank you", None, *made_up_texts(20)]}), tmp_path / "in.parquet")
+    parquet.write_table(pyarrow.table({"text": ["thank you", None, *synthetic_texts(20)]}), tmp_path / "in.parquet")
     command: list[str | Path] = ["evenmood", "predict", tmp_path / "in.parquet", tmp_path / "out.parquet", "--proba"]
     tables = {}
     for model, start, options in (

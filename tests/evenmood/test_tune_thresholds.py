@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.texts import made_up_texts
+from benchmarks.texts import synthetic_texts
 from evenmood import LABELS, EmotionClassifier, UsageError
 
 TEXTS = ["Thank you so much!", "I'm so scared", "What a lovely day", "I am furious", "Thanks a lot", "ok"]
@@ -43,7 +43,7 @@ def test_names_and_arrays_are_equivalent() -> None:
 
 
 def test_tuned_thresholds_are_optimal(model: EmotionClassifier) -> None:
-    texts = made_up_texts(400)
+    texts = synthetic_texts(400)
     probabilities = model.predict_proba(texts)
     truth = np.random.default_rng(0).random(probabilities.shape) < probabilities
     results = {
