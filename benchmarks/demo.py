@@ -82,9 +82,9 @@ def upload(url: str, size: int = TABLE_ROWS) -> dict[str, Any]:
 
 
 def resident_memory(pid: int) -> float:
-    """Return the resident memory of a process, in MB."""
+    """Return the resident memory of a process, in MiB."""
     lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) * 1024 / 1e6
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
 
 def measure_during_scoring(url: str) -> dict[str, Any]:
@@ -154,7 +154,7 @@ def memory(url: str, pid: int) -> dict[str, Any]:
         list(pool.map(lambda _: time_prediction(url), range(WARM_UP)))
         before = resident_memory(pid)
         list(pool.map(lambda _: time_prediction(url), range(MEASURED)))
-    return {"requests": MEASURED, "before_mb": round(before), "after_mb": round(resident_memory(pid))}
+    return {"requests": MEASURED, "before_mib": round(before), "after_mib": round(resident_memory(pid))}
 
 
 def main() -> None:

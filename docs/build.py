@@ -179,8 +179,8 @@ def demo() -> str:
         f"{table['p50_seconds']:.2f} s (median) or\n"
         f"{table['p95_seconds']:.2f} s (95th percentile). {load['requests']} requests from {load['clients']} "
         f"concurrent clients: {load['errors']} errors.\n"
-        f"Memory: {memory['before_mb']} MB before and {memory['after_mb']} MB after {memory['requests']:,} requests, "
-        "each from a new visitor."
+        f"Memory: {memory['before_mib']} MiB before and {memory['after_mib']} MiB after {memory['requests']:,} "
+        "requests, each from a new visitor."
     )
 
 
