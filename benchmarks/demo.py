@@ -43,7 +43,7 @@ def run_demo() -> Iterator[tuple[str, int, float]]:
     command = [sys.executable, ROOT / "space" / "app.py", "--no-browser", "--port", str(port)]
     started = time.monotonic()
     with running_process(command, url, {"EVENMOOD_FEEDBACK": ""}) as process:
-        call(url, "analyse", [SENTENCE])
+        call(url, "analyze", [SENTENCE])
         yield url, process.pid, time.monotonic() - started
 
 
@@ -168,7 +168,7 @@ def main() -> None:
         results = {
             "start_to_first_prediction_seconds": round(statistics.median(starts), 2),
             "beside_a_table": measure_during_scoring(url),
-            "many": concurrent_clients(url),
+            "concurrent_clients": concurrent_clients(url),
             "memory": memory(url, pid),
             "machine": f"{platform.machine()}, Python {platform.python_version()}",
         }

@@ -51,7 +51,7 @@ def main() -> None:
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024  # kilobytes on Linux
     content = {
         "rows": ROWS,
-        "kept": manifest["rows_out"],
+        "accepted": manifest["rows_out"],
         "seconds": round(seconds, 1),
         "rows_per_second": round(ROWS / seconds),
         "peak_memory_bytes": peak,

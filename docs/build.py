@@ -121,7 +121,7 @@ def results() -> str:
             [format_metric(model["everyday-test"]["first_label_right"]) for model in models.values()],
         ),
         _row(
-            "GoEmotions test, macro-F1, mean over seeds", [_over_seeds(model, "figures") for model in models.values()]
+            "GoEmotions test, macro-F1, mean over seeds", [_over_seeds(model, "metrics") for model in models.values()]
         ),
         _row(
             "everyday benchmark, macro-F1, mean over seeds",
@@ -170,7 +170,7 @@ def _over_seeds(model: Any, which: str) -> str:
 def demo() -> str:
     """Results of the demo's load test, in sentences."""
     measurements = json.loads((ROOT / "results/demo.json").read_text(encoding="utf-8"))
-    table, load, memory = measurements["beside_a_table"], measurements["many"], measurements["memory"]
+    table, load, memory = measurements["beside_a_table"], measurements["concurrent_clients"], measurements["memory"]
     start, table_seconds = measurements["start_to_first_prediction_seconds"], table["table_seconds_alone"]
     return (
         f"Measured on 2 cores (`make bench-demo`): {start:.1f} s from start to first prediction; "

@@ -22,11 +22,11 @@ ROOT = Path(__file__).parent.parent
 SITE = ROOT / "web" / "site"
 SENTENCE = "Thanks for explaining, but I'm still confused."
 LETTER = (ROOT / "space" / "samples" / "letter.txt").read_text(encoding="utf-8").strip()
-TABS = ("analyse", "compare", "batch", "long", "about")
+TABS = ("analyze", "compare", "batch", "long", "about")
 SCREENS: tuple[tuple[str, int, Any], ...] = (("light", 1200, "light"), ("dark", 1200, "dark"), ("phone", 390, "light"))
 """Name, width and color scheme of the screenshots that `take_screens` writes."""
 NARROW, TALLEST, COLORS = 640, 2200, 64
-ON_A_PHONE = ("analyse", "batch", "long-text")
+ON_A_PHONE = ("analyze", "batch", "long-text")
 CHROMIUM_FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -107,7 +107,7 @@ def ask(page: Page, url: str, text: str) -> Any:
     if box.input_value() != text:  # otherwise the page already shows the result
         page.evaluate("document.querySelector('#result .sentence').dataset.old = ''")
         box.fill(text)
-        page.locator("#analyse").click()
+        page.locator("#analyze").click()
         page.wait_for_selector("#result .sentence:not([data-old])")
     expect(page.locator("#words")).to_contain_text(text[:20].strip(), timeout=20_000)
     page.wait_for_selector("#result .bar")
@@ -146,14 +146,14 @@ def walk(page: Page, url: str) -> Iterator[str]:
     page.goto(url)
     page.wait_for_selector("#result .sentence")
     page.wait_for_timeout(300)
-    yield "analyse"
+    yield "analyze"
     page.locator("#method label").nth(1).click()
     page.wait_for_selector("#words mark.for.strong")
     yield "why"
     page.locator("#text textarea").fill(LETTER)
-    page.locator("#analyse").click()
+    page.locator("#analyze").click()
     page.wait_for_selector("#words mark.passage")
-    yield "analyse-long"
+    yield "analyze-long"
     open_tab(page, 1)
     page.wait_for_selector("#compare-table table")
     yield "compare"

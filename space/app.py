@@ -37,7 +37,7 @@ from space.server.models import Models
 from space.server.page import Page
 from space.server.storage import RETENTION_SECONDS, Storage, WatchUploads
 from space.table.sources import MAX_FILE_BYTES
-from space.tabs import about, analyse, batch, choice, compare, long_text
+from space.tabs import about, analyze, batch, choice, compare, long_text
 
 PACKAGE = Path(space.__file__).parent
 AT_ONCE = 4
@@ -65,8 +65,8 @@ def build_demo(models: Models, store: feedback.Store | None, folder: Path) -> Pa
             gr.Markdown(f"# evenmood\n\n{localize('claim')}", elem_id="claim")
             switch, model = choice.create(models)
         with gr.Tabs():
-            with gr.Tab(localize("tab_analyse"), id="analyse"):
-                analyse.tab(models, store, demo, model, choice.connect(models, switch, model))
+            with gr.Tab(localize("tab_analyze"), id="analyze"):
+                analyze.tab(models, store, demo, model, choice.connect(models, switch, model))
             with gr.Tab(localize("tab_compare"), id="compare"):
                 lists = [model, *compare.tab(models)]
             with gr.Tab(localize("tab_batch"), id="batch"):

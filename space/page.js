@@ -24,7 +24,7 @@
     const live = document.querySelector("#live input");
     if (!live?.checked || !event.target.closest("#text")) return;
     clearTimeout(timer);
-    timer = setTimeout(() => document.querySelector("#analyse").click(), PAUSE);
+    timer = setTimeout(() => document.querySelector("#analyze").click(), PAUSE);
   });
 
   // Follow a link that is pasted into the address bar of the open page.

@@ -120,7 +120,7 @@ def tour(folder: Path, settings: dict[str, str], suffix: str) -> None:
         with running_demo(environment={**settings, "EVENMOOD_MODEL": model}, app=Path(space_folder) / "app.py") as url:
             snippet(
                 "from gradio_client import Client\n"
-                f"answer = Client({url!r}, verbose=False).predict({SENTENCE!r}, api_name='/analyse')\n"
+                f"answer = Client({url!r}, verbose=False).predict({SENTENCE!r}, api_name='/analyze')\n"
                 "print([(row['label'], round(row['probability'], 2)) for row in answer['scores']])"
             )
     finally:

@@ -120,13 +120,13 @@ def test_demo_ignores_the_proxy_for_loopback(variable: str, tmp_path: Path) -> N
     environment = {variable: value, "no_proxy": "", "NO_PROXY": "", "TMPDIR": str(tmp_path)}
     with running_demo(environment=environment) as url:
         client = Client(url, verbose=False)
-        assert client.predict(SENTENCE, api_name="/analyse")["labels"][0] == "gratitude"
+        assert client.predict(SENTENCE, api_name="/analyze")["labels"][0] == "gratitude"
         if variable == "ALL_PROXY":  # errors of network access name the variable
             with pytest.raises(AppError, match="ALL_PROXY") as error:
                 client.predict(SENTENCE, "default", "team/model", api_name="/compare")
             assert "theProxyPassword" not in str(error.value)
         client.close()
-        call = {"name": "evenmood_analyse", "arguments": {"text": SENTENCE}}
+        call = {"name": "evenmood_analyze", "arguments": {"text": SENTENCE}}
         request = urllib.request.Request(
             f"{url}/gradio_api/mcp/",
             json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).encode(),
@@ -140,7 +140,7 @@ def test_demo_ignores_the_proxy_for_loopback(variable: str, tmp_path: Path) -> N
             if line.startswith(("data:", "{"))
             for tool in json.loads(line.removeprefix("data:"))["result"]["tools"]
         ]
-        call["name"] = next(name for name in names if name.endswith("analyse"))
+        call["name"] = next(name for name in names if name.endswith("analyze"))
         payload = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": call}
         request.data = json.dumps(payload).encode()
         with urllib.request.urlopen(request, timeout=30) as response:

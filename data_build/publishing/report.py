@@ -187,10 +187,10 @@ def collect(build: Path) -> dict[str, Any]:
         "dropped": {name: manifests[name]["dropped"] for name in names},
         "stages": {name: {key: manifests[name][key] for key in ("options", "rows_in", "rows_out")} for name in names},
         "official_overlap": verify_manifest["official_overlap"],
-        "tweets_by_gate": verify_manifest["tweets_by_gate"],
-        "generated_by_gate": verify_manifest["generated_by_gate"],
+        "tweets_by_rule": verify_manifest["tweets_by_rule"],
+        "generated_by_rule": verify_manifest["generated_by_rule"],
         "few_tweets": {
-            rule: sum(count < FEW_TWEETS for count in verify_manifest["tweets_by_gate"][rule].values())
+            rule: sum(count < FEW_TWEETS for count in verify_manifest["tweets_by_rule"][rule].values())
             for rule in ("probability", "precision")
         },
         "attempts": generate.attempts(build),

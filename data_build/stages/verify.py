@@ -82,8 +82,8 @@ def run(
             thresholds={
                 rule: _by_label(np.where(np.isinf(values), np.nan, values)) for rule, values in thresholds.items()
             },
-            tweets_by_gate={rule: _by_label(values) for rule, values in tweets_by_rule.items()},
-            generated_by_gate={rule: _by_label(values) for rule, values in generated_by_rule.items()},
+            tweets_by_rule={rule: _by_label(values) for rule, values in tweets_by_rule.items()},
+            generated_by_rule={rule: _by_label(values) for rule, values in generated_by_rule.items()},
             official_overlap=dict(sorted(official_overlap.items())),
         )
 

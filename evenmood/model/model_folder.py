@@ -330,7 +330,7 @@ def check_target(target: Path, overwrite: bool = False) -> None:
             raise UsageError(f"{target} is a file; choose another folder") from None
         return  # a parent is a file
     if occupied and not overwrite:
-        raise UsageError(f"{target} exists already; choose another folder, or set overwrite (--overwrite)")
+        raise UsageError(f"{target} exists; choose another folder, or use --overwrite (overwrite=True in Python)")
 
 
 @contextmanager

@@ -107,7 +107,7 @@ def check_output(name: str, overwrite: bool) -> None:
         raise UsageError(f"{name} is a folder; expected a file name")
     replaces = path.is_file() or path.is_block_device()
     if replaces and not overwrite and not _DESCRIPTOR.fullmatch(name):
-        raise UsageError(f"{name} exists already; choose another name, or replace it with --overwrite")
+        raise UsageError(f"{name} exists; choose another name, or use --overwrite")
     if _DESCRIPTOR.fullmatch(name) and not path.exists():
         raise UsageError(f"{name}: no such file descriptor")
     if not path.absolute().parent.is_dir():

@@ -43,7 +43,7 @@ class ModelChoice(TypedDict):
 def add_endpoints(available: Models) -> None:
     """Add the endpoints to the current `gr.Blocks`."""
 
-    def analyse(text: str, model: str = "") -> PredictionDict:
+    def analyze(text: str, model: str = "") -> PredictionDict:
         """Find the emotions in an English text: labels that reach their thresholds, most probable first.
 
         If no label reaches its threshold, `fallback` is true and `labels` contains only the most probable label.
@@ -81,7 +81,7 @@ def add_endpoints(available: Models) -> None:
         return {"first": predictions[0], "second": predictions[1], "differ": sorted(labels[0] ^ labels[1])}
 
     def batch(texts: list[str], model: str = "") -> list[PredictionDict]:
-        """Find the emotions in many texts; returns a prediction for each text, in order, as from `/analyse`.
+        """Find the emotions in many texts; returns a prediction for each text, in order, as from `/analyze`.
 
         Args:
             texts: At most 5,000 texts of at most 20,000 characters each; use several calls for more.
@@ -95,7 +95,7 @@ def add_endpoints(available: Models) -> None:
             return analyze_texts(available.get(model), [check_text(text) for text in texts])
 
     def passages(text: str, model: str = "") -> list[PassagePrediction]:
-        """Split a page or a chat log into sentences or turns, and find the emotions in each, as `/analyse` does.
+        """Split a page or a chat log into sentences or turns, and find the emotions in each, as `/analyze` does.
 
         Args:
             text: The text, at most 20,000 characters.
@@ -120,7 +120,7 @@ def add_endpoints(available: Models) -> None:
             )
         return entries
 
-    gr.api(analyse, api_name="analyse")
+    gr.api(analyze, api_name="analyze")
     gr.api(explain, api_name="explain")
     gr.api(compare, api_name="compare")
     gr.api(batch, api_name="batch", concurrency_limit=1, concurrency_id="tables")

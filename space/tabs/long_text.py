@@ -35,7 +35,7 @@ def tab(models: Models, model: gr.Dropdown) -> None:
             buttons=[],
         )
         with gr.Row(elem_classes="actions"):
-            button = gr.Button(localize("analyse"), variant="primary", elem_classes="go", elem_id="long-run")
+            button = gr.Button(localize("analyze"), variant="primary", elem_classes="go", elem_id="long-run")
             chat = gr.Button(localize("sample_chat"), elem_id="long-chat")
             letter = gr.Button(localize("sample_letter"), elem_id="long-letter")
     with gr.Row(visible=False, elem_id="long-options") as options:

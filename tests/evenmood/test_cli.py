@@ -236,7 +236,7 @@ def test_invalid_outputs_are_rejected(table: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
     out.write_text("precious")
     _, error = evenmood("predict", table, out, code=2)
-    assert "exists already; choose another name, or replace it with --overwrite" in error
+    assert "exists; choose another name, or use --overwrite" in error
     assert out.read_text() == "precious"
     evenmood("predict", table, out, "--overwrite")
     assert out.read_text().startswith("id,text,emotions")

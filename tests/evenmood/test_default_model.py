@@ -89,7 +89,7 @@ def test_results_of_three_seeds() -> None:
     group = RESULTS["seeds"]["groups"][0]
     assert RESULTS["seeds"]["split"] == "test"
     assert group["seeds"] == [0, 1, 2]
-    assert group["figures"]["macro_f1"]["low"] < group["figures"]["macro_f1"]["value"]
+    assert group["metrics"]["macro_f1"]["low"] < group["metrics"]["macro_f1"]["value"]
 
 
 @pytest.mark.parametrize("misspelling", ["thnaks", "thankss", "thnks", "thamks"])

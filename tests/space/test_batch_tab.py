@@ -79,7 +79,7 @@ def test_scoring_can_be_stopped(demo: str, page: Page, tmp_path: Path) -> None:
     expect(page.locator("#batch-progress")).to_contain_text("Stopped")
     page.get_by_role("tab").nth(0).click()
     page.locator("#text textarea").fill("Thank you")
-    page.locator("#analyse").click()
+    page.locator("#analyze").click()
     page.wait_for_selector("#result .predicted")
 
 

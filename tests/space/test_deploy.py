@@ -148,7 +148,7 @@ def test_space_runs_with_only_its_requirements(
     with running_demo(environment=settings, python=python, app=folder / "app.py") as url:
         client = Client(url, verbose=False)
         try:
-            prediction = client.predict(TEXT, api_name="/analyse")
+            prediction = client.predict(TEXT, api_name="/analyze")
         finally:
             client.close()
     assert prediction["labels"][0] == "gratitude"

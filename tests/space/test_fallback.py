@@ -134,7 +134,7 @@ def test_tables_do_not_count_fallbacks(tmp_path: Path, strict: EmotionClassifier
 
 def test_endpoints(strict_demo: str) -> None:
     client = Client(strict_demo, verbose=False)
-    prediction = client.predict(SENTENCE, api_name="/analyse")
+    prediction = client.predict(SENTENCE, api_name="/analyze")
     assert prediction["fallback"] is True
     assert prediction["scores"][0]["probability"] < prediction["scores"][0]["threshold"]
     assert [result["fallback"] for result in client.predict([SENTENCE, ""], api_name="/batch")] == [True, True]
@@ -142,7 +142,7 @@ def test_endpoints(strict_demo: str) -> None:
     compared = client.predict(SENTENCE, "default", "./usual", api_name="/compare")
     assert (compared["first"]["fallback"], compared["second"]["fallback"]) == (True, False)
     api: Any = client.view_api(return_format="dict")
-    assert "`fallback` is true" in api["named_endpoints"]["/analyse"]["description"]
+    assert "`fallback` is true" in api["named_endpoints"]["/analyze"]["description"]
     client.close()
     summary, *_ = call(strict_demo, "score", [None, f"{SENTENCE}\nI am so angry!", "default", None, ""])
     assert "In 2 rows, no label reaches its threshold" in summary
@@ -163,7 +163,7 @@ def test_page_outlines_fallbacks(strict_demo: str, browser: Browser, scheme: Any
     page = context.new_page()
     page.goto(strict_demo)
     page.locator("#text textarea").fill(SENTENCE)
-    page.locator("#analyse").click()
+    page.locator("#analyze").click()
     expect(page.locator("#words")).to_contain_text(SENTENCE)
     chip = computed_style(page, "#result .chip")
     assert chip["fill"] == "rgba(0, 0, 0, 0)"

@@ -86,14 +86,14 @@ def test_nothing_moves_while_the_page_loads(demo: str, browser: Browser, width: 
 
 def test_keyboard_navigation(demo: str, page: Page) -> None:
     page.goto(demo)
-    page.wait_for_selector("#analyse")
+    page.wait_for_selector("#analyze")
     expect(page.locator("#text textarea")).to_be_focused()
     page.keyboard.type("Thank you so much")
     page.keyboard.press("Control+Enter")
     expect(page.locator("#words")).to_contain_text("Thank you so much")
     expect(page.locator("#result .sentence")).to_contain_text("gratitude")
     page.keyboard.press("Tab")
-    expect(page.locator("#analyse")).to_be_focused()
+    expect(page.locator("#analyze")).to_be_focused()
     for _ in range(12):
         page.keyboard.press("Shift+Tab")
         if page.evaluate("document.activeElement.getAttribute('data-tab-id')") == "long":
@@ -182,7 +182,7 @@ def test_api_link_is_visible_on_phones(demo: str, browser: Browser) -> None:
 
 def test_javascript_client_of_the_guide(demo: str, page: Page) -> None:
     page.goto(demo)
-    page.wait_for_selector("#analyse")
+    page.wait_for_selector("#analyze")
     code = snippet("js", "fetch").replace("http://127.0.0.1:7860", demo)
     output = page.evaluate(
         f"async () => {{ const lines = [], console = {{log: (x) => lines.push(x)}}; {code} return lines; }}"

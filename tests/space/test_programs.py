@@ -18,7 +18,7 @@ from docs.screenshot import ROOT, SENTENCE
 from evenmood import LABELS, EmotionClassifier
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
-ENDPOINTS = ["/analyse", "/explain", "/compare", "/batch", "/passages", "/models"]
+ENDPOINTS = ["/analyze", "/explain", "/compare", "/batch", "/passages", "/models"]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def client(demo: str) -> Iterator[Client]:
 
 
 def test_endpoint_matches_the_library(client: Client, model: EmotionClassifier) -> None:
-    prediction = client.predict(SENTENCE, api_name="/analyse")
+    prediction = client.predict(SENTENCE, api_name="/analyze")
     expected = model.predict(SENTENCE)
     assert prediction["labels"] == expected.labels
     assert prediction["scores"][0]["probability"] == pytest.approx(expected.scores[0].probability)
@@ -47,9 +47,9 @@ def test_endpoints_are_named_and_typed(client: Client) -> None:
         assert endpoint["description"], name
         (return_value,) = endpoint["returns"]
         assert return_value["type"]["type"] in ("object", "array"), name
-    analyse = api["named_endpoints"]["/analyse"]
-    assert analyse["parameters"][0]["type"] == {"type": "string"}
-    score = analyse["returns"][0]["type"]["properties"]["scores"]["items"]
+    analyze = api["named_endpoints"]["/analyze"]
+    assert analyze["parameters"][0]["type"] == {"type": "string"}
+    score = analyze["returns"][0]["type"]["properties"]["scores"]["items"]
     assert score["required"] == ["label", "probability", "threshold"]
 
 
@@ -78,7 +78,7 @@ def test_batch_passages_models_and_compare(client: Client, model: EmotionClassif
     assert [entry["title"] for entry in (default, *other_models)][:2] == ["fast", "accurate"]
     assert len(other_models) == 2  # the last one is the folder of --folder
     for name in ("accurate", other_models[-1]["name"]):
-        labels = client.predict(SENTENCE, name, api_name="/analyse")["labels"]
+        labels = client.predict(SENTENCE, name, api_name="/analyze")["labels"]
         assert labels == client.predict([SENTENCE], name, api_name="/batch")[0]["labels"]
         assert labels == client.predict(SENTENCE, name, api_name="/passages")[0]["answer"]["labels"]
         assert labels == client.predict(SENTENCE, "default", name, api_name="/compare")["second"]["labels"]
@@ -93,8 +93,8 @@ def test_batch_passages_models_and_compare(client: Client, model: EmotionClassif
 @pytest.mark.parametrize(
     ("name", "arguments", "expected"),
     [
-        ("/analyse", ["x" * 20_001], "20,001 characters; expected at most 20,000"),
-        ("/analyse", [5], "must be a string, not int"),
+        ("/analyze", ["x" * 20_001], "20,001 characters; expected at most 20,000"),
+        ("/analyze", [5], "must be a string, not int"),
         ("/explain", ["x", "fury"], "unknown label 'fury'"),
         ("/batch", [["a", 5]], "must be a string, not int"),
         ("/batch", [["a"] * 5_001], "5,001 texts; expected at most 5,000"),
@@ -111,9 +111,9 @@ def test_invalid_calls_are_rejected(client: Client, name: str, arguments: list[A
 
 REQUESTS = [
     ("passages", ["a \ud83d. b"], "complete"),
-    ("analyse", ["a \ud83d"], "complete"),
-    ("analyse", [None], "error"),
-    ("analyse", [], "error"),
+    ("analyze", ["a \ud83d"], "complete"),
+    ("analyze", [None], "error"),
+    ("analyze", [], "error"),
     ("show", [None, "default", "attention"], "error"),
     ("show", ["x", ["default"], "attention"], "error"),
     ("score", [None, None, "default", None, ""], "error"),
@@ -166,16 +166,16 @@ def test_default_arguments(demo: str, prefix: str, model: EmotionClassifier) -> 
 @pytest.mark.parametrize(
     ("name", "data", "expected"),
     [
-        ("analyse", [], "missing argument: text; analyse takes text, model=''"),
+        ("analyze", [], "missing argument: text; analyze takes text, model=''"),
         ("explain", [], "missing argument: text; explain takes text, label='', model=''"),
         ("compare", [], "missing argument: text, first; compare takes text, first, second='default'"),
         ("compare", [SENTENCE], "missing argument: first; compare takes text, first, second='default'"),
         ("batch", [], "missing argument: texts; batch takes texts, model=''"),
         ("passages", [], "missing argument: text; passages takes text, model=''"),
-        ("analyse", [SENTENCE, "x", "y"], "3 arguments, but analyse takes 2: text, model=''"),
+        ("analyze", [SENTENCE, "x", "y"], "3 arguments, but analyze takes 2: text, model=''"),
         ("models", ["x"], "1 arguments, but models takes 0"),
-        ("analyse", [None], "must be a string, not NoneType"),
-        ("analyse", [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}], "."),
+        ("analyze", [None], "must be a string, not NoneType"),
+        ("analyze", [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}], "."),
         ("batch", [{"a": 1}], "must be a list of strings, not dict"),
         ("show", [SENTENCE], "missing argument: model_name, by; show takes content, model_name, by"),
         ("show", [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, "default", "attention"], "."),
@@ -196,7 +196,7 @@ def test_every_error_has_a_message(demo: str, prefix: str, name: str, data: list
 
 def test_too_large_requests_are_rejected(demo: str) -> None:
     body = b'{"data": ["' + b"x" * 23_000_000 + b'"]}'
-    request = urllib.request.Request(f"{demo}/gradio_api/call/analyse", body, {"Content-Type": "application/json"})
+    request = urllib.request.Request(f"{demo}/gradio_api/call/analyze", body, {"Content-Type": "application/json"})
     with pytest.raises((urllib.error.HTTPError, ConnectionError, urllib.error.URLError)) as error:
         urllib.request.urlopen(request, timeout=30)
     if isinstance(error.value, urllib.error.HTTPError):
@@ -239,13 +239,13 @@ def test_mcp_tools(demo: str) -> None:
         ):
             await session.initialize()
             tools = await session.list_tools()
-            valid_result = await session.call_tool("analyse", {"text": "Thank you so much!"})
-            return tools, valid_result, await session.call_tool("analyse", {"text": "x" * 20_001})
+            valid_result = await session.call_tool("analyze", {"text": "Thank you so much!"})
+            return tools, valid_result, await session.call_tool("analyze", {"text": "x" * 20_001})
 
     tools, valid_result, invalid_result = asyncio.run(call_tools())
     by_name = {tool.name: tool for tool in tools.tools}
     assert set(by_name) == {name.strip("/") for name in ENDPOINTS}
-    assert "most probable first" in by_name["analyse"].description
+    assert "most probable first" in by_name["analyze"].description
     assert by_name["batch"].inputSchema["properties"]["texts"]["type"] == "array"
     assert ast.literal_eval(valid_result.content[0].text)["labels"][0] == "gratitude"
     assert invalid_result.isError

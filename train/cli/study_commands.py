@@ -60,9 +60,9 @@ def seeds(
         content = over_seeds([folders, *([other] if other else [])], split, log, data=data, typos=typos)
     for group in content["groups"]:
         print(f"{', '.join(group['folders'])} on {split}, {content['rows']:,} texts")
-        for kind in ("figures", "misspelled", "drop"):  # keys of the results file
+        for kind in ("metrics", "misspelled", "drop"):  # keys of the results file
             for name, metric in group.get(kind, {}).items():
-                print(f"  {'' if kind == 'figures' else kind + ' '}{name}: {format_metric(metric)}")
+                print(f"  {'' if kind == 'metrics' else kind + ' '}{name}: {format_metric(metric)}")
     if "relative_drop" in content:
         print(f"the first group's drop of macro-F1 is {format_metric(content['relative_drop'])} of the second's")
     write_results(content, folders, out)
@@ -161,6 +161,6 @@ def peers(
     from train.evaluation.peers import peers as compare
 
     if out.exists() and not overwrite:
-        raise UsageError(f"output exists: {out} (use --overwrite)")
+        raise UsageError(f"{out} exists; choose another name, or use --overwrite")
     write_text(out, json.dumps(compare(models, data, split, log), indent=1) + "\n")
     log(f"{out}: {len(models)} models")

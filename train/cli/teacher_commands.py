@@ -106,7 +106,7 @@ def augment(
     from train.distillation.augment import augment as write_texts
 
     if out.exists() and not overwrite:
-        raise UsageError(f"output exists: {out} (use --overwrite)")
+        raise UsageError(f"{out} exists; choose another name, or use --overwrite")
     log(f"{out}: {write_texts(data, encoder, out, copies, seed, log):,} texts; next: python -m train label")
 
 

@@ -138,7 +138,7 @@ def label(
         DataError: A source, an array or a teacher cannot be read.
     """
     if out.exists() and (out.is_dir() or not overwrite):
-        raise UsageError(f"output exists: {out} (use --overwrite)")
+        raise UsageError(f"{out} exists; choose another name, or use --overwrite")
     unlabeled = [source.name for source in sources if not source.arrays and not teachers]
     if unlabeled or not sources:
         problem = f"{unlabeled[0]} has no probabilities" if unlabeled else "no texts"

@@ -54,7 +54,7 @@ def over_seeds(
         typos: Share of words to misspell for a second evaluation; 0 for none.
 
     Returns:
-        `split`, `rows`, `typos`; `groups`, each with `folders`, `seeds`, `options`, `figures` and, with typos,
+        `split`, `rows`, `typos`; `groups`, each with `folders`, `seeds`, `options`, `metrics` and, with typos,
         `misspelled` (metrics on misspelled texts) and `drop` (the differences), and `everyday` if available; and, for
         two groups with typos, `relative_drop`, the first group's drop of macro-F1 relative to the second's.
 
@@ -90,7 +90,7 @@ def over_seeds(
             "folders": [folder.name for folder in group],
             "seeds": [folder_options["seed"] for folder_options in options[number]],
             "options": {name: value for name, value in options[number][0].items() if name != "seed"},
-            "figures": _intervals(samples),
+            "metrics": _intervals(samples),
         }
         if misspelled_texts:
             misspelled_samples = _samples(group, rows, misspelled_texts, weights, mix)

@@ -60,7 +60,7 @@ LABEL_PAIRS = ((BOTH, PLAIN), (BOTH, EQUAL), (BOTH, AVERAGE))
 def compare(first: BootstrapSamples, second: BootstrapSamples) -> dict[str, Any]:
     """Compute the differences between two arms with the same bootstrap samples, and a verdict for each metric."""
     differences = {name: interval(first[name] - second[name]) for name in METRICS if name in first}
-    return {"figures": {name: value | {"verdict": verdict(value)} for name, value in differences.items()}}
+    return {"metrics": {name: value | {"verdict": verdict(value)} for name, value in differences.items()}}
 
 
 def verdict(difference: Mapping[str, Any]) -> str:
@@ -77,7 +77,7 @@ def judge(claim: Claim, comparisons: Mapping[str, Any]) -> dict[str, Any]:
         pairs = [f"{a} - {b}" for a, b in required if f"{a} - {b}" in comparisons]
         if len(pairs) == len(required):
             conclusions = {
-                name: conclusion([comparisons[pair]["figures"][name]["verdict"] for pair in pairs], claim.best)
+                name: conclusion([comparisons[pair]["metrics"][name]["verdict"] for pair in pairs], claim.best)
                 for name in METRICS
             }
             sides[side] = {"pairs": pairs, "verdicts": conclusions}

@@ -73,7 +73,7 @@ def collect(
     pairs = dict.fromkeys(pair for claim in CLAIMS.values() for side in claim.pairs.values() for pair in side)
     comparisons = {
         f"{a} - {b}": compare(samples[a], samples[b])
-        | {"without_overlap": compare(samples_without_overlap[a], samples_without_overlap[b])["figures"]}
+        | {"without_overlap": compare(samples_without_overlap[a], samples_without_overlap[b])["metrics"]}
         for a, b in (*pairs, *BESIDES)
         if a in by_arm and b in by_arm
     }
@@ -93,7 +93,7 @@ def collect(
         "arms": {
             name: about_arm(name, arm_runs)
             | {"sources": dict((sources or {}).get(name, {})), "macro_f1_of_runs": per_run(arm_runs, truth)}
-            | {"figures": intervals(samples[name]), "without_overlap": intervals(samples_without_overlap[name])}
+            | {"metrics": intervals(samples[name]), "without_overlap": intervals(samples_without_overlap[name])}
             for name, arm_runs in by_arm.items()
         },
         "comparisons": comparisons,

@@ -199,7 +199,7 @@ def test_hydrate(hub: HubServer, token: str, build_folder: Path, tmp_path: Path)
     for name in SPLITS[1:]:
         assert load_split(str(out), name).digest() == load_split(str(build_folder / "tsv"), name).digest()
     result = run_command("data_build", "hydrate", NAME, "--tweets", own_copy, "--out", out)
-    assert (result.returncode, "exists already" in result.stderr) == (2, True)
+    assert (result.returncode, "exists; choose another" in result.stderr) == (2, True)
 
 
 def test_hydrate_from_a_folder_with_half_of_the_tweets(local: Path, tmp_path: Path) -> None:

@@ -179,6 +179,6 @@ def test_failed_report_writes_no_file(tmp_path: Path) -> None:
         write_report(str(tmp_path / "out.html"), failing_batches(), HALF, ABOUT, json_target=str(tmp_path / "out.json"))
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "out.html").write_text("precious")
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="exists; choose another"):
         write_report(str(tmp_path / "out.html"), [], HALF, ABOUT)
     assert LABELS[0] == next(iter(HALF))

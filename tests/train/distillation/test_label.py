@@ -154,7 +154,7 @@ def test_interrupted_run_resumes(
     assert f"resuming {partial}" in messages
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
     assert not partial.exists()
-    with pytest.raises(UsageError, match="output exists"):
+    with pytest.raises(UsageError, match="exists; choose another"):
         run(tmp_path / "b.parquet")
 
 

@@ -202,7 +202,7 @@ def test_command(tmp_path: Path) -> None:
     assert json.loads(out.read_text())["data"]["rows"] == 30
     result = run_command(*arguments)
     assert (result.returncode, result.stderr.count("\n")) == (2, 1)
-    assert "exists already" in result.stderr
+    assert "exists; choose another" in result.stderr
 
 
 def test_hub_model_requires_out(tmp_path: Path) -> None:

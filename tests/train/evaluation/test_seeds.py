@@ -39,12 +39,12 @@ def test_mean_over_seeds(two_seeds: tuple[Path, Path], tmp_path: Path) -> None:
     content = json.loads((tmp_path / "seeds.json").read_text())
     pair, single = content["groups"]
     assert pair["seeds"] == [0, 1]
-    assert pair["figures"]["macro_f1"]["value"] == pytest.approx(
+    assert pair["metrics"]["macro_f1"]["value"] == pytest.approx(
         (tuned_macro_f1(first) + tuned_macro_f1(second)) / 2, abs=1e-4
     )
-    assert single["figures"]["macro_f1"]["value"] == pytest.approx(tuned_macro_f1(first), abs=1e-4)
+    assert single["metrics"]["macro_f1"]["value"] == pytest.approx(tuned_macro_f1(first), abs=1e-4)
     for group in (pair, single):
-        original, misspelled, drop = group["figures"], group["misspelled"], group["drop"]
+        original, misspelled, drop = group["metrics"], group["misspelled"], group["drop"]
         assert drop["macro_f1"]["value"] == pytest.approx(
             original["macro_f1"]["value"] - misspelled["macro_f1"]["value"], abs=1e-4
         )
@@ -82,7 +82,7 @@ def test_models_with_other_options_are_rejected(two_seeds: tuple[Path, Path], tm
     (tmp_path / "existing.json").write_text("mine")
     result = run_command("train", "seeds", first, second, "--out", tmp_path / "existing.json")
     assert (result.returncode, (tmp_path / "existing.json").read_text()) == (2, "mine")
-    assert "exists already; choose another name, or replace it with --overwrite" in result.stderr
+    assert "exists; choose another name, or use --overwrite" in result.stderr
 
 
 def test_all_models_read_the_same_misspellings(two_seeds: tuple[Path, Path]) -> None:

@@ -206,7 +206,7 @@ def test_trained_arm(single: Path, build: Path) -> None:
     content = json.loads((single / "experiments.json").read_text())
     expected = score(test.labels, run.probabilities, run.thresholds, LABELS, 0)
     for name in ("macro_f1", "micro_f1", "macro_roc_auc", "subset_accuracy"):
-        assert content["arms"]["balanced"]["figures"][name]["value"] == pytest.approx(expected[name], abs=1e-4)
+        assert content["arms"]["balanced"]["metrics"][name]["value"] == pytest.approx(expected[name], abs=1e-4)
     assert content["single_emotions"]["labels"]["joy"]["recall"] == round(expected["per_label"]["joy"]["recall"], 4)
     assert content["claims"]["both"]["sides"] == {}
 

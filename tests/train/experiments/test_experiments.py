@@ -119,9 +119,9 @@ def test_runs_stopped_early_are_reported_and_excluded(tmp_path: Path) -> None:
     assert [name for name, arm in content["arms"].items() if arm["stopped_early"]] == ["matched"]
     assert content["arms"]["matched"]["macro_f1_of_runs"][1] == 0
     pair = "balanced - matched"
-    all_runs = content["comparisons"][pair]["figures"]["macro_f1"]
-    without = content["comparisons_without_stopped_early"][pair]["figures"]["macro_f1"]
-    mean = content["arms"]["balanced"]["figures"]["macro_f1"]["value"]
+    all_runs = content["comparisons"][pair]["metrics"]["macro_f1"]
+    without = content["comparisons_without_stopped_early"][pair]["metrics"]["macro_f1"]
+    mean = content["arms"]["balanced"]["metrics"]["macro_f1"]["value"]
     other_scores = [content["arms"]["matched"]["macro_f1_of_runs"][seed] for seed in (0, 2)]
     assert without["value"] == pytest.approx(mean - np.mean(other_scores), abs=1e-6)
     assert without["value"] < all_runs["value"] - 0.1

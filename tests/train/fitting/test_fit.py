@@ -214,7 +214,7 @@ def test_existing_folder_is_rejected_before_training(data: Path, tmp_path: Path)
     assert result.returncode == 2
     assert (
         result.stderr.strip()
-        == f"error: {tmp_path / 'm'} exists already; choose another folder, or set overwrite (--overwrite)"
+        == f"error: {tmp_path / 'm'} exists; choose another folder, or use --overwrite (overwrite=True in Python)"
     )
     assert (tmp_path / "m" / "mine.txt").read_text() == "precious"
 

@@ -173,7 +173,7 @@ def test_existing_output_is_not_overwritten(hub: HubServer, token: str, tmp_path
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "thesis.txt").write_text("mine")
     result = run_command("train", "remote", MODEL, "--data", DATA, "--out", tmp_path / "precious")
-    assert (result.returncode, "exists already" in result.stderr) == (2, True)
+    assert (result.returncode, "exists; choose another" in result.stderr) == (2, True)
     assert not hub.requests
 
 

@@ -251,7 +251,7 @@ def test_files_are_written_only_on_request(tmp_path: Path, folder: Path) -> None
     results_file = folder / "training" / "transfer-tweet_emotion-a-test.json"
     assert json.loads(results_file.read_text()) == json.loads(out.read_text())
     assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="exists; choose another"):
         run_transfer(str(folder), data, "test", "tweet_emotion", {}, out)
 
 

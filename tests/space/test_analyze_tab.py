@@ -47,7 +47,7 @@ def test_prediction_matches_the_model(demo: str, page: Page, model: EmotionClass
 
 def test_analysis_while_typing(demo: str, page: Page) -> None:
     page.goto(demo)
-    page.wait_for_selector("#analyse")
+    page.wait_for_selector("#analyze")
     page.locator("#text textarea").fill("I hate")
     page.wait_for_timeout(1200)
     assert "confusion" in page.locator("#result .sentence").inner_text()  # the prediction for the sample
@@ -87,26 +87,26 @@ def test_link_restores_text_and_model(demo: str, page: Page) -> None:
 
 def test_empty_text_examples_and_a_very_long_text(demo: str, page: Page) -> None:
     page.goto(demo)
-    page.wait_for_selector("#analyse")
+    page.wait_for_selector("#analyze")
     page.locator("#text textarea").fill("")
-    page.locator("#analyse").click()
+    page.locator("#analyze").click()
     page.wait_for_selector("text=Enter a text or choose an example.")
     page.get_by_text("I miss my grandmother").click()
     expect(page.locator("#text textarea")).to_have_value("I miss my grandmother every single day.")
     page.wait_for_selector("#result .predicted")
     expect(page.locator("#spoken")).to_contain_text("sadness")
     page.locator("#text textarea").fill("word " * 5000)
-    page.locator("#analyse").click()
+    page.locator("#analyze").click()
     page.wait_for_selector("text=Only the first 19,999 characters were read. The last 5,001 were not")
     page.locator("#text textarea").fill("")
-    page.locator("#analyse").click()
+    page.locator("#analyze").click()
     page.wait_for_selector("text=Enter a text or choose an example.")
     for section in ("#why", "#all-labels", "#use", "#feedback"):
         expect(page.locator(section)).not_to_be_visible()  # hidden without a prediction
     page.locator("#text textarea").fill("word " * 50)
-    page.locator("#analyse").click()
+    page.locator("#analyze").click()
     page.locator("#text textarea").fill("— (.)")
-    page.locator("#analyse").click()
+    page.locator("#analyze").click()
     page.wait_for_selector("text=This text has no words")
 
 
@@ -177,7 +177,7 @@ def test_long_text_is_explained_by_passages(demo: str, page: Page, model: Emotio
     page.goto(demo)
     page.wait_for_selector("#result .sentence")
     page.locator("#text textarea").fill(LETTER)
-    page.locator("#analyse").click()
+    page.locator("#analyze").click()
     expect(page.locator("#words .note")).to_contain_text("Split into 27 sentences")
     spans = sentence_spans(LETTER)
     gratitude = model.predict_proba([LETTER[slice(*span)] for span in spans])[:, LABELS.index("gratitude")]
@@ -198,7 +198,7 @@ def test_text_about_self_harm_shows_a_helpline(demo: str, browser: Browser) -> N
     page.goto(demo)
     page.wait_for_selector("#result .sentence")
     page.locator("#text textarea").fill("Thank you all, you were lovely, but I want to kill myself")
-    page.locator("#analyse").click()
+    page.locator("#analyze").click()
     expect(page.locator("#result .support")).to_contain_text("no tienes que afrontarlo a solas")
     assert page.locator("#result .support a").get_attribute("href") == "https://findahelpline.com"
     assert page.locator("#result .chip").count() == 0

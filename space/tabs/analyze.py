@@ -35,7 +35,7 @@ READ_LINK = """() => {
   return [fields.get("text"), fields.get("model") || unchanged, true];
 }"""
 """Fills in text and model from a link before the request, so that they stay if the request fails."""
-ANALYSE_LINK = """(linked) => { if (linked) document.querySelector("#analyse").click(); }"""
+ANALYZE_LINK = """(linked) => { if (linked) document.querySelector("#analyze").click(); }"""
 
 
 def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr.Dropdown, switched: Any) -> None:
@@ -62,7 +62,7 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr
                 buttons=[],
             )
             with gr.Row(elem_classes="actions"):
-                button = gr.Button(localize("analyse"), variant="primary", elem_classes="go", elem_id="analyse")
+                button = gr.Button(localize("analyze"), variant="primary", elem_classes="go", elem_id="analyze")
                 gr.Checkbox(label=localize("live"), elem_id="live", container=False)  # used by page.js
             examples = gr.Examples(
                 [*samples.SENTENCES[1:], samples.LETTER],
@@ -154,7 +154,7 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr
     share.click(None, [text, model], link, js=LINK)
     linked = gr.Checkbox(visible=False)
     link_read = page.load(None, None, [text, model, linked], js=READ_LINK)
-    link_read.then(None, linked, None, js=ANALYSE_LINK)
+    link_read.then(None, linked, None, js=ANALYZE_LINK)
 
 
 def opening_prediction(models: Models) -> dict[str, Any]:
