@@ -113,7 +113,7 @@ def test_offline_commands_ignore_the_proxy() -> None:
     assert result.stdout.startswith("gratitude")
 
 
-@pytest.mark.parametrize("variable", ["ALL_PROXY", "http_proxy"])
+@pytest.mark.parametrize("variable", ["ALL_PROXY", pytest.param("http_proxy", marks=pytest.mark.slow)])
 def test_demo_ignores_the_proxy_for_loopback(variable: str, tmp_path: Path) -> None:
     """This includes the Gradio client in the demo process, which handles MCP calls."""
     value = SOCKS if variable == "ALL_PROXY" else "http://127.0.0.1:9"

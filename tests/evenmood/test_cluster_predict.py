@@ -154,6 +154,7 @@ def test_invalid_input_is_rejected_before_predicting(table: Path, tmp_path: Path
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_model_missing_on_a_node(cluster: list[str], table: Path) -> None:
     script = (
         "import sys; from evenmood.distributed import ray_cluster as cluster\n"
@@ -182,6 +183,7 @@ def test_corrupt_page(cluster: list[str], tmp_path: Path) -> None:
     assert result.stderr.splitlines()[-1].startswith(f"error: {path}: not a Parquet file, or corrupt (")
 
 
+@pytest.mark.slow
 def test_local_cluster_ignores_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")  # Ray itself would retry this address forever
     texts = pyarrow.array(["thank you", "I am so sad", "thank you"])
@@ -239,6 +241,7 @@ def test_accurate_model(cluster: list[str], tmp_path: Path) -> None:
     assert fast["emotion_joy"] != local["emotion_joy"]
 
 
+@pytest.mark.slow
 def test_emotions_only(cluster: list[str], tmp_path: Path) -> None:
     texts = ["thank you", None, "I am so sad"]
     rows = pyarrow.table({"text": texts, "id": ["a", "b", "c"], "emotions": ["an", "existing", "column"]})

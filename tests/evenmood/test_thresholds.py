@@ -123,6 +123,7 @@ def test_command_and_card(small_data: Path, tmp_path: Path) -> None:
     assert (folder / "training" / "calibration-validation.png").exists()
 
 
+@pytest.mark.slow
 def test_fit_uses_the_selected_threshold_method(trained_model: Path, small_data: Path, tmp_path: Path) -> None:
     """Train the same network with the default method and with `--thresholds grid`."""
     choose_backend()

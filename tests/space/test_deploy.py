@@ -139,6 +139,7 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path
     shutil.rmtree(environment)
 
 
+@pytest.mark.slow
 def test_space_runs_with_only_its_requirements(
     hub_with_model: HubServer, space: tuple[Path, Path], tmp_path: Path, model: EmotionClassifier
 ) -> None:

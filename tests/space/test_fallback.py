@@ -157,7 +157,7 @@ def computed_style(page: Page, selector: str) -> dict[str, str]:
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_page_outlines_fallbacks(strict_demo: str, browser: Browser, scheme: Any) -> None:
     context = browser.new_context(viewport={"width": 1200, "height": 800}, color_scheme=scheme)
     page = context.new_page()

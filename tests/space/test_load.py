@@ -3,6 +3,8 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from benchmarks.demo import call, time_prediction, upload
 
 ROWS = 15_000
@@ -16,6 +18,7 @@ def test_many_concurrent_visitors(demo: str) -> None:
     assert len(waits) == 150  # an error would have been raised
 
 
+@pytest.mark.slow
 def test_texts_are_analyzed_while_a_table_is_scored(demo: str) -> None:
     file, finished, waits = upload(demo, ROWS), threading.Event(), []
 

@@ -74,7 +74,9 @@ def test_demo_starts_quickly_without_training_frameworks(tmp_path: Path) -> None
         assert time.monotonic() - start < 20  # under 5 on an idle machine: results/demo.json
 
 
-@pytest.mark.parametrize("option", ["--model", "--folder", "environment"])
+@pytest.mark.parametrize(
+    "option", ["--model", *(pytest.param(option, marks=pytest.mark.slow) for option in ("--folder", "environment"))]
+)
 def test_invalid_model_is_rejected(tmp_path: Path, option: str) -> None:
     folder = tmp_path / "empty"
     folder.mkdir()

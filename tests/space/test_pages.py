@@ -35,7 +35,7 @@ def check_accessibility(page: Page, name: str) -> None:
 @pytest.mark.parametrize(
     ("width", "scheme", "language"),
     [
-        (1440, "light", "es-ES"),
+        pytest.param(1440, "light", "es-ES", marks=pytest.mark.slow),
         (360, "dark", "en-GB"),
         pytest.param(1200, "dark", "en-US", marks=pytest.mark.slow),
         pytest.param(390, "light", "zh-CN", marks=pytest.mark.slow),

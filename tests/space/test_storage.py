@@ -71,7 +71,8 @@ def create_files(url: str) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="requires Linux signals")
 @pytest.mark.parametrize(
-    "signal_number", [signal.SIGTERM, signal.SIGINT, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)]
+    "signal_number",
+    [signal.SIGTERM, *(pytest.param(number, marks=pytest.mark.slow) for number in (signal.SIGINT, signal.SIGHUP))],
 )
 def test_terminated_demo_removes_its_files(tmp_path: Path, hub: HubServer, signal_number: signal.Signals) -> None:
     hub.add("you/moods", FILES)
@@ -86,6 +87,7 @@ def test_terminated_demo_removes_its_files(tmp_path: Path, hub: HubServer, signa
         assert size_of(tmp_path) < 1000  # Gradio's own folder is empty
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="requires Linux signals")
 def test_next_demo_removes_files_of_a_killed_demo(tmp_path: Path, hub: HubServer) -> None:
     hub.add("you/moods", FILES)

@@ -48,6 +48,7 @@ print(time.monotonic() - start, "s; labeled, and a node lost after", *shards_bef
 """
 
 
+@pytest.mark.slow
 def test_losing_a_node(tmp_path: Path, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray", reason="ray is not installed: pip install 'evenmood[ray]'")
     texts = [f"thank you so much for number {number} of the joy and anger" for number in range(400)]

@@ -89,6 +89,7 @@ def vote_on_all(url: str, name: str, acknowledged_votes: list[tuple[str, str]]) 
         acknowledged_votes.append((row["id"], name))
 
 
+@pytest.mark.slow
 def test_concurrent_annotators_and_a_killed_server_lose_no_votes(build: Path) -> None:
     acknowledged_votes: list[tuple[str, str]] = []
 

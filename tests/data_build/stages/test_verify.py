@@ -78,7 +78,7 @@ def test_leakage(text: str, reason: str | None) -> None:
     assert Leakage(HELD_OUT).reason(text) == (f"{reason} of a held-out text" if reason else None)
 
 
-@pytest.mark.parametrize("near", [NEAR_DUPLICATE, generate.COPY_SIMILARITY])
+@pytest.mark.parametrize("near", [NEAR_DUPLICATE, pytest.param(generate.COPY_SIMILARITY, marks=pytest.mark.slow)])
 def test_near_duplicates_are_found(near: float) -> None:
     """At least 999 of 1,000 pairs just above the threshold, where an index is most likely to miss some."""
     rng = np.random.default_rng(0)

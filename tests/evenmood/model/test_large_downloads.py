@@ -50,6 +50,7 @@ def test_run_with_saved_vectors_resumes(hub: HubServer, small_data: Path, tmp_pa
     assert (partial / "vectors.npy").exists()
 
 
+@pytest.mark.slow
 def test_yes_starts_the_download(small_data: Path, tmp_path: Path) -> None:
     options: list[str | Path] = ["fit", "--data", small_data, "--out", tmp_path / "m", "--yes"]
     result = run_module("train", *options, HF_HUB_OFFLINE="1")

@@ -61,8 +61,7 @@ def page_on_disk(model: EmotionClassifier, tmp_path_factory: pytest.TempPathFact
     ("width", "scheme"),
     [
         (360, "dark"),
-        (1440, "light"),
-        *(pytest.param(*case, marks=pytest.mark.slow) for case in ((360, "light"), (800, "dark"))),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in ((360, "light"), (800, "dark"), (1440, "light"))),
     ],
 )
 def test_report_opened_from_disk(browser: Browser, page_on_disk: Path, width: int, scheme: Any) -> None:

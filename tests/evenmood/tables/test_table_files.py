@@ -56,7 +56,7 @@ def test_closed_standard_streams(table: Path, tmp_path: Path) -> None:
     assert (result.returncode, len(result.stdout.splitlines())) == (0, 3)
 
 
-@pytest.mark.parametrize("overwrite", ["", "--overwrite"])
+@pytest.mark.parametrize("overwrite", ["", pytest.param("--overwrite", marks=pytest.mark.slow)])
 def test_special_files_are_written_directly(table: Path, tmp_path: Path, overwrite: str) -> None:
     options = f"--format csv {overwrite}"
     expected = shell(f"{COMMAND} predict {table}").stdout

@@ -119,6 +119,7 @@ def experiment(build: Path, single: Path, tmp_path_factory: pytest.TempPathFacto
     return out
 
 
+@pytest.mark.slow
 def test_models_are_saved_where_the_demo_finds_them(experiment: Path) -> None:
     for arm in ARM_NAMES:
         for folder in (experiment / "models" / arm, experiment / "models/seeds" / arm / "1"):

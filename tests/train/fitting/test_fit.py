@@ -172,7 +172,7 @@ def test_bundle(model: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("backend", "precision"),
     [
-        ("torch", "float32"),
+        pytest.param("torch", "float32", marks=pytest.mark.slow),
         pytest.param("jax", "mixed_bfloat16", marks=pytest.mark.slow),
         pytest.param("jax", "mixed_float16", marks=pytest.mark.slow),
     ],

@@ -75,6 +75,7 @@ def run_machine(hub: HubServer, home: Path, arguments: list[str]) -> "subprocess
     return subprocess.Popen(command, cwd=home, env=settings, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
+@pytest.mark.slow
 def test_killed_job_resumes_on_another_machine(hub_with_data: HubServer, tmp_path: Path) -> None:
     hub = hub_with_data
     arguments = submit(hub)

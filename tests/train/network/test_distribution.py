@@ -46,6 +46,7 @@ def test_onnx_export_matches_keras(one_device: Path) -> None:
     assert storage["largest_difference"] < 1e-5
 
 
+@pytest.mark.slow
 def test_four_devices_match_one_device(one_device: Path, small_data: Path, tmp_path: Path) -> None:
     options: list[str | Path] = ["--data", small_data, *SMALL, *QUICK, "--distribute", "--out", tmp_path / "four"]
     result = run_module("train", "fit", *options, KERAS_BACKEND="jax", XLA_FLAGS=f"{XLA} {DEVICES}4")
@@ -87,6 +88,7 @@ def test_two_hosts_match_one_device(one_device: Path, small_data: Path, tmp_path
     np.testing.assert_allclose(read_losses(tmp_path / "host0"), read_losses(one_device), rtol=3e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed")
 def test_checkpoints_of_different_epochs_are_rejected() -> None:
     script = (
