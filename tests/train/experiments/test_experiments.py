@@ -137,11 +137,11 @@ def test_runs_stopped_early_are_reported_and_excluded(tmp_path: Path) -> None:
     ("outcomes", "best", "expected"),
     [
         (["improved", "improved"], False, "supported"),
-        (["improved", "worsened"], False, "supported in 1 of 2 comparisons (scores worsened in the others)"),
+        (["improved", "worsened"], False, "supported in 1 of 2 comparisons (scores worsened in the other)"),
         (
             ["improved", claims.NEITHER],
             False,
-            "supported in 1 of 2 comparisons (no significant difference in the others)",
+            "supported in 1 of 2 comparisons (no significant difference in the other)",
         ),
         (["worsened", "worsened"], False, "not supported (scores worsened)"),
         (["worsened", claims.NEITHER], False, "not supported (scores worsened or did not change significantly)"),
