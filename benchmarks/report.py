@@ -29,14 +29,18 @@ def results(name: str) -> dict[str, Any]:
 def document() -> str:
     """Render docs/performance.md."""
     measurements = {name: results(file) for name, file in FILES.items()}
+    runs_by_setting: dict[tuple[Any, ...], list[Any]] = {}
     for run in measurements["training"]["runs"]:
         for key in ("plain", "precision", "batch_size", "share_of_time_computing"):
             run.setdefault(key, None)
+        setting = (run["plain"], run["backend"], run["precision"], run["batch_size"])
+        runs_by_setting.setdefault(setting, []).append(run)
     bench = measurements["bench"]
     nodes = {workers: median(rates) for workers, rates in measurements["scaling"]["rows_per_second"].items()}
     return cards.render_template(
         TEMPLATE,
         **measurements,
+        training_runs=list(runs_by_setting.values()),
         ours=bench["peers"]["evenmood"],
         two_nodes=nodes["2"] / nodes["1"],
         table=table(bench, list(bench["peers"])),
@@ -51,8 +55,8 @@ def speeds() -> dict[str, float]:
 def table(bench: dict[str, Any], names: list[str]) -> str:
     """Format a Markdown table with one row per model."""
     lines = [
-        "| | texts per second | latency per text (p50, p99) | startup time | memory | model | dependencies "
-        "| macro-F1 |",
+        "| | texts per second | latency per text (p50, p99) | startup time | memory | model size "
+        "| size of dependencies | macro-F1 |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name in names:
@@ -78,9 +82,10 @@ def readme_table() -> str:
     ratios = bench["ratios"]
     return (
         f"{table(bench, [name for name in IN_README if name in bench['peers']])}\n\n"
-        f"Raw strings in, labels out, on the {bench['texts']:,} test texts; {bench['machine']}. Within one run, the "
-        f"fast model is {ratios['roberta_float32']['median']:,.0f} times as fast as RoBERTa-base\n"
-        f"in float32 and {ratios['roberta_int8']['median']:,.0f} times as fast as in int8; the accurate model is "
+        f"Measured from raw strings to labels on the {bench['texts']:,} texts of GoEmotions' test split; "
+        f"{bench['machine']}. In the same run,\n"
+        f"the fast model is {ratios['roberta_float32']['median']:,.0f} times as fast as RoBERTa-base in float32 and "
+        f"{ratios['roberta_int8']['median']:,.0f} times as fast as its int8 version;\nthe accurate model is "
         f"{ratios['roberta_float32']['median'] / ratios['accurate']['median']:,.1f} and "
         f"{ratios['roberta_int8']['median'] / ratios['accurate']['median']:,.1f} times as fast.\n"
         "The default thresholds are tuned on the validation sets of GoEmotions and of the everyday benchmark."

@@ -28,7 +28,7 @@ def web_table() -> str:
     notes = (
         f"{machine}; medians of {content['rounds']} rounds on GoEmotions test texts. Start: from an empty page or "
         "process to the first prediction, with local files. RoBERTa has the architecture of "
-        "SamLowe/roberta-base-go_emotions and random weights, which are as fast.",
+        "SamLowe/roberta-base-go_emotions with random weights, which do not affect speed.",
         "Probabilities of the fast model in WebAssembly and in Python differ by at most "
         f"{fast['largest']:.0e}. Those of the accurate model differ by {accurate['mean']:.4f} on average and "
         f"{accurate['largest']:.2f} at most; {changed} get other labels.",

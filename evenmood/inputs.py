@@ -78,7 +78,8 @@ def multi_hot(labels: Any, names: Sequence[str], rows: int) -> np.ndarray:
         return labels.astype(bool)
     cells = list(labels)
     if len(cells) != rows:
-        raise UsageError(f"labels: {len(cells):,} items for {rows:,} texts; expected one item per text")
+        items, texts = ("item" if len(cells) == 1 else "items"), ("text" if rows == 1 else "texts")
+        raise UsageError(f"labels: {len(cells):,} {items} for {rows:,} {texts}; expected one item per text")
     columns = {name: column for column, name in enumerate(names)}
     array = np.zeros((rows, len(names)), bool)
     for row, cell in enumerate(cells):

@@ -93,7 +93,7 @@ def check_model(model: str) -> bool:
     missing = [name for name in PREDICTION_FILES if name not in {entry.rfilename for entry in info.siblings or []}]
     if missing:
         raise ModelError(
-            f"{model!r} on the Hub: not an evenmood model, {' and '.join(missing)} missing; "
+            f"{model!r} on the Hub: not an evenmood model, missing files: {', '.join(missing)}; "
             "upload one with: python -m train push"
         )
     return bool(info.private)

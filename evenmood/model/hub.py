@@ -86,7 +86,7 @@ def download(
     )
     missing = [name for name in PREDICTION_FILES if not (folder / name).is_file()]
     if missing:
-        raise ModelError(f"{_location(repo_id, revision)}: not an evenmood model, {' and '.join(missing)} missing")
+        raise ModelError(f"{_location(repo_id, revision)}: not an evenmood model, missing files: {', '.join(missing)}")
     return folder
 
 

@@ -234,7 +234,7 @@ def format_metric(metric: Any) -> str:
 
 def missing(folder: Path, names: list[str]) -> str:
     """Return an error message for a folder that lacks files."""
-    return f"{folder}: not an evenmood model folder, {' and '.join(names)} missing"
+    return f"{folder}: not an evenmood model folder, missing files: {', '.join(names)}"
 
 
 def check_files(folder: Path, names: Sequence[str] = PREDICTION_FILES) -> None:

@@ -47,7 +47,7 @@ def find(
         network_file = next((name for name in names if (folder / name).is_file()), None)
         if missing or network_file is None:
             missing += [] if network_file else [" or ".join(names)]
-            raise ModelError(f"{folder}: not an ONNX export, {' and '.join(missing)} missing")
+            raise ModelError(f"{folder}: not an ONNX export, missing files: {', '.join(missing)}")
         return folder, network_file
     for name in names:  # one at a time: each may have hundreds of megabytes
         folder = hub.fetch(
@@ -61,7 +61,7 @@ def find(
         )
         if (folder / name).is_file():
             return find(folder, name)
-    raise ModelError(f"{model}: not an ONNX export, {' or '.join(names)} missing")
+    raise ModelError(f"{model}: not an ONNX export, missing files: {' or '.join(names)}")
 
 
 def load_export(

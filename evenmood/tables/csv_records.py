@@ -85,7 +85,7 @@ def csv_records(
                     )
                 yield start, cells, row
                 continue
-            problem = f"{len(cells)} cells, but the table has {columns} columns"
+            problem = f"{len(cells)} cell{'s' * (len(cells) != 1)}, but the table has {columns} columns"
         except csv.Error as error:
             problem = _explain(error)
         except _OpenQuoteError:

@@ -201,7 +201,7 @@ def _check_on_hub(name: str) -> str:
     missing = [file for file in PREDICTION_FILES if file not in sizes]
     if missing:
         raise ModelError(
-            f"{name!r} on the Hub is not an evenmood model: {' and '.join(missing)} missing; choose another model"
+            f"{name!r} on the Hub is not an evenmood model; missing files: {', '.join(missing)}; choose another model"
         )
     size = sum(sizes[file] for file in PREDICTION_FILES)
     if size > MAX_MODEL_BYTES:

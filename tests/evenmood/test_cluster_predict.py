@@ -260,7 +260,7 @@ def test_emotions_only(cluster: list[str], tmp_path: Path) -> None:
         assert table.column_names[: len(names) + 3] == [*names, *emotion_columns.PREDICTION_COLUMNS]
     result = run_module(*command, distributed, *cluster, "--emotions-only", "--overwrite", "--strict", "--skip-bad")
     assert "skipped 1 invalid rows of 3" in result.stderr.splitlines()[-1]
-    for column, message in (("key", "no column 'key'"), ("emotions", "has a column 'emotions' already")):
+    for column, message in (("key", "no column 'key'"), ("emotions", "already has a column 'emotions'")):
         result = run_command(*command, distributed, *cluster, "--overwrite", "--emotions-only", "--id", column)
         assert (result.returncode, result.stderr.count("\n")) == (2, 1)
         assert message in result.stderr

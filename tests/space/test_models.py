@@ -120,7 +120,7 @@ def test_hub_model(models: Models, hub: HubServer, token: str) -> None:
         (
             {"config.json": b"{}"},
             {},
-            "'you/moods' on the Hub is not an evenmood model: model.onnx and tokenizer.json and",
+            "'you/moods' on the Hub is not an evenmood model; missing files: model.onnx, tokenizer.json,",
         ),
         (FILES | {ONNX_FILE: b"x" * 100}, {}, "you/moods: model.onnx: corrupt or not an ONNX model"),
         (FILES | {ONNX_FILE: memory_bomb()}, {}, "you/moods: model.onnx: not exported by evenmood"),

@@ -83,7 +83,7 @@ def test_invalid_model_is_rejected(tmp_path: Path, option: str) -> None:
     options = [option, str(folder)] if option != "environment" else []
     result = run_app(*options, **({"EVENMOOD_MODEL": str(folder)} if option == "environment" else {}))
     assert result.returncode == 1
-    assert result.stderr.startswith(f"error: {folder}: not an evenmood model folder, model.onnx and")
+    assert result.stderr.startswith(f"error: {folder}: not an evenmood model folder, missing files: model.onnx,")
     assert len(result.stderr.splitlines()) == 1
 
 

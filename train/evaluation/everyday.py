@@ -1,4 +1,4 @@
-"""The everyday benchmark: held-out chats, reviews, tickets and diary lines, at least 12 per label.
+"""The everyday benchmark: held-out diary lines, chats, work messages and other everyday texts, at least 12 per label.
 
 The split `validation` is for model selection, `test` for reporting, and `long` for choosing how the windows of long
 texts are combined. Language models wrote and annotated the texts. The written texts in data_build/written/ are training

@@ -102,4 +102,5 @@ def conclusion(verdicts: Sequence[str], best: bool = False) -> str:
         others = "" if worsened == len(verdicts) else " or did not change significantly"
         return f"not supported (scores worsened{others})"
     other_verdict = "scores worsened" if worsened else "no significant difference"
-    return f"supported in {improved} of {len(verdicts)} comparisons ({other_verdict} in the others)"
+    others = "other" if len(verdicts) - improved == 1 else "others"
+    return f"supported in {improved} of {len(verdicts)} comparisons ({other_verdict} in the {others})"

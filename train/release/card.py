@@ -111,7 +111,8 @@ def front_matter(folder: Path, splits: list[tuple[str, Any]], data: dict[str, An
             dataset_config=GOEMOTIONS_CONFIG if official(source, split, data) else None,
             dataset_split=split,
             metric_type=kind,
-            metric_name=f"{title}, thresholds tuned on validation{_interval(metrics['tuned'][name])}",
+            metric_name=f"{title}{'' if name == 'macro_roc_auc' else ', default thresholds'}"
+            f"{_interval(metrics['tuned'][name])}",
             metric_value=round(_value(metrics["tuned"][name]), 4),
         )
         for split, metrics in splits[-1:]

@@ -147,7 +147,7 @@ def remove_config(folder: Path) -> None:
         (externalize_weights, "external tensor data"),
         (damage_graph, "corrupt"),
         (damage_tokenizer, "not a tokenizer"),
-        (remove_config, "config.json missing"),
+        (remove_config, "missing files: config.json"),
     ],
 )
 def test_invalid_exports_are_rejected(change: Any, message: str, export: Path, tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_runs_stopped_early_are_reported_and_excluded(tmp_path: Path) -> None:
     experiments.write(content, tmp_path / "results.json", tmp_path / "experiments.md")
     text = (tmp_path / "experiments.md").read_text()
     assert "unbalanced of equal size, attention: seed 1." in text
-    assert "rows of goemotions (70), generated (30)" in text
+    assert "contains GoEmotions comments (70) and generated texts (30), whereas" in text
     assert experiments.document(tmp_path / "results.json") == text
 
 
@@ -137,11 +137,11 @@ def test_runs_stopped_early_are_reported_and_excluded(tmp_path: Path) -> None:
     ("outcomes", "best", "expected"),
     [
         (["improved", "improved"], False, "supported"),
-        (["improved", "worsened"], False, "supported in 1 of 2 comparisons (scores worsened in the others)"),
+        (["improved", "worsened"], False, "supported in 1 of 2 comparisons (scores worsened in the other)"),
         (
             ["improved", claims.NEITHER],
             False,
-            "supported in 1 of 2 comparisons (no significant difference in the others)",
+            "supported in 1 of 2 comparisons (no significant difference in the other)",
         ),
         (["worsened", "worsened"], False, "not supported (scores worsened)"),
         (["worsened", claims.NEITHER], False, "not supported (scores worsened or did not change significantly)"),

@@ -154,7 +154,7 @@ def test_export_matches_fit(model: Path, tmp_path: Path) -> None:
     (folder / "model.weights.h5").unlink()
     result = run_command("train", "export", folder)
     assert (result.returncode, len(result.stderr.splitlines())) == (1, 1), result.stderr
-    assert "model.weights.h5 missing" in result.stderr
+    assert "missing files: model.weights.h5" in result.stderr
 
 
 def test_bundle(model: Path, tmp_path: Path) -> None:

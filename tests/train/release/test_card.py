@@ -1,6 +1,7 @@
 """The model card: metadata for the Hub, content for readers, and rejection of an invalid card."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,9 @@ def test_card_of_the_default_model() -> None:
     assert "collected\nfor research" in card.text
     assert card.data.eval_results
     metrics = json.loads((DEFAULT_MODEL / INFO_FILE).read_text())["metrics"]["test"]
-    by_name = {result.metric_name.split(",")[0]: result for result in card.data.eval_results if result.metric_name}
+    by_name = {
+        re.split(r",| \(", result.metric_name)[0]: result for result in card.data.eval_results if result.metric_name
+    }
     assert set(by_name) == {"macro-F1", "micro-F1", "macro ROC AUC", "subset accuracy"}
     macro = by_name["macro-F1"]
     assert macro.metric_value == metrics["macro_f1"]["value"]
