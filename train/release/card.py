@@ -111,7 +111,7 @@ def front_matter(folder: Path, splits: list[tuple[str, Any]], data: dict[str, An
             dataset_config=GOEMOTIONS_CONFIG if official(source, split, data) else None,
             dataset_split=split,
             metric_type=kind,
-            metric_name=f"{title}, thresholds tuned on validation{_interval(metrics['tuned'][name])}",
+            metric_name=f"{title}, default thresholds{_interval(metrics['tuned'][name])}",
             metric_value=round(_value(metrics["tuned"][name]), 4),
         )
         for split, metrics in splits[-1:]
@@ -172,7 +172,7 @@ def hub_id(source: str) -> str | None:
 
 def check_card(folder: Path) -> None:
     """Raise `DataError` if the card of a model folder is invalid."""
-    remedy = f"write it again with: python -m train evaluate {folder}"
+    remedy = f"regenerate it with: python -m train evaluate {folder}"
     cards.check(folder / CARD_FILE, ModelCard, (*REQUIRED, "model-index"), remedy)
 
 
