@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
-GPU := $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
+# Dependency group of the Keras backend.
+KERAS_GROUP := $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 SOURCES := pyproject.toml constraints.txt
 
 DATA ?= google-research-datasets/go_emotions:simplified
@@ -11,13 +12,13 @@ VECTORS ?= self
 OUT ?= models/mine
 BUILD ?= data/build
 TWEETS ?= stanfordnlp/sentiment140
-# Rows that `data_build report --generated` kept of an earlier build: a Parquet file.
+# Parquet file of generated rows from an earlier build, written by data_build report --generated
 GENERATED ?=
 TEACHER ?= SamLowe/roberta-base-go_emotions
 TARGET ?=
 ENCODER ?= sentence-transformers/all-MiniLM-L6-v2
 WRITTEN ?= data_build/written
-# Teachers tuned on GoEmotions; arrays of a larger one's probabilities go after the texts they belong to:
+# Teachers fine-tuned on GoEmotions. To add a larger teacher, append its precomputed probabilities to each source:
 # REDDIT=data/goemotions=FILE.npz:NAME TWEETS_TO_LABEL="tweets.csv=FILE.npz:NAME tweets.txt=FILE.npz:NAME".
 TEACHERS ?= models/teacher
 REDDIT ?= $(DATA)
@@ -45,19 +46,19 @@ demo: $(VENV)/demo ## open the demo on the bundled model, offline
 test: $(VENV)/dev ## run the tests, two files at a time
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-test-slow: $(VENV)/dev ## run the tests that take minutes, and further variants of others
+test-slow: $(VENV)/dev ## run the slow tests
 	$(BIN)/python -m pytest -m slow
 
-test-lowest: $(BIN)/python ## run the library's tests with the lowest versions that it allows
+test-lowest: $(BIN)/python ## run the library's tests with the lowest supported versions of its dependencies
 	$(BIN)/python tests/lowest_versions.py
 
 web: web/node_modules/.package-lock.json ## build the npm package and the static page (needs Node 20 or later)
 	cd web && npm run --silent build
 
-test-web: $(VENV)/dev ## run the tests of the npm package and the static page alone
+test-web: $(VENV)/dev ## run only the tests of the npm package and the static page
 	$(BIN)/python -m pytest tests/web
 
-check: $(VENV)/dev ## formatting, lint and types
+check: $(VENV)/dev ## check formatting, lint, types and generated documents
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -66,7 +67,7 @@ check: $(VENV)/dev ## formatting, lint and types
 train: $(VENV)/train ## train a model: make train DATA=... VECTORS=... OUT=...
 	$(BIN)/python -m train fit --data $(DATA) --vectors $(VECTORS) --out $(OUT) $(OPTIONS)
 
-data: $(VENV)/data ## build the data set, but for the review: make data DATA=... TWEETS=... TEACHER=... BUILD=... TARGET=...
+data: $(VENV)/data ## build the data set, without the human review: make data DATA=... TWEETS=... TEACHER=... BUILD=... TARGET=...
 	$(BIN)/python -m data_build goemotions $(BUILD) --data $(DATA)
 	$(BIN)/python -m data_build sentiment140 $(BUILD) --tweets $(TWEETS)
 	$(BIN)/python -m data_build written $(BUILD)
@@ -76,48 +77,48 @@ data: $(VENV)/data ## build the data set, but for the review: make data DATA=...
 	$(BIN)/python -m data_build balance $(BUILD) $(if $(TARGET),--target $(TARGET))
 	$(BIN)/python -m data_build report $(BUILD) --results $(BUILD)/dataset.json --document $(BUILD)/dataset.md
 
-data-demo: $(VENV)/dev ## build the data set from a bundled miniature, offline, all stages, in a minute
+data-demo: $(VENV)/dev ## run all stages on a bundled sample, offline, in about a minute
 	$(BIN)/python -m tests.data_demo
 
-docs: $(VENV)/dev ## write measured results, the output of examples and error messages into README.md and docs/
+docs: $(VENV)/dev ## regenerate the tables, example output and error messages in README.md and docs/
 	$(BIN)/python docs/build.py
 	$(BIN)/python -m tests.errors
 
 docs-site: $(VENV)/docs ## build the documentation site in build/docs-site/site; a broken link fails
 	$(BIN)/python docs/build_site.py build/docs-site
 
-hub-tour: $(VENV)/dev ## publish, train, push, load back and deploy on a Hub of its own, on loopback
+hub-tour: $(VENV)/dev ## test publishing, training, pushing and deploying end to end, on a local mock of the Hub
 	$(BIN)/python -m tests.hub_tour
 
-screenshot: $(VENV)/dev web ## take the pictures of the demo, the static page and the report (needs chromium and Node)
+screenshot: $(VENV)/dev web ## take screenshots of the demo, the static page and the report (needs chromium and Node)
 	$(BIN)/python -m docs.screenshot docs/demo.png
 	$(BIN)/python -m docs.screenshot docs/demo.gif
 	$(BIN)/python -m docs.screenshot docs/screens
 
-sample-report: $(VENV)/dev ## write docs/sample-report.html, from texts that were written for this project
+sample-report: $(VENV)/dev ## generate docs/sample-report.html
 	$(BIN)/python docs/sample_report.py docs/sample-report.html
 
-bench-demo: $(VENV)/dev ## measure the demo under load: start, answers, a table, memory
+bench-demo: $(VENV)/dev ## load-test the demo: startup, latency, table scoring, memory
 	$(BIN)/python -m benchmarks.demo results/demo.json
 
-bench: $(VENV)/dev ## compare speed and memory with other models, in 15 minutes: make bench DATA=... (BENCH="--teacher ... --roberta ...")
+bench: $(VENV)/dev ## compare speed and memory with other models (takes 15 minutes): make bench DATA=... (BENCH="--teacher ... --roberta ...")
 	$(BIN)/python -m benchmarks.bench results/bench.json --data $(DATA) $(BENCH)
 
 bench-web: $(VENV)/dev web web/bench/node_modules/.package-lock.json ## compare the npm package with transformers.js: make bench-web DATA=...
 	$(BIN)/python -m benchmarks.web results/web.json --data $(DATA)
 
-bench-quick: $(VENV)/dev ## fail if evenmood is slower than recorded, against its own unfolded graph
+bench-quick: $(VENV)/dev ## fail if the speedup over the unfolded graph is below the recorded one
 	$(BIN)/python -m benchmarks.bench --quick
 
-teacher: $(VENV)/data $(VENV)/train ## fine-tune a teacher of one's own: make teacher DATA=... ENCODER=...
+teacher: $(VENV)/data $(VENV)/train ## fine-tune your own teacher: make teacher DATA=... ENCODER=...
 	$(BIN)/python -m train teacher --base $(ENCODER) --data $(DATA) --out models/teacher
 
-everyday-teacher: $(VENV)/data $(VENV)/train ## continue a teacher on the written texts too: make everyday-teacher DATA=... TEACHERS=...
+everyday-teacher: $(VENV)/data $(VENV)/train ## fine-tune a teacher further, with the written texts added: make everyday-teacher DATA=... TEACHERS=...
 	test -e data/soft-reddit.parquet || $(LABEL) --texts $(REDDIT) $(if $(findstring .npz:,$(REDDIT)),,$(TEACHERS:%=--teacher %)) --out data/soft-reddit.parquet
 	test -e $(EVERYDAY) || $(BIN)/python -m train teacher --base $(firstword $(TEACHERS)) --data $(DATA) --extra $(WRITTEN) \
 	  --soft-targets data/soft-reddit.parquet --epochs 2 --learning-rate 1e-4 --head-factor 3 --out $(EVERYDAY)
 
-soft-targets: everyday-teacher ## have each kind of text labeled by the models that know it, a first student among them
+soft-targets: everyday-teacher ## label the training texts with the teachers and a first student model
 	test -e data/soft-goemotions.parquet || $(LABEL) --texts $(REDDIT) $(TEACHERS:%=--teacher %) --out data/soft-goemotions.parquet
 	test -e data/varied.txt || $(BIN)/python -m train augment --data $(DATA) --encoder $(firstword $(TEACHERS)) --copies 8 --out data/varied.txt
 	test -e data/soft-first-varied.parquet || $(LABEL) --texts data/varied.txt $(TEACHERS:%=--teacher %) --out data/soft-first-varied.parquet
@@ -131,7 +132,7 @@ soft-targets: everyday-teacher ## have each kind of text labeled by the models t
 	test -e data/soft-written-varied.parquet || $(LABEL) --texts data/written-varied.txt --teacher $(EVERYDAY) --out data/soft-written-varied.parquet
 	test -e data/soft-written.parquet || $(LABEL) --texts $(WRITTEN) --teacher $(EVERYDAY) --out data/soft-written.parquet
 
-default-model: $(VENV)/data $(VENV)/train ## train, measure and bundle the default model, three seeds: after make soft-targets
+default-model: $(VENV)/data $(VENV)/train ## train, evaluate and bundle the default model with three seeds (run make soft-targets first)
 	for seed in 0 1 2; do test -f models/default-$$seed/emotions.json || $(BIN)/python -m train fit $(STUDENT) --seed $$seed \
 	  --out models/default-$$seed --log results/quality-log.jsonl --note "default model, seed $$seed" || exit; done
 	for seed in 0 1 2; do $(BIN)/python -m train evaluate models/default-$$seed --split test || exit; done
@@ -141,7 +142,7 @@ default-model: $(VENV)/data $(VENV)/train ## train, measure and bundle the defau
 	$(BIN)/python -m train seeds models/default-0 models/default-1 models/default-2 --split test --typos 0.2 --against-plain --out results/typos.json --overwrite
 	$(BIN)/python -m train bundle models/default-0 models/default-1 models/default-2 --terms train/release/default_model_terms.md
 
-accurate-model: everyday-teacher ## train, measure and bundle the accurate model, two seeds: make accurate-model DATA=... TEACHERS=... TWEETS=...
+accurate-model: everyday-teacher ## train, evaluate and bundle the accurate model with two seeds: make accurate-model DATA=... TEACHERS=... TWEETS=...
 	test -e models/pruned || $(BIN)/python -m train prune --base $(firstword $(TEACHERS)) --texts $(DATA) --texts $(WRITTEN) --texts $(TWEETS) --out models/pruned
 	for seed in 0 1; do test -e models/encoder-$$seed || $(BIN)/python -m train teacher --base models/pruned --data $(DATA) --extra $(WRITTEN) \
 	  --soft-targets data/soft-reddit.parquet --epochs 2 --learning-rate 1e-4 --head-factor 3 --weights float32 --seed $$seed --out models/encoder-$$seed || exit; done
@@ -152,10 +153,10 @@ accurate-model: everyday-teacher ## train, measure and bundle the accurate model
 	$(BIN)/python -m train bundle models/accurate-0 models/accurate-1 --package evenmood/accurate_model --results results/accurate_model.json \
 	  --terms train/release/accurate_model_terms.md
 
-release-check: $(VENV)/release ## build, install and try what a release would publish (TAG=vX.Y.Z: under this tag)
+release-check: $(VENV)/release ## build, install and test the release artifacts (TAG=vX.Y.Z to check the tag)
 	$(BIN)/python .ci/release_check.py $(TAG:%=--tag %)
 
-clean: ## remove what the targets made, except trained models
+clean: ## remove the virtual environment, caches and build output; keep trained models
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache
 
 web/node_modules/.package-lock.json web/bench/node_modules/.package-lock.json: %/node_modules/.package-lock.json: %/package.json %/package-lock.json
@@ -166,7 +167,7 @@ $(BIN)/python:
 	@$(PYTHON) .ci/python_version.py
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/pip: | $(BIN)/python  # one that knows dependency groups, in an older .venv too
+$(VENV)/pip: | $(BIN)/python  # pip 25.1 introduced --group; also upgrade an existing .venv
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --upgrade "pip>=25.1"
 	@touch $@
 
@@ -176,7 +177,7 @@ $(VENV)/demo: $(SOURCES) | $(VENV)/pip
 
 $(VENV)/train: $(SOURCES) | $(VENV)/pip
 	@$(BIN)/python .ci/python_version.py training
-	$(PIP) --editable . --group train --group $(GPU)
+	$(PIP) --editable . --group train --group $(KERAS_GROUP)
 	@touch $@
 
 $(VENV)/data: $(SOURCES) | $(VENV)/pip
@@ -189,7 +190,7 @@ $(VENV)/docs: $(SOURCES) | $(VENV)/pip
 
 $(VENV)/dev: $(SOURCES) | $(VENV)/pip
 	@$(BIN)/python .ci/python_version.py training
-	$(PIP) --editable ".[eval,parquet,ray,xlsx]" --group dev --group train --group $(GPU) --group data --group space
+	$(PIP) --editable ".[eval,parquet,ray,xlsx]" --group dev --group train --group $(KERAS_GROUP) --group data --group space
 	@touch $@
 
 $(VENV)/release: $(SOURCES) | $(VENV)/dev

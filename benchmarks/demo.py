@@ -61,7 +61,7 @@ def call(url: str, name: str, data: list[Any], visitor: str | None = None) -> An
 
 
 def time_prediction(url: str, visitor: str | None = None) -> float:
-    """Measure the seconds until a visitor sees the prediction for a text (button Analyze)."""
+    """Measure the seconds until a visitor sees the prediction for a text (the Analyze button)."""
     started = time.monotonic()
     result, *_ = call(url, "show", [SENTENCE, "default", "attention"], visitor)
     if "gratitude" not in result:

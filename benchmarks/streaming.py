@@ -33,7 +33,7 @@ def feed(pipe: IO[bytes]) -> None:
             pipe.write(line)
 
 
-def status(pid: int, name: str) -> float:
+def memory_mb(pid: int, name: str) -> float:
     """Return a memory statistic of a process, in MB (Linux)."""
     rows = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     return next(int(row.split()[1]) for row in rows if row.startswith(name)) * 1024 / 1e6
@@ -56,10 +56,12 @@ def main() -> None:
         for _ in process.stdout:
             count += 1
             if count % 50_000 == 0 and count < ROWS:
-                peak = status(process.pid, "VmHWM")
+                peak = memory_mb(process.pid, "VmHWM")
             if count in MARKS:
                 seconds = time.monotonic() - started
-                marks.append({"rows": count, "resident_mb": status(process.pid, "VmRSS"), "seconds": round(seconds, 1)})
+                marks.append(
+                    {"rows": count, "resident_mb": memory_mb(process.pid, "VmRSS"), "seconds": round(seconds, 1)}
+                )
                 print(json.dumps(marks[-1]), file=sys.stderr)
         if process.wait() or count != ROWS:
             sys.exit(f"error: the command wrote {count:,} rows; expected {ROWS:,}")

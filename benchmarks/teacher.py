@@ -18,23 +18,23 @@ from benchmarks.texts import synthetic_texts
 
 LAYERS = 12
 WIDTH = 768
-INNER = 3072
+FEED_FORWARD_SIZE = 3072
 BATCH_SIZES = {"cuda": (256, 1024, 4096), "cpu": (32, 128)}
 TEXTS = {"cuda": 200_000, "cpu": 1_000}
-PRODUCT = {"cuda": 8192, "cpu": 2048}
+MATMUL_SIZE = {"cuda": 8192, "cpu": 2048}
 
 
-def operations(tokens: list[int]) -> float:
+def count_flops(tokens: list[int]) -> float:
     """Count the floating-point operations of the encoder, with attention, for texts of these token lengths."""
-    matrices = 2 * (4 * WIDTH * WIDTH + 2 * WIDTH * INNER)
+    matrices = 2 * (4 * WIDTH * WIDTH + 2 * WIDTH * FEED_FORWARD_SIZE)
     return float(sum(LAYERS * (count * matrices + 4 * count * count * WIDTH) for count in tokens))
 
 
-def peak(device: str, dtype: Any) -> float:
+def measure_peak_flops(device: str, dtype: Any) -> float:
     """Measure the floating-point operations per second of one large matmul."""
     import torch
 
-    size = PRODUCT[device]
+    size = MATMUL_SIZE[device]
     left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     seconds = []
     for _ in range(20):
@@ -56,7 +56,7 @@ def main() -> None:
 
     device, half = torch_device()
     texts = synthetic_texts(TEXTS[device])
-    best = peak(device, torch.bfloat16 if half else torch.float32)
+    best = measure_peak_flops(device, torch.bfloat16 if half else torch.float32)
     with tempfile.TemporaryDirectory() as temporary:
         save_roberta(Path(temporary), None, texts[:50_000])
         folder = str(Path(temporary) / "roberta")
@@ -72,7 +72,7 @@ def main() -> None:
                 {
                     "batch_size": size,
                     "texts_per_second": round(len(texts) / seconds, 1),
-                    "share_of_peak": round(operations(tokens) / seconds / best, 3),
+                    "share_of_peak": round(count_flops(tokens) / seconds / best, 3),
                 }
             )
             print(json.dumps(rows[-1]), file=sys.stderr)

@@ -40,9 +40,9 @@ def main() -> None:
         plain_keras(options.data, options.out)
         return
     check_out(parser, options.out)
-    card = shutil.which("nvidia-smi")
+    nvidia_smi = shutil.which("nvidia-smi")
     settings: list[dict[str, Any]]
-    if card:
+    if nvidia_smi:
         installed = [name for name in BACKENDS if find_spec(name)]
         settings = [{"backend": name, "precision": precision} for name in installed for precision in PRECISIONS]
         settings += [
@@ -52,11 +52,19 @@ def main() -> None:
         ]
     else:
         settings = [{"backend": "tensorflow", "plain": True}, {"backend": "tensorflow"}]
-    runs = [measure(setting, options.data, card) for setting in settings for _ in range(1 if card else 2)]
-    write(options.out, {"machine": machine(), "card": name_of(card) if card else None, "epochs": EPOCHS, "runs": runs})
+    runs = [measure(setting, options.data, nvidia_smi) for setting in settings for _ in range(1 if nvidia_smi else 2)]
+    write(
+        options.out,
+        {
+            "machine": machine(),
+            "card": describe_gpu(nvidia_smi) if nvidia_smi else None,
+            "epochs": EPOCHS,
+            "runs": runs,
+        },
+    )
 
 
-def measure(setting: dict[str, Any], data: str, card: str | None) -> dict[str, Any]:
+def measure(setting: dict[str, Any], data: str, nvidia_smi: str | None) -> dict[str, Any]:
     """Measure a setting in its own process."""
     with tempfile.TemporaryDirectory() as temporary:
         out = Path(temporary) / "model"
@@ -67,10 +75,10 @@ def measure(setting: dict[str, Any], data: str, card: str | None) -> dict[str, A
             command = ["-m", "train", "fit", "--data", data, "--vectors", "random", "--out", str(out)]
             command += ["--epochs", str(EPOCHS), "--precision", setting.get("precision", "float32")]
             command += ["--batch-size", str(setting.get("batch_size", 256))]
-        shares: list[float] = []
+        utilization: list[float] = []
         with subprocess.Popen([sys.executable, *command], env=variables, stderr=subprocess.PIPE, text=True) as process:
-            if card:
-                threading.Thread(target=watch, args=(card, process, shares), daemon=True).start()
+            if nvidia_smi:
+                threading.Thread(target=watch, args=(nvidia_smi, process, utilization), daemon=True).start()
             _, stderr = process.communicate()
         if process.returncode:
             sys.exit(f"error: {setting} failed:\n{stderr}")
@@ -82,8 +90,8 @@ def measure(setting: dict[str, Any], data: str, card: str | None) -> dict[str, A
             info = json.loads((out / "emotions.json").read_text(encoding="utf-8"))
             measurements = {"seconds": seconds, "macro_f1_validation": info["metrics"]["validation"]["macro_f1"]}
     measurements["seconds_per_epoch"] = statistics.median(measurements["seconds"][1:])
-    if shares:
-        measurements["share_of_time_computing"] = statistics.mean(shares) / 100
+    if utilization:
+        measurements["share_of_time_computing"] = statistics.mean(utilization) / 100
     print(json.dumps(setting | measurements), file=sys.stderr)
     return setting | measurements
 
@@ -134,19 +142,19 @@ def plain_keras(data: str, out: Path) -> None:
     out.write_text(json.dumps({"seconds": seconds}), encoding="utf-8")
 
 
-def watch(card: str, process: subprocess.Popen[str], shares: list[float]) -> None:
+def watch(nvidia_smi: str, process: subprocess.Popen[str], utilization: list[float]) -> None:
     """Record the utilization of the GPU every half second."""
-    command = [card, "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
+    command = [nvidia_smi, "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
     while process.poll() is None:
         result = subprocess.run(command, capture_output=True, text=True, check=False)
-        shares += [float(line) for line in result.stdout.split() if line.isdecimal()][:1]
+        utilization += [float(line) for line in result.stdout.split() if line.isdecimal()][:1]
         time.sleep(0.5)
 
 
-def name_of(card: str) -> str:
+def describe_gpu(nvidia_smi: str) -> str:
     """Describe the GPU and CPU."""
     result = subprocess.run(
-        [card, "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, check=True
+        [nvidia_smi, "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, check=True
     )
     return f"{result.stdout.splitlines()[0]}, {os.cpu_count()} cores"
 

@@ -28,10 +28,11 @@ from evenmood.model.loading import BUNDLED
 WEB = Path(__file__).parent.parent / "web"
 ROUNDS = 3
 PEERS = {"fast": "evenmood", "accurate": "evenmood", "roberta": "transformers.js"}
-"""Model, and the package that runs it."""
-ALONE = {"fast": 500, "accurate": 100, "roberta": 40}
-TOGETHER = {"fast": 4_000, "accurate": 320, "roberta": 64}
-"""Texts that are timed one by one, and together."""
+"""Package that runs each model."""
+SINGLE_TEXTS = {"fast": 500, "accurate": 100, "roberta": 40}
+"""Number of texts classified one at a time, by model."""
+BATCH_TEXTS = {"fast": 4_000, "accurate": 320, "roberta": 64}
+"""Number of texts classified in one call, by model."""
 THREADS = (1, 2)
 
 
@@ -39,8 +40,8 @@ def main() -> None:
     """Measure, and write the results file."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.web", description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, help="results file to write")
-    parser.add_argument("--data", required=True, help="data set: its test texts are read")
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--data", required=True, help="data set whose test texts are classified")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"number of rounds; default: {ROUNDS}")
     options = parser.parse_args()
     check_out(parser, options.out)
     if not (WEB / "bench" / "node_modules").is_dir() or not (WEB / "dist").is_dir():
@@ -60,7 +61,7 @@ def measure(data: str, rounds: int) -> dict[str, Any]:
         runs_by_setting: dict[tuple[str, str], list[dict[str, float]]] = {}
         for _ in range(rounds):
             for model, peer in PEERS.items():
-                inputs = {"alone": texts[: ALONE[model]], "together": texts[: TOGETHER[model]]}
+                inputs = {"alone": texts[: SINGLE_TEXTS[model]], "together": texts[: BATCH_TEXTS[model]]}
                 for threads in THREADS:
                     environment = f"Chromium, {threads} thread{'s' * (threads > 1)}"
                     runs_by_setting.setdefault((model, environment), []).append(
@@ -102,7 +103,7 @@ def _in_browser(root: Path, model: str, peer: str, threads: int, inputs: dict[st
         page.goto(f"{address}/web/bench/browser.html")
         page.wait_for_function("document.title === 'ready'")
         timing = page.evaluate(
-            "([peer, model, threads, alone, together]) => time(peer, model, threads, alone, together)",
+            "([peer, model, threads, single, batch]) => time(peer, model, threads, single, batch)",
             [peer, f"{address}/models/{model}/", threads, inputs["alone"], inputs["together"]],
         )
         context.close()

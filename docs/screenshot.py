@@ -25,7 +25,7 @@ LETTER = (ROOT / "space" / "samples" / "letter.txt").read_text(encoding="utf-8")
 TABS = ("analyze", "compare", "batch", "long", "about")
 SCREENS: tuple[tuple[str, int, Any], ...] = (("light", 1200, "light"), ("dark", 1200, "dark"), ("phone", 390, "light"))
 """Name, width and color scheme of the screenshots that `take_screens` writes."""
-NARROW, TALLEST, COLORS = 640, 2200, 64
+PHONE_MAX_WIDTH, MAX_HEIGHT, COLORS = 640, 2200, 64
 ON_A_PHONE = ("analyze", "batch", "long-text")
 CHROMIUM_FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -179,7 +179,7 @@ def take_screens(browser: Browser, url: str, folder: Path) -> None:
     for name, width, scheme in SCREENS:
         page = browser.new_page(viewport={"width": width, "height": 860}, color_scheme=scheme)
         for view in walk(page, url):
-            if view in ("why", "batch-empty") or (width < NARROW and view not in ON_A_PHONE):
+            if view in ("why", "batch-empty") or (width < PHONE_MAX_WIDTH and view not in ON_A_PHONE):
                 continue
             _save(page, folder / f"{view}-{name}.png")
         page.close()
@@ -208,7 +208,7 @@ def _save(page: Page, path: Path) -> None:
 
     page.evaluate("window.scrollTo(0, 0)")
     image = Image.open(BytesIO(page.screenshot(full_page=True)))
-    top = image.crop((0, 0, image.width, min(image.height, TALLEST)))
+    top = image.crop((0, 0, image.width, min(image.height, MAX_HEIGHT)))
     top.convert("P", palette=Image.Palette.ADAPTIVE, colors=COLORS).save(path, optimize=True)
 
 

@@ -44,7 +44,7 @@ def test_slowdown_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(bench, "QUICK_RECORD", tmp_path / "record.json")
     (tmp_path / "record.json").write_text(json.dumps({"ratio": {"median": 5.0}}))
     bench.check_ratio({"median": 4.01, "least": 1, "most": 9})
-    with pytest.raises(SystemExit, match=r"evenmood has become slower: 3\.99 times .* recorded 5\.00"):
+    with pytest.raises(SystemExit, match=r"evenmood is 3\.99 times .* \(recorded: 5\.00, .*\): performance regression"):
         bench.check_ratio({"median": 3.99, "least": 1, "most": 9})
 
 

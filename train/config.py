@@ -28,25 +28,25 @@ class TrainConfig:
         extra: Additional labeled training data, as for --data
         extra_repeats: Repetitions of the additional data per epoch
         extra_label_share: Label weight for the additional data, 0 to 1
-        vocabulary: Source of words: the training split, or soft targets too
+        vocabulary: Texts to build the vocabulary from: train, or all training texts
         max_length: Maximum text length in tokens (even)
         min_frequency: Minimum frequency of a word in the vocabulary
         max_words: Maximum number of words; 0 for no limit
         word_pieces: Approximate number of word pieces; 0 for none
-        misspellings: Frequent words whose misspellings are recognized
+        misspellings: Number of frequent words whose misspellings are recognized
         symbols: Treat !, ?, ellipsis and emoji as words
         typos: Share of words misspelled during training
         embedding_size: Size of the word vectors
         embedding_dropout: Dropout rate of embedding dimensions
         train_embedding: Update the word vectors during training
         filters: Number of convolution filters
-        kernel_size: Width of the convolution in words
+        kernel_size: Width of the convolution in tokens
         lstm_units: LSTM units per direction
         pooling: Pooling over time steps
         dense_units: Units of the dense and attention layers
         dropout: Dropout rate of the dense layer
         prior_bias: Initialize the output bias with the label priors
-        label_weights: Loss weights: equal, or square root of rarity
+        label_weights: Label weights in the loss: equal, or inverse square root of frequency
         learning_rate: Learning rate of Adam
         decay: Learning rate decay over all epochs
         beta_1: Adam's decay rate of the first moment
@@ -58,7 +58,7 @@ class TrainConfig:
         thresholds: Threshold tuning: shrunk (for rare labels) or grid
         calibrate: Calibrate probabilities on the validation split
         distribute: Data-parallel training on all devices (JAX backend)
-        precision: Computation: auto is mixed_float16 on a GPU
+        precision: Keras dtype policy; auto: mixed_float16 on a GPU, else float32
         embedding_bits: Bits per embedding weight in model.onnx: 32, 16 or 8
         seed: Random seed
     """
@@ -129,7 +129,9 @@ class TrainConfig:
             raise UsageError(f"--max-length is {self.max_length}; expected an even number of at least 2")
         for name in ("dropout", "embedding_dropout"):
             if not 0 <= getattr(self, name) < 1:
-                raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; expected 0 to below 1")
+                raise UsageError(
+                    f"--{name.replace('_', '-')} is {getattr(self, name)}; expected at least 0 and below 1"
+                )
         for name in ("label_share", "extra_label_share", "typos"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; expected 0 to 1")

@@ -10,12 +10,12 @@ import numpy as np
 
 RandomGenerator = random.Random | np.random.Generator
 """A random generator of Python or numpy; both have a method `random()`, uniform in [0, 1)."""
-SHORTEST = 3
+MIN_LETTERS = 3
 """Minimum number of letters of a word to misspell."""
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _VOWEL = re.compile(r"[aeiouy](?=[^aeiouy]*$)", re.IGNORECASE)
 _APOSTROPHES = "'’‘ʼ`´"
-_WORD = re.compile(rf"\S{{{SHORTEST},}}")
+_WORD = re.compile(rf"\S{{{MIN_LETTERS},}}")
 # The masks of GoEmotions are not typed by people; cleaning removes mentions and links.
 _EXEMPT = re.compile(r"\W*(?:@|https?://|www\.|\[[A-Z]+\])", re.IGNORECASE)
 
@@ -42,8 +42,8 @@ ADJACENT_KEYS: Mapping[str, str] = MappingProxyType(_adjacent_keys())
 def misspell(text: str, share: float, random: RandomGenerator) -> str:
     """Insert one typo into a share of the words: letters swapped, dropped, doubled, or replaced by an adjacent key.
 
-    Words are separated by whitespace, which is preserved. Words of fewer than `SHORTEST` letters, @mentions, links and
-    the masks of GoEmotions (`[NAME]`) are not changed. The four kinds of typo are equally likely.
+    Words are separated by whitespace, which is preserved. Words of fewer than `MIN_LETTERS` letters, @mentions, links
+    and the masks of GoEmotions (`[NAME]`) are not changed. The four kinds of typo are equally likely.
 
     Args:
         text: Any text.
@@ -61,7 +61,7 @@ def misspell(text: str, share: float, random: RandomGenerator) -> str:
 def typo(word: str, random: RandomGenerator) -> str:
     """Insert one typo into a word, unless `misspell` exempts it."""
     letters = [index for index, character in enumerate(word) if character.isalpha()]
-    if len(letters) < SHORTEST or _EXEMPT.match(word):
+    if len(letters) < MIN_LETTERS or _EXEMPT.match(word):
         return word
     kind = int(random.random() * 4)
     index = letters[int(random.random() * len(letters))]

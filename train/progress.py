@@ -8,17 +8,17 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 Log = Callable[[str], None]
-PAUSE = 15.0
+PROGRESS_INTERVAL = 15.0
 """Interval between messages, in seconds."""
 
 
 @contextmanager
 def elapsed(log: Log, step: str) -> Iterator[None]:
-    """Log the time elapsed in the block every `PAUSE` seconds, from a thread."""
+    """Log the time elapsed in the block every `PROGRESS_INTERVAL` seconds, from a thread."""
     started, stop = time.monotonic(), Event()
 
     def report() -> None:
-        while not stop.wait(PAUSE):
+        while not stop.wait(PROGRESS_INTERVAL):
             log(f"{step}: {time.monotonic() - started:,.0f} s")
 
     thread = Thread(target=report, daemon=True)
@@ -31,11 +31,11 @@ def elapsed(log: Log, step: str) -> Iterator[None]:
 
 
 def with_progress(items: Sequence[Item], log: Log, step: str) -> Iterator[Item]:
-    """Yield items, and log the share of completed items every `PAUSE` seconds."""
+    """Yield items, and log the share of completed items every `PROGRESS_INTERVAL` seconds."""
     last = time.monotonic()
     for count, item in enumerate(items):
         now = time.monotonic()
-        if now - last >= PAUSE:
+        if now - last >= PROGRESS_INTERVAL:
             log(f"{step}: {count / len(items):.0%}")
             last = now
         yield item

@@ -18,7 +18,7 @@ KEYS = "1234567890qwertyuiopasdfghjk"
 UNSURE, VOTE, UNDO = "z", "Enter", "Backspace"
 SCRIPT = Path(__file__).with_suffix(".js")
 NO_TEXTS = "All done: there are no more texts for you. Thank you!"
-NO_TIES = "There are no ties for you to settle. Ties on rows that you voted on are settled by another adjudicator."
+NO_TIES = "No rows to adjudicate. Rows you voted on are adjudicated by someone else."
 
 
 def app(votes: Votes) -> gr.Blocks:

@@ -82,7 +82,7 @@ def count_votes(votes: Sequence[Vote]) -> tuple[int, ...]:
     return tuple(sum(label in vote.labels for vote in votes if not vote.unsure) for label in range(len(LABELS)))
 
 
-def check_labels(labels: Iterable[int]) -> list[int]:
+def normalize_labels(labels: Iterable[int]) -> list[int]:
     """Return the label indices without duplicates, in ascending order.
 
     Raises:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from data_build.annotation.database import create_database, open_database
-from data_build.annotation.majority import ANNOTATORS, Item, Result, Vote, check_labels, count_votes, majority
+from data_build.annotation.majority import ANNOTATORS, Item, Result, Vote, count_votes, majority, normalize_labels
 from evenmood.errors import DataError, UsageError
 
 Task = Literal["review", "audit"]
@@ -204,7 +204,7 @@ class Votes:
         return number
 
     def _store(self, database: sqlite3.Connection, vote: Vote) -> None:
-        labels = check_labels(vote.labels)
+        labels = normalize_labels(vote.labels)
         if not vote.annotator.strip():
             raise UsageError("the annotator's name is empty")
         if not labels and not vote.unsure:
@@ -279,14 +279,14 @@ class Votes:
         Raises:
             UsageError: The row is unknown or not open, or the annotator is not an adjudicator.
         """
-        indices = check_labels(labels)
+        indices = normalize_labels(labels)
         if not self.annotators().get(adjudicator):
             raise UsageError(
                 f"{adjudicator} is not an adjudicator; add one with: "
                 f"python -m data_build annotator {self.path.parent} NAME --adjudicator"
             )
         result = self.results().get(row_id)
-        not_open = UsageError(f"row {row_id} has no tie to settle; choose another row")
+        not_open = UsageError(f"row {row_id} is not open for adjudication; choose another row")
         if result is None or result.resolution != "open":
             raise not_open
         with open_database(self.path) as database:
@@ -352,7 +352,7 @@ class Votes:
 def _labels(cell: Any) -> tuple[int, ...]:
     """Parse the label indices in a database cell; raise `sqlite3.DataError` if the cell is corrupt."""
     try:
-        return tuple(check_labels(json.loads(cell)))
+        return tuple(normalize_labels(json.loads(cell)))
     except (TypeError, ValueError, UsageError):
         raise sqlite3.DataError(f"invalid labels: {cell!r}") from None
 

@@ -21,7 +21,9 @@ Restart = Annotated[
     bool,
     typer.Option("--restart", help="Discard the output of an earlier run", rich_help_panel=ADVANCED),
 ]
-Limit = Annotated[int | None, typer.Option(help="Rows to read; default: all", min=1, rich_help_panel=INPUT)]
+Limit = Annotated[
+    int | None, typer.Option(help="Maximum number of rows to read; default: all", min=1, rich_help_panel=INPUT)
+]
 Seed = Annotated[int, typer.Option(help="Random seed", rich_help_panel=ADVANCED)]
 TEACHER = "SamLowe/roberta-base-go_emotions"
 

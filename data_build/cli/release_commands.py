@@ -15,7 +15,9 @@ def balance(
     limit: Limit = None,
     target: Annotated[
         int | None,
-        typer.Option(help="Rows per label; default: the most that every label reaches", rich_help_panel=OUTPUT),
+        typer.Option(
+            help="Rows per label; default: the largest number that every label reaches", rich_help_panel=OUTPUT
+        ),
     ] = None,
     ratio: Annotated[
         float, typer.Option(help="Maximum ratio of the most frequent to the rarest label", rich_help_panel=OUTPUT)
@@ -44,7 +46,7 @@ def report(
     generated: Annotated[
         Path | None,
         typer.Option(
-            help="Parquet file to write for generate --rows: the verified generated rows", rich_help_panel=OUTPUT
+            help="Parquet file for the verified generated rows; input of generate --rows", rich_help_panel=OUTPUT
         ),
     ] = None,
 ) -> None:

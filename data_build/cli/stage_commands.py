@@ -199,7 +199,7 @@ def generate(
     limit: Annotated[
         int | None,
         typer.Option(
-            help="Trial: request only the first texts, or import only the first --rows; default: all",
+            help="Maximum number of texts to request, or of rows to import from --rows; default: all",
             min=1,
             rich_help_panel=OUTPUT,
         ),
@@ -211,7 +211,7 @@ def generate(
         bool,
         typer.Option(
             "--for-shortfall",
-            help="Request the rows that labels lack for the target of balance",
+            help="Request only the rows that labels are missing for the target of balance",
             rich_help_panel=OUTPUT,
         ),
     ] = False,

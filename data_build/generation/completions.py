@@ -45,7 +45,7 @@ class Budget:
 
 
 class Trial:
-    """Hold back a run's first completions until one is usable; if none is, a later run repeats the requests."""
+    """Buffer for a run's first completions, released once one is usable; otherwise a later run repeats the requests."""
 
     def __init__(self, limit: int) -> None:
         """Set the number of unusable completions after which the run stops."""

@@ -147,7 +147,7 @@ class Generator:
         host = _host(base_url) if base_url else None
         local = host in proxies.LOOPBACK
         if not local and (problem := proxies.find_problem()):
-            raise GeneratorError(f"cannot connect to the generator: {problem}")
+            raise GeneratorError(f"cannot connect to the endpoint: {problem}")
         self.model, self.mode, self.seed = model, mode, seed
         self.response_format, self.omit = response_format, frozenset(omit)
         self.client = openai.OpenAI(
@@ -247,7 +247,7 @@ class Generator:
         now = time.monotonic()
         if now - self._last_warning > WARNING_INTERVAL:
             self._last_warning = now
-            logger.warning("generator error (%s); retrying in %.0f s", _reason(error), delay)
+            logger.warning("endpoint error (%s); retrying in %.0f s", _reason(error), delay)
 
     def parse(self, request: Request, body: bytes) -> Completion:
         """Parse the body of a response; an invalid one becomes a `malformed` completion."""
@@ -322,9 +322,9 @@ def convert_api_errors() -> Iterator[None]:
     try:
         yield
     except openai.APIStatusError as error:
-        raise GeneratorError(f"the generator rejected the request ({_reason(error)}){_advice(error)}") from None
+        raise GeneratorError(f"the endpoint rejected the request ({_reason(error)}){_advice(error)}") from None
     except openai.APIError as error:
-        raise GeneratorError(f"no response from the generator ({_reason(error)}); try again later") from None
+        raise GeneratorError(f"no response from the endpoint ({_reason(error)}); try again later") from None
 
 
 def _reason(error: openai.APIError) -> str:

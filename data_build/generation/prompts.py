@@ -1,4 +1,4 @@
-"""Versioned prompts of the generator, and the plan of requests with varied labels, topics and styles."""
+"""Versioned prompts for text generation, and the plan of requests with varied labels, topics and styles."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ JSON_FORM = ' Answer with a JSON object of this form, and nothing else: {"commen
 
 @dataclass(frozen=True)
 class Request:
-    """A request to the generator, whose attributes are recorded with the generated rows.
+    """A request to the endpoint, whose attributes are recorded with the generated rows.
 
     Attributes:
         number: Number in the plan, from 0.

@@ -150,4 +150,4 @@ def front_matter(
 
 def check_card(folder: Path) -> None:
     """Raise `DataError` if the card cannot be read, or lacks required metadata."""
-    cards.check(folder / cards.CARD_FILE, DatasetCard, REQUIRED, "publish writes it again")
+    cards.check(folder / cards.CARD_FILE, DatasetCard, REQUIRED, "run publish again to regenerate it")

@@ -122,7 +122,7 @@ def provenance(build: Path) -> dict[str, Any]:
         return read_manifest(build, name) if (build / name / MANIFEST_FILE).exists() else {}
 
     return {
-        "teacher": manifest(relabel.OFFICIAL).get("options", {}).get("teacher"),
+        "teacher": manifest(relabel.OFFICIAL_SCORES).get("options", {}).get("teacher"),
         "acceptance_rule": manifest(verify.STAGE).get("options"),
         "evenness_before": manifest(BALANCE).get("evenness_before"),
         "evenness_after": manifest(BALANCE).get("evenness_after"),

@@ -74,7 +74,7 @@ def run(build: Path, log: Log, results: Path, document: Path, generated: Path | 
     folder = document.parent / "figures" / "dataset"
     if not build.is_dir() and results.is_file() and generated is None:
         write_text(document, render_document(results))
-        log(f"{document} written from {results}; there is no build folder {build}")
+        log(f"build folder not found: {build}; wrote {document} from {results}")
         return
     try:
         content = collect(build)
@@ -161,7 +161,7 @@ def collect(build: Path) -> dict[str, Any]:
     """Collect the content of the results file from the manifests."""
     check_current(build, balance.STAGE)
     names = finished_stages(build)
-    manifests = {name: read_manifest(build, name) for name in (*names, relabel.OFFICIAL)}
+    manifests = {name: read_manifest(build, name) for name in (*names, relabel.OFFICIAL_SCORES)}
     balance_manifest, verify_manifest = manifests[balance.STAGE], manifests[verify.STAGE]
     table = read_rows(build, balance.STAGE)
     rows = table.select(["source", "labels", "generator", "reviewed"]).to_pylist()
@@ -193,7 +193,7 @@ def collect(build: Path) -> dict[str, Any]:
             rule: sum(count < FEW_TWEETS for count in verify_manifest["tweets_by_rule"][rule].values())
             for rule in ("probability", "precision")
         },
-        "attempts": generate.attempts(build),
+        "attempts": generate.generation_counts(build),
         "provenance": {
             "rows": len(prompt_ids),
             "missing_keys": generated_rows.missing_keys(prompt_ids),
@@ -206,7 +206,7 @@ def collect(build: Path) -> dict[str, Any]:
         "audit": review.audit_result(build),
         "thresholds": verify_manifest["thresholds"],
         "teacher": {
-            "name": manifests[relabel.OFFICIAL]["options"]["teacher"],
+            "name": manifests[relabel.OFFICIAL_SCORES]["options"]["teacher"],
             "metrics": {
                 split: {
                     thresholds: {name: evaluation[split][thresholds][name] for name in metrics}

@@ -56,7 +56,9 @@ def run(
     for option, value in (("--target", target), ("--ratio", ratio)):
         if value is not None and value < 1:
             raise UsageError(f"{option} is {value}; expected at least 1")
-    inputs = input_hashes(build, goemotions.STAGE, relabel.OFFICIAL, review.source_stage(build), *written.stages(build))
+    inputs = input_hashes(
+        build, goemotions.STAGE, relabel.OFFICIAL_SCORES, review.source_stage(build), *written.stages(build)
+    )
     with open_stage(build, UNBALANCED, inputs, {"limit": limit}, log, restart) as stage:
         if not stage.finished:
             rows, dropped = deduplicated_rows(build)
@@ -98,7 +100,7 @@ def deduplicated_rows(build: Path) -> tuple[pyarrow.Table, Counter[str]]:
     Only the first row with a text is kept, even if later ones have other labels. The order is: official training split,
     written texts, then the feedback, tweets and generated rows that passed verify and review.
     """
-    official = read_rows(build, relabel.OFFICIAL, "train")
+    official = read_rows(build, relabel.OFFICIAL_SCORES, "train")
     texts = official["text"].to_pylist()
     human_rows = table(
         id=[

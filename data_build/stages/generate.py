@@ -32,7 +32,7 @@ from evenmood.errors import UsageError
 from evenmood.text.normalization import clean
 
 STAGE = "generate"
-OFFICIAL = "relabel-official"
+OFFICIAL_SCORES = "relabel-official"
 """Stage with the teacher's scores for the training split; if it is finished, examples are selected by score."""
 SAMPLES = 20_000
 """Number of texts to request, as in the paper (arXiv 2511.14073)."""
@@ -89,7 +89,8 @@ def run(
         concurrency: Number of concurrent requests.
         timeout: Timeout of a request, in seconds.
         prices: Prices per million prompt tokens and per million completion tokens.
-        max_cost: Budget; the run stops before exceeding it.
+        max_cost: Budget. The estimate must not exceed it; without `as_batch`, no request is sent that would exceed it
+            at the average cost so far.
         dry_run: Log the first prompts and the estimated cost, and stop.
         as_batch: Use the Batch API, at half the price with OpenAI, and wait for its results.
         seed: Random seed of the plan, and of the model if it supports one.
@@ -113,8 +114,8 @@ def run(
     texts, labels, ids = (official[name].to_pylist() for name in ("text", "labels", "id"))
     label_counts = np.bincount([label for row in labels for label in row], minlength=len(LABELS))
     shortfall = dict(shortfall or below_mean(label_counts.tolist()))
-    has_scores = (build / OFFICIAL / MANIFEST_FILE).exists()
-    scores = np.stack(read_rows(build, OFFICIAL, "train")["scores"].to_numpy()) if has_scores else None
+    has_scores = (build / OFFICIAL_SCORES / MANIFEST_FILE).exists()
+    scores = np.stack(read_rows(build, OFFICIAL_SCORES, "train")["scores"].to_numpy()) if has_scores else None
     if not any(shortfall.values()):
         raise UsageError(f"{build}: no label needs more rows; there is nothing to generate")
     earlier_rows = [read_rows(build, name) for name in earlier_rounds]
@@ -148,7 +149,7 @@ def run(
         options["response_format"] = response_format
     if omit:
         options["omit"] = sorted(set(omit))
-    inputs = input_hashes(build, goemotions.STAGE, *([OFFICIAL] if has_scores else []), *earlier_rounds)
+    inputs = input_hashes(build, goemotions.STAGE, *([OFFICIAL_SCORES] if has_scores else []), *earlier_rounds)
     with open_stage(build, round_name(round_number), inputs, options, log, restart) as stage, ExitStack() as stack:
         if stage.finished:
             return
@@ -224,7 +225,7 @@ def rounds(build: Path) -> list[str]:
     return names
 
 
-def attempts(build: Path) -> dict[str, dict[str, int]]:
+def generation_counts(build: Path) -> dict[str, dict[str, int]]:
     """Sum the counts per label over all rounds: texts requested (`in`), dropped for each reason, and `accepted`."""
     totals: dict[str, Counter[str]] = {}
     for name in rounds(build):

@@ -20,7 +20,7 @@ COLUMNS = ["id", "text", "labels", "source", "generator", "prompt_id"]
 PROVENANCE = ("prompt", "mode", "intended", "topic", "register", "examples", "seed", "finish_reason", "tokens", "cost")
 """Keys of the JSON in `prompt_id`, besides `length` and `view`; rows of early prompt versions lack some of them."""
 ATTEMPTS = b"evenmood.attempts"
-"""Parquet metadata key of `generate.attempts`."""
+"""Parquet metadata key of `generate.generation_counts`."""
 
 
 def import_rows(build: Path, log: Log, source: Path, *, limit: int | None = None, restart: bool = False) -> None:
@@ -53,7 +53,8 @@ def import_rows(build: Path, log: Log, source: Path, *, limit: int | None = None
         raise _invalid(source, " ".join(str(error).split())[:200]) from None
     if (build / generate.round_name(2)).exists():
         raise UsageError(
-            f"{build} has further rounds; delete {build / generate.round_name(2)} first, or use another build folder"
+            f"{build} has more than one round of generate; delete {build / generate.round_name(2)} first, or use "
+            "another build folder"
         )
     if not texts:
         raise _invalid(source, "the file has no rows")
@@ -93,6 +94,6 @@ def export_rows(build: Path, ids: set[str], path: Path) -> None:
     """Write the generated rows with these ids and the labels of their requests to a file for `import_rows`."""
     table = pyarrow.concat_tables([read_rows(build, name).select(COLUMNS) for name in generate.rounds(build)])
     selected_rows = table.filter(pyarrow.array([row_id in ids for row_id in table["id"].to_pylist()]))
-    metadata = {ATTEMPTS: json.dumps(generate.attempts(build)).encode()}
+    metadata = {ATTEMPTS: json.dumps(generate.generation_counts(build)).encode()}
     path.parent.mkdir(parents=True, exist_ok=True)
     parquet.write_table(selected_rows.replace_schema_metadata(metadata), path, compression="zstd")

@@ -1,6 +1,6 @@
 """Stage `relabel`: compute the teacher's scores, a probability per label, and evaluate the teacher.
 
-Scored are the official splits, tweets, feedback and generated texts.
+The official splits, tweets, feedback and generated texts are scored.
 """
 
 import functools
@@ -28,7 +28,7 @@ Scorer = Callable[[Iterable[Chunk]], Iterable[tuple[str, int, np.ndarray]]]
 """Function that yields the shard, number and scores of each chunk, in any order."""
 CHUNK_ROWS = 4096
 """Number of texts per chunk; texts are sorted by length within a chunk."""
-OFFICIAL = generate.OFFICIAL
+OFFICIAL_SCORES = generate.OFFICIAL_SCORES
 """Stage with the scores of the official training and validation splits, for `verify` and distillation."""
 EVALUATION = "relabel-test"
 """Stage with the scores of the official test split and the teacher's metrics; no other stage depends on it."""
@@ -79,12 +79,12 @@ def run(
         else _local_scorer(teacher, runtime, batch_size)
     )
     inputs = {**input_hashes(build, goemotions.STAGE), "teacher": fingerprint(teacher)}
-    with open_stage(build, OFFICIAL, inputs, options, log, restart) as stage:
+    with open_stage(build, OFFICIAL_SCORES, inputs, options, log, restart) as stage:
         if not stage.finished:
             _score(stage, build, goemotions.STAGE, scorer, None, splits=("train", "validation"))
             stage.finish()
     if evaluate:
-        evaluation_inputs = {**inputs, **input_hashes(build, OFFICIAL)}
+        evaluation_inputs = {**inputs, **input_hashes(build, OFFICIAL_SCORES)}
         with open_stage(build, EVALUATION, evaluation_inputs, options, log, restart) as stage:
             if not stage.finished:
                 _score(stage, build, goemotions.STAGE, scorer, None, splits=("test",))
@@ -204,7 +204,7 @@ def evaluate_teacher(build: Path, log: Log) -> dict[str, Any]:
 
 def official_scores(build: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Read the labels and the teacher's scores of an official split, each float32 of shape (n, 28)."""
-    folder = build / (EVALUATION if split == "test" else OFFICIAL)
+    folder = build / (EVALUATION if split == "test" else OFFICIAL_SCORES)
     rows = read_shard(folder / f"{split}.parquet", ["labels", "scores"])
     truth = np.zeros((rows.num_rows, len(LABELS)), np.float32)
     for row, indices in enumerate(rows["labels"].to_pylist()):

@@ -53,7 +53,7 @@ def run(
         DataError: An earlier stage is incomplete.
     """
     sources = relabel.stages(build)
-    inputs = input_hashes(build, goemotions.STAGE, relabel.OFFICIAL, *sources)
+    inputs = input_hashes(build, goemotions.STAGE, relabel.OFFICIAL_SCORES, *sources)
     options = {"alignment": alignment, "threshold": threshold, "limit": limit}
     with open_stage(build, STAGE, inputs, options, log, restart) as stage:
         if stage.finished:

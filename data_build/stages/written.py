@@ -157,7 +157,7 @@ def _build_rows(name: str, part: pyarrow.Table, numbers: Sequence[int]) -> pyarr
         where = f"{name}, rows {numbers[0] + 1:,} to {numbers[-1] + 1:,}" if numbers else name
         reason = " ".join(str(error).split())[:200]
         raise DataError(
-            f"{where}: a column has the wrong type ({reason}); expected a file written by resolve-written"
+            f"{where}: a column has the wrong type ({reason}); expected text as strings, and labels as names or indices"
         ) from None
 
 
@@ -219,7 +219,7 @@ def check_columns(rows: pyarrow.Table, columns: Sequence[str], source: str) -> N
 
 def _require_file(path: Path) -> Path:
     if not path.is_file():
-        raise DataError(f"file not found: {path}; expected a Parquet file of written texts")
+        raise DataError(f"file not found: {path}; expected a Parquet file of texts and labels")
     return path
 
 

@@ -85,7 +85,7 @@ def test_page_sends_no_data_and_works_offline(web: Path, browser: Browser) -> No
         context.on("request", lambda request: requests.append(request))
         page = context.new_page()
         open_page(page, address)
-        expect(page.get_by_text("It works offline from now on.")).to_be_visible(timeout=30_000)
+        expect(page.get_by_text("This page now works offline.")).to_be_visible(timeout=30_000)
         assert all(request.url.startswith((address, "blob:", "data:")) for request in requests)
         request_count = len(requests)
         page.get_by_label("Text", exact=True).fill("A secret that stays here")
@@ -106,7 +106,7 @@ def test_model_is_downloaded_once(web: Path, browser: Browser) -> None:
         page = context.new_page()
         received = count_bytes(page)
         open_page(page, address)
-        expect(page.get_by_text("It works offline from now on.")).to_be_visible(timeout=30_000)
+        expect(page.get_by_text("This page now works offline.")).to_be_visible(timeout=30_000)
         context.close()
     assert sum(received) < SITE_BYTES
 
@@ -118,7 +118,7 @@ def test_new_deployment_replaces_the_cached_page(web: Path, browser: Browser, tm
         context = browser.new_context()
         old_page, new_page = context.new_page(), context.new_page()
         open_page(old_page, address)
-        expect(old_page.get_by_text("It works offline from now on.")).to_be_visible(timeout=30_000)
+        expect(old_page.get_by_text("This page now works offline.")).to_be_visible(timeout=30_000)
         for name, old, new in (
             ("index.html", "<h1>evenmood</h1>", "<h1>evenmood, newer</h1>"),
             ("service_worker.js", "evenmood-", "evenmood-newer-"),

@@ -16,7 +16,7 @@ def prune(
         list[str],
         typer.Option(
             metavar="SOURCE",
-            help="Text file, Sentiment140 CSV or data set to count pieces in; repeatable",
+            help="Text file, Sentiment140 CSV or data set in which to count word pieces; repeatable",
             rich_help_panel=INPUT,
         ),
     ],

@@ -120,31 +120,46 @@ def evaluate(
         ),
     ] = None,
     text_column: Annotated[
-        str | None, typer.Option(help="Column with the texts; default: detected", rich_help_panel=INPUT)
+        str | None,
+        typer.Option(help="Column with the texts; requires --mapping; default: detected", rich_help_panel=INPUT),
     ] = None,
     label_column: Annotated[
         str | None,
-        typer.Option(help="Column with the labels, or a,b,c of 0 and 1; default: detected", rich_help_panel=INPUT),
+        typer.Option(
+            help="Column with the labels, or a,b,c of 0 and 1; requires --mapping; default: detected",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
     labels_are: Annotated[
         Literal["auto", "mapping", "goemotions"],
-        typer.Option(help="Label set of names and numbers in the data", rich_help_panel=INPUT),
+        typer.Option(
+            help="What labels in the data refer to: the mapping, GoEmotions, or detect; requires --mapping",
+            rich_help_panel=INPUT,
+        ),
     ] = "auto",
     all_labels: Annotated[
-        bool, typer.Option("--all-labels", help="Keep labels without texts in the data", rich_help_panel=ADVANCED)
+        bool,
+        typer.Option(
+            "--all-labels", help="Keep labels without texts in the data; requires --mapping", rich_help_panel=ADVANCED
+        ),
     ] = False,
     tune_split: Annotated[
-        str | None, typer.Option(help="Split to tune thresholds on; default: none", rich_help_panel=ADVANCED)
+        str | None,
+        typer.Option(help="Split to tune thresholds on; requires --mapping; default: none", rich_help_panel=ADVANCED),
     ] = None,
     tune_data: Annotated[
-        str | None, typer.Option(help="Data set to tune thresholds on", rich_help_panel=ADVANCED)
+        str | None, typer.Option(help="Data set to tune thresholds on; requires --mapping", rich_help_panel=ADVANCED)
     ] = None,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="JSON file for all metrics", rich_help_panel=OUTPUT)
+        Path | None,
+        typer.Option("--json", help="JSON file for all metrics; requires --mapping", rich_help_panel=OUTPUT),
     ] = None,
     overwrite: Overwrite = False,
     save: Annotated[
-        bool, typer.Option("--save", help="Also save the metrics in the model folder", rich_help_panel=OUTPUT)
+        bool,
+        typer.Option(
+            "--save", help="Also save the metrics in the model folder; requires --mapping", rich_help_panel=OUTPUT
+        ),
     ] = False,
 ) -> None:
     """Evaluate a model on a split, and write the metrics and a log entry to its folder.
@@ -165,7 +180,7 @@ def evaluate(
         from train.evaluation.everyday import score_everyday, table
 
         if split == "train":
-            raise UsageError("--data everyday has the splits validation and test")
+            raise UsageError("--split is train; expected validation or test with --data everyday")
         print(table(score_everyday(folder, split)))
         return
     transfer_options = {
@@ -215,7 +230,9 @@ def export(folder: Annotated[Path, typer.Argument(help="Model folder with Keras 
     try:
         network = keras.saving.load_model(folder)
     except Exception as error:  # a truncated file raises various exceptions of Keras and h5py
-        raise DataError(f"{folder}: Keras cannot load the network, which may be corrupt ({error})") from error
+        raise DataError(
+            f"{folder}: Keras cannot load the network ({error}); the folder may be corrupt: train the model again"
+        ) from error
     try:
         export_onnx(network, part, bits, tokenizer=(folder / TOKENIZER_FILE).read_text(encoding="utf-8"))
     except BaseException:

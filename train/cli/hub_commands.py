@@ -25,15 +25,15 @@ def push(
 ) -> None:
     """Upload a model folder to the Hub in one commit.
 
-    Example: python -m train push models/mine YOU/mine
+    Example: python -m train push models/mine OWNER/NAME
 
-    The token is read from HF_TOKEN or from the login of hf auth login.
+    Log in first: run hf auth login, or set HF_TOKEN.
     """
     from evenmood import EmotionClassifier, ModelError
     from train.release.card import check_card
 
     if not folder.is_dir():
-        raise ModelError(f"no folder {folder}; expected a model folder")
+        raise ModelError(f"folder not found: {folder}; expected a model folder")
     classifier = EmotionClassifier.from_pretrained(folder)
     check_card(folder)
     upload = classifier.push_to_hub(
@@ -66,14 +66,14 @@ def remote(
 ) -> None:
     """Train and push, with checkpoints on the Hub from which any machine can resume.
 
-    Example: python -m train remote YOU/mine --vectors self
+    Example: python -m train remote OWNER/NAME --vectors self
     """
     from train.network.backend import choose_backend
 
     choose_backend()
-    from train.jobs import remote as machine
+    from train.jobs import remote as remote_jobs
 
-    upload = machine.train(
+    upload = remote_jobs.train(
         config,
         repo,
         out,
@@ -103,13 +103,13 @@ def job(
 ) -> None:
     """Start a Hub job on a GPU that trains and pushes; start it again to resume.
 
-    Example: python -m train job YOU/mine --vectors self --flavor t4-small
+    Example: python -m train job OWNER/NAME --vectors self --flavor t4-small
     """
-    from train.jobs import remote as machine
+    from train.jobs import remote as remote_jobs
 
     options = [
         "--yes",  # the job cannot ask for confirmation
         *(["--test"] if test else []),
         *([] if private is None else ["--private" if private else "--no-private"]),
     ]
-    print(machine.start(config, repo, log, flavor, timeout, options, restart))
+    print(remote_jobs.start(config, repo, log, flavor, timeout, options, restart))

@@ -26,7 +26,9 @@ def seeds(
     against_plain: Annotated[
         bool,
         typer.Option(
-            "--against-plain", help="Compare with the same models without misspellings", rich_help_panel=INPUT
+            "--against-plain",
+            help="Compare with copies of the models whose tokenizers lack misspellings",
+            rich_help_panel=INPUT,
         ),
     ] = False,
     split: Annotated[
@@ -43,28 +45,30 @@ def seeds(
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Compute mean metrics over several seeds, with intervals over texts and seeds.
+    """Compute mean metrics over seeds, with bootstrap intervals over texts and seeds.
 
     Example: python -m train seeds models/seed-0 models/seed-1 models/seed-2
     """
     from evenmood.model.model_folder import format_metric
     from evenmood.tables.table_files import check_output
-    from train.evaluation.seeds import over_seeds, plain_copies, write_results
+    from train.evaluation.seeds import copies_without_misspellings, over_seeds, write_results
+    from train.release.card import AVERAGES
 
     if against and against_plain:
         raise UsageError("--against and --against-plain are mutually exclusive; choose one")
     if out:
         check_output(str(out), overwrite)  # fail before scoring, not after it
     with TemporaryDirectory() as scratch:
-        other = plain_copies(folders, Path(scratch)) if against_plain else against
+        other = copies_without_misspellings(folders, Path(scratch)) if against_plain else against
         content = over_seeds([folders, *([other] if other else [])], split, log, data=data, typos=typos)
+    titles = dict(AVERAGES)
     for group in content["groups"]:
         print(f"{', '.join(group['folders'])} on {split}, {content['rows']:,} texts")
         for kind in ("metrics", "misspelled", "drop"):  # keys of the results file
             for name, metric in group.get(kind, {}).items():
-                print(f"  {'' if kind == 'metrics' else kind + ' '}{name}: {format_metric(metric)}")
+                print(f"  {'' if kind == 'metrics' else kind + ' '}{titles[name]}: {format_metric(metric)}")
     if "relative_drop" in content:
-        print(f"the first group's drop of macro-F1 is {format_metric(content['relative_drop'])} of the second's")
+        print(f"macro-F1 drop of the first group relative to the second's: {format_metric(content['relative_drop'])}")
     write_results(content, folders, out)
 
 
@@ -78,7 +82,8 @@ def ablate(
     ] = Path("models/ablation"),
     seeds: Annotated[int, typer.Option(help="Runs per arm, with seeds from 0", rich_help_panel=INPUT)] = 5,
     arms: Annotated[
-        list[str] | None, typer.Option(help="Arm; repeatable; default: all but all-sources", rich_help_panel=INPUT)
+        list[str] | None,
+        typer.Option(help="Arm to run; repeatable; default: all except all-sources", rich_help_panel=INPUT),
     ] = None,
     results: Annotated[Path, typer.Option(help="Results file (JSON)", rich_help_panel=OUTPUT)] = Path(
         "results/experiments.json"

@@ -31,7 +31,9 @@ def teacher(
     ] = None,
     soft_targets: Annotated[
         str | None,
-        typer.Option(help="Soft targets for the training split, written by label", rich_help_panel=INPUT),
+        typer.Option(
+            help="Soft targets for the training split: Parquet file written by train label", rich_help_panel=INPUT
+        ),
     ] = None,
     label_share: Annotated[
         float, typer.Option(help="Weight of the labels in a blended target, 0 to 1", rich_help_panel=INPUT)
@@ -51,7 +53,10 @@ def teacher(
     weight_decay: Annotated[float, typer.Option(help="Weight decay of AdamW", rich_help_panel=ADVANCED)] = 0.01,
     frozen_layers: Annotated[
         int,
-        typer.Option(help="Lower layers that are not trained; above 0, nor are embeddings", rich_help_panel=ADVANCED),
+        typer.Option(
+            help="Number of lowest layers to freeze; if above 0, the embeddings are frozen too",
+            rich_help_panel=ADVANCED,
+        ),
     ] = 0,
     max_tokens: Annotated[int, typer.Option(help="Maximum text length in word pieces", rich_help_panel=MODEL)] = 128,
     weights: Annotated[
@@ -129,7 +134,9 @@ def label(
     out: Annotated[Path, typer.Option(help="Parquet file with text and 28 probabilities", rich_help_panel=OUTPUT)],
     teacher: Annotated[
         list[str] | None,
-        typer.Option(help="Folder or Hub id of a teacher; repeatable, to average them", rich_help_panel=MODEL),
+        typer.Option(
+            help="Folder or Hub id of a teacher; repeatable: probabilities are averaged", rich_help_panel=MODEL
+        ),
     ] = None,
     official: Annotated[
         str,

@@ -19,7 +19,7 @@ from train.vectors.encoder_vectors import encoder_vectors
 
 MIN_FREQUENCY = 3
 """Minimum frequency of a replacement word in the split."""
-NEAREST = 12
+NEIGHBORS = 12
 """Number of replacement candidates per word."""
 REPLACE_RATE = 0.25
 """Probability of replacing a word."""
@@ -27,7 +27,7 @@ REMOVE_RATE = 0.1
 """Probability of removing a word."""
 SPAN_RATE = 0.3
 """Probability of reducing a text to a span."""
-SHORTEST = 3
+MIN_SPAN_WORDS = 3
 """Minimum length of a span, in words."""
 BLOCK = 2048
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
@@ -53,9 +53,9 @@ def augment(data: str, encoder: str, out: Path, copies: int, seed: int, log: Cal
     texts = load_split(data, "train").texts
     vocabulary = fit_tokenizer(texts, MIN_FREQUENCY).get_vocab()
     words = sorted(vocabulary, key=vocabulary.__getitem__)[max(PAD_ID, UNKNOWN_ID) + 1 :]
-    if len(words) <= NEAREST:
+    if len(words) <= NEIGHBORS:
         raise DataError(
-            f"{data}: only {len(words)} words occur at least {MIN_FREQUENCY} times; expected more than {NEAREST}"
+            f"{data}: only {len(words)} words occur at least {MIN_FREQUENCY} times; expected more than {NEIGHBORS}"
         )
     vectors = encoder_vectors(encoder, words, None, log)
     near = nearest_words(words, vectors)
@@ -74,7 +74,7 @@ def augment(data: str, encoder: str, out: Path, copies: int, seed: int, log: Cal
     return len(variants)
 
 
-def nearest_words(words: Sequence[str], vectors: np.ndarray, count: int = NEAREST) -> dict[str, list[str]]:
+def nearest_words(words: Sequence[str], vectors: np.ndarray, count: int = NEIGHBORS) -> dict[str, list[str]]:
     """Find the words with the highest cosine similarity to each word, highest first.
 
     Args:
@@ -103,8 +103,8 @@ def vary(text: str, near: Mapping[str, Sequence[str]], random: Random) -> str:
         random: Random generator.
     """
     parts = text.split()
-    if len(parts) > SHORTEST and random.random() < SPAN_RATE:
-        length = random.randint(SHORTEST, len(parts) - 1)
+    if len(parts) > MIN_SPAN_WORDS and random.random() < SPAN_RATE:
+        length = random.randint(MIN_SPAN_WORDS, len(parts) - 1)
         start = random.randint(0, len(parts) - length)
         parts = parts[start : start + length]
 

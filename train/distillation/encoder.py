@@ -18,13 +18,13 @@ from evenmood.errors import DataError, UsageError
 from evenmood.labels import LABELS
 from evenmood.thresholds import tune_thresholds
 
-POOL_BATCHES = 50
-"""Batches whose texts are sorted by length together: enough to avoid padding, few enough to stay random."""
-LARGEST_GRADIENT = 1.0
+GROUP_BATCHES = 50
+"""Number of batches whose texts are sorted by length together; more reduce padding, fewer keep batches random."""
+MAX_GRAD_NORM = 1.0
 """Maximum norm of the gradient, as in transformers' Trainer."""
 _LAYER = re.compile(r"\blayer\.(\d+)\.")
 """Number of a layer in the name of a parameter."""
-PAUSE = 5.0
+PROGRESS_INTERVAL = 5.0
 """Interval between progress messages, in seconds."""
 
 
@@ -46,7 +46,7 @@ class TeacherConfig:
         head_factor: Learning rate of the classification head, which is trained from scratch, relative to the encoder's.
         warmup: Share of steps in which the learning rate increases; afterwards it decreases linearly to 0.
         weight_decay: Weight decay of AdamW.
-        frozen_layers: Number of lower layers that are not trained; if above 0, neither are the embeddings.
+        frozen_layers: Number of lowest layers to freeze; if above 0, the embeddings are frozen too.
         max_tokens: Maximum text length in word pieces.
         weights: Data type of the stored weights.
         seed: Random seed.
@@ -79,11 +79,10 @@ class TeacherConfig:
         for name in ("epochs", "extra_repeats", "batch_size", "learning_rate", "head_factor", "max_tokens"):
             if not getattr(self, name) > 0:
                 raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; expected a number above 0")
-        if not 0 <= self.warmup < 1 or self.weight_decay < 0:
-            raise UsageError(
-                f"--warmup is {self.warmup} and --weight-decay is {self.weight_decay}; expected 0 to below 1, and at "
-                "least 0"
-            )
+        if not 0 <= self.warmup < 1:
+            raise UsageError(f"--warmup is {self.warmup}; expected at least 0 and below 1")
+        if self.weight_decay < 0:
+            raise UsageError(f"--weight-decay is {self.weight_decay}; expected at least 0")
         if self.frozen_layers < 0:
             raise UsageError(f"--frozen-layers is {self.frozen_layers}; expected at least 0")
         if not 0 <= self.label_share <= 1:
@@ -246,12 +245,12 @@ class EncoderRun:
             truth = torch.from_numpy(self._train.labels[rows]).to(self._device)
             loss = cross_entropy(self._logits("train", rows), truth)
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRAD_NORM)
             self._optimizer.step()
             self._optimizer.zero_grad()
             texts_seen += len(rows)
             total_loss += float(loss.detach()) * len(rows)
-            if (now := time.monotonic()) - last_message >= PAUSE:
+            if (now := time.monotonic()) - last_message >= PROGRESS_INTERVAL:
                 last_message, rate = now, texts_seen / (now - started)
                 self._log(
                     f"epoch {number}: {texts_seen:,} of {size:,} texts, {rate:,.0f} per second, "
@@ -260,7 +259,7 @@ class EncoderRun:
         seconds = time.monotonic() - started
         entry: dict[str, Any] = {"epoch": number, "loss": total_loss / size}
         for index, (name, split) in enumerate(self._validation.items()):
-            truth, probabilities = split.labels, self.validate(name)
+            truth, probabilities = split.labels, self.predict_validation(name)
             clipped = np.clip(probabilities.astype(np.float64), 1e-7, 1 - 1e-7)
             predicted = probabilities >= tune_thresholds(truth, probabilities)
             prefix = f"{name}_" if index else ""
@@ -275,7 +274,7 @@ class EncoderRun:
             "texts_per_second": round(size / seconds, 1),
         }
 
-    def validate(self, name: str) -> np.ndarray:
+    def predict_validation(self, name: str) -> np.ndarray:
         """Predict a validation set: float32 of shape (n, 28)."""
         import torch
 
@@ -321,10 +320,10 @@ class EncoderRun:
         size, lengths = self._config.batch_size, self._lengths("train")
         order = random.permutation(len(lengths))
         batches = []
-        for start in range(0, len(order), size * POOL_BATCHES):
-            pool = order[start : start + size * POOL_BATCHES]
-            pool = pool[np.argsort(lengths[pool], kind="stable")]
-            batches += [pool[first : first + size] for first in range(0, len(pool), size)]
+        for start in range(0, len(order), size * GROUP_BATCHES):
+            group = order[start : start + size * GROUP_BATCHES]
+            group = group[np.argsort(lengths[group], kind="stable")]
+            batches += [group[first : first + size] for first in range(0, len(group), size)]
         return (batches[number] for number in random.permutation(len(batches)))
 
     def _lengths(self, split: str) -> np.ndarray:

@@ -35,7 +35,7 @@ CHUNK_ROWS = 4096
 """Texts per chunk, within which a teacher sorts by length; an interrupted run repeats at most one chunk."""
 EMPTY = text_hash("")
 PLAN_FILE = "plan.json"
-PAUSE = 5.0
+PROGRESS_INTERVAL = 5.0
 """Interval between progress messages, in seconds."""
 
 
@@ -139,10 +139,13 @@ def label(
     """
     if out.exists() and (out.is_dir() or not overwrite):
         raise UsageError(f"{out} exists; choose another name, or use --overwrite")
-    unlabeled = [source.name for source in sources if not source.arrays and not teachers]
-    if unlabeled or not sources:
-        problem = f"{unlabeled[0]} has no probabilities" if unlabeled else "no texts"
-        raise UsageError(f"{problem}; set --teacher, or arrays: --texts SOURCE=FILE.npz:NAME")
+    if not sources:
+        raise UsageError("no texts; use --texts SOURCE")
+    if unlabeled := [source.name for source in sources if not source.arrays and not teachers]:
+        raise UsageError(
+            f"{unlabeled[0]} has no probabilities; use --teacher, or add existing probabilities with "
+            "--texts SOURCE=FILE.npz:NAME"
+        )
     ordered = sorted(sources, key=lambda source: source.is_file)  # training texts take precedence over equal tweets
     texts = [read_texts(source, log) for source in ordered]
     existing = [
@@ -154,7 +157,7 @@ def label(
         "teachers": [{"name": _short(name), "fingerprint": fingerprint(name)} for name in teachers],
         "options": {"runtime": runtime, "batch_size": batch_size},
         "sources": [
-            {"name": _short(source.name), "digest": _digest(rows), "arrays": [array.about for array in source.arrays]}
+            {"name": _short(source.name), "digest": _digest(rows), "arrays": [array.record for array in source.arrays]}
             for source, rows in zip(ordered, texts, strict=True)
         ],
     }
@@ -177,24 +180,27 @@ def label(
             probabilities += [load(name).probabilities(accepted) for name in teachers]
             _write(parts[-1], accepted, mean(probabilities), counts)
             labeled += len(chunk)
-            if (now := time.monotonic()) - last_message >= PAUSE:
+            if (now := time.monotonic()) - last_message >= PROGRESS_INTERVAL:
                 last_message, rate = now, labeled / (now - started)
                 seconds = (total - processed) / rate
                 log(f"{processed:,} of {total:,} texts, {rate:,.0f} per second, {seconds:,.0f} s left")
     complete = _join(parts, out, record)
     shutil.rmtree(partial)
-    for about in complete["sources"]:
-        dropped = "".join(f"; {count:,} {reason}" for reason, count in about["dropped"].items())
-        log(f"{about['name']}: {about['written']:,} of {about['read']:,} texts{dropped}")
+    for entry in complete["sources"]:
+        dropped = "".join(f"; {count:,} {reason}" for reason, count in entry["dropped"].items())
+        log(f"{entry['name']}: {entry['written']:,} of {entry['read']:,} texts{dropped}")
     log(f"{out}: {complete['rows']:,} texts")
     return complete
 
 
 class TextFilter:
-    """Filter that drops duplicates, and official validation and test texts."""
+    """Filter that drops empty texts, duplicates, and (near-)duplicates of official validation and test texts.
+
+    Official training texts always pass.
+    """
 
     def __init__(self, official: str) -> None:
-        """Set the data set whose validation and test texts are excluded."""
+        """Set the official data set: training texts pass, validation and test texts are excluded."""
         self._training = set(load_split(official, "train").texts)
         self._official = official
         self._written: set[str] = set()
@@ -269,11 +275,11 @@ def _join(parts: Sequence[Path], out: Path, record: dict[str, Any]) -> dict[str,
         counts = Counter(json.loads(parquet.read_schema(part).metadata[COUNTS]))
         totals[int(part.name[:3])] += counts
     sources = []
-    for about, total in zip(record["sources"], totals, strict=True):
+    for source, total in zip(record["sources"], totals, strict=True):
         read = total.pop("read")
         dropped = dict(sorted(total.items()))
-        sources.append({**about, "read": read, "written": read - sum(dropped.values()), "dropped": dropped})
-    record = {**record, "sources": sources, "rows": sum(about["written"] for about in sources)}
+        sources.append({**source, "read": read, "written": read - sum(dropped.values()), "dropped": dropped})
+    record = {**record, "sources": sources, "rows": sum(source["written"] for source in sources)}
     part_file = out.with_name(f".{out.name}.part")
     schema = SCHEMA.with_metadata({RECORD: json.dumps(record)})
     try:

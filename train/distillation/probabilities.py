@@ -20,7 +20,7 @@ class Array:
     name: str
 
     @property
-    def about(self) -> dict[str, str]:
+    def record(self) -> dict[str, str]:
         """Entry that identifies the array in a record."""
         return {"file": self.file.name, "array": self.name, "sha256": sha256(self.file)[:16]}
 

@@ -111,7 +111,10 @@ def load_extra(source: str, data: str, log: Callable[[str], None]) -> Split:
         log(f"extra: {data} has no test split to exclude")
     leakage = Leakage(text for split in held_out for text in split.texts)
     rows = [row for row, text in enumerate(extra.texts) if not leakage.reason(text)]
-    log(f"extra: {len(rows):,} of {len(extra):,} texts of {source}; the others are near-duplicates of held-out texts")
+    log(
+        f"extra: {len(rows):,} of {len(extra):,} texts of {source}; the others are duplicates or near-duplicates of "
+        "held-out texts"
+    )
     return Split([extra.texts[row] for row in rows], extra.labels[rows], [extra.ids[row] for row in rows])
 
 

@@ -112,7 +112,7 @@ def training_split(config: TeacherConfig, log: Log) -> Split:
         missing = sum(text not in row_of for text in train.texts)
         if missing:
             raise DataError(
-                f"{config.soft_targets}: {missing:,} training texts of {config.data} are missing; write it again with: "
+                f"{config.soft_targets}: {missing:,} training texts of {config.data} are missing; regenerate it with: "
                 f"python -m train label --texts {config.data}"
             )
         rows = [row_of[text] for text in train.texts]

@@ -17,7 +17,7 @@ from train.encoder.graph import CONTRIBUTED
 TABLE = "word_table"
 TABLE_BLOCK = 128
 """Block size of a token's vector: weights that share a scale."""
-PRODUCT_BLOCK = 32
+MATMUL_BLOCK = 32
 """Block size of a column of a matmul."""
 SCALE_FACTORS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65)
 """Scales to try, relative to the smallest scale that clips no weight."""
@@ -30,7 +30,7 @@ def quantize(model: Any, batches: Sequence[np.ndarray], int4: Sequence[str] = ()
     Args:
         model: The `onnx.ModelProto` of `encoder_graph`.
         batches: Token ids of calibration texts: int32 of shape (texts, time) each.
-        int4: Names of products with int4 weights and float32 activations.
+        int4: Names of the matmuls to quantize to int4 weights, with float32 activations.
 
     Returns:
         The quantized `onnx.ModelProto`.
@@ -64,7 +64,7 @@ def quantize(model: Any, batches: Sequence[np.ndarray], int4: Sequence[str] = ()
         if tensor.name.endswith(("_scale", "_zero_point")) and list(tensor.dims) == [1]:
             del tensor.dims[:]
     for name in int4:
-        quantize_product(model, name)
+        quantize_matmul(model, name)
     return _quantize_table(model)
 
 
@@ -98,14 +98,14 @@ def _quantize_table(model: Any) -> Any:
     return model
 
 
-def quantize_product(model: Any, name: str) -> None:
+def quantize_matmul(model: Any, name: str) -> None:
     """Quantize the weights of a matmul to int4, in the layout of MatMulNBits: unsigned codes, columns first."""
     from onnx import helper, numpy_helper
 
-    index, product = next((index, node) for index, node in enumerate(model.graph.node) if node.name == name)
-    weights = next(tensor for tensor in model.graph.initializer if tensor.name == product.input[1])
+    index, matmul = next((index, node) for index, node in enumerate(model.graph.node) if node.name == name)
+    weights = next(tensor for tensor in model.graph.initializer if tensor.name == matmul.input[1])
     columns = numpy_helper.to_array(weights).T
-    codes, scales = int4_blocks(columns, PRODUCT_BLOCK)
+    codes, scales = int4_blocks(columns, MATMUL_BLOCK)
     shifted = (codes + 8).astype(np.uint8)
     packed = (shifted[:, 1::2] << 4 | shifted[:, ::2]).reshape(*scales.shape, -1)
     model.graph.initializer.remove(weights)
@@ -113,8 +113,8 @@ def quantize_product(model: Any, name: str) -> None:
         model.graph.initializer.append(numpy_helper.from_array(value, f"{weights.name}{suffix}"))
     node = helper.make_node(
         "MatMulNBits",
-        [product.input[0], weights.name, f"{weights.name}_scales"],
-        product.output,
+        [matmul.input[0], weights.name, f"{weights.name}_scales"],
+        matmul.output,
         name=name,
         domain=CONTRIBUTED,
         K=columns.shape[1],
@@ -122,7 +122,7 @@ def quantize_product(model: Any, name: str) -> None:
         bits=4,
         block_size=columns.shape[1] // scales.shape[1],
     )
-    model.graph.node.remove(product)
+    model.graph.node.remove(matmul)
     model.graph.node.insert(index, node)
 
 

@@ -52,7 +52,7 @@ def prune(base: str, samples: Sequence[Sequence[str]], size: int, out: Path, *, 
     tokenizer = Tokenizer.from_str(json.dumps(state))
     tokenizer.no_truncation()
     tokens_to_keep = select_tokens(tokenizer, vocabulary, samples, size)
-    # Rows of the base's table: one for each piece, several for the name of an emoji.
+    # Rows of the base's embedding table: one per kept piece; for an emoji, those of its Unicode name.
     pieces = [[vocabulary[token]] if token in vocabulary else _name_ids(tokenizer, token) for token in tokens_to_keep]
     old = network.get_input_embeddings()
     with torch.no_grad():
@@ -91,7 +91,10 @@ def select_tokens(
     added = [symbol for symbol in dict.fromkeys(emoji) if symbol not in vocabulary and name_of(symbol)]
     reserved = len(SPECIAL) + len(characters) + len(added)
     if size <= reserved:
-        raise UsageError(f"--size is {size}; expected more than {reserved:,}, the number of characters and emoji")
+        raise UsageError(
+            f"--size is {size}; expected more than {reserved:,}, the number of special tokens, single characters and "
+            "emoji"
+        )
     single = set(characters)
     frequent = [
         token for token, _ in share.most_common() if token in vocabulary and token not in single | {*SPECIAL, "[MASK]"}

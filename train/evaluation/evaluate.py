@@ -45,7 +45,7 @@ def evaluate(folder: Path, split: str, data: str | None = None) -> dict[str, Any
     rows = load_split(source, split)
     earlier = {"train": (), "validation": ("train",), "test": ("train", "validation")}[split]
     disjoint = rows.without(load_split(source, name) for name in earlier) if earlier else None
-    is_own_data = source == own or is_own(folder, split, rows)
+    is_own_data = source == own or matches_training_data(folder, split, rows)
     name = split if is_own_data else f"{split}-{rows.digest()[:8]}"
     metrics = write_metrics(
         folder, name, rows, onnx_probabilities(folder, rows.texts), disjoint, update_info=is_own_data
@@ -65,7 +65,7 @@ def evaluate(folder: Path, split: str, data: str | None = None) -> dict[str, Any
     return metrics
 
 
-def is_own(folder: Path, split: str, rows: Split) -> bool:
+def matches_training_data(folder: Path, split: str, rows: Split) -> bool:
     """Return whether rows from another source are those of the model's data set, by their digest."""
     path = folder / TRAINING_FOLDER / DATA_FILE
     record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

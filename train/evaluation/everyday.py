@@ -46,7 +46,7 @@ def load_everyday(name: str) -> EverydaySplit:
     """
     path = FOLDER / f"{name}.jsonl"
     if not path.is_file():
-        raise DataError(f"unknown everyday split {name!r}; expected validation or test")
+        raise DataError(f"unknown everyday split {name!r}; expected validation, test or long")
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
     return EverydaySplit(
         Split([row["text"] for row in rows], _multi_hot([row["labels"] for row in rows]), [None] * len(rows)),
@@ -111,11 +111,11 @@ def over_seeds(folders: Sequence[Path], split: str) -> dict[str, Any]:
         classifier = EmotionClassifier.from_pretrained(folder)
         thresholds = np.array([classifier.thresholds[label] for label in classifier.labels], np.float32)
         runs.append(bootstrap_samples(rows, classifier.predict_proba(rows.split.texts), thresholds))
-    mix = seed_weights(len(folders))
+    run_weights = seed_weights(len(folders))
     content: dict[str, Any] = {"rows": len(rows.split)}
     for name in ("macro_f1", "micro_f1", "first_label_right", "macro_roc_auc"):
         values = np.stack([run[name] for run in runs], axis=1)
-        content[name] = round_floats(interval((values * mix).sum(axis=1)))
+        content[name] = round_floats(interval((values * run_weights).sum(axis=1)))
     return content
 
 

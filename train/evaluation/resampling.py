@@ -26,7 +26,7 @@ class ModelPredictions(Protocol):
 
 
 def arm_samples(
-    runs: Sequence[ModelPredictions], truth: np.ndarray, rows: np.ndarray, seeds: np.ndarray, auc: bool = True
+    runs: Sequence[ModelPredictions], truth: np.ndarray, rows: np.ndarray, run_weights: np.ndarray, auc: bool = True
 ) -> BootstrapSamples:
     """Compute metrics of an arm, averaged over its runs, for every bootstrap sample of rows and runs.
 
@@ -34,12 +34,12 @@ def arm_samples(
         runs: Runs of one arm.
         truth: bool of shape (n, labels).
         rows: Row weights from `row_weights`.
-        seeds: Run weights from `seed_weights`.
+        run_weights: Run weights from `seed_weights`.
         auc: Whether to also compute ROC AUC, which takes the most time.
     """
     run_metrics = [run_samples(truth, run.probabilities, run.thresholds, rows, auc) for run in runs]
     return {
-        name: np.einsum("bs,sb...->b...", seeds, np.stack([run[name] for run in run_metrics]))
+        name: np.einsum("bs,sb...->b...", run_weights, np.stack([run[name] for run in run_metrics]))
         for name in run_metrics[0]
     }
 

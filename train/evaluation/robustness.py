@@ -39,11 +39,11 @@ def run_robustness(
     if out is not None:
         check_output(str(out), overwrite)
     elif not Path(model).is_dir():
-        raise UsageError(f"{model} is not a local folder to write the results to; set --out")
+        raise UsageError(f"{model} is not a local folder to write the results to; use --out")
     classifier = EmotionClassifier.from_pretrained(model)
     source = data or str(classifier.info.trained_from.get("data", ""))
     if not source:
-        raise UsageError("the model does not name its training data; set --data")
+        raise UsageError("the model does not record its training data; use --data")
     rows = load_split(source, split)
     texts = json.loads(TEXTS_FILE.read_text(encoding="utf-8"))
     results: Results = {

@@ -69,12 +69,14 @@ def over_seeds(
             ]
             if differing:
                 raise DataError(
-                    f"{folder}: differs from {group[0]} in {', '.join(differing)}; expected only another seed"
+                    f"{folder}: options differ from {group[0]}: {', '.join(differing)}; expected the same options "
+                    "except the seed"
                 )
         seeds = [folder_options["seed"] for folder_options in group_options]
         if len(set(seeds)) < len(seeds):
             raise DataError(
-                f"{', '.join(map(str, group))}: seeds {', '.join(map(str, seeds))}; expected different seeds"
+                f"{', '.join(map(str, group))}: duplicate seeds {', '.join(map(str, seeds))}; expected a different "
+                "seed for each model"
             )
     rows = load_split(data or options[0][0]["data"], split)
     random = Random(TYPO_SEED)  # noqa: S311 - not for secrets
@@ -84,8 +86,8 @@ def over_seeds(
     drops = []
     for number, group in enumerate(groups):
         log(f"{len(group)} models: {', '.join(map(str, group))}")
-        mix = seed_weights(len(group), number)
-        samples = _samples(group, rows, rows.texts, weights, mix)
+        run_weights = seed_weights(len(group), number)
+        samples = _samples(group, rows, rows.texts, weights, run_weights)
         entry: dict[str, Any] = {
             "folders": [folder.name for folder in group],
             "seeds": [folder_options["seed"] for folder_options in options[number]],
@@ -93,7 +95,7 @@ def over_seeds(
             "metrics": _intervals(samples),
         }
         if misspelled_texts:
-            misspelled_samples = _samples(group, rows, misspelled_texts, weights, mix)
+            misspelled_samples = _samples(group, rows, misspelled_texts, weights, run_weights)
             drop = {name: samples[name] - misspelled_samples[name] for name in samples if name != PER_LABEL}
             entry |= {
                 "misspelled": _intervals(misspelled_samples),
@@ -108,7 +110,7 @@ def over_seeds(
     return round_floats(content, 5)  # type: ignore[no-any-return]
 
 
-def plain_copies(folders: Sequence[Path], into: Path) -> list[Path]:
+def copies_without_misspellings(folders: Sequence[Path], into: Path) -> list[Path]:
     """Copy model folders, removing misspellings from their tokenizers."""
     copies = [into / f"{folder.name} without misspellings" for folder in folders]
     for folder, copy in zip(folders, copies, strict=True):
@@ -138,7 +140,7 @@ def _options(folder: Path) -> dict[str, Any]:
 
 
 def _samples(
-    group: Sequence[Path], rows: Split, texts: Sequence[str], weights: np.ndarray, mix: np.ndarray
+    group: Sequence[Path], rows: Split, texts: Sequence[str], weights: np.ndarray, run_weights: np.ndarray
 ) -> BootstrapSamples:
     predictions = []
     for folder in group:
@@ -147,7 +149,7 @@ def _samples(
         by_label = json.loads(official.read_text(encoding="utf-8")) if official.exists() else classifier.thresholds
         thresholds = np.array([by_label[label] for label in classifier.labels], np.float32)
         predictions.append(Predictions(classifier.predict_proba(texts), thresholds))
-    return arm_samples(predictions, rows.labels > 0, weights, mix)
+    return arm_samples(predictions, rows.labels > 0, weights, run_weights)
 
 
 def _intervals(samples: BootstrapSamples) -> dict[str, Any]:

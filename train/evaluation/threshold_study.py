@@ -27,7 +27,7 @@ FOLDS = (2, 5)
 """Numbers of folds; the more folds, the closer the training rows of a fold are to the whole split."""
 REPEATS = 10
 Calibrate = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-"""Function of labels and probabilities to fit to, and other probabilities, which it returns calibrated."""
+"""Fits a calibrator to labels and probabilities, and returns other probabilities calibrated."""
 
 
 def study(folder: Path, data: str | None = None, repeats: int = REPEATS) -> dict[str, Any]:

@@ -21,7 +21,7 @@ SPLIT = "long"
 """Split with texts of several hundred words, used only for this choice."""
 PEAK_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Weights of the maximum; the rest is the weight of the mean."""
-METRICS = ("macro_f1", "first_label_right", "macro_roc_auc")
+METRICS = {"macro_f1": "macro-F1", "first_label_right": "top-1 accuracy", "macro_roc_auc": "macro ROC AUC"}
 Rule = Callable[[np.ndarray], np.ndarray]
 """Function from the probabilities of windows, shape (windows, 28), to those of the text, shape (28,)."""
 
@@ -77,9 +77,9 @@ def write_study(content: dict[str, Any], out: Path) -> None:
 def table(content: dict[str, Any]) -> str:
     """Format the results as text."""
     lines = [f"{content['texts']} long texts, {content['windows']} windows each"]
-    for name, metrics in content["rules"].items():
-        values = ", ".join(f"{metric.replace('_', ' ')} {format_metric(metrics[metric])}" for metric in METRICS)
-        lines.append(f"{name:14} {values}")
+    for rule, metrics in content["rules"].items():
+        values = ", ".join(f"{title} {format_metric(metrics[name])}" for name, title in METRICS.items())
+        lines.append(f"{rule:14} {values}")
     return "\n".join(lines)
 
 

@@ -30,9 +30,9 @@ from train.fitting.fit import Log, fit, words_by_id
 from train.network.backend import has_gpu
 from train.vectors.sources import load_vectors, write_vec
 
-VECTORS_FILE, VECTORS_ABOUT = "vectors.vec", "vectors.json"
-MATCHED = 1
-"""Stream of the random generator for size-matched rows, in addition to the run's seed."""
+VECTORS_FILE, VECTORS_RECORD = "vectors.vec", "vectors.json"
+MATCHED_STREAM = 1
+"""Seed component for sampling size-matched rows, combined with the run's seed."""
 LABEL_WORDS = {
     "admiration": ("admire", "admired", "admiring", "admirable"),
     "amusement": ("amused", "amusing", "amuse"),
@@ -102,14 +102,14 @@ def ablate(
         for seed in range(seeds):
             run = read_run(out, name, seed)
             if run is None:
-                raise DataError(f"{out}: the run {name}, seed {seed} is not finished; leave out --report-only")
-            if run.about["test"]["digest"] != test.digest():
+                raise DataError(f"{out}: the run {name}, seed {seed} is not finished; run without --report-only")
+            if run.record["test"]["digest"] != test.digest():
                 raise DataError(
                     f"{out}: the run {name}, seed {seed} was scored on a test split other than that of {official}; "
                     "choose another --out"
                 )
             runs.append(run)
-    path = out / VECTORS_ABOUT
+    path = out / VECTORS_RECORD
     vectors = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
     earlier = [
         load_split(str(official), "train"),
@@ -143,8 +143,8 @@ def train_arm(name: str, seed: int, shared: TrainConfig, build: Path, out: Path,
         write_matched(build, Path(data), seed)
     train = load_split(data, "train")
     if finished_run:
-        _check_same(out, finished_run.about["config"], config)
-        if finished_run.about["train"]["digest"] != train.digest():
+        _check_same(out, finished_run.record["config"], config)
+        if finished_run.record["train"]["digest"] != train.digest():
             raise UsageError(f"{out}: contains runs on rows other than those of {data}; choose another --out")
         log(f"{folder}: already finished")
         return
@@ -175,7 +175,7 @@ def record(name: str, seed: int, folder: Path, config: TrainConfig, train: Split
             {key: int(value) if key == "epoch" else float(value) for key, value in line.items()}
             for line in csv.DictReader(lines)
         ]
-    about = {
+    record = {
         "config": asdict(config),
         "history": history,
         "train": {"rows": len(train), "digest": train.digest()},
@@ -185,7 +185,7 @@ def record(name: str, seed: int, folder: Path, config: TrainConfig, train: Split
         "machine": machine(),
     }
     everyday = classifier.predict_proba(load_everyday("test").split.texts)
-    return Run(name, seed, classifier.predict_proba(test.texts), thresholds, everyday, vectors, about)
+    return Run(name, seed, classifier.predict_proba(test.texts), thresholds, everyday, vectors, record)
 
 
 def write_matched(build: Path, folder: Path, seed: int) -> None:
@@ -199,7 +199,7 @@ def write_matched(build: Path, folder: Path, seed: int) -> None:
         raise DataError(
             f"{build}: {count:,} balanced rows; expected at most {len(rows):,}, the size of the training split"
         )
-    sampled = np.sort(np.random.default_rng([seed, MATCHED]).choice(len(rows), count, replace=False))
+    sampled = np.sort(np.random.default_rng([seed, MATCHED_STREAM]).choice(len(rows), count, replace=False))
     table = pyarrow.table(
         {
             "text": [rows.texts[row] for row in sampled],
@@ -240,23 +240,23 @@ def shared_vectors(config: TrainConfig, build: Path, out: Path, log: Log) -> str
     held_out = {clean(text) for split in ("validation", "test") for text in load_split(sources[0], split).texts}
     training_texts = {*training, ""}
     added = [t for t in dict.fromkeys(map(clean, tweets)) if t not in training_texts and t not in held_out]
-    about = {
+    record = {
         "training_texts": len(training),
         "tweets": len(added),
         "embedding_size": config.embedding_size,
         "min_frequency": config.min_frequency,
         "digest": sha256("\n".join([*training, *added]).encode()).hexdigest(),
     }
-    path, about_path = out / VECTORS_FILE, out / VECTORS_ABOUT
-    if about_path.is_file():
-        if json.loads(about_path.read_text(encoding="utf-8")) != about:
+    path, record_path = out / VECTORS_FILE, out / VECTORS_RECORD
+    if record_path.is_file():
+        if json.loads(record_path.read_text(encoding="utf-8")) != record:
             raise UsageError(f"{path} was trained on other texts or with other options; choose another --out")
         return str(path)
     words = words_by_id(fit_tokenizer(training, min_frequency=1))
     table = load_vectors(replace(config, corpus=()), words, [*training, *added], log)
     out.mkdir(parents=True, exist_ok=True)
     write_vec(path, words, table)
-    write_text(about_path, json.dumps(about, indent=1) + "\n")
+    write_text(record_path, json.dumps(record, indent=1) + "\n")
     return str(path)
 
 

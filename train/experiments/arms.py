@@ -56,7 +56,7 @@ class Run:
         everyday: Predictions of the everyday test texts: float32 of shape (n, 28).
         label_vectors: Vector of each label in the trained embedding: float32 of shape (28, embedding size); NaN for a
             label without a word in the vocabulary.
-        about: `config`, `history` (epochs), `train` and `test` (rows and digest), `words` (size of the vocabulary),
+        record: `config`, `history` (epochs), `train` and `test` (rows and digest), `words` (size of the vocabulary),
             `label_words` (words of each label's vector), `machine`.
     """
 
@@ -66,12 +66,12 @@ class Run:
     thresholds: np.ndarray
     everyday: np.ndarray
     label_vectors: np.ndarray
-    about: dict[str, Any]
+    record: dict[str, Any]
 
     @property
     def history(self) -> list[dict[str, float]]:
         """Entry of each epoch: `epoch`, `loss`, `val_loss`, `seconds`."""
-        return self.about["history"]  # type: ignore[no-any-return]
+        return self.record["history"]  # type: ignore[no-any-return]
 
 
 def model_folder(out: Path, arm: str, seed: int) -> Path:
@@ -81,7 +81,7 @@ def model_folder(out: Path, arm: str, seed: int) -> Path:
 
 def write_run(out: Path, run: Run) -> None:
     """Write the record of a run: first the arrays, then the JSON file that marks it as complete."""
-    arrays, about = _files(out, run.arm, run.seed)
+    arrays, record_path = _files(out, run.arm, run.seed)
     arrays.parent.mkdir(parents=True, exist_ok=True)
     part = arrays.with_suffix(".part")
     with part.open("wb") as file:
@@ -93,7 +93,7 @@ def write_run(out: Path, run: Run) -> None:
             label_vectors=run.label_vectors,
         )
     part.replace(arrays)
-    write_text(about, json.dumps(run.about, indent=1) + "\n")
+    write_text(record_path, json.dumps(run.record, indent=1) + "\n")
 
 
 def read_run(out: Path, arm: str, seed: int) -> Run | None:
@@ -102,8 +102,8 @@ def read_run(out: Path, arm: str, seed: int) -> Run | None:
     Raises:
         DataError: The record is corrupt.
     """
-    arrays, about = _files(out, arm, seed)
-    if not about.is_file():
+    arrays, record_path = _files(out, arm, seed)
+    if not record_path.is_file():
         return None
     try:
         with np.load(arrays, allow_pickle=False) as content:
@@ -114,10 +114,10 @@ def read_run(out: Path, arm: str, seed: int) -> Run | None:
                 content["thresholds"],
                 content["everyday"],
                 content["label_vectors"],
-                json.loads(about.read_text(encoding="utf-8")),
+                json.loads(record_path.read_text(encoding="utf-8")),
             )
     except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{arrays}: corrupt ({error}); delete {about} and run the same command again") from None
+        raise DataError(f"{arrays}: corrupt ({error}); delete {record_path} and run the same command again") from None
 
 
 def _files(out: Path, arm: str, seed: int) -> tuple[Path, Path]:

@@ -14,7 +14,7 @@ METRICS = {
     "macro_roc_auc": "macro ROC AUC",
     "subset_accuracy": "subset accuracy",
 }
-IMPROVED, WORSENED, NEITHER = "improved", "worsened", "no significant difference"
+IMPROVED, WORSENED, NOT_SIGNIFICANT = "improved", "worsened", "no significant difference"
 
 
 @dataclass(frozen=True)
@@ -27,34 +27,34 @@ class Claim:
     """Whether the first arm is claimed to be better than every other arm."""
 
 
-BOTH, AVERAGE, PLAIN, PLAIN_AVERAGE, EQUAL, EQUAL_AVERAGE, ALL = ARMS
+BALANCED, BALANCED_AVERAGE, UNBALANCED, UNBALANCED_AVERAGE, MATCHED, MATCHED_AVERAGE, ALL_SOURCES = ARMS
 CLAIMS = {
     "balancing": Claim(
         "Balancing helps",
         {
-            "full": ((BOTH, PLAIN), (AVERAGE, PLAIN_AVERAGE)),
-            "equal size": ((BOTH, EQUAL), (AVERAGE, EQUAL_AVERAGE)),
+            "full": ((BALANCED, UNBALANCED), (BALANCED_AVERAGE, UNBALANCED_AVERAGE)),
+            "equal size": ((BALANCED, MATCHED), (BALANCED_AVERAGE, MATCHED_AVERAGE)),
         },
     ),
     "attention": Claim(
         "Attention helps",
         {
-            "full": ((BOTH, AVERAGE), (PLAIN, PLAIN_AVERAGE)),
-            "equal size": ((BOTH, AVERAGE), (EQUAL, EQUAL_AVERAGE)),
+            "full": ((BALANCED, BALANCED_AVERAGE), (UNBALANCED, UNBALANCED_AVERAGE)),
+            "equal size": ((BALANCED, BALANCED_AVERAGE), (MATCHED, MATCHED_AVERAGE)),
         },
     ),
     "both": Claim(
         "Balancing and attention together are best",
         {
-            "full": ((BOTH, AVERAGE), (BOTH, PLAIN), (BOTH, PLAIN_AVERAGE)),
-            "equal size": ((BOTH, AVERAGE), (BOTH, EQUAL), (BOTH, EQUAL_AVERAGE)),
+            "full": ((BALANCED, BALANCED_AVERAGE), (BALANCED, UNBALANCED), (BALANCED, UNBALANCED_AVERAGE)),
+            "equal size": ((BALANCED, BALANCED_AVERAGE), (BALANCED, MATCHED), (BALANCED, MATCHED_AVERAGE)),
         },
         best=True,
     ),
 }
-BESIDES = ((ALL, PLAIN), (ALL, BOTH))
+OPTIONAL_PAIRS = ((ALL_SOURCES, UNBALANCED), (ALL_SOURCES, BALANCED))
 """Additional pairs, shown if the optional arm was run."""
-LABEL_PAIRS = ((BOTH, PLAIN), (BOTH, EQUAL), (BOTH, AVERAGE))
+LABEL_PAIRS = ((BALANCED, UNBALANCED), (BALANCED, MATCHED), (BALANCED, BALANCED_AVERAGE))
 
 
 def compare(first: BootstrapSamples, second: BootstrapSamples) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def verdict(difference: Mapping[str, Any]) -> str:
     """Classify a difference by its interval: above 0, below 0, or including 0."""
     if difference["low"] is not None and difference["low"] > 0:
         return IMPROVED
-    return WORSENED if difference["high"] is not None and difference["high"] < 0 else NEITHER
+    return WORSENED if difference["high"] is not None and difference["high"] < 0 else NOT_SIGNIFICANT
 
 
 def judge(claim: Claim, comparisons: Mapping[str, Any]) -> dict[str, Any]:

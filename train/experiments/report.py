@@ -19,7 +19,7 @@ from evenmood.text.normalization import clean
 from train.evaluation.everyday import bootstrap_samples, load_everyday
 from train.evaluation.resampling import PER_LABEL, BootstrapSamples, arm_samples, run_samples
 from train.experiments.arms import ARMS, Run
-from train.experiments.claims import BESIDES, BOTH, CLAIMS, LABEL_PAIRS, METRICS, compare, judge
+from train.experiments.claims import BALANCED, CLAIMS, LABEL_PAIRS, METRICS, OPTIONAL_PAIRS, compare, judge
 from train.release import figures
 
 ROOT = Path(__file__).parents[2]
@@ -32,8 +32,8 @@ EVERYDAY_METRICS = {
     "first_label_right": "top-1 accuracy",
 }
 PUBLISHED, DEFAULT_MODEL = ROOT / "results/published.json", ROOT / "results/default_model.json"
-SHARED = ("data", "pooling", "seed", "vectors", "corpus", "soft_targets")
-"""Options that are not listed as shared: the first three differ between arms, the others are shown separately."""
+UNLISTED_OPTIONS = ("data", "pooling", "seed", "vectors", "corpus", "soft_targets")
+"""Options not listed as shared configuration: the first three differ between arms, the others are shown separately."""
 
 
 def collect(
@@ -57,10 +57,10 @@ def collect(
     by_arm = {name: [run for run in runs if run.arm == name] for name in ARMS if any(run.arm == name for run in runs)}
     seeds = len(next(iter(by_arm.values())))
     truth = test.labels.astype(bool)
-    mixes = {name: seed_weights(seeds, list(ARMS).index(name)) for name in by_arm}
+    run_weights = {name: seed_weights(seeds, list(ARMS).index(name)) for name in by_arm}
     rows = row_weights(len(test))
-    samples = {name: arm_samples(arm_runs, truth, rows, mixes[name]) for name, arm_runs in by_arm.items()}
-    samples_without_overlap = subset_samples(by_arm, truth, disjoint, mixes)
+    samples = {name: arm_samples(arm_runs, truth, rows, run_weights[name]) for name, arm_runs in by_arm.items()}
+    samples_without_overlap = subset_samples(by_arm, truth, disjoint, run_weights)
     regular_runs = {
         name: [run for run in arm_runs if run.seed not in stopped_early(arm_runs)] for name, arm_runs in by_arm.items()
     }
@@ -74,25 +74,25 @@ def collect(
     comparisons = {
         f"{a} - {b}": compare(samples[a], samples[b])
         | {"without_overlap": compare(samples_without_overlap[a], samples_without_overlap[b])["metrics"]}
-        for a, b in (*pairs, *BESIDES)
+        for a, b in (*pairs, *OPTIONAL_PAIRS)
         if a in by_arm and b in by_arm
     }
-    main = BOTH if BOTH in by_arm else next(iter(by_arm))
-    config = {name: value for name, value in runs[0].about["config"].items() if name not in SHARED}
+    main = BALANCED if BALANCED in by_arm else next(iter(by_arm))
+    config = {name: value for name, value in runs[0].record["config"].items() if name not in UNLISTED_OPTIONS}
     return {
         "test_rows": len(test),
         "test_rows_without_overlap": int(disjoint.sum()),
         "seeds": seeds,
         "resamples": SAMPLES,
-        "machines": sorted({run.about["machine"] for run in runs}),
+        "machines": sorted({run.record["machine"] for run in runs}),
         "config": config,
         "vectors": {
-            "source": "self" if vectors else source_name(runs[0].about["config"]["vectors"]),
+            "source": "self" if vectors else source_name(runs[0].record["config"]["vectors"]),
             "trained_here": vectors,
         },
         "arms": {
-            name: about_arm(name, arm_runs)
-            | {"sources": dict((sources or {}).get(name, {})), "macro_f1_of_runs": per_run(arm_runs, truth)}
+            name: describe_arm(name, arm_runs)
+            | {"sources": dict((sources or {}).get(name, {})), "macro_f1_of_runs": macro_f1_of_runs(arm_runs, truth)}
             | {"metrics": intervals(samples[name]), "without_overlap": intervals(samples_without_overlap[name])}
             for name, arm_runs in by_arm.items()
         },
@@ -111,7 +111,7 @@ def collect(
             for a, b in LABEL_PAIRS
             if a in by_arm and b in by_arm
         },
-        "everyday": everyday(by_arm, mixes),
+        "everyday": everyday(by_arm, run_weights),
         "single_emotions": {"arm": main, "labels": single_emotions(by_arm[main], test, samples[main])},
         "label_vectors": label_vectors(by_arm[main][0]),
     }
@@ -123,7 +123,10 @@ def source_name(vectors: str) -> str:
 
 
 def subset_samples(
-    by_arm: Mapping[str, Sequence[Run]], truth: np.ndarray, included: np.ndarray, mixes: Mapping[str, np.ndarray]
+    by_arm: Mapping[str, Sequence[Run]],
+    truth: np.ndarray,
+    included: np.ndarray,
+    run_weights: Mapping[str, np.ndarray],
 ) -> dict[str, BootstrapSamples]:
     """Compute the metrics of each arm, except ROC AUC, on a subset of the test rows."""
     rows = row_weights(int(included.sum()))
@@ -131,17 +134,19 @@ def subset_samples(
         name: [replace(run, probabilities=run.probabilities[included]) for run in arm_runs]
         for name, arm_runs in by_arm.items()
     }
-    return {name: arm_samples(runs, truth[included], rows, mixes[name], auc=False) for name, runs in subset.items()}
+    return {
+        name: arm_samples(runs, truth[included], rows, run_weights[name], auc=False) for name, runs in subset.items()
+    }
 
 
-def everyday(by_arm: Mapping[str, Sequence[Run]], mixes: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def everyday(by_arm: Mapping[str, Sequence[Run]], run_weights: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Compute the metrics of each arm on the everyday test texts, and the effect of balancing."""
     rows = load_everyday("test")
     samples: dict[str, BootstrapSamples] = {}
     for name, runs in by_arm.items():
         run_metrics = [bootstrap_samples(rows, run.everyday, run.thresholds, auc=False) for run in runs]
         samples[name] = {
-            metric: np.einsum("bs,sb->b", mixes[name], np.stack([values[metric] for values in run_metrics]))
+            metric: np.einsum("bs,sb->b", run_weights[name], np.stack([values[metric] for values in run_metrics]))
             for metric in EVERYDAY_METRICS
         }
     pairs = [pair for side in CLAIMS["balancing"].pairs.values() for pair in side]
@@ -171,19 +176,19 @@ def stopped_early(runs: Sequence[Run]) -> list[int]:
     return [run.seed for run in runs if best_epoch(run) < median_epoch / 3]
 
 
-def per_run(runs: Sequence[Run], truth: np.ndarray) -> list[float]:
+def macro_f1_of_runs(runs: Sequence[Run], truth: np.ndarray) -> list[float]:
     """Return the macro-F1 of each run."""
     weights = np.ones((1, len(truth)), np.float32)
     return [float(run_samples(truth, r.probabilities, r.thresholds, weights, auc=False)["macro_f1"][0]) for r in runs]
 
 
-def about_arm(name: str, runs: Sequence[Run]) -> dict[str, Any]:
+def describe_arm(name: str, runs: Sequence[Run]) -> dict[str, Any]:
     """Describe the training of an arm: rows, epochs, duration, and loss curves."""
     epochs = [entry for run in runs for entry in run.history]
     return {
         "title": ARMS[name].title,
-        "train_rows": runs[0].about["train"]["rows"],
-        "words": round(float(np.mean([run.about["words"] for run in runs]))),
+        "train_rows": runs[0].record["train"]["rows"],
+        "words": round(float(np.mean([run.record["words"] for run in runs]))),
         "epochs": [len(run.history) for run in runs],
         "best_epochs": [best_epoch(run) for run in runs],
         "stopped_early": stopped_early(runs),
@@ -239,7 +244,7 @@ def label_vectors(run: Run) -> dict[str, Any]:
         "labels": [names[row] for row in order],
         "cosines": cosines[np.ix_(order, order)].tolist(),
         "left_out": [label for label in LABELS if label not in names],
-        "stand_ins": {n: words for n in names if (words := run.about["label_words"][n]) != [n]},
+        "stand_ins": {n: words for n in names if (words := run.record["label_words"][n]) != [n]},
         "mean_by_group": {pair: float(np.mean(values)) for pair, values in sorted(by_group.items())},
         "nearest": [
             [names[b], names[a], float(cosines[a, b])] for a, b in sorted(upper, key=lambda pair: -cosines[pair])[:5]

@@ -55,9 +55,9 @@ def train_network(
     """
     with precision(config.precision), data_parallel(config.distribute) as devices:
         if config.distribute:
-            log(f"distribute: {devices.count} devices on {devices.hosts} hosts")
+            log(f"distribute: devices: {devices.count}, hosts: {devices.hosts}")
         completed_epochs = len(checkpoint.history)
-        devices.agree_on(completed_epochs)
+        devices.check_same_epoch(completed_epochs)
         if completed_epochs:
             model = keras.saving.load_model(checkpoint.network(completed_epochs))
             log(f"resuming after epoch {completed_epochs}")
@@ -80,7 +80,7 @@ def train_network(
             batches = epoch_batches(counts, config.batch_size, random)
             loss = run_epoch(model, ids, counts, train_set.targets, batches, devices)
             losses = [
-                loss_of(model, split_ids, split.labels, devices)
+                evaluate_loss(model, split_ids, split.labels, devices)
                 for split_ids, split in zip(validation_ids, validation, strict=True)
             ]
             entry: dict[str, Any] = {
@@ -142,14 +142,14 @@ def run_epoch(
     """
     total, rows_seen = 0.0, 0
     for batch in batches:
-        rows, shares = devices.share(batch)
+        rows, weights = devices.share(batch)
         batch_ids = trim_padding(ids[rows], counts[batch])  # the same length on every host
-        total += float(model.train_on_batch(batch_ids, targets[rows], sample_weight=shares)) * len(batch)
+        total += float(model.train_on_batch(batch_ids, targets[rows], sample_weight=weights)) * len(batch)
         rows_seen += len(batch)
     return total / rows_seen
 
 
-def loss_of(model: keras.Model, ids: np.ndarray, labels: np.ndarray, devices: Devices) -> float:
+def evaluate_loss(model: keras.Model, ids: np.ndarray, labels: np.ndarray, devices: Devices) -> float:
     """Compute the mean loss per row without training."""
     rows, weights = devices.share(np.arange(len(ids)))
     size = -(-1024 // devices.count) * devices.count // devices.hosts

@@ -125,7 +125,8 @@ def fit(
             writer.writerows(checkpoint.history)
         figures.loss_curves(checkpoint.history, training / "loss.png")
         onnx_predictions = onnx_probabilities(work_folder, validation.texts)
-        single = in_single_window(work_folder, validation.texts)  # Keras truncates longer texts, model.onnx does not
+        # Keras truncates longer texts; EmotionClassifier splits them into windows.
+        single = in_single_window(work_folder, validation.texts)
         truth, before, after = validation.labels[single], probabilities[single], onnx_predictions[single]
         storage = {
             "bits": config.embedding_bits,

@@ -20,7 +20,7 @@
 #   "typer>=0.24",
 # ]
 # ///
-"""Script of a Hub job: `hf jobs uv run --secrets HF_TOKEN train/jobs/job.py --source YOU/evenmood-source REPO …`.
+"""Script of a Hub job: `hf jobs uv run --secrets HF_TOKEN train/jobs/job.py --source OWNER/NAME REPO …`.
 
 Downloads the source archive uploaded by `python -m train job`, and runs `python -m train remote` with all other
 arguments.

@@ -96,7 +96,7 @@ def start(
     for name, values in (("--corpus", config.corpus), ("--soft-targets", config.soft_targets)):
         for value in values:
             check_hub_file(name, value)
-    unfinished = Unfinished(repo_id, Path("evenmood-model"), log)
+    unfinished = HubCheckpoint(repo_id, Path("evenmood-model"), log)
     if restart:
         unfinished.remove()
     with tempfile.TemporaryDirectory() as temporary:
@@ -119,8 +119,8 @@ def start(
     return str(job.url)
 
 
-class Unfinished:
-    """Checkpoint folder of an unfinished run, stored in a private repository on the Hub."""
+class HubCheckpoint:
+    """Checkpoint of an unfinished run in a private Hub repository."""
 
     def __init__(self, repo_id: str, out: Path, log: Callable[[str], None], save_minutes: float = 0.0) -> None:
         """Create the repository if needed, which also checks write access before training.
@@ -139,7 +139,10 @@ class Unfinished:
             self.repo_id = hub.retry(lambda: api.create_repo(name, private=True, exist_ok=True)).repo_id
             files = set(hub.retry(lambda: api.list_repo_files(self.repo_id))) - {".gitattributes"}
         if files and OPTIONS_FILE not in files:
-            raise HubError(f"{self.repo_id!r} on the Hub is not an unfinished run; rename it, or push to another name")
+            raise HubError(
+                f"{self.repo_id!r} on the Hub exists, but contains no checkpoint; rename or delete it, or use another "
+                "repository name"
+            )
         self.exists = bool(files)
 
     def fetch(self) -> None:
@@ -152,7 +155,7 @@ class Unfinished:
                 shutil.copytree(
                     remote, work_folder, ignore=shutil.ignore_patterns(".gitattributes"), dirs_exist_ok=True
                 )
-            self.log(f"resuming the unfinished run of {epochs(remote)} epochs from {self.repo_id}")
+            self.log(f"resuming after epoch {epochs(remote)}: checkpoint from {self.repo_id}")
 
     def save(self, folder: Path) -> None:
         """Upload the folder in one commit, unless the last upload is recent; a failure does not stop training."""
@@ -161,7 +164,7 @@ class Unfinished:
         try:
             hub.upload(folder, self.repo_id, message="Save unfinished run", replace=["*.keras"], private=True)
         except HubError as error:
-            self.log(f"checkpoint not uploaded: {error}")
+            self.log(f"checkpoint not uploaded: {error}; training continues")
             return
         self._last_upload = time.monotonic()
 
@@ -214,7 +217,7 @@ def train(
     is_trained = path.exists() and json.loads(path.read_text("utf-8")) == json.loads(json.dumps(asdict(config)))
     if not is_trained:
         check_target(out, overwrite)
-    unfinished = Unfinished(repo_id, out, log, save_minutes)
+    unfinished = HubCheckpoint(repo_id, out, log, save_minutes)
     if is_trained:
         log(f"{out}: already trained with these options")
     else:

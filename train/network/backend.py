@@ -18,11 +18,11 @@ def choose_backend() -> str:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # not faster, and its results depend on the machine
     requested = os.environ.get("KERAS_BACKEND")
     installed = [name for name in BACKENDS if importlib.util.find_spec(name)]
-    if requested and requested not in installed:
-        choices = ", ".join(installed) or "none installed"
-        raise EvenmoodError(f"KERAS_BACKEND is {requested!r}, which is not installed; expected one of: {choices}")
     if not installed:
         raise EvenmoodError("no Keras backend is installed; install one with: pip install --group cpu (or gpu)")
+    if requested and requested not in installed:
+        choices = ", ".join(installed)
+        raise EvenmoodError(f"KERAS_BACKEND is {requested!r}, which is not installed; expected one of: {choices}")
     return os.environ.setdefault("KERAS_BACKEND", installed[0])
 
 

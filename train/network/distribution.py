@@ -29,7 +29,7 @@ class Devices:
         part = slice(self.host * size, (self.host + 1) * size)
         return rows[part], None if weights is None else weights[part]
 
-    def agree_on(self, epoch: int) -> None:
+    def check_same_epoch(self, epoch: int) -> None:
         """Check that all hosts resume from the same epoch.
 
         Raises:
@@ -42,7 +42,7 @@ class Devices:
         epochs = multihost_utils.process_allgather(np.array([epoch])).ravel().tolist()
         if len(set(epochs)) > 1:
             raise UsageError(
-                f"the checkpoints of the hosts have the epochs {', '.join(map(str, epochs))}; expected the same: "
+                f"the hosts' checkpoints are at different epochs ({', '.join(map(str, epochs))}); "
                 "copy OUT.partial from one host to the others, or discard them with --restart"
             )
 
@@ -57,7 +57,7 @@ def join_hosts(distribute: bool) -> None:
         return
     backend = keras.backend.backend()
     if backend != "jax":
-        raise UsageError(f"--distribute with the Keras backend {backend}; expected jax: set KERAS_BACKEND=jax")
+        raise UsageError(f"--distribute requires the JAX backend; found {backend}: set KERAS_BACKEND=jax")
     if os.environ.get(HOSTS):
         keras.distribution.initialize()
 

@@ -47,8 +47,8 @@ def export_onnx(
         folded = width * filters <= FOLDED_GROWTH * size
     vectors = layers["embedding"][0].astype(np.float64)
     vectors[PAD_ID] = 0  # padding is masked with zeros
-    weights, spread = (_fold if folded else _unfold)(vectors, kernel, embedding_bits)
-    weights |= {"conv_b": bias / spread, "norm_sign": sign} | _bilstm(layers["bilstm"], spread, shift)
+    weights, divisors = (_fold if folded else _unfold)(vectors, kernel, embedding_bits)
+    weights |= {"conv_b": bias / divisors, "norm_sign": sign} | _bilstm(layers["bilstm"], divisors, shift)
     for name, layer in (("dense", "dense"), ("logits", "probabilities")):
         weights[f"{name}_w"], weights[f"{name}_b"] = layers[layer]
     if "attention_score" in layers:
@@ -122,20 +122,20 @@ def _fold(vectors: np.ndarray, kernel: np.ndarray, bits: int) -> tuple[Weights, 
     width, size, filters = kernel.shape
     table = vectors @ kernel.transpose(1, 0, 2).reshape(size, width * filters)
     # With a common scale, a channel with small values would be rounded to zero.
-    spread = np.sqrt(np.square(table).reshape(-1, width, filters).mean(axis=(0, 1)))
-    spread = np.maximum(spread, 1e-12) if bits == 8 else np.ones(filters)
-    return _table(table / np.tile(spread, width), bits), spread
+    divisors = np.sqrt(np.square(table).reshape(-1, width, filters).mean(axis=(0, 1)))
+    divisors = np.maximum(divisors, 1e-12) if bits == 8 else np.ones(filters)
+    return _table(table / np.tile(divisors, width), bits), divisors
 
 
 def _unfold(vectors: np.ndarray, kernel: np.ndarray, bits: int) -> tuple[Weights, np.ndarray]:
     """Keep embedding and convolution separate; return values as in `_fold`."""
     # The convolution is linear in each dimension, so its kernel can undo the divisor.
-    spread = np.maximum(vectors.std(axis=0), 1e-12) if bits == 8 else np.ones(vectors.shape[1])
-    weights = _table(vectors / spread, bits) | {"conv_w": (kernel * spread[:, None]).transpose(2, 1, 0)}
+    divisors = np.maximum(vectors.std(axis=0), 1e-12) if bits == 8 else np.ones(vectors.shape[1])
+    weights = _table(vectors / divisors, bits) | {"conv_w": (kernel * divisors[:, None]).transpose(2, 1, 0)}
     return weights, np.ones(kernel.shape[2])
 
 
-def _bilstm(weights: list[np.ndarray], spread: np.ndarray, shift: np.ndarray) -> Weights:
+def _bilstm(weights: list[np.ndarray], divisors: np.ndarray, shift: np.ndarray) -> Weights:
     """Convert LSTM weights from Keras's gate order (input, forget, cell, output) to ONNX's (i, o, f, c).
 
     The kernel undoes the divisors of the filters, and the bias includes the shift of batch normalization; both
@@ -149,7 +149,7 @@ def _bilstm(weights: list[np.ndarray], spread: np.ndarray, shift: np.ndarray) ->
 
     directions = (weights[:3], weights[3:])
     return {
-        "lstm_w": np.stack([reorder(kernel * spread[:, None]) for kernel, _, _ in directions]),
+        "lstm_w": np.stack([reorder(kernel * divisors[:, None]) for kernel, _, _ in directions]),
         "lstm_r": np.stack([reorder(recurrent) for _, recurrent, _ in directions]),
         "lstm_b": np.stack(
             [np.concatenate([reorder(bias + shift @ kernel), np.zeros(4 * units)]) for kernel, _, bias in directions]

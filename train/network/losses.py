@@ -7,9 +7,9 @@ import keras
 import numpy as np
 from keras import ops
 
-SMALLEST = 1e-7
+EPSILON = 1e-7
 """Minimum distance of probabilities from 0 and 1, as in Keras's cross-entropy."""
-RAREST = 1e-4
+MIN_FREQUENCY = 1e-4
 """Lower limit of a label's frequency in the computation of its weight; rarer labels count as this frequent."""
 
 
@@ -24,7 +24,7 @@ class WeightedCrossentropy(keras.losses.Loss):  # type: ignore[misc]  # keras ha
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Compute the loss of each text: shape (n,)."""
-        y_pred = ops.clip(y_pred, SMALLEST, 1 - SMALLEST)
+        y_pred = ops.clip(y_pred, EPSILON, 1 - EPSILON)
         y_true = ops.cast(y_true, y_pred.dtype)
         entropy = -(y_true * ops.log(y_pred) + (1 - y_true) * ops.log(1 - y_pred))
         return ops.mean(entropy * ops.convert_to_tensor(self.weights, y_pred.dtype), axis=-1)
@@ -37,8 +37,8 @@ class WeightedCrossentropy(keras.losses.Loss):  # type: ignore[misc]  # keras ha
 def rarity_weights(frequencies: np.ndarray) -> np.ndarray:
     """Compute label weights proportional to the inverse square root of their frequency, with mean 1.
 
-    With the inverse frequency (Cui et al. 2019, https://arxiv.org/abs/1901.05555, interpolate between the two), grief
-    would have 180 times the weight of neutral.
+    With the inverse frequency, grief would have 180 times the weight of neutral. Cui et al. 2019
+    (https://arxiv.org/abs/1901.05555) interpolate between these weightings.
 
     Args:
         frequencies: Share of texts with each label: shape (labels,).
@@ -46,6 +46,6 @@ def rarity_weights(frequencies: np.ndarray) -> np.ndarray:
     Returns:
         Weights of shape (labels,).
     """
-    weights: np.ndarray = 1 / np.sqrt(np.maximum(frequencies, RAREST))
+    weights: np.ndarray = 1 / np.sqrt(np.maximum(frequencies, MIN_FREQUENCY))
     weights /= weights.mean()
     return weights

@@ -22,18 +22,22 @@ from train.release.card import (
 
 SIZE_LIMITS = {"bilstm": 12_000_000, "encoder": 13_000_000}
 """Maximum total size of the files required for prediction, in bytes, by kind of model."""
-STORAGE_LIMITS = {"bilstm": 0.002, "encoder": 0.005}
+MAX_QUANTIZATION_CHANGE = {"bilstm": 0.002, "encoder": 0.005}
 """Maximum change of validation macro-F1 by quantization, by kind of model."""
 
 
 def best_of(folders: Sequence[Path]) -> Path:
     """Choose the folder with the highest validation macro-F1 among those with an acceptable quantization loss.
 
+    If none is acceptable, all folders are considered.
+
     Raises:
-        DataError: A folder has no validation metrics.
+        DataError: A folder has no validation metrics or no quantization record.
     """
     acceptable = [
-        folder for folder in folders if abs(_quantization_loss(folder)) < STORAGE_LIMITS[read_info(folder).kind]
+        folder
+        for folder in folders
+        if abs(_quantization_change(folder)) < MAX_QUANTIZATION_CHANGE[read_info(folder).kind]
     ]
     return max(
         acceptable or folders, key=lambda folder: float(_metrics(folder, "validation")["tuned"]["macro_f1"]["value"])
@@ -65,11 +69,15 @@ def bundle(folder: Path, package: Path, results: Path, terms: Path | None = None
     size = {name: (folder / name).stat().st_size for name in PREDICTION_FILES}
     kind = read_info(folder).kind
     if sum(size.values()) > SIZE_LIMITS[kind]:
-        raise DataError(f"{folder}: {sum(size.values()):,} bytes; expected at most {SIZE_LIMITS[kind]:,}")
-    change = _quantization_loss(folder)
-    if abs(change) >= STORAGE_LIMITS[kind]:
         raise DataError(
-            f"{folder}: quantization changes macro-F1 by {change:+.4f}; expected less than {STORAGE_LIMITS[kind]}"
+            f"{folder}: the files for prediction have {sum(size.values()):,} bytes; expected at most "
+            f"{SIZE_LIMITS[kind]:,}; use a smaller vocabulary"
+        )
+    change = _quantization_change(folder)
+    if abs(change) >= MAX_QUANTIZATION_CHANGE[kind]:
+        raise DataError(
+            f"{folder}: quantization changes macro-F1 by {change:+.4f}; expected less than "
+            f"{MAX_QUANTIZATION_CHANGE[kind]}{'; use more --embedding-bits' if kind == 'bilstm' else ''}"
         )
     if terms:
         shutil.copyfile(terms, training / TERMS_FILE)
@@ -99,12 +107,14 @@ def bundle(folder: Path, package: Path, results: Path, terms: Path | None = None
     return f"{package}: {sum(size.values()) / 1e6:.1f} MB; results in {results}"
 
 
-def _quantization_loss(folder: Path) -> float:
+def _quantization_change(folder: Path) -> float:
     """Return the change of validation macro-F1 by quantization."""
     encoder = read_info(folder).kind == "encoder"
     path = folder / TRAINING_FOLDER / (QUANTIZATION_FILE if encoder else "storage.json")
     if not path.is_file():
-        raise DataError(f"{path} is missing; expected a model folder written by: python -m train fit or encoder")
+        raise DataError(
+            f"{path} is missing; expected a model folder written by python -m train fit or python -m train encoder"
+        )
     content = json.loads(path.read_text(encoding="utf-8"))
     if encoder:
         return float(content["validation"]["macro_f1_int8"] - content["validation"]["macro_f1_float32"])

@@ -28,7 +28,7 @@ LABEL_NAMES = (
 """Names of label columns, most certain first, ignoring case."""
 SAMPLE = 200
 """Number of rows to detect columns from."""
-HALF = 0.5
+MIN_LABEL_SHARE = 0.5
 """Minimum share of a column's cells that must look like labels."""
 _NUMBERS = re.compile(r"\[?\s*\d+(\s*[,;\s]\s*\d+)*\s*\]?")
 IsLabel = Callable[[str], bool]
@@ -37,7 +37,7 @@ MISSING = frozenset({"na", "n/a", "nan", "null"})
 """Strings for missing values."""
 YES = ("1", "1.0", "true", "True", "TRUE")
 NO = ("0", "0.0", "false", "False", "FALSE", "")
-SHOWN = 60
+MAX_CELL_CHARS = 60
 """Maximum length of a cell in an error message, in characters."""
 LISTS = (list, tuple, set, frozenset)
 _NUMBER = re.compile(r"[+-]?\d+(\.0*)?")
@@ -50,18 +50,18 @@ class Columns:
     Attributes:
         text: Column with the texts.
         label: Column with all labels, or None if there is a column per label.
-        spread: Columns with 0 or 1 for one label each.
-        certain: Those of `spread` that must contain 0 or 1, because their name is a label.
+        indicators: Columns of 0 and 1, one per label.
+        required_indicators: Those of `indicators` that must contain 0 or 1, because their name is a label.
         is_label: Predicate for names that can be labels.
-        broken: Columns of `spread` that contain other values.
+        not_indicators: Columns of `indicators` that contain other values.
     """
 
     text: str
     label: str | None
-    spread: list[str]
-    certain: frozenset[str]
+    indicators: list[str]
+    required_indicators: frozenset[str]
     is_label: IsLabel
-    broken: set[str] = field(default_factory=set)
+    not_indicators: set[str] = field(default_factory=set)
 
     @property
     def described(self) -> str:
@@ -81,21 +81,21 @@ class Columns:
             except LabelCellError as error:
                 raise DataError(f"{where}: {self.label!r} is {error}") from None
         labels = []
-        for column in self.spread:
-            if column in self.broken:
+        for column in self.indicators:
+            if column in self.not_indicators:
                 continue
             value = "" if row.get(column) is None else str(row[column]).strip()
             if value in YES:
                 labels.append(column)
             elif value not in NO:
-                if column in self.certain:
+                if column in self.required_indicators:
                     raise DataError(f"{where}: {column!r} is {value[:40]!r}; expected 0 or 1")
-                self.broken.add(column)
+                self.not_indicators.add(column)
         return labels
 
     def only_labels(self, labels: list[str]) -> list[str]:
         """Remove columns that are not labels."""
-        return [label for label in labels if label not in self.broken]
+        return [label for label in labels if label not in self.not_indicators]
 
 
 def choose_columns(
@@ -119,27 +119,29 @@ def choose_columns(
     sample = rows[:SAMPLE]
     text = text or _by_name(names, TEXT_NAMES, labels or ()) or _longest(sample, names, labels or ())
     if text is None and len(names) == 2 and not labels:  # short texts: the column without labels
-        text_columns = [name for name in names if _fit(sample, name, is_label)[0] <= HALF]
+        text_columns = [name for name in names if _fit(sample, name, is_label)[0] <= MIN_LABEL_SHARE]
         text = text_columns[0] if len(text_columns) == 1 else None
     if text is None:
-        raise DataError(f"{where}: no text column found; {columns}; set --text-column")
+        raise DataError(f"{where}: no text column found; {columns}; use --text-column")
     others = [name for name in names if name != text]
     if labels:
-        spread = [] if len(labels) == 1 else list(labels)
-        return Columns(text, labels[0] if len(labels) == 1 else None, spread, frozenset(spread), is_label)
+        indicators = [] if len(labels) == 1 else list(labels)
+        return Columns(text, labels[0] if len(labels) == 1 else None, indicators, frozenset(indicators), is_label)
     named = [name for candidate in LABEL_NAMES for name in others if name.casefold() == candidate]
     fits = {name: _fit(sample, name, is_label) for name in others}
     label = max(named, key=lambda name: fits[name], default=None)
-    headless = all(name.isdecimal() for name in names)
-    spread = [] if headless else [name for name in others if is_label(name)]
-    if spread and (label is None or fits[label][0] < HALF):
-        return Columns(text, None, others, frozenset(spread), is_label)
+    has_no_header = all(name.isdecimal() for name in names)
+    indicators = [] if has_no_header else [name for name in others if is_label(name)]
+    if indicators and (label is None or fits[label][0] < MIN_LABEL_SHARE):
+        return Columns(text, None, others, frozenset(indicators), is_label)
     if label is None:  # a column of numbers may be anything if it has a name
-        share = 0 if headless else 1
-        label = max((name for name in others if fits[name][share] > HALF), key=lambda name: fits[name], default=None)
+        share = 0 if has_no_header else 1
+        label = max(
+            (name for name in others if fits[name][share] > MIN_LABEL_SHARE), key=lambda name: fits[name], default=None
+        )
     if label is None:
         raise DataError(
-            f"{where}: no label column found; {columns}; set --label-column (a,b,c for several columns of 0 and 1)"
+            f"{where}: no label column found; {columns}; use --label-column (a,b,c for several columns of 0 and 1)"
         )
     return Columns(text, label, [], frozenset(), is_label)
 
@@ -168,7 +170,7 @@ def _fit(rows: Sequence[Row], name: str, is_label: IsLabel) -> tuple[float, floa
     return (known + numbers) / len(rows), known / len(rows), -len({tuple(labels) for labels in cells})
 
 
-def layout_of(path: Path, is_label: IsLabel) -> tuple[str, list[str] | None]:
+def detect_layout(path: Path, is_label: IsLabel) -> tuple[str, list[str] | None]:
     """Detect the delimiter of a text table, and return column names "1", "2", … if it has no header.
 
     The first line is a row rather than a header if no cell is the name of a text column, and a column has labels or
@@ -182,8 +184,8 @@ def layout_of(path: Path, is_label: IsLabel) -> tuple[str, list[str] | None]:
     order = "\t,;|" if path.suffix.lower() == ".tsv" else ",\t;|"
     order = form.delimiter if form.sep_line else order
 
-    def fits(mark: str) -> tuple[bool, bool, bool]:
-        rows = [_cells(line, mark) for line in lines if line]
+    def fits(delimiter: str) -> tuple[bool, bool, bool]:
+        rows = [_cells(line, delimiter) for line in lines if line]
         several = bool(rows) and len(rows[0]) > 1
         cells = {cell.strip().casefold() for cell in (rows[0] if rows else ())}
         meaningful = bool(cells & {*TEXT_NAMES, *LABEL_NAMES}) or any(
@@ -203,10 +205,11 @@ def layout_of(path: Path, is_label: IsLabel) -> tuple[str, list[str] | None]:
     return delimiter, None
 
 
-def _cells(line: str, mark: str) -> list[str]:
+def _cells(line: str, delimiter: str) -> list[str]:
     try:
         return next(
-            csv.reader([line], delimiter=mark, quoting=csv.QUOTE_NONE if mark == "\t" else csv.QUOTE_MINIMAL), []
+            csv.reader([line], delimiter=delimiter, quoting=csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL),
+            [],
         )
     except csv.Error:
         return []
@@ -231,7 +234,7 @@ class LabelCellError(ValueError):
     def __init__(self, value: Any, kind: str = "", expected: str = "labels") -> None:
         """Create the error from the cell, its type, and the expected content."""
         shown = repr(value)
-        shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}…"
+        shown = shown if len(shown) <= MAX_CELL_CHARS else f"{shown[:MAX_CELL_CHARS]}…"
         super().__init__(f"{shown}{', ' if kind else ''}{kind}; expected {expected}")
 
 

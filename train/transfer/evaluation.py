@@ -152,9 +152,12 @@ def _included_labels(targets: Targets, rules: LabelMapping, data: str, all_label
     present = np.asarray(targets.truth.any(axis=0))
     scorable = present & ~targets.truth.all(axis=0)
     if not len(targets.texts):
-        raise DataError(f"{data}: nothing to score; no row has a label that the mapping does not ignore")
+        raise DataError(
+            f"{data}: nothing to score: no row has exactly one of the mapping's labels; "
+            'set "multi_label": true in the mapping if texts have several labels'
+        )
     if not scorable.any():
-        raise DataError(f"{data}: nothing to score; all {len(targets.texts):,} rows have the same labels")
+        raise DataError(f"{data}: nothing to score: all {len(targets.texts):,} rows have the same labels")
     absent = [name for name, is_present in zip(rules.labels, present, strict=True) if not is_present]
     if not absent or all_labels:
         return np.arange(len(present))
@@ -260,7 +263,7 @@ def run_transfer(
     if data is None:
         data = str(EmotionClassifier.from_pretrained(model).info.trained_from.get("data", ""))
         if not data:
-            raise UsageError("the model does not name its training data; set --data")
+            raise UsageError("the model does not record its training data; use --data")
     results = _without_nan(evaluate_transfer(model, data, split, mapping, **options))
     text = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     if json_file is not None:

@@ -15,8 +15,8 @@ def is_task(row: Row) -> bool:
     return isinstance(row.get("data"), Mapping) and isinstance(row.get("annotations"), list)
 
 
-def without_annotations(rows: Iterable[tuple[str, Row]]) -> Iterator[tuple[str, Row]]:
-    """Replace each task with its data and a cell per answered question; other rows are unchanged.
+def flatten_tasks(rows: Iterable[tuple[str, Row]]) -> Iterator[tuple[str, Row]]:
+    """Replace each task with a row of its data and one cell per answered question; other rows are unchanged.
 
     Cancelled annotations are ignored; a task without annotations has no labels.
 
@@ -33,7 +33,8 @@ def without_annotations(rows: Iterable[tuple[str, Row]]) -> Iterator[tuple[str, 
         annotations = [a for a in row["annotations"] if not (isinstance(a, Mapping) and a.get("was_cancelled"))]
         if len(annotations) > 1:
             raise DataError(
-                f"{where}: {len(annotations)} annotations; expected one per text; export one, or use data_build review"
+                f"{where}: {len(annotations)} annotations; expected one per text: export one annotation per task, or "
+                "collect votes with data_build review"
             )
         yield where, {**row["data"], **(_answers(annotations[0], where) if annotations else {})}
 

@@ -14,14 +14,14 @@ from evenmood.labels import LABELS
 from evenmood.system.paths import expand_home
 from evenmood.tables.streams import CHUNK_ROWS, read_chunks
 from evenmood.tables.table_files import FORMATS
-from train.transfer.columns import Columns, IsLabel, choose_columns, layout_of
-from train.transfer.label_studio import Row, is_task, without_annotations
+from train.transfer.columns import Columns, IsLabel, choose_columns, detect_layout
+from train.transfer.label_studio import Row, flatten_tasks, is_task
 
 LocatedRow = tuple[str, Row]
 """Location of a row, for error messages, and the row."""
 SPLIT_NAMES = {"train": ("train", "training"), "validation": (*ALIASES["validation"], "val"), "test": ("test",)}
 """Names of each split in data sets."""
-ENDINGS = (*FORMATS, ".json", ".txt")
+EXTENSIONS = (*FORMATS, ".json", ".txt")
 """Extensions of files that are read as tables."""
 GOEMOTIONS_LINE = re.compile(r"[^\t]*\t\d+(,\d+)*(\t\w*)?\r?\n?")
 """A line of GoEmotions' TSV files, which have no header: text, label indices, comment id."""
@@ -88,7 +88,7 @@ def read_labeled(
         return _goemotions(source, split)
     if path.is_file():
         return _read_tables([path], path.name, is_label, text_column, label_columns)
-    if not path.is_dir() and (path.suffix.lower() in ENDINGS or path.is_absolute() or source[:1] in ".~"):
+    if not path.is_dir() and (path.suffix.lower() in EXTENSIONS or path.is_absolute() or source[:1] in ".~"):
         raise DataError(f"{source}: no such file or folder")
     if not path.is_dir():
         return _read_hub(source, split, is_label, text_column, label_columns)
@@ -116,7 +116,7 @@ def _first_line(path: Path) -> str:
 
 def _files(folder: Path, split: str) -> list[Path]:
     """Find the files of a split: their names are the split, begin with it, or contain it as a word."""
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file())
     names = "|".join(SPLIT_NAMES[split])
     for pattern in (rf"({names})", rf"({names})[^a-z].*", rf".*[^a-z]({names})([^a-z].*)?"):
         matching = [path for path in files if re.fullmatch(pattern, path.stem, re.IGNORECASE)]
@@ -134,7 +134,7 @@ def _files(folder: Path, split: str) -> list[Path]:
     content = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "no files"
     raise DataError(
         f"{folder}: no {split} split; expected {split}_text.txt with {split}_labels.txt, or {split} with one of "
-        f"{', '.join(ENDINGS)}; the folder contains {content}; choose another --split, or pass the file"
+        f"{', '.join(EXTENSIONS)}; the folder contains {content}; choose another --split, or pass the file"
     )
 
 
@@ -184,21 +184,21 @@ def _read_tables(
     rows = (
         (f"{path}, row {number}", row) for path in files for number, row in enumerate(_rows(path, is_label, names), 1)
     )
-    return _collect(without_annotations(rows), str(files[0]), name, names, is_label, text_column, label_columns)
+    return _collect(flatten_tasks(rows), str(files[0]), name, names, is_label, text_column, label_columns)
 
 
 def _rows(path: Path, is_label: IsLabel, names: dict[str, dict[str, str]]) -> Iterator[Row]:
     """Yield the rows of a file, and add the names of label indices in its metadata to `names`."""
     suffix = path.suffix.lower()
-    if suffix not in ENDINGS:
-        raise DataError(f"{path}: unknown file extension; expected one of: {', '.join(ENDINGS)}")
+    if suffix not in EXTENSIONS:
+        raise DataError(f"{path}: unknown file extension; expected one of: {', '.join(EXTENSIONS)}")
     if suffix == ".json":
         array = _read_json(path)
         if array is not None:
             yield from array
             return
     kind = {".json": "jsonl", ".txt": "csv"}.get(suffix) or FORMATS[suffix]
-    delimiter, header = layout_of(path, is_label) if kind in ("csv", "tsv") else (",", None)
+    delimiter, header = detect_layout(path, is_label) if kind in ("csv", "tsv") else (",", None)
     kind = "csv" if kind == "tsv" else kind  # CSV with a tab as the delimiter is TSV
     for chunk in read_chunks(str(path), kind, None, delimiter=delimiter, header=header, encoding=None):
         if chunk.schema is not None:
@@ -261,15 +261,15 @@ def _collect(
     stream = iter(rows)
     first = list(islice(stream, CHUNK_ROWS))
     if not first:
-        raise DataError(f"{where}: no rows")
+        raise DataError(f"{where}: no rows; expected rows with a text and labels")
     columns: Columns = choose_columns([row for _, row in first], where, is_label, text_column, label_columns)
     data_set = LabeledSet(name, read_as=columns.described)
     for location, row in chain(first, stream):
         text = row.get(columns.text)
         if text is not None and not isinstance(text, str):
-            raise DataError(f"{location}: {columns.text!r} is {text!r:.40}, not a string")
+            raise DataError(f"{location}: {columns.text!r} is {text!r:.40}, not a string; use --text-column")
         data_set.add(text or "", columns.labels_of(row, location))
     data_set.names = names.get(columns.label or "", {})
-    if columns.spread:  # columns with other values than 0 and 1 are not labels
+    if columns.indicators:  # columns with other values than 0 and 1 are not labels
         data_set.labels = [columns.only_labels(labels) for labels in data_set.labels]
     return data_set

@@ -108,7 +108,7 @@ def _validate(path: Path, content: Any) -> LabelMapping:
 
     require(isinstance(content, dict), f"{type(content).__name__}; expected a JSON object")
     unknown = [key for key in content if key not in KEYS]
-    require(not unknown, f"unknown entry {unknown[:1]}; expected one of: {', '.join(KEYS)}")
+    require(not unknown, f"unknown entry {next(iter(unknown), None)!r}; expected one of: {', '.join(KEYS)}")
     labels = content.get("labels")
     require(
         isinstance(labels, dict) and len(labels) > 0,
@@ -123,7 +123,8 @@ def _validate(path: Path, content: Any) -> LabelMapping:
         unknown_members = [member for member in members if member not in LABELS]
         require(
             not unknown_members,
-            f"{label!r} has the unknown GoEmotions label {unknown_members[:1]}; expected any of: {', '.join(LABELS)}",
+            f"{label!r} has the unknown GoEmotions label {next(iter(unknown_members), None)!r}; "
+            f"expected any of: {', '.join(LABELS)}",
         )
     multi_label, combine = content.get("multi_label"), content.get("combine", COMBINE[0])
     require(multi_label in (None, True, False), f'"multi_label" is {multi_label!r}; expected true, false or no entry')
@@ -140,12 +141,12 @@ def _validate(path: Path, content: Any) -> LabelMapping:
     require(isinstance(thresholds, dict), '"thresholds" must map labels to numbers')
     for entry, entry_labels in (("names", names.values()), ("thresholds", thresholds)):
         unknown_labels = [label for label in entry_labels if label not in labels]
-        require(not unknown_labels, f'"{entry}" has {unknown_labels[:1]}, which is not in "labels"')
+        require(not unknown_labels, f'"{entry}" has {next(iter(unknown_labels), None)!r}, which is not in "labels"')
     for label, value in thresholds.items():
         valid = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1
         require(valid, f"the threshold of {label!r} is {value!r}; expected a number between 0 and 1")
     conflicts = {plain(name) for name in ignore} & {plain(name) for name in (*labels, *names)}
-    require(not conflicts, f"{sorted(conflicts)[:1]} is both a label and ignored; remove one")
+    require(not conflicts, f"{min(conflicts, default=None)!r} is both a label and ignored; remove one")
     return LabelMapping(
         path.stem,
         {label: tuple(dict.fromkeys(members)) for label, members in labels.items()},

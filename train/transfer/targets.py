@@ -50,7 +50,7 @@ def read_targets(
     rows = read_labeled(data, split, rules.is_label, text_column, label_column)
     label_counts = Counter(label for labels in rows.labels for label in labels)
     if not label_counts:
-        raise DataError(f"{data}: no row has a label ({rows.read_as})")
+        raise DataError(f"{data}: no row has a label ({rows.read_as}); use --label-column")
     goemotions = (
         rows.goemotions or labels_are == "goemotions" or _numbers_of_goemotions(rows, label_counts, rules, data)
     )
@@ -90,7 +90,7 @@ def _numbers_of_goemotions(rows: LabeledSet, label_counts: Mapping[str, int], ru
     raise DataError(
         f"{data}: label indices {', '.join(sorted(nameless, key=int)[:10])} have no names ({rows.read_as}); add names "
         f'to the mapping, such as {{"names": {{"{min(nameless, key=int)}": "{next(iter(rules.labels))}"}}}}, '
-        "or set --labels-are goemotions"
+        "or use --labels-are goemotions"
     )
 
 

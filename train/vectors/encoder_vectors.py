@@ -15,7 +15,7 @@ from train.progress import with_progress
 
 ENCODER = "encoder:"
 BATCH_WORDS = 128
-LONGEST = 32
+MAX_WORD_TOKENS = 32
 """Maximum length of a word, in tokens of the encoder."""
 
 
@@ -92,7 +92,7 @@ def encode_words(
             rows.append([vocabulary[word]])
         else:
             letters = tokenizer.encode(spell_out(word.removeprefix(PIECE)), add_special_tokens=False)
-            rows.append(letters[:LONGEST] or [tokenizer.unk_token_id])
+            rows.append(letters[:MAX_WORD_TOKENS] or [tokenizer.unk_token_id])
     sequences = [[*whole[:before], *row, *whole[before + len(inside) :]] for row in rows]
     states = run(dict(tokenizer.pad({"input_ids": sequences}, return_tensors="np")))
     return np.stack([states[i, before : before + len(row)].mean(axis=0) for i, row in enumerate(rows)])

@@ -11,7 +11,7 @@ import numpy as np
 
 from evenmood.errors import DataError
 
-ENDINGS = (".bin", ".vec", ".bin.gz", ".vec.gz")
+EXTENSIONS = (".bin", ".vec", ".bin.gz", ".vec.gz")
 GZIP_MAGIC = b"\x1f\x8b"
 BLOCK_BYTES = 1_000_000
 """Bytes of the dictionary to read at a time."""
@@ -22,7 +22,7 @@ _MAGIC, _VERSION = 793712314, 12
 
 def is_vectors_file(path: Path) -> bool:
     """Return whether a file has the extension of a vectors file."""
-    return path.name.lower().endswith(ENDINGS)
+    return path.name.lower().endswith(EXTENSIONS)
 
 
 def is_bin(path: Path) -> bool:
@@ -61,11 +61,14 @@ def read_vec(path: Path, words: Sequence[str], size: int) -> np.ndarray:
                 except ValueError:
                     raise DataError(f"{path}, line {number}: invalid; expected a word and {size} numbers") from None
     if number - 1 < count:
-        raise DataError(f"{path}: {number - 1:,} vectors; expected {count:,} by its first line; the file is truncated")
+        raise DataError(
+            f"{path}: {number - 1:,} vectors; expected {count:,} according to its first line; the file is truncated: "
+            "download it again"
+        )
     if number - 1 > count:
         raise DataError(
-            f"{path}: {number - 1:,} vectors; expected {count:,} by its first line; correct that line if the file is "
-            "complete"
+            f"{path}: {number - 1:,} vectors; expected {count:,} according to its first line; correct that line if the "
+            "file is complete"
         )
     return table
 
@@ -85,7 +88,7 @@ def read_bin(path: Path, words: Sequence[str], size: int) -> np.ndarray:
     Raises:
         DataError: The file cannot be read, is corrupt or quantized, or has another dimension.
     """
-    message = f"{path}: corrupt or truncated"
+    message = f"{path}: corrupt or truncated; download it again"
     with open_file(path) as file:
         try:
             magic, version = _unpack(file, "<ii")
@@ -233,7 +236,7 @@ def whole_lines(file: BinaryIO, path: Path) -> Iterator[bytes]:
     try:
         yield from file
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{path}: corrupt or truncated ({error})") from None
+        raise DataError(f"{path}: corrupt or truncated ({error}); download it again") from None
 
 
 def _check_size(path: Path, dimension: int, size: int) -> None:

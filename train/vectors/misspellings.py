@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from tokenizers import Tokenizer
 
 from evenmood.text.normalization import clean
-from train.perturb import ADJACENT_KEYS, SHORTEST
+from train.perturb import ADJACENT_KEYS, MIN_LETTERS
 
 
 def tokenizer_json(tokenizer: Tokenizer, words: int, texts: Iterable[str] = ()) -> str:
@@ -27,11 +27,11 @@ def tokenizer_json(tokenizer: Tokenizer, words: int, texts: Iterable[str] = ()) 
     added: dict[str, int] = {}
     for word in whole[:words]:
         for misspelling in misspellings(word):
-            if len(misspelling) >= SHORTEST and misspelling not in vocabulary:
+            if len(misspelling) >= MIN_LETTERS and misspelling not in vocabulary:
                 added.setdefault(misspelling, vocabulary[word])
     if added:
         for rare in {word for text in texts for word in clean(text).split()}.difference(vocabulary, added):
-            for length in range(len(rare) - 1, SHORTEST - 1, -1):
+            for length in range(len(rare) - 1, MIN_LETTERS - 1, -1):
                 if rare[:length] in vocabulary:
                     break  # the tokenizer prefers this longer piece to any shorter one
                 added.pop(rare[:length], None)

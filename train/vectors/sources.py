@@ -28,7 +28,7 @@ NEAR_IDENTICAL = 0.99
 MIN_NEIGHBORS = 5
 """Minimum number of other words with a nearly identical vector for a word to be flagged."""
 MAX_FLAGGED = 50
-"""Maximum number of flagged words; a usual vocabulary has about 20, all with accented letters."""
+"""Maximum number of flagged words; a typical vocabulary has about 20, all with accented letters."""
 BLOCK_ROWS = 2048
 LARGE_DOWNLOAD = 1_000_000_000
 """Minimum size of a download that requires confirmation, in bytes."""
@@ -78,8 +78,8 @@ def load_vectors(
     known[:FIRST_WORD] = False
     if not known.any():
         raise DataError(
-            f"{config.vectors}: none of the {len(words) - FIRST_WORD} words of the training texts has a vector; choose "
-            "other --vectors"
+            f"{config.vectors}: none of the {len(words) - FIRST_WORD} words of the training texts has a vector; use "
+            "another --vectors source"
         )
     missing = np.flatnonzero(~known)
     table[missing] = random.normal(0, table[known].std(), (len(missing), size))
@@ -230,4 +230,4 @@ def confirm_download(source: str, yes: bool) -> None:
         raise UsageError(
             f"{download}; confirm it with --yes, or train vectors on the training texts with --vectors self"
         )
-    typer.confirm(f"{download} (--vectors self requires none). Start it?", abort=True, err=True)
+    typer.confirm(f"{download} (--vectors self requires none). Download now?", abort=True, err=True)

@@ -37,20 +37,20 @@ export const PEERS = {
 /**
  * Time a peer.
  *
- * @returns Milliseconds until the first prediction, for each text alone, and for all texts together.
+ * @returns Milliseconds until the first prediction, for each single text, and for the whole batch.
  */
-export async function time(peer, model, threads, alone, together, runtime) {
+export async function time(peer, model, threads, singleTexts, batchTexts, runtime) {
   const began = performance.now();
   const classify = await PEERS[peer](model, threads, runtime);
-  await classify(alone.slice(0, 1));
+  await classify(singleTexts.slice(0, 1));
   const start = performance.now() - began;
   const each = [];
-  for (const text of alone) {
+  for (const text of singleTexts) {
     const before = performance.now();
     await classify([text]);
     each.push(performance.now() - before);
   }
   const before = performance.now();
-  await classify(together);
+  await classify(batchTexts);
   return { start, each, together: performance.now() - before };
 }

@@ -14,9 +14,9 @@ const EXAMPLES = [
 declare const FILES: Readonly<Record<string, number>>;
 /** Query string of their URLs, which changes with their content. */
 declare const QUERY: string;
-/** Milliseconds up to which a prediction runs on every keystroke; slower ones wait for a pause in typing. */
+/** Predictions faster than this many milliseconds run on every keystroke; slower ones are debounced. */
 const QUICK = 50;
-const PAUSE = 300;
+const DEBOUNCE = 300;
 const SELF_HARM = new RegExp(phrases.pattern, "i");
 
 const input = element("text") as HTMLTextAreaElement;
@@ -55,8 +55,8 @@ async function start(): Promise<void> {
     if (number !== latest) return;
     element("status").removeAttribute("role");
     took = performance.now() - began;
-    const quiet = SELF_HARM.test(text.replaceAll("’", "'").replace(/\s+/g, " "));
-    show({ text, prediction, words, quiet }, classifier.thresholds);
+    const mentionsSelfHarm = SELF_HARM.test(text.replaceAll("’", "'").replace(/\s+/g, " "));
+    show({ text, prediction, words, mentionsSelfHarm }, classifier.thresholds);
     const cut = input.value.length < input.maxLength ? "" : ` Texts are truncated at ${input.maxLength} characters.`;
     element("status").textContent = text
       ? `Predicted in ${Math.max(1, Math.round(took))} ms, in this browser.${cut}`
@@ -68,7 +68,7 @@ async function start(): Promise<void> {
     clearTimeout(pending);
     pending = setTimeout(
       () => void update().catch((error) => showError("The text cannot be analyzed (…).", error)),
-      took < QUICK ? 0 : PAUSE,
+      took < QUICK ? 0 : DEBOUNCE,
     );
   });
   await update();
@@ -113,7 +113,7 @@ async function keepOffline(): Promise<void> {
     return; // forbidden in some frames and private windows
   }
   await navigator.serviceWorker.ready;
-  element("offline").textContent = "It works offline from now on.";
+  element("offline").textContent = "This page now works offline.";
 }
 
 function showError(message: string, error: unknown): void {

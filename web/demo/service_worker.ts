@@ -40,6 +40,6 @@ self.addEventListener("fetch", (event) => {
     caches
       .open(CACHE)
       .then((cache) => cache.match(event.request, { ignoreSearch: event.request.mode === "navigate" }))
-      .then((found) => found ?? fetch(event.request)),
+      .then((cached) => cached ?? fetch(event.request)),
   );
 });

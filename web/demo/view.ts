@@ -6,15 +6,15 @@ export interface Analysis {
   readonly text: string;
   readonly prediction: Prediction;
   readonly words: readonly WordWeight[];
-  /** Whether the text mentions self-harm: labels are then plain, and a link to a helpline is shown. */
-  readonly quiet: boolean;
+  /** Whether the text mentions self-harm: labels are then shown without color or emoji, with a link to a helpline. */
+  readonly mentionsSelfHarm: boolean;
 }
 
 /** Show the prediction for a text. */
 export function show(analysis: Analysis, thresholds: Readonly<Record<string, number>>): void {
-  const { prediction, text, words, quiet } = analysis;
-  element("sentence").replaceChildren(...sentence(prediction, quiet));
-  element("support").hidden = !quiet;
+  const { prediction, text, words, mentionsSelfHarm } = analysis;
+  element("sentence").replaceChildren(...sentence(prediction, mentionsSelfHarm));
+  element("support").hidden = !mentionsSelfHarm;
   element("bars").replaceChildren(
     ...prediction.scores.map(({ label, probability, threshold }) => bar(label, probability, threshold, true)),
   );
@@ -35,13 +35,15 @@ export function show(analysis: Analysis, thresholds: Readonly<Record<string, num
 
 /** Element of the page. */
 export function element(id: string): HTMLElement {
-  const found = document.getElementById(id);
-  if (!found) throw new Error(`the page has no element ${id}`);
-  return found;
+  const node = document.getElementById(id);
+  if (!node) throw new Error(`the page has no element ${id}`);
+  return node;
 }
 
-function sentence(prediction: Prediction, quiet: boolean): (Node | string)[] {
-  const chips = prediction.scores.map(({ label, probability }) => chip(label, probability, prediction.fallback, quiet));
+function sentence(prediction: Prediction, mentionsSelfHarm: boolean): (Node | string)[] {
+  const chips = prediction.scores.map(({ label, probability }) =>
+    chip(label, probability, prediction.fallback, mentionsSelfHarm),
+  );
   const [first, ...others] = chips;
   if (!first) return ["No text."];
   if (prediction.fallback) return ["No label reaches its threshold; the most probable is ", first, "."];
@@ -49,16 +51,16 @@ function sentence(prediction: Prediction, quiet: boolean): (Node | string)[] {
   return ["Most likely ", first, ", and also ", ...others.flatMap((one, place) => (place ? [", ", one] : [one])), "."];
 }
 
-function chip(label: string, probability: number, fallback: boolean, quiet: boolean): HTMLElement {
-  const kind = quiet ? "plain" : `${groupOf(label)}${fallback ? " fallback" : ""}`;
-  const found = make("span", `chip ${kind}`);
-  if (!quiet) {
+function chip(label: string, probability: number, fallback: boolean, mentionsSelfHarm: boolean): HTMLElement {
+  const kind = mentionsSelfHarm ? "plain" : `${groupOf(label)}${fallback ? " fallback" : ""}`;
+  const chipElement = make("span", `chip ${kind}`);
+  if (!mentionsSelfHarm) {
     const sign = make("span", "", `${EMOJI[label] ?? ""} ${SIGNS[groupOf(label)]} `);
     sign.setAttribute("aria-hidden", "true");
-    found.append(sign);
+    chipElement.append(sign);
   }
-  found.append(`${label} ${percent(probability)}`);
-  return found;
+  chipElement.append(`${label} ${percent(probability)}`);
+  return chipElement;
 }
 
 function bar(label: string, probability: number, threshold: number, predicted: boolean): HTMLElement {
@@ -99,10 +101,10 @@ function columns(groups: readonly HTMLElement[]): HTMLElement[] {
 }
 
 function make(tag: string, className = "", text = ""): HTMLElement {
-  const found = document.createElement(tag);
-  if (className) found.className = className;
-  if (text) found.textContent = text;
-  return found;
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text) node.textContent = text;
+  return node;
 }
 
 function percent(value: number): string {

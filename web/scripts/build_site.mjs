@@ -26,7 +26,7 @@ for (const [name, source] of Object.entries(COMPRESSED)) {
   dataDigest.update(content);
   writeFileSync(path(`${name}.gz`, site), content);
 }
-// A new model has a new address: what a browser has cached is never that of another model.
+// The URL changes with the model, so browsers never use a cached copy of another model.
 const query = `?${dataDigest.digest("hex").slice(0, 12)}`;
 for (const name of STATIC) copyFileSync(path(`demo/${name}`), path(name, site));
 const shared = { bundle: true, minify: true, target: "es2022", legalComments: "none", logLevel: "warning" };

@@ -1,7 +1,7 @@
 import { runtime as defaultRuntime } from "#platform";
 import { ModelError, UsageError } from "./errors.js";
 import { attentionWeights, leaveOneOut, shares } from "./explanation.js";
-import { type Read, Reader } from "./inference.js";
+import { Pipeline, type TextOutput } from "./inference.js";
 import { type ModelInfo, parseInfo } from "./info.js";
 import { Network } from "./network.js";
 import { applyThresholds, missingPrediction, type Prediction, type WordWeight } from "./prediction.js";
@@ -34,12 +34,12 @@ export type Texts = readonly (string | null | undefined)[];
  */
 export class EmotionClassifier {
   readonly #info: ModelInfo;
-  readonly #reader: Reader;
+  readonly #pipeline: Pipeline;
   #thresholds: Record<string, number>;
 
-  private constructor(info: ModelInfo, reader: Reader) {
+  private constructor(info: ModelInfo, pipeline: Pipeline) {
     this.#info = info;
-    this.#reader = reader;
+    this.#pipeline = pipeline;
     this.#thresholds = Object.fromEntries(info.labels.map((label) => [label, info.thresholds[label] as number]));
   }
 
@@ -71,7 +71,7 @@ export class EmotionClassifier {
       throw new UsageError("runtime: expected the module onnxruntime-web or onnxruntime-node");
     }
     const network = await Network.open(runtime, files["model.onnx"], info.labels.length, info.attention);
-    return new EmotionClassifier(info, new Reader(tokenizer, network, info.maxLength, info.kind));
+    return new EmotionClassifier(info, new Pipeline(tokenizer, network, info.maxLength, info.kind));
   }
 
   /** Names of the labels, in the order of the probabilities. */
@@ -162,13 +162,13 @@ export class EmotionClassifier {
     if (this.#info.kind === "encoder") {
       const { labels } = await this.predict(text);
       const columns = labels.map((label) => this.labels.indexOf(label));
-      const changes = await leaveOneOut(this.#reader, text, columns, (decreases) =>
+      const changes = await leaveOneOut(this.#pipeline, text, columns, (decreases) =>
         decreases.reduce((sum, value) => sum + Math.abs(value), 0),
       );
       return shares(changes);
     }
     if (!this.hasAttention) throw new ModelError("this model has no attention; use leaveOneOut");
-    return await attentionWeights(this.#reader, text);
+    return await attentionWeights(this.#pipeline, text);
   }
 
   /**
@@ -183,13 +183,13 @@ export class EmotionClassifier {
     checkText(text, "leaveOneOut");
     const column = this.labels.indexOf(label);
     if (column < 0) throw this.#unknown(label);
-    return await leaveOneOut(this.#reader, text, [column], ([decrease]) => decrease ?? 0);
+    return await leaveOneOut(this.#pipeline, text, [column], ([decrease]) => decrease ?? 0);
   }
 
   /** Network output for each text; undefined for a missing text. */
-  async #read(texts: string | Texts): Promise<(Read | undefined)[]> {
+  async #read(texts: string | Texts): Promise<(TextOutput | undefined)[]> {
     const checked = checkedTexts(texts);
-    const reads = (await this.#reader.read(checked.filter((text) => text !== undefined))).values();
+    const reads = (await this.#pipeline.read(checked.filter((text) => text !== undefined))).values();
     return checked.map((text) => (text === undefined ? undefined : reads.next().value));
   }
 

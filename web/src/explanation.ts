@@ -1,4 +1,4 @@
-import { POOL_SIZE, padded, type Reader } from "./inference.js";
+import { type Pipeline, POOL_SIZE, padded } from "./inference.js";
 import type { WordWeight } from "./prediction.js";
 import { combine } from "./windows.js";
 
@@ -15,15 +15,15 @@ const MODIFIER = /^[\p{Sk}\p{Mn}\p{Me}\p{Cf}]/u;
 const MARK = /^[\p{M}\u1160-\u11ff]/u;
 
 /** Share of the attention of each word, averaged over the windows of the text. */
-export async function attentionWeights(reader: Reader, text: string): Promise<WordWeight[]> {
-  const spans = reader.windows(text);
-  const found = new Map<number, WordWeight>();
+export async function attentionWeights(pipeline: Pipeline, text: string): Promise<WordWeight[]> {
+  const spans = pipeline.windows(text);
+  const weights = new Map<number, WordWeight>();
   for (const [start, end] of spans) {
-    for (const word of await attendedWords(reader, text.slice(start, end))) {
-      add(found, word, start, word.weight / spans.length);
+    for (const word of await attendedWords(pipeline, text.slice(start, end))) {
+      add(weights, word, start, word.weight / spans.length);
     }
   }
-  return [...found.values()];
+  return [...weights.values()];
 }
 
 /**
@@ -33,29 +33,29 @@ export async function attentionWeights(reader: Reader, text: string): Promise<Wo
  * @param combined - Combines the decreases of their probabilities into the weight of a word.
  */
 export async function leaveOneOut(
-  reader: Reader,
+  pipeline: Pipeline,
   text: string,
   columns: readonly number[],
   combined: (decreases: readonly number[]) => number,
 ): Promise<WordWeight[]> {
-  const spans = reader.windows(text);
+  const spans = pipeline.windows(text);
   const parts = spans.map((span) => text.slice(...span));
-  const whole = (await reader.read(parts)).map((read) => pick(read.probabilities, columns));
+  const whole = (await pipeline.read(parts)).map((read) => pick(read.probabilities, columns));
   const before = combine(whole);
-  const found = new Map<number, WordWeight>();
+  const weights = new Map<number, WordWeight>();
   for (const [place, part] of parts.entries()) {
-    const words = reader.kind === "encoder" ? encoderWords(reader, part) : networkWords(reader, part).words;
+    const words = pipeline.kind === "encoder" ? encoderWords(pipeline, part) : networkWords(pipeline, part).words;
     const without = words.map((word) => `${part.slice(0, word.start)} ${part.slice(word.end)}`);
-    const reads = await reader.read(without);
+    const reads = await pipeline.read(without);
     for (const [index, word] of words.entries()) {
       const changed = [...whole];
       changed[place] = pick((reads[index] as (typeof reads)[number]).probabilities, columns);
       const after = combine(changed);
       const decreases = Array.from(before, (value, column) => value - (after[column] as number));
-      add(found, word, (spans[place] as (typeof spans)[number])[0], combined(decreases));
+      add(weights, word, (spans[place] as (typeof spans)[number])[0], combined(decreases));
     }
   }
-  return [...found.values()];
+  return [...weights.values()];
 }
 
 /** Normalize weights to sum to 1; equal weights if all are 0. */
@@ -64,11 +64,11 @@ export function shares(words: readonly WordWeight[]): WordWeight[] {
   return words.map((word) => ({ ...word, weight: total ? word.weight / total : 1 / words.length }));
 }
 
-async function attendedWords(reader: Reader, text: string): Promise<WordWeight[]> {
-  const { words, wordOf, ids } = networkWords(reader, text);
+async function attendedWords(pipeline: Pipeline, text: string): Promise<WordWeight[]> {
+  const { words, wordOf, ids } = networkWords(pipeline, text);
   if (!words.length) return [];
-  const read = ids.slice(0, reader.maxLength);
-  const attention = await reader.network.attention(read, padded(read.length), reader.tokenizer.padId);
+  const read = ids.slice(0, pipeline.maxLength);
+  const attention = await pipeline.network.attention(read, padded(read.length), pipeline.tokenizer.padId);
   const weights = words.map(() => 0);
   for (let token = 0; token < read.length; token++) {
     const step = Math.floor(token / POOL_SIZE);
@@ -80,12 +80,12 @@ async function attendedWords(reader: Reader, text: string): Promise<WordWeight[]
 }
 
 /** Words as the network reads them, the word of each token, and the token ids. */
-function networkWords(reader: Reader, text: string): { words: WordWeight[]; wordOf: number[]; ids: number[] } {
-  const { unknownId } = reader.tokenizer;
+function networkWords(pipeline: Pipeline, text: string): { words: WordWeight[]; wordOf: number[]; ids: number[] } {
+  const { unknownId } = pipeline.tokenizer;
   const words: WordWeight[] = [];
   const wordOf: number[] = [];
   const ids: number[] = [];
-  for (const word of reader.tokenizer.words(text)) {
+  for (const word of pipeline.tokenizer.words(text)) {
     let span: [number, number] = [word.start, withMarks(text, word.end)];
     const seen = word.ids[0] === unknownId ? text.slice(...span) : word.text;
     if (!ALPHANUMERIC.test(seen)) span = wholeSymbol(text, span, words.at(-1)?.end ?? 0);
@@ -104,10 +104,10 @@ function networkWords(reader: Reader, text: string): { words: WordWeight[]; word
   return { words, wordOf, ids };
 }
 
-function encoderWords(reader: Reader, text: string): WordWeight[] {
+function encoderWords(pipeline: Pipeline, text: string): WordWeight[] {
   return Array.from(text.matchAll(ENCODER_WORD), (match) => {
-    const ids = reader.tokenizer.encode(match[0]);
-    const known = ids.length > 0 && !ids.includes(reader.tokenizer.unknownId);
+    const ids = pipeline.tokenizer.encode(match[0]);
+    const known = ids.length > 0 && !ids.includes(pipeline.tokenizer.unknownId);
     return { text: match[0], start: match.index, end: match.index + match[0].length, weight: 0, known };
   });
 }
@@ -129,8 +129,8 @@ function wholeSymbol(text: string, [start, end]: readonly [number, number], befo
   }
   const last = lastCharacter(text.slice(0, end));
   while ("!?.".includes(last) && text[end] === last) end++;
-  for (let found = MODIFIER.exec(text.slice(end, end + 2)); found; found = MODIFIER.exec(text.slice(end, end + 2))) {
-    end += found[0].length;
+  for (let match = MODIFIER.exec(text.slice(end, end + 2)); match; match = MODIFIER.exec(text.slice(end, end + 2))) {
+    end += match[0].length;
   }
   return [start, end];
 }
@@ -144,8 +144,8 @@ function pick(values: Float32Array, columns: readonly number[]): Float32Array {
 }
 
 /** Add the weight of a word in the window that begins at `start`; overlapping windows add up. */
-function add(found: Map<number, WordWeight>, word: WordWeight, start: number, weight: number): void {
+function add(weights: Map<number, WordWeight>, word: WordWeight, start: number, weight: number): void {
   const place = start + word.start;
-  const total = weight + (found.get(place)?.weight ?? 0);
-  found.set(place, { ...word, start: place, end: start + word.end, weight: total });
+  const total = weight + (weights.get(place)?.weight ?? 0);
+  weights.set(place, { ...word, start: place, end: start + word.end, weight: total });
 }

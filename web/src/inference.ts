@@ -8,14 +8,14 @@ const BATCH_ROWS = 32;
 export const POOL_SIZE = 2;
 
 /** Network output for one text. */
-export interface Read {
+export interface TextOutput {
   readonly probabilities: Float32Array;
   readonly words: number;
   readonly windows: number;
 }
 
 /** Tokenizer and network of a model, and its maximum length in tokens. */
-export class Reader {
+export class Pipeline {
   constructor(
     readonly tokenizer: Tokenizer,
     readonly network: Network,
@@ -29,7 +29,7 @@ export class Reader {
   }
 
   /** Input row of a text: its token ids, truncated, with special tokens. */
-  row(ids: readonly number[]): number[] {
+  inputRow(ids: readonly number[]): number[] {
     const { prefix, suffix, unknownId } = this.tokenizer;
     const room = this.maxLength - prefix.length - suffix.length;
     const row = [...prefix, ...ids.slice(0, room), ...suffix];
@@ -47,20 +47,20 @@ export class Reader {
   }
 
   /** Predict texts of any length; long ones are split into windows. */
-  async read(texts: readonly string[]): Promise<Read[]> {
+  async read(texts: readonly string[]): Promise<TextOutput[]> {
     const parts: number[][] = [];
-    const found = texts.map((text) => {
+    const spans = texts.map((text) => {
       const ids = this.tokenizer.encode(text);
       const first = parts.length;
       if (ids.length + this.tokenizer.prefix.length + this.tokenizer.suffix.length <= this.maxLength) {
-        parts.push(this.row(ids));
+        parts.push(this.inputRow(ids));
       } else {
-        for (const span of this.#split(text)) parts.push(this.row(this.tokenizer.encode(text.slice(...span))));
+        for (const span of this.#split(text)) parts.push(this.inputRow(this.tokenizer.encode(text.slice(...span))));
       }
       return { first, windows: parts.length - first, words: this.#wordCount(text, ids) };
     });
     const probabilities = await this.#probabilities(parts);
-    return found.map(({ first, windows, words }) => ({
+    return spans.map(({ first, windows, words }) => ({
       probabilities:
         windows === 1 ? (probabilities[first] as Float32Array) : combine(probabilities.slice(first, first + windows)),
       words,
@@ -76,7 +76,7 @@ export class Reader {
   /** Predict rows in batches of similar length; the probabilities do not depend on padding. */
   async #probabilities(rows: readonly number[][]): Promise<Float32Array[]> {
     const order = rows.map((_, index) => index).sort((a, b) => length(rows, a) - length(rows, b) || a - b);
-    const found: Float32Array[] = new Array(rows.length);
+    const results: Float32Array[] = new Array(rows.length);
     for (let start = 0; start < order.length; start += BATCH_ROWS) {
       const batch = order.slice(start, start + BATCH_ROWS);
       const longest = padded(length(rows, batch.at(-1) as number));
@@ -85,11 +85,11 @@ export class Reader {
         longest,
         this.tokenizer.padId,
       );
-      batch.forEach((index, place) => {
-        found[index] = values[place] as Float32Array;
+      batch.forEach((index, row) => {
+        results[index] = values[row] as Float32Array;
       });
     }
-    return found;
+    return results;
   }
 }
 

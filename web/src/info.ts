@@ -10,7 +10,7 @@ export interface ModelInfo {
 }
 
 const FORMAT_VERSION = 1;
-const LARGEST_MAX_LENGTH = 4096;
+const MAX_LENGTH_LIMIT = 4096;
 
 /** Parse and validate `emotions.json`. */
 export function parseInfo(content: string): ModelInfo {
@@ -22,7 +22,9 @@ export function parseInfo(content: string): ModelInfo {
   }
   const { format_version: version, labels, thresholds, max_length: maxLength, attention, kind = "bilstm" } = raw ?? {};
   if (version !== FORMAT_VERSION) {
-    throw new ModelError(`emotions.json: format version ${String(version)}; this package reads ${FORMAT_VERSION}`);
+    throw new ModelError(
+      `emotions.json: format version ${String(version)}; expected ${FORMAT_VERSION}; update the evenmood package`,
+    );
   }
   if (!Array.isArray(labels) || !labels.length || labels.some((label) => typeof label !== "string")) {
     throw new ModelError("emotions.json: labels: expected a list of names");
@@ -36,9 +38,9 @@ export function parseInfo(content: string): ModelInfo {
       throw new ModelError(`emotions.json: threshold of ${label}: expected a number from 0 to 1, not ${String(value)}`);
     }
   }
-  if (!Number.isInteger(maxLength) || (maxLength as number) < 2 || (maxLength as number) > LARGEST_MAX_LENGTH) {
+  if (!Number.isInteger(maxLength) || (maxLength as number) < 2 || (maxLength as number) > MAX_LENGTH_LIMIT) {
     throw new ModelError(
-      `emotions.json: max_length: expected an integer from 2 to ${LARGEST_MAX_LENGTH}, not ${String(maxLength)}`,
+      `emotions.json: max_length: expected an integer from 2 to ${MAX_LENGTH_LIMIT}, not ${String(maxLength)}`,
     );
   }
   if (kind !== "bilstm" && kind !== "encoder") {

@@ -14,7 +14,7 @@ export class Network {
   }
 
   /**
-   * Open a network and run it once.
+   * Create a session and validate it with a test run.
    *
    * @param labels - Number of labels.
    * @throws ModelError - onnxruntime cannot load it, or its inputs and outputs are not those of an evenmood model.
@@ -62,11 +62,11 @@ export class Network {
     const ids = new Int32Array(rows.length * length).fill(padId);
     for (const [index, row] of rows.entries()) ids.set(row, index * length);
     const input = new this.#runtime.Tensor("int32", ids, [rows.length, length]);
-    const found = (await this.#session.run({ input_ids: input }, [output]))[output];
-    if (!found) throw new ModelError(`model.onnx: missing output ${output}; export it again`);
-    const data = found.data as Float32Array;
-    if (!data.every(Number.isFinite)) throw new ModelError("model.onnx: returns values that are not numbers");
-    return { data, dims: found.dims };
+    const result = (await this.#session.run({ input_ids: input }, [output]))[output];
+    if (!result) throw new ModelError(`model.onnx: missing output ${output}; export it again`);
+    const data = result.data as Float32Array;
+    if (!data.every(Number.isFinite)) throw new ModelError("model.onnx: returns non-finite values; export it again");
+    return { data, dims: result.dims };
   }
 }
 

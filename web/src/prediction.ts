@@ -29,7 +29,7 @@ export interface WordWeight {
   readonly start: number;
   /** Index after its last UTF-16 unit. */
   readonly end: number;
-  /** Share of the attention, from 0 to 1; from `leaveOneOut`, a change of probability from -1 to 1. */
+  /** From `explain`, the word's share, from 0 to 1; from `leaveOneOut`, a change of probability, from -1 to 1. */
   readonly weight: number;
   /** Whether the vocabulary covers the word, whole or in pieces. */
   readonly known: boolean;

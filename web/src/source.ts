@@ -64,7 +64,7 @@ async function reader(
 ): Promise<(file: ModelFile) => Promise<Uint8Array>> {
   if (model === undefined || model === "fast") return (file) => download(bundled(file), file, {}, options);
   if (model === "accurate") {
-    throw new ModelError("accurate: this package has only the fast model; give the URL or the folder of a copy");
+    throw new ModelError("accurate: only the fast model is bundled; pass the URL or path of the model's folder");
   }
   if (model instanceof URL) return at(model, options);
   if (typeof model !== "string" || !model.trim()) {
@@ -91,7 +91,7 @@ function bundled(file: ModelFile): URL {
     return BUNDLED[file]();
   } catch {
     // Bundles that are not ES modules have no `import.meta.url`.
-    throw new ModelError("the bundled model cannot be located in a script that is not an ES module; give its URL");
+    throw new ModelError("the bundled model cannot be located in a script that is not an ES module; pass its URL");
   }
 }
 

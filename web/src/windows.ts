@@ -5,7 +5,7 @@ export type Span = readonly [start: number, end: number];
 const OVERLAP = 4;
 /** Weight of the maximum over windows; the mean gets the rest. */
 const PEAK_SHARE = 0.25;
-/** White space as Python's `\s` has it. */
+/** Whitespace, as matched by Python's `\s`. */
 const SPACE = "[\\p{White_Space}\\x1c-\\x1f]";
 const SENTENCE_END = new RegExp(`(?<=[.!?…。！？])${SPACE}+|\\n+`, "gv");
 const WORD = /[^\p{White_Space}\x1c-\x1f]+/gv;

@@ -139,7 +139,7 @@ test("a folder, and a URL of one", async () => {
   }
 });
 
-test("folders that are no models", async () => {
+test("folders that are not models", async () => {
   const emotions = JSON.parse(readFileSync(join(BUNDLED, "emotions.json"), "utf8"));
   const cases = [
     [copy("absent", { "tokenizer.json": undefined }), /tokenizer\.json: no such file/],
@@ -188,7 +188,7 @@ test("a bundle that is not a module", async () => {
     write: false,
   });
   const load = new Function(`${built.outputFiles[0].text}; return evenmood.EmotionClassifier.fromPretrained();`);
-  await assert.rejects(load(), /the bundled model cannot be located .*; give its URL/);
+  await assert.rejects(load(), /the bundled model cannot be located .*; pass its URL/);
 });
 
 test("a model on a web server, with progress", async () => {
@@ -244,7 +244,7 @@ test("a download that breaks off, and one that is canceled midway", async () => 
   }
 });
 
-test("invalid places and options of a model", async () => {
+test("invalid model locations and options", async () => {
   const load = EmotionClassifier.fromPretrained;
   await assert.rejects(load(null), new UsageError("model: expected a Hub id, a URL or a path, not null"));
   await assert.rejects(load("http://"), /model: expected a URL such as .*, not http:/);

@@ -9,7 +9,7 @@ import { Normalizer } from "../dist/text/normalizer.js";
 import { parseTokenizer } from "../dist/text/tokenizer.js";
 import { combine } from "../dist/windows.js";
 
-test("white space inside a text is not searched again and again", () => {
+test("stripping takes linear time for long runs of whitespace", () => {
   const text = ` a${" ".repeat(200_000)}b\u2003`;
   const began = performance.now();
   assert.equal(new Normalizer({ type: "Strip" }).normalize(text), text.slice(1, -1));

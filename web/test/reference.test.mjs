@@ -1,4 +1,4 @@
-// Answers equal Python's: EVENMOOD_REFERENCE is the file that `python -m tests.web.reference` writes; skipped without it.
+// Predictions equal Python's: EVENMOOD_REFERENCE is the file that `python -m tests.web.reference` writes; skipped without it.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { before, describe, test } from "node:test";
@@ -68,7 +68,7 @@ for (const { name, runtime, rows, largest, mean, explained } of CASES) {
     });
 
     test("labels, in their order", { skip: !largest && "int8 kernels differ" }, () => {
-      // A difference of rounding must not decide: only texts whose probabilities are apart.
+      // Compare only texts whose probabilities are not within rounding error of a threshold or of each other.
       let compared = 0;
       for (const [index, row] of scored.entries()) {
         if (!isClear(row, classifier.thresholds)) continue;

@@ -95,10 +95,10 @@ def test_the_adjudicator_settles_ties(votes: Votes) -> None:
     assert votes.next_tie("Ada") is None  # an adjudicator does not settle their own vote
     with pytest.raises(UsageError, match="Ada is not an adjudicator"):
         votes.decide("sentiment140:1", "Ada", [JOY])
-    with pytest.raises(UsageError, match="no tie to settle"):
+    with pytest.raises(UsageError, match="not open for adjudication"):
         votes.decide("sentiment140:2", "Judge", [JOY])
     votes.decide("sentiment140:1", "Judge", [GRIEF])
-    with pytest.raises(UsageError, match="no tie to settle"):
+    with pytest.raises(UsageError, match="not open for adjudication"):
         votes.decide("sentiment140:1", "Judge", [JOY])
     assert votes.results()["sentiment140:1"].labels == (GRIEF,)
     assert votes.next_tie("Judge") is None

@@ -129,7 +129,7 @@ def test_completed_requests_are_not_repeated(build: Path, server: OpenAIServer) 
 
 def test_an_unreachable_server(build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generator, "MAX_OUTAGE", 1.0)
-    with pytest.raises(GeneratorError, match="no response from the generator") as error:
+    with pytest.raises(GeneratorError, match="no response from the endpoint") as error:
         generate.run(build, print, "small", base_url="http://127.0.0.1:9/v1", **OPTIONS)
     assert "\n" not in str(error.value)
 
@@ -217,7 +217,7 @@ def test_further_rounds_add_rows(build: Path, server: OpenAIServer) -> None:
     first, second = (read_rows(build, name).to_pylist() for name in generate.rounds(build))
     assert len({row["id"] for row in (*first, *second)}) == len(first) + len(second)
     assert len({row["text_hash"] for row in (*first, *second)}) == len(first) + len(second)
-    attempts = generate.attempts(build)
+    attempts = generate.generation_counts(build)
     assert set(attempts) == set(SHORTFALL)
     assert sum(counts["in"] for counts in attempts.values()) == 128
     assert sum(counts["accepted"] for counts in attempts.values()) == len(first) + len(second)
@@ -229,14 +229,14 @@ def test_export_and_import_of_generated_rows(build: Path, server: OpenAIServer, 
     generate.run(build, print, "small", base_url=server.url, **OPTIONS)
     generate.run(build, print, "small", base_url=server.url, round_number=2, **OPTIONS)
     first, second = (read_rows(build, name).to_pylist() for name in generate.rounds(build))
-    rows, attempts, request_count = [*first, *second], generate.attempts(build), server.request_count
+    rows, attempts, request_count = [*first, *second], generate.generation_counts(build), server.request_count
     generated_rows.export_rows(build, {row["id"] for row in rows[::2]}, tmp_path / "generated.parquet")
-    with pytest.raises(UsageError, match="has further rounds"):
+    with pytest.raises(UsageError, match="has more than one round of generate"):
         generated_rows.import_rows(build, print, tmp_path / "generated.parquet", restart=True)
     shutil.rmtree(build / "generate-2")
     generated_rows.import_rows(build, print, tmp_path / "generated.parquet", restart=True)
     assert read_rows(build, "generate").to_pylist() == rows[::2]
-    assert generate.attempts(build) == attempts
+    assert generate.generation_counts(build) == attempts
     assert server.request_count == request_count
     manifest = read_manifest(build, "generate")
     assert manifest["rows_in"] == 128 == manifest["rows_out"] + sum(manifest["dropped"].values())

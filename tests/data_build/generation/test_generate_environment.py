@@ -65,7 +65,7 @@ def test_errors_of_remote_servers_name_the_proxy(build: Path, monkeypatch: pytes
     assert "theProxyPassword" not in result.stderr
     monkeypatch.setattr(generator, "MAX_OUTAGE", 0.5)
     monkeypatch.setenv("HTTP_PROXY", "http://user:theProxyPassword@127.0.0.1:9")
-    with pytest.raises(GeneratorError, match=r"no response from the generator.*HTTP_PROXY") as error:
+    with pytest.raises(GeneratorError, match=r"no response from the endpoint.*HTTP_PROXY") as error:
         generate.run(build, print, "small", base_url="http://llm.example/v1", restart=True, **OPTIONS)
     assert "theProxyPassword" not in str(error.value)
     messages: list[str] = []

@@ -58,7 +58,9 @@ def test_losing_a_node(tmp_path: Path, tiny_encoder: Path, monkeypatch: pytest.M
         goemotions.run(tmp_path / name, print, str(tmp_path / "tsv"), any_size=True)
         sentiment140.run(tmp_path / name, print, str(tweets), shard_rows=40)
     relabel.run(tmp_path / "local", print, str(tiny_encoder))
-    shutil.copytree(tmp_path / "local" / relabel.OFFICIAL, tmp_path / "ray" / relabel.OFFICIAL)  # saves a start
+    shutil.copytree(
+        tmp_path / "local" / relabel.OFFICIAL_SCORES, tmp_path / "ray" / relabel.OFFICIAL_SCORES
+    )  # saves a start
     result = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", SCRIPT, str(tmp_path / "ray"), str(tiny_encoder)],
         cwd=ROOT,

@@ -102,7 +102,10 @@ def test_declined_prompt_aborts(small_data: Path, tmp_path: Path, answer: str) -
                 output += os.read(controller, 4096).decode()
             except OSError:  # the process has ended
                 break
-    assert f"--vectors {FASTTEXT} requires a 7.24 GB download (--vectors self requires none). Start it? [y/N]" in output
+    assert (
+        f"--vectors {FASTTEXT} requires a 7.24 GB download (--vectors self requires none). Download now? [y/N]"
+        in output
+    )
     os.write(controller, answer.encode())
     assert process.wait(60) == 1
     os.close(controller)

@@ -214,7 +214,7 @@ def test_invalid_sources_are_rejected(tmp_path: Path, small_data: Path, arrays: 
     for source in (f"{small_data}=", f"{small_data}={arrays}", f"{small_data}={arrays}:"):
         with pytest.raises(UsageError, match="is not an array"):
             parse_source(source)
-    with pytest.raises(UsageError, match="has no probabilities; set --teacher"):
+    with pytest.raises(UsageError, match="has no probabilities; use --teacher"):
         label([parse_source(str(small_data))], [], tmp_path / "out", str(small_data), ignore_progress)
     (tmp_path / "latin.txt").write_bytes(b"fine\ncaf\xe9\n")
     (tmp_path / "none.txt").write_bytes(b"")

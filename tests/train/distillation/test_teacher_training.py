@@ -152,7 +152,7 @@ def test_learning_rate_warms_up_and_decays(config: TeacherConfig) -> None:
 def test_batches_group_similar_lengths_and_contain_every_row_once(
     config: TeacherConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(encoder, "POOL_BATCHES", 5)
+    monkeypatch.setattr(encoder, "GROUP_BATCHES", 5)
     rows = load_split(config.data, "train")
     run = EncoderRun(config, *load_encoder(config.base, rows.labels), rows, {"validation": rows}, print)
     batches = list(run._shuffle(np.random.default_rng(0)))

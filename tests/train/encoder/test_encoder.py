@@ -18,12 +18,13 @@ from evenmood.data.splits import load_split
 from evenmood.data.teacher import Teacher
 from evenmood.model.model_folder import INFO_FILE, ONNX_FILE
 from evenmood.text.normalization import clean
+from tests.commands import run_command
 from tests.fakes.tiny_teacher import write_encoder
 from train.distillation.encoder import TeacherConfig
 from train.distillation.teacher import train_teacher
 from train.encoder.export import EncoderConfig, export
 from train.encoder.graph import CONTRIBUTED, IR_VERSION, OPSET
-from train.encoder.quantize import int4_blocks, quantize_product
+from train.encoder.quantize import int4_blocks, quantize_matmul
 from train.encoder.vocabulary import prune
 
 
@@ -72,7 +73,7 @@ def test_pruning_keeps_characters_and_adds_emoji(pruned_encoder: Path, small_dat
     assert [tokens[token] for token in ("[PAD]", "[UNK]", "[CLS]", "[SEP]")] == [0, 1, 2, 3]
     assert {"a", "b", "😂", "🙏"} <= set(tokens)
     assert "never" not in tokens  # in no text
-    with pytest.raises(UsageError, match="the number of characters and emoji"):
+    with pytest.raises(UsageError, match="the number of special tokens, single characters and emoji"):
         prune(str(pruned_encoder), [["a"]], 100, tmp_path / "small")
     with pytest.raises(DataError, match="cannot be loaded"):
         prune(str(small_data), [["a"]], 5000, tmp_path / "small")
@@ -128,6 +129,15 @@ def test_encoder_is_pickled_and_saved(classifier: EmotionClassifier, accurate_mo
     card = (accurate_model / "README.md").read_text(encoding="utf-8")
     assert "library_name: onnxruntime" in card
     assert "BERT encoder" in card
+
+
+def test_card_shows_the_metrics_over_seeds(accurate_model: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(accurate_model, tmp_path / "model"))
+    result = run_command("train", "seeds", folder)
+    assert result.returncode == 0, result.stderr
+    value = json.loads((folder / "training/seeds.json").read_text())["groups"][0]["metrics"]["macro_f1"]["value"]
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert f"on the validation split: macro-F1 {value:.3f}" in card
 
 
 def change_operator(model: Any) -> None:
@@ -217,7 +227,7 @@ def test_int4_product_matches_the_dequantized_product() -> None:
     )
     opsets = [onnx.helper.make_opsetid("", OPSET), onnx.helper.make_opsetid(CONTRIBUTED, 1)]
     model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
-    quantize_product(model, "product")
+    quantize_matmul(model, "product")
     (outputs,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": inputs})
     codes, scales = int4_blocks(weights.T, 32)
     rounded = (codes.reshape(8, 2, 32) * scales[..., None]).reshape(8, 64).T

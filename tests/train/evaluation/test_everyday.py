@@ -116,4 +116,4 @@ def test_fit_with_extra_texts_tunes_and_evaluates_on_both_sets(small_data: Path,
     mean = over_seeds([model], "test")
     assert mean["macro_f1"]["value"] == everyday["macro_f1"]["value"]
     invalid = run_command("train", "evaluate", model, "--data", "everyday", "--split", "train")
-    assert "has the splits validation and test" in invalid.stderr
+    assert "expected validation or test with --data everyday" in invalid.stderr

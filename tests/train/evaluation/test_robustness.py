@@ -206,5 +206,5 @@ def test_command(tmp_path: Path) -> None:
 
 
 def test_hub_model_requires_out(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="set --out"):
+    with pytest.raises(UsageError, match="use --out"):
         run_robustness("you/moods", None, "validation")

@@ -51,7 +51,7 @@ def test_mean_over_seeds(two_seeds: tuple[Path, Path], tmp_path: Path) -> None:
         assert original["macro_f1"]["low"] < original["macro_f1"]["value"] < original["macro_f1"]["high"]
     ratio = content["relative_drop"]["value"]
     assert ratio == pytest.approx(pair["drop"]["macro_f1"]["value"] / single["drop"]["macro_f1"]["value"], rel=1e-2)
-    assert "of the second's" in result.stdout
+    assert "macro-F1 drop of the first group relative to the second's" in result.stdout
     assert content["rows"] == len(
         load_split(json.loads((first / "training/config.json").read_text())["data"], "validation")
     )
@@ -61,8 +61,9 @@ def test_card_shows_the_mean(two_seeds: tuple[Path, Path]) -> None:
     first, second = two_seeds
     result = run_command("train", "seeds", first, second)
     assert result.returncode == 0, result.stderr
+    value = json.loads((first / "training/seeds.json").read_text())["groups"][0]["metrics"]["macro_f1"]["value"]
     assert (
-        "**Mean of 2 models** with this configuration (seeds 0, 1) on the validation split"
+        f"**Mean of 2 models** with this configuration (seeds 0, 1) on the validation split: macro-F1 {value:.3f}"
         in (first / "README.md").read_text()
     )
 
@@ -73,11 +74,11 @@ def test_models_with_other_options_are_rejected(two_seeds: tuple[Path, Path], tm
     shutil.copytree(second, other)
     config = json.loads((other / "training/config.json").read_text())
     (other / "training/config.json").write_text(json.dumps({**config, "dropout": 0.25}))
-    with pytest.raises(DataError, match=r"other: differs from .*first in dropout; expected only another seed"):
+    with pytest.raises(DataError, match=r"other: options differ from .*first: dropout; expected the same options"):
         over_seeds([[first, other]], "validation", print)
     with pytest.raises(DataError, match="expected a model folder written by"):
         over_seeds([[tmp_path]], "validation", print)
-    with pytest.raises(DataError, match="seeds 0, 0; expected different seeds"):
+    with pytest.raises(DataError, match="duplicate seeds 0, 0; expected a different seed"):
         over_seeds([[first, first]], "validation", print)
     (tmp_path / "existing.json").write_text("mine")
     result = run_command("train", "seeds", first, second, "--out", tmp_path / "existing.json")

@@ -64,7 +64,7 @@ def train_config(build: Path, single: Path, **change: Any) -> TrainConfig:
     run = read_run(single / "models", "balanced", 0)
     assert run
     corpus = (str(build.parent / "tweets.txt"),)
-    options: Any = {**run.about["config"], "vectors": "self", "corpus": corpus, **change}
+    options: Any = {**run.record["config"], "vectors": "self", "corpus": corpus, **change}
     settings: Options = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
     return TrainConfig(**settings)
 
@@ -142,8 +142,8 @@ def test_matched_rows_have_the_balanced_size_and_differ_by_seed(experiment: Path
 
 
 def test_vectors_exclude_held_out_texts(experiment: Path, build: Path) -> None:
-    about = json.loads((experiment / "models/vectors.json").read_text())
-    assert about["tweets"] == len({clean(text) for text in tweets()})  # without the test text
+    record = json.loads((experiment / "models/vectors.json").read_text())
+    assert record["tweets"] == len({clean(text) for text in tweets()})  # without the test text
     lines = (experiment / "models/vectors.vec").read_text().splitlines()
     words = {line.split(" ")[0] for line in lines[1:]}
     assert lines[0] == f"{len(lines) - 1} 16"
@@ -202,7 +202,7 @@ def test_trained_arm(single: Path, build: Path) -> None:
     classifier = EmotionClassifier.from_pretrained(single / "models/balanced")
     assert np.array_equal(run.probabilities, classifier.predict_proba(test.texts))
     assert run.label_vectors.shape == (28, 16)
-    assert run.about["label_words"]["joy"] == ["joy"]
+    assert run.record["label_words"]["joy"] == ["joy"]
     assert not np.isnan(run.label_vectors[LABELS.index("joy")]).any()
     content = json.loads((single / "experiments.json").read_text())
     expected = score(test.labels, run.probabilities, run.thresholds, LABELS, 0)
@@ -250,7 +250,7 @@ def test_report_only(experiment: Path, build: Path, single: Path, tmp_path: Path
         ({"arms": []}, "no arms; expected any of"),
         ({"seeds": 0}, "--seeds is 0; expected at least 1"),
         ({"build": Path("nowhere")}, "nowhere: not a build folder"),
-        ({"report_only": True, "seeds": 3}, "the run balanced, seed 2 is not finished; leave out --report-only"),
+        ({"report_only": True, "seeds": 3}, "the run balanced, seed 2 is not finished; run without --report-only"),
         (
             {"filters": 9},
             "contains runs with different options: filters; repeat their options, or choose another --out",
@@ -281,5 +281,5 @@ def test_thresholds_are_tuned_by_the_rule_of_the_paper(single: Path) -> None:
     """The command overrides `shrunk`, the default of `fit`."""
     run = read_run(single / "models", "balanced", 0)
     assert run
-    assert run.about["config"]["thresholds"] == "grid"
+    assert run.record["config"]["thresholds"] == "grid"
     assert TrainConfig().thresholds == "shrunk"

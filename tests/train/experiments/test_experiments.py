@@ -27,7 +27,7 @@ def synthetic_runs(noise: dict[str, float], rows: int = 600, seeds: int = 3) -> 
         for seed in range(seeds):
             scores = truth + random.normal(0, noise.get(arm, 0.4), truth.shape)
             probabilities = (1 / (1 + np.exp(-6 * (scores - 0.5)))).astype(np.float32)
-            about = {
+            record = {
                 "config": {"vectors": "random", "filters": 8},
                 "history": [{"epoch": 1, "loss": 0.3, "val_loss": 0.2, "seconds": 1.0}],
                 "train": {"rows": 100},
@@ -39,7 +39,7 @@ def synthetic_runs(noise: dict[str, float], rows: int = 600, seeds: int = 3) -> 
             labels = load_everyday("test").split.labels
             everyday = (labels - 0.6 * random.random(labels.shape) - (0 if arm.startswith("b") else 0.1)).clip(0, 1)
             thresholds = np.full(len(LABELS), 0.5, np.float32)
-            runs.append(Run(arm, seed, probabilities, thresholds, everyday, vectors, about))
+            runs.append(Run(arm, seed, probabilities, thresholds, everyday, vectors, record))
     return runs, test
 
 
@@ -85,7 +85,7 @@ def test_verdicts_if_balancing_hurts_and_attention_helps(tmp_path: Path) -> None
 
 
 def test_false_positive_rate_is_low() -> None:
-    """The 95% intervals of two arms of equal quality exclude 0 in about one of twenty cases."""
+    """The 95% intervals of two arms of equal quality exclude 0 in record one of twenty cases."""
     false_positives = total = 0
     for number in range(12):
         random = np.random.default_rng(number)
@@ -109,7 +109,7 @@ def test_runs_stopped_early_are_reported_and_excluded(tmp_path: Path) -> None:
     for run in runs:
         rising = run.arm == "matched" and run.seed == 1
         losses = [0.2, 0.3, 0.4, 0.5] if rising else [0.5, 0.4, 0.3, 0.2]
-        run.about["history"] = [
+        run.record["history"] = [
             {"epoch": epoch, "loss": 0.3, "val_loss": loss, "seconds": 1.0} for epoch, loss in enumerate(losses, 1)
         ]
         if rising:
@@ -139,14 +139,18 @@ def test_runs_stopped_early_are_reported_and_excluded(tmp_path: Path) -> None:
         (["improved", "improved"], False, "supported"),
         (["improved", "worsened"], False, "supported in 1 of 2 comparisons (scores worsened in the other)"),
         (
-            ["improved", claims.NEITHER],
+            ["improved", claims.NOT_SIGNIFICANT],
             False,
             "supported in 1 of 2 comparisons (no significant difference in the other)",
         ),
         (["worsened", "worsened"], False, "not supported (scores worsened)"),
-        (["worsened", claims.NEITHER], False, "not supported (scores worsened or did not change significantly)"),
-        ([claims.NEITHER] * 2, False, "inconclusive"),
-        (["improved", claims.NEITHER], True, "inconclusive"),
+        (
+            ["worsened", claims.NOT_SIGNIFICANT],
+            False,
+            "not supported (scores worsened or did not change significantly)",
+        ),
+        ([claims.NOT_SIGNIFICANT] * 2, False, "inconclusive"),
+        (["improved", claims.NOT_SIGNIFICANT], True, "inconclusive"),
         (["improved", "worsened"], True, "not supported (another arm scored higher)"),
     ],
 )

@@ -149,7 +149,7 @@ def test_export_matches_fit(model: Path, tmp_path: Path) -> None:
     (folder / "model.weights.h5").write_bytes(weights[: len(weights) // 2])
     result = run_command("train", "export", folder)
     assert (result.returncode, len(result.stderr.splitlines())) == (1, 1), result.stderr
-    assert "Keras cannot load the network, which may be corrupt" in result.stderr
+    assert "the folder may be corrupt: train the model again" in result.stderr
     assert not list(folder.glob("*.part"))
     (folder / "model.weights.h5").unlink()
     result = run_command("train", "export", folder)
@@ -191,7 +191,7 @@ def test_other_backends(data: Path, tmp_path: Path, backend: str, precision: str
     ("arguments", "code", "message"),
     [
         (["--max-length", "7"], 2, "--max-length is 7; expected an even number"),
-        (["--dropout", "1"], 2, "--dropout is 1.0; expected 0 to below 1"),
+        (["--dropout", "1"], 2, "--dropout is 1.0; expected at least 0 and below 1"),
         (["--epochs", "0"], 2, "--epochs is 0"),
         (["--pooling", "sum"], 2, "'sum' is not one of 'attention', 'average'"),
         (["--vectors", "missing.vec"], 1, "missing.vec: no such vectors file"),

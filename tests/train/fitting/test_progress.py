@@ -21,7 +21,7 @@ TEXTS = [f"the {first} people are {second}" for first in WORDS for second in WOR
 
 @pytest.fixture(autouse=True)
 def frequent_messages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "PAUSE", 0.02)
+    monkeypatch.setattr(progress, "PROGRESS_INTERVAL", 0.02)
 
 
 def test_elapsed_time_is_logged_until_the_step_ends() -> None:

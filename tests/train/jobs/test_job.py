@@ -26,7 +26,7 @@ from tests.fakes.hub_server import HubServer
 from tests.fakes.local_hub import READER, TOKEN
 from train.config import TrainConfig
 from train.jobs import remote
-from train.jobs.remote import Unfinished, archive, epochs, flags_of
+from train.jobs.remote import HubCheckpoint, archive, epochs, flags_of
 
 ROOT = Path(__file__).parents[3]
 MODEL, DATA = "you/moods", "you/small"
@@ -94,7 +94,7 @@ def test_killed_job_resumes_on_another_machine(hub_with_data: HubServer, tmp_pat
     stdout, stderr = second.communicate(timeout=200)
     assert second.returncode == 0, stderr
     assert stdout == f"{hub.url}/{MODEL}\n"
-    assert "resuming the unfinished run of" in stderr
+    assert "checkpoint from" in stderr
     resumed_epoch = int(re.search(r"resuming after epoch (\d)", stderr)[1])  # type: ignore[index]
     assert resumed_epoch >= 2
     assert f"epoch {resumed_epoch}/4" not in stderr
@@ -127,7 +127,7 @@ def write_unfinished_run(folder: Path, epochs: int) -> Path:
 
 def test_training_continues_if_saving_fails(hub: HubServer, token: str, tmp_path: Path) -> None:
     messages: list[str] = []
-    unfinished = Unfinished(MODEL, tmp_path / "model", messages.append, save_minutes=1)
+    unfinished = HubCheckpoint(MODEL, tmp_path / "model", messages.append, save_minutes=1)
     folder = write_unfinished_run(tmp_path / "model.partial", 2)
     hub.fail(f"{UNFINISHED}/commit", status=403)
     unfinished.save(folder)
@@ -141,10 +141,10 @@ def test_training_continues_if_saving_fails(hub: HubServer, token: str, tmp_path
 def test_run_with_more_epochs_is_resumed(
     hub: HubServer, token: str, tmp_path: Path, local_epochs: int | None, hub_epochs: int, expected: int
 ) -> None:
-    Unfinished("moods", tmp_path / "a", print).save(write_unfinished_run(tmp_path / "a.partial", hub_epochs))
+    HubCheckpoint("moods", tmp_path / "a", print).save(write_unfinished_run(tmp_path / "a.partial", hub_epochs))
     if local_epochs is not None:
         write_unfinished_run(tmp_path / "b.partial", local_epochs)
-    unfinished = Unfinished(MODEL, tmp_path / "b", print)  # a name without a namespace belongs to the token's owner
+    unfinished = HubCheckpoint(MODEL, tmp_path / "b", print)  # a name without a namespace belongs to the token's owner
     unfinished.fetch()
     assert epochs(unfinished.folder) == expected
     assert (unfinished.folder / f"epoch-{expected:03}.keras").exists()
@@ -155,15 +155,15 @@ def test_run_with_more_epochs_is_resumed(
 def test_other_repository_is_not_overwritten(hub: HubServer, token: str, tmp_path: Path) -> None:
     hub.add(UNFINISHED, {"novel.txt": b"chapter one"})
     for restart in (True, False):
-        with pytest.raises(HubError, match="is not an unfinished run"):
+        with pytest.raises(HubError, match="contains no checkpoint"):
             remote.start(TrainConfig(), MODEL, print, "t4-small", "3h", [], restart)
-        with pytest.raises(HubError, match="is not an unfinished run"):
+        with pytest.raises(HubError, match="contains no checkpoint"):
             remote.train(TrainConfig(), MODEL, tmp_path / "model", print, restart=restart)
     assert hub.repositories[UNFINISHED].files() == {"novel.txt": b"chapter one"}
 
 
 def test_restart_deletes_the_unfinished_run(hub: HubServer, token: str, tmp_path: Path) -> None:
-    Unfinished(MODEL, tmp_path / "a", print).save(write_unfinished_run(tmp_path / "a.partial", 3))
+    HubCheckpoint(MODEL, tmp_path / "a", print).save(write_unfinished_run(tmp_path / "a.partial", 3))
     result = run_command("train", "job", MODEL, "--restart")
     assert result.returncode == 0, result.stderr
     assert UNFINISHED not in hub.repositories

@@ -51,7 +51,7 @@ def test_four_devices_match_one_device(one_device: Path, small_data: Path, tmp_p
     options: list[str | Path] = ["--data", small_data, *SMALL, *QUICK, "--distribute", "--out", tmp_path / "four"]
     result = run_module("train", "fit", *options, KERAS_BACKEND="jax", XLA_FLAGS=f"{XLA} {DEVICES}4")
     assert result.returncode == 0, result.stderr
-    assert "4 devices on 1 hosts" in result.stderr
+    assert "devices: 4, hosts: 1" in result.stderr
     np.testing.assert_allclose(read_losses(tmp_path / "four"), read_losses(one_device), rtol=3e-3)
 
 
@@ -83,7 +83,7 @@ def test_two_hosts_match_one_device(one_device: Path, small_data: Path, tmp_path
     options = ["-m", "train", "fit", "--data", str(small_data), *SMALL, *QUICK, "--distribute", "--out"]
     codes, stderrs = run_on_two_hosts(*([*options, str(tmp_path / f"host{host}")] for host in range(2)))
     assert codes == [0, 0], stderrs
-    assert all("4 devices on 2 hosts" in stderr for stderr in stderrs)
+    assert all("devices: 4, hosts: 2" in stderr for stderr in stderrs)
     assert read_losses(tmp_path / "host0") == read_losses(tmp_path / "host1")
     np.testing.assert_allclose(read_losses(tmp_path / "host0"), read_losses(one_device), rtol=3e-3)
 
@@ -95,19 +95,19 @@ def test_checkpoints_of_different_epochs_are_rejected() -> None:
         "import sys; from train.network.distribution import data_parallel, join_hosts\n"
         "join_hosts(True)\n"
         "with data_parallel(True) as devices:\n"
-        "    devices.agree_on(3)\n"
-        "    devices.agree_on(int(sys.argv[1]))"
+        "    devices.check_same_epoch(3)\n"
+        "    devices.check_same_epoch(int(sys.argv[1]))"
     )
     codes, stderrs = run_on_two_hosts(*(["-c", script, epoch] for epoch in ("4", "5")))
     assert codes == [1, 1]
     for stderr in stderrs:
-        assert "the checkpoints of the hosts have the epochs 4, 5; expected the same: copy OUT.partial" in stderr
+        assert "the hosts' checkpoints are at different epochs (4, 5); copy OUT.partial" in stderr
 
 
 def test_other_backends_are_rejected(small_data: Path, tmp_path: Path) -> None:
     result = run_command("train", "fit", "--data", small_data, *SMALL, "--distribute", "--out", tmp_path / "m")
     assert result.returncode == 2
-    assert "--distribute with the Keras backend tensorflow; expected jax: set KERAS_BACKEND=jax" in result.stderr
+    assert "--distribute requires the JAX backend; found tensorflow: set KERAS_BACKEND=jax" in result.stderr
 
 
 def test_uneven_batch_is_padded_with_weights() -> None:

@@ -92,7 +92,7 @@ def test_malformed_card_is_rejected(evaluated_model: Path, tmp_path: Path, conte
     assert "\n" not in str(error.value)
     result = run_command("train", "push", folder, "you/moods")
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)
-    assert "write it again with: python -m train evaluate" in result.stderr
+    assert "regenerate it with: python -m train evaluate" in result.stderr
 
 
 GOEMOTIONS = "google-research-datasets/go_emotions:simplified"

@@ -15,7 +15,7 @@ from tests.commands import run_command
 from tests.conftest import DEFAULT_MODEL
 from train.transfer.columns import LabelCellError, cell_labels
 from train.transfer.evaluation import evaluate_transfer
-from train.transfer.label_studio import without_annotations
+from train.transfer.label_studio import flatten_tasks
 from train.transfer.labeled import LabeledSet, read_labeled
 from train.transfer.mapping import read_mapping
 from train.transfer.targets import read_targets
@@ -136,7 +136,7 @@ def test_single_task_and_several_annotators(tmp_path: Path) -> None:
     assert read_labeled(str(tmp_path / "task.json"), "test", EKMAN.is_label).labels == [["joy", "sadness"]]
     task["annotations"].append(annotation(["fear"]))
     with pytest.raises(DataError, match="here: 2 annotations; expected one per text"):
-        list(without_annotations([("here", task)]))
+        list(flatten_tasks([("here", task)]))
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def test_invalid_vec_files_are_rejected(tmp_path: Path) -> None:
             lambda: vec_file(path, WORDS, header="no header"),
             "line 1: not a fastText header; expected the number of words",
         ),
-        (lambda: vec_file(path, WORDS, header="99 16"), "6 vectors; expected 99 by its first line"),
+        (lambda: vec_file(path, WORDS, header="99 16"), "6 vectors; expected 99 according to its first line"),
         (lambda: path.write_text(""), "the file is empty"),
         (lambda: path.unlink(), "no such vectors file"),
     ]
@@ -206,10 +206,10 @@ def test_emoji_have_distinct_vectors(tiny_encoder: Path) -> None:
 def test_wrong_vector_count_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "more.vec"
     path.write_text("1 2\na 0.5 1\nb 1 2\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"2 vectors; expected 1 by its first line; correct that line"):
+    with pytest.raises(DataError, match=r"2 vectors; expected 1 according to its first line; correct that line"):
         read_vec(path, ["<pad>", "<unk>", "a"], 2)
     path.write_text("3 2\na 0.5 1\nb 1 2\n", encoding="utf-8")
-    with pytest.raises(DataError, match="2 vectors; expected 3 by its first line; the file is truncated"):
+    with pytest.raises(DataError, match="2 vectors; expected 3 according to its first line; the file is truncated"):
         read_vec(path, ["<pad>", "<unk>", "a"], 2)
 
 

@@ -15,7 +15,7 @@ export async function local(path: string): Promise<URL | undefined> {
 
 /** onnxruntime's WebAssembly build. */
 export async function runtime(): Promise<Runtime> {
-  // Bundlers report a missing module by themselves, as `import` is outside `try`.
+  // `import` is outside `try`, so bundlers report a missing module at build time.
   const load = async (): Promise<unknown> => await import("onnxruntime-web/wasm");
   try {
     return (await load()) as Runtime;

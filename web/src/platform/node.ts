@@ -16,16 +16,16 @@ export const settings = {
 
 /** URL of a local folder; undefined if it does not exist. */
 export async function local(path: string): Promise<URL | undefined> {
-  const found = await stat(path).catch(() => undefined);
-  if (found?.isFile()) throw new ModelError(`${path}: not a folder; expected the folder that contains the model files`);
-  return found ? pathToFileURL(`${path}/`) : undefined;
+  const stats = await stat(path).catch(() => undefined);
+  if (stats?.isFile()) throw new ModelError(`${path}: not a folder; expected the folder that contains the model files`);
+  return stats ? pathToFileURL(`${path}/`) : undefined;
 }
 
 /** onnxruntime: the native build if it is installed, otherwise the WebAssembly build. */
 export async function runtime(): Promise<Runtime> {
-  const found = (await native()) ?? (await webAssembly());
-  if (!found) throw new ModelError("onnxruntime is not installed: npm install onnxruntime-node");
-  return found.default ?? found;
+  const module = (await native()) ?? (await webAssembly());
+  if (!module) throw new ModelError("onnxruntime is not installed; run: npm install onnxruntime-node");
+  return module.default ?? module;
 }
 
 type Loaded = { readonly default?: Runtime } & Runtime;

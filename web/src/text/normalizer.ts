@@ -87,16 +87,16 @@ function patternOf(config: NormalizerConfig): RegExp {
 
 function bertSteps(config: NormalizerConfig): Step[] {
   const lowercase = config.lowercase ?? true;
-  const found: Step[] = [];
+  const result: Step[] = [];
   if (config.clean_text ?? true) {
-    found.push(replaceStep(new RegExp(`[${BERT_REMOVED}]`, "gv"), ""), replaceStep(/\p{White_Space}/gu, " "));
+    result.push(replaceStep(new RegExp(`[${BERT_REMOVED}]`, "gv"), ""), replaceStep(/\p{White_Space}/gu, " "));
   }
-  if (config.handle_chinese_chars ?? true) found.push(surroundStep(CHINESE));
+  if (config.handle_chinese_chars ?? true) result.push(surroundStep(CHINESE));
   if (config.strip_accents ?? lowercase) {
-    found.push(unicodeStep("NFD"), replaceStep(new RegExp(`[${BERT_ACCENTS}]`, "gv"), ""));
+    result.push(unicodeStep("NFD"), replaceStep(new RegExp(`[${BERT_ACCENTS}]`, "gv"), ""));
   }
-  if (lowercase) found.push(lowercaseStep());
-  return found;
+  if (lowercase) result.push(lowercaseStep());
+  return result;
 }
 
 function step(plain: (text: string) => string, alignedForm: (text: AlignedText) => AlignedText): Step {
