@@ -51,13 +51,6 @@ def teacher(
     ] = 5.0,
     warmup: Annotated[float, typer.Option(help="Share of warmup steps, 0 to 1", rich_help_panel=ADVANCED)] = 0.05,
     weight_decay: Annotated[float, typer.Option(help="Weight decay of AdamW", rich_help_panel=ADVANCED)] = 0.01,
-    frozen_layers: Annotated[
-        int,
-        typer.Option(
-            help="Number of lowest layers to freeze; if above 0, the embeddings are frozen too",
-            rich_help_panel=ADVANCED,
-        ),
-    ] = 0,
     max_tokens: Annotated[int, typer.Option(help="Maximum text length in word pieces", rich_help_panel=MODEL)] = 128,
     weights: Annotated[
         Literal["float16", "float32"], typer.Option(help="Format of the stored weights", rich_help_panel=MODEL)
@@ -87,7 +80,6 @@ def teacher(
         head_factor=head_factor,
         warmup=warmup,
         weight_decay=weight_decay,
-        frozen_layers=frozen_layers,
         max_tokens=max_tokens,
         weights=weights,
         seed=seed,

@@ -22,8 +22,6 @@ GROUP_BATCHES = 50
 """Number of batches whose texts are sorted by length together; more reduce padding, fewer keep batches random."""
 MAX_GRAD_NORM = 1.0
 """Maximum norm of the gradient, as in transformers' Trainer."""
-_LAYER = re.compile(r"\blayer\.(\d+)\.")
-"""Number of a layer in the name of a parameter."""
 PROGRESS_INTERVAL = 5.0
 """Interval between progress messages, in seconds."""
 
@@ -46,7 +44,6 @@ class TeacherConfig:
         head_factor: Learning rate of the classification head, which is trained from scratch, relative to the encoder's.
         warmup: Share of steps in which the learning rate increases; afterwards it decreases linearly to 0.
         weight_decay: Weight decay of AdamW.
-        frozen_layers: Number of lowest layers to freeze; if above 0, the embeddings are frozen too.
         max_tokens: Maximum text length in word pieces.
         weights: Data type of the stored weights.
         seed: Random seed.
@@ -65,7 +62,6 @@ class TeacherConfig:
     head_factor: float = 5.0
     warmup: float = 0.05
     weight_decay: float = 0.01
-    frozen_layers: int = 0
     max_tokens: int = MAX_TOKENS
     weights: Literal["float16", "float32"] = "float16"
     seed: int = 0
@@ -83,8 +79,6 @@ class TeacherConfig:
             raise UsageError(f"--warmup is {self.warmup}; expected at least 0 and below 1")
         if self.weight_decay < 0:
             raise UsageError(f"--weight-decay is {self.weight_decay}; expected at least 0")
-        if self.frozen_layers < 0:
-            raise UsageError(f"--frozen-layers is {self.frozen_layers}; expected at least 0")
         if not 0 <= self.label_share <= 1:
             raise UsageError(f"--label-share is {self.label_share}; expected 0 to 1")
         if self.fold and not self.extra:
@@ -174,26 +168,6 @@ def load_encoder(base: str, labels: np.ndarray) -> tuple[Any, Any]:
     return network, tokenizer
 
 
-def freeze_layers(encoder: Any, count: int) -> None:
-    """Exclude the embeddings and the `count` lowest layers from training; with 0, train everything.
-
-    Args:
-        encoder: Network without its classification head; its layers are named `layer.0`, `layer.1`, ….
-        count: Number of layers.
-
-    Raises:
-        UsageError: The encoder has fewer than `count` layers.
-    """
-    if not count:
-        return
-    layer_of = {name: int(match[1]) for name, _ in encoder.named_parameters() if (match := _LAYER.search(name))}
-    if count > (layers := len(set(layer_of.values()))):
-        raise UsageError(f"--frozen-layers is {count}; expected at most {layers}, the number of the encoder's layers")
-    for name, parameter in encoder.named_parameters():
-        if name.startswith("embeddings.") or layer_of.get(name, count) < count:
-            parameter.requires_grad = False
-
-
 class EncoderRun:
     """A network in training, with its optimizer and tokenized texts."""
 
@@ -212,7 +186,6 @@ class EncoderRun:
         self._config, self._tokenizer, self._log = config, tokenizer, log
         self._device, self._half = torch_device()
         self.network = network.to(self._device)
-        freeze_layers(network.base_model, config.frozen_layers)
         body = {id(parameter) for parameter in network.base_model.parameters()}
         parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
         rates = {True: config.learning_rate, False: config.learning_rate * config.head_factor}

@@ -123,19 +123,6 @@ def test_bias_starts_at_the_prior_and_the_head_has_a_higher_learning_rate(config
     assert total == len(list(network.parameters()))
 
 
-def test_frozen_layers_keep_their_weights(config: TeacherConfig, tmp_path: Path) -> None:
-    from safetensors.torch import load_file
-
-    before = load_file(Path(config.base) / "model.safetensors")
-    train_teacher(replace(config, epochs=1, frozen_layers=1, weights="float32"), tmp_path / "teacher", print)
-    after = load_file(tmp_path / "teacher" / "model.safetensors")
-    unchanged = {name for name in before if np.array_equal(before[name], after[f"bert.{name}"])}
-    frozen = {name for name in before if name.startswith(("embeddings.", "encoder.layer.0."))}
-    assert unchanged == frozen
-    with pytest.raises(UsageError, match="--frozen-layers is 2; expected at most 1, the number of"):
-        train_teacher(replace(config, frozen_layers=2), tmp_path / "deep", print)
-
-
 def test_learning_rate_warms_up_and_decays(config: TeacherConfig) -> None:
     rows = load_split(config.data, "train")
     run = EncoderRun(
@@ -183,7 +170,7 @@ def test_pickled_weights_are_rejected(config: TeacherConfig, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     "option",
-    [{"epochs": 0}, {"learning_rate": float("nan")}, {"warmup": 1.0}, {"weight_decay": -1.0}, {"frozen_layers": -1}],
+    [{"epochs": 0}, {"learning_rate": float("nan")}, {"warmup": 1.0}, {"weight_decay": -1.0}],
 )
 def test_invalid_options_are_rejected(config: TeacherConfig, option: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=f"--{next(iter(option)).replace('_', '-')}"):
