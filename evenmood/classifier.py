@@ -37,7 +37,7 @@ class EmotionClassifier(PretrainedModel):
 
     @property
     def has_attention(self) -> bool:
-        """Whether the network has attention weights for `explain`."""
+        """Whether the network has attention weights; without them, `explain` works only for encoders."""
         return self._info.attention
 
     def predict_proba(self, texts: str | Iterable[str | None], *, show_progress_bar: bool = False) -> np.ndarray:
@@ -150,8 +150,7 @@ class EmotionClassifier(PretrainedModel):
         from evenmood.tables.frames import with_emotions
 
         selected_labels = list(self.labels if labels is None else dict.fromkeys(labels))
-        if unknown := [label for label in selected_labels if label not in self.labels]:
-            raise UsageError(f"labels: unknown label {unknown[0]!r}; expected one of: {', '.join(self.labels)}")
+        self._check_labels(selected_labels, "labels")
         return with_emotions(self, data, column, selected_labels, proba, show_progress_bar)
 
     def apply_thresholds(
@@ -166,8 +165,13 @@ class EmotionClassifier(PretrainedModel):
             probabilities: Result of `predict_proba`; a row of NaN becomes an empty prediction.
             thresholds: As in `predict`.
             only: Labels to predict; by default, all.
+
+        Raises:
+            UsageError: A threshold is outside [0, 1], or a label is unknown.
         """
-        columns = [self.labels.index(label) for label in (self.labels if only is None else only)]
+        selected_labels = list(self.labels if only is None else only)
+        self._check_labels(selected_labels, "only")
+        columns = [self.labels.index(label) for label in selected_labels]
         array = self._threshold_array(thresholds)[columns]
         return apply_thresholds(probabilities[:, columns], array, [self.labels[column] for column in columns])
 
@@ -195,7 +199,8 @@ class EmotionClassifier(PretrainedModel):
             is listed in `unchanged`.
 
         Raises:
-            UsageError: There are no texts, the numbers of texts and labels differ, or a label is unknown.
+            UsageError: There are no texts, the labels do not match the texts, or a label, the metric or the method is
+                unknown.
             TypeError: A text is not a string.
         """
         if isinstance(texts, str):
@@ -256,9 +261,12 @@ class EmotionClassifier(PretrainedModel):
         return leave_one_out(self.predict_proba, self._encoder, text, columns, lambda decrease: float(decrease[0]))
 
     def __repr__(self) -> str:
-        tokens = self._encoder.tokenizer.get_vocab_size()
-        unit = "words" if self._info.kind == "bilstm" else "tokens"
-        return f"EmotionClassifier({len(self.labels)} labels, {tokens} {unit}, {self._folder})"
+        size = self._encoder.tokenizer.get_vocab_size()
+        return f"EmotionClassifier({len(self.labels)} labels, {size} vocabulary entries, {self._folder})"
+
+    def _check_labels(self, labels: Sequence[str], argument: str) -> None:
+        if unknown := [label for label in labels if label not in self.labels]:
+            raise UsageError(f"{argument}: unknown label {unknown[0]!r}; expected one of: {', '.join(self.labels)}")
 
     def _threshold_array(self, thresholds: Mapping[str, float] | float | None) -> np.ndarray:
         """Return the threshold of each column in float32: a float64 0.3 would exclude a float32 0.3."""

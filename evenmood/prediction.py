@@ -91,8 +91,8 @@ class WordWeight:
         text: The word as written in the original text.
         start: Index of its first character.
         end: Index after its last character.
-        weight: Share of the attention or of the change in probability, from 0 to 1; from `leave_one_out`, the change of
-            a probability, from -1 to 1.
+        weight: Share of the attention or of the change in probability, from 0 to 1; from `leave_one_out`, the
+            decrease in the label's probability when the word is removed, from -1 to 1.
         known: Whether the vocabulary covers the word, whole or in pieces.
     """
 

@@ -68,11 +68,9 @@ def tune_and_score(
     Raises:
         UsageError: There are no texts, or the metric or method is unknown.
     """
-    if metric not in get_args(Metric) or method not in get_args(Method):
-        raise UsageError(
-            f"metric {metric!r}, method {method!r}: expected a metric of {', '.join(get_args(Metric))} and a method of "
-            f"{', '.join(get_args(Method))}"
-        )
+    for name, value, choices in (("metric", metric, get_args(Metric)), ("method", method, get_args(Method))):
+        if value not in choices:
+            raise UsageError(f"unknown {name} {value!r}; expected one of: {', '.join(choices)}")
     if not len(truth):
         raise UsageError("no texts; expected labeled texts to tune thresholds on")
     beta = float(metric.removeprefix("f"))

@@ -49,7 +49,7 @@ def prepare_streams() -> None:
     if sys.stderr is None:
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for the whole process
     if sys.stdout is None:
-        sys.stdout = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115
+        sys.stdout = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - read-only: printing fails, see `describe`
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")

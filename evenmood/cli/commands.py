@@ -105,7 +105,7 @@ def classify(
         mark = "*" if proba and label in prediction.labels else " " if proba else ""
         print(f"{label:{width}} {by_label[label]:5.2f} {mark} {bar:20} threshold {classifier.thresholds[label]:.2f}")
     if prediction.fallback:
-        print("No label reaches its threshold; this is the most probable one.")
+        print(f"No label reaches its threshold; the most probable one is {prediction.labels[0]}.")
 
 
 @app.command()
@@ -118,7 +118,10 @@ def predict(
     output_format: Annotated[
         Format | None,
         typer.Option(
-            "--format", help="Format of OUT; default: from its file name, else that of IN", rich_help_panel=OUTPUT
+            "--format",
+            help="Format of OUT; default: from its file name; "
+            "for stdout, that of IN (jsonl for Parquet, csv for Excel and text)",
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     input_format: InputKind = None,

@@ -17,7 +17,7 @@ HASH_BYTES = 8
 
 
 def text_hash(text: str) -> str:
-    """Hash the cleaned text (or its symbols if it has no words) to 16 hexadecimal digits."""
+    """Hash the cleaned text (or, if it is empty, the text without whitespace) to 16 hexadecimal digits."""
     content = clean(text) or encodable("".join(text.split()))
     return blake2b(content.encode(), digest_size=HASH_BYTES).hexdigest()
 

@@ -54,10 +54,9 @@ def connect(address: str | None, packages: Sequence[Path] = ()) -> Iterator[Any]
             **({} if address else {"include_dashboard": False}),
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise EvenmoodError(
-            f"cannot join the Ray cluster at {address!r}: {str(error).splitlines()[0]} "
-            "(if it requires a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN)"
-        ) from None
+        target = f"join the Ray cluster at {address!r}" if address else "start a local Ray cluster"
+        hint = " (if it requires a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN)" if address else ""
+        raise EvenmoodError(f"cannot {target}: {str(error).splitlines()[0]}{hint}") from None
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
         yield ray

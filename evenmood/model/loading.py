@@ -117,7 +117,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     """Load `tokenizer.json`, without truncation and padding.
 
     Raises:
-        ModelError: The file is missing, corrupt, or has components that evenmood does not use.
+        ModelError: The file is missing, corrupt, or has unsupported components.
     """
     content = read_files(folder, [TOKENIZER_FILE])[TOKENIZER_FILE]
     return _tokenizer(content, folder / TOKENIZER_FILE, check_components)

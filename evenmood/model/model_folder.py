@@ -31,8 +31,9 @@ FORMAT_VERSION = 1
 Kind = Literal["bilstm", "encoder", "onnx"]
 KINDS = ("bilstm", "encoder")
 """Kinds of networks that a model folder can contain."""
-NOTE_START = "**The thresholds below were measured;"
-NOTE = re.compile(rf"\n{re.escape(NOTE_START)}.*\n")
+NOTE_START = "**The metrics below were measured with the original thresholds;"
+NOTE = re.compile(rf"\n(?:{re.escape(NOTE_START)}|\*\*The thresholds below were measured;).*\n")
+"""A note in a card; saved cards may have the second, earlier form."""
 TRIES = 100
 """Maximum number of attempts to move a folder into place while other processes write to the same target."""
 PAUSE = 0.01
@@ -49,7 +50,8 @@ class ModelInfo:
         labels: Label of each output column.
         thresholds: Decision threshold of each label, in [0, 1].
         max_length: Maximum length of a text or window, in tokens.
-        attention: Whether the network has attention weights for `explain`.
+        attention: Whether the network has attention weights; without them, `explain` works only for encoders
+            (leave-one-out).
         trained_from: Data, vectors and configuration of the training.
         metrics: Metrics by split, per label and averaged.
         format_version: Version of the format.
@@ -291,14 +293,14 @@ def copy_model(
 
 
 def _with_note(card: str, old_thresholds: Mapping[str, float], new_thresholds: Mapping[str, float]) -> str:
-    """Add a note to a card on thresholds that differ from the measured ones, replacing an earlier note."""
+    """Add a note to a card on thresholds that differ from the original ones, replacing an earlier note."""
     note = NOTE.search(card)
     original = dict(re.findall(r"\b(\w++) [^\s(]++ \(was ([\d.e-]+)\)", note[0])) if note else {}
-    measured_thresholds = {label: float(original.get(label, value)) for label, value in old_thresholds.items()}
+    original_thresholds = {label: float(original.get(label, value)) for label, value in old_thresholds.items()}
     changes = [
-        f"{label} {new_thresholds[label]:g} (was {measured_thresholds[label]:g})"
+        f"{label} {new_thresholds[label]:g} (was {original_thresholds[label]:g})"
         for label in old_thresholds
-        if new_thresholds[label] != measured_thresholds[label]
+        if new_thresholds[label] != original_thresholds[label]
     ]
     card = NOTE.sub("", card)
     if not changes:

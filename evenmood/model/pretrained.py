@@ -103,9 +103,9 @@ class PretrainedModel:
 
         The layout is `onnx/model.onnx`, `tokenizer.json` and `config.json` with `id2label`, as in
         `SamLowe/roberta-base-go_emotions-onnx`. The activation is sigmoid, or softmax if `config.json` has the problem
-        type `single_label_classification`. No remote code is run, nothing is unpickled, and the network may allocate at
-        most 4 GiB. Such a model supports prediction, leave-one-out explanations and threshold tuning; it cannot be
-        saved or pushed.
+        type `single_label_classification`. No remote code is run and nothing is unpickled; all such networks in a
+        process, including encoders, may together allocate at most 4 GiB. Such a model supports prediction,
+        leave-one-out explanations and threshold tuning; it cannot be saved or pushed.
 
         Args:
             model: Folder or Hub id.

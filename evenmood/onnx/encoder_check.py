@@ -50,7 +50,7 @@ OPERATORS = (
 """Allowed operators: those of transformers and of `python -m train encoder`; none of them loops or calls a subgraph."""
 NORMALIZERS = ("BertNormalizer", "Replace")
 SPLITTERS = ("BertPreTokenizer", "Split")
-_MODEL, _GRAPH, _NODE = {7: "graph"}, {1: "node"}, {5: "attribute"}
+_GRAPH_FIELD, _NODE_FIELD = 7, 1
 _FUNCTIONS, _SUBGRAPHS = 25, (6, 11)
 
 
@@ -65,13 +65,13 @@ def check_operators(content: bytes) -> None:
     for field, kind, begin, end in fields(content, 0, len(content)):
         if field == _FUNCTIONS:
             raise not_ours("it has functions")
-        if field in _MODEL and kind == BYTES:
+        if field == _GRAPH_FIELD and kind == BYTES:
             _check_nodes(content, begin, end)
 
 
 def _check_nodes(content: bytes, begin: int, end: int) -> None:
     for field, kind, start, stop in fields(content, begin, end):
-        if field not in _GRAPH or kind != BYTES:
+        if field != _NODE_FIELD or kind != BYTES:
             continue
         node = Message(content, start, stop, "an operator", dict.fromkeys((1, 2, 3, 4, 5, 6, 7), BYTES))
         domain = node.text(7)

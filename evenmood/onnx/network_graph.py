@@ -1,7 +1,7 @@
-"""The graph of `model.onnx`, operator by operator: the only one that is exported and loaded.
+"""The graph of a BiLSTM's `model.onnx`, operator by operator; no other BiLSTM graph is exported or loaded.
 
-An arbitrary graph could use any amount of memory and time. Since only this graph is accepted, models from untrusted
-sources can be loaded.
+An arbitrary graph could use any amount of memory and time. Accepting only this graph makes it safe to load models from
+untrusted sources. (Encoders are checked by `encoder_check`.)
 
 Operators: https://onnx.ai/onnx/operators/
 """

@@ -1,4 +1,4 @@
-"""Validate that a tokenizer has only the components that `fit_tokenizer` uses.
+"""Validate that the tokenizer of a BiLSTM has only components that `fit_tokenizer` has used.
 
 Other components of the `tokenizers` library may panic, never terminate, or expand a short text to any length.
 """
@@ -31,7 +31,7 @@ def check_content(content: bytes) -> None:
 
 
 def check_components(tokenizer: Tokenizer) -> None:
-    """Reject tokenizer components that no evenmood model has.
+    """Reject tokenizer components that no BiLSTM model has.
 
     Raises:
         ModelError: The tokenizer has such a component.

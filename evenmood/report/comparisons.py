@@ -136,7 +136,9 @@ def _chart(
         for line in lines
     )
     latest = (
-        f'<span class="keys">{keys}</span>' if legend else f'<span class="range">now {percent(_last(lines[0]))}</span>'
+        f'<span class="keys">{keys}</span>'
+        if legend
+        else f'<span class="range">latest {percent(_last(lines[0]))}</span>'
     )
     grid = (0.0, largest / 2, largest)
     marks = "".join(f"<span>{percent(value)}</span>" for value in reversed(grid))

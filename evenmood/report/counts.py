@@ -89,7 +89,7 @@ class StreamCounts:
         self.dated = self.undated = 0
         self.by_time = TimeCounts()
         self.by_group: dict[str, np.ndarray] = {}
-        self.uncounted_groups = np.zeros(len(self.measures) + 1, np.int64)
+        self.other_groups = np.zeros(len(self.measures) + 1, np.int64)
         self.typical = [BestTexts(TYPICAL) for _ in labels]
         self.mixed = [BestTexts(TYPICAL) for _ in labels]
         self.unsure = BestTexts(UNSURE)
@@ -150,7 +150,7 @@ class StreamCounts:
 
     def _count_groups(self, names: Sequence[str], measures: np.ndarray) -> None:
         unique_names, group_indices = np.unique(np.array(names, dtype=object), return_inverse=True)
-        sums = np.zeros((len(unique_names), len(self.uncounted_groups)), np.int64)
+        sums = np.zeros((len(unique_names), len(self.other_groups)), np.int64)
         np.add.at(sums, group_indices, np.insert(measures, 0, 1, axis=1))
         for name, counts in zip(unique_names.tolist(), sums, strict=True):
             if name in self.by_group:
@@ -158,7 +158,7 @@ class StreamCounts:
             elif len(self.by_group) < MAX_GROUPS:
                 self.by_group[name] = counts
             else:
-                self.uncounted_groups += counts
+                self.other_groups += counts
 
     def _collect_examples(self, texts: Sequence[str | None], probabilities: np.ndarray, predicted: np.ndarray) -> None:
         if not texts:

@@ -191,7 +191,7 @@ def compute_statistics(counts: StreamCounts, quality: Mapping[str, Any]) -> Stat
         changes=_changes(counts, timeline) if timeline else [],
         has_groups=counts.has_groups,
         group_count=len(counts.by_group),
-        more_groups=bool(counts.uncounted_groups[0]),
+        more_groups=bool(counts.other_groups[0]),
         groups=groups,
         contrasts=contrasts,
         comparisons=comparisons,
@@ -245,7 +245,7 @@ def _groups(counts: StreamCounts) -> list[Group]:
     ordered = sorted(counts.by_group.items(), key=lambda item: (item[0] == "", -item[1][0]))
     named = [(name, values) for name, values in ordered if name]
     shown_groups: list[tuple[str | None, np.ndarray]] = [*named[:SHOWN_GROUPS]]
-    other_groups = sum((values for _, values in named[SHOWN_GROUPS:]), counts.uncounted_groups)
+    other_groups = sum((values for _, values in named[SHOWN_GROUPS:]), counts.other_groups)
     if other_groups[0]:
         shown_groups.append((None, other_groups))
     shown_groups += [(name, values) for name, values in ordered if not name]

@@ -77,7 +77,7 @@ def csv_records(
                     len(row) > SUSPICIOUS_LINES
                     and columns
                     and columns > 1
-                    and _like_rows(row[1:], columns, delimiter) == 1
+                    and _share_of_rows(row[1:], columns, delimiter) == 1
                 ):
                     on_suspicious_row(
                         f"{name}, lines {start} to {start + len(row) - 1}: one row, though each line looks like a row; "
@@ -95,7 +95,7 @@ def csv_records(
             on_bad(f"{name}, line {start}: {problem}")
             continue
         last = start + len(enclosed_lines)
-        resumes = columns is not None and _like_rows(enclosed_lines, columns, delimiter) >= 0.5
+        resumes = columns is not None and _share_of_rows(enclosed_lines, columns, delimiter) >= 0.5
         on_bad(
             f"{name}, line {start}: {problem}; the row extends to line {last}"
             + (f"; reading resumed at line {start + 1}" if resumes else "")
@@ -112,7 +112,7 @@ def _explain(error: csv.Error) -> str:
     return f"{message}: a quotation mark is never closed" if message == "unexpected end of data" else message
 
 
-def _like_rows(lines: list[str], columns: int, delimiter: str) -> float:
+def _share_of_rows(lines: list[str], columns: int, delimiter: str) -> float:
     """Return the share of lines that are rows with the right number of cells."""
     rows = [cells for cells in csv.reader(lines, delimiter=delimiter) if cells]
     return sum(len(cells) == columns for cells in rows) / max(1, len(rows))

@@ -122,7 +122,8 @@ def row_writer(file: BinaryIO, columns: Sequence[str]) -> Iterator[Callable[[lis
                 raise DataError(f"more than {MAX_ROWS:,} rows, the limit of an Excel sheet; write CSV or Parquet")
             if extra := row.keys() - column_names:
                 raise DataError(
-                    f"a later row has the key {sorted(extra)[0]!r}, which the first lacks; write JSON Lines"
+                    f"a row has the key {sorted(extra)[0]!r}, which is not among the columns of the first rows; "
+                    "write JSON Lines"
                 )
             sheet.append([_cell(sheet, row.get(name), count, name) for name in columns])
 

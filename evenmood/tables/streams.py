@@ -32,11 +32,14 @@ def format_of(name: str, requested: str | None, flag: str) -> str:
     Raises:
         UsageError: The format is unknown.
     """
+    accepted_names = [kind for kind in _names() if kind != "txt" or flag != "--format"]
     if requested is None and name == STREAM:
-        raise UsageError(f"{flag} is required for standard input or output; expected one of: {', '.join(_names())}")
+        raise UsageError(
+            f"{flag} is required for standard input or output; expected one of: {', '.join(accepted_names)}"
+        )
     kind = requested or FORMATS.get(Path(name).suffix.lower())
     if kind not in _names():
-        raise UsageError(f"{name}: unknown file extension; set {flag} to one of: {', '.join(_names())}")
+        raise UsageError(f"{name}: unknown file extension; set {flag} to one of: {', '.join(accepted_names)}")
     return kind
 
 
@@ -269,7 +272,8 @@ def _csv_writer(file: BinaryIO, form: Form, columns: Sequence[str]) -> Callable[
             extra = row.keys() - column_names
             if extra:
                 raise DataError(
-                    f"a later row has the key {sorted(extra)[0]!r}, which the first lacks; write JSON Lines"
+                    f"a row has the key {sorted(extra)[0]!r}, which is not among the columns of the first rows; "
+                    "write JSON Lines"
                 )
             write_row([cell(row.get(column)) for column in columns])
 

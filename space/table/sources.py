@@ -86,7 +86,7 @@ def open_source(path: Path, name: str, work_folder: Path) -> Source:
         text = lines.read()
     except UnicodeDecodeError as error:
         raise DataError(f"{name}: not {form.encoding_name} ({error.reason}); save it as UTF-8") from None
-    encoding = None if form.encoding == "utf-8" else form.encoding_name.title()
+    encoding = None if form.encoding == "utf-8" else form.encoding_name
     if encoding:
         path = work_folder / f"source{Path(name).suffix.lower()}"
         with path.open("w", encoding="utf-8", errors=lines.errors, newline="") as copy:

@@ -17,7 +17,7 @@ from space.components.predictions import MAX_TEXT_CHARS, PredictionDict, analyze
 from space.components.texts import LANGUAGES, label_choices, language_of, localize, localize_html
 from space.components.words_view import passages_html, words_html
 from space.server import feedback
-from space.server.models import BUNDLED, Models
+from space.server.models import DEFAULT_NAME, Models
 
 ATTENTION, LEAVE_ONE_OUT = "attention", "left out"
 MAX_EXPLAINED_WORDS = 60
@@ -97,7 +97,7 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr
                 code: dict[str, Any] = {"interactive": False, "max_lines": 12, "wrap_lines": True}
                 json_box = gr.Code(opening["json"], language="json", label="JSON", elem_id="as-json", **code)
                 python_box = gr.Code(opening["python"], language="python", label="Python", elem_id="as-python", **code)
-        analyzed = gr.State([samples.OPENING, BUNDLED])
+        analyzed = gr.State([samples.OPENING, DEFAULT_NAME])
         feedback.panel(models, store, text, analyzed)
 
     def show(content: str, model_name: str, by: str, request: gr.Request) -> Iterator[list[Any]]:
@@ -175,7 +175,7 @@ def opening_prediction(models: Models) -> dict[str, Any]:
         part: localize_html(f"opening_{part}", {language: parts[language][part] for language in LANGUAGES})
         for part in parts[LANGUAGES[0]]
     }
-    code = {"json": as_json(prediction), "python": as_python(text, models.for_python(BUNDLED))}
+    code = {"json": as_json(prediction), "python": as_python(text, models.for_python(DEFAULT_NAME))}
     return html | code | {"order": _by_probability(prediction)}
 
 

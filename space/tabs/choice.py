@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 
 from space.components.texts import localize
-from space.server.models import BUNDLED, Models
+from space.server.models import DEFAULT_NAME, Models
 
 OTHER = "other"
 """Switch position that shows the list."""
@@ -16,11 +16,14 @@ def create(models: Models) -> tuple[gr.Radio, gr.Dropdown]:
     with gr.Column(elem_id="choice", min_width=260):
         positions = [(choice.title, choice.name) for choice in models.bundled()]
         switch = gr.Radio(
-            [*positions, (localize("other_model"), OTHER)], value=BUNDLED, label=localize("model"), elem_id="switch"
+            [*positions, (localize("other_model"), OTHER)],
+            value=DEFAULT_NAME,
+            label=localize("model"),
+            elem_id="switch",
         )
         model = gr.Dropdown(
             models.titles(),
-            value=BUNDLED,
+            value=DEFAULT_NAME,
             label=localize("another_model"),
             info=localize("model_hint"),
             allow_custom_value=True,

@@ -59,8 +59,8 @@ def test_fallback_is_reported(tmp_path: Path) -> None:
     classifier = EmotionClassifier.from_pretrained()
     classifier.thresholds = dict.fromkeys(LABELS, 1.0)
     classifier.save_pretrained(tmp_path / "strict")
-    printed, _ = evenmood("--model", tmp_path / "strict", "The train leaves")
-    assert "No label reaches its threshold" in printed
+    printed, _ = evenmood("--model", tmp_path / "strict", "The train leaves", "--proba")
+    assert printed.endswith("No label reaches its threshold; the most probable one is neutral.\n")
 
 
 def test_help_version_and_info(tmp_path: Path) -> None:
@@ -245,6 +245,8 @@ def test_invalid_outputs_are_rejected(table: Path, tmp_path: Path) -> None:
     assert "no such file" in evenmood("predict", tmp_path / "missing.csv", out, "--overwrite", code=2)[1]
     assert "unknown label 'fury'" in evenmood("predict", table, "--labels", "joy,fury", code=2)[1]
     assert "--input-format is required" in evenmood("predict", "-", code=2)[1]
+    error = evenmood("predict", table, tmp_path / "out.xls", code=2)[1]
+    assert error.endswith("set --format to one of: csv, tsv, jsonl, parquet, xlsx\n")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")

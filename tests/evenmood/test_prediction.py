@@ -34,6 +34,8 @@ def test_probabilities_match_predict_proba(model: EmotionClassifier) -> None:
         assert prediction.probabilities == dict(zip(LABELS, row.tolist(), strict=True))
     (selected,) = model.apply_thresholds(model.predict_proba([TEXT]), only=["joy", "anger"])
     assert list(selected.probabilities) == ["joy", "anger"]
+    with pytest.raises(UsageError, match="only: unknown label 'happy'; expected one of: admiration"):
+        model.apply_thresholds(model.predict_proba([TEXT]), only=["happy"])
 
 
 def test_to_dict_is_json_serializable(fast_model: EmotionClassifier) -> None:

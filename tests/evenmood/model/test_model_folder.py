@@ -256,9 +256,14 @@ def test_save_round_trip(folder: Path, tmp_path: Path) -> None:
     files, originals = files_of(target), files_of(folder)
     del originals["private-notes.txt"], originals[INFO_FILE], files[INFO_FILE], originals["README.md"]
     changes = f"grief 1 (was {thresholds['grief']:g}), joy 0.125 (was {thresholds['joy']:g})"
-    note = f"**The thresholds below were measured; changed since: {changes}.**"
-    assert files.pop("README.md").decode() == f"---\n---\n# Card\n\n{note}\n\nAs measured.\n"
+    note = f"**The metrics below were measured with the original thresholds; changed since: {changes}.**"
+    card = f"---\n---\n# Card\n\n{note}\n\nAs measured.\n"
+    assert files.pop("README.md").decode() == card
     assert files == originals
+    (target / "README.md").write_text(
+        card.replace("metrics below were measured with the original thresholds", "thresholds below were measured")
+    )  # the note of earlier versions
+    assert (reloaded.save_pretrained(tmp_path / "c") / "README.md").read_text() == card
 
 
 def test_model_overwrites_its_own_folder(folder: Path) -> None:

@@ -92,7 +92,7 @@ def test_cells_that_tsv_cannot_represent_are_rejected(tmp_path: Path) -> None:
 
 
 def test_later_row_with_a_new_column_is_rejected(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="a later row has the key 'new'"):
+    with pytest.raises(DataError, match="a row has the key 'new', which is not among the columns of the first rows"):
         write(tmp_path / "t.csv", "csv", ["text"], [{"text": "a"}, {"text": "b", "new": 1}])
 
 
