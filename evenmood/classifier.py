@@ -226,7 +226,7 @@ class EmotionClassifier(PretrainedModel):
         words is empty.
 
         Raises:
-            ModelError: The network has no attention (it averages over time).
+            ModelError: The network has no attention (average pooling).
             TypeError: `text` is not a string.
         """
         if not isinstance(text, str):

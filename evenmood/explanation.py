@@ -14,7 +14,7 @@ from evenmood.text.windows import Span, combine, window_spans
 
 
 def attention_weights(network: Network, encoder: BatchTokenizer, text: str) -> list[WordWeight]:
-    """Compute the share of the attention of each word; see `EmotionClassifier.explain`."""
+    """Compute each word's share of the attention; see `EmotionClassifier.explain`."""
     with model_errors():
         spans = _windows(encoder, text)
         words_by_window = [
@@ -35,7 +35,7 @@ def leave_one_out(
     columns: Sequence[int],
     weight_of: Callable[[np.ndarray], float],
 ) -> list[WordWeight]:
-    """Compute the change of probabilities when each word is removed.
+    """Compute the change in probabilities when each word is removed.
 
     Args:
         predict_proba: Returns the probabilities of texts within the model's maximum length.

@@ -22,8 +22,8 @@ class Prediction:
     """The labels of one text.
 
     Attributes:
-        scores: Labels whose probability reaches their threshold, most probable first, with both values. Empty only for
-            a missing text.
+        scores: Labels whose probability reaches their threshold, most probable first, each with its probability and
+            threshold. Empty only for a missing text.
         fallback: Whether no label reached its threshold; `scores` then contains only the most probable label.
         words: Number of words in the text; None if it was created from probabilities alone.
         windows: Number of windows the text was split into: 1 unless it exceeds the model's maximum length, 0 for a

@@ -126,10 +126,10 @@ def pipeline(
     Args:
         task: `text-classification`, or its alias `sentiment-analysis`.
         model: A folder, a Hub id, or a loaded classifier; None for the default model.
-        top_k: Number of labels per text, most probable first; None means all 28. By default, only the most
+        top_k: Number of labels per text, most probable first; None means all. By default, only the most
             probable label, not in a list.
         revision: Branch, tag or commit of the Hub repository.
-        token: Hub token; by default, that of the environment or the login. False for none.
+        token: Hub token; by default, HF_TOKEN or the token saved by `hf auth login`. False sends no token.
         options: Other arguments of transformers' pipeline. `return_all_scores` without `top_k`: True for all labels in
             the model's order, False for only the most probable one, not in a list. `function_to_apply` must be
             `sigmoid`. `cache_dir` and `local_files_only`, also within `model_kwargs`, and `use_auth_token`, an older
@@ -156,7 +156,7 @@ def pipeline(
             model, revision=revision, token=auth_token if token is None else token, **loading
         )
     elif revision is not None:
-        raise UsageError(f"revision {revision!r:.100} has no effect on a loaded classifier; pass a Hub id as model")
+        raise UsageError(f"revision {revision!r:.100} requires a Hub id as model, not a loaded classifier")
     return TextClassificationPipeline(model, top_k, **options)
 
 
@@ -164,7 +164,10 @@ def _form(options: dict[str, Any], default: _Form) -> _Form:
     """Return the result format for the options of a call."""
     unknown = sorted(set(options) - CALL_OPTIONS - {"top_k", "return_all_scores", "function_to_apply"})
     if unknown:
-        raise TypeError(f"unknown option {unknown[0]!r}")
+        raise TypeError(
+            f"unknown option {unknown[0]!r}; expected top_k, return_all_scores, function_to_apply or an option of "
+            "transformers' tokenizer"
+        )
     function = options.get("function_to_apply")
     if function is not None and str(getattr(function, "value", function)).lower() != "sigmoid":
         raise UsageError(f"function_to_apply is {function!r:.40}; expected 'sigmoid': labels are independent")

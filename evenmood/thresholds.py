@@ -99,10 +99,10 @@ def tune_thresholds(
     The F1 curve of a label with few positive rows is noisy, and its maximum overfits these rows. The method `shrunk`
     therefore replaces each row's label with `w * label + (1 - w) * p`, where p is the row's probability after Platt
     scaling (`calibration.fit_platt`) and w is positives / (positives + PRIOR_POSITIVES). For w = 0 this is the expected
-    F1, whose best threshold is half of its maximum (Lipton et al. 2014, https://arxiv.org/abs/1402.1892). A threshold
-    below 0.5 is never lower than the probability whose calibrated value is `SUPPORTED`, so that a rare label that the
-    network cannot separate is not predicted at 0.01. `python -m train thresholds MODEL` compares both methods by
-    cross-validation.
+    F1, whose optimal threshold is half of the maximum expected F1 (Lipton et al. 2014,
+    https://arxiv.org/abs/1402.1892). A threshold below 0.5 is never lower than the probability whose calibrated value
+    is `SUPPORTED`, so that a rare label that the network cannot separate is not predicted at 0.01.
+    `python -m train thresholds MODEL` compares both methods by cross-validation.
 
     Args:
         labels: 0 or 1, shape (n, labels).

@@ -35,7 +35,7 @@ from space.server import feedback
 from space.server.folder import working_folder
 from space.server.models import Models
 from space.server.page import Page
-from space.server.storage import RETENTION_SECONDS, Storage, WatchUploads
+from space.server.storage import RETENTION_SECONDS, Storage, UploadMiddleware
 from space.table.sources import MAX_FILE_BYTES
 from space.tabs import about, analyze, batch, choice, compare, long_text
 
@@ -198,7 +198,7 @@ def serve(demo: Page, options: argparse.Namespace) -> None:
             "max_file_size": MAX_FILE_BYTES,
             "app_kwargs": {
                 "max_body_size": MAX_BODY_BYTES,
-                "middleware": [Middleware(WatchUploads, storage=demo.storage)],
+                "middleware": [Middleware(UploadMiddleware, storage=demo.storage)],
             },
             "mcp_server": True,
             "footer_links": ["api"],
@@ -210,7 +210,7 @@ def serve(demo: Page, options: argparse.Namespace) -> None:
             "css_paths": PACKAGE / "page.css",
             "js": (PACKAGE / "page.js").read_text(encoding="utf-8"),
         }
-        demo.storage.clean_regularly()
+        demo.storage.start_cleanup_thread()
         demo.queue(default_concurrency_limit=AT_ONCE, max_size=MAX_QUEUE).launch(**settings)
     except OSError:
         ports = f"port {options.port}" if options.port is not None else "any port from 7860"

@@ -46,7 +46,7 @@
     if (!document.querySelector("#result .sentence") || !laidOut) return requestAnimationFrame(reveal);
     requestAnimationFrame(() => {
       main.classList.add("ready");
-      const text = document.querySelector("#text textarea");  // which cannot have the focus while it is hidden
+      const text = document.querySelector("#text textarea");  // not focusable while hidden
       if (document.activeElement !== document.body) return;
       text.focus({preventScroll: true});
       text.select();  // typing replaces the sample

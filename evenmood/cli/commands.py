@@ -148,7 +148,7 @@ def predict(
     ] = False,
     skip_bad: SkipBad = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Fail on rows without a text", rich_help_panel=ADVANCED)
+        bool, typer.Option("--strict", help="Treat rows without a text as invalid", rich_help_panel=ADVANCED)
     ] = False,
     encoding: Encoding = None,
     delimiter: Delimiter = None,
@@ -211,7 +211,7 @@ def predict(
     delimiter = check_delimiter(delimiter, "--delimiter")
     output_delimiter = check_delimiter(output_delimiter, "--output-delimiter")
     if engine == "ray" and (kind != "parquet" or out_kind != "parquet" or STREAM in (source, target)):
-        raise UsageError("--engine ray requires a Parquet file as input and output")
+        raise UsageError("--engine ray requires Parquet files as input and output")
     if engine == "local" and ray_address:
         raise UsageError("--ray-address requires --engine ray")
     if id_column is not None and not emotions_only:
@@ -255,13 +255,17 @@ def predict(
                 advance(count, progress.share_read)
     if long_texts:
         size = classifier.info.max_length
-        print(f"{long_texts:,} texts with more than {size} tokens were split into overlapping windows", file=sys.stderr)
+        print(f"texts of more than {size} tokens, split into overlapping windows: {long_texts:,}", file=sys.stderr)
     if missing:
-        print(f"{missing:,} of {count:,} rows have no text and got an empty prediction", file=sys.stderr)
+        print(f"rows without a text, which got an empty prediction: {missing:,} of {count:,}", file=sys.stderr)
     if suspicious.count:
-        print(f"{suspicious.count:,} rows may contain several rows; the first: {suspicious.first}", file=sys.stderr)
+        print(
+            f"rows that may contain several rows (a stray quotation mark?): {suspicious.count:,}; "
+            f"the first: {suspicious.first}",
+            file=sys.stderr,
+        )
     if bad.count:
-        print(f"skipped {bad.count:,} invalid rows of {count + bad.count:,}; the first: {bad.first}", file=sys.stderr)
+        print(f"invalid rows skipped: {bad.count:,} of {count + bad.count:,}; the first: {bad.first}", file=sys.stderr)
 
 
 app.command()(report)
@@ -295,11 +299,15 @@ def info(
     metrics: Any = about.metrics[split] if split else {}
     per_label = metrics.get("per_label", {})
     size = sum(classifier.file_sizes().values()) / 1e6
-    network = "attention" if about.attention else "average over time" if about.kind == "bilstm" else about.kind
-    print(f"{classifier.folder}: {size:.1f} MB, {len(about.labels)} labels, {about.max_length} tokens, {network}")
-    for key in ("data", "vectors", "base", "evenmood"):
+    network = "attention" if about.attention else "average pooling" if about.kind == "bilstm" else about.kind
+    windows = f"windows of {about.max_length} tokens"
+    print(f"{classifier.folder}: {size:.1f} MB, {len(about.labels)} labels, {windows}, {network}")
+    for key, title in (
+        *(("data", "training data"), ("vectors", "word vectors"), ("base", "base model")),
+        ("evenmood", "evenmood version"),
+    ):
         if key in about.trained_from:
-            print(f"trained {'with evenmood' if key == 'evenmood' else 'from ' + key}: {about.trained_from[key]}")
+            print(f"{title}: {about.trained_from[key]}")
     for key, title in (("macro_f1", "macro-F1"), ("micro_f1", "micro-F1"), ("macro_roc_auc", "macro ROC AUC")):
         if key in metrics:
             print(f"{title} on {split}: {format_metric(metrics[key])}")

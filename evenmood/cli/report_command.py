@@ -167,8 +167,11 @@ def report(
             overwrite=overwrite,
         )
     if statistics.missing:
-        print(f"{statistics.missing:,} of {statistics.rows:,} rows have no text and were skipped", file=sys.stderr)
+        print(f"rows without a text, skipped: {statistics.missing:,} of {statistics.rows:,}", file=sys.stderr)
     if statistics.undated:
-        print(f"{statistics.undated:,} of {statistics.answered:,} texts have no valid date", file=sys.stderr)
+        print(f"texts without a valid date: {statistics.undated:,} of {statistics.answered:,}", file=sys.stderr)
     if bad.count:
-        print(f"skipped {bad.count:,} invalid rows; the first: {bad.first}", file=sys.stderr)
+        print(
+            f"invalid rows skipped: {bad.count:,} of {statistics.rows + bad.count:,}; the first: {bad.first}",
+            file=sys.stderr,
+        )

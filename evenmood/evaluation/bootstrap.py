@@ -19,6 +19,11 @@ def seed_weights(seeds: int, stream: int = 0, samples: int = SAMPLES) -> np.ndar
 
     Resampling n runs underestimates the variance of their mean by the factor (n - 1) / n, so the distances from the
     mean are scaled up accordingly. A single run has no variance to resample.
+
+    Args:
+        seeds: Number of training runs.
+        stream: Index of an independent random stream.
+        samples: Number of bootstrap samples.
     """
     mean = np.full((1, seeds), 1 / seeds)
     if seeds == 1:
@@ -28,7 +33,10 @@ def seed_weights(seeds: int, stream: int = 0, samples: int = SAMPLES) -> np.ndar
 
 
 def interval(values: np.ndarray) -> dict[str, Any]:
-    """Return the value and 95% interval of a metric: the value on the data, followed by the samples'."""
+    """Return the value and 95% interval of a metric.
+
+    `values[0]` is the value on the data; the rest are those of the bootstrap samples.
+    """
     if np.isnan(values[0]):
         return {"value": None, "low": None, "high": None}
     low, high = np.nanpercentile(values[1:], [2.5, 97.5])

@@ -64,7 +64,7 @@ def download(
     Args:
         repo_id: `namespace/name`.
         revision: Branch, tag or commit.
-        token: Hub token; by default, that of the environment or the login. False for none.
+        token: Hub token; by default, HF_TOKEN or the token saved by `hf auth login`. False sends no token.
         cache_dir: Cache folder; by default, that of huggingface_hub.
         local_files_only: Whether to use only cached files.
         whole: Whether to download the whole model folder rather than only the files required for prediction.
@@ -116,7 +116,7 @@ def fetch(
         check_id(repo_id)
     except UsageError:
         raise error_class(f"{repo_id!r} is neither a local folder nor a Hub id (namespace/name)") from None
-    # When offline, do not create an HTTP client: it would validate the proxies of the environment.
+    # When offline, do not create an HTTP client: it would validate the proxy environment variables.
     offline = next(
         (
             reason
@@ -148,18 +148,18 @@ def fetch(
             return Path(snapshot() if offline else retry(snapshot))
         except hub_errors.GatedRepoError:
             raise error_class(
-                f"{location}: access is gated; request it on the model page and run: hf auth login"
+                f"{location}: access is gated; request access on the repository's page and run: hf auth login"
             ) from None
         except hub_errors.RepositoryNotFoundError:
             raise error_class(
-                f"no local folder {repo_id!r}, and no such repository on the Hub, or it is private; "
-                "check the name, or run: hf auth login"
+                f"{repo_id!r} is neither a local folder nor an accessible Hub repository; "
+                "check the name, or, if it is private, run: hf auth login"
             ) from None
         except hub_errors.LocalEntryNotFoundError as error:
             reason = offline or f"the Hub cannot be reached{_proxy_hint()}"
             if isinstance(error.__cause__, hub_errors.HfHubHTTPError):
                 reason = f"the Hub rejected the request (HTTP {error.__cause__.response.status_code})"
-            raise error_class(f"no local folder {repo_id!r}, {location} is not cached, and {reason}") from None
+            raise error_class(f"{location} is not a local folder and not cached, and {reason}") from None
 
 
 def check_id(repo_id: str) -> None:
@@ -206,7 +206,7 @@ def upload(
         private: Whether a new repository is private; by default, as set in the account.
         revision: Branch, created if it does not exist, or `refs/pr/N` for an existing pull request.
         create_pr: Whether to open a pull request instead of committing to the branch.
-        token: Hub token; by default, that of the environment or the login.
+        token: Hub token; by default, HF_TOKEN or the token saved by `hf auth login`.
         prepare: Called with the client and the full repository id before the commit.
 
     Raises:
@@ -258,8 +258,8 @@ def retry(call: Callable[[], T]) -> T:
     """Call a function, and retry after transient errors: after the time in `Retry-After`, or after 1, 2 and 4 seconds.
 
     Raises:
-        HubError: A proxy variable of the environment is invalid.
-        UsageError: The token of the environment is malformed.
+        HubError: A proxy environment variable is invalid.
+        UsageError: The token from the environment is malformed.
     """
     _check_proxies("the Hub cannot be reached", HubError)
     for attempt in range(TRIES):
@@ -318,7 +318,7 @@ def _check_proxies(location: str, error_class: type[EvenmoodError]) -> None:
 
 
 def _check_header(error: Exception) -> None:
-    """Raise `UsageError` if the token of the environment cannot be sent in a header."""
+    """Raise `UsageError` if the token from the environment cannot be sent in a header."""
     if isinstance(error, UnicodeError) or type(_cause(error)).__name__ == "LocalProtocolError":
         credentials.check_environment()
 
@@ -387,4 +387,4 @@ def _advice(error: BaseException) -> str:
         return "the repository is receiving other commits; retry later"
     if type(error).__name__ == "ConnectError":
         return f"the Hub cannot be reached{_proxy_hint()}; check the network"
-    return "retry later, or check the token"
+    return "retry later"

@@ -136,26 +136,26 @@ def local_folder(model: str | Path | None, revision: str | None) -> Path | None:
         revision: Revision, which only a Hub id can have.
 
     Raises:
-        ModelError: The name is empty, too long, or a file, or the folder does not exist.
+        ModelError: The name is empty, too long or that of a file, or the folder does not exist.
         UsageError: The revision is empty, or the model is not on the Hub.
     """
     if model is None:
         if revision is not None:
-            raise UsageError(f"the default model has no revision {revision!r:.100}; name a model on the Hub")
+            raise UsageError(f"revision {revision!r:.100} requires a Hub id as model; the default model is bundled")
         return bundled_folder()
     if isinstance(model, str) and model in BUNDLED:
         if revision is not None:
-            raise UsageError(f"the bundled model {model!r} has no revision {revision!r:.100}; name a model on the Hub")
+            raise UsageError(f"revision {revision!r:.100} requires a Hub id as model; the model {model!r} is bundled")
         return bundled_folder(model)
     if isinstance(model, str) and not model.strip():
         raise ModelError(
-            f"{model!r:.40} is not an evenmood model folder; expected a folder, a Hub id, or no name for the default"
+            f"{model!r:.40} is not an evenmood model folder; expected fast, accurate, a folder or a Hub id"
         )
     try:
         folder = expand_home(model, ModelError)
         if folder.is_dir():
             if revision is not None:
-                raise UsageError(f"{folder} is a local folder, which has no revision {revision!r:.100}")
+                raise UsageError(f"revision {revision!r:.100} requires a Hub id as model; {folder} is a local folder")
             return folder
         if folder.is_file():
             raise ModelError(f"{folder} is a file; expected the model folder")
@@ -211,12 +211,15 @@ def _check_interface(model: OnnxFile, info: ModelInfo) -> None:
 def _check_size(metadata: Mapping[str, str], tokenizer: Tokenizer) -> int:
     """Check the number of token ids in the metadata against the tokenizer, and return it.
 
-    Misspellings in the vocabulary share the id of their word.
+    Several words may share an id (misspellings), so the ids are counted, not the vocabulary entries.
     """
     rows = metadata.get(SIZE_KEY, "")
     size = int(rows) if rows.isdecimal() and len(rows) < 10 else 0
     if not size or tokenizer.id_to_token(size - 1) is None or tokenizer.id_to_token(size) is not None:
         actual = len(set(tokenizer.get_vocab().values()))
         recorded_size = size or f"{rows!a:.20}"
-        raise ModelError(f"exported for a vocabulary of {recorded_size} words, but {TOKENIZER_FILE} has {actual}")
+        raise ModelError(
+            f"exported for {recorded_size} token ids, but {TOKENIZER_FILE} has {actual}; "
+            "download or export the model again"
+        )
     return size

@@ -14,7 +14,7 @@ from time import sleep
 from typing import Any, Literal
 
 from evenmood.errors import EvenmoodError, ModelError, UsageError
-from evenmood.labels import label_fault
+from evenmood.labels import label_problem
 
 ONNX_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
@@ -55,8 +55,8 @@ class ModelInfo:
         trained_from: Data, vectors and configuration of the training.
         metrics: Metrics by split, per label and averaged.
         format_version: Version of the format.
-        kind: `bilstm`, a network of `python -m train fit`; `encoder`, one of `python -m train encoder`; or `onnx`,
-            another program's export, which is not stored in this format.
+        kind: `bilstm`, trained with `python -m train fit`; `encoder`, trained with `python -m train encoder`; or
+            `onnx`, a model loaded with `from_onnx`, which is not stored in this format.
     """
 
     labels: tuple[str, ...]
@@ -118,13 +118,13 @@ def parse_info(data: bytes, path: Path) -> ModelInfo:
         raise ModelError(f"{path}: format_version is {_shown(version)}; expected a number from 1 to {FORMAT_VERSION}")
     if version > FORMAT_VERSION:
         raise ModelError(
-            f"{path}: format version {_shown(version)} is newer than this evenmood reads ({FORMAT_VERSION}); "
-            "upgrade with: pip install --upgrade evenmood"
+            f"{path}: format version {_shown(version)} is not supported by this version of evenmood "
+            f"(at most {FORMAT_VERSION}); upgrade with: pip install --upgrade evenmood"
         )
     labels = content.get("labels")
-    fault = label_fault(labels if isinstance(labels, list) else [])
-    if not isinstance(labels, list) or fault:
-        raise ModelError(f"{path}: {fault}")
+    problem = label_problem(labels if isinstance(labels, list) else [])
+    if not isinstance(labels, list) or problem:
+        raise ModelError(f"{path}: {problem}")
     thresholds = content.get("thresholds")
     if not isinstance(thresholds, dict):
         raise ModelError(f"{path}: thresholds must be an object that maps labels to numbers")
@@ -151,9 +151,9 @@ def parse_info(data: bytes, path: Path) -> ModelInfo:
         raise ModelError(f"{path}: trained_from must be an object")
     for key, value in trained_from.items():
         if not _printable(key) or (isinstance(value, str) and not _printable(value)):
-            raise ModelError(f"{path}: trained_from has {_shown(key)} with characters that are not printable")
-    if fault := _metrics_fault(metrics):
-        raise ModelError(f"{path}: {fault}")
+            raise ModelError(f"{path}: trained_from has {_shown(key)} with unprintable characters")
+    if problem := _metrics_problem(metrics):
+        raise ModelError(f"{path}: {problem}")
     return ModelInfo(
         labels=tuple(labels),
         thresholds={label: checked[label] for label in labels},
@@ -166,7 +166,7 @@ def parse_info(data: bytes, path: Path) -> ModelInfo:
     )
 
 
-def _metrics_fault(metrics: Any) -> str | None:
+def _metrics_problem(metrics: Any) -> str | None:
     """Describe what is wrong with `metrics`, which maps splits to numbers, numbers with intervals, or `per_label`."""
     if not isinstance(metrics, dict):
         return "metrics must be an object"

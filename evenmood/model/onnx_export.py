@@ -1,4 +1,4 @@
-"""Load other programs' ONNX exports: text classifiers in the layout that optimum writes."""
+"""Load ONNX text classifiers that were exported with optimum or another tool."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from evenmood.errors import ModelError, UsageError
-from evenmood.labels import label_fault
+from evenmood.labels import label_problem
 from evenmood.model import hub
 from evenmood.model.loading import LoadedModel
 from evenmood.model.model_folder import ModelInfo, check_thresholds
@@ -71,7 +71,7 @@ def load_export(
     thresholds: Mapping[str, float] | float | None = None,
     max_length: int | None = None,
 ) -> LoadedModel:
-    """Load a text classifier exported by another program.
+    """Load a text classifier exported with another tool.
 
     Args:
         folder: Folder with `config.json`, `tokenizer.json` and the network.
@@ -155,8 +155,8 @@ def _labels(
         if not isinstance(by_id, dict) or any(str(number) not in by_id for number in range(len(by_id))):
             raise ModelError(f"{folder / CONFIG_FILE}: no id2label with a label for each output; pass labels=")
         names, where = [by_id[str(number)] for number in range(len(by_id))], f"{folder / CONFIG_FILE}"
-    if fault := label_fault(names):
-        raise (ModelError if labels is None else UsageError)(f"{where}: {fault}")
+    if problem := label_problem(names):
+        raise (ModelError if labels is None else UsageError)(f"{where}: {problem}")
     if len(shape) != 2 or (isinstance(shape[1], int) and shape[1] != len(names)):
         raise (ModelError if labels is None else UsageError)(
             f"{where}: {len(names)} labels do not match the network's output of shape {list(shape)}"

@@ -6,8 +6,8 @@ from tokenizers import Tokenizer
 
 from evenmood.errors import ModelError
 from evenmood.onnx.protobuf import BYTES, Message, fields, not_ours
-from evenmood.onnx.tokenizer_check import steps
-from evenmood.text.normalization import LONGEST_WORD, UNKNOWN
+from evenmood.onnx.tokenizer_check import check_word_length, steps
+from evenmood.text.normalization import UNKNOWN
 
 MAX_BYTES = 64 << 20
 """Maximum size of `model.onnx` in bytes: several times that of the largest supported encoder."""
@@ -61,7 +61,7 @@ def check_operators(content: bytes) -> None:
         ModelError: The graph has any of these, or the file is too large.
     """
     if len(content) > MAX_BYTES:
-        raise ModelError(f"{len(content) / 1e6:.0f} MB; at most {MAX_BYTES / 1e6:.0f} MB are allowed")
+        raise ModelError(f"the file is {len(content) / 1e6:.0f} MB; expected at most {MAX_BYTES / 1e6:.0f} MB")
     for field, kind, begin, end in fields(content, 0, len(content)):
         if field == _FUNCTIONS:
             raise not_ours("it has functions")
@@ -94,15 +94,14 @@ def check_encoder_tokenizer(tokenizer: Tokenizer) -> None:
         raise ModelError(f"unexpected model {model}; expected WordPiece")
     if tokenizer.model.unk_token != UNKNOWN:
         raise ModelError(f"the unknown token is {tokenizer.model.unk_token!a:.40}; expected {UNKNOWN}")
-    if tokenizer.model.max_input_chars_per_word > LONGEST_WORD:
-        raise ModelError(f"words of more than {LONGEST_WORD} characters are allowed, which takes quadratic time")
+    check_word_length(tokenizer)
     if tokenizer.get_added_tokens_decoder():
         raise ModelError("unexpected added tokens")
     for step in steps(tokenizer.normalizer):
         if step["type"] not in NORMALIZERS:
             raise ModelError(f"unexpected normalizer {step['type']}")
         if step["type"] == "Replace" and step["content"]:
-            raise ModelError("the normalizer lengthens texts")
+            raise ModelError("a normalizer step can lengthen texts; expected none")
     for step in steps(tokenizer.pre_tokenizer):
         if step["type"] not in SPLITTERS:
             raise ModelError(f"unexpected pre-tokenizer {step['type']}")

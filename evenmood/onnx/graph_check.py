@@ -26,7 +26,7 @@ def check_graph(file: OnnxFile) -> Sizes:
                 f"expected {expected_node.operator}"
             )
     if len(file.nodes) != len(expected.nodes):
-        raise not_ours(f"{len(file.nodes)} operators; expected {len(expected.nodes)}")
+        raise not_ours(f"the graph has {len(file.nodes)} operators; expected {len(expected.nodes)}")
     if (file.inputs, file.outputs) != (expected.inputs, expected.outputs):
         raise not_ours("inputs or outputs have unexpected names, types or shapes")
     for name, tensor in file.tensors.items():

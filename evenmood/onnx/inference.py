@@ -149,7 +149,7 @@ def length_batches(ids: np.ndarray, pad_id: int = PAD_ID) -> list[Batch]:
 
 
 def attended_words(network: Network, tokenizer: Tokenizer, text: str, max_length: int) -> list[WordWeight]:
-    """Compute the share of the network's attention of each word in a window."""
+    """Compute each word's share of the network's attention in a window."""
     words, word_of, ids = words_read(tokenizer, text)
     if not words:
         return []

@@ -32,7 +32,7 @@ _FIELDS: dict[str, dict[int, str]] = {
 MAX_FIELDS = 2_000_000
 """Maximum number of fields to check; a transformer of several hundred megabytes has about ten thousand."""
 _ORT_FORMAT = b"ORTM"
-"""Magic bytes, at offset 4, of onnxruntime's own format, which also supports external data."""
+"""Magic bytes, at offset 4, of onnxruntime's ORT format, which also supports external data."""
 
 
 def check_self_contained(content: bytes) -> None:
@@ -42,7 +42,7 @@ def check_self_contained(content: bytes) -> None:
         ModelError: The model has an external tensor, or is not an ONNX model.
     """
     if content[4:8] == _ORT_FORMAT:
-        raise ModelError("onnxruntime's own format; expected ONNX")
+        raise ModelError("the model is in ORT format; expected ONNX")
     pending, count = [("model", 0, len(content))], 0
     while pending:  # no recursion: a malicious file may be nested to any depth
         message, start, end = pending.pop()
@@ -50,7 +50,7 @@ def check_self_contained(content: bytes) -> None:
         for field, kind, begin, stop in fields(content, start, end):
             count += 1
             if count > MAX_FIELDS:
-                raise ModelError(f"more than {MAX_FIELDS:,} entries")
+                raise ModelError(f"the model has more than {MAX_FIELDS:,} fields")
             if message == "tensor" and (field == _EXTERNAL_DATA or (field == _DATA_LOCATION and begin)):
                 raise ModelError("external tensor data is not supported; re-export the model with all weights embedded")
             if kind == BYTES and field in nested:

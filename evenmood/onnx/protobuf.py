@@ -72,7 +72,7 @@ class Message:
             if expected.get(field) != kind:
                 raise not_ours(f"unexpected field {field} in {name}")
             if count == MAX_FIELDS:
-                raise not_ours(f"more than {MAX_FIELDS} entries in {name}")
+                raise not_ours(f"more than {MAX_FIELDS} fields in {name}")
             self._fields.setdefault(field, []).append((kind, start, stop))
 
     def spans(self, field: int) -> list[tuple[int, int]]:

@@ -41,8 +41,7 @@ def check_components(tokenizer: Tokenizer) -> None:
         raise ModelError(f"unexpected model {model}; expected {' or '.join(MODELS)}")
     if tokenizer.model.unk_token != UNKNOWN:
         raise ModelError(f"the unknown token is {tokenizer.model.unk_token!a:.40}; expected {UNKNOWN}")
-    if getattr(tokenizer.model, "max_input_chars_per_word", 0) > LONGEST_WORD:
-        raise ModelError(f"words of more than {LONGEST_WORD} characters are allowed, which takes quadratic time")
+    check_word_length(tokenizer)
     if tokenizer.post_processor is not None or tokenizer.get_added_tokens_decoder():
         raise ModelError("unexpected post-processor or added tokens")
     own_steps = [json.dumps(step) for step in steps(normalizer(symbols=True))]
@@ -53,10 +52,19 @@ def check_components(tokenizer: Tokenizer) -> None:
         if step["type"] == "Replace" and step["content"] and json.dumps(step) not in own_steps:
             insertions += 1
             if len(step["content"]) > 1 or insertions > MAX_INSERTIONS:
-                raise ModelError("the normalizer lengthens texts")
+                raise ModelError("a normalizer step can lengthen texts; expected none")
     for step in steps(tokenizer.pre_tokenizer):
         if step["type"] not in SPLITTERS:
             raise ModelError(f"unexpected pre-tokenizer {step['type']}")
+
+
+def check_word_length(tokenizer: Tokenizer) -> None:
+    """Raise `ModelError` if a tokenizer accepts words so long that splitting them into pieces is slow."""
+    limit = getattr(tokenizer.model, "max_input_chars_per_word", 0)
+    if limit > LONGEST_WORD:
+        raise ModelError(
+            f"max_input_chars_per_word is {limit}; expected at most {LONGEST_WORD}, since the time is quadratic in it"
+        )
 
 
 def steps(component: Any) -> Iterator[dict[str, Any]]:

@@ -13,7 +13,7 @@ MAX_PERIODS = 60
 OUTLYING = 0.005
 """Maximum share of texts at each end of the time range to treat as outliers, if all others are close together."""
 CLOSE = 0.1
-"""Maximum share of the time range that texts close together span."""
+"""Maximum share of the time range that the other texts may span for outliers to be removed."""
 _COUNTED: tuple[tuple[str, Callable[[datetime], int]], ...] = (
     ("hour", lambda time: time.toordinal() * 24 + time.hour),
     ("day", lambda time: time.toordinal()),

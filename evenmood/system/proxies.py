@@ -1,4 +1,4 @@
-"""Validate the proxy variables of the environment, and bypass proxies for loopback addresses."""
+"""Validate the proxy environment variables, and bypass proxies for loopback addresses."""
 
 import os
 from importlib.util import find_spec
@@ -41,7 +41,7 @@ def _problem(value: str) -> str | None:
     except ValueError:
         return "not a valid URL"
     if scheme not in SCHEMES:
-        return f"unknown scheme {scheme}://; expected {', '.join(SCHEMES[:-1])} (socks5:// requires socksio)"
+        return f"unknown scheme {scheme}://; expected {', '.join(SCHEMES[:-1])} or {SCHEMES[-1]}"
     if not host:
         return "it has no host"
     if scheme.startswith("socks") and find_spec("socksio") is None:

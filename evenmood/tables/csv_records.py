@@ -85,7 +85,7 @@ def csv_records(
                     )
                 yield start, cells, row
                 continue
-            problem = f"{len(cells)} cells, but the table has {columns} columns"
+            problem = f"expected {columns} cells, found {len(cells)}"
         except csv.Error as error:
             problem = _explain(error)
         except _OpenQuoteError:

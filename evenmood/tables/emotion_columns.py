@@ -142,7 +142,7 @@ def check_free(source: str, columns: Sequence[str], output_columns: Sequence[str
     """Raise `UsageError` if a table already has an output column."""
     conflicts = [name for name in output_columns if name in columns]
     if conflicts:
-        raise UsageError(f"{source}: has a column {conflicts[0]!r} already; rename or drop it first")
+        raise UsageError(f"{source} already has a column {conflicts[0]!r}; rename or remove it")
 
 
 def schema_with(

@@ -38,7 +38,9 @@ def with_emotions(
     elif kind == "LazyFrame":
         raise TypeError("data is a LazyFrame; expected a DataFrame; call collect() first")
     elif (library, kind) not in (("pandas", "DataFrame"), ("polars", "DataFrame"), ("pyarrow", "Table")):
-        raise TypeError(f"data is of type {kind}; expected a pandas or polars frame, an Arrow table or a list")
+        raise TypeError(
+            f"data is of type {kind}; expected a pandas or polars frame or series, an Arrow table or a list"
+        )
     names = [str(name) for name in (data.schema.names if library == "pyarrow" else data.columns)]
     if names.count(column) != 1:
         if column in names:

@@ -131,7 +131,7 @@ def read_jsonl(table: TextTable) -> Iterator[Row]:
             on_bad(f"{where}: not JSON ({error})")
             continue
         if not isinstance(row, dict):
-            on_bad(f"{where}: {type(row).__name__}; expected an object")
+            on_bad(f"{where}: expected a JSON object, found {type(row).__name__}")
         elif column is None:
             yield JsonRow(row, line)
         elif column not in row:

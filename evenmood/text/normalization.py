@@ -32,7 +32,7 @@ EMOTICONS = {
     "\U0001f615": r"[:=]-?[/\\](?![/\\])",  # but not the :// of a URL
     "\u2764": r"<3+(?!\d)",
 }
-"""Patterns of the emoticons that stand for each emoji."""
+"""Regular expression of the emoticons converted to each emoji."""
 _SYMBOLS = r"!?\u2026[\p{So}&&[^\ufffd]]"
 """Characters besides letters and digits that `symbols` keeps: exclamation mark, question mark, ellipsis, emoji, but not
 the replacement character U+FFFD."""

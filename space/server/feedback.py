@@ -78,7 +78,7 @@ class Store:
             self._scheduler.trigger().result()
 
     def close(self) -> None:
-        """Stop the regular commits."""
+        """Stop the scheduled commits."""
         if self._scheduler:
             self._scheduler.stop()
 

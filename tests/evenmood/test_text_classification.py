@@ -194,7 +194,7 @@ def test_shared_teacher_has_the_same_shape(pipeline: Any) -> None:
         (lambda pipeline: evenmood.pipeline(colour="red"), TypeError, "'colour'"),
         (lambda pipeline: evenmood.pipeline(function_to_apply="softmax"), UsageError, "expected 'sigmoid'"),
         (lambda pipeline: evenmood.pipeline(top_k="all"), UsageError, "top_k is 'all'"),
-        (lambda pipeline: evenmood.pipeline(revision="v2"), UsageError, "the default model has no revision 'v2'"),
+        (lambda pipeline: evenmood.pipeline(revision="v2"), UsageError, "the default model is bundled"),
         (
             lambda pipeline: evenmood.pipeline(model=pipeline.classifier, revision="v2"),
             UsageError,

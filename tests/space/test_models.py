@@ -159,7 +159,7 @@ def test_large_model_is_rejected_before_the_download(
     hub.add("you/large", FILES)
     monkeypatch.setattr(server_models, "MAX_MODEL_BYTES", 5_000_000)
     size = sum(map(len, FILES.values())) / 1e6
-    with pytest.raises(ModelError, match=rf"has {size:.0f} MB; expected at most 5 MB"):
+    with pytest.raises(ModelError, match=rf"is {size:.0f} MB; expected at most 5 MB"):
         models.get("you/large")
     assert not hub.sent
 

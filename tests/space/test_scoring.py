@@ -97,7 +97,7 @@ def test_malformed_rows_and_long_texts(tmp_path: Path, model: EmotionClassifier)
     source = open_upload(tmp_path, "a.csv", b'text,n\nfine,1\na,b,c\n"open,2\n' + b"long " * 10_000 + b'",3\nlast,4\n')
     progress, rows = score_upload(tmp_path, source, "text", model)
     assert progress.bad == 1
-    assert progress.first_bad == "a.csv, line 3: 3 cells, but the table has 2 columns"
+    assert progress.first_bad == "a.csv, line 3: expected 2 cells, found 3"
     assert progress.truncated == 1
     assert [row["n"] for row in rows] == ["1", "3", "4"]
     assert len(rows[1]["text"]) > 50_000  # the download has the complete text

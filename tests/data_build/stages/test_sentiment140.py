@@ -131,7 +131,7 @@ def test_only_the_first_malformed_rows_are_listed(tmp_path: Path) -> None:
     sentiment140.run(tmp_path, messages.append, str(tweets))
     assert read_manifest(tmp_path, "sentiment140")["dropped"] == {"malformed": 150}
     assert messages[99:101] == [
-        f"{tweets}, line 102: 3 cells, but the table has 2 columns",
+        f"{tweets}, line 102: expected 2 cells, found 3",
         "further malformed rows are counted but not listed",
     ]
     assert len(messages) == 102

@@ -136,7 +136,7 @@ def test_blank_lines_before_the_header(tmp_path: Path) -> None:
     path.write_bytes(b'\xef\xbb\xbf\r\n\r\n"id","text"\r\n1,ok\r\n2\r\n')
     errors: list[str] = []
     assert list(read_tweets(path, errors.append)) == [("1", "ok")]
-    assert errors == [f"{path}, line 5: 1 cells, but the table has 2 columns"]
+    assert errors == [f"{path}, line 5: expected 2 cells, found 1"]
 
 
 def test_optional_packages_are_imported_lazily_and_named_if_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,10 +139,16 @@ def test_explicit_options_are_not_detected(tmp_path: Path) -> None:
         (("--delimiter", ""), "--delimiter '': expected one character"),
         (("--delimiter", '"'), "expected one character"),
         (("--delimiter", "a"), "expected one character"),
-        (("--output-encoding", "utf-16", "--format", "jsonl"), "--output-encoding is for csv and tsv"),
-        (("--output-delimiter", ";", "--format", "tsv"), "--output-delimiter is for csv"),
-        (("--delimiter", ";", "--input-format", "jsonl"), "--delimiter is for csv; the format is jsonl"),
-        (("--encoding", "utf-8", "--input-format", "parquet"), "--encoding is for csv and tsv and jsonl and txt"),
+        (
+            ("--output-encoding", "utf-16", "--format", "jsonl"),
+            "--output-encoding requires the format csv or tsv, not jsonl",
+        ),
+        (("--output-delimiter", ";", "--format", "tsv"), "--output-delimiter requires the format csv, not tsv"),
+        (("--delimiter", ";", "--input-format", "jsonl"), "--delimiter requires the format csv, not jsonl"),
+        (
+            ("--encoding", "utf-8", "--input-format", "parquet"),
+            "--encoding requires the format csv or tsv or jsonl or txt, not parquet",
+        ),
     ],
 )
 def test_invalid_options_are_rejected(tmp_path: Path, options: tuple[str, ...], message: str) -> None:

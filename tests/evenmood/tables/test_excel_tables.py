@@ -46,7 +46,7 @@ def table(tmp_path: Path) -> Path:
 
 def test_excel_round_trip_preserves_types(table: Path, tmp_path: Path) -> None:
     _, error = evenmood("predict", table, tmp_path / "out.xlsx", "--proba")
-    assert error == "1 of 4 rows have no text and got an empty prediction\n"
+    assert error == "rows without a text, which got an empty prediction: 1 of 4\n"
     header, *rows = cells(tmp_path / "out.xlsx")
     assert header[:8] == ["id", "text", "date", "price", "ok", "emotions", "emotion_probabilities", "emotion_fallback"]
     assert [row[:5] for row in rows] == [
@@ -172,7 +172,8 @@ def test_sheet_option(table: Path, tmp_path: Path) -> None:
         assert error == f"error: {path}: no sheet 'Q2'; the sheets are 'Sheet', 'another', '2026 Q1'\n"
     (tmp_path / "in.csv").write_text("text\na\n", encoding="utf-8")
     assert (
-        "--sheet is for xlsx; the format is csv" in evenmood("predict", tmp_path / "in.csv", "--sheet", "x", code=2)[1]
+        "--sheet requires the format xlsx, not csv"
+        in evenmood("predict", tmp_path / "in.csv", "--sheet", "x", code=2)[1]
     )
 
 
